@@ -1,0 +1,18 @@
+//! Compiles the protos without `protoc`: `protox` parses them, `tonic-prost-build` writes the Rust.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost::Message as _;
+
+const PROTOS: [&str; 2] = ["proto/stockade/v1/reservation.proto", "proto/stockade/v1/drop.proto"];
+
+#[expect(clippy::disallowed_methods, reason = "a build script is told its folder by cargo, in the environment")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("stockade.v1.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().build_transport(true).compile_fds(descriptors)?;
+    println!("cargo:rerun-if-changed=proto");
+    Ok(())
+}

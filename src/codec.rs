@@ -1,0 +1,193 @@
+//! Bytes for the disk: LEB128 integers and length-prefixed texts.
+//!
+//! Writing cannot fail. Reading checks every length against what is there and never allocates more than that.
+
+/// Why bytes could not be read as what they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than announced.
+    #[error("ends too early")]
+    Short,
+    /// Bytes left over.
+    #[error("has bytes left over")]
+    Long,
+    /// A value that its field can't have.
+    #[error("has a bad {0}")]
+    Bad(&'static str),
+}
+
+/// Appends an integer: seven bits a byte, lowest first.
+pub fn put_u64(out: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let low = u8::try_from(value & 0x7f).unwrap_or(0);
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// Appends a text with its length before it.
+pub fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_u64(out, u64::try_from(text.len()).unwrap_or(u64::MAX));
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends an optional integer: 0 for none, else one more than the value.
+pub fn put_option(out: &mut Vec<u8>, value: Option<u64>) {
+    put_u64(out, value.map_or(0, |value| value.saturating_add(1)));
+}
+
+/// Reads what the writers above wrote, front to back.
+#[derive(Debug, Clone)]
+pub struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Starts at the first byte.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// How many bytes are left.
+    #[must_use]
+    pub const fn left(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of it was read.
+    ///
+    /// # Errors
+    /// [`DecodeError::Long`] when bytes are left.
+    pub const fn finish(&self) -> Result<(), DecodeError> {
+        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Long) }
+    }
+
+    /// The next `count` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when there are fewer.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        let (head, rest) = self.0.split_at_checked(count).ok_or(DecodeError::Short)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when there are fewer.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(DecodeError::Short)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    /// One byte.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] at the end.
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// An integer.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] at the end, [`DecodeError::Bad`] when it is over 64 bits.
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(DecodeError::Bad("integer"));
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::Bad("integer"))
+    }
+
+    /// An integer that must fit a smaller type.
+    ///
+    /// # Errors
+    /// As [`Reader::u64`], and [`DecodeError::Bad`] with `what` when it is too large.
+    pub fn small<T: TryFrom<u64>>(&mut self, what: &'static str) -> Result<T, DecodeError> {
+        T::try_from(self.u64()?).map_err(|_| DecodeError::Bad(what))
+    }
+
+    /// A count of things that take at least `least` bytes each, so a hostile count can't make a reader allocate.
+    ///
+    /// # Errors
+    /// As [`Reader::u64`], and [`DecodeError::Short`] when so many can't follow.
+    pub fn count(&mut self, least: usize) -> Result<usize, DecodeError> {
+        let count: usize = self.small("count")?;
+        if count.saturating_mul(least) > self.left() { Err(DecodeError::Short) } else { Ok(count) }
+    }
+
+    /// An optional integer.
+    ///
+    /// # Errors
+    /// As [`Reader::u64`].
+    pub fn option(&mut self) -> Result<Option<u64>, DecodeError> {
+        Ok(self.u64()?.checked_sub(1))
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when it is cut, [`DecodeError::Bad`] when it is not UTF-8.
+    pub fn text(&mut self) -> Result<&'a str, DecodeError> {
+        let length = self.count(1)?;
+        std::str::from_utf8(self.bytes(length)?).map_err(|_| DecodeError::Bad("text"))
+    }
+
+    /// A text that must be an id.
+    ///
+    /// # Errors
+    /// As [`Reader::text`], and [`DecodeError::Bad`] with `what` when it is not one.
+    pub fn id<T: for<'t> TryFrom<&'t str>>(&mut self, what: &'static str) -> Result<T, DecodeError> {
+        T::try_from(self.text()?).map_err(|_| DecodeError::Bad(what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(value: u64, text in ".{0,40}", option: Option<u32>) {
+            let mut out = Vec::new();
+            put_u64(&mut out, value);
+            put_text(&mut out, &text);
+            put_option(&mut out, option.map(u64::from));
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.u64(), Ok(value));
+            prop_assert_eq!(reader.text(), Ok(text.as_str()));
+            prop_assert_eq!(reader.option(), Ok(option.map(u64::from)));
+            prop_assert_eq!(reader.finish(), Ok(()));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let mut reader = Reader::new(&bytes);
+            let _number = reader.u64();
+            let _text = reader.text();
+            let _count = reader.count(3);
+        }
+    }
+
+    #[test]
+    fn integers_over_64_bits_and_cut_ones_are_refused() {
+        assert_eq!(Reader::new(&[0xff; 10]).u64(), Err(DecodeError::Bad("integer")));
+        assert_eq!(Reader::new(&[0x80]).u64(), Err(DecodeError::Short));
+        assert_eq!(Reader::new(&[200, 1]).count(1), Err(DecodeError::Short));
+    }
+}

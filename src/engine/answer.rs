@@ -1,0 +1,197 @@
+//! What the engine answers: outcomes, refusals and faults, and how a drop and a hold look from outside.
+
+use std::sync::Arc;
+
+use crate::definition::{Definition, Scope};
+use crate::hold::Hold;
+use crate::ids::{DropId, HoldId, LimitId, Lsn, Sku};
+use crate::journal::Ticket;
+use crate::refusal::Reason;
+use crate::time::{Millis, Timestamp};
+
+/// How far a decision came.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// Decided.
+    Done(T),
+    /// Units or usage are in doubt: taken by a cart that may still fail, or being given back. Nothing was changed.
+    /// The edge yields and asks again, for 10 ms at most; it never turns doubt into a refusal.
+    InDoubt,
+}
+
+/// A decided answer. It may be sent once the ticket has resolved.
+#[derive(Debug)]
+pub struct Answer {
+    /// What was decided.
+    pub outcome: Outcome,
+    /// Resolves when everything that the answer says is durable.
+    pub ticket: Ticket,
+}
+
+/// The answer to a verb on a hold.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The hold as it stands now.
+    Hold(HoldView),
+    /// A business "no".
+    Refused(Box<Refusal>),
+}
+
+/// A hold with what is needed to show it by names.
+#[derive(Debug, Clone)]
+pub struct HoldView {
+    /// The hold.
+    pub hold: Hold,
+    /// Its drop's definition: names for its numbers.
+    pub definition: Arc<Definition>,
+}
+
+/// A business "no", with what a checkout needs to explain it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The first that applies.
+    pub reason: Reason,
+    /// The first line that can't be served.
+    pub sku: Option<Sku>,
+    /// When it may be worth asking again; none: final as far as is known.
+    pub retry_after: Option<Millis>,
+    /// Each line that can't be served.
+    pub lines: Vec<RefusedLine>,
+    /// The limit that was hit.
+    pub limit: Option<LimitHit>,
+    /// The hold in question, as it stands now.
+    pub hold: Option<HoldView>,
+}
+
+/// A line that can't be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedLine {
+    /// Which item.
+    pub sku: Sku,
+    /// Why.
+    pub reason: Reason,
+    /// Units asked for.
+    pub requested: u32,
+    /// Units that this customer could have: at most `requested`.
+    pub available: u32,
+}
+
+/// The limit that a request ran into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitHit {
+    /// Which.
+    pub id: LimitId,
+    /// Over what it counts.
+    pub scope: Scope,
+    /// Units at most.
+    pub max: u32,
+    /// Units that the customer has, this request not counted.
+    pub used: u32,
+}
+
+/// A faulty field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its path in proto spelling, such as `lines[0].quantity`.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+/// Why a request could not be decided: neither an answer nor a refusal. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The request is faulty; all faulty fields are named.
+    #[error("faulty request")]
+    Invalid(Vec<Violation>),
+    /// No such drop.
+    #[error("drop {0} not found")]
+    NoDrop(DropId),
+    /// No such hold, or it is not the one that the caller means.
+    #[error("hold {0} not found")]
+    NoHold(HoldId),
+    /// The id is in use with other content.
+    #[error("{what} exists already with another {field}")]
+    Exists {
+        /// Which thing, by name.
+        what: String,
+        /// The field that differs, in proto spelling.
+        field: &'static str,
+    },
+    /// The drop's state forbids it.
+    #[error("{0}")]
+    Precondition(String),
+    /// A bound of the engine is reached.
+    #[error("{0}")]
+    Exhausted(&'static str),
+    /// Too much at once: try again soon.
+    #[error("overloaded: {0}")]
+    Overloaded(&'static str),
+    /// The journal has failed: this process is about to end.
+    #[error("the journal has failed")]
+    JournalFailed,
+}
+
+/// The state that a drop is in, from its schedule, pauses and closing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropState {
+    /// Before `opens_at`.
+    Scheduled,
+    /// Reserves are served.
+    Open,
+    /// Stopped by an operator for now.
+    Paused,
+    /// Ended.
+    Closed,
+}
+
+/// A drop as it stands at one place of the journal.
+#[derive(Debug, Clone)]
+pub struct DropView {
+    /// As defined.
+    pub definition: Arc<Definition>,
+    /// When it opens: as defined, or when it was created.
+    pub opens_at: Timestamp,
+    /// When it was closed by hand.
+    pub closed_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: DropState,
+    /// LSN of the last change of the definition.
+    pub revision: Lsn,
+    /// The place of the journal that state and stock belong to.
+    pub as_of: Lsn,
+    /// Stock by item and pool, in the definition's order.
+    pub stock: Vec<Vec<Stock>>,
+}
+
+/// Units of a pool: `received = free + held + claimed + withdrawn`, always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stock {
+    /// Ever put in.
+    pub received: u64,
+    /// Sellable now.
+    pub free: u64,
+    /// Set aside.
+    pub held: u64,
+    /// Sold.
+    pub claimed: u64,
+    /// Taken out for good.
+    pub withdrawn: u64,
+    /// Ever returned after a sale; not part of the sum.
+    pub returned_total: u64,
+}
+
+impl Stock {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received.saturating_add(other.received),
+            free: self.free.saturating_add(other.free),
+            held: self.held.saturating_add(other.held),
+            claimed: self.claimed.saturating_add(other.claimed),
+            withdrawn: self.withdrawn.saturating_add(other.withdrawn),
+            returned_total: self.returned_total.saturating_add(other.returned_total),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What callers ask of the engine, as typed values: whatever can be checked without looking anything up has been.
+
+use crate::definition::Definition;
+use crate::ids::{CustomerId, DropId, HoldId, OrderRef, Sku};
+use crate::time::Millis;
+
+/// Units of one SKU, summed over the request's lines of that SKU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which item.
+    pub sku: Sku,
+    /// How many; at most 32 lines of 1,000,000.
+    pub units: u32,
+    /// Place of the first such line in the request, for naming the field in an error.
+    pub place: usize,
+}
+
+/// Sets units aside: all lines or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserve {
+    /// The caller's UUID: the idempotency key.
+    pub hold: HoldId,
+    /// In which drop.
+    pub drop: DropId,
+    /// For whom.
+    pub customer: CustomerId,
+    /// 1–32, each SKU once, ascending by SKU.
+    pub lines: Vec<Wanted>,
+    /// The wish; left out: the drop's. Over the ceiling: granted shorter.
+    pub ttl: Option<Millis>,
+}
+
+/// Which hold a verb is about. What is set must match, else the hold is not found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its id.
+    pub hold: HoldId,
+    /// Its drop, if told.
+    pub drop: Option<DropId>,
+    /// Its customer, if told.
+    pub customer: Option<CustomerId>,
+}
+
+/// Moves a hold's deadline, never back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extend {
+    /// Which hold.
+    pub target: Target,
+    /// From now; left out: the drop's.
+    pub ttl: Option<Millis>,
+}
+
+/// Turns a hold into a sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which hold.
+    pub target: Target,
+    /// For which order: claiming again for the same is the same answer.
+    pub order_ref: OrderRef,
+}
+
+/// Gives units back before the sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Which hold.
+    pub target: Target,
+    /// What shall be left; none: nothing. Each SKU once, ascending.
+    pub keep: Vec<Wanted>,
+}
+
+/// Creates a drop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateDrop {
+    /// What it is.
+    pub definition: Definition,
+    /// Only say whether it could be created, and as what.
+    pub validate_only: bool,
+}
+
+/// What an operator does to a running drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steer {
+    /// No new reserves for now.
+    Pause,
+    /// Ends a pause.
+    Resume,
+    /// Ends the sale, for good.
+    Close,
+}

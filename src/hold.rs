@@ -1,0 +1,306 @@
+//! A hold: units set aside for one customer until a deadline, and the one place where a change is applied to it.
+//!
+//! Live requests, replay and snapshot loading all go through [`Hold::apply`]. It decides nothing.
+
+use smallvec::SmallVec;
+
+use crate::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
+use crate::time::Timestamp;
+
+/// Most lines in a hold.
+pub const MAX_LINES: usize = 32;
+
+/// Where a hold stands. The numbers are the wire's and the disk's and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoldState {
+    /// Set aside until the deadline.
+    Held,
+    /// A sale.
+    Claimed,
+    /// Given back before the sale.
+    Released,
+    /// Given back by the deadline.
+    Expired,
+}
+
+impl HoldState {
+    /// All states, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Held, Self::Claimed, Self::Released, Self::Expired];
+
+    /// The number on the wire and on disk.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Held => 1,
+            Self::Claimed => 3,
+            Self::Released => 4,
+            Self::Expired => 5,
+        }
+    }
+
+    /// The state with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.number() == number)
+    }
+
+    /// The enum's name in lower case, as metrics label it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Claimed => "claimed",
+            Self::Released => "released",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether the units may still come back by themselves: the hold has a deadline that counts.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        match self {
+            Self::Held => true,
+            Self::Claimed | Self::Released | Self::Expired => false,
+        }
+    }
+
+    /// Whether the hold has no units any more.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        match self {
+            Self::Held | Self::Claimed => false,
+            Self::Released | Self::Expired => true,
+        }
+    }
+}
+
+/// Keyed digest of what the caller asked for: tells a repeat from another request under the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub u64);
+
+/// What a hold has of one item and pool. `quantity + released + returned` is what it had at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HoldLine {
+    /// Which item.
+    pub item: ItemNo,
+    /// Which of its pools.
+    pub pool: PoolNo,
+    /// Units that the hold has now; 0 in a dead hold.
+    pub quantity: u32,
+    /// Units given back before the sale, expired ones too.
+    pub released: u32,
+    /// Units given back after it.
+    pub returned: u32,
+}
+
+impl HoldLine {
+    /// A fresh line: everything still there.
+    #[must_use]
+    pub const fn new(item: ItemNo, pool: PoolNo, quantity: u32) -> Self {
+        Self { item, pool, quantity, released: 0, returned: 0 }
+    }
+
+    /// Units that the line had when the hold was made.
+    #[must_use]
+    pub const fn at_first(&self) -> u32 {
+        self.quantity.saturating_add(self.released).saturating_add(self.returned)
+    }
+
+    /// Gives back all but `keep` before the sale; never grows.
+    #[must_use]
+    fn keeping(self, keep: u32) -> Self {
+        let kept = keep.min(self.quantity);
+        Self { quantity: kept, released: self.released.saturating_add(self.quantity.saturating_sub(kept)), ..self }
+    }
+}
+
+/// A hold's lines, ordered by item and pool. Nearly every hold has one whole line: that one takes no allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lines {
+    /// One line of which nothing was given back.
+    One {
+        /// Which item.
+        item: ItemNo,
+        /// Which of its pools.
+        pool: PoolNo,
+        /// Units.
+        quantity: u32,
+    },
+    /// Everything else.
+    Many(Box<[HoldLine]>),
+}
+
+impl Lines {
+    /// From lines in order.
+    #[must_use]
+    pub fn from_slice(lines: &[HoldLine]) -> Self {
+        match lines {
+            [HoldLine { item, pool, quantity, released: 0, returned: 0 }] => {
+                Self::One { item: *item, pool: *pool, quantity: *quantity }
+            }
+            lines => Self::Many(lines.into()),
+        }
+    }
+
+    /// Each line.
+    pub fn iter(&self) -> impl Iterator<Item = HoldLine> + '_ {
+        let (one, many): (Option<HoldLine>, &[HoldLine]) = match self {
+            Self::One { item, pool, quantity } => (Some(HoldLine::new(*item, *pool, *quantity)), &[]),
+            Self::Many(lines) => (None, lines),
+        };
+        one.into_iter().chain(many.iter().copied())
+    }
+}
+
+/// Units set aside for one customer. Complete: what is not here, the engine does not know of a hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// The caller's UUID.
+    pub id: HoldId,
+    /// In which drop.
+    pub drop: DropNo,
+    /// Where it stands.
+    pub state: HoldState,
+    /// For whom.
+    pub customer: CustomerId,
+    /// Digest of the request that made it.
+    pub content: ContentHash,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when the units are set aside.
+    pub expires_at: Timestamp,
+    /// When it was claimed, released or expired; the epoch while it is held.
+    pub settled_at: Timestamp,
+    /// LSN of the record that made it what it is.
+    pub revision: Lsn,
+    /// What it has.
+    pub lines: Lines,
+    /// The order it was claimed for.
+    pub order_ref: Option<Box<OrderRef>>,
+}
+
+/// What may happen to a hold after it was made. Each carries results, never differences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The deadline moved.
+    Extended {
+        /// The new deadline.
+        expires_at: Timestamp,
+    },
+    /// Turned into a sale.
+    Claimed {
+        /// When.
+        at: Timestamp,
+        /// For which order.
+        order_ref: OrderRef,
+    },
+    /// Units were given back before the sale.
+    Released {
+        /// When.
+        at: Timestamp,
+        /// What is left in each line, in the hold's order of lines; empty: nothing at all, and the hold is dead.
+        kept: SmallVec<[u32; 4]>,
+    },
+    /// The deadline passed.
+    Expired {
+        /// When it was seen.
+        at: Timestamp,
+    },
+}
+
+impl Hold {
+    /// Applies a change that the journal holds at `lsn`. Says whether it was new to this hold: a change at or below
+    /// the hold's revision is in it already.
+    pub fn apply(&mut self, lsn: Lsn, change: &Change) -> bool {
+        if lsn <= self.revision {
+            return false;
+        }
+        self.revision = lsn;
+        match change {
+            Change::Extended { expires_at } => self.expires_at = *expires_at,
+            Change::Claimed { at, order_ref } => {
+                self.state = HoldState::Claimed;
+                self.settled_at = *at;
+                self.order_ref = Some(Box::new(order_ref.clone()));
+            }
+            Change::Released { at, kept } if kept.is_empty() => self.end(HoldState::Released, *at),
+            Change::Released { at: _, kept } => self.keep(kept),
+            Change::Expired { at } => self.end(HoldState::Expired, *at),
+        }
+        true
+    }
+
+    /// Whether the deadline has passed: from `expires_at` on the units are sellable again.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.state.is_live() && now >= self.expires_at
+    }
+
+    fn end(&mut self, state: HoldState, at: Timestamp) {
+        self.state = state;
+        self.settled_at = at;
+        self.keep(&[]);
+    }
+
+    fn keep(&mut self, kept: &[u32]) {
+        let kept = kept.iter().copied().chain(std::iter::repeat(0));
+        let lines: SmallVec<[HoldLine; 4]> =
+            self.lines.iter().zip(kept).map(|(line, keep)| line.keeping(keep)).collect();
+        self.lines = Lines::from_slice(&lines);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold() -> Hold {
+        Hold {
+            id: HoldId::from_bytes([7; 16]),
+            drop: DropNo(0),
+            state: HoldState::Held,
+            customer: CustomerId::try_from("ada").expect("an id"),
+            content: ContentHash(1),
+            created_at: Timestamp(1_000),
+            expires_at: Timestamp(2_000),
+            settled_at: Timestamp(0),
+            revision: Lsn(5),
+            lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
+            order_ref: None,
+        }
+    }
+
+    #[test]
+    fn a_change_is_applied_once() {
+        let mut held = hold();
+        assert!(held.apply(Lsn(6), &Change::Extended { expires_at: Timestamp(3_000) }));
+        assert!(!held.apply(Lsn(6), &Change::Expired { at: Timestamp(3_000) }), "at its revision: known already");
+        assert!(!held.apply(Lsn(2), &Change::Expired { at: Timestamp(3_000) }), "below it: older");
+        assert_eq!((held.state, held.expires_at, held.revision), (HoldState::Held, Timestamp(3_000), Lsn(6)));
+    }
+
+    #[test]
+    fn a_release_keeps_what_it_says_and_never_grows() {
+        let mut held = hold();
+        let kept = SmallVec::from_slice(&[1, 9]);
+        assert!(held.apply(Lsn(6), &Change::Released { at: Timestamp(1_500), kept }));
+        let lines: Vec<_> = held.lines.iter().map(|l| (l.quantity, l.released, l.at_first())).collect();
+        assert_eq!(lines, [(1, 2, 3), (2, 0, 2)]);
+        assert_eq!(held.state, HoldState::Held);
+    }
+
+    #[test]
+    fn an_ended_hold_has_nothing_left() {
+        let mut held = hold();
+        assert!(held.is_due(Timestamp(2_000)) && !held.is_due(Timestamp(1_999)), "due from the deadline on");
+        assert!(held.apply(Lsn(6), &Change::Expired { at: Timestamp(2_000) }));
+        assert!(held.lines.iter().all(|line| line.quantity == 0 && line.released == line.at_first()));
+        assert!(!held.is_due(Timestamp(9_000)), "a dead hold is never due");
+    }
+
+    #[test]
+    fn a_hold_stays_small() {
+        // The memory target counts on it: 10 million of these are held at once.
+        assert!(size_of::<Hold>() <= 112, "{} bytes", size_of::<Hold>());
+    }
+}

@@ -1,0 +1,158 @@
+//! Records: the facts that the journal and the snapshots are made of, and their bytes.
+//!
+//! A record carries what an entity became, never a difference, so applying it twice is the same as once. Its LSN is
+//! its place in the journal and is not part of its bytes. Images (`Drop`, `Schedule`, `Hold`) are whole entities: the
+//! journal has one where the entity is made, a snapshot has one for every entity that there is.
+
+mod definition;
+mod hold;
+
+use crate::codec::{DecodeError, Reader, put_option, put_u64};
+use crate::definition::Definition;
+use crate::hold::{Change, Hold};
+use crate::ids::{DropNo, HoldId};
+use crate::time::Timestamp;
+
+/// Most bytes of one encoded record. The largest is a drop of 256 items; a test holds it to this.
+pub const MAX_RECORD: usize = 128 * 1024;
+
+/// A drop as it is defined. The entity's revision is `Drop.revision` on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropImage {
+    /// Its number in this engine.
+    pub number: DropNo,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What it is.
+    pub definition: Definition,
+    /// Digest of the definition as first asked for: tells a repeated `CreateDrop` from another one.
+    pub request: [u8; 32],
+}
+
+/// What operators did to a drop's running. An entity of its own: it leaves `Drop.revision` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steering {
+    /// Which drop.
+    pub drop: DropNo,
+    /// No new reserves for now.
+    pub paused: bool,
+    /// Closed by hand at this instant.
+    pub closed_at: Option<Timestamp>,
+}
+
+/// The engine started again and gave the holds that it may have slept through some more time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// The last instant before the outage that the journal knows.
+    pub stopped_at: Timestamp,
+    /// Holds with a deadline after `stopped_at` and before this get this one.
+    pub grace_until: Timestamp,
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A drop, whole.
+    Drop(Box<DropImage>),
+    /// A drop's pause and close, whole.
+    Steering(Steering),
+    /// A hold, whole: in the journal, the reserve that made it.
+    Hold(Hold),
+    /// A change of one hold.
+    Change(HoldId, Change),
+    /// The engine started after an outage.
+    Restart(Restart),
+}
+
+/// First byte of an encoded record. Never reused for another meaning.
+mod kind {
+    pub const DROP: u8 = 1;
+    pub const STEERING: u8 = 2;
+    pub const HOLD: u8 = 3;
+    pub const CHANGE: u8 = 4;
+    pub const RESTART: u8 = 5;
+}
+
+impl Record {
+    /// Appends the record's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Drop(image) => {
+                let DropImage { number, created_at, definition, request } = image.as_ref();
+                out.push(kind::DROP);
+                put_u64(out, number.0.into());
+                put_u64(out, created_at.0);
+                out.extend_from_slice(request);
+                definition::encode(definition, out);
+            }
+            Self::Steering(Steering { drop, paused, closed_at }) => {
+                out.push(kind::STEERING);
+                put_u64(out, drop.0.into());
+                out.push(u8::from(*paused));
+                put_option(out, closed_at.map(|at| at.0));
+            }
+            Self::Hold(image) => {
+                out.push(kind::HOLD);
+                hold::encode(image, out);
+            }
+            Self::Change(id, change) => {
+                out.push(kind::CHANGE);
+                out.extend_from_slice(id.as_bytes());
+                hold::encode_change(change, out);
+            }
+            Self::Restart(Restart { stopped_at, grace_until }) => {
+                out.push(kind::RESTART);
+                put_u64(out, stopped_at.0);
+                put_u64(out, grace_until.0);
+            }
+        }
+    }
+
+    /// Reads one record, all bytes of it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are not exactly one record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let record = match reader.u8()? {
+            kind::DROP => Self::Drop(Box::new(DropImage {
+                number: DropNo(reader.small("drop number")?),
+                created_at: Timestamp(reader.u64()?),
+                request: reader.array()?,
+                definition: definition::decode(&mut reader)?,
+            })),
+            kind::STEERING => Self::Steering(Steering {
+                drop: DropNo(reader.small("drop number")?),
+                paused: flag(&mut reader)?,
+                closed_at: reader.option()?.map(Timestamp),
+            }),
+            kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
+            kind::CHANGE => Self::Change(HoldId::from_bytes(reader.array()?), hold::decode_change(&mut reader)?),
+            kind::RESTART => {
+                Self::Restart(Restart { stopped_at: Timestamp(reader.u64()?), grace_until: Timestamp(reader.u64()?) })
+            }
+            _ => return Err(DecodeError::Bad("record kind")),
+        };
+        reader.finish()?;
+        Ok(record)
+    }
+}
+
+/// The digest that tells one `CreateDrop` from another: over the definition's bytes as they would stand on disk.
+#[must_use]
+pub fn request_digest(definition: &Definition) -> [u8; 32] {
+    let mut bytes = Vec::new();
+    definition::encode(definition, &mut bytes);
+    blake3::hash(&bytes).into()
+}
+
+fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::Bad("flag")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use super::*;
+use crate::definition::{Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Scope};
+use crate::hold::{ContentHash, HoldLine, HoldState, Lines};
+use crate::ids::{CustomerId, DropId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
+use crate::time::Millis;
+
+fn largest_drop() -> DropImage {
+    let text = |n: usize| "x".repeat(n);
+    let items = (0..MAX_ITEMS)
+        .map(|n| Item {
+            sku: Sku::try_from(format!("{n:0>128}").as_str()).expect("a sku"),
+            pools: vec![Pool { id: PoolId::try_from(text(64).as_str()).expect("a pool"), units: MAX_ITEM_UNITS }],
+        })
+        .collect();
+    let limits = (0..MAX_LIMITS)
+        .map(|n| Limit {
+            id: LimitId::try_from(format!("{n:0>64}").as_str()).expect("a limit"),
+            scope: Scope::Drop,
+            max_units: u32::MAX,
+        })
+        .collect();
+    DropImage {
+        number: DropNo(u32::MAX),
+        created_at: Timestamp(1),
+        request: [9; 32],
+        definition: Definition {
+            id: DropId::try_from(text(64).as_str()).expect("an id"),
+            title: text(MAX_TITLE),
+            shop: ShopId::try_from("s").expect("a shop"),
+            labels: (0..MAX_LABELS).map(|n| (format!("{n:0>64}"), text(256))).collect::<BTreeMap<_, _>>(),
+            opens_at: None,
+            closes_at: Some(Timestamp(u64::MAX - 1)),
+            hold_ttl: Millis(300_000),
+            max_hold_life: Millis(600_000),
+            items,
+            limits,
+        },
+    }
+}
+
+fn hold(lines: &[HoldLine]) -> Hold {
+    Hold {
+        id: HoldId::from_bytes([3; 16]),
+        drop: DropNo(7),
+        state: HoldState::Claimed,
+        customer: CustomerId::try_from("customer-012").expect("an id"),
+        content: ContentHash(u64::MAX),
+        created_at: Timestamp(1_796_403_600_123),
+        expires_at: Timestamp(1_796_403_900_123),
+        settled_at: Timestamp(1_796_403_700_000),
+        revision: Lsn(0),
+        lines: Lines::from_slice(lines),
+        order_ref: Some(Box::new(OrderRef::try_from("order/1").expect("a ref"))),
+    }
+}
+
+fn samples() -> Vec<Record> {
+    let line = HoldLine::new(ItemNo(0), PoolNo(0), 2);
+    let back = HoldLine { released: 1, returned: 3, ..HoldLine::new(ItemNo(255), PoolNo(2), 9) };
+    let id = HoldId::from_bytes([3; 16]);
+    let at = Timestamp(5);
+    vec![
+        Record::Drop(Box::new(largest_drop())),
+        Record::Steering(Steering { drop: DropNo(1), paused: true, closed_at: Some(at) }),
+        Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
+        Record::Hold(hold(&[line])),
+        Record::Hold(hold(&[line, back])),
+        Record::Hold(Hold { settled_at: Timestamp(0), order_ref: None, state: HoldState::Held, ..hold(&[line]) }),
+        Record::Change(id, Change::Extended { expires_at: at }),
+        Record::Change(id, Change::Claimed { at, order_ref: OrderRef::try_from("o").expect("a ref") }),
+        Record::Change(id, Change::Released { at, kept: SmallVec::new() }),
+        Record::Change(id, Change::Released { at, kept: SmallVec::from_slice(&[0, 1_000_000]) }),
+        Record::Change(id, Change::Expired { at }),
+        Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(30_005) }),
+    ]
+}
+
+fn bytes(record: &Record) -> Vec<u8> {
+    let mut out = Vec::new();
+    record.encode(&mut out);
+    out
+}
+
+#[test]
+fn what_is_encoded_is_decoded() {
+    for record in samples() {
+        assert_eq!(Record::decode(&bytes(&record)).as_ref(), Ok(&record));
+    }
+}
+
+#[test]
+fn a_record_cut_anywhere_or_with_a_byte_more_is_refused() {
+    for record in samples().iter().skip(1) {
+        let mut whole = bytes(record);
+        for cut in 0..whole.len() {
+            assert!(Record::decode(&whole[..cut]).is_err(), "{record:?} cut at {cut}");
+        }
+        whole.push(0);
+        assert_eq!(Record::decode(&whole), Err(DecodeError::Long));
+    }
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    for record in samples().iter().skip(1) {
+        let whole = bytes(record);
+        for place in 0..whole.len() {
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[place] ^= 1 << bit;
+                let _outcome = Record::decode(&flipped);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_largest_record_fits_its_bound_and_a_plain_reserve_is_small() {
+    let largest = bytes(&Record::Drop(Box::new(largest_drop()))).len();
+    assert!(largest <= MAX_RECORD, "{largest} bytes");
+    let plain = hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
+    let plain = Hold { settled_at: Timestamp(0), order_ref: None, state: HoldState::Held, ..plain };
+    let small = bytes(&Record::Hold(plain)).len();
+    assert!(small <= 64, "{small} bytes");
+}

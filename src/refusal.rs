@@ -1,0 +1,103 @@
+//! The business "no": its reasons, their stable numbers and the words for people.
+//!
+//! A refusal is an answer, never an error. Faults (disk, overload) and bugs have their own types elsewhere.
+
+/// Why a request was refused. The numbers are the wire's and never change.
+///
+/// Several may apply; the first in the documented order is told: the caller's own hold, then `Closed`, `Paused`,
+/// `NotOpen`, then `SoldOut`, then `LimitReached`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Before the drop opens.
+    NotOpen,
+    /// An operator has paused the drop.
+    Paused,
+    /// After the drop's end.
+    Closed,
+    /// More was asked than one subject may hold and own.
+    LimitReached,
+    /// Fewer units were free than asked, and none was in doubt.
+    SoldOut,
+    /// The hold's deadline has passed.
+    HoldExpired,
+    /// The hold was given back.
+    HoldReleased,
+    /// The hold is a sale already.
+    HoldClaimed,
+    /// The hold was claimed before, for another order.
+    OrderMismatch,
+}
+
+impl Reason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::NotOpen,
+        Self::Paused,
+        Self::Closed,
+        Self::LimitReached,
+        Self::SoldOut,
+        Self::HoldExpired,
+        Self::HoldReleased,
+        Self::HoldClaimed,
+        Self::OrderMismatch,
+    ];
+
+    /// The wire's number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::NotOpen => 1,
+            Self::Paused => 2,
+            Self::Closed => 3,
+            Self::LimitReached => 9,
+            Self::SoldOut => 10,
+            Self::HoldExpired => 11,
+            Self::HoldReleased => 12,
+            Self::HoldClaimed => 13,
+            Self::OrderMismatch => 15,
+        }
+    }
+
+    /// The enum's name in lower case, as metrics label it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotOpen => "not_open",
+            Self::Paused => "paused",
+            Self::Closed => "closed",
+            Self::LimitReached => "limit_reached",
+            Self::SoldOut => "sold_out",
+            Self::HoldExpired => "hold_expired",
+            Self::HoldReleased => "hold_released",
+            Self::HoldClaimed => "hold_claimed",
+            Self::OrderMismatch => "order_mismatch",
+        }
+    }
+
+    /// What it means, for people; English.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NotOpen => "the drop is not open yet",
+            Self::Paused => "the drop is paused",
+            Self::Closed => "the drop is closed",
+            Self::LimitReached => "the limit for this customer is reached",
+            Self::SoldOut => "not enough units are free",
+            Self::HoldExpired => "the hold has expired",
+            Self::HoldReleased => "the hold was released",
+            Self::HoldClaimed => "the hold is claimed already",
+            Self::OrderMismatch => "the hold was claimed for another order",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_grow_and_none_stands_twice() {
+        let numbers: Vec<u8> = Reason::ALL.iter().map(|reason| reason.number()).collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    }
+}
