@@ -9,7 +9,10 @@ pub mod ids;
 pub mod metrics;
 pub mod record;
 pub mod refusal;
+pub mod sync;
 pub mod time;
+
+pub mod inventory;
 
 /// The wire, as generated from `proto/`.
 pub mod proto {

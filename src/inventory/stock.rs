@@ -1,0 +1,364 @@
+//! How many units of one pool are free: a counter that many threads take from at once and that never says a wrong no.
+//!
+//! It knows units and nothing else: no holds, no deadlines, no journal. It never waits for I/O; its one lock is held
+//! for the time it takes to touch each shard once.
+
+mod guard;
+#[cfg(test)]
+mod tests;
+mod word;
+
+use crossbeam_utils::CachePadded;
+
+pub use guard::{Certainty, Doubt, Look, Take, Taken};
+pub use word::{MAX_DOUBTS, MAX_UNITS};
+
+use crate::sync::{self, AtomicU64, Mutex, Ordering};
+use word::{Core, FOLDED, ONE_DOUBT, SHUT, Shard};
+
+/// Most shards of a pool: beyond that a fold costs more than the contention that it spares.
+pub const MAX_SHARDS: usize = 16;
+/// Units that each shard must get for a spread to be worth it: a shard is drained no sooner than after so many takes
+/// of one unit, and only then the pool folds again.
+pub const LEAST_SHARE: u64 = 64;
+/// Takes of the size just seen that each shard must be able to serve after a spread.
+const TAKES_A_SHARE: u64 = 4;
+
+/// Units of one pool: split over shards while there are plenty, folded into one word when they get low.
+///
+/// # How it works
+///
+/// A pool is *spread* or *folded*. Spread, a thread takes from and gives to the shard that is its home. When a home is
+/// short, the pool folds: each shard is shut and what it held is added to `core`; only then core is marked folded.
+/// Folded, every take is one compare-and-swap on core. When there is plenty again it spreads: one compare-and-swap
+/// takes the mark and the units off core, then the shards are opened. Fold and spread exclude one another by a mutex;
+/// taking and giving never wait for it, but for a taker whose home is short.
+///
+/// # Why no unit is sold twice
+///
+/// Units leave a word only by an atomic step that takes no more than the word has, and enter the next word after they
+/// have left the one before. So at any instant the units in all words, in the hands of a fold or spread, and with the
+/// takers are as many as were ever put in. The take's linearization point is its successful compare-and-swap.
+///
+/// # Why no *short* is false
+///
+/// *Short* comes from one load of core that is folded, has fewer units than asked, and no doubt. That load is the
+/// linearization point. Let M be the change of core whose value it read. Then at M too few units were free:
+///
+/// 1. *At M all free units were in core.* The mark is set when the last shard has been shut and its units added, and
+///    is gone before the first shard opens; both under the mutex. So nothing was in a shard or on the way. A giver that
+///    found its home open did so before that shard was shut, and the fold that set M's mark carried its units to core;
+///    one that found it shut added to core itself. No give can slip in between: giving to a shard is a
+///    compare-and-swap on the word that the fold swaps.
+/// 2. *At M nobody had taken units that might come back.* Such a taker begins its doubt before it takes from a shard,
+///    or with taking from core, and ends it after giving back to a shard, or with giving back to core. If it took from
+///    a shard that was later shut for M's mark, its doubt came before M in core's order of changes: the swap that shut
+///    the shard read what the taker wrote, and the mark came after. If the doubt's end came before M, so did the units:
+///    in core by the same step, or in a shard that was then open and, by 1., was folded before M.
+///
+/// Core's changes have one order, and a load never reads a change older than one that happened before it. So M lies
+/// after all that was over when the call began, and before all that begins after the answer: an instant inside the
+/// call.
+///
+/// A taker that is [`Certainty::Certain`] has no doubt. Should it drop its units all the same, that counts as a hold
+/// that was made and released: a *short* between the two was true.
+///
+/// # Why these orderings
+///
+/// Each load is `Acquire` and each change is `AcqRel` (the opening of a shard, a plain store to a word that nobody
+/// else may write, is `Release`). Two things need them. Steps 1. and 2. carry knowledge from one word to another
+/// (shard to core in a fold, core to shard in a spread), so the reader of the first word must see all that came before
+/// the write. And units carry the journal's order: a giver has appended its record before it gives, and whoever takes
+/// these units appends after it, through however many words they went. `SeqCst` would add one order over all words;
+/// nothing here compares the order of two words that no thread passes between.
+///
+/// # Bounds
+///
+/// A pool accounts for at most [`MAX_UNITS`], more than an item may have; the callers see to that and the counter
+/// asserts it. Each taker in doubt is a thread inside one call, so that [`MAX_DOUBTS`] is far away; from half of it on
+/// doubtful takers are told [`Take::InDoubt`], which leaves the other half to [`StockCounter::begin_doubt`].
+#[derive(Debug)]
+pub struct StockCounter {
+    /// The one word that may refuse.
+    core: CachePadded<AtomicU64>,
+    /// None, or a power of two of them.
+    shards: Box<[CachePadded<AtomicU64>]>,
+    /// Held by whoever folds or spreads.
+    fold: Mutex<()>,
+    /// Units that each shard must get for a spread to be worth it.
+    least_share: u64,
+}
+
+impl StockCounter {
+    /// A pool with `units` free, with as many shards as this machine has use for.
+    ///
+    /// # Panics
+    /// If `units` is over [`MAX_UNITS`].
+    #[must_use]
+    pub fn new(units: u64) -> Self {
+        Self::with_shards(units, sync::parallelism())
+    }
+
+    /// A pool with so many shards: rounded up to a power of two, at most [`MAX_SHARDS`]. With one there is nothing to
+    /// split, and it stays folded.
+    ///
+    /// # Panics
+    /// If `units` is over [`MAX_UNITS`].
+    #[must_use]
+    pub fn with_shards(units: u64, shards: usize) -> Self {
+        Self::with_shape(units, shards, LEAST_SHARE)
+    }
+
+    /// As [`Self::with_shards`]; spreads when each shard gets `least_share` units, and starts spread if that is so.
+    ///
+    /// # Panics
+    /// If `units` is over [`MAX_UNITS`].
+    #[must_use]
+    pub fn with_shape(units: u64, shards: usize, least_share: u64) -> Self {
+        assert!(units <= MAX_UNITS, "a pool of {units} units cannot be counted");
+        let shards = match shards.min(MAX_SHARDS).next_power_of_two() {
+            1 => 0,
+            shards => shards,
+        };
+        let counter = Self {
+            core: CachePadded::new(AtomicU64::new(Core::folded(units).0)),
+            shards: (0..shards).map(|_| CachePadded::new(AtomicU64::new(SHUT))).collect(),
+            fold: Mutex::new(()),
+            least_share,
+        };
+        counter.spread(0);
+        counter
+    }
+
+    /// Puts the count to `units`, whatever it was. Only before serving: nobody may hold a guard of it.
+    ///
+    /// # Panics
+    /// If `units` is over [`MAX_UNITS`].
+    pub fn set(&mut self, units: u64) {
+        *self = Self::with_shape(units, self.shards.len(), self.least_share);
+    }
+
+    /// One try to take `units`. A request takes from one pool once: its own doubt would hold it up.
+    #[inline]
+    pub fn take(&self, units: u64, certainty: Certainty) -> Take<'_> {
+        let mut core = self.core();
+        loop {
+            if certainty == Certainty::Doubtful && core.is_crowded() {
+                return Take::InDoubt;
+            }
+            if core.is_folded() {
+                match self.take_from_core(core, units, certainty) {
+                    Ok(take) => return take,
+                    Err(found) => core = found,
+                }
+            } else if let Some(taken) = self.take_from_home(units, certainty) {
+                return Take::Taken(taken);
+            } else {
+                self.fold(units);
+                core = self.core();
+            }
+        }
+    }
+
+    /// Whether `units` would be refused now: one load, so that a herd is turned away from one word that all cores share.
+    #[inline]
+    pub fn look(&self, units: u64) -> Look {
+        self.core().look(units)
+    }
+
+    /// Gives `units` back, or new ones in: after the record that says so was appended. Never fails.
+    ///
+    /// # Panics
+    /// If the pool came to more than [`MAX_UNITS`]: units were given that never were there.
+    #[inline]
+    pub fn give(&self, units: u64) {
+        if !self.give_to_home(units) {
+            self.give_to_core(units, units);
+        }
+    }
+
+    /// Begins a doubt: from here until the guard is dropped nobody is refused. It begins before the units that are to
+    /// be given leave the place where others could find them.
+    ///
+    /// # Panics
+    /// If [`MAX_DOUBTS`] threads have one at once.
+    #[inline]
+    pub fn begin_doubt(&self) -> Doubt<'_> {
+        // AcqRel: comes before whatever this thread takes next, in the eyes of those who see the taking.
+        let before = Core(self.core.fetch_add(ONE_DOUBT, Ordering::AcqRel));
+        assert!(before.doubts() < MAX_DOUBTS, "more doubts than core can count");
+        Doubt::new(self)
+    }
+
+    /// Units that are free. Exact when nobody takes or gives; folding and spreading do not disturb it.
+    pub fn sum(&self) -> u64 {
+        let _moving = self.fold.lock();
+        // Acquire, as every load: whoever compares the sum has at least seen what led to it.
+        let open = self.shards.iter().filter_map(|shard| Shard(shard.load(Ordering::Acquire)).open());
+        open.fold(self.core().units(), u64::saturating_add)
+    }
+
+    /// The word that may refuse, at one instant.
+    #[inline]
+    fn core(&self) -> Core {
+        // Acquire: a taker that sees units in core sees what their giver appended, and one that sees the mark sees the
+        // shards shut.
+        Core(self.core.load(Ordering::Acquire))
+    }
+
+    /// This thread's shard; none in a pool that never spreads.
+    #[inline]
+    fn home(&self) -> Option<&AtomicU64> {
+        let last = self.shards.len().checked_sub(1)?;
+        self.shards.get(sync::home() & last).map(|shard| &**shard)
+    }
+
+    /// One try on a folded `core`; if it has changed, what it was found to be.
+    #[inline]
+    fn take_from_core(&self, core: Core, units: u64, certainty: Certainty) -> Result<Take<'_>, Core> {
+        match core.look(units) {
+            Look::MayServe => {}
+            Look::Short { free } => return Ok(Take::Short { free }),
+            Look::InDoubt => return Ok(Take::InDoubt),
+        }
+        let rest = core.taken(units, certainty);
+        // AcqRel: sees what the givers of these units appended; shows the next taker what this one has seen. Acquire on
+        // failure: the value that was found is the next one to decide from.
+        match self.core.compare_exchange_weak(core.0, rest.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                if self.share(rest, units).is_some() {
+                    self.spread(units);
+                }
+                Ok(Take::Taken(Taken::new(self, units, certainty)))
+            }
+            Err(found) => Err(Core(found)),
+        }
+    }
+
+    #[inline]
+    fn take_from_home(&self, units: u64, certainty: Certainty) -> Option<Taken<'_>> {
+        match certainty {
+            Certainty::Certain => {
+                self.change_home(|shard| shard.without(units)).then(|| Taken::new(self, units, certainty))
+            }
+            Certainty::Doubtful => {
+                // The doubt first: once the units are gone from the shard a fold could show them missing.
+                let doubt = self.begin_doubt();
+                let took = self.change_home(|shard| shard.without(units));
+                took.then(|| doubt.into_taken(units))
+            }
+        }
+    }
+
+    #[inline]
+    fn give_to_home(&self, units: u64) -> bool {
+        self.change_home(|shard| {
+            let held = shard.with(units)?;
+            assert!(held <= MAX_UNITS, "more units given than a pool can count");
+            Some(held)
+        })
+    }
+
+    /// Adds `change` to core, which has `units` more after it. Does not spread them: the next taker does, who knows how
+    /// much is asked for at a time.
+    fn give_to_core(&self, units: u64, change: u64) {
+        // AcqRel: shows the next taker what this giver appended, and what those appended whose units are there already.
+        let before = self.core.fetch_add(change, Ordering::AcqRel);
+        assert!(Core(before).has_room_for(units), "more units given than a pool can count");
+    }
+
+    /// Gives `units` back and ends the giver's doubt: not before they are back.
+    fn give_and_end_doubt(&self, units: u64) {
+        if self.give_to_home(units) {
+            self.end_doubt();
+        } else {
+            self.give_to_core(units, units.wrapping_sub(ONE_DOUBT));
+        }
+    }
+
+    fn end_doubt(&self) {
+        // AcqRel: whoever sees the doubt gone sees what it was about.
+        let before = Core(self.core.fetch_sub(ONE_DOUBT, Ordering::AcqRel));
+        debug_assert!(before.doubts() > 0, "a doubt ended that never began");
+    }
+
+    /// Changes this thread's shard, unless `change` does not want to.
+    #[inline]
+    fn change_home(&self, change: impl Fn(Shard) -> Option<u64>) -> bool {
+        let Some(home) = self.home() else { return false };
+        // Acquire, as every load; what is decided here is decided again by the compare-and-swap.
+        let mut held = home.load(Ordering::Acquire);
+        while let Some(wanted) = change(Shard(held)) {
+            // AcqRel: as on core, for units that come and go through a shard.
+            match home.compare_exchange_weak(held, wanted, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(found) => held = found,
+            }
+        }
+        false
+    }
+
+    /// Brings all units into core, for a taker of `units` whose home is short.
+    #[cold]
+    fn fold(&self, units: u64) {
+        let _alone = self.fold.lock();
+        // While this thread waited, the pool may have been folded, or spread and its home filled.
+        if self.core().is_folded() || self.home_has(units) {
+            return;
+        }
+        for shard in &self.shards {
+            // A swap, so that nothing slips in between reading and shutting. AcqRel: what came with the units goes on
+            // into core, and what was done before this fold is seen by those who find the shard shut.
+            let Some(held) = Shard(shard.swap(SHUT, Ordering::AcqRel)).open() else { continue };
+            if held > 0 {
+                // AcqRel: carries on what came with the units.
+                self.core.fetch_add(held, Ordering::AcqRel);
+            }
+        }
+        // Last: from here on core may refuse. AcqRel: whoever sees the mark sees the units.
+        self.core.fetch_or(FOLDED, Ordering::AcqRel);
+    }
+
+    fn home_has(&self, units: u64) -> bool {
+        self.home().is_some_and(|home| Shard(home.load(Ordering::Acquire)).without(units).is_some())
+    }
+
+    /// What each shard would get if the pool, folded, were spread; none if that is too little.
+    ///
+    /// `units` is the size of the take that brought it up: shards that serve only few of that size would be
+    /// folded again at once.
+    #[inline]
+    fn share(&self, core: Core, units: u64) -> Option<u64> {
+        let shards = u64::try_from(self.shards.len()).ok()?;
+        if !core.is_folded() || core.units() < self.least_share.saturating_mul(shards) {
+            return None;
+        }
+        let share = core.units().checked_div(shards)?;
+        (share >= units.saturating_mul(TAKES_A_SHARE)).then_some(share)
+    }
+
+    /// Hands the units in core out to the shards, if there is still plenty.
+    #[cold]
+    fn spread(&self, units: u64) {
+        // Only a try: whoever has the lock is folding or spreading, and core serves meanwhile.
+        let Some(_alone) = self.fold.try_lock() else { return };
+        let mut core = self.core();
+        while let Some(share) = self.share(core, units) {
+            let shards = u64::try_from(self.shards.len()).unwrap_or(0);
+            let rest = core.spread(share.saturating_mul(shards));
+            // The mark goes with the units, in one step. AcqRel: sees what came with them. Acquire on failure: the value
+            // that was found is the next one to decide from.
+            match self.core.compare_exchange_weak(core.0, rest.0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    for shard in &self.shards {
+                        // Release: what came with the units, to those who find the shard open. A store will do: nobody
+                        // writes to a shut shard but the holder of the lock.
+                        shard.store(share, Ordering::Release);
+                    }
+                    return;
+                }
+                Err(found) => core = Core(found),
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The words of a pool and their bits: plain arithmetic on values, no atomics.
+//!
+//! ```text
+//!  core   63      62..60   59 ......... 40   39 ................. 0
+//!         FOLDED  0        doubts            units
+//!  shard  63               62 .............. 40   39 ............ 0
+//!         SHUT             0                      units
+//! ```
+
+use super::{Certainty, Look};
+
+/// Bits of a word that count units.
+const UNIT_BITS: u32 = 40;
+/// Bits of core that count doubts.
+const DOUBT_BITS: u32 = 20;
+
+/// Most units that one pool can ever account for: 2^40 - 1, more than an item may have.
+pub const MAX_UNITS: u64 = (1 << UNIT_BITS) - 1;
+/// Most doubts that core can count: 2^20 - 1.
+pub const MAX_DOUBTS: u64 = (1 << DOUBT_BITS) - 1;
+/// From so many doubts on, a taker in doubt has to wait. The other half is for those who cannot wait.
+const DOUBTS_OF_TAKERS: u64 = MAX_DOUBTS / 2;
+
+/// In core: every shard is shut, so core has all units that are free.
+pub(super) const FOLDED: u64 = 1 << 63;
+/// In core: one who has taken, or is giving back, and may still change what is free.
+pub(super) const ONE_DOUBT: u64 = 1 << UNIT_BITS;
+/// In a shard: nobody may touch it, its units are in core.
+pub(super) const SHUT: u64 = 1 << 63;
+
+/// A value of core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Core(pub(super) u64);
+
+impl Core {
+    /// No doubts, all units here.
+    pub(super) const fn folded(units: u64) -> Self {
+        Self(FOLDED | units)
+    }
+
+    pub(super) const fn is_folded(self) -> bool {
+        self.0 & FOLDED != 0
+    }
+
+    pub(super) const fn units(self) -> u64 {
+        self.0 & MAX_UNITS
+    }
+
+    pub(super) const fn doubts(self) -> u64 {
+        (self.0 >> UNIT_BITS) & MAX_DOUBTS
+    }
+
+    /// Whether `units` more can be counted without running into the doubts.
+    pub(super) const fn has_room_for(self, units: u64) -> bool {
+        units <= MAX_UNITS.saturating_sub(self.units())
+    }
+
+    /// Whether a taker in doubt has to wait for others to make up their minds.
+    pub(super) const fn is_crowded(self) -> bool {
+        self.doubts() >= DOUBTS_OF_TAKERS
+    }
+
+    /// What this value, read at one instant, says to one who asks for `units`.
+    pub(super) const fn look(self, units: u64) -> Look {
+        let free = self.units();
+        if !self.is_folded() || free >= units {
+            Look::MayServe
+        } else if self.doubts() == 0 {
+            Look::Short { free }
+        } else {
+            Look::InDoubt
+        }
+    }
+
+    /// Without `units`, which it must have; with a doubt more, where there is one.
+    pub(super) const fn taken(self, units: u64, certainty: Certainty) -> Self {
+        let rest = self.0.wrapping_sub(units);
+        match certainty {
+            Certainty::Certain => Self(rest),
+            Certainty::Doubtful => Self(rest.wrapping_add(ONE_DOUBT)),
+        }
+    }
+
+    /// No longer folded and without `units`, which the shards get.
+    pub(super) const fn spread(self, units: u64) -> Self {
+        Self((self.0 & !FOLDED).wrapping_sub(units))
+    }
+}
+
+/// A value of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shard(pub(super) u64);
+
+impl Shard {
+    /// The units of an open shard; a shut one has none.
+    pub(super) const fn open(self) -> Option<u64> {
+        if self.0 & SHUT == 0 { Some(self.0) } else { None }
+    }
+
+    /// With `units` more, if it is open.
+    pub(super) const fn with(self, units: u64) -> Option<u64> {
+        match self.open() {
+            Some(held) => Some(held.wrapping_add(units)),
+            None => None,
+        }
+    }
+
+    /// With `units` less, if it is open and has them.
+    pub(super) const fn without(self, units: u64) -> Option<u64> {
+        match self.open() {
+            Some(held) => held.checked_sub(units),
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The one door to atomics and locks for code that a model checker runs.
+//!
+//! Such code names `crate::sync` and nothing else, so the models put their own types in its place and check the very
+//! source that ships. This module never decides anything.
+
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+
+pub use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use parking_lot::{Mutex, MutexGuard};
+
+static NEXT_HOME: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static HOME: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// This thread's home: a number dealt round-robin, the same for the thread's whole life. Whoever splits data over
+/// cache lines takes it modulo the count of lines, so that neighbours rarely meet.
+#[inline]
+pub fn home() -> usize {
+    HOME.get().unwrap_or_else(deal_home)
+}
+
+#[cold]
+fn deal_home() -> usize {
+    // Relaxed: the number carries no other data, it only has to differ from its neighbours'.
+    let home = NEXT_HOME.fetch_add(1, Ordering::Relaxed);
+    HOME.set(Some(home));
+    home
+}
+
+/// How many threads this machine runs at once. Asked once: the answer costs a look into the cgroup's files.
+pub fn parallelism() -> usize {
+    static ASKED: OnceLock<usize> = OnceLock::new();
+    *ASKED.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_keeps_its_home_and_shares_it_with_no_neighbour() {
+        let here = home();
+        assert_eq!(home(), here);
+        let there = std::thread::spawn(|| (home(), home())).join().expect("a home");
+        assert_eq!(there.0, there.1);
+        assert_ne!(there.0, here);
+    }
+}
