@@ -2,15 +2,16 @@
 //!
 //! The modules stand in reading order: each uses only those above it.
 
-pub mod codec;
+pub mod ids;
+pub mod time;
+pub mod refusal;
 pub mod definition;
 pub mod hold;
-pub mod ids;
-pub mod metrics;
+pub mod codec;
 pub mod record;
-pub mod refusal;
+pub mod digest;
 pub mod sync;
-pub mod time;
+pub mod metrics;
 
 pub mod inventory;
 

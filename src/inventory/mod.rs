@@ -1,3 +1,184 @@
-//! What is in memory: stock, holds, limits, deadlines. Synchronous; it reads no clock and does no I/O.
+//! What the engine knows, in memory: drops and their stock, holds, what each subject has, and when holds fall due.
+//!
+//! Synchronous, without I/O and without a clock. The inventory decides nothing about a request and appends nothing:
+//! the engine looks, takes and appends, then has the change entered here. Locks are taken in this order: registry and
+//! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
 
+pub mod drops;
+mod expiry;
+pub mod holds;
+pub mod limits;
+pub mod pool;
+mod replay;
+mod slab;
 pub mod stock;
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+
+pub use drops::{Added, DropEntry, DropState, Drops, Running};
+pub use holds::{HoldRef, Holds, LockedShard, Standing};
+pub use limits::{Broken, Subject, Subjects};
+pub use pool::{Pool, Stock, Verdict};
+pub use replay::Unsound;
+
+use crate::digest::{DigestKey, SubjectKey};
+use crate::hold::{Hold, HoldLine, HoldState};
+use crate::ids::{DropNo, Lsn};
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::{Millis, Timestamp};
+use pool::Share;
+
+/// Everything in memory.
+#[derive(Debug)]
+pub struct Inventory {
+    /// The data folder's key.
+    pub key: DigestKey,
+    /// Drops by id and number.
+    pub drops: Drops,
+    /// Holds by id.
+    pub holds: Holds,
+    /// What each subject has.
+    pub subjects: Subjects,
+    /// Ended holds that are remembered, oldest first.
+    ended: Mutex<VecDeque<Ended>>,
+    /// Holds that have units: held and claimed.
+    owned: AtomicU64,
+}
+
+/// An ended hold, for forgetting it in time.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    at: Timestamp,
+    hold: HoldRef,
+    revision: Lsn,
+}
+
+/// A hold's change as it is entered into everything that follows from holds.
+#[derive(Debug)]
+pub struct Entered<'a> {
+    /// The drop that it is in.
+    pub drop: &'a DropEntry,
+    /// Where it lives.
+    pub place: HoldRef,
+    /// How it stood before; nothing for a new one.
+    pub before: Option<&'a Standing>,
+    /// How it stands now.
+    pub after: &'a Hold,
+}
+
+impl Inventory {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(key: DigestKey) -> Self {
+        Self {
+            drops: Drops::default(),
+            holds: Holds::new(key.clone()),
+            subjects: Subjects::new(),
+            ended: Mutex::default(),
+            owned: AtomicU64::new(0),
+            key,
+        }
+    }
+
+    /// Holds that have units.
+    #[must_use]
+    pub fn owned(&self) -> u64 {
+        // Relaxed: a bound that may be overstepped by as many requests as run at once.
+        self.owned.load(Ordering::Relaxed)
+    }
+
+    /// Ended holds that are remembered.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.ended.lock().len()
+    }
+
+    /// Enters a change whose record has been appended: subject, stock, deadlines. The hold's shard is locked.
+    pub fn enter(&self, entered: &Entered<'_>, customer: SubjectKey) {
+        self.subjects.with(customer, |subject| self.enter_with(entered, subject));
+    }
+
+    /// As [`Inventory::enter`], for callers that have the subject's stripe locked.
+    pub fn enter_with(&self, entered: &Entered<'_>, subject: &mut Subject) {
+        let Entered { drop, place, before, after } = entered;
+        count_subject(drop.number, *place, *before, after, subject);
+        each_share(*before, after, |line, was, is| {
+            if let Some(pool) = drop.pool(line.item, line.pool) {
+                pool.settle(after.revision, *place, was, is);
+            }
+        });
+        self.count_owned(before.is_some_and(|before| !before.state.is_ended()), *place, after);
+    }
+
+    /// A hold to forget at `now`: the oldest ended one that is beyond the bound or older than the window, if any.
+    /// Its shard must not be locked by the caller.
+    pub fn forget(&self, now: Timestamp, window: Millis, most: usize) -> bool {
+        let oldest = {
+            let mut ended = self.ended.lock();
+            let excess = ended.len() > most;
+            match ended.front() {
+                Some(front) if excess || front.at.plus(window) <= now => ended.pop_front(),
+                Some(_) | None => None,
+            }
+        };
+        let Some(Ended { hold, revision, .. }) = oldest else { return false };
+        self.holds.with_ref(hold, |mut shard| {
+            if shard.get(hold).is_some_and(|found| found.state.is_ended() && found.revision == revision) {
+                shard.remove(hold);
+            }
+        });
+        true
+    }
+
+    fn count_owned(&self, owned_before: bool, place: HoldRef, after: &Hold) {
+        match (owned_before, after.state.is_ended()) {
+            (false, false) => {
+                self.owned.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, true) => {
+                self.owned.fetch_sub(1, Ordering::Relaxed);
+                self.remember(place, after);
+            }
+            (true, false) => {}
+            (false, true) => self.remember(place, after),
+        }
+    }
+
+    fn remember(&self, place: HoldRef, hold: &Hold) {
+        self.ended.lock().push_back(Ended { at: hold.settled_at, hold: place, revision: hold.revision });
+    }
+}
+
+/// Counts a hold for its subject: units by item, and its deadline.
+fn count_subject(drop: DropNo, place: HoldRef, before: Option<&Standing>, after: &Hold, subject: &mut Subject) {
+    each_share(before, after, |line, was, is| {
+        subject.count(drop, line.item, was.held.saturating_add(was.claimed), is.held.saturating_add(is.claimed));
+    });
+    let was = before.and_then(|before| before.state.is_live().then_some(before.expires_at));
+    subject.follow(place, was, after.state.is_live().then_some(after.expires_at));
+}
+
+/// Visits each line with the hold's share of it before and after. A hold's lines never change their order.
+fn each_share(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, Share, Share)) {
+    match before {
+        None => after.lines.iter().for_each(|line| {
+            f(&line, Share::default(), share(after.state, after.expires_at, &line));
+        }),
+        Some(before) => before.lines.iter().zip(after.lines.iter()).for_each(|(was, is)| {
+            let share_before = share(before.state, before.expires_at, &was);
+            f(&is, share_before, share(after.state, after.expires_at, &is));
+        }),
+    }
+}
+
+fn share(state: HoldState, expires_at: Timestamp, line: &HoldLine) -> Share {
+    let units = u64::from(line.quantity);
+    let returned = u64::from(line.returned);
+    match state {
+        HoldState::Held => Share { held: units, due: (units > 0).then_some(expires_at), returned, claimed: 0 },
+        HoldState::Claimed => Share { claimed: units, returned, held: 0, due: None },
+        HoldState::Released | HoldState::Expired => Share { returned, ..Share::default() },
+    }
+}

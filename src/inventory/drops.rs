@@ -1,0 +1,261 @@
+//! Drops by id and number: definition, running state, pools, and the gate that requests pass.
+//!
+//! A request holds its drop's gate for reading from check to append; whoever changes the drop holds it for writing.
+//! Drops, items and pools are never removed, so a number once learned stays good.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+
+use super::pool::{Pool, Stock};
+use crate::definition::Definition;
+use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
+use crate::metrics::Counter;
+use crate::record::{DropImage, Record, Steering};
+use crate::refusal::Reason;
+use crate::time::Timestamp;
+
+/// The state that a drop is in, from its schedule, pauses and closing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropState {
+    /// Before `opens_at`.
+    Scheduled,
+    /// Reserves are served.
+    Open,
+    /// Stopped by an operator for now.
+    Paused,
+    /// Ended.
+    Closed,
+}
+
+/// What may change about a drop while it runs.
+#[derive(Debug)]
+pub struct Running {
+    /// As defined.
+    pub definition: Arc<Definition>,
+    /// LSN of the definition's record.
+    pub revision: Lsn,
+    /// What operators did to it.
+    pub steering: Steering,
+    /// LSN of the steering's record; before the first it is the definition's.
+    pub steered: Lsn,
+}
+
+/// A drop in the engine.
+#[derive(Debug)]
+pub struct DropEntry {
+    /// Its number.
+    pub number: DropNo,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Digest of the definition as first asked for.
+    pub request: [u8; 32],
+    /// Refusals by reason, in the order of [`Reason::ALL`].
+    pub refusals: [Counter; Reason::ALL.len()],
+    gate: ShardedLock<Running>,
+    pools: Vec<Vec<Pool>>,
+}
+
+/// What became of adding a drop.
+#[derive(Debug)]
+pub enum Added {
+    /// It is there now.
+    New(Arc<DropEntry>),
+    /// One with its id was there before; nothing was added.
+    Known(Arc<DropEntry>),
+}
+
+/// All drops.
+#[derive(Debug, Default)]
+pub struct Drops(ShardedLock<Registry>);
+
+#[derive(Debug, Default)]
+struct Registry {
+    numbers: HashMap<DropId, DropNo>,
+    entries: Vec<Arc<DropEntry>>,
+}
+
+impl Running {
+    /// When it opens: as defined, or when it was created.
+    #[must_use]
+    pub fn opens_at(&self, entry: &DropEntry) -> Timestamp {
+        self.definition.opens_at.unwrap_or(entry.created_at)
+    }
+
+    /// Where the drop stands: open is `opens_at <= now < closes_at`.
+    #[must_use]
+    pub fn state(&self, entry: &DropEntry, now: Timestamp) -> DropState {
+        let over = self.definition.closes_at.is_some_and(|at| at <= now);
+        if over || self.steering.closed_at.is_some() {
+            DropState::Closed
+        } else if self.steering.paused {
+            DropState::Paused
+        } else if now < self.opens_at(entry) {
+            DropState::Scheduled
+        } else {
+            DropState::Open
+        }
+    }
+}
+
+impl DropEntry {
+    /// A drop as its record makes it.
+    #[must_use]
+    pub fn new(revision: Lsn, image: DropImage) -> Self {
+        let DropImage { number, created_at, definition, request } = image;
+        let pools =
+            definition.items.iter().map(|item| item.pools.iter().map(|pool| Pool::new(pool.units)).collect()).collect();
+        let steering = Steering { drop: number, paused: false, closed_at: None };
+        let running = Running { definition: Arc::new(definition), revision, steering, steered: revision };
+        Self { number, created_at, request, refusals: Default::default(), gate: ShardedLock::new(running), pools }
+    }
+
+    /// Passes the gate: nothing about the drop changes while the guard lives.
+    pub fn running(&self) -> ShardedLockReadGuard<'_, Running> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes the gate if nobody is changing the drop: for callers that hold a lock which comes after it.
+    pub fn try_running(&self) -> Option<ShardedLockReadGuard<'_, Running>> {
+        self.gate.try_read().ok()
+    }
+
+    /// Closes the gate: no request moves units while the guard lives.
+    pub fn steer(&self) -> ShardedLockWriteGuard<'_, Running> {
+        self.gate.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A pool of this drop.
+    #[must_use]
+    pub fn pool(&self, item: ItemNo, pool: PoolNo) -> Option<&Pool> {
+        self.pools.get(item.index())?.get(pool.index())
+    }
+
+    /// Each pool, in the definition's order.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.iter().flatten()
+    }
+
+    /// Stock by item and pool, and the last place of the journal that moved any of it.
+    #[must_use]
+    pub fn stock(&self) -> (Vec<Vec<Stock>>, Lsn) {
+        let mut as_of = Lsn::default();
+        let mut read = |pool: &Pool| {
+            let (stock, lsn) = pool.stock();
+            as_of = as_of.max(lsn);
+            stock
+        };
+        let stock = self.pools.iter().map(|item| item.iter().map(&mut read).collect()).collect();
+        (stock, as_of)
+    }
+
+    /// Units by which counters and ledgers disagree: 0, always. Closes the gate for as long as it looks.
+    #[must_use]
+    pub fn conservation_error(&self) -> u64 {
+        let _closed = self.steer();
+        self.pools().map(Pool::conservation_error).fold(0, u64::saturating_add)
+    }
+
+    /// Counts a refusal.
+    pub fn count_refusal(&self, reason: Reason) {
+        for (counter, counted) in self.refusals.iter().zip(Reason::ALL) {
+            if counted == reason {
+                counter.increment();
+            }
+        }
+    }
+
+    /// The records that make this drop what it is, for a snapshot: its definition and its steering, each with the LSN
+    /// that it stands for.
+    #[must_use]
+    pub fn images(&self) -> (Record, Lsn, Record, Lsn) {
+        let running = self.running();
+        let image = DropImage {
+            number: self.number,
+            created_at: self.created_at,
+            definition: running.definition.as_ref().clone(),
+            request: self.request,
+        };
+        (Record::Drop(Box::new(image)), running.revision, Record::Steering(running.steering), running.steered)
+    }
+
+    pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {
+        self.pools.iter_mut().flatten()
+    }
+}
+
+impl Drops {
+    /// The drop with this id.
+    pub fn with_id<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let number = registry.numbers.get(id)?;
+        registry.entries.get(number.index()).map(|entry| f(entry))
+    }
+
+    /// The drop with this number.
+    pub fn with_number<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        registry.entries.get(number.index()).map(|entry| f(entry))
+    }
+
+    /// Every drop, in the order of numbers. A copy of the list: the registry is free while it is walked.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<DropEntry>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).entries.clone()
+    }
+
+    /// Adds a drop under the next number, unless there is one with this id. The registry is closed while `make` appends
+    /// the record, so that numbers are given out in the order of the journal.
+    ///
+    /// # Errors
+    /// What `make` returns.
+    pub fn add<E>(&self, id: &DropId, make: impl FnOnce(DropNo) -> Result<(Lsn, DropImage), E>) -> Result<Added, E> {
+        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let known = registry.numbers.get(id).and_then(|number| registry.entries.get(number.index()));
+        if let Some(known) = known {
+            return Ok(Added::Known(Arc::clone(known)));
+        }
+        let number = DropNo(u32::try_from(registry.entries.len()).unwrap_or(u32::MAX));
+        let (revision, image) = make(number)?;
+        Ok(Added::New(registry.put(revision, image)))
+    }
+
+    /// Applies a drop's image from journal or snapshot. A drop that is there already is the same or newer.
+    pub(super) fn apply_image(&self, revision: Lsn, image: &DropImage) -> Result<(), String> {
+        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if image.number.index() > registry.entries.len() {
+            return Err(format!("drop {} stands before the drops that came before it", image.definition.id));
+        }
+        if image.number.index() == registry.entries.len() {
+            registry.put(revision, image.clone());
+        }
+        Ok(())
+    }
+
+    /// Applies what operators did to a drop.
+    pub(super) fn apply_steering(&self, lsn: Lsn, steering: &Steering) {
+        let _known = self.with_number(steering.drop, |entry| {
+            let mut running = entry.steer();
+            if lsn > running.steered {
+                running.steering = *steering;
+                running.steered = lsn;
+            }
+        });
+    }
+
+    /// Each entry, to change: only before anyone else has one.
+    pub(super) fn for_each_mut(&mut self, mut f: impl FnMut(&mut DropEntry)) {
+        let registry = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        registry.entries.iter_mut().filter_map(Arc::get_mut).for_each(&mut f);
+    }
+}
+
+impl Registry {
+    fn put(&mut self, revision: Lsn, image: DropImage) -> Arc<DropEntry> {
+        self.numbers.insert(image.definition.id.clone(), image.number);
+        let entry = Arc::new(DropEntry::new(revision, image));
+        self.entries.push(Arc::clone(&entry));
+        entry
+    }
+}

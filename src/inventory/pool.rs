@@ -1,0 +1,218 @@
+//! A pool: the counter that is taken from, and the ledger of who has what of it and until when.
+//!
+//! The counter decides; the ledger tells. Free units in the ledger are what is left of those received, so its sum holds
+//! at every instant by construction; that the counter agrees is what the conservation check compares.
+//!
+//! # Why a refusal never overlooks a due hold
+//!
+//! A hold that falls due is given back in this order: its record is appended, its units go back to the counter, and
+//! only then does its deadline leave the ledger and `next_due` rise (Release). A refuser reads `next_due` (Acquire)
+//! *before* the counter. If it is later than now, every hold that was due has been given back before that read, and
+//! the counter's word, read after it, has those units. If it is not, the refuser gives back what is due itself.
+
+use parking_lot::Mutex;
+
+use super::expiry::Deadlines;
+use super::holds::HoldRef;
+use super::stock::{Certainty, Look, StockCounter, Take, Taken};
+use crate::ids::Lsn;
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::Timestamp;
+
+/// Units of a pool: `received = free + held + claimed + withdrawn`, always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stock {
+    /// Ever put in.
+    pub received: u64,
+    /// Sellable now.
+    pub free: u64,
+    /// Set aside.
+    pub held: u64,
+    /// Sold.
+    pub claimed: u64,
+    /// Taken out for good.
+    pub withdrawn: u64,
+    /// Ever returned after a sale; not part of the sum.
+    pub returned_total: u64,
+}
+
+impl Stock {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received.saturating_add(other.received),
+            free: self.free.saturating_add(other.free),
+            held: self.held.saturating_add(other.held),
+            claimed: self.claimed.saturating_add(other.claimed),
+            withdrawn: self.withdrawn.saturating_add(other.withdrawn),
+            returned_total: self.returned_total.saturating_add(other.returned_total),
+        }
+    }
+}
+
+/// What one hold has of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Share {
+    pub(super) held: u64,
+    pub(super) claimed: u64,
+    pub(super) returned: u64,
+    /// The hold's deadline, while it has one that counts.
+    pub(super) due: Option<Timestamp>,
+}
+
+/// Whether units can be had.
+#[derive(Debug)]
+pub enum Verdict<T> {
+    /// They can.
+    Yes(T),
+    /// They can't: at one instant inside this call so few were free, and none was in doubt or due.
+    Short {
+        /// Units that were free.
+        free: u64,
+    },
+    /// Units are in doubt: ask again.
+    InDoubt,
+    /// Holds are due: give them back, then ask again.
+    SweepDue,
+}
+
+/// A named part of an item's stock.
+#[derive(Debug)]
+pub struct Pool {
+    counter: StockCounter,
+    /// The earliest deadline that has not been given back, in milliseconds.
+    next_due: AtomicU64,
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    received: u64,
+    withdrawn: u64,
+    held: u64,
+    claimed: u64,
+    returned_total: u64,
+    /// LSN of the last record that moved units here.
+    as_of: Lsn,
+    deadlines: Deadlines,
+}
+
+impl Ledger {
+    fn free(&self) -> Option<u64> {
+        self.received.checked_sub(self.held)?.checked_sub(self.claimed)?.checked_sub(self.withdrawn)
+    }
+}
+
+impl Pool {
+    /// A pool with its first stock.
+    #[must_use]
+    pub fn new(units: u64) -> Self {
+        Self {
+            counter: StockCounter::new(units),
+            next_due: AtomicU64::new(Timestamp::NEVER.0),
+            ledger: Mutex::new(Ledger { received: units, ..Ledger::default() }),
+        }
+    }
+
+    /// Whether `units` would be refused at `now`: a read-only look, so that a herd is refused from one word.
+    #[must_use]
+    pub fn look(&self, units: u64, now: Timestamp) -> Verdict<()> {
+        let due = self.next_due() <= now; // before the counter: see the module's head
+        match self.counter.look(units) {
+            Look::MayServe => Verdict::Yes(()),
+            Look::Short { .. } | Look::InDoubt if due => Verdict::SweepDue,
+            Look::Short { free } => Verdict::Short { free },
+            Look::InDoubt => Verdict::InDoubt,
+        }
+    }
+
+    /// Takes `units`, if they can be had.
+    pub fn take(&self, units: u64, certainty: Certainty, now: Timestamp) -> Verdict<Taken<'_>> {
+        let due = self.next_due() <= now; // before the counter: see the module's head
+        match self.counter.take(units, certainty) {
+            Take::Taken(taken) => Verdict::Yes(taken),
+            Take::Short { .. } | Take::InDoubt if due => Verdict::SweepDue,
+            Take::Short { free } => Verdict::Short { free },
+            Take::InDoubt => Verdict::InDoubt,
+        }
+    }
+
+    /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.
+    #[must_use]
+    pub fn next_due(&self) -> Timestamp {
+        // Acquire: pairs with the Release in `settle`, so that what was given back before is seen after.
+        Timestamp(self.next_due.load(Ordering::Acquire))
+    }
+
+    /// At most `most` holds that are due, earliest first.
+    #[must_use]
+    pub fn due(&self, now: Timestamp, most: usize) -> Vec<HoldRef> {
+        self.ledger.lock().deadlines.due(now, most)
+    }
+
+    /// Units as they stand, and the place of the journal that this belongs to.
+    #[must_use]
+    pub fn stock(&self) -> (Stock, Lsn) {
+        let ledger = self.ledger.lock();
+        let Ledger { received, withdrawn, held, claimed, returned_total, as_of, deadlines: _ } = &*ledger;
+        let stock = Stock {
+            received: *received,
+            free: ledger.free().unwrap_or(0),
+            held: *held,
+            claimed: *claimed,
+            withdrawn: *withdrawn,
+            returned_total: *returned_total,
+        };
+        (stock, *as_of)
+    }
+
+    /// By how many units counter and ledger disagree: 0, always. Exact only while nothing moves units: under the
+    /// drop's write gate.
+    #[must_use]
+    pub fn conservation_error(&self) -> u64 {
+        let ledger = self.ledger.lock();
+        ledger.free().map_or(u64::MAX, |free| free.abs_diff(self.counter.sum()))
+    }
+
+    /// A hold's share changed, by a record that has been appended. Units that it lost go back to the counter; units
+    /// that it won have been taken from there before.
+    pub(super) fn settle(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) {
+        let back =
+            (before.held.saturating_add(before.claimed)).saturating_sub(after.held.saturating_add(after.claimed));
+        if back > 0 {
+            self.counter.give(back);
+        }
+        self.enter(lsn, hold, before, after);
+    }
+
+    /// The ledger's part of [`Pool::settle`], alone: for deriving the ledger from the holds after replay.
+    pub(super) fn enter(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) {
+        let mut ledger = self.ledger.lock();
+        ledger.held = ledger.held.saturating_sub(before.held).saturating_add(after.held);
+        ledger.claimed = ledger.claimed.saturating_sub(before.claimed).saturating_add(after.claimed);
+        ledger.returned_total = ledger.returned_total.saturating_sub(before.returned).saturating_add(after.returned);
+        ledger.as_of = ledger.as_of.max(lsn);
+        if before.due != after.due {
+            if let Some(at) = before.due {
+                ledger.deadlines.remove(at, hold);
+            }
+            if let Some(at) = after.due {
+                ledger.deadlines.insert(at, hold);
+            }
+            // Release: whoever sees the risen deadline sees the units that were given back above.
+            self.next_due.store(ledger.deadlines.next().0, Ordering::Release);
+        }
+    }
+
+    /// Sets the counter to what the ledger says is free. Says so when the ledger has more out than it received.
+    pub(super) fn fill(&mut self) -> Result<(), Stock> {
+        match self.ledger.get_mut().free() {
+            Some(free) => {
+                self.counter.set(free);
+                Ok(())
+            }
+            None => Err(self.stock().0),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! From records back to an inventory: apply each, then derive what follows from them.
+//!
+//! While records are applied only drops and holds change. A snapshot is taken while the engine runs, so halfway through
+//! a replay the holds need not add up; stock, limits and deadlines are derived once, at the end, and checked there.
+
+use std::sync::Arc;
+
+use super::{Inventory, Share, count_subject, each_share};
+use crate::hold::Hold;
+use crate::ids::{HoldId, Lsn};
+use crate::record::{Record, Restart};
+
+/// Records that do not add up: damage, or a bug that wrote them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsound {
+    /// A record that can't stand where it stands.
+    #[error("record {lsn}: {what}")]
+    Record {
+        /// Its place.
+        lsn: Lsn,
+        /// What is wrong.
+        what: String,
+    },
+    /// A hold in a drop, item or pool that there is not.
+    #[error("hold {0} is in a drop, item or pool that does not exist")]
+    Orphan(HoldId),
+    /// More is out than was received.
+    #[error("drop {drop}, item {item}: {out} units are held or claimed, {received} were received")]
+    Oversold {
+        /// In which drop.
+        drop: String,
+        /// Which item.
+        item: String,
+        /// Units out.
+        out: u64,
+        /// Units received.
+        received: u64,
+    },
+}
+
+impl Inventory {
+    /// Applies one record. Idempotent: what an entity has seen already leaves it as it is.
+    ///
+    /// # Errors
+    /// [`Unsound`] when a drop's number is out of order: then journal or snapshot is not ours.
+    pub fn apply(&self, lsn: Lsn, record: &Record) -> Result<(), Unsound> {
+        match record {
+            Record::Drop(image) => {
+                self.drops.apply_image(lsn, image).map_err(|what| Unsound::Record { lsn, what })?;
+            }
+            Record::Steering(steering) => self.drops.apply_steering(lsn, steering),
+            Record::Hold(hold) => self.apply_hold(lsn, hold),
+            Record::Change(id, change) => self.holds.with_id(id, |mut shard| {
+                if let Some(place) = shard.find(id) {
+                    shard.change(place, lsn, change);
+                }
+            }),
+            Record::Restart(restart) => self.apply_restart(lsn, *restart),
+        }
+        Ok(())
+    }
+
+    fn apply_hold(&self, lsn: Lsn, hold: &Hold) {
+        self.holds.with_id(&hold.id, |mut shard| {
+            if let Some(place) = shard.find(&hold.id) {
+                if shard.get(place).is_some_and(|known| known.revision >= lsn) {
+                    return;
+                }
+                shard.remove(place);
+            }
+            shard.insert(Hold { revision: lsn, ..hold.clone() });
+        });
+    }
+
+    fn apply_restart(&self, lsn: Lsn, restart: Restart) {
+        let Restart { stopped_at, grace_until } = restart;
+        self.holds.for_each_shard(|mut shard| {
+            for hold in shard.iter_mut().filter(|hold| hold.revision < lsn && hold.state.is_live()) {
+                if stopped_at < hold.expires_at && hold.expires_at < grace_until {
+                    hold.expires_at = grace_until;
+                    hold.revision = lsn;
+                }
+            }
+        });
+    }
+
+    /// Whether a restart would move any hold's deadline.
+    #[must_use]
+    pub fn restart_matters(&self, restart: Restart) -> bool {
+        let Restart { stopped_at, grace_until } = restart;
+        let mut matters = false;
+        self.holds.for_each_shard(|shard| {
+            matters |= shard
+                .iter()
+                .any(|(_, hold)| hold.state.is_live() && stopped_at < hold.expires_at && hold.expires_at < grace_until);
+        });
+        matters
+    }
+
+    /// Derives stock, limits, deadlines and the list of ended holds from drops and holds, once all records are applied.
+    ///
+    /// # Errors
+    /// [`Unsound`] when the holds do not add up.
+    pub fn derive(&mut self) -> Result<(), Unsound> {
+        let drops = self.drops.all();
+        let mut ended = Vec::new();
+        let mut unsound = None;
+        self.holds.for_each_shard(|shard| {
+            for (place, hold) in shard.iter() {
+                let Some(drop) = drops.get(hold.drop.index()) else {
+                    unsound = Some(Unsound::Orphan(hold.id));
+                    continue;
+                };
+                each_share(None, hold, |line, was: Share, is: Share| match drop.pool(line.item, line.pool) {
+                    Some(pool) => pool.enter(hold.revision, place, was, is),
+                    None => unsound = Some(Unsound::Orphan(hold.id)),
+                });
+                let subject = self.key.customer(&drop.running().definition.shop, &hold.customer);
+                self.subjects.with(subject, |subject| count_subject(drop.number, place, None, hold, subject));
+                if hold.state.is_ended() {
+                    ended.push((hold.revision, place, hold.clone()));
+                } else {
+                    self.count_owned(false, place, hold);
+                }
+            }
+        });
+        drop(drops);
+        ended.sort_unstable_by_key(|(revision, ..)| *revision);
+        for (_, place, hold) in &ended {
+            self.remember(*place, hold);
+        }
+        unsound.map_or(Ok(()), Err)?;
+        self.fill()
+    }
+
+    /// A digest of all that the engine knows: two inventories with the same history have the same.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut bytes = Vec::new();
+        let put = |bytes: &mut Vec<u8>, lsn: Lsn, record: Record| {
+            bytes.extend_from_slice(&lsn.0.to_le_bytes());
+            record.encode(bytes);
+        };
+        for entry in self.drops.all() {
+            let (image, revision, steering, steered) = entry.images();
+            put(&mut bytes, revision, image);
+            put(&mut bytes, steered, steering);
+            for pool in entry.pools() {
+                bytes.extend_from_slice(format!("{:?} {}", pool.stock().0, pool.next_due().0).as_bytes());
+            }
+        }
+        let mut holds = Vec::new();
+        self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));
+        holds.sort_unstable_by_key(|hold| hold.id);
+        for hold in holds {
+            put(&mut bytes, hold.revision, Record::Hold(hold));
+        }
+        bytes.extend_from_slice(format!("{:?}", self.subjects.image()).as_bytes());
+        blake3::hash(&bytes).into()
+    }
+
+    fn fill(&mut self) -> Result<(), Unsound> {
+        let mut unsound = None;
+        self.drops.for_each_mut(|entry| {
+            let definition = Arc::clone(&entry.running().definition);
+            let skus = definition.items.iter().flat_map(|item| item.pools.iter().map(|_| &item.sku));
+            for (sku, pool) in skus.zip(entry.pools_mut()) {
+                if let Err(stock) = pool.fill() {
+                    unsound = Some(Unsound::Oversold {
+                        drop: definition.id.to_string(),
+                        item: sku.to_string(),
+                        out: stock.held.saturating_add(stock.claimed).saturating_add(stock.withdrawn),
+                        received: stock.received,
+                    });
+                }
+            }
+        });
+        unsound.map_or(Ok(()), Err)
+    }
+}
