@@ -9,6 +9,7 @@ pub mod ids;
 pub mod metrics;
 pub mod record;
 pub mod refusal;
+pub mod storage;
 pub mod time;
 
 /// The wire, as generated from `proto/`.
