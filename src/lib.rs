@@ -14,6 +14,7 @@ pub mod sync;
 pub mod metrics;
 
 pub mod inventory;
+pub mod storage;
 
 /// The wire, as generated from `proto/`.
 pub mod proto {

@@ -1,0 +1,209 @@
+//! The two images of the simulated folder, and what of them a crash leaves.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+
+/// Bytes that a disk writes at once.
+const SECTOR: usize = 512;
+
+/// A file's number: stays when the name changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct FileNo(u64);
+
+/// A change of names that is not forced yet.
+#[derive(Debug, Clone)]
+enum Pending {
+    Create(String, FileNo),
+    Rename(String, String),
+    Remove(String),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct FileImage {
+    live: Vec<u8>,
+    /// Bytes of `live` that count as forced.
+    synced: usize,
+    /// Parts of them that are not there: a sync of them has failed.
+    lost: Vec<Range<usize>>,
+}
+
+impl FileImage {
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.live.extend_from_slice(bytes);
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.synced = self.live.len();
+    }
+
+    /// A sync fails: what it should have forced counts as clean from now on, and is not on the disk.
+    pub(super) fn lose(&mut self) {
+        self.lost.push(self.synced..self.live.len());
+        self.synced = self.live.len();
+    }
+
+    fn survivor(&self, seed: &mut Seed) -> Vec<u8> {
+        let (forced, rest) = self.live.split_at(self.synced.min(self.live.len()));
+        let mut bytes = forced.to_vec();
+        for lost in &self.lost {
+            if let Some(lost) = bytes.get_mut(lost.clone()) {
+                lost.fill(0);
+            }
+        }
+        if let Some(last) = self.lost.last()
+            && last.end == bytes.len()
+            && rest.is_empty()
+            && seed.coin()
+        {
+            bytes.truncate(last.start);
+        }
+        match seed.below(4) {
+            0 => {}
+            1 => bytes.extend_from_slice(rest),
+            2 => bytes.extend_from_slice(rest.get(..seed.below(rest.len())).unwrap_or_default()),
+            _ => {
+                for byte_run in sectors(forced.len(), rest) {
+                    let kept = seed.coin();
+                    bytes.extend(byte_run.iter().map(|byte| if kept { *byte } else { 0 }));
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// Cuts bytes that begin at `offset` of their file where the disk's sectors end.
+fn sectors(offset: usize, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (first, rest) = bytes.split_at(bytes.len().min(SECTOR.saturating_sub(offset % SECTOR)));
+    std::iter::once(first).chain(rest.chunks(SECTOR))
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Folder {
+    live: BTreeMap<String, FileNo>,
+    durable: BTreeMap<String, FileNo>,
+    pending: Vec<Pending>,
+    files: BTreeMap<FileNo, FileImage>,
+}
+
+impl Folder {
+    pub(super) fn durable(contents: BTreeMap<String, Vec<u8>>) -> Self {
+        let mut folder = Self::default();
+        for (name, live) in contents {
+            let number = folder.fresh();
+            let image = FileImage { synced: live.len(), live, lost: Vec::new() };
+            folder.files.insert(number, image);
+            folder.live.insert(name, number);
+        }
+        folder.sync();
+        folder
+    }
+
+    fn fresh(&self) -> FileNo {
+        FileNo(self.files.last_key_value().map_or(0, |(last, _)| last.0.saturating_add(1)))
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.live.keys().cloned().collect()
+    }
+
+    pub(super) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
+        let bytes = |number: &FileNo| self.files.get(number).map(|file| file.live.clone()).unwrap_or_default();
+        self.live.iter().map(|(name, number)| (name.clone(), bytes(number))).collect()
+    }
+
+    fn number(&self, name: &str) -> io::Result<FileNo> {
+        self.live.get(name).copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
+    pub(super) fn bytes(&self, name: &str) -> io::Result<&[u8]> {
+        let number = self.number(name)?;
+        Ok(self.files.get(&number).map_or(&[], |file| file.live.as_slice()))
+    }
+
+    pub(super) fn file(&mut self, number: FileNo) -> io::Result<&mut FileImage> {
+        self.files.get_mut(&number).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
+    pub(super) fn create(&mut self, name: &str) -> io::Result<FileNo> {
+        if self.live.contains_key(name) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists"));
+        }
+        let number = self.fresh();
+        self.files.insert(number, FileImage::default());
+        self.live.insert(name.to_owned(), number);
+        self.pending.push(Pending::Create(name.to_owned(), number));
+        Ok(number)
+    }
+
+    pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let number = self.number(from)?;
+        self.live.remove(from);
+        self.live.insert(to.to_owned(), number);
+        self.pending.push(Pending::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.number(name)?;
+        self.live.remove(name);
+        self.pending.push(Pending::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.durable = self.live.clone();
+        self.pending.clear();
+    }
+
+    pub(super) fn survivors(&self, seed: &mut Seed) -> BTreeMap<String, Vec<u8>> {
+        let mut names = self.durable.clone();
+        for change in &self.pending {
+            if seed.coin() {
+                continue;
+            }
+            match change {
+                Pending::Create(name, number) => {
+                    names.insert(name.clone(), *number);
+                }
+                Pending::Rename(from, to) => {
+                    if let Some(number) = names.remove(from) {
+                        names.insert(to.clone(), number);
+                    }
+                }
+                Pending::Remove(name) => {
+                    names.remove(name);
+                }
+            }
+        }
+        let mut survivor = |number: &FileNo| self.files.get(number).map(|file| file.survivor(seed)).unwrap_or_default();
+        names.iter().map(|(name, number)| (name.clone(), survivor(number))).collect()
+    }
+}
+
+/// Choices that a number decides: the same number, the same choices.
+#[derive(Debug)]
+pub(super) struct Seed(u64);
+
+impl Seed {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number of `SplitMix64`.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() >> 33).unwrap_or(0).checked_rem(bound).unwrap_or(0)
+    }
+
+    fn coin(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+}
