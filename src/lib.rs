@@ -15,6 +15,7 @@ pub mod metrics;
 
 pub mod inventory;
 pub mod storage;
+pub mod snapshot;
 
 /// The wire, as generated from `proto/`.
 pub mod proto {

@@ -1,0 +1,146 @@
+//! Reading a snapshot, block by block: it is never in memory as a whole.
+
+use std::io::{self, BufReader, Read};
+
+use super::{BLOCK_HEADER, FORMAT_VERSION, HEADER, Loaded, MAGIC, SnapshotError, bad, block, name};
+use crate::codec::{DecodeError, Reader};
+use crate::ids::Lsn;
+use crate::record::Record;
+use crate::storage::Storage;
+use crate::time::Timestamp;
+
+/// A block is closed as soon as it is full, and one shard of holds is written at once: more than this was never
+/// written, so a damaged length can't make a reader allocate.
+const LARGEST_BLOCK: u32 = 1 << 30;
+
+/// Reads the snapshot that starts at `from`, giving each entity with its revision to `apply`.
+///
+/// # Errors
+/// [`SnapshotError`]; what was applied until then is not a state of anything and must be thrown away.
+pub fn load(
+    storage: &dyn Storage,
+    from: Lsn,
+    mut apply: impl FnMut(Lsn, Record) -> Result<(), String>,
+) -> Result<Loaded, SnapshotError> {
+    let mut source = Source::open(storage, from)?;
+    let mut entries = 0_u64;
+    let mut payload = Vec::new();
+    loop {
+        let at = source.offset;
+        match source.block(&mut payload)? {
+            block::ENTRIES => {
+                let mut reader = Reader::new(&payload);
+                while reader.left() > 0 {
+                    let (revision, record) = entry(&mut reader).map_err(|error| bad(&source.file, at, error))?;
+                    apply(revision, record).map_err(|what| source.damage(at, what))?;
+                    entries = entries.saturating_add(1);
+                }
+            }
+            block::END => return source.end(from, &payload, entries),
+            kind => return Err(source.damage(at, format!("unknown kind of block {kind}"))),
+        }
+    }
+}
+
+fn entry(reader: &mut Reader<'_>) -> Result<(Lsn, Record), DecodeError> {
+    let revision = Lsn(reader.u64()?);
+    let length = reader.count(1)?;
+    Ok((revision, Record::decode(reader.bytes(length)?)?))
+}
+
+struct Source {
+    file: String,
+    reader: BufReader<Box<dyn Read + Send>>,
+    offset: u64,
+}
+
+impl Source {
+    fn open(storage: &dyn Storage, from: Lsn) -> Result<Self, SnapshotError> {
+        let file = name(from);
+        let reader = storage.read_at(&file, 0).map_err(|source| SnapshotError::Io { file: file.clone(), source })?;
+        let mut source = Self { file, reader: BufReader::with_capacity(1 << 20, reader), offset: 0 };
+        let header: [u8; HEADER] = source.take()?;
+        let mut reader = Reader::new(&header);
+        let mut parse = || -> Result<_, DecodeError> {
+            let magic: [u8; 8] = reader.array()?;
+            let version = u32::from_le_bytes(reader.array()?);
+            let start = u64::from_le_bytes(reader.array()?);
+            Ok((magic, version, start, u32::from_le_bytes(reader.array()?)))
+        };
+        let (magic, version, start, sum) = parse().map_err(|error| bad(&source.file, 0, error))?;
+        if magic != MAGIC {
+            return Err(source.damage(0, "it does not begin like a snapshot".to_owned()));
+        }
+        if header.split_last_chunk::<4>().is_none_or(|(covered, _)| crc32c::crc32c(covered) != sum) {
+            return Err(source.damage(0, "its header's checksum is wrong".to_owned()));
+        }
+        if version != FORMAT_VERSION {
+            return Err(SnapshotError::Foreign { file: source.file, found: version });
+        }
+        if start != from.0 {
+            return Err(source.damage(12, "its header names another place than its name".to_owned()));
+        }
+        Ok(source)
+    }
+
+    /// Reads a block's payload and says its kind.
+    fn block(&mut self, payload: &mut Vec<u8>) -> Result<u8, SnapshotError> {
+        let at = self.offset;
+        let header: [u8; BLOCK_HEADER] = self.take()?;
+        let [kind, a, b, c, d, sum @ ..] = header;
+        let length = u32::from_le_bytes([a, b, c, d]);
+        if length > LARGEST_BLOCK {
+            return Err(self.damage(at, format!("a block of {length} bytes")));
+        }
+        payload.clear();
+        let read = (&mut self.reader).take(length.into()).read_to_end(payload).map_err(|error| self.io(error))?;
+        self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        if read != usize::try_from(length).unwrap_or(usize::MAX) {
+            return Err(self.damage(at, "it ends in the middle of a block".to_owned()));
+        }
+        if crc32c::crc32c_append(crc32c::crc32c(&[kind, a, b, c, d]), payload) != u32::from_le_bytes(sum) {
+            return Err(self.damage(at, "a block's checksum is wrong".to_owned()));
+        }
+        Ok(kind)
+    }
+
+    fn end(mut self, from: Lsn, payload: &[u8], entries: u64) -> Result<Loaded, SnapshotError> {
+        let mut reader = Reader::new(payload);
+        let mut parse = || -> Result<_, DecodeError> {
+            let read = (Lsn(reader.u64()?), reader.array()?, Timestamp(reader.u64()?), reader.u64()?);
+            reader.finish()?;
+            Ok(read)
+        };
+        let (upto, chain, written_at, counted) = parse().map_err(|error| bad(&self.file, self.offset, error))?;
+        if counted != entries {
+            return Err(self.damage(self.offset, format!("{entries} entries where {counted} were written")));
+        }
+        let mut more = [0];
+        if self.reader.read(&mut more).map_err(|error| self.io(error))? > 0 {
+            return Err(self.damage(self.offset, "bytes after its end".to_owned()));
+        }
+        Ok(Loaded { from, upto, chain, written_at, entries, bytes: self.offset })
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let mut bytes = [0; N];
+        match self.reader.read_exact(&mut bytes) {
+            Ok(()) => {
+                self.offset = self.offset.saturating_add(u64::try_from(N).unwrap_or(u64::MAX));
+                Ok(bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.damage(self.offset, "it ends too early".to_owned()))
+            }
+            Err(error) => Err(self.io(error)),
+        }
+    }
+
+    fn damage(&self, offset: u64, what: String) -> SnapshotError {
+        SnapshotError::Damage { file: self.file.clone(), offset, what }
+    }
+
+    fn io(&self, source: io::Error) -> SnapshotError {
+        SnapshotError::Io { file: self.file.clone(), source }
+    }
+}

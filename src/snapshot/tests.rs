@@ -1,0 +1,85 @@
+use super::*;
+use crate::ids::DropNo;
+use crate::record::{Record, Steering};
+use crate::storage::SimulatedStorage;
+
+fn record(n: u32) -> Record {
+    Record::Steering(Steering { drop: DropNo(n), paused: n.is_multiple_of(2), closed_at: None })
+}
+
+fn write(storage: &dyn Storage, from: Lsn, entries: u32) -> Written {
+    let mut writer = SnapshotWriter::create(storage, from).expect("a file");
+    for n in 0..entries {
+        writer.put(Lsn(u64::from(n) + 1), &record(n));
+        writer.flush().expect("a write");
+    }
+    writer.finish(from.plus(10), &[7; 32], Timestamp(5)).expect("a snapshot")
+}
+
+fn read(storage: &dyn Storage, from: Lsn) -> Result<(Loaded, Vec<(Lsn, Record)>), SnapshotError> {
+    let mut entries = Vec::new();
+    let loaded = load(storage, from, |lsn, record| {
+        entries.push((lsn, record));
+        Ok(())
+    })?;
+    Ok((loaded, entries))
+}
+
+#[test]
+fn what_is_written_is_loaded_over_several_blocks() {
+    let storage = SimulatedStorage::default();
+    let written = write(&storage, Lsn(40), 50_000);
+    let (loaded, entries) = read(&storage, Lsn(40)).expect("a snapshot");
+    let expected: Vec<_> = (0..50_000).map(|n| (Lsn(u64::from(n) + 1), record(n))).collect();
+    assert!(entries == expected);
+    assert_eq!((loaded.from, loaded.upto, loaded.chain, loaded.written_at), (Lsn(40), Lsn(50), [7; 32], Timestamp(5)));
+    assert_eq!((loaded.entries, loaded.bytes), (written.entries, written.bytes));
+    assert_eq!(storage.length("00000000000000000040.snapshot").expect("a length"), written.bytes);
+}
+
+#[test]
+fn a_snapshot_cut_anywhere_or_with_any_byte_changed_is_refused() {
+    let storage = SimulatedStorage::default();
+    write(&storage, Lsn(40), 3);
+    let whole = storage.read("00000000000000000040.snapshot").expect("bytes");
+    let tried = |bytes: &[u8]| {
+        let storage = SimulatedStorage::default();
+        storage.create("00000000000000000040.snapshot").expect("a file").append(bytes).expect("a write");
+        read(&storage, Lsn(40))
+    };
+    assert!(tried(&whole).is_ok());
+    for place in 0..whole.len() {
+        assert!(tried(&whole[..place]).is_err(), "cut at {place}");
+        let mut changed = whole.clone();
+        changed[place] ^= 0x10;
+        assert!(tried(&changed).is_err(), "changed at {place}");
+    }
+    assert!(tried(&[whole.as_slice(), &[0]].concat()).is_err(), "a byte more");
+}
+
+#[test]
+fn another_version_is_named() {
+    let storage = SimulatedStorage::default();
+    write(&storage, Lsn(1), 0);
+    let mut bytes = storage.read("00000000000000000001.snapshot").expect("bytes");
+    bytes[8] = 9;
+    let sum = crc32c::crc32c(&bytes[..HEADER - 4]);
+    bytes[HEADER - 4..HEADER].copy_from_slice(&sum.to_le_bytes());
+    let other = SimulatedStorage::default();
+    other.create("00000000000000000001.snapshot").expect("a file").append(&bytes).expect("a write");
+    let error = read(&other, Lsn(1)).expect_err("foreign");
+    assert!(matches!(error, SnapshotError::Foreign { found: 9, .. }), "{error}");
+}
+
+#[test]
+fn two_are_kept_and_unfinished_ones_removed() {
+    let storage = SimulatedStorage::default();
+    drop(SnapshotWriter::create(&storage, Lsn(99)).expect("a file"));
+    write(&storage, Lsn(10), 1);
+    assert_eq!(prune(&storage).expect("pruned"), None, "with one there is nothing to fall back to: keep the journal");
+    write(&storage, Lsn(20), 1);
+    write(&storage, Lsn(30), 1);
+    assert_eq!(prune(&storage).expect("pruned"), Some(Lsn(20)));
+    assert_eq!(list(&storage).expect("a list"), [Lsn(30), Lsn(20)]);
+    assert_eq!(storage.list().expect("a list").len(), 2);
+}
