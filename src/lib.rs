@@ -6,6 +6,7 @@ pub mod codec;
 pub mod definition;
 pub mod hold;
 pub mod ids;
+pub mod journal;
 pub mod metrics;
 pub mod record;
 pub mod refusal;
