@@ -15,6 +15,7 @@ pub mod metrics;
 
 pub mod inventory;
 pub mod storage;
+pub mod journal;
 pub mod snapshot;
 
 /// The wire, as generated from `proto/`.

@@ -1,0 +1,239 @@
+//! The journal on a disk: segments that are appended to, one after another.
+//!
+//! A segment is rolled when it is full, never in the middle of a batch. All but the newest are on the disk whatever
+//! the durability. Nothing that was written is ever written over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::frame::SealedBatch;
+use super::log::{Batches, Log, LogError};
+use super::recover::{Opened, Recovered, Segment, make_segment, recover};
+use super::scan::{Scan, Tip};
+use super::segment::{Durability, Trailer};
+use crate::ids::Lsn;
+use crate::storage::{Storage, StorageFile};
+
+/// A segment is rolled before it grows over this, unless told otherwise.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How a log on a disk is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileLogOptions {
+    /// When an append counts as done.
+    pub durability: Durability,
+    /// Bytes of a segment at most; one with a single batch may be larger.
+    pub segment_bytes: u64,
+}
+
+impl Default for FileLogOptions {
+    fn default() -> Self {
+        Self { durability: Durability::Sync, segment_bytes: SEGMENT_BYTES }
+    }
+}
+
+/// Where the next batch goes.
+#[derive(Debug)]
+struct Tail {
+    file: Arc<dyn StorageFile>,
+    /// Bytes in the newest segment.
+    bytes: u64,
+    /// LSN with which the newest segment begins.
+    begins: Lsn,
+    tip: Tip,
+    /// Batches of an older term are fenced off.
+    term: u64,
+}
+
+/// What can be read.
+#[derive(Debug)]
+struct Readable {
+    /// Oldest first, never empty.
+    segments: VecDeque<Segment>,
+    next: Lsn,
+}
+
+impl Readable {
+    fn oldest(&self) -> Lsn {
+        self.segments.front().map_or(self.next, |segment| segment.file.first)
+    }
+}
+
+/// A log in a folder of its own.
+#[derive(Debug)]
+pub struct FileLog {
+    storage: Arc<dyn Storage>,
+    options: FileLogOptions,
+    /// Locked over the writing of a batch; before `readable`.
+    tail: Mutex<Tail>,
+    /// Locked for instants only.
+    readable: Mutex<Readable>,
+    /// One trim at a time, so that segments go oldest first.
+    trimming: Mutex<()>,
+    bytes: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl FileLog {
+    /// Opens the journal in a folder and repairs what a crash may leave; an empty folder is a first start.
+    ///
+    /// # Errors
+    /// [`LogError::Damage`], [`LogError::Foreign`] and [`LogError::ForeignFiles`], with nothing changed; else when the
+    /// disk refuses.
+    pub fn open(storage: Arc<dyn Storage>, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
+        let Recovered { opened, tip, segments, file } = recover(storage.as_ref(), options)?;
+        let newest = segments.last().map_or((0, tip.next), |newest| (newest.bytes, newest.file.first));
+        let tail = Tail { file, bytes: newest.0, begins: newest.1, tip, term: opened.epoch };
+        let bytes = AtomicU64::new(segments.iter().map(|segment| segment.bytes).sum());
+        let readable = Readable { segments: segments.into(), next: tip.next };
+        let log = Self {
+            storage,
+            options,
+            tail: Mutex::new(tail),
+            readable: Mutex::new(readable),
+            trimming: Mutex::new(()),
+            bytes,
+            stopped: AtomicBool::new(false),
+        };
+        Ok((log, opened))
+    }
+
+    fn running(&self) -> Result<(), LogError> {
+        // Acquire: pairs with the release in `stop`; only the flag itself matters.
+        if self.stopped.load(Ordering::Acquire) { Err(LogError::Stopped) } else { Ok(()) }
+    }
+
+    /// A failure is final: the log takes nothing more.
+    fn stop(&self, error: LogError) -> LogError {
+        self.stopped.store(true, Ordering::Release);
+        error
+    }
+
+    fn misplaced(&self, asked: Lsn) -> LogError {
+        let readable = self.readable.lock();
+        LogError::WrongPosition { asked, oldest: readable.oldest(), next: readable.next }
+    }
+
+    /// Begins a new segment behind the newest, which is complete and on the disk from then on.
+    fn roll(&self, tail: &mut Tail) -> Result<(), LogError> {
+        if self.options.durability == Durability::Os {
+            tail.file.sync_data().map_err(LogError::Unknown)?;
+        }
+        let (segment, file) = make_segment(self.storage.as_ref(), &tail.tip.segment(self.options.durability))?;
+        tail.file = file;
+        tail.bytes = segment.bytes;
+        tail.begins = segment.file.first;
+        self.bytes.fetch_add(segment.bytes, Ordering::Relaxed);
+        self.readable.lock().segments.push_back(segment);
+        Ok(())
+    }
+
+    fn write(&self, tail: &mut Tail, batch: &SealedBatch) -> Result<(), LogError> {
+        let length = u64::try_from(batch.bytes().len()).unwrap_or(u64::MAX);
+        let full = tail.bytes.saturating_add(length) > self.options.segment_bytes;
+        if full && tail.tip.next > tail.begins {
+            self.roll(tail)?;
+        }
+        tail.file.append(batch.bytes()).map_err(LogError::writing("be written"))?;
+        if self.options.durability == Durability::Sync {
+            tail.file.sync_data().map_err(LogError::Unknown)?;
+        }
+        tail.tip = Tip::after(batch.head(), batch.hash());
+        tail.bytes = tail.bytes.saturating_add(length);
+        // Relaxed: a figure for people.
+        self.bytes.fetch_add(length, Ordering::Relaxed);
+        let mut readable = self.readable.lock();
+        readable.next = tail.tip.next;
+        if let Some(newest) = readable.segments.back_mut() {
+            newest.bytes = tail.bytes;
+        }
+        Ok(())
+    }
+}
+
+impl Log for FileLog {
+    fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError> {
+        let mut tail = self.tail.lock();
+        self.running()?;
+        let head = batch.head();
+        if head.epoch < tail.term {
+            return Err(LogError::Fenced { current: tail.term });
+        }
+        if expected != tail.tip.next || head.first != expected || head.before != tail.tip.chain {
+            return Err(self.misplaced(expected));
+        }
+        self.write(&mut tail, batch).map_err(|error| self.stop(error))
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        self.running()?;
+        match self.options.durability {
+            Durability::Sync => Ok(()),
+            Durability::Os => {
+                // The lock is let go before the disk is asked, so that appends go on.
+                let file = Arc::clone(&self.tail.lock().file);
+                file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))
+            }
+        }
+    }
+
+    fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
+        let readable = self.readable.lock();
+        let (oldest, next) = (readable.oldest(), readable.next);
+        if from < oldest || from > next {
+            return Err(LogError::WrongPosition { asked: from, oldest, next });
+        }
+        let passed = readable.segments.partition_point(|segment| segment.file.first <= from).saturating_sub(1);
+        let files = readable.segments.iter().skip(passed).map(|segment| segment.file.clone()).collect();
+        drop(readable);
+        let mut scan = Scan::new(self.storage.as_ref(), files, Some(next));
+        let batches = std::iter::from_fn(move || scan.batch().transpose());
+        let before = move |read: &Result<_, _>| matches!(read, Ok(batch) if ends_before(batch, from));
+        Ok(Box::new(batches.skip_while(before)))
+    }
+
+    fn trim(&self, below: Lsn) -> Result<(), LogError> {
+        let _one = self.trimming.lock();
+        loop {
+            let mut readable = self.readable.lock();
+            let done = readable.segments.get(1).is_none_or(|second| second.file.first > below);
+            let Some(oldest) = (if done { None } else { readable.segments.pop_front() }) else { return Ok(()) };
+            drop(readable);
+            self.bytes.fetch_sub(oldest.bytes, Ordering::Relaxed);
+            self.storage.remove(&oldest.file.name).map_err(LogError::writing("drop a segment"))?;
+            // One by one: a crash must never leave a gap in the middle.
+            let synced = self.storage.sync_dir().map_err(LogError::writing("force its folder to the disk"));
+            synced.map_err(|error| self.stop(error))?;
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn oldest(&self) -> Lsn {
+        self.readable.lock().oldest()
+    }
+
+    fn close(&self, trailer: &Trailer) -> Result<(), LogError> {
+        let tail = self.tail.lock();
+        self.running()?;
+        if trailer.next != tail.tip.next || trailer.chain != tail.tip.chain {
+            return Err(self.misplaced(trailer.next));
+        }
+        self.stopped.store(true, Ordering::Release);
+        if self.options.durability == Durability::Os {
+            // The trailer says that all before it is on the disk, so it may not get there first.
+            tail.file.sync_data().map_err(LogError::Unknown)?;
+        }
+        tail.file.append(&trailer.encode()).map_err(LogError::writing("be closed"))?;
+        tail.file.sync_data().map_err(LogError::Unknown)
+    }
+}
+
+fn ends_before(batch: &super::frame::Batch, from: Lsn) -> bool {
+    batch.head.next() <= from
+}

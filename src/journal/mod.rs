@@ -1,0 +1,310 @@
+//! The journal: every change, in order, on the disk before it is acknowledged.
+//!
+//! Two storeys. [`Journal`] takes operations and gives tickets; its writer makes sealed batches of what has gathered.
+//! A [`Log`] keeps sealed batches: [`FileLog`] on a disk, [`MemoryLog`] for tests and for serving without one.
+//! Appending never waits for the disk; waiting for a [`Ticket`] does. This room knows what a record is, and nothing of
+//! what it means.
+
+mod file_log;
+mod frame;
+mod inspect;
+mod log;
+mod memory_log;
+mod queue;
+mod recover;
+mod scan;
+mod segment;
+mod ticket;
+mod window;
+mod writer;
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+pub use file_log::{FileLog, FileLogOptions, SEGMENT_BYTES};
+pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BATCH, MAX_PAYLOAD, SealedBatch};
+pub use inspect::{Inspection, inspect};
+pub use log::{Batches, Log, LogError, Place};
+pub use memory_log::MemoryLog;
+pub use recover::Opened;
+pub use scan::{Cut, Ending};
+pub use segment::{Durability, Trailer};
+pub use ticket::{Failure, JournalFailed, Ticket};
+
+use self::queue::{Operation, Queue};
+use self::ticket::Progress;
+use self::writer::{Gate, Shared, Shut, Writer};
+use crate::ids::Lsn;
+use crate::metrics::{Counter, Histogram};
+use crate::record::Record;
+use crate::time::Timestamp;
+
+/// Most operations that hold a permit or wait for the writer.
+pub const MAX_QUEUED_OPERATIONS: u64 = 131_072;
+/// No permit is given while more bytes than this wait for the writer. Permits given before may add theirs.
+pub const MAX_QUEUED_BYTES: u64 = 32 * 1024 * 1024;
+/// How long a close waits for permits that are still out. They are held for microseconds.
+const PERMITS_RETURN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the writer goes on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Where the next record goes.
+    pub next: Lsn,
+    /// Hash of the last batch.
+    pub chain: BatchHash,
+    /// This term.
+    pub epoch: u64,
+}
+
+impl Start {
+    /// Of a log that has never been written to.
+    pub const FIRST: Self = Self { next: Lsn(1), chain: BatchHash::NONE, epoch: 1 };
+}
+
+/// What the journal counts.
+#[derive(Debug, Default)]
+pub struct JournalMetrics {
+    /// How long appending a batch took, the forcing to the disk included.
+    pub sync_duration: Histogram,
+    /// Batches appended.
+    pub batches: Counter,
+    /// Records appended.
+    pub records: Counter,
+    /// Bytes appended, heads included.
+    pub bytes: Counter,
+}
+
+/// Why an operation can't be journaled. Nothing of it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Too much waits for the disk: try again soon.
+    #[error("too much waits for the journal")]
+    Full,
+    /// The journal has failed; this process is about to end.
+    #[error("the journal has failed")]
+    Failed,
+    /// The journal was closed.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+impl From<Shut> for AppendError {
+    fn from(shut: Shut) -> Self {
+        match shut {
+            Shut::Full => Self::Full,
+            Shut::Closed => Self::Closed,
+            Shut::Failed => Self::Failed,
+        }
+    }
+}
+
+/// Room for one operation, taken before anything else is. Given back when dropped unused.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped gives its room back"]
+pub struct Permit<'j>(&'j Gate);
+
+impl Permit<'_> {
+    /// The room is the operation's now; the writer gives it back.
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.leave(1);
+    }
+}
+
+thread_local! {
+    /// Where this thread encodes: at most an operation's bytes.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The journal of one term. Dropping it without [`Journal::close`] is like a crash: what waits is told so.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Journal {
+    /// Starts the writer on a thread of its own.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(log: Arc<dyn Log>, start: Start, metrics: Arc<JournalMetrics>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            log,
+            queue: Queue::new(start.next),
+            gate: Gate::default(),
+            queued_bytes: AtomicU64::new(0),
+            progress: Arc::new(Progress::from(Lsn(start.next.0.saturating_sub(1)))),
+            metrics,
+        });
+        let writer = Writer::new(Arc::clone(&shared), start);
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+    }
+
+    /// Room for one operation. With it, [`Journal::append`] can fail only if the journal has failed.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    #[inline]
+    pub fn permit(&self) -> Result<Permit<'_>, AppendError> {
+        // Relaxed: a bound, not a balance. It may be passed by what the permits out bring.
+        if self.shared.queued_bytes.load(Ordering::Relaxed) > MAX_QUEUED_BYTES {
+            return Err(AppendError::Full);
+        }
+        self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?;
+        Ok(Permit(&self.shared.gate))
+    }
+
+    /// Appends one operation's records, after all that were appended before. They come to stand in one batch. Never
+    /// waits for the disk.
+    ///
+    /// # Errors
+    /// [`AppendError::Failed`]; [`AppendError::Closed`] only if a close has waited for the permit in vain.
+    ///
+    /// # Panics
+    /// When there is no record, or they take more than [`MAX_PAYLOAD`] bytes: a bug.
+    #[inline]
+    pub fn append(&self, permit: Permit<'_>, records: &[Record], now: Timestamp) -> Result<Ticket, AppendError> {
+        let shared = self.shared.as_ref();
+        debug_assert!(std::ptr::eq(permit.0, &raw const shared.gate), "the permit is another journal's");
+        if shared.gate.has_failed() {
+            return Err(AppendError::Failed);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            for record in records {
+                frame::put_record(scratch, record);
+            }
+            assert!(!scratch.is_empty() && scratch.len() <= MAX_PAYLOAD, "an operation of {} bytes", scratch.len());
+            let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
+            let operation = Operation { bytes: scratch, records: count, now };
+            let pushed = shared.queue.push(operation, |last| {
+                // Counted under the queue's lock: the writer can't take out what was not yet put in.
+                shared.queued_bytes.fetch_add(u64::try_from(scratch.len()).unwrap_or(0), Ordering::Relaxed);
+                shared.progress.appended.raise(last);
+            });
+            match pushed {
+                Ok(first) => {
+                    permit.keep();
+                    let last = Lsn(first.plus(count.into()).0.saturating_sub(1));
+                    Ok(Ticket::new(Arc::clone(&shared.progress), first, last))
+                }
+                Err(queue::Ended) if shared.gate.has_failed() => Err(AppendError::Failed),
+                Err(queue::Ended) => Err(AppendError::Closed),
+            }
+        })
+    }
+
+    /// Resolves when all up to `lsn` is durable.
+    pub fn ticket(&self, lsn: Lsn) -> Ticket {
+        if lsn <= self.durable() { Ticket::ready() } else { Ticket::new(Arc::clone(&self.shared.progress), lsn, lsn) }
+    }
+
+    /// Resolves when all that was appended so far is durable.
+    pub fn barrier(&self) -> Ticket {
+        self.ticket(self.appended())
+    }
+
+    /// LSN of the last record appended. Never falls.
+    pub fn appended(&self) -> Lsn {
+        self.shared.progress.appended.get()
+    }
+
+    /// LSN up to which all is durable. Never falls, and is never past [`Journal::appended`].
+    pub fn durable(&self) -> Lsn {
+        self.shared.progress.durable()
+    }
+
+    /// Waits until all that was appended so far is on the disk, whatever the durability; gives the LSN up to which it
+    /// is. Blocks: for threads that may.
+    ///
+    /// # Errors
+    /// [`JournalFailed`].
+    pub fn sync(&self) -> Result<Lsn, JournalFailed> {
+        let appended = self.appended();
+        self.ticket(appended).wait()?;
+        if let Some(JournalFailed::Closed) = self.shared.progress.failure() {
+            // Closing forces everything to the disk.
+            return Ok(appended);
+        }
+        self.shared.log.sync().map_err(|error| self.shared.fail_by_log(error))?;
+        Ok(appended)
+    }
+
+    /// Resolves once the journal has failed, with the reason.
+    pub fn failure(&self) -> Failure {
+        Failure::new(Arc::clone(&self.shared.progress))
+    }
+
+    /// Drops what is wholly before `below`.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn trim(&self, below: Lsn) -> Result<(), LogError> {
+        self.shared.log.trim(below)
+    }
+
+    /// Bytes that the log takes.
+    pub fn bytes(&self) -> u64 {
+        self.shared.log.bytes()
+    }
+
+    /// How long the oldest record that is not durable has waited; nothing if none is.
+    pub fn oldest_unsynced(&self) -> Duration {
+        self.shared.queue.oldest()
+    }
+
+    /// Takes nothing more, waits until all is durable and ends the log cleanly. Blocks.
+    ///
+    /// # Errors
+    /// [`JournalFailed`] when the journal has failed, before or in this.
+    pub fn close(&self, now: Timestamp) -> Result<(), JournalFailed> {
+        self.shared.gate.close();
+        self.await_permits();
+        self.shared.queue.close(now);
+        self.join();
+        match self.shared.progress.failure() {
+            Some(failure @ (JournalFailed::Log(_) | JournalFailed::Panicked)) => Err(failure.clone()),
+            Some(JournalFailed::Closed) | None => Ok(()),
+        }
+    }
+
+    /// Waits for who holds a permit to append: what is admitted is journaled.
+    fn await_permits(&self) {
+        let watch = crate::metrics::Stopwatch::start();
+        while self.shared.gate.inside() > 0 && !self.shared.gate.has_failed() && watch.elapsed() < PERMITS_RETURN_WITHIN
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn join(&self) {
+        if let Some(writer) = self.writer.lock().take() {
+            // A panic was told to the hook, and to all that waited, where it happened.
+            let _ended = writer.join();
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.fail(JournalFailed::Closed);
+        self.join();
+    }
+}
+
+#[cfg(test)]
+mod tests;

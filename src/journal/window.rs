@@ -1,0 +1,88 @@
+//! A view that moves over a file's bytes: as much as one batch needs is in memory, never the file.
+
+use std::io::{self, Read};
+
+use super::frame::MAX_BATCH;
+
+/// Bytes read ahead at most.
+const BUFFER: usize = 4 * MAX_BATCH;
+
+pub(super) struct Window {
+    source: Box<dyn Read + Send>,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that are behind the view.
+    passed: usize,
+    /// Where in the file the view begins.
+    offset: u64,
+    ended: bool,
+}
+
+impl Window {
+    /// Begins at `offset` of a file, where `source` stands.
+    pub(super) fn new(source: Box<dyn Read + Send>, offset: u64) -> Self {
+        Self { source, buffer: Vec::new(), passed: 0, offset, ended: false }
+    }
+
+    pub(super) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next bytes: a batch's worth, or all that are left.
+    pub(super) fn view(&mut self) -> io::Result<&[u8]> {
+        if !self.ended && self.buffer.len().saturating_sub(self.passed) < MAX_BATCH {
+            self.fill()?;
+        }
+        Ok(self.buffer.get(self.passed..).unwrap_or_default())
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.drain(..self.passed);
+        self.passed = 0;
+        let wanted = u64::try_from(BUFFER.saturating_sub(self.buffer.len())).unwrap_or(0);
+        let read = self.source.by_ref().take(wanted).read_to_end(&mut self.buffer)?;
+        self.ended = u64::try_from(read).unwrap_or(0) < wanted;
+        Ok(())
+    }
+
+    /// Moves the view forward over bytes that were seen.
+    pub(super) fn pass(&mut self, count: usize) {
+        let count = count.min(self.buffer.len().saturating_sub(self.passed));
+        self.passed = self.passed.saturating_add(count);
+        self.offset = self.offset.saturating_add(u64::try_from(count).unwrap_or(0));
+    }
+}
+
+impl std::fmt::Debug for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Window").field("offset", &self.offset).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_bytes_come_by_whatever_the_steps() {
+        let bytes: Vec<u8> = (0..5_000_000_u32).map(|n| u8::try_from(n % 251).expect("small")).collect();
+        for step in [1_000_003, MAX_BATCH, 70_001] {
+            let mut window = Window::new(Box::new(io::Cursor::new(bytes.clone())), 0);
+            let mut seen = Vec::new();
+            loop {
+                let view = window.view().expect("reads");
+                assert!(
+                    view.len() >= MAX_BATCH || seen.len() + view.len() == bytes.len(),
+                    "a batch's worth, or the rest"
+                );
+                let taken = view.len().min(step);
+                if taken == 0 {
+                    break;
+                }
+                seen.extend_from_slice(&view[..taken]);
+                window.pass(taken);
+                assert_eq!(window.offset(), u64::try_from(seen.len()).expect("fits"));
+            }
+            assert!(seen == bytes, "step {step}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The writer: one thread that seals what has gathered, appends it to the log and wakes who waits.
+//!
+//! While it writes one batch the next gathers: that is all the group commit there is. A failure ends it for good.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::frame::{BatchHash, BatchHead, SealedBatch};
+use super::log::{Log, LogError};
+use super::queue::{Gathered, Queue, Work};
+use super::segment::Trailer;
+use super::ticket::{JournalFailed, Progress};
+use super::{JournalMetrics, Start};
+use crate::ids::Lsn;
+use crate::metrics::Stopwatch;
+use crate::time::Timestamp;
+
+/// The gate's bits above the count of operations.
+const CLOSED: u64 = 1 << 63;
+const FAILED: u64 = 1 << 62;
+/// The count of operations.
+const COUNT: u64 = FAILED - 1;
+
+/// How an operation is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shut {
+    Full,
+    Closed,
+    Failed,
+}
+
+/// One word that admits operations: those that hold a permit and those that wait for the writer are counted in it.
+#[derive(Debug, Default)]
+pub(super) struct Gate(AtomicU64);
+
+impl Gate {
+    /// Admits one, if there are fewer than `most`.
+    #[inline]
+    pub(super) fn enter(&self, most: u64) -> Result<(), Shut> {
+        // Relaxed would do for the count; AcqRel, so that who is admitted before `close` is seen by it, and who comes
+        // after it sees it: both are changes of one word.
+        let seen = self.0.fetch_add(1, Ordering::AcqRel);
+        if seen & (CLOSED | FAILED) == 0 && seen & COUNT < most {
+            return Ok(());
+        }
+        self.leave(1);
+        Err(if seen & FAILED != 0 {
+            Shut::Failed
+        } else if seen & CLOSED != 0 {
+            Shut::Closed
+        } else {
+            Shut::Full
+        })
+    }
+
+    #[inline]
+    pub(super) fn leave(&self, operations: u64) {
+        self.0.fetch_sub(operations, Ordering::AcqRel);
+    }
+
+    pub(super) fn close(&self) {
+        self.0.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(super) fn fail(&self) {
+        self.0.fetch_or(FAILED, Ordering::AcqRel);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Acquire) & FAILED != 0
+    }
+
+    pub(super) fn inside(&self) -> u64 {
+        self.0.load(Ordering::Acquire) & COUNT
+    }
+}
+
+/// What the journal and its writer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) queue: Queue,
+    pub(super) gate: Gate,
+    /// Payload bytes that wait for the writer.
+    pub(super) queued_bytes: AtomicU64,
+    /// By itself in an `Arc`: tickets outlive the journal.
+    pub(super) progress: Arc<Progress>,
+    pub(super) metrics: Arc<JournalMetrics>,
+}
+
+impl Shared {
+    /// Ends it all: nothing more is taken, and what waits is told.
+    #[cold]
+    pub(super) fn fail(&self, failure: JournalFailed) {
+        match failure {
+            JournalFailed::Log(_) | JournalFailed::Panicked => self.gate.fail(),
+            JournalFailed::Closed => self.gate.close(),
+        }
+        self.queue.end();
+        self.progress.fail(failure);
+    }
+
+    pub(super) fn fail_by_log(&self, error: LogError) -> JournalFailed {
+        let failure = JournalFailed::Log(Arc::new(error));
+        self.fail(failure.clone());
+        failure
+    }
+}
+
+/// The writer's thread, from start to end.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    epoch: u64,
+    next: Lsn,
+    chain: BatchHash,
+    woken: Vec<std::task::Waker>,
+}
+
+/// However the thread ends, nobody waits for it any longer.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        // The panic itself goes on to the thread's end and was told to the panic hook already.
+        let why = if std::thread::panicking() { JournalFailed::Panicked } else { JournalFailed::Closed };
+        self.0.fail(why);
+    }
+}
+
+impl Writer {
+    pub(super) const fn new(shared: Arc<Shared>, start: Start) -> Self {
+        let Start { next, chain, epoch } = start;
+        Self { shared, epoch, next, chain, woken: Vec::new() }
+    }
+
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _ending = Ending(&shared);
+        loop {
+            let done = match shared.queue.pop() {
+                Work::Write(batch) => self.write(batch),
+                Work::Close(now) => return self.close(now),
+                Work::Abandon => return,
+            };
+            if let Err(error) = done {
+                shared.fail_by_log(error);
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, gathered: Gathered) -> Result<(), LogError> {
+        let Gathered { bytes, first, records, operations, written_at, waiting: _ } = gathered;
+        // Let in as many as have gone out: while these are written, the next gather.
+        self.shared.gate.leave(operations);
+        let payload = bytes.len().saturating_sub(super::frame::BATCH_HEAD);
+        self.shared.queued_bytes.fetch_sub(u64::try_from(payload).unwrap_or(0), Ordering::Relaxed);
+        assert_eq!(first, self.next, "the queue gives out batches in order");
+        let head = BatchHead { epoch: self.epoch, first, count: records, written_at, before: self.chain };
+        let sealed = SealedBatch::seal(head, bytes);
+        let watch = Stopwatch::start();
+        self.shared.log.append(first, &sealed)?;
+        let metrics = &self.shared.metrics;
+        metrics.sync_duration.observe(watch.elapsed());
+        metrics.batches.increment();
+        metrics.records.add(records.into());
+        metrics.bytes.add(u64::try_from(sealed.bytes().len()).unwrap_or(0));
+        self.next = sealed.head().next();
+        self.chain = sealed.hash();
+        self.shared.progress.advance(Lsn(self.next.0.saturating_sub(1)), &mut self.woken);
+        self.shared.queue.recycle(sealed.into_buffer());
+        Ok(())
+    }
+
+    fn close(&self, now: Timestamp) {
+        let trailer = Trailer { epoch: self.epoch, next: self.next, closed_at: now, chain: self.chain };
+        if let Err(error) = self.shared.log.close(&trailer) {
+            self.shared.fail_by_log(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_admits_so_many_and_none_once_shut() {
+        let gate = Gate::default();
+        assert_eq!(gate.enter(2), Ok(()));
+        assert_eq!(gate.enter(2), Ok(()));
+        assert_eq!(gate.enter(2), Err(Shut::Full));
+        gate.leave(1);
+        assert_eq!(gate.enter(2), Ok(()));
+        gate.close();
+        assert_eq!(gate.enter(9), Err(Shut::Closed));
+        gate.fail();
+        assert_eq!(gate.enter(9), Err(Shut::Failed));
+        assert_eq!((gate.inside(), gate.has_failed()), (2, true));
+    }
+}
