@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod storage;
 pub mod journal;
 pub mod snapshot;
+pub mod engine;
 
 /// The wire, as generated from `proto/`.
 pub mod proto {

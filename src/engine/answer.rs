@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::definition::{Definition, Scope};
 use crate::hold::Hold;
 use crate::ids::{DropId, HoldId, LimitId, Lsn, Sku};
+pub use crate::inventory::{DropState, Stock};
 use crate::journal::Ticket;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
@@ -132,19 +133,6 @@ pub enum Fault {
     JournalFailed,
 }
 
-/// The state that a drop is in, from its schedule, pauses and closing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DropState {
-    /// Before `opens_at`.
-    Scheduled,
-    /// Reserves are served.
-    Open,
-    /// Stopped by an operator for now.
-    Paused,
-    /// Ended.
-    Closed,
-}
-
 /// A drop as it stands at one place of the journal.
 #[derive(Debug, Clone)]
 pub struct DropView {
@@ -162,36 +150,4 @@ pub struct DropView {
     pub as_of: Lsn,
     /// Stock by item and pool, in the definition's order.
     pub stock: Vec<Vec<Stock>>,
-}
-
-/// Units of a pool: `received = free + held + claimed + withdrawn`, always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stock {
-    /// Ever put in.
-    pub received: u64,
-    /// Sellable now.
-    pub free: u64,
-    /// Set aside.
-    pub held: u64,
-    /// Sold.
-    pub claimed: u64,
-    /// Taken out for good.
-    pub withdrawn: u64,
-    /// Ever returned after a sale; not part of the sum.
-    pub returned_total: u64,
-}
-
-impl Stock {
-    /// Both together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            received: self.received.saturating_add(other.received),
-            free: self.free.saturating_add(other.free),
-            held: self.held.saturating_add(other.held),
-            claimed: self.claimed.saturating_add(other.claimed),
-            withdrawn: self.withdrawn.saturating_add(other.withdrawn),
-            returned_total: self.returned_total.saturating_add(other.returned_total),
-        }
-    }
 }

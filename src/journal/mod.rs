@@ -148,6 +148,7 @@ impl Journal {
             queued_bytes: AtomicU64::new(0),
             progress: Arc::new(Progress::from(Lsn(start.next.0.saturating_sub(1)))),
             metrics,
+            tip: Mutex::new((Lsn(start.next.0.saturating_sub(1)), start.chain)),
         });
         let writer = Writer::new(Arc::clone(&shared), start);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
@@ -228,20 +229,26 @@ impl Journal {
         self.shared.progress.durable()
     }
 
-    /// Waits until all that was appended so far is on the disk, whatever the durability; gives the LSN up to which it
-    /// is. Blocks: for threads that may.
+    /// Waits until all that was appended so far is on the disk, whatever the durability. Gives the last LSN of the batch
+    /// up to which it is, and that batch's hash. Blocks: for threads that may.
     ///
     /// # Errors
     /// [`JournalFailed`].
-    pub fn sync(&self) -> Result<Lsn, JournalFailed> {
-        let appended = self.appended();
-        self.ticket(appended).wait()?;
-        if let Some(JournalFailed::Closed) = self.shared.progress.failure() {
-            // Closing forces everything to the disk.
-            return Ok(appended);
-        }
+    pub fn sync(&self) -> Result<(Lsn, BatchHash), JournalFailed> {
+        self.ticket(self.appended()).wait()?;
+        let tip = *self.shared.tip.lock();
         self.shared.log.sync().map_err(|error| self.shared.fail_by_log(error))?;
-        Ok(appended)
+        Ok(tip)
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &JournalMetrics {
+        &self.shared.metrics
+    }
+
+    /// Bytes written in this term, heads included.
+    pub fn written(&self) -> u64 {
+        self.shared.metrics.bytes.get()
     }
 
     /// Resolves once the journal has failed, with the reason.

@@ -113,7 +113,7 @@ fn what_comes_while_a_batch_is_written_gathers_into_the_next() {
     journal.barrier().wait().expect("durable");
     let batches = held.read(Lsn(1)).expect("reads").count();
     assert!((1..=2).contains(&batches), "{batches} batches for 100 appends");
-    assert_eq!(journal.sync().expect("syncs"), Lsn(100));
+    assert_eq!(journal.sync().expect("syncs").0, Lsn(100));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn closing_writes_what_waits_and_takes_nothing_more() {
     assert_eq!(journal.permit().expect_err("closed"), AppendError::Closed);
     assert!(pending(&mut journal.failure()), "closing is no failure");
     journal.close(Timestamp(10)).expect("again is the same");
-    assert_eq!(journal.sync().expect("all is on the disk"), Lsn(50));
+    assert_eq!(journal.sync().expect("all is on the disk").0, Lsn(50));
 }
 
 #[test]

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use super::frame::{BatchHash, BatchHead, SealedBatch};
 use super::log::{Log, LogError};
 use super::queue::{Gathered, Queue, Work};
@@ -86,6 +88,8 @@ pub(super) struct Shared {
     /// By itself in an `Arc`: tickets outlive the journal.
     pub(super) progress: Arc<Progress>,
     pub(super) metrics: Arc<JournalMetrics>,
+    /// The last batch in the log: its last LSN and its hash.
+    pub(super) tip: Mutex<(Lsn, BatchHash)>,
 }
 
 impl Shared {
@@ -168,7 +172,10 @@ impl Writer {
         metrics.bytes.add(u64::try_from(sealed.bytes().len()).unwrap_or(0));
         self.next = sealed.head().next();
         self.chain = sealed.hash();
-        self.shared.progress.advance(Lsn(self.next.0.saturating_sub(1)), &mut self.woken);
+        let last = Lsn(self.next.0.saturating_sub(1));
+        // Before the mark is raised: who sees the mark finds a tip that is not behind it.
+        *self.shared.tip.lock() = (last, self.chain);
+        self.shared.progress.advance(last, &mut self.woken);
         self.shared.queue.recycle(sealed.into_buffer());
         Ok(())
     }

@@ -20,8 +20,16 @@ impl DiskStorage {
     /// # Errors
     /// When it can't be made or opened, or is not a folder.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        create_synced(path.as_ref())?;
+        Self::existing(path)
+    }
+
+    /// Opens a folder that is there; makes nothing.
+    ///
+    /// # Errors
+    /// When it is not there, can't be opened, or is not a folder.
+    pub fn existing(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_path_buf();
-        create_synced(&path)?;
         let folder = File::open(&path)?;
         if !folder.metadata()?.is_dir() {
             return Err(io::Error::new(io::ErrorKind::NotADirectory, "is not a folder"));

@@ -1,0 +1,147 @@
+//! What runs beside the requests: giving back what is due, following the wall clock, snapshots, and the check that
+//! counters and ledgers agree. Two threads of their own, so that no load on the requests' threads delays them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::Engine;
+use super::answer::Fault;
+use super::compact::{LastSnapshot, SnapshotPolicy};
+use crate::ids::Lsn;
+use crate::storage::Storage;
+use crate::time::{Adjustment, Clock, EngineClock, Millis, Timestamp};
+
+/// How often deadlines are looked at: a hold is given back at most about this long after its deadline.
+const SWEEP_EVERY: Duration = Duration::from_millis(2);
+/// How often the wall clock and the snapshot policy are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often counters and ledgers are compared.
+const COMPARE_EVERY: Millis = Millis(1_000);
+
+/// The running threads. Stopped and joined when dropped.
+#[derive(Debug)]
+pub struct Background {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Where and when snapshots are taken; none for an engine that keeps nothing.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    /// Where.
+    pub storage: Arc<dyn Storage>,
+    /// When.
+    pub policy: SnapshotPolicy,
+}
+
+impl Background {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When a thread can't be started.
+    pub fn start(engine: &Arc<Engine>, clock: &Arc<EngineClock>, snapshots: Option<Snapshots>) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sweep_engine, sweep_clock, sweep_stop) = (Arc::clone(engine), Arc::clone(clock), Arc::clone(&stop));
+        let sweeper = thread::Builder::new().name("stockade-sweep".to_owned()).spawn(move || {
+            while !sweep_stop.load(Ordering::Relaxed) {
+                if !sweep(&sweep_engine, sweep_clock.now()) {
+                    thread::park_timeout(SWEEP_EVERY);
+                }
+            }
+        })?;
+        let mut keeper = Keeper::new(Arc::clone(engine), Arc::clone(clock), snapshots);
+        let keep_stop = Arc::clone(&stop);
+        let keeper = thread::Builder::new().name("stockade-keep".to_owned()).spawn(move || {
+            while !keep_stop.load(Ordering::Relaxed) {
+                keeper.look();
+                thread::park_timeout(LOOK_EVERY);
+            }
+        })?;
+        Ok(Self { stop, threads: vec![sweeper, keeper] })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
+            // A panic in the thread has ended the process through its hook already.
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// Gives back and forgets what is due. Says whether there may be more to do at once.
+fn sweep(engine: &Engine, now: Timestamp) -> bool {
+    let expired = match engine.sweep(now) {
+        Ok(expired) => expired > 0,
+        // The journal is full or failed: the next look finds the same holds.
+        Err(
+            Fault::Invalid(_)
+            | Fault::NoDrop(_)
+            | Fault::NoHold(_)
+            | Fault::Exists { .. }
+            | Fault::Precondition(_)
+            | Fault::Exhausted(_)
+            | Fault::Overloaded(_)
+            | Fault::JournalFailed,
+        ) => false,
+    };
+    engine.forget(now) > 0 || expired
+}
+
+/// The slower thread's work.
+struct Keeper {
+    engine: Arc<Engine>,
+    clock: Arc<EngineClock>,
+    snapshots: Option<Snapshots>,
+    last: LastSnapshot,
+    compared: Timestamp,
+}
+
+impl Keeper {
+    fn new(engine: Arc<Engine>, clock: Arc<EngineClock>, snapshots: Option<Snapshots>) -> Self {
+        let now = clock.now();
+        let last = LastSnapshot { at: now, from: Lsn::default(), journaled: engine.journal().written(), bytes: 0 };
+        Self { engine, clock, snapshots, last, compared: now }
+    }
+
+    fn look(&mut self) {
+        if let Adjustment::Stepped(by) = self.clock.follow() {
+            self.engine.metrics().clock_stepped.add(by.0);
+            tracing::error!(by_ms = by.0, "wall clock jumped ahead: engine time was stepped to it");
+        }
+        let now = self.clock.now();
+        if self.compared.plus(COMPARE_EVERY) <= now {
+            self.compared = now;
+            self.compare();
+        }
+        let Some(Snapshots { storage, policy }) = &self.snapshots else { return };
+        let journal = self.engine.journal();
+        if policy.is_due(&self.last, now, journal.appended(), journal.written()) {
+            match self.engine.snapshot(storage.as_ref(), now) {
+                Ok(taken) => {
+                    tracing::info!(from = taken.from.0, bytes = taken.bytes, "snapshot taken");
+                    self.last = taken;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "snapshot failed: the journal grows until one succeeds");
+                    // Tried again after the policy's time, not at once: a full disk must not be hammered.
+                    self.last = LastSnapshot { at: now, journaled: journal.written(), ..self.last };
+                }
+            }
+        }
+    }
+
+    fn compare(&self) {
+        let error = self.engine.conservation_error();
+        if error > 0 {
+            tracing::error!(units = error, "counters and ledgers disagree");
+        }
+        self.engine.metrics().conservation_error.set(error);
+    }
+}

@@ -1,0 +1,168 @@
+//! The operators' verbs: create a drop, look at it, pause, resume and close it.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::answer::{DropView, Fault, Violation};
+use super::command::{CreateDrop, Steer};
+use crate::definition::Definition;
+use crate::ids::{DropId, DropNo, Lsn};
+use crate::inventory::{Added, DropEntry, DropState, Running};
+use crate::journal::Ticket;
+use crate::record::{DropImage, Record, Steering, request_digest};
+use crate::time::Timestamp;
+
+impl Engine {
+    /// Creates a drop. The same drop asked for again is the same answer.
+    ///
+    /// # Errors
+    /// [`Fault::Exists`] when its id has another drop, [`Fault::Invalid`] when it would close before it opens,
+    /// [`Fault::Exhausted`] when there are too many, and faults of the journal.
+    pub fn create_drop(&self, command: &CreateDrop, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+        let request = request_digest(&command.definition);
+        if command.validate_only {
+            return self.validate_drop(command, request, now);
+        }
+        let permit = self.journal.permit()?;
+        let added = self.inventory.drops.add(&command.definition.id, |number| {
+            let image = self.image(&command.definition, request, number, now)?;
+            let ticket = self.journal.append(permit, &[Record::Drop(Box::new(image.clone()))], now)?;
+            Ok::<_, Fault>((ticket.lsn(), image))
+        })?;
+        let entry = match added {
+            Added::New(entry) => entry,
+            Added::Known(entry) => {
+                same_request(&entry, request, &command.definition)?;
+                entry
+            }
+        };
+        Ok(self.show_drop(&entry, &entry.running(), now))
+    }
+
+    /// One drop, with its state and stock.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`].
+    pub fn get_drop(&self, id: &DropId, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+        self.inventory
+            .drops
+            .with_id(id, |entry| self.show_drop(entry, &entry.running(), now))
+            .ok_or_else(|| Fault::NoDrop(id.clone()))
+    }
+
+    /// Pauses, resumes or closes a drop. What it is already, it stays without a record. Live holds are left alone.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`], [`Fault::Precondition`] when a closed drop would be paused or resumed, and faults of the
+    /// journal.
+    pub fn steer(&self, id: &DropId, steer: Steer, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+        let permit = self.journal.permit()?;
+        let steered = self.inventory.drops.with_id(id, |entry| {
+            let mut running = entry.steer();
+            let closed = running.state(entry, now) == DropState::Closed;
+            let is = running.steering;
+            let wanted = match steer {
+                Steer::Pause | Steer::Resume if closed => {
+                    return Err(Fault::Precondition(format!("drop {id} is closed: it can't be paused or resumed")));
+                }
+                Steer::Pause => Steering { paused: true, ..is },
+                Steer::Resume => Steering { paused: false, ..is },
+                Steer::Close if closed => is,
+                Steer::Close => Steering { closed_at: Some(now), ..is },
+            };
+            if wanted != is {
+                let record = Record::Steering(wanted);
+                let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+                running.steering = wanted;
+                running.steered = ticket.lsn();
+            }
+            Ok(self.show_drop(entry, &running, now))
+        });
+        steered.unwrap_or_else(|| Err(Fault::NoDrop(id.clone())))
+    }
+
+    fn validate_drop(
+        &self,
+        command: &CreateDrop,
+        request: [u8; 32],
+        now: Timestamp,
+    ) -> Result<(DropView, Ticket), Fault> {
+        let known = self.inventory.drops.with_id(&command.definition.id, |entry| {
+            same_request(entry, request, &command.definition)?;
+            Ok(self.show_drop(entry, &entry.running(), now))
+        });
+        known.unwrap_or_else(|| {
+            let image = self.image(&command.definition, request, DropNo::default(), now)?;
+            let entry = DropEntry::new(Lsn::default(), image);
+            let running = entry.running();
+            Ok((view(&entry, &running, now), Ticket::ready()))
+        })
+    }
+
+    /// A new drop's image, if there may be one.
+    fn image(
+        &self,
+        definition: &Definition,
+        request: [u8; 32],
+        number: DropNo,
+        now: Timestamp,
+    ) -> Result<DropImage, Fault> {
+        if number.0 >= self.bounds.max_drops {
+            return Err(Fault::Exhausted("too many drops: max_drops is reached"));
+        }
+        let opens_at = definition.opens_at.unwrap_or(now);
+        if definition.closes_at.is_some_and(|closes_at| closes_at <= opens_at) {
+            return Err(Fault::Invalid(vec![Violation {
+                field: "drop.closes_at".to_owned(),
+                description: "must be after opens_at".to_owned(),
+            }]));
+        }
+        Ok(DropImage { number, created_at: now, definition: definition.clone(), request })
+    }
+
+    /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
+    fn show_drop(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> (DropView, Ticket) {
+        (view(entry, running, now), self.journal.ticket(running.revision.max(running.steered)))
+    }
+}
+
+fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
+    let (stock, moved) = entry.stock();
+    DropView {
+        definition: Arc::clone(&running.definition),
+        opens_at: running.opens_at(entry),
+        closed_at: running.steering.closed_at,
+        state: running.state(entry, now),
+        revision: running.revision,
+        as_of: moved.max(running.revision).max(running.steered),
+        stock,
+    }
+}
+
+/// A drop is created again only by the very request that created it.
+fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Result<(), Fault> {
+    if entry.request == request {
+        return Ok(());
+    }
+    let running = entry.running();
+    Err(Fault::Exists {
+        what: format!("drop {}", asked.id),
+        field: differing_field(&running.definition, asked).unwrap_or("definition"),
+    })
+}
+
+fn differing_field(known: &Definition, asked: &Definition) -> Option<&'static str> {
+    let Definition { id: _, title, shop, labels, opens_at, closes_at, hold_ttl, max_hold_life, items, limits } = known;
+    let differs = [
+        ("drop.title", *title != asked.title),
+        ("drop.shop", *shop != asked.shop),
+        ("drop.labels", *labels != asked.labels),
+        ("drop.opens_at", *opens_at != asked.opens_at),
+        ("drop.closes_at", *closes_at != asked.closes_at),
+        ("drop.hold_ttl", *hold_ttl != asked.hold_ttl),
+        ("drop.max_hold_life", *max_hold_life != asked.max_hold_life),
+        ("drop.items", *items != asked.items),
+        ("drop.limits", *limits != asked.limits),
+    ];
+    differs.into_iter().find(|(_, differs)| *differs).map(|(field, _)| field)
+}

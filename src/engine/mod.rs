@@ -1,0 +1,225 @@
+//! The engine: the only room that knows memory and disk. One function a verb, giving an outcome and a ticket.
+//!
+//! Under the locks of what it touches a verb gets a journal permit, looks up its own hold, checks, takes, appends, and
+//! changes memory. Nothing is awaited between; what a caller can cancel is its waiting. After the append nothing may
+//! fail. Doubt and due holds are never waited for under a lock: the decision is dropped and taken again.
+
+pub mod command;
+pub mod answer;
+mod reserve;
+mod hold_verbs;
+mod drops;
+mod sweep;
+pub mod readings;
+pub mod folder;
+pub mod recover;
+pub mod compact;
+pub mod background;
+pub mod verify;
+
+use std::sync::Arc;
+
+use crate::definition::Definition;
+use crate::hold::{Change, Hold, HoldState};
+use crate::ids::{DropNo, ItemNo, PoolNo};
+use crate::inventory::{DropEntry, Entered, HoldRef, Inventory, LockedShard};
+use crate::journal::{AppendError, Journal, Permit};
+use crate::metrics::{Counter, Gauge, Histogram};
+use crate::record::Record;
+use crate::refusal::Reason;
+use crate::time::{Millis, Timestamp};
+use answer::{Answer, Fault, HoldView, Outcome, Refusal, Step};
+
+/// How often one call gives back what is due before it lets others run. Each time at most [`sweep::MOST_AT_ONCE`].
+const MOST_SWEEPS: usize = 4;
+
+/// The engine's bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Holds that have units, at most: held and claimed.
+    pub max_holds: u64,
+    /// Ended holds that are remembered, at most.
+    pub max_ended_holds: usize,
+    /// How long an ended hold is remembered.
+    pub retry_window: Millis,
+    /// Drops, at most.
+    pub max_drops: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            max_holds: 50_000_000,
+            max_ended_holds: 10_000_000,
+            retry_window: Millis::from_secs(24 * 3600),
+            max_drops: 100_000,
+        }
+    }
+}
+
+/// What the engine counts.
+#[derive(Debug, Default)]
+pub struct EngineMetrics {
+    /// Holds that came into each state, by [`HoldState::ALL`].
+    pub transitions: [Counter; HoldState::ALL.len()],
+    /// How long after its deadline a hold was given back.
+    pub expiry_lag: Histogram,
+    /// How long snapshots took.
+    pub snapshot_duration: Histogram,
+    /// When the last good snapshot was finished, in milliseconds since the epoch; 0 before the first.
+    pub snapshot_at: Gauge,
+    /// By how many units counters and ledgers disagreed at the last look: 0, always.
+    pub conservation_error: Gauge,
+    /// By how much the engine's clock was stepped, in milliseconds.
+    pub clock_stepped: Counter,
+}
+
+/// One term of service: born from recovery, ended by shutdown or by a failed journal.
+#[derive(Debug)]
+pub struct Engine {
+    inventory: Inventory,
+    journal: Journal,
+    bounds: Bounds,
+    metrics: EngineMetrics,
+}
+
+/// What came of one look at a request.
+#[derive(Debug)]
+enum Decision<T> {
+    Done(T),
+    InDoubt,
+    /// Holds of this pool are due.
+    SweepPool(DropNo, ItemNo, PoolNo),
+    /// This hold is due.
+    SweepHold(HoldRef),
+}
+
+impl Engine {
+    /// An engine over what recovery has found.
+    #[must_use]
+    pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
+        Self { inventory, journal, bounds, metrics: EngineMetrics::default() }
+    }
+
+    /// What it knows. For metrics, snapshots and tests.
+    #[must_use]
+    pub const fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Its journal.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn metrics(&self) -> &EngineMetrics {
+        &self.metrics
+    }
+
+    /// Decides, giving back what is due in between, with no lock held. A call does that a few times only, so that a
+    /// million deadlines never stall one caller; then it is in doubt and the edge lets others run.
+    fn decide<T>(
+        &self,
+        now: Timestamp,
+        mut look: impl FnMut() -> Result<Decision<T>, Fault>,
+    ) -> Result<Step<T>, Fault> {
+        for _ in 0..MOST_SWEEPS {
+            match look()? {
+                Decision::Done(done) => return Ok(Step::Done(done)),
+                Decision::InDoubt => return Ok(Step::InDoubt),
+                Decision::SweepPool(drop, item, pool) => self.sweep_pool(drop, item, pool, now)?,
+                Decision::SweepHold(hold) => self.sweep_hold(hold, now)?,
+            };
+        }
+        Ok(Step::InDoubt)
+    }
+
+    /// Appends a change of a hold and makes it; what is then shown of the hold waits for its revision. The hold's shard
+    /// is locked and its drop's gate held.
+    fn change(
+        &self,
+        own: &mut OwnHold<'_, '_>,
+        permit: Permit<'_>,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let record = Record::Change(own.hold()?.id, change);
+        let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+        // From here on nothing may fail.
+        if let Record::Change(_, change) = &record
+            && let Some(before) = own.shard.change(own.place, ticket.lsn(), change)
+            && let Some(after) = own.shard.get(own.place)
+        {
+            let customer = self.inventory.key.customer(&own.view.shop, &after.customer);
+            let entered = Entered { drop: own.drop, place: own.place, before: Some(&before), after };
+            self.inventory.enter(&entered, customer);
+            if before.state != after.state {
+                self.count_transition(after.state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Units by which counters and ledgers disagree, over all drops: 0, always. Closes each drop's gate for a moment.
+    #[must_use]
+    pub fn conservation_error(&self) -> u64 {
+        let drops = self.inventory.drops.all();
+        drops.iter().map(|drop| drop.conservation_error()).fold(0, u64::saturating_add)
+    }
+
+    fn count_transition(&self, to: HoldState) {
+        for (counter, state) in self.metrics.transitions.iter().zip(HoldState::ALL) {
+            if state == to {
+                counter.increment();
+            }
+        }
+    }
+
+    /// The hold as it stands, once that is durable.
+    fn shown(&self, own: &OwnHold<'_, '_>) -> Result<Answer, Fault> {
+        let view = own.show()?;
+        let ticket = self.journal.ticket(view.hold.revision);
+        Ok(Answer { outcome: Outcome::Hold(view), ticket })
+    }
+
+    /// A refusal because of the caller's own hold, once that hold's state is durable.
+    fn refused_by_hold(&self, own: &OwnHold<'_, '_>, reason: Reason) -> Result<Answer, Fault> {
+        let view = own.show()?;
+        let ticket = self.journal.ticket(view.hold.revision);
+        own.drop.count_refusal(reason);
+        let refusal =
+            Refusal { reason, sku: None, retry_after: None, lines: Vec::new(), limit: None, hold: Some(view) };
+        Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), ticket })
+    }
+}
+
+/// The caller's own hold, with its shard locked and its drop's gate held.
+struct OwnHold<'a, 's> {
+    drop: &'a DropEntry,
+    view: &'a Arc<Definition>,
+    shard: &'a mut LockedShard<'s>,
+    place: HoldRef,
+}
+
+impl OwnHold<'_, '_> {
+    fn hold(&self) -> Result<&Hold, Fault> {
+        // The place was found under this very lock, so there is a hold: the error is never seen.
+        self.shard.get(self.place).ok_or(Fault::Overloaded("hold moved"))
+    }
+
+    fn show(&self) -> Result<HoldView, Fault> {
+        Ok(HoldView { hold: self.hold()?.clone(), definition: Arc::clone(self.view) })
+    }
+}
+
+impl From<AppendError> for Fault {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Full => Self::Overloaded("the journal's queue is full"),
+            AppendError::Failed | AppendError::Closed => Self::JournalFailed,
+        }
+    }
+}

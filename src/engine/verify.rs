@@ -1,0 +1,155 @@
+//! Looking at a data folder without serving it: is everything readable, does everything add up. Changes nothing.
+
+use std::path::Path;
+
+use super::folder::{Folder, FolderError};
+use super::recover::{RecoverError, Source, replay};
+use crate::journal::{Batches, Ending, LogError, inspect};
+use crate::snapshot::{self, SnapshotError};
+
+/// What an offline look at a data folder found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What is worth knowing, and no fault.
+    pub notes: Vec<String>,
+    /// Damage and broken sums.
+    pub findings: Vec<String>,
+}
+
+/// Why a folder could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] LogError),
+    /// The snapshots can't be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The disk.
+    #[error("can't read the data folder: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Reads journal and snapshots of a data folder and checks that everything adds up.
+///
+/// # Errors
+/// [`VerifyError`] when something can't be read at all. Damage is a finding, not an error.
+pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
+    let folder = Folder::inspect(path)?;
+    verify_folder(&folder)
+}
+
+/// As [`verify`], over an open folder.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
+    let mut verified = Verified::default();
+    for from in snapshot::list(folder.snapshots.as_ref())? {
+        match snapshot::load(folder.snapshots.as_ref(), from, |_, _| Ok(())) {
+            Ok(loaded) => verified.notes.push(format!(
+                "snapshot {from}: {} entries, {} bytes, good with a journal up to {}",
+                loaded.entries, loaded.bytes, loaded.upto
+            )),
+            Err(error @ SnapshotError::Damage { .. }) => verified.findings.push(error.to_string()),
+            Err(error @ (SnapshotError::Foreign { .. } | SnapshotError::Io { .. })) => return Err(error.into()),
+        }
+    }
+    if journal(folder, &mut verified)? {
+        sums(folder, &mut verified)?;
+    }
+    Ok(verified)
+}
+
+/// Reads every batch of the journal. Says whether it is whole.
+fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError> {
+    let mut inspection = inspect(folder.journal.as_ref())?;
+    let (mut batches, mut records) = (0_u64, 0_usize);
+    for batch in inspection.by_ref() {
+        match batch {
+            Ok(batch) => {
+                batches = batches.saturating_add(1);
+                records = records.saturating_add(batch.records.len());
+            }
+            Err(error) => return damage(error, verified).map(|()| false),
+        }
+    }
+    let oldest = inspection.oldest().unwrap_or_default();
+    let next = inspection.next_lsn();
+    verified.notes.push(format!("journal: {records} records in {batches} batches, from {oldest} to before {next}"));
+    match inspection.ending() {
+        Some(Ending::Clean(_)) => verified.notes.push("journal: closed in order".to_owned()),
+        Some(Ending::Torn(cut)) => verified.notes.push(format!(
+            "journal: torn tail in {} at byte {}, record {}: {} bytes that were never acknowledged ({})",
+            cut.file, cut.offset, cut.lsn, cut.bytes, cut.what
+        )),
+        Some(Ending::Lost(cut, later)) => verified.notes.push(format!(
+            "journal: with os durability it ends in {} at byte {}, record {} ({}); lost behind that: {}",
+            cut.file,
+            cut.offset,
+            cut.lsn,
+            cut.what,
+            if later.is_empty() { "the rest of that file".to_owned() } else { later.join(", ") }
+        )),
+        Some(Ending::Open) | None => verified.notes.push("journal: not closed in order".to_owned()),
+    }
+    Ok(true)
+}
+
+/// Replays everything, as a start would, and checks the sums.
+fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
+    let oldest = inspect(folder.journal.as_ref())?.oldest().unwrap_or_default();
+    let read = |_from| -> Result<Batches<'_>, LogError> { Ok(Box::new(inspect(folder.journal.as_ref())?)) };
+    let source = Source { oldest, read: &read };
+    let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &source) {
+        Ok(replayed) => replayed,
+        Err(RecoverError::Journal(error)) => return damage(error, verified),
+        Err(RecoverError::Io(error)) => return Err(error.into()),
+        Err(
+            error @ (RecoverError::NoSnapshot { .. }
+            | RecoverError::Unsound(_)
+            | RecoverError::Clock { .. }
+            | RecoverError::Append(_)),
+        ) => {
+            verified.findings.push(error.to_string());
+            return Ok(());
+        }
+    };
+    verified.findings.append(&mut replayed.report.skipped);
+    if let Err(unsound) = replayed.inventory.derive() {
+        verified.findings.push(unsound.to_string());
+        return Ok(());
+    }
+    let [held, claimed, released, expired] = replayed.inventory.holds.counts();
+    let drops = replayed.inventory.drops.all();
+    let error = drops.iter().map(|drop| drop.conservation_error()).fold(0, u64::saturating_add);
+    if error > 0 {
+        verified.findings.push(format!("conservation is broken by {error} units"));
+    }
+    verified.notes.push(format!(
+        "state: {} drops; holds: {held} held, {claimed} claimed, {released} released, {expired} expired; \
+         {error} units unaccounted for",
+        drops.len()
+    ));
+    Ok(())
+}
+
+fn damage(error: LogError, verified: &mut Verified) -> Result<(), VerifyError> {
+    match error {
+        LogError::Damage { .. } => {
+            verified.findings.push(error.to_string());
+            Ok(())
+        }
+        LogError::Io { .. }
+        | LogError::Full(_)
+        | LogError::Unknown(_)
+        | LogError::Foreign { .. }
+        | LogError::ForeignFiles(_)
+        | LogError::Fenced { .. }
+        | LogError::WrongPosition { .. }
+        | LogError::Stopped => Err(error.into()),
+    }
+}

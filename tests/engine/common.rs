@@ -1,0 +1,156 @@
+//! An engine over a simulated disk, with a clock that stands still: what the tests of the whole engine share.
+
+use std::sync::Arc;
+
+use stockade::definition::{Definition, Item, Limit, Pool, Scope};
+use stockade::engine::answer::{Answer, Fault, Step};
+use stockade::engine::command::{Claim, CreateDrop, Extend, Release, Reserve, Target, Wanted};
+use stockade::engine::folder::Folder;
+use stockade::engine::recover::{Report, StartOptions, recover};
+use stockade::engine::{Bounds, Engine};
+use stockade::ids::{CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
+use stockade::journal::FileLogOptions;
+use stockade::storage::SimulatedStorage;
+use stockade::time::{Millis, Timestamp};
+
+/// Where the tests' time begins.
+pub const START: Timestamp = Timestamp(1_800_000_000_000);
+
+/// A machine: its disk, its clock, and the engine while one runs.
+pub struct World {
+    pub root: SimulatedStorage,
+    pub journal: SimulatedStorage,
+    pub snapshots: SimulatedStorage,
+    pub options: StartOptions,
+    pub now: Timestamp,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let options = StartOptions {
+            bounds: Bounds::default(),
+            log: FileLogOptions::default(),
+            outage_grace: Millis::from_secs(30),
+            accept_clock: false,
+            wall: START,
+        };
+        Self {
+            root: SimulatedStorage::default(),
+            journal: SimulatedStorage::default(),
+            snapshots: SimulatedStorage::default(),
+            options,
+            now: START,
+        }
+    }
+
+    pub fn folder(&self) -> Folder {
+        let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
+        Folder::over(&self.root, journal, snapshots, "simulated").expect("a data folder")
+    }
+
+    /// Starts an engine on what the disk has.
+    pub fn start(&self) -> (Engine, Report) {
+        let options = StartOptions { wall: self.now, ..self.options.clone() };
+        let recovered = recover(&self.folder(), &options).expect("an engine");
+        (recovered.engine, recovered.report)
+    }
+
+    /// The power goes: what was not synced is lost, as the seed chooses.
+    pub fn lose_power(&mut self, seed: u64) {
+        self.root = self.root.reboot(seed);
+        self.journal = self.journal.reboot(seed.wrapping_add(1));
+        self.snapshots = self.snapshots.reboot(seed.wrapping_add(2));
+    }
+}
+
+pub fn drop_id(text: &str) -> DropId {
+    DropId::try_from(text).expect("a drop id")
+}
+
+pub fn sku(text: &str) -> Sku {
+    Sku::try_from(text).expect("a sku")
+}
+
+/// The n-th hold's id.
+pub fn hold_id(n: u64) -> HoldId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    HoldId::from_bytes(bytes)
+}
+
+pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]) -> Definition {
+    Definition {
+        id: drop_id(id),
+        title: String::new(),
+        shop: ShopId::try_from("default").expect("a shop id"),
+        labels: std::collections::BTreeMap::new(),
+        opens_at: None,
+        closes_at: None,
+        hold_ttl: Millis::from_secs(300),
+        max_hold_life: Millis::from_secs(600),
+        items: items
+            .iter()
+            .map(|(name, units)| Item {
+                sku: sku(name),
+                pools: vec![Pool { id: PoolId::try_from("general").expect("a pool id"), units: *units }],
+            })
+            .collect(),
+        limits: limits
+            .iter()
+            .map(|(id, scope, max_units)| Limit {
+                id: LimitId::try_from(*id).expect("a limit id"),
+                scope: *scope,
+                max_units: *max_units,
+            })
+            .collect(),
+    }
+}
+
+pub fn create(engine: &Engine, definition: Definition, now: Timestamp) {
+    let command = CreateDrop { definition, validate_only: false };
+    let (_, ticket) = engine.create_drop(&command, now).expect("a drop");
+    ticket.wait().expect("a durable drop");
+}
+
+/// Lines as the edge makes them: each SKU once, ascending.
+pub fn lines(wanted: &[(&str, u32)]) -> Vec<Wanted> {
+    let mut lines: Vec<Wanted> = wanted
+        .iter()
+        .enumerate()
+        .map(|(place, (name, units))| Wanted { sku: sku(name), units: *units, place })
+        .collect();
+    lines.sort_by(|a, b| a.sku.cmp(&b.sku));
+    lines
+}
+
+pub fn reserve(hold: HoldId, drop: &str, customer: &str, wanted: &[(&str, u32)]) -> Reserve {
+    let customer = CustomerId::try_from(customer).expect("a customer id");
+    Reserve { hold, drop: drop_id(drop), customer, lines: lines(wanted), ttl: None }
+}
+
+pub fn target(hold: HoldId) -> Target {
+    Target { hold, drop: None, customer: None }
+}
+
+pub fn extend(hold: HoldId, ttl: Option<Millis>) -> Extend {
+    Extend { target: target(hold), ttl }
+}
+
+pub fn claim(hold: HoldId, order: &str) -> Claim {
+    Claim { target: target(hold), order_ref: OrderRef::try_from(order).expect("an order ref") }
+}
+
+pub fn release(hold: HoldId, keep: &[(&str, u32)]) -> Release {
+    Release { target: target(hold), keep: lines(keep) }
+}
+
+/// Asks until there is no doubt, as the edge does.
+pub fn settle(mut ask: impl FnMut() -> Result<Step<Answer>, Fault>) -> Result<Answer, Fault> {
+    loop {
+        match ask()? {
+            Step::Done(answer) => return Ok(answer),
+            Step::InDoubt => std::thread::yield_now(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine as a whole, on a simulated disk and with a clock that stands still.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+mod scenarios;

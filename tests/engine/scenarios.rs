@@ -1,0 +1,309 @@
+//! Lifecycle scenarios as text tables: each line of `tests/scenarios/*.txt` is what someone does, and after the arrow
+//! what comes of it. A product owner can read them; `# …` is a comment. The language is described in
+//! `tests/scenarios/README.md`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::common::{self, START, World, drop_id, sku};
+use stockade::definition::{Definition, Scope};
+use stockade::engine::Engine;
+use stockade::engine::answer::{Answer, DropView, Fault, HoldView, Outcome, Refusal};
+use stockade::engine::command::{CreateDrop, Steer};
+use stockade::ids::HoldId;
+use stockade::time::{Millis, Timestamp};
+
+#[test]
+fn every_scenario_goes_as_it_is_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut files: Vec<_> =
+        fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    assert!(files.len() >= 8, "only {} scenarios found", files.len());
+    let mut wrong = String::new();
+    for file in &files {
+        let text = fs::read_to_string(file).expect("a scenario");
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut play = Play::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let said = line.split('#').next().unwrap_or_default().trim();
+            if said.is_empty() {
+                continue;
+            }
+            let (action, expected) = said.split_once("->").unwrap_or((said, ""));
+            let got = play.act(action.trim());
+            if got != expected.trim() {
+                writeln!(
+                    wrong,
+                    "{name}:{number}: {}\n  expected: {}\n  got:      {got}",
+                    action.trim(),
+                    expected.trim()
+                )
+                .expect("text");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// A scenario while it is played.
+struct Play {
+    world: World,
+    engine: Option<Engine>,
+    /// Holds by the names that the scenario gives them.
+    holds: BTreeMap<String, HoldId>,
+}
+
+impl Play {
+    fn new() -> Self {
+        let world = World::new();
+        let engine = world.start().0;
+        Self { world, engine: Some(engine), holds: BTreeMap::new() }
+    }
+
+    fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("a running engine")
+    }
+
+    fn act(&mut self, action: &str) -> String {
+        let words: Vec<&str> = action.split_whitespace().collect();
+        let now = self.world.now;
+        match words.as_slice() {
+            ["drop", id, settings @ ..] => {
+                let command = CreateDrop { definition: parse_drop(id, settings), validate_only: false };
+                Self::shown(self.engine().create_drop(&command, now).map(|(view, ticket)| {
+                    ticket.wait().expect("durable");
+                    view
+                }))
+            }
+            ["pause", id] => self.steer(id, Steer::Pause),
+            ["resume", id] => self.steer(id, Steer::Resume),
+            ["close", id] => self.steer(id, Steer::Close),
+            ["state", id] => Self::shown(self.engine().get_drop(&drop_id(id), now).map(|(view, _)| view)),
+            ["stock", id, item] => self.stock(id, item),
+            ["tick", span] => {
+                self.world.now = now.plus(millis(span));
+                String::new()
+            }
+            ["sweep"] => {
+                while self.engine().sweep(now).expect("a sweep") > 0 {}
+                String::new()
+            }
+            ["snapshot"] => {
+                self.engine().snapshot(&self.world.snapshots, now).expect("a snapshot");
+                String::new()
+            }
+            ["stop"] => {
+                self.engine().journal().close(now).expect("a clean stop");
+                self.engine = None;
+                String::new()
+            }
+            ["power", "cut"] => {
+                self.world.journal.crash();
+                self.engine = None;
+                self.world.lose_power(7);
+                String::new()
+            }
+            ["start"] => {
+                self.engine = Some(self.world.start().0);
+                String::new()
+            }
+            [verb, hold, rest @ ..] => {
+                let id = self.hold(hold);
+                let answer = self.verb(verb, id, rest);
+                Self::told(answer)
+            }
+            other => panic!("not an action: {other:?}"),
+        }
+    }
+
+    fn verb(&self, verb: &str, hold: HoldId, rest: &[&str]) -> Result<Answer, Fault> {
+        let now = self.world.now;
+        let engine = self.engine();
+        match (verb, rest) {
+            ("reserve", [drop, customer, rest @ ..]) => {
+                let mut command = common::reserve(hold, drop, customer, &wanted(rest));
+                command.ttl = setting(rest, "ttl").map(millis);
+                common::settle(|| engine.reserve(&command, now))
+            }
+            ("extend", rest) => {
+                let command = common::extend(hold, setting(rest, "ttl").map(millis));
+                common::settle(|| engine.extend(&command, now))
+            }
+            ("claim", [order]) => {
+                let command = common::claim(hold, order);
+                common::settle(|| engine.claim(&command, now))
+            }
+            ("release", []) => {
+                let command = common::release(hold, &[]);
+                common::settle(|| engine.release(&command, now))
+            }
+            ("release", ["keep", keep @ ..]) => {
+                let command = common::release(hold, &wanted(keep));
+                common::settle(|| engine.release(&command, now))
+            }
+            ("get", []) => {
+                let (view, ticket) = engine.get_hold(hold, None, now)?;
+                Ok(Answer { outcome: Outcome::Hold(view), ticket })
+            }
+            other => panic!("not a verb: {other:?}"),
+        }
+    }
+
+    fn told(answer: Result<Answer, Fault>) -> String {
+        match answer {
+            Err(fault) => fault_text(&fault),
+            Ok(Answer { outcome, ticket }) => {
+                ticket.wait().expect("a durable answer");
+                match outcome {
+                    Outcome::Hold(view) => hold_text(&view),
+                    Outcome::Refused(refusal) => refusal_text(&refusal),
+                }
+            }
+        }
+    }
+
+    fn steer(&self, id: &str, steer: Steer) -> String {
+        Self::shown(self.engine().steer(&drop_id(id), steer, self.world.now).map(|(view, ticket)| {
+            ticket.wait().expect("durable");
+            view
+        }))
+    }
+
+    fn shown(view: Result<DropView, Fault>) -> String {
+        view.map_or_else(|fault| fault_text(&fault), |view| format!("{:?}", view.state))
+    }
+
+    fn stock(&self, id: &str, item: &str) -> String {
+        let (view, _) = self.engine().get_drop(&drop_id(id), self.world.now).expect("a drop");
+        let place = view.definition.items.iter().position(|known| known.sku == sku(item)).expect("an item");
+        let stock = view.stock[place][0];
+        assert_eq!(stock.received, stock.free + stock.held + stock.claimed + stock.withdrawn, "conservation");
+        assert_eq!(self.engine().conservation_error(), 0);
+        format!("free {} held {} claimed {}", stock.free, stock.held, stock.claimed)
+    }
+
+    fn hold(&mut self, name: &str) -> HoldId {
+        let next = u64::try_from(self.holds.len()).expect("a count");
+        *self.holds.entry(name.to_owned()).or_insert_with(|| common::hold_id(next))
+    }
+}
+
+fn hold_text(view: &HoldView) -> String {
+    let hold = &view.hold;
+    let mut text = format!("{:?}", hold.state).to_uppercase();
+    for line in hold.lines.iter() {
+        let name = view.definition.sku(line.item);
+        write!(text, " {name}={}", line.quantity).expect("text");
+        if line.released > 0 {
+            write!(text, "(-{})", line.released).expect("text");
+        }
+    }
+    if hold.state.is_live() {
+        write!(text, " until {}", span(START.until(hold.expires_at))).expect("text");
+    }
+    if let Some(order_ref) = &hold.order_ref {
+        write!(text, " for {order_ref}").expect("text");
+    }
+    text
+}
+
+fn refusal_text(refusal: &Refusal) -> String {
+    let Refusal { reason, sku: _, retry_after, lines, limit, hold } = refusal;
+    let mut text = reason.label().to_uppercase();
+    for line in lines {
+        write!(text, " {}", line.sku).expect("text");
+        if line.reason != *reason {
+            write!(text, ":{}", line.reason.label()).expect("text");
+        }
+        write!(text, "={}of{}", line.available, line.requested).expect("text");
+    }
+    if let Some(limit) = limit {
+        write!(text, " limit {} {}/{}", limit.id, limit.used, limit.max).expect("text");
+    }
+    if let Some(retry_after) = retry_after {
+        write!(text, " retry {}", span(*retry_after)).expect("text");
+    }
+    if let Some(view) = hold {
+        write!(text, " [{}]", hold_text(view)).expect("text");
+    }
+    text
+}
+
+fn fault_text(fault: &Fault) -> String {
+    match fault {
+        Fault::Invalid(violations) => {
+            let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+            format!("invalid {}", fields.join(" "))
+        }
+        Fault::NoDrop(_) | Fault::NoHold(_) => "not found".to_owned(),
+        Fault::Exists { field, .. } => format!("exists with another {field}"),
+        Fault::Precondition(_) => "failed precondition".to_owned(),
+        Fault::Exhausted(what) | Fault::Overloaded(what) => (*what).to_owned(),
+        Fault::JournalFailed => "journal failed".to_owned(),
+    }
+}
+
+/// `KNIFE=3` pairs; words with other keys are left out.
+fn wanted<'a>(words: &[&'a str]) -> Vec<(&'a str, u32)> {
+    let mut summed: Vec<(&str, u32)> = Vec::new();
+    for (name, units) in words.iter().filter_map(|word| word.split_once('=')).filter(|(key, _)| *key != "ttl") {
+        let units = units.parse::<u32>().expect("units");
+        match summed.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += units,
+            None => summed.push((name, units)),
+        }
+    }
+    summed
+}
+
+fn setting<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
+    words.iter().filter_map(|word| word.split_once('=')).find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
+fn parse_drop(id: &str, settings: &[&str]) -> Definition {
+    let mut items = Vec::new();
+    let mut limits = Vec::new();
+    for (key, value) in settings.iter().filter_map(|word| word.split_once('=')) {
+        match key {
+            "item" => {
+                let (name, units) = value.split_once(':').expect("item=SKU:units");
+                items.push((name, units.parse().expect("units")));
+            }
+            "limit" => {
+                let mut parts = value.split(':');
+                let (id, scope, max) = (parts.next(), parts.next(), parts.next());
+                let scope = if scope == Some("item") { Scope::Item } else { Scope::Drop };
+                limits.push((id.expect("an id"), scope, max.expect("units").parse().expect("units")));
+            }
+            "ttl" | "life" | "opens" | "closes" => {}
+            other => panic!("not a setting of a drop: {other}"),
+        }
+    }
+    let mut definition = common::definition(id, &items, &limits);
+    if let Some(ttl) = setting(settings, "ttl") {
+        definition.hold_ttl = millis(ttl);
+        definition.max_hold_life = definition.hold_ttl.doubled();
+    }
+    if let Some(life) = setting(settings, "life") {
+        definition.max_hold_life = millis(life);
+    }
+    definition.opens_at = setting(settings, "opens").map(at);
+    definition.closes_at = setting(settings, "closes").map(at);
+    definition
+}
+
+fn at(text: &str) -> Timestamp {
+    START.plus(millis(text))
+}
+
+fn millis(text: &str) -> Millis {
+    Millis::from(humantime::parse_duration(text).unwrap_or_else(|error| panic!("{text}: {error}")))
+}
+
+fn span(span: Millis) -> String {
+    humantime::format_duration(span.duration()).to_string().replace(' ', "")
+}
