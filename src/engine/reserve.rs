@@ -85,7 +85,7 @@ impl Request<'_> {
             }
             match self.look()? {
                 Decision::Done(shorts) if shorts.is_empty() => {}
-                Decision::Done(shorts) => return Ok(Decision::Done(self.sold_out(&shorts))),
+                Decision::Done(shorts) => return Ok(self.sold_out(&shorts)),
                 Decision::InDoubt => return Ok(Decision::InDoubt),
                 Decision::SweepPool(drop, item, pool) => return Ok(Decision::SweepPool(drop, item, pool)),
                 Decision::SweepHold(hold) => return Ok(Decision::SweepHold(hold)),
@@ -200,14 +200,18 @@ impl Request<'_> {
     }
 
     /// Refuses for want of stock, naming what limits would refuse of the cart as well.
-    fn sold_out(&self, shorts: &[Short]) -> Answer {
+    fn sold_out(&self, shorts: &[Short]) -> Decision<Answer> {
         // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
         if let [(_, 0)] = shorts
             && self.lines.len() == 1
         {
-            return self.refuse_stock(shorts, &Subject::default());
+            return Decision::Done(self.refuse_stock(shorts, &Subject::default()));
         }
-        self.engine.inventory.subjects.with(self.customer, |subject| self.refuse_stock(shorts, subject))
+        self.engine.inventory.subjects.with(self.customer, |subject| match subject.due(self.now) {
+            // What the customer had must not be told to stand in his way.
+            Some(due) => Decision::SweepHold(due),
+            None => Decision::Done(self.refuse_stock(shorts, subject)),
+        })
     }
 
     fn refuse_stock(&self, shorts: &[Short], subject: &Subject) -> Answer {

@@ -3,4 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
+mod crash;
+mod model;
+mod races;
 mod scenarios;

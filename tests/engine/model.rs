@@ -1,0 +1,341 @@
+//! The engine against a naive model: random histories, every answer compared, and at the end the state that is there
+//! against the state that its journal replays to.
+//!
+//! The model keeps plain lists, expires everything that is due before each step and counts by adding up. It shares
+//! nothing with the engine but the words. A failing history is shrunk and printed with its seed.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestCaseResult};
+use stockade::definition::Scope;
+use stockade::engine::Engine;
+use stockade::engine::answer::{Answer, Fault, Outcome};
+use stockade::hold::HoldState;
+use stockade::time::{Millis, Timestamp};
+
+use crate::common::{self, World, claim, create, definition, extend, hold_id, release, settle};
+
+/// Random histories in a default run.
+const HISTORIES: u32 = 10_000;
+
+const ITEMS: [&str; 3] = ["A", "B", "C"];
+const CUSTOMERS: [&str; 3] = ["ada", "bob", "cleo"];
+const TTL: u64 = 1_000;
+const LIFE: u64 = 2_500;
+
+/// One step of a history.
+#[derive(Debug, Clone)]
+enum Act {
+    Reserve { hold: u64, customer: usize, lines: Vec<(usize, u32)>, ttl: Option<u64> },
+    Extend { hold: u64, ttl: Option<u64> },
+    Claim { hold: u64, order: u8 },
+    Release { hold: u64, keep: Vec<(usize, u32)> },
+    Get { hold: u64 },
+    Tick(u64),
+    Sweep,
+    Snapshot,
+    Restart,
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let hold = 0_u64..6;
+    let lines = prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 1..=3).prop_map(|map| map.into_iter().collect());
+    let keep = prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 0..=2).prop_map(|map| map.into_iter().collect());
+    let ttl = prop::option::weighted(0.4, 1_u64..4_000);
+    prop_oneof![
+        8 => (hold.clone(), 0..CUSTOMERS.len(), lines, ttl.clone())
+            .prop_map(|(hold, customer, lines, ttl)| Act::Reserve { hold, customer, lines, ttl }),
+        2 => (hold.clone(), ttl).prop_map(|(hold, ttl)| Act::Extend { hold, ttl }),
+        3 => (hold.clone(), 0_u8..2).prop_map(|(hold, order)| Act::Claim { hold, order }),
+        3 => (hold.clone(), keep).prop_map(|(hold, keep)| Act::Release { hold, keep }),
+        1 => hold.prop_map(|hold| Act::Get { hold }),
+        3 => (0_u64..900).prop_map(Act::Tick),
+        1 => Just(Act::Sweep),
+        1 => Just(Act::Snapshot),
+        1 => Just(Act::Restart),
+    ]
+}
+
+/// What a drop is like in a history: units of each item, and limits.
+type Shape = (Vec<u64>, Option<u32>, Option<u32>);
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    (prop::collection::vec(0_u64..7, 3), prop::option::of(0_u32..6), prop::option::of(0_u32..4))
+}
+
+#[derive(Debug, Clone)]
+struct ModelHold {
+    customer: usize,
+    asked: Vec<(usize, u32)>,
+    has: BTreeMap<usize, u32>,
+    state: HoldState,
+    created_at: u64,
+    expires_at: u64,
+    order: Option<u8>,
+}
+
+/// Everything, as plainly as it can be said. Times count from the beginning.
+#[derive(Debug)]
+struct Model {
+    units: Vec<u64>,
+    limits: Vec<(&'static str, Scope, u32)>,
+    holds: BTreeMap<u64, ModelHold>,
+    now: u64,
+}
+
+impl Model {
+    fn new((units, drop_limit, item_limit): &Shape) -> Self {
+        let limits = drop_limit.iter().map(|max| ("in-all", Scope::Drop, *max));
+        let limits = limits.chain(item_limit.iter().map(|max| ("of-each", Scope::Item, *max))).collect();
+        Self { units: units.clone(), limits, holds: BTreeMap::new(), now: 0 }
+    }
+
+    fn expire(&mut self) {
+        for hold in self.holds.values_mut() {
+            if hold.state == HoldState::Held && hold.expires_at <= self.now {
+                hold.state = HoldState::Expired;
+                hold.has.values_mut().for_each(|units| *units = 0);
+            }
+        }
+    }
+
+    fn free(&self, item: usize) -> u64 {
+        let out: u64 = self.holds.values().filter_map(|hold| hold.has.get(&item)).map(|units| u64::from(*units)).sum();
+        self.units[item] - out
+    }
+
+    fn used(&self, customer: usize, item: Option<usize>) -> u32 {
+        let holds = self.holds.values().filter(|hold| hold.customer == customer);
+        holds.flat_map(|hold| &hold.has).filter(|(has, _)| item.is_none_or(|item| item == **has)).map(|(_, u)| *u).sum()
+    }
+
+    fn show(&self, id: u64) -> String {
+        let hold = &self.holds[&id];
+        let lines: Vec<_> = hold.asked.iter().map(|(item, _)| (ITEMS[*item], hold.has[item])).collect();
+        let until = if hold.state == HoldState::Held { hold.expires_at } else { 0 };
+        format!("{:?} {lines:?} until {until}", hold.state)
+    }
+
+    fn dead(&self, id: u64, reason: &str) -> String {
+        format!("{reason} [{}]", self.show(id))
+    }
+
+    fn reserve(&mut self, id: u64, customer: usize, lines: &[(usize, u32)], ttl: Option<u64>) -> String {
+        if let Some(hold) = self.holds.get(&id) {
+            if hold.customer != customer {
+                return "exists customer.id".to_owned();
+            }
+            if hold.asked != lines {
+                return "exists lines".to_owned();
+            }
+            return match hold.state {
+                HoldState::Held | HoldState::Claimed => self.show(id),
+                HoldState::Released => self.dead(id, "hold_released"),
+                HoldState::Expired => self.dead(id, "hold_expired"),
+            };
+        }
+        // What each limit leaves of each line.
+        let mut hit = None;
+        let mut allowed: BTreeMap<usize, u32> = BTreeMap::new();
+        for (name, scope, max) in &self.limits {
+            let all: u32 = lines.iter().map(|(_, units)| units).sum();
+            for (item, units) in lines {
+                let (used, wants) = match scope {
+                    Scope::Item => (self.used(customer, Some(*item)), *units),
+                    Scope::Drop => (self.used(customer, None), all),
+                };
+                if used + wants > *max {
+                    hit.get_or_insert((*name, used, *max));
+                    let left = max.saturating_sub(used).min(*units);
+                    allowed.entry(*item).and_modify(|least| *least = left.min(*least)).or_insert(left);
+                }
+            }
+        }
+        let short = |item: usize, units: u32| self.free(item) < u64::from(units);
+        if lines.iter().any(|(item, units)| short(*item, *units)) {
+            let mut told = Vec::new();
+            let mut retry = Some(0);
+            for (item, units) in lines {
+                let most = allowed.get(item).copied().unwrap_or(*units);
+                if short(*item, *units) {
+                    let free = u32::try_from(self.free(*item)).expect("small");
+                    told.push((ITEMS[*item], "sold_out", free.min(*units).min(most)));
+                    let live = self.holds.values().filter(|hold| hold.state == HoldState::Held);
+                    let holding = live.filter(|hold| hold.has.get(item).is_some_and(|units| *units > 0));
+                    let next = holding.map(|hold| hold.expires_at - self.now).min();
+                    retry = retry.and_then(|soonest| next.map(|next| next.max(soonest)));
+                } else if allowed.contains_key(item) {
+                    told.push((ITEMS[*item], "limit_reached", most));
+                }
+            }
+            return format!("sold_out {told:?} retry {retry:?}");
+        }
+        if let Some((name, used, max)) = hit {
+            let told: Vec<_> = lines
+                .iter()
+                .filter_map(|(item, _)| Some((ITEMS[*item], "limit_reached", *allowed.get(item)?)))
+                .collect();
+            return format!("limit_reached {told:?} {name} {used}/{max}");
+        }
+        let expires_at = self.now + ttl.unwrap_or(TTL).min(LIFE);
+        let hold = ModelHold {
+            customer,
+            asked: lines.to_vec(),
+            has: lines.iter().copied().collect(),
+            state: HoldState::Held,
+            created_at: self.now,
+            expires_at,
+            order: None,
+        };
+        self.holds.insert(id, hold);
+        self.show(id)
+    }
+
+    fn on_hold(&mut self, act: &Act, id: u64) -> String {
+        let now = self.now;
+        let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };
+        match (act, hold.state) {
+            (Act::Extend { ttl, .. }, HoldState::Held) => {
+                let wish = (now + ttl.unwrap_or(TTL)).min(hold.created_at + LIFE);
+                hold.expires_at = hold.expires_at.max(wish);
+            }
+            (Act::Claim { order, .. }, HoldState::Held) => {
+                hold.state = HoldState::Claimed;
+                hold.order = Some(*order);
+            }
+            (Act::Release { keep, .. }, HoldState::Held) => {
+                for (item, units) in &mut hold.has {
+                    let kept = keep.iter().find(|(kept, _)| kept == item).map_or(0, |(_, units)| *units);
+                    *units = kept.min(*units);
+                }
+                if hold.has.values().all(|units| *units == 0) {
+                    hold.state = HoldState::Released;
+                }
+            }
+            (Act::Claim { order, .. }, HoldState::Claimed) if hold.order == Some(*order) => {}
+            (Act::Claim { .. }, HoldState::Claimed) => return self.dead(id, "order_mismatch"),
+            (Act::Release { keep, .. }, HoldState::Released) if keep.is_empty() => {}
+            (Act::Get { .. }, _) => {}
+            (_, HoldState::Claimed) => return self.dead(id, "hold_claimed"),
+            (_, HoldState::Released) => return self.dead(id, "hold_released"),
+            (_, HoldState::Expired) => return self.dead(id, "hold_expired"),
+            (other, HoldState::Held) => panic!("not on a hold: {other:?}"),
+        }
+        self.show(id)
+    }
+}
+
+fn engine_says(engine: &Engine, act: &Act, now: Timestamp) -> String {
+    let names = |lines: &[(usize, u32)]| lines.iter().map(|(item, units)| (ITEMS[*item], *units)).collect::<Vec<_>>();
+    let answer = match act {
+        Act::Reserve { hold, customer, lines, ttl } => {
+            let mut command = common::reserve(hold_id(*hold), "d", CUSTOMERS[*customer], &names(lines));
+            command.ttl = ttl.map(Millis);
+            settle(|| engine.reserve(&command, now))
+        }
+        Act::Extend { hold, ttl } => settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), now)),
+        Act::Claim { hold, order } => settle(|| engine.claim(&claim(hold_id(*hold), &order.to_string()), now)),
+        Act::Release { hold, keep } => settle(|| engine.release(&release(hold_id(*hold), &names(keep)), now)),
+        Act::Get { hold } => engine
+            .get_hold(hold_id(*hold), None, now)
+            .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
+        Act::Tick(_) | Act::Sweep | Act::Snapshot | Act::Restart => return String::new(),
+    };
+    match answer {
+        Err(Fault::NoHold(_)) => "not found".to_owned(),
+        Err(Fault::Exists { field, .. }) => format!("exists {field}"),
+        Err(fault) => format!("{fault:?}"),
+        Ok(Answer { outcome: Outcome::Hold(view), .. }) => show(&view),
+        Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => {
+            let lines: Vec<_> =
+                refusal.lines.iter().map(|line| (line.sku.as_str(), line.reason.label(), line.available)).collect();
+            match (&refusal.hold, &refusal.limit) {
+                (Some(view), _) => format!("{} [{}]", refusal.reason.label(), show(view)),
+                (None, Some(limit)) => {
+                    format!("{} {lines:?} {} {}/{}", refusal.reason.label(), limit.id, limit.used, limit.max)
+                }
+                (None, None) => {
+                    format!("{} {lines:?} retry {:?}", refusal.reason.label(), refusal.retry_after.map(|span| span.0))
+                }
+            }
+        }
+    }
+}
+
+fn show(view: &stockade::engine::answer::HoldView) -> String {
+    let hold = &view.hold;
+    let lines: Vec<_> =
+        hold.lines.iter().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
+    let until = if hold.state == HoldState::Held { common::START.until(hold.expires_at).0 } else { 0 };
+    format!("{:?} {lines:?} until {until}", hold.state)
+}
+
+fn sweep_all(engine: &Engine, now: Timestamp) {
+    while engine.sweep(now).expect("a sweep") > 0 {}
+}
+
+fn check(shape: &Shape, history: &[Act]) -> TestCaseResult {
+    let mut world = World::new();
+    world.options.outage_grace = Millis(0);
+    let mut model = Model::new(shape);
+    let (mut engine, _) = world.start();
+    let items: Vec<_> = ITEMS.iter().copied().zip(shape.0.iter().copied()).collect();
+    let mut sale = definition("d", &items, &model.limits);
+    (sale.hold_ttl, sale.max_hold_life) = (Millis(TTL), Millis(LIFE));
+    create(&engine, sale, world.now);
+
+    for act in history {
+        model.now += if let Act::Tick(span) = act { *span } else { 0 };
+        world.now = common::START.plus(Millis(model.now));
+        model.expire();
+        let expected = match act {
+            Act::Reserve { hold, customer, lines, ttl } => model.reserve(*hold, *customer, lines, *ttl),
+            Act::Extend { hold, .. } | Act::Claim { hold, .. } | Act::Release { hold, .. } | Act::Get { hold } => {
+                model.on_hold(act, *hold)
+            }
+            Act::Tick(_) => String::new(),
+            Act::Sweep => {
+                sweep_all(&engine, world.now);
+                String::new()
+            }
+            Act::Snapshot => {
+                engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
+                String::new()
+            }
+            Act::Restart => {
+                engine = same_after_restart(engine, &world)?;
+                String::new()
+            }
+        };
+        prop_assert_eq!(engine_says(&engine, act, world.now), expected, "{:?}", act);
+        prop_assert_eq!(engine.conservation_error(), 0);
+    }
+    sweep_all(&engine, world.now);
+    let (stock, _) = engine.get_drop(&common::drop_id("d"), world.now).expect("the drop");
+    for (item, pools) in stock.stock.iter().enumerate() {
+        prop_assert_eq!(pools[0].free, model.free(item));
+    }
+    same_after_restart(engine, &world).map(drop)
+}
+
+/// hash(live state) = hash(replayed state).
+fn same_after_restart(engine: Engine, world: &World) -> Result<Engine, TestCaseError> {
+    // What was due is given back first: nothing is due while the server is down, with no grace.
+    sweep_all(&engine, world.now);
+    let live = engine.inventory().digest();
+    engine.journal().close(world.now).expect("a clean stop");
+    drop(engine);
+    let (engine, _) = world.start();
+    prop_assert_eq!(engine.inventory().digest(), live, "the journal replays to another state");
+    Ok(engine)
+}
+
+#[test]
+fn the_engine_answers_like_the_naive_model() {
+    let config = Config { cases: HISTORIES, max_shrink_iters: 2_000, failure_persistence: None, ..Config::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let histories = (shapes(), prop::collection::vec(acts(), 1..40));
+    let outcome = runner.run(&histories, |(shape, history)| check(&shape, &history));
+    assert!(outcome.is_ok(), "{}", outcome.expect_err("a failure"));
+}

@@ -1,0 +1,169 @@
+//! Many threads at once: never one unit too many, never a false "no".
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use stockade::definition::Scope;
+use stockade::engine::Engine;
+use stockade::engine::answer::{Answer, Outcome};
+use stockade::hold::HoldState;
+use stockade::refusal::Reason;
+use stockade::time::{Millis, Timestamp};
+
+use crate::common::{START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle};
+
+const THREADS: u64 = 4;
+
+fn engine(world: &World, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]) -> Engine {
+    let (engine, _) = world.start();
+    create(&engine, definition("d", items, limits), world.now);
+    engine
+}
+
+fn held(answer: &Answer) -> bool {
+    match &answer.outcome {
+        Outcome::Hold(_) => true,
+        Outcome::Refused(refusal) => {
+            assert_eq!(refusal.reason, Reason::SoldOut, "{refusal:?}");
+            false
+        }
+    }
+}
+
+#[test]
+fn a_herd_gets_every_unit_and_not_one_more() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", 1_000)], &[]);
+    let won = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for t in 0..THREADS {
+            let (engine, won) = (&engine, &won);
+            scope.spawn(move || {
+                for n in 0..1_000 {
+                    let id = hold_id(t * 10_000 + n);
+                    let answer =
+                        settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), START)).expect("an answer");
+                    won.fetch_add(u64::from(held(&answer)), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(won.load(Ordering::Relaxed), 1_000);
+    assert_eq!(engine.conservation_error(), 0);
+}
+
+#[test]
+fn one_customer_at_many_doors_never_passes_his_limit() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", 100_000)], &[("five", Scope::Drop, 5)]);
+    for round in 0..200 {
+        let customer = format!("customer-{round}");
+        let won: u64 = thread::scope(|scope| {
+            let doors: Vec<_> = (0..THREADS)
+                .map(|t| {
+                    let (engine, customer) = (&engine, customer.as_str());
+                    scope.spawn(move || {
+                        let ids = (0..3).map(|n| hold_id(round * 100 + t * 10 + n));
+                        ids.filter(|id| {
+                            let command = reserve(*id, "d", customer, &[("A", 1)]);
+                            let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                            matches!(answer.outcome, Outcome::Hold(_))
+                        })
+                        .count()
+                    })
+                })
+                .collect();
+            doors.into_iter().map(|door| u64::try_from(door.join().expect("a door")).expect("a count")).sum()
+        });
+        assert_eq!(won, 5, "round {round}");
+    }
+}
+
+#[test]
+fn whoever_gives_back_before_asking_is_never_refused() {
+    // Two units, as many threads: each holds at most one at a time, and beside them carts over both items fail and
+    // give back. A free unit is always there for a single line, so SOLD_OUT would be false.
+    let world = World::new();
+    let engine = engine(&world, &[("A", THREADS + 1), ("B", 1)], &[]);
+    thread::scope(|scope| {
+        for t in 0..THREADS {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..2_000 {
+                    let id = hold_id(t * 1_000_000 + n);
+                    let cart = t % 2 == 0 && n % 2 == 0;
+                    let wanted: &[(&str, u32)] = if cart { &[("A", 1), ("B", 1)] } else { &[("A", 1)] };
+                    let answer = settle(|| engine.reserve(&reserve(id, "d", "x", wanted), START)).expect("an answer");
+                    if held(&answer) {
+                        settle(|| engine.release(&release(id, &[]), START)).expect("a release");
+                    } else {
+                        assert!(cart, "a single line was refused although a unit was free");
+                    }
+                }
+            });
+        }
+    });
+    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    assert_eq!((view.stock[0][0].free, view.stock[1][0].free), (THREADS + 1, 1));
+    assert_eq!(engine.conservation_error(), 0);
+}
+
+#[test]
+fn a_due_unit_is_there_for_whoever_asks_from_its_deadline_on() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", 8)], &[]);
+    // Every round the holds of the round before are due: nobody sweeps but those who ask.
+    for round in 0..300_u64 {
+        let now = START.plus(Millis::from_secs(300 * round));
+        let won: usize = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|t| {
+                    let engine = &engine;
+                    scope.spawn(move || {
+                        let ids = (0..2).map(|n| hold_id(round * 100 + t * 10 + n));
+                        ids.filter(|id| held(&ask(engine, *id, now))).count()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
+        });
+        assert_eq!(won, 8, "round {round}");
+    }
+    assert_eq!(engine.conservation_error(), 0);
+}
+
+fn ask(engine: &Engine, id: stockade::ids::HoldId, now: Timestamp) -> Answer {
+    settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), now)).expect("an answer")
+}
+
+#[test]
+fn a_claim_that_races_the_deadline_is_decided_once() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", 400)], &[]);
+    for n in 0..400 {
+        ask(&engine, hold_id(n), START);
+    }
+    let deadline = START.plus(Millis::from_secs(300));
+    let just_before = Timestamp(deadline.0 - 1);
+    let claimed: u64 = thread::scope(|scope| {
+        scope.spawn(|| while engine.sweep(deadline).expect("a sweep") > 0 {});
+        let claims = (0..400).map(|n| {
+            let answer = settle(|| engine.claim(&claim(hold_id(n), "order"), just_before)).expect("an answer");
+            match answer.outcome {
+                Outcome::Hold(view) => {
+                    assert_eq!(view.hold.state, HoldState::Claimed);
+                    1
+                }
+                Outcome::Refused(refusal) => {
+                    assert_eq!(refusal.reason, Reason::HoldExpired);
+                    0
+                }
+            }
+        });
+        claims.sum()
+    });
+    let (view, _) = engine.get_drop(&drop_id("d"), deadline).expect("the drop");
+    assert_eq!((view.stock[0][0].claimed, view.stock[0][0].held), (claimed, 0));
+    assert_eq!(view.stock[0][0].free, 400 - claimed);
+    assert_eq!(engine.conservation_error(), 0);
+}
