@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use stockade::ids::Lsn;
-use stockade::journal::{AppendError, Durability, FileLog, Journal};
+use stockade::journal::{AppendError, Durability, FileLog, Journal, Log, LogError};
 use stockade::storage::simulated::Operation;
 use stockade::storage::{SimulatedStorage, Storage};
 use stockade::time::Timestamp;
-use support::{fill, open_and_read, options, record};
+use support::{batch, fill, open_and_read, options, record, trailer};
 
 /// What a run has come to know.
 #[derive(Debug, Default, Clone, Copy)]
@@ -174,6 +174,24 @@ fn any_failing_operation_is_final_and_loses_nothing_that_was_acknowledged() {
                 assert_eq!(range, after, "{what}");
             }
         }
+    }
+}
+
+#[test]
+fn a_log_takes_nothing_more_after_a_failed_write_or_sync() {
+    for (kind, place) in [(Operation::Append, 2), (Operation::SyncData, 2)] {
+        let storage = SimulatedStorage::new();
+        storage.fail_at(kind, place, ErrorKind::StorageFull);
+        let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 4000)).expect("opens");
+        let end = fill(&log, opened.start(), 1).expect("the first is written");
+        let error = log.append(end.next, &batch(end, 2)).expect_err("told to fail");
+        match kind {
+            Operation::Append => assert!(matches!(error, LogError::Full(_)), "{error:?}"),
+            _ => assert!(matches!(error, LogError::Unknown(_)), "{error:?}"),
+        }
+        assert!(matches!(log.append(end.next, &batch(end, 2)), Err(LogError::Stopped)), "not tried again");
+        assert!(matches!(log.sync(), Err(LogError::Stopped)));
+        assert!(matches!(log.close(&trailer(end)), Err(LogError::Stopped)), "no clean end after a failure");
     }
 }
 

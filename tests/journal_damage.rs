@@ -6,7 +6,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use stockade::journal::{Durability, Ending, FileLog, Log, LogError, inspect};
+use stockade::ids::Lsn;
+use stockade::journal::{BatchHash, Durability, Ending, FileLog, Log, LogError, Start, inspect};
 use stockade::storage::{SimulatedStorage, Storage};
 use support::{fill, open_and_read, options, record, trailer};
 
@@ -95,7 +96,7 @@ fn any_changed_byte_is_noticed_and_costs_the_last_batch_at_most() {
 
 /// Bytes of the last batch, and of the trailer.
 fn last_frame(closed: bool) -> usize {
-    let batch = support::batch(stockade::journal::Start::FIRST, 2).bytes().len();
+    let batch = support::batch(Start::FIRST, 2).bytes().len();
     if closed { batch + 68 } else { batch }
 }
 
@@ -182,6 +183,44 @@ fn swapped_and_repeated_batches_are_damage() {
         let found = open_and_read(Arc::new(SimulatedStorage::with_files(changed)), Durability::Sync);
         assert!(matches!(found, Err(LogError::Damage { .. })), "{found:?}");
     }
+}
+
+#[test]
+fn a_whole_batch_of_another_history_or_an_older_term_is_damage() {
+    let files = journal(Durability::Sync, false);
+    let (name, bytes) = files.first_key_value().expect("some");
+    let (kept, second) = bytes.split_at(bytes.len() - last_frame(false));
+    let mut wrong = Start { next: Lsn(3), ..Start::FIRST };
+    for (chain, epoch) in [(BatchHash([9; 32]), 1), (BatchHash::of(&bytes[68..68 + second.len()]), 0)] {
+        wrong.chain = chain;
+        wrong.epoch = epoch;
+        let mut changed = files.clone();
+        changed.insert(name.clone(), [kept, support::batch(wrong, 2).bytes()].concat());
+        let found = open_and_read(Arc::new(SimulatedStorage::with_files(changed)), Durability::Sync);
+        assert!(matches!(&found, Err(LogError::Damage { place, .. }) if place.lsn == Lsn(3)), "{found:?}");
+    }
+}
+
+#[test]
+fn a_crash_while_lost_batches_are_set_aside_leaves_a_journal_that_opens() {
+    let mut files = journal(Durability::Os, false);
+    files.values_mut().next().expect("some")[100] ^= 1;
+    let mut crashes = 0;
+    for place in 0..40 {
+        let storage = SimulatedStorage::with_files(files.clone());
+        storage.crash_at(place);
+        if open_and_read(Arc::new(storage.clone()), Durability::Os).is_ok() {
+            break;
+        }
+        crashes += 1;
+        for seed in 0..20 {
+            let rebooted = storage.reboot(seed);
+            let (_, _, range) = open_and_read(Arc::new(rebooted), Durability::Os)
+                .unwrap_or_else(|error| panic!("crash at {place}, seed {seed}: {error}"));
+            assert_eq!(range, 1..1, "crash at {place}, seed {seed}");
+        }
+    }
+    assert!(crashes > 8, "{crashes}");
 }
 
 #[test]
