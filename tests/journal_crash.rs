@@ -1,5 +1,7 @@
 //! The journal on a disk that crashes at every operation, and fails at every one.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on must stop")]
+
 mod support;
 
 use std::io::ErrorKind;
@@ -185,10 +187,13 @@ fn a_log_takes_nothing_more_after_a_failed_write_or_sync() {
         let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 4000)).expect("opens");
         let end = fill(&log, opened.start(), 1).expect("the first is written");
         let error = log.append(end.next, &batch(end, 2)).expect_err("told to fail");
-        match kind {
-            Operation::Append => assert!(matches!(error, LogError::Full(_)), "{error:?}"),
-            _ => assert!(matches!(error, LogError::Unknown(_)), "{error:?}"),
-        }
+        // A write that finds no room tells so; what becomes of a batch whose sync has failed, nobody knows.
+        let told = if kind == Operation::Append {
+            matches!(error, LogError::Full(_))
+        } else {
+            matches!(error, LogError::Unknown(_))
+        };
+        assert!(told, "{error:?}");
         assert!(matches!(log.append(end.next, &batch(end, 2)), Err(LogError::Stopped)), "not tried again");
         assert!(matches!(log.sync(), Err(LogError::Stopped)));
         assert!(matches!(log.close(&trailer(end)), Err(LogError::Stopped)), "no clean end after a failure");
@@ -219,5 +224,10 @@ fn with_os_durability_what_was_lost_in_between_is_set_aside() {
 }
 
 fn length(storage: &SimulatedStorage, suffix: &str) -> u64 {
-    storage.files().iter().filter(|(name, _)| name.ends_with(suffix)).map(|(_, bytes)| bytes.len() as u64).sum()
+    storage
+        .files()
+        .iter()
+        .filter(|(name, _)| name.ends_with(suffix))
+        .map(|(_, bytes)| u64::try_from(bytes.len()).expect("small"))
+        .sum()
 }
