@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use stockade::ids::Lsn;
-use stockade::journal::{AppendError, Durability, FileLog, Journal, Log, LogError};
+use stockade::journal::{AppendError, Durability, FileLog, Journal, JournalFailed, Log, LogError};
 use stockade::storage::simulated::Operation;
 use stockade::storage::{SimulatedStorage, Storage};
 use stockade::time::Timestamp;
@@ -198,6 +198,20 @@ fn a_log_takes_nothing_more_after_a_failed_write_or_sync() {
         assert!(matches!(log.sync(), Err(LogError::Stopped)));
         assert!(matches!(log.close(&trailer(end)), Err(LogError::Stopped)), "no clean end after a failure");
     }
+}
+
+#[test]
+fn a_trim_that_can_not_be_forced_fails_the_journal_with_its_reason() {
+    let storage = SimulatedStorage::new();
+    let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 300)).expect("opens");
+    let end = fill(&log, opened.start(), 6).expect("appends");
+    let journal = Journal::start(Arc::new(log), end, Arc::default()).expect("starts");
+    storage.fail_at(Operation::SyncDir, storage.count(Operation::SyncDir), ErrorKind::Other);
+    let error = journal.trim(Lsn(9)).expect_err("told to fail");
+    assert!(matches!(*error, LogError::Unknown(_)), "{error:?}");
+    assert_eq!(journal.permit().err(), Some(AppendError::Failed));
+    let told = journal.ticket(Lsn(1_000)).wait().expect_err("failed");
+    assert!(matches!(told, JournalFailed::Log(reason) if matches!(*reason, LogError::Unknown(_))));
 }
 
 #[test]

@@ -199,3 +199,32 @@ fn set_aside(storage: &dyn Storage, cut: &Cut, later: &[String]) -> Result<Vec<S
     storage.sync_dir().map_err(writing())?;
     Ok(lost)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::SimulatedStorage;
+
+    #[test]
+    fn what_is_set_aside_never_takes_the_name_of_what_was_before() {
+        let storage = SimulatedStorage::new();
+        let file = storage.create("cut").expect("creates");
+        file.append(b"goodlost").expect("writes");
+        let cut = Cut { file: "cut".to_owned(), offset: 4, bytes: 4, lsn: Lsn(9), what: "is torn" };
+        for turn in 0..3 {
+            drop(storage.create("later").expect("creates"));
+            let names = set_aside(&storage, &cut, &["later".to_owned()]).expect("sets aside");
+            assert_eq!(names, [lost_name(Lsn(9), 2 * turn), lost_name(Lsn(9), 2 * turn + 1)]);
+            assert_eq!(storage.read(&names[0]).expect("there"), b"lost");
+        }
+    }
+
+    #[test]
+    fn opening_again_and_again_changes_nothing_but_the_term() {
+        let storage = SimulatedStorage::new();
+        let first = recover(&storage, FileLogOptions::default()).expect("opens").opened;
+        let files = storage.files();
+        let second = recover(&storage, FileLogOptions::default()).expect("opens").opened;
+        assert_eq!((storage.files(), second), (files, first));
+    }
+}
