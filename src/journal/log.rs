@@ -102,9 +102,9 @@ pub type Batches<'a> = Box<dyn Iterator<Item = Result<Batch, LogError>> + Send +
 /// A log of sealed batches.
 ///
 /// One append is outstanding at a time. What a failed call leaves behind: [`LogError::WrongPosition`] and
-/// [`LogError::Fenced`] leave the log as it was. After any other failure of `append`, `sync` or `close`, and after [`LogError::Unknown`] of `trim`, the log takes
-/// nothing more ([`LogError::Stopped`]): the batch may be there wholly, in part or not at all, and only opening the log
-/// again tells. Such a batch must never be taken for absent.
+/// [`LogError::Fenced`] leave the log as it was. After any other failure of `append`, `sync` or `close`, and after
+/// [`LogError::Unknown`] of `trim`, the log takes nothing more ([`LogError::Stopped`]): the batch may be there wholly,
+/// in part or not at all, and only opening the log again tells. Such a batch must never be taken for absent.
 pub trait Log: Send + Sync + fmt::Debug {
     /// Appends a batch whose first record has the LSN `expected`. Durable, as this log understands it, on return.
     ///
