@@ -58,3 +58,25 @@ impl Iterator for Inspection<'_> {
         self.scan.batch().transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{FileLog, FileLogOptions};
+    use crate::storage::SimulatedStorage;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_empty_folder_is_no_journal_and_a_fresh_one_is_empty() {
+        let storage = SimulatedStorage::new();
+        let mut inspection = inspect(&storage).expect("readable");
+        assert!(inspection.next().is_none());
+        assert_eq!((inspection.oldest(), inspection.ending()), (None, Some(&Ending::Open)));
+        let opened = FileLog::open(Arc::new(storage.clone()), FileLogOptions::default());
+        opened.expect("opens");
+        let mut inspection = inspect(&storage).expect("readable");
+        assert!(inspection.next().is_none());
+        assert_eq!((inspection.oldest(), inspection.next_lsn()), (Some(Lsn(1)), Lsn(1)));
+        assert_eq!(inspection.files(), ["00000000000000000001.journal"]);
+    }
+}

@@ -102,9 +102,9 @@ pub type Batches<'a> = Box<dyn Iterator<Item = Result<Batch, LogError>> + Send +
 /// A log of sealed batches.
 ///
 /// One append is outstanding at a time. What a failed call leaves behind: [`LogError::WrongPosition`] and
-/// [`LogError::Fenced`] leave the log as it was. After any other failure of `append`, `sync` or `close` the log takes
-/// nothing more ([`LogError::Stopped`]): the batch may be there wholly, in part or not at all, and only opening the log
-/// again tells. Such a batch must never be taken for absent.
+/// [`LogError::Fenced`] leave the log as it was. After any other failure of `append`, `sync` or `close`, and after
+/// [`LogError::Unknown`] of `trim`, the log takes nothing more ([`LogError::Stopped`]): the batch may be there wholly,
+/// in part or not at all, and only opening the log again tells. Such a batch must never be taken for absent.
 pub trait Log: Send + Sync + fmt::Debug {
     /// Appends a batch whose first record has the LSN `expected`. Durable, as this log understands it, on return.
     ///
@@ -129,7 +129,8 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// Drops whole pieces of the log (segments), all of whose records are before `below`. Never the newest piece.
     ///
     /// # Errors
-    /// [`LogError::Io`]; what was dropped by then stays dropped, oldest first.
+    /// [`LogError::Io`] when something can't be dropped: it costs room, and the log goes on. [`LogError::Unknown`] when
+    /// the dropping can't be forced to the disk: the log takes nothing more. What was dropped by then stays dropped.
     fn trim(&self, below: Lsn) -> Result<(), LogError>;
 
     /// Bytes that the log takes.
@@ -143,4 +144,25 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`LogError`].
     fn close(&self, trailer: &Trailer) -> Result<(), LogError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told_apart() {
+        let error = LogError::writing("be written")(io::ErrorKind::StorageFull.into());
+        assert!(matches!(error, LogError::Full(_)), "{error:?}");
+        let error = LogError::writing("be written")(io::ErrorKind::PermissionDenied.into());
+        assert!(matches!(&error, LogError::Io { doing: "be written", .. }), "{error:?}");
+        assert_eq!(error.to_string(), "the journal could not be written");
+    }
+
+    #[test]
+    fn damage_names_its_place() {
+        let place = Place { file: "a.journal".to_owned(), offset: 68, lsn: Lsn(7) };
+        let text = LogError::Damage { place, what: "it is torn".to_owned() }.to_string();
+        assert_eq!(text, "the journal is damaged at a.journal, byte 68, record 7: it is torn");
+    }
 }

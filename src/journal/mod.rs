@@ -211,7 +211,11 @@ impl Journal {
 
     /// Resolves when all up to `lsn` is durable.
     pub fn ticket(&self, lsn: Lsn) -> Ticket {
-        if lsn <= self.durable() { Ticket::ready() } else { Ticket::new(Arc::clone(&self.shared.progress), lsn, lsn) }
+        if lsn <= self.durable() {
+            Ticket::settled(lsn)
+        } else {
+            Ticket::new(Arc::clone(&self.shared.progress), lsn, lsn)
+        }
     }
 
     /// Resolves when all that was appended so far is durable.
@@ -256,12 +260,19 @@ impl Journal {
         Failure::new(Arc::clone(&self.shared.progress))
     }
 
-    /// Drops what is wholly before `below`.
+    /// Drops what is wholly before `below`. Blocks.
     ///
     /// # Errors
-    /// [`LogError`].
-    pub fn trim(&self, below: Lsn) -> Result<(), LogError> {
-        self.shared.log.trim(below)
+    /// [`LogError::Io`]: what could not be dropped costs room, nothing else. [`LogError::Unknown`]: the journal has
+    /// failed.
+    pub fn trim(&self, below: Lsn) -> Result<(), Arc<LogError>> {
+        self.shared.log.trim(below).map_err(|error| {
+            let error = Arc::new(error);
+            if matches!(*error, LogError::Unknown(_)) {
+                self.shared.fail(JournalFailed::Log(Arc::clone(&error)));
+            }
+            error
+        })
     }
 
     /// Bytes that the log takes.

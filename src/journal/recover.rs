@@ -179,24 +179,52 @@ fn publish(storage: &dyn Storage, file: &dyn StorageFile, new: &str, name: &str)
     storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))
 }
 
-/// Keeps what an `os` journal lost the thread of: the rest of the segment that is cut, and all later ones. The newest
-/// goes first, so that what stays never has a gap in the middle.
+/// Keeps what an `os` journal lost the thread of: the rest of the segment that is cut, and all later ones. On the disk
+/// before the segment itself is made good: until then a crash leaves a journal that is cut at the same place again.
 fn set_aside(storage: &dyn Storage, cut: &Cut, later: &[String]) -> Result<Vec<String>, LogError> {
+    let writing = || LogError::writing("set lost batches aside");
     let taken = storage.list().map_err(LogError::reading)?;
     let mut free = (0..).map(|turn| lost_name(cut.lsn, turn)).filter(|name| !taken.contains(name));
     let mut lost = Vec::new();
-    for segment in later.iter().rev() {
-        let Some(name) = free.next() else { break };
-        storage.rename(segment, &name).map_err(LogError::writing("set a lost segment aside"))?;
-        storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
-        lost.push(name);
-    }
     if let Some(name) = free.next() {
-        let file = storage.create(&name).map_err(LogError::writing("set lost batches aside"))?;
+        let file = storage.create(&name).map_err(writing())?;
         copy(storage.read_at(&cut.file, cut.offset).map_err(LogError::reading)?, file.as_ref())?;
-        file.sync_data().map_err(LogError::writing("set lost batches aside"))?;
-        storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
+        file.sync_data().map_err(writing())?;
         lost.push(name);
     }
+    for (segment, name) in later.iter().zip(free) {
+        storage.rename(segment, &name).map_err(writing())?;
+        lost.push(name);
+    }
+    storage.sync_dir().map_err(writing())?;
     Ok(lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::SimulatedStorage;
+
+    #[test]
+    fn what_is_set_aside_never_takes_the_name_of_what_was_before() {
+        let storage = SimulatedStorage::new();
+        let file = storage.create("cut").expect("creates");
+        file.append(b"goodlost").expect("writes");
+        let cut = Cut { file: "cut".to_owned(), offset: 4, bytes: 4, lsn: Lsn(9), what: "is torn" };
+        for turn in 0..3 {
+            drop(storage.create("later").expect("creates"));
+            let names = set_aside(&storage, &cut, &["later".to_owned()]).expect("sets aside");
+            assert_eq!(names, [lost_name(Lsn(9), 2 * turn), lost_name(Lsn(9), 2 * turn + 1)]);
+            assert_eq!(storage.read(&names[0]).expect("there"), b"lost");
+        }
+    }
+
+    #[test]
+    fn opening_again_and_again_changes_nothing_but_the_term() {
+        let storage = SimulatedStorage::new();
+        let first = recover(&storage, FileLogOptions::default()).expect("opens").opened;
+        let files = storage.files();
+        let second = recover(&storage, FileLogOptions::default()).expect("opens").opened;
+        assert_eq!((storage.files(), second), (files, first));
+    }
 }

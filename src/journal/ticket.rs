@@ -168,6 +168,11 @@ impl Ticket {
         Self { progress: None, first: Lsn(0), last: Lsn(0), number: None }
     }
 
+    /// A ticket for a record that is durable.
+    pub(super) const fn settled(lsn: Lsn) -> Self {
+        Self { progress: None, first: lsn, last: lsn, number: None }
+    }
+
     pub(super) const fn new(progress: Arc<Progress>, first: Lsn, last: Lsn) -> Self {
         Self { progress: Some(progress), first, last, number: None }
     }

@@ -207,3 +207,27 @@ impl Seed {
         self.next() & 1 == 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sectors_end_where_the_disks_do() {
+        let lengths = |offset, count| -> Vec<usize> { sectors(offset, &vec![0; count]).map(<[u8]>::len).collect() };
+        assert_eq!(lengths(0, 1100), [512, 512, 76]);
+        assert_eq!(lengths(500, 600), [12, 512, 76]);
+        assert_eq!(lengths(500, 5), [5]);
+    }
+
+    #[test]
+    fn the_same_seed_chooses_the_same() {
+        let choices = |seed| -> Vec<usize> {
+            let mut seed = Seed::new(seed);
+            (0..20).map(|_| seed.below(1000)).collect()
+        };
+        assert_eq!(choices(1), choices(1));
+        assert_ne!(choices(1), choices(2));
+        assert!(choices(3).iter().all(|choice| *choice < 1000));
+    }
+}
