@@ -4,8 +4,6 @@
 //! for the time it takes to touch each shard once.
 
 mod guard;
-#[cfg(test)]
-mod tests;
 mod word;
 
 use crossbeam_utils::CachePadded;

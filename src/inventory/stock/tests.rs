@@ -1,4 +1,4 @@
-use super::*;
+use super::stock::*;
 
 fn took(counter: &StockCounter, units: u64) -> bool {
     match counter.take(units, Certainty::Certain) {
