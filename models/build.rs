@@ -122,8 +122,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let folder = out.join(mutant.name);
         write_mutant(mutant, &inventory, &folder)?;
         writeln!(modules, "/// The counter with one thing spoilt: {}.", mutant.name)?;
-        writeln!(modules, "#[path = {folder:?}]\npub mod {} {{", mutant.name)?;
-        writeln!(modules, "    pub mod stock;\n    #[path = {scenarios:?}]\n    pub mod scenarios;\n}}")?;
+        writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
+        writeln!(modules, "    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
+        writeln!(modules, "    pub mod scenarios;\n}}")?;
     }
     fs::write(out.join("mutants.rs"), modules)?;
     println!("cargo:rerun-if-changed=build.rs");

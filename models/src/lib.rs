@@ -4,6 +4,9 @@
 //! checked is what ships. Each scenario also runs on mutants, copies of that source with one thing spoilt, to show that
 //! it would see the fault. Nothing here is part of the server.
 
+#![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
+#![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
+
 pub mod naive;
 pub mod run;
 pub mod sync;
