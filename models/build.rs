@@ -121,7 +121,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for mutant in &MUTANTS {
         let folder = out.join(mutant.name);
         write_mutant(mutant, &inventory, &folder)?;
-        writeln!(modules, "/// The counter with one thing spoilt: {}.", mutant.name)?;
+        writeln!(modules, "/// The counter with one thing spoilt: `{}`.", mutant.name)?;
         writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
         writeln!(modules, "    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
         writeln!(modules, "    pub mod scenarios;\n}}")?;

@@ -4,9 +4,8 @@ use loom::thread;
 
 use crate::sync::live_at;
 
-/// Preemptions that a run may have unless `LOOM_MAX_PREEMPTIONS` says otherwise. Faults in code of this kind need one
-/// or two.
-const PREEMPTIONS: usize = 2;
+/// Preemptions that a run may have unless `LOOM_MAX_PREEMPTIONS` says otherwise. Each mutant is caught with fewer.
+const PREEMPTIONS: usize = 3;
 /// Steps of one run; more means that it does not end.
 const MOST_STEPS: usize = 20_000;
 
