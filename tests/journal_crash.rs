@@ -63,7 +63,7 @@ fn run_term(journal: &Journal, known: &mut Known) -> bool {
         known.acknowledged = known.appended;
         if turn == 4 {
             let Ok(forced) = journal.sync() else { return false };
-            known.forced = forced.0;
+            known.forced = forced.0.0;
             known.trimmed = known.acknowledged - 4;
             // A trim that fails costs room, not records: the journal may go on, or not.
             let _trimmed = journal.trim(Lsn(known.trimmed));

@@ -1,6 +1,7 @@
 //! Keeping the journal short: snapshots while the engine runs, and trimming behind them.
 
 use std::io;
+use std::sync::Arc;
 
 use super::Engine;
 use crate::ids::Lsn;
@@ -44,7 +45,7 @@ pub enum CompactError {
     Journal(#[from] JournalFailed),
     /// The journal could not be trimmed behind it.
     #[error("the journal could not be trimmed: {0}")]
-    Trim(#[from] LogError),
+    Trim(#[from] Arc<LogError>),
 }
 
 impl SnapshotPolicy {

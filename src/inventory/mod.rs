@@ -12,6 +12,10 @@ pub mod pool;
 mod replay;
 mod slab;
 pub mod stock;
+// Declared here, not in `stock`: the models include that source as it is, without its tests.
+#[cfg(test)]
+#[path = "stock/tests.rs"]
+mod stock_tests;
 
 use std::collections::VecDeque;
 

@@ -4,8 +4,6 @@
 //! for the time it takes to touch each shard once.
 
 mod guard;
-#[cfg(test)]
-mod tests;
 mod word;
 
 use crossbeam_utils::CachePadded;
@@ -168,6 +166,9 @@ impl StockCounter {
 
     /// Gives `units` back, or new ones in: after the record that says so was appended. Never fails.
     ///
+    /// Units of a hold are given while the hold is still locked: whoever finds it ended takes its units for given, and a
+    /// sweeper that did so too early would make a refusal false.
+    ///
     /// # Panics
     /// If the pool came to more than [`MAX_UNITS`]: units were given that never were there.
     #[inline]
@@ -320,6 +321,7 @@ impl StockCounter {
     }
 
     fn home_has(&self, units: u64) -> bool {
+        // Acquire, as every load; nothing rests on it but whether to fold.
         self.home().is_some_and(|home| Shard(home.load(Ordering::Acquire)).without(units).is_some())
     }
 

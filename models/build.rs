@@ -1,0 +1,143 @@
+//! Writes the mutants: copies of the stock counter's source with one thing spoilt in each.
+//!
+//! A mutant whose text is no longer in the source, or stands there twice, fails the build: it would prove nothing.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const COUNTER: &str = "stock.rs";
+const GUARD: &str = "stock/guard.rs";
+const WORD: &str = "stock/word.rs";
+
+/// One thing spoilt.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    sound: &'static str,
+    spoilt: &'static str,
+}
+
+const MUTANTS: [Mutant; 12] = [
+    Mutant {
+        name: "doubt_ends_before_giving",
+        file: COUNTER,
+        sound: "        if self.give_to_home(units) {\n            self.end_doubt();\n        } else {\n            \
+                self.give_to_core(units, units.wrapping_sub(ONE_DOUBT));\n        }",
+        spoilt: "        self.end_doubt();\n        self.give(units);",
+    },
+    Mutant {
+        name: "doubt_begins_after_taking",
+        file: COUNTER,
+        sound: "let doubt = self.begin_doubt();\n                let took = self.change_home(|shard| \
+                shard.without(units));\n                took.then(|| doubt.into_taken(units))",
+        spoilt: "let took = self.change_home(|shard| shard.without(units));\n                \
+                 took.then(|| self.begin_doubt().into_taken(units))",
+    },
+    Mutant {
+        name: "kept_doubt_never_ends",
+        file: GUARD,
+        sound: "Certainty::Doubtful => self.counter.end_doubt(),\n        }\n        mem::forget",
+        spoilt: "Certainty::Doubtful => {}\n        }\n        mem::forget",
+    },
+    Mutant {
+        name: "refusal_ignores_doubts",
+        file: WORD,
+        sound: "} else if self.doubts() == 0 {",
+        spoilt: "} else if self.doubts() <= MAX_DOUBTS {",
+    },
+    Mutant {
+        name: "refusal_ignores_the_mark",
+        file: WORD,
+        sound: "if !self.is_folded() || free >= units {\n            Look::MayServe",
+        spoilt: "if free >= units {\n            Look::MayServe",
+    },
+    Mutant {
+        name: "mark_before_units",
+        file: COUNTER,
+        sound: "        for shard in &self.shards {\n            // A swap,",
+        spoilt: "        self.core.fetch_or(FOLDED, Ordering::AcqRel);\n        for shard in &self.shards {\n            \
+                 // A swap,",
+    },
+    Mutant {
+        name: "shard_read_then_shut",
+        file: COUNTER,
+        sound: "Shard(shard.swap(SHUT, Ordering::AcqRel)).open()",
+        spoilt: "Shard({\n                let held = shard.load(Ordering::Acquire);\n                \
+                 shard.store(SHUT, Ordering::Release);\n                held\n            })\n            .open()",
+    },
+    Mutant {
+        name: "relaxed_shutting",
+        file: COUNTER,
+        sound: "shard.swap(SHUT, Ordering::AcqRel)",
+        spoilt: "shard.swap(SHUT, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "relaxed_change_of_a_shard",
+        file: COUNTER,
+        sound: "home.compare_exchange_weak(held, wanted, Ordering::AcqRel, Ordering::Acquire)",
+        spoilt: "home.compare_exchange_weak(held, wanted, Ordering::Relaxed, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "relaxed_giving_to_core",
+        file: COUNTER,
+        sound: "let before = self.core.fetch_add(change, Ordering::AcqRel);",
+        spoilt: "let before = self.core.fetch_add(change, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "shards_open_under_the_mark",
+        file: COUNTER,
+        sound: "            let rest = core.spread(",
+        spoilt: "            for shard in &self.shards {\n                shard.store(share, Ordering::Release);\n            \
+                 }\n            let rest = core.spread(",
+    },
+    Mutant {
+        name: "giving_to_a_shut_shard",
+        file: WORD,
+        sound: "            Some(held) => Some(held.wrapping_add(units)),\n            None => None,",
+        spoilt: "            Some(held) => Some(held.wrapping_add(units)),\n            None => Some(units),",
+    },
+];
+
+/// The source as it ships, with the mutant's one change if it is in this file.
+fn spoil(mutant: &Mutant, file: &str, source: &str) -> Result<String, String> {
+    if mutant.file != file {
+        return Ok(source.to_owned());
+    }
+    match source.matches(mutant.sound).count() {
+        1 => Ok(source.replacen(mutant.sound, mutant.spoilt, 1)),
+        found => Err(format!("mutant {}: its text stands {found} times in {file}, not once", mutant.name)),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a build script is told its folders by cargo, in the environment")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let inventory = here.join("../src/inventory");
+    let scenarios = here.join("src/scenarios/mod.rs");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut modules = String::new();
+    for mutant in &MUTANTS {
+        let folder = out.join(mutant.name);
+        write_mutant(mutant, &inventory, &folder)?;
+        writeln!(modules, "/// The counter with one thing spoilt: `{}`.", mutant.name)?;
+        writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
+        writeln!(modules, "    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
+        writeln!(modules, "    pub mod scenarios;\n}}")?;
+    }
+    fs::write(out.join("mutants.rs"), modules)?;
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={}", inventory.join(COUNTER).display());
+    println!("cargo:rerun-if-changed={}", inventory.join("stock").display());
+    Ok(())
+}
+
+fn write_mutant(mutant: &Mutant, inventory: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(folder.join("stock"))?;
+    for file in [COUNTER, GUARD, WORD] {
+        let source = fs::read_to_string(inventory.join(file))?;
+        fs::write(folder.join(file), spoil(mutant, file, &source)?)?;
+    }
+    Ok(())
+}

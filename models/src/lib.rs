@@ -1,0 +1,26 @@
+//! Models: the stock counter's own source, run through every interleaving that a bound on preemptions allows.
+//!
+//! `src/inventory/stock.rs` takes its atomics from `crate::sync`; here that module has the checker's, so what is
+//! checked is what ships. Each scenario also runs on mutants, copies of that source with one thing spoilt, to show that
+//! it would see the fault. Nothing here is part of the server.
+
+#![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
+#![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
+
+pub mod naive;
+pub mod run;
+pub mod sync;
+
+/// The counter as it ships, and the scenarios on it.
+#[path = "../../src/inventory"]
+pub mod inventory {
+    #[path = "../../models/src/scenarios/mod.rs"]
+    pub mod scenarios;
+    pub mod stock;
+}
+
+/// Copies of the counter with one thing spoilt in each; the same scenarios on them.
+#[expect(clippy::pedantic, reason = "spoilt code need not be tidy")]
+pub mod mutants {
+    include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
+}

@@ -1,0 +1,46 @@
+//! How a model is run, and the threads in it.
+
+use loom::thread;
+
+use crate::sync::live_at;
+
+/// Preemptions that a run may have unless `LOOM_MAX_PREEMPTIONS` says otherwise. Each mutant is caught with fewer.
+const PREEMPTIONS: usize = 3;
+/// Steps of one run; more means that it does not end.
+const MOST_STEPS: usize = 20_000;
+
+/// Runs `model` through every interleaving up to the bound.
+pub fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = MOST_STEPS;
+    builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
+    builder.check(model);
+}
+
+/// A thread that takes from and gives to the shard `home`.
+pub fn at<T: 'static>(home: usize, work: impl FnOnce() -> T + 'static) -> thread::JoinHandle<T> {
+    thread::spawn(move || {
+        live_at(home);
+        work()
+    })
+}
+
+/// What a thread came to.
+///
+/// # Panics
+/// If the thread did.
+#[expect(clippy::expect_used, reason = "a panic of a model's thread is the finding")]
+pub fn joined<T>(thread: thread::JoinHandle<T>) -> T {
+    thread.join().expect("a thread that ends well")
+}
+
+/// Tries again while `attempt` has no answer.
+pub fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(answer) = attempt() {
+            return answer;
+        }
+        // Tells the checker that nothing comes of it unless another thread moves.
+        thread::yield_now();
+    }
+}

@@ -1,0 +1,239 @@
+//! Due holds: units whose deadline has passed count as free, though nobody has given them back yet.
+//!
+//! A small engine: one pool, one hold, a queue with its deadline, and the two orders in which a sweeper may work.
+//! Whatever ends a hold gives its units back under the hold's lock: whoever finds it ended finds its units given.
+
+use std::sync::Arc;
+
+use super::super::stock::{Certainty, StockCounter, Take};
+use super::{FIRST, Outcome, SECOND, assert_left, reserve};
+use crate::run::{at, joined, until};
+use crate::sync::{AtomicU64, Mutex, Ordering, live_at};
+
+/// The hold's deadline, and the time at which it is due.
+const DEADLINE: u64 = 10;
+/// The last instant at which it is not.
+const IN_TIME: u64 = DEADLINE - 1;
+/// `next_due` when nothing is waiting.
+const NEVER: u64 = u64::MAX;
+
+/// How sweeper and refuser work together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// One sweeper at a time gives the units, then takes the deadline from the queue and raises `next_due`.
+    GiveThenRaise,
+    /// Any sweeper begins a doubt, takes the deadline, raises `next_due`, then gives with the end of the doubt.
+    Doubt,
+    /// Fault: no doubt, and `next_due` is raised before the units are given.
+    RaiseThenGive,
+    /// Fault: as `GiveThenRaise`, but the refuser reads `next_due` after core.
+    CoreFirst,
+    /// Fault: as `GiveThenRaise`, but a hold's end gives its units after the hold is unlocked.
+    GiveUnlocked,
+    /// Fault: as `GiveThenRaise`, but `next_due` is written and read without ordering.
+    RelaxedNextDue,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Held,
+    Claimed,
+    Ended,
+}
+
+struct Engine {
+    protocol: Protocol,
+    pool: StockCounter,
+    hold: Mutex<Hold>,
+    queue: Mutex<Vec<u64>>,
+    next_due: AtomicU64,
+    sweeping: Mutex<()>,
+}
+
+impl Engine {
+    /// All stock, one unit, is in a hold.
+    fn sold_out(protocol: Protocol) -> Arc<Self> {
+        Arc::new(Self {
+            protocol,
+            pool: StockCounter::with_shape(0, 2, 1),
+            hold: Mutex::new(Hold::Held),
+            queue: Mutex::new(vec![DEADLINE]),
+            next_due: AtomicU64::new(DEADLINE),
+            sweeping: Mutex::new(()),
+        })
+    }
+
+    fn next_due(&self) -> u64 {
+        self.next_due.load(match self.protocol {
+            Protocol::RelaxedNextDue => Ordering::Relaxed,
+            Protocol::GiveThenRaise
+            | Protocol::Doubt
+            | Protocol::RaiseThenGive
+            | Protocol::CoreFirst
+            | Protocol::GiveUnlocked => Ordering::Acquire,
+        })
+    }
+
+    /// Takes what is due from the queue and raises `next_due`; how many there were.
+    fn take_from_queue(&self, now: u64) -> usize {
+        let mut queue = self.queue.lock();
+        let waiting = queue.len();
+        queue.retain(|deadline| *deadline > now);
+        let order = if self.protocol == Protocol::RelaxedNextDue { Ordering::Relaxed } else { Ordering::Release };
+        self.next_due.store(queue.iter().copied().min().unwrap_or(NEVER), order);
+        waiting - queue.len()
+    }
+
+    /// Ends the hold if it is held: its units go back.
+    fn end_hold(&self) -> bool {
+        let mut hold = self.hold.lock();
+        if *hold != Hold::Held {
+            return false;
+        }
+        *hold = Hold::Ended;
+        if self.protocol == Protocol::GiveUnlocked {
+            drop(hold);
+            self.pool.give(1);
+        } else {
+            self.pool.give(1);
+        }
+        true
+    }
+
+    /// Gives back what is due. Nothing, if another sweeper is at it and this protocol has one at a time.
+    fn sweep(&self, now: u64) -> Option<()> {
+        match self.protocol {
+            Protocol::Doubt => {
+                let _doubt = self.pool.begin_doubt();
+                if self.take_from_queue(now) > 0 {
+                    self.end_hold();
+                }
+            }
+            Protocol::RaiseThenGive => {
+                if self.take_from_queue(now) > 0 {
+                    self.end_hold();
+                }
+            }
+            Protocol::GiveThenRaise | Protocol::CoreFirst | Protocol::GiveUnlocked | Protocol::RelaxedNextDue => {
+                let _alone = self.sweeping.try_lock()?;
+                if self.queue.lock().iter().any(|deadline| *deadline <= now) {
+                    self.end_hold();
+                    self.take_from_queue(now);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// One try to reserve the unit, with what is due swept: nothing while in doubt, or while another sweeps.
+    fn try_reserve(&self, now: u64) -> Option<Outcome> {
+        loop {
+            let early = self.next_due();
+            match self.pool.take(1, Certainty::Certain) {
+                Take::Taken(taken) => {
+                    taken.keep();
+                    return Some(Outcome::Kept);
+                }
+                Take::Short { .. } => {}
+                Take::InDoubt => return None,
+            }
+            let due = if self.protocol == Protocol::CoreFirst { self.next_due() } else { early };
+            if due > now {
+                return Some(Outcome::Refused);
+            }
+            self.sweep(now)?;
+        }
+    }
+
+    fn reserve(&self, now: u64) -> Outcome {
+        until(|| self.try_reserve(now))
+    }
+
+    /// The hold becomes a sale, unless it is due or ended; a due one is ended on the spot.
+    fn claim(&self, now: u64) -> Outcome {
+        if now >= DEADLINE {
+            self.end_hold();
+            return Outcome::Refused;
+        }
+        let mut hold = self.hold.lock();
+        if *hold == Hold::Held {
+            *hold = Hold::Claimed;
+            Outcome::Kept
+        } else {
+            Outcome::Refused
+        }
+    }
+}
+
+/// The hold is due and another thread sweeps: the request gets the unit.
+pub fn a_due_hold_is_never_a_sold_out(protocol: Protocol) {
+    let engine = Engine::sold_out(protocol);
+    let sweeper = engine.clone();
+    let sweeper = at(FIRST, move || sweeper.sweep(DEADLINE));
+    live_at(SECOND);
+    let outcome = engine.reserve(DEADLINE);
+    joined(sweeper);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    assert_left(&engine.pool, 0);
+}
+
+/// Two requests for one due unit, each ready to sweep: one gets it, and only one.
+pub fn two_refusers_share_one_due_hold(protocol: Protocol) {
+    let engine = Engine::sold_out(protocol);
+    let other = engine.clone();
+    let other = at(FIRST, move || other.reserve(DEADLINE));
+    live_at(SECOND);
+    let outcomes = [engine.reserve(DEADLINE), joined(other)];
+    assert!(outcomes.contains(&Outcome::Kept), "a false sold out");
+    assert!(outcomes.contains(&Outcome::Refused), "oversold");
+    assert_left(&engine.pool, 0);
+}
+
+/// A claim in time against a request that is ready to sweep: one of the two gets the unit.
+pub fn a_claim_in_time_meets_a_sweep(protocol: Protocol) {
+    let engine = Engine::sold_out(protocol);
+    let buyer = engine.clone();
+    let buyer = at(FIRST, move || buyer.claim(IN_TIME));
+    live_at(SECOND);
+    let outcomes = [engine.reserve(DEADLINE), joined(buyer)];
+    assert!(outcomes.contains(&Outcome::Kept), "a false sold out");
+    assert!(outcomes.contains(&Outcome::Refused), "oversold");
+    assert_left(&engine.pool, 0);
+}
+
+/// A late claim ends the hold while a request looks for its unit: the request gets it.
+pub fn a_late_claim_gives_the_unit_to_the_one_who_waits(protocol: Protocol) {
+    let engine = Engine::sold_out(protocol);
+    let late = engine.clone();
+    let late = at(FIRST, move || late.claim(DEADLINE));
+    live_at(SECOND);
+    let outcomes = [engine.reserve(DEADLINE), joined(late)];
+    assert_eq!(outcomes, [Outcome::Kept, Outcome::Refused], "a false sold out");
+    assert_left(&engine.pool, 0);
+}
+
+/// A release just before the deadline, a request just after: the request gets the unit.
+pub fn a_release_at_the_deadline_is_never_a_sold_out(protocol: Protocol) {
+    let engine = Engine::sold_out(protocol);
+    let customer = engine.clone();
+    let customer = at(FIRST, move || customer.end_hold());
+    live_at(SECOND);
+    let outcome = engine.reserve(DEADLINE);
+    joined(customer);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    assert_left(&engine.pool, 0);
+}
+
+/// A release long before the deadline: a refusal beside it is an answer, but none after it.
+pub fn after_a_release_nobody_is_refused(protocol: Protocol) {
+    let engine = Engine::sold_out(protocol);
+    let customer = engine.clone();
+    let customer = at(FIRST, move || customer.end_hold());
+    live_at(SECOND);
+    let during = engine.reserve(IN_TIME);
+    let released = joined(customer);
+    assert!(released, "a hold that nobody else ended");
+    let after = reserve(&engine.pool, 1);
+    assert!((during == Outcome::Kept) != (after == Outcome::Kept), "a false sold out, or oversold");
+    assert_left(&engine.pool, 0);
+}

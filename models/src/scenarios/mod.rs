@@ -1,0 +1,230 @@
+//! Scenarios on the counter beside this module: the one that ships, or a mutant.
+//!
+//! A scenario is one run of a model; it panics with the rule that was broken, and only when its threads have ended: the
+//! checker cannot clean up after a panic beside a thread that has not begun. The `Arc`s are the standard library's, as
+//! they are not what is checked.
+
+pub mod due;
+
+use std::sync::Arc;
+
+use super::stock::{Certainty, Look, StockCounter, Take};
+use crate::run::{at, joined, until};
+use crate::sync::{AtomicU64, Ordering, live_at};
+
+/// The two shards' places.
+const FIRST: usize = 0;
+/// The second one.
+const SECOND: usize = 1;
+
+/// How a request for units ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Kept,
+    Refused,
+}
+
+/// A spread pool with these units in its shards. It spreads again when each shard would get four takes' worth.
+fn spread_pool(first: u64, second: u64) -> Arc<StockCounter> {
+    let each = first.max(second).max(1);
+    let pool = Arc::new(StockCounter::with_shape(2 * each, 2, 1));
+    for (home, left) in [(SECOND, second), (FIRST, first)] {
+        live_at(home);
+        assert_eq!(take(&pool, each - left), Some(Outcome::Kept));
+    }
+    pool
+}
+
+/// A folded pool that spreads when each shard would get `least_share`.
+fn folded_pool(units: u64, least_share: u64) -> Arc<StockCounter> {
+    assert!(units < 2 * least_share, "it would start spread");
+    Arc::new(StockCounter::with_shape(units, 2, least_share))
+}
+
+fn settle(take: Take<'_>) -> Option<Outcome> {
+    match take {
+        Take::Taken(taken) => {
+            taken.keep();
+            Some(Outcome::Kept)
+        }
+        Take::Short { .. } => Some(Outcome::Refused),
+        Take::InDoubt => None,
+    }
+}
+
+/// One try by a request of one line.
+fn take(pool: &StockCounter, units: u64) -> Option<Outcome> {
+    settle(pool.take(units, Certainty::Certain))
+}
+
+/// A request of one line, tried again while it is in doubt.
+fn reserve(pool: &StockCounter, units: u64) -> Outcome {
+    until(|| take(pool, units))
+}
+
+/// A request of two lines whose other line fails: takes, and gives back.
+fn failing_cart(pool: &StockCounter, units: u64) {
+    drop(pool.take(units, Certainty::Doubtful));
+}
+
+/// At the end all doubts are over and `units` are free: they can be taken, and then there is none.
+fn assert_left(pool: &StockCounter, units: u64) {
+    assert_eq!(pool.sum(), units, "units lost or made");
+    assert_eq!(take(pool, units), Some(Outcome::Kept), "free units that nobody gets");
+    assert_eq!(take(pool, 1), Some(Outcome::Refused), "a doubt that never ends, or units made");
+}
+
+/// Two requests of two units, with one unit in each shard: exactly one gets them.
+pub fn two_gatherers_of_two_with_one_unit_in_each_shard() {
+    let pool = spread_pool(1, 1);
+    let other = pool.clone();
+    let other = at(FIRST, move || reserve(&other, 2));
+    live_at(SECOND);
+    let outcomes = [reserve(&pool, 2), joined(other)];
+    assert!(outcomes.contains(&Outcome::Kept), "a false sold out");
+    assert!(outcomes.contains(&Outcome::Refused), "oversold");
+    assert_left(&pool, 0);
+}
+
+/// A unit is given to one shard, then one is taken from the other: one is free all the time.
+pub fn a_moving_unit_is_never_missed() {
+    let pool = spread_pool(0, 1);
+    let mover = pool.clone();
+    let mover = at(FIRST, move || {
+        mover.give(1);
+        live_at(SECOND);
+        reserve(&mover, 1)
+    });
+    live_at(FIRST);
+    let outcomes = [reserve(&pool, 1), joined(mover)];
+    assert_eq!(outcomes, [Outcome::Kept; 2], "a false sold out");
+    assert_left(&pool, 0);
+}
+
+/// The herd's look, while a unit moves from shard to shard and a taker folds the pool.
+pub fn a_look_never_misses_a_moving_unit() {
+    let pool = spread_pool(0, 2);
+    let (mover, taker) = (pool.clone(), pool.clone());
+    let mover = at(FIRST, move || {
+        mover.give(1);
+        live_at(SECOND);
+        reserve(&mover, 1)
+    });
+    let taker = at(FIRST, move || reserve(&taker, 1));
+    let look = pool.look(1);
+    let outcomes = [joined(mover), joined(taker)];
+    assert!(!matches!(look, Look::Short { .. }), "a false sold out");
+    assert_eq!(outcomes, [Outcome::Kept; 2], "a false sold out");
+    assert_left(&pool, 1);
+}
+
+/// A cart takes the last unit from a shard, fails and gives it back: the other request gets it.
+pub fn a_failing_cart_never_makes_a_false_sold_out() {
+    let pool = spread_pool(1, 0);
+    let cart = pool.clone();
+    let cart = at(FIRST, move || failing_cart(&cart, 1));
+    live_at(SECOND);
+    let outcome = reserve(&pool, 1);
+    joined(cart);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    assert_left(&pool, 0);
+}
+
+/// The same on a folded pool, and the other request is a cart as well, one that keeps.
+pub fn of_two_carts_one_fails_and_the_other_gets_the_unit() {
+    let pool = folded_pool(1, 100);
+    let cart = pool.clone();
+    let cart = at(FIRST, move || failing_cart(&cart, 1));
+    live_at(SECOND);
+    let outcome = until(|| settle(pool.take(1, Certainty::Doubtful)));
+    joined(cart);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    assert_left(&pool, 0);
+}
+
+/// A failing cart, one who gives one and takes two: both units are there for the one who asks for two.
+pub fn a_failing_cart_a_giver_and_a_taker_of_two() {
+    let pool = spread_pool(1, 0);
+    let cart = pool.clone();
+    let cart = at(FIRST, move || failing_cart(&cart, 1));
+    live_at(SECOND);
+    pool.give(1);
+    let outcome = reserve(&pool, 2);
+    joined(cart);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    assert_left(&pool, 0);
+}
+
+/// New units arrive while a request is refused: no refusal sticks, no unit is lost.
+pub fn a_restock_meets_a_refusal() {
+    let pool = spread_pool(0, 0);
+    let restock = pool.clone();
+    let restock = at(FIRST, move || restock.give(2));
+    live_at(SECOND);
+    let left = match reserve(&pool, 1) {
+        Outcome::Kept => 1,
+        Outcome::Refused => 2,
+    };
+    joined(restock);
+    assert_left(&pool, left);
+}
+
+/// One takes while another's take folds and spreads the pool: nobody is refused, nothing is lost.
+pub fn fold_and_spread_lose_nothing() {
+    let pool = spread_pool(9, 0);
+    let (other, giver) = (pool.clone(), pool.clone());
+    let other = at(FIRST, move || reserve(&other, 5));
+    let giver = at(SECOND, move || giver.give(1));
+    live_at(SECOND);
+    let outcomes = [reserve(&pool, 1), joined(other)];
+    joined(giver);
+    assert_eq!(outcomes, [Outcome::Kept; 2], "a false sold out");
+    assert_left(&pool, 4);
+}
+
+/// The count at any moment while the pool folds and spreads, with nobody giving: what was there, or that less the take.
+pub fn a_sum_is_not_disturbed_by_folding_and_spreading() {
+    let pool = spread_pool(9, 0);
+    let taker = pool.clone();
+    let taker = at(SECOND, move || reserve(&taker, 1));
+    let sum = pool.sum();
+    let outcome = joined(taker);
+    assert!(sum == 9 || sum == 8, "units lost or made: {sum}");
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    assert_left(&pool, 8);
+}
+
+/// A giver appends its record, then gives to a shard; whoever takes the unit sees the record.
+pub fn what_was_appended_before_a_give_is_seen_by_the_taker() {
+    let pool = spread_pool(0, 0);
+    let appended = Arc::new(AtomicU64::new(0));
+    let (giver, record) = (pool.clone(), appended.clone());
+    let giver = at(FIRST, move || {
+        record.store(1, Ordering::Relaxed);
+        giver.give(1);
+    });
+    live_at(SECOND);
+    let outcome = reserve(&pool, 1);
+    let seen = appended.load(Ordering::Relaxed);
+    joined(giver);
+    assert!(outcome == Outcome::Refused || seen == 1, "taken before the record that gave it");
+}
+
+/// The same through core, a spread and a fold: eight of eleven units cannot be without those that were given.
+pub fn an_appended_record_follows_its_units_from_word_to_word() {
+    let pool = folded_pool(7, 5);
+    let appended = Arc::new(AtomicU64::new(0));
+    let (giver, record, spreader) = (pool.clone(), appended.clone(), pool.clone());
+    let giver = at(FIRST, move || {
+        record.store(1, Ordering::Relaxed);
+        giver.give(4);
+    });
+    let spreader = at(FIRST, move || reserve(&spreader, 1));
+    live_at(SECOND);
+    let outcome = reserve(&pool, 8);
+    let seen = appended.load(Ordering::Relaxed);
+    joined(giver);
+    let spread = joined(spreader);
+    assert!(outcome == Outcome::Refused || seen == 1, "taken before the record that gave it");
+    assert!(outcome == Outcome::Kept || spread == Outcome::Kept, "a false sold out");
+}

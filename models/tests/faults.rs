@@ -1,0 +1,94 @@
+//! What the models find: naive counters, mutants of the one that ships, and sweepers that work in a wrong order.
+//! Were one of these to pass, its scenario would prove nothing.
+
+use std::sync::Arc;
+
+use stockade_models::inventory::scenarios::due::{self, Protocol};
+use stockade_models::mutants;
+use stockade_models::naive::{Gathering, SoldOutFlag};
+use stockade_models::run::{at, check, joined};
+
+macro_rules! mutants_are_caught {
+    ($($mutant:ident by $scenario:ident: $finding:literal)*) => {
+        $(#[test] #[should_panic(expected = $finding)] fn $mutant() { check(mutants::$mutant::scenarios::$scenario); })*
+    };
+}
+
+mutants_are_caught! {
+    doubt_ends_before_giving by a_failing_cart_never_makes_a_false_sold_out: "a false sold out"
+    doubt_begins_after_taking by a_failing_cart_never_makes_a_false_sold_out: "a false sold out"
+    kept_doubt_never_ends by of_two_carts_one_fails_and_the_other_gets_the_unit: "a doubt that never ends"
+    refusal_ignores_doubts by a_failing_cart_never_makes_a_false_sold_out: "a false sold out"
+    refusal_ignores_the_mark by a_look_never_misses_a_moving_unit: "a false sold out"
+    mark_before_units by a_moving_unit_is_never_missed: "a false sold out"
+    shard_read_then_shut by a_moving_unit_is_never_missed: "units lost or made"
+    relaxed_shutting by what_was_appended_before_a_give_is_seen_by_the_taker: "taken before the record"
+    relaxed_change_of_a_shard by what_was_appended_before_a_give_is_seen_by_the_taker: "taken before the record"
+    relaxed_giving_to_core by an_appended_record_follows_its_units_from_word_to_word: "taken before the record"
+    shards_open_under_the_mark by fold_and_spread_lose_nothing: "units lost or made"
+    giving_to_a_shut_shard by a_moving_unit_is_never_missed: "a false sold out"
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn raising_next_due_before_giving() {
+    check(|| due::a_due_hold_is_never_a_sold_out(Protocol::RaiseThenGive));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn reading_core_before_next_due() {
+    check(|| due::a_due_hold_is_never_a_sold_out(Protocol::CoreFirst));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn giving_after_the_hold_is_unlocked() {
+    check(|| due::a_release_at_the_deadline_is_never_a_sold_out(Protocol::GiveUnlocked));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn a_next_due_without_ordering() {
+    check(|| due::a_due_hold_is_never_a_sold_out(Protocol::RelaxedNextDue));
+}
+
+#[test]
+#[should_panic(expected = "both refused")]
+fn gathering_with_give_back_refuses_both() {
+    check(|| {
+        let pool = Arc::new(Gathering::new(1, 1, SoldOutFlag::None));
+        let other = pool.clone();
+        let other = at(0, move || other.take(0, 2));
+        let here = pool.take(1, 2);
+        assert!(joined(other) || here, "both refused");
+    });
+}
+
+#[test]
+#[should_panic(expected = "a unit was free all the time")]
+fn walking_over_the_shards_misses_a_moving_unit() {
+    check(|| {
+        let pool = Arc::new(Gathering::new(0, 1, SoldOutFlag::None));
+        let mover = pool.clone();
+        let mover = at(0, move || {
+            mover.give(0, 1);
+            mover.take(1, 1)
+        });
+        let here = pool.take(0, 1);
+        assert!(joined(mover) && here, "a unit was free all the time");
+    });
+}
+
+#[test]
+#[should_panic(expected = "sold out for ever")]
+fn a_flag_for_sold_out_sticks() {
+    check(|| {
+        let pool = Arc::new(Gathering::new(0, 0, SoldOutFlag::Sticky));
+        let giver = pool.clone();
+        let giver = at(0, move || giver.give(0, 1));
+        let during = pool.take(1, 1);
+        joined(giver);
+        assert!(during || pool.take(1, 1), "sold out for ever with a unit free");
+    });
+}

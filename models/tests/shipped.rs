@@ -1,0 +1,46 @@
+//! The counter that ships, in every interleaving up to the bound.
+
+use stockade_models::inventory::scenarios;
+use stockade_models::run::check;
+
+macro_rules! holds {
+    ($($scenario:ident)*) => {
+        $(#[test] fn $scenario() { check(scenarios::$scenario); })*
+    };
+}
+
+holds! {
+    two_gatherers_of_two_with_one_unit_in_each_shard
+    a_moving_unit_is_never_missed
+    a_look_never_misses_a_moving_unit
+    a_failing_cart_never_makes_a_false_sold_out
+    of_two_carts_one_fails_and_the_other_gets_the_unit
+    a_failing_cart_a_giver_and_a_taker_of_two
+    a_restock_meets_a_refusal
+    fold_and_spread_lose_nothing
+    a_sum_is_not_disturbed_by_folding_and_spreading
+    what_was_appended_before_a_give_is_seen_by_the_taker
+    an_appended_record_follows_its_units_from_word_to_word
+}
+
+macro_rules! holds_with_due_holds {
+    ($($scenario:ident)*) => {
+        mod due_when_units_are_given_first {
+            use super::*;
+            $(#[test] fn $scenario() { check(|| scenarios::due::$scenario(scenarios::due::Protocol::GiveThenRaise)); })*
+        }
+        mod due_under_a_doubt {
+            use super::*;
+            $(#[test] fn $scenario() { check(|| scenarios::due::$scenario(scenarios::due::Protocol::Doubt)); })*
+        }
+    };
+}
+
+holds_with_due_holds! {
+    a_due_hold_is_never_a_sold_out
+    two_refusers_share_one_due_hold
+    a_claim_in_time_meets_a_sweep
+    a_late_claim_gives_the_unit_to_the_one_who_waits
+    a_release_at_the_deadline_is_never_a_sold_out
+    after_a_release_nobody_is_refused
+}
