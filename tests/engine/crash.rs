@@ -1,11 +1,14 @@
 //! The power goes at every operation of the disk: what was acknowledged is there, and what is there is a prefix of what
 //! was done.
 //!
-//! One scripted history is played once to learn the state after each step. Then it is played again and again, with a
+//! One scripted history is played once to learn the state after each record. Then it is played again and again, with a
 //! crash at each operation of journal and snapshots, and started again on what the disk kept: the state must be the one
-//! after some step that is not before the last acknowledged one. Starting checks that every sum holds.
+//! after some record that is not before the last acknowledged one. Starting checks that every sum holds.
 
 use stockade::engine::Engine;
+use stockade::ids::Lsn;
+use stockade::inventory::Inventory;
+use stockade::journal::inspect;
 use stockade::storage::SimulatedStorage;
 use stockade::time::Millis;
 
@@ -43,16 +46,46 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     answer.is_ok_and(|answer| answer.ticket.wait().is_ok())
 }
 
-/// The state after each step of an undisturbed run, and how many operations each disk saw.
-fn undisturbed(root: &SimulatedStorage) -> (Vec<[u8; 32]>, u64, u64) {
-    let mut world = world(root);
-    let (engine, _) = world.start();
-    let mut states = vec![engine.inventory().digest()];
-    for n in 0..STEPS {
-        assert!(step(&engine, &mut world, n), "step {n} of an undisturbed run");
-        states.push(engine.inventory().digest());
+/// What an undisturbed run is like.
+struct Undisturbed {
+    /// The state after each record of the journal; the first is before all of them.
+    states: Vec<[u8; 32]>,
+    /// The last place of the journal after each step; the first is before all of them.
+    places: Vec<Lsn>,
+    /// Operations that each disk saw.
+    journal: u64,
+    snapshots: u64,
+}
+
+impl Undisturbed {
+    fn run(root: &SimulatedStorage) -> Self {
+        let mut world = world(root);
+        world.options.log.segment_bytes = 1 << 20; // one segment: nothing is trimmed away
+        let (engine, _) = world.start();
+        let mut places = vec![Lsn(0)];
+        for n in 0..STEPS {
+            assert!(step(&engine, &mut world, n), "step {n} of an undisturbed run");
+            places.push(engine.journal().appended());
+        }
+        engine.journal().barrier().wait().expect("durable");
+        drop(engine);
+        let states = (0..=places.last().expect("a place").0).map(|upto| state_at(&world, Lsn(upto))).collect();
+        let mut counted = self::world(root);
+        play(&mut counted);
+        Self { states, places, journal: counted.journal.operations(), snapshots: counted.snapshots.operations() }
     }
-    (states, world.journal.operations(), world.snapshots.operations())
+}
+
+/// The state that the journal has led to at a place.
+fn state_at(world: &World, upto: Lsn) -> [u8; 32] {
+    let mut inventory = Inventory::new(world.folder().key);
+    for batch in inspect(&world.journal).expect("a journal") {
+        for (lsn, record) in batch.expect("a batch").iter().filter(|(lsn, _)| *lsn <= upto) {
+            inventory.apply(lsn, record).expect("a sound record");
+        }
+    }
+    inventory.derive().expect("sums that hold at every cut");
+    inventory.digest()
 }
 
 /// A machine whose data folder has been made: its key makes states comparable.
@@ -76,10 +109,12 @@ fn play(world: &mut World) -> u64 {
     STEPS
 }
 
-fn crash_everywhere(operations: u64, crash_at: impl Fn(&World, u64)) {
+fn crash_everywhere(operations: impl Fn(&Undisturbed) -> u64, crash_at: impl Fn(&World, u64)) {
     let made = World::new();
     made.folder();
-    let (states, ..) = undisturbed(&made.root);
+    let undisturbed = Undisturbed::run(&made.root);
+    let operations = operations(&undisturbed);
+    assert!(operations > 15, "only {operations} operations");
     for place in 0..operations {
         for seed in 0..SEEDS {
             let mut world = world(&made.root);
@@ -93,10 +128,13 @@ fn crash_everywhere(operations: u64, crash_at: impl Fn(&World, u64)) {
             world.options.accept_clock = true;
             let (engine, _) = world.start();
             let state = engine.inventory().digest();
-            let steps = states.iter().rposition(|known| *known == state);
-            let steps = steps.unwrap_or_else(|| panic!("crash at {place}, seed {seed}: a state that never was"));
-            let least = usize::try_from(acknowledged).expect("small");
-            assert!(steps >= least, "crash at {place}, seed {seed}: step {least} was acknowledged, {steps} survived");
+            let survived = undisturbed.states.iter().rposition(|known| *known == state);
+            let survived = survived.unwrap_or_else(|| panic!("crash at {place}, seed {seed}: a state that never was"));
+            let least = undisturbed.places[usize::try_from(acknowledged).expect("small")];
+            assert!(
+                u64::try_from(survived).expect("small") >= least.0,
+                "crash at {place}, seed {seed}: {least} was acknowledged, {survived} survived"
+            );
             assert_eq!(engine.conservation_error(), 0, "crash at {place}, seed {seed}");
         }
     }
@@ -104,20 +142,12 @@ fn crash_everywhere(operations: u64, crash_at: impl Fn(&World, u64)) {
 
 #[test]
 fn a_crash_at_any_operation_of_the_journal_loses_nothing_acknowledged() {
-    let made = World::new();
-    made.folder();
-    let (_, journal, _) = undisturbed(&made.root);
-    assert!(journal > 60, "{journal} operations");
-    crash_everywhere(journal, |world, place| world.journal.crash_at(place));
+    crash_everywhere(|run| run.journal, |world, place| world.journal.crash_at(place));
 }
 
 #[test]
 fn a_crash_at_any_operation_of_a_snapshot_loses_nothing_acknowledged() {
-    let made = World::new();
-    made.folder();
-    let (_, _, snapshots) = undisturbed(&made.root);
-    assert!(snapshots > 15, "{snapshots} operations");
-    crash_everywhere(snapshots, |world, place| world.snapshots.crash_at(place));
+    crash_everywhere(|run| run.snapshots, |world, place| world.snapshots.crash_at(place));
 }
 
 #[test]
