@@ -90,7 +90,7 @@ pub struct Histogram {
 }
 
 /// A histogram at one instant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistogramReading {
     /// Observations in each bucket, not cumulative; the last is over every bound.
     pub buckets: Vec<u64>,
