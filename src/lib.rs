@@ -11,6 +11,9 @@ pub mod record;
 pub mod refusal;
 pub mod time;
 
+
+pub mod grpc;
+
 /// The wire, as generated from `proto/`.
 pub mod proto {
     #![allow(
