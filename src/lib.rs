@@ -14,6 +14,8 @@ pub mod time;
 
 pub mod grpc;
 
+pub mod admin;
+
 /// The wire, as generated from `proto/`.
 pub mod proto {
     #![allow(
