@@ -15,6 +15,9 @@ pub mod time;
 pub mod grpc;
 
 pub mod admin;
+pub mod client;
+pub mod config;
+pub mod server;
 
 /// The wire, as generated from `proto/`.
 pub mod proto {

@@ -1,4 +1,4 @@
-//! Writes metrics as text: the Prometheus format 0.0.4 and OpenMetrics 1.0, from the same families.
+//! Writes metrics as text: the Prometheus format 0.0.4 and `OpenMetrics` 1.0, from the same families.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::metrics::{DURATION_BOUNDS, HistogramReading};
 pub enum Format {
     /// Prometheus text 0.0.4.
     Prometheus,
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
 }
 
@@ -42,8 +42,8 @@ impl Format {
 }
 
 fn quality(parameters: &str) -> f64 {
-    let given = parameters.split(';').filter_map(|parameter| parameter.trim().strip_prefix("q="));
-    given.filter_map(|text| text.parse().ok()).next().unwrap_or(1.0)
+    let mut given = parameters.split(';').filter_map(|parameter| parameter.trim().strip_prefix("q="));
+    given.find_map(|text| text.parse().ok()).unwrap_or(1.0)
 }
 
 /// What kind of numbers a family has.

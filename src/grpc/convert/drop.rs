@@ -27,13 +27,10 @@ const MAX_LABEL_VALUE: usize = 256;
 pub fn create_drop(request: &pb::CreateDropRequest) -> Result<CreateDrop, Rejection> {
     let pb::CreateDropRequest { drop, validate_only } = request;
     let mut faults = Faults::default();
-    let definition = match drop {
-        Some(drop) => definition(&mut faults, drop),
-        None => {
-            faults.invalid("drop", "must be set");
-            None
-        }
-    };
+    let definition = drop.as_ref().and_then(|drop| definition(&mut faults, drop));
+    if drop.is_none() {
+        faults.invalid("drop", "must be set");
+    }
     let command = definition.map(|definition| CreateDrop { definition, validate_only: *validate_only });
     faults.finish(command)
 }
@@ -72,7 +69,7 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
     let labels = labels(faults, notes);
     let opens_at = instant(faults, "drop.opens_at", opens_at.as_ref());
     let closes_at = instant(faults, "drop.closes_at", closes_at.as_ref());
-    if let (Some(Some(opens)), Some(Some(closes))) = (opens_at, closes_at)
+    if let (Some(opens), Some(closes)) = (opens_at, closes_at)
         && closes <= opens
     {
         faults.invalid("drop.closes_at", "must be after opens_at");
@@ -86,8 +83,8 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
         title: title.clone(),
         shop: shop?,
         labels,
-        opens_at: opens_at?,
-        closes_at: closes_at?,
+        opens_at,
+        closes_at,
         hold_ttl,
         max_hold_life,
         items: items?,
@@ -100,14 +97,15 @@ fn spans(
     hold_ttl: Option<&prost_types::Duration>,
     max_hold_life: Option<&prost_types::Duration>,
 ) -> Option<(Millis, Millis)> {
-    let ttl = span(faults, "drop.hold_ttl", hold_ttl).map(|ttl| ttl.unwrap_or(USUAL_TTL));
+    let ttl = span(faults, "drop.hold_ttl", hold_ttl);
+    let ttl = if hold_ttl.is_some() { ttl } else { Some(USUAL_TTL) };
     let ttl_fits = ttl.is_some_and(|ttl| (SHORTEST_TTL..=LONGEST_TTL).contains(&ttl));
     if ttl.is_some() && !ttl_fits {
         faults.invalid("drop.hold_ttl", "must be 1s to 24h");
     }
-    let life = span(faults, "drop.max_hold_life", max_hold_life)?;
     let ttl = ttl.filter(|_| ttl_fits);
-    let life = life.unwrap_or_else(|| ttl.unwrap_or(USUAL_TTL).doubled());
+    let life = span(faults, "drop.max_hold_life", max_hold_life);
+    let life = if max_hold_life.is_some() { life? } else { ttl?.doubled() };
     let least = ttl.unwrap_or(SHORTEST_TTL);
     if !(least..=LONGEST_LIFE).contains(&life) {
         faults.invalid("drop.max_hold_life", "must be hold_ttl to 7 days");

@@ -1,4 +1,6 @@
-//! Single fields: ids, enums, spans and instants. Each notes its fault and answers nothing, or answers the value.
+//! Single fields: ids, enums, spans and instants. Each answers its value, or notes its fault and answers nothing.
+//!
+//! What may be left out answers nothing in that case too: a noted fault keeps the command from being made.
 
 use std::fmt::Display;
 
@@ -29,11 +31,11 @@ where
 
 /// An id that may be left out: empty is none.
 #[inline]
-pub fn optional_id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<Option<T>>
+pub fn optional_id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
 where
     T: for<'a> TryFrom<&'a str, Error = IdError>,
 {
-    if text.is_empty() { Some(None) } else { id(faults, field, text).map(Some) }
+    if text.is_empty() { None } else { id(faults, field, text) }
 }
 
 /// An enum's value; a number that the contract does not know is a fault.
@@ -46,15 +48,12 @@ pub fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, nu
 }
 
 /// A span above zero, left out or not. Under a millisecond it is one; too long for a u64 it is the longest there is.
-pub fn span(faults: &mut Faults, field: impl Display, span: Option<&Duration>) -> Option<Option<Millis>> {
-    let Some(span) = span else { return Some(None) };
-    match positive(*span) {
-        Some(millis) => Some(Some(millis)),
-        None => {
-            faults.invalid(field, "must be a duration above 0s, with nanos from 0 to 999999999");
-            None
-        }
+pub fn span(faults: &mut Faults, field: impl Display, span: Option<&Duration>) -> Option<Millis> {
+    let millis = positive(*span?);
+    if millis.is_none() {
+        faults.invalid(field, "must be a duration above 0s, with nanos from 0 to 999999999");
     }
+    millis
 }
 
 fn positive(Duration { seconds, nanos }: Duration) -> Option<Millis> {
@@ -65,13 +64,13 @@ fn positive(Duration { seconds, nanos }: Duration) -> Option<Millis> {
 }
 
 /// An instant of the years 1970 to 9999, left out or not. Finer digits than milliseconds are cut off.
-pub fn instant(faults: &mut Faults, field: impl Display, at: Option<&Instant>) -> Option<Option<Timestamp>> {
-    let Some(at) = at else { return Some(None) };
+pub fn instant(faults: &mut Faults, field: impl Display, at: Option<&Instant>) -> Option<Timestamp> {
+    let at = at?;
     let seconds = u64::try_from(at.seconds).ok().filter(|seconds| *seconds <= LAST_SECOND);
     let nanos = u64::try_from(at.nanos).ok().filter(|nanos| *nanos < 1_000 * NANOS_PER_MILLI);
     if let (Some(seconds), Some(nanos)) = (seconds, nanos) {
         let millis = seconds.saturating_mul(1000).saturating_add(nanos / NANOS_PER_MILLI);
-        return Some(Some(Timestamp(millis)));
+        return Some(Timestamp(millis));
     }
     faults.invalid(field, "must be an instant of the years 1970 to 9999, with nanos from 0 to 999999999");
     None

@@ -36,7 +36,7 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     faults.unbuilt(*allow_partial, "allow_partial");
     faults.unbuilt(!admission_token.is_empty(), "admission_token");
     faults.unbuilt(r#override.is_some(), "override");
-    let command = (|| Some(Reserve { hold: hold?, drop: drop?, customer: customer?, lines: lines?, ttl: ttl? }))();
+    let command = (|| Some(Reserve { hold: hold?, drop: drop?, customer: customer?, lines: lines?, ttl }))();
     faults.finish(command)
 }
 
@@ -84,7 +84,7 @@ fn target(faults: &mut Faults, hold_id: &str, drop_id: &str, customer_id: &str) 
     let hold = id::<HoldId>(faults, "hold_id", hold_id);
     let drop = optional_id(faults, "drop_id", drop_id);
     let customer = optional_id(faults, "customer_id", customer_id);
-    Some(Target { hold: hold?, drop: drop?, customer: customer? })
+    Some(Target { hold: hold?, drop, customer })
 }
 
 /// An extend.
@@ -100,7 +100,7 @@ pub fn extend(request: &pb::ExtendRequest) -> Result<Extend, Rejection> {
         Some(pb::HoldStage::Held | pb::HoldStage::Paying) => faults.unbuilt(true, "stage"),
         Some(pb::HoldStage::Unspecified) | None => {}
     }
-    let command = (|| Some(Extend { target: target?, ttl: ttl? }))();
+    let command = (|| Some(Extend { target: target?, ttl }))();
     faults.finish(command)
 }
 
@@ -145,7 +145,7 @@ pub fn get_hold(request: &pb::GetHoldRequest) -> Result<(HoldId, Option<DropId>)
     let mut faults = Faults::default();
     let hold = id(&mut faults, "hold_id", hold_id);
     let drop = optional_id(&mut faults, "drop_id", drop_id);
-    let named = (|| Some((hold?, drop?)))();
+    let named = (|| Some((hold?, drop)))();
     faults.finish(named)
 }
 

@@ -15,8 +15,8 @@ fn line(sku: &str, quantity: u32) -> pb::Line {
     pb::Line { sku: sku.into(), quantity, pool: String::new() }
 }
 
-fn customer(id: &str) -> Option<pb::Customer> {
-    Some(pb::Customer { id: id.into(), ..pb::Customer::default() })
+fn customer(id: &str) -> pb::Customer {
+    pb::Customer { id: id.into(), ..pb::Customer::default() }
 }
 
 fn good_reserve() -> pb::ReserveRequest {
@@ -24,7 +24,7 @@ fn good_reserve() -> pb::ReserveRequest {
         hold_id: HOLD.into(),
         drop_id: "knife".into(),
         lines: vec![line("KNIFE/20cm", 1)],
-        customer: customer("c1"),
+        customer: Some(customer("c1")),
         ..pb::ReserveRequest::default()
     }
 }
@@ -60,8 +60,8 @@ fn unbuilt<T: std::fmt::Debug>(result: Result<T, Rejection>) -> Vec<String> {
     }
 }
 
-const fn secs(seconds: i64) -> Option<Duration> {
-    Some(Duration { seconds, nanos: 0 })
+const fn secs(seconds: i64) -> Duration {
+    Duration { seconds, nanos: 0 }
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn each_field_of_a_reserve_is_checked() {
         ("lines", |r| r.lines.clear()),
         ("lines", |r| r.lines = vec![line("A", 1); 33]),
         ("lines[0].sku", |r| r.lines[0].sku = "x".repeat(129)),
-        ("customer.id", |r| r.customer = customer("tab\there")),
-        ("ttl", |r| r.ttl = secs(0)),
-        ("ttl", |r| r.ttl = secs(-5)),
+        ("customer.id", |r| r.customer = Some(customer("tab\there"))),
+        ("ttl", |r| r.ttl = Some(secs(0))),
+        ("ttl", |r| r.ttl = Some(secs(-5))),
         ("ttl", |r| r.ttl = Some(Duration { seconds: 1, nanos: -1 })),
         ("ttl", |r| r.ttl = Some(Duration { seconds: 1, nanos: 1_000_000_000 })),
     ];
@@ -105,7 +105,7 @@ fn a_wish_is_rounded_but_never_to_nothing_and_never_too_long() {
     assert_eq!(ttl(None), None);
     assert_eq!(ttl(Some(Duration { seconds: 0, nanos: 1 })), Some(Millis(1)));
     assert_eq!(ttl(Some(Duration { seconds: 1, nanos: 999_999_999 })), Some(Millis(1_999)));
-    assert_eq!(ttl(secs(i64::MAX)), Some(Millis(u64::MAX)));
+    assert_eq!(ttl(Some(secs(i64::MAX))), Some(Millis(u64::MAX)));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn verbs_on_a_hold_check_their_target() {
         hold_id: "x".into(),
         drop_id: "/".into(),
         customer_id: "\n".into(),
-        ttl: secs(-1),
+        ttl: Some(secs(-1)),
         stage: 9,
     };
     assert_eq!(faulty(extend(&bad)), ["hold_id", "drop_id", "customer_id", "ttl", "stage"]);
@@ -210,10 +210,10 @@ fn each_field_of_a_drop_is_checked() {
         ("drop.labels[]", |d| d.labels = HashMap::from([(String::new(), "v".into())])),
         ("drop.labels[k]", |d| d.labels = HashMap::from([("k".into(), "v".repeat(257))])),
         ("drop.hold_ttl", |d| d.hold_ttl = Some(Duration { seconds: 0, nanos: 999_000_000 })),
-        ("drop.hold_ttl", |d| d.hold_ttl = secs(86_401)),
-        ("drop.max_hold_life", |d| (d.hold_ttl, d.max_hold_life) = (secs(60), secs(59))),
-        ("drop.max_hold_life", |d| d.max_hold_life = secs(7 * 86_400 + 1)),
-        ("drop.max_hold_life", |d| d.max_hold_life = secs(-1)),
+        ("drop.hold_ttl", |d| d.hold_ttl = Some(secs(86_401))),
+        ("drop.max_hold_life", |d| (d.hold_ttl, d.max_hold_life) = (Some(secs(60)), Some(secs(59)))),
+        ("drop.max_hold_life", |d| d.max_hold_life = Some(secs(7 * 86_400 + 1))),
+        ("drop.max_hold_life", |d| d.max_hold_life = Some(secs(-1))),
         ("drop.items", |d| d.items.clear()),
         ("drop.items", |d| d.items = vec![pb::Item::default(); 257]),
         ("drop.items[1].sku", |d| d.items[1].sku = "A".into()),
@@ -251,7 +251,7 @@ fn each_field_of_a_limit_is_checked() {
 #[test]
 fn what_a_drop_cannot_do_yet_is_named() {
     let result = defined(|d| {
-        (d.series, d.payment_ttl, d.slot_required) = ("s".into(), secs(9), true);
+        (d.series, d.payment_ttl, d.slot_required) = ("s".into(), Some(secs(9)), true);
         (d.windows, d.terms) = (vec![pb::Window::default()], vec![pb::Terms::default()]);
         d.items[0] = pb::Item {
             pools: vec![pb::Pool::default()],
@@ -265,8 +265,8 @@ fn what_a_drop_cannot_do_yet_is_named() {
             scope: pb::LimitScope::Series.into(),
             skus: vec!["A".into()],
             identity_kind: "card".into(),
-            rolling: secs(1),
-            cooldown: secs(1),
+            rolling: Some(secs(1)),
+            cooldown: Some(secs(1)),
             max_live_units: Some(1),
             max_live_holds: Some(1),
             max_units: None,
