@@ -19,6 +19,8 @@ pub mod client;
 pub mod config;
 pub mod server;
 
+pub mod cli;
+
 /// The wire, as generated from `proto/`.
 pub mod proto {
     #![allow(

@@ -125,6 +125,14 @@ impl Config {
         Self::from_sources(sources)
     }
 
+    /// From flags alone: neither environment nor file is looked at.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn from_flags(flags: Vec<Given>) -> Result<Self, ConfigErrors> {
+        Self::from_sources(Sources::new(flags))
+    }
+
     fn from_sources(mut sources: Sources) -> Result<Self, ConfigErrors> {
         let from = &mut sources;
         let day = Millis::from_secs(24 * 60 * 60);
