@@ -2,10 +2,11 @@
 //!
 //! It never retries: every call can be sent again, and the caller knows best when.
 
+use std::error::Error;
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::proto as pb;
 use crate::proto::drop_service_client::DropServiceClient;
@@ -43,6 +44,15 @@ pub struct Client {
     timeout: Duration,
 }
 
+/// A connection that broke during a call is a server that is not available, whatever the transport calls it.
+fn lost(status: Status) -> Status {
+    let broken = status.source().is_some_and(<dyn Error>::is::<tonic::transport::Error>);
+    if broken && status.code() == Code::Unknown {
+        return Status::unavailable(format!("the connection was lost: {}", status.message()));
+    }
+    status
+}
+
 macro_rules! verbs {
     ($($(#[$doc:meta])* $verb:ident: $service:ident, $request:ident -> $response:ident;)*) => {
         $(
@@ -54,7 +64,7 @@ macro_rules! verbs {
                 let mut request = Request::new(request);
                 request.set_timeout(self.timeout);
                 // The stub only needs to be its own to be called: a clone shares the connection.
-                self.$service.clone().$verb(request).await.map(tonic::Response::into_inner)
+                self.$service.clone().$verb(request).await.map(tonic::Response::into_inner).map_err(lost)
             }
         )*
     };

@@ -160,7 +160,9 @@ fn explain(name: &str, error: &Error) -> String {
             format!("unknown key {field}; keys here are {}", expected.join(", "))
         }
     } else {
-        error.to_string()
+        // Its own words end with the place, which stands in front already.
+        let words = error.to_string();
+        words.split(" at line ").next().unwrap_or_default().to_owned()
     };
     format!("{name}:{}:{}: {what}", place.line(), place.column())
 }
@@ -209,7 +211,7 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
         assert_eq!(parse("k", &pools).expect_err("unbuilt"), "k:6:42: pools is not supported yet");
         let series = GOOD.replace("scope: drop", "scope: galaxy");
         let error = parse("k", &series).expect_err("unknown");
-        assert!(error.starts_with("k:7:30: ") && error.contains("galaxy"), "{error}");
+        assert!(error.starts_with("k:7:32: ") && error.contains("galaxy"), "{error}");
         let missing = GOOD.replace("id: knife-1204\n", "");
         assert!(parse("k", &missing).expect_err("missing").contains("id"));
     }

@@ -1,6 +1,7 @@
 //! `stockade reserve`, `extend`, `claim`, `release` and `hold show`.
 
 use prost::Message;
+use tonic::{Code, Status};
 
 use super::args::{
     ClaimOptions, ExtendOptions, Goods, HoldTarget, ReleaseOptions, Remote, ReserveOptions, ShowHoldOptions,
@@ -29,8 +30,8 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
     };
     let client = Client::connect(&options.remote.endpoint).await?;
     let answered = client.reserve(request).await;
-    if answered.is_err() && options.hold_id.is_none() {
-        // Whether the units are set aside may be unknown: the same id again is safe and tells.
+    if options.hold_id.is_none() && answered.as_ref().is_err_and(is_unknown) {
+        // The units may be set aside or not: the same id again is safe and tells.
         output.complain(&format!("to ask again safely: --hold-id {hold_id}"));
     }
     let answer = answered?;
@@ -39,6 +40,14 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
         Outcome::Refusal(refusal) => Shown::Refusal(refusal),
     });
     tell(output, &options.remote, "ReserveResponse", &answer, shown)
+}
+
+/// Whether such a status leaves open what was done.
+fn is_unknown(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal
+    )
 }
 
 /// Moves a hold's deadline.

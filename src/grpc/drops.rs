@@ -37,7 +37,7 @@ impl DropService for Drops {
         let command = convert::create_drop(request.get_ref())?;
         let (view, _now) = self.0.ask(|engine, now| engine.create_drop(&command, now)).await?;
         if !command.validate_only {
-            tracing::info!(drop = %view.definition.id, revision = view.revision.0, "drop created");
+            tracing::info!(drop = %view.definition.id, revision = view.revision.0, "drop defined");
         }
         Ok(Response::new(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)) }))
     }

@@ -1,5 +1,6 @@
 //! A server from start to end: recover, serve, drain, close. Sockets and the signal to stop are arguments.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub enum ServeError {
     #[error("can't listen on {address}")]
     Bind {
         /// Which.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why not.
         #[source]
         source: std::io::Error,
@@ -104,6 +105,7 @@ pub async fn run(
     let Listeners { grpc, http } = listeners;
     let data = (!config.ephemeral).then(|| config.data.clone());
     let admin = Arc::new(Admin::new(data, wall_clock()));
+    let address = http.local_addr().ok();
     // First, so that a long recovery can be watched.
     let http = AbortOnDrop(tokio::spawn(axum::serve(http, admin::router(Arc::clone(&admin))).into_future()));
     let mut shutdown = std::pin::pin!(shutdown);
@@ -116,7 +118,7 @@ pub async fn run(
     admin.show(Arc::clone(&opened.engine), Arc::clone(&clock));
     let edge = Edge::new(Arc::clone(&opened.engine), clock, Arc::clone(&admin.edge));
     let (routes, health) = grpc::routes(edge, Arc::clone(&admin.edge)).await?;
-    let door = Door { admin, health, http, follower: follow(&opened.clock) };
+    let door = Door { admin, health, address, http, follower: follow(&opened.clock) };
     serve(&config, door, opened, GrpcDoor::open(grpc, routes), shutdown).await
 }
 
@@ -124,6 +126,7 @@ pub async fn run(
 struct Door {
     admin: Arc<Admin>,
     health: Health,
+    address: Option<SocketAddr>,
     http: AbortOnDrop<std::io::Result<()>>,
     follower: tokio::time::Interval,
 }
@@ -137,7 +140,7 @@ async fn serve(
 ) -> Result<(), ServeError> {
     door.admin.enter(Phase::Ready);
     door.health.serving().await;
-    tracing::info!(grpc = ?grpc.address, "serving");
+    tracing::info!(grpc = ?grpc.address, http = ?door.address, "serving");
     loop {
         tokio::select! {
             () = &mut shutdown => break,
@@ -175,7 +178,7 @@ async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
 
 /// The gRPC side, serving in a task of its own.
 struct GrpcDoor {
-    address: Option<std::net::SocketAddr>,
+    address: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     serving: AbortOnDrop<Result<(), tonic::transport::Error>>,
 }
