@@ -162,7 +162,11 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
 async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    ([(header::CONTENT_TYPE, format.content_type())], admin.metrics(format)).into_response()
+    // Gathering may take locks and walk over drops: not on a thread that serves calls.
+    match tokio::task::spawn_blocking(move || admin.metrics(format)).await {
+        Ok(page) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),
+        Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 #[cfg(test)]

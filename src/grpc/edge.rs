@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome, Step};
-use crate::journal::Ticket;
 use crate::metrics::Stopwatch;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::time::{Clock, Timestamp};
@@ -36,32 +35,22 @@ impl Edge {
     /// # Errors
     /// Those of the verb, `Overloaded` where doubt outlasts patience, and `JournalFailed`.
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
-        let mut waiting: Option<Stopwatch> = None;
-        loop {
+        let attempt = || {
             let now = self.clock.now();
-            match verb(&self.engine, command, now)? {
-                Step::Done(Answer { outcome, ticket }) => {
-                    ticket.await.map_err(|_failed| Fault::JournalFailed)?;
-                    return Ok((outcome, now));
-                }
-                Step::InDoubt => {
-                    let since = waiting.get_or_insert_with(Stopwatch::start);
-                    if since.elapsed() >= PATIENCE {
-                        return Err(Fault::Overloaded("units were in doubt for too long"));
-                    }
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
+            verb(&self.engine, command, now).map(|step| (step, now))
+        };
+        let (Answer { outcome, ticket }, now) = decided(attempt).await?;
+        ticket.await.map_err(|_failed| Fault::JournalFailed)?;
+        Ok((outcome, now))
     }
 
     /// Asks for something that is decided at once, and waits until it may be shown.
     ///
     /// # Errors
     /// Those of the question, and `JournalFailed`.
-    pub async fn ask<T>(
+    pub async fn ask<T, E, W: Future<Output = Result<(), E>>>(
         &self,
-        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, Ticket), Fault>,
+        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, W), Fault>,
     ) -> Result<(T, Timestamp), Fault> {
         let now = self.clock.now();
         let (answer, ticket) = question(&self.engine, now)?;
@@ -72,5 +61,52 @@ impl Edge {
     /// Counts how an operation ended.
     pub fn count(&self, operation: Operation, ending: Ending) {
         self.metrics.operation(operation, ending);
+    }
+}
+
+/// Attempts until there is a decision, for as long as patience lasts. Others go first between two attempts.
+async fn decided<T>(attempt: impl Fn() -> Result<(Step<T>, Timestamp), Fault>) -> Result<(T, Timestamp), Fault> {
+    let mut waiting: Option<Stopwatch> = None;
+    loop {
+        match attempt()? {
+            (Step::Done(answer), now) => return Ok((answer, now)),
+            (Step::InDoubt, _) => {
+                if waiting.get_or_insert_with(Stopwatch::start).elapsed() >= PATIENCE {
+                    return Err(Fault::Overloaded("units were in doubt for too long"));
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn doubt_is_asked_again_and_the_decision_has_its_own_instant() {
+        let tries = AtomicU64::new(0);
+        let attempt = || {
+            let now = tries.fetch_add(1, Ordering::Relaxed);
+            Ok((if now < 3 { Step::InDoubt } else { Step::Done("yes") }, Timestamp(now)))
+        };
+        assert_eq!(decided(attempt).await, Ok(("yes", Timestamp(3))));
+    }
+
+    #[tokio::test]
+    async fn doubt_that_does_not_pass_is_an_overload_and_never_a_refusal() {
+        let watch = Stopwatch::start();
+        let result: Result<((), Timestamp), Fault> = decided(|| Ok((Step::InDoubt, Timestamp(0)))).await;
+        assert!(matches!(result, Err(Fault::Overloaded(_))), "{result:?}");
+        assert!(watch.elapsed() >= PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_not_asked_again() {
+        let result: Result<((), Timestamp), Fault> = decided(|| Err(Fault::JournalFailed)).await;
+        assert_eq!(result, Err(Fault::JournalFailed));
     }
 }

@@ -38,12 +38,17 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
     let filter = environment("STOCKADE_LOG").unwrap_or_else(|| QUIET.to_owned());
     server::log_to_stderr(LogFormat::Text, Some(&filter));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
+    server::end_on_panic();
     let finding = runtime.block_on(async {
         let stop = server::told_to_stop().map_err(Failure::Machine)?;
-        tokio::select! {
-            finding = play(options, output) => finding,
-            () = stop => Err(Failure::Usage("the demo was stopped".to_owned())),
-        }
+        let stage = Stage::set().await?;
+        let finding = tokio::select! {
+            finding = play(options, &stage, output) => finding,
+            () = stop => Ok(Finding::Amiss),
+        };
+        // However it went: the server ends well before its folder is removed.
+        let struck = stage.strike().await;
+        finding.and_then(|finding| struck.map(|()| finding))
     });
     runtime.shutdown_timeout(LAST_WAIT);
     finding
@@ -63,18 +68,16 @@ fn drop_text(customers: u32) -> String {
     )
 }
 
-async fn play(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failure> {
-    let stage = Stage::set().await?;
+async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Result<Finding, Failure> {
     output.line(&format!("server on {} with a durable journal in {}", stage.endpoint(), stage.folder().display()));
     let client = Client::connect(stage.endpoint()).await?;
     let text = drop_text(options.customers);
     let drop = drop_file::parse("demo.yaml", &text).map_err(|_faulty| Failure::Bug("the demo's own file is faulty"))?;
     client.create_drop(pb::CreateDropRequest { drop: Some(drop), validate_only: false }).await?;
     output.line(&format!("drop created:\n\n{text}"));
-    let ledger = rush(options, &stage, output).await?;
-    let audit = audit::audit(&client, &stage, &ledger).await?;
+    let ledger = rush(options, stage, output).await?;
+    let audit = audit::audit(&client, stage, &ledger).await?;
     audit::tell(output, &ledger, &audit);
-    stage.strike().await?;
     Ok(if audit.findings.is_empty() { Finding::Well } else { Finding::Amiss })
 }
 

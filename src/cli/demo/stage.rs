@@ -72,9 +72,11 @@ impl Stage {
     /// # Errors
     /// When the server does not end well.
     pub async fn strike(self) -> Result<(), Failure> {
+        let Self { folder, endpoint: _, http: _, stop, serving } = self;
         // A server that is gone already has its own reason, which is told below.
-        let stopped = self.stop.send(());
-        let ended = self.serving.await.map_err(|_panic| Failure::Bug("the server panicked"))?;
+        let stopped = stop.send(());
+        let ended = serving.await.map_err(|_panic| Failure::Bug("the server panicked"))?;
+        drop(folder);
         ended?;
         stopped.map_err(|()| Failure::Bug("the server ended by itself"))
     }

@@ -1,10 +1,9 @@
 //! The binary as scripts use it: exit codes, JSON, and files.
 
-mod common;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 
-use std::process::{Command, Output};
-
-use common::{create, hold_id, knife_drop, start};
+use crate::common::{create, hold_id, knife_drop, start};
 
 fn stockade(endpoint: &str, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stockade"))
@@ -100,4 +99,50 @@ async fn a_drop_is_applied_from_a_file() {
     assert!(out(&run(&["drop", "pause", "knife"])).contains("PAUSED"));
     assert!(out(&run(&["drop", "resume", "knife"])).contains("OPEN"));
     assert!(out(&run(&["drop", "close", "knife"])).contains("CLOSED"));
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_well() {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["serve", "--ephemeral", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut logs = BufReader::new(server.stderr.take().expect("logs")).lines();
+    let serving = logs.find_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("each line is JSON");
+        (line["message"] == "serving").then_some(line)
+    });
+    assert!(serving.is_some_and(|line| line["grpc"].is_string()), "it says where");
+    let id = rustix::process::Pid::from_child(&server);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
+    let rest: Vec<_> = logs.map_while(Result::ok).collect();
+    assert_eq!(server.wait().expect("an end").code(), Some(0), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("draining")), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_ends_in_74() {
+    let taken = start(&[]).await;
+    let address = taken.http.to_string();
+    let output = stockade("", &["serve", "--ephemeral", "--grpc", &address, "--http", "127.0.0.1:0"]);
+    assert_eq!(code(&output), 74);
+    assert!(err(&output).contains(&address), "{}", err(&output));
+}
+
+#[test]
+fn the_demo_is_clean_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["demo", "--customers", "400", "--connections", "2"])
+        .env("TMPDIR", folder.path())
+        .output()
+        .expect("the binary runs");
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let lines: Vec<_> = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in ["oversold 0", "over limit 0", "conservation error 0", "the audit is clean"] {
+        assert!(lines.iter().any(|told| told == line), "{line} in\n{told}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "its folder is gone");
 }

@@ -1,13 +1,4 @@
 //! A server on free ports in this process, and the requests that tests send it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::missing_panics_doc,
-    dead_code,
-    reason = "tests"
-)]
-#![allow(clippy::allow_attributes, missing_docs, reason = "each test binary uses its own part of this")]
 
 use std::net::SocketAddr;
 
@@ -20,8 +11,11 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// A running server. Dropping it stops it.
 pub struct Server {
+    /// Where gRPC is served.
     pub endpoint: String,
+    /// Where HTTP is served.
     pub http: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -41,6 +35,7 @@ pub async fn start(flags: &[(&'static str, &str)]) -> Server {
 }
 
 impl Server {
+    /// A connection to it.
     pub async fn client(&self) -> Client {
         Client::connect(&self.endpoint).await.expect("a connection")
     }
@@ -63,14 +58,17 @@ pub async fn get(address: SocketAddr, path: &str, accept: &str) -> (String, Stri
     (head.to_owned(), body.to_owned())
 }
 
+/// The id of the n-th hold.
 pub fn hold_id(n: u8) -> String {
     format!("018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c{n:02x}")
 }
 
+/// An item.
 pub fn item(sku: &str, quantity: u64) -> pb::Item {
     pb::Item { sku: sku.into(), quantity, ..pb::Item::default() }
 }
 
+/// A line of a request.
 pub fn line(sku: &str, quantity: u32) -> pb::Line {
     pb::Line { sku: sku.into(), quantity, pool: String::new() }
 }
@@ -87,11 +85,13 @@ pub fn knife_drop(id: &str) -> pb::Drop {
     pb::Drop { id: id.into(), items, limits: vec![limit], ..pb::Drop::default() }
 }
 
+/// Creates a drop.
 pub async fn create(client: &Client, drop: pb::Drop) -> pb::Drop {
     let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
     client.create_drop(request).await.expect("a drop").drop.expect("a drop")
 }
 
+/// A request for a hold.
 pub fn reserve(n: u8, drop: &str, customer: &str, lines: Vec<pb::Line>) -> pb::ReserveRequest {
     pb::ReserveRequest {
         hold_id: hold_id(n),
@@ -102,6 +102,7 @@ pub fn reserve(n: u8, drop: &str, customer: &str, lines: Vec<pb::Line>) -> pb::R
     }
 }
 
+/// Reserves, and gets a hold.
 pub async fn held(client: &Client, request: pb::ReserveRequest) -> pb::Hold {
     match client.reserve(request).await.expect("an answer").outcome {
         Some(pb::reserve_response::Outcome::Hold(hold)) => hold,
@@ -109,6 +110,7 @@ pub async fn held(client: &Client, request: pb::ReserveRequest) -> pb::Hold {
     }
 }
 
+/// Reserves, and gets a refusal.
 pub async fn refused(client: &Client, request: pb::ReserveRequest) -> pb::Refusal {
     match client.reserve(request).await.expect("an answer").outcome {
         Some(pb::reserve_response::Outcome::Refusal(refusal)) => refusal,

@@ -1,10 +1,8 @@
 //! What stands around the calls: health, reflection, the HTTP pages, and how a server stops.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{create, get, knife_drop, start};
+use crate::common::{create, get, knife_drop, start};
 use stockade::proto as pb;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;

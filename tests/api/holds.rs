@@ -1,8 +1,6 @@
 //! A hold's life over a real socket: set aside, kept longer, sold, given back; and every "no" on the way.
 
-mod common;
-
-use common::{Server, create, held, hold_id, knife_drop, line, refused, reserve, start};
+use crate::common::{Server, create, held, hold_id, knife_drop, line, refused, reserve, start};
 use stockade::client::Client;
 use stockade::proto as pb;
 

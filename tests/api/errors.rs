@@ -1,11 +1,10 @@
 //! Bad requests over a real socket: the status, its words, its details.
 
-mod common;
-
-use common::{create, held, hold_id, item, knife_drop, line, reserve, start};
+use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
 use stockade::proto as pb;
 use stockade::proto::drop_service_client::DropServiceClient;
 use stockade::proto::reservation_service_client::ReservationServiceClient;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
@@ -149,7 +148,7 @@ async fn a_request_id_comes_back_with_every_answer() {
     };
     create(&server.client().await, knife_drop("knife")).await;
     let answer = drops.get_drop(with_id("knife")).await.expect("an answer");
-    assert_eq!(answer.metadata().get("x-request-id").map(|id| id.as_bytes()), Some(&b"r-1"[..]));
+    assert_eq!(answer.metadata().get("x-request-id").map(MetadataValue::as_bytes), Some(&b"r-1"[..]));
     let status = drops.get_drop(with_id("spoon")).await.expect_err("no drop");
-    assert_eq!(status.metadata().get("x-request-id").map(|id| id.as_bytes()), Some(&b"r-1"[..]));
+    assert_eq!(status.metadata().get("x-request-id").map(MetadataValue::as_bytes), Some(&b"r-1"[..]));
 }
