@@ -192,6 +192,8 @@ impl GrpcDoor {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(MAX_STREAMS)
+            // A proxy whose customers give up by the dozen is no attacker: all calls in flight may be cancelled at once.
+            .http2_max_pending_accept_reset_streams(usize::try_from(MAX_STREAMS).ok())
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, async {
                 // Stopped by a word, or because whoever could say it is gone.

@@ -43,15 +43,18 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
         let stop = server::told_to_stop().map_err(Failure::Machine)?;
         let stage = Stage::set().await?;
         let finding = tokio::select! {
-            finding = play(options, &stage, output) => finding,
-            () = stop => Ok(Finding::Amiss),
+            finding = play(options, &stage, output) => finding.map(Some),
+            () = stop => Ok(None),
         };
         // However it went: the server ends well before its folder is removed.
         let struck = stage.strike().await;
         finding.and_then(|finding| struck.map(|()| finding))
     });
     runtime.shutdown_timeout(LAST_WAIT);
-    finding
+    Ok(finding?.unwrap_or_else(|| {
+        output.complain("stopped before the audit");
+        Finding::Amiss
+    }))
 }
 
 /// A drop for so many customers: about six want what one can have.
