@@ -19,6 +19,14 @@ pub mod journal;
 pub mod snapshot;
 pub mod engine;
 
+pub mod grpc;
+pub mod admin;
+
+pub mod client;
+pub mod config;
+pub mod server;
+pub mod cli;
+
 /// The wire, as generated from `proto/`.
 pub mod proto {
     #![allow(

@@ -140,7 +140,7 @@ fn with_os_durability_a_changed_byte_costs_what_follows_and_keeps_it_aside() {
             let all: usize = storage.files().values().map(Vec::len).sum();
             let cut = opened.cut.expect("told");
             assert_eq!((cut.file.as_str(), cut.lsn), (name.as_str(), opened.next));
-            assert!(!followed || all == changed.values().map(Vec::len).sum(), "nothing is thrown away");
+            assert!(!followed || all == changed.values().map(Vec::len).sum::<usize>(), "nothing is thrown away");
         }
     }
 }

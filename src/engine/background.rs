@@ -1,5 +1,5 @@
-//! What runs beside the requests: giving back what is due, following the wall clock, snapshots, and the check that
-//! counters and ledgers agree. Two threads of their own, so that no load on the requests' threads delays them.
+//! What runs beside the requests: giving back what is due, snapshots, and the check that counters and ledgers agree.
+//! Two threads of their own, so that no load on the requests' threads delays them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::answer::Fault;
 use super::compact::{LastSnapshot, SnapshotPolicy};
 use crate::ids::Lsn;
 use crate::storage::Storage;
-use crate::time::{Adjustment, Clock, EngineClock, Millis, Timestamp};
+use crate::time::{Clock, Millis, Timestamp};
 
 /// How often deadlines are looked at: a hold is given back at most about this long after its deadline.
 const SWEEP_EVERY: Duration = Duration::from_millis(2);
-/// How often the wall clock and the snapshot policy are looked at.
+/// How often the snapshot policy is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often counters and ledgers are compared.
 const COMPARE_EVERY: Millis = Millis(1_000);
@@ -42,7 +42,7 @@ impl Background {
     ///
     /// # Errors
     /// When a thread can't be started.
-    pub fn start(engine: &Arc<Engine>, clock: &Arc<EngineClock>, snapshots: Option<Snapshots>) -> io::Result<Self> {
+    pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, snapshots: Option<Snapshots>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sweep_engine, sweep_clock, sweep_stop) = (Arc::clone(engine), Arc::clone(clock), Arc::clone(&stop));
         let sweeper = thread::Builder::new().name("stockade-sweep".to_owned()).spawn(move || {
@@ -97,24 +97,20 @@ fn sweep(engine: &Engine, now: Timestamp) -> bool {
 /// The slower thread's work.
 struct Keeper {
     engine: Arc<Engine>,
-    clock: Arc<EngineClock>,
+    clock: Arc<dyn Clock>,
     snapshots: Option<Snapshots>,
     last: LastSnapshot,
     compared: Timestamp,
 }
 
 impl Keeper {
-    fn new(engine: Arc<Engine>, clock: Arc<EngineClock>, snapshots: Option<Snapshots>) -> Self {
+    fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, snapshots: Option<Snapshots>) -> Self {
         let now = clock.now();
         let last = LastSnapshot { at: now, from: Lsn::default(), journaled: engine.journal().written(), bytes: 0 };
         Self { engine, clock, snapshots, last, compared: now }
     }
 
     fn look(&mut self) {
-        if let Adjustment::Stepped(by) = self.clock.follow() {
-            self.engine.metrics().clock_stepped.add(by.0);
-            tracing::error!(by_ms = by.0, "wall clock jumped ahead: engine time was stepped to it");
-        }
         let now = self.clock.now();
         if self.compared.plus(COMPARE_EVERY) <= now {
             self.compared = now;

@@ -35,6 +35,14 @@ pub enum FolderError {
         /// What the disk said.
         source: io::Error,
     },
+    /// Its meta file is not what was written.
+    #[error("data folder {folder}: {what}")]
+    Damaged {
+        /// Which folder.
+        folder: String,
+        /// What is wrong.
+        what: String,
+    },
     /// Not a data folder of this engine.
     #[error("data folder {folder}: {what}")]
     Foreign {
@@ -119,6 +127,7 @@ impl Folder {
 
 fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<DigestKey>, FolderError> {
     let foreign = |what: String| FolderError::Foreign { folder: name.to_owned(), what };
+    let damaged = |what: String| FolderError::Damaged { folder: name.to_owned(), what };
     let bytes = match root.read(META) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -133,13 +142,13 @@ fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<DigestKey>, Folder
         reader.finish()?;
         Ok(head)
     };
-    let (magic, version, key, sum) = parse().map_err(|error| foreign(format!("its {META} {error}")))?;
+    let (magic, version, key, sum) = parse().map_err(|error| damaged(format!("its {META} {error}")))?;
     let covered = bytes.split_last_chunk::<4>().map_or(&[][..], |(covered, _)| covered);
     if magic != MAGIC {
         return Err(foreign(format!("its {META} is not one of ours")));
     }
     if crc32c::crc32c(covered) != u32::from_le_bytes(sum) {
-        return Err(foreign(format!("its {META} is damaged: the checksum is wrong")));
+        return Err(damaged(format!("its {META} is damaged: the checksum is wrong")));
     }
     let version = u32::from_le_bytes(version);
     if version != FORMAT_VERSION {

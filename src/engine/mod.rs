@@ -70,8 +70,6 @@ pub struct EngineMetrics {
     pub snapshot_at: Gauge,
     /// By how many units counters and ledgers disagreed at the last look: 0, always.
     pub conservation_error: Gauge,
-    /// By how much the engine's clock was stepped, in milliseconds.
-    pub clock_stepped: Counter,
 }
 
 /// One term of service: born from recovery, ended by shutdown or by a failed journal.

@@ -38,8 +38,15 @@ pub enum VerifyError {
 /// # Errors
 /// [`VerifyError`] when something can't be read at all. Damage is a finding, not an error.
 pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
-    let folder = Folder::inspect(path)?;
-    verify_folder(&folder)
+    match Folder::inspect(path) {
+        Ok(folder) => verify_folder(&folder),
+        Err(error @ FolderError::Damaged { .. }) => {
+            Ok(Verified { findings: vec![error.to_string()], ..Verified::default() })
+        }
+        Err(error @ (FolderError::Locked(_) | FolderError::Io { .. } | FolderError::Foreign { .. })) => {
+            Err(error.into())
+        }
+    }
 }
 
 /// As [`verify`], over an open folder.

@@ -1,0 +1,186 @@
+//! The names of the metrics: what [`Readings`] and the edge's counts are called outside. The names are contract.
+
+use std::borrow::Cow;
+
+use super::exposition::{Family, Kind, Label, Series, Value};
+use crate::engine::answer::Stock;
+use crate::engine::readings::{JournalReading, PoolReading, Readings, SnapshotReading};
+use crate::hold::HoldState;
+use crate::metrics::HistogramReading;
+use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
+use crate::refusal::Reason;
+use crate::time::{Millis, Timestamp};
+
+/// What is counted at the gRPC door.
+#[must_use]
+pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
+    let endings = Operation::ALL.into_iter().flat_map(|operation| Ending::ALL.map(|ending| (operation, ending)));
+    let operations = endings.map(|(operation, ending)| Series {
+        labels: vec![label("operation", operation.label()), label("outcome", ending.label())],
+        value: Value::Whole(metrics.operations(operation, ending)),
+    });
+    let calls = metrics.calls().map(|(method, code, count)| Series {
+        labels: vec![label("method", method), label("code", code)],
+        value: Value::Whole(count),
+    });
+    let durations = metrics
+        .durations()
+        .map(|(method, reading)| Series { labels: vec![label("method", method)], value: Value::Durations(reading) });
+    vec![
+        counter("stockade_operations", "Operations on holds by how they ended.", operations.collect()),
+        counter("stockade_rpcs", "gRPC calls by method and status.", calls.collect()),
+        Family {
+            name: "stockade_request_duration_seconds",
+            help: "Time from a call's headers to its answer, durable.",
+            kind: Kind::Histogram,
+            series: durations.collect(),
+        },
+    ]
+}
+
+/// What the engine tells.
+#[must_use]
+pub fn engine(readings: Readings) -> Vec<Family> {
+    let Readings {
+        refusals,
+        refusals_untracked,
+        hold_transitions,
+        holds,
+        pools,
+        pools_untracked,
+        conservation_error_units,
+        expiry_lag,
+        journal,
+        snapshot,
+    } = readings;
+    let transitions = states(hold_transitions, "to");
+    let mut families = vec![
+        counter("stockade_refusals", "Refusals by drop and reason.", refused(&refusals, refusals_untracked)),
+        counter("stockade_hold_transitions", "Holds that came into a state.", transitions),
+        gauge("stockade_holds", "Holds in memory by state.", states(holds, "state")),
+        gauge("stockade_units", "Units of live drops by pool and state.", pools.iter().flat_map(pool).collect()),
+        gauge(
+            "stockade_units_untracked",
+            "Units of live drops that stockade_units has no room for, by state.",
+            units(pools_untracked, &[]),
+        ),
+        gauge(
+            "stockade_conservation_error_units",
+            "Units by which the books do not add up. Must be 0.",
+            single(Value::Whole(conservation_error_units)),
+        ),
+        durations("stockade_expiry_lag_seconds", "Time from a hold's deadline to its expiry.", expiry_lag),
+    ];
+    families.extend(journal_families(journal));
+    families.extend(snapshot_families(snapshot));
+    families
+}
+
+fn journal_families(journal: JournalReading) -> [Family; 3] {
+    let JournalReading { sync_duration, oldest_unsynced, bytes } = journal;
+    [
+        durations("stockade_journal_sync_duration_seconds", "Time that a sync of the journal takes.", sync_duration),
+        gauge(
+            "stockade_journal_oldest_unsynced_seconds",
+            "Age of the oldest record that is not durable yet.",
+            single(Value::Real(seconds(oldest_unsynced))),
+        ),
+        gauge("stockade_journal_bytes", "Bytes that the journal takes.", single(Value::Whole(bytes))),
+    ]
+}
+
+fn snapshot_families(snapshot: SnapshotReading) -> [Family; 2] {
+    let SnapshotReading { duration, last_success } = snapshot;
+    let last = last_success.map_or(0.0, |Timestamp(millis)| seconds(Millis(millis)));
+    [
+        durations("stockade_snapshot_duration_seconds", "Time that a snapshot takes.", duration),
+        gauge(
+            "stockade_snapshot_last_success_timestamp_seconds",
+            "When the last good snapshot was finished; 0 when there was none.",
+            single(Value::Real(last)),
+        ),
+    ]
+}
+
+/// What the server tells of itself.
+#[must_use]
+pub fn server(ready: bool, format: u64, clock_steps: Millis, disk_free: Option<u64>) -> Vec<Family> {
+    let build = Series {
+        labels: vec![label("version", env!("CARGO_PKG_VERSION")), ("format", Cow::Owned(format.to_string()))],
+        value: Value::Whole(1),
+    };
+    vec![
+        gauge("stockade_ready", "1 when requests are served.", single(Value::Whole(u64::from(ready)))),
+        gauge("stockade_build_info", "What is running, and which format it writes.", vec![build]),
+        counter(
+            "stockade_clock_step_seconds",
+            "Seconds by which engine time was stepped to a wall clock that had jumped ahead.",
+            single(Value::Real(seconds(clock_steps))),
+        ),
+        gauge(
+            "stockade_disk_free_bytes",
+            "Bytes free where the data folder is.",
+            disk_free.map(Value::Whole).map(single).unwrap_or_default(),
+        ),
+    ]
+}
+
+const fn counter(name: &'static str, help: &'static str, series: Vec<Series>) -> Family {
+    Family { name, help, kind: Kind::Counter, series }
+}
+
+const fn gauge(name: &'static str, help: &'static str, series: Vec<Series>) -> Family {
+    Family { name, help, kind: Kind::Gauge, series }
+}
+
+fn durations(name: &'static str, help: &'static str, reading: HistogramReading) -> Family {
+    Family { name, help, kind: Kind::Histogram, series: single(Value::Durations(reading)) }
+}
+
+fn single(value: Value) -> Vec<Series> {
+    vec![Series { labels: Vec::new(), value }]
+}
+
+const fn label(name: &'static str, value: &'static str) -> Label {
+    (name, Cow::Borrowed(value))
+}
+
+fn seconds(span: Millis) -> f64 {
+    span.duration().as_secs_f64()
+}
+
+fn states(counts: [u64; HoldState::ALL.len()], name: &'static str) -> Vec<Series> {
+    let states = HoldState::ALL.iter().zip(counts);
+    states
+        .map(|(state, count)| Series { labels: vec![label(name, state.label())], value: Value::Whole(count) })
+        .collect()
+}
+
+fn refused(refusals: &[(crate::ids::DropId, Reason, u64)], untracked: [u64; Reason::ALL.len()]) -> Vec<Series> {
+    let by_drop = refusals.iter().map(|(drop, reason, count)| (drop.to_string(), *reason, *count));
+    let rest = Reason::ALL.into_iter().zip(untracked).filter(|(_, count)| *count > 0);
+    // An empty label is no label: the sum over the drops that found no room.
+    let rest = rest.map(|(reason, count)| (String::new(), reason, count));
+    let series = by_drop.chain(rest).map(|(drop, reason, count)| Series {
+        labels: vec![("drop", Cow::Owned(drop)), label("reason", reason.label())],
+        value: Value::Whole(count),
+    });
+    series.collect()
+}
+
+fn pool(reading: &PoolReading) -> Vec<Series> {
+    let PoolReading { drop, sku, pool, stock } = reading;
+    let labels: [Label; 3] =
+        [("drop", drop.to_string().into()), ("sku", sku.to_string().into()), ("pool", pool.to_string().into())];
+    units(*stock, &labels)
+}
+
+fn units(stock: Stock, labels: &[Label]) -> Vec<Series> {
+    let Stock { received: _, free, held, claimed, withdrawn, returned_total: _ } = stock;
+    let states = [("free", free), ("held", held), ("claimed", claimed), ("withdrawn", withdrawn)];
+    let series = states.map(|(state, count)| Series {
+        labels: labels.iter().cloned().chain([label("state", state)]).collect(),
+        value: Value::Whole(count),
+    });
+    series.into()
+}

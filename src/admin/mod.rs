@@ -1,0 +1,173 @@
+//! The HTTP door: whether the server lives, whether it is ready, and its metrics.
+//!
+//! It only reads. It stands before the engine does, so that a long recovery can be watched.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+
+use crate::engine::Engine;
+use crate::metrics::Gauge;
+use crate::metrics::edge::EdgeMetrics;
+use crate::time::{Clock, Millis, Timestamp};
+
+mod exposition;
+mod families;
+mod process;
+
+use exposition::{Family, Format};
+
+/// Where the server stands on its way from start to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Reading journal and snapshot.
+    Recovering,
+    /// Serving.
+    Ready,
+    /// On its way out: calls in flight are finished.
+    Draining,
+    /// The journal has failed: the process is about to end.
+    Failed,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Recovering, Self::Ready, Self::Draining, Self::Failed];
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Recovering => 0,
+            Self::Ready => 1,
+            Self::Draining => 2,
+            Self::Failed => 3,
+        }
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Recovering => "recovering",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What the HTTP door shows.
+pub struct Admin {
+    phase: AtomicU8,
+    /// Set once, when recovery is done.
+    engine: OnceLock<(Arc<Engine>, Arc<dyn Clock>)>,
+    /// What the gRPC door counts.
+    pub edge: Arc<EdgeMetrics>,
+    /// By how much engine time was stepped ahead so far, in milliseconds.
+    pub clock_steps: Gauge,
+    data: Option<PathBuf>,
+    started: Timestamp,
+}
+
+impl Admin {
+    /// A door in the phase of recovering. `data` is the data folder, if there is one; `started` the wall clock.
+    #[must_use]
+    pub fn new(data: Option<PathBuf>, started: Timestamp) -> Self {
+        Self {
+            phase: AtomicU8::new(Phase::Recovering.number()),
+            engine: OnceLock::new(),
+            edge: Arc::new(EdgeMetrics::default()),
+            clock_steps: Gauge::default(),
+            data,
+            started,
+        }
+    }
+
+    /// From now on the engine's readings are shown. Only the first engine counts.
+    pub fn show(&self, engine: Arc<Engine>, clock: Arc<dyn Clock>) {
+        self.engine.get_or_init(|| (engine, clock));
+    }
+
+    /// Moves on to a phase.
+    pub fn enter(&self, phase: Phase) {
+        // Relaxed: whoever reads it acts on nothing else.
+        self.phase.store(phase.number(), Ordering::Relaxed);
+    }
+
+    fn phase(&self) -> Phase {
+        let number = self.phase.load(Ordering::Relaxed);
+        Phase::ALL.into_iter().find(|phase| phase.number() == number).unwrap_or(Phase::Failed)
+    }
+
+    /// Everything but the engine.
+    fn families(&self) -> Vec<Family> {
+        let disk_free = self.data.as_ref().and_then(|folder| {
+            let volume = rustix::fs::statvfs(folder).ok()?;
+            Some(volume.f_bavail.saturating_mul(volume.f_frsize))
+        });
+        let steps = Millis(self.clock_steps.get());
+        let mut all = families::server(self.phase() == Phase::Ready, FORMAT, steps, disk_free);
+        all.extend(families::edge(&self.edge));
+        all.extend(process::families(self.started));
+        all
+    }
+
+    fn metrics(&self, format: Format) -> String {
+        let mut all = self.families();
+        if let Some((engine, clock)) = self.engine.get() {
+            all.extend(families::engine(engine.readings(clock.now())));
+        }
+        exposition::write(&all, format)
+    }
+}
+
+/// The version of the journal's and the snapshot's format.
+const FORMAT: u64 = 1;
+
+/// The pages.
+pub fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/", get(home))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn home(State(admin): State<Arc<Admin>>) -> Html<String> {
+    let (version, phase) = (env!("CARGO_PKG_VERSION"), admin.phase().label());
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Stockade</title>\
+         <h1>Stockade {version}</h1><p>This server is {phase}.</p>\
+         <ul><li><a href=\"/healthz\">healthz</a>: it lives<li><a href=\"/readyz\">readyz</a>: it serves\
+         <li><a href=\"/metrics\">metrics</a>: how it is doing</ul></html>\n"
+    ))
+}
+
+async fn healthz() -> &'static str {
+    "alive\n"
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+    match admin.phase() {
+        Phase::Ready => (StatusCode::OK, "ready\n".to_owned()),
+        phase @ (Phase::Recovering | Phase::Draining | Phase::Failed) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", phase.label()))
+        }
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    // Gathering may take locks and walk over drops: not on a thread that serves calls.
+    match tokio::task::spawn_blocking(move || admin.metrics(format)).await {
+        Ok(page) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),
+        Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

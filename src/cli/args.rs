@@ -1,0 +1,346 @@
+//! The words of the command line, and the help that teaches them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Given, span};
+
+/// Where a server is looked for.
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
+
+/// A reservation engine for drops.
+///
+/// Stockade holds a drop's stock in memory, answers a thundering herd exactly, and loses nothing that it has
+/// acknowledged.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stockade",
+    version,
+    after_help = "Examples:\n  \
+        stockade demo                                      see it work, in a minute\n  \
+        stockade serve --data ./stockade-data              run a server\n  \
+        stockade drop apply knife.yaml                     create a drop from a file\n  \
+        stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n\n\
+        Exit codes: 0 well; 1 a refusal or a finding; 64 usage or configuration; 69 server not reached; 70 a bug;\n\
+        74 I/O or damage; 77 denied."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a server.
+    #[command(after_help = SERVE_HELP)]
+    Serve(Box<ServeFlags>),
+    /// Start a server, send a herd at it, and audit what came of it.
+    Demo(DemoOptions),
+    /// Define drops, and steer them while they run.
+    #[command(subcommand)]
+    Drop(DropCommand),
+    /// Set units aside for a customer.
+    #[command(after_help = "Examples:\n  \
+        stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n  \
+        stockade reserve knife-1204 --sku KNIFE/20cm --sku SHEATH --customer c1 --ttl 2m\n\n\
+        All lines or none. The hold id is the idempotency key: sent again with the same id, the answer is the same\n\
+        hold. A refusal exits with 1 and says why.")]
+    Reserve(ReserveOptions),
+    /// Move a hold's deadline, never back.
+    #[command(after_help = "Example:\n  stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --ttl 3m")]
+    Extend(ExtendOptions),
+    /// Turn a hold into a sale.
+    #[command(after_help = "Example:\n  \
+        stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001\n\n\
+        Claiming again for the same order is the same answer.")]
+    Claim(ClaimOptions),
+    /// Give units back before the sale.
+    #[command(after_help = "Examples:\n  \
+        stockade release 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
+        stockade release 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --keep KNIFE/20cm=1\n\n\
+        --keep says what shall be left, so sending it twice is safe.")]
+    Release(ReleaseOptions),
+    /// Look at holds.
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
+    #[command(after_help = "Exits with 0 when all is well, also with a torn tail (which is told), and with 1 for \
+        damage\nor a sum that does not add up; 74 when the folder can't be read.")]
+    Verify(VerifyOptions),
+}
+
+const SERVE_HELP: &str = "Every flag is also read from the environment, as STOCKADE_GRPC or STOCKADE_SNAPSHOT_EVERY, \
+    and from\na TOML file, as grpc or snapshot_every. A flag wins over the environment, that over the file. The level of\n\
+    logs is STOCKADE_LOG (error, warn, info, debug).\n\n\
+    Examples:\n  \
+    stockade serve\n  \
+    stockade serve --grpc 0.0.0.0:7411 --http 0.0.0.0:7412 --data /var/lib/stockade --drain-delay 5s\n  \
+    stockade serve --ephemeral --log-format json";
+
+/// Run a server.
+#[derive(Debug, Args)]
+pub struct ServeFlags {
+    /// Where to serve gRPC [default: 127.0.0.1:7411]
+    #[arg(long, value_name = "ADDRESS")]
+    grpc: Option<String>,
+    /// Where to serve /healthz, /readyz and /metrics [default: 127.0.0.1:7412]
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
+    /// Where journal and snapshots are kept [default: ./stockade-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// A TOML file with settings [default: stockade.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// When a record counts as durable: sync (on the disk) or os (in the page cache) [default: sync]
+    #[arg(long, value_name = "sync|os")]
+    durability: Option<String>,
+    /// Keep nothing: the journal is in memory and gone with the process
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    ephemeral: Option<String>,
+    /// When to take a snapshot, whichever comes first [default: 5m,256MiB]
+    #[arg(long, value_name = "DURATION,SIZE")]
+    snapshot_every: Option<String>,
+    /// For how long ended holds are remembered, so that a late retry gets its answer [default: 24h]
+    #[arg(long, value_name = "DURATION")]
+    retry_window: Option<String>,
+    /// Most holds that are held or claimed [default: 50000000]
+    #[arg(long, value_name = "N")]
+    max_holds: Option<String>,
+    /// Most ended holds that are remembered [default: 10000000]
+    #[arg(long, value_name = "N")]
+    max_ended_holds: Option<String>,
+    /// A hold that was live when the server stopped lives at least so long after the start [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    outage_grace: Option<String>,
+    /// How long to go on serving, not ready, when told to stop [default: 0s]
+    #[arg(long, value_name = "DURATION")]
+    drain_delay: Option<String>,
+    /// How long to wait for calls in flight after that [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    drain_timeout: Option<String>,
+    /// How to write logs to standard error: text or json [default: text]
+    #[arg(long, value_name = "text|json")]
+    log_format: Option<String>,
+    /// Start even if the journal's last record is from the future
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    accept_clock: Option<String>,
+}
+
+impl ServeFlags {
+    /// The flags that were given, as text: they are checked together with the other sources.
+    pub fn given(self) -> Vec<Given> {
+        let Self {
+            grpc,
+            http,
+            data,
+            config: _,
+            durability,
+            ephemeral,
+            snapshot_every,
+            retry_window,
+            max_holds,
+            max_ended_holds,
+            outage_grace,
+            drain_delay,
+            drain_timeout,
+            log_format,
+            accept_clock,
+        } = self;
+        let all = [
+            ("grpc", grpc),
+            ("http", http),
+            ("data", data),
+            ("durability", durability),
+            ("ephemeral", ephemeral),
+            ("snapshot-every", snapshot_every),
+            ("retry-window", retry_window),
+            ("max-holds", max_holds),
+            ("max-ended-holds", max_ended_holds),
+            ("outage-grace", outage_grace),
+            ("drain-delay", drain_delay),
+            ("drain-timeout", drain_timeout),
+            ("log-format", log_format),
+            ("accept-clock", accept_clock),
+        ];
+        all.into_iter().filter_map(|(setting, text)| Some(Given::flag(setting, text?))).collect()
+    }
+}
+
+/// Which server, and how to show its answers.
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// The server to talk to
+    #[arg(long, value_name = "URL", env = "STOCKADE_ENDPOINT", default_value = DEFAULT_ENDPOINT)]
+    pub endpoint: String,
+    /// Print the answer as JSON, with the contract's names
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DropCommand {
+    /// Create a drop from a YAML file. The same file again changes nothing.
+    #[command(after_help = "A file looks like this:\n\n  \
+        kind: Drop\n  id: knife-1204\n  opens_at: 2026-12-04T18:00:00+01:00\n  closes_at: 2026-12-04T20:00:00+01:00\n  \
+        hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
+        limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
+        Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml")]
+    Apply(ApplyOptions),
+    /// Show a drop with its state and stock.
+    Show(DropOptions),
+    /// Stop new reserves; live holds can still be extended, claimed and released.
+    Pause(DropOptions),
+    /// End a pause.
+    Resume(DropOptions),
+    /// End the sale now, for good; live holds can still be claimed and released.
+    Close(DropOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// The file; - for standard input
+    pub file: PathBuf,
+    /// Only check it, and print what would be sold when
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct DropOptions {
+    /// The drop's id
+    pub drop: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// A SKU with a quantity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goods {
+    pub sku: String,
+    pub quantity: u32,
+}
+
+fn goods(text: &str) -> Result<Goods, String> {
+    let Some((sku, quantity)) = text.rsplit_once('=') else {
+        return Ok(Goods { sku: text.to_owned(), quantity: 1 });
+    };
+    match quantity.parse() {
+        Ok(quantity) => Ok(Goods { sku: sku.to_owned(), quantity }),
+        Err(_bad) => Err(format!("{quantity:?} is not a quantity: write SKU=2")),
+    }
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    span(text).map_err(str::to_owned)
+}
+
+#[derive(Debug, Args)]
+pub struct ReserveOptions {
+    /// The drop's id
+    pub drop: String,
+    /// What to set aside, and how much of it; one unit where =N is left out. Once for each SKU
+    #[arg(long = "sku", value_name = "SKU=N", value_parser = goods, required = true)]
+    pub lines: Vec<Goods>,
+    /// For whom: a pseudonym, not an e-mail address
+    #[arg(long, value_name = "ID")]
+    pub customer: String,
+    /// The hold's id, a UUID; made and printed where left out
+    #[arg(long, value_name = "UUID")]
+    pub hold_id: Option<String>,
+    /// For how long, such as 5m; the drop's `hold_ttl` where left out
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    pub ttl: Option<Duration>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// Which hold a command is about.
+#[derive(Debug, Args)]
+pub struct HoldTarget {
+    /// The hold's id
+    pub hold: String,
+    /// The drop that it must be in
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub drop: String,
+    /// The customer that it must be for
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub customer: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ExtendOptions {
+    #[command(flatten)]
+    pub target: HoldTarget,
+    /// From now on, such as 5m; the drop's `hold_ttl` where left out
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    pub ttl: Option<Duration>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct ClaimOptions {
+    #[command(flatten)]
+    pub target: HoldTarget,
+    /// The order that it is for
+    #[arg(long, value_name = "REF")]
+    pub order: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseOptions {
+    #[command(flatten)]
+    pub target: HoldTarget,
+    /// What shall be left in the hold; nothing where left out
+    #[arg(long = "keep", value_name = "SKU=N", value_parser = goods)]
+    pub keep: Vec<Goods>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Show a hold, live or ended.
+    Show(ShowHoldOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowHoldOptions {
+    /// The hold's id
+    pub hold: String,
+    /// The drop that it must be in
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub drop: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "./stockade-data")]
+    pub data: PathBuf,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoOptions {
+    /// How many customers come
+    #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub customers: u32,
+    /// Over how many connections
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub connections: u32,
+    /// How many customers are served at once over each connection
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub in_flight: u32,
+}

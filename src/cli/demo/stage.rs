@@ -1,0 +1,102 @@
+//! Where the demo plays: a server of its own on free ports, with a data folder that is gone afterwards.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::cli::failure::Failure;
+use crate::config::{Config, Given};
+use crate::server::{self, ServeError};
+
+/// A running server and its folder.
+pub struct Stage {
+    folder: Folder,
+    endpoint: String,
+    http: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Stage {
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When the folder or the sockets can't be had.
+    pub async fn set() -> Result<Self, Failure> {
+        let folder = Folder::new()?;
+        let flag = |setting, text: &str| Given::flag(setting, text.to_owned());
+        let data = folder.0.display().to_string();
+        let config =
+            Config::from_flags(vec![flag("grpc", "127.0.0.1:0"), flag("http", "127.0.0.1:0"), flag("data", &data)])?;
+        let listeners = server::bind(&config).await?;
+        let grpc = listeners.grpc.local_addr().map_err(Failure::Machine)?;
+        let http = listeners.http.local_addr().map_err(Failure::Machine)?;
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(server::run(config, listeners, async {
+            // Told, or left alone: both end it.
+            stopped.await.unwrap_or_default();
+        }));
+        Ok(Self { folder, endpoint: format!("http://{grpc}"), http, stop, serving })
+    }
+
+    /// Where to connect to.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Where the journal is.
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
+    /// The metrics page.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn metrics(&self) -> Result<String, Failure> {
+        let mut stream = TcpStream::connect(self.http).await.map_err(Failure::Machine)?;
+        let request = b"GET /metrics HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.map_err(Failure::Machine)?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.map_err(Failure::Machine)?;
+        Ok(page)
+    }
+
+    /// Stops the server and waits for its end. The folder goes with the stage.
+    ///
+    /// # Errors
+    /// When the server does not end well.
+    pub async fn strike(self) -> Result<(), Failure> {
+        let Self { folder, endpoint: _, http: _, stop, serving } = self;
+        // A server that is gone already has its own reason, which is told below.
+        let stopped = stop.send(());
+        let ended = serving.await.map_err(|_panic| Failure::Bug("the server panicked"))?;
+        drop(folder);
+        ended?;
+        stopped.map_err(|()| Failure::Bug("the server ended by itself"))
+    }
+}
+
+/// A folder that is removed with its guard.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("stockade-demo-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&path).map_err(|source| Failure::File { path: path.clone(), source })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "the demo's folder can't be removed");
+        }
+    }
+}

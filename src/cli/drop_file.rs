@@ -1,0 +1,229 @@
+//! A drop as a YAML file: the contract's names in `snake_case`, short enums, spans like `5m`, times with an offset.
+//!
+//! Whatever is wrong is told with its line and column. Whether the values make a good drop is the server's to say.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_saphyr::{Error, Location, Spanned};
+
+use crate::config::span;
+use crate::proto as pb;
+
+/// Keys of the contract that are not built yet.
+const UNBUILT: [&str; 15] = [
+    "series",
+    "payment_ttl",
+    "windows",
+    "terms",
+    "slot_required",
+    "pools",
+    "kind",
+    "slot",
+    "price_floor",
+    "skus",
+    "max_units_by_tier",
+    "max_live_units",
+    "max_live_holds",
+    "rolling",
+    "cooldown",
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DropFile {
+    kind: Spanned<String>,
+    id: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    shop: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    opens_at: Option<Spanned<String>>,
+    closes_at: Option<Spanned<String>>,
+    hold_ttl: Option<Spanned<String>>,
+    max_hold_life: Option<Spanned<String>>,
+    items: Vec<ItemEntry>,
+    #[serde(default)]
+    limits: Vec<LimitEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ItemEntry {
+    sku: String,
+    quantity: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitEntry {
+    id: String,
+    scope: ScopeWord,
+    max_units: Option<u32>,
+    #[serde(default)]
+    identity_kind: String,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ScopeWord {
+    Item,
+    Drop,
+}
+
+/// A drop from the text of a file with this name.
+///
+/// # Errors
+/// Everything that is wrong that can be told at once, each with line and column.
+pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
+    let file: DropFile = serde_saphyr::from_str(text).map_err(|error| explain(name, &error))?;
+    let mut faults = Faults { name, lines: Vec::new() };
+    if file.kind.value != "Drop" {
+        faults.add(file.kind.referenced, format_args!("kind must be Drop, not {:?}", file.kind.value));
+    }
+    let drop = pb::Drop {
+        opens_at: faults.instant(file.opens_at.as_ref(), "opens_at"),
+        closes_at: faults.instant(file.closes_at.as_ref(), "closes_at"),
+        hold_ttl: faults.span(file.hold_ttl.as_ref(), "hold_ttl"),
+        max_hold_life: faults.span(file.max_hold_life.as_ref(), "max_hold_life"),
+        id: file.id,
+        title: file.title,
+        shop: file.shop,
+        labels: file.labels.into_iter().collect(),
+        items: file.items.into_iter().map(item).collect(),
+        limits: file.limits.into_iter().map(limit).collect(),
+        ..pb::Drop::default()
+    };
+    if faults.lines.is_empty() { Ok(drop) } else { Err(faults.lines.join("\n")) }
+}
+
+fn item(ItemEntry { sku, quantity }: ItemEntry) -> pb::Item {
+    pb::Item { sku, quantity, ..pb::Item::default() }
+}
+
+fn limit(LimitEntry { id, scope, max_units, identity_kind }: LimitEntry) -> pb::Limit {
+    let scope = match scope {
+        ScopeWord::Item => pb::LimitScope::Item,
+        ScopeWord::Drop => pb::LimitScope::Drop,
+    };
+    pb::Limit { id, scope: scope.into(), max_units, identity_kind, ..pb::Limit::default() }
+}
+
+struct Faults<'a> {
+    name: &'a str,
+    lines: Vec<String>,
+}
+
+impl Faults<'_> {
+    fn add(&mut self, at: Location, fault: impl std::fmt::Display) {
+        self.lines.push(format!("{}:{}:{}: {fault}", self.name, at.line(), at.column()));
+    }
+
+    fn instant(&mut self, given: Option<&Spanned<String>>, key: &str) -> Option<prost_types::Timestamp> {
+        let given = given?;
+        let Ok(at) = given.value.parse::<jiff::Timestamp>() else {
+            let wanted = "must be a time with an offset, such as 2026-12-04T18:00:00+01:00";
+            self.add(given.referenced, format_args!("{key} {wanted}, not {:?}", given.value));
+            return None;
+        };
+        Some(prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() })
+    }
+
+    fn span(&mut self, given: Option<&Spanned<String>>, key: &str) -> Option<prost_types::Duration> {
+        let given = given?;
+        match span(&given.value) {
+            Ok(span) => Some(proto_span(span)),
+            Err(wanted) => {
+                self.add(given.referenced, format_args!("{key} {wanted}, not {:?}", given.value));
+                None
+            }
+        }
+    }
+}
+
+/// A span for the wire.
+pub fn proto_span(span: Duration) -> prost_types::Duration {
+    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Duration { seconds, nanos: i32::try_from(span.subsec_nanos()).unwrap_or(0) }
+}
+
+fn explain(name: &str, error: &Error) -> String {
+    let error = error.without_snippet();
+    let place = error.location().unwrap_or(Location::UNKNOWN);
+    let what = if let Error::SerdeUnknownField { field, expected, .. } = error {
+        if UNBUILT.contains(&field.as_str()) {
+            format!("{field} is not supported yet")
+        } else {
+            format!("unknown key {field}; keys here are {}", expected.join(", "))
+        }
+    } else {
+        // Its own words end with the place, which stands in front already.
+        let words = error.to_string();
+        words.split(" at line ").next().unwrap_or_default().to_owned()
+    };
+    format!("{name}:{}:{}: {what}", place.line(), place.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "kind: Drop
+id: knife-1204
+opens_at: 2026-12-04T18:00:00+01:00
+closes_at: 2026-12-04T20:00:00+01:00
+hold_ttl: 5m
+items: [{sku: KNIFE/20cm, quantity: 300}]
+limits: [{id: two-each, scope: drop, max_units: 2}]
+";
+
+    #[test]
+    fn a_file_is_a_drop() {
+        let drop = parse("knife.yaml", GOOD).expect("good");
+        assert_eq!(drop.id, "knife-1204");
+        assert_eq!(drop.opens_at.map(|at| at.seconds), Some(1_796_403_600));
+        assert_eq!(drop.hold_ttl, Some(prost_types::Duration { seconds: 300, nanos: 0 }));
+        assert_eq!((drop.items[0].sku.as_str(), drop.items[0].quantity), ("KNIFE/20cm", 300));
+        assert_eq!((drop.limits[0].scope(), drop.limits[0].max_units), (pb::LimitScope::Drop, Some(2)));
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_told_with_line_and_column() {
+        let table = [
+            ("colour: red\n", "knife.yaml:8:1: unknown key colour; keys here are kind, id"),
+            ("windows: []\n", "knife.yaml:8:1: windows is not supported yet"),
+            ("max_hold_life: soon\n", "knife.yaml:8:16: max_hold_life must be a duration"),
+            ("id: again\n", "knife.yaml:8:1: "),
+            ("labels: [\n", "knife.yaml:"),
+        ];
+        for (line, told) in table {
+            let error = parse("knife.yaml", &format!("{GOOD}{line}")).expect_err(line);
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn nested_keys_are_told_too() {
+        let pools = GOOD.replace("quantity: 300}", "quantity: 300, pools: []}");
+        assert_eq!(parse("k", &pools).expect_err("unbuilt"), "k:6:42: pools is not supported yet");
+        let series = GOOD.replace("scope: drop", "scope: galaxy");
+        let error = parse("k", &series).expect_err("unknown");
+        assert!(error.starts_with("k:7:32: ") && error.contains("galaxy"), "{error}");
+        let missing = GOOD.replace("id: knife-1204\n", "");
+        assert!(parse("k", &missing).expect_err("missing").contains("id"));
+    }
+
+    #[test]
+    fn faulty_values_are_told_together() {
+        let bad = GOOD.replace("kind: Drop", "kind: Sale").replace("5m", "five").replace("T20:00:00+01:00", "");
+        let error = parse("k", &bad).expect_err("faulty");
+        let lines: Vec<_> = error.lines().collect();
+        assert_eq!(lines.len(), 3, "{error}");
+        assert!(lines[0].starts_with("k:1:7: kind must be Drop"), "{error}");
+        assert!(lines[1].starts_with("k:4:12: closes_at must be a time with an offset"), "{error}");
+        assert!(lines[2].starts_with("k:5:11: hold_ttl must be a duration"), "{error}");
+    }
+}

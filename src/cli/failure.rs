@@ -1,0 +1,158 @@
+//! Why a command failed, and what the process ends with then.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use tonic::{Code, Status};
+
+use super::output::Output;
+use crate::client::ConnectError;
+use crate::config::ConfigErrors;
+use crate::engine::verify::VerifyError;
+use crate::server::ServeError;
+
+/// A wrong usage or configuration.
+pub const USAGE: u8 = 64;
+const UNREACHED: u8 = 69;
+const BUG: u8 = 70;
+const IO: u8 = 74;
+const DENIED: u8 = 77;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was asked can't be done so.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is faulty.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// No server.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server answered with a status.
+    #[error("{}: {}", name(.0.code()), .0.message())]
+    Status(#[from] Status),
+    /// The server did not start, or did not end well.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A data folder can't be looked at.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A file can't be read or written.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The machine does not give what every process needs.
+    #[error("the system refused: {0}")]
+    Machine(io::Error),
+    /// A part of this program ended that never should.
+    #[error("a bug: {0}")]
+    Bug(&'static str),
+}
+
+impl Failure {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Config(_) | Self::Connect(ConnectError::Endpoint(_)) => USAGE,
+            Self::Connect(ConnectError::Unreachable { endpoint: _, source: _ }) => UNREACHED,
+            Self::Status(status) => of_status(status.code()),
+            Self::Serve(error) => error.exit_code(),
+            Self::Verify(_) | Self::File { path: _, source: _ } | Self::Machine(_) => IO,
+            Self::Bug(_) => BUG,
+        }
+    }
+
+    /// Says it on standard error, causes included.
+    pub fn tell(&self, output: &mut Output) {
+        output.complain(&format!("error: {self}"));
+        let mut cause = match self {
+            Self::Serve(error) => error.source(),
+            Self::Connect(error) => error.source(),
+            Self::Verify(error) => error.source(),
+            // These have said all there is in their own words.
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Status(_)
+            | Self::File { path: _, source: _ }
+            | Self::Machine(_)
+            | Self::Bug(_) => None,
+        };
+        while let Some(error) = cause {
+            output.complain(&format!("  because: {error}"));
+            cause = error.source();
+        }
+    }
+}
+
+const fn of_status(code: Code) -> u8 {
+    match code {
+        Code::InvalidArgument => USAGE,
+        Code::Unavailable => UNREACHED,
+        Code::Unauthenticated | Code::PermissionDenied => DENIED,
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss => 1,
+    }
+}
+
+/// A status's name in the gRPC specification.
+const fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let status = |code| Failure::Status(Status::new(code, "why")).exit_code();
+        assert_eq!([Code::InvalidArgument, Code::Unavailable, Code::PermissionDenied].map(status), [64, 69, 77]);
+        assert_eq!([Code::Unauthenticated, Code::NotFound, Code::DeadlineExceeded].map(status), [77, 1, 1]);
+        assert_eq!(Failure::Usage(String::new()).exit_code(), 64);
+        assert_eq!(Failure::Connect(ConnectError::Endpoint(String::new())).exit_code(), 64);
+        assert_eq!(Failure::Serve(ServeError::Data(String::new())).exit_code(), 74);
+        assert_eq!(Failure::Serve(ServeError::Bug).exit_code(), 70);
+    }
+
+    #[test]
+    fn a_status_is_told_by_name() {
+        let failure = Failure::Status(Status::not_found("drop x not found"));
+        assert_eq!(failure.to_string(), "NOT_FOUND: drop x not found");
+    }
+}

@@ -1,0 +1,168 @@
+//! `stockade reserve`, `extend`, `claim`, `release` and `hold show`.
+
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::args::{
+    ClaimOptions, ExtendOptions, Goods, HoldTarget, ReleaseOptions, Remote, ReserveOptions, ShowHoldOptions,
+};
+use super::drop_file::proto_span;
+use super::failure::Failure;
+use super::output::Output;
+use super::{Finding, json, show};
+use crate::client::Client;
+use crate::proto as pb;
+
+/// Sets units aside.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Finding, Failure> {
+    use pb::reserve_response::Outcome;
+    let hold_id = options.hold_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let request = pb::ReserveRequest {
+        hold_id: hold_id.clone(),
+        drop_id: options.drop.clone(),
+        lines: lines(&options.lines),
+        customer: Some(pb::Customer { id: options.customer.clone(), ..pb::Customer::default() }),
+        ttl: options.ttl.map(proto_span),
+        ..pb::ReserveRequest::default()
+    };
+    let client = Client::connect(&options.remote.endpoint).await?;
+    let answered = client.reserve(request).await;
+    if options.hold_id.is_none() && answered.as_ref().is_err_and(is_unknown) {
+        // The units may be set aside or not: the same id again is safe and tells.
+        output.complain(&format!("to ask again safely: --hold-id {hold_id}"));
+    }
+    let answer = answered?;
+    let shown = answer.outcome.clone().map(|outcome| match outcome {
+        Outcome::Hold(hold) => Shown::Hold(hold),
+        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+    });
+    tell(output, &options.remote, "ReserveResponse", &answer, shown)
+}
+
+/// Whether such a status leaves open what was done.
+fn is_unknown(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal
+    )
+}
+
+/// Moves a hold's deadline.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Finding, Failure> {
+    use pb::extend_response::Outcome;
+    let HoldTarget { hold, drop, customer } = &options.target;
+    let request = pb::ExtendRequest {
+        hold_id: hold.clone(),
+        drop_id: drop.clone(),
+        customer_id: customer.clone(),
+        ttl: options.ttl.map(proto_span),
+        stage: pb::HoldStage::Unspecified.into(),
+    };
+    let answer = Client::connect(&options.remote.endpoint).await?.extend(request).await?;
+    let shown = answer.outcome.clone().map(|outcome| match outcome {
+        Outcome::Hold(hold) => Shown::Hold(hold),
+        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+    });
+    tell(output, &options.remote, "ExtendResponse", &answer, shown)
+}
+
+/// Turns a hold into a sale.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Finding, Failure> {
+    use pb::claim_response::Outcome;
+    let HoldTarget { hold, drop, customer } = &options.target;
+    let request = pb::ClaimRequest {
+        hold_id: hold.clone(),
+        drop_id: drop.clone(),
+        customer_id: customer.clone(),
+        order_ref: options.order.clone(),
+        expired_policy: pb::ExpiredPolicy::Unspecified.into(),
+        lines: Vec::new(),
+    };
+    let answer = Client::connect(&options.remote.endpoint).await?.claim(request).await?;
+    let shown = answer.outcome.clone().map(|outcome| match outcome {
+        Outcome::Hold(hold) => Shown::Hold(hold),
+        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+    });
+    tell(output, &options.remote, "ClaimResponse", &answer, shown)
+}
+
+/// Gives units back before the sale.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Finding, Failure> {
+    use pb::release_response::Outcome;
+    let HoldTarget { hold, drop, customer } = &options.target;
+    let request = pb::ReleaseRequest {
+        hold_id: hold.clone(),
+        drop_id: drop.clone(),
+        customer_id: customer.clone(),
+        keep: lines(&options.keep),
+        abandon_payment: false,
+    };
+    let answer = Client::connect(&options.remote.endpoint).await?.release(request).await?;
+    let shown = answer.outcome.clone().map(|outcome| match outcome {
+        Outcome::Hold(hold) => Shown::Hold(hold),
+        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+    });
+    tell(output, &options.remote, "ReleaseResponse", &answer, shown)
+}
+
+/// Shows a hold.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn show(options: &ShowHoldOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let request = pb::GetHoldRequest { hold_id: options.hold.clone(), drop_id: options.drop.clone() };
+    let answer = Client::connect(&options.remote.endpoint).await?.get_hold(request).await?;
+    let shown = answer.hold.clone().map(Shown::Hold);
+    tell(output, &options.remote, "GetHoldResponse", &answer, shown)
+}
+
+enum Shown {
+    Hold(pb::Hold),
+    Refusal(pb::Refusal),
+}
+
+/// Prints an answer. A refusal is one too, and ends in 1.
+fn tell(
+    output: &mut Output,
+    remote: &Remote,
+    name: &str,
+    answer: &impl Message,
+    shown: Option<Shown>,
+) -> Result<Finding, Failure> {
+    let shown = shown.ok_or(Failure::Bug("the server answered with nothing"))?;
+    if remote.json {
+        output.line(&json::text(name, answer)?);
+    }
+    match shown {
+        Shown::Hold(hold) => {
+            if !remote.json {
+                show::hold(output, &hold);
+            }
+            Ok(Finding::Well)
+        }
+        Shown::Refusal(refusal) => {
+            if !remote.json {
+                show::refusal(output, &refusal);
+            }
+            Ok(Finding::Amiss)
+        }
+    }
+}
+
+fn lines(goods: &[Goods]) -> Vec<pb::Line> {
+    let line =
+        |Goods { sku, quantity }: &Goods| pb::Line { sku: sku.clone(), quantity: *quantity, pool: String::new() };
+    goods.iter().map(line).collect()
+}

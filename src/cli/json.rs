@@ -1,0 +1,52 @@
+//! Answers as JSON: the canonical mapping of protobuf, with the contract's own names.
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+
+use super::failure::Failure;
+use crate::proto::DESCRIPTORS;
+
+/// A message of the contract, such as `GetDropResponse`, as indented JSON.
+///
+/// # Errors
+/// When the message is not of the contract: a bug.
+pub fn text(name: &str, message: &impl Message) -> Result<String, Failure> {
+    let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|_bad| Failure::Bug("the descriptors do not parse"))?;
+    let descriptor = pool.get_message_by_name(&format!("stockade.v1.{name}"));
+    let descriptor = descriptor.ok_or(Failure::Bug("a message is not of the contract"))?;
+    let bytes = message.encode_to_vec();
+    let message =
+        DynamicMessage::decode(descriptor, &*bytes).map_err(|_bad| Failure::Bug("a message does not parse"))?;
+    let mut json = Vec::new();
+    let mut serializer = serde_json::Serializer::pretty(&mut json);
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    let written = message.serialize_with_options(&mut serializer, &options);
+    written.map_err(|_bad| Failure::Bug("a message can't be written"))?;
+    String::from_utf8(json).map_err(|_bad| Failure::Bug("JSON is not text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto as pb;
+
+    #[test]
+    fn json_is_canonical_with_the_contracts_names() {
+        let hold = pb::Hold {
+            id: "h".into(),
+            drop_id: "d".into(),
+            state: pb::HoldState::Held.into(),
+            expires_at: Some(prost_types::Timestamp { seconds: 1, nanos: 500_000_000 }),
+            revision: 7,
+            ..pb::Hold::default()
+        };
+        let outcome = Some(pb::reserve_response::Outcome::Hold(hold));
+        let answer = pb::ReserveResponse { outcome, ..pb::ReserveResponse::default() };
+        let json: serde_json::Value =
+            serde_json::from_str(&text("ReserveResponse", &answer).expect("json")).expect("json");
+        let wanted = serde_json::json!({"hold": {
+            "id": "h", "drop_id": "d", "state": "HOLD_STATE_HELD", "expires_at": "1970-01-01T00:00:01.500Z", "revision": "7",
+        }});
+        assert_eq!(json, wanted);
+    }
+}

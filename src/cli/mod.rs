@@ -1,0 +1,85 @@
+//! The command line: parse, run, exit code.
+//!
+//! All printing goes through [`output`]; every command ends in an exit code that scripts can rely on.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod args;
+mod demo;
+mod drop_file;
+mod drops;
+mod failure;
+mod holds;
+mod json;
+mod output;
+mod serve;
+mod show;
+mod verify;
+
+use args::{Cli, Command, DropCommand, HoldCommand};
+use failure::{Failure, USAGE};
+use output::Output;
+
+/// What a command found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// All is well.
+    Well,
+    /// A refusal, damage, or an audit that does not add up.
+    Amiss,
+}
+
+/// Runs a command line, its first word being the program's name.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => return help_or_usage(&error),
+    };
+    let mut output = Output::standard();
+    let code = match execute(cli, &mut output) {
+        Ok(Finding::Well) => 0,
+        Ok(Finding::Amiss) => 1,
+        Err(failure) => {
+            failure.tell(&mut output);
+            failure.exit_code()
+        }
+    };
+    ExitCode::from(output.finish(code))
+}
+
+/// Clap prints help on standard output, which is well, and complaints on standard error, which is a wrong usage.
+fn help_or_usage(error: &clap::Error) -> ExitCode {
+    let code = if error.use_stderr() { USAGE } else { 0 };
+    // A reader that has gone away does not change what was asked.
+    error.print().map_or(ExitCode::from(code), |()| ExitCode::from(code))
+}
+
+fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
+    match cli.command {
+        Command::Serve(flags) => serve::serve(*flags),
+        Command::Demo(options) => demo::demo(&options, output),
+        Command::Verify(options) => verify::verify(&options, output),
+        Command::Drop(DropCommand::Apply(options)) => talk(drops::apply(&options, output)),
+        Command::Drop(DropCommand::Show(options)) => talk(drops::show(&options, output)),
+        Command::Drop(DropCommand::Pause(options)) => talk(drops::pause(&options, output)),
+        Command::Drop(DropCommand::Resume(options)) => talk(drops::resume(&options, output)),
+        Command::Drop(DropCommand::Close(options)) => talk(drops::close(&options, output)),
+        Command::Reserve(options) => talk(holds::reserve(&options, output)),
+        Command::Extend(options) => talk(holds::extend(&options, output)),
+        Command::Claim(options) => talk(holds::claim(&options, output)),
+        Command::Release(options) => talk(holds::release(&options, output)),
+        Command::Hold(HoldCommand::Show(options)) => talk(holds::show(&options, output)),
+    }
+}
+
+/// Runs a command that talks to a server. One thread is enough for that.
+fn talk(command: impl Future<Output = Result<Finding, Failure>>) -> Result<Finding, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Machine)?;
+    runtime.block_on(command)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The one place that prints. A reader that goes away is quiet; a disk that is full is not.
+
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+/// An output that could not be written.
+const IO: u8 = 74;
+
+/// Where a command prints: answers to one side, complaints to the other.
+pub struct Output {
+    answers: Box<dyn Write>,
+    complaints: Box<dyn Write>,
+    /// Whether a person watches.
+    terminal: bool,
+    /// Nobody reads any more.
+    gone: bool,
+    /// Why an answer could not be written.
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    /// Standard output and standard error.
+    pub fn standard() -> Self {
+        let (out, err) = (io::stdout(), io::stderr());
+        let terminal = out.is_terminal();
+        Self { answers: Box::new(out), complaints: Box::new(err), terminal, gone: false, failed: None }
+    }
+
+    /// Prints a line of an answer.
+    pub fn line(&mut self, line: &str) {
+        self.print(line, "\n");
+    }
+
+    /// Prints over the line before, on a terminal; elsewhere a line of its own.
+    pub fn progress(&mut self, line: &str) {
+        if self.terminal {
+            self.print(&format!("\r\x1b[2K{line}"), "");
+        } else {
+            self.line(line);
+        }
+    }
+
+    /// Ends lines that were printed over.
+    pub fn end_progress(&mut self) {
+        if self.terminal {
+            self.line("");
+        }
+    }
+
+    /// Prints a table, its columns apart by two spaces.
+    pub fn table(&mut self, mut table: Table) {
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        self.line(&table.trim_fmt());
+    }
+
+    fn print(&mut self, text: &str, end: &str) {
+        if self.gone || self.failed.is_some() {
+            return;
+        }
+        let written = self.answers.write_all(text.as_bytes()).and_then(|()| self.answers.write_all(end.as_bytes()));
+        match written.and_then(|()| self.answers.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.gone = true,
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Prints a complaint. Where even that fails, there is nobody left to tell.
+    pub fn complain(&mut self, line: &str) {
+        self.gone |= writeln!(self.complaints, "{line}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+    }
+
+    /// The exit code: that of the command, unless its answer could not be written.
+    pub fn finish(mut self, code: u8) -> u8 {
+        match self.failed.take() {
+            None => code,
+            Some(error) => {
+                self.complain(&format!("error: the answer can't be written: {error}"));
+                if code == 0 { IO } else { code }
+            }
+        }
+    }
+}
+
+/// A table without borders.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    if !header.is_empty() {
+        table.set_header(header.iter().copied());
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn printed_to(kind: ErrorKind) -> u8 {
+        let (answers, complaints) = (Box::new(Broken(kind)), Box::new(io::sink()));
+        let mut output = Output { answers, complaints, terminal: false, gone: false, failed: None };
+        output.line("hello");
+        output.line("again");
+        output.finish(0)
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_quiet_and_a_full_disk_is_not() {
+        assert_eq!(printed_to(ErrorKind::BrokenPipe), 0);
+        assert_eq!(printed_to(ErrorKind::StorageFull), 74);
+    }
+}

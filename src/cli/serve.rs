@@ -1,0 +1,30 @@
+//! `stockade serve`.
+
+use super::Finding;
+use super::args::ServeFlags;
+use super::failure::Failure;
+use crate::config::{Config, environment};
+use crate::server;
+
+/// How long threads that do not come back may hold up the end.
+const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// When the configuration is faulty, the server can't start, or it does not end well.
+pub fn serve(flags: ServeFlags) -> Result<Finding, Failure> {
+    let file = flags.config.clone();
+    let config = Config::load(flags.given(), file, environment)?;
+    server::log_to_stderr(config.log_format, environment("STOCKADE_LOG").as_deref());
+    server::end_on_panic();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
+    let served = runtime.block_on(async {
+        // Before the sockets are bound, so that no signal after that is missed.
+        let stop = server::told_to_stop().map_err(Failure::Machine)?;
+        let listeners = server::bind(&config).await?;
+        server::run(config, listeners, stop).await.map_err(Failure::from)
+    });
+    runtime.shutdown_timeout(LAST_WAIT);
+    served.map(|()| Finding::Well)
+}

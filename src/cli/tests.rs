@@ -1,0 +1,44 @@
+//! That the command line is sound, and what its words come to.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+fn parsed(words: &str) -> Result<Command, clap::Error> {
+    Cli::try_parse_from(words.split(' ')).map(|cli| cli.command)
+}
+
+#[test]
+fn lines_are_skus_with_a_quantity() {
+    let Ok(Command::Reserve(options)) = parsed("stockade reserve d --sku K/20cm=2 --sku S --customer c --ttl 90s")
+    else {
+        panic!("not parsed");
+    };
+    let lines: Vec<_> = options.lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect();
+    assert_eq!(lines, [("K/20cm", 2), ("S", 1)]);
+    assert_eq!(options.ttl, Some(std::time::Duration::from_secs(90)));
+}
+
+#[test]
+fn a_wrong_usage_is_an_error_and_help_is_not() {
+    for wrong in ["stockade", "stockade fly", "stockade reserve d", "stockade reserve d --sku A=x --customer c"] {
+        assert!(parsed(wrong).expect_err(wrong).use_stderr(), "{wrong}");
+    }
+    for help in ["stockade --help", "stockade help serve", "stockade drop apply --help", "stockade --version"] {
+        assert!(!parsed(help).expect_err(help).use_stderr(), "{help}");
+    }
+}
+
+#[test]
+fn switches_of_serve_may_stand_alone_or_with_a_value() {
+    for (words, text) in [("--ephemeral", "true"), ("--ephemeral=false", "false")] {
+        let Ok(Command::Serve(flags)) = parsed(&format!("stockade serve {words}")) else { panic!("not parsed") };
+        let given = flags.given();
+        assert_eq!((given[0].setting, given[0].text.as_str()), ("ephemeral", text));
+    }
+}

@@ -1,0 +1,123 @@
+//! A small client over the generated stubs: one connection, a timeout on everything, one method a verb.
+//!
+//! It never retries: every call can be sent again, and the caller knows best when.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::proto as pb;
+use crate::proto::drop_service_client::DropServiceClient;
+use crate::proto::reservation_service_client::ReservationServiceClient;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call may take, unless told otherwise.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A silent connection is asked so often whether it still lives, while calls are in flight.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The endpoint is not an URL of the form `http://host:port`.
+    #[error("{0:?} is not an endpoint such as http://127.0.0.1:7411")]
+    Endpoint(String),
+    /// Nobody answers there.
+    #[error("no server answers at {endpoint}")]
+    Unreachable {
+        /// Where.
+        endpoint: String,
+        /// Why not.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+/// A connection to a server. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    reservations: ReservationServiceClient<Channel>,
+    drops: DropServiceClient<Channel>,
+    timeout: Duration,
+}
+
+/// A connection that broke during a call is a server that is not available, whatever the transport calls it.
+fn lost(status: Status) -> Status {
+    let broken = status.source().is_some_and(<dyn Error>::is::<tonic::transport::Error>);
+    if broken && status.code() == Code::Unknown {
+        return Status::unavailable(format!("the connection was lost: {}", status.message()));
+    }
+    status
+}
+
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident: $service:ident, $request:ident -> $response:ident;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// Any gRPC status; a business "no" is not one.
+            pub async fn $verb(&self, request: pb::$request) -> Result<pb::$response, Status> {
+                let mut request = Request::new(request);
+                request.set_timeout(self.timeout);
+                // The stub only needs to be its own to be called: a clone shares the connection.
+                self.$service.clone().$verb(request).await.map(tonic::Response::into_inner).map_err(lost)
+            }
+        )*
+    };
+}
+
+impl Client {
+    /// Connects to an endpoint such as `http://127.0.0.1:7411`.
+    ///
+    /// # Errors
+    /// When it is no endpoint, or nobody answers there.
+    pub async fn connect(endpoint: &str) -> Result<Self, ConnectError> {
+        let faulty = || ConnectError::Endpoint(endpoint.to_owned());
+        let address = Endpoint::from_shared(endpoint.to_owned()).map_err(|_bad| faulty())?;
+        if address.uri().scheme_str() != Some("http") || address.uri().host().is_none() {
+            return Err(faulty());
+        }
+        let address =
+            address.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).http2_keep_alive_interval(KEEPALIVE_INTERVAL);
+        let unreachable = |source| ConnectError::Unreachable { endpoint: endpoint.to_owned(), source };
+        let channel = address.connect().await.map_err(unreachable)?;
+        Ok(Self {
+            reservations: ReservationServiceClient::new(channel.clone()),
+            drops: DropServiceClient::new(channel),
+            timeout: CALL_TIMEOUT,
+        })
+    }
+
+    /// The same connection with another timeout for calls.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    verbs! {
+        /// Sets units aside.
+        reserve: reservations, ReserveRequest -> ReserveResponse;
+        /// Moves a hold's deadline.
+        extend: reservations, ExtendRequest -> ExtendResponse;
+        /// Turns a hold into a sale.
+        claim: reservations, ClaimRequest -> ClaimResponse;
+        /// Gives units back before the sale.
+        release: reservations, ReleaseRequest -> ReleaseResponse;
+        /// Shows a hold.
+        get_hold: reservations, GetHoldRequest -> GetHoldResponse;
+        /// Creates a drop.
+        create_drop: drops, CreateDropRequest -> CreateDropResponse;
+        /// Shows a drop with its stock.
+        get_drop: drops, GetDropRequest -> GetDropResponse;
+        /// Stops new reserves for now.
+        pause_drop: drops, PauseDropRequest -> PauseDropResponse;
+        /// Ends a pause.
+        resume_drop: drops, ResumeDropRequest -> ResumeDropResponse;
+        /// Ends a sale for good.
+        close_drop: drops, CloseDropRequest -> CloseDropResponse;
+    }
+}

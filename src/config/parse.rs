@@ -1,0 +1,101 @@
+//! Settings from their text. Each parser says what it wants, not what went wrong inside.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Durability, LogFormat, SnapshotEvery};
+use crate::time::Millis;
+
+/// A parser's answer: the value, or what the text must be.
+pub type Parsed<T> = Result<T, &'static str>;
+
+const SPAN: &str = "must be a duration, such as 30s, 5m or 1h 30m";
+const SIZE: &str = "must be a size, such as 64MiB or 1GiB";
+
+/// An address to listen on.
+pub fn address(text: &str) -> Parsed<SocketAddr> {
+    text.parse().map_err(|_bad| "must be an address with a port, such as 127.0.0.1:7411 or [::]:7411")
+}
+
+/// A folder, there or not.
+pub fn folder(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() { Err("must be a folder") } else { Ok(PathBuf::from(text)) }
+}
+
+/// `true` or `false`.
+pub fn switch(text: &str) -> Parsed<bool> {
+    text.parse().map_err(|_bad| "must be true or false")
+}
+
+/// A number above 0.
+pub fn count(text: &str) -> Parsed<u64> {
+    let digits: String = text.split('_').collect();
+    digits.parse().ok().filter(|count| *count > 0).ok_or("must be a whole number above 0")
+}
+
+/// When a record counts as durable.
+pub fn durability(text: &str) -> Parsed<Durability> {
+    match text {
+        "sync" => Ok(Durability::Sync),
+        "os" => Ok(Durability::Os),
+        _ => Err("must be sync or os"),
+    }
+}
+
+/// How logs are written.
+pub fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json"),
+    }
+}
+
+/// A span of time: `5m`, `1h 30m`, `250ms`. Zero is `0s`.
+///
+/// # Errors
+/// When it is not one.
+pub fn span(text: &str) -> Parsed<Duration> {
+    humantime::parse_duration(text).map_err(|_bad| SPAN)
+}
+
+/// A span in milliseconds.
+pub fn millis(text: &str) -> Parsed<Millis> {
+    span(text).map(Millis::from)
+}
+
+/// A size in bytes: a number and `B`, `KiB`, `MiB`, `GiB` or `TiB`, or `kB`, `MB`, `GB`, `TB` for powers of ten.
+///
+/// # Errors
+/// When it is not one, or over 2^64.
+pub fn size(text: &str) -> Parsed<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).ok_or(SIZE)?;
+    let number: u64 = number.parse().map_err(|_bad| SIZE)?;
+    let factor: u64 = match unit.trim_start() {
+        "B" | "" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(SIZE),
+    };
+    number.checked_mul(factor).ok_or(SIZE)
+}
+
+/// A period and a size, such as `5m,256MiB`.
+pub fn snapshot_every(text: &str) -> Parsed<SnapshotEvery> {
+    const WANTED: &str = "must be a duration of 1s or more and a size of 1MiB or more, such as 5m,256MiB";
+    let (period, bytes) = text.split_once(',').ok_or(WANTED)?;
+    let period = millis(period.trim()).map_err(|_bad| WANTED)?;
+    let bytes = size(bytes.trim()).map_err(|_bad| WANTED)?;
+    if period < Millis::from_secs(1) || bytes < 1 << 20 {
+        return Err(WANTED);
+    }
+    Ok(SnapshotEvery { period, bytes })
+}

@@ -1,0 +1,130 @@
+//! Where settings come from. All three sources give text; the strongest that names a setting wins.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::SETTINGS;
+use super::parse::Parsed;
+
+/// A setting as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Which setting, by its flag's name.
+    pub setting: &'static str,
+    /// Its text.
+    pub text: String,
+    /// Where it stands, for error messages.
+    pub origin: String,
+}
+
+impl Given {
+    /// From a flag of the command line.
+    #[must_use]
+    pub fn flag(setting: &'static str, text: String) -> Self {
+        Self { setting, text, origin: format!("--{setting}") }
+    }
+}
+
+/// A variable of the environment. Bytes that are not UTF-8 are replaced, so that the value is told as faulty rather
+/// than taken for missing.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one door to the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// What the sources gave so far, strongest first, and what was wrong with them.
+pub struct Sources {
+    given: BTreeMap<&'static str, Given>,
+    /// Everything that is wrong.
+    pub errors: Vec<String>,
+}
+
+impl Sources {
+    /// Flags are the strongest source.
+    pub fn new(flags: Vec<Given>) -> Self {
+        let mut sources = Self { given: BTreeMap::new(), errors: Vec::new() };
+        for flag in flags {
+            sources.add(flag);
+        }
+        sources
+    }
+
+    fn add(&mut self, given: Given) {
+        self.given.entry(given.setting).or_insert(given);
+    }
+
+    /// `STOCKADE_SNAPSHOT_EVERY` for `snapshot-every`.
+    pub fn read_environment(&mut self, environment: &impl Fn(&str) -> Option<String>) {
+        for setting in SETTINGS {
+            let origin = format!("STOCKADE_{}", setting.to_ascii_uppercase().replace('-', "_"));
+            if let Some(text) = environment(&origin) {
+                self.add(Given { setting, text, origin });
+            }
+        }
+    }
+
+    /// A TOML file with the settings as its top-level keys.
+    pub fn read_file(&mut self, file: &Path) {
+        match fs::read_to_string(file) {
+            Ok(text) => self.read_toml(&file.display().to_string(), &text),
+            Err(error) => self.errors.push(format!("{}: can't be read: {error}", file.display())),
+        }
+    }
+
+    /// The text of such a file.
+    pub fn read_toml(&mut self, name: &str, text: &str) {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let line = error.span().map_or(1, |span| line(text, span.start));
+            self.errors.push(format!("{name}:{line}: {}", error.message()));
+        }
+        let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for (key, value) in table.get_ref() {
+            let line = line(text, key.span().start);
+            let origin = format!("{name}:{line}: {}", key.get_ref());
+            let flag = key.get_ref().replace('_', "-");
+            let Some(setting) = SETTINGS.into_iter().find(|setting| *setting == flag) else {
+                self.errors.push(format!("{origin} is not a setting; settings are {}", SETTINGS.join(", ")));
+                continue;
+            };
+            if let Some(first) = seen.insert(setting, line) {
+                self.errors.push(format!("{origin} is given twice, in line {first} too"));
+                continue;
+            }
+            match text_of(value.get_ref()) {
+                Some(text) => self.add(Given { setting, text, origin }),
+                None => self.errors.push(format!("{origin} must be a string, a whole number, true or false")),
+            }
+        }
+    }
+
+    /// A setting, or its default. What can't be parsed is noted, and the default stands in until all is told.
+    pub fn take<T>(&mut self, setting: &'static str, default: T, parse: impl Fn(&str) -> Parsed<T>) -> T {
+        let Some(Given { setting: _, text, origin }) = self.given.remove(setting) else { return default };
+        match parse(&text) {
+            Ok(value) => value,
+            Err(wanted) => {
+                self.errors.push(format!("{origin} {wanted}, not {text:?}"));
+                default
+            }
+        }
+    }
+}
+
+fn text_of(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Boolean(switch) => Some(switch.to_string()),
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// The line of a byte, from 1.
+fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count().saturating_add(1)
+}

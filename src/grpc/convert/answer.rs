@@ -1,0 +1,105 @@
+//! Holds, refusals and times as the wire shows them.
+
+use crate::definition::Scope;
+use crate::engine::answer::{HoldView, LimitHit, Refusal, RefusedLine};
+use crate::hold::{HoldLine, HoldState};
+use crate::proto as pb;
+use crate::time::{Millis, Timestamp};
+
+/// The end of the year 9999, the last instant that the wire can show.
+const LAST: Timestamp = Timestamp(253_402_300_799_999);
+/// The longest span that the wire can show: 10,000 years.
+const LONGEST: Millis = Millis(315_576_000_000_000);
+
+/// An instant.
+#[must_use]
+pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = split(at.min(LAST).0);
+    prost_types::Timestamp { seconds, nanos }
+}
+
+/// A span.
+#[must_use]
+pub fn duration(span: Millis) -> prost_types::Duration {
+    let (seconds, nanos) = split(span.min(LONGEST).0);
+    prost_types::Duration { seconds, nanos }
+}
+
+fn split(millis: u64) -> (i64, i32) {
+    let nanos = millis.checked_rem(1000).unwrap_or(0).saturating_mul(1_000_000);
+    (i64::try_from(millis / 1000).unwrap_or(i64::MAX), i32::try_from(nanos).unwrap_or(0))
+}
+
+/// A hold by names.
+#[must_use]
+pub fn hold(view: &HoldView) -> pb::Hold {
+    let HoldView { hold, definition } = view;
+    let line = |line: HoldLine| pb::HoldLine {
+        sku: definition.sku(line.item).to_string(),
+        pool: definition.pool(line.item, line.pool).to_string(),
+        quantity: line.quantity,
+        released: line.released,
+        returned: line.returned,
+        terms_id: String::new(),
+        unit_price: None,
+    };
+    let claimed = hold.state == HoldState::Claimed;
+    pb::Hold {
+        id: hold.id.to_string(),
+        drop_id: definition.id.to_string(),
+        state: i32::from(hold.state.number()),
+        lines: hold.lines.iter().map(line).collect(),
+        customer_id: hold.customer.to_string(),
+        created_at: Some(timestamp(hold.created_at)),
+        expires_at: Some(timestamp(hold.expires_at)),
+        claimed_at: claimed.then(|| timestamp(hold.settled_at)),
+        order_ref: hold.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
+        revision: hold.revision.0,
+        superseded_by: String::new(),
+    }
+}
+
+/// A business "no".
+#[must_use]
+pub fn refusal(refusal: &Refusal) -> pb::Refusal {
+    let Refusal { reason, sku, retry_after, lines, limit, hold: view } = refusal;
+    pb::Refusal {
+        reason: i32::from(reason.number()),
+        sku: sku.as_ref().map(ToString::to_string).unwrap_or_default(),
+        message: reason.message().to_owned(),
+        retry_after: retry_after.map(duration),
+        lines: lines.iter().map(refused_line).collect(),
+        limit: limit.as_ref().map(limit_hit),
+        hold: view.as_ref().map(hold),
+    }
+}
+
+fn refused_line(line: &RefusedLine) -> pb::RefusedLine {
+    let RefusedLine { sku, reason, requested, available } = line;
+    pb::RefusedLine {
+        sku: sku.to_string(),
+        reason: i32::from(reason.number()),
+        requested: *requested,
+        available: *available,
+    }
+}
+
+fn limit_hit(hit: &LimitHit) -> pb::LimitHit {
+    let LimitHit { id, scope, max, used } = hit;
+    pb::LimitHit {
+        id: id.to_string(),
+        scope: limit_scope(*scope).into(),
+        identity_kind: "customer".to_owned(),
+        max: *max,
+        used: *used,
+    }
+}
+
+/// A limit's scope.
+#[must_use]
+pub const fn limit_scope(scope: Scope) -> pb::LimitScope {
+    match scope {
+        Scope::Item => pb::LimitScope::Item,
+        Scope::Drop => pb::LimitScope::Drop,
+    }
+}

@@ -1,0 +1,171 @@
+//! A drop as it is asked for, as a definition.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::faults::{Faults, Rejection};
+use super::fields::{enumeration, id, instant, span};
+use super::limits::limits;
+use crate::definition::{
+    DEFAULT_SHOP, Definition, GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_TITLE, Pool,
+};
+use crate::engine::command::CreateDrop;
+use crate::ids::{PoolId, Sku};
+use crate::proto as pb;
+use crate::time::Millis;
+
+const SHORTEST_TTL: Millis = Millis::from_secs(1);
+const LONGEST_TTL: Millis = Millis::from_secs(24 * 60 * 60);
+const USUAL_TTL: Millis = Millis::from_secs(5 * 60);
+const LONGEST_LIFE: Millis = Millis::from_secs(7 * 24 * 60 * 60);
+const MAX_LABEL_KEY: usize = 64;
+const MAX_LABEL_VALUE: usize = 256;
+
+/// A drop to create.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet.
+pub fn create_drop(request: &pb::CreateDropRequest) -> Result<CreateDrop, Rejection> {
+    let pb::CreateDropRequest { drop, validate_only } = request;
+    let mut faults = Faults::default();
+    let definition = drop.as_ref().and_then(|drop| definition(&mut faults, drop));
+    if drop.is_none() {
+        faults.invalid("drop", "must be set");
+    }
+    let command = definition.map(|definition| CreateDrop { definition, validate_only: *validate_only });
+    faults.finish(command)
+}
+
+fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
+    let pb::Drop {
+        id: name,
+        title,
+        shop,
+        series,
+        state: _,
+        opens_at,
+        closes_at,
+        hold_ttl,
+        max_hold_life,
+        payment_ttl,
+        items: goods,
+        windows,
+        limits: rules,
+        terms,
+        slot_required,
+        labels: notes,
+        revision: _,
+        as_of_lsn: _,
+    } = drop;
+    faults.unbuilt(!series.is_empty(), "drop.series");
+    faults.unbuilt(payment_ttl.is_some(), "drop.payment_ttl");
+    faults.unbuilt(!windows.is_empty(), "drop.windows");
+    faults.unbuilt(!terms.is_empty(), "drop.terms");
+    faults.unbuilt(*slot_required, "drop.slot_required");
+    let name = id(faults, "drop.id", name);
+    if title.len() > MAX_TITLE {
+        faults.invalid("drop.title", format_args!("must be at most {MAX_TITLE} bytes"));
+    }
+    let shop = id(faults, "drop.shop", if shop.is_empty() { DEFAULT_SHOP } else { shop });
+    let labels = labels(faults, notes);
+    let opens_at = instant(faults, "drop.opens_at", opens_at.as_ref());
+    let closes_at = instant(faults, "drop.closes_at", closes_at.as_ref());
+    if let (Some(opens), Some(closes)) = (opens_at, closes_at)
+        && closes <= opens
+    {
+        faults.invalid("drop.closes_at", "must be after opens_at");
+    }
+    let spans = spans(faults, hold_ttl.as_ref(), max_hold_life.as_ref());
+    let items = items(faults, goods);
+    let limits = limits(faults, rules);
+    let (hold_ttl, max_hold_life) = spans?;
+    Some(Definition {
+        id: name?,
+        title: title.clone(),
+        shop: shop?,
+        labels,
+        opens_at,
+        closes_at,
+        hold_ttl,
+        max_hold_life,
+        items: items?,
+        limits: limits?,
+    })
+}
+
+fn spans(
+    faults: &mut Faults,
+    hold_ttl: Option<&prost_types::Duration>,
+    max_hold_life: Option<&prost_types::Duration>,
+) -> Option<(Millis, Millis)> {
+    let ttl = span(faults, "drop.hold_ttl", hold_ttl);
+    let ttl = if hold_ttl.is_some() { ttl } else { Some(USUAL_TTL) };
+    let ttl_fits = ttl.is_some_and(|ttl| (SHORTEST_TTL..=LONGEST_TTL).contains(&ttl));
+    if ttl.is_some() && !ttl_fits {
+        faults.invalid("drop.hold_ttl", "must be 1s to 24h");
+    }
+    let ttl = ttl.filter(|_| ttl_fits);
+    let life = span(faults, "drop.max_hold_life", max_hold_life);
+    let life = if max_hold_life.is_some() { life? } else { ttl?.doubled() };
+    let least = ttl.unwrap_or(SHORTEST_TTL);
+    if !(least..=LONGEST_LIFE).contains(&life) {
+        faults.invalid("drop.max_hold_life", "must be hold_ttl to 7 days");
+    }
+    Some((ttl?, life))
+}
+
+fn labels(faults: &mut Faults, notes: &HashMap<String, String>) -> BTreeMap<String, String> {
+    if notes.len() > MAX_LABELS {
+        faults.invalid("drop.labels", format_args!("must be at most {MAX_LABELS}, not {}", notes.len()));
+        return BTreeMap::new();
+    }
+    let labels: BTreeMap<String, String> = notes.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    for (key, value) in &labels {
+        if key.is_empty() || key.len() > MAX_LABEL_KEY {
+            let shown: String = key.chars().take(MAX_LABEL_KEY).collect();
+            faults.invalid(format_args!("drop.labels[{shown}]"), format_args!("key must be 1-{MAX_LABEL_KEY} bytes"));
+        } else if value.len() > MAX_LABEL_VALUE {
+            let description = format_args!("must be at most {MAX_LABEL_VALUE} bytes");
+            faults.invalid(format_args!("drop.labels[{key}]"), description);
+        }
+    }
+    labels
+}
+
+fn items(faults: &mut Faults, goods: &[pb::Item]) -> Option<Vec<Item>> {
+    if goods.is_empty() || goods.len() > MAX_ITEMS {
+        faults.invalid("drop.items", format_args!("must be 1-{MAX_ITEMS}, not {}", goods.len()));
+        return None;
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(goods.len());
+    let mut items = Vec::with_capacity(goods.len());
+    for (place, item) in goods.iter().enumerate() {
+        let sku = id::<Sku>(faults, format_args!("drop.items[{place}].sku"), &item.sku);
+        let first = *seen.entry(item.sku.as_str()).or_insert(place);
+        if sku.is_some() && first != place {
+            let description = format_args!("duplicates items[{first}].sku");
+            faults.invalid(format_args!("drop.items[{place}].sku"), description);
+        }
+        let pool = general_pool(faults, place, item);
+        if let (Some(sku), Some(pool)) = (sku, pool) {
+            items.push(Item { sku, pools: vec![pool] });
+        }
+    }
+    (items.len() == goods.len()).then_some(items)
+}
+
+/// The one pool of an item, with all its stock.
+fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Pool> {
+    let pb::Item { sku: _, quantity, pools, stock: _, kind, slot, price_floor } = item;
+    if *quantity > MAX_ITEM_UNITS {
+        faults.invalid(format_args!("drop.items[{place}].quantity"), format_args!("must be at most {MAX_ITEM_UNITS}"));
+    }
+    faults.unbuilt(!pools.is_empty(), format_args!("drop.items[{place}].pools"));
+    match enumeration(faults, format_args!("drop.items[{place}].kind"), *kind) {
+        Some(pb::ItemKind::Slot) => faults.unbuilt(true, format_args!("drop.items[{place}].kind")),
+        Some(pb::ItemKind::Unspecified | pb::ItemKind::Goods) | None => {}
+    }
+    faults.unbuilt(slot.is_some(), format_args!("drop.items[{place}].slot"));
+    faults.unbuilt(price_floor.is_some(), format_args!("drop.items[{place}].price_floor"));
+    let id = PoolId::try_from(GENERAL_POOL).ok()?;
+    Some(Pool { id, units: *quantity })
+}

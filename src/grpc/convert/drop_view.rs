@@ -1,0 +1,94 @@
+//! A drop as the wire shows it.
+
+use super::answer::{duration, limit_scope, timestamp};
+use crate::definition::{Definition, Item, Limit, Pool};
+use crate::engine::answer::{DropState, DropView, Stock};
+use crate::proto as pb;
+
+/// A drop with its state and stock.
+#[must_use]
+pub fn drop_view(view: &DropView) -> pb::Drop {
+    // When it was closed by hand shows in the state; the schedule stays as defined.
+    let DropView { definition, opens_at, closed_at: _, state, revision, as_of, stock } = view;
+    let Definition { id, title, shop, labels, opens_at: _, closes_at, hold_ttl, max_hold_life, items, limits } =
+        &**definition;
+    let none = Vec::new();
+    let stock = stock.iter().chain(std::iter::repeat(&none));
+    pb::Drop {
+        id: id.to_string(),
+        title: title.clone(),
+        shop: shop.to_string(),
+        series: String::new(),
+        state: drop_state(*state).into(),
+        opens_at: Some(timestamp(*opens_at)),
+        closes_at: closes_at.map(timestamp),
+        hold_ttl: Some(duration(*hold_ttl)),
+        max_hold_life: Some(duration(*max_hold_life)),
+        payment_ttl: None,
+        items: items.iter().zip(stock).map(|(item, pools)| item_view(item, pools)).collect(),
+        windows: Vec::new(),
+        limits: limits.iter().map(limit_view).collect(),
+        terms: Vec::new(),
+        slot_required: false,
+        labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        revision: revision.0,
+        as_of_lsn: as_of.0,
+    }
+}
+
+const fn drop_state(state: DropState) -> pb::DropState {
+    match state {
+        DropState::Scheduled => pb::DropState::Scheduled,
+        DropState::Open => pb::DropState::Open,
+        DropState::Paused => pb::DropState::Paused,
+        DropState::Closed => pb::DropState::Closed,
+    }
+}
+
+fn item_view(item: &Item, stock: &[Stock]) -> pb::Item {
+    let Item { sku, pools } = item;
+    let sum = stock.iter().copied().fold(Stock::default(), Stock::plus);
+    let stock = stock.iter().copied().map(Some).chain(std::iter::repeat(None));
+    pb::Item {
+        sku: sku.to_string(),
+        quantity: pools.iter().map(|pool| pool.units).fold(0, u64::saturating_add),
+        pools: pools.iter().zip(stock).map(|(pool, stock)| pool_view(pool, stock)).collect(),
+        stock: Some(stock_view(sum)),
+        kind: pb::ItemKind::Goods.into(),
+        slot: None,
+        price_floor: None,
+    }
+}
+
+fn pool_view(pool: &Pool, stock: Option<Stock>) -> pb::Pool {
+    let Pool { id, units } = pool;
+    pb::Pool {
+        id: id.to_string(),
+        audience: None,
+        size: Some(pb::pool::Size::Units(*units)),
+        flows: Vec::new(),
+        place: String::new(),
+        stock: stock.map(stock_view),
+    }
+}
+
+const fn stock_view(stock: Stock) -> pb::Stock {
+    let Stock { received, free, held, claimed, withdrawn, returned_total } = stock;
+    pb::Stock { received, free, held, paying: 0, claimed, withdrawn, returned_total }
+}
+
+fn limit_view(limit: &Limit) -> pb::Limit {
+    let Limit { id, scope, max_units } = limit;
+    pb::Limit {
+        id: id.to_string(),
+        scope: limit_scope(*scope).into(),
+        identity_kind: "customer".to_owned(),
+        skus: Vec::new(),
+        max_units: Some(*max_units),
+        max_units_by_tier: std::collections::HashMap::new(),
+        max_live_units: None,
+        max_live_holds: None,
+        rolling: None,
+        cooldown: None,
+    }
+}

@@ -1,0 +1,77 @@
+//! Single fields: ids, enums, spans and instants. Each answers its value, or notes its fault and answers nothing.
+//!
+//! What may be left out answers nothing in that case too: a noted fault keeps the command from being made.
+
+use std::fmt::Display;
+
+use prost_types::{Duration, Timestamp as Instant};
+
+use super::faults::Faults;
+use crate::ids::IdError;
+use crate::time::{Millis, Timestamp};
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+/// The end of the year 9999, in seconds since the epoch: the last that RFC 3339 can write.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// An id that must be there.
+#[inline]
+pub fn id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
+where
+    T: for<'a> TryFrom<&'a str, Error = IdError>,
+{
+    match T::try_from(text) {
+        Ok(id) => Some(id),
+        Err(error) => {
+            faults.invalid(field, error);
+            None
+        }
+    }
+}
+
+/// An id that may be left out: empty is none.
+#[inline]
+pub fn optional_id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
+where
+    T: for<'a> TryFrom<&'a str, Error = IdError>,
+{
+    if text.is_empty() { None } else { id(faults, field, text) }
+}
+
+/// An enum's value; a number that the contract does not know is a fault.
+pub fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, number: i32) -> Option<E> {
+    let known = E::try_from(number).ok();
+    if known.is_none() {
+        faults.invalid(field, format_args!("{number} is not a known value"));
+    }
+    known
+}
+
+/// A span above zero, left out or not. Under a millisecond it is one; too long for a u64 it is the longest there is.
+pub fn span(faults: &mut Faults, field: impl Display, span: Option<&Duration>) -> Option<Millis> {
+    let millis = positive(*span?);
+    if millis.is_none() {
+        faults.invalid(field, "must be a duration above 0s, with nanos from 0 to 999999999");
+    }
+    millis
+}
+
+fn positive(Duration { seconds, nanos }: Duration) -> Option<Millis> {
+    let seconds = u64::try_from(seconds).ok()?;
+    let nanos = u64::try_from(nanos).ok().filter(|nanos| *nanos < 1_000 * NANOS_PER_MILLI)?;
+    let millis = seconds.saturating_mul(1000).saturating_add(nanos / NANOS_PER_MILLI);
+    (seconds > 0 || nanos > 0).then(|| Millis(millis.max(1)))
+}
+
+/// An instant of the years 1970 to 9999, left out or not. Finer digits than milliseconds are cut off.
+pub fn instant(faults: &mut Faults, field: impl Display, at: Option<&Instant>) -> Option<Timestamp> {
+    let at = at?;
+    let seconds = u64::try_from(at.seconds).ok().filter(|seconds| *seconds <= LAST_SECOND);
+    let nanos = u64::try_from(at.nanos).ok().filter(|nanos| *nanos < 1_000 * NANOS_PER_MILLI);
+    if let (Some(seconds), Some(nanos)) = (seconds, nanos) {
+        let millis = seconds.saturating_mul(1000).saturating_add(nanos / NANOS_PER_MILLI);
+        return Some(Timestamp(millis));
+    }
+    faults.invalid(field, "must be an instant of the years 1970 to 9999, with nanos from 0 to 999999999");
+    None
+}

@@ -1,0 +1,160 @@
+//! Requests about holds, as commands.
+
+use super::faults::{Faults, Rejection};
+use super::fields::{enumeration, id, optional_id, span};
+use crate::engine::command::{Claim, Extend, Release, Reserve, Target, Wanted};
+use crate::hold::MAX_LINES;
+use crate::ids::{CustomerId, DropId, HoldId, Quantity};
+use crate::proto as pb;
+
+/// A reserve.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet.
+pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
+    let pb::ReserveRequest {
+        hold_id,
+        drop_id,
+        lines,
+        customer,
+        ttl,
+        supersedes,
+        allow_partial,
+        admission_token,
+        r#override,
+    } = request;
+    let mut faults = Faults::default();
+    let hold = id(&mut faults, "hold_id", hold_id);
+    let drop = id(&mut faults, "drop_id", drop_id);
+    if lines.is_empty() {
+        faults.invalid("lines", format_args!("must have 1-{MAX_LINES} lines"));
+    }
+    let lines = wanted(&mut faults, "lines", lines);
+    let customer = buyer(&mut faults, customer.as_ref());
+    let ttl = span(&mut faults, "ttl", ttl.as_ref());
+    faults.unbuilt(!supersedes.is_empty(), "supersedes");
+    faults.unbuilt(*allow_partial, "allow_partial");
+    faults.unbuilt(!admission_token.is_empty(), "admission_token");
+    faults.unbuilt(r#override.is_some(), "override");
+    let command = (|| Some(Reserve { hold: hold?, drop: drop?, customer: customer?, lines: lines?, ttl }))();
+    faults.finish(command)
+}
+
+fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Option<CustomerId> {
+    let Some(customer) = customer else { return id(faults, "customer.id", "") };
+    let pb::Customer { id: name, tiers, zones, identities } = customer;
+    faults.unbuilt(!tiers.is_empty(), "customer.tiers");
+    faults.unbuilt(!zones.is_empty(), "customer.zones");
+    faults.unbuilt(!identities.is_empty(), "customer.identities");
+    id(faults, "customer.id", name)
+}
+
+/// Lines summed by SKU, ascending. Which line was the first of its SKU is kept for naming it in an error.
+fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<Wanted>> {
+    if lines.len() > MAX_LINES {
+        faults.invalid(field, format_args!("must have at most {MAX_LINES} lines, not {}", lines.len()));
+        return None;
+    }
+    let mut wanted = Vec::with_capacity(lines.len());
+    for (place, line) in lines.iter().enumerate() {
+        let pb::Line { sku, quantity, pool } = line;
+        let sku = id(faults, format_args!("{field}[{place}].sku"), sku);
+        let units = Quantity::try_from(*quantity);
+        if let Err(error) = &units {
+            faults.invalid(format_args!("{field}[{place}].quantity"), error);
+        }
+        faults.unbuilt(!pool.is_empty(), format_args!("{field}[{place}].pool"));
+        if let (Some(sku), Ok(units)) = (sku, units) {
+            wanted.push(Wanted { sku, units: units.get(), place });
+        }
+    }
+    // Stable, so that of one SKU's lines the first stays first and keeps its place.
+    wanted.sort_by(|a, b| a.sku.cmp(&b.sku));
+    wanted.dedup_by(|later, first| {
+        let same = later.sku == first.sku;
+        if same {
+            first.units = first.units.saturating_add(later.units);
+        }
+        same
+    });
+    Some(wanted)
+}
+
+fn target(faults: &mut Faults, hold_id: &str, drop_id: &str, customer_id: &str) -> Option<Target> {
+    let hold = id::<HoldId>(faults, "hold_id", hold_id);
+    let drop = optional_id(faults, "drop_id", drop_id);
+    let customer = optional_id(faults, "customer_id", customer_id);
+    Some(Target { hold: hold?, drop, customer })
+}
+
+/// An extend.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet.
+pub fn extend(request: &pb::ExtendRequest) -> Result<Extend, Rejection> {
+    let pb::ExtendRequest { hold_id, drop_id, customer_id, ttl, stage } = request;
+    let mut faults = Faults::default();
+    let target = target(&mut faults, hold_id, drop_id, customer_id);
+    let ttl = span(&mut faults, "ttl", ttl.as_ref());
+    match enumeration(&mut faults, "stage", *stage) {
+        Some(pb::HoldStage::Held | pb::HoldStage::Paying) => faults.unbuilt(true, "stage"),
+        Some(pb::HoldStage::Unspecified) | None => {}
+    }
+    let command = (|| Some(Extend { target: target?, ttl }))();
+    faults.finish(command)
+}
+
+/// A claim.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet.
+pub fn claim(request: &pb::ClaimRequest) -> Result<Claim, Rejection> {
+    let pb::ClaimRequest { hold_id, drop_id, customer_id, order_ref, expired_policy, lines } = request;
+    let mut faults = Faults::default();
+    let target = target(&mut faults, hold_id, drop_id, customer_id);
+    let order_ref = id(&mut faults, "order_ref", order_ref);
+    match enumeration(&mut faults, "expired_policy", *expired_policy) {
+        Some(pb::ExpiredPolicy::TakeFreeStock) => faults.unbuilt(true, "expired_policy"),
+        Some(pb::ExpiredPolicy::Unspecified | pb::ExpiredPolicy::Refuse) | None => {}
+    }
+    faults.unbuilt(!lines.is_empty(), "lines");
+    let command = (|| Some(Claim { target: target?, order_ref: order_ref? }))();
+    faults.finish(command)
+}
+
+/// A release.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet.
+pub fn release(request: &pb::ReleaseRequest) -> Result<Release, Rejection> {
+    let pb::ReleaseRequest { hold_id, drop_id, customer_id, keep, abandon_payment } = request;
+    let mut faults = Faults::default();
+    let target = target(&mut faults, hold_id, drop_id, customer_id);
+    let keep = wanted(&mut faults, "keep", keep);
+    faults.unbuilt(*abandon_payment, "abandon_payment");
+    let command = (|| Some(Release { target: target?, keep: keep? }))();
+    faults.finish(command)
+}
+
+/// Which hold to show, and the drop that it must be in, if told.
+///
+/// # Errors
+/// With every field that is faulty.
+pub fn get_hold(request: &pb::GetHoldRequest) -> Result<(HoldId, Option<DropId>), Rejection> {
+    let pb::GetHoldRequest { hold_id, drop_id } = request;
+    let mut faults = Faults::default();
+    let hold = id(&mut faults, "hold_id", hold_id);
+    let drop = optional_id(&mut faults, "drop_id", drop_id);
+    let named = (|| Some((hold?, drop)))();
+    faults.finish(named)
+}
+
+/// The drop that a request names in its `drop_id`.
+///
+/// # Errors
+/// When it is not an id.
+pub fn drop_id(text: &str) -> Result<DropId, Rejection> {
+    let mut faults = Faults::default();
+    let drop = id(&mut faults, "drop_id", text);
+    faults.finish(drop)
+}

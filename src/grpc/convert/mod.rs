@@ -1,0 +1,21 @@
+//! Between the wire and typed values, both ways. A request becomes a command or a full list of what is wrong with it.
+//!
+//! Generated messages are destructured field by field: a field that the contract grows can't be forgotten here, and
+//! one that is set but not built yet is named, never ignored.
+
+mod answer;
+mod drop;
+mod drop_view;
+mod faults;
+mod fields;
+mod hold;
+mod limits;
+
+pub use answer::{hold, refusal, timestamp};
+pub use drop::create_drop;
+pub use drop_view::drop_view;
+pub use faults::Rejection;
+pub use hold::{claim, drop_id, extend, get_hold, release, reserve};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,296 @@
+//! Bad input, field by field: what is named, and that nothing slips through.
+
+use std::collections::HashMap;
+
+use prost_types::{Duration, Timestamp as Instant};
+
+use super::*;
+use crate::engine::command::{CreateDrop, Reserve, Wanted};
+use crate::proto as pb;
+use crate::time::{Millis, Timestamp};
+
+const HOLD: &str = "018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d";
+
+fn line(sku: &str, quantity: u32) -> pb::Line {
+    pb::Line { sku: sku.into(), quantity, pool: String::new() }
+}
+
+fn customer(id: &str) -> pb::Customer {
+    pb::Customer { id: id.into(), ..pb::Customer::default() }
+}
+
+fn good_reserve() -> pb::ReserveRequest {
+    pb::ReserveRequest {
+        hold_id: HOLD.into(),
+        drop_id: "knife".into(),
+        lines: vec![line("KNIFE/20cm", 1)],
+        customer: Some(customer("c1")),
+        ..pb::ReserveRequest::default()
+    }
+}
+
+fn reserved(change: impl FnOnce(&mut pb::ReserveRequest)) -> Result<Reserve, Rejection> {
+    let mut request = good_reserve();
+    change(&mut request);
+    reserve(&request)
+}
+
+fn good_drop() -> pb::Drop {
+    let item = |sku: &str| pb::Item { sku: sku.into(), quantity: 300, ..pb::Item::default() };
+    pb::Drop { id: "knife".into(), items: vec![item("A"), item("B")], ..pb::Drop::default() }
+}
+
+fn defined(change: impl FnOnce(&mut pb::Drop)) -> Result<CreateDrop, Rejection> {
+    let mut drop = good_drop();
+    change(&mut drop);
+    create_drop(&pb::CreateDropRequest { drop: Some(drop), validate_only: false })
+}
+
+fn faulty<T: std::fmt::Debug>(result: Result<T, Rejection>) -> Vec<String> {
+    match result {
+        Err(Rejection::Invalid(violations)) => violations.into_iter().map(|violation| violation.field).collect(),
+        other => panic!("not refused as faulty: {other:?}"),
+    }
+}
+
+fn unbuilt<T: std::fmt::Debug>(result: Result<T, Rejection>) -> Vec<String> {
+    match result {
+        Err(Rejection::Unbuilt(fields)) => fields,
+        other => panic!("not refused as unbuilt: {other:?}"),
+    }
+}
+
+const fn secs(seconds: i64) -> Duration {
+    Duration { seconds, nanos: 0 }
+}
+
+#[test]
+fn lines_of_one_sku_are_summed_and_sorted_and_keep_their_first_place() {
+    let command = reserved(|r| r.lines = vec![line("B", 1), line("A", 2), line("B", 3)]).expect("good");
+    let wanted = |sku: &str, units, place| Wanted { sku: sku.parse().expect("a sku"), units, place };
+    assert_eq!(command.lines, [wanted("A", 2, 1), wanted("B", 4, 0)]);
+}
+
+#[test]
+fn a_bad_reserve_names_every_field_at_once() {
+    let request =
+        pb::ReserveRequest { lines: vec![line("", 0), line("ok", 1_000_001)], ..pb::ReserveRequest::default() };
+    let fields = faulty(reserve(&request));
+    assert_eq!(fields, ["hold_id", "drop_id", "lines[0].sku", "lines[0].quantity", "lines[1].quantity", "customer.id"]);
+}
+
+#[test]
+fn each_field_of_a_reserve_is_checked() {
+    type Change = fn(&mut pb::ReserveRequest);
+    let table: [(&str, Change); 10] = [
+        ("hold_id", |r| r.hold_id = "not-a-uuid".into()),
+        ("drop_id", |r| r.drop_id = "a b".into()),
+        ("lines", |r| r.lines.clear()),
+        ("lines", |r| r.lines = vec![line("A", 1); 33]),
+        ("lines[0].sku", |r| r.lines[0].sku = "x".repeat(129)),
+        ("customer.id", |r| r.customer = Some(customer("tab\there"))),
+        ("ttl", |r| r.ttl = Some(secs(0))),
+        ("ttl", |r| r.ttl = Some(secs(-5))),
+        ("ttl", |r| r.ttl = Some(Duration { seconds: 1, nanos: -1 })),
+        ("ttl", |r| r.ttl = Some(Duration { seconds: 1, nanos: 1_000_000_000 })),
+    ];
+    for (field, change) in table {
+        assert_eq!(faulty(reserved(change)), [field]);
+    }
+}
+
+#[test]
+fn a_wish_is_rounded_but_never_to_nothing_and_never_too_long() {
+    let ttl = |ttl: Option<Duration>| reserved(|r| r.ttl = ttl).expect("good").ttl;
+    assert_eq!(ttl(None), None);
+    assert_eq!(ttl(Some(Duration { seconds: 0, nanos: 1 })), Some(Millis(1)));
+    assert_eq!(ttl(Some(Duration { seconds: 1, nanos: 999_999_999 })), Some(Millis(1_999)));
+    assert_eq!(ttl(Some(secs(i64::MAX))), Some(Millis(u64::MAX)));
+}
+
+#[test]
+fn what_a_reserve_cannot_do_yet_is_named() {
+    let result = reserved(|r| {
+        r.supersedes = HOLD.into();
+        r.allow_partial = true;
+        r.admission_token = "t".into();
+        r.r#override = Some(pb::Override::default());
+        r.lines[0].pool = "members".into();
+        let identities = vec![pb::Identity::default()];
+        r.customer =
+            Some(pb::Customer { id: "c".into(), tiers: vec!["gold".into()], zones: vec!["eu".into()], identities });
+    });
+    let all = [
+        "lines[0].pool",
+        "customer.tiers",
+        "customer.zones",
+        "customer.identities",
+        "supersedes",
+        "allow_partial",
+        "admission_token",
+        "override",
+    ];
+    assert_eq!(unbuilt(result), all);
+}
+
+#[test]
+fn faulty_comes_before_unbuilt() {
+    assert_eq!(faulty(reserved(|r| (r.allow_partial, r.drop_id) = (true, String::new()))), ["drop_id"]);
+    assert_eq!(faulty(defined(|d| (d.slot_required, d.id) = (true, String::new()))), ["drop.id"]);
+}
+
+#[test]
+fn verbs_on_a_hold_check_their_target() {
+    let bad = pb::ExtendRequest {
+        hold_id: "x".into(),
+        drop_id: "/".into(),
+        customer_id: "\n".into(),
+        ttl: Some(secs(-1)),
+        stage: 9,
+    };
+    assert_eq!(faulty(extend(&bad)), ["hold_id", "drop_id", "customer_id", "ttl", "stage"]);
+    let bad = pb::ClaimRequest { expired_policy: 9, ..pb::ClaimRequest::default() };
+    assert_eq!(faulty(claim(&bad)), ["hold_id", "order_ref", "expired_policy"]);
+    let bad = pb::ReleaseRequest { hold_id: HOLD.into(), keep: vec![line("A", 0)], ..pb::ReleaseRequest::default() };
+    assert_eq!(faulty(release(&bad)), ["keep[0].quantity"]);
+    let bad = pb::GetHoldRequest { hold_id: String::new(), drop_id: "?".into() };
+    assert_eq!(faulty(get_hold(&bad)), ["hold_id", "drop_id"]);
+    assert_eq!(faulty(drop_id("")), ["drop_id"]);
+}
+
+#[test]
+fn what_verbs_on_a_hold_cannot_do_yet_is_named() {
+    for stage in [pb::HoldStage::Held, pb::HoldStage::Paying] {
+        let request = pb::ExtendRequest { hold_id: HOLD.into(), stage: stage.into(), ..pb::ExtendRequest::default() };
+        assert_eq!(unbuilt(extend(&request)), ["stage"]);
+    }
+    let policy = pb::ExpiredPolicy::TakeFreeStock.into();
+    let request = pb::ClaimRequest {
+        hold_id: HOLD.into(),
+        order_ref: "o".into(),
+        expired_policy: policy,
+        ..pb::ClaimRequest::default()
+    };
+    assert_eq!(unbuilt(claim(&request)), ["expired_policy"]);
+    let request =
+        pb::ClaimRequest { expired_policy: pb::ExpiredPolicy::Refuse.into(), lines: vec![line("A", 1)], ..request };
+    assert_eq!(unbuilt(claim(&request)), ["lines"]);
+    let request = pb::ReleaseRequest { hold_id: HOLD.into(), abandon_payment: true, ..pb::ReleaseRequest::default() };
+    assert_eq!(unbuilt(release(&request)), ["abandon_payment"]);
+}
+
+#[test]
+fn a_plain_drop_gets_its_defaults() {
+    let definition = defined(|d| d.items[1].quantity = 0).expect("good").definition;
+    assert_eq!(definition.shop.as_str(), "default");
+    assert_eq!((definition.hold_ttl, definition.max_hold_life), (Millis(300_000), Millis(600_000)));
+    assert_eq!((definition.opens_at, definition.closes_at), (None, None));
+    let pools: Vec<_> = definition.items.iter().flat_map(|i| &i.pools).map(|p| (p.id.as_str(), p.units)).collect();
+    assert_eq!(pools, [("general", 300), ("general", 0)]);
+}
+
+#[test]
+fn output_only_fields_are_ignored() {
+    let definition = defined(|d| {
+        (d.state, d.revision, d.as_of_lsn) = (99, 7, 8);
+        d.items[0].stock = Some(pb::Stock { free: 5, ..pb::Stock::default() });
+    });
+    assert!(definition.is_ok(), "{definition:?}");
+}
+
+#[test]
+fn each_field_of_a_drop_is_checked() {
+    type Change = fn(&mut pb::Drop);
+    let at = |seconds| Some(Instant { seconds, nanos: 0 });
+    let table: [(&str, Change); 19] = [
+        ("drop.id", |d| d.id = "x".repeat(65)),
+        ("drop.title", |d| d.title = "x".repeat(201)),
+        ("drop.shop", |d| d.shop = "a/b".into()),
+        ("drop.labels", |d| d.labels = (0..17).map(|n| (n.to_string(), String::new())).collect()),
+        ("drop.labels[]", |d| d.labels = HashMap::from([(String::new(), "v".into())])),
+        ("drop.labels[k]", |d| d.labels = HashMap::from([("k".into(), "v".repeat(257))])),
+        ("drop.hold_ttl", |d| d.hold_ttl = Some(Duration { seconds: 0, nanos: 999_000_000 })),
+        ("drop.hold_ttl", |d| d.hold_ttl = Some(secs(86_401))),
+        ("drop.max_hold_life", |d| (d.hold_ttl, d.max_hold_life) = (Some(secs(60)), Some(secs(59)))),
+        ("drop.max_hold_life", |d| d.max_hold_life = Some(secs(7 * 86_400 + 1))),
+        ("drop.max_hold_life", |d| d.max_hold_life = Some(secs(-1))),
+        ("drop.items", |d| d.items.clear()),
+        ("drop.items", |d| d.items = vec![pb::Item::default(); 257]),
+        ("drop.items[1].sku", |d| d.items[1].sku = "A".into()),
+        ("drop.items[0].quantity", |d| d.items[0].quantity = 1_000_000_000_001),
+        ("drop.items[0].kind", |d| d.items[0].kind = 3),
+        ("drop.opens_at", |d| d.opens_at = Some(Instant { seconds: -1, nanos: 0 })),
+        ("drop.closes_at", |d| d.closes_at = Some(Instant { seconds: 253_402_300_800, nanos: 0 })),
+        ("drop.closes_at", |d| d.closes_at = Some(Instant { seconds: 5, nanos: 1_000_000_000 })),
+    ];
+    for (field, change) in table {
+        assert_eq!(faulty(defined(change)), [field]);
+    }
+    assert_eq!(faulty(defined(|d| (d.opens_at, d.closes_at) = (at(9), at(9)))), ["drop.closes_at"]);
+    assert_eq!(faulty(create_drop(&pb::CreateDropRequest::default())), ["drop"]);
+}
+
+#[test]
+fn a_duplicate_says_of_what() {
+    let Err(Rejection::Invalid(violations)) = defined(|d| d.items[1].sku = "A".into()) else { panic!("not faulty") };
+    assert_eq!(violations[0].description, "duplicates items[0].sku");
+}
+
+#[test]
+fn each_field_of_a_limit_is_checked() {
+    let good = || pb::Limit { id: "l".into(), scope: 2, max_units: Some(2), ..pb::Limit::default() };
+    let limits = |limits: Vec<pb::Limit>| defined(|d| d.limits = limits);
+    assert!(limits(vec![pb::Limit { identity_kind: "customer".into(), max_units: Some(0), ..good() }]).is_ok());
+    assert_eq!(faulty(limits(vec![good(); 65])), ["drop.limits"]);
+    assert_eq!(faulty(limits(vec![good(), good()])), ["drop.limits[1].id"]);
+    let bare = pb::Limit::default();
+    assert_eq!(faulty(limits(vec![bare])), ["drop.limits[0].id", "drop.limits[0].scope", "drop.limits[0].max_units"]);
+    assert_eq!(faulty(limits(vec![pb::Limit { scope: 9, ..good() }])), ["drop.limits[0].scope"]);
+}
+
+#[test]
+fn what_a_drop_cannot_do_yet_is_named() {
+    let result = defined(|d| {
+        (d.series, d.payment_ttl, d.slot_required) = ("s".into(), Some(secs(9)), true);
+        (d.windows, d.terms) = (vec![pb::Window::default()], vec![pb::Terms::default()]);
+        d.items[0] = pb::Item {
+            pools: vec![pb::Pool::default()],
+            kind: pb::ItemKind::Slot.into(),
+            slot: Some(pb::Slot::default()),
+            price_floor: Some(pb::Money::default()),
+            ..d.items[0].clone()
+        };
+        d.limits = vec![pb::Limit {
+            id: "all".into(),
+            scope: pb::LimitScope::Series.into(),
+            skus: vec!["A".into()],
+            identity_kind: "card".into(),
+            rolling: Some(secs(1)),
+            cooldown: Some(secs(1)),
+            max_live_units: Some(1),
+            max_live_holds: Some(1),
+            max_units: None,
+            max_units_by_tier: HashMap::from([("gold".into(), 1)]),
+        }];
+    });
+    let drop = ["series", "payment_ttl", "windows", "terms", "slot_required"].map(|field| format!("drop.{field}"));
+    let item = ["pools", "kind", "slot", "price_floor"].map(|field| format!("drop.items[0].{field}"));
+    let limit = [
+        "scope",
+        "skus",
+        "identity_kind",
+        "rolling",
+        "max_units_by_tier",
+        "max_live_units",
+        "max_live_holds",
+        "cooldown",
+    ]
+    .map(|field| format!("drop.limits[0].{field}"));
+    assert_eq!(unbuilt(result), [&drop[..], &item[..], &limit[..]].concat());
+}
+
+#[test]
+fn times_are_shown_to_the_millisecond_and_end_with_the_year_9999() {
+    assert_eq!(timestamp(Timestamp(1_500)), Instant { seconds: 1, nanos: 500_000_000 });
+    assert_eq!(timestamp(Timestamp::NEVER), Instant { seconds: 253_402_300_799, nanos: 999_000_000 });
+}

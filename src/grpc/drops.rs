@@ -1,0 +1,105 @@
+//! The operators' door: the calls about drops.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use super::edge::Edge;
+use super::status::unbuilt_call;
+use crate::engine::command::Steer;
+use crate::proto as pb;
+use crate::proto::drop_service_server::DropService;
+
+/// The calls about drops.
+pub struct Drops(Arc<Edge>);
+
+impl Drops {
+    /// Before this edge.
+    pub const fn new(edge: Arc<Edge>) -> Self {
+        Self(edge)
+    }
+
+    async fn steer(&self, drop_id: &str, steer: Steer) -> Result<Option<pb::Drop>, Status> {
+        let id = convert::drop_id(drop_id)?;
+        let (view, _now) = self.0.ask(|engine, now| engine.steer(&id, steer, now)).await?;
+        tracing::info!(drop = %id, ?steer, state = ?view.state, "drop steered");
+        Ok(Some(convert::drop_view(&view)))
+    }
+}
+
+#[tonic::async_trait]
+impl DropService for Drops {
+    async fn create_drop(
+        &self,
+        request: Request<pb::CreateDropRequest>,
+    ) -> Result<Response<pb::CreateDropResponse>, Status> {
+        let command = convert::create_drop(request.get_ref())?;
+        let (view, _now) = self.0.ask(|engine, now| engine.create_drop(&command, now)).await?;
+        if !command.validate_only {
+            tracing::info!(drop = %view.definition.id, revision = view.revision.0, "drop defined");
+        }
+        Ok(Response::new(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)) }))
+    }
+
+    async fn update_drop(
+        &self,
+        _request: Request<pb::UpdateDropRequest>,
+    ) -> Result<Response<pb::UpdateDropResponse>, Status> {
+        Err(unbuilt_call("UpdateDrop"))
+    }
+
+    async fn get_drop(&self, request: Request<pb::GetDropRequest>) -> Result<Response<pb::GetDropResponse>, Status> {
+        let id = convert::drop_id(&request.get_ref().drop_id)?;
+        let (view, now) = self.0.ask(|engine, now| engine.get_drop(&id, now)).await?;
+        let (drop, server_time) = (Some(convert::drop_view(&view)), Some(convert::timestamp(now)));
+        Ok(Response::new(pb::GetDropResponse { drop, server_time }))
+    }
+
+    async fn list_drops(
+        &self,
+        _request: Request<pb::ListDropsRequest>,
+    ) -> Result<Response<pb::ListDropsResponse>, Status> {
+        Err(unbuilt_call("ListDrops"))
+    }
+
+    async fn pause_drop(
+        &self,
+        request: Request<pb::PauseDropRequest>,
+    ) -> Result<Response<pb::PauseDropResponse>, Status> {
+        let drop = self.steer(&request.get_ref().drop_id, Steer::Pause).await?;
+        Ok(Response::new(pb::PauseDropResponse { drop }))
+    }
+
+    async fn resume_drop(
+        &self,
+        request: Request<pb::ResumeDropRequest>,
+    ) -> Result<Response<pb::ResumeDropResponse>, Status> {
+        let drop = self.steer(&request.get_ref().drop_id, Steer::Resume).await?;
+        Ok(Response::new(pb::ResumeDropResponse { drop }))
+    }
+
+    async fn close_drop(
+        &self,
+        request: Request<pb::CloseDropRequest>,
+    ) -> Result<Response<pb::CloseDropResponse>, Status> {
+        let drop = self.steer(&request.get_ref().drop_id, Steer::Close).await?;
+        Ok(Response::new(pb::CloseDropResponse { drop }))
+    }
+
+    async fn adjust_stock(
+        &self,
+        _request: Request<pb::AdjustStockRequest>,
+    ) -> Result<Response<pb::AdjustStockResponse>, Status> {
+        Err(unbuilt_call("AdjustStock"))
+    }
+
+    type WatchDropStream = tokio_stream::Empty<Result<pb::WatchDropResponse, Status>>;
+
+    async fn watch_drop(
+        &self,
+        _request: Request<pb::WatchDropRequest>,
+    ) -> Result<Response<Self::WatchDropStream>, Status> {
+        Err(unbuilt_call("WatchDrop"))
+    }
+}

@@ -1,0 +1,112 @@
+//! The one place that waits: for doubt to pass, and for what was decided to be durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::engine::answer::{Answer, Fault, Outcome, Step};
+use crate::metrics::Stopwatch;
+use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
+use crate::time::{Clock, Timestamp};
+
+/// How long a request waits for doubt to pass before the caller is told to come again.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// What the services share.
+pub struct Edge {
+    engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<EdgeMetrics>,
+}
+
+/// A verb of the engine that answers with an outcome.
+pub type Verb<C> = fn(&Engine, &C, Timestamp) -> Result<Step<Answer>, Fault>;
+
+impl Edge {
+    /// Between callers and this engine.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, metrics: Arc<EdgeMetrics>) -> Self {
+        Self { engine, clock, metrics }
+    }
+
+    /// Decides and waits until the answer may be sent. `now` is read anew for each attempt: a decision is only as
+    /// good as its instant.
+    ///
+    /// # Errors
+    /// Those of the verb, `Overloaded` where doubt outlasts patience, and `JournalFailed`.
+    pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
+        let attempt = || {
+            let now = self.clock.now();
+            verb(&self.engine, command, now).map(|step| (step, now))
+        };
+        let (Answer { outcome, ticket }, now) = decided(attempt).await?;
+        ticket.await.map_err(|_failed| Fault::JournalFailed)?;
+        Ok((outcome, now))
+    }
+
+    /// Asks for something that is decided at once, and waits until it may be shown.
+    ///
+    /// # Errors
+    /// Those of the question, and `JournalFailed`.
+    pub async fn ask<T, E, W: Future<Output = Result<(), E>>>(
+        &self,
+        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, W), Fault>,
+    ) -> Result<(T, Timestamp), Fault> {
+        let now = self.clock.now();
+        let (answer, ticket) = question(&self.engine, now)?;
+        ticket.await.map_err(|_failed| Fault::JournalFailed)?;
+        Ok((answer, now))
+    }
+
+    /// Counts how an operation ended.
+    pub fn count(&self, operation: Operation, ending: Ending) {
+        self.metrics.operation(operation, ending);
+    }
+}
+
+/// Attempts until there is a decision, for as long as patience lasts. Others go first between two attempts.
+async fn decided<T>(attempt: impl Fn() -> Result<(Step<T>, Timestamp), Fault>) -> Result<(T, Timestamp), Fault> {
+    let mut waiting: Option<Stopwatch> = None;
+    loop {
+        match attempt()? {
+            (Step::Done(answer), now) => return Ok((answer, now)),
+            (Step::InDoubt, _) => {
+                if waiting.get_or_insert_with(Stopwatch::start).elapsed() >= PATIENCE {
+                    return Err(Fault::Overloaded("units were in doubt for too long"));
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn doubt_is_asked_again_and_the_decision_has_its_own_instant() {
+        let tries = AtomicU64::new(0);
+        let attempt = || {
+            let now = tries.fetch_add(1, Ordering::Relaxed);
+            Ok((if now < 3 { Step::InDoubt } else { Step::Done("yes") }, Timestamp(now)))
+        };
+        assert_eq!(decided(attempt).await, Ok(("yes", Timestamp(3))));
+    }
+
+    #[tokio::test]
+    async fn doubt_that_does_not_pass_is_an_overload_and_never_a_refusal() {
+        let watch = Stopwatch::start();
+        let result: Result<((), Timestamp), Fault> = decided(|| Ok((Step::InDoubt, Timestamp(0)))).await;
+        assert!(matches!(result, Err(Fault::Overloaded(_))), "{result:?}");
+        assert!(watch.elapsed() >= PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_not_asked_again() {
+        let result: Result<((), Timestamp), Fault> = decided(|| Err(Fault::JournalFailed)).await;
+        assert_eq!(result, Err(Fault::JournalFailed));
+    }
+}

@@ -1,0 +1,144 @@
+//! Checkout's door: the calls about holds.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, Streaming};
+
+use super::convert;
+use super::edge::{Edge, Verb};
+use super::status::unbuilt_call;
+use crate::engine::Engine;
+use crate::engine::answer::Outcome;
+use crate::metrics::edge::{Ending, Operation};
+use crate::proto as pb;
+use crate::proto::reservation_service_server::ReservationService;
+use crate::time::Timestamp;
+
+/// The calls about holds.
+pub struct Reservations(Arc<Edge>);
+
+impl Reservations {
+    /// Before this edge.
+    pub const fn new(edge: Arc<Edge>) -> Self {
+        Self(edge)
+    }
+
+    /// One operation from command to durable outcome, counted.
+    async fn run<C>(
+        &self,
+        operation: Operation,
+        command: Result<C, convert::Rejection>,
+        verb: Verb<C>,
+    ) -> Result<(Outcome, Timestamp), Status> {
+        let mut counted = Counted { edge: &self.0, operation, ending: Ending::Error };
+        let (outcome, now) = self.0.decide(&command?, verb).await?;
+        counted.ending = match &outcome {
+            Outcome::Hold(_) => Ending::Ok,
+            Outcome::Refused(_) => Ending::Refused,
+        };
+        Ok((outcome, now))
+    }
+
+    fn unbuilt_operation(&self, operation: Operation, name: &str) -> Status {
+        self.0.count(operation, Ending::Error);
+        unbuilt_call(name)
+    }
+}
+
+/// Counts an operation when it is over, also one that its caller left alone.
+struct Counted<'a> {
+    edge: &'a Edge,
+    operation: Operation,
+    ending: Ending,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.edge.count(self.operation, self.ending);
+    }
+}
+
+#[tonic::async_trait]
+impl ReservationService for Reservations {
+    async fn reserve(&self, request: Request<pb::ReserveRequest>) -> Result<Response<pb::ReserveResponse>, Status> {
+        use pb::reserve_response::Outcome as Shown;
+        let command = convert::reserve(request.get_ref());
+        let (outcome, now) = self.run(Operation::Reserve, command, Engine::reserve).await?;
+        let outcome = match outcome {
+            Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
+            Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
+        };
+        let server_time = Some(convert::timestamp(now));
+        Ok(Response::new(pb::ReserveResponse { outcome: Some(outcome), short_lines: Vec::new(), server_time }))
+    }
+
+    async fn extend(&self, request: Request<pb::ExtendRequest>) -> Result<Response<pb::ExtendResponse>, Status> {
+        use pb::extend_response::Outcome as Shown;
+        let command = convert::extend(request.get_ref());
+        let (outcome, now) = self.run(Operation::Extend, command, Engine::extend).await?;
+        let outcome = match outcome {
+            Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
+            Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
+        };
+        let server_time = Some(convert::timestamp(now));
+        Ok(Response::new(pb::ExtendResponse { outcome: Some(outcome), server_time }))
+    }
+
+    async fn claim(&self, request: Request<pb::ClaimRequest>) -> Result<Response<pb::ClaimResponse>, Status> {
+        use pb::claim_response::Outcome as Shown;
+        let command = convert::claim(request.get_ref());
+        let (outcome, now) = self.run(Operation::Claim, command, Engine::claim).await?;
+        let (outcome, mode) = match outcome {
+            Outcome::Hold(view) => (Shown::Hold(convert::hold(&view)), pb::ClaimMode::OnTime),
+            Outcome::Refused(refusal) => (Shown::Refusal(convert::refusal(&refusal)), pb::ClaimMode::Unspecified),
+        };
+        let server_time = Some(convert::timestamp(now));
+        Ok(Response::new(pb::ClaimResponse { outcome: Some(outcome), mode: mode.into(), server_time }))
+    }
+
+    async fn release(&self, request: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseResponse>, Status> {
+        use pb::release_response::Outcome as Shown;
+        let command = convert::release(request.get_ref());
+        let (outcome, now) = self.run(Operation::Release, command, Engine::release).await?;
+        let outcome = match outcome {
+            Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
+            Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
+        };
+        let server_time = Some(convert::timestamp(now));
+        Ok(Response::new(pb::ReleaseResponse { outcome: Some(outcome), server_time }))
+    }
+
+    async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Result<Response<pb::GetHoldResponse>, Status> {
+        let (hold, drop) = convert::get_hold(request.get_ref())?;
+        let (view, now) = self.0.ask(|engine, now| engine.get_hold(hold, drop.as_ref(), now)).await?;
+        let (hold, server_time) = (Some(convert::hold(&view)), Some(convert::timestamp(now)));
+        Ok(Response::new(pb::GetHoldResponse { hold, server_time }))
+    }
+
+    async fn return_units(
+        &self,
+        _request: Request<pb::ReturnUnitsRequest>,
+    ) -> Result<Response<pb::ReturnUnitsResponse>, Status> {
+        Err(self.unbuilt_operation(Operation::Return, "ReturnUnits"))
+    }
+
+    async fn list_holds(
+        &self,
+        _request: Request<pb::ListHoldsRequest>,
+    ) -> Result<Response<pb::ListHoldsResponse>, Status> {
+        Err(unbuilt_call("ListHolds"))
+    }
+
+    async fn batch(&self, _request: Request<pb::BatchRequest>) -> Result<Response<pb::BatchResponse>, Status> {
+        Err(unbuilt_call("Batch"))
+    }
+
+    type BatchStreamStream = tokio_stream::Empty<Result<pb::BatchStreamResponse, Status>>;
+
+    async fn batch_stream(
+        &self,
+        _request: Request<Streaming<pb::BatchStreamRequest>>,
+    ) -> Result<Response<Self::BatchStreamStream>, Status> {
+        Err(unbuilt_call("BatchStream"))
+    }
+}

@@ -1,0 +1,216 @@
+//! Faults as gRPC statuses, with their details.
+//!
+//! Statuses travel in HTTP/2 trailers, of which many clients take 8 KiB and no more. What is said in words and in
+//! details is bounded so that a request with hundreds of faults still gets its answer.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use super::convert::Rejection;
+use crate::engine::answer::{Fault, Violation};
+
+/// When to come again after an overload: longer than doubt and queues last.
+const OVERLOAD_DELAY: Duration = Duration::from_millis(50);
+/// When to come again to a server that is about to end: long enough for another start.
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+/// Tells a client's retry policy how long to wait, in milliseconds.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+/// Most bytes of a message, as it is encoded for a trailer. It travels twice: once more with the details.
+const MESSAGE_BYTES: usize = 1_900;
+/// Most bytes of all violations in the details; a third more once they are in base64.
+const DETAIL_BYTES: usize = 2_700;
+/// Bytes that a violation takes beside its text.
+const DETAIL_FRAME: usize = 8;
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        let message = fault.to_string();
+        match fault {
+            Fault::Invalid(violations) => invalid(&violations),
+            Fault::NoDrop(_) | Fault::NoHold(_) => Self::not_found(message),
+            Fault::Exists { what: _, field: _ } => Self::already_exists(message),
+            Fault::Precondition(_) => Self::failed_precondition(message),
+            Fault::Exhausted(_) => Self::resource_exhausted(message),
+            Fault::Overloaded(_) => unavailable(message, OVERLOAD_DELAY),
+            Fault::JournalFailed => unavailable(message, RESTART_DELAY),
+        }
+    }
+}
+
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Invalid(violations) => invalid(&violations),
+            Rejection::Unbuilt(fields) => Self::unimplemented(unbuilt(&fields)),
+        }
+    }
+}
+
+/// A call that is not built yet.
+#[must_use]
+pub fn unbuilt_call(name: &str) -> Status {
+    Status::unimplemented(format!("{name} is not built yet"))
+}
+
+fn unavailable(message: String, delay: Duration) -> Status {
+    let mut metadata = MetadataMap::new();
+    let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+    metadata.insert(PUSHBACK, MetadataValue::from(millis));
+    let details = ErrorDetails::with_retry_info(Some(delay));
+    Status::with_error_details_and_metadata(Code::Unavailable, message, details, metadata)
+}
+
+fn unbuilt(fields: &[String]) -> String {
+    let mut message = Bounded::new();
+    for (place, field) in fields.iter().enumerate() {
+        message.push(&[if place == 0 { "not built yet: " } else { ", " }, field]);
+    }
+    message.finish()
+}
+
+fn invalid(violations: &[Violation]) -> Status {
+    let mut room = DETAIL_BYTES;
+    let mut details = Vec::new();
+    for Violation { field, description } in violations {
+        let size = field.len().saturating_add(description.len()).saturating_add(DETAIL_FRAME);
+        if let Some(left) = room.checked_sub(size) {
+            room = left;
+            details.push(FieldViolation::new(field.clone(), description.clone()));
+        }
+    }
+    Status::with_error_details(Code::InvalidArgument, words(violations), ErrorDetails::with_bad_request(details))
+}
+
+/// Every faulty field and what is wrong with it. Fields with the same fault stand together, so that many fit.
+fn words(violations: &[Violation]) -> String {
+    let mut message = Bounded::new();
+    let mut told: HashSet<&str> = HashSet::new();
+    for Violation { field: _, description } in violations {
+        if !told.insert(description) {
+            continue;
+        }
+        let same = violations.iter().filter(|other| other.description == *description).map(|other| &other.field);
+        let ending = [": ", description];
+        if !message.reserve(&ending) {
+            message.left_out = message.left_out.saturating_add(same.count());
+            continue;
+        }
+        let mut separator = if message.is_empty() { "" } else { "; " };
+        for field in same {
+            if message.push(&[separator, field]) {
+                separator = ", ";
+            }
+        }
+        message.text.extend(ending);
+    }
+    message.finish()
+}
+
+/// A message that keeps within what a trailer may take. Pieces that do not fit are counted.
+struct Bounded {
+    text: String,
+    room: usize,
+    left_out: usize,
+}
+
+impl Bounded {
+    const fn new() -> Self {
+        Self { text: String::new(), room: MESSAGE_BYTES, left_out: 0 }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Takes room for a piece that is written later.
+    fn reserve(&mut self, parts: &[&str]) -> bool {
+        let size = parts.iter().map(|part| encoded(part)).fold(0, usize::saturating_add);
+        let left = self.room.checked_sub(size);
+        self.room = left.unwrap_or(self.room);
+        left.is_some()
+    }
+
+    fn push(&mut self, parts: &[&str]) -> bool {
+        let fits = self.reserve(parts);
+        if fits {
+            self.text.extend(parts.iter().copied());
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+        fits
+    }
+
+    fn finish(self) -> String {
+        if self.left_out == 0 { self.text } else { format!("{}; and {} more", self.text, self.left_out) }
+    }
+}
+
+/// Bytes of a text in a `grpc-message` trailer, where spaces and what is not plain ASCII take three.
+fn encoded(text: &str) -> usize {
+    text.bytes().map(|byte| if byte.is_ascii_graphic() && byte != b'%' { 1 } else { 3 }).fold(0, usize::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violation(field: &str, description: &str) -> Violation {
+        Violation { field: field.into(), description: description.into() }
+    }
+
+    #[test]
+    fn a_message_names_every_faulty_field() {
+        let status = Status::from(Fault::Invalid(vec![
+            violation("lines[0].quantity", "must be 1-1000000"),
+            violation("customer.id", "must be set"),
+            violation("lines[3].quantity", "must be 1-1000000"),
+        ]));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(
+            status.message(),
+            "lines[0].quantity, lines[3].quantity: must be 1-1000000; customer.id: must be set"
+        );
+        let details = status.get_details_bad_request().expect("details");
+        let fields: Vec<_> = details.field_violations.iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(fields, ["lines[0].quantity", "customer.id", "lines[3].quantity"]);
+    }
+
+    #[test]
+    fn hundreds_of_faults_fit_into_trailers() {
+        let many: Vec<_> =
+            (0..256).map(|n| violation(&format!("drop.items[{n}].sku"), "must be 1-128 bytes")).collect();
+        let status = Status::from(Fault::Invalid(many));
+        assert!(status.message().ends_with("more"), "{}", status.message());
+        assert!(encoded(status.message()) + status.details().len() * 4 / 3 < 7_900);
+        assert!(status.message().contains("items[60].sku"));
+    }
+
+    #[test]
+    fn a_full_house_of_lines_is_named_whole() {
+        let sku = |n| violation(&format!("lines[{n}].sku"), "must be 1-128 bytes of UTF-8 without control characters");
+        let quantity = |n| violation(&format!("lines[{n}].quantity"), "must be 1-1000000");
+        let all: Vec<_> = (0..32).flat_map(|n| [sku(n), quantity(n)]).collect();
+        let status = Status::from(Fault::Invalid(all));
+        assert!((0..32).all(|n| status.message().contains(&format!("lines[{n}].quantity"))));
+        assert!((0..32).all(|n| status.message().contains(&format!("lines[{n}].sku"))));
+    }
+
+    #[test]
+    fn unavailable_says_when_to_come_again() {
+        let status = Status::from(Fault::Overloaded("the journal's queue is full"));
+        assert_eq!((status.code(), status.message()), (Code::Unavailable, "overloaded: the journal's queue is full"));
+        assert_eq!(status.metadata().get(PUSHBACK).and_then(|v| v.to_str().ok()), Some("50"));
+        assert_eq!(status.get_details_retry_info().and_then(|info| info.retry_delay), Some(OVERLOAD_DELAY));
+    }
+
+    #[test]
+    fn what_is_not_built_is_named() {
+        let status = Status::from(Rejection::Unbuilt(vec!["drop.series".into(), "drop.items[0].pools".into()]));
+        assert_eq!(status.code(), Code::Unimplemented);
+        assert_eq!(status.message(), "not built yet: drop.series, drop.items[0].pools");
+    }
+}

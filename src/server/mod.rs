@@ -1,0 +1,231 @@
+//! A server from start to end: recover, serve, drain, close. Sockets and the signal to stop are arguments.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+
+use crate::admin::{self, Admin, Phase};
+use crate::config::Config;
+use crate::grpc::{self, BrokenContract, Edge, Health};
+use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
+
+mod open;
+mod process;
+
+pub use open::{Opened, open_engine};
+pub use process::{end_on_panic, log_to_stderr, told_to_stop};
+
+/// A silent connection is asked so often whether it still lives.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// And given up after so long.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most calls in flight on one connection.
+const MAX_STREAMS: u32 = 1024;
+/// How often engine time looks at the wall clock.
+const CLOCK_PERIOD: Duration = Duration::from_secs(1);
+
+/// The sockets that a server serves on, bound already.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For gRPC.
+    pub grpc: TcpListener,
+    /// For health, readiness and metrics.
+    pub http: TcpListener,
+}
+
+/// Why a server did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address can't be listened on.
+    #[error("can't listen on {address}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The data folder can't be used: locked, not writable, full, foreign or damaged.
+    #[error("{0}")]
+    Data(String),
+    /// The journal failed while serving. What was acknowledged is durable; a start repairs the rest.
+    #[error("the journal has failed: {0}")]
+    Journal(String),
+    /// gRPC could not be served on.
+    #[error("gRPC serving failed")]
+    Grpc(#[source] tonic::transport::Error),
+    /// HTTP could not be served on.
+    #[error("HTTP serving failed")]
+    Http(#[source] std::io::Error),
+    /// The build is broken.
+    #[error(transparent)]
+    Contract(#[from] BrokenContract),
+    /// A part of the server ended that never should.
+    #[error("a part of the server ended by itself")]
+    Bug,
+}
+
+impl ServeError {
+    /// What the process ends with: 74 for what the machine or the disk did, 70 for a bug.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::Grpc(_) | Self::Http(_) => 74,
+            Self::Contract(_) | Self::Bug => 70,
+        }
+    }
+}
+
+/// Binds both sockets.
+///
+/// # Errors
+/// Naming the address that can't be had.
+pub async fn bind(config: &Config) -> Result<Listeners, ServeError> {
+    let listen =
+        async |address| TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, source });
+    Ok(Listeners { grpc: listen(config.grpc).await?, http: listen(config.http).await? })
+}
+
+/// Serves until `shutdown`, then drains: not ready, the drain delay, GOAWAY, calls in flight for at most the drain
+/// timeout, journal flushed, snapshot.
+///
+/// # Errors
+/// When the data folder can't be used, the journal fails, or a door can't be served on.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let Listeners { grpc, http } = listeners;
+    let data = (!config.ephemeral).then(|| config.data.clone());
+    let admin = Arc::new(Admin::new(data, wall_clock()));
+    let address = http.local_addr().ok();
+    // First, so that a long recovery can be watched.
+    let http = AbortOnDrop(tokio::spawn(axum::serve(http, admin::router(Arc::clone(&admin))).into_future()));
+    let mut shutdown = std::pin::pin!(shutdown);
+    let opening = config.clone();
+    let opened = tokio::select! {
+        opened = tokio::task::spawn_blocking(move || open_engine(&opening)) => opened.map_err(|_panic| ServeError::Bug)??,
+        () = &mut shutdown => return Ok(()),
+    };
+    let clock: Arc<dyn Clock> = opened.clock.clone();
+    admin.show(Arc::clone(&opened.engine), Arc::clone(&clock));
+    let edge = Edge::new(Arc::clone(&opened.engine), clock, Arc::clone(&admin.edge));
+    let (routes, health) = grpc::routes(edge, Arc::clone(&admin.edge)).await?;
+    let door = Door { admin, health, address, http, follower: follow(&opened.clock) };
+    serve(&config, door, opened, GrpcDoor::open(grpc, routes), shutdown).await
+}
+
+/// The parts that show how the server stands.
+struct Door {
+    admin: Arc<Admin>,
+    health: Health,
+    address: Option<SocketAddr>,
+    http: AbortOnDrop<std::io::Result<()>>,
+    follower: tokio::time::Interval,
+}
+
+async fn serve(
+    config: &Config,
+    mut door: Door,
+    mut opened: Opened,
+    mut grpc: GrpcDoor,
+    mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Result<(), ServeError> {
+    door.admin.enter(Phase::Ready);
+    door.health.serving().await;
+    tracing::info!(grpc = ?grpc.address, http = ?door.address, "serving");
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            reason = &mut opened.failed => {
+                door.admin.enter(Phase::Failed);
+                door.health.not_serving().await;
+                return Err(ServeError::Journal(open::told_whole(&reason)));
+            }
+            ended = &mut grpc.serving.0 => return Err(ended.map_or(ServeError::Bug, |result| {
+                result.map_or_else(ServeError::Grpc, |()| ServeError::Bug)
+            })),
+            ended = &mut door.http.0 => return Err(ended.map_or(ServeError::Bug, |result| {
+                result.map_or_else(ServeError::Http, |()| ServeError::Bug)
+            })),
+            _ = door.follower.tick() => follow_wall_clock(&opened.clock, &door.admin),
+        }
+    }
+    drain(config, &door, grpc).await;
+    tokio::task::spawn_blocking(move || opened.close()).await.map_err(|_panic| ServeError::Bug)?
+}
+
+async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
+    tracing::info!(delay = ?config.drain_delay, timeout = ?config.drain_timeout, "draining");
+    door.admin.enter(Phase::Draining);
+    door.health.not_serving().await;
+    tokio::time::sleep(config.drain_delay).await;
+    // A receiver that is gone has stopped already.
+    if grpc.stop.send(()).is_ok() {
+        match tokio::time::timeout(config.drain_timeout, &mut grpc.serving.0).await {
+            Ok(_ended) => tracing::info!("all calls are finished"),
+            Err(_elapsed) => tracing::warn!("calls in flight were left behind"),
+        }
+    }
+}
+
+/// The gRPC side, serving in a task of its own.
+struct GrpcDoor {
+    address: Option<SocketAddr>,
+    stop: oneshot::Sender<()>,
+    serving: AbortOnDrop<Result<(), tonic::transport::Error>>,
+}
+
+impl GrpcDoor {
+    fn open(listener: TcpListener, routes: Routes) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let address = listener.local_addr().ok();
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
+        let serving = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(MAX_STREAMS)
+            // A proxy whose customers give up by the dozen is no attacker: all calls in flight may be cancelled at once.
+            .http2_max_pending_accept_reset_streams(usize::try_from(MAX_STREAMS).ok())
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, async {
+                // Stopped by a word, or because whoever could say it is gone.
+                stopped.await.unwrap_or_default();
+            });
+        Self { address, stop, serving: AbortOnDrop(tokio::spawn(serving)) }
+    }
+}
+
+/// A task that does not outlive what started it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn follow(clock: &EngineClock) -> tokio::time::Interval {
+    // A first look at once, so that the next measures from here.
+    clock.follow();
+    let mut interval = tokio::time::interval(CLOCK_PERIOD);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
+}
+
+fn follow_wall_clock(clock: &EngineClock, admin: &Admin) {
+    match clock.follow() {
+        Adjustment::Slewed => {}
+        Adjustment::Stepped(by) => {
+            admin.clock_steps.set(admin.clock_steps.get().saturating_add(by.0));
+            tracing::error!(millis = by.0, "the wall clock jumped ahead: engine time was stepped to it");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Opening what a server serves: the data folder with its engine and clock, and closing it in order.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::ServeError;
+use crate::config::{Config, Durability};
+use crate::digest::DigestKey;
+use crate::engine::background::{Background, Snapshots};
+use crate::engine::compact::SnapshotPolicy;
+use crate::engine::folder::Folder;
+use crate::engine::recover::{Report, StartOptions, recover};
+use crate::engine::{Bounds, Engine};
+use crate::inventory::Inventory;
+use crate::journal::{self, Failure, FileLogOptions, Journal, JournalMetrics, MemoryLog, Start};
+use crate::time::{Clock, EngineClock, Timestamp, wall_clock};
+
+/// An engine that is ready to serve.
+#[derive(Debug)]
+pub struct Opened {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// Its clock.
+    pub clock: Arc<EngineClock>,
+    /// Resolves with the reason when the journal has failed.
+    pub failed: Failure,
+    /// What runs beside the requests.
+    background: Background,
+    /// None for an engine that keeps nothing. Its lock is held until everything is closed.
+    folder: Option<Folder>,
+}
+
+/// Opens the data folder and recovers.
+///
+/// # Errors
+/// When the data folder can't be used.
+pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
+    let (engine, not_before, folder) = if config.ephemeral { ephemeral(config)? } else { durable(config)? };
+    let engine = Arc::new(engine);
+    let clock = Arc::new(EngineClock::start(not_before));
+    let policy = SnapshotPolicy { every: config.snapshot_every.period, bytes: config.snapshot_every.bytes };
+    let snapshots = folder.as_ref().map(|folder| Snapshots { storage: Arc::clone(&folder.snapshots), policy });
+    let ticking: Arc<dyn Clock> = clock.clone();
+    let background = Background::start(&engine, &ticking, snapshots).map_err(|error| refused(&error))?;
+    let failed = engine.journal().failure();
+    Ok(Opened { engine, clock, failed, background, folder })
+}
+
+fn durable(config: &Config) -> Result<(Engine, Timestamp, Option<Folder>), ServeError> {
+    let folder = Folder::open(&config.data).map_err(|error| refused(&error))?;
+    let durability = match config.durability {
+        Durability::Sync => journal::Durability::Sync,
+        Durability::Os => journal::Durability::Os,
+    };
+    let options = StartOptions {
+        bounds: bounds(config),
+        log: FileLogOptions { durability, ..FileLogOptions::default() },
+        outage_grace: config.outage_grace,
+        accept_clock: config.accept_clock,
+        wall: wall_clock(),
+    };
+    let recovered = recover(&folder, &options).map_err(|error| refused(&error))?;
+    tell(config, &recovered.report);
+    Ok((recovered.engine, recovered.now, Some(folder)))
+}
+
+fn ephemeral(config: &Config) -> Result<(Engine, Timestamp, Option<Folder>), ServeError> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|error| ServeError::Data(format!("no random key: {error}")))?;
+    let log = Arc::new(MemoryLog::ephemeral());
+    let journal =
+        Journal::start(log, Start::FIRST, Arc::new(JournalMetrics::default())).map_err(|error| refused(&error))?;
+    tracing::warn!("ephemeral: nothing is kept, everything is gone with this process");
+    let inventory = Inventory::new(DigestKey::from_bytes(key));
+    Ok((Engine::new(inventory, journal, bounds(config)), Timestamp::default(), None))
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        max_holds: config.max_holds,
+        max_ended_holds: usize::try_from(config.max_ended_holds).unwrap_or(usize::MAX),
+        retry_window: config.retry_window,
+        ..Bounds::default()
+    }
+}
+
+fn tell(config: &Config, report: &Report) {
+    let Report { snapshot, skipped, entries, replayed, last, cut, lost, clean, grace_until } = report;
+    for why in skipped {
+        tracing::error!(why, "a snapshot can't be used: fell back to the one before");
+    }
+    if let Some(cut) = cut {
+        let (file, bytes, lsn) = (cut.file.as_str(), cut.bytes, cut.lsn.0);
+        tracing::warn!(file, bytes, lsn, why = cut.what, "the journal's torn tail was cut");
+    }
+    for file in lost {
+        tracing::error!(file, "bytes that os durability had not kept whole were set aside");
+    }
+    if let Some(until) = grace_until {
+        tracing::info!(%until, "holds that the outage would have eaten live until then");
+    }
+    let snapshot = snapshot.map_or(0, |lsn| lsn.0);
+    tracing::info!(data = %config.data.display(), snapshot, entries, replayed, last = last.0, clean, "recovered");
+}
+
+fn refused(error: &(impl Error + ?Sized)) -> ServeError {
+    ServeError::Data(told_whole(error))
+}
+
+/// An error with all its causes, in one line.
+pub(super) fn told_whole(error: &(impl Error + ?Sized)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a text can't fail.
+        let _written = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl Opened {
+    /// Ends what runs in the background, takes a last snapshot and closes the journal in order.
+    ///
+    /// # Errors
+    /// When the journal can't be closed. A snapshot that fails is only told: the journal has everything.
+    pub fn close(self) -> Result<(), ServeError> {
+        let Self { engine, clock, failed: _, background, folder } = self;
+        drop(background);
+        if let Some(folder) = &folder {
+            match engine.snapshot(folder.snapshots.as_ref(), clock.now()) {
+                Ok(taken) => tracing::info!(from = taken.from.0, bytes = taken.bytes, "last snapshot taken"),
+                Err(error) => tracing::error!(error = told_whole(&error), "the last snapshot failed"),
+            }
+        }
+        engine.journal().close(clock.now()).map_err(|error| ServeError::Journal(told_whole(&error)))
+    }
+}

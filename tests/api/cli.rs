@@ -1,0 +1,148 @@
+//! The binary as scripts use it: exit codes, JSON, and files.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
+
+use crate::common::{create, hold_id, knife_drop, start};
+
+fn stockade(endpoint: &str, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(words)
+        .env("STOCKADE_ENDPOINT", endpoint)
+        .output()
+        .expect("the binary runs")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+#[test]
+fn usage_and_configuration_end_in_64_and_help_does_not() {
+    let nowhere = "http://127.0.0.1:1";
+    for words in [&["fly"][..], &["reserve", "d"], &["drop"], &["reserve", "d", "--sku", "A=x", "--customer", "c"]] {
+        assert_eq!(code(&stockade(nowhere, words)), 64, "{words:?}");
+    }
+    for words in [&["--help"][..], &["serve", "--help"], &["help", "drop", "apply"], &["--version"]] {
+        let output = stockade(nowhere, words);
+        assert!(code(&output) == 0 && !out(&output).is_empty(), "{words:?}");
+    }
+    let faulty = stockade(nowhere, &["serve", "--grpc", "x", "--http", "y", "--max-holds", "0"]);
+    assert_eq!(code(&faulty), 64);
+    let told = err(&faulty);
+    assert!(["--grpc", "--http", "--max-holds"].iter().all(|flag| told.contains(flag)), "{told}");
+    assert_eq!(code(&stockade("nonsense", &["drop", "show", "d"])), 64);
+    assert_eq!(code(&stockade(nowhere, &["drop", "show", "d"])), 69);
+    assert_eq!(code(&stockade(nowhere, &["drop", "apply", "/no/such/file.yaml"])), 74);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_goes_through_its_life() {
+    let server = start(&[]).await;
+    create(&server.client().await, knife_drop("knife")).await;
+    let run = |words: &[&str]| stockade(&server.endpoint, words);
+    let id = hold_id(1);
+    let made = run(&["reserve", "knife", "--sku", "KNIFE=2", "--customer", "ada", "--hold-id", &id, "--json"]);
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    let answer: serde_json::Value = serde_json::from_str(&out(&made)).expect("json");
+    assert_eq!(answer["hold"]["state"], "HOLD_STATE_HELD");
+    assert_eq!(answer["hold"]["drop_id"], "knife");
+    let no = run(&["reserve", "knife", "--sku", "KNIFE", "--customer", "ada"]);
+    assert_eq!(code(&no), 1);
+    assert!(out(&no).starts_with("refused: LIMIT_REACHED"), "{}", out(&no));
+    assert_eq!(code(&run(&["extend", &id, "--ttl", "8m"])), 0);
+    let kept = run(&["release", &id, "--keep", "KNIFE=1"]);
+    assert!(out(&kept).contains("HELD"), "{}", out(&kept));
+    let sold = run(&["claim", &id, "--order", "A1", "--customer", "ada"]);
+    assert!(code(&sold) == 0 && out(&sold).contains("CLAIMED"), "{}", out(&sold));
+    assert_eq!(code(&run(&["claim", &id, "--order", "A2"])), 1);
+    assert!(out(&run(&["hold", "show", &id])).contains("A1"));
+    assert_eq!(code(&run(&["hold", "show", &hold_id(9)])), 1, "not found");
+    let faulty = run(&["hold", "show", "nonsense"]);
+    assert_eq!(code(&faulty), 64);
+    assert!(err(&faulty).contains("INVALID_ARGUMENT: hold_id"), "{}", err(&faulty));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_is_applied_from_a_file() {
+    let server = start(&[]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let good =
+        "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\nlimits: [{id: one, scope: item, max_units: 1}]\n";
+    let file = write("knife.yaml", good);
+    let run = |words: &[&str]| stockade(&server.endpoint, words);
+    let tried = run(&["drop", "apply", &file, "--dry-run"]);
+    assert!(code(&tried) == 0 && out(&tried).contains("would be created"), "{}", err(&tried));
+    assert!(out(&tried).contains("never closes by itself"));
+    assert_eq!(code(&run(&["drop", "show", "knife"])), 1, "only tried");
+    assert!(out(&run(&["drop", "apply", &file])).contains("created"));
+    assert!(out(&run(&["drop", "apply", &file])).contains("unchanged"));
+    let other = run(&["drop", "apply", &write("other.yaml", &good.replace("quantity: 3", "quantity: 4"))]);
+    assert_eq!(code(&other), 1);
+    assert!(err(&other).contains("ALREADY_EXISTS"), "{}", err(&other));
+    let typo = run(&["drop", "apply", &write("typo.yaml", &format!("{good}colour: red\n"))]);
+    assert_eq!(code(&typo), 64);
+    assert!(err(&typo).contains("typo.yaml:5:1: unknown key colour"), "{}", err(&typo));
+    assert!(out(&run(&["drop", "pause", "knife"])).contains("PAUSED"));
+    assert!(out(&run(&["drop", "resume", "knife"])).contains("OPEN"));
+    assert!(out(&run(&["drop", "close", "knife"])).contains("CLOSED"));
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_well() {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["serve", "--ephemeral", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut logs = BufReader::new(server.stderr.take().expect("logs")).lines();
+    let serving = logs.find_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("each line is JSON");
+        (line["message"] == "serving").then_some(line)
+    });
+    assert!(serving.is_some_and(|line| line["grpc"].is_string()), "it says where");
+    let id = rustix::process::Pid::from_child(&server);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
+    let rest: Vec<_> = logs.map_while(Result::ok).collect();
+    assert_eq!(server.wait().expect("an end").code(), Some(0), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("draining")), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_ends_in_74() {
+    let taken = start(&[]).await;
+    let address = taken.http.to_string();
+    let output = stockade("", &["serve", "--ephemeral", "--grpc", &address, "--http", "127.0.0.1:0"]);
+    assert_eq!(code(&output), 74);
+    assert!(err(&output).contains(&address), "{}", err(&output));
+}
+
+#[test]
+fn the_demo_is_clean_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["demo", "--customers", "400", "--connections", "2"])
+        .env("TMPDIR", folder.path())
+        .output()
+        .expect("the binary runs");
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let lines: Vec<_> = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in ["oversold 0", "over limit 0", "conservation error 0", "the audit is clean"] {
+        assert!(lines.iter().any(|told| told == line), "{line} in\n{told}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "its folder is gone");
+}

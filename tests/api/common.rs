@@ -1,0 +1,119 @@
+//! A server on free ports in this process, and the requests that tests send it.
+
+use std::net::SocketAddr;
+
+use stockade::client::Client;
+use stockade::config::{Config, Given};
+use stockade::proto as pb;
+use stockade::server::{self, ServeError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    /// Where gRPC is served.
+    pub endpoint: String,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+/// A server with nothing on disk.
+pub async fn start(flags: &[(&'static str, &str)]) -> Server {
+    let own = [("grpc", "127.0.0.1:0"), ("http", "127.0.0.1:0"), ("ephemeral", "true")];
+    let flags = own.iter().chain(flags).map(|(setting, text)| Given::flag(setting, (*text).to_owned())).collect();
+    let config = Config::from_flags(flags).expect("a good configuration");
+    let listeners = server::bind(&config).await.expect("free ports");
+    let endpoint = format!("http://{}", listeners.grpc.local_addr().expect("an address"));
+    let http = listeners.http.local_addr().expect("an address");
+    let (stop, stopped) = oneshot::channel();
+    let serving = tokio::spawn(server::run(config, listeners, async { stopped.await.unwrap_or_default() }));
+    Server { endpoint, http, stop, serving }
+}
+
+impl Server {
+    /// A connection to it.
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.endpoint).await.expect("a connection")
+    }
+
+    /// Asks it to stop, without waiting.
+    pub fn stop(self) -> JoinHandle<Result<(), ServeError>> {
+        self.stop.send(()).expect("a running server");
+        self.serving
+    }
+}
+
+/// An HTTP answer: head and body.
+pub async fn get(address: SocketAddr, path: &str, accept: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\naccept: {accept}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (head.to_owned(), body.to_owned())
+}
+
+/// The id of the n-th hold.
+pub fn hold_id(n: u8) -> String {
+    format!("018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c{n:02x}")
+}
+
+/// An item.
+pub fn item(sku: &str, quantity: u64) -> pb::Item {
+    pb::Item { sku: sku.into(), quantity, ..pb::Item::default() }
+}
+
+/// A line of a request.
+pub fn line(sku: &str, quantity: u32) -> pb::Line {
+    pb::Line { sku: sku.into(), quantity, pool: String::new() }
+}
+
+/// Ten knives and three sheaths, at most two units for a customer.
+pub fn knife_drop(id: &str) -> pb::Drop {
+    let limit = pb::Limit {
+        id: "two-each".into(),
+        scope: pb::LimitScope::Drop.into(),
+        max_units: Some(2),
+        ..pb::Limit::default()
+    };
+    let items = vec![item("KNIFE", 10), item("SHEATH", 3)];
+    pb::Drop { id: id.into(), items, limits: vec![limit], ..pb::Drop::default() }
+}
+
+/// Creates a drop.
+pub async fn create(client: &Client, drop: pb::Drop) -> pb::Drop {
+    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
+    client.create_drop(request).await.expect("a drop").drop.expect("a drop")
+}
+
+/// A request for a hold.
+pub fn reserve(n: u8, drop: &str, customer: &str, lines: Vec<pb::Line>) -> pb::ReserveRequest {
+    pb::ReserveRequest {
+        hold_id: hold_id(n),
+        drop_id: drop.into(),
+        lines,
+        customer: Some(pb::Customer { id: customer.into(), ..pb::Customer::default() }),
+        ..pb::ReserveRequest::default()
+    }
+}
+
+/// Reserves, and gets a hold.
+pub async fn held(client: &Client, request: pb::ReserveRequest) -> pb::Hold {
+    match client.reserve(request).await.expect("an answer").outcome {
+        Some(pb::reserve_response::Outcome::Hold(hold)) => hold,
+        other => panic!("no hold: {other:?}"),
+    }
+}
+
+/// Reserves, and gets a refusal.
+pub async fn refused(client: &Client, request: pb::ReserveRequest) -> pb::Refusal {
+    match client.reserve(request).await.expect("an answer").outcome {
+        Some(pb::reserve_response::Outcome::Refusal(refusal)) => refusal,
+        other => panic!("no refusal: {other:?}"),
+    }
+}
