@@ -32,7 +32,7 @@ fn reserve() -> Record {
         settled_at: Timestamp(0),
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
-        order_ref: None,
+        rare: None,
     })
 }
 

@@ -42,6 +42,8 @@ pub struct Definition {
     pub hold_ttl: Millis,
     /// Ceiling of a hold's life with all extensions.
     pub max_hold_life: Millis,
+    /// How long a payment may take.
+    pub payment_ttl: Millis,
     /// 1–256, each SKU once.
     pub items: Vec<Item>,
     /// All of them hold.

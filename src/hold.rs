@@ -15,6 +15,8 @@ pub const MAX_LINES: usize = 32;
 pub enum HoldState {
     /// Set aside until the deadline.
     Held,
+    /// In payment: the customer is at the till, until the deadline.
+    Paying,
     /// A sale.
     Claimed,
     /// Given back before the sale.
@@ -25,13 +27,14 @@ pub enum HoldState {
 
 impl HoldState {
     /// All states, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Held, Self::Claimed, Self::Released, Self::Expired];
+    pub const ALL: [Self; 5] = [Self::Held, Self::Paying, Self::Claimed, Self::Released, Self::Expired];
 
     /// The number on the wire and on disk.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
             Self::Held => 1,
+            Self::Paying => 2,
             Self::Claimed => 3,
             Self::Released => 4,
             Self::Expired => 5,
@@ -49,6 +52,7 @@ impl HoldState {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Held => "held",
+            Self::Paying => "paying",
             Self::Claimed => "claimed",
             Self::Released => "released",
             Self::Expired => "expired",
@@ -59,7 +63,7 @@ impl HoldState {
     #[must_use]
     pub const fn is_live(self) -> bool {
         match self {
-            Self::Held => true,
+            Self::Held | Self::Paying => true,
             Self::Claimed | Self::Released | Self::Expired => false,
         }
     }
@@ -68,7 +72,7 @@ impl HoldState {
     #[must_use]
     pub const fn is_ended(self) -> bool {
         match self {
-            Self::Held | Self::Claimed => false,
+            Self::Held | Self::Paying | Self::Claimed => false,
             Self::Released | Self::Expired => true,
         }
     }
@@ -85,19 +89,22 @@ pub struct HoldLine {
     pub item: ItemNo,
     /// Which of its pools.
     pub pool: PoolNo,
-    /// Units that the hold has now; 0 in a dead hold.
+    /// Units that the hold has. A dead hold keeps what it had at its end, for a payment that lands late; see
+    /// [`Hold::shown_lines`].
     pub quantity: u32,
-    /// Units given back before the sale, expired ones too.
+    /// Units given back before the sale.
     pub released: u32,
     /// Units given back after it.
     pub returned: u32,
+    /// Of those, units that did not go back on sale.
+    pub withdrawn: u32,
 }
 
 impl HoldLine {
     /// A fresh line: everything still there.
     #[must_use]
     pub const fn new(item: ItemNo, pool: PoolNo, quantity: u32) -> Self {
-        Self { item, pool, quantity, released: 0, returned: 0 }
+        Self { item, pool, quantity, released: 0, returned: 0, withdrawn: 0 }
     }
 
     /// Units that the line had when the hold was made.
@@ -135,7 +142,7 @@ impl Lines {
     #[must_use]
     pub fn from_slice(lines: &[HoldLine]) -> Self {
         match lines {
-            [HoldLine { item, pool, quantity, released: 0, returned: 0 }] => {
+            [HoldLine { item, pool, quantity, released: 0, returned: 0, withdrawn: 0 }] => {
                 Self::One { item: *item, pool: *pool, quantity: *quantity }
             }
             lines => Self::Many(lines.into()),
@@ -175,8 +182,19 @@ pub struct Hold {
     pub revision: Lsn,
     /// What it has.
     pub lines: Lines,
+    /// What few holds have, or only at their end.
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What few holds have, or only at their end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Rare {
     /// The order it was claimed for.
-    pub order_ref: Option<Box<OrderRef>>,
+    pub order_ref: Option<OrderRef>,
+    /// It was claimed after its deadline, from free stock.
+    pub late: bool,
+    /// The hold that took its place.
+    pub superseded_by: Option<HoldId>,
 }
 
 /// What may happen to a hold after it was made. Each carries results, never differences.
@@ -187,12 +205,28 @@ pub enum Change {
         /// The new deadline.
         expires_at: Timestamp,
     },
+    /// Went into payment, or back from it.
+    Staged {
+        /// [`HoldState::Held`] or [`HoldState::Paying`].
+        stage: HoldState,
+        /// The new deadline.
+        expires_at: Timestamp,
+    },
     /// Turned into a sale.
     Claimed {
         /// When.
         at: Timestamp,
         /// For which order.
         order_ref: OrderRef,
+        /// After the deadline, from free stock.
+        late: bool,
+        /// What is claimed of each line, in the hold's order of lines, the rest given back; empty: everything.
+        kept: SmallVec<[u32; 4]>,
+    },
+    /// Units of a sale came back: what has come back in total.
+    Returned {
+        /// Of each line, in the hold's order of lines: units returned, and of those the ones not for sale again.
+        totals: SmallVec<[(u32, u32); 4]>,
     },
     /// Units were given back before the sale.
     Released {
@@ -218,11 +252,21 @@ impl Hold {
         self.revision = lsn;
         match change {
             Change::Extended { expires_at } => self.expires_at = *expires_at,
-            Change::Claimed { at, order_ref } => {
+            Change::Staged { stage, expires_at } => {
+                self.state = *stage;
+                self.expires_at = *expires_at;
+            }
+            Change::Claimed { at, order_ref, late, kept } => {
                 self.state = HoldState::Claimed;
                 self.settled_at = *at;
-                self.order_ref = Some(Box::new(order_ref.clone()));
+                let rare = self.rare.get_or_insert_default();
+                rare.order_ref = Some(order_ref.clone());
+                rare.late = *late;
+                if !kept.is_empty() {
+                    self.keep(kept);
+                }
             }
+            Change::Returned { totals } => self.put_back(totals),
             Change::Released { at, kept } if kept.is_empty() => self.end(HoldState::Released, *at),
             Change::Released { at: _, kept } => self.keep(kept),
             Change::Expired { at } => self.end(HoldState::Expired, *at),
@@ -236,10 +280,48 @@ impl Hold {
         self.state.is_live() && now >= self.expires_at
     }
 
+    /// The lines as they are shown: a dead hold has nothing, and has given back what it had.
+    pub fn shown_lines(&self) -> impl Iterator<Item = HoldLine> + '_ {
+        let dead = self.state.is_ended();
+        self.lines.iter().map(move |line| if dead { line.keeping(0) } else { line })
+    }
+
+    /// The order it was claimed for.
+    #[must_use]
+    pub fn order_ref(&self) -> Option<&OrderRef> {
+        self.rare.as_ref()?.order_ref.as_ref()
+    }
+
+    /// Whether it was claimed after its deadline, from free stock.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.late)
+    }
+
+    /// The hold that took its place.
+    #[must_use]
+    pub fn superseded_by(&self) -> Option<HoldId> {
+        self.rare.as_ref()?.superseded_by
+    }
+
     fn end(&mut self, state: HoldState, at: Timestamp) {
         self.state = state;
         self.settled_at = at;
-        self.keep(&[]);
+    }
+
+    fn put_back(&mut self, totals: &[(u32, u32)]) {
+        let lines: SmallVec<[HoldLine; 4]> = self
+            .lines
+            .iter()
+            .zip(totals)
+            .map(|(line, (returned, withdrawn))| HoldLine {
+                quantity: line.quantity.saturating_sub(returned.saturating_sub(line.returned)),
+                returned: *returned,
+                withdrawn: *withdrawn,
+                ..line
+            })
+            .collect();
+        self.lines = Lines::from_slice(&lines);
     }
 
     fn keep(&mut self, kept: &[u32]) {
@@ -266,7 +348,7 @@ mod tests {
             settled_at: Timestamp(0),
             revision: Lsn(5),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
-            order_ref: None,
+            rare: None,
         }
     }
 
@@ -294,7 +376,7 @@ mod tests {
         let mut held = hold();
         assert!(held.is_due(Timestamp(2_000)) && !held.is_due(Timestamp(1_999)), "due from the deadline on");
         assert!(held.apply(Lsn(6), &Change::Expired { at: Timestamp(2_000) }));
-        assert!(held.lines.iter().all(|line| line.quantity == 0 && line.released == line.at_first()));
+        assert!(held.shown_lines().all(|line| line.quantity == 0 && line.released == line.at_first()));
         assert!(!held.is_due(Timestamp(9_000)), "a dead hold is never due");
     }
 

@@ -24,13 +24,19 @@ pub enum Reason {
     HoldReleased,
     /// The hold is a sale already.
     HoldClaimed,
+    /// Another hold took this one's place.
+    Superseded,
     /// The hold was claimed before, for another order.
     OrderMismatch,
+    /// The hold is in payment.
+    PaymentInProgress,
+    /// The hold's life can't be extended further.
+    CeilingReached,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::NotOpen,
         Self::Paused,
         Self::Closed,
@@ -39,7 +45,10 @@ impl Reason {
         Self::HoldExpired,
         Self::HoldReleased,
         Self::HoldClaimed,
+        Self::Superseded,
         Self::OrderMismatch,
+        Self::PaymentInProgress,
+        Self::CeilingReached,
     ];
 
     /// The wire's number.
@@ -54,7 +63,10 @@ impl Reason {
             Self::HoldExpired => 11,
             Self::HoldReleased => 12,
             Self::HoldClaimed => 13,
+            Self::Superseded => 14,
             Self::OrderMismatch => 15,
+            Self::PaymentInProgress => 16,
+            Self::CeilingReached => 17,
         }
     }
 
@@ -70,7 +82,10 @@ impl Reason {
             Self::HoldExpired => "hold_expired",
             Self::HoldReleased => "hold_released",
             Self::HoldClaimed => "hold_claimed",
+            Self::Superseded => "superseded",
             Self::OrderMismatch => "order_mismatch",
+            Self::PaymentInProgress => "payment_in_progress",
+            Self::CeilingReached => "ceiling_reached",
         }
     }
 
@@ -86,7 +101,10 @@ impl Reason {
             Self::HoldExpired => "the hold has expired",
             Self::HoldReleased => "the hold was released",
             Self::HoldClaimed => "the hold is claimed already",
+            Self::Superseded => "another hold took this one's place",
             Self::OrderMismatch => "the hold was claimed for another order",
+            Self::PaymentInProgress => "the hold is in payment",
+            Self::CeilingReached => "the hold's life can't be extended further",
         }
     }
 }

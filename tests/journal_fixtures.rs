@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{fs, io};
 
+use smallvec::SmallVec;
 use stockade::definition::{Definition, Item, Limit, Pool, Scope};
 use stockade::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
@@ -44,6 +45,7 @@ fn drop_image() -> DropImage {
             closes_at: None,
             hold_ttl: Millis(300_000),
             max_hold_life: Millis(600_000),
+            payment_ttl: Millis(900_000),
             items: vec![Item { sku: id::<Sku>("KNIFE/20cm"), pools: vec![pool] }],
             limits: vec![Limit { id: id::<LimitId>("two-each"), scope: Scope::Drop, max_units: 2 }],
         },
@@ -62,7 +64,7 @@ fn hold(n: u8) -> Hold {
         settled_at: Timestamp(0),
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 2)]),
-        order_ref: None,
+        rare: None,
     }
 }
 
@@ -75,7 +77,7 @@ fn batches() -> Vec<Vec<Record>> {
         vec![Record::Hold(hold(2)), Record::Steering(Steering { drop: DropNo(0), paused: true, closed_at: None })],
         vec![
             change(1, Change::Extended { expires_at: Timestamp(AT + 400_000) }),
-            change(1, Change::Claimed { at, order_ref: id::<OrderRef>("order/1") }),
+            change(1, Change::Claimed { at, order_ref: id::<OrderRef>("order/1"), late: false, kept: SmallVec::new() }),
             change(2, Change::Released { at, kept: [1].into_iter().collect() }),
         ],
         vec![

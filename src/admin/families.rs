@@ -176,8 +176,8 @@ fn pool(reading: &PoolReading) -> Vec<Series> {
 }
 
 fn units(stock: Stock, labels: &[Label]) -> Vec<Series> {
-    let Stock { received: _, free, held, claimed, withdrawn, returned_total: _ } = stock;
-    let states = [("free", free), ("held", held), ("claimed", claimed), ("withdrawn", withdrawn)];
+    let Stock { received: _, free, held, paying, claimed, withdrawn, returned_total: _ } = stock;
+    let states = [("free", free), ("held", held), ("paying", paying), ("claimed", claimed), ("withdrawn", withdrawn)];
     let series = states.map(|(state, count)| Series {
         labels: labels.iter().cloned().chain([label("state", state)]).collect(),
         value: Value::Whole(count),

@@ -12,9 +12,8 @@ use crate::config::span;
 use crate::proto as pb;
 
 /// Keys of the contract that are not built yet.
-const UNBUILT: [&str; 15] = [
+const UNBUILT: [&str; 14] = [
     "series",
-    "payment_ttl",
     "windows",
     "terms",
     "slot_required",
@@ -45,6 +44,7 @@ struct DropFile {
     closes_at: Option<Spanned<String>>,
     hold_ttl: Option<Spanned<String>>,
     max_hold_life: Option<Spanned<String>>,
+    payment_ttl: Option<Spanned<String>>,
     items: Vec<ItemEntry>,
     #[serde(default)]
     limits: Vec<LimitEntry>,
@@ -89,6 +89,7 @@ pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
         closes_at: faults.instant(file.closes_at.as_ref(), "closes_at"),
         hold_ttl: faults.span(file.hold_ttl.as_ref(), "hold_ttl"),
         max_hold_life: faults.span(file.max_hold_life.as_ref(), "max_hold_life"),
+        payment_ttl: faults.span(file.payment_ttl.as_ref(), "payment_ttl"),
         id: file.id,
         title: file.title,
         shop: file.shop,

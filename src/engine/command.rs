@@ -48,6 +48,17 @@ pub struct Extend {
     pub target: Target,
     /// From now; left out: the drop's.
     pub ttl: Option<Millis>,
+    /// Into payment, or back from it; left out: as it is.
+    pub stage: Option<Stage>,
+}
+
+/// Where a live hold stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Set aside.
+    Held,
+    /// At the till.
+    Paying,
 }
 
 /// Turns a hold into a sale.
@@ -57,6 +68,19 @@ pub struct Claim {
     pub target: Target,
     /// For which order: claiming again for the same is the same answer.
     pub order_ref: OrderRef,
+    /// What to do about a hold that has expired.
+    pub expired: ExpiredPolicy,
+    /// What is claimed, the rest given back; none: everything. Each SKU once, ascending.
+    pub lines: Vec<Wanted>,
+}
+
+/// What a claim does about a hold that has expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiredPolicy {
+    /// Refuses.
+    Refuse,
+    /// A payment has landed late: claims from what is free, limits checked again.
+    TakeFreeStock,
 }
 
 /// Gives units back before the sale.
@@ -66,6 +90,19 @@ pub struct Release {
     pub target: Target,
     /// What shall be left; none: nothing. Each SKU once, ascending.
     pub keep: Vec<Wanted>,
+    /// Also when it is in payment.
+    pub abandon_payment: bool,
+}
+
+/// Gives units of a sale back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// Which hold.
+    pub target: Target,
+    /// What has come back so far, in total; none: everything. Each SKU once, ascending.
+    pub returned: Vec<Wanted>,
+    /// What comes back now is for sale again, else withdrawn.
+    pub restock: bool,
 }
 
 /// Creates a drop.

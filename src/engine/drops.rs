@@ -152,7 +152,19 @@ fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Res
 }
 
 fn differing_field(known: &Definition, asked: &Definition) -> Option<&'static str> {
-    let Definition { id: _, title, shop, labels, opens_at, closes_at, hold_ttl, max_hold_life, items, limits } = known;
+    let Definition {
+        id: _,
+        title,
+        shop,
+        labels,
+        opens_at,
+        closes_at,
+        hold_ttl,
+        max_hold_life,
+        payment_ttl,
+        items,
+        limits,
+    } = known;
     let differs = [
         ("drop.title", *title != asked.title),
         ("drop.shop", *shop != asked.shop),
@@ -161,6 +173,7 @@ fn differing_field(known: &Definition, asked: &Definition) -> Option<&'static st
         ("drop.closes_at", *closes_at != asked.closes_at),
         ("drop.hold_ttl", *hold_ttl != asked.hold_ttl),
         ("drop.max_hold_life", *max_hold_life != asked.max_hold_life),
+        ("drop.payment_ttl", *payment_ttl != asked.payment_ttl),
         ("drop.items", *items != asked.items),
         ("drop.limits", *limits != asked.limits),
     ];

@@ -1,4 +1,4 @@
-//! The verbs on a hold that is there: extend, claim, release, and looking at one.
+//! The verbs on a hold before its sale: extend, release, and looking at one.
 //!
 //! Each is decided under the hold's lock, so a claim that races its deadline is decided once: whoever comes first, the
 //! claim or the expiry, is in the journal, and the other finds what it left.
@@ -6,79 +6,65 @@
 use smallvec::SmallVec;
 
 use super::answer::{Answer, Fault, HoldView, Step, Violation};
-use super::command::{Claim, Extend, Release, Target, Wanted};
+use super::command::{Extend, Release, Stage, Target, Wanted};
 use super::{Engine, OwnHold};
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
 use crate::ids::{DropId, HoldId};
 use crate::journal::{Permit, Ticket};
 use crate::refusal::Reason;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
+
+/// A hold that comes back from payment has at least this long, and a payment that has less than this left of its total
+/// is not begun.
+const LEAST: Millis = Millis(60_000);
 
 impl Engine {
     /// Moves a hold's deadline, never back: to `now + ttl`, at most to the ceiling of its life. At the ceiling the hold
-    /// is answered as it is.
+    /// is answered as it is. Or moves it into payment or back, which may shorten.
     ///
     /// # Errors
     /// [`Fault::NoHold`], and faults of the journal.
     pub fn extend(&self, command: &Extend, now: Timestamp) -> Result<Step<Answer>, Fault> {
         self.with_live(&command.target, now, |own, permit| {
-            let definition = own.view;
             let hold = own.hold()?;
-            match hold.state {
-                HoldState::Held => {}
-                HoldState::Claimed => return self.refused_by_hold(own, Reason::HoldClaimed),
-                HoldState::Released => return self.refused_by_hold(own, Reason::HoldReleased),
-                HoldState::Expired => return self.refused_by_hold(own, Reason::HoldExpired),
+            if let Some(reason) = ended(hold) {
+                return self.refused_by_hold(own, reason);
             }
-            let wish = now.plus(command.ttl.unwrap_or(definition.hold_ttl));
-            let ceiling = hold.created_at.plus(definition.max_hold_life);
-            let expires_at = hold.expires_at.max(wish.min(ceiling));
-            if expires_at == hold.expires_at {
-                return self.shown(own);
+            let (state, expires_at) = match moved(hold, own.view, command, now) {
+                Ok(moved) => moved,
+                Err(reason) => return self.refused_by_hold(own, reason),
+            };
+            if state != hold.state {
+                self.change(own, permit, Change::Staged { stage: state, expires_at }, now)?;
+            } else if expires_at != hold.expires_at {
+                self.change(own, permit, Change::Extended { expires_at }, now)?;
             }
-            self.change(own, permit, Change::Extended { expires_at }, now)?;
             self.shown(own)
         })
     }
 
-    /// Turns a hold into a sale. For the order that it was claimed for, it is the same answer again.
-    ///
-    /// # Errors
-    /// [`Fault::NoHold`], and faults of the journal.
-    pub fn claim(&self, command: &Claim, now: Timestamp) -> Result<Step<Answer>, Fault> {
-        self.with_live(&command.target, now, |own, permit| {
-            let hold = own.hold()?;
-            match hold.state {
-                HoldState::Held => {
-                    let order_ref = command.order_ref.clone();
-                    self.change(own, permit, Change::Claimed { at: now, order_ref }, now)?;
-                    self.shown(own)
-                }
-                HoldState::Claimed if hold.order_ref.as_deref() == Some(&command.order_ref) => self.shown(own),
-                HoldState::Claimed => self.refused_by_hold(own, Reason::OrderMismatch),
-                HoldState::Released => self.refused_by_hold(own, Reason::HoldReleased),
-                HoldState::Expired => self.refused_by_hold(own, Reason::HoldExpired),
-            }
-        })
-    }
-
-    /// Gives back all but what shall be kept. A hold never grows by it, so sending it twice is safe.
+    /// Gives back all but what shall be kept. A hold never grows by it, so sending it twice is safe. One that is in
+    /// payment is left alone, unless the payment is abandoned.
     ///
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Invalid`] for a SKU that the drop does not have, and faults of the journal.
     pub fn release(&self, command: &Release, now: Timestamp) -> Result<Step<Answer>, Fault> {
         self.with_live(&command.target, now, |own, permit| {
-            known_skus(own.view, &command.keep)?;
+            known_skus(own.view, "keep", &command.keep)?;
             let hold = own.hold()?;
             match hold.state {
                 HoldState::Held => {}
-                HoldState::Claimed => return self.refused_by_hold(own, Reason::HoldClaimed),
-                HoldState::Released if command.keep.is_empty() => return self.shown(own),
-                HoldState::Released => return self.refused_by_hold(own, Reason::HoldReleased),
-                HoldState::Expired => return self.refused_by_hold(own, Reason::HoldExpired),
+                HoldState::Paying if command.abandon_payment => {}
+                HoldState::Paying => return self.refused_by_hold(own, Reason::PaymentInProgress),
+                HoldState::Released if command.keep.is_empty() && hold.superseded_by().is_none() => {
+                    return self.shown(own);
+                }
+                HoldState::Claimed | HoldState::Released | HoldState::Expired => {
+                    return self.refused_by_hold(own, ended(hold).unwrap_or(Reason::HoldReleased));
+                }
             }
-            let mut kept = kept_by_line(hold, own.view, &command.keep);
+            let mut kept = by_line(hold, own.view, &command.keep);
             if hold.lines.iter().zip(&kept).all(|(line, kept)| line.quantity == *kept) {
                 return self.shown(own);
             }
@@ -140,7 +126,7 @@ impl Engine {
 
     /// Finds the hold that the caller means and runs `f` with its drop's gate held and its shard locked, in that order.
     /// The drop is known only once the hold was seen, so it is looked at twice.
-    fn with_own<R>(
+    pub(super) fn with_own<R>(
         &self,
         target: &Target,
         f: impl FnOnce(&mut OwnHold<'_, '_>) -> Result<R, Fault>,
@@ -171,29 +157,75 @@ impl Engine {
     }
 }
 
-fn known_skus(definition: &Definition, keep: &[Wanted]) -> Result<(), Fault> {
-    let unknown: Vec<Violation> = keep
+/// Where an extension leads: stage and deadline.
+fn moved(
+    hold: &Hold,
+    definition: &Definition,
+    command: &Extend,
+    now: Timestamp,
+) -> Result<(HoldState, Timestamp), Reason> {
+    let ceiling = hold.created_at.plus(definition.max_hold_life);
+    let total = ceiling.plus(definition.payment_ttl);
+    let later = |wish: Timestamp, most: Timestamp| hold.expires_at.max(wish.min(most));
+    match (command.stage, hold.state) {
+        (Some(Stage::Paying), from) => {
+            let begins = from != HoldState::Paying;
+            let worthwhile = hold.created_at.until(total) >= LEAST;
+            if begins && worthwhile && now.until(total) < LEAST {
+                return Err(Reason::CeilingReached);
+            }
+            let span = command.ttl.unwrap_or_default().max(definition.payment_ttl);
+            Ok((HoldState::Paying, later(now.plus(span), total)))
+        }
+        // Back from payment: the card was declined.
+        (Some(Stage::Held), HoldState::Paying) => {
+            let left = hold.expires_at.min(ceiling).max(now.plus(LEAST));
+            Ok((HoldState::Held, left.min(total)))
+        }
+        // Sent again: it is back already.
+        (Some(Stage::Held), state) if command.ttl.is_none() => Ok((state, hold.expires_at)),
+        (Some(Stage::Held) | None, state) => {
+            Ok((state, later(now.plus(command.ttl.unwrap_or(definition.hold_ttl)), ceiling)))
+        }
+    }
+}
+
+/// Why a hold that is not live any more refuses.
+pub(super) fn ended(hold: &Hold) -> Option<Reason> {
+    match hold.state {
+        HoldState::Held | HoldState::Paying => None,
+        HoldState::Claimed => Some(Reason::HoldClaimed),
+        HoldState::Released if hold.superseded_by().is_some() => Some(Reason::Superseded),
+        HoldState::Released => Some(Reason::HoldReleased),
+        HoldState::Expired => Some(Reason::HoldExpired),
+    }
+}
+
+/// Every SKU of the request is one of the drop's.
+pub(super) fn known_skus(definition: &Definition, field: &str, wanted: &[Wanted]) -> Result<(), Fault> {
+    let unknown: Vec<Violation> = wanted
         .iter()
         .filter(|wanted| definition.item(&wanted.sku).is_none())
         .map(|wanted| Violation {
-            field: format!("keep[{}].sku", wanted.place),
+            field: format!("{field}[{}].sku", wanted.place),
             description: format!("drop {} has no item {:?}", definition.id, wanted.sku.as_str()),
         })
         .collect();
     if unknown.is_empty() { Ok(()) } else { Err(Fault::Invalid(unknown)) }
 }
 
-/// What each line of the hold keeps: a SKU's units are kept in its lines from the first on.
-fn kept_by_line(hold: &Hold, definition: &Definition, keep: &[Wanted]) -> SmallVec<[u32; 4]> {
+/// The request's units by line of the hold: a SKU's units lie in its lines from the first on, and no line gets more
+/// than it has.
+pub(super) fn by_line(hold: &Hold, definition: &Definition, wanted: &[Wanted]) -> SmallVec<[u32; 4]> {
     let mut wishes: SmallVec<[_; 4]> =
-        keep.iter().filter_map(|wanted| Some((definition.item(&wanted.sku)?.0, wanted.units))).collect();
+        wanted.iter().filter_map(|wanted| Some((definition.item(&wanted.sku)?.0, wanted.units))).collect();
     hold.lines
         .iter()
         .map(|line| {
             let Some((_, left)) = wishes.iter_mut().find(|(item, _)| *item == line.item) else { return 0 };
-            let kept = line.quantity.min(*left);
-            *left = left.saturating_sub(kept);
-            kept
+            let given = line.quantity.min(*left);
+            *left = left.saturating_sub(given);
+            given
         })
         .collect()
 }

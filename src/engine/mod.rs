@@ -8,6 +8,7 @@ pub mod command;
 pub mod answer;
 mod reserve;
 mod hold_verbs;
+mod sale;
 mod drops;
 mod sweep;
 pub mod readings;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
-use crate::ids::{DropNo, ItemNo, PoolNo};
-use crate::inventory::{DropEntry, Entered, HoldRef, Inventory, LockedShard};
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
+use crate::inventory::{DropEntry, Entered, HoldRef, Inventory, LockedShard, Subject};
 use crate::journal::{AppendError, Journal, Permit};
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::record::Record;
@@ -86,6 +87,8 @@ pub struct Engine {
 enum Decision<T> {
     Done(T),
     InDoubt,
+    /// This look has changed what it was about: look again.
+    Again,
     /// Holds of this pool are due.
     SweepPool(DropNo, ItemNo, PoolNo),
     /// This hold is due.
@@ -128,9 +131,14 @@ impl Engine {
             match look()? {
                 Decision::Done(done) => return Ok(Step::Done(done)),
                 Decision::InDoubt => return Ok(Step::InDoubt),
-                Decision::SweepPool(drop, item, pool) => self.sweep_pool(drop, item, pool, now)?,
-                Decision::SweepHold(hold) => self.sweep_hold(hold, now)?,
-            };
+                Decision::Again => {}
+                Decision::SweepPool(drop, item, pool) => {
+                    self.sweep_pool(drop, item, pool, now)?;
+                }
+                Decision::SweepHold(hold) => {
+                    self.sweep_hold(hold, now)?;
+                }
+            }
         }
         Ok(Step::InDoubt)
     }
@@ -146,19 +154,28 @@ impl Engine {
     ) -> Result<(), Fault> {
         let record = Record::Change(own.hold()?.id, change);
         let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-        // From here on nothing may fail.
-        if let Record::Change(_, change) = &record
-            && let Some(before) = own.shard.change(own.place, ticket.lsn(), change)
+        self.enter(own, &record, ticket.lsn(), None);
+        Ok(())
+    }
+
+    /// Makes a change that has been appended. It can't fail. `subject` is the customer's entry, where the caller has it
+    /// locked already.
+    fn enter(&self, own: &mut OwnHold<'_, '_>, record: &Record, lsn: Lsn, subject: Option<&mut Subject>) {
+        if let Record::Change(_, change) = record
+            && let Some(before) = own.shard.change(own.place, lsn, change)
             && let Some(after) = own.shard.get(own.place)
         {
-            let customer = self.inventory.key.customer(&own.view.shop, &after.customer);
             let entered = Entered { drop: own.drop, place: own.place, before: Some(&before), after };
-            self.inventory.enter(&entered, customer);
+            if let Some(subject) = subject {
+                self.inventory.enter_with(&entered, subject);
+            } else {
+                let customer = self.inventory.key.customer(&own.view.shop, &after.customer);
+                self.inventory.enter(&entered, customer);
+            }
             if before.state != after.state {
                 self.count_transition(after.state);
             }
         }
-        Ok(())
     }
 
     /// Units by which counters and ledgers disagree, over all drops: 0, always. Closes each drop's gate for a moment.

@@ -11,8 +11,8 @@ use crate::metrics::{Counter, HistogramReading};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
-/// Most pools that are shown one by one: four states each make 1,000 series.
-pub const MAX_POOLS: usize = 250;
+/// Most pools that are shown one by one: five states each make 1,000 series.
+pub const MAX_POOLS: usize = 200;
 /// Most refusal counts that are shown by drop.
 pub const MAX_REFUSALS: usize = 1_000;
 
@@ -131,7 +131,7 @@ impl Engine {
             for (item, pools) in running.definition.items.iter().zip(&stock) {
                 for (pool, stock) in item.pools.iter().zip(pools) {
                     // A closed drop is shown until its last hold has ended.
-                    if live || stock.held > 0 {
+                    if live || stock.held > 0 || stock.paying > 0 {
                         readings.add_pool(&running.definition.id, &item.sku, &pool.id, *stock);
                     }
                 }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::answer::{Answer, Fault, HoldView, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
 use super::command::Reserve;
+use super::hold_verbs::ended;
 use super::{Decision, Engine, OwnHold};
 use crate::definition::Definition;
 use crate::digest::SubjectKey;
@@ -87,10 +88,11 @@ impl Request<'_> {
             if let Some((reason, retry_after)) = self.barred() {
                 return Ok(Decision::Done(self.refuse(reason, retry_after, Vec::new(), None)));
             }
-            match self.look()? {
+            match self.look(Pool::look)? {
                 Decision::Done(shorts) if shorts.is_empty() => {}
                 Decision::Done(shorts) => return Ok(self.sold_out(&shorts)),
                 Decision::InDoubt => return Ok(Decision::InDoubt),
+                Decision::Again => return Ok(Decision::Again),
                 Decision::SweepPool(drop, item, pool) => return Ok(Decision::SweepPool(drop, item, pool)),
                 Decision::SweepHold(hold) => return Ok(Decision::SweepHold(hold)),
             }
@@ -117,9 +119,11 @@ impl Request<'_> {
         }
         self.engine.expire_if_due(own, permit, self.now)?;
         match own.hold()?.state {
-            HoldState::Held | HoldState::Claimed => self.engine.shown(own),
-            HoldState::Released => self.engine.refused_by_hold(own, Reason::HoldReleased),
-            HoldState::Expired => self.engine.refused_by_hold(own, Reason::HoldExpired),
+            HoldState::Held | HoldState::Paying | HoldState::Claimed => self.engine.shown(own),
+            HoldState::Released | HoldState::Expired => {
+                let reason = ended(own.hold()?).unwrap_or(Reason::HoldReleased);
+                self.engine.refused_by_hold(own, reason)
+            }
         }
     }
 
@@ -134,10 +138,10 @@ impl Request<'_> {
     }
 
     /// Which lines stock can't serve: none, as far as a look can tell.
-    fn look(&self) -> Found<SmallVec<[Short; 4]>> {
+    fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Found<SmallVec<[Short; 4]>> {
         let mut shorts = SmallVec::new();
         for line in self.lines() {
-            match line.pool()?.look(u64::from(line.units), self.now) {
+            match look(line.pool()?, u64::from(line.units), self.now) {
                 Verdict::Yes(()) => {}
                 Verdict::Short { free } => shorts.push((line.item, free)),
                 Verdict::InDoubt => return Ok(Decision::InDoubt),
@@ -151,9 +155,17 @@ impl Request<'_> {
     fn serve(&self, shard: &mut LockedShard<'_>, subject: &mut Subject, permit: Permit<'_>) -> Found<Answer> {
         let definition = &self.running.definition;
         if let Some(broken) = subject.broken(self.drop.number, &definition.limits, &self.lines) {
-            return Ok(match subject.due(self.now) {
-                Some(due) => Decision::SweepHold(due),
-                None => Decision::Done(self.limit_reached(&broken)),
+            if let Some(due) = subject.due(self.now) {
+                return Ok(Decision::SweepHold(due));
+            }
+            // The first look can't tell of units that are spread, and SOLD_OUT stands before LIMIT_REACHED.
+            return Ok(match self.look(Pool::look_closely)? {
+                Decision::Done(shorts) if shorts.is_empty() => Decision::Done(self.limit_reached(&broken)),
+                Decision::Done(shorts) => Decision::Done(self.refuse_stock(&shorts, subject)),
+                Decision::InDoubt => Decision::InDoubt,
+                Decision::Again => Decision::Again,
+                Decision::SweepPool(drop, item, pool) => Decision::SweepPool(drop, item, pool),
+                Decision::SweepHold(hold) => Decision::SweepHold(hold),
             });
         }
         let mut doubts: SmallVec<[_; 4]> = SmallVec::new();
@@ -210,7 +222,7 @@ impl Request<'_> {
             settled_at: Timestamp::default(),
             revision: Lsn::default(),
             lines: Lines::from_slice(&lines),
-            order_ref: None,
+            rare: None,
         }
     }
 

@@ -130,14 +130,14 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
         verified.findings.push(unsound.to_string());
         return Ok(());
     }
-    let [held, claimed, released, expired] = replayed.inventory.holds.counts();
+    let [held, paying, claimed, released, expired] = replayed.inventory.holds.counts();
     let drops = replayed.inventory.drops.all();
     let error = drops.iter().map(|drop| drop.conservation_error()).fold(0, u64::saturating_add);
     if error > 0 {
         verified.findings.push(format!("conservation is broken by {error} units"));
     }
     verified.notes.push(format!(
-        "state: {} drops; holds: {held} held, {claimed} claimed, {released} released, {expired} expired; \
+        "state: {} drops; holds: {held} held, {paying} paying, {claimed} claimed, {released} released, {expired} expired; \
          {error} units unaccounted for",
         drops.len()
     ));

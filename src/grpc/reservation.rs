@@ -38,11 +38,6 @@ impl Reservations {
         };
         Ok((outcome, now))
     }
-
-    fn unbuilt_operation(&self, operation: Operation, name: &str) -> Status {
-        self.0.count(operation, Ending::Error);
-        unbuilt_call(name)
-    }
 }
 
 /// Counts an operation when it is over, also one that its caller left alone.
@@ -89,7 +84,7 @@ impl ReservationService for Reservations {
         let command = convert::claim(request.get_ref());
         let (outcome, now) = self.run(Operation::Claim, command, Engine::claim).await?;
         let (outcome, mode) = match outcome {
-            Outcome::Hold(view) => (Shown::Hold(convert::hold(&view)), pb::ClaimMode::OnTime),
+            Outcome::Hold(view) => (Shown::Hold(convert::hold(&view)), convert::claim_mode(&view)),
             Outcome::Refused(refusal) => (Shown::Refusal(convert::refusal(&refusal)), pb::ClaimMode::Unspecified),
         };
         let server_time = Some(convert::timestamp(now));
@@ -117,9 +112,17 @@ impl ReservationService for Reservations {
 
     async fn return_units(
         &self,
-        _request: Request<pb::ReturnUnitsRequest>,
+        request: Request<pb::ReturnUnitsRequest>,
     ) -> Result<Response<pb::ReturnUnitsResponse>, Status> {
-        Err(self.unbuilt_operation(Operation::Return, "ReturnUnits"))
+        use pb::return_units_response::Outcome as Shown;
+        let command = convert::return_units(request.get_ref());
+        let (outcome, now) = self.run(Operation::Return, command, Engine::return_units).await?;
+        let outcome = match outcome {
+            Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
+            Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
+        };
+        let server_time = Some(convert::timestamp(now));
+        Ok(Response::new(pb::ReturnUnitsResponse { outcome: Some(outcome), server_time }))
     }
 
     async fn list_holds(

@@ -247,7 +247,7 @@ mod tests {
             settled_at: Timestamp(0),
             revision: Lsn(1),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), n)]),
-            order_ref: None,
+            rare: None,
         }
     }
 
@@ -260,11 +260,11 @@ mod tests {
             let found = holds.with_id(&hold(n).id, |shard| shard.find(&hold(n).id));
             assert_eq!(found, Some(*place));
         }
-        assert_eq!(holds.counts(), [20_000, 0, 0, 0]);
+        assert_eq!(holds.counts(), [20_000, 0, 0, 0, 0]);
         let gone = holds.with_ref(refs[77], |mut shard| shard.remove(refs[77]));
         assert_eq!(gone, Some(hold(77)));
         assert_eq!(holds.with_id(&hold(77).id, |shard| shard.find(&hold(77).id)), None);
-        assert_eq!(holds.counts(), [19_999, 0, 0, 0]);
+        assert_eq!(holds.counts(), [19_999, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -277,6 +277,6 @@ mod tests {
             assert_eq!(before.state, HoldState::Held);
             assert!(shard.change(place, Lsn(2), &expired).is_none());
         });
-        assert_eq!(holds.counts(), [0, 0, 0, 1]);
+        assert_eq!(holds.counts(), [0, 0, 0, 0, 1]);
     }
 }

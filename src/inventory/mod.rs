@@ -158,7 +158,7 @@ impl Inventory {
 /// Counts a hold for its subject: units by item, and its deadline.
 fn count_subject(drop: DropNo, place: HoldRef, before: Option<&Standing>, after: &Hold, subject: &mut Subject) {
     each_share(before, after, |line, was, is| {
-        subject.count(drop, line.item, was.held.saturating_add(was.claimed), is.held.saturating_add(is.claimed));
+        subject.count(drop, line.item, was.units(), is.units());
     });
     let was = before.and_then(|before| before.state.is_live().then_some(before.expires_at));
     subject.follow(place, was, after.state.is_live().then_some(after.expires_at));
@@ -179,10 +179,12 @@ fn each_share(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLi
 
 fn share(state: HoldState, expires_at: Timestamp, line: &HoldLine) -> Share {
     let units = u64::from(line.quantity);
-    let returned = u64::from(line.returned);
+    let due = (units > 0).then_some(expires_at);
+    let given = Share { returned: line.returned.into(), withdrawn: line.withdrawn.into(), ..Share::default() };
     match state {
-        HoldState::Held => Share { held: units, due: (units > 0).then_some(expires_at), returned, claimed: 0 },
-        HoldState::Claimed => Share { claimed: units, returned, held: 0, due: None },
-        HoldState::Released | HoldState::Expired => Share { returned, ..Share::default() },
+        HoldState::Held => Share { held: units, due, ..given },
+        HoldState::Paying => Share { paying: units, due, ..given },
+        HoldState::Claimed => Share { claimed: units, ..given },
+        HoldState::Released | HoldState::Expired => given,
     }
 }

@@ -19,7 +19,7 @@ use crate::ids::Lsn;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
-/// Units of a pool: `received = free + held + claimed + withdrawn`, always.
+/// Units of a pool: `received = free + held + paying + claimed + withdrawn`, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stock {
     /// Ever put in.
@@ -28,6 +28,8 @@ pub struct Stock {
     pub free: u64,
     /// Set aside.
     pub held: u64,
+    /// At the till.
+    pub paying: u64,
     /// Sold.
     pub claimed: u64,
     /// Taken out for good.
@@ -44,6 +46,7 @@ impl Stock {
             received: self.received.saturating_add(other.received),
             free: self.free.saturating_add(other.free),
             held: self.held.saturating_add(other.held),
+            paying: self.paying.saturating_add(other.paying),
             claimed: self.claimed.saturating_add(other.claimed),
             withdrawn: self.withdrawn.saturating_add(other.withdrawn),
             returned_total: self.returned_total.saturating_add(other.returned_total),
@@ -55,10 +58,24 @@ impl Stock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Share {
     pub(super) held: u64,
+    pub(super) paying: u64,
     pub(super) claimed: u64,
     pub(super) returned: u64,
+    pub(super) withdrawn: u64,
     /// The hold's deadline, while it has one that counts.
     pub(super) due: Option<Timestamp>,
+}
+
+impl Share {
+    /// Units that count for limits, and that the counter must not have.
+    pub(super) const fn units(&self) -> u64 {
+        self.held.saturating_add(self.paying).saturating_add(self.claimed)
+    }
+
+    /// Units that are not free, whoever has them.
+    const fn out(&self) -> u64 {
+        self.units().saturating_add(self.withdrawn)
+    }
 }
 
 /// Whether units can be had.
@@ -91,6 +108,7 @@ struct Ledger {
     received: u64,
     withdrawn: u64,
     held: u64,
+    paying: u64,
     claimed: u64,
     returned_total: u64,
     /// LSN of the last record that moved units here.
@@ -100,7 +118,8 @@ struct Ledger {
 
 impl Ledger {
     fn free(&self) -> Option<u64> {
-        self.received.checked_sub(self.held)?.checked_sub(self.claimed)?.checked_sub(self.withdrawn)
+        let out = self.held.checked_add(self.paying)?.checked_add(self.claimed)?.checked_add(self.withdrawn)?;
+        self.received.checked_sub(out)
     }
 }
 
@@ -124,6 +143,20 @@ impl Pool {
             Look::Short { .. } | Look::InDoubt if due => Verdict::SweepDue,
             Look::Short { free } => Verdict::Short { free },
             Look::InDoubt => Verdict::InDoubt,
+        }
+    }
+
+    /// As [`Pool::look`], but certain also when the units are spread: by taking them and giving them back. For
+    /// whoever would refuse for another reason, which stands behind `SOLD_OUT` in the order of refusals.
+    pub fn look_closely(&self, units: u64, now: Timestamp) -> Verdict<()> {
+        match self.take(units, Certainty::Doubtful, now) {
+            Verdict::Yes(taken) => {
+                drop(taken);
+                Verdict::Yes(())
+            }
+            Verdict::Short { free } => Verdict::Short { free },
+            Verdict::InDoubt => Verdict::InDoubt,
+            Verdict::SweepDue => Verdict::SweepDue,
         }
     }
 
@@ -161,11 +194,12 @@ impl Pool {
     #[must_use]
     pub fn stock(&self) -> (Stock, Lsn) {
         let ledger = self.ledger.lock();
-        let Ledger { received, withdrawn, held, claimed, returned_total, as_of, deadlines: _ } = &*ledger;
+        let Ledger { received, withdrawn, held, paying, claimed, returned_total, as_of, deadlines: _ } = &*ledger;
         let stock = Stock {
             received: *received,
             free: ledger.free().unwrap_or(0),
             held: *held,
+            paying: *paying,
             claimed: *claimed,
             withdrawn: *withdrawn,
             returned_total: *returned_total,
@@ -184,8 +218,7 @@ impl Pool {
     /// A hold's share changed, by a record that has been appended. Units that it lost go back to the counter; units
     /// that it won have been taken from there before.
     pub(super) fn settle(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) {
-        let back =
-            (before.held.saturating_add(before.claimed)).saturating_sub(after.held.saturating_add(after.claimed));
+        let back = before.out().saturating_sub(after.out());
         if back > 0 {
             self.counter.give(back);
         }
@@ -196,6 +229,8 @@ impl Pool {
     pub(super) fn enter(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) {
         let mut ledger = self.ledger.lock();
         ledger.held = ledger.held.saturating_sub(before.held).saturating_add(after.held);
+        ledger.paying = ledger.paying.saturating_sub(before.paying).saturating_add(after.paying);
+        ledger.withdrawn = ledger.withdrawn.saturating_sub(before.withdrawn).saturating_add(after.withdrawn);
         ledger.claimed = ledger.claimed.saturating_sub(before.claimed).saturating_add(after.claimed);
         ledger.returned_total = ledger.returned_total.saturating_sub(before.returned).saturating_add(after.returned);
         ledger.as_of = ledger.as_of.max(lsn);

@@ -313,7 +313,7 @@ mod tests {
         use crate::hold::Change;
         use crate::ids::{HoldId, OrderRef};
         let order_ref = OrderRef::try_from("x".repeat(128).as_str()).expect("a ref");
-        let claimed = Change::Claimed { at: Timestamp(1), order_ref };
+        let claimed = Change::Claimed { at: Timestamp(1), order_ref, late: false, kept: smallvec::SmallVec::new() };
         let record = Record::Change(HoldId::from_bytes([1; 16]), claimed);
         let head = BatchHead { epoch: 1, first: Lsn(1), count: 0, written_at: Timestamp(1), before: BatchHash::NONE };
         let sealed = SealedBatch::of_records(head, &[record.clone(), restart(1)]);

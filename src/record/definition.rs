@@ -10,8 +10,19 @@ const SCOPE_ITEM: u8 = 1;
 const SCOPE_DROP: u8 = 2;
 
 pub(super) fn encode(definition: &Definition, out: &mut Vec<u8>) {
-    let Definition { id, title, shop, labels, opens_at, closes_at, hold_ttl, max_hold_life, items, limits } =
-        definition;
+    let Definition {
+        id,
+        title,
+        shop,
+        labels,
+        opens_at,
+        closes_at,
+        hold_ttl,
+        max_hold_life,
+        payment_ttl,
+        items,
+        limits,
+    } = definition;
     put_text(out, id.as_str());
     put_text(out, title);
     put_text(out, shop.as_str());
@@ -24,6 +35,7 @@ pub(super) fn encode(definition: &Definition, out: &mut Vec<u8>) {
     put_option(out, closes_at.map(|at| at.0));
     put_u64(out, hold_ttl.0);
     put_u64(out, max_hold_life.0);
+    put_u64(out, payment_ttl.0);
     put_count(out, items.len());
     for Item { sku, pools } in items {
         put_text(out, sku.as_str());
@@ -54,6 +66,7 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Definition, DecodeError>
         closes_at: reader.option()?.map(Timestamp),
         hold_ttl: Millis(reader.u64()?),
         max_hold_life: Millis(reader.u64()?),
+        payment_ttl: Millis(reader.u64()?),
         items: items(reader)?,
         limits: limits(reader)?,
     })

@@ -3,9 +3,11 @@
 use smallvec::SmallVec;
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
-use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines, MAX_LINES};
+use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines, MAX_LINES, Rare};
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo};
 use crate::time::Timestamp;
+
+use super::flag;
 
 /// What a hold's bytes carry beyond the plain fields: bits of its second part.
 mod has {
@@ -15,7 +17,11 @@ mod has {
     pub const ORDER: u8 = 2;
     /// Lines carry what was given back.
     pub const GIVEN_BACK: u8 = 4;
-    pub const ALL: u8 = SETTLED | ORDER | GIVEN_BACK;
+    /// It was claimed late.
+    pub const LATE: u8 = 8;
+    /// `superseded_by` follows.
+    pub const SUPERSEDED: u8 = 16;
+    pub const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED;
 }
 
 mod change {
@@ -23,12 +29,18 @@ mod change {
     pub const CLAIMED: u8 = 2;
     pub const RELEASED: u8 = 3;
     pub const EXPIRED: u8 = 4;
+    pub const STAGED: u8 = 5;
+    pub const RETURNED: u8 = 6;
 }
 
 /// The revision is not part of the bytes: it is the record's LSN, or stands beside it in a snapshot.
 pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
-    let Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, order_ref } =
+    let Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
         hold;
+    let (order_ref, late, superseded_by) = match rare.as_deref() {
+        Some(Rare { order_ref, late, superseded_by }) => (order_ref.as_ref(), *late, *superseded_by),
+        None => (None, false, None),
+    };
     let given_back = lines.iter().any(|line| line.released > 0 || line.returned > 0);
     let mut flags = 0;
     if settled_at.0 > 0 {
@@ -39,6 +51,12 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     }
     if given_back {
         flags |= has::GIVEN_BACK;
+    }
+    if late {
+        flags |= has::LATE;
+    }
+    if superseded_by.is_some() {
+        flags |= has::SUPERSEDED;
     }
     out.extend_from_slice(id.as_bytes());
     out.push(state.number());
@@ -54,14 +72,18 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if let Some(order_ref) = order_ref {
         put_text(out, order_ref.as_str());
     }
+    if let Some(by) = superseded_by {
+        out.extend_from_slice(by.as_bytes());
+    }
     put_u64(out, u64::try_from(lines.iter().count()).unwrap_or(u64::MAX));
-    for HoldLine { item, pool, quantity, released, returned } in lines.iter() {
+    for HoldLine { item, pool, quantity, released, returned, withdrawn } in lines.iter() {
         put_u64(out, item.0.into());
         put_u64(out, pool.0.into());
         put_u64(out, quantity.into());
         if given_back {
             put_u64(out, released.into());
             put_u64(out, returned.into());
+            put_u64(out, withdrawn.into());
         }
     }
 }
@@ -80,10 +102,14 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     let life = reader.u64()?;
     let expires_at = Timestamp(created_at.0.checked_add(life).ok_or(DecodeError::Bad("deadline"))?);
     let settled_at = Timestamp(if flags & has::SETTLED != 0 { reader.u64()? } else { 0 });
-    let order_ref = if flags & has::ORDER != 0 { Some(Box::new(reader.id("order ref")?)) } else { None };
+    let order_ref = if flags & has::ORDER != 0 { Some(reader.id("order ref")?) } else { None };
+    let late = flags & has::LATE != 0;
+    let superseded_by = if flags & has::SUPERSEDED != 0 { Some(HoldId::from_bytes(reader.array()?)) } else { None };
+    let rare = Rare { order_ref, late, superseded_by };
+    let rare = (rare != Rare::default()).then(|| Box::new(rare));
     let lines = lines(reader, flags & has::GIVEN_BACK != 0)?;
     let revision = Lsn::default();
-    Ok(Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, order_ref })
+    Ok(Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare })
 }
 
 fn lines(reader: &mut Reader<'_>, given_back: bool) -> Result<Lines, DecodeError> {
@@ -95,6 +121,7 @@ fn lines(reader: &mut Reader<'_>, given_back: bool) -> Result<Lines, DecodeError
         if given_back {
             line.released = reader.small("released units")?;
             line.returned = reader.small("returned units")?;
+            line.withdrawn = reader.small("withdrawn units")?;
         }
         lines.push(line);
     }
@@ -109,18 +136,30 @@ pub(super) fn encode_change(change: &Change, out: &mut Vec<u8>) {
             out.push(change::EXTENDED);
             put_u64(out, expires_at.0);
         }
-        Change::Claimed { at, order_ref } => {
+        Change::Staged { stage, expires_at } => {
+            out.push(change::STAGED);
+            out.push(stage.number());
+            put_u64(out, expires_at.0);
+        }
+        Change::Claimed { at, order_ref, late, kept } => {
             out.push(change::CLAIMED);
             put_u64(out, at.0);
             put_text(out, order_ref.as_str());
+            out.push(u8::from(*late));
+            put_kept(kept, out);
+        }
+        Change::Returned { totals } => {
+            out.push(change::RETURNED);
+            put_u64(out, u64::try_from(totals.len()).unwrap_or(u64::MAX));
+            for (returned, withdrawn) in totals {
+                put_u64(out, u64::from(*returned));
+                put_u64(out, u64::from(*withdrawn));
+            }
         }
         Change::Released { at, kept } => {
             out.push(change::RELEASED);
             put_u64(out, at.0);
-            put_u64(out, u64::try_from(kept.len()).unwrap_or(u64::MAX));
-            for units in kept {
-                put_u64(out, u64::from(*units));
-            }
+            put_kept(kept, out);
         }
         Change::Expired { at } => {
             out.push(change::EXPIRED);
@@ -129,17 +168,40 @@ pub(super) fn encode_change(change: &Change, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn decode_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
-    match reader.u8()? {
-        change::EXTENDED => Ok(Change::Extended { expires_at: Timestamp(reader.u64()?) }),
-        change::CLAIMED => Ok(Change::Claimed { at: Timestamp(reader.u64()?), order_ref: reader.id("order ref")? }),
-        change::RELEASED => {
-            let at = Timestamp(reader.u64()?);
-            let count = reader.count(1)?;
-            let kept = (0..count).map(|_| reader.small("kept units")).collect::<Result<_, _>>()?;
-            Ok(Change::Released { at, kept })
-        }
-        change::EXPIRED => Ok(Change::Expired { at: Timestamp(reader.u64()?) }),
-        _ => Err(DecodeError::Bad("change kind")),
+fn put_kept(kept: &[u32], out: &mut Vec<u8>) {
+    put_u64(out, u64::try_from(kept.len()).unwrap_or(u64::MAX));
+    for units in kept {
+        put_u64(out, u64::from(*units));
     }
+}
+
+pub(super) fn decode_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
+    Ok(match reader.u8()? {
+        change::EXTENDED => Change::Extended { expires_at: Timestamp(reader.u64()?) },
+        change::STAGED => {
+            let stage = HoldState::from_number(reader.u8()?).filter(|stage| stage.is_live());
+            let stage = stage.ok_or(DecodeError::Bad("stage"))?;
+            Change::Staged { stage, expires_at: Timestamp(reader.u64()?) }
+        }
+        change::CLAIMED => Change::Claimed {
+            at: Timestamp(reader.u64()?),
+            order_ref: reader.id("order ref")?,
+            late: flag(reader)?,
+            kept: kept(reader)?,
+        },
+        change::RETURNED => {
+            let count = reader.count(2)?;
+            let mut total = || Ok((reader.small("returned units")?, reader.small("withdrawn units")?));
+            let totals = (0..count).map(|_| total()).collect::<Result<_, DecodeError>>()?;
+            Change::Returned { totals }
+        }
+        change::RELEASED => Change::Released { at: Timestamp(reader.u64()?), kept: kept(reader)? },
+        change::EXPIRED => Change::Expired { at: Timestamp(reader.u64()?) },
+        _ => return Err(DecodeError::Bad("change kind")),
+    })
+}
+
+fn kept(reader: &mut Reader<'_>) -> Result<SmallVec<[u32; 4]>, DecodeError> {
+    let count = reader.count(1)?;
+    (0..count).map(|_| reader.small("kept units")).collect()
 }

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Scope};
-use crate::hold::{ContentHash, HoldLine, HoldState, Lines};
+use crate::hold::{ContentHash, HoldLine, HoldState, Lines, Rare};
 use crate::ids::{CustomerId, DropId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
 use crate::time::Millis;
 
@@ -36,6 +36,7 @@ fn largest_drop() -> DropImage {
             closes_at: Some(Timestamp(u64::MAX - 1)),
             hold_ttl: Millis(300_000),
             max_hold_life: Millis(600_000),
+            payment_ttl: Millis(900_000),
             items,
             limits,
         },
@@ -54,13 +55,17 @@ fn hold(lines: &[HoldLine]) -> Hold {
         settled_at: Timestamp(1_796_403_700_000),
         revision: Lsn(0),
         lines: Lines::from_slice(lines),
-        order_ref: Some(Box::new(OrderRef::try_from("order/1").expect("a ref"))),
+        rare: Some(Box::new(Rare {
+            order_ref: Some(OrderRef::try_from("order/1").expect("a ref")),
+            late: true,
+            superseded_by: Some(HoldId::from_bytes([4; 16])),
+        })),
     }
 }
 
 fn samples() -> Vec<Record> {
     let line = HoldLine::new(ItemNo(0), PoolNo(0), 2);
-    let back = HoldLine { released: 1, returned: 3, ..HoldLine::new(ItemNo(255), PoolNo(2), 9) };
+    let back = HoldLine { released: 1, returned: 3, withdrawn: 2, ..HoldLine::new(ItemNo(255), PoolNo(2), 9) };
     let id = HoldId::from_bytes([3; 16]);
     let at = Timestamp(5);
     vec![
@@ -69,9 +74,28 @@ fn samples() -> Vec<Record> {
         Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
         Record::Hold(hold(&[line])),
         Record::Hold(hold(&[line, back])),
-        Record::Hold(Hold { settled_at: Timestamp(0), order_ref: None, state: HoldState::Held, ..hold(&[line]) }),
+        Record::Hold(Hold { settled_at: Timestamp(0), rare: None, state: HoldState::Held, ..hold(&[line]) }),
         Record::Change(id, Change::Extended { expires_at: at }),
-        Record::Change(id, Change::Claimed { at, order_ref: OrderRef::try_from("o").expect("a ref") }),
+        Record::Change(id, Change::Staged { stage: HoldState::Paying, expires_at: at }),
+        Record::Change(
+            id,
+            Change::Claimed {
+                at,
+                order_ref: OrderRef::try_from("o").expect("a ref"),
+                late: false,
+                kept: SmallVec::new(),
+            },
+        ),
+        Record::Change(
+            id,
+            Change::Claimed {
+                at,
+                order_ref: OrderRef::try_from("o").expect("a ref"),
+                late: true,
+                kept: SmallVec::from_slice(&[2, 0]),
+            },
+        ),
+        Record::Change(id, Change::Returned { totals: SmallVec::from_slice(&[(2, 1), (0, 0)]) }),
         Record::Change(id, Change::Released { at, kept: SmallVec::new() }),
         Record::Change(id, Change::Released { at, kept: SmallVec::from_slice(&[0, 1_000_000]) }),
         Record::Change(id, Change::Expired { at }),
@@ -123,7 +147,7 @@ fn the_largest_record_fits_its_bound_and_a_plain_reserve_is_small() {
     let largest = bytes(&Record::Drop(Box::new(largest_drop()))).len();
     assert!(largest <= MAX_RECORD, "{largest} bytes");
     let plain = hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
-    let plain = Hold { settled_at: Timestamp(0), order_ref: None, state: HoldState::Held, ..plain };
+    let plain = Hold { settled_at: Timestamp(0), rare: None, state: HoldState::Held, ..plain };
     let small = bytes(&Record::Hold(plain)).len();
     assert!(small <= 64, "{small} bytes");
 }

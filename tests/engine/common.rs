@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockade::definition::{Definition, Item, Limit, Pool, Scope};
 use stockade::engine::answer::{Answer, Fault, Step};
-use stockade::engine::command::{Claim, CreateDrop, Extend, Release, Reserve, Target, Wanted};
+use stockade::engine::command::{Claim, CreateDrop, ExpiredPolicy, Extend, Release, Reserve, Target, Wanted};
 use stockade::engine::folder::Folder;
 use stockade::engine::recover::{Report, StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
@@ -89,6 +89,7 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
         closes_at: None,
         hold_ttl: Millis::from_secs(300),
         max_hold_life: Millis::from_secs(600),
+        payment_ttl: Millis::from_secs(900),
         items: items
             .iter()
             .map(|(name, units)| Item {
@@ -134,15 +135,20 @@ pub fn target(hold: HoldId) -> Target {
 }
 
 pub fn extend(hold: HoldId, ttl: Option<Millis>) -> Extend {
-    Extend { target: target(hold), ttl }
+    Extend { target: target(hold), ttl, stage: None }
 }
 
 pub fn claim(hold: HoldId, order: &str) -> Claim {
-    Claim { target: target(hold), order_ref: OrderRef::try_from(order).expect("an order ref") }
+    Claim {
+        target: target(hold),
+        order_ref: OrderRef::try_from(order).expect("an order ref"),
+        expired: ExpiredPolicy::Refuse,
+        lines: Vec::new(),
+    }
 }
 
 pub fn release(hold: HoldId, keep: &[(&str, u32)]) -> Release {
-    Release { target: target(hold), keep: lines(keep) }
+    Release { target: target(hold), keep: lines(keep), abandon_payment: false }
 }
 
 /// Asks until there is no doubt, as the edge does.

@@ -11,6 +11,7 @@ use proptest::test_runner::{Config, TestCaseError, TestCaseResult};
 use stockade::definition::Scope;
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Fault, Outcome};
+use stockade::engine::command::{ExpiredPolicy, Return, Stage};
 use stockade::hold::HoldState;
 use stockade::time::{Millis, Timestamp};
 
@@ -23,14 +24,19 @@ const ITEMS: [&str; 3] = ["A", "B", "C"];
 const CUSTOMERS: [&str; 3] = ["ada", "bob", "cleo"];
 const TTL: u64 = 1_000;
 const LIFE: u64 = 2_500;
+const PAYMENT: u64 = 1_500;
+/// What a hold has at least after payment.
+const MINUTE: u64 = 60_000;
 
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Act {
     Reserve { hold: u64, customer: usize, lines: Vec<(usize, u32)>, ttl: Option<u64> },
     Extend { hold: u64, ttl: Option<u64> },
-    Claim { hold: u64, order: u8 },
-    Release { hold: u64, keep: Vec<(usize, u32)> },
+    Stage { hold: u64, paying: bool },
+    Claim { hold: u64, order: u8, late: bool, lines: Vec<(usize, u32)> },
+    Release { hold: u64, keep: Vec<(usize, u32)>, abandon: bool },
+    Return { hold: u64, returned: Vec<(usize, u32)>, restock: bool },
     Get { hold: u64 },
     Tick(u64),
     Sweep,
@@ -41,14 +47,21 @@ enum Act {
 fn acts() -> impl Strategy<Value = Act> {
     let hold = 0_u64..6;
     let lines = prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 1..=3).prop_map(|map| map.into_iter().collect());
-    let keep = prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 0..=2).prop_map(|map| map.into_iter().collect());
+    let some = || {
+        prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 0..=2).prop_map(|map| map.into_iter().collect::<Vec<_>>())
+    };
     let ttl = prop::option::weighted(0.4, 1_u64..4_000);
     prop_oneof![
         8 => (hold.clone(), 0..CUSTOMERS.len(), lines, ttl.clone())
             .prop_map(|(hold, customer, lines, ttl)| Act::Reserve { hold, customer, lines, ttl }),
         2 => (hold.clone(), ttl).prop_map(|(hold, ttl)| Act::Extend { hold, ttl }),
-        3 => (hold.clone(), 0_u8..2).prop_map(|(hold, order)| Act::Claim { hold, order }),
-        3 => (hold.clone(), keep).prop_map(|(hold, keep)| Act::Release { hold, keep }),
+        2 => (hold.clone(), any::<bool>()).prop_map(|(hold, paying)| Act::Stage { hold, paying }),
+        3 => (hold.clone(), 0_u8..2, any::<bool>(), prop_oneof![2 => Just(Vec::new()), 1 => some()])
+            .prop_map(|(hold, order, late, lines)| Act::Claim { hold, order, late, lines }),
+        3 => (hold.clone(), some(), any::<bool>())
+            .prop_map(|(hold, keep, abandon)| Act::Release { hold, keep, abandon }),
+        2 => (hold.clone(), some(), any::<bool>())
+            .prop_map(|(hold, returned, restock)| Act::Return { hold, returned, restock }),
         1 => hold.prop_map(|hold| Act::Get { hold }),
         3 => (0_u64..900).prop_map(Act::Tick),
         1 => Just(Act::Sweep),
@@ -73,6 +86,16 @@ struct ModelHold {
     created_at: u64,
     expires_at: u64,
     order: Option<u8>,
+    returned: BTreeMap<usize, u32>,
+    withdrawn: BTreeMap<usize, u32>,
+}
+
+impl ModelHold {
+    /// Units that nobody else can have: those of a dead hold are free again.
+    fn owns(&self, item: usize) -> u32 {
+        let lives = matches!(self.state, HoldState::Held | HoldState::Paying | HoldState::Claimed);
+        if lives { self.has.get(&item).copied().unwrap_or(0) } else { 0 }
+    }
 }
 
 /// Everything, as plainly as it can be said. Times count from the beginning.
@@ -93,27 +116,30 @@ impl Model {
 
     fn expire(&mut self) {
         for hold in self.holds.values_mut() {
-            if hold.state == HoldState::Held && hold.expires_at <= self.now {
+            if matches!(hold.state, HoldState::Held | HoldState::Paying) && hold.expires_at <= self.now {
                 hold.state = HoldState::Expired;
-                hold.has.values_mut().for_each(|units| *units = 0);
             }
         }
     }
 
     fn free(&self, item: usize) -> u64 {
-        let out: u64 = self.holds.values().filter_map(|hold| hold.has.get(&item)).map(|units| u64::from(*units)).sum();
-        self.units[item] - out
+        let gone = |hold: &ModelHold| hold.owns(item) + hold.withdrawn.get(&item).copied().unwrap_or(0);
+        self.units[item] - self.holds.values().map(|hold| u64::from(gone(hold))).sum::<u64>()
     }
 
     fn used(&self, customer: usize, item: Option<usize>) -> u32 {
         let holds = self.holds.values().filter(|hold| hold.customer == customer);
-        holds.flat_map(|hold| &hold.has).filter(|(has, _)| item.is_none_or(|item| item == **has)).map(|(_, u)| *u).sum()
+        let items = |hold: &ModelHold| match item {
+            Some(item) => hold.owns(item),
+            None => (0..ITEMS.len()).map(|item| hold.owns(item)).sum(),
+        };
+        holds.map(items).sum()
     }
 
     fn show(&self, id: u64) -> String {
         let hold = &self.holds[&id];
-        let lines: Vec<_> = hold.asked.iter().map(|(item, _)| (ITEMS[*item], hold.has[item])).collect();
-        let until = if hold.state == HoldState::Held { hold.expires_at } else { 0 };
+        let lines: Vec<_> = hold.asked.iter().map(|(item, _)| (ITEMS[*item], hold.owns(*item))).collect();
+        let until = if matches!(hold.state, HoldState::Held | HoldState::Paying) { hold.expires_at } else { 0 };
         format!("{:?} {lines:?} until {until}", hold.state)
     }
 
@@ -130,11 +156,32 @@ impl Model {
                 return "exists lines".to_owned();
             }
             return match hold.state {
-                HoldState::Held | HoldState::Claimed => self.show(id),
+                HoldState::Held | HoldState::Paying | HoldState::Claimed => self.show(id),
                 HoldState::Released => self.dead(id, "hold_released"),
                 HoldState::Expired => self.dead(id, "hold_expired"),
             };
         }
+        if let Some(refused) = self.refused(customer, lines) {
+            return refused;
+        }
+        let expires_at = self.now + ttl.unwrap_or(TTL).min(LIFE);
+        let hold = ModelHold {
+            customer,
+            asked: lines.to_vec(),
+            has: lines.iter().copied().collect(),
+            state: HoldState::Held,
+            created_at: self.now,
+            expires_at,
+            order: None,
+            returned: BTreeMap::new(),
+            withdrawn: BTreeMap::new(),
+        };
+        self.holds.insert(id, hold);
+        self.show(id)
+    }
+
+    /// Why the customer can't have these lines now.
+    fn refused(&self, customer: usize, lines: &[(usize, u32)]) -> Option<String> {
         // What each limit leaves of each line.
         let mut hit = None;
         let mut allowed: BTreeMap<usize, u32> = BTreeMap::new();
@@ -161,50 +208,51 @@ impl Model {
                 if short(*item, *units) {
                     let free = u32::try_from(self.free(*item)).expect("small");
                     told.push((ITEMS[*item], "sold_out", free.min(*units).min(most)));
-                    let live = self.holds.values().filter(|hold| hold.state == HoldState::Held);
-                    let holding = live.filter(|hold| hold.has.get(item).is_some_and(|units| *units > 0));
+                    let live =
+                        self.holds.values().filter(|hold| matches!(hold.state, HoldState::Held | HoldState::Paying));
+                    let holding = live.filter(|hold| hold.owns(*item) > 0);
                     let next = holding.map(|hold| hold.expires_at - self.now).min();
                     retry = retry.and_then(|soonest| next.map(|next| next.max(soonest)));
                 } else if allowed.contains_key(item) {
                     told.push((ITEMS[*item], "limit_reached", most));
                 }
             }
-            return format!("sold_out {told:?} retry {retry:?}");
+            return Some(format!("sold_out {told:?} retry {retry:?}"));
         }
         if let Some((name, used, max)) = hit {
             let told: Vec<_> = lines
                 .iter()
                 .filter_map(|(item, _)| Some((ITEMS[*item], "limit_reached", *allowed.get(item)?)))
                 .collect();
-            return format!("limit_reached {told:?} {name} {used}/{max}");
+            return Some(format!("limit_reached {told:?} {name} {used}/{max}"));
         }
-        let expires_at = self.now + ttl.unwrap_or(TTL).min(LIFE);
-        let hold = ModelHold {
-            customer,
-            asked: lines.to_vec(),
-            has: lines.iter().copied().collect(),
-            state: HoldState::Held,
-            created_at: self.now,
-            expires_at,
-            order: None,
-        };
-        self.holds.insert(id, hold);
-        self.show(id)
+        None
     }
 
     fn on_hold(&mut self, act: &Act, id: u64) -> String {
         let now = self.now;
         let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };
-        match (act, hold.state) {
-            (Act::Extend { ttl, .. }, HoldState::Held) => {
-                let wish = (now + ttl.unwrap_or(TTL)).min(hold.created_at + LIFE);
-                hold.expires_at = hold.expires_at.max(wish);
+        let (state, ceiling, total) = (hold.state, hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
+        let live = matches!(state, HoldState::Held | HoldState::Paying);
+        match act {
+            Act::Get { .. } => {}
+            Act::Extend { ttl, .. } if live => {
+                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(TTL)).min(ceiling));
             }
-            (Act::Claim { order, .. }, HoldState::Held) => {
-                hold.state = HoldState::Claimed;
-                hold.order = Some(*order);
+            Act::Stage { paying: true, .. } if live => {
+                hold.state = HoldState::Paying;
+                hold.expires_at = hold.expires_at.max((now + PAYMENT).min(total));
             }
-            (Act::Release { keep, .. }, HoldState::Held) => {
+            Act::Stage { paying: false, .. } if state == HoldState::Paying => {
+                hold.state = HoldState::Held;
+                hold.expires_at = total.min((now + MINUTE).max(hold.expires_at.min(ceiling)));
+            }
+            Act::Stage { .. } if live => {}
+            Act::Claim { .. } => return self.claim(act, id),
+            Act::Release { abandon: false, .. } if state == HoldState::Paying => {
+                return self.dead(id, "payment_in_progress");
+            }
+            Act::Release { keep, .. } if live => {
                 for (item, units) in &mut hold.has {
                     let kept = keep.iter().find(|(kept, _)| kept == item).map_or(0, |(_, units)| *units);
                     *units = kept.min(*units);
@@ -213,16 +261,85 @@ impl Model {
                     hold.state = HoldState::Released;
                 }
             }
-            (Act::Claim { order, .. }, HoldState::Claimed) if hold.order == Some(*order) => {}
-            (Act::Claim { .. }, HoldState::Claimed) => return self.dead(id, "order_mismatch"),
-            (Act::Release { keep, .. }, HoldState::Released) if keep.is_empty() => {}
-            (Act::Get { .. }, _) => {}
-            (_, HoldState::Claimed) => return self.dead(id, "hold_claimed"),
-            (_, HoldState::Released) => return self.dead(id, "hold_released"),
-            (_, HoldState::Expired) => return self.dead(id, "hold_expired"),
-            (other, HoldState::Held) => panic!("not on a hold: {other:?}"),
+            Act::Release { keep, .. } if state == HoldState::Released && keep.is_empty() => {}
+            Act::Return { .. } if live => return "precondition".to_owned(),
+            Act::Return { returned, restock, .. } if state == HoldState::Claimed => {
+                let sold =
+                    |hold: &ModelHold, item| hold.has.get(&item).unwrap_or(&0) + hold.returned.get(&item).unwrap_or(&0);
+                if returned.iter().any(|(item, units)| *units > sold(hold, *item)) {
+                    return "invalid".to_owned();
+                }
+                for item in hold.has.clone().into_keys() {
+                    let asked = returned.iter().find(|(back, _)| *back == item).map(|(_, units)| *units);
+                    let total = if returned.is_empty() { sold(hold, item) } else { asked.unwrap_or(0) };
+                    let before = hold.returned.get(&item).copied().unwrap_or(0);
+                    let more = total.saturating_sub(before);
+                    *hold.has.entry(item).or_default() -= more;
+                    *hold.returned.entry(item).or_default() += more;
+                    if !restock {
+                        *hold.withdrawn.entry(item).or_default() += more;
+                    }
+                }
+            }
+            _ if state == HoldState::Claimed => return self.dead(id, "hold_claimed"),
+            _ if state == HoldState::Released => return self.dead(id, "hold_released"),
+            _ if state == HoldState::Expired => return self.dead(id, "hold_expired"),
+            Act::Reserve { .. }
+            | Act::Extend { .. }
+            | Act::Stage { .. }
+            | Act::Release { .. }
+            | Act::Return { .. }
+            | Act::Tick(_)
+            | Act::Sweep
+            | Act::Snapshot
+            | Act::Restart => panic!("not on a hold: {act:?}"),
         }
         self.show(id)
+    }
+
+    fn claim(&mut self, act: &Act, id: u64) -> String {
+        let Act::Claim { order, late, lines, .. } = act else { panic!("a claim") };
+        let hold = self.holds[&id].clone();
+        match hold.state {
+            HoldState::Claimed if hold.order == Some(*order) => return self.show(id),
+            HoldState::Claimed => return self.dead(id, "order_mismatch"),
+            HoldState::Released => return self.dead(id, "hold_released"),
+            HoldState::Expired if !late => return self.dead(id, "hold_expired"),
+            HoldState::Expired | HoldState::Held | HoldState::Paying => {}
+        }
+        if lines.iter().any(|(item, units)| *units > hold.has.get(item).copied().unwrap_or(0)) {
+            return "invalid".to_owned();
+        }
+        let all: Vec<_> =
+            hold.has.iter().map(|(item, units)| (*item, *units)).filter(|(_, units)| *units > 0).collect();
+        let takes = if lines.is_empty() { all } else { lines.clone() };
+        if hold.state == HoldState::Expired
+            && let Some(why) = self.late_refusal(hold.customer, &takes)
+        {
+            return self.dead(id, why);
+        }
+        let hold = self.holds.get_mut(&id).expect("a hold");
+        (hold.state, hold.order) = (HoldState::Claimed, Some(*order));
+        for (item, units) in &mut hold.has {
+            *units = takes.iter().find(|(taken, _)| taken == item).map_or(0, |(_, units)| *units);
+        }
+        self.show(id)
+    }
+
+    /// A late claim checks limits first: stock was set aside for it once.
+    fn late_refusal(&self, customer: usize, lines: &[(usize, u32)]) -> Option<&'static str> {
+        for (_, scope, max) in &self.limits {
+            let all: u32 = lines.iter().map(|(_, units)| units).sum();
+            let over = |item: Option<usize>, wants: u32| self.used(customer, item) + wants > *max;
+            let broken = match scope {
+                Scope::Item => lines.iter().any(|(item, units)| over(Some(*item), *units)),
+                Scope::Drop => over(None, all),
+            };
+            if broken {
+                return Some("limit_reached");
+            }
+        }
+        lines.iter().any(|(item, units)| self.free(*item) < u64::from(*units)).then_some("sold_out")
     }
 }
 
@@ -235,8 +352,27 @@ fn engine_says(engine: &Engine, act: &Act, now: Timestamp) -> String {
             settle(|| engine.reserve(&command, now))
         }
         Act::Extend { hold, ttl } => settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), now)),
-        Act::Claim { hold, order } => settle(|| engine.claim(&claim(hold_id(*hold), &order.to_string()), now)),
-        Act::Release { hold, keep } => settle(|| engine.release(&release(hold_id(*hold), &names(keep)), now)),
+        Act::Stage { hold, paying } => {
+            let mut command = extend(hold_id(*hold), None);
+            command.stage = Some(if *paying { Stage::Paying } else { Stage::Held });
+            settle(|| engine.extend(&command, now))
+        }
+        Act::Claim { hold, order, late, lines } => {
+            let mut command = claim(hold_id(*hold), &order.to_string());
+            command.expired = if *late { ExpiredPolicy::TakeFreeStock } else { ExpiredPolicy::Refuse };
+            command.lines = common::lines(&names(lines));
+            settle(|| engine.claim(&command, now))
+        }
+        Act::Release { hold, keep, abandon } => {
+            let mut command = release(hold_id(*hold), &names(keep));
+            command.abandon_payment = *abandon;
+            settle(|| engine.release(&command, now))
+        }
+        Act::Return { hold, returned, restock } => {
+            let returned = common::lines(&names(returned));
+            let command = Return { target: common::target(hold_id(*hold)), returned, restock: *restock };
+            settle(|| engine.return_units(&command, now))
+        }
         Act::Get { hold } => engine
             .get_hold(hold_id(*hold), None, now)
             .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
@@ -245,6 +381,8 @@ fn engine_says(engine: &Engine, act: &Act, now: Timestamp) -> String {
     match answer {
         Err(Fault::NoHold(_)) => "not found".to_owned(),
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
+        Err(Fault::Invalid(_)) => "invalid".to_owned(),
+        Err(Fault::Precondition(_)) => "precondition".to_owned(),
         Err(fault) => format!("{fault:?}"),
         Ok(Answer { outcome: Outcome::Hold(view), .. }) => show(&view),
         Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => {
@@ -266,8 +404,8 @@ fn engine_says(engine: &Engine, act: &Act, now: Timestamp) -> String {
 fn show(view: &stockade::engine::answer::HoldView) -> String {
     let hold = &view.hold;
     let lines: Vec<_> =
-        hold.lines.iter().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
-    let until = if hold.state == HoldState::Held { common::START.until(hold.expires_at).0 } else { 0 };
+        hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
+    let until = if hold.state.is_live() { common::START.until(hold.expires_at).0 } else { 0 };
     format!("{:?} {lines:?} until {until}", hold.state)
 }
 
@@ -282,7 +420,7 @@ fn check(shape: &Shape, history: &[Act]) -> TestCaseResult {
     let (mut engine, _) = world.start();
     let items: Vec<_> = ITEMS.iter().copied().zip(shape.0.iter().copied()).collect();
     let mut sale = definition("d", &items, &model.limits);
-    (sale.hold_ttl, sale.max_hold_life) = (Millis(TTL), Millis(LIFE));
+    (sale.hold_ttl, sale.max_hold_life, sale.payment_ttl) = (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
     create(&engine, sale, world.now);
 
     for act in history {
@@ -291,9 +429,12 @@ fn check(shape: &Shape, history: &[Act]) -> TestCaseResult {
         model.expire();
         let expected = match act {
             Act::Reserve { hold, customer, lines, ttl } => model.reserve(*hold, *customer, lines, *ttl),
-            Act::Extend { hold, .. } | Act::Claim { hold, .. } | Act::Release { hold, .. } | Act::Get { hold } => {
-                model.on_hold(act, *hold)
-            }
+            Act::Extend { hold, .. }
+            | Act::Stage { hold, .. }
+            | Act::Claim { hold, .. }
+            | Act::Release { hold, .. }
+            | Act::Return { hold, .. }
+            | Act::Get { hold } => model.on_hold(act, *hold),
             Act::Tick(_) => String::new(),
             Act::Sweep => {
                 sweep_all(&engine, world.now);

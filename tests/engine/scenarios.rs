@@ -11,7 +11,7 @@ use crate::common::{self, START, World, drop_id, sku};
 use stockade::definition::{Definition, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, DropView, Fault, HoldView, Outcome, Refusal};
-use stockade::engine::command::{CreateDrop, Steer};
+use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
 use stockade::ids::HoldId;
 use stockade::time::{Millis, Timestamp};
 
@@ -133,8 +133,17 @@ impl Play {
                 let command = common::extend(hold, setting(rest, "ttl").map(millis));
                 common::settle(|| engine.extend(&command, now))
             }
-            ("claim", [order]) => {
-                let command = common::claim(hold, order);
+            ("pay" | "unpay", []) => {
+                let mut command = common::extend(hold, None);
+                command.stage = Some(if verb == "pay" { Stage::Paying } else { Stage::Held });
+                common::settle(|| engine.extend(&command, now))
+            }
+            ("claim", [order, rest @ ..]) => {
+                let mut command = common::claim(hold, order);
+                command.lines = common::lines(&wanted(rest));
+                if rest.contains(&"late") {
+                    command.expired = ExpiredPolicy::TakeFreeStock;
+                }
                 common::settle(|| engine.claim(&command, now))
             }
             ("release", []) => {
@@ -144,6 +153,15 @@ impl Play {
             ("release", ["keep", keep @ ..]) => {
                 let command = common::release(hold, &wanted(keep));
                 common::settle(|| engine.release(&command, now))
+            }
+            ("release", ["abandon"]) => {
+                let command = Release { abandon_payment: true, ..common::release(hold, &[]) };
+                common::settle(|| engine.release(&command, now))
+            }
+            ("return", rest) => {
+                let returned = common::lines(&wanted(rest));
+                let command = Return { target: common::target(hold), returned, restock: rest.contains(&"restock") };
+                common::settle(|| engine.return_units(&command, now))
             }
             ("get", []) => {
                 let (view, ticket) = engine.get_hold(hold, None, now)?;
@@ -181,9 +199,19 @@ impl Play {
         let (view, _) = self.engine().get_drop(&drop_id(id), self.world.now).expect("a drop");
         let place = view.definition.items.iter().position(|known| known.sku == sku(item)).expect("an item");
         let stock = view.stock[place][0];
-        assert_eq!(stock.received, stock.free + stock.held + stock.claimed + stock.withdrawn, "conservation");
+        let out = stock.held + stock.paying + stock.claimed + stock.withdrawn;
+        assert_eq!(stock.received, stock.free + out, "conservation");
         assert_eq!(self.engine().conservation_error(), 0);
-        format!("free {} held {} claimed {}", stock.free, stock.held, stock.claimed)
+        let mut text = format!("free {} held {}", stock.free, stock.held);
+        for (name, units) in [("paying", stock.paying)].into_iter().filter(|(_, units)| *units > 0) {
+            write!(text, " {name} {units}").expect("text");
+        }
+        write!(text, " claimed {}", stock.claimed).expect("text");
+        let rest = [("withdrawn", stock.withdrawn), ("returned", stock.returned_total)];
+        for (name, units) in rest.into_iter().filter(|(_, units)| *units > 0) {
+            write!(text, " {name} {units}").expect("text");
+        }
+        text
     }
 
     fn hold(&mut self, name: &str) -> HoldId {
@@ -195,18 +223,24 @@ impl Play {
 fn hold_text(view: &HoldView) -> String {
     let hold = &view.hold;
     let mut text = format!("{:?}", hold.state).to_uppercase();
-    for line in hold.lines.iter() {
+    for line in hold.shown_lines() {
         let name = view.definition.sku(line.item);
         write!(text, " {name}={}", line.quantity).expect("text");
         if line.released > 0 {
             write!(text, "(-{})", line.released).expect("text");
         }
+        if line.returned > 0 {
+            write!(text, "(<{})", line.returned).expect("text");
+        }
     }
     if hold.state.is_live() {
         write!(text, " until {}", span(START.until(hold.expires_at))).expect("text");
     }
-    if let Some(order_ref) = &hold.order_ref {
+    if let Some(order_ref) = hold.order_ref() {
         write!(text, " for {order_ref}").expect("text");
+    }
+    if hold.is_late() {
+        text.push_str(" late");
     }
     text
 }

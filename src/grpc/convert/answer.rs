@@ -48,15 +48,21 @@ pub fn hold(view: &HoldView) -> pb::Hold {
         id: hold.id.to_string(),
         drop_id: definition.id.to_string(),
         state: i32::from(hold.state.number()),
-        lines: hold.lines.iter().map(line).collect(),
+        lines: hold.shown_lines().map(line).collect(),
         customer_id: hold.customer.to_string(),
         created_at: Some(timestamp(hold.created_at)),
         expires_at: Some(timestamp(hold.expires_at)),
         claimed_at: claimed.then(|| timestamp(hold.settled_at)),
-        order_ref: hold.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
+        order_ref: hold.order_ref().map(ToString::to_string).unwrap_or_default(),
         revision: hold.revision.0,
-        superseded_by: String::new(),
+        superseded_by: hold.superseded_by().map(|id| id.to_string()).unwrap_or_default(),
     }
+}
+
+/// How a claimed hold was claimed.
+#[must_use]
+pub fn claim_mode(view: &HoldView) -> pb::ClaimMode {
+    if view.hold.is_late() { pb::ClaimMode::LateFromFreeStock } else { pb::ClaimMode::OnTime }
 }
 
 /// A business "no".

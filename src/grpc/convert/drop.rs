@@ -16,6 +16,8 @@ use crate::time::Millis;
 const SHORTEST_TTL: Millis = Millis::from_secs(1);
 const LONGEST_TTL: Millis = Millis::from_secs(24 * 60 * 60);
 const USUAL_TTL: Millis = Millis::from_secs(5 * 60);
+/// How long a payment may take where nothing is said.
+const USUAL_PAYMENT_TTL: Millis = Millis::from_secs(15 * 60);
 const LONGEST_LIFE: Millis = Millis::from_secs(7 * 24 * 60 * 60);
 const MAX_LABEL_KEY: usize = 64;
 const MAX_LABEL_VALUE: usize = 256;
@@ -57,7 +59,6 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
         as_of_lsn: _,
     } = drop;
     faults.unbuilt(!series.is_empty(), "drop.series");
-    faults.unbuilt(payment_ttl.is_some(), "drop.payment_ttl");
     faults.unbuilt(!windows.is_empty(), "drop.windows");
     faults.unbuilt(!terms.is_empty(), "drop.terms");
     faults.unbuilt(*slot_required, "drop.slot_required");
@@ -75,6 +76,11 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
         faults.invalid("drop.closes_at", "must be after opens_at");
     }
     let spans = spans(faults, hold_ttl.as_ref(), max_hold_life.as_ref());
+    let payment = span(faults, "drop.payment_ttl", payment_ttl.as_ref());
+    let payment_ttl = if payment_ttl.is_some() { payment } else { Some(USUAL_PAYMENT_TTL) };
+    if payment_ttl.is_some_and(|ttl| !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl)) {
+        faults.invalid("drop.payment_ttl", "must be 1s to 24h");
+    }
     let items = items(faults, goods);
     let limits = limits(faults, rules);
     let (hold_ttl, max_hold_life) = spans?;
@@ -87,6 +93,7 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
         closes_at,
         hold_ttl,
         max_hold_life,
+        payment_ttl: payment_ttl?,
         items: items?,
         limits: limits?,
     })

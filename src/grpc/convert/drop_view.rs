@@ -10,8 +10,19 @@ use crate::proto as pb;
 pub fn drop_view(view: &DropView) -> pb::Drop {
     // When it was closed by hand shows in the state; the schedule stays as defined.
     let DropView { definition, opens_at, closed_at: _, state, revision, as_of, stock } = view;
-    let Definition { id, title, shop, labels, opens_at: _, closes_at, hold_ttl, max_hold_life, items, limits } =
-        &**definition;
+    let Definition {
+        id,
+        title,
+        shop,
+        labels,
+        opens_at: _,
+        closes_at,
+        hold_ttl,
+        max_hold_life,
+        payment_ttl,
+        items,
+        limits,
+    } = &**definition;
     let none = Vec::new();
     let stock = stock.iter().chain(std::iter::repeat(&none));
     pb::Drop {
@@ -24,7 +35,7 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
         closes_at: closes_at.map(timestamp),
         hold_ttl: Some(duration(*hold_ttl)),
         max_hold_life: Some(duration(*max_hold_life)),
-        payment_ttl: None,
+        payment_ttl: Some(duration(*payment_ttl)),
         items: items.iter().zip(stock).map(|(item, pools)| item_view(item, pools)).collect(),
         windows: Vec::new(),
         limits: limits.iter().map(limit_view).collect(),
@@ -73,8 +84,8 @@ fn pool_view(pool: &Pool, stock: Option<Stock>) -> pb::Pool {
 }
 
 const fn stock_view(stock: Stock) -> pb::Stock {
-    let Stock { received, free, held, claimed, withdrawn, returned_total } = stock;
-    pb::Stock { received, free, held, paying: 0, claimed, withdrawn, returned_total }
+    let Stock { received, free, held, paying, claimed, withdrawn, returned_total } = stock;
+    pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total }
 }
 
 fn limit_view(limit: &Limit) -> pb::Limit {

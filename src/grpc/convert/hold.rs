@@ -2,7 +2,7 @@
 
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, optional_id, span};
-use crate::engine::command::{Claim, Extend, Release, Reserve, Target, Wanted};
+use crate::engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve, Return, Stage, Target, Wanted};
 use crate::hold::MAX_LINES;
 use crate::ids::{CustomerId, DropId, HoldId, Quantity};
 use crate::proto as pb;
@@ -96,11 +96,12 @@ pub fn extend(request: &pb::ExtendRequest) -> Result<Extend, Rejection> {
     let mut faults = Faults::default();
     let target = target(&mut faults, hold_id, drop_id, customer_id);
     let ttl = span(&mut faults, "ttl", ttl.as_ref());
-    match enumeration(&mut faults, "stage", *stage) {
-        Some(pb::HoldStage::Held | pb::HoldStage::Paying) => faults.unbuilt(true, "stage"),
-        Some(pb::HoldStage::Unspecified) | None => {}
-    }
-    let command = (|| Some(Extend { target: target?, ttl }))();
+    let stage = match enumeration(&mut faults, "stage", *stage) {
+        Some(pb::HoldStage::Held) => Some(Stage::Held),
+        Some(pb::HoldStage::Paying) => Some(Stage::Paying),
+        Some(pb::HoldStage::Unspecified) | None => None,
+    };
+    let command = (|| Some(Extend { target: target?, ttl, stage }))();
     faults.finish(command)
 }
 
@@ -113,12 +114,12 @@ pub fn claim(request: &pb::ClaimRequest) -> Result<Claim, Rejection> {
     let mut faults = Faults::default();
     let target = target(&mut faults, hold_id, drop_id, customer_id);
     let order_ref = id(&mut faults, "order_ref", order_ref);
-    match enumeration(&mut faults, "expired_policy", *expired_policy) {
-        Some(pb::ExpiredPolicy::TakeFreeStock) => faults.unbuilt(true, "expired_policy"),
-        Some(pb::ExpiredPolicy::Unspecified | pb::ExpiredPolicy::Refuse) | None => {}
-    }
-    faults.unbuilt(!lines.is_empty(), "lines");
-    let command = (|| Some(Claim { target: target?, order_ref: order_ref? }))();
+    let expired = match enumeration(&mut faults, "expired_policy", *expired_policy) {
+        Some(pb::ExpiredPolicy::TakeFreeStock) => ExpiredPolicy::TakeFreeStock,
+        Some(pb::ExpiredPolicy::Unspecified | pb::ExpiredPolicy::Refuse) | None => ExpiredPolicy::Refuse,
+    };
+    let lines = wanted(&mut faults, "lines", lines);
+    let command = (|| Some(Claim { target: target?, order_ref: order_ref?, expired, lines: lines? }))();
     faults.finish(command)
 }
 
@@ -131,8 +132,21 @@ pub fn release(request: &pb::ReleaseRequest) -> Result<Release, Rejection> {
     let mut faults = Faults::default();
     let target = target(&mut faults, hold_id, drop_id, customer_id);
     let keep = wanted(&mut faults, "keep", keep);
-    faults.unbuilt(*abandon_payment, "abandon_payment");
-    let command = (|| Some(Release { target: target?, keep: keep? }))();
+    let abandon_payment = *abandon_payment;
+    let command = (|| Some(Release { target: target?, keep: keep?, abandon_payment }))();
+    faults.finish(command)
+}
+
+/// Units that came back after a sale.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet.
+pub fn return_units(request: &pb::ReturnUnitsRequest) -> Result<Return, Rejection> {
+    let pb::ReturnUnitsRequest { hold_id, drop_id, returned, restock } = request;
+    let mut faults = Faults::default();
+    let target = target(&mut faults, hold_id, drop_id, "");
+    let returned = wanted(&mut faults, "returned", returned);
+    let command = (|| Some(Return { target: target?, returned: returned?, restock: *restock }))();
     faults.finish(command)
 }
 

@@ -11,11 +11,11 @@ mod fields;
 mod hold;
 mod limits;
 
-pub use answer::{hold, refusal, timestamp};
+pub use answer::{claim_mode, hold, refusal, timestamp};
 pub use drop::create_drop;
 pub use drop_view::drop_view;
 pub use faults::Rejection;
-pub use hold::{claim, drop_id, extend, get_hold, release, reserve};
+pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
 
 #[cfg(test)]
 mod tests;

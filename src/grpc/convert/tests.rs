@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use prost_types::{Duration, Timestamp as Instant};
 
 use super::*;
-use crate::engine::command::{CreateDrop, Reserve, Wanted};
+use crate::engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, Wanted};
 use crate::proto as pb;
 use crate::time::{Millis, Timestamp};
 
@@ -64,10 +64,13 @@ const fn secs(seconds: i64) -> Duration {
     Duration { seconds, nanos: 0 }
 }
 
+fn wanted(sku: &str, units: u32, place: usize) -> Wanted {
+    Wanted { sku: sku.parse().expect("a sku"), units, place }
+}
+
 #[test]
 fn lines_of_one_sku_are_summed_and_sorted_and_keep_their_first_place() {
     let command = reserved(|r| r.lines = vec![line("B", 1), line("A", 2), line("B", 3)]).expect("good");
-    let wanted = |sku: &str, units, place| Wanted { sku: sku.parse().expect("a sku"), units, place };
     assert_eq!(command.lines, [wanted("A", 2, 1), wanted("B", 4, 0)]);
 }
 
@@ -159,24 +162,28 @@ fn verbs_on_a_hold_check_their_target() {
 }
 
 #[test]
-fn what_verbs_on_a_hold_cannot_do_yet_is_named() {
-    for stage in [pb::HoldStage::Held, pb::HoldStage::Paying] {
-        let request = pb::ExtendRequest { hold_id: HOLD.into(), stage: stage.into(), ..pb::ExtendRequest::default() };
-        assert_eq!(unbuilt(extend(&request)), ["stage"]);
+fn stages_policies_lines_and_returns_are_taken_as_said() {
+    let hold_id = HOLD.to_owned();
+    for (wire, stage) in [(pb::HoldStage::Held, Stage::Held), (pb::HoldStage::Paying, Stage::Paying)] {
+        let request =
+            pb::ExtendRequest { hold_id: hold_id.clone(), stage: wire.into(), ..pb::ExtendRequest::default() };
+        assert_eq!(extend(&request).expect("good").stage, Some(stage));
     }
-    let policy = pb::ExpiredPolicy::TakeFreeStock.into();
     let request = pb::ClaimRequest {
-        hold_id: HOLD.into(),
+        hold_id: hold_id.clone(),
         order_ref: "o".into(),
-        expired_policy: policy,
+        expired_policy: pb::ExpiredPolicy::TakeFreeStock.into(),
+        lines: vec![line("A", 1)],
         ..pb::ClaimRequest::default()
     };
-    assert_eq!(unbuilt(claim(&request)), ["expired_policy"]);
+    let command = claim(&request).expect("good");
+    assert_eq!((command.expired, command.lines), (ExpiredPolicy::TakeFreeStock, vec![wanted("A", 1, 0)]));
     let request =
-        pb::ClaimRequest { expired_policy: pb::ExpiredPolicy::Refuse.into(), lines: vec![line("A", 1)], ..request };
-    assert_eq!(unbuilt(claim(&request)), ["lines"]);
-    let request = pb::ReleaseRequest { hold_id: HOLD.into(), abandon_payment: true, ..pb::ReleaseRequest::default() };
-    assert_eq!(unbuilt(release(&request)), ["abandon_payment"]);
+        pb::ReleaseRequest { hold_id: hold_id.clone(), abandon_payment: true, ..pb::ReleaseRequest::default() };
+    assert!(release(&request).expect("good").abandon_payment);
+    let request = pb::ReturnUnitsRequest { hold_id, returned: vec![line("A", 2)], restock: true, drop_id: "d".into() };
+    let command = return_units(&request).expect("good");
+    assert_eq!((command.returned, command.restock), (vec![wanted("A", 2, 0)], true));
 }
 
 #[test]
@@ -273,7 +280,7 @@ fn what_a_drop_cannot_do_yet_is_named() {
             max_units_by_tier: HashMap::from([("gold".into(), 1)]),
         }];
     });
-    let drop = ["series", "payment_ttl", "windows", "terms", "slot_required"].map(|field| format!("drop.{field}"));
+    let drop = ["series", "windows", "terms", "slot_required"].map(|field| format!("drop.{field}"));
     let item = ["pools", "kind", "slot", "price_floor"].map(|field| format!("drop.items[0].{field}"));
     let limit = [
         "scope",

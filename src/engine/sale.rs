@@ -1,0 +1,277 @@
+//! The verbs of a sale: claim, also when the payment lands late, and units that come back after it.
+
+use smallvec::SmallVec;
+
+use super::answer::{Answer, Fault, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
+use super::command::{Claim, ExpiredPolicy, Return, Wanted};
+use super::hold_verbs::{by_line, ended, known_skus};
+use super::{Decision, Engine, OwnHold};
+use crate::hold::{Change, HoldLine, HoldState};
+use crate::ids::ItemNo;
+use crate::inventory::stock::{Certainty, Taken};
+use crate::inventory::{Subject, Verdict};
+use crate::journal::Permit;
+use crate::record::Record;
+use crate::refusal::Reason;
+use crate::time::Timestamp;
+
+/// Units taken, one guard a line.
+type Units<'d> = SmallVec<[Taken<'d>; 4]>;
+/// Lines that can't be served: requested and available.
+type Refused = SmallVec<[(ItemNo, u32, u32); 4]>;
+
+impl Engine {
+    /// Turns a hold into a sale. For the order that it was claimed for, it is the same answer again.
+    ///
+    /// # Errors
+    /// [`Fault::NoHold`], [`Fault::Invalid`] for lines that the hold does not have, and faults of the journal.
+    pub fn claim(&self, command: &Claim, now: Timestamp) -> Result<Step<Answer>, Fault> {
+        self.decide(now, || {
+            let permit = self.journal.permit()?;
+            self.with_own(&command.target, |own| {
+                known_skus(own.view, "lines", &command.lines)?;
+                let Some(permit) = self.expire_if_due(own, permit, now)? else {
+                    // Expired by this very call: what comes of it, the next look decides.
+                    return match command.expired {
+                        ExpiredPolicy::Refuse => self.refused_by_hold(own, Reason::HoldExpired).map(Decision::Done),
+                        ExpiredPolicy::TakeFreeStock => Ok(Decision::Again),
+                    };
+                };
+                let hold = own.hold()?;
+                match hold.state {
+                    HoldState::Held | HoldState::Paying => {
+                        let kept = claimed_lines(own, &command.lines)?;
+                        let order_ref = command.order_ref.clone();
+                        self.change(own, permit, Change::Claimed { at: now, order_ref, late: false, kept }, now)?;
+                        self.shown(own).map(Decision::Done)
+                    }
+                    HoldState::Expired if command.expired == ExpiredPolicy::TakeFreeStock => {
+                        self.claim_late(command, own, permit, now)
+                    }
+                    HoldState::Claimed if hold.order_ref() == Some(&command.order_ref) => {
+                        self.shown(own).map(Decision::Done)
+                    }
+                    HoldState::Claimed => self.refused_by_hold(own, Reason::OrderMismatch).map(Decision::Done),
+                    HoldState::Released | HoldState::Expired => {
+                        let reason = ended(hold).unwrap_or(Reason::HoldReleased);
+                        self.refused_by_hold(own, reason).map(Decision::Done)
+                    }
+                }
+            })
+        })
+    }
+
+    /// Gives units of a sale back: what has come back so far, in total, which never sinks.
+    ///
+    /// # Errors
+    /// [`Fault::NoHold`], [`Fault::Precondition`] for a hold that is no sale yet, [`Fault::Invalid`] for more units than
+    /// were sold, and faults of the journal.
+    pub fn return_units(&self, command: &Return, now: Timestamp) -> Result<Step<Answer>, Fault> {
+        let permit = self.journal.permit()?;
+        self.with_own(&command.target, |own| {
+            known_skus(own.view, "returned", &command.returned)?;
+            let Some(permit) = self.expire_if_due(own, permit, now)? else {
+                return self.refused_by_hold(own, Reason::HoldExpired).map(Step::Done);
+            };
+            let hold = own.hold()?;
+            match hold.state {
+                HoldState::Claimed => {}
+                HoldState::Held | HoldState::Paying => {
+                    return Err(Fault::Precondition(format!("hold {} is not claimed: release it instead", hold.id)));
+                }
+                HoldState::Released | HoldState::Expired => {
+                    let reason = ended(hold).unwrap_or(Reason::HoldReleased);
+                    return self.refused_by_hold(own, reason).map(Step::Done);
+                }
+            }
+            let totals = returned_totals(own, command)?;
+            if hold.lines.iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
+                self.change(own, permit, Change::Returned { totals }, now)?;
+            }
+            self.shown(own).map(Step::Done)
+        })
+    }
+
+    /// Claims an expired hold from what is free now, limits checked again: all of what is asked, or none.
+    fn claim_late(
+        &self,
+        command: &Claim,
+        own: &mut OwnHold<'_, '_>,
+        permit: Permit<'_>,
+        now: Timestamp,
+    ) -> Result<Decision<Answer>, Fault> {
+        let kept = claimed_lines(own, &command.lines)?;
+        let hold = own.hold()?;
+        let lines: SmallVec<[HoldLine; 4]> = hold
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(place, line)| HoldLine { quantity: kept.get(place).copied().unwrap_or(line.quantity), ..line })
+            .filter(|line| line.quantity > 0)
+            .collect();
+        let customer = self.inventory.key.customer(&own.view.shop, &hold.customer);
+        self.inventory.subjects.with(customer, |subject| {
+            if let Some(refused) = self.late_limits(own, &lines, subject, now)? {
+                return Ok(refused);
+            }
+            let taken = match self.late_take(own, &lines, now)? {
+                Decision::Done(Ok(taken)) => taken,
+                Decision::Done(Err(refused)) => return Ok(Decision::Done(refused)),
+                Decision::InDoubt => return Ok(Decision::InDoubt),
+                Decision::Again => return Ok(Decision::Again),
+                Decision::SweepPool(drop, item, pool) => return Ok(Decision::SweepPool(drop, item, pool)),
+                Decision::SweepHold(hold) => return Ok(Decision::SweepHold(hold)),
+            };
+            let order_ref = command.order_ref.clone();
+            let change = Change::Claimed { at: now, order_ref, late: true, kept };
+            let record = Record::Change(own.hold()?.id, change);
+            let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+            // From here on nothing may fail.
+            taken.into_iter().for_each(Taken::keep);
+            self.enter(own, &record, ticket.lsn(), Some(subject));
+            self.shown(own).map(Decision::Done)
+        })
+    }
+
+    fn late_limits(
+        &self,
+        own: &OwnHold<'_, '_>,
+        lines: &[HoldLine],
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Option<Decision<Answer>>, Fault> {
+        let wanted = by_item(lines);
+        let Some(broken) = subject.broken(own.drop.number, &own.view.limits, &wanted) else { return Ok(None) };
+        if let Some(due) = subject.due(now) {
+            return Ok(Some(Decision::SweepHold(due)));
+        }
+        let hit = LimitHit {
+            id: broken.limit.id.clone(),
+            scope: broken.limit.scope,
+            max: broken.limit.max_units,
+            used: u32::try_from(broken.used).unwrap_or(u32::MAX),
+        };
+        let left = |item: ItemNo| broken.lines.iter().find(|(limited, _)| *limited == item).map(|(_, left)| *left);
+        let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
+        self.late_refusal(own, Reason::LimitReached, &refused, Some(hit)).map(|refused| Some(Decision::Done(refused)))
+    }
+
+    /// Takes every line's units, or says why not: as a refusal that names every line that is short.
+    fn late_take<'d>(
+        &self,
+        own: &OwnHold<'d, '_>,
+        lines: &[HoldLine],
+        now: Timestamp,
+    ) -> Result<Decision<Result<Units<'d>, Answer>>, Fault> {
+        let certainty = if lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
+        let mut taken = Units::new();
+        let mut short = Refused::new();
+        for line in lines {
+            let pool = own.drop.pool(line.item, line.pool).ok_or(Fault::Overloaded("pool missing"))?;
+            match pool.take(u64::from(line.quantity), certainty, now) {
+                Verdict::Yes(units) => taken.push(units),
+                Verdict::Short { free } => {
+                    let free = u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity);
+                    short.push((line.item, line.quantity, free));
+                }
+                Verdict::InDoubt => return Ok(Decision::InDoubt),
+                Verdict::SweepDue => return Ok(Decision::SweepPool(own.drop.number, line.item, line.pool)),
+            }
+        }
+        if short.is_empty() {
+            return Ok(Decision::Done(Ok(taken)));
+        }
+        drop(taken); // the guards give back what other lines could have had
+        self.late_refusal(own, Reason::SoldOut, &short, None).map(|refused| Decision::Done(Err(refused)))
+    }
+
+    fn late_refusal(
+        &self,
+        own: &OwnHold<'_, '_>,
+        reason: Reason,
+        lines: &[(ItemNo, u32, u32)],
+        limit: Option<LimitHit>,
+    ) -> Result<Answer, Fault> {
+        let lines: Vec<RefusedLine> = lines
+            .iter()
+            .map(|(item, requested, available)| RefusedLine {
+                sku: own.view.sku(*item).clone(),
+                reason,
+                requested: *requested,
+                available: *available,
+            })
+            .collect();
+        let view = own.show()?;
+        let ticket = self.journal.ticket(view.hold.revision);
+        own.drop.count_refusal(reason);
+        let sku = lines.first().map(|line| line.sku.clone());
+        let refusal = Refusal { reason, sku, retry_after: None, lines, limit, hold: Some(view) };
+        Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), ticket })
+    }
+}
+
+/// What a claim takes of each line; empty for everything.
+fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u32; 4]>, Fault> {
+    let hold = own.hold()?;
+    if lines.is_empty() {
+        return Ok(SmallVec::new());
+    }
+    let has = |item| -> u32 { hold.lines.iter().filter(|line| line.item == item).map(|line| line.quantity).sum() };
+    more_than(own, "lines", lines, has)?;
+    let kept = by_line(hold, own.view, lines);
+    let all = hold.lines.iter().zip(&kept).all(|(line, kept)| line.quantity == *kept);
+    Ok(if all { SmallVec::new() } else { kept })
+}
+
+/// Of each line, units returned in total and of those the withdrawn ones, after this call.
+fn returned_totals(own: &OwnHold<'_, '_>, command: &Return) -> Result<SmallVec<[(u32, u32); 4]>, Fault> {
+    let hold = own.hold()?;
+    let sold = |line: &HoldLine| line.quantity.saturating_add(line.returned);
+    let of_item = |item| -> u32 { hold.lines.iter().filter(|line| line.item == item).map(|line| sold(&line)).sum() };
+    more_than(own, "returned", &command.returned, of_item)?;
+    let all = command.returned.is_empty();
+    let mut left: SmallVec<[(ItemNo, u32); 4]> =
+        command.returned.iter().filter_map(|wanted| Some((own.view.item(&wanted.sku)?.0, wanted.units))).collect();
+    let totals = hold.lines.iter().map(|line| {
+        let asked = if all {
+            sold(&line)
+        } else {
+            left.iter_mut().find(|(item, _)| *item == line.item).map_or(0, |(_, left)| {
+                let here = sold(&line).min(*left);
+                *left = left.saturating_sub(here);
+                here
+            })
+        };
+        let returned = asked.max(line.returned); // it never sinks
+        let now_back = returned.saturating_sub(line.returned);
+        let withdrawn = if command.restock { line.withdrawn } else { line.withdrawn.saturating_add(now_back) };
+        (returned, withdrawn)
+    });
+    Ok(totals.collect())
+}
+
+/// Names every line that asks for more than there is.
+fn more_than(own: &OwnHold<'_, '_>, field: &str, wanted: &[Wanted], has: impl Fn(ItemNo) -> u32) -> Result<(), Fault> {
+    let too_many: Vec<Violation> = wanted
+        .iter()
+        .filter_map(|wanted| {
+            let most = has(own.view.item(&wanted.sku)?.0);
+            (wanted.units > most).then(|| Violation {
+                field: format!("{field}[{}].quantity", wanted.place),
+                description: format!("the hold has {most} units of {:?}", wanted.sku.as_str()),
+            })
+        })
+        .collect();
+    if too_many.is_empty() { Ok(()) } else { Err(Fault::Invalid(too_many)) }
+}
+
+fn by_item(lines: &[HoldLine]) -> SmallVec<[(ItemNo, u32); 4]> {
+    let mut items: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
+    for line in lines {
+        match items.iter_mut().find(|(item, _)| *item == line.item) {
+            Some((_, units)) => *units = units.saturating_add(line.quantity),
+            None => items.push((line.item, line.quantity)),
+        }
+    }
+    items
+}
