@@ -97,6 +97,8 @@ pub struct Report {
     pub cut: Option<Cut>,
     /// Files that keep what was cut from between whole batches.
     pub lost: Vec<String>,
+    /// There was nothing before: a new data folder.
+    pub first_start: bool,
     /// The server was stopped in order.
     pub clean: bool,
     /// Holds with a deadline before this were given this one.
@@ -113,6 +115,7 @@ pub fn recover(folder: &Folder, options: &StartOptions) -> Result<Recovered, Rec
     let replayed = replay(&folder.key, folder.snapshots.as_ref(), &source)?;
     let Replayed { mut inventory, mut report, last_time } = replayed;
     report.clean = opened.clean;
+    report.first_start = report.snapshot.is_none() && opened.next == Lsn(1);
     report.cut.clone_from(&opened.cut);
     report.lost.clone_from(&opened.lost);
 
@@ -215,7 +218,7 @@ fn replay_from(
         }
         last_time = last_time.max(Some(batch.head.written_at));
         if let Some((upto, chain)) = bound
-            && report.last == upto
+            && batch.head.next() == upto.next()
             && batch.hash.0 != chain
         {
             return Ok(Err(format!("snapshot {from}: it belongs to another journal (hash at {upto})")));

@@ -20,6 +20,10 @@ use crate::record::Record;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
+/// A hold that lives shorter may be past its deadline before that is in the queue, if its thread is held up between
+/// reading the clock and there. Until it is, its pools' refusals are kept in doubt.
+const SHORT_TTL: Millis = Millis(10_000);
+
 type Found<T> = Result<Decision<T>, Fault>;
 
 impl Engine {
@@ -152,6 +156,12 @@ impl Request<'_> {
                 None => Decision::Done(self.limit_reached(&broken)),
             });
         }
+        let mut doubts: SmallVec<[_; 4]> = SmallVec::new();
+        if self.ttl() < SHORT_TTL {
+            for line in self.lines() {
+                doubts.push(line.pool()?.doubt());
+            }
+        }
         let certainty = if self.lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
         let mut taken: SmallVec<[_; 4]> = SmallVec::new();
         for line in self.lines() {
@@ -174,14 +184,19 @@ impl Request<'_> {
         let place = shard.insert(hold.clone());
         let entered = Entered { drop: self.drop, place, before: None, after: &hold };
         self.engine.inventory.enter_with(&entered, subject);
+        drop(doubts); // the deadlines are in the queues now
         self.engine.count_transition(HoldState::Held);
         let view = HoldView { hold, definition: std::sync::Arc::clone(definition) };
         Ok(Decision::Done(Answer { outcome: Outcome::Hold(view), ticket }))
     }
 
-    fn new_hold(&self) -> Hold {
+    /// How long the hold is granted: the wish or the drop's, at most the ceiling.
+    fn ttl(&self) -> Millis {
         let definition = &self.running.definition;
-        let ttl = self.command.ttl.unwrap_or(definition.hold_ttl).min(definition.max_hold_life);
+        self.command.ttl.unwrap_or(definition.hold_ttl).min(definition.max_hold_life)
+    }
+
+    fn new_hold(&self) -> Hold {
         let lines: SmallVec<[HoldLine; 4]> =
             self.lines().map(|line| HoldLine::new(line.item, line.pool_no, line.units)).collect();
         Hold {
@@ -191,7 +206,7 @@ impl Request<'_> {
             customer: self.command.customer.clone(),
             content: self.content,
             created_at: self.now,
-            expires_at: self.now.plus(ttl),
+            expires_at: self.now.plus(self.ttl()),
             settled_at: Timestamp::default(),
             revision: Lsn::default(),
             lines: Lines::from_slice(&lines),

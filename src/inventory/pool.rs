@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::expiry::Deadlines;
 use super::holds::HoldRef;
-use super::stock::{Certainty, Look, StockCounter, Take, Taken};
+use super::stock::{Certainty, Doubt, Look, StockCounter, Take, Taken};
 use crate::ids::Lsn;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
@@ -136,6 +136,12 @@ impl Pool {
             Take::Short { free } => Verdict::Short { free },
             Take::InDoubt => Verdict::InDoubt,
         }
+    }
+
+    /// Keeps refusals here in doubt while the guard lives. For a hold whose deadline may pass before it is in the queue:
+    /// until it is there, nobody can tell that its units are due.
+    pub fn doubt(&self) -> Doubt<'_> {
+        self.counter.begin_doubt()
     }
 
     /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.

@@ -86,7 +86,11 @@ fn bounds(config: &Config) -> Bounds {
 }
 
 fn tell(config: &Config, report: &Report) {
-    let Report { snapshot, skipped, entries, replayed, last, cut, lost, clean, grace_until } = report;
+    let Report { snapshot, skipped, entries, replayed, last, cut, lost, first_start, clean, grace_until } = report;
+    if *first_start {
+        tracing::info!(data = %config.data.display(), "a new data folder");
+        return;
+    }
     for why in skipped {
         tracing::error!(why, "a snapshot can't be used: fell back to the one before");
     }

@@ -6,6 +6,7 @@
 //! after some record that is not before the last acknowledged one. Starting checks that every sum holds.
 
 use stockade::engine::Engine;
+use stockade::engine::verify::verify_folder;
 use stockade::ids::Lsn;
 use stockade::inventory::Inventory;
 use stockade::journal::inspect;
@@ -126,6 +127,8 @@ fn crash_everywhere(operations: impl Fn(&Undisturbed) -> u64, crash_at: impl Fn(
             // Started with a wall clock that stands at the journal's end: no time passes, so no hold needs more of it.
             world.now = START;
             world.options.accept_clock = true;
+            let verified = verify_folder(&world.folder()).expect("a readable folder");
+            assert!(verified.findings.is_empty(), "crash at {place}, seed {seed}: {:?}", verified.findings);
             let (engine, _) = world.start();
             let state = engine.inventory().digest();
             let survived = undisturbed.states.iter().rposition(|known| *known == state);
@@ -167,8 +170,28 @@ fn a_damaged_newest_snapshot_falls_back_to_the_one_before() {
     let middle = newest.len() / 2;
     newest[middle] ^= 1;
     world.snapshots = SimulatedStorage::with_files(files);
+    let verified = verify_folder(&world.folder()).expect("a readable folder");
+    assert!(verified.findings.iter().any(|finding| finding.contains("damaged")), "{verified:?}");
     let (engine, report) = world.start();
     assert_eq!(report.skipped.len(), 1, "{report:?}");
     assert!(report.skipped[0].contains("damaged"), "{report:?}");
     assert_eq!(engine.inventory().digest(), live);
+}
+
+#[test]
+fn a_folder_that_was_closed_in_order_verifies_and_says_so() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    create(&engine, definition("d", &[("A", 5)], &[]), world.now);
+    for n in 0..3 {
+        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), world.now)).expect("an answer");
+    }
+    engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
+    engine.journal().close(world.now).expect("a clean stop");
+    let verified = verify_folder(&world.folder()).expect("a readable folder");
+    assert!(verified.findings.is_empty(), "{:?}", verified.findings);
+    let notes = verified.notes.join("\n");
+    for told in ["snapshot 4: 4 entries", "4 records", "closed in order", "3 held", "0 units unaccounted for"] {
+        assert!(notes.contains(told), "{told}: {notes}");
+    }
 }
