@@ -118,6 +118,8 @@ pub enum Fault {
         what: String,
         /// The field that differs, in proto spelling.
         field: &'static str,
+        /// The record that says so: to be told only once that is durable.
+        known_at: Lsn,
     },
     /// The drop's state forbids it.
     #[error("{0}")]
@@ -131,6 +133,23 @@ pub enum Fault {
     /// The journal has failed: this process is about to end.
     #[error("the journal has failed")]
     JournalFailed,
+}
+
+impl Fault {
+    /// The record that this rests on, if it tells of one: it must be durable before it is told.
+    #[must_use]
+    pub const fn rests_on(&self) -> Option<Lsn> {
+        match self {
+            Self::Exists { known_at, .. } => Some(*known_at),
+            Self::Invalid(_)
+            | Self::NoDrop(_)
+            | Self::NoHold(_)
+            | Self::Precondition(_)
+            | Self::Exhausted(_)
+            | Self::Overloaded(_)
+            | Self::JournalFailed => None,
+        }
+    }
 }
 
 /// A drop as it stands at one place of the journal.

@@ -92,7 +92,7 @@ impl Engine {
             Ok(self.show_drop(entry, &entry.running(), now))
         });
         known.unwrap_or_else(|| {
-            let image = self.image(&command.definition, request, DropNo::default(), now)?;
+            let image = self.image(&command.definition, request, self.inventory.drops.next_number(), now)?;
             let entry = DropEntry::new(Lsn::default(), image);
             let running = entry.running();
             Ok((view(&entry, &running, now), Ticket::ready()))
@@ -108,7 +108,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<DropImage, Fault> {
         if number.0 >= self.bounds.max_drops {
-            return Err(Fault::Exhausted("too many drops: max_drops is reached"));
+            return Err(Fault::Exhausted("too many drops: the engine's bound is reached"));
         }
         let opens_at = definition.opens_at.unwrap_or(now);
         if definition.closes_at.is_some_and(|closes_at| closes_at <= opens_at) {
@@ -148,6 +148,7 @@ fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Res
     Err(Fault::Exists {
         what: format!("drop {}", asked.id),
         field: differing_field(&running.definition, asked).unwrap_or("definition"),
+        known_at: running.revision,
     })
 }
 

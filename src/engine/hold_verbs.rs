@@ -57,9 +57,8 @@ impl Engine {
                 HoldState::Held => {}
                 HoldState::Paying if command.abandon_payment => {}
                 HoldState::Paying => return self.refused_by_hold(own, Reason::PaymentInProgress),
-                HoldState::Released if command.keep.is_empty() && hold.superseded_by().is_none() => {
-                    return self.shown(own);
-                }
+                // Nothing is left, whatever was to be kept at most: the same answer as the first time.
+                HoldState::Released if hold.superseded_by().is_none() => return self.shown(own),
                 HoldState::Claimed | HoldState::Released | HoldState::Expired => {
                     return self.refused_by_hold(own, ended(hold).unwrap_or(Reason::HoldReleased));
                 }
@@ -83,9 +82,10 @@ impl Engine {
     /// [`Fault::NoHold`], and faults of the journal.
     pub fn get_hold(&self, hold: HoldId, drop: Option<&DropId>, now: Timestamp) -> Result<(HoldView, Ticket), Fault> {
         let target = Target { hold, drop: drop.cloned(), customer: None };
-        let permit = self.journal.permit()?;
         self.with_own(&target, |own| {
-            self.expire_if_due(own, permit, now)?;
+            if own.hold()?.is_due(now) {
+                let _expired = self.expire_if_due(own, self.journal.permit()?, now)?;
+            }
             let view = own.show()?;
             let ticket = self.journal.ticket(view.hold.revision);
             Ok((view, ticket))

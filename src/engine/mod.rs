@@ -7,6 +7,7 @@
 pub mod command;
 pub mod answer;
 mod reserve;
+mod refuse;
 mod hold_verbs;
 mod sale;
 mod drops;
@@ -234,7 +235,8 @@ impl From<AppendError> for Fault {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Full => Self::Overloaded("the journal's queue is full"),
-            AppendError::Failed | AppendError::Closed => Self::JournalFailed,
+            AppendError::Closed => Self::Overloaded("the server is stopping"),
+            AppendError::Failed => Self::JournalFailed,
         }
     }
 }

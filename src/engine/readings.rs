@@ -122,7 +122,7 @@ impl Engine {
         };
         for entry in self.inventory.drops.all() {
             let running = entry.running();
-            readings.add_refusals(&running.definition.id, &entry.refusals.each_ref().map(Counter::get));
+            readings.add_refusals(&running.definition.id, &entry.refusals());
             let live = match running.state(&entry, now) {
                 DropState::Scheduled | DropState::Open | DropState::Paused => true,
                 DropState::Closed => false,

@@ -4,19 +4,21 @@
 //! that a herd is refused from one word), limits; then the units are taken, the record is appended, and the hold is
 //! made. Everything that is taken is guarded until the append.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use super::answer::{Answer, Fault, HoldView, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
+use super::answer::{Answer, Fault, HoldView, Outcome, Step, Violation};
 use super::command::Reserve;
 use super::hold_verbs::ended;
 use super::{Decision, Engine, OwnHold};
 use crate::definition::Definition;
 use crate::digest::SubjectKey;
 use crate::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
-use crate::ids::{ItemNo, Lsn, PoolNo, Sku};
-use crate::inventory::stock::Certainty;
-use crate::inventory::{Broken, DropEntry, DropState, Entered, LockedShard, Pool, Running, Subject, Verdict};
-use crate::journal::{Permit, Ticket};
+use crate::ids::{ItemNo, Lsn, PoolNo};
+use crate::inventory::stock::{Certainty, Taken};
+use crate::inventory::{DropEntry, DropState, Entered, LockedShard, Pool, Running, Subject, Verdict};
+use crate::journal::Permit;
 use crate::record::Record;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
@@ -25,7 +27,8 @@ use crate::time::{Millis, Timestamp};
 /// reading the clock and there. Until it is, its pools' refusals are kept in doubt.
 const SHORT_TTL: Millis = Millis(10_000);
 
-type Found<T> = Result<Decision<T>, Fault>;
+/// What came of a look, or why none could be taken.
+pub(super) type Found<T> = Result<Decision<T>, Fault>;
 
 impl Engine {
     /// Sets units aside. Asked for again with the same content, the same hold is answered as it stands now, as long as
@@ -53,28 +56,30 @@ impl Engine {
 
 /// A line of the request, found in the drop.
 #[derive(Clone, Copy)]
-struct Line<'a> {
-    item: ItemNo,
+pub(super) struct Line<'a> {
+    pub(super) item: ItemNo,
     pool_no: PoolNo,
-    pool: Option<&'a Pool>,
-    units: u32,
+    pub(super) pool: Option<&'a Pool>,
+    pub(super) units: u32,
 }
 
 /// One reserve while its drop's gate is held.
-struct Request<'a> {
-    engine: &'a Engine,
-    command: &'a Reserve,
-    now: Timestamp,
-    drop: &'a DropEntry,
-    running: &'a Running,
+pub(super) struct Request<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) command: &'a Reserve,
+    pub(super) now: Timestamp,
+    pub(super) drop: &'a DropEntry,
+    pub(super) running: &'a Running,
     /// Ascending by item: carts take in one order.
-    lines: SmallVec<[(ItemNo, u32); 4]>,
+    pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
     content: ContentHash,
-    customer: SubjectKey,
+    pub(super) customer: SubjectKey,
 }
 
 /// A line that stock can't serve: which, and how many units were free.
-type Short = (ItemNo, u64);
+pub(super) type Short = (ItemNo, u64);
+/// Several of them.
+pub(super) type Shorts = SmallVec<[Short; 4]>;
 
 impl Request<'_> {
     fn decide(&self) -> Found<Answer> {
@@ -86,7 +91,9 @@ impl Request<'_> {
                 return self.again(&mut own, permit).map(Decision::Done);
             }
             if let Some((reason, retry_after)) = self.barred() {
-                return Ok(Decision::Done(self.refuse(reason, retry_after, Vec::new(), None)));
+                let ticket = self.engine.journal.ticket(self.running.revision.max(self.running.steered));
+                let refused = self.refuse(reason, retry_after, Vec::new(), None);
+                return Ok(Decision::Done(Answer { ticket, ..refused }));
             }
             match self.look(Pool::look)? {
                 Decision::Done(shorts) if shorts.is_empty() => {}
@@ -115,7 +122,7 @@ impl Request<'_> {
             } else {
                 "lines"
             };
-            return Err(Fault::Exists { what: format!("hold {}", hold.id), field });
+            return Err(Fault::Exists { what: format!("hold {}", hold.id), field, known_at: hold.revision });
         }
         self.engine.expire_if_due(own, permit, self.now)?;
         match own.hold()?.state {
@@ -138,8 +145,8 @@ impl Request<'_> {
     }
 
     /// Which lines stock can't serve: none, as far as a look can tell.
-    fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Found<SmallVec<[Short; 4]>> {
-        let mut shorts = SmallVec::new();
+    pub(super) fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Found<Shorts> {
+        let mut shorts = Shorts::new();
         for line in self.lines() {
             match look(line.pool()?, u64::from(line.units), self.now) {
                 Verdict::Yes(()) => {}
@@ -154,51 +161,36 @@ impl Request<'_> {
     /// Checks limits, takes, appends, makes the hold. The hold's shard and the subject's stripe are locked.
     fn serve(&self, shard: &mut LockedShard<'_>, subject: &mut Subject, permit: Permit<'_>) -> Found<Answer> {
         let definition = &self.running.definition;
-        if let Some(broken) = subject.broken(self.drop.number, &definition.limits, &self.lines) {
-            if let Some(due) = subject.due(self.now) {
-                return Ok(Decision::SweepHold(due));
-            }
-            // The first look can't tell of units that are spread, and SOLD_OUT stands before LIMIT_REACHED.
-            return Ok(match self.look(Pool::look_closely)? {
-                Decision::Done(shorts) if shorts.is_empty() => Decision::Done(self.limit_reached(&broken)),
-                Decision::Done(shorts) => Decision::Done(self.refuse_stock(&shorts, subject)),
-                Decision::InDoubt => Decision::InDoubt,
-                Decision::Again => Decision::Again,
-                Decision::SweepPool(drop, item, pool) => Decision::SweepPool(drop, item, pool),
-                Decision::SweepHold(hold) => Decision::SweepHold(hold),
-            });
+        let broken = subject.broken(self.drop.number, &definition.limits, &self.lines);
+        if !broken.is_empty() {
+            return self.over_limit(&broken, subject);
         }
-        let mut doubts: SmallVec<[_; 4]> = SmallVec::new();
-        if self.ttl() < SHORT_TTL {
-            for line in self.lines() {
-                doubts.push(line.pool()?.doubt());
-            }
-        }
-        let certainty = if self.lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
-        let mut taken: SmallVec<[_; 4]> = SmallVec::new();
+        // A hold that lives shorter than its thread may be held up, and a cart, are in doubt until they are entered.
+        let certain = self.lines.len() == 1 && self.ttl() >= SHORT_TTL;
+        let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
+        let mut taken: SmallVec<[Taken<'_>; 4]> = SmallVec::new();
         for line in self.lines() {
             match line.pool()?.take(u64::from(line.units), certainty, self.now) {
                 Verdict::Yes(units) => taken.push(units),
-                // Gone since the look. The guards give back what the cart has already taken; another look names
-                // every line that can't be served.
-                Verdict::Short { free } if taken.is_empty() && self.lines.len() == 1 => {
+                Verdict::Short { free } => {
+                    drop(taken); // the guards give back what the cart has already taken
                     return Ok(Decision::Done(self.refuse_stock(&[(line.item, free)], subject)));
                 }
-                Verdict::Short { .. } | Verdict::InDoubt => return Ok(Decision::InDoubt),
+                Verdict::InDoubt => return Ok(Decision::InDoubt),
                 Verdict::SweepDue => return Ok(self.sweep_pool(line)),
             }
         }
         let mut hold = self.new_hold();
         let ticket = self.engine.journal.append(permit, &[Record::Hold(hold.clone())], self.now)?;
-        // From here on nothing may fail.
-        taken.into_iter().for_each(crate::inventory::stock::Taken::keep);
+        // From here on nothing may fail. The units are kept last, when the hold's deadline is in the queues: until then
+        // nobody could tell that they are due. A panic in between ends the process; no guard gives back.
         hold.revision = ticket.lsn();
         let place = shard.insert(hold.clone());
         let entered = Entered { drop: self.drop, place, before: None, after: &hold };
         self.engine.inventory.enter_with(&entered, subject);
-        drop(doubts); // the deadlines are in the queues now
+        taken.into_iter().for_each(Taken::keep);
         self.engine.count_transition(HoldState::Held);
-        let view = HoldView { hold, definition: std::sync::Arc::clone(definition) };
+        let view = HoldView { hold, definition: Arc::clone(definition) };
         Ok(Decision::Done(Answer { outcome: Outcome::Hold(view), ticket }))
     }
 
@@ -226,86 +218,11 @@ impl Request<'_> {
         }
     }
 
-    /// Refuses for want of stock, naming what limits would refuse of the cart as well.
-    fn sold_out(&self, shorts: &[Short]) -> Decision<Answer> {
-        // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
-        if let [(_, 0)] = shorts
-            && self.lines.len() == 1
-        {
-            return Decision::Done(self.refuse_stock(shorts, &Subject::default()));
-        }
-        self.engine.inventory.subjects.with(self.customer, |subject| match subject.due(self.now) {
-            // What the customer had must not be told to stand in his way.
-            Some(due) => Decision::SweepHold(due),
-            None => Decision::Done(self.refuse_stock(shorts, subject)),
-        })
-    }
-
-    fn refuse_stock(&self, shorts: &[Short], subject: &Subject) -> Answer {
-        let broken = subject.broken(self.drop.number, &self.running.definition.limits, &self.lines);
-        let allowed = |item| {
-            let left = broken.as_ref()?.lines.iter().find(|(limited, _)| *limited == item)?.1;
-            Some(left)
-        };
-        let mut lines = Vec::new();
-        for (item, units) in &self.lines {
-            let short = shorts.iter().find(|(short, _)| short == item);
-            let (reason, free) = match (short, allowed(*item)) {
-                (Some((_, free)), _) => (Reason::SoldOut, u32::try_from(*free).unwrap_or(u32::MAX)),
-                (None, Some(_)) => (Reason::LimitReached, *units),
-                (None, None) => continue,
-            };
-            let available = free.min(*units).min(allowed(*item).unwrap_or(u32::MAX));
-            lines.push(self.refused_line(*item, reason, *units, available));
-        }
-        // Worth another try once every short line may have units again; never, where nothing is held.
-        let retry_at = self
-            .lines()
-            .filter(|line| shorts.iter().any(|(short, _)| *short == line.item))
-            .map(|line| line.pool.map_or(Timestamp::NEVER, Pool::next_due))
-            .max();
-        let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
-        self.refuse(Reason::SoldOut, retry_after, lines, None)
-    }
-
-    fn limit_reached(&self, broken: &Broken<'_>) -> Answer {
-        let lines = self.lines.iter().filter_map(|(item, units)| {
-            let (_, left) = broken.lines.iter().find(|(limited, _)| limited == item)?;
-            Some(self.refused_line(*item, Reason::LimitReached, *units, *left))
-        });
-        let hit = LimitHit {
-            id: broken.limit.id.clone(),
-            scope: broken.limit.scope,
-            max: broken.limit.max_units,
-            used: u32::try_from(broken.used).unwrap_or(u32::MAX),
-        };
-        self.refuse(Reason::LimitReached, None, lines.collect(), Some(hit))
-    }
-
-    fn refused_line(&self, item: ItemNo, reason: Reason, requested: u32, available: u32) -> RefusedLine {
-        RefusedLine { sku: self.running.definition.sku(item).clone(), reason, requested, available }
-    }
-
-    /// A refusal. It waits for nothing: it says nothing about a hold of the caller's.
-    fn refuse(
-        &self,
-        reason: Reason,
-        retry_after: Option<Millis>,
-        mut lines: Vec<RefusedLine>,
-        limit: Option<LimitHit>,
-    ) -> Answer {
-        lines.sort_by_key(|line| self.command.lines.iter().find(|wanted| wanted.sku == line.sku).map(|w| w.place));
-        self.drop.count_refusal(reason);
-        let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
-        let refusal = Refusal { reason, sku, retry_after, lines, limit, hold: None };
-        Answer { outcome: Outcome::Refused(Box::new(refusal)), ticket: Ticket::ready() }
-    }
-
     fn sweep_pool<T>(&self, line: Line<'_>) -> Decision<T> {
         Decision::SweepPool(self.drop.number, line.item, line.pool_no)
     }
 
-    fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let pool_no = PoolNo(0); // every item has one pool so far: the first takes everything
         self.lines.iter().map(move |(item, units)| Line {
             item: *item,

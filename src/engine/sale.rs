@@ -141,17 +141,18 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Option<Decision<Answer>>, Fault> {
         let wanted = by_item(lines);
-        let Some(broken) = subject.broken(own.drop.number, &own.view.limits, &wanted) else { return Ok(None) };
+        let broken = subject.broken(own.drop.number, &own.view.limits, &wanted);
+        let Some(first) = broken.first() else { return Ok(None) };
         if let Some(due) = subject.due(now) {
             return Ok(Some(Decision::SweepHold(due)));
         }
         let hit = LimitHit {
-            id: broken.limit.id.clone(),
-            scope: broken.limit.scope,
-            max: broken.limit.max_units,
-            used: u32::try_from(broken.used).unwrap_or(u32::MAX),
+            id: first.limit.id.clone(),
+            scope: first.limit.scope,
+            max: first.limit.max_units,
+            used: u32::try_from(first.used).unwrap_or(u32::MAX),
         };
-        let left = |item: ItemNo| broken.lines.iter().find(|(limited, _)| *limited == item).map(|(_, left)| *left);
+        let left = |item: ItemNo| broken.iter().find(|line| line.item == item).map(|line| line.left);
         let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
         self.late_refusal(own, Reason::LimitReached, &refused, Some(hit)).map(|refused| Some(Decision::Done(refused)))
     }

@@ -19,12 +19,8 @@ impl Engine {
     /// Faults of the journal.
     pub fn sweep(&self, now: Timestamp) -> Result<usize, Fault> {
         let mut expired = 0_usize;
-        for entry in self.inventory.drops.all() {
-            for pool in entry.pools() {
-                if pool.next_due() <= now {
-                    expired = expired.saturating_add(self.expire_all(&pool.due(now, MOST_AT_ONCE), now)?);
-                }
-            }
+        for (drop, item, pool) in self.inventory.due(now) {
+            expired = expired.saturating_add(self.sweep_pool(drop, item, pool, now)?);
         }
         Ok(expired)
     }

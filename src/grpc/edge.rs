@@ -39,7 +39,10 @@ impl Edge {
             let now = self.clock.now();
             verb(&self.engine, command, now).map(|step| (step, now))
         };
-        let (Answer { outcome, ticket }, now) = decided(attempt).await?;
+        let (Answer { outcome, ticket }, now) = match decided(attempt).await {
+            Ok(decided) => decided,
+            Err(fault) => return Err(self.settled(fault).await),
+        };
         ticket.await.map_err(|_failed| Fault::JournalFailed)?;
         Ok((outcome, now))
     }
@@ -53,9 +56,20 @@ impl Edge {
         question: impl FnOnce(&Engine, Timestamp) -> Result<(T, W), Fault>,
     ) -> Result<(T, Timestamp), Fault> {
         let now = self.clock.now();
-        let (answer, ticket) = question(&self.engine, now)?;
+        let (answer, ticket) = match question(&self.engine, now) {
+            Ok(answered) => answered,
+            Err(fault) => return Err(self.settled(fault).await),
+        };
         ticket.await.map_err(|_failed| Fault::JournalFailed)?;
         Ok((answer, now))
+    }
+
+    /// A fault, once the record that it rests on is durable.
+    async fn settled(&self, fault: Fault) -> Fault {
+        match fault.rests_on() {
+            Some(lsn) => self.engine.journal().ticket(lsn).await.map_or(Fault::JournalFailed, |()| fault),
+            None => fault,
+        }
     }
 
     /// Counts how an operation ended.

@@ -4,7 +4,7 @@
 //! Drops, items and pools are never removed, so a number once learned stays good.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
@@ -51,8 +51,9 @@ pub struct DropEntry {
     pub created_at: Timestamp,
     /// Digest of the definition as first asked for.
     pub request: [u8; 32],
-    /// Refusals by reason, in the order of [`Reason::ALL`].
-    pub refusals: [Counter; Reason::ALL.len()],
+    /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never have most
+    /// reasons: each is made when it is first counted.
+    refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
     gate: ShardedLock<Running>,
     pools: Vec<Vec<Pool>>,
 }
@@ -161,9 +162,15 @@ impl DropEntry {
     pub fn count_refusal(&self, reason: Reason) {
         for (counter, counted) in self.refusals.iter().zip(Reason::ALL) {
             if counted == reason {
-                counter.increment();
+                counter.get_or_init(Box::default).increment();
             }
         }
+    }
+
+    /// Refusals so far, in the order of [`Reason::ALL`].
+    #[must_use]
+    pub fn refusals(&self) -> [u64; Reason::ALL.len()] {
+        self.refusals.each_ref().map(|counter| counter.get().map_or(0, |counter| counter.get()))
     }
 
     /// The records that make this drop what it is, for a snapshot: its definition and its steering, each with the LSN
@@ -197,6 +204,30 @@ impl Drops {
     pub fn with_number<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         registry.entries.get(number.index()).map(|entry| f(entry))
+    }
+
+    /// The number that the next drop gets.
+    #[must_use]
+    pub fn next_number(&self) -> DropNo {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        DropNo(u32::try_from(registry.entries.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Every pool that has a hold due at `now`, and the earliest deadline of all that are not.
+    pub fn due(&self, now: Timestamp) -> (Vec<(DropNo, ItemNo, PoolNo)>, Timestamp) {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut due, mut next) = (Vec::new(), Timestamp::NEVER);
+        for entry in &registry.entries {
+            for (item, pools) in (0..).map(ItemNo).zip(&entry.pools) {
+                for (place, pool) in (0..).map(PoolNo).zip(pools) {
+                    match pool.next_due() {
+                        at if at <= now => due.push((entry.number, item, place)),
+                        at => next = next.min(at),
+                    }
+                }
+            }
+        }
+        (due, next)
     }
 
     /// Every drop, in the order of numbers. A copy of the list: the registry is free while it is walked.

@@ -57,16 +57,21 @@ pub struct Subjects {
     stripes: Box<[Stripe]>,
 }
 
-/// A limit that a request would break, and what of each line it would leave.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Broken<'d> {
-    /// The first such limit in the drop's order.
+/// A line that limits would refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokenLine<'d> {
+    /// Which item.
+    pub item: ItemNo,
+    /// The first limit in the drop's order that it breaks.
     pub limit: &'d Limit,
     /// Units that the subject has under that limit.
     pub used: u64,
-    /// Units that the subject could have of each line that a broken limit covers.
-    pub lines: Vec<(ItemNo, u32)>,
+    /// Units of this line that the subject could have: the least that any limit leaves.
+    pub left: u32,
 }
+
+/// Lines that limits would refuse, in the request's order of items.
+pub type Broken<'d> = SmallVec<[BrokenLine<'d>; 2]>;
 
 impl Subjects {
     /// An empty table.
@@ -143,25 +148,25 @@ impl Subject {
         (at <= now).then_some(hold)
     }
 
-    /// The limits that `wanted` would break, if any.
+    /// The lines of `wanted` that limits would refuse; none: all may be had.
     #[must_use]
-    pub fn broken<'d>(&self, drop: DropNo, limits: &'d [Limit], wanted: &[(ItemNo, u32)]) -> Option<Broken<'d>> {
-        let mut broken: Option<Broken<'d>> = None;
+    pub fn broken<'d>(&self, drop: DropNo, limits: &'d [Limit], wanted: &[(ItemNo, u32)]) -> Broken<'d> {
+        let mut broken = Broken::new();
         for limit in limits {
             match limit.scope {
                 Scope::Item => {
                     for (item, units) in wanted {
                         let used = self.used(drop, Some(*item));
                         if over(limit, used, u64::from(*units)) {
-                            note(&mut broken, limit, used, *item, *units);
+                            note(&mut broken, limit, used, (*item, *units));
                         }
                     }
                 }
                 Scope::Drop => {
                     let used = self.used(drop, None);
                     if over(limit, used, wanted.iter().map(|(_, units)| u64::from(*units)).sum()) {
-                        for (item, units) in wanted {
-                            note(&mut broken, limit, used, *item, *units);
+                        for line in wanted {
+                            note(&mut broken, limit, used, *line);
                         }
                     }
                 }
@@ -242,14 +247,13 @@ fn over(limit: &Limit, used: u64, wanted: u64) -> bool {
     used.saturating_add(wanted) > u64::from(limit.max_units)
 }
 
-/// Notes that a limit refuses a line: what is left of it is the least that any broken limit leaves.
-fn note<'d>(broken: &mut Option<Broken<'d>>, limit: &'d Limit, used: u64, item: ItemNo, wanted: u32) {
+/// Notes that a limit refuses a line.
+fn note<'d>(broken: &mut Broken<'d>, limit: &'d Limit, used: u64, (item, wanted): (ItemNo, u32)) {
     let left = u64::from(limit.max_units).saturating_sub(used);
     let left = u32::try_from(left).unwrap_or(u32::MAX).min(wanted);
-    let broken = broken.get_or_insert_with(|| Broken { limit, used, lines: Vec::new() });
-    match broken.lines.iter_mut().find(|(known, _)| *known == item) {
-        Some((_, least)) => *least = left.min(*least),
-        None => broken.lines.push((item, left)),
+    match broken.iter_mut().find(|line| line.item == item) {
+        Some(line) => line.left = left.min(line.left),
+        None => broken.push(BrokenLine { item, limit, used, left }),
     }
 }
 
@@ -274,30 +278,38 @@ mod tests {
         subject
     }
 
+    fn told<'d>(broken: &Broken<'d>) -> Vec<(ItemNo, &'d str, u64, u32)> {
+        broken.iter().map(|line| (line.item, line.limit.id.as_str(), line.used, line.left)).collect()
+    }
+
     #[test]
     fn an_item_limit_counts_each_item_by_itself() {
         let limits = [limit("two-of-each", Scope::Item, 2)];
-        assert_eq!(subject(1, 0).broken(DROP, &limits, &[(KNIFE, 1), (PAN, 2)]), None);
-        let broken = subject(1, 0);
-        let broken = broken.broken(DROP, &limits, &[(KNIFE, 2), (PAN, 2)]).expect("broken");
-        assert_eq!((broken.used, broken.lines), (1, vec![(KNIFE, 1)]));
+        assert!(subject(1, 0).broken(DROP, &limits, &[(KNIFE, 1), (PAN, 2)]).is_empty());
+        let broken = subject(1, 0).broken(DROP, &limits, &[(KNIFE, 2), (PAN, 2)]);
+        assert_eq!(told(&broken), [(KNIFE, "two-of-each", 1, 1)]);
     }
 
     #[test]
     fn a_drop_limit_counts_all_items_of_this_drop_and_names_every_line() {
         let limits = [limit("three", Scope::Drop, 3)];
-        assert_eq!(subject(1, 1).broken(DROP, &limits, &[(KNIFE, 1)]), None);
-        let subject = subject(1, 1);
-        let broken = subject.broken(DROP, &limits, &[(KNIFE, 1), (PAN, 1)]).expect("broken");
-        assert_eq!((broken.used, broken.lines), (2, vec![(KNIFE, 1), (PAN, 1)]));
+        assert!(subject(1, 1).broken(DROP, &limits, &[(KNIFE, 1)]).is_empty());
+        let broken = subject(1, 1).broken(DROP, &limits, &[(KNIFE, 1), (PAN, 1)]);
+        assert_eq!(told(&broken), [(KNIFE, "three", 2, 1), (PAN, "three", 2, 1)]);
     }
 
     #[test]
     fn of_several_broken_limits_the_first_is_told_and_the_least_is_left() {
         let limits = [limit("wide", Scope::Drop, 4), limit("narrow", Scope::Item, 1)];
-        let subject = subject(0, 0);
-        let broken = subject.broken(DROP, &limits, &[(KNIFE, 5)]).expect("broken");
-        assert_eq!((broken.limit.id.as_str(), broken.lines), ("wide", vec![(KNIFE, 1)]));
+        let broken = subject(0, 0).broken(DROP, &limits, &[(KNIFE, 5)]);
+        assert_eq!(told(&broken), [(KNIFE, "wide", 0, 1)]);
+    }
+
+    #[test]
+    fn each_line_is_told_with_the_limit_and_the_usage_that_are_its_own() {
+        let limits = [limit("one-of-each", Scope::Item, 1)];
+        let broken = subject(0, 1).broken(DROP, &limits, &[(KNIFE, 2), (PAN, 1)]);
+        assert_eq!(told(&broken), [(KNIFE, "one-of-each", 0, 1), (PAN, "one-of-each", 1, 0)]);
     }
 
     #[test]
@@ -305,7 +317,7 @@ mod tests {
         let subjects = Subjects::new();
         let key = SubjectKey(7 << 64 | 9);
         let hold = HoldRef::from_raw(3);
-        subjects.with(key, |subject| assert!(subject.broken(DROP, &[], &[]).is_none()));
+        subjects.with(key, |subject| assert!(subject.broken(DROP, &[], &[]).is_empty()));
         assert!(subjects.is_empty());
         subjects.with(key, |subject| {
             subject.count(DROP, KNIFE, 0, 2);

@@ -23,13 +23,13 @@ use parking_lot::Mutex;
 
 pub use drops::{Added, DropEntry, DropState, Drops, Running};
 pub use holds::{HoldRef, Holds, LockedShard, Standing};
-pub use limits::{Broken, Subject, Subjects};
+pub use limits::{Broken, BrokenLine, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
 
 use crate::digest::{DigestKey, SubjectKey};
 use crate::hold::{Hold, HoldLine, HoldState};
-use crate::ids::{DropNo, Lsn};
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Millis, Timestamp};
 use pool::Share;
@@ -47,8 +47,10 @@ pub struct Inventory {
     pub subjects: Subjects,
     /// Ended holds that are remembered, oldest first.
     ended: Mutex<VecDeque<Ended>>,
-    /// Holds that have units: held and claimed.
+    /// Holds that have units: held, paying and claimed.
     owned: AtomicU64,
+    /// No hold is due before this, in milliseconds: so that looking for due holds costs nothing while none is.
+    earliest: AtomicU64,
 }
 
 /// An ended hold, for forgetting it in time.
@@ -82,6 +84,7 @@ impl Inventory {
             subjects: Subjects::new(),
             ended: Mutex::default(),
             owned: AtomicU64::new(0),
+            earliest: AtomicU64::new(0),
             key,
         }
     }
@@ -113,6 +116,9 @@ impl Inventory {
                 pool.settle(after.revision, *place, was, is);
             }
         });
+        if after.state.is_live() {
+            self.expect_due(after.expires_at);
+        }
         self.count_owned(before.is_some_and(|before| !before.state.is_ended()), *place, after);
     }
 
@@ -134,6 +140,26 @@ impl Inventory {
             }
         });
         true
+    }
+
+    /// The pools that have a hold due at `now`. Looks at them all only if one can be due.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Vec<(DropNo, ItemNo, PoolNo)> {
+        if self.earliest.load(Ordering::Acquire) > now.0 {
+            return Vec::new();
+        }
+        // Forgotten before the look. Swapped, not stored: a deadline told before this is read here, and with it (AcqRel)
+        // its place in its pool's queue, which the look then finds; one told after this stays told.
+        self.earliest.swap(Timestamp::NEVER.0, Ordering::AcqRel);
+        let (due, next) = self.drops.due(now);
+        self.expect_due(if due.is_empty() { next } else { now });
+        due
+    }
+
+    /// A hold falls due at `at`, and is in its pools' queues by now. Always a read-modify-write: a look at the value
+    /// first could miss that a sweep has just forgotten it.
+    fn expect_due(&self, at: Timestamp) {
+        self.earliest.fetch_min(at.0, Ordering::AcqRel);
     }
 
     fn count_owned(&self, owned_before: bool, place: HoldRef, after: &Hold) {

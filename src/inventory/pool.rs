@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::expiry::Deadlines;
 use super::holds::HoldRef;
-use super::stock::{Certainty, Doubt, Look, StockCounter, Take, Taken};
+use super::stock::{Certainty, Look, StockCounter, Take, Taken};
 use crate::ids::Lsn;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
@@ -171,10 +171,10 @@ impl Pool {
         }
     }
 
-    /// Keeps refusals here in doubt while the guard lives. For a hold whose deadline may pass before it is in the queue:
-    /// until it is there, nobody can tell that its units are due.
-    pub fn doubt(&self) -> Doubt<'_> {
-        self.counter.begin_doubt()
+    /// Whether more than `free` units are free by the ledger: then someone has taken units that he has not yet entered.
+    #[must_use]
+    pub fn is_being_taken_from(&self, free: u64) -> bool {
+        self.ledger.lock().free().is_some_and(|known| known > free)
     }
 
     /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.

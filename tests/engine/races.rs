@@ -132,6 +132,26 @@ fn a_due_unit_is_there_for_whoever_asks_from_its_deadline_on() {
     assert_eq!(engine.conservation_error(), 0);
 }
 
+#[test]
+fn whoever_loses_a_unit_to_a_hold_is_told_when_it_may_come_back() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", 1)], &[]);
+    for round in 0..1_000_u64 {
+        let now = START.plus(Millis::from_secs(300 * round));
+        thread::scope(|scope| {
+            for t in 0..2 {
+                let engine = &engine;
+                scope.spawn(move || match ask(engine, hold_id(round * 10 + t), now).outcome {
+                    Outcome::Hold(_) => {}
+                    Outcome::Refused(refusal) => {
+                        assert_eq!(refusal.retry_after, Some(Millis::from_secs(300)), "round {round}");
+                    }
+                });
+            }
+        });
+    }
+}
+
 fn ask(engine: &Engine, id: stockade::ids::HoldId, now: Timestamp) -> Answer {
     settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), now)).expect("an answer")
 }
