@@ -1,3 +1,5 @@
+//! The journal as a whole: order, acknowledgement, bounds, failure and closing.
+
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Every kind of record: encoded and decoded again, damaged, and at its largest.
+
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;

@@ -1,3 +1,5 @@
+//! Snapshots as a whole: what is written is read, what is damaged is refused, what is old goes.
+
 use super::*;
 use crate::ids::DropNo;
 use crate::record::{Record, Steering};

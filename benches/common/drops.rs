@@ -1,0 +1,34 @@
+//! A drop of one item, as the benchmarks of stock and of the whole engine use it.
+
+use std::collections::BTreeMap;
+
+use stockade::definition::{Definition, Item, Limit, Pool};
+use stockade::ids::{DropId, PoolId, ShopId, Sku};
+use stockade::time::{Millis, Timestamp};
+
+/// Where the benchmarks' time stands.
+pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
+/// How long a hold lives.
+pub const TTL: Millis = Millis::from_secs(300);
+
+/// The one item.
+pub fn sku() -> Sku {
+    Sku::try_from("knife").expect("a sku")
+}
+
+/// A drop with these units and limits.
+pub fn definition(id: &str, units: u64, limits: Vec<Limit>) -> Definition {
+    let pools = vec![Pool { id: PoolId::try_from("general").expect("an id"), units }];
+    Definition {
+        id: DropId::try_from(id).expect("an id"),
+        title: String::new(),
+        shop: ShopId::try_from("default").expect("an id"),
+        labels: BTreeMap::new(),
+        opens_at: None,
+        closes_at: None,
+        hold_ttl: TTL,
+        max_hold_life: TTL,
+        items: vec![Item { sku: sku(), pools }],
+        limits,
+    }
+}

@@ -1,0 +1,124 @@
+//! An engine with a million live holds of a hundred thousand customers, and customers who come for more.
+
+use std::sync::Arc;
+
+use stockade::definition::{Limit, Scope};
+use stockade::digest::DigestKey;
+use stockade::engine::answer::{Answer, Fault, Outcome, Step};
+use stockade::engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
+use stockade::engine::{Bounds, Engine};
+use stockade::ids::{DropId, HoldId, LimitId};
+use stockade::inventory::Inventory;
+use stockade::journal::{Journal, MemoryLog, Start};
+use stockade::time::Timestamp;
+
+use crate::common::{customer, hold_id};
+use crate::drops::{definition, sku};
+
+pub const CUSTOMERS: u64 = 100_000;
+/// Ended holds that are remembered: a full table of them, so that each cycle forgets one, as an old server does.
+const REMEMBERED: usize = 100_000;
+/// Cycles between two calls of [`Engine::forget`], which forgets at most so many holds.
+const FORGET_EVERY: u64 = 64;
+
+pub fn bounds() -> Bounds {
+    Bounds { max_ended_holds: REMEMBERED, ..Bounds::default() }
+}
+
+/// An engine without a disk: everything else is as it is in a server.
+pub fn engine() -> Engine {
+    let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default()).expect("starts");
+    Engine::new(Inventory::new(DigestKey::from_bytes([1; 16])), journal, bounds())
+}
+
+/// A drop with one limit over the whole of it, which nobody reaches.
+pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
+    let limit =
+        Limit { id: LimitId::try_from("per-customer").expect("an id"), scope: Scope::Drop, max_units: 1_000_000 };
+    let command = CreateDrop { definition: definition(id, units, vec![limit]), validate_only: false };
+    engine.create_drop(&command, now).expect("a drop").1.wait().expect("a durable drop");
+}
+
+/// Asks until there is an answer. Where the journal is full the caller waits for it, as a caller must.
+fn settle(engine: &Engine, mut ask: impl FnMut() -> Result<Step<Answer>, Fault>) -> Answer {
+    loop {
+        match ask() {
+            Ok(Step::Done(answer)) => return answer,
+            Ok(Step::InDoubt) => std::thread::yield_now(),
+            Err(Fault::Overloaded(_)) => engine.journal().barrier().wait().expect("a journal"),
+            Err(fault) => unreachable!("{fault}"),
+        }
+    }
+}
+
+/// Customers with their requests made: what is measured is the engine, not the making of requests.
+pub struct Herd {
+    requests: Vec<Reserve>,
+    release: Release,
+    /// The next hold's number.
+    next: u64,
+}
+
+impl Herd {
+    /// So many customers of a drop, beginning with the one of this number; their holds begin at `next`.
+    pub fn new(drop: &str, customers: std::ops::Range<u64>, next: u64) -> Self {
+        let lines = vec![Wanted { sku: sku(), units: 1, place: 0 }];
+        let drop = DropId::try_from(drop).expect("an id");
+        let request = |n| Reserve {
+            hold: hold_id(0),
+            drop: drop.clone(),
+            customer: customer(n),
+            lines: lines.clone(),
+            ttl: None,
+        };
+        let target = Target { hold: hold_id(0), drop: None, customer: None };
+        Self { requests: customers.map(request).collect(), release: Release { target, keep: Vec::new() }, next }
+    }
+
+    /// The next customer asks for a unit; says what became of it.
+    pub fn ask(&mut self, engine: &Engine, now: Timestamp) -> (HoldId, Answer) {
+        let hold = hold_id(self.next);
+        // A prime step: neighbours in time are no neighbours in memory.
+        let customers = u64::try_from(self.requests.len()).expect("few");
+        let customer = usize::try_from(self.next.wrapping_mul(7_919) % customers).expect("few");
+        self.next += 1;
+        let request = self.requests.get_mut(customer).expect("a customer");
+        request.hold = hold;
+        (hold, settle(engine, || engine.reserve(request, now)))
+    }
+
+    /// The next customer takes a unit.
+    pub fn reserve(&mut self, engine: &Engine, now: Timestamp) -> HoldId {
+        let (hold, answer) = self.ask(engine, now);
+        assert!(matches!(answer.outcome, Outcome::Hold(_)), "refused: {:?}", answer.outcome);
+        hold
+    }
+
+    /// A hold is given back.
+    pub fn release(&mut self, engine: &Engine, hold: HoldId, now: Timestamp) {
+        self.release.target.hold = hold;
+        let answer = settle(engine, || engine.release(&self.release, now));
+        assert!(matches!(answer.outcome, Outcome::Hold(_)), "refused: {:?}", answer.outcome);
+    }
+
+    /// Takes a unit and gives it back.
+    pub fn cycle(&mut self, engine: &Engine, now: Timestamp) {
+        let hold = self.reserve(engine, now);
+        self.release(engine, hold, now);
+        self.tidy(engine, now);
+    }
+
+    /// Takes a unit; the hold that was made `behind` holds before is given back.
+    pub fn cycle_behind(&mut self, engine: &Engine, behind: u64, now: Timestamp) {
+        self.reserve(engine, now);
+        self.release(engine, hold_id(self.next - 1 - behind), now);
+        self.tidy(engine, now);
+    }
+
+    /// What the background does beside, done here: the one thread pays for it.
+    fn tidy(&self, engine: &Engine, now: Timestamp) {
+        if self.next.is_multiple_of(FORGET_EVERY) {
+            engine.forget(now);
+        }
+    }
+}

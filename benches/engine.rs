@@ -1,0 +1,223 @@
+//! The engine in process, over a journal without a disk: a million live holds of a hundred thousand customers, one
+//! limit, a clock that stands still.
+//!
+//! * `cycle`: reserve and release with their records encoded, on one thread, against the 2,000,000 reserves a second
+//!   that it is to reach; the ratio is printed. `oldest` gives back the hold that was made a million holds ago instead
+//!   of its own, and so finds nothing in the caches.
+//! * `two threads`: the same on two, against one: what they share is the journal's queue and the pool.
+//! * `refusal`: a sold-out reserve, against `cycle`: a herd is to cost next to nothing.
+//! * `sweep`: a hundred thousand holds that fall due in one millisecond.
+//! * `snapshot` and `recovery`: a million holds to a disk and back, against the 10,000,000 holds in 10 s that a restart
+//!   may take.
+//!
+//! Requests, holds and files are made before the clock runs. The journal's writer seals what gathers on a thread of its
+//! own, as in a server.
+
+#![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
+#![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
+
+mod common;
+#[path = "common/drops.rs"]
+mod drops;
+#[path = "common/herd.rs"]
+mod herd;
+
+use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use drops::{NOW, TTL};
+use herd::{CUSTOMERS, Herd, bounds, create, engine};
+use stockade::engine::Engine;
+use stockade::engine::answer::Outcome;
+use stockade::engine::folder::Folder;
+use stockade::engine::recover::{StartOptions, recover};
+use stockade::journal::FileLogOptions;
+use stockade::metrics::Stopwatch;
+use stockade::storage::DiskStorage;
+use stockade::time::Millis;
+
+const LIVE: u64 = 1_000_000;
+const DUE: u64 = 100_000;
+/// Records behind the snapshot that a restart applies.
+const BEHIND: u64 = 100_000;
+/// Reserves a second that one thread is to reach.
+const TARGET: f64 = 2_000_000.0;
+/// Runs for the printed ratio, and cycles in each.
+const RUNS: usize = 9;
+const CYCLES: u32 = 300_000;
+
+/// An engine with the live holds in it, and the herd that made them.
+fn filled() -> (Engine, Herd) {
+    let engine = engine();
+    create(&engine, "knives", 2 * LIVE, NOW);
+    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    for _ in 0..LIVE {
+        herd.reserve(&engine, NOW);
+    }
+    (engine, herd)
+}
+
+/// How long a piece of work takes, done so many times.
+fn timed(times: u64, mut work: impl FnMut()) -> Duration {
+    let watch = Stopwatch::start();
+    for _ in 0..times {
+        work();
+    }
+    watch.elapsed()
+}
+
+fn cycles(criterion: &mut Criterion) {
+    let (engine, mut first) = filled();
+    let mut group = criterion.benchmark_group("engine");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("cycle, oldest", |bencher| bencher.iter(|| first.cycle_behind(&engine, LIVE, NOW)));
+    let mut herd = Herd::new("knives", 0..CUSTOMERS, 100 * LIVE);
+    group.bench_function("cycle", |bencher| bencher.iter(|| herd.cycle(&engine, NOW)));
+    ratio(&engine, &mut herd);
+    two_threads(&mut group, &engine);
+    refusal(&mut group, &engine);
+    group.finish();
+    snapshot(criterion, &engine);
+}
+
+type Group<'a> = criterion::BenchmarkGroup<'a, criterion::measurement::WallTime>;
+
+fn two_threads(group: &mut Group<'_>, engine: &Engine) {
+    let half = CUSTOMERS / 2;
+    let mut herds = [Herd::new("knives", 0..half, 200 * LIVE), Herd::new("knives", half..CUSTOMERS, 300 * LIVE)];
+    group.bench_function("cycle, two threads", |bencher| {
+        bencher.iter_custom(|cycles| {
+            let (ready, done) = (Barrier::new(3), Barrier::new(3));
+            thread::scope(|scope| {
+                for herd in &mut herds {
+                    scope.spawn(|| {
+                        ready.wait();
+                        (0..cycles.div_ceil(2)).for_each(|_| herd.cycle(engine, NOW));
+                        done.wait();
+                    });
+                }
+                ready.wait();
+                let watch = Stopwatch::start();
+                done.wait();
+                watch.elapsed()
+            })
+        });
+    });
+}
+
+fn refusal(group: &mut Group<'_>, engine: &Engine) {
+    create(engine, "sold-out", 1, NOW);
+    let mut late = Herd::new("sold-out", 0..CUSTOMERS, 400 * LIVE);
+    late.reserve(engine, NOW);
+    group.bench_function("refusal", |bencher| {
+        bencher.iter(|| {
+            let (_, answer) = late.ask(engine, NOW);
+            assert!(matches!(answer.outcome, Outcome::Refused(_)), "nothing is left");
+        });
+    });
+}
+
+fn ratio(engine: &Engine, herd: &mut Herd) {
+    let mut rates: Vec<f64> =
+        (0..RUNS).map(|_| f64::from(CYCLES) / timed(CYCLES.into(), || herd.cycle(engine, NOW)).as_secs_f64()).collect();
+    rates.sort_by(f64::total_cmp);
+    let median = rates.get(RUNS / 2).copied().unwrap_or(f64::NAN);
+    println!("reserves a second, median of {RUNS} runs: {median:.0}, {:.2} of {TARGET:.0}", median / TARGET);
+}
+
+fn sweep(criterion: &mut Criterion) {
+    let engine = engine();
+    create(&engine, "knives", DUE, NOW);
+    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    let mut now = NOW;
+    let mut group = criterion.benchmark_group("engine");
+    group.throughput(Throughput::Elements(DUE)).sample_size(10);
+    group.bench_function("sweep", |bencher| {
+        bencher.iter_custom(|times| {
+            let mut taken = Duration::ZERO;
+            for _ in 0..times {
+                for _ in 0..DUE {
+                    herd.reserve(&engine, now);
+                }
+                now = now.plus(TTL);
+                taken += timed(1, || while engine.sweep(now).expect("a sweep") > 0 {});
+                assert_eq!(engine.inventory().owned(), 0, "all were given back");
+                while engine.forget(now) > 0 {}
+            }
+            taken
+        });
+    });
+    group.finish();
+}
+
+fn snapshot(criterion: &mut Criterion, engine: &Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = DiskStorage::open(folder.path()).expect("opens");
+    let holds = engine.inventory().holds.counts().iter().sum();
+    let mut group = criterion.benchmark_group("engine");
+    group.throughput(Throughput::Elements(holds)).sample_size(10);
+    group.bench_function("snapshot", |bencher| bencher.iter(|| engine.snapshot(&storage, NOW).expect("a snapshot")));
+    group.finish();
+}
+
+fn options() -> StartOptions {
+    StartOptions {
+        bounds: bounds(),
+        log: FileLogOptions::default(),
+        outage_grace: Millis(0),
+        accept_clock: false,
+        wall: NOW,
+    }
+}
+
+/// A data folder with a snapshot of the live holds and a journal behind it.
+fn prepare(path: &Path) {
+    let folder = Folder::open(path).expect("a folder");
+    let engine = recover(&folder, &options()).expect("an engine").engine;
+    create(&engine, "knives", 2 * LIVE, NOW);
+    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    for _ in 0..LIVE {
+        herd.reserve(&engine, NOW);
+    }
+    engine.snapshot(folder.snapshots.as_ref(), NOW).expect("a snapshot");
+    for _ in 0..BEHIND {
+        herd.reserve(&engine, NOW);
+    }
+    engine.journal().close(NOW).expect("closes");
+}
+
+fn recovery(criterion: &mut Criterion) {
+    let path = tempfile::tempdir().expect("a folder");
+    prepare(path.path());
+    let mut group = criterion.benchmark_group("engine");
+    group.throughput(Throughput::Elements(LIVE + BEHIND)).sample_size(10);
+    group.bench_function("recovery", |bencher| {
+        bencher.iter_custom(|times| {
+            let mut taken = Duration::ZERO;
+            for _ in 0..times {
+                let folder = Folder::open(path.path()).expect("a folder");
+                let watch = Stopwatch::start();
+                let recovered = recover(&folder, &options()).expect("an engine");
+                taken += watch.elapsed();
+                assert_eq!(recovered.engine.inventory().owned(), LIVE + BEHIND, "all are back");
+                recovered.engine.journal().close(NOW).expect("closes");
+            }
+            taken
+        });
+    });
+    group.finish();
+}
+
+fn short() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = cycles, sweep, recovery
+}
+criterion_main!(benches);

@@ -1,0 +1,188 @@
+//! Deadlines: entering one, asking for the next, listing what is due and striking one out, in a pool that has a million
+//! of them already: all in one millisecond, and spread over five minutes.
+//!
+//! Compared with `few`: the same with a thousand spread deadlines, so that the difference is what the million costs.
+//! The queue itself is the inventory's own; it is measured where the engine meets it, through a change that is entered
+//! into subject, stock and queue. Holds, drop and subjects are made before the clock runs.
+
+#![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
+
+mod common;
+#[path = "common/drops.rs"]
+mod drops;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{customer, hold_id};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use drops::{NOW, TTL, definition};
+use stockade::digest::{DigestKey, SubjectKey};
+use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo};
+use stockade::inventory::stock::Certainty;
+use stockade::inventory::{DropEntry, Entered, HoldRef, Inventory, Standing, Verdict};
+use stockade::metrics::Stopwatch;
+use stockade::record::DropImage;
+use stockade::time::{Millis, Timestamp};
+
+/// Deadlines that come and go at a time.
+const TURN: u64 = 1_000;
+/// Holds that a sweep asks for at a time.
+const SWEEP: usize = 64;
+/// A step that scatters what comes one after the other.
+const STRIDE: u64 = 7_919;
+
+/// How deadlines lie.
+#[derive(Clone, Copy)]
+struct Shape {
+    name: &'static str,
+    count: u64,
+    spread: Millis,
+}
+
+const SHAPES: [Shape; 3] = [
+    Shape { name: "few", count: 1_000, spread: TTL },
+    Shape { name: "a million in one millisecond", count: 1_000_000, spread: Millis(1) },
+    Shape { name: "a million over five minutes", count: 1_000_000, spread: TTL },
+];
+
+/// A hold as the queue sees it.
+#[derive(Clone, Copy)]
+struct Due {
+    place: HoldRef,
+    at: Timestamp,
+    subject: SubjectKey,
+}
+
+/// A pool with deadlines, and some more that come and go.
+struct Queue {
+    inventory: Inventory,
+    drop: Arc<DropEntry>,
+    /// The hold that is entered, again and again, with another place and deadline.
+    hold: Hold,
+    fresh: Vec<Due>,
+    lsn: Lsn,
+}
+
+impl Queue {
+    fn new(shape: Shape) -> Self {
+        let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
+        let definition = definition("knives", shape.count + TURN, Vec::new());
+        let image = DropImage { number: DropNo(0), created_at: NOW, definition, request: [0; 32] };
+        let drop = Arc::new(DropEntry::new(Lsn(1), image));
+        let lines = Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
+        let hold = Hold {
+            id: hold_id(0),
+            drop: DropNo(0),
+            state: HoldState::Held,
+            customer: customer(0),
+            content: ContentHash(0),
+            created_at: NOW,
+            expires_at: NOW,
+            settled_at: NOW,
+            revision: Lsn(1),
+            lines,
+            order_ref: None,
+        };
+        let due = |n: u64| {
+            let hold = Hold { id: hold_id(n), ..hold.clone() };
+            let place = inventory.holds.with_id(&hold_id(n), |mut shard| shard.insert(hold));
+            let at = NOW.plus(TTL).plus(Millis(n * STRIDE % shape.spread.0));
+            Due { place, at, subject: SubjectKey(u128::from_be_bytes(*hold_id(n).as_bytes())) }
+        };
+        let old: Vec<Due> = (0..shape.count).map(due).collect();
+        let fresh = (shape.count..shape.count + TURN).map(due).collect();
+        let mut queue = Self { inventory, drop, hold, fresh, lsn: Lsn(1) };
+        queue.take(shape.count);
+        for due in old {
+            queue.enter(due);
+        }
+        queue
+    }
+
+    /// Takes the units of holds that are about to be entered.
+    fn take(&self, units: u64) {
+        let pool = self.drop.pool(ItemNo(0), PoolNo(0)).expect("the pool");
+        match pool.take(units, Certainty::Certain, NOW) {
+            Verdict::Yes(taken) => taken.keep(),
+            Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => unreachable!("a unit for each hold"),
+        }
+    }
+
+    /// A hold is made: its deadline comes.
+    fn enter(&mut self, due: Due) {
+        let Self { inventory, drop, hold, lsn, .. } = self;
+        *lsn = lsn.next();
+        (hold.state, hold.expires_at, hold.revision) = (HoldState::Held, due.at, *lsn);
+        inventory.enter(&Entered { drop, place: due.place, before: None, after: hold }, due.subject);
+    }
+
+    /// It is claimed: its deadline goes. Given back it would go the same way, but be remembered besides.
+    fn strike(&mut self, due: Due) {
+        let Self { inventory, drop, hold, lsn, .. } = self;
+        *lsn = lsn.next();
+        let before = Standing { state: HoldState::Held, expires_at: due.at, lines: hold.lines.clone() };
+        (hold.state, hold.expires_at, hold.revision) = (HoldState::Claimed, due.at, *lsn);
+        inventory.enter(&Entered { drop, place: due.place, before: Some(&before), after: hold }, due.subject);
+    }
+
+    /// The sale is undone outside of every measurement, so that the same hold can come again.
+    fn forget(&mut self, due: Due) {
+        let Self { inventory, drop, hold, lsn, .. } = self;
+        *lsn = lsn.next();
+        let before = Standing { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines.clone() };
+        (hold.state, hold.settled_at, hold.revision) = (HoldState::Expired, Timestamp(0), *lsn);
+        inventory.enter(&Entered { drop, place: due.place, before: Some(&before), after: hold }, due.subject);
+        inventory.forget(NOW, Millis(0), 0);
+    }
+
+    /// Enters and strikes out, `TURN` at a time; says how long each took.
+    fn turns(&mut self, cycles: u64) -> (Duration, Duration) {
+        let (mut entering, mut striking) = (Duration::ZERO, Duration::ZERO);
+        let fresh = self.fresh.clone();
+        let mut left = cycles;
+        while left > 0 {
+            let turn = usize::try_from(left.min(TURN)).expect("a small number");
+            self.take(left.min(TURN));
+            let watch = Stopwatch::start();
+            fresh.iter().take(turn).for_each(|due| self.enter(*due));
+            entering += watch.elapsed();
+            let watch = Stopwatch::start();
+            fresh.iter().take(turn).for_each(|due| self.strike(*due));
+            striking += watch.elapsed();
+            fresh.iter().take(turn).for_each(|due| self.forget(*due));
+            left = left.saturating_sub(TURN);
+        }
+        (entering, striking)
+    }
+}
+
+fn deadlines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("deadlines");
+    for shape in SHAPES {
+        let mut queue = Queue::new(shape);
+        let drop = Arc::clone(&queue.drop);
+        let pool = drop.pool(ItemNo(0), PoolNo(0)).expect("the pool");
+        let late = NOW.plus(TTL).plus(TTL);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("enter", shape.name), |bencher| {
+            bencher.iter_custom(|cycles| queue.turns(cycles).0);
+        });
+        group.bench_function(BenchmarkId::new("strike", shape.name), |bencher| {
+            bencher.iter_custom(|cycles| queue.turns(cycles).1);
+        });
+        group.bench_function(BenchmarkId::new("next", shape.name), |bencher| {
+            bencher.iter(|| black_box(pool).next_due());
+        });
+        group.throughput(Throughput::Elements(u64::try_from(SWEEP).expect("a small number")));
+        group.bench_function(BenchmarkId::new("due", shape.name), |bencher| {
+            bencher.iter(|| black_box(pool).due(late, SWEEP));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, deadlines);
+criterion_main!(benches);

@@ -1,0 +1,110 @@
+//! The table of holds: insert, find, change and remove, with ten thousand holds in it and with a million.
+//!
+//! The two sizes are compared with each other: the table is to cost a million no more than the caches do. One thread,
+//! so no shard is ever waited for. Ids and holds are made before the clock runs.
+
+#![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
+
+mod common;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use common::{customer, hold_id};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use stockade::digest::DigestKey;
+use stockade::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo};
+use stockade::inventory::{HoldRef, Holds};
+use stockade::metrics::Stopwatch;
+use stockade::time::Timestamp;
+
+const SIZES: [u64; 2] = [10_000, 1_000_000];
+/// Holds that come and go at a time: a tenth of the small table, so that it stays small.
+const TURN: u64 = 1_000;
+/// A step through the table that visits every hold and has no part in any order of it.
+const STRIDE: u64 = 7_919;
+
+fn hold(n: u64) -> Hold {
+    Hold {
+        id: hold_id(n),
+        drop: DropNo(0),
+        state: HoldState::Held,
+        customer: customer(n),
+        content: ContentHash(n),
+        created_at: Timestamp(0),
+        expires_at: Timestamp(300_000),
+        settled_at: Timestamp(0),
+        revision: Lsn(1),
+        lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
+        order_ref: None,
+    }
+}
+
+fn insert(holds: &Holds, hold: Hold) -> HoldRef {
+    holds.with_id(&hold.id.clone(), |mut shard| shard.insert(hold))
+}
+
+fn filled(size: u64) -> Holds {
+    let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+    for n in 0..size {
+        insert(&holds, hold(n));
+    }
+    holds
+}
+
+/// Inserts and removes again, `TURN` holds at a time; says how long the inserting and the removing took.
+fn turns(holds: &Holds, size: u64, cycles: u64) -> (Duration, Duration) {
+    let (mut inserting, mut removing) = (Duration::ZERO, Duration::ZERO);
+    let mut left = cycles;
+    while left > 0 {
+        let turn = left.min(TURN);
+        let fresh: Vec<Hold> = (size..size + turn).map(hold).collect();
+        let mut places = Vec::with_capacity(fresh.len());
+        let watch = Stopwatch::start();
+        places.extend(fresh.into_iter().map(|hold| insert(holds, hold)));
+        inserting += watch.elapsed();
+        let mut removed = Vec::with_capacity(places.len());
+        let watch = Stopwatch::start();
+        removed.extend(places.into_iter().map(|place| holds.with_ref(place, |mut shard| shard.remove(place))));
+        removing += watch.elapsed();
+        left -= turn;
+    }
+    (inserting, removing)
+}
+
+fn table(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("holds");
+    group.throughput(Throughput::Elements(1));
+    for size in SIZES {
+        let holds = filled(size);
+        let ids: Vec<_> = (0..size).map(|n| hold_id(n * STRIDE % size)).collect();
+        let mut cycle = ids.iter().cycle();
+        group.bench_function(BenchmarkId::new("find", size), |bencher| {
+            bencher.iter(|| {
+                let id = cycle.next().expect("an endless walk");
+                holds.with_id(black_box(id), |shard| shard.find(id)).expect("a hold")
+            });
+        });
+        let mut lsn = Lsn(1);
+        group.bench_function(BenchmarkId::new("find and change", size), |bencher| {
+            bencher.iter(|| {
+                let id = cycle.next().expect("an endless walk");
+                lsn = lsn.next();
+                let change = Change::Extended { expires_at: Timestamp(300_000 + lsn.0) };
+                let before = holds.with_id(black_box(id), |mut shard| shard.change(shard.find(id)?, lsn, &change));
+                before.expect("a change")
+            });
+        });
+        group.bench_function(BenchmarkId::new("insert", size), |bencher| {
+            bencher.iter_custom(|cycles| turns(&holds, size, cycles).0);
+        });
+        group.bench_function(BenchmarkId::new("remove", size), |bencher| {
+            bencher.iter_custom(|cycles| turns(&holds, size, cycles).1);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, table);
+criterion_main!(benches);
