@@ -79,10 +79,13 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let io = |what| move |source| FolderError::Io { folder: path.display().to_string(), what, source };
         let root = DiskStorage::open(path).map_err(io("can't be opened"))?;
+        let name = path.display().to_string();
+        // Before anything is made in it: what is somebody else's is left as it is.
+        refuse_strangers(&root, &name)?;
         let lock = FolderLock::take(path)?;
         let journal = DiskStorage::open(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots = DiskStorage::open(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
-        let mut folder = Self::over(&root, Arc::new(journal), Arc::new(snapshots), &path.display().to_string())?;
+        let mut folder = Self::over(&root, Arc::new(journal), Arc::new(snapshots), &name)?;
         folder.lock = Some(lock);
         Ok(folder)
     }
@@ -157,6 +160,20 @@ fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<DigestKey>, Folder
     Ok(Some(DigestKey::from_bytes(key)))
 }
 
+/// A folder without a meta file may have nothing in it but what a first start leaves.
+fn refuse_strangers(root: &dyn Storage, name: &str) -> Result<(), FolderError> {
+    let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be listed", source };
+    let files = root.list().map_err(io)?;
+    let ours = [LOCK_FILE, META_UNFINISHED];
+    match files.iter().find(|file| !ours.contains(&file.as_str())) {
+        Some(file) if !files.iter().any(|file| file == META) => {
+            let what = format!("it has no {META} but a file {file:?}: not a data folder");
+            Err(FolderError::Foreign { folder: name.to_owned(), what })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Makes the file with the key, if nothing says that there was one before.
 fn first_start(
     root: &dyn Storage,
@@ -165,12 +182,7 @@ fn first_start(
     name: &str,
 ) -> Result<DigestKey, FolderError> {
     let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be written", source };
-    let ours = [LOCK_FILE, META_UNFINISHED];
-    let strange = root.list().map_err(io)?.into_iter().find(|file| !ours.contains(&file.as_str()));
-    if let Some(file) = strange {
-        let what = format!("it has no {META} but a file {file:?}: not a data folder");
-        return Err(FolderError::Foreign { folder: name.to_owned(), what });
-    }
+    refuse_strangers(root, name)?;
     if !journal.list().map_err(io)?.is_empty() || !snapshots.list().map_err(io)?.is_empty() {
         let what = format!("it has a journal or snapshots but no {META}: restore that file");
         return Err(FolderError::Foreign { folder: name.to_owned(), what });

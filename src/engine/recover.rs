@@ -47,6 +47,15 @@ pub enum RecoverError {
         /// Why each snapshot can't be used.
         why: String,
     },
+    /// A whole snapshot and a journal that lacks what the snapshot has seen: records are missing, and a start without
+    /// them would lose what was acknowledged.
+    #[error("snapshot {snapshot} and the journal do not belong together: {why}")]
+    Mismatch {
+        /// Where the snapshot starts.
+        snapshot: Lsn,
+        /// How they differ.
+        why: String,
+    },
     /// Records that do not add up.
     #[error("the journal does not add up: {0}")]
     Unsound(#[from] Unsound),
@@ -111,7 +120,7 @@ pub struct Report {
 /// [`RecoverError`]; the folder is left as it was, but for a torn tail that was cut.
 pub fn recover(folder: &Folder, options: &StartOptions) -> Result<Recovered, RecoverError> {
     let (log, opened) = FileLog::open(Arc::clone(&folder.journal), options.log)?;
-    let source = Source { oldest: opened.oldest, read: &|from| log.read(from) };
+    let source = Source { oldest: opened.oldest, next: opened.next, read: &|from| log.read(from) };
     let replayed = replay(&folder.key, folder.snapshots.as_ref(), &source)?;
     let Replayed { mut inventory, mut report, last_time } = replayed;
     report.clean = opened.clean;
@@ -139,6 +148,8 @@ pub fn recover(folder: &Folder, options: &StartOptions) -> Result<Recovered, Rec
 pub(super) struct Source<'a> {
     /// The oldest record that is there, or would be.
     pub(super) oldest: Lsn,
+    /// The LSN after the last record.
+    pub(super) next: Lsn,
     /// Batches from the one on that holds this place; earlier ones may come before it.
     pub(super) read: &'a dyn Fn(Lsn) -> Result<Batches<'a>, LogError>,
 }
@@ -206,7 +217,14 @@ fn replay_from(
     }
     let from = from.unwrap_or_default();
     report.last = from;
-    for batch in (log.read)(from.next())? {
+    let mismatch = |why| RecoverError::Mismatch { snapshot: from, why };
+    if let Some((upto, _)) = bound
+        && upto >= log.next
+    {
+        return Err(mismatch(format!("it has seen record {upto}, but the journal ends before {}", log.next)));
+    }
+    // From the snapshot's own place, where the journal still has it: the two are compared there.
+    for batch in (log.read)(from.max(log.oldest))? {
         let batch = batch?;
         for (lsn, record) in batch.iter() {
             // A batch may begin before the snapshot: what it has seen may have been forgotten since.
@@ -221,15 +239,10 @@ fn replay_from(
             && batch.head.next() == upto.next()
             && batch.hash.0 != chain
         {
-            return Ok(Err(format!("snapshot {from}: it belongs to another journal (hash at {upto})")));
+            return Err(mismatch(format!("they differ up to record {upto}")));
         }
     }
-    match bound {
-        Some((upto, _)) if report.last < upto => {
-            Ok(Err(format!("snapshot {from}: it needs the journal up to {upto}, which ends at {}", report.last)))
-        }
-        Some(_) | None => Ok(Ok(Replayed { inventory, report, last_time })),
-    }
+    Ok(Ok(Replayed { inventory, report, last_time }))
 }
 
 fn start_time(options: &StartOptions, last: Option<Timestamp>) -> Result<Timestamp, RecoverError> {

@@ -1,9 +1,11 @@
 //! Looking at a data folder without serving it: is everything readable, does everything add up. Changes nothing.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::folder::{Folder, FolderError};
 use super::recover::{RecoverError, Source, replay};
+use crate::ids::Lsn;
 use crate::journal::{Batches, Ending, LogError, inspect};
 use crate::snapshot::{self, SnapshotError};
 
@@ -65,14 +67,14 @@ pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
             Err(error @ (SnapshotError::Foreign { .. } | SnapshotError::Io { .. })) => return Err(error.into()),
         }
     }
-    if journal(folder, &mut verified)? {
-        sums(folder, &mut verified)?;
+    if let Some(range) = journal(folder, &mut verified)? {
+        sums(folder, range, &mut verified)?;
     }
     Ok(verified)
 }
 
-/// Reads every batch of the journal. Says whether it is whole.
-fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError> {
+/// Reads every batch of the journal. Gives the range of its records if it is whole.
+fn journal(folder: &Folder, verified: &mut Verified) -> Result<Option<Range<Lsn>>, VerifyError> {
     let mut inspection = inspect(folder.journal.as_ref())?;
     let (mut batches, mut records) = (0_u64, 0_usize);
     for batch in inspection.by_ref() {
@@ -81,7 +83,7 @@ fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError
                 batches = batches.saturating_add(1);
                 records = records.saturating_add(batch.records.len());
             }
-            Err(error) => return damage(error, verified).map(|()| false),
+            Err(error) => return damage(error, verified).map(|()| None),
         }
     }
     let oldest = inspection.oldest().unwrap_or_default();
@@ -103,20 +105,20 @@ fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError
         )),
         Some(Ending::Open) | None => verified.notes.push("journal: not closed in order".to_owned()),
     }
-    Ok(true)
+    Ok(Some(oldest..next))
 }
 
 /// Replays everything, as a start would, and checks the sums.
-fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
-    let oldest = inspect(folder.journal.as_ref())?.oldest().unwrap_or_default();
+fn sums(folder: &Folder, journal: Range<Lsn>, verified: &mut Verified) -> Result<(), VerifyError> {
     let read = |_from| -> Result<Batches<'_>, LogError> { Ok(Box::new(inspect(folder.journal.as_ref())?)) };
-    let source = Source { oldest, read: &read };
+    let source = Source { oldest: journal.start, next: journal.end, read: &read };
     let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &source) {
         Ok(replayed) => replayed,
         Err(RecoverError::Journal(error)) => return damage(error, verified),
         Err(RecoverError::Io(error)) => return Err(error.into()),
         Err(
             error @ (RecoverError::NoSnapshot { .. }
+            | RecoverError::Mismatch { .. }
             | RecoverError::Unsound(_)
             | RecoverError::Clock { .. }
             | RecoverError::Append(_)),

@@ -1,0 +1,252 @@
+//! Data folders that can't be served, and what is said about them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::geteuid;
+use stockade::proto as pb;
+use tempfile::TempDir;
+
+use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified, verify};
+use crate::wire::{Dice, all_shown, create, hold};
+
+/// Neither root nor anybody in particular.
+const NOBODY: u32 = 65_534;
+
+/// A folder with a drop and ten holds, whose server was killed or stopped.
+struct Shop {
+    folder: TempDir,
+    ids: Vec<String>,
+}
+
+impl Shop {
+    async fn killed() -> Self {
+        Self::left(true).await
+    }
+
+    async fn left(killed: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = start(folder.path(), &[]);
+        let client = server.client().await;
+        create(&client, &[("SKU", 100)], 1).await;
+        let mut dice = Dice::new(1);
+        let ids: Vec<String> = (0..10).map(|_| dice.hold_id()).collect();
+        for id in &ids {
+            hold(&client, id, "SKU").await;
+        }
+        if killed {
+            server.kill();
+        } else {
+            assert_eq!(server.stop().code, Some(0));
+        }
+        Self { folder, ids }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The journal's only segment.
+    fn segment(&self) -> PathBuf {
+        let entries = fs::read_dir(self.path().join("journal")).expect("a journal");
+        let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        files.retain(|file| file.extension().is_some_and(|kind| kind == "journal"));
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.remove(0)
+    }
+
+    /// How many of the holds a new server has.
+    async fn held(&self) -> usize {
+        let server = start(self.path(), &[]);
+        let found = all_shown(&server.client().await, self.ids.iter().cloned()).await;
+        found.iter().flatten().filter(|hold| hold.state() == pb::HoldState::Held).count()
+    }
+}
+
+fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(file).expect("a file");
+    change(&mut bytes);
+    fs::write(file, bytes).expect("a file");
+}
+
+/// All files below a folder, but for the lock, which is no content.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(contents(&path));
+        } else if !path.ends_with("LOCK") {
+            files.insert(path.clone(), fs::read(&path).expect("a file"));
+        }
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_use_is_refused_and_its_process_named() {
+    let shop = Shop::killed().await;
+    let server = start(shop.path(), &[]);
+    let process = server.id().as_raw_nonzero().to_string();
+    refused(shop.path()).must(74, &["is in use by process", &process]);
+    assert_eq!(all_shown(&server.client().await, shop.ids.clone()).await.iter().flatten().count(), 10);
+    server.kill();
+    assert_eq!(shop.held().await, 10, "the lock is gone with its process");
+}
+
+#[test]
+fn a_folder_that_can_not_be_written_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).expect("a folder");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).expect("permissions");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let mut command = Command::new(BINARY);
+    if geteuid().is_root() {
+        // Root may write anywhere: somebody else tries, with a binary that everybody can reach.
+        let binary = folder.path().join("stockade");
+        fs::copy(BINARY, &binary).expect("a copy");
+        command = Command::new(binary);
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command.args(["serve", "--data"]).arg(&data);
+    on_free_ports(&mut command);
+    let ended = try_start(command).err().expect("it can't serve");
+    ended.must(74, &["ermission denied", &data.display().to_string()]);
+    let below_a_file = folder.path().join("file/data");
+    fs::write(folder.path().join("file"), "").expect("a file");
+    refused(&below_a_file).must(74, &["ot a directory", &below_a_file.display().to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_format_is_refused_by_its_number() {
+    let shop = Shop::left(false).await;
+    let meta = shop.path().join("stockade.meta");
+    let good = fs::read(&meta).expect("a file");
+    change(&meta, |bytes| {
+        bytes[8..12].copy_from_slice(&7_u32.to_le_bytes());
+        let sum = crc32c::crc32c(&bytes[..28]);
+        bytes[28..].copy_from_slice(&sum.to_le_bytes());
+    });
+    let before = contents(shop.path());
+    refused(shop.path()).must(74, &["version 7", "version 1"]);
+    assert_eq!(verify(shop.path()).status.code(), Some(74));
+    fs::write(&meta, good).expect("a file");
+    change(&shop.segment(), |bytes| bytes[4..6].copy_from_slice(&9_u16.to_le_bytes()));
+    refused(shop.path()).must(74, &["format 9", "format 1", ".journal"]);
+    assert_eq!(verify(shop.path()).status.code(), Some(74));
+    change(&shop.segment(), |bytes| bytes[4..6].copy_from_slice(&1_u16.to_le_bytes()));
+    change(&meta, |bytes| bytes[13] ^= 1);
+    refused(shop.path()).must(74, &["stockade.meta is damaged"]);
+    assert_eq!(verify(shop.path()).status.code(), Some(1));
+    change(&meta, |bytes| bytes[13] ^= 1);
+    assert_eq!(contents(shop.path()).len(), before.len(), "nothing was added");
+    assert_eq!(shop.held().await, 10, "nothing was lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_byte_is_refused_with_its_place_and_left_as_it_is() {
+    for killed in [true, false] {
+        let shop = Shop::left(killed).await;
+        let segment = shop.segment();
+        change(&segment, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x10;
+        });
+        let before = contents(shop.path());
+        let name = segment.file_name().expect("a name").to_string_lossy().into_owned();
+        let place = ["the journal is damaged at", &name, ", byte ", ", record "];
+        refused(shop.path()).must(74, &place);
+        let output = verify(shop.path());
+        let told = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(place.iter().all(|word| told.contains(word)), "{told}");
+        assert_eq!(contents(shop.path()), before, "nobody has touched it");
+        change(&segment, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x10;
+        });
+        assert_eq!(shop.held().await, 10);
+    }
+}
+
+/// The last batch and the trailer are gone without a trace in the journal, but the last snapshot has seen more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_ends_before_its_snapshot_is_refused() {
+    let shop = Shop::left(false).await;
+    let whole = fs::read(shop.segment()).expect("a file");
+    let last_batch = |bytes: &[u8]| bytes.windows(4).rposition(|window| window == b"\xffSKB").expect("a batch");
+    change(&shop.segment(), |bytes| bytes.truncate(last_batch(bytes)));
+    let before = contents(shop.path());
+    let words = ["do not belong together", "has seen record 11", "ends before 11"];
+    for _ in 0..2 {
+        refused(shop.path()).must(74, &words);
+    }
+    assert_eq!(contents(shop.path()), before, "nobody has touched it");
+    let output = verify(shop.path());
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(words.iter().all(|word| told.contains(word)), "{told}");
+    fs::write(shop.segment(), whole).expect("a file");
+    assert_eq!(shop.held().await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_tail_is_cut_and_told() {
+    let shop = Shop::killed().await;
+    change(&shop.segment(), |bytes| bytes.truncate(bytes.len() - 5));
+    let told = verified(shop.path());
+    assert!(told.contains("torn tail") && told.contains("never acknowledged"), "{told}");
+    let server = start(shop.path(), &[]);
+    let log = server.start_log();
+    let warned = log.lines().any(|line| line.contains("\"level\":\"WARN\"") && line.contains("torn tail was cut"));
+    assert!(warned && log.contains(".journal"), "{log}");
+    server.kill();
+    assert!(!verified(shop.path()).contains("torn"), "cut once");
+    assert_eq!(shop.held().await, 9, "the last one's record was torn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_folder_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("thesis.txt"), "all my work").expect("a file");
+    refused(folder.path()).must(74, &["thesis.txt", "not a data folder"]);
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["thesis.txt"], "nothing is made in it");
+    assert_eq!(verify(folder.path()).status.code(), Some(74));
+    let shop = Shop::killed().await;
+    let stray = shop.path().join("journal/notes.txt");
+    fs::write(&stray, "").expect("a file");
+    refused(shop.path()).must(74, &["notes.txt"]);
+    assert_eq!(verify(shop.path()).status.code(), Some(74));
+    fs::remove_file(stray).expect("gone");
+    assert_eq!(shop.held().await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_without_its_meta_file_is_never_a_fresh_start() {
+    let shop = Shop::left(false).await;
+    let (meta, aside) = (shop.path().join("stockade.meta"), shop.folder.path().with_extension("aside"));
+    fs::rename(&meta, &aside).expect("set aside");
+    refused(shop.path()).must(74, &["no stockade.meta", "restore that file"]);
+    assert_eq!(verify(shop.path()).status.code(), Some(74));
+    fs::rename(&aside, &meta).expect("restored");
+    assert_eq!(shop.held().await, 10);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_made_by_serve_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("a/b/data");
+    let output = verify(&data);
+    assert_eq!(output.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("can't be opened"), "{output:?}");
+    assert!(!folder.path().join("a").exists(), "verify makes nothing");
+    assert_eq!(start(&data, &[]).stop().code, Some(0));
+    verified(&data);
+}

@@ -1,0 +1,93 @@
+//! Programs that are not ours, against our server: a Python client made from the contract alone, and Prometheus's own
+//! checker of metrics pages. Where they are not installed the test is skipped and says so; with
+//! `STOCKADE_TEST_FOREIGN=required` that is a failure.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use futures_util::future::join_all;
+use stockade::proto as pb;
+
+use crate::server::{BINARY, Server, start};
+use crate::wire::{Dice, create, hold, line, reserve};
+
+const REQUIRED: &str = "STOCKADE_TEST_FOREIGN";
+
+/// Whether a program runs as a probe.
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let mut probe = Command::new(program);
+    probe.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let there = probe.status().is_ok_and(|status| status.success());
+    let required = stockade::config::environment(REQUIRED).is_some_and(|told| told == "required");
+    assert!(there || !required, "{program} {arguments:?} does not run, but {REQUIRED} requires it");
+    if !there {
+        eprintln!("SKIPPED: {program} {arguments:?} does not run here");
+    }
+    there
+}
+
+#[test]
+fn a_python_client_walks_the_life_of_a_hold() {
+    let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
+    if !runs(&python, &["-c", "import grpc, grpc_tools, grpc_health, grpc_reflection"]) {
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/life_of_a_hold.py");
+    let output = Command::new(python).arg(script).arg(BINARY).output().expect("it runs");
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}");
+    eprintln!("{told}");
+}
+
+/// Every kind of call and outcome, so that every family has series.
+async fn some_of_everything(server: &Server) {
+    let client = server.client().await;
+    create(&client, &[("A \"quoted\\sku\"", 1_000), ("B", 1)], 2).await;
+    let mut dice = Dice::new(7);
+    let first = dice.hold_id();
+    hold(&client, &first, "B").await;
+    let ids: Vec<String> = (0..200).map(|_| dice.hold_id()).collect();
+    join_all(ids.iter().map(|id| client.reserve(reserve(id, id, vec![line("A \"quoted\\sku\"", 1)])))).await;
+    client.reserve(reserve(&dice.hold_id(), "ada", vec![line("B", 1)])).await.expect("a refusal");
+    client.reserve(reserve("nonsense", "ada", vec![])).await.expect_err("faulty");
+    let brief = pb::ReserveRequest {
+        ttl: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        ..reserve(&dice.hold_id(), "bob", vec![line("A \"quoted\\sku\"", 1)])
+    };
+    client.reserve(brief).await.expect("a hold");
+    let hold_id = first.clone();
+    client.extend(pb::ExtendRequest { hold_id, ..pb::ExtendRequest::default() }).await.expect("a hold");
+    let (claimed, released) = (ids[0].clone(), ids[1].clone());
+    let claim = pb::ClaimRequest { hold_id: claimed, order_ref: "o".into(), ..pb::ClaimRequest::default() };
+    client.claim(claim).await.expect("a sale");
+    client.release(pb::ReleaseRequest { hold_id: released, ..pb::ReleaseRequest::default() }).await.expect("a hold");
+    tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_page_pleases_prometheus() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = start(folder.path(), &["--snapshot-every", "1s,1MiB"]);
+    some_of_everything(&server).await;
+    let (status, page) = server.page("/metrics");
+    assert!(status.contains(" 200 "));
+    for series in [
+        "stockade_operations_total{operation=\"reserve\",outcome=\"refused\"} 1",
+        "stockade_refusals_total{drop=\"drop\",reason=\"sold_out\"} 1",
+        "stockade_hold_transitions_total{to=\"expired\"} 1",
+        "stockade_expiry_lag_seconds_count 1",
+        "stockade_conservation_error_units 0",
+    ] {
+        assert!(page.lines().any(|line| line == series), "{series} is missing in\n{page}");
+    }
+    if !runs("promtool", &["--version"]) {
+        return;
+    }
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = promtool.spawn().expect("promtool runs");
+    child.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("a page");
+    let output = child.wait_with_output().expect("an answer");
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && told.trim().is_empty(), "{told}\n{page}");
+}

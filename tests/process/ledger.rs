@@ -1,0 +1,147 @@
+//! What one customer's front end remembers: every call it has sent, and every answer it got.
+
+use stockade::client::Client;
+use stockade::proto as pb;
+use tonic::Status;
+
+/// A call that changes a hold.
+#[derive(Debug, Clone)]
+pub enum Call {
+    Reserve(pb::ReserveRequest),
+    Extend(pb::ExtendRequest),
+    Claim(pb::ClaimRequest),
+    Release(pb::ReleaseRequest),
+}
+
+/// What a call was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Hold(pb::Hold),
+    Refused(pb::Refusal),
+}
+
+macro_rules! outcome {
+    ($response:expr, $outcomes:ident) => {
+        match $response?.outcome {
+            Some(pb::$outcomes::Outcome::Hold(hold)) => Ok(Answer::Hold(hold)),
+            Some(pb::$outcomes::Outcome::Refusal(refusal)) => Ok(Answer::Refused(refusal)),
+            None => panic!("an answer without an outcome"),
+        }
+    };
+}
+
+impl Call {
+    /// Sends it.
+    pub async fn send(&self, client: &Client) -> Result<Answer, Status> {
+        match self.clone() {
+            Self::Reserve(request) => outcome!(client.reserve(request).await, reserve_response),
+            Self::Extend(request) => outcome!(client.extend(request).await, extend_response),
+            Self::Claim(request) => outcome!(client.claim(request).await, claim_response),
+            Self::Release(request) => outcome!(client.release(request).await, release_response),
+        }
+    }
+
+    /// Whether a hold that stood as `before` may stand as `after` if this call was carried out.
+    fn explains(&self, before: Option<&pb::Hold>, after: &pb::Hold) -> bool {
+        match (self, before) {
+            (Self::Reserve(request), None) => {
+                let asked: u32 = request.lines.iter().map(|line| line.quantity).sum();
+                after.state() == pb::HoldState::Held
+                    && Some(&after.customer_id) == request.customer.as_ref().map(|customer| &customer.id)
+                    && units(after) == asked
+            }
+            (Self::Reserve(_), Some(_)) | (Self::Extend(_) | Self::Claim(_) | Self::Release(_), None) => false,
+            (Self::Extend(_), Some(before)) => {
+                let moved = pb::Hold { expires_at: after.expires_at, revision: after.revision, ..before.clone() };
+                let seconds = |hold: &pb::Hold| hold.expires_at.map(|at| at.seconds);
+                *after == moved && seconds(after) > seconds(before) && after.revision > before.revision
+            }
+            (Self::Claim(request), Some(before)) => {
+                after.state() == pb::HoldState::Claimed
+                    && after.order_ref == request.order_ref
+                    && after.lines == before.lines
+            }
+            (Self::Release(request), Some(before)) => {
+                let kept: u32 = request.keep.iter().map(|line| line.quantity).sum();
+                let state = if kept == 0 { pb::HoldState::Released } else { before.state() };
+                after.state() == state && units(after) == kept && after.revision > before.revision
+            }
+        }
+    }
+}
+
+fn units(hold: &pb::Hold) -> u32 {
+    hold.lines.iter().map(|line| line.quantity).sum()
+}
+
+/// One hold's history.
+#[derive(Debug)]
+pub struct Entry {
+    /// How it was asked for.
+    pub reserve: pb::ReserveRequest,
+    /// As it was last acknowledged; none before that, and where it was refused.
+    pub known: Option<pb::Hold>,
+    /// The last call that was answered.
+    last: Option<(Call, Answer)>,
+    /// A call without an answer.
+    pub doubt: Option<Call>,
+}
+
+impl Entry {
+    pub const fn new(reserve: pb::ReserveRequest) -> Self {
+        Self { reserve, known: None, last: None, doubt: None }
+    }
+
+    /// Whether it can still be changed.
+    pub fn is_live(&self) -> bool {
+        self.doubt.is_none() && self.known.as_ref().is_some_and(|hold| hold.state() == pb::HoldState::Held)
+    }
+
+    /// Sends a call and remembers what comes of it.
+    ///
+    /// # Errors
+    /// When there is no answer: the call is in doubt then.
+    pub async fn send(&mut self, client: &Client, call: Call) -> Result<(), Status> {
+        self.doubt = Some(call.clone());
+        let answer = call.send(client).await?;
+        self.doubt = None;
+        if let Answer::Hold(hold) = &answer {
+            self.known = Some(hold.clone());
+        }
+        self.last = Some((call, answer));
+        Ok(())
+    }
+
+    /// Holds what a server shows after a crash to what was acknowledged before it.
+    pub fn must_explain(&self, found: Option<&pb::Hold>) {
+        if found == self.known.as_ref() {
+            return;
+        }
+        let explained = match (&self.doubt, found) {
+            (Some(call), Some(found)) => call.explains(self.known.as_ref(), found),
+            (None, _) | (_, None) => false,
+        };
+        assert!(explained, "{}: found\n{found:?}\nremembered\n{self:?}", self.reserve.hold_id);
+    }
+
+    /// Sends everything again that a caller would: what is in doubt, the last call, the reserve.
+    pub async fn send_again(&mut self, client: &Client, found: Option<&pb::Hold>) {
+        if let Some(call) = self.doubt.clone() {
+            let done = found.is_some() && found != self.known.as_ref();
+            self.send(client, call).await.expect("an answer");
+            assert!(!done || found == self.known.as_ref(), "what was done is done: {found:?}\n{self:?}");
+        } else if let Some((call, answer @ Answer::Hold(_))) = &self.last {
+            assert_eq!(call.send(client).await.as_ref().ok(), Some(answer), "{call:?}");
+        }
+        let Some(known) = self.known.clone() else { return };
+        let answer = Call::Reserve(self.reserve.clone()).send(client).await.expect("an answer");
+        match answer {
+            Answer::Hold(hold) => assert_eq!(hold, known),
+            Answer::Refused(refusal) => {
+                assert_eq!(known.state(), pb::HoldState::Released, "{refusal:?}");
+                assert_eq!(refusal.reason(), pb::RefusalReason::HoldReleased);
+                assert_eq!(refusal.hold, Some(known));
+            }
+        }
+    }
+}

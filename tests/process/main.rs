@@ -1,0 +1,19 @@
+//! The binary as a process: killed, stopped, on folders that are damaged and disks that are full, and called by others
+//! than our own client.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "helpers of tests fail and tell as tests do"
+)]
+
+mod callers;
+mod crash;
+mod disk;
+mod drain;
+mod folder;
+mod foreign;
+mod ledger;
+mod server;
+mod wire;
