@@ -84,7 +84,7 @@ impl Queue {
             settled_at: NOW,
             revision: Lsn(1),
             lines,
-            order_ref: None,
+            rare: None,
         };
         let due = |n: u64| {
             let hold = Hold { id: hold_id(n), ..hold.clone() };

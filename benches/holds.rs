@@ -37,7 +37,7 @@ fn hold(n: u64) -> Hold {
         settled_at: Timestamp(0),
         revision: Lsn(1),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
-        order_ref: None,
+        rare: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub fn definition(id: &str, units: u64, limits: Vec<Limit>) -> Definition {
         closes_at: None,
         hold_ttl: TTL,
         max_hold_life: TTL,
+        payment_ttl: Millis::from_secs(900),
         items: vec![Item { sku: sku(), pools }],
         limits,
     }

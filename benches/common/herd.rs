@@ -72,7 +72,11 @@ impl Herd {
             ttl: None,
         };
         let target = Target { hold: hold_id(0), drop: None, customer: None };
-        Self { requests: customers.map(request).collect(), release: Release { target, keep: Vec::new() }, next }
+        Self {
+            requests: customers.map(request).collect(),
+            release: Release { target, keep: Vec::new(), abandon_payment: false },
+            next,
+        }
     }
 
     /// The next customer asks for a unit; says what became of it.
