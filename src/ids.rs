@@ -122,53 +122,66 @@ text_id!(
     check_opaque
 );
 
-/// A hold's id: a UUID chosen by the caller, and its idempotency key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HoldId([u8; 16]);
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
 
-impl HoldId {
-    /// From the sixteen bytes of a UUID.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
+        impl $name {
+            /// From the sixteen bytes of a UUID.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
 
-    /// The sixteen bytes of the UUID.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl TryFrom<&str> for HoldId {
-    type Error = IdError;
-    fn try_from(text: &str) -> Result<Self, IdError> {
-        // Only the plain form with hyphens, so that one hold has one spelling but for the case of its letters.
-        if text.len() != uuid::fmt::Hyphenated::LENGTH {
-            return Err(IdError::Uuid);
+            /// The sixteen bytes of the UUID.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
         }
-        uuid::Uuid::try_parse(text).map(|id| Self(id.into_bytes())).map_err(|_| IdError::Uuid)
-    }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+            fn try_from(text: &str) -> Result<Self, IdError> {
+                // Only the plain form with hyphens, so that one id has one spelling but for the case of its letters.
+                if text.len() != uuid::fmt::Hyphenated::LENGTH {
+                    return Err(IdError::Uuid);
+                }
+                uuid::Uuid::try_parse(text).map(|id| Self(id.into_bytes())).map_err(|_| IdError::Uuid)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::try_from(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(uuid::Uuid::from_bytes(self.0).as_hyphenated(), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
 }
 
-impl FromStr for HoldId {
-    type Err = IdError;
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::try_from(text)
-    }
-}
-
-impl fmt::Display for HoldId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(uuid::Uuid::from_bytes(self.0).as_hyphenated(), f)
-    }
-}
-
-impl fmt::Debug for HoldId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+uuid_id!(
+    /// A hold's id: a UUID chosen by the caller, and its idempotency key.
+    HoldId
+);
+uuid_id!(
+    /// A stock adjustment's id: a UUID chosen by the caller, so that it is made once.
+    AdjustmentId
+);
 
 /// How many units a line asks for: 1–1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,11 +6,12 @@
 
 mod definition;
 mod hold;
+mod stock;
 
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::definition::Definition;
 use crate::hold::{Change, Hold};
-use crate::ids::{DropNo, HoldId};
+use crate::ids::{AdjustmentId, DropNo, HoldId, ItemNo, PoolNo};
 use crate::time::Timestamp;
 
 /// Most bytes of one encoded record. The largest is a drop of 256 items; a test holds it to this.
@@ -40,6 +41,66 @@ pub struct Steering {
     pub closed_at: Option<Timestamp>,
 }
 
+/// A change of stock that was asked for by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The caller's id: it is made once.
+    pub id: AdjustmentId,
+    /// In which pool of the item.
+    pub pool: PoolNo,
+    /// What was asked.
+    pub change: StockChange,
+}
+
+/// What an adjustment asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StockChange {
+    /// So many more units, or fewer.
+    Delta(i64),
+    /// So many units received in all, if they are `expected` now.
+    SetReceived {
+        /// Compare with this.
+        expected: u64,
+        /// And set this.
+        units: u64,
+    },
+}
+
+/// What a pool has received and what was taken out of it by adjustments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolBasis {
+    /// Units ever put in.
+    pub received: u64,
+    /// Units taken out again for good, other than by returns.
+    pub taken_out: u64,
+}
+
+/// A pool's basis after an adjustment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adjusted {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Of which item.
+    pub item: ItemNo,
+    /// What was asked for.
+    pub adjustment: Adjustment,
+    /// What came of it.
+    pub basis: PoolBasis,
+}
+
+/// An item's stock, whole: for snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockImage {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Which item.
+    pub item: ItemNo,
+    /// Its pools.
+    pub pools: Vec<PoolBasis>,
+    /// The last adjustments, oldest first.
+    pub adjustments: Vec<Adjustment>,
+}
+
 /// The engine started again and gave the holds that it may have slept through some more time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
@@ -62,6 +123,10 @@ pub enum Record {
     Change(HoldId, Change),
     /// The engine started after an outage.
     Restart(Restart),
+    /// An item's stock was adjusted.
+    Adjusted(Adjusted),
+    /// An item's stock, whole.
+    Stock(StockImage),
 }
 
 /// First byte of an encoded record. Never reused for another meaning.
@@ -71,6 +136,8 @@ mod kind {
     pub const HOLD: u8 = 3;
     pub const CHANGE: u8 = 4;
     pub const RESTART: u8 = 5;
+    pub const ADJUSTED: u8 = 6;
+    pub const STOCK: u8 = 7;
 }
 
 impl Record {
@@ -105,6 +172,14 @@ impl Record {
                 put_u64(out, stopped_at.0);
                 put_u64(out, grace_until.0);
             }
+            Self::Adjusted(adjusted) => {
+                out.push(kind::ADJUSTED);
+                stock::encode_adjusted(adjusted, out);
+            }
+            Self::Stock(image) => {
+                out.push(kind::STOCK);
+                stock::encode_image(image, out);
+            }
         }
     }
 
@@ -131,6 +206,8 @@ impl Record {
             kind::RESTART => {
                 Self::Restart(Restart { stopped_at: Timestamp(reader.u64()?), grace_until: Timestamp(reader.u64()?) })
             }
+            kind::ADJUSTED => Self::Adjusted(stock::decode_adjusted(&mut reader)?),
+            kind::STOCK => Self::Stock(stock::decode_image(&mut reader)?),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

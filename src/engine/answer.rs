@@ -6,7 +6,7 @@ use crate::definition::{Definition, Scope};
 use crate::hold::Hold;
 use crate::ids::{DropId, HoldId, LimitId, Lsn, Sku};
 pub use crate::inventory::{DropState, Stock};
-use crate::journal::Ticket;
+pub use crate::journal::Ticket;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -121,6 +121,9 @@ pub enum Fault {
         /// The record that says so: to be told only once that is durable.
         known_at: Lsn,
     },
+    /// What the request was based on is not so any more.
+    #[error("{0}")]
+    Stale(String),
     /// The drop's state forbids it.
     #[error("{0}")]
     Precondition(String),
@@ -144,6 +147,7 @@ impl Fault {
             Self::Invalid(_)
             | Self::NoDrop(_)
             | Self::NoHold(_)
+            | Self::Stale(_)
             | Self::Precondition(_)
             | Self::Exhausted(_)
             | Self::Overloaded(_)

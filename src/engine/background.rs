@@ -85,6 +85,7 @@ fn sweep(engine: &Engine, now: Timestamp) -> bool {
             | Fault::NoDrop(_)
             | Fault::NoHold(_)
             | Fault::Exists { .. }
+            | Fault::Stale(_)
             | Fault::Precondition(_)
             | Fault::Exhausted(_)
             | Fault::Overloaded(_)

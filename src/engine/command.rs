@@ -1,7 +1,8 @@
 //! What callers ask of the engine, as typed values: whatever can be checked without looking anything up has been.
 
 use crate::definition::Definition;
-use crate::ids::{CustomerId, DropId, HoldId, OrderRef, Sku};
+use crate::ids::{AdjustmentId, CustomerId, DropId, HoldId, OrderRef, PoolId, Sku};
+use crate::record::StockChange;
 use crate::time::Millis;
 
 /// Units of one SKU, summed over the request's lines of that SKU.
@@ -123,4 +124,19 @@ pub enum Steer {
     Resume,
     /// Ends the sale, for good.
     Close,
+}
+
+/// Changes the stock of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdjustStock {
+    /// In which drop.
+    pub drop: DropId,
+    /// Which item.
+    pub sku: Sku,
+    /// Which of its pools; left out: the one that takes the rest.
+    pub pool: Option<PoolId>,
+    /// The caller's id: the change is made once for each.
+    pub id: AdjustmentId,
+    /// What to do.
+    pub change: StockChange,
 }

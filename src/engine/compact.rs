@@ -72,10 +72,8 @@ impl Engine {
         let from = self.journal.appended();
         let mut writer = SnapshotWriter::create(storage, from)?;
         for entry in self.inventory.drops.all() {
-            let (image, revision, steering, steered) = entry.images();
-            writer.put(revision, &image);
-            if steered > revision {
-                writer.put(steered, &steering);
+            for (revision, image) in entry.images() {
+                writer.put(revision, &image);
             }
             writer.flush()?;
         }

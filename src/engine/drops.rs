@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
-    fn show_drop(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> (DropView, Ticket) {
+    pub(super) fn show_drop(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> (DropView, Ticket) {
         (view(entry, running, now), self.journal.ticket(running.revision.max(running.steered)))
     }
 }

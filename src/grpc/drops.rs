@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::edge::Edge;
 use super::status::unbuilt_call;
+use crate::engine::Engine;
 use crate::engine::command::Steer;
 use crate::proto as pb;
 use crate::proto::drop_service_server::DropService;
@@ -58,9 +59,16 @@ impl DropService for Drops {
 
     async fn list_drops(
         &self,
-        _request: Request<pb::ListDropsRequest>,
+        request: Request<pb::ListDropsRequest>,
     ) -> Result<Response<pb::ListDropsResponse>, Status> {
-        Err(unbuilt_call("ListDrops"))
+        let (filter, place, size) = convert::list_drops(request.get_ref())?;
+        let list = |engine: &Engine, now| {
+            let (views, next, ticket) = engine.list_drops(&filter, place.as_ref(), size, now);
+            Ok(((views, next), ticket))
+        };
+        let ((views, next), _now) = self.0.ask(list).await?;
+        let drops = views.iter().map(convert::drop_view).collect();
+        Ok(Response::new(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) }))
     }
 
     async fn pause_drop(
@@ -89,9 +97,12 @@ impl DropService for Drops {
 
     async fn adjust_stock(
         &self,
-        _request: Request<pb::AdjustStockRequest>,
+        request: Request<pb::AdjustStockRequest>,
     ) -> Result<Response<pb::AdjustStockResponse>, Status> {
-        Err(unbuilt_call("AdjustStock"))
+        let command = convert::adjust_stock(request.get_ref())?;
+        let (view, _now) = self.0.ask(|engine, now| engine.adjust_stock(&command, now)).await?;
+        tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
+        Ok(Response::new(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) }))
     }
 
     type WatchDropStream = tokio_stream::Empty<Result<pb::WatchDropResponse, Status>>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::engine::answer::{Answer, Fault, Outcome, Step};
+use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
 use crate::metrics::Stopwatch;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::time::{Clock, Timestamp};
@@ -60,6 +60,22 @@ impl Edge {
             Ok(answered) => answered,
             Err(fault) => return Err(self.settled(fault).await),
         };
+        ticket.await.map_err(|_failed| Fault::JournalFailed)?;
+        Ok((answer, now))
+    }
+
+    /// As [`Edge::ask`], for what may take long: on a thread where that holds nobody up.
+    ///
+    /// # Errors
+    /// As [`Edge::ask`].
+    pub async fn ask_at_length<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, Ticket), Fault> + Send + 'static,
+    ) -> Result<(T, Timestamp), Fault> {
+        let (engine, now) = (Arc::clone(&self.engine), self.clock.now());
+        let answered = tokio::task::spawn_blocking(move || question(&engine, now)).await;
+        // A panic in there has ended the process through its hook.
+        let (answer, ticket) = answered.unwrap_or(Err(Fault::JournalFailed))?;
         ticket.await.map_err(|_failed| Fault::JournalFailed)?;
         Ok((answer, now))
     }

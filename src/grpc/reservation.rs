@@ -127,9 +127,14 @@ impl ReservationService for Reservations {
 
     async fn list_holds(
         &self,
-        _request: Request<pb::ListHoldsRequest>,
+        request: Request<pb::ListHoldsRequest>,
     ) -> Result<Response<pb::ListHoldsResponse>, Status> {
-        Err(unbuilt_call("ListHolds"))
+        let (filter, place, size) = convert::list_holds(request.get_ref())?;
+        let list = move |engine: &Engine, now| engine.list_holds(&filter, place, size, now);
+        let ((views, next), now) = self.0.ask_at_length(list).await?;
+        let holds = views.iter().map(convert::hold).collect();
+        let (next_page_token, server_time) = (convert::hold_token(next), Some(convert::timestamp(now)));
+        Ok(Response::new(pb::ListHoldsResponse { holds, next_page_token, server_time }))
     }
 
     async fn batch(&self, _request: Request<pb::BatchRequest>) -> Result<Response<pb::BatchResponse>, Status> {

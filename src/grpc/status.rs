@@ -33,6 +33,7 @@ impl From<Fault> for Status {
             Fault::Invalid(violations) => invalid(&violations),
             Fault::NoDrop(_) | Fault::NoHold(_) => Self::not_found(message),
             Fault::Exists { what: _, field: _, known_at: _ } => Self::already_exists(message),
+            Fault::Stale(_) => Self::aborted(message),
             Fault::Precondition(_) => Self::failed_precondition(message),
             Fault::Exhausted(_) => Self::resource_exhausted(message),
             Fault::Overloaded(_) => unavailable(message, OVERLOAD_DELAY),

@@ -3,7 +3,7 @@
 //! A request holds its drop's gate for reading from check to append; whoever changes the drop holds it for writing.
 //! Drops, items and pools are never removed, so a number once learned stays good.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
@@ -12,7 +12,7 @@ use super::pool::{Pool, Stock};
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
 use crate::metrics::Counter;
-use crate::record::{DropImage, Record, Steering};
+use crate::record::{Adjusted, Adjustment, DropImage, Record, Steering, StockImage};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -40,6 +40,31 @@ pub struct Running {
     pub steering: Steering,
     /// LSN of the steering's record; before the first it is the definition's.
     pub steered: Lsn,
+    /// How each item's stock was adjusted.
+    pub adjusted: Vec<ItemAdjustments>,
+}
+
+/// The adjustments of one item.
+#[derive(Debug, Default)]
+pub struct ItemAdjustments {
+    /// LSN of the last one; 0 before the first.
+    pub revision: Lsn,
+    /// The last [`REMEMBERED`], oldest first.
+    pub last: VecDeque<Adjustment>,
+}
+
+/// Adjustments of an item that are remembered, so that one sent again is not made again.
+pub const REMEMBERED: usize = 256;
+
+impl ItemAdjustments {
+    /// Remembers one, and forgets the oldest beyond the bound.
+    pub fn remember(&mut self, lsn: Lsn, adjustment: Adjustment) {
+        self.revision = lsn;
+        self.last.push_back(adjustment);
+        if self.last.len() > REMEMBERED {
+            self.last.pop_front();
+        }
+    }
 }
 
 /// A drop in the engine.
@@ -108,7 +133,8 @@ impl DropEntry {
         let pools =
             definition.items.iter().map(|item| item.pools.iter().map(|pool| Pool::new(pool.units)).collect()).collect();
         let steering = Steering { drop: number, paused: false, closed_at: None };
-        let running = Running { definition: Arc::new(definition), revision, steering, steered: revision };
+        let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
+        let running = Running { definition: Arc::new(definition), revision, steering, steered: revision, adjusted };
         Self { number, created_at, request, refusals: Default::default(), gate: ShardedLock::new(running), pools }
     }
 
@@ -173,10 +199,10 @@ impl DropEntry {
         self.refusals.each_ref().map(|counter| counter.get().map_or(0, |counter| counter.get()))
     }
 
-    /// The records that make this drop what it is, for a snapshot: its definition and its steering, each with the LSN
-    /// that it stands for.
+    /// The records that make this drop what it is, for a snapshot, each with the LSN that it stands for: definition,
+    /// steering if there was any, and the stock of items that were adjusted.
     #[must_use]
-    pub fn images(&self) -> (Record, Lsn, Record, Lsn) {
+    pub fn images(&self) -> Vec<(Lsn, Record)> {
         let running = self.running();
         let image = DropImage {
             number: self.number,
@@ -184,7 +210,19 @@ impl DropEntry {
             definition: running.definition.as_ref().clone(),
             request: self.request,
         };
-        (Record::Drop(Box::new(image)), running.revision, Record::Steering(running.steering), running.steered)
+        let mut images = vec![(running.revision, Record::Drop(Box::new(image)))];
+        if running.steered > running.revision {
+            images.push((running.steered, Record::Steering(running.steering)));
+        }
+        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(&self.pools) {
+            if adjusted.revision > Lsn::default() {
+                let pools = pools.iter().map(Pool::basis).collect();
+                let adjustments = adjusted.last.iter().copied().collect();
+                let image = StockImage { drop: self.number, item, pools, adjustments };
+                images.push((adjusted.revision, Record::Stock(image)));
+            }
+        }
+        images
     }
 
     pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {
@@ -271,6 +309,37 @@ impl Drops {
             if lsn > running.steered {
                 running.steering = *steering;
                 running.steered = lsn;
+            }
+        });
+    }
+
+    /// Applies an adjustment of an item's stock. Only the ledger learns of it: counters are filled after replay.
+    pub(super) fn apply_adjusted(&self, lsn: Lsn, adjusted: &Adjusted) {
+        let Adjusted { drop, item, adjustment, basis } = adjusted;
+        let _known = self.with_number(*drop, |entry| {
+            let mut running = entry.steer();
+            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)
+                && let Some(pool) = entry.pool(*item, adjustment.pool)
+            {
+                known.remember(lsn, *adjustment);
+                pool.set_basis(lsn, *basis);
+            }
+        });
+    }
+
+    /// Applies an item's stock as a snapshot has it.
+    pub(super) fn apply_stock(&self, lsn: Lsn, image: &StockImage) {
+        let StockImage { drop, item, pools, adjustments } = image;
+        let _known = self.with_number(*drop, |entry| {
+            let mut running = entry.steer();
+            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
+                known.revision = lsn;
+                known.last = adjustments.iter().copied().collect();
+                for (place, basis) in (0..).map(PoolNo).zip(pools) {
+                    if let Some(pool) = entry.pool(*item, place) {
+                        pool.set_basis(lsn, *basis);
+                    }
+                }
             }
         });
     }

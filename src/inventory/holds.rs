@@ -107,6 +107,11 @@ impl Holds {
         self.with(hold.shard(), f)
     }
 
+    /// Locks a shard by its number, below [`SHARDS`].
+    pub fn with_number<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
+        self.with(number, f)
+    }
+
     /// Visits every shard in order, each locked by itself: a walk that stops nobody for long.
     pub fn for_each_shard(&self, mut f: impl FnMut(LockedShard<'_>)) {
         for (number, _) in (0..).zip(self.shards.iter()) {

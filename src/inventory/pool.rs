@@ -16,6 +16,7 @@ use super::expiry::Deadlines;
 use super::holds::HoldRef;
 use super::stock::{Certainty, Look, StockCounter, Take, Taken};
 use crate::ids::Lsn;
+use crate::record::PoolBasis;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
@@ -106,6 +107,9 @@ pub struct Pool {
 #[derive(Debug, Default)]
 struct Ledger {
     received: u64,
+    /// Taken out by adjustments.
+    taken_out: u64,
+    /// Returned by customers and not for sale again.
     withdrawn: u64,
     held: u64,
     paying: u64,
@@ -118,8 +122,17 @@ struct Ledger {
 
 impl Ledger {
     fn free(&self) -> Option<u64> {
-        let out = self.held.checked_add(self.paying)?.checked_add(self.claimed)?.checked_add(self.withdrawn)?;
-        self.received.checked_sub(out)
+        let owned = self.held.checked_add(self.paying)?.checked_add(self.claimed)?;
+        let gone = self.withdrawn.checked_add(self.taken_out)?;
+        self.received.checked_sub(owned.checked_add(gone)?)
+    }
+}
+
+impl Ledger {
+    fn set_basis(&mut self, lsn: Lsn, PoolBasis { received, taken_out }: PoolBasis) {
+        self.received = received;
+        self.taken_out = taken_out;
+        self.as_of = self.as_of.max(lsn);
     }
 }
 
@@ -171,6 +184,19 @@ impl Pool {
         }
     }
 
+    /// Takes `units` for sure, or nothing where none are asked for.
+    pub fn take_any(&self, units: u64, now: Timestamp) -> Verdict<Option<Taken<'_>>> {
+        if units == 0 {
+            return Verdict::Yes(None);
+        }
+        match self.take(units, Certainty::Certain, now) {
+            Verdict::Yes(taken) => Verdict::Yes(Some(taken)),
+            Verdict::Short { free } => Verdict::Short { free },
+            Verdict::InDoubt => Verdict::InDoubt,
+            Verdict::SweepDue => Verdict::SweepDue,
+        }
+    }
+
     /// Whether more than `free` units are free by the ledger: then someone has taken units that he has not yet entered.
     #[must_use]
     pub fn is_being_taken_from(&self, free: u64) -> bool {
@@ -194,14 +220,15 @@ impl Pool {
     #[must_use]
     pub fn stock(&self) -> (Stock, Lsn) {
         let ledger = self.ledger.lock();
-        let Ledger { received, withdrawn, held, paying, claimed, returned_total, as_of, deadlines: _ } = &*ledger;
+        let Ledger { received, taken_out, withdrawn, held, paying, claimed, returned_total, as_of, deadlines: _ } =
+            &*ledger;
         let stock = Stock {
             received: *received,
             free: ledger.free().unwrap_or(0),
             held: *held,
             paying: *paying,
             claimed: *claimed,
-            withdrawn: *withdrawn,
+            withdrawn: withdrawn.saturating_add(*taken_out),
             returned_total: *returned_total,
         };
         (stock, *as_of)
@@ -244,6 +271,32 @@ impl Pool {
             // Release: whoever sees the risen deadline sees the units that were given back above.
             self.next_due.store(ledger.deadlines.next().0, Ordering::Release);
         }
+    }
+
+    /// What the pool has received, and what was taken out of it by adjustments.
+    #[must_use]
+    pub fn basis(&self) -> PoolBasis {
+        let ledger = self.ledger.lock();
+        PoolBasis { received: ledger.received, taken_out: ledger.taken_out }
+    }
+
+    /// Enters an adjustment that has been appended. Units that it adds go to the counter; units that it takes out have
+    /// been taken from there before.
+    pub fn adjust(&self, lsn: Lsn, basis: PoolBasis) {
+        let more = {
+            let mut ledger = self.ledger.lock();
+            let before = ledger.free().unwrap_or(0);
+            ledger.set_basis(lsn, basis);
+            ledger.free().unwrap_or(0).saturating_sub(before)
+        };
+        if more > 0 {
+            self.counter.give(more);
+        }
+    }
+
+    /// The ledger's part of [`Pool::adjust`], alone: for replay.
+    pub(super) fn set_basis(&self, lsn: Lsn, basis: PoolBasis) {
+        self.ledger.lock().set_basis(lsn, basis);
     }
 
     /// Sets the counter to what the ledger says is free. Says so when the ledger has more out than it received.

@@ -56,6 +56,8 @@ impl Inventory {
                 }
             }),
             Record::Restart(restart) => self.apply_restart(lsn, *restart),
+            Record::Adjusted(adjusted) => self.drops.apply_adjusted(lsn, adjusted),
+            Record::Stock(image) => self.drops.apply_stock(lsn, image),
         }
         Ok(())
     }
@@ -142,9 +144,9 @@ impl Inventory {
             record.encode(bytes);
         };
         for entry in self.drops.all() {
-            let (image, revision, steering, steered) = entry.images();
-            put(&mut bytes, revision, image);
-            put(&mut bytes, steered, steering);
+            for (revision, image) in entry.images() {
+                put(&mut bytes, revision, image);
+            }
             for pool in entry.pools() {
                 bytes.extend_from_slice(format!("{:?} {}", pool.stock().0, pool.next_due().0).as_bytes());
             }

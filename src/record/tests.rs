@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::*;
 use crate::definition::{Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Scope};
 use crate::hold::{ContentHash, HoldLine, HoldState, Lines, Rare};
-use crate::ids::{CustomerId, DropId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
+use crate::ids::{AdjustmentId, CustomerId, DropId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
 use crate::time::Millis;
 
 fn largest_drop() -> DropImage {
@@ -65,6 +65,10 @@ fn hold(lines: &[HoldLine]) -> Hold {
     }
 }
 
+fn adjustment(change: StockChange) -> Adjustment {
+    Adjustment { id: AdjustmentId::from_bytes([5; 16]), pool: PoolNo(0), change }
+}
+
 fn samples() -> Vec<Record> {
     let line = HoldLine::new(ItemNo(0), PoolNo(0), 2);
     let back = HoldLine { released: 1, returned: 3, withdrawn: 2, ..HoldLine::new(ItemNo(255), PoolNo(2), 9) };
@@ -101,6 +105,18 @@ fn samples() -> Vec<Record> {
         Record::Change(id, Change::Released { at, kept: SmallVec::new() }),
         Record::Change(id, Change::Released { at, kept: SmallVec::from_slice(&[0, 1_000_000]) }),
         Record::Change(id, Change::Expired { at }),
+        Record::Adjusted(Adjusted {
+            drop: DropNo(1),
+            item: ItemNo(2),
+            adjustment: adjustment(StockChange::Delta(i64::MIN)),
+            basis: PoolBasis { received: u64::MAX, taken_out: 7 },
+        }),
+        Record::Stock(StockImage {
+            drop: DropNo(1),
+            item: ItemNo(2),
+            pools: vec![PoolBasis { received: 5, taken_out: 0 }],
+            adjustments: vec![adjustment(StockChange::SetReceived { expected: 4, units: 5 })],
+        }),
         Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(30_005) }),
     ]
 }

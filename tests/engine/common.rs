@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use stockade::definition::{Definition, Item, Limit, Pool, Scope};
 use stockade::engine::answer::{Answer, Fault, Step};
-use stockade::engine::command::{Claim, CreateDrop, ExpiredPolicy, Extend, Release, Reserve, Target, Wanted};
+use stockade::engine::command::{
+    AdjustStock, Claim, CreateDrop, ExpiredPolicy, Extend, Release, Reserve, Target, Wanted,
+};
 use stockade::engine::folder::Folder;
 use stockade::engine::recover::{Report, StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
-use stockade::ids::{CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
+use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
 use stockade::journal::FileLogOptions;
+use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
 use stockade::time::{Millis, Timestamp};
 
@@ -159,4 +162,10 @@ pub fn settle(mut ask: impl FnMut() -> Result<Step<Answer>, Fault>) -> Result<An
             Step::InDoubt => std::thread::yield_now(),
         }
     }
+}
+
+/// The n-th adjustment of an item's stock.
+pub fn adjust(drop: &str, item: &str, n: u64, change: StockChange) -> AdjustStock {
+    let id = AdjustmentId::from_bytes(*hold_id(n).as_bytes());
+    AdjustStock { drop: drop_id(drop), sku: sku(item), pool: None, id, change }
 }

@@ -10,10 +10,11 @@ use stockade::engine::verify::verify_folder;
 use stockade::ids::Lsn;
 use stockade::inventory::Inventory;
 use stockade::journal::inspect;
+use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
 use stockade::time::Millis;
 
-use crate::common::{START, World, claim, create, definition, extend, hold_id, release, reserve, settle};
+use crate::common::{self, START, World, claim, create, definition, extend, hold_id, release, reserve, settle};
 
 /// Seeds of what a crash leaves of unsynced writes.
 const SEEDS: u64 = 3;
@@ -26,6 +27,10 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     let (hold, now) = (hold_id(step), world.now);
     let before = |back: u64| hold_id(step.saturating_sub(back));
     let answer = match step % 10 {
+        _ if step == 11 || step == 21 => {
+            let command = common::adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
+            return engine.adjust_stock(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+        }
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];
             let mut drop = definition("d", &items, &[("nine", stockade::definition::Scope::Drop, 9)]);

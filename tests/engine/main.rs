@@ -4,6 +4,7 @@
 
 mod common;
 mod crash;
+mod lists;
 mod model;
 mod races;
 mod scenarios;

@@ -12,7 +12,9 @@ use stockade::definition::{Definition, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, DropView, Fault, HoldView, Outcome, Refusal};
 use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
+use stockade::engine::list::DropFilter;
 use stockade::ids::HoldId;
+use stockade::record::StockChange;
 use stockade::time::{Millis, Timestamp};
 
 #[test]
@@ -84,6 +86,11 @@ impl Play {
             ["close", id] => self.steer(id, Steer::Close),
             ["state", id] => Self::shown(self.engine().get_drop(&drop_id(id), now).map(|(view, _)| view)),
             ["stock", id, item] => self.stock(id, item),
+            ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
+            ["drops"] => {
+                let (views, _, _) = self.engine().list_drops(&DropFilter::default(), None, 100, now);
+                views.iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
+            }
             ["tick", span] => {
                 self.world.now = now.plus(millis(span));
                 String::new()
@@ -195,6 +202,25 @@ impl Play {
         view.map_or_else(|fault| fault_text(&fault), |view| format!("{:?}", view.state))
     }
 
+    fn adjust(&mut self, id: &str, item: &str, name: &str, change: &[&str]) -> String {
+        let change = match change {
+            ["set", expected, units] => StockChange::SetReceived {
+                expected: expected.parse().expect("units"),
+                units: units.parse().expect("units"),
+            },
+            [delta] => StockChange::Delta(delta.parse().expect("units")),
+            other => panic!("not a change: {other:?}"),
+        };
+        let n = self.number(name);
+        match self.engine().adjust_stock(&common::adjust(id, item, n, change), self.world.now) {
+            Err(fault) => fault_text(&fault),
+            Ok((_, ticket)) => {
+                ticket.wait().expect("durable");
+                self.stock(id, item)
+            }
+        }
+    }
+
     fn stock(&self, id: &str, item: &str) -> String {
         let (view, _) = self.engine().get_drop(&drop_id(id), self.world.now).expect("a drop");
         let place = view.definition.items.iter().position(|known| known.sku == sku(item)).expect("an item");
@@ -217,6 +243,12 @@ impl Play {
     fn hold(&mut self, name: &str) -> HoldId {
         let next = u64::try_from(self.holds.len()).expect("a count");
         *self.holds.entry(name.to_owned()).or_insert_with(|| common::hold_id(next))
+    }
+
+    /// A number for a name: the same for the same.
+    fn number(&mut self, name: &str) -> u64 {
+        let id = self.hold(name);
+        u64::from_be_bytes(id.as_bytes()[8..].try_into().expect("eight bytes"))
     }
 }
 
@@ -275,6 +307,7 @@ fn fault_text(fault: &Fault) -> String {
         }
         Fault::NoDrop(_) | Fault::NoHold(_) => "not found".to_owned(),
         Fault::Exists { field, .. } => format!("exists with another {field}"),
+        Fault::Stale(_) => "stale".to_owned(),
         Fault::Precondition(_) => "failed precondition".to_owned(),
         Fault::Exhausted(what) | Fault::Overloaded(what) => (*what).to_owned(),
         Fault::JournalFailed => "journal failed".to_owned(),

@@ -9,6 +9,8 @@ mod drop_view;
 mod faults;
 mod fields;
 mod hold;
+mod list;
+mod stock;
 mod limits;
 
 pub use answer::{claim_mode, hold, refusal, timestamp};
@@ -16,6 +18,8 @@ pub use drop::create_drop;
 pub use drop_view::drop_view;
 pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
+pub use list::{drop_token, hold_token, list_drops, list_holds};
+pub use stock::adjust_stock;
 
 #[cfg(test)]
 mod tests;

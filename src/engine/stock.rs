@@ -1,0 +1,129 @@
+//! Operators' changes of stock: each made once for its id, never below what customers have.
+//!
+//! The drop's gate is closed meanwhile, so nobody else moves its units and the ledger's figures are exact.
+
+use super::Engine;
+use super::answer::{DropView, Fault, Violation};
+use super::command::AdjustStock;
+use crate::definition::MAX_ITEM_UNITS;
+use crate::ids::{ItemNo, PoolNo};
+use crate::inventory::{DropEntry, Pool, Running, Verdict};
+use crate::journal::Ticket;
+use crate::record::{Adjusted, Adjustment, PoolBasis, Record, StockChange};
+use crate::time::Timestamp;
+
+impl Engine {
+    /// Changes the stock of an item, once for each id.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`]; [`Fault::Invalid`] for a SKU or pool that the drop does not have; [`Fault::Exists`] when the id
+    /// was used for another change; [`Fault::Stale`] when the units are not the expected ones;
+    /// [`Fault::Precondition`] when it would take what customers have, or pass the most that an item may have; and
+    /// faults of the journal.
+    pub fn adjust_stock(&self, command: &AdjustStock, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+        // What is due comes back first: it can be taken out.
+        while self.sweep(now)? > 0 {}
+        let adjusted = self
+            .inventory
+            .drops
+            .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, now));
+        adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone())))
+    }
+
+    fn adjust_in(
+        &self,
+        entry: &DropEntry,
+        running: &mut Running,
+        command: &AdjustStock,
+        now: Timestamp,
+    ) -> Result<(DropView, Ticket), Fault> {
+        let (item, place) = find(running, command)?;
+        let pool = entry.pool(item, place).ok_or_else(|| Fault::NoDrop(command.drop.clone()))?;
+        let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
+        let known = running.adjusted.get(item.index());
+        if let Some(made) = known.and_then(|known| known.last.iter().find(|made| made.id == command.id)) {
+            if *made != adjustment {
+                let what = format!("adjustment {}", command.id);
+                let field = if made.pool == place { "change" } else { "pool" };
+                return Err(Fault::Exists { what, field, known_at: known.map_or(running.revision, |k| k.revision) });
+            }
+            let made_at = known.map_or(running.revision, |known| known.revision);
+            let (view, _) = self.show_drop(entry, running, now);
+            return Ok((view, self.journal.ticket(made_at)));
+        }
+        let permit = self.journal.permit()?;
+        let (basis, taken_out) = outcome(pool, command)?;
+        let taken = match pool.take_any(taken_out, now) {
+            Verdict::Yes(taken) => taken,
+            Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command)),
+        };
+        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis });
+        let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+        // From here on nothing may fail.
+        if let Some(taken) = taken {
+            taken.keep();
+        }
+        pool.adjust(ticket.lsn(), basis);
+        if let Some(known) = running.adjusted.get_mut(item.index()) {
+            known.remember(ticket.lsn(), adjustment);
+        }
+        let (view, _) = self.show_drop(entry, running, now);
+        Ok((view, ticket))
+    }
+}
+
+/// Item and pool that are meant; no pool named: the last, which takes the rest.
+fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
+    let definition = &running.definition;
+    let Some((number, item)) = definition.item(&command.sku) else {
+        let description = format!("drop {} has no item {:?}", definition.id, command.sku.as_str());
+        return Err(Fault::Invalid(vec![Violation { field: "sku".to_owned(), description }]));
+    };
+    let place = match &command.pool {
+        Some(id) => item.pools.iter().position(|pool| pool.id == *id),
+        None => item.pools.len().checked_sub(1),
+    };
+    let place = place.and_then(|place| u16::try_from(place).ok()).ok_or_else(|| {
+        let description = format!("item {:?} has no such pool", command.sku.as_str());
+        Fault::Invalid(vec![Violation { field: "pool".to_owned(), description }])
+    })?;
+    Ok((number, PoolNo(place)))
+}
+
+/// The pool's basis after the change, and the units that have to be taken from what is free.
+fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault> {
+    let is = pool.basis();
+    let (stock, _) = pool.stock();
+    let (received, taken_out, less) = match command.change {
+        StockChange::Delta(delta) => {
+            let by = delta.unsigned_abs();
+            if delta >= 0 {
+                (is.received.saturating_add(by), is.taken_out, 0)
+            } else {
+                (is.received, is.taken_out.saturating_add(by), by)
+            }
+        }
+        StockChange::SetReceived { expected, .. } if expected != is.received => {
+            return Err(Fault::Stale(format!(
+                "{:?} has received {} units, not the expected {expected}",
+                command.sku.as_str(),
+                is.received
+            )));
+        }
+        StockChange::SetReceived { units, .. } => (units, is.taken_out, is.received.saturating_sub(units)),
+    };
+    if received > MAX_ITEM_UNITS {
+        let what = format!("{:?} would have received more than {MAX_ITEM_UNITS} units", command.sku.as_str());
+        return Err(Fault::Precondition(what));
+    }
+    if less > stock.free { Err(too_few(pool, command)) } else { Ok((PoolBasis { received, taken_out }, less)) }
+}
+
+fn too_few(pool: &Pool, command: &AdjustStock) -> Fault {
+    let (stock, _) = pool.stock();
+    Fault::Precondition(format!(
+        "only {} units of {:?} are free: what is held, paying or claimed can't be taken out",
+        stock.free,
+        command.sku.as_str()
+    ))
+}

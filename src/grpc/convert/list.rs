@@ -1,0 +1,126 @@
+//! Lists and their pages. A page token says where the next page begins; it is opaque to callers.
+
+use super::faults::{Faults, Rejection};
+use super::fields::{enumeration, optional_id, span};
+use crate::engine::answer::DropState;
+use crate::engine::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
+use crate::hold::HoldState;
+use crate::ids::{DropId, HoldId};
+use crate::proto as pb;
+use crate::time::Timestamp;
+
+/// Things on a page where no size is asked for.
+const USUAL_PAGE: usize = 100;
+/// Things on a page at most; more asked for is served so many.
+const LARGEST_PAGE: usize = 1_000;
+
+/// What a list of holds is asked for.
+pub type HoldList = (HoldFilter, Option<HoldPlace>, usize);
+/// What a list of drops is asked for.
+pub type DropList = (DropFilter, Option<DropPlace>, usize);
+
+/// A list of holds.
+///
+/// # Errors
+/// With every field that is faulty.
+pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection> {
+    let pb::ListHoldsRequest { drop_id, customer_id, order_ref, sku, state, older_than, page_size, page_token } =
+        request;
+    let mut faults = Faults::default();
+    if drop_id.is_empty() && customer_id.is_empty() && order_ref.is_empty() {
+        faults.invalid("drop_id", "one of drop_id, customer_id and order_ref is needed");
+    }
+    let filter = HoldFilter {
+        drop: optional_id(&mut faults, "drop_id", drop_id),
+        customer: optional_id(&mut faults, "customer_id", customer_id),
+        order_ref: optional_id(&mut faults, "order_ref", order_ref),
+        sku: optional_id(&mut faults, "sku", sku),
+        state: enumeration(&mut faults, "state", *state).and_then(hold_state),
+        older_than: span(&mut faults, "older_than", older_than.as_ref()),
+    };
+    let size = page(&mut faults, *page_size);
+    let place = token(&mut faults, page_token, hold_place);
+    faults.finish(Some((filter, place, size)))
+}
+
+/// A list of drops.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet.
+pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection> {
+    let pb::ListDropsRequest { shop, series, state, page_size, page_token } = request;
+    let mut faults = Faults::default();
+    faults.unbuilt(!series.is_empty(), "series");
+    let wanted = enumeration(&mut faults, "state", *state);
+    faults.unbuilt(matches!(wanted, Some(pb::DropState::Draft | pb::DropState::Archived)), "state");
+    let filter = DropFilter { shop: optional_id(&mut faults, "shop", shop), state: wanted.and_then(drop_state) };
+    let size = page(&mut faults, *page_size);
+    let place = token(&mut faults, page_token, drop_place);
+    faults.finish(Some((filter, place, size)))
+}
+
+/// The token of a page of holds.
+#[must_use]
+pub fn hold_token(place: Option<HoldPlace>) -> String {
+    place.map(|HoldPlace { shard, after }| format!("{shard:x}.{after}")).unwrap_or_default()
+}
+
+/// The token of a page of drops.
+#[must_use]
+pub fn drop_token(place: Option<DropPlace>) -> String {
+    place.map(|DropPlace { opens_at, after }| format!("{:x}.{after}", opens_at.0)).unwrap_or_default()
+}
+
+fn hold_place(text: &str) -> Option<HoldPlace> {
+    let (shard, after) = text.split_once('.')?;
+    Some(HoldPlace { shard: u32::from_str_radix(shard, 16).ok()?, after: HoldId::try_from(after).ok()? })
+}
+
+fn drop_place(text: &str) -> Option<DropPlace> {
+    let (at, after) = text.split_once('.')?;
+    let opens_at = Timestamp(u64::from_str_radix(at, 16).ok()?);
+    Some(DropPlace { opens_at, after: DropId::try_from(after).ok()? })
+}
+
+fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    if text.is_empty() {
+        return None;
+    }
+    let place = parse(text);
+    if place.is_none() {
+        faults.invalid("page_token", "is not one that this call gave out");
+    }
+    place
+}
+
+fn page(faults: &mut Faults, size: i32) -> usize {
+    match usize::try_from(size) {
+        Ok(0) => USUAL_PAGE,
+        Ok(size) => size.min(LARGEST_PAGE),
+        Err(_) => {
+            faults.invalid("page_size", "must not be negative");
+            USUAL_PAGE
+        }
+    }
+}
+
+const fn hold_state(state: pb::HoldState) -> Option<HoldState> {
+    match state {
+        pb::HoldState::Unspecified => None,
+        pb::HoldState::Held => Some(HoldState::Held),
+        pb::HoldState::Paying => Some(HoldState::Paying),
+        pb::HoldState::Claimed => Some(HoldState::Claimed),
+        pb::HoldState::Released => Some(HoldState::Released),
+        pb::HoldState::Expired => Some(HoldState::Expired),
+    }
+}
+
+const fn drop_state(state: pb::DropState) -> Option<DropState> {
+    match state {
+        pb::DropState::Scheduled => Some(DropState::Scheduled),
+        pb::DropState::Open => Some(DropState::Open),
+        pb::DropState::Paused => Some(DropState::Paused),
+        pb::DropState::Closed => Some(DropState::Closed),
+        pb::DropState::Unspecified | pb::DropState::Draft | pb::DropState::Archived => None,
+    }
+}

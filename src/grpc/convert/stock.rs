@@ -1,0 +1,41 @@
+//! Changes of stock, as commands.
+
+use super::faults::{Faults, Rejection};
+use super::fields::{id, optional_id};
+use crate::definition::MAX_ITEM_UNITS;
+use crate::engine::command::AdjustStock;
+use crate::proto as pb;
+use crate::record::StockChange;
+
+/// A stock adjustment.
+///
+/// # Errors
+/// With every field that is faulty.
+pub fn adjust_stock(request: &pb::AdjustStockRequest) -> Result<AdjustStock, Rejection> {
+    let pb::AdjustStockRequest { drop_id, sku, pool, adjustment_id, change } = request;
+    let mut faults = Faults::default();
+    let drop = id(&mut faults, "drop_id", drop_id);
+    let sku = id(&mut faults, "sku", sku);
+    let pool = optional_id(&mut faults, "pool", pool);
+    let adjustment = id(&mut faults, "adjustment_id", adjustment_id);
+    let change = match change {
+        Some(pb::adjust_stock_request::Change::Delta(delta)) => {
+            if *delta == 0 || delta.unsigned_abs() > MAX_ITEM_UNITS {
+                faults.invalid("delta", format_args!("must be 1-{MAX_ITEM_UNITS} units more or fewer"));
+            }
+            Some(StockChange::Delta(*delta))
+        }
+        Some(pb::adjust_stock_request::Change::SetReceived(pb::SetReceived { expected, units })) => {
+            if *units > MAX_ITEM_UNITS {
+                faults.invalid("set_received.units", format_args!("must be at most {MAX_ITEM_UNITS}"));
+            }
+            Some(StockChange::SetReceived { expected: *expected, units: *units })
+        }
+        None => {
+            faults.invalid("delta", "one of delta and set_received is needed");
+            None
+        }
+    };
+    let command = (|| Some(AdjustStock { drop: drop?, sku: sku?, pool, id: adjustment?, change: change? }))();
+    faults.finish(command)
+}

@@ -1,0 +1,84 @@
+//! The bytes of stock adjustments.
+
+use super::{Adjusted, Adjustment, PoolBasis, StockChange, StockImage};
+use crate::codec::{DecodeError, Reader, put_u64};
+use crate::ids::{AdjustmentId, DropNo, ItemNo, PoolNo};
+
+const DELTA: u8 = 1;
+const SET_RECEIVED: u8 = 2;
+
+pub(super) fn encode_adjusted(adjusted: &Adjusted, out: &mut Vec<u8>) {
+    let Adjusted { drop, item, adjustment, basis } = adjusted;
+    put_u64(out, drop.0.into());
+    put_u64(out, item.0.into());
+    encode_adjustment(adjustment, out);
+    encode_basis(*basis, out);
+}
+
+pub(super) fn decode_adjusted(reader: &mut Reader<'_>) -> Result<Adjusted, DecodeError> {
+    Ok(Adjusted {
+        drop: DropNo(reader.small("drop number")?),
+        item: ItemNo(reader.small("item")?),
+        adjustment: decode_adjustment(reader)?,
+        basis: decode_basis(reader)?,
+    })
+}
+
+pub(super) fn encode_image(image: &StockImage, out: &mut Vec<u8>) {
+    let StockImage { drop, item, pools, adjustments } = image;
+    put_u64(out, drop.0.into());
+    put_u64(out, item.0.into());
+    put_u64(out, u64::try_from(pools.len()).unwrap_or(u64::MAX));
+    for basis in pools {
+        encode_basis(*basis, out);
+    }
+    put_u64(out, u64::try_from(adjustments.len()).unwrap_or(u64::MAX));
+    for adjustment in adjustments {
+        encode_adjustment(adjustment, out);
+    }
+}
+
+pub(super) fn decode_image(reader: &mut Reader<'_>) -> Result<StockImage, DecodeError> {
+    let drop = DropNo(reader.small("drop number")?);
+    let item = ItemNo(reader.small("item")?);
+    let pools = (0..reader.count(2)?).map(|_| decode_basis(reader)).collect::<Result<_, _>>()?;
+    let adjustments = (0..reader.count(19)?).map(|_| decode_adjustment(reader)).collect::<Result<_, _>>()?;
+    Ok(StockImage { drop, item, pools, adjustments })
+}
+
+fn encode_basis(PoolBasis { received, taken_out }: PoolBasis, out: &mut Vec<u8>) {
+    put_u64(out, received);
+    put_u64(out, taken_out);
+}
+
+fn decode_basis(reader: &mut Reader<'_>) -> Result<PoolBasis, DecodeError> {
+    Ok(PoolBasis { received: reader.u64()?, taken_out: reader.u64()? })
+}
+
+fn encode_adjustment(adjustment: &Adjustment, out: &mut Vec<u8>) {
+    let Adjustment { id, pool, change } = adjustment;
+    out.extend_from_slice(id.as_bytes());
+    put_u64(out, pool.0.into());
+    match change {
+        StockChange::Delta(delta) => {
+            out.push(DELTA);
+            out.extend_from_slice(&delta.to_le_bytes());
+        }
+        StockChange::SetReceived { expected, units } => {
+            out.push(SET_RECEIVED);
+            put_u64(out, *expected);
+            put_u64(out, *units);
+        }
+    }
+}
+
+fn decode_adjustment(reader: &mut Reader<'_>) -> Result<Adjustment, DecodeError> {
+    let id = AdjustmentId::from_bytes(reader.array()?);
+    let pool = PoolNo(reader.small("pool")?);
+    let change = match reader.u8()? {
+        DELTA => StockChange::Delta(i64::from_le_bytes(reader.array()?)),
+        SET_RECEIVED => StockChange::SetReceived { expected: reader.u64()?, units: reader.u64()? },
+        _ => return Err(DecodeError::Bad("stock change")),
+    };
+    Ok(Adjustment { id, pool, change })
+}

@@ -1,0 +1,97 @@
+//! Lists: every hold that is there all the while comes exactly once, whatever comes and goes between the pages.
+
+use std::collections::BTreeMap;
+
+use stockade::definition::Scope;
+use stockade::engine::Engine;
+use stockade::engine::list::{DropFilter, HoldFilter};
+use stockade::hold::HoldState;
+use stockade::ids::{CustomerId, HoldId};
+use stockade::time::Millis;
+
+use crate::common::{START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle, sku};
+
+fn all(engine: &Engine, filter: &HoldFilter, size: usize, mut between: impl FnMut(u64)) -> BTreeMap<HoldId, u32> {
+    let (mut seen, mut from) = (BTreeMap::new(), None);
+    for page in 0.. {
+        let ((views, next), ticket) = engine.list_holds(filter, from, size, START).expect("a page");
+        ticket.wait().expect("durable");
+        assert!(views.len() <= size && (next.is_none() || views.len() == size), "page {page}");
+        for view in views {
+            *seen.entry(view.hold.id).or_default() += 1;
+        }
+        match next {
+            Some(_) => from = next,
+            None => break,
+        }
+        between(page);
+    }
+    seen
+}
+
+fn filled(world: &World) -> Engine {
+    let (engine, _) = world.start();
+    create(&engine, definition("d", &[("A", 10_000), ("B", 10_000)], &[("many", Scope::Drop, 10_000)]), START);
+    create(&engine, definition("e", &[("A", 10_000)], &[]), START);
+    for n in 0..300 {
+        let drop = if n % 3 == 0 { "e" } else { "d" };
+        let command = reserve(hold_id(n), drop, &format!("customer-{}", n % 7), &[("A", 1)]);
+        settle(|| engine.reserve(&command, START)).expect("a hold");
+    }
+    engine
+}
+
+#[test]
+fn a_hold_that_stays_is_told_once_although_others_come_and_go() {
+    let engine = filled(&World::new());
+    let filter = HoldFilter { drop: Some(drop_id("d")), ..HoldFilter::default() };
+    let staying: Vec<u64> = (0..300).filter(|n| n % 3 == 1).collect();
+    let seen = all(&engine, &filter, 7, |page| {
+        let gone = hold_id(page * 3 + 2);
+        settle(|| engine.release(&release(gone, &[]), START)).expect("a release");
+        let command = reserve(hold_id(1_000 + page), "d", "new", &[("B", 1)]);
+        settle(|| engine.reserve(&command, START)).expect("a hold");
+    });
+    for n in staying {
+        assert_eq!(seen.get(&hold_id(n)), Some(&1), "hold {n}");
+    }
+    assert!(seen.values().all(|times| *times == 1));
+}
+
+#[test]
+fn every_filter_leaves_out_what_does_not_fit() {
+    let engine = filled(&World::new());
+    settle(|| engine.claim(&claim(hold_id(1), "order-1"), START)).expect("a claim");
+    let count = |filter: &HoldFilter| all(&engine, filter, 1_000, |_| {}).len();
+    let none = HoldFilter::default;
+    let customer = Some(CustomerId::try_from("customer-1").expect("an id"));
+    assert_eq!(count(&HoldFilter { drop: Some(drop_id("e")), ..none() }), 100);
+    assert_eq!(count(&HoldFilter { customer: customer.clone(), ..none() }), 43);
+    let order_ref = claim(hold_id(1), "order-1").order_ref;
+    assert_eq!(count(&HoldFilter { order_ref: Some(order_ref), ..none() }), 1);
+    assert_eq!(count(&HoldFilter { customer, sku: Some(sku("B")), ..none() }), 0);
+    assert_eq!(count(&HoldFilter { drop: Some(drop_id("d")), state: Some(HoldState::Held), ..none() }), 199);
+    assert_eq!(count(&HoldFilter { drop: Some(drop_id("d")), older_than: Some(Millis(1)), ..none() }), 0);
+    assert!(engine.list_holds(&HoldFilter { drop: Some(drop_id("x")), ..none() }, None, 10, START).is_err());
+}
+
+#[test]
+fn drops_come_page_by_page_in_the_order_of_their_opening() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    for n in 0..10_u64 {
+        let mut sale = definition(&format!("d{n}"), &[("A", 1)], &[]);
+        sale.opens_at = Some(START.plus(Millis(1_000 - (n / 2) * 100)));
+        create(&engine, sale, START);
+    }
+    let (mut seen, mut from) = (Vec::new(), None);
+    loop {
+        let (views, next, _ticket) = engine.list_drops(&DropFilter::default(), from.as_ref(), 3, START);
+        seen.extend(views.iter().map(|view| view.definition.id.to_string()));
+        match next {
+            Some(next) => from = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["d8", "d9", "d6", "d7", "d4", "d5", "d2", "d3", "d0", "d1"]);
+}
