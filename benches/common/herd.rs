@@ -1,15 +1,16 @@
 //! An engine with a million live holds of a hundred thousand customers, and customers who come for more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
 use stockade::engine::answer::{Answer, Fault, Outcome, Step};
 use stockade::engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
 use stockade::engine::{Bounds, Engine};
-use stockade::ids::{DropId, HoldId, LimitId};
+use stockade::ids::{DropId, HoldId, LimitId, Lsn};
 use stockade::inventory::Inventory;
-use stockade::journal::{Journal, MemoryLog, Start};
+use stockade::journal::{Batches, Journal, Log, LogError, MemoryLog, SealedBatch, Start, Trailer};
 use stockade::time::Timestamp;
 
 use crate::common::{customer, hold_id};
@@ -25,9 +26,47 @@ pub fn bounds() -> Bounds {
     Bounds { max_ended_holds: REMEMBERED, ..Bounds::default() }
 }
 
-/// An engine without a disk: everything else is as it is in a server.
-pub fn engine() -> Engine {
-    let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default()).expect("starts");
+/// A log in memory whose batches take as long as a disk takes to force them: meanwhile what comes next gathers.
+#[derive(Debug)]
+pub struct DiskLike(MemoryLog);
+
+/// About what one `fdatasync` takes.
+const FORCING: Duration = Duration::from_micros(120);
+
+impl DiskLike {
+    pub fn new() -> Self {
+        Self(MemoryLog::ephemeral())
+    }
+}
+
+impl Log for DiskLike {
+    fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError> {
+        std::thread::sleep(FORCING);
+        self.0.append(expected, batch)
+    }
+    fn sync(&self) -> Result<(), LogError> {
+        self.0.sync()
+    }
+    fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
+        self.0.read(from)
+    }
+    fn trim(&self, below: Lsn) -> Result<(), LogError> {
+        self.0.trim(below)
+    }
+    fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+    fn oldest(&self) -> Lsn {
+        self.0.oldest()
+    }
+    fn close(&self, trailer: &Trailer) -> Result<(), LogError> {
+        self.0.close(trailer)
+    }
+}
+
+/// An engine over a log in memory: everything else is as it is in a server.
+pub fn engine(log: impl Log + 'static) -> Engine {
+    let journal = Journal::start(Arc::new(log), Start::FIRST, Arc::default()).expect("starts");
     Engine::new(Inventory::new(DigestKey::from_bytes([1; 16])), journal, bounds())
 }
 
