@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
+use tracing::field::display;
 
 use crate::admin::{self, Admin, Phase};
 use crate::config::Config;
@@ -140,7 +141,8 @@ async fn serve(
 ) -> Result<(), ServeError> {
     door.admin.enter(Phase::Ready);
     door.health.serving().await;
-    tracing::info!(grpc = ?grpc.address, http = ?door.address, "serving");
+    let (grpc_at, http_at) = (grpc.address.map(display), door.address.map(display));
+    tracing::info!(grpc = grpc_at, http = http_at, "serving");
     loop {
         tokio::select! {
             () = &mut shutdown => break,
