@@ -3,6 +3,7 @@
 //! It never retries: every call can be sent again, and the caller knows best when.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
@@ -41,16 +42,47 @@ pub enum ConnectError {
 pub struct Client {
     reservations: ReservationServiceClient<Channel>,
     drops: DropServiceClient<Channel>,
+    endpoint: Arc<str>,
     timeout: Duration,
 }
 
-/// A connection that broke during a call is a server that is not available, whatever the transport calls it.
-fn lost(status: Status) -> Status {
+/// What the transport calls an HTTP answer that is none of gRPC.
+const NO_GRPC: &str = "grpc-status header missing";
+/// And one that is not even HTTP/2, or that broke off.
+const NO_HTTP2: &str = "h2 protocol error";
+
+/// A connection that broke during a call is a server that is not available, whatever the transport calls it; and so is
+/// one that speaks something else.
+fn lost(endpoint: &str, status: Status) -> Status {
+    let message = status.message();
     let broken = status.source().is_some_and(<dyn Error>::is::<tonic::transport::Error>);
-    if broken && status.code() == Code::Unknown {
-        return Status::unavailable(format!("the connection was lost: {}", status.message()));
+    match status.code() {
+        Code::Unknown if broken => Status::unavailable(format!("the connection was lost: {message}")),
+        // What a proxy says about rights and overload keeps its meaning.
+        Code::Unimplemented | Code::Internal | Code::Unknown if message.starts_with(NO_GRPC) => Status::unavailable(
+            format!("no gRPC server answers at {endpoint}: what is there speaks HTTP; is it the port of the metrics?"),
+        ),
+        Code::Internal | Code::Unknown if message.starts_with(NO_HTTP2) => {
+            Status::unavailable(format!("no gRPC server answers at {endpoint}, or it broke off: {message}"))
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => status,
     }
-    status
 }
 
 macro_rules! verbs {
@@ -64,7 +96,8 @@ macro_rules! verbs {
                 let mut request = Request::new(request);
                 request.set_timeout(self.timeout);
                 // The stub only needs to be its own to be called: a clone shares the connection.
-                self.$service.clone().$verb(request).await.map(tonic::Response::into_inner).map_err(lost)
+                let answered = self.$service.clone().$verb(request).await;
+                answered.map(tonic::Response::into_inner).map_err(|status| lost(&self.endpoint, status))
             }
         )*
     };
@@ -88,6 +121,7 @@ impl Client {
         Ok(Self {
             reservations: ReservationServiceClient::new(channel.clone()),
             drops: DropServiceClient::new(channel),
+            endpoint: endpoint.into(),
             timeout: CALL_TIMEOUT,
         })
     }
@@ -107,6 +141,8 @@ impl Client {
         claim: reservations, ClaimRequest -> ClaimResponse;
         /// Gives units back before the sale.
         release: reservations, ReleaseRequest -> ReleaseResponse;
+        /// Gives units back after the sale.
+        return_units: reservations, ReturnUnitsRequest -> ReturnUnitsResponse;
         /// Shows a hold.
         get_hold: reservations, GetHoldRequest -> GetHoldResponse;
         /// Creates a drop.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Given, span};
 
@@ -46,14 +46,22 @@ pub enum Command {
         stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm --sku SHEATH --customer c1 --ttl 2m\n\n\
         All lines or none. The hold id is the idempotency key: sent again with the same id, the answer is the same\n\
-        hold. A refusal exits with 1 and says why.")]
+        hold. A refusal exits with 1 and says why.\n\n\
+        The quantity stands behind the last =, so a SKU that has one needs its quantity: --sku size=9=1.")]
     Reserve(ReserveOptions),
-    /// Move a hold's deadline, never back.
-    #[command(after_help = "Example:\n  stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --ttl 3m")]
+    /// Move a hold's deadline, never back; or the hold into payment and out of it.
+    #[command(after_help = "Examples:\n  \
+        stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --ttl 3m\n  \
+        stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --stage paying\n  \
+        stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --stage held\n\n\
+        Into payment the deadline moves to now + payment_ttl at least. Back from it, when a card was declined, the\n\
+        hold has at least a minute left: the one move that may shorten.")]
     Extend(ExtendOptions),
     /// Turn a hold into a sale.
-    #[command(after_help = "Example:\n  \
-        stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001\n\n\
+    #[command(after_help = "Examples:\n  \
+        stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001\n  \
+        stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001 --sku KNIFE/20cm=1\n  \
+        stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001 --late\n\n\
         Claiming again for the same order is the same answer.")]
     Claim(ClaimOptions),
     /// Give units back before the sale.
@@ -62,6 +70,13 @@ pub enum Command {
         stockade release 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --keep KNIFE/20cm=1\n\n\
         --keep says what shall be left, so sending it twice is safe.")]
     Release(ReleaseOptions),
+    /// Give units back after the sale.
+    #[command(after_help = "Examples:\n  \
+        stockade return 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
+        stockade return 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --sku KNIFE/20cm=1 --restock\n\n\
+        --sku says what has come back so far, in total, so sending it twice is safe. What comes back is withdrawn,\n\
+        unless it goes on sale again with --restock.")]
+    Return(ReturnOptions),
     /// Look at holds.
     #[command(subcommand)]
     Hold(HoldCommand),
@@ -82,7 +97,7 @@ const SERVE_HELP: &str = "Every flag is also read from the environment, as STOCK
 /// Run a server.
 #[derive(Debug, Args)]
 pub struct ServeFlags {
-    /// Where to serve gRPC [default: 127.0.0.1:7411]
+    /// Where to serve gRPC; a name is looked up [default: 127.0.0.1:7411]
     #[arg(long, value_name = "ADDRESS")]
     grpc: Option<String>,
     /// Where to serve /healthz, /readyz and /metrics [default: 127.0.0.1:7412]
@@ -106,7 +121,7 @@ pub struct ServeFlags {
     /// For how long ended holds are remembered, so that a late retry gets its answer [default: 24h]
     #[arg(long, value_name = "DURATION")]
     retry_window: Option<String>,
-    /// Most holds that are held or claimed [default: 50000000]
+    /// Most holds that are held, in payment or claimed [default: 50000000]
     #[arg(long, value_name = "N")]
     max_holds: Option<String>,
     /// Most ended holds that are remembered [default: 10000000]
@@ -231,19 +246,20 @@ fn goods(text: &str) -> Result<Goods, String> {
     };
     match quantity.parse() {
         Ok(quantity) => Ok(Goods { sku: sku.to_owned(), quantity }),
-        Err(_bad) => Err(format!("{quantity:?} is not a quantity: write SKU=2")),
+        Err(_bad) => Err(format!("{quantity:?} is not a quantity: write SKU=2, and {text}=1 where that is the SKU")),
     }
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
-    span(text).map_err(str::to_owned)
+    const WANTED: &str = "the ttl must be a duration above 0s, such as 30s, 5m or 1h 30m";
+    span(text).ok().filter(|ttl| !ttl.is_zero()).ok_or_else(|| WANTED.to_owned())
 }
 
 #[derive(Debug, Args)]
 pub struct ReserveOptions {
     /// The drop's id
     pub drop: String,
-    /// What to set aside, and how much of it; one unit where =N is left out. Once for each SKU
+    /// What to set aside, and how much of it, behind the last =; one unit where there is none. Once for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods, required = true)]
     pub lines: Vec<Goods>,
     /// For whom: a pseudonym, not an e-mail address
@@ -253,7 +269,7 @@ pub struct ReserveOptions {
     #[arg(long, value_name = "UUID")]
     pub hold_id: Option<String>,
     /// For how long, such as 5m; the drop's `hold_ttl` where left out
-    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    #[arg(long, value_name = "DURATION", value_parser = ttl, allow_hyphen_values = true)]
     pub ttl: Option<Duration>,
     #[command(flatten)]
     pub remote: Remote,
@@ -272,13 +288,25 @@ pub struct HoldTarget {
     pub customer: String,
 }
 
+/// Where a live hold stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StageWord {
+    /// Set aside.
+    Held,
+    /// At the till.
+    Paying,
+}
+
 #[derive(Debug, Args)]
 pub struct ExtendOptions {
     #[command(flatten)]
     pub target: HoldTarget,
-    /// From now on, such as 5m; the drop's `hold_ttl` where left out
-    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    /// From now on, such as 5m; the drop's `hold_ttl` where left out, and into payment its `payment_ttl` at least
+    #[arg(long, value_name = "DURATION", value_parser = ttl, allow_hyphen_values = true)]
     pub ttl: Option<Duration>,
+    /// Into payment, or back from it: a card was declined
+    #[arg(long, value_enum, value_name = "held|paying", hide_possible_values = true)]
+    pub stage: Option<StageWord>,
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -290,6 +318,12 @@ pub struct ClaimOptions {
     /// The order that it is for
     #[arg(long, value_name = "REF")]
     pub order: String,
+    /// What is sold, the rest given back; everything where left out. Once for each SKU
+    #[arg(long = "sku", value_name = "SKU=N", value_parser = goods)]
+    pub lines: Vec<Goods>,
+    /// A payment has landed after the deadline: take what is free, limits checked again
+    #[arg(long)]
+    pub late: bool,
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -301,6 +335,26 @@ pub struct ReleaseOptions {
     /// What shall be left in the hold; nothing where left out
     #[arg(long = "keep", value_name = "SKU=N", value_parser = goods)]
     pub keep: Vec<Goods>,
+    /// Also when it is in payment, which is given up then
+    #[arg(long)]
+    pub abandon_payment: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct ReturnOptions {
+    /// The hold's id
+    pub hold: String,
+    /// The drop that it must be in
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub drop: String,
+    /// What has come back so far, in total; everything where left out. Once for each SKU
+    #[arg(long = "sku", value_name = "SKU=N", value_parser = goods)]
+    pub returned: Vec<Goods>,
+    /// What comes back now is for sale again; else it is withdrawn
+    #[arg(long)]
+    pub restock: bool,
     #[command(flatten)]
     pub remote: Remote,
 }

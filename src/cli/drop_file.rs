@@ -3,6 +3,7 @@
 //! Whatever is wrong is told with its line and column. Whether the values make a good drop is the server's to say.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -29,6 +30,9 @@ const UNBUILT: [&str; 14] = [
     "cooldown",
 ];
 
+/// The least that a file must say.
+const SMALLEST: &str = "kind: Drop\nid: knife-1204\nitems: [{sku: KNIFE/20cm, quantity: 300}]\n";
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DropFile {
@@ -54,24 +58,17 @@ struct DropFile {
 #[serde(deny_unknown_fields)]
 struct ItemEntry {
     sku: String,
-    quantity: u64,
+    quantity: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitEntry {
     id: String,
-    scope: ScopeWord,
-    max_units: Option<u32>,
+    scope: Spanned<String>,
+    max_units: Option<Spanned<String>>,
     #[serde(default)]
     identity_kind: String,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ScopeWord {
-    Item,
-    Drop,
 }
 
 /// A drop from the text of a file with this name.
@@ -79,7 +76,10 @@ enum ScopeWord {
 /// # Errors
 /// Everything that is wrong that can be told at once, each with line and column.
 pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
-    let file: DropFile = serde_saphyr::from_str(text).map_err(|error| explain(name, &error))?;
+    if says_nothing(text) {
+        return Err(format!("{name} is empty; the least that a file must say is:\n\n{SMALLEST}"));
+    }
+    let file: DropFile = serde_saphyr::from_str(text).map_err(|error| explain(name, text, &error))?;
     let mut faults = Faults { name, lines: Vec::new() };
     if file.kind.value != "Drop" {
         faults.add(file.kind.referenced, format_args!("kind must be Drop, not {:?}", file.kind.value));
@@ -94,23 +94,16 @@ pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
         title: file.title,
         shop: file.shop,
         labels: file.labels.into_iter().collect(),
-        items: file.items.into_iter().map(item).collect(),
-        limits: file.limits.into_iter().map(limit).collect(),
+        items: file.items.into_iter().map(|entry| faults.item(entry)).collect(),
+        limits: file.limits.into_iter().map(|entry| faults.limit(entry)).collect(),
         ..pb::Drop::default()
     };
     if faults.lines.is_empty() { Ok(drop) } else { Err(faults.lines.join("\n")) }
 }
 
-fn item(ItemEntry { sku, quantity }: ItemEntry) -> pb::Item {
-    pb::Item { sku, quantity, ..pb::Item::default() }
-}
-
-fn limit(LimitEntry { id, scope, max_units, identity_kind }: LimitEntry) -> pb::Limit {
-    let scope = match scope {
-        ScopeWord::Item => pb::LimitScope::Item,
-        ScopeWord::Drop => pb::LimitScope::Drop,
-    };
-    pb::Limit { id, scope: scope.into(), max_units, identity_kind, ..pb::Limit::default() }
+/// Whether there is nothing but space, comments and marks of documents.
+fn says_nothing(text: &str) -> bool {
+    text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
 }
 
 struct Faults<'a> {
@@ -121,6 +114,39 @@ struct Faults<'a> {
 impl Faults<'_> {
     fn add(&mut self, at: Location, fault: impl std::fmt::Display) {
         self.lines.push(format!("{}:{}:{}: {fault}", self.name, at.line(), at.column()));
+    }
+
+    fn item(&mut self, ItemEntry { sku, quantity }: ItemEntry) -> pb::Item {
+        let quantity = self.whole(&quantity, "quantity", 0);
+        pb::Item { sku, quantity, ..pb::Item::default() }
+    }
+
+    fn limit(&mut self, LimitEntry { id, scope, max_units, identity_kind }: LimitEntry) -> pb::Limit {
+        let scope = self.scope(&scope);
+        let max_units = max_units.map(|units| self.whole(&units, "max_units", 0));
+        pb::Limit { id, scope: scope.into(), max_units, identity_kind, ..pb::Limit::default() }
+    }
+
+    fn scope(&mut self, given: &Spanned<String>) -> pb::LimitScope {
+        match given.value.as_str() {
+            "item" => return pb::LimitScope::Item,
+            "drop" => return pb::LimitScope::Drop,
+            "series" | "shop" => {
+                self.add(given.referenced, format_args!("scope: {} is not supported yet", given.value));
+            }
+            other => self.add(given.referenced, format_args!("scope must be item or drop, not {other:?}")),
+        }
+        pb::LimitScope::Unspecified
+    }
+
+    /// A whole number. What is none is noted, and `instead` stands in until all is told.
+    fn whole<N: FromStr>(&mut self, given: &Spanned<String>, key: &str, instead: N) -> N {
+        let digits: String = given.value.split('_').collect();
+        digits.parse().unwrap_or_else(|_bad| {
+            let wanted = "must be a whole number, 0 or more";
+            self.add(given.referenced, format_args!("{key} {wanted}, not {:?}", given.value));
+            instead
+        })
     }
 
     fn instant(&mut self, given: Option<&Spanned<String>>, key: &str) -> Option<prost_types::Timestamp> {
@@ -151,7 +177,7 @@ pub fn proto_span(span: Duration) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: i32::try_from(span.subsec_nanos()).unwrap_or(0) }
 }
 
-fn explain(name: &str, error: &Error) -> String {
+fn explain(name: &str, text: &str, error: &Error) -> String {
     let error = error.without_snippet();
     let place = error.location().unwrap_or(Location::UNKNOWN);
     let what = if let Error::SerdeUnknownField { field, expected, .. } = error {
@@ -163,9 +189,20 @@ fn explain(name: &str, error: &Error) -> String {
     } else {
         // Its own words end with the place, which stands in front already.
         let words = error.to_string();
-        words.split(" at line ").next().unwrap_or_default().to_owned()
+        let words = words.split(" at line ").next().unwrap_or_default();
+        key_before(text, place).map_or_else(|| words.to_owned(), |key| format!("{key}: {words}"))
     };
     format!("{name}:{}:{}: {what}", place.line(), place.column())
+}
+
+/// The key whose value stands at this place, if it stands in the same line.
+fn key_before(text: &str, place: Location) -> Option<&str> {
+    let line = text.lines().nth(usize::try_from(place.line()).ok()?.checked_sub(1)?)?;
+    let column = usize::try_from(place.column()).ok()?.checked_sub(1)?;
+    let end = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+    let before = line.get(..end)?.trim_end().strip_suffix(':')?;
+    let key = before.rsplit([' ', ',', '{', '[']).next()?;
+    (!key.is_empty()).then_some(key)
 }
 
 #[cfg(test)]
@@ -199,6 +236,7 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
             ("max_hold_life: soon\n", "knife.yaml:8:16: max_hold_life must be a duration"),
             ("id: again\n", "knife.yaml:8:1: "),
             ("labels: [\n", "knife.yaml:"),
+            ("title: [a]\n", "knife.yaml:8:8: title: "),
         ];
         for (line, told) in table {
             let error = parse("knife.yaml", &format!("{GOOD}{line}")).expect_err(line);
@@ -213,8 +251,34 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
         let series = GOOD.replace("scope: drop", "scope: galaxy");
         let error = parse("k", &series).expect_err("unknown");
         assert!(error.starts_with("k:7:32: ") && error.contains("galaxy"), "{error}");
+        for unbuilt in ["series", "shop"] {
+            let error = parse("k", &GOOD.replace("scope: drop", &format!("scope: {unbuilt}"))).expect_err("unbuilt");
+            assert_eq!(error, format!("k:7:32: scope: {unbuilt} is not supported yet"));
+        }
         let missing = GOOD.replace("id: knife-1204\n", "");
         assert!(parse("k", &missing).expect_err("missing").contains("id"));
+    }
+
+    #[test]
+    fn numbers_are_told_by_their_key() {
+        for wrong in ["many", "-1", "1.5", "\"\""] {
+            let text = GOOD.replace("300", wrong).replace("max_units: 2", &format!("max_units: {wrong}"));
+            let error = parse("k", &text).expect_err(wrong);
+            let lines: Vec<_> = error.lines().collect();
+            assert_eq!(lines.len(), 2, "{error}");
+            assert!(lines[0].starts_with("k:6:37: quantity must be a whole number, 0 or more, not "), "{error}");
+            assert!(lines[1].starts_with("k:7:49: max_units must be a whole number, 0 or more, not "), "{error}");
+        }
+        assert_eq!(parse("k", &GOOD.replace("300", "1_000")).expect("good").items[0].quantity, 1_000);
+    }
+
+    #[test]
+    fn an_empty_file_is_shown_what_is_needed_and_that_is_enough() {
+        for empty in ["", "\n \n", "# a drop\n---\n"] {
+            let error = parse("k.yaml", empty).expect_err("empty");
+            assert!(error.starts_with("k.yaml is empty") && error.ends_with(SMALLEST), "{error}");
+        }
+        assert_eq!(parse("k", SMALLEST).expect("good").items.len(), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::args::{ApplyOptions, DropOptions, Remote};
 use super::failure::Failure;
@@ -29,8 +29,9 @@ pub async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Findin
         Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => None,
         Err(status) => return Err(status.into()),
     };
+    let drop_id = drop.id.clone();
     let request = pb::CreateDropRequest { drop: Some(drop), validate_only: options.dry_run };
-    let answer = client.create_drop(request).await?;
+    let answer = client.create_drop(request).await.map_err(|status| other_drop(status, &drop_id))?;
     if options.remote.json {
         output.line(&json::text("CreateDropResponse", &answer)?);
         return Ok(Finding::Well);
@@ -48,6 +49,17 @@ pub async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Findin
         show::timeline(output, &drop);
     }
     Ok(Finding::Well)
+}
+
+/// Where the id has another drop: what can be done about it.
+fn other_drop(status: Status, id: &str) -> Failure {
+    if status.code() != Code::AlreadyExists {
+        return status.into();
+    }
+    let advice = format!(
+        "a drop's definition can't be changed yet: choose another id, or compare the file with: stockade drop show {id}"
+    );
+    Failure::Advised { status: Box::new(status), advice }
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -34,6 +34,20 @@ pub enum Failure {
     /// The server answered with a status.
     #[error("{}: {}", name(.0.code()), .0.message())]
     Status(#[from] Status),
+    /// The server answered with a status, and there is something to be done about it.
+    #[error("{}: {}", name(.status.code()), .status.message())]
+    Advised {
+        /// The status.
+        status: Box<Status>,
+        /// What to do.
+        advice: String,
+    },
+    /// What the log has told already.
+    #[error("see the log")]
+    Logged {
+        /// What the process ends with.
+        exit_code: u8,
+    },
     /// The server did not start, or did not end well.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -63,6 +77,8 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) | Self::Connect(ConnectError::Endpoint(_)) => USAGE,
             Self::Connect(ConnectError::Unreachable { endpoint: _, source: _ }) => UNREACHED,
             Self::Status(status) => of_status(status.code()),
+            Self::Advised { status, advice: _ } => of_status(status.code()),
+            Self::Logged { exit_code } => *exit_code,
             Self::Serve(error) => error.exit_code(),
             Self::Verify(_) | Self::File { path: _, source: _ } | Self::Machine(_) => IO,
             Self::Bug(_) => BUG,
@@ -71,7 +87,20 @@ impl Failure {
 
     /// Says it on standard error, causes included.
     pub fn tell(&self, output: &mut Output) {
+        if let Self::Logged { exit_code: _ } = self {
+            return;
+        }
         output.complain(&format!("error: {self}"));
+        for cause in self.causes() {
+            output.complain(&format!("  because: {cause}"));
+        }
+        if let Self::Advised { status: _, advice } = self {
+            output.complain(&format!("  {advice}"));
+        }
+    }
+
+    /// Why, from the outside in. Layers that only repeat each other are told once.
+    fn causes(&self) -> Vec<String> {
         let mut cause = match self {
             Self::Serve(error) => error.source(),
             Self::Connect(error) => error.source(),
@@ -80,14 +109,28 @@ impl Failure {
             Self::Usage(_)
             | Self::Config(_)
             | Self::Status(_)
+            | Self::Advised { status: _, advice: _ }
+            | Self::Logged { exit_code: _ }
             | Self::File { path: _, source: _ }
             | Self::Machine(_)
             | Self::Bug(_) => None,
         };
+        let mut causes = vec![self.to_string()];
         while let Some(error) = cause {
-            output.complain(&format!("  because: {error}"));
+            let words = error.to_string();
+            if causes.last().is_none_or(|outer| !outer.ends_with(&words)) {
+                causes.push(words);
+            }
             cause = error.source();
         }
+        causes.split_off(1)
+    }
+
+    /// The same in one line, for a log.
+    pub fn whole(&self) -> String {
+        let mut words = vec![self.to_string()];
+        words.extend(self.causes());
+        words.join(": ")
     }
 }
 
@@ -148,6 +191,16 @@ mod tests {
         assert_eq!(Failure::Connect(ConnectError::Endpoint(String::new())).exit_code(), 64);
         assert_eq!(Failure::Serve(ServeError::Data(String::new())).exit_code(), 74);
         assert_eq!(Failure::Serve(ServeError::Bug).exit_code(), 70);
+    }
+
+    #[tokio::test]
+    async fn each_cause_is_told_once() {
+        let refused = crate::client::Client::connect("http://127.0.0.1:1").await.expect_err("nobody is there");
+        let causes = Failure::from(refused).causes();
+        assert_eq!(causes.iter().filter(|cause| *cause == "tcp connect error").count(), 1, "{causes:?}");
+        assert!(causes.last().is_some_and(|cause| cause.starts_with("Connection refused")), "{causes:?}");
+        let full = "the journal has failed: no room is left for the journal: No space left on device (os error 28)";
+        assert_eq!(Failure::Serve(ServeError::Journal(full.to_owned())).whole(), full);
     }
 
     #[test]

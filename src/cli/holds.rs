@@ -1,10 +1,11 @@
-//! `stockade reserve`, `extend`, `claim`, `release` and `hold show`.
+//! `stockade reserve`, `extend`, `claim`, `release`, `return` and `hold show`.
 
 use prost::Message;
 use tonic::{Code, Status};
 
 use super::args::{
-    ClaimOptions, ExtendOptions, Goods, HoldTarget, ReleaseOptions, Remote, ReserveOptions, ShowHoldOptions,
+    ClaimOptions, ExtendOptions, Goods, HoldTarget, ReleaseOptions, Remote, ReserveOptions, ReturnOptions,
+    ShowHoldOptions, StageWord,
 };
 use super::drop_file::proto_span;
 use super::failure::Failure;
@@ -50,7 +51,15 @@ fn is_unknown(status: &Status) -> bool {
     )
 }
 
-/// Moves a hold's deadline.
+const fn stage(word: Option<StageWord>) -> pb::HoldStage {
+    match word {
+        None => pb::HoldStage::Unspecified,
+        Some(StageWord::Held) => pb::HoldStage::Held,
+        Some(StageWord::Paying) => pb::HoldStage::Paying,
+    }
+}
+
+/// Moves a hold's deadline, or the hold into payment and out of it.
 ///
 /// # Errors
 /// When the server is not reached or answers with a status.
@@ -62,7 +71,7 @@ pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Find
         drop_id: drop.clone(),
         customer_id: customer.clone(),
         ttl: options.ttl.map(proto_span),
-        stage: pb::HoldStage::Unspecified.into(),
+        stage: stage(options.stage).into(),
     };
     let answer = Client::connect(&options.remote.endpoint).await?.extend(request).await?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
@@ -79,16 +88,19 @@ pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Find
 pub async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::claim_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
+    let expired = if options.late { pb::ExpiredPolicy::TakeFreeStock } else { pb::ExpiredPolicy::Refuse };
     let request = pb::ClaimRequest {
         hold_id: hold.clone(),
         drop_id: drop.clone(),
         customer_id: customer.clone(),
         order_ref: options.order.clone(),
-        expired_policy: pb::ExpiredPolicy::Unspecified.into(),
-        lines: Vec::new(),
+        expired_policy: expired.into(),
+        lines: lines(&options.lines),
     };
     let answer = Client::connect(&options.remote.endpoint).await?.claim(request).await?;
+    let late = answer.mode() == pb::ClaimMode::LateFromFreeStock;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
+        Outcome::Hold(hold) if late => Shown::LateSale(hold),
         Outcome::Hold(hold) => Shown::Hold(hold),
         Outcome::Refusal(refusal) => Shown::Refusal(refusal),
     });
@@ -107,7 +119,7 @@ pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Fi
         drop_id: drop.clone(),
         customer_id: customer.clone(),
         keep: lines(&options.keep),
-        abandon_payment: false,
+        abandon_payment: options.abandon_payment,
     };
     let answer = Client::connect(&options.remote.endpoint).await?.release(request).await?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
@@ -115,6 +127,26 @@ pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Fi
         Outcome::Refusal(refusal) => Shown::Refusal(refusal),
     });
     tell(output, &options.remote, "ReleaseResponse", &answer, shown)
+}
+
+/// Gives units back after the sale.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<Finding, Failure> {
+    use pb::return_units_response::Outcome;
+    let request = pb::ReturnUnitsRequest {
+        hold_id: options.hold.clone(),
+        drop_id: options.drop.clone(),
+        returned: lines(&options.returned),
+        restock: options.restock,
+    };
+    let answer = Client::connect(&options.remote.endpoint).await?.return_units(request).await?;
+    let shown = answer.outcome.clone().map(|outcome| match outcome {
+        Outcome::Hold(hold) => Shown::Hold(hold),
+        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+    });
+    tell(output, &options.remote, "ReturnUnitsResponse", &answer, shown)
 }
 
 /// Shows a hold.
@@ -130,6 +162,8 @@ pub async fn show(options: &ShowHoldOptions, output: &mut Output) -> Result<Find
 
 enum Shown {
     Hold(pb::Hold),
+    /// A hold that was claimed after its deadline.
+    LateSale(pb::Hold),
     Refusal(pb::Refusal),
 }
 
@@ -145,20 +179,22 @@ fn tell(
     if remote.json {
         output.line(&json::text(name, answer)?);
     }
-    match shown {
-        Shown::Hold(hold) => {
-            if !remote.json {
-                show::hold(output, &hold);
-            }
-            Ok(Finding::Well)
-        }
-        Shown::Refusal(refusal) => {
-            if !remote.json {
-                show::refusal(output, &refusal);
-            }
-            Ok(Finding::Amiss)
-        }
+    let finding = match &shown {
+        Shown::Hold(_) | Shown::LateSale(_) => Finding::Well,
+        Shown::Refusal(_) => Finding::Amiss,
+    };
+    if remote.json {
+        return Ok(finding);
     }
+    match &shown {
+        Shown::Hold(hold) => show::hold(output, hold),
+        Shown::LateSale(hold) => {
+            output.line("claimed late, from free stock");
+            show::hold(output, hold);
+        }
+        Shown::Refusal(refusal) => show::refusal(output, refusal),
+    }
+    Ok(finding)
 }
 
 fn lines(goods: &[Goods]) -> Vec<pb::Line> {

@@ -23,6 +23,8 @@ use args::{Cli, Command, DropCommand, HoldCommand};
 use failure::{Failure, USAGE};
 use output::Output;
 
+use crate::config::{environment_names, unknown_variables};
+
 /// What a command found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
@@ -58,6 +60,12 @@ fn help_or_usage(error: &clap::Error) -> ExitCode {
 }
 
 fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
+    if !matches!(cli.command, Command::Serve(_)) {
+        // A server says so in its log.
+        for variable in unknown_variables(environment_names()) {
+            output.complain(&format!("warning: {variable} is no variable of stockade's: it is ignored"));
+        }
+    }
     match cli.command {
         Command::Serve(flags) => serve::serve(*flags),
         Command::Demo(options) => demo::demo(&options, output),
@@ -71,6 +79,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Extend(options) => talk(holds::extend(&options, output)),
         Command::Claim(options) => talk(holds::claim(&options, output)),
         Command::Release(options) => talk(holds::release(&options, output)),
+        Command::Return(options) => talk(holds::give_back(&options, output)),
         Command::Hold(HoldCommand::Show(options)) => talk(holds::show(&options, output)),
     }
 }

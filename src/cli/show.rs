@@ -8,19 +8,30 @@ use crate::proto as pb;
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
 
-/// An instant as RFC 3339 in UTC.
+/// An instant as RFC 3339 in UTC, always to the millisecond, so that columns stand still.
 pub fn instant(at: Option<&prost_types::Timestamp>) -> String {
     let shown = at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok());
-    shown.map_or_else(|| NOTHING.to_owned(), |shown| shown.to_string())
+    shown.map_or_else(|| NOTHING.to_owned(), |shown| format!("{shown:.3}"))
 }
 
 /// A span as `5m`.
 pub fn span(span: Option<&prost_types::Duration>) -> String {
-    let shown = span.and_then(|span| {
-        let nanos = u32::try_from(span.nanos).ok()?;
-        Some(Duration::new(u64::try_from(span.seconds).ok()?, nanos))
-    });
-    shown.map_or_else(|| NOTHING.to_owned(), |shown| humantime::format_duration(shown).to_string())
+    span.and_then(whole).map_or_else(|| NOTHING.to_owned(), |shown| humantime::format_duration(shown).to_string())
+}
+
+/// How long to wait. Nobody waits for 4 m 59 s 992 ms: above this, seconds are enough, never too few of them.
+const EXACT: Duration = Duration::from_secs(10);
+
+fn wait(span: &prost_types::Duration) -> String {
+    let Some(exact) = whole(span) else { return NOTHING.to_owned() };
+    let odd = exact > EXACT && exact.subsec_nanos() > 0;
+    let shown = if odd { Duration::from_secs(exact.as_secs().saturating_add(1)) } else { exact };
+    humantime::format_duration(shown).to_string()
+}
+
+fn whole(span: &prost_types::Duration) -> Option<Duration> {
+    let nanos = u32::try_from(span.nanos).ok()?;
+    Some(Duration::new(u64::try_from(span.seconds).ok()?, nanos))
 }
 
 /// An enum's value in short: `HOLD_STATE_HELD` of the prefix `HOLD_STATE_` is `HELD`.
@@ -64,9 +75,8 @@ pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
     if let Some(limit) = &refusal.limit {
         output.line(&format!("limit {}: {} of {} used", limit.id, limit.used, limit.max));
     }
-    match &refusal.retry_after {
-        Some(wait) => output.line(&format!("it may be worth asking again in {}", span(Some(wait)))),
-        None => output.line("this is final, as far as is known"),
+    if let Some(advice) = advice(refusal) {
+        output.line(&advice);
     }
     if !refusal.lines.is_empty() {
         let mut lines = table(&["sku", "reason", "requested", "available"]);
@@ -82,6 +92,41 @@ pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
     }
 }
 
+/// What may come of asking again.
+fn advice(refusal: &pb::Refusal) -> Option<String> {
+    use pb::RefusalReason as Reason;
+    if let Some(span) = &refusal.retry_after {
+        return Some(format!("it may be worth asking again in {}", wait(span)));
+    }
+    let words = match refusal.reason() {
+        Reason::Closed => "this is final",
+        Reason::HoldReleased | Reason::Superseded | Reason::OrderMismatch | Reason::CeilingReached => {
+            "this is final for this hold"
+        }
+        Reason::HoldClaimed => "it is a sale: units come back with stockade return",
+        Reason::NotOpen => "try again when it opens",
+        // A late claim does not know when others' units come back.
+        Reason::SoldOut if refusal.hold.is_some() => "units that others hold may come back",
+        Reason::SoldOut => "this is final, as far as is known",
+        Reason::Paused => "try again when it is resumed",
+        Reason::LimitReached if refusal.limit.as_ref().is_some_and(|limit| limit.used > 0) => {
+            "what this customer gives back, or lets expire, may be asked for again"
+        }
+        Reason::LimitReached => "this is final: it is more than the limit allows at all",
+        Reason::HoldExpired => {
+            "ask for the units under another hold id; where a payment has landed after the deadline, claim with --late"
+        }
+        Reason::PaymentInProgress => "try again when the payment is over, or give it up with --abandon-payment",
+        Reason::Unspecified
+        | Reason::NotEligible
+        | Reason::NotAdmitted
+        | Reason::SlotRequired
+        | Reason::Cooldown
+        | Reason::TooManyHolds => return None,
+    };
+    Some(words.to_owned())
+}
+
 /// A drop with its state and stock.
 pub fn drop(output: &mut Output, drop: &pb::Drop) {
     let mut facts = table(&[]);
@@ -93,6 +138,7 @@ pub fn drop(output: &mut Output, drop: &pb::Drop) {
     facts.add_row(["closes", &instant(drop.closes_at.as_ref())]);
     facts.add_row(["hold_ttl", &span(drop.hold_ttl.as_ref())]);
     facts.add_row(["max_hold_life", &span(drop.max_hold_life.as_ref())]);
+    facts.add_row(["payment_ttl", &span(drop.payment_ttl.as_ref())]);
     facts.add_row(["revision", &drop.revision.to_string()]);
     output.table(facts);
     output.line("");
@@ -104,11 +150,12 @@ pub fn drop(output: &mut Output, drop: &pb::Drop) {
 }
 
 fn stock(drop: &pb::Drop) -> comfy_table::Table {
-    let mut rows = table(&["sku", "received", "free", "held", "claimed", "withdrawn"]);
+    let states = ["received", "free", "held", "paying", "claimed", "withdrawn", "returned_total"];
+    let mut rows = table(&[&["sku"], &states[..]].concat());
     for item in &drop.items {
-        let stock = item.stock.unwrap_or_default();
-        let units =
-            [stock.received, stock.free, stock.held.saturating_add(stock.paying), stock.claimed, stock.withdrawn];
+        let pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total } =
+            item.stock.unwrap_or_default();
+        let units = [received, free, held, paying, claimed, withdrawn, returned_total];
         rows.add_row([item.sku.clone()].into_iter().chain(units.map(|units| units.to_string())));
     }
     rows
@@ -133,17 +180,65 @@ pub fn timeline(output: &mut Output, drop: &pb::Drop) {
         "from then on".to_owned(),
         format!("a hold lives {ttl}, {} at most", span(drop.max_hold_life.as_ref())),
     ]);
+    rows.add_row(["from then on".to_owned(), format!("a payment may take {}", span(drop.payment_ttl.as_ref()))]);
     for limit in &drop.limits {
-        let scope = short(limit.scope().as_str_name(), "LIMIT_SCOPE_").to_ascii_lowercase();
         let most = limit.max_units();
-        rows.add_row([
-            "all the time".to_owned(),
-            format!("{}: at most {most} for a customer in each {scope}", limit.id),
-        ]);
+        let units = if most == 1 { "unit" } else { "units" };
+        let of_what = match limit.scope() {
+            pb::LimitScope::Item => "of each item",
+            pb::LimitScope::Unspecified | pb::LimitScope::Drop => "in this drop",
+            pb::LimitScope::Series => "in this series",
+            pb::LimitScope::Shop => "in this shop",
+        };
+        let rule = format!("{}: at most {most} {units} for each customer {of_what}", limit.id);
+        rows.add_row(["all the time".to_owned(), rule]);
     }
     match &drop.closes_at {
         Some(at) => rows.add_row([instant(Some(at)), "closes: live holds can still be claimed".to_owned()]),
         None => rows.add_row([NOTHING.to_owned(), "never closes by itself".to_owned()]),
     };
     output.table(rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(reason: pb::RefusalReason) -> pb::Refusal {
+        pb::Refusal { reason: reason.into(), ..pb::Refusal::default() }
+    }
+
+    fn told(refusal: &pb::Refusal) -> String {
+        advice(refusal).expect("something to say")
+    }
+
+    #[test]
+    fn final_is_said_only_where_it_is_true() {
+        use pb::RefusalReason as Reason;
+        let limit = |used| pb::Refusal {
+            limit: Some(pb::LimitHit { max: 2, used, ..pb::LimitHit::default() }),
+            ..refused(Reason::LimitReached)
+        };
+        let late = pb::Refusal { hold: Some(pb::Hold::default()), ..refused(Reason::SoldOut) };
+        let soon = prost_types::Duration { seconds: 5, nanos: 0 };
+        let later = pb::Refusal { retry_after: Some(soon), ..refused(Reason::SoldOut) };
+        for no in [&refused(Reason::SoldOut), &refused(Reason::Closed), &limit(0), &refused(Reason::OrderMismatch)] {
+            assert!(told(no).contains("final"), "{no:?}");
+        }
+        for maybe in [&refused(Reason::Paused), &limit(1), &late, &later, &refused(Reason::PaymentInProgress)] {
+            assert!(!told(maybe).contains("final"), "{maybe:?}");
+        }
+        assert_eq!(told(&refused(Reason::Paused)), "try again when it is resumed");
+    }
+
+    #[test]
+    fn waits_are_rounded_up_and_instants_keep_their_milliseconds() {
+        let table = [((299, 992_000_000), "5m"), ((10, 1), "11s"), ((9, 250_000_000), "9s 250ms"), ((30, 0), "30s")];
+        for ((seconds, nanos), shown) in table {
+            assert_eq!(wait(&prost_types::Duration { seconds, nanos }), shown);
+        }
+        let at = |nanos| instant(Some(&prost_types::Timestamp { seconds: 1_796_403_600, nanos }));
+        assert_eq!(at(910_000_000), "2026-12-04T17:00:00.910Z");
+        assert_eq!(at(0), "2026-12-04T17:00:00.000Z");
+    }
 }

@@ -25,6 +25,40 @@ fn lines_are_skus_with_a_quantity() {
 }
 
 #[test]
+fn a_sku_may_have_an_equals_sign_before_the_last() {
+    let Ok(Command::Reserve(options)) = parsed("stockade reserve d --sku size=9=2 --customer c") else {
+        panic!("not parsed");
+    };
+    assert_eq!((options.lines[0].sku.as_str(), options.lines[0].quantity), ("size=9", 2));
+    let error = parsed("stockade reserve d --sku colour=red --customer c").expect_err("no quantity").to_string();
+    assert!(error.contains("write SKU=2, and colour=red=1 where that is the SKU"), "{error}");
+}
+
+#[test]
+fn a_faulty_ttl_is_told_as_one() {
+    for wrong in ["-5m", "0s", "soon"] {
+        for verb in ["reserve d --sku A --customer c", "extend h"] {
+            let error = parsed(&format!("stockade {verb} --ttl {wrong}")).expect_err(wrong).to_string();
+            assert!(error.contains("the ttl must be a duration above 0s, such as 30s"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn the_words_of_payment_and_return() {
+    let Ok(Command::Extend(options)) = parsed("stockade extend h --stage paying") else { panic!("not parsed") };
+    assert_eq!(options.stage, Some(args::StageWord::Paying));
+    let error = parsed("stockade extend h --stage claimed").expect_err("no stage").to_string();
+    assert!(error.contains("--stage <held|paying>"), "{error}");
+    let Ok(Command::Claim(options)) = parsed("stockade claim h --order o --late --sku A=2") else {
+        panic!("not parsed");
+    };
+    assert!(options.late && options.lines.len() == 1);
+    let Ok(Command::Return(options)) = parsed("stockade return h --sku A --restock") else { panic!("not parsed") };
+    assert!(options.restock && options.returned[0].quantity == 1);
+}
+
+#[test]
 fn a_wrong_usage_is_an_error_and_help_is_not() {
     for wrong in ["stockade", "stockade fly", "stockade reserve d", "stockade reserve d --sku A=x --customer c"] {
         assert!(parsed(wrong).expect_err(wrong).use_stderr(), "{wrong}");

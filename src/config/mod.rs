@@ -1,6 +1,6 @@
 //! How a server is set up: flag over environment over file, every error told at once, and then plain typed data.
 //!
-//! This is the one door to the environment. Nothing here opens a socket or a data folder.
+//! This is the one door to the environment. Nothing here listens, or opens a data folder.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ mod parse;
 mod sources;
 
 pub use parse::span;
-pub use sources::{Given, environment};
+pub use sources::{Given, environment, environment_names, unknown_variables};
 
 use sources::Sources;
 
@@ -55,7 +55,7 @@ pub struct Config {
     pub snapshot_every: SnapshotEvery,
     /// For how long ended holds are remembered, at least.
     pub retry_window: Millis,
-    /// Most holds that are held or claimed; as many subjects.
+    /// Most holds that are held, in payment or claimed; as many subjects.
     pub max_holds: u64,
     /// Most ended holds that are remembered.
     pub max_ended_holds: u64,

@@ -1,6 +1,6 @@
 //! Settings from their text. Each parser says what it wants, not what went wrong inside.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,9 +13,19 @@ pub type Parsed<T> = Result<T, &'static str>;
 const SPAN: &str = "must be a duration, such as 30s, 5m or 1h 30m";
 const SIZE: &str = "must be a size, such as 64MiB or 1GiB";
 
-/// An address to listen on.
+/// An address to listen on. A name is looked up, and its first address taken.
 pub fn address(text: &str) -> Parsed<SocketAddr> {
-    text.parse().map_err(|_bad| "must be an address with a port, such as 127.0.0.1:7411 or [::]:7411")
+    const WANTED: &str = "must be an address with a port, such as 127.0.0.1:7411, [::]:7411 or localhost:7411";
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (name, port) = text.rsplit_once(':').ok_or(WANTED)?;
+    let port: u16 = port.parse().map_err(|_bad| WANTED)?;
+    if name.is_empty() || name.contains([':', '[', ']', '/']) {
+        return Err(WANTED);
+    }
+    let found = (name, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or("must name a host whose address can be found")
 }
 
 /// A folder, there or not.

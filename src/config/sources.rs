@@ -36,6 +36,38 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
+/// The names of all variables of the environment.
+#[must_use]
+pub fn environment_names() -> Vec<String> {
+    std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+}
+
+/// What the names of our variables begin with.
+const PREFIX: &str = "STOCKADE_";
+/// Variables that are no settings of a server.
+const OTHERS: [&str; 3] = ["STOCKADE_CONFIG", "STOCKADE_ENDPOINT", "STOCKADE_LOG"];
+/// What Kubernetes sets for every process beside a service of the name `stockade`.
+const OF_A_SERVICE: [&str; 2] = ["STOCKADE_SERVICE_", "STOCKADE_PORT_"];
+
+/// Those of these names that look like ours and are not: most often misspelt, and without effect. In order.
+#[must_use]
+pub fn unknown_variables(names: Vec<String>) -> Vec<String> {
+    let known = |name: &str| {
+        OTHERS.contains(&name)
+            || name == "STOCKADE_PORT"
+            || OF_A_SERVICE.iter().any(|prefix| name.starts_with(prefix))
+            || SETTINGS.iter().any(|setting| variable(setting) == name)
+    };
+    let mut unknown: Vec<_> = names.into_iter().filter(|name| name.starts_with(PREFIX) && !known(name)).collect();
+    unknown.sort_unstable();
+    unknown
+}
+
+/// `STOCKADE_SNAPSHOT_EVERY` for `snapshot-every`.
+fn variable(setting: &str) -> String {
+    format!("{PREFIX}{}", setting.to_ascii_uppercase().replace('-', "_"))
+}
+
 /// What the sources gave so far, strongest first, and what was wrong with them.
 pub struct Sources {
     given: BTreeMap<&'static str, Given>,
@@ -57,10 +89,10 @@ impl Sources {
         self.given.entry(given.setting).or_insert(given);
     }
 
-    /// `STOCKADE_SNAPSHOT_EVERY` for `snapshot-every`.
+    /// Each setting's variable.
     pub fn read_environment(&mut self, environment: &impl Fn(&str) -> Option<String>) {
         for setting in SETTINGS {
-            let origin = format!("STOCKADE_{}", setting.to_ascii_uppercase().replace('-', "_"));
+            let origin = variable(setting);
             if let Some(text) = environment(&origin) {
                 self.add(Given { setting, text, origin });
             }

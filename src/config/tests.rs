@@ -82,6 +82,39 @@ fn a_named_file_must_exist_and_a_default_one_need_not() {
 }
 
 #[test]
+fn a_name_is_looked_up() {
+    let config = load(&[("grpc", "localhost:7")], &[], "").expect("localhost is everywhere");
+    assert!(config.grpc.ip().is_loopback() && config.grpc.port() == 7, "{}", config.grpc);
+    for (text, told) in [
+        ("localhost", "must be an address with a port"),
+        ("localhost:port", "must be an address with a port"),
+        (":7", "must be an address with a port"),
+        ("no host at all:7", "must name a host whose address can be found, not \"no host at all:7\""),
+    ] {
+        let ConfigErrors(errors) = load(&[("grpc", text)], &[], "").expect_err(text);
+        assert!(errors[0].contains(told), "{errors:?}");
+    }
+}
+
+#[test]
+fn variables_that_are_no_settings_are_found() {
+    let names = [
+        "STOCKADE_SNAPSHOT_EVRY",
+        "STOCKADE_GRPC",
+        "STOCKADE_SNAPSHOT_EVERY",
+        "STOCKADE_ENDPOINT",
+        "STOCKADE_LOG",
+        "STOCKADE_CONFIG",
+        "STOCKADE_PORT_7411_TCP_ADDR",
+        "STOCKADE_SERVICE_HOST",
+        "STOCKADE_DATE",
+        "HOME",
+    ];
+    let unknown = unknown_variables(names.map(str::to_owned).to_vec());
+    assert_eq!(unknown, ["STOCKADE_DATE", "STOCKADE_SNAPSHOT_EVRY"]);
+}
+
+#[test]
 fn sizes_and_counts() {
     for (text, bytes) in
         [("1024", 1024), ("2 KiB", 2048), ("256MiB", 268_435_456), ("3kB", 3000), ("1GB", 1_000_000_000)]

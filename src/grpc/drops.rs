@@ -36,9 +36,18 @@ impl DropService for Drops {
         request: Request<pb::CreateDropRequest>,
     ) -> Result<Response<pb::CreateDropResponse>, Status> {
         let command = convert::create_drop(request.get_ref())?;
-        let (view, _now) = self.0.ask(|engine, now| engine.create_drop(&command, now)).await?;
-        if !command.validate_only {
-            tracing::info!(drop = %view.definition.id, revision = view.revision.0, "drop defined");
+        let mut known = false;
+        let asked = self.0.ask(|engine, now| {
+            // Only for the log: two that create it at once may both say so.
+            known = engine.get_drop(&command.definition.id, now).is_ok();
+            engine.create_drop(&command, now)
+        });
+        let (view, _now) = asked.await?;
+        let (drop, revision) = (&view.definition.id, view.revision.0);
+        match (command.validate_only, known) {
+            (false, false) => tracing::info!(%drop, revision, "drop defined"),
+            (false, true) => tracing::debug!(%drop, revision, "drop defined before"),
+            (true, _) => {}
         }
         Ok(Response::new(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)) }))
     }

@@ -55,8 +55,8 @@ pub enum ServeError {
     /// The data folder can't be used: locked, not writable, full, foreign or damaged.
     #[error("{0}")]
     Data(String),
-    /// The journal failed while serving. What was acknowledged is durable; a start repairs the rest.
-    #[error("the journal has failed: {0}")]
+    /// The journal failed while serving: in its own words. What was acknowledged is durable; a start repairs the rest.
+    #[error("{0}")]
     Journal(String),
     /// gRPC could not be served on.
     #[error("gRPC serving failed")]

@@ -5,7 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use crate::common::{create, hold_id, knife_drop, start};
 
-fn stockade(endpoint: &str, words: &[&str]) -> Output {
+/// The binary, told where its server is.
+pub fn stockade(endpoint: &str, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stockade"))
         .args(words)
         .env("STOCKADE_ENDPOINT", endpoint)
@@ -13,15 +14,18 @@ fn stockade(endpoint: &str, words: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-fn code(output: &Output) -> i32 {
+/// What it ended with.
+pub fn code(output: &Output) -> i32 {
     output.status.code().expect("an exit code")
 }
 
-fn out(output: &Output) -> String {
+/// Its answer.
+pub fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("text")
 }
 
-fn err(output: &Output) -> String {
+/// Its complaints.
+pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
@@ -113,7 +117,11 @@ fn a_server_that_is_told_to_stop_ends_well() {
         let line: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("each line is JSON");
         (line["message"] == "serving").then_some(line)
     });
-    assert!(serving.is_some_and(|line| line["grpc"].is_string()), "it says where");
+    let serving = serving.expect("it serves");
+    for door in ["grpc", "http"] {
+        let address = serving[door].as_str().expect("it says where");
+        assert!(address.parse::<std::net::SocketAddr>().is_ok(), "{address}");
+    }
     let id = rustix::process::Pid::from_child(&server);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
     let rest: Vec<_> = logs.map_while(Result::ok).collect();

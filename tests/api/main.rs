@@ -3,6 +3,8 @@
 
 mod cli;
 mod common;
+mod complaints;
 mod errors;
 mod holds;
+mod payment;
 mod server;
