@@ -107,6 +107,8 @@ impl Client {
         claim: reservations, ClaimRequest -> ClaimResponse;
         /// Gives units back before the sale.
         release: reservations, ReleaseRequest -> ReleaseResponse;
+        /// Gives claimed units back after the sale.
+        return_units: reservations, ReturnUnitsRequest -> ReturnUnitsResponse;
         /// Shows a hold.
         get_hold: reservations, GetHoldRequest -> GetHoldResponse;
         /// Creates a drop.
