@@ -1,6 +1,6 @@
 //! The command line: parse, run, exit code.
 //!
-//! All printing goes through [`output`]; every command ends in an exit code that scripts can rely on.
+//! All printing goes through the module `output`; every command ends in an exit code that scripts can rely on.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

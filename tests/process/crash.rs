@@ -72,22 +72,32 @@ impl Worker {
         let Entry { reserve, known, .. } = &self.entries[at];
         let Some(hold) = known else { return Call::Reserve(reserve.clone()) };
         let hold_id = hold.id.clone();
-        match self.dice.below(4) {
+        let claim = |hold_id: String| {
+            let order_ref = format!("order-{hold_id}");
+            Call::Claim(pb::ClaimRequest { hold_id, order_ref, ..pb::ClaimRequest::default() })
+        };
+        let stage = |hold_id, stage: pb::HoldStage| {
+            Call::Extend(pb::ExtendRequest { hold_id, stage: stage.into(), ..pb::ExtendRequest::default() })
+        };
+        match (hold.state(), self.dice.below(5)) {
             // To the ceiling, so that sending it again moves nothing.
-            0 => Call::Extend(pb::ExtendRequest {
+            (pb::HoldState::Held, 0) => Call::Extend(pb::ExtendRequest {
                 hold_id,
                 ttl: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
                 ..pb::ExtendRequest::default()
             }),
-            1 => {
-                let order_ref = format!("order-{hold_id}");
-                Call::Claim(pb::ClaimRequest { hold_id, order_ref, ..pb::ClaimRequest::default() })
-            }
-            2 if hold.lines.iter().any(|line| line.quantity > 1) => {
+            (pb::HoldState::Held | pb::HoldState::Paying, 1) => claim(hold_id),
+            (pb::HoldState::Held, 2) => stage(hold_id, pb::HoldStage::Paying),
+            (pb::HoldState::Paying, 0 | 2) => stage(hold_id, pb::HoldStage::Held),
+            (pb::HoldState::Held, 3) if hold.lines.iter().any(|line| line.quantity > 1) => {
                 let keep = hold.lines.iter().map(|kept| line(&kept.sku, 1)).collect();
                 Call::Release(pb::ReleaseRequest { hold_id, keep, ..pb::ReleaseRequest::default() })
             }
-            _ => Call::Release(pb::ReleaseRequest { hold_id, ..pb::ReleaseRequest::default() }),
+            (pb::HoldState::Claimed, _) => {
+                let restock = self.dice.below(2) == 0;
+                Call::Return(pb::ReturnUnitsRequest { hold_id, restock, ..pb::ReturnUnitsRequest::default() })
+            }
+            _ => Call::Release(pb::ReleaseRequest { hold_id, abandon_payment: true, ..pb::ReleaseRequest::default() }),
         }
     }
 }
@@ -169,10 +179,10 @@ async fn what_was_acknowledged_survives_every_kill() {
     let in_state =
         |state| entries().filter(|entry| entry.known.as_ref().is_some_and(|hold| hold.state() == state)).count();
     let refused = entries().filter(|entry| entry.known.is_none()).count();
-    let [held, claimed, released] =
-        [pb::HoldState::Held, pb::HoldState::Claimed, pb::HoldState::Released].map(in_state);
-    eprintln!("{held} held, {claimed} claimed, {released} released, {refused} refused");
-    assert!([held, claimed, released, refused].iter().all(|count| *count > 0), "too little load to say anything");
+    let states =
+        [pb::HoldState::Held, pb::HoldState::Paying, pb::HoldState::Claimed, pb::HoldState::Released].map(in_state);
+    eprintln!("held, paying, claimed, released: {states:?}; refused: {refused}");
+    assert!(refused > 0 && states.iter().all(|count| *count > 0), "too little load to say anything");
     assert_eq!(server.stop().code, Some(0));
     assert!(verified(&data).contains("closed in order"));
 }

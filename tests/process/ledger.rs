@@ -11,6 +11,7 @@ pub enum Call {
     Extend(pb::ExtendRequest),
     Claim(pb::ClaimRequest),
     Release(pb::ReleaseRequest),
+    Return(pb::ReturnUnitsRequest),
 }
 
 /// What a call was answered.
@@ -38,6 +39,7 @@ impl Call {
             Self::Extend(request) => outcome!(client.extend(request).await, extend_response),
             Self::Claim(request) => outcome!(client.claim(request).await, claim_response),
             Self::Release(request) => outcome!(client.release(request).await, release_response),
+            Self::Return(request) => outcome!(client.return_units(request).await, return_units_response),
         }
     }
 
@@ -50,11 +52,15 @@ impl Call {
                     && Some(&after.customer_id) == request.customer.as_ref().map(|customer| &customer.id)
                     && units(after) == asked
             }
-            (Self::Reserve(_), Some(_)) | (Self::Extend(_) | Self::Claim(_) | Self::Release(_), None) => false,
-            (Self::Extend(_), Some(before)) => {
-                let moved = pb::Hold { expires_at: after.expires_at, revision: after.revision, ..before.clone() };
-                let seconds = |hold: &pb::Hold| hold.expires_at.map(|at| at.seconds);
-                *after == moved && seconds(after) > seconds(before) && after.revision > before.revision
+            (Self::Reserve(_), Some(_))
+            | (Self::Extend(_) | Self::Claim(_) | Self::Release(_) | Self::Return(_), None) => false,
+            (Self::Extend(request), Some(before)) => {
+                let state = match request.stage() {
+                    pb::HoldStage::Unspecified => before.state(),
+                    pb::HoldStage::Held => pb::HoldState::Held,
+                    pb::HoldStage::Paying => pb::HoldState::Paying,
+                };
+                after.state() == state && *after == moved(before, after) && after.revision > before.revision
             }
             (Self::Claim(request), Some(before)) => {
                 after.state() == pb::HoldState::Claimed
@@ -66,8 +72,17 @@ impl Call {
                 let state = if kept == 0 { pb::HoldState::Released } else { before.state() };
                 after.state() == state && units(after) == kept && after.revision > before.revision
             }
+            (Self::Return(_), Some(before)) => {
+                let returned: u32 = after.lines.iter().map(|line| line.returned).sum();
+                after.state() == pb::HoldState::Claimed && units(after) == 0 && returned == units(before)
+            }
         }
     }
+}
+
+/// A hold that differs from another in its stage and deadline at most.
+fn moved(from: &pb::Hold, to: &pb::Hold) -> pb::Hold {
+    pb::Hold { state: to.state, expires_at: to.expires_at, revision: to.revision, ..from.clone() }
 }
 
 fn units(hold: &pb::Hold) -> u32 {
@@ -94,7 +109,7 @@ impl Entry {
 
     /// Whether it can still be changed.
     pub fn is_live(&self) -> bool {
-        self.doubt.is_none() && self.known.as_ref().is_some_and(|hold| hold.state() == pb::HoldState::Held)
+        self.doubt.is_none() && self.known.as_ref().is_some_and(|hold| units(hold) > 0)
     }
 
     /// Sends a call and remembers what comes of it.
@@ -127,11 +142,16 @@ impl Entry {
     /// Sends everything again that a caller would: what is in doubt, the last call, the reserve.
     pub async fn send_again(&mut self, client: &Client, found: Option<&pb::Hold>) {
         if let Some(call) = self.doubt.clone() {
-            let done = found.is_some() && found != self.known.as_ref();
-            self.send(client, call).await.expect("an answer");
-            assert!(!done || found == self.known.as_ref(), "what was done is done: {found:?}\n{self:?}");
-        } else if let Some((call, answer @ Answer::Hold(_))) = &self.last {
-            assert_eq!(call.send(client).await.as_ref().ok(), Some(answer), "{call:?}");
+            let done = found.filter(|found| Some(*found) != self.known.as_ref());
+            self.send(client, call.clone()).await.expect("an answer");
+            if let Some(done) = done {
+                must_be_the_same(&call, done, self.known.as_ref().expect("what was done is done"));
+            }
+        } else if let Some((call, Answer::Hold(before))) = &self.last {
+            let answer = call.send(client).await.expect("an answer");
+            let Answer::Hold(after) = answer else { panic!("{call:?}: {answer:?}") };
+            must_be_the_same(call, before, &after);
+            self.known = Some(after);
         }
         let Some(known) = self.known.clone() else { return };
         let answer = Call::Reserve(self.reserve.clone()).send(client).await.expect("an answer");
@@ -142,6 +162,19 @@ impl Entry {
                 assert_eq!(refusal.reason(), pb::RefusalReason::HoldReleased);
                 assert_eq!(refusal.hold, Some(known));
             }
+        }
+    }
+}
+
+/// A call that is sent again is answered as before; only payment's deadline counts from now.
+fn must_be_the_same(call: &Call, before: &pb::Hold, after: &pb::Hold) {
+    match call {
+        Call::Extend(request) if request.stage() != pb::HoldStage::Unspecified => {
+            assert_eq!(*after, moved(before, after), "{call:?}");
+            assert_eq!(after.state(), before.state(), "{call:?}");
+        }
+        Call::Reserve(_) | Call::Extend(_) | Call::Claim(_) | Call::Release(_) | Call::Return(_) => {
+            assert_eq!(after, before, "{call:?}");
         }
     }
 }

@@ -121,8 +121,8 @@ pub async fn books_balance(client: &Client, holds: &[Option<pb::Hold>], limit: u
     for item in answer.drop.expect("a drop").items {
         let stock = item.stock.expect("stock");
         let counted = |state| units.get(&(item.sku.as_str(), state)).copied().unwrap_or_default();
-        let (held, claimed) = (counted(pb::HoldState::Held), counted(pb::HoldState::Claimed));
-        assert_eq!((stock.held, stock.claimed), (held, claimed), "{}: the server's count and ours", item.sku);
+        let ours = [pb::HoldState::Held, pb::HoldState::Paying, pb::HoldState::Claimed].map(counted);
+        assert_eq!([stock.held, stock.paying, stock.claimed], ours, "{}: the server's count and ours", item.sku);
         assert_eq!(stock.received, item.quantity);
         let parts = stock.free + stock.held + stock.paying + stock.claimed + stock.withdrawn;
         assert_eq!(parts, stock.received, "{}: {stock:?}", item.sku);

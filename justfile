@@ -1,0 +1,41 @@
+# What is done often. `just` alone lists it. Everything here is a plain cargo command: just itself is not needed.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# List what there is
+default:
+    @just --list
+
+# Format and lints, changing nothing
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Repair what can be repaired by itself
+fix:
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+    cargo fmt --all
+
+# All tests, or those of a name: just test snapshot
+test *words:
+    cargo test --workspace {{ words }}
+
+# All that must hold before a change is taken
+ci:
+    .ci/run
+
+# The benchmarks, or those of a name: just bench --bench stock
+bench *words:
+    cargo bench {{ words }}
+
+# Every interleaving of the stock counter up to a deeper bound: minutes to hours
+loom preemptions="5":
+    LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped
+
+# A server, a drop, a herd and an audit in one
+demo *words:
+    cargo run --release -- demo {{ words }}
+
+# A server on the usual ports, with its data in ./stockade-data
+serve *words:
+    cargo run --release -- serve {{ words }}
