@@ -4,6 +4,7 @@
 //! the durability. Nothing that was written is ever written over.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -198,12 +199,19 @@ impl Log for FileLog {
     fn trim(&self, below: Lsn) -> Result<(), LogError> {
         let _one = self.trimming.lock();
         loop {
-            let mut readable = self.readable.lock();
+            let readable = self.readable.lock();
             let done = readable.segments.get(1).is_none_or(|second| second.file.first > below);
-            let Some(oldest) = (if done { None } else { readable.segments.pop_front() }) else { return Ok(()) };
+            let Some(oldest) = (if done { None } else { readable.segments.front().cloned() }) else { return Ok(()) };
             drop(readable);
+            // Forgotten only once it is gone: one that stayed while later ones went would leave a gap.
+            match self.storage.remove(&oldest.file.name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(LogError::writing("drop a segment")(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+            self.readable.lock().segments.pop_front();
             self.bytes.fetch_sub(oldest.bytes, Ordering::Relaxed);
-            self.storage.remove(&oldest.file.name).map_err(LogError::writing("drop a segment"))?;
             // One by one: a crash must never leave a gap in the middle.
             // A failed sync is final here too: a later one of the folder would prove nothing for a new segment's name.
             self.storage.sync_dir().map_err(|error| self.stop(LogError::Unknown(error)))?;
