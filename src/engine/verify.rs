@@ -1,11 +1,13 @@
 //! Looking at a data folder without serving it: is everything readable, does everything add up. Changes nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::folder::{Folder, FolderError};
-use super::recover::{RecoverError, Source, replay};
-use crate::journal::{Batches, Ending, LogError, inspect};
+use super::recover::{RecoverError, replay};
+use crate::journal::{Ending, Found, LogError, inspect};
 use crate::snapshot::{self, SnapshotError};
+use crate::storage::FolderLock;
 
 /// What an offline look at a data folder found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -39,7 +41,16 @@ pub enum VerifyError {
 /// [`VerifyError`] when something can't be read at all. Damage is a finding, not an error.
 pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
     match Folder::inspect(path) {
-        Ok(folder) => verify_folder(&folder),
+        Ok(folder) => {
+            // For a note only: a lock that can't be looked at hinders nothing.
+            let served = FolderLock::holder(path).unwrap_or_default();
+            let mut verified = verify_folder(&folder)?;
+            if let Some(holder) = served {
+                let note = format!("{holder} serves this folder: what it wrote meanwhile may look torn or missing");
+                verified.notes.insert(0, note);
+            }
+            Ok(verified)
+        }
         Err(error @ FolderError::Damaged { .. }) => {
             Ok(Verified { findings: vec![error.to_string()], ..Verified::default() })
         }
@@ -64,6 +75,11 @@ pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
             Err(error @ SnapshotError::Damage { .. }) => verified.findings.push(error.to_string()),
             Err(error @ (SnapshotError::Foreign { .. } | SnapshotError::Io { .. })) => return Err(error.into()),
         }
+    }
+    for file in snapshot::list_set_aside(folder.snapshots.as_ref())? {
+        verified
+            .notes
+            .push(format!("snapshot file {file}: a start could not use it and set it aside; never read again"));
     }
     if journal(folder, &mut verified)? {
         sums(folder, &mut verified)?;
@@ -90,7 +106,8 @@ fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError
     match inspection.ending() {
         Some(Ending::Clean(_)) => verified.notes.push("journal: closed in order".to_owned()),
         Some(Ending::Torn(cut)) => verified.notes.push(format!(
-            "journal: torn tail in {} at byte {}, record {}: {} bytes that were never acknowledged ({})",
+            "journal: torn tail in {} at byte {}, record {}: {} bytes of a write that was cut short and never \
+             acknowledged, or of a last batch that has rotted: they look the same ({})",
             cut.file, cut.offset, cut.lsn, cut.bytes, cut.what
         )),
         Some(Ending::Lost(cut, later)) => verified.notes.push(format!(
@@ -108,15 +125,18 @@ fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError
 
 /// Replays everything, as a start would, and checks the sums.
 fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
-    let oldest = inspect(folder.journal.as_ref())?.oldest().unwrap_or_default();
-    let read = |_from| -> Result<Batches<'_>, LogError> { Ok(Box::new(inspect(folder.journal.as_ref())?)) };
-    let source = Source { oldest, read: &read };
-    let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &source) {
+    let found = match Found::look(Arc::clone(&folder.journal)) {
+        Ok(found) => found,
+        Err(error) => return damage(error, verified),
+    };
+    let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &found) {
         Ok(replayed) => replayed,
         Err(RecoverError::Journal(error)) => return damage(error, verified),
         Err(RecoverError::Io(error)) => return Err(error.into()),
         Err(
             error @ (RecoverError::NoSnapshot { .. }
+            | RecoverError::Behind { .. }
+            | RecoverError::SetAside(_)
             | RecoverError::Unsound(_)
             | RecoverError::Clock { .. }
             | RecoverError::Append(_)),
@@ -125,7 +145,12 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
             return Ok(());
         }
     };
-    verified.findings.append(&mut replayed.report.skipped);
+    for skipped in replayed.report.skipped.drain(..) {
+        // A damaged one was found before, when each was read by itself.
+        if !verified.findings.contains(&skipped) {
+            verified.findings.push(skipped);
+        }
+    }
     if let Err(unsound) = replayed.inventory.derive() {
         verified.findings.push(unsound.to_string());
         return Ok(());

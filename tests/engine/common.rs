@@ -6,7 +6,7 @@ use stockade::definition::{Definition, Item, Limit, Pool, Scope};
 use stockade::engine::answer::{Answer, Fault, Step};
 use stockade::engine::command::{Claim, CreateDrop, ExpiredPolicy, Extend, Release, Reserve, Target, Wanted};
 use stockade::engine::folder::Folder;
-use stockade::engine::recover::{Report, StartOptions, recover};
+use stockade::engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
 use stockade::ids::{CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
 use stockade::journal::FileLogOptions;
@@ -32,7 +32,6 @@ impl World {
             log: FileLogOptions::default(),
             outage_grace: Millis::from_secs(30),
             accept_clock: false,
-            wall: START,
         };
         Self {
             root: SimulatedStorage::default(),
@@ -50,9 +49,12 @@ impl World {
 
     /// Starts an engine on what the disk has.
     pub fn start(&self) -> (Engine, Report) {
-        let options = StartOptions { wall: self.now, ..self.options.clone() };
-        let recovered = recover(&self.folder(), &options).expect("an engine");
+        let recovered = self.try_start().expect("an engine");
         (recovered.engine, recovered.report)
+    }
+
+    pub fn try_start(&self) -> Result<Recovered, RecoverError> {
+        recover(&self.folder(), &self.options, &|| self.now)
     }
 
     /// The power goes: what was not synced is lost, as the seed chooses.

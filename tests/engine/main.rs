@@ -7,3 +7,4 @@ mod crash;
 mod model;
 mod races;
 mod scenarios;
+mod starts;
