@@ -173,16 +173,11 @@ pub fn recover(
 
 /// For deciding when the next snapshot is due: a process that ends again and again must not begin to count anew.
 fn last_snapshot(loaded: Option<&Loaded>, behind: &Behind, now: Timestamp) -> LastSnapshot {
-    let before = behind.bytes;
-    match loaded {
-        Some(Loaded { from, written_at, bytes, .. }) => {
-            LastSnapshot { at: *written_at, from: *from, journaled: 0, before, bytes: *bytes }
-        }
-        None => {
-            let at = behind.since.unwrap_or(now);
-            LastSnapshot { at, from: Lsn::default(), journaled: 0, before, bytes: 0 }
-        }
-    }
+    let (at, from, bytes) = loaded.map_or_else(
+        || (behind.since.unwrap_or(now), Lsn::default(), 0),
+        |loaded| (loaded.written_at, loaded.from, loaded.bytes),
+    );
+    LastSnapshot { at, from, journaled: 0, before: behind.bytes, bytes }
 }
 
 /// The journal behind a snapshot, or all of it.

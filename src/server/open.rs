@@ -101,9 +101,10 @@ fn tell(config: &Config, report: &Report) {
         return;
     }
     for (why, file) in skipped.iter().zip(set_aside) {
-        match snapshot {
-            Some(from) => tracing::error!(why, file, from = from.0, "a snapshot can't be used: started from another"),
-            None => tracing::error!(why, file, "a snapshot can't be used: started from the journal alone"),
+        if let Some(from) = snapshot {
+            tracing::error!(why, file, from = from.0, "a snapshot can't be used: started from another");
+        } else {
+            tracing::error!(why, file, "a snapshot can't be used: started from the journal alone");
         }
     }
     if let Some(cut) = cut {
