@@ -176,19 +176,13 @@ fn snapshot(criterion: &mut Criterion, engine: &Engine) {
 }
 
 fn options() -> StartOptions {
-    StartOptions {
-        bounds: bounds(),
-        log: FileLogOptions::default(),
-        outage_grace: Millis(0),
-        accept_clock: false,
-        wall: NOW,
-    }
+    StartOptions { bounds: bounds(), log: FileLogOptions::default(), outage_grace: Millis(0), accept_clock: false }
 }
 
 /// A data folder with a snapshot of the live holds and a journal behind it.
 fn prepare(path: &Path) {
     let folder = Folder::open(path).expect("a folder");
-    let engine = recover(&folder, &options()).expect("an engine").engine;
+    let engine = recover(&folder, &options(), &|| NOW).expect("an engine").engine;
     create(&engine, "knives", 2 * LIVE, NOW);
     let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
     for _ in 0..LIVE {
@@ -212,7 +206,7 @@ fn recovery(criterion: &mut Criterion) {
             for _ in 0..times {
                 let folder = Folder::open(path.path()).expect("a folder");
                 let watch = Stopwatch::start();
-                let recovered = recover(&folder, &options()).expect("an engine");
+                let recovered = recover(&folder, &options(), &|| NOW).expect("an engine");
                 taken += watch.elapsed();
                 assert_eq!(recovered.engine.inventory().owned(), LIVE + BEHIND, "all are back");
                 recovered.engine.journal().close(NOW).expect("closes");

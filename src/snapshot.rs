@@ -24,10 +24,14 @@ pub use write::{SnapshotWriter, Written};
 pub const FORMAT_VERSION: u32 = 1;
 /// Snapshots that are kept: the newest, and the one before in case it is damaged.
 pub const KEPT: usize = 2;
+/// Snapshots that were set aside are kept so many, for who wants to know what became of them.
+pub const KEPT_ASIDE: usize = 2;
 
 const MAGIC: [u8; 8] = *b"STKSNAP\0";
 const SUFFIX: &str = ".snapshot";
 const UNFINISHED: &str = ".snapshot.tmp";
+/// What could not be used at a start.
+const ASIDE: &str = ".snapshot.bad";
 /// Header: magic, version, `from`, CRC32C.
 const HEADER: usize = 8 + 4 + 8 + 4;
 /// Before each block: kind, length of its payload, CRC32C over kind, length and payload.
@@ -91,7 +95,8 @@ pub struct Loaded {
 }
 
 /// The name of the snapshot that replay continues after `from`.
-fn name(from: Lsn) -> String {
+#[must_use]
+pub fn name(from: Lsn) -> String {
     format!("{:020}{SUFFIX}", from.0)
 }
 
@@ -105,6 +110,40 @@ pub fn list(storage: &dyn Storage) -> io::Result<Vec<Lsn>> {
         names.iter().filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok()).map(Lsn).collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
     Ok(found)
+}
+
+/// Names of the snapshots that were set aside, oldest first.
+///
+/// # Errors
+/// When the folder can't be read.
+pub fn list_set_aside(storage: &dyn Storage) -> io::Result<Vec<String>> {
+    let mut names = storage.list()?;
+    names.retain(|name| name.ends_with(ASIDE));
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Sets snapshots aside that can't be used, so that none of them counts as one to fall back to. Keeps the newest
+/// [`KEPT_ASIDE`] of all that ever were. Says how those given are named now.
+///
+/// # Errors
+/// When a file can't be renamed or removed, or that can't be forced to the disk.
+pub fn set_aside(storage: &dyn Storage, unusable: &[Lsn]) -> io::Result<Vec<String>> {
+    if unusable.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut named = Vec::new();
+    for from in unusable {
+        let aside = format!("{:020}{ASIDE}", from.0);
+        storage.rename(&name(*from), &aside)?;
+        named.push(aside);
+    }
+    storage.sync_dir()?;
+    for old in list_set_aside(storage)?.iter().rev().skip(KEPT_ASIDE) {
+        storage.remove(old)?;
+    }
+    storage.sync_dir()?;
+    Ok(named)
 }
 
 /// Removes all but the newest [`KEPT`] snapshots and what unfinished ones have left. Says where the oldest kept one

@@ -215,6 +215,29 @@ fn a_trim_that_can_not_be_forced_fails_the_journal_with_its_reason() {
 }
 
 #[test]
+fn a_trim_that_fails_leaves_no_gap_and_the_next_goes_on_from_there() {
+    for place in 0..5 {
+        let storage = SimulatedStorage::new();
+        let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 300)).expect("opens");
+        let end = fill(&log, opened.start(), 12).expect("appends");
+        assert_eq!(storage.files().len(), 6, "two batches a segment");
+        let first = storage.count(Operation::Remove);
+        storage.fail_at(Operation::Remove, first + place, ErrorKind::PermissionDenied);
+        let (once, twice) = (log.trim(Lsn(15)), log.trim(Lsn(19)));
+        assert_ne!(once.is_ok(), place < 3, "{place}: three go at first, one later");
+        assert_ne!(twice.is_ok(), place == 3, "{place}");
+        let kept = length(&storage, ".journal");
+        assert_eq!(log.bytes(), kept, "{place}: what stays is counted");
+        let oldest = log.oldest();
+        assert!(oldest <= Lsn(19));
+        drop(log);
+        let (log, again, range) = open_and_read(Arc::new(storage), Durability::Sync).expect("no gap");
+        assert_eq!((range, again.oldest), (oldest.0..end.next.0, oldest), "{place}: what was not dropped is there");
+        log.trim(Lsn(19)).expect("works again");
+    }
+}
+
+#[test]
 fn with_os_durability_what_was_lost_in_between_is_set_aside() {
     let mut lost = 0;
     for seed in 0..200 {

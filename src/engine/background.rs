@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::Engine;
 use super::answer::Fault;
 use super::compact::{LastSnapshot, SnapshotPolicy};
-use crate::ids::Lsn;
 use crate::storage::Storage;
 use crate::time::{Clock, Millis, Timestamp};
 
@@ -35,6 +34,8 @@ pub struct Snapshots {
     pub storage: Arc<dyn Storage>,
     /// When.
     pub policy: SnapshotPolicy,
+    /// What the start has found.
+    pub last: LastSnapshot,
 }
 
 impl Background {
@@ -100,15 +101,13 @@ struct Keeper {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
     snapshots: Option<Snapshots>,
-    last: LastSnapshot,
     compared: Timestamp,
 }
 
 impl Keeper {
     fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, snapshots: Option<Snapshots>) -> Self {
         let now = clock.now();
-        let last = LastSnapshot { at: now, from: Lsn::default(), journaled: engine.journal().written(), bytes: 0 };
-        Self { engine, clock, snapshots, last, compared: now }
+        Self { engine, clock, snapshots, compared: now }
     }
 
     fn look(&mut self) {
@@ -117,18 +116,18 @@ impl Keeper {
             self.compared = now;
             self.compare();
         }
-        let Some(Snapshots { storage, policy }) = &self.snapshots else { return };
+        let Some(Snapshots { storage, policy, last }) = &mut self.snapshots else { return };
         let journal = self.engine.journal();
-        if policy.is_due(&self.last, now, journal.appended(), journal.written()) {
+        if policy.is_due(last, now, journal.appended(), journal.written()) {
             match self.engine.snapshot(storage.as_ref(), now) {
                 Ok(taken) => {
                     tracing::info!(from = taken.from.0, bytes = taken.bytes, "snapshot taken");
-                    self.last = taken;
+                    *last = taken;
                 }
                 Err(error) => {
                     tracing::error!(%error, "snapshot failed: the journal grows until one succeeds");
                     // Tried again after the policy's time, not at once: a full disk must not be hammered.
-                    self.last = LastSnapshot { at: now, journaled: journal.written(), ..self.last };
+                    *last = LastSnapshot { at: now, journaled: journal.written(), before: 0, ..*last };
                 }
             }
         }

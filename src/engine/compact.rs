@@ -30,6 +30,8 @@ pub struct LastSnapshot {
     pub from: Lsn,
     /// Bytes that had been journaled in this term.
     pub journaled: u64,
+    /// Bytes that were journaled behind it in earlier terms.
+    pub before: u64,
     /// Its size; 0 before the first.
     pub bytes: u64,
 }
@@ -55,7 +57,7 @@ impl SnapshotPolicy {
         if appended <= last.from {
             return false;
         }
-        let grown = journaled.saturating_sub(last.journaled);
+        let grown = journaled.saturating_sub(last.journaled).saturating_add(last.before);
         last.at.plus(self.every) <= now || grown >= self.bytes.max(last.bytes / 2)
     }
 }
@@ -95,7 +97,7 @@ impl Engine {
         if let Some(oldest) = snapshot::prune(storage)? {
             self.journal.trim(oldest.next())?;
         }
-        Ok(LastSnapshot { at: now, from, journaled, bytes: written.bytes })
+        Ok(LastSnapshot { at: now, from, journaled, before: 0, bytes: written.bytes })
     }
 }
 
@@ -106,7 +108,14 @@ mod tests {
     const POLICY: SnapshotPolicy = SnapshotPolicy { every: Millis(300_000), bytes: 1_000 };
 
     fn last(bytes: u64) -> LastSnapshot {
-        LastSnapshot { at: Timestamp(0), from: Lsn(10), journaled: 5_000, bytes }
+        LastSnapshot { at: Timestamp(0), from: Lsn(10), journaled: 5_000, before: 0, bytes }
+    }
+
+    #[test]
+    fn what_earlier_terms_have_journaled_counts() {
+        let last = LastSnapshot { journaled: 0, before: 900, ..last(0) };
+        assert!(!POLICY.is_due(&last, Timestamp(1), Lsn(11), 99));
+        assert!(POLICY.is_due(&last, Timestamp(1), Lsn(11), 100));
     }
 
     #[test]

@@ -78,14 +78,17 @@ impl Folder {
     /// [`FolderError`].
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let io = |what| move |source| FolderError::Io { folder: path.display().to_string(), what, source };
+        // What is not ours is found before anything is made in it; once it is locked, it is looked at again.
+        match DiskStorage::existing(path) {
+            Ok(root) => not_foreign(path, &root)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io("can't be opened")(error)),
+        }
         let root = DiskStorage::open(path).map_err(io("can't be opened"))?;
-        let name = path.display().to_string();
-        // Before anything is made in it: what is somebody else's is left as it is.
-        refuse_strangers(&root, &name)?;
         let lock = FolderLock::take(path)?;
         let journal = DiskStorage::open(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots = DiskStorage::open(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
-        let mut folder = Self::over(&root, Arc::new(journal), Arc::new(snapshots), &name)?;
+        let mut folder = Self::over(&root, Arc::new(journal), Arc::new(snapshots), &path.display().to_string())?;
         folder.lock = Some(lock);
         Ok(folder)
     }
@@ -160,18 +163,33 @@ fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<DigestKey>, Folder
     Ok(Some(DigestKey::from_bytes(key)))
 }
 
-/// A folder without a meta file may have nothing in it but what a first start leaves.
-fn refuse_strangers(root: &dyn Storage, name: &str) -> Result<(), FolderError> {
-    let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be listed", source };
-    let files = root.list().map_err(io)?;
-    let ours = [LOCK_FILE, META_UNFINISHED];
-    match files.iter().find(|file| !ours.contains(&file.as_str())) {
-        Some(file) if !files.iter().any(|file| file == META) => {
-            let what = format!("it has no {META} but a file {file:?}: not a data folder");
-            Err(FolderError::Foreign { folder: name.to_owned(), what })
-        }
-        Some(_) | None => Ok(()),
+/// Refuses a folder that is there and not ours. Makes nothing.
+fn not_foreign(path: &Path, root: &dyn Storage) -> Result<(), FolderError> {
+    let name = path.display().to_string();
+    if read_meta(root, &name)?.is_some() {
+        return Ok(());
     }
+    let files = |inside: &str| match DiskStorage::existing(path.join(inside)) {
+        Ok(folder) => folder.list(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    let io = |source| FolderError::Io { folder: name.clone(), what: "can't be read", source };
+    new_folder(root, &name, &files(JOURNAL).map_err(io)?, &files(SNAPSHOTS).map_err(io)?)
+}
+
+/// Refuses a folder without the file with the key, if anything says that it is not a new one.
+fn new_folder(root: &dyn Storage, name: &str, journal: &[String], snapshots: &[String]) -> Result<(), FolderError> {
+    let foreign = |what| Err(FolderError::Foreign { folder: name.to_owned(), what });
+    let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be read", source };
+    let ours = [LOCK_FILE, META_UNFINISHED];
+    if let Some(file) = root.list().map_err(io)?.into_iter().find(|file| !ours.contains(&file.as_str())) {
+        return foreign(format!("it has no {META} but a file {file:?}: not a data folder"));
+    }
+    if !journal.is_empty() || !snapshots.is_empty() {
+        return foreign(format!("it has a journal or snapshots but no {META}: restore that file"));
+    }
+    Ok(())
 }
 
 /// Makes the file with the key, if nothing says that there was one before.
@@ -182,11 +200,7 @@ fn first_start(
     name: &str,
 ) -> Result<DigestKey, FolderError> {
     let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be written", source };
-    refuse_strangers(root, name)?;
-    if !journal.list().map_err(io)?.is_empty() || !snapshots.list().map_err(io)?.is_empty() {
-        let what = format!("it has a journal or snapshots but no {META}: restore that file");
-        return Err(FolderError::Foreign { folder: name.to_owned(), what });
-    }
+    new_folder(root, name, &journal.list().map_err(io)?, &snapshots.list().map_err(io)?)?;
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| io(io::Error::other(error)))?;
     let mut bytes = Vec::new();

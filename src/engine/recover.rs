@@ -4,14 +4,17 @@
 use std::io;
 use std::sync::Arc;
 
+use super::compact::LastSnapshot;
 use super::folder::Folder;
 use super::{Bounds, Engine};
 use crate::digest::DigestKey;
 use crate::ids::Lsn;
 use crate::inventory::{Inventory, Unsound};
-use crate::journal::{AppendError, Batches, Cut, FileLog, FileLogOptions, Journal, JournalMetrics, Log, LogError};
+use crate::journal::{
+    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, Journal, JournalMetrics, LogError, Opened,
+};
 use crate::record::{Record, Restart};
-use crate::snapshot::{self, SnapshotError};
+use crate::snapshot::{self, Loaded, SnapshotError};
 use crate::storage::Storage;
 use crate::time::{Millis, Timestamp};
 
@@ -29,8 +32,6 @@ pub struct StartOptions {
     pub outage_grace: Millis,
     /// Start although the wall clock is behind the journal.
     pub accept_clock: bool,
-    /// The wall clock.
-    pub wall: Timestamp,
 }
 
 /// Why the engine can't start.
@@ -47,15 +48,23 @@ pub enum RecoverError {
         /// Why each snapshot can't be used.
         why: String,
     },
-    /// A whole snapshot and a journal that lacks what the snapshot has seen: records are missing, and a start without
-    /// them would lose what was acknowledged.
-    #[error("snapshot {snapshot} and the journal do not belong together: {why}")]
-    Mismatch {
-        /// Where the snapshot starts.
-        snapshot: Lsn,
-        /// How they differ.
-        why: String,
+    /// Records are gone that were on the disk when a snapshot was taken.
+    #[error(
+        "snapshot {file} was taken when the journal went up to record {upto}, but now it ends before record {next}: \
+         records {next} to {upto} are missing. Put the missing end of the journal back; or, to go on without those \
+         records, move that snapshot out of its folder"
+    )]
+    Behind {
+        /// Which snapshot.
+        file: String,
+        /// Where the journal ended then, at least.
+        upto: Lsn,
+        /// The first record that is missing.
+        next: Lsn,
     },
+    /// A snapshot that can't be used is in the way.
+    #[error("can't set a snapshot aside that can't be used: {0}")]
+    SetAside(#[source] io::Error),
     /// Records that do not add up.
     #[error("the journal does not add up: {0}")]
     Unsound(#[from] Unsound),
@@ -85,6 +94,8 @@ pub struct Recovered {
     pub engine: Engine,
     /// Engine time starts here.
     pub now: Timestamp,
+    /// The snapshot that it was started from, for deciding when the next is due.
+    pub last_snapshot: LastSnapshot,
     /// For the log.
     pub report: Report,
 }
@@ -96,6 +107,8 @@ pub struct Report {
     pub snapshot: Option<Lsn>,
     /// Newer snapshots that could not be used, and why.
     pub skipped: Vec<String>,
+    /// What the files of those are named now.
+    pub set_aside: Vec<String>,
     /// Entities in that snapshot.
     pub entries: u64,
     /// Records that were applied after it.
@@ -114,44 +127,66 @@ pub struct Report {
     pub grace_until: Option<Timestamp>,
 }
 
-/// Starts an engine on a data folder.
+/// Starts an engine on a data folder. `wall` is the wall clock: the journal is compared with what it says at first, and
+/// engine time and the outage's grace begin with what it says after the replay, which may take minutes.
 ///
 /// # Errors
-/// [`RecoverError`]; the folder is left as it was, but for a torn tail that was cut.
-pub fn recover(folder: &Folder, options: &StartOptions) -> Result<Recovered, RecoverError> {
-    let (log, opened) = FileLog::open(Arc::clone(&folder.journal), options.log)?;
-    let source = Source { oldest: opened.oldest, next: opened.next, read: &|from| log.read(from) };
-    let replayed = replay(&folder.key, folder.snapshots.as_ref(), &source)?;
-    let Replayed { mut inventory, mut report, last_time } = replayed;
-    report.clean = opened.clean;
-    report.first_start = report.snapshot.is_none() && opened.next == Lsn(1);
-    report.cut.clone_from(&opened.cut);
-    report.lost.clone_from(&opened.lost);
-
-    let last_time = last_time.max(opened.last_written_at);
-    let now = start_time(options, last_time)?;
-    let journal = Journal::start(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()))?;
-    if let Some(stopped_at) = last_time {
-        let restart = Restart { stopped_at, grace_until: now.plus(options.outage_grace) };
-        if inventory.restart_matters(restart) {
-            let record = Record::Restart(restart);
-            let ticket = journal.append(journal.permit()?, std::slice::from_ref(&record), now)?;
-            inventory.apply(ticket.lsn(), &record)?;
-            report.grace_until = Some(restart.grace_until);
-        }
+/// [`RecoverError`]. Whatever speaks against a start is found before anything is changed: a refused folder is as it
+/// was.
+pub fn recover(
+    folder: &Folder,
+    options: &StartOptions,
+    wall: &dyn Fn() -> Timestamp,
+) -> Result<Recovered, RecoverError> {
+    let asked = wall();
+    let found = Found::look(Arc::clone(&folder.journal))?;
+    let Replayed { mut inventory, mut report, last_time, unusable, loaded, behind } =
+        replay(&folder.key, folder.snapshots.as_ref(), &found)?;
+    report.first_start = report.snapshot.is_none() && found.opened().next == Lsn(1);
+    let last_time = last_time.max(found.opened().last_written_at);
+    check_clock(options, asked, last_time)?;
+    let now = wall().max(last_time.unwrap_or_default());
+    let restart = last_time
+        .map(|stopped_at| Restart { stopped_at, grace_until: now.plus(options.outage_grace) })
+        .filter(|restart| inventory.restart_matters(*restart));
+    if let Some(restart) = restart {
+        inventory.apply(found.opened().next, &Record::Restart(restart))?;
+        report.grace_until = Some(restart.grace_until);
     }
     inventory.derive()?;
-    Ok(Recovered { engine: Engine::new(inventory, journal, options.bounds), now, report })
+
+    let (log, opened) = FileLog::serve(found, options.log)?;
+    let Opened { clean, ref cut, ref lost, .. } = opened;
+    (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());
+    report.set_aside = snapshot::set_aside(folder.snapshots.as_ref(), &unusable).map_err(RecoverError::SetAside)?;
+    let journal = Journal::start(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()))?;
+    if let Some(restart) = restart {
+        let ticket = journal.append(journal.permit()?, &[Record::Restart(restart)], now)?;
+        debug_assert_eq!(ticket.lsn(), opened.next, "it stands where it was applied");
+    }
+    let engine = Engine::new(inventory, journal, options.bounds);
+    if let Some(loaded) = &loaded {
+        engine.metrics.snapshot_at.set(loaded.written_at.0);
+    }
+    Ok(Recovered { engine, now, last_snapshot: last_snapshot(loaded.as_ref(), &behind, now), report })
 }
 
-/// A journal to replay: opened for serving, or only looked at.
-pub(super) struct Source<'a> {
-    /// The oldest record that is there, or would be.
-    pub(super) oldest: Lsn,
-    /// The LSN after the last record.
-    pub(super) next: Lsn,
-    /// Batches from the one on that holds this place; earlier ones may come before it.
-    pub(super) read: &'a dyn Fn(Lsn) -> Result<Batches<'a>, LogError>,
+/// For deciding when the next snapshot is due: a process that ends again and again must not begin to count anew.
+fn last_snapshot(loaded: Option<&Loaded>, behind: &Behind, now: Timestamp) -> LastSnapshot {
+    let (at, from, bytes) = loaded.map_or_else(
+        || (behind.since.unwrap_or(now), Lsn::default(), 0),
+        |loaded| (loaded.written_at, loaded.from, loaded.bytes),
+    );
+    LastSnapshot { at, from, journaled: 0, before: behind.bytes, bytes }
+}
+
+/// The journal behind a snapshot, or all of it.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    /// Bytes of its batches.
+    bytes: u64,
+    /// When the first of them was written.
+    since: Option<Timestamp>,
 }
 
 /// An inventory to which everything on disk was applied. Nothing is derived yet.
@@ -160,71 +195,102 @@ pub(super) struct Replayed {
     pub(super) report: Report,
     /// The latest time that snapshot or journal name.
     pub(super) last_time: Option<Timestamp>,
+    /// Newer snapshots that can't be used.
+    unusable: Vec<Lsn>,
+    /// The snapshot that was used.
+    loaded: Option<Loaded>,
+    /// What was applied after it.
+    behind: Behind,
 }
 
-/// Loads the newest snapshot that is whole and belongs to this journal, and applies the journal behind it.
-pub(super) fn replay(key: &DigestKey, snapshots: &dyn Storage, log: &Source<'_>) -> Result<Replayed, RecoverError> {
-    let mut skipped = Vec::new();
+/// Loads the newest snapshot that is whole and belongs to this journal, and applies the journal behind it. Changes
+/// nothing.
+pub(super) fn replay(key: &DigestKey, snapshots: &dyn Storage, found: &Found) -> Result<Replayed, RecoverError> {
+    let (mut skipped, mut unusable) = (Vec::new(), Vec::new());
     for from in snapshot::list(snapshots)? {
-        match replay_from(Some(from), key, snapshots, log)? {
-            Ok(mut replayed) => {
-                replayed.report.skipped = skipped;
+        let inventory = Inventory::new(key.clone());
+        match load(from, &inventory, snapshots, found)? {
+            Ok(loaded) => {
+                let mut replayed = apply_journal(inventory, Some(loaded), found)?;
+                (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
                 return Ok(replayed);
             }
-            Err(why) => skipped.push(why),
+            Err(why) => {
+                skipped.push(why);
+                unusable.push(from);
+            }
         }
     }
-    let first = log.oldest;
+    let first = found.opened().oldest;
     if first > Lsn(1) {
         let why = if skipped.is_empty() { "there is none".to_owned() } else { skipped.join("; ") };
         return Err(RecoverError::NoSnapshot { first, why });
     }
-    match replay_from(None, key, snapshots, log)? {
-        Ok(mut replayed) => {
-            replayed.report.skipped = skipped;
-            Ok(replayed)
-        }
-        Err(why) => Err(RecoverError::NoSnapshot { first, why }),
-    }
+    let mut replayed = apply_journal(Inventory::new(key.clone()), None, found)?;
+    (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
+    Ok(replayed)
 }
 
-/// As [`replay`], with one snapshot. The inner error says why that snapshot can't be used.
-fn replay_from(
-    from: Option<Lsn>,
-    key: &DigestKey,
+/// Loads a snapshot and proves that the journal is the one it was taken with. The inner error says why it can't be used;
+/// the inventory must be thrown away then.
+fn load(
+    from: Lsn,
+    inventory: &Inventory,
     snapshots: &dyn Storage,
-    log: &Source<'_>,
-) -> Result<Result<Replayed, String>, RecoverError> {
-    let inventory = Inventory::new(key.clone());
-    let mut report = Report { snapshot: from, ..Report::default() };
-    let mut last_time = None;
-    let mut bound = None;
-    if let Some(from) = from {
-        let apply = |lsn, record: Record| inventory.apply(lsn, &record).map_err(|error| error.to_string());
-        match snapshot::load(snapshots, from, apply) {
-            Ok(loaded) => {
-                report.entries = loaded.entries;
-                last_time = Some(loaded.written_at);
-                bound = Some((loaded.upto, loaded.chain));
-            }
-            Err(error @ (SnapshotError::Damage { .. } | SnapshotError::Foreign { .. } | SnapshotError::Io { .. })) => {
-                return Ok(Err(error.to_string()));
-            }
+    found: &Found,
+) -> Result<Result<Loaded, String>, RecoverError> {
+    let apply = |lsn, record: Record| inventory.apply(lsn, &record).map_err(|error| error.to_string());
+    let loaded = match snapshot::load(snapshots, from, apply) {
+        Ok(loaded) => loaded,
+        Err(error @ (SnapshotError::Damage { .. } | SnapshotError::Foreign { .. } | SnapshotError::Io { .. })) => {
+            return Ok(Err(error.to_string()));
         }
-        if log.oldest > from.next() {
-            return Ok(Err(format!("snapshot {from}: the journal starts at {} only", log.oldest)));
-        }
+    };
+    let file = snapshot::name(from);
+    let Opened { oldest, next, .. } = *found.opened();
+    let upto = loaded.upto;
+    if upto >= next {
+        let missing = RecoverError::Behind { file, upto, next };
+        return match found.durability() {
+            // What it lacks had been forced to the disk for the snapshot, but this mode promises no more than a prefix.
+            Some(Durability::Os) => Ok(Err(missing.to_string())),
+            Some(Durability::Sync) | None => Err(missing),
+        };
     }
-    let from = from.unwrap_or_default();
-    report.last = from;
-    let mismatch = |why| RecoverError::Mismatch { snapshot: from, why };
-    if let Some((upto, _)) = bound
-        && upto >= log.next
-    {
-        return Err(mismatch(format!("it has seen record {upto}, but the journal ends before {}", log.next)));
+    if upto < from {
+        return Ok(Err(format!("snapshot {file}: it ends at {upto}, before it begins")));
     }
-    // From the snapshot's own place, where the journal still has it: the two are compared there.
-    for batch in (log.read)(from.max(log.oldest))? {
+    if oldest > from.next() {
+        return Ok(Err(format!("snapshot {file}: the journal starts at {oldest} only")));
+    }
+    Ok(match chain_at(found, upto)? {
+        Some(chain) if chain.0 == loaded.chain => Ok(loaded),
+        Some(_) => Err(format!("snapshot {file}: it belongs to another journal (the hash at {upto} is another)")),
+        None => Err(format!("snapshot {file}: it belongs to another journal (no batch ends at {upto})")),
+    })
+}
+
+/// The hash of the batch that ends at a place: what the next batch, or the journal's end, says of it. None when no
+/// batch ends there.
+fn chain_at(found: &Found, place: Lsn) -> Result<Option<BatchHash>, RecoverError> {
+    let Opened { next, chain, .. } = *found.opened();
+    let follower = place.next();
+    if follower >= next {
+        return Ok((follower == next).then_some(chain));
+    }
+    let batch = found.read(follower)?.next().transpose()?;
+    Ok(batch.filter(|batch| batch.head.first == follower).map(|batch| batch.head.before))
+}
+
+/// Applies the journal behind a snapshot, or all of it.
+fn apply_journal(inventory: Inventory, loaded: Option<Loaded>, found: &Found) -> Result<Replayed, RecoverError> {
+    let from = loaded.as_ref().map_or(Lsn::default(), |loaded| loaded.from);
+    let entries = loaded.as_ref().map_or(0, |loaded| loaded.entries);
+    let snapshot = loaded.as_ref().map(|loaded| loaded.from);
+    let mut report = Report { snapshot, entries, last: from, ..Report::default() };
+    let mut last_time = loaded.as_ref().map(|loaded| loaded.written_at);
+    let mut behind = Behind::default();
+    for batch in found.read(from.next())? {
         let batch = batch?;
         for (lsn, record) in batch.iter() {
             // A batch may begin before the snapshot: what it has seen may have been forgotten since.
@@ -235,20 +301,17 @@ fn replay_from(
             report.last = report.last.max(lsn);
         }
         last_time = last_time.max(Some(batch.head.written_at));
-        if let Some((upto, chain)) = bound
-            && batch.head.next() == upto.next()
-            && batch.hash.0 != chain
-        {
-            return Err(mismatch(format!("they differ up to record {upto}")));
-        }
+        behind.bytes = behind.bytes.saturating_add(batch.bytes);
+        behind.since = behind.since.or(Some(batch.head.written_at));
     }
-    Ok(Ok(Replayed { inventory, report, last_time }))
+    Ok(Replayed { inventory, report, last_time, unusable: Vec::new(), loaded, behind })
 }
 
-fn start_time(options: &StartOptions, last: Option<Timestamp>) -> Result<Timestamp, RecoverError> {
-    let Some(last) = last else { return Ok(options.wall) };
-    if last > options.wall.plus(CLOCK_TOLERANCE) && !options.accept_clock {
-        return Err(RecoverError::Clock { wall: options.wall, last });
+fn check_clock(options: &StartOptions, wall: Timestamp, last: Option<Timestamp>) -> Result<(), RecoverError> {
+    match last {
+        Some(last) if last > wall.plus(CLOCK_TOLERANCE) && !options.accept_clock => {
+            Err(RecoverError::Clock { wall, last })
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(last.max(options.wall))
 }

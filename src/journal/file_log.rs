@@ -4,15 +4,16 @@
 //! the durability. Nothing that was written is ever written over.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::frame::{Batch, SealedBatch};
+use super::frame::SealedBatch;
 use super::log::{Batches, Log, LogError};
-use super::recover::{Opened, Recovered, Segment, make_segment, recover};
-use super::scan::{Scan, Tip};
+use super::recover::{Found, Opened, Recovered, Segment, make_segment};
+use super::scan::{Tip, batches_from};
 use super::segment::{Durability, Trailer};
 use crate::ids::Lsn;
 use crate::storage::{Storage, StorageFile};
@@ -84,7 +85,16 @@ impl FileLog {
     /// [`LogError::Damage`], [`LogError::Foreign`] and [`LogError::ForeignFiles`], with nothing changed; else when the
     /// disk refuses.
     pub fn open(storage: Arc<dyn Storage>, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
-        let Recovered { opened, tip, segments, file } = recover(storage.as_ref(), options)?;
+        Self::serve(Found::look(storage)?, options)
+    }
+
+    /// As [`FileLog::open`], with a journal that was looked at before: nobody may have changed it since.
+    ///
+    /// # Errors
+    /// [`LogError::Damage`] when it reads otherwise now; else when the disk refuses.
+    pub fn serve(found: Found, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
+        let storage = Arc::clone(&found.storage);
+        let Recovered { opened, tip, segments, file } = found.repair(options)?;
         let newest = segments.last().map_or((0, tip.next), |newest| (newest.bytes, newest.file.first));
         let tail = Tail { file, bytes: newest.0, begins: newest.1, tip, term: opened.epoch };
         let bytes = AtomicU64::new(segments.iter().map(|segment| segment.bytes).sum());
@@ -186,24 +196,27 @@ impl Log for FileLog {
         if from < oldest || from > next {
             return Err(LogError::WrongPosition { asked: from, oldest, next });
         }
-        let passed = readable.segments.partition_point(|segment| segment.file.first <= from).saturating_sub(1);
-        let files = readable.segments.iter().skip(passed).map(|segment| segment.file.clone()).collect();
+        let files = readable.segments.iter().map(|segment| segment.file.clone()).collect();
         drop(readable);
-        let mut scan = Scan::new(self.storage.as_ref(), files, Some(next));
-        let batches = std::iter::from_fn(move || scan.batch().transpose());
-        let before = move |read: &Result<_, _>| matches!(read, Ok(batch) if ends_before(batch, from));
-        Ok(Box::new(batches.skip_while(before)))
+        Ok(batches_from(self.storage.as_ref(), files, from, next))
     }
 
     fn trim(&self, below: Lsn) -> Result<(), LogError> {
         let _one = self.trimming.lock();
         loop {
-            let mut readable = self.readable.lock();
+            let readable = self.readable.lock();
             let done = readable.segments.get(1).is_none_or(|second| second.file.first > below);
-            let Some(oldest) = (if done { None } else { readable.segments.pop_front() }) else { return Ok(()) };
+            let Some(oldest) = (if done { None } else { readable.segments.front().cloned() }) else { return Ok(()) };
             drop(readable);
+            // Forgotten only once it is gone: one that stayed while later ones went would leave a gap.
+            match self.storage.remove(&oldest.file.name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(LogError::writing("drop a segment")(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+            self.readable.lock().segments.pop_front();
             self.bytes.fetch_sub(oldest.bytes, Ordering::Relaxed);
-            self.storage.remove(&oldest.file.name).map_err(LogError::writing("drop a segment"))?;
             // One by one: a crash must never leave a gap in the middle.
             // A failed sync is final here too: a later one of the folder would prove nothing for a new segment's name.
             self.storage.sync_dir().map_err(|error| self.stop(LogError::Unknown(error)))?;
@@ -232,10 +245,6 @@ impl Log for FileLog {
         tail.file.append(&trailer.encode()).map_err(LogError::writing("be closed"))?;
         tail.file.sync_data().map_err(LogError::Unknown)
     }
-}
-
-fn ends_before(batch: &Batch, from: Lsn) -> bool {
-    batch.head.next() <= from
 }
 
 #[cfg(test)]

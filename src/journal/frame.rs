@@ -236,6 +236,8 @@ pub struct Batch {
     pub head: BatchHead,
     /// Its hash.
     pub hash: BatchHash,
+    /// Bytes that it takes in a log, its head included.
+    pub bytes: u64,
     /// Its records, from [`BatchHead::first`] on without a gap.
     pub records: Vec<Record>,
 }
@@ -256,7 +258,8 @@ impl Batch {
             records.push(Record::decode(bytes).map_err(|_| (lsn, "record can't be read"))?);
         }
         reader.finish().map_err(|_| (head.next(), "batch has bytes left over"))?;
-        Ok(Self { head, hash, records })
+        let bytes = u64::try_from(BATCH_HEAD.saturating_add(payload.len())).unwrap_or(u64::MAX);
+        Ok(Self { head, hash, bytes, records })
     }
 }
 

@@ -32,7 +32,7 @@ pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BAT
 pub use inspect::{Inspection, inspect};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
-pub use recover::Opened;
+pub use recover::{Found, Opened};
 pub use scan::{Cut, Ending};
 pub use segment::{Durability, Trailer};
 pub use ticket::{Failure, JournalFailed, Ticket};

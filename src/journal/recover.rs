@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::Start;
 use super::file_log::FileLogOptions;
 use super::frame::BatchHash;
-use super::log::LogError;
-use super::scan::{Cut, Ending, Files, Scan, SegmentFile, Tip, Walked};
-use super::segment::{SEGMENT_HEAD, SegmentHead, lost_name, new_name, segment_name};
+use super::log::{Batches, LogError, Place};
+use super::scan::{Cut, Ending, Files, Scan, SegmentFile, Tip, Walked, batches_from};
+use super::segment::{Durability, SEGMENT_HEAD, SegmentHead, lost_name, new_name, segment_name};
 use crate::ids::Lsn;
 use crate::storage::{Storage, StorageFile};
 use crate::time::Timestamp;
@@ -56,6 +56,19 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
 }
 
+/// A journal that was walked over and proved, and not changed by a byte. It can be read, so that whoever opens it may
+/// still refuse it; [`super::FileLog::serve`] repairs it.
+#[derive(Debug)]
+pub struct Found {
+    pub(super) storage: Arc<dyn Storage>,
+    walked: Vec<Walked>,
+    unfinished: Vec<String>,
+    /// Segments behind a place between whole batches where the journal is cut; none if it is not cut there.
+    later: Option<Vec<String>>,
+    tip: Tip,
+    opened: Opened,
+}
+
 /// A journal that can be appended to.
 #[derive(Debug)]
 pub(super) struct Recovered {
@@ -66,45 +79,82 @@ pub(super) struct Recovered {
     pub(super) file: Arc<dyn StorageFile>,
 }
 
-pub(super) fn recover(storage: &dyn Storage, options: FileLogOptions) -> Result<Recovered, LogError> {
-    let files = Files::list(storage)?;
-    let mut scan = Scan::new(storage, files.segments, None);
-    while scan.step()?.is_some() {}
-    let tip = scan.tip();
-    let (mut clean, mut cut, mut lost, mut epoch, mut known) = (false, None, Vec::new(), tip.epoch, tip.written_at);
-    let repaired = match scan.ending() {
-        Some(Ending::Clean(trailer)) => {
-            clean = true;
-            epoch = epoch.max(trailer.epoch);
-            known = known.max(trailer.closed_at);
-            scan.walked()
+impl Found {
+    /// Walks over the journal in a folder; an empty folder is a first start. Changes nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Damage`], [`LogError::Foreign`], [`LogError::ForeignFiles`], or when the disk can't be read.
+    pub fn look(storage: Arc<dyn Storage>) -> Result<Self, LogError> {
+        let files = Files::list(storage.as_ref())?;
+        let mut scan = Scan::new(storage.as_ref(), files.segments, None);
+        while scan.step()?.is_some() {}
+        let tip = scan.tip();
+        let (mut clean, mut cut, mut later, mut epoch, mut known) = (false, None, None, tip.epoch, tip.written_at);
+        match scan.ending() {
+            Some(Ending::Clean(trailer)) => {
+                clean = true;
+                epoch = epoch.max(trailer.epoch);
+                known = known.max(trailer.closed_at);
+            }
+            Some(Ending::Torn(torn)) => cut = Some(torn.clone()),
+            Some(Ending::Lost(torn, lost)) => {
+                cut = Some(torn.clone());
+                later = Some(lost.clone());
+            }
+            Some(Ending::Open) | None => {}
         }
-        Some(Ending::Torn(torn)) => {
-            cut = Some(torn.clone());
-            scan.walked()
-        }
-        Some(Ending::Lost(torn, later)) => {
-            lost = set_aside(storage, torn, later)?;
-            cut = Some(torn.clone());
-            scan.walked()
-        }
-        Some(Ending::Open) | None => scan.walked(),
-    };
-    for name in &files.unfinished {
-        storage.remove(name).map_err(LogError::writing("remove an unfinished segment"))?;
+        let walked = scan.walked().to_vec();
+        let opened = Opened {
+            oldest: walked.first().map_or(tip.next, |segment| segment.file.first),
+            next: tip.next,
+            chain: tip.chain,
+            epoch: epoch.saturating_add(1),
+            last_written_at: (known > Timestamp(0)).then_some(known),
+            clean,
+            cut,
+            lost: Vec::new(),
+        };
+        Ok(Self { storage, walked, unfinished: files.unfinished, later, tip, opened })
     }
-    let (segments, file) = renew(storage, options, repaired, &tip)?;
-    let opened = Opened {
-        oldest: segments.first().map_or(tip.next, |segment| segment.file.first),
-        next: tip.next,
-        chain: tip.chain,
-        epoch: epoch.saturating_add(1),
-        last_written_at: (known > Timestamp(0)).then_some(known),
-        clean,
-        cut,
-        lost,
-    };
-    Ok(Recovered { opened, tip, segments, file })
+
+    /// What opening it will tell; which files keep what was cut is known only then.
+    #[must_use]
+    pub const fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// How its newest segment was written; none if there is no segment.
+    #[must_use]
+    pub fn durability(&self) -> Option<Durability> {
+        self.walked.last().map(|newest| newest.head.durability)
+    }
+
+    /// Reads batches as [`super::Log::read`] does, up to what is cut.
+    ///
+    /// # Errors
+    /// As [`super::Log::read`].
+    pub fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
+        let (oldest, next) = (self.opened.oldest, self.opened.next);
+        if from < oldest || from > next {
+            return Err(LogError::WrongPosition { asked: from, oldest, next });
+        }
+        let files = self.walked.iter().map(|segment| segment.file.clone()).collect();
+        Ok(batches_from(self.storage.as_ref(), files, from, next))
+    }
+
+    /// Repairs what a crash may leave and makes the journal ready to be appended to.
+    pub(super) fn repair(self, options: FileLogOptions) -> Result<Recovered, LogError> {
+        let Self { storage, walked, unfinished, later, tip, mut opened } = self;
+        let storage = storage.as_ref();
+        if let (Some(cut), Some(later)) = (&opened.cut, &later) {
+            opened.lost = set_aside(storage, cut, later)?;
+        }
+        for name in &unfinished {
+            storage.remove(name).map_err(LogError::writing("remove an unfinished segment"))?;
+        }
+        let (segments, file) = renew(storage, options, &walked, &tip)?;
+        Ok(Recovered { opened, tip, segments, file })
+    }
 }
 
 /// Makes the last segment anew, so that it can be appended to and is known to be on the disk.
@@ -125,7 +175,7 @@ fn renew(
         segments.push(made);
         return Ok((segments, file));
     }
-    let file = copy_segment(storage, last)?;
+    let file = copy_segment(storage, last, tip)?;
     segments.push(segment(last));
     if last.head.durability == options.durability {
         return Ok((segments, file));
@@ -151,11 +201,20 @@ pub(super) fn make_segment(
 }
 
 /// Copies what is good of a segment into a new file and puts that in its place.
-fn copy_segment(storage: &dyn Storage, walked: &Walked) -> Result<Arc<dyn StorageFile>, LogError> {
+fn copy_segment(storage: &dyn Storage, walked: &Walked, tip: &Tip) -> Result<Arc<dyn StorageFile>, LogError> {
     let new = new_name(walked.head.first);
     let file = storage.create(&new).map_err(LogError::writing("copy its last segment"))?;
     let source = storage.read_at(&walked.file.name, 0).map_err(LogError::reading)?;
     copy(source.take(walked.good), file.as_ref())?;
+    // The records were applied from the old file: what is served from now on must be the same, whatever the operating
+    // system showed of it the second time.
+    let copied = SegmentFile { name: new.clone(), first: walked.head.first };
+    let mut scan = Scan::new(storage, vec![copied], Some(tip.next));
+    while scan.step()?.is_some() {}
+    if scan.tip() != *tip {
+        let place = Place { file: walked.file.name.clone(), offset: walked.good, lsn: tip.next };
+        return Err(LogError::Damage { place, what: "the segment was not the same when it was read again".to_owned() });
+    }
     publish(storage, file.as_ref(), &new, &walked.file.name)?;
     Ok(Arc::from(file))
 }
@@ -203,6 +262,7 @@ fn set_aside(storage: &dyn Storage, cut: &Cut, later: &[String]) -> Result<Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::FileLog;
     use crate::storage::SimulatedStorage;
 
     #[test]
@@ -222,9 +282,10 @@ mod tests {
     #[test]
     fn opening_again_and_again_changes_nothing_but_the_term() {
         let storage = SimulatedStorage::new();
-        let first = recover(&storage, FileLogOptions::default()).expect("opens").opened;
+        let open = || FileLog::open(Arc::new(storage.clone()), FileLogOptions::default()).expect("opens").1;
+        let first = open();
         let files = storage.files();
-        let second = recover(&storage, FileLogOptions::default()).expect("opens").opened;
+        let second = open();
         assert_eq!((storage.files(), second), (files, first));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::frame::{BATCH_HEAD, BATCH_MAGIC, Batch, BatchHash, BatchHead, FrameError, MAX_BATCH, parse_batch};
-use super::log::{LogError, Place};
+use super::log::{Batches, LogError, Place};
 use super::segment::{Durability, FileKind, SEGMENT_HEAD, SegmentHead, TRAILER, Trailer};
 use super::window::Window;
 use crate::ids::Lsn;
@@ -63,6 +63,16 @@ impl Tip {
         let Self { next, chain, epoch, written_at } = *self;
         SegmentHead { durability, first: next, epoch, written_at, before: chain }
     }
+}
+
+/// Batches of these segments, from the one that holds `from` to the end of what was proved.
+pub(super) fn batches_from(storage: &dyn Storage, mut files: Vec<SegmentFile>, from: Lsn, until: Lsn) -> Batches<'_> {
+    let passed = files.partition_point(|file| file.first <= from).saturating_sub(1);
+    files.drain(..passed);
+    let mut scan = Scan::new(storage, files, Some(until));
+    let batches = std::iter::from_fn(move || scan.batch().transpose());
+    let before = move |read: &Result<_, _>| matches!(read, Ok(Batch { head, .. }) if head.next() <= from);
+    Box::new(batches.skip_while(before))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::ServeError;
 use crate::config::{Config, Durability};
 use crate::digest::DigestKey;
 use crate::engine::background::{Background, Snapshots};
-use crate::engine::compact::SnapshotPolicy;
+use crate::engine::compact::{LastSnapshot, SnapshotPolicy};
 use crate::engine::folder::Folder;
 use crate::engine::recover::{Report, StartOptions, recover};
 use crate::engine::{Bounds, Engine};
@@ -36,18 +36,26 @@ pub struct Opened {
 /// # Errors
 /// When the data folder can't be used.
 pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
-    let (engine, not_before, folder) = if config.ephemeral { ephemeral(config)? } else { durable(config)? };
+    let (engine, not_before, kept) = if config.ephemeral { ephemeral(config)? } else { durable(config)? };
     let engine = Arc::new(engine);
     let clock = Arc::new(EngineClock::start(not_before));
     let policy = SnapshotPolicy { every: config.snapshot_every.period, bytes: config.snapshot_every.bytes };
-    let snapshots = folder.as_ref().map(|folder| Snapshots { storage: Arc::clone(&folder.snapshots), policy });
+    let (folder, last) = kept.unzip();
+    let snapshots = folder.as_ref().zip(last).map(|(folder, last): (&Folder, _)| Snapshots {
+        storage: Arc::clone(&folder.snapshots),
+        policy,
+        last,
+    });
     let ticking: Arc<dyn Clock> = clock.clone();
     let background = Background::start(&engine, &ticking, snapshots).map_err(|error| refused(&error))?;
     let failed = engine.journal().failure();
     Ok(Opened { engine, clock, failed, background, folder })
 }
 
-fn durable(config: &Config) -> Result<(Engine, Timestamp, Option<Folder>), ServeError> {
+/// An engine, where its time starts, and where it keeps what it knows, with the last snapshot there.
+type Started = (Engine, Timestamp, Option<(Folder, LastSnapshot)>);
+
+fn durable(config: &Config) -> Result<Started, ServeError> {
     let folder = Folder::open(&config.data).map_err(|error| refused(&error))?;
     let durability = match config.durability {
         Durability::Sync => journal::Durability::Sync,
@@ -58,14 +66,14 @@ fn durable(config: &Config) -> Result<(Engine, Timestamp, Option<Folder>), Serve
         log: FileLogOptions { durability, ..FileLogOptions::default() },
         outage_grace: config.outage_grace,
         accept_clock: config.accept_clock,
-        wall: wall_clock(),
     };
-    let recovered = recover(&folder, &options).map_err(|error| refused(&error))?;
+    let recovered = recover(&folder, &options, &wall_clock)
+        .map_err(|error| ServeError::Data(format!("data folder {}: {}", config.data.display(), told_whole(&error))))?;
     tell(config, &recovered.report);
-    Ok((recovered.engine, recovered.now, Some(folder)))
+    Ok((recovered.engine, recovered.now, Some((folder, recovered.last_snapshot))))
 }
 
-fn ephemeral(config: &Config) -> Result<(Engine, Timestamp, Option<Folder>), ServeError> {
+fn ephemeral(config: &Config) -> Result<Started, ServeError> {
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| ServeError::Data(format!("no random key: {error}")))?;
     let log = Arc::new(MemoryLog::ephemeral());
@@ -86,13 +94,18 @@ fn bounds(config: &Config) -> Bounds {
 }
 
 fn tell(config: &Config, report: &Report) {
-    let Report { snapshot, skipped, entries, replayed, last, cut, lost, first_start, clean, grace_until } = report;
+    let Report { snapshot, skipped, set_aside, entries, replayed, last, .. } = report;
+    let Report { cut, lost, first_start, clean, grace_until, .. } = report;
     if *first_start {
         tracing::info!(data = %config.data.display(), "a new data folder");
         return;
     }
-    for why in skipped {
-        tracing::error!(why, "a snapshot can't be used: fell back to the one before");
+    for (why, file) in skipped.iter().zip(set_aside) {
+        if let Some(from) = snapshot {
+            tracing::error!(why, file, from = from.0, "a snapshot can't be used: started from another");
+        } else {
+            tracing::error!(why, file, "a snapshot can't be used: started from the journal alone");
+        }
     }
     if let Some(cut) = cut {
         let (file, bytes, lsn) = (cut.file.as_str(), cut.bytes, cut.lsn.0);

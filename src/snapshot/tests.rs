@@ -74,6 +74,22 @@ fn another_version_is_named() {
 }
 
 #[test]
+fn what_is_set_aside_is_none_of_the_kept_and_does_not_pile_up() {
+    let storage = SimulatedStorage::default();
+    for from in 1..=5 {
+        write(&storage, Lsn(from * 10), 1);
+    }
+    assert_eq!(set_aside(&storage, &[]).expect("nothing to do"), Vec::<String>::new());
+    let named = set_aside(&storage, &[Lsn(50), Lsn(30), Lsn(20)]).expect("set aside");
+    assert_eq!(named[0], "00000000000000000050.snapshot.bad");
+    let aside = ["00000000000000000030.snapshot.bad", "00000000000000000050.snapshot.bad"];
+    assert_eq!(list_set_aside(&storage).expect("a list"), aside);
+    assert_eq!(list(&storage).expect("a list"), [Lsn(40), Lsn(10)]);
+    assert_eq!(prune(&storage).expect("pruned"), Some(Lsn(10)), "good ones alone are counted");
+    assert_eq!(list_set_aside(&storage.reboot(1)).expect("a list"), aside, "forced to the disk");
+}
+
+#[test]
 fn two_are_kept_and_unfinished_ones_removed() {
     let storage = SimulatedStorage::default();
     drop(SnapshotWriter::create(&storage, Lsn(99)).expect("a file"));

@@ -62,6 +62,26 @@ impl FolderLock {
         note(&mut file).map_err(io)?;
         Ok(Self { _file: file })
     }
+
+    /// Who has a folder locked, if anybody has. Makes and writes nothing; the lock is tried for an instant and shared
+    /// with others who look.
+    ///
+    /// # Errors
+    /// [`LockError::Io`] when that can't be told.
+    pub fn holder(folder: impl AsRef<Path>) -> Result<Option<String>, LockError> {
+        let folder = folder.as_ref();
+        let io = |source| LockError::Io { folder: folder.to_path_buf(), source };
+        let file = match File::open(folder.join(LOCK_FILE)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(error)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(Some(holder(&file))),
+            Err(error) => Err(io(error.into())),
+        }
+    }
 }
 
 fn note(file: &mut File) -> io::Result<()> {
@@ -90,7 +110,10 @@ mod tests {
         let lock = FolderLock::take(folder.path()).expect("free");
         let error = FolderLock::take(folder.path()).expect_err("held").to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        let told = FolderLock::holder(folder.path()).expect("told");
+        assert_eq!(told, Some(format!("process {}", std::process::id())));
         drop(lock);
+        assert_eq!(FolderLock::holder(folder.path()).expect("told"), None);
         FolderLock::take(folder.path()).expect("free again");
     }
 

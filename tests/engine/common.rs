@@ -8,7 +8,7 @@ use stockade::engine::command::{
     AdjustStock, Claim, CreateDrop, ExpiredPolicy, Extend, Release, Reserve, Target, Wanted,
 };
 use stockade::engine::folder::Folder;
-use stockade::engine::recover::{Report, StartOptions, recover};
+use stockade::engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
 use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
 use stockade::journal::FileLogOptions;
@@ -35,7 +35,6 @@ impl World {
             log: FileLogOptions::default(),
             outage_grace: Millis::from_secs(30),
             accept_clock: false,
-            wall: START,
         };
         Self {
             root: SimulatedStorage::default(),
@@ -53,9 +52,12 @@ impl World {
 
     /// Starts an engine on what the disk has.
     pub fn start(&self) -> (Engine, Report) {
-        let options = StartOptions { wall: self.now, ..self.options.clone() };
-        let recovered = recover(&self.folder(), &options).expect("an engine");
+        let recovered = self.try_start().expect("an engine");
         (recovered.engine, recovered.report)
+    }
+
+    pub fn try_start(&self) -> Result<Recovered, RecoverError> {
+        recover(&self.folder(), &self.options, &|| self.now)
     }
 
     /// The power goes: what was not synced is lost, as the seed chooses.

@@ -8,3 +8,4 @@ mod lists;
 mod model;
 mod races;
 mod scenarios;
+mod starts;

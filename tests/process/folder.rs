@@ -182,7 +182,7 @@ async fn a_journal_that_ends_before_its_snapshot_is_refused() {
     let last_batch = |bytes: &[u8]| bytes.windows(4).rposition(|window| window == b"\xffSKB").expect("a batch");
     change(&shop.segment(), |bytes| bytes.truncate(last_batch(bytes)));
     let before = contents(shop.path());
-    let words = ["do not belong together", "has seen record 11", "ends before 11"];
+    let words = ["went up to record 11", "ends before record 11", "records 11 to 11 are missing"];
     for _ in 0..2 {
         refused(shop.path()).must(74, &words);
     }
