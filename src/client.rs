@@ -145,10 +145,16 @@ impl Client {
         return_units: reservations, ReturnUnitsRequest -> ReturnUnitsResponse;
         /// Shows a hold.
         get_hold: reservations, GetHoldRequest -> GetHoldResponse;
+        /// Lists holds, page by page.
+        list_holds: reservations, ListHoldsRequest -> ListHoldsResponse;
         /// Creates a drop.
         create_drop: drops, CreateDropRequest -> CreateDropResponse;
         /// Shows a drop with its stock.
         get_drop: drops, GetDropRequest -> GetDropResponse;
+        /// Lists drops, page by page.
+        list_drops: drops, ListDropsRequest -> ListDropsResponse;
+        /// Changes the stock of an item, once for each id.
+        adjust_stock: drops, AdjustStockRequest -> AdjustStockResponse;
         /// Stops new reserves for now.
         pause_drop: drops, PauseDropRequest -> PauseDropResponse;
         /// Ends a pause.

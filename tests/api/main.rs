@@ -6,5 +6,6 @@ mod common;
 mod complaints;
 mod errors;
 mod holds;
+mod operators;
 mod payment;
 mod server;
