@@ -180,3 +180,67 @@ impl Drop for Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::answer::Violation;
+
+    /// A hold with everything that the contract has, as long as it may be.
+    fn longest_hold() -> pb::Hold {
+        let line = pb::HoldLine {
+            sku: "s".repeat(128),
+            pool: "p".repeat(64),
+            quantity: u32::MAX,
+            released: u32::MAX,
+            returned: u32::MAX,
+            terms_id: "t".repeat(64),
+            unit_price: Some(pb::Money { currency_code: "EUR".to_owned(), minor_units: -1 }),
+        };
+        let at = Some(prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_000_000 });
+        pb::Hold {
+            id: "h".repeat(36),
+            drop_id: "d".repeat(64),
+            state: 5,
+            lines: vec![line; 32],
+            customer_id: "c".repeat(128),
+            created_at: at,
+            expires_at: at,
+            claimed_at: at,
+            order_ref: "o".repeat(128),
+            revision: u64::MAX,
+            superseded_by: "h".repeat(36),
+        }
+    }
+
+    #[test]
+    fn no_result_is_longer_than_the_room_that_it_is_decided_in() {
+        let line = pb::RefusedLine { sku: "s".repeat(128), reason: 17, requested: u32::MAX, available: u32::MAX };
+        let limit =
+            pb::LimitHit { id: "l".repeat(64), scope: 4, identity_kind: "k".repeat(64), max: u32::MAX, used: u32::MAX };
+        let refusal = pb::Refusal {
+            reason: 17,
+            sku: "s".repeat(128),
+            message: "m".repeat(200),
+            retry_after: Some(prost_types::Duration { seconds: 315_576_000_000, nanos: 999_999_999 }),
+            lines: vec![line.clone(); 32],
+            limit: Some(limit),
+            hold: Some(longest_hold()),
+        };
+        let result = pb::Result {
+            result: Some(pb::result::Result::Refusal(refusal)),
+            claim_mode: 2,
+            short_lines: vec![line; 32],
+        };
+        assert!(taken(&result) < LONGEST_RESULT, "{}", taken(&result));
+        let violation = |n| Violation { field: format!("lines[{n}].sku"), description: "\u{200b}".repeat(400) };
+        let error = convert::error(&Fault::Invalid((0..64).map(violation).collect()).into());
+        assert!(taken(&error) < LONGEST_RESULT, "{}", taken(&error));
+    }
+
+    #[test]
+    fn what_is_left_out_has_room() {
+        let error = convert::error(&Status::resource_exhausted(LEFT_OUT));
+        assert!(taken(&error) <= LEFT_OUT_BYTES, "{}", taken(&error));
+    }
+}
