@@ -186,7 +186,11 @@ async fn the_brief_view_shows_no_more_than_is_needed() {
         revision: full.revision,
         ..pb::Hold::default()
     };
-    assert_eq!([held(&results[0]), held(&results[1])], [&wanted, &wanted]);
+    assert_eq!(held(&results[0]), &wanted);
+    // A moment later it lives a moment longer.
+    let extended = held(&results[1]);
+    assert!(extended.revision >= full.revision && extended.expires_at.is_some(), "{extended:?}");
+    assert_eq!(extended, &pb::Hold { revision: extended.revision, expires_at: extended.expires_at, ..wanted });
     let keep = || vec![line("KNIFE", 1)];
     let results = brief(&mut stub, vec![releasing(1, keep()), twice(), extending(1), claiming(1, "A1"), twice()]).await;
     assert!(held(&results[0]).lines.is_empty(), "what is kept is what was asked for");
