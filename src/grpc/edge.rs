@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
+use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::time::{Clock, Timestamp};
@@ -45,6 +46,32 @@ impl Edge {
         };
         ticket.await.map_err(|_failed| Fault::JournalFailed)?;
         Ok((outcome, now))
+    }
+
+    /// Decides, without waiting for the disk. Neither the answer nor the fault may be told before what it rests on is
+    /// durable.
+    ///
+    /// # Errors
+    /// Those of the verb, and `Overloaded` where doubt outlasts patience.
+    pub async fn decide_ahead<C>(&self, command: &C, verb: Verb<C>) -> Result<Answer, Fault> {
+        let attempt = || {
+            let now = self.clock.now();
+            verb(&self.engine, command, now).map(|step| (step, now))
+        };
+        decided(attempt).await.map(|(answer, _now)| answer)
+    }
+
+    /// Waits until everything up to this record is durable.
+    ///
+    /// # Errors
+    /// `JournalFailed`.
+    pub async fn durable(&self, upto: Lsn) -> Result<(), Fault> {
+        self.engine.journal().ticket(upto).await.map_err(|_failed| Fault::JournalFailed)
+    }
+
+    /// This instant.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Asks for something that is decided at once, and waits until it may be shown.
@@ -91,6 +118,11 @@ impl Edge {
     /// Counts how an operation ended.
     pub fn count(&self, operation: Operation, ending: Ending) {
         self.metrics.operation(operation, ending);
+    }
+
+    /// Counts how so many operations ended.
+    pub fn count_many(&self, operation: Operation, ending: Ending, many: u64) {
+        self.metrics.operations_more(operation, ending, many);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::proto::DESCRIPTORS;
 use crate::proto::drop_service_server::DropServiceServer;
 use crate::proto::reservation_service_server::ReservationServiceServer;
 
+mod batch;
 mod convert;
 mod drops;
 mod edge;
@@ -21,9 +22,11 @@ mod health;
 mod observe;
 mod reservation;
 mod status;
+mod stream;
 
 pub use edge::Edge;
 pub use health::Health;
+pub use stream::Streams;
 
 use drops::Drops;
 use observe::Observed;
@@ -37,13 +40,14 @@ pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 #[error("the contract's descriptors are broken")]
 pub struct BrokenContract(#[source] tonic_reflection::server::Error);
 
-/// All services: reservations, drops, health and reflection, ready to be served. Health starts as not serving.
+/// All services: reservations, drops, health and reflection, ready to be served. Health starts as not serving, streams
+/// as going on.
 ///
 /// # Errors
 /// When the descriptors of the contract do not parse.
-pub async fn routes(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<(Routes, Health), BrokenContract> {
-    let edge = Arc::new(edge);
-    let reservations = ReservationServiceServer::new(Reservations::new(Arc::clone(&edge)));
+pub async fn routes(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<(Routes, Health, Streams), BrokenContract> {
+    let (edge, streams) = (Arc::new(edge), Streams::new());
+    let reservations = ReservationServiceServer::new(Reservations::new(Arc::clone(&edge), streams.clone()));
     let drops = DropServiceServer::new(Drops::new(edge));
     let health = Health::new().await;
     let reflection =
@@ -55,5 +59,5 @@ pub async fn routes(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<(Routes, He
             .add_service(HealthServer::new(HealthService::from_health_reporter(health.reporter())))
             .add_service(reflection().build_v1().map_err(BrokenContract)?)
             .add_service(reflection().build_v1alpha().map_err(BrokenContract)?);
-    Ok((routes, health))
+    Ok((routes, health, streams))
 }

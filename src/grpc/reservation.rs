@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::batch;
 use super::convert;
 use super::edge::{Edge, Verb};
-use super::status::unbuilt_call;
+use super::stream::{self, Streams};
 use crate::engine::Engine;
 use crate::engine::answer::Outcome;
 use crate::metrics::edge::{Ending, Operation};
@@ -15,12 +16,15 @@ use crate::proto::reservation_service_server::ReservationService;
 use crate::time::Timestamp;
 
 /// The calls about holds.
-pub struct Reservations(Arc<Edge>);
+pub struct Reservations {
+    edge: Arc<Edge>,
+    streams: Streams,
+}
 
 impl Reservations {
-    /// Before this edge.
-    pub const fn new(edge: Arc<Edge>) -> Self {
-        Self(edge)
+    /// Before this edge; these are its streams.
+    pub const fn new(edge: Arc<Edge>, streams: Streams) -> Self {
+        Self { edge, streams }
     }
 
     /// One operation from command to durable outcome, counted.
@@ -30,8 +34,8 @@ impl Reservations {
         command: Result<C, convert::Rejection>,
         verb: Verb<C>,
     ) -> Result<(Outcome, Timestamp), Status> {
-        let mut counted = Counted { edge: &self.0, operation, ending: Ending::Error };
-        let (outcome, now) = self.0.decide(&command?, verb).await?;
+        let mut counted = Counted { edge: &self.edge, operation, ending: Ending::Error };
+        let (outcome, now) = self.edge.decide(&command?, verb).await?;
         counted.ending = match &outcome {
             Outcome::Hold(_) => Ending::Ok,
             Outcome::Refused(_) => Ending::Refused,
@@ -105,7 +109,7 @@ impl ReservationService for Reservations {
 
     async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Result<Response<pb::GetHoldResponse>, Status> {
         let (hold, drop) = convert::get_hold(request.get_ref())?;
-        let (view, now) = self.0.ask(|engine, now| engine.get_hold(hold, drop.as_ref(), now)).await?;
+        let (view, now) = self.edge.ask(|engine, now| engine.get_hold(hold, drop.as_ref(), now)).await?;
         let (hold, server_time) = (Some(convert::hold(&view)), Some(convert::timestamp(now)));
         Ok(Response::new(pb::GetHoldResponse { hold, server_time }))
     }
@@ -131,22 +135,25 @@ impl ReservationService for Reservations {
     ) -> Result<Response<pb::ListHoldsResponse>, Status> {
         let (filter, place, size) = convert::list_holds(request.get_ref())?;
         let list = move |engine: &Engine, now| engine.list_holds(&filter, place, size, now);
-        let ((views, next), now) = self.0.ask_at_length(list).await?;
+        let ((views, next), now) = self.edge.ask_at_length(list).await?;
         let holds = views.iter().map(convert::hold).collect();
         let (next_page_token, server_time) = (convert::hold_token(next), Some(convert::timestamp(now)));
         Ok(Response::new(pb::ListHoldsResponse { holds, next_page_token, server_time }))
     }
 
-    async fn batch(&self, _request: Request<pb::BatchRequest>) -> Result<Response<pb::BatchResponse>, Status> {
-        Err(unbuilt_call("Batch"))
+    async fn batch(&self, request: Request<pb::BatchRequest>) -> Result<Response<pb::BatchResponse>, Status> {
+        let pb::BatchRequest { operations, view } = request.into_inner();
+        let view = convert::batch(operations.len(), view)?;
+        let (results, now) = batch::decide(&self.edge, &operations, view).await?.durable().await?;
+        Ok(Response::new(pb::BatchResponse { results, server_time: Some(convert::timestamp(now)) }))
     }
 
-    type BatchStreamStream = tokio_stream::Empty<Result<pb::BatchStreamResponse, Status>>;
+    type BatchStreamStream = stream::Answers;
 
     async fn batch_stream(
         &self,
-        _request: Request<Streaming<pb::BatchStreamRequest>>,
+        request: Request<Streaming<pb::BatchStreamRequest>>,
     ) -> Result<Response<Self::BatchStreamStream>, Status> {
-        Err(unbuilt_call("BatchStream"))
+        Ok(Response::new(self.streams.answers(&self.edge, request.into_inner())))
     }
 }

@@ -57,6 +57,12 @@ pub fn unbuilt_call(name: &str) -> Status {
     Status::unimplemented(format!("{name} is not built yet"))
 }
 
+/// This server is about to end: another start, or another server, goes on.
+#[must_use]
+pub fn stopping() -> Status {
+    unavailable("the server is stopping: connect again and go on with what was not answered".to_owned(), RESTART_DELAY)
+}
+
 fn unavailable(message: String, delay: Duration) -> Status {
     let mut metadata = MetadataMap::new();
     let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);

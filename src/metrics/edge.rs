@@ -206,6 +206,12 @@ impl EdgeMetrics {
         self.ending(operation, ending).increment();
     }
 
+    /// Counts as many operations.
+    #[inline]
+    pub fn operations_more(&self, operation: Operation, ending: Ending, many: u64) {
+        self.ending(operation, ending).add(many);
+    }
+
     /// Operations that ended so.
     #[must_use]
     pub fn operations(&self, operation: Operation, ending: Ending) -> u64 {

@@ -13,7 +13,7 @@ use tracing::field::display;
 
 use crate::admin::{self, Admin, Phase};
 use crate::config::Config;
-use crate::grpc::{self, BrokenContract, Edge, Health};
+use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
 
 mod open;
@@ -93,8 +93,8 @@ pub async fn bind(config: &Config) -> Result<Listeners, ServeError> {
     Ok(Listeners { grpc: listen(config.grpc).await?, http: listen(config.http).await? })
 }
 
-/// Serves until `shutdown`, then drains: not ready, the drain delay, GOAWAY, calls in flight for at most the drain
-/// timeout, journal flushed, snapshot.
+/// Serves until `shutdown`, then drains: not ready, the drain delay, GOAWAY, streams ended at a message boundary,
+/// calls in flight for at most the drain timeout, journal flushed, snapshot.
 ///
 /// # Errors
 /// When the data folder can't be used, the journal fails, or a door can't be served on.
@@ -118,9 +118,9 @@ pub async fn run(
     let clock: Arc<dyn Clock> = opened.clock.clone();
     admin.show(Arc::clone(&opened.engine), Arc::clone(&clock));
     let edge = Edge::new(Arc::clone(&opened.engine), clock, Arc::clone(&admin.edge));
-    let (routes, health) = grpc::routes(edge, Arc::clone(&admin.edge)).await?;
+    let (routes, health, streams) = grpc::routes(edge, Arc::clone(&admin.edge)).await?;
     let door = Door { admin, health, address, http, follower: follow(&opened.clock) };
-    serve(&config, door, opened, GrpcDoor::open(grpc, routes), shutdown).await
+    serve(&config, door, opened, GrpcDoor::open(grpc, routes, streams), shutdown).await
 }
 
 /// The parts that show how the server stands.
@@ -169,6 +169,7 @@ async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
     door.admin.enter(Phase::Draining);
     door.health.not_serving().await;
     tokio::time::sleep(config.drain_delay).await;
+    grpc.streams.end();
     // A receiver that is gone has stopped already.
     if grpc.stop.send(()).is_ok() {
         match tokio::time::timeout(config.drain_timeout, &mut grpc.serving.0).await {
@@ -181,12 +182,13 @@ async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
 /// The gRPC side, serving in a task of its own.
 struct GrpcDoor {
     address: Option<SocketAddr>,
+    streams: Streams,
     stop: oneshot::Sender<()>,
     serving: AbortOnDrop<Result<(), tonic::transport::Error>>,
 }
 
 impl GrpcDoor {
-    fn open(listener: TcpListener, routes: Routes) -> Self {
+    fn open(listener: TcpListener, routes: Routes, streams: Streams) -> Self {
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().ok();
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
@@ -201,7 +203,7 @@ impl GrpcDoor {
                 // Stopped by a word, or because whoever could say it is gone.
                 stopped.await.unwrap_or_default();
             });
-        Self { address, stop, serving: AbortOnDrop(tokio::spawn(serving)) }
+        Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) }
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
 use stockade::proto as pb;
 use stockade::proto::drop_service_client::DropServiceClient;
-use stockade::proto::reservation_service_client::ReservationServiceClient;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
@@ -55,12 +54,9 @@ async fn what_is_not_built_is_named_and_never_ignored() {
 async fn calls_that_are_not_built_say_so() {
     let server = start(&[]).await;
     let mut drops = DropServiceClient::connect(server.endpoint.clone()).await.expect("a connection");
-    let mut holds = ReservationServiceClient::connect(server.endpoint.clone()).await.expect("a connection");
     let answers = [
         ("UpdateDrop", drops.update_drop(pb::UpdateDropRequest::default()).await.err()),
         ("WatchDrop", drops.watch_drop(pb::WatchDropRequest::default()).await.err()),
-        ("Batch", holds.batch(pb::BatchRequest::default()).await.err()),
-        ("BatchStream", holds.batch_stream(tokio_stream::empty()).await.err()),
     ];
     for (call, status) in answers {
         let status = status.expect(call);

@@ -1,6 +1,7 @@
 //! The server over real sockets, and the binary as scripts use it.
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod batch;
 mod cli;
 mod common;
 mod complaints;
@@ -9,3 +10,4 @@ mod holds;
 mod operators;
 mod payment;
 mod server;
+mod stream;

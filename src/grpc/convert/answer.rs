@@ -1,6 +1,6 @@
 //! Holds, refusals and times as the wire shows them.
 
-use crate::definition::Scope;
+use crate::definition::{Definition, Scope};
 use crate::engine::answer::{HoldView, LimitHit, Refusal, RefusedLine};
 use crate::hold::{HoldLine, HoldState};
 use crate::proto as pb;
@@ -34,21 +34,12 @@ fn split(millis: u64) -> (i64, i32) {
 #[must_use]
 pub fn hold(view: &HoldView) -> pb::Hold {
     let HoldView { hold, definition } = view;
-    let line = |line: HoldLine| pb::HoldLine {
-        sku: definition.sku(line.item).to_string(),
-        pool: definition.pool(line.item, line.pool).to_string(),
-        quantity: line.quantity,
-        released: line.released,
-        returned: line.returned,
-        terms_id: String::new(),
-        unit_price: None,
-    };
     let claimed = hold.state == HoldState::Claimed;
     pb::Hold {
         id: hold.id.to_string(),
         drop_id: definition.id.to_string(),
         state: i32::from(hold.state.number()),
-        lines: hold.shown_lines().map(line).collect(),
+        lines: hold.shown_lines().map(|line| hold_line(definition, line)).collect(),
         customer_id: hold.customer.to_string(),
         created_at: Some(timestamp(hold.created_at)),
         expires_at: Some(timestamp(hold.expires_at)),
@@ -56,6 +47,20 @@ pub fn hold(view: &HoldView) -> pb::Hold {
         order_ref: hold.order_ref().map(ToString::to_string).unwrap_or_default(),
         revision: hold.revision.0,
         superseded_by: hold.superseded_by().map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+/// A line of a hold by names.
+#[must_use]
+pub fn hold_line(definition: &Definition, line: HoldLine) -> pb::HoldLine {
+    pb::HoldLine {
+        sku: definition.sku(line.item).to_string(),
+        pool: definition.pool(line.item, line.pool).to_string(),
+        quantity: line.quantity,
+        released: line.released,
+        returned: line.returned,
+        terms_id: String::new(),
+        unit_price: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! one that is set but not built yet is named, never ignored.
 
 mod answer;
+mod batch;
 mod drop;
 mod drop_view;
 mod faults;
@@ -14,6 +15,7 @@ mod stock;
 mod limits;
 
 pub use answer::{claim_mode, hold, refusal, timestamp};
+pub use batch::{Command, MAX_OPERATIONS, View, batch, error, no_operation, operation, result};
 pub use drop::create_drop;
 pub use drop_view::drop_view;
 pub use faults::Rejection;

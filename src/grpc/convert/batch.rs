@@ -1,0 +1,165 @@
+//! Messages of many operations: what they ask for, and what came of each.
+
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+use super::answer::{claim_mode, hold, hold_line, refusal, timestamp};
+use super::faults::{Faults, Rejection};
+use super::fields::enumeration;
+use super::hold::{claim, extend, release, reserve, return_units};
+use crate::engine::answer::{HoldView, Outcome, Violation};
+use crate::engine::command::{Claim, Extend, Release, Reserve, Return, Wanted};
+use crate::hold::HoldLine;
+use crate::proto as pb;
+
+/// Most operations of a message.
+pub const MAX_OPERATIONS: usize = 5_000;
+
+/// How much of a hold is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// All of it.
+    Full,
+    /// State, deadline and revision, and the lines where they are not simply those of the request.
+    Brief,
+}
+
+/// One operation of many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Sets units aside.
+    Reserve(Reserve),
+    /// Moves a deadline.
+    Extend(Extend),
+    /// Turns a hold into a sale.
+    Claim(Claim),
+    /// Gives units back before the sale.
+    Release(Release),
+    /// Gives units back after it.
+    Return(Return),
+}
+
+/// What holds for a whole message of so many operations.
+///
+/// # Errors
+/// With every field that is faulty.
+pub fn batch(operations: usize, view: i32) -> Result<View, Rejection> {
+    let mut faults = Faults::default();
+    if operations == 0 || operations > MAX_OPERATIONS {
+        faults.invalid("operations", format_args!("must be 1-{MAX_OPERATIONS}, not {operations}"));
+    }
+    let view = match enumeration(&mut faults, "view", view) {
+        Some(pb::HoldView::Unspecified | pb::HoldView::Full) => Some(View::Full),
+        Some(pb::HoldView::Brief) => Some(View::Brief),
+        None => None,
+    };
+    faults.finish(view)
+}
+
+/// An operation of a message.
+///
+/// # Errors
+/// As its request by itself.
+pub fn operation(operation: &pb::operation::Operation) -> Result<Command, Rejection> {
+    use pb::operation::Operation;
+    match operation {
+        Operation::Reserve(request) => reserve(request).map(Command::Reserve),
+        Operation::Extend(request) => extend(request).map(Command::Extend),
+        Operation::Claim(request) => claim(request).map(Command::Claim),
+        Operation::Release(request) => release(request).map(Command::Release),
+        Operation::ReturnUnits(request) => return_units(request).map(Command::Return),
+    }
+}
+
+/// An operation that asks for nothing, as far as this server knows the contract.
+#[must_use]
+pub fn no_operation() -> Rejection {
+    let violation = Violation { field: "operation".to_owned(), description: "must be set".to_owned() };
+    Rejection::Invalid(vec![violation])
+}
+
+/// What came of an operation that was decided.
+#[must_use]
+pub fn result(command: &Command, outcome: &Outcome, view: View) -> pb::Result {
+    let mode = match (command, outcome) {
+        (Command::Claim(_), Outcome::Hold(view)) => claim_mode(view),
+        (
+            Command::Reserve(_) | Command::Extend(_) | Command::Claim(_) | Command::Release(_) | Command::Return(_),
+            Outcome::Hold(_) | Outcome::Refused(_),
+        ) => pb::ClaimMode::Unspecified,
+    };
+    let shown = |hold_view: &HoldView| match view {
+        View::Full => hold(hold_view),
+        View::Brief => brief(command, hold_view),
+    };
+    let result = match outcome {
+        Outcome::Hold(view) => pb::result::Result::Hold(shown(view)),
+        Outcome::Refused(no) => {
+            let hold = no.hold.as_ref().map(shown);
+            pb::result::Result::Refusal(pb::Refusal { hold, ..refusal(no) })
+        }
+    };
+    pb::Result { result: Some(result), claim_mode: mode.into(), short_lines: Vec::new() }
+}
+
+/// What came of an operation that could not be decided: what a call of its own would have answered.
+#[must_use]
+pub fn error(status: &Status) -> pb::Result {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|request| request.field_violations.as_slice()).unwrap_or_default();
+    let field_violations = violations
+        .iter()
+        .map(|told| pb::FieldViolation { field: told.field.clone(), description: told.description.clone() })
+        .collect();
+    let delay = details.retry_info().and_then(|info| info.retry_delay);
+    let error = pb::Error {
+        code: i32::from(status.code()).unsigned_abs(),
+        message: status.message().to_owned(),
+        field_violations,
+        retry_after: delay.and_then(|delay| prost_types::Duration::try_from(delay).ok()),
+    };
+    pb::Result {
+        result: Some(pb::result::Result::Error(error)),
+        claim_mode: pb::ClaimMode::Unspecified.into(),
+        short_lines: Vec::new(),
+    }
+}
+
+fn brief(command: &Command, view: &HoldView) -> pb::Hold {
+    let HoldView { hold, definition } = view;
+    let lines = if as_asked(command, view) {
+        Vec::new()
+    } else {
+        hold.shown_lines().map(|line| hold_line(definition, line)).collect()
+    };
+    pb::Hold {
+        state: i32::from(hold.state.number()),
+        lines,
+        expires_at: Some(timestamp(hold.expires_at)),
+        revision: hold.revision.0,
+        ..pb::Hold::default()
+    }
+}
+
+/// Whether the request says already what the hold's lines would: what the verb asks for is so, and nothing else.
+fn as_asked(command: &Command, view: &HoldView) -> bool {
+    let HoldView { hold, definition } = view;
+    let asked = |wanted: &[Wanted], line: &HoldLine| {
+        let sku = definition.sku(line.item);
+        wanted.iter().find(|wanted| wanted.sku == *sku).map_or(0, |wanted| wanted.units)
+    };
+    let untouched = |line: &HoldLine| line.released == 0 && line.returned == 0;
+    let mut lines = hold.shown_lines();
+    match command {
+        // Content that differs is no hold: the request's lines are the hold's, as they were at first.
+        Command::Reserve(reserve) => {
+            lines.all(|line| untouched(&line) && line.quantity == asked(&reserve.lines, &line))
+        }
+        Command::Extend(_) => lines.all(|line| untouched(&line)),
+        Command::Claim(claim) if claim.lines.is_empty() => lines.all(|line| untouched(&line)),
+        Command::Claim(claim) => lines.all(|line| line.returned == 0 && line.quantity == asked(&claim.lines, &line)),
+        Command::Release(release) => lines.all(|line| line.quantity == asked(&release.keep, &line)),
+        Command::Return(returned) if returned.returned.is_empty() => lines.all(|line| line.quantity == 0),
+        Command::Return(returned) => lines.all(|line| line.returned == asked(&returned.returned, &line)),
+    }
+}
