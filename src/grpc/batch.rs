@@ -42,7 +42,7 @@ pub struct Decided {
     room: usize,
     /// The last record that the results rest on.
     upto: Lsn,
-    /// When the last operation was decided.
+    /// When the last operation was decided; of a message without one, when it came.
     at: Timestamp,
 }
 
@@ -60,7 +60,6 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
             decided.decide(operation, view).await?;
         }
     }
-    decided.at = edge.now();
     Ok(decided)
 }
 
@@ -104,7 +103,8 @@ impl Decided {
 
     async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
         match attempt(&self.tally.edge, command).await {
-            Ok(Answer { outcome, ticket }) => {
+            Ok((Answer { outcome, ticket }, at)) => {
+                self.at = at;
                 self.upto = self.upto.max(ticket.lsn());
                 let ending = match outcome {
                     Outcome::Hold(_) => Ending::Ok,
@@ -137,7 +137,7 @@ impl Decided {
     }
 }
 
-async fn attempt(edge: &Edge, command: &Command) -> Result<Answer, Fault> {
+async fn attempt(edge: &Edge, command: &Command) -> Result<(Answer, Timestamp), Fault> {
     match command {
         Command::Reserve(command) => edge.decide_ahead(command, Engine::reserve).await,
         Command::Extend(command) => edge.decide_ahead(command, Engine::extend).await,

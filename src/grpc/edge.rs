@@ -30,17 +30,12 @@ impl Edge {
         Self { engine, clock, metrics }
     }
 
-    /// Decides and waits until the answer may be sent. `now` is read anew for each attempt: a decision is only as
-    /// good as its instant.
+    /// Decides and waits until the answer may be sent.
     ///
     /// # Errors
     /// Those of the verb, `Overloaded` where doubt outlasts patience, and `JournalFailed`.
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
-        let attempt = || {
-            let now = self.clock.now();
-            verb(&self.engine, command, now).map(|step| (step, now))
-        };
-        let (Answer { outcome, ticket }, now) = match decided(attempt).await {
+        let (Answer { outcome, ticket }, now) = match self.decide_ahead(command, verb).await {
             Ok(decided) => decided,
             Err(fault) => return Err(self.settled(fault).await),
         };
@@ -48,17 +43,17 @@ impl Edge {
         Ok((outcome, now))
     }
 
-    /// Decides, without waiting for the disk. Neither the answer nor the fault may be told before what it rests on is
-    /// durable.
+    /// Decides, without waiting for the disk: neither the answer nor the fault may be told before what it rests on is
+    /// durable. `now` is read anew for each attempt: a decision is only as good as its instant.
     ///
     /// # Errors
     /// Those of the verb, and `Overloaded` where doubt outlasts patience.
-    pub async fn decide_ahead<C>(&self, command: &C, verb: Verb<C>) -> Result<Answer, Fault> {
+    pub async fn decide_ahead<C>(&self, command: &C, verb: Verb<C>) -> Result<(Answer, Timestamp), Fault> {
         let attempt = || {
             let now = self.clock.now();
             verb(&self.engine, command, now).map(|step| (step, now))
         };
-        decided(attempt).await.map(|(answer, _now)| answer)
+        decided(attempt).await
     }
 
     /// Waits until everything up to this record is durable.

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use stockade::client::Client;
+use stockade::proto as pb;
+use stockade::proto::operation::Operation;
+use stockade::proto::reservation_service_client::ReservationServiceClient;
+use stockade::proto::result::Result as Came;
+use tonic::Code;
 
 use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified};
 use crate::wire::{Dice, all_shown, books_balance, create, line, reserve};
@@ -46,11 +51,7 @@ async fn all_are_there(data: &Path, acknowledged: &[String]) {
 async fn a_write_that_is_refused_in_its_middle_ends_the_process_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    // No file grows over 64 blocks; the signal that comes with it is ignored, so that the write is cut short instead.
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"", BINARY, "serve", "--data"]).arg(&data);
-    on_free_ports(&mut command);
-    let server = try_start(command).expect("it starts");
+    let server = try_start(with_small_files(&data)).expect("it starts");
     let client = server.client().await;
     create(&client, &STOCK, 1).await;
     let mut dice = Dice::seeded("a_write_that_is_refused_in_its_middle_ends_the_process_and_loses_nothing");
@@ -58,6 +59,48 @@ async fn a_write_that_is_refused_in_its_middle_ends_the_process_and_loses_nothin
     assert!(acknowledged.len() > 50, "{} holds", acknowledged.len());
     server.end().must(74, &["the journal has failed", "File too large"]);
     all_are_there(&data, &acknowledged).await;
+}
+
+/// No file grows over 64 blocks; the signal that comes with it is ignored, so that the write is cut short instead.
+fn with_small_files(data: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"", BINARY, "serve", "--data"]).arg(data);
+    on_free_ports(&mut command);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_the_disk_did_not_take_is_unavailable_as_a_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let server = try_start(with_small_files(&data)).expect("it starts");
+    create(&server.client().await, &STOCK, 1).await;
+    let mut stub = ReservationServiceClient::connect(server.endpoint.clone()).await.expect("a connection");
+    let mut dice = Dice::seeded("a_batch_that_the_disk_did_not_take_is_unavailable_as_a_whole");
+    let mut acknowledged = Vec::new();
+    let status = loop {
+        let ids: Vec<String> = (0..20).map(|_| dice.hold_id()).collect();
+        let operations = ids.iter().map(|id| pb::Operation {
+            operation: Some(Operation::Reserve(reserve(id, &format!("for-{id}"), vec![line("SKU", 1)]))),
+        });
+        match stub.batch(pb::BatchRequest { operations: operations.collect(), view: 0 }).await {
+            Ok(answer) => {
+                let results = answer.into_inner().results;
+                assert!(results.iter().all(|result| matches!(result.result, Some(Came::Hold(_)))), "{results:?}");
+                acknowledged.extend(ids);
+            }
+            Err(status) => break status,
+        }
+        assert!(acknowledged.len() < 100_000, "the disk takes everything");
+    };
+    assert!(matches!(status.code(), Code::Unavailable | Code::Unknown), "{status}");
+    assert!(acknowledged.len() > 50, "{} holds", acknowledged.len());
+    server.end().must(74, &["the journal has failed", "File too large"]);
+    verified(&data);
+    let server = start(&data, &[]);
+    let found = all_shown(&server.client().await, acknowledged).await;
+    assert!(found.iter().all(Option::is_some), "what was acknowledged is there");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 /// A file system of a few megabytes. Unmounted when dropped.
