@@ -204,6 +204,8 @@ pub enum DropCommand {
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
         Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml")]
     Apply(ApplyOptions),
+    /// List drops in the order of their opening.
+    List(ListDropsOptions),
     /// Show a drop with its state and stock.
     Show(DropOptions),
     /// Stop new reserves; live holds can still be extended, claimed and released.
@@ -212,6 +214,46 @@ pub enum DropCommand {
     Resume(DropOptions),
     /// End the sale now, for good; live holds can still be claimed and released.
     Close(DropOptions),
+    /// Change the stock of an item, once for each id; never below what customers have.
+    #[command(after_help = "Examples:\n  stockade drop adjust knife-1204 --sku KNIFE/20cm --delta 50\n  \
+        stockade drop adjust knife-1204 --sku KNIFE/20cm --delta -20\n  \
+        stockade drop adjust knife-1204 --sku KNIFE/20cm --set 350 --expected 300")]
+    Adjust(AdjustOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct ListDropsOptions {
+    /// Only of this shop
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub shop: String,
+    /// Only in this state: scheduled, open, paused or closed
+    #[arg(long)]
+    pub state: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct AdjustOptions {
+    /// The drop's id
+    pub drop: String,
+    /// The item
+    #[arg(long)]
+    pub sku: String,
+    /// So many units more; below zero: fewer
+    #[arg(long, value_name = "UNITS", allow_hyphen_values = true)]
+    pub delta: Option<i64>,
+    /// So many units received in all; together with --expected
+    #[arg(long, value_name = "UNITS", conflicts_with = "delta")]
+    pub set: Option<u64>,
+    /// Only if so many were received until now
+    #[arg(long, value_name = "UNITS")]
+    pub expected: Option<u64>,
+    /// A UUID for this change: the same again is made once. Left out: a new one
+    #[arg(long, value_name = "UUID")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Debug, Args)]
@@ -363,6 +405,37 @@ pub struct ReturnOptions {
 pub enum HoldCommand {
     /// Show a hold, live or ended.
     Show(ShowHoldOptions),
+    /// List holds of a drop, a customer or an order; ended ones too, as long as they are remembered.
+    #[command(after_help = "Examples:\n  stockade hold list --drop knife-1204 --state held\n  \
+        stockade hold list --customer c1 --older-than 10m")]
+    List(ListHoldsOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct ListHoldsOptions {
+    /// Only of this drop. One of --drop, --customer and --order is needed
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub drop: String,
+    /// Only of this customer
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub customer: String,
+    /// Only claimed for this order
+    #[arg(long, value_name = "REF", default_value = "", hide_default_value = true)]
+    pub order: String,
+    /// Only with a line of this SKU
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub sku: String,
+    /// Only in this state: held, paying, claimed, released or expired
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Only made so long ago, or longer: 10m
+    #[arg(long, value_name = "SPAN", value_parser = ttl)]
+    pub older_than: Option<Duration>,
+    /// So many at most
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub most: usize,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Debug, Args)]

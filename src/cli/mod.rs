@@ -14,6 +14,7 @@ mod drops;
 mod failure;
 mod holds;
 mod json;
+mod operators;
 mod output;
 mod serve;
 mod show;
@@ -75,12 +76,15 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Drop(DropCommand::Pause(options)) => talk(drops::pause(&options, output)),
         Command::Drop(DropCommand::Resume(options)) => talk(drops::resume(&options, output)),
         Command::Drop(DropCommand::Close(options)) => talk(drops::close(&options, output)),
+        Command::Drop(DropCommand::List(options)) => talk(operators::list_drops(&options, output)),
+        Command::Drop(DropCommand::Adjust(options)) => talk(operators::adjust(&options, output)),
         Command::Reserve(options) => talk(holds::reserve(&options, output)),
         Command::Extend(options) => talk(holds::extend(&options, output)),
         Command::Claim(options) => talk(holds::claim(&options, output)),
         Command::Release(options) => talk(holds::release(&options, output)),
         Command::Return(options) => talk(holds::give_back(&options, output)),
         Command::Hold(HoldCommand::Show(options)) => talk(holds::show(&options, output)),
+        Command::Hold(HoldCommand::List(options)) => talk(operators::list_holds(&options, output)),
     }
 }
 

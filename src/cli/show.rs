@@ -35,7 +35,7 @@ fn whole(span: &prost_types::Duration) -> Option<Duration> {
 }
 
 /// An enum's value in short: `HOLD_STATE_HELD` of the prefix `HOLD_STATE_` is `HELD`.
-fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
+pub fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
     name.strip_prefix(prefix).unwrap_or(name)
 }
 

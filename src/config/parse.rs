@@ -100,11 +100,11 @@ pub fn size(text: &str) -> Parsed<u64> {
 
 /// A period and a size, such as `5m,256MiB`.
 pub fn snapshot_every(text: &str) -> Parsed<SnapshotEvery> {
-    const WANTED: &str = "must be a duration of 1s or more and a size of 1MiB or more, such as 5m,256MiB";
+    const WANTED: &str = "must be a duration of 100ms or more and a size of 1KiB or more, such as 5m,256MiB";
     let (period, bytes) = text.split_once(',').ok_or(WANTED)?;
     let period = millis(period.trim()).map_err(|_bad| WANTED)?;
     let bytes = size(bytes.trim()).map_err(|_bad| WANTED)?;
-    if period < Millis::from_secs(1) || bytes < 1 << 20 {
+    if period < Millis(100) || bytes < 1 << 10 {
         return Err(WANTED);
     }
     Ok(SnapshotEvery { period, bytes })

@@ -46,7 +46,7 @@ fn every_error_is_told_at_once_with_its_place() {
         "stockade.toml:3: colour is not a setting",
         "stockade.toml:4: max_holds must be a string, a whole number, true or false",
         "--http must be an address with a port",
-        "--snapshot-every must be a duration of 1s or more and a size",
+        "--snapshot-every must be a duration of 100ms or more and a size",
         "STOCKADE_DURABILITY must be sync or os, not \"maybe\"",
     ] {
         assert!(all.contains(part), "{part} in\n{all}");

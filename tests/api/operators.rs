@@ -5,6 +5,7 @@ use stockade::proto as pb;
 use stockade::proto::adjust_stock_request::Change;
 use tonic::Code;
 
+use crate::cli::{code, err, out, stockade};
 use crate::common::{create, held, hold_id, item, knife_drop, line, refused, reserve, start};
 
 fn adjustment(n: u8, change: Change) -> pb::AdjustStockRequest {
@@ -120,4 +121,37 @@ async fn drops_are_listed_by_state_in_the_order_of_their_opening() {
     let paused = pb::DropState::Paused.into();
     let (ids, _) = listed(pb::ListDropsRequest { state: paused, ..pb::ListDropsRequest::default() }).await;
     assert_eq!(ids, ["b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_lists_and_adjusts_by_hand() {
+    let server = start(&[]).await;
+    let client = server.client().await;
+    create(&client, pb::Drop { items: vec![item("KNIFE/20cm", 2)], ..knife_drop("knife") }).await;
+    create(&client, knife_drop("later")).await;
+    held(&client, reserve(1, "knife", "ada", vec![line("KNIFE/20cm", 2)])).await;
+    let run = |words: &[&str]| {
+        let output = stockade(&server.endpoint, words);
+        (code(&output), out(&output), err(&output))
+    };
+    let adjust = ["drop", "adjust", "knife", "--sku", "KNIFE/20cm"];
+    let id = hold_id(7);
+    for _ in 0..2 {
+        let (code, told, _) = run(&[&adjust[..], &["--delta", "3", "--id", &id]].concat());
+        assert!(code == 0 && told.contains("5         3     2"), "{told}");
+    }
+    let (code, _, told) = run(&[&adjust[..], &["--delta", "-4"]].concat());
+    assert!(code == 1 && told.contains("FAILED_PRECONDITION"), "{told}");
+    let (code, _, told) = run(&[&adjust[..], &["--set", "9", "--expected", "4"]].concat());
+    assert!(code == 1 && told.contains("ABORTED"), "{told}");
+    assert_eq!(run(&[&adjust[..], &["--set", "9"]].concat()).0, 64, "a set says what it expects");
+    let (code, told, _) = run(&["drop", "list", "--state", "open"]);
+    assert!(code == 0 && told.contains("knife") && told.contains("later"), "{told}");
+    let (code, told, _) = run(&["hold", "list", "--drop", "knife", "--state", "held", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&told).expect("json");
+    assert_eq!((code, listed["holds"][0]["customer_id"].as_str()), (0, Some("ada")));
+    let (code, told, _) = run(&["hold", "list", "--customer", "ada"]);
+    assert!(code == 0 && told.contains("KNIFE/20cm=2"), "{told}");
+    assert_eq!(run(&["hold", "list"]).0, 64, "one of drop, customer and order is needed");
+    assert_eq!(run(&["hold", "list", "--drop", "knife", "--state", "flying"]).0, 64);
 }

@@ -1,0 +1,162 @@
+//! `stockade drop list`, `drop adjust` and `hold list`.
+
+use std::time::Duration;
+
+use super::args::{AdjustOptions, ListDropsOptions, ListHoldsOptions};
+use super::failure::Failure;
+use super::output::{Output, table};
+use super::show::{instant, short};
+use super::{Finding, json, show};
+use crate::client::Client;
+use crate::proto as pb;
+use crate::proto::adjust_stock_request::Change;
+
+/// Things asked for on one page.
+const PAGE: i32 = 1_000;
+
+/// Lists drops in the order of their opening, all of them.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let client = Client::connect(&options.remote.endpoint).await?;
+    let state =
+        options.state.as_deref().map_or(Ok(0), |word| number("DROP_STATE_", word, pb::DropState::from_str_name))?;
+    let mut all = pb::ListDropsResponse::default();
+    loop {
+        let request = pb::ListDropsRequest {
+            shop: options.shop.clone(),
+            state,
+            page_size: PAGE,
+            page_token: std::mem::take(&mut all.next_page_token),
+            ..pb::ListDropsRequest::default()
+        };
+        let page = client.list_drops(request).await?;
+        all.drops.extend(page.drops);
+        all.next_page_token = page.next_page_token;
+        if all.next_page_token.is_empty() {
+            break;
+        }
+    }
+    if options.remote.json {
+        output.line(&json::text("ListDropsResponse", &all)?);
+        return Ok(Finding::Well);
+    }
+    let mut rows = table(&["drop", "state", "opens", "closes", "free", "held", "paying", "claimed"]);
+    for drop in &all.drops {
+        let sum = |part: fn(&pb::Stock) -> u64| -> String {
+            drop.items.iter().filter_map(|item| item.stock.as_ref()).map(part).sum::<u64>().to_string()
+        };
+        rows.add_row([
+            drop.id.clone(),
+            short(drop.state().as_str_name(), "DROP_STATE_").to_owned(),
+            instant(drop.opens_at.as_ref()),
+            instant(drop.closes_at.as_ref()),
+            sum(|stock| stock.free),
+            sum(|stock| stock.held),
+            sum(|stock| stock.paying),
+            sum(|stock| stock.claimed),
+        ]);
+    }
+    output.table(rows);
+    Ok(Finding::Well)
+}
+
+/// Changes the stock of an item.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let change = match (options.delta, options.set, options.expected) {
+        (Some(delta), None, None) => Change::Delta(delta),
+        (None, Some(units), Some(expected)) => Change::SetReceived(pb::SetReceived { expected, units }),
+        _ => return Err(Failure::Usage("say either --delta, or --set together with --expected".to_owned())),
+    };
+    let id = options.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let request = pb::AdjustStockRequest {
+        drop_id: options.drop.clone(),
+        sku: options.sku.clone(),
+        pool: String::new(),
+        adjustment_id: id.clone(),
+        change: Some(change),
+    };
+    let answer = match Client::connect(&options.remote.endpoint).await?.adjust_stock(request).await {
+        Ok(answer) => answer,
+        Err(status) => {
+            if options.id.is_none() && status.code() == tonic::Code::Unavailable {
+                output.complain(&format!("to ask again safely: --id {id}"));
+            }
+            return Err(status.into());
+        }
+    };
+    if options.remote.json {
+        output.line(&json::text("AdjustStockResponse", &answer)?);
+        return Ok(Finding::Well);
+    }
+    show::drop(output, answer.drop.as_ref().ok_or(Failure::Bug("the server answered with nothing"))?);
+    Ok(Finding::Well)
+}
+
+/// Lists holds, at most as many as asked for.
+///
+/// # Errors
+/// When the server is not reached or answers with a status.
+pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let client = Client::connect(&options.remote.endpoint).await?;
+    let state =
+        options.state.as_deref().map_or(Ok(0), |word| number("HOLD_STATE_", word, pb::HoldState::from_str_name))?;
+    let mut all = pb::ListHoldsResponse::default();
+    loop {
+        let left = options.most.saturating_sub(all.holds.len());
+        let request = pb::ListHoldsRequest {
+            drop_id: options.drop.clone(),
+            customer_id: options.customer.clone(),
+            order_ref: options.order.clone(),
+            sku: options.sku.clone(),
+            state,
+            older_than: options.older_than.map(wire_span),
+            page_size: i32::try_from(left).unwrap_or(PAGE).min(PAGE),
+            page_token: std::mem::take(&mut all.next_page_token),
+        };
+        let page = client.list_holds(request).await?;
+        all.holds.extend(page.holds);
+        (all.next_page_token, all.server_time) = (page.next_page_token, page.server_time);
+        if all.next_page_token.is_empty() || all.holds.len() >= options.most {
+            break;
+        }
+    }
+    if options.remote.json {
+        output.line(&json::text("ListHoldsResponse", &all)?);
+        return Ok(Finding::Well);
+    }
+    let mut rows = table(&["hold", "state", "customer", "goods", "expires", "order"]);
+    for hold in &all.holds {
+        let goods: Vec<String> = hold.lines.iter().map(|line| format!("{}={}", line.sku, line.quantity)).collect();
+        rows.add_row([
+            hold.id.clone(),
+            short(hold.state().as_str_name(), "HOLD_STATE_").to_owned(),
+            hold.customer_id.clone(),
+            goods.join(" "),
+            instant(hold.expires_at.as_ref()),
+            hold.order_ref.clone(),
+        ]);
+    }
+    output.table(rows);
+    if !all.next_page_token.is_empty() {
+        output.line(&format!("more holds fit: these are the first {}; see --most", all.holds.len()));
+    }
+    Ok(Finding::Well)
+}
+
+/// The number of an enum's value that is named in short, in any case.
+fn number<E: Into<i32>>(prefix: &str, word: &str, find: impl Fn(&str) -> Option<E>) -> Result<i32, Failure> {
+    let name = format!("{prefix}{}", word.to_uppercase());
+    find(&name).map(Into::into).ok_or_else(|| Failure::Usage(format!("{word:?} is not a state")))
+}
+
+fn wire_span(span: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(span.subsec_nanos()).unwrap_or(0),
+    }
+}
