@@ -167,7 +167,14 @@ fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<DigestKey>, Folder
 fn not_foreign(path: &Path, root: &dyn Storage) -> Result<(), FolderError> {
     let name = path.display().to_string();
     if read_meta(root, &name)?.is_some() {
-        return Ok(());
+        // A first start makes the journal's folder before that file: where it is gone, somebody took it away.
+        return match DiskStorage::existing(path.join(JOURNAL)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let what = format!("it has {META} but no {JOURNAL} folder: restore that folder");
+                Err(FolderError::Foreign { folder: name, what })
+            }
+            Ok(_) | Err(_) => Ok(()),
+        };
     }
     let files = |inside: &str| match DiskStorage::existing(path.join(inside)) {
         Ok(folder) => folder.list(),

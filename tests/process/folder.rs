@@ -239,6 +239,18 @@ async fn a_journal_without_its_meta_file_is_never_a_fresh_start() {
     assert_eq!(shop.held().await, 10);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_has_lost_its_journal_is_never_a_fresh_start() {
+    let shop = Shop::left(false).await;
+    let aside = shop.folder.path().with_extension("journal");
+    fs::rename(shop.path().join("journal"), &aside).expect("set aside");
+    refused(shop.path()).must(74, &["no journal folder", "restore that folder"]);
+    assert_eq!(verify(shop.path()).status.code(), Some(74));
+    assert!(!shop.path().join("journal").exists(), "nothing is made in its place");
+    fs::rename(&aside, shop.path().join("journal")).expect("restored");
+    assert_eq!(shop.held().await, 10);
+}
+
 #[test]
 fn a_folder_that_is_not_there_is_made_by_serve_alone() {
     let folder = tempfile::tempdir().expect("a folder");
