@@ -337,13 +337,47 @@ class Walk:
         asked = self.cart(str(uuid.uuid4()), "hal", {"KNIFE/20cm": 1}, supersedes=str(uuid.uuid4()))
         named = [
             (self.holds.Reserve, asked, "supersedes"),
-            (self.holds.ListHolds, self.pb2.ListHoldsRequest(drop_id=DROP), "ListHolds"),
+            (self.drops.UpdateDrop, self.drop_pb2.UpdateDropRequest(), "UpdateDrop"),
         ]
         for call, request, name in named:
             error = status_of(call, request)
             assert error.code() == grpc.StatusCode.UNIMPLEMENTED and name in error.details(), error
         error = status_of(self.holds.GetHold, self.pb2.GetHoldRequest(hold_id=asked.hold_id))
         assert error.code() == grpc.StatusCode.NOT_FOUND, "nothing was made"
+
+    def lists_and_batches(self):
+        self.step("holds are listed page by page, each once")
+        seen, token = [], ""
+        while True:
+            page = self.holds.ListHolds(
+                self.pb2.ListHoldsRequest(drop_id=DROP, page_size=2, page_token=token), timeout=5
+            )
+            seen += [hold.id for hold in page.holds]
+            token = page.next_page_token
+            if not token:
+                break
+        assert len(seen) > 2 and len(seen) == len(set(seen)), seen
+
+        self.step("a batch is done in order, and a faulty operation is a result of its own")
+        cart = self.cart(str(uuid.uuid4()), "kim", {"KNIFE/20cm": 1})
+        operations = [
+            self.pb2.Operation(reserve=cart),
+            self.pb2.Operation(release=self.pb2.ReleaseRequest(hold_id="nonsense")),
+            self.pb2.Operation(release=self.pb2.ReleaseRequest(hold_id=cart.hold_id)),
+        ]
+        results = self.holds.Batch(self.pb2.BatchRequest(operations=operations), timeout=5).results
+        kinds = [result.WhichOneof("result") for result in results]
+        assert kinds == ["hold", "error", "hold"], results
+        assert results[2].hold.state == self.pb2.HOLD_STATE_RELEASED
+
+        self.step("stock is adjusted once for each id")
+        before = self.drops.GetDrop(self.drop_pb2.GetDropRequest(drop_id=DROP), timeout=5).drop.items[0].stock
+        change = self.drop_pb2.AdjustStockRequest(
+            drop_id=DROP, sku="KNIFE/20cm", adjustment_id=str(uuid.uuid4()), delta=2
+        )
+        for _ in range(2):
+            after = self.drops.AdjustStock(change, timeout=5).drop.items[0].stock
+            assert after.received == before.received + 2, after
 
     def steering(self):
         hold = self.reserved(self.cart(str(uuid.uuid4()), "ivy", {"KNIFE/20cm": 1}))
@@ -414,6 +448,7 @@ class Walk:
         self.to_the_end()
         self.bad_requests()
         self.not_built()
+        self.lists_and_batches()
         self.steering()
         self.surroundings()
 
