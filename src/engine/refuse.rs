@@ -86,6 +86,8 @@ impl Request<'_> {
         match pool.next_due() {
             // Units were taken and their hold is being made at this instant: it will live about as long as any.
             Timestamp::NEVER if pool.is_being_taken_from(free) => self.now.plus(self.running.definition.hold_ttl),
+            // Entered between the two looks: then its deadline is in the queue by now.
+            Timestamp::NEVER => pool.next_due(),
             next => next,
         }
     }

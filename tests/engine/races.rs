@@ -136,7 +136,7 @@ fn a_due_unit_is_there_for_whoever_asks_from_its_deadline_on() {
 fn whoever_loses_a_unit_to_a_hold_is_told_when_it_may_come_back() {
     let world = World::new();
     let engine = engine(&world, &[("A", 1)], &[]);
-    for round in 0..1_000_u64 {
+    for round in 0..3_000_u64 {
         let now = START.plus(Millis::from_secs(300 * round));
         thread::scope(|scope| {
             for t in 0..2 {
