@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::answer::{DropState, DropView, Fault, HoldView};
 use crate::hold::{Hold, HoldState};
-use crate::ids::{CustomerId, DropId, DropNo, HoldId, Lsn, OrderRef, ShopId, Sku};
+use crate::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, OrderRef, ShopId, Sku};
 use crate::inventory::DropEntry;
 use crate::inventory::holds::SHARDS;
 use crate::journal::Ticket;
@@ -84,13 +84,19 @@ impl Engine {
             }
         };
         let drops = self.inventory.drops.all();
+        // Looked up before any shard is locked: a drop's gate stands before the shards in the order of locks.
+        let items: Option<Vec<Option<ItemNo>>> = filter
+            .sku
+            .as_ref()
+            .map(|sku| drops.iter().map(|entry| entry.running().definition.item(sku).map(|(item, _)| item)).collect());
         let mut holds: Vec<(u32, Hold)> = Vec::new();
         let first = from.map_or(0, |place| place.shard);
         for shard in first..u32::try_from(SHARDS).unwrap_or(u32::MAX) {
             let after = from.filter(|place| place.shard == shard).map(|place| place.after);
             let mut found: Vec<Hold> = self.inventory.holds.with_number(shard, |locked| {
-                let fits =
-                    |hold: &&Hold| after.is_none_or(|after| hold.id > after) && fits(hold, filter, drop, &drops, now);
+                let fits = |hold: &&Hold| {
+                    after.is_none_or(|after| hold.id > after) && fits(hold, filter, drop, items.as_deref(), now)
+                };
                 locked.iter().map(|(_, hold)| hold).filter(fits).cloned().collect()
             });
             found.sort_unstable_by_key(|hold| hold.id);
@@ -144,11 +150,17 @@ impl Engine {
     }
 }
 
-fn fits(hold: &Hold, filter: &HoldFilter, drop: Option<DropNo>, drops: &[Arc<DropEntry>], now: Timestamp) -> bool {
-    let HoldFilter { drop: _, customer, order_ref, sku, state, older_than } = filter;
-    let has = |sku: &Sku| {
-        let item =
-            drops.get(hold.drop.index()).and_then(|entry| entry.running().definition.item(sku).map(|(no, _)| no));
+/// `items` has, by drop, the item that the filter's SKU is there.
+fn fits(
+    hold: &Hold,
+    filter: &HoldFilter,
+    drop: Option<DropNo>,
+    items: Option<&[Option<ItemNo>]>,
+    now: Timestamp,
+) -> bool {
+    let HoldFilter { drop: _, customer, order_ref, sku: _, state, older_than } = filter;
+    let has = |items: &[Option<ItemNo>]| {
+        let item = items.get(hold.drop.index()).copied().flatten();
         item.is_some_and(|item| hold.lines.iter().any(|line| line.item == item))
     };
     drop.is_none_or(|drop| hold.drop == drop)
@@ -156,5 +168,5 @@ fn fits(hold: &Hold, filter: &HoldFilter, drop: Option<DropNo>, drops: &[Arc<Dro
         && order_ref.as_ref().is_none_or(|order_ref| hold.order_ref() == Some(order_ref))
         && state.is_none_or(|state| hold.state == state)
         && older_than.is_none_or(|span| hold.created_at.plus(span) <= now)
-        && sku.as_ref().is_none_or(has)
+        && items.is_none_or(has)
 }

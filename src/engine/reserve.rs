@@ -2,7 +2,7 @@
 //!
 //! The order of checks is the order of refusals: the caller's own hold, the drop's state, stock (a read-only look, so
 //! that a herd is refused from one word), limits; then the units are taken, the record is appended, and the hold is
-//! made. Everything that is taken is guarded until the append.
+//! made. Everything that is taken is guarded until the hold is entered.
 
 use std::sync::Arc;
 

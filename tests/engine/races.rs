@@ -6,11 +6,12 @@ use std::thread;
 use stockade::definition::Scope;
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Outcome};
+use stockade::engine::list::HoldFilter;
 use stockade::hold::HoldState;
 use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle};
+use crate::common::{START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle, sku};
 
 const THREADS: u64 = 4;
 
@@ -150,6 +151,24 @@ fn whoever_loses_a_unit_to_a_hold_is_told_when_it_may_come_back() {
             }
         });
     }
+}
+
+#[test]
+fn lists_and_the_comparison_of_books_never_hold_up_requests_for_good() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", 100_000)], &[]);
+    let filter = HoldFilter { drop: Some(drop_id("d")), sku: Some(sku("A")), ..HoldFilter::default() };
+    thread::scope(|scope| {
+        scope.spawn(|| (0..2_000).for_each(|n| drop(ask(&engine, hold_id(n), START))));
+        scope.spawn(|| (0..2_000).for_each(|_| assert_eq!(engine.conservation_error(), 0)));
+        scope.spawn(|| {
+            for _ in 0..20 {
+                engine.list_holds(&filter, None, 5_000, START).expect("a page").1.wait().expect("durable");
+            }
+        });
+    });
+    let ((views, _), _ticket) = engine.list_holds(&filter, None, 5_000, START).expect("a page");
+    assert_eq!(views.len(), 2_000);
 }
 
 fn ask(engine: &Engine, id: stockade::ids::HoldId, now: Timestamp) -> Answer {
