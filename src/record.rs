@@ -4,6 +4,7 @@
 //! its place in the journal and is not part of its bytes. Images (`Drop`, `Schedule`, `Hold`) are whole entities: the
 //! journal has one where the entity is made, a snapshot has one for every entity that there is.
 
+mod archive;
 mod definition;
 mod hold;
 mod stock;
@@ -11,7 +12,7 @@ mod stock;
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::definition::Definition;
 use crate::hold::{Change, Hold};
-use crate::ids::{AdjustmentId, DropNo, HoldId, ItemNo, PoolNo};
+use crate::ids::{AdjustmentId, DropNo, HoldId, ItemNo, PoolNo, SubjectKey};
 use crate::time::Timestamp;
 
 /// Most bytes of one encoded record. The largest is a drop of 256 items; a test holds it to this.
@@ -101,6 +102,50 @@ pub struct StockImage {
     pub adjustments: Vec<Adjustment>,
 }
 
+/// A drop's holds have left memory: what they had of each pool is all that is kept of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archived {
+    /// Which drop.
+    pub drop: DropNo,
+    /// When.
+    pub at: Timestamp,
+    /// By pool, in the definition's order of items and pools.
+    pub pools: Vec<Sold>,
+}
+
+/// What became of a pool's units, over all holds that there ever were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sold {
+    /// Units sold, and not returned.
+    pub claimed: u64,
+    /// Units returned, and not for sale again.
+    pub withdrawn: u64,
+    /// Units ever returned.
+    pub returned_total: u64,
+}
+
+/// What a subject owns from archived drops. Stands in snapshots only: the journal has the holds that it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageImage {
+    /// Whose.
+    pub subject: SubjectKey,
+    /// What.
+    pub usage: Vec<OldUsage>,
+}
+
+/// Units of an archived drop's item that a subject owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OldUsage {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Which item.
+    pub item: ItemNo,
+    /// The end of the bucket of time that they were reserved in.
+    pub at: Timestamp,
+    /// How many.
+    pub units: u64,
+}
+
 /// The engine started again and gave the holds that it may have slept through some more time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
@@ -127,6 +172,10 @@ pub enum Record {
     Adjusted(Adjusted),
     /// An item's stock, whole.
     Stock(StockImage),
+    /// A drop was archived.
+    Archived(Archived),
+    /// What a subject owns from archived drops, whole.
+    Usage(UsageImage),
 }
 
 /// First byte of an encoded record. Never reused for another meaning.
@@ -140,6 +189,8 @@ mod kind {
     pub const STOCK: u8 = 7;
     /// A drop whose definition has parts beyond the first fields.
     pub const DROP_IN_PARTS: u8 = 8;
+    pub const ARCHIVED: u8 = 10;
+    pub const USAGE: u8 = 11;
 }
 
 impl Record {
@@ -182,6 +233,14 @@ impl Record {
                 out.push(kind::STOCK);
                 stock::encode_image(image, out);
             }
+            Self::Archived(archived) => {
+                out.push(kind::ARCHIVED);
+                archive::encode_archived(archived, out);
+            }
+            Self::Usage(image) => {
+                out.push(kind::USAGE);
+                archive::encode_usage(image, out);
+            }
         }
     }
 
@@ -210,6 +269,8 @@ impl Record {
             }
             kind::ADJUSTED => Self::Adjusted(stock::decode_adjusted(&mut reader)?),
             kind::STOCK => Self::Stock(stock::decode_image(&mut reader)?),
+            kind::ARCHIVED => Self::Archived(archive::decode_archived(&mut reader)?),
+            kind::USAGE => Self::Usage(archive::decode_usage(&mut reader)?),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

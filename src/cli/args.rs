@@ -121,6 +121,9 @@ pub struct ServeFlags {
     /// For how long ended holds are remembered, so that a late retry gets its answer [default: 24h]
     #[arg(long, value_name = "DURATION")]
     retry_window: Option<String>,
+    /// How long after its closing a drop is archived, once none of its holds is live: its holds leave memory [default: 7d]
+    #[arg(long, value_name = "DURATION")]
+    archive_after: Option<String>,
     /// Most holds that are held, in payment or claimed [default: 50000000]
     #[arg(long, value_name = "N")]
     max_holds: Option<String>,
@@ -156,6 +159,7 @@ impl ServeFlags {
             ephemeral,
             snapshot_every,
             retry_window,
+            archive_after,
             max_holds,
             max_ended_holds,
             outage_grace,
@@ -172,6 +176,7 @@ impl ServeFlags {
             ("ephemeral", ephemeral),
             ("snapshot-every", snapshot_every),
             ("retry-window", retry_window),
+            ("archive-after", archive_after),
             ("max-holds", max_holds),
             ("max-ended-holds", max_ended_holds),
             ("outage-grace", outage_grace),

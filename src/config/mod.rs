@@ -55,6 +55,8 @@ pub struct Config {
     pub snapshot_every: SnapshotEvery,
     /// For how long ended holds are remembered, at least.
     pub retry_window: Millis,
+    /// How long after its closing a drop is archived, once none of its holds is live.
+    pub archive_after: Millis,
     /// Most holds that are held, in payment or claimed; as many subjects.
     pub max_holds: u64,
     /// Most ended holds that are remembered.
@@ -136,6 +138,7 @@ impl Config {
     fn from_sources(mut sources: Sources) -> Result<Self, ConfigErrors> {
         let from = &mut sources;
         let day = Millis::from_secs(24 * 60 * 60);
+        let week = Millis::from_secs(7 * 24 * 60 * 60);
         let every = SnapshotEvery { period: Millis::from_secs(5 * 60), bytes: 256 * 1024 * 1024 };
         let config = Self {
             grpc: from.take("grpc", SocketAddr::from(([127, 0, 0, 1], 7411)), parse::address),
@@ -145,6 +148,7 @@ impl Config {
             ephemeral: from.take("ephemeral", false, parse::switch),
             snapshot_every: from.take("snapshot-every", every, parse::snapshot_every),
             retry_window: from.take("retry-window", day, parse::millis),
+            archive_after: from.take("archive-after", week, parse::millis),
             max_holds: from.take("max-holds", 50_000_000, parse::count),
             max_ended_holds: from.take("max-ended-holds", 10_000_000, parse::count),
             outage_grace: from.take("outage-grace", Millis::from_secs(30), parse::millis),

@@ -20,6 +20,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.durability, config.log_format), (Durability::Sync, LogFormat::Text));
     assert_eq!(config.snapshot_every, SnapshotEvery { period: Millis(300_000), bytes: 268_435_456 });
     assert_eq!((config.retry_window, config.outage_grace), (Millis(86_400_000), Millis(30_000)));
+    assert_eq!(config.archive_after, Millis(604_800_000));
     assert_eq!((config.max_holds, config.max_ended_holds), (50_000_000, 10_000_000));
     assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(10)));
     assert_eq!((config.ephemeral, config.accept_clock), (false, false));

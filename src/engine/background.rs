@@ -115,6 +115,10 @@ impl Keeper {
         if self.compared.plus(COMPARE_EVERY) <= now {
             self.compared = now;
             self.compare();
+            // What the journal can't take now, it takes at the next look.
+            if let Err(fault) = self.engine.archive(now) {
+                tracing::warn!(%fault, "nothing was archived");
+            }
         }
         let Some(Snapshots { storage, policy, last }) = &mut self.snapshots else { return };
         let journal = self.engine.journal();

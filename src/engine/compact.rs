@@ -69,6 +69,7 @@ impl Engine {
     /// # Errors
     /// [`CompactError`].
     pub fn snapshot(&self, storage: &dyn Storage, now: Timestamp) -> Result<LastSnapshot, CompactError> {
+        let _walking = self.walk.lock();
         let watch = Stopwatch::start();
         let journaled = self.journal.written();
         let from = self.journal.appended();
@@ -88,6 +89,10 @@ impl Engine {
                     writer.put(hold.revision, &Record::Hold(hold.clone()));
                 }
             },
+            || writer_cell.borrow_mut().flush(),
+        )?;
+        self.inventory.subjects.walk_folded(
+            |image| writer_cell.borrow_mut().put(Lsn::default(), &Record::Usage(image)),
             || writer_cell.borrow_mut().flush(),
         )?;
         let (upto, chain) = self.journal.sync()?;

@@ -59,7 +59,7 @@ impl Engine {
         let permit = self.journal.permit()?;
         let steered = self.inventory.drops.with_id(id, |entry| {
             let mut running = entry.steer();
-            let closed = running.state(entry, now) == DropState::Closed;
+            let closed = matches!(running.state(entry, now), DropState::Closed | DropState::Archived);
             let is = running.steering;
             let wanted = match steer {
                 Steer::Pause | Steer::Resume if closed => {

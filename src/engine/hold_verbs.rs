@@ -139,7 +139,9 @@ impl Engine {
             .ok_or_else(not_found)?;
         let found = self.inventory.drops.with_number(number, |drop| {
             let running = drop.running();
-            if target.drop.as_ref().is_some_and(|id| *id != running.definition.id) {
+            // The holds of an archived drop are gone, also those that are not taken out yet.
+            let other = target.drop.as_ref().is_some_and(|id| *id != running.definition.id);
+            if other || running.archived.is_some() {
                 return Err(not_found());
             }
             self.inventory.holds.with_id(&target.hold, |mut shard| {

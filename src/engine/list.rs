@@ -89,6 +89,8 @@ impl Engine {
             .sku
             .as_ref()
             .map(|sku| drops.iter().map(|entry| entry.running().definition.item(sku).map(|(item, _)| item)).collect());
+        let archived: Vec<bool> = drops.iter().map(|entry| entry.running().archived.is_some()).collect();
+        let gone = |hold: &Hold| archived.get(hold.drop.index()).copied().unwrap_or(false);
         let mut holds: Vec<(u32, Hold)> = Vec::new();
         let first = from.map_or(0, |place| place.shard);
         for shard in first..u32::try_from(SHARDS).unwrap_or(u32::MAX) {
@@ -97,7 +99,7 @@ impl Engine {
                 let fits = |hold: &&Hold| {
                     after.is_none_or(|after| hold.id > after) && fits(hold, filter, drop, items.as_deref(), now)
                 };
-                locked.iter().map(|(_, hold)| hold).filter(fits).cloned().collect()
+                locked.iter().map(|(_, hold)| hold).filter(|hold| !gone(hold)).filter(fits).cloned().collect()
             });
             found.sort_unstable_by_key(|hold| hold.id);
             holds.extend(found.into_iter().map(|hold| (shard, hold)));

@@ -13,6 +13,7 @@ mod sale;
 mod drops;
 mod stock;
 mod sweep;
+mod archive;
 pub mod list;
 pub mod readings;
 pub mod folder;
@@ -22,6 +23,8 @@ pub mod background;
 pub mod verify;
 
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
@@ -46,6 +49,8 @@ pub struct Bounds {
     pub max_ended_holds: usize,
     /// How long an ended hold is remembered.
     pub retry_window: Millis,
+    /// How long after its closing a drop is archived.
+    pub archive_after: Millis,
     /// Drops, at most.
     pub max_drops: u32,
 }
@@ -56,6 +61,7 @@ impl Default for Bounds {
             max_holds: 50_000_000,
             max_ended_holds: 10_000_000,
             retry_window: Millis::from_secs(24 * 3600),
+            archive_after: Millis::from_secs(7 * 24 * 3600),
             max_drops: 100_000,
         }
     }
@@ -83,6 +89,8 @@ pub struct Engine {
     journal: Journal,
     bounds: Bounds,
     metrics: EngineMetrics,
+    /// Whoever walks over all holds to write them down or to take some out: one at a time.
+    walk: Mutex<()>,
 }
 
 /// What came of one look at a request.
@@ -102,7 +110,7 @@ impl Engine {
     /// An engine over what recovery has found.
     #[must_use]
     pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
-        Self { inventory, journal, bounds, metrics: EngineMetrics::default() }
+        Self { inventory, journal, bounds, metrics: EngineMetrics::default(), walk: Mutex::default() }
     }
 
     /// What it knows. For metrics, snapshots and tests.

@@ -125,7 +125,7 @@ impl Engine {
             readings.add_refusals(&running.definition.id, &entry.refusals());
             let live = match running.state(&entry, now) {
                 DropState::Scheduled | DropState::Open | DropState::Paused => true,
-                DropState::Closed => false,
+                DropState::Closed | DropState::Archived => false,
             };
             let (stock, _) = entry.stock();
             for (item, pools) in running.definition.items.iter().zip(&stock) {

@@ -37,6 +37,9 @@ impl Engine {
         command: &AdjustStock,
         now: Timestamp,
     ) -> Result<(DropView, Ticket), Fault> {
+        if running.archived.is_some() {
+            return Err(Fault::Precondition(format!("drop {} is archived: its stock stays as it is", command.drop)));
+        }
         let (item, place) = find(running, command)?;
         let pool = entry.pool(item, place).ok_or_else(|| Fault::NoDrop(command.drop.clone()))?;
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };

@@ -12,7 +12,7 @@ use super::pool::{Pool, Stock};
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
 use crate::metrics::Counter;
-use crate::record::{Adjusted, Adjustment, DropImage, Record, Steering, StockImage};
+use crate::record::{Adjusted, Adjustment, Archived, DropImage, Record, Steering, StockImage};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -27,6 +27,8 @@ pub enum DropState {
     Paused,
     /// Ended.
     Closed,
+    /// Ended long ago: its holds have left memory.
+    Archived,
 }
 
 /// What may change about a drop while it runs.
@@ -42,6 +44,8 @@ pub struct Running {
     pub steered: Lsn,
     /// How each item's stock was adjusted.
     pub adjusted: Vec<ItemAdjustments>,
+    /// Its holds have left memory, by the record with this LSN.
+    pub archived: Option<(Lsn, Archived)>,
 }
 
 /// The adjustments of one item.
@@ -109,11 +113,19 @@ impl Running {
         self.definition.opens_at.unwrap_or(entry.created_at)
     }
 
+    /// When it closed, by schedule or by hand; nothing as long as it has not.
+    #[must_use]
+    pub fn closed_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let scheduled = self.definition.closes_at.filter(|at| *at <= now);
+        scheduled.into_iter().chain(self.steering.closed_at).min()
+    }
+
     /// Where the drop stands: open is `opens_at <= now < closes_at`.
     #[must_use]
     pub fn state(&self, entry: &DropEntry, now: Timestamp) -> DropState {
-        let over = self.definition.closes_at.is_some_and(|at| at <= now);
-        if over || self.steering.closed_at.is_some() {
+        if self.archived.is_some() {
+            DropState::Archived
+        } else if self.closed_since(now).is_some() {
             DropState::Closed
         } else if self.steering.paused {
             DropState::Paused
@@ -134,7 +146,7 @@ impl DropEntry {
             definition.items.iter().map(|item| item.pools.iter().map(|pool| Pool::new(pool.units)).collect()).collect();
         let steering = Steering { drop: number, paused: false, closed_at: None };
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
-        let running = Running { definition: Arc::new(definition), revision, steering, steered: revision, adjusted };
+        let running = Running { definition: Arc::new(definition), revision, steering, steered: revision, adjusted, archived: None };
         Self { number, created_at, request, refusals: Default::default(), gate: ShardedLock::new(running), pools }
     }
 
@@ -221,6 +233,9 @@ impl DropEntry {
                 let image = StockImage { drop: self.number, item, pools, adjustments };
                 images.push((adjusted.revision, Record::Stock(image)));
             }
+        }
+        if let Some((lsn, archived)) = &running.archived {
+            images.push((*lsn, Record::Archived(archived.clone())));
         }
         images
     }
@@ -341,6 +356,13 @@ impl Drops {
                     }
                 }
             }
+        });
+    }
+
+    /// Applies that a drop was archived. Its holds are discarded once all records are applied.
+    pub(super) fn apply_archived(&self, lsn: Lsn, archived: &Archived) {
+        let _known = self.with_number(archived.drop, |entry| {
+            entry.steer().archived.get_or_insert_with(|| (lsn, archived.clone()));
         });
     }
 

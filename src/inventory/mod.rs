@@ -4,6 +4,7 @@
 //! the engine looks, takes and appends, then has the change entered here. Locks are taken in this order: registry and
 //! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
 
+mod archive;
 pub mod drops;
 mod expiry;
 pub mod holds;

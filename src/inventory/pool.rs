@@ -16,7 +16,7 @@ use super::expiry::Deadlines;
 use super::holds::HoldRef;
 use super::stock::{Certainty, Look, StockCounter, Take, Taken};
 use crate::ids::Lsn;
-use crate::record::PoolBasis;
+use crate::record::{PoolBasis, Sold};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
@@ -232,6 +232,21 @@ impl Pool {
             returned_total: *returned_total,
         };
         (stock, *as_of)
+    }
+
+    /// What the pool's holds have come to: for archiving, when none of them is live.
+    #[must_use]
+    pub fn sold(&self) -> Sold {
+        let ledger = self.ledger.lock();
+        Sold { claimed: ledger.claimed, withdrawn: ledger.withdrawn, returned_total: ledger.returned_total }
+    }
+
+    /// Enters what the holds of an archived drop had come to: for replay.
+    pub(super) fn enter_sold(&self, lsn: Lsn, sold: Sold) {
+        let mut ledger = self.ledger.lock();
+        let Sold { claimed, withdrawn, returned_total } = sold;
+        (ledger.claimed, ledger.withdrawn, ledger.returned_total) = (claimed, withdrawn, returned_total);
+        ledger.as_of = ledger.as_of.max(lsn);
     }
 
     /// By how many units counter and ledger disagree: 0, always. Exact only while nothing moves units: under the

@@ -168,6 +168,15 @@ fn samples() -> Vec<Record> {
             pools: vec![PoolBasis { received: 5, taken_out: 0 }],
             adjustments: vec![adjustment(StockChange::SetReceived { expected: 4, units: 5 })],
         }),
+        Record::Archived(Archived {
+            drop: DropNo(3),
+            at,
+            pools: vec![Sold { claimed: u64::MAX, withdrawn: 1, returned_total: 2 }, Sold::default()],
+        }),
+        Record::Usage(UsageImage {
+            subject: SubjectKey(u128::MAX / 3),
+            usage: vec![OldUsage { drop: DropNo(3), item: ItemNo(1), at, units: 300 }],
+        }),
         Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(30_005) }),
     ]
 }

@@ -89,6 +89,7 @@ fn bounds(config: &Config) -> Bounds {
         max_holds: config.max_holds,
         max_ended_holds: usize::try_from(config.max_ended_holds).unwrap_or(usize::MAX),
         retry_window: config.retry_window,
+        archive_after: config.archive_after,
         ..Bounds::default()
     }
 }

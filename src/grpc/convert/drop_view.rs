@@ -58,6 +58,7 @@ const fn drop_state(state: DropState) -> pb::DropState {
         DropState::Open => pb::DropState::Open,
         DropState::Paused => pb::DropState::Paused,
         DropState::Closed => pb::DropState::Closed,
+        DropState::Archived => pb::DropState::Archived,
     }
 }
 

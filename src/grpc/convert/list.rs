@@ -52,7 +52,7 @@ pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection>
     let mut faults = Faults::default();
     faults.unbuilt(!series.is_empty(), "series");
     let wanted = enumeration(&mut faults, "state", *state);
-    faults.unbuilt(matches!(wanted, Some(pb::DropState::Draft | pb::DropState::Archived)), "state");
+    faults.unbuilt(wanted == Some(pb::DropState::Draft), "state");
     let filter = DropFilter { shop: optional_id(&mut faults, "shop", shop), state: wanted.and_then(drop_state) };
     let size = page(&mut faults, *page_size);
     let place = token(&mut faults, page_token, drop_place);
@@ -121,6 +121,7 @@ const fn drop_state(state: pb::DropState) -> Option<DropState> {
         pb::DropState::Open => Some(DropState::Open),
         pb::DropState::Paused => Some(DropState::Paused),
         pb::DropState::Closed => Some(DropState::Closed),
-        pb::DropState::Unspecified | pb::DropState::Draft | pb::DropState::Archived => None,
+        pb::DropState::Archived => Some(DropState::Archived),
+        pb::DropState::Unspecified | pb::DropState::Draft => None,
     }
 }

@@ -1,0 +1,85 @@
+//! Taking the holds of an archived drop out of memory, and keeping what they count for limits of a series or a shop.
+//!
+//! A sale goes on counting for its customer, so each claimed hold leaves its units behind with its subjects, as
+//! reserved at the end of the hour that it was made in: a rolling limit counts them up to an hour longer than it would
+//! have counted the hold, never shorter. Folding again what was folded finds nothing: the holds are gone.
+
+use super::limits::{Counted, Whose};
+use super::{DropEntry, HoldRef, Inventory, LockedShard};
+use crate::hold::{Hold, HoldState};
+use crate::record::{OldUsage, UsageImage};
+use crate::time::{Millis, Timestamp};
+
+/// Reserves within one such span are folded together, by subject and item.
+pub const BUCKET: Millis = Millis::from_secs(60 * 60);
+
+impl Inventory {
+    /// Takes all holds of an archived drop out. Says how many those were. Each shard is locked by itself.
+    pub fn fold(&self, drop: &DropEntry) -> u64 {
+        let mut folded = 0_u64;
+        self.holds.for_each_shard(|mut shard| folded = folded.saturating_add(self.fold_shard(drop, &mut shard, true)));
+        folded
+    }
+
+    /// Takes the drop's holds out of one shard. `counted`: their subjects count them.
+    pub(super) fn fold_shard(&self, drop: &DropEntry, shard: &mut LockedShard<'_>, counted: bool) -> u64 {
+        let of_drop = |(place, hold): (HoldRef, &Hold)| (hold.drop == drop.number).then_some(place);
+        let places: Vec<HoldRef> = shard.iter().filter_map(of_drop).collect();
+        let mut folded = 0_u64;
+        for place in places {
+            let Some(hold) = shard.remove(place) else { continue };
+            self.fold_hold(drop, place, &hold, counted);
+            if !hold.state.is_ended() {
+                self.forget_owned();
+            }
+            folded = folded.saturating_add(1);
+        }
+        folded
+    }
+
+    fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
+        let keys = self.subjects_of(&drop.goods.shop, hold);
+        self.subjects.with(&keys, |subjects| {
+            for subject in subjects {
+                if counted {
+                    subject.enter(whose, Some(Counted::from(hold)), None);
+                }
+                if hold.state == HoldState::Claimed {
+                    for line in hold.lines.iter().filter(|line| line.quantity > 0) {
+                        subject.fold(hold.drop, line.item, bucket(hold.created_at), line.quantity.into());
+                    }
+                }
+            }
+        });
+    }
+
+    /// Restores what a subject owns from archived drops, from a snapshot.
+    pub(super) fn apply_usage(&self, image: &UsageImage) {
+        self.subjects.with(&[image.subject], |subjects| {
+            for subject in subjects {
+                for OldUsage { drop, item, at, units } in &image.usage {
+                    subject.fold(*drop, *item, *at, *units);
+                }
+            }
+        });
+    }
+}
+
+/// The end of the bucket that an instant is in.
+fn bucket(at: Timestamp) -> Timestamp {
+    Timestamp(at.0.div_ceil(BUCKET.0).saturating_mul(BUCKET.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_ends_at_the_full_hour_and_never_before_what_is_in_it() {
+        let hour = BUCKET.0;
+        for (at, end) in [(0, 0), (1, hour), (hour, hour), (hour + 1, 2 * hour)] {
+            assert_eq!(bucket(Timestamp(at)), Timestamp(end), "{at}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The bytes of what archiving leaves behind.
+
+use super::{Archived, OldUsage, Sold, UsageImage};
+use crate::codec::{DecodeError, Reader, put_u64};
+use crate::ids::{DropNo, ItemNo, SubjectKey};
+use crate::time::Timestamp;
+
+pub(super) fn encode_archived(archived: &Archived, out: &mut Vec<u8>) {
+    let Archived { drop, at, pools } = archived;
+    put_u64(out, drop.0.into());
+    put_u64(out, at.0);
+    put_count(pools.len(), out);
+    for Sold { claimed, withdrawn, returned_total } in pools {
+        put_u64(out, *claimed);
+        put_u64(out, *withdrawn);
+        put_u64(out, *returned_total);
+    }
+}
+
+pub(super) fn decode_archived(reader: &mut Reader<'_>) -> Result<Archived, DecodeError> {
+    let drop = DropNo(reader.small("drop number")?);
+    let at = Timestamp(reader.u64()?);
+    let count = reader.count(3)?;
+    let mut sold =
+        || Ok(Sold { claimed: reader.u64()?, withdrawn: reader.u64()?, returned_total: reader.u64()? });
+    let pools = (0..count).map(|_| sold()).collect::<Result<_, DecodeError>>()?;
+    Ok(Archived { drop, at, pools })
+}
+
+pub(super) fn encode_usage(image: &UsageImage, out: &mut Vec<u8>) {
+    let UsageImage { subject, usage } = image;
+    out.extend_from_slice(&subject.0.to_le_bytes());
+    put_count(usage.len(), out);
+    for OldUsage { drop, item, at, units } in usage {
+        put_u64(out, drop.0.into());
+        put_u64(out, item.0.into());
+        put_u64(out, at.0);
+        put_u64(out, *units);
+    }
+}
+
+pub(super) fn decode_usage(reader: &mut Reader<'_>) -> Result<UsageImage, DecodeError> {
+    let subject = SubjectKey(u128::from_le_bytes(reader.array()?));
+    let count = reader.count(4)?;
+    let mut usage = || {
+        let (drop, item) = (DropNo(reader.small("drop number")?), ItemNo(reader.small("item")?));
+        Ok(OldUsage { drop, item, at: Timestamp(reader.u64()?), units: reader.u64()? })
+    };
+    let usage = (0..count).map(|_| usage()).collect::<Result<_, DecodeError>>()?;
+    Ok(UsageImage { subject, usage })
+}
+
+fn put_count(count: usize, out: &mut Vec<u8>) {
+    put_u64(out, u64::try_from(count).unwrap_or(u64::MAX));
+}
