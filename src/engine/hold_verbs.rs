@@ -137,7 +137,7 @@ impl Engine {
             .holds
             .with_id(&target.hold, |shard| Some(shard.get(shard.find(&target.hold)?)?.drop))
             .ok_or_else(not_found)?;
-        let found = self.inventory.drops.with_number(number, |drop| {
+        let found = self.inventory.drops.with_number_among(number, |drop, roster| {
             let running = drop.running();
             if target.drop.as_ref().is_some_and(|id| *id != running.definition.id) {
                 return Err(not_found());
@@ -150,7 +150,7 @@ impl Engine {
                 if !same {
                     return Err(not_found());
                 }
-                f(&mut OwnHold { drop, view: &running.definition, shard: &mut shard, place })
+                f(&mut OwnHold { drop, roster, view: &running.definition, shard: &mut shard, place })
             })
         });
         found.unwrap_or_else(|| Err(not_found()))
