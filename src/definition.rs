@@ -18,6 +18,10 @@ pub const MAX_TITLE: usize = 200;
 pub const MAX_LABELS: usize = 16;
 /// Most limits of a drop.
 pub const MAX_LIMITS: usize = 64;
+/// Most goods that a limit names.
+pub const MAX_LIMIT_SKUS: usize = 256;
+/// Most tiers that a limit names.
+pub const MAX_LIMIT_TIERS: usize = 64;
 /// The pool that an item has when none is named.
 pub const GENERAL_POOL: &str = "general";
 /// The shop of a drop that names none.
@@ -90,7 +94,7 @@ pub struct Limit {
     pub id: LimitId,
     /// Over what it counts.
     pub scope: Scope,
-    /// The goods that it counts; none: all.
+    /// The goods that it counts, ascending; none: all.
     pub skus: Vec<Sku>,
     /// The kind of identity that it counts by; none: the customer.
     pub identity_kind: Option<IdentityKind>,
@@ -124,6 +128,48 @@ impl Limit {
             rolling: None,
             cooldown: None,
         }
+    }
+
+    /// Whether it is the usual one: of the customer's units of the drop or of each item, and nothing else.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Self {
+            id: _,
+            scope,
+            skus,
+            identity_kind,
+            max_units,
+            max_units_by_tier,
+            max_live_units,
+            max_live_holds,
+            rolling,
+            cooldown,
+        } = self;
+        let here = match scope {
+            Scope::Item | Scope::Drop => true,
+            Scope::Series | Scope::Shop => false,
+        };
+        here && max_units.is_some()
+            && skus.is_empty()
+            && identity_kind.is_none()
+            && max_units_by_tier.is_empty()
+            && max_live_units.is_none()
+            && max_live_holds.is_none()
+            && rolling.is_none()
+            && cooldown.is_none()
+    }
+
+    /// Whether it counts these goods.
+    #[must_use]
+    pub fn covers(&self, sku: &Sku) -> bool {
+        self.skus.is_empty() || self.skus.binary_search(sku).is_ok()
+    }
+
+    /// Units at most for a customer of these tiers: the highest for any of them, else what holds for everyone.
+    #[must_use]
+    pub fn units_for(&self, tiers: &[TierId]) -> Option<u32> {
+        let fitting = tiers.iter().filter_map(|tier| self.max_units_by_tier.get(tier));
+        fitting.max().or(self.max_units.as_ref()).copied()
     }
 }
 

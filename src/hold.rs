@@ -344,6 +344,24 @@ impl Hold {
         self.rare.as_ref()?.superseded_by
     }
 
+    /// Further subjects that limits count it for.
+    #[must_use]
+    pub fn identities(&self) -> &[Identity] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.identities)
+    }
+
+    /// The customer's tiers, as far as a limit of the drop named them.
+    #[must_use]
+    pub fn tiers(&self) -> &[TierId] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.tiers)
+    }
+
+    /// Whether staff stepped over the limits for it.
+    #[must_use]
+    pub fn is_over_limits(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.over_limits.is_some())
+    }
+
     fn end(&mut self, state: HoldState, at: Timestamp) {
         self.state = state;
         self.settled_at = at;

@@ -193,18 +193,30 @@ mod kind {
     pub const USAGE: u8 = 11;
 }
 
+impl DropImage {
+    /// Bytes that its record takes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Self { number, created_at, definition, request } = self;
+        out.push(if definition::is_in_parts(definition) { kind::DROP_IN_PARTS } else { kind::DROP });
+        put_u64(out, number.0.into());
+        put_u64(out, created_at.0);
+        out.extend_from_slice(request);
+        definition::encode(definition, out);
+    }
+}
+
 impl Record {
     /// Appends the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Drop(image) => {
-                let DropImage { number, created_at, definition, request } = image.as_ref();
-                out.push(if definition::is_in_parts(definition) { kind::DROP_IN_PARTS } else { kind::DROP });
-                put_u64(out, number.0.into());
-                put_u64(out, created_at.0);
-                out.extend_from_slice(request);
-                definition::encode(definition, out);
-            }
+            Self::Drop(image) => image.encode(out),
             Self::Steering(Steering { drop, paused, closed_at }) => {
                 out.push(kind::STEERING);
                 put_u64(out, drop.0.into());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::definition::{Definition, Scope};
 use crate::hold::Hold;
-use crate::ids::{DropId, HoldId, LimitId, Lsn, Sku};
+use crate::ids::{DropId, HoldId, IdentityKind, LimitId, Lsn, Sku};
 pub use crate::inventory::{DropState, Stock};
 pub use crate::journal::Ticket;
 use crate::refusal::Reason;
@@ -84,9 +84,11 @@ pub struct LimitHit {
     pub id: LimitId,
     /// Over what it counts.
     pub scope: Scope,
-    /// Units at most.
+    /// The kind of identity that it counts by; none: the customer.
+    pub identity_kind: Option<IdentityKind>,
+    /// Units or holds at most; 0 for a cooldown.
     pub max: u32,
-    /// Units that the customer has, this request not counted.
+    /// Units or holds that the subject has, this request not counted; 0 for a cooldown.
     pub used: u32,
 }
 

@@ -30,10 +30,12 @@ impl Engine {
 
     fn may_be_archived(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> bool {
         let waited = running.closed_since(now).is_some_and(|at| at.plus(self.bounds.archive_after) <= now);
-        waited && running.archived.is_none() && entry.pools().all(|pool| {
-            let (stock, _) = pool.stock();
-            stock.held == 0 && stock.paying == 0
-        })
+        waited
+            && running.archived.is_none()
+            && entry.pools().all(|pool| {
+                let (stock, _) = pool.stock();
+                stock.held == 0 && stock.paying == 0
+            })
     }
 
     fn archive_one(&self, entry: &Arc<DropEntry>, now: Timestamp) -> Result<bool, Fault> {

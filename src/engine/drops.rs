@@ -9,7 +9,7 @@ use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
 use crate::inventory::{Added, DropEntry, DropState, Running};
 use crate::journal::Ticket;
-use crate::record::{DropImage, Record, Steering, request_digest};
+use crate::record::{DropImage, MAX_RECORD, Record, Steering, request_digest};
 use crate::time::Timestamp;
 
 impl Engine {
@@ -117,7 +117,18 @@ impl Engine {
                 description: "must be after opens_at".to_owned(),
             }]));
         }
-        Ok(DropImage { number, created_at: now, definition: definition.clone(), request })
+        let image = DropImage { number, created_at: now, definition: definition.clone(), request };
+        let size = image.encoded_len();
+        if size > MAX_RECORD {
+            // Everything else is bounded so that it fits; goods and tiers named by many limits may add up.
+            return Err(Fault::Invalid(vec![Violation {
+                field: "drop.limits".to_owned(),
+                description: format!(
+                    "name too many goods and tiers: the drop takes {size} bytes, {MAX_RECORD} at most"
+                ),
+            }]));
+        }
+        Ok(image)
     }
 
     /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.

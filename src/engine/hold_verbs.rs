@@ -137,7 +137,7 @@ impl Engine {
             .holds
             .with_id(&target.hold, |shard| Some(shard.get(shard.find(&target.hold)?)?.drop))
             .ok_or_else(not_found)?;
-        let found = self.inventory.drops.with_number(number, |drop| {
+        let found = self.inventory.drops.with_number_among(number, |drop, roster| {
             let running = drop.running();
             // The holds of an archived drop are gone, also those that are not taken out yet.
             let other = target.drop.as_ref().is_some_and(|id| *id != running.definition.id);
@@ -152,7 +152,7 @@ impl Engine {
                 if !same {
                     return Err(not_found());
                 }
-                f(&mut OwnHold { drop, view: &running.definition, shard: &mut shard, place })
+                f(&mut OwnHold { drop, roster, view: &running.definition, shard: &mut shard, place })
             })
         });
         found.unwrap_or_else(|| Err(not_found()))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::answer::{DropState, DropView, Fault, HoldView};
 use crate::hold::{Hold, HoldState};
-use crate::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, OrderRef, ShopId, Sku};
+use crate::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, OrderRef, SeriesId, ShopId, Sku};
 use crate::inventory::DropEntry;
 use crate::inventory::holds::SHARDS;
 use crate::journal::Ticket;
@@ -48,6 +48,8 @@ pub type HoldPage = (Vec<HoldView>, Option<HoldPlace>);
 pub struct DropFilter {
     /// Of this shop.
     pub shop: Option<ShopId>,
+    /// Of this series.
+    pub series: Option<SeriesId>,
     /// In this state.
     pub state: Option<DropState>,
 }
@@ -132,6 +134,7 @@ impl Engine {
             .filter_map(|entry| {
                 let running = entry.running();
                 let fits = filter.shop.as_ref().is_none_or(|shop| *shop == running.definition.shop)
+                    && (filter.series.is_none() || filter.series == running.definition.series)
                     && filter.state.is_none_or(|state| state == running.state(entry, now));
                 fits.then(|| (running.opens_at(entry), running.definition.id.clone(), entry))
             })

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod answer;
 mod reserve;
+mod limits;
 mod refuse;
 mod hold_verbs;
 mod sale;
@@ -29,7 +30,7 @@ use parking_lot::Mutex;
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
-use crate::inventory::{DropEntry, Entered, HoldRef, Inventory, LockedShard, Subject};
+use crate::inventory::{DropEntry, Entered, HoldRef, Inventory, Keys, LockedShard, Roster, Subject};
 use crate::journal::{AppendError, Journal, Permit};
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::record::Record;
@@ -53,6 +54,15 @@ pub struct Bounds {
     pub archive_after: Millis,
     /// Drops, at most.
     pub max_drops: u32,
+}
+
+impl Bounds {
+    /// Subjects of limits, at most: as many as there may be holds. A customer without a hold is none, so only identities
+    /// can be more.
+    fn max_subjects(&self) -> u64 {
+        let Self { max_holds, max_ended_holds, retry_window: _, archive_after: _, max_drops: _ } = *self;
+        max_holds.saturating_add(u64::try_from(max_ended_holds).unwrap_or(u64::MAX))
+    }
 }
 
 impl Default for Bounds {
@@ -169,19 +179,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes a change that has been appended. It can't fail. `subject` is the customer's entry, where the caller has it
-    /// locked already.
-    fn enter(&self, own: &mut OwnHold<'_, '_>, record: &Record, lsn: Lsn, subject: Option<&mut Subject>) {
+    /// Makes a change that has been appended. It can't fail. `subjects` are the hold's, where the caller has them locked
+    /// already.
+    fn enter(&self, own: &mut OwnHold<'_, '_>, record: &Record, lsn: Lsn, subjects: Option<(&Keys, &mut [Subject])>) {
         if let Record::Change(_, change) = record
             && let Some(before) = own.shard.change(own.place, lsn, change)
             && let Some(after) = own.shard.get(own.place)
         {
             let entered = Entered { drop: own.drop, place: own.place, before: Some(&before), after };
-            if let Some(subject) = subject {
-                self.inventory.enter_with(&entered, subject);
-            } else {
-                let customer = self.inventory.key.customer(&own.view.shop, &after.customer);
-                self.inventory.enter(&entered, customer);
+            match subjects {
+                Some((keys, subjects)) => self.inventory.enter_with(&entered, keys, subjects),
+                None => self.inventory.enter(&entered),
             }
             if before.state != after.state {
                 self.count_transition(after.state);
@@ -225,6 +233,7 @@ impl Engine {
 /// The caller's own hold, with its shard locked and its drop's gate held.
 struct OwnHold<'a, 's> {
     drop: &'a DropEntry,
+    roster: Roster<'a>,
     view: &'a Arc<Definition>,
     shard: &'a mut LockedShard<'s>,
     place: HoldRef,

@@ -2,6 +2,7 @@
 
 use super::Decision;
 use super::answer::{Answer, LimitHit, Outcome, Refusal, RefusedLine};
+use super::limits::{due, told};
 use super::reserve::{Found, Request, Short, Shorts};
 use crate::ids::{ItemNo, Sku};
 use crate::inventory::{Broken, Pool, Subject, Verdict};
@@ -16,24 +17,24 @@ impl Request<'_> {
         if let [(_, 0)] = shorts
             && self.lines.len() == 1
         {
-            return Decision::Done(self.refuse_stock(shorts, &Subject::default()));
+            return Decision::Done(self.refuse_stock(shorts, &[]));
         }
-        self.engine.inventory.subjects.with(self.customer, |subject| match subject.due(self.now) {
+        self.engine.inventory.subjects.with(&self.counted.keys, |subjects| match due(subjects, self.now) {
             // What the customer had must not be told to stand in his way.
             Some(due) => Decision::SweepHold(due),
-            None => Decision::Done(self.refuse_stock(shorts, subject)),
+            None => Decision::Done(self.refuse_stock(shorts, subjects)),
         })
     }
 
     /// A limit would refuse. What is due goes back first, and stock is looked at once more: the first look can't tell
-    /// of units that are spread, and `SOLD_OUT` stands before `LIMIT_REACHED`.
-    pub(super) fn over_limit(&self, broken: &Broken<'_>, subject: &Subject) -> Found<Answer> {
-        if let Some(due) = subject.due(self.now) {
+    /// of units that are spread, and `SOLD_OUT` stands before what limits say.
+    pub(super) fn over_limit(&self, broken: &Broken<'_>, subjects: &[Subject]) -> Found<Answer> {
+        if let Some(due) = due(subjects, self.now) {
             return Ok(Decision::SweepHold(due));
         }
         Ok(match self.look(Pool::look_closely)? {
-            Decision::Done(shorts) if shorts.is_empty() => Decision::Done(self.limit_reached(broken)),
-            Decision::Done(shorts) => Decision::Done(self.refuse_stock(&shorts, subject)),
+            Decision::Done(shorts) if shorts.is_empty() => Decision::Done(self.limited(broken)),
+            Decision::Done(shorts) => Decision::Done(self.refuse_stock(&shorts, subjects)),
             Decision::InDoubt => Decision::InDoubt,
             Decision::Again => Decision::Again,
             Decision::SweepPool(drop, item, pool) => Decision::SweepPool(drop, item, pool),
@@ -43,19 +44,20 @@ impl Request<'_> {
 
     /// Refuses for want of stock. That `shorts` are short is certain; what else of the cart is short is looked up here,
     /// as well as a look can tell.
-    pub(super) fn refuse_stock(&self, shorts: &[Short], subject: &Subject) -> Answer {
+    pub(super) fn refuse_stock(&self, shorts: &[Short], subjects: &[Subject]) -> Answer {
         let shorts = self.all_shorts(shorts);
-        let broken = subject.broken(self.drop.number, &self.running.definition.limits, &self.lines);
-        let allowed = |item| broken.iter().find(|line| line.item == item).map(|line| line.left);
+        // Nobody's usage is asked for where it can make no difference.
+        let broken = if subjects.is_empty() { Broken::default() } else { self.broken(subjects) };
         let mut lines = Vec::new();
         for (item, units) in &self.lines {
             let short = shorts.iter().find(|(short, _)| short == item);
-            let (reason, free) = match (short, allowed(*item)) {
+            let limited = broken.line(*item);
+            let (reason, free) = match (short, limited) {
                 (Some((_, free)), _) => (Reason::SoldOut, u32::try_from(*free).unwrap_or(u32::MAX)),
-                (None, Some(_)) => (Reason::LimitReached, *units),
+                (None, Some(line)) => (line.reason, *units),
                 (None, None) => continue,
             };
-            let available = free.min(*units).min(allowed(*item).unwrap_or(u32::MAX));
+            let available = free.min(*units).min(limited.map_or(u32::MAX, |line| line.left));
             lines.push(self.refused_line(*item, reason, *units, available));
         }
         // Worth another try once every short line may have units again; never, where nothing is held.
@@ -92,21 +94,17 @@ impl Request<'_> {
         }
     }
 
-    fn limit_reached(&self, broken: &Broken<'_>) -> Answer {
+    /// Refuses because of limits, naming every line that they would refuse.
+    fn limited(&self, broken: &Broken<'_>) -> Answer {
         let asked = |item| self.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
         let lines = broken
+            .lines
             .iter()
-            .map(|line| self.refused_line(line.item, Reason::LimitReached, asked(line.item), line.left))
+            .map(|line| self.refused_line(line.item, line.reason, asked(line.item), line.left))
             .collect();
-        // The limit that is told is the one that refuses the line that is told first.
-        let first = broken.iter().min_by_key(|line| self.place_of(self.running.definition.sku(line.item)));
-        let hit = first.map(|line| LimitHit {
-            id: line.limit.id.clone(),
-            scope: line.limit.scope,
-            max: line.limit.max_units.unwrap_or(0),
-            used: u32::try_from(line.used).unwrap_or(u32::MAX),
-        });
-        self.refuse(Reason::LimitReached, None, lines, hit)
+        let reason = broken.hit.as_ref().map_or(Reason::LimitReached, |hit| hit.reason);
+        let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, self.now)).unzip();
+        self.refuse(reason, retry_after.flatten(), lines, hit)
     }
 
     fn refused_line(&self, item: ItemNo, reason: Reason, requested: u32, available: u32) -> RefusedLine {
@@ -114,7 +112,7 @@ impl Request<'_> {
     }
 
     /// Where the request names a SKU first.
-    fn place_of(&self, sku: &Sku) -> usize {
+    pub(super) fn place_of(&self, sku: &Sku) -> usize {
         self.command.lines.iter().find(|wanted| wanted.sku == *sku).map_or(usize::MAX, |wanted| wanted.place)
     }
 

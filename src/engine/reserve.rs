@@ -11,12 +11,13 @@ use smallvec::SmallVec;
 use super::answer::{Answer, Fault, HoldView, Outcome, Step, Violation};
 use super::command::Reserve;
 use super::hold_verbs::ended;
+use super::limits::Counted;
 use super::{Decision, Engine, OwnHold};
 use crate::definition::Definition;
 use crate::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
-use crate::ids::{ItemNo, Lsn, PoolNo, SubjectKey};
+use crate::ids::{ItemNo, Lsn, PoolNo};
 use crate::inventory::stock::{Certainty, Taken};
-use crate::inventory::{DropEntry, DropState, Entered, LockedShard, Pool, Running, Subject, Verdict};
+use crate::inventory::{DropEntry, DropState, Entered, LockedShard, Pool, Roster, Running, Subject, Verdict};
 use crate::journal::Permit;
 use crate::record::Record;
 use crate::refusal::Reason;
@@ -38,15 +39,15 @@ impl Engine {
     /// hold of other content, [`Fault::Exhausted`], and faults of the journal.
     pub fn reserve(&self, command: &Reserve, now: Timestamp) -> Result<Step<Answer>, Fault> {
         self.decide(now, || {
-            let found = self.inventory.drops.with_id(&command.drop, |drop| {
+            let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
                 let running = drop.running();
                 let lines = resolve(&running.definition, command)?;
                 let key = &self.inventory.key;
                 let wanted = command.lines.iter().map(|line| (&line.sku, line.units));
                 let content = key.content(&command.drop, &command.customer, wanted);
-                let customer = key.customer(&running.definition.shop, &command.customer);
-                let request = Request { engine: self, command, now, drop, running: &running, lines, content, customer };
-                request.decide()
+                let counted = Counted::of(key, &running.definition, command);
+                let running = &running;
+                Request { engine: self, command, now, drop, roster, running, lines, content, counted }.decide()
             });
             found.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone())))
         })
@@ -68,11 +69,12 @@ pub(super) struct Request<'a> {
     pub(super) command: &'a Reserve,
     pub(super) now: Timestamp,
     pub(super) drop: &'a DropEntry,
+    pub(super) roster: Roster<'a>,
     pub(super) running: &'a Running,
     /// Ascending by item: carts take in one order.
     pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
     content: ContentHash,
-    pub(super) customer: SubjectKey,
+    pub(super) counted: Counted,
 }
 
 /// A line that stock can't serve: which, and how many units were free.
@@ -86,7 +88,7 @@ impl Request<'_> {
         self.engine.inventory.holds.with_id(&self.command.hold, |mut shard| {
             if let Some(place) = shard.find(&self.command.hold) {
                 let view = &self.running.definition;
-                let mut own = OwnHold { drop: self.drop, view, shard: &mut shard, place };
+                let mut own = OwnHold { drop: self.drop, roster: self.roster, view, shard: &mut shard, place };
                 return self.again(&mut own, permit).map(Decision::Done);
             }
             if let Some((reason, retry_after)) = self.barred() {
@@ -106,7 +108,10 @@ impl Request<'_> {
             if engine.inventory.owned() >= engine.bounds.max_holds || !shard.has_room() {
                 return Err(Fault::Exhausted("too many holds: --max-holds is reached"));
             }
-            engine.inventory.subjects.with(self.customer, |subject| self.serve(&mut shard, subject, permit))
+            if engine.inventory.subjects.len() >= engine.bounds.max_subjects() {
+                return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached"));
+            }
+            engine.inventory.subjects.with(&self.counted.keys, |subjects| self.serve(&mut shard, subjects, permit))
         })
     }
 
@@ -157,12 +162,12 @@ impl Request<'_> {
         Ok(Decision::Done(shorts))
     }
 
-    /// Checks limits, takes, appends, makes the hold. The hold's shard and the subject's stripe are locked.
-    fn serve(&self, shard: &mut LockedShard<'_>, subject: &mut Subject, permit: Permit<'_>) -> Found<Answer> {
+    /// Checks limits, takes, appends, makes the hold. The hold's shard and the subjects' stripes are locked.
+    fn serve(&self, shard: &mut LockedShard<'_>, subjects: &mut [Subject], permit: Permit<'_>) -> Found<Answer> {
         let definition = &self.running.definition;
-        let broken = subject.broken(self.drop.number, &definition.limits, &self.lines);
+        let broken = self.broken(subjects);
         if !broken.is_empty() {
-            return self.over_limit(&broken, subject);
+            return self.over_limit(&broken, subjects);
         }
         // A hold that lives shorter than its thread may be held up, and a cart, are in doubt until they are entered.
         let certain = self.lines.len() == 1 && self.ttl() >= SHORT_TTL;
@@ -173,7 +178,7 @@ impl Request<'_> {
                 Verdict::Yes(units) => taken.push(units),
                 Verdict::Short { free } => {
                     drop(taken); // the guards give back what the cart has already taken
-                    return Ok(Decision::Done(self.refuse_stock(&[(line.item, free)], subject)));
+                    return Ok(Decision::Done(self.refuse_stock(&[(line.item, free)], subjects)));
                 }
                 Verdict::InDoubt => return Ok(Decision::InDoubt),
                 Verdict::SweepDue => return Ok(self.sweep_pool(line)),
@@ -186,7 +191,7 @@ impl Request<'_> {
         hold.revision = ticket.lsn();
         let place = shard.insert(hold.clone());
         let entered = Entered { drop: self.drop, place, before: None, after: &hold };
-        self.engine.inventory.enter_with(&entered, subject);
+        self.engine.inventory.enter_with(&entered, &self.counted.keys, subjects);
         taken.into_iter().for_each(Taken::keep);
         self.engine.count_transition(HoldState::Held);
         let view = HoldView { hold, definition: Arc::clone(definition) };
@@ -213,7 +218,7 @@ impl Request<'_> {
             settled_at: Timestamp::default(),
             revision: Lsn::default(),
             lines: Lines::from_slice(&lines),
-            rare: None,
+            rare: self.rare(),
         }
     }
 

@@ -5,15 +5,16 @@ use smallvec::SmallVec;
 use super::answer::{Answer, Fault, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
 use super::command::{Claim, ExpiredPolicy, Return, Wanted};
 use super::hold_verbs::{by_line, ended, known_skus};
+use super::limits::{LateLimits, told};
 use super::{Decision, Engine, OwnHold};
 use crate::hold::{Change, HoldLine, HoldState};
 use crate::ids::ItemNo;
 use crate::inventory::stock::{Certainty, Taken};
-use crate::inventory::{Subject, Verdict};
+use crate::inventory::{Broken, Verdict};
 use crate::journal::Permit;
 use crate::record::Record;
 use crate::refusal::Reason;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// Units taken, one guard a line.
 type Units<'d> = SmallVec<[Taken<'d>; 4]>;
@@ -109,10 +110,13 @@ impl Engine {
             .map(|(place, line)| HoldLine { quantity: kept.get(place).copied().unwrap_or(line.quantity), ..line })
             .filter(|line| line.quantity > 0)
             .collect();
-        let customer = self.inventory.key.customer(&own.view.shop, &hold.customer);
-        self.inventory.subjects.with(customer, |subject| {
-            if let Some(refused) = self.late_limits(own, &lines, subject, now)? {
-                return Ok(refused);
+        let wanted = by_item(&lines);
+        let keys = self.inventory.subjects_of(&own.view.shop, hold);
+        self.inventory.subjects.with(&keys, |subjects| {
+            match self.late_limits(own, &wanted, subjects, now) {
+                LateLimits::Fit => {}
+                LateLimits::SweepFirst(due) => return Ok(Decision::SweepHold(due)),
+                LateLimits::Broken(broken) => return self.late_limited(own, &wanted, &broken, now).map(Decision::Done),
             }
             let taken = match self.late_take(own, &lines, now)? {
                 Decision::Done(Ok(taken)) => taken,
@@ -128,33 +132,22 @@ impl Engine {
             let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
             // From here on nothing may fail.
             taken.into_iter().for_each(Taken::keep);
-            self.enter(own, &record, ticket.lsn(), Some(subject));
+            self.enter(own, &record, ticket.lsn(), Some((&keys, subjects)));
             self.shown(own).map(Decision::Done)
         })
     }
 
-    fn late_limits(
+    fn late_limited(
         &self,
         own: &OwnHold<'_, '_>,
-        lines: &[HoldLine],
-        subject: &Subject,
+        wanted: &[(ItemNo, u32)],
+        broken: &Broken<'_>,
         now: Timestamp,
-    ) -> Result<Option<Decision<Answer>>, Fault> {
-        let wanted = by_item(lines);
-        let broken = subject.broken(own.drop.number, &own.view.limits, &wanted);
-        let Some(first) = broken.first() else { return Ok(None) };
-        if let Some(due) = subject.due(now) {
-            return Ok(Some(Decision::SweepHold(due)));
-        }
-        let hit = LimitHit {
-            id: first.limit.id.clone(),
-            scope: first.limit.scope,
-            max: first.limit.max_units.unwrap_or(0),
-            used: u32::try_from(first.used).unwrap_or(u32::MAX),
-        };
-        let left = |item: ItemNo| broken.iter().find(|line| line.item == item).map(|line| line.left);
+    ) -> Result<Answer, Fault> {
+        let left = |item: ItemNo| broken.line(item).map(|line| line.left);
         let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
-        self.late_refusal(own, Reason::LimitReached, &refused, Some(hit)).map(|refused| Some(Decision::Done(refused)))
+        let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, now)).unzip();
+        self.late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()))
     }
 
     /// Takes every line's units, or says why not: as a refusal that names every line that is short.
@@ -183,7 +176,7 @@ impl Engine {
             return Ok(Decision::Done(Ok(taken)));
         }
         drop(taken); // the guards give back what other lines could have had
-        self.late_refusal(own, Reason::SoldOut, &short, None).map(|refused| Decision::Done(Err(refused)))
+        self.late_refusal(own, Reason::SoldOut, &short, (None, None)).map(|refused| Decision::Done(Err(refused)))
     }
 
     fn late_refusal(
@@ -191,7 +184,7 @@ impl Engine {
         own: &OwnHold<'_, '_>,
         reason: Reason,
         lines: &[(ItemNo, u32, u32)],
-        limit: Option<LimitHit>,
+        (limit, retry_after): (Option<LimitHit>, Option<Millis>),
     ) -> Result<Answer, Fault> {
         let lines: Vec<RefusedLine> = lines
             .iter()
@@ -206,7 +199,7 @@ impl Engine {
         let ticket = self.journal.ticket(view.hold.revision);
         own.drop.count_refusal(reason);
         let sku = lines.first().map(|line| line.sku.clone());
-        let refusal = Refusal { reason, sku, retry_after: None, lines, limit, hold: Some(view) };
+        let refusal = Refusal { reason, sku, retry_after, lines, limit, hold: Some(view) };
         Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), ticket })
     }
 }

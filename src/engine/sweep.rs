@@ -56,14 +56,14 @@ impl Engine {
     fn expire(&self, place: HoldRef, now: Timestamp) -> Result<bool, Fault> {
         let drop_of = |hold: HoldRef| self.inventory.holds.with_ref(hold, |shard| Some(shard.get(hold)?.drop));
         let Some(number) = drop_of(place) else { return Ok(false) };
-        let expired = self.inventory.drops.with_number(number, |drop| {
+        let expired = self.inventory.drops.with_number_among(number, |drop, roster| {
             let permit = self.journal.permit()?;
             let running = drop.running();
             self.inventory.holds.with_ref(place, |mut shard| {
                 if shard.get(place).is_none_or(|hold| hold.drop != number) {
                     return Ok(false);
                 }
-                let mut own = OwnHold { drop, view: &running.definition, shard: &mut shard, place };
+                let mut own = OwnHold { drop, roster, view: &running.definition, shard: &mut shard, place };
                 Ok(self.expire_if_due(&mut own, permit, now)?.is_none())
             })
         });

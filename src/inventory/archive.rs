@@ -17,24 +17,46 @@ impl Inventory {
     /// Takes all holds of an archived drop out. Says how many those were. Each shard is locked by itself.
     pub fn fold(&self, drop: &DropEntry) -> u64 {
         let mut folded = 0_u64;
-        self.holds.for_each_shard(|mut shard| folded = folded.saturating_add(self.fold_shard(drop, &mut shard, true)));
+        self.holds.for_each_shard(|mut shard| {
+            let of_drop = |hold: &Hold| (hold.drop == drop.number).then_some(drop);
+            folded = folded.saturating_add(self.fold_shard(&mut shard, of_drop, |hold| {
+                if !hold.state.is_ended() {
+                    self.forget_owned();
+                }
+                true
+            }));
+        });
         folded
     }
 
-    /// Takes the drop's holds out of one shard. `counted`: their subjects count them.
-    pub(super) fn fold_shard(&self, drop: &DropEntry, shard: &mut LockedShard<'_>, counted: bool) -> u64 {
-        let of_drop = |(place, hold): (HoldRef, &Hold)| (hold.drop == drop.number).then_some(place);
-        let places: Vec<HoldRef> = shard.iter().filter_map(of_drop).collect();
+    /// Takes the holds of archived drops out of one shard: `drop_of` names the drop of those that are to go, `counted`
+    /// says of each whether its subjects count it.
+    pub(super) fn fold_shard<'d>(
+        &self,
+        shard: &mut LockedShard<'_>,
+        drop_of: impl Fn(&Hold) -> Option<&'d DropEntry>,
+        counted: impl Fn(&Hold) -> bool,
+    ) -> u64 {
+        let going = |(place, hold): (HoldRef, &Hold)| Some((place, drop_of(hold)?));
+        let going: Vec<(HoldRef, &DropEntry)> = shard.iter().filter_map(going).collect();
         let mut folded = 0_u64;
-        for place in places {
-            let Some(hold) = shard.remove(place) else { continue };
-            self.fold_hold(drop, place, &hold, counted);
-            if !hold.state.is_ended() {
-                self.forget_owned();
+        for (place, drop) in going {
+            if let Some(hold) = shard.remove(place) {
+                self.fold_hold(drop, place, &hold, counted(&hold));
+                folded = folded.saturating_add(1);
             }
-            folded = folded.saturating_add(1);
         }
         folded
+    }
+
+    /// Sets what an archived drop's pools have come to, before its holds are folded at a start.
+    pub(super) fn enter_archived(drop: &DropEntry) -> bool {
+        let running = drop.running();
+        let Some((lsn, archived)) = &running.archived else { return false };
+        for (pool, sold) in drop.pools().zip(&archived.pools) {
+            pool.enter_sold(*lsn, *sold);
+        }
+        true
     }
 
     fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {

@@ -10,7 +10,7 @@ use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteG
 
 use super::pool::{Pool, Stock};
 use crate::definition::Definition;
-use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
+use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
 use crate::metrics::Counter;
 use crate::record::{Adjusted, Adjustment, Archived, DropImage, Record, Steering, StockImage};
 use crate::refusal::Reason;
@@ -80,11 +80,36 @@ pub struct DropEntry {
     pub created_at: Timestamp,
     /// Digest of the definition as first asked for.
     pub request: [u8; 32],
+    /// What of it never changes.
+    pub goods: Goods,
     /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never have most
     /// reasons: each is made when it is first counted.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
     gate: ShardedLock<Running>,
     pools: Vec<Vec<Pool>>,
+}
+
+/// What of a drop never changes: it may be read without passing the gate.
+#[derive(Debug)]
+pub struct Goods {
+    /// Whose drop it is.
+    pub shop: ShopId,
+    /// The series that it belongs to.
+    pub series: Option<SeriesId>,
+    /// The SKU of each item.
+    pub skus: Box<[Sku]>,
+}
+
+/// The drops that there are, for who has the registry locked already: it must not be locked twice by one thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Roster<'a>(&'a [Arc<DropEntry>]);
+
+impl<'a> Roster<'a> {
+    /// What a drop has that never changes.
+    #[must_use]
+    pub fn goods(self, drop: DropNo) -> Option<&'a Goods> {
+        self.0.get(drop.index()).map(|entry| &entry.goods)
+    }
 }
 
 /// What became of adding a drop.
@@ -146,8 +171,21 @@ impl DropEntry {
             definition.items.iter().map(|item| item.pools.iter().map(|pool| Pool::new(pool.units)).collect()).collect();
         let steering = Steering { drop: number, paused: false, closed_at: None };
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
-        let running = Running { definition: Arc::new(definition), revision, steering, steered: revision, adjusted, archived: None };
-        Self { number, created_at, request, refusals: Default::default(), gate: ShardedLock::new(running), pools }
+        let goods = Goods {
+            shop: definition.shop.clone(),
+            series: definition.series.clone(),
+            skus: definition.items.iter().map(|item| item.sku.clone()).collect(),
+        };
+        let running = Running {
+            definition: Arc::new(definition),
+            revision,
+            steering,
+            steered: revision,
+            adjusted,
+            archived: None,
+        };
+        let (gate, refusals) = (ShardedLock::new(running), Default::default());
+        Self { number, created_at, request, goods, refusals, gate, pools }
     }
 
     /// Passes the gate: nothing about the drop changes while the guard lives.
@@ -248,15 +286,25 @@ impl DropEntry {
 impl Drops {
     /// The drop with this id.
     pub fn with_id<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
-        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let number = registry.numbers.get(id)?;
-        registry.entries.get(number.index()).map(|entry| f(entry))
+        self.with_id_among(id, |entry, _| f(entry))
     }
 
     /// The drop with this number.
     pub fn with_number<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
+        self.with_number_among(number, |entry, _| f(entry))
+    }
+
+    /// The drop with this id, among all the others.
+    pub fn with_id_among<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        registry.entries.get(number.index()).map(|entry| f(entry))
+        let number = registry.numbers.get(id)?;
+        registry.entries.get(number.index()).map(|entry| f(entry, Roster(&registry.entries)))
+    }
+
+    /// The drop with this number, among all the others.
+    pub fn with_number_among<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        registry.entries.get(number.index()).map(|entry| f(entry, Roster(&registry.entries)))
     }
 
     /// The number that the next drop gets.

@@ -22,17 +22,18 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
-pub use drops::{Added, DropEntry, DropState, Drops, Running};
+pub use drops::{Added, DropEntry, DropState, Drops, Goods, Roster, Running};
 pub use holds::{HoldRef, Holds, LockedShard, Standing};
-pub use limits::{Broken, BrokenLine, Subject, Subjects};
+pub use limits::{Broken, Keys, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
 
 use crate::digest::DigestKey;
 use crate::hold::{Hold, HoldLine, HoldState};
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, ShopId, SubjectKey};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Millis, Timestamp};
+use limits::{Counted, Whose};
 use pool::Share;
 
 /// Everything in memory.
@@ -58,8 +59,9 @@ pub struct Inventory {
 #[derive(Debug, Clone, Copy)]
 struct Ended {
     at: Timestamp,
-    hold: HoldRef,
     revision: Lsn,
+    hold: HoldRef,
+    drop: DropNo,
 }
 
 /// A hold's change as it is entered into everything that follows from holds.
@@ -103,15 +105,31 @@ impl Inventory {
         self.ended.lock().len()
     }
 
-    /// Enters a change whose record has been appended: subject, stock, deadlines. The hold's shard is locked.
-    pub fn enter(&self, entered: &Entered<'_>, customer: SubjectKey) {
-        self.subjects.with(customer, |subject| self.enter_with(entered, subject));
+    /// The subjects that count a hold: its customer, and its identities.
+    #[must_use]
+    pub fn subjects_of(&self, shop: &ShopId, hold: &Hold) -> Keys {
+        let customer = self.key.customer(shop, &hold.customer);
+        let identities = hold.identities().iter().map(|identity| identity.subject);
+        std::iter::once(customer).chain(identities).collect()
     }
 
-    /// As [`Inventory::enter`], for callers that have the subject's stripe locked.
-    pub fn enter_with(&self, entered: &Entered<'_>, subject: &mut Subject) {
+    /// Enters a change whose record has been appended: subjects, stock, deadlines. The hold's shard is locked.
+    pub fn enter(&self, entered: &Entered<'_>) {
+        let keys = self.subjects_of(&entered.drop.goods.shop, entered.after);
+        self.subjects.with(&keys, |subjects| self.enter_with(entered, &keys, subjects));
+    }
+
+    /// As [`Inventory::enter`], for callers that have the stripes of all subjects of the hold locked, and maybe of
+    /// others: `keys` says whose, the customer first.
+    pub fn enter_with(&self, entered: &Entered<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Entered { drop, place, before, after } = entered;
-        count_subject(drop.number, *place, *before, after, subject);
+        let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at };
+        let counted = before.map(Counted::from);
+        for (nth, (key, subject)) in keys.iter().zip(subjects).enumerate() {
+            if nth == 0 || after.identities().iter().any(|identity| identity.subject == *key) {
+                subject.enter(whose, counted, Some(Counted::from(*after)));
+            }
+        }
         each_share(*before, after, |line, was, is| {
             if let Some(pool) = drop.pool(line.item, line.pool) {
                 pool.settle(after.revision, *place, was, is);
@@ -134,13 +152,26 @@ impl Inventory {
                 Some(_) | None => None,
             }
         };
-        let Some(Ended { hold, revision, .. }) = oldest else { return false };
-        self.holds.with_ref(hold, |mut shard| {
-            if shard.get(hold).is_some_and(|found| found.state.is_ended() && found.revision == revision) {
-                shard.remove(hold);
-            }
+        let Some(Ended { at: _, hold: place, drop, revision }) = oldest else { return false };
+        let _known = self.drops.with_number(drop, |entry| {
+            self.holds.with_ref(place, |mut shard| {
+                if shard.get(place).is_some_and(|found| found.state.is_ended() && found.revision == revision)
+                    && let Some(hold) = shard.remove(place)
+                {
+                    self.uncount(&entry.goods.shop, place, &hold);
+                }
+            });
         });
         true
+    }
+
+    /// Takes a hold that is remembered no longer out of its subjects. Its shard is locked.
+    fn uncount(&self, shop: &ShopId, place: HoldRef, hold: &Hold) {
+        let keys = self.subjects_of(shop, hold);
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
+        self.subjects.with(&keys, |subjects| {
+            subjects.iter_mut().for_each(|subject| subject.enter(whose, Some(Counted::from(hold)), None));
+        });
     }
 
     /// The pools that have a hold due at `now`. Looks at them all only if one can be due.
@@ -177,18 +208,15 @@ impl Inventory {
         }
     }
 
-    fn remember(&self, place: HoldRef, hold: &Hold) {
-        self.ended.lock().push_back(Ended { at: hold.settled_at, hold: place, revision: hold.revision });
+    /// A hold that had units is gone without an end of its own.
+    fn forget_owned(&self) {
+        self.owned.fetch_sub(1, Ordering::Relaxed);
     }
-}
 
-/// Counts a hold for its subject: units by item, and its deadline.
-fn count_subject(drop: DropNo, place: HoldRef, before: Option<&Standing>, after: &Hold, subject: &mut Subject) {
-    each_share(before, after, |line, was, is| {
-        subject.count(drop, line.item, was.units(), is.units());
-    });
-    let was = before.and_then(|before| before.state.is_live().then_some(before.expires_at));
-    subject.follow(place, was, after.state.is_live().then_some(after.expires_at));
+    fn remember(&self, place: HoldRef, hold: &Hold) {
+        let Hold { settled_at: at, revision, drop, .. } = *hold;
+        self.ended.lock().push_back(Ended { at, revision, hold: place, drop });
+    }
 }
 
 /// Visits each line with the hold's share of it before and after. A hold's lines never change their order.

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::{Inventory, Share, count_subject, each_share};
+use super::limits::{Counted, Whose};
+use super::{Inventory, Share, each_share};
 use crate::hold::Hold;
 use crate::ids::{HoldId, Lsn};
 use crate::record::{Record, Restart};
@@ -109,7 +110,16 @@ impl Inventory {
         let drops = self.drops.all();
         let mut ended = Vec::new();
         let mut unsound = None;
-        self.holds.for_each_shard(|shard| {
+        let archived: Vec<bool> = drops.iter().map(|drop| Self::enter_archived(drop)).collect();
+        let any_archived = archived.contains(&true);
+        let gone = |hold: &Hold| {
+            let number = hold.drop.index();
+            drops.get(number).filter(|_| archived.get(number).copied().unwrap_or(false)).map(Arc::as_ref)
+        };
+        self.holds.for_each_shard(|mut shard| {
+            if any_archived {
+                self.fold_shard(&mut shard, gone, |_| false);
+            }
             for (place, hold) in shard.iter() {
                 let Some(drop) = drops.get(hold.drop.index()) else {
                     unsound = Some(Unsound::Orphan(hold.id));
@@ -119,8 +129,10 @@ impl Inventory {
                     Some(pool) => pool.enter(hold.revision, place, was, is),
                     None => unsound = Some(Unsound::Orphan(hold.id)),
                 });
-                let subject = self.key.customer(&drop.running().definition.shop, &hold.customer);
-                self.subjects.with(subject, |subject| count_subject(drop.number, place, None, hold, subject));
+                let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
+                self.subjects.with(&self.subjects_of(&drop.goods.shop, hold), |subjects| {
+                    subjects.iter_mut().for_each(|subject| subject.enter(whose, None, Some(Counted::from(hold))));
+                });
                 if hold.state.is_ended() {
                     ended.push((hold.revision, place, hold.clone()));
                 } else {

@@ -21,8 +21,7 @@ pub(super) fn decode_archived(reader: &mut Reader<'_>) -> Result<Archived, Decod
     let drop = DropNo(reader.small("drop number")?);
     let at = Timestamp(reader.u64()?);
     let count = reader.count(3)?;
-    let mut sold =
-        || Ok(Sold { claimed: reader.u64()?, withdrawn: reader.u64()?, returned_total: reader.u64()? });
+    let mut sold = || Ok(Sold { claimed: reader.u64()?, withdrawn: reader.u64()?, returned_total: reader.u64()? });
     let pools = (0..count).map(|_| sold()).collect::<Result<_, DecodeError>>()?;
     Ok(Archived { drop, at, pools })
 }

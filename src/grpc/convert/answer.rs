@@ -3,9 +3,12 @@
 use crate::definition::{Definition, Scope};
 use crate::engine::answer::{HoldView, LimitHit, Refusal, RefusedLine};
 use crate::hold::{HoldLine, HoldState};
+use crate::ids::IdentityKind;
 use crate::proto as pb;
 use crate::time::{Millis, Timestamp};
 
+/// The kind of subject that a limit counts by where none is named. No identity has it.
+pub const CUSTOMER: &str = "customer";
 /// The end of the year 9999, the last instant that the wire can show.
 const LAST: Timestamp = Timestamp(253_402_300_799_999);
 /// The longest span that the wire can show: 10,000 years.
@@ -96,14 +99,20 @@ fn refused_line(line: &RefusedLine) -> pb::RefusedLine {
 }
 
 fn limit_hit(hit: &LimitHit) -> pb::LimitHit {
-    let LimitHit { id, scope, max, used } = hit;
+    let LimitHit { id, scope, identity_kind, max, used } = hit;
     pb::LimitHit {
         id: id.to_string(),
         scope: limit_scope(*scope).into(),
-        identity_kind: "customer".to_owned(),
+        identity_kind: kind_of_subject(identity_kind.as_ref()),
         max: *max,
         used: *used,
     }
+}
+
+/// The kind of subject that a limit counts by: the customer, where no kind of identity is named.
+#[must_use]
+pub fn kind_of_subject(kind: Option<&IdentityKind>) -> String {
+    kind.map_or(CUSTOMER, IdentityKind::as_str).to_owned()
 }
 
 /// A limit's scope.

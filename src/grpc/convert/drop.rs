@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::faults::{Faults, Rejection};
-use super::fields::{enumeration, id, instant, span};
+use super::fields::{enumeration, id, instant, optional_id, span};
 use super::limits::limits;
 use crate::definition::{
     DEFAULT_SHOP, Definition, GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_TITLE, Pool,
@@ -58,7 +58,6 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
         revision: _,
         as_of_lsn: _,
     } = drop;
-    faults.unbuilt(!series.is_empty(), "drop.series");
     faults.unbuilt(!windows.is_empty(), "drop.windows");
     faults.unbuilt(!terms.is_empty(), "drop.terms");
     faults.unbuilt(*slot_required, "drop.slot_required");
@@ -67,6 +66,7 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
         faults.invalid("drop.title", format_args!("must be at most {MAX_TITLE} bytes"));
     }
     let shop = id(faults, "drop.shop", if shop.is_empty() { DEFAULT_SHOP } else { shop });
+    let series = optional_id(faults, "drop.series", series);
     let labels = labels(faults, notes);
     let opens_at = instant(faults, "drop.opens_at", opens_at.as_ref());
     let closes_at = instant(faults, "drop.closes_at", closes_at.as_ref());
@@ -82,13 +82,13 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
         faults.invalid("drop.payment_ttl", "must be 1s to 24h");
     }
     let items = items(faults, goods);
-    let limits = limits(faults, rules);
+    let limits = limits(faults, rules, drop);
     let (hold_ttl, max_hold_life) = spans?;
     Some(Definition {
-        series: None,
         id: name?,
         title: title.clone(),
         shop: shop?,
+        series,
         labels,
         opens_at,
         closes_at,

@@ -1,13 +1,9 @@
 //! A drop as the wire shows it.
 
-use super::answer::{duration, limit_scope, timestamp};
+use super::answer::{duration, kind_of_subject, limit_scope, timestamp};
 use crate::definition::{Definition, Item, Limit, Pool};
 use crate::engine::answer::{DropState, DropView, Stock};
-use crate::ids::IdentityKind;
 use crate::proto as pb;
-
-/// The kind of subject that a limit counts by where none is named.
-const CUSTOMER: &str = "customer";
 
 /// A drop with its state and stock.
 #[must_use]
@@ -110,7 +106,7 @@ fn limit_view(limit: &Limit) -> pb::Limit {
     pb::Limit {
         id: id.to_string(),
         scope: limit_scope(*scope).into(),
-        identity_kind: identity_kind.as_ref().map_or(CUSTOMER, IdentityKind::as_str).to_owned(),
+        identity_kind: kind_of_subject(identity_kind.as_ref()),
         skus: skus.iter().map(ToString::to_string).collect(),
         max_units: *max_units,
         max_units_by_tier: max_units_by_tier.iter().map(|(tier, most)| (tier.to_string(), *most)).collect(),

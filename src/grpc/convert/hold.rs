@@ -1,10 +1,11 @@
 //! Requests about holds, as commands.
 
+use super::customer::{Buyer, buyer, over_limits};
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, optional_id, span};
 use crate::engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve, Return, Stage, Target, Wanted};
 use crate::hold::MAX_LINES;
-use crate::ids::{CustomerId, DropId, HoldId, Quantity};
+use crate::ids::{DropId, HoldId, Quantity};
 use crate::proto as pb;
 
 /// A reserve.
@@ -30,23 +31,17 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
         faults.invalid("lines", format_args!("must have 1-{MAX_LINES} lines"));
     }
     let lines = wanted(&mut faults, "lines", lines);
-    let customer = buyer(&mut faults, customer.as_ref());
+    let buyer = buyer(&mut faults, customer.as_ref());
     let ttl = span(&mut faults, "ttl", ttl.as_ref());
     faults.unbuilt(!supersedes.is_empty(), "supersedes");
     faults.unbuilt(*allow_partial, "allow_partial");
     faults.unbuilt(!admission_token.is_empty(), "admission_token");
-    faults.unbuilt(r#override.is_some(), "override");
-    let command = (|| Some(Reserve { ttl, ..Reserve::new(hold?, drop?, customer?, lines?) }))();
+    let over_limits = over_limits(&mut faults, r#override.as_ref());
+    let command = (|| {
+        let Buyer { customer, tiers, identities } = buyer;
+        Some(Reserve { ttl, tiers, identities, over_limits, ..Reserve::new(hold?, drop?, customer?, lines?) })
+    })();
     faults.finish(command)
-}
-
-fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Option<CustomerId> {
-    let Some(customer) = customer else { return id(faults, "customer.id", "") };
-    let pb::Customer { id: name, tiers, zones, identities } = customer;
-    faults.unbuilt(!tiers.is_empty(), "customer.tiers");
-    faults.unbuilt(!zones.is_empty(), "customer.zones");
-    faults.unbuilt(!identities.is_empty(), "customer.identities");
-    id(faults, "customer.id", name)
 }
 
 /// Lines summed by SKU, ascending. Which line was the first of its SKU is kept for naming it in an error.

@@ -1,18 +1,20 @@
 //! The limits of a drop as they are asked for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use super::answer::CUSTOMER;
 use super::faults::Faults;
-use super::fields::{enumeration, id};
-use crate::definition::{Limit, MAX_LIMITS, Scope};
-use crate::ids::LimitId;
+use super::fields::{enumeration, id, span};
+use crate::definition::{Limit, MAX_LIMIT_SKUS, MAX_LIMIT_TIERS, MAX_LIMITS, Scope};
+use crate::ids::{IdentityKind, LimitId, Sku, TierId};
 use crate::proto as pb;
+use crate::time::Millis;
 
-/// The one kind of subject that is built.
-const CUSTOMER: &str = "customer";
+const LONGEST_ROLLING: Millis = Millis::from_secs(366 * 24 * 60 * 60);
+const LONGEST_COOLDOWN: Millis = Millis::from_secs(24 * 60 * 60);
 
-/// All limits, or nothing with the faults noted.
-pub fn limits(faults: &mut Faults, rules: &[pb::Limit]) -> Option<Vec<Limit>> {
+/// All limits of a drop, or nothing with the faults noted.
+pub fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Option<Vec<Limit>> {
     if rules.len() > MAX_LIMITS {
         faults.invalid("drop.limits", format_args!("must be at most {MAX_LIMITS}, not {}", rules.len()));
         return None;
@@ -26,59 +28,151 @@ pub fn limits(faults: &mut Faults, rules: &[pb::Limit]) -> Option<Vec<Limit>> {
             let description = format_args!("duplicates limits[{first}].id");
             faults.invalid(format_args!("drop.limits[{place}].id"), description);
         }
-        let scope = scope(faults, place, rule.scope);
-        let max_units = max_units(faults, place, rule);
-        if let (Some(id), Some(scope), Some(max_units)) = (name, scope, max_units) {
-            limits.push(Limit { max_units: Some(max_units), ..Limit::new(id, scope) });
-        }
+        limits.extend(Rule { faults, place, rule, drop }.limit(name));
     }
     (limits.len() == rules.len()).then_some(limits)
 }
 
-fn scope(faults: &mut Faults, place: usize, number: i32) -> Option<Scope> {
-    let field = format_args!("drop.limits[{place}].scope");
-    match enumeration(faults, field, number)? {
-        pb::LimitScope::Item => Some(Scope::Item),
-        pb::LimitScope::Drop => Some(Scope::Drop),
-        pb::LimitScope::Unspecified => {
-            faults.invalid(field, "must be set");
-            None
-        }
-        pb::LimitScope::Series | pb::LimitScope::Shop => {
-            faults.unbuilt(true, field);
-            None
-        }
-    }
+/// One limit of a drop.
+struct Rule<'a> {
+    faults: &'a mut Faults,
+    place: usize,
+    rule: &'a pb::Limit,
+    drop: &'a pb::Drop,
 }
 
-/// The most units. A limit that limits nothing is a fault; one that limits in a way not built yet is not.
-fn max_units(faults: &mut Faults, place: usize, rule: &pb::Limit) -> Option<u32> {
-    let pb::Limit {
-        id: _,
-        scope: _,
-        skus,
-        identity_kind,
-        max_units,
-        max_units_by_tier,
-        max_live_units,
-        max_live_holds,
-        rolling,
-        cooldown,
-    } = rule;
-    let other_kind = !identity_kind.is_empty() && identity_kind != CUSTOMER;
-    let others = [
-        (!max_units_by_tier.is_empty(), "max_units_by_tier"),
-        (max_live_units.is_some(), "max_live_units"),
-        (max_live_holds.is_some(), "max_live_holds"),
-        (cooldown.is_some(), "cooldown"),
-    ];
-    let limits_otherwise = others.iter().any(|(set, _)| *set);
-    let qualifiers = [(!skus.is_empty(), "skus"), (other_kind, "identity_kind"), (rolling.is_some(), "rolling")];
-    for (set, field) in qualifiers.into_iter().chain(others) {
-        faults.unbuilt(set, format_args!("drop.limits[{place}].{field}"));
+impl Rule<'_> {
+    fn limit(&mut self, name: Option<LimitId>) -> Option<Limit> {
+        let pb::Limit {
+            id: _,
+            scope,
+            skus,
+            identity_kind,
+            max_units,
+            max_units_by_tier,
+            max_live_units,
+            max_live_holds,
+            rolling,
+            cooldown,
+        } = self.rule;
+        let scope = self.scope(*scope);
+        let skus = self.skus(skus, scope);
+        let identity_kind = self.kind(identity_kind);
+        let by_tier = self.tiers(max_units_by_tier);
+        let units = max_units.is_some() || !max_units_by_tier.is_empty();
+        if !units && max_live_units.is_none() && max_live_holds.is_none() && cooldown.is_none() {
+            self.invalid("max_units", "must be set: a limit has to limit something");
+        }
+        if rolling.is_some() && !units {
+            self.invalid("rolling", "needs max_units or max_units_by_tier: it says which of them count");
+        }
+        let rolling = self.span("rolling", rolling.as_ref(), (LONGEST_ROLLING, "1ms to 366 days"));
+        let cooldown = self.span("cooldown", cooldown.as_ref(), (LONGEST_COOLDOWN, "1ms to 24h"));
+        Some(Limit {
+            id: name?,
+            scope: scope?,
+            skus,
+            identity_kind,
+            max_units: *max_units,
+            max_units_by_tier: by_tier,
+            max_live_units: *max_live_units,
+            max_live_holds: *max_live_holds,
+            rolling,
+            cooldown,
+        })
     }
-    if max_units.is_none() && !limits_otherwise {
-        faults.invalid(format_args!("drop.limits[{place}].max_units"), "must be set: a limit has to limit something");
+
+    fn scope(&mut self, number: i32) -> Option<Scope> {
+        let place = self.place;
+        match enumeration(self.faults, format_args!("drop.limits[{place}].scope"), number)? {
+            pb::LimitScope::Item => Some(Scope::Item),
+            pb::LimitScope::Drop => Some(Scope::Drop),
+            pb::LimitScope::Series => {
+                if self.drop.series.is_empty() {
+                    self.invalid("scope", "is the series: drop.series must be set");
+                }
+                Some(Scope::Series)
+            }
+            pb::LimitScope::Shop => Some(Scope::Shop),
+            pb::LimitScope::Unspecified => {
+                self.invalid("scope", "must be set");
+                None
+            }
+        }
     }
-    *max_units
+
+    /// The goods that it counts, ascending. Where it counts those of this drop alone, they are to be had there.
+    fn skus(&mut self, named: &[String], scope: Option<Scope>) -> Vec<Sku> {
+        if named.len() > MAX_LIMIT_SKUS {
+            self.invalid("skus", format_args!("must be at most {MAX_LIMIT_SKUS}, not {}", named.len()));
+            return Vec::new();
+        }
+        let here = matches!(scope, Some(Scope::Item | Scope::Drop));
+        let mut seen: HashMap<&str, usize> = HashMap::with_capacity(named.len());
+        let mut skus: Vec<Sku> = Vec::with_capacity(named.len());
+        let limit = self.place;
+        for (place, text) in named.iter().enumerate() {
+            let Some(sku) = id::<Sku>(self.faults, format_args!("drop.limits[{limit}].skus[{place}]"), text) else {
+                continue;
+            };
+            let first = *seen.entry(text).or_insert(place);
+            if first != place {
+                self.invalid(format_args!("skus[{place}]"), format_args!("duplicates skus[{first}]"));
+            } else if here && !self.drop.items.iter().any(|item| item.sku == *text) {
+                self.invalid(format_args!("skus[{place}]"), "is no item of this drop");
+            }
+            skus.push(sku);
+        }
+        skus.sort_unstable();
+        skus
+    }
+
+    /// The kind of identity; none for the customer.
+    fn kind(&mut self, kind: &str) -> Option<IdentityKind> {
+        if kind.is_empty() || kind == CUSTOMER {
+            return None;
+        }
+        let place = self.place;
+        id(self.faults, format_args!("drop.limits[{place}].identity_kind"), kind)
+    }
+
+    fn tiers(&mut self, named: &HashMap<String, u32>) -> BTreeMap<TierId, u32> {
+        if named.len() > MAX_LIMIT_TIERS {
+            self.invalid("max_units_by_tier", format_args!("must be at most {MAX_LIMIT_TIERS}, not {}", named.len()));
+            return BTreeMap::new();
+        }
+        // In one order, so that the same faults are told in the same words.
+        let named: BTreeMap<&String, &u32> = named.iter().collect();
+        let mut tiers = BTreeMap::new();
+        for (tier, most) in named {
+            match TierId::try_from(tier.as_str()) {
+                Ok(tier) => {
+                    tiers.insert(tier, *most);
+                }
+                Err(error) => {
+                    let shown: String = tier.chars().take(crate::ids::MAX_SLUG).collect();
+                    self.invalid(format_args!("max_units_by_tier[{shown}]"), error);
+                }
+            }
+        }
+        tiers
+    }
+
+    fn span(
+        &mut self,
+        name: &str,
+        given: Option<&prost_types::Duration>,
+        (longest, range): (Millis, &str),
+    ) -> Option<Millis> {
+        let place = self.place;
+        let span = span(self.faults, format_args!("drop.limits[{place}].{name}"), given)?;
+        if span > longest {
+            self.invalid(name, format_args!("must be {range}"));
+        }
+        Some(span)
+    }
+
+    fn invalid(&mut self, field: impl std::fmt::Display, description: impl std::fmt::Display) {
+        self.faults.invalid(format_args!("drop.limits[{}].{field}", self.place), description);
+    }
 }

@@ -50,10 +50,13 @@ pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection>
 pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection> {
     let pb::ListDropsRequest { shop, series, state, page_size, page_token } = request;
     let mut faults = Faults::default();
-    faults.unbuilt(!series.is_empty(), "series");
     let wanted = enumeration(&mut faults, "state", *state);
     faults.unbuilt(wanted == Some(pb::DropState::Draft), "state");
-    let filter = DropFilter { shop: optional_id(&mut faults, "shop", shop), state: wanted.and_then(drop_state) };
+    let filter = DropFilter {
+        shop: optional_id(&mut faults, "shop", shop),
+        series: optional_id(&mut faults, "series", series),
+        state: wanted.and_then(drop_state),
+    };
     let size = page(&mut faults, *page_size);
     let place = token(&mut faults, page_token, drop_place);
     faults.finish(Some((filter, place, size)))

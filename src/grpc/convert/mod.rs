@@ -10,6 +10,7 @@ mod drop_view;
 mod faults;
 mod fields;
 mod hold;
+mod customer;
 mod list;
 mod stock;
 mod limits;

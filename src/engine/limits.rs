@@ -1,0 +1,142 @@
+//! Limits as the verbs meet them: what is asked for whom, and how a hit is told.
+
+use super::answer::LimitHit;
+use super::command::Reserve;
+use super::reserve::Request;
+use super::{Engine, OwnHold};
+use crate::definition::Definition;
+use crate::digest::DigestKey;
+use crate::hold::{Identity, Rare};
+use crate::ids::{ItemNo, TierId};
+use crate::inventory::limits::{Ask, Hit, Purpose};
+use crate::inventory::{Broken, HoldRef, Keys, Subject};
+use crate::time::{Millis, Timestamp};
+
+/// Whom limits count a reserve for.
+pub(super) struct Counted {
+    /// The customer, then the identities.
+    pub(super) keys: Keys,
+    /// In the order of their subjects behind the customer's.
+    pub(super) identities: Vec<Identity>,
+}
+
+impl Counted {
+    /// Of a request in a drop: the identities' values end here, only their hashes go on.
+    pub(super) fn of(key: &DigestKey, definition: &Definition, command: &Reserve) -> Self {
+        let shop = &definition.shop;
+        let mut identities: Vec<Identity> = command
+            .identities
+            .iter()
+            .map(|(kind, value)| Identity { kind: kind.clone(), subject: key.identity(shop, kind, value) })
+            .collect();
+        identities.sort_unstable();
+        identities.dedup();
+        let mut keys = Keys::from_slice(&[key.customer(shop, &command.customer)]);
+        keys.extend(identities.iter().map(|identity| identity.subject));
+        Self { keys, identities }
+    }
+}
+
+/// A hold of these subjects that is due: it must be given back before a limit may refuse.
+pub(super) fn due(subjects: &[Subject], now: Timestamp) -> Option<HoldRef> {
+    subjects.iter().find_map(|subject| subject.due(now))
+}
+
+/// A hit as it is told, and when it may be worth asking again.
+pub(super) fn told(hit: &Hit<'_>, now: Timestamp) -> (LimitHit, Option<Millis>) {
+    let Hit { limit, reason: _, max, used, over_at } = hit;
+    let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    let hit = LimitHit {
+        id: limit.id.clone(),
+        scope: limit.scope,
+        identity_kind: limit.identity_kind.clone(),
+        max: small(*max),
+        used: small(*used),
+    };
+    (hit, over_at.map(|at| now.until(at)))
+}
+
+impl Request<'_> {
+    /// What limits refuse of the request. Staff may step over them all.
+    pub(super) fn broken(&self, subjects: &[Subject]) -> Broken<'_> {
+        if self.running.definition.limits.is_empty() || self.command.over_limits.is_some() {
+            return Broken::default();
+        }
+        self.ask().check(subjects, |item| self.place_of(self.running.definition.sku(item)))
+    }
+
+    /// The request, as limits look at it.
+    pub(super) fn ask(&self) -> Ask<'_> {
+        Ask {
+            drop: self.drop,
+            roster: self.roster,
+            limits: &self.running.definition.limits,
+            lines: &self.lines,
+            tiers: &self.command.tiers,
+            identities: &self.counted.identities,
+            now: self.now,
+            purpose: Purpose::Reserve,
+        }
+    }
+
+    /// What of the request few have, for its hold.
+    pub(super) fn rare(&self) -> Option<Box<Rare>> {
+        let Reserve { tiers, over_limits, .. } = self.command;
+        let identities = &self.counted.identities;
+        if identities.is_empty() && tiers.is_empty() && over_limits.is_none() {
+            return None;
+        }
+        let limits = &self.running.definition.limits;
+        let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
+        let rare = Rare {
+            identities: identities.clone(),
+            tiers: tiers.iter().filter(named).cloned().collect(),
+            over_limits: over_limits.clone(),
+            ..Rare::default()
+        };
+        (rare != Rare::default()).then(|| Box::new(rare))
+    }
+}
+
+/// What limits say to a late claim.
+pub(super) enum LateLimits<'a> {
+    /// Nothing.
+    Fit,
+    /// This hold is due: what it has must not stand in the way.
+    SweepFirst(HoldRef),
+    /// They refuse it.
+    Broken(Broken<'a>),
+}
+
+impl Engine {
+    /// Checks limits again for an expired hold that is claimed. It is no new reserve, and its units are never live: only
+    /// the bounds on units count, with the identities and tiers that it was made with. A hold that staff stepped over
+    /// the limits for is let through again.
+    pub(super) fn late_limits<'a>(
+        &self,
+        own: &'a OwnHold<'_, '_>,
+        lines: &'a [(ItemNo, u32)],
+        subjects: &[Subject],
+        now: Timestamp,
+    ) -> LateLimits<'a> {
+        let Some(hold) = own.shard.get(own.place).filter(|hold| !hold.is_over_limits()) else {
+            return LateLimits::Fit;
+        };
+        let ask = Ask {
+            drop: own.drop,
+            roster: own.roster,
+            limits: &own.view.limits,
+            lines,
+            tiers: hold.tiers(),
+            identities: hold.identities(),
+            now,
+            purpose: Purpose::LateClaim { created_at: hold.created_at },
+        };
+        let broken = ask.check(subjects, |item| item.index());
+        match due(subjects, now) {
+            _ if broken.is_empty() => LateLimits::Fit,
+            Some(due) => LateLimits::SweepFirst(due),
+            None => LateLimits::Broken(broken),
+        }
+    }
+}

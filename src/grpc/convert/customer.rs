@@ -1,0 +1,87 @@
+//! Who a reserve is for: customer, tiers and identities, and whether staff steps over limits.
+
+use super::answer::CUSTOMER;
+use super::faults::Faults;
+use super::fields::id;
+use crate::ids::{CustomerId, IdError, IdentityKind, MAX_OPAQUE, TierId};
+use crate::proto as pb;
+
+/// Most tiers of a request.
+const MAX_TIERS: usize = 16;
+/// Most identities of a request.
+const MAX_IDENTITIES: usize = 16;
+/// Most bytes of a reason for stepping over limits.
+const MAX_REASON: usize = 200;
+
+/// Who a reserve is for.
+pub struct Buyer {
+    /// Nothing where it is faulty.
+    pub customer: Option<CustomerId>,
+    /// Ascending, each once.
+    pub tiers: Vec<TierId>,
+    /// By kind and value, ascending, each once.
+    pub identities: Vec<(IdentityKind, String)>,
+}
+
+/// The customer of a request.
+pub fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Buyer {
+    let Some(customer) = customer else {
+        return Buyer { customer: id(faults, "customer.id", ""), tiers: Vec::new(), identities: Vec::new() };
+    };
+    let pb::Customer { id: name, tiers, zones, identities } = customer;
+    faults.unbuilt(!zones.is_empty(), "customer.zones");
+    Buyer {
+        customer: id(faults, "customer.id", name),
+        tiers: self::tiers(faults, tiers),
+        identities: self::identities(faults, identities),
+    }
+}
+
+fn tiers(faults: &mut Faults, named: &[String]) -> Vec<TierId> {
+    if named.len() > MAX_TIERS {
+        faults.invalid("customer.tiers", format_args!("must be at most {MAX_TIERS}, not {}", named.len()));
+        return Vec::new();
+    }
+    let tier = |(place, tier): (usize, &String)| id(faults, format_args!("customer.tiers[{place}]"), tier);
+    let mut tiers: Vec<TierId> = named.iter().enumerate().filter_map(tier).collect();
+    tiers.sort_unstable();
+    tiers.dedup();
+    tiers
+}
+
+fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind, String)> {
+    if named.len() > MAX_IDENTITIES {
+        faults.invalid("customer.identities", format_args!("must be at most {MAX_IDENTITIES}, not {}", named.len()));
+        return Vec::new();
+    }
+    let mut identities = Vec::with_capacity(named.len());
+    for (place, pb::Identity { kind, value }) in named.iter().enumerate() {
+        let field = format_args!("customer.identities[{place}].kind");
+        let kind = id::<IdentityKind>(faults, field, kind);
+        if kind.as_ref().is_some_and(|kind| kind.as_str() == CUSTOMER) {
+            faults.invalid(field, format_args!("{CUSTOMER} is customer.id already"));
+        }
+        if value.is_empty() || value.len() > MAX_OPAQUE || value.chars().any(char::is_control) {
+            faults.invalid(format_args!("customer.identities[{place}].value"), IdError::Opaque);
+        } else if let Some(kind) = kind {
+            identities.push((kind, value.clone()));
+        }
+    }
+    identities.sort_unstable();
+    identities.dedup();
+    identities
+}
+
+/// Why staff steps over limits, if it does.
+pub fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<Box<str>> {
+    let pb::Override { limits, windows, reason } = given?;
+    faults.unbuilt(*windows, "override.windows");
+    if !limits && !windows {
+        faults.invalid("override", "must be of limits or windows: else it is of nothing");
+    }
+    if reason.is_empty() || reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
+        let wanted = format_args!("must be 1-{MAX_REASON} bytes of UTF-8 without control characters");
+        faults.invalid("override.reason", wanted);
+    }
+    limits.then(|| reason.as_str().into())
+}

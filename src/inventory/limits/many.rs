@@ -1,0 +1,246 @@
+//! A subject that has more than one hold of one line: sums, so that a request never looks at holds one by one.
+//!
+//! Units are summed by drop and item. What was reserved when is summed by time, drop and item, so that a rolling limit
+//! looks at its window and no further. Live holds lie in the order of their deadlines, those of the same items
+//! together, so that counting them is one look for each set of items.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use smallvec::SmallVec;
+
+use super::subject::{Counted, Whose};
+use crate::hold::{HoldLine, HoldState};
+use crate::ids::{DropNo, ItemNo};
+use crate::inventory::holds::HoldRef;
+use crate::time::Timestamp;
+
+/// Items of a hold that have units, ascending.
+type Items = SmallVec<[ItemNo; 4]>;
+/// A deadline and whose it is.
+type Deadline = (Timestamp, HoldRef);
+
+/// Units that a subject has of one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Of which item.
+    pub item: ItemNo,
+    /// Held and in payment.
+    pub live: u64,
+    /// Claimed.
+    pub owned: u64,
+}
+
+impl Sum {
+    /// All of them.
+    #[must_use]
+    pub const fn units(&self) -> u64 {
+        self.live.saturating_add(self.owned)
+    }
+}
+
+/// What a subject reserved of one item at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserved {
+    /// When.
+    pub at: Timestamp,
+    /// In which drop.
+    pub drop: DropNo,
+    /// Of which item.
+    pub item: ItemNo,
+    /// Holds that are remembered, ended ones too.
+    pub holds: u32,
+    /// Units of them that are held or owned.
+    pub units: u64,
+}
+
+/// Live holds of one drop and the same items.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveSet<'a> {
+    /// The drop.
+    pub drop: DropNo,
+    /// The items of which they have units, ascending.
+    pub items: &'a [ItemNo],
+    /// How many there are.
+    pub count: usize,
+    /// The first deadline.
+    pub first: Deadline,
+    /// The one after it.
+    pub second: Option<Deadline>,
+}
+
+/// Everything that a subject of many holds has.
+#[derive(Debug, Default)]
+pub struct Many {
+    /// Ascending by drop and item; what has no units is not there.
+    sums: Vec<Sum>,
+    /// By time, drop and item: holds and units.
+    reserved: BTreeMap<(Timestamp, DropNo, ItemNo), (u32, u64)>,
+    /// Ascending by drop and items; none is empty.
+    live: Vec<(DropNo, Items, BTreeSet<Deadline>)>,
+}
+
+impl Many {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sums.is_empty() && self.reserved.is_empty() && self.live.is_empty()
+    }
+
+    pub(super) fn sums(&self) -> &[Sum] {
+        &self.sums
+    }
+
+    /// What it has of the items of one drop.
+    pub(super) fn sums_of(&self, drop: DropNo) -> &[Sum] {
+        // Most subjects are in one drop: then no search is needed.
+        if let ([first, ..], [.., last]) = (&*self.sums, &*self.sums)
+            && first.drop == drop
+            && last.drop == drop
+        {
+            return &self.sums;
+        }
+        let begin = self.sums.partition_point(|sum| sum.drop < drop);
+        let end = self.sums.partition_point(|sum| sum.drop <= drop);
+        self.sums.get(begin..end).unwrap_or_default()
+    }
+
+    /// The live hold with the earliest deadline.
+    pub(super) fn first_live(&self) -> Option<Deadline> {
+        self.live.iter().filter_map(|(_, _, holds)| holds.first().copied()).min()
+    }
+
+    pub(super) fn each_live_set(&self, mut f: impl FnMut(LiveSet<'_>)) {
+        for (drop, items, holds) in &self.live {
+            let mut deadlines = holds.iter().copied();
+            if let Some(first) = deadlines.next() {
+                f(LiveSet { drop: *drop, items, count: holds.len(), first, second: deadlines.next() });
+            }
+        }
+    }
+
+    pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved) -> bool) {
+        let from = (from, DropNo::default(), ItemNo::default());
+        for ((at, drop, item), (holds, units)) in self.reserved.range((Bound::Included(from), Bound::Unbounded)).rev() {
+            if !f(Reserved { at: *at, drop: *drop, item: *item, holds: *holds, units: *units }) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn live_image(&self) -> Vec<(DropNo, Vec<ItemNo>, Vec<Timestamp>)> {
+        let deadlines = |holds: &BTreeSet<Deadline>| holds.iter().map(|(at, _)| *at).collect();
+        self.live.iter().map(|(drop, items, holds)| (*drop, items.to_vec(), deadlines(holds))).collect()
+    }
+
+    pub(super) fn fold(&mut self, drop: DropNo, item: ItemNo, at: Timestamp, units: u64) {
+        self.count(drop, item, (0, 0), (0, units));
+        self.note((at, drop, item), 0, 0, units);
+    }
+
+    pub(super) fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
+        let Some(lines) = after.or(before).map(|counted| counted.lines) else { return };
+        let (mut were, mut are) = (weights(before), weights(after));
+        let mut last = None;
+        for line in lines.iter() {
+            let (was, is) = (were.next().unwrap_or_default(), are.next().unwrap_or_default());
+            self.count(whose.drop, line.item, was, is);
+            // An item counts once for its hold, however many pools its units are from.
+            let first = last != Some(line.item);
+            last = Some(line.item);
+            let holds = i32::from(first && after.is_some()).saturating_sub(i32::from(first && before.is_some()));
+            let (before, after) = (was.0.saturating_add(was.1), is.0.saturating_add(is.1));
+            self.note((whose.created_at, whose.drop, line.item), holds, before, after);
+        }
+        self.follow(whose, before, after);
+    }
+
+    /// Counts units of an item: live and owned, before and after.
+    fn count(&mut self, drop: DropNo, item: ItemNo, before: (u64, u64), after: (u64, u64)) {
+        if before == after {
+            return;
+        }
+        let change = |units: u64, before: u64, after: u64| units.saturating_sub(before).saturating_add(after);
+        match self.sums.binary_search_by_key(&(drop, item), |sum| (sum.drop, sum.item)) {
+            Ok(place) => {
+                let Some(sum) = self.sums.get_mut(place) else { return };
+                sum.live = change(sum.live, before.0, after.0);
+                sum.owned = change(sum.owned, before.1, after.1);
+                if sum.units() == 0 {
+                    self.sums.remove(place);
+                }
+            }
+            Err(place) => {
+                let sum = Sum { drop, item, live: change(0, before.0, after.0), owned: change(0, before.1, after.1) };
+                self.sums.insert(place, sum);
+            }
+        }
+    }
+
+    /// Notes holds that came or went, and units, by the time of the reserve.
+    fn note(&mut self, key: (Timestamp, DropNo, ItemNo), holds: i32, before: u64, after: u64) {
+        if holds == 0 && before == after {
+            return;
+        }
+        let (known, units) = self.reserved.entry(key).or_default();
+        *known = known.saturating_add_signed(holds);
+        *units = units.saturating_sub(before).saturating_add(after);
+        if (*known, *units) == (0, 0) {
+            self.reserved.remove(&key);
+        }
+    }
+
+    /// A live hold came, went, moved its deadline, or has units of other items.
+    fn follow(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
+        let live = |counted: Counted<'_>| counted.state.is_live().then(|| (counted.expires_at, items(&counted)));
+        let (was, is) = (before.and_then(live), after.and_then(live));
+        if was == is {
+            return;
+        }
+        if let Some((at, items)) = was
+            && let Ok(place) = self.set(whose.drop, &items)
+            && let Some((_, _, holds)) = self.live.get_mut(place)
+        {
+            holds.remove(&(at, whose.place));
+            // A set that is needed again at once stays.
+            if holds.is_empty() && is.as_ref().is_none_or(|(_, now)| *now != items) {
+                self.live.remove(place);
+            }
+        }
+        if let Some((at, items)) = is.filter(|(_, items)| !items.is_empty()) {
+            match self.set(whose.drop, &items) {
+                Ok(place) => {
+                    if let Some((_, _, holds)) = self.live.get_mut(place) {
+                        holds.insert((at, whose.place));
+                    }
+                }
+                Err(place) => self.live.insert(place, (whose.drop, items, BTreeSet::from([(at, whose.place)]))),
+            }
+        }
+    }
+
+    fn set(&self, drop: DropNo, items: &[ItemNo]) -> Result<usize, usize> {
+        self.live.binary_search_by(|(known, set, _)| (*known, &**set).cmp(&(drop, items)))
+    }
+}
+
+/// Units of each line: live and owned.
+fn weights(counted: Option<Counted<'_>>) -> impl Iterator<Item = (u64, u64)> {
+    counted.into_iter().flat_map(|counted| {
+        counted.lines.iter().map(move |line| {
+            let units = u64::from(line.quantity);
+            match counted.state {
+                HoldState::Held | HoldState::Paying => (units, 0),
+                HoldState::Claimed => (0, units),
+                HoldState::Released | HoldState::Expired => (0, 0),
+            }
+        })
+    })
+}
+
+fn items(counted: &Counted<'_>) -> Items {
+    let with_units = |line: &HoldLine| line.quantity > 0;
+    let mut items: Items = counted.lines.iter().filter(with_units).map(|line| line.item).collect();
+    items.dedup();
+    items
+}

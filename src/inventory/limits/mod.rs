@@ -1,0 +1,21 @@
+//! What each subject holds, owns and has reserved, and what limits make of it.
+//!
+//! A subject is a customer of a shop, or one of a customer's identities: a card, a device, an address. Usage is counted
+//! by drop and item, whatever limits there are: a limit of any breadth is a sum over it. All of it follows from the
+//! holds that are remembered, so it is the same after a replay. A subject's stripe stays locked from the check to the
+//! append, so two requests of one customer, or of two with one card, can't both fit where one does. A subject that has
+//! nothing is not in the table: refused requests leave no trace.
+
+mod many;
+mod subject;
+mod table;
+mod bound;
+mod check;
+
+pub use check::{Ask, Broken, BrokenLine, Except, Hit, Purpose};
+pub use many::{LiveSet, Reserved, Sum};
+pub use subject::{Counted, Subject, Whose};
+pub use table::{Keys, Subjects};
+
+#[cfg(test)]
+mod tests;
