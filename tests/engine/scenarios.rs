@@ -99,6 +99,7 @@ impl Play {
                 while self.engine().sweep(now).expect("a sweep") > 0 {}
                 String::new()
             }
+            ["archive"] => self.engine().archive(now).expect("a look").to_string(),
             ["snapshot"] => {
                 self.engine().snapshot(&self.world.snapshots, now).expect("a snapshot");
                 String::new()
