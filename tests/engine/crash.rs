@@ -6,6 +6,7 @@
 //! after some record that is not before the last acknowledged one. Starting checks that every sum holds.
 
 use stockade::engine::Engine;
+use stockade::engine::command::{CreateDrop, Steer};
 use stockade::engine::verify::verify_folder;
 use stockade::ids::Lsn;
 use stockade::inventory::Inventory;
@@ -14,16 +15,22 @@ use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
 use stockade::time::Millis;
 
-use crate::common::{self, START, World, claim, create, definition, extend, hold_id, release, reserve, settle};
+use crate::common::{self, START, World, claim, create, definition, drop_id, extend, hold_id, release, reserve, settle};
 
 /// Seeds of what a crash leaves of unsynced writes.
 const SEEDS: u64 = 3;
 
-const STEPS: u64 = 30;
+/// Steps while the drop is open, and with those long after it has closed.
+const OPEN: u64 = 30;
+const STEPS: u64 = OPEN + 7;
 
 /// One step; says whether it was acknowledged.
 fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     world.now = START.plus(Millis(step * 400));
+    if step >= OPEN {
+        world.now = world.now.plus(Millis::from_secs(8 * 24 * 3600));
+        return afterwards(engine, world, step);
+    }
     let (hold, now) = (hold_id(step), world.now);
     let before = |back: u64| hold_id(step.saturating_sub(back));
     let answer = match step % 10 {
@@ -35,7 +42,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let items = [("A", 30), ("B", 40)];
             let mut drop = definition("d", &items, &[("nine", stockade::definition::Scope::Drop, 9)]);
             drop.hold_ttl = Millis(3_000);
-            let command = stockade::engine::command::CreateDrop { definition: drop, validate_only: false };
+            let command = CreateDrop { definition: drop, validate_only: false };
             return engine.create_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
         }
         0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), now)),
@@ -50,6 +57,29 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         _ => return engine.snapshot(&world.snapshots, now).is_ok(),
     };
     answer.is_ok_and(|answer| answer.ticket.wait().is_ok())
+}
+
+/// The drop is closed, archived, and another one of its shop is opened.
+fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
+    let now = world.now;
+    match step - OPEN {
+        0 => {
+            // Closed a week before, as it were: the clock of the steps before has not come so far.
+            let closed = START.plus(Millis(OPEN * 400));
+            engine.steer(&drop_id("d"), Steer::Close, closed).is_ok_and(|(_, ticket)| ticket.wait().is_ok())
+        }
+        1 => engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
+        2 => engine.archive(now).is_ok() && engine.journal().barrier().wait().is_ok(),
+        4 => {
+            let command = CreateDrop { definition: definition("e", &[("A", 9)], &[]), validate_only: false };
+            engine.create_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok())
+        }
+        5 => {
+            let answer = settle(|| engine.reserve(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), now));
+            answer.is_ok_and(|answer| answer.ticket.wait().is_ok())
+        }
+        _ => engine.snapshot(&world.snapshots, now).is_ok(),
+    }
 }
 
 /// What an undisturbed run is like.
