@@ -35,8 +35,7 @@ fn identity(text: &str) -> Result<Identity, String> {
 impl BuyerOptions {
     /// The customer of the request.
     pub fn customer(&self) -> pb::Customer {
-        let identity =
-            |Identity { kind, value }: &Identity| pb::Identity { kind: kind.clone(), value: value.clone() };
+        let identity = |Identity { kind, value }: &Identity| pb::Identity { kind: kind.clone(), value: value.clone() };
         pb::Customer {
             id: self.customer.clone(),
             tiers: self.tiers.clone(),

@@ -143,7 +143,9 @@ impl Faults<'_> {
             "drop" => return pb::LimitScope::Drop,
             "series" => return pb::LimitScope::Series,
             "shop" => return pb::LimitScope::Shop,
-            other => self.add(given.referenced, format_args!("scope must be item, drop, series or shop, not {other:?}")),
+            other => {
+                self.add(given.referenced, format_args!("scope must be item, drop, series or shop, not {other:?}"))
+            }
         }
         pb::LimitScope::Unspecified
     }

@@ -130,11 +130,9 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
             "ask for the units under another hold id; where a payment has landed after the deadline, claim with --late"
         }
         Reason::PaymentInProgress => "try again when the payment is over, or give it up with --abandon-payment",
-        Reason::Unspecified
-        | Reason::NotEligible
-        | Reason::NotAdmitted
-        | Reason::SlotRequired
-        | Reason::Cooldown => return None,
+        Reason::Unspecified | Reason::NotEligible | Reason::NotAdmitted | Reason::SlotRequired | Reason::Cooldown => {
+            return None;
+        }
     };
     Some(words.to_owned())
 }

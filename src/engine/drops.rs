@@ -123,7 +123,9 @@ impl Engine {
             // Everything else is bounded so that it fits; goods and tiers named by many limits may add up.
             return Err(Fault::Invalid(vec![Violation {
                 field: "drop.limits".to_owned(),
-                description: format!("name too many goods and tiers: the drop takes {size} bytes, {MAX_RECORD} at most"),
+                description: format!(
+                    "name too many goods and tiers: the drop takes {size} bytes, {MAX_RECORD} at most"
+                ),
             }]));
         }
         Ok(image)

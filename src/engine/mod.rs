@@ -173,13 +173,7 @@ impl Engine {
 
     /// Makes a change that has been appended. It can't fail. `subjects` are the hold's, where the caller has them locked
     /// already.
-    fn enter(
-        &self,
-        own: &mut OwnHold<'_, '_>,
-        record: &Record,
-        lsn: Lsn,
-        subjects: Option<(&Keys, &mut [Subject])>,
-    ) {
+    fn enter(&self, own: &mut OwnHold<'_, '_>, record: &Record, lsn: Lsn, subjects: Option<(&Keys, &mut [Subject])>) {
         if let Record::Change(_, change) = record
             && let Some(before) = own.shard.change(own.place, lsn, change)
             && let Some(after) = own.shard.get(own.place)

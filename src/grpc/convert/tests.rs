@@ -123,8 +123,7 @@ fn what_a_reserve_cannot_do_yet_is_named() {
         r.lines[0].pool = "members".into();
         r.customer = Some(pb::Customer { zones: vec!["eu".into()], ..customer("c") });
     });
-    let all =
-        ["lines[0].pool", "customer.zones", "supersedes", "allow_partial", "admission_token", "override.windows"];
+    let all = ["lines[0].pool", "customer.zones", "supersedes", "allow_partial", "admission_token", "override.windows"];
     assert_eq!(unbuilt(result), all);
 }
 

@@ -151,10 +151,11 @@ impl<'a> Cover<'a> {
             lines: self.lines.clone(),
             over_at: None,
         };
-        let tell = |bound: Bound<'a>, over_at: &dyn Fn(&Bound<'a>) -> Option<Timestamp>, f: &mut dyn FnMut(&Bound<'a>)| {
-            let over_at = if bound.is_broken() { over_at(&bound) } else { None };
-            f(&Bound { over_at, ..bound });
-        };
+        let tell =
+            |bound: Bound<'a>, over_at: &dyn Fn(&Bound<'a>) -> Option<Timestamp>, f: &mut dyn FnMut(&Bound<'a>)| {
+                let over_at = if bound.is_broken() { over_at(&bound) } else { None };
+                f(&Bound { over_at, ..bound });
+            };
         let late = match self.ask.purpose {
             Purpose::LateClaim { created_at } => Some(created_at),
             Purpose::Reserve | Purpose::Instead(_) => None,

@@ -85,7 +85,9 @@ fn an_ended_hold_has_no_units_but_is_remembered_until_it_is_forgotten() {
         let mut subject = Subject::default();
         let mut others = Vec::new();
         if second {
-            others.push(hold(2, 6, 60, &[(KNIFE, 1), (PAN, 3)]).made(&mut subject).becomes(&mut subject, HoldState::Released));
+            others.push(
+                hold(2, 6, 60, &[(KNIFE, 1), (PAN, 3)]).made(&mut subject).becomes(&mut subject, HoldState::Released),
+            );
         }
         let ended = hold(1, 5, 50, &[(KNIFE, 2)]).made(&mut subject).becomes(&mut subject, HoldState::Expired);
         assert_eq!((subject.units(DROP, None), subject.due(Timestamp(99)), live_holds(&subject)), (0, None, 0));
