@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::buyer::BuyerOptions;
 use crate::config::{Given, span};
 
 /// Where a server is looked for.
@@ -309,9 +310,8 @@ pub struct ReserveOptions {
     /// What to set aside, and how much of it, behind the last =; one unit where there is none. Once for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods, required = true)]
     pub lines: Vec<Goods>,
-    /// For whom: a pseudonym, not an e-mail address
-    #[arg(long, value_name = "ID")]
-    pub customer: String,
+    #[command(flatten)]
+    pub buyer: BuyerOptions,
     /// The hold's id, a UUID; made and printed where left out
     #[arg(long, value_name = "UUID")]
     pub hold_id: Option<String>,

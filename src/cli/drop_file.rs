@@ -13,22 +13,7 @@ use crate::config::span;
 use crate::proto as pb;
 
 /// Keys of the contract that are not built yet.
-const UNBUILT: [&str; 14] = [
-    "series",
-    "windows",
-    "terms",
-    "slot_required",
-    "pools",
-    "kind",
-    "slot",
-    "price_floor",
-    "skus",
-    "max_units_by_tier",
-    "max_live_units",
-    "max_live_holds",
-    "rolling",
-    "cooldown",
-];
+const UNBUILT: [&str; 7] = ["windows", "terms", "slot_required", "pools", "kind", "slot", "price_floor"];
 
 /// The least that a file must say.
 const SMALLEST: &str = "kind: Drop\nid: knife-1204\nitems: [{sku: KNIFE/20cm, quantity: 300}]\n";
@@ -42,6 +27,8 @@ struct DropFile {
     title: String,
     #[serde(default)]
     shop: String,
+    #[serde(default)]
+    series: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     opens_at: Option<Spanned<String>>,
@@ -66,9 +53,17 @@ struct ItemEntry {
 struct LimitEntry {
     id: String,
     scope: Spanned<String>,
-    max_units: Option<Spanned<String>>,
+    #[serde(default)]
+    skus: Vec<String>,
     #[serde(default)]
     identity_kind: String,
+    max_units: Option<Spanned<String>>,
+    #[serde(default)]
+    max_units_by_tier: BTreeMap<String, Spanned<String>>,
+    max_live_units: Option<Spanned<String>>,
+    max_live_holds: Option<Spanned<String>>,
+    rolling: Option<Spanned<String>>,
+    cooldown: Option<Spanned<String>>,
 }
 
 /// A drop from the text of a file with this name.
@@ -93,6 +88,7 @@ pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
         id: file.id,
         title: file.title,
         shop: file.shop,
+        series: file.series,
         labels: file.labels.into_iter().collect(),
         items: file.items.into_iter().map(|entry| faults.item(entry)).collect(),
         limits: file.limits.into_iter().map(|entry| faults.limit(entry)).collect(),
@@ -121,20 +117,35 @@ impl Faults<'_> {
         pb::Item { sku, quantity, ..pb::Item::default() }
     }
 
-    fn limit(&mut self, LimitEntry { id, scope, max_units, identity_kind }: LimitEntry) -> pb::Limit {
-        let scope = self.scope(&scope);
-        let max_units = max_units.map(|units| self.whole(&units, "max_units", 0));
-        pb::Limit { id, scope: scope.into(), max_units, identity_kind, ..pb::Limit::default() }
+    fn limit(&mut self, entry: LimitEntry) -> pb::Limit {
+        let by_tier = entry.max_units_by_tier.into_iter();
+        pb::Limit {
+            id: entry.id,
+            scope: self.scope(&entry.scope).into(),
+            skus: entry.skus,
+            identity_kind: entry.identity_kind,
+            max_units: self.most(entry.max_units.as_ref(), "max_units"),
+            max_units_by_tier: by_tier.map(|(tier, most)| (tier, self.whole(&most, "max_units_by_tier", 0))).collect(),
+            max_live_units: self.most(entry.max_live_units.as_ref(), "max_live_units"),
+            max_live_holds: self.most(entry.max_live_holds.as_ref(), "max_live_holds"),
+            rolling: self.span(entry.rolling.as_ref(), "rolling"),
+            cooldown: self.span(entry.cooldown.as_ref(), "cooldown"),
+        }
+    }
+
+    fn most(&mut self, given: Option<&Spanned<String>>, key: &str) -> Option<u32> {
+        Some(self.whole(given?, key, 0))
     }
 
     fn scope(&mut self, given: &Spanned<String>) -> pb::LimitScope {
         match given.value.as_str() {
             "item" => return pb::LimitScope::Item,
             "drop" => return pb::LimitScope::Drop,
-            "series" | "shop" => {
-                self.add(given.referenced, format_args!("scope: {} is not supported yet", given.value));
+            "series" => return pb::LimitScope::Series,
+            "shop" => return pb::LimitScope::Shop,
+            other => {
+                self.add(given.referenced, format_args!("scope must be item, drop, series or shop, not {other:?}"))
             }
-            other => self.add(given.referenced, format_args!("scope must be item or drop, not {other:?}")),
         }
         pb::LimitScope::Unspecified
     }
@@ -248,13 +259,9 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
     fn nested_keys_are_told_too() {
         let pools = GOOD.replace("quantity: 300}", "quantity: 300, pools: []}");
         assert_eq!(parse("k", &pools).expect_err("unbuilt"), "k:6:42: pools is not supported yet");
-        let series = GOOD.replace("scope: drop", "scope: galaxy");
-        let error = parse("k", &series).expect_err("unknown");
+        let galaxy = GOOD.replace("scope: drop", "scope: galaxy");
+        let error = parse("k", &galaxy).expect_err("unknown");
         assert!(error.starts_with("k:7:32: ") && error.contains("galaxy"), "{error}");
-        for unbuilt in ["series", "shop"] {
-            let error = parse("k", &GOOD.replace("scope: drop", &format!("scope: {unbuilt}"))).expect_err("unbuilt");
-            assert_eq!(error, format!("k:7:32: scope: {unbuilt} is not supported yet"));
-        }
         let missing = GOOD.replace("id: knife-1204\n", "");
         assert!(parse("k", &missing).expect_err("missing").contains("id"));
     }
@@ -270,6 +277,47 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
             assert!(lines[1].starts_with("k:7:49: max_units must be a whole number, 0 or more, not "), "{error}");
         }
         assert_eq!(parse("k", &GOOD.replace("300", "1_000")).expect("good").items[0].quantity, 1_000);
+    }
+
+    #[test]
+    fn a_limit_has_all_its_parts() {
+        let text = "kind: Drop
+id: knife-1204
+series: winter
+items: [{sku: A, quantity: 1}]
+limits:
+  - id: cards
+    scope: series
+    skus: [A, B]
+    identity_kind: card
+    max_units: 2
+    max_units_by_tier: {gold: 4, silver: 3}
+    max_live_units: 1
+    max_live_holds: 0
+    rolling: 30 days
+    cooldown: 500ms
+  - {id: all, scope: shop, max_units: 9}
+";
+        let drop = parse("k", text).expect("good");
+        assert_eq!((drop.series.as_str(), drop.limits[1].scope()), ("winter", pb::LimitScope::Shop));
+        let span = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
+        let wanted = pb::Limit {
+            id: "cards".into(),
+            scope: pb::LimitScope::Series.into(),
+            skus: vec!["A".into(), "B".into()],
+            identity_kind: "card".into(),
+            max_units: Some(2),
+            max_units_by_tier: [("gold".to_owned(), 4), ("silver".to_owned(), 3)].into(),
+            max_live_units: Some(1),
+            max_live_holds: Some(0),
+            rolling: span(30 * 86_400, 0),
+            cooldown: span(0, 500_000_000),
+        };
+        assert_eq!(drop.limits[0], wanted);
+        let bad = text.replace("gold: 4", "gold: many").replace("500ms", "soon").replace("30 days", "ever");
+        let error = parse("k", &bad).expect_err("faulty");
+        assert!(error.contains("k:11:31: max_units_by_tier must be a whole number"), "{error}");
+        assert!(error.contains("rolling must be a duration") && error.contains("cooldown must be"), "{error}");
     }
 
     #[test]

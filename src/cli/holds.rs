@@ -25,8 +25,9 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
         hold_id: hold_id.clone(),
         drop_id: options.drop.clone(),
         lines: lines(&options.lines),
-        customer: Some(pb::Customer { id: options.customer.clone(), ..pb::Customer::default() }),
+        customer: Some(options.buyer.customer()),
         ttl: options.ttl.map(proto_span),
+        r#override: options.buyer.stepping_over(),
         ..pb::ReserveRequest::default()
     };
     let client = Client::connect(&options.remote.endpoint).await?;

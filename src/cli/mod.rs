@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod buyer;
 mod demo;
 mod drop_file;
 mod drops;

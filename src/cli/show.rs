@@ -1,5 +1,6 @@
 //! Answers for people: holds, refusals and drops as short tables.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::output::{Output, table};
@@ -73,7 +74,18 @@ pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
     let sku = if refusal.sku.is_empty() { String::new() } else { format!(" ({})", refusal.sku) };
     output.line(&format!("refused: {}: {}{sku}", reason(refusal.reason()), refusal.message));
     if let Some(limit) = &refusal.limit {
-        output.line(&format!("limit {}: {} of {} used", limit.id, limit.used, limit.max));
+        let by = if ["", "customer"].contains(&limit.identity_kind.as_str()) {
+            String::new()
+        } else {
+            format!(" for this {}", limit.identity_kind)
+        };
+        let reason = refusal.reason();
+        let word = if reason == pb::RefusalReason::TooManyHolds { "on hold" } else { "used" };
+        output.line(&if reason == pb::RefusalReason::Cooldown {
+            format!("limit {}: a cooldown{by}", limit.id)
+        } else {
+            format!("limit {}: {} of {} {word}{by}", limit.id, limit.used, limit.max)
+        });
     }
     if let Some(advice) = advice(refusal) {
         output.line(&advice);
@@ -109,6 +121,7 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
         Reason::SoldOut if refusal.hold.is_some() => "units that others hold may come back",
         Reason::SoldOut => "this is final, as far as is known",
         Reason::Paused => "try again when it is resumed",
+        Reason::TooManyHolds => "this is final: it is more than the limit allows on hold at once",
         Reason::LimitReached if refusal.limit.as_ref().is_some_and(|limit| limit.used > 0) => {
             "what this customer gives back, or lets expire, may be asked for again"
         }
@@ -117,12 +130,9 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
             "ask for the units under another hold id; where a payment has landed after the deadline, claim with --late"
         }
         Reason::PaymentInProgress => "try again when the payment is over, or give it up with --abandon-payment",
-        Reason::Unspecified
-        | Reason::NotEligible
-        | Reason::NotAdmitted
-        | Reason::SlotRequired
-        | Reason::Cooldown
-        | Reason::TooManyHolds => return None,
+        Reason::Unspecified | Reason::NotEligible | Reason::NotAdmitted | Reason::SlotRequired | Reason::Cooldown => {
+            return None;
+        }
     };
     Some(words.to_owned())
 }
@@ -133,6 +143,7 @@ pub fn drop(output: &mut Output, drop: &pb::Drop) {
     facts.add_row(["drop", &drop.id]);
     facts.add_row(["title", or_nothing(&drop.title)]);
     facts.add_row(["shop", &drop.shop]);
+    facts.add_row(["series", or_nothing(&drop.series)]);
     facts.add_row(["state", short(drop.state().as_str_name(), "DROP_STATE_")]);
     facts.add_row(["opens", &instant(drop.opens_at.as_ref())]);
     facts.add_row(["closes", &instant(drop.closes_at.as_ref())]);
@@ -162,12 +173,36 @@ fn stock(drop: &pb::Drop) -> comfy_table::Table {
 }
 
 fn limits(drop: &pb::Drop) -> comfy_table::Table {
-    let mut rows = table(&["limit", "scope", "max_units"]);
+    let mut rows = table(&["limit", "counts", "scope", "bounds"]);
     for limit in &drop.limits {
-        let most = limit.max_units.map_or_else(|| NOTHING.to_owned(), |units| units.to_string());
-        rows.add_row([&limit.id, short(limit.scope().as_str_name(), "LIMIT_SCOPE_"), &most]);
+        let scope = short(limit.scope().as_str_name(), "LIMIT_SCOPE_");
+        let goods = if limit.skus.is_empty() { String::new() } else { format!(" of {}", limit.skus.join(", ")) };
+        let bounds = bounds(limit).join("\n");
+        rows.add_row([limit.id.clone(), subject(limit).to_owned(), format!("{scope}{goods}"), bounds]);
     }
     rows
+}
+
+/// What a limit counts by.
+fn subject(limit: &pb::Limit) -> &str {
+    if limit.identity_kind.is_empty() { "customer" } else { &limit.identity_kind }
+}
+
+/// What a limit allows, bound by bound.
+fn bounds(limit: &pb::Limit) -> Vec<String> {
+    let counted = |most: u32, what: &str| {
+        let many = if most == 1 { "" } else { "s" };
+        format!("at most {most} {what}{many}")
+    };
+    let within = limit.rolling.as_ref().map(|span| format!(" within {}", self::span(Some(span)))).unwrap_or_default();
+    let mut bounds = Vec::new();
+    bounds.extend(limit.max_units.map(|most| format!("{}{within}", counted(most, "unit"))));
+    let by_tier: BTreeMap<&String, &u32> = limit.max_units_by_tier.iter().collect();
+    bounds.extend(by_tier.into_iter().map(|(tier, most)| format!("{tier}: {}{within}", counted(*most, "unit"))));
+    bounds.extend(limit.max_live_units.map(|most| format!("{} on hold", counted(most, "unit"))));
+    bounds.extend(limit.max_live_holds.map(|most| counted(most, "live hold")));
+    bounds.extend(limit.cooldown.as_ref().map(|span| format!("{} between two reserves", self::span(Some(span)))));
+    bounds
 }
 
 /// Who may buy what when.
@@ -182,15 +217,15 @@ pub fn timeline(output: &mut Output, drop: &pb::Drop) {
     ]);
     rows.add_row(["from then on".to_owned(), format!("a payment may take {}", span(drop.payment_ttl.as_ref()))]);
     for limit in &drop.limits {
-        let most = limit.max_units();
-        let units = if most == 1 { "unit" } else { "units" };
+        let goods = if limit.skus.is_empty() { String::new() } else { format!(" of {}", limit.skus.join(", ")) };
         let of_what = match limit.scope() {
             pb::LimitScope::Item => "of each item",
             pb::LimitScope::Unspecified | pb::LimitScope::Drop => "in this drop",
             pb::LimitScope::Series => "in this series",
             pb::LimitScope::Shop => "in this shop",
         };
-        let rule = format!("{}: at most {most} {units} for each customer {of_what}", limit.id);
+        let (bounds, subject) = (bounds(limit).join(", "), subject(limit));
+        let rule = format!("{}: {bounds} for each {subject}{goods} {of_what}", limit.id);
         rows.add_row(["all the time".to_owned(), rule]);
     }
     match &drop.closes_at {

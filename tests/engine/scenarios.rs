@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::{self, START, World, drop_id, sku};
-use stockade::definition::{Definition, Scope};
+use stockade::definition::{Definition, Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, DropView, Fault, HoldView, Outcome, Refusal};
 use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
@@ -135,6 +135,14 @@ impl Play {
             ("reserve", [drop, customer, rest @ ..]) => {
                 let mut command = common::reserve(hold, drop, customer, &wanted(rest));
                 command.ttl = setting(rest, "ttl").map(millis);
+                command.over_limits = setting(rest, "over").map(Into::into);
+                for (key, value) in rest.iter().filter_map(|word| word.split_once('=')) {
+                    if key == "tier" {
+                        command.tiers.push(value.parse().expect("a tier"));
+                    } else if let Some(kind) = key.strip_prefix("id:") {
+                        command.identities.push((kind.parse().expect("a kind"), value.to_owned()));
+                    }
+                }
                 common::settle(|| engine.reserve(&command, now))
             }
             ("extend", rest) => {
@@ -290,6 +298,9 @@ fn refusal_text(refusal: &Refusal) -> String {
     }
     if let Some(limit) = limit {
         write!(text, " limit {} {}/{}", limit.id, limit.used, limit.max).expect("text");
+        if let Some(kind) = &limit.identity_kind {
+            write!(text, " by {kind}").expect("text");
+        }
     }
     if let Some(retry_after) = retry_after {
         write!(text, " retry {}", span(*retry_after)).expect("text");
@@ -318,7 +329,8 @@ fn fault_text(fault: &Fault) -> String {
 /// `KNIFE=3` pairs; words with other keys are left out.
 fn wanted<'a>(words: &[&'a str]) -> Vec<(&'a str, u32)> {
     let mut summed: Vec<(&str, u32)> = Vec::new();
-    for (name, units) in words.iter().filter_map(|word| word.split_once('=')).filter(|(key, _)| *key != "ttl") {
+    let other = |key: &str| ["ttl", "tier", "over"].contains(&key) || key.starts_with("id:");
+    for (name, units) in words.iter().filter_map(|word| word.split_once('=')).filter(|(key, _)| !other(key)) {
         let units = units.parse::<u32>().expect("units");
         match summed.iter_mut().find(|(known, _)| *known == name) {
             Some((_, sum)) => *sum += units,
@@ -341,17 +353,16 @@ fn parse_drop(id: &str, settings: &[&str]) -> Definition {
                 let (name, units) = value.split_once(':').expect("item=SKU:units");
                 items.push((name, units.parse().expect("units")));
             }
-            "limit" => {
-                let mut parts = value.split(':');
-                let (id, scope, max) = (parts.next(), parts.next(), parts.next());
-                let scope = if scope == Some("item") { Scope::Item } else { Scope::Drop };
-                limits.push((id.expect("an id"), scope, max.expect("units").parse().expect("units")));
-            }
-            "ttl" | "life" | "opens" | "closes" => {}
+            "limit" => limits.push(parse_limit(value)),
+            "ttl" | "life" | "opens" | "closes" | "shop" | "series" => {}
             other => panic!("not a setting of a drop: {other}"),
         }
     }
-    let mut definition = common::definition(id, &items, &limits);
+    let mut definition = Definition { limits, ..common::definition(id, &items, &[]) };
+    if let Some(shop) = setting(settings, "shop") {
+        definition.shop = shop.parse().expect("a shop");
+    }
+    definition.series = setting(settings, "series").map(|series| series.parse().expect("a series"));
     if let Some(ttl) = setting(settings, "ttl") {
         definition.hold_ttl = millis(ttl);
         definition.max_hold_life = definition.hold_ttl.doubled();
@@ -362,6 +373,38 @@ fn parse_drop(id: &str, settings: &[&str]) -> Definition {
     definition.opens_at = setting(settings, "opens").map(at);
     definition.closes_at = setting(settings, "closes").map(at);
     definition
+}
+
+/// `ID:scope` and its parts, such as `cards:series:2:by=card`.
+fn parse_limit(text: &str) -> Limit {
+    let mut parts = text.split(':');
+    let id = parts.next().expect("an id").parse().expect("an id");
+    let scope = match parts.next() {
+        Some("item") => Scope::Item,
+        Some("drop") => Scope::Drop,
+        Some("series") => Scope::Series,
+        Some("shop") => Scope::Shop,
+        other => panic!("not a scope: {other:?}"),
+    };
+    let mut limit = Limit::new(id, scope);
+    let units = |text: &str| text.parse::<u32>().expect("units");
+    for part in parts {
+        match part.split_once('=') {
+            None => limit.max_units = Some(units(part)),
+            Some(("by", kind)) => limit.identity_kind = Some(kind.parse().expect("a kind")),
+            Some(("of", skus)) => limit.skus = skus.split(',').map(sku).collect(),
+            Some(("tier", most)) => {
+                let (tier, most) = most.split_once('/').expect("tier=NAME/units");
+                limit.max_units_by_tier.insert(tier.parse().expect("a tier"), units(most));
+            }
+            Some(("live", most)) => limit.max_live_units = Some(units(most)),
+            Some(("holds", most)) => limit.max_live_holds = Some(units(most)),
+            Some(("rolling", span)) => limit.rolling = Some(millis(span)),
+            Some(("cooldown", span)) => limit.cooldown = Some(millis(span)),
+            Some(other) => panic!("not a part of a limit: {other:?}"),
+        }
+    }
+    limit
 }
 
 fn at(text: &str) -> Timestamp {

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use prost_types::{Duration, Timestamp as Instant};
 
 use super::*;
+use crate::definition::Scope;
 use crate::engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, Wanted};
+use crate::ids::{IdentityKind, Sku, TierId};
 use crate::proto as pb;
 use crate::time::{Millis, Timestamp};
 
@@ -117,23 +119,57 @@ fn what_a_reserve_cannot_do_yet_is_named() {
         r.supersedes = HOLD.into();
         r.allow_partial = true;
         r.admission_token = "t".into();
-        r.r#override = Some(pb::Override::default());
+        r.r#override = Some(pb::Override { limits: true, windows: true, reason: "asked".into() });
         r.lines[0].pool = "members".into();
-        let identities = vec![pb::Identity::default()];
-        r.customer =
-            Some(pb::Customer { id: "c".into(), tiers: vec!["gold".into()], zones: vec!["eu".into()], identities });
+        r.customer = Some(pb::Customer { zones: vec!["eu".into()], ..customer("c") });
     });
-    let all = [
-        "lines[0].pool",
-        "customer.tiers",
-        "customer.zones",
-        "customer.identities",
-        "supersedes",
-        "allow_partial",
-        "admission_token",
-        "override",
-    ];
+    let all = ["lines[0].pool", "customer.zones", "supersedes", "allow_partial", "admission_token", "override.windows"];
     assert_eq!(unbuilt(result), all);
+}
+
+fn identity(kind: &str, value: &str) -> pb::Identity {
+    pb::Identity { kind: kind.into(), value: value.into() }
+}
+
+#[test]
+fn tiers_and_identities_are_sorted_and_each_is_there_once() {
+    let identities = vec![identity("device", "d"), identity("card", "2"), identity("card", "1"), identity("card", "2")];
+    let tiers = vec!["silver".into(), "gold".into(), "silver".into()];
+    let buyer = pb::Customer { tiers, identities, ..customer("c") };
+    let reason = pb::Override { limits: true, windows: false, reason: "the buyer called".into() };
+    let command = reserved(|r| (r.customer, r.r#override) = (Some(buyer), Some(reason))).expect("good");
+    let tiers: Vec<_> = command.tiers.iter().map(TierId::as_str).collect();
+    assert_eq!(tiers, ["gold", "silver"]);
+    let told: Vec<_> = command.identities.iter().map(|(kind, value)| (kind.as_str(), value.as_str())).collect();
+    assert_eq!(told, [("card", "1"), ("card", "2"), ("device", "d")]);
+    assert_eq!(command.over_limits.as_deref(), Some("the buyer called"));
+}
+
+#[test]
+fn each_part_of_a_customer_and_an_override_is_checked() {
+    let buyer = |change: fn(&mut pb::Customer)| {
+        let mut buyer = customer("c");
+        change(&mut buyer);
+        reserved(|r| r.customer = Some(buyer))
+    };
+    assert!(buyer(|c| c.identities = (0..16).map(|n| identity("card", &n.to_string())).collect()).is_ok());
+    assert!(buyer(|c| c.identities = vec![identity("card", &"x".repeat(128))]).is_ok());
+    assert_eq!(faulty(buyer(|c| c.tiers = vec!["t".into(); 17])), ["customer.tiers"]);
+    assert_eq!(faulty(buyer(|c| c.tiers = vec!["t".into(), "a b".into()])), ["customer.tiers[1]"]);
+    assert_eq!(faulty(buyer(|c| c.identities = vec![identity("card", "1"); 17])), ["customer.identities"]);
+    let bad = [identity("ca rd", "1"), identity("customer", "1"), identity("card", ""), identity("card", "a\tb")];
+    for (bad, field) in bad.into_iter().zip(["kind", "kind", "value", "value"]) {
+        let result = reserved(|r| r.customer = Some(pb::Customer { identities: vec![bad], ..customer("c") }));
+        assert_eq!(faulty(result), [format!("customer.identities[0].{field}")]);
+    }
+    let over = |limits, reason: &str| {
+        reserved(|r| r.r#override = Some(pb::Override { limits, windows: false, reason: reason.into() }))
+    };
+    assert!(over(true, &"x".repeat(200)).is_ok());
+    assert_eq!(faulty(over(false, "why")), ["override"]);
+    for reason in ["", &"x".repeat(201), "a\nb"] {
+        assert_eq!(faulty(over(true, reason)), ["override.reason"]);
+    }
 }
 
 #[test]
@@ -256,9 +292,72 @@ fn each_field_of_a_limit_is_checked() {
 }
 
 #[test]
+fn each_further_part_of_a_limit_is_checked() {
+    type Change = fn(&mut pb::Limit);
+    let good = || pb::Limit { id: "l".into(), scope: 2, max_units: Some(2), ..pb::Limit::default() };
+    let limit = |change: Change| {
+        let mut limit = good();
+        change(&mut limit);
+        defined(|d| d.limits = vec![limit])
+    };
+    let days = |days: i64| Some(secs(days * 86_400));
+    let table: [(&str, Change); 13] = [
+        ("scope", |l| l.scope = pb::LimitScope::Series.into()),
+        ("skus", |l| l.skus = (0..257).map(|n| format!("A{n}")).collect()),
+        ("skus[1]", |l| l.skus = vec!["A".into(), String::new()]),
+        ("skus[1]", |l| l.skus = vec!["B".into(), "B".into()]),
+        ("skus[0]", |l| l.skus = vec!["ELSEWHERE".into()]),
+        ("identity_kind", |l| l.identity_kind = "a b".into()),
+        ("max_units_by_tier", |l| l.max_units_by_tier = (0..65).map(|n| (n.to_string(), 1)).collect()),
+        ("max_units_by_tier[a b]", |l| l.max_units_by_tier = HashMap::from([("a b".into(), 1)])),
+        ("rolling", |l| l.rolling = Some(secs(366 * 86_400 + 1))),
+        ("rolling", |l| l.rolling = Some(secs(0))),
+        ("rolling", |l| (l.rolling, l.max_units, l.max_live_units) = (Some(secs(1)), None, Some(1))),
+        ("cooldown", |l| l.cooldown = Some(secs(86_401))),
+        ("cooldown", |l| l.cooldown = Some(secs(-1))),
+    ];
+    for (field, change) in table {
+        assert_eq!(faulty(limit(change)), [format!("drop.limits[0].{field}")]);
+    }
+    assert!(limit(|l| (l.scope, l.skus) = (pb::LimitScope::Shop.into(), vec!["ELSEWHERE".into()])).is_ok());
+    let only: [Change; 4] = [
+        |l| l.max_units_by_tier = HashMap::from([("gold".into(), 0)]),
+        |l| l.max_live_units = Some(0),
+        |l| l.max_live_holds = Some(0),
+        |l| l.cooldown = Some(Duration { seconds: 0, nanos: 1 }),
+    ];
+    for change in only {
+        let mut limit = pb::Limit { max_units: None, ..good() };
+        change(&mut limit);
+        assert!(defined(|d| d.limits = vec![limit]).is_ok());
+    }
+    let full = pb::Limit {
+        scope: pb::LimitScope::Series.into(),
+        skus: vec!["Z".into(), "A".into()],
+        identity_kind: "card".into(),
+        rolling: days(366),
+        cooldown: days(1),
+        max_live_units: Some(1),
+        max_live_holds: Some(1),
+        max_units_by_tier: HashMap::from([("gold".into(), 1)]),
+        ..good()
+    };
+    let definition = defined(|d| (d.series, d.limits) = ("winter".into(), vec![full])).expect("good").definition;
+    assert_eq!(definition.series.as_ref().map(ToString::to_string).as_deref(), Some("winter"));
+    let limit = &definition.limits[0];
+    let skus: Vec<_> = limit.skus.iter().map(Sku::as_str).collect();
+    assert_eq!((limit.scope, skus), (Scope::Series, vec!["A", "Z"]));
+    assert_eq!(limit.identity_kind.as_ref().map(IdentityKind::as_str), Some("card"));
+    assert_eq!((limit.rolling, limit.cooldown), (Some(Millis(366 * 86_400_000)), Some(Millis(86_400_000))));
+    assert_eq!((limit.max_units, limit.max_live_units, limit.max_live_holds), (Some(2), Some(1), Some(1)));
+    assert_eq!(limit.max_units_by_tier.values().collect::<Vec<_>>(), [&1]);
+    assert_eq!(faulty(defined(|d| d.series = "a b".into())), ["drop.series"]);
+}
+
+#[test]
 fn what_a_drop_cannot_do_yet_is_named() {
     let result = defined(|d| {
-        (d.series, d.payment_ttl, d.slot_required) = ("s".into(), Some(secs(9)), true);
+        (d.payment_ttl, d.slot_required) = (Some(secs(9)), true);
         (d.windows, d.terms) = (vec![pb::Window::default()], vec![pb::Terms::default()]);
         d.items[0] = pb::Item {
             pools: vec![pb::Pool::default()],
@@ -267,33 +366,10 @@ fn what_a_drop_cannot_do_yet_is_named() {
             price_floor: Some(pb::Money::default()),
             ..d.items[0].clone()
         };
-        d.limits = vec![pb::Limit {
-            id: "all".into(),
-            scope: pb::LimitScope::Series.into(),
-            skus: vec!["A".into()],
-            identity_kind: "card".into(),
-            rolling: Some(secs(1)),
-            cooldown: Some(secs(1)),
-            max_live_units: Some(1),
-            max_live_holds: Some(1),
-            max_units: None,
-            max_units_by_tier: HashMap::from([("gold".into(), 1)]),
-        }];
     });
-    let drop = ["series", "windows", "terms", "slot_required"].map(|field| format!("drop.{field}"));
+    let drop = ["windows", "terms", "slot_required"].map(|field| format!("drop.{field}"));
     let item = ["pools", "kind", "slot", "price_floor"].map(|field| format!("drop.items[0].{field}"));
-    let limit = [
-        "scope",
-        "skus",
-        "identity_kind",
-        "rolling",
-        "max_units_by_tier",
-        "max_live_units",
-        "max_live_holds",
-        "cooldown",
-    ]
-    .map(|field| format!("drop.limits[0].{field}"));
-    assert_eq!(unbuilt(result), [&drop[..], &item[..], &limit[..]].concat());
+    assert_eq!(unbuilt(result), [&drop[..], &item[..]].concat());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! One limit over what it covers: what a subject has of that, bound by bound.
 
+use std::cmp::Reverse;
+
 use smallvec::SmallVec;
 
 use super::check::{Ask, Except, Hit, Purpose};
@@ -38,12 +40,15 @@ pub(super) struct Bound<'a> {
 }
 
 /// What a bound counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
     /// Nothing: the subject has reserved too short a time ago.
     Cooldown,
+    /// Live holds.
     LiveHolds,
+    /// Units of live holds.
     LiveUnits,
+    /// Units held and owned.
     Units,
 }
 
@@ -66,6 +71,13 @@ impl Bound<'_> {
             Kind::Cooldown | Kind::LiveHolds => 0,
             Kind::LiveUnits | Kind::Units => self.max.saturating_sub(self.used),
         }
+    }
+
+    /// Of one limit's hits the least is told: the line that the request names first, live holds before live units, and
+    /// of several identities the one that has most.
+    pub(super) fn told_first(&self, place: impl Fn(ItemNo) -> usize) -> (Option<usize>, Kind, Reverse<u64>) {
+        let first = self.lines.iter().map(|(item, _)| place(*item)).min();
+        (first, self.kind, Reverse(self.used))
     }
 
     pub(super) const fn reason(&self) -> Reason {
@@ -173,7 +185,10 @@ impl<'a> Cover<'a> {
             Some(span) => {
                 let window = self.window(subject, except, span);
                 let used = window.iter().map(|(_, units)| *units).fold(0, u64::saturating_add);
-                tell(of(Kind::Units, max, used), &|bound| bound.leaves_room(&window, span), f);
+                // A late claim comes through, too, once its own units have left.
+                let left = late.map(|created_at| created_at.plus(span));
+                let over_at = |bound: &Bound<'a>| bound.leaves_room(&window, span).into_iter().chain(left).min();
+                tell(of(Kind::Units, max, used), &over_at, f);
             }
         }
     }

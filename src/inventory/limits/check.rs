@@ -123,15 +123,14 @@ impl<'a> Ask<'a> {
                     continue;
                 }
             }
-            let mut hits: SmallVec<[(usize, Hit<'a>); 2]> = SmallVec::new();
+            let mut hits: SmallVec<[_; 2]> = SmallVec::new();
             self.each_bound(limit, subjects, |bound| {
                 if bound.is_broken() {
                     bound.lines.iter().for_each(|line| broken.note_line(bound, *line));
-                    let first = bound.lines.iter().map(|(item, _)| place(*item)).min().unwrap_or(usize::MAX);
-                    hits.push((first, bound.hit()));
+                    hits.push((bound.told_first(&place), bound.hit()));
                 }
             });
-            hits.sort_by_key(|(first, _)| *first);
+            hits.sort_unstable_by_key(|(first, _)| *first);
             hits.into_iter().for_each(|(_, hit)| broken.note_hit(hit));
         }
         broken.lines.sort_unstable_by_key(|line| line.item);

@@ -1,1 +1,178 @@
+//! Subjects by themselves: what they keep, in how little, and that it goes when it is forgotten.
 
+use super::*;
+use crate::hold::{HoldLine, HoldState, Lines};
+use crate::ids::{DropNo, ItemNo, PoolNo, SubjectKey};
+use crate::inventory::HoldRef;
+use crate::time::Timestamp;
+
+const DROP: DropNo = DropNo(1);
+const KNIFE: ItemNo = ItemNo(0);
+const PAN: ItemNo = ItemNo(1);
+
+/// A hold as a subject sees it.
+#[derive(Clone)]
+struct Seen {
+    whose: Whose,
+    state: HoldState,
+    expires_at: Timestamp,
+    lines: Lines,
+}
+
+impl Seen {
+    fn counted(&self) -> Counted<'_> {
+        Counted { state: self.state, expires_at: self.expires_at, lines: &self.lines }
+    }
+
+    fn made(&self, subject: &mut Subject) -> Self {
+        subject.enter(self.whose, None, Some(self.counted()));
+        self.clone()
+    }
+
+    fn becomes(&self, subject: &mut Subject, state: HoldState) -> Self {
+        let after = Self { state, ..self.clone() };
+        subject.enter(self.whose, Some(self.counted()), Some(after.counted()));
+        after
+    }
+
+    fn forgotten(&self, subject: &mut Subject) {
+        subject.enter(self.whose, Some(self.counted()), None);
+    }
+}
+
+fn hold(n: u32, at: u64, until: u64, lines: &[(ItemNo, u32)]) -> Seen {
+    let lines: Vec<_> = lines.iter().map(|(item, units)| HoldLine::new(*item, PoolNo(0), *units)).collect();
+    Seen {
+        whose: Whose { drop: DROP, place: HoldRef::from_raw(n), created_at: Timestamp(at) },
+        state: HoldState::Held,
+        expires_at: Timestamp(until),
+        lines: Lines::from_slice(&lines),
+    }
+}
+
+fn live_holds(subject: &Subject) -> usize {
+    let mut count = 0;
+    subject.each_live_set(|set| count += set.count);
+    count
+}
+
+fn reserved(subject: &Subject, from: u64) -> Vec<(u64, u32, u64)> {
+    let mut told = Vec::new();
+    subject.each_since(Timestamp(from), |made| {
+        told.push((made.at.0, made.holds, made.units));
+        true
+    });
+    told
+}
+
+#[test]
+fn the_usual_subject_takes_no_allocation_and_little_room() {
+    assert!(size_of::<Subject>() <= 32, "{} bytes", size_of::<Subject>());
+    let mut subject = Subject::default();
+    let held = hold(1, 5, 50, &[(KNIFE, 2)]).made(&mut subject);
+    assert!(matches!(subject, Subject::One(_)));
+    assert_eq!((subject.due(Timestamp(49)), subject.due(Timestamp(50))), (None, Some(held.whose.place)));
+    assert_eq!((subject.units(DROP, None), live_holds(&subject)), (2, 1));
+    let sold = held.becomes(&mut subject, HoldState::Claimed);
+    assert_eq!((subject.due(Timestamp(50)), subject.units(DROP, Some(KNIFE)), live_holds(&subject)), (None, 2, 0));
+    sold.forgotten(&mut subject);
+    assert!(subject.is_empty());
+}
+
+#[test]
+fn an_ended_hold_has_no_units_but_is_remembered_until_it_is_forgotten() {
+    for second in [false, true] {
+        let mut subject = Subject::default();
+        let mut others = Vec::new();
+        if second {
+            others.push(
+                hold(2, 6, 60, &[(KNIFE, 1), (PAN, 3)]).made(&mut subject).becomes(&mut subject, HoldState::Released),
+            );
+        }
+        let ended = hold(1, 5, 50, &[(KNIFE, 2)]).made(&mut subject).becomes(&mut subject, HoldState::Expired);
+        assert_eq!((subject.units(DROP, None), subject.due(Timestamp(99)), live_holds(&subject)), (0, None, 0));
+        assert_eq!(reserved(&subject, 0).last(), Some(&(5, 1, 0)));
+        assert_eq!(reserved(&subject, 6).len(), if second { 2 } else { 0 });
+        others.iter().for_each(|other| other.forgotten(&mut subject));
+        ended.forgotten(&mut subject);
+        assert!(subject.is_empty());
+    }
+}
+
+#[test]
+fn one_hold_and_sums_of_it_are_the_same() {
+    let mut alone = Subject::default();
+    let mut summed = Subject::default();
+    for subject in [&mut alone, &mut summed] {
+        hold(1, 5, 50, &[(KNIFE, 2)]).made(subject);
+    }
+    let cart = hold(2, 6, 60, &[(KNIFE, 1), (PAN, 3)]).made(&mut summed);
+    assert!(matches!(summed, Subject::Many(_)));
+    assert_ne!(alone.image(), summed.image());
+    cart.becomes(&mut summed, HoldState::Released).forgotten(&mut summed);
+    assert_eq!(alone.image(), summed.image());
+}
+
+#[test]
+fn a_cart_is_one_live_hold_however_many_items_it_has() {
+    let mut subject = Subject::default();
+    let cart = hold(1, 5, 50, &[(KNIFE, 2), (PAN, 1)]).made(&mut subject);
+    hold(2, 5, 40, &[(PAN, 1)]).made(&mut subject);
+    assert_eq!((live_holds(&subject), subject.units(DROP, None), subject.units(DROP, Some(PAN))), (2, 4, 2));
+    assert_eq!(subject.due(Timestamp(99)), Some(HoldRef::from_raw(2)), "the earliest is due first");
+    // Its pans are given back: it counts for knives alone.
+    let kept = [HoldLine::new(KNIFE, PoolNo(0), 2), HoldLine { released: 1, ..HoldLine::new(PAN, PoolNo(0), 0) }];
+    let after = Seen { lines: Lines::from_slice(&kept), ..cart.clone() };
+    subject.enter(cart.whose, Some(cart.counted()), Some(after.counted()));
+    let mut sets = Vec::new();
+    subject.each_live_set(|set| sets.push((set.items.to_vec(), set.count)));
+    assert_eq!(sets, [(vec![KNIFE], 1), (vec![PAN], 1)]);
+    assert_eq!(reserved(&subject, 0), [(5, 2, 1), (5, 1, 2)], "that there were pans in it is still remembered");
+}
+
+#[test]
+fn folded_units_count_without_a_hold() {
+    let mut subject = Subject::default();
+    subject.fold(DROP, KNIFE, Timestamp(7), 3);
+    subject.fold(DROP, KNIFE, Timestamp(7), 4);
+    assert_eq!((subject.units(DROP, None), live_holds(&subject)), (7, 0));
+    assert_eq!(reserved(&subject, 7), [(7, 0, 7)]);
+    let cart = hold(1, 9, 50, &[(KNIFE, 1)]).made(&mut subject);
+    cart.becomes(&mut subject, HoldState::Expired).forgotten(&mut subject);
+    assert_eq!(reserved(&subject, 0), [(7, 0, 7)]);
+}
+
+#[test]
+fn a_subject_without_anything_leaves_no_entry() {
+    let subjects = Subjects::new();
+    let (customer, card) = (SubjectKey(7 << 64 | 9), SubjectKey(7 << 64 | 10));
+    let other = SubjectKey(8 << 64 | 9);
+    let keys = [customer, other, card];
+    for keys in [&keys[..1], &keys[..]] {
+        subjects.with(keys, |subjects| assert!(subjects.iter().all(Subject::is_empty) && subjects.len() == keys.len()));
+        assert!(subjects.is_empty());
+        let held = subjects.with(keys, |subjects| {
+            subjects.iter_mut().map(|subject| hold(3, 1, 5, &[(KNIFE, 2)]).made(subject)).collect::<Vec<_>>()
+        });
+        assert_eq!(subjects.len(), u64::try_from(keys.len()).expect("few"));
+        subjects.with(&[*keys.last().expect("a key")], |one| assert_eq!(one[0].units(DROP, None), 2));
+        subjects.with(keys, |subjects| {
+            subjects.iter_mut().zip(&held).for_each(|(subject, held)| held.forgotten(subject));
+        });
+        assert!(subjects.is_empty());
+    }
+}
+
+#[test]
+fn several_subjects_come_in_the_order_of_their_keys() {
+    let subjects = Subjects::new();
+    let keys: Vec<SubjectKey> = (0..9_u128).rev().map(|n| SubjectKey((n % 4) << 64 | n)).collect();
+    for (n, key) in (1..).zip(&keys) {
+        subjects.with(&[*key], |one| hold(n, 1, 5, &[(KNIFE, n)]).made(&mut one[0]));
+    }
+    subjects.with(&keys, |all| {
+        let units: Vec<_> = all.iter().map(|subject| subject.units(DROP, None)).collect();
+        assert_eq!(units, (1..10).collect::<Vec<u64>>());
+    });
+    assert_eq!(subjects.len(), 9);
+}

@@ -1,0 +1,231 @@
+//! Limits in the naive model: every hold is looked at for every bound.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use stockade::definition::{Limit, Scope};
+use stockade::refusal::Reason;
+use stockade::time::Millis;
+
+use super::ITEMS;
+use super::naive::ModelHold;
+use crate::common::sku;
+
+/// A limit.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    scope: Scope,
+    skus: Vec<&'static str>,
+    by_card: bool,
+    max: Option<u32>,
+    gold: Option<u32>,
+    live_units: Option<u32>,
+    live_holds: Option<u32>,
+    rolling: Option<u64>,
+    cooldown: Option<u64>,
+}
+
+pub fn rule() -> impl Strategy<Value = Rule> {
+    let scope =
+        prop_oneof![2 => Just(Scope::Item), 3 => Just(Scope::Drop), 1 => Just(Scope::Series), 1 => Just(Scope::Shop)];
+    let skus = prop::option::weighted(0.3, prop::sample::subsequence(vec!["A", "B", "C"], 1..=2));
+    let maybe = |chance, most| prop::option::weighted(chance, 0_u32..most);
+    let live = (maybe(0.2, 5), maybe(0.2, 3));
+    let span = |chance, most| prop::option::weighted(chance, 1_u64..most);
+    let times = (span(0.3, 2_500), span(0.15, 1_200));
+    let units = (maybe(0.8, 6), maybe(0.25, 8));
+    let whose = (scope, skus, prop::bool::weighted(0.3));
+    (whose, units, live, times).prop_map(|((scope, skus, by_card), (max, gold), live, (rolling, cooldown))| {
+        let bounds = max.is_some() || gold.is_some() || live != (None, None) || cooldown.is_some();
+        let max = if bounds { max } else { Some(3) };
+        let rolling = rolling.filter(|_| max.is_some() || gold.is_some());
+        let skus = skus.unwrap_or_default();
+        Rule { scope, skus, by_card, max, gold, live_units: live.0, live_holds: live.1, rolling, cooldown }
+    })
+}
+
+impl Rule {
+    /// As the engine has it.
+    pub fn limit(&self, place: usize) -> Limit {
+        let tier = |most| ("gold".parse().expect("a tier"), most);
+        Limit {
+            skus: self.skus.iter().map(|name| sku(name)).collect(),
+            identity_kind: self.by_card.then(|| "card".parse().expect("a kind")),
+            max_units: self.max,
+            max_units_by_tier: self.gold.map(tier).into_iter().collect(),
+            max_live_units: self.live_units,
+            max_live_holds: self.live_holds,
+            rolling: self.rolling.map(Millis),
+            cooldown: self.cooldown.map(Millis),
+            ..Limit::new(format!("l{place}").parse().expect("an id"), self.scope)
+        }
+    }
+
+    /// Whether it counts an item of a drop for a request in another; `item` where it counts each by itself.
+    fn counts(&self, asked: usize, item: Option<usize>, (drop, of): (usize, usize)) -> bool {
+        let here = asked == drop;
+        let named = self.skus.is_empty() || self.skus.contains(&ITEMS[drop][of]);
+        match self.scope {
+            Scope::Item => here && item == Some(of),
+            Scope::Drop => here && named,
+            Scope::Series | Scope::Shop => named,
+        }
+    }
+}
+
+/// For whom limits are asked.
+#[derive(Debug)]
+pub struct Subjects<'a> {
+    pub customer: usize,
+    pub cards: &'a [u8],
+    pub gold: bool,
+}
+
+/// What limits are asked.
+#[derive(Debug)]
+pub struct Question<'a> {
+    pub drop: usize,
+    pub subjects: &'a Subjects<'a>,
+    pub lines: &'a [(usize, u32)],
+    /// For a late claim: when its hold was made.
+    pub late: Option<u64>,
+    pub now: u64,
+    pub holds: &'a [&'a ModelHold],
+}
+
+/// One bound that refuses: in the order in which one is told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Hit {
+    reason: Reason,
+    rule: usize,
+    /// The first line that it refuses.
+    first: usize,
+    /// Live holds stand before live units.
+    kind: u8,
+    /// The fullest card comes first.
+    left_over: std::cmp::Reverse<u32>,
+    max: u32,
+    over_at: Option<u64>,
+}
+
+/// What limits refuse.
+#[derive(Debug, Default)]
+pub struct Limited {
+    /// By item: why, and how many units are left.
+    pub lines: BTreeMap<usize, (Reason, u32)>,
+    hits: Vec<Hit>,
+}
+
+impl Limited {
+    pub fn of(rules: &[Rule], question: &Question<'_>) -> Self {
+        let mut limited = Self::default();
+        for (place, rule) in rules.iter().enumerate() {
+            let covered = |item: usize| rule.skus.is_empty() || rule.skus.contains(&ITEMS[question.drop][item]);
+            let lines: Vec<_> = question.lines.iter().copied().filter(|(item, _)| covered(*item)).collect();
+            let groups: Vec<(Option<usize>, Vec<(usize, u32)>)> = match rule.scope {
+                Scope::Item => lines.iter().map(|line| (Some(line.0), vec![*line])).collect(),
+                Scope::Drop | Scope::Series | Scope::Shop if lines.is_empty() => Vec::new(),
+                Scope::Drop | Scope::Series | Scope::Shop => vec![(None, lines)],
+            };
+            let mut whose: Vec<Box<dyn Fn(&ModelHold) -> bool>> = Vec::new();
+            if rule.by_card {
+                for card in question.subjects.cards.iter().copied() {
+                    whose.push(Box::new(move |hold| hold.cards.contains(&card)));
+                }
+            } else {
+                let customer = question.subjects.customer;
+                whose.push(Box::new(move |hold| hold.customer == customer));
+            }
+            for subject in &whose {
+                let holds: Vec<_> = question.holds.iter().copied().filter(|hold| subject(hold)).collect();
+                for (item, lines) in &groups {
+                    limited.look((place, rule), question, &holds, (*item, lines));
+                }
+            }
+        }
+        limited
+    }
+
+    fn look(
+        &mut self,
+        (place, rule): (usize, &Rule),
+        question: &Question<'_>,
+        holds: &[&ModelHold],
+        (item, lines): (Option<usize>, &[(usize, u32)]),
+    ) {
+        let now = question.now;
+        let counted = |hold: &ModelHold| {
+            let items = (0..3).filter(|of| rule.counts(question.drop, item, (hold.drop, *of)));
+            items.map(|of| hold.owns(of)).sum::<u32>()
+        };
+        let reserved =
+            |hold: &ModelHold| hold.asked.iter().any(|(of, _)| rule.counts(question.drop, item, (hold.drop, *of)));
+        let asked: u32 = lines.iter().map(|(_, units)| units).sum();
+        let live: Vec<_> = holds.iter().filter(|hold| hold.is_live() && counted(hold) > 0).collect();
+        let next = live.iter().map(|hold| hold.expires_at).min();
+        let mut refuse = |reason, kind, (used, max): (u32, u32), left: u32, over_at| {
+            self.hits.push(Hit {
+                reason,
+                rule: place,
+                first: lines[0].0,
+                kind,
+                left_over: std::cmp::Reverse(used),
+                max,
+                over_at,
+            });
+            for (item, units) in lines {
+                let line = self.lines.entry(*item).or_insert((reason, *units));
+                *line = (line.0.min(reason), line.1.min(left));
+            }
+        };
+        if question.late.is_none() {
+            let last = holds.iter().filter(|hold| reserved(hold)).map(|hold| hold.created_at).max();
+            if let (Some(span), Some(last)) = (rule.cooldown, last)
+                && now < last + span
+            {
+                refuse(Reason::Cooldown, 0, (0, 0), 0, Some(last + span));
+            }
+            let count = u32::try_from(live.len()).expect("few");
+            if let Some(max) = rule.live_holds.filter(|max| count + 1 > *max) {
+                refuse(Reason::TooManyHolds, 1, (count, max), 0, next.filter(|_| max > 0));
+            }
+            let units: u32 = live.iter().map(|hold| counted(hold)).sum();
+            if let Some(max) = rule.live_units.filter(|max| units + asked > *max) {
+                let left = max.saturating_sub(units);
+                refuse(Reason::TooManyHolds, 2, (units, max), left, next.filter(|_| asked <= max));
+            }
+        }
+        let gold = rule.gold.filter(|_| question.subjects.gold);
+        let Some(max) = gold.or(rule.max) else { return };
+        let within = |made: u64| rule.rolling.is_none_or(|span| now < made + span);
+        if question.late.is_some_and(|made| !within(made)) {
+            return;
+        }
+        let used = |at: u64| {
+            let within = |made: u64| rule.rolling.is_none_or(|span| at < made + span);
+            holds.iter().filter(|hold| within(hold.created_at)).map(|hold| counted(hold)).sum::<u32>()
+        };
+        if used(now) + asked > max {
+            // The first instant at which so many have left that it would fit, tried one by one.
+            let span = rule.rolling.unwrap_or_default();
+            let mut ends: Vec<u64> = holds.iter().map(|hold| hold.created_at + span).filter(|at| *at > now).collect();
+            ends.sort_unstable();
+            let over_at = ends.into_iter().find(|at| used(*at) + asked <= max);
+            let own = question.late.map(|made| made + span);
+            let over_at = rule.rolling.and_then(|_| over_at.into_iter().chain(own).min());
+            refuse(Reason::LimitReached, 3, (used(now), max), max.saturating_sub(used(now)), over_at);
+        }
+    }
+
+    /// The refusal, if there is one.
+    pub fn told(&self, items: [&'static str; 3], now: u64) -> Option<String> {
+        let hit = self.hits.iter().min()?;
+        let same = self.hits.iter().filter(|other| other.reason == hit.reason).map(|other| other.over_at);
+        let over_at = same.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
+        let lines: Vec<_> =
+            self.lines.iter().map(|(item, (reason, left))| (items[*item], reason.label(), *left)).collect();
+        let (reason, name) = (hit.reason.label(), format!("l{}", hit.rule));
+        let retry = over_at.map(|at| at - now);
+        Some(format!("{reason} {lines:?} {name} {}/{} retry {retry:?}", hit.left_over.0, hit.max))
+    }
+}
