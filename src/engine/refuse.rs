@@ -15,6 +15,7 @@ impl Request<'_> {
         // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
         if let [(_, 0)] = shorts
             && self.lines.len() == 1
+            && self.old.is_none()
         {
             return Decision::Done(self.refuse_stock(shorts, &Subject::default()));
         }
@@ -31,13 +32,9 @@ impl Request<'_> {
         if let Some(due) = subject.due(self.now) {
             return Ok(Decision::SweepHold(due));
         }
-        Ok(match self.look(Pool::look_closely)? {
-            Decision::Done(shorts) if shorts.is_empty() => Decision::Done(self.limit_reached(broken)),
-            Decision::Done(shorts) => Decision::Done(self.refuse_stock(&shorts, subject)),
-            Decision::InDoubt => Decision::InDoubt,
-            Decision::Again => Decision::Again,
-            Decision::SweepPool(drop, item, pool) => Decision::SweepPool(drop, item, pool),
-            Decision::SweepHold(hold) => Decision::SweepHold(hold),
+        self.look(Pool::look_closely)?.and_then(|shorts| {
+            let short = !shorts.is_empty();
+            Ok(Decision::Done(if short { self.refuse_stock(&shorts, subject) } else { self.limit_reached(broken) }))
         })
     }
 
@@ -45,13 +42,17 @@ impl Request<'_> {
     /// as well as a look can tell.
     pub(super) fn refuse_stock(&self, shorts: &[Short], subject: &Subject) -> Answer {
         let shorts = self.all_shorts(shorts);
-        let broken = subject.broken(self.drop.number, &self.running.definition.limits, &self.lines);
+        let broken = self.broken(subject);
         let allowed = |item| broken.iter().find(|line| line.item == item).map(|line| line.left);
         let mut lines = Vec::new();
         for (item, units) in &self.lines {
             let short = shorts.iter().find(|(short, _)| short == item);
             let (reason, free) = match (short, allowed(*item)) {
-                (Some((_, free)), _) => (Reason::SoldOut, u32::try_from(*free).unwrap_or(u32::MAX)),
+                // What he has already in the hold that is to be superseded is there for him, too.
+                (Some((_, free)), _) => {
+                    let there = free.saturating_add(u64::from(self.own(*item)));
+                    (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
+                }
                 (None, Some(_)) => (Reason::LimitReached, *units),
                 (None, None) => continue,
             };
@@ -66,9 +67,9 @@ impl Request<'_> {
 
     fn all_shorts(&self, certain: &[Short]) -> Shorts {
         let mut shorts = Shorts::from(certain);
-        for line in self.lines() {
+        for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(item, _)| *item == line.item);
-            let looked = line.pool.filter(|_| !known).map(|pool| pool.look_closely(u64::from(line.units), self.now));
+            let looked = line.pool.filter(|_| !known).map(|pool| pool.look_closely(line.needs(), self.now));
             match looked {
                 Some(Verdict::Short { free }) => shorts.push((line.item, free)),
                 // What is in doubt may be had: it is not named.
@@ -78,21 +79,23 @@ impl Request<'_> {
         shorts
     }
 
-    /// When units of a short line may come back: at its pool's next deadline.
+    /// When units of a short line may come back: at its pool's next deadline. That of the hold that is to be superseded
+    /// does not count: its units are his already.
     fn comes_back(&self, (item, free): Short) -> Timestamp {
         let Some(pool) = self.lines().find(|line| line.item == item).and_then(|line| line.pool) else {
             return Timestamp::NEVER;
         };
-        match pool.next_due() {
+        let next_due = || self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
+        match next_due() {
             // Units were taken and their hold is being made at this instant: it will live about as long as any.
             Timestamp::NEVER if pool.is_being_taken_from(free) => self.now.plus(self.running.definition.hold_ttl),
             // Entered between the two looks: then its deadline is in the queue by now.
-            Timestamp::NEVER => pool.next_due(),
+            Timestamp::NEVER => next_due(),
             next => next,
         }
     }
 
-    fn limit_reached(&self, broken: &Broken<'_>) -> Answer {
+    pub(super) fn limit_reached(&self, broken: &Broken<'_>) -> Answer {
         let asked = |item| self.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
         let lines = broken
             .iter()
@@ -114,7 +117,7 @@ impl Request<'_> {
     }
 
     /// Where the request names a SKU first.
-    fn place_of(&self, sku: &Sku) -> usize {
+    pub(super) fn place_of(&self, sku: &Sku) -> usize {
         self.command.lines.iter().find(|wanted| wanted.sku == *sku).map_or(usize::MAX, |wanted| wanted.place)
     }
 

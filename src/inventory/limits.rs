@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use super::holds::HoldRef;
 use crate::definition::{Limit, Scope};
+use crate::hold::Hold;
 use crate::ids::{DropNo, ItemNo, SubjectKey};
 use crate::time::Timestamp;
 
@@ -145,6 +146,22 @@ impl Subject {
             Live::Many(holds) => *holds.first()?,
         };
         (at <= now).then_some(hold)
+    }
+
+    /// What the subject has, to count on with.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self { usage: self.usage.clone(), live: Live::None }
+    }
+
+    /// What it would have without this hold of its own: for one that takes its place.
+    #[must_use]
+    pub fn without(&self, hold: &Hold) -> Self {
+        let mut rest = self.copied();
+        for line in hold.lines.iter() {
+            rest.count(hold.drop, line.item, line.quantity.into(), 0);
+        }
+        rest
     }
 
     /// The lines of `wanted` that limits would refuse; none: all may be had.

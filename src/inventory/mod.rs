@@ -12,6 +12,7 @@ pub mod pool;
 mod replay;
 mod slab;
 pub mod stock;
+mod succession;
 // Declared here, not in `stock`: the models include that source as it is, without its tests.
 #[cfg(test)]
 #[path = "stock/tests.rs"]
@@ -22,7 +23,7 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 
 pub use drops::{Added, DropEntry, DropState, Drops, Running};
-pub use holds::{HoldRef, Holds, LockedShard, Standing};
+pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, BrokenLine, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
