@@ -132,7 +132,7 @@ mod tests {
         let plain = |lines: &[(&Sku, u32)]| content(lines, Manner::default());
         let base = plain(&[(&a, 1), (&b, 2)]);
         assert_eq!(base, plain(&[(&a, 1), (&b, 2)]));
-        assert_eq!(base, ContentHash(BASE), "journals hold such hashes: they may never change");
+        assert_eq!(base, ContentHash(1_983_563_228_140_100_246), "journals hold such hashes: they may never change");
         assert_ne!(base, plain(&[(&a, 2), (&b, 1)]));
         assert_ne!(base, plain(&[(&a, 1)]));
         let old = |n| Some(HoldId::from_bytes([n; 16]));

@@ -13,31 +13,31 @@ impl Inventory {
     pub fn enter_successor(&self, old: &Entered<'_>, new: &Entered<'_>, subject: &mut Subject) {
         count_subject(old.drop.number, old.place, old.before, old.after, subject);
         count_subject(new.drop.number, new.place, None, new.after, subject);
-        self.hand_over(old, new);
+        hand_over(old, new);
         self.expect_due(new.after.expires_at);
         // The new one first: the count of holds that have units never dips below what there is.
         self.count_owned(false, new.place, new.after);
         self.count_owned(old.before.is_some_and(|before| !before.state.is_ended()), old.place, old.after);
     }
+}
 
-    fn hand_over(&self, old: &Entered<'_>, new: &Entered<'_>) {
-        let lsn = new.after.revision;
-        let shares = shares_of(new.after);
-        each_share(old.before, old.after, |line, before, after| {
-            let Some(pool) = old.drop.pool(line.item, line.pool) else { return };
-            let from = Moved { hold: old.place, before, after };
-            match shares.iter().find(|(item, pool, _)| (*item, *pool) == (line.item, line.pool)) {
-                Some((_, _, share)) => {
-                    pool.hand_over(lsn, from, Moved { hold: new.place, before: Share::default(), after: *share });
-                }
-                None => pool.settle(lsn, old.place, before, after),
+fn hand_over(old: &Entered<'_>, new: &Entered<'_>) {
+    let lsn = new.after.revision;
+    let shares = shares_of(new.after);
+    each_share(old.before, old.after, |line, before, after| {
+        let Some(pool) = old.drop.pool(line.item, line.pool) else { return };
+        let from = Moved { hold: old.place, before, after };
+        match shares.iter().find(|(item, pool, _)| (*item, *pool) == (line.item, line.pool)) {
+            Some((_, _, share)) => {
+                pool.hand_over(lsn, from, Moved { hold: new.place, before: Share::default(), after: *share });
             }
-        });
-        for (item, pool_no, share) in &shares {
-            let handed_over = old.after.lines.iter().any(|line| (line.item, line.pool) == (*item, *pool_no));
-            if let Some(pool) = new.drop.pool(*item, *pool_no).filter(|_| !handed_over) {
-                pool.settle(lsn, new.place, Share::default(), *share);
-            }
+            None => pool.settle(lsn, old.place, before, after),
+        }
+    });
+    for (item, pool_no, share) in &shares {
+        let handed_over = old.after.lines.iter().any(|line| (line.item, line.pool) == (*item, *pool_no));
+        if let Some(pool) = new.drop.pool(*item, *pool_no).filter(|_| !handed_over) {
+            pool.settle(lsn, new.place, Share::default(), *share);
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::engine::Decision;
 use crate::engine::answer::Answer;
 use crate::hold::{HoldLine, ShortLine};
 use crate::ids::ItemNo;
-use crate::inventory::Verdict;
 use crate::inventory::stock::Taken;
+use crate::inventory::{Subject, Verdict};
 use crate::refusal::Reason;
 
 /// A line, and what stock has given for it.
@@ -73,7 +73,7 @@ impl Request<'_> {
                 return Ok(Decision::SweepHold(due));
             }
             if allotted.iter().all(|units| *units == 0) {
-                return self.nothing_at_all(got, hands.subject);
+                return Ok(Decision::Done(self.nothing_at_all(got, hands.subject)));
             }
             let hold = self.new_hold(&lines(&got, &allotted), self.short_lines(&got, &allotted));
             self.make(hands, Served { hold, taken: used(got, &allotted) })
@@ -98,14 +98,11 @@ impl Request<'_> {
     }
 
     /// The usual refusal.
-    fn nothing_at_all(&self, got: AllGot<'_>, subject: &crate::inventory::Subject) -> Found<Answer> {
+    fn nothing_at_all(&self, got: AllGot<'_>, subject: &Subject) -> Answer {
         let short = got.iter().filter(|got| got.there() < got.line.units);
         let shorts: Shorts = short.map(|got| (got.line.item, got.units())).collect();
         drop(got); // the guards give back what limits do not leave
-        Ok(Decision::Done(match shorts.is_empty() {
-            true => self.limit_reached(&self.broken(subject)),
-            false => self.refuse_stock(&shorts, subject),
-        }))
+        if shorts.is_empty() { self.limit_reached(&self.broken(subject)) } else { self.refuse_stock(&shorts, subject) }
     }
 
     /// Lines that get less than they asked for, in the request's order. `SOLD_OUT` stands before `LIMIT_REACHED`, as in

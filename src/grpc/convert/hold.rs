@@ -32,11 +32,17 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     let lines = wanted(&mut faults, "lines", lines);
     let customer = buyer(&mut faults, customer.as_ref());
     let ttl = span(&mut faults, "ttl", ttl.as_ref());
-    faults.unbuilt(!supersedes.is_empty(), "supersedes");
-    faults.unbuilt(*allow_partial, "allow_partial");
+    let supersedes = optional_id(&mut faults, "supersedes", supersedes);
+    if supersedes.is_some() && supersedes == hold {
+        faults.invalid("supersedes", "must be another hold than hold_id");
+    }
+    let allow_partial = *allow_partial;
     faults.unbuilt(!admission_token.is_empty(), "admission_token");
     faults.unbuilt(r#override.is_some(), "override");
-    let command = (|| Some(Reserve { ttl, ..Reserve::new(hold?, drop?, customer?, lines?) }))();
+    let command = (|| {
+        let plain = Reserve::new(hold?, drop?, customer?, lines?);
+        Some(Reserve { ttl, supersedes, allow_partial, ..plain })
+    })();
     faults.finish(command)
 }
 
