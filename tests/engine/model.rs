@@ -4,6 +4,8 @@
 //! The model keeps plain lists, expires everything that is due before each step and counts by adding up. It shares
 //! nothing with the engine but the words. A failing history is shrunk and printed with its seed.
 
+mod reserves;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -14,6 +16,8 @@ use stockade::engine::answer::{Answer, Fault, Outcome};
 use stockade::engine::command::{ExpiredPolicy, Return, Stage};
 use stockade::hold::HoldState;
 use stockade::time::{Millis, Timestamp};
+
+use reserves::Ask;
 
 use crate::common::{self, World, claim, create, definition, extend, hold_id, release, settle};
 
@@ -31,7 +35,7 @@ const MINUTE: u64 = 60_000;
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Act {
-    Reserve { hold: u64, customer: usize, lines: Vec<(usize, u32)>, ttl: Option<u64> },
+    Reserve { hold: u64, ask: Ask },
     Extend { hold: u64, ttl: Option<u64> },
     Stage { hold: u64, paying: bool },
     Claim { hold: u64, order: u8, late: bool, lines: Vec<(usize, u32)> },
@@ -46,15 +50,12 @@ enum Act {
 
 fn acts() -> impl Strategy<Value = Act> {
     let hold = 0_u64..6;
-    let lines = prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 1..=3).prop_map(|map| map.into_iter().collect());
     let some = || {
         prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 0..=2).prop_map(|map| map.into_iter().collect::<Vec<_>>())
     };
-    let ttl = prop::option::weighted(0.4, 1_u64..4_000);
     prop_oneof![
-        8 => (hold.clone(), 0..CUSTOMERS.len(), lines, ttl.clone())
-            .prop_map(|(hold, customer, lines, ttl)| Act::Reserve { hold, customer, lines, ttl }),
-        2 => (hold.clone(), ttl).prop_map(|(hold, ttl)| Act::Extend { hold, ttl }),
+        8 => (hold.clone(), reserves::asks()).prop_map(|(hold, ask)| Act::Reserve { hold, ask }),
+        2 => (hold.clone(), reserves::ttls()).prop_map(|(hold, ttl)| Act::Extend { hold, ttl }),
         2 => (hold.clone(), any::<bool>()).prop_map(|(hold, paying)| Act::Stage { hold, paying }),
         3 => (hold.clone(), 0_u8..2, any::<bool>(), prop_oneof![2 => Just(Vec::new()), 1 => some()])
             .prop_map(|(hold, order, late, lines)| Act::Claim { hold, order, late, lines }),
@@ -79,8 +80,10 @@ fn shapes() -> impl Strategy<Value = Shape> {
 
 #[derive(Debug, Clone)]
 struct ModelHold {
-    customer: usize,
-    asked: Vec<(usize, u32)>,
+    asked: Ask,
+    /// What the answer said about lines served short.
+    shorts: String,
+    superseded_by: Option<u64>,
     has: BTreeMap<usize, u32>,
     state: HoldState,
     created_at: u64,
@@ -127,106 +130,30 @@ impl Model {
         self.units[item] - self.holds.values().map(|hold| u64::from(gone(hold))).sum::<u64>()
     }
 
-    fn used(&self, customer: usize, item: Option<usize>) -> u32 {
-        let holds = self.holds.values().filter(|hold| hold.customer == customer);
+    /// Units that a customer has, of one item or of all, one of the holds left out.
+    fn used(&self, customer: usize, item: Option<usize>, but: Option<u64>) -> u32 {
+        let holds = self.holds.iter().filter(|(id, hold)| hold.asked.customer == customer && Some(**id) != but);
         let items = |hold: &ModelHold| match item {
             Some(item) => hold.owns(item),
             None => (0..ITEMS.len()).map(|item| hold.owns(item)).sum(),
         };
-        holds.map(items).sum()
+        holds.map(|(_, hold)| items(hold)).sum()
     }
 
     fn show(&self, id: u64) -> String {
         let hold = &self.holds[&id];
-        let lines: Vec<_> = hold.asked.iter().map(|(item, _)| (ITEMS[*item], hold.owns(*item))).collect();
+        let lines: Vec<_> = hold.has.keys().map(|item| (ITEMS[*item], hold.owns(*item))).collect();
         let until = if matches!(hold.state, HoldState::Held | HoldState::Paying) { hold.expires_at } else { 0 };
-        format!("{:?} {lines:?} until {until}", hold.state)
+        format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by.map(hold_id))
+    }
+
+    /// Why a hold that was released refuses.
+    fn released(&self, id: u64) -> &'static str {
+        if self.holds[&id].superseded_by.is_some() { "superseded" } else { "hold_released" }
     }
 
     fn dead(&self, id: u64, reason: &str) -> String {
         format!("{reason} [{}]", self.show(id))
-    }
-
-    fn reserve(&mut self, id: u64, customer: usize, lines: &[(usize, u32)], ttl: Option<u64>) -> String {
-        if let Some(hold) = self.holds.get(&id) {
-            if hold.customer != customer {
-                return "exists customer.id".to_owned();
-            }
-            if hold.asked != lines {
-                return "exists lines".to_owned();
-            }
-            return match hold.state {
-                HoldState::Held | HoldState::Paying | HoldState::Claimed => self.show(id),
-                HoldState::Released => self.dead(id, "hold_released"),
-                HoldState::Expired => self.dead(id, "hold_expired"),
-            };
-        }
-        if let Some(refused) = self.refused(customer, lines) {
-            return refused;
-        }
-        let expires_at = self.now + ttl.unwrap_or(TTL).min(LIFE);
-        let hold = ModelHold {
-            customer,
-            asked: lines.to_vec(),
-            has: lines.iter().copied().collect(),
-            state: HoldState::Held,
-            created_at: self.now,
-            expires_at,
-            order: None,
-            returned: BTreeMap::new(),
-            withdrawn: BTreeMap::new(),
-        };
-        self.holds.insert(id, hold);
-        self.show(id)
-    }
-
-    /// Why the customer can't have these lines now.
-    fn refused(&self, customer: usize, lines: &[(usize, u32)]) -> Option<String> {
-        // What each limit leaves of each line.
-        let mut hit = None;
-        let mut allowed: BTreeMap<usize, u32> = BTreeMap::new();
-        for (name, scope, max) in &self.limits {
-            let all: u32 = lines.iter().map(|(_, units)| units).sum();
-            for (item, units) in lines {
-                let (used, wants) = match scope {
-                    Scope::Item => (self.used(customer, Some(*item)), *units),
-                    Scope::Drop | Scope::Series | Scope::Shop => (self.used(customer, None), all),
-                };
-                if used + wants > *max {
-                    hit.get_or_insert((*name, used, *max));
-                    let left = max.saturating_sub(used).min(*units);
-                    allowed.entry(*item).and_modify(|least| *least = left.min(*least)).or_insert(left);
-                }
-            }
-        }
-        let short = |item: usize, units: u32| self.free(item) < u64::from(units);
-        if lines.iter().any(|(item, units)| short(*item, *units)) {
-            let mut told = Vec::new();
-            let mut retry = Some(0);
-            for (item, units) in lines {
-                let most = allowed.get(item).copied().unwrap_or(*units);
-                if short(*item, *units) {
-                    let free = u32::try_from(self.free(*item)).expect("small");
-                    told.push((ITEMS[*item], "sold_out", free.min(*units).min(most)));
-                    let live =
-                        self.holds.values().filter(|hold| matches!(hold.state, HoldState::Held | HoldState::Paying));
-                    let holding = live.filter(|hold| hold.owns(*item) > 0);
-                    let next = holding.map(|hold| hold.expires_at - self.now).min();
-                    retry = retry.and_then(|soonest| next.map(|next| next.max(soonest)));
-                } else if allowed.contains_key(item) {
-                    told.push((ITEMS[*item], "limit_reached", most));
-                }
-            }
-            return Some(format!("sold_out {told:?} retry {retry:?}"));
-        }
-        if let Some((name, used, max)) = hit {
-            let told: Vec<_> = lines
-                .iter()
-                .filter_map(|(item, _)| Some((ITEMS[*item], "limit_reached", *allowed.get(item)?)))
-                .collect();
-            return Some(format!("limit_reached {told:?} {name} {used}/{max}"));
-        }
-        None
     }
 
     fn on_hold(&mut self, act: &Act, id: u64) -> String {
@@ -261,7 +188,7 @@ impl Model {
                     hold.state = HoldState::Released;
                 }
             }
-            Act::Release { .. } if state == HoldState::Released => {}
+            Act::Release { .. } if state == HoldState::Released && hold.superseded_by.is_none() => {}
             Act::Return { .. } if live => return "precondition".to_owned(),
             Act::Return { returned, restock, .. } if state == HoldState::Claimed => {
                 let sold =
@@ -282,7 +209,7 @@ impl Model {
                 }
             }
             _ if state == HoldState::Claimed => return self.dead(id, "hold_claimed"),
-            _ if state == HoldState::Released => return self.dead(id, "hold_released"),
+            _ if state == HoldState::Released => return self.dead(id, self.released(id)),
             _ if state == HoldState::Expired => return self.dead(id, "hold_expired"),
             Act::Reserve { .. }
             | Act::Extend { .. }
@@ -303,7 +230,7 @@ impl Model {
         match hold.state {
             HoldState::Claimed if hold.order == Some(*order) => return self.show(id),
             HoldState::Claimed => return self.dead(id, "order_mismatch"),
-            HoldState::Released => return self.dead(id, "hold_released"),
+            HoldState::Released => return self.dead(id, self.released(id)),
             HoldState::Expired if !late => return self.dead(id, "hold_expired"),
             HoldState::Expired | HoldState::Held | HoldState::Paying => {}
         }
@@ -314,7 +241,7 @@ impl Model {
             hold.has.iter().map(|(item, units)| (*item, *units)).filter(|(_, units)| *units > 0).collect();
         let takes = if lines.is_empty() { all } else { lines.clone() };
         if hold.state == HoldState::Expired
-            && let Some(why) = self.late_refusal(hold.customer, &takes)
+            && let Some(why) = self.late_refusal(hold.asked.customer, &takes)
         {
             return self.dead(id, why);
         }
@@ -330,7 +257,7 @@ impl Model {
     fn late_refusal(&self, customer: usize, lines: &[(usize, u32)]) -> Option<&'static str> {
         for (_, scope, max) in &self.limits {
             let all: u32 = lines.iter().map(|(_, units)| units).sum();
-            let over = |item: Option<usize>, wants: u32| self.used(customer, item) + wants > *max;
+            let over = |item: Option<usize>, wants: u32| self.used(customer, item, None) + wants > *max;
             let broken = match scope {
                 Scope::Item => lines.iter().any(|(item, units)| over(Some(*item), *units)),
                 Scope::Drop | Scope::Series | Scope::Shop => over(None, all),
@@ -346,11 +273,7 @@ impl Model {
 fn engine_says(engine: &Engine, act: &Act, now: Timestamp) -> String {
     let names = |lines: &[(usize, u32)]| lines.iter().map(|(item, units)| (ITEMS[*item], *units)).collect::<Vec<_>>();
     let answer = match act {
-        Act::Reserve { hold, customer, lines, ttl } => {
-            let mut command = common::reserve(hold_id(*hold), "d", CUSTOMERS[*customer], &names(lines));
-            command.ttl = ttl.map(Millis);
-            settle(|| engine.reserve(&command, now))
-        }
+        Act::Reserve { hold, ask } => return ask.engine_says(engine, *hold, now),
         Act::Extend { hold, ttl } => settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), now)),
         Act::Stage { hold, paying } => {
             let mut command = extend(hold_id(*hold), None);
@@ -378,12 +301,17 @@ fn engine_says(engine: &Engine, act: &Act, now: Timestamp) -> String {
             .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
         Act::Tick(_) | Act::Sweep | Act::Snapshot | Act::Restart => return String::new(),
     };
+    told(answer, false)
+}
+
+fn told(answer: Result<Answer, Fault>, reserved: bool) -> String {
     match answer {
         Err(Fault::NoHold(_)) => "not found".to_owned(),
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
         Err(Fault::Invalid(_)) => "invalid".to_owned(),
         Err(Fault::Precondition(_)) => "precondition".to_owned(),
         Err(fault) => format!("{fault:?}"),
+        Ok(Answer { outcome: Outcome::Hold(view), .. }) if reserved => show(&view) + &reserves::shorts(&view),
         Ok(Answer { outcome: Outcome::Hold(view), .. }) => show(&view),
         Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => {
             let lines: Vec<_> =
@@ -406,7 +334,7 @@ fn show(view: &stockade::engine::answer::HoldView) -> String {
     let lines: Vec<_> =
         hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
     let until = if hold.state.is_live() { common::START.until(hold.expires_at).0 } else { 0 };
-    format!("{:?} {lines:?} until {until}", hold.state)
+    format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by())
 }
 
 fn sweep_all(engine: &Engine, now: Timestamp) {
@@ -428,7 +356,7 @@ fn check(shape: &Shape, history: &[Act]) -> TestCaseResult {
         world.now = common::START.plus(Millis(model.now));
         model.expire();
         let expected = match act {
-            Act::Reserve { hold, customer, lines, ttl } => model.reserve(*hold, *customer, lines, *ttl),
+            Act::Reserve { hold, ask } => model.reserve(*hold, ask),
             Act::Extend { hold, .. }
             | Act::Stage { hold, .. }
             | Act::Claim { hold, .. }
