@@ -19,7 +19,7 @@ struct Mutant {
     spoilt: &'static str,
 }
 
-const MUTANTS: [Mutant; 12] = [
+const MUTANTS: [Mutant; 13] = [
     Mutant {
         name: "doubt_ends_before_giving",
         file: COUNTER,
@@ -46,6 +46,13 @@ const MUTANTS: [Mutant; 12] = [
         file: WORD,
         sound: "} else if self.doubts() == 0 {",
         spoilt: "} else if self.doubts() <= MAX_DOUBTS {",
+    },
+    Mutant {
+        name: "less_is_taken_beside_doubts",
+        file: WORD,
+        sound: "            Look::MayServe | Look::InDoubt => most,",
+        spoilt: "            Look::MayServe => most,\n            Look::InDoubt if self.units() == 0 => most,\n            \
+                 Look::InDoubt => self.units(),",
     },
     Mutant {
         name: "refusal_ignores_the_mark",

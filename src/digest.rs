@@ -15,6 +15,15 @@ use crate::ids::{CustomerId, DropId, HoldId, IdentityKind, ShopId, Sku, SubjectK
 #[derive(Clone, PartialEq, Eq)]
 pub struct DigestKey([u8; 16]);
 
+/// How a reserve is to be served, beyond what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Manner {
+    /// In place of this hold.
+    pub supersedes: Option<HoldId>,
+    /// What there is, rather than nothing.
+    pub allow_partial: bool,
+}
+
 impl DigestKey {
     /// From the sixteen bytes of the data folder.
     #[must_use]
@@ -66,6 +75,7 @@ impl DigestKey {
         drop: &DropId,
         customer: &CustomerId,
         lines: impl Iterator<Item = (&'a Sku, u32)>,
+        manner: Manner,
     ) -> ContentHash {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         hasher.write(drop.as_str().as_bytes());
@@ -76,6 +86,15 @@ impl DigestKey {
             hasher.write(sku.as_str().as_bytes());
             hasher.write(b"\0");
             hasher.write(&units.to_le_bytes());
+        }
+        let Manner { supersedes, allow_partial } = manner;
+        // Written only where they are set, so that older journals' hashes still hold. No SKU begins with a zero byte.
+        if let Some(old) = supersedes {
+            hasher.write(b"\0\0supersedes");
+            hasher.write(old.as_bytes());
+        }
+        if allow_partial {
+            hasher.write(b"\0\0allow_partial");
         }
         ContentHash(hasher.finish())
     }
@@ -109,10 +128,20 @@ mod tests {
         let drop = DropId::try_from("d").expect("an id");
         let ada = CustomerId::try_from("ada").expect("an id");
         let (a, b) = (sku("a"), sku("b"));
-        let base = key.content(&drop, &ada, [(&a, 1), (&b, 2)].into_iter());
-        assert_eq!(base, key.content(&drop, &ada, [(&a, 1), (&b, 2)].into_iter()));
-        assert_ne!(base, key.content(&drop, &ada, [(&a, 2), (&b, 1)].into_iter()));
-        assert_ne!(base, key.content(&drop, &ada, [(&a, 1)].into_iter()));
+        let content = |lines: &[(&Sku, u32)], manner| key.content(&drop, &ada, lines.iter().copied(), manner);
+        let plain = |lines: &[(&Sku, u32)]| content(lines, Manner::default());
+        let base = plain(&[(&a, 1), (&b, 2)]);
+        assert_eq!(base, plain(&[(&a, 1), (&b, 2)]));
+        assert_eq!(base, ContentHash(1_983_563_228_140_100_246), "journals hold such hashes: they may never change");
+        assert_ne!(base, plain(&[(&a, 2), (&b, 1)]));
+        assert_ne!(base, plain(&[(&a, 1)]));
+        let old = |n| Some(HoldId::from_bytes([n; 16]));
+        let manners = [(None, false), (None, true), (old(1), false), (old(2), false), (old(1), true)];
+        let mut hashes = manners
+            .map(|(supersedes, allow_partial)| content(&[(&a, 1), (&b, 2)], Manner { supersedes, allow_partial }).0);
+        assert_eq!(hashes[0], base.0);
+        hashes.sort_unstable();
+        assert!(hashes.is_sorted_by(|one, next| one < next), "two are the same: {hashes:?}");
     }
 
     #[test]

@@ -202,7 +202,7 @@ pub struct Rare {
     pub tiers: Vec<TierId>,
     /// Staff stepped over the limits for it, and why.
     pub over_limits: Option<Box<str>>,
-    /// Lines that were served short, in the order of items.
+    /// Lines that were served short, in the order of the request that made the hold.
     pub shorts: Vec<ShortLine>,
 }
 
@@ -362,6 +362,36 @@ impl Hold {
         self.rare.as_ref().is_some_and(|rare| rare.over_limits.is_some())
     }
 
+    /// Lines that were served short, in the order of the request that made the hold.
+    #[must_use]
+    pub fn shorts(&self) -> &[ShortLine] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.shorts)
+    }
+
+    /// Units of an item that the hold has: what it had at its end, where it is dead.
+    #[must_use]
+    pub fn units_of(&self, item: ItemNo) -> u32 {
+        self.sum_of(item, |line| line.quantity)
+    }
+
+    /// Units of an item that it had when it was made.
+    #[must_use]
+    pub fn at_first(&self, item: ItemNo) -> u32 {
+        self.sum_of(item, HoldLine::at_first)
+    }
+
+    /// Units of an item that its request asked for: what it had at first, unless that was less.
+    #[must_use]
+    pub fn asked(&self, item: ItemNo) -> u32 {
+        let short = self.shorts().iter().find(|short| short.item == item);
+        short.map_or_else(|| self.at_first(item), |short| short.requested)
+    }
+
+    fn sum_of(&self, item: ItemNo, units: impl Fn(&HoldLine) -> u32) -> u32 {
+        let of_item = self.lines.iter().filter(|line| line.item == item);
+        of_item.map(|line| units(&line)).fold(0, u32::saturating_add)
+    }
+
     fn end(&mut self, state: HoldState, at: Timestamp) {
         self.state = state;
         self.settled_at = at;
@@ -427,6 +457,29 @@ mod tests {
         let lines: Vec<_> = held.lines.iter().map(|l| (l.quantity, l.released, l.at_first())).collect();
         assert_eq!(lines, [(1, 2, 3), (2, 0, 2)]);
         assert_eq!(held.state, HoldState::Held);
+    }
+
+    #[test]
+    fn a_superseded_hold_says_by_which_and_is_released() {
+        let mut held = hold();
+        let by = HoldId::from_bytes([8; 16]);
+        assert!(held.apply(Lsn(6), &Change::Superseded { at: Timestamp(1_500), by }));
+        assert_eq!(
+            (held.state, held.superseded_by(), held.settled_at),
+            (HoldState::Released, Some(by), Timestamp(1_500))
+        );
+        assert!(held.shown_lines().all(|line| line.quantity == 0 && line.released > 0));
+    }
+
+    #[test]
+    fn what_was_asked_and_given_at_first_is_told_whatever_became_of_it() {
+        let short = |item, requested| ShortLine { item: ItemNo(item), requested, reason: Reason::SoldOut };
+        let rare = Rare { shorts: vec![short(2, 4), short(0, 9)], ..Rare::default() };
+        let mut held = Hold { rare: Some(Box::new(rare)), ..hold() };
+        assert!(held.apply(Lsn(6), &Change::Released { at: Timestamp(1_500), kept: SmallVec::from_slice(&[1, 0]) }));
+        let told: Vec<_> = (0..4).map(|item| (held.asked(ItemNo(item)), held.at_first(ItemNo(item)))).collect();
+        assert_eq!(told, [(9, 3), (2, 2), (4, 0), (0, 0)]);
+        assert_eq!(held.units_of(ItemNo(0)), 1);
     }
 
     #[test]

@@ -155,6 +155,17 @@ pub struct Restart {
     pub grace_until: Timestamp,
 }
 
+/// A hold took another's place: one ended and the other was made, in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// The hold that ended.
+    pub old: HoldId,
+    /// When.
+    pub at: Timestamp,
+    /// The one that took its place, whole.
+    pub hold: Hold,
+}
+
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -166,6 +177,9 @@ pub enum Record {
     Hold(Hold),
     /// A change of one hold.
     Change(HoldId, Change),
+    /// A hold took another's place. Both have its LSN as their revision, and each is guarded by its own: a snapshot may
+    /// have seen one of them, both, or neither.
+    Superseded(Box<Superseded>),
     /// The engine started after an outage.
     Restart(Restart),
     /// An item's stock was adjusted.
@@ -189,6 +203,7 @@ mod kind {
     pub const STOCK: u8 = 7;
     /// A drop whose definition has parts beyond the first fields.
     pub const DROP_IN_PARTS: u8 = 8;
+    pub const SUPERSEDED: u8 = 9;
     pub const ARCHIVED: u8 = 10;
     pub const USAGE: u8 = 11;
 }
@@ -231,6 +246,13 @@ impl Record {
                 out.push(kind::CHANGE);
                 out.extend_from_slice(id.as_bytes());
                 hold::encode_change(change, out);
+            }
+            Self::Superseded(superseded) => {
+                let Superseded { old, at, hold } = superseded.as_ref();
+                out.push(kind::SUPERSEDED);
+                out.extend_from_slice(old.as_bytes());
+                put_u64(out, at.0);
+                hold::encode(hold, out);
             }
             Self::Restart(Restart { stopped_at, grace_until }) => {
                 out.push(kind::RESTART);
@@ -276,6 +298,11 @@ impl Record {
             }),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
             kind::CHANGE => Self::Change(HoldId::from_bytes(reader.array()?), hold::decode_change(&mut reader)?),
+            kind::SUPERSEDED => Self::Superseded(Box::new(Superseded {
+                old: HoldId::from_bytes(reader.array()?),
+                at: Timestamp(reader.u64()?),
+                hold: hold::decode(&mut reader)?,
+            })),
             kind::RESTART => {
                 Self::Restart(Restart { stopped_at: Timestamp(reader.u64()?), grace_until: Timestamp(reader.u64()?) })
             }

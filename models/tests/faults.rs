@@ -19,6 +19,7 @@ mutants_are_caught! {
     doubt_begins_after_taking by a_failing_cart_never_makes_a_false_sold_out: "a false sold out"
     kept_doubt_never_ends by of_two_carts_one_fails_and_the_other_gets_the_unit: "a doubt that never ends"
     refusal_ignores_doubts by a_failing_cart_never_makes_a_false_sold_out: "a false sold out"
+    less_is_taken_beside_doubts by nobody_settles_for_less_while_a_unit_is_in_doubt: "settled for less"
     refusal_ignores_the_mark by a_look_never_misses_a_moving_unit: "a false sold out"
     mark_before_units by a_moving_unit_is_never_missed: "a false sold out"
     shard_read_then_shut by a_moving_unit_is_never_missed: "units lost or made"

@@ -16,6 +16,8 @@ holds! {
     a_failing_cart_never_makes_a_false_sold_out
     of_two_carts_one_fails_and_the_other_gets_the_unit
     a_failing_cart_a_giver_and_a_taker_of_two
+    nobody_settles_for_less_while_a_unit_is_in_doubt
+    two_who_take_what_there_is_share_it
     a_restock_meets_a_refusal
     fold_and_spread_lose_nothing
     a_sum_is_not_disturbed_by_folding_and_spreading

@@ -45,8 +45,10 @@ pub enum Command {
     /// Set units aside for a customer.
     #[command(after_help = "Examples:\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n  \
-        stockade reserve knife-1204 --sku KNIFE/20cm --sku SHEATH --customer c1 --ttl 2m\n\n\
-        All lines or none. The hold id is the idempotency key: sent again with the same id, the answer is the same\n\
+        stockade reserve knife-1204 --sku KNIFE/20cm --sku SHEATH --customer c1 --ttl 2m\n  \
+        stockade reserve knife-1204 --sku KNIFE/20cm=3 --customer c1 --allow-partial\n  \
+        stockade reserve knife-1204 --sku SHEATH --customer c1 --supersedes 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n\n\
+        All lines or none, unless less will do. The hold id is the idempotency key: sent again with the same id, the answer is the same\n\
         hold. A refusal exits with 1 and says why.\n\n\
         The quantity stands behind the last =, so a SKU that has one needs its quantity: --sku size=9=1.")]
     Reserve(ReserveOptions),
@@ -315,6 +317,12 @@ pub struct ReserveOptions {
     /// The hold's id, a UUID; made and printed where left out
     #[arg(long, value_name = "UUID")]
     pub hold_id: Option<String>,
+    /// The customer's own hold that this one takes the place of, in one step: it must be held, in the same drop
+    #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
+    pub supersedes: String,
+    /// Take what there is of each SKU, at least one unit in all
+    #[arg(long)]
+    pub allow_partial: bool,
     /// For how long, such as 5m; the drop's `hold_ttl` where left out
     #[arg(long, value_name = "DURATION", value_parser = ttl, allow_hyphen_values = true)]
     pub ttl: Option<Duration>,

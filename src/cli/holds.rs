@@ -28,6 +28,8 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
         customer: Some(options.buyer.customer()),
         ttl: options.ttl.map(proto_span),
         r#override: options.buyer.stepping_over(),
+        supersedes: options.supersedes.clone(),
+        allow_partial: options.allow_partial,
         ..pb::ReserveRequest::default()
     };
     let client = Client::connect(&options.remote.endpoint).await?;
@@ -38,6 +40,7 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
     }
     let answer = answered?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
+        Outcome::Hold(hold) if !answer.short_lines.is_empty() => Shown::Short(hold, answer.short_lines.clone()),
         Outcome::Hold(hold) => Shown::Hold(hold),
         Outcome::Refusal(refusal) => Shown::Refusal(refusal),
     });
@@ -165,6 +168,8 @@ enum Shown {
     Hold(pb::Hold),
     /// A hold that was claimed after its deadline.
     LateSale(pb::Hold),
+    /// A hold that got less than was asked for, and of what.
+    Short(pb::Hold, Vec<pb::RefusedLine>),
     Refusal(pb::Refusal),
 }
 
@@ -181,7 +186,7 @@ fn tell(
         output.line(&json::text(name, answer)?);
     }
     let finding = match &shown {
-        Shown::Hold(_) | Shown::LateSale(_) => Finding::Well,
+        Shown::Hold(_) | Shown::LateSale(_) | Shown::Short(..) => Finding::Well,
         Shown::Refusal(_) => Finding::Amiss,
     };
     if remote.json {
@@ -192,6 +197,11 @@ fn tell(
         Shown::LateSale(hold) => {
             output.line("claimed late, from free stock");
             show::hold(output, hold);
+        }
+        Shown::Short(hold, lines) => {
+            show::hold(output, hold);
+            output.line("");
+            show::short_lines(output, lines);
         }
         Shown::Refusal(refusal) => show::refusal(output, refusal),
     }

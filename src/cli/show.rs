@@ -57,6 +57,9 @@ pub fn hold(output: &mut Output, hold: &pb::Hold) {
         facts.add_row(["claimed", &instant(hold.claimed_at.as_ref())]);
         facts.add_row(["order", or_nothing(&hold.order_ref)]);
     }
+    if !hold.superseded_by.is_empty() {
+        facts.add_row(["superseded_by", &hold.superseded_by]);
+    }
     facts.add_row(["revision", &hold.revision.to_string()]);
     output.table(facts);
     output.line("");
@@ -68,9 +71,27 @@ pub fn hold(output: &mut Output, hold: &pb::Hold) {
     output.table(lines);
 }
 
+/// Lines that were served short.
+pub fn short_lines(output: &mut Output, lines: &[pb::RefusedLine]) {
+    output.line("served short:");
+    output.table(refused_lines(lines));
+}
+
+fn refused_lines(lines: &[pb::RefusedLine]) -> comfy_table::Table {
+    let mut rows = table(&["sku", "reason", "requested", "available"]);
+    for line in lines {
+        let [requested, available] = [line.requested, line.available].map(|n| n.to_string());
+        rows.add_row([&line.sku, reason(line.reason()), &requested, &available]);
+    }
+    rows
+}
+
+fn reason(reason: pb::RefusalReason) -> &'static str {
+    short(reason.as_str_name(), "REFUSAL_REASON_")
+}
+
 /// A refusal.
 pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
-    let reason = |reason: pb::RefusalReason| short(reason.as_str_name(), "REFUSAL_REASON_").to_owned();
     let sku = if refusal.sku.is_empty() { String::new() } else { format!(" ({})", refusal.sku) };
     output.line(&format!("refused: {}: {}{sku}", reason(refusal.reason()), refusal.message));
     if let Some(limit) = &refusal.limit {
@@ -91,12 +112,7 @@ pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
         output.line(&advice);
     }
     if !refusal.lines.is_empty() {
-        let mut lines = table(&["sku", "reason", "requested", "available"]);
-        for line in &refusal.lines {
-            let [requested, available] = [line.requested, line.available].map(|n| n.to_string());
-            lines.add_row([&line.sku, &reason(line.reason()), &requested, &available]);
-        }
-        output.table(lines);
+        output.table(refused_lines(&refusal.lines));
     }
     if let Some(stands) = &refusal.hold {
         output.line("");

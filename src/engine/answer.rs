@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::definition::{Definition, Scope};
-use crate::hold::Hold;
+use crate::hold::{Hold, ShortLine};
 use crate::ids::{DropId, HoldId, IdentityKind, LimitId, Lsn, Sku};
 pub use crate::inventory::{DropState, Stock};
 pub use crate::journal::Ticket;
@@ -45,6 +45,21 @@ pub struct HoldView {
     pub hold: Hold,
     /// Its drop's definition: names for its numbers.
     pub definition: Arc<Definition>,
+}
+
+impl HoldView {
+    /// Lines that the reserve got fewer units of than it asked for, as they were told at first, whatever has become of
+    /// the hold since.
+    #[must_use]
+    pub fn short_lines(&self) -> Vec<RefusedLine> {
+        let short = |ShortLine { item, requested, reason }: &ShortLine| RefusedLine {
+            sku: self.definition.sku(*item).clone(),
+            reason: *reason,
+            requested: *requested,
+            available: self.hold.at_first(*item),
+        };
+        self.hold.shorts().iter().map(short).collect()
+    }
 }
 
 /// A business "no", with what a checkout needs to explain it.

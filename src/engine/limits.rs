@@ -6,13 +6,14 @@ use super::reserve::Request;
 use super::{Engine, OwnHold};
 use crate::definition::Definition;
 use crate::digest::DigestKey;
-use crate::hold::{Identity, Rare};
+use crate::hold::{Hold, Identity, Rare, ShortLine};
 use crate::ids::{ItemNo, TierId};
-use crate::inventory::limits::{Ask, Hit, Purpose};
+use crate::inventory::limits::{Ask, Except, Hit, Purpose};
 use crate::inventory::{Broken, HoldRef, Keys, Subject};
 use crate::time::{Millis, Timestamp};
 
 /// Whom limits count a reserve for.
+#[derive(Clone)]
 pub(super) struct Counted {
     /// The customer, then the identities.
     pub(super) keys: Keys,
@@ -34,6 +35,17 @@ impl Counted {
         let mut keys = Keys::from_slice(&[key.customer(shop, &command.customer)]);
         keys.extend(identities.iter().map(|identity| identity.subject));
         Self { keys, identities }
+    }
+
+    /// As this, with the subjects of a hold that the request takes the place of behind the others: theirs change too.
+    pub(super) fn with_subjects_of(&self, old: &Hold) -> Self {
+        let mut counted = self.clone();
+        for identity in old.identities() {
+            if !counted.keys.contains(&identity.subject) {
+                counted.keys.push(identity.subject);
+            }
+        }
+        counted
     }
 }
 
@@ -59,13 +71,19 @@ pub(super) fn told(hit: &Hit<'_>, now: Timestamp) -> (LimitHit, Option<Millis>) 
 impl Request<'_> {
     /// What limits refuse of the request. Staff may step over them all.
     pub(super) fn broken(&self, subjects: &[Subject]) -> Broken<'_> {
-        if self.running.definition.limits.is_empty() || self.command.over_limits.is_some() {
+        if self.is_unlimited() {
             return Broken::default();
         }
         self.ask().check(subjects, |item| self.place_of(self.running.definition.sku(item)))
     }
 
-    /// The request, as limits look at it.
+    /// Whether no limit is asked.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.running.definition.limits.is_empty() || self.command.over_limits.is_some()
+    }
+
+    /// The request, as limits look at it. The hold that is to be superseded does not count: its units go over to the
+    /// new one, or back.
     pub(super) fn ask(&self) -> Ask<'_> {
         Ask {
             drop: self.drop,
@@ -75,15 +93,18 @@ impl Request<'_> {
             tiers: &self.command.tiers,
             identities: &self.counted.identities,
             now: self.now,
-            purpose: Purpose::Reserve,
+            purpose: match &self.old {
+                None => Purpose::Reserve,
+                Some(old) => Purpose::Instead(Except { place: old.place, hold: &old.hold }),
+            },
         }
     }
 
     /// What of the request few have, for its hold.
-    pub(super) fn rare(&self) -> Option<Box<Rare>> {
+    pub(super) fn rare(&self, shorts: Vec<ShortLine>) -> Option<Box<Rare>> {
         let Reserve { tiers, over_limits, .. } = self.command;
         let identities = &self.counted.identities;
-        if identities.is_empty() && tiers.is_empty() && over_limits.is_none() {
+        if identities.is_empty() && tiers.is_empty() && over_limits.is_none() && shorts.is_empty() {
             return None;
         }
         let limits = &self.running.definition.limits;
@@ -92,6 +113,7 @@ impl Request<'_> {
             identities: identities.clone(),
             tiers: tiers.iter().filter(named).cloned().collect(),
             over_limits: over_limits.clone(),
+            shorts,
             ..Rare::default()
         };
         (rare != Rare::default()).then(|| Box::new(rare))

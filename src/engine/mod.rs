@@ -116,6 +116,20 @@ enum Decision<T> {
     SweepHold(HoldRef),
 }
 
+impl<T> Decision<T> {
+    /// Goes on with what was decided so far; whatever else came of the look ends it.
+    #[inline]
+    fn and_then<U>(self, f: impl FnOnce(T) -> Result<Decision<U>, Fault>) -> Result<Decision<U>, Fault> {
+        match self {
+            Self::Done(done) => f(done),
+            Self::InDoubt => Ok(Decision::InDoubt),
+            Self::Again => Ok(Decision::Again),
+            Self::SweepPool(drop, item, pool) => Ok(Decision::SweepPool(drop, item, pool)),
+            Self::SweepHold(hold) => Ok(Decision::SweepHold(hold)),
+        }
+    }
+}
+
 impl Engine {
     /// An engine over what recovery has found.
     #[must_use]

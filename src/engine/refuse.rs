@@ -16,6 +16,7 @@ impl Request<'_> {
         // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
         if let [(_, 0)] = shorts
             && self.lines.len() == 1
+            && self.old.is_none()
         {
             return Decision::Done(self.refuse_stock(shorts, &[]));
         }
@@ -32,13 +33,9 @@ impl Request<'_> {
         if let Some(due) = due(subjects, self.now) {
             return Ok(Decision::SweepHold(due));
         }
-        Ok(match self.look(Pool::look_closely)? {
-            Decision::Done(shorts) if shorts.is_empty() => Decision::Done(self.limited(broken)),
-            Decision::Done(shorts) => Decision::Done(self.refuse_stock(&shorts, subjects)),
-            Decision::InDoubt => Decision::InDoubt,
-            Decision::Again => Decision::Again,
-            Decision::SweepPool(drop, item, pool) => Decision::SweepPool(drop, item, pool),
-            Decision::SweepHold(hold) => Decision::SweepHold(hold),
+        self.look(Pool::look_closely)?.and_then(|shorts| {
+            let short = !shorts.is_empty();
+            Ok(Decision::Done(if short { self.refuse_stock(&shorts, subjects) } else { self.limited(broken) }))
         })
     }
 
@@ -53,7 +50,11 @@ impl Request<'_> {
             let short = shorts.iter().find(|(short, _)| short == item);
             let limited = broken.line(*item);
             let (reason, free) = match (short, limited) {
-                (Some((_, free)), _) => (Reason::SoldOut, u32::try_from(*free).unwrap_or(u32::MAX)),
+                // What he has already in the hold that is to be superseded is there for him, too.
+                (Some((_, free)), _) => {
+                    let there = free.saturating_add(u64::from(self.own(*item)));
+                    (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
+                }
                 (None, Some(line)) => (line.reason, *units),
                 (None, None) => continue,
             };
@@ -68,9 +69,9 @@ impl Request<'_> {
 
     fn all_shorts(&self, certain: &[Short]) -> Shorts {
         let mut shorts = Shorts::from(certain);
-        for line in self.lines() {
+        for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(item, _)| *item == line.item);
-            let looked = line.pool.filter(|_| !known).map(|pool| pool.look_closely(u64::from(line.units), self.now));
+            let looked = line.pool.filter(|_| !known).map(|pool| pool.look_closely(line.needs(), self.now));
             match looked {
                 Some(Verdict::Short { free }) => shorts.push((line.item, free)),
                 // What is in doubt may be had: it is not named.
@@ -80,22 +81,24 @@ impl Request<'_> {
         shorts
     }
 
-    /// When units of a short line may come back: at its pool's next deadline.
+    /// When units of a short line may come back: at its pool's next deadline. That of the hold that is to be superseded
+    /// does not count: its units are his already.
     fn comes_back(&self, (item, free): Short) -> Timestamp {
         let Some(pool) = self.lines().find(|line| line.item == item).and_then(|line| line.pool) else {
             return Timestamp::NEVER;
         };
-        match pool.next_due() {
+        let next_due = || self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
+        match next_due() {
             // Units were taken and their hold is being made at this instant: it will live about as long as any.
             Timestamp::NEVER if pool.is_being_taken_from(free) => self.now.plus(self.running.definition.hold_ttl),
             // Entered between the two looks: then its deadline is in the queue by now.
-            Timestamp::NEVER => pool.next_due(),
+            Timestamp::NEVER => next_due(),
             next => next,
         }
     }
 
     /// Refuses because of limits, naming every line that they would refuse.
-    fn limited(&self, broken: &Broken<'_>) -> Answer {
+    pub(super) fn limited(&self, broken: &Broken<'_>) -> Answer {
         let asked = |item| self.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
         let lines = broken
             .lines

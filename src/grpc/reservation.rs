@@ -63,12 +63,13 @@ impl ReservationService for Reservations {
         use pb::reserve_response::Outcome as Shown;
         let command = convert::reserve(request.get_ref());
         let (outcome, now) = self.run(Operation::Reserve, command, Engine::reserve).await?;
+        let short_lines = convert::short_lines(&outcome);
         let outcome = match outcome {
             Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
             Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
         };
         let server_time = Some(convert::timestamp(now));
-        Ok(Response::new(pb::ReserveResponse { outcome: Some(outcome), short_lines: Vec::new(), server_time }))
+        Ok(Response::new(pb::ReserveResponse { outcome: Some(outcome), short_lines, server_time }))
     }
 
     async fn extend(&self, request: Request<pb::ExtendRequest>) -> Result<Response<pb::ExtendResponse>, Status> {

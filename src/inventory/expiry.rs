@@ -27,6 +27,13 @@ impl Deadlines {
         self.0.first_key_value().map_or(Timestamp::NEVER, |(at, _)| *at)
     }
 
+    /// The earliest deadline of any hold but this one.
+    pub(super) fn next_without(&self, hold: HoldRef) -> Timestamp {
+        // A hold is in the queue once, so this looks at two instants at most.
+        let others = self.0.iter().find(|(_, bucket)| bucket.iter().any(|other| other != hold));
+        others.map_or(Timestamp::NEVER, |(at, _)| *at)
+    }
+
     /// A hold falls due at `at`.
     pub(super) fn insert(&mut self, at: Timestamp, hold: HoldRef) {
         let bucket = self.0.entry(at).or_insert(Bucket::One(hold));
@@ -97,6 +104,18 @@ mod tests {
         assert_eq!(queue.next(), Timestamp(10));
         queue.remove(Timestamp(10), hold(3));
         assert_eq!(queue.next(), Timestamp(20));
+    }
+
+    #[test]
+    fn a_hold_s_own_deadline_can_be_left_out() {
+        let mut queue = Deadlines::default();
+        assert_eq!(queue.next_without(hold(1)), Timestamp::NEVER);
+        queue.insert(Timestamp(10), hold(1));
+        assert_eq!((queue.next_without(hold(1)), queue.next_without(hold(2))), (Timestamp::NEVER, Timestamp(10)));
+        queue.insert(Timestamp(20), hold(2));
+        assert_eq!(queue.next_without(hold(1)), Timestamp(20));
+        queue.insert(Timestamp(10), hold(3));
+        assert_eq!(queue.next_without(hold(1)), Timestamp(10));
     }
 
     proptest! {

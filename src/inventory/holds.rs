@@ -89,6 +89,13 @@ pub struct LockedShard<'a> {
     key: &'a DigestKey,
 }
 
+/// The shards of two holds while they are locked; one shard where both live in the same, or where there is no second.
+#[derive(Debug)]
+pub struct LockedShards<'a> {
+    own: LockedShard<'a>,
+    other: Option<LockedShard<'a>>,
+}
+
 impl Holds {
     /// An empty table.
     #[must_use]
@@ -98,8 +105,22 @@ impl Holds {
 
     /// Locks the shard where a hold with this id lives, or would live.
     pub fn with_id<R>(&self, id: &HoldId, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
-        let shards = u64::try_from(SHARDS).unwrap_or(1);
-        self.with(u32::try_from(self.key.hold(id) % shards).unwrap_or(0), f)
+        self.with(self.number(id), f)
+    }
+
+    /// Locks the shards of two holds, ascending by number, one number once: so no two threads that need the same two
+    /// can wait for one another.
+    pub fn with_two<R>(&self, own: &HoldId, other: &HoldId, f: impl FnOnce(&mut LockedShards<'_>) -> R) -> R {
+        let (own, other) = (self.number(own), self.number(other));
+        if own == other {
+            return self.with(own, |shard| f(&mut LockedShards::one(shard)));
+        }
+        self.with(own.min(other), |low| {
+            self.with(own.max(other), |high| {
+                let (own, other) = if own < other { (low, high) } else { (high, low) };
+                f(&mut LockedShards { own, other: Some(other) })
+            })
+        })
     }
 
     /// Locks the shard that a reference points into.
@@ -148,10 +169,38 @@ impl Holds {
         sums
     }
 
+    /// The shard where a hold with this id lives, or would live.
+    fn number(&self, id: &HoldId) -> u32 {
+        let shards = u64::try_from(SHARDS).unwrap_or(1);
+        u32::try_from(self.key.hold(id) % shards).unwrap_or(0)
+    }
+
     #[expect(clippy::indexing_slicing, reason = "shard numbers are made here, below SHARDS")]
     fn with<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
         let shard = &self.shards[usize::try_from(number).unwrap_or(0) % SHARDS];
         f(LockedShard { shard: &mut shard.lock(), number, key: &self.key })
+    }
+}
+
+impl<'a> LockedShards<'a> {
+    /// One shard alone.
+    #[must_use]
+    pub const fn one(own: LockedShard<'a>) -> Self {
+        Self { own, other: None }
+    }
+
+    /// The first hold's shard.
+    #[inline]
+    pub const fn own(&mut self) -> &mut LockedShard<'a> {
+        &mut self.own
+    }
+
+    /// The second hold's shard; without a second, the first's.
+    pub const fn other(&mut self) -> &mut LockedShard<'a> {
+        match &mut self.other {
+            Some(other) => other,
+            None => &mut self.own,
+        }
     }
 }
 
@@ -270,6 +319,31 @@ mod tests {
         assert_eq!(gone, Some(hold(77)));
         assert_eq!(holds.with_id(&hold(77).id, |shard| shard.find(&hold(77).id)), None);
         assert_eq!(holds.counts(), [19_999, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn two_holds_are_locked_together_whatever_shards_they_live_in_and_in_whatever_order() {
+        let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+        let first = hold(0);
+        let same = (1..1_000_000).find(|n| holds.number(&hold(*n).id) == holds.number(&first.id)).expect("a neighbour");
+        for n in [1, 2, 3, same] {
+            holds.with_two(&first.id, &hold(n).id, |shards| {
+                let place = shards.other().insert(hold(n));
+                assert_eq!(shards.other().find(&hold(n).id), Some(place));
+                assert_eq!(shards.own().find(&hold(n).id).is_some(), n == same, "its own shard, or another");
+            });
+            holds.with_two(&hold(n).id, &first.id, |shards| {
+                let place = shards.own().find(&hold(n).id).expect("found where it was put");
+                assert_eq!(shards.own().remove(place), Some(hold(n)));
+            });
+        }
+        let ids = [first.id, hold(1).id];
+        std::thread::scope(|scope| {
+            for [own, other] in [ids, [ids[1], ids[0]]] {
+                let holds = &holds;
+                scope.spawn(move || (0..20_000).for_each(|_| holds.with_two(&own, &other, |_| ())));
+            }
+        });
     }
 
     #[test]

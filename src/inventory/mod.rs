@@ -13,6 +13,7 @@ pub mod pool;
 mod replay;
 mod slab;
 pub mod stock;
+mod succession;
 // Declared here, not in `stock`: the models include that source as it is, without its tests.
 #[cfg(test)]
 #[path = "stock/tests.rs"]
@@ -23,7 +24,7 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 
 pub use drops::{Added, DropEntry, DropState, Drops, Goods, Roster, Running};
-pub use holds::{HoldRef, Holds, LockedShard, Standing};
+pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
@@ -77,6 +78,21 @@ pub struct Entered<'a> {
     pub after: &'a Hold,
 }
 
+impl Entered<'_> {
+    /// Enters it into the hold's subjects among these, which may have others among them: `keys` says whose they are, the
+    /// customer first.
+    fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
+        let Self { drop, place, before, after } = self;
+        let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at };
+        let before = before.map(Counted::from);
+        for (nth, (key, subject)) in keys.iter().zip(subjects).enumerate() {
+            if nth == 0 || after.identities().iter().any(|identity| identity.subject == *key) {
+                subject.enter(whose, before, Some(Counted::from(*after)));
+            }
+        }
+    }
+}
+
 impl Inventory {
     /// Nothing yet.
     #[must_use]
@@ -123,13 +139,7 @@ impl Inventory {
     /// others: `keys` says whose, the customer first.
     pub fn enter_with(&self, entered: &Entered<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Entered { drop, place, before, after } = entered;
-        let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at };
-        let counted = before.map(Counted::from);
-        for (nth, (key, subject)) in keys.iter().zip(subjects).enumerate() {
-            if nth == 0 || after.identities().iter().any(|identity| identity.subject == *key) {
-                subject.enter(whose, counted, Some(Counted::from(*after)));
-            }
-        }
+        entered.enter_subjects(keys, subjects);
         each_share(*before, after, |line, was, is| {
             if let Some(pool) = drop.pool(line.item, line.pool) {
                 pool.settle(after.revision, *place, was, is);

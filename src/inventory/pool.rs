@@ -79,6 +79,14 @@ impl Share {
     }
 }
 
+/// A hold's share of a pool, as it was and as it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moved {
+    pub(super) hold: HoldRef,
+    pub(super) before: Share,
+    pub(super) after: Share,
+}
+
 /// Whether units can be had.
 #[derive(Debug)]
 pub enum Verdict<T> {
@@ -121,6 +129,27 @@ struct Ledger {
 }
 
 impl Ledger {
+    /// Enters a hold's new share. Says whether that has changed the deadlines.
+    fn enter(&mut self, lsn: Lsn, moved: &Moved) -> bool {
+        let Moved { hold, before, after } = moved;
+        self.held = self.held.saturating_sub(before.held).saturating_add(after.held);
+        self.paying = self.paying.saturating_sub(before.paying).saturating_add(after.paying);
+        self.withdrawn = self.withdrawn.saturating_sub(before.withdrawn).saturating_add(after.withdrawn);
+        self.claimed = self.claimed.saturating_sub(before.claimed).saturating_add(after.claimed);
+        self.returned_total = self.returned_total.saturating_sub(before.returned).saturating_add(after.returned);
+        self.as_of = self.as_of.max(lsn);
+        if before.due == after.due {
+            return false;
+        }
+        if let Some(at) = before.due {
+            self.deadlines.remove(at, *hold);
+        }
+        if let Some(at) = after.due {
+            self.deadlines.insert(at, *hold);
+        }
+        true
+    }
+
     fn free(&self) -> Option<u64> {
         let owned = self.held.checked_add(self.paying)?.checked_add(self.claimed)?;
         let gone = self.withdrawn.checked_add(self.taken_out)?;
@@ -184,6 +213,21 @@ impl Pool {
         }
     }
 
+    /// Takes `most` units or, if fewer are free, all of those: at one instant inside this call no more were free, and
+    /// none was in doubt or due. [`Verdict::Short`] only where none was free at all. The taker is in doubt until it
+    /// keeps them: it may find that it can't use them all.
+    pub fn take_up_to(&self, most: u64, now: Timestamp) -> Verdict<Taken<'_>> {
+        let due = self.next_due() <= now; // before the counter: see the module's head
+        // What is due may make up what is missing: until it is given back, less is not settled for.
+        let take = if due { self.counter.take(most, Certainty::Doubtful) } else { self.counter.take_up_to(most) };
+        match take {
+            Take::Taken(taken) => Verdict::Yes(taken),
+            Take::Short { .. } | Take::InDoubt if due => Verdict::SweepDue,
+            Take::Short { free } => Verdict::Short { free },
+            Take::InDoubt => Verdict::InDoubt,
+        }
+    }
+
     /// Takes `units` for sure, or nothing where none are asked for.
     pub fn take_any(&self, units: u64, now: Timestamp) -> Verdict<Option<Taken<'_>>> {
         if units == 0 {
@@ -208,6 +252,12 @@ impl Pool {
     pub fn next_due(&self) -> Timestamp {
         // Acquire: pairs with the Release in `settle`, so that what was given back before is seen after.
         Timestamp(self.next_due.load(Ordering::Acquire))
+    }
+
+    /// The earliest deadline of a live hold here other than this one; [`Timestamp::NEVER`] without one.
+    #[must_use]
+    pub fn next_due_without(&self, hold: HoldRef) -> Timestamp {
+        self.ledger.lock().deadlines.next_without(hold)
     }
 
     /// At most `most` holds that are due, earliest first.
@@ -270,22 +320,30 @@ impl Pool {
     /// The ledger's part of [`Pool::settle`], alone: for deriving the ledger from the holds after replay.
     pub(super) fn enter(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) {
         let mut ledger = self.ledger.lock();
-        ledger.held = ledger.held.saturating_sub(before.held).saturating_add(after.held);
-        ledger.paying = ledger.paying.saturating_sub(before.paying).saturating_add(after.paying);
-        ledger.withdrawn = ledger.withdrawn.saturating_sub(before.withdrawn).saturating_add(after.withdrawn);
-        ledger.claimed = ledger.claimed.saturating_sub(before.claimed).saturating_add(after.claimed);
-        ledger.returned_total = ledger.returned_total.saturating_sub(before.returned).saturating_add(after.returned);
-        ledger.as_of = ledger.as_of.max(lsn);
-        if before.due != after.due {
-            if let Some(at) = before.due {
-                ledger.deadlines.remove(at, hold);
-            }
-            if let Some(at) = after.due {
-                ledger.deadlines.insert(at, hold);
-            }
-            // Release: whoever sees the risen deadline sees the units that were given back above.
-            self.next_due.store(ledger.deadlines.next().0, Ordering::Release);
+        if ledger.enter(lsn, &Moved { hold, before, after }) {
+            self.show_next_due(&ledger);
         }
+    }
+
+    /// One hold's share goes over to another, by one record that has been appended. What both had and have not any more
+    /// goes back to the counter; what the new one has beyond the old one's share has been taken from there before. The
+    /// ledger shows both or neither, so the units that go over are in one of the two holds, under its deadline, always.
+    pub(super) fn hand_over(&self, lsn: Lsn, from: Moved, to: Moved) {
+        let out = |before: Share, after: Share| before.out().saturating_add(after.out());
+        let back = out(from.before, to.before).saturating_sub(out(from.after, to.after));
+        if back > 0 {
+            self.counter.give(back);
+        }
+        let mut ledger = self.ledger.lock();
+        let left = ledger.enter(lsn, &from);
+        if ledger.enter(lsn, &to) || left {
+            self.show_next_due(&ledger);
+        }
+    }
+
+    fn show_next_due(&self, ledger: &Ledger) {
+        // Release: whoever sees the risen deadline sees the units that were given back before.
+        self.next_due.store(ledger.deadlines.next().0, Ordering::Release);
     }
 
     /// What the pool has received, and what was taken out of it by adjustments.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::limits::{Counted, Whose};
 use super::{Inventory, Share, each_share};
-use crate::hold::Hold;
+use crate::hold::{Change, Hold};
 use crate::ids::{HoldId, Lsn};
-use crate::record::{Record, Restart};
+use crate::record::{Record, Restart, Superseded};
 
 /// Records that do not add up: damage, or a bug that wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,11 +51,13 @@ impl Inventory {
             }
             Record::Steering(steering) => self.drops.apply_steering(lsn, steering),
             Record::Hold(hold) => self.apply_hold(lsn, hold),
-            Record::Change(id, change) => self.holds.with_id(id, |mut shard| {
-                if let Some(place) = shard.find(id) {
-                    shard.change(place, lsn, change);
-                }
-            }),
+            Record::Change(id, change) => self.apply_change(lsn, id, change),
+            Record::Superseded(superseded) => {
+                let Superseded { old, at, hold } = superseded.as_ref();
+                // Each is guarded by its own revision: a snapshot may have seen either without the other.
+                self.apply_change(lsn, old, &Change::Superseded { at: *at, by: hold.id });
+                self.apply_hold(lsn, hold);
+            }
             Record::Restart(restart) => self.apply_restart(lsn, *restart),
             Record::Adjusted(adjusted) => self.drops.apply_adjusted(lsn, adjusted),
             Record::Stock(image) => self.drops.apply_stock(lsn, image),
@@ -63,6 +65,14 @@ impl Inventory {
             Record::Usage(image) => self.apply_usage(image),
         }
         Ok(())
+    }
+
+    fn apply_change(&self, lsn: Lsn, id: &HoldId, change: &Change) {
+        self.holds.with_id(id, |mut shard| {
+            if let Some(place) = shard.find(id) {
+                shard.change(place, lsn, change);
+            }
+        });
     }
 
     fn apply_hold(&self, lsn: Lsn, hold: &Hold) {

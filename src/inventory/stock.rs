@@ -61,6 +61,15 @@ const TAKES_A_SHARE: u64 = 4;
 /// A taker that is [`Certainty::Certain`] has no doubt. Should it drop its units all the same, that counts as a hold
 /// that was made and released: a *short* between the two was true.
 ///
+/// # Why taking less is exact
+///
+/// [`StockCounter::take_up_to`] settles for less only on a core that could refuse: folded, fewer units than asked, no
+/// doubt. It takes all of them by one compare-and-swap on that very value, so between the look and the taking nothing
+/// came and nothing went: as for *short*, at that instant all free units were in core and nobody had any that might
+/// come back. It is as if it had been told *short*, with so many free, and had asked again for those at the same
+/// instant, with nobody in between; a loop of such tries would reach the same only when it is left alone. With units in
+/// doubt it is told so and takes nothing.
+///
 /// # Why these orderings
 ///
 /// Each load is `Acquire` and each change is `AcqRel` (the opening of a shard, a plain store to a word that nobody
@@ -139,13 +148,25 @@ impl StockCounter {
     /// One try to take `units`. A request takes from one pool once: its own doubt would hold it up.
     #[inline]
     pub fn take(&self, units: u64, certainty: Certainty) -> Take<'_> {
+        self.take_as(units, certainty, |_core| units)
+    }
+
+    /// One try to take `most` units or, if fewer are free, all of those; *short* only if there is none. In doubt until
+    /// they are kept. See *Why taking less is exact*.
+    pub fn take_up_to(&self, most: u64) -> Take<'_> {
+        self.take_as(most, Certainty::Doubtful, |core| core.up_to(most))
+    }
+
+    /// One try to take `units`, or as many as a folded core is to be asked for.
+    #[inline]
+    fn take_as(&self, units: u64, certainty: Certainty, of_core: impl Fn(Core) -> u64) -> Take<'_> {
         let mut core = self.core();
         loop {
             if certainty == Certainty::Doubtful && core.is_crowded() {
                 return Take::InDoubt;
             }
             if core.is_folded() {
-                match self.take_from_core(core, units, certainty) {
+                match self.take_from_core(core, of_core(core), certainty) {
                     Ok(take) => return take,
                     Err(found) => core = found,
                 }

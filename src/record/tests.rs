@@ -126,6 +126,7 @@ fn samples() -> Vec<Record> {
         Record::Drop(Box::new(largest_drop())),
         Record::Drop(Box::new(drop_in_series())),
         Record::Hold(full_hold(&[line])),
+        Record::Superseded(Box::new(Superseded { old: id, at, hold: full_hold(&[line]) })),
         Record::Change(id, Change::Superseded { at, by: HoldId::from_bytes([9; 16]) }),
         Record::Steering(Steering { drop: DropNo(1), paused: true, closed_at: Some(at) }),
         Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
@@ -218,6 +219,12 @@ fn flipped_bytes_never_panic() {
             }
         }
     }
+}
+
+#[test]
+fn a_fact_about_two_holds_makes_no_record_larger() {
+    // Every reserve moves one of these about.
+    assert!(size_of::<Record>() <= 120, "{} bytes", size_of::<Record>());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! after some record that is not before the last acknowledged one. Starting checks that every sum holds.
 
 use stockade::engine::Engine;
+use stockade::engine::answer::Outcome;
 use stockade::engine::command::{CreateDrop, Steer};
 use stockade::engine::verify::verify_folder;
 use stockade::ids::Lsn;
@@ -15,7 +16,9 @@ use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
 use stockade::time::Millis;
 
-use crate::common::{self, START, World, claim, create, definition, drop_id, extend, hold_id, release, reserve, settle};
+use crate::common::{
+    self, START, World, claim, create, definition, drop_id, extend, hold_id, release, reserve, settle,
+};
 
 /// Seeds of what a crash leaves of unsynced writes.
 const SEEDS: u64 = 3;
@@ -37,6 +40,16 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         _ if step == 11 || step == 21 => {
             let command = common::adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
             return engine.adjust_stock(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+        }
+        // One hold takes another's place, served what the limit leaves; a third takes that one's, with less; and one that
+        // is claimed then.
+        3 | 4 if step == 13 || step == 14 || step == 23 => {
+            let customer = if step == 23 { "customer-22" } else { "customer-12" };
+            let wanted: &[(&str, u32)] = if step == 14 { &[("B", 1)] } else { &[("A", 2), ("B", 30)] };
+            let mut command = reserve(hold, "d", customer, wanted);
+            (command.supersedes, command.allow_partial) = (Some(before(1)), step != 14);
+            settle(|| engine.reserve(&command, now))
+                .inspect(|answer| assert!(matches!(answer.outcome, Outcome::Hold(_))))
         }
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];

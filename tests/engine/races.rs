@@ -1,13 +1,16 @@
 //! Many threads at once: never one unit too many, never a false "no".
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use stockade::definition::Scope;
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Outcome};
+use stockade::engine::command::Reserve;
 use stockade::engine::list::HoldFilter;
 use stockade::hold::HoldState;
+use stockade::ids::HoldId;
 use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
@@ -171,7 +174,7 @@ fn lists_and_the_comparison_of_books_never_hold_up_requests_for_good() {
     assert_eq!(views.len(), 2_000);
 }
 
-fn ask(engine: &Engine, id: stockade::ids::HoldId, now: Timestamp) -> Answer {
+fn ask(engine: &Engine, id: HoldId, now: Timestamp) -> Answer {
     settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), now)).expect("an answer")
 }
 
@@ -204,5 +207,193 @@ fn a_claim_that_races_the_deadline_is_decided_once() {
     let (view, _) = engine.get_drop(&drop_id("d"), deadline).expect("the drop");
     assert_eq!((view.stock[0][0].claimed, view.stock[0][0].held), (claimed, 0));
     assert_eq!(view.stock[0][0].free, 400 - claimed);
+    assert_eq!(engine.conservation_error(), 0);
+}
+
+/// In place of another hold.
+fn in_place_of(old: u64, id: u64, wanted: &[(&str, u32)]) -> Reserve {
+    Reserve { supersedes: Some(hold_id(old)), ..reserve(hold_id(id), "d", "x", wanted) }
+}
+
+/// Who got a hold that several went for at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Winner {
+    Claim,
+    Successor,
+    Deadline,
+    Nobody,
+}
+
+#[test]
+fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
+    const ROUNDS: u64 = 1_500;
+    let world = World::new();
+    let engine = engine(&world, &[("A", 20 * ROUNDS), ("B", 20 * ROUNDS)], &[]);
+    let mut wins = [0; 3];
+    for round in 0..ROUNDS {
+        let start = START.plus(Millis::from_secs(1_000 * round));
+        while engine.sweep(start).expect("a sweep") > 0 {}
+        let deadline = start.plus(Millis::from_secs(300));
+        // Every other round nobody is late, so that claim and successors meet one another alone.
+        let (just_before, sweeps) = (Timestamp(deadline.0 - 1), round % 2 == 0);
+        let id = round * 10;
+        let cart = reserve(hold_id(id), "d", "x", &[("A", 2), ("B", 1)]);
+        assert!(held(&settle(|| engine.reserve(&cart, start)).expect("an answer")));
+        let barrier = Barrier::new(4);
+        // Each comes a little later than the others in its turn, so that each wins now and then.
+        let come = |turn: u64| {
+            barrier.wait();
+            (0..(round * turn % 7) * 300).for_each(|_| std::hint::spin_loop());
+        };
+        let successor = |n: u64, wanted: &'static [(&'static str, u32)]| {
+            come(n + 2);
+            let command = in_place_of(id, id + n, wanted);
+            won(&settle(|| engine.reserve(&command, just_before)).expect("an answer"), Winner::Successor)
+        };
+        let outcomes: [Winner; 4] = thread::scope(|scope| {
+            let late = scope.spawn(|| {
+                come(1);
+                let swept = if sweeps { engine.sweep(deadline).expect("a sweep") } else { 0 };
+                if swept > 0 { Winner::Deadline } else { Winner::Nobody }
+            });
+            let more = scope.spawn(|| successor(1, &[("A", 3)]));
+            let less = scope.spawn(|| successor(2, &[("A", 1), ("B", 2)]));
+            come(2);
+            let claimed = settle(|| engine.claim(&claim(hold_id(id), "order"), just_before)).expect("an answer");
+            let joined = [late, more, less].map(|thread| thread.join().expect("a thread"));
+            [won(&claimed, Winner::Claim), joined[0], joined[1], joined[2]]
+        });
+        let winners: Vec<Winner> = outcomes.into_iter().filter(|outcome| *outcome != Winner::Nobody).collect();
+        let [winner] = winners[..] else { panic!("round {round}: {outcomes:?}") };
+        wins[usize::from(winner == Winner::Successor) + 2 * usize::from(winner == Winner::Deadline)] += 1;
+        let old = engine.get_hold(hold_id(id), None, just_before).expect("the old hold").0.hold;
+        let is_held = |id: &HoldId| engine.get_hold(*id, None, just_before).is_ok();
+        let (state, by) = match winner {
+            Winner::Claim => (HoldState::Claimed, None),
+            Winner::Successor => (HoldState::Released, [1, 2].map(|n| hold_id(id + n)).into_iter().find(is_held)),
+            Winner::Deadline | Winner::Nobody => (HoldState::Expired, None),
+        };
+        assert_eq!((old.state, old.superseded_by()), (state, by), "round {round}");
+        assert_eq!(winner == Winner::Successor, by.is_some(), "round {round}");
+        assert_eq!(engine.conservation_error(), 0, "round {round}");
+    }
+    assert!(wins.iter().all(|wins| *wins > 0), "a race that one side never wins proves nothing: {wins:?}");
+}
+
+/// Whether this one won; a loser is told by whom.
+fn won(answer: &Answer, winner: Winner) -> Winner {
+    match &answer.outcome {
+        Outcome::Hold(_) => winner,
+        Outcome::Refused(refusal) => {
+            let lost = [Reason::Superseded, Reason::HoldClaimed, Reason::HoldExpired];
+            assert!(lost.contains(&refusal.reason), "{refusal:?}");
+            Winner::Nobody
+        }
+    }
+}
+
+#[test]
+fn two_chains_that_cross_never_wait_for_one_another() {
+    // Each thread has one hold and puts another in its place over and over; the shards of old and new are locked in
+    // whatever order the ids fall. Every unit stays with its owner, though the item is sold out.
+    let world = World::new();
+    let engine = engine(&world, &[("A", 2 * THREADS), ("B", THREADS)], &[]);
+    thread::scope(|scope| {
+        for t in 0..THREADS {
+            let engine = &engine;
+            scope.spawn(move || {
+                let id = |n: u64| t * 1_000_000 + n;
+                let first = reserve(hold_id(id(0)), "d", "x", &[("A", 2)]);
+                assert!(held(&settle(|| engine.reserve(&first, START)).expect("an answer")));
+                for n in 1..3_000 {
+                    let wanted: &[(&str, u32)] = if n % 2 == 0 { &[("A", 2)] } else { &[("A", 2), ("B", 1)] };
+                    let command = in_place_of(id(n - 1), id(n), wanted);
+                    assert!(held(&settle(|| engine.reserve(&command, START)).expect("an answer")), "{t}: {n}");
+                }
+            });
+        }
+        scope.spawn(|| {
+            for n in 0..3_000 {
+                let outsider = reserve(hold_id(9_000_000 + n), "d", "y", &[("A", 1)]);
+                let answer = settle(|| engine.reserve(&outsider, START)).expect("an answer");
+                if held(&answer) {
+                    // Only before all have come.
+                    settle(|| engine.release(&release(hold_id(9_000_000 + n), &[]), START)).expect("a release");
+                }
+            }
+        });
+    });
+    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    assert_eq!((view.stock[0][0].held, view.stock[0][0].free), (2 * THREADS, 0));
+    assert_eq!((view.stock[1][0].held, view.stock[1][0].free), (THREADS, 0));
+    assert_eq!(engine.conservation_error(), 0);
+}
+
+#[test]
+fn whoever_takes_what_there_is_leaves_nothing_and_takes_nothing_twice() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", 5_000), ("B", 700)], &[("seven", Scope::Item, 7)]);
+    let got: [u64; 2] = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|t| {
+                let engine = &engine;
+                scope.spawn(move || {
+                    let mut got = [0, 0];
+                    for n in 0..1_000 {
+                        let customer = format!("customer-{t}-{n}");
+                        let mut command = reserve(
+                            hold_id(t * 10_000 + n),
+                            "d",
+                            &customer,
+                            &[("A", 3 + u32::try_from(n % 9).expect("small")), ("B", 2)],
+                        );
+                        command.allow_partial = true;
+                        let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                        let Outcome::Hold(view) = &answer.outcome else {
+                            assert!(!held(&answer));
+                            break;
+                        };
+                        for line in view.hold.lines.iter() {
+                            got[line.item.index()] += u64::from(line.quantity);
+                        }
+                        for short in view.short_lines() {
+                            let may = short.reason == Reason::SoldOut || (short.available == 7 && short.requested > 7);
+                            assert!(may, "{short:?}");
+                        }
+                    }
+                    got
+                })
+            })
+            .collect();
+        let got = threads.into_iter().map(|thread| thread.join().expect("a thread"));
+        got.fold([0, 0], |sum, got| [sum[0] + got[0], sum[1] + got[1]])
+    });
+    assert_eq!(got, [5_000, 700], "who asks for what there is stops only when nothing is left");
+    assert_eq!(engine.conservation_error(), 0);
+}
+
+#[test]
+fn nobody_settles_for_less_while_all_is_there_or_in_doubt() {
+    // Three times as many units as anyone takes at once, but carts that fail take some in between and give them back.
+    let world = World::new();
+    let engine = engine(&world, &[("A", 3 * THREADS), ("B", 0)], &[]);
+    thread::scope(|scope| {
+        for t in 0..THREADS {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..2_000 {
+                    let id = hold_id(t * 1_000_000 + n);
+                    let mut command = reserve(id, "d", "x", &[("A", 3)]);
+                    command.allow_partial = true;
+                    let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                    let Outcome::Hold(view) = answer.outcome else { panic!("refused: {answer:?}") };
+                    assert!(view.short_lines().is_empty(), "settled for {:?}", view.hold.lines);
+                    settle(|| engine.release(&release(id, &[]), START)).expect("a release");
+                    let cart = reserve(hold_id(t * 1_000_000 + 500_000 + n), "d", "x", &[("A", 3), ("B", 1)]);
+                    assert!(!held(&settle(|| engine.reserve(&cart, START)).expect("an answer")));
+                }
+            });
+        }
+    });
     assert_eq!(engine.conservation_error(), 0);
 }

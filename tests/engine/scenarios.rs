@@ -121,14 +121,16 @@ impl Play {
             }
             [verb, hold, rest @ ..] => {
                 let id = self.hold(hold);
-                let answer = self.verb(verb, id, rest);
-                Self::told(answer)
+                let old = setting(rest, "supersedes").map(|old| self.hold(old));
+                let answer = self.verb(verb, id, old, rest);
+                let told = Self::told(answer, *verb == "reserve");
+                self.holds.iter().fold(told, |told, (name, id)| told.replace(&id.to_string(), name))
             }
             other => panic!("not an action: {other:?}"),
         }
     }
 
-    fn verb(&self, verb: &str, hold: HoldId, rest: &[&str]) -> Result<Answer, Fault> {
+    fn verb(&self, verb: &str, hold: HoldId, old: Option<HoldId>, rest: &[&str]) -> Result<Answer, Fault> {
         let now = self.world.now;
         let engine = self.engine();
         match (verb, rest) {
@@ -143,6 +145,7 @@ impl Play {
                         command.identities.push((kind.parse().expect("a kind"), value.to_owned()));
                     }
                 }
+                (command.supersedes, command.allow_partial) = (old, rest.contains(&"partial"));
                 common::settle(|| engine.reserve(&command, now))
             }
             ("extend", rest) => {
@@ -187,12 +190,13 @@ impl Play {
         }
     }
 
-    fn told(answer: Result<Answer, Fault>) -> String {
+    fn told(answer: Result<Answer, Fault>, with_shorts: bool) -> String {
         match answer {
             Err(fault) => fault_text(&fault),
             Ok(Answer { outcome, ticket }) => {
                 ticket.wait().expect("a durable answer");
                 match outcome {
+                    Outcome::Hold(view) if with_shorts => hold_text(&view) + &shorts_text(&view),
                     Outcome::Hold(view) => hold_text(&view),
                     Outcome::Refused(refusal) => refusal_text(&refusal),
                 }
@@ -283,7 +287,18 @@ fn hold_text(view: &HoldView) -> String {
     if hold.is_late() {
         text.push_str(" late");
     }
+    if let Some(by) = hold.superseded_by() {
+        write!(text, " by {by}").expect("text");
+    }
     text
+}
+
+fn shorts_text(view: &HoldView) -> String {
+    let shorts = view.short_lines();
+    let told = shorts
+        .iter()
+        .map(|line| format!(" {}:{}={}of{}", line.sku, line.reason.label(), line.available, line.requested));
+    if shorts.is_empty() { String::new() } else { format!(" short{}", told.collect::<String>()) }
 }
 
 fn refusal_text(refusal: &Refusal) -> String {
@@ -329,7 +344,7 @@ fn fault_text(fault: &Fault) -> String {
 /// `KNIFE=3` pairs; words with other keys are left out.
 fn wanted<'a>(words: &[&'a str]) -> Vec<(&'a str, u32)> {
     let mut summed: Vec<(&str, u32)> = Vec::new();
-    let other = |key: &str| ["ttl", "tier", "over"].contains(&key) || key.starts_with("id:");
+    let other = |key: &str| ["ttl", "tier", "over", "supersedes"].contains(&key) || key.starts_with("id:");
     for (name, units) in words.iter().filter_map(|word| word.split_once('=')).filter(|(key, _)| !other(key)) {
         let units = units.parse::<u32>().expect("units");
         match summed.iter_mut().find(|(known, _)| *known == name) {

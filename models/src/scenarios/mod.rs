@@ -67,6 +67,19 @@ fn failing_cart(pool: &StockCounter, units: u64) {
     drop(pool.take(units, Certainty::Doubtful));
 }
 
+/// A request that takes what there is, tried again while it is in doubt: how many units it gets.
+fn reserve_up_to(pool: &StockCounter, most: u64) -> u64 {
+    until(|| match pool.take_up_to(most) {
+        Take::Taken(taken) => {
+            let units = taken.units();
+            taken.keep();
+            Some(units)
+        }
+        Take::Short { .. } => Some(0),
+        Take::InDoubt => None,
+    })
+}
+
 /// At the end all doubts are over and `units` are free: they can be taken, and then there is none.
 fn assert_left(pool: &StockCounter, units: u64) {
     assert_eq!(pool.sum(), units, "units lost or made");
@@ -152,6 +165,30 @@ pub fn a_failing_cart_a_giver_and_a_taker_of_two() {
     let outcome = reserve(&pool, 2);
     joined(cart);
     assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    assert_left(&pool, 0);
+}
+
+/// A cart takes one of two units, fails and gives it back: whoever takes what there is gets both.
+pub fn nobody_settles_for_less_while_a_unit_is_in_doubt() {
+    let pool = spread_pool(1, 1);
+    let cart = pool.clone();
+    let cart = at(FIRST, move || failing_cart(&cart, 1));
+    live_at(SECOND);
+    let units = reserve_up_to(&pool, 2);
+    joined(cart);
+    assert_eq!(units, 2, "settled for less");
+    assert_left(&pool, 0);
+}
+
+/// Two take what there is, of three units: each gets at least one, and all are gone.
+pub fn two_who_take_what_there_is_share_it() {
+    let pool = spread_pool(1, 2);
+    let other = pool.clone();
+    let other = at(FIRST, move || reserve_up_to(&other, 2));
+    live_at(SECOND);
+    let mut units = [reserve_up_to(&pool, 2), joined(other)];
+    units.sort_unstable();
+    assert_eq!(units, [1, 2], "settled for less");
     assert_left(&pool, 0);
 }
 

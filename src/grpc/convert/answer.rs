@@ -1,7 +1,7 @@
 //! Holds, refusals and times as the wire shows them.
 
 use crate::definition::{Definition, Scope};
-use crate::engine::answer::{HoldView, LimitHit, Refusal, RefusedLine};
+use crate::engine::answer::{HoldView, LimitHit, Outcome, Refusal, RefusedLine};
 use crate::hold::{HoldLine, HoldState};
 use crate::ids::IdentityKind;
 use crate::proto as pb;
@@ -85,6 +85,15 @@ pub fn refusal(refusal: &Refusal) -> pb::Refusal {
         lines: lines.iter().map(refused_line).collect(),
         limit: limit.as_ref().map(limit_hit),
         hold: view.as_ref().map(hold),
+    }
+}
+
+/// Lines that a reserve was served short; none where it was refused.
+#[must_use]
+pub fn short_lines(outcome: &Outcome) -> Vec<pb::RefusedLine> {
+    match outcome {
+        Outcome::Hold(view) => view.short_lines().iter().map(refused_line).collect(),
+        Outcome::Refused(_) => Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-use super::answer::{claim_mode, hold, hold_line, refusal, timestamp};
+use super::answer::{claim_mode, hold, hold_line, refusal, short_lines, timestamp};
 use super::faults::{Faults, Rejection};
 use super::fields::enumeration;
 use super::hold::{claim, extend, release, reserve, return_units};
@@ -81,12 +81,13 @@ pub fn no_operation() -> Rejection {
 /// What came of an operation that was decided.
 #[must_use]
 pub fn result(command: &Command, outcome: &Outcome, view: View) -> pb::Result {
-    let mode = match (command, outcome) {
-        (Command::Claim(_), Outcome::Hold(view)) => claim_mode(view),
+    let (mode, short_lines) = match (command, outcome) {
+        (Command::Reserve(_), outcome) => (pb::ClaimMode::Unspecified, short_lines(outcome)),
+        (Command::Claim(_), Outcome::Hold(view)) => (claim_mode(view), Vec::new()),
         (
-            Command::Reserve(_) | Command::Extend(_) | Command::Claim(_) | Command::Release(_) | Command::Return(_),
+            Command::Extend(_) | Command::Claim(_) | Command::Release(_) | Command::Return(_),
             Outcome::Hold(_) | Outcome::Refused(_),
-        ) => pb::ClaimMode::Unspecified,
+        ) => (pb::ClaimMode::Unspecified, Vec::new()),
     };
     let shown = |hold_view: &HoldView| match view {
         View::Full => hold(hold_view),
@@ -99,7 +100,7 @@ pub fn result(command: &Command, outcome: &Outcome, view: View) -> pb::Result {
             pb::result::Result::Refusal(pb::Refusal { hold, ..refusal(no) })
         }
     };
-    pb::Result { result: Some(result), claim_mode: mode.into(), short_lines: Vec::new() }
+    pb::Result { result: Some(result), claim_mode: mode.into(), short_lines }
 }
 
 /// What came of an operation that could not be decided: what a call of its own would have answered.
@@ -151,9 +152,11 @@ fn as_asked(command: &Command, view: &HoldView) -> bool {
     let untouched = |line: &HoldLine| line.released == 0 && line.returned == 0;
     let mut lines = hold.shown_lines();
     match command {
-        // Content that differs is no hold: the request's lines are the hold's, as they were at first.
+        // Content that differs is no hold: the request's lines are the hold's, as they were at first, unless it was
+        // served short: then a line may be missing, too.
         Command::Reserve(reserve) => {
-            lines.all(|line| untouched(&line) && line.quantity == asked(&reserve.lines, &line))
+            hold.shorts().is_empty()
+                && lines.all(|line| untouched(&line) && line.quantity == asked(&reserve.lines, &line))
         }
         Command::Extend(_) => lines.all(|line| untouched(&line)),
         Command::Claim(claim) if claim.lines.is_empty() => lines.all(|line| untouched(&line)),

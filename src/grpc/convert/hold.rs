@@ -33,13 +33,17 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     let lines = wanted(&mut faults, "lines", lines);
     let buyer = buyer(&mut faults, customer.as_ref());
     let ttl = span(&mut faults, "ttl", ttl.as_ref());
-    faults.unbuilt(!supersedes.is_empty(), "supersedes");
-    faults.unbuilt(*allow_partial, "allow_partial");
+    let supersedes = optional_id(&mut faults, "supersedes", supersedes);
+    if supersedes.is_some() && supersedes == hold {
+        faults.invalid("supersedes", "must be another hold than hold_id");
+    }
+    let allow_partial = *allow_partial;
     faults.unbuilt(!admission_token.is_empty(), "admission_token");
     let over_limits = over_limits(&mut faults, r#override.as_ref());
     let command = (|| {
         let Buyer { customer, tiers, identities } = buyer;
-        Some(Reserve { ttl, tiers, identities, over_limits, ..Reserve::new(hold?, drop?, customer?, lines?) })
+        let plain = Reserve::new(hold?, drop?, customer?, lines?);
+        Some(Reserve { ttl, tiers, identities, supersedes, allow_partial, over_limits, ..plain })
     })();
     faults.finish(command)
 }

@@ -15,7 +15,7 @@ mod list;
 mod stock;
 mod limits;
 
-pub use answer::{claim_mode, hold, refusal, timestamp};
+pub use answer::{claim_mode, hold, refusal, short_lines, timestamp};
 pub use batch::{Command, MAX_OPERATIONS, View, batch, error, no_operation, operation, result};
 pub use drop::create_drop;
 pub use drop_view::drop_view;

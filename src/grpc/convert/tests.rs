@@ -87,13 +87,15 @@ fn a_bad_reserve_names_every_field_at_once() {
 #[test]
 fn each_field_of_a_reserve_is_checked() {
     type Change = fn(&mut pb::ReserveRequest);
-    let table: [(&str, Change); 10] = [
+    let table: [(&str, Change); 12] = [
         ("hold_id", |r| r.hold_id = "not-a-uuid".into()),
         ("drop_id", |r| r.drop_id = "a b".into()),
         ("lines", |r| r.lines.clear()),
         ("lines", |r| r.lines = vec![line("A", 1); 33]),
         ("lines[0].sku", |r| r.lines[0].sku = "x".repeat(129)),
         ("customer.id", |r| r.customer = Some(customer("tab\there"))),
+        ("supersedes", |r| r.supersedes = "not-a-uuid".into()),
+        ("supersedes", |r| r.supersedes = HOLD.to_uppercase()),
         ("ttl", |r| r.ttl = Some(secs(0))),
         ("ttl", |r| r.ttl = Some(secs(-5))),
         ("ttl", |r| r.ttl = Some(Duration { seconds: 1, nanos: -1 })),
@@ -114,16 +116,23 @@ fn a_wish_is_rounded_but_never_to_nothing_and_never_too_long() {
 }
 
 #[test]
+fn a_reserve_says_what_it_supersedes_and_whether_less_will_do() {
+    let old = "018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c00";
+    let command = reserved(|r| (r.supersedes, r.allow_partial) = (old.into(), true)).expect("good");
+    assert_eq!((command.supersedes.map(|id| id.to_string()).as_deref(), command.allow_partial), (Some(old), true));
+    let command = reserved(|_| ()).expect("good");
+    assert_eq!((command.supersedes, command.allow_partial), (None, false));
+}
+
+#[test]
 fn what_a_reserve_cannot_do_yet_is_named() {
     let result = reserved(|r| {
-        r.supersedes = HOLD.into();
-        r.allow_partial = true;
         r.admission_token = "t".into();
         r.r#override = Some(pb::Override { limits: true, windows: true, reason: "asked".into() });
         r.lines[0].pool = "members".into();
         r.customer = Some(pb::Customer { zones: vec!["eu".into()], ..customer("c") });
     });
-    let all = ["lines[0].pool", "customer.zones", "supersedes", "allow_partial", "admission_token", "override.windows"];
+    let all = ["lines[0].pool", "customer.zones", "admission_token", "override.windows"];
     assert_eq!(unbuilt(result), all);
 }
 
@@ -174,7 +183,7 @@ fn each_part_of_a_customer_and_an_override_is_checked() {
 
 #[test]
 fn faulty_comes_before_unbuilt() {
-    assert_eq!(faulty(reserved(|r| (r.allow_partial, r.drop_id) = (true, String::new()))), ["drop_id"]);
+    assert_eq!(faulty(reserved(|r| (r.admission_token, r.drop_id) = ("t".into(), String::new()))), ["drop_id"]);
     assert_eq!(faulty(defined(|d| (d.slot_required, d.id) = (true, String::new()))), ["drop.id"]);
 }
 

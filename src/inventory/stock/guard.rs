@@ -64,6 +64,15 @@ impl<'a> Taken<'a> {
         self.units
     }
 
+    /// Gives back all but `units`; never grows. A doubt goes on about those that are left.
+    pub fn shrink(&mut self, units: u64) {
+        let back = self.units.saturating_sub(units);
+        if back > 0 {
+            self.units = units;
+            self.counter.give(back);
+        }
+    }
+
     /// Keeps the units: from here on only [`StockCounter::give`] brings them back.
     #[inline]
     pub fn keep(self) {

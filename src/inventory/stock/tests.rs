@@ -77,6 +77,27 @@ fn while_a_cart_may_still_fail_nobody_is_refused() {
 }
 
 #[test]
+fn who_takes_what_there_is_gets_all_of_it_and_settles_for_less_only_when_nothing_is_in_doubt() {
+    for shards in [0, 2, 16] {
+        let counter = StockCounter::with_shape(40, shards, 8);
+        let Take::Taken(cart) = counter.take(3, Certainty::Doubtful) else { panic!("there are 40") };
+        assert!(matches!(counter.take_up_to(38), Take::InDoubt), "three may come back");
+        let Take::Taken(some) = counter.take_up_to(37) else { panic!("37 are free") };
+        drop((cart, some));
+        let Take::Taken(mut all) = counter.take_up_to(1_000) else { panic!("40 are free") };
+        assert_eq!((all.units(), counter.sum()), (40, 0));
+        assert!(matches!(counter.take(1, Certainty::Certain), Take::InDoubt), "until it is kept");
+        all.shrink(50);
+        all.shrink(30);
+        assert_eq!((all.units(), counter.sum()), (30, 10));
+        assert!(matches!(counter.take(11, Certainty::Certain), Take::InDoubt), "the rest may still come back");
+        all.keep();
+        assert!(take(&counter, 10), "what was given back is free");
+        assert!(matches!(counter.take_up_to(5), Take::Short { free: 0 }));
+    }
+}
+
+#[test]
 fn a_sweeper_s_doubt_ends_with_what_it_gives() {
     let counter = StockCounter::with_shards(0, 4);
     let doubt = counter.begin_doubt();
@@ -201,6 +222,7 @@ fn nobody_is_refused_while_there_is_one_for_everyone() {
 enum Step {
     Keep(u64),
     Cart(u64),
+    UpTo(u64),
     Give(u64),
     Sweep(u64),
     Look(u64),
@@ -208,11 +230,12 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let units = prop_oneof![4 => 0..20u64, 1 => 0..2_000u64];
-    (0..5, units).prop_map(|(kind, units)| match kind {
+    (0..6, units).prop_map(|(kind, units)| match kind {
         0 => Step::Keep(units),
         1 => Step::Cart(units),
         2 => Step::Give(units),
         3 => Step::Sweep(units),
+        4 => Step::UpTo(units),
         _ => Step::Look(units),
     })
 }
@@ -232,6 +255,16 @@ fn run(counter: &StockCounter, step: &Step, free: &mut u64) -> Result<(), TestCa
         Step::Cart(units) => {
             prop_assert_eq!(matches!(counter.take(units, Certainty::Doubtful), Take::Taken(_)), units <= *free);
         }
+        Step::UpTo(units) => match counter.take_up_to(units) {
+            Take::Taken(mut taken) => {
+                prop_assert_eq!(taken.units(), units.min(*free));
+                taken.shrink(units / 2);
+                *free -= taken.units();
+                taken.keep();
+            }
+            Take::Short { free: told } => prop_assert!(told == 0 && *free == 0 && units > 0, "a false short"),
+            Take::InDoubt => prop_assert!(false, "nobody else is there"),
+        },
         Step::Give(units) => {
             counter.give(units);
             *free += units;

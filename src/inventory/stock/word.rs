@@ -72,6 +72,16 @@ impl Core {
         }
     }
 
+    /// As many of `most` units as can be asked for without a false refusal: all that there are where this value, read at
+    /// one instant, would be *short* of `most`; but never none.
+    pub(super) const fn up_to(self, most: u64) -> u64 {
+        match self.look(most) {
+            Look::Short { free: 0 } => 1,
+            Look::Short { free } => free,
+            Look::MayServe | Look::InDoubt => most,
+        }
+    }
+
     /// Without `units`, which it must have; with a doubt more, where there is one.
     pub(super) const fn taken(self, units: u64, certainty: Certainty) -> Self {
         let rest = self.0.wrapping_sub(units);

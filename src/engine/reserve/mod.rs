@@ -1,0 +1,278 @@
+//! Reserve: sets units aside for a customer, all lines or none; or, where the caller says so, what there is of each.
+//!
+//! The order of checks is the order of refusals: the caller's own hold, the hold that is to be superseded, the drop's
+//! state, stock (a read-only look, so that a herd is refused from one word), limits; then the units are taken, the
+//! record is appended, and the hold is made. Everything that is taken is guarded until the hold is entered.
+
+mod allowance;
+mod partial;
+mod serve;
+mod supersede;
+
+use smallvec::SmallVec;
+
+use super::answer::{Answer, Fault, Step, Violation};
+use super::command::Reserve;
+use super::hold_verbs::ended;
+use super::limits::Counted;
+use super::{Decision, Engine, OwnHold};
+use crate::definition::Definition;
+use crate::digest::Manner;
+use crate::hold::{ContentHash, Hold, HoldState};
+use crate::ids::{ItemNo, PoolNo};
+use crate::inventory::{DropEntry, DropState, LockedShards, Pool, Roster, Running, Subject, Verdict};
+use crate::journal::Permit;
+use crate::refusal::Reason;
+use crate::time::{Millis, Timestamp};
+use supersede::Old;
+
+/// What came of a look, or why none could be taken.
+pub(super) type Found<T> = Result<Decision<T>, Fault>;
+
+impl Engine {
+    /// Sets units aside. Asked for again with the same content, the same hold is answered as it stands now, as long as
+    /// its units are still the customer's; a dead one refuses.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`], [`Fault::NoHold`] for a hold to be superseded that is not this customer's in this drop,
+    /// [`Fault::Invalid`] for a SKU that the drop does not have, [`Fault::Exists`] when the id has a hold of other
+    /// content, [`Fault::Exhausted`], and faults of the journal.
+    pub fn reserve(&self, command: &Reserve, now: Timestamp) -> Result<Step<Answer>, Fault> {
+        self.decide(now, || {
+            let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
+                let running = drop.running();
+                let lines = resolve(&running.definition, command)?;
+                let content = self.content(command, Manner::of(command));
+                let counted = Counted::of(&self.inventory.key, &running.definition, command);
+                let (running, old) = (&running, None);
+                let request =
+                    Request { engine: self, command, now, drop, roster, running, lines, content, counted, old };
+                let permit = self.journal.permit()?;
+                let holds = &self.inventory.holds;
+                match &command.supersedes {
+                    None => holds.with_id(&command.hold, |shard| request.decide(&mut LockedShards::one(shard), permit)),
+                    Some(old) => holds.with_two(&command.hold, old, |shards| request.decide(shards, permit)),
+                }
+            });
+            found.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone())))
+        })
+    }
+
+    fn content(&self, command: &Reserve, manner: Manner) -> ContentHash {
+        let wanted = command.lines.iter().map(|line| (&line.sku, line.units));
+        self.inventory.key.content(&command.drop, &command.customer, wanted, manner)
+    }
+}
+
+impl Manner {
+    const fn of(command: &Reserve) -> Self {
+        Self { supersedes: command.supersedes, allow_partial: command.allow_partial }
+    }
+}
+
+/// A line of the request, found in the drop.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) item: ItemNo,
+    pool_no: PoolNo,
+    pub(super) pool: Option<&'a Pool>,
+    /// Units asked for.
+    pub(super) units: u32,
+    /// Units that the customer has already, in the hold that is to be superseded.
+    own: u32,
+}
+
+/// One reserve while its drop's gate is held.
+pub(super) struct Request<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) command: &'a Reserve,
+    pub(super) now: Timestamp,
+    pub(super) drop: &'a DropEntry,
+    pub(super) roster: Roster<'a>,
+    pub(super) running: &'a Running,
+    /// Ascending by item: carts take in one order.
+    pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
+    content: ContentHash,
+    pub(super) counted: Counted,
+    /// The hold that is to be superseded, once it has been found to be one that can be.
+    pub(super) old: Option<Old>,
+}
+
+/// What a request has in its hands while it is served: the locks, and a place in the journal's queue.
+struct Hands<'r, 's, 'p> {
+    shards: &'r mut LockedShards<'s>,
+    /// In the order of the request's keys.
+    subjects: &'r mut [Subject],
+    permit: Permit<'p>,
+}
+
+/// A line that stock can't serve: which, and how many units were free.
+pub(super) type Short = (ItemNo, u64);
+/// Several of them.
+pub(super) type Shorts = SmallVec<[Short; 4]>;
+
+impl Request<'_> {
+    fn decide(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Answer> {
+        // The holds of an archived drop are gone, also those that are not taken out yet.
+        if self.running.archived.is_some() {
+            return Ok(Decision::Done(self.refused_by_drop(Reason::Closed, None)));
+        }
+        let shard = shards.own();
+        if let Some(place) = shard.find(&self.command.hold) {
+            let mut own =
+                OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
+            return self.again(&mut own, permit).map(Decision::Done);
+        }
+        match &self.command.supersedes {
+            None => self.decide_new(shards, permit),
+            Some(old) => self.decide_successor(old, shards, permit),
+        }
+    }
+
+    /// The id has a hold already: the same request again, or another one by mistake.
+    fn again(&self, own: &mut OwnHold<'_, '_>, permit: Permit<'_>) -> Result<Answer, Fault> {
+        let hold = own.hold()?;
+        if hold.content != self.content || hold.drop != self.drop.number {
+            let field = self.differing_field(hold);
+            return Err(Fault::Exists { what: format!("hold {}", hold.id), field, known_at: hold.revision });
+        }
+        self.engine.expire_if_due(own, permit, self.now)?;
+        match own.hold()?.state {
+            HoldState::Held | HoldState::Paying | HoldState::Claimed => self.engine.shown(own),
+            HoldState::Released | HoldState::Expired => {
+                let reason = ended(own.hold()?).unwrap_or(Reason::HoldReleased);
+                self.engine.refused_by_hold(own, reason)
+            }
+        }
+    }
+
+    /// In what this request differs from the one that made the hold: in the first of these fields.
+    #[cold]
+    fn differing_field(&self, hold: &Hold) -> &'static str {
+        if hold.drop != self.drop.number {
+            return "drop_id";
+        }
+        if hold.customer != self.command.customer {
+            return "customer.id";
+        }
+        let asked = |item| self.lines.iter().any(|(asked, _)| *asked == item);
+        let more = hold.lines.iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
+        if more || self.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
+            return "lines";
+        }
+        // What the hold superseded is not kept but in the digest. If all but `allow_partial` is the same, that is it.
+        let manner = Manner::of(self.command);
+        let otherwise = Manner { allow_partial: !manner.allow_partial, ..manner };
+        if self.engine.content(self.command, otherwise) == hold.content { "allow_partial" } else { "supersedes" }
+    }
+
+    /// Decides a request whose id has no hold yet.
+    fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Answer> {
+        if let Some((reason, retry_after)) = self.barred() {
+            return Ok(Decision::Done(self.refused_by_drop(reason, retry_after)));
+        }
+        let looked = if self.command.allow_partial { self.look_for_any() } else { self.look(Pool::look) };
+        looked?.and_then(|shorts| {
+            if !shorts.is_empty() {
+                return Ok(self.sold_out(&shorts));
+            }
+            let Engine { inventory, bounds, .. } = self.engine;
+            // A hold that takes another's place makes no hold more.
+            let full = self.old.is_none() && inventory.owned() >= bounds.max_holds;
+            if full || !shards.own().has_room() {
+                return Err(Fault::Exhausted("too many holds: --max-holds is reached"));
+            }
+            if inventory.subjects.len() >= bounds.max_subjects() {
+                return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached"));
+            }
+            inventory.subjects.with(&self.counted.keys, |subjects| {
+                let hands = Hands { shards, subjects, permit };
+                if self.command.allow_partial { self.serve_partly(hands) } else { self.serve(hands) }
+            })
+        })
+    }
+
+    /// A refusal because of the drop's state, once that is durable.
+    fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> Answer {
+        let Running { revision, steered, archived, .. } = self.running;
+        let archived = archived.as_ref().map_or(*revision, |(lsn, _)| *lsn);
+        let ticket = self.engine.journal.ticket(archived.max(*revision).max(*steered));
+        Answer { ticket, ..self.refuse(reason, retry_after, Vec::new(), None) }
+    }
+
+    /// Why the drop takes no reserves now, and when it may.
+    fn barred(&self) -> Option<(Reason, Option<Millis>)> {
+        match self.running.state(self.drop, self.now) {
+            DropState::Open => None,
+            DropState::Closed | DropState::Archived => Some((Reason::Closed, None)),
+            DropState::Paused => Some((Reason::Paused, None)),
+            DropState::Scheduled => Some((Reason::NotOpen, Some(self.now.until(self.running.opens_at(self.drop))))),
+        }
+    }
+
+    /// Which lines stock can't serve: none, as far as a look can tell.
+    pub(super) fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Found<Shorts> {
+        let mut shorts = Shorts::new();
+        for line in self.lines().filter(|line| line.needs() > 0) {
+            match look(line.pool()?, line.needs(), self.now) {
+                Verdict::Yes(()) => {}
+                Verdict::Short { free } => shorts.push((line.item, free)),
+                Verdict::InDoubt => return Ok(Decision::InDoubt),
+                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+            }
+        }
+        Ok(Decision::Done(shorts))
+    }
+
+    fn sweep_pool<T>(&self, line: Line<'_>) -> Decision<T> {
+        Decision::SweepPool(self.drop.number, line.item, line.pool_no)
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let pool_no = PoolNo(0); // every item has one pool so far: the first takes everything
+        self.lines.iter().map(move |(item, units)| Line {
+            item: *item,
+            pool_no,
+            pool: self.drop.pool(*item, pool_no),
+            units: *units,
+            own: self.own(*item),
+        })
+    }
+
+    /// Units of an item that the customer has already, in the hold that is to be superseded.
+    pub(super) fn own(&self, item: ItemNo) -> u32 {
+        self.old.as_ref().map_or(0, |old| old.hold.units_of(item))
+    }
+}
+
+impl<'a> Line<'a> {
+    fn pool(self) -> Result<&'a Pool, Fault> {
+        // Items were found in the definition that the pools were made from: the error is never seen.
+        self.pool.ok_or(Fault::Overloaded("pool missing"))
+    }
+
+    /// Units that have to come from stock.
+    pub(super) fn needs(self) -> u64 {
+        u64::from(self.units.saturating_sub(self.own))
+    }
+}
+
+/// The request's lines as items of the drop, ascending.
+fn resolve(definition: &Definition, command: &Reserve) -> Result<SmallVec<[(ItemNo, u32); 4]>, Fault> {
+    let mut lines = SmallVec::new();
+    let mut unknown = Vec::new();
+    for wanted in &command.lines {
+        match definition.item(&wanted.sku) {
+            Some((item, _)) => lines.push((item, wanted.units)),
+            None => unknown.push(Violation {
+                field: format!("lines[{}].sku", wanted.place),
+                description: format!("drop {} has no item {:?}", definition.id, wanted.sku.as_str()),
+            }),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(Fault::Invalid(unknown));
+    }
+    lines.sort_unstable();
+    Ok(lines)
+}

@@ -1,0 +1,140 @@
+//! Serving what there is: of each line as many units as asked, free, and left under the limits, at least one in all.
+//!
+//! # Why less is exact
+//!
+//! Each line takes, in one step, what was asked or else all that was free at an instant at which nothing was in doubt
+//! or due (see `Pool::take_up_to`): never less because another taker was on his way to giving back, and nobody who came
+//! before is passed by. Nothing is looked up first and taken later, so no one can come in between. Units are taken in
+//! doubt, for limits may leave some of them unused: those go back before the record is appended, and until then nobody
+//! is refused on their account. With units in doubt or holds due the decision is dropped and taken again, as for any
+//! request. Limits are exact because the subject's stripe is locked all the while, and what was due of the subject's
+//! is given back before a limit may cut a line.
+
+use smallvec::SmallVec;
+
+use super::allowance::Allotments;
+use super::serve::{Guards, Served};
+use super::{Found, Hands, Line, Request, Shorts};
+use crate::engine::Decision;
+use crate::engine::answer::Answer;
+use crate::engine::limits::due;
+use crate::hold::{HoldLine, ShortLine};
+use crate::ids::ItemNo;
+use crate::inventory::stock::Taken;
+use crate::inventory::{Subject, Verdict};
+use crate::refusal::Reason;
+
+/// A line, and what stock has given for it.
+struct Got<'d> {
+    line: Line<'d>,
+    taken: Option<Taken<'d>>,
+}
+
+impl Got<'_> {
+    /// Units taken.
+    fn units(&self) -> u64 {
+        self.taken.as_ref().map_or(0, Taken::units)
+    }
+
+    /// Units that are there for the customer: those taken, and what he has already of those he asks for.
+    fn there(&self) -> u32 {
+        let own = self.line.units.min(self.line.own);
+        own.saturating_add(u32::try_from(self.units()).unwrap_or(u32::MAX))
+    }
+}
+
+type AllGot<'d> = SmallVec<[Got<'d>; 4]>;
+
+impl Request<'_> {
+    /// A read-only look whether there is anything at all: every line, where there is nothing of any; else none.
+    pub(super) fn look_for_any(&self) -> Found<Shorts> {
+        let mut shorts = Shorts::new();
+        for line in self.lines() {
+            if line.own > 0 {
+                return Ok(Decision::Done(Shorts::new()));
+            }
+            match line.pool()?.look(1, self.now) {
+                Verdict::Yes(()) => return Ok(Decision::Done(Shorts::new())),
+                Verdict::Short { free } => shorts.push((line.item, free)),
+                Verdict::InDoubt => return Ok(Decision::InDoubt),
+                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+            }
+        }
+        Ok(Decision::Done(shorts))
+    }
+
+    /// Takes what there is, lets limits cut it, makes the hold.
+    #[cold]
+    pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Found<Answer> {
+        self.take_what_there_is()?.and_then(|got| {
+            let there: SmallVec<[(ItemNo, u32); 4]> = got.iter().map(|got| (got.line.item, got.there())).collect();
+            let allotted = self.allotted(hands.subjects, &there);
+            let cut = allotted.iter().any(|line| line.cut_by.is_some());
+            if cut && let Some(due) = due(hands.subjects, self.now) {
+                return Ok(Decision::SweepHold(due));
+            }
+            if allotted.iter().all(|line| line.units == 0) {
+                return Ok(Decision::Done(self.nothing_at_all(got, hands.subjects)));
+            }
+            let hold = self.new_hold(&lines(&got, &allotted), self.short_lines(&got, &allotted));
+            self.make(hands, Served { hold, taken: used(got, &allotted) })
+        })
+    }
+
+    fn take_what_there_is(&self) -> Found<AllGot<'_>> {
+        let mut all = AllGot::new();
+        for line in self.lines() {
+            let verdict = match line.needs() {
+                0 => Verdict::Short { free: 0 },
+                needs => line.pool()?.take_up_to(needs, self.now),
+            };
+            match verdict {
+                Verdict::Yes(taken) => all.push(Got { line, taken: Some(taken) }),
+                Verdict::Short { .. } => all.push(Got { line, taken: None }),
+                Verdict::InDoubt => return Ok(Decision::InDoubt),
+                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+            }
+        }
+        Ok(Decision::Done(all))
+    }
+
+    /// The usual refusal.
+    fn nothing_at_all(&self, got: AllGot<'_>, subjects: &[Subject]) -> Answer {
+        let short = got.iter().filter(|got| got.there() < got.line.units);
+        let shorts: Shorts = short.map(|got| (got.line.item, got.units())).collect();
+        drop(got); // the guards give back what limits do not leave
+        if shorts.is_empty() { self.limited(&self.broken(subjects)) } else { self.refuse_stock(&shorts, subjects) }
+    }
+
+    /// Lines that get less than they asked for, in the request's order. `SOLD_OUT` stands before what limits say, as in
+    /// a refusal.
+    fn short_lines(&self, got: &AllGot<'_>, allotted: &Allotments) -> Vec<ShortLine> {
+        let short = got.iter().zip(allotted).filter(|(got, served)| served.units < got.line.units);
+        let mut shorts: Vec<ShortLine> = short
+            .map(|(got, served)| ShortLine {
+                item: got.line.item,
+                requested: got.line.units,
+                reason: served.cut_by.filter(|_| got.there() >= got.line.units).unwrap_or(Reason::SoldOut),
+            })
+            .collect();
+        shorts.sort_by_key(|short| self.place_of(self.running.definition.sku(short.item)));
+        shorts
+    }
+}
+
+/// The hold's lines: those that get anything.
+fn lines(got: &AllGot<'_>, allotted: &Allotments) -> SmallVec<[HoldLine; 4]> {
+    let served = got.iter().zip(allotted).filter(|(_, line)| line.units > 0);
+    served.map(|(got, line)| HoldLine::new(got.line.item, got.line.pool_no, line.units)).collect()
+}
+
+/// The guards of the units that are used beyond those the customer has already; the rest goes back.
+fn used<'d>(got: AllGot<'d>, allotted: &Allotments) -> Guards<'d> {
+    let used = got.into_iter().zip(allotted).filter_map(|(got, line)| {
+        let from_stock = u64::from(line.units.saturating_sub(got.line.own));
+        let mut taken = got.taken.filter(|_| from_stock > 0)?;
+        taken.shrink(from_stock);
+        Some(taken)
+    });
+    used.collect()
+}

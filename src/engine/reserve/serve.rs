@@ -1,0 +1,105 @@
+//! Serving a request whole, and making the hold that comes of any.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{Found, Hands, Request};
+use crate::engine::Decision;
+use crate::engine::answer::{Answer, HoldView, Outcome};
+use crate::hold::{Hold, HoldLine, HoldState, Lines, ShortLine};
+use crate::ids::Lsn;
+use crate::inventory::stock::{Certainty, Taken};
+use crate::inventory::{Entered, Verdict};
+use crate::record::Record;
+use crate::time::{Millis, Timestamp};
+
+/// A hold that lives shorter may be past its deadline before that is in the queue, if its thread is held up between
+/// reading the clock and there. Until it is, its pools' refusals are kept in doubt.
+const SHORT_TTL: Millis = Millis(10_000);
+
+/// Units taken, a guard a line; nothing for a line that needs none.
+pub(super) type Guards<'d> = SmallVec<[Taken<'d>; 4]>;
+
+/// What a request is served: the hold to be, and the units that were taken for it.
+pub(super) struct Served<'d> {
+    pub(super) hold: Hold,
+    pub(super) taken: Guards<'d>,
+}
+
+impl Request<'_> {
+    /// Checks limits, takes, makes the hold: all lines or none.
+    #[inline]
+    pub(super) fn serve(&self, hands: Hands<'_, '_, '_>) -> Found<Answer> {
+        let broken = self.broken(hands.subjects);
+        if !broken.is_empty() {
+            return self.over_limit(&broken, hands.subjects);
+        }
+        // A hold that lives shorter than its thread may be held up, and a cart, are in doubt until they are entered.
+        let certain = self.lines.len() == 1 && self.old.is_none() && self.ttl() >= SHORT_TTL;
+        let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
+        let mut taken = Guards::new();
+        for line in self.lines().filter(|line| line.needs() > 0) {
+            match line.pool()?.take(line.needs(), certainty, self.now) {
+                Verdict::Yes(units) => taken.push(units),
+                Verdict::Short { free } => {
+                    drop(taken); // the guards give back what the cart has already taken
+                    return Ok(Decision::Done(self.refuse_stock(&[(line.item, free)], hands.subjects)));
+                }
+                Verdict::InDoubt => return Ok(Decision::InDoubt),
+                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+            }
+        }
+        let lines: SmallVec<[HoldLine; 4]> =
+            self.lines().map(|line| HoldLine::new(line.item, line.pool_no, line.units)).collect();
+        self.make(hands, Served { hold: self.new_hold(&lines, Vec::new()), taken })
+    }
+
+    /// Appends, and makes the hold.
+    #[inline]
+    pub(super) fn make(&self, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Answer> {
+        if let Some(old) = &self.old {
+            return self.replace(old, hands, served);
+        }
+        let Hands { shards, subjects, permit } = hands;
+        let Served { mut hold, taken } = served;
+        let engine = self.engine;
+        let ticket = engine.journal.append(permit, &[Record::Hold(hold.clone())], self.now)?;
+        // From here on nothing may fail. The units are kept last, when the hold's deadline is in the queues: until then
+        // nobody could tell that they are due. A panic in between ends the process; no guard gives back.
+        hold.revision = ticket.lsn();
+        let place = shards.own().insert(hold.clone());
+        let entered = Entered { drop: self.drop, place, before: None, after: &hold };
+        engine.inventory.enter_with(&entered, &self.counted.keys, subjects);
+        taken.into_iter().for_each(Taken::keep);
+        engine.count_transition(HoldState::Held);
+        let view = HoldView { hold, definition: Arc::clone(&self.running.definition) };
+        Ok(Decision::Done(Answer { outcome: Outcome::Hold(view), ticket }))
+    }
+
+    /// How long the hold is granted: the wish or the drop's, at most the ceiling.
+    pub(super) fn ttl(&self) -> Millis {
+        let definition = &self.running.definition;
+        self.command.ttl.unwrap_or(definition.hold_ttl).min(definition.max_hold_life)
+    }
+
+    pub(super) fn new_hold(&self, lines: &[HoldLine], shorts: Vec<ShortLine>) -> Hold {
+        let (created_at, expires_at) = match &self.old {
+            None => (self.now, self.now.plus(self.ttl())),
+            Some(old) => self.life_of_successor(&old.hold),
+        };
+        Hold {
+            id: self.command.hold,
+            drop: self.drop.number,
+            state: HoldState::Held,
+            customer: self.command.customer.clone(),
+            content: self.content,
+            created_at,
+            expires_at,
+            settled_at: Timestamp::default(),
+            revision: Lsn::default(),
+            lines: Lines::from_slice(lines),
+            rare: self.rare(shorts),
+        }
+    }
+}

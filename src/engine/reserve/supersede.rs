@@ -1,0 +1,104 @@
+//! A reserve in place of the customer's own hold: one ends and the other is made, by one record.
+//!
+//! Both holds' shards are locked, in ascending order, from the look at either to the change of both. So whatever else
+//! would happen to the old one, a claim, its deadline, another successor, comes before, and then this request finds what
+//! it left; or after, and then it finds a hold that was superseded.
+//!
+//! Only the difference moves: units that the new hold has beyond the old one's are taken before the append, in doubt;
+//! those that it has not go back after it; the rest goes over from one to the other and is never free. So the
+//! customer's own units never stand in his way, and nobody else can get between.
+
+use std::sync::Arc;
+
+use super::serve::Served;
+use super::{Found, Hands, Request};
+use crate::engine::answer::{Answer, Fault, HoldView, Outcome};
+use crate::engine::hold_verbs::ended;
+use crate::engine::{Decision, OwnHold};
+use crate::hold::{Change, Hold, HoldState};
+use crate::ids::HoldId;
+use crate::inventory::stock::Taken;
+use crate::inventory::{Entered, HoldRef, LockedShards};
+use crate::journal::Permit;
+use crate::record::{Record, Superseded};
+use crate::refusal::Reason;
+use crate::time::Timestamp;
+
+/// The hold that is to be superseded. Its shard is locked, so what stands here is so until the request is decided.
+pub(in crate::engine) struct Old {
+    /// Where it lives.
+    pub(in crate::engine) place: HoldRef,
+    pub(in crate::engine) hold: Hold,
+}
+
+impl Request<'_> {
+    /// Decides a request in place of another hold: that one must be this customer's in this drop, and held. One that is
+    /// due is expired first, and nothing may take its place.
+    #[cold]
+    pub(super) fn decide_successor(
+        &self,
+        id: &HoldId,
+        shards: &mut LockedShards<'_>,
+        permit: Permit<'_>,
+    ) -> Found<Answer> {
+        let not_found = || Fault::NoHold(*id);
+        let shard = shards.other();
+        let place = shard.find(id).ok_or_else(not_found)?;
+        let known = shard.get(place).ok_or_else(not_found)?;
+        if known.drop != self.drop.number || known.customer != self.command.customer {
+            return Err(not_found());
+        }
+        let mut own = OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
+        let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
+            return self.engine.refused_by_hold(&own, Reason::HoldExpired).map(Decision::Done);
+        };
+        let hold = own.hold()?.clone();
+        if let Some(reason) = not_superseded(&hold) {
+            return self.engine.refused_by_hold(&own, reason).map(Decision::Done);
+        }
+        let (lines, counted) = (self.lines.clone(), self.counted.with_subjects_of(&hold));
+        let request = Request { lines, counted, old: Some(Old { place, hold }), ..*self };
+        request.decide_new(shards, permit)
+    }
+
+    /// When the successor was made and falls due: it goes on with the old one's life, never shortened by it.
+    pub(super) fn life_of_successor(&self, old: &Hold) -> (Timestamp, Timestamp) {
+        let ceiling = old.created_at.plus(self.running.definition.max_hold_life);
+        (old.created_at, old.expires_at.max(self.now.plus(self.ttl()).min(ceiling)))
+    }
+
+    /// Appends the one record, ends the old hold and makes the new one.
+    pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Answer> {
+        let Hands { shards, subjects, permit } = hands;
+        let Served { mut hold, taken } = served;
+        let engine = self.engine;
+        let (at, by) = (self.now, hold.id);
+        let record = Record::Superseded(Box::new(Superseded { old: old.hold.id, at, hold: hold.clone() }));
+        let ticket = engine.journal.append(permit, std::slice::from_ref(&record), self.now)?;
+        // From here on nothing may fail.
+        hold.revision = ticket.lsn();
+        let place = shards.own().insert(hold.clone());
+        if let Some(before) = shards.other().change(old.place, ticket.lsn(), &Change::Superseded { at, by })
+            && let Some(after) = shards.other().get(old.place)
+        {
+            let ended = Entered { drop: self.drop, place: old.place, before: Some(&before), after };
+            let made = Entered { drop: self.drop, place, before: None, after: &hold };
+            engine.inventory.enter_successor(&ended, &made, &self.counted.keys, subjects);
+        }
+        // Last, as for any hold: until its deadline is in the queues nobody could tell that they are due.
+        taken.into_iter().for_each(Taken::keep);
+        engine.count_transition(HoldState::Released);
+        engine.count_transition(HoldState::Held);
+        let view = HoldView { hold, definition: Arc::clone(&self.running.definition) };
+        Ok(Decision::Done(Answer { outcome: Outcome::Hold(view), ticket }))
+    }
+}
+
+/// Why a hold can't be superseded.
+fn not_superseded(hold: &Hold) -> Option<Reason> {
+    match hold.state {
+        HoldState::Held => None,
+        HoldState::Paying => Some(Reason::PaymentInProgress),
+        HoldState::Claimed | HoldState::Released | HoldState::Expired => ended(hold),
+    }
+}
