@@ -4,6 +4,7 @@
 
 mod common;
 mod crash;
+mod limits;
 mod lists;
 mod model;
 mod races;
