@@ -22,7 +22,7 @@ use stockade::digest::DigestKey;
 use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
 use stockade::inventory::stock::Certainty;
-use stockade::inventory::{DropEntry, Entered, HoldRef, Inventory, Standing, Verdict};
+use stockade::inventory::{DropEntry, Entered, HoldRef, Inventory, Standing, Subject, Verdict};
 use stockade::metrics::Stopwatch;
 use stockade::record::DropImage;
 use stockade::time::{Millis, Timestamp};
@@ -64,6 +64,11 @@ struct Queue {
     hold: Hold,
     fresh: Vec<Due>,
     lsn: Lsn,
+}
+
+/// Enters a change of a hold whose subject is its own.
+fn enter(inventory: &Inventory, entered: &Entered<'_>, subject: SubjectKey) {
+    inventory.subjects.with(&[subject], |subjects| inventory.enter_with(entered, &[subject], subjects));
 }
 
 impl Queue {
@@ -116,7 +121,8 @@ impl Queue {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
         (hold.state, hold.expires_at, hold.revision) = (HoldState::Held, due.at, *lsn);
-        inventory.enter(&Entered { drop, place: due.place, before: None, after: hold }, due.subject);
+        let entered = Entered { drop, place: due.place, before: None, after: hold };
+        enter(inventory, &entered, due.subject);
     }
 
     /// It is claimed: its deadline goes. Given back it would go the same way, but be remembered besides.
@@ -125,7 +131,8 @@ impl Queue {
         *lsn = lsn.next();
         let before = Standing { state: HoldState::Held, expires_at: due.at, lines: hold.lines.clone() };
         (hold.state, hold.expires_at, hold.revision) = (HoldState::Claimed, due.at, *lsn);
-        inventory.enter(&Entered { drop, place: due.place, before: Some(&before), after: hold }, due.subject);
+        let entered = Entered { drop, place: due.place, before: Some(&before), after: hold };
+        enter(inventory, &entered, due.subject);
     }
 
     /// The sale is undone outside of every measurement, so that the same hold can come again.
@@ -134,7 +141,9 @@ impl Queue {
         *lsn = lsn.next();
         let before = Standing { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines.clone() };
         (hold.state, hold.settled_at, hold.revision) = (HoldState::Expired, Timestamp(0), *lsn);
-        inventory.enter(&Entered { drop, place: due.place, before: Some(&before), after: hold }, due.subject);
+        let entered = Entered { drop, place: due.place, before: Some(&before), after: hold };
+        enter(inventory, &entered, due.subject);
+        inventory.subjects.with(&[due.subject], |subjects| subjects.fill_with(Subject::default));
         inventory.forget(NOW, Millis(0), 0);
     }
 

@@ -1,27 +1,32 @@
 //! Limits: what it costs to check a request against them and to count what it takes, with one limit and with ten.
 //!
-//! Compared with `no limits`: the same two visits of the subject, one that counts a unit up and one that counts it down
-//! again, so that the difference is the check. Many subjects are in the table, each with a unit and a live hold, and
+//! Compared with `no limits`: the same two visits of the subject, one that turns its hold into a sale and one that turns
+//! it back, so that the difference is the check. Many subjects are in the table, each with a unit and a live hold, and
 //! the visits come in no order of theirs, as customers do.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 
 mod common;
+#[path = "common/drops.rs"]
+mod drops;
 
 use std::hint::black_box;
 
 use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use drops::definition;
 use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
-use stockade::hold::{ContentHash, Hold, HoldState, Lines};
-use stockade::ids::{DropNo, ItemNo, LimitId, Lsn, ShopId, SubjectKey};
-use stockade::inventory::{Holds, Subjects};
+use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::ids::{DropNo, ItemNo, LimitId, Lsn, PoolNo, ShopId, SubjectKey};
+use stockade::inventory::limits::{Ask, Counted, Purpose, Whose};
+use stockade::inventory::{Drops, Holds, Subject, Subjects};
+use stockade::record::DropImage;
 use stockade::time::Timestamp;
 
 const SUBJECTS: [u64; 2] = [10_000, 1_000_000];
 const LIMITS: [u32; 3] = [0, 1, 10];
-const DROP: DropNo = DropNo(3);
+const DROP: DropNo = DropNo(0);
 const ITEM: ItemNo = ItemNo(0);
 const DUE: Timestamp = Timestamp(300_000);
 
@@ -42,33 +47,60 @@ fn filled(count: u64) -> (Subjects, Vec<SubjectKey>) {
     let shop = ShopId::try_from("default").expect("an id");
     let subjects = Subjects::new();
     let keys: Vec<SubjectKey> = (0..count).map(|n| key.customer(&shop, &customer(n))).collect();
-    // Any hold will do for a subject to have: its place is all that is remembered.
-    let hold = Hold {
-        id: hold_id(0),
-        drop: DROP,
-        state: HoldState::Held,
-        customer: customer(0),
-        content: ContentHash(0),
-        created_at: Timestamp(0),
-        expires_at: DUE,
-        settled_at: Timestamp(0),
-        revision: Lsn(1),
-        lines: Lines::from_slice(&[]),
-        rare: None,
-    };
-    let place = Holds::new(key).with_id(&hold_id(0), |mut shard| shard.insert(hold));
+    let held = Held::new(&key);
     for key in &keys {
-        subjects.with(*key, |subject| {
-            subject.count(DROP, ITEM, 0, 1);
-            subject.follow(place, None, Some(DUE));
-        });
+        subjects.with(&[*key], |subjects| subjects.iter_mut().for_each(|subject| held.made(subject)));
     }
     let mut shuffled = keys;
     shuffled.sort_unstable_by_key(|key| key.0.rotate_left(17));
     (subjects, shuffled)
 }
 
+/// A hold of one unit, as a subject sees it. Any place will do: it is all that is remembered of where it lives.
+struct Held {
+    whose: Whose,
+    lines: Lines,
+}
+
+impl Held {
+    fn new(key: &DigestKey) -> Self {
+        let lines = Lines::from_slice(&[HoldLine::new(ITEM, PoolNo(0), 1)]);
+        let hold = Hold {
+            id: hold_id(0),
+            drop: DROP,
+            state: HoldState::Held,
+            customer: customer(0),
+            content: ContentHash(0),
+            created_at: Timestamp(0),
+            expires_at: DUE,
+            settled_at: Timestamp(0),
+            revision: Lsn(1),
+            lines: lines.clone(),
+            rare: None,
+        };
+        let place = Holds::new(key.clone()).with_id(&hold_id(0), |mut shard| shard.insert(hold));
+        Self { whose: Whose { drop: DROP, place, created_at: Timestamp(0) }, lines }
+    }
+
+    fn standing(&self, state: HoldState) -> Option<Counted<'_>> {
+        Some(Counted { state, expires_at: DUE, lines: &self.lines })
+    }
+
+    fn made(&self, subject: &mut Subject) {
+        subject.enter(self.whose, None, self.standing(HoldState::Held));
+    }
+
+    fn sold(&self, subject: &mut Subject) {
+        subject.enter(self.whose, self.standing(HoldState::Held), self.standing(HoldState::Claimed));
+    }
+
+    fn back(&self, subject: &mut Subject) {
+        subject.enter(self.whose, self.standing(HoldState::Claimed), self.standing(HoldState::Held));
+    }
+}
+
 fn check_and_count(criterion: &mut Criterion) {
+    let held = Held::new(&DigestKey::from_bytes([1; 16]));
     for count in SUBJECTS {
         let (subjects, keys) = filled(count);
         let mut group = criterion.benchmark_group(format!("limits of {count} subjects"));
@@ -76,22 +108,41 @@ fn check_and_count(criterion: &mut Criterion) {
         for limit in LIMITS {
             let limits = limits(limit);
             let mut keys = keys.iter().cycle();
-            let name = if limit == 0 { "no limits".to_owned() } else { format!("{limit} checked") };
-            group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-                bencher.iter(|| {
-                    let key = *keys.next().expect("an endless walk");
-                    let fits = subjects.with(key, |subject| {
-                        let fits = subject.broken(DROP, black_box(&limits), &[(ITEM, 1)]).is_empty();
-                        subject.count(DROP, ITEM, 0, 1);
-                        fits
+            let name = if limits.is_empty() { "no limits".to_owned() } else { format!("{limit} checked") };
+            in_a_drop(&limits, |ask| {
+                group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+                    bencher.iter(|| {
+                        let key = *keys.next().expect("an endless walk");
+                        let fits = subjects.with(&[key], |subjects| {
+                            let fits = black_box(ask).check(subjects, ItemNo::index).is_empty();
+                            subjects.iter_mut().for_each(|subject| held.sold(subject));
+                            fits
+                        });
+                        assert!(fits, "nobody reaches a limit");
+                        subjects.with(&[key], |subjects| subjects.iter_mut().for_each(|subject| held.back(subject)));
                     });
-                    assert!(fits, "nobody reaches a limit");
-                    subjects.with(key, |subject| subject.count(DROP, ITEM, 1, 0));
                 });
             });
         }
         group.finish();
     }
+}
+
+/// A request for a unit in a drop with these limits.
+fn in_a_drop(limits: &[Limit], f: impl FnOnce(Ask<'_>)) {
+    let drops = Drops::default();
+    let definition = definition("knives", 1, limits.to_vec());
+    let id = definition.id.clone();
+    let make = |number| {
+        let image = DropImage { number, created_at: Timestamp(0), definition, request: [0; 32] };
+        Ok::<_, std::convert::Infallible>((Lsn(1), image))
+    };
+    drops.add(&id, make).expect("a drop");
+    drops.with_id_among(&id, |drop, roster| {
+        let (lines, now) = (&[(ITEM, 1)], Timestamp(1));
+        let purpose = Purpose::Reserve;
+        f(Ask { drop, roster, limits, lines, tiers: &[], identities: &[], now, purpose });
+    });
 }
 
 criterion_group!(benches, check_and_count);

@@ -10,7 +10,7 @@ use stockade::engine::command::{
 use stockade::engine::folder::Folder;
 use stockade::engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
-use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
+use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, LimitId, OrderRef, PoolId, ShopId, Sku};
 use stockade::journal::FileLogOptions;
 use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
@@ -133,6 +133,12 @@ pub fn lines(wanted: &[(&str, u32)]) -> Vec<Wanted> {
 pub fn reserve(hold: HoldId, drop: &str, customer: &str, wanted: &[(&str, u32)]) -> Reserve {
     let customer = CustomerId::try_from(customer).expect("a customer id");
     Reserve::new(hold, drop_id(drop), customer, lines(wanted))
+}
+
+/// The same, with a card beside the customer.
+pub fn with_card(command: Reserve, card: &str) -> Reserve {
+    let kind = IdentityKind::try_from("card").expect("a kind");
+    Reserve { identities: vec![(kind, card.to_owned())], ..command }
 }
 
 pub fn target(hold: HoldId) -> Target {

@@ -17,7 +17,7 @@ use stockade::storage::SimulatedStorage;
 use stockade::time::Millis;
 
 use crate::common::{
-    self, START, World, claim, create, definition, drop_id, extend, hold_id, release, reserve, settle,
+    self, START, World, claim, create, definition, drop_id, extend, hold_id, release, reserve, settle, with_card,
 };
 
 /// Seeds of what a crash leaves of unsynced writes.
@@ -54,6 +54,16 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];
             let mut drop = definition("d", &items, &[("nine", stockade::definition::Scope::Drop, 9)]);
+            let card = Some("card".parse().expect("a kind"));
+            drop.limits.push(stockade::definition::Limit {
+                identity_kind: card,
+                max_units: Some(9),
+                max_units_by_tier: [("gold".parse().expect("a tier"), 12)].into(),
+                rolling: Some(Millis(5_000)),
+                cooldown: Some(Millis(300)),
+                ..stockade::definition::Limit::new("cards".parse().expect("an id"), stockade::definition::Scope::Shop)
+            });
+            drop.series = Some("winter".parse().expect("a series"));
             drop.hold_ttl = Millis(3_000);
             let command = CreateDrop { definition: drop, validate_only: false };
             return engine.create_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
@@ -61,7 +71,10 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), now)),
         2 | 4 => {
             let customer = format!("customer-{step}");
-            settle(|| engine.reserve(&reserve(hold, "d", &customer, &[("A", 1), ("B", 2)]), now))
+            let mut command = with_card(reserve(hold, "d", &customer, &[("A", 1), ("B", 2)]), "4242");
+            command.tiers = vec!["gold".parse().expect("a tier")];
+            command.over_limits = (step == 12).then(|| "the buyer called".into());
+            settle(|| engine.reserve(&command, now))
         }
         5 => settle(|| engine.claim(&claim(before(2), "order"), now)),
         6 => settle(|| engine.release(&release(before(2), &[("B", 1)]), now)),

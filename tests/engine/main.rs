@@ -5,6 +5,7 @@
 mod archive;
 mod common;
 mod crash;
+mod limits;
 mod lists;
 mod model;
 mod races;

@@ -4,17 +4,19 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use stockade::definition::Scope;
+use stockade::definition::{Definition, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Outcome};
 use stockade::engine::command::Reserve;
 use stockade::engine::list::HoldFilter;
 use stockade::hold::HoldState;
-use stockade::ids::HoldId;
+use stockade::ids::{HoldId, IdentityKind};
 use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle, sku};
+use crate::common::{
+    START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle, sku, with_card,
+};
 
 const THREADS: u64 = 4;
 
@@ -81,6 +83,78 @@ fn one_customer_at_many_doors_never_passes_his_limit() {
         });
         assert_eq!(won, 5, "round {round}");
     }
+}
+
+#[test]
+fn a_card_at_many_doors_never_passes_its_limit_whoever_holds_it() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    let mut drop = definition("d", &[("A", 100_000)], &[("five", Scope::Drop, 5)]);
+    drop.limits[0].identity_kind = Some("card".parse().expect("a kind"));
+    create(&engine, drop, world.now);
+    for round in 0..200 {
+        let card = format!("card-{round}");
+        let won: u64 = thread::scope(|scope| {
+            let doors: Vec<_> = (0..THREADS)
+                .map(|t| {
+                    let (engine, card) = (&engine, card.as_str());
+                    scope.spawn(move || {
+                        let ids = (0..3).map(|n| hold_id(round * 100 + t * 10 + n));
+                        ids.filter(|id| {
+                            let command = with_card(reserve(*id, "d", &format!("customer-{t}"), &[("A", 1)]), card);
+                            let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                            matches!(answer.outcome, Outcome::Hold(_))
+                        })
+                        .count()
+                    })
+                })
+                .collect();
+            doors.into_iter().map(|door| u64::try_from(door.join().expect("a door")).expect("a count")).sum()
+        });
+        assert_eq!(won, 5, "round {round}");
+    }
+}
+
+#[test]
+fn crossed_subjects_and_drops_that_are_made_meanwhile_never_stand_still() {
+    // Each has all cards, named in another order; holds fall due, are released and sold, and drops come all the while.
+    let world = World::new();
+    let (engine, _) = world.start();
+    let mut sale = definition("d", &[("A", 1_000_000)], &[("many", Scope::Series, 1_000_000)]);
+    sale.limits[0].identity_kind = Some("card".parse().expect("a kind"));
+    sale.series = Some("winter".parse().expect("a series"));
+    sale.hold_ttl = Millis(40);
+    create(&engine, sale.clone(), world.now);
+    let kind: IdentityKind = "card".parse().expect("a kind");
+    thread::scope(|scope| {
+        for t in 0..THREADS {
+            let (engine, kind) = (&engine, &kind);
+            scope.spawn(move || {
+                for n in 0..1_000_u64 {
+                    let now = START.plus(Millis(n));
+                    let id = hold_id(t * 10_000 + n);
+                    let mut command = reserve(id, "d", &format!("customer-{t}"), &[("A", 1)]);
+                    command.identities = (0..6).map(|c| (kind.clone(), ((c + t) % 6).to_string())).collect();
+                    settle(|| engine.reserve(&command, now)).expect("an answer");
+                    match n % 3 {
+                        0 => drop(settle(|| engine.release(&release(id, &[]), now)).expect("an answer")),
+                        1 => drop(settle(|| engine.claim(&claim(id, "order"), now)).expect("an answer")),
+                        _ => drop(engine.sweep(now).expect("a sweep")),
+                    }
+                    engine.forget(now);
+                }
+            });
+        }
+        let (engine, sale, now) = (&engine, &sale, world.now);
+        scope.spawn(move || {
+            for n in 0..50 {
+                create(engine, Definition { id: drop_id(&format!("d{n}")), ..sale.clone() }, now);
+            }
+        });
+    });
+    assert_eq!(engine.conservation_error(), 0);
+    // Four customers and six cards: nobody else has anything.
+    assert_eq!(engine.inventory().subjects.len(), THREADS + 6);
 }
 
 #[test]
