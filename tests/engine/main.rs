@@ -11,3 +11,4 @@ mod model;
 mod races;
 mod scenarios;
 mod starts;
+mod succession;
