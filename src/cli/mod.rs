@@ -8,11 +8,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod completions;
 mod demo;
 mod drop_file;
 mod drops;
 mod failure;
 mod holds;
+mod journal;
 mod json;
 mod operators;
 mod output;
@@ -20,7 +22,7 @@ mod serve;
 mod show;
 mod verify;
 
-use args::{Cli, Command, DropCommand, HoldCommand};
+use args::{Cli, Command, DropCommand, HoldCommand, JournalCommand};
 use failure::{Failure, USAGE};
 use output::Output;
 
@@ -71,6 +73,8 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Serve(flags) => serve::serve(*flags),
         Command::Demo(options) => demo::demo(&options, output),
         Command::Verify(options) => verify::verify(&options, output),
+        Command::Journal(JournalCommand::Dump(options)) => journal::dump(&options, output),
+        Command::Completions(options) => completions::completions(&options, output),
         Command::Drop(DropCommand::Apply(options)) => talk(drops::apply(&options, output)),
         Command::Drop(DropCommand::Show(options)) => talk(drops::show(&options, output)),
         Command::Drop(DropCommand::Pause(options)) => talk(drops::pause(&options, output)),

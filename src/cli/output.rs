@@ -69,6 +69,11 @@ impl Output {
         }
     }
 
+    /// Whether what is printed may still reach anybody: if not, there is no sense in going on.
+    pub const fn is_open(&self) -> bool {
+        !self.gone && self.failed.is_none()
+    }
+
     /// Prints a complaint. Where even that fails, there is nobody left to tell.
     pub fn complain(&mut self, line: &str) {
         self.gone |= writeln!(self.complaints, "{line}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
@@ -114,7 +119,9 @@ mod tests {
     fn printed_to(kind: ErrorKind) -> u8 {
         let (answers, complaints) = (Box::new(Broken(kind)), Box::new(io::sink()));
         let mut output = Output { answers, complaints, terminal: false, gone: false, failed: None };
+        assert!(output.is_open());
         output.line("hello");
+        assert!(!output.is_open());
         output.line("again");
         output.finish(0)
     }

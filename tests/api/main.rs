@@ -1,5 +1,5 @@
 //! The server over real sockets, and the binary as scripts use it.
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail as tests do")]
 
 mod batch;
 mod cli;
@@ -10,4 +10,5 @@ mod holds;
 mod operators;
 mod payment;
 mod server;
+mod shell;
 mod stream;
