@@ -98,6 +98,12 @@ pub enum Command {
     /// Look into a data folder's journal offline. Changes nothing.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Print the contract as a descriptor set, for clients that are not made from the .proto files.
+    #[command(after_help = "Examples:\n  stockade descriptors > stockade.binpb\n  \
+        grpcurl -plaintext -protoset stockade.binpb -d '{\"drop_id\": \"knife-1204\"}' \\\n    \
+        127.0.0.1:7411 stockade.v1.DropService/GetDrop\n\n\
+        The server tells the same by reflection.")]
+    Descriptors,
     /// Print a script that completes this command line in a shell.
     #[command(after_help = "Examples:\n  source <(stockade completions bash)\n  \
         stockade completions bash > /etc/bash_completion.d/stockade\n  \
@@ -124,8 +130,14 @@ pub enum DropCommand {
         kind: Drop\n  id: knife-1204\n  opens_at: 2026-12-04T18:00:00+01:00\n  closes_at: 2026-12-04T20:00:00+01:00\n  \
         hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
-        Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml")]
+        Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml\n\n\
+        All keys, for an editor: stockade drop schema")]
     Apply(ApplyOptions),
+    /// Print the JSON Schema of such a file, for editors and checks.
+    #[command(after_help = "Example:\n  stockade drop schema > drop.schema.json\n\n\
+        and at the head of a drop's file, for editors that know it:\n\n  \
+        # yaml-language-server: $schema=drop.schema.json")]
+    Schema,
     /// List drops in the order of their opening.
     #[command(after_help = "Examples:\n  stockade drop list\n  stockade drop list --shop default --state open --json")]
     List(ListDropsOptions),

@@ -10,7 +10,9 @@ use clap::Parser as _;
 mod args;
 mod completions;
 mod demo;
+mod descriptors;
 mod drop_file;
+mod drop_schema;
 mod drops;
 mod failure;
 mod holds;
@@ -74,8 +76,10 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Demo(options) => demo::demo(&options, output),
         Command::Verify(options) => verify::verify(&options, output),
         Command::Journal(JournalCommand::Dump(options)) => journal::dump(&options, output),
+        Command::Descriptors => descriptors::descriptors(output),
         Command::Completions(options) => completions::completions(&options, output),
         Command::Drop(DropCommand::Apply(options)) => talk(drops::apply(&options, output)),
+        Command::Drop(DropCommand::Schema) => Ok(drop_schema::schema(output)),
         Command::Drop(DropCommand::Show(options)) => talk(drops::show(&options, output)),
         Command::Drop(DropCommand::Pause(options)) => talk(drops::pause(&options, output)),
         Command::Drop(DropCommand::Resume(options)) => talk(drops::resume(&options, output)),

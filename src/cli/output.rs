@@ -33,6 +33,11 @@ impl Output {
         self.print(line, "\n");
     }
 
+    /// Prints bytes that are no text.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.write(&[bytes]);
+    }
+
     /// Prints over the line before, on a terminal; elsewhere a line of its own.
     pub fn progress(&mut self, line: &str) {
         if self.terminal {
@@ -58,10 +63,14 @@ impl Output {
     }
 
     fn print(&mut self, text: &str, end: &str) {
-        if self.gone || self.failed.is_some() {
+        self.write(&[text.as_bytes(), end.as_bytes()]);
+    }
+
+    fn write(&mut self, pieces: &[&[u8]]) {
+        if !self.is_open() {
             return;
         }
-        let written = self.answers.write_all(text.as_bytes()).and_then(|()| self.answers.write_all(end.as_bytes()));
+        let written = pieces.iter().try_for_each(|piece| self.answers.write_all(piece));
         match written.and_then(|()| self.answers.flush()) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::BrokenPipe => self.gone = true,
