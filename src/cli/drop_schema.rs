@@ -1,6 +1,6 @@
 //! `stockade drop schema`: the JSON Schema of a drop's file, for editors and checks before a server is asked.
 //!
-//! Kept by hand in `docs/drop.schema.json`. The tests here hold its keys to the parser's; tests/python/drop_files.py
+//! Kept by hand in `docs/drop.schema.json`. The tests here hold its keys to the parser's; `tests/python/drop_files.py`
 //! has both judge the same documents. It knows no calendar: a 30th of February is the parser's to find.
 
 use super::Finding;

@@ -1,4 +1,4 @@
-//! What the binary prints for other programs: completions for shells.
+//! What the binary prints for other programs: completions for shells, the schema of drop files, the contract.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -54,4 +54,14 @@ fn bash_takes_the_script_and_completes_with_it() {
     assert_eq!(offered(&["stockade", "drop", "ad"]).as_deref(), Some("adjust\n"));
     assert_eq!(offered(&["stockade", "completions", "f"]).as_deref(), Some("fish\n"));
     assert_eq!(offered(&["stockade", "journal", "dump", "--fr"]).as_deref(), Some("--from\n"));
+}
+
+#[test]
+fn the_schema_and_the_contract_are_printed_as_they_are() {
+    let schema = stockade(NOWHERE, &["drop", "schema"]);
+    let published = include_str!("../../docs/drop.schema.json");
+    assert_eq!((code(&schema), out(&schema).as_str()), (0, published));
+    let descriptors = stockade(NOWHERE, &["descriptors"]);
+    assert_eq!(code(&descriptors), 0, "{}", err(&descriptors));
+    assert_eq!(descriptors.stdout, stockade::proto::DESCRIPTORS, "bytes alone: not even a newline");
 }
