@@ -214,7 +214,7 @@ mod tests {
         ledger.entries = vec![entry(1, &[("K", 2)], Fate::Paid), entry(2, &[("K", 1)], Fate::WalkedAway)];
         let (sold, expired) = (hold(1, pb::HoldState::Claimed, 2), hold(2, pb::HoldState::Expired, 0));
         assert_eq!(unaccounted(&ledger, &[sold.clone(), expired.clone()]), 0);
-        assert_eq!(unaccounted(&ledger, &[sold.clone()]), 1, "the server has lost one");
+        assert_eq!(unaccounted(&ledger, std::slice::from_ref(&sold)), 1, "the server has lost one");
         let stranger = hold(3, pb::HoldState::Held, 1);
         assert_eq!(unaccounted(&ledger, &[sold.clone(), expired.clone(), stranger]), 1, "nobody asked for that one");
         let alive = hold(2, pb::HoldState::Held, 1);
