@@ -13,9 +13,9 @@ use std::hint::black_box;
 use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use stockade::definition::{Limit, Scope};
-use stockade::digest::{DigestKey, SubjectKey};
+use stockade::digest::DigestKey;
 use stockade::hold::{ContentHash, Hold, HoldState, Lines};
-use stockade::ids::{DropNo, ItemNo, LimitId, Lsn, ShopId};
+use stockade::ids::{DropNo, ItemNo, LimitId, Lsn, ShopId, SubjectKey};
 use stockade::inventory::{Holds, Subjects};
 use stockade::time::Timestamp;
 
@@ -29,10 +29,9 @@ const DUE: Timestamp = Timestamp(300_000);
 fn limits(count: u32) -> Vec<Limit> {
     let scope = |n: u32| if n.is_multiple_of(2) { Scope::Drop } else { Scope::Item };
     (0..count)
-        .map(|n| Limit {
-            id: LimitId::try_from(format!("limit-{n}").as_str()).expect("an id"),
-            scope: scope(n),
-            max_units: 100 + n,
+        .map(|n| {
+            let id = LimitId::try_from(format!("limit-{n}").as_str()).expect("an id");
+            Limit { max_units: Some(100 + n), ..Limit::new(id, scope(n)) }
         })
         .collect()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{DropId, ItemNo, LimitId, PoolId, PoolNo, ShopId, Sku};
+use crate::ids::{DropId, IdentityKind, ItemNo, LimitId, PoolId, PoolNo, SeriesId, ShopId, Sku, TierId};
 use crate::time::{Millis, Timestamp};
 
 /// Most items in a drop.
@@ -32,6 +32,8 @@ pub struct Definition {
     pub title: String,
     /// Whose drop it is.
     pub shop: ShopId,
+    /// The series that it belongs to.
+    pub series: Option<SeriesId>,
     /// The caller's own notes; at most 16.
     pub labels: BTreeMap<String, String>,
     /// As asked; left out: the instant of creation.
@@ -75,17 +77,54 @@ pub enum Scope {
     Item,
     /// All items of the drop together.
     Drop,
+    /// All drops of the drop's series together.
+    Series,
+    /// All drops of the shop together.
+    Shop,
 }
 
-/// The most that one customer may hold and own. Held and claimed units count.
+/// The most that one subject may hold and own. Held, paying and claimed units count. At least one bound is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// Unique in the drop.
     pub id: LimitId,
     /// Over what it counts.
     pub scope: Scope,
+    /// The goods that it counts; none: all.
+    pub skus: Vec<Sku>,
+    /// The kind of identity that it counts by; none: the customer.
+    pub identity_kind: Option<IdentityKind>,
     /// Units at most. 0 is legal: nobody may buy.
-    pub max_units: u32,
+    pub max_units: Option<u32>,
+    /// Units at most for customers of a tier: the highest that fits wins over `max_units`.
+    pub max_units_by_tier: BTreeMap<TierId, u32>,
+    /// Units at most that are held or in payment.
+    pub max_live_units: Option<u32>,
+    /// Holds at most that are held or in payment.
+    pub max_live_holds: Option<u32>,
+    /// `max_units` counts only what was reserved within so long.
+    pub rolling: Option<Millis>,
+    /// The least time between two reserves.
+    pub cooldown: Option<Millis>,
+}
+
+impl Limit {
+    /// A limit that bounds nothing yet.
+    #[must_use]
+    pub const fn new(id: LimitId, scope: Scope) -> Self {
+        Self {
+            id,
+            scope,
+            skus: Vec::new(),
+            identity_kind: None,
+            max_units: None,
+            max_units_by_tier: BTreeMap::new(),
+            max_live_units: None,
+            max_live_holds: None,
+            rolling: None,
+            cooldown: None,
+        }
+    }
 }
 
 impl Definition {

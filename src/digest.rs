@@ -9,23 +9,11 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128 as _, SipHasher13 as SipHasher13Wide};
 
 use crate::hold::ContentHash;
-use crate::ids::{CustomerId, DropId, HoldId, ShopId, Sku};
+use crate::ids::{CustomerId, DropId, HoldId, IdentityKind, ShopId, Sku, SubjectKey};
 
 /// The data folder's secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DigestKey([u8; 16]);
-
-/// A subject of limits, as a keyed hash of shop, kind and value: 128 bits, so that two never meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubjectKey(pub u128);
-
-impl SubjectKey {
-    /// The part that places it in its table.
-    #[must_use]
-    pub fn place(self) -> u64 {
-        u64::try_from(self.0 >> 64).unwrap_or(0)
-    }
-}
 
 impl DigestKey {
     /// From the sixteen bytes of the data folder.
@@ -50,12 +38,24 @@ impl DigestKey {
     /// A customer of a shop, as a subject.
     #[must_use]
     pub fn customer(&self, shop: &ShopId, customer: &CustomerId) -> SubjectKey {
+        self.subject("customer", shop, customer.as_str())
+    }
+
+    /// Another identity of a shop's customer (a card, a device, an address), as a subject. The value itself is kept
+    /// nowhere.
+    #[must_use]
+    pub fn identity(&self, shop: &ShopId, kind: &IdentityKind, value: &str) -> SubjectKey {
+        self.subject(kind.as_str(), shop, value)
+    }
+
+    fn subject(&self, kind: &str, shop: &ShopId, value: &str) -> SubjectKey {
         let mut hasher = SipHasher13Wide::new_with_key(&self.0);
         // Neither a kind nor a shop has a zero byte in it, so parts can't run together.
-        hasher.write(b"customer\0");
+        hasher.write(kind.as_bytes());
+        hasher.write(b"\0");
         hasher.write(shop.as_str().as_bytes());
         hasher.write(b"\0");
-        hasher.write(customer.as_str().as_bytes());
+        hasher.write(value.as_bytes());
         SubjectKey(hasher.finish128().as_u128())
     }
 

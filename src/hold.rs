@@ -4,7 +4,8 @@
 
 use smallvec::SmallVec;
 
-use crate::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
+use crate::ids::{CustomerId, DropNo, HoldId, IdentityKind, ItemNo, Lsn, OrderRef, PoolNo, SubjectKey, TierId};
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 /// Most lines in a hold.
@@ -195,6 +196,34 @@ pub struct Rare {
     pub late: bool,
     /// The hold that took its place.
     pub superseded_by: Option<HoldId>,
+    /// Further subjects that limits count: card, device, address. Ascending, each once.
+    pub identities: Vec<Identity>,
+    /// The customer's tiers, as far as a limit of the drop named them when the hold was made. Ascending.
+    pub tiers: Vec<TierId>,
+    /// Staff stepped over the limits for it, and why.
+    pub over_limits: Option<Box<str>>,
+    /// Lines that were served short, in the order of items.
+    pub shorts: Vec<ShortLine>,
+}
+
+/// One of a customer's identities, as limits count it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// What it is.
+    pub kind: IdentityKind,
+    /// Which: the value itself is not kept.
+    pub subject: SubjectKey,
+}
+
+/// A line that was served short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ShortLine {
+    /// Which item.
+    pub item: ItemNo,
+    /// Units asked for. Those served are in the hold's lines.
+    pub requested: u32,
+    /// Why there were not more.
+    pub reason: Reason,
 }
 
 /// What may happen to a hold after it was made. Each carries results, never differences.
@@ -235,6 +264,13 @@ pub enum Change {
         /// What is left in each line, in the hold's order of lines; empty: nothing at all, and the hold is dead.
         kept: SmallVec<[u32; 4]>,
     },
+    /// Another hold of the same customer took its place.
+    Superseded {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        by: HoldId,
+    },
     /// The deadline passed.
     Expired {
         /// When it was seen.
@@ -269,6 +305,10 @@ impl Hold {
             Change::Returned { totals } => self.put_back(totals),
             Change::Released { at, kept } if kept.is_empty() => self.end(HoldState::Released, *at),
             Change::Released { at: _, kept } => self.keep(kept),
+            Change::Superseded { at, by } => {
+                self.rare.get_or_insert_default().superseded_by = Some(*by);
+                self.end(HoldState::Released, *at);
+            }
             Change::Expired { at } => self.end(HoldState::Expired, *at),
         }
         true

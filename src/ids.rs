@@ -107,6 +107,21 @@ text_id!(
     check_slug
 );
 text_id!(
+    /// A series' id: a slug. Drops of one series are counted together where a limit says so, within a shop.
+    SeriesId,
+    check_slug
+);
+text_id!(
+    /// A tier of customers: a slug.
+    TierId,
+    check_slug
+);
+text_id!(
+    /// What an identity is (card, device, address): a slug.
+    IdentityKind,
+    check_slug
+);
+text_id!(
     /// A stock keeping unit: opaque.
     Sku,
     check_opaque
@@ -182,6 +197,18 @@ uuid_id!(
     /// A stock adjustment's id: a UUID chosen by the caller, so that it is made once.
     AdjustmentId
 );
+
+/// A subject of limits, as a keyed hash of shop, kind and value: 128 bits, so that two never meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubjectKey(pub u128);
+
+impl SubjectKey {
+    /// The part that places it in its table.
+    #[must_use]
+    pub fn place(self) -> u64 {
+        u64::try_from(self.0 >> 64).unwrap_or(0)
+    }
+}
 
 /// How many units a line asks for: 1–1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -138,6 +138,8 @@ mod kind {
     pub const RESTART: u8 = 5;
     pub const ADJUSTED: u8 = 6;
     pub const STOCK: u8 = 7;
+    /// A drop whose definition has parts beyond the first fields.
+    pub const DROP_IN_PARTS: u8 = 8;
 }
 
 impl Record {
@@ -146,7 +148,7 @@ impl Record {
         match self {
             Self::Drop(image) => {
                 let DropImage { number, created_at, definition, request } = image.as_ref();
-                out.push(kind::DROP);
+                out.push(if definition::is_in_parts(definition) { kind::DROP_IN_PARTS } else { kind::DROP });
                 put_u64(out, number.0.into());
                 put_u64(out, created_at.0);
                 out.extend_from_slice(request);
@@ -190,11 +192,11 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let record = match reader.u8()? {
-            kind::DROP => Self::Drop(Box::new(DropImage {
+            kind @ (kind::DROP | kind::DROP_IN_PARTS) => Self::Drop(Box::new(DropImage {
                 number: DropNo(reader.small("drop number")?),
                 created_at: Timestamp(reader.u64()?),
                 request: reader.array()?,
-                definition: definition::decode(&mut reader)?,
+                definition: definition::decode(&mut reader, kind == kind::DROP_IN_PARTS)?,
             })),
             kind::STEERING => Self::Steering(Steering {
                 drop: DropNo(reader.small("drop number")?),

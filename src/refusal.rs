@@ -5,7 +5,7 @@
 /// Why a request was refused. The numbers are the wire's and never change.
 ///
 /// Several may apply; the first in the documented order is told: the caller's own hold, then `Closed`, `Paused`,
-/// `NotOpen`, then `SoldOut`, then `LimitReached`.
+/// `NotOpen`, then `SoldOut`, then `Cooldown`, `TooManyHolds`, `LimitReached`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// Before the drop opens.
@@ -14,6 +14,10 @@ pub enum Reason {
     Paused,
     /// After the drop's end.
     Closed,
+    /// The least time between two reserves of one subject has not passed.
+    Cooldown,
+    /// One subject has too many live holds, or too many units in them.
+    TooManyHolds,
     /// More was asked than one subject may hold and own.
     LimitReached,
     /// Fewer units were free than asked, and none was in doubt.
@@ -36,10 +40,12 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::NotOpen,
         Self::Paused,
         Self::Closed,
+        Self::Cooldown,
+        Self::TooManyHolds,
         Self::LimitReached,
         Self::SoldOut,
         Self::HoldExpired,
@@ -58,6 +64,8 @@ impl Reason {
             Self::NotOpen => 1,
             Self::Paused => 2,
             Self::Closed => 3,
+            Self::Cooldown => 7,
+            Self::TooManyHolds => 8,
             Self::LimitReached => 9,
             Self::SoldOut => 10,
             Self::HoldExpired => 11,
@@ -70,6 +78,12 @@ impl Reason {
         }
     }
 
+    /// The reason with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.number() == number)
+    }
+
     /// The enum's name in lower case, as metrics label it.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -77,6 +91,8 @@ impl Reason {
             Self::NotOpen => "not_open",
             Self::Paused => "paused",
             Self::Closed => "closed",
+            Self::Cooldown => "cooldown",
+            Self::TooManyHolds => "too_many_holds",
             Self::LimitReached => "limit_reached",
             Self::SoldOut => "sold_out",
             Self::HoldExpired => "hold_expired",
@@ -96,6 +112,8 @@ impl Reason {
             Self::NotOpen => "the drop is not open yet",
             Self::Paused => "the drop is paused",
             Self::Closed => "the drop is closed",
+            Self::Cooldown => "this customer has reserved a moment ago",
+            Self::TooManyHolds => "this customer has too much on hold",
             Self::LimitReached => "the limit for this customer is reached",
             Self::SoldOut => "not enough units are free",
             Self::HoldExpired => "the hold has expired",

@@ -40,6 +40,7 @@ fn drop_image() -> DropImage {
             id: id::<DropId>("knife-1204"),
             title: "Messer, 20 cm".to_owned(),
             shop: id::<ShopId>("default"),
+            series: None,
             labels: BTreeMap::from([("season".to_owned(), "winter".to_owned())]),
             opens_at: Some(Timestamp(AT)),
             closes_at: None,
@@ -47,7 +48,7 @@ fn drop_image() -> DropImage {
             max_hold_life: Millis(600_000),
             payment_ttl: Millis(900_000),
             items: vec![Item { sku: id::<Sku>("KNIFE/20cm"), pools: vec![pool] }],
-            limits: vec![Limit { id: id::<LimitId>("two-each"), scope: Scope::Drop, max_units: 2 }],
+            limits: vec![Limit { max_units: Some(2), ..Limit::new(id::<LimitId>("two-each"), Scope::Drop) }],
         },
     }
 }

@@ -23,6 +23,7 @@ pub fn definition(id: &str, units: u64, limits: Vec<Limit>) -> Definition {
         id: DropId::try_from(id).expect("an id"),
         title: String::new(),
         shop: ShopId::try_from("default").expect("an id"),
+        series: None,
         labels: BTreeMap::new(),
         opens_at: None,
         closes_at: None,

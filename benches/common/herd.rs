@@ -72,8 +72,8 @@ pub fn engine(log: impl Log + 'static) -> Engine {
 
 /// A drop with one limit over the whole of it, which nobody reaches.
 pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
-    let limit =
-        Limit { id: LimitId::try_from("per-customer").expect("an id"), scope: Scope::Drop, max_units: 1_000_000 };
+    let name = LimitId::try_from("per-customer").expect("an id");
+    let limit = Limit { max_units: Some(1_000_000), ..Limit::new(name, Scope::Drop) };
     let command = CreateDrop { definition: definition(id, units, vec![limit]), validate_only: false };
     engine.create_drop(&command, now).expect("a drop").1.wait().expect("a durable drop");
 }
@@ -103,13 +103,7 @@ impl Herd {
     pub fn new(drop: &str, customers: std::ops::Range<u64>, next: u64) -> Self {
         let lines = vec![Wanted { sku: sku(), units: 1, place: 0 }];
         let drop = DropId::try_from(drop).expect("an id");
-        let request = |n| Reserve {
-            hold: hold_id(0),
-            drop: drop.clone(),
-            customer: customer(n),
-            lines: lines.clone(),
-            ttl: None,
-        };
+        let request = |n| Reserve::new(hold_id(0), drop.clone(), customer(n), lines.clone());
         let target = Target { hold: hold_id(0), drop: None, customer: None };
         Self {
             requests: customers.map(request).collect(),

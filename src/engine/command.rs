@@ -1,7 +1,7 @@
 //! What callers ask of the engine, as typed values: whatever can be checked without looking anything up has been.
 
 use crate::definition::Definition;
-use crate::ids::{AdjustmentId, CustomerId, DropId, HoldId, OrderRef, PoolId, Sku};
+use crate::ids::{AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, OrderRef, PoolId, Sku, TierId};
 use crate::record::StockChange;
 use crate::time::Millis;
 
@@ -16,7 +16,7 @@ pub struct Wanted {
     pub place: usize,
 }
 
-/// Sets units aside: all lines or none.
+/// Sets units aside: all lines or, unless served partly, none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserve {
     /// The caller's UUID: the idempotency key.
@@ -29,6 +29,35 @@ pub struct Reserve {
     pub lines: Vec<Wanted>,
     /// The wish; left out: the drop's. Over the ceiling: granted shorter.
     pub ttl: Option<Millis>,
+    /// The customer's tiers. Ascending, each once.
+    pub tiers: Vec<TierId>,
+    /// Further subjects that limits count, by kind and value. Ascending, each once.
+    pub identities: Vec<(IdentityKind, String)>,
+    /// This customer's own hold in this drop that the new one takes the place of.
+    pub supersedes: Option<HoldId>,
+    /// Serve what there is, at least one unit.
+    pub allow_partial: bool,
+    /// Staff steps over the limits, and why.
+    pub over_limits: Option<Box<str>>,
+}
+
+impl Reserve {
+    /// A plain reserve: all lines or none, for a customer without tiers.
+    #[must_use]
+    pub const fn new(hold: HoldId, drop: DropId, customer: CustomerId, lines: Vec<Wanted>) -> Self {
+        Self {
+            hold,
+            drop,
+            customer,
+            lines,
+            ttl: None,
+            tiers: Vec::new(),
+            identities: Vec::new(),
+            supersedes: None,
+            allow_partial: false,
+            over_limits: None,
+        }
+    }
 }
 
 /// Which hold a verb is about. What is set must match, else the hold is not found.

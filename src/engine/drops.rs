@@ -157,6 +157,7 @@ fn differing_field(known: &Definition, asked: &Definition) -> Option<&'static st
         id: _,
         title,
         shop,
+        series,
         labels,
         opens_at,
         closes_at,
@@ -169,6 +170,7 @@ fn differing_field(known: &Definition, asked: &Definition) -> Option<&'static st
     let differs = [
         ("drop.title", *title != asked.title),
         ("drop.shop", *shop != asked.shop),
+        ("drop.series", *series != asked.series),
         ("drop.labels", *labels != asked.labels),
         ("drop.opens_at", *opens_at != asked.opens_at),
         ("drop.closes_at", *closes_at != asked.closes_at),

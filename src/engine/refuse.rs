@@ -103,7 +103,7 @@ impl Request<'_> {
         let hit = first.map(|line| LimitHit {
             id: line.limit.id.clone(),
             scope: line.limit.scope,
-            max: line.limit.max_units,
+            max: line.limit.max_units.unwrap_or(0),
             used: u32::try_from(line.used).unwrap_or(u32::MAX),
         });
         self.refuse(Reason::LimitReached, None, lines, hit)

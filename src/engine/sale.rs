@@ -149,7 +149,7 @@ impl Engine {
         let hit = LimitHit {
             id: first.limit.id.clone(),
             scope: first.limit.scope,
-            max: first.limit.max_units,
+            max: first.limit.max_units.unwrap_or(0),
             used: u32::try_from(first.used).unwrap_or(u32::MAX),
         };
         let left = |item: ItemNo| broken.iter().find(|line| line.item == item).map(|line| line.left);

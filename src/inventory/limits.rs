@@ -14,8 +14,7 @@ use smallvec::SmallVec;
 
 use super::holds::HoldRef;
 use crate::definition::{Limit, Scope};
-use crate::digest::SubjectKey;
-use crate::ids::{DropNo, ItemNo};
+use crate::ids::{DropNo, ItemNo, SubjectKey};
 use crate::time::Timestamp;
 
 /// Stripes of the table.
@@ -162,7 +161,7 @@ impl Subject {
                         }
                     }
                 }
-                Scope::Drop => {
+                Scope::Drop | Scope::Series | Scope::Shop => {
                     let used = self.used(drop, None);
                     if over(limit, used, wanted.iter().map(|(_, units)| u64::from(*units)).sum()) {
                         for line in wanted {
@@ -244,12 +243,12 @@ impl Subject {
 }
 
 fn over(limit: &Limit, used: u64, wanted: u64) -> bool {
-    used.saturating_add(wanted) > u64::from(limit.max_units)
+    used.saturating_add(wanted) > limit.max_units.map_or(u64::MAX, u64::from)
 }
 
 /// Notes that a limit refuses a line.
 fn note<'d>(broken: &mut Broken<'d>, limit: &'d Limit, used: u64, (item, wanted): (ItemNo, u32)) {
-    let left = u64::from(limit.max_units).saturating_sub(used);
+    let left = limit.max_units.map_or(u64::MAX, u64::from).saturating_sub(used);
     let left = u32::try_from(left).unwrap_or(u32::MAX).min(wanted);
     match broken.iter_mut().find(|line| line.item == item) {
         Some(line) => line.left = left.min(line.left),
@@ -267,7 +266,7 @@ mod tests {
     const PAN: ItemNo = ItemNo(1);
 
     fn limit(id: &str, scope: Scope, max_units: u32) -> Limit {
-        Limit { id: LimitId::try_from(id).expect("an id"), scope, max_units }
+        Limit { max_units: Some(max_units), ..Limit::new(LimitId::try_from(id).expect("an id"), scope) }
     }
 
     fn subject(knives: u64, pans: u64) -> Subject {

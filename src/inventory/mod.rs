@@ -27,9 +27,9 @@ pub use limits::{Broken, BrokenLine, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
 
-use crate::digest::{DigestKey, SubjectKey};
+use crate::digest::DigestKey;
 use crate::hold::{Hold, HoldLine, HoldState};
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Millis, Timestamp};
 use pool::Share;

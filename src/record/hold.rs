@@ -3,8 +3,9 @@
 use smallvec::SmallVec;
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
-use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines, MAX_LINES, Rare};
-use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo};
+use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Identity, Lines, MAX_LINES, Rare, ShortLine};
+use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 use super::flag;
@@ -21,7 +22,18 @@ mod has {
     pub const LATE: u8 = 8;
     /// `superseded_by` follows.
     pub const SUPERSEDED: u8 = 16;
-    pub const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED;
+    /// Parts follow the lines, each behind its tag.
+    pub const PARTS: u8 = 32;
+    pub const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED | PARTS;
+}
+
+/// Tags of what few holds have, each at most once.
+mod part {
+    pub const END: u8 = 0;
+    pub const IDENTITIES: u8 = 1;
+    pub const TIERS: u8 = 2;
+    pub const OVER_LIMITS: u8 = 3;
+    pub const SHORTS: u8 = 4;
 }
 
 mod change {
@@ -31,16 +43,17 @@ mod change {
     pub const EXPIRED: u8 = 4;
     pub const STAGED: u8 = 5;
     pub const RETURNED: u8 = 6;
+    pub const SUPERSEDED: u8 = 7;
 }
 
 /// The revision is not part of the bytes: it is the record's LSN, or stands beside it in a snapshot.
 pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     let Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
         hold;
-    let (order_ref, late, superseded_by) = match rare.as_deref() {
-        Some(Rare { order_ref, late, superseded_by }) => (order_ref.as_ref(), *late, *superseded_by),
-        None => (None, false, None),
-    };
+    let rare = rare.as_deref();
+    let order_ref = rare.and_then(|rare| rare.order_ref.as_ref());
+    let superseded_by = rare.and_then(|rare| rare.superseded_by);
+    let parts = rare.filter(|rare| has_parts(rare));
     let given_back = lines.iter().any(|line| line.released > 0 || line.returned > 0);
     let mut flags = 0;
     if settled_at.0 > 0 {
@@ -52,11 +65,14 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if given_back {
         flags |= has::GIVEN_BACK;
     }
-    if late {
+    if rare.is_some_and(|rare| rare.late) {
         flags |= has::LATE;
     }
     if superseded_by.is_some() {
         flags |= has::SUPERSEDED;
+    }
+    if parts.is_some() {
+        flags |= has::PARTS;
     }
     out.extend_from_slice(id.as_bytes());
     out.push(state.number());
@@ -86,6 +102,79 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
             put_u64(out, withdrawn.into());
         }
     }
+    if let Some(rare) = parts {
+        encode_parts(rare, out);
+    }
+}
+
+const fn has_parts(rare: &Rare) -> bool {
+    let Rare { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = rare;
+    !identities.is_empty() || !tiers.is_empty() || over_limits.is_some() || !shorts.is_empty()
+}
+
+fn encode_parts(rare: &Rare, out: &mut Vec<u8>) {
+    let Rare { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = rare;
+    if !identities.is_empty() {
+        out.push(part::IDENTITIES);
+        put_count(identities.len(), out);
+        for Identity { kind, subject } in identities {
+            put_text(out, kind.as_str());
+            out.extend_from_slice(&subject.0.to_le_bytes());
+        }
+    }
+    if !tiers.is_empty() {
+        out.push(part::TIERS);
+        put_count(tiers.len(), out);
+        for tier in tiers {
+            put_text(out, tier.as_str());
+        }
+    }
+    if let Some(reason) = over_limits {
+        out.push(part::OVER_LIMITS);
+        put_text(out, reason);
+    }
+    if !shorts.is_empty() {
+        out.push(part::SHORTS);
+        put_count(shorts.len(), out);
+        for ShortLine { item, requested, reason } in shorts {
+            put_u64(out, item.0.into());
+            put_u64(out, u64::from(*requested));
+            out.push(reason.number());
+        }
+    }
+    out.push(part::END);
+}
+
+fn put_count(count: usize, out: &mut Vec<u8>) {
+    put_u64(out, u64::try_from(count).unwrap_or(u64::MAX));
+}
+
+fn decode_parts(reader: &mut Reader<'_>, rare: &mut Rare) -> Result<(), DecodeError> {
+    loop {
+        match reader.u8()? {
+            part::END => return Ok(()),
+            part::IDENTITIES => {
+                let count = reader.count(18)?;
+                let mut identity = || {
+                    let kind = reader.id("identity kind")?;
+                    Ok(Identity { kind, subject: SubjectKey(u128::from_le_bytes(reader.array()?)) })
+                };
+                rare.identities = (0..count).map(|_| identity()).collect::<Result<_, DecodeError>>()?;
+            }
+            part::TIERS => rare.tiers = (0..reader.count(2)?).map(|_| reader.id("tier")).collect::<Result<_, _>>()?,
+            part::OVER_LIMITS => rare.over_limits = Some(reader.text()?.into()),
+            part::SHORTS => {
+                let count = reader.count(3)?;
+                let mut short = || {
+                    let (item, requested) = (ItemNo(reader.small("item")?), reader.small("requested units")?);
+                    let reason = Reason::from_number(reader.u8()?).ok_or(DecodeError::Bad("reason"))?;
+                    Ok(ShortLine { item, requested, reason })
+                };
+                rare.shorts = (0..count).map(|_| short()).collect::<Result<_, DecodeError>>()?;
+            }
+            _ => return Err(DecodeError::Bad("hold part")),
+        }
+    }
 }
 
 pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
@@ -105,9 +194,12 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     let order_ref = if flags & has::ORDER != 0 { Some(reader.id("order ref")?) } else { None };
     let late = flags & has::LATE != 0;
     let superseded_by = if flags & has::SUPERSEDED != 0 { Some(HoldId::from_bytes(reader.array()?)) } else { None };
-    let rare = Rare { order_ref, late, superseded_by };
-    let rare = (rare != Rare::default()).then(|| Box::new(rare));
     let lines = lines(reader, flags & has::GIVEN_BACK != 0)?;
+    let mut rare = Rare { order_ref, late, superseded_by, ..Rare::default() };
+    if flags & has::PARTS != 0 {
+        decode_parts(reader, &mut rare)?;
+    }
+    let rare = (rare != Rare::default()).then(|| Box::new(rare));
     let revision = Lsn::default();
     Ok(Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare })
 }
@@ -161,6 +253,11 @@ pub(super) fn encode_change(change: &Change, out: &mut Vec<u8>) {
             put_u64(out, at.0);
             put_kept(kept, out);
         }
+        Change::Superseded { at, by } => {
+            out.push(change::SUPERSEDED);
+            put_u64(out, at.0);
+            out.extend_from_slice(by.as_bytes());
+        }
         Change::Expired { at } => {
             out.push(change::EXPIRED);
             put_u64(out, at.0);
@@ -196,6 +293,9 @@ pub(super) fn decode_change(reader: &mut Reader<'_>) -> Result<Change, DecodeErr
             Change::Returned { totals }
         }
         change::RELEASED => Change::Released { at: Timestamp(reader.u64()?), kept: kept(reader)? },
+        change::SUPERSEDED => {
+            Change::Superseded { at: Timestamp(reader.u64()?), by: HoldId::from_bytes(reader.array()?) }
+        }
         change::EXPIRED => Change::Expired { at: Timestamp(reader.u64()?) },
         _ => return Err(DecodeError::Bad("change kind")),
     })

@@ -6,8 +6,12 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Scope};
-use crate::hold::{ContentHash, HoldLine, HoldState, Lines, Rare};
-use crate::ids::{AdjustmentId, CustomerId, DropId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
+use crate::hold::{ContentHash, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
+use crate::ids::{
+    AdjustmentId, CustomerId, DropId, IdentityKind, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, SeriesId, ShopId,
+    Sku, SubjectKey, TierId,
+};
+use crate::refusal::Reason;
 use crate::time::Millis;
 
 fn largest_drop() -> DropImage {
@@ -19,10 +23,9 @@ fn largest_drop() -> DropImage {
         })
         .collect();
     let limits = (0..MAX_LIMITS)
-        .map(|n| Limit {
-            id: LimitId::try_from(format!("{n:0>64}").as_str()).expect("a limit"),
-            scope: Scope::Drop,
-            max_units: u32::MAX,
+        .map(|n| {
+            let id = LimitId::try_from(format!("{n:0>64}").as_str()).expect("a limit");
+            Limit { max_units: Some(u32::MAX), ..Limit::new(id, Scope::Drop) }
         })
         .collect();
     DropImage {
@@ -33,6 +36,7 @@ fn largest_drop() -> DropImage {
             id: DropId::try_from(text(64).as_str()).expect("an id"),
             title: text(MAX_TITLE),
             shop: ShopId::try_from("s").expect("a shop"),
+            series: None,
             labels: (0..MAX_LABELS).map(|n| (format!("{n:0>64}"), text(256))).collect::<BTreeMap<_, _>>(),
             opens_at: None,
             closes_at: Some(Timestamp(u64::MAX - 1)),
@@ -61,8 +65,52 @@ fn hold(lines: &[HoldLine]) -> Hold {
             order_ref: Some(OrderRef::try_from("order/1").expect("a ref")),
             late: true,
             superseded_by: Some(HoldId::from_bytes([4; 16])),
+            ..Rare::default()
         })),
     }
+}
+
+/// A limit with every part there is.
+fn full_limit() -> Limit {
+    Limit {
+        skus: vec![Sku::try_from("a").expect("a sku"), Sku::try_from("b").expect("a sku")],
+        identity_kind: Some(IdentityKind::try_from("card").expect("a kind")),
+        max_units: Some(0),
+        max_units_by_tier: BTreeMap::from([(TierId::try_from("gold").expect("a tier"), 4)]),
+        max_live_units: Some(u32::MAX),
+        max_live_holds: Some(1),
+        rolling: Some(Millis(86_400_000)),
+        cooldown: Some(Millis(30_000)),
+        ..Limit::new(LimitId::try_from("l").expect("an id"), Scope::Series)
+    }
+}
+
+fn drop_in_series() -> DropImage {
+    let mut image = largest_drop();
+    image.definition.items.truncate(1);
+    let only = |limit: Limit| Limit { rolling: None, ..limit };
+    image.definition.limits = vec![full_limit(), Limit { scope: Scope::Shop, ..only(full_limit()) }];
+    image.definition.series = Some(SeriesId::try_from("winter").expect("a series"));
+    image
+}
+
+/// A hold with every part there is.
+fn full_hold(lines: &[HoldLine]) -> Hold {
+    let kind = |kind: &str| IdentityKind::try_from(kind).expect("a kind");
+    let rare = Rare {
+        identities: vec![
+            Identity { kind: kind("card"), subject: SubjectKey(u128::MAX - 5) },
+            Identity { kind: kind("device"), subject: SubjectKey(0) },
+        ],
+        tiers: vec![TierId::try_from("gold").expect("a tier")],
+        over_limits: Some("the buyer called".into()),
+        shorts: vec![
+            ShortLine { item: ItemNo(0), requested: 9, reason: Reason::SoldOut },
+            ShortLine { item: ItemNo(7), requested: u32::MAX, reason: Reason::LimitReached },
+        ],
+        ..Rare::default()
+    };
+    Hold { state: HoldState::Held, rare: Some(Box::new(rare)), ..hold(lines) }
 }
 
 fn adjustment(change: StockChange) -> Adjustment {
@@ -76,6 +124,9 @@ fn samples() -> Vec<Record> {
     let at = Timestamp(5);
     vec![
         Record::Drop(Box::new(largest_drop())),
+        Record::Drop(Box::new(drop_in_series())),
+        Record::Hold(full_hold(&[line])),
+        Record::Change(id, Change::Superseded { at, by: HoldId::from_bytes([9; 16]) }),
         Record::Steering(Steering { drop: DropNo(1), paused: true, closed_at: Some(at) }),
         Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
         Record::Hold(hold(&[line])),

@@ -89,6 +89,7 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
         id: drop_id(id),
         title: String::new(),
         shop: ShopId::try_from("default").expect("a shop id"),
+        series: None,
         labels: std::collections::BTreeMap::new(),
         opens_at: None,
         closes_at: None,
@@ -105,9 +106,8 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
         limits: limits
             .iter()
             .map(|(id, scope, max_units)| Limit {
-                id: LimitId::try_from(*id).expect("a limit id"),
-                scope: *scope,
-                max_units: *max_units,
+                max_units: Some(*max_units),
+                ..Limit::new(LimitId::try_from(*id).expect("a limit id"), *scope)
             })
             .collect(),
     }
@@ -132,7 +132,7 @@ pub fn lines(wanted: &[(&str, u32)]) -> Vec<Wanted> {
 
 pub fn reserve(hold: HoldId, drop: &str, customer: &str, wanted: &[(&str, u32)]) -> Reserve {
     let customer = CustomerId::try_from(customer).expect("a customer id");
-    Reserve { hold, drop: drop_id(drop), customer, lines: lines(wanted), ttl: None }
+    Reserve::new(hold, drop_id(drop), customer, lines(wanted))
 }
 
 pub fn target(hold: HoldId) -> Target {

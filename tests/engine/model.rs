@@ -190,7 +190,7 @@ impl Model {
             for (item, units) in lines {
                 let (used, wants) = match scope {
                     Scope::Item => (self.used(customer, Some(*item)), *units),
-                    Scope::Drop => (self.used(customer, None), all),
+                    Scope::Drop | Scope::Series | Scope::Shop => (self.used(customer, None), all),
                 };
                 if used + wants > *max {
                     hit.get_or_insert((*name, used, *max));
@@ -333,7 +333,7 @@ impl Model {
             let over = |item: Option<usize>, wants: u32| self.used(customer, item) + wants > *max;
             let broken = match scope {
                 Scope::Item => lines.iter().any(|(item, units)| over(Some(*item), *units)),
-                Scope::Drop => over(None, all),
+                Scope::Drop | Scope::Series | Scope::Shop => over(None, all),
             };
             if broken {
                 return Some("limit_reached");

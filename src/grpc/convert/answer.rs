@@ -112,5 +112,7 @@ pub const fn limit_scope(scope: Scope) -> pb::LimitScope {
     match scope {
         Scope::Item => pb::LimitScope::Item,
         Scope::Drop => pb::LimitScope::Drop,
+        Scope::Series => pb::LimitScope::Series,
+        Scope::Shop => pb::LimitScope::Shop,
     }
 }

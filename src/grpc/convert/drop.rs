@@ -85,6 +85,7 @@ fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
     let limits = limits(faults, rules);
     let (hold_ttl, max_hold_life) = spans?;
     Some(Definition {
+        series: None,
         id: name?,
         title: title.clone(),
         shop: shop?,

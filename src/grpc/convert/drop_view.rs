@@ -3,7 +3,11 @@
 use super::answer::{duration, limit_scope, timestamp};
 use crate::definition::{Definition, Item, Limit, Pool};
 use crate::engine::answer::{DropState, DropView, Stock};
+use crate::ids::IdentityKind;
 use crate::proto as pb;
+
+/// The kind of subject that a limit counts by where none is named.
+const CUSTOMER: &str = "customer";
 
 /// A drop with its state and stock.
 #[must_use]
@@ -14,6 +18,7 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
         id,
         title,
         shop,
+        series,
         labels,
         opens_at: _,
         closes_at,
@@ -29,7 +34,7 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
         id: id.to_string(),
         title: title.clone(),
         shop: shop.to_string(),
-        series: String::new(),
+        series: series.as_ref().map(ToString::to_string).unwrap_or_default(),
         state: drop_state(*state).into(),
         opens_at: Some(timestamp(*opens_at)),
         closes_at: closes_at.map(timestamp),
@@ -89,17 +94,28 @@ const fn stock_view(stock: Stock) -> pb::Stock {
 }
 
 fn limit_view(limit: &Limit) -> pb::Limit {
-    let Limit { id, scope, max_units } = limit;
+    let Limit {
+        id,
+        scope,
+        skus,
+        identity_kind,
+        max_units,
+        max_units_by_tier,
+        max_live_units,
+        max_live_holds,
+        rolling,
+        cooldown,
+    } = limit;
     pb::Limit {
         id: id.to_string(),
         scope: limit_scope(*scope).into(),
-        identity_kind: "customer".to_owned(),
-        skus: Vec::new(),
-        max_units: Some(*max_units),
-        max_units_by_tier: std::collections::HashMap::new(),
-        max_live_units: None,
-        max_live_holds: None,
-        rolling: None,
-        cooldown: None,
+        identity_kind: identity_kind.as_ref().map_or(CUSTOMER, IdentityKind::as_str).to_owned(),
+        skus: skus.iter().map(ToString::to_string).collect(),
+        max_units: *max_units,
+        max_units_by_tier: max_units_by_tier.iter().map(|(tier, most)| (tier.to_string(), *most)).collect(),
+        max_live_units: *max_live_units,
+        max_live_holds: *max_live_holds,
+        rolling: rolling.map(duration),
+        cooldown: cooldown.map(duration),
     }
 }

@@ -36,7 +36,7 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     faults.unbuilt(*allow_partial, "allow_partial");
     faults.unbuilt(!admission_token.is_empty(), "admission_token");
     faults.unbuilt(r#override.is_some(), "override");
-    let command = (|| Some(Reserve { hold: hold?, drop: drop?, customer: customer?, lines: lines?, ttl }))();
+    let command = (|| Some(Reserve { ttl, ..Reserve::new(hold?, drop?, customer?, lines?) }))();
     faults.finish(command)
 }
 

@@ -29,7 +29,7 @@ pub fn limits(faults: &mut Faults, rules: &[pb::Limit]) -> Option<Vec<Limit>> {
         let scope = scope(faults, place, rule.scope);
         let max_units = max_units(faults, place, rule);
         if let (Some(id), Some(scope), Some(max_units)) = (name, scope, max_units) {
-            limits.push(Limit { id, scope, max_units });
+            limits.push(Limit { max_units: Some(max_units), ..Limit::new(id, scope) });
         }
     }
     (limits.len() == rules.len()).then_some(limits)
