@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::drops::Drops;
-use super::fields::{Fact, hex, millis, time};
+use super::fields::{Fact, hex, is_nothing, millis, time};
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
-use crate::hold::{Change, Hold, HoldLine, Rare};
-use crate::ids::{DropNo, HoldId, ItemNo, PoolNo};
+use crate::hold::{Change, Hold, HoldLine, Identity, Rare, ShortLine};
+use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use crate::record::{Adjusted, Adjustment, DropImage, PoolBasis, Record, Restart, Steering, StockChange, StockImage};
 use crate::time::Timestamp;
 
@@ -39,6 +39,7 @@ fn drop_image(image: &DropImage) -> Fact {
         id,
         title,
         shop,
+        series,
         labels,
         opens_at,
         closes_at,
@@ -54,6 +55,7 @@ fn drop_image(image: &DropImage) -> Fact {
         .with("created_at", time(*created_at))
         .with("title", title.as_str())
         .with("shop", shop.as_str())
+        .with("series", series.as_ref().map(ToString::to_string))
         .with("labels", json!(labels))
         .with("opens_at", time(*opens_at))
         .with("closes_at", time(*closes_at))
@@ -70,25 +72,49 @@ fn item(Item { sku, pools }: &Item) -> Value {
     json!({"sku": sku.as_str(), "pools": pools.iter().map(pool).collect::<Value>()})
 }
 
-fn limit(Limit { id, scope, max_units }: &Limit) -> Value {
+/// A limit; what it does not bound is left out.
+fn limit(limit: &Limit) -> Value {
+    let Limit {
+        id,
+        scope,
+        skus,
+        identity_kind,
+        max_units,
+        max_units_by_tier,
+        max_live_units,
+        max_live_holds,
+        rolling,
+        cooldown,
+    } = limit;
     let scope = match scope {
         Scope::Item => "item",
         Scope::Drop => "drop",
+        Scope::Series => "series",
+        Scope::Shop => "shop",
     };
-    json!({"id": id.as_str(), "scope": scope, "max_units": max_units})
+    let by_tier = max_units_by_tier.iter().map(|(tier, units)| (tier.to_string(), Value::from(*units)));
+    let told = [
+        ("id", Value::from(id.as_str())),
+        ("scope", scope.into()),
+        ("skus", skus.iter().map(Sku::as_str).collect()),
+        ("identity_kind", json!(identity_kind.as_ref().map(ToString::to_string))),
+        ("max_units", json!(max_units)),
+        ("max_units_by_tier", by_tier.collect::<Map<String, Value>>().into()),
+        ("max_live_units", json!(max_live_units)),
+        ("max_live_holds", json!(max_live_holds)),
+        ("rolling_ms", json!(rolling.map(millis))),
+        ("cooldown_ms", json!(cooldown.map(millis))),
+    ];
+    told.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn hold(image: &Hold, drops: &Drops) -> Fact {
     // The revision is the record's own LSN, which stands before it.
     let Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
         image;
-    let (order_ref, late, superseded_by) = match rare.as_deref() {
-        Some(Rare { order_ref, late, superseded_by }) => (order_ref.as_ref(), *late, *superseded_by),
-        None => (None, false, None),
-    };
     let definition = drops.get(*drop);
     let settled_at = Some(*settled_at).filter(|at| *at > Timestamp(0));
-    Fact::new("hold")
+    let fact = Fact::new("hold")
         .with("hold_id", id.to_string())
         .with("drop_id", definition.map(|drop| drop.id.to_string()))
         .with("drop_number", drop.0)
@@ -98,10 +124,26 @@ fn hold(image: &Hold, drops: &Drops) -> Fact {
         .with("created_at", time(*created_at))
         .with("expires_at", time(*expires_at))
         .with("settled_at", time(settled_at))
-        .with("order_ref", order_ref.map(ToString::to_string))
-        .with("late", late)
+        .with("content_digest", format!("{:016x}", content.0));
+    rarely(fact, rare.as_deref().unwrap_or(&Rare::default()), definition)
+}
+
+/// Adds what few holds have.
+fn rarely(fact: Fact, rare: &Rare, drop: Option<&Definition>) -> Fact {
+    let Rare { order_ref, late, superseded_by, identities, tiers, over_limits, shorts } = rare;
+    let identity =
+        |Identity { kind, subject }: &Identity| json!({"kind": kind.as_str(), "digest": format!("{:032x}", subject.0)});
+    let short = |ShortLine { item, requested, reason }: &ShortLine| {
+        let (name, value) = sku(*item, drop);
+        json!({name: value, "requested": requested, "reason": reason.label()})
+    };
+    fact.with("order_ref", order_ref.as_ref().map(ToString::to_string))
+        .with("late", *late)
         .with("superseded_by", superseded_by.map(|by| by.to_string()))
-        .with("content_digest", format!("{:016x}", content.0))
+        .with("identities", identities.iter().map(identity).collect::<Value>())
+        .with("tiers", tiers.iter().map(TierId::as_str).collect::<Value>())
+        .with("over_limits", over_limits.as_deref())
+        .with("short_lines", shorts.iter().map(short).collect::<Value>())
 }
 
 fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
@@ -118,13 +160,17 @@ fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
     shown.into()
 }
 
-/// An item's pool: by name, if that is known, else by number.
-fn place(item: ItemNo, pool: PoolNo, drop: Option<&Definition>) -> [(&'static str, Value); 2] {
+/// An item: by name, if that is known, else by number.
+fn sku(item: ItemNo, drop: Option<&Definition>) -> (&'static str, Value) {
     let known = drop.and_then(|drop| drop.items.get(item.index()));
-    let sku = known.map_or(("item", item.0.into()), |item| ("sku", item.sku.as_str().into()));
-    let named = known.and_then(|item| item.pools.get(pool.index()));
-    let pool = named.map_or(("pool_number", pool.0.into()), |pool| ("pool", pool.id.as_str().into()));
-    [sku, pool]
+    known.map_or(("item", item.0.into()), |item| ("sku", item.sku.as_str().into()))
+}
+
+/// An item's pool, likewise.
+fn place(item: ItemNo, pool: PoolNo, drop: Option<&Definition>) -> [(&'static str, Value); 2] {
+    let known = drop.and_then(|drop| drop.items.get(item.index())?.pools.get(pool.index()));
+    let named = known.map_or(("pool_number", pool.0.into()), |pool| ("pool", pool.id.as_str().into()));
+    [sku(item, drop), named]
 }
 
 fn changed(id: HoldId, change: &Change) -> Fact {
@@ -143,6 +189,7 @@ fn changed(id: HoldId, change: &Change) -> Fact {
             .with("returned", totals.iter().map(|(returned, _)| *returned).collect::<Vec<u32>>())
             .with("withdrawn", totals.iter().map(|(_, withdrawn)| *withdrawn).collect::<Vec<u32>>()),
         Change::Released { at, kept } => fact("released").with("at", time(*at)).with("kept", kept.to_vec()),
+        Change::Superseded { at, by } => fact("superseded").with("at", time(*at)).with("superseded_by", by.to_string()),
         Change::Expired { at } => fact("expired").with("at", time(*at)),
     }
 }

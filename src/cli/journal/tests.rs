@@ -8,9 +8,12 @@ use smallvec::SmallVec;
 use super::drops::Drops;
 use super::fact::fact;
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
-use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines, Rare};
-use crate::ids::{AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo};
+use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
+use crate::ids::{
+    AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
+};
 use crate::record::{Adjusted, Adjustment, DropImage, PoolBasis, Record, Restart, Steering, StockChange, StockImage};
+use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
 const NOON: Timestamp = Timestamp(1_796_403_600_000);
@@ -22,10 +25,12 @@ fn id<T: for<'a> TryFrom<&'a str, Error: std::fmt::Debug>>(text: &str) -> T {
 
 fn drop_record(number: u32, name: &str) -> Record {
     let pools = vec![Pool { id: id("general"), units: 300 }];
+    let two_each = Limit { max_units: Some(2), ..Limit::new(id::<LimitId>("two-each"), Scope::Drop) };
     let definition = Definition {
         id: id(name),
         title: "The knife".to_owned(),
         shop: id("default"),
+        series: None,
         labels: BTreeMap::from([("season".to_owned(), "winter".to_owned())]),
         opens_at: None,
         closes_at: Some(NOON),
@@ -33,7 +38,7 @@ fn drop_record(number: u32, name: &str) -> Record {
         max_hold_life: Millis(600_000),
         payment_ttl: Millis(900_000),
         items: vec![Item { sku: id("KNIFE/20cm"), pools }],
-        limits: vec![Limit { id: id::<LimitId>("two-each"), scope: Scope::Drop, max_units: 2 }],
+        limits: vec![two_each],
     };
     Record::Drop(Box::new(DropImage { number: DropNo(number), created_at: NOON, definition, request: [0xab; 32] }))
 }
@@ -76,7 +81,7 @@ const ADJUSTMENT: &str = "09090909-0909-0909-0909-090909090909";
 fn a_drop_is_shown_whole() {
     let wanted = json!({
         "kind": "drop", "drop_id": "knife", "drop_number": 0, "created_at": AT_NOON, "title": "The knife",
-        "shop": "default", "labels": {"season": "winter"}, "opens_at": null, "closes_at": AT_NOON,
+        "shop": "default", "series": null, "labels": {"season": "winter"}, "opens_at": null, "closes_at": AT_NOON,
         "hold_ttl_ms": 300_000, "max_hold_life_ms": 600_000, "payment_ttl_ms": 900_000,
         "items": [{"sku": "KNIFE/20cm", "pools": [{"id": "general", "units": 300}]}],
         "limits": [{"id": "two-each", "scope": "drop", "max_units": 2}], "request_digest": "ab".repeat(32),
@@ -88,20 +93,51 @@ fn a_drop_is_shown_whole() {
 }
 
 #[test]
+fn a_limit_is_shown_with_what_it_bounds() {
+    let bounded = Limit {
+        skus: vec![id("KNIFE/20cm")],
+        identity_kind: Some(id("card")),
+        max_units: Some(2),
+        max_units_by_tier: BTreeMap::from([(id("gold"), 4)]),
+        max_live_units: Some(3),
+        max_live_holds: Some(1),
+        rolling: Some(Millis(5)),
+        cooldown: Some(Millis(6)),
+        ..Limit::new(id::<LimitId>("by-card"), Scope::Shop)
+    };
+    let Record::Drop(mut image) = drop_record(0, "knife") else { panic!("a drop") };
+    image.definition.series = Some(id("winter"));
+    image.definition.limits = vec![bounded];
+    let shown = shown(&Record::Drop(image));
+    let wanted = json!([{
+        "id": "by-card", "scope": "shop", "skus": ["KNIFE/20cm"], "identity_kind": "card", "max_units": 2,
+        "max_units_by_tier": {"gold": 4}, "max_live_units": 3, "max_live_holds": 1, "rolling_ms": 5, "cooldown_ms": 6,
+    }]);
+    assert_eq!((&shown["limits"], &shown["series"]), (&wanted, &json!("winter")));
+}
+
+#[test]
 fn a_hold_is_shown_with_names_where_they_are_known_and_with_numbers_where_not() {
     let wanted = json!({
         "kind": "hold", "hold_id": HOLD, "drop_id": "knife", "drop_number": 0, "customer_id": "ada", "state": "held",
         "lines": [{"sku": "KNIFE/20cm", "pool": "general", "quantity": 2}], "created_at": AT_NOON,
         "expires_at": AT_NOON, "settled_at": null, "order_ref": null, "late": false, "superseded_by": null,
-        "content_digest": "000000000000001f",
+        "content_digest": "000000000000001f", "identities": [], "tiers": [], "over_limits": null, "short_lines": [],
     });
     assert_eq!(shown(&Record::Hold(hold_of(0, 1))), wanted);
     let line = HoldLine { returned: 1, withdrawn: 1, ..HoldLine::new(ItemNo(4), PoolNo(5), 2) };
     let (order_ref, superseded_by) = (Some(id::<OrderRef>("A-1")), Some(HoldId::from_bytes([1; 16])));
+    let rare = Rare {
+        identities: vec![Identity { kind: id("card"), subject: SubjectKey(0xc) }],
+        tiers: vec![id("gold")],
+        over_limits: Some("a gift".into()),
+        shorts: vec![ShortLine { item: ItemNo(4), requested: 3, reason: Reason::SoldOut }],
+        ..Rare::default()
+    };
     let stranger = Hold {
         settled_at: NOON,
         lines: Lines::from_slice(&[line]),
-        rare: Some(Box::new(Rare { order_ref, late: true, superseded_by })),
+        rare: Some(Box::new(Rare { order_ref, late: true, superseded_by, ..rare })),
         ..hold_of(3, 2)
     };
     let shown = shown(&Record::Hold(stranger));
@@ -112,6 +148,9 @@ fn a_hold_is_shown_with_names_where_they_are_known_and_with_numbers_where_not() 
         (&json!("A-1"), &json!(true), &json!(HOLD))
     );
     assert_eq!(shown["settled_at"], AT_NOON);
+    assert_eq!(shown["identities"], json!([{"kind": "card", "digest": "0000000000000000000000000000000c"}]));
+    assert_eq!((&shown["tiers"], &shown["over_limits"]), (&json!(["gold"]), &json!("a gift")));
+    assert_eq!(shown["short_lines"], json!([{"item": 4, "requested": 3, "reason": "sold_out"}]));
 }
 
 #[test]
@@ -132,6 +171,10 @@ fn each_change_of_a_hold_is_a_kind() {
             json!({"kind": "returned", "returned": [2], "withdrawn": [1]}),
         ),
         (Change::Released { at: NOON, kept }, json!({"kind": "released", "at": AT_NOON, "kept": [1]})),
+        (
+            Change::Superseded { at: NOON, by: HoldId::from_bytes([1; 16]) },
+            json!({"kind": "superseded", "at": AT_NOON, "superseded_by": HOLD}),
+        ),
         (Change::Expired { at: NOON }, json!({"kind": "expired", "at": AT_NOON})),
     ];
     for (change, mut wanted) in table {
