@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail as tests do")]
 
 mod batch;
+mod checkout;
 mod cli;
 mod common;
 mod complaints;

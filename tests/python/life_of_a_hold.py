@@ -26,6 +26,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+import checkout
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STATUS_DETAILS = "grpc-status-details-bin"
 DROP = "knife-1204"
@@ -380,6 +382,18 @@ class Walk:
             after = self.drops.AdjustStock(change, timeout=5).drop.items[0].stock
             assert after.received == before.received + 2, after
 
+    def a_checkout(self):
+        self.step("the checkout that the guide shows sells, gives back, and tells why not")
+
+        def buy(customer, units, pay):
+            hold_id = str(uuid.uuid4())
+            wanted = self.cart(hold_id, customer, {"KNIFE/20cm": units})
+            return checkout.buy(self.holds, self.pb2, hold_id, f"guide-{hold_id}", wanted, pay)
+
+        assert buy("lea", 1, lambda: True).state == self.pb2.HOLD_STATE_CLAIMED
+        assert buy("lea", 1, lambda: False).state == self.pb2.HOLD_STATE_RELEASED
+        assert buy("lea", 2, lambda: True).reason == self.pb2.REFUSAL_REASON_LIMIT_REACHED
+
     def watching(self):
         """A watch of the drop while its stock and state change."""
         self.step("a watch shows the whole drop at once, and then what changes")
@@ -483,6 +497,7 @@ class Walk:
         self.bad_requests()
         self.not_built()
         self.lists_and_batches()
+        self.a_checkout()
         self.watching()
         self.steering()
         self.surroundings()

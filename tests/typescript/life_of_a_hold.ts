@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import * as grpc from "@grpc/grpc-js";
+import { buy } from "./checkout";
 import { ask, connect } from "./client";
 import { Server } from "./server";
 import type { BatchStreamResponse__Output } from "./types/stockade/v1/BatchStreamResponse";
@@ -171,6 +172,16 @@ class Walk {
     assert.deepEqual(sold.holds.map((hold) => [hold.customer_id, hold.state]), [["ada", "HOLD_STATE_CLAIMED"]]);
   }
 
+  async a_checkout() {
+    this.step("the checkout that the guide shows sells, gives back, and tells why not");
+    const sold = await buy(this.clients.holds, cart("lea", 1), "A-2001", async () => true);
+    assert.ok("state" in sold && sold.state === "HOLD_STATE_CLAIMED", JSON.stringify(sold));
+    const back = await buy(this.clients.holds, cart("lea", 1), "A-2002", async () => false);
+    assert.ok("state" in back && back.state === "HOLD_STATE_RELEASED", JSON.stringify(back));
+    const refusal = await buy(this.clients.holds, cart("lea", 2), "A-2003", async () => true);
+    assert.ok("reason" in refusal && refusal.reason === "REFUSAL_REASON_LIMIT_REACHED", JSON.stringify(refusal));
+  }
+
   /** Watches the drop while its stock changes. */
   async a_watch() {
     this.step("a watch shows the whole drop at once, and then what changes");
@@ -215,6 +226,7 @@ class Walk {
     await this.a_batch();
     await this.a_batch_stream();
     await this.a_list();
+    await this.a_checkout();
     await this.a_watch();
     this.step("the server is told to stop, and ends well");
     this.clients.holds.close();
