@@ -6,7 +6,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::buyer::BuyerOptions;
-use crate::config::{Given, span};
+use crate::config::span;
+
+mod offline;
+mod serve;
+
+pub use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
+use serve::SERVE_HELP;
+pub use serve::ServeFlags;
 
 /// Where a server is looked for.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
@@ -38,6 +45,8 @@ pub enum Command {
     #[command(after_help = SERVE_HELP)]
     Serve(Box<ServeFlags>),
     /// Start a server, send a herd at it, and audit what came of it.
+    #[command(after_help = "Examples:\n  stockade demo\n  stockade demo --customers 5000 --connections 2\n\n\
+        Exits with 0 only if the audit is clean. Its data folder is gone afterwards.")]
     Demo(DemoOptions),
     /// Define drops, and steer them while they run.
     #[command(subcommand)]
@@ -84,112 +93,26 @@ pub enum Command {
     #[command(subcommand)]
     Hold(HoldCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
-    #[command(after_help = "Exits with 0 when all is well, also with a torn tail (which is told), and with 1 for \
-        damage\nor a sum that does not add up; 74 when the folder can't be read.")]
+    #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
+        stockade verify --data ./backup --json\n\n\
+        Exits with 0 when all is well, also with a torn tail (which is told), and with 1 for damage\n\
+        or a sum that does not add up; 74 when the folder can't be read.")]
     Verify(VerifyOptions),
-}
-
-const SERVE_HELP: &str = "Every flag is also read from the environment, as STOCKADE_GRPC or STOCKADE_SNAPSHOT_EVERY, \
-    and from\na TOML file, as grpc or snapshot_every. A flag wins over the environment, that over the file. The level of\n\
-    logs is STOCKADE_LOG (error, warn, info, debug).\n\n\
-    Examples:\n  \
-    stockade serve\n  \
-    stockade serve --grpc 0.0.0.0:7411 --http 0.0.0.0:7412 --data /var/lib/stockade --drain-delay 5s\n  \
-    stockade serve --ephemeral --log-format json";
-
-/// Run a server.
-#[derive(Debug, Args)]
-pub struct ServeFlags {
-    /// Where to serve gRPC; a name is looked up [default: 127.0.0.1:7411]
-    #[arg(long, value_name = "ADDRESS")]
-    grpc: Option<String>,
-    /// Where to serve /healthz, /readyz and /metrics [default: 127.0.0.1:7412]
-    #[arg(long, value_name = "ADDRESS")]
-    http: Option<String>,
-    /// Where journal and snapshots are kept [default: ./stockade-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
-    /// A TOML file with settings [default: stockade.toml, if it is there]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// When a record counts as durable: sync (on the disk) or os (in the page cache) [default: sync]
-    #[arg(long, value_name = "sync|os")]
-    durability: Option<String>,
-    /// Keep nothing: the journal is in memory and gone with the process
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    ephemeral: Option<String>,
-    /// When to take a snapshot, whichever comes first [default: 5m,256MiB]
-    #[arg(long, value_name = "DURATION,SIZE")]
-    snapshot_every: Option<String>,
-    /// For how long ended holds are remembered, so that a late retry gets its answer [default: 24h]
-    #[arg(long, value_name = "DURATION")]
-    retry_window: Option<String>,
-    /// How long after its closing a drop is archived, once none of its holds is live: its holds leave memory [default: 7d]
-    #[arg(long, value_name = "DURATION")]
-    archive_after: Option<String>,
-    /// Most holds that are held, in payment or claimed [default: 50000000]
-    #[arg(long, value_name = "N")]
-    max_holds: Option<String>,
-    /// Most ended holds that are remembered [default: 10000000]
-    #[arg(long, value_name = "N")]
-    max_ended_holds: Option<String>,
-    /// A hold that was live when the server stopped lives at least so long after the start [default: 30s]
-    #[arg(long, value_name = "DURATION")]
-    outage_grace: Option<String>,
-    /// How long to go on serving, not ready, when told to stop [default: 0s]
-    #[arg(long, value_name = "DURATION")]
-    drain_delay: Option<String>,
-    /// How long to wait for calls in flight after that [default: 10s]
-    #[arg(long, value_name = "DURATION")]
-    drain_timeout: Option<String>,
-    /// How to write logs to standard error: text or json [default: text]
-    #[arg(long, value_name = "text|json")]
-    log_format: Option<String>,
-    /// Start even if the journal's last record is from the future
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    accept_clock: Option<String>,
-}
-
-impl ServeFlags {
-    /// The flags that were given, as text: they are checked together with the other sources.
-    pub fn given(self) -> Vec<Given> {
-        let Self {
-            grpc,
-            http,
-            data,
-            config: _,
-            durability,
-            ephemeral,
-            snapshot_every,
-            retry_window,
-            archive_after,
-            max_holds,
-            max_ended_holds,
-            outage_grace,
-            drain_delay,
-            drain_timeout,
-            log_format,
-            accept_clock,
-        } = self;
-        let all = [
-            ("grpc", grpc),
-            ("http", http),
-            ("data", data),
-            ("durability", durability),
-            ("ephemeral", ephemeral),
-            ("snapshot-every", snapshot_every),
-            ("retry-window", retry_window),
-            ("archive-after", archive_after),
-            ("max-holds", max_holds),
-            ("max-ended-holds", max_ended_holds),
-            ("outage-grace", outage_grace),
-            ("drain-delay", drain_delay),
-            ("drain-timeout", drain_timeout),
-            ("log-format", log_format),
-            ("accept-clock", accept_clock),
-        ];
-        all.into_iter().filter_map(|(setting, text)| Some(Given::flag(setting, text?))).collect()
-    }
+    /// Look into a data folder's journal offline. Changes nothing.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Print the contract as a descriptor set, for clients that are not made from the .proto files.
+    #[command(after_help = "Examples:\n  stockade descriptors > stockade.binpb\n  \
+        grpcurl -plaintext -protoset stockade.binpb -d '{\"drop_id\": \"knife-1204\"}' \\\n    \
+        127.0.0.1:7411 stockade.v1.DropService/GetDrop\n\n\
+        The server tells the same by reflection.")]
+    Descriptors,
+    /// Print a script that completes this command line in a shell.
+    #[command(after_help = "Examples:\n  source <(stockade completions bash)\n  \
+        stockade completions bash > /etc/bash_completion.d/stockade\n  \
+        stockade completions zsh > \"${fpath[1]}/_stockade\"\n  \
+        stockade completions fish > ~/.config/fish/completions/stockade.fish")]
+    Completions(CompletionOptions),
 }
 
 /// Which server, and how to show its answers.
@@ -210,17 +133,28 @@ pub enum DropCommand {
         kind: Drop\n  id: knife-1204\n  opens_at: 2026-12-04T18:00:00+01:00\n  closes_at: 2026-12-04T20:00:00+01:00\n  \
         hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
-        Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml")]
+        Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml\n\n\
+        All keys, for an editor: stockade drop schema")]
     Apply(ApplyOptions),
+    /// Print the JSON Schema of such a file, for editors and checks.
+    #[command(after_help = "Example:\n  stockade drop schema > drop.schema.json\n\n\
+        and at the head of a drop's file, for editors that know it:\n\n  \
+        # yaml-language-server: $schema=drop.schema.json")]
+    Schema,
     /// List drops in the order of their opening.
+    #[command(after_help = "Examples:\n  stockade drop list\n  stockade drop list --shop default --state open --json")]
     List(ListDropsOptions),
     /// Show a drop with its state and stock.
+    #[command(after_help = "Examples:\n  stockade drop show knife-1204\n  stockade drop show knife-1204 --json")]
     Show(DropOptions),
     /// Stop new reserves; live holds can still be extended, claimed and released.
+    #[command(after_help = "Example:\n  stockade drop pause knife-1204")]
     Pause(DropOptions),
     /// End a pause.
+    #[command(after_help = "Example:\n  stockade drop resume knife-1204")]
     Resume(DropOptions),
     /// End the sale now, for good; live holds can still be claimed and released.
+    #[command(after_help = "Example:\n  stockade drop close knife-1204")]
     Close(DropOptions),
     /// Change the stock of an item, once for each id; never below what customers have.
     #[command(after_help = "Examples:\n  stockade drop adjust knife-1204 --sku KNIFE/20cm --delta 50\n  \
@@ -417,6 +351,8 @@ pub struct ReturnOptions {
 #[derive(Debug, Subcommand)]
 pub enum HoldCommand {
     /// Show a hold, live or ended.
+    #[command(after_help = "Examples:\n  stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
+        stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --drop knife-1204 --json")]
     Show(ShowHoldOptions),
     /// List holds of a drop, a customer or an order; ended ones too, as long as they are remembered.
     #[command(after_help = "Examples:\n  stockade hold list --drop knife-1204 --state held\n  \
@@ -460,27 +396,4 @@ pub struct ShowHoldOptions {
     pub drop: String,
     #[command(flatten)]
     pub remote: Remote,
-}
-
-#[derive(Debug, Args)]
-pub struct VerifyOptions {
-    /// The data folder
-    #[arg(long, value_name = "DIR", default_value = "./stockade-data")]
-    pub data: PathBuf,
-    /// Print what was found as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct DemoOptions {
-    /// How many customers come
-    #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
-    pub customers: u32,
-    /// Over how many connections
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub connections: u32,
-    /// How many customers are served at once over each connection
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub in_flight: u32,
 }

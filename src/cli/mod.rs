@@ -9,11 +9,15 @@ use clap::Parser as _;
 
 mod args;
 mod buyer;
+mod completions;
 mod demo;
+mod descriptors;
 mod drop_file;
+mod drop_schema;
 mod drops;
 mod failure;
 mod holds;
+mod journal;
 mod json;
 mod operators;
 mod output;
@@ -21,7 +25,7 @@ mod serve;
 mod show;
 mod verify;
 
-use args::{Cli, Command, DropCommand, HoldCommand};
+use args::{Cli, Command, DropCommand, HoldCommand, JournalCommand};
 use failure::{Failure, USAGE};
 use output::Output;
 
@@ -72,7 +76,11 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Serve(flags) => serve::serve(*flags),
         Command::Demo(options) => demo::demo(&options, output),
         Command::Verify(options) => verify::verify(&options, output),
+        Command::Journal(JournalCommand::Dump(options)) => journal::dump(&options, output),
+        Command::Descriptors => descriptors::descriptors(output),
+        Command::Completions(options) => completions::completions(&options, output),
         Command::Drop(DropCommand::Apply(options)) => talk(drops::apply(&options, output)),
+        Command::Drop(DropCommand::Schema) => Ok(drop_schema::schema(output)),
         Command::Drop(DropCommand::Show(options)) => talk(drops::show(&options, output)),
         Command::Drop(DropCommand::Pause(options)) => talk(drops::pause(&options, output)),
         Command::Drop(DropCommand::Resume(options)) => talk(drops::resume(&options, output)),

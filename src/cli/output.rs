@@ -33,6 +33,11 @@ impl Output {
         self.print(line, "\n");
     }
 
+    /// Prints bytes that are no text.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.write(&[bytes]);
+    }
+
     /// Prints over the line before, on a terminal; elsewhere a line of its own.
     pub fn progress(&mut self, line: &str) {
         if self.terminal {
@@ -58,15 +63,24 @@ impl Output {
     }
 
     fn print(&mut self, text: &str, end: &str) {
-        if self.gone || self.failed.is_some() {
+        self.write(&[text.as_bytes(), end.as_bytes()]);
+    }
+
+    fn write(&mut self, pieces: &[&[u8]]) {
+        if !self.is_open() {
             return;
         }
-        let written = self.answers.write_all(text.as_bytes()).and_then(|()| self.answers.write_all(end.as_bytes()));
+        let written = pieces.iter().try_for_each(|piece| self.answers.write_all(piece));
         match written.and_then(|()| self.answers.flush()) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::BrokenPipe => self.gone = true,
             Err(error) => self.failed = Some(error),
         }
+    }
+
+    /// Whether what is printed may still reach anybody: if not, there is no sense in going on.
+    pub const fn is_open(&self) -> bool {
+        !self.gone && self.failed.is_none()
     }
 
     /// Prints a complaint. Where even that fails, there is nobody left to tell.
@@ -114,7 +128,9 @@ mod tests {
     fn printed_to(kind: ErrorKind) -> u8 {
         let (answers, complaints) = (Box::new(Broken(kind)), Box::new(io::sink()));
         let mut output = Output { answers, complaints, terminal: false, gone: false, failed: None };
+        assert!(output.is_open());
         output.line("hello");
+        assert!(!output.is_open());
         output.line("again");
         output.finish(0)
     }

@@ -9,6 +9,29 @@ fn the_command_line_is_sound() {
     Cli::command().debug_assert();
 }
 
+/// Every command that can be run, with its words.
+fn runnable(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
+    let below: Vec<_> = command.get_subcommands().filter(|below| below.get_name() != "help").collect();
+    if below.is_empty() {
+        return vec![(words.to_owned(), command.clone())];
+    }
+    below.iter().flat_map(|below| runnable(below, &format!("{words} {}", below.get_name()))).collect()
+}
+
+#[test]
+fn every_command_teaches_with_an_example_of_itself() {
+    let commands = runnable(&Cli::command(), "stockade");
+    assert!(commands.len() > 15, "{}", commands.len());
+    for (words, command) in commands {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let example = help.split_once("Example").and_then(|(_, examples)| examples.split_once(":\n"));
+        let shown = example.is_some_and(|(_, examples)| examples.contains(&words));
+        assert!(shown, "{words} --help shows no example of {words}:\n{help}");
+        assert!(command.get_about().is_some(), "{words} does not say what it does");
+        assert!(help.lines().all(|line| line.chars().count() <= 120), "{words}: a line is too long for a terminal");
+    }
+}
+
 fn parsed(words: &str) -> Result<Command, clap::Error> {
     Cli::try_parse_from(words.split(' ')).map(|cli| cli.command)
 }

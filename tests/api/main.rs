@@ -1,7 +1,8 @@
 //! The server over real sockets, and the binary as scripts use it.
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail as tests do")]
 
 mod batch;
+mod checkout;
 mod cli;
 mod common;
 mod complaints;
@@ -10,5 +11,6 @@ mod holds;
 mod operators;
 mod payment;
 mod server;
+mod shell;
 mod stream;
 mod successors;

@@ -1,6 +1,6 @@
-//! Programs that are not ours, against our server: a Python client made from the contract alone, and Prometheus's own
-//! checker of metrics pages. Where they are not installed the test is skipped and says so, unless they are named in
-//! `STOCKADE_TEST_REQUIRED` (`python,promtool`): then that is a failure.
+//! Programs that are not ours, against our server: clients in Python and TypeScript made from the contract alone, and
+//! Prometheus's own checker of metrics pages. Where they are not installed the test is skipped and says so, unless they
+//! are named in `STOCKADE_TEST_REQUIRED` (`python,typescript,promtool`): then that is a failure.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -26,17 +26,45 @@ fn is_there(what: &str, program: &str, arguments: &[&str]) -> bool {
     there
 }
 
-#[test]
-fn a_python_client_walks_the_life_of_a_hold() {
-    let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    if !is_there("python", &python, &["-c", "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc"]) {
-        return;
-    }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/life_of_a_hold.py");
-    let output = Command::new(python).arg(script).arg(BINARY).output().expect("it runs");
+/// Runs a program that must end well; tells what it said.
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("it runs");
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}");
     eprintln!("{told}");
+}
+
+/// Runs one of our Python scripts with the binary, if its packages are there.
+fn run_python(script: &str) {
+    let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
+    let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, jsonschema, yaml";
+    if is_there("python", &python, &["-c", packages]) {
+        run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
+    }
+}
+
+#[test]
+fn a_python_client_walks_the_life_of_a_hold() {
+    run_python("life_of_a_hold.py");
+}
+
+#[test]
+fn what_is_shipped_for_callers_serves_a_python_client() {
+    run_python("shipped.py");
+}
+
+#[test]
+fn schema_and_parser_judge_drop_files_alike() {
+    run_python("drop_files.py");
+}
+
+#[test]
+fn a_typescript_client_walks_the_life_of_a_hold() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
+    // Its packages, typescript among them: `npm ci` in that folder brings them.
+    if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {
+        run("npm", &["--prefix", folder, "run", "--silent", "walk", "--", BINARY]);
+    }
 }
 
 /// Every kind of call and outcome, so that every family has series.

@@ -12,6 +12,7 @@ mod callers;
 mod crash;
 mod disk;
 mod drain;
+mod dump;
 mod folder;
 mod foreign;
 mod ledger;

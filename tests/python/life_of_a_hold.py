@@ -26,6 +26,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+import checkout
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STATUS_DETAILS = "grpc-status-details-bin"
 DROP = "knife-1204"
@@ -44,10 +46,11 @@ def make_stubs(folder):
 
 
 class Server:
-    """The binary on free ports, with a data folder of its own. Killed at the end, whatever happens."""
+    """The binary on free ports, or gRPC on a given one, with a data folder of its own. Killed at the end, whatever
+    happens."""
 
-    def __init__(self, binary, data):
-        words = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", str(data), "--log-format", "json"]
+    def __init__(self, binary, data, grpc="127.0.0.1:0"):
+        words = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--data", str(data), "--log-format", "json"]
         self.process = subprocess.Popen([str(binary), *words], stderr=subprocess.PIPE, cwd=data.parent, text=True)
         said = []
         for line in self.process.stderr:
@@ -379,6 +382,51 @@ class Walk:
             after = self.drops.AdjustStock(change, timeout=5).drop.items[0].stock
             assert after.received == before.received + 2, after
 
+    def a_checkout(self):
+        self.step("the checkout that the guide shows sells, gives back, and tells why not")
+
+        def buy(customer, units, pay):
+            hold_id = str(uuid.uuid4())
+            wanted = self.cart(hold_id, customer, {"KNIFE/20cm": units})
+            return checkout.buy(self.holds, self.pb2, hold_id, f"guide-{hold_id}", wanted, pay)
+
+        assert buy("lea", 1, lambda: True).state == self.pb2.HOLD_STATE_CLAIMED
+        assert buy("lea", 1, lambda: False).state == self.pb2.HOLD_STATE_RELEASED
+        assert buy("lea", 2, lambda: True).reason == self.pb2.REFUSAL_REASON_LIMIT_REACHED
+
+    def watching(self):
+        """A watch of the drop while its stock and state change."""
+        self.step("a watch shows the whole drop at once, and then what changes")
+        watch = self.drops.WatchDrop(self.drop_pb2.WatchDropRequest(drop_id=DROP), timeout=10)
+        try:
+            first = next(watch)
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.UNIMPLEMENTED and "WatchDrop" in error.details(), error
+            print("    not built yet, and it says so")
+            return
+        assert first.HasField("server_time") and first.drop.id == DROP
+        received = first.drop.items[0].stock.received
+        change = self.drop_pb2.AdjustStockRequest(
+            drop_id=DROP, sku="KNIFE/20cm", adjustment_id=str(uuid.uuid4()), delta=3
+        )
+        self.drops.AdjustStock(change, timeout=5)
+        now = first.drop
+        while now.items[0].stock.received != received + 3:
+            later = next(watch).drop
+            assert later.as_of_lsn >= now.as_of_lsn, "never back"
+            now = later
+        self.drops.PauseDrop(self.drop_pb2.PauseDropRequest(drop_id=DROP), timeout=5)
+        while now.state != self.drop_pb2.DROP_STATE_PAUSED:
+            now = next(watch).drop
+        self.drops.ResumeDrop(self.drop_pb2.ResumeDropRequest(drop_id=DROP), timeout=5)
+        watch.cancel()
+        unknown = self.drops.WatchDrop(self.drop_pb2.WatchDropRequest(drop_id="nowhere"), timeout=5)
+        try:
+            next(unknown)
+            raise AssertionError("a watch of nothing")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.NOT_FOUND, error
+
     def steering(self):
         hold = self.reserved(self.cart(str(uuid.uuid4()), "ivy", {"KNIFE/20cm": 1}))
         wish = lambda: self.cart(str(uuid.uuid4()), "jan", {"KNIFE/20cm": 1})
@@ -449,6 +497,8 @@ class Walk:
         self.bad_requests()
         self.not_built()
         self.lists_and_batches()
+        self.a_checkout()
+        self.watching()
         self.steering()
         self.surroundings()
 

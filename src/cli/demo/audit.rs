@@ -2,22 +2,27 @@
 
 use std::collections::HashMap;
 
-use super::customer::{DROP, Fate, LIMIT};
-use super::herd::{Entry, Ledger};
+use super::customer::{DROP, DROP_LIMIT, Fate, ITEM_LIMIT, KNIFE};
+use super::ledger::{Entry, Ledger};
 use super::stage::Stage;
+use super::visit::patiently;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, table};
 use crate::client::Client;
 use crate::proto as pb;
+
+/// Holds that are listed at once.
+const PAGE: i32 = 1_000;
 
 /// What the audit came to.
 pub struct Audit {
     /// Units that more customers have than there are.
-    oversold: u64,
-    /// Customers that have more than the limit.
-    over_limit: usize,
+    pub oversold: u64,
+    /// Customers that have more than a limit.
+    pub over_limit: usize,
     /// Units that the server itself misses.
-    conservation_error: String,
+    pub conservation_error: String,
+    /// Holds that only one side knows of, or that stand elsewhere than their customers think.
+    pub unaccounted: usize,
     /// Everything that does not add up; none: all is well.
     pub findings: Vec<String>,
 }
@@ -31,7 +36,13 @@ pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Au
     if ledger.trouble_count > 0 {
         findings.push(format!("{} answers in all that must not be", ledger.trouble_count));
     }
-    let answer = client.get_drop(pb::GetDropRequest { drop_id: DROP.to_owned() }).await?;
+    let refused = ledger.refused.values().copied().fold(0, u64::saturating_add);
+    let answered = refused.saturating_add(u64::try_from(ledger.entries.len()).unwrap_or(u64::MAX));
+    if answered != ledger.asked {
+        findings.push(format!("{} were asked, {answered} got a hold or a refusal", ledger.asked));
+    }
+    let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
+    let answer = patiently(|| client.get_drop(request.clone())).await?;
     let items = answer.drop.map(|drop| drop.items).unwrap_or_default();
     let mut oversold: u64 = 0;
     for item in &items {
@@ -39,40 +50,31 @@ pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Au
     }
     let over_limit = over_limit(&ledger.entries);
     if over_limit > 0 {
-        findings.push(format!("{over_limit} customers have more than {LIMIT}"));
+        findings.push(format!("{over_limit} customers have more than {ITEM_LIMIT} of an item, or {DROP_LIMIT} in all"));
     }
-    not_expired(client, ledger, &mut findings).await?;
-    let page = stage.metrics().await?;
-    let conservation_error = metric(&page, "stockade_conservation_error_units").unwrap_or("unknown").to_owned();
+    let unaccounted = unaccounted(ledger, &shown(client).await?);
+    if unaccounted > 0 {
+        findings.push(format!("{unaccounted} holds are unknown to one side, or stand elsewhere than it thinks"));
+    }
+    let conservation_error =
+        stage.metric("stockade_conservation_error_units").await?.unwrap_or_else(|| "unknown".to_owned());
     if conservation_error != "0" {
         findings.push(format!("stockade_conservation_error_units is {conservation_error}"));
     }
-    for (fate, state) in [(Fate::Claimed, "claimed"), (Fate::Released, "released"), (Fate::Abandoned, "expired")] {
-        let series = format!("stockade_hold_transitions_total{{to=\"{state}\"}}");
-        let (told, counted) = (metric(&page, &series).unwrap_or("0"), holds(ledger, fate).count());
-        if told != counted.to_string() {
-            findings.push(format!("{series} is {told}, the customers count {counted}"));
-        }
-    }
-    Ok(Audit { oversold, over_limit, conservation_error, findings })
-}
-
-fn holds(ledger: &Ledger, fate: Fate) -> impl Iterator<Item = &Entry> {
-    ledger.entries.iter().filter(move |entry| entry.fate == fate)
-}
-
-fn units(ledger: &Ledger, fate: Fate, sku: &str) -> u64 {
-    let lines = holds(ledger, fate).flat_map(|entry| &entry.lines).filter(|line| line.sku == sku);
-    lines.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
+    counters(stage, ledger, &mut findings).await?;
+    Ok(Audit { oversold, over_limit, conservation_error, unaccounted, findings })
 }
 
 /// What is wrong with one item. Answers by how many units it is oversold, as the customers count.
 fn item_findings(ledger: &Ledger, item: &pb::Item, findings: &mut Vec<String>) -> u64 {
     let sku = &item.sku;
     let stock = item.stock.unwrap_or_default();
-    let (claimed, kept) = (units(ledger, Fate::Claimed, sku), units(ledger, Fate::Kept, sku));
-    let given = claimed.saturating_add(kept);
-    for (what, told, counted) in [("claimed", stock.claimed, claimed), ("held", stock.held, kept)] {
+    let units = |state| ledger.units(state, sku);
+    let (held, paying, claimed) =
+        (units(pb::HoldState::Held), units(pb::HoldState::Paying), units(pb::HoldState::Claimed));
+    for (what, told, counted) in
+        [("held", stock.held, held), ("paying", stock.paying, paying), ("claimed", stock.claimed, claimed)]
+    {
         if told != counted {
             findings.push(format!("{sku}: the server shows {told} {what}, the customers count {counted}"));
         }
@@ -82,112 +84,157 @@ fn item_findings(ledger: &Ledger, item: &pb::Item, findings: &mut Vec<String>) -
     if sum != stock.received {
         findings.push(format!("{sku}: {sum} units are accounted for, {} were received", stock.received));
     }
-    if stock.received != item.quantity {
-        findings.push(format!("{sku}: {} units were received, {} were defined", stock.received, item.quantity));
+    let delivered = if sku == KNIFE { ledger.restocked } else { 0 };
+    let there_is = item.quantity.saturating_add(delivered);
+    if stock.received != there_is {
+        findings.push(format!("{sku}: {} units were received, {there_is} were put in", stock.received));
     }
-    let oversold = given.saturating_sub(item.quantity);
+    let oversold = held.saturating_add(paying).saturating_add(claimed).saturating_sub(there_is);
     if oversold > 0 {
         findings.push(format!("{sku}: oversold by {oversold}"));
     }
     oversold
 }
 
+/// Customers that have more than one limit or the other.
 fn over_limit(entries: &[Entry]) -> usize {
-    let mut owned: HashMap<u32, u32> = HashMap::new();
-    for entry in entries.iter().filter(|entry| matches!(entry.fate, Fate::Claimed | Fate::Kept)) {
-        let units = entry.lines.iter().map(|line| line.quantity).fold(0, u32::saturating_add);
-        let sum = owned.entry(entry.customer).or_default();
-        *sum = sum.saturating_add(units);
-    }
-    owned.values().filter(|units| **units > LIMIT).count()
-}
-
-async fn not_expired(client: &Client, ledger: &Ledger, findings: &mut Vec<String>) -> Result<(), Failure> {
-    let mut alive: u64 = 0;
-    for entry in holds(ledger, Fate::Abandoned) {
-        let request = pb::GetHoldRequest { hold_id: entry.hold.clone(), drop_id: DROP.to_owned() };
-        let state = client.get_hold(request).await?.hold.map(|hold| hold.state());
-        if state != Some(pb::HoldState::Expired) {
-            alive = alive.saturating_add(1);
+    let mut owned: HashMap<u32, HashMap<&str, u32>> = HashMap::new();
+    for entry in entries.iter().filter(|entry| entry.fate.has_units()) {
+        let of_customer = owned.entry(entry.customer).or_default();
+        for line in &entry.lines {
+            let sum = of_customer.entry(line.sku.as_str()).or_default();
+            *sum = sum.saturating_add(line.quantity);
         }
     }
-    if alive > 0 {
-        findings.push(format!("{alive} abandoned holds did not expire"));
+    let over = owned.values().filter(|items| {
+        let all = items.values().copied().fold(0, u32::saturating_add);
+        all > DROP_LIMIT || items.values().any(|units| *units > ITEM_LIMIT)
+    });
+    over.count()
+}
+
+/// Every hold that the server knows of, live and ended.
+async fn shown(client: &Client) -> Result<Vec<pb::Hold>, Failure> {
+    let mut holds = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = pb::ListHoldsRequest {
+            drop_id: DROP.to_owned(),
+            page_size: PAGE,
+            page_token,
+            ..pb::ListHoldsRequest::default()
+        };
+        let page = patiently(|| client.list_holds(request.clone())).await?;
+        holds.extend(page.holds);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(holds);
+        }
+    }
+}
+
+/// Holds that are not in both books, or not with the same state, customer and units.
+fn unaccounted(ledger: &Ledger, shown: &[pb::Hold]) -> usize {
+    let mut ours: HashMap<&str, &Entry> = ledger.entries.iter().map(|entry| (entry.hold.as_str(), entry)).collect();
+    let twice = ledger.entries.len().saturating_sub(ours.len());
+    let strange = shown.iter().filter(|hold| !ours.remove(hold.id.as_str()).is_some_and(|entry| agrees(entry, hold)));
+    strange.count().saturating_add(ours.len()).saturating_add(twice)
+}
+
+fn agrees(entry: &Entry, hold: &pb::Hold) -> bool {
+    let units = hold.lines.iter().map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add);
+    let wanted = if entry.fate.has_units() { entry.units() } else { 0 };
+    hold.state() == entry.fate.end() && hold.customer_id == format!("customer-{}", entry.customer) && units == wanted
+}
+
+/// The server's counters against the customers' count.
+async fn counters(stage: &Stage, ledger: &Ledger, findings: &mut Vec<String>) -> Result<(), Failure> {
+    let to_the_till = Fate::ALL.into_iter().filter(|fate| fate.goes_to_the_till());
+    let mut counted = vec![
+        ("hold_transitions_total{to=\"claimed\"}".to_owned(), ledger.count(pb::HoldState::Claimed)),
+        ("hold_transitions_total{to=\"released\"}".to_owned(), ledger.count(pb::HoldState::Released)),
+        ("hold_transitions_total{to=\"expired\"}".to_owned(), ledger.count(pb::HoldState::Expired)),
+        (
+            "hold_transitions_total{to=\"paying\"}".to_owned(),
+            to_the_till.map(|fate| ledger.holds(fate).count()).fold(0, usize::saturating_add),
+        ),
+    ];
+    for (reason, count) in &ledger.refused {
+        let series = format!("refusals_total{{drop=\"{DROP}\",reason=\"{}\"}}", reason.to_lowercase());
+        counted.push((series, usize::try_from(*count).unwrap_or(usize::MAX)));
+    }
+    for (series, counted) in counted {
+        // A counter that never counted may not be there.
+        let told = stage.metric(&format!("stockade_{series}")).await?.unwrap_or_else(|| "0".to_owned());
+        if told != counted.to_string() {
+            findings.push(format!("stockade_{series} is {told}, the customers count {counted}"));
+        }
     }
     Ok(())
-}
-
-/// The value of a series in a metrics page.
-fn metric<'a>(page: &'a str, series: &str) -> Option<&'a str> {
-    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).map(str::trim)
-}
-
-/// Prints the audit.
-pub fn tell(output: &mut Output, ledger: &Ledger, audit: &Audit) {
-    let count = |fate| holds(ledger, fate).count().to_string();
-    let mut rows = table(&[]);
-    rows.add_row(["asked", &ledger.asked.to_string()]);
-    rows.add_row(["held", &ledger.entries.len().to_string()]);
-    rows.add_row(["  claimed", &count(Fate::Claimed)]);
-    rows.add_row(["  released", &count(Fate::Released)]);
-    rows.add_row(["  expired", &count(Fate::Abandoned)]);
-    rows.add_row(["  still held", &count(Fate::Kept)]);
-    for (reason, count) in &ledger.refused {
-        rows.add_row([format!("refused, {reason}"), count.to_string()]);
-    }
-    rows.add_row(["oversold", &audit.oversold.to_string()]);
-    rows.add_row(["over limit", &audit.over_limit.to_string()]);
-    rows.add_row(["conservation error", &audit.conservation_error]);
-    output.line("\naudit");
-    output.table(rows);
-    output.line(&latency(ledger));
-    for finding in &audit.findings {
-        output.line(&format!("finding: {finding}"));
-    }
-    output.line(if audit.findings.is_empty() { "the audit is clean" } else { "the audit is not clean" });
-}
-
-fn latency(ledger: &Ledger) -> String {
-    let at = |quantile| millis(ledger.latency.value_at_quantile(quantile));
-    let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
-    let max = millis(ledger.latency.max());
-    format!(
-        "\nreserve, durable: p50 {p50} ms, p99 {p99} ms, p99.9 {p999} ms, max {max} ms; the rush took {:.1?}",
-        ledger.took
-    )
-}
-
-/// Microseconds as milliseconds with two digits.
-fn millis(micros: u64) -> String {
-    format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn entry(customer: u32, quantity: u32, fate: Fate) -> Entry {
-        let line = pb::HoldLine { sku: "K".into(), quantity, ..pb::HoldLine::default() };
-        Entry { hold: String::new(), customer, lines: vec![line], fate }
+    fn entry(customer: u32, units: &[(&str, u32)], fate: Fate) -> Entry {
+        let line = |(sku, quantity): &(&str, u32)| pb::HoldLine {
+            sku: (*sku).to_owned(),
+            quantity: *quantity,
+            ..pb::HoldLine::default()
+        };
+        let (hold, expires_at) = (format!("hold-{customer}"), prost_types::Timestamp::default());
+        Entry { hold, customer, lines: units.iter().map(line).collect(), expires_at, fate }
     }
 
     #[test]
     fn who_has_too_much_is_found() {
-        let within = [entry(1, 2, Fate::Claimed), entry(1, 2, Fate::Released), entry(2, 2, Fate::Kept)];
+        let within = [
+            entry(1, &[("K", 2)], Fate::Claimed),
+            entry(1, &[("K", 2)], Fate::Released),
+            entry(1, &[("S", 1), ("B", 1)], Fate::Kept),
+            entry(2, &[("K", 2)], Fate::AtTheTill),
+        ];
         assert_eq!(over_limit(&within), 0);
-        assert_eq!(over_limit(&[entry(1, 2, Fate::Claimed), entry(1, 1, Fate::Kept)]), 1);
+        assert_eq!(over_limit(&[entry(1, &[("K", 2)], Fate::Paid), entry(1, &[("K", 1)], Fate::Kept)]), 1);
+        let in_all = [entry(3, &[("K", 2), ("S", 2)], Fate::Paid), entry(3, &[("B", 1)], Fate::AtTheTill)];
+        assert_eq!(over_limit(&in_all), 1);
     }
 
     #[test]
-    fn a_series_is_found_by_its_whole_name() {
-        let page = "a_total{to=\"x\"} 3\nb 0\nb_units 7\n";
-        assert_eq!(metric(page, "b"), Some("0"));
-        assert_eq!(metric(page, "a_total{to=\"x\"}"), Some("3"));
-        assert_eq!(metric(page, "c"), None);
+    fn holds_that_one_side_does_not_know_or_knows_otherwise_are_found() {
+        let hold = |customer: u32, state: pb::HoldState, quantity| pb::Hold {
+            id: format!("hold-{customer}"),
+            customer_id: format!("customer-{customer}"),
+            state: state.into(),
+            lines: vec![pb::HoldLine { sku: "K".to_owned(), quantity, ..pb::HoldLine::default() }],
+            ..pb::Hold::default()
+        };
+        let mut ledger = Ledger::new().expect("a ledger");
+        ledger.entries = vec![entry(1, &[("K", 2)], Fate::Paid), entry(2, &[("K", 1)], Fate::WalkedAway)];
+        let (sold, expired) = (hold(1, pb::HoldState::Claimed, 2), hold(2, pb::HoldState::Expired, 0));
+        assert_eq!(unaccounted(&ledger, &[sold.clone(), expired.clone()]), 0);
+        assert_eq!(unaccounted(&ledger, std::slice::from_ref(&sold)), 1, "the server has lost one");
+        let stranger = hold(3, pb::HoldState::Held, 1);
+        assert_eq!(unaccounted(&ledger, &[sold.clone(), expired.clone(), stranger]), 1, "nobody asked for that one");
+        let alive = hold(2, pb::HoldState::Held, 1);
+        assert_eq!(unaccounted(&ledger, &[hold(1, pb::HoldState::Claimed, 1), alive]), 2, "units, and a state");
     }
 
     #[test]
-    fn times_are_told_in_milliseconds() {
-        assert_eq!((millis(1_234), millis(9)), ("1.23".to_owned(), "0.00".to_owned()));
+    fn an_item_that_does_not_add_up_is_found() {
+        let mut ledger = Ledger::new().expect("a ledger");
+        ledger.entries = vec![entry(1, &[(KNIFE, 2)], Fate::Paid), entry(2, &[(KNIFE, 2)], Fate::AtTheTill)];
+        ledger.restocked = 1;
+        let stock = pb::Stock { received: 4, claimed: 2, paying: 2, ..pb::Stock::default() };
+        let item = pb::Item { sku: KNIFE.to_owned(), quantity: 3, stock: Some(stock), ..pb::Item::default() };
+        let mut findings = Vec::new();
+        assert_eq!((item_findings(&ledger, &item, &mut findings), findings.len()), (0, 0), "{findings:?}");
+        let short = pb::Item { quantity: 2, ..item.clone() };
+        assert_eq!((item_findings(&ledger, &short, &mut findings), findings.len()), (1, 2), "{findings:?}");
+        let stock = Some(pb::Stock { received: 4, claimed: 2, paying: 1, ..pb::Stock::default() });
+        findings.clear();
+        assert_eq!(item_findings(&ledger, &pb::Item { stock, ..item }, &mut findings), 0);
+        assert_eq!(findings.len(), 2, "paying, and the sum: {findings:?}");
     }
 }

@@ -11,22 +11,26 @@ use super::output::Output;
 use super::{Finding, drop_file};
 use crate::client::Client;
 use crate::config::{LogFormat, environment};
-use crate::metrics::Stopwatch;
 use crate::proto as pb;
 use crate::server;
 
 mod audit;
 mod customer;
+mod events;
 mod herd;
+mod ledger;
+mod report;
 mod stage;
+mod visit;
 
-use herd::{Herd, Ledger, Wave};
+use herd::{Herd, Wave};
+use ledger::Ledger;
 use stage::Stage;
 
 /// Logs of the demo's own server, unless `STOCKADE_LOG` asks for more.
 const QUIET: &str = "warn";
-/// How long an abandoned hold lives, and then some: until then its units are not back for sale.
-const UNTIL_EXPIRED: Duration = customer::IMPATIENT_TTL.saturating_add(Duration::from_millis(250));
+/// One knife for so many customers is put in during the rush.
+const DELIVERED: u32 = 20;
 /// How long threads that do not come back may hold up the end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -59,15 +63,19 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
 
 /// A drop for so many customers: about six want what one can have.
 fn drop_text(customers: u32) -> String {
-    let (knives, sheaths) = (customers / 4, customers / 8);
+    let (knives, sheaths, boards) = (customers / 4, customers / 8, customers / 16);
     format!(
         "kind: Drop\nid: {drop}\ntitle: The demo's knife\nhold_ttl: 5m\nitems:\n  \
-         - {{sku: {knife}, quantity: {knives}}}\n  - {{sku: {sheath}, quantity: {sheaths}}}\n\
-         limits: [{{id: two-each, scope: drop, max_units: {limit}}}]\n",
+         - {{sku: {knife}, quantity: {knives}}}\n  - {{sku: {sheath}, quantity: {sheaths}}}\n  \
+         - {{sku: {board}, quantity: {boards}}}\nlimits:\n  \
+         - {{id: two-of-each, scope: item, max_units: {each}}}\n  \
+         - {{id: four-in-all, scope: drop, max_units: {all}}}\n",
         drop = customer::DROP,
         knife = customer::KNIFE,
         sheath = customer::SHEATH,
-        limit = customer::LIMIT,
+        board = customer::BOARD,
+        each = customer::ITEM_LIMIT,
+        all = customer::DROP_LIMIT,
     )
 }
 
@@ -78,27 +86,41 @@ async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     let drop = drop_file::parse("demo.yaml", &text).map_err(|_faulty| Failure::Bug("the demo's own file is faulty"))?;
     client.create_drop(pb::CreateDropRequest { drop: Some(drop), validate_only: false }).await?;
     output.line(&format!("drop created:\n\n{text}"));
-    let ledger = rush(options, stage, output).await?;
+    let ledger = sale(options, stage, output).await?;
     let audit = audit::audit(&client, stage, &ledger).await?;
-    audit::tell(output, &ledger, &audit);
+    report::tell(output, &ledger, &audit);
     Ok(if audit.findings.is_empty() { Finding::Well } else { Finding::Amiss })
 }
 
-/// Everyone at once; then, once what was abandoned is back, those again who found it sold out.
-async fn rush(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Result<Ledger, Failure> {
+/// Everyone at once, with a delivery in the middle; then, once what was left behind is back, those again who found it
+/// sold out.
+async fn sale(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Result<Ledger, Failure> {
     let mut clients = Vec::new();
     for _ in 0..options.connections {
         clients.push(Client::connect(stage.endpoint()).await?);
     }
-    let watch = Stopwatch::start();
+    let operator = Client::connect(stage.endpoint()).await?;
     output.line(&format!("{} customers come over {} connections", options.customers, options.connections));
     let first = Arc::new(Herd::new(Wave::Rush, (0..options.customers).collect()));
-    let mut ledger = herd::run(&first, &clients, options.in_flight, output).await?;
-    ledger.took = watch.elapsed();
-    output.line(&format!("{} found it sold out for now; abandoned holds expire", ledger.again.len()));
-    tokio::time::sleep(UNTIL_EXPIRED).await;
+    let (ledger, delivered) = tokio::join!(
+        herd::run(&first, &clients, options.in_flight, output),
+        events::delivery(&first, &operator, options.customers / DELIVERED),
+    );
+    let mut ledger = ledger?;
+    ledger.restocked = delivered?;
+    output.line(&format!(
+        "halfway {} more knives were put in; {} customers found it sold out for now and wait for what others leave",
+        ledger.restocked,
+        ledger.again.len()
+    ));
+    events::wave(&operator, stage, &mut ledger, output).await?;
+    output.line(&format!("{} units have come back on time; the customers who wait come again", ledger.came_back));
     let second = Arc::new(Herd::new(Wave::SecondChance, std::mem::take(&mut ledger.again)));
-    let later = herd::run(&second, &clients, options.in_flight, output).await?;
+    let mut later = herd::run(&second, &clients, options.in_flight, output).await?;
+    later.bought_again = later.entries.iter().map(ledger::Entry::units).fold(0, u64::saturating_add);
+    if ledger.came_back > 0 && later.asked > 0 && later.bought_again == 0 {
+        later.trouble("units came back, and nobody who asked for them got one".to_owned());
+    }
     ledger.merge(later);
     Ok(ledger)
 }

@@ -54,11 +54,15 @@ impl Stage {
         &self.folder.0
     }
 
-    /// The metrics page.
+    /// The value of a series in the metrics page, if it is there.
     ///
     /// # Errors
-    /// When it can't be read.
-    pub async fn metrics(&self) -> Result<String, Failure> {
+    /// When the page can't be read.
+    pub async fn metric(&self, series: &str) -> Result<Option<String>, Failure> {
+        Ok(metric(&self.metrics().await?, series).map(str::to_owned))
+    }
+
+    async fn metrics(&self) -> Result<String, Failure> {
         let mut stream = TcpStream::connect(self.http).await.map_err(Failure::Machine)?;
         let request = b"GET /metrics HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n";
         stream.write_all(request).await.map_err(Failure::Machine)?;
@@ -98,5 +102,23 @@ impl Drop for Folder {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(folder = %self.0.display(), %error, "the demo's folder can't be removed");
         }
+    }
+}
+
+/// The value of a series in a metrics page.
+fn metric<'a>(page: &'a str, series: &str) -> Option<&'a str> {
+    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_found_by_its_whole_name() {
+        let page = "a_total{to=\"x\"} 3\nb 0\nb_units 7\n";
+        assert_eq!(metric(page, "b"), Some("0"));
+        assert_eq!(metric(page, "a_total{to=\"x\"}"), Some("3"));
+        assert_eq!(metric(page, "c"), None);
     }
 }

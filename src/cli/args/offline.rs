@@ -1,0 +1,81 @@
+//! The words of commands that need no server of theirs.
+
+use std::num::ParseIntError;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Subcommand, ValueEnum as _};
+use clap_complete::Shell;
+
+use crate::ids::{DropId, HoldId, Lsn};
+
+/// The shells that completions are made for.
+const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "./stockade-data")]
+    pub data: PathBuf,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Print the journal's records, a line each, in their order.
+    #[command(after_help = "Examples:\n  stockade journal dump --data /var/lib/stockade --from 120000 --limit 20\n  \
+        stockade journal dump --hold 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
+        stockade journal dump --drop knife-1204 --json | jq -r 'select(.kind == \"claimed\") | .order_ref'\n\n\
+        Customers' ids are shown as they stand. The journal begins where the older snapshot does: what lies before\n\
+        is in the snapshots alone. Exits with 0, also with a torn tail (which is told on standard error), with 1\n\
+        for damage, after all records before it; 74 when the folder can't be read.")]
+    Dump(DumpOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct DumpOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "./stockade-data")]
+    pub data: PathBuf,
+    /// Begin with this record
+    #[arg(long, value_name = "LSN", value_parser = lsn)]
+    pub from: Option<Lsn>,
+    /// So many records at most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Only what became of this hold
+    #[arg(long, value_name = "UUID")]
+    pub hold: Option<HoldId>,
+    /// Only what became of this drop and its holds; keeps the ids of its holds in memory
+    #[arg(long, value_name = "ID")]
+    pub drop: Option<DropId>,
+    /// Print each record as a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn lsn(text: &str) -> Result<Lsn, ParseIntError> {
+    text.parse().map(Lsn)
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionOptions {
+    /// For which shell
+    #[arg(value_parser = PossibleValuesParser::new(SHELLS).try_map(|name| Shell::from_str(&name, false)))]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoOptions {
+    /// How many customers come
+    #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub customers: u32,
+    /// Over how many connections
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub connections: u32,
+    /// How many customers are served at once over each connection
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub in_flight: u32,
+}

@@ -1,0 +1,91 @@
+//! What happens while the customers come and after: a delivery in the middle of the sale, and the wave of deadlines.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::customer::{DROP, Fate, KNIFE};
+use super::herd::Herd;
+use super::ledger::Ledger;
+use super::stage::Stage;
+use super::visit::patiently;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::client::Client;
+use crate::proto as pb;
+
+/// How often it is looked whether it is time.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often the wave is looked at.
+const PROGRESS: Duration = Duration::from_millis(500);
+/// After its deadline a hold is expired within this, in milliseconds: on a busy machine, with time to spare.
+const ON_TIME: i64 = 1_000;
+
+/// Puts so many knives in once half of the herd has come, and again under the same id, which changes nothing. Gives
+/// how many there are more now.
+///
+/// # Errors
+/// When the server answers with a status.
+pub async fn delivery(herd: &Herd, client: &Client, knives: u32) -> Result<u64, Failure> {
+    while !herd.is_half_through() {
+        tokio::time::sleep(LOOK).await;
+    }
+    let before = received(client).await?;
+    let request = pb::AdjustStockRequest {
+        drop_id: DROP.to_owned(),
+        sku: KNIFE.to_owned(),
+        pool: String::new(),
+        adjustment_id: Uuid::now_v7().to_string(),
+        change: Some(pb::adjust_stock_request::Change::Delta(knives.into())),
+    };
+    for _ in 0..2 {
+        patiently(|| client.adjust_stock(request.clone())).await?;
+    }
+    Ok(received(client).await?.saturating_sub(before))
+}
+
+async fn received(client: &Client) -> Result<u64, Failure> {
+    let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
+    let drop = patiently(|| client.get_drop(request.clone())).await?.drop.unwrap_or_default();
+    let knives = drop.items.iter().find(|item| item.sku == KNIFE);
+    Ok(knives.and_then(|item| item.stock).unwrap_or_default().received)
+}
+
+/// Waits until the last hold whose customer walked away is past its deadline, showing what comes back, and notes in
+/// the ledger whether all of them had expired by then.
+///
+/// # Errors
+/// When the server can't be asked.
+pub async fn wave(client: &Client, stage: &Stage, ledger: &mut Ledger, output: &mut Output) -> Result<(), Failure> {
+    let left = ledger.holds(Fate::WalkedAway);
+    let (mut holds, mut units, mut last) = (0_u64, 0_u64, 0_i64);
+    for entry in left {
+        holds = holds.saturating_add(1);
+        units = units.saturating_add(entry.units());
+        last = last.max(millis(&entry.expires_at));
+    }
+    let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
+    let mut ticks = tokio::time::interval(PROGRESS);
+    loop {
+        let _due = ticks.tick().await;
+        // The instant first: what it shows must be true of all deadlines before it.
+        let now = patiently(|| client.get_drop(request.clone())).await?.server_time;
+        let expired =
+            stage.metric("stockade_hold_transitions_total{to=\"expired\"}").await?.unwrap_or_else(|| "0".to_owned());
+        output.progress(&format!("{expired} of {holds} holds that were left behind have expired"));
+        let over = now.is_some_and(|now| millis(&now) >= last.saturating_add(ON_TIME));
+        if over || expired == holds.to_string() {
+            output.end_progress();
+            if expired != holds.to_string() {
+                ledger.trouble(format!("{holds} holds were past their deadlines for {ON_TIME} ms, {expired} expired"));
+            }
+            ledger.came_back = units;
+            return Ok(());
+        }
+    }
+}
+
+/// Milliseconds since the epoch.
+fn millis(at: &prost_types::Timestamp) -> i64 {
+    at.seconds.saturating_mul(1_000).saturating_add(i64::from(at.nanos) / 1_000_000)
+}

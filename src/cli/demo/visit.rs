@@ -1,0 +1,154 @@
+//! One customer's visit, from the question to the end of the hold.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use super::customer::{DROP, Fate, Plan};
+use super::herd::{Herd, Wave};
+use super::ledger::{Entry, Ledger};
+use crate::client::Client;
+use crate::metrics::Stopwatch;
+use crate::proto as pb;
+
+/// How often a customer asks again whose call was answered with `UNAVAILABLE`.
+const PATIENCE: u32 = 40;
+/// How long such a customer waits.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Comes, asks, and does what was planned.
+pub async fn visit(herd: &Herd, client: &Client, ledger: &mut Ledger, number: u32, plan: Plan) {
+    let request = plan.request(number);
+    if plan.double_click {
+        let twin = plan.request(number);
+        let (first, second) = tokio::join!(ask(client, &request), ask(client, &twin));
+        settle(herd, client, ledger, (number, plan), first).await;
+        settle(herd, client, ledger, (number, plan), second).await;
+        return;
+    }
+    let answered = ask(client, &request).await;
+    if plan.asks_again
+        && let Ok((pb::reserve_response::Outcome::Hold(hold), _)) = &answered
+    {
+        let again = ask(client, &request).await;
+        let same = matches!(&again, Ok((pb::reserve_response::Outcome::Hold(same), _)) if same.lines == hold.lines);
+        if !same {
+            ledger.trouble(format!("hold {} was answered otherwise the second time: {again:?}", hold.id));
+        }
+    }
+    settle(herd, client, ledger, (number, plan), answered).await;
+}
+
+type Answered = Result<(pb::reserve_response::Outcome, Duration), Status>;
+
+async fn ask(client: &Client, request: &pb::ReserveRequest) -> Answered {
+    let watch = Stopwatch::start();
+    let answer = patiently(|| client.reserve(request.clone())).await?;
+    let outcome = answer.outcome.ok_or_else(|| Status::internal("an answer without an outcome"))?;
+    Ok((outcome, watch.elapsed()))
+}
+
+/// Asks again while the server is busy, as any client should.
+///
+/// # Errors
+/// Any other status, or that one in the end.
+pub async fn patiently<T, F: Future<Output = Result<T, Status>>>(question: impl Fn() -> F) -> Result<T, Status> {
+    let mut tries = 0;
+    loop {
+        match question().await {
+            Err(status) if status.code() == Code::Unavailable && tries < PATIENCE => {
+                tries = tries.saturating_add(1);
+                tokio::time::sleep(PAUSE).await;
+            }
+            decided => return decided,
+        }
+    }
+}
+
+async fn settle(herd: &Herd, client: &Client, ledger: &mut Ledger, (number, plan): (u32, Plan), answered: Answered) {
+    use pb::reserve_response::Outcome;
+    herd.asked.increment();
+    ledger.asked = ledger.asked.saturating_add(1);
+    match answered {
+        Err(status) => ledger.trouble(format!("customer {number} got no answer: {status}")),
+        Ok((Outcome::Refusal(refusal), took)) => {
+            herd.refused.increment();
+            ledger.record(took);
+            let name = refusal.reason().as_str_name();
+            let count = ledger.refused.entry(name.strip_prefix("REFUSAL_REASON_").unwrap_or(name)).or_default();
+            *count = count.saturating_add(1);
+            let sold_out = refusal.reason() == pb::RefusalReason::SoldOut;
+            if herd.wave == Wave::Rush && sold_out && refusal.retry_after.is_some() && !plan.double_click {
+                ledger.again.push(number);
+            }
+        }
+        Ok((Outcome::Hold(hold), took)) => {
+            herd.held.increment();
+            ledger.record(took);
+            if !is_whole(&hold, &plan) {
+                ledger.trouble(format!("hold {} has not what was asked for: {:?}", hold.id, hold.lines));
+            }
+            if let Err(why) = finish(client, &hold, plan.fate).await {
+                ledger.trouble(format!("hold {} could not end as {:?}: {why}", hold.id, plan.fate));
+            }
+            let pb::Hold { id, lines, expires_at, .. } = hold;
+            let expires_at = expires_at.unwrap_or_default();
+            ledger.entries.push(Entry { hold: id, customer: number, lines, expires_at, fate: plan.fate });
+        }
+    }
+}
+
+/// Whether a hold has the whole cart: all lines or none.
+fn is_whole(hold: &pb::Hold, plan: &Plan) -> bool {
+    plan.cart.into_iter().all(|(sku, wanted)| {
+        let got = hold.lines.iter().filter(|line| line.sku == sku).map(|line| line.quantity);
+        got.fold(0, u32::saturating_add) == wanted
+    })
+}
+
+/// Pays, gives back, or walks away.
+async fn finish(client: &Client, hold: &pb::Hold, fate: Fate) -> Result<(), Status> {
+    if fate.goes_to_the_till() {
+        to_the_till(client, hold).await?;
+    }
+    match fate {
+        Fate::WalkedAway | Fate::Kept | Fate::AtTheTill => Ok(()),
+        Fate::Claimed | Fate::Paid => claim(client, hold).await,
+        Fate::Released | Fate::GaveUp => release(client, hold, fate == Fate::GaveUp).await,
+    }
+}
+
+async fn to_the_till(client: &Client, hold: &pb::Hold) -> Result<(), Status> {
+    let request = pb::ExtendRequest {
+        hold_id: hold.id.clone(),
+        stage: pb::HoldStage::Paying.into(),
+        ..pb::ExtendRequest::default()
+    };
+    match patiently(|| client.extend(request.clone())).await?.outcome {
+        Some(pb::extend_response::Outcome::Hold(now)) if now.state() == pb::HoldState::Paying => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn claim(client: &Client, hold: &pb::Hold) -> Result<(), Status> {
+    let (hold_id, order_ref) = (hold.id.clone(), format!("order-{}", hold.id));
+    let request = pb::ClaimRequest { hold_id, order_ref, ..pb::ClaimRequest::default() };
+    match patiently(|| client.claim(request.clone())).await?.outcome {
+        Some(pb::claim_response::Outcome::Hold(now)) if now.state() == pb::HoldState::Claimed => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn release(client: &Client, hold: &pb::Hold, abandon_payment: bool) -> Result<(), Status> {
+    let (hold_id, drop_id) = (hold.id.clone(), DROP.to_owned());
+    let request = pb::ReleaseRequest { hold_id, drop_id, abandon_payment, ..pb::ReleaseRequest::default() };
+    match patiently(|| client.release(request.clone())).await?.outcome {
+        Some(pb::release_response::Outcome::Hold(now)) if now.state() == pb::HoldState::Released => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// A live hold of one's own is never refused any of this.
+fn unexpected(answer: &impl std::fmt::Debug) -> Status {
+    Status::internal(format!("answered with {answer:?}"))
+}

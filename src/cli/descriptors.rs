@@ -1,0 +1,48 @@
+//! `stockade descriptors`: the contract as a descriptor set, for clients that are not made from the `.proto` files.
+
+use std::io::IsTerminal as _;
+
+use super::Finding;
+use super::failure::Failure;
+use super::output::Output;
+use crate::proto::DESCRIPTORS;
+
+/// Prints a `google.protobuf.FileDescriptorSet`: the contract and all that it imports, each file after its imports.
+///
+/// # Errors
+/// When a person would get the bytes.
+pub fn descriptors(output: &mut Output) -> Result<Finding, Failure> {
+    if std::io::stdout().is_terminal() {
+        let advice = "these are bytes, not text; send them to a file: stockade descriptors > stockade.binpb";
+        return Err(Failure::Usage(advice.to_owned()));
+    }
+    output.bytes(DESCRIPTORS);
+    Ok(Finding::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    #[test]
+    fn each_file_comes_after_what_it_imports_and_with_its_comments() {
+        let set = FileDescriptorSet::decode(DESCRIPTORS).expect("a descriptor set");
+        let mut before: BTreeSet<&str> = BTreeSet::new();
+        for file in &set.file {
+            assert!(file.dependency.iter().all(|import| before.contains(import.as_str())), "{}", file.name());
+            before.insert(file.name());
+        }
+        assert!(["stockade/v1/drop.proto", "stockade/v1/reservation.proto"].iter().all(|file| before.contains(file)));
+        let ours = set.file.iter().filter(|file| file.package() == "stockade.v1");
+        for file in ours {
+            let told = file.source_code_info.as_ref().map(|info| info.location.iter());
+            let comments = told.into_iter().flatten().filter(|place| place.leading_comments.is_some()).count();
+            assert!(comments > 0, "{} has lost its comments", file.name());
+        }
+    }
+}

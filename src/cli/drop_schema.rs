@@ -1,0 +1,106 @@
+//! `stockade drop schema`: the JSON Schema of a drop's file, for editors and checks before a server is asked.
+//!
+//! Kept by hand in `docs/drop.schema.json`. The tests here hold its keys to the parser's; `tests/python/drop_files.py`
+//! has both judge the same documents. It knows no calendar: a 30th of February is the parser's to find.
+
+use super::Finding;
+use super::output::Output;
+
+/// The schema, as it is published.
+const SCHEMA: &str = include_str!("../../docs/drop.schema.json");
+
+/// Prints it.
+pub fn schema(output: &mut Output) -> Finding {
+    output.line(SCHEMA.trim_end());
+    Finding::Well
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::cli::drop_file;
+
+    const GOOD: &str = "kind: Drop\nid: d\nitems: [{sku: A, quantity: 1}]\nlimits: [{id: l, scope: drop}]\n";
+
+    fn parsed() -> Value {
+        serde_json::from_str(SCHEMA).expect("JSON")
+    }
+
+    /// The keys that the parser itself names when it meets one that it does not know.
+    fn known_to_the_parser(text: &str) -> BTreeSet<String> {
+        let error = drop_file::parse("f", text).expect_err("an unknown key");
+        let (_, keys) = error.split_once("; keys here are ").unwrap_or_else(|| panic!("{error}"));
+        keys.split(", ").map(str::to_owned).collect()
+    }
+
+    fn known_to_the_schema(object: &Value) -> BTreeSet<String> {
+        assert_eq!(object["additionalProperties"], false, "an unknown key is a fault");
+        object["properties"].as_object().expect("keys").keys().cloned().collect()
+    }
+
+    #[test]
+    fn schema_and_parser_know_the_same_keys() {
+        drop_file::parse("f", GOOD).expect("good");
+        let schema = parsed();
+        let table = [
+            (&schema, GOOD.replace("kind:", "unheard_of: 1\nkind:")),
+            (&schema["definitions"]["item"], GOOD.replace("{sku", "{unheard_of: 1, sku")),
+            (&schema["definitions"]["limit"], GOOD.replace("{id", "{unheard_of: 1, id")),
+        ];
+        for (object, text) in table {
+            assert_eq!(
+                known_to_the_schema(object),
+                known_to_the_parser(&text),
+                "schema on the left, parser on the right"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_schema_needs_the_parser_needs() {
+        let schema = parsed();
+        let needed = |object: &Value| {
+            let keys = object["required"].as_array().expect("keys").iter();
+            keys.map(|key| key.as_str().expect("a key").to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(needed(&schema), ["kind", "id", "items"]);
+        assert_eq!(needed(&schema["definitions"]["item"]), ["sku", "quantity"]);
+        assert_eq!(needed(&schema["definitions"]["limit"]), ["id", "scope"]);
+        for without in [
+            "kind: Drop\n",
+            "id: d\n",
+            "items: [{sku: A, quantity: 1}]\n",
+            "sku: A, ",
+            ", quantity: 1",
+            "id: l, ",
+            ", scope: drop",
+        ] {
+            let error = drop_file::parse("f", &GOOD.replacen(without, "", 1)).expect_err(without);
+            assert!(error.contains("missing field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_explained_and_every_reference_leads_somewhere() {
+        fn walk(value: &Value, whole: &Value) {
+            if let Some(target) = value["$ref"].as_str() {
+                let place = target.strip_prefix('#').expect("a place in this schema");
+                assert!(whole.pointer(place).is_some(), "{target}");
+            }
+            for (key, property) in value["properties"].as_object().into_iter().flatten() {
+                assert!(property["description"].is_string(), "{key} is not explained");
+            }
+            match value {
+                Value::Array(values) => values.iter().for_each(|value| walk(value, whole)),
+                Value::Object(values) => values.values().for_each(|value| walk(value, whole)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        let schema = parsed();
+        walk(&schema, &schema);
+    }
+}

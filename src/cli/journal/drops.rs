@@ -1,0 +1,96 @@
+//! What a dump knows of drops: their names, and which holds are of the one that was asked for.
+//!
+//! Records name drops, items and pools by number. The names are in the drops' own records or, where the journal has
+//! been trimmed, in a snapshot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::cli::output::Output;
+use crate::definition::Definition;
+use crate::engine::folder::Folder;
+use crate::ids::{DropId, DropNo, HoldId};
+use crate::record::Record;
+use crate::snapshot;
+
+/// Drops by number, and the holds of one of them.
+pub struct Drops {
+    known: HashMap<DropNo, Arc<Definition>>,
+    /// The drop that was asked for; none: all.
+    wanted: Option<DropId>,
+    /// Its holds, as far as they were met. As large as that drop; empty where none was asked for.
+    holds: HashSet<HoldId>,
+}
+
+impl Drops {
+    /// Knows nothing yet.
+    pub fn new(wanted: Option<DropId>) -> Self {
+        Self { known: HashMap::new(), wanted, holds: HashSet::new() }
+    }
+
+    /// The drop with this number, if its record was met.
+    pub fn get(&self, number: DropNo) -> Option<&Definition> {
+        self.known.get(&number).map(AsRef::as_ref)
+    }
+
+    /// Learns from the newest snapshot that can be read. Without one, drops that are older than the journal stay
+    /// numbers, and their holds unknown; that is told.
+    pub fn read_snapshot(&mut self, folder: &Folder, output: &mut Output) {
+        let snapshots = match snapshot::list(folder.snapshots.as_ref()) {
+            Ok(snapshots) => snapshots,
+            Err(error) => {
+                output.complain(&format!("note: the snapshots can't be listed, older drops stay numbers: {error}"));
+                return;
+            }
+        };
+        for from in snapshots {
+            let mut enough = false;
+            let loaded = snapshot::load(folder.snapshots.as_ref(), from, |_revision, record| {
+                // Drops stand before holds: whoever wants names only has them all by then.
+                enough = self.wanted.is_none() && matches!(record, Record::Hold(_));
+                self.meet(&record);
+                if enough { Err(String::new()) } else { Ok(()) }
+            });
+            match loaded {
+                Ok(_) => return,
+                Err(_stopped) if enough => return,
+                Err(error) => output.complain(&format!("note: {error}; drops' names are looked for elsewhere")),
+            }
+        }
+    }
+
+    /// Learns from a record. Says whether it is of the drop that was asked for.
+    pub fn meet(&mut self, record: &Record) -> bool {
+        if let Record::Drop(image) = record {
+            self.known.insert(image.number, Arc::new(image.definition.clone()));
+        }
+        let of_drop = match record {
+            Record::Drop(image) => Some(image.number),
+            Record::Steering(steering) => Some(steering.drop),
+            Record::Hold(hold) => Some(hold.drop),
+            Record::Adjusted(adjusted) => Some(adjusted.drop),
+            Record::Stock(image) => Some(image.drop),
+            Record::Change(..) | Record::Restart(_) => None,
+        };
+        let Some(wanted) = &self.wanted else { return true };
+        let matches = of_drop.and_then(|number| self.get(number)).is_some_and(|drop| drop.id == *wanted);
+        match record {
+            // An id that was forgotten may have been used again, in another drop.
+            Record::Hold(hold) if matches => self.holds.insert(hold.id) || matches,
+            Record::Hold(hold) => self.holds.remove(&hold.id) && matches,
+            Record::Change(id, _) => self.holds.contains(id),
+            Record::Drop(_) | Record::Steering(_) | Record::Restart(_) | Record::Adjusted(_) | Record::Stock(_) => {
+                matches
+            }
+        }
+    }
+}
+
+/// The hold that a record is of.
+pub const fn hold(record: &Record) -> Option<HoldId> {
+    match record {
+        Record::Hold(hold) => Some(hold.id),
+        Record::Change(id, _) => Some(*id),
+        Record::Drop(_) | Record::Steering(_) | Record::Restart(_) | Record::Adjusted(_) | Record::Stock(_) => None,
+    }
+}

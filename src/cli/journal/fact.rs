@@ -1,0 +1,226 @@
+//! What a record says, as a fact with named fields. Everything in a record is shown; nothing is left out or added.
+
+use serde_json::{Map, Value, json};
+
+use super::drops::Drops;
+use super::fields::{Fact, hex, is_nothing, millis, time};
+use crate::definition::{Definition, Item, Limit, Pool, Scope};
+use crate::hold::{Change, Hold, HoldLine, Identity, Rare, ShortLine};
+use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
+use crate::record::{Adjusted, Adjustment, DropImage, PoolBasis, Record, Restart, Steering, StockChange, StockImage};
+use crate::time::Timestamp;
+
+/// What a record says.
+pub fn fact(record: &Record, drops: &Drops) -> Fact {
+    match record {
+        Record::Drop(image) => drop_image(image),
+        Record::Steering(Steering { drop, paused, closed_at }) => {
+            of_drop("steering", *drop, drops).with("paused", *paused).with("closed_at", time(*closed_at))
+        }
+        Record::Hold(image) => hold(image, drops),
+        Record::Change(id, change) => changed(*id, change),
+        Record::Restart(Restart { stopped_at, grace_until }) => {
+            Fact::new("restart").with("stopped_at", time(*stopped_at)).with("grace_until", time(*grace_until))
+        }
+        Record::Adjusted(adjusted) => adjustment(adjusted, drops),
+        Record::Stock(image) => stock(image, drops),
+    }
+}
+
+/// A fact of a drop: by name, if that is known, and by number.
+fn of_drop(kind: &'static str, number: DropNo, drops: &Drops) -> Fact {
+    let id = drops.get(number).map(|drop| drop.id.to_string());
+    Fact::new(kind).with("drop_id", id).with("drop_number", number.0)
+}
+
+fn drop_image(image: &DropImage) -> Fact {
+    let DropImage { number, created_at, definition, request } = image;
+    let Definition {
+        id,
+        title,
+        shop,
+        series,
+        labels,
+        opens_at,
+        closes_at,
+        hold_ttl,
+        max_hold_life,
+        payment_ttl,
+        items,
+        limits,
+    } = definition;
+    Fact::new("drop")
+        .with("drop_id", id.as_str())
+        .with("drop_number", number.0)
+        .with("created_at", time(*created_at))
+        .with("title", title.as_str())
+        .with("shop", shop.as_str())
+        .with("series", series.as_ref().map(ToString::to_string))
+        .with("labels", json!(labels))
+        .with("opens_at", time(*opens_at))
+        .with("closes_at", time(*closes_at))
+        .with("hold_ttl_ms", millis(*hold_ttl))
+        .with("max_hold_life_ms", millis(*max_hold_life))
+        .with("payment_ttl_ms", millis(*payment_ttl))
+        .with("items", items.iter().map(item).collect::<Value>())
+        .with("limits", limits.iter().map(limit).collect::<Value>())
+        .with("request_digest", hex(request))
+}
+
+fn item(Item { sku, pools }: &Item) -> Value {
+    let pool = |Pool { id, units }: &Pool| json!({"id": id.as_str(), "units": units});
+    json!({"sku": sku.as_str(), "pools": pools.iter().map(pool).collect::<Value>()})
+}
+
+/// A limit; what it does not bound is left out.
+fn limit(limit: &Limit) -> Value {
+    let Limit {
+        id,
+        scope,
+        skus,
+        identity_kind,
+        max_units,
+        max_units_by_tier,
+        max_live_units,
+        max_live_holds,
+        rolling,
+        cooldown,
+    } = limit;
+    let scope = match scope {
+        Scope::Item => "item",
+        Scope::Drop => "drop",
+        Scope::Series => "series",
+        Scope::Shop => "shop",
+    };
+    let by_tier = max_units_by_tier.iter().map(|(tier, units)| (tier.to_string(), Value::from(*units)));
+    let told = [
+        ("id", Value::from(id.as_str())),
+        ("scope", scope.into()),
+        ("skus", skus.iter().map(Sku::as_str).collect()),
+        ("identity_kind", json!(identity_kind.as_ref().map(ToString::to_string))),
+        ("max_units", json!(max_units)),
+        ("max_units_by_tier", by_tier.collect::<Map<String, Value>>().into()),
+        ("max_live_units", json!(max_live_units)),
+        ("max_live_holds", json!(max_live_holds)),
+        ("rolling_ms", json!(rolling.map(millis))),
+        ("cooldown_ms", json!(cooldown.map(millis))),
+    ];
+    told.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn hold(image: &Hold, drops: &Drops) -> Fact {
+    // The revision is the record's own LSN, which stands before it.
+    let Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
+        image;
+    let definition = drops.get(*drop);
+    let settled_at = Some(*settled_at).filter(|at| *at > Timestamp(0));
+    let fact = Fact::new("hold")
+        .with("hold_id", id.to_string())
+        .with("drop_id", definition.map(|drop| drop.id.to_string()))
+        .with("drop_number", drop.0)
+        .with("customer_id", customer.as_str())
+        .with("state", state.label())
+        .with("lines", lines.iter().map(|line| held(line, definition)).collect::<Value>())
+        .with("created_at", time(*created_at))
+        .with("expires_at", time(*expires_at))
+        .with("settled_at", time(settled_at))
+        .with("content_digest", format!("{:016x}", content.0));
+    rarely(fact, rare.as_deref().unwrap_or(&Rare::default()), definition)
+}
+
+/// Adds what few holds have.
+fn rarely(fact: Fact, rare: &Rare, drop: Option<&Definition>) -> Fact {
+    let Rare { order_ref, late, superseded_by, identities, tiers, over_limits, shorts } = rare;
+    let identity =
+        |Identity { kind, subject }: &Identity| json!({"kind": kind.as_str(), "digest": format!("{:032x}", subject.0)});
+    let short = |ShortLine { item, requested, reason }: &ShortLine| {
+        let (name, value) = sku(*item, drop);
+        json!({name: value, "requested": requested, "reason": reason.label()})
+    };
+    fact.with("order_ref", order_ref.as_ref().map(ToString::to_string))
+        .with("late", *late)
+        .with("superseded_by", superseded_by.map(|by| by.to_string()))
+        .with("identities", identities.iter().map(identity).collect::<Value>())
+        .with("tiers", tiers.iter().map(TierId::as_str).collect::<Value>())
+        .with("over_limits", over_limits.as_deref())
+        .with("short_lines", shorts.iter().map(short).collect::<Value>())
+}
+
+fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
+    let HoldLine { item, pool, quantity, released, returned, withdrawn } = line;
+    let mut shown: Map<String, Value> =
+        place(item, pool, drop).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    shown.insert("quantity".to_owned(), quantity.into());
+    // As in the bytes: only where something was given back.
+    for (name, units) in [("released", released), ("returned", returned), ("withdrawn", withdrawn)] {
+        if units > 0 {
+            shown.insert(name.to_owned(), units.into());
+        }
+    }
+    shown.into()
+}
+
+/// An item: by name, if that is known, else by number.
+fn sku(item: ItemNo, drop: Option<&Definition>) -> (&'static str, Value) {
+    let known = drop.and_then(|drop| drop.items.get(item.index()));
+    known.map_or(("item", item.0.into()), |item| ("sku", item.sku.as_str().into()))
+}
+
+/// An item's pool, likewise.
+fn place(item: ItemNo, pool: PoolNo, drop: Option<&Definition>) -> [(&'static str, Value); 2] {
+    let known = drop.and_then(|drop| drop.items.get(item.index())?.pools.get(pool.index()));
+    let named = known.map_or(("pool_number", pool.0.into()), |pool| ("pool", pool.id.as_str().into()));
+    [sku(item, drop), named]
+}
+
+fn changed(id: HoldId, change: &Change) -> Fact {
+    let fact = |kind| Fact::new(kind).with("hold_id", id.to_string());
+    match change {
+        Change::Extended { expires_at } => fact("extended").with("expires_at", time(*expires_at)),
+        Change::Staged { stage, expires_at } => {
+            fact("staged").with("stage", stage.label()).with("expires_at", time(*expires_at))
+        }
+        Change::Claimed { at, order_ref, late, kept } => fact("claimed")
+            .with("at", time(*at))
+            .with("order_ref", order_ref.as_str())
+            .with("late", *late)
+            .with("kept", kept.to_vec()),
+        Change::Returned { totals } => fact("returned")
+            .with("returned", totals.iter().map(|(returned, _)| *returned).collect::<Vec<u32>>())
+            .with("withdrawn", totals.iter().map(|(_, withdrawn)| *withdrawn).collect::<Vec<u32>>()),
+        Change::Released { at, kept } => fact("released").with("at", time(*at)).with("kept", kept.to_vec()),
+        Change::Superseded { at, by } => fact("superseded").with("at", time(*at)).with("superseded_by", by.to_string()),
+        Change::Expired { at } => fact("expired").with("at", time(*at)),
+    }
+}
+
+fn adjustment(adjusted: &Adjusted, drops: &Drops) -> Fact {
+    let Adjusted { drop, item, adjustment, basis } = adjusted;
+    let Adjustment { id, pool, change } = adjustment;
+    let PoolBasis { received, taken_out } = basis;
+    let place = place(*item, *pool, drops.get(*drop));
+    place
+        .into_iter()
+        .fold(of_drop("adjusted", *drop, drops), |fact, (name, value)| fact.with(name, value))
+        .with("adjustment_id", id.to_string())
+        .with("change", asked(change))
+        .with("received", *received)
+        .with("taken_out", *taken_out)
+}
+
+fn asked(change: &StockChange) -> Value {
+    match change {
+        StockChange::Delta(delta) => json!({"delta": delta}),
+        StockChange::SetReceived { expected, units } => json!({"expected": expected, "units": units}),
+    }
+}
+
+fn stock(image: &StockImage, drops: &Drops) -> Fact {
+    let StockImage { drop, item, pools, adjustments } = image;
+    let pool = |PoolBasis { received, taken_out }: &PoolBasis| json!({"received": received, "taken_out": taken_out});
+    let adjustment = |Adjustment { id, pool, change }: &Adjustment| json!({"adjustment_id": id.to_string(), "pool_number": pool.0, "change": asked(change)});
+    of_drop("stock", *drop, drops)
+        .with("item", item.0)
+        .with("pools", pools.iter().map(pool).collect::<Value>())
+        .with("adjustments", adjustments.iter().map(adjustment).collect::<Value>())
+}

@@ -1,0 +1,176 @@
+//! `stockade journal dump`: every record of a journal that nobody serves, in order, a line each.
+//!
+//! Reads as `verify` does and changes nothing. Records go to standard output, everything else to standard error. It
+//! replays nothing: a record is shown as it stands, not what came of it.
+
+use crate::engine::folder::{Folder, FolderError};
+use crate::engine::verify::VerifyError;
+use crate::ids::{HoldId, Lsn};
+use crate::journal::{Batch, Ending, Inspection, LogError, inspect};
+use crate::storage::FolderLock;
+
+use super::Finding;
+use super::args::DumpOptions;
+use super::failure::Failure;
+use super::output::Output;
+
+mod drops;
+mod fact;
+mod fields;
+
+use drops::Drops;
+use fact::fact;
+
+/// Prints the journal of a data folder.
+///
+/// # Errors
+/// When the folder or its journal can't be read. Damage is a finding, told once all records before it are printed.
+pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let folder = match Folder::inspect(&options.data) {
+        Ok(folder) => folder,
+        Err(error @ FolderError::Damaged { .. }) => {
+            output.complain(&format!("finding: {error}"));
+            return Ok(Finding::Amiss);
+        }
+        Err(error @ (FolderError::Locked(_) | FolderError::Io { .. } | FolderError::Foreign { .. })) => {
+            return Err(VerifyError::from(error).into());
+        }
+    };
+    // For a note only: a lock that can't be looked at hinders nothing.
+    if let Some(holder) = FolderLock::holder(&options.data).unwrap_or_default() {
+        output.complain(&format!(
+            "note: {holder} serves this folder: what it writes meanwhile may be missing, or look torn or damaged"
+        ));
+    }
+    let mut inspection = inspect(folder.journal.as_ref()).map_err(VerifyError::from)?;
+    let oldest = inspection.oldest().unwrap_or(Lsn(1));
+    let mut drops = Drops::new(options.drop.clone());
+    if oldest > Lsn(1) {
+        drops.read_snapshot(&folder, output);
+    }
+    let mut dump = Dump { options, drops, printed: 0 };
+    if options.from.is_some_and(|from| from < oldest) {
+        output.complain(&format!("note: the journal begins with record {oldest}: older ones are in snapshots alone"));
+    }
+    let walked = dump.walk(&mut inspection, output)?;
+    if walked == Walked::ToTheEnd {
+        tell_ending(inspection.ending(), output);
+        dump.tell_nothing(inspection.next_lsn(), output);
+    }
+    Ok(if walked == Walked::ToDamage { Finding::Amiss } else { Finding::Well })
+}
+
+/// How far the walk came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walked {
+    ToTheEnd,
+    /// As many records as were asked for, or as anybody reads.
+    Enough,
+    /// The damage is told.
+    ToDamage,
+}
+
+struct Dump<'a> {
+    options: &'a DumpOptions,
+    drops: Drops,
+    printed: u64,
+}
+
+impl Dump<'_> {
+    fn walk(&mut self, inspection: &mut Inspection<'_>, output: &mut Output) -> Result<Walked, Failure> {
+        if self.is_enough() {
+            return Ok(Walked::Enough);
+        }
+        for batch in inspection.by_ref() {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error @ LogError::Damage { .. }) => {
+                    output.complain(&format!("finding: {error}"));
+                    return Ok(Walked::ToDamage);
+                }
+                Err(
+                    error @ (LogError::Io { .. }
+                    | LogError::Full(_)
+                    | LogError::Unknown(_)
+                    | LogError::Foreign { .. }
+                    | LogError::ForeignFiles(_)
+                    | LogError::Fenced { .. }
+                    | LogError::WrongPosition { .. }
+                    | LogError::Stopped),
+                ) => return Err(VerifyError::from(error).into()),
+            };
+            let lines = self.lines(&batch);
+            if !lines.is_empty() {
+                // A batch at a time: a line by itself would be a write by itself.
+                output.line(&lines.join("\n"));
+            }
+            if self.is_enough() || !output.is_open() {
+                return Ok(Walked::Enough);
+            }
+        }
+        Ok(Walked::ToTheEnd)
+    }
+
+    fn is_enough(&self) -> bool {
+        self.options.limit.is_some_and(|limit| self.printed >= limit)
+    }
+
+    /// What is asked for of a batch, as lines.
+    fn lines(&mut self, batch: &Batch) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut lsn = batch.head.first;
+        for record in &batch.records {
+            let wanted = self.drops.meet(record) && self.is_of_hold(drops::hold(record));
+            if wanted && self.options.from.is_none_or(|from| lsn >= from) && !self.is_enough() {
+                let fact = fact(record, &self.drops);
+                lines.push(fact.line(lsn, batch.head.written_at, self.options.json));
+                self.printed = self.printed.saturating_add(1);
+            }
+            lsn = lsn.plus(1);
+        }
+        lines
+    }
+
+    fn is_of_hold(&self, hold: Option<HoldId>) -> bool {
+        self.options.hold.is_none_or(|wanted| hold == Some(wanted))
+    }
+
+    /// Why nothing was printed, where something was asked for by name.
+    fn tell_nothing(&self, next: Lsn, output: &mut Output) {
+        if self.printed > 0 {
+            return;
+        }
+        match self.options.from {
+            Some(from) if from >= next => {
+                output.complain(&format!("note: no record {from} yet: the journal ends before record {next}"));
+            }
+            Some(_) | None if self.options.hold.is_some() || self.options.drop.is_some() => {
+                output.complain("note: no record of the journal is of that hold or drop");
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Says how the journal ends, where that is not in order.
+fn tell_ending(ending: Option<&Ending>, output: &mut Output) {
+    match ending {
+        Some(Ending::Torn(cut)) => output.complain(&format!(
+            "note: torn tail in {} at byte {}, record {}: {} bytes of a write that was cut short and never \
+             acknowledged, or of a last batch that has rotted: they look the same ({})",
+            cut.file, cut.offset, cut.lsn, cut.bytes, cut.what
+        )),
+        Some(Ending::Lost(cut, later)) => output.complain(&format!(
+            "note: with os durability the journal ends in {} at byte {}, record {} ({}); lost behind that: {}",
+            cut.file,
+            cut.offset,
+            cut.lsn,
+            cut.what,
+            if later.is_empty() { "the rest of that file".to_owned() } else { later.join(", ") }
+        )),
+        Some(Ending::Open | Ending::Clean(_)) | None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

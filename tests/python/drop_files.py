@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Has the published JSON Schema and the binary's own parser judge the same drop files.
+
+Takes the binary as its first argument. The examples and every document below must be judged alike, and as it says
+here. Documents are read as YAML 1.2, as editors read them. Needs what requirements.txt beside it pins.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import jsonschema
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALLEST = "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n"
+LIMITED = SMALLEST + "limits: [{id: two, scope: drop, max_units: 2}]\n"
+# What the binary ends with when a file is faulty, and when it is not but nobody serves.
+USAGE, UNREACHED = 64, 69
+
+GOOD = {
+    "the smallest": SMALLEST,
+    "as JSON": '{"kind": "Drop", "id": "x", "items": [{"sku": "K", "quantity": 3}]}',
+    "no items yet": SMALLEST.replace("[{sku: K, quantity: 3}]", "[]"),
+    "an id of digits": SMALLEST.replace("id: knife", "id: 1204"),
+    "a title that is a truth value": SMALLEST + "title: true\n",
+    "all words": SMALLEST + "title: T\nshop: s\nlabels: {season: winter, year: 2026}\n",
+    "a quantity with underscores": SMALLEST.replace("3}", "1_000_000}"),
+    "a quantity in quotes": SMALLEST.replace("3}", '"3"}'),
+    "a quantity with a sign": SMALLEST.replace("3}", "+3}"),
+    "a quantity of nothing": SMALLEST.replace("3}", "0}"),
+    "spans": SMALLEST + 'hold_ttl: 5m\nmax_hold_life: 1h 30m\npayment_ttl: "1.5h"\n',
+    "a span of nothing": SMALLEST + "hold_ttl: 0\n",
+    "times": SMALLEST + "opens_at: 2026-12-04T18:00:00+01:00\ncloses_at: 2026-12-04T19:00:00.5Z\n",
+    "a time without seconds": SMALLEST + "opens_at: 2026-12-04 18:00+01:00\n",
+    "left empty": SMALLEST + "opens_at:\ncloses_at: ~\nhold_ttl: null\n",
+    "a limit": LIMITED,
+    "a limit without a number": LIMITED.replace(", max_units: 2", ""),
+    "a limit of each item": LIMITED.replace("scope: drop", "scope: item"),
+    "a limit of none": LIMITED.replace("max_units: 2", "max_units: 0, identity_kind: customer"),
+    "no limits": SMALLEST + "limits: []\n",
+}
+
+BAD = {
+    "a list": "[1]",
+    "a word": "knife",
+    "without kind": SMALLEST.replace("kind: Drop\n", ""),
+    "another kind": SMALLEST.replace("Drop", "Sale"),
+    "without id": SMALLEST.replace("id: knife\n", ""),
+    "without items": SMALLEST.replace("items: [{sku: K, quantity: 3}]\n", ""),
+    "items left empty": SMALLEST.replace("[{sku: K, quantity: 3}]", ""),
+    "an item that is a word": SMALLEST.replace("[{sku: K, quantity: 3}]", "[K]"),
+    "an item without sku": SMALLEST.replace("sku: K, ", ""),
+    "an item without quantity": SMALLEST.replace(", quantity: 3", ""),
+    "an unknown key": SMALLEST + "colour: red\n",
+    "an unknown key of an item": SMALLEST.replace("{sku", "{price: 3, sku"),
+    "an unknown key of a limit": LIMITED.replace("{id", "{most: 3, id"),
+    "what is not built": SMALLEST + "windows: []\n",
+    "a title left empty": SMALLEST + "title:\n",
+    "a title that is a list": SMALLEST + "title: [a]\n",
+    "labels that are a list": SMALLEST + "labels: [a]\n",
+    "a label left empty": SMALLEST + "labels: {a: null}\n",
+    "a quantity below zero": SMALLEST.replace("3}", "-1}"),
+    "half a quantity": SMALLEST.replace("3}", "1.5}"),
+    "a quantity in words": SMALLEST.replace("3}", "many}"),
+    "a quantity left empty": SMALLEST.replace("3}", "~}"),
+    "a quantity that is a truth value": SMALLEST.replace("3}", "true}"),
+    "a quantity over all bounds": SMALLEST.replace("3}", "99999999999999999999999}"),
+    "a span without a unit": SMALLEST + "hold_ttl: 300\n",
+    "a span in words": SMALLEST + "hold_ttl: soon\n",
+    "a span below zero": SMALLEST + "hold_ttl: -5m\n",
+    "a span with a gap": SMALLEST + "hold_ttl: 1.m\n",
+    "a time without an offset": SMALLEST + "opens_at: 2026-12-04T18:00:00\n",
+    "a day": SMALLEST + "opens_at: 2026-12-04\n",
+    "a time in words": SMALLEST + "closes_at: tomorrow\n",
+    "limits left empty": SMALLEST + "limits:\n",
+    "a limit without id": LIMITED.replace("id: two, ", ""),
+    "a limit without scope": LIMITED.replace("scope: drop, ", ""),
+    "an unknown scope": LIMITED.replace("scope: drop", "scope: galaxy"),
+    "more than a limit may be": LIMITED.replace("max_units: 2", "max_units: 4294967296"),
+    "a limit in words": LIMITED.replace("max_units: 2", "max_units: two"),
+}
+
+
+class Core(yaml.SafeLoader):
+    """YAML 1.2's core schema: no times, no `yes`, underscores are no digits."""
+
+
+Core.yaml_implicit_resolvers = {}
+for kind, pattern, first in [
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+0123456789.")),
+]:
+    Core.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{pattern})$"), first)
+
+
+def main():
+    binary = pathlib.Path(sys.argv[1]).resolve()
+    printed = subprocess.run([binary, "drop", "schema"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    schema = json.loads(printed)
+    assert printed == (ROOT / "docs" / "drop.schema.json").read_text(), "printed and published differ"
+    jsonschema.Draft7Validator.check_schema(schema)
+    validator = jsonschema.Draft7Validator(schema)
+
+    def accepted_by_parser(text):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(text)
+            file.flush()
+            words = ["drop", "apply", file.name, "--dry-run", "--endpoint", "http://127.0.0.1:1"]
+            ended = subprocess.run([binary, *words], stderr=subprocess.PIPE, text=True)
+        assert ended.returncode in (USAGE, UNREACHED), ended
+        return ended.returncode == UNREACHED
+
+    examples = sorted((ROOT / "examples").glob("*.yaml"))
+    assert examples, "no example"
+    documents = [(path.name, path.read_text(), True) for path in examples]
+    documents += [(name, text, True) for name, text in GOOD.items()]
+    documents += [(name, text, False) for name, text in BAD.items()]
+    for name, text, good in documents:
+        faults = [fault.message for fault in validator.iter_errors(yaml.load(text, Core))]
+        by_schema, by_parser = not faults, accepted_by_parser(text)
+        assert (by_schema, by_parser) == (good, good), f"{name}: schema {faults}, parser {by_parser}, wanted {good}\n{text}"
+    for path in examples:
+        head = path.read_text().splitlines()[0]
+        named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", head)
+        assert named and (path.parent / named[1]).resolve() == ROOT / "docs" / "drop.schema.json", f"{path.name}: {head}"
+    print(f"{len(documents)} drop files are judged alike by schema and parser")
+
+
+if __name__ == "__main__":
+    main()
