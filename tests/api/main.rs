@@ -11,3 +11,4 @@ mod operators;
 mod payment;
 mod server;
 mod stream;
+mod watch;
