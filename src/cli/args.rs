@@ -208,6 +208,16 @@ pub enum DropCommand {
     List(ListDropsOptions),
     /// Show a drop with its state and stock.
     Show(DropOptions),
+    /// Watch a drop as it changes, until Ctrl-C.
+    #[command(after_help = "Examples:\n  stockade drop watch knife-1204\n  \
+        stockade drop watch knife-1204 | tee knife.log\n  \
+        stockade drop watch knife-1204 --json | jq -c '.drop.items[] | {sku, free: .stock.free}'\n\n\
+        On a terminal one view is redrawn in place: the state, the time to opening or closing, and for each item what\n\
+        is claimed, in payment, held and free. Into a pipe goes a line for each change, at most 10 a second; with\n\
+        --json one object a line for each message, at least one every 15 seconds.\n\n\
+        Exit codes: 0 for Ctrl-C or a reader that has gone; 1 for a drop that is not there; 69 when the server can't be\n\
+        reached, stops, or goes silent: it is not connected to again.")]
+    Watch(DropOptions),
     /// Stop new reserves; live holds can still be extended, claimed and released.
     Pause(DropOptions),
     /// End a pause.

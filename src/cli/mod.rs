@@ -19,6 +19,7 @@ mod output;
 mod serve;
 mod show;
 mod verify;
+mod watch;
 
 use args::{Cli, Command, DropCommand, HoldCommand};
 use failure::{Failure, USAGE};
@@ -77,6 +78,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Drop(DropCommand::Resume(options)) => talk(drops::resume(&options, output)),
         Command::Drop(DropCommand::Close(options)) => talk(drops::close(&options, output)),
         Command::Drop(DropCommand::List(options)) => talk(operators::list_drops(&options, output)),
+        Command::Drop(DropCommand::Watch(options)) => talk(watch::watch(&options, output)),
         Command::Drop(DropCommand::Adjust(options)) => talk(operators::adjust(&options, output)),
         Command::Reserve(options) => talk(holds::reserve(&options, output)),
         Command::Extend(options) => talk(holds::extend(&options, output)),

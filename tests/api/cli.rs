@@ -1,7 +1,7 @@
 //! The binary as scripts use it: exit codes, JSON, and files.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use crate::common::{create, hold_id, knife_drop, start};
 
@@ -103,6 +103,50 @@ async fn a_drop_is_applied_from_a_file() {
     assert!(out(&run(&["drop", "pause", "knife"])).contains("PAUSED"));
     assert!(out(&run(&["drop", "resume", "knife"])).contains("OPEN"));
     assert!(out(&run(&["drop", "close", "knife"])).contains("CLOSED"));
+}
+
+/// `drop watch` of the knives, and what it prints, line by line.
+fn watching(endpoint: &str, flags: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["drop", "watch", "knife"])
+        .args(flags)
+        .env("STOCKADE_ENDPOINT", endpoint)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let lines = BufReader::new(watching.stdout.take().expect("lines")).lines();
+    (watching, lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
+    let server = start(&[]).await;
+    create(&server.client().await, knife_drop("knife")).await;
+    let run = |words: &[&str]| stockade(&server.endpoint, words);
+    let (mut watch, mut lines) = watching(&server.endpoint, &[]);
+    let mut line = || lines.next().expect("no end").expect("a line");
+    assert!(line().contains(" knife OPEN | KNIFE received=10 free=10 held=0 paying=0 claimed=0 withdrawn=0 | SHEATH "));
+    assert_eq!(code(&run(&["reserve", "knife", "--sku", "KNIFE=2", "--customer", "ada"])), 0);
+    assert!(line().contains("KNIFE received=10 free=8 held=2 paying=0"));
+    assert_eq!(code(&run(&["drop", "pause", "knife"])), 0);
+    assert!(line().contains(" knife PAUSED | "));
+    let id = rustix::process::Pid::from_child(&watch);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    assert_eq!(watch.wait().expect("an end").code(), Some(0), "Ctrl-C is no failure");
+    let (mut watch, lines) = watching(&server.endpoint, &[]);
+    drop(lines);
+    assert_eq!(watch.wait().expect("an end").code(), Some(0), "nor is a reader that goes away");
+    assert_eq!(code(&run(&["drop", "watch", "spoon"])), 1);
+    let (watch, mut lines) = watching(&server.endpoint, &["--json"]);
+    let message: serde_json::Value =
+        serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json");
+    assert_eq!((&message["drop"]["id"], &message["drop"]["state"]), (&"knife".into(), &"DROP_STATE_PAUSED".into()));
+    assert!(message["server_time"].is_string());
+    let _ended = server.stop();
+    let output = watch.wait_with_output().expect("an end");
+    assert_eq!(code(&output), 69);
+    assert!(err(&output).contains("UNAVAILABLE: the server is stopping"), "{}", err(&output));
 }
 
 #[test]
