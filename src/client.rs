@@ -184,6 +184,8 @@ impl Client {
         list_holds: reservations, ListHoldsRequest -> ListHoldsResponse;
         /// Creates a drop.
         create_drop: drops, CreateDropRequest -> CreateDropResponse;
+        /// Changes a drop's definition.
+        update_drop: drops, UpdateDropRequest -> UpdateDropResponse;
         /// Shows a drop with its stock.
         get_drop: drops, GetDropRequest -> GetDropResponse;
         /// Lists drops, page by page.

@@ -197,11 +197,13 @@ pub struct Remote {
 
 #[derive(Debug, Subcommand)]
 pub enum DropCommand {
-    /// Create a drop from a YAML file. The same file again changes nothing.
+    /// Create a drop from a YAML file, or change the one that is there. The same file again changes nothing.
     #[command(after_help = "A file looks like this:\n\n  \
         kind: Drop\n  id: knife-1204\n  opens_at: 2026-12-04T18:00:00+01:00\n  closes_at: 2026-12-04T20:00:00+01:00\n  \
         hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
+        Of a drop that is there the title, labels, closes_at, hold times and limits may change until it is closed,\n\
+        opens_at until it opens; items may be added behind the others. Stock is changed with: stockade drop adjust.\n\n\
         Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml")]
     Apply(ApplyOptions),
     /// List drops in the order of their opening.
@@ -270,7 +272,7 @@ pub struct AdjustOptions {
 pub struct ApplyOptions {
     /// The file; - for standard input
     pub file: PathBuf,
-    /// Only check it, and print what would be sold when
+    /// Only check it, and print what would be created or changed, and what would be sold when
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]

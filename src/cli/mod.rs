@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod apply;
 mod args;
 mod demo;
 mod drop_file;

@@ -117,7 +117,7 @@ impl Engine {
                 description: "must be after opens_at".to_owned(),
             }]));
         }
-        Ok(DropImage { number, created_at: now, definition: definition.clone(), request })
+        Ok(DropImage { number, created_at: now, definition: definition.clone(), request, update: None })
     }
 
     /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
@@ -126,7 +126,7 @@ impl Engine {
     }
 }
 
-fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
+pub(super) fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
     let (stock, moved) = entry.stock();
     DropView {
         definition: Arc::clone(&running.definition),

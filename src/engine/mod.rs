@@ -11,6 +11,7 @@ mod refuse;
 mod hold_verbs;
 mod sale;
 mod drops;
+mod update;
 mod stock;
 mod sweep;
 pub mod list;

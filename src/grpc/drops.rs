@@ -6,10 +6,10 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::edge::Edge;
-use super::status::unbuilt_call;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
 use crate::engine::Engine;
+use crate::engine::answer::Fault;
 use crate::engine::command::Steer;
 use crate::proto as pb;
 use crate::proto::drop_service_server::DropService;
@@ -60,9 +60,22 @@ impl DropService for Drops {
 
     async fn update_drop(
         &self,
-        _request: Request<pb::UpdateDropRequest>,
+        request: Request<pb::UpdateDropRequest>,
     ) -> Result<Response<pb::UpdateDropResponse>, Status> {
-        Err(unbuilt_call("UpdateDrop"))
+        let asked = convert::update_drop(request.get_ref())?;
+        let (current, _now) = self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
+        let command = asked.onto(&current)?;
+        let updated = self.edge.ask(|engine, now| engine.update_drop(&command, now)).await;
+        if let Err(Fault::Stale(_)) = updated {
+            // The change that came in between must be durable before it is told.
+            self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
+        }
+        let (view, _now) = updated?;
+        let (drop, from, revision) = (&view.definition.id, command.revision.0, view.revision.0);
+        if revision > from {
+            tracing::info!(%drop, from, revision, "drop changed");
+        }
+        Ok(Response::new(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)) }))
     }
 
     async fn get_drop(&self, request: Request<pb::GetDropRequest>) -> Result<Response<pb::GetDropResponse>, Status> {

@@ -9,10 +9,11 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
 use super::pool::{Pool, Stock};
+use super::pools::Pools;
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
 use crate::metrics::Counter;
-use crate::record::{Adjusted, Adjustment, DropImage, Record, Steering, StockImage};
+use crate::record::{Adjusted, Adjustment, DropImage, LastUpdate, Record, Steering, StockImage};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -38,8 +39,10 @@ pub struct Running {
     pub revision: Lsn,
     /// What operators did to it.
     pub steering: Steering,
-    /// LSN of the steering's record; before the first it is the definition's.
+    /// LSN of the steering's record; 0 before the first.
     pub steered: Lsn,
+    /// The last change of the definition, if there was one.
+    pub update: Option<LastUpdate>,
     /// How each item's stock was adjusted.
     pub adjusted: Vec<ItemAdjustments>,
 }
@@ -80,7 +83,7 @@ pub struct DropEntry {
     /// reasons: each is made when it is first counted.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
     gate: ShardedLock<Running>,
-    pools: Vec<Vec<Pool>>,
+    pools: Pools,
 }
 
 /// What became of adding a drop.
@@ -129,12 +132,12 @@ impl DropEntry {
     /// A drop as its record makes it.
     #[must_use]
     pub fn new(revision: Lsn, image: DropImage) -> Self {
-        let DropImage { number, created_at, definition, request } = image;
-        let pools =
-            definition.items.iter().map(|item| item.pools.iter().map(|pool| Pool::new(pool.units)).collect()).collect();
+        let DropImage { number, created_at, definition, request, update } = image;
+        let pools = Pools::new(&definition.items);
         let steering = Steering { drop: number, paused: false, closed_at: None };
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
-        let running = Running { definition: Arc::new(definition), revision, steering, steered: revision, adjusted };
+        let (definition, steered) = (Arc::new(definition), Lsn::default());
+        let running = Running { definition, revision, steering, steered, update, adjusted };
         Self { number, created_at, request, refusals: Default::default(), gate: ShardedLock::new(running), pools }
     }
 
@@ -151,6 +154,18 @@ impl DropEntry {
     /// Closes the gate: no request moves units while the guard lives.
     pub fn steer(&self) -> ShardedLockWriteGuard<'_, Running> {
         self.gate.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a change of the definition whose record has been appended. Items are only ever added.
+    pub fn redefine(&self, running: &mut Running, revision: Lsn, image: DropImage) {
+        let DropImage { number: _, created_at: _, definition, request: _, update } = image;
+        for item in definition.items.iter().skip(self.pools.len()) {
+            self.pools.add(item);
+        }
+        running.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
+        running.definition = Arc::new(definition);
+        running.revision = revision;
+        running.update = update;
     }
 
     /// A pool of this drop.
@@ -209,12 +224,13 @@ impl DropEntry {
             created_at: self.created_at,
             definition: running.definition.as_ref().clone(),
             request: self.request,
+            update: running.update,
         };
         let mut images = vec![(running.revision, Record::Drop(Box::new(image)))];
-        if running.steered > running.revision {
+        if running.steered > Lsn::default() {
             images.push((running.steered, Record::Steering(running.steering)));
         }
-        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(&self.pools) {
+        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(self.pools.iter()) {
             if adjusted.revision > Lsn::default() {
                 let pools = pools.iter().map(Pool::basis).collect();
                 let adjustments = adjusted.last.iter().copied().collect();
@@ -256,7 +272,7 @@ impl Drops {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let (mut due, mut next) = (Vec::new(), Timestamp::NEVER);
         for entry in &registry.entries {
-            for (item, pools) in (0..).map(ItemNo).zip(&entry.pools) {
+            for (item, pools) in (0..).map(ItemNo).zip(entry.pools.iter()) {
                 for (place, pool) in (0..).map(PoolNo).zip(pools) {
                     match pool.next_due() {
                         at if at <= now => due.push((entry.number, item, place)),
@@ -290,14 +306,23 @@ impl Drops {
         Ok(Added::New(registry.put(revision, image)))
     }
 
-    /// Applies a drop's image from journal or snapshot. A drop that is there already is the same or newer.
+    /// Applies a drop's image from journal or snapshot: a new drop, or a change of one that is there, unless that is the
+    /// same or newer.
     pub(super) fn apply_image(&self, revision: Lsn, image: &DropImage) -> Result<(), String> {
         let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if image.number.index() > registry.entries.len() {
             return Err(format!("drop {} stands before the drops that came before it", image.definition.id));
         }
-        if image.number.index() == registry.entries.len() {
+        let Some(entry) = registry.entries.get(image.number.index()) else {
             registry.put(revision, image.clone());
+            return Ok(());
+        };
+        let mut running = entry.steer();
+        if revision > running.revision {
+            if image.definition.id != running.definition.id || image.definition.items.len() < entry.pools.len() {
+                return Err(format!("drop {} is no change of {}", image.definition.id, running.definition.id));
+            }
+            entry.redefine(&mut running, revision, image.clone());
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod expiry;
 pub mod holds;
 pub mod limits;
 pub mod pool;
+mod pools;
 mod replay;
 mod slab;
 pub mod stock;

@@ -29,6 +29,7 @@ fn largest_drop() -> DropImage {
         number: DropNo(u32::MAX),
         created_at: Timestamp(1),
         request: [9; 32],
+        update: Some(LastUpdate { base: Lsn(u64::MAX), request: [8; 32] }),
         definition: Definition {
             id: DropId::try_from(text(64).as_str()).expect("an id"),
             title: text(MAX_TITLE),
@@ -43,6 +44,14 @@ fn largest_drop() -> DropImage {
             limits,
         },
     }
+}
+
+fn small_drop() -> DropImage {
+    let mut drop = largest_drop();
+    drop.definition.items.truncate(1);
+    drop.definition.limits.truncate(1);
+    drop.definition.labels.clear();
+    drop
 }
 
 fn hold(lines: &[HoldLine]) -> Hold {
@@ -76,6 +85,8 @@ fn samples() -> Vec<Record> {
     let at = Timestamp(5);
     vec![
         Record::Drop(Box::new(largest_drop())),
+        Record::Drop(Box::new(DropImage { update: None, ..small_drop() })),
+        Record::Drop(Box::new(small_drop())),
         Record::Steering(Steering { drop: DropNo(1), paused: true, closed_at: Some(at) }),
         Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
         Record::Hold(hold(&[line])),

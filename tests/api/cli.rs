@@ -94,9 +94,7 @@ async fn a_drop_is_applied_from_a_file() {
     assert_eq!(code(&run(&["drop", "show", "knife"])), 1, "only tried");
     assert!(out(&run(&["drop", "apply", &file])).contains("created"));
     assert!(out(&run(&["drop", "apply", &file])).contains("unchanged"));
-    let other = run(&["drop", "apply", &write("other.yaml", &good.replace("quantity: 3", "quantity: 4"))]);
-    assert_eq!(code(&other), 1);
-    assert!(err(&other).contains("ALREADY_EXISTS"), "{}", err(&other));
+    assert!(out(&run(&["drop", "apply", &file, "--dry-run"])).contains("would stay unchanged"));
     let typo = run(&["drop", "apply", &write("typo.yaml", &format!("{good}colour: red\n"))]);
     assert_eq!(code(&typo), 64);
     assert!(err(&typo).contains("typo.yaml:5:1: unknown key colour"), "{}", err(&typo));
@@ -147,6 +145,47 @@ async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
     let output = watch.wait_with_output().expect("an end");
     assert_eq!(code(&output), 69);
     assert!(err(&output).contains("UNAVAILABLE: the server is stopping"), "{}", err(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_that_is_there_is_changed_by_its_file() {
+    let server = start(&[]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("knife.yaml");
+    let apply = |text: &str, flags: &[&str]| {
+        std::fs::write(&file, text).expect("a file");
+        let words = [&["drop", "apply", file.to_str().expect("a path")], flags].concat();
+        stockade(&server.endpoint, &words)
+    };
+    let good =
+        "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\nlimits: [{id: one, scope: item, max_units: 1}]\n";
+    assert!(out(&apply(good, &[])).contains("drop knife created, revision 1"));
+    let other = good.replace("max_units: 1", "max_units: 2").replace("]\nlimits", ", {sku: S, quantity: 9}]\nlimits");
+    let other = format!("{other}title: Knives\nhold_ttl: 2m\ncloses_at: 2126-12-04T20:00:00+01:00\n");
+    let tried = apply(&other, &["--dry-run"]);
+    let told = "drop knife would be changed: title, closes_at, hold_ttl, max_hold_life, items, limits; revision is 1";
+    assert!(out(&tried).starts_with(told), "{}{}", out(&tried), err(&tried));
+    assert!(out(&tried).contains("9 of S"), "{}", out(&tried));
+    assert!(out(&apply(good, &[])).contains("unchanged, revision 1"), "only tried");
+    let changed = apply(&other, &[]);
+    assert!(out(&changed).contains("items, limits; revision 1 became 2"), "{}{}", out(&changed), err(&changed));
+    assert!(out(&apply(&other, &[])).contains("drop knife unchanged, revision 2"));
+    let json: serde_json::Value = serde_json::from_str(&out(&apply(&other, &["--json"]))).expect("json");
+    assert_eq!(json["drop"]["title"], "Knives");
+    let more = other.replace("quantity: 3", "quantity: 5");
+    let refused = apply(&more, &[]);
+    assert_eq!(code(&refused), 1);
+    for told in [
+        "FAILED_PRECONDITION: drop knife is OPEN: drop.items[0].quantity",
+        "stockade drop adjust knife --sku \"K\" --set 5 --expected 3",
+    ] {
+        assert!(err(&refused).contains(told), "{told} in {}", err(&refused));
+    }
+    let adjusted =
+        stockade(&server.endpoint, &["drop", "adjust", "knife", "--sku", "K", "--set", "5", "--expected", "3"]);
+    assert_eq!(code(&adjusted), 0, "{}", err(&adjusted));
+    assert!(out(&apply(&more, &[])).contains("unchanged, revision 2"), "the file may say what there is by now");
+    assert_eq!(code(&apply(&other.replace("hold_ttl: 2m", "hold_ttl: 2d"), &[])), 64);
 }
 
 #[test]

@@ -11,4 +11,5 @@ mod operators;
 mod payment;
 mod server;
 mod stream;
+mod update;
 mod watch;

@@ -31,6 +31,15 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let command = common::adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
             return engine.adjust_stock(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
         }
+        _ if step == 12 || step == 26 => {
+            let command = common::update(engine, "d", now, |wanted| {
+                wanted.hold_ttl = Millis(4_000 + step);
+                if step == 12 {
+                    wanted.items.extend(definition("d", &[("C", 5)], &[]).items);
+                }
+            });
+            return engine.update_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+        }
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];
             let mut drop = definition("d", &items, &[("nine", stockade::definition::Scope::Drop, 9)]);
@@ -41,7 +50,9 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), now)),
         2 | 4 => {
             let customer = format!("customer-{step}");
-            settle(|| engine.reserve(&reserve(hold, "d", &customer, &[("A", 1), ("B", 2)]), now))
+            // From then on there are three items.
+            let also = if step > 12 { ("C", 1) } else { ("B", 2) };
+            settle(|| engine.reserve(&reserve(hold, "d", &customer, &[("A", 1), also]), now))
         }
         5 => settle(|| engine.claim(&claim(before(2), "order"), now)),
         6 => settle(|| engine.release(&release(before(2), &[("B", 1)]), now)),

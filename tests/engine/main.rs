@@ -9,3 +9,4 @@ mod model;
 mod races;
 mod scenarios;
 mod starts;
+mod updates;

@@ -15,12 +15,16 @@ use stockade::engine::command::{ExpiredPolicy, Return, Stage};
 use stockade::hold::HoldState;
 use stockade::time::{Millis, Timestamp};
 
+use updates::Update;
+
 use crate::common::{self, World, claim, create, definition, extend, hold_id, release, settle};
+
+mod updates;
 
 /// Random histories in a default run.
 const HISTORIES: u32 = 10_000;
 
-const ITEMS: [&str; 3] = ["A", "B", "C"];
+const ITEMS: [&str; 4] = ["A", "B", "C", "D"]; // the last is not there at first
 const CUSTOMERS: [&str; 3] = ["ada", "bob", "cleo"];
 const TTL: u64 = 1_000;
 const LIFE: u64 = 2_500;
@@ -38,6 +42,7 @@ enum Act {
     Release { hold: u64, keep: Vec<(usize, u32)>, abandon: bool },
     Return { hold: u64, returned: Vec<(usize, u32)>, restock: bool },
     Get { hold: u64 },
+    Update(Update),
     Tick(u64),
     Sweep,
     Snapshot,
@@ -47,9 +52,8 @@ enum Act {
 fn acts() -> impl Strategy<Value = Act> {
     let hold = 0_u64..6;
     let lines = prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 1..=3).prop_map(|map| map.into_iter().collect());
-    let some = || {
-        prop::collection::btree_map(0..ITEMS.len(), 1_u32..4, 0..=2).prop_map(|map| map.into_iter().collect::<Vec<_>>())
-    };
+    let some =
+        || prop::collection::btree_map(0_usize..3, 1_u32..4, 0..=2).prop_map(|map| map.into_iter().collect::<Vec<_>>());
     let ttl = prop::option::weighted(0.4, 1_u64..4_000);
     prop_oneof![
         8 => (hold.clone(), 0..CUSTOMERS.len(), lines, ttl.clone())
@@ -63,6 +67,7 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => (hold.clone(), some(), any::<bool>())
             .prop_map(|(hold, returned, restock)| Act::Return { hold, returned, restock }),
         1 => hold.prop_map(|hold| Act::Get { hold }),
+        1 => updates::updates().prop_map(Act::Update),
         3 => (0_u64..900).prop_map(Act::Tick),
         1 => Just(Act::Sweep),
         1 => Just(Act::Snapshot),
@@ -104,6 +109,8 @@ struct Model {
     units: Vec<u64>,
     limits: Vec<(&'static str, Scope, u32)>,
     holds: BTreeMap<u64, ModelHold>,
+    ttl: u64,
+    closes: Option<u64>,
     now: u64,
 }
 
@@ -111,7 +118,7 @@ impl Model {
     fn new((units, drop_limit, item_limit): &Shape) -> Self {
         let limits = drop_limit.iter().map(|max| ("in-all", Scope::Drop, *max));
         let limits = limits.chain(item_limit.iter().map(|max| ("of-each", Scope::Item, *max))).collect();
-        Self { units: units.clone(), limits, holds: BTreeMap::new(), now: 0 }
+        Self { units: units.clone(), limits, holds: BTreeMap::new(), ttl: TTL, closes: None, now: 0 }
     }
 
     fn expire(&mut self) {
@@ -148,6 +155,9 @@ impl Model {
     }
 
     fn reserve(&mut self, id: u64, customer: usize, lines: &[(usize, u32)], ttl: Option<u64>) -> String {
+        if lines.iter().any(|(item, _)| *item >= self.units.len()) {
+            return "invalid".to_owned();
+        }
         if let Some(hold) = self.holds.get(&id) {
             if hold.customer != customer {
                 return "exists customer.id".to_owned();
@@ -161,10 +171,13 @@ impl Model {
                 HoldState::Expired => self.dead(id, "hold_expired"),
             };
         }
+        if self.is_closed() {
+            return "closed [] retry None".to_owned();
+        }
         if let Some(refused) = self.refused(customer, lines) {
             return refused;
         }
-        let expires_at = self.now + ttl.unwrap_or(TTL).min(LIFE);
+        let expires_at = self.now + ttl.unwrap_or(self.ttl).min(LIFE);
         let hold = ModelHold {
             customer,
             asked: lines.to_vec(),
@@ -230,14 +243,14 @@ impl Model {
     }
 
     fn on_hold(&mut self, act: &Act, id: u64) -> String {
-        let now = self.now;
+        let (now, usual) = (self.now, self.ttl);
         let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };
         let (state, ceiling, total) = (hold.state, hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
         let live = matches!(state, HoldState::Held | HoldState::Paying);
         match act {
             Act::Get { .. } => {}
             Act::Extend { ttl, .. } if live => {
-                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(TTL)).min(ceiling));
+                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(usual)).min(ceiling));
             }
             Act::Stage { paying: true, .. } if live => {
                 hold.state = HoldState::Paying;
@@ -289,6 +302,7 @@ impl Model {
             | Act::Stage { .. }
             | Act::Release { .. }
             | Act::Return { .. }
+            | Act::Update(_)
             | Act::Tick(_)
             | Act::Sweep
             | Act::Snapshot
@@ -376,6 +390,7 @@ fn engine_says(engine: &Engine, act: &Act, now: Timestamp) -> String {
         Act::Get { hold } => engine
             .get_hold(hold_id(*hold), None, now)
             .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
+        Act::Update(update) => return updates::engine_says(engine, update, now),
         Act::Tick(_) | Act::Sweep | Act::Snapshot | Act::Restart => return String::new(),
     };
     match answer {
@@ -435,6 +450,7 @@ fn check(shape: &Shape, history: &[Act]) -> TestCaseResult {
             | Act::Release { hold, .. }
             | Act::Return { hold, .. }
             | Act::Get { hold } => model.on_hold(act, *hold),
+            Act::Update(update) => model.update(update),
             Act::Tick(_) => String::new(),
             Act::Sweep => {
                 sweep_all(&engine, world.now);
@@ -469,11 +485,8 @@ fn check(shape: &Shape, history: &[Act]) -> TestCaseResult {
 fn same_after_restart(engine: Engine, world: &World) -> Result<Engine, TestCaseError> {
     // What was due is given back first: nothing is due while the server is down, with no grace.
     sweep_all(&engine, world.now);
-    let live = engine.inventory().digest();
-    engine.journal().close(world.now).expect("a clean stop");
-    drop(engine);
-    let (engine, _) = world.start();
-    prop_assert_eq!(engine.inventory().digest(), live, "the journal replays to another state");
+    let (engine, live, replayed) = common::restart(engine, world);
+    prop_assert_eq!(replayed, live, "the journal replays to another state");
     Ok(engine)
 }
 
