@@ -75,7 +75,7 @@ impl Queue {
     fn new(shape: Shape) -> Self {
         let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
         let definition = definition("knives", shape.count + TURN, Vec::new());
-        let image = DropImage { number: DropNo(0), created_at: NOW, definition, request: [0; 32] };
+        let image = DropImage { number: DropNo(0), created_at: NOW, definition, request: [0; 32], update: None };
         let drop = Arc::new(DropEntry::new(Lsn(1), image));
         let lines = Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
         let hold = Hold {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::proto as pb;
 use crate::proto::drop_service_client::DropServiceClient;
@@ -17,6 +17,8 @@ use crate::proto::reservation_service_client::ReservationServiceClient;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take, unless told otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A watch that is silent for so long is dead: a message comes every 15 s.
+const WATCH_SILENCE: Duration = Duration::from_secs(30);
 /// A silent connection is asked so often whether it still lives, while calls are in flight.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -44,6 +46,27 @@ pub struct Client {
     drops: DropServiceClient<Channel>,
     endpoint: Arc<str>,
     timeout: Duration,
+}
+
+/// A drop under watch.
+#[derive(Debug)]
+pub struct Watch {
+    messages: Streaming<pb::WatchDropResponse>,
+    endpoint: Arc<str>,
+}
+
+impl Watch {
+    /// The drop at once, then as it changes.
+    ///
+    /// # Errors
+    /// Any gRPC status: it is the end. `UNAVAILABLE` also where the server is silent for longer than the contract lets
+    /// it.
+    pub async fn next(&mut self) -> Result<pb::WatchDropResponse, Status> {
+        let silent = |_elapsed| Err(Status::unavailable(format!("{} is silent: the watch is given up", self.endpoint)));
+        let next = tokio::time::timeout(WATCH_SILENCE, self.messages.message()).await.unwrap_or_else(silent);
+        let next = next.map_err(|status| lost(&self.endpoint, status))?;
+        next.ok_or_else(|| Status::unavailable(format!("{} has ended the watch", self.endpoint)))
+    }
 }
 
 /// What the transport calls an HTTP answer that is none of gRPC.
@@ -132,6 +155,18 @@ impl Client {
         Self { timeout, ..self }
     }
 
+    /// Watches a drop.
+    ///
+    /// # Errors
+    /// Any gRPC status.
+    pub async fn watch_drop(&self, request: pb::WatchDropRequest) -> Result<Watch, Status> {
+        // No deadline: a watch has no end of its own. But its first message comes at once.
+        let answered = tokio::time::timeout(self.timeout, self.drops.clone().watch_drop(request)).await;
+        let answered = answered.unwrap_or_else(|_elapsed| Err(Status::deadline_exceeded("no answer in time")));
+        let messages = answered.map_err(|status| lost(&self.endpoint, status))?.into_inner();
+        Ok(Watch { messages, endpoint: Arc::clone(&self.endpoint) })
+    }
+
     verbs! {
         /// Sets units aside.
         reserve: reservations, ReserveRequest -> ReserveResponse;
@@ -149,6 +184,8 @@ impl Client {
         list_holds: reservations, ListHoldsRequest -> ListHoldsResponse;
         /// Creates a drop.
         create_drop: drops, CreateDropRequest -> CreateDropResponse;
+        /// Changes a drop's definition.
+        update_drop: drops, UpdateDropRequest -> UpdateDropResponse;
         /// Shows a drop with its stock.
         get_drop: drops, GetDropRequest -> GetDropResponse;
         /// Lists drops, page by page.

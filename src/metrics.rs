@@ -57,6 +57,16 @@ impl Gauge {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    /// Raises it.
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Lowers it: by no more than it was raised.
+    pub fn subtract(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+
     /// Reads it.
     #[must_use]
     pub fn get(&self) -> u64 {

@@ -12,7 +12,7 @@ mod stock;
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::definition::Definition;
 use crate::hold::{Change, Hold};
-use crate::ids::{AdjustmentId, DropNo, HoldId, ItemNo, PoolNo, SubjectKey};
+use crate::ids::{AdjustmentId, DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::time::Timestamp;
 
 /// Most bytes of one encoded record. The largest is a drop of 256 items; a test holds it to this.
@@ -28,6 +28,17 @@ pub struct DropImage {
     /// What it is.
     pub definition: Definition,
     /// Digest of the definition as first asked for: tells a repeated `CreateDrop` from another one.
+    pub request: [u8; 32],
+    /// How its definition was changed last.
+    pub update: Option<LastUpdate>,
+}
+
+/// The last change of a drop's definition: tells a repeated `UpdateDrop` from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastUpdate {
+    /// The revision that it changed.
+    pub base: Lsn,
+    /// Digest of what was asked for: see [`update_digest`].
     pub request: [u8; 32],
 }
 
@@ -201,7 +212,7 @@ mod kind {
     pub const RESTART: u8 = 5;
     pub const ADJUSTED: u8 = 6;
     pub const STOCK: u8 = 7;
-    /// A drop whose definition has parts beyond the first fields.
+    /// A drop that has parts beyond the first fields.
     pub const DROP_IN_PARTS: u8 = 8;
     pub const SUPERSEDED: u8 = 9;
     pub const ARCHIVED: u8 = 10;
@@ -218,12 +229,20 @@ impl DropImage {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let Self { number, created_at, definition, request } = self;
-        out.push(if definition::is_in_parts(definition) { kind::DROP_IN_PARTS } else { kind::DROP });
+        let Self { number, created_at, definition, request, update } = self;
+        let in_parts = update.is_some() || definition::has_parts(definition);
+        out.push(if in_parts { kind::DROP_IN_PARTS } else { kind::DROP });
         put_u64(out, number.0.into());
         put_u64(out, created_at.0);
         out.extend_from_slice(request);
-        definition::encode(definition, out);
+        if in_parts {
+            out.push(u8::from(update.is_some()));
+        }
+        if let Some(LastUpdate { base, request }) = update {
+            put_u64(out, base.0);
+            out.extend_from_slice(request);
+        }
+        definition::encode(definition, in_parts, out);
     }
 }
 
@@ -285,12 +304,9 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let record = match reader.u8()? {
-            kind @ (kind::DROP | kind::DROP_IN_PARTS) => Self::Drop(Box::new(DropImage {
-                number: DropNo(reader.small("drop number")?),
-                created_at: Timestamp(reader.u64()?),
-                request: reader.array()?,
-                definition: definition::decode(&mut reader, kind == kind::DROP_IN_PARTS)?,
-            })),
+            kind @ (kind::DROP | kind::DROP_IN_PARTS) => {
+                Self::Drop(Box::new(drop_image(&mut reader, kind == kind::DROP_IN_PARTS)?))
+            }
             kind::STEERING => Self::Steering(Steering {
                 drop: DropNo(reader.small("drop number")?),
                 paused: flag(&mut reader)?,
@@ -321,8 +337,31 @@ impl Record {
 #[must_use]
 pub fn request_digest(definition: &Definition) -> [u8; 32] {
     let mut bytes = Vec::new();
-    definition::encode(definition, &mut bytes);
+    definition::encode(definition, definition::has_parts(definition), &mut bytes);
     blake3::hash(&bytes).into()
+}
+
+/// The digest that tells one `UpdateDrop` of a revision from another: over the fields that it names, none being all, and
+/// the whole definition as it wants it.
+#[must_use]
+pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
+    let mut bytes = Vec::new();
+    for name in named {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(b',');
+    }
+    bytes.push(b'=');
+    definition::encode(wanted, definition::has_parts(wanted), &mut bytes);
+    blake3::hash(&bytes).into()
+}
+
+fn drop_image(reader: &mut Reader<'_>, in_parts: bool) -> Result<DropImage, DecodeError> {
+    let number = DropNo(reader.small("drop number")?);
+    let created_at = Timestamp(reader.u64()?);
+    let request = reader.array()?;
+    let updated = in_parts && flag(reader)?;
+    let update = if updated { Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
+    Ok(DropImage { number, created_at, definition: definition::decode(reader, in_parts)?, request, update })
 }
 
 fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {

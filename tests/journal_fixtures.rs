@@ -36,6 +36,7 @@ fn drop_image() -> DropImage {
         number: DropNo(0),
         created_at: Timestamp(AT),
         request: [5; 32],
+        update: None,
         definition: Definition {
             id: id::<DropId>("knife-1204"),
             title: "Messer, 20 cm".to_owned(),

@@ -35,6 +35,7 @@ pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
             kind: Kind::Histogram,
             series: durations.collect(),
         },
+        gauge("stockade_watchers", "Streams on which a drop is watched.", single(Value::Whole(metrics.watchers.get()))),
     ]
 }
 

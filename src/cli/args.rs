@@ -128,11 +128,13 @@ pub struct Remote {
 
 #[derive(Debug, Subcommand)]
 pub enum DropCommand {
-    /// Create a drop from a YAML file. The same file again changes nothing.
+    /// Create a drop from a YAML file, or change the one that is there. The same file again changes nothing.
     #[command(after_help = "A file looks like this:\n\n  \
         kind: Drop\n  id: knife-1204\n  opens_at: 2026-12-04T18:00:00+01:00\n  closes_at: 2026-12-04T20:00:00+01:00\n  \
         hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
+        Of a drop that is there the title, labels, closes_at, hold times and limits may change until it is closed,\n\
+        opens_at until it opens; items may be added behind the others. Stock is changed with: stockade drop adjust.\n\n\
         Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml\n\n\
         All keys, for an editor: stockade drop schema")]
     Apply(ApplyOptions),
@@ -147,6 +149,16 @@ pub enum DropCommand {
     /// Show a drop with its state and stock.
     #[command(after_help = "Examples:\n  stockade drop show knife-1204\n  stockade drop show knife-1204 --json")]
     Show(DropOptions),
+    /// Watch a drop as it changes, until Ctrl-C.
+    #[command(after_help = "Examples:\n  stockade drop watch knife-1204\n  \
+        stockade drop watch knife-1204 | tee knife.log\n  \
+        stockade drop watch knife-1204 --json | jq -c '.drop.items[] | {sku, free: .stock.free}'\n\n\
+        On a terminal one view is redrawn in place: the state, the time to opening or closing, and for each item what\n\
+        is claimed, in payment, held and free. Into a pipe goes a line for each change, at most 10 a second; with\n\
+        --json one object a line for each message, at least one every 15 seconds.\n\n\
+        Exit codes: 0 for Ctrl-C or a reader that has gone; 1 for a drop that is not there; 69 when the server can't be\n\
+        reached, stops, or goes silent: it is not connected to again.")]
+    Watch(DropOptions),
     /// Stop new reserves; live holds can still be extended, claimed and released.
     #[command(after_help = "Example:\n  stockade drop pause knife-1204")]
     Pause(DropOptions),
@@ -202,7 +214,7 @@ pub struct AdjustOptions {
 pub struct ApplyOptions {
     /// The file; - for standard input
     pub file: PathBuf,
-    /// Only check it, and print what would be sold when
+    /// Only check it, and print what would be created or changed, and what would be sold when
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]

@@ -3,19 +3,19 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::args::{ApplyOptions, DropOptions, Remote};
 use super::failure::Failure;
 use super::output::Output;
-use super::{Finding, drop_file, json, show};
+use super::{Finding, apply, drop_file, json, show};
 use crate::client::Client;
 use crate::proto as pb;
 
 /// Standard input in place of a file.
 const STDIN: &str = "-";
 
-/// Creates a drop from a file, or says that it is there already as the file has it.
+/// Creates a drop from a file, changes the one that is there, or says that it is as the file has it.
 ///
 /// # Errors
 /// When the file is faulty, the server is not reached, or it answers with a status.
@@ -24,42 +24,69 @@ pub async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Findin
     let drop = drop_file::parse(&name, &read(&options.file)?).map_err(Failure::Usage)?;
     let client = Client::connect(&options.remote.endpoint).await?;
     let before = match client.get_drop(pb::GetDropRequest { drop_id: drop.id.clone() }).await {
-        Ok(answer) => answer.drop.map(|drop| drop.revision),
+        Ok(answer) => answer.drop,
         // A faulty id is told together with all other faults, below.
         Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => None,
         Err(status) => return Err(status.into()),
     };
-    let drop_id = drop.id.clone();
+    match before {
+        Some(before) => change(options, &client, (before, drop), output).await,
+        None => define(options, &client, drop, output).await,
+    }
+}
+
+async fn define(
+    options: &ApplyOptions,
+    client: &Client,
+    drop: pb::Drop,
+    output: &mut Output,
+) -> Result<Finding, Failure> {
     let request = pb::CreateDropRequest { drop: Some(drop), validate_only: options.dry_run };
-    let answer = client.create_drop(request).await.map_err(|status| other_drop(status, &drop_id))?;
+    let answer = client.create_drop(request).await?;
     if options.remote.json {
         output.line(&json::text("CreateDropResponse", &answer)?);
         return Ok(Finding::Well);
     }
     let drop = answer.drop.ok_or(Failure::Bug("the server answered with nothing"))?;
     let (id, revision) = (&drop.id, drop.revision);
-    let unchanged = before == Some(revision);
-    match (options.dry_run, unchanged) {
-        (false, false) => output.line(&format!("drop {id} created, revision {revision}")),
-        (false, true) => output.line(&format!("drop {id} unchanged, revision {revision}")),
-        (true, true) => output.line(&format!("drop {id} would stay unchanged, revision {revision}")),
-        (true, false) => output.line(&format!("drop {id} would be created")),
-    }
     if options.dry_run {
+        output.line(&format!("drop {id} would be created"));
         show::timeline(output, &drop);
+    } else {
+        output.line(&format!("drop {id} created, revision {revision}"));
     }
     Ok(Finding::Well)
 }
 
-/// Where the id has another drop: what can be done about it.
-fn other_drop(status: Status, id: &str) -> Failure {
-    if status.code() != Code::AlreadyExists {
-        return status.into();
+async fn change(
+    options: &ApplyOptions,
+    client: &Client,
+    (before, mut drop): (pb::Drop, pb::Drop),
+    output: &mut Output,
+) -> Result<Finding, Failure> {
+    let advice = apply::stock_advice(&before, &mut drop);
+    let request = pb::UpdateDropRequest {
+        drop: Some(drop),
+        update_mask: None,
+        revision: before.revision,
+        validate_only: options.dry_run,
+    };
+    let answer = client.update_drop(request).await.map_err(|status| match advice {
+        Some(advice) if status.code() == Code::FailedPrecondition => {
+            Failure::Advised { status: Box::new(status), advice }
+        }
+        Some(_) | None => status.into(),
+    })?;
+    if options.remote.json {
+        output.line(&json::text("UpdateDropResponse", &answer)?);
+        return Ok(Finding::Well);
     }
-    let advice = format!(
-        "a drop's definition can't be changed yet: choose another id, or compare the file with: stockade drop show {id}"
-    );
-    Failure::Advised { status: Box::new(status), advice }
+    let after = answer.drop.ok_or(Failure::Bug("the server answered with nothing"))?;
+    output.line(&apply::outcome(&before, &after, options.dry_run));
+    if options.dry_run {
+        show::timeline(output, &after);
+    }
+    Ok(Finding::Well)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -2,6 +2,7 @@
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde::Serializer;
 
 use super::failure::Failure;
 use crate::proto::DESCRIPTORS;
@@ -11,18 +12,31 @@ use crate::proto::DESCRIPTORS;
 /// # Errors
 /// When the message is not of the contract: a bug.
 pub fn text(name: &str, message: &impl Message) -> Result<String, Failure> {
+    let mut json = Vec::new();
+    write(name, message, &mut serde_json::Serializer::pretty(&mut json))?;
+    String::from_utf8(json).map_err(|_bad| Failure::Bug("JSON is not text"))
+}
+
+/// The same in one line, for streams of messages.
+///
+/// # Errors
+/// As [`text`].
+pub fn line(name: &str, message: &impl Message) -> Result<String, Failure> {
+    let mut json = Vec::new();
+    write(name, message, &mut serde_json::Serializer::new(&mut json))?;
+    String::from_utf8(json).map_err(|_bad| Failure::Bug("JSON is not text"))
+}
+
+fn write<S: Serializer>(name: &str, message: &impl Message, serializer: S) -> Result<(), Failure> {
     let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|_bad| Failure::Bug("the descriptors do not parse"))?;
     let descriptor = pool.get_message_by_name(&format!("stockade.v1.{name}"));
     let descriptor = descriptor.ok_or(Failure::Bug("a message is not of the contract"))?;
     let bytes = message.encode_to_vec();
     let message =
         DynamicMessage::decode(descriptor, &*bytes).map_err(|_bad| Failure::Bug("a message does not parse"))?;
-    let mut json = Vec::new();
-    let mut serializer = serde_json::Serializer::pretty(&mut json);
     let options = SerializeOptions::new().use_proto_field_name(true);
-    let written = message.serialize_with_options(&mut serializer, &options);
-    written.map_err(|_bad| Failure::Bug("a message can't be written"))?;
-    String::from_utf8(json).map_err(|_bad| Failure::Bug("JSON is not text"))
+    let written = message.serialize_with_options(serializer, &options);
+    written.map(|_done| ()).map_err(|_bad| Failure::Bug("a message can't be written"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod apply;
 mod args;
 mod buyer;
 mod completions;
@@ -24,6 +25,7 @@ mod output;
 mod serve;
 mod show;
 mod verify;
+mod watch;
 
 use args::{Cli, Command, DropCommand, HoldCommand, JournalCommand};
 use failure::{Failure, USAGE};
@@ -86,6 +88,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Drop(DropCommand::Resume(options)) => talk(drops::resume(&options, output)),
         Command::Drop(DropCommand::Close(options)) => talk(drops::close(&options, output)),
         Command::Drop(DropCommand::List(options)) => talk(operators::list_drops(&options, output)),
+        Command::Drop(DropCommand::Watch(options)) => talk(watch::watch(&options, output)),
         Command::Drop(DropCommand::Adjust(options)) => talk(operators::adjust(&options, output)),
         Command::Reserve(options) => talk(holds::reserve(&options, output)),
         Command::Extend(options) => talk(holds::extend(&options, output)),

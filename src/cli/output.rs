@@ -4,9 +4,19 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// An output that could not be written.
 const IO: u8 = 74;
+
+/// Of a terminal that does not tell its size.
+const USUAL_HEIGHT: usize = 23;
+/// Lines that are too long run out of sight.
+const NO_WRAP: &str = "\x1b[?7l";
+/// They go on in the next line again.
+const WRAP: &str = "\x1b[?7h";
+/// Nothing is left below the cursor.
+const CLEAR_BELOW: &str = "\x1b[J";
 
 /// Where a command prints: answers to one side, complaints to the other.
 pub struct Output {
@@ -18,6 +28,8 @@ pub struct Output {
     gone: bool,
     /// Why an answer could not be written.
     failed: Option<io::Error>,
+    /// Lines of the view that stands on the terminal now.
+    drawn: usize,
 }
 
 impl Output {
@@ -25,7 +37,7 @@ impl Output {
     pub fn standard() -> Self {
         let (out, err) = (io::stdout(), io::stderr());
         let terminal = out.is_terminal();
-        Self { answers: Box::new(out), complaints: Box::new(err), terminal, gone: false, failed: None }
+        Self { answers: Box::new(out), complaints: Box::new(err), terminal, gone: false, failed: None, drawn: 0 }
     }
 
     /// Prints a line of an answer.
@@ -55,11 +67,39 @@ impl Output {
     }
 
     /// Prints a table, its columns apart by two spaces.
-    pub fn table(&mut self, mut table: Table) {
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+    pub fn table(&mut self, table: Table) {
+        self.line(&rows(table).join("\n"));
+    }
+
+    /// Whether a person watches, so that a view can be drawn in place.
+    pub const fn is_live(&self) -> bool {
+        self.terminal
+    }
+
+    /// Whether nobody reads any more, or nothing can be written. Looks, for who prints seldom.
+    pub fn is_gone(&self) -> bool {
+        self.gone || self.failed.is_some() || hung_up()
+    }
+
+    /// Draws a view on the terminal, over the one before. What is higher than the terminal is cut, and what is wider
+    /// runs out of sight: else the next one could not be drawn over it.
+    pub fn view(&mut self, lines: &[String]) {
+        let height = height();
+        let room = if lines.len() > height { height.saturating_sub(1) } else { height };
+        let mut drawn: Vec<_> = lines.iter().take(room).cloned().collect();
+        if let Some(hidden @ 1..) = lines.len().checked_sub(room) {
+            drawn.push(format!("… {hidden} lines more than there is room for"));
         }
-        self.line(&table.trim_fmt());
+        let up = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
+        self.drawn = drawn.len();
+        let drawn: String = drawn.iter().map(|line| ["\r\x1b[2K", line, "\n"].concat()).collect();
+        self.print(&[NO_WRAP, &up, &drawn, CLEAR_BELOW].concat(), WRAP);
+    }
+
+    /// Leaves the view where it stands. What a key press has put on its last line is wiped.
+    pub fn end_view(&mut self) {
+        self.drawn = 0;
+        self.print("\r\x1b[2K", "");
     }
 
     fn print(&mut self, text: &str, end: &str) {
@@ -100,6 +140,29 @@ impl Output {
     }
 }
 
+/// Whether standard output is a pipe without a reader.
+fn hung_up() -> bool {
+    let out = io::stdout();
+    // Asked for nothing: only what went wrong is told.
+    let mut looked = [PollFd::new(&out, PollFlags::empty())];
+    let told = poll(&mut looked, Some(&Timespec::default())).is_ok();
+    told && looked.iter().any(|out| out.revents().contains(PollFlags::ERR))
+}
+
+/// Lines that fit on the terminal above the one that the cursor is left on.
+fn height() -> usize {
+    let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
+    if rows == 0 { USUAL_HEIGHT } else { rows.saturating_sub(1).max(1) }
+}
+
+/// A table's lines, its columns apart by two spaces.
+pub fn rows(mut table: Table) -> Vec<String> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt().lines().map(str::to_owned).collect()
+}
+
 /// A table without borders.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -127,7 +190,7 @@ mod tests {
 
     fn printed_to(kind: ErrorKind) -> u8 {
         let (answers, complaints) = (Box::new(Broken(kind)), Box::new(io::sink()));
-        let mut output = Output { answers, complaints, terminal: false, gone: false, failed: None };
+        let mut output = Output { answers, complaints, terminal: false, gone: false, failed: None, drawn: 0 };
         assert!(output.is_open());
         output.line("hello");
         assert!(!output.is_open());

@@ -1,7 +1,7 @@
 //! What callers ask of the engine, as typed values: whatever can be checked without looking anything up has been.
 
 use crate::definition::Definition;
-use crate::ids::{AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, OrderRef, PoolId, Sku, TierId};
+use crate::ids::{AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, Lsn, OrderRef, PoolId, Sku, TierId};
 use crate::record::StockChange;
 use crate::time::Millis;
 
@@ -141,6 +141,22 @@ pub struct CreateDrop {
     /// What it is.
     pub definition: Definition,
     /// Only say whether it could be created, and as what.
+    pub validate_only: bool,
+}
+
+/// Changes a drop's definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateDrop {
+    /// The whole definition as it shall be: what the caller says, on top of the one of `seen`. `opens_at` left out
+    /// means now.
+    pub wanted: Definition,
+    /// The revision that it stands on top of.
+    pub seen: Lsn,
+    /// The revision that the caller has read.
+    pub revision: Lsn,
+    /// The fields that the caller has named, in one order; none: all of them.
+    pub named: Vec<&'static str>,
+    /// Only say whether it could be changed, and into what.
     pub validate_only: bool,
 }
 

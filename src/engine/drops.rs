@@ -117,17 +117,8 @@ impl Engine {
                 description: "must be after opens_at".to_owned(),
             }]));
         }
-        let image = DropImage { number, created_at: now, definition: definition.clone(), request };
-        let size = image.encoded_len();
-        if size > MAX_RECORD {
-            // Everything else is bounded so that it fits; goods and tiers named by many limits may add up.
-            return Err(Fault::Invalid(vec![Violation {
-                field: "drop.limits".to_owned(),
-                description: format!(
-                    "name too many goods and tiers: the drop takes {size} bytes, {MAX_RECORD} at most"
-                ),
-            }]));
-        }
+        let image = DropImage { number, created_at: now, definition: definition.clone(), request, update: None };
+        fits(&image)?;
         Ok(image)
     }
 
@@ -137,7 +128,7 @@ impl Engine {
     }
 }
 
-fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
+pub(super) fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
     let (stock, moved) = entry.stock();
     DropView {
         definition: Arc::clone(&running.definition),
@@ -148,6 +139,17 @@ fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
         as_of: moved.max(running.revision).max(running.steered),
         stock,
     }
+}
+
+/// Whether the drop fits into one record. Everything else is bounded so that it does; goods and tiers named by many limits
+/// may add up.
+pub(super) fn fits(image: &DropImage) -> Result<(), Fault> {
+    let size = image.encoded_len();
+    if size <= MAX_RECORD {
+        return Ok(());
+    }
+    let description = format!("name too many goods and tiers: the drop takes {size} bytes, {MAX_RECORD} at most");
+    Err(Fault::Invalid(vec![Violation { field: "drop.limits".to_owned(), description }]))
 }
 
 /// A drop is created again only by the very request that created it.

@@ -12,6 +12,7 @@ mod refuse;
 mod hold_verbs;
 mod sale;
 mod drops;
+mod update;
 mod stock;
 mod sweep;
 mod archive;

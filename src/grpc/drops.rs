@@ -6,24 +6,30 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::edge::Edge;
-use super::status::unbuilt_call;
+use super::stream::Streams;
+use super::watch::{Hub, Updates};
 use crate::engine::Engine;
+use crate::engine::answer::Fault;
 use crate::engine::command::Steer;
 use crate::proto as pb;
 use crate::proto::drop_service_server::DropService;
 
 /// The calls about drops.
-pub struct Drops(Arc<Edge>);
+pub struct Drops {
+    edge: Arc<Edge>,
+    hub: Arc<Hub>,
+}
 
 impl Drops {
-    /// Before this edge.
-    pub const fn new(edge: Arc<Edge>) -> Self {
-        Self(edge)
+    /// Before this edge, until its streams end.
+    pub fn new(edge: Arc<Edge>, streams: Streams) -> Self {
+        let hub = Arc::new(Hub::new(Arc::clone(&edge), streams));
+        Self { edge, hub }
     }
 
     async fn steer(&self, drop_id: &str, steer: Steer) -> Result<Option<pb::Drop>, Status> {
         let id = convert::drop_id(drop_id)?;
-        let (view, _now) = self.0.ask(|engine, now| engine.steer(&id, steer, now)).await?;
+        let (view, _now) = self.edge.ask(|engine, now| engine.steer(&id, steer, now)).await?;
         tracing::info!(drop = %id, ?steer, state = ?view.state, "drop steered");
         Ok(Some(convert::drop_view(&view)))
     }
@@ -37,7 +43,7 @@ impl DropService for Drops {
     ) -> Result<Response<pb::CreateDropResponse>, Status> {
         let command = convert::create_drop(request.get_ref())?;
         let mut known = false;
-        let asked = self.0.ask(|engine, now| {
+        let asked = self.edge.ask(|engine, now| {
             // Only for the log: two that create it at once may both say so.
             known = engine.get_drop(&command.definition.id, now).is_ok();
             engine.create_drop(&command, now)
@@ -54,14 +60,27 @@ impl DropService for Drops {
 
     async fn update_drop(
         &self,
-        _request: Request<pb::UpdateDropRequest>,
+        request: Request<pb::UpdateDropRequest>,
     ) -> Result<Response<pb::UpdateDropResponse>, Status> {
-        Err(unbuilt_call("UpdateDrop"))
+        let asked = convert::update_drop(request.get_ref())?;
+        let (current, _now) = self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
+        let command = asked.onto(&current)?;
+        let updated = self.edge.ask(|engine, now| engine.update_drop(&command, now)).await;
+        if let Err(Fault::Stale(_)) = updated {
+            // The change that came in between must be durable before it is told.
+            self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
+        }
+        let (view, _now) = updated?;
+        let (drop, from, revision) = (&view.definition.id, command.revision.0, view.revision.0);
+        if revision > from {
+            tracing::info!(%drop, from, revision, "drop changed");
+        }
+        Ok(Response::new(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)) }))
     }
 
     async fn get_drop(&self, request: Request<pb::GetDropRequest>) -> Result<Response<pb::GetDropResponse>, Status> {
         let id = convert::drop_id(&request.get_ref().drop_id)?;
-        let (view, now) = self.0.ask(|engine, now| engine.get_drop(&id, now)).await?;
+        let (view, now) = self.edge.ask(|engine, now| engine.get_drop(&id, now)).await?;
         let (drop, server_time) = (Some(convert::drop_view(&view)), Some(convert::timestamp(now)));
         Ok(Response::new(pb::GetDropResponse { drop, server_time }))
     }
@@ -75,7 +94,7 @@ impl DropService for Drops {
             let (views, next, ticket) = engine.list_drops(&filter, place.as_ref(), size, now);
             Ok(((views, next), ticket))
         };
-        let ((views, next), _now) = self.0.ask(list).await?;
+        let ((views, next), _now) = self.edge.ask(list).await?;
         let drops = views.iter().map(convert::drop_view).collect();
         Ok(Response::new(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) }))
     }
@@ -109,17 +128,18 @@ impl DropService for Drops {
         request: Request<pb::AdjustStockRequest>,
     ) -> Result<Response<pb::AdjustStockResponse>, Status> {
         let command = convert::adjust_stock(request.get_ref())?;
-        let (view, _now) = self.0.ask(|engine, now| engine.adjust_stock(&command, now)).await?;
+        let (view, _now) = self.edge.ask(|engine, now| engine.adjust_stock(&command, now)).await?;
         tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
         Ok(Response::new(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) }))
     }
 
-    type WatchDropStream = tokio_stream::Empty<Result<pb::WatchDropResponse, Status>>;
+    type WatchDropStream = Updates;
 
     async fn watch_drop(
         &self,
-        _request: Request<pb::WatchDropRequest>,
+        request: Request<pb::WatchDropRequest>,
     ) -> Result<Response<Self::WatchDropStream>, Status> {
-        Err(unbuilt_call("WatchDrop"))
+        let id = convert::drop_id(&request.get_ref().drop_id)?;
+        Ok(Response::new(self.hub.watch(id).await?))
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
 use crate::ids::Lsn;
-use crate::metrics::Stopwatch;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
+use crate::metrics::{Gauge, Stopwatch};
 use crate::time::{Clock, Timestamp};
 
 /// How long a request waits for doubt to pass before the caller is told to come again.
@@ -77,13 +77,25 @@ impl Edge {
         &self,
         question: impl FnOnce(&Engine, Timestamp) -> Result<(T, W), Fault>,
     ) -> Result<(T, Timestamp), Fault> {
-        let now = self.clock.now();
-        let (answer, ticket) = match question(&self.engine, now) {
+        let (answer, ticket, now) = match self.look(question) {
             Ok(answered) => answered,
             Err(fault) => return Err(self.settled(fault).await),
         };
         ticket.await.map_err(|_failed| Fault::JournalFailed)?;
         Ok((answer, now))
+    }
+
+    /// Asks for something that is decided at once, without waiting: neither answer nor fault may be told before what it
+    /// rests on is durable.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub fn look<T, W>(
+        &self,
+        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, W), Fault>,
+    ) -> Result<(T, W, Timestamp), Fault> {
+        let now = self.clock.now();
+        question(&self.engine, now).map(|(answer, ticket)| (answer, ticket, now))
     }
 
     /// As [`Edge::ask`], for what may take long: on a thread where that holds nobody up.
@@ -108,6 +120,11 @@ impl Edge {
             Some(lsn) => self.engine.journal().ticket(lsn).await.map_or(Fault::JournalFailed, |()| fault),
             None => fault,
         }
+    }
+
+    /// Who watches a drop now.
+    pub fn watchers(&self) -> &Gauge {
+        &self.metrics.watchers
     }
 
     /// Counts how an operation ended.

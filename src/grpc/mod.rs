@@ -23,10 +23,12 @@ mod observe;
 mod reservation;
 mod status;
 mod stream;
+mod watch;
 
 pub use edge::Edge;
 pub use health::Health;
 pub use stream::Streams;
+pub use watch::MAX_WATCHERS;
 
 use drops::Drops;
 use observe::Observed;
@@ -48,7 +50,7 @@ pub struct BrokenContract(#[source] tonic_reflection::server::Error);
 pub async fn routes(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<(Routes, Health, Streams), BrokenContract> {
     let (edge, streams) = (Arc::new(edge), Streams::new());
     let reservations = ReservationServiceServer::new(Reservations::new(Arc::clone(&edge), streams.clone()));
-    let drops = DropServiceServer::new(Drops::new(edge));
+    let drops = DropServiceServer::new(Drops::new(edge, streams.clone()));
     let health = Health::new().await;
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);

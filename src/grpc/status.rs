@@ -51,12 +51,6 @@ impl From<Rejection> for Status {
     }
 }
 
-/// A call that is not built yet.
-#[must_use]
-pub fn unbuilt_call(name: &str) -> Status {
-    Status::unimplemented(format!("{name} is not built yet"))
-}
-
 /// This server is about to end: another start, or another server, goes on.
 #[must_use]
 pub fn stopping() -> Status {

@@ -38,15 +38,26 @@ impl Streams {
         Self(watch::Sender::new(false))
     }
 
-    /// From now on no stream takes another message in: each answers what it has and ends with `UNAVAILABLE`.
+    /// From now on no stream takes another message in: each answers what it has and ends with `UNAVAILABLE`. Whoever
+    /// watches a drop is told the same.
     pub fn end(&self) {
         self.0.send_replace(true);
+    }
+
+    /// Whether they end.
+    pub(super) fn ended(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// For waiting until they end.
+    pub(super) fn ending(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
     }
 
     /// The answers to these messages.
     pub(super) fn answers(&self, edge: &Arc<Edge>, messages: Streaming<pb::BatchStreamRequest>) -> Answers {
         let (answers, decided) = mpsc::channel(MESSAGES_IN_FLIGHT);
-        let intake = Intake { edge: Arc::clone(edge), messages, ending: self.0.subscribe(), answers };
+        let intake = Intake { edge: Arc::clone(edge), messages, ending: self.ending(), answers };
         tokio::spawn(intake.run());
         ReceiverStream::new(decided).then(told).boxed()
     }

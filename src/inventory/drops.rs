@@ -9,10 +9,11 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
 use super::pool::{Pool, Stock};
+use super::pools::Pools;
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
 use crate::metrics::Counter;
-use crate::record::{Adjusted, Adjustment, Archived, DropImage, Record, Steering, StockImage};
+use crate::record::{Adjusted, Adjustment, Archived, DropImage, LastUpdate, Record, Steering, StockImage};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -40,8 +41,10 @@ pub struct Running {
     pub revision: Lsn,
     /// What operators did to it.
     pub steering: Steering,
-    /// LSN of the steering's record; before the first it is the definition's.
+    /// LSN of the steering's record; 0 before the first.
     pub steered: Lsn,
+    /// The last change of the definition, if there was one.
+    pub update: Option<LastUpdate>,
     /// How each item's stock was adjusted.
     pub adjusted: Vec<ItemAdjustments>,
     /// Its holds have left memory, by the record with this LSN.
@@ -81,23 +84,21 @@ pub struct DropEntry {
     /// Digest of the definition as first asked for.
     pub request: [u8; 32],
     /// What of it never changes.
-    pub goods: Goods,
+    pub home: Home,
     /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never have most
     /// reasons: each is made when it is first counted.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
     gate: ShardedLock<Running>,
-    pools: Vec<Vec<Pool>>,
+    pools: Pools,
 }
 
 /// What of a drop never changes: it may be read without passing the gate.
 #[derive(Debug)]
-pub struct Goods {
+pub struct Home {
     /// Whose drop it is.
     pub shop: ShopId,
     /// The series that it belongs to.
     pub series: Option<SeriesId>,
-    /// The SKU of each item.
-    pub skus: Box<[Sku]>,
 }
 
 /// The drops that there are, for who has the registry locked already: it must not be locked twice by one thread.
@@ -105,10 +106,10 @@ pub struct Goods {
 pub struct Roster<'a>(&'a [Arc<DropEntry>]);
 
 impl<'a> Roster<'a> {
-    /// What a drop has that never changes.
+    /// The drop with this number.
     #[must_use]
-    pub fn goods(self, drop: DropNo) -> Option<&'a Goods> {
-        self.0.get(drop.index()).map(|entry| &entry.goods)
+    pub fn drop(self, number: DropNo) -> Option<&'a DropEntry> {
+        self.0.get(number.index()).map(Arc::as_ref)
     }
 }
 
@@ -166,26 +167,22 @@ impl DropEntry {
     /// A drop as its record makes it.
     #[must_use]
     pub fn new(revision: Lsn, image: DropImage) -> Self {
-        let DropImage { number, created_at, definition, request } = image;
-        let pools =
-            definition.items.iter().map(|item| item.pools.iter().map(|pool| Pool::new(pool.units)).collect()).collect();
+        let DropImage { number, created_at, definition, request, update } = image;
+        let pools = Pools::new(&definition.items);
         let steering = Steering { drop: number, paused: false, closed_at: None };
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
-        let goods = Goods {
-            shop: definition.shop.clone(),
-            series: definition.series.clone(),
-            skus: definition.items.iter().map(|item| item.sku.clone()).collect(),
-        };
+        let home = Home { shop: definition.shop.clone(), series: definition.series.clone() };
         let running = Running {
             definition: Arc::new(definition),
             revision,
             steering,
-            steered: revision,
+            steered: Lsn::default(),
+            update,
             adjusted,
             archived: None,
         };
         let (gate, refusals) = (ShardedLock::new(running), Default::default());
-        Self { number, created_at, request, goods, refusals, gate, pools }
+        Self { number, created_at, request, home, refusals, gate, pools }
     }
 
     /// Passes the gate: nothing about the drop changes while the guard lives.
@@ -203,15 +200,33 @@ impl DropEntry {
         self.gate.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Enters a change of the definition whose record has been appended. Items are only ever added.
+    pub fn redefine(&self, running: &mut Running, revision: Lsn, image: DropImage) {
+        let DropImage { number: _, created_at: _, definition, request: _, update } = image;
+        for item in definition.items.iter().skip(self.pools.len()) {
+            self.pools.add(item);
+        }
+        running.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
+        running.definition = Arc::new(definition);
+        running.revision = revision;
+        running.update = update;
+    }
+
     /// A pool of this drop.
     #[must_use]
     pub fn pool(&self, item: ItemNo, pool: PoolNo) -> Option<&Pool> {
-        self.pools.get(item.index())?.get(pool.index())
+        self.pools.get(item.index())?.pools.get(pool.index())
+    }
+
+    /// The SKU of an item of this drop.
+    #[must_use]
+    pub fn sku(&self, item: ItemNo) -> Option<&Sku> {
+        Some(&self.pools.get(item.index())?.sku)
     }
 
     /// Each pool, in the definition's order.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
-        self.pools.iter().flatten()
+        self.pools.iter().flat_map(|item| &item.pools)
     }
 
     /// Stock by item and pool, and the last place of the journal that moved any of it.
@@ -223,7 +238,7 @@ impl DropEntry {
             as_of = as_of.max(lsn);
             stock
         };
-        let stock = self.pools.iter().map(|item| item.iter().map(&mut read).collect()).collect();
+        let stock = self.pools.iter().map(|item| item.pools.iter().map(&mut read).collect()).collect();
         (stock, as_of)
     }
 
@@ -259,14 +274,15 @@ impl DropEntry {
             created_at: self.created_at,
             definition: running.definition.as_ref().clone(),
             request: self.request,
+            update: running.update,
         };
         let mut images = vec![(running.revision, Record::Drop(Box::new(image)))];
-        if running.steered > running.revision {
+        if running.steered > Lsn::default() {
             images.push((running.steered, Record::Steering(running.steering)));
         }
-        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(&self.pools) {
+        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(self.pools.iter()) {
             if adjusted.revision > Lsn::default() {
-                let pools = pools.iter().map(Pool::basis).collect();
+                let pools = pools.pools.iter().map(Pool::basis).collect();
                 let adjustments = adjusted.last.iter().copied().collect();
                 let image = StockImage { drop: self.number, item, pools, adjustments };
                 images.push((adjusted.revision, Record::Stock(image)));
@@ -279,7 +295,7 @@ impl DropEntry {
     }
 
     pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {
-        self.pools.iter_mut().flatten()
+        self.pools.iter_mut().flat_map(|item| &mut item.pools)
     }
 }
 
@@ -319,8 +335,8 @@ impl Drops {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let (mut due, mut next) = (Vec::new(), Timestamp::NEVER);
         for entry in &registry.entries {
-            for (item, pools) in (0..).map(ItemNo).zip(&entry.pools) {
-                for (place, pool) in (0..).map(PoolNo).zip(pools) {
+            for (item, pools) in (0..).map(ItemNo).zip(entry.pools.iter()) {
+                for (place, pool) in (0..).map(PoolNo).zip(&pools.pools) {
                     match pool.next_due() {
                         at if at <= now => due.push((entry.number, item, place)),
                         at => next = next.min(at),
@@ -353,14 +369,23 @@ impl Drops {
         Ok(Added::New(registry.put(revision, image)))
     }
 
-    /// Applies a drop's image from journal or snapshot. A drop that is there already is the same or newer.
+    /// Applies a drop's image from journal or snapshot: a new drop, or a change of one that is there, unless that is the
+    /// same or newer.
     pub(super) fn apply_image(&self, revision: Lsn, image: &DropImage) -> Result<(), String> {
         let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if image.number.index() > registry.entries.len() {
             return Err(format!("drop {} stands before the drops that came before it", image.definition.id));
         }
-        if image.number.index() == registry.entries.len() {
+        let Some(entry) = registry.entries.get(image.number.index()) else {
             registry.put(revision, image.clone());
+            return Ok(());
+        };
+        let mut running = entry.steer();
+        if revision > running.revision {
+            if image.definition.id != running.definition.id || image.definition.items.len() < entry.pools.len() {
+                return Err(format!("drop {} is no change of {}", image.definition.id, running.definition.id));
+            }
+            entry.redefine(&mut running, revision, image.clone());
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod expiry;
 pub mod holds;
 pub mod limits;
 pub mod pool;
+mod pools;
 mod replay;
 mod slab;
 pub mod stock;
@@ -23,7 +24,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
-pub use drops::{Added, DropEntry, DropState, Drops, Goods, Roster, Running};
+pub use drops::{Added, DropEntry, DropState, Drops, Home, Roster, Running};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};
@@ -131,7 +132,7 @@ impl Inventory {
 
     /// Enters a change whose record has been appended: subjects, stock, deadlines. The hold's shard is locked.
     pub fn enter(&self, entered: &Entered<'_>) {
-        let keys = self.subjects_of(&entered.drop.goods.shop, entered.after);
+        let keys = self.subjects_of(&entered.drop.home.shop, entered.after);
         self.subjects.with(&keys, |subjects| self.enter_with(entered, &keys, subjects));
     }
 
@@ -168,7 +169,7 @@ impl Inventory {
                 if shard.get(place).is_some_and(|found| found.state.is_ended() && found.revision == revision)
                     && let Some(hold) = shard.remove(place)
                 {
-                    self.uncount(&entry.goods.shop, place, &hold);
+                    self.uncount(&entry.home.shop, place, &hold);
                 }
             });
         });

@@ -140,7 +140,7 @@ impl Inventory {
                     None => unsound = Some(Unsound::Orphan(hold.id)),
                 });
                 let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
-                self.subjects.with(&self.subjects_of(&drop.goods.shop, hold), |subjects| {
+                self.subjects.with(&self.subjects_of(&drop.home.shop, hold), |subjects| {
                     subjects.iter_mut().for_each(|subject| subject.enter(whose, None, Some(Counted::from(hold))));
                 });
                 if hold.state.is_ended() {

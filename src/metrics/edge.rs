@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Counter, Histogram, HistogramReading};
+use super::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The calls of the contract, by name. The last stands for whatever is not among them.
 const METHODS: [&str; 19] = [
@@ -169,6 +169,8 @@ struct Endings {
 pub struct EdgeMetrics {
     /// By method.
     calls: Box<[Calls]>,
+    /// Who watches a drop now.
+    pub watchers: Gauge,
     reserve: Endings,
     extend: Endings,
     claim: Endings,
@@ -180,6 +182,7 @@ impl Default for EdgeMetrics {
     fn default() -> Self {
         Self {
             calls: METHODS.iter().map(|_| Calls::default()).collect(),
+            watchers: Gauge::default(),
             reserve: Endings::default(),
             extend: Endings::default(),
             claim: Endings::default(),

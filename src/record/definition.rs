@@ -29,7 +29,14 @@ mod tag {
     pub const COOLDOWN: u8 = 8;
 }
 
-pub(super) fn encode(definition: &Definition, out: &mut Vec<u8>) {
+/// Whether a definition has parts beyond the first fields. Only then are they written: one without keeps the bytes, and
+/// the digest, that it had before there were any.
+pub(super) const fn has_parts(definition: &Definition) -> bool {
+    definition.series.is_some()
+}
+
+/// With its parts, if it is to have any.
+pub(super) fn encode(definition: &Definition, in_parts: bool, out: &mut Vec<u8>) {
     let Definition {
         id,
         title,
@@ -70,17 +77,13 @@ pub(super) fn encode(definition: &Definition, out: &mut Vec<u8>) {
     for limit in limits {
         encode_limit(limit, out);
     }
-    // Written only where there is one: definitions without a series keep the bytes, and the digest, that they had.
     if let Some(series) = series {
         out.push(tag::SERIES);
         put_text(out, series.as_str());
+    }
+    if in_parts {
         out.push(tag::END);
     }
-}
-
-/// Whether a definition has parts beyond the first fields: its record's kind tells.
-pub(super) const fn is_in_parts(definition: &Definition) -> bool {
-    definition.series.is_some()
 }
 
 fn encode_limit(limit: &Limit, out: &mut Vec<u8>) {

@@ -32,6 +32,7 @@ fn largest_drop() -> DropImage {
         number: DropNo(u32::MAX),
         created_at: Timestamp(1),
         request: [9; 32],
+        update: Some(LastUpdate { base: Lsn(u64::MAX), request: [8; 32] }),
         definition: Definition {
             id: DropId::try_from(text(64).as_str()).expect("an id"),
             title: text(MAX_TITLE),
@@ -47,6 +48,14 @@ fn largest_drop() -> DropImage {
             limits,
         },
     }
+}
+
+fn small_drop() -> DropImage {
+    let mut drop = largest_drop();
+    drop.definition.items.truncate(1);
+    drop.definition.limits.truncate(1);
+    drop.definition.labels.clear();
+    drop
 }
 
 fn hold(lines: &[HoldLine]) -> Hold {
@@ -128,6 +137,8 @@ fn samples() -> Vec<Record> {
         Record::Hold(full_hold(&[line])),
         Record::Superseded(Box::new(Superseded { old: id, at, hold: full_hold(&[line]) })),
         Record::Change(id, Change::Superseded { at, by: HoldId::from_bytes([9; 16]) }),
+        Record::Drop(Box::new(DropImage { update: None, ..small_drop() })),
+        Record::Drop(Box::new(small_drop())),
         Record::Steering(Steering { drop: DropNo(1), paused: true, closed_at: Some(at) }),
         Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
         Record::Hold(hold(&[line])),

@@ -26,8 +26,8 @@ pub use process::{end_on_panic, log_to_stderr, told_to_stop};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// And given up after so long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most calls in flight on one connection.
-const MAX_STREAMS: u32 = 1024;
+/// Most calls in flight on one connection: all who may watch may do so over one.
+const MAX_STREAMS: usize = grpc::MAX_WATCHERS;
 /// How often engine time looks at the wall clock.
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 
@@ -195,9 +195,9 @@ impl GrpcDoor {
         let serving = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(MAX_STREAMS)
+            .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
             // A proxy whose customers give up by the dozen is no attacker: all calls in flight may be cancelled at once.
-            .http2_max_pending_accept_reset_streams(usize::try_from(MAX_STREAMS).ok())
+            .http2_max_pending_accept_reset_streams(Some(MAX_STREAMS))
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, async {
                 // Stopped by a word, or because whoever could say it is gone.

@@ -1,7 +1,7 @@
 //! The binary as scripts use it: exit codes, JSON, and files.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use crate::common::{create, hold_id, knife_drop, start};
 
@@ -94,15 +94,98 @@ async fn a_drop_is_applied_from_a_file() {
     assert_eq!(code(&run(&["drop", "show", "knife"])), 1, "only tried");
     assert!(out(&run(&["drop", "apply", &file])).contains("created"));
     assert!(out(&run(&["drop", "apply", &file])).contains("unchanged"));
-    let other = run(&["drop", "apply", &write("other.yaml", &good.replace("quantity: 3", "quantity: 4"))]);
-    assert_eq!(code(&other), 1);
-    assert!(err(&other).contains("ALREADY_EXISTS"), "{}", err(&other));
+    assert!(out(&run(&["drop", "apply", &file, "--dry-run"])).contains("would stay unchanged"));
     let typo = run(&["drop", "apply", &write("typo.yaml", &format!("{good}colour: red\n"))]);
     assert_eq!(code(&typo), 64);
     assert!(err(&typo).contains("typo.yaml:5:1: unknown key colour"), "{}", err(&typo));
     assert!(out(&run(&["drop", "pause", "knife"])).contains("PAUSED"));
     assert!(out(&run(&["drop", "resume", "knife"])).contains("OPEN"));
     assert!(out(&run(&["drop", "close", "knife"])).contains("CLOSED"));
+}
+
+/// `drop watch` of the knives, and what it prints, line by line.
+fn watching(endpoint: &str, flags: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["drop", "watch", "knife"])
+        .args(flags)
+        .env("STOCKADE_ENDPOINT", endpoint)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let lines = BufReader::new(watching.stdout.take().expect("lines")).lines();
+    (watching, lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
+    let server = start(&[]).await;
+    create(&server.client().await, knife_drop("knife")).await;
+    let run = |words: &[&str]| stockade(&server.endpoint, words);
+    let (mut watch, mut lines) = watching(&server.endpoint, &[]);
+    let mut line = || lines.next().expect("no end").expect("a line");
+    assert!(line().contains(" knife OPEN | KNIFE received=10 free=10 held=0 paying=0 claimed=0 withdrawn=0 | SHEATH "));
+    assert_eq!(code(&run(&["reserve", "knife", "--sku", "KNIFE=2", "--customer", "ada"])), 0);
+    assert!(line().contains("KNIFE received=10 free=8 held=2 paying=0"));
+    assert_eq!(code(&run(&["drop", "pause", "knife"])), 0);
+    assert!(line().contains(" knife PAUSED | "));
+    let id = rustix::process::Pid::from_child(&watch);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    assert_eq!(watch.wait().expect("an end").code(), Some(0), "Ctrl-C is no failure");
+    let (mut watch, lines) = watching(&server.endpoint, &[]);
+    drop(lines);
+    assert_eq!(watch.wait().expect("an end").code(), Some(0), "nor is a reader that goes away");
+    assert_eq!(code(&run(&["drop", "watch", "spoon"])), 1);
+    let (watch, mut lines) = watching(&server.endpoint, &["--json"]);
+    let message: serde_json::Value =
+        serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json");
+    assert_eq!((&message["drop"]["id"], &message["drop"]["state"]), (&"knife".into(), &"DROP_STATE_PAUSED".into()));
+    assert!(message["server_time"].is_string());
+    let _ended = server.stop();
+    let output = watch.wait_with_output().expect("an end");
+    assert_eq!(code(&output), 69);
+    assert!(err(&output).contains("UNAVAILABLE: the server is stopping"), "{}", err(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_that_is_there_is_changed_by_its_file() {
+    let server = start(&[]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("knife.yaml");
+    let apply = |text: &str, flags: &[&str]| {
+        std::fs::write(&file, text).expect("a file");
+        let words = [&["drop", "apply", file.to_str().expect("a path")], flags].concat();
+        stockade(&server.endpoint, &words)
+    };
+    let good =
+        "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\nlimits: [{id: one, scope: item, max_units: 1}]\n";
+    assert!(out(&apply(good, &[])).contains("drop knife created, revision 1"));
+    let other = good.replace("max_units: 1", "max_units: 2").replace("]\nlimits", ", {sku: S, quantity: 9}]\nlimits");
+    let other = format!("{other}title: Knives\nhold_ttl: 2m\ncloses_at: 2126-12-04T20:00:00+01:00\n");
+    let tried = apply(&other, &["--dry-run"]);
+    let told = "drop knife would be changed: title, closes_at, hold_ttl, max_hold_life, items, limits; revision is 1";
+    assert!(out(&tried).starts_with(told), "{}{}", out(&tried), err(&tried));
+    assert!(out(&tried).contains("9 of S"), "{}", out(&tried));
+    assert!(out(&apply(good, &[])).contains("unchanged, revision 1"), "only tried");
+    let changed = apply(&other, &[]);
+    assert!(out(&changed).contains("items, limits; revision 1 became 2"), "{}{}", out(&changed), err(&changed));
+    assert!(out(&apply(&other, &[])).contains("drop knife unchanged, revision 2"));
+    let json: serde_json::Value = serde_json::from_str(&out(&apply(&other, &["--json"]))).expect("json");
+    assert_eq!(json["drop"]["title"], "Knives");
+    let more = other.replace("quantity: 3", "quantity: 5");
+    let refused = apply(&more, &[]);
+    assert_eq!(code(&refused), 1);
+    for told in [
+        "FAILED_PRECONDITION: drop knife is OPEN: drop.items[0].quantity",
+        "stockade drop adjust knife --sku \"K\" --set 5 --expected 3",
+    ] {
+        assert!(err(&refused).contains(told), "{told} in {}", err(&refused));
+    }
+    let adjusted =
+        stockade(&server.endpoint, &["drop", "adjust", "knife", "--sku", "K", "--set", "5", "--expected", "3"]);
+    assert_eq!(code(&adjusted), 0, "{}", err(&adjusted));
+    assert!(out(&apply(&more, &[])).contains("unchanged, revision 2"), "the file may say what there is by now");
+    assert_eq!(code(&apply(&other.replace("hold_ttl: 2m", "hold_ttl: 2d"), &[])), 64);
 }
 
 #[test]

@@ -51,23 +51,6 @@ async fn what_is_not_built_is_named_and_never_ignored() {
 }
 
 #[tokio::test]
-async fn calls_that_are_not_built_say_so() {
-    let server = start(&[]).await;
-    let mut drops = DropServiceClient::connect(server.endpoint.clone()).await.expect("a connection");
-    let answers = [
-        ("UpdateDrop", drops.update_drop(pb::UpdateDropRequest::default()).await.err()),
-        ("WatchDrop", drops.watch_drop(pb::WatchDropRequest::default()).await.err()),
-    ];
-    for (call, status) in answers {
-        let status = status.expect(call);
-        assert_eq!(
-            (status.code(), status.message()),
-            (Code::Unimplemented, format!("{call} is not built yet").as_str())
-        );
-    }
-}
-
-#[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let server = start(&[]).await;
     let client = server.client().await;

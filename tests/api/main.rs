@@ -14,3 +14,5 @@ mod server;
 mod shell;
 mod stream;
 mod successors;
+mod update;
+mod watch;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stockade::definition::{Definition, Item, Limit, Pool, Scope};
 use stockade::engine::answer::{Answer, Fault, Step};
 use stockade::engine::command::{
-    AdjustStock, Claim, CreateDrop, ExpiredPolicy, Extend, Release, Reserve, Target, Wanted,
+    AdjustStock, Claim, CreateDrop, ExpiredPolicy, Extend, Release, Reserve, Target, UpdateDrop, Wanted,
 };
 use stockade::engine::folder::Folder;
 use stockade::engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
@@ -176,4 +176,23 @@ pub fn settle(mut ask: impl FnMut() -> Result<Step<Answer>, Fault>) -> Result<An
 pub fn adjust(drop: &str, item: &str, n: u64, change: StockChange) -> AdjustStock {
     let id = AdjustmentId::from_bytes(*hold_id(n).as_bytes());
     AdjustStock { drop: drop_id(drop), sku: sku(item), pool: None, id, change }
+}
+
+/// A change of a drop as it is, with all its fields as they are shown.
+pub fn update(engine: &Engine, drop: &str, now: Timestamp, change: impl FnOnce(&mut Definition)) -> UpdateDrop {
+    let (view, _) = engine.get_drop(&drop_id(drop), now).expect("the drop");
+    let mut wanted = view.definition.as_ref().clone();
+    wanted.opens_at = Some(view.opens_at);
+    change(&mut wanted);
+    UpdateDrop { wanted, seen: view.revision, revision: view.revision, named: Vec::new(), validate_only: false }
+}
+
+/// Stops in order and starts again. With what was known before, and after.
+pub fn restart(engine: Engine, world: &World) -> (Engine, [u8; 32], [u8; 32]) {
+    let live = engine.inventory().digest();
+    engine.journal().close(world.now).expect("a clean stop");
+    drop(engine);
+    let (engine, _) = world.start();
+    let replayed = engine.inventory().digest();
+    (engine, live, replayed)
 }

@@ -51,6 +51,15 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             settle(|| engine.reserve(&command, now))
                 .inspect(|answer| assert!(matches!(answer.outcome, Outcome::Hold(_))))
         }
+        _ if step == 18 || step == 28 => {
+            let command = common::update(engine, "d", now, |wanted| {
+                wanted.hold_ttl = Millis(4_000 + step);
+                if step == 18 {
+                    wanted.items.extend(definition("d", &[("C", 5)], &[]).items);
+                }
+            });
+            return engine.update_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+        }
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];
             let mut drop = definition("d", &items, &[("nine", stockade::definition::Scope::Drop, 9)]);
@@ -71,7 +80,9 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), now)),
         2 | 4 => {
             let customer = format!("customer-{step}");
-            let mut command = with_card(reserve(hold, "d", &customer, &[("A", 1), ("B", 2)]), "4242");
+            // From then on there are three items.
+            let also = if step > 18 { ("C", 1) } else { ("B", 2) };
+            let mut command = with_card(reserve(hold, "d", &customer, &[("A", 1), also]), "4242");
             command.tiers = vec!["gold".parse().expect("a tier")];
             command.over_limits = (step == 12).then(|| "the buyer called".into());
             settle(|| engine.reserve(&command, now))

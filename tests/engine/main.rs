@@ -12,3 +12,4 @@ mod races;
 mod scenarios;
 mod starts;
 mod succession;
+mod updates;

@@ -13,7 +13,7 @@ use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, DropView, Fault, HoldView, Outcome, Refusal};
 use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
 use stockade::engine::list::DropFilter;
-use stockade::ids::HoldId;
+use stockade::ids::{HoldId, Lsn};
 use stockade::record::StockChange;
 use stockade::time::{Millis, Timestamp};
 
@@ -57,13 +57,15 @@ struct Play {
     engine: Option<Engine>,
     /// Holds by the names that the scenario gives them.
     holds: BTreeMap<String, HoldId>,
+    /// Revisions by the names that the scenario gives them.
+    revisions: BTreeMap<String, Lsn>,
 }
 
 impl Play {
     fn new() -> Self {
         let world = World::new();
         let engine = world.start().0;
-        Self { world, engine: Some(engine), holds: BTreeMap::new() }
+        Self { world, engine: Some(engine), holds: BTreeMap::new(), revisions: BTreeMap::new() }
     }
 
     fn engine(&self) -> &Engine {
@@ -86,6 +88,7 @@ impl Play {
             ["close", id] => self.steer(id, Steer::Close),
             ["state", id] => Self::shown(self.engine().get_drop(&drop_id(id), now).map(|(view, _)| view)),
             ["stock", id, item] => self.stock(id, item),
+            ["update", id, settings @ ..] => self.update(id, settings),
             ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
             ["drops"] => {
                 let (views, _, _) = self.engine().list_drops(&DropFilter::default(), None, 100, now);
@@ -232,6 +235,17 @@ impl Play {
                 self.stock(id, item)
             }
         }
+    }
+
+    fn update(&mut self, id: &str, settings: &[&str]) -> String {
+        let mut command = common::update(self.engine(), id, self.world.now, |wanted| change(wanted, settings));
+        if let Some(name) = setting(settings, "at") {
+            command.revision = *self.revisions.entry(name.to_owned()).or_insert(command.revision);
+        }
+        Self::shown(self.engine().update_drop(&command, self.world.now).map(|(view, ticket)| {
+            ticket.wait().expect("durable");
+            view
+        }))
     }
 
     fn stock(&self, id: &str, item: &str) -> String {
@@ -420,6 +434,41 @@ fn parse_limit(text: &str) -> Limit {
         }
     }
     limit
+}
+
+/// Changes a definition as the settings say. An item that is there gets other units, one that is not is added; limits
+/// take the place of all.
+fn change(wanted: &mut Definition, settings: &[&str]) {
+    let named = |key: &str| settings.iter().any(|word| word.starts_with(key));
+    let fresh: Vec<&str> = settings.iter().copied().filter(|word| *word != "limit=none" && is_of_drop(word)).collect();
+    let said = parse_drop("said", &fresh);
+    for item in said.items {
+        match wanted.items.iter_mut().find(|known| known.sku == item.sku) {
+            Some(known) => *known = item,
+            None => wanted.items.push(item),
+        }
+    }
+    if named("limit=") {
+        wanted.limits = said.limits;
+    }
+    if named("ttl=") {
+        wanted.hold_ttl = said.hold_ttl;
+    }
+    if named("life=") {
+        wanted.max_hold_life = said.max_hold_life;
+    }
+    wanted.opens_at = said.opens_at.or(wanted.opens_at);
+    wanted.closes_at = said.closes_at.or(wanted.closes_at);
+    if let Some(title) = setting(settings, "title") {
+        title.clone_into(&mut wanted.title);
+    }
+    if let Some(shop) = setting(settings, "shop") {
+        wanted.shop = shop.try_into().expect("a shop");
+    }
+}
+
+fn is_of_drop(word: &str) -> bool {
+    !["title=", "shop=", "at="].iter().any(|key| word.starts_with(key))
 }
 
 fn at(text: &str) -> Timestamp {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::cli::output::Output;
 use crate::definition::Definition;
 use crate::engine::folder::Folder;
+use crate::hold::Hold;
 use crate::ids::{DropId, DropNo, HoldId};
 use crate::record::Record;
 use crate::snapshot;
@@ -70,27 +71,49 @@ impl Drops {
             Record::Hold(hold) => Some(hold.drop),
             Record::Adjusted(adjusted) => Some(adjusted.drop),
             Record::Stock(image) => Some(image.drop),
-            Record::Change(..) | Record::Restart(_) => None,
+            Record::Superseded(superseded) => Some(superseded.hold.drop),
+            Record::Archived(archived) => Some(archived.drop),
+            Record::Change(..) | Record::Restart(_) | Record::Usage(_) => None,
         };
         let Some(wanted) = &self.wanted else { return true };
         let matches = of_drop.and_then(|number| self.get(number)).is_some_and(|drop| drop.id == *wanted);
         match record {
             // An id that was forgotten may have been used again, in another drop.
-            Record::Hold(hold) if matches => self.holds.insert(hold.id) || matches,
-            Record::Hold(hold) => self.holds.remove(&hold.id) && matches,
+            Record::Hold(hold) => self.note(hold, matches),
+            Record::Superseded(superseded) => self.note(&superseded.hold, matches),
             Record::Change(id, _) => self.holds.contains(id),
-            Record::Drop(_) | Record::Steering(_) | Record::Restart(_) | Record::Adjusted(_) | Record::Stock(_) => {
-                matches
-            }
+            Record::Drop(_)
+            | Record::Steering(_)
+            | Record::Restart(_)
+            | Record::Adjusted(_)
+            | Record::Stock(_)
+            | Record::Archived(_)
+            | Record::Usage(_) => matches,
         }
+    }
+
+    fn note(&mut self, hold: &Hold, matches: bool) -> bool {
+        if matches {
+            self.holds.insert(hold.id);
+        } else {
+            self.holds.remove(&hold.id);
+        }
+        matches
     }
 }
 
-/// The hold that a record is of.
-pub const fn hold(record: &Record) -> Option<HoldId> {
+/// Whether a record is of this hold.
+pub fn is_of(record: &Record, id: HoldId) -> bool {
     match record {
-        Record::Hold(hold) => Some(hold.id),
-        Record::Change(id, _) => Some(*id),
-        Record::Drop(_) | Record::Steering(_) | Record::Restart(_) | Record::Adjusted(_) | Record::Stock(_) => None,
+        Record::Hold(hold) => hold.id == id,
+        Record::Superseded(superseded) => superseded.old == id || superseded.hold.id == id,
+        Record::Change(changed, _) => *changed == id,
+        Record::Drop(_)
+        | Record::Steering(_)
+        | Record::Restart(_)
+        | Record::Adjusted(_)
+        | Record::Stock(_)
+        | Record::Archived(_)
+        | Record::Usage(_) => false,
     }
 }

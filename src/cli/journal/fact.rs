@@ -7,7 +7,10 @@ use super::fields::{Fact, hex, is_nothing, millis, time};
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
 use crate::hold::{Change, Hold, HoldLine, Identity, Rare, ShortLine};
 use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
-use crate::record::{Adjusted, Adjustment, DropImage, PoolBasis, Record, Restart, Steering, StockChange, StockImage};
+use crate::record::{
+    Adjusted, Adjustment, Archived, DropImage, LastUpdate, OldUsage, PoolBasis, Record, Restart, Sold, Steering,
+    StockChange, StockImage, Superseded, UsageImage,
+};
 use crate::time::Timestamp;
 
 /// What a record says.
@@ -24,6 +27,13 @@ pub fn fact(record: &Record, drops: &Drops) -> Fact {
         }
         Record::Adjusted(adjusted) => adjustment(adjusted, drops),
         Record::Stock(image) => stock(image, drops),
+        Record::Superseded(superseded) => {
+            let Superseded { old, at, hold: image } = superseded.as_ref();
+            let fact = Fact { kind: "superseded", ..hold(image, drops) };
+            fact.with("superseded_hold_id", old.to_string()).with("at", time(*at))
+        }
+        Record::Archived(archived) => archive(archived, drops),
+        Record::Usage(image) => usage(image),
     }
 }
 
@@ -34,7 +44,7 @@ fn of_drop(kind: &'static str, number: DropNo, drops: &Drops) -> Fact {
 }
 
 fn drop_image(image: &DropImage) -> Fact {
-    let DropImage { number, created_at, definition, request } = image;
+    let DropImage { number, created_at, definition, request, update } = image;
     let Definition {
         id,
         title,
@@ -65,6 +75,8 @@ fn drop_image(image: &DropImage) -> Fact {
         .with("items", items.iter().map(item).collect::<Value>())
         .with("limits", limits.iter().map(limit).collect::<Value>())
         .with("request_digest", hex(request))
+        .with("updated_from", update.map(|LastUpdate { base, .. }| base.0))
+        .with("update_digest", update.map(|LastUpdate { request, .. }| hex(&request)))
 }
 
 fn item(Item { sku, pools }: &Item) -> Value {
@@ -206,6 +218,19 @@ fn adjustment(adjusted: &Adjusted, drops: &Drops) -> Fact {
         .with("change", asked(change))
         .with("received", *received)
         .with("taken_out", *taken_out)
+}
+
+fn archive(archived: &Archived, drops: &Drops) -> Fact {
+    let Archived { drop, at, pools } = archived;
+    let sold = |Sold { claimed, withdrawn, returned_total }: &Sold| json!({"claimed": claimed, "withdrawn": withdrawn, "returned_total": returned_total});
+    of_drop("archived", *drop, drops).with("at", time(*at)).with("pools", pools.iter().map(sold).collect::<Value>())
+}
+
+fn usage(UsageImage { subject, usage }: &UsageImage) -> Fact {
+    let old = |OldUsage { drop, item, at, units }: &OldUsage| json!({"drop_number": drop.0, "item": item.0, "until": time(*at), "units": units});
+    Fact::new("usage")
+        .with("subject_digest", format!("{:032x}", subject.0))
+        .with("usage", usage.iter().map(old).collect::<Value>())
 }
 
 fn asked(change: &StockChange) -> Value {

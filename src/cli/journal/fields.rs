@@ -10,7 +10,7 @@ use crate::time::{Millis, Timestamp};
 /// What a record says: a kind and fields in a fixed order. Names and kinds are stable.
 #[derive(Debug)]
 pub struct Fact {
-    kind: &'static str,
+    pub kind: &'static str,
     fields: Vec<(&'static str, Value)>,
 }
 

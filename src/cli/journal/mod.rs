@@ -5,7 +5,7 @@
 
 use crate::engine::folder::{Folder, FolderError};
 use crate::engine::verify::VerifyError;
-use crate::ids::{HoldId, Lsn};
+use crate::ids::Lsn;
 use crate::journal::{Batch, Ending, Inspection, LogError, inspect};
 use crate::storage::FolderLock;
 
@@ -120,7 +120,7 @@ impl Dump<'_> {
         let mut lines = Vec::new();
         let mut lsn = batch.head.first;
         for record in &batch.records {
-            let wanted = self.drops.meet(record) && self.is_of_hold(drops::hold(record));
+            let wanted = self.drops.meet(record) && self.options.hold.is_none_or(|hold| drops::is_of(record, hold));
             if wanted && self.options.from.is_none_or(|from| lsn >= from) && !self.is_enough() {
                 let fact = fact(record, &self.drops);
                 lines.push(fact.line(lsn, batch.head.written_at, self.options.json));
@@ -129,10 +129,6 @@ impl Dump<'_> {
             lsn = lsn.plus(1);
         }
         lines
-    }
-
-    fn is_of_hold(&self, hold: Option<HoldId>) -> bool {
-        self.options.hold.is_none_or(|wanted| hold == Some(wanted))
     }
 
     /// Why nothing was printed, where something was asked for by name.

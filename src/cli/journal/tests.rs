@@ -40,7 +40,9 @@ fn drop_record(number: u32, name: &str) -> Record {
         items: vec![Item { sku: id("KNIFE/20cm"), pools }],
         limits: vec![two_each],
     };
-    Record::Drop(Box::new(DropImage { number: DropNo(number), created_at: NOON, definition, request: [0xab; 32] }))
+    let request = [0xab; 32];
+    let number = DropNo(number);
+    Record::Drop(Box::new(DropImage { number, created_at: NOON, definition, request, update: None }))
 }
 
 fn hold_of(drop: u32, place: u8) -> Hold {

@@ -37,7 +37,8 @@ pub fn create_drop(request: &pb::CreateDropRequest) -> Result<CreateDrop, Reject
     faults.finish(command)
 }
 
-fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
+/// A whole drop's definition, or nothing with the faults noted. Output-only fields are not looked at.
+pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
     let pb::Drop {
         id: name,
         title,
@@ -167,7 +168,7 @@ fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Po
     if *quantity > MAX_ITEM_UNITS {
         faults.invalid(format_args!("drop.items[{place}].quantity"), format_args!("must be at most {MAX_ITEM_UNITS}"));
     }
-    faults.unbuilt(!pools.is_empty(), format_args!("drop.items[{place}].pools"));
+    faults.unbuilt(!is_general(pools, *quantity), format_args!("drop.items[{place}].pools"));
     match enumeration(faults, format_args!("drop.items[{place}].kind"), *kind) {
         Some(pb::ItemKind::Slot) => faults.unbuilt(true, format_args!("drop.items[{place}].kind")),
         Some(pb::ItemKind::Unspecified | pb::ItemKind::Goods) | None => {}
@@ -176,4 +177,14 @@ fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Po
     faults.unbuilt(price_floor.is_some(), format_args!("drop.items[{place}].price_floor"));
     let id = PoolId::try_from(GENERAL_POOL).ok()?;
     Some(Pool { id, units: *quantity })
+}
+
+/// Whether these are the pools that an item has where none are named; as a drop that was read shows them.
+fn is_general(pools: &[pb::Pool], quantity: u64) -> bool {
+    let general = |pool: &pb::Pool| {
+        let pb::Pool { id, audience, size, flows, place, stock: _ } = pool;
+        let all = size.is_none_or(|size| size == pb::pool::Size::Units(quantity));
+        id == GENERAL_POOL && audience.is_none() && flows.is_empty() && place.is_empty() && all
+    };
+    pools.len() <= 1 && pools.iter().all(general)
 }

@@ -14,6 +14,7 @@ mod customer;
 mod list;
 mod stock;
 mod limits;
+mod update;
 
 pub use answer::{claim_mode, hold, refusal, short_lines, timestamp};
 pub use batch::{Command, MAX_OPERATIONS, View, batch, error, no_operation, operation, result};
@@ -23,6 +24,7 @@ pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
 pub use list::{drop_token, hold_token, list_drops, list_holds};
 pub use stock::adjust_stock;
+pub use update::update_drop;
 
 #[cfg(test)]
 mod tests;

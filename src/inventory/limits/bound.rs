@@ -10,7 +10,7 @@ use super::subject::Subject;
 use crate::definition::{Limit, Scope};
 use crate::hold::Hold;
 use crate::ids::{DropNo, ItemNo};
-use crate::inventory::drops::Goods;
+use crate::inventory::drops::DropEntry;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -96,9 +96,9 @@ impl<'a> Bound<'a> {
     }
 }
 
-/// Whether a limit counts an item of a drop with these goods.
-fn covers(limit: &Limit, goods: &Goods, item: ItemNo) -> bool {
-    limit.skus.is_empty() || goods.skus.get(item.index()).is_some_and(|sku| limit.covers(sku))
+/// Whether a limit counts an item of this drop.
+fn covers(limit: &Limit, drop: &DropEntry, item: ItemNo) -> bool {
+    limit.skus.is_empty() || drop.sku(item).is_some_and(|sku| limit.covers(sku))
 }
 
 fn asked(lines: &[(ItemNo, u32)]) -> u64 {
@@ -108,8 +108,7 @@ fn asked(lines: &[(ItemNo, u32)]) -> u64 {
 impl<'a> Cover<'a> {
     /// What a limit covers of a request: each item by itself, or all together; nothing, if it is not about these goods.
     pub(super) fn each(ask: &Ask<'a>, limit: &'a Limit) -> impl Iterator<Item = Self> {
-        let goods = &ask.drop.goods;
-        let covered = ask.lines.iter().filter(|(item, _)| covers(limit, goods, *item)).copied();
+        let covered = ask.lines.iter().filter(|(item, _)| covers(limit, ask.drop, *item)).copied();
         let mut covers: SmallVec<[Self; 1]> = SmallVec::new();
         match limit.scope {
             Scope::Item => covers.extend(covered.map(|line| Self {
@@ -131,14 +130,14 @@ impl<'a> Cover<'a> {
     /// Whether units of this item, in whatever drop, count.
     fn counts(&self, drop: DropNo, item: ItemNo) -> bool {
         let ours = || drop == self.ask.drop.number;
-        let known = |goods: &Goods| match self.limit.scope {
+        let known = |drop: &DropEntry| match self.limit.scope {
             Scope::Item => ours() && self.item == Some(item),
-            Scope::Drop => ours() && covers(self.limit, goods, item),
-            Scope::Series => goods.series == self.ask.drop.goods.series && covers(self.limit, goods, item),
+            Scope::Drop => ours() && covers(self.limit, drop, item),
+            Scope::Series => drop.home.series == self.ask.drop.home.series && covers(self.limit, drop, item),
             // A subject is one of a shop's: whatever it has is in this one.
-            Scope::Shop => covers(self.limit, goods, item),
+            Scope::Shop => covers(self.limit, drop, item),
         };
-        self.ask.roster.goods(drop).is_some_and(known)
+        self.ask.roster.drop(drop).is_some_and(known)
     }
 
     /// Visits the limit's bounds in the order in which they are told.

@@ -1,0 +1,288 @@
+//! Changes of a drop's definition while it exists, also while it sells.
+//!
+//! The gate is closed for the change, so every request is decided by one definition or the other. What holds have
+//! already been granted stays theirs: a change of times counts from the next extend and reserve on, one of limits from
+//! the next reserve on. Items are only added.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::answer::{DropView, Fault, Stock, Violation};
+use super::command::UpdateDrop;
+use super::drops::{fits, view};
+use crate::definition::{Definition, Item};
+use crate::inventory::{DropEntry, DropState, Running};
+use crate::journal::Ticket;
+use crate::record::{DropImage, LastUpdate, Record, update_digest};
+use crate::time::Timestamp;
+
+/// A part of a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Title,
+    Labels,
+    OpensAt,
+    ClosesAt,
+    HoldTtl,
+    MaxHoldLife,
+    PaymentTtl,
+    Limits,
+    /// Items behind those that there are.
+    NewItems,
+    /// Items that there are: their place, SKU, first stock and pools.
+    KnownItems,
+    Shop,
+    Series,
+}
+
+const BEFORE: &[DropState] = &[DropState::Scheduled];
+const UNTIL_CLOSED: &[DropState] = &[DropState::Scheduled, DropState::Open, DropState::Paused];
+const ALWAYS: &[DropState] = &[DropState::Scheduled, DropState::Open, DropState::Paused, DropState::Closed];
+const NEVER: &[DropState] = &[];
+
+/// What may change in which state. `docs/operations.md` has the same table.
+const MAY_CHANGE: [(Part, &[DropState]); 12] = [
+    (Part::Title, ALWAYS),
+    (Part::Labels, ALWAYS),
+    (Part::OpensAt, BEFORE),
+    (Part::ClosesAt, UNTIL_CLOSED),
+    (Part::HoldTtl, UNTIL_CLOSED),
+    (Part::MaxHoldLife, UNTIL_CLOSED),
+    (Part::PaymentTtl, UNTIL_CLOSED),
+    (Part::Limits, UNTIL_CLOSED),
+    (Part::NewItems, UNTIL_CLOSED),
+    (Part::KnownItems, NEVER),
+    (Part::Shop, NEVER),
+    (Part::Series, NEVER),
+];
+/// Most fields that a refusal names: it has to fit into a trailer.
+const MOST_NAMED: usize = 32;
+
+/// A field that would change: what it is a part of, and its path in proto spelling.
+type Changed = (Part, String);
+
+impl Engine {
+    /// Changes a drop's definition. What it is already, it stays without a record. Sent again it is the same answer, as
+    /// long as no other change came after it.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`]; [`Fault::Stale`] when the definition is not the one that the change was made for;
+    /// [`Fault::Precondition`] when the drop's state forbids the change of a field; [`Fault::Invalid`] for times that
+    /// don't fit; and faults of the journal.
+    pub fn update_drop(&self, command: &UpdateDrop, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+        let permit = self.journal.permit()?;
+        let updated = self.inventory.drops.with_id(&command.wanted.id, |entry| {
+            if command.validate_only {
+                return self.tried(entry, &entry.running(), command, now);
+            }
+            let mut running = entry.steer();
+            if let Some(definition) = changed(entry, &running, command, now)? {
+                let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
+                let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
+                fits(&image)?;
+                let record = Record::Drop(Box::new(image.clone()));
+                let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+                // From here on nothing may fail.
+                entry.redefine(&mut running, ticket.lsn(), image);
+            }
+            Ok(self.show_drop(entry, &running, now))
+        });
+        updated.unwrap_or_else(|| Err(Fault::NoDrop(command.wanted.id.clone())))
+    }
+
+    /// How the drop would look.
+    fn tried(
+        &self,
+        entry: &DropEntry,
+        running: &Running,
+        command: &UpdateDrop,
+        now: Timestamp,
+    ) -> Result<(DropView, Ticket), Fault> {
+        let (mut shown, ticket) = self.show_drop(entry, running, now);
+        if let Some(definition) = changed(entry, running, command, now)? {
+            let definition = Arc::new(definition);
+            let new = definition.items.iter().skip(shown.stock.len());
+            let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
+            let Running { definition: _, revision, steering, steered, update, adjusted: _, archived } = running;
+            let (revision, steering, steered) = (*revision, *steering, *steered);
+            let (archived, adjusted) = (archived.clone(), Vec::new());
+            let then = Running { definition, revision, steering, steered, update: *update, adjusted, archived };
+            shown = view(entry, &then, now);
+            shown.stock.extend(new);
+        }
+        Ok((shown, ticket))
+    }
+}
+
+fn first_stock(item: &Item) -> Vec<Stock> {
+    let stock = |units| Stock { received: units, free: units, ..Stock::default() };
+    item.pools.iter().map(|pool| stock(pool.units)).collect()
+}
+
+/// What a command is remembered as.
+fn of(command: &UpdateDrop) -> LastUpdate {
+    LastUpdate { base: command.revision, request: update_digest(&command.named, &command.wanted) }
+}
+
+/// The definition that there would be; nothing where all is as wanted.
+fn changed(
+    entry: &DropEntry,
+    running: &Running,
+    command: &UpdateDrop,
+    now: Timestamp,
+) -> Result<Option<Definition>, Fault> {
+    let is = running.definition.as_ref();
+    if running.revision != command.revision || running.revision != command.seen {
+        if running.update == Some(of(command)) {
+            return Ok(None);
+        }
+        let (known, asked) = (running.revision.0, command.revision.0);
+        return Err(Fault::Stale(format!("drop {} has revision {known}, not {asked}: read it again", is.id)));
+    }
+    let mut wanted = command.wanted.clone();
+    let opens_at = running.opens_at(entry);
+    wanted.opens_at = match wanted.opens_at {
+        // Left out means now; where it was left out before it still means then.
+        None => is.opens_at.map(|_| now),
+        Some(at) if at == opens_at => is.opens_at,
+        Some(at) => Some(at),
+    };
+    let changes = differences(is, &wanted);
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    let state = running.state(entry, now);
+    let forbidden: Vec<&str> =
+        changes.iter().filter(|(part, _)| !may_change(*part, state)).map(|(_, path)| path.as_str()).collect();
+    if !forbidden.is_empty() {
+        return Err(refused(is, state, &forbidden));
+    }
+    let closing = changes.iter().any(|(part, _)| *part == Part::ClosesAt);
+    let description = match wanted.closes_at {
+        Some(closes) if closes <= wanted.opens_at.unwrap_or(opens_at) => "must be after opens_at",
+        Some(closes) if closing && closes <= now => "must be later than now: CloseDrop ends a sale at once",
+        Some(_) | None => return Ok(Some(wanted)),
+    };
+    let field = "drop.closes_at".to_owned();
+    Err(Fault::Invalid(vec![Violation { field, description: description.to_owned() }]))
+}
+
+fn may_change(part: Part, state: DropState) -> bool {
+    MAY_CHANGE.iter().any(|(known, states)| *known == part && states.contains(&state))
+}
+
+fn refused(is: &Definition, state: DropState, paths: &[&str]) -> Fault {
+    let named = paths.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = match paths.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let stock = paths.iter().any(|path| path.ends_with(".quantity"));
+    let hint = if stock { "; stock changes by AdjustStock" } else { "" };
+    let state = match state {
+        DropState::Scheduled => "SCHEDULED",
+        DropState::Open => "OPEN",
+        DropState::Paused => "PAUSED",
+        DropState::Closed => "CLOSED",
+        DropState::Archived => "ARCHIVED",
+    };
+    Fault::Precondition(format!("drop {} is {state}: {named}{more} can't be changed{hint}", is.id))
+}
+
+/// Every field in which two definitions of a drop differ.
+fn differences(is: &Definition, wanted: &Definition) -> Vec<Changed> {
+    let Definition {
+        id: _, // by which it was found
+        title,
+        shop,
+        series,
+        labels,
+        opens_at,
+        closes_at,
+        hold_ttl,
+        max_hold_life,
+        payment_ttl,
+        items,
+        limits,
+    } = is;
+    let parts = [
+        (Part::Title, "title", *title != wanted.title),
+        (Part::Shop, "shop", *shop != wanted.shop),
+        (Part::Series, "series", *series != wanted.series),
+        (Part::OpensAt, "opens_at", *opens_at != wanted.opens_at),
+        (Part::ClosesAt, "closes_at", *closes_at != wanted.closes_at),
+        (Part::HoldTtl, "hold_ttl", *hold_ttl != wanted.hold_ttl),
+        (Part::MaxHoldLife, "max_hold_life", *max_hold_life != wanted.max_hold_life),
+        (Part::PaymentTtl, "payment_ttl", *payment_ttl != wanted.payment_ttl),
+        (Part::Limits, "limits", *limits != wanted.limits),
+        (Part::Labels, "labels", *labels != wanted.labels),
+    ];
+    let differing = parts.into_iter().filter(|(_, _, differs)| *differs);
+    let mut changes: Vec<Changed> = differing.map(|(part, name, _)| (part, format!("drop.{name}"))).collect();
+    for (place, (known, item)) in items.iter().zip(&wanted.items).enumerate() {
+        if known.sku != item.sku {
+            changes.push((Part::KnownItems, format!("drop.items[{place}].sku")));
+        } else if known.pools != item.pools {
+            // An item has one pool so far, with all that it had first.
+            changes.push((Part::KnownItems, format!("drop.items[{place}].quantity")));
+        }
+    }
+    match wanted.items.len() {
+        fewer if fewer < items.len() => changes.push((Part::KnownItems, "drop.items".to_owned())),
+        more if more > items.len() => changes.push((Part::NewItems, "drop.items".to_owned())),
+        _as_many => {}
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_stands_in_the_table_once() {
+        let all = [
+            Part::Title,
+            Part::Labels,
+            Part::OpensAt,
+            Part::ClosesAt,
+            Part::HoldTtl,
+            Part::MaxHoldLife,
+            Part::PaymentTtl,
+            Part::Limits,
+            Part::NewItems,
+            Part::KnownItems,
+            Part::Shop,
+            Part::Series,
+        ];
+        for part in all {
+            assert_eq!(MAY_CHANGE.iter().filter(|(known, _)| *known == part).count(), 1, "{part:?}");
+        }
+        assert!(may_change(Part::OpensAt, DropState::Scheduled) && !may_change(Part::OpensAt, DropState::Paused));
+        assert!(may_change(Part::Labels, DropState::Closed) && !may_change(Part::Limits, DropState::Closed));
+    }
+
+    #[test]
+    fn a_refusal_names_no_more_than_a_trailer_holds() {
+        let definition = Definition {
+            id: "d".parse().expect("an id"),
+            title: String::new(),
+            shop: "default".parse().expect("an id"),
+            series: None,
+            labels: std::collections::BTreeMap::new(),
+            opens_at: None,
+            closes_at: None,
+            hold_ttl: crate::time::Millis(1),
+            max_hold_life: crate::time::Millis(1),
+            payment_ttl: crate::time::Millis(1),
+            items: Vec::new(),
+            limits: Vec::new(),
+        };
+        let paths: Vec<String> = (0..256).map(|n| format!("drop.items[{n}].quantity")).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let told = refused(&definition, DropState::Open, &paths).to_string();
+        assert!(told.starts_with("drop d is OPEN: drop.items[0].quantity, "), "{told}");
+        assert!(told.ends_with(" and 224 more can't be changed; stock changes by AdjustStock"), "{told}");
+        assert!(told.len() < 1_500, "{}", told.len());
+    }
+}

@@ -1,0 +1,126 @@
+//! Changes of a drop, as commands: the fields that a request names, on top of the drop as it is.
+//!
+//! Which fields may change when is the engine's to say. Here every value is checked by the code that checks a new
+//! drop's, as part of the whole drop that would come of it.
+
+use super::drop::definition;
+use super::drop_view::drop_view;
+use super::faults::{Faults, Rejection};
+use super::fields::id;
+use crate::engine::answer::DropView;
+use crate::engine::command::UpdateDrop;
+use crate::ids::{DropId, Lsn};
+use crate::proto as pb;
+
+/// Takes one field of a drop from another.
+type Take = fn(&mut pb::Drop, &pb::Drop);
+
+/// Fields that a mask may name. Whether they may change the engine says.
+const FIELDS: [(&str, Take); 11] = [
+    ("title", |drop, from| drop.title.clone_from(&from.title)),
+    ("shop", |drop, from| drop.shop.clone_from(&from.shop)),
+    ("series", |drop, from| drop.series.clone_from(&from.series)),
+    ("opens_at", |drop, from| drop.opens_at = from.opens_at),
+    ("closes_at", |drop, from| drop.closes_at = from.closes_at),
+    ("hold_ttl", |drop, from| drop.hold_ttl = from.hold_ttl),
+    ("max_hold_life", |drop, from| drop.max_hold_life = from.max_hold_life),
+    ("payment_ttl", |drop, from| drop.payment_ttl = from.payment_ttl),
+    ("items", |drop, from| drop.items.clone_from(&from.items)),
+    ("limits", |drop, from| drop.limits.clone_from(&from.limits)),
+    ("labels", |drop, from| drop.labels.clone_from(&from.labels)),
+];
+/// Fields that no drop has yet.
+const UNBUILT: [&str; 3] = ["windows", "terms", "slot_required"];
+/// Fields that only the server sets.
+const OUTPUT_ONLY: [&str; 3] = ["state", "revision", "as_of_lsn"];
+
+/// A change as it was asked for, before it is known what it changes.
+#[derive(Debug)]
+pub struct AskedUpdate<'a> {
+    request: &'a pb::UpdateDropRequest,
+    drop: &'a pb::Drop,
+    id: DropId,
+    /// Indices into [`FIELDS`], ascending, each once; none: all.
+    named: Vec<usize>,
+}
+
+/// A change of a drop.
+///
+/// # Errors
+/// With every field that is faulty, or else not built yet. Where a mask names the fields, their values are looked at
+/// later, by [`AskedUpdate::onto`].
+pub fn update_drop(request: &pb::UpdateDropRequest) -> Result<AskedUpdate<'_>, Rejection> {
+    let pb::UpdateDropRequest { drop, update_mask, revision, validate_only: _ } = request;
+    let mut faults = Faults::default();
+    let mask = update_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
+    let named = named(&mut faults, mask);
+    if *revision == 0 {
+        faults.invalid("revision", "must be the revision that was read");
+    }
+    let name = match drop {
+        None => {
+            faults.invalid("drop", "must be set");
+            None
+        }
+        Some(drop) if mask.is_empty() => definition(&mut faults, drop).map(|definition| definition.id),
+        Some(drop) => id(&mut faults, "drop.id", &drop.id),
+    };
+    let asked = name.zip(drop.as_ref()).map(|(id, drop)| AskedUpdate { request, drop, id, named });
+    faults.finish(asked)
+}
+
+fn named(faults: &mut Faults, mask: &[String]) -> Vec<usize> {
+    let mut named = Vec::new();
+    for (place, path) in mask.iter().enumerate() {
+        let field = format_args!("update_mask.paths[{place}]");
+        let path = path.as_str();
+        if let Some(known) = FIELDS.iter().position(|(name, _)| *name == path) {
+            named.push(known);
+        } else if UNBUILT.contains(&path) {
+            faults.unbuilt(true, format_args!("drop.{path}"));
+        } else if OUTPUT_ONLY.contains(&path) {
+            faults.invalid(field, format_args!("{path} is output only"));
+        } else if path == "id" {
+            faults.invalid(field, "id can't be changed");
+        } else {
+            let shown: String = path.chars().take(64).collect();
+            faults.invalid(field, format_args!("a drop has no field {shown:?}; whole fields are named"));
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    named
+}
+
+impl AskedUpdate<'_> {
+    /// Which drop is meant.
+    pub const fn id(&self) -> &DropId {
+        &self.id
+    }
+
+    /// The change, on top of the drop as it is.
+    ///
+    /// # Errors
+    /// With every field that is faulty, or else not built yet.
+    pub fn onto(&self, current: &DropView) -> Result<UpdateDrop, Rejection> {
+        let mut faults = Faults::default();
+        let fields: Vec<_> = self.named.iter().filter_map(|place| FIELDS.get(*place)).collect();
+        let wanted = if fields.is_empty() {
+            definition(&mut faults, self.drop)
+        } else {
+            let mut merged = drop_view(current);
+            for (_, take) in &fields {
+                take(&mut merged, self.drop);
+            }
+            definition(&mut faults, &merged)
+        };
+        let command = wanted.map(|wanted| UpdateDrop {
+            wanted,
+            seen: current.revision,
+            revision: Lsn(self.request.revision),
+            named: fields.iter().map(|(name, _)| *name).collect(),
+            validate_only: self.request.validate_only,
+        });
+        faults.finish(command)
+    }
+}

@@ -1,0 +1,327 @@
+//! Drops as they change: who watches a drop gets it at once, and again whenever something about it has changed.
+//!
+//! Nothing is hooked into the path of requests: a watched drop is looked at every [`PERIOD`], by one task for a group
+//! of its watchers, alive only while the group has any. What it sees is shared within the group, and each watcher
+//! fetches it at his own pace, so a slow one skips what he was too late for. Groups are small and look at different
+//! moments: a change never wakes all watchers in one instant, and requests come in between.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tonic::Status;
+
+use super::convert;
+use super::edge::Edge;
+use super::status;
+use super::stream::Streams;
+use crate::engine::answer::{DropView, Fault, Ticket};
+use crate::ids::{DropId, Lsn};
+use crate::proto as pb;
+use crate::time::{Millis, Timestamp};
+
+/// Most watchers of a server.
+pub const MAX_WATCHERS: usize = 20_000;
+/// How often a watched drop is looked at. Longer than [`SPACING`] by more than a watcher's delays: else watchers would
+/// fall behind their group little by little, up to a whole period.
+const PERIOD: Duration = Duration::from_millis(110);
+/// Least time between two messages to one watcher: at most 10 a second.
+const SPACING: Duration = Duration::from_millis(100);
+/// A drop that does not change is shown again after so long; well within the 15 s that are promised.
+const HEARTBEAT: Millis = Millis(10_000);
+/// Most watchers in a group: so many are woken in one instant.
+const GROUP: usize = 128;
+/// The groups of a drop look so much after one another, modulo the period: wherever they begin, they spread.
+const STAGGER: Duration = Duration::from_millis(41);
+
+/// A watcher's messages.
+pub type Updates = BoxStream<'static, Result<pb::WatchDropResponse, Status>>;
+
+/// A drop as it was seen at an instant.
+#[derive(Debug, Clone)]
+struct Shown {
+    drop: Arc<pb::Drop>,
+    at: Timestamp,
+}
+
+impl Shown {
+    fn new(view: &DropView, at: Timestamp) -> Self {
+        Self { drop: Arc::new(convert::drop_view(view)), at }
+    }
+
+    fn message(&self) -> pb::WatchDropResponse {
+        pb::WatchDropResponse { drop: Some(self.drop.as_ref().clone()), server_time: Some(convert::timestamp(self.at)) }
+    }
+}
+
+/// What a group is shown last, or how its streams end.
+type Last = Result<Shown, Status>;
+/// A group of a drop's watchers: where its poller publishes. It has as many watchers as there are receivers.
+type Group = Arc<watch::Sender<Last>>;
+
+/// All watchers of a server.
+pub struct Hub {
+    edge: Arc<Edge>,
+    streams: Streams,
+    seats: Arc<Semaphore>,
+    groups: Mutex<HashMap<DropId, Vec<Group>>>,
+}
+
+impl Hub {
+    /// Nobody watches yet.
+    pub fn new(edge: Arc<Edge>, streams: Streams) -> Self {
+        Self { edge, streams, seats: Arc::new(Semaphore::new(MAX_WATCHERS)), groups: Mutex::default() }
+    }
+
+    /// A drop at once, and then as it changes, until the caller is gone or the server ends.
+    ///
+    /// # Errors
+    /// `NoDrop`, `Exhausted` when too many watch, and `JournalFailed`.
+    pub async fn watch(self: &Arc<Self>, drop: DropId) -> Result<Updates, Fault> {
+        let permit = Arc::clone(&self.seats).try_acquire_owned();
+        let permit = permit.map_err(|_none| Fault::Exhausted("too many watchers: the server's bound is reached"))?;
+        let seat = Seat::taken(&self.edge, permit);
+        let (view, now) = self.edge.ask(|engine, now| engine.get_drop(&drop, now)).await?;
+        let first = Shown::new(&view, now);
+        let news = self.join(drop, view, &first);
+        let mut pace = interval(SPACING);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let watcher = Watcher { news, told: None, first: Some(first), pace, _seat: seat };
+        Ok(stream::unfold(Some(watcher), Watcher::next).boxed())
+    }
+
+    /// Into a group of this drop that has room, or a new one. What it publishes from now on is news.
+    fn join(self: &Arc<Self>, drop: DropId, view: DropView, first: &Shown) -> watch::Receiver<Last> {
+        let mut groups = self.groups.lock();
+        let of_drop = groups.entry(drop.clone()).or_default();
+        if let Some(group) = of_drop.iter().find(|group| group.receiver_count() < GROUP) {
+            let mut news = group.subscribe();
+            // It may have seen more than this watcher, who asked before he joined.
+            news.mark_changed();
+            return news;
+        }
+        let (group, news) = watch::channel(Ok(first.clone()));
+        let group = Arc::new(group);
+        let place = u32::try_from(of_drop.len()).unwrap_or(u32::MAX);
+        of_drop.push(Arc::clone(&group));
+        let seen = (view, first.clone());
+        tokio::spawn(Poller { hub: Arc::clone(self), drop, group, seen }.run(place));
+        news
+    }
+
+    /// Forgets a group that nobody is in any more, or which has ended.
+    fn leave(&self, drop: &DropId, group: &Group, ended: bool) -> bool {
+        let mut groups = self.groups.lock();
+        // Looked at under the lock that joining takes: whoever has joined is counted.
+        if !ended && group.receiver_count() > 0 {
+            return false;
+        }
+        if let Entry::Occupied(mut of_drop) = groups.entry(drop.clone()) {
+            of_drop.get_mut().retain(|other| !Arc::ptr_eq(other, group));
+            if of_drop.get().is_empty() {
+                of_drop.remove();
+            }
+        }
+        true
+    }
+}
+
+/// Looks at a drop for a group of its watchers.
+struct Poller {
+    hub: Arc<Hub>,
+    drop: DropId,
+    group: Group,
+    /// What was published last.
+    seen: (DropView, Shown),
+}
+
+impl Poller {
+    /// Until nobody is left, the server ends, or the drop can't be shown any more.
+    async fn run(mut self, place: u32) {
+        let mut ending = self.hub.streams.ending();
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset_after(staggered(place));
+        loop {
+            let over = tokio::select! {
+                biased;
+                // Also when nobody is left who could say so.
+                _ended = ending.wait_for(|ended| *ended) => true,
+                () = self.group.closed() => {
+                    if self.hub.leave(&self.drop, &self.group, false) {
+                        return;
+                    }
+                    continue;
+                }
+                _ = ticks.tick() => false,
+            };
+            let seen = if over { Err(status::stopping()) } else { self.look().await.map_err(Status::from) };
+            if let Err(status) = seen {
+                self.hub.leave(&self.drop, &self.group, true);
+                self.publish(Err(status));
+                return;
+            }
+        }
+    }
+
+    /// Publishes the drop if it has changed, once its definition and state are durable.
+    async fn look(&mut self) -> Result<(), Fault> {
+        let (view, mut ticket, now) = self.hub.edge.look(|engine, now| engine.get_drop(&self.drop, now))?;
+        if same(&view, &self.seen.0) {
+            self.beat(now);
+            return Ok(());
+        }
+        while !durable(&mut ticket).await? {
+            if self.group.is_closed() || self.hub.streams.ended() {
+                return Ok(());
+            }
+            self.beat(self.hub.edge.now());
+        }
+        let shown = Shown::new(&view, now);
+        self.publish(Ok(shown.clone()));
+        self.seen = (view, shown);
+        Ok(())
+    }
+
+    fn publish(&self, last: Last) {
+        self.group.send_modify(|before| *before = last);
+    }
+
+    /// Shows again what was shown last, if that is long ago.
+    fn beat(&mut self, now: Timestamp) {
+        if self.seen.1.at.until(now) >= HEARTBEAT {
+            self.seen.1.at = now;
+            self.publish(Ok(self.seen.1.clone()));
+        }
+    }
+}
+
+/// When a group looks first, by its place among those of its drop.
+fn staggered(place: u32) -> Duration {
+    let late = STAGGER.saturating_mul(place).as_millis().checked_rem(PERIOD.as_millis()).unwrap_or_default();
+    PERIOD.saturating_sub(Duration::from_millis(u64::try_from(late).unwrap_or_default()))
+}
+
+/// Waits a while for a ticket. A disk that hangs must not keep heartbeats from watchers.
+async fn durable(ticket: &mut Ticket) -> Result<bool, Fault> {
+    match timeout(PERIOD, ticket).await {
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(_failed)) => Err(Fault::JournalFailed),
+        Err(_elapsed) => Ok(false),
+    }
+}
+
+/// Whether a watcher would see no difference.
+fn same(one: &DropView, other: &DropView) -> bool {
+    // The definition is another one when its revision is.
+    let DropView { definition: _, opens_at, closed_at, state, revision, as_of, stock } = one;
+    *revision == other.revision
+        && *as_of == other.as_of
+        && *state == other.state
+        && *opens_at == other.opens_at
+        && *closed_at == other.closed_at
+        && *stock == other.stock
+}
+
+/// A watcher's place among all that there are; free again when it is dropped.
+struct Seat {
+    edge: Arc<Edge>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn taken(edge: &Arc<Edge>, permit: OwnedSemaphorePermit) -> Self {
+        edge.watchers().add(1);
+        Self { edge: Arc::clone(edge), _permit: permit }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.edge.watchers().subtract(1);
+    }
+}
+
+/// One watcher's side.
+struct Watcher {
+    news: watch::Receiver<Last>,
+    /// What he asked for himself, until it is told.
+    first: Option<Shown>,
+    /// What he was told last.
+    told: Option<Shown>,
+    pace: Interval,
+    _seat: Seat,
+}
+
+impl Watcher {
+    /// His next message, and himself for the one after it; nothing more after an end.
+    async fn next(mut watcher: Option<Self>) -> Option<(Result<pb::WatchDropResponse, Status>, Option<Self>)> {
+        let next = watcher.as_mut()?.news().await;
+        match next {
+            Ok(shown) => {
+                let message = shown.message();
+                if let Some(watcher) = &mut watcher {
+                    watcher.told = Some(shown);
+                    watcher.pace.reset();
+                }
+                Some((Ok(message), watcher))
+            }
+            Err(status) => Some((Err(status), None)),
+        }
+    }
+
+    async fn news(&mut self) -> Result<Shown, Status> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
+        self.pace.tick().await;
+        loop {
+            // A poller that is gone without a word went with its server.
+            self.news.changed().await.map_err(|_gone| status::stopping())?;
+            let shown = self.news.borrow_and_update().clone()?;
+            if self.told.as_ref().is_none_or(|told| follows(&shown, told)) {
+                return Ok(shown);
+            }
+        }
+    }
+}
+
+/// Whether this is to be told after that: something else and not older, or the same much later.
+fn follows(shown: &Shown, told: &Shown) -> bool {
+    let place = |shown: &Shown| Lsn(shown.drop.as_of_lsn);
+    let newer = shown.at >= told.at && place(shown) >= place(told);
+    newer && (told.at.until(shown.at) >= HEARTBEAT || shown.drop != told.drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_a_drop_look_at_different_moments() {
+        let moments: Vec<_> = (0..8).map(staggered).collect();
+        assert!(moments.iter().all(|moment| !moment.is_zero() && *moment <= PERIOD), "{moments:?}");
+        let mut distinct = moments.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), moments.len(), "{moments:?}");
+    }
+
+    #[test]
+    fn what_is_older_is_not_told_and_the_same_only_as_a_heartbeat() {
+        let shown =
+            |at, as_of_lsn| Shown { drop: Arc::new(pb::Drop { as_of_lsn, ..pb::Drop::default() }), at: Timestamp(at) };
+        let told = shown(1_000, 7);
+        assert!(follows(&shown(1_000, 8), &told));
+        assert!(!follows(&shown(1_001, 6), &told), "another group's look, but an older one");
+        assert!(!follows(&shown(999, 8), &told));
+        assert!(!follows(&shown(1_110, 7), &told));
+        assert!(follows(&shown(1_000 + HEARTBEAT.0, 7), &told));
+    }
+}

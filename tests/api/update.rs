@@ -1,0 +1,211 @@
+//! Changes of a drop over a real socket: what may change when, how errors name it, and that sending again is safe.
+
+use stockade::client::Client;
+use stockade::proto as pb;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::common::{Server, create, held, item, knife_drop, line, reserve, start};
+
+fn span(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+fn after(server_time: Option<prost_types::Timestamp>, seconds: i64) -> Option<prost_types::Timestamp> {
+    server_time.map(|at| prost_types::Timestamp { seconds: at.seconds + seconds, nanos: 0 })
+}
+
+async fn read(client: &Client) -> (pb::Drop, Option<prost_types::Timestamp>) {
+    let answer = client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect("a drop");
+    (answer.drop.expect("a drop"), answer.server_time)
+}
+
+fn request(drop: &pb::Drop, mask: &[&str], revision: u64) -> pb::UpdateDropRequest {
+    let paths = mask.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+    let update_mask = (!paths.is_empty()).then_some(prost_types::FieldMask { paths });
+    pb::UpdateDropRequest { drop: Some(drop.clone()), update_mask, revision, validate_only: false }
+}
+
+async fn updated(client: &Client, drop: &pb::Drop, mask: &[&str], revision: u64) -> Result<pb::Drop, Status> {
+    let answer = client.update_drop(request(drop, mask, revision)).await?;
+    Ok(answer.drop.expect("a drop"))
+}
+
+async fn knife() -> (Server, Client, pb::Drop) {
+    let server = start(&[]).await;
+    let client = server.client().await;
+    create(&client, knife_drop("knife")).await;
+    let (drop, _) = read(&client).await;
+    (server, client, drop)
+}
+
+/// The faulty fields, which the message names as well.
+fn faulty(status: &Status) -> Vec<String> {
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    let details = status.get_details_bad_request().expect("details");
+    let fields: Vec<_> = details.field_violations.into_iter().map(|violation| violation.field).collect();
+    assert!(fields.iter().all(|field| status.message().contains(field.as_str())), "{status}");
+    fields
+}
+
+#[tokio::test]
+async fn a_drop_that_was_read_can_be_written_back_with_changes_and_sent_again() {
+    let (_server, client, drop) = knife().await;
+    held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
+    assert_eq!(updated(&client, &drop, &[], drop.revision).await.expect("nothing changes").revision, drop.revision);
+    let mut wanted = drop.clone();
+    wanted.title = "Winter knives".into();
+    wanted.labels.insert("season".into(), "winter".into());
+    (wanted.hold_ttl, wanted.max_hold_life, wanted.payment_ttl) = (span(60), span(90), span(30));
+    wanted.items.push(item("STONE", 7));
+    wanted.limits.clear();
+    let changed = updated(&client, &wanted, &[], drop.revision).await.expect("a change");
+    assert!(changed.revision > drop.revision);
+    assert_eq!((&changed.title, &changed.labels), (&wanted.title, &wanted.labels));
+    assert_eq!((changed.hold_ttl, changed.items.len(), changed.limits.len()), (span(60), 3, 0));
+    assert_eq!(changed.items[2].stock.expect("stock").free, 7);
+    assert_eq!(changed.items[0].stock.expect("stock").held, 2, "what was held is held");
+    assert_eq!(read(&client).await.0, changed);
+    assert_eq!(updated(&client, &wanted, &[], drop.revision).await.expect("sent again"), changed);
+    let hold = held(&client, reserve(2, "knife", "ada", vec![line("STONE", 3), line("KNIFE", 3)])).await;
+    let lives = hold.expires_at.expect("a deadline").seconds - hold.created_at.expect("a time").seconds;
+    assert_eq!(lives, 60, "the new definition counts");
+    assert_eq!(create(&client, knife_drop("knife")).await.revision, changed.revision, "created again: the same drop");
+    wanted.title = "Other knives".into();
+    let stale = updated(&client, &wanted, &[], drop.revision).await.expect_err("another change of that revision");
+    assert_eq!(stale.code(), Code::Aborted);
+    assert!(stale.message().contains(&format!("revision {}", changed.revision)), "{stale}");
+    let future = updated(&client, &wanted, &[], changed.revision + 9).await.expect_err("no such revision");
+    assert_eq!(future.code(), Code::Aborted);
+}
+
+#[tokio::test]
+async fn a_mask_takes_its_fields_and_no_others() {
+    let (_server, client, drop) = knife().await;
+    let says = pb::Drop { id: "knife".into(), title: "Knives".into(), shop: "ignored".into(), ..pb::Drop::default() };
+    let changed = updated(&client, &says, &["title", "closes_at"], drop.revision).await.expect("a change");
+    let wanted = pb::Drop { title: "Knives".into(), revision: changed.revision, as_of_lsn: changed.as_of_lsn, ..drop };
+    assert_eq!(changed, wanted);
+    let says = pb::Drop { labels: [("a".into(), "b".into())].into(), ..says };
+    let labelled = updated(&client, &says, &["labels"], changed.revision).await.expect("a change");
+    assert_eq!((labelled.labels.len(), labelled.title.as_str()), (1, "Knives"));
+    let twice = updated(&client, &says, &["labels"], changed.revision).await.expect("sent again");
+    assert_eq!(twice, labelled);
+    let other = updated(&client, &says, &["title", "labels"], changed.revision).await.expect_err("another mask");
+    assert_eq!(other.code(), Code::Aborted);
+    let none = pb::Drop { id: "knife".into(), ..pb::Drop::default() };
+    let emptied = updated(&client, &none, &["labels"], labelled.revision).await.expect("a change");
+    assert!(emptied.labels.is_empty(), "named and left out: gone");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_change_is_named() {
+    let (_server, client, drop) = knife().await;
+    let none = client.update_drop(pb::UpdateDropRequest::default()).await.expect_err("nothing said");
+    assert_eq!(faulty(&none), ["revision", "drop"]);
+    let mask = ["colour", "id", "revision", "items.sku", "state", "title", "as_of_lsn"];
+    let status = updated(&client, &drop, &mask, 0).await.expect_err("a bad mask");
+    let paths = [0, 1, 2, 3, 4, 6].map(|n| format!("update_mask.paths[{n}]"));
+    assert_eq!(faulty(&status), [&paths[..], &["revision".to_owned()]].concat());
+    let mut bad = drop.clone();
+    bad.title = "x".repeat(201);
+    bad.hold_ttl = span(0);
+    bad.payment_ttl = span(90_000);
+    bad.items.push(item("KNIFE", 2));
+    let fields = ["drop.title", "drop.hold_ttl", "drop.payment_ttl", "drop.items[2].sku"];
+    for mask in [&[][..], &["title", "hold_ttl", "payment_ttl", "items"]] {
+        let mut named = faulty(&updated(&client, &bad, mask, drop.revision).await.expect_err("bad values"));
+        named.sort();
+        let mut fields = fields.to_vec();
+        fields.sort_unstable();
+        assert_eq!(named, fields);
+    }
+    // Only in the mask's fields is anything wrong.
+    updated(&client, &pb::Drop { labels: bad.labels.clone(), ..bad.clone() }, &["labels"], drop.revision)
+        .await
+        .expect("what is not named is not looked at");
+    let short = pb::Drop { max_hold_life: span(10), ..drop.clone() };
+    assert_eq!(
+        faulty(&updated(&client, &short, &["max_hold_life"], drop.revision).await.expect_err("under the ttl")),
+        ["drop.max_hold_life"]
+    );
+    let unknown = pb::Drop { id: "spoon".into(), ..drop.clone() };
+    assert_eq!(updated(&client, &unknown, &[], 1).await.expect_err("unknown").code(), Code::NotFound);
+    let unbuilt = pb::Drop { series: "s".into(), slot_required: true, ..drop.clone() };
+    for (mask, named) in
+        [(&[][..], "drop.series, drop.slot_required"), (&["windows", "terms"], "drop.windows, drop.terms")]
+    {
+        let status = updated(&client, &unbuilt, mask, drop.revision).await.expect_err("unbuilt");
+        assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*format!("not built yet: {named}")));
+    }
+    assert_eq!(read(&client).await.0, drop, "and nothing has changed");
+}
+
+#[tokio::test]
+async fn what_the_state_forbids_is_refused_by_name() {
+    let (_server, client, drop) = knife().await;
+    let (_, now) = read(&client).await;
+    let mut wanted = drop.clone();
+    (wanted.shop, wanted.opens_at) = ("other".into(), after(now, 60));
+    wanted.items.swap(0, 1);
+    let status = updated(&client, &wanted, &[], drop.revision).await.expect_err("never");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    for field in ["OPEN", "drop.shop", "drop.opens_at", "drop.items[0].sku", "drop.items[1].sku"] {
+        assert!(status.message().contains(field), "{field} in {status}");
+    }
+    let mut wanted = drop.clone();
+    wanted.items[1].quantity = 4;
+    wanted.items[1].pools.clear();
+    wanted.items.remove(0);
+    let status = updated(&client, &wanted, &["items"], drop.revision).await.expect_err("never");
+    assert!(status.message().contains("drop.items"), "{status}");
+    let mut wanted = drop.clone();
+    wanted.items[1].quantity = 4;
+    wanted.items[1].pools.clear();
+    let status = updated(&client, &wanted, &[], drop.revision).await.expect_err("stock");
+    let told = "drop knife is OPEN: drop.items[1].quantity can't be changed; stock changes by AdjustStock";
+    assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, told));
+    let past = pb::Drop { closes_at: now, ..drop.clone() };
+    let status = updated(&client, &past, &["closes_at"], drop.revision).await.expect_err("over");
+    assert_eq!(faulty(&status), ["drop.closes_at"]);
+    let later = pb::Drop { closes_at: after(now, 600), ..drop.clone() };
+    let changed = updated(&client, &later, &["closes_at"], drop.revision).await.expect("a change");
+    client.close_drop(pb::CloseDropRequest { drop_id: "knife".into() }).await.expect("closed");
+    let again = updated(&client, &later, &["closes_at"], drop.revision).await.expect("sent again after the end");
+    assert_eq!((again.revision, again.state()), (changed.revision, pb::DropState::Closed));
+    let status = updated(&client, &drop, &["closes_at"], changed.revision).await.expect_err("it is closed");
+    assert!(status.message().contains("CLOSED: drop.closes_at"), "{status}");
+    let titled = pb::Drop { title: "over".into(), ..drop };
+    assert_eq!(updated(&client, &titled, &["title"], changed.revision).await.expect("a name").title, "over");
+}
+
+#[tokio::test]
+async fn only_trying_tells_what_would_be_and_changes_nothing() {
+    let (_server, client, drop) = knife().await;
+    let mut wanted = pb::Drop { title: "tried".into(), ..drop.clone() };
+    wanted.items.push(item("STONE", 7));
+    let tried = pb::UpdateDropRequest { validate_only: true, ..request(&wanted, &[], drop.revision) };
+    let shown = client.update_drop(tried.clone()).await.expect("it could be").drop.expect("a drop");
+    assert_eq!((shown.title.as_str(), shown.revision), ("tried", drop.revision));
+    assert_eq!(shown.items[2].stock.expect("stock").free, 7);
+    assert_eq!(read(&client).await.0, drop);
+    let stale = pb::UpdateDropRequest { revision: drop.revision + 1, ..tried };
+    assert_eq!(client.update_drop(stale).await.expect_err("stale").code(), Code::Aborted);
+}
+
+#[tokio::test]
+async fn an_opening_may_move_until_it_has_come() {
+    let (_server, client, _) = knife().await;
+    let (_, now) = read(&client).await;
+    let timed = pb::Drop { id: "timed".into(), opens_at: after(now, 3_600), ..knife_drop("timed") };
+    let drop = create(&client, timed).await;
+    assert_eq!(drop.state(), pb::DropState::Scheduled);
+    let sooner = pb::Drop { opens_at: after(now, 1_800), ..drop.clone() };
+    let moved = updated(&client, &sooner, &["opens_at"], drop.revision).await.expect("a change");
+    assert_eq!((moved.opens_at, moved.state()), (sooner.opens_at, pb::DropState::Scheduled));
+    let at_once = pb::Drop { opens_at: None, ..drop.clone() };
+    let opened = updated(&client, &at_once, &["opens_at"], moved.revision).await.expect("left out: now");
+    assert_eq!(opened.state(), pb::DropState::Open);
+    assert_eq!(updated(&client, &at_once, &["opens_at"], moved.revision).await.expect("sent again"), opened);
+    held(&client, reserve(1, "timed", "ada", vec![line("KNIFE", 1)])).await;
+}
