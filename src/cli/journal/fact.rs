@@ -29,8 +29,8 @@ pub fn fact(record: &Record, drops: &Drops) -> Fact {
         Record::Stock(image) => stock(image, drops),
         Record::Superseded(superseded) => {
             let Superseded { old, at, hold: image } = superseded.as_ref();
-            let fact = Fact { kind: "superseded", ..hold(image, drops) };
-            fact.with("superseded_hold_id", old.to_string()).with("at", time(*at))
+            let made = hold(image, drops).named("superseded");
+            made.with("superseded_hold_id", old.to_string()).with("at", time(*at))
         }
         Record::Archived(archived) => archive(archived, drops),
         Record::Usage(image) => usage(image),

@@ -10,7 +10,7 @@ use crate::time::{Millis, Timestamp};
 /// What a record says: a kind and fields in a fixed order. Names and kinds are stable.
 #[derive(Debug)]
 pub struct Fact {
-    pub kind: &'static str,
+    kind: &'static str,
     fields: Vec<(&'static str, Value)>,
 }
 
@@ -18,6 +18,12 @@ impl Fact {
     /// A fact that says nothing yet.
     pub const fn new(kind: &'static str) -> Self {
         Self { kind, fields: Vec::new() }
+    }
+
+    /// The same fields, as a fact of another kind.
+    #[must_use]
+    pub fn named(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
     }
 
     /// Adds a field.
