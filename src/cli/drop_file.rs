@@ -144,7 +144,7 @@ impl Faults<'_> {
             "series" => return pb::LimitScope::Series,
             "shop" => return pb::LimitScope::Shop,
             other => {
-                self.add(given.referenced, format_args!("scope must be item, drop, series or shop, not {other:?}"))
+                self.add(given.referenced, format_args!("scope must be item, drop, series or shop, not {other:?}"));
             }
         }
         pb::LimitScope::Unspecified

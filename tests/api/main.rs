@@ -7,6 +7,7 @@ mod common;
 mod complaints;
 mod errors;
 mod holds;
+mod limits;
 mod operators;
 mod payment;
 mod server;

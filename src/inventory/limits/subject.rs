@@ -115,9 +115,8 @@ impl Subject {
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Option<HoldRef> {
         let (at, place) = match self {
-            Self::None => return None,
             Self::One(one) if one.state.is_live() => (one.expires_at, one.place),
-            Self::One(_) => return None,
+            Self::None | Self::One(_) => return None,
             Self::Many(many) => many.first_live()?,
         };
         (at <= now).then_some(place)
@@ -127,9 +126,8 @@ impl Subject {
     #[must_use]
     pub fn units(&self, drop: DropNo, item: Option<ItemNo>) -> u64 {
         match self {
-            Self::None => 0,
             Self::One(one) if one.drop == drop && item.is_none_or(|item| one.item == item) => u64::from(one.units),
-            Self::One(_) => 0,
+            Self::None | Self::One(_) => 0,
             Self::Many(many) => {
                 let fits = |sum: &&Sum| item.is_none_or(|item| sum.item == item);
                 many.sums_of(drop).iter().filter(fits).map(Sum::units).fold(0, u64::saturating_add)
@@ -183,11 +181,10 @@ impl Subject {
             true
         });
         match self {
-            Self::None => {}
             Self::One(one) if one.state.is_live() && one.units > 0 => {
                 image.live.push((one.drop, vec![one.item], vec![one.expires_at]));
             }
-            Self::One(_) => {}
+            Self::None | Self::One(_) => {}
             Self::Many(many) => image.live = many.live_image(),
         }
         image
