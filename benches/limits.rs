@@ -14,7 +14,7 @@ use std::hint::black_box;
 
 use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use drops::definition;
+use drops::{NOW, definition};
 use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
 use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
@@ -82,20 +82,20 @@ impl Held {
         Self { whose: Whose { drop: DROP, place, created_at: Timestamp(0) }, lines }
     }
 
-    fn standing(&self, state: HoldState) -> Option<Counted<'_>> {
-        Some(Counted { state, expires_at: DUE, lines: &self.lines })
+    fn standing(&self, state: HoldState) -> Counted<'_> {
+        Counted { state, expires_at: DUE, lines: &self.lines }
     }
 
     fn made(&self, subject: &mut Subject) {
-        subject.enter(self.whose, None, self.standing(HoldState::Held));
+        subject.enter(self.whose, None, Some(self.standing(HoldState::Held)));
     }
 
     fn sold(&self, subject: &mut Subject) {
-        subject.enter(self.whose, self.standing(HoldState::Held), self.standing(HoldState::Claimed));
+        subject.enter(self.whose, Some(self.standing(HoldState::Held)), Some(self.standing(HoldState::Claimed)));
     }
 
     fn back(&self, subject: &mut Subject) {
-        subject.enter(self.whose, self.standing(HoldState::Claimed), self.standing(HoldState::Held));
+        subject.enter(self.whose, Some(self.standing(HoldState::Claimed)), Some(self.standing(HoldState::Held)));
     }
 }
 
@@ -115,7 +115,9 @@ fn check_and_count(criterion: &mut Criterion) {
                         let key = *keys.next().expect("an endless walk");
                         let fits = subjects.with(&[key], |subjects| {
                             let fits = black_box(ask).check(subjects, ItemNo::index).is_empty();
-                            subjects.iter_mut().for_each(|subject| held.sold(subject));
+                            for subject in subjects {
+                                held.sold(subject);
+                            }
                             fits
                         });
                         assert!(fits, "nobody reaches a limit");
@@ -134,12 +136,12 @@ fn in_a_drop(limits: &[Limit], f: impl FnOnce(Ask<'_>)) {
     let definition = definition("knives", 1, limits.to_vec());
     let id = definition.id.clone();
     let make = |number| {
-        let image = DropImage { number, created_at: Timestamp(0), definition, request: [0; 32] };
+        let image = DropImage { number, created_at: NOW, definition, request: [0; 32] };
         Ok::<_, std::convert::Infallible>((Lsn(1), image))
     };
     drops.add(&id, make).expect("a drop");
     drops.with_id_among(&id, |drop, roster| {
-        let (lines, now) = (&[(ITEM, 1)], Timestamp(1));
+        let (lines, now) = (&[(ITEM, 1)], NOW);
         let purpose = Purpose::Reserve;
         f(Ask { drop, roster, limits, lines, tiers: &[], identities: &[], now, purpose });
     });

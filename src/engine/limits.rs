@@ -1,9 +1,9 @@
 //! Limits as the verbs meet them: what is asked for whom, and how a hit is told.
 
+use super::OwnHold;
 use super::answer::LimitHit;
 use super::command::Reserve;
 use super::reserve::Request;
-use super::{Engine, OwnHold};
 use crate::definition::Definition;
 use crate::digest::DigestKey;
 use crate::hold::{Hold, Identity, Rare, ShortLine};
@@ -130,35 +130,32 @@ pub(super) enum LateLimits<'a> {
     Broken(Broken<'a>),
 }
 
-impl Engine {
-    /// Checks limits again for an expired hold that is claimed. It is no new reserve, and its units are never live: only
-    /// the bounds on units count, with the identities and tiers that it was made with. A hold that staff stepped over
-    /// the limits for is let through again.
-    pub(super) fn late_limits<'a>(
-        &self,
-        own: &'a OwnHold<'_, '_>,
-        lines: &'a [(ItemNo, u32)],
-        subjects: &[Subject],
-        now: Timestamp,
-    ) -> LateLimits<'a> {
-        let Some(hold) = own.shard.get(own.place).filter(|hold| !hold.is_over_limits()) else {
-            return LateLimits::Fit;
-        };
-        let ask = Ask {
-            drop: own.drop,
-            roster: own.roster,
-            limits: &own.view.limits,
-            lines,
-            tiers: hold.tiers(),
-            identities: hold.identities(),
-            now,
-            purpose: Purpose::LateClaim { created_at: hold.created_at },
-        };
-        let broken = ask.check(subjects, |item| item.index());
-        match due(subjects, now) {
-            _ if broken.is_empty() => LateLimits::Fit,
-            Some(due) => LateLimits::SweepFirst(due),
-            None => LateLimits::Broken(broken),
-        }
+/// Checks limits again for an expired hold that is claimed. It is no new reserve, and its units are never live: only
+/// the bounds on units count, with the identities and tiers that it was made with. A hold that staff stepped over
+/// the limits for is let through again.
+pub(super) fn late_limits<'a>(
+    own: &'a OwnHold<'_, '_>,
+    lines: &'a [(ItemNo, u32)],
+    subjects: &[Subject],
+    now: Timestamp,
+) -> LateLimits<'a> {
+    let Some(hold) = own.shard.get(own.place).filter(|hold| !hold.is_over_limits()) else {
+        return LateLimits::Fit;
+    };
+    let ask = Ask {
+        drop: own.drop,
+        roster: own.roster,
+        limits: &own.view.limits,
+        lines,
+        tiers: hold.tiers(),
+        identities: hold.identities(),
+        now,
+        purpose: Purpose::LateClaim { created_at: hold.created_at },
+    };
+    let broken = ask.check(subjects, ItemNo::index);
+    match due(subjects, now) {
+        _ if broken.is_empty() => LateLimits::Fit,
+        Some(due) => LateLimits::SweepFirst(due),
+        None => LateLimits::Broken(broken),
     }
 }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::answer::{Answer, Fault, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
 use super::command::{Claim, ExpiredPolicy, Return, Wanted};
 use super::hold_verbs::{by_line, ended, known_skus};
-use super::limits::{LateLimits, told};
+use super::limits::{LateLimits, late_limits, told};
 use super::{Decision, Engine, OwnHold};
 use crate::hold::{Change, HoldLine, HoldState};
 use crate::ids::ItemNo;
@@ -113,7 +113,7 @@ impl Engine {
         let wanted = by_item(&lines);
         let keys = self.inventory.subjects_of(&own.view.shop, hold);
         self.inventory.subjects.with(&keys, |subjects| {
-            match self.late_limits(own, &wanted, subjects, now) {
+            match late_limits(own, &wanted, subjects, now) {
                 LateLimits::Fit => {}
                 LateLimits::SweepFirst(due) => return Ok(Decision::SweepHold(due)),
                 LateLimits::Broken(broken) => return self.late_limited(own, &wanted, &broken, now).map(Decision::Done),

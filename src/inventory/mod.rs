@@ -181,7 +181,9 @@ impl Inventory {
         let keys = self.subjects_of(shop, hold);
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
         self.subjects.with(&keys, |subjects| {
-            subjects.iter_mut().for_each(|subject| subject.enter(whose, Some(Counted::from(hold)), None));
+            for subject in subjects {
+                subject.enter(whose, Some(Counted::from(hold)), None);
+            }
         });
     }
 

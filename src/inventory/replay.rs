@@ -141,7 +141,9 @@ impl Inventory {
                 });
                 let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
                 self.subjects.with(&self.subjects_of(&drop.home.shop, hold), |subjects| {
-                    subjects.iter_mut().for_each(|subject| subject.enter(whose, None, Some(Counted::from(hold))));
+                    for subject in subjects {
+                        subject.enter(whose, None, Some(Counted::from(hold)));
+                    }
                 });
                 if hold.state.is_ended() {
                     ended.push((hold.revision, place, hold.clone()));

@@ -8,6 +8,7 @@ mod common;
 mod complaints;
 mod errors;
 mod holds;
+mod limits;
 mod operators;
 mod payment;
 mod server;

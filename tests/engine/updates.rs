@@ -98,7 +98,8 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
 fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
     let world = World::new();
     let (engine, _) = world.start();
-    let limit = |max| vec![Limit { id: "most".try_into().expect("an id"), scope: Scope::Drop, max_units: max }];
+    let limit =
+        |max| vec![Limit { max_units: Some(max), ..Limit::new("most".try_into().expect("an id"), Scope::Drop) }];
     let mut sale = definition("d", &[("A", 50), ("B", 50)], &[]);
     sale.limits = limit(1);
     create(&engine, sale, START);

@@ -28,7 +28,7 @@ pub fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Opti
             let description = format_args!("duplicates limits[{first}].id");
             faults.invalid(format_args!("drop.limits[{place}].id"), description);
         }
-        limits.extend(Rule { faults, place, rule, drop }.limit(name));
+        limits.extend(Rule { faults, place, asked: rule, drop }.limit(name));
     }
     (limits.len() == rules.len()).then_some(limits)
 }
@@ -37,7 +37,7 @@ pub fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Opti
 struct Rule<'a> {
     faults: &'a mut Faults,
     place: usize,
-    rule: &'a pb::Limit,
+    asked: &'a pb::Limit,
     drop: &'a pb::Drop,
 }
 
@@ -54,7 +54,7 @@ impl Rule<'_> {
             max_live_holds,
             rolling,
             cooldown,
-        } = self.rule;
+        } = self.asked;
         let scope = self.scope(*scope);
         let skus = self.skus(skus, scope);
         let identity_kind = self.kind(identity_kind);

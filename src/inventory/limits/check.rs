@@ -116,12 +116,11 @@ impl<'a> Ask<'a> {
     pub fn check(&self, subjects: &[Subject], place: impl Fn(ItemNo) -> usize) -> Broken<'a> {
         let mut broken = Broken::default();
         for limit in self.limits {
-            if limit.is_plain() && matches!(self.purpose, Purpose::Reserve) {
-                if let Some(subject) = subjects.first()
-                    && self.fits(limit, subject)
-                {
-                    continue;
-                }
+            if limit.is_plain()
+                && matches!(self.purpose, Purpose::Reserve)
+                && subjects.first().is_some_and(|customer| self.fits(limit, customer))
+            {
+                continue;
             }
             let mut hits: SmallVec<[_; 2]> = SmallVec::new();
             self.each_bound(limit, subjects, |bound| {

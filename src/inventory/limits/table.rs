@@ -125,8 +125,9 @@ impl Subjects {
         let mut stripes: SmallVec<[MutexGuard<'_, Table>; 8]> =
             places.iter().filter_map(|place| self.stripes.get(*place)).map(|stripe| stripe.lock()).collect();
         let mut of = |key: &SubjectKey, f: &mut dyn FnMut(&mut Table)| {
-            let found = places.binary_search(&place(*key)).ok().and_then(|nth| stripes.get_mut(nth));
-            found.into_iter().for_each(|stripe| f(stripe));
+            if let Some(stripe) = places.binary_search(&place(*key)).ok().and_then(|nth| stripes.get_mut(nth)) {
+                f(stripe);
+            }
         };
         let mut subjects: SmallVec<[Subject; 8]> = SmallVec::with_capacity(keys.len());
         for key in keys {

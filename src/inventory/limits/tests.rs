@@ -93,7 +93,9 @@ fn an_ended_hold_has_no_units_but_is_remembered_until_it_is_forgotten() {
         assert_eq!((subject.units(DROP, None), subject.due(Timestamp(99)), live_holds(&subject)), (0, None, 0));
         assert_eq!(reserved(&subject, 0).last(), Some(&(5, 1, 0)));
         assert_eq!(reserved(&subject, 6).len(), if second { 2 } else { 0 });
-        others.iter().for_each(|other| other.forgotten(&mut subject));
+        for other in &others {
+            other.forgotten(&mut subject);
+        }
         ended.forgotten(&mut subject);
         assert!(subject.is_empty());
     }
@@ -142,11 +144,15 @@ fn folded_units_count_without_a_hold() {
     assert_eq!(reserved(&subject, 0), [(7, 0, 7)]);
 }
 
+fn key(high: u128, low: u128) -> SubjectKey {
+    SubjectKey((high << 64) | low)
+}
+
 #[test]
 fn a_subject_without_anything_leaves_no_entry() {
     let subjects = Subjects::new();
-    let (customer, card) = (SubjectKey(7 << 64 | 9), SubjectKey(7 << 64 | 10));
-    let other = SubjectKey(8 << 64 | 9);
+    let (customer, card) = (key(7, 9), key(7, 10));
+    let other = key(8, 9);
     let keys = [customer, other, card];
     for keys in [&keys[..1], &keys[..]] {
         subjects.with(keys, |subjects| assert!(subjects.iter().all(Subject::is_empty) && subjects.len() == keys.len()));
@@ -166,7 +172,7 @@ fn a_subject_without_anything_leaves_no_entry() {
 #[test]
 fn several_subjects_come_in_the_order_of_their_keys() {
     let subjects = Subjects::new();
-    let keys: Vec<SubjectKey> = (0..9_u128).rev().map(|n| SubjectKey((n % 4) << 64 | n)).collect();
+    let keys: Vec<SubjectKey> = (0..9_u128).rev().map(|n| key(n % 4, n)).collect();
     for (n, key) in (1..).zip(&keys) {
         subjects.with(&[*key], |one| hold(n, 1, 5, &[(KNIFE, n)]).made(&mut one[0]));
     }

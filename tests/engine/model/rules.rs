@@ -108,6 +108,11 @@ struct Hit {
     over_at: Option<u64>,
 }
 
+/// Lines that are counted together; of which item, where each is counted by itself.
+type Group = (Option<usize>, Vec<(usize, u32)>);
+/// Whether a hold is a subject's.
+type Whose = Box<dyn Fn(&ModelHold) -> bool>;
+
 /// What limits refuse.
 #[derive(Debug, Default)]
 pub struct Limited {
@@ -122,14 +127,15 @@ impl Limited {
         for (place, rule) in rules.iter().enumerate() {
             let covered = |item: usize| rule.skus.is_empty() || rule.skus.contains(&ITEMS[question.drop][item]);
             let lines: Vec<_> = question.lines.iter().copied().filter(|(item, _)| covered(*item)).collect();
-            let groups: Vec<(Option<usize>, Vec<(usize, u32)>)> = match rule.scope {
+            let groups: Vec<Group> = match rule.scope {
                 Scope::Item => lines.iter().map(|line| (Some(line.0), vec![*line])).collect(),
                 Scope::Drop | Scope::Series | Scope::Shop if lines.is_empty() => Vec::new(),
                 Scope::Drop | Scope::Series | Scope::Shop => vec![(None, lines)],
             };
-            let mut whose: Vec<Box<dyn Fn(&ModelHold) -> bool>> = Vec::new();
+            let mut whose: Vec<Whose> = Vec::new();
             if rule.by_card {
-                for card in question.subjects.cards.iter().copied() {
+                for card in question.subjects.cards {
+                    let card = *card;
                     whose.push(Box::new(move |hold| hold.cards.contains(&card)));
                 }
             } else {
@@ -174,8 +180,8 @@ impl Limited {
                 over_at,
             });
             for (item, units) in lines {
-                let line = self.lines.entry(*item).or_insert((reason, *units));
-                *line = (line.0.min(reason), line.1.min(left));
+                let told = self.lines.entry(*item).or_insert((reason, *units));
+                *told = (told.0.min(reason), told.1.min(left));
             }
         };
         if question.late.is_none() {
