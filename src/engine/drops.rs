@@ -124,7 +124,7 @@ impl Engine {
 
     /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
     pub(super) fn show_drop(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> (DropView, Ticket) {
-        (view(entry, running, now), self.journal.ticket(running.revision.max(running.steered)))
+        (view(entry, running, now), self.journal.ticket(running.known_at()))
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> Drop
         closed_at: running.steering.closed_at,
         state: running.state(entry, now),
         revision: running.revision,
-        as_of: moved.max(running.revision).max(running.steered),
+        as_of: moved.max(running.known_at()),
         stock,
     }
 }

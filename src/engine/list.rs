@@ -147,7 +147,7 @@ impl Engine {
         let mut newest = Lsn::default();
         let views = found.iter().map(|(_, _, entry)| {
             let running = entry.running();
-            newest = newest.max(running.revision).max(running.steered);
+            newest = newest.max(running.known_at());
             self.show_drop(entry, &running, now).0
         });
         let views = views.collect();

@@ -139,6 +139,13 @@ impl Running {
         self.definition.opens_at.unwrap_or(entry.created_at)
     }
 
+    /// The newest record that definition and state rest on.
+    #[must_use]
+    pub fn known_at(&self) -> Lsn {
+        let archived = self.archived.as_ref().map_or(Lsn::default(), |(lsn, _)| *lsn);
+        self.revision.max(self.steered).max(archived)
+    }
+
     /// When it closed, by schedule or by hand; nothing as long as it has not.
     #[must_use]
     pub fn closed_since(&self, now: Timestamp) -> Option<Timestamp> {

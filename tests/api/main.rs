@@ -1,6 +1,7 @@
 //! The server over real sockets, and the binary as scripts use it.
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail as tests do")]
 
+mod archive;
 mod batch;
 mod checkout;
 mod cli;

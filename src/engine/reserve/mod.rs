@@ -194,9 +194,7 @@ impl Request<'_> {
 
     /// A refusal because of the drop's state, once that is durable.
     fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> Answer {
-        let Running { revision, steered, archived, .. } = self.running;
-        let archived = archived.as_ref().map_or(*revision, |(lsn, _)| *lsn);
-        let ticket = self.engine.journal.ticket(archived.max(*revision).max(*steered));
+        let ticket = self.engine.journal.ticket(self.running.known_at());
         Answer { ticket, ..self.refuse(reason, retry_after, Vec::new(), None) }
     }
 
