@@ -64,18 +64,18 @@ async fn change(
     (before, mut drop): (pb::Drop, pb::Drop),
     output: &mut Output,
 ) -> Result<Finding, Failure> {
-    let advice = apply::stock_advice(&before, &mut drop);
+    let stock = apply::stock_advice(&before, &mut drop);
+    let advice = stock
+        .unwrap_or_else(|| format!("compare the file with: stockade drop show {}; or choose another id", before.id));
     let request = pb::UpdateDropRequest {
         drop: Some(drop),
         update_mask: None,
         revision: before.revision,
         validate_only: options.dry_run,
     };
-    let answer = client.update_drop(request).await.map_err(|status| match advice {
-        Some(advice) if status.code() == Code::FailedPrecondition => {
-            Failure::Advised { status: Box::new(status), advice }
-        }
-        Some(_) | None => status.into(),
+    let answer = client.update_drop(request).await.map_err(|status| {
+        let forbidden = status.code() == Code::FailedPrecondition;
+        if forbidden { Failure::Advised { status: Box::new(status), advice } } else { status.into() }
     })?;
     if options.remote.json {
         output.line(&json::text("UpdateDropResponse", &answer)?);

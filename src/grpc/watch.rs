@@ -2,18 +2,20 @@
 //!
 //! Nothing is hooked into the path of requests: a watched drop is looked at every [`PERIOD`], by one task for a group
 //! of its watchers, alive only while the group has any. What it sees is shared within the group, and each watcher
-//! fetches it at his own pace, so a slow one skips what he was too late for. Groups are small and look at different
-//! moments: a change never wakes all watchers in one instant, and requests come in between.
+//! fetches it at his own pace, so a slow one skips. Groups are small and are told one after another, requests having
+//! their turn in between: where a crowd watches and the machine has no time left, it is the watchers who wait.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::Status;
 
@@ -36,7 +38,11 @@ const SPACING: Duration = Duration::from_millis(100);
 /// A drop that does not change is shown again after so long; well within the 15 s that are promised.
 const HEARTBEAT: Millis = Millis(10_000);
 /// Most watchers in a group: so many are woken in one instant.
-const GROUP: usize = 128;
+const GROUP: usize = 64;
+/// After so many watchers were told, whoever else has something to do goes first,
+const TURN: usize = GROUP;
+/// so many rounds of the runtime's queue: watchers never take more than a part of a machine that is busy.
+const ROUNDS: u32 = 4;
 /// The groups of a drop look so much after one another, modulo the period: wherever they begin, they spread.
 const STAGGER: Duration = Duration::from_millis(41);
 
@@ -71,12 +77,23 @@ pub struct Hub {
     streams: Streams,
     seats: Arc<Semaphore>,
     groups: Mutex<HashMap<DropId, Vec<Group>>>,
+    /// Whose turn it is to tell a group.
+    turn: Semaphore,
+    /// Watchers told since others went first.
+    told: AtomicUsize,
 }
 
 impl Hub {
     /// Nobody watches yet.
     pub fn new(edge: Arc<Edge>, streams: Streams) -> Self {
-        Self { edge, streams, seats: Arc::new(Semaphore::new(MAX_WATCHERS)), groups: Mutex::default() }
+        Self {
+            edge,
+            streams,
+            seats: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            groups: Mutex::default(),
+            turn: Semaphore::new(1),
+            told: AtomicUsize::new(0),
+        }
     }
 
     /// A drop at once, and then as it changes, until the caller is gone or the server ends.
@@ -113,6 +130,17 @@ impl Hub {
         let seen = (view, first.clone());
         tokio::spawn(Poller { hub: Arc::clone(self), drop, group, seen }.run(place));
         news
+    }
+
+    /// Others go first, if enough watchers were told. Only by whoever has the turn.
+    async fn give_way(&self, told: usize) {
+        let sum = self.told.load(Ordering::Relaxed).saturating_add(told);
+        self.told.store(if sum < TURN { sum } else { 0 }, Ordering::Relaxed);
+        if sum >= TURN {
+            for _ in 0..ROUNDS {
+                yield_now().await;
+            }
+        }
     }
 
     /// Forgets a group that nobody is in any more, or which has ended.
@@ -174,18 +202,24 @@ impl Poller {
     async fn look(&mut self) -> Result<(), Fault> {
         let (view, mut ticket, now) = self.hub.edge.look(|engine, now| engine.get_drop(&self.drop, now))?;
         if same(&view, &self.seen.0) {
-            self.beat(now);
+            self.beat(now).await;
             return Ok(());
         }
         while !durable(&mut ticket).await? {
             if self.group.is_closed() || self.hub.streams.ended() {
                 return Ok(());
             }
-            self.beat(self.hub.edge.now());
+            self.beat(self.hub.edge.now()).await;
         }
+        let hub = Arc::clone(&self.hub);
+        let _turn = hub.turn.acquire().await;
+        // The turn may have been long in coming: what there is by now, if that may be shown.
+        let (later, ticket, then) = hub.edge.look(|engine, now| engine.get_drop(&self.drop, now))?;
+        let (view, now) = if matches!(ticket.now_or_never(), Some(Ok(()))) { (later, then) } else { (view, now) };
         let shown = Shown::new(&view, now);
-        self.publish(Ok(shown.clone()));
         self.seen = (view, shown);
+        self.publish(Ok(self.seen.1.clone()));
+        hub.give_way(self.group.receiver_count()).await;
         Ok(())
     }
 
@@ -194,10 +228,13 @@ impl Poller {
     }
 
     /// Shows again what was shown last, if that is long ago.
-    fn beat(&mut self, now: Timestamp) {
+    async fn beat(&mut self, now: Timestamp) {
         if self.seen.1.at.until(now) >= HEARTBEAT {
+            let hub = Arc::clone(&self.hub);
+            let _turn = hub.turn.acquire().await;
             self.seen.1.at = now;
             self.publish(Ok(self.seen.1.clone()));
+            hub.give_way(self.group.receiver_count()).await;
         }
     }
 }

@@ -42,7 +42,7 @@ async fn a_refusal_says_what_may_come_of_asking_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_drop_under_the_same_id_gets_advice() {
+async fn a_file_that_may_not_change_a_drop_so_gets_advice() {
     let server = start(&[]).await;
     create(&server.client().await, knife_drop("knife")).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -51,7 +51,11 @@ async fn another_drop_under_the_same_id_gets_advice() {
     let output = stockade(&server.endpoint, &["drop", "apply", &file]);
     assert_eq!(code(&output), 1);
     let told = err(&output);
-    assert!(told.contains("ALREADY_EXISTS") && told.contains("choose another id"), "{told}");
+    assert!(
+        told.contains("FAILED_PRECONDITION: drop knife is OPEN: drop.items[0].sku")
+            && told.contains("choose another id"),
+        "{told}"
+    );
     assert!(told.contains("stockade drop show knife"), "{told}");
 }
 

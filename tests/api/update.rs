@@ -7,8 +7,8 @@ use tonic_types::StatusExt as _;
 
 use crate::common::{Server, create, held, item, knife_drop, line, reserve, start};
 
-fn span(seconds: i64) -> Option<prost_types::Duration> {
-    Some(prost_types::Duration { seconds, nanos: 0 })
+const fn span(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
 }
 
 fn after(server_time: Option<prost_types::Timestamp>, seconds: i64) -> Option<prost_types::Timestamp> {
@@ -56,13 +56,13 @@ async fn a_drop_that_was_read_can_be_written_back_with_changes_and_sent_again() 
     let mut wanted = drop.clone();
     wanted.title = "Winter knives".into();
     wanted.labels.insert("season".into(), "winter".into());
-    (wanted.hold_ttl, wanted.max_hold_life, wanted.payment_ttl) = (span(60), span(90), span(30));
+    (wanted.hold_ttl, wanted.max_hold_life, wanted.payment_ttl) = (Some(span(60)), Some(span(90)), Some(span(30)));
     wanted.items.push(item("STONE", 7));
     wanted.limits.clear();
     let changed = updated(&client, &wanted, &[], drop.revision).await.expect("a change");
     assert!(changed.revision > drop.revision);
     assert_eq!((&changed.title, &changed.labels), (&wanted.title, &wanted.labels));
-    assert_eq!((changed.hold_ttl, changed.items.len(), changed.limits.len()), (span(60), 3, 0));
+    assert_eq!((changed.hold_ttl, changed.items.len(), changed.limits.len()), (Some(span(60)), 3, 0));
     assert_eq!(changed.items[2].stock.expect("stock").free, 7);
     assert_eq!(changed.items[0].stock.expect("stock").held, 2, "what was held is held");
     assert_eq!(read(&client).await.0, changed);
@@ -109,8 +109,8 @@ async fn whatever_is_wrong_with_a_change_is_named() {
     assert_eq!(faulty(&status), [&paths[..], &["revision".to_owned()]].concat());
     let mut bad = drop.clone();
     bad.title = "x".repeat(201);
-    bad.hold_ttl = span(0);
-    bad.payment_ttl = span(90_000);
+    bad.hold_ttl = Some(span(0));
+    bad.payment_ttl = Some(span(90_000));
     bad.items.push(item("KNIFE", 2));
     let fields = ["drop.title", "drop.hold_ttl", "drop.payment_ttl", "drop.items[2].sku"];
     for mask in [&[][..], &["title", "hold_ttl", "payment_ttl", "items"]] {
@@ -124,17 +124,15 @@ async fn whatever_is_wrong_with_a_change_is_named() {
     updated(&client, &pb::Drop { labels: bad.labels.clone(), ..bad.clone() }, &["labels"], drop.revision)
         .await
         .expect("what is not named is not looked at");
-    let short = pb::Drop { max_hold_life: span(10), ..drop.clone() };
+    let short = pb::Drop { max_hold_life: Some(span(10)), ..drop.clone() };
     assert_eq!(
         faulty(&updated(&client, &short, &["max_hold_life"], drop.revision).await.expect_err("under the ttl")),
         ["drop.max_hold_life"]
     );
     let unknown = pb::Drop { id: "spoon".into(), ..drop.clone() };
     assert_eq!(updated(&client, &unknown, &[], 1).await.expect_err("unknown").code(), Code::NotFound);
-    let unbuilt = pb::Drop { series: "s".into(), slot_required: true, ..drop.clone() };
-    for (mask, named) in
-        [(&[][..], "drop.series, drop.slot_required"), (&["windows", "terms"], "drop.windows, drop.terms")]
-    {
+    let unbuilt = pb::Drop { slot_required: true, ..drop.clone() };
+    for (mask, named) in [(&[][..], "drop.slot_required"), (&["windows", "terms"], "drop.windows, drop.terms")] {
         let status = updated(&client, &unbuilt, mask, drop.revision).await.expect_err("unbuilt");
         assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*format!("not built yet: {named}")));
     }

@@ -338,9 +338,11 @@ class Walk:
         """What a server may not have yet it says by name; what it has is walked elsewhere."""
         self.step("what is not built is UNIMPLEMENTED, by name, and never ignored")
         asked = self.cart(str(uuid.uuid4()), "hal", {"KNIFE/20cm": 1}, supersedes=str(uuid.uuid4()))
+        series = self.drop_pb2.UpdateDropRequest(drop=self.drop_pb2.Drop(id=DROP), revision=1)
+        series.update_mask.paths.append("windows")
         named = [
             (self.holds.Reserve, asked, "supersedes"),
-            (self.drops.UpdateDrop, self.drop_pb2.UpdateDropRequest(), "UpdateDrop"),
+            (self.drops.UpdateDrop, series, "drop.windows"),
         ]
         for call, request, name in named:
             error = status_of(call, request)
