@@ -54,13 +54,15 @@ async fn the_checkout_of_the_guide_sells_gives_back_and_tells_why_not() {
     assert_eq!((sold.id.as_str(), sold.state()), (hold_id(1).as_str(), pb::HoldState::Claimed));
     let given_back = buy(&client, wanted(2, 1), "A-2", async || false).await.expect("an answer").expect("a hold");
     assert_eq!(given_back.state(), pb::HoldState::Released);
-    let refusal = buy(&client, wanted(3, 2), "A-3", async || true).await.expect("an answer").expect_err("over the limit");
+    let refusal =
+        buy(&client, wanted(3, 2), "A-3", async || true).await.expect("an answer").expect_err("over the limit");
     assert_eq!(refusal.reason(), pb::RefusalReason::LimitReached);
 }
 
 /// What stands between the marks of a source.
 fn shown(source: &str) -> String {
-    let marked: Vec<&str> = source.lines().skip_while(|line| !line.ends_with("docs/calling.md: begin")).skip(1).collect();
+    let marked: Vec<&str> =
+        source.lines().skip_while(|line| !line.ends_with("docs/calling.md: begin")).skip(1).collect();
     let end = marked.iter().position(|line| line.ends_with("docs/calling.md: end")).expect("an end");
     marked[..end].join("\n")
 }
