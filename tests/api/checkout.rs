@@ -61,10 +61,10 @@ async fn the_checkout_of_the_guide_sells_gives_back_and_tells_why_not() {
 
 /// What stands between the marks of a source.
 fn shown(source: &str) -> String {
-    let marked: Vec<&str> =
-        source.lines().skip_while(|line| !line.ends_with("docs/calling.md: begin")).skip(1).collect();
-    let end = marked.iter().position(|line| line.ends_with("docs/calling.md: end")).expect("an end");
-    marked[..end].join("\n")
+    let ends = |line: &&str| line.ends_with("docs/calling.md: end");
+    assert!(source.lines().any(|line| ends(&line)), "an end");
+    let marked = source.lines().skip_while(|line| !line.ends_with("docs/calling.md: begin")).skip(1);
+    marked.take_while(|line| !ends(line)).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -26,29 +26,33 @@ const ON_TIME: i64 = 1_000;
 ///
 /// # Errors
 /// When the server answers with a status.
-pub async fn delivery(herd: &Herd, client: &Client, knives: u32) -> Result<u64, Failure> {
+pub async fn delivery(herd: &Herd, client: &Client, more: u32) -> Result<u64, Failure> {
     while !herd.is_half_through() {
         tokio::time::sleep(LOOK).await;
     }
-    let before = received(client).await?;
+    let before = knives(client).await?.received;
     let request = pb::AdjustStockRequest {
         drop_id: DROP.to_owned(),
         sku: KNIFE.to_owned(),
         pool: String::new(),
         adjustment_id: Uuid::now_v7().to_string(),
-        change: Some(pb::adjust_stock_request::Change::Delta(knives.into())),
+        change: Some(pb::adjust_stock_request::Change::Delta(more.into())),
     };
     for _ in 0..2 {
         patiently(|| client.adjust_stock(request.clone())).await?;
     }
-    Ok(received(client).await?.saturating_sub(before))
+    Ok(knives(client).await?.received.saturating_sub(before))
 }
 
-async fn received(client: &Client) -> Result<u64, Failure> {
+/// The stock of knives.
+///
+/// # Errors
+/// When the server answers with a status.
+pub async fn knives(client: &Client) -> Result<pb::Stock, Failure> {
     let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
     let drop = patiently(|| client.get_drop(request.clone())).await?.drop.unwrap_or_default();
-    let knives = drop.items.iter().find(|item| item.sku == KNIFE);
-    Ok(knives.and_then(|item| item.stock).unwrap_or_default().received)
+    let item = drop.items.iter().find(|item| item.sku == KNIFE);
+    Ok(item.and_then(|item| item.stock).unwrap_or_default())
 }
 
 /// Waits until the last hold whose customer walked away is past its deadline, showing what comes back, and notes in
