@@ -183,6 +183,7 @@ impl Inventory {
 }
 
 /// Counts a hold for its subject: units by item, and its deadline.
+#[inline]
 fn count_subject(drop: DropNo, place: HoldRef, before: Option<&Standing>, after: &Hold, subject: &mut Subject) {
     each_share(before, after, |line, was, is| {
         subject.count(drop, line.item, was.units(), is.units());
@@ -192,6 +193,7 @@ fn count_subject(drop: DropNo, place: HoldRef, before: Option<&Standing>, after:
 }
 
 /// Visits each line with the hold's share of it before and after. A hold's lines never change their order.
+#[inline]
 fn each_share(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, Share, Share)) {
     match before {
         None => after.lines.iter().for_each(|line| {

@@ -17,7 +17,7 @@ use super::serve::{Guards, Served};
 use super::{Found, Hands, Line, Request, Shorts};
 use crate::engine::Decision;
 use crate::engine::answer::Answer;
-use crate::hold::{HoldLine, ShortLine};
+use crate::hold::{HoldLine, Rare, ShortLine};
 use crate::ids::ItemNo;
 use crate::inventory::stock::Taken;
 use crate::inventory::{Subject, Verdict};
@@ -75,7 +75,9 @@ impl Request<'_> {
             if allotted.iter().all(|units| *units == 0) {
                 return Ok(Decision::Done(self.nothing_at_all(got, hands.subject)));
             }
-            let hold = self.new_hold(&lines(&got, &allotted), self.short_lines(&got, &allotted));
+            let rare = Rare { shorts: self.short_lines(&got, &allotted), ..Rare::default() };
+            let rare = (!rare.shorts.is_empty()).then(|| Box::new(rare));
+            let hold = self.new_hold(&lines(&got, &allotted), rare);
             self.make(hands, Served { hold, taken: used(got, &allotted) })
         })
     }
