@@ -249,7 +249,34 @@ impl DropImage {
 impl Record {
     /// Appends the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        // Records that end with a hold's image: encoded in one place, for every reserve comes by here.
+        let image = match self {
+            Self::Hold(image) => {
+                out.push(kind::HOLD);
+                image
+            }
+            Self::Superseded(superseded) => {
+                let Superseded { old, at, hold } = superseded.as_ref();
+                out.push(kind::SUPERSEDED);
+                out.extend_from_slice(old.as_bytes());
+                put_u64(out, at.0);
+                hold
+            }
+            Self::Drop(_)
+            | Self::Steering(_)
+            | Self::Change(..)
+            | Self::Restart(_)
+            | Self::Adjusted(_)
+            | Self::Stock(_)
+            | Self::Archived(_)
+            | Self::Usage(_) => return self.encode_other(out),
+        };
+        hold::encode(image, out);
+    }
+
+    fn encode_other(&self, out: &mut Vec<u8>) {
         match self {
+            Self::Hold(_) | Self::Superseded(_) => {}
             Self::Drop(image) => image.encode(out),
             Self::Steering(Steering { drop, paused, closed_at }) => {
                 out.push(kind::STEERING);
@@ -257,21 +284,10 @@ impl Record {
                 out.push(u8::from(*paused));
                 put_option(out, closed_at.map(|at| at.0));
             }
-            Self::Hold(image) => {
-                out.push(kind::HOLD);
-                hold::encode(image, out);
-            }
             Self::Change(id, change) => {
                 out.push(kind::CHANGE);
                 out.extend_from_slice(id.as_bytes());
                 hold::encode_change(change, out);
-            }
-            Self::Superseded(superseded) => {
-                let Superseded { old, at, hold } = superseded.as_ref();
-                out.push(kind::SUPERSEDED);
-                out.extend_from_slice(old.as_bytes());
-                put_u64(out, at.0);
-                hold::encode(hold, out);
             }
             Self::Restart(Restart { stopped_at, grace_until }) => {
                 out.push(kind::RESTART);

@@ -233,6 +233,7 @@ impl Inventory {
 }
 
 /// Visits each line with the hold's share of it before and after. A hold's lines never change their order.
+#[inline]
 fn each_share(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, Share, Share)) {
     match before {
         None => after.lines.iter().for_each(|line| {

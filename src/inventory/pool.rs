@@ -130,6 +130,7 @@ struct Ledger {
 
 impl Ledger {
     /// Enters a hold's new share. Says whether that has changed the deadlines.
+    #[inline]
     fn enter(&mut self, lsn: Lsn, moved: &Moved) -> bool {
         let Moved { hold, before, after } = moved;
         self.held = self.held.saturating_sub(before.held).saturating_add(after.held);

@@ -58,6 +58,7 @@ impl Engine {
         })
     }
 
+    #[inline]
     fn content(&self, command: &Reserve, manner: Manner) -> ContentHash {
         let wanted = command.lines.iter().map(|line| (&line.sku, line.units));
         self.inventory.key.content(&command.drop, &command.customer, wanted, manner)
@@ -123,10 +124,18 @@ impl Request<'_> {
                 OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
             return self.again(&mut own, permit).map(Decision::Done);
         }
-        match &self.command.supersedes {
-            None => self.decide_new(shards, permit),
-            Some(old) => self.decide_successor(old, shards, permit),
-        }
+        let successor;
+        let (request, permit) = match &self.command.supersedes {
+            None => (self, permit),
+            Some(old) => match self.in_place_of(old, shards, permit)? {
+                Ok((found, permit)) => {
+                    successor = found;
+                    (&successor, permit)
+                }
+                Err(refused) => return Ok(Decision::Done(refused)),
+            },
+        };
+        request.decide_new(shards, permit)
     }
 
     /// The id has a hold already: the same request again, or another one by mistake.

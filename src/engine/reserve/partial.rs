@@ -76,7 +76,8 @@ impl Request<'_> {
             if allotted.iter().all(|line| line.units == 0) {
                 return Ok(Decision::Done(self.nothing_at_all(got, hands.subjects)));
             }
-            let hold = self.new_hold(&lines(&got, &allotted), self.short_lines(&got, &allotted));
+            let rare = self.rare(self.short_lines(&got, &allotted));
+            let hold = self.new_hold(&lines(&got, &allotted), rare);
             self.make(hands, Served { hold, taken: used(got, &allotted) })
         })
     }

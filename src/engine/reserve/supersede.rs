@@ -32,15 +32,15 @@ pub(in crate::engine) struct Old {
 }
 
 impl Request<'_> {
-    /// Decides a request in place of another hold: that one must be this customer's in this drop, and held. One that is
-    /// due is expired first, and nothing may take its place.
+    /// The request with the hold that it is to supersede: that one must be this customer's in this drop, and held. One
+    /// that is due is expired first, and nothing may take its place.
     #[cold]
-    pub(super) fn decide_successor(
+    pub(super) fn in_place_of<'p>(
         &self,
         id: &HoldId,
         shards: &mut LockedShards<'_>,
-        permit: Permit<'_>,
-    ) -> Found<Answer> {
+        permit: Permit<'p>,
+    ) -> Result<Result<(Self, Permit<'p>), Answer>, Fault> {
         let not_found = || Fault::NoHold(*id);
         let shard = shards.other();
         let place = shard.find(id).ok_or_else(not_found)?;
@@ -50,15 +50,14 @@ impl Request<'_> {
         }
         let mut own = OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
         let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
-            return self.engine.refused_by_hold(&own, Reason::HoldExpired).map(Decision::Done);
+            return self.engine.refused_by_hold(&own, Reason::HoldExpired).map(Err);
         };
         let hold = own.hold()?.clone();
         if let Some(reason) = not_superseded(&hold) {
-            return self.engine.refused_by_hold(&own, reason).map(Decision::Done);
+            return self.engine.refused_by_hold(&own, reason).map(Err);
         }
         let (lines, counted) = (self.lines.clone(), self.counted.with_subjects_of(&hold));
-        let request = Request { lines, counted, old: Some(Old { place, hold }), ..*self };
-        request.decide_new(shards, permit)
+        Ok(Ok((Self { lines, counted, old: Some(Old { place, hold }), ..*self }, permit)))
     }
 
     /// When the successor was made and falls due: it goes on with the old one's life, never shortened by it.
