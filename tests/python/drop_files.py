@@ -41,6 +41,14 @@ GOOD = {
     "a limit without a number": LIMITED.replace(", max_units: 2", ""),
     "a limit of each item": LIMITED.replace("scope: drop", "scope: item"),
     "a limit of none": LIMITED.replace("max_units: 2", "max_units: 0, identity_kind: customer"),
+    "a limit of a series": "series: winter\n" + LIMITED.replace("scope: drop", "scope: series"),
+    "a limit of a shop": LIMITED.replace("scope: drop", "scope: shop"),
+    "a limit of all parts": LIMITED.replace(
+        "max_units: 2",
+        "skus: [K], identity_kind: card, max_units_by_tier: {gold: 4}, max_live_units: 3, max_live_holds: 1, "
+        "rolling: 30 days, cooldown: 500ms, max_units: 2",
+    ),
+    "a limit with parts left empty": LIMITED.replace("max_units: 2", "rolling: ~, cooldown:, max_live_units:"),
     "no limits": SMALLEST + "limits: []\n",
 }
 
@@ -81,6 +89,10 @@ BAD = {
     "a limit without scope": LIMITED.replace("scope: drop, ", ""),
     "an unknown scope": LIMITED.replace("scope: drop", "scope: galaxy"),
     "more than a limit may be": LIMITED.replace("max_units: 2", "max_units: 4294967296"),
+    "goods that are a word": LIMITED.replace("max_units: 2", "skus: K"),
+    "a tier without a number": LIMITED.replace("max_units: 2", "max_units_by_tier: {gold: ~}"),
+    "a rolling limit in words": LIMITED.replace("max_units: 2", "rolling: monthly"),
+    "live holds below zero": LIMITED.replace("max_units: 2", "max_live_holds: -1"),
     "a limit in words": LIMITED.replace("max_units: 2", "max_units: two"),
 }
 
