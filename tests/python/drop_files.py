@@ -48,7 +48,7 @@ GOOD = {
         "skus: [K], identity_kind: card, max_units_by_tier: {gold: 4}, max_live_units: 3, max_live_holds: 1, "
         "rolling: 30 days, cooldown: 500ms, max_units: 2",
     ),
-    "a limit with parts left empty": LIMITED.replace("max_units: 2", "rolling: ~, cooldown:, max_live_units:"),
+    "a limit with parts left empty": LIMITED.replace("max_units: 2", "rolling: ~, cooldown: null, max_live_units: ~"),
     "no limits": SMALLEST + "limits: []\n",
 }
 

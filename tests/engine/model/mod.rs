@@ -5,81 +5,93 @@
 //! nothing with the engine but the words. A failing history is shrunk and printed with its seed.
 
 mod naive;
+mod reserves;
 mod rules;
+mod updates;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestCaseResult};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Fault, Outcome};
-use stockade::engine::command::{ExpiredPolicy, Reserve, Return, Stage};
-use stockade::ids::IdentityKind;
+use stockade::engine::command::{ExpiredPolicy, Return, Stage};
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{self, World, claim, create, definition, extend, hold_id, release, settle};
 use naive::Model;
+use reserves::{Ask, asks, ttls};
 use rules::{Rule, rule};
+use updates::{Update, engine_closes, engine_updates, updates};
 
 /// Random histories in a default run.
 const HISTORIES: u32 = 10_000;
 
 /// Two drops of one series sell the same goods, in another order.
 const DROPS: [&str; 2] = ["d", "e"];
-const ITEMS: [[&str; 3]; 2] = [["A", "B", "C"], ["C", "A", "B"]];
+/// Their goods. The last of each is not there at first.
+const ITEMS: [[&str; 4]; 2] = [["A", "B", "C", "D"], ["C", "A", "B", "D"]];
 const CUSTOMERS: [&str; 3] = ["ada", "bob", "cleo"];
+/// Ids of holds in a history.
+const HOLDS: u64 = 6;
 const TTL: u64 = 1_000;
 const LIFE: u64 = 2_500;
 const PAYMENT: u64 = 1_500;
+/// How long after its closing a drop is archived here, so that its series sells on meanwhile.
+const ARCHIVE_AFTER: u64 = 800;
+
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Act {
     Reserve(Ask),
-    Extend { hold: u64, ttl: Option<u64> },
-    Stage { hold: u64, paying: bool },
-    Claim { hold: u64, order: u8, late: bool, lines: Vec<(usize, u32)> },
-    Release { hold: u64, keep: Vec<(usize, u32)>, abandon: bool },
-    Return { hold: u64, returned: Vec<(usize, u32)>, restock: bool },
-    Get { hold: u64 },
+    Extend {
+        hold: u64,
+        ttl: Option<u64>,
+    },
+    Stage {
+        hold: u64,
+        paying: bool,
+    },
+    Claim {
+        hold: u64,
+        order: u8,
+        late: bool,
+        lines: Vec<(usize, u32)>,
+    },
+    Release {
+        hold: u64,
+        keep: Vec<(usize, u32)>,
+        abandon: bool,
+    },
+    Return {
+        hold: u64,
+        returned: Vec<(usize, u32)>,
+        restock: bool,
+    },
+    Get {
+        hold: u64,
+    },
+    Update {
+        drop: usize,
+        update: Update,
+    },
+    Close(usize),
+    /// What may be archived after so long.
+    Archive(u64),
     Tick(u64),
     Sweep,
     Snapshot,
     Restart,
 }
 
-/// Who asks for what.
-#[derive(Debug, Clone)]
-struct Ask {
-    hold: u64,
-    drop: usize,
-    customer: usize,
-    lines: Vec<(usize, u32)>,
-    ttl: Option<u64>,
-    cards: Vec<u8>,
-    gold: bool,
-    over: bool,
-}
-
-fn asks() -> impl Strategy<Value = Ask> {
-    let lines = prop::collection::btree_map(0..ITEMS[0].len(), 1_u32..4, 1..=3);
-    let ttl = prop::option::weighted(0.4, 1_u64..4_000);
-    let cards = prop::collection::btree_set(1_u8..4, 0..=2);
-    let who = (0..CUSTOMERS.len(), cards, any::<bool>(), prop::bool::weighted(0.1));
-    let drop = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
-    (0_u64..6, drop, who, lines, ttl).prop_map(|(hold, drop, (customer, cards, gold, over), lines, ttl)| {
-        let (lines, cards) = (lines.into_iter().collect(), cards.into_iter().collect());
-        Ask { hold, drop, customer, lines, ttl, cards, gold, over }
-    })
-}
-
 fn acts() -> impl Strategy<Value = Act> {
-    let hold = 0_u64..6;
+    let hold = 0..HOLDS;
+    let drop = || prop_oneof![2 => Just(0_usize), 3 => Just(1)];
     let some = || {
-        let lines = prop::collection::btree_map(0..ITEMS[0].len(), 1_u32..4, 0..=2);
+        let lines = prop::collection::btree_map(0_usize..3, 1_u32..4, 0..=2);
         lines.prop_map(|map| map.into_iter().collect::<Vec<_>>())
     };
-    let ttl = prop::option::weighted(0.4, 1_u64..4_000);
     prop_oneof![
         8 => asks().prop_map(Act::Reserve),
-        2 => (hold.clone(), ttl).prop_map(|(hold, ttl)| Act::Extend { hold, ttl }),
+        2 => (hold.clone(), ttls()).prop_map(|(hold, ttl)| Act::Extend { hold, ttl }),
         2 => (hold.clone(), any::<bool>()).prop_map(|(hold, paying)| Act::Stage { hold, paying }),
         3 => (hold.clone(), 0_u8..2, any::<bool>(), prop_oneof![2 => Just(Vec::new()), 1 => some()])
             .prop_map(|(hold, order, late, lines)| Act::Claim { hold, order, late, lines }),
@@ -88,7 +100,10 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => (hold.clone(), some(), any::<bool>())
             .prop_map(|(hold, returned, restock)| Act::Return { hold, returned, restock }),
         1 => hold.prop_map(|hold| Act::Get { hold }),
-        3 => (0_u64..900).prop_map(Act::Tick),
+        2 => (drop(), updates()).prop_map(|(drop, update)| Act::Update { drop, update }),
+        1 => drop().prop_map(Act::Close),
+        1 => (0_u64..1_200).prop_map(Act::Archive),
+        3 => prop_oneof![29 => 0_u64..900, 1 => 0..2 * updates::HOUR].prop_map(Act::Tick),
         1 => Just(Act::Sweep),
         1 => Just(Act::Snapshot),
         1 => Just(Act::Restart),
@@ -105,29 +120,16 @@ fn shapes() -> impl Strategy<Value = [Shape; 2]> {
 
 /// The drop that the n-th hold of a history is in, as far as an act on it names goods: where the model knows none, the
 /// engine finds none either.
-fn items_of(model: &Model, hold: u64) -> [&'static str; 3] {
+fn items_of(model: &Model, hold: u64) -> [&'static str; 4] {
     ITEMS[model.drop_of(hold).unwrap_or(0)]
 }
 
-fn command(ask: &Ask) -> Reserve {
-    let Ask { hold, drop, customer, lines, ttl, cards, gold, over } = ask;
-    let lines: Vec<_> = lines.iter().map(|(item, units)| (ITEMS[*drop][*item], *units)).collect();
-    let kind: IdentityKind = "card".parse().expect("a kind");
-    Reserve {
-        ttl: ttl.map(Millis),
-        tiers: if *gold { vec!["gold".parse().expect("a tier")] } else { Vec::new() },
-        identities: cards.iter().map(|card| (kind.clone(), card.to_string())).collect(),
-        over_limits: over.then(|| "asked".into()),
-        ..common::reserve(hold_id(*hold), DROPS[*drop], CUSTOMERS[*customer], &lines)
-    }
-}
-
 /// `items` are the goods of the drop that the act is about.
-fn engine_says(engine: &Engine, act: &Act, items: [&'static str; 3], now: Timestamp) -> String {
+fn engine_says(engine: &Engine, act: &Act, items: [&'static str; 4], now: Timestamp) -> String {
     let names = |lines: &[(usize, u32)]| lines.iter().map(|(item, units)| (items[*item], *units)).collect::<Vec<_>>();
     let answer = match act {
         Act::Reserve(ask) => {
-            let command = command(ask);
+            let command = ask.command();
             settle(|| engine.reserve(&command, now))
         }
         Act::Extend { hold, ttl } => settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), now)),
@@ -155,14 +157,22 @@ fn engine_says(engine: &Engine, act: &Act, items: [&'static str; 3], now: Timest
         Act::Get { hold } => engine
             .get_hold(hold_id(*hold), None, now)
             .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
-        Act::Tick(_) | Act::Sweep | Act::Snapshot | Act::Restart => return String::new(),
+        Act::Update { .. }
+        | Act::Close(_)
+        | Act::Archive(_)
+        | Act::Tick(_)
+        | Act::Sweep
+        | Act::Snapshot
+        | Act::Restart => return String::new(),
     };
+    let reserved = matches!(act, Act::Reserve(_));
     match answer {
         Err(Fault::NoHold(_)) => "not found".to_owned(),
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
         Err(Fault::Invalid(_)) => "invalid".to_owned(),
         Err(Fault::Precondition(_)) => "precondition".to_owned(),
         Err(fault) => format!("{fault:?}"),
+        Ok(Answer { outcome: Outcome::Hold(view), .. }) if reserved => show(&view) + &reserves::shorts(&view),
         Ok(Answer { outcome: Outcome::Hold(view), .. }) => show(&view),
         Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => {
             let lines: Vec<_> =
@@ -187,7 +197,7 @@ fn show(view: &stockade::engine::answer::HoldView) -> String {
     let lines: Vec<_> =
         hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
     let until = if hold.state.is_live() { common::START.until(hold.expires_at).0 } else { 0 };
-    format!("{:?} {lines:?} until {until}", hold.state)
+    format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by())
 }
 
 fn sweep_all(engine: &Engine, now: Timestamp) {
@@ -197,6 +207,7 @@ fn sweep_all(engine: &Engine, now: Timestamp) {
 fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
     let mut world = World::new();
     world.options.outage_grace = Millis(0);
+    world.options.bounds.archive_after = Millis(ARCHIVE_AFTER);
     let mut model = Model::new(shapes);
     let (mut engine, _) = world.start();
     for ((units, rules), (id, items)) in shapes.iter().zip(DROPS.iter().zip(ITEMS)) {
@@ -209,46 +220,10 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
     }
 
     for act in history {
-        model.now += if let Act::Tick(span) = act { *span } else { 0 };
+        model.now += if let Act::Tick(span) | Act::Archive(span) = act { *span } else { 0 };
         world.now = common::START.plus(Millis(model.now));
         model.expire();
-        let items = match act {
-            Act::Reserve(_) | Act::Tick(_) | Act::Sweep | Act::Snapshot | Act::Restart => ITEMS[0],
-            Act::Extend { hold, .. }
-            | Act::Stage { hold, .. }
-            | Act::Claim { hold, .. }
-            | Act::Release { hold, .. }
-            | Act::Return { hold, .. }
-            | Act::Get { hold } => items_of(&model, *hold),
-        };
-        let expected = match act {
-            Act::Reserve(ask) => model.reserve(ask),
-            Act::Extend { hold, .. }
-            | Act::Stage { hold, .. }
-            | Act::Claim { hold, .. }
-            | Act::Release { hold, .. }
-            | Act::Return { hold, .. }
-            | Act::Get { hold } => model.on_hold(act, *hold),
-            Act::Tick(_) => String::new(),
-            Act::Sweep => {
-                sweep_all(&engine, world.now);
-                String::new()
-            }
-            Act::Snapshot => {
-                engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
-                String::new()
-            }
-            Act::Restart => {
-                engine = same_after_restart(engine, &world)?;
-                String::new()
-            }
-        };
-        let answer = engine_says(&engine, act, items, world.now);
-        prop_assert_eq!(&answer, &expected, "{:?}", act);
-        if ["Held", "Paying", "Claimed", "Released"].iter().any(|state| answer.starts_with(state)) {
-            let again = engine_says(&engine, act, items, world.now);
-            prop_assert_eq!(&again, &answer, "sent again: {:?}", act);
-        }
+        engine = step(engine, &mut model, &world, act)?;
         prop_assert_eq!(engine.conservation_error(), 0);
     }
     sweep_all(&engine, world.now);
@@ -261,15 +236,61 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
     same_after_restart(engine, &world).map(drop)
 }
 
+fn step(engine: Engine, model: &mut Model, world: &World, act: &Act) -> Result<Engine, TestCaseError> {
+    match act {
+        Act::Reserve(ask) => {
+            let expected = model.reserve(ask);
+            same_answer(&engine, act, ITEMS[0], &expected, world.now)?;
+        }
+        Act::Extend { hold, .. }
+        | Act::Stage { hold, .. }
+        | Act::Claim { hold, .. }
+        | Act::Release { hold, .. }
+        | Act::Return { hold, .. }
+        | Act::Get { hold } => {
+            let items = items_of(model, *hold);
+            let expected = model.on_hold(act, *hold);
+            same_answer(&engine, act, items, &expected, world.now)?;
+        }
+        Act::Update { drop, update } => {
+            let answer = engine_updates(&engine, (*drop, update), model, world.now);
+            prop_assert_eq!(answer, model.update(*drop, update), "{:?}", act);
+        }
+        Act::Close(drop) => {
+            prop_assert_eq!(engine_closes(&engine, *drop, world.now), model.close(*drop), "{:?}", act);
+        }
+        Act::Archive(_) => {
+            sweep_all(&engine, world.now);
+            let archived = engine.archive(world.now).expect("a look");
+            prop_assert_eq!(archived.to_string(), model.archive(), "{:?}", act);
+        }
+        Act::Tick(_) => {}
+        Act::Sweep => sweep_all(&engine, world.now),
+        Act::Snapshot => {
+            engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
+        }
+        Act::Restart => return same_after_restart(engine, world),
+    }
+    Ok(engine)
+}
+
+/// The engine says what is expected; where units are the customer's, it says so again.
+fn same_answer(engine: &Engine, act: &Act, items: [&'static str; 4], expected: &str, now: Timestamp) -> TestCaseResult {
+    let answer = engine_says(engine, act, items, now);
+    prop_assert_eq!(&answer, expected, "{:?}", act);
+    if ["Held", "Paying", "Claimed", "Released"].iter().any(|state| answer.starts_with(state)) {
+        let again = engine_says(engine, act, items, now);
+        prop_assert_eq!(&again, &answer, "sent again: {:?}", act);
+    }
+    Ok(())
+}
+
 /// hash(live state) = hash(replayed state).
 fn same_after_restart(engine: Engine, world: &World) -> Result<Engine, TestCaseError> {
     // What was due is given back first: nothing is due while the server is down, with no grace.
     sweep_all(&engine, world.now);
-    let live = engine.inventory().digest();
-    engine.journal().close(world.now).expect("a clean stop");
-    drop(engine);
-    let (engine, _) = world.start();
-    prop_assert_eq!(engine.inventory().digest(), live, "the journal replays to another state");
+    let (engine, live, replayed) = common::restart(engine, world);
+    prop_assert_eq!(replayed, live, "the journal replays to another state");
     Ok(engine)
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use stockade::hold::HoldState;
 
 use super::rules::{Limited, Question, Rule, Subjects};
-use super::{Act, Ask, ITEMS, LIFE, PAYMENT, Shape, TTL};
+use super::updates::HOUR;
+use super::{Act, ITEMS, LIFE, PAYMENT, Shape, TTL};
+use crate::common::hold_id;
 
 /// What a hold has at least after payment.
 const MINUTE: u64 = 60_000;
@@ -13,22 +15,26 @@ const MINUTE: u64 = 60_000;
 /// A hold.
 #[derive(Debug, Clone)]
 pub struct ModelHold {
-    pub drop: usize,
-    pub customer: usize,
-    pub cards: Vec<u8>,
-    gold: bool,
-    over: bool,
-    pub asked: Vec<(usize, u32)>,
-    has: BTreeMap<usize, u32>,
-    state: HoldState,
+    pub ask: super::reserves::Ask,
+    /// Whether its customer's tier counts: a limit named it when it was made.
+    pub gold: bool,
+    /// What the answer said about lines served short.
+    pub shorts: String,
+    pub superseded_by: Option<u64>,
+    pub has: BTreeMap<usize, u32>,
+    pub state: HoldState,
     pub created_at: u64,
     pub expires_at: u64,
-    order: Option<u8>,
-    returned: BTreeMap<usize, u32>,
-    withdrawn: BTreeMap<usize, u32>,
+    pub order: Option<u8>,
+    pub returned: BTreeMap<usize, u32>,
+    pub withdrawn: BTreeMap<usize, u32>,
 }
 
 impl ModelHold {
+    pub const fn drop(&self) -> usize {
+        self.ask.drop
+    }
+
     /// Units that nobody else can have: those of a dead hold are free again.
     pub fn owns(&self, item: usize) -> u32 {
         let lives = matches!(self.state, HoldState::Held | HoldState::Paying | HoldState::Claimed);
@@ -38,25 +44,50 @@ impl ModelHold {
     pub fn is_live(&self) -> bool {
         matches!(self.state, HoldState::Held | HoldState::Paying)
     }
+
+    /// Why it refuses once it was released.
+    pub fn released(&self) -> &'static str {
+        if self.superseded_by.is_some() { "superseded" } else { "hold_released" }
+    }
+}
+
+/// A drop.
+#[derive(Debug)]
+pub struct ModelDrop {
+    pub units: Vec<u64>,
+    pub rules: Vec<Rule>,
+    pub ttl: u64,
+    /// When it closes by its definition.
+    pub closes: Option<u64>,
+    /// When it was closed by hand.
+    pub closed: Option<u64>,
+    /// The holds that it had when it was archived.
+    pub archived: Option<Vec<ModelHold>>,
 }
 
 /// Everything, as plainly as it can be said. Times count from the beginning.
 #[derive(Debug)]
 pub struct Model {
-    units: Vec<Vec<u64>>,
-    rules: Vec<Vec<Rule>>,
-    holds: BTreeMap<u64, ModelHold>,
+    pub drops: Vec<ModelDrop>,
+    pub holds: BTreeMap<u64, ModelHold>,
     pub now: u64,
 }
 
 impl Model {
     pub fn new(shapes: &[Shape; 2]) -> Self {
-        let (units, rules) = shapes.iter().cloned().unzip();
-        Self { units, rules, holds: BTreeMap::new(), now: 0 }
+        let drop = |(units, rules): &Shape| ModelDrop {
+            units: units.clone(),
+            rules: rules.clone(),
+            ttl: TTL,
+            closes: None,
+            closed: None,
+            archived: None,
+        };
+        Self { drops: shapes.iter().map(drop).collect(), holds: BTreeMap::new(), now: 0 }
     }
 
     pub fn drop_of(&self, hold: u64) -> Option<usize> {
-        self.holds.get(&hold).map(|hold| hold.drop)
+        self.holds.get(&hold).map(ModelHold::drop)
     }
 
     pub fn expire(&mut self) {
@@ -69,104 +100,43 @@ impl Model {
 
     pub fn free(&self, drop: usize, item: usize) -> u64 {
         let gone = |hold: &ModelHold| hold.owns(item) + hold.withdrawn.get(&item).copied().unwrap_or(0);
-        let here = self.holds.values().filter(|hold| hold.drop == drop);
-        self.units[drop][item] - here.map(|hold| u64::from(gone(hold))).sum::<u64>()
+        let here = self.holds.values().filter(|hold| hold.drop() == drop);
+        let here = here.chain(self.drops[drop].archived.iter().flatten());
+        self.drops[drop].units[item] - here.map(|hold| u64::from(gone(hold))).sum::<u64>()
     }
 
-    fn show(&self, id: u64) -> String {
+    pub fn show(&self, id: u64) -> String {
         let hold = &self.holds[&id];
-        let lines: Vec<_> = hold.asked.iter().map(|(item, _)| (ITEMS[hold.drop][*item], hold.owns(*item))).collect();
+        let lines: Vec<_> = hold.has.keys().map(|item| (ITEMS[hold.drop()][*item], hold.owns(*item))).collect();
         let until = if hold.is_live() { hold.expires_at } else { 0 };
-        format!("{:?} {lines:?} until {until}", hold.state)
+        format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by.map(hold_id))
     }
 
-    fn dead(&self, id: u64, reason: &str) -> String {
+    pub fn dead(&self, id: u64, reason: &str) -> String {
         format!("{reason} [{}]", self.show(id))
     }
 
-    pub fn reserve(&mut self, ask: &Ask) -> String {
-        let Ask { hold: id, drop, customer, lines, ttl, cards, gold, over } = ask;
-        if let Some(hold) = self.holds.get(id) {
-            if hold.drop != *drop {
-                return "exists drop_id".to_owned();
-            }
-            if hold.customer != *customer {
-                return "exists customer.id".to_owned();
-            }
-            if hold.asked != *lines {
-                return "exists lines".to_owned();
-            }
-            return match hold.state {
-                HoldState::Held | HoldState::Paying | HoldState::Claimed => self.show(*id),
-                HoldState::Released => self.dead(*id, "hold_released"),
-                HoldState::Expired => self.dead(*id, "hold_expired"),
-            };
-        }
-        if let Some(refused) = self.refused(ask) {
-            return refused;
-        }
-        let hold = ModelHold {
-            drop: *drop,
-            customer: *customer,
-            cards: cards.clone(),
-            gold: *gold,
-            over: *over,
-            asked: lines.clone(),
-            has: lines.iter().copied().collect(),
-            state: HoldState::Held,
-            created_at: self.now,
-            expires_at: self.now + ttl.unwrap_or(TTL).min(LIFE),
-            order: None,
-            returned: BTreeMap::new(),
-            withdrawn: BTreeMap::new(),
-        };
-        self.holds.insert(*id, hold);
-        self.show(*id)
-    }
-
-    /// Why the customer can't have these lines now.
-    fn refused(&self, ask: &Ask) -> Option<String> {
-        let Ask { hold: _, drop, customer, lines, ttl: _, cards, gold, over } = ask;
-        let subjects = Subjects { customer: *customer, cards, gold: *gold };
-        let limited = if *over { Limited::default() } else { self.limited(*drop, &subjects, lines, None) };
-        let name = |item: usize| ITEMS[*drop][item];
-        let short = |item: usize, units: u32| self.free(*drop, item) < u64::from(units);
-        if lines.iter().any(|(item, units)| short(*item, *units)) {
-            let mut told = Vec::new();
-            let mut retry = Some(0);
-            for (item, units) in lines {
-                let left = limited.lines.get(item);
-                if short(*item, *units) {
-                    let free = u32::try_from(self.free(*drop, *item)).expect("small");
-                    let most = left.map_or(*units, |(_, left)| *left);
-                    told.push((name(*item), "sold_out", free.min(*units).min(most)));
-                    let live = self.holds.values().filter(|hold| hold.drop == *drop && hold.is_live());
-                    let holding = live.filter(|hold| hold.owns(*item) > 0);
-                    let next = holding.map(|hold| hold.expires_at - self.now).min();
-                    retry = retry.and_then(|soonest| next.map(|next| next.max(soonest)));
-                } else if let Some((reason, left)) = left {
-                    told.push((name(*item), reason.label(), *left));
-                }
-            }
-            return Some(format!("sold_out {told:?} retry {retry:?}"));
-        }
-        limited.told(ITEMS[*drop], self.now)
-    }
-
-    fn limited(&self, drop: usize, subjects: &Subjects<'_>, lines: &[(usize, u32)], late: Option<u64>) -> Limited {
-        let holds: Vec<&ModelHold> = self.holds.values().collect();
-        Limited::of(&self.rules[drop], &Question { drop, subjects, lines, late, now: self.now, holds: &holds })
+    /// What limits say, the hold that is to be superseded left out. What was bought in an archived drop counts as
+    /// reserved at the end of its hour; that it was reserved is forgotten.
+    pub fn limited(&self, question: &Question<'_>, but: Option<u64>) -> Limited {
+        let live = self.holds.iter().filter(|(id, _)| Some(**id) != but).map(|(_, hold)| hold.clone());
+        let archived = self.drops.iter().flat_map(|drop| drop.archived.iter().flatten()).map(|hold| {
+            let created_at = hold.created_at.div_ceil(HOUR) * HOUR;
+            ModelHold { created_at, ..hold.clone() }
+        });
+        let (live, archived): (Vec<_>, Vec<_>) = (live.collect(), archived.collect());
+        Limited::of(&self.drops[question.drop].rules, question, &live, &archived)
     }
 
     pub fn on_hold(&mut self, act: &Act, id: u64) -> String {
-        let now = self.now;
+        let (now, ttl_of) = (self.now, self.drops.iter().map(|drop| drop.ttl).collect::<Vec<_>>());
         let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };
         let (state, ceiling, total) = (hold.state, hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
         let live = hold.is_live();
         match act {
             Act::Get { .. } => {}
             Act::Extend { ttl, .. } if live => {
-                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(TTL)).min(ceiling));
+                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(ttl_of[hold.drop()])).min(ceiling));
             }
             Act::Stage { paying: true, .. } if live => {
                 hold.state = HoldState::Paying;
@@ -190,7 +160,7 @@ impl Model {
                     hold.state = HoldState::Released;
                 }
             }
-            Act::Release { .. } if state == HoldState::Released => {}
+            Act::Release { .. } if state == HoldState::Released && hold.superseded_by.is_none() => {}
             Act::Return { .. } if live => return "precondition".to_owned(),
             Act::Return { returned, restock, .. } if state == HoldState::Claimed => {
                 let sold =
@@ -211,13 +181,19 @@ impl Model {
                 }
             }
             _ if state == HoldState::Claimed => return self.dead(id, "hold_claimed"),
-            _ if state == HoldState::Released => return self.dead(id, "hold_released"),
+            _ if state == HoldState::Released => {
+                let reason = hold.released();
+                return self.dead(id, reason);
+            }
             _ if state == HoldState::Expired => return self.dead(id, "hold_expired"),
             Act::Reserve(_)
             | Act::Extend { .. }
             | Act::Stage { .. }
             | Act::Release { .. }
             | Act::Return { .. }
+            | Act::Update { .. }
+            | Act::Close(_)
+            | Act::Archive(_)
             | Act::Tick(_)
             | Act::Sweep
             | Act::Snapshot
@@ -232,7 +208,7 @@ impl Model {
         match hold.state {
             HoldState::Claimed if hold.order == Some(*order) => return self.show(id),
             HoldState::Claimed => return self.dead(id, "order_mismatch"),
-            HoldState::Released => return self.dead(id, "hold_released"),
+            HoldState::Released => return self.dead(id, hold.released()),
             HoldState::Expired if !late => return self.dead(id, "hold_expired"),
             HoldState::Expired | HoldState::Held | HoldState::Paying => {}
         }
@@ -257,15 +233,15 @@ impl Model {
 
     /// A late claim checks limits first: stock was set aside for it once.
     fn late_refusal(&self, hold: &ModelHold, lines: &[(usize, u32)]) -> Option<String> {
-        let items = ITEMS[hold.drop];
-        let subjects = Subjects { customer: hold.customer, cards: &hold.cards, gold: hold.gold };
-        let limited = self.limited(hold.drop, &subjects, lines, Some(hold.created_at));
-        if !hold.over
-            && let Some(told) = limited.told(items, self.now)
+        let (drop, items) = (hold.drop(), ITEMS[hold.drop()]);
+        let subjects = Subjects { customer: hold.ask.customer, cards: &hold.ask.cards, gold: hold.gold };
+        let question = Question { drop, subjects, lines, late: Some(hold.created_at), now: self.now };
+        if !hold.ask.over
+            && let Some(told) = self.limited(&question, None).told(&question)
         {
             return Some(told);
         }
-        let free = |item: usize| u32::try_from(self.free(hold.drop, item)).expect("small");
+        let free = |item: usize| u32::try_from(self.free(drop, item)).expect("small");
         let short = lines.iter().filter(|(item, units)| free(*item) < *units);
         let told: Vec<_> = short.map(|(item, _)| (items[*item], "sold_out", free(*item))).collect();
         (!told.is_empty()).then(|| format!("sold_out {told:?} retry None"))

@@ -9,16 +9,17 @@ use stockade::time::Millis;
 
 use super::ITEMS;
 use super::naive::ModelHold;
+use super::updates::HOUR;
 use crate::common::sku;
 
 /// A limit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     scope: Scope,
     skus: Vec<&'static str>,
     by_card: bool,
-    max: Option<u32>,
-    gold: Option<u32>,
+    pub max: Option<u32>,
+    pub gold: Option<u32>,
     live_units: Option<u32>,
     live_holds: Option<u32>,
     rolling: Option<u64>,
@@ -28,11 +29,11 @@ pub struct Rule {
 pub fn rule() -> impl Strategy<Value = Rule> {
     let scope =
         prop_oneof![2 => Just(Scope::Item), 3 => Just(Scope::Drop), 1 => Just(Scope::Series), 1 => Just(Scope::Shop)];
-    let skus = prop::option::weighted(0.3, prop::sample::subsequence(vec!["A", "B", "C"], 1..=2));
+    let skus = prop::option::weighted(0.3, prop::sample::subsequence(vec!["A", "B", "C", "D"], 1..=2));
     let maybe = |chance, most| prop::option::weighted(chance, 0_u32..most);
     let live = (maybe(0.2, 5), maybe(0.2, 3));
     let span = |chance, most| prop::option::weighted(chance, 1_u64..most);
-    let times = (span(0.3, 2_500), span(0.15, 1_200));
+    let times = (prop_oneof![3 => span(0.3, 2_500), 1 => span(0.3, 3 * HOUR)], span(0.15, 1_200));
     let units = (maybe(0.8, 6), maybe(0.25, 8));
     let whose = (scope, skus, prop::bool::weighted(0.3));
     (whose, units, live, times).prop_map(|((scope, skus, by_card), (max, gold), live, (rolling, cooldown))| {
@@ -45,6 +46,21 @@ pub fn rule() -> impl Strategy<Value = Rule> {
 }
 
 impl Rule {
+    /// So many units in all.
+    pub const fn plain(max: u32) -> Self {
+        Self {
+            scope: Scope::Drop,
+            skus: Vec::new(),
+            by_card: false,
+            max: Some(max),
+            gold: None,
+            live_units: None,
+            live_holds: None,
+            rolling: None,
+            cooldown: None,
+        }
+    }
+
     /// As the engine has it.
     pub fn limit(&self, place: usize) -> Limit {
         let tier = |most| ("gold".parse().expect("a tier"), most);
@@ -85,12 +101,12 @@ pub struct Subjects<'a> {
 #[derive(Debug)]
 pub struct Question<'a> {
     pub drop: usize,
-    pub subjects: &'a Subjects<'a>,
+    pub subjects: Subjects<'a>,
+    /// In the order in which they are asked.
     pub lines: &'a [(usize, u32)],
     /// For a late claim: when its hold was made.
     pub late: Option<u64>,
     pub now: u64,
-    pub holds: &'a [&'a ModelHold],
 }
 
 /// One bound that refuses: in the order in which one is told.
@@ -98,7 +114,7 @@ pub struct Question<'a> {
 struct Hit {
     reason: Reason,
     rule: usize,
-    /// The first line that it refuses.
+    /// The first line that it refuses, in the order in which they are asked.
     first: usize,
     /// Live holds stand before live units.
     kind: u8,
@@ -118,11 +134,14 @@ type Whose = Box<dyn Fn(&ModelHold) -> bool>;
 pub struct Limited {
     /// By item: why, and how many units are left.
     pub lines: BTreeMap<usize, (Reason, u32)>,
+    /// By item: how many units are left of it if the other lines get what they ask for.
+    pub room: BTreeMap<usize, u32>,
     hits: Vec<Hit>,
 }
 
 impl Limited {
-    pub fn of(rules: &[Rule], question: &Question<'_>) -> Self {
+    /// `archived` are holds of archived drops: only what they own counts.
+    pub fn of(rules: &[Rule], question: &Question<'_>, holds: &[ModelHold], archived: &[ModelHold]) -> Self {
         let mut limited = Self::default();
         for (place, rule) in rules.iter().enumerate() {
             let covered = |item: usize| rule.skus.is_empty() || rule.skus.contains(&ITEMS[question.drop][item]);
@@ -136,14 +155,15 @@ impl Limited {
             if rule.by_card {
                 for card in question.subjects.cards {
                     let card = *card;
-                    whose.push(Box::new(move |hold| hold.cards.contains(&card)));
+                    whose.push(Box::new(move |hold| hold.ask.cards.contains(&card)));
                 }
             } else {
                 let customer = question.subjects.customer;
-                whose.push(Box::new(move |hold| hold.customer == customer));
+                whose.push(Box::new(move |hold| hold.ask.customer == customer));
             }
             for subject in &whose {
-                let holds: Vec<_> = question.holds.iter().copied().filter(|hold| subject(hold)).collect();
+                let of = |holds: &'_ [ModelHold]| holds.iter().filter(|hold| subject(hold)).cloned().collect();
+                let holds: [Vec<ModelHold>; 2] = [of(holds), of(archived)];
                 for (item, lines) in &groups {
                     limited.look((place, rule), question, &holds, (*item, lines));
                 }
@@ -156,32 +176,30 @@ impl Limited {
         &mut self,
         (place, rule): (usize, &Rule),
         question: &Question<'_>,
-        holds: &[&ModelHold],
+        [holds, archived]: &[Vec<ModelHold>; 2],
         (item, lines): (Option<usize>, &[(usize, u32)]),
     ) {
         let now = question.now;
         let counted = |hold: &ModelHold| {
-            let items = (0..3).filter(|of| rule.counts(question.drop, item, (hold.drop, *of)));
-            items.map(|of| hold.owns(of)).sum::<u32>()
+            let items = hold.has.keys().filter(|of| rule.counts(question.drop, item, (hold.drop(), **of)));
+            items.map(|of| hold.owns(*of)).sum::<u32>()
         };
-        let reserved =
-            |hold: &ModelHold| hold.asked.iter().any(|(of, _)| rule.counts(question.drop, item, (hold.drop, *of)));
+        // What was superseded counts as its successor, which has its beginning.
+        let reserved = |hold: &ModelHold| {
+            let counts = |of| rule.counts(question.drop, item, (hold.drop(), of));
+            hold.superseded_by.is_none() && hold.has.keys().any(|of| counts(*of))
+        };
         let asked: u32 = lines.iter().map(|(_, units)| units).sum();
         let live: Vec<_> = holds.iter().filter(|hold| hold.is_live() && counted(hold) > 0).collect();
         let next = live.iter().map(|hold| hold.expires_at).min();
+        let first = question.lines.iter().position(|(of, _)| *of == lines[0].0).expect("one of them");
         let mut refuse = |reason, kind, (used, max): (u32, u32), left: u32, over_at| {
-            self.hits.push(Hit {
-                reason,
-                rule: place,
-                first: lines[0].0,
-                kind,
-                left_over: std::cmp::Reverse(used),
-                max,
-                over_at,
-            });
+            self.hits.push(Hit { reason, rule: place, first, kind, left_over: std::cmp::Reverse(used), max, over_at });
             for (item, units) in lines {
                 let told = self.lines.entry(*item).or_insert((reason, *units));
                 *told = (told.0.min(reason), told.1.min(left));
+                let alone = left.saturating_sub(asked - units);
+                self.room.entry(*item).and_modify(|room| *room = alone.min(*room)).or_insert(alone);
             }
         };
         if question.late.is_none() {
@@ -209,12 +227,14 @@ impl Limited {
         }
         let used = |at: u64| {
             let within = |made: u64| rule.rolling.is_none_or(|span| at < made + span);
-            holds.iter().filter(|hold| within(hold.created_at)).map(|hold| counted(hold)).sum::<u32>()
+            let holds = holds.iter().chain(archived);
+            holds.filter(|hold| within(hold.created_at)).map(counted).sum::<u32>()
         };
         if used(now) + asked > max {
             // The first instant at which so many have left that it would fit, tried one by one.
             let span = rule.rolling.unwrap_or_default();
-            let mut ends: Vec<u64> = holds.iter().map(|hold| hold.created_at + span).filter(|at| *at > now).collect();
+            let mut ends: Vec<u64> =
+                holds.iter().chain(archived).map(|hold| hold.created_at + span).filter(|at| *at > now).collect();
             ends.sort_unstable();
             let over_at = ends.into_iter().find(|at| used(*at) + asked <= max);
             let own = question.late.map(|made| made + span);
@@ -224,12 +244,12 @@ impl Limited {
     }
 
     /// The refusal, if there is one.
-    pub fn told(&self, items: [&'static str; 3], now: u64) -> Option<String> {
+    pub fn told(&self, Question { drop, lines, now, .. }: &Question<'_>) -> Option<String> {
         let hit = self.hits.iter().min()?;
         let same = self.hits.iter().filter(|other| other.reason == hit.reason).map(|other| other.over_at);
         let over_at = same.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
-        let lines: Vec<_> =
-            self.lines.iter().map(|(item, (reason, left))| (items[*item], reason.label(), *left)).collect();
+        let told = |item: usize| self.lines.get(&item).map(|(why, left)| (ITEMS[*drop][item], why.label(), *left));
+        let lines: Vec<_> = lines.iter().filter_map(|(item, _)| told(*item)).collect();
         let (reason, name) = (hit.reason.label(), format!("l{}", hit.rule));
         let retry = over_at.map(|at| at - now);
         Some(format!("{reason} {lines:?} {name} {}/{} retry {retry:?}", hit.left_over.0, hit.max))

@@ -1,20 +1,28 @@
-//! Changes of the drop in a history: what they come to in the model, and that the engine answers them as they should be.
+//! What operators do to a drop in a history: changes of it, its closing, its archiving. What that comes to in the model,
+//! and that the engine answers as it should.
 
 use proptest::prelude::*;
-use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::Fault;
+use stockade::engine::answer::{DropState, Fault};
+use stockade::engine::command::Steer;
 use stockade::time::{Millis, Timestamp};
 
-use super::{ITEMS, Model};
+use super::naive::Model;
+use super::rules::{Rule, rule};
+use super::{ARCHIVE_AFTER, DROPS, ITEMS};
 use crate::common::{definition, drop_id, update};
 
-/// A change of the drop.
+/// What was bought in an archived drop is counted by the hour.
+pub const HOUR: u64 = 3_600_000;
+
+/// A change of a drop.
 #[derive(Debug, Clone)]
 pub enum Update {
     Ttl(u64),
     /// Of the first limit; where there is none, a new one.
     MaxUnits(u32),
+    /// In place of all that there are.
+    Limits(Vec<Rule>),
     /// So long from now.
     Closes(u64),
     /// An item with so many units, unless all are there.
@@ -24,58 +32,106 @@ pub enum Update {
 pub fn updates() -> impl Strategy<Value = Update> {
     prop_oneof![
         1 => (1_u64..3_000).prop_map(Update::Ttl),
-        1 => (0_u32..6).prop_map(Update::MaxUnits),
+        2 => (0_u32..6).prop_map(Update::MaxUnits),
+        2 => prop::collection::vec(rule(), 0..=3).prop_map(Update::Limits),
         1 => (1_u64..20_000).prop_map(Update::Closes),
         2 => (0_u64..7).prop_map(Update::Add),
     ]
 }
 
+impl Update {
+    fn change_rules(&self, rules: &mut Vec<Rule>) {
+        match self {
+            Self::MaxUnits(max) => match rules.first_mut() {
+                Some(known) => known.max = Some(*max),
+                None => rules.push(Rule::plain(*max)),
+            },
+            Self::Limits(wanted) => rules.clone_from(wanted),
+            Self::Ttl(_) | Self::Closes(_) | Self::Add(_) => {}
+        }
+    }
+}
+
 impl Model {
-    pub fn is_closed(&self) -> bool {
-        self.closes.is_some_and(|at| at <= self.now)
+    /// Since when a drop is closed.
+    pub fn closed_since(&self, drop: usize) -> Option<u64> {
+        let drop = &self.drops[drop];
+        drop.closes.filter(|at| *at <= self.now).into_iter().chain(drop.closed).min()
     }
 
-    pub fn update(&mut self, update: &Update) -> String {
-        let closed = self.is_closed();
+    fn state(&self, drop: usize) -> String {
+        let state = match self.closed_since(drop) {
+            _ if self.drops[drop].archived.is_some() => DropState::Archived,
+            Some(_) => DropState::Closed,
+            None => DropState::Open,
+        };
+        format!("{state:?}")
+    }
+
+    pub fn update(&mut self, drop: usize, update: &Update) -> String {
+        let (now, closed) = (self.now, self.closed_since(drop).is_some());
+        let known = &mut self.drops[drop];
+        let mut rules = known.rules.clone();
+        update.change_rules(&mut rules);
         let changes = match update {
-            Update::Ttl(ttl) => *ttl != self.ttl,
-            Update::MaxUnits(max) => self.limits.first().is_none_or(|(_, _, known)| known != max),
-            Update::Closes(span) => self.closes != Some(self.now + span),
-            Update::Add(_) => self.units.len() < ITEMS.len(),
+            Update::Ttl(ttl) => *ttl != known.ttl,
+            Update::MaxUnits(_) | Update::Limits(_) => rules != known.rules,
+            Update::Closes(span) => known.closes != Some(now + span),
+            Update::Add(_) => known.units.len() < ITEMS[drop].len(),
         };
         if changes && closed {
             return "precondition".to_owned();
         }
         match update {
-            Update::Ttl(ttl) => self.ttl = *ttl,
-            Update::MaxUnits(max) => match self.limits.first_mut() {
-                Some((_, _, known)) => *known = *max,
-                None => self.limits.push(("new", Scope::Drop, *max)),
-            },
-            Update::Closes(span) if changes => self.closes = Some(self.now + span),
-            Update::Add(units) if changes => self.units.push(*units),
+            Update::Ttl(ttl) => known.ttl = *ttl,
+            Update::MaxUnits(_) | Update::Limits(_) => known.rules = rules,
+            Update::Closes(span) if changes => known.closes = Some(now + span),
+            Update::Add(units) if changes => known.units.push(*units),
             Update::Closes(_) | Update::Add(_) => {}
         }
-        if self.is_closed() { "Shut" } else { "Open" }.to_owned()
+        self.state(drop)
+    }
+
+    pub fn close(&mut self, drop: usize) -> String {
+        if self.closed_since(drop).is_none() {
+            self.drops[drop].closed = Some(self.now);
+        }
+        self.state(drop)
+    }
+
+    /// Archives what may be, and says how many drops that were.
+    pub fn archive(&mut self) -> String {
+        let mut archived = 0;
+        for drop in 0..self.drops.len() {
+            let waited = self.closed_since(drop).is_some_and(|at| at + ARCHIVE_AFTER <= self.now);
+            let live = self.holds.values().any(|hold| hold.drop() == drop && hold.is_live());
+            if waited && !live && self.drops[drop].archived.is_none() {
+                let holds = std::mem::take(&mut self.holds);
+                let (here, elsewhere) = holds.into_iter().partition(|(_, hold)| hold.drop() == drop);
+                self.holds = elsewhere;
+                self.drops[drop].archived = Some(here.into_values().collect());
+                archived += 1;
+            }
+        }
+        archived.to_string()
     }
 }
 
-/// What the engine says; sent again it must say the same, and another change of the same revision must be stale.
-pub fn engine_says(engine: &Engine, act: &Update, now: Timestamp) -> String {
-    let mut command = update(engine, "d", now, |wanted| match act {
+/// What the engine says to a change; sent again it must say the same, and another one of the same revision is stale.
+pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Model, now: Timestamp) -> String {
+    // What the limits are to be is said by the model; the rest follows from what the engine shows.
+    let mut rules = model.drops[drop].rules.clone();
+    act.change_rules(&mut rules);
+    let id = DROPS[drop];
+    let mut command = update(engine, id, now, |wanted| match act {
         Update::Ttl(ttl) => wanted.hold_ttl = Millis(*ttl),
-        Update::MaxUnits(max) => {
-            if let Some(limit) = wanted.limits.first_mut() {
-                limit.max_units = *max;
-            } else {
-                let id = "new".try_into().expect("an id");
-                wanted.limits.push(Limit { id, scope: Scope::Drop, max_units: *max });
-            }
+        Update::MaxUnits(_) | Update::Limits(_) => {
+            wanted.limits = rules.iter().enumerate().map(|(place, rule)| rule.limit(place)).collect();
         }
         Update::Closes(span) => wanted.closes_at = Some(now.plus(Millis(*span))),
         Update::Add(units) => {
-            if let Some(new) = ITEMS.get(wanted.items.len()) {
-                wanted.items.extend(definition("d", &[(new, *units)], &[]).items);
+            if let Some(new) = ITEMS[drop].get(wanted.items.len()) {
+                wanted.items.extend(definition(id, &[(new, *units)], &[]).items);
             }
         }
     });
@@ -90,7 +146,15 @@ pub fn engine_says(engine: &Engine, act: &Update, now: Timestamp) -> String {
         command.wanted.title.push_str("another");
         assert!(matches!(engine.update_drop(&command, now), Err(Fault::Stale(_))));
     }
-    let (shown, _) = engine.get_drop(&drop_id("d"), now).expect("the drop");
+    let (shown, _) = engine.get_drop(&drop_id(id), now).expect("the drop");
     assert_eq!(shown.revision, view.revision);
-    if view.state == stockade::engine::answer::DropState::Closed { "Shut" } else { "Open" }.to_owned()
+    format!("{:?}", view.state)
+}
+
+/// What the engine says when a drop is closed, twice.
+pub fn engine_closes(engine: &Engine, drop: usize, now: Timestamp) -> String {
+    let close = || engine.steer(&drop_id(DROPS[drop]), Steer::Close, now).expect("a drop").0;
+    let view = close();
+    assert_eq!(close().closed_at, view.closed_at);
+    format!("{:?}", view.state)
 }

@@ -1,0 +1,243 @@
+//! Reserves as the naive model sees them: also in place of another hold, and of what there is.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use stockade::engine::answer::{HoldView, RefusedLine};
+use stockade::engine::command::Reserve;
+use stockade::hold::HoldState;
+use stockade::ids::IdentityKind;
+use stockade::time::Millis;
+
+use super::naive::{Model, ModelHold};
+use super::rules::{Limited, Question, Subjects};
+use super::{CUSTOMERS, DROPS, HOLDS, ITEMS, LIFE};
+use crate::common::{self, hold_id};
+
+/// Who asks for what.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    hold: u64,
+    pub drop: usize,
+    pub customer: usize,
+    /// In the request's order.
+    lines: Vec<(usize, u32)>,
+    ttl: Option<u64>,
+    pub cards: Vec<u8>,
+    gold: bool,
+    pub over: bool,
+    old: Option<u64>,
+    partial: bool,
+}
+
+pub fn ttls() -> impl Strategy<Value = Option<u64>> {
+    prop::option::weighted(0.4, 1_u64..4_000)
+}
+
+pub fn asks() -> impl Strategy<Value = Ask> {
+    // The last item is not there at first.
+    let item = prop_oneof![9 => 0_usize..3, 1 => Just(3)];
+    let lines = prop::collection::btree_map(item, 1_u32..4, 1..=3);
+    let lines = lines.prop_map(|map| map.into_iter().collect::<Vec<_>>()).prop_shuffle();
+    let cards = prop::collection::btree_set(1_u8..4, 0..=2);
+    let who = (0..CUSTOMERS.len(), cards, any::<bool>(), prop::bool::weighted(0.1));
+    let manner = (ttls(), prop::option::weighted(0.4, 0..HOLDS), prop::bool::weighted(0.3));
+    let drop = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
+    (0..HOLDS, drop, who, lines, manner).prop_map(|(hold, drop, who, lines, (ttl, old, partial))| {
+        let (customer, cards, gold, over) = who;
+        let cards = cards.into_iter().collect();
+        Ask { hold, drop, customer, lines, ttl, cards, gold, over, old, partial }
+    })
+}
+
+/// What the answer to a reserve says about lines served short.
+pub fn shorts(view: &HoldView) -> String {
+    let line =
+        |line: &RefusedLine| format!(" {}:{} {} of {}", line.sku, line.reason.label(), line.available, line.requested);
+    view.short_lines().iter().map(line).collect()
+}
+
+impl Ask {
+    fn content(&self) -> BTreeMap<usize, u32> {
+        self.lines.iter().copied().collect()
+    }
+
+    pub fn command(&self) -> Reserve {
+        let Self { hold, drop, customer, lines, ttl, cards, gold, over, old, partial } = self;
+        let lines: Vec<_> = lines.iter().map(|(item, units)| (ITEMS[*drop][*item], *units)).collect();
+        let kind: IdentityKind = "card".parse().expect("a kind");
+        Reserve {
+            ttl: ttl.map(Millis),
+            tiers: if *gold { vec!["gold".parse().expect("a tier")] } else { Vec::new() },
+            identities: cards.iter().map(|card| (kind.clone(), card.to_string())).collect(),
+            over_limits: over.then(|| "asked".into()),
+            supersedes: old.map(hold_id),
+            allow_partial: *partial,
+            ..common::reserve(hold_id(*hold), DROPS[*drop], CUSTOMERS[*customer], &lines)
+        }
+    }
+}
+
+impl Model {
+    pub fn reserve(&mut self, ask: &Ask) -> String {
+        let (id, drop) = (ask.hold, &self.drops[ask.drop]);
+        if ask.lines.iter().any(|(item, _)| *item >= drop.units.len()) {
+            return "invalid".to_owned();
+        }
+        let closed = "closed [] retry None".to_owned();
+        if drop.archived.is_some() {
+            return closed;
+        }
+        if let Some(hold) = self.holds.get(&id) {
+            return self.again(hold, ask);
+        }
+        if let Some(old) = ask.old
+            && let Some(refused) = self.not_superseded(old, ask)
+        {
+            return refused;
+        }
+        if self.closed_since(ask.drop).is_some() {
+            return closed;
+        }
+        let (has, shorts) =
+            if ask.partial { self.partly(ask) } else { (ask.lines.iter().copied().collect(), String::new()) };
+        let nothing = has.is_empty();
+        if (nothing || !ask.partial)
+            && let Some(refused) = self.refused(ask)
+        {
+            return refused;
+        }
+        assert!(!nothing, "nothing is served and nothing is refused: {ask:?}");
+        self.make(ask, has, shorts);
+        self.show(id) + &self.holds[&id].shorts
+    }
+
+    fn make(&mut self, ask: &Ask, has: BTreeMap<usize, u32>, shorts: String) {
+        let drop = &self.drops[ask.drop];
+        let (mut created_at, mut expires_at) = (self.now, self.now + ask.ttl.unwrap_or(drop.ttl).min(LIFE));
+        let gold = ask.gold && drop.rules.iter().any(|rule| rule.gold.is_some());
+        if let Some(old) = ask.old.and_then(|old| self.holds.get_mut(&old)) {
+            created_at = old.created_at;
+            expires_at = old.expires_at.max(expires_at.min(created_at + LIFE));
+            (old.state, old.superseded_by) = (HoldState::Released, Some(ask.hold));
+        }
+        let hold = ModelHold {
+            ask: ask.clone(),
+            gold,
+            shorts,
+            superseded_by: None,
+            has,
+            state: HoldState::Held,
+            created_at,
+            expires_at,
+            order: None,
+            returned: BTreeMap::new(),
+            withdrawn: BTreeMap::new(),
+        };
+        self.holds.insert(ask.hold, hold);
+    }
+
+    fn again(&self, hold: &ModelHold, ask: &Ask) -> String {
+        let asked = &hold.ask;
+        let differs = [
+            ("drop_id", asked.drop != ask.drop),
+            ("customer.id", asked.customer != ask.customer),
+            ("lines", asked.content() != ask.content()),
+            ("supersedes", asked.old != ask.old),
+            ("allow_partial", asked.partial != ask.partial),
+        ];
+        if let Some((field, _)) = differs.iter().find(|(_, differs)| *differs) {
+            return format!("exists {field}");
+        }
+        match hold.state {
+            HoldState::Held | HoldState::Paying | HoldState::Claimed => self.show(ask.hold) + &hold.shorts,
+            HoldState::Released => self.dead(ask.hold, hold.released()),
+            HoldState::Expired => self.dead(ask.hold, "hold_expired"),
+        }
+    }
+
+    /// Why a hold can't be superseded by one of this customer's in this drop.
+    fn not_superseded(&self, old: u64, ask: &Ask) -> Option<String> {
+        let his = |hold: &&ModelHold| (hold.ask.customer, hold.ask.drop) == (ask.customer, ask.drop);
+        let Some(hold) = self.holds.get(&old).filter(his) else {
+            return Some("not found".to_owned());
+        };
+        let reason = match hold.state {
+            HoldState::Held => return None,
+            HoldState::Paying => "payment_in_progress",
+            HoldState::Claimed => "hold_claimed",
+            HoldState::Released => hold.released(),
+            HoldState::Expired => "hold_expired",
+        };
+        Some(self.dead(old, reason))
+    }
+
+    /// Units that are there for the customer: free ones, and those of the hold that he gives up for them.
+    fn there(&self, ask: &Ask, item: usize) -> u32 {
+        let own = ask.old.and_then(|old| self.holds.get(&old)).map_or(0, |old| old.owns(item));
+        u32::try_from(self.free(ask.drop, item)).expect("small") + own
+    }
+
+    /// What limits say to these lines of a request.
+    fn limits_on(&self, ask: &Ask, lines: &[(usize, u32)]) -> (Limited, Option<String>) {
+        if ask.over {
+            return (Limited::default(), None);
+        }
+        let subjects = Subjects { customer: ask.customer, cards: &ask.cards, gold: ask.gold };
+        let question = Question { drop: ask.drop, subjects, lines, late: None, now: self.now };
+        let limited = self.limited(&question, ask.old);
+        let told = limited.told(&question);
+        (limited, told)
+    }
+
+    /// What is served of each line, one after the other, and what is told of those that get less.
+    fn partly(&self, ask: &Ask) -> (BTreeMap<usize, u32>, String) {
+        let mut served: Vec<(usize, u32)> = Vec::new();
+        let mut shorts = Vec::new();
+        for (item, units) in &ask.lines {
+            let there = self.there(ask, *item).min(*units);
+            let (mut gets, mut reason) = (there, "sold_out");
+            if there > 0 {
+                let (limited, _) = self.limits_on(ask, &[&served[..], &[(*item, there)]].concat());
+                if let (Some((why, _)), Some(room)) = (limited.lines.get(item), limited.room.get(item)) {
+                    gets = there.min(*room);
+                    reason = if there < *units { reason } else { why.label() };
+                }
+            }
+            if gets > 0 {
+                served.push((*item, gets));
+            }
+            if gets < *units {
+                shorts.push(format!(" {}:{reason} {gets} of {units}", ITEMS[ask.drop][*item]));
+            }
+        }
+        (served.into_iter().collect(), shorts.concat())
+    }
+
+    /// Why the customer can't have all of these lines now.
+    fn refused(&self, ask: &Ask) -> Option<String> {
+        let (limited, told_by_limits) = self.limits_on(ask, &ask.lines);
+        let name = |item: usize| ITEMS[ask.drop][item];
+        let short = |item: usize, units: u32| self.there(ask, item) < units;
+        if ask.lines.iter().all(|(item, units)| !short(*item, *units)) {
+            return told_by_limits;
+        }
+        let mut told = Vec::new();
+        let mut retry = Some(0);
+        for (item, units) in &ask.lines {
+            let left = limited.lines.get(item);
+            if short(*item, *units) {
+                let most = left.map_or(*units, |(_, left)| *left);
+                told.push((name(*item), "sold_out", self.there(ask, *item).min(*units).min(most)));
+                let others = self.holds.iter().filter(|(id, _)| Some(**id) != ask.old).map(|(_, hold)| hold);
+                let live = others.filter(|hold| hold.ask.drop == ask.drop && hold.is_live());
+                let holding = live.filter(|hold| hold.owns(*item) > 0);
+                let next = holding.map(|hold| hold.expires_at - self.now).min();
+                retry = retry.and_then(|soonest| next.map(|next| next.max(soonest)));
+            } else if let Some((reason, left)) = left {
+                told.push((name(*item), reason.label(), *left));
+            }
+        }
+        Some(format!("sold_out {told:?} retry {retry:?}"))
+    }
+}
