@@ -207,3 +207,38 @@ async fn an_opening_may_move_until_it_has_come() {
     assert_eq!(updated(&client, &at_once, &["opens_at"], moved.revision).await.expect("sent again"), opened);
     held(&client, reserve(1, "timed", "ada", vec![line("KNIFE", 1)])).await;
 }
+
+#[tokio::test]
+async fn a_change_of_one_field_leaves_all_others_as_they_were() {
+    let server = start(&[]).await;
+    let client = server.client().await;
+    let limit =
+        |id: &str, scope: pb::LimitScope| pb::Limit { id: id.into(), scope: scope.into(), ..pb::Limit::default() };
+    let full = pb::Limit {
+        skus: vec!["KNIFE".into()],
+        identity_kind: "card".into(),
+        max_units: Some(2),
+        max_units_by_tier: [("gold".to_owned(), 4)].into(),
+        max_live_units: Some(3),
+        max_live_holds: Some(1),
+        rolling: Some(span(90)),
+        cooldown: Some(prost_types::Duration { seconds: 0, nanos: 5_000_000 }),
+        ..limit("full", pb::LimitScope::Series)
+    };
+    let plain = pb::Limit { max_units: Some(0), ..limit("plain", pb::LimitScope::Item) };
+    let drop = pb::Drop {
+        id: "knife".into(),
+        series: "winter".into(),
+        items: vec![item("KNIFE", 10), item("SHEATH", 3)],
+        limits: vec![full, plain],
+        labels: [("a".to_owned(), "b".to_owned())].into(),
+        ..pb::Drop::default()
+    };
+    create(&client, drop).await;
+    let (before, _) = read(&client).await;
+    let wanted = pb::Drop { id: "knife".into(), title: "Renamed".into(), ..pb::Drop::default() };
+    let after = updated(&client, &wanted, &["title"], before.revision).await.expect("renamed");
+    let (revision, as_of_lsn) = (after.revision, after.as_of_lsn);
+    assert_eq!(after, pb::Drop { title: "Renamed".into(), revision, as_of_lsn, ..before });
+    assert!(revision > before.revision);
+}

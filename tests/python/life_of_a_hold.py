@@ -424,6 +424,22 @@ class Walk:
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.NOT_FOUND, error
 
+    def updating(self):
+        """A change of the definition, seen by a watch."""
+        self.step("a drop is watched, and a change of its definition shows; sent again it is the same answer")
+        watch = self.drops.WatchDrop(self.drop_pb2.WatchDropRequest(drop_id=DROP), timeout=20)
+        drop = next(watch).drop
+        update = self.drop_pb2.UpdateDropRequest(drop=drop, revision=drop.revision)
+        update.drop.title = "Knives that were renamed"
+        update.update_mask.paths.append("title")
+        changed = self.drops.UpdateDrop(update, timeout=5).drop
+        assert changed.revision > drop.revision and len(changed.items) == len(drop.items), changed
+        assert self.drops.UpdateDrop(update, timeout=5).drop.revision == changed.revision
+        assert next(message for message in watch if message.drop.title == changed.title)
+        watch.cancel()
+        update.drop.title = "Others"
+        assert status_of(self.drops.UpdateDrop, update).code() == grpc.StatusCode.ABORTED
+
     def steering(self):
         hold = self.reserved(self.cart(str(uuid.uuid4()), "ivy", {"KNIFE/20cm": 1}))
         wish = lambda: self.cart(str(uuid.uuid4()), "jan", {"KNIFE/20cm": 1})
@@ -496,6 +512,7 @@ class Walk:
         self.lists_and_batches()
         self.a_checkout()
         self.watching()
+        self.updating()
         self.steering()
         self.surroundings()
 
