@@ -22,8 +22,13 @@ pub(super) struct Counted {
 
 impl Counted {
     /// Of a request in a drop: the identities' values end here, only their hashes go on.
+    #[inline]
     pub(super) fn of(key: &DigestKey, definition: &Definition, command: &Reserve) -> Self {
         let shop = &definition.shop;
+        let mut keys = Keys::from_buf([key.customer(shop, &command.customer)]);
+        if command.identities.is_empty() {
+            return Self { keys, identities: Vec::new() };
+        }
         let mut identities: Vec<Identity> = command
             .identities
             .iter()
@@ -31,7 +36,6 @@ impl Counted {
             .collect();
         identities.sort_unstable();
         identities.dedup();
-        let mut keys = Keys::from_slice(&[key.customer(shop, &command.customer)]);
         keys.extend(identities.iter().map(|identity| identity.subject));
         Self { keys, identities }
     }
@@ -59,13 +63,15 @@ pub(super) fn told(hit: &Hit<'_>, now: Timestamp) -> (LimitHit, Option<Millis>) 
 impl Request<'_> {
     /// What limits refuse of the request. Staff may step over them all.
     pub(super) fn broken(&self, subjects: &[Subject]) -> Broken<'_> {
-        if self.running.definition.limits.is_empty() || self.command.over_limits.is_some() {
+        let ask = self.ask();
+        if self.command.over_limits.is_some() || ask.fits_plainly(subjects) {
             return Broken::default();
         }
-        self.ask().check(subjects, |item| self.place_of(self.running.definition.sku(item)))
+        ask.check(subjects, |item| self.place_of(self.running.definition.sku(item)))
     }
 
     /// The request, as limits look at it.
+    #[inline]
     pub(super) fn ask(&self) -> Ask<'_> {
         Ask {
             drop: self.drop,

@@ -107,9 +107,11 @@ impl Inventory {
     /// The subjects that count a hold: its customer, and its identities.
     #[must_use]
     pub fn subjects_of(&self, shop: &ShopId, hold: &Hold) -> Keys {
-        let customer = self.key.customer(shop, &hold.customer);
-        let identities = hold.identities().iter().map(|identity| identity.subject);
-        std::iter::once(customer).chain(identities).collect()
+        let mut keys = Keys::from_buf([self.key.customer(shop, &hold.customer)]);
+        for identity in hold.identities() {
+            keys.push(identity.subject);
+        }
+        keys
     }
 
     /// Enters a change whose record has been appended: subjects, stock, deadlines. The hold's shard is locked.
@@ -123,10 +125,13 @@ impl Inventory {
     pub fn enter_with(&self, entered: &Entered<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Entered { drop, place, before, after } = entered;
         let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at };
-        let counted = before.map(Counted::from);
-        for (nth, (key, subject)) in keys.iter().zip(subjects).enumerate() {
-            if nth == 0 || after.identities().iter().any(|identity| identity.subject == *key) {
-                subject.enter(whose, counted, Some(Counted::from(*after)));
+        let (counted, now) = (before.map(Counted::from), Some(Counted::from(*after)));
+        if let Some((customer, others)) = subjects.split_first_mut() {
+            customer.enter(whose, counted, now);
+            for (key, subject) in keys.iter().skip(1).zip(others) {
+                if after.identities().iter().any(|identity| identity.subject == *key) {
+                    subject.enter(whose, counted, now);
+                }
             }
         }
         each_share(*before, after, |line, was, is| {
