@@ -131,6 +131,7 @@ impl Limit {
     }
 
     /// Whether it is the usual one: of the customer's units of the drop or of each item, and nothing else.
+    #[inline]
     #[must_use]
     pub fn is_plain(&self) -> bool {
         let Self {

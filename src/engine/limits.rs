@@ -23,8 +23,13 @@ pub(super) struct Counted {
 
 impl Counted {
     /// Of a request in a drop: the identities' values end here, only their hashes go on.
+    #[inline]
     pub(super) fn of(key: &DigestKey, definition: &Definition, command: &Reserve) -> Self {
         let shop = &definition.shop;
+        let mut keys = Keys::from_buf([key.customer(shop, &command.customer)]);
+        if command.identities.is_empty() {
+            return Self { keys, identities: Vec::new() };
+        }
         let mut identities: Vec<Identity> = command
             .identities
             .iter()
@@ -32,7 +37,6 @@ impl Counted {
             .collect();
         identities.sort_unstable();
         identities.dedup();
-        let mut keys = Keys::from_slice(&[key.customer(shop, &command.customer)]);
         keys.extend(identities.iter().map(|identity| identity.subject));
         Self { keys, identities }
     }
@@ -74,7 +78,11 @@ impl Request<'_> {
         if self.is_unlimited() {
             return Broken::default();
         }
-        self.ask().check(subjects, |item| self.place_of(self.running.definition.sku(item)))
+        let ask = self.ask();
+        if ask.fits_plainly(subjects) {
+            return Broken::default();
+        }
+        ask.check(subjects, |item| self.place_of(self.running.definition.sku(item)))
     }
 
     /// Whether no limit is asked.
@@ -84,6 +92,7 @@ impl Request<'_> {
 
     /// The request, as limits look at it. The hold that is to be superseded does not count: its units go over to the
     /// new one, or back.
+    #[inline]
     pub(super) fn ask(&self) -> Ask<'_> {
         Ask {
             drop: self.drop,

@@ -85,10 +85,13 @@ impl Entered<'_> {
     fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Self { drop, place, before, after } = self;
         let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at };
-        let before = before.map(Counted::from);
-        for (nth, (key, subject)) in keys.iter().zip(subjects).enumerate() {
-            if nth == 0 || after.identities().iter().any(|identity| identity.subject == *key) {
-                subject.enter(whose, before, Some(Counted::from(*after)));
+        let (before, now) = (before.map(Counted::from), Some(Counted::from(*after)));
+        if let Some((customer, others)) = subjects.split_first_mut() {
+            customer.enter(whose, before, now);
+            for (key, subject) in keys.iter().skip(1).zip(others) {
+                if after.identities().iter().any(|identity| identity.subject == *key) {
+                    subject.enter(whose, before, now);
+                }
             }
         }
     }
@@ -125,9 +128,11 @@ impl Inventory {
     /// The subjects that count a hold: its customer, and its identities.
     #[must_use]
     pub fn subjects_of(&self, shop: &ShopId, hold: &Hold) -> Keys {
-        let customer = self.key.customer(shop, &hold.customer);
-        let identities = hold.identities().iter().map(|identity| identity.subject);
-        std::iter::once(customer).chain(identities).collect()
+        let mut keys = Keys::from_buf([self.key.customer(shop, &hold.customer)]);
+        for identity in hold.identities() {
+            keys.push(identity.subject);
+        }
+        keys
     }
 
     /// Enters a change whose record has been appended: subjects, stock, deadlines. The hold's shard is locked.

@@ -116,12 +116,6 @@ impl<'a> Ask<'a> {
     pub fn check(&self, subjects: &[Subject], place: impl Fn(ItemNo) -> usize) -> Broken<'a> {
         let mut broken = Broken::default();
         for limit in self.limits {
-            if limit.is_plain()
-                && matches!(self.purpose, Purpose::Reserve)
-                && subjects.first().is_some_and(|customer| self.fits(limit, customer))
-            {
-                continue;
-            }
             let mut hits: SmallVec<[_; 2]> = SmallVec::new();
             self.each_bound(limit, subjects, |bound| {
                 if bound.is_broken() {
@@ -134,6 +128,18 @@ impl<'a> Ask<'a> {
         }
         broken.lines.sort_unstable_by_key(|line| line.item);
         broken
+    }
+
+    /// Whether all limits are the usual ones, and all may be had: a quick look before [`Ask::check`].
+    #[inline]
+    #[must_use]
+    pub fn fits_plainly(&self, subjects: &[Subject]) -> bool {
+        let reserve = match self.purpose {
+            Purpose::Reserve => true,
+            Purpose::Instead(_) | Purpose::LateClaim { .. } => false,
+        };
+        let Some(customer) = subjects.first() else { return self.limits.is_empty() };
+        self.limits.iter().all(|limit| reserve && limit.is_plain() && self.fits(limit, customer))
     }
 
     /// How much of a line may be had beside what the request has been granted already, and why not all of it.

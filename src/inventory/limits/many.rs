@@ -139,6 +139,23 @@ impl Many {
     }
 
     pub(super) fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
+        // Nearly every hold has one line: then nothing has to be gathered.
+        let Some(item) = only_item(after.or(before)) else { return self.enter_lines(whose, before, after) };
+        let (was, is) = (before.map(|counted| alone(&counted)), after.map(|counted| alone(&counted)));
+        let units = |weight: Option<Alone>| weight.map_or((0, 0), |weight| (weight.live, weight.owned));
+        let all = |weight: Option<Alone>| weight.map_or(0, |weight| weight.live.saturating_add(weight.owned));
+        self.count(whose.drop, item, units(was), units(is));
+        let holds = i32::from(after.is_some()).saturating_sub(i32::from(before.is_some()));
+        self.note((whose.created_at, whose.drop, item), holds, all(was), all(is));
+        let until = |weight: Option<Alone>| weight.filter(|weight| weight.live > 0).map(|weight| weight.expires_at);
+        let (was, is) = (until(was), until(is));
+        if was != is {
+            let items = &[item][..];
+            self.follow(whose, was.map(|at| (at, items)), is.map(|at| (at, items)));
+        }
+    }
+
+    fn enter_lines(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
         let Some(lines) = after.or(before).map(|counted| counted.lines) else { return };
         let (mut were, mut are) = (weights(before), weights(after));
         let mut last = None;
@@ -152,7 +169,12 @@ impl Many {
             let (before, after) = (was.0.saturating_add(was.1), is.0.saturating_add(is.1));
             self.note((whose.created_at, whose.drop, line.item), holds, before, after);
         }
-        self.follow(whose, before, after);
+        let live = |counted: Counted<'_>| counted.state.is_live().then(|| (counted.expires_at, items(&counted)));
+        let (was, is) = (before.and_then(live), after.and_then(live));
+        if was != is {
+            let (was, is) = (was.as_ref(), is.as_ref());
+            self.follow(whose, was.map(|(at, items)| (*at, &**items)), is.map(|(at, items)| (*at, &**items)));
+        }
     }
 
     /// Counts units of an item: live and owned, before and after.
@@ -161,7 +183,11 @@ impl Many {
             return;
         }
         let change = |units: u64, before: u64, after: u64| units.saturating_sub(before).saturating_add(after);
-        match self.sums.binary_search_by_key(&(drop, item), |sum| (sum.drop, sum.item)) {
+        let found = match &*self.sums {
+            [only] if (only.drop, only.item) == (drop, item) => Ok(0),
+            sums => sums.binary_search_by_key(&(drop, item), |sum| (sum.drop, sum.item)),
+        };
+        match found {
             Ok(place) => {
                 let Some(sum) = self.sums.get_mut(place) else { return };
                 sum.live = change(sum.live, before.0, after.0);
@@ -190,38 +216,60 @@ impl Many {
         }
     }
 
-    /// A live hold came, went, moved its deadline, or has units of other items.
-    fn follow(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
-        let live = |counted: Counted<'_>| counted.state.is_live().then(|| (counted.expires_at, items(&counted)));
-        let (was, is) = (before.and_then(live), after.and_then(live));
-        if was == is {
-            return;
-        }
+    /// A live hold came, went, moved its deadline, or has units of other items: deadline and items, before and after.
+    fn follow(&mut self, whose: Whose, was: Option<(Timestamp, &[ItemNo])>, is: Option<(Timestamp, &[ItemNo])>) {
         if let Some((at, items)) = was
-            && let Ok(place) = self.set(whose.drop, &items)
+            && let Ok(place) = self.set(whose.drop, items)
             && let Some((_, _, holds)) = self.live.get_mut(place)
         {
             holds.remove(&(at, whose.place));
             // A set that is needed again at once stays.
-            if holds.is_empty() && is.as_ref().is_none_or(|(_, now)| *now != items) {
+            if holds.is_empty() && is.is_none_or(|(_, now)| now != items) {
                 self.live.remove(place);
             }
         }
         if let Some((at, items)) = is.filter(|(_, items)| !items.is_empty()) {
-            match self.set(whose.drop, &items) {
+            match self.set(whose.drop, items) {
                 Ok(place) => {
                     if let Some((_, _, holds)) = self.live.get_mut(place) {
                         holds.insert((at, whose.place));
                     }
                 }
-                Err(place) => self.live.insert(place, (whose.drop, items, BTreeSet::from([(at, whose.place)]))),
+                Err(place) => {
+                    self.live.insert(place, (whose.drop, items.into(), BTreeSet::from([(at, whose.place)])));
+                }
             }
         }
     }
 
     fn set(&self, drop: DropNo, items: &[ItemNo]) -> Result<usize, usize> {
+        if let [(known, set, _)] = &*self.live
+            && *known == drop
+            && **set == *items
+        {
+            return Ok(0);
+        }
         self.live.binary_search_by(|(known, set, _)| (*known, &**set).cmp(&(drop, items)))
     }
+}
+
+/// A hold of one line.
+#[derive(Debug, Clone, Copy)]
+struct Alone {
+    live: u64,
+    owned: u64,
+    expires_at: Timestamp,
+}
+
+/// The item of a hold's one line, if it has just one.
+fn only_item(counted: Option<Counted<'_>>) -> Option<ItemNo> {
+    counted?.only_line().map(|(item, _)| item)
+}
+
+fn alone(counted: &Counted<'_>) -> Alone {
+    let units = counted.only_line().map_or(0, |(_, units)| u64::from(units));
+    let (live, owned) = if counted.state.is_live() { (units, 0) } else { (0, units) };
+    Alone { live, owned, expires_at: counted.expires_at }
 }
 
 /// Units of each line: live and owned.

@@ -19,3 +19,5 @@ pub use table::{Keys, Subjects};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod check_tests;

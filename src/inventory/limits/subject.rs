@@ -74,7 +74,8 @@ impl<'a> From<&'a Standing> for Counted<'a> {
 
 impl Counted<'_> {
     /// Its one line, if it has just one: the item, and the units that count.
-    fn only_line(&self) -> Option<(ItemNo, u32)> {
+    #[inline]
+    pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
         let (item, units) = match self.lines {
             Lines::One { item, pool: _, quantity } => (*item, *quantity),
             Lines::Many(lines) => match &**lines {
