@@ -64,8 +64,8 @@ impl Inventory {
         let keys = self.subjects_of(&drop.home.shop, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                if counted {
-                    subject.enter(whose, Some(Counted::from(hold)), None);
+                if counted && let Some(counted) = Counted::of(hold) {
+                    subject.enter(whose, Some(counted), None);
                 }
                 if hold.state == HoldState::Claimed {
                     for line in hold.lines.iter().filter(|line| line.quantity > 0) {

@@ -88,7 +88,7 @@ impl Entered<'_> {
         let before = before.map(Counted::from);
         for (nth, (key, subject)) in keys.iter().zip(subjects).enumerate() {
             if nth == 0 || after.identities().iter().any(|identity| identity.subject == *key) {
-                subject.enter(whose, before, Some(Counted::from(*after)));
+                subject.enter(whose, before, Counted::of(after));
             }
         }
     }
@@ -178,11 +178,12 @@ impl Inventory {
 
     /// Takes a hold that is remembered no longer out of its subjects. Its shard is locked.
     fn uncount(&self, shop: &ShopId, place: HoldRef, hold: &Hold) {
+        let Some(counted) = Counted::of(hold) else { return };
         let keys = self.subjects_of(shop, hold);
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                subject.enter(whose, Some(Counted::from(hold)), None);
+                subject.enter(whose, Some(counted), None);
             }
         });
     }

@@ -139,12 +139,14 @@ impl Inventory {
                     Some(pool) => pool.enter(hold.revision, place, was, is),
                     None => unsound = Some(Unsound::Orphan(hold.id)),
                 });
-                let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
-                self.subjects.with(&self.subjects_of(&drop.home.shop, hold), |subjects| {
-                    for subject in subjects {
-                        subject.enter(whose, None, Some(Counted::from(hold)));
-                    }
-                });
+                if let Some(counted) = Counted::of(hold) {
+                    let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
+                    self.subjects.with(&self.subjects_of(&drop.home.shop, hold), |subjects| {
+                        for subject in subjects {
+                            subject.enter(whose, None, Some(counted));
+                        }
+                    });
+                }
                 if hold.state.is_ended() {
                     ended.push((hold.revision, place, hold.clone()));
                 } else {
