@@ -59,6 +59,16 @@ impl Inventory {
         true
     }
 
+    /// Keeps what a hold counts for whose id was given to another, while records are applied: one of an archived drop
+    /// was there until then, where the engine had folded it already. Any other had been forgotten, and counts for nothing.
+    pub(super) fn fold_replaced(&self, place: HoldRef, hold: &Hold) {
+        let _known = self.drops.with_number(hold.drop, |drop| {
+            if drop.running().archived.is_some() {
+                self.fold_hold(drop, place, hold, false);
+            }
+        });
+    }
+
     fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
         let keys = self.subjects_of(&drop.home.shop, hold);
