@@ -59,13 +59,23 @@ impl Inventory {
         true
     }
 
+    /// Keeps what a hold counts for whose id was given to another, while records are applied: one of an archived drop
+    /// was there until then, where the engine had folded it already. Any other had been forgotten, and counts for nothing.
+    pub(super) fn fold_replaced(&self, place: HoldRef, hold: &Hold) {
+        let _known = self.drops.with_number(hold.drop, |drop| {
+            if drop.running().archived.is_some() {
+                self.fold_hold(drop, place, hold, false);
+            }
+        });
+    }
+
     fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
         let keys = self.subjects_of(&drop.home.shop, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                if counted {
-                    subject.enter(whose, Some(Counted::from(hold)), None);
+                if counted && let Some(counted) = Counted::of(hold) {
+                    subject.enter(whose, Some(counted), None);
                 }
                 if hold.state == HoldState::Claimed {
                     for line in hold.lines.iter().filter(|line| line.quantity > 0) {

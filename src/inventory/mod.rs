@@ -85,7 +85,7 @@ impl Entered<'_> {
     fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Self { drop, place, before, after } = self;
         let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at };
-        let (before, now) = (before.map(Counted::from), Some(Counted::from(*after)));
+        let (before, now) = (before.map(Counted::from), Counted::of(after));
         if let Some((customer, others)) = subjects.split_first_mut() {
             customer.enter(whose, before, now);
             for (key, subject) in keys.iter().skip(1).zip(others) {
@@ -183,11 +183,12 @@ impl Inventory {
 
     /// Takes a hold that is remembered no longer out of its subjects. Its shard is locked.
     fn uncount(&self, shop: &ShopId, place: HoldRef, hold: &Hold) {
+        let Some(counted) = Counted::of(hold) else { return };
         let keys = self.subjects_of(shop, hold);
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                subject.enter(whose, Some(Counted::from(hold)), None);
+                subject.enter(whose, Some(counted), None);
             }
         });
     }

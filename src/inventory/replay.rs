@@ -76,15 +76,18 @@ impl Inventory {
     }
 
     fn apply_hold(&self, lsn: Lsn, hold: &Hold) {
-        self.holds.with_id(&hold.id, |mut shard| {
-            if let Some(place) = shard.find(&hold.id) {
-                if shard.get(place).is_some_and(|known| known.revision >= lsn) {
-                    return;
-                }
-                shard.remove(place);
+        let replaced = self.holds.with_id(&hold.id, |mut shard| {
+            let known = shard.find(&hold.id);
+            if known.and_then(|place| shard.get(place)).is_some_and(|known| known.revision >= lsn) {
+                return None;
             }
+            let replaced = known.and_then(|place| Some((place, shard.remove(place)?)));
             shard.insert(Hold { revision: lsn, ..hold.clone() });
+            replaced
         });
+        if let Some((place, replaced)) = replaced {
+            self.fold_replaced(place, &replaced);
+        }
     }
 
     fn apply_restart(&self, lsn: Lsn, restart: Restart) {
@@ -139,12 +142,14 @@ impl Inventory {
                     Some(pool) => pool.enter(hold.revision, place, was, is),
                     None => unsound = Some(Unsound::Orphan(hold.id)),
                 });
-                let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
-                self.subjects.with(&self.subjects_of(&drop.home.shop, hold), |subjects| {
-                    for subject in subjects {
-                        subject.enter(whose, None, Some(Counted::from(hold)));
-                    }
-                });
+                if let Some(counted) = Counted::of(hold) {
+                    let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
+                    self.subjects.with(&self.subjects_of(&drop.home.shop, hold), |subjects| {
+                        for subject in subjects {
+                            subject.enter(whose, None, Some(counted));
+                        }
+                    });
+                }
                 if hold.state.is_ended() {
                     ended.push((hold.revision, place, hold.clone()));
                 } else {

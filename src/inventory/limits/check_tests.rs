@@ -49,7 +49,7 @@ fn asking<R>(limits: &[Limit], identities: &[Identity], purpose: Purpose<'_>, f:
     let drops = Drops::default();
     let id = definition().id;
     let make = |number| {
-        let image = DropImage { number, created_at: NOW, definition: definition(), request: [0; 32] };
+        let image = DropImage { number, created_at: NOW, definition: definition(), request: [0; 32], update: None };
         Ok::<_, Infallible>((Lsn(1), image))
     };
     drops.add(&id, make).expect("a drop");
@@ -83,7 +83,7 @@ fn hold(cards: &[Identity]) -> Hold {
 
 fn with_it(subject: &mut Subject, place: HoldRef, hold: &Hold) {
     let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
-    subject.enter(whose, None, Some(Counted::from(hold)));
+    subject.enter(whose, None, Counted::of(hold));
 }
 
 #[test]

@@ -60,9 +60,13 @@ pub struct Counted<'a> {
     pub lines: &'a Lines,
 }
 
-impl<'a> From<&'a Hold> for Counted<'a> {
-    fn from(hold: &'a Hold) -> Self {
-        Self { state: hold.state, expires_at: hold.expires_at, lines: &hold.lines }
+impl<'a> Counted<'a> {
+    /// As a hold's subjects count it: not at all, once another took its place. That one has its beginning, and stands
+    /// for both, so that a cart may change as often as it likes.
+    #[must_use]
+    pub fn of(hold: &'a Hold) -> Option<Self> {
+        let counted = Self { state: hold.state, expires_at: hold.expires_at, lines: &hold.lines };
+        hold.superseded_by().is_none().then_some(counted)
     }
 }
 
