@@ -14,7 +14,8 @@ use crate::wire::{DROP, Dice, create, hold, line, reserve};
 
 fn dump_command(data: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
-    command.args(["journal", "dump", "--data"]).arg(data).args(words);
+    // Without the tests' own settings, which it would warn of.
+    command.env_clear().args(["journal", "dump", "--data"]).arg(data).args(words);
     command
 }
 
