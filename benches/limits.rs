@@ -136,7 +136,7 @@ fn in_a_drop(limits: &[Limit], f: impl FnOnce(Ask<'_>)) {
     let definition = definition("knives", 1, limits.to_vec());
     let id = definition.id.clone();
     let make = |number| {
-        let image = DropImage { number, created_at: NOW, definition, request: [0; 32] };
+        let image = DropImage { number, created_at: NOW, definition, request: [0; 32], update: None };
         Ok::<_, std::convert::Infallible>((Lsn(1), image))
     };
     drops.add(&id, make).expect("a drop");
