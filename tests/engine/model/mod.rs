@@ -42,6 +42,10 @@ const ARCHIVE_AFTER: u64 = 800;
 #[derive(Debug, Clone)]
 enum Act {
     Reserve(Ask),
+    /// The same request as the one that made this hold.
+    Again {
+        hold: u64,
+    },
     Extend {
         hold: u64,
         ttl: Option<u64>,
@@ -90,7 +94,8 @@ fn acts() -> impl Strategy<Value = Act> {
         lines.prop_map(|map| map.into_iter().collect::<Vec<_>>())
     };
     prop_oneof![
-        8 => asks().prop_map(Act::Reserve),
+        9 => asks().prop_map(Act::Reserve),
+        1 => hold.clone().prop_map(|hold| Act::Again { hold }),
         2 => (hold.clone(), ttls()).prop_map(|(hold, ttl)| Act::Extend { hold, ttl }),
         2 => (hold.clone(), any::<bool>()).prop_map(|(hold, paying)| Act::Stage { hold, paying }),
         3 => (hold.clone(), 0_u8..2, any::<bool>(), prop_oneof![2 => Just(Vec::new()), 1 => some()])
@@ -102,7 +107,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => hold.prop_map(|hold| Act::Get { hold }),
         2 => (drop(), updates()).prop_map(|(drop, update)| Act::Update { drop, update }),
         1 => drop().prop_map(Act::Close),
-        1 => (0_u64..1_200).prop_map(Act::Archive),
+        2 => (0_u64..1_200).prop_map(Act::Archive),
         3 => prop_oneof![29 => 0_u64..900, 1 => 0..2 * updates::HOUR].prop_map(Act::Tick),
         1 => Just(Act::Sweep),
         1 => Just(Act::Snapshot),
@@ -157,7 +162,8 @@ fn engine_says(engine: &Engine, act: &Act, items: [&'static str; 4], now: Timest
         Act::Get { hold } => engine
             .get_hold(hold_id(*hold), None, now)
             .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
-        Act::Update { .. }
+        Act::Again { .. }
+        | Act::Update { .. }
         | Act::Close(_)
         | Act::Archive(_)
         | Act::Tick(_)
@@ -223,7 +229,8 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
         model.now += if let Act::Tick(span) | Act::Archive(span) = act { *span } else { 0 };
         world.now = common::START.plus(Millis(model.now));
         model.expire();
-        engine = step(engine, &mut model, &world, act)?;
+        let act = in_earnest(&model, act);
+        engine = step(engine, &mut model, &world, &act)?;
         prop_assert_eq!(engine.conservation_error(), 0);
     }
     sweep_all(&engine, world.now);
@@ -234,6 +241,34 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
         }
     }
     same_after_restart(engine, &world).map(drop)
+}
+
+/// An act on something that is there, as far as there is.
+fn in_earnest(model: &Model, act: &Act) -> Act {
+    let mut act = act.clone();
+    match &mut act {
+        Act::Reserve(ask) => *ask = model.in_earnest(ask),
+        Act::Again { hold } => {
+            if let Some(hold) = model.holds.get(&model.known(*hold)) {
+                act = Act::Reserve(hold.ask.clone());
+            }
+        }
+        Act::Claim { hold, late: true, .. } => *hold = model.expired().unwrap_or_else(|| model.known(*hold)),
+        Act::Extend { hold, .. }
+        | Act::Stage { hold, .. }
+        | Act::Claim { hold, .. }
+        | Act::Release { hold, .. }
+        | Act::Return { hold, .. }
+        | Act::Get { hold } => *hold = model.known(*hold),
+        Act::Update { .. }
+        | Act::Close(_)
+        | Act::Archive(_)
+        | Act::Tick(_)
+        | Act::Sweep
+        | Act::Snapshot
+        | Act::Restart => {}
+    }
+    act
 }
 
 fn step(engine: Engine, model: &mut Model, world: &World, act: &Act) -> Result<Engine, TestCaseError> {
@@ -264,7 +299,7 @@ fn step(engine: Engine, model: &mut Model, world: &World, act: &Act) -> Result<E
             let archived = engine.archive(world.now).expect("a look");
             prop_assert_eq!(archived.to_string(), model.archive(), "{:?}", act);
         }
-        Act::Tick(_) => {}
+        Act::Again { .. } | Act::Tick(_) => {}
         Act::Sweep => sweep_all(&engine, world.now),
         Act::Snapshot => {
             engine.snapshot(&world.snapshots, world.now).expect("a snapshot");

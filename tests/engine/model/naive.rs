@@ -98,6 +98,11 @@ impl Model {
         }
     }
 
+    /// A hold that has expired.
+    pub fn expired(&self) -> Option<u64> {
+        self.holds.iter().find(|(_, hold)| hold.state == HoldState::Expired).map(|(id, _)| *id)
+    }
+
     pub fn free(&self, drop: usize, item: usize) -> u64 {
         let gone = |hold: &ModelHold| hold.owns(item) + hold.withdrawn.get(&item).copied().unwrap_or(0);
         let here = self.holds.values().filter(|hold| hold.drop() == drop);
@@ -187,6 +192,7 @@ impl Model {
             }
             _ if state == HoldState::Expired => return self.dead(id, "hold_expired"),
             Act::Reserve(_)
+            | Act::Again { .. }
             | Act::Extend { .. }
             | Act::Stage { .. }
             | Act::Release { .. }

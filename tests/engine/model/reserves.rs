@@ -28,6 +28,8 @@ pub struct Ask {
     pub over: bool,
     old: Option<u64>,
     partial: bool,
+    /// As drawn: the id, the customer and so on are what they are, also where that makes no sense.
+    raw: bool,
 }
 
 pub fn ttls() -> impl Strategy<Value = Option<u64>> {
@@ -41,12 +43,12 @@ pub fn asks() -> impl Strategy<Value = Ask> {
     let lines = lines.prop_map(|map| map.into_iter().collect::<Vec<_>>()).prop_shuffle();
     let cards = prop::collection::btree_set(1_u8..4, 0..=2);
     let who = (0..CUSTOMERS.len(), cards, any::<bool>(), prop::bool::weighted(0.1));
-    let manner = (ttls(), prop::option::weighted(0.4, 0..HOLDS), prop::bool::weighted(0.3));
+    let manner = (ttls(), prop::option::weighted(0.4, 0..HOLDS), prop::bool::weighted(0.3), prop::bool::weighted(0.1));
     let drop = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
-    (0..HOLDS, drop, who, lines, manner).prop_map(|(hold, drop, who, lines, (ttl, old, partial))| {
+    (0..HOLDS, drop, who, lines, manner).prop_map(|(hold, drop, who, lines, (ttl, old, partial, raw))| {
         let (customer, cards, gold, over) = who;
         let cards = cards.into_iter().collect();
-        Ask { hold, drop, customer, lines, ttl, cards, gold, over, old, partial }
+        Ask { hold, drop, customer, lines, ttl, cards, gold, over, old, partial, raw }
     })
 }
 
@@ -63,7 +65,7 @@ impl Ask {
     }
 
     pub fn command(&self) -> Reserve {
-        let Self { hold, drop, customer, lines, ttl, cards, gold, over, old, partial } = self;
+        let Self { hold, drop, customer, lines, ttl, cards, gold, over, old, partial, raw: _ } = self;
         let lines: Vec<_> = lines.iter().map(|(item, units)| (ITEMS[*drop][*item], *units)).collect();
         let kind: IdentityKind = "card".parse().expect("a kind");
         Reserve {
@@ -79,6 +81,32 @@ impl Ask {
 }
 
 impl Model {
+    /// What is asked in earnest: mostly by a new id, of goods that there are, and in place of one's own hold.
+    pub fn in_earnest(&self, ask: &Ask) -> Ask {
+        let mut ask = ask.clone();
+        if ask.raw {
+            return ask;
+        }
+        ask.hold = (0..).find(|id| !self.holds.contains_key(id)).expect("one of many");
+        ask.old = ask.old.filter(|_| !self.holds.is_empty()).map(|old| self.known(old));
+        if let Some(old) = ask.old.and_then(|old| self.holds.get(&old)) {
+            (ask.drop, ask.customer) = (old.ask.drop, old.ask.customer);
+        }
+        let there = self.drops[ask.drop].units.len();
+        if ask.lines.iter().any(|(item, _)| *item < there) {
+            ask.lines.retain(|(item, _)| *item < there);
+        }
+        ask
+    }
+
+    /// The id of a hold that there is: the n-th, those that live last first, and round again.
+    pub fn known(&self, nth: u64) -> u64 {
+        let mut known: Vec<_> = self.holds.iter().map(|(id, hold)| (!hold.is_live(), u64::MAX - id)).collect();
+        known.sort_unstable();
+        let nth = usize::try_from(nth).expect("small") % known.len().max(1);
+        known.get(nth).map_or(0, |(_, id)| u64::MAX - id)
+    }
+
     pub fn reserve(&mut self, ask: &Ask) -> String {
         let (id, drop) = (ask.hold, &self.drops[ask.drop]);
         if ask.lines.iter().any(|(item, _)| *item >= drop.units.len()) {
