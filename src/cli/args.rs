@@ -57,8 +57,8 @@ pub enum Command {
         stockade reserve knife-1204 --sku KNIFE/20cm --sku SHEATH --customer c1 --ttl 2m\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm=3 --customer c1 --allow-partial\n  \
         stockade reserve knife-1204 --sku SHEATH --customer c1 --supersedes 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n\n\
-        All lines or none, unless less will do. The hold id is the idempotency key: sent again with the same id, the answer is the same\n\
-        hold. A refusal exits with 1 and says why.\n\n\
+        All lines or none, unless less will do. The hold id is the idempotency key: sent again with the same id, the\n\
+        answer is the same hold. A refusal exits with 1 and says why.\n\n\
         The quantity stands behind the last =, so a SKU that has one needs its quantity: --sku size=9=1.")]
     Reserve(ReserveOptions),
     /// Move a hold's deadline, never back; or the hold into payment and out of it.

@@ -87,6 +87,7 @@ fn a_drop_is_shown_whole() {
         "hold_ttl_ms": 300_000, "max_hold_life_ms": 600_000, "payment_ttl_ms": 900_000,
         "items": [{"sku": "KNIFE/20cm", "pools": [{"id": "general", "units": 300}]}],
         "limits": [{"id": "two-each", "scope": "drop", "max_units": 2}], "request_digest": "ab".repeat(32),
+        "updated_from": null, "update_digest": null,
     });
     assert_eq!(shown(&drop_record(0, "knife")), wanted);
     let steering = Record::Steering(Steering { drop: DropNo(0), paused: true, closed_at: None });
