@@ -15,6 +15,7 @@ use super::{CUSTOMERS, DROPS, HOLDS, ITEMS, LIFE};
 use crate::common::{self, hold_id};
 
 /// Who asks for what.
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself, as a request may have it")]
 #[derive(Debug, Clone)]
 pub struct Ask {
     hold: u64,
@@ -87,7 +88,7 @@ impl Model {
         if ask.raw {
             return ask;
         }
-        ask.hold = (0..).find(|id| !self.holds.contains_key(id)).expect("one of many");
+        ask.hold = (0..u64::MAX).find(|id| !self.holds.contains_key(id)).expect("one of many");
         ask.old = ask.old.filter(|_| !self.holds.is_empty()).map(|old| self.known(old));
         if let Some(old) = ask.old.and_then(|old| self.holds.get(&old)) {
             (ask.drop, ask.customer) = (old.ask.drop, old.ask.customer);
