@@ -21,7 +21,6 @@ mod writer;
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -145,7 +144,6 @@ impl Journal {
             log,
             queue: Queue::new(start.next),
             gate: Gate::default(),
-            queued_bytes: AtomicU64::new(0),
             progress: Arc::new(Progress::from(Lsn(start.next.0.saturating_sub(1)))),
             metrics,
             tip: Mutex::new((Lsn(start.next.0.saturating_sub(1)), start.chain)),
@@ -162,7 +160,7 @@ impl Journal {
     #[inline]
     pub fn permit(&self) -> Result<Permit<'_>, AppendError> {
         // Relaxed: a bound, not a balance. It may be passed by what the permits out bring.
-        if self.shared.queued_bytes.load(Ordering::Relaxed) > MAX_QUEUED_BYTES {
+        if self.shared.queue.bytes() > MAX_QUEUED_BYTES {
             return Err(AppendError::Full);
         }
         self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?;
@@ -192,11 +190,7 @@ impl Journal {
             assert!(!scratch.is_empty() && scratch.len() <= MAX_PAYLOAD, "an operation of {} bytes", scratch.len());
             let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
             let operation = Operation { bytes: scratch, records: count, now };
-            let pushed = shared.queue.push(operation, |last| {
-                // Counted under the queue's lock: the writer can't take out what was not yet put in.
-                shared.queued_bytes.fetch_add(u64::try_from(scratch.len()).unwrap_or(0), Ordering::Relaxed);
-                shared.progress.appended.raise(last);
-            });
+            let pushed = shared.queue.push(operation, &shared.progress);
             match pushed {
                 Ok(first) => {
                     permit.keep();
@@ -295,7 +289,7 @@ impl Journal {
     pub fn close(&self, now: Timestamp) -> Result<(), JournalFailed> {
         self.shared.gate.close();
         self.await_permits();
-        self.shared.queue.close(now);
+        self.shared.queue.close(now, &self.shared.progress);
         self.join();
         match self.shared.progress.failure() {
             Some(failure @ (JournalFailed::Log(_) | JournalFailed::Panicked)) => Err(failure.clone()),

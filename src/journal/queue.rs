@@ -3,17 +3,24 @@
 //! One mutex orders them. Under it bytes are copied and numbers are counted, nothing else.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::frame::{BATCH_HEAD, MAX_BATCH};
+use super::ticket::Progress;
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
 use crate::time::Timestamp;
 
 /// Buffers kept for being used again. More are made when much waits, and let go afterwards.
 const SPARE: usize = 8;
+/// So many bytes are worth a batch of their own, whether anyone waits for them or not.
+const ENOUGH: usize = 64 * 1024;
+/// What nobody waits for is written after at most so long. The writer looks by itself: waking it for such records would
+/// cost more than all else about them.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// A batch that is not sealed yet.
 #[derive(Debug)]
@@ -61,8 +68,6 @@ struct Waiting {
     spare: Vec<Vec<u8>>,
     next: Lsn,
     phase: Phase,
-    /// The writer sleeps and must be woken.
-    asleep: bool,
     /// Since when the batch that is being written has waited.
     writing: Option<Stopwatch>,
 }
@@ -70,7 +75,8 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
-    ready: Condvar,
+    /// Payload bytes in it, for who has no lock.
+    bytes: AtomicU64,
 }
 
 /// The queue takes nothing more.
@@ -84,53 +90,75 @@ impl Queue {
             spare: (0..SPARE).map(|_| Vec::with_capacity(MAX_BATCH)).collect(),
             next,
             phase: Phase::Open,
-            asleep: false,
             writing: None,
         };
-        Self { waiting: Mutex::new(waiting), ready: Condvar::new() }
+        Self { waiting: Mutex::new(waiting), bytes: AtomicU64::new(0) }
     }
 
-    /// Puts an operation behind all others; `publish` is told the last LSN while the order is held.
+    /// Payload bytes that wait for the writer.
     #[inline]
-    pub(super) fn push(&self, operation: Operation<'_>, publish: impl FnOnce(Lsn)) -> Result<Lsn, Ended> {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Puts an operation behind all others, and says so to who follows the journal's progress. Wakes the writer only
+    /// when enough has gathered: who waits for less does.
+    #[inline]
+    pub(super) fn push(&self, operation: Operation<'_>, progress: &Progress) -> Result<Lsn, Ended> {
         let mut waiting = self.waiting.lock();
         if waiting.phase != Phase::Open {
             return Err(Ended);
         }
         let first = waiting.next;
-        waiting.take_in(operation);
+        let bytes = u64::try_from(operation.bytes.len()).unwrap_or(0);
         let next = first.plus(operation.records.into());
+        waiting.take_in(operation);
         waiting.next = next;
-        publish(Lsn(next.0.saturating_sub(1)));
-        // Woken only when it sleeps: a wake-up is a system call, and a busy writer looks again by itself.
-        let asleep = std::mem::replace(&mut waiting.asleep, false);
+        // Both under the lock, so plain stores will do.
+        self.bytes.store(self.bytes().saturating_add(bytes), Ordering::Relaxed);
+        progress.appended.raise(Lsn(next.0.saturating_sub(1)));
+        let enough = waiting.has_enough();
         drop(waiting);
-        if asleep {
-            self.ready.notify_one();
+        if enough {
+            progress.bell.ring();
         }
         Ok(first)
     }
 
-    /// Waits for work; gives the oldest batch. From then on no operation joins it.
-    pub(super) fn pop(&self) -> Work {
-        let mut waiting = self.waiting.lock();
-        waiting.writing = None;
+    /// Waits for work that is worth it or waited for; gives the oldest batch. From then on no operation joins it. On the
+    /// writer's thread only.
+    pub(super) fn pop(&self, progress: &Progress) -> Work {
+        let mut rung = false;
         loop {
+            let mut waiting = self.waiting.lock();
+            waiting.writing = None;
             if waiting.phase == Phase::Ended {
                 return Work::Abandon;
             }
-            if let Some(batch) = waiting.batches.pop_front() {
-                waiting.writing = Some(batch.waiting);
+            progress.bell.doze();
+            // Looked at after it was said that the writer sleeps: who comes later rings.
+            if (rung || waiting.phase != Phase::Open || waiting.has_enough() || progress.is_awaited())
+                && let Some(batch) = self.take(&mut waiting)
+            {
+                progress.bell.rise();
                 return Work::Write(batch);
             }
             if let Phase::Closing(now) = waiting.phase {
                 waiting.phase = Phase::Ended;
                 return Work::Close(now);
             }
-            waiting.asleep = true;
-            self.ready.wait(&mut waiting);
-            waiting.asleep = false;
+            drop(waiting);
+            std::thread::park_timeout(PATIENCE);
+            rung = true;
         }
+    }
+
+    fn take(&self, waiting: &mut Waiting) -> Option<Gathered> {
+        let batch = waiting.batches.pop_front()?;
+        let payload = u64::try_from(batch.bytes.len().saturating_sub(BATCH_HEAD)).unwrap_or(0);
+        self.bytes.store(self.bytes().saturating_sub(payload), Ordering::Relaxed);
+        waiting.writing = Some(batch.waiting);
+        Some(batch)
     }
 
     /// Takes a buffer back.
@@ -143,23 +171,23 @@ impl Queue {
     }
 
     /// Takes nothing more from now on; the writer writes what is there and then closes the log.
-    pub(super) fn close(&self, now: Timestamp) {
+    pub(super) fn close(&self, now: Timestamp, progress: &Progress) {
         let mut waiting = self.waiting.lock();
         if waiting.phase == Phase::Open {
             waiting.phase = Phase::Closing(now);
         }
-        waiting.asleep = false;
-        self.ready.notify_one();
+        drop(waiting);
+        progress.bell.ring();
     }
 
     /// Takes nothing more and drops what is there.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, progress: &Progress) {
         let mut waiting = self.waiting.lock();
         waiting.phase = Phase::Ended;
         waiting.batches.clear();
         waiting.writing = None;
-        waiting.asleep = false;
-        self.ready.notify_one();
+        drop(waiting);
+        progress.bell.ring();
     }
 
     /// How long the oldest operation that is not written has waited.
@@ -186,6 +214,12 @@ impl Waiting {
         }
     }
 
+    /// Whether there is a batch that is worth writing, waited for or not.
+    #[inline]
+    fn has_enough(&self) -> bool {
+        self.batches.len() > 1 || self.batches.front().is_some_and(|batch| batch.bytes.len() >= ENOUGH)
+    }
+
     fn begin_batch(&mut self) {
         let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(MAX_BATCH));
         bytes.resize(BATCH_HEAD, 0);
@@ -208,6 +242,10 @@ mod tests {
         Operation { bytes, records: 2, now: Timestamp(now) }
     }
 
+    fn progress(last: u64) -> Progress {
+        Progress::from(Lsn(last))
+    }
+
     fn written(work: Work) -> Gathered {
         match work {
             Work::Write(batch) => batch,
@@ -217,14 +255,14 @@ mod tests {
 
     #[test]
     fn operations_gather_in_order_and_never_span_two_batches() {
-        let queue = Queue::new(Lsn(10));
+        let (queue, progress) = (Queue::new(Lsn(10)), progress(9));
         let large = vec![1; 100_000];
         for turn in 0..5 {
-            assert_eq!(queue.push(operation(&large, turn), |_| {}), Ok(Lsn(10 + 2 * turn)));
+            assert_eq!(queue.push(operation(&large, turn), &progress), Ok(Lsn(10 + 2 * turn)));
         }
         let sizes: Vec<_> = (0..3)
             .map(|_| {
-                let batch = written(queue.pop());
+                let batch = written(queue.pop(&progress));
                 (batch.first, batch.operations, batch.records, batch.written_at, batch.bytes.len() - BATCH_HEAD)
             })
             .collect();
@@ -240,30 +278,46 @@ mod tests {
 
     #[test]
     fn closing_writes_what_is_there_first_and_takes_nothing_more() {
-        let queue = Queue::new(Lsn(1));
-        queue.push(operation(b"x", 1), |_| {}).expect("open");
-        queue.close(Timestamp(7));
-        assert_eq!(queue.push(operation(b"y", 1), |_| {}), Err(Ended));
-        assert_eq!(written(queue.pop()).operations, 1);
-        assert!(matches!(queue.pop(), Work::Close(Timestamp(7))));
-        assert!(matches!(queue.pop(), Work::Abandon));
+        let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
+        queue.push(operation(b"x", 1), &progress).expect("open");
+        queue.close(Timestamp(7), &progress);
+        assert_eq!(queue.push(operation(b"y", 1), &progress), Err(Ended));
+        assert_eq!(written(queue.pop(&progress)).operations, 1);
+        assert!(matches!(queue.pop(&progress), Work::Close(Timestamp(7))));
+        assert!(matches!(queue.pop(&progress), Work::Abandon));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_written_after_a_while_and_much_of_it_at_once() {
+        let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
+        progress.bell.answer();
+        queue.push(operation(b"x", 1), &progress).expect("open");
+        let watch = Stopwatch::start();
+        assert_eq!(written(queue.pop(&progress)).operations, 1);
+        assert!(watch.elapsed() >= PATIENCE);
+        queue.push(operation(&vec![1; ENOUGH], 1), &progress).expect("open");
+        assert_eq!(queue.bytes(), u64::try_from(ENOUGH).expect("small"));
+        let watch = Stopwatch::start();
+        assert_eq!(written(queue.pop(&progress)).operations, 1);
+        assert!(watch.elapsed() < PATIENCE);
+        assert_eq!(queue.bytes(), 0);
     }
 
     #[test]
     fn ending_drops_what_is_there() {
-        let queue = Queue::new(Lsn(1));
-        queue.push(operation(b"x", 1), |_| {}).expect("open");
-        queue.end();
-        assert!(matches!(queue.pop(), Work::Abandon));
+        let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
+        queue.push(operation(b"x", 1), &progress).expect("open");
+        queue.end(&progress);
+        assert!(matches!(queue.pop(&progress), Work::Abandon));
         assert_eq!(queue.oldest(), Duration::ZERO);
     }
 
     #[test]
     fn what_is_taken_by_the_writer_still_counts_as_waiting() {
-        let queue = Queue::new(Lsn(1));
+        let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
         assert_eq!(queue.oldest(), Duration::ZERO);
-        queue.push(operation(b"x", 1), |_| {}).expect("open");
-        let _batch = queue.pop();
+        queue.push(operation(b"x", 1), &progress).expect("open");
+        let _batch = queue.pop(&progress);
         std::thread::sleep(Duration::from_millis(2));
         assert!(queue.oldest() >= Duration::from_millis(2));
     }

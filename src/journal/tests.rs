@@ -1,6 +1,6 @@
 //! The journal as a whole: order, acknowledgement, bounds, failure and closing.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 

@@ -3,10 +3,9 @@
 //! `appended >= durable`, and both only grow. A ticket resolves when `durable` has reached its LSN, or when it is
 //! certain that this process will not learn of it any more.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -52,11 +51,58 @@ impl Watermark {
     }
 }
 
+/// Wakes the writer, if it sleeps. A wake-up is a system call and a change of threads, so it is spared where the writer
+/// is at work or nobody waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    sleeps: CachePadded<AtomicBool>,
+    writer: OnceLock<Thread>,
+}
+
+impl Bell {
+    /// This thread is the writer.
+    pub(super) fn answer(&self) {
+        let _first = self.writer.set(std::thread::current());
+    }
+
+    /// The writer is about to sleep. What it looks at afterwards, before it sleeps, was changed before it is rung for
+    /// or is seen: both stand under one lock.
+    pub(super) fn doze(&self) {
+        self.sleeps.store(true, Ordering::Release);
+    }
+
+    /// The writer is at work.
+    pub(super) fn rise(&self) {
+        self.sleeps.store(false, Ordering::Release);
+    }
+
+    #[inline]
+    pub(super) fn ring(&self) {
+        // A look first: while the writer is at work the line is shared, not fought over.
+        if self.sleeps.load(Ordering::Acquire)
+            && self.sleeps.swap(false, Ordering::AcqRel)
+            && let Some(writer) = self.writer.get()
+        {
+            writer.unpark();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Waiter {
+    lsn: Lsn,
+    number: u64,
+    waker: Waker,
+}
+
 #[derive(Debug, Default)]
 struct Waiters {
-    /// By LSN; the second number tells those of one LSN apart.
-    by_lsn: BTreeMap<(Lsn, u64), Waker>,
+    /// In the order in which they came: about that of their LSNs. A list, because nearly all of it goes at once: a tree
+    /// took as long to fill and to empty as the append itself.
+    all: Vec<Waiter>,
     numbered: u64,
+    /// The highest LSN that anyone has waited for.
+    wanted: Lsn,
 }
 
 /// How far the journal has come, and who waits for it to come further.
@@ -64,6 +110,7 @@ struct Waiters {
 pub(super) struct Progress {
     pub(super) appended: Watermark,
     durable: Watermark,
+    pub(super) bell: Bell,
     failure: OnceLock<JournalFailed>,
     waiters: Mutex<Waiters>,
 }
@@ -73,6 +120,7 @@ impl Progress {
         Self {
             appended: Watermark::at(last),
             durable: Watermark::at(last),
+            bell: Bell::default(),
             failure: OnceLock::new(),
             waiters: Mutex::new(Waiters::default()),
         }
@@ -80,6 +128,11 @@ impl Progress {
 
     pub(super) fn durable(&self) -> Lsn {
         self.durable.get()
+    }
+
+    /// Whether anyone has waited for what is not durable yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiters.lock().wanted > self.durable()
     }
 
     pub(super) fn failure(&self) -> Option<&JournalFailed> {
@@ -90,25 +143,18 @@ impl Progress {
     pub(super) fn advance(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
         // Before the list is looked at: who registers afterwards sees the mark under the list's lock.
         self.durable.raise(lsn);
-        {
-            let mut waiters = self.waiters.lock();
-            while let Some(first) = waiters.by_lsn.first_entry() {
-                if first.key().0 > lsn {
-                    break;
-                }
-                woken.push(first.remove());
-            }
-        }
+        woken.extend(self.waiters.lock().all.extract_if(.., |waiter| waiter.lsn <= lsn).map(|waiter| waiter.waker));
         woken.drain(..).for_each(Waker::wake);
     }
 
     /// Nothing more will become durable. The first reason stays.
     pub(super) fn fail(&self, failure: JournalFailed) {
         let _first = self.failure.set(failure);
-        let waiters = std::mem::take(&mut self.waiters.lock().by_lsn);
-        waiters.into_values().for_each(Waker::wake);
+        let waiters = std::mem::take(&mut self.waiters.lock().all);
+        waiters.into_iter().for_each(|waiter| waiter.waker.wake());
     }
 
+    /// The result for `lsn`, once there is one.
     fn reached(&self, lsn: Lsn) -> Option<Result<(), JournalFailed>> {
         // The mark first: what was durable before a failure is durable.
         if self.durable() >= lsn {
@@ -119,35 +165,49 @@ impl Progress {
         Some(if self.durable() >= lsn { Ok(()) } else { Err(failure) })
     }
 
-    /// Waits for `lsn`; `number` is the waiter's, given on its first call.
+    /// Waits for `lsn`; `number` is the waiter's, given on its first call. The writer is woken for it.
     fn poll(&self, lsn: Lsn, number: &mut Option<u64>, waker: &Waker) -> Poll<Result<(), JournalFailed>> {
         if let Some(result) = self.reached(lsn) {
             return Poll::Ready(result);
         }
-        let mut waiters = self.waiters.lock();
-        if let Some(result) = self.reached(lsn) {
-            return Poll::Ready(result);
-        }
-        let number = *number.get_or_insert_with(|| {
-            waiters.numbered = waiters.numbered.wrapping_add(1);
-            waiters.numbered
-        });
-        match waiters.by_lsn.get_mut(&(lsn, number)) {
-            Some(known) => known.clone_from(waker),
-            None => {
-                waiters.by_lsn.insert((lsn, number), waker.clone());
+        {
+            let mut waiters = self.waiters.lock();
+            if let Some(result) = self.reached(lsn) {
+                return Poll::Ready(result);
             }
+            waiters.enter(lsn, number, waker);
         }
+        // After the lock: the writer either saw `wanted` there, or had said before that it would sleep.
+        self.bell.ring();
         Poll::Pending
     }
 
-    fn forget(&self, lsn: Lsn, number: u64) {
-        self.waiters.lock().by_lsn.remove(&(lsn, number));
+    /// For who waits no longer, and for something that may never come. (A ticket's waker goes when its record is
+    /// durable, waited for or not: waking nobody is cheaper than looking for it.)
+    fn forget(&self, number: u64) {
+        self.waiters.lock().all.retain(|waiter| waiter.number != number);
     }
 
     #[cfg(test)]
     fn waiting(&self) -> usize {
-        self.waiters.lock().by_lsn.len()
+        self.waiters.lock().all.len()
+    }
+}
+
+impl Waiters {
+    fn enter(&mut self, lsn: Lsn, number: &mut Option<u64>, waker: &Waker) {
+        if let Some(known) = number
+            && let Some(waiter) = self.all.iter_mut().rfind(|waiter| waiter.number == *known)
+        {
+            waiter.waker.clone_from(waker);
+            return;
+        }
+        self.numbered = self.numbered.wrapping_add(1);
+        *number = Some(self.numbered);
+        self.all.push(Waiter { lsn, number: self.numbered, waker: waker.clone() });
+        if lsn != NO_RECORD {
+            self.wanted = self.wanted.max(lsn);
+        }
     }
 }
 
@@ -208,16 +268,6 @@ impl Future for Ticket {
     }
 }
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if let (Some(progress), Some(number)) = (&self.progress, self.number)
-            && progress.durable() < self.last
-        {
-            progress.forget(self.last, number);
-        }
-    }
-}
-
 /// Resolves once the journal has failed, with the reason. Never, when it is closed.
 #[derive(Debug)]
 pub struct Failure {
@@ -249,7 +299,7 @@ impl Future for Failure {
 impl Drop for Failure {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.progress.forget(NO_RECORD, number);
+            self.progress.forget(number);
         }
     }
 }
@@ -299,11 +349,38 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_ticket_leaves_nothing_behind() {
+    fn a_dropped_ticket_leaves_nothing_behind_once_its_record_is_durable() {
         let progress = Arc::new(Progress::from(Lsn(0)));
         let mut early = ticket(&progress, 9);
         assert!(poll(&mut early).is_pending());
         drop(early);
+        progress.advance(Lsn(9), &mut Vec::new());
+        assert_eq!(progress.waiting(), 0);
+    }
+
+    #[test]
+    fn the_writer_is_awaited_by_who_polls_and_rung_for_only_when_it_sleeps() {
+        let progress = Arc::new(Progress::from(Lsn(1)));
+        progress.bell.answer();
+        let (mut durable, mut waiting) = (ticket(&progress, 1), ticket(&progress, 2));
+        progress.bell.doze();
+        assert!(poll(&mut durable).is_ready() && !progress.is_awaited());
+        assert!(progress.bell.sleeps.load(Ordering::Relaxed), "nobody waits: it may sleep on");
+        assert!(poll(&mut waiting).is_pending() && progress.is_awaited());
+        assert!(!progress.bell.sleeps.load(Ordering::Relaxed));
+        let watch = crate::metrics::Stopwatch::start();
+        std::thread::park_timeout(std::time::Duration::from_secs(20));
+        assert!(watch.elapsed().as_secs() < 10, "it was woken");
+        progress.advance(Lsn(2), &mut Vec::new());
+        assert!(!progress.is_awaited());
+    }
+
+    #[test]
+    fn a_failure_that_nobody_waits_for_any_more_is_forgotten() {
+        let progress = Arc::new(Progress::from(Lsn(1)));
+        let mut failure = Failure::new(Arc::clone(&progress));
+        assert!(poll(&mut failure).is_pending() && !progress.is_awaited());
+        drop(failure);
         assert_eq!(progress.waiting(), 0);
     }
 

@@ -83,8 +83,6 @@ pub(super) struct Shared {
     pub(super) log: Arc<dyn Log>,
     pub(super) queue: Queue,
     pub(super) gate: Gate,
-    /// Payload bytes that wait for the writer.
-    pub(super) queued_bytes: AtomicU64,
     /// By itself in an `Arc`: tickets outlive the journal.
     pub(super) progress: Arc<Progress>,
     pub(super) metrics: Arc<JournalMetrics>,
@@ -100,7 +98,7 @@ impl Shared {
             JournalFailed::Log(_) | JournalFailed::Panicked => self.gate.fail(),
             JournalFailed::Closed => self.gate.close(),
         }
-        self.queue.end();
+        self.queue.end(&self.progress);
         self.progress.fail(failure);
     }
 
@@ -141,8 +139,9 @@ impl Writer {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let _ending = Ending(&shared);
+        shared.progress.bell.answer();
         loop {
-            let done = match shared.queue.pop() {
+            let done = match shared.queue.pop(&shared.progress) {
                 Work::Write(batch) => self.write(batch),
                 Work::Close(now) => return self.close(now),
                 Work::Abandon => return,
@@ -158,8 +157,6 @@ impl Writer {
         let Gathered { bytes, first, records, operations, written_at, waiting: _ } = gathered;
         // Let in as many as have gone out: while these are written, the next gather.
         self.shared.gate.leave(operations);
-        let payload = bytes.len().saturating_sub(super::frame::BATCH_HEAD);
-        self.shared.queued_bytes.fetch_sub(u64::try_from(payload).unwrap_or(0), Ordering::Relaxed);
         assert_eq!(first, self.next, "the queue gives out batches in order");
         let head = BatchHead { epoch: self.epoch, first, count: records, written_at, before: self.chain };
         let sealed = SealedBatch::seal(head, bytes);
