@@ -1,0 +1,258 @@
+//! The server over real sockets, against a handler that does nothing.
+//!
+//! Both answer the same requests with answers of the same size, on the same runtime, one after the other in pairs; load
+//! and server share the machine. What is printed is the median of the pairs' ratios, so that a machine that is busy
+//! with something else disturbs both sides.
+//!
+//! * `unary`: durable `Reserve`, one hot SKU, a limit, 8 connections with 16 calls in flight each.
+//! * `batches`: `BatchStream` of 1,000 durable reserves a message, brief view, 8 streams with 4 messages in flight each.
+//!
+//! With an argument that is a number, so many pairs are run.
+
+#![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
+#![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use stockade::config::{Config, Given};
+use stockade::metrics::Stopwatch;
+use stockade::proto as pb;
+use stockade::proto::drop_service_client::DropServiceClient;
+use stockade::proto::reservation_service_client::ReservationServiceClient;
+use stockade::proto::reservation_service_server::{ReservationService, ReservationServiceServer};
+use stockade::server;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+const CONNECTIONS: usize = 8;
+const CALLS_IN_FLIGHT: usize = 16;
+const MESSAGES_IN_FLIGHT: usize = 4;
+const MESSAGE: usize = 1_000;
+const CUSTOMERS: u64 = 100_000;
+/// Pairs, unless told otherwise, and how long each side of one runs.
+const PAIRS: usize = 5;
+const SIDE: Duration = Duration::from_secs(2);
+
+fn at(millis: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: millis / 1_000, nanos: 123_000_000 })
+}
+
+fn reserve(number: u64) -> pb::ReserveRequest {
+    pb::ReserveRequest {
+        hold_id: uuid::Uuid::new_v4().to_string(),
+        drop_id: "knives".to_owned(),
+        lines: vec![pb::Line { sku: "KNIFE/20cm".to_owned(), quantity: 1, pool: String::new() }],
+        customer: Some(pb::Customer { id: format!("cust-{:07}", number % CUSTOMERS), ..pb::Customer::default() }),
+        ..pb::ReserveRequest::default()
+    }
+}
+
+/// What the handler that does nothing answers: as long as what a server answers.
+fn hold(request: &pb::ReserveRequest) -> pb::Hold {
+    let line = pb::HoldLine {
+        sku: "KNIFE/20cm".to_owned(),
+        pool: "general".to_owned(),
+        quantity: 1,
+        ..pb::HoldLine::default()
+    };
+    pb::Hold {
+        id: request.hold_id.clone(),
+        drop_id: request.drop_id.clone(),
+        state: 1,
+        lines: vec![line],
+        customer_id: request.customer.as_ref().map(|customer| customer.id.clone()).unwrap_or_default(),
+        created_at: at(1_800_000_000_000),
+        expires_at: at(1_800_000_300_000),
+        revision: 1_000_000,
+        ..pb::Hold::default()
+    }
+}
+
+struct Empty;
+
+#[tonic::async_trait]
+impl ReservationService for Empty {
+    async fn reserve(&self, request: Request<pb::ReserveRequest>) -> Result<Response<pb::ReserveResponse>, Status> {
+        let outcome = Some(pb::reserve_response::Outcome::Hold(hold(request.get_ref())));
+        let server_time = at(1_800_000_000_000);
+        Ok(Response::new(pb::ReserveResponse { outcome, short_lines: Vec::new(), server_time }))
+    }
+
+    async fn extend(&self, _: Request<pb::ExtendRequest>) -> Result<Response<pb::ExtendResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn claim(&self, _: Request<pb::ClaimRequest>) -> Result<Response<pb::ClaimResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn release(&self, _: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_hold(&self, _: Request<pb::GetHoldRequest>) -> Result<Response<pb::GetHoldResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn return_units(
+        &self,
+        _: Request<pb::ReturnUnitsRequest>,
+    ) -> Result<Response<pb::ReturnUnitsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_holds(&self, _: Request<pb::ListHoldsRequest>) -> Result<Response<pb::ListHoldsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn batch(&self, _: Request<pb::BatchRequest>) -> Result<Response<pb::BatchResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    type BatchStreamStream = BoxStream<'static, Result<pb::BatchStreamResponse, Status>>;
+
+    async fn batch_stream(
+        &self,
+        request: Request<Streaming<pb::BatchStreamRequest>>,
+    ) -> Result<Response<Self::BatchStreamStream>, Status> {
+        let answers = request.into_inner().map(|message| {
+            let pb::BatchStreamRequest { sequence, operations, view: _ } = message?;
+            let hold =
+                pb::Hold { state: 1, expires_at: at(1_800_000_300_000), revision: 1_000_000, ..pb::Hold::default() };
+            let result = pb::Result { result: Some(pb::result::Result::Hold(hold)), ..pb::Result::default() };
+            let results = operations.iter().map(|_| result.clone()).collect();
+            Ok(pb::BatchStreamResponse { sequence, results, server_time: at(1_800_000_000_000) })
+        });
+        Ok(Response::new(answers.boxed()))
+    }
+}
+
+async fn empty() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("an address");
+    let address = listener.local_addr().expect("bound");
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let service = ReservationServiceServer::new(Empty);
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    format!("http://{address}")
+}
+
+async fn real(data: &std::path::Path) -> String {
+    let flag = |setting, text: &str| Given::flag(setting, text.to_owned());
+    let data = data.to_str().expect("text");
+    let flags = vec![flag("grpc", "127.0.0.1:0"), flag("http", "127.0.0.1:0"), flag("data", data)];
+    let config = Config::from_flags(flags).expect("a good configuration");
+    let listeners = server::bind(&config).await.expect("addresses");
+    let address = listeners.grpc.local_addr().expect("bound");
+    tokio::spawn(async { server::run(config, listeners, std::future::pending()).await.expect("serves") });
+    let endpoint = format!("http://{address}");
+    let mut drops = DropServiceClient::new(connect(&endpoint).await);
+    let limit = pb::Limit {
+        id: "each".to_owned(),
+        scope: pb::LimitScope::Drop.into(),
+        max_units: Some(1_000_000),
+        ..pb::Limit::default()
+    };
+    let item = pb::Item { sku: "KNIFE/20cm".to_owned(), quantity: 1_000_000_000, ..pb::Item::default() };
+    let drop = pb::Drop { id: "knives".to_owned(), items: vec![item], limits: vec![limit], ..pb::Drop::default() };
+    drops.create_drop(pb::CreateDropRequest { drop: Some(drop), validate_only: false }).await.expect("a drop");
+    endpoint
+}
+
+async fn connect(endpoint: &str) -> Channel {
+    Channel::from_shared(endpoint.to_owned()).expect("an endpoint").connect().await.expect("a connection")
+}
+
+/// Operations answered so far, and when to stop.
+#[derive(Default)]
+struct Load {
+    answered: AtomicU64,
+    over: AtomicBool,
+}
+
+async fn call(channel: Channel, load: Arc<Load>) {
+    let mut client = ReservationServiceClient::new(channel);
+    while !load.over.load(Ordering::Relaxed) {
+        let number = load.answered.fetch_add(1, Ordering::Relaxed);
+        let answer = client.reserve(reserve(number)).await.expect("an answer").into_inner();
+        assert!(matches!(answer.outcome, Some(pb::reserve_response::Outcome::Hold(_))), "{answer:?}");
+    }
+}
+
+async fn stream(channel: Channel, load: Arc<Load>) {
+    let mut client = ReservationServiceClient::new(channel).max_decoding_message_size(64 * 1024 * 1024);
+    let (sender, messages) = tokio::sync::mpsc::channel(MESSAGES_IN_FLIGHT);
+    let message = |sequence| {
+        let operation = |number| pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve(number))) };
+        let operations = (0..MESSAGE).zip(sequence * 1_000..).map(|(_, number)| operation(number)).collect();
+        pb::BatchStreamRequest { sequence, operations, view: pb::HoldView::Brief.into() }
+    };
+    for sequence in (0..).take(MESSAGES_IN_FLIGHT) {
+        sender.send(message(sequence)).await.expect("room");
+    }
+    let mut answers = client.batch_stream(ReceiverStream::new(messages)).await.expect("a stream").into_inner();
+    while !load.over.load(Ordering::Relaxed) {
+        let answer = answers.message().await.expect("an answer").expect("goes on");
+        assert!(answer.results.iter().all(|result| matches!(result.result, Some(pb::result::Result::Hold(_)))));
+        load.answered.fetch_add(u64::try_from(answer.results.len()).expect("few"), Ordering::Relaxed);
+        sender.send(message(answer.sequence + 4)).await.expect("room");
+    }
+}
+
+/// Operations a second.
+fn rate(runtime: &Runtime, endpoint: &str, streams: bool) -> f64 {
+    runtime.block_on(async {
+        let load = Arc::new(Load::default());
+        let mut tasks = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let channel = connect(endpoint).await;
+            if streams {
+                tasks.push(tokio::spawn(stream(channel, Arc::clone(&load))));
+            } else {
+                tasks.extend((0..CALLS_IN_FLIGHT).map(|_| tokio::spawn(call(channel.clone(), Arc::clone(&load)))));
+            }
+        }
+        tokio::time::sleep(SIDE / 8).await;
+        let (watch, before) = (Stopwatch::start(), load.answered.load(Ordering::Relaxed));
+        tokio::time::sleep(SIDE).await;
+        let answered = load.answered.load(Ordering::Relaxed) - before;
+        let taken = watch.elapsed();
+        load.over.store(true, Ordering::Relaxed);
+        for task in tasks {
+            task.await.expect("ends");
+        }
+        f64::from(u32::try_from(answered).expect("few")) / taken.as_secs_f64()
+    })
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn main() {
+    let pairs = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(PAIRS);
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let (serving, loading) = (runtime(), runtime());
+    let (empty, real) = serving.block_on(async { (empty().await, real(folder.path()).await) });
+    for (name, streams) in [("unary", false), ("batches", true)] {
+        let (mut rates, mut ratios) = ((Vec::new(), Vec::new()), Vec::new());
+        for _ in 0..pairs {
+            let (bare, durable) = (rate(&loading, &empty, streams), rate(&loading, &real, streams));
+            rates.0.push(bare);
+            rates.1.push(durable);
+            ratios.push(durable / bare);
+        }
+        let (bare, durable, ratio) = (median(rates.0), median(rates.1), median(ratios));
+        println!("{name}: {durable:.0} of {bare:.0} operations a second, ratio {ratio:.2} (median of {pairs} pairs)");
+    }
+    std::process::exit(0); // both runtimes serve on for ever
+}
