@@ -41,8 +41,8 @@ const CUSTOMERS: u64 = 100_000;
 const PAIRS: usize = 5;
 const SIDE: Duration = Duration::from_secs(2);
 
-fn at(millis: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds: millis / 1_000, nanos: 123_000_000 })
+const fn at(millis: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: millis / 1_000, nanos: 123_000_000 }
 }
 
 fn reserve(number: u64) -> pb::ReserveRequest {
@@ -69,8 +69,8 @@ fn hold(request: &pb::ReserveRequest) -> pb::Hold {
         state: 1,
         lines: vec![line],
         customer_id: request.customer.as_ref().map(|customer| customer.id.clone()).unwrap_or_default(),
-        created_at: at(1_800_000_000_000),
-        expires_at: at(1_800_000_300_000),
+        created_at: Some(at(1_800_000_000_000)),
+        expires_at: Some(at(1_800_000_300_000)),
         revision: 1_000_000,
         ..pb::Hold::default()
     }
@@ -82,7 +82,7 @@ struct Empty;
 impl ReservationService for Empty {
     async fn reserve(&self, request: Request<pb::ReserveRequest>) -> Result<Response<pb::ReserveResponse>, Status> {
         let outcome = Some(pb::reserve_response::Outcome::Hold(hold(request.get_ref())));
-        let server_time = at(1_800_000_000_000);
+        let server_time = Some(at(1_800_000_000_000));
         Ok(Response::new(pb::ReserveResponse { outcome, short_lines: Vec::new(), server_time }))
     }
 
@@ -125,11 +125,15 @@ impl ReservationService for Empty {
     ) -> Result<Response<Self::BatchStreamStream>, Status> {
         let answers = request.into_inner().map(|message| {
             let pb::BatchStreamRequest { sequence, operations, view: _ } = message?;
-            let hold =
-                pb::Hold { state: 1, expires_at: at(1_800_000_300_000), revision: 1_000_000, ..pb::Hold::default() };
+            let hold = pb::Hold {
+                state: 1,
+                expires_at: Some(at(1_800_000_300_000)),
+                revision: 1_000_000,
+                ..pb::Hold::default()
+            };
             let result = pb::Result { result: Some(pb::result::Result::Hold(hold)), ..pb::Result::default() };
             let results = operations.iter().map(|_| result.clone()).collect();
-            Ok(pb::BatchStreamResponse { sequence, results, server_time: at(1_800_000_000_000) })
+            Ok(pb::BatchStreamResponse { sequence, results, server_time: Some(at(1_800_000_000_000)) })
         });
         Ok(Response::new(answers.boxed()))
     }

@@ -12,20 +12,45 @@ use crate::inventory::{DropEntry, Pool, Running};
 use crate::record::{Archived, Record};
 use crate::time::Timestamp;
 
+/// Drops that are archived at one look: the others wait for the next.
+const MOST_AT_ONCE: usize = 256;
+
 impl Engine {
-    /// Archives every drop whose time has come. Says how many those were. Blocks for as long as it takes to look
-    /// through the holds, if there are any such drops: for threads that may.
+    /// Archives drops whose time has come, a bounded number of them. Says how many those were. Blocks for as long as it
+    /// takes to look through the holds once, if there are any such drops: for threads that may.
     ///
     /// # Errors
     /// Faults of the journal.
     pub fn archive(&self, now: Timestamp) -> Result<usize, Fault> {
-        let mut archived = 0_usize;
-        for entry in self.inventory.drops.all() {
-            if self.may_be_archived(&entry, &entry.running(), now) && self.archive_one(&entry, now)? {
-                archived = archived.saturating_add(1);
+        // What is folded has a bound as well: beyond it, holds stay, and count for --max-holds.
+        if self.inventory.subjects.old() >= self.bounds.max_holds {
+            return Ok(0);
+        }
+        let due = |entry: &Arc<DropEntry>| self.may_be_archived(entry, &entry.running(), now);
+        let due: Vec<_> = self.inventory.drops.all().into_iter().filter(due).take(MOST_AT_ONCE).collect();
+        if due.is_empty() {
+            return Ok(0);
+        }
+        // No snapshot may be under way: it would hold some of the holds, and of others only what was folded.
+        let _walking = self.walk.lock();
+        let mut archived = Vec::new();
+        let mut done = Ok(());
+        for entry in due {
+            match self.mark_archived(&entry, now) {
+                Ok(true) => archived.push(entry),
+                Ok(false) => {}
+                Err(fault) => {
+                    done = Err(fault);
+                    break;
+                }
             }
         }
-        Ok(archived)
+        let holds = self.inventory.fold(&archived);
+        for entry in &archived {
+            tracing::info!(drop = %entry.running().definition.id, "archived");
+        }
+        tracing::info!(drops = archived.len(), holds, "holds of archived drops have left memory");
+        done.map(|()| archived.len())
     }
 
     fn may_be_archived(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> bool {
@@ -38,24 +63,18 @@ impl Engine {
             })
     }
 
-    fn archive_one(&self, entry: &Arc<DropEntry>, now: Timestamp) -> Result<bool, Fault> {
+    /// Writes down that a drop is archived; from then on nobody finds its holds.
+    fn mark_archived(&self, entry: &DropEntry, now: Timestamp) -> Result<bool, Fault> {
         let permit = self.journal.permit()?;
-        // No snapshot may be under way: it would hold some of the holds, and of others only what was folded.
-        let _walking = self.walk.lock();
-        {
-            let mut running = entry.steer();
-            // Looked at again: a claim may have come back to life, late, before the gate was closed.
-            if !self.may_be_archived(entry, &running, now) {
-                return Ok(false);
-            }
-            let pools = entry.pools().map(Pool::sold);
-            let archived = Archived { drop: entry.number, at: now, pools: pools.collect() };
-            let record = Record::Archived(archived.clone());
-            let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-            running.archived = Some((ticket.lsn(), archived));
+        let mut running = entry.steer();
+        // Looked at again: a claim may have come late, before the gate was closed.
+        if !self.may_be_archived(entry, &running, now) {
+            return Ok(false);
         }
-        let holds = self.inventory.fold(entry);
-        tracing::info!(drop = %entry.running().definition.id, holds, "archived");
+        let archived = Archived { drop: entry.number, at: now, pools: entry.pools().map(Pool::sold).collect() };
+        let record = Record::Archived(archived.clone());
+        let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+        running.archived = Some((ticket.lsn(), archived));
         Ok(true)
     }
 }

@@ -9,7 +9,7 @@ use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
 use crate::inventory::{Added, DropEntry, DropState, Running};
 use crate::journal::Ticket;
-use crate::record::{DropImage, MAX_RECORD, Record, Steering, request_digest};
+use crate::record::{DropImage, LastUpdate, MAX_RECORD, Record, Steering, request_digest};
 use crate::time::Timestamp;
 
 impl Engine {
@@ -144,7 +144,9 @@ pub(super) fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> Drop
 /// Whether the drop fits into one record. Everything else is bounded so that it does; goods and tiers named by many limits
 /// may add up.
 pub(super) fn fits(image: &DropImage) -> Result<(), Fault> {
-    let size = image.encoded_len();
+    // With room for what a change of it adds: a drop that could be made can be renamed.
+    let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32] });
+    let size = DropImage { update, ..image.clone() }.encoded_len();
     if size <= MAX_RECORD {
         return Ok(());
     }

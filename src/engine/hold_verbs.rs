@@ -182,7 +182,10 @@ fn moved(
         // Back from payment: the card was declined.
         (Some(Stage::Held), HoldState::Paying) => {
             let left = hold.expires_at.min(ceiling).max(now.plus(LEAST));
-            Ok((HoldState::Held, left.min(total)))
+            // The total may be another one by now, or an outage's grace reach beyond it: what is there is not cut under
+            // the least.
+            let kept = hold.expires_at.min(now.plus(LEAST));
+            Ok((HoldState::Held, left.min(total).max(kept)))
         }
         // Sent again: it is back already.
         (Some(Stage::Held), state) if command.ttl.is_none() => Ok((state, hold.expires_at)),

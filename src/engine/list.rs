@@ -1,4 +1,4 @@
-//! Listing: holds and drops, page by page, in an order that changes never disturb.
+//! Listing: holds and drops, page by page, in an order that changes don't disturb, but for a drop's opening that moves.
 //!
 //! Holds come shard by shard and in the order of ids within one: a hold that is there all the while comes exactly once,
 //! whatever comes and goes meanwhile. Every shard is locked by itself, for as long as it takes to look through it.

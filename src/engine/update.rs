@@ -100,7 +100,10 @@ impl Engine {
     ) -> Result<(DropView, Ticket), Fault> {
         let (mut shown, ticket) = self.show_drop(entry, running, now);
         if let Some(definition) = changed(entry, running, command, now)? {
-            let definition = Arc::new(definition);
+            let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
+            let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
+            fits(&image)?;
+            let definition = Arc::new(image.definition);
             let new = definition.items.iter().skip(shown.stock.len());
             let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
             let Running { definition: _, revision, steering, steered, update, adjusted: _, archived } = running;
@@ -143,6 +146,8 @@ fn changed(
     let opens_at = running.opens_at(entry);
     wanted.opens_at = match wanted.opens_at {
         // Left out means now; where it was left out before it still means then.
+        // Where nothing is named, and it can't change any more, it is simply not said again.
+        None if command.named.is_empty() && running.state(entry, now) != DropState::Scheduled => is.opens_at,
         None => is.opens_at.map(|_| now),
         Some(at) if at == opens_at => is.opens_at,
         Some(at) => Some(at),

@@ -5,6 +5,7 @@
 //! fetches it at his own pace, so a slow one skips. Groups are small and are told one after another, requests having
 //! their turn in between: where a crowd watches and the machine has no time left, it is the watchers who wait.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -36,7 +37,9 @@ const PERIOD: Duration = Duration::from_millis(110);
 /// Least time between two messages to one watcher: at most 10 a second.
 const SPACING: Duration = Duration::from_millis(100);
 /// A drop that does not change is shown again after so long; well within the 15 s that are promised.
-const HEARTBEAT: Millis = Millis(10_000);
+const HEARTBEAT: Millis = Millis(6_000);
+/// A watcher is not told the same again sooner: less than the time between beats, for he may have come between two.
+const SAME_AGAIN: Millis = Millis(3_000);
 /// Most watchers in a group: so many are woken in one instant.
 const GROUP: usize = 64;
 /// After so many watchers were told, whoever else has something to do goes first,
@@ -321,8 +324,10 @@ impl Watcher {
         loop {
             // A poller that is gone without a word went with its server.
             self.news.changed().await.map_err(|_gone| status::stopping())?;
-            let shown = self.news.borrow_and_update().clone()?;
+            let mut shown = self.news.borrow_and_update().clone()?;
+            let told_at = self.told.as_ref().map_or(shown.at, |told| told.at);
             if self.told.as_ref().is_none_or(|told| follows(&shown, told)) {
+                shown.at = shown.at.max(told_at);
                 return Ok(shown);
             }
         }
@@ -332,8 +337,13 @@ impl Watcher {
 /// Whether this is to be told after that: something else and not older, or the same much later.
 fn follows(shown: &Shown, told: &Shown) -> bool {
     let place = |shown: &Shown| Lsn(shown.drop.as_of_lsn);
-    let newer = shown.at >= told.at && place(shown) >= place(told);
-    newer && (told.at.until(shown.at) >= HEARTBEAT || shown.drop != told.drop)
+    match place(shown).cmp(&place(told)) {
+        // Whoever looked had read his clock before, maybe long before.
+        Greater => true,
+        Equal if shown.drop != told.drop => shown.at >= told.at,
+        Equal => told.at.until(shown.at) >= SAME_AGAIN,
+        Less => false,
+    }
 }
 
 #[cfg(test)]
@@ -357,8 +367,8 @@ mod tests {
         let told = shown(1_000, 7);
         assert!(follows(&shown(1_000, 8), &told));
         assert!(!follows(&shown(1_001, 6), &told), "another group's look, but an older one");
-        assert!(!follows(&shown(999, 8), &told));
+        assert!(follows(&shown(999, 8), &told), "the clock was read before the drop was");
         assert!(!follows(&shown(1_110, 7), &told));
-        assert!(follows(&shown(1_000 + HEARTBEAT.0, 7), &told));
+        assert!(follows(&shown(1_000 + SAME_AGAIN.0, 7), &told));
     }
 }

@@ -4,9 +4,13 @@
 //! reserved at the end of the hour that it was made in: a rolling limit counts them up to an hour longer than it would
 //! have counted the hold, never shorter. Folding again what was folded finds nothing: the holds are gone.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::limits::{Counted, Whose};
 use super::{DropEntry, HoldRef, Inventory, LockedShard};
 use crate::hold::{Hold, HoldState};
+use crate::ids::DropNo;
 use crate::record::{OldUsage, UsageImage};
 use crate::time::{Millis, Timestamp};
 
@@ -14,18 +18,24 @@ use crate::time::{Millis, Timestamp};
 pub const BUCKET: Millis = Millis::from_secs(60 * 60);
 
 impl Inventory {
-    /// Takes all holds of an archived drop out. Says how many those were. Each shard is locked by itself.
-    pub fn fold(&self, drop: &DropEntry) -> u64 {
+    /// Takes all holds of archived drops out. Says how many those were. Each shard is locked by itself.
+    pub fn fold(&self, drops: &[Arc<DropEntry>]) -> u64 {
+        if drops.is_empty() {
+            return 0;
+        }
+        let drops: HashMap<DropNo, &DropEntry> = drops.iter().map(|drop| (drop.number, drop.as_ref())).collect();
         let mut folded = 0_u64;
         self.holds.for_each_shard(|mut shard| {
-            let of_drop = |hold: &Hold| (hold.drop == drop.number).then_some(drop);
-            folded = folded.saturating_add(self.fold_shard(&mut shard, of_drop, |hold| {
+            let drop_of = |hold: &Hold| drops.get(&hold.drop).copied();
+            folded = folded.saturating_add(self.fold_shard(&mut shard, drop_of, |hold| {
                 if !hold.state.is_ended() {
                     self.forget_owned();
                 }
                 true
             }));
         });
+        // They are forgotten: those of other drops must not make room for them.
+        self.ended.lock().retain(|ended| !drops.contains_key(&ended.drop));
         folded
     }
 

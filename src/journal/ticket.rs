@@ -151,7 +151,9 @@ impl Progress {
     pub(super) fn fail(&self, failure: JournalFailed) {
         let _first = self.failure.set(failure);
         let waiters = std::mem::take(&mut self.waiters.lock().all);
-        waiters.into_iter().for_each(|waiter| waiter.waker.wake());
+        for waiter in waiters {
+            waiter.waker.wake();
+        }
     }
 
     /// The result for `lsn`, once there is one.

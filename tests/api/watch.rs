@@ -299,3 +299,16 @@ async fn ten_thousand_watch_over_a_few_connections_and_nobody_is_held_back() {
     drop(watches);
     eventually("all are forgotten", async || watchers(&server).await == 0).await;
 }
+
+#[tokio::test]
+async fn whoever_comes_later_to_a_quiet_drop_is_shown_it_again_in_time() {
+    let (_server, _client, stub) = watched().await;
+    let mut first = Watch::of(&stub, "knife").await.expect("a watch");
+    first.next().await.expect("a message");
+    // Between two beats of those who are there already.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut later = Watch::of(&stub, "knife").await.expect("a watch");
+    later.next().await.expect("a message");
+    let again = tokio::time::timeout(Duration::from_secs(15), later.next()).await;
+    again.expect("no silence of 15 s").expect("a message");
+}

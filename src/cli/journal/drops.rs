@@ -34,7 +34,7 @@ impl Drops {
         self.known.get(&number).map(AsRef::as_ref)
     }
 
-    /// Learns from the newest snapshot that can be read. Without one, drops that are older than the journal stay
+    /// Learns from the oldest snapshot that can be read. Without one, drops that are older than the journal stay
     /// numbers, and their holds unknown; that is told.
     pub fn read_snapshot(&mut self, folder: &Folder, output: &mut Output) {
         let snapshots = match snapshot::list(folder.snapshots.as_ref()) {
@@ -44,7 +44,8 @@ impl Drops {
                 return;
             }
         };
-        for from in snapshots {
+        // The oldest that can be read: the journal begins behind it, and has what came between.
+        for from in snapshots.into_iter().rev() {
             let mut enough = false;
             let loaded = snapshot::load(folder.snapshots.as_ref(), from, |_revision, record| {
                 // Drops stand before holds: whoever wants names only has them all by then.

@@ -253,13 +253,12 @@ impl<'a> Cover<'a> {
     /// What was reserved within a span and is still held or owned, newest first.
     fn window(&self, subject: &Subject, except: Option<Except<'_>>, span: Millis) -> SmallVec<[(Timestamp, u64); 4]> {
         let mut window = SmallVec::new();
-        subject.each_since(first_within(self.ask.now, span), |made| {
+        subject.each_owned_since(first_within(self.ask.now, span), |made| {
             let excepted = except.map_or(0, |except| except.units_of(&made));
             let units = made.units.saturating_sub(excepted);
             if units > 0 && self.counts(made.drop, made.item) {
                 window.push((made.at, units));
             }
-            true
         });
         window
     }

@@ -78,6 +78,8 @@ pub struct Many {
     sums: Vec<Sum>,
     /// By time, drop and item: holds and units.
     reserved: BTreeMap<(Timestamp, DropNo, ItemNo), (u32, u64)>,
+    /// Those of them that have units: few, where a subject has very many holds that have ended.
+    owned: BTreeSet<(Timestamp, DropNo, ItemNo)>,
     /// Ascending by drop and items; none is empty.
     live: Vec<(DropNo, Items, BTreeSet<Deadline>)>,
 }
@@ -125,6 +127,16 @@ impl Many {
             if !f(Reserved { at: *at, drop: *drop, item: *item, holds: *holds, units: *units }) {
                 return;
             }
+        }
+    }
+
+    /// As [`Many::each_since`], for what still has units.
+    pub(super) fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+        let from = (from, DropNo::default(), ItemNo::default());
+        for key in self.owned.range((Bound::Included(from), Bound::Unbounded)).rev() {
+            let (holds, units) = self.reserved.get(key).copied().unwrap_or_default();
+            let (at, drop, item) = *key;
+            f(Reserved { at, drop, item, holds, units });
         }
     }
 
@@ -210,7 +222,17 @@ impl Many {
         }
         let (known, units) = self.reserved.entry(key).or_default();
         *known = known.saturating_add_signed(holds);
+        let had = *units > 0;
         *units = units.saturating_sub(before).saturating_add(after);
+        match (had, *units > 0) {
+            (false, true) => {
+                self.owned.insert(key);
+            }
+            (true, false) => {
+                self.owned.remove(&key);
+            }
+            (false, false) | (true, true) => {}
+        }
         if (*known, *units) == (0, 0) {
             self.reserved.remove(&key);
         }

@@ -121,12 +121,11 @@ impl Subject {
     #[must_use]
     pub fn folded(&self) -> Vec<OldUsage> {
         let mut folded = Vec::new();
-        self.each_since(Timestamp::default(), |Reserved { at, drop, item, holds, units }| {
+        self.each_owned_since(Timestamp::default(), |Reserved { at, drop, item, holds, units }| {
             // No hold is remembered of it: it is of an archived drop, which has none.
             if holds == 0 {
                 folded.push(OldUsage { drop, item, at, units });
             }
-            true
         });
         folded
     }
@@ -135,6 +134,12 @@ impl Subject {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         matches!(self, Self::None)
+    }
+
+    /// Whether it only owns what it bought in an archived drop.
+    #[must_use]
+    pub const fn is_old(&self) -> bool {
+        matches!(self, Self::Old(_))
     }
 
     /// A hold that is due at `now`: it must be given back before a limit may refuse.
@@ -204,6 +209,19 @@ impl Subject {
                 }
             }
             Self::Many(many) => many.each_since(from, f),
+        }
+    }
+
+    /// Visits what was reserved at `from` or later and still has units, newest first.
+    pub fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+        match self {
+            Self::Many(many) => many.each_owned_since(from, f),
+            Self::None | Self::One(_) | Self::Old(_) => self.each_since(from, |made| {
+                if made.units > 0 {
+                    f(made);
+                }
+                true
+            }),
         }
     }
 

@@ -24,8 +24,10 @@ type Stripe = CachePadded<Mutex<Table>>;
 #[derive(Debug)]
 pub struct Subjects {
     stripes: Box<[Stripe]>,
-    /// Subjects in the table.
+    /// Subjects with holds that are remembered.
     count: CachePadded<AtomicU64>,
+    /// Subjects that only own what they bought in archived drops.
+    old: CachePadded<AtomicU64>,
 }
 
 impl Subjects {
@@ -33,7 +35,7 @@ impl Subjects {
     #[must_use]
     pub fn new() -> Self {
         let stripes = (0..STRIPES).map(|_| CachePadded::default()).collect();
-        Self { stripes, count: CachePadded::new(AtomicU64::new(0)) }
+        Self { stripes, count: CachePadded::default(), old: CachePadded::default() }
     }
 
     /// Locks the stripes of these subjects, each key once, and gives the subjects in the order of the keys. A subject
@@ -45,17 +47,34 @@ impl Subjects {
         }
     }
 
-    /// Subjects in the table.
+    /// Subjects with holds that are remembered.
     #[must_use]
     pub fn len(&self) -> u64 {
         // Relaxed: a bound that may be overstepped by as many requests as run at once.
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody has anything.
+    /// Whether nobody has a hold.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Subjects that only own what they bought in archived drops.
+    #[must_use]
+    pub fn old(&self) -> u64 {
+        self.old.load(Ordering::Relaxed)
+    }
+
+    fn counter(&self, old: bool) -> &AtomicU64 {
+        if old { &self.old } else { &self.count }
+    }
+
+    /// A subject came into the table, if it has anything.
+    fn came(&self, subject: &Subject) {
+        if !subject.is_empty() {
+            self.counter(subject.is_old()).fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Visits what subjects own from archived drops, each stripe locked by itself, with `between` run after each while
@@ -97,10 +116,15 @@ impl Subjects {
         let mut stripe = self.stripes[place(key)].lock();
         match stripe.entry(hash(&key), |(other, _)| *other == key, |(other, _)| hash(other)) {
             Entry::Occupied(mut entry) => {
+                let was_old = entry.get().1.is_old();
                 let result = f(&mut entry.get_mut().1);
-                if entry.get().1.is_empty() {
+                let subject = &entry.get().1;
+                if subject.is_empty() || subject.is_old() != was_old {
+                    self.counter(was_old).fetch_sub(1, Ordering::Relaxed);
+                    self.came(subject);
+                }
+                if subject.is_empty() {
                     entry.remove();
-                    self.count.fetch_sub(1, Ordering::Relaxed);
                 }
                 result
             }
@@ -108,8 +132,8 @@ impl Subjects {
                 let mut subject = Subject::default();
                 let result = f(&mut subject);
                 if !subject.is_empty() {
+                    self.came(&subject);
                     entry.insert((key, subject));
-                    self.count.fetch_add(1, Ordering::Relaxed);
                 }
                 result
             }
@@ -135,7 +159,7 @@ impl Subjects {
             of(key, &mut |stripe| {
                 if let Ok(entry) = stripe.find_entry(hash(key), |(other, _)| other == key) {
                     subject = entry.remove().0.1;
-                    self.count.fetch_sub(1, Ordering::Relaxed);
+                    self.counter(subject.is_old()).fetch_sub(1, Ordering::Relaxed);
                 }
             });
             subjects.push(subject);
@@ -145,8 +169,8 @@ impl Subjects {
             let mut subject = Some(subject);
             of(key, &mut |stripe| {
                 if let Some(subject) = subject.take() {
+                    self.came(&subject);
                     stripe.insert_unique(hash(key), (*key, subject), |(other, _)| hash(other));
-                    self.count.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
