@@ -28,6 +28,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most calls in flight on one connection: all who may watch may do so over one.
 const MAX_STREAMS: usize = grpc::MAX_WATCHERS;
+/// Bytes that may be on their way to us on one connection. Half of it is what a connection is allowed to owe in frames
+/// smaller than 256 bytes, as most requests are, that are not read yet: beyond it h2 ends the connection as an attack.
+/// A herd that comes over one connection is none: as many small requests as there may be calls must fit.
+const CONNECTION_WINDOW: usize = 2 * 256 * MAX_STREAMS;
 /// How often engine time looks at the wall clock.
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 
@@ -196,6 +200,7 @@ impl GrpcDoor {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
+            .initial_connection_window_size(u32::try_from(CONNECTION_WINDOW).ok())
             // A proxy whose customers give up by the dozen is no attacker: all calls in flight may be cancelled at once.
             .http2_max_pending_accept_reset_streams(Some(MAX_STREAMS))
             .add_routes(routes)
