@@ -1,13 +1,15 @@
-//! A small client over the generated stubs: one connection, a timeout on everything, one method a verb.
+//! The plain storey: one connection over the generated stubs, a timeout on everything, one method a verb.
 //!
-//! It never retries: every call can be sent again, and the caller knows best when.
+//! It connects again by itself, but never sends a call a second time: that is for whoever knows the whole deadline.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::Stream;
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming, TimeoutExpired};
 
 use crate::proto as pb;
 use crate::proto::drop_service_client::DropServiceClient;
@@ -39,6 +41,15 @@ pub enum ConnectError {
     },
 }
 
+fn address(endpoint: &str) -> Result<Endpoint, ConnectError> {
+    let faulty = || ConnectError::Endpoint(endpoint.to_owned());
+    let address = Endpoint::from_shared(endpoint.to_owned()).map_err(|_bad| faulty())?;
+    if address.uri().scheme_str() != Some("http") || address.uri().host().is_none() {
+        return Err(faulty());
+    }
+    Ok(address.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).http2_keep_alive_interval(KEEPALIVE_INTERVAL))
+}
+
 /// A connection to a server. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -46,27 +57,7 @@ pub struct Client {
     drops: DropServiceClient<Channel>,
     endpoint: Arc<str>,
     timeout: Duration,
-}
-
-/// A drop under watch.
-#[derive(Debug)]
-pub struct Watch {
-    messages: Streaming<pb::WatchDropResponse>,
-    endpoint: Arc<str>,
-}
-
-impl Watch {
-    /// The drop at once, then as it changes.
-    ///
-    /// # Errors
-    /// Any gRPC status: it is the end. `UNAVAILABLE` also where the server is silent for longer than the contract lets
-    /// it.
-    pub async fn next(&mut self) -> Result<pb::WatchDropResponse, Status> {
-        let silent = |_elapsed| Err(Status::unavailable(format!("{} is silent: the watch is given up", self.endpoint)));
-        let next = tokio::time::timeout(WATCH_SILENCE, self.messages.message()).await.unwrap_or_else(silent);
-        let next = next.map_err(|status| lost(&self.endpoint, status))?;
-        next.ok_or_else(|| Status::unavailable(format!("{} has ended the watch", self.endpoint)))
-    }
+    headers: MetadataMap,
 }
 
 /// What the transport calls an HTTP answer that is none of gRPC.
@@ -78,15 +69,21 @@ const NO_HTTP2: &str = "h2 protocol error";
 /// one that speaks something else.
 fn lost(endpoint: &str, status: Status) -> Status {
     let message = status.message();
-    let broken = status.source().is_some_and(<dyn Error>::is::<tonic::transport::Error>);
+    // What a server says has no source: it came over the wire. This side's own troubles have one.
+    let ours = status.source();
+    if causes(ours).any(<dyn Error>::is::<TimeoutExpired>) {
+        return late(message);
+    }
     match status.code() {
-        Code::Unknown if broken => Status::unavailable(format!("the connection was lost: {message}")),
         // What a proxy says about rights and overload keeps its meaning.
         Code::Unimplemented | Code::Internal | Code::Unknown if message.starts_with(NO_GRPC) => Status::unavailable(
             format!("no gRPC server answers at {endpoint}: what is there speaks HTTP; is it the port of the metrics?"),
         ),
         Code::Internal | Code::Unknown if message.starts_with(NO_HTTP2) => {
             Status::unavailable(format!("no gRPC server answers at {endpoint}, or it broke off: {message}"))
+        }
+        Code::Unknown | Code::Cancelled | Code::Internal if ours.is_some() => {
+            Status::unavailable(format!("the connection was lost: {message}"))
         }
         Code::Ok
         | Code::Cancelled
@@ -108,6 +105,53 @@ fn lost(endpoint: &str, status: Status) -> Status {
     }
 }
 
+fn causes<'e>(first: Option<&'e (dyn Error + 'static)>) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(first, |error: &&'e (dyn Error + 'static)| (*error).source())
+}
+
+fn late(why: &str) -> Status {
+    Status::deadline_exceeded(format!("no answer came in time: {why}"))
+}
+
+/// Messages that a server sends one after another.
+#[derive(Debug)]
+pub struct Incoming<T> {
+    messages: Streaming<T>,
+    endpoint: Arc<str>,
+}
+
+impl<T> Incoming<T> {
+    /// The next one; none when the server has ended the stream in order. Dropping the future loses no message.
+    ///
+    /// # Errors
+    /// How the stream ended otherwise.
+    pub async fn message(&mut self) -> Result<Option<T>, Status> {
+        self.messages.message().await.map_err(|status| lost(&self.endpoint, status))
+    }
+}
+
+/// A drop under watch.
+#[derive(Debug)]
+pub struct Watch {
+    incoming: Incoming<pb::WatchDropResponse>,
+}
+
+impl Watch {
+    /// The drop at once, then as it changes. Dropping the future loses no message.
+    ///
+    /// # Errors
+    /// Any gRPC status: it is the end. `UNAVAILABLE` also where the server is silent for longer than the contract lets
+    /// it.
+    pub async fn next(&mut self) -> Result<pb::WatchDropResponse, Status> {
+        let Ok(next) = tokio::time::timeout(WATCH_SILENCE, self.incoming.message()).await else {
+            let endpoint = &self.incoming.endpoint;
+            return Err(Status::unavailable(format!("{endpoint} is silent: the watch is given up")));
+        };
+        let ended = || Status::unavailable(format!("{} has ended the watch", self.incoming.endpoint));
+        next?.ok_or_else(ended)
+    }
+}
+
 macro_rules! verbs {
     ($($(#[$doc:meta])* $verb:ident: $service:ident, $request:ident -> $response:ident;)*) => {
         $(
@@ -116,11 +160,11 @@ macro_rules! verbs {
             /// # Errors
             /// Any gRPC status; a business "no" is not one.
             pub async fn $verb(&self, request: pb::$request) -> Result<pb::$response, Status> {
-                let mut request = Request::new(request);
+                let mut request = self.request(request);
                 request.set_timeout(self.timeout);
                 // The stub only needs to be its own to be called: a clone shares the connection.
-                let answered = self.$service.clone().$verb(request).await;
-                answered.map(tonic::Response::into_inner).map_err(|status| lost(&self.endpoint, status))
+                let mut stub = self.$service.clone();
+                self.in_time(stub.$verb(request)).await.map(tonic::Response::into_inner)
             }
         )*
     };
@@ -132,21 +176,30 @@ impl Client {
     /// # Errors
     /// When it is no endpoint, or nobody answers there.
     pub async fn connect(endpoint: &str) -> Result<Self, ConnectError> {
-        let faulty = || ConnectError::Endpoint(endpoint.to_owned());
-        let address = Endpoint::from_shared(endpoint.to_owned()).map_err(|_bad| faulty())?;
-        if address.uri().scheme_str() != Some("http") || address.uri().host().is_none() {
-            return Err(faulty());
-        }
-        let address =
-            address.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).http2_keep_alive_interval(KEEPALIVE_INTERVAL);
         let unreachable = |source| ConnectError::Unreachable { endpoint: endpoint.to_owned(), source };
-        let channel = address.connect().await.map_err(unreachable)?;
-        Ok(Self {
+        let channel = address(endpoint)?.connect().await.map_err(unreachable)?;
+        Ok(Self::over(channel, endpoint))
+    }
+
+    /// For such an endpoint, to be connected to when the first call is made.
+    ///
+    /// # Errors
+    /// When it is no endpoint.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn connect_lazy(endpoint: &str) -> Result<Self, ConnectError> {
+        Ok(Self::over(address(endpoint)?.connect_lazy(), endpoint))
+    }
+
+    fn over(channel: Channel, endpoint: &str) -> Self {
+        Self {
             reservations: ReservationServiceClient::new(channel.clone()),
             drops: DropServiceClient::new(channel),
             endpoint: endpoint.into(),
             timeout: CALL_TIMEOUT,
-        })
+            headers: MetadataMap::new(),
+        }
     }
 
     /// The same connection with another timeout for calls.
@@ -155,16 +208,47 @@ impl Client {
         Self { timeout, ..self }
     }
 
-    /// Watches a drop.
+    /// The same connection, sending these headers with every call.
+    #[must_use]
+    pub fn with_headers(self, headers: MetadataMap) -> Self {
+        Self { headers, ..self }
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().clone_from(&self.headers);
+        request
+    }
+
+    /// The server keeps to the deadline that it is sent; this side does not rely on it.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(answered) => answered.map_err(|status| lost(&self.endpoint, status)),
+            Err(elapsed) => Err(late(&elapsed.to_string())),
+        }
+    }
+
+    /// Opens a stream of messages of operations. The timeout is for the opening.
+    ///
+    /// # Errors
+    /// Any gRPC status.
+    pub async fn batch_stream(
+        &self,
+        messages: impl Stream<Item = pb::BatchStreamRequest> + Send + 'static,
+    ) -> Result<Incoming<pb::BatchStreamResponse>, Status> {
+        let mut stub = self.reservations.clone();
+        let opened = self.in_time(stub.batch_stream(self.request(messages))).await?;
+        Ok(Incoming { messages: opened.into_inner(), endpoint: Arc::clone(&self.endpoint) })
+    }
+
+    /// Watches a drop. The timeout is for the opening: a watch has no end of its own.
     ///
     /// # Errors
     /// Any gRPC status.
     pub async fn watch_drop(&self, request: pb::WatchDropRequest) -> Result<Watch, Status> {
-        // No deadline: a watch has no end of its own. But its first message comes at once.
-        let answered = tokio::time::timeout(self.timeout, self.drops.clone().watch_drop(request)).await;
-        let answered = answered.unwrap_or_else(|_elapsed| Err(Status::deadline_exceeded("no answer in time")));
-        let messages = answered.map_err(|status| lost(&self.endpoint, status))?.into_inner();
-        Ok(Watch { messages, endpoint: Arc::clone(&self.endpoint) })
+        let mut stub = self.drops.clone();
+        let opened = self.in_time(stub.watch_drop(self.request(request))).await?;
+        Ok(Watch { incoming: Incoming { messages: opened.into_inner(), endpoint: Arc::clone(&self.endpoint) } })
     }
 
     verbs! {
@@ -182,6 +266,8 @@ impl Client {
         get_hold: reservations, GetHoldRequest -> GetHoldResponse;
         /// Lists holds, page by page.
         list_holds: reservations, ListHoldsRequest -> ListHoldsResponse;
+        /// Many operations, each with its own result.
+        batch: reservations, BatchRequest -> BatchResponse;
         /// Creates a drop.
         create_drop: drops, CreateDropRequest -> CreateDropResponse;
         /// Changes a drop's definition.
