@@ -21,10 +21,11 @@ pub struct Server {
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
-/// A server with nothing on disk.
+/// A server with nothing on disk, unless the flags say otherwise.
 pub async fn start(flags: &[(&'static str, &str)]) -> Server {
     let own = [("grpc", "127.0.0.1:0"), ("http", "127.0.0.1:0"), ("ephemeral", "true")];
-    let flags = own.iter().chain(flags).map(|(setting, text)| Given::flag(setting, (*text).to_owned())).collect();
+    // The first that names a setting wins.
+    let flags = flags.iter().chain(&own).map(|(setting, text)| Given::flag(setting, (*text).to_owned())).collect();
     let config = Config::from_flags(flags).expect("a good configuration");
     let listeners = server::bind(&config).await.expect("free ports");
     let endpoint = format!("http://{}", listeners.grpc.local_addr().expect("an address"));

@@ -5,6 +5,7 @@ mod archive;
 mod batch;
 mod checkout;
 mod cli;
+mod client;
 mod common;
 mod complaints;
 mod errors;
