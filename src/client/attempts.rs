@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::Error;
 use super::retry::Policy;
@@ -49,6 +49,8 @@ pub(super) struct Attempts<'p> {
     policy: &'p Policy,
     deadline: Deadline,
     made: u32,
+    /// Whether the attempt under way has all the time that is left, and not an attempt's own.
+    is_last: bool,
     last: Option<Status>,
 }
 
@@ -56,12 +58,19 @@ impl<'p> Attempts<'p> {
     /// The first.
     pub(super) fn begin(policy: &'p Policy, deadline: Duration) -> Self {
         policy.earn();
-        Self { policy, deadline: Deadline::after(deadline), made: 1, last: None }
+        Self { policy, deadline: Deadline::after(deadline), made: 1, is_last: false, last: None }
     }
 
     /// Until when.
     pub(super) const fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// How long the next attempt may take, of so much that any may.
+    pub(super) fn span(&mut self, most: Duration) -> Duration {
+        let left = self.deadline.left();
+        self.is_last = left <= most;
+        left.min(most)
     }
 
     /// Waits for this attempt's answer until the call's deadline.
@@ -82,6 +91,10 @@ impl<'p> Attempts<'p> {
     /// Why there is none: the status is final, or came too late, too often, or to too many.
     pub(super) async fn another(&mut self, status: Status) -> Result<(), Error> {
         let left = self.deadline.left();
+        if self.is_last && status.code() == Code::DeadlineExceeded {
+            // The same deadline, told by whoever saw it pass first.
+            return Err(self.late());
+        }
         if left.is_zero() {
             self.last = Some(status);
             return Err(self.late());

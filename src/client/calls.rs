@@ -7,7 +7,7 @@ use std::time::Duration;
 use tonic::Status;
 
 use super::attempts::Attempts;
-use super::batch::{Answered, Batcher};
+use super::batch::{Answered, Batcher, Unanswered};
 use super::error::status_of;
 use super::outcome::Decided;
 use super::pool::Pool;
@@ -29,7 +29,7 @@ pub struct Stockade {
 pub(super) struct Shared {
     pool: Arc<Pool>,
     pub(super) policy: Arc<Policy>,
-    attempt_timeout: Duration,
+    pub(super) attempt_timeout: Duration,
     batcher: Batcher,
 }
 
@@ -140,8 +140,9 @@ impl Stockade {
     {
         let mut attempts = Attempts::begin(&self.shared.policy, self.deadline);
         loop {
+            let span = attempts.span(self.shared.attempt_timeout);
             // Boxed: what the transport keeps for a call is large, and most callers keep several calls.
-            let attempt = Box::pin(self.shared.attempt(attempts.deadline().left(), &send));
+            let attempt = Box::pin(self.shared.attempt(span, &send));
             match attempts.within(attempt).await? {
                 Ok(answer) => return Ok(answer),
                 Err(status) => attempts.another(status).await?,
@@ -155,12 +156,16 @@ impl Stockade {
         let mut attempts = Attempts::begin(&self.shared.policy, self.deadline);
         loop {
             let deciding = self.shared.batcher.decide(Arc::clone(&operation), attempts.deadline());
-            let Answered { result, server_time } = attempts.within(deciding).await??;
-            match Decided::of(result, server_time) {
-                Ok(decided) => return Ok(decided),
-                Err(Some(error)) => attempts.another(status_of(error)).await?,
-                Err(None) => return Err(Error::Malformed("a result without an outcome")),
-            }
+            let undecided = match attempts.within(deciding).await? {
+                Ok(Answered { result, server_time }) => match Decided::of(result, server_time) {
+                    Ok(decided) => return Ok(decided),
+                    Err(Some(error)) => status_of(error),
+                    Err(None) => return Err(Error::Malformed("a result without an outcome")),
+                },
+                Err(Unanswered::Later(status)) => status,
+                Err(Unanswered::Final(error)) => return Err(error),
+            };
+            attempts.another(undecided).await?;
         }
     }
 
@@ -205,12 +210,12 @@ impl Stockade {
 
 impl Shared {
     /// Sends a call once, on the connection that has the least to do.
-    pub(super) async fn attempt<T, F>(&self, left: Duration, send: impl Fn(Client) -> F) -> Result<T, Status>
+    pub(super) async fn attempt<T, F>(&self, span: Duration, send: impl Fn(Client) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
     {
         let lease = self.pool.pick().ok_or_else(|| Status::unavailable("there is no connection"))?;
-        let answered = send(lease.client().with_timeout(self.attempt_timeout.min(left))).await;
+        let answered = send(lease.client().with_timeout(span)).await;
         lease.report(answered.as_ref().err());
         answered
     }

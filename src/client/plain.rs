@@ -19,6 +19,8 @@ use crate::proto::reservation_service_client::ReservationServiceClient;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take, unless told otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// No timeout is longer: the wire can't say more than some thousand years.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 /// A watch that is silent for so long is dead: a message comes every 15 s.
 const WATCH_SILENCE: Duration = Duration::from_secs(30);
 /// A silent connection is asked so often whether it still lives, while calls are in flight.
@@ -202,10 +204,10 @@ impl Client {
         }
     }
 
-    /// The same connection with another timeout for calls.
+    /// The same connection with another timeout for calls, of a year at most.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+        Self { timeout: timeout.min(LONGEST_TIMEOUT), ..self }
     }
 
     /// The same connection, sending these headers with every call.

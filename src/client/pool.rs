@@ -1,9 +1,10 @@
 //! Connections, and which of them is asked next: the one with the least to do, in turn where several have as little.
 //!
-//! One that has just failed is left alone for a moment, as long as there are others. Each connects again by itself.
+//! One that has failed is left alone for a while, as long as there are others. Then one caller tries it; the others
+//! come back once that went well. Each connects again by itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,8 +13,13 @@ use tonic::{Code, Status};
 
 use super::{Client, ConnectError};
 
-/// A connection that failed is left alone for so long.
+/// A connection that failed is left alone for so long, twice as long after each try that did not go well.
 const ASIDE: Duration = Duration::from_secs(1);
+/// So often that doubles.
+const DOUBLINGS: u32 = 4;
+/// Whoever got no answer on a connection for so long, while nobody else did, has found it dead. A shorter wait says
+/// more of the caller's haste.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// The connections of a client.
 #[derive(Debug)]
@@ -28,8 +34,63 @@ pub(super) struct Pool {
 struct Connection {
     client: Client,
     in_flight: AtomicUsize,
-    /// Milliseconds since the pool's beginning until which it is left alone.
+    /// Failures and tries since it went well. None: it is well.
+    failures: AtomicU32,
+    /// When it may be tried again, if it is not well. Here and below: milliseconds since the pool's beginning.
     aside_until: AtomicU64,
+    /// When something came over it last.
+    heard: AtomicU64,
+}
+
+impl Connection {
+    const fn over(client: Client) -> Self {
+        Self {
+            client,
+            in_flight: AtomicUsize::new(0),
+            failures: AtomicU32::new(0),
+            aside_until: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+        }
+    }
+
+    // Relaxed, here and below: these are counts, and a choice that is a little stale is as good.
+
+    fn is_aside(&self, now: u64) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0 && self.aside_until.load(Ordering::Relaxed) > now
+    }
+
+    fn is_well(&self, now: u64) {
+        self.heard.store(now, Ordering::Relaxed);
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The first of many that fail at once counts.
+    fn has_failed(&self, now: u64) {
+        if self.failures.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.aside_until.store(now.saturating_add(span(0)), Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever takes one that is not well tries it: the others leave it alone for longer.
+    fn is_taken(&self, now: u64) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let failures = self.failures.load(Ordering::Relaxed);
+        if failures > 0 && !self.is_aside(now) {
+            self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
+            self.aside_until.store(now.saturating_add(span(failures)), Ordering::Relaxed);
+        }
+    }
+}
+
+/// How long a connection is left alone, in milliseconds, after so many tries.
+fn span(tries: u32) -> u64 {
+    millis(ASIDE.saturating_mul(2_u32.saturating_pow(tries.min(DOUBLINGS))))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Pool {
@@ -61,37 +122,38 @@ impl Pool {
     }
 
     pub(super) fn new(clients: impl IntoIterator<Item = Client>) -> Self {
-        let connection = |client| Connection { client, in_flight: AtomicUsize::new(0), aside_until: AtomicU64::new(0) };
-        let connections = clients.into_iter().map(connection).collect();
+        let connections = clients.into_iter().map(Connection::over).collect();
         Self { connections, turn: AtomicUsize::new(0), since: Instant::now() }
     }
 
     /// The connection to ask next.
     pub(super) fn pick(self: &Arc<Self>) -> Option<Lease> {
         let now = self.now();
-        // Relaxed, here and below: these are counts, and a choice that is a little stale is as good.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let first = turn.checked_rem(self.connections.len())?;
         let in_turn = self.connections.iter().enumerate().cycle().skip(first).take(self.connections.len());
-        let (place, connection) = in_turn.min_by_key(|(_, connection)| {
-            let aside = connection.aside_until.load(Ordering::Relaxed) > now;
-            (aside, connection.in_flight.load(Ordering::Relaxed))
-        })?;
-        connection.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Lease { pool: Arc::clone(self), place, client: connection.client.clone() })
+        let (place, connection) = in_turn
+            .min_by_key(|(_, connection)| (connection.is_aside(now), connection.in_flight.load(Ordering::Relaxed)))?;
+        connection.is_taken(now);
+        Some(Lease { pool: Arc::clone(self), place, client: connection.client.clone(), since: now, ended: false })
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.since.elapsed())
     }
 }
 
 /// A call, or a stream, on one of the connections. Counted until it is dropped.
+///
+/// One that is dropped without a report has waited in vain: its caller's time was over, or its interest.
 #[derive(Debug)]
 pub(super) struct Lease {
     pool: Arc<Pool>,
     place: usize,
     client: Client,
+    /// When it was taken, or heard of something last.
+    since: u64,
+    ended: bool,
 }
 
 impl Lease {
@@ -100,22 +162,42 @@ impl Lease {
         self.client.clone()
     }
 
-    /// Says what a call on it ended with.
-    pub(super) fn report(&self, ended: Option<&Status>) {
-        let Some(connection) = self.pool.connections.get(self.place) else { return };
-        let failed = ended.is_some_and(|status| matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded));
-        let aside = u64::try_from(ASIDE.as_millis()).unwrap_or(u64::MAX);
-        let until = if failed { self.pool.now().saturating_add(aside) } else { 0 };
-        if connection.aside_until.load(Ordering::Relaxed) != until {
-            connection.aside_until.store(until, Ordering::Relaxed);
+    fn connection(&self) -> Option<&Connection> {
+        self.pool.connections.get(self.place)
+    }
+
+    /// Says that something came: a sign of life.
+    pub(super) fn heard(&mut self) {
+        self.since = self.pool.now();
+        if let Some(connection) = self.connection() {
+            connection.is_well(self.since);
         }
+    }
+
+    /// Says what a call on it ended with.
+    pub(super) fn report(mut self, ended: Option<&Status>) {
+        match ended.map(Status::code) {
+            // It waited in vain, for all that is known.
+            Some(Code::DeadlineExceeded) => return,
+            Some(Code::Unavailable) => {
+                if let Some(connection) = self.connection() {
+                    connection.has_failed(self.pool.now());
+                }
+            }
+            Some(_) | None => self.heard(),
+        }
+        self.ended = true;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(connection) = self.pool.connections.get(self.place) {
-            connection.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let Some(connection) = self.connection() else { return };
+        connection.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let now = self.pool.now();
+        let waited = now.saturating_sub(self.since);
+        if !self.ended && waited >= millis(QUIET) && connection.heard.load(Ordering::Relaxed) <= self.since {
+            connection.has_failed(now);
         }
     }
 }
@@ -149,19 +231,92 @@ mod tests {
         assert_eq!(one_by_one, [0, 1, 2], "in turn");
     }
 
+    /// Lets time pass, while nobody has a lease.
+    fn pass(pool: &mut Arc<Pool>, span: Duration) {
+        let pool = Arc::get_mut(pool).expect("no lease");
+        pool.since = pool.since.checked_sub(span).expect("a machine that runs for longer");
+    }
+
+    /// As if it were taken so much earlier.
+    fn wait(lease: &mut Lease, span: Duration) {
+        lease.since = lease.since.checked_sub(millis(span)).expect("a pool that is older");
+    }
+
+    fn pick(pool: &Arc<Pool>) -> Lease {
+        pool.pick().expect("a connection")
+    }
+
+    /// Has a connection fail; which.
+    fn failed(pool: &Arc<Pool>) -> usize {
+        let lease = pick(pool);
+        let place = lease.place;
+        lease.report(Some(&Status::unavailable("gone")));
+        place
+    }
+
     #[tokio::test]
     async fn a_connection_that_failed_is_left_alone_while_there_are_others() {
         let pool = pool(2);
-        let failed = pool.pick().expect("a connection");
-        failed.report(Some(&Status::unavailable("gone")));
-        let place = failed.place;
-        drop(failed);
-        let leases: Vec<Lease> = (0..4).map(|_| pool.pick().expect("a connection")).collect();
+        let place = failed(&pool);
+        let mut leases: Vec<Lease> = (0..4).map(|_| pick(&pool)).collect();
         assert!(leases.iter().all(|lease| lease.place != place));
-        leases[0].report(Some(&Status::unavailable("gone")));
-        assert_eq!(pool.pick().expect("a connection").place, place, "the least to do, where all have failed");
-        leases[0].report(Some(&Status::not_found("no such drop")));
-        assert_ne!(pool.pick().expect("a connection").place, place, "an answer is a sign of life");
+        leases.pop().expect("a lease").report(Some(&Status::unavailable("gone")));
+        assert_eq!(pick(&pool).place, place, "the least to do, where all have failed");
+        leases.pop().expect("a lease").report(Some(&Status::not_found("no such drop")));
+        assert_ne!(pick(&pool).place, place, "an answer is a sign of life");
+    }
+
+    #[tokio::test]
+    async fn one_caller_at_a_time_tries_a_connection_that_failed_ever_less_often_until_it_is_well() {
+        let mut pool = pool(2);
+        let place = failed(&pool);
+        let mut tried = Vec::new();
+        for second in 0..60 {
+            let leases: Vec<Lease> = (0..10).map(|_| pick(&pool)).collect();
+            match leases.into_iter().filter(|lease| lease.place == place).count() {
+                0 => {}
+                1 => tried.push(second),
+                more => panic!("{more} callers at once"),
+            }
+            pass(&mut pool, Duration::from_secs(1));
+        }
+        assert_eq!(tried, [1, 3, 7, 15, 31, 47]);
+        pass(&mut pool, Duration::from_secs(16));
+        let leases: Vec<Lease> = (0..2).map(|_| pick(&pool)).collect();
+        for lease in leases.into_iter().filter(|lease| lease.place == place) {
+            lease.report(None);
+        }
+        assert_eq!(places(&(0..4).map(|_| pick(&pool)).collect::<Vec<_>>()), [0, 0, 1, 1], "all come back");
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_sign_of_life_is_found_dead_by_who_waits() {
+        let next = |pool: &Arc<Pool>| places(&(0..4).map(|_| pick(pool)).collect::<Vec<_>>());
+        let mut pool = pool(2);
+        pass(&mut pool, Duration::from_mins(1));
+        // Given up at once: that says nothing.
+        drop(pick(&pool));
+        assert_eq!(next(&pool), [0, 0, 1, 1]);
+        // Slow for one, while another is answered over it.
+        let (mut slow, quick) = (pick(&pool), (pick(&pool), pick(&pool)));
+        wait(&mut slow, QUIET);
+        quick.0.report(None);
+        quick.1.report(None);
+        slow.report(Some(&Status::deadline_exceeded("late")));
+        assert_eq!(next(&pool), [0, 0, 1, 1]);
+        // A stream that has brought something is well.
+        let mut stream = pick(&pool);
+        wait(&mut stream, QUIET);
+        stream.heard();
+        drop(stream);
+        assert_eq!(next(&pool), [0, 0, 1, 1]);
+        pass(&mut pool, Duration::from_mins(1));
+        // Nothing came at all: whether its time was over or its caller went away.
+        let mut given_up = pick(&pool);
+        let place = given_up.place;
+        wait(&mut given_up, QUIET);
+        drop(given_up);
+        assert_eq!(next(&pool), [1 - place; 4]);
     }
 
     #[tokio::test]

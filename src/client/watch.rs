@@ -1,7 +1,6 @@
 //! Watching a drop for as long as one likes: a stream that is opened again when it breaks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tonic::Status;
@@ -39,6 +38,8 @@ impl Watching {
             match self.message().await {
                 Ok(message) => {
                     self.failures = 0;
+                    // As a call does: who watches for weeks sees many a server go.
+                    self.shared.policy.earn();
                     return Some(Ok(message));
                 }
                 Err(status) => {
@@ -62,7 +63,7 @@ impl Watching {
                     let request = self.request.clone();
                     async move { client.watch_drop(request).await }
                 };
-                none.insert(self.shared.attempt(Duration::MAX, open).await?)
+                none.insert(self.shared.attempt(self.shared.attempt_timeout, open).await?)
             }
         };
         watch.next().await

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::session::{Sent, Session};
-use super::{Job, MAX_MESSAGE_BYTES};
+use super::{Job, MAX_MESSAGE_BYTES, Unanswered};
 use crate::client::pool::Pool;
 use crate::client::retry::Policy;
 use crate::client::{Batching, Error, Options};
@@ -135,26 +135,41 @@ impl Driver {
         tracing::debug!(%status, unanswered = self.waiting.len(), "a stream of operations broke");
         let attempts = self.policy.attempts();
         let Some(delay) = self.policy.delay(&status, self.failures) else {
-            return self.give_up(&status, |job| job.sent > 0);
+            return self.give_up(|job| job.sent > 0, |job| Unanswered::of(&status, job));
         };
-        self.give_up(&status, |job| job.sent >= attempts || (job.sent > 0 && job.deadline.left() <= delay));
+        let is_over = |job: &Job| job.sent >= attempts || (job.sent > 0 && job.deadline.left() <= delay);
+        self.give_up(is_over, |job| Unanswered::of(&status, job));
         if self.waiting.is_empty() {
             return;
         }
-        if self.policy.spend() {
+        let longest = self.policy.longest_delay();
+        if delay > longest {
+            // Only who was sent has to wait for so long, and does so in its caller's own time.
+            self.give_up(|job| job.sent > 0, |_| Unanswered::Later(status.clone()));
+        } else if self.policy.spend() {
             return tokio::time::sleep(delay).await;
+        } else {
+            self.give_up(|job| job.sent > 0, |job| Unanswered::of(&status, job));
         }
         // What was never sent still has its first attempt, but not at a server's expense that is in trouble.
-        self.give_up(&status, |job| job.sent > 0);
-        tokio::time::sleep(delay.min(self.policy.longest_delay())).await;
+        if !self.waiting.is_empty() {
+            tokio::time::sleep(delay.min(longest)).await;
+        }
     }
 
-    fn give_up(&mut self, status: &Status, is_over: impl Fn(&Job) -> bool) {
+    fn give_up(&mut self, is_over: impl Fn(&Job) -> bool, why: impl Fn(&Job) -> Unanswered) {
         let (over, on): (VecDeque<Job>, _) = self.waiting.drain(..).partition(is_over);
         self.waiting = on;
         for job in over {
-            let error = Error::of(status.clone(), job.sent);
-            job.tell(Err(error));
+            let why = why(&job);
+            job.tell(Err(why));
         }
+    }
+}
+
+impl Unanswered {
+    /// Of the status that ended an operation's last stream.
+    fn of(status: &Status, job: &Job) -> Self {
+        Self::Final(Error::of(status.clone(), job.sent))
     }
 }

@@ -34,6 +34,15 @@ pub(super) struct Answered {
     pub(super) server_time: Option<Timestamp>,
 }
 
+/// Why there is no result.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// For good.
+    Final(Error),
+    /// The server wants it again later than others can wait behind it: when, says the status.
+    Later(Status),
+}
+
 /// An operation that waits for its result.
 #[derive(Debug)]
 struct Job {
@@ -43,7 +52,7 @@ struct Job {
     deadline: Deadline,
     /// How often it was sent.
     sent: u32,
-    reply: oneshot::Sender<Result<Answered, Error>>,
+    reply: oneshot::Sender<Result<Answered, Unanswered>>,
 }
 
 impl Job {
@@ -53,7 +62,7 @@ impl Job {
     }
 
     /// Tells its caller. One that has gone is no loss.
-    fn tell(self, answer: Result<Answered, Error>) {
+    fn tell(self, answer: Result<Answered, Unanswered>) {
         drop(self.reply.send(answer));
     }
 }
@@ -94,18 +103,23 @@ impl Batcher {
     ///
     /// # Errors
     /// Why there is no result.
-    pub(super) async fn decide(&self, operation: Arc<pb::Operation>, deadline: Deadline) -> Result<Answered, Error> {
+    pub(super) async fn decide(
+        &self,
+        operation: Arc<pb::Operation>,
+        deadline: Deadline,
+    ) -> Result<Answered, Unanswered> {
+        let closed = || Unanswered::Final(Error::Closed);
         let bytes = operation.encoded_len().saturating_add(FRAME_BYTES);
         if bytes > MAX_MESSAGE_BYTES {
             let why = format!("an operation of {bytes} bytes is larger than any message, {MAX_MESSAGE_BYTES} at most");
-            return Err(Error::of(Status::invalid_argument(why), 0));
+            return Err(Unanswered::Final(Error::of(Status::invalid_argument(why), 0)));
         }
         // Relaxed: whoever takes a number needs nothing else of the others.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let lane = turn.checked_rem(self.lanes.len()).and_then(|place| self.lanes.get(place)).ok_or(Error::Closed)?;
-        let room = lane.jobs.reserve().await.map_err(|_ended| Error::Closed)?;
+        let lane = turn.checked_rem(self.lanes.len()).and_then(|place| self.lanes.get(place)).ok_or_else(closed)?;
+        let room = lane.jobs.reserve().await.map_err(|_ended| closed())?;
         let (reply, answer) = oneshot::channel();
         room.send(Job { operation, bytes, deadline, sent: 0, reply });
-        answer.await.map_err(|_ended| Error::Closed)?
+        answer.await.map_err(|_ended| closed())?
     }
 }

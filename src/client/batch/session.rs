@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use super::driver::Driver;
 use super::{Answered, Job};
 use crate::client::Incoming;
+use crate::client::pool::Lease;
 use crate::proto as pb;
 use crate::proto::result::Result as Came;
 
@@ -36,21 +37,21 @@ impl<'d> Session<'d> {
     /// Opens a stream and uses it until it ends; `in_flight` is what was not answered then. None if nobody can ask any
     /// more.
     pub(super) async fn run(driver: &'d mut Driver, in_flight: &'d mut VecDeque<Sent>) -> Option<Status> {
-        let lease = driver.pool.pick()?;
+        let mut lease = driver.pool.pick()?;
         let client = lease.client().with_timeout(driver.limits.silence);
         let (outgoing, messages) = mpsc::channel(driver.limits.messages);
         let mut session = Self { driver, outgoing, in_flight, heard: Instant::now() };
         // The first message goes with the opening.
         session.send();
         let ended = match client.batch_stream(ReceiverStream::new(messages)).await {
-            Ok(answers) => session.talk(answers).await,
+            Ok(answers) => session.talk(answers, &mut lease).await,
             Err(status) => Some(status),
         };
         lease.report(ended.as_ref());
         ended
     }
 
-    async fn talk(mut self, mut answers: Incoming<pb::BatchStreamResponse>) -> Option<Status> {
+    async fn talk(mut self, mut answers: Incoming<pb::BatchStreamResponse>, lease: &mut Lease) -> Option<Status> {
         self.heard = Instant::now();
         loop {
             while self.has_room() && self.send() {}
@@ -62,6 +63,7 @@ impl<'d> Session<'d> {
                         if let Err(status) = self.deliver(answer) {
                             return Some(status);
                         }
+                        lease.heard();
                         // Callers who ask at once again come along in the next message.
                         tokio::task::yield_now().await;
                     }

@@ -116,6 +116,7 @@ async fn a_deadline_is_told_to_the_server_and_kept_without_it() {
     let fake = Fake::new().on_get(|_| std::future::pending());
     let (_running, stockade) = connected(&fake, options()).await;
     let error = stockade.within(Duration::from_millis(200)).get_hold(get()).await.expect_err("no answer");
+    assert!(matches!(error, Error::Deadline { deadline: _, last: None }), "{error:?}");
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
     assert!(error.is_in_doubt());
     let headers = fake.headers.lock();
@@ -162,6 +163,33 @@ async fn an_endpoint_that_is_gone_is_made_up_for_by_another() {
         let error = stockade.get_hold(get()).await.expect_err("no such hold");
         assert_eq!(error.code(), Code::NotFound, "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_silent_is_avoided_though_its_callers_gave_up_early() {
+    // It takes connections, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let silent = format!("http://{}", silent.local_addr().expect("an address"));
+    let server = start(&[]).await;
+    let endpoints = [silent, server.endpoint.clone()];
+    let stockade = Stockade::connect(endpoints, Options { connections: 1, ..options() }).await.expect("one of them");
+    let mut lost = 0;
+    for _ in 0..40 {
+        match tokio::time::timeout(Duration::from_millis(300), stockade.get_hold(get())).await {
+            Ok(answered) => assert_eq!(answered.expect_err("no such hold").code(), Code::NotFound),
+            Err(_elapsed) => lost += 1,
+        }
+    }
+    assert!((1..10).contains(&lost), "{lost} of 40: who tries it, and not everybody whose turn it is");
+}
+
+#[tokio::test]
+async fn a_deadline_may_be_as_long_as_one_likes() {
+    let fake = Fake::new();
+    let options = Options { deadline: Duration::MAX, attempt_timeout: Duration::MAX, ..options() };
+    let (_running, stockade) = connected(&fake, options).await;
+    stockade.get_hold(get()).await.expect("an answer");
+    let _granted = stockade.reserve(super::asking(1, 1)).await.expect("an answer");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use stockade::proto::result::Result as Came;
 use tonic::{Code, Status};
 
 use super::fake::{Fake, Message, Running, hold, result};
-use super::{all_at_once, asking, batching, granted, id, options};
+use super::{all_at_once, asking, batching, granted, id, options, until};
 
 async fn connected(fake: &Fake, options: Options) -> (Running, Stockade) {
     let running = fake.serve();
@@ -60,6 +60,25 @@ async fn a_stream_that_breaks_costs_one_retry_however_many_share_it() {
     let (_running, stockade) = connected(&fake, Options { retry, ..options() }).await;
     all_are_granted(&stockade, 500).await;
     assert_eq!(fake.streams.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn nobody_waits_behind_who_is_told_to_come_much_later() {
+    let fake = Fake::new().on_message(|message: Message| async move {
+        if message.stream == 0 { Err(pushed_back("1500")) } else { Ok(message.grant()) }
+    });
+    let retry = Retry { longest_delay: Duration::from_millis(10), ..options().retry };
+    let (_running, stockade) = connected(&fake, Options { retry, ..options() }).await;
+    let watch = Stopwatch::start();
+    let told = tokio::spawn({
+        let stockade = stockade.clone();
+        async move { stockade.reserve(asking(0, 1)).await }
+    });
+    until("the first stream is over", || fake.ended.load(Ordering::Relaxed) == 1).await;
+    assert_eq!(granted(stockade.reserve(asking(1, 1)).await.expect("an answer")).hold.id, id(1));
+    assert_eq!(granted(told.await.expect("no panic").expect("an answer")).hold.id, id(0));
+    assert!(watch.elapsed() >= Duration::from_millis(1_500), "not earlier: {:?}", watch.elapsed());
+    assert_eq!(fake.asked_for(), [id(0), id(1), id(0)]);
 }
 
 #[tokio::test]
