@@ -86,7 +86,8 @@ impl Stockade {
         options: Options,
     ) -> Result<Self, ConnectError> {
         let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
-        let clients = Pool::connect(&endpoints, options.connections.max(1)).await?;
+        let options = options.bounded();
+        let clients = Pool::connect(&endpoints, options.connections).await?;
         Ok(Self::over(clients, &options))
     }
 
@@ -102,8 +103,9 @@ impl Stockade {
         options: &Options,
     ) -> Result<Self, ConnectError> {
         let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
-        let clients = Pool::connect_lazy(&endpoints, options.connections.max(1))?;
-        Ok(Self::over(clients, options))
+        let options = options.clone().bounded();
+        let clients = Pool::connect_lazy(&endpoints, options.connections)?;
+        Ok(Self::over(clients, &options))
     }
 
     fn over(clients: Vec<Client>, options: &Options) -> Self {

@@ -6,10 +6,10 @@ use tonic::metadata::MetadataMap;
 
 use crate::proto as pb;
 
-/// How a [`Stockade`](super::Stockade) behaves. Counts of 0 mean 1.
+/// How a [`Stockade`](super::Stockade) behaves. Counts of 0 mean 1; one that is over its bound means that.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// HTTP/2 connections to each endpoint.
+    /// HTTP/2 connections to each endpoint, at most [`Options::MOST_CONNECTIONS`].
     pub connections: usize,
     /// How long a call may take with all its attempts, unless it is told otherwise.
     pub deadline: Duration,
@@ -21,6 +21,24 @@ pub struct Options {
     pub batching: Batching,
     /// Sent with every call.
     pub headers: MetadataMap,
+}
+
+impl Options {
+    /// No endpoint has more connections, whatever is asked for.
+    pub const MOST_CONNECTIONS: usize = 64;
+
+    /// The same, with each count within its bounds.
+    pub(super) fn bounded(self) -> Self {
+        let Batching { operations, messages, queue, streams, view } = self.batching;
+        let batching = Batching {
+            operations: operations.clamp(1, Batching::MOST_OPERATIONS),
+            messages: messages.clamp(1, Batching::MOST_MESSAGES),
+            queue: queue.clamp(1, Batching::LONGEST_QUEUE),
+            streams: streams.clamp(1, Batching::MOST_STREAMS),
+            view,
+        };
+        Self { connections: self.connections.clamp(1, Self::MOST_CONNECTIONS), batching, ..self }
+    }
 }
 
 impl Default for Options {
@@ -76,11 +94,12 @@ impl Default for Retry {
 pub struct Batching {
     /// Most operations in a message, at most [`Batching::MOST_OPERATIONS`].
     pub operations: usize,
-    /// Most messages of a stream on their way.
+    /// Most messages of a stream on their way, at most [`Batching::MOST_MESSAGES`].
     pub messages: usize,
-    /// Operations that wait for a message. When there are more, their callers wait for room.
+    /// Operations of a stream that wait for a message, at most [`Batching::LONGEST_QUEUE`]. When there are more, their
+    /// callers wait for room.
     pub queue: usize,
-    /// Streams, each on the connection that has the least to do. More than one spreads the work on a server with many
+    /// Streams, at most [`Batching::MOST_STREAMS`], each on the connection that has the least to do. More than one spreads the work on a server with many
     /// cores, and makes messages smaller.
     pub streams: usize,
     /// How much of a hold is told: all of it, or state, deadline and revision.
@@ -90,6 +109,12 @@ pub struct Batching {
 impl Batching {
     /// No message carries more operations, whatever is asked for.
     pub const MOST_OPERATIONS: usize = 1_000;
+    /// No stream has more messages on their way: a server takes no more in before it has answered some.
+    pub const MOST_MESSAGES: usize = 64;
+    /// No queue is longer.
+    pub const LONGEST_QUEUE: usize = 1_000_000;
+    /// There are no more streams.
+    pub const MOST_STREAMS: usize = 64;
 }
 
 impl Default for Batching {

@@ -27,14 +27,10 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Of options that are within their bounds.
     pub(super) fn of(options: &Options) -> Self {
         let Batching { operations, messages, queue: _, streams: _, view } = options.batching;
-        Self {
-            operations: operations.clamp(1, Batching::MOST_OPERATIONS),
-            messages: messages.max(1),
-            view,
-            silence: options.attempt_timeout,
-        }
+        Self { operations, messages, view, silence: options.attempt_timeout }
     }
 }
 

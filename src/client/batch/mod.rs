@@ -88,14 +88,14 @@ impl Drop for Lane {
 }
 
 impl Batcher {
-    /// With a driver for each stream. Needs a tokio runtime.
+    /// With a driver for each stream, of options that are within their bounds. Needs a tokio runtime.
     pub(super) fn new(options: &Options, pool: &Arc<Pool>, policy: &Arc<Policy>) -> Self {
         let lane = |_| {
-            let (jobs, queued) = mpsc::channel(options.batching.queue.max(1));
+            let (jobs, queued) = mpsc::channel(options.batching.queue);
             let driver = Driver::new(Limits::of(options), Arc::clone(pool), Arc::clone(policy), queued);
             Lane { jobs, driver: tokio::spawn(driver.run()) }
         };
-        Self { lanes: (0..options.batching.streams.max(1)).map(lane).collect(), turn: AtomicUsize::new(0) }
+        Self { lanes: (0..options.batching.streams).map(lane).collect(), turn: AtomicUsize::new(0) }
     }
 
     /// Has an operation decided. Sent again by itself where a stream breaks, as often as the policy has it; what the

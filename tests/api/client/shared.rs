@@ -240,6 +240,19 @@ async fn several_streams_and_the_brief_view_can_be_had() {
 }
 
 #[tokio::test]
+async fn counts_beyond_all_bounds_are_brought_within_them() {
+    let fake = Fake::new();
+    for most in [0, usize::MAX] {
+        let batching = Batching { operations: most, messages: most, queue: most, streams: most, ..Batching::default() };
+        let (_running, stockade) = connected(&fake, Options { connections: most, batching, ..options() }).await;
+        for ended in all_at_once(&stockade, (0..100).map(|n| asking(n, 1))).await {
+            assert!(ended.is_ok());
+        }
+    }
+    assert_eq!(fake.streams.load(Ordering::Relaxed), 1 + Batching::MOST_STREAMS);
+}
+
+#[tokio::test]
 async fn nothing_is_opened_before_it_is_needed_nor_left_behind() {
     let fake = Fake::new();
     let (_running, stockade) = connected(&fake, options()).await;
