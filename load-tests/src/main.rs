@@ -11,6 +11,10 @@ mod statistics;
 mod wire;
 
 mod drive;
+mod open;
+mod prefill;
+mod samples;
+mod schedule;
 
 mod compare;
 

@@ -11,6 +11,7 @@ mod postgres;
 mod redis;
 mod rows;
 mod stage;
+mod tail;
 mod work;
 
 pub use empty::serve as serve_empty;
@@ -153,7 +154,9 @@ pub async fn compare(options: &Options, output: &mut Output) -> Result<Compariso
                 let goal = Goal::AtLeast { ratio: least, rate: floor };
                 comparison.rows.push(pairs::compare(&mut arena, row, (work, peers), goal, output).await?);
             }
-            Kind::Tail { beside: _, most: _ } => {}
+            Kind::Tail { beside, most } => {
+                comparison.rows.push(tail::compare(&mut arena, row, (beside, most), output).await?);
+            }
         }
     }
     Ok(comparison)

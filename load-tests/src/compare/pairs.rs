@@ -29,6 +29,11 @@ impl<'a> Arena<'a> {
         Ok(Self { options, answers: Answers::of(&options.recipe).await?, postgres: None })
     }
 
+    /// What was asked for.
+    pub const fn options(&self) -> &'a Options {
+        self.options
+    }
+
     /// One run.
     ///
     /// # Errors
