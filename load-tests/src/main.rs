@@ -11,6 +11,15 @@ mod statistics;
 mod wire;
 
 mod drive;
+mod scenario;
+mod ledger;
+mod plan;
+mod floor;
+mod answers;
+mod visit;
+
+mod audit;
+
 mod open;
 mod prefill;
 mod samples;
