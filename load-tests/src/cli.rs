@@ -1,6 +1,7 @@
 //! The command line: parse, run, exit code.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::compare;
 use crate::failure::{AMISS, Failure, USAGE};
 use crate::output::Output;
+use crate::run;
 use crate::server::Recipe;
 
 /// Load on a real Stockade server: drops as scenarios, audited from the outside, and comparisons with peers.
@@ -22,6 +24,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Plays scenarios on a server, audits it from the outside and reports
+    Run(RunOptions),
     /// Runs Stockade and its peers alternately and prints ratios
     Compare(CompareOptions),
     /// Answers reserves without any work
@@ -44,6 +48,30 @@ impl ServerOptions {
     fn recipe(self) -> Recipe {
         Recipe { binary: self.server, data: self.data }
     }
+}
+
+#[derive(Debug, Args)]
+struct RunOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// Scenarios, as TOML
+    #[arg(required = true, value_name = "FILE")]
+    scenarios: Vec<PathBuf>,
+    /// A server that runs already, such as http://127.0.0.1:7411, instead of one that is started
+    #[arg(long, value_name = "URL", conflicts_with_all = ["server", "data"])]
+    endpoint: Option<String>,
+    /// Where that server's metrics are, such as 127.0.0.1:7412; else the audit does without them
+    #[arg(long, value_name = "ADDRESS", requires = "endpoint")]
+    metrics: Option<SocketAddr>,
+    /// Stock, customers and arrivals by this factor, for machines smaller or larger than the scenario has in mind
+    #[arg(long, default_value_t = 1.0, value_parser = factor)]
+    scale: f64,
+    /// Decides all that is left to chance, instead of the scenario's own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where reports go, as text, JSON and HTML, by the scenario's name
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +113,11 @@ fn span(text: &str) -> Result<Duration, String> {
     if span.is_zero() { Err("must be above 0s".to_owned()) } else { Ok(span) }
 }
 
+fn factor(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_bad| "must be a number".to_owned())?;
+    if factor > 0.0 && factor <= 1000.0 { Ok(factor) } else { Err("must be above 0 and at most 1000".to_owned()) }
+}
+
 /// Runs a command line, its first word being the program's name.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
@@ -111,12 +144,35 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match command {
-        Command::Compare(options) => runtime.block_on(compare(options, output)),
+        Command::Run(options) => runtime.block_on(until_interrupted(play(options, output))),
+        Command::Compare(options) => runtime.block_on(until_interrupted(compare(options, output))),
         Command::Empty(options) => {
             let served = compare::serve_empty(&options.answer, &options.result, |line| output.line(&line));
             runtime.block_on(served).map(|()| true)
         }
     }
+}
+
+/// What was started is ended when it is given up.
+async fn until_interrupted(work: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
+    tokio::select! {
+        done = work => done,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            Err(Failure::Work("interrupted: what was started is ended".to_owned()))
+        }
+    }
+}
+
+async fn play(options: RunOptions, output: &mut Output) -> Result<bool, Failure> {
+    let RunOptions { server, scenarios, endpoint, metrics, scale, seed, reports } = options;
+    let running = endpoint.map(|endpoint| (endpoint, metrics));
+    let options = run::Options { recipe: server.recipe(), running, scale, seed, reports };
+    let mut clean = true;
+    for scenario in &scenarios {
+        clean &= run::run(scenario, &options, output).await?.is_clean();
+    }
+    Ok(clean)
 }
 
 async fn compare(options: CompareOptions, output: &mut Output) -> Result<bool, Failure> {
@@ -127,13 +183,7 @@ async fn compare(options: CompareOptions, output: &mut Output) -> Result<bool, F
         holds: options.holds.unwrap_or(if options.quick { 20_000 } else { 1_000_000 }),
         recipe: options.server.recipe(),
     };
-    let comparison = tokio::select! {
-        comparison = compare::compare(&wanted, output) => comparison?,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            return Err(Failure::Work("interrupted: what was started is ended".to_owned()));
-        }
-    };
+    let comparison = compare::compare(&wanted, output).await?;
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&comparison).map_err(|_bad| Failure::Bug("a comparison is JSON"))?;
         std::fs::write(file, text).map_err(Failure::file(file))?;

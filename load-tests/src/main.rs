@@ -10,20 +10,21 @@ mod server;
 mod statistics;
 mod wire;
 
+mod schedule;
+mod open;
 mod drive;
+mod samples;
+mod prefill;
+
 mod scenario;
 mod ledger;
 mod plan;
 mod floor;
 mod answers;
 mod visit;
-
 mod audit;
-
-mod open;
-mod prefill;
-mod samples;
-mod schedule;
+mod report;
+mod run;
 
 mod compare;
 

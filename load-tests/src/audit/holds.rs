@@ -120,7 +120,7 @@ fn untrue(visit: &Visit, call: &Call, reason: pb::RefusalReason, (now, deadline)
 
 /// Why what is listed can't be what was acknowledged.
 fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
-    let Listed { state, customer, lines, order: listed_order, expires_at: _, revision, as_of } = listed;
+    let Listed { state, customer, lines, order: listed_order, expires_at: _, revision, as_of, until } = listed;
     if *customer != visit.customer {
         return Some(format!("it is {customer}'s"));
     }
@@ -147,7 +147,7 @@ fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
     let extended = asked(Verb::Extend);
     let fits = match state {
         HoldState::Held | HoldState::Paying => whole() && (*as_of < deadline || extended),
-        HoldState::Expired => empty() && *as_of >= deadline,
+        HoldState::Expired => empty() && *until >= deadline,
         HoldState::Claimed => asked(Verb::Claim) && claimed(),
         HoldState::Released => asked(Verb::Release) && released(),
         HoldState::Unspecified => false,

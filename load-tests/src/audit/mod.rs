@@ -37,8 +37,10 @@ pub struct Listed {
     pub expires_at: u64,
     /// Its revision.
     pub revision: u64,
-    /// The server's time when it was listed, in milliseconds since the epoch.
+    /// The server's time when the page was asked for, in milliseconds since the epoch.
     pub as_of: u64,
+    /// And when it was there: what ran out meanwhile may be shown either way.
+    pub until: u64,
 }
 
 /// A drop as the server shows it.

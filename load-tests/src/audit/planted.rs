@@ -50,6 +50,7 @@ fn listed(visit: &Visit, state: HoldState) -> Listed {
         expires_at: START + TTL,
         revision: 9,
         as_of: START + 20_000,
+        until: START + 20_010,
     }
 }
 
