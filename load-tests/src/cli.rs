@@ -57,7 +57,7 @@ struct RunOptions {
     /// Scenarios, as TOML
     #[arg(required = true, value_name = "FILE")]
     scenarios: Vec<PathBuf>,
-    /// A server that runs already, such as http://127.0.0.1:7411, instead of one that is started
+    /// A server that runs already, by its address with `http://`, instead of one that is started
     #[arg(long, value_name = "URL", conflicts_with_all = ["server", "data"])]
     endpoint: Option<String>,
     /// Where that server's metrics are, such as 127.0.0.1:7412; else the audit does without them
@@ -100,7 +100,7 @@ struct CompareOptions {
 
 #[derive(Debug, Args)]
 struct EmptyOptions {
-    /// The ReserveResponse, in hexadecimal
+    /// The `ReserveResponse`, in hexadecimal
     #[arg(long)]
     answer: String,
     /// The Result of each operation of a stream, in hexadecimal

@@ -15,8 +15,11 @@ pub struct Floor {
     pub scenario: Scenario,
     /// The drops' ids in this run, in the scenario's order.
     pub drops: Vec<String>,
-    /// Connections.
+    /// Connections for reserves.
     pub clients: Vec<Checkout>,
+    /// Connections for all that comes after, as a shop's tills have their own: who holds units does not stand in one line
+    /// with a million who have not asked yet.
+    pub tills: Vec<Checkout>,
     /// Where measurements go.
     pub recorder: Recorder,
     /// Where answers go.

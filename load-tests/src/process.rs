@@ -105,12 +105,6 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Tells it to stop, and waits so long; one that does not end is killed. Whether it ended well.
     pub fn stop(mut self, signal: Signal, patience: Duration) -> bool {
         let told = kill_process(Pid::from_child(&self.child), signal).is_ok();

@@ -2,7 +2,7 @@
 //! already.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::process::Process;
 /// How long a server on an empty folder may take to serve.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one may take to end: it drains, and takes a last snapshot.
-const LAST_PATIENCE: Duration = Duration::from_secs(60);
+const LAST_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the metrics page may take.
 const PAGE_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -90,7 +90,7 @@ impl Recipe {
         command.current_dir(folder.path());
         let process = Process::start("stockade", command)?;
         let (grpc, http) = process.wait_for(PATIENCE, serving)?;
-        let own = Some(Own { process, folder: folder });
+        let own = Some(Own { process, folder });
         Ok(Server { endpoint: format!("http://{grpc}"), http: Some(http), own })
     }
 }
@@ -116,12 +116,6 @@ impl Server {
     #[must_use]
     pub const fn is_own(&self) -> bool {
         self.own.is_some()
-    }
-
-    /// Where a server that was started here keeps its data.
-    #[must_use]
-    pub fn folder(&self) -> Option<&Path> {
-        self.own.as_ref().map(|own| own.folder.path())
     }
 
     /// The metrics page; none where it is not known where that is.

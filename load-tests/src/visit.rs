@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 struct Customer<'a> {
     floor: &'a Floor,
     client: Checkout,
+    till: Checkout,
     lane: usize,
     plan: Plan,
     visit: Visit,
@@ -33,7 +34,9 @@ impl Floor {
     /// Plays the visit with this number, which is due then.
     pub async fn visit(&self, number: u64, due: Duration) {
         let lane = place(number).checked_rem(self.clients.len()).unwrap_or(0);
-        let Some(client) = self.clients.get(lane).cloned() else { return };
+        let till = place(number).checked_rem(self.tills.len()).unwrap_or(0);
+        let (Some(client), Some(till)) = (self.clients.get(lane), self.tills.get(till)) else { return };
+        let (client, till) = (client.clone(), till.clone());
         let Some(plan) = Plan::of(&self.scenario, number) else { return };
         // Relaxed: whoever takes a turn needs nothing else of the others.
         let turn = self.turns.get(usize::from(plan.crowd)).map_or(0, |turns| turns.fetch_add(1, Ordering::Relaxed));
@@ -41,7 +44,7 @@ impl Floor {
         let (drop, crowd, lines) = (plan.drop, plan.crowd, plan.lines.clone());
         let visit = Visit { hold: plan.hold, drop, crowd, customer, lines, calls: Vec::new() };
         self.recorder.begun.increment();
-        let mut customer = Customer { floor: self, client, lane, plan, visit };
+        let mut customer = Customer { floor: self, client, till, lane, plan, visit };
         customer.play(due).await;
         self.ledger.keep(lane, customer.visit);
         self.recorder.over.increment();
@@ -153,7 +156,8 @@ impl Customer<'_> {
         let mut calls = Vec::with_capacity(1);
         loop {
             let sent = floor.watch.elapsed();
-            let answered = tokio::time::timeout(floor.scenario.load.timeout.0, question.ask(self.client.clone())).await;
+            let client = if verb == Verb::Reserve { self.client.clone() } else { self.till.clone() };
+            let answered = tokio::time::timeout(floor.scenario.load.timeout.0, question.ask(client)).await;
             let received = floor.watch.elapsed();
             let answer = answered.unwrap_or_else(|_late| Err(Status::deadline_exceeded("no answer in time")));
             let said = told(answer, &self.visit, floor);

@@ -27,6 +27,11 @@ fn life(call: &Call) -> Option<At> {
     }
 }
 
+/// Whether this verb decides when a hold ends.
+const fn moves(call: &Call) -> bool {
+    matches!(call.verb, Verb::Reserve | Verb::Extend)
+}
+
 fn slack(life: At) -> At {
     SLACK.saturating_add(life / PACE)
 }
@@ -38,8 +43,7 @@ pub fn surely(visit: &Visit) -> Option<Range<At>> {
     if visit.granted(Verb::Claim).is_some() {
         return Some(start..At::MAX);
     }
-    let live = |call: &&Call| call.verb == Verb::Reserve || call.verb == Verb::Extend;
-    let ends = visit.calls.iter().filter(live).filter_map(|call| {
+    let ends = visit.calls.iter().filter(|call| moves(call)).filter_map(|call| {
         let life = life(call)?;
         Some(call.sent.saturating_add(life).saturating_sub(slack(life)))
     });
@@ -60,8 +64,7 @@ pub fn possibly(visit: &Visit) -> Option<Range<At>> {
     if open_ended {
         return Some(start..At::MAX);
     }
-    let live = |call: &&Call| call.verb == Verb::Reserve || call.verb == Verb::Extend;
-    let ends = visit.calls.iter().filter(live).filter_map(|call| {
+    let ends = visit.calls.iter().filter(|call| moves(call)).filter_map(|call| {
         let life = life(call)?;
         Some(call.received.saturating_add(life).saturating_add(slack(life)).saturating_add(LATE))
     });

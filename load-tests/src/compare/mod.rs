@@ -3,6 +3,7 @@
 //! Load and server share the machine. A pair is one run of Stockade and one of the peer, one right after the other, the
 //! first to run changing from pair to pair; every Stockade run begins with an empty data folder.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 mod empty;
@@ -187,13 +188,15 @@ pub fn told(comparison: &Comparison) -> String {
     let mut text = columns(&rows);
     if let Some(first) = comparison.rows.first() {
         let (pairs, sure) = (first.pairs.len(), first.ratio.confidence * 100.0);
-        text.push_str(&format!(
+        // Writing to a text never fails; the same below.
+        let _written = writeln!(
+            text,
             "\nMedians over {pairs} alternating pairs; the interval is that of order statistics over the pairs' ratios, and \
-             holds the true median with {sure:.1} %. \"close\": the target is within it.\n"
-        ));
+             holds the true median with {sure:.1} %. \"close\": the target is within it."
+        );
     }
     for (row, why) in &comparison.skipped {
-        text.push_str(&format!("{row} was left out: {why}\n"));
+        let _written = writeln!(text, "{row} was left out: {why}");
     }
     text
 }

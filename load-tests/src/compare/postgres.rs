@@ -1,4 +1,4 @@
-//! PostgreSQL with the reservation as a function, called as a prepared statement: one round trip and one commit for each.
+//! `PostgreSQL` with the reservation as a function, called as a prepared statement: one round trip and one commit each.
 //!
 //! It runs as a user other than root, as it must, on a folder of its own; the tables are emptied before each run.
 
@@ -35,7 +35,7 @@ const FOLDERS: [&str; 4] = [
 /// Users that it may run as where we are root.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 /// How long it may take to make its folder, and to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long it may take to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(30);
 /// What has to be done where it is not installed.
@@ -47,7 +47,7 @@ pub fn programs() -> Option<(PathBuf, PathBuf)> {
     Some((find("initdb", &FOLDERS)?, find("postgres", &FOLDERS)?))
 }
 
-/// A running PostgreSQL. It ends before its folder goes.
+/// A running `PostgreSQL`. It ends before its folder goes.
 pub struct Postgres {
     address: SocketAddr,
     process: Option<Process>,
@@ -177,7 +177,7 @@ impl Caller for Calls {
         let (one, limit) = (1_i32, i32::try_from(LIMIT).unwrap_or(i32::MAX));
         let answer = self.client.query(&self.reserve, &[&hold, &HOT, &who, &one, &limit]).await;
         let rows = answer.map_err(|error| told(&error).to_string())?;
-        let held = rows.iter().filter(|row| row.get::<_, &str>(0) == "HELD").count();
-        if held == 1 { Ok(count(held)) } else { Err(format!("PostgreSQL answered {rows:?}")) }
+        let granted = rows.iter().filter(|row| row.get::<_, &str>(0) == "HELD").count();
+        if granted == 1 { Ok(count(granted)) } else { Err(format!("PostgreSQL answered {rows:?}")) }
     }
 }

@@ -12,7 +12,7 @@ pub enum Contestant {
     Bare(Work),
     /// The script in Redis.
     Redis(Callers),
-    /// The function in PostgreSQL, with so many connections.
+    /// The function in `PostgreSQL`, with so many connections.
     Postgres(usize),
 }
 

@@ -30,7 +30,7 @@ pub async fn stockade(recipe: &Recipe, flags: &[String]) -> Result<Server, Failu
         id: DROP.to_owned(),
         items: vec![item(HOT, STOCK), item(GONE, 1)],
         limits: vec![wire::limit(LIMIT)],
-        hold_ttl: Some(wire::span(Duration::from_secs(3600))),
+        hold_ttl: Some(wire::span(Duration::from_hours(1))),
         ..pb::Drop::default()
     };
     let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };

@@ -35,7 +35,7 @@ const FEWEST: u64 = 200;
 /// Most requests in flight.
 const MOST_IN_FLIGHT: u32 = 8_000;
 /// How long the holds live where they do not expire.
-const LONG: Duration = Duration::from_secs(3000);
+const LONG: Duration = Duration::from_mins(50);
 /// The wave.
 const WAVE: Duration = Duration::from_secs(1);
 /// How often the wave is tried again when making the holds took longer than thought.
@@ -156,8 +156,8 @@ async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair,
     let (quiet, warm_up) = (options.measured, options.span().warm_up);
     for _ in 0..TRIES {
         let server = stage::stockade(&options.recipe, &flags(NO_SNAPSHOT)).await?;
-        let lead = allowed.saturating_add(warm_up).saturating_add(quiet).saturating_add(MARGIN);
-        let first = wall_clock().0.saturating_add(micros(lead) / 1000);
+        let ahead = allowed.saturating_add(warm_up).saturating_add(quiet).saturating_add(MARGIN);
+        let first = wall_clock().0.saturating_add(micros(ahead) / 1000);
         let began = Stopwatch::start();
         let until = Until::Instants { first, within: micros(WAVE) / 1000 };
         prefill::fill(&server.endpoint, &plan(options, until), began).await?;
@@ -167,7 +167,7 @@ async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair,
         }
         tokio::time::sleep(allowed.saturating_sub(began.elapsed())).await;
         let watch = Stopwatch::start();
-        let wave = lead.saturating_sub(began.elapsed());
+        let wave = ahead.saturating_sub(began.elapsed());
         let load = Load { rate, length: wave.saturating_add(WAVE).saturating_add(quiet) };
         let expired = expired(&server, watch, (wave, options.holds), load.length);
         let (samples, over) = tokio::try_join!(load.run(&server, watch), expired)?;
@@ -236,10 +236,10 @@ impl Load {
                 let Some(mut client) = clients.get(lane).cloned() else { return };
                 let hold = wire::hold_id(&mut random).to_string();
                 let answer = client.reserve(work::reserve(hold, HOT, random.u32(..CUSTOMERS))).await;
-                let held = |answer: tonic::Response<stockade::proto::ReserveResponse>| {
+                let granted = |answer: tonic::Response<stockade::proto::ReserveResponse>| {
                     matches!(answer.into_inner().outcome, Some(stockade::proto::reserve_response::Outcome::Hold(_)))
                 };
-                let ending = if answer.is_ok_and(held) { Ending::Done } else { Ending::Failed };
+                let ending = if answer.is_ok_and(granted) { Ending::Done } else { Ending::Failed };
                 keep.record(lane, Verb::Reserve, ending, (due, watch.elapsed()));
             }
         };

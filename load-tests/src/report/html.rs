@@ -76,8 +76,12 @@ pub fn page(report: &Report) -> String {
 }
 
 fn row(tag: &str, cells: impl IntoIterator<Item = String>) -> String {
-    let cells: String = cells.into_iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(&cell))).collect();
-    format!("<tr>{cells}</tr>")
+    let mut row = "<tr>".to_owned();
+    for cell in cells {
+        let _written = write!(row, "<{tag}>{}</{tag}>", escaped(&cell));
+    }
+    row.push_str("</tr>");
+    row
 }
 
 fn audit(report: &Report) -> String {

@@ -250,7 +250,7 @@ fn curve(spread: &hdrhistogram::Histogram<u64>) -> Vec<(f64, f64)> {
 /// Refusals by reason, and missing answers by status.
 fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     let (mut refusals, mut failures) = (BTreeMap::new(), BTreeMap::new());
-    let mut more = |counts: &mut BTreeMap<String, u64>, name: String| {
+    let more = |counts: &mut BTreeMap<String, u64>, name: String| {
         let sum = counts.entry(name).or_default();
         *sum = sum.saturating_add(1);
     };

@@ -73,8 +73,8 @@ impl Plot<'_> {
         let grid = if self.by_tens { tens(least.min(most), most) } else { steps(most) };
         let (bottom_value, top_value) = (grid.first().copied().unwrap_or(0.0), grid.last().copied().unwrap_or(1.0));
         let across = || self.lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at));
-        let (first, last) = (across().fold(f64::INFINITY, f64::min), across().fold(f64::NEG_INFINITY, f64::max));
-        let x = |at: f64| left + (at - first) / (last - first).max(1e-9) * (WIDTH - left - right);
+        let (first, end) = (across().fold(f64::INFINITY, f64::min), across().fold(f64::NEG_INFINITY, f64::max));
+        let x = |at: f64| left + (at - first) / (end - first).max(1e-9) * (WIDTH - left - right);
         let scale = |value: f64| if self.by_tens { value.max(bottom_value).log10() } else { value };
         let range = (scale(top_value) - scale(bottom_value)).max(1e-9);
         let y = |value: f64| HEIGHT - bottom - (scale(value) - scale(bottom_value)) / range * (HEIGHT - top - bottom);
@@ -90,7 +90,7 @@ impl Plot<'_> {
                 at + 4.0
             );
         }
-        for (at, text) in self.marks.iter().filter(|(at, _)| (first..=last).contains(at)) {
+        for (at, text) in self.marks.iter().filter(|(at, _)| (first..=end).contains(at)) {
             let _written = write!(
                 svg,
                 "<text class=\"across\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",

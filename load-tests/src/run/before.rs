@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::ledger::{At, BEFORE, Call, Said, Visit, at};
 use crate::numbers::{grouped, micros, real};
 use crate::output::Output;
-use crate::prefill::{self, Made, Plan, Until, customer, fill};
+use crate::prefill::{Made, Plan, Until, customer, fill};
 use crate::samples::Verb;
 use crate::scenario::{Before, Sale, Scenario};
 use crate::server::Server;
@@ -107,7 +107,7 @@ async fn trial(server: &Server, sale: &Sale, name: &str, holds: u64) -> Result<D
     super::create(&mut operators, &tried, &drop).await?;
     let plan = Plan { drop, sku, holds: few, each: 1, until, seed: fastrand::u64(..) };
     let watch = Stopwatch::start();
-    prefill::fill(&server.endpoint, &plan, watch).await?;
+    fill(&server.endpoint, &plan, watch).await?;
     let share = real(holds) / real(few.max(1));
     let (times, more) = ROOM;
     Ok(watch.elapsed().mul_f64(share * times).saturating_add(more))

@@ -25,6 +25,9 @@ use crate::scenario::{Sale, Scenario, Span};
 use crate::server::{Recipe, Server};
 use crate::wire::{self, Operators};
 
+/// For so many connections for reserves there is one more for all that comes after.
+const TILLS: usize = 4;
+
 /// How a scenario is played.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -78,6 +81,7 @@ async fn play(scenario: Scenario, facts: Facts, server: &Server, output: &mut Ou
         create(&mut operators, sale, name).await?;
     }
     let clients = wire::checkouts(&server.endpoint, usize::from(scenario.load.connections)).await?;
+    let tills = wire::checkouts(&server.endpoint, clients.len().div_ceil(TILLS)).await?;
     let page = server.metrics().await?;
     before::wait(load_at).await;
     let floor = Arc::new(Floor {
@@ -85,6 +89,7 @@ async fn play(scenario: Scenario, facts: Facts, server: &Server, output: &mut Ou
         scenario,
         drops: names,
         clients,
+        tills,
         recorder: Recorder::default(),
         ledger: OpenLedger::default(),
         watch: Stopwatch::start(),

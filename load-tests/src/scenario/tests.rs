@@ -76,7 +76,7 @@ fn every_fault_is_told_by_its_key() {
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let two = SOUND.replace("limit = 2", "limit = 0").replace("claim = 0.5", "claim = -1.0");
+    let two = SOUND.replace("limit = 2", "limit = 0").replace("customers = 1000", "customers = 0");
     assert_eq!(Scenario::parse(&two).expect_err("two faults").lines().count(), 2, "{two}");
 }
 
