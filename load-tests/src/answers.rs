@@ -104,7 +104,7 @@ mod tests {
 
     fn visit() -> Visit {
         let lines = vec![(0, 2), (1, 1)];
-        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), lines, calls: Vec::new() }
+        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, calls: Vec::new() }
     }
 
     fn hold(state: pb::HoldState) -> pb::Hold {

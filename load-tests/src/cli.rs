@@ -7,12 +7,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use stockade::server::told_to_stop;
 
 use crate::compare;
 use crate::failure::{AMISS, Failure, USAGE};
 use crate::output::Output;
 use crate::run;
 use crate::server::Recipe;
+
+/// How long threads that do not come back may hold up the end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Load on a real Stockade server: drops as scenarios, audited from the outside, and comparisons with peers.
 #[derive(Debug, Parser)]
@@ -143,24 +147,25 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Whether all is well.
 fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match command {
+    let done = match command {
         Command::Run(options) => runtime.block_on(until_interrupted(play(options, output))),
         Command::Compare(options) => runtime.block_on(until_interrupted(compare(options, output))),
         Command::Empty(options) => {
             let served = compare::serve_empty(&options.answer, &options.result, |line| output.line(&line));
             runtime.block_on(served).map(|()| true)
         }
-    }
+    };
+    // What was given up in the midst of a load may still have requests in flight.
+    runtime.shutdown_timeout(LAST_WAIT);
+    done
 }
 
 /// What was started is ended when it is given up.
 async fn until_interrupted(work: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
+    let stop = told_to_stop()?;
     tokio::select! {
         done = work => done,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            Err(Failure::Work("interrupted: what was started is ended".to_owned()))
-        }
+        () = stop => Err(Failure::Work("told to stop: what was started is ended".to_owned())),
     }
 }
 

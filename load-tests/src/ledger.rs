@@ -82,6 +82,8 @@ pub struct Visit {
     pub crowd: u16,
     /// The customer's id.
     pub customer: String,
+    /// The customer, by their turn in the crowd.
+    pub turn: u64,
     /// Items by their place in the drop, and units.
     pub lines: Vec<(u16, u32)>,
     /// All that was asked and told.
@@ -105,6 +107,10 @@ pub struct Turned {
     pub item: u16,
     /// Units asked of that.
     pub units: u32,
+    /// Units asked of all items.
+    pub all: u32,
+    /// The customer, by their turn in the crowd.
+    pub turn: u64,
     /// Why.
     pub reason: pb::RefusalReason,
     /// When it was sent.
@@ -195,7 +201,9 @@ pub fn turned(visit: &Visit, call: &Call) -> Option<Turned> {
     let first = visit.lines.first().map(|(item, _)| *item);
     let item = item.or(first)?;
     let units = visit.lines.iter().find(|(line, _)| *line == item).map_or(0, |(_, units)| *units);
-    Some(Turned { drop: visit.drop, crowd: visit.crowd, item, units, reason, sent, received })
+    let all = visit.lines.iter().map(|(_, units)| *units).fold(0, u32::saturating_add);
+    let Visit { drop, crowd, turn, .. } = *visit;
+    Some(Turned { drop, crowd, item, units, all, turn, reason, sent, received })
 }
 
 impl Visit {
@@ -237,7 +245,7 @@ mod tests {
 
     fn visit(calls: Vec<Call>) -> Visit {
         let lines = vec![(0, 1), (1, 2)];
-        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), lines, calls }
+        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, calls }
     }
 
     #[test]

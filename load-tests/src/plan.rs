@@ -96,11 +96,17 @@ impl Plan {
         })
     }
 
-    /// The customer's id: a crowd's customers come in turn.
+    /// Which of the crowd's customers it is who comes as the so-manieth: they come in turn.
     #[must_use]
-    pub fn customer(&self, scenario: &Scenario, turn: u64) -> String {
+    pub fn turn(&self, scenario: &Scenario, coming: u64) -> u64 {
         let customers = scenario.crowds.get(usize::from(self.crowd)).map_or(1, |crowd| crowd.customers);
-        format!("c{}-{}", self.crowd, turn.checked_rem(customers).unwrap_or(0))
+        coming.checked_rem(customers).unwrap_or(0)
+    }
+
+    /// That customer's id.
+    #[must_use]
+    pub fn customer(&self, turn: u64) -> String {
+        format!("c{}-{turn}", self.crowd)
     }
 
     /// How long it is thought before the next step.
@@ -170,7 +176,7 @@ crowds = [
         assert_eq!((plan(7).hold, plan(7).thought()), (plan(7).hold, plan(7).thought()));
         assert_ne!(plan(7).hold, plan(8).hold);
         let bot = plans().into_iter().find(|plan| plan.crowd == 1).expect("a bot");
-        let names = [0, 4, 5].map(|turn| bot.customer(&scenario, turn));
+        let names = [0, 4, 5].map(|coming| bot.customer(bot.turn(&scenario, coming)));
         assert_eq!(names, ["c1-0", "c1-4", "c1-0"], "they start over");
     }
 }

@@ -39,10 +39,11 @@ impl Floor {
         let (client, till) = (client.clone(), till.clone());
         let Some(plan) = Plan::of(&self.scenario, number) else { return };
         // Relaxed: whoever takes a turn needs nothing else of the others.
-        let turn = self.turns.get(usize::from(plan.crowd)).map_or(0, |turns| turns.fetch_add(1, Ordering::Relaxed));
-        let customer = plan.customer(&self.scenario, turn);
+        let come = self.turns.get(usize::from(plan.crowd)).map_or(0, |turns| turns.fetch_add(1, Ordering::Relaxed));
+        let turn = plan.turn(&self.scenario, come);
+        let customer = plan.customer(turn);
         let (drop, crowd, lines) = (plan.drop, plan.crowd, plan.lines.clone());
-        let visit = Visit { hold: plan.hold, drop, crowd, customer, lines, calls: Vec::new() };
+        let visit = Visit { hold: plan.hold, drop, crowd, customer, turn, lines, calls: Vec::new() };
         self.recorder.begun.increment();
         let mut customer = Customer { floor: self, client, till, lane, plan, visit };
         customer.play(due).await;

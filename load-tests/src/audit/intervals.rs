@@ -92,7 +92,7 @@ mod tests {
 
     fn visit(calls: Vec<Call>) -> Visit {
         let lines = vec![(0, 1)];
-        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), lines, calls }
+        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, calls }
     }
 
     fn millis(range: Option<Range<At>>) -> Option<(At, At)> {

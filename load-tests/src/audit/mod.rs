@@ -80,7 +80,8 @@ pub struct Audit {
     pub lost_acks: u64,
     /// Holds and orders that are claimed twice, or that nobody claimed.
     pub double_claims: u64,
-    /// Customers that were told "sold out" although enough units were free during the whole call.
+    /// Customers that were told "sold out" although enough units were free during the whole call, or that they have all
+    /// they may although they had room.
     pub false_refusals: u64,
     /// Answers that are not what was asked.
     pub wrong_answers: u64,
@@ -109,7 +110,7 @@ impl Audit {
             ("over limit", self.over_limit),
             ("lost acks", self.lost_acks),
             ("double claims", self.double_claims),
-            ("false \"sold out\"", self.false_refusals),
+            ("false refusals", self.false_refusals),
             ("wrong answers", self.wrong_answers),
             ("phantom holds", self.phantoms),
             ("conservation error", self.conservation_error),

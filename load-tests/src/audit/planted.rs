@@ -35,8 +35,9 @@ fn call(verb: Verb, second: At, state: HoldState, revision: u64) -> Call {
 }
 
 fn visit(number: u128, customer: &str, units: u32, calls: Vec<Call>) -> Visit {
+    let turn = customer.bytes().map(u64::from).sum();
     let customer = customer.to_owned();
-    Visit { hold: Uuid::from_u128(number), drop: 0, crowd: 0, customer, lines: vec![(0, units)], calls }
+    Visit { hold: Uuid::from_u128(number), drop: 0, crowd: 0, customer, turn, lines: vec![(0, units)], calls }
 }
 
 fn listed(visit: &Visit, state: HoldState) -> Listed {
@@ -76,6 +77,8 @@ fn played() -> (Ledger, Evidence) {
         crowd: 0,
         item: 0,
         units: 1,
+        all: 1,
+        turn: 0,
         reason: pb::RefusalReason::SoldOut,
         sent: 2 * SECOND,
         received: 3 * SECOND,
@@ -224,6 +227,26 @@ fn sold_out_while_units_were_free_is_a_false_refusal() {
     assert_eq!(audit.false_refusals, 1, "{audit:?}");
     let overlapping = planted(|ledger, _| ledger.turned[0].received = 11 * SECOND / 2);
     assert_eq!(overlapping.false_refusals, 0, "at its beginning all were taken");
+}
+
+#[test]
+fn limit_reached_while_there_was_room_is_a_false_refusal() {
+    let refused = |units| {
+        planted(move |ledger, evidence| {
+            let ann = ledger.visits[0].turn;
+            let turned = &mut ledger.turned[0];
+            (turned.reason, turned.turn, turned.all) = (pb::RefusalReason::LimitReached, ann, units);
+            evidence.alone = false;
+        })
+    };
+    assert_eq!(refused(1).false_refusals, 1, "she had one, and may have two");
+    assert_eq!(refused(2).false_refusals, 0);
+    let both = planted(|ledger, evidence| {
+        let turned = &mut ledger.turned[0];
+        (turned.reason, turned.turn) = (pb::RefusalReason::LimitReached, 9);
+        evidence.alone = false;
+    });
+    assert_eq!(both.false_refusals, 1, "a customer who never had any");
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub fn judge(scenario: &Scenario, ledger: &Ledger, audit: &mut Audit) {
         let visits: Vec<&Visit> = ledger.visits.iter().filter(|visit| visit.drop == drop).collect();
         if let Some(limit) = sale.limit {
             over_limit(&visits, i64::from(limit), audit);
+            false_limits(&visits, ledger, (drop, i64::from(limit)), audit);
         }
         for (item, goods) in (0_u16..).zip(&sale.items) {
             let units = signed(goods.units);
@@ -157,6 +158,35 @@ fn false_refusals(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16,
             audit.tell(|| {
                 format!("false \"sold out\": {} units of item {item} asked, at least {free} were free", turned.units)
             });
+        }
+    }
+}
+
+/// Customers who were told that they have all they may, and surely had not.
+fn false_limits(visits: &[&Visit], ledger: &Ledger, (drop, limit): (u16, i64), audit: &mut Audit) {
+    let mut customers: HashMap<(u16, u64), (Steps, Vec<Turned>)> = HashMap::new();
+    let late = visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
+    for turned in ledger.turned.iter().copied().chain(late) {
+        if turned.drop == drop && turned.reason == pb::RefusalReason::LimitReached {
+            customers.entry((turned.crowd, turned.turn)).or_default().1.push(turned);
+        }
+    }
+    for visit in visits {
+        if let (Some(range), Some((had, _))) = (possibly(visit), customers.get_mut(&(visit.crowd, visit.turn))) {
+            had.extend(steps(range, signed(visit.units())));
+        }
+    }
+    for (had, refused) in customers.into_values() {
+        let had = Taken::new(had);
+        for turned in refused {
+            let room = limit.saturating_sub(had.most(turned.sent, turned.received));
+            if room >= i64::from(turned.all) {
+                audit.false_refusals = audit.false_refusals.saturating_add(1);
+                let asked = turned.all;
+                audit.tell(|| {
+                    format!("false \"limit reached\": {asked} units asked, there was room for {room} at least")
+                });
+            }
         }
     }
 }

@@ -199,6 +199,9 @@ impl Report {
         let rows: Vec<Vec<String>> =
             self.audit.counts().iter().map(|(name, counted)| vec![(*name).to_owned(), number(*counted)]).collect();
         text.push_str(&columns(&rows));
+        if self.audit.unanswered > 0 {
+            let _written = writeln!(text, "requests without an answer: {}", number(self.audit.unanswered));
+        }
         for finding in &self.audit.findings {
             let _written = writeln!(text, "finding: {finding}");
         }

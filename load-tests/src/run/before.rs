@@ -125,7 +125,7 @@ fn visit(made: &Made, drop: u16, item: u16) -> Visit {
     let (sent, received): (At, At) = (at(made.asked), at(made.answered));
     let calls = vec![Call { verb: Verb::Reserve, sent, received, said }];
     let customer = customer(made.customer);
-    Visit { hold: made.id, drop, crowd: BEFORE, customer, lines: vec![(item, 1)], calls }
+    Visit { hold: made.id, drop, crowd: BEFORE, customer, turn: made.customer, lines: vec![(item, 1)], calls }
 }
 
 /// Waits until the load has to begin.
