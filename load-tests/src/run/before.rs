@@ -104,7 +104,7 @@ async fn trial(server: &Server, sale: &Sale, name: &str, holds: u64) -> Result<D
     let tried = Sale { items: goods, ..sale.clone() };
     let (drop, until) = (format!("{name}-trial"), Until::Life(longest(sale)));
     let mut operators = Operators::new(crate::wire::connect(&server.endpoint).await?);
-    super::create(&mut operators, &tried, &drop).await?;
+    super::create(&mut operators, &tried, &drop, None).await?;
     let plan = Plan { drop, sku, holds: few, each: 1, until, seed: fastrand::u64(..) };
     let watch = Stopwatch::start();
     fill(&server.endpoint, &plan, watch).await?;

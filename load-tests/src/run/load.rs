@@ -11,7 +11,7 @@ use crate::floor::Floor;
 use crate::numbers::{grouped, micros, real, whole};
 use crate::open;
 use crate::output::Output;
-use crate::scenario::Closed;
+use crate::scenario::{Closed, MOST_ARRIVALS};
 use crate::schedule::arrivals;
 
 /// How often progress is shown.
@@ -65,11 +65,12 @@ async fn closed_loop(floor: &Arc<Floor>, closed: &Closed) -> Result<(), Failure>
         visitors.spawn(async move {
             loop {
                 let due = floor.watch.elapsed();
-                if due >= end {
+                // Relaxed: whoever takes a number needs nothing else of the others.
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if due >= end || number >= MOST_ARRIVALS {
                     return;
                 }
-                // Relaxed: whoever takes a number needs nothing else of the others.
-                floor.visit(next.fetch_add(1, Ordering::Relaxed), due).await;
+                floor.visit(number, due).await;
             }
         });
     }

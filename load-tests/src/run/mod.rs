@@ -60,11 +60,12 @@ pub async fn run(file: &Path, options: &Options, output: &mut Output) -> Result<
     };
     let facts = Facts { name, scale: options.scale, own: server.is_own() };
     let report = play(scenario, facts, &server, output).await?;
-    server.stop()?;
     output.line(&report.text());
     for written in report.write(&options.reports)? {
         output.line(&format!("written: {}", written.display()));
     }
+    // Last: what was found is told even if the server does not end well.
+    server.stop()?;
     Ok(report.audit)
 }
 
@@ -74,11 +75,12 @@ async fn play(scenario: Scenario, facts: Facts, server: &Server, output: &mut Ou
     let names = names(&scenario, fastrand::u32(..));
     // Drops that are open before are made first: what is held before is held of them.
     for (sale, name) in scenario.drops.iter().zip(&names).filter(|(sale, _)| sale.opens_after.is_none()) {
-        create(&mut operators, sale, name).await?;
+        create(&mut operators, sale, name, None).await?;
     }
     let (visits, load_at) = before::make(server, &scenario, &names, output).await?;
     for (sale, name) in scenario.drops.iter().zip(&names).filter(|(sale, _)| sale.opens_after.is_some()) {
-        create(&mut operators, sale, name).await?;
+        let begins = load_at.unwrap_or_else(|| wall_clock().0);
+        create(&mut operators, sale, name, Some(begins)).await?;
     }
     let clients = wire::checkouts(&server.endpoint, usize::from(scenario.load.connections)).await?;
     let tills = wire::checkouts(&server.endpoint, clients.len().div_ceil(TILLS)).await?;
@@ -112,11 +114,12 @@ fn names(scenario: &Scenario, run: u32) -> Vec<String> {
     scenario.drops.iter().map(|sale| format!("{}-{run:08x}", sale.id)).collect()
 }
 
-async fn create(operators: &mut Operators, sale: &Sale, name: &str) -> Result<(), Failure> {
+/// Creates a drop. Where it opens after the load begins, that instant is needed, in milliseconds since the epoch.
+async fn create(operators: &mut Operators, sale: &Sale, name: &str, begins: Option<u64>) -> Result<(), Failure> {
     let item = |sku: &str, quantity| pb::Item { sku: sku.to_owned(), quantity, ..pb::Item::default() };
     let span = |span: Option<Span>| span.map(|span| wire::span(span.0));
-    let opens_at = sale.opens_after.map(|after| {
-        let at = Duration::from_millis(wall_clock().0).saturating_add(after.0);
+    let opens_at = sale.opens_after.zip(begins).map(|(after, begins)| {
+        let at = Duration::from_millis(begins).saturating_add(after.0);
         let wire = wire::span(at);
         prost_types::Timestamp { seconds: wire.seconds, nanos: wire.nanos }
     });

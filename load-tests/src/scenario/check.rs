@@ -8,7 +8,7 @@ use crate::schedule::expected;
 /// The longest load: a run is bounded in time.
 const LONGEST: Duration = Duration::from_mins(30);
 /// The most arrivals of a scenario: a run is bounded in count, and all answers are kept for the audit.
-const MOST_ARRIVALS: u64 = 5_000_000;
+pub const MOST_ARRIVALS: u64 = 5_000_000;
 /// The most holds that are there before.
 const MOST_HOLDS: u64 = 10_000_000;
 /// The most connections.

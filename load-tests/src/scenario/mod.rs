@@ -14,6 +14,8 @@ use crate::schedule::{Phase, Shape};
 
 mod check;
 
+pub use check::MOST_ARRIVALS;
+
 /// A span of time, written as `5m` or `1h 30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Span(pub Duration);
