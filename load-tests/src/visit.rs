@@ -16,9 +16,9 @@ use crate::samples::{Ending, Verb};
 use crate::wire::{self, Checkout};
 
 /// How often a caller asks again who was told that the server is not available.
-const PATIENCE: u32 = 40;
+pub const PATIENCE: u32 = 40;
 /// How long such a caller waits.
-const PAUSE: Duration = Duration::from_millis(50);
+pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// A visit that goes on.
 struct Customer<'a> {

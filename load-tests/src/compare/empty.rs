@@ -1,27 +1,21 @@
 //! The bare handler: tonic, the contract's messages, the very answer that Stockade gives, and no work at all. Each
 //! request is decoded and each answer encoded; nothing is decided, kept or written.
 //!
-//! It runs as a process of its own, as Stockade does, with the same settings of the transport.
+//! It runs as a process of its own, as Stockade does, over the very transport that Stockade serves on.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use prost::Message as _;
+use stockade::grpc::MAX_REQUEST_BYTES;
 use stockade::proto as pb;
 use stockade::proto::reservation_service_server::{ReservationService, ReservationServiceServer};
+use stockade::server::{incoming, transport};
 use tokio::net::TcpListener;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::failure::Failure;
-
-/// As the server's own.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// As the server's own.
-const MAX_STREAMS: u32 = 1024;
 
 /// What it answers.
 #[derive(Debug, Clone, Default)]
@@ -44,13 +38,8 @@ pub async fn serve(answer: &str, result: &str, tell: impl FnOnce(String)) -> Res
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     tell(format!("serving {}", listener.local_addr()?));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
-    let served = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .max_concurrent_streams(MAX_STREAMS)
-        .add_service(ReservationServiceServer::new(empty))
-        .serve_with_incoming(incoming)
-        .await;
+    let service = ReservationServiceServer::new(empty).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let served = transport().add_service(service).serve_with_incoming(incoming(listener)).await;
     served.map_err(|error| Failure::Work(format!("the empty handler can't serve: {error}")))
 }
 

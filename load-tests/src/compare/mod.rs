@@ -131,32 +131,57 @@ impl Compared {
 pub struct Comparison {
     /// Rows that were run.
     pub rows: Vec<Compared>,
-    /// Rows that could not be run, and why.
+    /// Rows whose peer is not there, and how to get it.
     pub skipped: Vec<(&'static str, String)>,
+    /// Rows that could not be run to their end, and why.
+    pub failed: Vec<(&'static str, String)>,
 }
 
-/// Runs the rows that were chosen.
+impl Comparison {
+    /// Whether every row that has its peer was run.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Whether every row that has its peer was run and reaches its goal.
+    #[must_use]
+    pub fn hit(&self) -> bool {
+        self.is_whole() && self.rows.iter().all(Compared::hit)
+    }
+}
+
+/// Runs the rows that were chosen. One that fails is told, and the others go on.
 ///
 /// # Errors
-/// When a row can't be run although its peer is there.
+/// When there is no such row, or no server to begin with.
 pub async fn compare(options: &Options, output: &mut Output) -> Result<Comparison, Failure> {
     let chosen = options.chosen()?;
     let mut arena = Arena::open(options).await?;
     let mut comparison = Comparison::default();
     for row in chosen {
         output.line(&format!("{}: {}", row.name, row.title));
-        match row.kind {
+        let compared = match row.kind {
             Kind::Rate { work: _, peers, least: _, floor: _ } if pairs::missing(peers).is_some() => {
                 let why = pairs::missing(peers).unwrap_or_default();
                 output.line(&format!("  left out: {why}"));
                 comparison.skipped.push((row.name, why.to_owned()));
+                continue;
             }
             Kind::Rate { work, peers, least, floor } => {
                 let goal = Goal::AtLeast { ratio: least, rate: floor };
-                comparison.rows.push(pairs::compare(&mut arena, row, (work, peers), goal, output).await?);
+                pairs::compare(&mut arena, row, (work, peers), goal, output).await
             }
-            Kind::Tail { beside, most } => {
-                comparison.rows.push(tail::compare(&mut arena, row, (beside, most), output).await?);
+            Kind::Tail { beside, most } => tail::compare(&mut arena, row, (beside, most), output).await,
+        };
+        // What a peer was started for is over, however the row ended.
+        arena.clear();
+        match compared {
+            Ok(compared) => comparison.rows.push(compared),
+            Err(failure) => {
+                let why = failure.whole();
+                output.line(&format!("  failed: {why}"));
+                comparison.failed.push((row.name, why));
             }
         }
     }
@@ -197,6 +222,9 @@ pub fn told(comparison: &Comparison) -> String {
     }
     for (row, why) in &comparison.skipped {
         let _written = writeln!(text, "{row} was left out: {why}");
+    }
+    for (row, why) in &comparison.failed {
+        let _written = writeln!(text, "{row} FAILED: {why}");
     }
     text
 }

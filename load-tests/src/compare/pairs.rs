@@ -139,7 +139,6 @@ pub async fn compare(
         theirs.push(other.rate);
         ratios.push(ratio);
     }
-    arena.clear();
     let none = Failure::Bug("a row without pairs");
     let ratio = estimate(&ratios).ok_or(none)?;
     let middle = |values: &[f64]| median(values).unwrap_or_default();
