@@ -6,9 +6,9 @@
 //! 4,096 the longest stall at ten million holds is a few milliseconds instead of hundreds.
 
 use crossbeam_utils::CachePadded;
-use hashbrown::HashTable;
 use parking_lot::Mutex;
 
+use super::index::Index;
 use super::slab::Slab;
 use crate::digest::DigestKey;
 use crate::hold::{Change, Hold, HoldState, Lines};
@@ -82,7 +82,7 @@ pub struct Holds {
 #[derive(Debug, Default)]
 struct Shard {
     /// Places in the slab, by the hash of the id.
-    index: HashTable<u32>,
+    index: Index,
     slab: Slab<Hold>,
     /// Holds in each state, by [`HoldState::ALL`].
     counts: [u64; HoldState::ALL.len()],
@@ -218,8 +218,8 @@ impl LockedShard<'_> {
     #[must_use]
     pub fn find(&self, id: &HoldId) -> Option<HoldRef> {
         let Shard { index, slab, .. } = &*self.shard;
-        let place = index.find(self.hash(id), |place| slab.get(*place).is_some_and(|hold| hold.id == *id))?;
-        Some(HoldRef::new(self.number, *place))
+        let place = index.find(self.hash(id), |place| slab.get(place).is_some_and(|hold| hold.id == *id))?;
+        Some(HoldRef::new(self.number, place))
     }
 
     #[inline]
@@ -248,9 +248,7 @@ impl LockedShard<'_> {
         let Shard { index, slab, counts } = &mut *self.shard;
         count(counts, hold.state, 1);
         let place = slab.insert(hold);
-        let key = self.key;
-        let rehash = |place: &u32| slab.get(*place).map_or(0, |hold| key.hold(&hold.id));
-        index.insert_unique(hash, place, rehash);
+        index.insert(hash, place);
         HoldRef::new(self.number, place)
     }
 
@@ -271,9 +269,7 @@ impl LockedShard<'_> {
     pub fn remove(&mut self, hold: HoldRef) -> Option<Hold> {
         let Shard { index, slab, counts } = &mut *self.shard;
         let hash = self.key.hold(&slab.get(hold.place())?.id);
-        if let Ok(entry) = index.find_entry(hash, |place| *place == hold.place()) {
-            entry.remove();
-        }
+        index.remove(hash, hold.place());
         let hold = slab.remove(hold.place())?;
         count(counts, hold.state, -1);
         Some(hold)
@@ -290,18 +286,17 @@ impl LockedShard<'_> {
     }
 }
 
-/// From the middle of the hash: a shard's index goes by its lowest and highest bits. Chosen by those, the shard would
-/// leave its holds nothing to differ in, and each look at 300 of them would go through a dozen groups, not one.
+/// From the upper half of the hash: a shard's index goes by the lower. Chosen by the same bits, the shard would leave
+/// its holds nothing to differ in, and each look would go through most of them.
 fn shard_of(hash: u64) -> u32 {
     let shards = u64::try_from(SHARDS).unwrap_or(1);
     u32::try_from((hash >> 32) % shards).unwrap_or(0)
 }
 
 fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {
-    for (count, counted) in counts.iter_mut().zip(HoldState::ALL) {
-        if counted == state {
-            *count = count.saturating_add_signed(by);
-        }
+    // The numbers are those of the states in their order, from 1 on.
+    if let Some(count) = counts.get_mut(usize::from(state.number()).wrapping_sub(1)) {
+        *count = count.saturating_add_signed(by);
     }
 }
 

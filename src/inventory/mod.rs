@@ -8,6 +8,7 @@ mod archive;
 pub mod drops;
 mod expiry;
 pub mod holds;
+mod index;
 pub mod limits;
 pub mod pool;
 mod pools;
