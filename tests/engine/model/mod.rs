@@ -119,7 +119,8 @@ fn acts() -> impl Strategy<Value = Act> {
 type Shape = (Vec<u64>, Vec<Rule>);
 
 fn shapes() -> impl Strategy<Value = [Shape; 2]> {
-    let shape = || (prop::collection::vec(0_u64..7, 3), prop::collection::vec(rule(), 0..=3));
+    let shape =
+        || (prop::collection::vec(prop_oneof![1 => 0_u64..4, 2 => 4_u64..14], 3), prop::collection::vec(rule(), 0..=3));
     [shape(), shape()]
 }
 
