@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::index::Index;
 use super::slab::Slab;
-use crate::digest::DigestKey;
+use crate::digest::{DigestKey, Placement};
 use crate::hold::{Change, Hold, HoldState, Lines};
 use crate::ids::{HoldId, Lsn};
 use crate::time::Timestamp;
@@ -76,7 +76,7 @@ impl Standing {
 #[derive(Debug)]
 pub struct Holds {
     shards: Box<[CachePadded<Mutex<Shard>>]>,
-    key: DigestKey,
+    placement: Placement,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ struct Shard {
 pub struct LockedShard<'a> {
     shard: &'a mut Shard,
     number: u32,
-    key: &'a DigestKey,
+    placement: &'a Placement,
     /// The id that it was locked for, with its hash: made once a look, not once a step.
     locked_for: Option<(HoldId, u64)>,
 }
@@ -108,13 +108,13 @@ pub struct LockedShards<'a> {
 impl Holds {
     /// An empty table.
     #[must_use]
-    pub fn new(key: DigestKey) -> Self {
-        Self { shards: (0..SHARDS).map(|_| CachePadded::default()).collect(), key }
+    pub fn new(key: &DigestKey) -> Self {
+        Self { shards: (0..SHARDS).map(|_| CachePadded::default()).collect(), placement: key.placement() }
     }
 
     /// Locks the shard where a hold with this id lives, or would live.
     pub fn with_id<R>(&self, id: &HoldId, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
-        let hash = self.key.hold(id);
+        let hash = self.placement.of(id);
         self.with(shard_of(hash), |shard| f(LockedShard { locked_for: Some((*id, hash)), ..shard }))
     }
 
@@ -181,13 +181,13 @@ impl Holds {
 
     /// The shard where a hold with this id lives, or would live.
     fn number(&self, id: &HoldId) -> u32 {
-        shard_of(self.key.hold(id))
+        shard_of(self.placement.of(id))
     }
 
     #[expect(clippy::indexing_slicing, reason = "shard numbers are made here, below SHARDS")]
     fn with<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
         let shard = &self.shards[usize::try_from(number).unwrap_or(0) % SHARDS];
-        f(LockedShard { shard: &mut shard.lock(), number, key: &self.key, locked_for: None })
+        f(LockedShard { shard: &mut shard.lock(), number, placement: &self.placement, locked_for: None })
     }
 }
 
@@ -226,7 +226,7 @@ impl LockedShard<'_> {
     fn hash(&self, id: &HoldId) -> u64 {
         match &self.locked_for {
             Some((known, hash)) if known == id => *hash,
-            Some(_) | None => self.key.hold(id),
+            Some(_) | None => self.placement.of(id),
         }
     }
 
@@ -268,7 +268,7 @@ impl LockedShard<'_> {
     /// Takes a hold out of the table.
     pub fn remove(&mut self, hold: HoldRef) -> Option<Hold> {
         let Shard { index, slab, counts } = &mut *self.shard;
-        let hash = self.key.hold(&slab.get(hold.place())?.id);
+        let hash = self.placement.of(&slab.get(hold.place())?.id);
         index.remove(hash, hold.place());
         let hold = slab.remove(hold.place())?;
         count(counts, hold.state, -1);
@@ -294,8 +294,7 @@ fn shard_of(hash: u64) -> u32 {
 }
 
 fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {
-    // The numbers are those of the states in their order, from 1 on.
-    if let Some(count) = counts.get_mut(usize::from(state.number()).wrapping_sub(1)) {
+    if let Some(count) = counts.get_mut(state.place()) {
         *count = count.saturating_add_signed(by);
     }
 }
@@ -326,7 +325,7 @@ mod tests {
 
     #[test]
     fn holds_are_found_by_id_and_by_reference_until_they_are_removed() {
-        let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
         let refs: Vec<HoldRef> =
             (0..20_000).map(|n| holds.with_id(&hold(n).id, |mut shard| shard.insert(hold(n)))).collect();
         for (n, place) in (0..20_000).zip(&refs) {
@@ -342,7 +341,7 @@ mod tests {
 
     #[test]
     fn two_holds_are_locked_together_whatever_shards_they_live_in_and_in_whatever_order() {
-        let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
         let first = hold(0);
         let same = (1..1_000_000).find(|n| holds.number(&hold(*n).id) == holds.number(&first.id)).expect("a neighbour");
         for n in [1, 2, 3, same] {
@@ -367,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_change_says_how_the_hold_stood_before_and_is_applied_once() {
-        let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
         holds.with_id(&hold(5).id, |mut shard| {
             let place = shard.insert(hold(5));
             let expired = Change::Expired { at: Timestamp(100) };
