@@ -426,7 +426,7 @@ fn whoever_takes_what_there_is_leaves_nothing_and_takes_nothing_twice() {
                             assert!(!held(&answer));
                             break;
                         };
-                        for line in view.hold.lines.iter() {
+                        for line in &view.hold.lines {
                             got[line.item.index()] += u64::from(line.quantity);
                         }
                         for short in view.short_lines() {

@@ -152,7 +152,6 @@ impl Model {
         Limited::of(&self.drops[question.drop].rules, question, &live, &archived)
     }
 
-    #[expect(clippy::too_many_lines, reason = "a naive model is read from top to bottom, verb by verb")]
     pub fn on_hold(&mut self, act: &Act, id: u64) -> String {
         let (now, ttl_of) = (self.now, self.drops.iter().map(|drop| drop.ttl).collect::<Vec<_>>());
         let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };

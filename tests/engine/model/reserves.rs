@@ -15,7 +15,6 @@ use super::{CUSTOMERS, DROPS, HOLDS, ITEMS, LIFE};
 use crate::common::{self, hold_id};
 
 /// Who asks for what.
-#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself, as a request may have it")]
 #[derive(Debug, Clone)]
 pub struct Ask {
     hold: u64,
