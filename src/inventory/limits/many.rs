@@ -4,11 +4,11 @@
 //! looks at its window and no further. Live holds lie in the order of their deadlines, those of the same items
 //! together, so that counting them is one look for each set of items.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
+use super::sorted::Sorted;
 use super::subject::{Counted, Whose};
 use crate::hold::{HoldLine, HoldState};
 use crate::ids::{DropNo, ItemNo};
@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 type Items = SmallVec<[ItemNo; 4]>;
 /// A deadline and whose it is.
 type Deadline = (Timestamp, HoldRef);
+/// The drop and the items that live holds have in common, and their deadlines.
+type SameItems = (DropNo, Items, Sorted<Deadline, ()>);
 
 /// Units that a subject has of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +77,14 @@ pub struct LiveSet<'a> {
 #[derive(Debug, Default)]
 pub struct Many {
     /// Ascending by drop and item; what has no units is not there.
-    sums: Vec<Sum>,
+    sums: SmallVec<[Sum; 1]>,
     /// By time, drop and item: holds and units.
-    reserved: BTreeMap<(Timestamp, DropNo, ItemNo), (u32, u64)>,
-    /// Those of them that have units: few, where a subject has very many holds that have ended.
+    reserved: Sorted<(Timestamp, DropNo, ItemNo), (u32, u64)>,
+    /// Those of them that have units: few, where a subject has very many holds that have ended. Kept only then: while
+    /// `reserved` is short, it is looked through.
     owned: BTreeSet<(Timestamp, DropNo, ItemNo)>,
     /// Ascending by drop and items; none is empty.
-    live: Vec<(DropNo, Items, BTreeSet<Deadline>)>,
+    live: SmallVec<[SameItems; 1]>,
 }
 
 impl Many {
@@ -109,39 +112,43 @@ impl Many {
 
     /// The live hold with the earliest deadline.
     pub(super) fn first_live(&self) -> Option<Deadline> {
-        self.live.iter().filter_map(|(_, _, holds)| holds.first().copied()).min()
+        self.live.iter().filter_map(|(_, _, holds)| holds.first_two().0).min()
     }
 
     pub(super) fn each_live_set(&self, mut f: impl FnMut(LiveSet<'_>)) {
         for (drop, items, holds) in &self.live {
-            let mut deadlines = holds.iter().copied();
-            if let Some(first) = deadlines.next() {
-                f(LiveSet { drop: *drop, items, count: holds.len(), first, second: deadlines.next() });
+            if let (Some(first), second) = holds.first_two() {
+                f(LiveSet { drop: *drop, items, count: holds.len(), first, second });
             }
         }
     }
 
     pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved) -> bool) {
         let from = (from, DropNo::default(), ItemNo::default());
-        for ((at, drop, item), (holds, units)) in self.reserved.range((Bound::Included(from), Bound::Unbounded)).rev() {
-            if !f(Reserved { at: *at, drop: *drop, item: *item, holds: *holds, units: *units }) {
-                return;
-            }
-        }
+        let reserved = |(at, drop, item), (holds, units)| Reserved { at, drop, item, holds, units };
+        self.reserved.each_down_to(&from, |key, counts| f(reserved(key, counts)));
     }
 
     /// As [`Many::each_since`], for what still has units.
     pub(super) fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+        if !self.reserved.is_tree() {
+            return self.each_since(from, |made| {
+                if made.units > 0 {
+                    f(made);
+                }
+                true
+            });
+        }
         let from = (from, DropNo::default(), ItemNo::default());
-        for key in self.owned.range((Bound::Included(from), Bound::Unbounded)).rev() {
-            let (holds, units) = self.reserved.get(key).copied().unwrap_or_default();
+        for key in self.owned.range(from..).rev() {
+            let (holds, units) = self.reserved.get(key).unwrap_or_default();
             let (at, drop, item) = *key;
             f(Reserved { at, drop, item, holds, units });
         }
     }
 
     pub(super) fn live_image(&self) -> Vec<(DropNo, Vec<ItemNo>, Vec<Timestamp>)> {
-        let deadlines = |holds: &BTreeSet<Deadline>| holds.iter().map(|(at, _)| *at).collect();
+        let deadlines = |holds: &Sorted<Deadline, ()>| holds.iter().map(|((at, _), ())| at).collect();
         self.live.iter().map(|(drop, items, holds)| (*drop, items.to_vec(), deadlines(holds))).collect()
     }
 
@@ -220,21 +227,24 @@ impl Many {
         if holds == 0 && before == after {
             return;
         }
-        let (known, units) = self.reserved.entry(key).or_default();
-        *known = known.saturating_add_signed(holds);
-        let had = *units > 0;
-        *units = units.saturating_sub(before).saturating_add(after);
-        match (had, *units > 0) {
+        let (known, had) = self.reserved.get(&key).unwrap_or_default();
+        let known = known.saturating_add_signed(holds);
+        let units = had.saturating_sub(before).saturating_add(after);
+        let was_tree = self.reserved.is_tree();
+        self.reserved.set(key, ((known, units) != (0, 0)).then_some((known, units)));
+        match (was_tree, self.reserved.is_tree()) {
+            (false, false) => {}
+            (true, false) => self.owned.clear(),
             (false, true) => {
+                let owned = self.reserved.iter().filter(|(_, (_, units))| *units > 0);
+                self.owned = owned.map(|(key, _)| key).collect();
+            }
+            (true, true) if units > 0 => {
                 self.owned.insert(key);
             }
-            (true, false) => {
+            (true, true) => {
                 self.owned.remove(&key);
             }
-            (false, false) | (true, true) => {}
-        }
-        if (*known, *units) == (0, 0) {
-            self.reserved.remove(&key);
         }
     }
 
@@ -244,7 +254,7 @@ impl Many {
             && let Ok(place) = self.set(whose.drop, items)
             && let Some((_, _, holds)) = self.live.get_mut(place)
         {
-            holds.remove(&(at, whose.place));
+            holds.set((at, whose.place), None);
             // A set that is needed again at once stays.
             if holds.is_empty() && is.is_none_or(|(_, now)| now != items) {
                 self.live.remove(place);
@@ -254,11 +264,13 @@ impl Many {
             match self.set(whose.drop, items) {
                 Ok(place) => {
                     if let Some((_, _, holds)) = self.live.get_mut(place) {
-                        holds.insert((at, whose.place));
+                        holds.set((at, whose.place), Some(()));
                     }
                 }
                 Err(place) => {
-                    self.live.insert(place, (whose.drop, items.into(), BTreeSet::from([(at, whose.place)])));
+                    let mut holds = Sorted::default();
+                    holds.set((at, whose.place), Some(()));
+                    self.live.insert(place, (whose.drop, items.into(), holds));
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! append, so two requests of one customer, or of two with one card, can't both fit where one does. A subject that has
 //! nothing is not in the table: refused requests leave no trace.
 
+mod sorted;
 mod many;
 mod subject;
 mod table;
