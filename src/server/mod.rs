@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
 
+mod lanes;
 mod open;
 mod process;
 
@@ -65,6 +66,9 @@ pub enum ServeError {
     /// gRPC could not be served on.
     #[error("gRPC serving failed")]
     Grpc(#[source] tonic::transport::Error),
+    /// No thread could be started.
+    #[error("can't start a thread to serve on")]
+    Thread(#[source] std::io::Error),
     /// HTTP could not be served on.
     #[error("HTTP serving failed")]
     Http(#[source] std::io::Error),
@@ -81,7 +85,9 @@ impl ServeError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::Grpc(_) | Self::Http(_) => 74,
+            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::Grpc(_) | Self::Thread(_) | Self::Http(_) => {
+                74
+            }
             Self::Contract(_) | Self::Bug => 70,
         }
     }
@@ -124,7 +130,7 @@ pub async fn run(
     let edge = Edge::new(Arc::clone(&opened.engine), clock, Arc::clone(&admin.edge));
     let (routes, health, streams) = grpc::routes(edge, Arc::clone(&admin.edge)).await?;
     let door = Door { admin, health, address, http, follower: follow(&opened.clock) };
-    serve(&config, door, opened, GrpcDoor::open(grpc, routes, streams), shutdown).await
+    serve(&config, door, opened, GrpcDoor::open(grpc, &routes, streams)?, shutdown).await
 }
 
 /// The parts that show how the server stands.
@@ -210,14 +216,11 @@ struct GrpcDoor {
 }
 
 impl GrpcDoor {
-    fn open(listener: TcpListener, routes: Routes, streams: Streams) -> Self {
+    fn open(listener: TcpListener, routes: &Routes, streams: Streams) -> Result<Self, ServeError> {
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().ok();
-        let serving = transport().add_routes(routes).serve_with_incoming_shutdown(incoming(listener), async {
-            // Stopped by a word, or because whoever could say it is gone.
-            stopped.await.unwrap_or_default();
-        });
-        Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) }
+        let serving = lanes::serve(listener, routes, stopped).map_err(ServeError::Thread)?;
+        Ok(Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) })
     }
 }
 
