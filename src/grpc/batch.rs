@@ -44,6 +44,9 @@ pub struct Decided {
     upto: Lsn,
     /// When the last operation was decided; of a message without one, when it came.
     at: Timestamp,
+    /// When this turn began: read once for all of its operations. Each of them had come by then, and is decided some
+    /// ten microseconds later at most, unless it has to wait; then it reads its own.
+    now: Timestamp,
 }
 
 /// Decides operations, one after another.
@@ -56,6 +59,7 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
         if turn > 0 {
             tokio::task::yield_now().await;
         }
+        decided.now = edge.now();
         for operation in operations {
             decided.decide(operation, view).await?;
         }
@@ -83,6 +87,7 @@ impl Decided {
             room: MAX_ANSWER_BYTES.saturating_sub(aside),
             upto: Lsn(0),
             at: edge.now(),
+            now: edge.now(),
         }
     }
 
@@ -102,7 +107,7 @@ impl Decided {
     }
 
     async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
-        match attempt(&self.tally.edge, command).await {
+        match attempt(&self.tally.edge, self.now, command).await {
             Ok((Answer { outcome, ticket }, at)) => {
                 self.at = at;
                 self.upto = self.upto.max(ticket.lsn());
@@ -139,13 +144,13 @@ impl Decided {
     }
 }
 
-async fn attempt(edge: &Edge, command: &Command) -> Result<(Answer, Timestamp), Fault> {
+async fn attempt(edge: &Edge, now: Timestamp, command: &Command) -> Result<(Answer, Timestamp), Fault> {
     match command {
-        Command::Reserve(command) => edge.decide_ahead(command, Engine::reserve).await,
-        Command::Extend(command) => edge.decide_ahead(command, Engine::extend).await,
-        Command::Claim(command) => edge.decide_ahead(command, Engine::claim).await,
-        Command::Release(command) => edge.decide_ahead(command, Engine::release).await,
-        Command::Return(command) => edge.decide_ahead(command, Engine::return_units).await,
+        Command::Reserve(command) => edge.decide_from(now, command, Engine::reserve).await,
+        Command::Extend(command) => edge.decide_from(now, command, Engine::extend).await,
+        Command::Claim(command) => edge.decide_from(now, command, Engine::claim).await,
+        Command::Release(command) => edge.decide_from(now, command, Engine::release).await,
+        Command::Return(command) => edge.decide_from(now, command, Engine::return_units).await,
     }
 }
 

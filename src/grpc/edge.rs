@@ -49,8 +49,23 @@ impl Edge {
     /// # Errors
     /// Those of the verb, and `Overloaded` where doubt outlasts patience.
     pub async fn decide_ahead<C>(&self, command: &C, verb: Verb<C>) -> Result<(Answer, Timestamp), Fault> {
+        self.decide_from(self.clock.now(), command, verb).await
+    }
+
+    /// As [`Edge::decide_ahead`], with an instant for the first attempt that was read after the request had come: for
+    /// many that came together and are decided one right after another.
+    ///
+    /// # Errors
+    /// As [`Edge::decide_ahead`].
+    pub async fn decide_from<C>(
+        &self,
+        read: Timestamp,
+        command: &C,
+        verb: Verb<C>,
+    ) -> Result<(Answer, Timestamp), Fault> {
+        let mut first = Some(read);
         let attempt = || {
-            let now = self.clock.now();
+            let now = first.take().unwrap_or_else(|| self.clock.now());
             verb(&self.engine, command, now).map(|step| (step, now))
         };
         decided(attempt).await
@@ -139,7 +154,7 @@ impl Edge {
 }
 
 /// Attempts until there is a decision, for as long as patience lasts. Others go first between two attempts.
-async fn decided<T>(attempt: impl Fn() -> Result<(Step<T>, Timestamp), Fault>) -> Result<(T, Timestamp), Fault> {
+async fn decided<T>(mut attempt: impl FnMut() -> Result<(Step<T>, Timestamp), Fault>) -> Result<(T, Timestamp), Fault> {
     let mut waiting: Option<Stopwatch> = None;
     loop {
         match attempt()? {
