@@ -1,3 +1,5 @@
+//! What was measured as tables, plots and JSON, and which targets it reaches.
+
 use super::*;
 
 fn point(holds: u64) -> holds::Point {
