@@ -13,6 +13,7 @@ use crate::compare;
 use crate::failure::{AMISS, Failure, USAGE};
 use crate::output::Output;
 use crate::run;
+use crate::scale;
 use crate::server::Recipe;
 
 /// How long threads that do not come back may hold up the end.
@@ -32,6 +33,8 @@ enum Command {
     Run(RunOptions),
     /// Runs Stockade and its peers alternately and prints ratios
     Compare(CompareOptions),
+    /// Measures what live holds, drops and connections cost, from few to many
+    Scale(ScaleOptions),
     /// Answers reserves without any work
     #[command(hide = true)]
     Empty(EmptyOptions),
@@ -103,6 +106,30 @@ struct CompareOptions {
 }
 
 #[derive(Debug, Args)]
+struct ScaleOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// What grows, with commas between; else all
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    rows: Vec<scale::Row>,
+    /// The most live holds
+    #[arg(long, default_value_t = 10_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
+    most_holds: u64,
+    /// The most drops
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    most_drops: u64,
+    /// The most connections
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    most_connections: u64,
+    /// How long each throughput is measured
+    #[arg(long, default_value = "3s", value_parser = span, value_name = "SPAN")]
+    measured: Duration,
+    /// Where tables, JSON and plots go
+    #[arg(long, default_value = "target/load-tests/scale", value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct EmptyOptions {
     /// The `ReserveResponse`, in hexadecimal
     #[arg(long)]
@@ -150,6 +177,7 @@ fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
     let done = match command {
         Command::Run(options) => runtime.block_on(until_interrupted(play(options, output))),
         Command::Compare(options) => runtime.block_on(until_interrupted(compare(options, output))),
+        Command::Scale(options) => runtime.block_on(until_interrupted(measure(options, output))),
         Command::Empty(options) => {
             let served = compare::serve_empty(&options.answer, &options.result, |line| output.line(&line));
             runtime.block_on(served).map(|()| true)
@@ -197,4 +225,14 @@ async fn compare(options: CompareOptions, output: &mut Output) -> Result<bool, F
     output.line(&compare::told(&comparison));
     // Quick figures mean nothing, so they miss nothing.
     Ok(if options.quick { comparison.is_whole() } else { comparison.hit() })
+}
+
+async fn measure(options: ScaleOptions, output: &mut Output) -> Result<bool, Failure> {
+    let ScaleOptions { server, rows, most_holds, most_drops, most_connections, measured, out } = options;
+    let recipe = server.recipe();
+    let options = scale::Options { recipe, rows, most_holds, most_drops, most_connections, measured, out };
+    let measured = scale::measure(&options, output).await?;
+    output.line("");
+    output.line(&measured.text());
+    Ok(measured.targets().iter().all(scale::Target::hit))
 }

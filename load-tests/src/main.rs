@@ -27,6 +27,7 @@ mod report;
 mod run;
 
 mod compare;
+mod scale;
 
 mod cli;
 

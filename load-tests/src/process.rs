@@ -100,6 +100,12 @@ impl Process {
         Failure::Start { program: self.program.clone(), why }
     }
 
+    /// Its id, by which the kernel tells of it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended by itself.
     pub fn ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

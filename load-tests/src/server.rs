@@ -82,14 +82,21 @@ impl Recipe {
     /// # Errors
     /// When it does not serve in time; with its last words.
     pub fn start(&self, flags: &[String]) -> Result<Server, Failure> {
-        let folder = self.folder()?;
+        self.start_on(self.folder()?, flags, PATIENCE)
+    }
+
+    /// Starts a server on free ports and on a folder that another one has left; it may take so long to serve.
+    ///
+    /// # Errors
+    /// When it does not serve in time; with its last words.
+    pub fn start_on(&self, folder: TempDir, flags: &[String], patience: Duration) -> Result<Server, Failure> {
         let mut command = Command::new(self.program()?);
         command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json", "--data"]);
         command.arg(folder.path().join("data")).args(flags);
         // Not the folder of the sources, which may have a stockade.toml.
         command.current_dir(folder.path());
         let process = Process::start("stockade", command)?;
-        let (grpc, http) = process.wait_for(PATIENCE, serving)?;
+        let (grpc, http) = process.wait_for(patience, serving)?;
         let own = Some(Own { process, folder });
         Ok(Server { endpoint: format!("http://{grpc}"), http: Some(http), own })
     }
@@ -129,6 +136,20 @@ impl Server {
         Ok(Some(page))
     }
 
+    /// The process of a server that was started here.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.own.as_ref().map(|own| own.process.id())
+    }
+
+    /// Ends a server that was started here by a signal, and leaves its folder; one that does not end so soon is killed.
+    /// None of a server that somebody else runs.
+    #[must_use]
+    pub fn leave(self, signal: Signal, patience: Duration) -> Option<Left> {
+        let Own { process, folder } = self.own?;
+        Some(Left { well: process.stop(signal, patience), folder })
+    }
+
     /// Ends a server that was started here, as an operator would.
     ///
     /// # Errors
@@ -139,6 +160,14 @@ impl Server {
         drop(folder);
         if well { Ok(()) } else { Err(Failure::Work("the server did not end well".to_owned())) }
     }
+}
+
+/// The folder that was used, and whether its server ended well.
+pub struct Left {
+    /// As it was left.
+    pub folder: TempDir,
+    /// Whether it ended in order.
+    pub well: bool,
 }
 
 async fn page(http: SocketAddr) -> Result<String, Failure> {

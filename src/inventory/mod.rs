@@ -7,6 +7,7 @@
 mod archive;
 pub mod drops;
 mod expiry;
+mod gathered;
 pub mod holds;
 mod index;
 pub mod limits;
@@ -65,6 +66,12 @@ struct Ended {
     revision: Lsn,
     hold: HoldRef,
     drop: DropNo,
+}
+
+impl Ended {
+    const fn of(place: HoldRef, hold: &Hold) -> Self {
+        Self { at: hold.settled_at, revision: hold.revision, hold: place, drop: hold.drop }
+    }
 }
 
 /// A hold's change as it is entered into everything that follows from holds.
@@ -234,8 +241,7 @@ impl Inventory {
     }
 
     fn remember(&self, place: HoldRef, hold: &Hold) {
-        let Hold { settled_at: at, revision, drop, .. } = *hold;
-        self.ended.lock().push_back(Ended { at, revision, hold: place, drop });
+        self.ended.lock().push_back(Ended::of(place, hold));
     }
 }
 

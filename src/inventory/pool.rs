@@ -326,6 +326,15 @@ impl Pool {
         }
     }
 
+    /// Enters deadlines of holds whose shares were entered without them: for deriving the ledger, earliest first.
+    pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
+        let mut ledger = self.ledger.lock();
+        for (at, hold) in dues {
+            ledger.deadlines.insert(at, hold);
+        }
+        self.show_next_due(&ledger);
+    }
+
     /// One hold's share goes over to another, by one record that has been appended. What both had and have not any more
     /// goes back to the counter; what the new one has beyond the old one's share has been taken from there before. The
     /// ledger shows both or neither, so the units that go over are in one of the two holds, under its deadline, always.

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use super::limits::{Counted, Whose};
-use super::{Inventory, Share, each_share};
+use super::gathered::Gathered;
+use super::limits::Counted;
+use super::{Ended, Inventory, Share, each_share};
 use crate::hold::{Change, Hold};
 use crate::ids::{HoldId, Lsn};
 use crate::record::{Record, Restart, Superseded};
@@ -123,6 +124,7 @@ impl Inventory {
         let drops = self.drops.all();
         let mut ended = Vec::new();
         let mut unsound = None;
+        let mut gathered = Gathered::new(&drops, &self.subjects);
         let archived: Vec<bool> = drops.iter().map(|drop| Self::enter_archived(drop)).collect();
         let any_archived = archived.contains(&true);
         let gone = |hold: &Hold| {
@@ -139,29 +141,28 @@ impl Inventory {
                     continue;
                 };
                 each_share(None, hold, |line, was: Share, is: Share| match drop.pool(line.item, line.pool) {
-                    Some(pool) => pool.enter(hold.revision, place, was, is),
+                    Some(pool) => {
+                        pool.enter(hold.revision, place, was, Share { due: None, ..is });
+                        if let Some(at) = is.due {
+                            gathered.due(at, place, (hold.drop, line.item, line.pool));
+                        }
+                    }
                     None => unsound = Some(Unsound::Orphan(hold.id)),
                 });
-                if let Some(counted) = Counted::of(hold) {
-                    let whose = Whose { drop: drop.number, place, created_at: hold.created_at };
-                    self.subjects.with(&self.subjects_of(&drop.home.shop, hold), |subjects| {
-                        for subject in subjects {
-                            subject.enter(whose, None, Some(counted));
-                        }
-                    });
+                if Counted::of(hold).is_some() {
+                    gathered.used(&self.subjects_of(&drop.home.shop, hold), place, hold);
                 }
                 if hold.state.is_ended() {
-                    ended.push((hold.revision, place, hold.clone()));
+                    ended.push(Ended::of(place, hold));
                 } else {
                     self.count_owned(false, place, hold);
                 }
             }
         });
+        gathered.finish();
         drop(drops);
-        ended.sort_unstable_by_key(|(revision, ..)| *revision);
-        for (_, place, hold) in &ended {
-            self.remember(*place, hold);
-        }
+        ended.sort_unstable_by_key(|ended| ended.revision);
+        self.ended.get_mut().extend(ended);
         unsound.map_or(Ok(()), Err)?;
         self.fill()
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stockade::time::wall_clock;
 
 mod html;
-mod svg;
+pub mod svg;
 
 use crate::audit::Audit;
 use crate::failure::Failure;

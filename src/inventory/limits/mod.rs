@@ -16,7 +16,7 @@ mod check;
 pub use check::{Ask, Broken, BrokenLine, Except, Hit, Purpose};
 pub use many::{LiveSet, Reserved, Sum};
 pub use subject::{Counted, Subject, Whose};
-pub use table::{Keys, Subjects};
+pub use table::{Keys, STRIPES, Subjects};
 
 #[cfg(test)]
 mod tests;

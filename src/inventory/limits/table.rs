@@ -12,7 +12,7 @@ use crate::record::UsageImage;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Stripes of the table.
-const STRIPES: usize = 4096;
+pub const STRIPES: usize = 4096;
 
 /// The subjects of a request or hold: first the customer, then the identities. Each once.
 pub type Keys = SmallVec<[SubjectKey; 1]>;
@@ -45,6 +45,12 @@ impl Subjects {
             [key] => self.with_one(*key, |subject| f(std::slice::from_mut(subject))),
             keys => self.with_several(keys, f),
         }
+    }
+
+    /// The stripe of a subject, below [`STRIPES`]: for whoever has many to enter, and spares memory the way.
+    #[must_use]
+    pub fn stripe(key: SubjectKey) -> usize {
+        place(key)
     }
 
     /// Subjects with holds that are remembered.

@@ -1,0 +1,66 @@
+//! What connections cost: the same load, with the same total in flight, over ever more of them.
+
+use stockade::proto as pb;
+
+use super::cycle::DROP;
+use super::reserves::Reserves;
+use super::{Options, kernel, stage};
+use crate::drive::closed_loop;
+use crate::failure::Failure;
+use crate::numbers::{place, real};
+use crate::output::Output;
+use crate::wire::{self, Operators};
+
+/// Files that a process needs beside its connections.
+const OTHER_FILES: u64 = 200;
+
+/// What so many connections cost.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Point {
+    /// Connections, each of which is used.
+    pub connections: u64,
+    /// Reserves a second.
+    pub rate: f64,
+    /// Their median, in milliseconds.
+    pub p50_ms: f64,
+    /// The 99th percentile, in milliseconds.
+    pub p99_ms: f64,
+    /// Growth of the server's resident memory by a connection that is open and was used once, in bytes.
+    pub memory: f64,
+}
+
+/// One count of connections; none where this process may not open so many.
+///
+/// # Errors
+/// When a reserve is not granted, or the books do not show all of them.
+pub async fn measure(options: &Options, connections: u64, output: &mut Output) -> Result<Option<Point>, Failure> {
+    let allowed = kernel::open_more_files().unwrap_or(u64::MAX);
+    if connections.saturating_add(OTHER_FILES) > allowed {
+        output.line(&format!("  left out: a process may open {allowed} files here (ulimit -Hn)"));
+        return Ok(None);
+    }
+    let drops = [DROP.to_owned()];
+    let server = stage::server(&options.recipe, &drops).await?;
+    let process = stage::own(server.process())?;
+    let before = stage::own(kernel::resident(process))?;
+    let mut clients = Vec::with_capacity(place(connections));
+    for _ in 0..connections {
+        let channel = wire::connect(&server.endpoint).await?;
+        let look = pb::GetDropRequest { drop_id: DROP.to_owned() };
+        Operators::new(channel.clone()).get_drop(look).await.map_err(Failure::status("looking at the drop"))?;
+        clients.push(wire::checkout(channel));
+    }
+    let after = stage::own(kernel::resident(process))?;
+    let measured = closed_loop(Reserves::over(&clients, &drops), options.span()).await?;
+    stage::audit(&server, &drops, measured.operations).await?;
+    let millis = |quantile| real(measured.latency.value_at_quantile(quantile)) / 1000.0;
+    let point = Point {
+        connections,
+        rate: measured.rate,
+        p50_ms: millis(0.5),
+        p99_ms: millis(0.99),
+        memory: real(after.saturating_sub(before)) / real(connections.max(1)),
+    };
+    output.line(&format!("  {:.0}/s, p99 {:.2} ms", point.rate, point.p99_ms));
+    Ok(Some(point))
+}

@@ -1,0 +1,60 @@
+//! What drops cost: the same load spread over ever more of them, and what the server does while nobody asks.
+
+use std::time::Duration;
+
+use super::reserves::Reserves;
+use super::{Options, kernel, stage};
+use crate::drive::closed_loop;
+use crate::failure::Failure;
+use crate::numbers::{count, real};
+use crate::output::Output;
+
+/// How long a server is left alone before it is looked at, and while it is.
+const IDLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+
+/// What so many drops cost.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Point {
+    /// Drops of one item, all of them open.
+    pub drops: u64,
+    /// Part of one core that the server takes while nobody asks.
+    pub idle_cpu: f64,
+    /// Reserves a second, each of a drop by chance.
+    pub rate: f64,
+    /// The 99th percentile, in milliseconds.
+    pub p99_ms: f64,
+    /// Growth of the server's resident memory by making a drop, in bytes.
+    pub memory: f64,
+}
+
+/// One count of drops.
+///
+/// # Errors
+/// When a reserve is not granted, or the books do not show all of them.
+pub async fn measure(options: &Options, drops: u64, output: &mut Output) -> Result<Point, Failure> {
+    let names: Vec<String> = (0..drops).map(|number| format!("scale-{number}")).collect();
+    let empty = stage::server(&options.recipe, &[]).await?;
+    let before = stage::own(empty.process().and_then(kernel::resident))?;
+    drop(empty);
+    let server = stage::server(&options.recipe, &names).await?;
+    let process = stage::own(server.process())?;
+    let after = stage::own(kernel::resident(process))?;
+    let (calm, looked) = IDLE;
+    tokio::time::sleep(calm).await;
+    let from = stage::own(kernel::cpu_time(process))?;
+    tokio::time::sleep(looked).await;
+    let spent = stage::own(kernel::cpu_time(process))?.saturating_sub(from);
+    let idle_cpu = spent.as_secs_f64() / looked.as_secs_f64();
+    let callers = Reserves::callers(&server.endpoint, super::cycle::CONNECTIONS, &names).await?;
+    let measured = closed_loop(callers, options.span()).await?;
+    stage::audit(&server, &names, measured.operations).await?;
+    let point = Point {
+        drops: count(names.len()),
+        idle_cpu,
+        rate: measured.rate,
+        p99_ms: real(measured.latency.value_at_quantile(0.99)) / 1000.0,
+        memory: real(after.saturating_sub(before)) / real(drops.max(1)),
+    };
+    output.line(&format!("  {:.0}/s, idle at {:.2} % of a core", point.rate, point.idle_cpu * 100.0));
+    Ok(point)
+}

@@ -1,0 +1,193 @@
+//! What live holds cost: memory, throughput, a snapshot and a restart, at each count of them.
+//!
+//! Four servers run one after the other on one folder. The first is filled, and leaves a snapshot of just the holds.
+//! The second is started on that alone, and takes a snapshot while it serves. The third does the work in calls, fills
+//! the journal up and is killed. The fourth has both to recover, and does the work in messages.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use stockade::metrics::Stopwatch;
+use tempfile::TempDir;
+
+use super::cycle::{self, Batches, Calls, DROP};
+use super::{Options, kernel, stage};
+use crate::drive::closed_loop;
+use crate::failure::Failure;
+use crate::numbers::real;
+use crate::output::Output;
+use crate::server::{Server, metric};
+
+/// Records behind the snapshot that a restart has to apply: half of them reserves, half of them releases.
+const BEHIND: u64 = 1_000_000;
+/// How long a restart may take.
+const RESTART_PATIENCE: Duration = Duration::from_mins(3);
+/// How long a server may take to end with its last snapshot.
+const LAST_PATIENCE: Duration = Duration::from_mins(3);
+/// How long a snapshot is waited for.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_mins(3);
+/// How often it is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Takes one as soon as there is something new.
+const SNAPSHOT_EVERY: &str = "1s,1TiB";
+
+/// What so many live holds cost.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Point {
+    /// Live holds: one line, one unit, a customer of 12 bytes for each.
+    pub holds: u64,
+    /// Holds a second while they were made.
+    pub made: f64,
+    /// Growth of the server's resident memory, by holds, in bytes.
+    pub memory: f64,
+    /// Resident memory of the next server, which has recovered them and done nothing else, by holds, in bytes.
+    pub memory_recovered: f64,
+    /// The snapshot's file, by holds, in bytes.
+    pub snapshot: f64,
+    /// How long a snapshot took while the server served, in seconds.
+    pub snapshot_took: f64,
+    /// From starting the process to serving, with the snapshot alone, in seconds.
+    pub restart: f64,
+    /// The same with the journal behind it.
+    pub restart_with_journal: f64,
+    /// Records of that journal.
+    pub behind: u64,
+    /// Reserves with their releases a second, in calls of their own.
+    pub calls: f64,
+    /// The 99th percentile of both calls together, in milliseconds.
+    pub calls_p99_ms: f64,
+    /// Reserves with their releases a second, a thousand in a message.
+    pub messages: f64,
+}
+
+/// One count of holds.
+///
+/// # Errors
+/// When a server does not start or end well, a hold is not granted, or the books do not show all of them.
+pub async fn measure(options: &Options, holds: u64, output: &mut Output) -> Result<Point, Failure> {
+    let drops = [DROP.to_owned()];
+    let server = stage::server(&options.recipe, &drops).await?;
+    let before = stage::own(server.process().and_then(kernel::resident))?;
+    let watch = Stopwatch::start();
+    cycle::fill(&server.endpoint, holds).await?;
+    let made = real(holds) / watch.elapsed().as_secs_f64();
+    let full = stage::own(server.process().and_then(kernel::resident))?;
+    stage::audit(&server, &drops, holds).await?;
+    let each = |bytes: u64| real(bytes) / real(holds.max(1));
+    let memory = each(full.saturating_sub(before));
+    output.line(&format!("  made, {memory:.0} bytes of memory a hold"));
+    let folder = left(server, Signal::TERM, true)?;
+    let snapshot = each(newest_snapshot(&folder.path().join("data").join("snapshots"))?);
+
+    let (server, restart) = restarted(options, folder, Some(SNAPSHOT_EVERY))?;
+    stage::audit(&server, &drops, holds).await?;
+    let recovered = stage::own(server.process().and_then(kernel::resident))?;
+    let memory_recovered = each(recovered.saturating_sub(before));
+    cycle::cycles(&server.endpoint, 1).await?;
+    let snapshot_took = snapshot_duration(&server).await?;
+    output.line(&format!("  {snapshot:.1} bytes of snapshot a hold, taken in {snapshot_took:.2} s"));
+    let folder = left(server, Signal::KILL, false)?;
+
+    let (server, _again) = restarted(options, folder, None)?;
+    let calls = closed_loop(Calls::callers(&server.endpoint).await?, options.span()).await?;
+    let records = calls.operations.saturating_mul(2);
+    cycle::cycles(&server.endpoint, BEHIND.saturating_sub(records) / 2).await?;
+    stage::audit(&server, &drops, holds).await?;
+    let folder = left(server, Signal::KILL, false)?;
+
+    let (server, restart_with_journal) = restarted(options, folder, None)?;
+    stage::audit(&server, &drops, holds).await?;
+    let messages = closed_loop(Batches::callers(&server.endpoint).await?, options.span()).await?;
+    stage::audit(&server, &drops, holds).await?;
+    output.line(&format!(
+        "  restart in {restart:.2} s, with {} records behind the snapshot in {restart_with_journal:.2} s",
+        BEHIND.max(records)
+    ));
+    Ok(Point {
+        holds,
+        made,
+        memory,
+        memory_recovered,
+        snapshot,
+        snapshot_took,
+        restart,
+        restart_with_journal,
+        behind: BEHIND.max(records),
+        calls: calls.rate,
+        calls_p99_ms: real(calls.latency.value_at_quantile(0.99)) / 1000.0,
+        messages: messages.rate,
+    })
+}
+
+/// Ends a server and keeps its folder.
+fn left(server: Server, signal: Signal, well: bool) -> Result<TempDir, Failure> {
+    let left = stage::own(server.leave(signal, LAST_PATIENCE))?;
+    if well && !left.well {
+        return Err(Failure::Work("the server did not end well".to_owned()));
+    }
+    Ok(left.folder)
+}
+
+/// The next server on the folder, and the seconds from its start until it serves.
+fn restarted(options: &Options, folder: TempDir, snapshot_every: Option<&str>) -> Result<(Server, f64), Failure> {
+    let watch = Stopwatch::start();
+    let server = options.recipe.start_on(folder, &stage::flags(snapshot_every), RESTART_PATIENCE)?;
+    Ok((server, watch.elapsed().as_secs_f64()))
+}
+
+/// The size of the newest snapshot there is.
+fn newest_snapshot(folder: &Path) -> Result<u64, Failure> {
+    let files = fs::read_dir(folder).map_err(Failure::file(folder))?.filter_map(Result::ok);
+    let snapshots = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "snapshot"));
+    // The names begin with the place in the journal, all of one length.
+    let newest = snapshots.max_by_key(fs::DirEntry::file_name);
+    let newest = newest.ok_or_else(|| Failure::Work("the server left no snapshot".to_owned()))?;
+    Ok(newest.metadata().map_err(Failure::file(&newest.path()))?.len())
+}
+
+/// Waits for the first snapshot of a server. In seconds.
+async fn snapshot_duration(server: &Server) -> Result<f64, Failure> {
+    let watch = Stopwatch::start();
+    while watch.elapsed() < SNAPSHOT_PATIENCE {
+        let page = server.metrics().await?.unwrap_or_default();
+        let value = |part| metric(&page, &format!("stockade_snapshot_duration_seconds_{part}")).unwrap_or_default();
+        if value("count") > 0.0 {
+            return Ok(value("sum") / value("count"));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(Failure::Work("the server takes no snapshot".to_owned()))
+}
+
+/// The counts of holds to measure, up to the most that is wanted: powers of ten, and it.
+#[must_use]
+pub fn counts(least: u64, most: u64) -> Vec<u64> {
+    let mut counts: Vec<u64> =
+        std::iter::successors(Some(least), |size| size.checked_mul(10)).take_while(|size| *size < most).collect();
+    counts.push(most);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_powers_of_ten_up_to_the_most() {
+        assert_eq!(counts(10_000, 10_000_000), [10_000, 100_000, 1_000_000, 10_000_000]);
+        assert_eq!(counts(1, 30), [1, 10, 30]);
+        assert_eq!(counts(10_000, 500), [500]);
+    }
+
+    #[test]
+    fn the_newest_snapshot_is_the_one_with_the_last_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(newest_snapshot(folder.path()).is_err(), "there is none");
+        for (name, bytes) in [("01.snapshot", 5), ("02.snapshot", 7), ("03.snapshot.tmp", 9)] {
+            fs::write(folder.path().join(name), vec![0; bytes]).expect("a file");
+        }
+        assert_eq!(newest_snapshot(folder.path()).expect("a snapshot"), 7);
+    }
+}

@@ -1,0 +1,65 @@
+//! What the kernel tells of a process and of the machine. What can't be read is none: a measurement is told without it.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Resident memory of a process in bytes.
+#[must_use]
+pub fn resident(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    bytes(&status, "VmRSS:")
+}
+
+/// A line of a status page, which counts in units of 1,024 bytes.
+fn bytes(status: &str, key: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes.saturating_mul(1024))
+}
+
+/// CPU time that the threads of a process have had which run now.
+#[must_use]
+pub fn cpu_time(process: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let spent = threads.filter_map(|thread| {
+        // A thread that ends meanwhile is left out.
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(Duration::from_nanos(spent.fold(0, u64::saturating_add)))
+}
+
+/// Processes that ran or wanted to, over the last minute.
+#[must_use]
+pub fn load_average() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Lets this process, and those that it starts, open as many files as an ordinary process may. Says how many.
+#[must_use]
+pub fn open_more_files() -> Option<u64> {
+    let Rlimit { current: _, maximum } = getrlimit(Resource::Nofile);
+    // What is refused leaves what there was.
+    let _raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    getrlimit(Resource::Nofile).current
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_of_by_the_kernel() {
+        let own = std::process::id();
+        assert!(resident(own).expect("memory") > 1024 * 1024);
+        assert!(cpu_time(own).expect("threads") > Duration::ZERO);
+        assert_eq!(bytes("VmPeak:\t 9 kB\nVmRSS:\t 3 kB\n", "VmRSS:"), Some(3 * 1024));
+    }
+
+    #[test]
+    fn files_are_allowed_up_to_the_hard_limit() {
+        assert_eq!(open_more_files(), getrlimit(Resource::Nofile).maximum);
+    }
+}

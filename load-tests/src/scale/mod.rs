@@ -1,0 +1,181 @@
+//! `load-tests scale`: what cost does against size. Live holds, drops and connections, each from few to many, on a real
+//! server that was started for it; tables, JSON and plots.
+//!
+//! Load and server share the machine. Each size is measured once, on an empty folder, and every measurement ends with
+//! the server's books agreeing with what was answered.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod kernel;
+mod cycle;
+mod reserves;
+mod stage;
+
+mod holds;
+mod drops;
+mod connections;
+
+mod tables;
+mod plots;
+
+use stockade::time::wall_clock;
+
+use crate::drive::Span;
+use crate::failure::Failure;
+use crate::numbers::{count, grouped};
+use crate::output::Output;
+use crate::server::Recipe;
+
+/// The part of a measurement before it counts: caches and windows fill.
+const WARM_UP_DIVISOR: u32 = 5;
+/// The fewest holds that are measured.
+const FEWEST_HOLDS: u64 = 10_000;
+/// As many holds as the targets are for.
+const TARGET_HOLDS: u64 = 10_000_000;
+
+/// What grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Row {
+    /// Live holds.
+    Holds,
+    /// Drops.
+    Drops,
+    /// Connections.
+    Connections,
+}
+
+/// What to measure, and for how long.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How a server is started, and where folders are made.
+    pub recipe: Recipe,
+    /// What grows; none: all.
+    pub rows: Vec<Row>,
+    /// The most live holds.
+    pub most_holds: u64,
+    /// The most drops.
+    pub most_drops: u64,
+    /// The most connections.
+    pub most_connections: u64,
+    /// How long each throughput is measured.
+    pub measured: Duration,
+    /// Where tables, JSON and plots go.
+    pub out: PathBuf,
+}
+
+impl Options {
+    fn span(&self) -> Span {
+        Span { warm_up: self.measured.checked_div(WARM_UP_DIVISOR).unwrap_or_default(), measured: self.measured }
+    }
+
+    fn wants(&self, row: Row) -> bool {
+        self.rows.is_empty() || self.rows.contains(&row)
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct Scale {
+    /// When it was begun.
+    pub at: String,
+    /// Cores that load and server share.
+    pub cores: u64,
+    /// The load average of the machine's last minute before it was begun: above 0, others were at work.
+    pub load_before: Option<f64>,
+    /// By live holds.
+    pub holds: Vec<holds::Point>,
+    /// By drops.
+    pub drops: Vec<drops::Point>,
+    /// By connections.
+    pub connections: Vec<connections::Point>,
+}
+
+/// A figure that has to be reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// What.
+    pub name: &'static str,
+    /// In what.
+    pub unit: &'static str,
+    /// What was measured.
+    pub value: f64,
+    /// At most this.
+    pub most: f64,
+}
+
+impl Target {
+    /// Whether it is reached.
+    #[must_use]
+    pub fn hit(&self) -> bool {
+        self.value <= self.most
+    }
+}
+
+impl Scale {
+    /// The targets that there are for the most holds; none where fewer were measured.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let Some(point) = self.holds.iter().find(|point| point.holds == TARGET_HOLDS) else { return Vec::new() };
+        vec![
+            Target { name: "memory of a live hold", unit: "bytes", value: point.memory, most: 160.0 },
+            Target { name: "snapshot of a hold", unit: "bytes", value: point.snapshot, most: 100.0 },
+            Target { name: "restart, snapshot and journal", unit: "s", value: point.restart_with_journal, most: 10.0 },
+        ]
+    }
+}
+
+/// Measures what is wanted, and writes it down after each size, so that what is known stays known.
+///
+/// # Errors
+/// When a size can't be measured, or a file not be written.
+pub async fn measure(options: &Options, output: &mut Output) -> Result<Scale, Failure> {
+    let cores = std::thread::available_parallelism().map_or(0, |cores| count(cores.get()));
+    let at = wall_clock().to_string();
+    let mut scale = Scale { at, cores, load_before: kernel::load_average(), ..Scale::default() };
+    if options.wants(Row::Holds) {
+        for holds in holds::counts(FEWEST_HOLDS, options.most_holds) {
+            output.line(&format!("{} holds", grouped(holds)));
+            scale.holds.push(holds::measure(options, holds, output).await?);
+            scale.write(&options.out)?;
+        }
+    }
+    if options.wants(Row::Drops) {
+        for drops in holds::counts(1, options.most_drops) {
+            output.line(&format!("{} drops", grouped(drops)));
+            scale.drops.push(drops::measure(options, drops, output).await?);
+            scale.write(&options.out)?;
+        }
+    }
+    if options.wants(Row::Connections) {
+        for connections in holds::counts(1, options.most_connections) {
+            output.line(&format!("{} connections", grouped(connections)));
+            scale.connections.extend(connections::measure(options, connections, output).await?);
+            scale.write(&options.out)?;
+        }
+    }
+    Ok(scale)
+}
+
+impl Scale {
+    /// As text: tables that are Markdown, too.
+    #[must_use]
+    pub fn text(&self) -> String {
+        tables::text(self)
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), Failure> {
+        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+        let json = serde_json::to_string_pretty(self).map_err(|_bad| Failure::Bug("what was measured is JSON"))?;
+        let mut files = vec![("scale.json", json), ("scale.md", self.text())];
+        files.extend(plots::files(self));
+        for (name, content) in files {
+            let path = folder.join(name);
+            std::fs::write(&path, content).map_err(Failure::file(&path))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
