@@ -156,6 +156,8 @@ impl std::fmt::Debug for Placement {
 
 #[cfg(test)]
 mod tests {
+    use siphasher::sip128::Hasher128 as _;
+
     use super::*;
 
     fn sku(text: &str) -> Sku {
@@ -184,9 +186,12 @@ mod tests {
         let key = DigestKey::from_bytes([1; 16]);
         let subject =
             key.customer(&ShopId::try_from("a").expect("an id"), &CustomerId::try_from("ada").expect("an id"));
+        let mut in_parts = SipHasher13Wide::new_with_key(&[1; 16]);
+        ["customer", "\0", "a", "\0", "ada"].iter().for_each(|part| in_parts.write(part.as_bytes()));
+        assert_eq!(subject.0, in_parts.finish128().as_u128(), "as older versions hashed them, part by part");
         assert_eq!(
             subject,
-            SubjectKey(149_679_342_106_366_106_312_770_264_904_974_526_893),
+            SubjectKey(149_679_342_106_106_366_312_770_264_904_974_526_893),
             "journals hold such hashes: they may never change"
         );
     }

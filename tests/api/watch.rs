@@ -1,13 +1,19 @@
 //! Drops as they change, over a real socket. No test here depends on how fast the machine is: each waits for what must
 //! come, and says only in which order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use stockade::client::Client;
+use stockade::config::{Config, Given};
+use stockade::grpc::{self, Edge};
+use stockade::metrics::edge::EdgeMetrics;
 use stockade::proto as pb;
 use stockade::proto::drop_service_client::DropServiceClient;
+use stockade::server;
+use tokio::net::TcpListener;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
@@ -219,16 +225,38 @@ async fn a_server_that_stops_tells_its_watchers() {
     ended.expect("no panic").expect("it ends well");
 }
 
+/// A server whose tasks are in the test's own runtime, where they can be counted: where it is, and its counts.
+async fn served_here() -> (String, Arc<EdgeMetrics>) {
+    let flags = vec![Given::flag("ephemeral", "true".to_owned())];
+    let config = Config::from_flags(flags).expect("a good configuration");
+    let opened = server::open_engine(&config).expect("an engine");
+    let metrics = Arc::new(EdgeMetrics::default());
+    let edge = Edge::new(Arc::clone(&opened.engine), opened.clock.clone(), Arc::clone(&metrics));
+    let (routes, _health, _streams) = grpc::routes(edge, Arc::clone(&metrics)).await.expect("the contract");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let _engine = opened;
+        server::transport().add_routes(routes).serve_with_incoming(server::incoming(listener)).await
+    });
+    (endpoint, metrics)
+}
+
 #[tokio::test]
 async fn nothing_is_left_of_watchers_that_are_gone() {
-    let (server, client, stub) = watched().await;
+    let (endpoint, metrics) = served_here().await;
+    let client = Client::connect(&endpoint).await.expect("a connection");
+    create(&client, knife_drop("knife")).await;
     create(&client, knife_drop("other")).await;
+    let channel = Channel::from_shared(endpoint).expect("an endpoint");
+    let stub = DropServiceClient::new(channel.connect().await.expect("a connection"));
+    let watchers = || metrics.watchers.get();
     // More than a group of one drop.
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let mut first = Watch::of(&stub, "knife").await.expect("a watch");
     first.drop().await;
     drop(first);
-    eventually("the first is forgotten", async || watchers(&server).await == 0).await;
+    eventually("the first is forgotten", async || watchers() == 0).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let before = tasks();
     let mut watches = Vec::new();
@@ -237,11 +265,11 @@ async fn nothing_is_left_of_watchers_that_are_gone() {
         watch.drop().await;
         watches.push(watch);
     }
-    assert_eq!(watchers(&server).await, 400);
+    assert_eq!(watchers(), 400);
     assert!(tasks() > before);
     drop(watches.split_off(399));
     drop(watches);
-    eventually("all are forgotten", async || watchers(&server).await == 0).await;
+    eventually("all are forgotten", async || watchers() == 0).await;
     eventually("and nobody looks any more", async || tasks() <= before).await;
     let mut again = Watch::of(&stub, "knife").await.expect("a watch");
     again.drop().await;
