@@ -1,4 +1,4 @@
-# What is done often. `just` alone lists it. Everything here is a plain cargo command: just itself is not needed.
+# What is done often. `just` alone lists it. Everything here is one plain command: just itself is not needed.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
@@ -27,6 +27,10 @@ ci:
 # The benchmarks, or those of a name: just bench --bench stock
 bench *words:
     cargo bench {{ words }}
+
+# Instructions of the hot path against the baseline; with --renew, a new baseline
+instructions *words:
+    .ci/instructions.py {{ words }}
 
 # Every interleaving of the stock counter up to a deeper bound: minutes to hours
 loom preemptions="5":

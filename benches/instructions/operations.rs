@@ -12,9 +12,7 @@ use stockade::time::{Millis, Timestamp};
 use crate::Work;
 use crate::common::customer;
 use crate::drops::{NOW, TTL};
-use crate::stage::{
-    FRESH, ONE_EACH, PLENTY, REGULARS, SOLD_OUT, Stage, after, held, id, refused, request, target,
-};
+use crate::stage::{FRESH, ONE_EACH, PLENTY, REGULARS, SOLD_OUT, Stage, after, held, id, refused, request, target};
 
 const WARM: usize = 256;
 const COUNTED: usize = 512;
