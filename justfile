@@ -1,4 +1,4 @@
-# What is done often. `just` alone lists it. Everything here is a plain cargo command: just itself is not needed.
+# What is done often. `just` alone lists it. Everything here is one plain command: just itself is not needed.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
@@ -37,6 +37,10 @@ load *words="load-tests/scenarios/*.toml --scale 0.1":
 compare *words:
     cargo build --release --workspace
     target/release/load-tests compare {{ words }}
+
+# Instructions of the hot path against the baseline; with --renew, a new baseline
+instructions *words:
+    .ci/instructions.py {{ words }}
 
 # Every interleaving of the stock counter up to a deeper bound: minutes to hours
 loom preemptions="5":

@@ -9,10 +9,8 @@
 //! * `two threads`: the same on two, against one: what they share is the journal's queue and the pool.
 //! * `refusal`: a sold-out reserve, against `cycle`: a herd is to cost next to nothing.
 //! * `sweep`: a hundred thousand holds that fall due in one millisecond.
-//! * `snapshot` and `recovery`: a million holds to a disk and back, against the 10,000,000 holds in 10 s that a restart
-//!   may take.
 //!
-//! Requests, holds and files are made before the clock runs. The journal's writer seals what gathers on a thread of its
+//! Requests and holds are made before the clock runs. The journal's writer seals what gathers on a thread of its
 //! own, as in a server.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
@@ -24,27 +22,19 @@ mod drops;
 #[path = "common/herd.rs"]
 mod herd;
 
-use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use drops::{NOW, TTL};
-use herd::{CUSTOMERS, DiskLike, Herd, bounds, create, engine};
+use herd::{CUSTOMERS, DiskLike, Herd, LIVE, create, engine, fill};
 use stockade::engine::Engine;
 use stockade::engine::answer::Outcome;
-use stockade::engine::folder::Folder;
-use stockade::engine::recover::{StartOptions, recover};
-use stockade::journal::{FileLogOptions, Log, MemoryLog};
+use stockade::journal::{Log, MemoryLog};
 use stockade::metrics::Stopwatch;
-use stockade::storage::DiskStorage;
-use stockade::time::Millis;
 
-const LIVE: u64 = 1_000_000;
 const DUE: u64 = 100_000;
-/// Records behind the snapshot that a restart applies.
-const BEHIND: u64 = 100_000;
 /// Reserves a second that one thread is to reach.
 const TARGET: f64 = 2_000_000.0;
 /// Runs for the printed ratio, and cycles in each.
@@ -54,11 +44,7 @@ const CYCLES: u32 = 300_000;
 /// An engine with the live holds in it, and the herd that made them.
 fn filled(log: impl Log + 'static) -> (Engine, Herd) {
     let engine = engine(log);
-    create(&engine, "knives", 2 * LIVE, NOW);
-    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
-    for _ in 0..LIVE {
-        herd.reserve(&engine, NOW);
-    }
+    let herd = fill(&engine, NOW);
     (engine, herd)
 }
 
@@ -82,7 +68,6 @@ fn cycles(criterion: &mut Criterion) {
     two_threads(&mut group, &engine);
     refusal(&mut group, &engine);
     group.finish();
-    snapshot(criterion, &engine);
 }
 
 /// As `cycle`, over a log that takes its time: the writer is woken once a batch, not once a record.
@@ -165,58 +150,6 @@ fn sweep(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn snapshot(criterion: &mut Criterion, engine: &Engine) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let storage = DiskStorage::open(folder.path()).expect("opens");
-    let holds = engine.inventory().holds.counts().iter().sum();
-    let mut group = criterion.benchmark_group("engine");
-    group.throughput(Throughput::Elements(holds)).sample_size(10);
-    group.bench_function("snapshot", |bencher| bencher.iter(|| engine.snapshot(&storage, NOW).expect("a snapshot")));
-    group.finish();
-}
-
-fn options() -> StartOptions {
-    StartOptions { bounds: bounds(), log: FileLogOptions::default(), outage_grace: Millis(0), accept_clock: false }
-}
-
-/// A data folder with a snapshot of the live holds and a journal behind it.
-fn prepare(path: &Path) {
-    let folder = Folder::open(path).expect("a folder");
-    let engine = recover(&folder, &options(), &|| NOW).expect("an engine").engine;
-    create(&engine, "knives", 2 * LIVE, NOW);
-    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
-    for _ in 0..LIVE {
-        herd.reserve(&engine, NOW);
-    }
-    engine.snapshot(folder.snapshots.as_ref(), NOW).expect("a snapshot");
-    for _ in 0..BEHIND {
-        herd.reserve(&engine, NOW);
-    }
-    engine.journal().close(NOW).expect("closes");
-}
-
-fn recovery(criterion: &mut Criterion) {
-    let path = tempfile::tempdir().expect("a folder");
-    prepare(path.path());
-    let mut group = criterion.benchmark_group("engine");
-    group.throughput(Throughput::Elements(LIVE + BEHIND)).sample_size(10);
-    group.bench_function("recovery", |bencher| {
-        bencher.iter_custom(|times| {
-            let mut taken = Duration::ZERO;
-            for _ in 0..times {
-                let folder = Folder::open(path.path()).expect("a folder");
-                let watch = Stopwatch::start();
-                let recovered = recover(&folder, &options(), &|| NOW).expect("an engine");
-                taken += watch.elapsed();
-                assert_eq!(recovered.engine.inventory().owned(), LIVE + BEHIND, "all are back");
-                recovered.engine.journal().close(NOW).expect("closes");
-            }
-            taken
-        });
-    });
-    group.finish();
-}
-
 fn short() -> Criterion {
     Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
 }
@@ -224,6 +157,6 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = cycles, gathered, sweep, recovery
+    targets = cycles, gathered, sweep
 }
 criterion_main!(benches);

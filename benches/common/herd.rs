@@ -16,6 +16,8 @@ use stockade::time::Timestamp;
 use crate::common::{customer, hold_id};
 use crate::drops::{definition, sku};
 
+/// Holds that an engine is filled with.
+pub const LIVE: u64 = 1_000_000;
 pub const CUSTOMERS: u64 = 100_000;
 /// Ended holds that are remembered: a full table of them, so that each cycle forgets one, as an old server does.
 const REMEMBERED: usize = 100_000;
@@ -76,6 +78,16 @@ pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
     let limit = Limit { max_units: Some(1_000_000), ..Limit::new(name, Scope::Drop) };
     let command = CreateDrop { definition: definition(id, units, vec![limit]), validate_only: false };
     engine.create_drop(&command, now).expect("a drop").1.wait().expect("a durable drop");
+}
+
+/// Makes the drop "knives" and the live holds in it; gives the herd that made them.
+pub fn fill(engine: &Engine, now: Timestamp) -> Herd {
+    create(engine, "knives", 2 * LIVE, now);
+    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    for _ in 0..LIVE {
+        herd.reserve(engine, now);
+    }
+    herd
 }
 
 /// Asks until there is an answer. Where the journal is full the caller waits for it, as a caller must.

@@ -12,16 +12,8 @@ const STYLE: &str = "<style>svg{background:#fff;font:12px system-ui,sans-serif}t
     .blue{stroke:#1f6feb}.orange{stroke:#d9730d}.green{stroke:#1a7f37}\
     text.blue{fill:#1f6feb;stroke:none}text.orange{fill:#d9730d;stroke:none}text.green{fill:#1a7f37;stroke:none}</style>";
 /// Powers of ten that are marked across, as far as a plot goes.
-const MARKS: [(f64, &str); 8] = [
-    (0.0, "1"),
-    (1.0, "10"),
-    (2.0, "100"),
-    (3.0, "1,000"),
-    (4.0, "10⁴"),
-    (5.0, "10⁵"),
-    (6.0, "10⁶"),
-    (7.0, "10⁷"),
-];
+const MARKS: [(f64, &str); 8] =
+    [(0.0, "1"), (1.0, "10"), (2.0, "100"), (3.0, "1,000"), (4.0, "10⁴"), (5.0, "10⁵"), (6.0, "10⁶"), (7.0, "10⁷")];
 /// Where the legend begins and how far its names are apart.
 const LEGEND: (f64, f64) = (80.0, 190.0);
 const CLASSES: [&str; 3] = ["blue", "orange", "green"];

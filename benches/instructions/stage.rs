@@ -1,0 +1,160 @@
+//! An engine with some holds in it, whose journal's writer can be held up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use stockade::definition::{Limit, Scope};
+use stockade::engine::Engine;
+use stockade::engine::answer::{Answer, Fault, Outcome, Step};
+use stockade::engine::command::{CreateDrop, Reserve, Target, Wanted};
+use stockade::ids::{DropId, HoldId, LimitId, Lsn};
+use stockade::journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
+use stockade::time::{Millis, Timestamp};
+
+use crate::common::{customer, hold_id};
+use crate::drops::{NOW, definition, sku};
+use crate::herd;
+
+/// The drop that has enough of everything.
+pub const PLENTY: &str = "plenty";
+/// The drop whose one unit is taken.
+pub const SOLD_OUT: &str = "sold-out";
+/// The drop that allows one unit a customer.
+pub const ONE_EACH: &str = "one-each";
+
+/// Customers with ten live holds each, from number 0 on.
+pub const REGULARS: usize = 1_000;
+const HOLDS_OF_A_REGULAR: usize = 10;
+/// The number of the first customer who has no hold, and of the first hold that is not made.
+pub const FRESH: usize = 1_000_000;
+
+/// Where a writer can be held up.
+#[derive(Debug, Default)]
+struct Gate {
+    way: Mutex<()>,
+    /// The writer has come to it.
+    reached: AtomicBool,
+}
+
+/// A log in memory behind a gate.
+#[derive(Debug)]
+struct Gated {
+    log: MemoryLog,
+    gate: Arc<Gate>,
+}
+
+impl Log for Gated {
+    fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError> {
+        self.gate.reached.store(true, Ordering::Release);
+        let _way = self.gate.way.lock();
+        self.log.append(expected, batch)
+    }
+    fn sync(&self) -> Result<(), LogError> {
+        self.log.sync()
+    }
+    fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
+        self.log.read(from)
+    }
+    fn trim(&self, below: Lsn) -> Result<(), LogError> {
+        self.log.trim(below)
+    }
+    fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+    fn oldest(&self) -> Lsn {
+        self.log.oldest()
+    }
+    fn close(&self, trailer: &Trailer) -> Result<(), LogError> {
+        self.log.close(trailer)
+    }
+}
+
+/// The engine, its drops and its holds.
+pub struct Stage {
+    pub engine: Engine,
+    gate: Arc<Gate>,
+}
+
+impl Stage {
+    /// Three drops, and regulars with their holds in one of them.
+    pub fn new() -> Self {
+        let gate = Arc::<Gate>::default();
+        let engine = herd::engine(Gated { log: MemoryLog::ephemeral(), gate: Arc::clone(&gate) });
+        create(&engine, PLENTY, 1_000_000_000, 1_000_000);
+        create(&engine, SOLD_OUT, 1, 1_000_000);
+        create(&engine, ONE_EACH, 1_000_000_000, 1);
+        let stage = Self { engine, gate };
+        stage.make((0..REGULARS * HOLDS_OF_A_REGULAR).map(|n| request(PLENTY, n, n % REGULARS)));
+        stage
+    }
+
+    /// Makes holds.
+    pub fn make(&self, requests: impl Iterator<Item = Reserve>) {
+        requests.for_each(|request| held(self.engine.reserve(&request, NOW)));
+        self.engine.journal().barrier().wait().expect("durable");
+    }
+
+    /// From here on the writer waits in its log; what is appended gathers. For ever: such an engine can't be dropped.
+    pub fn hold_up(self) -> &'static Engine {
+        let Self { engine, gate } = self;
+        std::mem::forget(gate.way.lock());
+        gate.reached.store(false, Ordering::Release);
+        held(engine.reserve(&request(PLENTY, 2 * FRESH, 2 * FRESH), NOW));
+        while !gate.reached.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Box::leak(Box::new(engine))
+    }
+}
+
+fn create(engine: &Engine, id: &str, units: u64, each: u32) {
+    let name = LimitId::try_from("each").expect("an id");
+    let limit = Limit { max_units: Some(each), ..Limit::new(name, Scope::Drop) };
+    // A life longer than the time to live, so that a deadline can be moved.
+    let definition = definition(id, units, vec![limit]);
+    let definition = stockade::definition::Definition { max_hold_life: Millis::from_secs(3_600), ..definition };
+    let command = CreateDrop { definition, validate_only: false };
+    engine.create_drop(&command, NOW).expect("a drop").1.wait().expect("a durable drop");
+}
+
+/// The n-th hold's number.
+pub fn id(n: usize) -> HoldId {
+    hold_id(u64::try_from(n).expect("a small number"))
+}
+
+/// A unit for a customer.
+pub fn request(drop: &str, hold: usize, whose: usize) -> Reserve {
+    let drop = DropId::try_from(drop).expect("an id");
+    let whose = customer(u64::try_from(whose).expect("a small number"));
+    Reserve::new(id(hold), drop, whose, vec![Wanted { sku: sku(), units: 1, place: 0 }])
+}
+
+/// A hold, named by its id alone.
+pub fn target(hold: usize) -> Target {
+    Target { hold: id(hold), drop: None, customer: None }
+}
+
+/// The answer is a hold.
+#[inline]
+pub fn held(answered: Result<Step<Answer>, Fault>) {
+    match answered {
+        Ok(Step::Done(Answer { outcome: Outcome::Hold(_), ticket: _ })) => {}
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// The answer is a refusal.
+#[inline]
+pub fn refused(answered: Result<Step<Answer>, Fault>) {
+    match answered {
+        Ok(Step::Done(Answer { outcome: Outcome::Refused(_), ticket: _ })) => {}
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// Later than [`NOW`].
+pub const fn after(span: Millis) -> Timestamp {
+    Timestamp(NOW.0 + span.0)
+}

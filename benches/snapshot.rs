@@ -1,0 +1,53 @@
+//! Snapshots: a million live holds of a hundred thousand customers, written to a disk while the engine could go on.
+//!
+//! Printed besides: the bytes a hold takes there, against the 100 that it may take.
+
+#![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
+#![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
+
+mod common;
+#[path = "common/drops.rs"]
+mod drops;
+#[expect(dead_code, reason = "of the herd only its holds are needed here")]
+#[path = "common/herd.rs"]
+mod herd;
+
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use drops::NOW;
+use herd::{LIVE, engine, fill};
+use stockade::journal::MemoryLog;
+use stockade::storage::DiskStorage;
+
+/// Bytes that a hold may take in a snapshot.
+const TARGET: f64 = 100.0;
+
+fn snapshot(criterion: &mut Criterion) {
+    let engine = engine(MemoryLog::ephemeral());
+    fill(&engine, NOW);
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = DiskStorage::open(folder.path()).expect("opens");
+    let mut group = criterion.benchmark_group("snapshot");
+    group.throughput(Throughput::Elements(LIVE)).sample_size(10);
+    let mut bytes = 0;
+    group.bench_function("a million holds", |bencher| {
+        bencher.iter(|| bytes = engine.snapshot(&storage, NOW).expect("a snapshot").bytes);
+    });
+    group.finish();
+    if let (Ok(bytes), Ok(holds)) = (u32::try_from(bytes), u32::try_from(LIVE)) {
+        let each = f64::from(bytes) / f64::from(holds);
+        println!("bytes a hold in a snapshot: {each:.1}, {:.2} of {TARGET:.0}", each / TARGET);
+    }
+}
+
+fn short() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5))
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = snapshot
+}
+criterion_main!(benches);
