@@ -1,10 +1,11 @@
 //! Keyed hashes: where a hold or subject lives in its table, and whether a request is a repeat.
 //!
-//! The key is made once a data folder and kept in it, so that no caller can aim at one shard, and what stands on the
-//! disk means the same after a restart. What stands there (subjects, contents) is `SipHash-1-3`: keyed, stable over
+//! The key is made once a data folder and kept in it, so that what stands on the disk means the same after a restart and
+//! nobody can aim at one shard by choosing ids. What stands there (subjects, contents) is `SipHash-1-3`: keyed, stable over
 //! versions. Its parts are laid side by side first: hashed one by one they took three times the instructions. Where a
-//! hold lives stands nowhere but in memory, and is asked at each step of its life: that is a quicker keyed hash, which
-//! may change with a version.
+//! hold lives is asked at each step of its life and stands nowhere on the disk: that is a quicker keyed hash, which may
+//! change with a version. It withstands who chooses ids, not who can measure where each comes to lie; the tokens of
+//! `ListHolds`, which is for operators, carry twelve bits of that.
 
 use std::cell::RefCell;
 use std::hash::Hasher as _;

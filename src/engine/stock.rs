@@ -21,8 +21,13 @@ impl Engine {
     /// [`Fault::Precondition`] when it would take what customers have, or pass the most that an item may have; and
     /// faults of the journal.
     pub fn adjust_stock(&self, command: &AdjustStock, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
-        // What is due comes back first: it can be taken out.
-        while self.sweep(now)? > 0 {}
+        // What is due of the item comes back first: it can be taken out. No other's: a wave elsewhere is not waited for.
+        let named = self.inventory.drops.with_id(&command.drop, |entry| {
+            find(&entry.running(), command).map(|(item, pool)| (entry.number, item, pool))
+        });
+        if let Some(Ok((drop, item, pool))) = named {
+            while self.sweep_pool(drop, item, pool, now)? > 0 {}
+        }
         let adjusted = self
             .inventory
             .drops

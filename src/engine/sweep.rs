@@ -21,6 +21,10 @@ impl Engine {
         let mut expired = 0_usize;
         for (drop, item, pool) in self.inventory.due(now) {
             expired = expired.saturating_add(self.sweep_pool(drop, item, pool, now)?);
+            // However many pools there are, a wave does not fill the journal's queue: the others' turn comes.
+            if expired > 0 && self.journal.is_busy() {
+                break;
+            }
         }
         Ok(expired)
     }

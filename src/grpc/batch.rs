@@ -33,6 +33,8 @@ const LEFT_OUT_BYTES: usize = 80;
 const LEFT_OUT: &str = "batch answer too large; send again in smaller batches";
 /// After so many operations others have their turn.
 const TURN: usize = 64;
+/// So many operations that follow each other are decided by one reading of the clock: some ten microseconds.
+const ONE_READING: usize = 8;
 
 /// A message's results, of which nothing may be told before it is durable.
 pub struct Decided {
@@ -44,8 +46,8 @@ pub struct Decided {
     upto: Lsn,
     /// When the last operation was decided; of a message without one, when it came.
     at: Timestamp,
-    /// When this turn began: read once for all of its operations. Each of them had come by then, and is decided some
-    /// ten microseconds later at most, unless it has to wait; then it reads its own.
+    /// The last reading of the clock. All operations of the message had come by then; it never stands before the
+    /// instant at which another of them was decided.
     now: Timestamp,
 }
 
@@ -59,9 +61,11 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
         if turn > 0 {
             tokio::task::yield_now().await;
         }
-        decided.now = edge.now();
-        for operation in operations {
-            decided.decide(operation, view).await?;
+        for operations in operations.chunks(ONE_READING) {
+            decided.now = edge.now();
+            for operation in operations {
+                decided.decide(operation, view).await?;
+            }
         }
     }
     Ok(decided)
@@ -109,6 +113,8 @@ impl Decided {
     async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
         match attempt(&self.tally.edge, self.now, command).await {
             Ok((Answer { outcome, ticket }, at)) => {
+                // Later than `now`, if it had to wait: what follows it is decided no earlier.
+                self.now = at;
                 self.at = at;
                 self.upto = self.upto.max(ticket.lsn());
                 let ending = match outcome {
@@ -119,6 +125,8 @@ impl Decided {
             }
             Err(Fault::JournalFailed) => Err(Fault::JournalFailed),
             Err(fault) => {
+                // It may have waited for as long as patience lasts.
+                self.now = self.tally.edge.now();
                 self.upto = fault.rests_on().map_or(self.upto, |lsn| self.upto.max(lsn));
                 Ok((convert::error(&fault.into()), Ending::Error))
             }

@@ -128,7 +128,9 @@ impl DropService for Drops {
         request: Request<pb::AdjustStockRequest>,
     ) -> Result<Response<pb::AdjustStockResponse>, Status> {
         let command = convert::adjust_stock(request.get_ref())?;
-        let (view, _now) = self.edge.ask(|engine, now| engine.adjust_stock(&command, now)).await?;
+        // A wave of the item's deadlines may be due: that takes long.
+        let asked = command.clone();
+        let (view, _now) = self.edge.ask_at_length(move |engine, now| engine.adjust_stock(&asked, now)).await?;
         tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
         Ok(Response::new(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) }))
     }

@@ -21,11 +21,6 @@ const ENOUGH: usize = 64 * 1024;
 /// What nobody waits for is written after at most so long. The writer looks by itself: waking it for such records would
 /// cost more than all else about them.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// How long the writer waits for more while many wait for it: so long that a sync carries several times as much, not so
-/// long that who waits would notice; the system's timers add about 60 us. Against no wait at all, 128 callers over 8
-/// connections got 3 % more done (medians of 43,100 and 44,400 reserves a second) and the writer took half of the CPU
-/// time; twice as long, 2 % more again, for twice the wait.
-const LINGER: Duration = Duration::from_micros(240);
 
 /// A batch that is not sealed yet.
 #[derive(Debug)]
@@ -125,17 +120,14 @@ impl Queue {
         let enough = waiting.has_enough();
         drop(waiting);
         if enough {
-            progress.bell.alarm();
+            progress.bell.ring();
         }
         Ok(first)
     }
 
-    /// Waits for work that is worth it or waited for; gives the oldest batch. From then on no operation joins it. With
-    /// `many` who wait, it gives more of them time to come. On the writer's thread only.
-    pub(super) fn pop(&self, progress: &Progress, many: bool) -> Work {
-        if many {
-            self.linger(progress);
-        }
+    /// Waits for work that is worth it or waited for; gives the oldest batch. From then on no operation joins it. On the
+    /// writer's thread only.
+    pub(super) fn pop(&self, progress: &Progress) -> Work {
         let mut rung = false;
         loop {
             let mut waiting = self.waiting.lock();
@@ -159,19 +151,6 @@ impl Queue {
             std::thread::park_timeout(PATIENCE);
             rung = true;
         }
-    }
-
-    fn linger(&self, progress: &Progress) {
-        let mut waiting = self.waiting.lock();
-        waiting.writing = None;
-        progress.bell.linger();
-        // Looked at after it was said that the writer sleeps: what changes later is an alarm.
-        let worth_it = waiting.phase == Phase::Open && !waiting.has_enough();
-        drop(waiting);
-        if worth_it {
-            std::thread::park_timeout(LINGER);
-        }
-        progress.bell.rise();
     }
 
     fn take(&self, waiting: &mut Waiting) -> Option<Gathered> {
@@ -198,7 +177,7 @@ impl Queue {
             waiting.phase = Phase::Closing(now);
         }
         drop(waiting);
-        progress.bell.alarm();
+        progress.bell.ring();
     }
 
     /// Takes nothing more and drops what is there.
@@ -208,7 +187,7 @@ impl Queue {
         waiting.batches.clear();
         waiting.writing = None;
         drop(waiting);
-        progress.bell.alarm();
+        progress.bell.ring();
     }
 
     /// How long the oldest operation that is not written has waited.
@@ -283,7 +262,7 @@ mod tests {
         }
         let sizes: Vec<_> = (0..3)
             .map(|_| {
-                let batch = written(queue.pop(&progress, false));
+                let batch = written(queue.pop(&progress));
                 (batch.first, batch.operations, batch.records, batch.written_at, batch.bytes.len() - BATCH_HEAD)
             })
             .collect();
@@ -303,9 +282,9 @@ mod tests {
         queue.push(operation(b"x", 1), &progress).expect("open");
         queue.close(Timestamp(7), &progress);
         assert_eq!(queue.push(operation(b"y", 1), &progress), Err(Ended));
-        assert_eq!(written(queue.pop(&progress, false)).operations, 1);
-        assert!(matches!(queue.pop(&progress, false), Work::Close(Timestamp(7))));
-        assert!(matches!(queue.pop(&progress, false), Work::Abandon));
+        assert_eq!(written(queue.pop(&progress)).operations, 1);
+        assert!(matches!(queue.pop(&progress), Work::Close(Timestamp(7))));
+        assert!(matches!(queue.pop(&progress), Work::Abandon));
     }
 
     #[test]
@@ -314,24 +293,14 @@ mod tests {
         progress.bell.answer();
         queue.push(operation(b"x", 1), &progress).expect("open");
         let watch = Stopwatch::start();
-        assert_eq!(written(queue.pop(&progress, false)).operations, 1);
+        assert_eq!(written(queue.pop(&progress)).operations, 1);
         assert!(watch.elapsed() >= PATIENCE);
         queue.push(operation(&vec![1; ENOUGH], 1), &progress).expect("open");
         assert_eq!(queue.bytes(), u64::try_from(ENOUGH).expect("small"));
         let watch = Stopwatch::start();
-        assert_eq!(written(queue.pop(&progress, false)).operations, 1);
+        assert_eq!(written(queue.pop(&progress)).operations, 1);
         assert!(watch.elapsed() < PATIENCE);
         assert_eq!(queue.bytes(), 0);
-    }
-
-    #[test]
-    fn with_many_who_wait_the_writer_lingers_but_not_for_an_end() {
-        let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
-        progress.bell.answer();
-        queue.push(operation(b"x", 1), &progress).expect("open");
-        queue.close(Timestamp(7), &progress);
-        assert_eq!(written(queue.pop(&progress, true)).operations, 1);
-        assert!(matches!(queue.pop(&progress, true), Work::Close(Timestamp(7))));
     }
 
     #[test]
@@ -339,7 +308,7 @@ mod tests {
         let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
         queue.push(operation(b"x", 1), &progress).expect("open");
         queue.end(&progress);
-        assert!(matches!(queue.pop(&progress, false), Work::Abandon));
+        assert!(matches!(queue.pop(&progress), Work::Abandon));
         assert_eq!(queue.oldest(), Duration::ZERO);
     }
 
@@ -348,7 +317,7 @@ mod tests {
         let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
         assert_eq!(queue.oldest(), Duration::ZERO);
         queue.push(operation(b"x", 1), &progress).expect("open");
-        let _batch = queue.pop(&progress, false);
+        let _batch = queue.pop(&progress);
         std::thread::sleep(Duration::from_millis(2));
         assert!(queue.oldest() >= Duration::from_millis(2));
     }

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -55,17 +55,9 @@ impl Watermark {
 /// is at work or nobody waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
-    /// One of the values below.
-    sleep: CachePadded<AtomicU8>,
+    sleeps: CachePadded<AtomicBool>,
     writer: OnceLock<Thread>,
 }
-
-/// The writer is at work and looks again by itself.
-const AWAKE: u8 = 0;
-/// It has slept off for a moment, for more to gather: only much of it is worth waking it.
-const LINGERS: u8 = 1;
-/// It sleeps.
-const SLEEPS: u8 = 2;
 
 impl Bell {
     /// This thread is the writer.
@@ -76,39 +68,19 @@ impl Bell {
     /// The writer is about to sleep. What it looks at afterwards, before it sleeps, was changed before it is rung for
     /// or is seen: both stand under one lock.
     pub(super) fn doze(&self) {
-        self.sleep.store(SLEEPS, Ordering::Release);
-    }
-
-    /// The writer is about to wait for more.
-    pub(super) fn linger(&self) {
-        self.sleep.store(LINGERS, Ordering::Release);
+        self.sleeps.store(true, Ordering::Release);
     }
 
     /// The writer is at work.
     pub(super) fn rise(&self) {
-        self.sleep.store(AWAKE, Ordering::Release);
+        self.sleeps.store(false, Ordering::Release);
     }
 
-    /// Someone waits.
     #[inline]
     pub(super) fn ring(&self) {
         // A look first: while the writer is at work the line is shared, not fought over.
-        if self.sleep.load(Ordering::Acquire) == SLEEPS {
-            self.wake();
-        }
-    }
-
-    /// There is much to do, or an end.
-    #[inline]
-    pub(super) fn alarm(&self) {
-        if self.sleep.load(Ordering::Acquire) != AWAKE {
-            self.wake();
-        }
-    }
-
-    #[cold]
-    fn wake(&self) {
-        if self.sleep.swap(AWAKE, Ordering::AcqRel) != AWAKE
+        if self.sleeps.load(Ordering::Acquire)
+            && self.sleeps.swap(false, Ordering::AcqRel)
             && let Some(writer) = self.writer.get()
         {
             writer.unpark();
@@ -167,14 +139,12 @@ impl Progress {
         self.failure.get()
     }
 
-    /// Everything up to `lsn` is durable: wakes who waited for it and says how many those were. `woken` is scratch space.
-    pub(super) fn advance(&self, lsn: Lsn, woken: &mut Vec<Waker>) -> usize {
+    /// Everything up to `lsn` is durable: wakes who waited for it. `woken` is scratch space.
+    pub(super) fn advance(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
         // Before the list is looked at: who registers afterwards sees the mark under the list's lock.
         self.durable.raise(lsn);
         woken.extend(self.waiters.lock().all.extract_if(.., |waiter| waiter.lsn <= lsn).map(|waiter| waiter.waker));
-        let count = woken.len();
         woken.drain(..).for_each(Waker::wake);
-        count
     }
 
     /// Nothing more will become durable. The first reason stays.
@@ -374,7 +344,7 @@ mod tests {
         let (mut fifth, mut sixth) = (ticket(&progress, 5), ticket(&progress, 6));
         assert!(poll(&mut fifth).is_pending() && poll(&mut sixth).is_pending() && poll(&mut sixth).is_pending());
         assert_eq!(progress.waiting(), 2, "polling again registers nothing new");
-        assert_eq!(progress.advance(Lsn(5), &mut Vec::new()), 1);
+        progress.advance(Lsn(5), &mut Vec::new());
         assert_eq!(progress.waiting(), 1);
         assert!(matches!(poll(&mut fifth), Poll::Ready(Ok(()))));
         assert!(poll(&mut sixth).is_pending());
@@ -397,25 +367,14 @@ mod tests {
         let (mut durable, mut waiting) = (ticket(&progress, 1), ticket(&progress, 2));
         progress.bell.doze();
         assert!(poll(&mut durable).is_ready() && !progress.is_awaited());
-        assert_eq!(progress.bell.sleep.load(Ordering::Relaxed), SLEEPS, "nobody waits: it may sleep on");
+        assert!(progress.bell.sleeps.load(Ordering::Relaxed), "nobody waits: it may sleep on");
         assert!(poll(&mut waiting).is_pending() && progress.is_awaited());
-        assert_eq!(progress.bell.sleep.load(Ordering::Relaxed), AWAKE);
+        assert!(!progress.bell.sleeps.load(Ordering::Relaxed));
         let watch = crate::metrics::Stopwatch::start();
         std::thread::park_timeout(std::time::Duration::from_secs(20));
         assert!(watch.elapsed().as_secs() < 10, "it was woken");
         progress.advance(Lsn(2), &mut Vec::new());
         assert!(!progress.is_awaited());
-    }
-
-    #[test]
-    fn a_writer_that_lingers_is_woken_by_an_alarm_alone() {
-        let bell = Bell::default();
-        bell.answer();
-        bell.linger();
-        bell.ring();
-        assert_eq!(bell.sleep.load(Ordering::Relaxed), LINGERS);
-        bell.alarm();
-        assert_eq!(bell.sleep.load(Ordering::Relaxed), AWAKE);
     }
 
     #[test]

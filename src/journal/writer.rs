@@ -77,10 +77,6 @@ impl Gate {
     }
 }
 
-/// From so many on who waited for one batch the writer lets more gather before the next: they come faster than the disk
-/// takes them, and each sync costs what a dozen of them do. With fewer it would only make them wait.
-const MANY: usize = 8;
-
 /// What the journal and its writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -121,8 +117,6 @@ pub(super) struct Writer {
     next: Lsn,
     chain: BatchHash,
     woken: Vec<std::task::Waker>,
-    /// The last batch was waited for by many.
-    many: bool,
 }
 
 /// However the thread ends, nobody waits for it any longer.
@@ -139,7 +133,7 @@ impl Drop for Ending<'_> {
 impl Writer {
     pub(super) const fn new(shared: Arc<Shared>, start: Start) -> Self {
         let Start { next, chain, epoch } = start;
-        Self { shared, epoch, next, chain, woken: Vec::new(), many: false }
+        Self { shared, epoch, next, chain, woken: Vec::new() }
     }
 
     pub(super) fn run(mut self) {
@@ -147,7 +141,7 @@ impl Writer {
         let _ending = Ending(&shared);
         shared.progress.bell.answer();
         loop {
-            let done = match shared.queue.pop(&shared.progress, self.many) {
+            let done = match shared.queue.pop(&shared.progress) {
                 Work::Write(batch) => self.write(batch),
                 Work::Close(now) => return self.close(now),
                 Work::Abandon => return,
@@ -178,7 +172,7 @@ impl Writer {
         let last = Lsn(self.next.0.saturating_sub(1));
         // Before the mark is raised: who sees the mark finds a tip that is not behind it.
         *self.shared.tip.lock() = (last, self.chain);
-        self.many = self.shared.progress.advance(last, &mut self.woken) >= MANY;
+        self.shared.progress.advance(last, &mut self.woken);
         self.shared.queue.recycle(sealed.into_buffer());
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,9 +24,14 @@ use tonic::service::Routes;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use super::{incoming, transport};
+use crate::sync::parallelism;
 
 /// Connections that were accepted and wait for their lane.
 const WAITING: usize = 1024;
+/// How long nothing is accepted after that has failed.
+const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
+/// Threads of a lane for calls that take long: lists of holds.
+const LONG_CALLS: usize = 8;
 
 /// Why a lane is at its end before it was told so.
 type Served = Result<(), tonic::transport::Error>;
@@ -40,7 +46,7 @@ pub fn serve(
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<impl Future<Output = Served> + Send + use<>> {
     let (stop, stopping) = watch::channel(false);
-    let count = std::thread::available_parallelism()?.get();
+    let count = parallelism();
     let mut lanes = Vec::with_capacity(count);
     let mut ends = Vec::with_capacity(count);
     for number in 0..count {
@@ -70,11 +76,18 @@ pub fn serve(
 async fn accept(listener: TcpListener, lanes: Vec<Lane>) {
     let mut connections = incoming(listener);
     while let Some(connection) = connections.next().await {
+        let connection = match connection.and_then(TcpStream::into_std) {
+            Ok(connection) => connection,
+            Err(error) => {
+                // Out of files, mostly: it stays so for a while, and the socket goes on saying that someone is there.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(AFTER_A_FAILURE).await;
+                continue;
+            }
+        };
         let Some(lane) = emptiest(&lanes) else { return };
-        let connection = connection
-            .and_then(TcpStream::into_std)
-            .map(|socket| Accepted { socket, counted: Counted::one_more(&lane.connections) });
-        if lane.accepted.send(connection).await.is_err() {
+        let accepted = Accepted { socket: connection, counted: Counted::one_more(&lane.connections) };
+        if lane.accepted.send(accepted).await.is_err() {
             return;
         }
     }
@@ -86,7 +99,7 @@ fn emptiest(lanes: &[Lane]) -> Option<&Lane> {
 
 /// One thread that serves connections.
 struct Lane {
-    accepted: mpsc::Sender<io::Result<Accepted>>,
+    accepted: mpsc::Sender<Accepted>,
     /// How many it has.
     connections: Arc<AtomicUsize>,
 }
@@ -97,11 +110,14 @@ impl Lane {
         routes: Routes,
         stopping: watch::Receiver<bool>,
     ) -> io::Result<(Self, oneshot::Receiver<Served>)> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().max_blocking_threads(LONG_CALLS).build()?;
         let (accepted, waiting) = mpsc::channel(WAITING);
         let (ended, end) = oneshot::channel();
         std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             let served = runtime.block_on(run(routes, waiting, stopping));
+            // What is left of its calls goes first: whoever hears of the end hears that nothing is left.
+            drop(runtime);
             // Whoever listened may be gone: then nobody wants to know.
             let _told = ended.send(served);
         })?;
@@ -109,14 +125,10 @@ impl Lane {
     }
 }
 
-async fn run(
-    routes: Routes,
-    waiting: mpsc::Receiver<io::Result<Accepted>>,
-    mut stopping: watch::Receiver<bool>,
-) -> Served {
+async fn run(routes: Routes, waiting: mpsc::Receiver<Accepted>, mut stopping: watch::Receiver<bool>) -> Served {
     let mut abandoned = stopping.clone();
     // Sockets belong to the runtime that they are made in: here, not where they were accepted.
-    let connections = ReceiverStream::new(waiting).map(|accepted| accepted.and_then(Connection::open));
+    let connections = ReceiverStream::new(waiting).map(Connection::open);
     let stopped = async move {
         // An error: whoever could say it is gone.
         let _word = stopping.wait_for(|stop| *stop).await;

@@ -62,10 +62,13 @@ pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection>
     faults.finish(Some((filter, place, size)))
 }
 
+/// How this version places holds in shards. A token of another version would leave holds out: it is refused.
+const PLACEMENT: &str = "2:";
+
 /// The token of a page of holds.
 #[must_use]
 pub fn hold_token(place: Option<HoldPlace>) -> String {
-    place.map(|HoldPlace { shard, after }| format!("{shard:x}.{after}")).unwrap_or_default()
+    place.map(|HoldPlace { shard, after }| format!("{PLACEMENT}{shard:x}.{after}")).unwrap_or_default()
 }
 
 /// The token of a page of drops.
@@ -75,7 +78,7 @@ pub fn drop_token(place: Option<DropPlace>) -> String {
 }
 
 fn hold_place(text: &str) -> Option<HoldPlace> {
-    let (shard, after) = text.split_once('.')?;
+    let (shard, after) = text.strip_prefix(PLACEMENT)?.split_once('.')?;
     Some(HoldPlace { shard: u32::from_str_radix(shard, 16).ok()?, after: HoldId::try_from(after).ok()? })
 }
 
