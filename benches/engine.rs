@@ -21,6 +21,8 @@ mod common;
 mod drops;
 #[path = "common/herd.rs"]
 mod herd;
+#[path = "common/short.rs"]
+mod short;
 
 use std::sync::Barrier;
 use std::thread;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use drops::{NOW, TTL};
 use herd::{CUSTOMERS, DiskLike, Herd, LIVE, create, engine, fill};
+use short::short;
 use stockade::engine::Engine;
 use stockade::engine::answer::Outcome;
 use stockade::journal::{Log, MemoryLog};
@@ -148,10 +151,6 @@ fn sweep(criterion: &mut Criterion) {
         });
     });
     group.finish();
-}
-
-fn short() -> Criterion {
-    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
 }
 
 criterion_group! {

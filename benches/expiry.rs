@@ -10,6 +10,8 @@
 mod common;
 #[path = "common/drops.rs"]
 mod drops;
+#[path = "common/short.rs"]
+mod short;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use drops::{NOW, TTL, definition};
+use short::short;
 use stockade::digest::DigestKey;
 use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
@@ -193,5 +196,9 @@ fn deadlines(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, deadlines);
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = deadlines
+}
 criterion_main!(benches);

@@ -6,12 +6,15 @@
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 
 mod common;
+#[path = "common/short.rs"]
+mod short;
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use short::short;
 use stockade::digest::DigestKey;
 use stockade::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo};
@@ -106,5 +109,9 @@ fn table(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, table);
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = table
+}
 criterion_main!(benches);

@@ -5,10 +5,14 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 
+#[path = "common/short.rs"]
+mod short;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use short::short;
 use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, PoolNo};
 use stockade::journal::{FileLog, FileLogOptions, Journal, Log, MemoryLog, Start, Ticket};
@@ -105,5 +109,9 @@ fn benches(criterion: &mut Criterion) {
     group_commit(criterion, "file", &journal);
 }
 
-criterion_group!(journal, benches);
+criterion_group! {
+    name = journal;
+    config = short();
+    targets = benches
+}
 criterion_main!(journal);

@@ -9,12 +9,15 @@
 mod common;
 #[path = "common/drops.rs"]
 mod drops;
+#[path = "common/short.rs"]
+mod short;
 
 use std::hint::black_box;
 
 use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use drops::{NOW, definition};
+use short::short;
 use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
 use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
@@ -147,5 +150,9 @@ fn in_a_drop(limits: &[Limit], f: impl FnOnce(Ask<'_>)) {
     });
 }
 
-criterion_group!(benches, check_and_count);
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = check_and_count
+}
 criterion_main!(benches);

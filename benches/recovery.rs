@@ -14,6 +14,8 @@ mod drops;
 #[expect(dead_code, reason = "of the herd only its holds are needed here")]
 #[path = "common/herd.rs"]
 mod herd;
+#[path = "common/short.rs"]
+mod short;
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use drops::NOW;
 use herd::{LIVE, bounds, fill};
+use short::short;
 use stockade::engine::folder::Folder;
 use stockade::engine::recover::{StartOptions, recover};
 use stockade::journal::FileLogOptions;
@@ -77,10 +80,6 @@ fn recovery(criterion: &mut Criterion) {
         println!("{name}: holds a second, the best run: {rate:.0}, {:.2} of {TARGET:.0}", rate / TARGET);
     }
     group.finish();
-}
-
-fn short() -> Criterion {
-    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5))
 }
 
 criterion_group! {

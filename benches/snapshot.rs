@@ -11,12 +11,13 @@ mod drops;
 #[expect(dead_code, reason = "of the herd only its holds are needed here")]
 #[path = "common/herd.rs"]
 mod herd;
-
-use std::time::Duration;
+#[path = "common/short.rs"]
+mod short;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use drops::NOW;
 use herd::{LIVE, engine, fill};
+use short::short;
 use stockade::journal::MemoryLog;
 use stockade::storage::DiskStorage;
 
@@ -39,10 +40,6 @@ fn snapshot(criterion: &mut Criterion) {
         let each = f64::from(bytes) / f64::from(holds);
         println!("bytes a hold in a snapshot: {each:.1}, {:.2} of {TARGET:.0}", each / TARGET);
     }
-}
-
-fn short() -> Criterion {
-    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5))
 }
 
 criterion_group! {

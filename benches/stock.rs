@@ -5,6 +5,9 @@
 //! report it prints medians of alternating runs and what the counter's are to the atomic word's.
 #![expect(clippy::print_stdout, reason = "the ratios are what this program is for")]
 
+#[path = "common/short.rs"]
+mod short;
+
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +16,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
+use short::short;
 use stockade::inventory::stock::{Certainty, StockCounter, Take};
 use stockade::metrics::Stopwatch;
 
@@ -140,5 +144,9 @@ fn ratios(_: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, contention, refusal, ratios);
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = contention, refusal, ratios
+}
 criterion_main!(benches);

@@ -24,7 +24,10 @@ const DUE: usize = 1_000;
 const SHORT: Millis = Millis::from_secs(60);
 
 /// What is counted, by name, and how to make it ready.
-pub fn all() -> Vec<(&'static str, fn() -> Work)> {
+pub type Operation = (&'static str, fn() -> Work);
+
+/// All of them.
+pub fn all() -> Vec<Operation> {
     vec![
         ("reserve, new customer", reserve_new),
         ("reserve, ten holds", reserve_ten),

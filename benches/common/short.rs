@@ -1,0 +1,9 @@
+//! How long criterion measures: short, so that all of `cargo bench` is a matter of minutes.
+
+use std::time::Duration;
+
+use criterion::Criterion;
+
+pub fn short() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
+}
