@@ -188,7 +188,9 @@ mod tests {
         let subject =
             key.customer(&ShopId::try_from("a").expect("an id"), &CustomerId::try_from("ada").expect("an id"));
         let mut in_parts = SipHasher13Wide::new_with_key(&[1; 16]);
-        ["customer", "\0", "a", "\0", "ada"].iter().for_each(|part| in_parts.write(part.as_bytes()));
+        for part in ["customer", "\0", "a", "\0", "ada"] {
+            in_parts.write(part.as_bytes());
+        }
         assert_eq!(subject.0, in_parts.finish128().as_u128(), "as older versions hashed them, part by part");
         assert_eq!(
             subject,

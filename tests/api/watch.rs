@@ -250,13 +250,13 @@ async fn nothing_is_left_of_watchers_that_are_gone() {
     create(&client, knife_drop("other")).await;
     let channel = Channel::from_shared(endpoint).expect("an endpoint");
     let stub = DropServiceClient::new(channel.connect().await.expect("a connection"));
-    let watchers = || metrics.watchers.get();
+    let count = || metrics.watchers.get();
     // More than a group of one drop.
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let mut first = Watch::of(&stub, "knife").await.expect("a watch");
     first.drop().await;
     drop(first);
-    eventually("the first is forgotten", async || watchers() == 0).await;
+    eventually("the first is forgotten", async || count() == 0).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let before = tasks();
     let mut watches = Vec::new();
@@ -265,11 +265,11 @@ async fn nothing_is_left_of_watchers_that_are_gone() {
         watch.drop().await;
         watches.push(watch);
     }
-    assert_eq!(watchers(), 400);
+    assert_eq!(count(), 400);
     assert!(tasks() > before);
     drop(watches.split_off(399));
     drop(watches);
-    eventually("all are forgotten", async || watchers() == 0).await;
+    eventually("all are forgotten", async || count() == 0).await;
     eventually("and nobody looks any more", async || tasks() <= before).await;
     let mut again = Watch::of(&stub, "knife").await.expect("a watch");
     again.drop().await;
