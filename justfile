@@ -32,6 +32,16 @@ bench *words:
 instructions *words:
     .ci/instructions.py {{ words }}
 
+# Scenarios on a real server, audited: just load load-tests/scenarios/*.toml --scale 0.1
+load *words="load-tests/scenarios/*.toml --scale 0.1":
+    cargo build --release --workspace
+    target/release/load-tests run {{ words }}
+
+# Stockade beside an empty handler, Redis and PostgreSQL: half an hour; with --quick two minutes
+compare *words:
+    cargo build --release --workspace
+    target/release/load-tests compare {{ words }}
+
 # Every interleaving of the stock counter up to a deeper bound: minutes to hours
 loom preemptions="5":
     LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped

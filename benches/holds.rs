@@ -49,7 +49,7 @@ fn insert(holds: &Holds, hold: Hold) -> HoldRef {
 }
 
 fn filled(size: u64) -> Holds {
-    let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+    let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
     for n in 0..size {
         insert(&holds, hold(n));
     }

@@ -81,7 +81,7 @@ impl Held {
             lines: lines.clone(),
             rare: None,
         };
-        let place = Holds::new(key.clone()).with_id(&hold_id(0), |mut shard| shard.insert(hold));
+        let place = Holds::new(key).with_id(&hold_id(0), |mut shard| shard.insert(hold));
         Self { whose: Whose { drop: DROP, place, created_at: Timestamp(0) }, lines }
     }
 

@@ -16,17 +16,34 @@ pub enum DecodeError {
     Bad(&'static str),
 }
 
+/// Most bytes of an integer.
+const MAX_INTEGER: usize = 10;
+
 /// Appends an integer: seven bits a byte, lowest first.
-pub fn put_u64(out: &mut Vec<u8>, mut value: u64) {
-    loop {
+#[inline]
+pub fn put_u64(out: &mut Vec<u8>, value: u64) {
+    // Most are small: lengths, counts, numbers of items.
+    match u8::try_from(value) {
+        Ok(small) if small < 0x80 => out.push(small),
+        Ok(_) | Err(_) => put_large(out, value),
+    }
+}
+
+/// In one piece: byte by byte the buffer's room is asked for at each.
+fn put_large(out: &mut Vec<u8>, mut value: u64) {
+    let mut bytes = [0; MAX_INTEGER];
+    let mut used = 0;
+    for byte in &mut bytes {
         let low = u8::try_from(value & 0x7f).unwrap_or(0);
         value >>= 7;
+        used += 1;
         if value == 0 {
-            out.push(low);
-            return;
+            *byte = low;
+            break;
         }
-        out.push(low | 0x80);
+        *byte = low | 0x80;
     }
+    out.extend_from_slice(bytes.get(..used).unwrap_or_default());
 }
 
 /// Appends a text with its length before it.
@@ -182,6 +199,19 @@ mod tests {
             let _text = reader.text();
             let _count = reader.count(3);
         }
+    }
+
+    #[test]
+    fn an_integer_takes_as_many_bytes_as_its_bits_need() {
+        let bytes = |value| {
+            let mut out = vec![7];
+            put_u64(&mut out, value);
+            assert_eq!(Reader::new(&out[1..]).u64(), Ok(value));
+            out.split_off(1)
+        };
+        assert_eq!((bytes(0), bytes(0x7f)), (vec![0], vec![0x7f]));
+        assert_eq!((bytes(0x80), bytes(300)), (vec![0x80, 1], vec![0xac, 2]));
+        assert_eq!((bytes(u64::MAX >> 1).len(), bytes(u64::MAX).len()), (9, 10));
     }
 
     #[test]

@@ -78,6 +78,28 @@ impl Reason {
         }
     }
 
+    /// Its place in [`Reason::ALL`].
+    #[inline]
+    #[must_use]
+    pub const fn place(self) -> usize {
+        match self {
+            Self::NotOpen => 0,
+            Self::Paused => 1,
+            Self::Closed => 2,
+            Self::Cooldown => 3,
+            Self::TooManyHolds => 4,
+            Self::LimitReached => 5,
+            Self::SoldOut => 6,
+            Self::HoldExpired => 7,
+            Self::HoldReleased => 8,
+            Self::HoldClaimed => 9,
+            Self::Superseded => 10,
+            Self::OrderMismatch => 11,
+            Self::PaymentInProgress => 12,
+            Self::CeilingReached => 13,
+        }
+    }
+
     /// The reason with this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
@@ -130,6 +152,11 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_reason_knows_its_place() {
+        assert_eq!(Reason::ALL.map(Reason::place), std::array::from_fn(|place| place));
+    }
 
     #[test]
     fn numbers_grow_and_none_stands_twice() {

@@ -14,7 +14,7 @@ use crate::storage::Storage;
 use crate::time::{Clock, Millis, Timestamp};
 
 /// How often deadlines are looked at: a hold is given back at most about this long after its deadline.
-const SWEEP_EVERY: Duration = Duration::from_millis(2);
+const SWEEP_EVERY: Millis = Millis(2);
 /// How often the snapshot policy is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often counters and ledgers are compared.
@@ -45,11 +45,12 @@ impl Background {
     /// When a thread can't be started.
     pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, snapshots: Option<Snapshots>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (sweep_engine, sweep_clock, sweep_stop) = (Arc::clone(engine), Arc::clone(clock), Arc::clone(&stop));
+        let mut sweeper = Sweeper::new(Arc::clone(engine));
+        let (sweep_clock, sweep_stop) = (Arc::clone(clock), Arc::clone(&stop));
         let sweeper = thread::Builder::new().name("stockade-sweep".to_owned()).spawn(move || {
             while !sweep_stop.load(Ordering::Relaxed) {
-                if !sweep(&sweep_engine, sweep_clock.now()) {
-                    thread::park_timeout(SWEEP_EVERY);
+                if !sweeper.look(sweep_clock.now()) {
+                    thread::park_timeout(Duration::from_millis(SWEEP_EVERY.0));
                 }
             }
         })?;
@@ -76,24 +77,52 @@ impl Drop for Background {
     }
 }
 
-/// Gives back and forgets what is due. Says whether there may be more to do at once.
-fn sweep(engine: &Engine, now: Timestamp) -> bool {
-    let expired = match engine.sweep(now) {
-        Ok(expired) => expired > 0,
-        // The journal is full or failed: the next look finds the same holds.
-        Err(
-            Fault::Invalid(_)
-            | Fault::NoDrop(_)
-            | Fault::NoHold(_)
-            | Fault::Exists { .. }
-            | Fault::Stale(_)
-            | Fault::Precondition(_)
-            | Fault::Exhausted(_)
-            | Fault::Overloaded(_)
-            | Fault::JournalFailed,
-        ) => false,
-    };
-    engine.forget(now) > 0 || expired
+/// Gives back and forgets what is due.
+///
+/// A wave of deadlines is never let loose on the journal as fast as memory is: the queue would be full of it, customers
+/// would be turned away for what nobody waits for, and all others would stand behind it. Where much waits already, a part
+/// is given back at each look and no more. Nobody misses the rest: who needs units that are due gives them back first.
+#[derive(Debug)]
+pub struct Sweeper {
+    engine: Arc<Engine>,
+    /// When it last gave back.
+    swept: Timestamp,
+}
+
+impl Sweeper {
+    /// One that has not looked yet.
+    #[must_use]
+    pub const fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, swept: Timestamp(0) }
+    }
+
+    /// Looks once. Says whether there may be more to do at once.
+    pub fn look(&mut self, now: Timestamp) -> bool {
+        let waits = self.engine.journal().is_busy() && now < self.swept.plus(SWEEP_EVERY);
+        let more = !waits && self.give_back(now) && !self.engine.journal().is_busy();
+        // Forgetting writes nothing: it goes on whatever the journal does.
+        self.engine.forget(now) > 0 || more
+    }
+
+    /// Whether there was something.
+    fn give_back(&mut self, now: Timestamp) -> bool {
+        self.swept = now;
+        match self.engine.sweep(now) {
+            Ok(expired) => expired > 0,
+            // The journal is full or failed: the next look finds the same holds.
+            Err(
+                Fault::Invalid(_)
+                | Fault::NoDrop(_)
+                | Fault::NoHold(_)
+                | Fault::Exists { .. }
+                | Fault::Stale(_)
+                | Fault::Precondition(_)
+                | Fault::Exhausted(_)
+                | Fault::Overloaded(_)
+                | Fault::JournalFailed,
+            ) => false,
+        }
+    }
 }
 
 /// The slower thread's work.

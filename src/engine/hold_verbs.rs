@@ -132,10 +132,13 @@ impl Engine {
         f: impl FnOnce(&mut OwnHold<'_, '_>) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
         let not_found = || Fault::NoHold(target.hold);
-        let number = self
+        let (number, place) = self
             .inventory
             .holds
-            .with_id(&target.hold, |shard| Some(shard.get(shard.find(&target.hold)?)?.drop))
+            .with_id(&target.hold, |shard| {
+                let place = shard.find(&target.hold)?;
+                Some((shard.get(place)?.drop, place))
+            })
             .ok_or_else(not_found)?;
         let found = self.inventory.drops.with_number_among(number, |drop, roster| {
             let running = drop.running();
@@ -144,11 +147,14 @@ impl Engine {
             if other || running.archived.is_some() {
                 return Err(not_found());
             }
-            self.inventory.holds.with_id(&target.hold, |mut shard| {
-                let place = shard.find(&target.hold).ok_or_else(not_found)?;
+            // Where it was found: the second time neither hashed nor searched for.
+            self.inventory.holds.with_ref(place, |mut shard| {
                 let hold = shard.get(place).ok_or_else(not_found)?;
-                // Forgotten in between, and its id used again elsewhere: for this call it was not found.
-                let same = hold.drop == number && target.customer.as_ref().is_none_or(|id| *id == hold.customer);
+                // Forgotten in between, and another in its place, or its id used again elsewhere: for this call it was
+                // not found.
+                let same = hold.id == target.hold
+                    && hold.drop == number
+                    && target.customer.as_ref().is_none_or(|id| *id == hold.customer);
                 if !same {
                     return Err(not_found());
                 }

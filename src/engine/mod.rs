@@ -220,10 +220,8 @@ impl Engine {
     }
 
     fn count_transition(&self, to: HoldState) {
-        for (counter, state) in self.metrics.transitions.iter().zip(HoldState::ALL) {
-            if state == to {
-                counter.increment();
-            }
+        if let Some(counter) = self.metrics.transitions.get(to.place()) {
+            counter.increment();
         }
     }
 
@@ -257,7 +255,7 @@ struct OwnHold<'a, 's> {
 impl OwnHold<'_, '_> {
     fn hold(&self) -> Result<&Hold, Fault> {
         // The place was found under this very lock, so there is a hold: the error is never seen.
-        self.shard.get(self.place).ok_or(Fault::Overloaded("hold moved"))
+        self.shard.get(self.place).ok_or_else(|| Fault::Overloaded("hold moved"))
     }
 
     fn show(&self) -> Result<HoldView, Fault> {

@@ -161,7 +161,7 @@ impl Engine {
         let mut taken = Units::new();
         let mut short = Refused::new();
         for line in lines {
-            let pool = own.drop.pool(line.item, line.pool).ok_or(Fault::Overloaded("pool missing"))?;
+            let pool = own.drop.pool(line.item, line.pool).ok_or_else(|| Fault::Overloaded("pool missing"))?;
             match pool.take(u64::from(line.quantity), certainty, now) {
                 Verdict::Yes(units) => taken.push(units),
                 Verdict::Short { free } => {

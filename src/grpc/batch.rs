@@ -79,7 +79,7 @@ impl Decided {
         let aside = operations.saturating_mul(LEFT_OUT_BYTES).saturating_add(ENVELOPE_BYTES);
         Self {
             results: Vec::with_capacity(operations),
-            tally: Tally { edge: Arc::clone(edge), endings: Vec::with_capacity(operations), durable: false },
+            tally: Tally { edge: Arc::clone(edge), endings: Endings::default(), durable: false },
             room: MAX_ANSWER_BYTES.saturating_sub(aside),
             upto: Lsn(0),
             at: edge.now(),
@@ -122,7 +122,9 @@ impl Decided {
 
     fn push(&mut self, asked: Option<&pb::operation::Operation>, (result, ending): (pb::Result, Ending)) {
         // What asks for nothing is no operation to be counted.
-        self.tally.endings.extend(asked.map(|asked| (counted(asked), ending)));
+        if let Some(asked) = asked {
+            self.tally.count(counted(asked), ending);
+        }
         self.results.push(result);
     }
 
@@ -162,20 +164,32 @@ const fn counted(operation: &pb::operation::Operation) -> Operation {
     }
 }
 
+/// How many operations of each kind ended in each way, in the order of [`Operation::ALL`] and [`Ending::ALL`].
+type Endings = [[u64; Ending::ALL.len()]; Operation::ALL.len()];
+
 /// Counts a message's operations when it is over. What its caller was not told, or did not wait for, is an error.
 struct Tally {
     edge: Arc<Edge>,
-    endings: Vec<(Operation, Ending)>,
+    endings: Endings,
     durable: bool,
+}
+
+impl Tally {
+    fn count(&mut self, operation: Operation, ending: Ending) {
+        let of_kind = self.endings.iter_mut().zip(Operation::ALL).find(|(_, kind)| *kind == operation);
+        let count =
+            of_kind.and_then(|(endings, _)| endings.iter_mut().zip(Ending::ALL).find(|(_, way)| *way == ending));
+        if let Some((count, _)) = count {
+            *count = count.saturating_add(1);
+        }
+    }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        for operation in Operation::ALL {
-            let of = |ending| self.endings.iter().filter(|ended| **ended == (operation, ending)).count();
-            for ending in Ending::ALL {
-                let many = u64::try_from(of(ending)).unwrap_or(u64::MAX);
-                self.edge.count_many(operation, if self.durable { ending } else { Ending::Error }, many);
+        for (endings, operation) in self.endings.iter().zip(Operation::ALL) {
+            for (many, ending) in endings.iter().zip(Ending::ALL).filter(|(many, _)| **many > 0) {
+                self.edge.count_many(operation, if self.durable { ending } else { Ending::Error }, *many);
             }
         }
     }

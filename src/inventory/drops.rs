@@ -3,10 +3,11 @@
 //! A request holds its drop's gate for reading from check to append; whoever changes the drop holds it for writing.
 //! Drops, items and pools are never removed, so a number once learned stays good.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use hashbrown::HashMap;
 
 use super::pool::{Pool, Stock};
 use super::pools::Pools;
@@ -258,10 +259,8 @@ impl DropEntry {
 
     /// Counts a refusal.
     pub fn count_refusal(&self, reason: Reason) {
-        for (counter, counted) in self.refusals.iter().zip(Reason::ALL) {
-            if counted == reason {
-                counter.get_or_init(Box::default).increment();
-            }
+        if let Some(counter) = self.refusals.get(reason.place()) {
+            counter.get_or_init(Box::default).increment();
         }
     }
 
@@ -318,6 +317,7 @@ impl Drops {
     }
 
     /// The drop with this id, among all the others.
+    #[inline]
     pub fn with_id_among<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let number = registry.numbers.get(id)?;
@@ -325,6 +325,7 @@ impl Drops {
     }
 
     /// The drop with this number, among all the others.
+    #[inline]
     pub fn with_number_among<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         registry.entries.get(number.index()).map(|entry| f(entry, Roster(&registry.entries)))

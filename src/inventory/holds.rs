@@ -6,11 +6,11 @@
 //! 4,096 the longest stall at ten million holds is a few milliseconds instead of hundreds.
 
 use crossbeam_utils::CachePadded;
-use hashbrown::HashTable;
 use parking_lot::Mutex;
 
+use super::index::Index;
 use super::slab::Slab;
-use crate::digest::DigestKey;
+use crate::digest::{DigestKey, Placement};
 use crate::hold::{Change, Hold, HoldState, Lines};
 use crate::ids::{HoldId, Lsn};
 use crate::time::Timestamp;
@@ -76,13 +76,13 @@ impl Standing {
 #[derive(Debug)]
 pub struct Holds {
     shards: Box<[CachePadded<Mutex<Shard>>]>,
-    key: DigestKey,
+    placement: Placement,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
     /// Places in the slab, by the hash of the id.
-    index: HashTable<u32>,
+    index: Index,
     slab: Slab<Hold>,
     /// Holds in each state, by [`HoldState::ALL`].
     counts: [u64; HoldState::ALL.len()],
@@ -93,7 +93,7 @@ struct Shard {
 pub struct LockedShard<'a> {
     shard: &'a mut Shard,
     number: u32,
-    key: &'a DigestKey,
+    placement: &'a Placement,
     /// The id that it was locked for, with its hash: made once a look, not once a step.
     locked_for: Option<(HoldId, u64)>,
 }
@@ -108,13 +108,13 @@ pub struct LockedShards<'a> {
 impl Holds {
     /// An empty table.
     #[must_use]
-    pub fn new(key: DigestKey) -> Self {
-        Self { shards: (0..SHARDS).map(|_| CachePadded::default()).collect(), key }
+    pub fn new(key: &DigestKey) -> Self {
+        Self { shards: (0..SHARDS).map(|_| CachePadded::default()).collect(), placement: key.placement() }
     }
 
     /// Locks the shard where a hold with this id lives, or would live.
     pub fn with_id<R>(&self, id: &HoldId, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
-        let hash = self.key.hold(id);
+        let hash = self.placement.of(id);
         self.with(shard_of(hash), |shard| f(LockedShard { locked_for: Some((*id, hash)), ..shard }))
     }
 
@@ -181,13 +181,13 @@ impl Holds {
 
     /// The shard where a hold with this id lives, or would live.
     fn number(&self, id: &HoldId) -> u32 {
-        shard_of(self.key.hold(id))
+        shard_of(self.placement.of(id))
     }
 
     #[expect(clippy::indexing_slicing, reason = "shard numbers are made here, below SHARDS")]
     fn with<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
         let shard = &self.shards[usize::try_from(number).unwrap_or(0) % SHARDS];
-        f(LockedShard { shard: &mut shard.lock(), number, key: &self.key, locked_for: None })
+        f(LockedShard { shard: &mut shard.lock(), number, placement: &self.placement, locked_for: None })
     }
 }
 
@@ -218,15 +218,15 @@ impl LockedShard<'_> {
     #[must_use]
     pub fn find(&self, id: &HoldId) -> Option<HoldRef> {
         let Shard { index, slab, .. } = &*self.shard;
-        let place = index.find(self.hash(id), |place| slab.get(*place).is_some_and(|hold| hold.id == *id))?;
-        Some(HoldRef::new(self.number, *place))
+        let place = index.find(self.hash(id), |place| slab.get(place).is_some_and(|hold| hold.id == *id))?;
+        Some(HoldRef::new(self.number, place))
     }
 
     #[inline]
     fn hash(&self, id: &HoldId) -> u64 {
         match &self.locked_for {
             Some((known, hash)) if known == id => *hash,
-            Some(_) | None => self.key.hold(id),
+            Some(_) | None => self.placement.of(id),
         }
     }
 
@@ -248,9 +248,7 @@ impl LockedShard<'_> {
         let Shard { index, slab, counts } = &mut *self.shard;
         count(counts, hold.state, 1);
         let place = slab.insert(hold);
-        let key = self.key;
-        let rehash = |place: &u32| slab.get(*place).map_or(0, |hold| key.hold(&hold.id));
-        index.insert_unique(hash, place, rehash);
+        index.insert(hash, place);
         HoldRef::new(self.number, place)
     }
 
@@ -270,10 +268,8 @@ impl LockedShard<'_> {
     /// Takes a hold out of the table.
     pub fn remove(&mut self, hold: HoldRef) -> Option<Hold> {
         let Shard { index, slab, counts } = &mut *self.shard;
-        let hash = self.key.hold(&slab.get(hold.place())?.id);
-        if let Ok(entry) = index.find_entry(hash, |place| *place == hold.place()) {
-            entry.remove();
-        }
+        let hash = self.placement.of(&slab.get(hold.place())?.id);
+        index.remove(hash, hold.place());
         let hold = slab.remove(hold.place())?;
         count(counts, hold.state, -1);
         Some(hold)
@@ -290,18 +286,16 @@ impl LockedShard<'_> {
     }
 }
 
-/// From the middle of the hash: a shard's index goes by its lowest and highest bits. Chosen by those, the shard would
-/// leave its holds nothing to differ in, and each look at 300 of them would go through a dozen groups, not one.
+/// From the upper half of the hash: a shard's index goes by the lower. Chosen by the same bits, the shard would leave
+/// its holds nothing to differ in, and each look would go through most of them.
 fn shard_of(hash: u64) -> u32 {
     let shards = u64::try_from(SHARDS).unwrap_or(1);
     u32::try_from((hash >> 32) % shards).unwrap_or(0)
 }
 
 fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {
-    for (count, counted) in counts.iter_mut().zip(HoldState::ALL) {
-        if counted == state {
-            *count = count.saturating_add_signed(by);
-        }
+    if let Some(count) = counts.get_mut(state.place()) {
+        *count = count.saturating_add_signed(by);
     }
 }
 
@@ -331,7 +325,7 @@ mod tests {
 
     #[test]
     fn holds_are_found_by_id_and_by_reference_until_they_are_removed() {
-        let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
         let refs: Vec<HoldRef> =
             (0..20_000).map(|n| holds.with_id(&hold(n).id, |mut shard| shard.insert(hold(n)))).collect();
         for (n, place) in (0..20_000).zip(&refs) {
@@ -347,7 +341,7 @@ mod tests {
 
     #[test]
     fn two_holds_are_locked_together_whatever_shards_they_live_in_and_in_whatever_order() {
-        let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
         let first = hold(0);
         let same = (1..1_000_000).find(|n| holds.number(&hold(*n).id) == holds.number(&first.id)).expect("a neighbour");
         for n in [1, 2, 3, same] {
@@ -372,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_change_says_how_the_hold_stood_before_and_is_applied_once() {
-        let holds = Holds::new(DigestKey::from_bytes([1; 16]));
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
         holds.with_id(&hold(5).id, |mut shard| {
             let place = shard.insert(hold(5));
             let expired = Change::Expired { at: Timestamp(100) };

@@ -8,6 +8,7 @@ mod archive;
 pub mod drops;
 mod expiry;
 pub mod holds;
+mod index;
 pub mod limits;
 pub mod pool;
 mod pools;
@@ -103,7 +104,7 @@ impl Inventory {
     pub fn new(key: DigestKey) -> Self {
         Self {
             drops: Drops::default(),
-            holds: Holds::new(key.clone()),
+            holds: Holds::new(&key),
             subjects: Subjects::new(),
             ended: Mutex::default(),
             owned: AtomicU64::new(0),

@@ -4,70 +4,111 @@
 /// Values a chunk: small enough that thousands of half-empty slabs cost little.
 const CHUNK: usize = 32;
 
-/// Values at stable places, freed places used again.
+/// Values at stable places, freed places used again: the last freed first, which is still in the caches.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    chunks: Vec<Box<[Option<T>]>>,
-    free: Vec<u32>,
+    chunks: Vec<Box<[Slot<T>]>>,
+    /// The first free place, if any was freed: it names the next. A list of its own would be one more cache miss.
+    free: Option<u32>,
+    /// Places that were ever used.
     used: u32,
+    values: u32,
+}
+
+#[derive(Debug)]
+enum Slot<T> {
+    Value(T),
+    /// Free, and so is the place that it names.
+    Free(Option<u32>),
+}
+
+impl<T> Slot<T> {
+    const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Free(_) => None,
+        }
+    }
+
+    const fn value_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Free(_) => None,
+        }
+    }
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
+        Self { chunks: Vec::new(), free: None, used: 0, values: 0 }
     }
 }
 
 impl<T> Slab<T> {
     /// Values in it.
     pub(super) fn len(&self) -> usize {
-        index(self.used).saturating_sub(self.free.len())
+        index(self.values)
     }
 
     /// Puts a value in and says where.
     pub(super) fn insert(&mut self, value: T) -> u32 {
-        let place = self.free.pop().unwrap_or_else(|| {
-            let fresh = self.used;
+        self.values = self.values.saturating_add(1);
+        let place = self.free.unwrap_or(self.used);
+        if self.free.is_none() {
             self.used = self.used.saturating_add(1);
-            fresh
-        });
-        if index(place) / CHUNK == self.chunks.len() {
-            self.chunks.push((0..CHUNK).map(|_| None).collect());
+            if index(place) / CHUNK == self.chunks.len() {
+                self.chunks.push((0..CHUNK).map(|_| Slot::Free(None)).collect());
+            }
         }
         if let Some(slot) = self.slot(place) {
-            *slot = Some(value);
+            let next = match slot {
+                Slot::Free(next) => *next,
+                Slot::Value(_) => None,
+            };
+            *slot = Slot::Value(value);
+            self.free = next;
         }
         place
     }
 
     /// The value there.
     pub(super) fn get(&self, place: u32) -> Option<&T> {
-        self.chunks.get(index(place) / CHUNK)?.get(index(place) % CHUNK)?.as_ref()
+        self.chunks.get(index(place) / CHUNK)?.get(index(place) % CHUNK)?.value()
     }
 
     /// The value there, to change.
     pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut T> {
-        self.slot(place)?.as_mut()
+        self.slot(place)?.value_mut()
     }
 
     /// Takes the value out and frees its place.
     pub(super) fn remove(&mut self, place: u32) -> Option<T> {
-        let value = self.slot(place)?.take()?;
-        self.free.push(place);
-        Some(value)
+        let next = self.free;
+        let slot = self.slot(place)?;
+        match std::mem::replace(slot, Slot::Free(next)) {
+            Slot::Value(value) => {
+                self.free = Some(place);
+                self.values = self.values.saturating_sub(1);
+                Some(value)
+            }
+            Slot::Free(known) => {
+                *slot = Slot::Free(known);
+                None
+            }
+        }
     }
 
     /// Each value with its place, in the order of places.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(self.chunks.iter().flatten()).filter_map(|(place, slot)| Some((place, slot.as_ref()?)))
+        (0..).zip(self.chunks.iter().flatten()).filter_map(|(place, slot)| Some((place, slot.value()?)))
     }
 
     /// Each value with its place, to change.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        (0..).zip(self.chunks.iter_mut().flatten()).filter_map(|(place, slot)| Some((place, slot.as_mut()?)))
+        (0..).zip(self.chunks.iter_mut().flatten()).filter_map(|(place, slot)| Some((place, slot.value_mut()?)))
     }
 
-    fn slot(&mut self, place: u32) -> Option<&mut Option<T>> {
+    fn slot(&mut self, place: u32) -> Option<&mut Slot<T>> {
         self.chunks.get_mut(index(place) / CHUNK)?.get_mut(index(place) % CHUNK)
     }
 }
@@ -81,13 +122,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_free_place_costs_no_more_than_a_value() {
+        assert_eq!(size_of::<Slot<crate::hold::Hold>>(), size_of::<crate::hold::Hold>());
+    }
+
+    #[test]
     fn places_are_stable_and_used_again() {
         let mut slab = Slab::default();
         let places: Vec<u32> = (0..100).map(|n| slab.insert(n)).collect();
         assert_eq!(slab.remove(places[40]), Some(40));
         assert_eq!(slab.remove(places[40]), None);
         assert_eq!((slab.get(places[40]), slab.len()), (None, 99));
-        assert_eq!(slab.insert(1000), places[40]);
+        assert_eq!(slab.remove(places[7]), Some(7));
+        assert_eq!((slab.insert(1007), slab.insert(1000)), (places[7], places[40]), "the last freed first");
         assert_eq!(slab.get(places[99]), Some(&99));
         assert_eq!(slab.iter().count(), 100);
         assert_eq!(slab.get(5000), None);

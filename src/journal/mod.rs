@@ -48,6 +48,8 @@ use crate::time::Timestamp;
 pub const MAX_QUEUED_OPERATIONS: u64 = 131_072;
 /// No permit is given while more bytes than this wait for the writer. Permits given before may add theirs.
 pub const MAX_QUEUED_BYTES: u64 = 32 * 1024 * 1024;
+/// The share of what may wait that is much already: beyond it, who is in no hurry leaves the rest to who is.
+const BUSY_SHARE: u64 = 16;
 /// How long a close waits for permits that are still out. They are held for microseconds.
 const PERMITS_RETURN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -165,6 +167,13 @@ impl Journal {
         }
         self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?;
         Ok(Permit(&self.shared.gate))
+    }
+
+    /// Whether much waits for the writer. There is still room, but what comes now has a while to wait.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.shared.gate.inside() > MAX_QUEUED_OPERATIONS / BUSY_SHARE
+            || self.shared.queue.bytes() > MAX_QUEUED_BYTES / BUSY_SHARE
     }
 
     /// Appends one operation's records, after all that were appended before. They come to stand in one batch. Never

@@ -54,7 +54,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     let order_ref = rare.and_then(|rare| rare.order_ref.as_ref());
     let superseded_by = rare.and_then(|rare| rare.superseded_by);
     let parts = rare.filter(|rare| has_parts(rare));
-    let given_back = lines.iter().any(|line| line.released > 0 || line.returned > 0);
+    let given_back = lines.any_given_back();
     let mut flags = 0;
     if settled_at.0 > 0 {
         flags |= has::SETTLED;
@@ -91,8 +91,8 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if let Some(by) = superseded_by {
         out.extend_from_slice(by.as_bytes());
     }
-    put_u64(out, u64::try_from(lines.iter().count()).unwrap_or(u64::MAX));
-    for HoldLine { item, pool, quantity, released, returned, withdrawn } in lines.iter() {
+    put_u64(out, u64::try_from(lines.count()).unwrap_or(u64::MAX));
+    for HoldLine { item, pool, quantity, released, returned, withdrawn } in lines {
         put_u64(out, item.0.into());
         put_u64(out, pool.0.into());
         put_u64(out, quantity.into());

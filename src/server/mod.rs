@@ -183,6 +183,24 @@ async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
     }
 }
 
+/// Connections as gRPC is served on.
+#[must_use]
+pub fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL))
+}
+
+/// The transport that gRPC is served over, with all its settings.
+#[must_use]
+pub fn transport() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
+        .initial_connection_window_size(u32::try_from(CONNECTION_WINDOW).ok())
+        // A proxy whose customers give up by the dozen is no attacker: all calls in flight may be cancelled at once.
+        .http2_max_pending_accept_reset_streams(Some(MAX_STREAMS))
+}
+
 /// The gRPC side, serving in a task of its own.
 struct GrpcDoor {
     address: Option<SocketAddr>,
@@ -195,19 +213,10 @@ impl GrpcDoor {
     fn open(listener: TcpListener, routes: Routes, streams: Streams) -> Self {
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().ok();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
-        let serving = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
-            .initial_connection_window_size(u32::try_from(CONNECTION_WINDOW).ok())
-            // A proxy whose customers give up by the dozen is no attacker: all calls in flight may be cancelled at once.
-            .http2_max_pending_accept_reset_streams(Some(MAX_STREAMS))
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, async {
-                // Stopped by a word, or because whoever could say it is gone.
-                stopped.await.unwrap_or_default();
-            });
+        let serving = transport().add_routes(routes).serve_with_incoming_shutdown(incoming(listener), async {
+            // Stopped by a word, or because whoever could say it is gone.
+            stopped.await.unwrap_or_default();
+        });
         Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) }
     }
 }

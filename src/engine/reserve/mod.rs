@@ -256,7 +256,7 @@ impl Request<'_> {
 impl<'a> Line<'a> {
     fn pool(self) -> Result<&'a Pool, Fault> {
         // Items were found in the definition that the pools were made from: the error is never seen.
-        self.pool.ok_or(Fault::Overloaded("pool missing"))
+        self.pool.ok_or_else(|| Fault::Overloaded("pool missing"))
     }
 
     /// Units that have to come from stock.

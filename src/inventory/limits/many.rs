@@ -171,7 +171,7 @@ impl Many {
         let Some(lines) = after.or(before).map(|counted| counted.lines) else { return };
         let (mut were, mut are) = (weights(before), weights(after));
         let mut last = None;
-        for line in lines.iter() {
+        for line in lines {
             let (was, is) = (were.next().unwrap_or_default(), are.next().unwrap_or_default());
             self.count(whose.drop, line.item, was, is);
             // An item counts once for its hold, however many pools its units are from.

@@ -115,11 +115,18 @@ fn acts() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// Mostly one act; or the second drop of the series ends, and all that is about it.
+fn steps() -> impl Strategy<Value = Vec<Act>> {
+    let ends = (ARCHIVE_AFTER..4 * ARCHIVE_AFTER).prop_map(|wait| vec![Act::Close(1), Act::Archive(wait)]);
+    prop_oneof![59 => acts().prop_map(|act| vec![act]), 1 => ends]
+}
+
 /// What a drop is like in a history: units of each item, and limits.
 type Shape = (Vec<u64>, Vec<Rule>);
 
 fn shapes() -> impl Strategy<Value = [Shape; 2]> {
-    let shape = || (prop::collection::vec(0_u64..7, 3), prop::collection::vec(rule(), 0..=3));
+    let shape =
+        || (prop::collection::vec(prop_oneof![1 => 0_u64..4, 2 => 4_u64..14], 3), prop::collection::vec(rule(), 0..=3));
     [shape(), shape()]
 }
 
@@ -333,7 +340,7 @@ fn same_after_restart(engine: Engine, world: &World) -> Result<Engine, TestCaseE
 fn the_engine_answers_like_the_naive_model() {
     let config = Config { cases: HISTORIES, max_shrink_iters: 2_000, failure_persistence: None, ..Config::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let histories = (shapes(), prop::collection::vec(acts(), 1..40));
+    let histories = (shapes(), prop::collection::vec(steps(), 1..40).prop_map(|steps| steps.concat()));
     let outcome = runner.run(&histories, |(shapes, history)| check(&shapes, &history));
     assert!(outcome.is_ok(), "{}", outcome.expect_err("a failure"));
 }

@@ -45,6 +45,25 @@ impl ModelHold {
         matches!(self.state, HoldState::Held | HoldState::Paying)
     }
 
+    fn sold(&self, item: usize) -> u32 {
+        self.has.get(&item).unwrap_or(&0) + self.returned.get(&item).unwrap_or(&0)
+    }
+
+    /// Units of a sale that came back, in total.
+    fn come_back(&mut self, returned: &[(usize, u32)], restock: bool) {
+        for item in self.has.clone().into_keys() {
+            let asked = returned.iter().find(|(back, _)| *back == item).map(|(_, units)| *units);
+            let total = if returned.is_empty() { self.sold(item) } else { asked.unwrap_or(0) };
+            let before = self.returned.get(&item).copied().unwrap_or(0);
+            let more = total.saturating_sub(before);
+            *self.has.entry(item).or_default() -= more;
+            *self.returned.entry(item).or_default() += more;
+            if !restock {
+                *self.withdrawn.entry(item).or_default() += more;
+            }
+        }
+    }
+
     /// Why it refuses once it was released.
     pub fn released(&self) -> &'static str {
         if self.superseded_by.is_some() { "superseded" } else { "hold_released" }
@@ -133,7 +152,6 @@ impl Model {
         Limited::of(&self.drops[question.drop].rules, question, &live, &archived)
     }
 
-    #[expect(clippy::too_many_lines, reason = "a naive model is read from top to bottom, verb by verb")]
     pub fn on_hold(&mut self, act: &Act, id: u64) -> String {
         let (now, ttl_of) = (self.now, self.drops.iter().map(|drop| drop.ttl).collect::<Vec<_>>());
         let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };
@@ -169,22 +187,10 @@ impl Model {
             Act::Release { .. } if state == HoldState::Released && hold.superseded_by.is_none() => {}
             Act::Return { .. } if live => return "precondition".to_owned(),
             Act::Return { returned, restock, .. } if state == HoldState::Claimed => {
-                let sold =
-                    |hold: &ModelHold, item| hold.has.get(&item).unwrap_or(&0) + hold.returned.get(&item).unwrap_or(&0);
-                if returned.iter().any(|(item, units)| *units > sold(hold, *item)) {
+                if returned.iter().any(|(item, units)| *units > hold.sold(*item)) {
                     return "invalid".to_owned();
                 }
-                for item in hold.has.clone().into_keys() {
-                    let asked = returned.iter().find(|(back, _)| *back == item).map(|(_, units)| *units);
-                    let total = if returned.is_empty() { sold(hold, item) } else { asked.unwrap_or(0) };
-                    let before = hold.returned.get(&item).copied().unwrap_or(0);
-                    let more = total.saturating_sub(before);
-                    *hold.has.entry(item).or_default() -= more;
-                    *hold.returned.entry(item).or_default() += more;
-                    if !restock {
-                        *hold.withdrawn.entry(item).or_default() += more;
-                    }
-                }
+                hold.come_back(returned, *restock);
             }
             _ if state == HoldState::Claimed => return self.dead(id, "hold_claimed"),
             _ if state == HoldState::Released => {

@@ -28,12 +28,12 @@ pub struct Rule {
 
 pub fn rule() -> impl Strategy<Value = Rule> {
     let scope =
-        prop_oneof![2 => Just(Scope::Item), 3 => Just(Scope::Drop), 1 => Just(Scope::Series), 1 => Just(Scope::Shop)];
+        prop_oneof![2 => Just(Scope::Item), 3 => Just(Scope::Drop), 2 => Just(Scope::Series), 1 => Just(Scope::Shop)];
     let skus = prop::option::weighted(0.3, prop::sample::subsequence(vec!["A", "B", "C", "D"], 1..=2));
     let maybe = |chance, most| prop::option::weighted(chance, 0_u32..most);
     let live = (maybe(0.2, 5), maybe(0.2, 3));
     let span = |chance, most| prop::option::weighted(chance, 1_u64..most);
-    let times = (prop_oneof![3 => span(0.3, 2_500), 1 => span(0.3, 3 * HOUR)], span(0.2, 1_200));
+    let times = (prop_oneof![3 => span(0.4, 2_500), 1 => span(0.4, 3 * HOUR)], span(0.2, 1_200));
     let units = (maybe(0.8, 6), maybe(0.25, 8));
     let whose = (scope, skus, prop::bool::weighted(0.3));
     (whose, units, live, times).prop_map(|((scope, skus, by_card), (max, gold), live, (rolling, cooldown))| {

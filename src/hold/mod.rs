@@ -2,9 +2,13 @@
 //!
 //! Live requests, replay and snapshot loading all go through [`Hold::apply`]. It decides nothing.
 
+mod lines;
+
 use smallvec::SmallVec;
 
-use crate::ids::{CustomerId, DropNo, HoldId, IdentityKind, ItemNo, Lsn, OrderRef, PoolNo, SubjectKey, TierId};
+pub use lines::{HoldLine, Iter, Lines};
+
+use crate::ids::{CustomerId, DropNo, HoldId, IdentityKind, ItemNo, Lsn, OrderRef, SubjectKey, TierId};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -29,6 +33,19 @@ pub enum HoldState {
 impl HoldState {
     /// All states, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Held, Self::Paying, Self::Claimed, Self::Released, Self::Expired];
+
+    /// Its place in [`HoldState::ALL`].
+    #[inline]
+    #[must_use]
+    pub const fn place(self) -> usize {
+        match self {
+            Self::Held => 0,
+            Self::Paying => 1,
+            Self::Claimed => 2,
+            Self::Released => 3,
+            Self::Expired => 4,
+        }
+    }
 
     /// The number on the wire and on disk.
     #[must_use]
@@ -82,83 +99,6 @@ impl HoldState {
 /// Keyed digest of what the caller asked for: tells a repeat from another request under the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub u64);
-
-/// What a hold has of one item and pool. `quantity + released + returned` is what it had at first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HoldLine {
-    /// Which item.
-    pub item: ItemNo,
-    /// Which of its pools.
-    pub pool: PoolNo,
-    /// Units that the hold has. A dead hold keeps what it had at its end, for a payment that lands late; see
-    /// [`Hold::shown_lines`].
-    pub quantity: u32,
-    /// Units given back before the sale.
-    pub released: u32,
-    /// Units given back after it.
-    pub returned: u32,
-    /// Of those, units that did not go back on sale.
-    pub withdrawn: u32,
-}
-
-impl HoldLine {
-    /// A fresh line: everything still there.
-    #[must_use]
-    pub const fn new(item: ItemNo, pool: PoolNo, quantity: u32) -> Self {
-        Self { item, pool, quantity, released: 0, returned: 0, withdrawn: 0 }
-    }
-
-    /// Units that the line had when the hold was made.
-    #[must_use]
-    pub const fn at_first(&self) -> u32 {
-        self.quantity.saturating_add(self.released).saturating_add(self.returned)
-    }
-
-    /// Gives back all but `keep` before the sale; never grows.
-    #[must_use]
-    fn keeping(self, keep: u32) -> Self {
-        let kept = keep.min(self.quantity);
-        Self { quantity: kept, released: self.released.saturating_add(self.quantity.saturating_sub(kept)), ..self }
-    }
-}
-
-/// A hold's lines, ordered by item and pool. Nearly every hold has one whole line: that one takes no allocation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Lines {
-    /// One line of which nothing was given back.
-    One {
-        /// Which item.
-        item: ItemNo,
-        /// Which of its pools.
-        pool: PoolNo,
-        /// Units.
-        quantity: u32,
-    },
-    /// Everything else.
-    Many(Box<[HoldLine]>),
-}
-
-impl Lines {
-    /// From lines in order.
-    #[must_use]
-    pub fn from_slice(lines: &[HoldLine]) -> Self {
-        match lines {
-            [HoldLine { item, pool, quantity, released: 0, returned: 0, withdrawn: 0 }] => {
-                Self::One { item: *item, pool: *pool, quantity: *quantity }
-            }
-            lines => Self::Many(lines.into()),
-        }
-    }
-
-    /// Each line.
-    pub fn iter(&self) -> impl Iterator<Item = HoldLine> + '_ {
-        let (one, many): (Option<HoldLine>, &[HoldLine]) = match self {
-            Self::One { item, pool, quantity } => (Some(HoldLine::new(*item, *pool, *quantity)), &[]),
-            Self::Many(lines) => (None, lines),
-        };
-        one.into_iter().chain(many.iter().copied())
-    }
-}
 
 /// Units set aside for one customer. Complete: what is not here, the engine does not know of a hold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -423,6 +363,7 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::PoolNo;
 
     fn hold() -> Hold {
         Hold {
@@ -438,6 +379,11 @@ mod tests {
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
             rare: None,
         }
+    }
+
+    #[test]
+    fn each_state_knows_its_place() {
+        assert_eq!(HoldState::ALL.map(HoldState::place), std::array::from_fn(|place| place));
     }
 
     #[test]

@@ -1,0 +1,146 @@
+//! The audit from the outside: every answer that was received, held against what the server shows afterwards.
+//!
+//! It believes nobody. What customers were told gives, for each hold, a time in which its units were surely taken and a
+//! time in which they may have been; what the server lists has to fit both.
+
+use std::collections::HashMap;
+
+use stockade::proto as pb;
+use uuid::Uuid;
+
+use crate::ledger::Ledger;
+use crate::scenario::Scenario;
+
+mod books;
+mod fetch;
+mod holds;
+mod intervals;
+mod time;
+
+pub use fetch::fetch;
+
+/// Findings that are told in words; the others are only counted.
+const MOST_WORDS: usize = 20;
+
+/// A hold as the server lists it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its state.
+    pub state: pb::HoldState,
+    /// Whose.
+    pub customer: String,
+    /// Items by their place in the drop, and units that it has now.
+    pub lines: Vec<(u16, u32)>,
+    /// The order, if it is claimed.
+    pub order: String,
+    /// Its deadline, in milliseconds since the epoch.
+    pub expires_at: u64,
+    /// Its revision.
+    pub revision: u64,
+    /// The server's time when the page was asked for, in milliseconds since the epoch.
+    pub as_of: u64,
+    /// And when it was there: what ran out meanwhile may be shown either way.
+    pub until: u64,
+}
+
+/// A drop as the server shows it.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// Every hold that it lists.
+    pub holds: HashMap<Uuid, Listed>,
+    /// Holds that it lists more than once.
+    pub twice: Vec<Uuid>,
+    /// The stock of each item, in the scenario's order.
+    pub stocks: Vec<pb::Stock>,
+    /// The server's time when it showed the stock.
+    pub as_of: u64,
+}
+
+/// All that the server shows.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The drops' ids in this run.
+    pub names: Vec<String>,
+    /// The drops, in the scenario's order.
+    pub drops: Vec<Shown>,
+    /// The metrics page right before the load, and after it; none where the page is not known.
+    pub metrics: Option<(String, String)>,
+    /// Whether nobody else uses the server, so that its counters count this load alone.
+    pub alone: bool,
+}
+
+/// What the audit came to. All counts have to be 0, but those of requests without an answer.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Audit {
+    /// Units that more customers had at one time than there were.
+    pub oversold: u64,
+    /// Customers that had more at one time than the limit.
+    pub over_limit: u64,
+    /// Holds whose acknowledged state the server does not show.
+    pub lost_acks: u64,
+    /// Holds and orders that are claimed twice, or that nobody claimed.
+    pub double_claims: u64,
+    /// Customers that were told "sold out" although enough units were free during the whole call, or that they have all
+    /// they may although they had room.
+    pub false_refusals: u64,
+    /// Answers that are not what was asked.
+    pub wrong_answers: u64,
+    /// Holds that the server has and that nobody was told of.
+    pub phantoms: u64,
+    /// Units by which the server's books do not add up.
+    pub conservation_error: u64,
+    /// Places where the server's own pages disagree with each other or with the customers' count.
+    pub disagreements: u64,
+    /// Requests of which nobody knows what became. No finding: a server may be busy, or be stopped.
+    pub unanswered: u64,
+    /// Answers that were looked at.
+    pub answers: u64,
+    /// Holds that the server lists.
+    pub listed: u64,
+    /// The first findings, in words.
+    pub findings: Vec<String>,
+}
+
+impl Audit {
+    /// The counts that have to be 0, with their names.
+    #[must_use]
+    pub const fn counts(&self) -> [(&'static str, u64); 9] {
+        [
+            ("oversold", self.oversold),
+            ("over limit", self.over_limit),
+            ("lost acks", self.lost_acks),
+            ("double claims", self.double_claims),
+            ("false refusals", self.false_refusals),
+            ("wrong answers", self.wrong_answers),
+            ("phantom holds", self.phantoms),
+            ("conservation error", self.conservation_error),
+            ("disagreements", self.disagreements),
+        ]
+    }
+
+    /// Whether all of them are.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.counts().iter().all(|(_, count)| *count == 0)
+    }
+
+    /// Notes a finding in words, as long as there are few.
+    fn tell(&mut self, what: impl FnOnce() -> String) {
+        if self.findings.len() < MOST_WORDS {
+            self.findings.push(what());
+        }
+    }
+}
+
+/// Holds everything that was told against everything that is shown.
+#[must_use]
+pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence) -> Audit {
+    let mut audit = Audit::default();
+    holds::judge(scenario, ledger, evidence, &mut audit);
+    time::judge(scenario, ledger, &mut audit);
+    books::judge(scenario, ledger, evidence, &mut audit);
+    audit
+}
+
+#[cfg(test)]
+mod planted;

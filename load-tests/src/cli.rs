@@ -1,0 +1,200 @@
+//! The command line: parse, run, exit code.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use stockade::server::told_to_stop;
+
+use crate::compare;
+use crate::failure::{AMISS, Failure, USAGE};
+use crate::output::Output;
+use crate::run;
+use crate::server::Recipe;
+
+/// How long threads that do not come back may hold up the end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Load on a real Stockade server: drops as scenarios, audited from the outside, and comparisons with peers.
+#[derive(Debug, Parser)]
+#[command(name = "load-tests", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays scenarios on a server, audits it from the outside and reports
+    Run(RunOptions),
+    /// Runs Stockade and its peers alternately and prints ratios
+    Compare(CompareOptions),
+    /// Answers reserves without any work
+    #[command(hide = true)]
+    Empty(EmptyOptions),
+}
+
+/// How a server is started.
+#[derive(Debug, Args)]
+struct ServerOptions {
+    /// The stockade binary; else the one beside this program
+    #[arg(long, value_name = "PATH")]
+    server: Option<PathBuf>,
+    /// Where data folders are made (each is removed at the end); else where temporary files go
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl ServerOptions {
+    fn recipe(self) -> Recipe {
+        Recipe { binary: self.server, data: self.data }
+    }
+}
+
+#[derive(Debug, Args)]
+struct RunOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// Scenarios, as TOML
+    #[arg(required = true, value_name = "FILE")]
+    scenarios: Vec<PathBuf>,
+    /// A server that runs already, by its address with `http://`, instead of one that is started
+    #[arg(long, value_name = "URL", conflicts_with_all = ["server", "data"])]
+    endpoint: Option<String>,
+    /// Where that server's metrics are, such as 127.0.0.1:7412; else the audit does without them
+    #[arg(long, value_name = "ADDRESS", requires = "endpoint")]
+    metrics: Option<SocketAddr>,
+    /// Stock, customers and arrivals by this factor, for machines smaller or larger than the scenario has in mind
+    #[arg(long, default_value_t = 1.0, value_parser = factor)]
+    scale: f64,
+    /// Decides all that is left to chance, instead of the scenario's own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where reports go, as text, JSON and HTML, by the scenario's name
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct CompareOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// Rows to run, by name, with commas between them; else all
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    rows: Vec<String>,
+    /// Few and short pairs: to see that all works, not to know how fast
+    #[arg(long)]
+    quick: bool,
+    /// Pairs of each row; 15, or 3 with --quick
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pairs: Option<u16>,
+    /// How long each run is measured; 5s, or 1s with --quick
+    #[arg(long, value_parser = span, value_name = "SPAN")]
+    measured: Option<Duration>,
+    /// Live holds for the rows of percentiles; 1000000, or 20000 with --quick
+    #[arg(long)]
+    holds: Option<u64>,
+    /// Also write the result there, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct EmptyOptions {
+    /// The `ReserveResponse`, in hexadecimal
+    #[arg(long)]
+    answer: String,
+    /// The Result of each operation of a stream, in hexadecimal
+    #[arg(long)]
+    result: String,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if span.is_zero() { Err("must be above 0s".to_owned()) } else { Ok(span) }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_bad| "must be a number".to_owned())?;
+    if factor > 0.0 && factor <= 1000.0 { Ok(factor) } else { Err("must be above 0 and at most 1000".to_owned()) }
+}
+
+/// Runs a command line, its first word being the program's name.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // A reader that has gone away does not change what was asked.
+            return error.print().map_or(ExitCode::from(code), |()| ExitCode::from(code));
+        }
+    };
+    let mut output = Output::standard();
+    let code = match execute(cli.command, &mut output) {
+        Ok(true) => 0,
+        Ok(false) => AMISS,
+        Err(failure) => {
+            output.complain(&format!("error: {}", failure.whole()));
+            failure.exit_code()
+        }
+    };
+    ExitCode::from(output.finish(code))
+}
+
+/// Whether all is well.
+fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = match command {
+        Command::Run(options) => runtime.block_on(until_interrupted(play(options, output))),
+        Command::Compare(options) => runtime.block_on(until_interrupted(compare(options, output))),
+        Command::Empty(options) => {
+            let served = compare::serve_empty(&options.answer, &options.result, |line| output.line(&line));
+            runtime.block_on(served).map(|()| true)
+        }
+    };
+    // What was given up in the midst of a load may still have requests in flight.
+    runtime.shutdown_timeout(LAST_WAIT);
+    done
+}
+
+/// What was started is ended when it is given up.
+async fn until_interrupted(work: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
+    let stop = told_to_stop()?;
+    tokio::select! {
+        done = work => done,
+        () = stop => Err(Failure::Work("told to stop: what was started is ended".to_owned())),
+    }
+}
+
+async fn play(options: RunOptions, output: &mut Output) -> Result<bool, Failure> {
+    let RunOptions { server, scenarios, endpoint, metrics, scale, seed, reports } = options;
+    let running = endpoint.map(|endpoint| (endpoint, metrics));
+    let options = run::Options { recipe: server.recipe(), running, scale, seed, reports };
+    let mut clean = true;
+    for scenario in &scenarios {
+        clean &= run::run(scenario, &options, output).await?.is_clean();
+    }
+    Ok(clean)
+}
+
+async fn compare(options: CompareOptions, output: &mut Output) -> Result<bool, Failure> {
+    let wanted = compare::Options {
+        rows: options.rows,
+        pairs: usize::from(options.pairs.unwrap_or(if options.quick { 3 } else { 15 })),
+        measured: options.measured.unwrap_or(Duration::from_secs(if options.quick { 1 } else { 5 })),
+        holds: options.holds.unwrap_or(if options.quick { 20_000 } else { 1_000_000 }),
+        recipe: options.server.recipe(),
+    };
+    let comparison = compare::compare(&wanted, output).await?;
+    if let Some(file) = &options.json {
+        let text = serde_json::to_string_pretty(&comparison).map_err(|_bad| Failure::Bug("a comparison is JSON"))?;
+        std::fs::write(file, text).map_err(Failure::file(file))?;
+    }
+    output.line("");
+    output.line(&compare::told(&comparison));
+    // Quick figures mean nothing, so they miss nothing.
+    Ok(if options.quick { comparison.is_whole() } else { comparison.hit() })
+}

@@ -1,0 +1,230 @@
+//! `load-tests compare`: Stockade beside its peers, each doing the same work, alternately, in one run on one machine.
+//!
+//! Load and server share the machine. A pair is one run of Stockade and one of the peer, one right after the other, the
+//! first to run changing from pair to pair; every Stockade run begins with an empty data folder.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+mod empty;
+mod pairs;
+mod postgres;
+mod redis;
+mod rows;
+mod stage;
+mod tail;
+mod work;
+
+pub use empty::serve as serve_empty;
+
+use crate::drive::Span;
+use crate::failure::Failure;
+use crate::numbers::{grouped, whole};
+use crate::output::{Output, columns};
+use crate::server::Recipe;
+use crate::statistics::Estimate;
+use pairs::Arena;
+use rows::{Kind, ROWS, Row};
+
+/// The part of a run before it is counted: caches and windows fill.
+const WARM_UP_DIVISOR: u32 = 5;
+
+/// What to compare, and for how long.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How Stockade is started, and where folders are made.
+    pub recipe: Recipe,
+    /// Rows to run, by name; none: all.
+    pub rows: Vec<String>,
+    /// Pairs of a row.
+    pub pairs: usize,
+    /// How long each run of a pair is measured.
+    pub measured: Duration,
+    /// Live holds for the rows that tell of percentiles.
+    pub holds: u64,
+}
+
+impl Options {
+    fn span(&self) -> Span {
+        Span { warm_up: self.measured.checked_div(WARM_UP_DIVISOR).unwrap_or_default(), measured: self.measured }
+    }
+
+    /// The rows to run.
+    fn chosen(&self) -> Result<Vec<&'static Row>, Failure> {
+        let known = |name: &String| ROWS.iter().any(|row| row.name == name);
+        if let Some(unknown) = self.rows.iter().find(|name| !known(name)) {
+            let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+            return Err(Failure::Usage(format!("{unknown} is no row: there are {}", names.join(", "))));
+        }
+        let wanted = |row: &&Row| self.rows.is_empty() || self.rows.iter().any(|name| name == row.name);
+        Ok(ROWS.iter().filter(wanted).collect())
+    }
+}
+
+/// What a ratio has to be.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// So much, and so many operations a second where that is said.
+    AtLeast {
+        /// The ratio.
+        ratio: f64,
+        /// The rate.
+        rate: Option<f64>,
+    },
+    /// No more than that.
+    AtMost {
+        /// The ratio.
+        ratio: f64,
+    },
+}
+
+/// What a row came to.
+#[derive(Debug, serde::Serialize)]
+pub struct Compared {
+    /// Which.
+    pub row: &'static str,
+    /// What was done, and beside whom.
+    pub title: &'static str,
+    /// What the two values are.
+    pub unit: &'static str,
+    /// The peer, at its best.
+    pub peer: String,
+    /// Stockade's median.
+    pub stockade: f64,
+    /// The peer's.
+    pub other: f64,
+    /// The median over the runs of Stockade's 99th percentile, in milliseconds.
+    pub stockade_p99_ms: f64,
+    /// The peer's.
+    pub other_p99_ms: f64,
+    /// Stockade by peer, pair by pair.
+    pub pairs: Vec<f64>,
+    /// Their median, and between which values the true one is.
+    pub ratio: Estimate,
+    /// What it has to be.
+    pub goal: Goal,
+}
+
+impl Compared {
+    /// Whether the medians reach the goal.
+    #[must_use]
+    pub fn hit(&self) -> bool {
+        match self.goal {
+            Goal::AtLeast { ratio, rate } => {
+                self.ratio.median >= ratio && rate.is_none_or(|rate| self.stockade >= rate)
+            }
+            Goal::AtMost { ratio } => self.ratio.median <= ratio,
+        }
+    }
+
+    /// Whether the interval still has the other answer in it.
+    #[must_use]
+    pub fn is_close(&self) -> bool {
+        let (Goal::AtLeast { ratio, rate: _ } | Goal::AtMost { ratio }) = self.goal;
+        self.ratio.low <= ratio && ratio <= self.ratio.high
+    }
+}
+
+/// What became of all rows.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct Comparison {
+    /// Rows that were run.
+    pub rows: Vec<Compared>,
+    /// Rows whose peer is not there, and how to get it.
+    pub skipped: Vec<(&'static str, String)>,
+    /// Rows that could not be run to their end, and why.
+    pub failed: Vec<(&'static str, String)>,
+}
+
+impl Comparison {
+    /// Whether every row that has its peer was run.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Whether every row that has its peer was run and reaches its goal.
+    #[must_use]
+    pub fn hit(&self) -> bool {
+        self.is_whole() && self.rows.iter().all(Compared::hit)
+    }
+}
+
+/// Runs the rows that were chosen. One that fails is told, and the others go on.
+///
+/// # Errors
+/// When there is no such row, or no server to begin with.
+pub async fn compare(options: &Options, output: &mut Output) -> Result<Comparison, Failure> {
+    let chosen = options.chosen()?;
+    let mut arena = Arena::open(options).await?;
+    let mut comparison = Comparison::default();
+    for row in chosen {
+        output.line(&format!("{}: {}", row.name, row.title));
+        let compared = match row.kind {
+            Kind::Rate { work: _, peers, least: _, floor: _ } if pairs::missing(peers).is_some() => {
+                let why = pairs::missing(peers).unwrap_or_default();
+                output.line(&format!("  left out: {why}"));
+                comparison.skipped.push((row.name, why.to_owned()));
+                continue;
+            }
+            Kind::Rate { work, peers, least, floor } => {
+                let goal = Goal::AtLeast { ratio: least, rate: floor };
+                pairs::compare(&mut arena, row, (work, peers), goal, output).await
+            }
+            Kind::Tail { beside, most } => tail::compare(&mut arena, row, (beside, most), output).await,
+        };
+        // What a peer was started for is over, however the row ended.
+        arena.clear();
+        match compared {
+            Ok(compared) => comparison.rows.push(compared),
+            Err(failure) => {
+                let why = failure.whole();
+                output.line(&format!("  failed: {why}"));
+                comparison.failed.push((row.name, why));
+            }
+        }
+    }
+    Ok(comparison)
+}
+
+/// The comparison as text.
+#[must_use]
+pub fn told(comparison: &Comparison) -> String {
+    let header = ["row", "Stockade", "peer", "at", "ratio", "interval", "target", ""];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for row in &comparison.rows {
+        let value = |value: f64| match row.goal {
+            Goal::AtLeast { .. } => format!("{}/s", grouped(whole(value))),
+            Goal::AtMost { .. } => format!("{value:.2} ms"),
+        };
+        let target = match row.goal {
+            Goal::AtLeast { ratio, rate: None } => format!("at least {ratio}"),
+            Goal::AtLeast { ratio, rate: Some(rate) } => format!("at least {ratio} and {}/s", grouped(whole(rate))),
+            Goal::AtMost { ratio } => format!("at most {ratio}"),
+        };
+        let verdict = if row.hit() { "hit" } else { "MISSED" };
+        let verdict = if row.is_close() { format!("{verdict}, close") } else { verdict.to_owned() };
+        let (ratio, interval) =
+            (format!("{:.3}", row.ratio.median), format!("{:.3} to {:.3}", row.ratio.low, row.ratio.high));
+        let (ours, theirs) = (value(row.stockade), value(row.other));
+        rows.push(vec![row.row.to_owned(), ours, row.peer.clone(), theirs, ratio, interval, target, verdict]);
+    }
+    let mut text = columns(&rows);
+    if let Some(first) = comparison.rows.first() {
+        let (pairs, sure) = (first.pairs.len(), first.ratio.confidence * 100.0);
+        // Writing to a text never fails; the same below.
+        let _written = writeln!(
+            text,
+            "\nMedians over {pairs} alternating pairs; the interval is that of order statistics over the pairs' ratios, and \
+             holds the true median with {sure:.1} %. \"close\": the target is within it."
+        );
+    }
+    for (row, why) in &comparison.skipped {
+        let _written = writeln!(text, "{row} was left out: {why}");
+    }
+    for (row, why) in &comparison.failed {
+        let _written = writeln!(text, "{row} FAILED: {why}");
+    }
+    text
+}

@@ -1,0 +1,312 @@
+//! Rows of the 99th percentile: Stockade beside itself, with a snapshot or a wave of expiry and without, under an open
+//! loop at half of what it can do.
+//!
+//! Each pair is one server on an empty folder, one load, and two spans of it: while it happens, and while it does not.
+//! When a snapshot ran is seen from the outside, in the metrics.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stockade::metrics::Stopwatch;
+use stockade::proto as pb;
+use stockade::time::wall_clock;
+use tonic::{Code, Status};
+
+use super::rows::{Beside, Contestant, Row};
+use super::stage;
+use super::work::{self, CONNECTIONS, CUSTOMERS, DROP, HOT, Work};
+use super::{Compared, Goal, Options, pairs::Arena};
+use crate::failure::Failure;
+use crate::numbers::{grouped, micros, millis, real, whole};
+use crate::open;
+use crate::output::Output;
+use crate::prefill::{self, Plan, Until};
+use crate::samples::{Ending, Recorder, Sample, Verb, spread};
+use crate::schedule::{Phase, Shape, arrivals};
+use crate::server::{Server, metric};
+use crate::statistics::{estimate, median};
+use crate::visit::{PATIENCE, PAUSE};
+use crate::wire::{self, Checkout};
+
+/// How often the metrics are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Kept free on both sides of what happens: neither with it nor without.
+const MARGIN: Duration = Duration::from_millis(200);
+/// A percentile of fewer measurements says nothing.
+const FEWEST: u64 = 200;
+/// Most requests in flight.
+const MOST_IN_FLIGHT: u32 = 8_000;
+/// How long the holds live where they do not expire.
+const LONG: Duration = Duration::from_mins(50);
+/// The wave.
+const WAVE: Duration = Duration::from_secs(1);
+/// How often the wave is tried again when making the holds took longer than thought.
+const TRIES: u32 = 3;
+/// Runs that tell what half of capacity is.
+const TRIALS: usize = 3;
+/// Never so soon; then only by bytes, of which there are never so many.
+const NO_SNAPSHOT: &str = "24h,1TiB";
+
+/// What one pair told: the 99th percentile with and without, in microseconds.
+struct Pair {
+    with: u64,
+    without: u64,
+}
+
+/// One row.
+///
+/// # Errors
+/// When a run can't be done, or what was to happen did not.
+pub async fn compare(
+    arena: &mut Arena<'_>,
+    row: &Row,
+    (beside, most): (Beside, f64),
+    output: &mut Output,
+) -> Result<Compared, Failure> {
+    let options = arena.options();
+    let capacity = capacity(arena).await?;
+    let half = capacity / 2.0;
+    let began = Stopwatch::start();
+    let server = stage::stockade(&options.recipe, &flags(NO_SNAPSHOT)).await?;
+    prefill::fill(&server.endpoint, &plan(options, Until::Life(LONG)), began).await?;
+    let filling = began.elapsed();
+    drop(server);
+    output.line(&format!(
+        "  half of {}/s; {} holds are made in {:.1} s",
+        grouped(whole(capacity)),
+        grouped(options.holds),
+        filling.as_secs_f64()
+    ));
+    let (mut with, mut without, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for pair in 1..=options.pairs {
+        let told = match beside {
+            Beside::Snapshot => snapshot(options, half).await?,
+            Beside::Expiry => expiry(options, half, filling).await?,
+        };
+        let ratio = real(told.with) / real(told.without.max(1));
+        output.line(&format!(
+            "  {pair} of {}: p99 {} ms with, {} ms without, ratio {ratio:.3}",
+            options.pairs,
+            millis(told.with),
+            millis(told.without)
+        ));
+        with.push(real(told.with) / 1000.0);
+        without.push(real(told.without) / 1000.0);
+        ratios.push(ratio);
+    }
+    let ratio = estimate(&ratios).ok_or(Failure::Bug("a row without pairs"))?;
+    let middle = |values: &[f64]| median(values).unwrap_or_default();
+    let (with, without) = (middle(&with), middle(&without));
+    Ok(Compared {
+        row: row.name,
+        title: row.title,
+        unit: "ms at p99",
+        peer: "itself, without".to_owned(),
+        stockade: with,
+        other: without,
+        stockade_p99_ms: with,
+        other_p99_ms: without,
+        pairs: ratios,
+        ratio,
+        goal: Goal::AtMost { ratio: most },
+    })
+}
+
+/// Reserves a second in the closed loop. A single run that went badly would make the load too light.
+async fn capacity(arena: &mut Arena<'_>) -> Result<f64, Failure> {
+    let mut rates = Vec::with_capacity(TRIALS);
+    for _ in 0..TRIALS {
+        rates.push(arena.run(Contestant::Stockade(Work::Reserve)).await?.rate);
+    }
+    median(&rates).ok_or(Failure::Bug("no trials"))
+}
+
+fn flags(snapshot_every: &str) -> Vec<String> {
+    vec!["--snapshot-every".to_owned(), snapshot_every.to_owned()]
+}
+
+fn plan(options: &Options, until: Until) -> Plan {
+    let (drop, sku) = (DROP.to_owned(), HOT.to_owned());
+    Plan { drop, sku, holds: options.holds, each: 1, until, seed: fastrand::u64(..) }
+}
+
+async fn snapshot(options: &Options, rate: f64) -> Result<Pair, Failure> {
+    let every = options.measured;
+    let server = stage::stockade(&options.recipe, &flags(&format!("{}ms,1TiB", every.as_millis()))).await?;
+    prefill::fill(&server.endpoint, &plan(options, Until::Life(LONG)), Stopwatch::start()).await?;
+    let watch = Stopwatch::start();
+    let load = Load { rate, length: every.saturating_mul(3) };
+    let (samples, spans) = tokio::try_join!(load.run(&server, watch), snapshots(&server, watch, load.length))?;
+    if spans.is_empty() {
+        return Err(Failure::Work("no snapshot was taken during the load: choose a longer --measured".to_owned()));
+    }
+    pair(&samples, &spans, options.span().warm_up)
+}
+
+/// When snapshots ran, by the watch: the metrics tell when one has ended, and how long it took.
+async fn snapshots(server: &Server, watch: Stopwatch, length: Duration) -> Result<Vec<Range<Duration>>, Failure> {
+    let mut spans = Vec::new();
+    let mut last: Option<(f64, f64, Duration)> = None;
+    while watch.elapsed() < length {
+        let page = server.metrics().await?.unwrap_or_default();
+        let name = |part| format!("stockade_snapshot_duration_seconds_{part}");
+        let value = |part| metric(&page, &name(part)).unwrap_or_default();
+        let (taken, seconds, now) = (value("count"), value("sum"), watch.elapsed());
+        if let Some((before, until, at)) = last
+            && taken > before
+        {
+            spans.push(at.saturating_sub(Duration::from_secs_f64((seconds - until).max(0.0)))..now);
+        }
+        last = Some((taken, seconds, now));
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(spans)
+}
+
+async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair, Failure> {
+    let mut allowed =
+        filling.saturating_mul(3).checked_div(2).unwrap_or(filling).saturating_add(Duration::from_secs(1));
+    let (quiet, warm_up) = (options.measured, options.span().warm_up);
+    for _ in 0..TRIES {
+        let server = stage::stockade(&options.recipe, &flags(NO_SNAPSHOT)).await?;
+        let ahead = allowed.saturating_add(warm_up).saturating_add(quiet).saturating_add(MARGIN);
+        let first = wall_clock().0.saturating_add(micros(ahead) / 1000);
+        let began = Stopwatch::start();
+        let until = Until::Instants { first, within: micros(WAVE) / 1000 };
+        prefill::fill(&server.endpoint, &plan(options, until), began).await?;
+        if began.elapsed() > allowed {
+            allowed = began.elapsed().saturating_mul(2);
+            continue;
+        }
+        tokio::time::sleep(allowed.saturating_sub(began.elapsed())).await;
+        let watch = Stopwatch::start();
+        let wave = ahead.saturating_sub(began.elapsed());
+        let load = Load { rate, length: wave.saturating_add(WAVE).saturating_add(quiet) };
+        let expired = expired(&server, watch, (wave, options.holds), load.length);
+        let (samples, over) = tokio::try_join!(load.run(&server, watch), expired)?;
+        return pair(&samples, &[wave..over], warm_up);
+    }
+    Err(Failure::Work("making the holds takes ever longer: choose fewer by --holds".to_owned()))
+}
+
+/// When the last of the holds has expired, by the watch; never before the wave is over.
+async fn expired(
+    server: &Server,
+    watch: Stopwatch,
+    (wave, holds): (Duration, u64),
+    length: Duration,
+) -> Result<Duration, Failure> {
+    tokio::time::sleep(wave.saturating_add(WAVE).saturating_sub(watch.elapsed())).await;
+    while watch.elapsed() < length {
+        let page = server.metrics().await?.unwrap_or_default();
+        let expired = metric(&page, "stockade_hold_transitions_total{to=\"expired\"}").unwrap_or_default();
+        if expired >= real(holds) {
+            return Ok(watch.elapsed());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(Failure::Work("not all holds have expired by the end of the load: choose a longer --measured".to_owned()))
+}
+
+/// The 99th percentiles of what was due in these spans, and of what was due well outside of them.
+fn pair(samples: &[Sample], spans: &[Range<Duration>], warm_up: Duration) -> Result<Pair, Failure> {
+    let due = |sample: &&Sample| Duration::from_micros(u64::from(sample.due));
+    let counted = || samples.iter().filter(|sample| due(sample) >= warm_up);
+    let inside = counted().filter(|sample| spans.iter().any(|span| span.contains(&due(sample))));
+    let near = |span: &Range<Duration>, at: Duration| {
+        at.saturating_add(MARGIN) >= span.start && at < span.end.saturating_add(MARGIN)
+    };
+    let outside = counted().filter(|sample| !spans.iter().any(|span| near(span, due(sample))));
+    let (with, without) = (spread(inside)?, spread(outside)?);
+    if with.len().min(without.len()) < FEWEST {
+        let (with, without) = (with.len(), without.len());
+        let told = format!("{with} requests with and {without} without are too few: choose a longer --measured");
+        return Err(Failure::Work(told));
+    }
+    Ok(Pair { with: with.value_at_quantile(0.99), without: without.value_at_quantile(0.99) })
+}
+
+/// Reserves in an open loop.
+#[derive(Clone, Copy)]
+struct Load {
+    rate: f64,
+    length: Duration,
+}
+
+impl Load {
+    async fn run(self, server: &Server, watch: Stopwatch) -> Result<Vec<Sample>, Failure> {
+        let clients = Arc::new(wire::checkouts(&server.endpoint, CONNECTIONS).await?);
+        let recorder = Arc::new(Recorder::default());
+        let after = watch.elapsed();
+        let shape = Shape::Poisson { rate: self.rate };
+        let phase = Phase { after, length: self.length.saturating_sub(after), shape };
+        let (keep, seed) = (Arc::clone(&recorder), fastrand::u64(..));
+        let visit = move |number: u64, due: Duration| {
+            let (keep, clients) = (Arc::clone(&keep), Arc::clone(&clients));
+            async move {
+                let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number));
+                let lane = usize::try_from(number).unwrap_or(0) % CONNECTIONS;
+                let Some(mut client) = clients.get(lane).cloned() else { return };
+                let hold = wire::hold_id(&mut random).to_string();
+                let answer = patiently(&mut client, &work::reserve(hold, HOT, random.u32(..CUSTOMERS))).await;
+                let granted = |answer: tonic::Response<pb::ReserveResponse>| {
+                    matches!(answer.into_inner().outcome, Some(pb::reserve_response::Outcome::Hold(_)))
+                };
+                let ending = if answer.is_ok_and(granted) { Ending::Done } else { Ending::Failed };
+                keep.record(lane, Verb::Reserve, ending, (due, watch.elapsed()));
+            }
+        };
+        open::run(arrivals(&[phase], seed), watch, MOST_IN_FLIGHT, visit).await?;
+        let [_done, refused, failed] = recorder.so_far();
+        if refused.saturating_add(failed) > 0 {
+            return Err(Failure::Work(format!("{failed} of the load's reserves were not granted")));
+        }
+        Ok(recorder.take())
+    }
+}
+
+/// Asks; a server that is not available is asked again, as a client should. All the while the request's time runs.
+async fn patiently(
+    client: &mut Checkout,
+    request: &pb::ReserveRequest,
+) -> Result<tonic::Response<pb::ReserveResponse>, Status> {
+    for _ in 1..PATIENCE {
+        match client.reserve(request.clone()).await {
+            Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(PAUSE).await,
+            answered => return answered,
+        }
+    }
+    client.reserve(request.clone()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(took: impl Fn(u32) -> u32) -> Vec<Sample> {
+        let sample = |due: u32| Sample { due, took: took(due), verb: Verb::Reserve, ending: Ending::Done };
+        (0..30_000).map(|n| sample(n * 100)).collect()
+    }
+
+    #[test]
+    fn what_is_slow_in_the_span_counts_with_it_and_its_neighbourhood_with_neither() {
+        let second = 1_000_000;
+        let samples = samples(|due| match due {
+            due if due < second / 2 => 90_000,
+            due if (second..second * 3 / 2).contains(&due) => 5_000,
+            due if (second * 3 / 2..second * 17 / 10).contains(&due) => 70_000,
+            _ => 1_000,
+        });
+        let span = Duration::from_secs(1)..Duration::from_millis(1_500);
+        let pair = pair(&samples, &[span], Duration::from_millis(500)).expect("a pair");
+        assert!((4_990..5_010).contains(&pair.with), "{}", pair.with);
+        assert!((990..1_010).contains(&pair.without), "the warm-up and the aftermath are left out: {}", pair.without);
+    }
+
+    #[test]
+    fn a_span_with_hardly_a_request_is_no_measurement() {
+        let span = Duration::from_secs(1)..Duration::from_millis(1_001);
+        assert!(pair(&samples(|_due| 1), &[span], Duration::ZERO).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! The work that is compared, and the callers that do it over gRPC: the same ones for Stockade and for the bare handler.
+
+use prost::Message as _;
+use stockade::proto as pb;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codec::{Codec, EncodeBuf, Encoder, Streaming};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Request, Status};
+use tonic_prost::{ProstCodec, ProstDecoder};
+
+use crate::drive::Caller;
+use crate::failure::Failure;
+use crate::numbers::count;
+use crate::wire::{self, Checkout};
+
+/// The drop of every comparison.
+pub const DROP: &str = "compare";
+/// The one hot SKU.
+pub const HOT: &str = "KNIFE/20cm";
+/// A SKU of which nothing is left.
+pub const GONE: &str = "SHEATH";
+/// Customers that take turns.
+pub const CUSTOMERS: u32 = 100_000;
+/// Units that one of them may have: a limit that is counted, and that nobody reaches.
+pub const LIMIT: u32 = 1_000_000;
+/// Units of the hot SKU: more than any run can take.
+pub const STOCK: u64 = 1_000_000_000;
+/// Connections of unary calls, and streams of batches.
+pub const CONNECTIONS: usize = 8;
+/// Unary calls in flight on each connection.
+pub const IN_FLIGHT: usize = 16;
+/// Operations in a message of a stream.
+pub const BATCH: u32 = 1_000;
+/// Messages of a stream that wait for their answers.
+const MESSAGES_IN_FLIGHT: usize = 4;
+/// Messages that a stream makes once and sends again and again with other ids: together all customers, about.
+const MESSAGES: u32 = 12;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A durable reserve in a call of its own.
+    Reserve,
+    /// Durable reserves, many in a message of a stream.
+    Batch,
+    /// A refusal of a sold-out SKU in a call of its own.
+    Refusal,
+}
+
+/// A customer's id, 12 bytes long.
+#[must_use]
+pub fn customer(number: u32) -> String {
+    format!("cust-{number:07}")
+}
+
+/// One unit for a customer.
+#[must_use]
+pub fn reserve(hold_id: String, sku: &str, number: u32) -> pb::ReserveRequest {
+    pb::ReserveRequest {
+        hold_id,
+        drop_id: DROP.to_owned(),
+        lines: vec![wire::line(sku, 1)],
+        customer: Some(wire::customer(customer(number))),
+        ..pb::ReserveRequest::default()
+    }
+}
+
+/// Calls on their own, one after the other.
+pub struct Unary {
+    client: Checkout,
+    random: fastrand::Rng,
+    work: Work,
+}
+
+impl Unary {
+    /// As many callers as a comparison has.
+    #[must_use]
+    pub fn callers(clients: &[Checkout], work: Work) -> Vec<Self> {
+        let of = |client: &Checkout| Self { client: client.clone(), random: fastrand::Rng::new(), work };
+        clients.iter().flat_map(|client| (0..IN_FLIGHT).map(move |_| of(client))).collect()
+    }
+
+    /// The next request.
+    fn request(&mut self) -> pb::ReserveRequest {
+        let sku = if self.work == Work::Refusal { GONE } else { HOT };
+        let number = self.random.u32(..CUSTOMERS);
+        reserve(wire::hold_id(&mut self.random).to_string(), sku, number)
+    }
+}
+
+impl Caller for Unary {
+    async fn call(&mut self) -> Result<u64, String> {
+        let request = self.request();
+        let answer = self.client.reserve(request).await.map_err(|status| status.to_string())?.into_inner();
+        match (&answer.outcome, self.work) {
+            (Some(pb::reserve_response::Outcome::Hold(_)), Work::Reserve | Work::Batch)
+            | (Some(pb::reserve_response::Outcome::Refusal(_)), Work::Refusal) => Ok(1),
+            (other, _) => Err(format!("not the answer that this work has: {other:?}")),
+        }
+    }
+}
+
+/// A message that was encoded once. Only the ids of its holds change, so that the load costs little beside the work.
+struct Template {
+    bytes: Vec<u8>,
+    /// Where the ids stand.
+    ids: Vec<usize>,
+}
+
+/// What stands where an id will be.
+const PLACEHOLDER: &str = "00000000-0000-4000-8000-00000000000f";
+
+impl Template {
+    fn new(first: u32) -> Self {
+        let operation = |place: u32| {
+            let number = first.saturating_add(place).checked_rem(CUSTOMERS).unwrap_or(0);
+            let request = reserve(PLACEHOLDER.to_owned(), HOT, number);
+            pb::Operation { operation: Some(pb::operation::Operation::Reserve(request)) }
+        };
+        let operations = (0..BATCH).map(operation).collect();
+        let message = pb::BatchStreamRequest { sequence: 1, operations, view: pb::HoldView::Brief.into() };
+        let bytes = message.encode_to_vec();
+        let windows = bytes.windows(PLACEHOLDER.len()).enumerate();
+        let ids = windows.filter(|(_, text)| *text == PLACEHOLDER.as_bytes()).map(|(place, _)| place).collect();
+        Self { bytes, ids }
+    }
+
+    /// The message with ids of its own.
+    fn filled(&self, random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for place in &self.ids {
+            if let Some(text) = bytes.get_mut(*place..).and_then(|rest| rest.get_mut(..PLACEHOLDER.len())) {
+                wire::hold_id(random).hyphenated().encode_lower(text);
+            }
+        }
+        bytes
+    }
+}
+
+/// A stream of messages.
+pub struct Batch {
+    messages: mpsc::Sender<Vec<u8>>,
+    answers: Streaming<pb::BatchStreamResponse>,
+    templates: Vec<Template>,
+    next: usize,
+    random: fastrand::Rng,
+    in_flight: usize,
+}
+
+impl Batch {
+    /// A stream on each connection.
+    ///
+    /// # Errors
+    /// When a stream is refused.
+    pub async fn callers(endpoint: &str) -> Result<Vec<Self>, Failure> {
+        let mut callers = Vec::with_capacity(CONNECTIONS);
+        let mut first = 0_u32;
+        for _ in 0..CONNECTIONS {
+            callers.push(Self::open(endpoint, first).await?);
+            first = first.saturating_add(BATCH.saturating_mul(MESSAGES));
+        }
+        Ok(callers)
+    }
+
+    async fn open(endpoint: &str, first: u32) -> Result<Self, Failure> {
+        let (messages, queue) = mpsc::channel(MESSAGES_IN_FLIGHT);
+        let mut client = tonic::client::Grpc::new(wire::connect(endpoint).await?);
+        let unreached = |error: tonic::transport::Error| Failure::Work(error.to_string());
+        client.ready().await.map_err(unreached)?;
+        let path = PathAndQuery::from_static("/stockade.v1.ReservationService/BatchStream");
+        let templates =
+            (0..MESSAGES).map(|message| Template::new(first.saturating_add(message.saturating_mul(BATCH)))).collect();
+        let opened = client.streaming(Request::new(ReceiverStream::new(queue)), path, Bytes).await;
+        let answers = opened.map_err(Failure::status("opening a stream"))?.into_inner();
+        Ok(Self { messages, answers, templates, next: 0, random: fastrand::Rng::new(), in_flight: 0 })
+    }
+
+    async fn send(&mut self) -> Result<(), String> {
+        let turn = self.next.checked_rem(self.templates.len()).unwrap_or(0);
+        self.next = self.next.wrapping_add(1);
+        let message = self.templates.get(turn).ok_or("no messages")?.filled(&mut self.random);
+        self.in_flight = self.in_flight.saturating_add(1);
+        self.messages.send(message).await.map_err(|_closed| "the stream has ended".to_owned())
+    }
+}
+
+impl Caller for Batch {
+    async fn call(&mut self) -> Result<u64, String> {
+        while self.in_flight < MESSAGES_IN_FLIGHT {
+            self.send().await?;
+        }
+        let answer = self.answers.message().await.map_err(|status| status.to_string())?;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let results = answer.ok_or("the stream has ended")?.results;
+        let held = |result: &&pb::Result| matches!(result.result, Some(pb::result::Result::Hold(_)));
+        match results.iter().find(|result| !held(result)) {
+            Some(other) => Err(format!("not the answer that this work has: {other:?}")),
+            None if results.len() == usize::try_from(BATCH).unwrap_or(0) => Ok(count(results.len())),
+            None => Err(format!("{} results for {BATCH} operations", results.len())),
+        }
+    }
+}
+
+/// Messages that are encoded already; answers as the contract has them.
+struct Bytes;
+
+impl Codec for Bytes {
+    type Encode = Vec<u8>;
+    type Decode = pb::BatchStreamResponse;
+    type Encoder = Self;
+    type Decoder = ProstDecoder<pb::BatchStreamResponse>;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstCodec::<pb::BatchStreamResponse, pb::BatchStreamResponse>::default().decoder()
+    }
+}
+
+impl Encoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, message: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        use prost::bytes::BufMut as _;
+        buffer.put_slice(&message);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_the_same_but_for_its_ids() {
+        let template = Template::new(CUSTOMERS - 1);
+        let mut random = fastrand::Rng::with_seed(1);
+        let decode = |bytes: Vec<u8>| pb::BatchStreamRequest::decode(bytes.as_slice()).expect("a message");
+        let (one, two) = (decode(template.filled(&mut random)), decode(template.filled(&mut random)));
+        assert_eq!(one.operations.len(), 1_000);
+        let request = |message: &pb::BatchStreamRequest, place: usize| match &message.operations[place].operation {
+            Some(pb::operation::Operation::Reserve(request)) => request.clone(),
+            other => unreachable!("{other:?}"),
+        };
+        let (first, second) = (request(&one, 1), request(&two, 1));
+        assert_ne!(first.hold_id, second.hold_id);
+        assert!(uuid::Uuid::parse_str(&first.hold_id).is_ok());
+        assert_eq!(first, pb::ReserveRequest { hold_id: first.hold_id.clone(), ..second });
+        assert_eq!(first.customer.expect("a customer").id, "cust-0000000", "customers start over");
+    }
+}

@@ -1,0 +1,139 @@
+//! Why a command could not do what it was asked, and what the process ends with then. A finding of the audit is none of
+//! these: it is an answer.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tonic::{Code, Status};
+
+/// A finding of an audit, or a target that was missed.
+pub const AMISS: u8 = 1;
+/// A wrong usage, or a scenario that makes no sense.
+pub const USAGE: u8 = 64;
+const UNREACHED: u8 = 69;
+const BUG: u8 = 70;
+const IO: u8 = 74;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was asked can't be done so.
+    #[error("{0}")]
+    Usage(String),
+    /// A scenario that makes no sense, every fault in a line.
+    #[error("{path}:\n{faults}", path = .path.display())]
+    Scenario {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        faults: String,
+    },
+    /// Nobody answers.
+    #[error("no server answers at {endpoint}")]
+    Unreached {
+        /// Where.
+        endpoint: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A server answered what it must not where the load is prepared or looked at afterwards.
+    #[error("{what}: {status}")]
+    Status {
+        /// What was asked.
+        what: &'static str,
+        /// The answer.
+        status: Box<Status>,
+    },
+    /// A program did not start, or not in time; with its last words.
+    #[error("{program} did not start: {why}")]
+    Start {
+        /// Which.
+        program: String,
+        /// What it said.
+        why: String,
+    },
+    /// The work could not be done as it had to be.
+    #[error("{0}")]
+    Work(String),
+    /// A file can't be read or written.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The machine does not give what every process needs.
+    #[error("the system refused: {0}")]
+    Machine(#[from] io::Error),
+    /// A part of this program ended that never should.
+    #[error("a bug: {0}")]
+    Bug(&'static str),
+}
+
+impl Failure {
+    /// A file that can't be read or written.
+    pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+
+    /// An answer that must not be, to this question.
+    pub fn status(what: &'static str) -> impl FnOnce(Status) -> Self {
+        move |status| Self::Status { what, status: Box::new(status) }
+    }
+
+    /// What the process ends with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Scenario { path: _, faults: _ } => USAGE,
+            Self::Unreached { endpoint: _, source: _ } => UNREACHED,
+            Self::Status { what: _, status } if status.code() == Code::Unavailable => UNREACHED,
+            Self::Status { what: _, status: _ } | Self::Work(_) => AMISS,
+            Self::Start { program: _, why: _ } | Self::File { path: _, source: _ } | Self::Machine(_) => IO,
+            Self::Bug(_) => BUG,
+        }
+    }
+
+    /// It and its causes, in one line; a cause that is told already is not told again.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        let mut words = self.to_string();
+        let mut cause = match self {
+            Self::Unreached { endpoint: _, source } => Some::<&dyn Error>(source.as_ref()),
+            Self::Usage(_)
+            | Self::Scenario { path: _, faults: _ }
+            | Self::Status { what: _, status: _ }
+            | Self::Start { program: _, why: _ }
+            | Self::Work(_)
+            | Self::File { path: _, source: _ }
+            | Self::Machine(_)
+            | Self::Bug(_) => None,
+        };
+        while let Some(error) = cause {
+            let told = error.to_string();
+            if !words.ends_with(&told) {
+                words = format!("{words}: {told}");
+            }
+            cause = error.source();
+        }
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_server_s_command_line() {
+        assert_eq!(Failure::Usage(String::new()).exit_code(), 64);
+        assert_eq!(Failure::status("x")(Status::unavailable("gone")).exit_code(), 69);
+        assert_eq!(Failure::status("x")(Status::internal("odd")).exit_code(), 1);
+        assert_eq!(Failure::Start { program: "x".into(), why: String::new() }.exit_code(), 74);
+        assert_eq!(Failure::Bug("x").exit_code(), 70);
+    }
+}

@@ -1,0 +1,133 @@
+//! The open loop: requests leave when the schedule says, and their time is counted from then. A server that falls behind
+//! is not spared: its queue shows in the latencies.
+//!
+//! A thread of its own keeps the time: a runtime's timers are no finer than a millisecond.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use stockade::metrics::Stopwatch;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::failure::Failure;
+
+/// The thread never sleeps shorter than this: what is due meanwhile leaves together.
+const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
+/// And never longer: it has to see that the loop was given up.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+
+/// Stops the thread when the loop is given up.
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        // Relaxed: the flag carries no other data.
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Sends each arrival when it is due, and waits until all are answered. Where more than `most` are in flight, the next
+/// ones wait here; their time runs all the same.
+///
+/// `visit` is given the arrival's number and when it is due, by `watch`.
+///
+/// # Errors
+/// When the thread can't be had.
+pub async fn run<F>(
+    arrivals: Vec<u64>,
+    watch: Stopwatch,
+    most: u32,
+    visit: impl Fn(u64, Duration) -> F + Send + 'static,
+) -> Result<(), Failure>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let room = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX)));
+    let given_up = GivenUp(Arc::default());
+    let (stop, keeper_room, runtime) = (Arc::clone(&given_up.0), Arc::clone(&room), Handle::current());
+    let keeper = move || {
+        for (number, at) in (0_u64..).zip(arrivals) {
+            let due = Duration::from_nanos(at);
+            if !wait(due, watch, &stop) {
+                return;
+            }
+            let permit = match Arc::clone(&keeper_room).try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_full) => match runtime.block_on(Arc::clone(&keeper_room).acquire_owned()) {
+                    Ok(permit) => permit,
+                    Err(_closed) => return,
+                },
+            };
+            let visit = visit(number, due);
+            runtime.spawn(async move {
+                visit.await;
+                drop(permit);
+            });
+        }
+    };
+    tokio::task::spawn_blocking(keeper).await.map_err(|_panic| Failure::Bug("the keeper of the time panicked"))?;
+    // All places free: all are answered.
+    let _all = room.acquire_many(most).await.map_err(|_closed| Failure::Bug("the room is never closed"))?;
+    Ok(())
+}
+
+/// Waits until then. Whether the loop is still wanted.
+fn wait(due: Duration, watch: Stopwatch, stop: &AtomicBool) -> bool {
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        let left = due.saturating_sub(watch.elapsed());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_slow_answer_does_not_hold_the_next_request_back() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (watch, told) = (Stopwatch::start(), Arc::clone(&seen));
+        let visit = move |number, due: Duration| {
+            let told = Arc::clone(&told);
+            async move {
+                told.lock().push((number, watch.elapsed().saturating_sub(due)));
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        run(vec![0, 5 * MILLISECOND, 10 * MILLISECOND], watch, 10, visit).await.expect("runs");
+        let seen = seen.lock();
+        assert_eq!(seen.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2]);
+        // All began before the first was answered.
+        assert!(seen.iter().all(|(_, late)| *late < Duration::from_millis(150)), "{seen:?}");
+        assert!(watch.elapsed() >= Duration::from_millis(200), "and all are waited for");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_time_of_those_that_find_no_room_runs_all_the_same() {
+        let longest = Arc::new(Mutex::new(Duration::ZERO));
+        let (watch, told) = (Stopwatch::start(), Arc::clone(&longest));
+        let visit = move |_number, due: Duration| {
+            let told = Arc::clone(&told);
+            async move {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                let took = watch.elapsed().saturating_sub(due);
+                let mut told = told.lock();
+                *told = took.max(*told);
+            }
+        };
+        run(vec![0, 0, 0, 0], watch, 1, visit).await.expect("runs");
+        assert!(*longest.lock() >= Duration::from_millis(120), "the fourth waited for three: {longest:?}");
+    }
+}

@@ -1,0 +1,101 @@
+//! The one place that prints. A reader that goes away is quiet.
+
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
+
+/// Where answers and complaints go.
+pub struct Output {
+    answers: Box<dyn Write>,
+    complaints: Box<dyn Write>,
+    /// Whether a person watches.
+    terminal: bool,
+    /// A line that may be printed over stands there.
+    passing: bool,
+    /// Nobody reads any more.
+    gone: bool,
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    /// Standard output and standard error.
+    pub fn standard() -> Self {
+        let terminal = io::stdout().is_terminal();
+        let (answers, complaints) = (Box::new(io::stdout()), Box::new(io::stderr()));
+        Self { answers, complaints, terminal, passing: false, gone: false, failed: None }
+    }
+
+    /// Prints a line of an answer.
+    pub fn line(&mut self, line: &str) {
+        if std::mem::take(&mut self.passing) {
+            self.print("\n");
+        }
+        self.print(&format!("{line}\n"));
+    }
+
+    /// Prints over the passing line before, on a terminal; elsewhere, where nobody watches, not at all.
+    pub fn progress(&mut self, line: &str) {
+        if self.terminal {
+            self.passing = true;
+            self.print(&format!("\r\x1b[2K{line}"));
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        if self.gone || self.failed.is_some() {
+            return;
+        }
+        match self.answers.write_all(text.as_bytes()).and_then(|()| self.answers.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.gone = true,
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Prints a complaint. Where even that fails, there is nobody left to tell.
+    pub fn complain(&mut self, line: &str) {
+        self.gone |= writeln!(self.complaints, "{line}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+    }
+
+    /// The exit code: that of the command, unless its answer could not be written.
+    pub fn finish(mut self, code: u8) -> u8 {
+        match self.failed.take() {
+            Some(error) if code == 0 => {
+                self.complain(&format!("error: the answer can't be written: {error}"));
+                74
+            }
+            Some(_) | None => code,
+        }
+    }
+}
+
+/// Rows with their columns under each other, two spaces apart; numbers to the right.
+#[must_use]
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..most).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            let number = cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+            if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        let line: Vec<String> = cells.collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_each_other() {
+        let rows = [["a", "1"], ["bcd", "23"]].map(|row| row.map(String::from).to_vec());
+        assert_eq!(columns(&rows), "a     1\nbcd  23\n");
+    }
+}

@@ -1,0 +1,305 @@
+//! What a run came to: as text, as JSON, and as one page that needs nothing beside it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use stockade::time::wall_clock;
+
+mod html;
+mod svg;
+
+use crate::audit::Audit;
+use crate::failure::Failure;
+use crate::floor::Floor;
+use crate::ledger::{Ledger, Said, Turned, turned};
+use crate::numbers::{count, grouped, real, whole};
+use crate::output::columns;
+use crate::samples::{Ending, Latency, Sample, Slice, Verb, rate, slices, spread};
+
+/// Slices of a run in its plots.
+const SLICES: u32 = 100;
+/// Points of the curve of percentiles for each nine.
+const POINTS: u32 = 12;
+
+/// What is known before.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The scenario's file, without its ending.
+    pub name: String,
+    /// How much larger or smaller than written.
+    pub scale: f64,
+    /// Whether the server was started for it.
+    pub own: bool,
+}
+
+/// How one verb went.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct VerbTold {
+    /// Which.
+    pub verb: Verb,
+    /// Answers as asked.
+    pub done: u64,
+    /// Refusals.
+    pub refused: u64,
+    /// Requests without an answer.
+    pub failed: u64,
+    /// How long it took, from when it was due.
+    pub latency: Latency,
+}
+
+/// How one crowd fared.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct CrowdTold {
+    /// Its name.
+    pub name: String,
+    /// Those who were given units.
+    pub held: u64,
+    /// Units that they were given.
+    pub units: u64,
+    /// Those who bought.
+    pub claimed: u64,
+    /// Units that they bought.
+    pub bought: u64,
+    /// Those who gave back.
+    pub released: u64,
+    /// Refusals that they were told.
+    pub refused: u64,
+}
+
+/// A whole report.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Report {
+    /// The scenario's file, without its ending.
+    pub scenario: String,
+    /// Its title.
+    pub title: String,
+    /// When the run was over.
+    pub at: String,
+    /// How much larger or smaller than written.
+    pub scale: f64,
+    /// Decides all that is left to chance.
+    pub seed: u64,
+    /// Whether the server was started for this run.
+    pub own_server: bool,
+    /// Whether arrivals came by schedule; else a closed loop.
+    pub open_loop: bool,
+    /// Connections that were shared.
+    pub connections: u16,
+    /// From the first request that was due to the last answer, in seconds.
+    pub took: f64,
+    /// Answers a second over that time.
+    pub rate: f64,
+    /// All requests together.
+    pub latency: Latency,
+    /// Verb by verb.
+    pub verbs: Vec<VerbTold>,
+    /// Crowd by crowd.
+    pub crowds: Vec<CrowdTold>,
+    /// Refusals by reason.
+    pub refusals: BTreeMap<String, u64>,
+    /// Requests without an answer, by status, those that were sent again included.
+    pub failures: BTreeMap<String, u64>,
+    /// Requests that were sent again after `UNAVAILABLE`.
+    pub sent_again: u64,
+    /// The run over time.
+    pub slices: Vec<Slice>,
+    /// Percentiles and milliseconds, for the curve.
+    pub curve: Vec<(f64, f64)>,
+    /// What the audit found.
+    pub audit: Audit,
+}
+
+impl Report {
+    /// Brings it all together.
+    ///
+    /// # Errors
+    /// Never: the bounds of the histograms are fixed.
+    pub fn of(facts: Facts, floor: &Floor, ledger: &Ledger, audit: Audit) -> Result<Self, Failure> {
+        let samples = floor.recorder.take();
+        let all = spread(&samples)?;
+        let load = &floor.scenario.load;
+        let mut verbs = Vec::new();
+        for verb in Verb::ALL {
+            verbs.extend(verb_told(verb, &samples)?);
+        }
+        let (refusals, failures) = reasons(ledger);
+        let Facts { name, scale, own } = facts;
+        Ok(Self {
+            scenario: name,
+            title: floor.scenario.title.clone(),
+            at: wall_clock().to_string(),
+            scale,
+            seed: load.seed,
+            own_server: own,
+            open_loop: load.closed.is_none(),
+            connections: load.connections,
+            took: real(samples.iter().map(Sample::answered).max().unwrap_or(0)) / 1e6,
+            rate: rate(&samples),
+            latency: Latency::of(&all),
+            verbs,
+            crowds: crowds(floor, ledger),
+            refusals,
+            failures,
+            sent_again: floor.again.get(),
+            slices: slices(&samples, SLICES)?,
+            curve: curve(&all),
+            audit,
+        })
+    }
+
+    /// For a terminal.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let number = |value: u64| grouped(value);
+        let millis = |value: f64| format!("{value:.2}");
+        let mut rows = vec![
+            ["", "done", "refused", "failed", "p50 ms", "p90", "p99", "p99.9", "p99.99", "max"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
+        for told in &self.verbs {
+            let VerbTold { verb, done, refused, failed, latency } = told;
+            let at = |wanted: f64| {
+                let found = latency.percentiles.iter().find(|(percentile, _)| percentile.total_cmp(&wanted).is_eq());
+                found.map_or_else(String::new, |(_, value)| millis(*value))
+            };
+            let mut row = vec![verb.label().to_owned(), number(*done), number(*refused), number(*failed)];
+            row.extend([50.0, 90.0, 99.0, 99.9, 99.99].map(at));
+            row.push(millis(latency.max));
+            rows.push(row);
+        }
+        let loop_name = if self.open_loop { "open loop, from the scheduled instant" } else { "closed loop" };
+        // Writing to a text never fails; the same below.
+        let _written = writeln!(
+            text,
+            "\n{} answers in {:.1} s, {}/s; {loop_name}; scale {}",
+            number(self.latency.measured),
+            self.took,
+            grouped(whole(self.rate)),
+            self.scale
+        );
+        text.push_str(&columns(&rows));
+        let mut rows =
+            vec![["crowd", "held", "units", "claimed", "units", "released", "refused"].map(str::to_owned).to_vec()];
+        for CrowdTold { name, held, units, claimed, bought, released, refused } in &self.crowds {
+            let mut row = vec![name.clone()];
+            row.extend([held, units, claimed, bought, released, refused].map(|value| number(*value)));
+            rows.push(row);
+        }
+        let _written = write!(text, "\n{}", columns(&rows));
+        for (what, reasons) in [("refused", &self.refusals), ("no answer", &self.failures)] {
+            for (reason, counted) in reasons {
+                let _written = writeln!(text, "{what}, {reason}: {}", number(*counted));
+            }
+        }
+        let _written =
+            writeln!(text, "\naudit of {} answers and {} holds", number(self.audit.answers), number(self.audit.listed));
+        let rows: Vec<Vec<String>> =
+            self.audit.counts().iter().map(|(name, counted)| vec![(*name).to_owned(), number(*counted)]).collect();
+        text.push_str(&columns(&rows));
+        if self.audit.unanswered > 0 {
+            let _written = writeln!(text, "requests without an answer: {}", number(self.audit.unanswered));
+        }
+        for finding in &self.audit.findings {
+            let _written = writeln!(text, "finding: {finding}");
+        }
+        text.push_str(if self.audit.is_clean() { "the audit is clean" } else { "the audit is NOT clean" });
+        text
+    }
+
+    /// Writes it as text, JSON and HTML. Answers the files.
+    ///
+    /// # Errors
+    /// When a file can't be written.
+    pub fn write(&self, folder: &Path) -> Result<[PathBuf; 3], Failure> {
+        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+        let json = serde_json::to_string_pretty(self).map_err(|_bad| Failure::Bug("a report is JSON"))?;
+        let parts = [("txt", self.text()), ("json", json), ("html", html::page(self))];
+        let file = |ending: &str| folder.join(format!("{}.{ending}", self.scenario));
+        for (ending, content) in &parts {
+            let path = file(ending);
+            std::fs::write(&path, content).map_err(Failure::file(&path))?;
+        }
+        Ok(parts.map(|(ending, _)| file(ending)))
+    }
+}
+
+/// How one verb went; nothing of one that nobody asked.
+fn verb_told(verb: Verb, samples: &[Sample]) -> Result<Option<VerbTold>, Failure> {
+    let of = || samples.iter().filter(|sample| sample.verb == verb);
+    if of().next().is_none() {
+        return Ok(None);
+    }
+    let ended = |ending| count(of().filter(|sample| sample.ending == ending).count());
+    let latency = Latency::of(&spread(of())?);
+    let (done, refused, failed) = (ended(Ending::Done), ended(Ending::Refused), ended(Ending::Failed));
+    Ok(Some(VerbTold { verb, done, refused, failed, latency }))
+}
+
+/// Percentiles evenly spread over the nines: as many points from 90 to 99 as from 99 to 99.9.
+fn curve(spread: &hdrhistogram::Histogram<u64>) -> Vec<(f64, f64)> {
+    let nines = real(spread.len().max(10)).log10();
+    let points = whole(nines * f64::from(POINTS)).max(1);
+    (0..=points)
+        .map(|point| {
+            let percentile = 100.0 * (1.0 - 10.0_f64.powf(-real(point) / f64::from(POINTS)));
+            (percentile, real(spread.value_at_percentile(percentile)) / 1000.0)
+        })
+        .collect()
+}
+
+/// Refusals by reason, and missing answers by status.
+fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+    let (mut refusals, mut failures) = (BTreeMap::new(), BTreeMap::new());
+    let more = |counts: &mut BTreeMap<String, u64>, name: String| {
+        let sum = counts.entry(name).or_default();
+        *sum = sum.saturating_add(1);
+    };
+    let name = |reason: stockade::proto::RefusalReason| {
+        let name = reason.as_str_name();
+        name.strip_prefix("REFUSAL_REASON_").unwrap_or(name).to_owned()
+    };
+    for turned in &ledger.turned {
+        more(&mut refusals, name(turned.reason));
+    }
+    for call in ledger.visits.iter().flat_map(|visit| &visit.calls) {
+        match call.said {
+            Said::Refused { reason, .. } => more(&mut refusals, name(reason)),
+            Said::Unknown { code } => more(&mut failures, format!("{code:?}")),
+            Said::Hold { .. } => {}
+        }
+    }
+    (refusals, failures)
+}
+
+fn crowds(floor: &Floor, ledger: &Ledger) -> Vec<CrowdTold> {
+    let named = |name: &str| CrowdTold { name: name.to_owned(), ..CrowdTold::default() };
+    let mut told: Vec<CrowdTold> = floor.scenario.crowds.iter().map(|crowd| named(&crowd.name)).collect();
+    for visit in &ledger.visits {
+        let Some(crowd) = told.get_mut(usize::from(visit.crowd)) else { continue };
+        let granted = |verb| visit.granted(verb).is_some();
+        for (fits, sum, by) in [
+            (granted(Verb::Reserve), &mut crowd.held, 1),
+            (granted(Verb::Reserve), &mut crowd.units, visit.units()),
+            (granted(Verb::Claim), &mut crowd.claimed, 1),
+            (granted(Verb::Claim), &mut crowd.bought, visit.units()),
+            (granted(Verb::Release), &mut crowd.released, 1),
+        ] {
+            if fits {
+                *sum = sum.saturating_add(by);
+            }
+        }
+    }
+    let late = ledger.visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
+    for Turned { crowd, .. } in ledger.turned.iter().copied().chain(late) {
+        if let Some(crowd) = told.get_mut(usize::from(crowd)) {
+            crowd.refused = crowd.refused.saturating_add(1);
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests;

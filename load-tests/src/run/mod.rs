@@ -1,0 +1,148 @@
+//! `load-tests run`: a server, drops, holds that are there before, the load, what has to settle, the audit, the report.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use stockade::metrics::{Counter, Stopwatch};
+use stockade::proto as pb;
+use stockade::time::wall_clock;
+
+mod before;
+mod events;
+mod load;
+
+use crate::audit::{self, Audit};
+use crate::failure::Failure;
+use crate::floor::Floor;
+use crate::ledger::OpenLedger;
+use crate::output::Output;
+use crate::report::{Facts, Report};
+use crate::samples::Recorder;
+use crate::scenario::{Sale, Scenario, Span};
+use crate::server::{Recipe, Server};
+use crate::wire::{self, Operators};
+
+/// For so many connections for reserves there is one more for all that comes after.
+const TILLS: usize = 4;
+
+/// How a scenario is played.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How a server is started.
+    pub recipe: Recipe,
+    /// A server that runs already, instead; and where its metrics are.
+    pub running: Option<(String, Option<SocketAddr>)>,
+    /// How much larger or smaller than written.
+    pub scale: f64,
+    /// Instead of the scenario's own.
+    pub seed: Option<u64>,
+    /// Where reports go.
+    pub reports: PathBuf,
+}
+
+/// Plays one scenario from its file. What it came to is told, and written as a report.
+///
+/// # Errors
+/// When it can't be played; not when the audit finds something.
+pub async fn run(file: &Path, options: &Options, output: &mut Output) -> Result<Audit, Failure> {
+    let mut scenario = Scenario::read(file)?.scaled(options.scale);
+    if let Some(seed) = options.seed {
+        scenario.load.seed = seed;
+    }
+    let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario").to_owned();
+    output.line(&format!("{name}: {}", scenario.title));
+    let server = match &options.running {
+        Some((endpoint, http)) => Server::running(endpoint.clone(), *http),
+        None => options.recipe.start(&scenario.server.flags)?,
+    };
+    let facts = Facts { name, scale: options.scale, own: server.is_own() };
+    let report = play(scenario, facts, &server, output).await?;
+    output.line(&report.text());
+    for written in report.write(&options.reports)? {
+        output.line(&format!("written: {}", written.display()));
+    }
+    // Last: what was found is told even if the server does not end well.
+    server.stop()?;
+    Ok(report.audit)
+}
+
+async fn play(scenario: Scenario, facts: Facts, server: &Server, output: &mut Output) -> Result<Report, Failure> {
+    let channel = wire::connect(&server.endpoint).await?;
+    let mut operators = Operators::new(channel);
+    let names = names(&scenario, fastrand::u32(..));
+    // Drops that are open before are made first: what is held before is held of them.
+    for (sale, name) in scenario.drops.iter().zip(&names).filter(|(sale, _)| sale.opens_after.is_none()) {
+        create(&mut operators, sale, name, None).await?;
+    }
+    let (visits, load_at) = before::make(server, &scenario, &names, output).await?;
+    for (sale, name) in scenario.drops.iter().zip(&names).filter(|(sale, _)| sale.opens_after.is_some()) {
+        let begins = load_at.unwrap_or_else(|| wall_clock().0);
+        create(&mut operators, sale, name, Some(begins)).await?;
+    }
+    let clients = wire::checkouts(&server.endpoint, usize::from(scenario.load.connections)).await?;
+    let tills = wire::checkouts(&server.endpoint, clients.len().div_ceil(TILLS)).await?;
+    let page = server.metrics().await?;
+    before::wait(load_at).await;
+    let floor = Arc::new(Floor {
+        turns: scenario.crowds.iter().map(|_crowd| AtomicU64::new(0)).collect(),
+        scenario,
+        drops: names,
+        clients,
+        tills,
+        recorder: Recorder::default(),
+        ledger: OpenLedger::default(),
+        watch: Stopwatch::start(),
+        requests: AtomicU64::new(0),
+        again: Counter::default(),
+    });
+    floor.ledger.keep_before(visits.since(floor.watch));
+    let (loaded, happened) = tokio::join!(load::run(&floor, output), events::happen(&floor, operators));
+    loaded?;
+    happened?;
+    settle(&floor.scenario, output).await;
+    let ledger = floor.ledger.close();
+    let evidence = audit::fetch(server, &floor.scenario, &floor.drops, page).await?;
+    let audit = audit::judge(&floor.scenario, &ledger, &evidence);
+    Report::of(facts, &floor, &ledger, audit)
+}
+
+/// The drops' ids in this run: a server that is used again has those of the last run, too.
+fn names(scenario: &Scenario, run: u32) -> Vec<String> {
+    scenario.drops.iter().map(|sale| format!("{}-{run:08x}", sale.id)).collect()
+}
+
+/// Creates a drop. Where it opens after the load begins, that instant is needed, in milliseconds since the epoch.
+async fn create(operators: &mut Operators, sale: &Sale, name: &str, begins: Option<u64>) -> Result<(), Failure> {
+    let item = |sku: &str, quantity| pb::Item { sku: sku.to_owned(), quantity, ..pb::Item::default() };
+    let span = |span: Option<Span>| span.map(|span| wire::span(span.0));
+    let opens_at = sale.opens_after.zip(begins).map(|(after, begins)| {
+        let at = Duration::from_millis(begins).saturating_add(after.0);
+        let wire = wire::span(at);
+        prost_types::Timestamp { seconds: wire.seconds, nanos: wire.nanos }
+    });
+    let drop = pb::Drop {
+        id: name.to_owned(),
+        items: sale.items.iter().map(|goods| item(&goods.sku, goods.units)).collect(),
+        limits: sale.limit.map(wire::limit).into_iter().collect(),
+        hold_ttl: span(sale.hold_ttl),
+        max_hold_life: span(sale.max_hold_life),
+        payment_ttl: span(sale.payment_ttl),
+        opens_at,
+        ..pb::Drop::default()
+    };
+    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
+    operators.create_drop(request).await.map_err(Failure::status("creating a drop"))?;
+    Ok(())
+}
+
+/// Waits for what has to run out.
+async fn settle(scenario: &Scenario, output: &mut Output) {
+    let settle = scenario.load.settle.0;
+    if !settle.is_zero() {
+        output.progress(&format!("waiting {} for what has to run out", scenario.load.settle));
+        tokio::time::sleep(settle).await;
+    }
+}

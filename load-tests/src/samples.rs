@@ -1,0 +1,267 @@
+//! Every measurement of a run: when it was due, how long it took, what it was and how it ended. All that is told of
+//! latency and throughput is worked out from these afterwards.
+
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use stockade::metrics::Counter;
+
+use crate::drive::histogram;
+use crate::failure::Failure;
+use crate::numbers::{count, micros, place, real};
+
+/// Lists that measurements are spread over, so that those who measure rarely meet.
+const SHARDS: usize = 8;
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Units set aside.
+    Reserve,
+    /// A deadline moved, or a payment begun.
+    Extend,
+    /// A sale.
+    Claim,
+    /// Units given back.
+    Release,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Reserve, Self::Extend, Self::Claim, Self::Release];
+
+    /// As metrics label it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Reserve => "reserve",
+            Self::Extend => "extend",
+            Self::Claim => "claim",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// As asked.
+    Done,
+    /// A business "no".
+    Refused,
+    /// A status, or no answer at all.
+    Failed,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// When it was due, in microseconds from the start of the load.
+    pub due: u32,
+    /// From then to the answer, in microseconds.
+    pub took: u32,
+    /// What was asked.
+    pub verb: Verb,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+impl Sample {
+    /// When it was answered, in microseconds from the start of the load.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        u64::from(self.due).saturating_add(u64::from(self.took))
+    }
+}
+
+/// Where measurements go while a load runs, with counts for whoever watches.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    shards: [CachePadded<Mutex<Vec<Sample>>>; SHARDS],
+    /// Visits that have begun.
+    pub begun: Counter,
+    /// Visits that are over.
+    pub over: Counter,
+    done: Counter,
+    refused: Counter,
+    failed: Counter,
+}
+
+impl Recorder {
+    /// Keeps one. `lane` says where: any number, best the connection's.
+    pub fn record(&self, lane: usize, verb: Verb, ending: Ending, (due, answered): (Duration, Duration)) {
+        let short = |span: Duration| u32::try_from(micros(span)).unwrap_or(u32::MAX);
+        let sample = Sample { due: short(due), took: short(answered.saturating_sub(due)), verb, ending };
+        if let Some(shard) = self.shards.get(lane % SHARDS) {
+            shard.lock().push(sample);
+        }
+        match ending {
+            Ending::Done => self.done.increment(),
+            Ending::Refused => self.refused.increment(),
+            Ending::Failed => self.failed.increment(),
+        }
+    }
+
+    /// So far: done, refused, failed.
+    pub fn so_far(&self) -> [u64; 3] {
+        [self.done.get(), self.refused.get(), self.failed.get()]
+    }
+
+    /// All measurements, in the order in which they were due.
+    #[must_use]
+    pub fn take(&self) -> Vec<Sample> {
+        let mut all: Vec<Sample> = Vec::new();
+        for shard in &self.shards {
+            all.append(&mut shard.lock());
+        }
+        all.sort_by_key(|sample| sample.due);
+        all
+    }
+}
+
+/// The percentiles that are told, up to p99.99.
+pub const PERCENTILES: [f64; 6] = [50.0, 90.0, 95.0, 99.0, 99.9, 99.99];
+
+/// How long things took, in milliseconds.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Latency {
+    /// How many were measured.
+    pub measured: u64,
+    /// The mean.
+    pub mean: f64,
+    /// Each of [`PERCENTILES`] with its value.
+    pub percentiles: Vec<(f64, f64)>,
+    /// The longest.
+    pub max: f64,
+}
+
+/// A histogram of these times.
+///
+/// # Errors
+/// Never: the bounds are fixed.
+pub fn spread<'s>(samples: impl IntoIterator<Item = &'s Sample>) -> Result<Histogram<u64>, Failure> {
+    let mut spread = histogram()?;
+    for sample in samples {
+        // Below the histogram's first microsecond there is nothing to tell.
+        spread.saturating_record(u64::from(sample.took).max(1));
+    }
+    Ok(spread)
+}
+
+impl Latency {
+    /// What a histogram of microseconds tells.
+    #[must_use]
+    pub fn of(spread: &Histogram<u64>) -> Self {
+        let millis = |micros: u64| real(micros) / 1000.0;
+        Self {
+            measured: spread.len(),
+            mean: spread.mean() / 1000.0,
+            percentiles: PERCENTILES.iter().map(|p| (*p, millis(spread.value_at_percentile(*p)))).collect(),
+            max: millis(spread.max()),
+        }
+    }
+}
+
+/// A slice of the run.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Slice {
+    /// When it begins, in seconds from the start of the load.
+    pub from: f64,
+    /// Answers a second in it: as asked.
+    pub done: f64,
+    /// Refusals a second.
+    pub refused: f64,
+    /// Failures a second.
+    pub failed: f64,
+    /// Of those that were due in it, in milliseconds; none where none was.
+    pub p50: Option<f64>,
+    /// As above.
+    pub p99: Option<f64>,
+    /// As above.
+    pub max: Option<f64>,
+}
+
+/// The run in so many slices of one length: throughput by when answers came, latency by when they were due.
+///
+/// # Errors
+/// Never: the bounds are fixed.
+pub fn slices(samples: &[Sample], slices: u32) -> Result<Vec<Slice>, Failure> {
+    let end = samples.iter().map(Sample::answered).max().unwrap_or(0).max(1);
+    let width = end.div_ceil(u64::from(slices)).max(1);
+    let mut cells: Vec<([u64; 3], Histogram<u64>)> = Vec::new();
+    for _ in 0..end.div_ceil(width) {
+        cells.push(([0; 3], histogram()?));
+    }
+    let cell = |at: u64| place(at.min(end.saturating_sub(1)).checked_div(width).unwrap_or(0));
+    for sample in samples {
+        if let Some(([done, refused, failed], _)) = cells.get_mut(cell(sample.answered())) {
+            let counted = match sample.ending {
+                Ending::Done => done,
+                Ending::Refused => refused,
+                Ending::Failed => failed,
+            };
+            *counted = counted.saturating_add(1);
+        }
+        if let Some((_, due)) = cells.get_mut(cell(u64::from(sample.due))) {
+            due.saturating_record(u64::from(sample.took).max(1));
+        }
+    }
+    let told = (0_u64..).zip(&cells).map(|(number, (counts, due))| {
+        let latency = |value: u64| (!due.is_empty()).then(|| real(value) / 1000.0);
+        let [done, refused, failed] = counts.map(|counted| real(counted) * 1e6 / real(width));
+        let (p50, p99) = (latency(due.value_at_percentile(50.0)), latency(due.value_at_percentile(99.0)));
+        let from = real(number.saturating_mul(width)) / 1e6;
+        Slice { from, done, refused, failed, p50, p99, max: latency(due.max()) }
+    });
+    Ok(told.collect())
+}
+
+/// Answers a second over the whole run.
+#[must_use]
+pub fn rate(samples: &[Sample]) -> f64 {
+    let end = samples.iter().map(Sample::answered).max().unwrap_or(0).max(1);
+    real(count(samples.len())) * 1e6 / real(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(due: u32, took: u32, ending: Ending) -> Sample {
+        Sample { due, took, verb: Verb::Reserve, ending }
+    }
+
+    #[test]
+    fn percentiles_are_those_of_the_samples() {
+        let samples: Vec<Sample> = (1..=10_000).map(|took| sample(0, took * 10, Ending::Done)).collect();
+        let latency = Latency::of(&spread(&samples).expect("a histogram"));
+        let near = |value: f64, wanted: f64| (value - wanted).abs() <= wanted * 0.001 + 0.001;
+        for ((percentile, value), wanted) in latency.percentiles.iter().zip([50.0, 90.0, 95.0, 99.0, 99.9, 99.99]) {
+            assert!(near(*value, wanted), "p{percentile}: {value}");
+        }
+        assert_eq!((latency.measured, near(latency.max, 100.0)), (10_000, true));
+    }
+
+    #[test]
+    fn a_late_answer_is_latency_where_it_was_due_and_throughput_where_it_came() {
+        let samples = [sample(0, 100, Ending::Done), sample(10, 1_999_000, Ending::Refused)];
+        let told = slices(&samples, 2).expect("slices");
+        assert_eq!(told.len(), 2);
+        assert!(told[0].done > 0.0 && told[0].refused < f64::EPSILON && told[1].refused > 0.0, "{told:?}");
+        assert!(told[0].max > Some(1_900.0) && told[1].max.is_none(), "{told:?}");
+    }
+
+    #[test]
+    fn what_is_recorded_comes_back_in_the_order_it_was_due() {
+        let recorder = Recorder::default();
+        let at = Duration::from_millis;
+        recorder.record(3, Verb::Claim, Ending::Done, (at(5), at(7)));
+        recorder.record(9, Verb::Reserve, Ending::Refused, (at(1), at(2)));
+        assert_eq!(recorder.so_far(), [1, 1, 0]);
+        let taken: Vec<(u32, u32)> = recorder.take().iter().map(|sample| (sample.due, sample.took)).collect();
+        assert_eq!(taken, [(1_000, 1_000), (5_000, 2_000)]);
+    }
+}

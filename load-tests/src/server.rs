@@ -1,0 +1,181 @@
+//! A Stockade server to send load at: one that is started here on free ports and an empty data folder, or one that runs
+//! already.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::failure::Failure;
+use crate::process::Process;
+
+/// How long a server on an empty folder may take to serve.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one may take to end: it drains, and takes a last snapshot.
+const LAST_PATIENCE: Duration = Duration::from_mins(1);
+/// How long the metrics page may take.
+const PAGE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a server is started.
+#[derive(Debug, Clone, Default)]
+pub struct Recipe {
+    /// The `stockade` binary; none: the one beside this program.
+    pub binary: Option<PathBuf>,
+    /// Where its data folder is made; none: where temporary files go.
+    pub data: Option<PathBuf>,
+}
+
+/// A server that answers.
+pub struct Server {
+    /// Where gRPC is served, as an URL.
+    pub endpoint: String,
+    /// Where metrics are served, if that is known.
+    pub http: Option<SocketAddr>,
+    own: Option<Own>,
+}
+
+/// What goes with a server that was started here. The process stands first: it ends before its folder goes.
+struct Own {
+    process: Process,
+    folder: TempDir,
+}
+
+impl Recipe {
+    /// The binary that would be started.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn program(&self) -> Result<PathBuf, Failure> {
+        if let Some(binary) = &self.binary {
+            return Ok(binary.clone());
+        }
+        let own = std::env::current_exe()?;
+        let beside = own.with_file_name("stockade");
+        if beside.is_file() {
+            return Ok(beside);
+        }
+        let place = beside.display();
+        Err(Failure::Usage(format!(
+            "{place} is not there: build it with cargo build --release, or name it by --server"
+        )))
+    }
+
+    /// A folder that goes when it is dropped.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn folder(&self) -> Result<TempDir, Failure> {
+        let builder = || tempfile::Builder::new().prefix("stockade-load-").to_owned();
+        match &self.data {
+            Some(parent) => builder().tempdir_in(parent).map_err(Failure::file(parent)),
+            None => Ok(builder().tempdir()?),
+        }
+    }
+
+    /// Starts a server on free ports and an empty folder.
+    ///
+    /// # Errors
+    /// When it does not serve in time; with its last words.
+    pub fn start(&self, flags: &[String]) -> Result<Server, Failure> {
+        let folder = self.folder()?;
+        let mut command = Command::new(self.program()?);
+        command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json", "--data"]);
+        command.arg(folder.path().join("data")).args(flags);
+        // Not the folder of the sources, which may have a stockade.toml.
+        command.current_dir(folder.path());
+        let process = Process::start("stockade", command)?;
+        let (grpc, http) = process.wait_for(PATIENCE, serving)?;
+        let own = Some(Own { process, folder });
+        Ok(Server { endpoint: format!("http://{grpc}"), http: Some(http), own })
+    }
+}
+
+/// The addresses in the line of the log that says that the server serves.
+fn serving(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let text = |name: &str| line.get(name).and_then(serde_json::Value::as_str);
+    if text("message") != Some("serving") {
+        return None;
+    }
+    Some((text("grpc")?.parse().ok()?, text("http")?.parse().ok()?))
+}
+
+impl Server {
+    /// A server that somebody else runs.
+    #[must_use]
+    pub const fn running(endpoint: String, http: Option<SocketAddr>) -> Self {
+        Self { endpoint, http, own: None }
+    }
+
+    /// Whether it was started here: nobody else uses it, and it counted nothing before.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The metrics page; none where it is not known where that is.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn metrics(&self) -> Result<Option<String>, Failure> {
+        let Some(http) = self.http else { return Ok(None) };
+        let page = tokio::time::timeout(PAGE_PATIENCE, page(http)).await;
+        let page = page.map_err(|_late| Failure::Work(format!("the metrics page at {http} does not come")))??;
+        Ok(Some(page))
+    }
+
+    /// Ends a server that was started here, as an operator would.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub fn stop(self) -> Result<(), Failure> {
+        let Some(Own { process, folder }) = self.own else { return Ok(()) };
+        let well = process.stop(Signal::TERM, LAST_PATIENCE);
+        drop(folder);
+        if well { Ok(()) } else { Err(Failure::Work("the server did not end well".to_owned())) }
+    }
+}
+
+async fn page(http: SocketAddr) -> Result<String, Failure> {
+    let mut stream = TcpStream::connect(http).await?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: load-tests\r\nconnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        Some(_) | None => Err(Failure::Work(format!("http://{http}/metrics does not answer with a page"))),
+    }
+}
+
+/// The value of a series in a metrics page; by the whole name, labels as they stand.
+#[must_use]
+pub fn metric(page: &str, series: &str) -> Option<f64> {
+    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_found_by_its_whole_name() {
+        let page = "a_total{to=\"x\"} 3\nb 0\nb_units 7.5\n";
+        assert_eq!(metric(page, "b"), Some(0.0));
+        assert_eq!(metric(page, "a_total{to=\"x\"}"), Some(3.0));
+        assert_eq!(metric(page, "b_units"), Some(7.5));
+        assert_eq!(metric(page, "c"), None);
+    }
+
+    #[test]
+    fn the_line_that_says_where_it_serves_is_known() {
+        let line = r#"{"message":"serving","grpc":"127.0.0.1:7","http":"127.0.0.1:8"}"#;
+        let ports = serving(line).map(|(grpc, http)| (grpc.port(), http.port()));
+        assert_eq!(ports, Some((7, 8)));
+        assert_eq!(serving(r#"{"message":"recovered"}"#), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! The program itself, on a real server: a short run that is audited, one on a server that runs already, a faulty
+//! scenario, and a pair with the bare handler.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The server's binary, in the folder of this test's program. Where only this member is built it is not there yet.
+fn server() -> PathBuf {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_load-tests"));
+    let server = program.with_file_name("stockade");
+    if !server.is_file() {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let target = program.parent().and_then(Path::parent).expect("a target folder");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--package", "stockade", "--bin", "stockade", "--manifest-path"]).arg(manifest);
+        build.arg("--target-dir").arg(target);
+        assert!(build.status().expect("cargo").success(), "the server can't be built");
+    }
+    server
+}
+
+fn load_tests(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_load-tests")).args(words).output().expect("the program")
+}
+
+/// What was told, all of it.
+fn told(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const SCENARIO: &str = r#"
+title = "A small one"
+drops = [{ id = "small", items = [{ sku = "A", units = 150 }, { sku = "B", units = 30 }], limit = 2, hold_ttl = "1s" }]
+before = { drop = "small", sku = "A", holds = 50, expire_after = "400ms", expire_within = "200ms" }
+
+[load]
+connections = 2
+twice_every = 3
+settle = "1100ms"
+arrivals = [{ shape = "herd", count = 200 }, { shape = "poisson", length = "900ms", rate = 300 }]
+
+[[crowds]]
+name = "people"
+customers = 400
+cart = [{ sku = "A" }, { sku = "B", chance = 0.2 }]
+extend = 0.3
+pay = 0.2
+claim = 0.4
+release = 0.3
+think = ["0ms", "60ms"]
+
+[[events]]
+after = "600ms"
+action = "restock"
+drop = "small"
+sku = "A"
+units = 20
+"#;
+
+fn write(folder: &Path, text: &str) -> String {
+    let file = folder.join("small.toml");
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn a_run_is_audited_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, server) = (write(folder.path(), SCENARIO), server());
+    let reports = folder.path().join("reports").display().to_string();
+    let output = load_tests(&["run", &file, "--server", server.to_str().unwrap(), "--reports", &reports]);
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("the audit is clean") && told.contains("refused, SOLD_OUT"), "{told}");
+    let report = std::fs::read_to_string(folder.path().join("reports/small.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let counted = |path: &str| report.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or_default();
+    assert!(counted("/audit/answers") > 400 && counted("/audit/listed") > 100, "{told}");
+    assert!(counted("/crowds/0/claimed") > 0 && counted("/crowds/0/released") > 0, "{told}");
+    assert_eq!(counted("/audit/unanswered"), 0, "{told}");
+    assert!(folder.path().join("reports/small.html").is_file());
+}
+
+#[test]
+fn a_scenario_that_makes_no_sense_is_told_by_its_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), &SCENARIO.replace("limit = 2", "limit = 0").replace("claim = 0.4", "claim = 4"));
+    let output = load_tests(&["run", &file]);
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains("drops[0].limit") && told.contains("crowds[0].claim"), "{told}");
+}
+
+#[test]
+fn where_nobody_answers_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), SCENARIO);
+    let output = load_tests(&["run", &file, "--endpoint", "http://127.0.0.1:1"]);
+    assert_eq!((output.status.code(), told(&output).contains("no server answers")), (Some(69), true), "{output:?}");
+}
+
+#[test]
+fn stockade_and_the_bare_handler_are_compared_pair_by_pair() {
+    let server = server();
+    let rows = "unary-empty,batch-empty,refusal-empty";
+    let words = ["compare", "--quick", "--rows", rows, "--pairs", "1", "--measured", "150ms", "--server"];
+    let output = load_tests(&[&words[..], &[server.to_str().unwrap()]].concat());
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for row in rows.split(',') {
+        assert!(told.lines().any(|line| line.starts_with(row) && line.contains("at least")), "{row}: {told}");
+    }
+}

@@ -1,0 +1,131 @@
+//! What a hold has, line by line.
+
+use crate::ids::{ItemNo, PoolNo};
+
+/// What a hold has of one item and pool. `quantity + released + returned` is what it had at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HoldLine {
+    /// Which item.
+    pub item: ItemNo,
+    /// Which of its pools.
+    pub pool: PoolNo,
+    /// Units that the hold has. A dead hold keeps what it had at its end, for a payment that lands late; see
+    /// [`Hold::shown_lines`](super::Hold::shown_lines).
+    pub quantity: u32,
+    /// Units given back before the sale.
+    pub released: u32,
+    /// Units given back after it.
+    pub returned: u32,
+    /// Of those, units that did not go back on sale.
+    pub withdrawn: u32,
+}
+
+impl HoldLine {
+    /// A fresh line: everything still there.
+    #[must_use]
+    pub const fn new(item: ItemNo, pool: PoolNo, quantity: u32) -> Self {
+        Self { item, pool, quantity, released: 0, returned: 0, withdrawn: 0 }
+    }
+
+    /// Units that the line had when the hold was made.
+    #[must_use]
+    pub const fn at_first(&self) -> u32 {
+        self.quantity.saturating_add(self.released).saturating_add(self.returned)
+    }
+
+    /// Gives back all but `keep` before the sale; never grows.
+    #[must_use]
+    pub(super) fn keeping(self, keep: u32) -> Self {
+        let kept = keep.min(self.quantity);
+        Self { quantity: kept, released: self.released.saturating_add(self.quantity.saturating_sub(kept)), ..self }
+    }
+}
+
+/// A hold's lines, ordered by item and pool. Nearly every hold has one whole line: that one takes no allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lines {
+    /// One line of which nothing was given back.
+    One {
+        /// Which item.
+        item: ItemNo,
+        /// Which of its pools.
+        pool: PoolNo,
+        /// Units.
+        quantity: u32,
+    },
+    /// Everything else.
+    Many(Box<[HoldLine]>),
+}
+
+impl Lines {
+    /// From lines in order.
+    #[must_use]
+    pub fn from_slice(lines: &[HoldLine]) -> Self {
+        match lines {
+            [HoldLine { item, pool, quantity, released: 0, returned: 0, withdrawn: 0 }] => {
+                Self::One { item: *item, pool: *pool, quantity: *quantity }
+            }
+            lines => Self::Many(lines.into()),
+        }
+    }
+
+    /// Each line.
+    #[inline]
+    pub fn iter(&self) -> Iter<'_> {
+        match self {
+            Self::One { item, pool, quantity } => {
+                Iter { one: Some(HoldLine::new(*item, *pool, *quantity)), many: [].iter() }
+            }
+            Self::Many(lines) => Iter { one: None, many: lines.iter() },
+        }
+    }
+
+    /// How many there are.
+    #[inline]
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        match self {
+            Self::One { .. } => 1,
+            Self::Many(lines) => lines.len(),
+        }
+    }
+
+    /// Whether units of any line were given back.
+    #[inline]
+    #[must_use]
+    pub fn any_given_back(&self) -> bool {
+        match self {
+            Self::One { .. } => false,
+            Self::Many(lines) => lines.iter().any(|line| line.released > 0 || line.returned > 0),
+        }
+    }
+}
+
+/// A hold's lines in order. (As a chain of one and many it cost each walk some fifty instructions: a walk takes one
+/// path, and the compiler could not see which.)
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    one: Option<HoldLine>,
+    many: std::slice::Iter<'a, HoldLine>,
+}
+
+impl<'a> IntoIterator for &'a Lines {
+    type Item = HoldLine;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl Iterator for Iter<'_> {
+    type Item = HoldLine;
+
+    #[inline]
+    fn next(&mut self) -> Option<HoldLine> {
+        match self.one.take() {
+            Some(line) => Some(line),
+            None => self.many.next().copied(),
+        }
+    }
+}
