@@ -1,16 +1,23 @@
 //! Many operations in one call over a real socket.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prost::Message as _;
 use stockade::client::Client;
+use stockade::ids::{ItemNo, PoolNo};
+use stockade::inventory::Verdict;
+use stockade::inventory::stock::Certainty;
 use stockade::proto as pb;
 use stockade::proto::operation::Operation;
 use stockade::proto::reservation_service_client::ReservationServiceClient;
 use stockade::proto::result::Result as Came;
+use stockade::time::{Clock, Millis, Timestamp};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::common::{Server, create, get, hold_id, item, knife_drop, line, reserve, start};
+use crate::common::{Server, create, engine, get, hold_id, item, knife_drop, line, reserve, serve_here, start};
 
 /// The generated stub, which has the calls for many operations.
 pub type Stub = ReservationServiceClient<Channel>;
@@ -292,4 +299,50 @@ async fn each_operation_is_counted_and_so_is_the_call() {
     ] {
         assert!(page.lines().any(|told| told == line), "{line} in\n{page}");
     }
+}
+
+/// A clock that stands still, until so many readings are left.
+struct Readings {
+    left: AtomicU64,
+    before: Timestamp,
+    after: Timestamp,
+}
+
+impl Clock for Readings {
+    fn now(&self) -> Timestamp {
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_ok() { self.before } else { self.after }
+    }
+}
+
+#[tokio::test]
+async fn what_follows_an_operation_that_had_to_wait_is_decided_no_earlier() {
+    let start = Timestamp(1_800_000_000_000);
+    let after = start.plus(Millis(60_000));
+    let clock = Arc::new(Readings { left: AtomicU64::new(1_000), before: start, after });
+    let (engine, seen): (_, Arc<dyn Clock>) = (engine(), clock.clone());
+    let endpoint = serve_here(&engine, seen, &Arc::default()).await;
+    let client = Client::connect(&endpoint).await.expect("a connection");
+    let ttl = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    create(&client, pb::Drop { hold_ttl: ttl, ..knife_drop("knife") }).await;
+    crate::common::held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
+    // Someone has taken all of what the first operation asks for, and may still give it back.
+    let drops = engine.inventory().drops.all();
+    let pool = drops[0].pool(ItemNo(1), PoolNo(0)).expect("a pool");
+    let Verdict::Yes(taken) = pool.take(3, Certainty::Doubtful, start) else { panic!("all are free") };
+    // The message's own two readings and the one for its operations; while the first waits, the hold falls due.
+    clock.left.store(3, Ordering::SeqCst);
+    let waiting = operation(Operation::Reserve(reserve(2, "knife", "bea", vec![line("SHEATH", 1)])));
+    let mut stub = Stub::connect(endpoint).await.expect("a connection");
+    let asking = batch(&mut stub, vec![waiting, claiming(1, "o-1")]);
+    let meanwhile = async {
+        while clock.left.load(Ordering::SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        drop(taken);
+    };
+    let (results, ()) = tokio::join!(asking, meanwhile);
+    let Some(Came::Refusal(refusal)) = &results[1].result else { panic!("claimed past its deadline: {results:?}") };
+    assert_eq!(refusal.reason(), pb::RefusalReason::HoldExpired);
 }

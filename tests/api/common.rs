@@ -1,13 +1,21 @@
 //! A server on free ports in this process, and the requests that tests send it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use stockade::client::Client;
 use stockade::config::{Config, Given};
+use stockade::digest::DigestKey;
+use stockade::engine::{Bounds, Engine};
+use stockade::grpc::{self, Edge};
+use stockade::inventory::Inventory;
+use stockade::journal::{Journal, MemoryLog, Start};
+use stockade::metrics::edge::EdgeMetrics;
 use stockade::proto as pb;
 use stockade::server::{self, ServeError};
+use stockade::time::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -33,6 +41,22 @@ pub async fn start(flags: &[(&'static str, &str)]) -> Server {
     let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn(server::run(config, listeners, async { stopped.await.unwrap_or_default() }));
     Server { endpoint, http, stop, serving }
+}
+
+/// Serves an engine of the test's own in the test's runtime, where its tasks can be counted; says where.
+pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
+    let edge = Edge::new(Arc::clone(engine), clock, Arc::clone(metrics));
+    let (routes, _health, _streams) = grpc::routes(edge, Arc::clone(metrics)).await.expect("the contract");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(server::transport().add_routes(routes).serve_with_incoming(server::incoming(listener)));
+    endpoint
+}
+
+/// An engine that keeps nothing.
+pub fn engine() -> Arc<Engine> {
+    let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default()).expect("starts");
+    Arc::new(Engine::new(Inventory::new(DigestKey::from_bytes([1; 16])), journal, Bounds::default()))
 }
 
 impl Server {

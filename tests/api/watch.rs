@@ -7,17 +7,16 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use stockade::client::Client;
-use stockade::config::{Config, Given};
-use stockade::grpc::{self, Edge};
 use stockade::metrics::edge::EdgeMetrics;
 use stockade::proto as pb;
 use stockade::proto::drop_service_client::DropServiceClient;
-use stockade::server;
-use tokio::net::TcpListener;
+use stockade::time::{ManualClock, Timestamp};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use crate::common::{Server, create, get, held, hold_id, item, knife_drop, line, refused, reserve, start};
+use crate::common::{
+    Server, create, engine, get, held, hold_id, item, knife_drop, line, refused, reserve, serve_here, start,
+};
 
 type Stub = DropServiceClient<Channel>;
 
@@ -225,26 +224,11 @@ async fn a_server_that_stops_tells_its_watchers() {
     ended.expect("no panic").expect("it ends well");
 }
 
-/// A server whose tasks are in the test's own runtime, where they can be counted: where it is, and its counts.
-async fn served_here() -> (String, Arc<EdgeMetrics>) {
-    let flags = vec![Given::flag("ephemeral", "true".to_owned())];
-    let config = Config::from_flags(flags).expect("a good configuration");
-    let opened = server::open_engine(&config).expect("an engine");
-    let metrics = Arc::new(EdgeMetrics::default());
-    let edge = Edge::new(Arc::clone(&opened.engine), opened.clock.clone(), Arc::clone(&metrics));
-    let (routes, _health, _streams) = grpc::routes(edge, Arc::clone(&metrics)).await.expect("the contract");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(async move {
-        let _engine = opened;
-        server::transport().add_routes(routes).serve_with_incoming(server::incoming(listener)).await
-    });
-    (endpoint, metrics)
-}
-
 #[tokio::test]
 async fn nothing_is_left_of_watchers_that_are_gone() {
-    let (endpoint, metrics) = served_here().await;
+    let metrics = Arc::new(EdgeMetrics::default());
+    let clock = Arc::new(ManualClock::at(Timestamp(1_800_000_000_000)));
+    let endpoint = serve_here(&engine(), clock, &metrics).await;
     let client = Client::connect(&endpoint).await.expect("a connection");
     create(&client, knife_drop("knife")).await;
     create(&client, knife_drop("other")).await;
