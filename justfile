@@ -33,7 +33,7 @@ load *words="load-tests/scenarios/*.toml --scale 0.1":
     cargo build --release --workspace
     target/release/load-tests run {{ words }}
 
-# Stockade beside an empty handler, Redis and PostgreSQL: half an hour; with --quick two minutes
+# Stockade beside an empty handler, Redis and PostgreSQL: 15 pairs of 5 s a row; with --quick few and short ones
 compare *words:
     cargo build --release --workspace
     target/release/load-tests compare {{ words }}
