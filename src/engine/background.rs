@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Engine;
 use super::answer::Fault;
 use super::compact::{LastSnapshot, SnapshotPolicy};
+use super::pace::Pace;
 use crate::storage::Storage;
 use crate::time::{Clock, Millis, Timestamp};
 
@@ -88,13 +89,15 @@ pub struct Sweeper {
     engine: Arc<Engine>,
     /// When it last gave back.
     swept: Timestamp,
+    pace: Pace,
 }
 
 impl Sweeper {
     /// One that has not looked yet.
     #[must_use]
-    pub const fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, swept: Timestamp(0) }
+    pub fn new(engine: Arc<Engine>) -> Self {
+        let pace = Pace::new(Arc::clone(&engine));
+        Self { engine, swept: Timestamp(0), pace }
     }
 
     /// Looks once. Says whether there may be more to do at once.
@@ -108,7 +111,8 @@ impl Sweeper {
     /// Whether there was something.
     fn give_back(&mut self, now: Timestamp) -> bool {
         self.swept = now;
-        match self.engine.sweep(now) {
+        self.pace.begin();
+        match self.engine.sweep_with(now, |expired| self.pace.rest(expired)) {
             Ok(expired) => expired > 0,
             // The journal is full or failed: the next look finds the same holds.
             Err(
@@ -153,7 +157,8 @@ impl Keeper {
         let Some(Snapshots { storage, policy, last }) = &mut self.snapshots else { return };
         let journal = self.engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {
-            match self.engine.snapshot(storage.as_ref(), now) {
+            let mut pace = Pace::new(Arc::clone(&self.engine));
+            match self.engine.snapshot_with(storage.as_ref(), now, || pace.rest(0)) {
                 Ok(taken) => {
                     tracing::info!(from = taken.from.0, bytes = taken.bytes, "snapshot taken");
                     *last = taken;

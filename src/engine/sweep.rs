@@ -18,9 +18,20 @@ impl Engine {
     /// # Errors
     /// Faults of the journal.
     pub fn sweep(&self, now: Timestamp) -> Result<usize, Fault> {
+        self.sweep_with(now, |_| {})
+    }
+
+    /// As [`Engine::sweep`]; calls `rest` after each pool with the number of holds that were given back in it, when no
+    /// lock is held.
+    ///
+    /// # Errors
+    /// Faults of the journal.
+    pub fn sweep_with(&self, now: Timestamp, mut rest: impl FnMut(usize)) -> Result<usize, Fault> {
         let mut expired = 0_usize;
         for (drop, item, pool) in self.inventory.due(now) {
-            expired = expired.saturating_add(self.sweep_pool(drop, item, pool, now)?);
+            let swept = self.sweep_pool(drop, item, pool, now)?;
+            expired = expired.saturating_add(swept);
+            rest(swept);
             // However many pools there are, a wave does not fill the journal's queue: the others' turn comes.
             if expired > 0 && self.journal.is_busy() {
                 break;
