@@ -10,11 +10,13 @@ mod frame;
 mod inspect;
 mod log;
 mod memory_log;
+mod progress;
 mod queue;
 mod recover;
 mod scan;
 mod segment;
 mod ticket;
+mod waiters;
 mod window;
 mod writer;
 
@@ -31,14 +33,16 @@ pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BAT
 pub use inspect::{Inspection, inspect};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
+pub use progress::JournalFailed;
 pub use recover::{Found, Opened};
 pub use scan::{Cut, Ending};
 pub use segment::{Durability, Trailer};
-pub use ticket::{Failure, JournalFailed, Ticket};
+pub use ticket::{Failure, Ticket};
+pub use waiters::Courier;
 pub use writer::{Turn, Writer};
 
+use self::progress::Progress;
 use self::queue::{Operation, Queue};
-use self::ticket::Progress;
 use self::writer::{Gate, Shared, Shut};
 use crate::ids::Lsn;
 use crate::metrics::{Counter, Histogram};
@@ -279,6 +283,12 @@ impl Journal {
     /// Bytes written in this term, heads included.
     pub fn written(&self) -> u64 {
         self.shared.metrics.bytes.get()
+    }
+
+    /// For a thread that drives many tasks: whoever waits on it for a ticket from now on is woken through this, which must
+    /// be driven there. It spares the writer a system call for each.
+    pub fn courier(&self) -> Courier {
+        Courier::new(Arc::clone(&self.shared.progress))
     }
 
     /// Resolves once the journal has failed, with the reason.

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 
 use super::frame::{BatchHash, BatchHead, SealedBatch};
 use super::log::{Log, LogError};
+use super::progress::{JournalFailed, Progress};
 use super::queue::{Gathered, Queue, Work};
 use super::segment::Trailer;
-use super::ticket::{JournalFailed, Progress};
 use super::{JournalMetrics, Start};
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
