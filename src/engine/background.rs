@@ -21,6 +21,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often counters and ledgers are compared.
 const COMPARE_EVERY: Millis = Millis(1_000);
 
+/// A quarter of a core for giving back, while customers are at work: what is due and not given back yet is given back by
+/// whoever needs it, at his own cost.
+const SWEEP_RESTS: u32 = 3;
+/// An eighth of a core and of the disk for a snapshot, while customers are at work. Nobody waits for it.
+const SNAPSHOT_RESTS: u32 = 7;
+
 /// The running threads. Stopped and joined when dropped.
 #[derive(Debug)]
 pub struct Background {
@@ -96,7 +102,7 @@ impl Sweeper {
     /// One that has not looked yet.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
-        let pace = Pace::new(Arc::clone(&engine));
+        let pace = Pace::new(Arc::clone(&engine), SWEEP_RESTS);
         Self { engine, swept: Timestamp(0), pace }
     }
 
@@ -157,8 +163,8 @@ impl Keeper {
         let Some(Snapshots { storage, policy, last }) = &mut self.snapshots else { return };
         let journal = self.engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {
-            let mut pace = Pace::new(Arc::clone(&self.engine));
-            match self.engine.snapshot_with(storage.as_ref(), now, || pace.rest(0)) {
+            let mut pace = Pace::new(Arc::clone(&self.engine), SNAPSHOT_RESTS);
+            match self.engine.snapshot_in_steps(storage.as_ref(), now, &mut |_| pace.rest(0)) {
                 Ok(taken) => {
                     tracing::info!(from = taken.from.0, bytes = taken.bytes, "snapshot taken");
                     *last = taken;

@@ -65,7 +65,7 @@ impl SnapshotPolicy {
 /// Where a snapshot stands while nothing but the walk is locked: requests may come in between here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Between {
-    /// A part of the holds was copied, others were not yet.
+    /// A part of the holds, or of what subjects have, was copied; the rest was not yet.
     Shards,
     /// All was copied; next the journal is waited for.
     WalkAndSync,
@@ -85,8 +85,8 @@ impl Engine {
         self.snapshot_in_steps(storage, now, &mut |_| {})
     }
 
-    /// As [`Engine::snapshot`], with `between` called wherever requests may come in between: for who plays them out on
-    /// one thread. It must not take another snapshot or archive, and after [`Between::WalkAndSync`] the journal is waited
+    /// As [`Engine::snapshot`], with `between` called wherever requests may come in between: for who rests there, and for
+    /// who plays them out on one thread. It must not take another snapshot or archive, and after [`Between::WalkAndSync`] the journal is waited
     /// for: who drives its writer lets that have its turns first.
     ///
     /// # Errors
@@ -124,7 +124,10 @@ impl Engine {
         )?;
         self.inventory.subjects.walk_folded(
             |image| writer_cell.borrow_mut().put(Lsn::default(), &Record::Usage(image)),
-            || writer_cell.borrow_mut().flush(),
+            || {
+                between(Between::Shards);
+                writer_cell.borrow_mut().flush()
+            },
         )?;
         between(Between::WalkAndSync);
         let (upto, chain) = self.journal.sync()?;

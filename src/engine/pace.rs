@@ -12,8 +12,6 @@ use super::Engine;
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
 
-/// Rests so many times as long as it has worked: a quarter of the time is work.
-const RESTS: u32 = 3;
 /// Pieces shorter than this are put together: a rest is a system call, and never shorter than the timer can tell.
 const SHORTEST: Duration = Duration::from_micros(100);
 /// No rest is longer, however long a piece has taken: the disk may have stood still.
@@ -26,6 +24,8 @@ const AT_WORK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Pace {
     engine: Arc<Engine>,
+    /// It rests so many times as long as it works.
+    rests: u32,
     working: Stopwatch,
     /// The journal's place when it last looked, and how many of the records since are its own.
     seen: Lsn,
@@ -36,9 +36,9 @@ pub(super) struct Pace {
 
 impl Pace {
     /// One that has not worked yet.
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, rests: u32) -> Self {
         let seen = engine.journal.appended();
-        Self { engine, working: Stopwatch::start(), seen, own: 0, others: None }
+        Self { engine, rests, working: Stopwatch::start(), seen, own: 0, others: None }
     }
 
     /// Work begins: what was before was waiting.
@@ -56,7 +56,7 @@ impl Pace {
         }
         self.look();
         if self.others.is_some_and(|since| since.elapsed() < AT_WORK) {
-            thread::sleep(worked.saturating_mul(RESTS).min(LONGEST));
+            thread::sleep(worked.saturating_mul(self.rests).min(LONGEST));
         }
         self.working = Stopwatch::start();
     }
