@@ -28,6 +28,7 @@ mod run;
 
 mod compare;
 mod scale;
+mod history;
 
 mod cli;
 

@@ -142,6 +142,11 @@ impl Server {
         self.own.as_ref().map(|own| own.process.id())
     }
 
+    /// Sends a signal to a server that was started here. Whether it was sent.
+    pub fn signal(&self, signal: Signal) -> bool {
+        self.own.as_ref().is_some_and(|own| own.process.signal(signal))
+    }
+
     /// Ends a server that was started here by a signal, and leaves its folder; one that does not end so soon is killed.
     /// None of a server that somebody else runs.
     #[must_use]
