@@ -83,8 +83,11 @@ impl Client {
         let customer = self.floor.customer(random, CUSTOMERS);
         let goal = Goal { id: wire::hold_id(random).to_string(), customer, lines };
         let verb = Verb::Reserve { ttl: random.u64(150..1_500) };
-        // Others may ask for it before it is there.
-        self.floor.share(goal.clone());
+        // Others may ask for some before they are there.
+        let early = self.random.u8(..8) == 0;
+        if early {
+            self.floor.share(goal.clone());
+        }
         if self.random.u8(..10) == 0 {
             // The same request twice at once, as an impatient proxy would.
             let (floor, number) = (Arc::clone(&self.floor), self.number);
@@ -96,6 +99,10 @@ impl Client {
         for _ in 0..3 {
             let answer = self.until_known(&goal, verb).await?;
             // A refusal is not remembered: the same id may be tried again.
+            if matches!(answer, Answer::Hold(_)) && !early {
+                self.floor.share(goal);
+                return Some(());
+            }
             let again = matches!(answer, Answer::Refused(Why::SoldOut | Why::LimitReached, _));
             if !again || self.random.bool() {
                 return Some(());

@@ -18,6 +18,9 @@ mod client;
 mod chaos;
 mod drive;
 
+#[cfg(test)]
+mod planted;
+
 use std::path::Path;
 
 pub use check::Report;

@@ -139,10 +139,11 @@ impl<'a> Search<'a> {
         self.part.ops.get(place)
     }
 
-    fn scene(&self) -> Scene<'a> {
+    fn scene(&self) -> Scene<'_> {
         let (part, setup, terms, term) = (self.part, &self.history.setup, self.terms, self.term);
         let latest = self.at.1.saturating_add(setup.slack).min(terms.latest(term));
-        Scene { part, setup, terms, term, latest, may_be_lost: terms.may_lose(term, self.at.0) }
+        let (may_be_lost, left) = (terms.may_lose(term, self.at.0), &self.left);
+        Scene { part, setup, terms, term, latest, may_be_lost, left }
     }
 
     fn sent(&mut self, at: u64, place: usize) -> Result<(), Verdict> {
@@ -223,7 +224,9 @@ impl<'a> Search<'a> {
                 return Err(Verdict::Undecided("too many ways to crash"));
             };
             // What was kept was kept from the beginning: nobody has units that another still had.
-            let sound = states.into_iter().filter(|state| scene.free(state).is_none_or(|free| free >= 0));
+            let is_shown = matches!(self.part.subject, Subject::Figures(_));
+            let fits = |state: &State| is_shown || scene.free(state).is_none_or(|free| free >= 0);
+            let sound = states.into_iter().filter(fits);
             configs.extend(sound.map(|state| Config { state, done: config.done }));
         }
         self.looked_at = self.looked_at.saturating_add(u64::try_from(configs.len()).unwrap_or(u64::MAX));

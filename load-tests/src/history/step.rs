@@ -2,7 +2,7 @@
 //! given that answer there.
 
 use super::event::{Figures, Seen, Setup, Shown, Verb, Why};
-use super::lens::{Op, Part, Said};
+use super::lens::{Op, Part, Said, Subject};
 use super::state::{Entry, Life, Span, State};
 use super::terms::Terms;
 
@@ -21,7 +21,12 @@ pub struct Scene<'a> {
     pub latest: u64,
     /// Whether what nobody was told of by now may be lost in the crash that ends this life.
     pub may_be_lost: bool,
+    /// Calls of each entry that are not over.
+    pub left: &'a [u32],
 }
+
+/// What makes two holds alike that are past their deadline and in no call any more: units, and whether at the till.
+type Kind = (i64, bool);
 
 impl Scene<'_> {
     fn units(&self, id: u32) -> i64 {
@@ -87,10 +92,12 @@ impl Scene<'_> {
 
     /// States in which so many units are free: as it is, or with holds expired that may be past their deadline.
     fn with_room(&self, state: &State, units: i64) -> Vec<State> {
-        if self.free(state).is_none_or(|free| free >= units) {
+        // What is shown of the stock has holds past their deadline until the sweep comes along.
+        let is_shown = matches!(self.part.subject, Subject::Figures(_));
+        if is_shown || self.free(state).is_none_or(|free| free >= units) {
             return vec![state.clone()];
         }
-        let due: Vec<u32> = self.may_be_due(state).map(|entry| entry.id).collect();
+        let due = self.may_be_due(state);
         let mut rooms = Vec::new();
         self.expire_some(state.clone(), &due, &mut |state| {
             let enough = self.free(state).is_none_or(|free| free >= units);
@@ -102,18 +109,32 @@ impl Scene<'_> {
         rooms
     }
 
-    /// Holds that may be past their deadline.
-    fn may_be_due<'s>(&self, state: &'s State) -> impl Iterator<Item = &'s Entry> {
-        let latest = self.latest;
-        state.entries.iter().filter(move |entry| matches!(entry.life, Life::Live { due, .. } if due.from <= latest))
+    /// Holds that may be past their deadline. Of those that nobody asks for, and whose deadline the server surely
+    /// outlived, the kind is told, too: nothing but that tells them apart.
+    fn may_be_due(&self, state: &State) -> Vec<(u32, Option<Kind>)> {
+        let ran_until = self.terms.ran_until(self.term);
+        let due = state.entries.iter().filter_map(|entry| match entry.life {
+            Life::Live { due, paying } if due.from <= self.latest => {
+                let is_left =
+                    usize::try_from(entry.id).ok().and_then(|id| self.left.get(id)).is_some_and(|left| *left > 0);
+                let alike = due.until <= ran_until && !is_left && entry.before.is_empty();
+                Some((entry.id, alike.then_some((self.units(entry.id), paying))))
+            }
+            Life::Live { .. } | Life::Claimed(_) | Life::Released | Life::Expired | Life::Adjusted => None,
+        });
+        due.collect()
     }
 
-    /// Every choice of these holds, expired; no further where `enough` says so.
-    fn expire_some(&self, state: State, due: &[u32], enough: &mut impl FnMut(&State) -> bool) {
+    /// Every choice of these holds, expired; no further where `enough` says so. Of those that are alike, the first ones.
+    fn expire_some(&self, state: State, due: &[(u32, Option<Kind>)], enough: &mut impl FnMut(&State) -> bool) {
         if enough(&state) {
             return;
         }
-        for (place, id) in due.iter().enumerate() {
+        for (place, (id, kind)) in due.iter().enumerate() {
+            let skipped = due.get(..place).unwrap_or_default();
+            if kind.is_some() && skipped.iter().any(|(_, other)| other == kind) {
+                continue;
+            }
             let rest = due.get(place.saturating_add(1)..).unwrap_or_default();
             self.expire_some(self.expired(&state, *id), rest, enough);
         }
@@ -256,7 +277,7 @@ impl Scene<'_> {
 
     /// What an item's stock may be shown as: with some of the holds that may be due expired, as the sweep comes along.
     fn figures(&self, shown: &Figures, state: &State) -> Vec<State> {
-        let due: Vec<u32> = self.may_be_due(state).map(|entry| entry.id).collect();
+        let due = self.may_be_due(state);
         let mut states = Vec::new();
         self.expire_some(state.clone(), &due, &mut |state| {
             let same = self.shows(state, shown);

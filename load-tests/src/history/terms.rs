@@ -74,6 +74,12 @@ impl Terms {
         self.facts(term).latest
     }
 
+    /// The server lived at this time of its own, and journaled.
+    #[must_use]
+    pub fn ran_until(&self, term: u32) -> u64 {
+        self.facts(term).ran_until
+    }
+
     /// Whether what is done at this instant of the watch may be lost when that life ends.
     #[must_use]
     pub fn may_lose(&self, term: u32, at: u64) -> bool {
