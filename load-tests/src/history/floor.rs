@@ -131,7 +131,7 @@ impl Floor {
     /// A customer: of a few at a time, others as sales go on, since what was bought counts for a limit for good.
     pub fn customer(&self, random: &mut fastrand::Rng, window: u32) -> u32 {
         let sales = self.sold.lock().1;
-        (sales / 2).saturating_add(random.u32(..window.max(1)))
+        sales.saturating_add(random.u32(..window.max(1)))
     }
 
     /// Where clients find the server; waits until it lives. None when the run is over.

@@ -4,7 +4,7 @@
 //! order convicts the whole, and there is no false alarm. The reverse does not hold: each part may have an order of its
 //! own, and they may contradict each other. Stock and limits are promised per item and per customer only.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::event::{Answer, Call, Figures, History, Seen, Verb, Why};
@@ -90,6 +90,8 @@ pub struct Part {
     pub capacity: Option<i64>,
     /// Units that each hold has of the book, by its number here; of an adjustment, those that it adds.
     pub units: Vec<i64>,
+    /// Holds of which there was nothing when all was over: if one ever was there, a crash undid it.
+    pub never: HashSet<u32>,
     /// The calls, by the instant at which they were sent.
     pub ops: Vec<Op>,
 }
@@ -97,7 +99,10 @@ pub struct Part {
 /// Parts of a history that is looked at hold by hold, customer by customer and item by item.
 #[must_use]
 pub fn parts(history: &History) -> Vec<Part> {
-    let mut sorter = Sorter { history, parts: HashMap::new(), numbers: HashMap::new(), local: HashMap::new() };
+    let absent = |call: &&Call| call.last && call.answer == Answer::Absent;
+    let never = history.calls.iter().filter(absent).map(|call| call.hold.as_str()).collect();
+    let (parts, numbers, local) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut sorter = Sorter { history, never, parts, numbers, local };
     for (place, call) in history.calls.iter().enumerate() {
         sorter.sort(place, call);
     }
@@ -109,6 +114,8 @@ pub fn parts(history: &History) -> Vec<Part> {
 
 struct Sorter<'h> {
     history: &'h History,
+    /// Holds of which there was nothing when all was over.
+    never: HashSet<&'h str>,
     parts: HashMap<Subject, Part>,
     /// Numbers of holds and adjustments in the history, by their ids.
     numbers: HashMap<&'h str, u32>,
@@ -123,8 +130,9 @@ impl<'h> Sorter<'h> {
         }
         let term = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term));
         let gone = term.and_then(|term| term.gone);
-        // Sent to a process that was gone already: it never reached anyone.
-        if call.answer.is_unknown() && gone.is_some_and(|gone| gone.ns <= call.sent.ns) {
+        // Sent to a process that was gone already: it never reached anyone. Or to the last one, and nothing came of it.
+        let unreached = gone.map_or(self.never.contains(call.hold.as_str()), |gone| gone.ns <= call.sent.ns);
+        if call.answer.is_unknown() && unreached {
             return;
         }
         if call.verb == Verb::GetDrop {
@@ -146,14 +154,11 @@ impl<'h> Sorter<'h> {
             let short = matches!(call.answer, Answer::Refused(Why::LimitReached, _));
             self.enter(Subject::Customer(call.customer), (place, call), (number, all), said(call, Some(short)));
         }
-        let is_refused = matches!(call.answer, Answer::Refused(Why::SoldOut | Why::LimitReached, _));
         for (item, units) in &call.lines {
             let short = matches!(&call.answer, Answer::Refused(Why::SoldOut, items) if items.contains(item));
             let hold = (number, i64::from(*units));
             self.enter(Subject::Stock(*item), (place, call), hold, said(call, Some(short)));
-            if !is_refused {
-                self.enter(Subject::Figures(*item), (place, call), hold, said(call, None));
-            }
+            self.enter(Subject::Figures(*item), (place, call), hold, said(call, None));
         }
     }
 
@@ -168,10 +173,14 @@ impl<'h> Sorter<'h> {
                 Subject::Stock(item) | Subject::Figures(item) => stock(item),
             },
             units: Vec::new(),
+            never: HashSet::new(),
             ops: Vec::new(),
         });
         let id = *self.local.entry((subject, number)).or_insert_with(|| {
             part.units.push(units);
+            if self.never.contains(call.hold.as_str()) {
+                part.never.insert(u32::try_from(part.units.len().saturating_sub(1)).unwrap_or(u32::MAX));
+            }
             u32::try_from(part.units.len().saturating_sub(1)).unwrap_or(u32::MAX)
         });
         let term = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term));

@@ -226,8 +226,12 @@ impl<'a> Search<'a> {
             // What was kept was kept from the beginning: nobody has units that another still had.
             let is_shown = matches!(self.part.subject, Subject::Figures(_));
             let fits = |state: &State| is_shown || scene.free(state).is_none_or(|free| free >= 0);
-            let sound = states.into_iter().filter(fits);
-            configs.extend(sound.map(|state| Config { state, done: config.done }));
+            let fits =
+                |state: &State| fits(state) && !state.entries.iter().any(|entry| self.part.never.contains(&entry.id));
+            let open = self.open(config);
+            let over = open.iter().filter(|(_, op, _)| self.part.never.contains(&op.id));
+            let done = over.fold(config.done, |done, (number, _, _)| done | bit(*number));
+            configs.extend(states.into_iter().filter(fits).map(|state| Config { state, done }));
         }
         self.looked_at = self.looked_at.saturating_add(u64::try_from(configs.len()).unwrap_or(u64::MAX));
         self.configs = configs;
