@@ -16,6 +16,7 @@ use crate::output::Output;
 use crate::run;
 use crate::scale;
 use crate::server::Recipe;
+use crate::soak;
 
 /// How long threads that do not come back may hold up the end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ enum Command {
     Scale(ScaleOptions),
     /// Records what clients see of a server that is killed and stopped in its tracks, and checks it for linearizability
     History(HistoryOptions),
+    /// Everything at once for long, with restarts in between: audited after each, and memory must not grow
+    Soak(SoakOptions),
     /// Answers reserves without any work
     #[command(hide = true)]
     Empty(EmptyOptions),
@@ -166,6 +169,24 @@ struct HistoryOptions {
 }
 
 #[derive(Debug, Args)]
+struct SoakOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// How long there is load, over all rounds
+    #[arg(long = "for", default_value = "30m", value_parser = span, value_name = "SPAN")]
+    length: Duration,
+    /// How long a round's load is; in the first two thirds each ends with a restart, by SIGKILL and SIGTERM in turn
+    #[arg(long, default_value = "60s", value_parser = span, value_name = "SPAN")]
+    restart_every: Duration,
+    /// Decides what is left to chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the report goes, as soak.txt and soak.json
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct EmptyOptions {
     /// The `ReserveResponse`, in hexadecimal
     #[arg(long)]
@@ -215,6 +236,7 @@ fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
         Command::Compare(options) => runtime.block_on(until_interrupted(compare(options, output))),
         Command::Scale(options) => runtime.block_on(until_interrupted(measure(options, output))),
         Command::History(options) => runtime.block_on(until_interrupted(histories(options, output))),
+        Command::Soak(options) => runtime.block_on(until_interrupted(soak(options, output))),
         Command::Empty(options) => {
             let served = compare::serve_empty(&options.answer, &options.result, |line| output.line(&line));
             runtime.block_on(served).map(|()| true)
@@ -296,4 +318,10 @@ async fn histories(options: HistoryOptions, output: &mut Output) -> Result<bool,
     let report = tokio::task::block_in_place(|| history::check(&made));
     output.line(&report.to_string());
     Ok(report.is_linearizable())
+}
+
+async fn soak(options: SoakOptions, output: &mut Output) -> Result<bool, Failure> {
+    let SoakOptions { server, length, restart_every, seed, reports } = options;
+    let recipe = server.recipe();
+    soak::soak(&soak::Options { recipe, length, round: restart_every, seed, reports }, output).await
 }

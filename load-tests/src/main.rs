@@ -29,6 +29,7 @@ mod run;
 mod compare;
 mod scale;
 mod history;
+mod soak;
 
 mod cli;
 

@@ -266,7 +266,9 @@ impl<'a> Search<'a> {
             next.extend(states.into_iter().map(|state| self.normal(Config { state, done })));
         }
         for (number, op, _) in open.iter().filter(|(_, _, is_unknown)| *is_unknown) {
-            if blocked.iter().any(|blocked| may_need(blocked, op)) {
+            // Of what never lasted, nothing is durable by now that will be.
+            let may_be = scene.may_be_lost || !self.part.never.contains(&op.id);
+            if may_be && blocked.iter().any(|blocked| may_need(blocked, op)) {
                 let done = config.done | bit(*number);
                 let states = scene.unknown(op, &config.state);
                 next.extend(states.into_iter().map(|state| self.normal(Config { state, done })));
