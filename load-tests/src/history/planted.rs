@@ -208,6 +208,22 @@ fn crashes() {
         let tape = Tape::new().held(A, (0, 10)).held(B, (1_100, 1_110)).crash(1_120);
         tape.get(A, (1_200, 1_210), hold(A, state, 9, due))
     };
+    // Of two holds, one is past its deadline for sure, the other may be: they are not alike.
+    let two = |more: Goal| {
+        let brief = Answer::Hold(Seen {
+            state: Shown::Held,
+            created: ZERO + 1_009,
+            due: ZERO + 1_259,
+            revision: 1,
+            order: None,
+            lines: vec![(0, 1)],
+            customer: 2,
+        });
+        let tape = Tape::new().held(A, (0, 10)).crash(950).call(B, Verb::Reserve { ttl: 250 }, (1_000, 1_010), brief);
+        let tape = tape.held(C, (1_255, 1_262)).reserve(("d", 4, 1), (1_262, 1_264), refused(Why::SoldOut));
+        tape.held(more, (1_390, 1_400))
+    };
+    told_apart("one surely due", two(("e", 5, 1)), two(("e", 5, 2)));
     told_apart("an expired one revived", undone(Shown::Expired, 1_009), undone(Shown::Held, 1_450));
 }
 

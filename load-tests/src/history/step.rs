@@ -109,15 +109,16 @@ impl Scene<'_> {
         rooms
     }
 
-    /// Holds that may be past their deadline. Of those that nobody asks for, and whose deadline the server surely
-    /// outlived, the kind is told, too: nothing but that tells them apart.
+    /// Holds that may be past their deadline. Where only what is shown of the stock is looked at, and nobody may be refused
+    /// for want of units, the kind is told of those that nobody asks for and whose deadline the server surely outlived:
+    /// nothing but that tells them apart.
     fn may_be_due(&self, state: &State) -> Vec<(u32, Option<Kind>)> {
         let ran_until = self.terms.ran_until(self.term);
+        let is_shown = matches!(self.part.subject, Subject::Figures(_));
+        let is_left = |id: u32| usize::try_from(id).ok().and_then(|id| self.left.get(id)).is_some_and(|left| *left > 0);
         let due = state.entries.iter().filter_map(|entry| match entry.life {
             Life::Live { due, paying } if due.from <= self.latest => {
-                let is_left =
-                    usize::try_from(entry.id).ok().and_then(|id| self.left.get(id)).is_some_and(|left| *left > 0);
-                let alike = due.until <= ran_until && !is_left && entry.before.is_empty();
+                let alike = is_shown && due.until <= ran_until && entry.before.is_empty() && !is_left(entry.id);
                 Some((entry.id, alike.then_some((self.units(entry.id), paying))))
             }
             Life::Live { .. } | Life::Claimed(_) | Life::Released | Life::Expired | Life::Adjusted => None,
