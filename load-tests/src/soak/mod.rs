@@ -82,6 +82,8 @@ struct Soak<'a> {
     flags: Vec<String>,
     watcher: &'a Watcher,
     life: u32,
+    /// Seeds of its rounds: of their own, so that no two ever make the same ids.
+    random: fastrand::Rng,
 }
 
 async fn rounds(options: &Options, watcher: &Watcher, output: &mut Output) -> Result<Vec<Round>, Failure> {
@@ -93,7 +95,7 @@ async fn rounds(options: &Options, watcher: &Watcher, output: &mut Output) -> Re
     let flags =
         ["--snapshot-every", "3s,256KiB", "--outage-grace", "1ms", "--archive-after", "1s", "--max-ended-holds"];
     let flags = flags.map(String::from).into_iter().chain([ended]).collect();
-    let mut soak = Soak { options, flags, watcher, life: 0 };
+    let mut soak = Soak { options, flags, watcher, life: 0, random: fastrand::Rng::with_seed(options.seed) };
     let mut server = tokio::task::block_in_place(|| options.recipe.start(&soak.flags))?;
     let mut done = Vec::new();
     for number in 0..many {
@@ -124,11 +126,11 @@ impl Soak<'_> {
         output: &mut Output,
     ) -> Result<(Round, Server), Failure> {
         let length = self.options.round;
-        let scenario = scene::round(length, self.options.seed.wrapping_add(number))?;
+        let scenario = scene::round(length, self.random.u64(..))?;
         let names: Vec<String> = scenario.drops.iter().map(|sale| format!("{}-{number}", sale.id)).collect();
         let streamed = format!("stream-{number}");
         let floor = open(scenario, &names, &streamed, &server).await?;
-        let random = fastrand::Rng::with_seed(self.options.seed ^ number);
+        let random = self.random.fork();
         let till = wire::checkout(wire::connect(&server.endpoint).await?);
         self.look_at(&server, true);
         let streaming = tokio::spawn(stream::run(till, streamed.clone(), length, random));
