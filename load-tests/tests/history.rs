@@ -1,7 +1,7 @@
 //! The history checker on a real server: a short run with kills and pauses has an order, and the same run with any one
 //! answer spoilt has none.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -28,7 +28,7 @@ fn lines(file: &Path) -> Vec<Value> {
 fn spoilt(folder: &Path, lines: &[Value], spoil: impl FnOnce(&mut Vec<Value>)) -> Output {
     let mut lines = lines.to_vec();
     spoil(&mut lines);
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let file: PathBuf = folder.join("spoilt.jsonl");
     std::fs::write(&file, text).unwrap();
     history(&["--check", file.to_str().unwrap()])

@@ -1,6 +1,6 @@
 //! A soak of a few seconds on a real server: all of its parts, and a report.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 

@@ -15,7 +15,7 @@ use crate::server::{Recipe, Server};
 use crate::wire;
 
 /// How long a start or an end may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest that the server stands still.
 const LONGEST_PAUSE: u64 = 400;
 

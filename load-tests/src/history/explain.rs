@@ -92,10 +92,10 @@ fn stands(state: &State, part: &Part, history: &History) -> String {
         let id = op.and_then(|op| history.calls.get(op.call)).map_or("?", |call| call.hold.as_str());
         let life = match entry.life {
             Life::Live { due, paying } => {
-                let stage = if paying { "at the till" } else { "held" };
+                let held = if paying { "at the till" } else { "held" };
                 let due =
                     if due.from == due.until { due.from.to_string() } else { format!("{}-{}", due.from, due.until) };
-                format!("{stage} until {due}")
+                format!("{held} until {due}")
             }
             Life::Claimed(order) => format!("sold for order {order}"),
             Life::Released => "given back".to_owned(),

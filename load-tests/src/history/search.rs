@@ -262,7 +262,7 @@ impl<'a> Search<'a> {
             if states.is_empty() {
                 blocked.push(op);
             }
-            let done = config.done | bit(*number) | self.overtaken(op, &open);
+            let done = config.done | bit(*number) | overtaken(op, &open);
             next.extend(states.into_iter().map(|state| self.normal(Config { state, done })));
         }
         for (number, op, _) in open.iter().filter(|(_, _, is_unknown)| *is_unknown) {
@@ -275,13 +275,6 @@ impl<'a> Search<'a> {
             }
         }
         next
-    }
-
-    /// Calls without an answer of an earlier life on the same hold: once it was looked at, they are in it, or never were.
-    fn overtaken(&self, op: &Op, open: &[(usize, &Op, bool)]) -> u128 {
-        let old = |other: &Op| other.id == op.id && other.term < op.term;
-        let bits = open.iter().filter(|(_, other, is_unknown)| *is_unknown && old(other));
-        bits.fold(0, |bits, (number, _, _)| bits | bit(*number))
     }
 
     fn normalize(&mut self) -> Result<(), Verdict> {
@@ -299,7 +292,7 @@ impl<'a> Search<'a> {
         let open = self.open(&config);
         for (number, op, _) in open.iter().filter(|(_, _, is_unknown)| !is_unknown) {
             if scene.answered(op, &config.state).contains(&config.state) {
-                config.done |= bit(*number) | self.overtaken(op, &open);
+                config.done |= bit(*number) | overtaken(op, &open);
             }
         }
         for (number, op, _) in open.iter().filter(|(_, _, is_unknown)| *is_unknown) {
@@ -346,26 +339,24 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Calls without an answer of an earlier life on the same hold: once it was looked at, they are in it, or never were.
+fn overtaken(op: &Op, open: &[(usize, &Op, bool)]) -> u128 {
+    let old = |other: &Op| other.id == op.id && other.term < op.term;
+    let bits = open.iter().filter(|(_, other, is_unknown)| *is_unknown && old(other));
+    bits.fold(0, |bits, (number, _, _)| bits | bit(*number))
+}
+
 /// Whether an answer may fit only after this call without one.
 fn may_need(blocked: &Op, unknown: &Op) -> bool {
     if blocked.id == unknown.id {
         return true;
     }
-    match (&blocked.said, unknown.verb) {
+    match blocked.said {
         // Figures depend on everything; so does whether units are short, as a deadline that moved keeps units away.
-        (Said::Figures(_) | Said::Refused { .. }, _) => true,
+        Said::Figures(_) | Said::Refused { .. } => true,
         // Units for one come from others.
-        (Said::Hold(_), Verb::Release | Verb::Adjust) => true,
-        (
-            Said::Hold(_) | Said::Absent | Said::Adjusted | Said::Unknown,
-            Verb::Reserve { .. }
-            | Verb::Extend { .. }
-            | Verb::Claim { .. }
-            | Verb::Release
-            | Verb::GetHold
-            | Verb::Adjust
-            | Verb::GetDrop,
-        ) => false,
+        Said::Hold(_) => matches!(unknown.verb, Verb::Release | Verb::Adjust),
+        Said::Absent | Said::Adjusted | Said::Unknown => false,
     }
 }
 

@@ -99,7 +99,7 @@ impl Scene<'_> {
         }
         let due = self.may_be_due(state);
         let mut rooms = Vec::new();
-        self.expire_some(state.clone(), &due, &mut |state| {
+        self.expire_some(state, &due, &mut |state| {
             let enough = self.free(state).is_none_or(|free| free >= units);
             if enough {
                 rooms.push(state.clone());
@@ -127,8 +127,8 @@ impl Scene<'_> {
     }
 
     /// Every choice of these holds, expired; no further where `enough` says so. Of those that are alike, the first ones.
-    fn expire_some(&self, state: State, due: &[(u32, Option<Kind>)], enough: &mut impl FnMut(&State) -> bool) {
-        if enough(&state) {
+    fn expire_some(&self, state: &State, due: &[(u32, Option<Kind>)], enough: &mut impl FnMut(&State) -> bool) {
+        if enough(state) {
             return;
         }
         for (place, (id, kind)) in due.iter().enumerate() {
@@ -137,7 +137,7 @@ impl Scene<'_> {
                 continue;
             }
             let rest = due.get(place.saturating_add(1)..).unwrap_or_default();
-            self.expire_some(self.expired(&state, *id), rest, enough);
+            self.expire_some(&self.expired(state, *id), rest, enough);
         }
     }
 
@@ -180,10 +180,9 @@ impl Scene<'_> {
         let now = op.now?;
         let created = entry.created.within(Span::at(seen.created))?;
         let life = match (entry.life, verb) {
-            (Life::Live { due, paying }, _) if seen.state == Shown::Expired => {
+            (Life::Live { due, .. }, _) if seen.state == Shown::Expired => {
                 // It was by somebody's time, and that is no later than now.
                 let due = due.within(Span::at(seen.due))?;
-                let _paying = paying;
                 (verb == Verb::GetHold && due.from <= self.latest).then_some(Life::Expired)?
             }
             (Life::Live { due, paying }, _) => {
@@ -252,10 +251,10 @@ impl Scene<'_> {
                 entry.life
             }
             (Why::Expired, Life::Live { due, .. }) => (due.from <= self.latest).then_some(Life::Expired)?,
-            (Why::OrderMismatch, Life::Claimed(order)) => match op.verb {
-                Verb::Claim { order: asked } if asked != order => entry.life,
-                _ => return None,
-            },
+            (Why::OrderMismatch, Life::Claimed(order)) => {
+                let other = matches!(op.verb, Verb::Claim { order: asked } if asked != order);
+                other.then_some(entry.life)?
+            }
             (Why::Paying, Life::Live { due, paying: true }) => {
                 let due = due.within(Span { from: op.now?.saturating_add(1), until: u64::MAX })?;
                 (op.verb == Verb::Release).then_some(Life::Live { due, paying: true })?
@@ -280,7 +279,7 @@ impl Scene<'_> {
     fn figures(&self, shown: &Figures, state: &State) -> Vec<State> {
         let due = self.may_be_due(state);
         let mut states = Vec::new();
-        self.expire_some(state.clone(), &due, &mut |state| {
+        self.expire_some(state, &due, &mut |state| {
             let same = self.shows(state, shown);
             if same {
                 states.push(state.clone());
@@ -312,7 +311,7 @@ impl Scene<'_> {
         let may_be_lost = self.may_be_lost && !is_old;
         let until = if is_old { self.terms.latest(op.term) } else { self.latest };
         let now = Span { from: op.sent_wall.saturating_sub(self.setup.slack), until };
-        let live = |entry: &Entry| match entry.life {
+        let standing = |entry: &Entry| match entry.life {
             Life::Live { due, paying } if due.until > now.from => Some((due, paying)),
             Life::Live { .. } | Life::Claimed(_) | Life::Released | Life::Expired | Life::Adjusted => None,
         };
@@ -332,18 +331,20 @@ impl Scene<'_> {
                 let life = Life::Live { due, paying: false };
                 let entry = Entry { id: op.id, life, created: now, before };
                 let mut states = self.with_room(state, self.units(op.id));
-                states.iter_mut().for_each(|state| state.put(entry.clone()));
+                for state in &mut states {
+                    state.put(entry.clone());
+                }
                 states
             }
-            (Verb::Extend { ttl, pay }, Some(entry)) => live(entry).map_or_else(Vec::new, |(due, paying)| {
+            (Verb::Extend { ttl, pay }, Some(entry)) => standing(entry).map_or_else(Vec::new, |(due, paying)| {
                 let wish = self.wish((ttl, pay), entry.created, now);
                 let due = due.at_least(self.terms.carried(wish, op.term, self.term));
                 change(Life::Live { due, paying: paying || pay })
             }),
             (Verb::Claim { order }, Some(entry)) => {
-                live(entry).map_or_else(Vec::new, |_live| change(Life::Claimed(order)))
+                standing(entry).map_or_else(Vec::new, |_standing| change(Life::Claimed(order)))
             }
-            (Verb::Release, Some(entry)) => match live(entry) {
+            (Verb::Release, Some(entry)) => match standing(entry) {
                 Some((_, false)) => change(Life::Released),
                 Some((_, true)) | None => Vec::new(),
             },

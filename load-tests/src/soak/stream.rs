@@ -103,9 +103,9 @@ impl Streamed {
             match &result.result {
                 Some(Came::Hold(hold)) if hold.state() == wanted => {
                     if number < reserved {
-                        self.held.push(id)
+                        self.held.push(id);
                     } else {
-                        self.released.push(id)
+                        self.released.push(id);
                     }
                 }
                 // Busy: asked for nothing else, so nothing is known of it.
