@@ -85,10 +85,11 @@ fn hold((_, customer, units): Goal, state: Shown, created: u64, due: u64) -> Ans
 }
 
 fn sold(order: u8) -> Answer {
-    match hold(A, Shown::Claimed, 9, 1_009) {
-        Answer::Hold(seen) => Answer::Hold(Seen { order: Some(order), ..seen }),
-        other => other,
+    let mut answer = hold(A, Shown::Claimed, 9, 1_009);
+    if let Answer::Hold(seen) = &mut answer {
+        seen.order = Some(order);
     }
+    answer
 }
 
 fn refused(why: Why) -> Answer {

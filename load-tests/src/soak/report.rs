@@ -16,7 +16,7 @@ use crate::output::columns;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// Rounds before which memory is not judged: until then fewer ended holds are remembered than may be.
-const WARM_UP_ROUNDS: usize = 2;
+const WARM_UP_ROUNDS: usize = 3;
 /// The part of a life of several rounds before which memory is not judged.
 const WARM_UP_PART: f64 = 0.25;
 /// Across restarts: one value a life.
