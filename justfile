@@ -46,6 +46,11 @@ instructions *words:
 loom preemptions="5":
     LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped
 
+# libFuzzer on a target of fuzz/, for a minute: just fuzz journal; or longer: just fuzz journal 3600
+fuzz target seconds="60":
+    mkdir -p target/fuzz-corpus/{{ target }}
+    cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer --target-dir target/libfuzzer {{ target }} target/fuzz-corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -max_len=65536
+
 # A server, a drop, a herd and an audit in one
 demo *words:
     cargo run --release -- demo {{ words }}

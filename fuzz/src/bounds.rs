@@ -6,6 +6,9 @@ pub(crate) fn bounded<T>(what: &str, input: usize, (fixed, multiple): (u64, u64)
     let taken = allocation_counter::measure(|| made = Some(work())).bytes_max;
     let input = u64::try_from(input).unwrap_or(u64::MAX);
     let most = fixed.saturating_add(multiple.saturating_mul(input));
-    assert!(taken <= most, "{what} took {taken} bytes for an input of {input}: more than {fixed} and {multiple} a byte");
+    assert!(
+        taken <= most,
+        "{what} took {taken} bytes for an input of {input}: more than {fixed} and {multiple} a byte"
+    );
     made.expect("measuring runs it")
 }

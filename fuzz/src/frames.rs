@@ -108,9 +108,8 @@ pub(crate) fn walk(files: &Files) -> Walk {
             let rest = bytes.get(at..).unwrap_or_default();
             let length = BATCH_HEAD.saturating_add(index(number(rest, 68, 4)));
             let batch = rest.get(..length).unwrap_or_default();
-            let frame = frame(batch).filter(|frame| {
-                frame.first == expected && frame.epoch >= epoch && batch.get(32..64) == Some(&chain)
-            });
+            let frame = frame(batch)
+                .filter(|frame| frame.first == expected && frame.epoch >= epoch && batch.get(32..64) == Some(&chain));
             let Some(frame) = frame else {
                 walk.stopped = Some((file.clone(), u64::try_from(at).expect("small")));
                 return walk;

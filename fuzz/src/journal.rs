@@ -73,9 +73,8 @@ fn ends(ending: &Ending, walk: &Walk, files: &Files) {
         Ending::Clean(trailer) => {
             let (file, at) = walk.stopped.as_ref().expect("a trailer is no batch");
             let (last, bytes) = files.last_key_value().expect("a segment");
-            let read: u64 = walk.frames.last().map_or(0, |frame| {
-                frame.first + u64::try_from(frame.records.len()).expect("small")
-            });
+            let read: u64 =
+                walk.frames.last().map_or(0, |frame| frame.first + u64::try_from(frame.records.len()).expect("small"));
             assert_eq!((file, *at), (last, u64::try_from(bytes.len() - SEGMENT_HEAD).expect("small")));
             assert!(read == 0 || trailer.next.0 == read, "closed elsewhere than at its end");
         }

@@ -40,13 +40,13 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: [Target; 7] = [
-    Target { name: "record", run: record::run, mutations: 40_000 },
-    Target { name: "journal", run: journal::run, mutations: 2_000 },
-    Target { name: "snapshot", run: snapshot::run, mutations: 2_000 },
-    Target { name: "yaml", run: yaml::run, mutations: 6_000 },
-    Target { name: "request", run: requests::run, mutations: 20_000 },
-    Target { name: "structured", run: structured::run, mutations: 8_000 },
-    Target { name: "token", run: tokens::run, mutations: 40_000 },
+    Target { name: "record", run: record::run, mutations: 500_000 },
+    Target { name: "journal", run: journal::run, mutations: 2_500 },
+    Target { name: "snapshot", run: snapshot::run, mutations: 8_000 },
+    Target { name: "yaml", run: yaml::run, mutations: 40_000 },
+    Target { name: "request", run: requests::run, mutations: 300_000 },
+    Target { name: "structured", run: structured::run, mutations: 40_000 },
+    Target { name: "token", run: tokens::run, mutations: 300_000 },
 ];
 
 /// Runs a target of [`TARGETS`] by its name.

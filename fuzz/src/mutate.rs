@@ -53,7 +53,9 @@ impl<'a> Mutator<'a> {
             0 => input.get_mut(place).into_iter().for_each(|byte| *byte ^= 1 << (random % 8)),
             1 => input.get_mut(place).into_iter().for_each(|byte| *byte = edge),
             2 => input.get_mut(place).into_iter().for_each(|byte| *byte = random),
-            3 => input.get_mut(place).into_iter().for_each(|byte| *byte = byte.wrapping_add(random % 5).wrapping_sub(2)),
+            3 => {
+                input.get_mut(place).into_iter().for_each(|byte| *byte = byte.wrapping_add(random % 5).wrapping_sub(2));
+            }
             4 => drop(input.drain(self.piece(input.len()))),
             5 => input.insert(place, if random < 128 { edge } else { random }),
             6 => {

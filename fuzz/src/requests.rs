@@ -113,9 +113,8 @@ fn reserve(name: &'static str, bytes: &[u8]) {
     let mut reversed: pb::ReserveRequest = request;
     reversed.lines.reverse();
     let other = convert::reserve(&reversed).expect("the same lines");
-    let cart = |command: &Reserve| -> Vec<_> {
-        command.lines.iter().map(|line| (line.sku.clone(), line.units)).collect()
-    };
+    let cart =
+        |command: &Reserve| -> Vec<_> { command.lines.iter().map(|line| (line.sku.clone(), line.units)).collect() };
     assert_eq!(cart(&other), cart(&command), "another cart with the lines turned round");
 }
 

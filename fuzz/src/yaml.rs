@@ -74,10 +74,11 @@ fn write(drop: &pb::Drop) -> String {
             line(key, jiff::Timestamp::new(at.seconds, at.nanos).expect("an instant").to_string());
         }
     }
-    let spans =
-        [("hold_ttl", drop.hold_ttl), ("max_hold_life", drop.max_hold_life), ("payment_ttl", drop.payment_ttl)];
+    let spans = [("hold_ttl", drop.hold_ttl), ("max_hold_life", drop.max_hold_life), ("payment_ttl", drop.payment_ttl)];
     for (key, span) in spans {
-        span.into_iter().for_each(|span| line(key, self::span(span)));
+        if let Some(span) = span {
+            line(key, self::span(span));
+        }
     }
     let item = |item: &pb::Item| format!("{{sku: {}, quantity: {}}}", quoted(&item.sku), item.quantity);
     line("items", format!("[{}]", drop.items.iter().map(item).collect::<Vec<_>>().join(", ")));
@@ -99,10 +100,14 @@ fn limit(limit: &pb::Limit) -> String {
         ("max_live_holds", limit.max_live_holds),
     ];
     for (key, most) in numbers {
-        most.into_iter().for_each(|most| part(key, most.to_string()));
+        if let Some(most) = most {
+            part(key, most.to_string());
+        }
     }
     for (key, span) in [("rolling", limit.rolling), ("cooldown", limit.cooldown)] {
-        span.into_iter().for_each(|span| part(key, self::span(span)));
+        if let Some(span) = span {
+            part(key, self::span(span));
+        }
     }
     out.push('}');
     out

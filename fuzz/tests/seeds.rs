@@ -102,7 +102,7 @@ fn requests() -> Vec<Vec<u8>> {
     let release = pb::ReleaseRequest {
         hold_id: hold_id(1),
         drop_id: drop_id.clone(),
-        customer_id: customer_id.clone(),
+        customer_id,
         keep: vec![line("FORK", 1)],
         abandon_payment: true,
     };
@@ -120,9 +120,24 @@ fn requests() -> Vec<Vec<u8>> {
         ],
         view: pb::HoldView::Brief.into(),
     };
+    let mut requests = vec![
+        first.encode_to_vec(),
+        extend.encode_to_vec(),
+        claim.encode_to_vec(),
+        release.encode_to_vec(),
+        returned.encode_to_vec(),
+        pb::GetHoldRequest { hold_id: hold_id(1), drop_id }.encode_to_vec(),
+    ];
+    requests.extend(requests_of_operators());
+    requests.push(batch.encode_to_vec());
+    requests
+}
+
+fn requests_of_operators() -> [Vec<u8>; 5] {
+    let drop_id = drop().id;
     let list = pb::ListHoldsRequest {
         drop_id: drop_id.clone(),
-        customer_id,
+        customer_id: "customer-1".to_owned(),
         state: pb::HoldState::Held.into(),
         page_size: 10,
         page_token: format!("2:1.{}", hold_id(1)),
@@ -135,7 +150,7 @@ fn requests() -> Vec<Vec<u8>> {
         ..pb::ListDropsRequest::default()
     };
     let adjust = pb::AdjustStockRequest {
-        drop_id: drop_id.clone(),
+        drop_id,
         sku: "FORK".to_owned(),
         pool: "general".to_owned(),
         adjustment_id: hold_id(9),
@@ -148,19 +163,12 @@ fn requests() -> Vec<Vec<u8>> {
         revision: 7,
         ..pb::UpdateDropRequest::default()
     };
-    vec![
-        first.encode_to_vec(),
-        extend.encode_to_vec(),
-        claim.encode_to_vec(),
-        release.encode_to_vec(),
-        returned.encode_to_vec(),
-        pb::GetHoldRequest { hold_id: hold_id(1), drop_id }.encode_to_vec(),
+    [
         list.encode_to_vec(),
         drops.encode_to_vec(),
         adjust.encode_to_vec(),
         pb::CreateDropRequest { drop: Some(drop()), validate_only: true }.encode_to_vec(),
         update.encode_to_vec(),
-        batch.encode_to_vec(),
     ]
 }
 
@@ -259,9 +267,11 @@ fn write_seeds() -> io::Result<()> {
     keep("yaml", "knife", &fs::read(path("../examples/knife.yaml"))?)?;
     keep("yaml", "limits", LIMITS.as_bytes())?;
     keep("yaml", "aliases", ALIASES.as_bytes())?;
-    for (name, token) in
-        [("holds", format!("2:1f.{}", hold_id(1))), ("drops", "19b5f08a5e0.knife-1204".to_owned()), ("none", "x".repeat(40))]
-    {
+    for (name, token) in [
+        ("holds", format!("2:1f.{}", hold_id(1))),
+        ("drops", "19b5f08a5e0.knife-1204".to_owned()),
+        ("none", "x".repeat(40)),
+    ] {
         keep("token", name, token.as_bytes())?;
     }
     Ok(())
