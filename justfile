@@ -46,6 +46,10 @@ instructions *words:
 loom preemptions="5":
     LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped
 
+# The stock counter in so many drawn schedules a scenario, from a seed: just shuttle 1000000 7
+shuttle schedules="1000000" seed="2":
+    STOCKADE_SCHEDULES={{ schedules }} STOCKADE_SCHEDULES_SEED={{ seed }} cargo test -p stockade-schedules --test schedules
+
 # libFuzzer on a target of fuzz/, for a minute: just fuzz journal; or longer: just fuzz journal 3600
 fuzz target seconds="60":
     mkdir -p target/fuzz-corpus/{{ target }}
