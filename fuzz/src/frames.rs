@@ -202,3 +202,30 @@ pub(crate) fn sealed_snapshot(bytes: &[u8]) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEPT: &[u8] = include_bytes!("../corpus/journal/seed-sync");
+
+    #[test]
+    fn a_real_journal_is_walked_to_its_end_and_sealing_leaves_it_as_it_is() {
+        let files = journal_of(KEPT);
+        let walk = walk(&files);
+        assert_eq!((files.len() > 1, walk.frames.len() >= files.len(), walk.stopped), (true, true, None));
+        assert_eq!(sealed_journal(&files), files);
+        let snapshot = include_bytes!("../corpus/snapshot/seed-sync-1");
+        assert_eq!(sealed_snapshot(snapshot), snapshot);
+    }
+
+    #[test]
+    fn a_changed_byte_stops_the_walk_and_sealing_makes_it_whole_again() {
+        let mut changed = KEPT.to_vec();
+        changed[SEGMENT_HEAD + 20] ^= 1; // the first LSN of the first batch
+        let files = journal_of(&changed);
+        let stopped = walk(&files).stopped.expect("not whole");
+        assert_eq!(stopped.1, u64::try_from(SEGMENT_HEAD).expect("small"));
+        assert_eq!(sealed_journal(&files), journal_of(KEPT));
+    }
+}

@@ -17,8 +17,8 @@ use crate::bounds::bounded;
 use crate::fields::{message, names_a_field};
 
 /// What reading a request may take. An empty message in a list is two bytes on the wire; the widest one that lists
-/// have, an operation or an item, takes some hundreds in memory, and a list doubles as it grows.
-const MEMORY: (u64, u64) = (64 * 1024, 1024);
+/// have, an operation, takes 280 in memory, and a list that has just grown has had room for three times what is in it.
+const MEMORY: (u64, u64) = (64 * 1024, 448);
 
 /// A kind of request: its name in the contract, and what must hold for its bytes.
 pub type Kind = (&'static str, fn(&'static str, &[u8]));
@@ -198,5 +198,46 @@ fn sample() -> Definition {
         payment_ttl: Millis(900_000),
         items: vec![Item { sku: "KNIFE/20cm".parse().expect("a sku"), pools: vec![pool] }],
         limits: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An input of many empty messages is the worst that a request can be.
+    fn of_empty(messages: usize) -> Vec<u8> {
+        [0x0a, 0x00].repeat(messages)
+    }
+
+    #[test]
+    fn a_list_of_empty_messages_stays_within_the_multiple() {
+        for messages in [1_000, 32_768, 32_769] {
+            assert!(read::<pb::BatchRequest>("a batch", &of_empty(messages)).is_some());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "took")]
+    fn a_reader_that_takes_more_than_its_multiple_is_found() {
+        let bytes = of_empty(32_769);
+        let _read = bounded("a batch", bytes.len(), (64 * 1024, 64), || pb::BatchRequest::decode(bytes.as_slice()));
+    }
+
+    #[test]
+    #[should_panic(expected = "has no field")]
+    fn a_fault_that_names_no_field_is_found() {
+        explained("stockade.v1.ReserveRequest", &Rejection::Unbuilt(vec!["lines[0].colour".to_owned()]));
+    }
+
+    #[test]
+    #[should_panic(expected = "asks for something else")]
+    fn a_conversion_that_is_not_stable_is_found() {
+        let calls = std::cell::Cell::new(0);
+        let convert = |_: &pb::GetHoldRequest| {
+            calls.set(calls.get() + 1);
+            Ok(calls.get())
+        };
+        drop(stable("stockade.v1.GetHoldRequest", &[], convert));
     }
 }

@@ -179,7 +179,7 @@ fn history(durability: Durability, closed: bool) -> (SimulatedStorage, Simulated
         Folder::over(&root, Arc::new(journal.clone()), Arc::new(snapshots.clone()), "seeds").expect("a folder");
     let options = StartOptions {
         bounds: Bounds::default(),
-        log: FileLogOptions { durability, segment_bytes: 900 },
+        log: FileLogOptions { durability, segment_bytes: 300 },
         outage_grace: Millis::from_secs(30),
         accept_clock: false,
     };
