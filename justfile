@@ -56,6 +56,15 @@ instructions *words:
 loom preemptions="5":
     LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped
 
+# The stock counter in so many drawn schedules a scenario, from a seed: just shuttle 1000000 7
+shuttle schedules="1000000" seed="2":
+    STOCKADE_SCHEDULES={{ schedules }} STOCKADE_SCHEDULES_SEED={{ seed }} cargo test -p stockade-schedules --test schedules
+
+# libFuzzer on a target of fuzz/, for a minute: just fuzz journal; or longer: just fuzz journal 3600
+fuzz target seconds="60":
+    mkdir -p target/fuzz-corpus/{{ target }}
+    cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer --target-dir target/libfuzzer {{ target }} target/fuzz-corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -max_len=65536
+
 # A server, a drop, a herd and an audit in one
 demo *words:
     cargo run --release -- demo {{ words }}

@@ -120,9 +120,11 @@ fn spoil(mutant: &Mutant, file: &str, source: &str) -> Result<String, String> {
 
 #[expect(clippy::disallowed_methods, reason = "a build script is told its folders by cargo, in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
+    // Both flavours of the models are built by this, one folder deeper the one than the other.
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
-    let inventory = here.join("../src/inventory");
-    let scenarios = here.join("src/scenarios/mod.rs");
+    let root = here.ancestors().find(|folder| folder.join("models/build.rs").exists()).ok_or("no root")?;
+    let inventory = root.join("src/inventory");
+    let scenarios = root.join("models/src/scenarios/mod.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut modules = String::new();
     for mutant in &MUTANTS {
@@ -134,7 +136,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(modules, "    pub mod scenarios;\n}}")?;
     }
     fs::write(out.join("mutants.rs"), modules)?;
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={}", root.join("models/build.rs").display());
     println!("cargo:rerun-if-changed={}", inventory.join(COUNTER).display());
     println!("cargo:rerun-if-changed={}", inventory.join("stock").display());
     Ok(())

@@ -210,6 +210,21 @@ fn a_whole_batch_of_another_history_or_an_older_term_is_damage() {
 }
 
 #[test]
+fn a_segment_that_says_another_term_or_time_than_stands_before_it_is_damage() {
+    let files = journal(Durability::Sync, false);
+    let name = files.last_key_value().expect("some").0;
+    for place in [16, 24] {
+        // Recovery makes the last segment anew and reads it by itself, so what its head says must be true.
+        let mut changed = files.clone();
+        let head = changed.get_mut(name).expect("there");
+        head[place] += 1;
+        let sum = crc32c::crc32c(&head[..64]);
+        head[64..68].copy_from_slice(&sum.to_le_bytes());
+        assert!(!check(&changed, Durability::Sync, END, &format!("byte {place} of a head")), "it opens");
+    }
+}
+
+#[test]
 fn a_crash_while_lost_batches_are_set_aside_leaves_a_journal_that_opens() {
     let mut files = journal(Durability::Os, false);
     files.values_mut().next().expect("some")[100] ^= 1;

@@ -8,6 +8,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
 
 pub mod naive;
+pub mod replay;
 pub mod run;
 pub mod sync;
 

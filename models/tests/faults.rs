@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use stockade_models::inventory::scenarios::due::{self, Protocol};
+use stockade_models::inventory::scenarios::prefix::{self, Order};
 use stockade_models::mutants;
 use stockade_models::naive::{Gathering, SoldOutFlag};
+use stockade_models::replay::{self, Rule};
 use stockade_models::run::{at, check, joined};
 
 macro_rules! mutants_are_caught {
@@ -92,4 +94,40 @@ fn a_flag_for_sold_out_sticks() {
         joined(giver);
         assert!(during || pool.take(1, 1), "sold out for ever with a unit free");
     });
+}
+
+#[test]
+#[should_panic(expected = "two have the only unit")]
+fn giving_back_before_the_record() {
+    check(|| prefix::every_prefix_is_a_legal_history(Order::GiveBeforeAppend));
+}
+
+#[test]
+#[should_panic(expected = "two have the only unit")]
+fn a_record_before_its_units() {
+    check(|| prefix::every_prefix_is_a_legal_history(Order::AppendBeforeTake));
+}
+
+#[test]
+#[should_panic(expected = "it is another hold")]
+fn dense_revisions() {
+    check(|| replay::a_snapshot_and_what_follows_it_are_what_was_there(Rule::Dense));
+}
+
+#[test]
+#[should_panic(expected = "it is another hold")]
+fn a_snapshot_that_begins_after_its_walk() {
+    check(|| replay::a_snapshot_and_what_follows_it_are_what_was_there(Rule::EndReadLate));
+}
+
+#[test]
+#[should_panic(expected = "knows what the journal does not")]
+fn a_change_that_is_entered_before_its_record() {
+    check(|| replay::a_change_is_never_applied_twice(Rule::EnteredFirst));
+}
+
+#[test]
+#[should_panic(expected = "it has other units")]
+fn a_replay_that_looks_at_no_revision() {
+    check(|| replay::a_change_is_never_applied_twice(Rule::Unguarded));
 }

@@ -1,6 +1,8 @@
 //! The counter that ships, in every interleaving up to the bound.
 
 use stockade_models::inventory::scenarios;
+use stockade_models::inventory::scenarios::prefix::Order;
+use stockade_models::replay::{self, Rule};
 use stockade_models::run::check;
 
 macro_rules! holds {
@@ -45,4 +47,19 @@ holds_with_due_holds! {
     a_late_claim_gives_the_unit_to_the_one_who_waits
     a_release_at_the_deadline_is_never_a_sold_out
     after_a_release_nobody_is_refused
+}
+
+#[test]
+fn every_prefix_is_a_legal_history() {
+    check(|| scenarios::prefix::every_prefix_is_a_legal_history(Order::TakeAppendGive));
+}
+
+#[test]
+fn a_snapshot_and_what_follows_it_are_what_was_there() {
+    check(|| replay::a_snapshot_and_what_follows_it_are_what_was_there(Rule::Places));
+}
+
+#[test]
+fn a_change_is_never_applied_twice() {
+    check(|| replay::a_change_is_never_applied_twice(Rule::Places));
 }

@@ -13,7 +13,7 @@ mod buyer;
 mod completions;
 mod demo;
 mod descriptors;
-mod drop_file;
+pub mod drop_file;
 mod drop_schema;
 mod drops;
 mod failure;

@@ -15,7 +15,7 @@ use crate::proto::drop_service_server::DropServiceServer;
 use crate::proto::reservation_service_server::ReservationServiceServer;
 
 mod batch;
-mod convert;
+pub mod convert;
 mod drops;
 mod edge;
 mod health;

@@ -255,6 +255,12 @@ impl<'s> Scan<'s> {
             Some(tip) if tip.chain != head.before => {
                 return damage(tip.next, "the segment was not written after the one before it".to_owned());
             }
+            // Recovery makes the last segment anew and reads it by itself: its head must say what is true of all before.
+            Some(tip) if (tip.epoch, tip.written_at) != (head.epoch, head.written_at) => {
+                let SegmentHead { epoch, written_at, .. } = head;
+                let what = format!("the segment says that term {epoch}, {written_at}, stands before it");
+                return damage(tip.next, format!("{what}, where term {}, {}, does", tip.epoch, tip.written_at));
+            }
             Some(_) => {}
         }
         self.current = Some(Current { file, head, window, told: 0 });

@@ -4,7 +4,9 @@
 //! checker cannot clean up after a panic beside a thread that has not begun. The `Arc`s are the standard library's, as
 //! they are not what is checked.
 
+pub mod crowd;
 pub mod due;
+pub mod prefix;
 
 use std::sync::Arc;
 

@@ -1,0 +1,243 @@
+//! Requests: any bytes of protobuf, and what becomes of them at the edge.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use prost::Message;
+use stockade::definition::{Definition, Item, Pool};
+use stockade::engine::answer::{DropState, DropView};
+use stockade::engine::command::{CreateDrop, Reserve, Wanted};
+use stockade::grpc::convert::{self, Rejection};
+use stockade::ids::{DropNo, Lsn};
+use stockade::proto as pb;
+use stockade::record::{DropImage, Record, request_digest};
+use stockade::time::{Millis, Timestamp};
+
+use crate::bounds::bounded;
+use crate::fields::{message, names_a_field};
+
+/// What reading a request may take. An empty message in a list is two bytes on the wire; the widest one that lists
+/// have, an operation, takes 280 in memory, and a list that has just grown has had room for three times what is in it.
+const MEMORY: (u64, u64) = (64 * 1024, 448);
+
+/// A kind of request: its name in the contract, and what must hold for its bytes.
+pub type Kind = (&'static str, fn(&'static str, &[u8]));
+
+/// Every kind; the first byte of an input chooses.
+#[must_use]
+pub fn kinds() -> [Kind; 12] {
+    [
+        ("stockade.v1.ReserveRequest", reserve),
+        ("stockade.v1.ExtendRequest", |name, bytes| drop(stable(name, bytes, convert::extend))),
+        ("stockade.v1.ClaimRequest", |name, bytes| drop(stable(name, bytes, convert::claim))),
+        ("stockade.v1.ReleaseRequest", |name, bytes| drop(stable(name, bytes, convert::release))),
+        ("stockade.v1.ReturnUnitsRequest", |name, bytes| drop(stable(name, bytes, convert::return_units))),
+        ("stockade.v1.GetHoldRequest", |name, bytes| drop(stable(name, bytes, convert::get_hold))),
+        ("stockade.v1.ListHoldsRequest", |name, bytes| drop(stable(name, bytes, convert::list_holds))),
+        ("stockade.v1.ListDropsRequest", |name, bytes| drop(stable(name, bytes, convert::list_drops))),
+        ("stockade.v1.AdjustStockRequest", |name, bytes| drop(stable(name, bytes, convert::adjust_stock))),
+        ("stockade.v1.CreateDropRequest", create_drop),
+        ("stockade.v1.UpdateDropRequest", update_drop),
+        ("stockade.v1.BatchRequest", batch),
+    ]
+}
+
+pub(crate) fn run(input: &[u8]) {
+    let Some((kind, bytes)) = input.split_first() else { return };
+    check(*kind, bytes);
+}
+
+/// Runs what must hold for the bytes of a request of this kind.
+pub(crate) fn check(kind: u8, bytes: &[u8]) {
+    let kinds = kinds();
+    let (name, check) = kinds.get(usize::from(kind) % kinds.len()).expect("a kind");
+    check(name, bytes);
+}
+
+/// Reads a request; what is read can be sent, and is read as the same again.
+fn read<M: Message + Default + PartialEq + Debug>(name: &str, bytes: &[u8]) -> Option<M> {
+    let request = bounded(name, bytes.len(), MEMORY, || M::decode(bytes)).ok()?;
+    let again = M::decode(request.encode_to_vec().as_slice()).expect("what was sent is read");
+    assert!(again == request, "{name}: sent again, it is another request: {request:?}");
+    Some(request)
+}
+
+/// Converts a request twice, the second time as it is read when it is sent again: the same comes of it.
+fn stable<M, C>(name: &str, bytes: &[u8], convert: impl Fn(&M) -> Result<C, Rejection>) -> Option<(M, C)>
+where
+    M: Message + Default + PartialEq + Debug,
+    C: PartialEq + Debug,
+{
+    let request: M = read(name, bytes)?;
+    let command = convert(&request);
+    let again = M::decode(request.encode_to_vec().as_slice()).expect("what was sent is read");
+    assert_eq!(convert(&again), command, "{name}: sent again, it asks for something else");
+    match command {
+        Ok(command) => Some((request, command)),
+        Err(rejection) => {
+            explained(name, &rejection);
+            None
+        }
+    }
+}
+
+/// A rejection names at least one field, and only fields that the contract has, each with what is wrong.
+pub(crate) fn explained(name: &str, rejection: &Rejection) {
+    let message = message(name);
+    let fields: Vec<&String> = match rejection {
+        Rejection::Invalid(violations) => violations
+            .iter()
+            .map(|violation| {
+                assert!(!violation.description.is_empty(), "{name}: {} without a reason", violation.field);
+                &violation.field
+            })
+            .collect(),
+        Rejection::Unbuilt(fields) => fields.iter().collect(),
+    };
+    assert!(!fields.is_empty(), "{name}: a rejection that names nothing");
+    for field in fields {
+        assert!(names_a_field(&message, field), "{name} has no field {field:?}");
+    }
+}
+
+/// Lines of one command in the order that all code behind the edge relies on.
+fn ordered(lines: &[Wanted]) {
+    assert!(lines.is_sorted_by(|a, b| a.sku < b.sku), "lines that are not summed and ascending: {lines:?}");
+    assert!(lines.iter().all(|line| line.units > 0), "a line of nothing: {lines:?}");
+}
+
+fn reserve(name: &'static str, bytes: &[u8]) {
+    let Some((request, command)) = stable(name, bytes, convert::reserve) else { return };
+    ordered(&command.lines);
+    // The order of lines is the caller's: the same cart either way.
+    let mut reversed: pb::ReserveRequest = request;
+    reversed.lines.reverse();
+    let other = convert::reserve(&reversed).expect("the same lines");
+    let cart =
+        |command: &Reserve| -> Vec<_> { command.lines.iter().map(|line| (line.sku.clone(), line.units)).collect() };
+    assert_eq!(cart(&other), cart(&command), "another cart with the lines turned round");
+}
+
+fn create_drop(name: &'static str, bytes: &[u8]) {
+    let Some((_, CreateDrop { definition, validate_only })) = stable(name, bytes, convert::create_drop) else { return };
+    let image = DropImage {
+        number: DropNo(0),
+        created_at: Timestamp(0),
+        request: request_digest(&definition),
+        update: None,
+        definition: definition.clone(),
+    };
+    let mut written = Vec::new();
+    let record = Record::Drop(Box::new(image));
+    record.encode(&mut written);
+    assert_eq!(Record::decode(&written), Ok(record), "a drop that was accepted can't be read back");
+    // A drop as it is shown can be asked for again, and is the same.
+    let opens_at = definition.opens_at;
+    let mut shown = convert::drop_view(&view(definition.clone()));
+    if opens_at.is_none() {
+        shown.opens_at = None;
+    }
+    let again = convert::create_drop(&pb::CreateDropRequest { drop: Some(shown), validate_only });
+    assert_eq!(again, Ok(CreateDrop { definition, validate_only }), "a drop that is shown is another one");
+}
+
+fn update_drop(name: &'static str, bytes: &[u8]) {
+    let current = view(sample());
+    let update = |request: &pb::UpdateDropRequest| convert::update_drop(request)?.onto(&current);
+    drop(stable(name, bytes, update));
+}
+
+fn batch(name: &'static str, bytes: &[u8]) {
+    let Some(request) = read::<pb::BatchRequest>(name, bytes) else { return };
+    let pb::BatchRequest { operations, view } = request;
+    if let Err(rejection) = convert::batch(operations.len(), view) {
+        explained(name, &rejection);
+    }
+    for operation in operations.iter().filter_map(|operation| operation.operation.as_ref()) {
+        use pb::operation::Operation;
+        // In a batch an operation is decided as its request would be by itself.
+        let (kind, bytes) = match operation {
+            Operation::Reserve(request) => (0, request.encode_to_vec()),
+            Operation::Extend(request) => (1, request.encode_to_vec()),
+            Operation::Claim(request) => (2, request.encode_to_vec()),
+            Operation::Release(request) => (3, request.encode_to_vec()),
+            Operation::ReturnUnits(request) => (4, request.encode_to_vec()),
+        };
+        check(kind, &bytes);
+        if let Err(rejection) = convert::operation(operation) {
+            explained(kinds().get(usize::from(kind)).expect("a kind").0, &rejection);
+        }
+    }
+}
+
+fn view(definition: Definition) -> DropView {
+    DropView {
+        opens_at: definition.opens_at.unwrap_or_default(),
+        definition: Arc::new(definition),
+        closed_at: None,
+        state: DropState::Scheduled,
+        revision: Lsn(7),
+        as_of: Lsn(9),
+        stock: Vec::new(),
+    }
+}
+
+/// The drop that changes are laid over.
+fn sample() -> Definition {
+    let pool = Pool { id: "general".parse().expect("an id"), units: 300 };
+    Definition {
+        id: "knife-1204".parse().expect("an id"),
+        title: "Knife".to_owned(),
+        shop: "default".parse().expect("an id"),
+        series: None,
+        labels: std::collections::BTreeMap::new(),
+        opens_at: Some(Timestamp(1_796_403_600_000)),
+        closes_at: None,
+        hold_ttl: Millis(300_000),
+        max_hold_life: Millis(600_000),
+        payment_ttl: Millis(900_000),
+        items: vec![Item { sku: "KNIFE/20cm".parse().expect("a sku"), pools: vec![pool] }],
+        limits: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An input of many empty messages is the worst that a request can be.
+    fn of_empty(messages: usize) -> Vec<u8> {
+        [0x0a, 0x00].repeat(messages)
+    }
+
+    #[test]
+    fn a_list_of_empty_messages_stays_within_the_multiple() {
+        for messages in [1_000, 32_768, 32_769] {
+            assert!(read::<pb::BatchRequest>("a batch", &of_empty(messages)).is_some());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "took")]
+    fn a_reader_that_takes_more_than_its_multiple_is_found() {
+        let bytes = of_empty(32_769);
+        let _read = bounded("a batch", bytes.len(), (64 * 1024, 64), || pb::BatchRequest::decode(bytes.as_slice()));
+    }
+
+    #[test]
+    #[should_panic(expected = "has no field")]
+    fn a_fault_that_names_no_field_is_found() {
+        explained("stockade.v1.ReserveRequest", &Rejection::Unbuilt(vec!["lines[0].colour".to_owned()]));
+    }
+
+    #[test]
+    #[should_panic(expected = "asks for something else")]
+    fn a_conversion_that_is_not_stable_is_found() {
+        let calls = std::cell::Cell::new(0);
+        let convert = |_: &pb::GetHoldRequest| {
+            calls.set(calls.get() + 1);
+            Ok(calls.get())
+        };
+        drop(stable("stockade.v1.GetHoldRequest", &[], convert));
+    }
+}

@@ -1,0 +1,62 @@
+//! Page tokens: what a list gives out it takes back, and what it takes means one place.
+
+use stockade::engine::list::{DropPlace, HoldPlace};
+use stockade::grpc::convert::{drop_token, hold_token, list_drops, list_holds};
+use stockade::ids::{DropId, HoldId};
+use stockade::proto as pb;
+use stockade::time::Timestamp;
+
+use crate::requests::explained;
+
+/// Longest id of a drop.
+const LONGEST_ID: usize = 64;
+
+pub(crate) fn run(input: &[u8]) {
+    given_back(input);
+    if let Ok(text) = std::str::from_utf8(input) {
+        taken(text);
+    }
+}
+
+fn place_of_holds(token: &str) -> Option<HoldPlace> {
+    let request =
+        pb::ListHoldsRequest { customer_id: "c".to_owned(), page_token: token.to_owned(), ..Default::default() };
+    match list_holds(&request) {
+        Ok((_, place, _)) => place,
+        Err(rejection) => {
+            explained("stockade.v1.ListHoldsRequest", &rejection);
+            None
+        }
+    }
+}
+
+fn place_of_drops(token: &str) -> Option<DropPlace> {
+    match list_drops(&pb::ListDropsRequest { page_token: token.to_owned(), ..Default::default() }) {
+        Ok((_, place, _)) => place,
+        Err(rejection) => {
+            explained("stockade.v1.ListDropsRequest", &rejection);
+            None
+        }
+    }
+}
+
+/// Any place there can be.
+fn given_back(input: &[u8]) {
+    let Some((shard, rest)) = input.split_first_chunk() else { return };
+    let Some((after, rest)) = rest.split_first_chunk() else { return };
+    let place = Some(HoldPlace { shard: u32::from_le_bytes(*shard), after: HoldId::from_bytes(*after) });
+    assert_eq!(place_of_holds(&hold_token(place)), place, "a token that was given out is not taken back");
+    let Some((opens_at, rest)) = rest.split_first_chunk() else { return };
+    let name: String = rest.iter().take(LONGEST_ID).map(|byte| char::from(b'A' + byte % 26)).collect();
+    let Ok(after) = DropId::try_from(name.as_str()) else { return };
+    let place = Some(DropPlace { opens_at: Timestamp(u64::from_le_bytes(*opens_at)), after });
+    assert_eq!(place_of_drops(&drop_token(place.clone())), place, "a token that was given out is not taken back");
+}
+
+/// Any text: a place that is read from it is the one that its own token says.
+fn taken(text: &str) {
+    let holds = place_of_holds(text);
+    assert_eq!(place_of_holds(&hold_token(holds)), holds);
+    let drops = place_of_drops(text);
+    assert_eq!(place_of_drops(&drop_token(drops.clone())), drops);
+}

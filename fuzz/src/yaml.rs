@@ -1,0 +1,118 @@
+//! Drop files: a file that is accepted can be written anew with the same meaning; a no tells line and column.
+
+use std::fmt::Write as _;
+
+use stockade::cli::drop_file::parse;
+use stockade::grpc::convert;
+use stockade::proto as pb;
+
+use crate::bounds::bounded;
+use crate::requests::explained;
+
+/// What reading a file may take. The parser keeps each key and value with its place.
+const MEMORY: (u64, u64) = (1024 * 1024, 1024);
+
+const NAME: &str = "drop.yaml";
+
+pub(crate) fn run(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    match bounded("reading a drop file", text.len(), MEMORY, || parse(NAME, text)) {
+        Ok(drop) => accepted(drop),
+        Err(told) => refused(text, &told),
+    }
+}
+
+fn accepted(drop: pb::Drop) {
+    let written = write(&drop);
+    let again = parse(NAME, &written).unwrap_or_else(|told| panic!("written anew, it is refused: {told}\n{written}"));
+    assert_eq!(again, drop, "written anew, it is another drop:\n{written}");
+    if let Err(rejection) = convert::create_drop(&pb::CreateDropRequest { drop: Some(drop), validate_only: true }) {
+        explained("stockade.v1.CreateDropRequest", &rejection);
+    }
+}
+
+/// Either the file is empty, or every line of the answer begins with a place that is in it.
+fn refused(text: &str, told: &str) {
+    if told.starts_with(&format!("{NAME} is empty")) {
+        return;
+    }
+    let first = told.lines().next().expect("an answer");
+    let place = first.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(':'));
+    let mut parts = place.unwrap_or_else(|| panic!("an answer without a place: {told:?}")).splitn(3, ':');
+    let line: usize = parts.next().and_then(|line| line.parse().ok()).expect("a line");
+    let column: usize = parts.next().and_then(|column| column.parse().ok()).expect("a column");
+    assert!(parts.next().is_some_and(|what| !what.trim().is_empty()), "a place without a reason: {told:?}");
+    let lines = text.split(['\n', '\r']).count();
+    assert!(line >= 1 && line <= lines + 1, "line {line} of {lines}: {told:?}");
+    assert!(column >= 1, "column {column}: {told:?}");
+}
+
+/// A text as YAML reads it under all circumstances.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ => write!(out, "\\U{:08x}", u32::from(c)).expect("a string takes all"),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn write(drop: &pb::Drop) -> String {
+    let mut out = String::from("kind: Drop\n");
+    let mut line = |key: &str, value: String| writeln!(out, "{key}: {value}").expect("a string takes all");
+    for (key, text) in [("id", &drop.id), ("title", &drop.title), ("shop", &drop.shop), ("series", &drop.series)] {
+        line(key, quoted(text));
+    }
+    let labels: Vec<_> = drop.labels.iter().map(|(key, value)| format!("{}: {}", quoted(key), quoted(value))).collect();
+    line("labels", format!("{{{}}}", labels.join(", ")));
+    for (key, at) in [("opens_at", drop.opens_at), ("closes_at", drop.closes_at)] {
+        if let Some(at) = at {
+            line(key, jiff::Timestamp::new(at.seconds, at.nanos).expect("an instant").to_string());
+        }
+    }
+    let spans = [("hold_ttl", drop.hold_ttl), ("max_hold_life", drop.max_hold_life), ("payment_ttl", drop.payment_ttl)];
+    for (key, span) in spans {
+        if let Some(span) = span {
+            line(key, self::span(span));
+        }
+    }
+    let item = |item: &pb::Item| format!("{{sku: {}, quantity: {}}}", quoted(&item.sku), item.quantity);
+    line("items", format!("[{}]", drop.items.iter().map(item).collect::<Vec<_>>().join(", ")));
+    line("limits", format!("[{}]", drop.limits.iter().map(limit).collect::<Vec<_>>().join(", ")));
+    out
+}
+
+fn limit(limit: &pb::Limit) -> String {
+    let scope = limit.scope().as_str_name().trim_start_matches("LIMIT_SCOPE_").to_lowercase();
+    let mut out = format!("{{id: {}, scope: {scope}", quoted(&limit.id));
+    let mut part = |key: &str, value: String| write!(out, ", {key}: {value}").expect("a string takes all");
+    part("skus", format!("[{}]", limit.skus.iter().map(|sku| quoted(sku)).collect::<Vec<_>>().join(", ")));
+    part("identity_kind", quoted(&limit.identity_kind));
+    let tiers = limit.max_units_by_tier.iter().map(|(tier, most)| format!("{}: {most}", quoted(tier)));
+    part("max_units_by_tier", format!("{{{}}}", tiers.collect::<Vec<_>>().join(", ")));
+    let numbers = [
+        ("max_units", limit.max_units),
+        ("max_live_units", limit.max_live_units),
+        ("max_live_holds", limit.max_live_holds),
+    ];
+    for (key, most) in numbers {
+        if let Some(most) = most {
+            part(key, most.to_string());
+        }
+    }
+    for (key, span) in [("rolling", limit.rolling), ("cooldown", limit.cooldown)] {
+        if let Some(span) = span {
+            part(key, self::span(span));
+        }
+    }
+    out.push('}');
+    out
+}
+
+fn span(span: prost_types::Duration) -> String {
+    format!("{}s {}ns", span.seconds, span.nanos)
+}

@@ -1,0 +1,27 @@
+//! The second flavour of the models: the same source, scenarios and mutants under random schedules.
+//!
+//! Every interleaving can be tried of two or three threads and a few operations (`../src`, under loom). Here six threads
+//! do dozens of operations in schedules that are drawn: fewer of all that there are, but of longer histories. Memory is
+//! sequentially consistent here: what a weaker ordering breaks, only loom shows.
+
+#![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
+#![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
+
+#[path = "../../src/replay.rs"]
+pub mod replay;
+pub mod run;
+pub mod sync;
+
+/// The counter as it ships, and the scenarios on it.
+#[path = "../../../src/inventory"]
+pub mod inventory {
+    #[path = "../../models/src/scenarios/mod.rs"]
+    pub mod scenarios;
+    pub mod stock;
+}
+
+/// Copies of the counter with one thing spoilt in each; the same scenarios on them.
+#[expect(clippy::pedantic, reason = "spoilt code need not be tidy")]
+pub mod mutants {
+    include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
+}

@@ -1,0 +1,63 @@
+//! How a model is run, and the threads in it.
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, FailurePersistence, MaxSteps, Runner, thread};
+
+use crate::sync::live_at;
+
+/// Schedules of a run unless `STOCKADE_SCHEDULES` says otherwise: half of them drawn at random, half with few changes of
+/// thread at drawn places, which finds what needs a thread to sleep for long.
+const SCHEDULES: usize = 16_000;
+/// Changes of thread in the second half.
+const CHANGES: usize = 3;
+/// Steps of one schedule; more means that it does not end.
+const MOST_STEPS: usize = 1_000_000;
+/// The schedules that are drawn, unless `STOCKADE_SCHEDULES_SEED` says otherwise: the same in each run.
+const SEED: u64 = 1;
+
+#[expect(clippy::disallowed_methods, reason = "what a run is asked for; the product's own settings have their door")]
+#[expect(clippy::expect_used, reason = "a run that was asked for wrongly must stop")]
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs `model` in as many schedules as were asked for. A failing one is printed, and [`shuttle::replay`] plays it again.
+pub fn check(model: impl Fn() + Sync + Send + 'static) {
+    let schedules = asked("STOCKADE_SCHEDULES").and_then(|asked| usize::try_from(asked).ok()).unwrap_or(SCHEDULES);
+    let seed = asked("STOCKADE_SCHEDULES_SEED").unwrap_or(SEED);
+    let model = std::sync::Arc::new(model);
+    let mut config = Config::new();
+    config.max_steps = MaxSteps::FailAfter(MOST_STEPS);
+    config.failure_persistence = FailurePersistence::Print;
+    let again = model.clone();
+    Runner::new(RandomScheduler::new_from_seed(seed, schedules.div_ceil(2)), config.clone()).run(move || again());
+    Runner::new(PctScheduler::new_from_seed(seed, CHANGES, schedules / 2), config).run(move || model());
+}
+
+/// A thread that takes from and gives to the shard `home`.
+pub fn at<T: Send + 'static>(home: usize, work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    thread::spawn(move || {
+        live_at(home);
+        work()
+    })
+}
+
+/// What a thread came to.
+///
+/// # Panics
+/// If the thread did.
+#[expect(clippy::expect_used, reason = "a panic of a model's thread is the finding")]
+pub fn joined<T>(thread: thread::JoinHandle<T>) -> T {
+    thread.join().expect("a thread that ends well")
+}
+
+/// Tries again while `attempt` has no answer.
+pub fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(answer) = attempt() {
+            return answer;
+        }
+        // Tells the checker that nothing comes of it unless another thread moves.
+        thread::yield_now();
+    }
+}

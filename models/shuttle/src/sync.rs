@@ -1,0 +1,51 @@
+//! What `crate::sync` is in the server, in this checker's types: the same names, the same signatures.
+
+use std::cell::Cell;
+use std::sync::{PoisonError, TryLockError};
+
+pub use shuttle::sync::MutexGuard;
+pub use shuttle::sync::atomic::{AtomicU64, Ordering};
+
+shuttle::thread_local! {
+    static HOME: Cell<usize> = Cell::new(0);
+}
+
+/// The calling thread's home; the first shard unless [`live_at`] said otherwise.
+pub fn home() -> usize {
+    HOME.with(Cell::get)
+}
+
+/// Gives the calling thread a home, so that each run of a model deals the same ones.
+pub fn live_at(home: usize) {
+    HOME.with(|cell| cell.set(home));
+}
+
+/// The models always say how many shards they want.
+pub fn parallelism() -> usize {
+    2
+}
+
+/// A mutex with `parking_lot`'s signatures.
+#[derive(Debug)]
+pub struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// A mutex around `value`.
+    pub fn new(value: T) -> Self {
+        Self(shuttle::sync::Mutex::new(value))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock, if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}

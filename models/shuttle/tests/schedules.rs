@@ -1,0 +1,66 @@
+//! The counter that ships in drawn schedules: a crowd, and the scenarios that loom runs through every interleaving.
+
+use stockade_schedules::inventory::scenarios;
+use stockade_schedules::inventory::scenarios::prefix::Order;
+use stockade_schedules::replay::{self, Rule};
+use stockade_schedules::run::check;
+
+macro_rules! holds {
+    ($($scenario:path as $name:ident)*) => {
+        $(#[test] fn $name() { check($scenario); })*
+    };
+}
+
+holds! {
+    scenarios::crowd::a_crowd_is_never_refused_wrongly as a_crowd_is_never_refused_wrongly
+    scenarios::crowd::carts_that_fail_over_and_over_sell_nobody_out as carts_that_fail_over_and_over_sell_nobody_out
+    scenarios::crowd::nobody_settles_for_less_while_there_is_enough as nobody_settles_for_less_while_there_is_enough
+    scenarios::two_gatherers_of_two_with_one_unit_in_each_shard as two_gatherers_of_two_with_one_unit_in_each_shard
+    scenarios::a_moving_unit_is_never_missed as a_moving_unit_is_never_missed
+    scenarios::a_look_never_misses_a_moving_unit as a_look_never_misses_a_moving_unit
+    scenarios::a_failing_cart_never_makes_a_false_sold_out as a_failing_cart_never_makes_a_false_sold_out
+    scenarios::of_two_carts_one_fails_and_the_other_gets_the_unit as of_two_carts_one_fails_and_the_other_gets_the_unit
+    scenarios::a_failing_cart_a_giver_and_a_taker_of_two as a_failing_cart_a_giver_and_a_taker_of_two
+    scenarios::nobody_settles_for_less_while_a_unit_is_in_doubt as nobody_settles_for_less_while_a_unit_is_in_doubt
+    scenarios::two_who_take_what_there_is_share_it as two_who_take_what_there_is_share_it
+    scenarios::a_restock_meets_a_refusal as a_restock_meets_a_refusal
+    scenarios::fold_and_spread_lose_nothing as fold_and_spread_lose_nothing
+    scenarios::a_sum_is_not_disturbed_by_folding_and_spreading as a_sum_is_not_disturbed_by_folding_and_spreading
+}
+
+macro_rules! holds_with_due_holds {
+    ($($scenario:ident)*) => {
+        mod due_when_units_are_given_first {
+            use super::*;
+            $(#[test] fn $scenario() { check(|| scenarios::due::$scenario(scenarios::due::Protocol::GiveThenRaise)); })*
+        }
+        mod due_under_a_doubt {
+            use super::*;
+            $(#[test] fn $scenario() { check(|| scenarios::due::$scenario(scenarios::due::Protocol::Doubt)); })*
+        }
+    };
+}
+
+holds_with_due_holds! {
+    a_due_hold_is_never_a_sold_out
+    two_refusers_share_one_due_hold
+    a_claim_in_time_meets_a_sweep
+    a_late_claim_gives_the_unit_to_the_one_who_waits
+    a_release_at_the_deadline_is_never_a_sold_out
+    after_a_release_nobody_is_refused
+}
+
+#[test]
+fn every_prefix_is_a_legal_history() {
+    check(|| scenarios::prefix::every_prefix_is_a_legal_history(Order::TakeAppendGive));
+}
+
+#[test]
+fn a_snapshot_and_what_follows_it_are_what_was_there() {
+    check(|| replay::a_snapshot_and_what_follows_it_are_what_was_there(Rule::Places));
+}
+
+#[test]
+fn a_change_is_never_applied_twice() {
+    check(|| replay::a_change_is_never_applied_twice(Rule::Places));
+}

@@ -1,0 +1,159 @@
+//! A snapshot and the journal behind it: what they are replayed to is what was there.
+//!
+//! A small engine: one hold's id, a table, a journal, and a snapshot that is taken while requests go on. The id is used
+//! again after its first hold was forgotten, which no record tells of. Each change is appended and entered under the
+//! table's lock, as in the server; how a replay knows what a snapshot has seen is the question.
+
+use std::sync::Arc;
+
+use crate::run::{at, joined};
+use crate::sync::Mutex;
+
+/// How the engine numbers changes, and where its snapshots begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A hold's revision is its record's place in the journal; a snapshot reads the journal's end before it walks.
+    Places,
+    /// Fault: revisions of a hold are 1, 2, 3: they begin anew when its id is used again.
+    Dense,
+    /// Fault: as `Places`, but the journal's end is read after the walk.
+    EndReadLate,
+    /// Fault: as `Places`, but a change is entered first, and appended when the table has been unlocked.
+    EnteredFirst,
+    /// Fault: as `Places`, but a change is applied to whatever hold is there, whatever it has seen.
+    Unguarded,
+}
+
+/// Units of the hold: a difference, so that to apply it twice would show.
+const MORE: u32 = 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Made(u32),
+    Grown,
+    Ended,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hold {
+    units: u32,
+    live: bool,
+    revision: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    step: Step,
+    /// What the hold's revision becomes, where that is not the record's place.
+    dense: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Snapshot {
+    /// The place behind which a replay goes on.
+    from: usize,
+    seen: Option<Hold>,
+    /// The place that the journal must reach for the snapshot to be used.
+    upto: usize,
+}
+
+struct Engine {
+    rule: Rule,
+    table: Mutex<Option<Hold>>,
+    journal: Mutex<Vec<Record>>,
+}
+
+/// The one place that applies a step, live and in a replay.
+fn apply(hold: &mut Option<Hold>, step: Step, revision: usize, guarded: bool) {
+    if guarded && hold.is_some_and(|hold| hold.revision >= revision) {
+        return;
+    }
+    match (step, hold.as_mut()) {
+        (Step::Made(units), _) => *hold = Some(Hold { units, live: true, revision }),
+        (Step::Grown, Some(hold)) => *hold = Hold { units: hold.units + MORE, revision, ..*hold },
+        (Step::Ended, Some(hold)) => *hold = Hold { live: false, revision, ..*hold },
+        (Step::Grown | Step::Ended, None) => {}
+    }
+}
+
+impl Engine {
+    /// The place of the new record, from 1 on.
+    fn append(&self, step: Step, dense: usize) -> usize {
+        let mut journal = self.journal.lock();
+        journal.push(Record { step, dense });
+        journal.len()
+    }
+
+    fn change(&self, step: Step) {
+        let mut table = self.table.lock();
+        let dense = table.map_or(1, |hold| hold.revision + 1);
+        if self.rule == Rule::EnteredFirst {
+            // The place that it would get if nobody else appended: there is one writer here.
+            let place = self.journal.lock().len() + 1;
+            apply(&mut table, step, place, false);
+            drop(table);
+            self.append(step, dense);
+            return;
+        }
+        let place = self.append(step, dense);
+        apply(&mut table, step, if self.rule == Rule::Dense { dense } else { place }, false);
+    }
+
+    /// An ended hold that is old enough leaves memory, and nothing is written of it.
+    fn forget(&self) {
+        let mut table = self.table.lock();
+        if table.is_some_and(|hold| !hold.live) {
+            *table = None;
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let before = self.journal.lock().len();
+        let seen = *self.table.lock();
+        let upto = self.journal.lock().len();
+        Snapshot { from: if self.rule == Rule::EndReadLate { upto } else { before }, seen, upto }
+    }
+
+    fn replay(&self, Snapshot { from, seen, .. }: Snapshot) -> Option<Hold> {
+        let mut hold = seen;
+        for (before, record) in self.journal.lock().iter().enumerate().skip(from) {
+            let revision = if self.rule == Rule::Dense { record.dense } else { before + 1 };
+            apply(&mut hold, record.step, revision, self.rule != Rule::Unguarded);
+        }
+        hold
+    }
+}
+
+/// A hold lives, ends, is forgotten, and its id is used again, while a snapshot is taken: replayed, it is what was there.
+pub fn a_snapshot_and_what_follows_it_are_what_was_there(rule: Rule) {
+    let engine = Arc::new(Engine { rule, table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
+    engine.change(Step::Made(1));
+    let other = engine.clone();
+    let snapshot = at(0, move || other.snapshot());
+    engine.change(Step::Grown);
+    engine.change(Step::Ended);
+    engine.forget();
+    engine.change(Step::Made(2));
+    let snapshot = joined(snapshot);
+    let replayed = engine.replay(snapshot);
+    let (there, replayed) =
+        (engine.table.lock().map(|hold| (hold.units, hold.live)), replayed.map(|hold| (hold.units, hold.live)));
+    assert_eq!(replayed, there, "replayed from {snapshot:?}, it is another hold");
+}
+
+/// The same while the hold only grows: nothing is counted twice, and what the snapshot has seen is in the journal up to
+/// where it says, so that it is never used with a journal that has lost some of it.
+pub fn a_change_is_never_applied_twice(rule: Rule) {
+    let engine = Arc::new(Engine { rule, table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
+    engine.change(Step::Made(1));
+    let other = engine.clone();
+    let snapshot = at(0, move || other.snapshot());
+    engine.change(Step::Grown);
+    engine.change(Step::Grown);
+    let snapshot = joined(snapshot);
+    let known = snapshot.seen.map_or(0, |hold| hold.revision);
+    assert!(known <= snapshot.upto, "{snapshot:?} knows what the journal does not");
+    let replayed = engine.replay(snapshot);
+    let (there, replayed) = (engine.table.lock().map(|hold| hold.units), replayed.map(|hold| hold.units));
+    assert_eq!(replayed, there, "replayed from {snapshot:?}, it has other units");
+}
