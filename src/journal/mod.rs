@@ -35,10 +35,11 @@ pub use recover::{Found, Opened};
 pub use scan::{Cut, Ending};
 pub use segment::{Durability, Trailer};
 pub use ticket::{Failure, JournalFailed, Ticket};
+pub use writer::{Turn, Writer};
 
 use self::queue::{Operation, Queue};
 use self::ticket::Progress;
-use self::writer::{Gate, Shared, Shut, Writer};
+use self::writer::{Gate, Shared, Shut};
 use crate::ids::Lsn;
 use crate::metrics::{Counter, Histogram};
 use crate::record::Record;
@@ -137,11 +138,21 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the writer on a thread of its own.
+    /// A journal whose writer runs on a thread of its own.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start(log: Arc<dyn Log>, start: Start, metrics: Arc<JournalMetrics>) -> io::Result<Self> {
+        let (journal, writer) = Self::driven(log, start, metrics);
+        journal.run(writer)?;
+        Ok(journal)
+    }
+
+    /// A journal and its writer, for who decides by himself when a batch is written: a simulation. Until the writer has
+    /// its turns nothing becomes durable, so nothing that waits for that may be called on the thread that drives it;
+    /// [`Journal::close`] only asks for the end then, and says how it was when it is called again afterwards.
+    #[must_use]
+    pub fn driven(log: Arc<dyn Log>, start: Start, metrics: Arc<JournalMetrics>) -> (Self, Writer) {
         let shared = Arc::new(Shared {
             log,
             queue: Queue::new(start.next),
@@ -151,8 +162,17 @@ impl Journal {
             tip: Mutex::new((Lsn(start.next.0.saturating_sub(1)), start.chain)),
         });
         let writer = Writer::new(Arc::clone(&shared), start);
+        (Self { shared, writer: Mutex::new(None) }, writer)
+    }
+
+    /// Gives the writer of [`Journal::driven`] a thread of its own.
+    ///
+    /// # Errors
+    /// When no thread can be started; the journal is closed then.
+    pub fn run(&self, writer: Writer) -> io::Result<()> {
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+        *self.writer.lock() = Some(thread);
+        Ok(())
     }
 
     /// Room for one operation. With it, [`Journal::append`] can fail only if the journal has failed.
