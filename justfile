@@ -46,6 +46,10 @@ instructions *words:
 loom preemptions="5":
     LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped
 
+# The whole engine simulated from so many seeds: just simulate 100000 --from 1000
+simulate seeds="10000" *words:
+    cargo run --release -p stockade-simulation -- --seeds {{ seeds }} --jobs "$(nproc)" {{ words }}
+
 # A server, a drop, a herd and an audit in one
 demo *words:
     cargo run --release -- demo {{ words }}

@@ -81,11 +81,17 @@ pub const IMPORTANT: &[&str] = &[
 ];
 
 impl Coverage {
-    pub fn count(&mut self, what: &str) {
+    /// Counts of one thing, once.
+    #[must_use]
+    pub fn of_one(what: &str) -> Self {
+        Self(BTreeMap::from([(what.to_owned(), 1)]))
+    }
+
+    pub(crate) fn count(&mut self, what: &str) {
         self.add(what, 1);
     }
 
-    pub fn add(&mut self, what: &str, times: u64) {
+    pub(crate) fn add(&mut self, what: &str, times: u64) {
         match self.0.get_mut(what) {
             Some(count) => *count += times,
             None => {

@@ -31,6 +31,11 @@ impl History {
         self.moments.push(Moment { lsn, at, model: model.clone() });
     }
 
+    /// LSN of the record that made the last of the drops.
+    pub fn first(&self) -> u64 {
+        self.moments.first().map_or(0, |moment| moment.lsn)
+    }
+
     /// LSN of the last record appended.
     pub fn last(&self) -> u64 {
         self.moments.last().map_or(0, |moment| moment.lsn)

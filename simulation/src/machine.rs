@@ -158,7 +158,8 @@ impl Machine {
         format!("{part:?} stops after {after}")
     }
 
-    pub fn failures(&self) -> u64 {
-        self.journal.failures() + self.snapshots.failures()
+    /// Operations that have failed since the process began.
+    pub fn failures(&self) -> Vec<Operation> {
+        [self.journal.failures(), self.snapshots.failures()].concat()
     }
 }

@@ -6,9 +6,9 @@ use stockade::engine::background::Sweeper;
 use stockade::engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade::engine::verify::verify_folder;
 use stockade::journal::{Turn, Writer};
+use stockade::storage::simulated::Operation;
 use stockade::time::Timestamp;
 
-use crate::calls::Pending;
 use crate::compare;
 use crate::machine::Part;
 use crate::model::naive::Model;
@@ -44,9 +44,9 @@ impl Simulation {
     }
 
     /// The writer has ended although nobody closed the journal: that is final.
-    pub(crate) fn journal_failed(&mut self, failures: u64) -> Checked {
+    pub(crate) fn journal_failed(&mut self, failures: usize) -> Checked {
         let crashed = self.machine.crashed();
-        if !crashed && self.machine.failures() == failures {
+        if !crashed && self.machine.failures().len() == failures {
             return self.violated("the journal has failed, and nothing of the disk has");
         }
         self.coverage.count(if crashed { "crash at an operation of the disk" } else { "fault of the journal" });
@@ -75,7 +75,7 @@ impl Simulation {
     /// Takes nothing more, writes what there is, and ends the journal in order.
     pub(crate) fn stop_in_order(&mut self) -> Checked {
         let engine = self.engine();
-        let failures = self.machine.failures();
+        let failures = self.machine.failures().len();
         self.times.push(self.machine.now());
         let asked = engine.journal().close(self.machine.instant());
         let writer = &mut self.running.as_mut().expect("an engine runs").writer;
@@ -92,7 +92,7 @@ impl Simulation {
                 }
                 self.answers()
             }
-            Err(_) if self.machine.failures() > failures || self.machine.crashed() => Ok(()),
+            Err(_) if self.machine.failures().len() > failures || self.machine.crashed() => Ok(()),
             Err(error) => self.violated(format!("the journal could not be closed: {error}")),
         }
     }
@@ -120,7 +120,7 @@ impl Simulation {
                 let told = self.machine.arm(Part::Journal, &mut self.dice);
                 self.tell(&format!("in the start {told}"));
             }
-            let failures = self.machine.failures();
+            let failures = self.machine.failures().len();
             let wall = self.machine.wall_instant();
             match recover_driven(&self.machine.folder(), &self.start_options(accept_clock), &|| wall) {
                 Ok((recovered, writer)) => return self.recovered(recovered, writer, wall),
@@ -128,7 +128,7 @@ impl Simulation {
                     self.coverage.count("clock refused a start");
                     accept_clock = true;
                 }
-                Err(error) if self.machine.failures() > failures => {
+                Err(error) if self.machine.failures().len() > failures => {
                     self.coverage.count("fault of a start");
                     self.tell(&format!("a start fails: {error}"));
                     let doom = if self.dice.percent(50) { Doom::Machine } else { Doom::Process };
@@ -140,7 +140,23 @@ impl Simulation {
         self.violated("no start succeeds")
     }
 
+    /// The machine counts its failures until the process ends.
+    pub(crate) fn count_failures(&mut self) {
+        for operation in self.machine.failures() {
+            let what = match operation {
+                Operation::Create => "create",
+                Operation::Append => "append",
+                Operation::SyncData => "sync",
+                Operation::Rename => "rename",
+                Operation::Remove => "remove",
+                Operation::SyncDir => "sync of names",
+            };
+            self.coverage.count(&format!("fault {what}"));
+        }
+    }
+
     fn end(&mut self, doom: Doom) {
+        self.count_failures();
         match doom {
             Doom::Process => {
                 self.coverage.count("crash of the process");

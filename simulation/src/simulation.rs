@@ -59,8 +59,6 @@ pub enum Plant {
     NoGrace,
     /// The same request is decided anew instead of being answered again.
     ForgottenKey,
-    /// A start replays one record less than there is.
-    ShortReplay,
 }
 
 /// How the process ends.
@@ -157,6 +155,7 @@ impl Simulation {
             self.end_if_doomed()?;
         }
         self.stop_in_order()?;
+        self.count_failures();
         self.coverage.add("records", self.history.last());
         self.coverage.add("steps", self.trace.steps());
         Ok((self.coverage, self.trace))
@@ -268,7 +267,7 @@ impl Simulation {
         if from == upto || self.doom.is_some() {
             return Ok(());
         }
-        let failures = self.machine.failures();
+        let failures = self.machine.failures().len();
         // Somebody waits: else the writer would wait for more.
         let _pending = Pending::new(engine.journal().barrier()).poll();
         self.history.batch_ends(upto);

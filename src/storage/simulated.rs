@@ -49,7 +49,7 @@ struct Machine {
     crash_at: Option<u64>,
     faults: Vec<(Operation, u64, io::ErrorKind)>,
     /// Faults that were met.
-    failed: u64,
+    failed: Vec<Operation>,
     crashed: bool,
     /// Says that it has forced what it has not.
     lies: bool,
@@ -74,7 +74,7 @@ impl Machine {
             self.crashed = true;
             return Ok(Verdict::Crash);
         }
-        self.failed = self.failed.saturating_add(u64::from(fault.is_some()));
+        self.failed.extend(fault.map(|_| operation));
         Ok(fault.map_or(Verdict::Go, Verdict::Fail))
     }
 
@@ -152,10 +152,10 @@ impl SimulatedStorage {
         self.0.lock().crashed
     }
 
-    /// Operations that were told to fail and have.
+    /// Operations that were told to fail and have, in order.
     #[must_use]
-    pub fn failures(&self) -> u64 {
-        self.0.lock().failed
+    pub fn failures(&self) -> Vec<Operation> {
+        self.0.lock().failed.clone()
     }
 
     /// From now on it says that it has forced bytes and names, and has not: a disk that lies.
@@ -375,6 +375,7 @@ mod tests {
         assert_eq!(file.append(b"1234").expect_err("full").kind(), io::ErrorKind::StorageFull);
         file.append(b"5").expect("works again");
         assert_eq!(storage.read("a").expect("reads"), b"125");
+        assert_eq!(storage.failures(), [Operation::Append]);
         assert_eq!((storage.count(Operation::Append), storage.operations()), (2, 3));
     }
 }

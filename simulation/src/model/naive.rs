@@ -173,7 +173,9 @@ impl Model {
             }
             Verb::Stage { paying: false, .. } if state == HoldState::Paying => {
                 hold.state = HoldState::Held;
-                hold.expires_at = total.min((now + MINUTE).max(hold.expires_at.min(ceiling)));
+                // An outage's grace may reach beyond the total: what is there is not cut under the least.
+                let kept = hold.expires_at.min(now + MINUTE);
+                hold.expires_at = total.min((now + MINUTE).max(hold.expires_at.min(ceiling))).max(kept);
             }
             Verb::Stage { .. } if live => {}
             Verb::Claim { .. } => return self.claim(act, id),
