@@ -88,7 +88,8 @@ impl Simulation {
             && self.dice.percent(20)
         {
             // The same id by mistake for something else.
-            (ask.partial, ask.customer) = if self.dice.percent(50) { (!ask.partial, ask.customer) } else { (ask.partial, 1) };
+            (ask.partial, ask.customer) =
+                if self.dice.percent(50) { (!ask.partial, ask.customer) } else { (ask.partial, 1) };
         }
         self.send(&sent)
     }
@@ -148,7 +149,8 @@ impl Simulation {
 
     /// What an answer shows of the caller's own hold is durable before he is told.
     fn rests_on_what_it_shows(&self, engine: &Engine, hold: u64, said: &Said) -> Checked {
-        let shows = ["Held", "Paying", "Claimed", "Released", "Expired"].iter().any(|state| said.text.starts_with(state));
+        let shows =
+            ["Held", "Paying", "Claimed", "Released", "Expired"].iter().any(|state| said.text.starts_with(state));
         let (Some(ticket), Some(hold), true) = (&said.ticket, remembered(engine, hold), shows) else { return Ok(()) };
         if ticket.lsn() < hold.revision {
             return self.violated(format!("an answer waits for {}, but shows {}", ticket.lsn(), hold.revision));

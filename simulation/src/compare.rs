@@ -5,11 +5,11 @@ use stockade::engine::answer::HoldView;
 use stockade::hold::Hold;
 use stockade::time::Timestamp;
 
+use crate::model::DROPS;
 use crate::model::naive::Model;
 use crate::model::says::show;
 use crate::model::stock::shown;
 use crate::model::words::{START, drop_id, hold_id};
-use crate::model::DROPS;
 
 /// A hold as the engine remembers it, due or not.
 pub fn remembered(engine: &Engine, hold: u64) -> Option<Hold> {
@@ -32,12 +32,19 @@ pub fn hold(engine: &Engine, model: &Model, hold: u64) -> Result<(), String> {
     let text = show(&HoldView { hold: found, definition });
     let expected_text = model.show(hold);
     if text != expected_text || created_at != expected.created_at {
-        return Err(format!("hold {hold}: model {expected_text} made {}, engine {text} made {created_at}", expected.created_at));
+        return Err(format!(
+            "hold {hold}: model {expected_text} made {}, engine {text} made {created_at}",
+            expected.created_at
+        ));
     }
     let of = |units: &std::collections::BTreeMap<usize, u32>| units.values().sum::<u32>();
     let sums = (of(&expected.returned), of(&expected.withdrawn));
     let found = (returned.iter().map(|line| line.0).sum(), returned.iter().map(|line| line.1).sum());
-    if sums == found { Ok(()) } else { Err(format!("hold {hold}: returned, withdrawn: model {sums:?}, engine {found:?}")) }
+    if sums == found {
+        Ok(())
+    } else {
+        Err(format!("hold {hold}: returned, withdrawn: model {sums:?}, engine {found:?}"))
+    }
 }
 
 /// What is not as the model says.

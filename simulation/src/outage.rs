@@ -206,8 +206,9 @@ impl Simulation {
         self.history.cut(upto);
         (self.certain, self.acknowledged) = (upto, upto.min(self.acknowledged));
         let engine = Arc::new(engine);
-        self.running = Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
-        let mut wrong = String::new();
+        self.running =
+            Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
+        let mut wrong = format!("time starts at {now}, but neither a record nor the wall clock says so");
         for last in self.last_times(moment.at, now, wall) {
             let (mut model, moved) = self.with_grace(&moment.model, last, START.until(now).0);
             model.now = self.machine.now();

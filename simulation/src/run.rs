@@ -87,7 +87,8 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         Err(error) => return simulation.violated(format!("a first start is refused: {error}")),
     };
     let engine = Arc::new(recovered.engine);
-    simulation.running = Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
+    simulation.running =
+        Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
     for drop in 0..DROPS.len() {
         let command = CreateDrop { definition: sale(drop, &shapes[drop]), validate_only: false };
         if let Err(fault) = engine.create_drop(&command, wall) {

@@ -25,7 +25,8 @@ impl Simulation {
     pub(crate) fn set_wall(&mut self) {
         let wall = self.machine.wall();
         let by = self.dice.below(20_000);
-        let (to, direction) = if self.dice.percent(50) { (wall + by, "ahead") } else { (wall.saturating_sub(by), "back") };
+        let (to, direction) =
+            if self.dice.percent(50) { (wall + by, "ahead") } else { (wall.saturating_sub(by), "back") };
         self.coverage.count(&format!("clock jumped {direction}"));
         self.machine.set_wall(to);
         self.tell(&format!("the wall clock jumps {direction} by {by}"));
@@ -110,7 +111,10 @@ impl Simulation {
         });
         self.nested = false;
         self.coverage.count("did snapshot");
-        self.tell(&format!("snapshot: {}", taken.as_ref().map_or_else(ToString::to_string, |taken| taken.from.to_string())));
+        self.tell(&format!(
+            "snapshot: {}",
+            taken.as_ref().map_or_else(ToString::to_string, |taken| taken.from.to_string())
+        ));
         outcome?;
         if taken.is_err() && self.doom.is_none() {
             self.coverage.count("fault of a snapshot");
@@ -133,22 +137,27 @@ impl Simulation {
     }
 
     fn between(&mut self, between: Between, steps: u64) -> Checked {
-        let mut done = self.meanwhile(steps);
-        if done.is_ok() && self.dice.percent(self.weather.crashes) && self.doom.is_none() {
+        let done = self.meanwhile(steps).and_then(|()| self.let_sync(between));
+        if done.is_err() || self.doom.is_some() {
+            // The run or the process is over: nobody drives the writer any more, so nobody may wait for it.
+            self.running.as_mut().expect("an engine runs").writer.abandon();
+        }
+        done
+    }
+
+    /// The power may go here; and what was appended has to become durable, or fail, where it is waited for next.
+    fn let_sync(&mut self, between: Between) -> Checked {
+        if self.dice.percent(self.weather.crashes) && self.doom.is_none() {
             self.tell("the power goes in a snapshot");
             self.machine.stop();
             self.doom = Some(Doom::Machine);
         }
         if between == Between::WalkAndSync {
-            // What was appended has to become durable, or fail: it is waited for now.
             let engine = self.engine();
-            while done.is_ok() && self.doom.is_none() && engine.journal().durable() < engine.journal().appended() {
-                done = self.turn();
-            }
-            if done.is_err() || self.doom.is_some() {
-                self.running.as_mut().expect("an engine runs").writer.abandon();
+            while self.doom.is_none() && engine.journal().durable() < engine.journal().appended() {
+                self.turn()?;
             }
         }
-        done
+        Ok(())
     }
 }

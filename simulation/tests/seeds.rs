@@ -83,7 +83,7 @@ fn an_acknowledgement_before_the_disk_is_seen() {
 
 #[test]
 fn an_expiry_before_its_deadline_is_seen() {
-    seen(Plant::EarlyExpiry, &["says what nobody asked for", "expected"]);
+    seen(Plant::EarlyExpiry, &["says what nobody asked for", "expected", "time starts at"]);
 }
 
 #[test]

@@ -59,4 +59,3 @@ pub fn updates() -> impl Strategy<Value = Update> {
         2 => (0_u64..7).prop_map(Update::Add),
     ]
 }
-
