@@ -12,7 +12,7 @@ use stockade::hold::HoldState;
 use crate::compare::{self, remembered};
 use crate::draw;
 use crate::model::Verb;
-use crate::model::naive::Model;
+use crate::model::naive::{Model, ModelHold};
 use crate::model::reserves::Ask;
 use crate::model::says::{self, Said};
 use crate::simulation::{Checked, Plant, Simulation};
@@ -105,7 +105,7 @@ impl Simulation {
     pub(crate) fn before(&self) -> Before {
         let seen = self.seen();
         let live = self.truth.holds.iter().filter(|(_, hold)| hold.is_live());
-        let due = live.map(|(id, _)| *id).filter(|id| !seen.holds.get(id).is_some_and(|hold| hold.is_live()));
+        let due = live.map(|(id, _)| *id).filter(|id| !seen.holds.get(id).is_some_and(ModelHold::is_live));
         Before { appended: self.engine().journal().appended().0, due: due.collect(), seen }
     }
 

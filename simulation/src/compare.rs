@@ -56,10 +56,10 @@ pub fn all(engine: &Engine, model: &Model, now: Timestamp) -> Result<(), String>
     if u64::try_from(ours).ok() != Some(theirs) {
         return Err(format!("holds: model {ours}, engine {theirs}"));
     }
-    for drop in 0..DROPS.len() {
+    for (drop, id) in DROPS.iter().enumerate() {
         let (ours, theirs) = (model.stock(drop), shown(engine, drop, now));
         if ours != theirs {
-            return Err(format!("drop {}: model {ours}, engine {theirs}", DROPS[drop]));
+            return Err(format!("drop {id}: model {ours}, engine {theirs}"));
         }
     }
     conserved(engine)

@@ -56,6 +56,7 @@ pub const IMPORTANT: &[&str] = &[
     "clock refused a start",
     "crash in a snapshot",
     "crash of the machine",
+    "crash of the machine with os durability",
     "crash of the process",
     "crash at an operation of the disk",
     "stop in order",

@@ -5,7 +5,11 @@
 //! One thread, no clock, no disk: the same seed is the same run, step by step. What is simulated and what is not is told
 //! in `docs/simulation.md`.
 
-#![expect(clippy::expect_used, reason = "a simulation that is wrong itself must stop; its runner tells the seed")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a simulation that is wrong itself must stop; its runner tells the seed"
+)]
 
 mod dice;
 mod model;

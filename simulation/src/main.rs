@@ -65,8 +65,8 @@ fn main() -> ExitCode {
 fn one(seed: u64, options: Options) -> ExitCode {
     match run_caught(seed, options) {
         Ok(Finished { trace, coverage }) => {
-            let hash: String = trace.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            println!("seed {seed}: nothing wrong, trace {hash}\n{coverage}");
+            let hash = trace.first_chunk().copied().map_or(0, u64::from_be_bytes);
+            println!("seed {seed}: nothing wrong, trace {hash:016x}\n{coverage}");
             ExitCode::SUCCESS
         }
         Err(violation) => {

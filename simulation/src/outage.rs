@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stockade::engine::background::Sweeper;
 use stockade::engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade::engine::verify::verify_folder;
-use stockade::journal::{Turn, Writer};
+use stockade::journal::{Durability, Turn, Writer};
 use stockade::storage::simulated::Operation;
 use stockade::time::Timestamp;
 
@@ -20,7 +20,7 @@ const MOST_STARTS: u64 = 50;
 
 impl Simulation {
     /// The end comes now, or in the middle of one of the disk's next operations.
-    pub(crate) fn crash(&mut self) -> Checked {
+    pub(crate) fn crash(&mut self) {
         match self.dice.below(4) {
             0 => self.doom = Some(Doom::Process),
             1 => self.doom = Some(Doom::Machine),
@@ -30,7 +30,6 @@ impl Simulation {
                 self.tell(&told);
             }
         }
-        Ok(())
     }
 
     pub(crate) fn end_if_doomed(&mut self) -> Checked {
@@ -86,6 +85,7 @@ impl Simulation {
         match closed {
             Ok(()) => {
                 self.certain = engine.journal().appended().0;
+                self.written = self.certain;
                 self.coverage.count("stop in order");
                 if engine.journal().durable() != engine.journal().appended() {
                     return self.violated("closed in order, and not all is durable");
@@ -111,7 +111,7 @@ impl Simulation {
         if self.options.plant == Some(Plant::LostBatch) {
             self.cut_newest_batch();
         }
-        if self.dice.percent(10) {
+        if self.dice.percent(10) && self.weather.durability == Durability::Sync {
             self.verify()?;
         }
         let mut accept_clock = false;
@@ -157,6 +157,11 @@ impl Simulation {
 
     fn end(&mut self, doom: Doom) {
         self.count_failures();
+        if doom == Doom::Machine && self.weather.durability == Durability::Os {
+            self.coverage.count("crash of the machine with os durability");
+            // What was acknowledged may be gone: no more is promised.
+            (self.written, self.acknowledged) = (self.certain, self.acknowledged.min(self.certain));
+        }
         match doom {
             Doom::Process => {
                 self.coverage.count("crash of the process");
@@ -189,8 +194,8 @@ impl Simulation {
         let upto = engine.journal().durable().0;
         self.tell(&format!("recovered {upto} of {}, {} certain: {report:?}", self.history.last(), self.certain));
         self.count_recovery(&report, upto);
-        if upto < self.acknowledged.max(self.certain) {
-            let (told, certain) = (self.acknowledged, self.certain);
+        if upto < self.acknowledged.max(self.certain).max(self.written) {
+            let (told, certain) = (self.acknowledged, self.certain.max(self.written));
             return self.violated(format!("{upto} was recovered, {told} was acknowledged, {certain} was durable"));
         }
         if !self.history.is_end(upto) {
@@ -204,7 +209,7 @@ impl Simulation {
         }
         self.machine.begin(now);
         self.history.cut(upto);
-        (self.certain, self.acknowledged) = (upto, upto.min(self.acknowledged));
+        (self.certain, self.written, self.acknowledged) = (upto, upto, upto.min(self.acknowledged));
         let engine = Arc::new(engine);
         self.running =
             Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });

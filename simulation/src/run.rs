@@ -72,6 +72,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         history: History::beginning_with(Moment { lsn: 2, at: 0, model: truth.clone() }),
         truth,
         certain: 0,
+        written: 0,
         acknowledged: 0,
         pending: Vec::new(),
         sent: Vec::new(),
@@ -89,14 +90,19 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
     let engine = Arc::new(recovered.engine);
     simulation.running =
         Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
-    for drop in 0..DROPS.len() {
-        let command = CreateDrop { definition: sale(drop, &shapes[drop]), validate_only: false };
+    for (drop, shape) in shapes.iter().enumerate() {
+        let command = CreateDrop { definition: sale(drop, shape), validate_only: false };
         if let Err(fault) = engine.create_drop(&command, wall) {
             return simulation.violated(format!("no drop is made: {fault}"));
         }
     }
     simulation.tell(&format!("{weather:?} {shapes:?}"));
     simulation.turn()?;
+    // A small start is forced whatever the durability: the history begins with it.
+    if let Err(error) = engine.journal().sync() {
+        return simulation.violated(format!("the first records can't be forced: {error}"));
+    }
+    simulation.certain = simulation.written;
     if options.plant == Some(Plant::LyingSync) {
         simulation.machine.journal.lie();
     }

@@ -89,6 +89,8 @@ pub struct Weather {
     pub turns: u64,
     pub grace: u64,
     pub segment_bytes: u64,
+    /// With `os`, what was written is acknowledged, and forced now and then only.
+    pub durability: Durability,
 }
 
 impl Weather {
@@ -99,6 +101,7 @@ impl Weather {
             turns: dice.weighted(&[(1, 5), (3, 20), (1, 60)]),
             grace: dice.weighted(&[(1, 0), (1, 300), (2, 2_000), (1, 30_000)]),
             segment_bytes: dice.weighted(&[(2, 700), (2, 4_000), (1, 1 << 20)]),
+            durability: dice.weighted(&[(5, Durability::Sync), (1, Durability::Os)]),
         }
     }
 }
@@ -116,8 +119,10 @@ pub struct Simulation {
     /// What the engine's records say, as the model has it: what is due is expired only once the engine has said so.
     pub(crate) truth: Model,
     pub(crate) history: History,
-    /// All up to here must survive whatever comes.
+    /// All up to here must survive the end of the machine.
     pub(crate) certain: u64,
+    /// All up to here must survive the end of the process alone.
+    pub(crate) written: u64,
     /// The highest record that a caller was told of.
     pub(crate) acknowledged: u64,
     pub(crate) pending: Vec<Pending>,
@@ -167,7 +172,8 @@ impl Simulation {
 
     fn step(&mut self) -> Checked {
         if !self.nested && self.dice.percent(self.weather.crashes) {
-            return self.crash();
+            self.crash();
+            return Ok(());
         }
         if self.dice.percent(self.weather.faults) {
             self.arm();
@@ -195,7 +201,6 @@ impl Simulation {
             Step::Again => self.call_again(),
             Step::Turn => self.turn(),
             Step::Answers => self.answers(),
-            Step::Pass => self.pass(),
             Step::Sweep => self.sweep(),
             Step::Operator => self.operate(),
             Step::Archive if !self.nested => self.archive(),
@@ -203,6 +208,10 @@ impl Simulation {
             Step::Rot if !self.nested => self.rot(),
             Step::Stop if !self.nested => self.stop_and_start(),
             Step::Archive | Step::Snapshot | Step::Rot | Step::Stop => Ok(()),
+            Step::Pass => {
+                self.pass();
+                Ok(())
+            }
             Step::SetWall => {
                 self.set_wall();
                 Ok(())
@@ -231,7 +240,7 @@ impl Simulation {
         let grace = if self.options.plant == Some(Plant::NoGrace) { 0 } else { self.weather.grace };
         StartOptions {
             bounds: Bounds { archive_after: Millis(ARCHIVE_AFTER), retry_window: never, ..Bounds::default() },
-            log: FileLogOptions { durability: Durability::Sync, segment_bytes: self.weather.segment_bytes },
+            log: FileLogOptions { durability: self.weather.durability, segment_bytes: self.weather.segment_bytes },
             outage_grace: Millis(grace),
             accept_clock,
         }
@@ -242,7 +251,7 @@ impl Simulation {
     }
 
     pub(crate) fn violated<T>(&self, what: impl Into<String>) -> Checked<T> {
-        Err(self.trace.violation(self.seed, what.into()))
+        Err(Box::new(self.trace.violation(self.seed, what.into())))
     }
 
     pub(crate) fn check(&self, found: Result<(), String>) -> Checked {
@@ -276,7 +285,10 @@ impl Simulation {
         self.tell(&format!("turn {from} to {upto}: {turn:?}"));
         match turn {
             Turn::Wrote if durable == upto => {
-                self.certain = upto;
+                self.written = upto;
+                if self.weather.durability == Durability::Sync {
+                    self.certain = upto;
+                }
                 self.coverage.count("batch");
                 Ok(())
             }

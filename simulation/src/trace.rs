@@ -42,8 +42,8 @@ impl Trace {
         self.steps
     }
 
-    pub fn violation(&self, seed: u64, what: String) -> Box<Violation> {
-        Box::new(Violation { seed, what, trace: self.last.iter().cloned().collect() })
+    pub fn violation(&self, seed: u64, what: String) -> Violation {
+        Violation { seed, what, trace: self.last.iter().cloned().collect() }
     }
 }
 

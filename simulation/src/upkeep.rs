@@ -10,7 +10,7 @@ use crate::simulation::{Checked, Doom, Plant, Simulation};
 const SHARDS: u64 = 4_096;
 
 impl Simulation {
-    pub(crate) fn pass(&mut self) -> Checked {
+    pub(crate) fn pass(&mut self) {
         let span = match self.dice.below(60) {
             0 => self.dice.below(2 * HOUR),
             1..=9 => self.dice.below(5_000),
@@ -18,7 +18,6 @@ impl Simulation {
         };
         self.machine.pass(span);
         self.tell(&format!("{span} ms pass"));
-        Ok(())
     }
 
     /// Somebody sets the wall clock.
@@ -88,7 +87,7 @@ impl Simulation {
         self.nested = true;
         let busy = self.dice.percent(70);
         let mut next = if busy { self.dice.below(SHARDS) } else { u64::MAX };
-        let (mut shard, mut outcome) = (0, Ok(()));
+        let (mut shard, mut outcome, mut forced) = (0, Ok(()), 0);
         let taken = engine.snapshot_in_steps(&storage, self.machine.instant(), &mut |between| {
             let steps = match between {
                 Between::Shards => {
@@ -108,6 +107,9 @@ impl Simulation {
             if outcome.is_ok() {
                 outcome = self.between(between, steps);
             }
+            if between == Between::WalkAndSync {
+                forced = self.written;
+            }
         });
         self.nested = false;
         self.coverage.count("did snapshot");
@@ -116,6 +118,10 @@ impl Simulation {
             taken.as_ref().map_or_else(ToString::to_string, |taken| taken.from.to_string())
         ));
         outcome?;
+        if taken.is_ok() && self.doom.is_none() {
+            // It was forced for the snapshot, whatever the durability; what came after may not have been.
+            self.certain = self.certain.max(forced);
+        }
         if taken.is_err() && self.doom.is_none() {
             self.coverage.count("fault of a snapshot");
         }

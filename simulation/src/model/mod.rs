@@ -60,17 +60,4 @@ impl Verb {
             | Self::Get { hold } => *hold,
         }
     }
-
-    /// The same about another hold.
-    pub fn about(mut self, other: u64) -> Self {
-        match &mut self {
-            Self::Extend { hold, .. }
-            | Self::Stage { hold, .. }
-            | Self::Claim { hold, .. }
-            | Self::Release { hold, .. }
-            | Self::Return { hold, .. }
-            | Self::Get { hold } => *hold = other,
-        }
-        self
-    }
 }

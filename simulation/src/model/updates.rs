@@ -3,7 +3,6 @@
 
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Fault};
-use stockade::engine::command::Steer;
 use stockade::time::{Millis, Timestamp};
 
 use super::naive::Model;
@@ -79,18 +78,6 @@ impl Model {
         self.state(drop)
     }
 
-    pub fn close(&mut self, drop: usize) -> String {
-        if self.closed_since(drop).is_none() {
-            self.drops[drop].closed = Some(self.now);
-        }
-        self.state(drop)
-    }
-
-    /// Archives what may be, and says how many drops that were.
-    pub fn archive(&mut self) -> String {
-        (0..self.drops.len()).filter(|drop| self.archive_one(*drop)).count().to_string()
-    }
-
     /// Archives this drop if it may be.
     pub fn archive_one(&mut self, drop: usize) -> bool {
         let waited = self.closed_since(drop).is_some_and(|at| at + ARCHIVE_AFTER <= self.now);
@@ -137,13 +124,5 @@ pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Mo
     }
     let (shown, _) = engine.get_drop(&drop_id(id), now).expect("the drop");
     assert_eq!(shown.revision, view.revision);
-    format!("{:?}", view.state)
-}
-
-/// What the engine says when a drop is closed, twice.
-pub fn engine_closes(engine: &Engine, drop: usize, now: Timestamp) -> String {
-    let close = || engine.steer(&drop_id(DROPS[drop]), Steer::Close, now).expect("a drop").0;
-    let view = close();
-    assert_eq!(close().closed_at, view.closed_at);
     format!("{:?}", view.state)
 }

@@ -4,6 +4,7 @@
 //! The model keeps plain lists, expires everything that is due before each step and counts by adding up. It shares
 //! nothing with the engine but the words. A failing history is shrunk and printed with its seed.
 
+mod operators;
 mod strategies;
 
 use proptest::prelude::*;
@@ -14,8 +15,9 @@ use stockade::time::{Millis, Timestamp};
 use crate::common::{self, World, create, definition};
 use crate::naive::naive::Model;
 use crate::naive::reserves::Ask;
-use crate::naive::updates::{Update, engine_closes, engine_updates};
+use crate::naive::updates::{Update, engine_updates};
 use crate::naive::{ARCHIVE_AFTER, DROPS, HOUR, ITEMS, LIFE, PAYMENT, Shape, TTL, Verb, says};
+use operators::engine_closes;
 use strategies::{asks, rule, ttls, updates};
 
 /// Random histories in a default run.
