@@ -58,6 +58,8 @@ pub struct Before {
     pub due: BTreeSet<u64>,
     /// The model with those expired.
     pub seen: Model,
+    /// Whether anything is asked for beside that.
+    pub asks: bool,
 }
 
 impl Simulation {
@@ -106,7 +108,7 @@ impl Simulation {
         let seen = self.seen();
         let live = self.truth.holds.iter().filter(|(_, hold)| hold.is_live());
         let due = live.map(|(id, _)| *id).filter(|id| !seen.holds.get(id).is_some_and(ModelHold::is_live));
-        Before { appended: self.engine().journal().appended().0, due: due.collect(), seen }
+        Before { appended: self.engine().journal().appended().0, due: due.collect(), seen, asks: true }
     }
 
     fn send(&mut self, sent: &Sent) -> Checked {
@@ -170,7 +172,7 @@ impl Simulation {
 
     /// Explains each record that an operation has appended: an expiry of what was due, or, last, what was asked for.
     pub(crate) fn explain(&mut self, before: Before) -> Checked {
-        let Before { appended, due, mut seen } = before;
+        let Before { appended, due, mut seen, asks } = before;
         let engine = self.engine();
         let last = engine.journal().appended().0;
         let mut expired: BTreeMap<u64, u64> = BTreeMap::new();
@@ -190,7 +192,7 @@ impl Simulation {
                 None => return self.violated(format!("hold {id} is gone")),
             }
         }
-        let main = (appended < last && !expired.contains_key(&last)).then_some(last);
+        let main = (asks && appended < last && !expired.contains_key(&last)).then_some(last);
         let mut unexplained: Vec<u64> =
             (appended + 1..=last).filter(|lsn| !expired.contains_key(lsn) && Some(*lsn) != main).collect();
         for id in ended_otherwise {

@@ -2,6 +2,7 @@
 
 use stockade::engine::compact::Between;
 
+use crate::calls::Before;
 use crate::compare;
 use crate::model::HOUR;
 use crate::simulation::{Checked, Doom, Plant, Simulation};
@@ -33,7 +34,7 @@ impl Simulation {
 
     /// The sweeper gives back all that is due; nothing that was due before it is live after.
     pub(crate) fn sweep(&mut self) -> Checked {
-        let before = self.before();
+        let before = Before { asks: false, ..self.before() };
         let due = before.due.len();
         let mut now = self.machine.instant();
         if self.options.plant == Some(Plant::EarlyExpiry) {
