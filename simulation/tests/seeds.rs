@@ -108,5 +108,6 @@ fn a_start_without_grace_is_seen() {
 
 #[test]
 fn a_key_that_is_forgotten_is_seen() {
-    seen(Plant::ForgottenKey, &["expected", "holds: model", "hold "]);
+    // A model that holds fewer than the engine may also have none that an outage concerns.
+    seen(Plant::ForgottenKey, &["expected", "holds: model", "hold ", "grace from"]);
 }
