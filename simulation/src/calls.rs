@@ -12,9 +12,9 @@ use stockade::hold::HoldState;
 use crate::compare::{self, remembered};
 use crate::draw;
 use crate::model::Verb;
-use crate::model::naive::{Model, ModelHold};
 use crate::model::reserves::Ask;
 use crate::model::says::{self, Said};
+use crate::model::state::{Model, ModelHold};
 use crate::simulation::{Checked, Plant, Simulation};
 
 /// Requests that callers may send again.

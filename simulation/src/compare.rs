@@ -6,8 +6,8 @@ use stockade::hold::Hold;
 use stockade::time::Timestamp;
 
 use crate::model::DROPS;
-use crate::model::naive::Model;
 use crate::model::says::show;
+use crate::model::state::Model;
 use crate::model::stock::shown;
 use crate::model::words::{START, drop_id, hold_id};
 

@@ -7,9 +7,9 @@ use stockade::engine::command::Steer;
 use stockade::record::StockChange;
 
 use crate::dice::Dice;
-use crate::model::naive::Model;
 use crate::model::reserves::{Aim, Ask};
 use crate::model::rules::Rule;
+use crate::model::state::Model;
 use crate::model::stock::Adjust;
 use crate::model::updates::Update;
 use crate::model::{HOUR, Shape, Units, Verb};

@@ -1,6 +1,6 @@
 //! What each record of the journal has made of the model: the states that a recovery may come to.
 
-use crate::model::naive::Model;
+use crate::model::state::Model;
 
 /// The state after one record.
 #[derive(Debug, Clone)]

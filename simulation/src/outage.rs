@@ -11,7 +11,7 @@ use stockade::time::Timestamp;
 
 use crate::compare;
 use crate::machine::Part;
-use crate::model::naive::Model;
+use crate::model::state::Model;
 use crate::model::words::START;
 use crate::simulation::{Checked, Doom, Plant, Running, Simulation};
 

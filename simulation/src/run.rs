@@ -14,7 +14,7 @@ use crate::dice::Dice;
 use crate::draw;
 use crate::history::{History, Moment};
 use crate::machine::Machine;
-use crate::model::naive::Model;
+use crate::model::state::Model;
 use crate::model::words::definition;
 use crate::model::{DROPS, ITEMS, LIFE, PAYMENT, Shape, TTL};
 use crate::simulation::{Checked, Options, Plant, Running, Simulation};

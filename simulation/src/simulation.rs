@@ -15,7 +15,7 @@ use crate::dice::Dice;
 use crate::history::History;
 use crate::machine::{Machine, Part};
 use crate::model::ARCHIVE_AFTER;
-use crate::model::naive::Model;
+use crate::model::state::Model;
 use crate::trace::{Trace, Violation};
 
 /// A result that a violation ends.

@@ -5,10 +5,10 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "an oracle that is wrong itself must stop")]
 
-pub mod naive;
 pub mod reserves;
 pub mod rules;
 pub mod says;
+pub mod state;
 pub mod stock;
 pub mod updates;
 pub mod words;

@@ -8,8 +8,8 @@ use stockade::hold::HoldState;
 use stockade::ids::IdentityKind;
 use stockade::time::Millis;
 
-use super::naive::{Model, ModelHold};
 use super::rules::{Limited, Question, Subjects};
+use super::state::{Model, ModelHold};
 use super::words::{self, hold_id};
 use super::{CUSTOMERS, DROPS, ITEMS, LIFE};
 

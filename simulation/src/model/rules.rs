@@ -7,7 +7,7 @@ use stockade::refusal::Reason;
 use stockade::time::Millis;
 
 use super::ITEMS;
-use super::naive::ModelHold;
+use super::state::ModelHold;
 use super::words::sku;
 
 /// A limit.

@@ -8,8 +8,8 @@ use stockade::engine::command::Steer;
 use stockade::record::StockChange;
 use stockade::time::Timestamp;
 
-use super::naive::Model;
 use super::says::Said;
+use super::state::Model;
 use super::words::{adjust, drop_id};
 use super::{DROPS, ITEMS};
 

@@ -5,8 +5,8 @@ use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Fault};
 use stockade::time::{Millis, Timestamp};
 
-use super::naive::Model;
 use super::rules::Rule;
+use super::state::Model;
 use super::words::{definition, drop_id, update};
 use super::{ARCHIVE_AFTER, DROPS, ITEMS};
 

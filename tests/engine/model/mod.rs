@@ -13,8 +13,8 @@ use stockade::engine::Engine;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{self, World, create, definition};
-use crate::naive::naive::Model;
 use crate::naive::reserves::Ask;
+use crate::naive::state::Model;
 use crate::naive::updates::{Update, engine_updates};
 use crate::naive::{ARCHIVE_AFTER, DROPS, HOUR, ITEMS, LIFE, PAYMENT, Shape, TTL, Verb, says};
 use operators::engine_closes;

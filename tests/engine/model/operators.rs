@@ -4,7 +4,7 @@ use stockade::engine::Engine;
 use stockade::engine::command::Steer;
 use stockade::time::Timestamp;
 
-use crate::naive::naive::Model;
+use crate::naive::state::Model;
 use crate::naive::words::drop_id;
 use crate::naive::{DROPS, Verb};
 
