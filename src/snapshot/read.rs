@@ -1,6 +1,8 @@
 //! Reading a snapshot, block by block: it is never in memory as a whole.
 
 use std::io::{self, BufReader, Read};
+use std::sync::mpsc;
+use std::thread;
 
 use super::{BLOCK_HEADER, FORMAT_VERSION, HEADER, Loaded, MAGIC, SnapshotError, bad, block, name};
 use crate::codec::{DecodeError, Reader};
@@ -13,7 +15,13 @@ use crate::time::Timestamp;
 /// written, so a damaged length can't make a reader allocate.
 const LARGEST_BLOCK: u32 = 1 << 30;
 
-/// Reads the snapshot that starts at `from`, giving each entity with its revision to `apply`.
+/// Blocks that are read and decoded by whoever loads them. What has more is large enough to be worth a second thread.
+const ALONE: usize = 4;
+/// Decoded blocks that may wait to be applied.
+const AHEAD: usize = 4;
+
+/// Reads the snapshot that starts at `from`, giving each entity with its revision to `apply`. A large one is decoded on a
+/// thread of its own while what came before is applied on this one.
 ///
 /// # Errors
 /// [`SnapshotError`]; what was applied until then is not a state of anything and must be thrown away.
@@ -22,22 +30,76 @@ pub fn load(
     from: Lsn,
     mut apply: impl FnMut(Lsn, Record) -> Result<(), String>,
 ) -> Result<Loaded, SnapshotError> {
-    let mut source = Source::open(storage, from)?;
-    let mut entries = 0_u64;
-    let mut payload = Vec::new();
-    loop {
-        let at = source.offset;
-        match source.block(&mut payload)? {
-            block::ENTRIES => {
-                let mut reader = Reader::new(&payload);
-                while reader.left() > 0 {
-                    let (revision, record) = entry(&mut reader).map_err(|error| bad(&source.file, at, error))?;
-                    apply(revision, record).map_err(|what| source.damage(at, what))?;
-                    entries = entries.saturating_add(1);
-                }
+    let mut decoder = Decoder { source: Source::open(storage, from)?, from, entries: 0, payload: Vec::new() };
+    let file = decoder.source.file.clone();
+    let mut take = |part: Part| match part {
+        Part::Entries { at, entries } => {
+            for (revision, record) in entries {
+                apply(revision, record).map_err(|what| damage(&file, at, what))?;
             }
-            block::END => return source.end(from, &payload, entries),
-            kind => return Err(source.damage(at, format!("unknown kind of block {kind}"))),
+            Ok(None)
+        }
+        Part::End(loaded) => Ok(Some(loaded)),
+    };
+    for _ in 0..ALONE {
+        if let Some(loaded) = take(decoder.part()?)? {
+            return Ok(loaded);
+        }
+    }
+    thread::scope(|scope| {
+        let (decoded, parts) = mpsc::sync_channel(AHEAD);
+        let ahead = move || loop {
+            let part = decoder.part();
+            let more = matches!(part, Ok(Part::Entries { .. }));
+            // An error: what was read so far can't be applied, and nobody wants the rest.
+            if decoded.send(part).is_err() || !more {
+                return;
+            }
+        };
+        let spawned = thread::Builder::new().name("stockade-load".to_owned()).spawn_scoped(scope, ahead);
+        spawned.map_err(|source| SnapshotError::Io { file: file.clone(), source })?;
+        for part in parts {
+            if let Some(loaded) = take(part?)? {
+                return Ok(loaded);
+            }
+        }
+        Err(damage(&file, 0, "it has no end".to_owned())) // its end is the last part, or an error is: never seen
+    })
+}
+
+/// What is read at once.
+enum Part {
+    /// Entities with their revisions, of the block at this byte.
+    Entries {
+        at: u64,
+        entries: Vec<(Lsn, Record)>,
+    },
+    End(Loaded),
+}
+
+struct Decoder {
+    source: Source,
+    from: Lsn,
+    entries: u64,
+    payload: Vec<u8>,
+}
+
+impl Decoder {
+    fn part(&mut self) -> Result<Part, SnapshotError> {
+        let Self { source, from, entries, payload } = self;
+        let at = source.offset;
+        match source.block(payload)? {
+            block::ENTRIES => {
+                let mut reader = Reader::new(payload);
+                let mut read = Vec::new();
+                while reader.left() > 0 {
+                    read.push(entry(&mut reader).map_err(|error| bad(&source.file, at, error))?);
+                }
+                *entries = entries.saturating_add(u64::try_from(read.len()).unwrap_or(u64::MAX));
+                Ok(Part::Entries { at, entries: read })
+            }
+            block::END => source.end(*from, payload, *entries).map(Part::End),
+            kind => Err(source.damage(at, format!("unknown kind of block {kind}"))),
         }
     }
 }
@@ -104,7 +166,7 @@ impl Source {
         Ok(kind)
     }
 
-    fn end(mut self, from: Lsn, payload: &[u8], entries: u64) -> Result<Loaded, SnapshotError> {
+    fn end(&mut self, from: Lsn, payload: &[u8], entries: u64) -> Result<Loaded, SnapshotError> {
         let mut reader = Reader::new(payload);
         let mut parse = || -> Result<_, DecodeError> {
             let read = (Lsn(reader.u64()?), reader.array()?, Timestamp(reader.u64()?), reader.u64()?);
@@ -137,10 +199,14 @@ impl Source {
     }
 
     fn damage(&self, offset: u64, what: String) -> SnapshotError {
-        SnapshotError::Damage { file: self.file.clone(), offset, what }
+        damage(&self.file, offset, what)
     }
 
     fn io(&self, source: io::Error) -> SnapshotError {
         SnapshotError::Io { file: self.file.clone(), source }
     }
+}
+
+fn damage(file: &str, offset: u64, what: String) -> SnapshotError {
+    SnapshotError::Damage { file: file.to_owned(), offset, what }
 }

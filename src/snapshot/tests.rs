@@ -124,3 +124,29 @@ fn a_crash_never_leaves_an_earlier_try_under_the_snapshots_name() {
         }
     }
 }
+
+#[test]
+fn a_large_snapshot_that_is_damaged_or_not_wanted_late_is_refused_with_its_place() {
+    let storage = SimulatedStorage::default();
+    write(&storage, Lsn(40), 50_000);
+    let file = "00000000000000000040.snapshot";
+    let mut bytes = storage.read(file).expect("bytes");
+    let refused = |lsn: Lsn| if lsn == Lsn(49_999) { Err("not wanted".to_owned()) } else { Ok(()) };
+    match load(&storage, Lsn(40), |lsn, _| refused(lsn)) {
+        Err(SnapshotError::Damage { offset, what, .. }) => {
+            assert!(what.contains("not wanted"));
+            assert!(offset > 5 * u64::try_from(BLOCK).expect("fits"), "the block that it is in, not {offset}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let place = bytes.len() - 2_000;
+    bytes[place] ^= 1;
+    let damaged = SimulatedStorage::with_files([(file.to_owned(), bytes)].into());
+    let mut applied = 0;
+    let loaded = load(&damaged, Lsn(40), |_, _| {
+        applied += 1;
+        Ok(())
+    });
+    assert!(matches!(loaded, Err(SnapshotError::Damage { what, .. }) if what.contains("checksum")));
+    assert!(applied > 10_000, "what stands before it was read: {applied}");
+}
