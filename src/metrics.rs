@@ -132,7 +132,8 @@ impl Histogram {
     }
 }
 
-/// Measures how long something takes. For metrics only: no decision may rest on it.
+/// Measures how long something takes. For metrics, and for when work is done: nothing that is decided about a request may
+/// rest on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 

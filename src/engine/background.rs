@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Engine;
 use super::answer::Fault;
 use super::compact::{LastSnapshot, SnapshotPolicy};
+use super::pace::Pace;
 use crate::storage::Storage;
 use crate::time::{Clock, Millis, Timestamp};
 
@@ -19,6 +20,12 @@ const SWEEP_EVERY: Millis = Millis(2);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often counters and ledgers are compared.
 const COMPARE_EVERY: Millis = Millis(1_000);
+
+/// A quarter of a core for giving back, while customers are at work: what is due and not given back yet is given back by
+/// whoever needs it, at his own cost.
+const SWEEP_RESTS: u32 = 3;
+/// An eighth of a core and of the disk for a snapshot, while customers are at work. Nobody waits for it.
+const SNAPSHOT_RESTS: u32 = 7;
 
 /// The running threads. Stopped and joined when dropped.
 #[derive(Debug)]
@@ -88,13 +95,15 @@ pub struct Sweeper {
     engine: Arc<Engine>,
     /// When it last gave back.
     swept: Timestamp,
+    pace: Pace,
 }
 
 impl Sweeper {
     /// One that has not looked yet.
     #[must_use]
-    pub const fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, swept: Timestamp(0) }
+    pub fn new(engine: Arc<Engine>) -> Self {
+        let pace = Pace::new(Arc::clone(&engine), SWEEP_RESTS);
+        Self { engine, swept: Timestamp(0), pace }
     }
 
     /// Looks once. Says whether there may be more to do at once.
@@ -108,7 +117,8 @@ impl Sweeper {
     /// Whether there was something.
     fn give_back(&mut self, now: Timestamp) -> bool {
         self.swept = now;
-        match self.engine.sweep(now) {
+        self.pace.begin();
+        match self.engine.sweep_with(now, |expired| self.pace.rest(expired)) {
             Ok(expired) => expired > 0,
             // The journal is full or failed: the next look finds the same holds.
             Err(
@@ -153,7 +163,8 @@ impl Keeper {
         let Some(Snapshots { storage, policy, last }) = &mut self.snapshots else { return };
         let journal = self.engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {
-            match self.engine.snapshot(storage.as_ref(), now) {
+            let mut pace = Pace::new(Arc::clone(&self.engine), SNAPSHOT_RESTS);
+            match self.engine.snapshot_in_steps(storage.as_ref(), now, &mut |_| pace.rest(0)) {
                 Ok(taken) => {
                     tracing::info!(from = taken.from.0, bytes = taken.bytes, "snapshot taken");
                     *last = taken;

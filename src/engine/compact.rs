@@ -62,6 +62,19 @@ impl SnapshotPolicy {
     }
 }
 
+/// Where a snapshot stands while nothing but the walk is locked: requests may come in between here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Between {
+    /// A part of the holds, or of what subjects have, was copied; the rest was not yet.
+    Shards,
+    /// All was copied; next the journal is waited for.
+    WalkAndSync,
+    /// The snapshot has its name; next the oldest is removed.
+    NameAndPrune,
+    /// Next the journal is trimmed.
+    PruneAndTrim,
+}
+
 impl Engine {
     /// Takes a snapshot, removes those that it replaces, and trims the journal behind the older kept one. Requests go
     /// on meanwhile: each shard of holds is locked by itself, and nothing is written under a lock.
@@ -69,6 +82,21 @@ impl Engine {
     /// # Errors
     /// [`CompactError`].
     pub fn snapshot(&self, storage: &dyn Storage, now: Timestamp) -> Result<LastSnapshot, CompactError> {
+        self.snapshot_in_steps(storage, now, &mut |_| {})
+    }
+
+    /// As [`Engine::snapshot`], with `between` called wherever requests may come in between: for who rests there, and for
+    /// who plays them out on one thread. It must not take another snapshot or archive, and after [`Between::WalkAndSync`] the journal is waited
+    /// for: who drives its writer lets that have its turns first.
+    ///
+    /// # Errors
+    /// [`CompactError`].
+    pub fn snapshot_in_steps(
+        &self,
+        storage: &dyn Storage,
+        now: Timestamp,
+        between: &mut dyn FnMut(Between),
+    ) -> Result<LastSnapshot, CompactError> {
         let _walking = self.walk.lock();
         let watch = Stopwatch::start();
         let journaled = self.journal.written();
@@ -89,17 +117,26 @@ impl Engine {
                     writer.put(hold.revision, &Record::Hold(hold.clone()));
                 }
             },
-            || writer_cell.borrow_mut().flush(),
+            || {
+                between(Between::Shards);
+                writer_cell.borrow_mut().flush()
+            },
         )?;
         self.inventory.subjects.walk_folded(
             |image| writer_cell.borrow_mut().put(Lsn::default(), &Record::Usage(image)),
-            || writer_cell.borrow_mut().flush(),
+            || {
+                between(Between::Shards);
+                writer_cell.borrow_mut().flush()
+            },
         )?;
+        between(Between::WalkAndSync);
         let (upto, chain) = self.journal.sync()?;
         let written = writer.finish(upto, &chain.0, now)?;
         self.metrics.snapshot_duration.observe(watch.elapsed());
         self.metrics.snapshot_at.set(now.0);
+        between(Between::NameAndPrune);
         if let Some(oldest) = snapshot::prune(storage)? {
+            between(Between::PruneAndTrim);
             self.journal.trim(oldest.next())?;
         }
         Ok(LastSnapshot { at: now, from, journaled, before: 0, bytes: written.bytes })

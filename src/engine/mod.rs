@@ -21,6 +21,7 @@ pub mod readings;
 pub mod folder;
 pub mod recover;
 pub mod compact;
+mod pace;
 pub mod background;
 pub mod verify;
 

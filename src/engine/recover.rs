@@ -12,6 +12,7 @@ use crate::ids::Lsn;
 use crate::inventory::{Inventory, Unsound};
 use crate::journal::{
     AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, Journal, JournalMetrics, LogError, Opened,
+    Writer,
 };
 use crate::record::{Record, Restart};
 use crate::snapshot::{self, Loaded, SnapshotError};
@@ -138,6 +139,20 @@ pub fn recover(
     options: &StartOptions,
     wall: &dyn Fn() -> Timestamp,
 ) -> Result<Recovered, RecoverError> {
+    let (recovered, writer) = recover_driven(folder, options, wall)?;
+    recovered.engine.journal.run(writer)?;
+    Ok(recovered)
+}
+
+/// As [`recover`], with the journal's writer in the caller's hands: see [`Journal::driven`].
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_driven(
+    folder: &Folder,
+    options: &StartOptions,
+    wall: &dyn Fn() -> Timestamp,
+) -> Result<(Recovered, Writer), RecoverError> {
     let asked = wall();
     let found = Found::look(Arc::clone(&folder.journal))?;
     let Replayed { mut inventory, mut report, last_time, unusable, loaded, behind } =
@@ -159,7 +174,7 @@ pub fn recover(
     let Opened { clean, ref cut, ref lost, .. } = opened;
     (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());
     report.set_aside = snapshot::set_aside(folder.snapshots.as_ref(), &unusable).map_err(RecoverError::SetAside)?;
-    let journal = Journal::start(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()))?;
+    let (journal, writer) = Journal::driven(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
     if let Some(restart) = restart {
         let ticket = journal.append(journal.permit()?, &[Record::Restart(restart)], now)?;
         debug_assert_eq!(ticket.lsn(), opened.next, "it stands where it was applied");
@@ -168,7 +183,8 @@ pub fn recover(
     if let Some(loaded) = &loaded {
         engine.metrics.snapshot_at.set(loaded.written_at.0);
     }
-    Ok(Recovered { engine, now, last_snapshot: last_snapshot(loaded.as_ref(), &behind, now), report })
+    let last_snapshot = last_snapshot(loaded.as_ref(), &behind, now);
+    Ok((Recovered { engine, now, last_snapshot, report }, writer))
 }
 
 /// For deciding when the next snapshot is due: a process that ends again and again must not begin to count anew.

@@ -18,9 +18,20 @@ impl Engine {
     /// # Errors
     /// Faults of the journal.
     pub fn sweep(&self, now: Timestamp) -> Result<usize, Fault> {
+        self.sweep_with(now, |_| {})
+    }
+
+    /// As [`Engine::sweep`]; calls `rest` after each pool with the number of holds that were given back in it, when no
+    /// lock is held.
+    ///
+    /// # Errors
+    /// Faults of the journal.
+    pub fn sweep_with(&self, now: Timestamp, mut rest: impl FnMut(usize)) -> Result<usize, Fault> {
         let mut expired = 0_usize;
         for (drop, item, pool) in self.inventory.due(now) {
-            expired = expired.saturating_add(self.sweep_pool(drop, item, pool, now)?);
+            let swept = self.sweep_pool(drop, item, pool, now)?;
+            expired = expired.saturating_add(swept);
+            rest(swept);
             // However many pools there are, a wave does not fill the journal's queue: the others' turn comes.
             if expired > 0 && self.journal.is_busy() {
                 break;
@@ -39,38 +50,34 @@ impl Engine {
         let due = self.inventory.drops.with_number(drop, |entry| {
             entry.pool(item, pool).map_or_else(Vec::new, |pool| pool.due(now, MOST_AT_ONCE))
         });
-        self.expire_all(&due.unwrap_or_default(), now)
+        self.expire_all(drop, &due.unwrap_or_default(), now)
     }
 
     pub(super) fn sweep_hold(&self, hold: HoldRef, now: Timestamp) -> Result<usize, Fault> {
-        self.expire_all(&[hold], now)
+        let drop = self.inventory.holds.with_ref(hold, |shard| Some(shard.get(hold)?.drop));
+        drop.map_or(Ok(0), |drop| self.expire_all(drop, &[hold], now))
     }
 
-    fn expire_all(&self, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
-        let mut expired = 0_usize;
-        for hold in holds {
-            if self.expire(*hold, now)? {
-                expired = expired.saturating_add(1);
-            }
-        }
-        Ok(expired)
-    }
-
-    /// Expires the hold that lives there, if it is due. Another may live there by now: then that one's deadline counts.
-    fn expire(&self, place: HoldRef, now: Timestamp) -> Result<bool, Fault> {
-        let drop_of = |hold: HoldRef| self.inventory.holds.with_ref(hold, |shard| Some(shard.get(hold)?.drop));
-        let Some(number) = drop_of(place) else { return Ok(false) };
+    /// Expires those of these holds of a drop that are due, each under its own lock. Another may live in a hold's place by
+    /// now: then that one's deadline counts, if it is in the same drop; else its own drop's sweep finds it.
+    fn expire_all(&self, number: DropNo, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
         let expired = self.inventory.drops.with_number_among(number, |drop, roster| {
-            let permit = self.journal.permit()?;
             let running = drop.running();
-            self.inventory.holds.with_ref(place, |mut shard| {
-                if shard.get(place).is_none_or(|hold| hold.drop != number) {
-                    return Ok(false);
-                }
-                let mut own = OwnHold { drop, roster, view: &running.definition, shard: &mut shard, place };
-                Ok(self.expire_if_due(&mut own, permit, now)?.is_none())
-            })
+            let mut expired = 0_usize;
+            for place in holds {
+                let permit = self.journal.permit()?;
+                let due = self.inventory.holds.with_ref(*place, |mut shard| {
+                    if shard.get(*place).is_none_or(|hold| hold.drop != number) {
+                        return Ok(false);
+                    }
+                    let view = &running.definition;
+                    let mut own = OwnHold { drop, roster, view, shard: &mut shard, place: *place };
+                    Ok::<_, Fault>(self.expire_if_due(&mut own, permit, now)?.is_none())
+                })?;
+                expired = expired.saturating_add(usize::from(due));
+            }
+            Ok(expired)
         });
-        expired.unwrap_or(Ok(false))
+        expired.unwrap_or(Ok(0))
     }
 }

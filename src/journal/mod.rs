@@ -10,11 +10,13 @@ mod frame;
 mod inspect;
 mod log;
 mod memory_log;
+mod progress;
 mod queue;
 mod recover;
 mod scan;
 mod segment;
 mod ticket;
+mod waiters;
 mod window;
 mod writer;
 
@@ -31,14 +33,17 @@ pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BAT
 pub use inspect::{Inspection, inspect};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
+pub use progress::JournalFailed;
 pub use recover::{Found, Opened};
 pub use scan::{Cut, Ending};
 pub use segment::{Durability, Trailer};
-pub use ticket::{Failure, JournalFailed, Ticket};
+pub use ticket::{Failure, Ticket};
+pub use waiters::Courier;
+pub use writer::{Turn, Writer};
 
+use self::progress::Progress;
 use self::queue::{Operation, Queue};
-use self::ticket::Progress;
-use self::writer::{Gate, Shared, Shut, Writer};
+use self::writer::{Gate, Shared, Shut};
 use crate::ids::Lsn;
 use crate::metrics::{Counter, Histogram};
 use crate::record::Record;
@@ -137,11 +142,21 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the writer on a thread of its own.
+    /// A journal whose writer runs on a thread of its own.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start(log: Arc<dyn Log>, start: Start, metrics: Arc<JournalMetrics>) -> io::Result<Self> {
+        let (journal, writer) = Self::driven(log, start, metrics);
+        journal.run(writer)?;
+        Ok(journal)
+    }
+
+    /// A journal and its writer, for who decides by himself when a batch is written: a simulation. Until the writer has
+    /// its turns nothing becomes durable, so nothing that waits for that may be called on the thread that drives it;
+    /// [`Journal::close`] only asks for the end then, and says how it was when it is called again afterwards.
+    #[must_use]
+    pub fn driven(log: Arc<dyn Log>, start: Start, metrics: Arc<JournalMetrics>) -> (Self, Writer) {
         let shared = Arc::new(Shared {
             log,
             queue: Queue::new(start.next),
@@ -151,8 +166,17 @@ impl Journal {
             tip: Mutex::new((Lsn(start.next.0.saturating_sub(1)), start.chain)),
         });
         let writer = Writer::new(Arc::clone(&shared), start);
+        (Self { shared, writer: Mutex::new(None) }, writer)
+    }
+
+    /// Gives the writer of [`Journal::driven`] a thread of its own.
+    ///
+    /// # Errors
+    /// When no thread can be started; the journal is closed then.
+    pub fn run(&self, writer: Writer) -> io::Result<()> {
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+        *self.writer.lock() = Some(thread);
+        Ok(())
     }
 
     /// Room for one operation. With it, [`Journal::append`] can fail only if the journal has failed.
@@ -259,6 +283,12 @@ impl Journal {
     /// Bytes written in this term, heads included.
     pub fn written(&self) -> u64 {
         self.shared.metrics.bytes.get()
+    }
+
+    /// For a thread that drives many tasks: whoever waits on it for a ticket from now on is woken through this, which must
+    /// be driven there. It spares the writer a system call for each.
+    pub fn courier(&self) -> Courier {
+        Courier::new(Arc::clone(&self.shared.progress))
     }
 
     /// Resolves once the journal has failed, with the reason.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::frame::{BATCH_HEAD, MAX_BATCH};
-use super::ticket::Progress;
+use super::progress::Progress;
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
 use crate::time::Timestamp;
@@ -135,11 +135,11 @@ impl Queue {
             if waiting.phase == Phase::Ended {
                 return Work::Abandon;
             }
-            progress.bell.doze();
-            // Looked at after it was said that the writer sleeps: who comes later rings.
-            if (rung || waiting.phase != Phase::Open || waiting.has_enough() || progress.is_awaited())
-                && let Some(batch) = self.take(&mut waiting)
-            {
+            let at_once = rung || waiting.phase != Phase::Open || waiting.has_enough() || progress.is_awaited();
+            let batch = if at_once { self.take(&mut waiting) } else { None };
+            // Looked at again after it was said that the writer sleeps: who comes later rings.
+            let late = || if progress.bell.doze() > progress.durable() { self.take(&mut waiting) } else { None };
+            if let Some(batch) = batch.or_else(late) {
                 progress.bell.rise();
                 return Work::Write(batch);
             }

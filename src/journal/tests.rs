@@ -1,5 +1,6 @@
 //! The journal as a whole: order, acknowledgement, bounds, failure and closing.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -78,7 +79,7 @@ impl Log for HeldLog {
 }
 
 fn pending<F: Future + Unpin>(future: &mut F) -> bool {
-    std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 #[test]
@@ -267,4 +268,28 @@ fn an_operation_that_fits_no_batch_is_a_bug() {
     let journal = started(&log);
     let permit = journal.permit().expect("there is room");
     let _ticket = journal.append(permit, &vec![record(u64::MAX); 20_000], Timestamp(1));
+}
+
+#[test]
+fn a_driven_writer_writes_when_it_has_its_turn_and_not_before() {
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::keeping());
+    let (journal, mut writer) = Journal::driven(log, Start::FIRST, Arc::default());
+    let mut tickets: Vec<_> = (0..3).map(|n| append(&journal, n)).collect();
+    let mut polled = || Pin::new(&mut tickets[1]).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled().is_pending() && journal.durable() == Lsn(0));
+    assert_eq!(writer.turn(), Turn::Wrote);
+    assert!(matches!(polled(), Poll::Ready(Ok(()))));
+    assert_eq!(journal.durable(), Lsn(3), "one batch of all that had gathered");
+    journal.close(Timestamp(5)).expect("asked to close");
+    assert_eq!((writer.turn(), writer.turn()), (Turn::Ended, Turn::Ended));
+    journal.close(Timestamp(6)).expect("closed in order");
+}
+
+#[test]
+fn a_driven_writer_that_is_dropped_leaves_nobody_waiting() {
+    let (journal, writer) = Journal::driven(Arc::new(MemoryLog::keeping()), Start::FIRST, Arc::default());
+    let ticket = append(&journal, 1);
+    drop(writer);
+    assert!(matches!(ticket.wait(), Err(JournalFailed::Closed)));
+    assert!(matches!(journal.permit(), Err(AppendError::Closed)));
 }

@@ -1,217 +1,17 @@
 //! Tickets: waiting for the disk, apart from appending.
 //!
-//! `appended >= durable`, and both only grow. A ticket resolves when `durable` has reached its LSN, or when it is
-//! certain that this process will not learn of it any more.
+//! A ticket resolves when `durable` has reached its LSN, or when it is certain that this process will not learn of it any
+//! more.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
-
-use super::log::LogError;
+use super::progress::{JournalFailed, NO_RECORD, Progress};
+use super::waiters::Number;
 use crate::ids::Lsn;
-
-/// Why the journal resolves no more tickets. What waited may or may not be durable: only recovery tells.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum JournalFailed {
-    /// The log refused. Final: it is not tried again.
-    #[error("the journal has failed")]
-    Log(#[source] Arc<LogError>),
-    /// The writer has met a bug.
-    #[error("the journal's writer has panicked")]
-    Panicked,
-    /// The journal was dropped or closed before the record was durable.
-    #[error("the journal was closed")]
-    Closed,
-}
-
-/// An LSN that only grows.
-#[derive(Debug)]
-pub(super) struct Watermark(CachePadded<AtomicU64>);
-
-impl Watermark {
-    pub(super) fn at(lsn: Lsn) -> Self {
-        Self(CachePadded::new(AtomicU64::new(lsn.0)))
-    }
-
-    /// Acquire: who sees the mark sees what was done before it was raised.
-    pub(super) fn get(&self) -> Lsn {
-        Lsn(self.0.load(Ordering::Acquire))
-    }
-
-    /// Only by one thread at a time, or under one lock.
-    pub(super) fn raise(&self, to: Lsn) {
-        debug_assert!(self.0.load(Ordering::Relaxed) <= to.0, "a watermark never falls");
-        self.0.store(to.0, Ordering::Release);
-    }
-}
-
-/// Wakes the writer, if it sleeps. A wake-up is a system call and a change of threads, so it is spared where the writer
-/// is at work or nobody waits for it.
-#[derive(Debug, Default)]
-pub(super) struct Bell {
-    sleeps: CachePadded<AtomicBool>,
-    writer: OnceLock<Thread>,
-}
-
-impl Bell {
-    /// This thread is the writer.
-    pub(super) fn answer(&self) {
-        let _first = self.writer.set(std::thread::current());
-    }
-
-    /// The writer is about to sleep. What it looks at afterwards, before it sleeps, was changed before it is rung for
-    /// or is seen: both stand under one lock.
-    pub(super) fn doze(&self) {
-        self.sleeps.store(true, Ordering::Release);
-    }
-
-    /// The writer is at work.
-    pub(super) fn rise(&self) {
-        self.sleeps.store(false, Ordering::Release);
-    }
-
-    #[inline]
-    pub(super) fn ring(&self) {
-        // A look first: while the writer is at work the line is shared, not fought over.
-        if self.sleeps.load(Ordering::Acquire)
-            && self.sleeps.swap(false, Ordering::AcqRel)
-            && let Some(writer) = self.writer.get()
-        {
-            writer.unpark();
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Waiter {
-    lsn: Lsn,
-    number: u64,
-    waker: Waker,
-}
-
-#[derive(Debug, Default)]
-struct Waiters {
-    /// In the order in which they came: about that of their LSNs. A list, because nearly all of it goes at once: a tree
-    /// took as long to fill and to empty as the append itself.
-    all: Vec<Waiter>,
-    numbered: u64,
-    /// The highest LSN that anyone has waited for.
-    wanted: Lsn,
-}
-
-/// How far the journal has come, and who waits for it to come further.
-#[derive(Debug)]
-pub(super) struct Progress {
-    pub(super) appended: Watermark,
-    durable: Watermark,
-    pub(super) bell: Bell,
-    failure: OnceLock<JournalFailed>,
-    waiters: Mutex<Waiters>,
-}
-
-impl Progress {
-    pub(super) fn from(last: Lsn) -> Self {
-        Self {
-            appended: Watermark::at(last),
-            durable: Watermark::at(last),
-            bell: Bell::default(),
-            failure: OnceLock::new(),
-            waiters: Mutex::new(Waiters::default()),
-        }
-    }
-
-    pub(super) fn durable(&self) -> Lsn {
-        self.durable.get()
-    }
-
-    /// Whether anyone has waited for what is not durable yet.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.waiters.lock().wanted > self.durable()
-    }
-
-    pub(super) fn failure(&self) -> Option<&JournalFailed> {
-        self.failure.get()
-    }
-
-    /// Everything up to `lsn` is durable: wakes who waited for it. `woken` is scratch space.
-    pub(super) fn advance(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
-        // Before the list is looked at: who registers afterwards sees the mark under the list's lock.
-        self.durable.raise(lsn);
-        woken.extend(self.waiters.lock().all.extract_if(.., |waiter| waiter.lsn <= lsn).map(|waiter| waiter.waker));
-        woken.drain(..).for_each(Waker::wake);
-    }
-
-    /// Nothing more will become durable. The first reason stays.
-    pub(super) fn fail(&self, failure: JournalFailed) {
-        let _first = self.failure.set(failure);
-        let waiters = std::mem::take(&mut self.waiters.lock().all);
-        for waiter in waiters {
-            waiter.waker.wake();
-        }
-    }
-
-    /// The result for `lsn`, once there is one.
-    fn reached(&self, lsn: Lsn) -> Option<Result<(), JournalFailed>> {
-        // The mark first: what was durable before a failure is durable.
-        if self.durable() >= lsn {
-            return Some(Ok(()));
-        }
-        let failure = self.failure.get()?.clone();
-        // Once more: the mark may have been raised between the two looks.
-        Some(if self.durable() >= lsn { Ok(()) } else { Err(failure) })
-    }
-
-    /// Waits for `lsn`; `number` is the waiter's, given on its first call. The writer is woken for it.
-    fn poll(&self, lsn: Lsn, number: &mut Option<u64>, waker: &Waker) -> Poll<Result<(), JournalFailed>> {
-        if let Some(result) = self.reached(lsn) {
-            return Poll::Ready(result);
-        }
-        {
-            let mut waiters = self.waiters.lock();
-            if let Some(result) = self.reached(lsn) {
-                return Poll::Ready(result);
-            }
-            waiters.enter(lsn, number, waker);
-        }
-        // After the lock: the writer either saw `wanted` there, or had said before that it would sleep.
-        self.bell.ring();
-        Poll::Pending
-    }
-
-    /// For who waits no longer, and for something that may never come. (A ticket's waker goes when its record is
-    /// durable, waited for or not: waking nobody is cheaper than looking for it.)
-    fn forget(&self, number: u64) {
-        self.waiters.lock().all.retain(|waiter| waiter.number != number);
-    }
-
-    #[cfg(test)]
-    fn waiting(&self) -> usize {
-        self.waiters.lock().all.len()
-    }
-}
-
-impl Waiters {
-    fn enter(&mut self, lsn: Lsn, number: &mut Option<u64>, waker: &Waker) {
-        if let Some(known) = number
-            && let Some(waiter) = self.all.iter_mut().rfind(|waiter| waiter.number == *known)
-        {
-            waiter.waker.clone_from(waker);
-            return;
-        }
-        self.numbered = self.numbered.wrapping_add(1);
-        *number = Some(self.numbered);
-        self.all.push(Waiter { lsn, number: self.numbered, waker: waker.clone() });
-        if lsn != NO_RECORD {
-            self.wanted = self.wanted.max(lsn);
-        }
-    }
-}
 
 /// Resolves when a record, and with it all before it, is durable. Dropping it takes nothing back.
 #[derive(Debug)]
@@ -221,7 +21,7 @@ pub struct Ticket {
     progress: Option<Arc<Progress>>,
     first: Lsn,
     last: Lsn,
-    number: Option<u64>,
+    number: Option<Number>,
 }
 
 impl Ticket {
@@ -274,7 +74,7 @@ impl Future for Ticket {
 #[derive(Debug)]
 pub struct Failure {
     progress: Arc<Progress>,
-    number: Option<u64>,
+    number: Option<Number>,
 }
 
 impl Failure {
@@ -282,9 +82,6 @@ impl Failure {
         Self { progress, number: None }
     }
 }
-
-/// No record has it: only a failure wakes who waits for it.
-const NO_RECORD: Lsn = Lsn(u64::MAX);
 
 impl Future for Failure {
     type Output = JournalFailed;
@@ -367,9 +164,9 @@ mod tests {
         let (mut durable, mut waiting) = (ticket(&progress, 1), ticket(&progress, 2));
         progress.bell.doze();
         assert!(poll(&mut durable).is_ready() && !progress.is_awaited());
-        assert!(progress.bell.sleeps.load(Ordering::Relaxed), "nobody waits: it may sleep on");
+        assert!(progress.bell.sleeps(), "nobody waits: it may sleep on");
         assert!(poll(&mut waiting).is_pending() && progress.is_awaited());
-        assert!(!progress.bell.sleeps.load(Ordering::Relaxed));
+        assert!(!progress.bell.sleeps());
         let watch = crate::metrics::Stopwatch::start();
         std::thread::park_timeout(std::time::Duration::from_secs(20));
         assert!(watch.elapsed().as_secs() < 10, "it was woken");

@@ -1,4 +1,4 @@
-//! The writer: one thread that seals what has gathered, appends it to the log and wakes who waits.
+//! The writer: seals what has gathered, appends it to the log and wakes who waits. One thread's, or driven turn by turn.
 //!
 //! While it writes one batch the next gathers: that is all the group commit there is. A failure ends it for good.
 
@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 
 use super::frame::{BatchHash, BatchHead, SealedBatch};
 use super::log::{Log, LogError};
+use super::progress::{JournalFailed, Progress};
 use super::queue::{Gathered, Queue, Work};
 use super::segment::Trailer;
-use super::ticket::{JournalFailed, Progress};
 use super::{JournalMetrics, Start};
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
@@ -109,9 +109,9 @@ impl Shared {
     }
 }
 
-/// The writer's thread, from start to end.
+/// The journal's one writer. Dropping it ends the journal: nobody waits for it any longer.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub struct Writer {
     shared: Arc<Shared>,
     epoch: u64,
     next: Lsn,
@@ -119,14 +119,20 @@ pub(super) struct Writer {
     woken: Vec<std::task::Waker>,
 }
 
-/// However the thread ends, nobody waits for it any longer.
-struct Ending<'a>(&'a Shared);
+/// What a turn of the writer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A batch is durable, and whoever waited for it was woken. There may be more.
+    Wrote,
+    /// The journal was closed or has failed: there are no more turns.
+    Ended,
+}
 
-impl Drop for Ending<'_> {
+impl Drop for Writer {
     fn drop(&mut self) {
-        // The panic itself goes on to the thread's end and was told to the panic hook already.
+        // A panic itself goes on to the thread's end and was told to the panic hook already.
         let why = if std::thread::panicking() { JournalFailed::Panicked } else { JournalFailed::Closed };
-        self.0.fail(why);
+        self.shared.fail(why);
     }
 }
 
@@ -136,21 +142,29 @@ impl Writer {
         Self { shared, epoch, next, chain, woken: Vec::new() }
     }
 
+    /// All turns, on a thread of its own.
     pub(super) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let _ending = Ending(&shared);
-        shared.progress.bell.answer();
-        loop {
-            let done = match shared.queue.pop(&shared.progress) {
-                Work::Write(batch) => self.write(batch),
-                Work::Close(now) => return self.close(now),
-                Work::Abandon => return,
-            };
-            if let Err(error) = done {
-                shared.fail_by_log(error);
-                return;
+        self.shared.progress.bell.answer();
+        while self.turn() == Turn::Wrote {}
+    }
+
+    /// One turn: waits until something has gathered that is worth a batch or waited for, and writes that; or ends the
+    /// log, once the journal was closed and all is written. It does not wait where a ticket of what has gathered was
+    /// polled before, or the journal was closed: so whoever drives it decides when there is a turn.
+    pub fn turn(&mut self) -> Turn {
+        let done = match self.shared.queue.pop(&self.shared.progress) {
+            Work::Write(batch) => self.write(batch),
+            Work::Close(now) => {
+                self.close(now);
+                return Turn::Ended;
             }
+            Work::Abandon => return Turn::Ended,
+        };
+        if let Err(error) = done {
+            self.shared.fail_by_log(error);
+            return Turn::Ended;
         }
+        Turn::Wrote
     }
 
     fn write(&mut self, gathered: Gathered) -> Result<(), LogError> {

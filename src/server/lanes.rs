@@ -8,6 +8,7 @@
 //!
 //! One task accepts for all of them and gives each connection to the lane that has the fewest.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,21 +37,26 @@ const LONG_CALLS: usize = 8;
 /// Why a lane is at its end before it was told so.
 type Served = Result<(), tonic::transport::Error>;
 
-/// Serves on all cores. Ends once `stopped` says so and every call is finished; dropped, it leaves the calls behind.
+/// Serves on all cores, with a task `beside` on each lane's thread that is made there. Ends once `stopped` says so and every call is finished; dropped, it leaves the calls behind.
 ///
 /// # Errors
 /// When the connections can't be served on. A lane that can't be started is an [`io::Error`], at once.
-pub fn serve(
+pub fn serve<B, F>(
     listener: TcpListener,
     routes: &Routes,
+    beside: B,
     stopped: oneshot::Receiver<()>,
-) -> io::Result<impl Future<Output = Served> + Send + use<>> {
+) -> io::Result<impl Future<Output = Served> + Send + use<B, F>>
+where
+    B: FnOnce() -> F + Clone + Send + 'static,
+    F: Future<Output = Infallible> + Send + 'static,
+{
     let (stop, stopping) = watch::channel(false);
     let count = parallelism();
     let mut lanes = Vec::with_capacity(count);
     let mut ends = Vec::with_capacity(count);
     for number in 0..count {
-        let (lane, end) = Lane::start(number, routes.clone(), stopping.clone())?;
+        let (lane, end) = Lane::start(number, routes.clone(), beside.clone(), stopping.clone())?;
         lanes.push(lane);
         ends.push(end);
     }
@@ -105,9 +111,10 @@ struct Lane {
 }
 
 impl Lane {
-    fn start(
+    fn start<B: Future<Output = Infallible> + Send + 'static>(
         number: usize,
         routes: Routes,
+        beside: impl FnOnce() -> B + Send + 'static,
         stopping: watch::Receiver<bool>,
     ) -> io::Result<(Self, oneshot::Receiver<Served>)> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -115,7 +122,11 @@ impl Lane {
         let (accepted, waiting) = mpsc::channel(WAITING);
         let (ended, end) = oneshot::channel();
         std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
-            let served = runtime.block_on(run(routes, waiting, stopping));
+            let served = runtime.block_on(async {
+                // Ends with the runtime.
+                let _beside = tokio::spawn(beside());
+                run(routes, waiting, stopping).await
+            });
             // What is left of its calls goes first: whoever hears of the end hears that nothing is left.
             drop(runtime);
             // Whoever listened may be gone: then nobody wants to know.
@@ -246,7 +257,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
         let (stop, stopped) = oneshot::channel();
-        (address, stop, tokio::spawn(serve(listener, &Routes::default(), stopped).expect("threads")))
+        (
+            address,
+            stop,
+            tokio::spawn(serve(listener, &Routes::default(), std::future::pending, stopped).expect("threads")),
+        )
     }
 
     #[tokio::test]

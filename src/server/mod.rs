@@ -13,6 +13,7 @@ use tracing::field::display;
 
 use crate::admin::{self, Admin, Phase};
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
 
@@ -130,7 +131,8 @@ pub async fn run(
     let edge = Edge::new(Arc::clone(&opened.engine), clock, Arc::clone(&admin.edge));
     let (routes, health, streams) = grpc::routes(edge, Arc::clone(&admin.edge)).await?;
     let door = Door { admin, health, address, http, follower: follow(&opened.clock) };
-    serve(&config, door, opened, GrpcDoor::open(grpc, &routes, streams)?, shutdown).await
+    let grpc = GrpcDoor::open(grpc, &routes, streams, &opened.engine)?;
+    serve(&config, door, opened, grpc, shutdown).await
 }
 
 /// The parts that show how the server stands.
@@ -216,10 +218,17 @@ struct GrpcDoor {
 }
 
 impl GrpcDoor {
-    fn open(listener: TcpListener, routes: &Routes, streams: Streams) -> Result<Self, ServeError> {
+    fn open(
+        listener: TcpListener,
+        routes: &Routes,
+        streams: Streams,
+        engine: &Arc<Engine>,
+    ) -> Result<Self, ServeError> {
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().ok();
-        let serving = lanes::serve(listener, routes, stopped).map_err(ServeError::Thread)?;
+        let engine = Arc::clone(engine);
+        let courier = move || engine.journal().courier();
+        let serving = lanes::serve(listener, routes, courier, stopped).map_err(ServeError::Thread)?;
         Ok(Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) })
     }
 }

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 /// Bytes after which what was written is forced to the disk: in small parts, so that the sync at the end does not hold
 /// up the journal's.
-const SYNC_EVERY: u64 = 4 * 1024 * 1024;
+const SYNC_EVERY: u64 = 512 * 1024;
 
 /// A snapshot that is being written. Dropped unfinished, it leaves a file that nobody takes for a snapshot.
 #[derive(Debug)]
