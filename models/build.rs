@@ -10,6 +10,8 @@ use std::{env, fs};
 const COUNTER: &str = "stock.rs";
 const GUARD: &str = "stock/guard.rs";
 const WORD: &str = "stock/word.rs";
+const PROGRESS: &str = "progress.rs";
+const WAITERS: &str = "waiters.rs";
 
 /// One thing spoilt.
 struct Mutant {
@@ -107,6 +109,43 @@ const MUTANTS: [Mutant; 13] = [
     },
 ];
 
+/// The same of the journal's hand-off.
+const HANDOFF_MUTANTS: [Mutant; 5] = [
+    Mutant {
+        name: "told_before_the_mark",
+        file: PROGRESS,
+        sound: "        self.durable.raise(lsn);\n        for lane in self.lanes.lock().iter() {\n            \
+                lane.tell(lsn, woken);\n        }\n        self.strays.tell(lsn, woken);\n",
+        spoilt: "        for lane in self.lanes.lock().iter() {\n            lane.tell(lsn, woken);\n        }\n        \
+                 self.strays.tell(lsn, woken);\n        self.durable.raise(lsn);\n",
+    },
+    Mutant {
+        name: "no_look_under_the_lock",
+        file: WAITERS,
+        sound: "if let Some(result) = reached() {",
+        spoilt: "if let Some(result) = reached().filter(|_| false) {",
+    },
+    Mutant {
+        name: "woken_before_the_failure",
+        file: PROGRESS,
+        sound: "        let _first = self.failure.set(failure);\n",
+        spoilt: "        self.strays.wake_all();\n        let _first = self.failure.set(failure);\n        \
+                 return;\n        #[allow(unreachable_code)]\n",
+    },
+    Mutant {
+        name: "failure_before_the_mark",
+        file: PROGRESS,
+        sound: "Some(if self.durable() >= lsn { Ok(()) } else { Err(failure) })",
+        spoilt: "Some(Err(failure))",
+    },
+    Mutant {
+        name: "relaxed_mark",
+        file: PROGRESS,
+        sound: "self.0.store(to.0, Ordering::Release);",
+        spoilt: "self.0.store(to.0, Ordering::Relaxed);",
+    },
+];
+
 /// The source as it ships, with the mutant's one change if it is in this file.
 fn spoil(mutant: &Mutant, file: &str, source: &str) -> Result<String, String> {
     if mutant.file != file {
@@ -129,11 +168,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut modules = String::new();
     for mutant in &MUTANTS {
         let folder = out.join(mutant.name);
-        write_mutant(mutant, &inventory, &folder)?;
+        fs::create_dir_all(folder.join("stock"))?;
+        write_mutant(mutant, &inventory, &folder, &[COUNTER, GUARD, WORD])?;
         writeln!(modules, "/// The counter with one thing spoilt: `{}`.", mutant.name)?;
         writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
         writeln!(modules, "    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
         writeln!(modules, "    pub mod scenarios;\n}}")?;
+    }
+    let journal = root.join("src/journal");
+    for mutant in &HANDOFF_MUTANTS {
+        let folder = out.join(mutant.name);
+        fs::create_dir_all(&folder)?;
+        write_mutant(mutant, &journal, &folder, &[PROGRESS, WAITERS])?;
+        writeln!(modules, "/// The hand-off with one thing spoilt: `{}`.", mutant.name)?;
+        writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
+        for module in ["handoff", "log"] {
+            let source = root.join("models/src").join(module).with_extension("rs");
+            writeln!(modules, "    #[path = r\"{}\"]\n    pub mod {module};", source.display())?;
+        }
+        writeln!(modules, "    pub mod progress;\n    #[allow(dead_code)]\n    pub mod waiters;\n}}")?;
+        println!("cargo:rerun-if-changed={}", journal.join(mutant.file).display());
     }
     fs::write(out.join("mutants.rs"), modules)?;
     println!("cargo:rerun-if-changed={}", root.join("models/build.rs").display());
@@ -142,10 +196,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn write_mutant(mutant: &Mutant, inventory: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
-    fs::create_dir_all(folder.join("stock"))?;
-    for file in [COUNTER, GUARD, WORD] {
-        let source = fs::read_to_string(inventory.join(file))?;
+fn write_mutant(mutant: &Mutant, sound: &Path, folder: &Path, files: &[&str]) -> Result<(), Box<dyn Error>> {
+    for file in files {
+        let source = fs::read_to_string(sound.join(file))?;
         fs::write(folder.join(file), spoil(mutant, file, &source)?)?;
     }
     Ok(())

@@ -12,6 +12,21 @@ pub mod replay;
 pub mod run;
 pub mod sync;
 
+#[path = "../../src/ids.rs"]
+pub mod ids;
+
+/// The journal's hand-off to its writer as it ships, and the scenarios on it.
+#[path = "../../../src/journal"]
+pub mod journal {
+    #[path = "../../models/src/handoff.rs"]
+    pub mod handoff;
+    #[path = "../../models/src/log.rs"]
+    pub mod log;
+    pub mod progress;
+    #[expect(dead_code, reason = "couriers need a thread's own memory, which the models do not have")]
+    pub mod waiters;
+}
+
 /// The counter as it ships, and the scenarios on it.
 #[path = "../../../src/inventory"]
 pub mod inventory {
