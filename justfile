@@ -33,6 +33,16 @@ load *words="load-tests/scenarios/*.toml --scale 0.1":
     cargo build --release --workspace
     target/release/load-tests run {{ words }}
 
+# What clients see of a server that is killed and stopped in its tracks, checked for linearizability: just history --for 5m
+history *words:
+    cargo build --release --workspace
+    target/release/load-tests history {{ words }}
+
+# Everything at once with restarts in between, audited, and whether memory grows: just soak --for 30m
+soak *words:
+    cargo build --release --workspace
+    target/release/load-tests soak {{ words }}
+
 # Stockade beside an empty handler, Redis and PostgreSQL: 15 pairs of 5 s a row; with --quick few and short ones
 compare *words:
     cargo build --release --workspace

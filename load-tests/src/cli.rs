@@ -11,10 +11,12 @@ use stockade::server::told_to_stop;
 
 use crate::compare;
 use crate::failure::{AMISS, Failure, USAGE};
+use crate::history;
 use crate::output::Output;
 use crate::run;
 use crate::scale;
 use crate::server::Recipe;
+use crate::soak;
 
 /// How long threads that do not come back may hold up the end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -35,6 +37,10 @@ enum Command {
     Compare(CompareOptions),
     /// Measures what live holds, drops and connections cost, from few to many
     Scale(ScaleOptions),
+    /// Records what clients see of a server that is killed and stopped in its tracks, and checks it for linearizability
+    History(HistoryOptions),
+    /// Everything at once for long, with restarts in between: audited after each, and memory must not grow
+    Soak(SoakOptions),
     /// Answers reserves without any work
     #[command(hide = true)]
     Empty(EmptyOptions),
@@ -130,6 +136,57 @@ struct ScaleOptions {
 }
 
 #[derive(Debug, Args)]
+struct HistoryOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// How long clients ask
+    #[arg(long = "for", default_value = "30s", value_parser = span, value_name = "SPAN")]
+    length: Duration,
+    /// How often the server is killed; else as --kill-every says
+    #[arg(long, value_name = "N", conflicts_with = "kill_every", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    kills: Option<u32>,
+    /// How long from kill to kill, on average
+    #[arg(long, default_value = "2s", value_parser = span, value_name = "SPAN")]
+    kill_every: Duration,
+    /// How often the server is stopped in its tracks and let go on; else once for each kill
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pauses: Option<u32>,
+    /// Clients that ask at once
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    clients: u16,
+    /// Decides what they ask; else by chance, and told
+    #[arg(long)]
+    seed: Option<u64>,
+    /// When a record counts as durable, as in `stockade serve`. A killed process loses nothing with `os` either
+    #[arg(long, default_value = "sync", value_name = "WHEN", value_parser = ["sync", "os"])]
+    durability: String,
+    /// Keeps the history there, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// Checks a history that was kept, instead of making one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "kills", "pauses", "seed"])]
+    check: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct SoakOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// How long there is load, over all rounds
+    #[arg(long = "for", default_value = "30m", value_parser = span, value_name = "SPAN")]
+    length: Duration,
+    /// How long a round's load is; in the first two thirds each ends with a restart, by SIGKILL and SIGTERM in turn
+    #[arg(long, default_value = "60s", value_parser = span, value_name = "SPAN")]
+    restart_every: Duration,
+    /// Decides what is left to chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the report goes, as soak.txt and soak.json
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct EmptyOptions {
     /// The `ReserveResponse`, in hexadecimal
     #[arg(long)]
@@ -178,6 +235,8 @@ fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
         Command::Run(options) => runtime.block_on(until_interrupted(play(options, output))),
         Command::Compare(options) => runtime.block_on(until_interrupted(compare(options, output))),
         Command::Scale(options) => runtime.block_on(until_interrupted(measure(options, output))),
+        Command::History(options) => runtime.block_on(until_interrupted(histories(options, output))),
+        Command::Soak(options) => runtime.block_on(until_interrupted(soak(options, output))),
         Command::Empty(options) => {
             let served = compare::serve_empty(&options.answer, &options.result, |line| output.line(&line));
             runtime.block_on(served).map(|()| true)
@@ -235,4 +294,34 @@ async fn measure(options: ScaleOptions, output: &mut Output) -> Result<bool, Fai
     output.line("");
     output.line(&measured.text());
     Ok(measured.targets().iter().all(scale::Target::hit))
+}
+
+async fn histories(options: HistoryOptions, output: &mut Output) -> Result<bool, Failure> {
+    let HistoryOptions { server, length, kills, kill_every, pauses, clients, seed, durability, history, check } =
+        options;
+    let made = if let Some(file) = &check {
+        history::read(file)?
+    } else {
+        let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+        let even = length.as_millis().checked_div(kill_every.as_millis().max(1)).unwrap_or(0);
+        let kills = kills.unwrap_or_else(|| u32::try_from(even).unwrap_or(u32::MAX));
+        let pauses = pauses.unwrap_or(kills);
+        output.line(&format!("{clients} clients for {}, seed {seed}", humantime::format_duration(length)));
+        let flags = vec!["--durability".to_owned(), durability];
+        let recipe = server.recipe();
+        history::record(history::Options { recipe, flags, length, kills, pauses, clients, seed }, output).await?
+    };
+    if let Some(file) = &history {
+        history::write(&made, file)?;
+        output.line(&format!("written: {}", file.display()));
+    }
+    let report = tokio::task::block_in_place(|| history::check(&made));
+    output.line(&report.to_string());
+    Ok(report.is_linearizable())
+}
+
+async fn soak(options: SoakOptions, output: &mut Output) -> Result<bool, Failure> {
+    let SoakOptions { server, length, restart_every, seed, reports } = options;
+    let recipe = server.recipe();
+    soak::soak(&soak::Options { recipe, length, round: restart_every, seed, reports }, output).await
 }

@@ -28,6 +28,8 @@ mod run;
 
 mod compare;
 mod scale;
+mod history;
+mod soak;
 
 mod cli;
 

@@ -111,9 +111,14 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Sends it a signal. Whether it was sent.
+    pub fn signal(&self, signal: Signal) -> bool {
+        kill_process(Pid::from_child(&self.child), signal).is_ok()
+    }
+
     /// Tells it to stop, and waits so long; one that does not end is killed. Whether it ended well.
     pub fn stop(mut self, signal: Signal, patience: Duration) -> bool {
-        let told = kill_process(Pid::from_child(&self.child), signal).is_ok();
+        let told = self.signal(signal);
         let watch = Stopwatch::start();
         while told && watch.elapsed() < patience {
             match self.child.try_wait() {

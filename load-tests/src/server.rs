@@ -21,6 +21,9 @@ const LAST_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the metrics page may take.
 const PAGE_PATIENCE: Duration = Duration::from_secs(20);
 
+/// The data folder's name.
+const DATA: &str = "data";
+
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
 pub struct Recipe {
@@ -92,7 +95,7 @@ impl Recipe {
     pub fn start_on(&self, folder: TempDir, flags: &[String], patience: Duration) -> Result<Server, Failure> {
         let mut command = Command::new(self.program()?);
         command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json", "--data"]);
-        command.arg(folder.path().join("data")).args(flags);
+        command.arg(folder.path().join(DATA)).args(flags);
         // Not the folder of the sources, which may have a stockade.toml.
         command.current_dir(folder.path());
         let process = Process::start("stockade", command)?;
@@ -142,6 +145,17 @@ impl Server {
         self.own.as_ref().map(|own| own.process.id())
     }
 
+    /// The data folder of a server that was started here.
+    #[must_use]
+    pub fn data(&self) -> Option<PathBuf> {
+        self.own.as_ref().map(|own| own.folder.path().join(DATA))
+    }
+
+    /// Sends a signal to a server that was started here. Whether it was sent.
+    pub fn signal(&self, signal: Signal) -> bool {
+        self.own.as_ref().is_some_and(|own| own.process.signal(signal))
+    }
+
     /// Ends a server that was started here by a signal, and leaves its folder; one that does not end so soon is killed.
     /// None of a server that somebody else runs.
     #[must_use]
@@ -159,6 +173,14 @@ impl Server {
         let well = process.stop(Signal::TERM, LAST_PATIENCE);
         drop(folder);
         if well { Ok(()) } else { Err(Failure::Work("the server did not end well".to_owned())) }
+    }
+}
+
+impl Left {
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join(DATA)
     }
 }
 

@@ -3,23 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-/// The server's binary, in the folder of this test's program. Where only this member is built it is not there yet.
-fn server() -> PathBuf {
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_load-tests"));
-    let server = program.with_file_name("stockade");
-    if !server.is_file() {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-        let target = program.parent().and_then(Path::parent).expect("a target folder");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--package", "stockade", "--bin", "stockade", "--manifest-path"]).arg(manifest);
-        build.arg("--target-dir").arg(target);
-        assert!(build.status().expect("cargo").success(), "the server can't be built");
-    }
-    server
-}
+mod server;
 
 fn load_tests(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-tests")).args(words).output().expect("the program")
@@ -68,7 +55,7 @@ fn write(folder: &Path, text: &str) -> String {
 #[test]
 fn a_run_is_audited_and_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let (file, server) = (write(folder.path(), SCENARIO), server());
+    let (file, server) = (write(folder.path(), SCENARIO), server::binary());
     let reports = folder.path().join("reports").display().to_string();
     let output = load_tests(&["run", &file, "--server", server.to_str().unwrap(), "--reports", &reports]);
     let told = told(&output);
@@ -103,7 +90,7 @@ fn where_nobody_answers_it_says_so() {
 
 #[test]
 fn stockade_and_the_bare_handler_are_compared_pair_by_pair() {
-    let server = server();
+    let server = server::binary();
     let rows = "unary-empty,batch-empty,refusal-empty";
     let words = ["compare", "--quick", "--rows", rows, "--pairs", "1", "--measured", "150ms", "--server"];
     let output = load_tests(&[&words[..], &[server.to_str().unwrap()]].concat());

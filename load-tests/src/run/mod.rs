@@ -12,7 +12,7 @@ use stockade::time::wall_clock;
 
 mod before;
 mod events;
-mod load;
+pub mod load;
 
 use crate::audit::{self, Audit};
 use crate::failure::Failure;
@@ -115,7 +115,10 @@ fn names(scenario: &Scenario, run: u32) -> Vec<String> {
 }
 
 /// Creates a drop. Where it opens after the load begins, that instant is needed, in milliseconds since the epoch.
-async fn create(operators: &mut Operators, sale: &Sale, name: &str, begins: Option<u64>) -> Result<(), Failure> {
+///
+/// # Errors
+/// When the server refuses it.
+pub async fn create(operators: &mut Operators, sale: &Sale, name: &str, begins: Option<u64>) -> Result<(), Failure> {
     let item = |sku: &str, quantity| pb::Item { sku: sku.to_owned(), quantity, ..pb::Item::default() };
     let span = |span: Option<Span>| span.map(|span| wire::span(span.0));
     let opens_at = sale.opens_after.zip(begins).map(|(after, begins)| {

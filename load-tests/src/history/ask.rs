@@ -1,0 +1,190 @@
+//! One call over the wire: sent, timed, and kept as it was answered.
+
+use std::time::Duration;
+
+use stockade::proto as pb;
+use tonic::{Code, Status};
+
+use super::event::{Answer, Call, Figures, Seen, Shown, Verb, Why};
+use super::floor::{DROP, Floor, Goal};
+use crate::wire::{self, Operators, instant};
+
+/// The SKU of an item.
+#[must_use]
+pub fn sku(item: u8) -> String {
+    format!("item-{item}")
+}
+
+/// What a customer's number stands for on the wire.
+fn customer(number: u32) -> String {
+    format!("customer-{number}")
+}
+
+/// What a hold's order stands for on the wire. One that came back is told by its last sign.
+fn order(hold: &str, order: u8) -> String {
+    format!("{hold}/{order}")
+}
+
+/// Asks, and keeps what was seen. None when the run is over before it could be asked.
+pub async fn ask(
+    floor: &Floor,
+    (client, patience): (u16, Duration),
+    (goal, verb): (&Goal, Verb),
+    last: bool,
+) -> Option<Answer> {
+    let (term, channel) = floor.reach(client).await?;
+    let sent = floor.moment();
+    let answered = tokio::time::timeout(patience, send(channel, goal, verb)).await;
+    let back = floor.moment();
+    let answered = answered.unwrap_or_else(|_late| Err(Status::deadline_exceeded("no answer in time")));
+    let (answer, now) = answered.unwrap_or_else(|status| (failed(&status, verb), None));
+    let Goal { id: hold, customer, lines } = goal.clone();
+    let kept = answer.clone();
+    floor.keep(Call { client, term, verb, hold, customer, lines, sent, back, now, answer: kept, last });
+    Some(answer)
+}
+
+/// What a status tells.
+fn failed(status: &Status, verb: Verb) -> Answer {
+    let what = || format!("{:?}: {}", status.code(), status.message());
+    match status.code() {
+        Code::NotFound if !matches!(verb, Verb::Reserve { .. } | Verb::Adjust | Verb::GetDrop) => Answer::Absent,
+        // Decided or not: the connection was lost, or the answer came too late.
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Internal
+        | Code::ResourceExhausted => Answer::Unknown(what()),
+        Code::Ok
+        | Code::NotFound
+        | Code::InvalidArgument
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::DataLoss
+        | Code::Unauthenticated => Answer::Odd(what()),
+    }
+}
+
+type Told = (Answer, Option<u64>);
+
+async fn send(channel: tonic::transport::Channel, goal: &Goal, verb: Verb) -> Result<Told, Status> {
+    let mut checkout = wire::checkout(channel.clone());
+    let (hold_id, drop_id) = (goal.id.clone(), DROP.to_owned());
+    let millis = |span| Some(wire::span(Duration::from_millis(span)));
+    match verb {
+        Verb::Reserve { ttl } => {
+            let lines = goal.lines.iter().map(|(item, units)| wire::line(&sku(*item), *units)).collect();
+            let customer = Some(wire::customer(customer(goal.customer)));
+            let ttl = millis(ttl);
+            let request = pb::ReserveRequest { hold_id, drop_id, lines, customer, ttl, ..Default::default() };
+            let pb::ReserveResponse { outcome, server_time, .. } = checkout.reserve(request).await?.into_inner();
+            let answer = match outcome {
+                Some(pb::reserve_response::Outcome::Hold(hold)) => shown(goal, &hold),
+                Some(pb::reserve_response::Outcome::Refusal(refusal)) => refused(&refusal),
+                None => Answer::Odd("no outcome".to_owned()),
+            };
+            Ok((answer, Some(instant(server_time))))
+        }
+        Verb::Extend { ttl, pay } => {
+            let stage = if pay { pb::HoldStage::Paying } else { pb::HoldStage::Unspecified }.into();
+            let ttl = if pay { None } else { millis(ttl) };
+            let request = pb::ExtendRequest { hold_id, drop_id, ttl, stage, ..Default::default() };
+            let pb::ExtendResponse { outcome, server_time } = checkout.extend(request).await?.into_inner();
+            let answer = match outcome {
+                Some(pb::extend_response::Outcome::Hold(hold)) => shown(goal, &hold),
+                Some(pb::extend_response::Outcome::Refusal(refusal)) => refused(&refusal),
+                None => Answer::Odd("no outcome".to_owned()),
+            };
+            Ok((answer, Some(instant(server_time))))
+        }
+        Verb::Claim { order: number } => {
+            let order_ref = order(&goal.id, number);
+            let request = pb::ClaimRequest { hold_id, drop_id, order_ref, ..Default::default() };
+            let pb::ClaimResponse { outcome, server_time, .. } = checkout.claim(request).await?.into_inner();
+            let answer = match outcome {
+                Some(pb::claim_response::Outcome::Hold(hold)) => shown(goal, &hold),
+                Some(pb::claim_response::Outcome::Refusal(refusal)) => refused(&refusal),
+                None => Answer::Odd("no outcome".to_owned()),
+            };
+            Ok((answer, Some(instant(server_time))))
+        }
+        Verb::Release => {
+            let request = pb::ReleaseRequest { hold_id, drop_id, ..Default::default() };
+            let pb::ReleaseResponse { outcome, server_time } = checkout.release(request).await?.into_inner();
+            let answer = match outcome {
+                Some(pb::release_response::Outcome::Hold(hold)) => shown(goal, &hold),
+                Some(pb::release_response::Outcome::Refusal(refusal)) => refused(&refusal),
+                None => Answer::Odd("no outcome".to_owned()),
+            };
+            Ok((answer, Some(instant(server_time))))
+        }
+        Verb::GetHold => {
+            let request = pb::GetHoldRequest { hold_id, drop_id };
+            let pb::GetHoldResponse { hold, server_time } = checkout.get_hold(request).await?.into_inner();
+            Ok((shown(goal, &hold.unwrap_or_default()), Some(instant(server_time))))
+        }
+        Verb::Adjust | Verb::GetDrop => operate(Operators::new(channel), goal, verb).await,
+    }
+}
+
+async fn operate(mut operators: Operators, goal: &Goal, verb: Verb) -> Result<Told, Status> {
+    if verb == Verb::GetDrop {
+        let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
+        let pb::GetDropResponse { drop, server_time } = operators.get_drop(request).await?.into_inner();
+        let items = drop.unwrap_or_default().items;
+        return Ok((Answer::Stock(items.iter().map(figures).collect()), Some(instant(server_time))));
+    }
+    let (item, units) = goal.lines.first().copied().unwrap_or_default();
+    let request = pb::AdjustStockRequest {
+        drop_id: DROP.to_owned(),
+        sku: sku(item),
+        adjustment_id: goal.id.clone(),
+        change: Some(pb::adjust_stock_request::Change::Delta(i64::from(units))),
+        ..Default::default()
+    };
+    operators.adjust_stock(request).await?;
+    Ok((Answer::Adjusted, None))
+}
+
+fn figures(item: &pb::Item) -> Figures {
+    let stock = item.stock.unwrap_or_default();
+    let units = |units| u32::try_from(units).unwrap_or(u32::MAX);
+    Figures {
+        received: units(stock.received),
+        free: units(stock.free),
+        held: units(stock.held),
+        paying: units(stock.paying),
+        claimed: units(stock.claimed),
+    }
+}
+
+fn refused(refusal: &pb::Refusal) -> Answer {
+    let Some(why) = Why::of(refusal.reason()) else { return Answer::Odd(format!("{refusal:?}")) };
+    let short = refusal.lines.iter().filter(|line| line.reason() == refusal.reason());
+    let items = short.filter_map(|line| line.sku.strip_prefix("item-")?.parse().ok());
+    Answer::Refused(why, items.collect())
+}
+
+fn shown(goal: &Goal, hold: &pb::Hold) -> Answer {
+    let odd = || Answer::Odd(format!("{hold:?}"));
+    let number = hold.customer_id.strip_prefix("customer-").and_then(|number| number.parse().ok());
+    let (Some(state), Some(customer)) = (Shown::of(hold.state()), number) else { return odd() };
+    let lines: Option<Vec<(u8, u32)>> =
+        hold.lines.iter().map(|line| Some((line.sku.strip_prefix("item-")?.parse().ok()?, line.quantity))).collect();
+    let Some(lines) = lines.filter(|_| hold.id == goal.id && hold.drop_id == DROP) else { return odd() };
+    let ours = |number: &u8| hold.order_ref == order(&goal.id, *number);
+    Answer::Hold(Seen {
+        state,
+        created: instant(hold.created_at),
+        due: instant(hold.expires_at),
+        revision: hold.revision,
+        order: (0..=9_u8).find(ours),
+        lines,
+        customer,
+    })
+}

@@ -1,0 +1,180 @@
+//! What is done to the server: killed and started again on the same folder, stopped in its tracks and let go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use stockade::time::wall_clock;
+use tokio::sync::watch;
+
+use super::event::{Pause, Term};
+use super::floor::{Floor, Way};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::server::{Recipe, Server};
+use crate::wire;
+
+/// How long a start or an end may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest that the server stands still.
+const LONGEST_PAUSE: u64 = 400;
+
+/// When the server is to be killed and stopped.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How long the load lasts.
+    pub length: Duration,
+    /// Kills in all.
+    pub kills: u32,
+    /// Pauses in all.
+    pub pauses: u32,
+}
+
+/// The server and what happened to it.
+pub struct Chaos {
+    recipe: Recipe,
+    flags: Vec<String>,
+    clients: u16,
+    server: Server,
+    endpoints: Vec<String>,
+    way: watch::Sender<Option<Way>>,
+    /// Its lives so far.
+    pub terms: Vec<Term>,
+    /// When it stood still.
+    pub pauses: Vec<Pause>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Kill,
+    Pause,
+}
+
+impl Chaos {
+    /// Starts the first server. Clients find it once it is shown to them.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(
+        recipe: Recipe,
+        flags: Vec<String>,
+        clients: u16,
+    ) -> Result<(Self, watch::Receiver<Option<Way>>), Failure> {
+        let spawned = wall_clock().0;
+        let server = tokio::task::block_in_place(|| recipe.start(&flags))?;
+        let term = Term { spawned, serving: wall_clock().0, gone: None };
+        let (way, seen) = watch::channel(None);
+        let endpoints = vec![server.endpoint.clone()];
+        let (terms, pauses) = (vec![term], Vec::new());
+        Ok((Self { recipe, flags, clients, server, endpoints, way, terms, pauses }, seen))
+    }
+
+    /// The server.
+    #[must_use]
+    pub const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Shows clients the way to the server.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn show(&self) -> Result<(), Failure> {
+        let mut channels = Vec::new();
+        for _ in 0..self.clients {
+            channels.push(wire::connect(&self.server.endpoint).await?);
+        }
+        let term = u32::try_from(self.terms.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        self.way.send_replace(Some(Way { term, channels: Arc::new(channels) }));
+        Ok(())
+    }
+
+    /// Kills and stops the server by a plan, while clients ask.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn rage(
+        mut self,
+        floor: &Floor,
+        plan: Plan,
+        (random, output): (&mut fastrand::Rng, &mut Output),
+    ) -> Result<Self, Failure> {
+        for (at, deed) in deeds(plan, random) {
+            tokio::time::sleep(at.saturating_sub(floor.watch.elapsed())).await;
+            output.progress(&format!(
+                "{} calls, {} kills, {} pauses",
+                floor.asked(),
+                self.terms.len() - 1,
+                self.pauses.len()
+            ));
+            match deed {
+                Deed::Kill => {
+                    // Now and then one that stands still: what it has decided by then waits in the air.
+                    if random.u8(..4) == 0 && self.server.signal(Signal::STOP) {
+                        tokio::time::sleep(Duration::from_millis(random.u64(1..30))).await;
+                    }
+                    self = self.kill(floor).await?;
+                }
+                Deed::Pause => self.pause(floor, Duration::from_millis(random.u64(5..LONGEST_PAUSE))).await,
+            }
+        }
+        tokio::time::sleep(plan.length.saturating_sub(floor.watch.elapsed())).await;
+        Ok(self)
+    }
+
+    async fn pause(&mut self, floor: &Floor, length: Duration) {
+        let from = floor.moment();
+        if self.server.signal(Signal::STOP) {
+            tokio::time::sleep(length).await;
+            self.server.signal(Signal::CONT);
+            self.pauses.push(Pause { from, until: floor.moment() });
+        }
+    }
+
+    async fn kill(self, floor: &Floor) -> Result<Self, Failure> {
+        let Self { recipe, flags, clients, server, mut endpoints, way, mut terms, pauses } = self;
+        let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, PATIENCE));
+        let gone = floor.moment();
+        way.send_replace(None);
+        if let Some(term) = terms.last_mut() {
+            term.gone = Some(gone);
+        }
+        let folder = left.ok_or(Failure::Bug("the server was started here"))?.folder;
+        let spawned = wall_clock().0;
+        let mut server = tokio::task::block_in_place(|| recipe.start_on(folder, &flags, PATIENCE))?;
+        if endpoints.contains(&server.endpoint) {
+            // An old connection could lead there: a call would count for the wrong life. It has served nobody yet.
+            let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, PATIENCE));
+            let folder = left.ok_or(Failure::Bug("the server was started here"))?.folder;
+            server = tokio::task::block_in_place(|| recipe.start_on(folder, &flags, PATIENCE))?;
+        }
+        terms.push(Term { spawned, serving: wall_clock().0, gone: None });
+        endpoints.push(server.endpoint.clone());
+        let chaos = Self { recipe, flags, clients, server, endpoints, way, terms, pauses };
+        chaos.show().await?;
+        Ok(chaos)
+    }
+
+    /// Ends the server as an operator would.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub fn stop(self) -> Result<(Vec<Term>, Vec<Pause>), Failure> {
+        let Self { server, terms, pauses, .. } = self;
+        tokio::task::block_in_place(|| server.stop())?;
+        Ok((terms, pauses))
+    }
+}
+
+/// When what is done: evenly over the run, each by chance within its part of it.
+fn deeds(plan: Plan, random: &mut fastrand::Rng) -> Vec<(Duration, Deed)> {
+    let mut deeds = Vec::new();
+    for (many, deed) in [(plan.kills, Deed::Kill), (plan.pauses, Deed::Pause)] {
+        for number in 0..many {
+            let share = (f64::from(number) + 0.2 + 0.7 * random.f64()) / f64::from(many);
+            deeds.push((plan.length.mul_f64(share.min(1.0)), deed));
+        }
+    }
+    deeds.sort_by_key(|(at, _)| *at);
+    deeds
+}

@@ -1,0 +1,126 @@
+//! A run: a server, a drop that is always nearly sold out, clients, what is done to the server, and a last look at every
+//! hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use stockade::proto as pb;
+use tokio::task::JoinSet;
+
+use super::ask::{ask, sku};
+use super::chaos::{Chaos, Plan};
+use super::client::{Client, restock};
+use super::event::{History, Setup, Verb};
+use super::floor::{DROP, Floor};
+use crate::failure::Failure;
+use crate::numbers::place;
+use crate::output::Output;
+use crate::server::Recipe;
+use crate::wire::{self, Operators};
+
+/// Units of each item: few, so that they are sold out and come back all the time.
+const STOCK: [u32; 3] = [4, 3, 6];
+/// Units that a customer may have.
+const LIMIT: u32 = 3;
+/// A hold's longest life without a payment, in milliseconds.
+const MAX_HOLD_LIFE: u64 = 2_500;
+/// A payment's time, in milliseconds.
+const PAYMENT_TTL: u64 = 1_000;
+/// What a hold has after a restart, in milliseconds.
+const GRACE: u64 = 400;
+/// By how much clocks may differ, in milliseconds: each side cuts off its digits below one, and the server's time
+/// follows the wall clock by at most 1 ms a second.
+const SLACK: u64 = 5;
+/// The longest that a client waits between two calls.
+const THINK: Duration = Duration::from_millis(8);
+/// How long a last look waits for an answer.
+const LAST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a history is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How a server is started.
+    pub recipe: Recipe,
+    /// Flags of it that come in addition.
+    pub flags: Vec<String>,
+    /// How long clients ask.
+    pub length: Duration,
+    /// How often the server is killed.
+    pub kills: u32,
+    /// How often it is stopped in its tracks.
+    pub pauses: u32,
+    /// Clients.
+    pub clients: u16,
+    /// Decides what they ask.
+    pub seed: u64,
+}
+
+/// Makes a history.
+///
+/// # Errors
+/// When the server can't be run; not when it answers wrongly.
+pub async fn record(options: Options, output: &mut Output) -> Result<History, Failure> {
+    let Options { recipe, flags: more, length, kills, pauses, clients, seed } = options;
+    let setup = Setup {
+        stock: STOCK.to_vec(),
+        limit: LIMIT,
+        max_hold_life: MAX_HOLD_LIFE,
+        payment_ttl: PAYMENT_TTL,
+        grace: GRACE,
+        slack: SLACK,
+        seed,
+    };
+    let mut flags = vec!["--outage-grace".to_owned(), format!("{GRACE}ms")];
+    flags.extend(more);
+    // One connection more, for whoever replaces what was sold.
+    let (chaos, way) = Chaos::start(recipe, flags, clients.saturating_add(1))?;
+    create(&chaos.server().endpoint, &setup).await?;
+    let floor = Arc::new(Floor::new(setup, way));
+    chaos.show().await?;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut crowd = JoinSet::new();
+    for number in 0..clients {
+        let client = Client { floor: Arc::clone(&floor), number, random: random.fork(), think: THINK };
+        crowd.spawn(client.run(length));
+    }
+    crowd.spawn(restock(Arc::clone(&floor), clients, random.fork(), length));
+    let plan = Plan { length, kills, pauses };
+    let chaos = chaos.rage(&floor, plan, (&mut random, output)).await?;
+    while let Some(ended) = crowd.join_next().await {
+        ended.map_err(|_gone| Failure::Bug("a client ended"))?;
+    }
+    output.progress("looking at every hold");
+    look_at_all(&floor, clients).await;
+    let (terms, pauses) = chaos.stop()?;
+    Ok(History { setup: floor.setup.clone(), terms, pauses, calls: floor.close() })
+}
+
+/// What was acknowledged is there when all is over, whatever came between.
+async fn look_at_all(floor: &Floor, clients: u16) {
+    let lanes = usize::from(clients).max(1);
+    let looks = floor.goals().into_iter().enumerate().map(|(number, goal)| async move {
+        let client = u16::try_from(number.checked_rem(lanes).unwrap_or(0)).unwrap_or(0);
+        ask(floor, (client, LAST_PATIENCE), (&goal, Verb::GetHold), true).await
+    });
+    stream::iter(looks).for_each_concurrent(place(16), |look| async { drop(look.await) }).await;
+}
+
+async fn create(endpoint: &str, setup: &Setup) -> Result<(), Failure> {
+    let item =
+        |(number, units): (u8, &u32)| pb::Item { sku: sku(number), quantity: u64::from(*units), ..pb::Item::default() };
+    let millis = |span| Some(wire::span(Duration::from_millis(span)));
+    let drop = pb::Drop {
+        id: DROP.to_owned(),
+        items: (0_u8..).zip(&setup.stock).map(item).collect(),
+        limits: vec![wire::limit(setup.limit)],
+        hold_ttl: millis(1_000),
+        max_hold_life: millis(setup.max_hold_life),
+        payment_ttl: millis(setup.payment_ttl),
+        ..pb::Drop::default()
+    };
+    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
+    let mut operators = Operators::new(wire::connect(endpoint).await?);
+    operators.create_drop(request).await.map_err(Failure::status("creating a drop"))?;
+    Ok(())
+}

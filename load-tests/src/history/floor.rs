@@ -1,0 +1,144 @@
+//! What all clients of a run share: the way to the server as it is now, the watch, and the record of what they saw.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use stockade::metrics::Stopwatch;
+use stockade::time::wall_clock;
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+use super::event::{Call, Moment, Setup};
+use crate::numbers::nanos;
+
+/// Holds that clients meet on.
+const RECENT: usize = 48;
+
+/// The drop that is sold.
+pub const DROP: &str = "history";
+
+/// The way to the server while it lives; none between two of its lives.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// Which of its lives it is.
+    pub term: u32,
+    /// The connections, one for each client.
+    pub channels: Arc<Vec<Channel>>,
+}
+
+/// A hold that a client asked for.
+#[derive(Debug, Clone)]
+pub struct Goal {
+    /// Its id.
+    pub id: String,
+    /// Its customer's number.
+    pub customer: u32,
+    /// Items and units.
+    pub lines: Vec<(u8, u32)>,
+}
+
+/// What all clients share.
+pub struct Floor {
+    /// What the run is set up with.
+    pub setup: Setup,
+    /// The way to the server.
+    pub way: watch::Receiver<Option<Way>>,
+    /// Since the run began.
+    pub watch: Stopwatch,
+    calls: Mutex<Vec<Call>>,
+    recent: Mutex<VecDeque<Goal>>,
+    /// Units of each item that were sold and not replaced yet; and sales so far.
+    sold: Mutex<(Vec<u32>, u32)>,
+}
+
+impl Floor {
+    /// Before anything was asked.
+    #[must_use]
+    pub fn new(setup: Setup, way: watch::Receiver<Option<Way>>) -> Self {
+        let sold = Mutex::new((vec![0; setup.stock.len()], 0));
+        let (calls, recent) = (Mutex::default(), Mutex::default());
+        Self { setup, way, watch: Stopwatch::start(), calls, recent, sold }
+    }
+
+    /// This instant.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { ns: nanos(self.watch.elapsed()), wall: wall_clock().0 }
+    }
+
+    /// Keeps a call.
+    pub fn keep(&self, call: Call) {
+        self.calls.lock().push(call);
+    }
+
+    /// Calls so far.
+    pub fn asked(&self) -> usize {
+        self.calls.lock().len()
+    }
+
+    /// All calls, by the instant at which they were sent.
+    pub fn close(&self) -> Vec<Call> {
+        let mut calls = std::mem::take(&mut *self.calls.lock());
+        calls.sort_by_key(|call| call.sent.ns);
+        calls
+    }
+
+    /// Every hold that was asked for.
+    pub fn goals(&self) -> Vec<Goal> {
+        let calls = self.calls.lock();
+        let reserves = calls.iter().filter(|call| matches!(call.verb, super::event::Verb::Reserve { .. }));
+        let mut goals: Vec<Goal> = reserves
+            .map(|call| Goal { id: call.hold.clone(), customer: call.customer, lines: call.lines.clone() })
+            .collect();
+        goals.sort_by(|one, other| one.id.cmp(&other.id));
+        goals.dedup_by(|one, other| one.id == other.id);
+        goals
+    }
+
+    /// Lets others meet on a hold.
+    pub fn share(&self, goal: Goal) {
+        let mut recent = self.recent.lock();
+        if recent.len() >= RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(goal);
+    }
+
+    /// One of the last holds, more likely one of the very last.
+    pub fn recent(&self, random: &mut fastrand::Rng) -> Option<Goal> {
+        let recent = self.recent.lock();
+        let back = random.usize(..recent.len().max(1)).min(random.usize(..recent.len().max(1)));
+        recent.iter().rev().nth(back).cloned()
+    }
+
+    /// Notes a sale, so that its units are replaced.
+    pub fn sell(&self, goal: &Goal) {
+        let mut sold = self.sold.lock();
+        for (item, units) in &goal.lines {
+            if let Some(sold) = sold.0.get_mut(usize::from(*item)) {
+                *sold = sold.saturating_add(*units);
+            }
+        }
+        sold.1 = sold.1.saturating_add(1);
+    }
+
+    /// Units of an item to be replaced: those sold since this was asked last.
+    pub fn replace(&self, item: u8) -> u32 {
+        self.sold.lock().0.get_mut(usize::from(item)).map_or(0, std::mem::take)
+    }
+
+    /// A customer: of a few at a time, others as sales go on, since what was bought counts for a limit for good.
+    pub fn customer(&self, random: &mut fastrand::Rng, window: u32) -> u32 {
+        let sales = self.sold.lock().1;
+        sales.saturating_add(random.u32(..window.max(1)))
+    }
+
+    /// Where clients find the server; waits until it lives. None when the run is over.
+    pub async fn reach(&self, client: u16) -> Option<(u32, Channel)> {
+        let mut way = self.way.clone();
+        let way = way.wait_for(Option::is_some).await.ok()?.clone()?;
+        let lane = usize::from(client).checked_rem(way.channels.len())?;
+        Some((way.term, way.channels.get(lane)?.clone()))
+    }
+}

@@ -1,0 +1,215 @@
+//! Parts of a history that are checked by themselves: what concerns one hold, one item, one customer.
+//!
+//! If all calls together took effect in one order, then those of any part did, in that same order; so a part that has no
+//! order convicts the whole, and there is no false alarm. The reverse does not hold: each part may have an order of its
+//! own, and they may contradict each other. Stock and limits are promised per item and per customer only.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use super::event::{Answer, Call, Figures, History, Seen, Verb, Why};
+
+/// What a part is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A hold's life, by the hold's number in the history.
+    Hold(u32),
+    /// What one customer may have.
+    Customer(u32),
+    /// Who is served of an item's stock, and who is told that it is sold out.
+    Stock(u8),
+    /// What is shown of an item's stock. By itself: figures may run behind the counter that decides, by calls that are
+    /// not answered yet.
+    Figures(u8),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hold(number) => write!(f, "hold {number}"),
+            Self::Customer(number) => write!(f, "customer {number}"),
+            Self::Stock(item) => write!(f, "item {item}: stock"),
+            Self::Figures(item) => write!(f, "item {item}: figures"),
+        }
+    }
+}
+
+/// What came of a call, as far as it concerns the part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A hold.
+    Hold(Seen),
+    /// A refusal; and whether it says that this book has too few units.
+    Refused {
+        /// Why.
+        why: Why,
+        /// Whether units of this book were too few.
+        short: bool,
+    },
+    /// There is no such hold.
+    Absent,
+    /// The adjustment is made.
+    Adjusted,
+    /// The item's stock.
+    Figures(Figures),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// A call, as far as it concerns the part.
+#[derive(Debug, Clone)]
+pub struct Op {
+    /// Its place in the history.
+    pub call: usize,
+    /// The hold or adjustment, by its number in this part.
+    pub id: u32,
+    /// What was asked.
+    pub verb: Verb,
+    /// What came of it.
+    pub said: Said,
+    /// Which of the server's lives was asked.
+    pub term: u32,
+    /// When it was sent, in nanoseconds of the run's watch.
+    pub sent: u64,
+    /// By when it took effect, if it ever did and was answered.
+    pub back: u64,
+    /// When it was sent, in wall clock milliseconds.
+    pub sent_wall: u64,
+    /// When it was answered, in wall clock milliseconds.
+    pub back_wall: u64,
+    /// The server's time when it was decided.
+    pub now: Option<u64>,
+}
+
+/// A part of a history.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// What it is about.
+    pub subject: Subject,
+    /// Units of the book at first; none where nothing runs short, which is so in a hold's own life.
+    pub capacity: Option<i64>,
+    /// Units that each hold has of the book, by its number here; of an adjustment, those that it adds.
+    pub units: Vec<i64>,
+    /// Holds of which there was nothing when all was over: if one ever was there, a crash undid it.
+    pub never: HashSet<u32>,
+    /// The calls, by the instant at which they were sent.
+    pub ops: Vec<Op>,
+}
+
+/// Parts of a history that is looked at hold by hold, customer by customer and item by item.
+#[must_use]
+pub fn parts(history: &History) -> Vec<Part> {
+    let absent = |call: &&Call| call.last && call.answer == Answer::Absent;
+    let never = history.calls.iter().filter(absent).map(|call| call.hold.as_str()).collect();
+    let (parts, numbers, local) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut sorter = Sorter { history, never, parts, numbers, local };
+    for (place, call) in history.calls.iter().enumerate() {
+        sorter.sort(place, call);
+    }
+    let mut parts: Vec<Part> = sorter.parts.into_values().collect();
+    // Small ones first: what is wrong is easiest to see in them.
+    parts.sort_by_key(|part| part.subject);
+    parts
+}
+
+struct Sorter<'h> {
+    history: &'h History,
+    /// Holds of which there was nothing when all was over.
+    never: HashSet<&'h str>,
+    parts: HashMap<Subject, Part>,
+    /// Numbers of holds and adjustments in the history, by their ids.
+    numbers: HashMap<&'h str, u32>,
+    /// Their numbers in a part.
+    local: HashMap<(Subject, u32), u32>,
+}
+
+impl<'h> Sorter<'h> {
+    fn sort(&mut self, place: usize, call: &'h Call) {
+        if let Answer::Odd(_) = call.answer {
+            return; // told by itself
+        }
+        let term = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term));
+        let gone = term.and_then(|term| term.gone);
+        // Sent to a process that was gone already: it never reached anyone. Or to the last one, and nothing came of it.
+        let unreached = gone.map_or(self.never.contains(call.hold.as_str()), |gone| gone.ns <= call.sent.ns);
+        if call.answer.is_unknown() && unreached {
+            return;
+        }
+        if call.verb == Verb::GetDrop {
+            if let Answer::Stock(items) = &call.answer {
+                for (item, figures) in (0_u8..).zip(items) {
+                    self.enter(Subject::Figures(item), (place, call), (u32::MAX, 0), Said::Figures(*figures));
+                }
+            }
+            return;
+        }
+        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(&call.hold).or_insert(next);
+        if call.verb != Verb::Adjust {
+            self.enter(Subject::Hold(number), (place, call), (number, 1), said(call, None));
+            if call.last {
+                return;
+            }
+            let all = call.lines.iter().map(|(_, units)| i64::from(*units)).fold(0, i64::saturating_add);
+            let short = matches!(call.answer, Answer::Refused(Why::LimitReached, _));
+            self.enter(Subject::Customer(call.customer), (place, call), (number, all), said(call, Some(short)));
+        }
+        for (item, units) in &call.lines {
+            let short = matches!(&call.answer, Answer::Refused(Why::SoldOut, items) if items.contains(item));
+            let hold = (number, i64::from(*units));
+            self.enter(Subject::Stock(*item), (place, call), hold, said(call, Some(short)));
+            self.enter(Subject::Figures(*item), (place, call), hold, said(call, None));
+        }
+    }
+
+    fn enter(&mut self, subject: Subject, (place, call): (usize, &Call), (number, units): (u32, i64), said: Said) {
+        let setup = &self.history.setup;
+        let stock = |item: u8| setup.stock.get(usize::from(item)).copied().map(i64::from);
+        let part = self.parts.entry(subject).or_insert_with(|| Part {
+            subject,
+            capacity: match subject {
+                Subject::Hold(_) => None,
+                Subject::Customer(_) => Some(i64::from(setup.limit)),
+                Subject::Stock(item) | Subject::Figures(item) => stock(item),
+            },
+            units: Vec::new(),
+            never: HashSet::new(),
+            ops: Vec::new(),
+        });
+        let id = *self.local.entry((subject, number)).or_insert_with(|| {
+            part.units.push(units);
+            if self.never.contains(call.hold.as_str()) {
+                part.never.insert(u32::try_from(part.units.len().saturating_sub(1)).unwrap_or(u32::MAX));
+            }
+            u32::try_from(part.units.len().saturating_sub(1)).unwrap_or(u32::MAX)
+        });
+        let term = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term));
+        // An answer may be read after its process has gone, but it was decided before.
+        let gone = term.and_then(|term| term.gone);
+        let back = gone.map_or(call.back.ns, |gone| gone.ns.min(call.back.ns));
+        let back_wall = gone.map_or(call.back.wall, |gone| gone.wall.min(call.back.wall));
+        part.ops.push(Op {
+            call: place,
+            id,
+            verb: call.verb,
+            said,
+            term: call.term,
+            sent: call.sent.ns,
+            back: back.max(call.sent.ns),
+            sent_wall: call.sent.wall,
+            back_wall,
+            now: call.now,
+        });
+    }
+}
+
+/// What came of it; where it was refused for want of units, `short` says whether of those of this book.
+fn said(call: &Call, short: Option<bool>) -> Said {
+    match &call.answer {
+        Answer::Hold(seen) => Said::Hold(seen.clone()),
+        Answer::Refused(why, _) => Said::Refused { why: *why, short: short.unwrap_or(false) },
+        Answer::Absent => Said::Absent,
+        Answer::Adjusted => Said::Adjusted,
+        Answer::Stock(_) | Answer::Unknown(_) | Answer::Odd(_) => Said::Unknown,
+    }
+}

@@ -1,0 +1,80 @@
+//! What can be seen in single answers, without looking for an order: an answer that is none, a hold with other lines than
+//! asked, a time outside of the call, an id with two outcomes, a revision that goes back.
+
+use std::collections::HashMap;
+
+use super::event::{Answer, Call, History, Seen, Shown};
+
+/// Findings told at most.
+const MOST: usize = 20;
+
+/// What is wrong with single answers, in words.
+#[must_use]
+pub fn look(history: &History) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut holds: HashMap<&str, Vec<(&Call, &Seen)>> = HashMap::new();
+    for call in &history.calls {
+        let faults = [odd(call), late(call, history.setup.slack), unfaithful(call)];
+        findings.extend(faults.into_iter().flatten().map(|what| format!("{what}: {call:?}")));
+        if let Answer::Hold(seen) = &call.answer {
+            holds.entry(&call.hold).or_default().push((call, seen));
+        }
+    }
+    for (id, seen) in holds {
+        if let Some((one, other)) = seen.windows(2).find_map(|pair| match pair {
+            [(one, a), (other, b)] if a.created != b.created => Some((one, other)),
+            _ => None,
+        }) {
+            findings.push(format!("hold {id} was made twice, at different times: {one:?} and {other:?}"));
+        }
+        findings.extend(went_back(id, seen));
+    }
+    findings.truncate(MOST);
+    findings
+}
+
+/// What can't be an answer.
+fn odd(call: &Call) -> Option<String> {
+    match &call.answer {
+        Answer::Odd(what) => Some(format!("no answer to that: {what}")),
+        Answer::Hold(_)
+        | Answer::Refused(..)
+        | Answer::Absent
+        | Answer::Adjusted
+        | Answer::Stock(_)
+        | Answer::Unknown(_) => None,
+    }
+}
+
+/// A decision at a time that was not during the call.
+fn late(call: &Call, slack: u64) -> Option<String> {
+    let now = call.now?;
+    let early = now.saturating_add(slack) < call.sent.wall;
+    let late = now > call.back.wall.saturating_add(slack);
+    (early || late).then(|| "the server's time is outside of the call".to_owned())
+}
+
+/// A hold that is not what was asked for.
+fn unfaithful(call: &Call) -> Option<String> {
+    let Answer::Hold(seen) = &call.answer else { return None };
+    let has = seen.state.is_live() || seen.state == Shown::Claimed;
+    let wanted: Vec<(u8, u32)> = call.lines.iter().map(|(item, units)| (*item, if has { *units } else { 0 })).collect();
+    (seen.lines != wanted || seen.customer != call.customer).then(|| "not the hold that was asked for".to_owned())
+}
+
+/// A revision that was shown before a call and is larger than the one that the call was shown.
+fn went_back(id: &str, mut seen: Vec<(&Call, &Seen)>) -> Option<String> {
+    let mut shown: Vec<(u64, u64)> = seen.iter().map(|(call, seen)| (call.back.ns, seen.revision)).collect();
+    shown.sort_unstable();
+    seen.sort_by_key(|(call, _)| call.sent.ns);
+    let (mut newest, mut next) = (0, shown.iter().peekable());
+    for (call, seen) in seen {
+        while let Some((_, revision)) = next.next_if(|(back, _)| *back < call.sent.ns) {
+            newest = newest.max(*revision);
+        }
+        if seen.revision < newest {
+            return Some(format!("hold {id} was shown at revision {newest} before, and is older here: {call:?}"));
+        }
+    }
+    None
+}

@@ -1,0 +1,244 @@
+//! `load-tests soak`: everything at once for long, with restarts in between, audited from the outside after each round,
+//! and a verdict on what the server takes: memory, open files, disk.
+//!
+//! A soak goes in rounds. Each has drops of its own, which are closed after its audit and archived, so that a round
+//! leaves nothing behind but ended holds, of which a bounded number is remembered. In the first two thirds each round
+//! ends with a restart in the midst of its load, by `SIGKILL` and by `SIGTERM` in turn; in the last third the server
+//! lives on, so that what only grows within a life is seen, too.
+
+mod report;
+mod scene;
+mod stream;
+mod trend;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use stockade::metrics::{Counter, Stopwatch};
+use stockade::proto as pb;
+use tempfile::TempDir;
+
+use crate::audit;
+use crate::failure::Failure;
+use crate::floor::Floor;
+use crate::ledger::OpenLedger;
+use crate::output::Output;
+use crate::run;
+use crate::samples::Recorder;
+use crate::scenario::Scenario;
+use crate::server::{Left, Recipe, Server};
+use crate::wire::{self, Operators};
+use report::{Report, Round};
+use watch::{Target, Watcher};
+
+/// How long a start or an end may take.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// So long before its load would end a round's server is ended, at most: callers are still asking.
+const BEFORE_THE_END: Duration = Duration::from_millis(500);
+/// Units of the drop that the stream reserves of.
+const STREAM_UNITS: u64 = 1_000_000;
+
+/// How a soak is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How a server is started.
+    pub recipe: Recipe,
+    /// How long there is load, over all rounds.
+    pub length: Duration,
+    /// How long in each round.
+    pub round: Duration,
+    /// Decides what is left to chance.
+    pub seed: u64,
+    /// Where the report goes.
+    pub reports: PathBuf,
+}
+
+/// Makes a soak, and tells what came of it. Whether nothing was found.
+///
+/// # Errors
+/// When it can't be run to its end; not when it finds something.
+pub async fn soak(options: &Options, output: &mut Output) -> Result<bool, Failure> {
+    let watcher = Watcher::default();
+    let watch = Stopwatch::start();
+    let watching = tokio::spawn(watcher.clone().run(watch));
+    let soaked = rounds(options, &watcher, output).await;
+    watching.abort();
+    let report = Report::of(options, soaked?, watcher.samples());
+    output.line(&report.to_string());
+    for written in report.write(&options.reports)? {
+        output.line(&format!("written: {}", written.display()));
+    }
+    Ok(report.is_clean())
+}
+
+/// A soak that is under way.
+struct Soak<'a> {
+    options: &'a Options,
+    flags: Vec<String>,
+    watcher: &'a Watcher,
+    life: u32,
+    /// Seeds of its rounds: of their own, so that no two ever make the same ids.
+    random: fastrand::Rng,
+}
+
+async fn rounds(options: &Options, watcher: &Watcher, output: &mut Output) -> Result<Vec<Round>, Failure> {
+    let many = options.length.as_millis().div_ceil(options.round.as_millis().max(1));
+    let many = u64::try_from(many).unwrap_or(u64::MAX).max(1);
+    // At least one life is longer than a round, where there is more than one.
+    let restarts = many.saturating_mul(2) / 3;
+    let ended = scene::ended_holds(options.round).to_string();
+    let flags =
+        ["--snapshot-every", "3s,256KiB", "--outage-grace", "1ms", "--archive-after", "1s", "--max-ended-holds"];
+    let flags = flags.map(String::from).into_iter().chain([ended]).collect();
+    let mut soak = Soak { options, flags, watcher, life: 0, random: fastrand::Rng::with_seed(options.seed) };
+    let mut server = tokio::task::block_in_place(|| options.recipe.start(&soak.flags))?;
+    let mut done = Vec::new();
+    for number in 0..many {
+        let how = match number {
+            killed if killed < restarts && killed % 2 == 0 => Some(Signal::KILL),
+            ended if ended < restarts => Some(Signal::TERM),
+            _lives_on => None,
+        };
+        let (round, next) = soak.round((number, how), server, output).await?;
+        output.line(&round.to_string());
+        (server, done) = (next, done.into_iter().chain([round]).collect());
+    }
+    watcher.look_at(None);
+    let left = tokio::task::block_in_place(|| server.leave(Signal::TERM, PATIENCE));
+    let left = left.ok_or(Failure::Bug("the server was started here"))?;
+    if let Some(last) = done.last_mut() {
+        let last: &mut Round = last;
+        last.findings.extend(soak.verify(&left)?);
+    }
+    Ok(done)
+}
+
+impl Soak<'_> {
+    async fn round(
+        &mut self,
+        (number, how): (u64, Option<Signal>),
+        server: Server,
+        output: &mut Output,
+    ) -> Result<(Round, Server), Failure> {
+        let length = self.options.round;
+        let scenario = scene::round(length, self.random.u64(..))?;
+        let names: Vec<String> = scenario.drops.iter().map(|sale| format!("{}-{number}", sale.id)).collect();
+        let streamed = format!("stream-{number}");
+        let floor = open(scenario, &names, &streamed, &server).await?;
+        let random = self.random.fork();
+        let till = wire::checkout(wire::connect(&server.endpoint).await?);
+        self.look_at(&server, true);
+        let streaming = tokio::spawn(stream::run(till, streamed.clone(), length, random));
+        let ending = tokio::spawn(end(server, how, length, self.watcher.clone()));
+        run::load::run(&floor, output).await?;
+        let gone = |_gone| Failure::Bug("a task of a soak ended");
+        let streamed_so_far = streaming.await.map_err(gone)?;
+        let mut round = Round { number, how: report::told(how), ..Round::default() };
+        let server = match ending.await.map_err(gone)?? {
+            Ended::Left(left) => {
+                if how == Some(Signal::TERM) && !left.well {
+                    round.findings.push("the server did not end well".to_owned());
+                }
+                round.findings.extend(self.verify(&left)?);
+                self.start(left.folder, &mut round)?
+            }
+            Ended::Lives(server) => *server,
+        };
+        self.look_at(&server, false);
+        tokio::time::sleep(floor.scenario.load.settle.0).await;
+        let ledger = floor.ledger.close();
+        let evidence = audit::fetch(&server, &floor.scenario, &names, None).await?;
+        round.take(&audit::judge(&floor.scenario, &ledger, &evidence), &ledger);
+        round.messages = streamed_so_far.messages;
+        round.findings.extend(streamed_so_far.wrong.iter().cloned());
+        let channel = wire::connect(&server.endpoint).await?;
+        round.findings.extend(streamed_so_far.audit(wire::checkout(channel.clone()), &streamed).await?);
+        let mut operators = Operators::new(channel);
+        for drop_id in names.into_iter().chain([streamed]) {
+            let request = pb::CloseDropRequest { drop_id };
+            operators.close_drop(request).await.map_err(Failure::status("closing a drop"))?;
+        }
+        round.findings.extend(conservation(&server).await?);
+        Ok((round, server))
+    }
+
+    fn look_at(&self, server: &Server, under_load: bool) {
+        let target = server.process().zip(server.data());
+        let life = self.life;
+        self.watcher.look_at(target.map(|(process, folder)| Target { process, folder, life, under_load }));
+    }
+
+    fn start(&mut self, folder: TempDir, round: &mut Round) -> Result<Server, Failure> {
+        let watch = Stopwatch::start();
+        let recipe = &self.options.recipe;
+        let server = tokio::task::block_in_place(|| recipe.start_on(folder, &self.flags, PATIENCE))?;
+        round.restart_millis = Some(u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.life = self.life.saturating_add(1);
+        Ok(server)
+    }
+
+    /// What `stockade verify` finds in the folder that a server has left.
+    fn verify(&self, left: &Left) -> Result<Option<String>, Failure> {
+        let mut command = Command::new(self.options.recipe.program()?);
+        command.args(["verify", "--data"]).arg(left.data()).stdin(Stdio::null());
+        command.current_dir(left.folder.path());
+        let done = tokio::task::block_in_place(|| command.output())?;
+        let words = || [done.stdout.as_slice(), done.stderr.as_slice()].map(String::from_utf8_lossy).concat();
+        Ok((!done.status.success()).then(|| format!("stockade verify: {}: {}", done.status, words())))
+    }
+}
+
+/// What became of a server at the end of a round.
+enum Ended {
+    Left(Left),
+    Lives(Box<Server>),
+}
+
+/// Ends a server in the midst of its load, or lets it live.
+async fn end(server: Server, how: Option<Signal>, length: Duration, watcher: Watcher) -> Result<Ended, Failure> {
+    let early = BEFORE_THE_END.min(length / 4);
+    tokio::time::sleep(length.saturating_sub(early)).await;
+    let Some(signal) = how else { return Ok(Ended::Lives(Box::new(server))) };
+    watcher.look_at(None);
+    let left = tokio::task::spawn_blocking(move || server.leave(signal, PATIENCE)).await;
+    let left = left.map_err(|_gone| Failure::Bug("a task of a soak ended"))?;
+    left.map(Ended::Left).ok_or(Failure::Bug("the server was started here"))
+}
+
+/// Creates a round's drops, and connects everyone.
+async fn open(scenario: Scenario, names: &[String], streamed: &str, server: &Server) -> Result<Arc<Floor>, Failure> {
+    let mut operators = Operators::new(wire::connect(&server.endpoint).await?);
+    for (sale, name) in scenario.drops.iter().zip(names) {
+        run::create(&mut operators, sale, name, None).await?;
+    }
+    let item = pb::Item { sku: stream::SKU.to_owned(), quantity: STREAM_UNITS, ..pb::Item::default() };
+    let drop = pb::Drop { id: streamed.to_owned(), items: vec![item], ..pb::Drop::default() };
+    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
+    operators.create_drop(request).await.map_err(Failure::status("creating a drop"))?;
+    let clients = wire::checkouts(&server.endpoint, usize::from(scenario.load.connections)).await?;
+    let tills = wire::checkouts(&server.endpoint, 1).await?;
+    Ok(Arc::new(Floor {
+        turns: scenario.crowds.iter().map(|_crowd| AtomicU64::new(0)).collect(),
+        scenario,
+        drops: names.to_vec(),
+        clients,
+        tills,
+        recorder: Recorder::default(),
+        ledger: OpenLedger::default(),
+        watch: Stopwatch::start(),
+        requests: AtomicU64::new(0),
+        again: Counter::default(),
+    }))
+}
+
+/// What the server's own comparison of its books says.
+async fn conservation(server: &Server) -> Result<Option<String>, Failure> {
+    let page = server.metrics().await?.unwrap_or_default();
+    let error = crate::server::metric(&page, "stockade_conservation_error_units");
+    Ok((error != Some(0.0)).then(|| format!("stockade_conservation_error_units is {error:?}")))
+}

@@ -1,0 +1,156 @@
+//! A batch stream that goes on beside everyone else: reserves, and releases of what the message before reserved. Its holds
+//! are looked at afterwards one by one.
+
+use std::time::Duration;
+
+use stockade::metrics::Stopwatch;
+use stockade::proto as pb;
+use stockade::proto::operation::Operation as Verb;
+use stockade::proto::result::Result as Came;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+
+use crate::failure::Failure;
+use crate::wire::{self, Checkout};
+
+/// Reserves in a message.
+const RESERVES: usize = 32;
+/// From message to message.
+const EVERY: Duration = Duration::from_millis(100);
+/// Of those that were given back, so many are looked at afterwards: the last.
+const LOOKED_AT: usize = 400;
+/// Its SKU.
+pub const SKU: &str = "S";
+/// Long enough to outlive a restart.
+const TTL: Duration = Duration::from_mins(5);
+
+/// What a stream was told.
+#[derive(Debug, Default)]
+pub struct Streamed {
+    /// Messages that were answered.
+    pub messages: u64,
+    /// Holds that were acknowledged and not given back.
+    pub held: Vec<String>,
+    /// Holds of which nobody knows.
+    pub doubtful: Vec<String>,
+    /// Holds whose release was acknowledged.
+    pub released: Vec<String>,
+    /// What was not answered as it had to be.
+    pub wrong: Vec<String>,
+}
+
+/// Streams for so long, or until the server goes.
+pub async fn run(mut client: Checkout, drop_id: String, length: Duration, mut random: fastrand::Rng) -> Streamed {
+    let watch = Stopwatch::start();
+    let mut streamed = Streamed::default();
+    let (send, messages) = mpsc::channel(1);
+    let opened = client.batch_stream(ReceiverStream::new(messages));
+    let Ok(answers) = opened.await else { return streamed };
+    let mut answers = answers.into_inner();
+    let mut sequence = 0_u64;
+    while watch.elapsed() < length {
+        sequence = sequence.saturating_add(1);
+        let new: Vec<String> = (0..RESERVES).map(|_| wire::hold_id(&mut random).to_string()).collect();
+        let old = std::mem::take(&mut streamed.held);
+        let reserves = new.iter().map(|id| Verb::Reserve(reserve(&drop_id, id)));
+        let releases = old.iter().map(|id| {
+            let (hold_id, drop_id) = (id.clone(), drop_id.clone());
+            Verb::Release(pb::ReleaseRequest { hold_id, drop_id, ..Default::default() })
+        });
+        let operations = reserves.chain(releases).map(|verb| pb::Operation { operation: Some(verb) }).collect();
+        let message = pb::BatchStreamRequest { sequence, operations, view: pb::HoldView::Brief.into() };
+        let answer = match send.send(message).await {
+            Ok(()) => answers.message().await.ok().flatten(),
+            Err(_closed) => None,
+        };
+        let Some(answer) = answer else {
+            // The server went: whatever was on its way may have been done.
+            streamed.doubtful.extend(new.into_iter().chain(old));
+            return streamed;
+        };
+        streamed.messages = streamed.messages.saturating_add(1);
+        streamed.take(&answer, (sequence, new, old));
+        tokio::time::sleep(EVERY).await;
+    }
+    streamed
+}
+
+fn reserve(drop_id: &str, hold_id: &str) -> pb::ReserveRequest {
+    pb::ReserveRequest {
+        hold_id: hold_id.to_owned(),
+        drop_id: drop_id.to_owned(),
+        lines: vec![wire::line(SKU, 1)],
+        // Few customers: the drop has no limit.
+        customer: Some(wire::customer("streamer".to_owned())),
+        ttl: Some(wire::span(TTL)),
+        ..Default::default()
+    }
+}
+
+impl Streamed {
+    fn take(&mut self, answer: &pb::BatchStreamResponse, (sequence, new, old): (u64, Vec<String>, Vec<String>)) {
+        if answer.sequence != sequence || answer.results.len() != new.len().saturating_add(old.len()) {
+            self.wrong.push(format!(
+                "message {sequence} was answered as {}, {} results",
+                answer.sequence,
+                answer.results.len()
+            ));
+        }
+        let reserved = new.len();
+        for (number, (id, result)) in new.into_iter().chain(old).zip(&answer.results).enumerate() {
+            let wanted = if number < reserved { pb::HoldState::Held } else { pb::HoldState::Released };
+            match &result.result {
+                Some(Came::Hold(hold)) if hold.state() == wanted => {
+                    if number < reserved {
+                        self.held.push(id);
+                    } else {
+                        self.released.push(id);
+                    }
+                }
+                // Busy: asked for nothing else, so nothing is known of it.
+                Some(Came::Error(error)) if is_busy(error.code) => self.doubtful.push(id),
+                Some(Came::Hold(_) | Came::Refusal(_) | Came::Error(_)) | None => {
+                    self.wrong.push(format!("hold {id} of the stream: {result:?}"));
+                }
+            }
+        }
+        // What is not looked at afterwards is not kept.
+        let beyond = self.released.len().saturating_sub(LOOKED_AT);
+        self.released.drain(..beyond);
+    }
+
+    /// Looks at what was acknowledged, and gives back what is left.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn audit(mut self, mut client: Checkout, drop_id: &str) -> Result<Vec<String>, Failure> {
+        let held = self.held.iter().map(|id| (id, pb::HoldState::Held));
+        let released = self.released.iter().map(|id| (id, pb::HoldState::Released));
+        for (id, wanted) in held.chain(released) {
+            let request = pb::GetHoldRequest { hold_id: id.clone(), drop_id: drop_id.to_owned() };
+            let told = match client.get_hold(request).await {
+                Ok(answer) => format!("{:?}", answer.into_inner().hold.unwrap_or_default().state()),
+                Err(status) => format!("{:?}", status.code()),
+            };
+            if told != format!("{wanted:?}") {
+                self.wrong.push(format!("hold {id} of the stream was acknowledged as {wanted:?}, and is {told}"));
+            }
+        }
+        for id in self.held.iter().chain(&self.doubtful) {
+            let (hold_id, drop_id) = (id.clone(), drop_id.to_owned());
+            let request = pb::ReleaseRequest { hold_id, drop_id, ..Default::default() };
+            match client.release(request).await {
+                Ok(_) => {}
+                // One that was never made.
+                Err(status) if status.code() == Code::NotFound && self.doubtful.contains(id) => {}
+                Err(status) => return Err(Failure::status("giving back what the stream had")(status)),
+            }
+        }
+        Ok(self.wrong)
+    }
+}
+
+fn is_busy(code: u32) -> bool {
+    [Code::Unavailable, Code::ResourceExhausted].iter().any(|busy| i32::from(*busy).unsigned_abs() == code)
+}

@@ -1,0 +1,123 @@
+//! What the server takes, once a second: memory, open files, and room on the disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use stockade::metrics::Stopwatch;
+
+use crate::numbers::count;
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(1);
+/// Folders in a data folder, one in another, at most: no link leads round and round.
+const DEEPEST: u8 = 4;
+
+/// One look.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Sample {
+    /// Seconds since the soak began.
+    pub at: f64,
+    /// Which of the server's lives, from 0.
+    pub life: u32,
+    /// Whether load was on: before and after it the server settles.
+    pub under_load: bool,
+    /// Resident memory, in bytes.
+    pub resident: u64,
+    /// Open files.
+    pub files: u64,
+    /// Size of the data folder, in bytes.
+    pub folder: u64,
+}
+
+/// Who is looked at.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The process.
+    pub process: u32,
+    /// Its data folder.
+    pub folder: PathBuf,
+    /// Which of the server's lives.
+    pub life: u32,
+    /// Whether load is on.
+    pub under_load: bool,
+}
+
+/// Looks, as long as it is there.
+#[derive(Debug, Clone, Default)]
+pub struct Watcher {
+    target: Arc<Mutex<Option<Target>>>,
+    samples: Arc<Mutex<Vec<Sample>>>,
+}
+
+impl Watcher {
+    /// Looks at another one, or at none.
+    pub fn look_at(&self, target: Option<Target>) {
+        *self.target.lock() = target;
+    }
+
+    /// All looks so far.
+    #[must_use]
+    pub fn samples(&self) -> Vec<Sample> {
+        self.samples.lock().clone()
+    }
+
+    /// Looks for ever: to be dropped with the task that it runs in.
+    pub async fn run(self, watch: Stopwatch) {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            ticks.tick().await;
+            let target = self.target.lock().clone();
+            if let Some(sample) = target.and_then(|target| look(&target, watch)) {
+                self.samples.lock().push(sample);
+            }
+        }
+    }
+}
+
+/// None where the process is gone.
+fn look(target: &Target, watch: Stopwatch) -> Option<Sample> {
+    let Target { process, folder, life, under_load } = target;
+    let resident = resident(*process)?;
+    let files = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
+    let (at, folder) = (watch.elapsed().as_secs_f64(), size(folder, DEEPEST));
+    Some(Sample { at, life: *life, under_load: *under_load, resident, files: count(files), folder })
+}
+
+/// Resident memory in bytes.
+fn resident(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes.saturating_mul(1024))
+}
+
+/// A file that goes meanwhile counts for nothing.
+fn size(folder: &Path, deepest: u8) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().map_while(Result::ok);
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() && deepest > 0 => size(&entry.path(), deepest.saturating_sub(1)),
+        Ok(found) => found.len(),
+        Err(_gone) => 0,
+    });
+    sizes.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_looked_at_and_one_that_is_gone_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("in")).expect("a folder");
+        fs::write(folder.path().join("in/file"), [0; 1_000]).expect("a file");
+        let own = Target { process: std::process::id(), folder: folder.path().into(), life: 3, under_load: true };
+        let sample = look(&own, Stopwatch::start()).expect("a sample");
+        assert!(sample.resident > 1_000_000 && sample.files > 2 && sample.folder == 1_000, "{sample:?}");
+        // No process has this number.
+        assert!(look(&Target { process: u32::MAX, ..own }, Stopwatch::start()).is_none());
+    }
+}

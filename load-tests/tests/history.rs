@@ -1,0 +1,110 @@
+//! The history checker on a real server: a short run with kills and pauses has an order, and the same run with any one
+//! answer spoilt has none.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+mod server;
+
+fn history(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_load-tests")).arg("history").args(words).output().expect("the program")
+}
+
+/// What was told, all of it.
+fn told(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn lines(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Checks a history that differs in what `spoil` does.
+fn spoilt(folder: &Path, lines: &[Value], spoil: impl FnOnce(&mut Vec<Value>)) -> Output {
+    let mut lines = lines.to_vec();
+    spoil(&mut lines);
+    let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+    let file: PathBuf = folder.join("spoilt.jsonl");
+    std::fs::write(&file, text).unwrap();
+    history(&["--check", file.to_str().unwrap()])
+}
+
+/// The first call of which this holds.
+fn call(lines: &mut [Value], wanted: impl Fn(&Value) -> bool) -> &mut Value {
+    let found = lines.iter_mut().filter_map(|line| line.get_mut("call")).find(|call| wanted(call));
+    found.expect("such a call is in every run")
+}
+
+fn is_last(call: &Value) -> bool {
+    call["last"] == json!(true)
+}
+
+fn state(call: &Value) -> Option<&str> {
+    call["answer"]["hold"]["state"].as_str()
+}
+
+fn is_made(call: &Value) -> bool {
+    call["verb"].get("reserve").is_some() && call["answer"]["hold"]["created"] == call["now"] && state(call).is_some()
+}
+
+#[test]
+fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answer_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.jsonl");
+    let server = server::binary();
+    let words = ["--for", "5s", "--kills", "3", "--pauses", "3", "--seed", "7", "--history", file.to_str().unwrap()];
+    let output = history(&[&words[..], &["--server", server.to_str().unwrap()]].concat());
+    let text = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("3 kills, 3 pauses") && text.contains("\nlinearizable"), "{text}");
+    let lines = lines(&file);
+    let whole = spoilt(folder.path(), &lines, |_same| ());
+    assert_eq!(whole.status.code(), Some(0), "what was kept is what was checked: {}", told(&whole));
+
+    let setup = |change: fn(&mut Value)| move |lines: &mut Vec<Value>| change(&mut lines[0]["setup"]);
+    let more = setup(|setup| setup["stock"][0] = json!(setup["stock"][0].as_u64().unwrap() + 1));
+    flagged("one unit more than was sold out", &spoilt(folder.path(), &lines, more), "item 0");
+    let less = setup(|setup| setup["stock"][2] = json!(setup["stock"][2].as_u64().unwrap() - 1));
+    flagged("one unit less than was sold", &spoilt(folder.path(), &lines, less), "item 2");
+    let limit = setup(|setup| setup["limit"] = json!(setup["limit"].as_u64().unwrap() + 1));
+    flagged("a limit that was told too early", &spoilt(folder.path(), &lines, limit), "customer");
+    let limit = setup(|setup| setup["limit"] = json!(setup["limit"].as_u64().unwrap() - 1));
+    flagged("a limit that was passed", &spoilt(folder.path(), &lines, limit), "customer");
+
+    let answer =
+        |wanted: fn(&Value) -> bool, change: fn(&mut Value)| move |lines: &mut Vec<Value>| change(call(lines, wanted));
+    let lost = answer(|call| is_last(call) && state(call) == Some("claimed"), |call| call["answer"] = json!("absent"));
+    flagged("a lost sale", &spoilt(folder.path(), &lines, lost), "hold");
+    let back = answer(
+        |call| is_last(call) && state(call) == Some("released"),
+        |call| call["answer"]["hold"]["state"] = json!("expired"),
+    );
+    flagged("a release that was not kept", &spoilt(folder.path(), &lines, back), "hold");
+    let taken = answer(is_made, |call| call["answer"] = json!({"refused": ["sold_out", [0, 1, 2]]}));
+    flagged("a hold that was told as sold out", &spoilt(folder.path(), &lines, taken), "");
+    let longer = answer(is_made, |call| {
+        call["answer"]["hold"]["due"] = json!(call["answer"]["hold"]["due"].as_u64().unwrap() + 1);
+    });
+    flagged("a deadline that was told too late", &spoilt(folder.path(), &lines, longer), "");
+    let figures = answer(
+        |call| call["verb"] == json!("get_drop") && call["answer"].get("stock").is_some(),
+        |call| {
+            let free = &mut call["answer"]["stock"][1]["free"];
+            *free = json!(free.as_u64().unwrap() + 1);
+        },
+    );
+    flagged("figures that do not add up", &spoilt(folder.path(), &lines, figures), "item 1: figures");
+    let gone = spoilt(folder.path(), &lines, |lines| drop(lines.remove(0)));
+    assert_eq!(gone.status.code(), Some(64), "a file that was cut is no history: {}", told(&gone));
+}
+
+fn flagged(what: &str, output: &Output, where_it_is: &str) {
+    let text = told(output);
+    assert_eq!(output.status.code(), Some(1), "{what}: {text}");
+    assert!(text.contains("NOT LINEARIZABLE") && text.contains(where_it_is), "{what}: {text}");
+}
