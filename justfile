@@ -65,6 +65,10 @@ fuzz target seconds="60":
     mkdir -p target/fuzz-corpus/{{ target }}
     cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer --target-dir target/libfuzzer {{ target }} target/fuzz-corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -max_len=65536
 
+# The whole engine simulated from so many seeds: just simulate 100000 --from 1000
+simulate seeds="10000" *words:
+    cargo run --release -p stockade-simulation -- --seeds {{ seeds }} --jobs "$(nproc)" {{ words }}
+
 # A server, a drop, a herd and an audit in one
 demo *words:
     cargo run --release -- demo {{ words }}

@@ -86,8 +86,8 @@ impl Engine {
     }
 
     /// As [`Engine::snapshot`], with `between` called wherever requests may come in between: for who rests there, and for
-    /// who plays them out on one thread. It must not take another snapshot or archive, and after [`Between::WalkAndSync`] the journal is waited
-    /// for: who drives its writer lets that have its turns first.
+    /// who plays them out on one thread. It must not take another snapshot or archive, and after [`Between::WalkAndSync`]
+    /// the journal is waited for: who drives its writer lets that have its turns first.
     ///
     /// # Errors
     /// [`CompactError`].

@@ -327,7 +327,10 @@ impl Journal {
     /// [`JournalFailed`] when the journal has failed, before or in this.
     pub fn close(&self, now: Timestamp) -> Result<(), JournalFailed> {
         self.shared.gate.close();
-        self.await_permits();
+        // Who drives the writer would wait for himself.
+        if self.writer.lock().is_some() {
+            self.await_permits();
+        }
         self.shared.queue.close(now, &self.shared.progress);
         self.join();
         match self.shared.progress.failure() {

@@ -167,6 +167,11 @@ impl Writer {
         Turn::Wrote
     }
 
+    /// Ends the journal as a crash of its thread would: nobody waits for it any longer.
+    pub fn abandon(&self) {
+        self.shared.fail(JournalFailed::Closed);
+    }
+
     fn write(&mut self, gathered: Gathered) -> Result<(), LogError> {
         let Gathered { bytes, first, records, operations, written_at, waiting: _ } = gathered;
         // Let in as many as have gone out: while these are written, the next gather.

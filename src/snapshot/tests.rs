@@ -101,3 +101,26 @@ fn two_are_kept_and_unfinished_ones_removed() {
     assert_eq!(list(&storage).expect("a list"), [Lsn(30), Lsn(20)]);
     assert_eq!(storage.list().expect("a list").len(), 2);
 }
+
+#[test]
+fn a_crash_never_leaves_an_earlier_try_under_the_snapshots_name() {
+    let cut_short = || ("00000000000000000040.snapshot.tmp".to_owned(), vec![1, 2, 3]);
+    let unfinished = name(Lsn(40)).replace(".snapshot", UNFINISHED);
+    for place in 0..8 {
+        for seed in 0..64 {
+            let (_, bytes) = cut_short();
+            let storage = SimulatedStorage::with_files([(unfinished.clone(), bytes)].into());
+            storage.crash_at(place);
+            let taken = SnapshotWriter::create(&storage, Lsn(40)).map(|mut writer| {
+                writer.put(Lsn(1), &record(1));
+                writer.finish(Lsn(50), &[7; 32], Timestamp(5))
+            });
+            drop(taken);
+            let found = storage.reboot(seed);
+            let names = found.list().expect("names");
+            if names.contains(&name(Lsn(40))) {
+                assert!(read(&found, Lsn(40)).is_ok(), "crash at {place}, seed {seed}: {names:?}");
+            }
+        }
+    }
+}

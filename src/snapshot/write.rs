@@ -45,6 +45,9 @@ impl<'a> SnapshotWriter<'a> {
         let unfinished = format!("{:020}{UNFINISHED}", from.0);
         if storage.list()?.contains(&unfinished) {
             storage.remove(&unfinished)?; // an earlier try did not get to its end
+            // Forced before the name is used again: else a crash behind the new one's rename may find the old file
+            // under the snapshot's name, where a disk keeps no order among names.
+            storage.sync_dir()?;
         }
         let file = storage.create(&unfinished)?;
         let mut header = Vec::new();

@@ -1,7 +1,7 @@
 //! A disk for tests that can fail, crash and be rebooted. Keeps everything in memory; not for production.
 //!
 //! It has two images of everything: what is read (`live`) and what a crash leaves. Bytes that were not synced are
-//! lost, kept, torn at any byte or kept by sectors; names that were not synced are kept or lost one by one, in any
+//! lost, kept, torn at any byte or kept by sectors, in any order, some of them garbled; names that were not synced are kept or lost one by one, in any
 //! combination: no order among them is promised by a disk, so none is promised here.
 
 mod image;
@@ -48,7 +48,11 @@ struct Machine {
     /// The operation, counted over all kinds, at which the machine stops.
     crash_at: Option<u64>,
     faults: Vec<(Operation, u64, io::ErrorKind)>,
+    /// Faults that were met.
+    failed: Vec<Operation>,
     crashed: bool,
+    /// Says that it has forced what it has not.
+    lies: bool,
 }
 
 impl Machine {
@@ -70,6 +74,7 @@ impl Machine {
             self.crashed = true;
             return Ok(Verdict::Crash);
         }
+        self.failed.extend(fault.map(|_| operation));
         Ok(fault.map_or(Verdict::Go, Verdict::Fail))
     }
 
@@ -147,6 +152,27 @@ impl SimulatedStorage {
         self.0.lock().crashed
     }
 
+    /// Operations that were told to fail and have, in order.
+    #[must_use]
+    pub fn failures(&self) -> Vec<Operation> {
+        self.0.lock().failed.clone()
+    }
+
+    /// From now on it says that it has forced bytes and names, and has not: a disk that lies.
+    pub fn lie(&self) {
+        self.0.lock().lies = true;
+    }
+
+    /// What is found after the process has ended and the machine has not: all that was written, forced or not, and what
+    /// was not forced is still at risk. Faults that were not met yet are forgotten. This double is as good as crashed.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        let mut machine = self.0.lock();
+        machine.crashed = true;
+        let (folder, lies) = (std::mem::take(&mut machine.folder), machine.lies);
+        Self(Arc::new(Mutex::new(Machine { folder, lies, ..Machine::default() })))
+    }
+
     /// What is found after the machine has stopped and started again. The same seed finds the same.
     #[must_use]
     pub fn reboot(&self, seed: u64) -> Self {
@@ -196,7 +222,9 @@ impl Storage for SimulatedStorage {
         let mut machine = self.0.lock();
         match machine.begin(Operation::SyncDir)? {
             Verdict::Go => {
-                machine.folder.sync();
+                if !machine.lies {
+                    machine.folder.sync();
+                }
                 Ok(())
             }
             Verdict::Fail(kind) => Err(failed(kind)),
@@ -241,8 +269,10 @@ impl StorageFile for SimulatedFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut machine = self.machine.lock();
         let verdict = machine.begin(Operation::SyncData)?;
+        let lies = machine.lies;
         let file = machine.folder.file(self.number)?;
         match verdict {
+            Verdict::Go if lies => Ok(()),
             Verdict::Go => {
                 file.sync();
                 Ok(())
@@ -304,6 +334,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_reopened_is_as_it_was_written_and_still_at_risk() {
+        let storage = SimulatedStorage::new();
+        let file = storage.create("a").expect("creates");
+        storage.sync_dir().expect("syncs");
+        file.append(b"written").expect("writes");
+        storage.fail_at(Operation::Create, 1, io::ErrorKind::Other);
+        let reopened = storage.reopen();
+        assert!(storage.crashed() && file.append(b"x").is_err(), "the process is gone");
+        assert_eq!(reopened.read("a").expect("reads"), b"written");
+        drop(reopened.create("b").expect("the fault is forgotten"));
+        assert!((0..32).any(|seed| reopened.reboot(seed).read("a").expect("there") != b"written"));
+    }
+
+    #[test]
+    fn a_disk_that_lies_loses_what_it_says_it_has_forced() {
+        let storage = SimulatedStorage::new();
+        storage.lie();
+        let file = storage.create("a").expect("creates");
+        file.append(b"acknowledged").expect("writes");
+        file.sync_data().expect("says that all is well");
+        storage.sync_dir().expect("says so again");
+        assert!((0..32).any(|seed| storage.reboot(seed).list().expect("lists").is_empty()));
+    }
+
+    #[test]
     fn nothing_works_after_a_crash() {
         let storage = SimulatedStorage::new();
         storage.crash_at(1);
@@ -320,6 +375,7 @@ mod tests {
         assert_eq!(file.append(b"1234").expect_err("full").kind(), io::ErrorKind::StorageFull);
         file.append(b"5").expect("works again");
         assert_eq!(storage.read("a").expect("reads"), b"125");
+        assert_eq!(storage.failures(), [Operation::Append]);
         assert_eq!((storage.count(Operation::Append), storage.operations()), (2, 3));
     }
 }

@@ -9,6 +9,9 @@ mod crash;
 mod limits;
 mod lists;
 mod model;
+#[path = "../../simulation/src/model/mod.rs"]
+#[expect(dead_code, reason = "the simulation uses more of it")]
+mod naive;
 mod races;
 mod scenarios;
 mod starts;

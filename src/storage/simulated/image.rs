@@ -58,10 +58,11 @@ impl FileImage {
         {
             bytes.truncate(last.start);
         }
-        match seed.below(4) {
+        match seed.below(5) {
             0 => {}
             1 => bytes.extend_from_slice(rest),
             2 => bytes.extend_from_slice(rest.get(..seed.below(rest.len())).unwrap_or_default()),
+            3 => bytes.extend(garbled(rest, seed)),
             _ => {
                 for byte_run in sectors(forced.len(), rest) {
                     let kept = seed.coin();
@@ -71,6 +72,15 @@ impl FileImage {
         }
         bytes
     }
+}
+
+/// All of the bytes, one bit of them turned: a write that the disk did not get right.
+fn garbled(bytes: &[u8], seed: &mut Seed) -> Vec<u8> {
+    let (mut bytes, at, bit) = (bytes.to_vec(), seed.below(bytes.len()), seed.below(8));
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1 << bit;
+    }
+    bytes
 }
 
 /// Cuts bytes that begin at `offset` of their file where the disk's sectors end.

@@ -1,19 +1,14 @@
 //! What operators do to a drop in a history: changes of it, its closing, its archiving. What that comes to in the model,
 //! and that the engine answers as it should.
 
-use proptest::prelude::*;
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Fault};
-use stockade::engine::command::Steer;
 use stockade::time::{Millis, Timestamp};
 
 use super::naive::Model;
-use super::rules::{Rule, rule};
+use super::rules::Rule;
+use super::words::{definition, drop_id, update};
 use super::{ARCHIVE_AFTER, DROPS, ITEMS};
-use crate::common::{definition, drop_id, update};
-
-/// What was bought in an archived drop is counted by the hour.
-pub const HOUR: u64 = 3_600_000;
 
 /// A change of a drop.
 #[derive(Debug, Clone)]
@@ -27,16 +22,6 @@ pub enum Update {
     Closes(u64),
     /// An item with so many units, unless all are there.
     Add(u64),
-}
-
-pub fn updates() -> impl Strategy<Value = Update> {
-    prop_oneof![
-        1 => (1_u64..3_000).prop_map(Update::Ttl),
-        2 => (0_u32..6).prop_map(Update::MaxUnits),
-        2 => prop::collection::vec(rule(), 0..=3).prop_map(Update::Limits),
-        1 => (1_u64..20_000).prop_map(Update::Closes),
-        2 => (0_u64..7).prop_map(Update::Add),
-    ]
 }
 
 impl Update {
@@ -59,10 +44,11 @@ impl Model {
         drop.closes.filter(|at| *at <= self.now).into_iter().chain(drop.closed).min()
     }
 
-    fn state(&self, drop: usize) -> String {
+    pub fn state(&self, drop: usize) -> String {
         let state = match self.closed_since(drop) {
             _ if self.drops[drop].archived.is_some() => DropState::Archived,
             Some(_) => DropState::Closed,
+            None if self.drops[drop].paused => DropState::Paused,
             None => DropState::Open,
         };
         format!("{state:?}")
@@ -92,28 +78,18 @@ impl Model {
         self.state(drop)
     }
 
-    pub fn close(&mut self, drop: usize) -> String {
-        if self.closed_since(drop).is_none() {
-            self.drops[drop].closed = Some(self.now);
+    /// Archives this drop if it may be.
+    pub fn archive_one(&mut self, drop: usize) -> bool {
+        let waited = self.closed_since(drop).is_some_and(|at| at + ARCHIVE_AFTER <= self.now);
+        let live = self.holds.values().any(|hold| hold.drop() == drop && hold.is_live());
+        if !waited || live || self.drops[drop].archived.is_some() {
+            return false;
         }
-        self.state(drop)
-    }
-
-    /// Archives what may be, and says how many drops that were.
-    pub fn archive(&mut self) -> String {
-        let mut archived = 0;
-        for drop in 0..self.drops.len() {
-            let waited = self.closed_since(drop).is_some_and(|at| at + ARCHIVE_AFTER <= self.now);
-            let live = self.holds.values().any(|hold| hold.drop() == drop && hold.is_live());
-            if waited && !live && self.drops[drop].archived.is_none() {
-                let holds = std::mem::take(&mut self.holds);
-                let (here, elsewhere) = holds.into_iter().partition(|(_, hold)| hold.drop() == drop);
-                self.holds = elsewhere;
-                self.drops[drop].archived = Some(here.into_values().collect());
-                archived += 1;
-            }
-        }
-        archived.to_string()
+        let holds = std::mem::take(&mut self.holds);
+        let (here, elsewhere) = holds.into_iter().partition(|(_, hold)| hold.drop() == drop);
+        self.holds = elsewhere;
+        self.drops[drop].archived = Some(here.into_values().collect());
+        true
     }
 }
 
@@ -148,13 +124,5 @@ pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Mo
     }
     let (shown, _) = engine.get_drop(&drop_id(id), now).expect("the drop");
     assert_eq!(shown.revision, view.revision);
-    format!("{:?}", view.state)
-}
-
-/// What the engine says when a drop is closed, twice.
-pub fn engine_closes(engine: &Engine, drop: usize, now: Timestamp) -> String {
-    let close = || engine.steer(&drop_id(DROPS[drop]), Steer::Close, now).expect("a drop").0;
-    let view = close();
-    assert_eq!(close().closed_at, view.closed_at);
     format!("{:?}", view.state)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
 use stockade::engine::answer::{HoldView, RefusedLine};
 use stockade::engine::command::Reserve;
 use stockade::hold::HoldState;
@@ -11,54 +10,32 @@ use stockade::time::Millis;
 
 use super::naive::{Model, ModelHold};
 use super::rules::{Limited, Question, Subjects};
-use super::{CUSTOMERS, DROPS, HOLDS, ITEMS, LIFE};
-use crate::common::{self, hold_id};
+use super::words::{self, hold_id};
+use super::{CUSTOMERS, DROPS, ITEMS, LIFE};
 
 /// Who asks for what.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    hold: u64,
+    pub hold: u64,
     pub drop: usize,
     pub customer: usize,
     /// In the request's order.
-    lines: Vec<(usize, u32)>,
-    ttl: Option<u64>,
+    pub lines: Vec<(usize, u32)>,
+    pub ttl: Option<u64>,
     pub cards: Vec<u8>,
-    gold: bool,
+    pub gold: bool,
     pub over: bool,
-    old: Option<u64>,
-    partial: bool,
-    aim: Aim,
+    pub old: Option<u64>,
+    pub partial: bool,
+    pub aim: Aim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Aim {
+pub enum Aim {
     /// At what there is.
     Something,
     /// At whatever was drawn, also where that makes no sense.
     Anything,
-}
-
-pub fn ttls() -> impl Strategy<Value = Option<u64>> {
-    prop::option::weighted(0.4, 1_u64..4_000)
-}
-
-pub fn asks() -> impl Strategy<Value = Ask> {
-    // The last item is not there at first.
-    let item = prop_oneof![5 => Just(0_usize), 3 => Just(1), 2 => Just(2), 1 => Just(3)];
-    let lines = prop::collection::btree_map(item, 1_u32..4, 1..=3);
-    let lines = lines.prop_map(|map| map.into_iter().collect::<Vec<_>>()).prop_shuffle();
-    let customer = prop_oneof![3 => Just(0_usize), 2 => Just(1), 1 => Just(2)];
-    let cards = prop::collection::btree_set(1_u8..4, 0..=2);
-    let who = (customer, cards, any::<bool>(), prop::bool::weighted(0.1));
-    let aim = prop_oneof![9 => Just(Aim::Something), 1 => Just(Aim::Anything)];
-    let manner = (ttls(), prop::option::weighted(0.4, 0..HOLDS), prop::bool::weighted(0.3), aim);
-    let drop = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
-    (0..HOLDS, drop, who, lines, manner).prop_map(|(hold, drop, who, lines, (ttl, old, partial, aim))| {
-        let (customer, cards, gold, over) = who;
-        let cards = cards.into_iter().collect();
-        Ask { hold, drop, customer, lines, ttl, cards, gold, over, old, partial, aim }
-    })
 }
 
 /// What the answer to a reserve says about lines served short.
@@ -84,7 +61,7 @@ impl Ask {
             over_limits: over.then(|| "asked".into()),
             supersedes: old.map(hold_id),
             allow_partial: *partial,
-            ..common::reserve(hold_id(*hold), DROPS[*drop], CUSTOMERS[*customer], &lines)
+            ..words::reserve(hold_id(*hold), DROPS[*drop], CUSTOMERS[*customer], &lines)
         }
     }
 }
@@ -135,6 +112,9 @@ impl Model {
         }
         if self.closed_since(ask.drop).is_some() {
             return closed;
+        }
+        if self.drops[ask.drop].paused {
+            return "paused [] retry None".to_owned();
         }
         let (has, shorts) =
             if ask.partial { self.partly(ask) } else { (ask.lines.iter().copied().collect(), String::new()) };

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use stockade::hold::HoldState;
 
 use super::rules::{Limited, Question, Rule, Subjects};
-use super::updates::HOUR;
-use super::{Act, ITEMS, LIFE, PAYMENT, Shape, TTL};
-use crate::common::hold_id;
+use super::stock::Adjustments;
+use super::words::hold_id;
+use super::{HOUR, ITEMS, LIFE, PAYMENT, Shape, TTL, Verb};
 
 /// What a hold has at least after payment.
 const MINUTE: u64 = 60_000;
@@ -71,7 +71,7 @@ impl ModelHold {
 }
 
 /// A drop.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ModelDrop {
     pub units: Vec<u64>,
     pub rules: Vec<Rule>,
@@ -80,12 +80,14 @@ pub struct ModelDrop {
     pub closes: Option<u64>,
     /// When it was closed by hand.
     pub closed: Option<u64>,
+    pub paused: bool,
     /// The holds that it had when it was archived.
     pub archived: Option<Vec<ModelHold>>,
+    pub adjustments: Adjustments,
 }
 
 /// Everything, as plainly as it can be said. Times count from the beginning.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Model {
     pub drops: Vec<ModelDrop>,
     pub holds: BTreeMap<u64, ModelHold>,
@@ -100,7 +102,9 @@ impl Model {
             ttl: TTL,
             closes: None,
             closed: None,
+            paused: false,
             archived: None,
+            adjustments: Adjustments::default(),
         };
         Self { drops: shapes.iter().map(drop).collect(), holds: BTreeMap::new(), now: 0 }
     }
@@ -126,7 +130,8 @@ impl Model {
         let gone = |hold: &ModelHold| hold.owns(item) + hold.withdrawn.get(&item).copied().unwrap_or(0);
         let here = self.holds.values().filter(|hold| hold.drop() == drop);
         let here = here.chain(self.drops[drop].archived.iter().flatten());
-        self.drops[drop].units[item] - here.map(|hold| u64::from(gone(hold))).sum::<u64>()
+        let out = here.map(|hold| u64::from(gone(hold))).sum::<u64>() + self.drops[drop].adjustments.taken_out(item);
+        self.drops[drop].units[item] - out
     }
 
     pub fn show(&self, id: u64) -> String {
@@ -152,30 +157,32 @@ impl Model {
         Limited::of(&self.drops[question.drop].rules, question, &live, &archived)
     }
 
-    pub fn on_hold(&mut self, act: &Act, id: u64) -> String {
+    pub fn on_hold(&mut self, act: &Verb, id: u64) -> String {
         let (now, ttl_of) = (self.now, self.drops.iter().map(|drop| drop.ttl).collect::<Vec<_>>());
         let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };
         let (state, ceiling, total) = (hold.state, hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
         let live = hold.is_live();
         match act {
-            Act::Get { .. } => {}
-            Act::Extend { ttl, .. } if live => {
+            Verb::Get { .. } => {}
+            Verb::Extend { ttl, .. } if live => {
                 hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(ttl_of[hold.drop()])).min(ceiling));
             }
-            Act::Stage { paying: true, .. } if live => {
+            Verb::Stage { paying: true, .. } if live => {
                 hold.state = HoldState::Paying;
                 hold.expires_at = hold.expires_at.max((now + PAYMENT).min(total));
             }
-            Act::Stage { paying: false, .. } if state == HoldState::Paying => {
+            Verb::Stage { paying: false, .. } if state == HoldState::Paying => {
                 hold.state = HoldState::Held;
-                hold.expires_at = total.min((now + MINUTE).max(hold.expires_at.min(ceiling)));
+                // An outage's grace may reach beyond the total: what is there is not cut under the least.
+                let kept = hold.expires_at.min(now + MINUTE);
+                hold.expires_at = total.min((now + MINUTE).max(hold.expires_at.min(ceiling))).max(kept);
             }
-            Act::Stage { .. } if live => {}
-            Act::Claim { .. } => return self.claim(act, id),
-            Act::Release { abandon: false, .. } if state == HoldState::Paying => {
+            Verb::Stage { .. } if live => {}
+            Verb::Claim { .. } => return self.claim(act, id),
+            Verb::Release { abandon: false, .. } if state == HoldState::Paying => {
                 return self.dead(id, "payment_in_progress");
             }
-            Act::Release { keep, .. } if live => {
+            Verb::Release { keep, .. } if live => {
                 for (item, units) in &mut hold.has {
                     let kept = keep.iter().find(|(kept, _)| kept == item).map_or(0, |(_, units)| *units);
                     *units = kept.min(*units);
@@ -184,9 +191,9 @@ impl Model {
                     hold.state = HoldState::Released;
                 }
             }
-            Act::Release { .. } if state == HoldState::Released && hold.superseded_by.is_none() => {}
-            Act::Return { .. } if live => return "precondition".to_owned(),
-            Act::Return { returned, restock, .. } if state == HoldState::Claimed => {
+            Verb::Release { .. } if state == HoldState::Released && hold.superseded_by.is_none() => {}
+            Verb::Return { .. } if live => return "precondition".to_owned(),
+            Verb::Return { returned, restock, .. } if state == HoldState::Claimed => {
                 if returned.iter().any(|(item, units)| *units > hold.sold(*item)) {
                     return "invalid".to_owned();
                 }
@@ -198,25 +205,13 @@ impl Model {
                 return self.dead(id, reason);
             }
             _ if state == HoldState::Expired => return self.dead(id, "hold_expired"),
-            Act::Reserve(_)
-            | Act::Again { .. }
-            | Act::Extend { .. }
-            | Act::Stage { .. }
-            | Act::Release { .. }
-            | Act::Return { .. }
-            | Act::Update { .. }
-            | Act::Close(_)
-            | Act::Archive(_)
-            | Act::Tick(_)
-            | Act::Sweep
-            | Act::Snapshot
-            | Act::Restart => panic!("not on a hold: {act:?}"),
+            Verb::Extend { .. } | Verb::Stage { .. } | Verb::Release { .. } | Verb::Return { .. } => {}
         }
         self.show(id)
     }
 
-    fn claim(&mut self, act: &Act, id: u64) -> String {
-        let Act::Claim { order, late, lines, .. } = act else { panic!("a claim") };
+    fn claim(&mut self, act: &Verb, id: u64) -> String {
+        let Verb::Claim { order, late, lines, .. } = act else { return String::new() };
         let hold = self.holds[&id].clone();
         match hold.state {
             HoldState::Claimed if hold.order == Some(*order) => return self.show(id),

@@ -2,47 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
 use stockade::definition::{Limit, Scope};
 use stockade::refusal::Reason;
 use stockade::time::Millis;
 
 use super::ITEMS;
 use super::naive::ModelHold;
-use super::updates::HOUR;
-use crate::common::sku;
+use super::words::sku;
 
 /// A limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    scope: Scope,
-    skus: Vec<&'static str>,
-    by_card: bool,
+    pub scope: Scope,
+    pub skus: Vec<&'static str>,
+    pub by_card: bool,
     pub max: Option<u32>,
     pub gold: Option<u32>,
-    live_units: Option<u32>,
-    live_holds: Option<u32>,
-    rolling: Option<u64>,
-    cooldown: Option<u64>,
-}
-
-pub fn rule() -> impl Strategy<Value = Rule> {
-    let scope =
-        prop_oneof![2 => Just(Scope::Item), 3 => Just(Scope::Drop), 2 => Just(Scope::Series), 1 => Just(Scope::Shop)];
-    let skus = prop::option::weighted(0.3, prop::sample::subsequence(vec!["A", "B", "C", "D"], 1..=2));
-    let maybe = |chance, most| prop::option::weighted(chance, 0_u32..most);
-    let live = (maybe(0.2, 5), maybe(0.2, 3));
-    let span = |chance, most| prop::option::weighted(chance, 1_u64..most);
-    let times = (prop_oneof![3 => span(0.4, 2_500), 1 => span(0.4, 3 * HOUR)], span(0.2, 1_200));
-    let units = (maybe(0.8, 6), maybe(0.25, 8));
-    let whose = (scope, skus, prop::bool::weighted(0.3));
-    (whose, units, live, times).prop_map(|((scope, skus, by_card), (max, gold), live, (rolling, cooldown))| {
-        let bounds = max.is_some() || gold.is_some() || live != (None, None) || cooldown.is_some();
-        let max = if bounds { max } else { Some(3) };
-        let rolling = rolling.filter(|_| max.is_some() || gold.is_some());
-        let skus = skus.unwrap_or_default();
-        Rule { scope, skus, by_card, max, gold, live_units: live.0, live_holds: live.1, rolling, cooldown }
-    })
+    pub live_units: Option<u32>,
+    pub live_holds: Option<u32>,
+    pub rolling: Option<u64>,
+    pub cooldown: Option<u64>,
 }
 
 impl Rule {

@@ -1,0 +1,286 @@
+//! Callers: what they ask, that they are answered as the model says, and what they may believe of the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use stockade::engine::Engine;
+use stockade::engine::answer::Ticket;
+use stockade::hold::HoldState;
+
+use crate::compare::{self, remembered};
+use crate::draw;
+use crate::model::Verb;
+use crate::model::naive::{Model, ModelHold};
+use crate::model::reserves::Ask;
+use crate::model::says::{self, Said};
+use crate::simulation::{Checked, Plant, Simulation};
+
+/// Requests that callers may send again.
+const MOST_SENT: usize = 24;
+
+/// A request as it was sent.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    Reserve(Ask),
+    On(Verb),
+}
+
+/// A caller that waits for the disk.
+#[derive(Debug)]
+pub struct Pending(Ticket);
+
+impl Pending {
+    pub const fn new(ticket: Ticket) -> Self {
+        Self(ticket)
+    }
+
+    /// Whether the caller has been told by now, and what.
+    pub fn poll(&mut self) -> Option<bool> {
+        match Pin::new(&mut self.0).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(told) => Some(told.is_ok()),
+            Poll::Pending => None,
+        }
+    }
+
+    pub const fn lsn(&self) -> u64 {
+        self.0.lsn().0
+    }
+}
+
+/// What the records of an operation have to be explained by.
+#[derive(Debug)]
+pub struct Before {
+    /// The last record before it.
+    pub appended: u64,
+    /// Holds that were due.
+    pub due: BTreeSet<u64>,
+    /// The model with those expired.
+    pub seen: Model,
+    /// Whether anything is asked for beside that.
+    pub asks: bool,
+}
+
+impl Simulation {
+    pub(crate) fn call(&mut self) -> Checked {
+        let seen = self.seen();
+        let sent = if self.dice.percent(45) {
+            Sent::Reserve(draw::ask(&mut self.dice, &seen))
+        } else {
+            Sent::On(draw::verb(&mut self.dice, &seen))
+        };
+        if self.sent.len() == MOST_SENT {
+            let gone = self.dice.place(MOST_SENT);
+            self.sent.swap_remove(gone);
+        }
+        self.sent.push(sent.clone());
+        self.send(&sent)
+    }
+
+    /// A caller has heard nothing, or not waited, and asks again.
+    pub(crate) fn call_again(&mut self) -> Checked {
+        if self.sent.is_empty() {
+            return Ok(());
+        }
+        let place = self.dice.place(self.sent.len());
+        let mut sent = self.sent.get(place).cloned().expect("one of them");
+        self.coverage.count("did again");
+        if let Sent::Reserve(ask) = &mut sent
+            && self.dice.percent(20)
+        {
+            // The same id by mistake for something else.
+            (ask.partial, ask.customer) =
+                if self.dice.percent(50) { (!ask.partial, ask.customer) } else { (ask.partial, 1) };
+        }
+        self.send(&sent)
+    }
+
+    /// The model as callers may see it: what is due is expired.
+    pub(crate) fn seen(&self) -> Model {
+        let mut seen = self.truth.clone();
+        seen.now = self.machine.now();
+        seen.expire();
+        seen
+    }
+
+    pub(crate) fn before(&self) -> Before {
+        let seen = self.seen();
+        let live = self.truth.holds.iter().filter(|(_, hold)| hold.is_live());
+        let due = live.map(|(id, _)| *id).filter(|id| !seen.holds.get(id).is_some_and(ModelHold::is_live));
+        Before { appended: self.engine().journal().appended().0, due: due.collect(), seen, asks: true }
+    }
+
+    fn send(&mut self, sent: &Sent) -> Checked {
+        let now = self.machine.instant();
+        let engine = self.engine();
+        let mut before = self.before();
+        let (hold, expected, said) = match sent {
+            Sent::Reserve(ask) => {
+                let mut asked = ask.clone();
+                if self.options.plant == Some(Plant::LimitPassed) && ask.hold % 8 == 0 {
+                    asked.over = true;
+                }
+                if self.options.plant == Some(Plant::ForgottenKey) && before.seen.holds.contains_key(&ask.hold) {
+                    asked.hold = self.dice.number();
+                }
+                let expected = before.seen.reserve(ask);
+                (ask.hold, expected, says::reserved(&engine, &asked, now))
+            }
+            Sent::On(verb) => {
+                // Where the model knows no such hold, the engine finds none either, whatever goods are named.
+                let drop = before.seen.drop_of(verb.hold()).unwrap_or(0);
+                let expected = before.seen.on_hold(verb, verb.hold());
+                (verb.hold(), expected, says::answered(&engine, verb, drop, now))
+            }
+        };
+        self.tell(&format!("{sent:?} -> {}", said.text));
+        self.count_call(sent, &said.text);
+        if said.text != expected {
+            return self.violated(format!("expected {expected}, was told {}", said.text));
+        }
+        if self.options.plant == Some(Plant::UnitTwice) && said.text.starts_with("Released") {
+            give_twice(&engine, hold);
+        }
+        self.explain(before)?;
+        self.check(compare::hold(&engine, &self.truth, hold))?;
+        self.rests_on_what_it_shows(&engine, hold, &said)?;
+        self.wait_for(said);
+        Ok(())
+    }
+
+    /// What an answer shows of the caller's own hold is durable before he is told.
+    fn rests_on_what_it_shows(&self, engine: &Engine, hold: u64, said: &Said) -> Checked {
+        let shows =
+            ["Held", "Paying", "Claimed", "Released", "Expired"].iter().any(|state| said.text.starts_with(state));
+        let (Some(ticket), Some(hold), true) = (&said.ticket, remembered(engine, hold), shows) else { return Ok(()) };
+        if ticket.lsn() < hold.revision {
+            return self.violated(format!("an answer waits for {}, but shows {}", ticket.lsn(), hold.revision));
+        }
+        Ok(())
+    }
+
+    /// The caller waits, or goes away.
+    pub(crate) fn wait_for(&mut self, said: Said) {
+        let Some(ticket) = said.ticket else { return };
+        if self.dice.percent(10) {
+            self.coverage.count("call cancelled");
+            return;
+        }
+        self.pending.push(Pending::new(ticket));
+    }
+
+    /// Explains each record that an operation has appended: an expiry of what was due, or, last, what was asked for.
+    pub(crate) fn explain(&mut self, before: Before) -> Checked {
+        let Before { appended, due, mut seen, asks } = before;
+        let engine = self.engine();
+        let last = engine.journal().appended().0;
+        let mut expired: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut ended_otherwise = Vec::new();
+        for id in due {
+            match remembered(&engine, id) {
+                Some(hold) if hold.revision.0 <= appended => {
+                    // Nobody has met it yet: as far as records go it lives.
+                    if let (Some(hold), Some(was)) = (seen.holds.get_mut(&id), self.truth.holds.get(&id)) {
+                        hold.state = was.state;
+                    }
+                }
+                Some(hold) if hold.state == HoldState::Expired => {
+                    expired.insert(hold.revision.0, id);
+                }
+                Some(_) => ended_otherwise.push(id),
+                None => return self.violated(format!("hold {id} is gone")),
+            }
+        }
+        let main = (asks && appended < last && !expired.contains_key(&last)).then_some(last);
+        let mut unexplained: Vec<u64> =
+            (appended + 1..=last).filter(|lsn| !expired.contains_key(lsn) && Some(*lsn) != main).collect();
+        for id in ended_otherwise {
+            // It was claimed late: expired first, and that record is no longer its revision.
+            match unexplained.pop() {
+                Some(lsn) => expired.insert(lsn, id),
+                None => return self.violated(format!("hold {id} was due and has no record of its expiry")),
+            };
+        }
+        if let Some(lsn) = unexplained.first() {
+            return self.violated(format!("record {lsn} says what nobody asked for"));
+        }
+        let now = self.machine.now();
+        for lsn in appended + 1..=last {
+            if let Some(hold) = expired.get(&lsn).and_then(|id| self.truth.holds.get_mut(id)) {
+                hold.state = HoldState::Expired;
+            } else {
+                self.truth = seen.clone();
+            }
+            self.history.append(now, &self.truth);
+        }
+        self.truth.now = now;
+        Ok(())
+    }
+
+    /// Who waited is told what has become durable.
+    pub(crate) fn answers(&mut self) -> Checked {
+        let durable = self.engine().journal().durable().0;
+        for mut pending in std::mem::take(&mut self.pending) {
+            match pending.poll() {
+                Some(true) => self.told(pending.lsn(), durable)?,
+                Some(false) => return self.violated("a caller was told that the journal has failed"),
+                None if self.options.plant == Some(Plant::EarlyAcknowledgement) => self.acknowledged = pending.lsn(),
+                None => self.pending.push(pending),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn told(&mut self, lsn: u64, durable: u64) -> Checked {
+        self.coverage.count("call acknowledged");
+        self.acknowledged = self.acknowledged.max(lsn);
+        if lsn > durable {
+            return self.violated(format!("record {lsn} was acknowledged, {durable} is durable"));
+        }
+        Ok(())
+    }
+
+    fn count_call(&mut self, sent: &Sent, text: &str) {
+        let did = match sent {
+            Sent::Reserve(ask) => {
+                for (is, what) in [(ask.over, "over limits"), (ask.partial, "partly")] {
+                    if is && text.starts_with("Held") {
+                        self.coverage.count(&format!("did reserve {what}"));
+                    }
+                }
+                if ask.old.is_some() && text.starts_with("Held") { "supersede" } else { "reserve" }
+            }
+            Sent::On(Verb::Extend { .. }) => "extend",
+            Sent::On(Verb::Stage { .. }) => "stage",
+            Sent::On(Verb::Claim { late: true, .. }) if text.starts_with("Claimed") => "claim late",
+            Sent::On(Verb::Claim { .. }) => "claim",
+            Sent::On(Verb::Release { .. }) => "release",
+            Sent::On(Verb::Return { .. }) => "return",
+            Sent::On(Verb::Get { .. }) => "get",
+        };
+        self.coverage.count(&format!("did {did}"));
+        let first = text.split([' ', '[']).next().unwrap_or_default();
+        match first {
+            "exists" => self.coverage.count("answer already_exists"),
+            "not" => self.coverage.count("answer not_found"),
+            "invalid" | "precondition" => self.coverage.count(&format!("answer {first}")),
+            state if state.starts_with(char::is_uppercase) => {
+                self.coverage.count(&format!("answer {}", state.to_lowercase()));
+            }
+            reason => self.coverage.count(&format!("refused {reason}")),
+        }
+    }
+}
+
+/// What a counter would do that gives a released unit back twice.
+fn give_twice(engine: &Engine, hold: u64) {
+    let Some(hold) = remembered(engine, hold) else { return };
+    let _done = engine.inventory().drops.with_number(hold.drop, |drop| {
+        for pool in drop.pools() {
+            let basis = pool.basis();
+            let more = stockade::record::PoolBasis { received: basis.received + 1, ..basis };
+            pool.adjust(engine.journal().appended(), more);
+        }
+    });
+}

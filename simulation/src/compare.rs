@@ -1,0 +1,74 @@
+//! The engine's whole state against the model's, record for record, changing nothing.
+
+use stockade::engine::Engine;
+use stockade::engine::answer::HoldView;
+use stockade::hold::Hold;
+use stockade::time::Timestamp;
+
+use crate::model::DROPS;
+use crate::model::naive::Model;
+use crate::model::says::show;
+use crate::model::stock::shown;
+use crate::model::words::{START, drop_id, hold_id};
+
+/// A hold as the engine remembers it, due or not.
+pub fn remembered(engine: &Engine, hold: u64) -> Option<Hold> {
+    let id = hold_id(hold);
+    engine.inventory().holds.with_id(&id, |shard| shard.get(shard.find(&id)?).cloned())
+}
+
+/// What of one hold is not as the model says.
+pub fn hold(engine: &Engine, model: &Model, hold: u64) -> Result<(), String> {
+    let known = remembered(engine, hold);
+    let (Some(expected), Some(found)) = (model.holds.get(&hold), known) else {
+        let (ours, theirs) = (model.holds.contains_key(&hold), remembered(engine, hold).is_some());
+        return if ours == theirs { Ok(()) } else { Err(format!("hold {hold}: model {ours}, engine {theirs}")) };
+    };
+    let drop = drop_id(DROPS[expected.drop()]);
+    let definition = engine.inventory().drops.with_id(&drop, |entry| entry.running().definition.clone());
+    let definition = definition.ok_or_else(|| format!("no drop {drop}"))?;
+    let created_at = START.until(found.created_at).0;
+    let returned: Vec<(u32, u32)> = found.lines.iter().map(|line| (line.returned, line.withdrawn)).collect();
+    let text = show(&HoldView { hold: found, definition });
+    let expected_text = model.show(hold);
+    if text != expected_text || created_at != expected.created_at {
+        return Err(format!(
+            "hold {hold}: model {expected_text} made {}, engine {text} made {created_at}",
+            expected.created_at
+        ));
+    }
+    let of = |units: &std::collections::BTreeMap<usize, u32>| units.values().sum::<u32>();
+    let sums = (of(&expected.returned), of(&expected.withdrawn));
+    let found = (returned.iter().map(|line| line.0).sum(), returned.iter().map(|line| line.1).sum());
+    if sums == found {
+        Ok(())
+    } else {
+        Err(format!("hold {hold}: returned, withdrawn: model {sums:?}, engine {found:?}"))
+    }
+}
+
+/// What is not as the model says.
+pub fn all(engine: &Engine, model: &Model, now: Timestamp) -> Result<(), String> {
+    for number in model.holds.keys() {
+        hold(engine, model, *number)?;
+    }
+    let (ours, theirs) = (model.holds.len(), engine.inventory().holds.counts().iter().sum::<u64>());
+    if u64::try_from(ours).ok() != Some(theirs) {
+        return Err(format!("holds: model {ours}, engine {theirs}"));
+    }
+    for (drop, id) in DROPS.iter().enumerate() {
+        let (ours, theirs) = (model.stock(drop), shown(engine, drop, now));
+        if ours != theirs {
+            return Err(format!("drop {id}: model {ours}, engine {theirs}"));
+        }
+    }
+    conserved(engine)
+}
+
+/// Whether counters and ledgers agree.
+pub fn conserved(engine: &Engine) -> Result<(), String> {
+    match engine.conservation_error() {
+        0 => Ok(()),
+        units => Err(format!("counters and ledgers disagree by {units} units")),
+    }
+}

@@ -1,0 +1,131 @@
+//! What a run has exercised, counted by name, so that one can see what is never reached.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How often each thing has happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<String, u64>);
+
+/// What every longer run must have reached: without one of these it proves less than it says.
+pub const IMPORTANT: &[&str] = &[
+    "answer already_exists",
+    "answer held",
+    "answer paying",
+    "answer claimed",
+    "answer released",
+    "answer not_found",
+    "answer invalid",
+    "answer precondition",
+    "refused closed",
+    "refused cooldown",
+    "refused hold_claimed",
+    "refused hold_expired",
+    "refused hold_released",
+    "refused limit_reached",
+    "refused order_mismatch",
+    "refused paused",
+    "refused payment_in_progress",
+    "refused sold_out",
+    "refused superseded",
+    "refused too_many_holds",
+    "did again",
+    "did claim",
+    "did claim late",
+    "did extend",
+    "did get",
+    "did release",
+    "did reserve",
+    "did reserve over limits",
+    "did reserve partly",
+    "did return",
+    "did stage",
+    "did supersede",
+    "did adjust",
+    "did archive",
+    "did snapshot",
+    "did steer",
+    "did sweep",
+    "did trim",
+    "did update",
+    "call acknowledged",
+    "call cancelled",
+    "call unknown",
+    "clock jumped ahead",
+    "clock jumped back",
+    "clock refused a start",
+    "crash in a snapshot",
+    "crash of the machine",
+    "crash of the machine with os durability",
+    "crash of the process",
+    "crash at an operation of the disk",
+    "stop in order",
+    "fault append",
+    "fault create",
+    "fault remove",
+    "fault rename",
+    "fault sync",
+    "fault sync of names",
+    "fault of a snapshot",
+    "fault of a start",
+    "fault of the journal",
+    "recovery",
+    "recovery cut a torn tail",
+    "recovery from a snapshot",
+    "recovery gave grace",
+    "recovery of unacknowledged records",
+    "recovery without unacknowledged records",
+    "rot in the journal cut",
+    "rot in the journal refused",
+    "rot in a snapshot passed over",
+    "verified offline",
+];
+
+impl Coverage {
+    /// Counts of one thing, once.
+    #[must_use]
+    pub fn of_one(what: &str) -> Self {
+        Self(BTreeMap::from([(what.to_owned(), 1)]))
+    }
+
+    pub(crate) fn count(&mut self, what: &str) {
+        self.add(what, 1);
+    }
+
+    pub(crate) fn add(&mut self, what: &str, times: u64) {
+        match self.0.get_mut(what) {
+            Some(count) => *count += times,
+            None => {
+                self.0.insert(what.to_owned(), times);
+            }
+        }
+    }
+
+    /// How often it has happened.
+    #[must_use]
+    pub fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// Takes in what another run has reached.
+    pub fn merge(&mut self, other: &Self) {
+        for (what, times) in &other.0 {
+            self.add(what, *times);
+        }
+    }
+
+    /// Important things that have not happened.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        IMPORTANT.iter().copied().filter(|what| self.of(what) == 0).collect()
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, times) in &self.0 {
+            writeln!(f, "  {times:>12}  {what}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! What callers and operators come up with.
+
+use std::collections::BTreeMap;
+
+use stockade::definition::Scope;
+use stockade::engine::command::Steer;
+use stockade::record::StockChange;
+
+use crate::dice::Dice;
+use crate::model::naive::Model;
+use crate::model::reserves::{Aim, Ask};
+use crate::model::rules::Rule;
+use crate::model::stock::Adjust;
+use crate::model::updates::Update;
+use crate::model::{HOUR, Shape, Units, Verb};
+
+/// Numbers of holds that are drawn at random.
+const HOLDS: u64 = 6;
+/// Numbers of adjustments that are drawn at random: few, so that some come twice.
+const ADJUSTMENTS: u64 = 6;
+
+pub fn shape(dice: &mut Dice) -> Shape {
+    let units = (0..3).map(|_| if dice.percent(33) { dice.below(4) } else { dice.between(4, 13) }).collect();
+    let rules = dice.below(4);
+    (units, (0..rules).map(|_| rule(dice)).collect())
+}
+
+fn rule(dice: &mut Dice) -> Rule {
+    let scope = dice.weighted(&[(2, Scope::Item), (3, Scope::Drop), (2, Scope::Series), (1, Scope::Shop)]);
+    let skus: Vec<&'static str> = if dice.percent(30) {
+        let all = ["A", "B", "C", "D"];
+        let (one, other) = (dice.place(4), dice.place(4));
+        all.into_iter().enumerate().filter(|(place, _)| *place == one || *place == other).map(|(_, sku)| sku).collect()
+    } else {
+        Vec::new()
+    };
+    let (by_card, mut max, gold) = (dice.percent(30), dice.units(80, 5), dice.units(25, 7));
+    let (live_units, live_holds) = (dice.units(20, 4), dice.units(20, 2));
+    let cooldown = dice.maybe(20, 1, 1_200);
+    if max.is_none() && gold.is_none() && live_units.is_none() && live_holds.is_none() && cooldown.is_none() {
+        max = Some(3);
+    }
+    let most = dice.weighted(&[(3, 2_500), (1, 3 * HOUR)]);
+    let rolling = dice.maybe(40, 1, most).filter(|_| max.is_some() || gold.is_some());
+    Rule { scope, skus, by_card, max, gold, live_units, live_holds, rolling, cooldown }
+}
+
+fn ttl(dice: &mut Dice) -> Option<u64> {
+    dice.maybe(40, 1, 4_000)
+}
+
+/// Lines of up to `most` items among the first `items`.
+fn lines(dice: &mut Dice, items: usize, most: u64) -> Units {
+    let mut units = BTreeMap::new();
+    for _ in 0..dice.between(u64::from(items > 3), most) {
+        units.insert(dice.place(items), u32::try_from(dice.between(1, 3)).expect("few"));
+    }
+    units.into_iter().collect()
+}
+
+pub fn ask(dice: &mut Dice, model: &Model) -> Ask {
+    let mut lines = lines(dice, 4, 3);
+    if dice.percent(50) {
+        lines.reverse();
+    }
+    let ask = Ask {
+        hold: dice.below(HOLDS),
+        drop: dice.weighted(&[(3, 0), (1, 1)]),
+        customer: dice.weighted(&[(3, 0), (2, 1), (1, 2)]),
+        lines,
+        ttl: ttl(dice),
+        cards: (1..4).filter(|_| dice.percent(33)).collect(),
+        gold: dice.percent(50),
+        over: dice.percent(10),
+        old: dice.maybe(40, 0, HOLDS - 1),
+        partial: dice.percent(30),
+        aim: dice.weighted(&[(9, Aim::Something), (1, Aim::Anything)]),
+    };
+    model.in_earnest(&ask)
+}
+
+pub fn verb(dice: &mut Dice, model: &Model) -> Verb {
+    let drawn = dice.below(HOLDS);
+    let hold = if dice.percent(97) { model.known(drawn) } else { drawn };
+    match dice.below(13) {
+        0 | 1 => Verb::Extend { hold, ttl: ttl(dice) },
+        2 | 3 => Verb::Stage { hold, paying: dice.percent(50) },
+        4..=6 => {
+            let late = dice.percent(50);
+            let hold = if late { model.expired().unwrap_or(hold) } else { hold };
+            let order = u8::try_from(dice.below(2)).expect("small");
+            let lines = if dice.percent(33) { lines(dice, 3, 2) } else { Vec::new() };
+            Verb::Claim { hold, order, late, lines }
+        }
+        7..=9 => Verb::Release { hold, keep: lines(dice, 3, 2), abandon: dice.percent(50) },
+        10 | 11 => Verb::Return { hold, returned: lines(dice, 3, 2), restock: dice.percent(50) },
+        _ => Verb::Get { hold },
+    }
+}
+
+pub fn update(dice: &mut Dice) -> Update {
+    match dice.below(8) {
+        0 => Update::Ttl(dice.between(1, 3_000)),
+        1 | 2 => Update::MaxUnits(u32::try_from(dice.below(6)).expect("few")),
+        3 | 4 => {
+            let rules = dice.below(4);
+            Update::Limits((0..rules).map(|_| rule(dice)).collect())
+        }
+        5 => Update::Closes(dice.between(1, 20_000)),
+        _ => Update::Add(dice.below(7)),
+    }
+}
+
+pub fn adjust(dice: &mut Dice, model: &Model) -> Adjust {
+    let (drop, item) = (dice.place(2), dice.place(4));
+    let received = model.drops[drop].units.get(item).copied().unwrap_or(0);
+    let by = i64::try_from(dice.below(4)).expect("few");
+    let change = match dice.below(3) {
+        0 => StockChange::Delta(by),
+        1 => StockChange::Delta(-by),
+        _ => {
+            let units = (received + dice.below(4)).saturating_sub(2);
+            StockChange::SetReceived { units, expected: received + u64::from(dice.percent(20)) }
+        }
+    };
+    let number = if dice.percent(60) { dice.number() } else { dice.below(ADJUSTMENTS) };
+    Adjust { drop, item, number, change }
+}
+
+pub fn steer(dice: &mut Dice) -> Steer {
+    dice.weighted(&[(4, Steer::Pause), (6, Steer::Resume), (1, Steer::Close)])
+}

@@ -1,0 +1,165 @@
+//! The machine that the engine runs on: its disk and its clocks.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use stockade::engine::folder::Folder;
+use stockade::storage::SimulatedStorage;
+use stockade::storage::simulated::Operation;
+use stockade::time::{Millis, Timestamp};
+
+use crate::dice::Dice;
+use crate::model::words::START;
+
+/// A wall clock that is further ahead of engine time than this is stepped to.
+const STEP_BEYOND: u64 = 1_000;
+
+/// The folder, and what it is on.
+#[derive(Debug)]
+pub struct Machine {
+    pub root: SimulatedStorage,
+    pub journal: SimulatedStorage,
+    pub snapshots: SimulatedStorage,
+    /// What the wall clock says, since [`START`].
+    wall: u64,
+    /// Engine time, since [`START`]: follows the wall clock ahead, never back.
+    now: u64,
+}
+
+/// Which of the disk's folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Journal,
+    Snapshots,
+}
+
+impl Machine {
+    /// A machine with a data folder whose key comes from the dice: where holds lie depends on it.
+    pub fn new(dice: &mut Dice) -> Self {
+        let mut meta = b"STOCKADE".to_vec();
+        meta.extend_from_slice(&stockade::engine::folder::FORMAT_VERSION.to_le_bytes());
+        meta.extend_from_slice(&dice.number().to_le_bytes());
+        meta.extend_from_slice(&dice.number().to_le_bytes());
+        let sum = crc32c::crc32c(&meta);
+        meta.extend_from_slice(&sum.to_le_bytes());
+        Self {
+            root: SimulatedStorage::with_files(BTreeMap::from([("stockade.meta".to_owned(), meta)])),
+            journal: SimulatedStorage::new(),
+            snapshots: SimulatedStorage::new(),
+            wall: 0,
+            now: 0,
+        }
+    }
+
+    /// A copy of the disk as it is read now, everything on it forced.
+    pub fn copy(&self) -> Self {
+        let copy = |storage: &SimulatedStorage| SimulatedStorage::with_files(storage.files());
+        let (wall, now) = (self.wall, self.now);
+        Self { root: copy(&self.root), journal: copy(&self.journal), snapshots: copy(&self.snapshots), wall, now }
+    }
+
+    pub fn folder(&self) -> Folder {
+        let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
+        Folder::over(&self.root, journal, snapshots, "simulated").expect("a data folder")
+    }
+
+    pub fn part(&self, part: Part) -> &SimulatedStorage {
+        match part {
+            Part::Journal => &self.journal,
+            Part::Snapshots => &self.snapshots,
+        }
+    }
+
+    /// Engine time, since the beginning.
+    pub const fn now(&self) -> u64 {
+        self.now
+    }
+
+    pub const fn wall(&self) -> u64 {
+        self.wall
+    }
+
+    pub fn instant(&self) -> Timestamp {
+        START.plus(Millis(self.now))
+    }
+
+    pub fn wall_instant(&self) -> Timestamp {
+        START.plus(Millis(self.wall))
+    }
+
+    pub fn pass(&mut self, span: u64) {
+        self.wall += span;
+        self.now += span;
+        self.follow();
+    }
+
+    /// Somebody sets the wall clock.
+    pub fn set_wall(&mut self, wall: u64) {
+        self.wall = wall;
+        self.follow();
+    }
+
+    fn follow(&mut self) {
+        if self.wall > self.now + STEP_BEYOND {
+            self.now = self.wall;
+        }
+    }
+
+    /// A new process begins with this engine time.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.now = START.until(now).0;
+        self.follow();
+    }
+
+    pub fn crashed(&self) -> bool {
+        self.journal.crashed() || self.snapshots.crashed()
+    }
+
+    pub fn stop(&self) {
+        self.journal.crash();
+        self.snapshots.crash();
+    }
+
+    /// The power has gone and come back.
+    pub fn reboot(&mut self, dice: &mut Dice) {
+        self.journal = self.journal.reboot(dice.number());
+        self.snapshots = self.snapshots.reboot(dice.number());
+    }
+
+    /// The process has ended; what it wrote is still there.
+    pub fn reopen(&mut self) {
+        self.journal = self.journal.reopen();
+        self.snapshots = self.snapshots.reopen();
+    }
+
+    /// Lets an operation of the near future fail. Says which.
+    pub fn arm(&self, part: Part, dice: &mut Dice) -> String {
+        let operation = dice.weighted(&[
+            (4, Operation::Append),
+            (4, Operation::SyncData),
+            (2, Operation::Create),
+            (1, Operation::Rename),
+            (1, Operation::Remove),
+            (2, Operation::SyncDir),
+        ]);
+        let kind = dice.weighted(&[(1, ErrorKind::StorageFull), (1, ErrorKind::Other)]);
+        let storage = self.part(part);
+        let after = dice.below(4);
+        storage.fail_at(operation, storage.count(operation) + after, kind);
+        format!("{part:?} {operation:?} fails with {kind:?} after {after}")
+    }
+
+    /// Lets the machine stop in the middle of an operation of the near future.
+    pub fn doom(&self, part: Part, dice: &mut Dice) -> String {
+        let storage = self.part(part);
+        let after = dice.below(if part == Part::Journal { 6 } else { 12 });
+        storage.crash_at(storage.operations() + after);
+        format!("{part:?} stops after {after}")
+    }
+
+    /// Operations that have failed since the process began.
+    pub fn failures(&self) -> Vec<Operation> {
+        [self.journal.failures(), self.snapshots.failures()].concat()
+    }
+}

@@ -1,0 +1,94 @@
+//! What the engine says, in the words in which the model says what it expects.
+
+use stockade::engine::Engine;
+use stockade::engine::answer::{Answer, Fault, HoldView, Outcome, Ticket};
+use stockade::engine::command::{ExpiredPolicy, Return, Stage};
+use stockade::time::{Millis, Timestamp};
+
+use super::reserves::{Ask, shorts};
+use super::words::{self, START, claim, extend, hold_id, release, settle};
+use super::{ITEMS, Units, Verb};
+
+/// An answer as text, and the ticket that it waits for.
+#[derive(Debug)]
+pub struct Said {
+    pub text: String,
+    pub ticket: Option<Ticket>,
+}
+
+/// What the engine says to a reserve.
+pub fn reserved(engine: &Engine, ask: &Ask, now: Timestamp) -> Said {
+    let command = ask.command();
+    said(settle(|| engine.reserve(&command, now)), |view| show(view) + &shorts(view))
+}
+
+/// What the engine says to a verb on a hold of this drop.
+pub fn answered(engine: &Engine, verb: &Verb, drop: usize, now: Timestamp) -> Said {
+    let lines = |units: &Units| -> Vec<_> {
+        let named: Vec<_> = units.iter().map(|(item, units)| (ITEMS[drop][*item], *units)).collect();
+        words::lines(&named)
+    };
+    let answer = match verb {
+        Verb::Extend { hold, ttl } => settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), now)),
+        Verb::Stage { hold, paying } => {
+            let mut command = extend(hold_id(*hold), None);
+            command.stage = Some(if *paying { Stage::Paying } else { Stage::Held });
+            settle(|| engine.extend(&command, now))
+        }
+        Verb::Claim { hold, order, late, lines: claimed } => {
+            let mut command = claim(hold_id(*hold), &order.to_string());
+            command.expired = if *late { ExpiredPolicy::TakeFreeStock } else { ExpiredPolicy::Refuse };
+            command.lines = lines(claimed);
+            settle(|| engine.claim(&command, now))
+        }
+        Verb::Release { hold, keep, abandon } => {
+            let mut command = release(hold_id(*hold), &[]);
+            (command.keep, command.abandon_payment) = (lines(keep), *abandon);
+            settle(|| engine.release(&command, now))
+        }
+        Verb::Return { hold, returned, restock } => {
+            let returned = lines(returned);
+            let command = Return { target: words::target(hold_id(*hold)), returned, restock: *restock };
+            settle(|| engine.return_units(&command, now))
+        }
+        Verb::Get { hold } => engine
+            .get_hold(hold_id(*hold), None, now)
+            .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
+    };
+    said(answer, show)
+}
+
+fn said(answer: Result<Answer, Fault>, shown: impl Fn(&HoldView) -> String) -> Said {
+    let text = match &answer {
+        Err(Fault::NoHold(_)) => "not found".to_owned(),
+        Err(Fault::Exists { field, .. }) => format!("exists {field}"),
+        Err(Fault::Invalid(_)) => "invalid".to_owned(),
+        Err(Fault::Precondition(_)) => "precondition".to_owned(),
+        Err(fault) => format!("{fault:?}"),
+        Ok(Answer { outcome: Outcome::Hold(view), .. }) => shown(view),
+        Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => {
+            let lines: Vec<_> =
+                refusal.lines.iter().map(|line| (line.sku.as_str(), line.reason.label(), line.available)).collect();
+            let retry = refusal.retry_after.map(|span| span.0);
+            let limit = refusal.limit.as_ref().map(|limit| format!("{} {}/{}", limit.id, limit.used, limit.max));
+            let told = match limit {
+                Some(limit) => format!("{} {lines:?} {limit} retry {retry:?}", refusal.reason.label()),
+                None => format!("{} {lines:?} retry {retry:?}", refusal.reason.label()),
+            };
+            match &refusal.hold {
+                Some(view) if lines.is_empty() => format!("{} [{}]", refusal.reason.label(), show(view)),
+                Some(view) => format!("{told} [{}]", show(view)),
+                None => told,
+            }
+        }
+    };
+    Said { text, ticket: answer.ok().map(|answer| answer.ticket) }
+}
+
+pub fn show(view: &HoldView) -> String {
+    let hold = &view.hold;
+    let lines: Vec<_> =
+        hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
+    let until = if hold.state.is_live() { START.until(hold.expires_at).0 } else { 0 };
+    format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by())
+}

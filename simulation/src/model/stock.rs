@@ -1,0 +1,122 @@
+//! Operators' adjustments of stock and steering in the naive model.
+
+use std::collections::BTreeMap;
+
+use stockade::engine::Engine;
+use stockade::engine::answer::{DropView, Fault, Ticket};
+use stockade::engine::command::Steer;
+use stockade::record::StockChange;
+use stockade::time::Timestamp;
+
+use super::naive::Model;
+use super::says::Said;
+use super::words::{adjust, drop_id};
+use super::{DROPS, ITEMS};
+
+/// What operators have done to the stock of a drop.
+#[derive(Debug, Clone, Default)]
+pub struct Adjustments {
+    /// By item.
+    taken_out: BTreeMap<usize, u64>,
+    /// By item and the caller's number of it.
+    made: BTreeMap<(usize, u64), StockChange>,
+}
+
+impl Adjustments {
+    pub fn taken_out(&self, item: usize) -> u64 {
+        self.taken_out.get(&item).copied().unwrap_or(0)
+    }
+}
+
+/// A change of an item's stock, and which of the caller's it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Adjust {
+    pub drop: usize,
+    pub item: usize,
+    pub number: u64,
+    pub change: StockChange,
+}
+
+impl Model {
+    /// Changes stock, once for each number.
+    pub fn adjust(&mut self, Adjust { drop, item, number, change }: &Adjust) -> String {
+        if self.drops[*drop].archived.is_some() {
+            return "precondition".to_owned();
+        }
+        if *item >= self.drops[*drop].units.len() {
+            return "invalid".to_owned();
+        }
+        if let Some(made) = self.drops[*drop].adjustments.made.get(&(*item, *number)) {
+            return if made == change { self.state(*drop) } else { "exists change".to_owned() };
+        }
+        let (free, received) = (self.free(*drop, *item), self.drops[*drop].units[*item]);
+        let (received, less, out) = match change {
+            StockChange::Delta(by) if *by >= 0 => (received + by.unsigned_abs(), 0, 0),
+            StockChange::Delta(by) => (received, by.unsigned_abs(), by.unsigned_abs()),
+            StockChange::SetReceived { expected, .. } if *expected != received => return "stale".to_owned(),
+            StockChange::SetReceived { units, .. } => (*units, received.saturating_sub(*units), 0),
+        };
+        if less > free {
+            return "precondition".to_owned();
+        }
+        let known = &mut self.drops[*drop];
+        known.units[*item] = received;
+        *known.adjustments.taken_out.entry(*item).or_default() += out;
+        known.adjustments.made.insert((*item, *number), *change);
+        self.state(*drop)
+    }
+
+    /// Pauses, resumes or closes.
+    pub fn steer(&mut self, drop: usize, steer: Steer) -> String {
+        let closed = self.closed_since(drop).is_some();
+        match steer {
+            Steer::Pause | Steer::Resume if closed => return "precondition".to_owned(),
+            Steer::Pause => self.drops[drop].paused = true,
+            Steer::Resume => self.drops[drop].paused = false,
+            Steer::Close if closed => {}
+            Steer::Close => self.drops[drop].closed = Some(self.now),
+        }
+        self.state(drop)
+    }
+
+    /// A drop's state and, of each item, units received and free.
+    pub fn stock(&self, drop: usize) -> String {
+        let stock: Vec<_> =
+            self.drops[drop].units.iter().enumerate().map(|(item, units)| (*units, self.free(drop, item))).collect();
+        format!("{} {stock:?}", self.state(drop))
+    }
+}
+
+/// What the engine says when stock is adjusted.
+pub fn adjusted(engine: &Engine, Adjust { drop, item, number, change }: &Adjust, now: Timestamp) -> Said {
+    let command = adjust(DROPS[*drop], ITEMS[*drop][*item], *number, *change);
+    said(engine.adjust_stock(&command, now))
+}
+
+/// What the engine says when a drop is steered.
+pub fn steered(engine: &Engine, drop: usize, steer: Steer, now: Timestamp) -> Said {
+    said(engine.steer(&drop_id(DROPS[drop]), steer, now))
+}
+
+/// A drop's state and stock as the engine shows them, in the words of [`Model::stock`].
+pub fn shown(engine: &Engine, drop: usize, now: Timestamp) -> String {
+    match engine.get_drop(&drop_id(DROPS[drop]), now) {
+        Ok((view, _)) => {
+            let stock: Vec<_> = view.stock.iter().map(|pools| (pools[0].received, pools[0].free)).collect();
+            format!("{:?} {stock:?}", view.state)
+        }
+        Err(fault) => format!("{fault:?}"),
+    }
+}
+
+fn said(answer: Result<(DropView, Ticket), Fault>) -> Said {
+    let text = match &answer {
+        Ok((view, _)) => format!("{:?}", view.state),
+        Err(Fault::Precondition(_)) => "precondition".to_owned(),
+        Err(Fault::Invalid(_)) => "invalid".to_owned(),
+        Err(Fault::Stale(_)) => "stale".to_owned(),
+        Err(Fault::Exists { field, .. }) => format!("exists {field}"),
+        Err(fault) => format!("{fault:?}"),
+    };
+    Said { text, ticket: answer.ok().map(|(_, ticket)| ticket) }
+}

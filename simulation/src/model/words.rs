@@ -1,0 +1,121 @@
+//! Commands in few words, and asking until there is no doubt.
+
+use stockade::definition::{Definition, Item, Limit, Pool, Scope};
+use stockade::engine::Engine;
+use stockade::engine::answer::{Answer, Fault, Step};
+use stockade::engine::command::{
+    AdjustStock, Claim, ExpiredPolicy, Extend, Release, Reserve, Target, UpdateDrop, Wanted,
+};
+use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
+use stockade::record::StockChange;
+use stockade::time::{Millis, Timestamp};
+
+/// Where a history's time begins.
+pub const START: Timestamp = Timestamp(1_800_000_000_000);
+
+pub fn drop_id(text: &str) -> DropId {
+    DropId::try_from(text).expect("a drop id")
+}
+
+pub fn sku(text: &str) -> Sku {
+    Sku::try_from(text).expect("a sku")
+}
+
+/// The n-th hold's id.
+pub fn hold_id(n: u64) -> HoldId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    HoldId::from_bytes(bytes)
+}
+
+pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]) -> Definition {
+    Definition {
+        id: drop_id(id),
+        title: String::new(),
+        shop: ShopId::try_from("default").expect("a shop id"),
+        series: None,
+        labels: std::collections::BTreeMap::new(),
+        opens_at: None,
+        closes_at: None,
+        hold_ttl: Millis::from_secs(300),
+        max_hold_life: Millis::from_secs(600),
+        payment_ttl: Millis::from_secs(900),
+        items: items
+            .iter()
+            .map(|(name, units)| Item {
+                sku: sku(name),
+                pools: vec![Pool { id: PoolId::try_from("general").expect("a pool id"), units: *units }],
+            })
+            .collect(),
+        limits: limits
+            .iter()
+            .map(|(id, scope, max_units)| Limit {
+                max_units: Some(*max_units),
+                ..Limit::new(LimitId::try_from(*id).expect("a limit id"), *scope)
+            })
+            .collect(),
+    }
+}
+
+/// Lines as the edge makes them: each SKU once, ascending.
+pub fn lines(wanted: &[(&str, u32)]) -> Vec<Wanted> {
+    let mut lines: Vec<Wanted> = wanted
+        .iter()
+        .enumerate()
+        .map(|(place, (name, units))| Wanted { sku: sku(name), units: *units, place })
+        .collect();
+    lines.sort_by(|a, b| a.sku.cmp(&b.sku));
+    lines
+}
+
+pub fn reserve(hold: HoldId, drop: &str, customer: &str, wanted: &[(&str, u32)]) -> Reserve {
+    let customer = CustomerId::try_from(customer).expect("a customer id");
+    Reserve::new(hold, drop_id(drop), customer, lines(wanted))
+}
+
+pub fn target(hold: HoldId) -> Target {
+    Target { hold, drop: None, customer: None }
+}
+
+pub fn extend(hold: HoldId, ttl: Option<Millis>) -> Extend {
+    Extend { target: target(hold), ttl, stage: None }
+}
+
+pub fn claim(hold: HoldId, order: &str) -> Claim {
+    Claim {
+        target: target(hold),
+        order_ref: OrderRef::try_from(order).expect("an order ref"),
+        expired: ExpiredPolicy::Refuse,
+        lines: Vec::new(),
+    }
+}
+
+pub fn release(hold: HoldId, keep: &[(&str, u32)]) -> Release {
+    Release { target: target(hold), keep: lines(keep), abandon_payment: false }
+}
+
+/// Asks until there is no doubt, as the edge does.
+pub fn settle(mut ask: impl FnMut() -> Result<Step<Answer>, Fault>) -> Result<Answer, Fault> {
+    loop {
+        match ask()? {
+            Step::Done(answer) => return Ok(answer),
+            Step::InDoubt => std::thread::yield_now(),
+        }
+    }
+}
+
+/// The n-th adjustment of an item's stock.
+pub fn adjust(drop: &str, item: &str, n: u64, change: StockChange) -> AdjustStock {
+    let id = AdjustmentId::from_bytes(*hold_id(n).as_bytes());
+    AdjustStock { drop: drop_id(drop), sku: sku(item), pool: None, id, change }
+}
+
+/// A change of a drop as it is, with all its fields as they are shown.
+pub fn update(engine: &Engine, drop: &str, now: Timestamp, change: impl FnOnce(&mut Definition)) -> UpdateDrop {
+    let (view, _) = engine.get_drop(&drop_id(drop), now).expect("the drop");
+    let mut wanted = view.definition.as_ref().clone();
+    wanted.opens_at = Some(view.opens_at);
+    change(&mut wanted);
+    UpdateDrop { wanted, seen: view.revision, revision: view.revision, named: Vec::new(), validate_only: false }
+}

@@ -1,0 +1,119 @@
+//! A run from its seed to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use stockade::definition::Definition;
+use stockade::engine::background::Sweeper;
+use stockade::engine::command::CreateDrop;
+use stockade::engine::recover::recover_driven;
+use stockade::time::Millis;
+
+use crate::coverage::Coverage;
+use crate::dice::Dice;
+use crate::draw;
+use crate::history::{History, Moment};
+use crate::machine::Machine;
+use crate::model::naive::Model;
+use crate::model::words::definition;
+use crate::model::{DROPS, ITEMS, LIFE, PAYMENT, Shape, TTL};
+use crate::simulation::{Checked, Options, Plant, Running, Simulation};
+use crate::trace::{Trace, Violation};
+
+/// A run that has seen nothing wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Of every step: the same seed, the same hash.
+    pub trace: [u8; 32],
+    /// What it has reached.
+    pub coverage: Coverage,
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// [`Violation`].
+///
+/// # Panics
+/// When the engine does, or the simulation itself is wrong.
+pub fn run(seed: u64, options: Options) -> Result<Finished, Box<Violation>> {
+    let (coverage, trace) = begin(seed, options)?.run()?;
+    Ok(Finished { trace: trace.hash(), coverage })
+}
+
+/// As [`run`], a panic being a violation, too.
+///
+/// # Errors
+/// [`Violation`].
+pub fn run_caught(seed: u64, options: Options) -> Result<Finished, Box<Violation>> {
+    catch_unwind(AssertUnwindSafe(|| run(seed, options))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let what = format!("panicked: {}", text.unwrap_or_default());
+        Err(Box::new(Violation { seed, what, trace: Vec::new() }))
+    })
+}
+
+/// A started engine with two drops that are durable.
+fn begin(seed: u64, options: Options) -> Checked<Simulation> {
+    let mut dice = Dice::new(seed);
+    let weather = Simulation::draw_weather(&mut dice);
+    let machine = Machine::new(&mut dice);
+    let shapes = [draw::shape(&mut dice), draw::shape(&mut dice)];
+    let truth = Model::new(&shapes);
+    let mut simulation = Simulation {
+        seed,
+        options,
+        weather,
+        dice,
+        machine,
+        running: None,
+        doom: None,
+        history: History::beginning_with(Moment { lsn: 2, at: 0, model: truth.clone() }),
+        truth,
+        certain: 0,
+        written: 0,
+        acknowledged: 0,
+        pending: Vec::new(),
+        sent: Vec::new(),
+        times: Vec::new(),
+        coverage: Coverage::default(),
+        trace: Trace::new(options.trace),
+        nested: false,
+    };
+    let wall = simulation.machine.wall_instant();
+    let started = recover_driven(&simulation.machine.folder(), &simulation.start_options(false), &|| wall);
+    let (recovered, writer) = match started {
+        Ok(started) => started,
+        Err(error) => return simulation.violated(format!("a first start is refused: {error}")),
+    };
+    let engine = Arc::new(recovered.engine);
+    simulation.running =
+        Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
+    for (drop, shape) in shapes.iter().enumerate() {
+        let command = CreateDrop { definition: sale(drop, shape), validate_only: false };
+        if let Err(fault) = engine.create_drop(&command, wall) {
+            return simulation.violated(format!("no drop is made: {fault}"));
+        }
+    }
+    simulation.tell(&format!("{weather:?} {shapes:?}"));
+    simulation.turn()?;
+    // A small start is forced whatever the durability: the history begins with it.
+    if let Err(error) = engine.journal().sync() {
+        return simulation.violated(format!("the first records can't be forced: {error}"));
+    }
+    simulation.certain = simulation.written;
+    if options.plant == Some(Plant::LyingSync) {
+        simulation.machine.journal.lie();
+    }
+    Ok(simulation)
+}
+
+fn sale(drop: usize, (units, rules): &Shape) -> Definition {
+    let items: Vec<_> = ITEMS[drop].iter().copied().zip(units.iter().copied()).collect();
+    let mut sale = definition(DROPS[drop], &items, &[]);
+    sale.limits = rules.iter().enumerate().map(|(place, rule)| rule.limit(place)).collect();
+    sale.series = Some("winter".parse().expect("a series"));
+    (sale.hold_ttl, sale.max_hold_life, sale.payment_ttl) = (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
+    sale
+}

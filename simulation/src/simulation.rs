@@ -1,0 +1,299 @@
+//! One run: what there is, and the choice of the next step.
+
+use std::sync::Arc;
+
+use stockade::engine::background::Sweeper;
+use stockade::engine::recover::StartOptions;
+use stockade::engine::{Bounds, Engine};
+use stockade::journal::{Durability, FileLogOptions, Turn, Writer};
+use stockade::time::Millis;
+
+use crate::calls::{Pending, Sent};
+use crate::compare;
+use crate::coverage::Coverage;
+use crate::dice::Dice;
+use crate::history::History;
+use crate::machine::{Machine, Part};
+use crate::model::ARCHIVE_AFTER;
+use crate::model::naive::Model;
+use crate::trace::{Trace, Violation};
+
+/// A result that a violation ends.
+pub type Checked<T = ()> = Result<T, Box<Violation>>;
+
+/// How to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Steps of a run.
+    pub steps: u64,
+    /// Whether each step is printed.
+    pub trace: bool,
+    /// A fault in the engine's surroundings that the oracle must see.
+    pub plant: Option<Plant>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { steps: 220, trace: false, plant: None }
+    }
+}
+
+/// Faults that no engine can stand, or that stand for an engine that is wrong: each must be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// The disk says that it has forced what it has not.
+    LyingSync,
+    /// The newest batch, acknowledged, is cut out of the journal before a start.
+    LostBatch,
+    /// Callers are told that all is well before anything is durable.
+    EarlyAcknowledgement,
+    /// The sweeper's clock is ahead: holds expire before their deadline.
+    EarlyExpiry,
+    /// The sweeper sleeps: holds live on behind their deadline.
+    LateExpiry,
+    /// A unit that was given back is given to the stock twice.
+    UnitTwice,
+    /// Limits are left out of one request in eight.
+    LimitPassed,
+    /// A start gives no grace.
+    NoGrace,
+    /// The same request is decided anew instead of being answered again.
+    ForgottenKey,
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doom {
+    /// The process alone: the disk has what was written.
+    Process,
+    /// The machine: what was not forced is at risk.
+    Machine,
+}
+
+/// The engine while one runs.
+#[derive(Debug)]
+pub struct Running {
+    pub engine: Arc<Engine>,
+    pub writer: Writer,
+    pub sweeper: Sweeper,
+}
+
+/// How rough this run is, drawn from its seed: some see no fault at all, some little else.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    /// Percent of the steps in which the disk is told to fail.
+    pub faults: u64,
+    /// Percent of the steps in which the process or the machine ends.
+    pub crashes: u64,
+    /// Percent of the steps in which the writer has a turn.
+    pub turns: u64,
+    pub grace: u64,
+    pub segment_bytes: u64,
+    /// With `os`, what was written is acknowledged, and forced now and then only.
+    pub durability: Durability,
+}
+
+impl Weather {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            faults: dice.weighted(&[(2, 0), (2, 1), (1, 4)]),
+            crashes: dice.weighted(&[(1, 0), (4, 1), (2, 3)]),
+            turns: dice.weighted(&[(1, 5), (3, 20), (1, 60)]),
+            grace: dice.weighted(&[(1, 0), (1, 300), (2, 2_000), (1, 30_000)]),
+            segment_bytes: dice.weighted(&[(2, 700), (2, 4_000), (1, 1 << 20)]),
+            durability: dice.weighted(&[(5, Durability::Sync), (1, Durability::Os)]),
+        }
+    }
+}
+
+/// One run.
+#[derive(Debug)]
+pub struct Simulation {
+    pub(crate) seed: u64,
+    pub(crate) options: Options,
+    pub(crate) weather: Weather,
+    pub(crate) dice: Dice,
+    pub(crate) machine: Machine,
+    pub(crate) running: Option<Running>,
+    pub(crate) doom: Option<Doom>,
+    /// What the engine's records say, as the model has it: what is due is expired only once the engine has said so.
+    pub(crate) truth: Model,
+    pub(crate) history: History,
+    /// All up to here must survive the end of the machine.
+    pub(crate) certain: u64,
+    /// All up to here must survive the end of the process alone.
+    pub(crate) written: u64,
+    /// The highest record that a caller was told of.
+    pub(crate) acknowledged: u64,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) sent: Vec<Sent>,
+    /// When snapshots were taken and the journal was closed: a start may take its time from there.
+    pub(crate) times: Vec<u64>,
+    pub(crate) coverage: Coverage,
+    pub(crate) trace: Trace,
+    /// Requests come in between the parts of a snapshot.
+    pub(crate) nested: bool,
+}
+
+/// What may happen next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Call,
+    Again,
+    Turn,
+    Answers,
+    Pass,
+    Sweep,
+    Operator,
+    Archive,
+    Snapshot,
+    SetWall,
+    Compare,
+    Rot,
+    Stop,
+}
+
+impl Simulation {
+    pub fn run(mut self) -> Checked<(Coverage, Trace)> {
+        for _ in 0..self.options.steps {
+            self.step()?;
+            self.end_if_doomed()?;
+        }
+        self.stop_in_order()?;
+        self.count_failures();
+        self.coverage.add("records", self.history.last());
+        self.coverage.add("steps", self.trace.steps());
+        Ok((self.coverage, self.trace))
+    }
+
+    pub(crate) fn draw_weather(dice: &mut Dice) -> Weather {
+        Weather::draw(dice)
+    }
+
+    fn step(&mut self) -> Checked {
+        if !self.nested && self.dice.percent(self.weather.crashes) {
+            self.crash();
+            return Ok(());
+        }
+        if self.dice.percent(self.weather.faults) {
+            self.arm();
+        }
+        if self.dice.percent(self.weather.turns) {
+            return self.turn();
+        }
+        let step = self.dice.weighted(&[
+            (40, Step::Call),
+            (8, Step::Again),
+            (4, Step::Turn),
+            (10, Step::Answers),
+            (14, Step::Pass),
+            (10, Step::Sweep),
+            (8, Step::Operator),
+            (3, Step::Archive),
+            (2, Step::Snapshot),
+            (1, Step::SetWall),
+            (2, Step::Compare),
+            (1, Step::Rot),
+            (1, Step::Stop),
+        ]);
+        match step {
+            Step::Call => self.call(),
+            Step::Again => self.call_again(),
+            Step::Turn => self.turn(),
+            Step::Answers => self.answers(),
+            Step::Sweep => self.sweep(),
+            Step::Operator => self.operate(),
+            Step::Archive if !self.nested => self.archive(),
+            Step::Snapshot if !self.nested => self.snapshot(),
+            Step::Rot if !self.nested => self.rot(),
+            Step::Stop if !self.nested => self.stop_and_start(),
+            Step::Archive | Step::Snapshot | Step::Rot | Step::Stop => Ok(()),
+            Step::Pass => {
+                self.pass();
+                Ok(())
+            }
+            Step::SetWall => {
+                self.set_wall();
+                Ok(())
+            }
+            Step::Compare => self.compare(),
+        }
+    }
+
+    /// Some steps while a snapshot is between two of its parts.
+    pub(crate) fn meanwhile(&mut self, steps: u64) -> Checked {
+        for _ in 0..steps {
+            if self.doom.is_some() {
+                break;
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.running.as_ref().expect("an engine runs").engine)
+    }
+
+    pub(crate) fn start_options(&self, accept_clock: bool) -> StartOptions {
+        let never = Millis::from_secs(10 * 365 * 24 * 3600);
+        let grace = if self.options.plant == Some(Plant::NoGrace) { 0 } else { self.weather.grace };
+        StartOptions {
+            bounds: Bounds { archive_after: Millis(ARCHIVE_AFTER), retry_window: never, ..Bounds::default() },
+            log: FileLogOptions { durability: self.weather.durability, segment_bytes: self.weather.segment_bytes },
+            outage_grace: Millis(grace),
+            accept_clock,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, what: &str) {
+        self.trace.tell(self.machine.now(), what);
+    }
+
+    pub(crate) fn violated<T>(&self, what: impl Into<String>) -> Checked<T> {
+        Err(Box::new(self.trace.violation(self.seed, what.into())))
+    }
+
+    pub(crate) fn check(&self, found: Result<(), String>) -> Checked {
+        found.or_else(|what| self.violated(what))
+    }
+
+    fn compare(&mut self) -> Checked {
+        self.truth.now = self.machine.now();
+        self.check(compare::all(&self.engine(), &self.truth, self.machine.instant()))
+    }
+
+    fn arm(&mut self) {
+        let part = self.dice.weighted(&[(3, Part::Journal), (2, Part::Snapshots)]);
+        let told = self.machine.arm(part, &mut self.dice);
+        self.tell(&told);
+    }
+
+    /// The writer writes what has gathered.
+    pub(crate) fn turn(&mut self) -> Checked {
+        let engine = self.engine();
+        let (from, upto) = (engine.journal().durable().0, engine.journal().appended().0);
+        if from == upto || self.doom.is_some() {
+            return Ok(());
+        }
+        let failures = self.machine.failures().len();
+        // Somebody waits: else the writer would wait for more.
+        let _pending = Pending::new(engine.journal().barrier()).poll();
+        self.history.batch_ends(upto);
+        let turn = self.running.as_mut().expect("an engine runs").writer.turn();
+        let durable = engine.journal().durable().0;
+        self.tell(&format!("turn {from} to {upto}: {turn:?}"));
+        match turn {
+            Turn::Wrote if durable == upto => {
+                self.written = upto;
+                if self.weather.durability == Durability::Sync {
+                    self.certain = upto;
+                }
+                self.coverage.count("batch");
+                Ok(())
+            }
+            Turn::Wrote => self.violated(format!("the writer wrote {upto} and says that {durable} is durable")),
+            Turn::Ended => self.journal_failed(failures),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What goes on by itself: time, sweeps, archiving, snapshots.
+
+use stockade::engine::compact::Between;
+
+use crate::calls::Before;
+use crate::compare;
+use crate::model::HOUR;
+use crate::simulation::{Checked, Doom, Plant, Simulation};
+
+/// Shards of holds that a snapshot walks over.
+const SHARDS: u64 = 4_096;
+
+impl Simulation {
+    pub(crate) fn pass(&mut self) {
+        let span = match self.dice.below(60) {
+            0 => self.dice.below(2 * HOUR),
+            1..=9 => self.dice.below(5_000),
+            _ => self.dice.below(600),
+        };
+        self.machine.pass(span);
+        self.tell(&format!("{span} ms pass"));
+    }
+
+    /// Somebody sets the wall clock.
+    pub(crate) fn set_wall(&mut self) {
+        let wall = self.machine.wall();
+        let by = self.dice.below(20_000);
+        let (to, direction) =
+            if self.dice.percent(50) { (wall + by, "ahead") } else { (wall.saturating_sub(by), "back") };
+        self.coverage.count(&format!("clock jumped {direction}"));
+        self.machine.set_wall(to);
+        self.tell(&format!("the wall clock jumps {direction} by {by}"));
+    }
+
+    /// The sweeper gives back all that is due; nothing that was due before it is live after.
+    pub(crate) fn sweep(&mut self) -> Checked {
+        let before = Before { asks: false, ..self.before() };
+        let due = before.due.len();
+        let mut now = self.machine.instant();
+        if self.options.plant == Some(Plant::EarlyExpiry) {
+            now = now.plus(stockade::time::Millis(700));
+        }
+        if self.options.plant != Some(Plant::LateExpiry) {
+            let sweeper = &mut self.running.as_mut().expect("an engine runs").sweeper;
+            while sweeper.look(now) {}
+        }
+        self.coverage.count("did sweep");
+        self.tell(&format!("sweep of {due}"));
+        self.explain(before)?;
+        let late = self.before().due;
+        if !late.is_empty() {
+            return self.violated(format!("holds {late:?} live behind their deadline and a sweep"));
+        }
+        self.check(compare::conserved(&self.engine()))
+    }
+
+    /// What may be archived is: a record each, in the order of the drops.
+    pub(crate) fn archive(&mut self) -> Checked {
+        let engine = self.engine();
+        let archived = match engine.archive(self.machine.instant()) {
+            Ok(archived) => archived,
+            Err(fault) => return self.violated(format!("nothing was archived: {fault}")),
+        };
+        let now = self.machine.now();
+        self.truth.now = now;
+        let mut expected = 0;
+        for drop in 0..self.truth.drops.len() {
+            if self.truth.archive_one(drop) {
+                expected += 1;
+                self.coverage.count("did archive");
+                self.history.append(now, &self.truth);
+            }
+        }
+        self.tell(&format!("{archived} archived"));
+        if archived != expected || engine.journal().appended().0 != self.history.last() {
+            return self.violated(format!("{archived} archived, expected {expected}"));
+        }
+        Ok(())
+    }
+
+    /// A snapshot, with requests between its parts.
+    pub(crate) fn snapshot(&mut self) -> Checked {
+        let engine = self.engine();
+        let storage = self.machine.snapshots.clone();
+        let now = self.machine.now();
+        self.times.push(now);
+        self.tell("snapshot begins");
+        self.nested = true;
+        let busy = self.dice.percent(70);
+        let mut next = if busy { self.dice.below(SHARDS) } else { u64::MAX };
+        let (mut shard, mut outcome, mut forced) = (0, Ok(()), 0);
+        let taken = engine.snapshot_in_steps(&storage, self.machine.instant(), &mut |between| {
+            let steps = match between {
+                Between::Shards => {
+                    shard += 1;
+                    if shard != next {
+                        return;
+                    }
+                    next += 1 + self.dice.below(SHARDS);
+                    self.dice.below(6)
+                }
+                Between::WalkAndSync | Between::NameAndPrune | Between::PruneAndTrim if busy => self.dice.below(4),
+                Between::WalkAndSync | Between::NameAndPrune | Between::PruneAndTrim => 0,
+            };
+            if between == Between::PruneAndTrim {
+                self.coverage.count("did trim");
+            }
+            if outcome.is_ok() {
+                outcome = self.between(between, steps);
+            }
+            if between == Between::WalkAndSync {
+                forced = self.written;
+            }
+        });
+        self.nested = false;
+        self.coverage.count("did snapshot");
+        self.tell(&format!(
+            "snapshot: {}",
+            taken.as_ref().map_or_else(ToString::to_string, |taken| taken.from.to_string())
+        ));
+        outcome?;
+        if taken.is_ok() && self.doom.is_none() {
+            // It was forced for the snapshot, whatever the durability; what came after may not have been.
+            self.certain = self.certain.max(forced);
+        }
+        if taken.is_err() && self.doom.is_none() {
+            self.coverage.count("fault of a snapshot");
+        }
+        if self.machine.crashed() {
+            self.coverage.count("crash in a snapshot");
+            self.doom = Some(Doom::Machine);
+        }
+        if self.doom.is_none() && self.broken() {
+            // The log can fail under a snapshot's sync or trim: then no ticket resolves any more.
+            self.coverage.count("fault of the journal");
+            self.doom = Some(Doom::Process);
+        }
+        Ok(())
+    }
+
+    /// Whether the journal takes nothing more.
+    fn broken(&self) -> bool {
+        self.engine().journal().permit().is_err()
+    }
+
+    fn between(&mut self, between: Between, steps: u64) -> Checked {
+        let done = self.meanwhile(steps).and_then(|()| self.let_sync(between));
+        if done.is_err() || self.doom.is_some() {
+            // The run or the process is over: nobody drives the writer any more, so nobody may wait for it.
+            self.running.as_mut().expect("an engine runs").writer.abandon();
+        }
+        done
+    }
+
+    /// The power may go here; and what was appended has to become durable, or fail, where it is waited for next.
+    fn let_sync(&mut self, between: Between) -> Checked {
+        if self.dice.percent(self.weather.crashes) && self.doom.is_none() {
+            self.tell("the power goes in a snapshot");
+            self.machine.stop();
+            self.doom = Some(Doom::Machine);
+        }
+        if between == Between::WalkAndSync {
+            let engine = self.engine();
+            while self.doom.is_none() && engine.journal().durable() < engine.journal().appended() {
+                self.turn()?;
+            }
+        }
+        Ok(())
+    }
+}

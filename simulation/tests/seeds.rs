@@ -1,0 +1,112 @@
+//! A bounded number of seeds, and that they prove what they should: the same seed is the same run, everything important
+//! is reached, and each planted fault is seen.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use stockade_simulation::{Coverage, Options, Plant, Violation, run, run_caught};
+
+/// Seeds of a default run.
+const SEEDS: u64 = 1_200;
+/// Seeds within which a planted fault must have been seen.
+const PLANTED: u64 = 60;
+
+fn merged(coverages: impl Iterator<Item = Coverage>) -> Coverage {
+    let mut all = Coverage::default();
+    coverages.for_each(|coverage| all.merge(&coverage));
+    all
+}
+
+#[test]
+fn nothing_is_wrong_in_any_seed_and_everything_important_is_reached() {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut all = Coverage::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= SEEDS {
+                return all;
+            }
+            match run_caught(seed, Options::default()) {
+                Ok(finished) => all.merge(&finished.coverage),
+                Err(violation) => panic!("{violation}"),
+            }
+        }
+    };
+    let coverages: Vec<Coverage> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no violation")).collect()
+    });
+    let all = merged(coverages.into_iter());
+    assert!(all.missing().is_empty(), "never reached: {:?}\n{all}", all.missing());
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_on_any_thread() {
+    for seed in 0..20 {
+        let here = run(seed, Options::default()).expect("nothing wrong");
+        let there = thread::spawn(move || run(seed, Options::default()).expect("nothing wrong")).join().expect("ends");
+        assert_eq!(here, there, "seed {seed}");
+    }
+    let other = run(1_000_001, Options::default()).expect("nothing wrong");
+    assert_ne!(other.trace, run(1_000_002, Options::default()).expect("nothing wrong").trace);
+}
+
+/// The first seeds see the fault, say one of these things, and see it again.
+fn seen(plant: Plant, tells: &[&str]) {
+    let options = Options { plant: Some(plant), ..Options::default() };
+    let violations: Vec<Box<Violation>> = (0..PLANTED).filter_map(|seed| run_caught(seed, options).err()).collect();
+    let first = violations.first().unwrap_or_else(|| panic!("{plant:?} is not seen"));
+    for violation in &violations {
+        assert!(tells.iter().any(|tell| violation.what.contains(tell)), "{plant:?}: {violation}");
+    }
+    let again = run_caught(first.seed, options).expect_err("the same violation");
+    assert_eq!(again.to_string(), first.to_string());
+}
+
+#[test]
+fn a_disk_that_lies_about_syncs_is_seen() {
+    seen(Plant::LyingSync, &["was durable", "a start is refused", "an offline look finds", "no batch ends there"]);
+}
+
+#[test]
+fn an_acknowledged_batch_that_is_cut_out_is_seen() {
+    seen(Plant::LostBatch, &["was durable", "a start is refused", "an offline look finds", "no batch ends there"]);
+}
+
+#[test]
+fn an_acknowledgement_before_the_disk_is_seen() {
+    seen(Plant::EarlyAcknowledgement, &["was acknowledged"]);
+}
+
+#[test]
+fn an_expiry_before_its_deadline_is_seen() {
+    seen(Plant::EarlyExpiry, &["says what nobody asked for", "expected", "time starts at"]);
+}
+
+#[test]
+fn an_expiry_that_is_late_is_seen() {
+    seen(Plant::LateExpiry, &["live behind their deadline"]);
+}
+
+#[test]
+fn a_unit_that_is_given_back_twice_is_seen() {
+    seen(Plant::UnitTwice, &["expected", "drop ", "disagree", "recovered at"]);
+}
+
+#[test]
+fn a_request_that_passes_a_limit_is_seen() {
+    seen(Plant::LimitPassed, &["expected"]);
+}
+
+#[test]
+fn a_start_without_grace_is_seen() {
+    seen(Plant::NoGrace, &["grace from", "hold "]);
+}
+
+#[test]
+fn a_key_that_is_forgotten_is_seen() {
+    seen(Plant::ForgottenKey, &["expected", "holds: model", "hold "]);
+}
