@@ -1,6 +1,9 @@
-//! Writes the mutants: copies of the stock counter's source with one thing spoilt in each.
+//! Writes the mutants: copies of the stock counter's and the journal's hand-off's source with one thing spoilt in each.
 //!
 //! A mutant whose text is no longer in the source, or stands there twice, fails the build: it would prove nothing.
+
+#[path = "mutants/handoff.rs"]
+mod handoff;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -10,8 +13,6 @@ use std::{env, fs};
 const COUNTER: &str = "stock.rs";
 const GUARD: &str = "stock/guard.rs";
 const WORD: &str = "stock/word.rs";
-const PROGRESS: &str = "progress.rs";
-const WAITERS: &str = "waiters.rs";
 
 /// One thing spoilt.
 struct Mutant {
@@ -109,43 +110,6 @@ const MUTANTS: [Mutant; 13] = [
     },
 ];
 
-/// The same of the journal's hand-off.
-const HANDOFF_MUTANTS: [Mutant; 5] = [
-    Mutant {
-        name: "told_before_the_mark",
-        file: PROGRESS,
-        sound: "        self.durable.raise(lsn);\n        for lane in self.lanes.lock().iter() {\n            \
-                lane.tell(lsn, woken);\n        }\n        self.strays.tell(lsn, woken);\n",
-        spoilt: "        for lane in self.lanes.lock().iter() {\n            lane.tell(lsn, woken);\n        }\n        \
-                 self.strays.tell(lsn, woken);\n        self.durable.raise(lsn);\n",
-    },
-    Mutant {
-        name: "no_look_under_the_lock",
-        file: WAITERS,
-        sound: "if let Some(result) = reached() {",
-        spoilt: "if let Some(result) = reached().filter(|_| false) {",
-    },
-    Mutant {
-        name: "woken_before_the_failure",
-        file: PROGRESS,
-        sound: "        let _first = self.failure.set(failure);\n",
-        spoilt: "        self.strays.wake_all();\n        let _first = self.failure.set(failure);\n        \
-                 return;\n        #[allow(unreachable_code)]\n",
-    },
-    Mutant {
-        name: "failure_before_the_mark",
-        file: PROGRESS,
-        sound: "Some(if self.durable() >= lsn { Ok(()) } else { Err(failure) })",
-        spoilt: "Some(Err(failure))",
-    },
-    Mutant {
-        name: "relaxed_mark",
-        file: PROGRESS,
-        sound: "self.0.store(to.0, Ordering::Release);",
-        spoilt: "self.0.store(to.0, Ordering::Relaxed);",
-    },
-];
-
 /// The source as it ships, with the mutant's one change if it is in this file.
 fn spoil(mutant: &Mutant, file: &str, source: &str) -> Result<String, String> {
     if mutant.file != file {
@@ -175,24 +139,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(modules, "    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
         writeln!(modules, "    pub mod scenarios;\n}}")?;
     }
-    let journal = root.join("src/journal");
-    for mutant in &HANDOFF_MUTANTS {
-        let folder = out.join(mutant.name);
-        fs::create_dir_all(&folder)?;
-        write_mutant(mutant, &journal, &folder, &[PROGRESS, WAITERS])?;
-        writeln!(modules, "/// The hand-off with one thing spoilt: `{}`.", mutant.name)?;
-        writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
-        for module in ["handoff", "log"] {
-            let source = root.join("models/src").join(module).with_extension("rs");
-            writeln!(modules, "    #[path = r\"{}\"]\n    pub mod {module};", source.display())?;
-        }
-        writeln!(modules, "    pub mod progress;\n    #[allow(dead_code)]\n    pub mod waiters;\n}}")?;
-        println!("cargo:rerun-if-changed={}", journal.join(mutant.file).display());
-    }
+    write_handoff(root, &out, &mut modules)?;
     fs::write(out.join("mutants.rs"), modules)?;
-    println!("cargo:rerun-if-changed={}", root.join("models/build.rs").display());
+    for source in ["models/build.rs", "models/mutants", "src/journal"] {
+        println!("cargo:rerun-if-changed={}", root.join(source).display());
+    }
     println!("cargo:rerun-if-changed={}", inventory.join(COUNTER).display());
     println!("cargo:rerun-if-changed={}", inventory.join("stock").display());
+    Ok(())
+}
+
+fn write_handoff(root: &Path, out: &Path, modules: &mut String) -> Result<(), Box<dyn Error>> {
+    let scenarios = root.join("models/src/handoff/mod.rs");
+    for mutant in &handoff::MUTANTS {
+        let folder = out.join(mutant.name);
+        fs::create_dir_all(&folder)?;
+        write_mutant(mutant, &root.join("src/journal"), &folder, &handoff::FILES)?;
+        writeln!(modules, "/// The hand-off with one thing spoilt: `{}`.", mutant.name)?;
+        writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
+        for file in handoff::FILES {
+            writeln!(modules, "    pub mod {};", file.trim_end_matches(".rs"))?;
+        }
+        writeln!(modules, "    use crate::stand_ins::{{JournalMetrics, Start, frame, log, segment}};")?;
+        writeln!(modules, "    #[path = r\"{}\"]\n    pub mod handoff;\n}}", scenarios.display())?;
+    }
     Ok(())
 }
 
