@@ -58,7 +58,7 @@ mutants_are_caught! {
     closed_list_that_takes_waiters by couriers::a_dropped_courier_leaves_nobody_behind: "deadlock"
     dropped_courier_that_tells_nobody by couriers::a_dropped_courier_leaves_nobody_behind: "deadlock"
     failure_told_to_strays_alone by couriers::a_failure_wakes_all_lists: "deadlock"
-    push_after_the_close by closing::an_impatient_close_loses_nothing_in_silence: "admitted, and lost"
+    push_after_the_close by closing::an_impatient_close_loses_nothing_in_silence: "permits lost"
     close_that_awaits_no_permits by closing::what_is_admitted_is_journaled: "admitted, and lost"
     enter_that_looks_first by closing::what_is_admitted_is_journaled: "admitted, and lost"
     refused_that_stays_inside by closing::permits_return: "permits lost"

@@ -55,7 +55,7 @@ pub fn a_failure_wakes_all_lists() {
     let (writing, stray) = (progress.clone(), progress.clone());
     let writer = at(1, move || writing.fail(JournalFailed::Closed));
     let stray = at(0, move || ticket(&stray, FIRST).wait().is_err());
-    let _courier = Courier::new(progress.clone());
+    let _courier = Task::new(Courier::new(progress.clone()));
     let results = drive(None, &mut [Task::new(ticket(&progress, FIRST))]);
     assert!(matches!(results.as_slice(), [Some(Err(JournalFailed::Closed))]), "told as durable: {results:?}");
     assert!(joined(stray), "told as durable");

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Plain};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::panicking;
 
 use super::progress::{JournalFailed, Progress};
 use super::queue::Operation;
@@ -47,7 +48,7 @@ impl Wake for Call {
 
 /// A task of a thread's runtime.
 struct Task<F: Future> {
-    future: F,
+    future: Option<F>,
     call: Arc<Call>,
     output: Option<F::Output>,
 }
@@ -55,7 +56,11 @@ struct Task<F: Future> {
 impl<F: Future + Unpin> Task<F> {
     /// To be polled at once.
     fn new(future: F) -> Self {
-        Self { future, call: Arc::new(Call { woken: AtomicBool::new(true), driver: thread::current() }), output: None }
+        Self {
+            future: Some(future),
+            call: Arc::new(Call { woken: AtomicBool::new(true), driver: thread::current() }),
+            output: None,
+        }
     }
 
     /// Polls it if it was woken; whether it was.
@@ -64,10 +69,20 @@ impl<F: Future + Unpin> Task<F> {
             return false;
         }
         let waker = Waker::from(Arc::clone(&self.call));
-        if let Poll::Ready(output) = Pin::new(&mut self.future).poll(&mut Context::from_waker(&waker)) {
+        let polled = self.future.as_mut().map(|future| Pin::new(future).poll(&mut Context::from_waker(&waker)));
+        if let Some(Poll::Ready(output)) = polled {
             self.output = Some(output);
         }
         true
+    }
+}
+
+impl<F: Future> Drop for Task<F> {
+    fn drop(&mut self) {
+        // A finding was made: a courier that takes locks now would hide it.
+        if panicking() {
+            std::mem::forget(self.future.take());
+        }
     }
 }
 

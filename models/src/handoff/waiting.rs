@@ -34,13 +34,14 @@ pub fn durable_never_runs_ahead_of_the_log() {
     let shared = Arc::new(Shared::new(book.clone(), Start::FIRST, Arc::new(JournalMetrics::default())));
     let mut written = Task::new(shared.push(shared.gate.enter(9).expect("open"), ONE).expect("open"));
     assert!(written.turn(), "waited for, so that the writer has a batch");
-    let writing = shared.clone();
-    let writer = at(1, move || Writer::new(writing, Start::FIRST).turn() == Turn::Wrote);
-    let durable = shared.progress.durable();
-    let (given, tip) = (book.written(), shared.tip.lock().0);
+    let (reading, log) = (shared.clone(), book);
+    let reader = at(0, move || (reading.progress.durable(), log.written(), reading.tip.lock().0));
+    let mut writer = Writer::new(shared, Start::FIRST);
+    assert_eq!(writer.turn(), Turn::Wrote);
+    let (durable, given, tip) = joined(reader);
     assert!(durable <= given, "durable before the log was given it");
     assert!(durable <= tip, "durable past the tip");
-    assert!(joined(writer) && written.turn() && matches!(written.output, Some(Ok(()))), "written, and not told");
+    assert!(written.turn() && matches!(written.output, Some(Ok(()))), "written, and not told");
 }
 
 /// One waits while the writer fails: it is told, and hears why.
