@@ -39,7 +39,7 @@ pub mod metrics {
 
         /// Always nothing.
         #[must_use]
-        pub const fn elapsed(self) -> Duration {
+        pub const fn elapsed(&self) -> Duration {
             Duration::ZERO
         }
     }

@@ -3,6 +3,8 @@
 //! The source beside this module is the one that ships (`src/journal/`), or a mutant of it. Who waits sleeps, as in the
 //! server: were one forgotten, all would sleep, which the checker tells as a deadlock.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a panic of a scenario is the finding")]
+
 pub mod bell;
 pub mod closing;
 pub mod couriers;
