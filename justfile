@@ -52,13 +52,13 @@ compare *words:
 instructions *words:
     .ci/instructions.py {{ words }}
 
-# Every interleaving of the stock counter up to a deeper bound: minutes to hours
+# Every interleaving of the stock counter and of the journal's hand-off up to a deeper bound: minutes to hours
 loom preemptions="5":
-    LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped
+    LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped --test handoff
 
-# The stock counter in so many drawn schedules a scenario, from a seed: just shuttle 1000000 7
+# The stock counter and the hand-off in so many drawn schedules a scenario, from a seed: just shuttle 1000000 7
 shuttle schedules="1000000" seed="2":
-    STOCKADE_SCHEDULES={{ schedules }} STOCKADE_SCHEDULES_SEED={{ seed }} cargo test -p stockade-schedules --test schedules
+    STOCKADE_SCHEDULES={{ schedules }} STOCKADE_SCHEDULES_SEED={{ seed }} cargo test -p stockade-schedules
 
 # libFuzzer on a target of fuzz/, for a minute: just fuzz journal; or longer: just fuzz journal 3600
 fuzz target seconds="60":

@@ -1,6 +1,9 @@
-//! Writes the mutants: copies of the stock counter's source with one thing spoilt in each.
+//! Writes the mutants: copies of the stock counter's and the journal's hand-off's source with one thing spoilt in each.
 //!
 //! A mutant whose text is no longer in the source, or stands there twice, fails the build: it would prove nothing.
+
+#[path = "mutants/handoff.rs"]
+mod handoff;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -129,23 +132,43 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut modules = String::new();
     for mutant in &MUTANTS {
         let folder = out.join(mutant.name);
-        write_mutant(mutant, &inventory, &folder)?;
+        fs::create_dir_all(folder.join("stock"))?;
+        write_mutant(mutant, &inventory, &folder, &[COUNTER, GUARD, WORD])?;
         writeln!(modules, "/// The counter with one thing spoilt: `{}`.", mutant.name)?;
         writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
         writeln!(modules, "    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
         writeln!(modules, "    pub mod scenarios;\n}}")?;
     }
+    write_handoff(root, &out, &mut modules)?;
     fs::write(out.join("mutants.rs"), modules)?;
-    println!("cargo:rerun-if-changed={}", root.join("models/build.rs").display());
+    for source in ["models/build.rs", "models/mutants", "src/journal"] {
+        println!("cargo:rerun-if-changed={}", root.join(source).display());
+    }
     println!("cargo:rerun-if-changed={}", inventory.join(COUNTER).display());
     println!("cargo:rerun-if-changed={}", inventory.join("stock").display());
     Ok(())
 }
 
-fn write_mutant(mutant: &Mutant, inventory: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
-    fs::create_dir_all(folder.join("stock"))?;
-    for file in [COUNTER, GUARD, WORD] {
-        let source = fs::read_to_string(inventory.join(file))?;
+fn write_handoff(root: &Path, out: &Path, modules: &mut String) -> Result<(), Box<dyn Error>> {
+    let scenarios = root.join("models/src/handoff/mod.rs");
+    for mutant in &handoff::MUTANTS {
+        let folder = out.join(mutant.name);
+        fs::create_dir_all(&folder)?;
+        write_mutant(mutant, &root.join("src/journal"), &folder, &handoff::FILES)?;
+        writeln!(modules, "/// The hand-off with one thing spoilt: `{}`.", mutant.name)?;
+        writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
+        for file in handoff::FILES {
+            writeln!(modules, "    pub mod {};", file.trim_end_matches(".rs"))?;
+        }
+        writeln!(modules, "    use crate::stand_ins::{{JournalMetrics, Start, frame, log, segment}};")?;
+        writeln!(modules, "    #[path = r\"{}\"]\n    pub mod handoff;\n}}", scenarios.display())?;
+    }
+    Ok(())
+}
+
+fn write_mutant(mutant: &Mutant, sound: &Path, folder: &Path, files: &[&str]) -> Result<(), Box<dyn Error>> {
+    for file in files {
+        let source = fs::read_to_string(sound.join(file))?;
         fs::write(folder.join(file), spoil(mutant, file, &source)?)?;
     }
     Ok(())

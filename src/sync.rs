@@ -1,16 +1,22 @@
-//! The one door to atomics and locks for code that a model checker runs.
+//! The one door to atomics, locks and threads for code that a model checker runs.
 //!
 //! Such code names `crate::sync` and nothing else, so the models put their own types in its place and check the very
 //! source that ships. This module never decides anything.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 
+pub use std::sync::OnceLock;
 pub use std::sync::atomic::{AtomicU64, Ordering};
+pub use std::thread_local;
 
 pub use parking_lot::{Mutex, MutexGuard};
+
+/// Threads, and how they sleep.
+pub mod thread {
+    pub use std::thread::{Thread, current, park, park_timeout, sleep};
+}
 
 static NEXT_HOME: AtomicUsize = AtomicUsize::new(0);
 

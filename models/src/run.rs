@@ -11,9 +11,14 @@ const MOST_STEPS: usize = 20_000;
 
 /// Runs `model` through every interleaving up to the bound.
 pub fn check(model: impl Fn() + Sync + Send + 'static) {
+    check_within(PREEMPTIONS, model);
+}
+
+/// The same for a model of many steps, with its own bound.
+pub fn check_within(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.max_branches = MOST_STEPS;
-    builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.check(model);
 }
 

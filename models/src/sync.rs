@@ -6,6 +6,16 @@ use std::sync::{PoisonError, TryLockError};
 pub use loom::sync::MutexGuard;
 pub use loom::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::once::OnceLock;
+
+macro_rules! local {
+    ($(#[$doc:meta])* static $name:ident: $t:ty = const $init:block;) => {
+        loom::thread_local! { $(#[$doc])* static $name: $t = $init; }
+    };
+}
+
+pub(crate) use local as thread_local;
+
 loom::thread_local! {
     static HOME: Cell<usize> = Cell::new(0);
 }
@@ -47,5 +57,48 @@ impl<T> Mutex<T> {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+/// Threads, and how they sleep: for ever, or until they are called, or by chance once.
+pub mod thread {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use loom::sync::Notify;
+
+    loom::thread_local! {
+        static THIS: Thread = Thread(Arc::new(Notify::new()));
+    }
+
+    /// A thread's handle. The checker's own wakes who waits for a lock, too.
+    #[derive(Debug, Clone)]
+    pub struct Thread(Arc<Notify>);
+
+    impl Thread {
+        /// Calls it.
+        pub fn unpark(&self) {
+            self.0.notify();
+        }
+    }
+
+    /// This thread's handle.
+    pub fn current() -> Thread {
+        THIS.with(Clone::clone)
+    }
+
+    /// Sleeps.
+    pub fn park() {
+        current().0.wait();
+    }
+
+    /// Sleeps: nothing may rest on the time's being short.
+    pub fn park_timeout(_most: Duration) {
+        park();
+    }
+
+    /// Lets others go on.
+    pub fn sleep(_time: Duration) {
+        loom::thread::yield_now();
     }
 }

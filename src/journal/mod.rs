@@ -7,6 +7,7 @@
 
 mod file_log;
 mod frame;
+mod gate;
 mod inspect;
 mod log;
 mod memory_log;
@@ -15,6 +16,7 @@ mod queue;
 mod recover;
 mod scan;
 mod segment;
+mod shared;
 mod ticket;
 mod waiters;
 mod window;
@@ -30,6 +32,7 @@ use parking_lot::Mutex;
 
 pub use file_log::{FileLog, FileLogOptions, SEGMENT_BYTES};
 pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BATCH, MAX_PAYLOAD, SealedBatch};
+pub use gate::Permit;
 pub use inspect::{Inspection, inspect};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
@@ -41,9 +44,9 @@ pub use ticket::{Failure, Ticket};
 pub use waiters::Courier;
 pub use writer::{Turn, Writer};
 
-use self::progress::Progress;
-use self::queue::{Operation, Queue};
-use self::writer::{Gate, Shared, Shut};
+use self::gate::Shut;
+use self::queue::Operation;
+use self::shared::Shared;
 use crate::ids::Lsn;
 use crate::metrics::{Counter, Histogram};
 use crate::record::Record;
@@ -111,24 +114,6 @@ impl From<Shut> for AppendError {
     }
 }
 
-/// Room for one operation, taken before anything else is. Given back when dropped unused.
-#[derive(Debug)]
-#[must_use = "a permit that is dropped gives its room back"]
-pub struct Permit<'j>(&'j Gate);
-
-impl Permit<'_> {
-    /// The room is the operation's now; the writer gives it back.
-    fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.0.leave(1);
-    }
-}
-
 thread_local! {
     /// Where this thread encodes: at most an operation's bytes.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -157,14 +142,7 @@ impl Journal {
     /// [`Journal::close`] only asks for the end then, and says how it was when it is called again afterwards.
     #[must_use]
     pub fn driven(log: Arc<dyn Log>, start: Start, metrics: Arc<JournalMetrics>) -> (Self, Writer) {
-        let shared = Arc::new(Shared {
-            log,
-            queue: Queue::new(start.next),
-            gate: Gate::default(),
-            progress: Arc::new(Progress::from(Lsn(start.next.0.saturating_sub(1)))),
-            metrics,
-            tip: Mutex::new((Lsn(start.next.0.saturating_sub(1)), start.chain)),
-        });
+        let shared = Arc::new(Shared::new(log, start, metrics));
         let writer = Writer::new(Arc::clone(&shared), start);
         (Self { shared, writer: Mutex::new(None) }, writer)
     }
@@ -189,8 +167,7 @@ impl Journal {
         if self.shared.queue.bytes() > MAX_QUEUED_BYTES {
             return Err(AppendError::Full);
         }
-        self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?;
-        Ok(Permit(&self.shared.gate))
+        Ok(self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?)
     }
 
     /// Whether much waits for the writer. There is still room, but what comes now has a while to wait.
@@ -211,7 +188,6 @@ impl Journal {
     #[inline]
     pub fn append(&self, permit: Permit<'_>, records: &[Record], now: Timestamp) -> Result<Ticket, AppendError> {
         let shared = self.shared.as_ref();
-        debug_assert!(std::ptr::eq(permit.0, &raw const shared.gate), "the permit is another journal's");
         if shared.gate.has_failed() {
             return Err(AppendError::Failed);
         }
@@ -222,17 +198,7 @@ impl Journal {
             }
             assert!(!scratch.is_empty() && scratch.len() <= MAX_PAYLOAD, "an operation of {} bytes", scratch.len());
             let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-            let operation = Operation { bytes: scratch, records: count, now };
-            let pushed = shared.queue.push(operation, &shared.progress);
-            match pushed {
-                Ok(first) => {
-                    permit.keep();
-                    let last = Lsn(first.plus(count.into()).0.saturating_sub(1));
-                    Ok(Ticket::new(Arc::clone(&shared.progress), first, last))
-                }
-                Err(queue::Ended) if shared.gate.has_failed() => Err(AppendError::Failed),
-                Err(queue::Ended) => Err(AppendError::Closed),
-            }
+            Ok(shared.push(permit, Operation { bytes: scratch, records: count, now })?)
         })
     }
 
@@ -326,25 +292,13 @@ impl Journal {
     /// # Errors
     /// [`JournalFailed`] when the journal has failed, before or in this.
     pub fn close(&self, now: Timestamp) -> Result<(), JournalFailed> {
-        self.shared.gate.close();
         // Who drives the writer would wait for himself.
-        if self.writer.lock().is_some() {
-            self.await_permits();
-        }
-        self.shared.queue.close(now, &self.shared.progress);
+        let patience = if self.writer.lock().is_some() { PERMITS_RETURN_WITHIN } else { Duration::ZERO };
+        self.shared.close(now, patience);
         self.join();
         match self.shared.progress.failure() {
             Some(failure @ (JournalFailed::Log(_) | JournalFailed::Panicked)) => Err(failure.clone()),
             Some(JournalFailed::Closed) | None => Ok(()),
-        }
-    }
-
-    /// Waits for who holds a permit to append: what is admitted is journaled.
-    fn await_permits(&self) {
-        let watch = crate::metrics::Stopwatch::start();
-        while self.shared.gate.inside() > 0 && !self.shared.gate.has_failed() && watch.elapsed() < PERMITS_RETURN_WITHIN
-        {
-            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

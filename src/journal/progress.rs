@@ -2,16 +2,16 @@
 //!
 //! `appended >= durable`, and both only grow.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::thread::Thread;
 
 use crossbeam_utils::CachePadded;
 
 use super::log::LogError;
 use super::waiters::{Entered, Lanes, Number, Reached, Waiters, here};
 use crate::ids::Lsn;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering};
 
 /// Why the journal resolves no more tickets. What waited may or may not be durable: only recovery tells.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,7 +66,7 @@ const ASLEEP: u64 = 1;
 impl Bell {
     /// This thread is the writer.
     pub(super) fn answer(&self) {
-        let _first = self.writer.set(std::thread::current());
+        let _first = self.writer.set(thread::current());
     }
 
     /// The highest LSN that anyone has waited for.

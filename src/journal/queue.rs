@@ -3,15 +3,13 @@
 //! One mutex orders them. Under it bytes are copied and numbers are counted, nothing else.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use super::frame::{BATCH_HEAD, MAX_BATCH};
 use super::progress::Progress;
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
+use crate::sync::{AtomicU64, Mutex, Ordering, thread};
 use crate::time::Timestamp;
 
 /// Buffers kept for being used again. More are made when much waits, and let go afterwards.
@@ -148,7 +146,7 @@ impl Queue {
                 return Work::Close(now);
             }
             drop(waiting);
-            std::thread::park_timeout(PATIENCE);
+            thread::park_timeout(PATIENCE);
             rung = true;
         }
     }

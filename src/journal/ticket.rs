@@ -7,11 +7,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 
 use super::progress::{JournalFailed, NO_RECORD, Progress};
 use super::waiters::Number;
 use crate::ids::Lsn;
+use crate::sync::thread::{self, Thread};
 
 /// Resolves when a record, and with it all before it, is durable. Dropping it takes nothing back.
 #[derive(Debug)]
@@ -112,12 +112,12 @@ impl Wake for Parked {
 }
 
 fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+    let waker = Waker::from(Arc::new(Parked(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
         match Pin::new(&mut future).poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
+            Poll::Pending => thread::park(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::progress::{JournalFailed, Progress};
 use crate::ids::Lsn;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, thread_local};
 
 /// Says who among those that have ever waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +199,8 @@ impl Courier {
     /// Of this thread, from now on: it must be driven here.
     pub(super) fn new(progress: Arc<Progress>) -> Self {
         let lane = progress.lanes.lock().open();
-        HERE.set(Some(Here { progress: Arc::clone(&progress), lane: Arc::clone(&lane) }));
+        let here = Here { progress: Arc::clone(&progress), lane: Arc::clone(&lane) };
+        let _before = HERE.with(|slot| slot.replace(Some(here)));
         Self { progress, lane, woken: Vec::new() }
     }
 }

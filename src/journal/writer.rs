@@ -3,111 +3,17 @@
 //! While it writes one batch the next gathers: that is all the group commit there is. A failure ends it for good.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
+use super::Start;
 use super::frame::{BatchHash, BatchHead, SealedBatch};
-use super::log::{Log, LogError};
-use super::progress::{JournalFailed, Progress};
-use super::queue::{Gathered, Queue, Work};
+use super::log::LogError;
+use super::progress::JournalFailed;
+use super::queue::{Gathered, Work};
 use super::segment::Trailer;
-use super::{JournalMetrics, Start};
+use super::shared::Shared;
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
 use crate::time::Timestamp;
-
-/// The gate's bits above the count of operations.
-const CLOSED: u64 = 1 << 63;
-const FAILED: u64 = 1 << 62;
-/// The count of operations.
-const COUNT: u64 = FAILED - 1;
-
-/// How an operation is turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shut {
-    Full,
-    Closed,
-    Failed,
-}
-
-/// One word that admits operations: those that hold a permit and those that wait for the writer are counted in it.
-#[derive(Debug, Default)]
-pub(super) struct Gate(AtomicU64);
-
-impl Gate {
-    /// Admits one, if there are fewer than `most`.
-    #[inline]
-    pub(super) fn enter(&self, most: u64) -> Result<(), Shut> {
-        // Relaxed would do for the count; AcqRel, so that who is admitted before `close` is seen by it, and who comes
-        // after it sees it: both are changes of one word.
-        let seen = self.0.fetch_add(1, Ordering::AcqRel);
-        if seen & (CLOSED | FAILED) == 0 && seen & COUNT < most {
-            return Ok(());
-        }
-        self.leave(1);
-        Err(if seen & FAILED != 0 {
-            Shut::Failed
-        } else if seen & CLOSED != 0 {
-            Shut::Closed
-        } else {
-            Shut::Full
-        })
-    }
-
-    #[inline]
-    pub(super) fn leave(&self, operations: u64) {
-        self.0.fetch_sub(operations, Ordering::AcqRel);
-    }
-
-    pub(super) fn close(&self) {
-        self.0.fetch_or(CLOSED, Ordering::AcqRel);
-    }
-
-    pub(super) fn fail(&self) {
-        self.0.fetch_or(FAILED, Ordering::AcqRel);
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.0.load(Ordering::Acquire) & FAILED != 0
-    }
-
-    pub(super) fn inside(&self) -> u64 {
-        self.0.load(Ordering::Acquire) & COUNT
-    }
-}
-
-/// What the journal and its writer share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) log: Arc<dyn Log>,
-    pub(super) queue: Queue,
-    pub(super) gate: Gate,
-    /// By itself in an `Arc`: tickets outlive the journal.
-    pub(super) progress: Arc<Progress>,
-    pub(super) metrics: Arc<JournalMetrics>,
-    /// The last batch in the log: its last LSN and its hash.
-    pub(super) tip: Mutex<(Lsn, BatchHash)>,
-}
-
-impl Shared {
-    /// Ends it all: nothing more is taken, and what waits is told.
-    #[cold]
-    pub(super) fn fail(&self, failure: JournalFailed) {
-        match failure {
-            JournalFailed::Log(_) | JournalFailed::Panicked => self.gate.fail(),
-            JournalFailed::Closed => self.gate.close(),
-        }
-        self.queue.end(&self.progress);
-        self.progress.fail(failure);
-    }
-
-    pub(super) fn fail_by_log(&self, error: LogError) -> JournalFailed {
-        let failure = JournalFailed::Log(Arc::new(error));
-        self.fail(failure.clone());
-        failure
-    }
-}
 
 /// The journal's one writer. Dropping it ends the journal: nobody waits for it any longer.
 #[derive(Debug)]
@@ -201,25 +107,5 @@ impl Writer {
         if let Err(error) = self.shared.log.close(&trailer) {
             self.shared.fail_by_log(error);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gate_admits_so_many_and_none_once_shut() {
-        let gate = Gate::default();
-        assert_eq!(gate.enter(2), Ok(()));
-        assert_eq!(gate.enter(2), Ok(()));
-        assert_eq!(gate.enter(2), Err(Shut::Full));
-        gate.leave(1);
-        assert_eq!(gate.enter(2), Ok(()));
-        gate.close();
-        assert_eq!(gate.enter(9), Err(Shut::Closed));
-        gate.fail();
-        assert_eq!(gate.enter(9), Err(Shut::Failed));
-        assert_eq!((gate.inside(), gate.has_failed()), (2, true));
     }
 }

@@ -5,6 +5,9 @@ use std::sync::{PoisonError, TryLockError};
 
 pub use shuttle::sync::MutexGuard;
 pub use shuttle::sync::atomic::{AtomicU64, Ordering};
+pub use shuttle::thread_local;
+
+pub use crate::once::OnceLock;
 
 shuttle::thread_local! {
     static HOME: Cell<usize> = Cell::new(0);
@@ -47,5 +50,17 @@ impl<T> Mutex<T> {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+/// Threads, and how they sleep: until they are called, for time does not pass here.
+pub mod thread {
+    use std::time::Duration;
+
+    pub use shuttle::thread::{Thread, current, park, park_timeout};
+
+    /// Lets others go on.
+    pub fn sleep(_time: Duration) {
+        shuttle::thread::yield_now();
     }
 }

@@ -1,0 +1,100 @@
+//! The queue's end where the writer sleeps, and who wakes it. Its patience is endless here: nothing but a call wakes it,
+//! or chance.
+
+use std::sync::Arc;
+
+use super::super::progress::Progress;
+use super::super::queue::{Gathered, Queue, Work};
+use super::{FIRST, ONE, SECOND, Task, ticket};
+use crate::ids::Lsn;
+use crate::run::{at, joined};
+use crate::time::Timestamp;
+
+struct Desk {
+    queue: Queue,
+    progress: Arc<Progress>,
+}
+
+impl Desk {
+    fn open() -> Arc<Self> {
+        Arc::new(Self { queue: Queue::new(FIRST), progress: Arc::new(Progress::from(Lsn(0))) })
+    }
+
+    /// The writer: publishes what it gets until all up to `last` is durable, or the queue is closed. Gives where it ended.
+    fn write_up_to(&self, last: Lsn) -> Lsn {
+        self.progress.bell.answer();
+        let mut durable = Lsn(0);
+        while durable < last {
+            match self.queue.pop(&self.progress) {
+                Work::Write(Gathered { first, records, .. }) => {
+                    durable = Lsn(first.plus(records.into()).0 - 1);
+                    self.progress.advance(durable, &mut Vec::new());
+                }
+                Work::Close(_) | Work::Abandon => return durable,
+            }
+        }
+        durable
+    }
+
+    fn append(&self) -> Lsn {
+        self.queue.push(ONE, &self.progress).expect("an open queue")
+    }
+}
+
+/// One appends and waits, while the writer goes to sleep: the writer gets up.
+pub fn who_waits_is_not_left_to_a_sleeping_writer() {
+    let desk = Desk::open();
+    let writing = desk.clone();
+    let writer = at(1, move || writing.write_up_to(FIRST));
+    let lsn = desk.append();
+    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
+    joined(writer);
+}
+
+/// Two append and wait, one after the other was told or before.
+pub fn two_who_wait_are_not_left_to_a_sleeping_writer() {
+    let desk = Desk::open();
+    let (writing, other) = (desk.clone(), desk.clone());
+    let writer = at(1, move || writing.write_up_to(SECOND));
+    let other = at(0, move || {
+        let lsn = other.append();
+        ticket(&other.progress, lsn).wait().is_ok()
+    });
+    let lsn = desk.append();
+    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
+    assert!(joined(other), "told as lost");
+    joined(writer);
+}
+
+/// One has asked for a record that is yet to come: it does not hide who waits for one that is there.
+pub fn who_asks_for_later_hides_nobody() {
+    let desk = Desk::open();
+    let mut later = Task::new(ticket(&desk.progress, Lsn(9)));
+    assert!(later.turn() && later.output.is_none(), "told too early");
+    let writing = desk.clone();
+    let writer = at(1, move || writing.write_up_to(FIRST));
+    let lsn = desk.append();
+    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
+    joined(writer);
+}
+
+/// Enough gathers for a batch, and nobody waits for it: the writer gets up all the same.
+pub fn enough_is_written_whoever_waits() {
+    let desk = Desk::open();
+    let writing = desk.clone();
+    let writer = at(1, move || writing.write_up_to(FIRST));
+    for _ in 0..3 {
+        desk.append();
+    }
+    assert!(joined(writer) >= FIRST, "not written");
+}
+
+/// The queue is closed while the writer goes to sleep, and nobody waits: what is there is written, and then it is told.
+pub fn a_close_is_told_to_a_sleeping_writer() {
+    let desk = Desk::open();
+    let writing = desk.clone();
+    let writer = at(1, move || writing.write_up_to(Lsn(u64::MAX)));
+    let lsn = desk.append();
+    desk.queue.close(Timestamp(1), &desk.progress);
+    assert_eq!(joined(writer), lsn, "closed, and not all written");
+}

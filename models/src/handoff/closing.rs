@@ -1,0 +1,100 @@
+//! The gate, and a close that meets an append.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64 as Plain, Ordering};
+use std::time::Duration;
+
+use super::super::gate::{Gate, Shut};
+use super::super::shared::Shared;
+use super::super::writer::Writer;
+use super::super::{JournalMetrics, Start};
+use super::{FIRST, ONE};
+use crate::ids::Lsn;
+use crate::run::{at, joined};
+use crate::stand_ins::log::Book;
+use crate::time::Timestamp;
+
+/// What came of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Journaled,
+    /// Journaled or not: only recovery tells.
+    Unknown,
+    Refused(Shut),
+    /// Admitted, and turned away then.
+    TurnedAway(Shut),
+}
+
+fn append_and_wait(shared: &Shared) -> Came {
+    let permit = match shared.gate.enter(9) {
+        Ok(permit) => permit,
+        Err(shut) => return Came::Refused(shut),
+    };
+    match shared.push(permit, ONE) {
+        Ok(ticket) => ticket.wait().map_or(Came::Unknown, |()| Came::Journaled),
+        Err(shut) => Came::TurnedAway(shut),
+    }
+}
+
+/// An append, a close and the writer at once: what came of the append, and the log.
+fn close_meets_append(log: Book, patience: Duration) -> (Came, Arc<Book>) {
+    let book = Arc::new(log);
+    let shared = Arc::new(Shared::new(book.clone(), Start::FIRST, Arc::new(JournalMetrics::default())));
+    let (appending, closing) = (shared.clone(), shared.clone());
+    let append = at(0, move || append_and_wait(&appending));
+    let close = at(1, move || closing.close(Timestamp(1), patience));
+    Writer::new(shared.clone(), Start::FIRST).run();
+    let came = joined(append);
+    joined(close);
+    let failed = shared.gate.has_failed();
+    assert!(shared.gate.inside() == 0 || failed, "permits lost");
+    assert!(failed || book.ended() == book.written().plus(1), "the log has another end than its last record");
+    (came, book)
+}
+
+/// What is admitted is journaled, and a close waits for it; what is not is told so.
+pub fn what_is_admitted_is_journaled() {
+    let (came, book) = close_meets_append(Book::up_to(u64::MAX), Duration::MAX);
+    match came {
+        Came::Journaled => assert_eq!(book.written(), FIRST, "told as journaled"),
+        Came::Refused(shut) => assert_eq!((shut, book.written()), (Shut::Closed, Lsn(0)), "refused, and journaled"),
+        Came::TurnedAway(_) | Came::Unknown => panic!("admitted, and lost: {came:?}"),
+    }
+}
+
+/// A close that waits for nobody: what came too late is told so, and nothing is lost in silence.
+pub fn an_impatient_close_loses_nothing_in_silence() {
+    let (came, book) = close_meets_append(Book::up_to(u64::MAX), Duration::ZERO);
+    match came {
+        Came::Journaled => assert_eq!(book.written(), FIRST, "told as journaled"),
+        Came::Refused(shut) | Came::TurnedAway(shut) => {
+            assert_eq!((shut, book.written()), (Shut::Closed, Lsn(0)), "refused, and journaled");
+        }
+        Came::Unknown => panic!("admitted, and lost: {came:?}"),
+    }
+}
+
+/// The log refuses: nobody is told that a record is durable, nobody waits for ever, and who is turned away hears why.
+pub fn a_log_that_refuses_is_told_to_all() {
+    let (came, book) = close_meets_append(Book::up_to(0), Duration::MAX);
+    assert_eq!(book.written(), Lsn(0), "written after all");
+    assert!(matches!(came, Came::Unknown | Came::Refused(Shut::Closed)), "told as {came:?}");
+}
+
+/// Two want the one place: never both have it, and it comes back.
+pub fn permits_return() {
+    let (gate, inside) = (Arc::new(Gate::default()), Arc::new(Plain::new(0)));
+    let enter = |gate: &Gate, inside: &Plain| {
+        let Ok(permit) = gate.enter(1) else { return };
+        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "more inside than there may be");
+        // The checker changes threads where one looks at the gate.
+        assert!(gate.inside() > 0, "permits lost");
+        inside.fetch_sub(1, Ordering::SeqCst);
+        drop(permit);
+    };
+    let (other_gate, other_inside) = (gate.clone(), inside.clone());
+    let other = at(0, move || enter(&other_gate, &other_inside));
+    enter(&gate, &inside);
+    joined(other);
+    assert_eq!(gate.inside(), 0, "permits lost");
+}

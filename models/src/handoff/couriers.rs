@@ -1,0 +1,63 @@
+//! A thread with a courier, and a writer that publishes or fails.
+
+use std::sync::Arc;
+
+use super::super::progress::{JournalFailed, Progress};
+use super::super::waiters::Courier;
+use super::{FIRST, SECOND, Task, all_durable, drive, ticket};
+use crate::ids::Lsn;
+use crate::run::{at, joined};
+
+/// Waits on a thread that has a courier, which is polled for the first time while the writer publishes.
+pub fn a_courier_forgets_nobody() {
+    let progress = Arc::new(Progress::from(Lsn(0)));
+    let mut courier = Task::new(Courier::new(progress.clone()));
+    let writing = progress.clone();
+    let writer = at(1, move || writing.advance(FIRST, &mut Vec::new()));
+    let results = drive(Some(&mut courier), &mut [Task::new(ticket(&progress, FIRST))]);
+    assert!(all_durable(&results), "told as lost: {results:?}");
+    joined(writer);
+}
+
+/// Two wait on it, and the writer publishes their records one after the other: both are told.
+pub fn a_courier_wakes_all_whose_records_are_durable() {
+    let progress = Arc::new(Progress::from(Lsn(0)));
+    let mut courier = Task::new(Courier::new(progress.clone()));
+    assert!(courier.turn(), "driven");
+    let mut tickets = [FIRST, SECOND].map(|lsn| Task::new(ticket(&progress, lsn)));
+    let writing = progress.clone();
+    let writer = at(1, move || {
+        writing.advance(FIRST, &mut Vec::new());
+        writing.advance(SECOND, &mut Vec::new());
+    });
+    let results = drive(Some(&mut courier), &mut tickets);
+    assert!(all_durable(&results), "told as lost: {results:?}");
+    joined(writer);
+}
+
+/// The courier is dropped while the writer publishes: who has waited with it is told directly, and who comes after too.
+pub fn a_dropped_courier_leaves_nobody_behind() {
+    let progress = Arc::new(Progress::from(Lsn(0)));
+    let mut courier = Task::new(Courier::new(progress.clone()));
+    let mut before = Task::new(ticket(&progress, FIRST));
+    assert!(before.turn() && courier.turn(), "driven");
+    let writing = progress.clone();
+    let writer = at(1, move || writing.advance(FIRST, &mut Vec::new()));
+    drop(courier);
+    let results = drive(None, &mut [before, Task::new(ticket(&progress, FIRST))]);
+    assert!(all_durable(&results), "told as lost: {results:?}");
+    joined(writer);
+}
+
+/// The writer fails while one waits with a courier that nobody polls any more, and one without: both are told.
+pub fn a_failure_wakes_all_lists() {
+    let progress = Arc::new(Progress::from(Lsn(0)));
+    let (writing, stray) = (progress.clone(), progress.clone());
+    let writer = at(1, move || writing.fail(JournalFailed::Closed));
+    let stray = at(0, move || ticket(&stray, FIRST).wait().is_err());
+    let _courier = Task::new(Courier::new(progress.clone()));
+    let results = drive(None, &mut [Task::new(ticket(&progress, FIRST))]);
+    assert!(matches!(results.as_slice(), [Some(Err(JournalFailed::Closed))]), "told as durable: {results:?}");
+    assert!(joined(stray), "told as durable");
+    joined(writer);
+}

@@ -1,0 +1,113 @@
+//! Scenarios of the journal's hand-off to its writer.
+//!
+//! The source beside this module is the one that ships (`src/journal/`), or a mutant of it. Who waits sleeps, as in the
+//! server: were one forgotten, all would sleep, which the checker tells as a deadlock.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a panic of a scenario is the finding")]
+
+pub mod bell;
+pub mod closing;
+pub mod couriers;
+pub mod waiting;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering as Plain};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::panicking;
+
+use super::progress::{JournalFailed, Progress};
+use super::queue::Operation;
+use super::ticket::Ticket;
+use super::waiters::Courier;
+use crate::ids::Lsn;
+use crate::sync::thread::{self, Thread};
+use crate::time::Timestamp;
+
+/// An operation of one record.
+const ONE: Operation<'static> = Operation { bytes: b"x", records: 1, now: Timestamp(1) };
+const FIRST: Lsn = Lsn(1);
+const SECOND: Lsn = Lsn(2);
+
+fn ticket(progress: &Arc<Progress>, lsn: Lsn) -> Ticket {
+    Ticket::new(Arc::clone(progress), lsn, lsn)
+}
+
+/// A task's wake-up call to the thread that drives it. The flag is a plain one: that it comes is what is checked, and
+/// sleeping and waking orders it.
+#[derive(Debug)]
+struct Call {
+    woken: AtomicBool,
+    driver: Thread,
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Plain::SeqCst);
+        self.driver.unpark();
+    }
+}
+
+/// A task of a thread's runtime.
+struct Task<F: Future> {
+    future: Option<F>,
+    call: Arc<Call>,
+    output: Option<F::Output>,
+}
+
+impl<F: Future + Unpin> Task<F> {
+    /// To be polled at once.
+    fn new(future: F) -> Self {
+        Self {
+            future: Some(future),
+            call: Arc::new(Call { woken: AtomicBool::new(true), driver: thread::current() }),
+            output: None,
+        }
+    }
+
+    /// Polls it if it was woken; whether it was.
+    fn turn(&mut self) -> bool {
+        if self.output.is_some() || !self.call.woken.swap(false, Plain::SeqCst) {
+            return false;
+        }
+        let waker = Waker::from(Arc::clone(&self.call));
+        let polled = self.future.as_mut().map(|future| Pin::new(future).poll(&mut Context::from_waker(&waker)));
+        if let Some(Poll::Ready(output)) = polled {
+            self.output = Some(output);
+        }
+        true
+    }
+}
+
+impl<F: Future> Drop for Task<F> {
+    fn drop(&mut self) {
+        // A finding was made: a courier that takes locks now would hide it.
+        if panicking() {
+            std::mem::forget(self.future.take());
+        }
+    }
+}
+
+/// What became of those that waited, in order.
+type Results = Vec<Option<Result<(), JournalFailed>>>;
+
+/// A thread's runtime: polls those that were woken, first those that wait and then the courier, until none waits.
+fn drive(mut courier: Option<&mut Task<Courier>>, tickets: &mut [Task<Ticket>]) -> Results {
+    while tickets.iter().any(|task| task.output.is_none()) {
+        let mut busy = false;
+        for task in &mut *tickets {
+            busy |= task.turn();
+        }
+        if let Some(courier) = courier.as_deref_mut() {
+            busy |= courier.turn();
+        }
+        if !busy {
+            thread::park();
+        }
+    }
+    tickets.iter_mut().map(|task| task.output.take()).collect()
+}
+
+fn all_durable(results: &Results) -> bool {
+    results.iter().all(|result| matches!(result, Some(Ok(()))))
+}

@@ -1,0 +1,108 @@
+//! The gate: who may bring an operation, and how many at once. One word.
+//!
+//! It never waits, and knows nothing of what is brought.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// The gate's bits above the count of operations.
+const CLOSED: u64 = 1 << 63;
+const FAILED: u64 = 1 << 62;
+/// The count of operations.
+const COUNT: u64 = FAILED - 1;
+
+/// Room for one operation, taken before anything else is. Given back when dropped unused.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped gives its room back"]
+pub struct Permit<'j>(&'j Gate);
+
+impl Permit<'_> {
+    pub(super) fn is_of(&self, gate: &Gate) -> bool {
+        std::ptr::eq(self.0, gate)
+    }
+
+    /// The room is the operation's now; the writer gives it back.
+    #[inline]
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.leave(1);
+    }
+}
+
+/// How an operation is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shut {
+    Full,
+    Closed,
+    Failed,
+}
+
+/// One word that admits operations: those that hold a permit and those that wait for the writer are counted in it.
+#[derive(Debug, Default)]
+pub(super) struct Gate(AtomicU64);
+
+impl Gate {
+    /// Admits one, if there are fewer than `most`.
+    #[inline]
+    pub(super) fn enter(&self, most: u64) -> Result<Permit<'_>, Shut> {
+        // Relaxed would do for the count; AcqRel, so that who is admitted before `close` is seen by it, and who comes
+        // after it sees it: both are changes of one word.
+        let seen = self.0.fetch_add(1, Ordering::AcqRel);
+        if seen & (CLOSED | FAILED) == 0 && seen & COUNT < most {
+            return Ok(Permit(self));
+        }
+        self.leave(1);
+        Err(if seen & FAILED != 0 {
+            Shut::Failed
+        } else if seen & CLOSED != 0 {
+            Shut::Closed
+        } else {
+            Shut::Full
+        })
+    }
+
+    #[inline]
+    pub(super) fn leave(&self, operations: u64) {
+        self.0.fetch_sub(operations, Ordering::AcqRel);
+    }
+
+    pub(super) fn close(&self) {
+        self.0.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(super) fn fail(&self) {
+        self.0.fetch_or(FAILED, Ordering::AcqRel);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Acquire) & FAILED != 0
+    }
+
+    pub(super) fn inside(&self) -> u64 {
+        self.0.load(Ordering::Acquire) & COUNT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_admits_so_many_and_none_once_shut() {
+        let gate = Gate::default();
+        gate.enter(2).expect("room").keep();
+        let dropped = gate.enter(2).expect("room");
+        assert_eq!(gate.enter(2).err(), Some(Shut::Full));
+        drop(dropped);
+        gate.enter(2).expect("room again").keep();
+        gate.close();
+        assert_eq!(gate.enter(9).err(), Some(Shut::Closed));
+        gate.fail();
+        assert_eq!(gate.enter(9).err(), Some(Shut::Failed));
+        assert_eq!((gate.inside(), gate.has_failed()), (2, true));
+    }
+}
