@@ -47,16 +47,16 @@ pub fn load(
         }
     }
     thread::scope(|scope| {
-        let (decoded, parts) = mpsc::sync_channel(AHEAD);
-        let ahead = move || loop {
+        let (ahead, parts) = mpsc::sync_channel(AHEAD);
+        let read = move || loop {
             let part = decoder.part();
             let more = matches!(part, Ok(Part::Entries { .. }));
             // An error: what was read so far can't be applied, and nobody wants the rest.
-            if decoded.send(part).is_err() || !more {
+            if ahead.send(part).is_err() || !more {
                 return;
             }
         };
-        let spawned = thread::Builder::new().name("stockade-load".to_owned()).spawn_scoped(scope, ahead);
+        let spawned = thread::Builder::new().name("stockade-load".to_owned()).spawn_scoped(scope, read);
         spawned.map_err(|source| SnapshotError::Io { file: file.clone(), source })?;
         for part in parts {
             if let Some(loaded) = take(part?)? {
