@@ -96,6 +96,8 @@ pub struct Sweeper {
     /// When it last gave back.
     swept: Timestamp,
     pace: Pace,
+    /// The last look found nothing.
+    idle: bool,
 }
 
 impl Sweeper {
@@ -103,22 +105,29 @@ impl Sweeper {
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         let pace = Pace::new(Arc::clone(&engine), SWEEP_RESTS);
-        Self { engine, swept: Timestamp(0), pace }
+        Self { engine, swept: Timestamp(0), pace, idle: true }
     }
 
     /// Looks once. Says whether there may be more to do at once.
     pub fn look(&mut self, now: Timestamp) -> bool {
+        if self.idle {
+            self.pace.has_rested();
+        }
         let waits = self.engine.journal().is_busy() && now < self.swept.plus(SWEEP_EVERY);
         let more = !waits && self.give_back(now) && !self.engine.journal().is_busy();
-        // Forgetting writes nothing: it goes on whatever the journal does.
-        self.engine.forget(now) > 0 || more
+        // Forgetting writes nothing: it goes on whatever the journal does, and without a rest where memory is at its bound.
+        let forgot = self.engine.forget(now) > 0;
+        if forgot && !self.engine.remembers_too_many() {
+            self.pace.rest(0, Millis(0));
+        }
+        self.idle = !(forgot || more);
+        !self.idle
     }
 
     /// Whether there was something.
     fn give_back(&mut self, now: Timestamp) -> bool {
         self.swept = now;
-        self.pace.begin();
-        match self.engine.sweep_with(now, |expired| self.pace.rest(expired)) {
+        match self.engine.sweep_with(now, |expired, late| self.pace.rest(expired, late)) {
             Ok(expired) => expired > 0,
             // The journal is full or failed: the next look finds the same holds.
             Err(
@@ -138,33 +147,60 @@ impl Sweeper {
 
 /// The slower thread's work.
 struct Keeper {
+    books: Books,
+    snapshots: Option<Snapshots>,
+}
+
+/// Compares counters and ledgers, once a while.
+struct Books {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
-    snapshots: Option<Snapshots>,
     compared: Timestamp,
+}
+
+impl Books {
+    /// Compares, if it is time. Says whether it was.
+    fn look(&mut self) -> bool {
+        let now = self.clock.now();
+        if self.compared.plus(COMPARE_EVERY) > now {
+            return false;
+        }
+        self.compared = now;
+        let error = self.engine.conservation_error();
+        if error > 0 {
+            tracing::error!(units = error, "counters and ledgers disagree");
+        }
+        self.engine.metrics().conservation_error.set(error);
+        true
+    }
 }
 
 impl Keeper {
     fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, snapshots: Option<Snapshots>) -> Self {
-        let now = clock.now();
-        Self { engine, clock, snapshots, compared: now }
+        let compared = clock.now();
+        Self { books: Books { engine, clock, compared }, snapshots }
     }
 
     fn look(&mut self) {
-        let now = self.clock.now();
-        if self.compared.plus(COMPARE_EVERY) <= now {
-            self.compared = now;
-            self.compare();
-            // What the journal can't take now, it takes at the next look.
-            if let Err(fault) = self.engine.archive(now) {
-                tracing::warn!(%fault, "nothing was archived");
-            }
+        let Self { books, snapshots } = self;
+        let engine = Arc::clone(&books.engine);
+        let now = books.clock.now();
+        // What the journal can't take now, it takes at the next look.
+        if books.look()
+            && let Err(fault) = engine.archive(now)
+        {
+            tracing::warn!(%fault, "nothing was archived");
         }
-        let Some(Snapshots { storage, policy, last }) = &mut self.snapshots else { return };
-        let journal = self.engine.journal();
+        let Some(Snapshots { storage, policy, last }) = snapshots else { return };
+        let journal = engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {
-            let mut pace = Pace::new(Arc::clone(&self.engine), SNAPSHOT_RESTS);
-            match self.engine.snapshot_in_steps(storage.as_ref(), now, &mut |_| pace.rest(0)) {
+            let mut pace = Pace::new(Arc::clone(&engine), SNAPSHOT_RESTS);
+            // It may take minutes under load: the books are looked at meanwhile, too.
+            let mut between = |_| {
+                books.look();
+                pace.rest(0, Millis(0));
+            };
+            match engine.snapshot_in_steps(storage.as_ref(), now, &mut between) {
                 Ok(taken) => {
                     tracing::info!(from = taken.from.0, bytes = taken.bytes, "snapshot taken");
                     *last = taken;
@@ -176,13 +212,5 @@ impl Keeper {
                 }
             }
         }
-    }
-
-    fn compare(&self) {
-        let error = self.engine.conservation_error();
-        if error > 0 {
-            tracing::error!(units = error, "counters and ledgers disagree");
-        }
-        self.engine.metrics().conservation_error.set(error);
     }
 }

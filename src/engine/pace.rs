@@ -2,7 +2,7 @@
 //! is at work, so that it takes a share of one core and of the disk, not all that there is.
 //!
 //! A share, and not a lower priority of the thread: whoever is put aside by the scheduler while it holds a lock holds up
-//! all who wait for that lock. Who rests of its own accord does so with no lock held.
+//! all who wait for that lock. Who rests of its own accord does so with no lock held that a request could wait for.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
+use crate::time::Millis;
 
 /// Pieces shorter than this are put together: a rest is a system call, and never shorter than the timer can tell.
 const SHORTEST: Duration = Duration::from_micros(100);
@@ -19,6 +20,8 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// For so long after a record of theirs others are taken to be at work. Not shorter: customers who get no turn append
 /// nothing, and that must not be taken for leisure.
 const AT_WORK: Duration = Duration::from_millis(200);
+/// Who is so late with its work does not rest any more: what it leaves undone takes memory. The later, the shorter.
+const TOO_LATE: Millis = Millis(10_000);
 
 /// One who works in the background.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(super) struct Pace {
     engine: Arc<Engine>,
     /// It rests so many times as long as it works.
     rests: u32,
+    /// Since it last rested.
     working: Stopwatch,
     /// The journal's place when it last looked, and how many of the records since are its own.
     seen: Lsn,
@@ -41,24 +45,24 @@ impl Pace {
         Self { engine, rests, working: Stopwatch::start(), seen, own: 0, others: None }
     }
 
-    /// Work begins: what was before was waiting.
-    pub(super) fn begin(&mut self) {
+    /// There was nothing to do until now: that was a rest, too.
+    pub(super) fn has_rested(&mut self) {
         self.working = Stopwatch::start();
     }
 
-    /// A piece of work is done, for which it has appended so many records by itself. Rests, if that is due: with no lock
-    /// held.
-    pub(super) fn rest(&mut self, own: usize) {
-        self.own = self.own.saturating_add(u64::try_from(own).unwrap_or(u64::MAX));
+    /// A piece of work is done, for which so many records were appended, and which should have been done so long ago.
+    /// Rests, if that is due.
+    pub(super) fn rest(&mut self, appended: usize, late: Millis) {
+        self.own = self.own.saturating_add(u64::try_from(appended).unwrap_or(u64::MAX));
         let worked = self.working.elapsed();
         if worked < SHORTEST {
             return;
         }
         self.look();
         if self.others.is_some_and(|since| since.elapsed() < AT_WORK) {
-            thread::sleep(worked.saturating_mul(self.rests).min(LONGEST));
+            thread::sleep(rest_after(worked, self.rests, late));
         }
-        self.working = Stopwatch::start();
+        self.has_rested();
     }
 
     fn look(&mut self) {
@@ -67,5 +71,26 @@ impl Pace {
             self.others = Some(Stopwatch::start());
         }
         (self.seen, self.own) = (appended, 0);
+    }
+}
+
+fn rest_after(worked: Duration, rests: u32, late: Millis) -> Duration {
+    let whole = worked.saturating_mul(rests).min(LONGEST);
+    let left = TOO_LATE.duration().saturating_sub(late.duration());
+    whole.mul_f64(left.div_duration_f64(TOO_LATE.duration()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_is_so_many_times_the_work_and_shorter_the_later_it_is() {
+        let worked = Duration::from_millis(2);
+        let after = |late| rest_after(worked, 3, Millis(late));
+        assert_eq!(after(0), Duration::from_millis(6));
+        assert_eq!(after(5_000), Duration::from_millis(3));
+        assert_eq!((after(10_000), after(3_600_000)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(rest_after(Duration::from_secs(9), 3, Millis(0)), LONGEST);
     }
 }

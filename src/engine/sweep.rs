@@ -5,11 +5,13 @@
 use super::answer::Fault;
 use super::{Engine, OwnHold};
 use crate::ids::{DropNo, ItemNo, PoolNo};
-use crate::inventory::HoldRef;
-use crate::time::Timestamp;
+use crate::inventory::{HoldRef, Pool};
+use crate::time::{Millis, Timestamp};
 
 /// Holds that one sweep of a pool gives back at most.
 pub const MOST_AT_ONCE: usize = 64;
+/// Holds that are given back under one look at their drop: whoever would steer it waits for so many.
+const UNDER_ONE_GATE: usize = 8;
 
 impl Engine {
     /// Gives back what is due anywhere, a bounded part of it. Says how many holds that were: as long as it is more
@@ -18,26 +20,38 @@ impl Engine {
     /// # Errors
     /// Faults of the journal.
     pub fn sweep(&self, now: Timestamp) -> Result<usize, Fault> {
-        self.sweep_with(now, |_| {})
+        self.sweep_with(now, |_, _| {})
     }
 
-    /// As [`Engine::sweep`]; calls `rest` after each pool with the number of holds that were given back in it, when no
-    /// lock is held.
+    /// As [`Engine::sweep`]; calls `rest` after each pool, when no lock is held, with the number of holds that were given
+    /// back in it, and how late the first of them was.
     ///
     /// # Errors
     /// Faults of the journal.
-    pub fn sweep_with(&self, now: Timestamp, mut rest: impl FnMut(usize)) -> Result<usize, Fault> {
+    pub fn sweep_with(&self, now: Timestamp, mut rest: impl FnMut(usize, Millis)) -> Result<usize, Fault> {
         let mut expired = 0_usize;
         for (drop, item, pool) in self.inventory.due(now) {
+            let late = self.late(drop, item, pool, now);
             let swept = self.sweep_pool(drop, item, pool, now)?;
             expired = expired.saturating_add(swept);
-            rest(swept);
+            rest(swept, late);
             // However many pools there are, a wave does not fill the journal's queue: the others' turn comes.
             if expired > 0 && self.journal.is_busy() {
                 break;
             }
         }
         Ok(expired)
+    }
+
+    /// How long ago the earliest deadline of a pool was.
+    fn late(&self, drop: DropNo, item: ItemNo, pool: PoolNo, now: Timestamp) -> Millis {
+        let due = self.inventory.drops.with_number(drop, |entry| entry.pool(item, pool).map(Pool::next_due));
+        due.flatten().map_or(Millis(0), |due| due.until(now))
+    }
+
+    /// Whether more ended holds are remembered than should be.
+    pub(super) fn remembers_too_many(&self) -> bool {
+        self.inventory.ended() > self.bounds.max_ended_holds
     }
 
     /// Forgets ended holds that are beyond the bound or older than the retry window, a bounded number of them.
@@ -61,6 +75,14 @@ impl Engine {
     /// Expires those of these holds of a drop that are due, each under its own lock. Another may live in a hold's place by
     /// now: then that one's deadline counts, if it is in the same drop; else its own drop's sweep finds it.
     fn expire_all(&self, number: DropNo, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
+        let mut expired = 0_usize;
+        for some in holds.chunks(UNDER_ONE_GATE) {
+            expired = expired.saturating_add(self.expire_some(number, some, now)?);
+        }
+        Ok(expired)
+    }
+
+    fn expire_some(&self, number: DropNo, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
         let expired = self.inventory.drops.with_number_among(number, |drop, roster| {
             let running = drop.running();
             let mut expired = 0_usize;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::progress::{JournalFailed, NO_RECORD, Progress};
-use super::waiters::Number;
+use super::waiters::{Number, here};
 use crate::ids::Lsn;
 use crate::sync::thread::{self, Thread};
 
@@ -54,6 +54,8 @@ impl Ticket {
     /// # Errors
     /// [`JournalFailed`] when the record did not become durable as far as this process knows.
     pub fn wait(self) -> Result<(), JournalFailed> {
+        let drives_others = self.progress.as_ref().is_some_and(|progress| here(progress, |_| ()).is_some());
+        debug_assert!(!drives_others, "this thread's courier would never be driven");
         block_on(self)
     }
 }

@@ -15,8 +15,8 @@ use crate::time::Timestamp;
 /// written, so a damaged length can't make a reader allocate.
 const LARGEST_BLOCK: u32 = 1 << 30;
 
-/// Blocks that are read and decoded by whoever loads them. What has more is large enough to be worth a second thread.
-const ALONE: usize = 4;
+/// Bytes that are read and decoded by whoever loads them. What has more is large enough to be worth a second thread.
+const ALONE: u64 = 1024 * 1024;
 /// Decoded blocks that may wait to be applied.
 const AHEAD: usize = 4;
 
@@ -41,7 +41,7 @@ pub fn load(
         }
         Part::End(loaded) => Ok(Some(loaded)),
     };
-    for _ in 0..ALONE {
+    while decoder.source.offset < ALONE {
         if let Some(loaded) = take(decoder.part()?)? {
             return Ok(loaded);
         }

@@ -30,9 +30,9 @@ fn read(storage: &dyn Storage, from: Lsn) -> Result<(Loaded, Vec<(Lsn, Record)>)
 #[test]
 fn what_is_written_is_loaded_over_several_blocks() {
     let storage = SimulatedStorage::default();
-    let written = write(&storage, Lsn(40), 50_000);
+    let written = write(&storage, Lsn(40), 200_000);
     let (loaded, entries) = read(&storage, Lsn(40)).expect("a snapshot");
-    let expected: Vec<_> = (0..50_000).map(|n| (Lsn(u64::from(n) + 1), record(n))).collect();
+    let expected: Vec<_> = (0..200_000).map(|n| (Lsn(u64::from(n) + 1), record(n))).collect();
     assert!(entries == expected);
     assert_eq!((loaded.from, loaded.upto, loaded.chain, loaded.written_at), (Lsn(40), Lsn(50), [7; 32], Timestamp(5)));
     assert_eq!((loaded.entries, loaded.bytes), (written.entries, written.bytes));
@@ -128,14 +128,14 @@ fn a_crash_never_leaves_an_earlier_try_under_the_snapshots_name() {
 #[test]
 fn a_large_snapshot_that_is_damaged_or_not_wanted_late_is_refused_with_its_place() {
     let storage = SimulatedStorage::default();
-    write(&storage, Lsn(40), 50_000);
+    write(&storage, Lsn(40), 200_000);
     let file = "00000000000000000040.snapshot";
     let mut bytes = storage.read(file).expect("bytes");
-    let refused = |lsn: Lsn| if lsn == Lsn(49_999) { Err("not wanted".to_owned()) } else { Ok(()) };
+    let refused = |lsn: Lsn| if lsn == Lsn(199_999) { Err("not wanted".to_owned()) } else { Ok(()) };
     match load(&storage, Lsn(40), |lsn, _| refused(lsn)) {
         Err(SnapshotError::Damage { offset, what, .. }) => {
             assert!(what.contains("not wanted"));
-            assert!(offset > 5 * u64::try_from(BLOCK).expect("fits"), "the block that it is in, not {offset}");
+            assert!(offset > 20 * u64::try_from(BLOCK).expect("fits"), "the block that it is in, not {offset}");
         }
         other => panic!("{other:?}"),
     }
@@ -148,5 +148,5 @@ fn a_large_snapshot_that_is_damaged_or_not_wanted_late_is_refused_with_its_place
         Ok(())
     });
     assert!(matches!(loaded, Err(SnapshotError::Damage { what, .. }) if what.contains("checksum")));
-    assert!(applied > 10_000, "what stands before it was read: {applied}");
+    assert!(applied > 100_000, "what stands before it was read: {applied}");
 }
