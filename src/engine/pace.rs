@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// nothing, and that must not be taken for leisure.
 const AT_WORK: Duration = Duration::from_millis(200);
 /// Who is so late with its work does not rest any more: what it leaves undone takes memory. The later, the shorter.
-const TOO_LATE: Millis = Millis(10_000);
+const TOO_LATE: Millis = Millis(5_000);
 
 /// One who works in the background.
 #[derive(Debug)]
@@ -89,8 +89,8 @@ mod tests {
         let worked = Duration::from_millis(2);
         let after = |late| rest_after(worked, 3, Millis(late));
         assert_eq!(after(0), Duration::from_millis(6));
-        assert_eq!(after(5_000), Duration::from_millis(3));
-        assert_eq!((after(10_000), after(3_600_000)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(after(2_500), Duration::from_millis(3));
+        assert_eq!((after(5_000), after(3_600_000)), (Duration::ZERO, Duration::ZERO));
         assert_eq!(rest_after(Duration::from_secs(9), 3, Millis(0)), LONGEST);
     }
 }

@@ -41,6 +41,9 @@ const MOST_IN_FLIGHT: u32 = 8_000;
 const LONG: Duration = Duration::from_mins(50);
 /// The wave.
 const WAVE: Duration = Duration::from_secs(1);
+/// The load goes on for at least so long behind the wave: the server's sweep leaves most of a core to requests until it is
+/// five seconds late.
+const BEHIND_THE_WAVE: Duration = Duration::from_secs(10);
 /// How often the wave is tried again when making the holds took longer than thought.
 const TRIES: u32 = 3;
 /// Runs that tell what half of capacity is.
@@ -182,7 +185,8 @@ async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair,
         tokio::time::sleep(allowed.saturating_sub(began.elapsed())).await;
         let watch = Stopwatch::start();
         let wave = ahead.saturating_sub(began.elapsed());
-        let load = Load { rate, length: wave.saturating_add(WAVE).saturating_add(quiet) };
+        let length = wave.saturating_add(WAVE).saturating_add(quiet.max(BEHIND_THE_WAVE));
+        let load = Load { rate, length };
         let expired = expired(&server, watch, (wave, options.holds), load.length);
         let (samples, over) = tokio::try_join!(load.run(&server, watch), expired)?;
         return pair(&samples, &[wave..over], warm_up);
