@@ -85,8 +85,16 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
         |call| call["answer"]["hold"]["state"] = json!("expired"),
     );
     flagged("a release that was not kept", &spoilt(folder.path(), &lines, back), "hold");
-    let taken = answer(is_made, |call| call["answer"] = json!({"refused": ["sold_out", [0, 1, 2]]}));
+    let taken = answer(is_made, |call| {
+        let items: Vec<Value> = call["lines"].as_array().unwrap().iter().map(|line| line[0].clone()).collect();
+        call["answer"] = json!({"refused": ["sold_out", items]});
+    });
     flagged("a hold that was told as sold out", &spoilt(folder.path(), &lines, taken), "");
+    let sold_out = |call: &Value| call["answer"]["refused"][0] == json!("sold_out");
+    let of_nothing = answer(sold_out, |call| call["answer"]["refused"][1] = json!([]));
+    flagged("sold out of nothing", &spoilt(folder.path(), &lines, of_nothing), "sold out, but");
+    let of_others = answer(sold_out, |call| call["answer"]["refused"][1] = json!([9]));
+    flagged("sold out of what was not asked for", &spoilt(folder.path(), &lines, of_others), "sold out, but");
     let longer = answer(is_made, |call| {
         call["answer"]["hold"]["due"] = json!(call["answer"]["hold"]["due"].as_u64().unwrap() + 1);
     });
@@ -99,6 +107,17 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
         },
     );
     flagged("figures that do not add up", &spoilt(folder.path(), &lines, figures), "item 1: figures");
+    let silent = spoilt(folder.path(), &lines, |lines| {
+        for call in lines.iter_mut().filter_map(|line| line.get_mut("call")).filter(|call| is_last(call)) {
+            call["answer"] = json!({"unknown": "no answer"});
+            call["now"] = Value::Null;
+        }
+    });
+    let text = told(&silent);
+    assert!(
+        silent.status.code() == Some(1) && text.contains("TOO FEW ANSWERS"),
+        "last looks without an answer: {text}"
+    );
     let gone = spoilt(folder.path(), &lines, |lines| drop(lines.remove(0)));
     assert_eq!(gone.status.code(), Some(64), "a file that was cut is no history: {}", told(&gone));
 }

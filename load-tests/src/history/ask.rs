@@ -1,5 +1,6 @@
 //! One call over the wire: sent, timed, and kept as it was answered.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use stockade::proto as pb;
@@ -49,13 +50,12 @@ fn failed(status: &Status, verb: Verb) -> Answer {
     let what = || format!("{:?}: {}", status.code(), status.message());
     match status.code() {
         Code::NotFound if !matches!(verb, Verb::Reserve { .. } | Verb::Adjust | Verb::GetDrop) => Answer::Absent,
-        // Decided or not: the connection was lost, or the answer came too late.
-        Code::Unavailable
-        | Code::DeadlineExceeded
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::Internal
-        | Code::ResourceExhausted => Answer::Unknown(what()),
+        // Decided or not: the connection was lost, or the answer came too late, or the server is busy.
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
+            Answer::Unknown(what())
+        }
+        // A connection that is lost in the midst of an answer is told so, too; but then there is a cause on this side.
+        Code::Unknown | Code::Internal if status.source().is_some() => Answer::Unknown(what()),
         Code::Ok
         | Code::NotFound
         | Code::InvalidArgument
@@ -65,12 +65,27 @@ fn failed(status: &Status, verb: Verb) -> Answer {
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unimplemented
+        | Code::Unknown
+        | Code::Internal
         | Code::DataLoss
         | Code::Unauthenticated => Answer::Odd(what()),
     }
 }
 
 type Told = (Answer, Option<u64>);
+
+/// What a response tells: each verb has its own type of outcome, all of the same form.
+macro_rules! outcome {
+    ($goal:expr, $response:expr, $kind:ident) => {{
+        let response = $response.into_inner();
+        let answer = match response.outcome {
+            Some(pb::$kind::Outcome::Hold(hold)) => shown($goal, &hold),
+            Some(pb::$kind::Outcome::Refusal(refusal)) => refused(&refusal),
+            None => Answer::Odd("no outcome".to_owned()),
+        };
+        (answer, Some(instant(response.server_time)))
+    }};
+}
 
 async fn send(channel: tonic::transport::Channel, goal: &Goal, verb: Verb) -> Result<Told, Status> {
     let mut checkout = wire::checkout(channel.clone());
@@ -82,46 +97,22 @@ async fn send(channel: tonic::transport::Channel, goal: &Goal, verb: Verb) -> Re
             let customer = Some(wire::customer(customer(goal.customer)));
             let ttl = millis(ttl);
             let request = pb::ReserveRequest { hold_id, drop_id, lines, customer, ttl, ..Default::default() };
-            let pb::ReserveResponse { outcome, server_time, .. } = checkout.reserve(request).await?.into_inner();
-            let answer = match outcome {
-                Some(pb::reserve_response::Outcome::Hold(hold)) => shown(goal, &hold),
-                Some(pb::reserve_response::Outcome::Refusal(refusal)) => refused(&refusal),
-                None => Answer::Odd("no outcome".to_owned()),
-            };
-            Ok((answer, Some(instant(server_time))))
+            Ok(outcome!(goal, checkout.reserve(request).await?, reserve_response))
         }
         Verb::Extend { ttl, pay } => {
             let stage = if pay { pb::HoldStage::Paying } else { pb::HoldStage::Unspecified }.into();
             let ttl = if pay { None } else { millis(ttl) };
             let request = pb::ExtendRequest { hold_id, drop_id, ttl, stage, ..Default::default() };
-            let pb::ExtendResponse { outcome, server_time } = checkout.extend(request).await?.into_inner();
-            let answer = match outcome {
-                Some(pb::extend_response::Outcome::Hold(hold)) => shown(goal, &hold),
-                Some(pb::extend_response::Outcome::Refusal(refusal)) => refused(&refusal),
-                None => Answer::Odd("no outcome".to_owned()),
-            };
-            Ok((answer, Some(instant(server_time))))
+            Ok(outcome!(goal, checkout.extend(request).await?, extend_response))
         }
         Verb::Claim { order: number } => {
             let order_ref = order(&goal.id, number);
             let request = pb::ClaimRequest { hold_id, drop_id, order_ref, ..Default::default() };
-            let pb::ClaimResponse { outcome, server_time, .. } = checkout.claim(request).await?.into_inner();
-            let answer = match outcome {
-                Some(pb::claim_response::Outcome::Hold(hold)) => shown(goal, &hold),
-                Some(pb::claim_response::Outcome::Refusal(refusal)) => refused(&refusal),
-                None => Answer::Odd("no outcome".to_owned()),
-            };
-            Ok((answer, Some(instant(server_time))))
+            Ok(outcome!(goal, checkout.claim(request).await?, claim_response))
         }
         Verb::Release => {
             let request = pb::ReleaseRequest { hold_id, drop_id, ..Default::default() };
-            let pb::ReleaseResponse { outcome, server_time } = checkout.release(request).await?.into_inner();
-            let answer = match outcome {
-                Some(pb::release_response::Outcome::Hold(hold)) => shown(goal, &hold),
-                Some(pb::release_response::Outcome::Refusal(refusal)) => refused(&refusal),
-                None => Answer::Odd("no outcome".to_owned()),
-            };
-            Ok((answer, Some(instant(server_time))))
+            Ok(outcome!(goal, checkout.release(request).await?, release_response))
         }
         Verb::GetHold => {
             let request = pb::GetHoldRequest { hold_id, drop_id };
@@ -166,8 +157,13 @@ fn figures(item: &pb::Item) -> Figures {
 fn refused(refusal: &pb::Refusal) -> Answer {
     let Some(why) = Why::of(refusal.reason()) else { return Answer::Odd(format!("{refusal:?}")) };
     let short = refusal.lines.iter().filter(|line| line.reason() == refusal.reason());
-    let items = short.filter_map(|line| line.sku.strip_prefix("item-")?.parse().ok());
-    Answer::Refused(why, items.collect())
+    let items: Option<Vec<u8>> = short.map(|line| line.sku.strip_prefix("item-")?.parse().ok()).collect();
+    match items {
+        Some(items) => Answer::Refused(why, items),
+        // A limit may be told of no item; who is sold out is one that there is.
+        None if why != Why::SoldOut => Answer::Refused(why, Vec::new()),
+        None => Answer::Odd(format!("{refusal:?}")),
+    }
 }
 
 fn shown(goal: &Goal, hold: &pb::Hold) -> Answer {
@@ -187,4 +183,32 @@ fn shown(goal: &Goal, hold: &pb::Hold) -> Answer {
         lines,
         customer,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sold_out(sku: &str) -> pb::Refusal {
+        let reason = pb::RefusalReason::SoldOut.into();
+        let line = pb::RefusedLine { sku: sku.to_owned(), reason, ..Default::default() };
+        pb::Refusal { reason, lines: vec![line], ..Default::default() }
+    }
+
+    #[test]
+    fn who_is_sold_out_is_an_item_that_there_is() {
+        assert_eq!(refused(&sold_out("item-2")), Answer::Refused(Why::SoldOut, vec![2]));
+        assert!(matches!(refused(&sold_out("another")), Answer::Odd(_)));
+    }
+
+    #[test]
+    fn a_fault_that_the_server_tells_is_an_answer_and_a_lost_connection_is_none() {
+        let verb = Verb::Release;
+        assert!(matches!(failed(&Status::internal("a fault"), verb), Answer::Odd(_)));
+        assert!(matches!(failed(&Status::unknown("a fault"), verb), Answer::Odd(_)));
+        assert!(failed(&Status::unavailable("busy"), verb).is_unknown());
+        let mut lost = Status::internal("lost");
+        lost.set_source(std::sync::Arc::new(std::io::Error::other("the connection")));
+        assert!(failed(&lost, verb).is_unknown());
+    }
 }

@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest that the server stands still.
 const LONGEST_PAUSE: u64 = 400;
 
+/// Starts of one life: the system hands out ports by chance, so even the second is rarely needed.
+const MOST_STARTS: u32 = 50;
+
 /// When the server is to be killed and stopped.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -140,14 +143,13 @@ impl Chaos {
             term.gone = Some(gone);
         }
         let folder = left.ok_or(Failure::Bug("the server was started here"))?.folder;
-        let spawned = wall_clock().0;
-        let mut server = tokio::task::block_in_place(|| recipe.start_on(folder, &flags, PATIENCE))?;
-        if endpoints.contains(&server.endpoint) {
-            // An old connection could lead there: a call would count for the wrong life. It has served nobody yet.
+        let start = |folder| tokio::task::block_in_place(|| recipe.start_on(folder, &flags, PATIENCE));
+        let is_used = |server: &Server| endpoints.contains(&server.endpoint);
+        let end = |server: Server| {
             let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, PATIENCE));
-            let folder = left.ok_or(Failure::Bug("the server was started here"))?.folder;
-            server = tokio::task::block_in_place(|| recipe.start_on(folder, &flags, PATIENCE))?;
-        }
+            left.map(|left| left.folder).ok_or(Failure::Bug("the server was started here"))
+        };
+        let (spawned, server) = elsewhere(folder, start, is_used, end)?;
         terms.push(Term { spawned, serving: wall_clock().0, gone: None });
         endpoints.push(server.endpoint.clone());
         let chaos = Self { recipe, flags, clients, server, endpoints, way, terms, pauses };
@@ -166,6 +168,26 @@ impl Chaos {
     }
 }
 
+/// Starts a server where none was before: an old connection could lead there, and a call would count for the wrong life.
+/// One that is started where one was has served nobody, and is ended. Before which instant of the wall clock the process
+/// was made, and the server.
+fn elsewhere<F, S>(
+    mut folder: F,
+    mut start: impl FnMut(F) -> Result<S, Failure>,
+    is_used: impl Fn(&S) -> bool,
+    mut end: impl FnMut(S) -> Result<F, Failure>,
+) -> Result<(u64, S), Failure> {
+    for _ in 0..MOST_STARTS {
+        let spawned = wall_clock().0;
+        let server = start(folder)?;
+        if !is_used(&server) {
+            return Ok((spawned, server));
+        }
+        folder = end(server)?;
+    }
+    Err(Failure::Work(format!("of {MOST_STARTS} starts each got the port of a server before it")))
+}
+
 /// When what is done: evenly over the run, each by chance within its part of it.
 fn deeds(plan: Plan, random: &mut fastrand::Rng) -> Vec<(Duration, Deed)> {
     let mut deeds = Vec::new();
@@ -177,4 +199,25 @@ fn deeds(plan: Plan, random: &mut fastrand::Rng) -> Vec<(Duration, Deed)> {
     }
     deeds.sort_by_key(|(at, _)| *at);
     deeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_begins_at_the_start_that_got_a_port_of_its_own() {
+        let (mut ports, mut begun) = (vec![9_u16, 7, 7, 7], Vec::new());
+        let start = |folder| {
+            begun.push(wall_clock().0);
+            std::thread::sleep(Duration::from_millis(5));
+            ports.pop().map(|port| (folder, port)).ok_or(Failure::Bug("no port is left"))
+        };
+        let (spawned, server) =
+            elsewhere("data", start, |(_, port)| *port == 7, |(folder, _)| Ok(folder)).expect("a start");
+        assert_eq!(server, ("data", 9), "the fourth, on the same folder");
+        assert!(begun.len() == 4 && spawned > begun[2] && spawned <= begun[3], "{spawned}: {begun:?}");
+        let never = elsewhere((), |()| Ok(()), |()| true, |()| Ok(()));
+        assert!(matches!(never, Err(Failure::Work(_))));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::event::History;
+use super::event::{Call, History};
 use super::explain::explain;
 use super::lens::{Subject, parts};
 use super::plain;
@@ -12,6 +12,10 @@ use crate::numbers::count;
 
 /// Violations told at most.
 const MOST: usize = 3;
+
+/// A life that served for so long answers most of its calls, in milliseconds: a call without an answer is one that was
+/// under way when it ended, or that a client gave up at once, and clients ask by the thousand in a second.
+const LONG: u64 = 1_000;
 
 /// What a check came to.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -32,21 +36,24 @@ pub struct Report {
     pub violations: u64,
     /// Parts whose search was given up.
     pub undecided: u64,
-    /// The first of both in words.
+    /// Lives of the server that left calls unanswered beyond what its end explains, and last looks without an answer:
+    /// where nobody is told anything, any order will do.
+    pub silences: u64,
+    /// The first of all in words.
     pub findings: Vec<String>,
 }
 
 impl Report {
-    /// Whether every part has an order.
+    /// Whether every part has an order, and there were answers enough to tell.
     #[must_use]
     pub const fn is_linearizable(&self) -> bool {
-        self.violations == 0 && self.undecided == 0
+        self.violations == 0 && self.undecided == 0 && self.silences == 0
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, unknowns, kills, pauses, parts, states, violations, undecided, findings } = self;
+        let Self { calls, unknowns, kills, pauses, parts, states, violations, undecided, silences, findings } = self;
         let [holds, customers, stocks, figures] = parts;
         writeln!(f, "{calls} calls, {unknowns} without an answer; {kills} kills, {pauses} pauses")?;
         writeln!(
@@ -57,6 +64,7 @@ impl fmt::Display for Report {
             writeln!(f, "{finding}")?;
         }
         match (violations, undecided) {
+            (0, 0) if *silences > 0 => write!(f, "TOO FEW ANSWERS: {silences} lives and last looks"),
             (0, 0) => f.write_str("linearizable"),
             (0, parts) => write!(f, "UNDECIDED: the search was given up in {parts} parts"),
             (violations, _) => write!(f, "NOT LINEARIZABLE: {violations} violations, {undecided} parts undecided"),
@@ -69,13 +77,15 @@ impl fmt::Display for Report {
 pub fn check(history: &History, bounds: Bounds) -> Report {
     let terms = Terms::of(history);
     let plain = plain::look(history);
+    let silences = silences(history);
     let mut report = Report {
         calls: count(history.calls.len()),
         unknowns: count(history.calls.iter().filter(|call| call.answer.is_unknown()).count()),
         kills: count(terms.crashes().count()),
         pauses: count(history.pauses.len()),
         violations: count(plain.len()),
-        findings: plain.into_iter().take(MOST).collect(),
+        silences: count(silences.len()),
+        findings: plain.into_iter().chain(silences).take(MOST).collect(),
         ..Report::default()
     };
     for part in parts(history) {
@@ -105,4 +115,26 @@ pub fn check(history: &History, bounds: Bounds) -> Report {
         }
     }
     report
+}
+
+/// Where too little was answered to tell anything.
+fn silences(history: &History) -> Vec<String> {
+    let is_answered = |call: &&Call| !call.answer.is_unknown();
+    let mut found = Vec::new();
+    if !history.calls.iter().any(|call| is_answered(&call)) {
+        found.push("no call was answered".to_owned());
+    }
+    for (number, term) in (0_u32..).zip(&history.terms) {
+        let calls: Vec<&Call> = history.calls.iter().filter(|call| call.term == number).collect();
+        let last = calls.iter().map(|call| call.back.wall).max().unwrap_or(0);
+        let ended = term.gone.map_or(last, |gone| gone.wall);
+        let answered = calls.iter().copied().filter(|call| is_answered(call)).count();
+        let is_silent = answered == 0 || answered.saturating_mul(2) < calls.len();
+        if is_silent && ended.saturating_sub(term.serving) >= LONG {
+            found.push(format!("life {number} answered {answered} of {} calls", calls.len()));
+        }
+    }
+    let looks = history.calls.iter().filter(|call| call.last && call.answer.is_unknown());
+    found.extend(looks.map(|call| format!("a last look has no answer: {call:?}")));
+    found
 }

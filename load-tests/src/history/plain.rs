@@ -1,9 +1,9 @@
 //! What can be seen in single answers, without looking for an order: an answer that is none, a hold with other lines than
-//! asked, a time outside of the call, an id with two outcomes, a revision that goes back.
+//! asked, "sold out" of nothing that was asked for, a time outside of the call, an id with two outcomes, a revision that goes back.
 
 use std::collections::HashMap;
 
-use super::event::{Answer, Call, History, Seen, Shown};
+use super::event::{Answer, Call, History, Seen, Shown, Why};
 
 /// Findings told at most.
 const MOST: usize = 20;
@@ -14,7 +14,7 @@ pub fn look(history: &History) -> Vec<String> {
     let mut findings = Vec::new();
     let mut holds: HashMap<&str, Vec<(&Call, &Seen)>> = HashMap::new();
     for call in &history.calls {
-        let faults = [odd(call), late(call, history.setup.slack), unfaithful(call)];
+        let faults = [odd(call), late(call, history.setup.slack), unfaithful(call), baseless(call)];
         findings.extend(faults.into_iter().flatten().map(|what| format!("{what}: {call:?}")));
         if let Answer::Hold(seen) = &call.answer {
             holds.entry(&call.hold).or_default().push((call, seen));
@@ -60,6 +60,13 @@ fn unfaithful(call: &Call) -> Option<String> {
     let has = seen.state.is_live() || seen.state == Shown::Claimed;
     let wanted: Vec<(u8, u32)> = call.lines.iter().map(|(item, units)| (*item, if has { *units } else { 0 })).collect();
     (seen.lines != wanted || seen.customer != call.customer).then(|| "not the hold that was asked for".to_owned())
+}
+
+/// "Sold out" that says of no item, or of one that was not asked for: what no part's search would hold against a stock.
+fn baseless(call: &Call) -> Option<String> {
+    let Answer::Refused(Why::SoldOut, items) = &call.answer else { return None };
+    let asked = |item: &u8| call.lines.iter().any(|(line, _)| line == item);
+    (items.is_empty() || !items.iter().all(asked)).then(|| "sold out, but of nothing that was asked for".to_owned())
 }
 
 /// A revision that was shown before a call and is larger than the one that the call was shown.

@@ -303,3 +303,45 @@ fn a_search_that_is_given_up_is_no_pass() {
     let report = check::check(&history, Bounds { wide: 1, all: 1 });
     assert!(report.undecided > 0 && !report.is_linearizable() && report.to_string().contains("UNDECIDED"));
 }
+
+#[test]
+fn sold_out_says_of_an_item_that_was_asked_for() {
+    let told = |items: Vec<u8>| {
+        let tape = Tape::new().held(A2, (0, 10));
+        tape.reserve(B, (20, 30), Answer::Refused(Why::SoldOut, items))
+    };
+    told_apart("sold out of nothing", told(vec![0]), told(Vec::new()));
+    told_apart("sold out of what was not asked for", told(vec![0]), told(vec![0, 1]));
+    assert!(!look(Tape::new().reserve(B, (20, 30), Answer::Refused(Why::SoldOut, vec![1]))).is_linearizable());
+}
+
+#[test]
+fn a_history_without_answers_is_no_pass() {
+    let silent = |tape: Tape, what: &str| {
+        let report = look(tape);
+        assert_eq!((report.violations, report.undecided, report.is_linearizable()), (0, 0, false), "{what}: {report}");
+        assert!(report.silences > 0 && report.to_string().contains("TOO FEW ANSWERS"), "{what}: {report}");
+    };
+    silent(Tape::new(), "nobody asked");
+    silent(Tape::new().reserve(A, (0, 10), unknown()), "nobody was answered");
+    let second = |answers: usize, all: usize| {
+        let mut tape = Tape::new().held(A, (0, 10)).crash(20);
+        for number in 0..all {
+            let answer = if number < answers { Answer::Absent } else { unknown() };
+            let at = 100 + 100 * u64::try_from(number).expect("few");
+            tape = tape.get(B, (at, at + 10), answer);
+        }
+        tape
+    };
+    silent(second(4, 12), "a life that answers a third");
+    assert!(look(second(6, 12)).is_linearizable(), "a half is enough");
+    assert!(look(second(0, 2)).is_linearizable(), "it was too short to tell");
+    silent(
+        Tape::new().held(A, (0, 10)).crash(20).crash(2_000).get(B, (2_100, 2_110), Answer::Absent),
+        "nobody asked it",
+    );
+    let mut last = Tape::new().held(A, (0, 10)).get(A, (20, 30), unknown());
+    assert!(look(Tape(last.0.clone())).is_linearizable());
+    last.0.calls.last_mut().expect("a look").last = true;
+    silent(last, "a last look");
+}

@@ -8,6 +8,7 @@
 
 mod report;
 mod scene;
+mod silence;
 mod stream;
 mod trend;
 mod watch;
@@ -34,6 +35,7 @@ use crate::scenario::Scenario;
 use crate::server::{Left, Recipe, Server};
 use crate::wire::{self, Operators};
 use report::{Report, Round};
+use silence::Span;
 use watch::{Target, Watcher};
 
 /// How long a start or an end may take.
@@ -133,7 +135,7 @@ impl Soak<'_> {
         let random = self.random.fork();
         let till = wire::checkout(wire::connect(&server.endpoint).await?);
         self.look_at(&server, true);
-        let streaming = tokio::spawn(stream::run(till, streamed.clone(), length, random));
+        let streaming = tokio::spawn(stream::run(till, streamed.clone(), (floor.watch, length), random));
         let ending = tokio::spawn(end(server, how, length, self.watcher.clone()));
         run::load::run(&floor, output).await?;
         let gone = |_gone| Failure::Bug("a task of a soak ended");
@@ -152,6 +154,10 @@ impl Soak<'_> {
         self.look_at(&server, false);
         tokio::time::sleep(floor.scenario.load.settle.0).await;
         let ledger = floor.ledger.close();
+        // The load's watch goes since before the end of the server was planned: it lives longer than that, not shorter.
+        let span = Span { length, ended: how.map(|_signal| until_the_end(length)) };
+        round.findings.extend(span.unanswered(&ledger));
+        round.findings.extend(span.stalled(&streamed_so_far));
         let evidence = audit::fetch(&server, &floor.scenario, &names, None).await?;
         round.take(&audit::judge(&floor.scenario, &ledger, &evidence), &ledger);
         round.messages = streamed_so_far.messages;
@@ -199,10 +205,14 @@ enum Ended {
     Lives(Box<Server>),
 }
 
+/// How long a server that is ended in the midst of its load lives with it.
+fn until_the_end(length: Duration) -> Duration {
+    length.saturating_sub(BEFORE_THE_END.min(length / 4))
+}
+
 /// Ends a server in the midst of its load, or lets it live.
 async fn end(server: Server, how: Option<Signal>, length: Duration, watcher: Watcher) -> Result<Ended, Failure> {
-    let early = BEFORE_THE_END.min(length / 4);
-    tokio::time::sleep(length.saturating_sub(early)).await;
+    tokio::time::sleep(until_the_end(length)).await;
     let Some(signal) = how else { return Ok(Ended::Lives(Box::new(server))) };
     watcher.look_at(None);
     let left = tokio::task::spawn_blocking(move || server.leave(signal, PATIENCE)).await;

@@ -28,6 +28,9 @@ const FILES: Bound = Bound { percent_per_hour: 50.0, absolute: 8.0, fewest: 60 }
 /// The data folder, over all.
 const FOLDER: Bound = Bound { percent_per_hour: 50.0, absolute: 32.0 * MIB, fewest: 60 };
 
+/// A soak of so many seconds of load tells of every measure; of lives, where there are enough of them.
+const LONG_ENOUGH: f64 = 1_200.0;
+
 /// One round.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Round {
@@ -102,6 +105,8 @@ pub struct Report {
     pub rounds: Vec<Round>,
     /// How memory, files and disk went.
     pub trends: Vec<Trend>,
+    /// Measures that were not taken often enough to tell, though the soak was long enough.
+    pub unmeasured: Vec<String>,
     /// What was measured.
     pub samples: Vec<Sample>,
 }
@@ -116,14 +121,22 @@ impl Report {
             judge("open files", &series(&samples, |sample| sample.files), FILES),
             judge("data folder", &series(&samples, |sample| sample.folder), FOLDER),
         ];
-        Self { load_seconds: options.length.as_secs_f64(), seed: options.seed, rounds, trends, samples }
+        let load_seconds = options.length.as_secs_f64();
+        // The first life began before any restart.
+        let restarts = rounds.iter().filter(|round| round.restart_millis.is_some()).count();
+        let has_lives = restarts.saturating_add(1) >= WARM_UP_ROUNDS.saturating_add(ACROSS.fewest);
+        let unmeasured = trends.iter().enumerate().filter(|(place, trend)| {
+            trend.verdict == Verdict::Unjudged && load_seconds >= LONG_ENOUGH && (*place > 0 || has_lives)
+        });
+        let unmeasured = unmeasured.map(|(_, trend)| trend.name.clone()).collect();
+        Self { load_seconds, seed: options.seed, rounds, trends, unmeasured, samples }
     }
 
-    /// Whether nothing was found.
+    /// Whether nothing was found, and all was measured that the soak is long enough for.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let grows = self.trends.iter().any(|trend| trend.verdict == Verdict::Growing);
-        !grows && self.rounds.iter().all(|round| round.findings.is_empty())
+        !grows && self.unmeasured.is_empty() && self.rounds.iter().all(|round| round.findings.is_empty())
     }
 
     /// Writes it, as text and as JSON.
@@ -156,6 +169,7 @@ impl fmt::Display for Report {
             let said = match verdict {
                 Verdict::Flat => "flat",
                 Verdict::Growing => "GROWS",
+                Verdict::Unjudged if self.unmeasured.contains(name) => "NOT MEASURED",
                 Verdict::Unjudged => "too short to tell",
             };
             rows.push(vec![
@@ -267,6 +281,24 @@ mod tests {
         let within = report(samples(|_life, age, _at| 80_000 + age * 100), Vec::new());
         assert!(!within.is_clean(), "{within}");
         assert_eq!((within.trends[0].verdict, within.trends[1].verdict), (Verdict::Flat, Verdict::Growing), "{within}");
+    }
+
+    #[test]
+    fn what_was_not_measured_in_a_long_soak_is_not_clean() {
+        let restarted = Round { restart_millis: Some(50), ..Round::default() };
+        let rounds = |restarts| [vec![restarted.clone(); restarts], vec![Round::default(); 5]].concat();
+        let never = report(Vec::new(), rounds(20));
+        assert!(!never.is_clean() && never.to_string().contains("NOT MEASURED"), "{never}");
+        assert_eq!(never.unmeasured.len(), 4, "{never}");
+        let whole = report(samples(|_life, _age, _at| 80_000), rounds(20));
+        assert!(whole.is_clean(), "{whole}");
+        // Few lives are no fault of whoever measures them.
+        let one_life =
+            |samples: Vec<Sample>| samples.into_iter().filter(|sample| sample.life == 20).collect::<Vec<_>>();
+        let few = report(one_life(samples(|_life, _age, _at| 80_000)), rounds(2));
+        assert!(few.is_clean() && few.to_string().contains("too short to tell"), "{few}");
+        let missed = report(one_life(samples(|_life, _age, _at| 80_000)), rounds(20));
+        assert_eq!((missed.unmeasured.len(), missed.is_clean()), (1, false), "{missed}");
     }
 
     #[test]

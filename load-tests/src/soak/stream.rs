@@ -17,9 +17,11 @@ use crate::wire::{self, Checkout};
 /// Reserves in a message.
 const RESERVES: usize = 32;
 /// From message to message.
-const EVERY: Duration = Duration::from_millis(100);
+pub const EVERY: Duration = Duration::from_millis(100);
 /// Of those that were given back, so many are looked at afterwards: the last.
 const LOOKED_AT: usize = 400;
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Its SKU.
 pub const SKU: &str = "S";
 /// Long enough to outlive a restart.
@@ -28,8 +30,10 @@ const TTL: Duration = Duration::from_mins(5);
 /// What a stream was told.
 #[derive(Debug, Default)]
 pub struct Streamed {
-    /// Messages that were answered.
+    /// Messages that were answered, and not with "busy" throughout.
     pub messages: u64,
+    /// When it ended before its time, by the load's watch, and why.
+    pub ended: Option<(Duration, String)>,
     /// Holds that were acknowledged and not given back.
     pub held: Vec<String>,
     /// Holds of which nobody knows.
@@ -40,14 +44,21 @@ pub struct Streamed {
     pub wrong: Vec<String>,
 }
 
-/// Streams for so long, or until the server goes.
-pub async fn run(mut client: Checkout, drop_id: String, length: Duration, mut random: fastrand::Rng) -> Streamed {
-    let watch = Stopwatch::start();
+/// Streams for so long by the load's watch, or until the server goes.
+pub async fn run(
+    mut client: Checkout,
+    drop_id: String,
+    (watch, length): (Stopwatch, Duration),
+    mut random: fastrand::Rng,
+) -> Streamed {
     let mut streamed = Streamed::default();
     let (send, messages) = mpsc::channel(1);
-    let opened = client.batch_stream(ReceiverStream::new(messages));
-    let Ok(answers) = opened.await else { return streamed };
-    let mut answers = answers.into_inner();
+    let opened = tokio::time::timeout(PATIENCE, client.batch_stream(ReceiverStream::new(messages))).await;
+    let mut answers = match opened {
+        Ok(Ok(answers)) => answers.into_inner(),
+        Ok(Err(status)) => return streamed.end(watch, format!("it was not opened: {status}")),
+        Err(_late) => return streamed.end(watch, "it was not opened in time".to_owned()),
+    };
     let mut sequence = 0_u64;
     while watch.elapsed() < length {
         sequence = sequence.saturating_add(1);
@@ -60,16 +71,20 @@ pub async fn run(mut client: Checkout, drop_id: String, length: Duration, mut ra
         });
         let operations = reserves.chain(releases).map(|verb| pb::Operation { operation: Some(verb) }).collect();
         let message = pb::BatchStreamRequest { sequence, operations, view: pb::HoldView::Brief.into() };
-        let answer = match send.send(message).await {
-            Ok(()) => answers.message().await.ok().flatten(),
-            Err(_closed) => None,
+        let exchange = async {
+            send.send(message).await.map_err(|_closed| "it was closed".to_owned())?;
+            let answer = answers.message().await.map_err(|status| status.to_string())?;
+            answer.ok_or_else(|| "there was no further answer".to_owned())
         };
-        let Some(answer) = answer else {
-            // The server went: whatever was on its way may have been done.
-            streamed.doubtful.extend(new.into_iter().chain(old));
-            return streamed;
+        let answer = tokio::time::timeout(PATIENCE, exchange).await;
+        let answer = match answer.unwrap_or_else(|_late| Err("a message was not answered in time".to_owned())) {
+            Ok(answer) => answer,
+            Err(why) => {
+                // Whatever was on its way may have been done.
+                streamed.doubtful.extend(new.into_iter().chain(old));
+                return streamed.end(watch, why);
+            }
         };
-        streamed.messages = streamed.messages.saturating_add(1);
         streamed.take(&answer, (sequence, new, old));
         tokio::time::sleep(EVERY).await;
     }
@@ -89,6 +104,11 @@ fn reserve(drop_id: &str, hold_id: &str) -> pb::ReserveRequest {
 }
 
 impl Streamed {
+    fn end(mut self, watch: Stopwatch, why: String) -> Self {
+        self.ended = Some((watch.elapsed(), why));
+        self
+    }
+
     fn take(&mut self, answer: &pb::BatchStreamResponse, (sequence, new, old): (u64, Vec<String>, Vec<String>)) {
         if answer.sequence != sequence || answer.results.len() != new.len().saturating_add(old.len()) {
             self.wrong.push(format!(
@@ -97,7 +117,7 @@ impl Streamed {
                 answer.results.len()
             ));
         }
-        let reserved = new.len();
+        let (reserved, doubtful) = (new.len(), self.doubtful.len());
         for (number, (id, result)) in new.into_iter().chain(old).zip(&answer.results).enumerate() {
             let wanted = if number < reserved { pb::HoldState::Held } else { pb::HoldState::Released };
             match &result.result {
@@ -114,6 +134,9 @@ impl Streamed {
                     self.wrong.push(format!("hold {id} of the stream: {result:?}"));
                 }
             }
+        }
+        if self.doubtful.len().saturating_sub(doubtful) < answer.results.len() {
+            self.messages = self.messages.saturating_add(1);
         }
         // What is not looked at afterwards is not kept.
         let beyond = self.released.len().saturating_sub(LOOKED_AT);
