@@ -59,6 +59,8 @@ pub enum Plant {
     NoGrace,
     /// The same request is decided anew instead of being answered again.
     ForgottenKey,
+    /// A refusal that shows a hold waits for nothing.
+    EarlyRefusal,
 }
 
 /// How the process ends.

@@ -111,3 +111,8 @@ fn a_key_that_is_forgotten_is_seen() {
     // A model that holds fewer than the engine may also have none that an outage concerns.
     seen(Plant::ForgottenKey, &["expected", "holds: model", "hold ", "grace from"]);
 }
+
+#[test]
+fn a_refusal_that_shows_a_hold_and_waits_for_nothing_is_seen() {
+    seen(Plant::EarlyRefusal, &["an answer waits for"]);
+}

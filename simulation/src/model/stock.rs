@@ -118,5 +118,5 @@ fn said(answer: Result<(DropView, Ticket), Fault>) -> Said {
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
         Err(fault) => format!("{fault:?}"),
     };
-    Said { text, ticket: answer.ok().map(|(_, ticket)| ticket) }
+    Said { text, ticket: answer.ok().map(|(_, ticket)| ticket), shown: None }
 }
