@@ -61,6 +61,8 @@ pub enum Plant {
     ForgottenKey,
     /// A refusal that shows a hold waits for nothing.
     EarlyRefusal,
+    /// A call that changes nothing appends a record all the same.
+    StrayRecord,
 }
 
 /// How the process ends.

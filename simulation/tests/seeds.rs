@@ -116,3 +116,8 @@ fn a_key_that_is_forgotten_is_seen() {
 fn a_refusal_that_shows_a_hold_and_waits_for_nothing_is_seen() {
     seen(Plant::EarlyRefusal, &["an answer waits for"]);
 }
+
+#[test]
+fn a_record_of_a_call_that_changes_nothing_is_seen() {
+    seen(Plant::StrayRecord, &["says what nobody asked for"]);
+}
