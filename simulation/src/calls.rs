@@ -238,12 +238,28 @@ impl Simulation {
     pub(crate) fn answers(&mut self) -> Checked {
         let durable = self.engine().journal().durable().0;
         for mut pending in std::mem::take(&mut self.pending) {
-            match pending.poll() {
+            match self.heard(&mut pending) {
                 Some(true) => self.told(pending.lsn(), durable)?,
                 Some(false) => return self.violated("a caller was told that the journal has failed"),
                 None if self.options.plant == Some(Plant::EarlyAcknowledgement) => self.acknowledged = pending.lsn(),
-                None => self.pending.push(pending),
+                None => {
+                    self.waits(pending.lsn(), durable)?;
+                    self.pending.push(pending);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// What a caller has been told by now.
+    pub(crate) fn heard(&self, pending: &mut Pending) -> Option<bool> {
+        if self.options.plant == Some(Plant::NeverTold) { None } else { pending.poll() }
+    }
+
+    /// A caller waits on, for what is not durable yet.
+    pub(crate) fn waits(&self, lsn: u64, durable: u64) -> Checked {
+        if lsn <= durable {
+            return self.violated(format!("a caller waits for record {lsn}, and {durable} is durable"));
         }
         Ok(())
     }

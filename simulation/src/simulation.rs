@@ -63,6 +63,8 @@ pub enum Plant {
     EarlyRefusal,
     /// A call that changes nothing appends a record all the same.
     StrayRecord,
+    /// Callers are never told, whatever is durable.
+    NeverTold,
 }
 
 /// How the process ends.

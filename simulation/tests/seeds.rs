@@ -121,3 +121,8 @@ fn a_refusal_that_shows_a_hold_and_waits_for_nothing_is_seen() {
 fn a_record_of_a_call_that_changes_nothing_is_seen() {
     seen(Plant::StrayRecord, &["says what nobody asked for"]);
 }
+
+#[test]
+fn a_caller_who_is_never_told_is_seen() {
+    seen(Plant::NeverTold, &["a caller waits for record"]);
+}
