@@ -65,6 +65,8 @@ pub enum Plant {
     StrayRecord,
     /// Callers are never told, whatever is durable.
     NeverTold,
+    /// More of the disk turns than the oracle knows: a start that refuses where it could go on.
+    TimidStart,
 }
 
 /// How the process ends.

@@ -126,3 +126,8 @@ fn a_record_of_a_call_that_changes_nothing_is_seen() {
 fn a_caller_who_is_never_told_is_seen() {
     seen(Plant::NeverTold, &["a caller waits for record"]);
 }
+
+#[test]
+fn a_start_that_refuses_where_it_could_go_on_is_seen() {
+    seen(Plant::TimidStart, &["a start is refused, but"]);
+}
