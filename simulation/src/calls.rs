@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker};
 use stockade::engine::Engine;
 use stockade::engine::answer::Ticket;
 use stockade::hold::HoldState;
+use stockade::record::{PoolBasis, Record, Restart};
+use stockade::time::Timestamp;
 
 use crate::compare::{self, remembered};
 use crate::draw;
@@ -15,6 +17,7 @@ use crate::model::Verb;
 use crate::model::reserves::Ask;
 use crate::model::says::{self, Said};
 use crate::model::state::{Model, ModelHold};
+use crate::model::words::START;
 use crate::simulation::{Checked, Plant, Simulation};
 
 /// Requests that callers may send again.
@@ -57,9 +60,9 @@ pub struct Before {
     /// Holds that were due.
     pub due: BTreeSet<u64>,
     /// The model with those expired.
+    pub was: Model,
+    /// As it was, and then with what was asked for.
     pub seen: Model,
-    /// Whether anything is asked for beside that.
-    pub asks: bool,
 }
 
 impl Simulation {
@@ -108,14 +111,15 @@ impl Simulation {
         let seen = self.seen();
         let live = self.truth.holds.iter().filter(|(_, hold)| hold.is_live());
         let due = live.map(|(id, _)| *id).filter(|id| !seen.holds.get(id).is_some_and(ModelHold::is_live));
-        Before { appended: self.engine().journal().appended().0, due: due.collect(), seen, asks: true }
+        let (due, was) = (due.collect(), seen.clone());
+        Before { appended: self.engine().journal().appended().0, due, was, seen }
     }
 
     fn send(&mut self, sent: &Sent) -> Checked {
         let now = self.machine.instant();
         let engine = self.engine();
         let mut before = self.before();
-        let (hold, expected, said) = match sent {
+        let (hold, expected, mut said) = match sent {
             Sent::Reserve(ask) => {
                 let mut asked = ask.clone();
                 if self.options.plant == Some(Plant::LimitPassed) && ask.hold % 8 == 0 {
@@ -142,20 +146,27 @@ impl Simulation {
         if self.options.plant == Some(Plant::UnitTwice) && said.text.starts_with("Released") {
             give_twice(&engine, hold);
         }
+        if self.options.plant == Some(Plant::StrayRecord) && before.seen == before.was {
+            stray(&engine, now);
+        }
         self.explain(before)?;
         self.check(compare::hold(&engine, &self.truth, hold))?;
-        self.rests_on_what_it_shows(&engine, hold, &said)?;
+        if self.options.plant == Some(Plant::EarlyRefusal)
+            && said.text.starts_with(char::is_lowercase)
+            && said.text.ends_with(']')
+        {
+            said.ticket = Some(Ticket::ready());
+        }
+        self.rests_on_what_it_shows(&said)?;
         self.wait_for(said);
         Ok(())
     }
 
-    /// What an answer shows of the caller's own hold is durable before he is told.
-    fn rests_on_what_it_shows(&self, engine: &Engine, hold: u64, said: &Said) -> Checked {
-        let shows =
-            ["Held", "Paying", "Claimed", "Released", "Expired"].iter().any(|state| said.text.starts_with(state));
-        let (Some(ticket), Some(hold), true) = (&said.ticket, remembered(engine, hold), shows) else { return Ok(()) };
-        if ticket.lsn() < hold.revision {
-            return self.violated(format!("an answer waits for {}, but shows {}", ticket.lsn(), hold.revision));
+    /// What an answer or a refusal shows of a hold is durable before the caller is told.
+    fn rests_on_what_it_shows(&self, said: &Said) -> Checked {
+        let (Some(ticket), Some(shown)) = (&said.ticket, said.shown) else { return Ok(()) };
+        if ticket.lsn().0 < shown {
+            return self.violated(format!("an answer waits for {}, but shows {shown}", ticket.lsn()));
         }
         Ok(())
     }
@@ -170,9 +181,11 @@ impl Simulation {
         self.pending.push(Pending::new(ticket));
     }
 
-    /// Explains each record that an operation has appended: an expiry of what was due, or, last, what was asked for.
+    /// Explains each record that an operation has appended: an expiry of what was due, or, last, what was asked for, if
+    /// that was to change anything.
     pub(crate) fn explain(&mut self, before: Before) -> Checked {
-        let Before { appended, due, mut seen, asks } = before;
+        let Before { appended, due, was, mut seen } = before;
+        let changes = seen != was;
         let engine = self.engine();
         let last = engine.journal().appended().0;
         let mut expired: BTreeMap<u64, u64> = BTreeMap::new();
@@ -192,7 +205,10 @@ impl Simulation {
                 None => return self.violated(format!("hold {id} is gone")),
             }
         }
-        let main = (asks && appended < last && !expired.contains_key(&last)).then_some(last);
+        let main = (changes && appended < last && !expired.contains_key(&last)).then_some(last);
+        if changes && main.is_none() {
+            return self.violated("what was asked for has no record");
+        }
         let mut unexplained: Vec<u64> =
             (appended + 1..=last).filter(|lsn| !expired.contains_key(lsn) && Some(*lsn) != main).collect();
         for id in ended_otherwise {
@@ -222,12 +238,28 @@ impl Simulation {
     pub(crate) fn answers(&mut self) -> Checked {
         let durable = self.engine().journal().durable().0;
         for mut pending in std::mem::take(&mut self.pending) {
-            match pending.poll() {
+            match self.heard(&mut pending) {
                 Some(true) => self.told(pending.lsn(), durable)?,
                 Some(false) => return self.violated("a caller was told that the journal has failed"),
                 None if self.options.plant == Some(Plant::EarlyAcknowledgement) => self.acknowledged = pending.lsn(),
-                None => self.pending.push(pending),
+                None => {
+                    self.waits(pending.lsn(), durable)?;
+                    self.pending.push(pending);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// What a caller has been told by now.
+    pub(crate) fn heard(&self, pending: &mut Pending) -> Option<bool> {
+        if self.options.plant == Some(Plant::NeverTold) { None } else { pending.poll() }
+    }
+
+    /// A caller waits on, for what is not durable yet.
+    pub(crate) fn waits(&self, lsn: u64, durable: u64) -> Checked {
+        if lsn <= durable {
+            return self.violated(format!("a caller waits for record {lsn}, and {durable} is durable"));
         }
         Ok(())
     }
@@ -273,13 +305,21 @@ impl Simulation {
     }
 }
 
+/// A record that changes nothing and that nobody asked for.
+fn stray(engine: &Engine, now: Timestamp) {
+    let record = Record::Restart(Restart { stopped_at: now, grace_until: START });
+    if let Ok(permit) = engine.journal().permit() {
+        let _ticket = engine.journal().append(permit, &[record], now);
+    }
+}
+
 /// What a counter would do that gives a released unit back twice.
 fn give_twice(engine: &Engine, hold: u64) {
     let Some(hold) = remembered(engine, hold) else { return };
     let _done = engine.inventory().drops.with_number(hold.drop, |drop| {
         for pool in drop.pools() {
             let basis = pool.basis();
-            let more = stockade::record::PoolBasis { received: basis.received + 1, ..basis };
+            let more = PoolBasis { received: basis.received + 1, ..basis };
             pool.adjust(engine.journal().appended(), more);
         }
     });

@@ -28,6 +28,6 @@ mod probe;
 mod run;
 
 pub use coverage::Coverage;
-pub use run::{Finished, run, run_caught};
+pub use run::{Finished, panicked, run, run_caught};
 pub use simulation::{Options, Plant};
 pub use trace::Violation;

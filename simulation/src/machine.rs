@@ -71,6 +71,13 @@ impl Machine {
         }
     }
 
+    pub fn part_mut(&mut self, part: Part) -> &mut SimulatedStorage {
+        match part {
+            Part::Journal => &mut self.journal,
+            Part::Snapshots => &mut self.snapshots,
+        }
+    }
+
     /// Engine time, since the beginning.
     pub const fn now(&self) -> u64 {
         self.now

@@ -11,7 +11,7 @@ use std::thread;
 
 use clap::Parser;
 use stockade::metrics::Stopwatch;
-use stockade_simulation::{Coverage, Finished, Options, Violation, run_caught};
+use stockade_simulation::{Coverage, Finished, Options, Violation, panicked, run_caught};
 
 /// A simulation is made of small pieces that come and go.
 #[global_allocator]
@@ -105,10 +105,13 @@ fn many(arguments: &Arguments) -> ExitCode {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..arguments.jobs.get()).map(|_| scope.spawn(work)).collect();
         for thread in threads {
-            // A run's panic is caught where it happens; this one would be the tool's own.
-            if let Ok(sums) = thread.join() {
-                all.coverage.merge(&sums.coverage);
-                all.violations.extend(sums.violations);
+            match thread.join() {
+                Ok(sums) => {
+                    all.coverage.merge(&sums.coverage);
+                    all.violations.extend(sums.violations);
+                }
+                // A run's panic is caught where it happens; this one is the tool's own, and its hook says nothing.
+                Err(panic) => println!("outside of any run {}", panicked(panic.as_ref())),
             }
         }
     });

@@ -43,7 +43,7 @@ impl Simulation {
         let expected = before.seen.update(drop, &update);
         self.coverage.count("did update");
         let ticket = Some(self.engine().journal().barrier());
-        self.operated(&format!("{update:?} of {drop}"), &expected, Said { text, ticket })?;
+        self.operated(&format!("{update:?} of {drop}"), &expected, Said { text, ticket, shown: None })?;
         self.explain(before)
     }
 

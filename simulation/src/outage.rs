@@ -102,9 +102,13 @@ impl Simulation {
         let durable = self.engine().journal().durable().0;
         self.running = None;
         for mut pending in std::mem::take(&mut self.pending) {
-            match pending.poll() {
+            match self.heard(&mut pending) {
                 Some(true) => self.told(pending.lsn(), durable)?,
-                Some(false) | None => self.coverage.count("call unknown"),
+                Some(false) => self.coverage.count("call unknown"),
+                None => {
+                    self.waits(pending.lsn(), durable)?;
+                    self.coverage.count("call unknown");
+                }
             }
         }
         self.end(doom);

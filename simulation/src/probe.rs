@@ -1,13 +1,36 @@
-//! Rot: one bit of the disk turns, and a copy of the machine is started. It must say so, or be none the worse for it.
+//! Rot: one bit of the disk turns, and a copy of the machine is started. It must say so, or be none the worse for it; and
+//! refuse only where there is nothing sound to go on from.
 
-use stockade::engine::recover::recover_driven;
-use stockade::journal::Durability;
+use std::collections::BTreeMap;
+
+use stockade::engine::recover::{RecoverError, Recovered, recover_driven};
+use stockade::journal::{Durability, LogError, Writer};
 use stockade::storage::SimulatedStorage;
-use stockade::time::Millis;
+use stockade::time::{Millis, Timestamp};
 
 use crate::compare;
 use crate::machine::{Machine, Part};
-use crate::simulation::{Checked, Simulation};
+use crate::simulation::{Checked, Plant, Simulation};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Bytes of a segment's head.
+const HEAD: usize = 68;
+/// Where in a batch the length of its payload stands, and how many bytes it has beside that.
+const LENGTH: usize = 68;
+const FRAME: usize = 76;
+
+/// One bit that has turned.
+#[derive(Debug)]
+struct Rot {
+    part: Part,
+    file: String,
+    at: usize,
+    /// Where the batch begins that it is in, 0 in a segment's head; and whether that is the journal's last batch.
+    batch: usize,
+    last: bool,
+    what: String,
+}
 
 impl Simulation {
     /// Turns one bit of a copy of the disk and starts there.
@@ -20,34 +43,37 @@ impl Simulation {
             return Ok(());
         }
         let nth = self.dice.place(files.len());
-        let (name, bytes) = files.iter_mut().nth(nth).expect("one of them");
-        let (at, bit) = (self.dice.place(bytes.len()), self.dice.below(8));
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte ^= 1 << bit;
-        }
-        let what = format!("bit {bit} of byte {at} of {name} turns");
+        let (file, bytes) =
+            files.iter().nth(nth).map(|(name, bytes)| (name.clone(), bytes.len())).expect("one of them");
+        let (at, bit) = (self.dice.place(bytes), self.dice.below(8));
+        let what = format!("bit {bit} of byte {at} of {file} turns");
         self.tell(&what);
-        let storage = SimulatedStorage::with_files(files);
-        match part {
-            Part::Journal => copy.journal = storage,
-            Part::Snapshots => copy.snapshots = storage,
+        let (batch, last) = if part == Part::Journal { batch_at(&files, &file, at) } else { (0, false) };
+        turn(&mut files, &file, at, bit);
+        if self.options.plant == Some(Plant::TimidStart) {
+            for other in files.clone().into_keys().filter(|other| *other != file) {
+                turn(&mut files, &other, 0, bit);
+            }
         }
-        self.started_on_rot(&copy, part, &what)
+        *copy.part_mut(part) = SimulatedStorage::with_files(files);
+        self.started_on_rot(copy, &Rot { part, file, at, batch, last, what })
     }
 
-    fn started_on_rot(&mut self, copy: &Machine, part: Part, what: &str) -> Checked {
+    fn start_of(&self, copy: &Machine) -> Result<(Recovered, Writer), RecoverError> {
         let mut options = self.start_options(true);
         options.outage_grace = Millis(0);
-        let written = self.written;
         // The wall clock stands long before: time starts where the disk says, so nothing is moved.
-        let started = recover_driven(&copy.folder(), &options, &|| stockade::time::Timestamp(0));
-        let (recovered, _writer) = match started {
+        recover_driven(&copy.folder(), &options, &|| Timestamp(0))
+    }
+
+    fn started_on_rot(&mut self, copy: Machine, rot: &Rot) -> Checked {
+        let what = &rot.what;
+        let written = self.written;
+        let (recovered, _writer) = match self.start_of(&copy) {
             Ok(started) => started,
             Err(error) => {
                 self.tell(&format!("refused: {error}"));
-                let place = if part == Part::Journal { "the journal" } else { "a snapshot" };
-                self.coverage.count(&format!("rot in {place} refused"));
-                return Ok(());
+                return self.rightly_refused(copy, rot, &error);
             }
         };
         let upto = recovered.engine.journal().durable().0;
@@ -65,7 +91,7 @@ impl Simulation {
             Durability::Sync => self.history.end_before(written),
             Durability::Os => 0,
         };
-        if upto < written && (!said || upto < least) {
+        if upto < written && (!said || upto < least || rot.part == Part::Snapshots) {
             return self.violated(format!("{what}: {upto} of {written} was recovered, and it says {report:?}"));
         }
         if upto < self.history.first() {
@@ -79,4 +105,58 @@ impl Simulation {
         model.now = crate::model::words::START.until(now).0;
         compare::all(&recovered.engine, &model, now).or_else(|wrong| self.violated(format!("{what}: {wrong}")))
     }
+
+    /// A refusal is right only where no start could go on, and it says where the rot is.
+    fn rightly_refused(&mut self, mut copy: Machine, rot: &Rot, error: &RecoverError) -> Checked {
+        let Rot { part, file, at, batch, last, what } = rot;
+        let place = if *part == Part::Journal { "the journal" } else { "a snapshot" };
+        self.coverage.count(&format!("rot in {place} refused"));
+        let wrong = match (part, error) {
+            (Part::Snapshots, RecoverError::NoSnapshot { why, .. }) if why.contains(file.as_str()) => {
+                // As good as if that file were away: another snapshot, or the journal from its beginning, would do.
+                let mut files = copy.snapshots.files();
+                files.remove(file);
+                copy.snapshots = SimulatedStorage::with_files(files);
+                self.start_of(&copy).is_ok().then_some("there is enough to start from without that file")
+            }
+            (Part::Journal, RecoverError::Journal(LogError::Damage { place, .. })) => {
+                let there = place.file == *file && usize::try_from(place.offset) == Ok(*batch);
+                if *last { Some("the last batch should be cut") } else { (!there).then_some("it is not there") }
+            }
+            (Part::Journal, RecoverError::Journal(LogError::Foreign { file: named, .. })) => {
+                (named != file || *at >= HEAD).then_some("it is not the format")
+            }
+            // What is cut of the journal had been forced for a snapshot that is still there.
+            (Part::Journal, RecoverError::Behind { upto, next, .. }) => {
+                let begins = self.history.end_before(self.written) + 1;
+                (!last || next.0 != begins || upto < next || upto.0 > self.written).then_some("nothing is missing")
+            }
+            (Part::Journal, RecoverError::NoSnapshot { .. }) if self.weather.durability == Durability::Os => None,
+            _ => Some("it is for another reason"),
+        };
+        match wrong {
+            None => Ok(()),
+            Some(wrong) => self.violated(format!("{what}: a start is refused, but {wrong}: {error}")),
+        }
+    }
+}
+
+fn turn(files: &mut Files, file: &str, at: usize, bit: u64) {
+    if let Some(byte) = files.get_mut(file).and_then(|bytes| bytes.get_mut(at)) {
+        *byte ^= 1 << bit;
+    }
+}
+
+/// Where the batch begins that has this byte of a segment, 0 for its head; and whether it is the journal's last.
+fn batch_at(files: &Files, file: &str, at: usize) -> (usize, bool) {
+    let bytes = &files[file];
+    let follower = |begins: &usize| {
+        let payload = bytes.get(begins + LENGTH..begins + LENGTH + 4)?.first_chunk::<4>()?;
+        Some(begins + FRAME + usize::try_from(u32::from_le_bytes(*payload)).ok()?)
+    };
+    let mut begins = std::iter::successors(Some(HEAD), follower).take_while(|begins| *begins < bytes.len());
+    let batch = begins.by_ref().take_while(|begins| *begins <= at).last();
+    let ends = batch.as_ref().and_then(follower);
+    let newest = files.keys().next_back().is_some_and(|newest| newest == file);
+    (batch.unwrap_or(0), newest && ends == Some(bytes.len()))
 }

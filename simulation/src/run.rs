@@ -1,5 +1,6 @@
 //! A run from its seed to its end.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -46,12 +47,16 @@ pub fn run(seed: u64, options: Options) -> Result<Finished, Box<Violation>> {
 /// # Errors
 /// [`Violation`].
 pub fn run_caught(seed: u64, options: Options) -> Result<Finished, Box<Violation>> {
-    catch_unwind(AssertUnwindSafe(|| run(seed, options))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let what = format!("panicked: {}", text.unwrap_or_default());
-        Err(Box::new(Violation { seed, what, trace: Vec::new() }))
-    })
+    catch_unwind(AssertUnwindSafe(|| run(seed, options)))
+        .unwrap_or_else(|panic| Err(Box::new(Violation { seed, what: panicked(panic.as_ref()), trace: Vec::new() })))
+}
+
+/// What a panic says.
+#[must_use]
+pub fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panicked: {}", text.unwrap_or("with no text"))
 }
 
 /// A started engine with two drops that are durable.
@@ -116,4 +121,17 @@ fn sale(drop: usize, (units, rules): &Shape) -> Definition {
     sale.series = Some("winter".parse().expect("a series"));
     (sale.hold_ttl, sale.max_hold_life, sale.payment_ttl) = (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
     sale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_in_its_own_words() {
+        let text = |told: &str| panicked(catch_unwind(|| panic!("{told}")).expect_err("panics").as_ref());
+        assert_eq!(text("no room"), "panicked: no room");
+        let plain = catch_unwind(|| panic!("plain")).expect_err("panics");
+        assert_eq!(panicked(plain.as_ref()), "panicked: plain");
+    }
 }

@@ -59,6 +59,14 @@ pub enum Plant {
     NoGrace,
     /// The same request is decided anew instead of being answered again.
     ForgottenKey,
+    /// A refusal that shows a hold waits for nothing.
+    EarlyRefusal,
+    /// A call that changes nothing appends a record all the same.
+    StrayRecord,
+    /// Callers are never told, whatever is durable.
+    NeverTold,
+    /// More of the disk turns than the oracle knows: a start that refuses where it could go on.
+    TimidStart,
 }
 
 /// How the process ends.

@@ -2,7 +2,6 @@
 
 use stockade::engine::compact::Between;
 
-use crate::calls::Before;
 use crate::compare;
 use crate::model::HOUR;
 use crate::simulation::{Checked, Doom, Plant, Simulation};
@@ -34,7 +33,7 @@ impl Simulation {
 
     /// The sweeper gives back all that is due; nothing that was due before it is live after.
     pub(crate) fn sweep(&mut self) -> Checked {
-        let before = Before { asks: false, ..self.before() };
+        let before = self.before();
         let due = before.due.len();
         let mut now = self.machine.instant();
         if self.options.plant == Some(Plant::EarlyExpiry) {

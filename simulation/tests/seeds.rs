@@ -109,5 +109,25 @@ fn a_start_without_grace_is_seen() {
 #[test]
 fn a_key_that_is_forgotten_is_seen() {
     // A model that holds fewer than the engine may also have none that an outage concerns.
-    seen(Plant::ForgottenKey, &["expected", "holds: model", "hold ", "grace from"]);
+    seen(Plant::ForgottenKey, &["expected", "says what nobody asked for", "holds: model", "hold ", "grace from"]);
+}
+
+#[test]
+fn a_refusal_that_shows_a_hold_and_waits_for_nothing_is_seen() {
+    seen(Plant::EarlyRefusal, &["an answer waits for"]);
+}
+
+#[test]
+fn a_record_of_a_call_that_changes_nothing_is_seen() {
+    seen(Plant::StrayRecord, &["says what nobody asked for"]);
+}
+
+#[test]
+fn a_caller_who_is_never_told_is_seen() {
+    seen(Plant::NeverTold, &["a caller waits for record"]);
+}
+
+#[test]
+fn a_start_that_refuses_where_it_could_go_on_is_seen() {
+    seen(Plant::TimidStart, &["a start is refused, but"]);
 }

@@ -194,15 +194,24 @@ fn a_damaged_journal_costs_the_last_batch_at_most() {
 fn a_cut_journal_is_a_prefix_that_is_told_or_a_no() {
     for durability in [Durability::Sync, Durability::Os] {
         let played = Played::new(durability, false);
+        let newest = played.image.journal.last_key_value().expect("some").0.clone();
         let (mut started, mut refused) = (0, 0);
         for (image, name, length) in cut(&played.image, Part::Journal) {
-            match tried(&played, &image, durability, &format!("{durability:?}: {name} cut to {length}")) {
+            let what = format!("{durability:?}: {name} cut to {length}");
+            let seam = played.seams(&name).contains(&length);
+            match tried(&played, &image, durability, &what) {
                 Came::Started { last, cut, .. } => {
-                    let seam = played.seams(&name).contains(&length);
-                    assert!(last < played.end() && (cut.is_some() || seam), "{name} cut to {length}: not told");
+                    assert!(cut.is_some() || seam, "{what}: not told");
+                    // What follows a cut segment shows that more was there, wherever it was cut.
+                    assert!(name == newest || durability == Durability::Os, "{what}: taken for the end");
+                    assert_eq!(last, played.whole(&name, length), "{what}: all whole batches before the cut");
                     started += 1;
                 }
-                Came::Refused(_) => refused += 1,
+                Came::Refused(told) => {
+                    let missing = seam && told.contains("a segment or its end is missing");
+                    assert!(missing || told.contains(&name) || told.contains("snapshot"), "{what}: {told}");
+                    refused += 1;
+                }
             }
         }
         assert!(started > 100 && refused > 100, "{durability:?}: {started} started, {refused} refused");

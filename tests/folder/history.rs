@@ -154,6 +154,16 @@ impl Played {
         std::iter::successors(Some(68), next).filter(|at| *at <= bytes.len()).collect()
     }
 
+    /// The last record of the batches before a cut of a segment that are whole.
+    pub fn whole(&self, segment: &str, length: usize) -> Lsn {
+        let storage = SimulatedStorage::with_files(self.image.journal.clone());
+        let begins = Lsn(segment.trim_end_matches(".journal").parse().expect("a number"));
+        let firsts = inspect(&storage).expect("a journal").map(|batch| batch.expect("whole").head.first);
+        let whole = self.seams(segment).into_iter().skip(1).filter(|end| *end <= length).count();
+        let follower = firsts.filter(|first| *first >= begins).nth(whole).expect("a batch that was cut");
+        Lsn(follower.0 - 1)
+    }
+
     pub fn state(&self, at: Lsn) -> [u8; 32] {
         self.states[usize::try_from(at.0).expect("small")]
     }

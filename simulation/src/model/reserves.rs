@@ -14,7 +14,7 @@ use super::words::{self, hold_id};
 use super::{CUSTOMERS, DROPS, ITEMS, LIFE};
 
 /// Who asks for what.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     pub hold: u64,
     pub drop: usize,

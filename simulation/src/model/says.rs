@@ -14,6 +14,8 @@ use super::{ITEMS, Units, Verb};
 pub struct Said {
     pub text: String,
     pub ticket: Option<Ticket>,
+    /// The record that made the hold what the answer shows of it, a refusal too.
+    pub shown: Option<u64>,
 }
 
 /// What the engine says to a reserve.
@@ -82,7 +84,13 @@ fn said(answer: Result<Answer, Fault>, shown: impl Fn(&HoldView) -> String) -> S
             }
         }
     };
-    Said { text, ticket: answer.ok().map(|answer| answer.ticket) }
+    let shown = match &answer {
+        Ok(Answer { outcome: Outcome::Hold(view), .. }) => Some(view),
+        Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => refusal.hold.as_ref(),
+        Err(_) => None,
+    };
+    let shown = shown.map(|view| view.hold.revision.0);
+    Said { text, ticket: answer.ok().map(|answer| answer.ticket), shown }
 }
 
 pub fn show(view: &HoldView) -> String {

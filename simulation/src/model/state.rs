@@ -13,7 +13,7 @@ use super::{HOUR, ITEMS, LIFE, PAYMENT, Shape, TTL, Verb};
 const MINUTE: u64 = 60_000;
 
 /// A hold.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelHold {
     pub ask: super::reserves::Ask,
     /// Whether its customer's tier counts: a limit named it when it was made.
@@ -56,6 +56,9 @@ impl ModelHold {
             let total = if returned.is_empty() { self.sold(item) } else { asked.unwrap_or(0) };
             let before = self.returned.get(&item).copied().unwrap_or(0);
             let more = total.saturating_sub(before);
+            if more == 0 {
+                continue;
+            }
             *self.has.entry(item).or_default() -= more;
             *self.returned.entry(item).or_default() += more;
             if !restock {
@@ -71,7 +74,7 @@ impl ModelHold {
 }
 
 /// A drop.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelDrop {
     pub units: Vec<u64>,
     pub rules: Vec<Rule>,
@@ -87,7 +90,7 @@ pub struct ModelDrop {
 }
 
 /// Everything, as plainly as it can be said. Times count from the beginning.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     pub drops: Vec<ModelDrop>,
     pub holds: BTreeMap<u64, ModelHold>,

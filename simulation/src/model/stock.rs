@@ -14,7 +14,7 @@ use super::words::{adjust, drop_id};
 use super::{DROPS, ITEMS};
 
 /// What operators have done to the stock of a drop.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adjustments {
     /// By item.
     taken_out: BTreeMap<usize, u64>,
@@ -118,5 +118,5 @@ fn said(answer: Result<(DropView, Ticket), Fault>) -> Said {
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
         Err(fault) => format!("{fault:?}"),
     };
-    Said { text, ticket: answer.ok().map(|(_, ticket)| ticket) }
+    Said { text, ticket: answer.ok().map(|(_, ticket)| ticket), shown: None }
 }
