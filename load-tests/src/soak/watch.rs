@@ -86,10 +86,11 @@ fn look(target: &Target, watch: Stopwatch) -> Option<Sample> {
     Some(Sample { at, life: *life, under_load: *under_load, resident, files: count(files), folder })
 }
 
-/// Resident memory in bytes.
+/// Memory that the process has made, in bytes. Not what is mapped of its program: how much of that is resident depends on
+/// what else the system has in its cache, and would be taken for a leak.
 fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes.saturating_mul(1024))
 }
