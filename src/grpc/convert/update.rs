@@ -48,7 +48,7 @@ pub struct AskedUpdate<'a> {
 ///
 /// # Errors
 /// With every field that is faulty, or else not built yet. Where a mask names the fields, their values are looked at
-/// later, by [`AskedUpdate::onto`].
+/// later, by `AskedUpdate::onto`.
 pub fn update_drop(request: &pb::UpdateDropRequest) -> Result<AskedUpdate<'_>, Rejection> {
     let pb::UpdateDropRequest { drop, update_mask, revision, validate_only: _ } = request;
     let mut faults = Faults::default();
