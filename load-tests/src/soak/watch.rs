@@ -87,7 +87,7 @@ fn look(target: &Target, watch: Stopwatch) -> Option<Sample> {
 }
 
 /// Memory that the process has made, in bytes. Not what is mapped of its program: how much of that is resident depends on
-/// what else the system has in its cache, and would be taken for a leak.
+/// what else the system has in its cache.
 fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
