@@ -88,8 +88,8 @@ impl Drop for Background {
 ///
 /// A wave of deadlines is never let loose on the journal as fast as memory is: the queue would be full of it, customers
 /// would be turned away for what nobody waits for, and all others would stand behind it. Where much waits already, a part
-/// is given back at each look and no more. The rest is late, not lost:
-/// who needs units that are due gives them back first. Only `--max-holds` counts it meanwhile.
+/// is given back at each look and no more; and while customers are at work it rests between, the less the later it is. What
+/// is left is late, not lost: who needs units that are due gives them back first. Only `--max-holds` counts it meanwhile.
 #[derive(Debug)]
 pub struct Sweeper {
     engine: Arc<Engine>,
