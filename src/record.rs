@@ -145,7 +145,7 @@ pub struct UsageImage {
 }
 
 /// Units of an archived drop's item that a subject owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OldUsage {
     /// In which drop.
     pub drop: DropNo,

@@ -89,7 +89,8 @@ impl Inventory {
                 }
                 if hold.state == HoldState::Claimed {
                     for line in hold.lines.iter().filter(|line| line.quantity > 0) {
-                        subject.fold(hold.drop, line.item, bucket(hold.created_at), line.quantity.into());
+                        let at = bucket(hold.created_at);
+                        subject.fold(OldUsage { drop: hold.drop, item: line.item, at, units: line.quantity.into() });
                     }
                 }
             }
@@ -100,9 +101,7 @@ impl Inventory {
     pub(super) fn apply_usage(&self, image: &UsageImage) {
         self.subjects.with(&[image.subject], |subjects| {
             for subject in subjects {
-                for OldUsage { drop, item, at, units } in &image.usage {
-                    subject.fold(*drop, *item, *at, *units);
-                }
+                image.usage.iter().for_each(|usage| subject.fold(*usage));
             }
         });
     }

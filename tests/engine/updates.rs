@@ -58,8 +58,14 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
         for t in 0..THREADS {
             let (engine, there, won) = (&engine, &there, &won);
             scope.spawn(move || {
-                for round in 0..4_000_u64 {
+                // Until a while after the last item was added, however late that is.
+                let mut rounds_with_all = 0;
+                for round in 0_u64.. {
                     let items = there.load(Ordering::Acquire);
+                    rounds_with_all += usize::from(items > ADDED);
+                    if round >= 4_000 && rounds_with_all > 500 {
+                        break;
+                    }
                     // The newest most of all; each thread has its own way through them.
                     let back = usize::try_from(round * (t + 1) % 5).expect("small");
                     let sku = format!("N{}", items.saturating_sub(1 + back));

@@ -4,10 +4,12 @@
 //! looks at its window and no further. Live holds lie in the order of their deadlines, those of the same items
 //! together, so that counting them is one look for each set of items.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
+use super::folded::Folded;
 use super::sorted::Sorted;
 use super::subject::{Counted, Whose};
 use crate::hold::{HoldLine, HoldState};
@@ -85,15 +87,26 @@ pub struct Many {
     owned: BTreeSet<(Timestamp, DropNo, ItemNo)>,
     /// Ascending by drop and items; none is empty.
     live: SmallVec<[SameItems; 1]>,
+    /// From archived drops. Nothing else here counts it.
+    folded: Folded,
 }
 
 impl Many {
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether no hold is remembered.
+    pub(super) fn has_no_hold(&self) -> bool {
         self.sums.is_empty() && self.reserved.is_empty() && self.live.is_empty()
     }
 
     pub(super) fn sums(&self) -> &[Sum] {
         &self.sums
+    }
+
+    pub(super) const fn folded(&self) -> &Folded {
+        &self.folded
+    }
+
+    pub(super) const fn folded_mut(&mut self) -> &mut Folded {
+        &mut self.folded
     }
 
     /// What it has of the items of one drop.
@@ -129,8 +142,21 @@ impl Many {
         self.reserved.each_down_to(&from, |key, counts| f(reserved(key, counts)));
     }
 
-    /// As [`Many::each_since`], for what still has units.
+    /// What still has units, archived drops included.
     pub(super) fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+        if self.folded.is_empty() {
+            return self.each_held_since(from, f);
+        }
+        // Both are in order; what is folded is rare, and few.
+        let mut owned: SmallVec<[Reserved; 8]> = SmallVec::new();
+        self.each_held_since(from, |made| owned.push(made));
+        self.folded.each_since(from, |made| owned.push(made));
+        owned.sort_by_key(|made| Reverse(made.at));
+        owned.into_iter().for_each(&mut f);
+    }
+
+    /// As [`Many::each_since`], for what still has units.
+    fn each_held_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
         if !self.reserved.is_tree() {
             return self.each_since(from, |made| {
                 if made.units > 0 {
@@ -150,11 +176,6 @@ impl Many {
     pub(super) fn live_image(&self) -> Vec<(DropNo, Vec<ItemNo>, Vec<Timestamp>)> {
         let deadlines = |holds: &Sorted<Deadline, ()>| holds.iter().map(|((at, _), ())| at).collect();
         self.live.iter().map(|(drop, items, holds)| (*drop, items.to_vec(), deadlines(holds))).collect()
-    }
-
-    pub(super) fn fold(&mut self, drop: DropNo, item: ItemNo, at: Timestamp, units: u64) {
-        self.count(drop, item, (0, 0), (0, units));
-        self.note((at, drop, item), 0, 0, units);
     }
 
     pub(super) fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {

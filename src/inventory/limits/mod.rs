@@ -7,6 +7,7 @@
 //! nothing is not in the table: refused requests leave no trace.
 
 mod sorted;
+mod folded;
 mod many;
 mod subject;
 mod table;

@@ -3,6 +3,7 @@
 //! Nearly every subject has one hold of one line. That one is kept as it is, without an allocation; whoever has more
 //! gets sums.
 
+use super::folded::Folded;
 use super::many::{LiveSet, Many, Reserved, Sum};
 use crate::hold::{Hold, HoldState, Lines};
 use crate::ids::{DropNo, ItemNo, PoolNo};
@@ -18,8 +19,10 @@ pub enum Subject {
     None,
     /// One hold of one line.
     One(One),
-    /// Units of one item of an archived drop.
+    /// No hold is remembered, but units of one item of an archived drop are.
     Old(OldUsage),
+    /// As that, units of several, or of several hours.
+    Olds(Box<Folded>),
     /// Anything else.
     Many(Box<Many>),
 }
@@ -101,7 +104,7 @@ impl Subject {
             (Self::One(one), Some(_), Some(after)) if one.place == whose.place => {
                 *self = one.now(after).map_or(Self::None, Self::One);
             }
-            (Self::None | Self::One(_) | Self::Old(_) | Self::Many(_), before, after) => {
+            (Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) | Self::Many(_), before, after) => {
                 self.change(|many| many.enter(whose, before, after));
             }
         }
@@ -109,25 +112,24 @@ impl Subject {
 
     /// Adds units that the subject owns and that no hold tells of any more: those of an archived drop. Rolling limits
     /// count them as reserved at `at`.
-    pub fn fold(&mut self, drop: DropNo, item: ItemNo, at: Timestamp, units: u64) {
-        if self.is_empty() {
-            *self = Self::Old(OldUsage { drop, item, at, units });
-        } else {
-            self.change(|many| many.fold(drop, item, at, units));
+    pub fn fold(&mut self, usage: OldUsage) {
+        match self {
+            Self::None => *self = Self::Old(usage),
+            Self::Olds(folded) => folded.add(usage),
+            Self::Many(many) => many.folded_mut().add(usage),
+            Self::One(_) | Self::Old(_) => self.change(|many| many.folded_mut().add(usage)),
         }
     }
 
     /// What was folded into it, in a fixed order.
     #[must_use]
     pub fn folded(&self) -> Vec<OldUsage> {
-        let mut folded = Vec::new();
-        self.each_owned_since(Timestamp::default(), |Reserved { at, drop, item, holds, units }| {
-            // No hold is remembered of it: it is of an archived drop, which has none.
-            if holds == 0 {
-                folded.push(OldUsage { drop, item, at, units });
-            }
-        });
-        folded
+        match self {
+            Self::None | Self::One(_) => Vec::new(),
+            Self::Old(usage) => vec![*usage],
+            Self::Olds(folded) => folded.iter().collect(),
+            Self::Many(many) => many.folded().iter().collect(),
+        }
     }
 
     /// Whether nothing is remembered.
@@ -136,10 +138,10 @@ impl Subject {
         matches!(self, Self::None)
     }
 
-    /// Whether it only owns what it bought in an archived drop.
+    /// Whether it only owns what it bought in archived drops.
     #[must_use]
     pub const fn is_old(&self) -> bool {
-        matches!(self, Self::Old(_))
+        matches!(self, Self::Old(_) | Self::Olds(_))
     }
 
     /// A hold that is due at `now`: it must be given back before a limit may refuse.
@@ -147,7 +149,7 @@ impl Subject {
     pub fn due(&self, now: Timestamp) -> Option<HoldRef> {
         let (at, place) = match self {
             Self::One(one) if one.state.is_live() => (one.expires_at, one.place),
-            Self::None | Self::One(_) | Self::Old(_) => return None,
+            Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => return None,
             Self::Many(many) => many.first_live()?,
         };
         (at <= now).then_some(place)
@@ -159,7 +161,7 @@ impl Subject {
         match self {
             Self::One(one) if one.drop == drop && item.is_none_or(|item| one.item == item) => u64::from(one.units),
             // Nothing is asked for in an archived drop.
-            Self::None | Self::One(_) | Self::Old(_) => 0,
+            Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => 0,
             Self::Many(many) => {
                 let fits = |sum: &&Sum| item.is_none_or(|item| sum.item == item);
                 many.sums_of(drop).iter().filter(fits).map(Sum::units).fold(0, u64::saturating_add)
@@ -172,10 +174,12 @@ impl Subject {
         match self {
             Self::None => {}
             Self::One(one) => one.sum().into_iter().for_each(f),
-            Self::Old(OldUsage { drop, item, at: _, units }) => {
-                f(Sum { drop: *drop, item: *item, live: 0, owned: *units });
+            Self::Old(usage) => f(Sum::from(*usage)),
+            Self::Olds(folded) => folded.iter().for_each(|usage| f(usage.into())),
+            Self::Many(many) => {
+                many.sums().iter().for_each(|sum| f(*sum));
+                many.folded().iter().for_each(|usage| f(usage.into()));
             }
-            Self::Many(many) => many.sums().iter().for_each(|sum| f(*sum)),
         }
     }
 
@@ -183,7 +187,7 @@ impl Subject {
     /// and whose it is.
     pub fn each_live_set(&self, mut f: impl FnMut(LiveSet<'_>)) {
         match self {
-            Self::None | Self::Old(_) => {}
+            Self::None | Self::Old(_) | Self::Olds(_) => {}
             Self::One(one) => {
                 if one.state.is_live() && one.units > 0 {
                     let first = (one.expires_at, one.place);
@@ -194,34 +198,34 @@ impl Subject {
         }
     }
 
-    /// Visits what was reserved at `from` or later, newest first, until `f` says that it has seen enough.
+    /// Visits what holds that are remembered reserved at `from` or later, newest first, until `f` says that it has seen
+    /// enough.
     pub fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved) -> bool) {
         match self {
-            Self::None => {}
+            Self::None | Self::Old(_) | Self::Olds(_) => {}
             Self::One(one) => {
                 if one.created_at >= from {
                     f(one.reserved());
-                }
-            }
-            Self::Old(OldUsage { drop, item, at, units }) => {
-                if *at >= from {
-                    f(Reserved { at: *at, drop: *drop, item: *item, holds: 0, units: *units });
                 }
             }
             Self::Many(many) => many.each_since(from, f),
         }
     }
 
-    /// Visits what was reserved at `from` or later and still has units, newest first.
+    /// Visits what was reserved at `from` or later and still has units, newest first, archived drops included.
     pub fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
         match self {
-            Self::Many(many) => many.each_owned_since(from, f),
-            Self::None | Self::One(_) | Self::Old(_) => self.each_since(from, |made| {
-                if made.units > 0 {
-                    f(made);
+            Self::None => {}
+            Self::One(one) => {
+                Some(one.reserved()).filter(|made| made.at >= from && made.units > 0).into_iter().for_each(f);
+            }
+            Self::Old(usage) => {
+                if usage.at >= from {
+                    f(Reserved::from(*usage));
                 }
-                true
-            }),
+            }
+            Self::Olds(folded) => folded.each_since(from, f),
+            Self::Many(many) => many.each_owned_since(from, f),
         }
     }
 
@@ -237,9 +241,10 @@ impl Subject {
             Self::One(one) if one.state.is_live() && one.units > 0 => {
                 image.live.push((one.drop, vec![one.item], vec![one.expires_at]));
             }
-            Self::None | Self::One(_) | Self::Old(_) => {}
+            Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => {}
             Self::Many(many) => image.live = many.live_image(),
         }
+        image.folded = self.folded();
         image
     }
 
@@ -250,26 +255,42 @@ impl Subject {
         }
     }
 
-    /// Changes what is kept in sums; one hold becomes that first, and what is empty becomes nothing.
+    /// Changes what is kept in sums. One hold becomes that first; where no hold is left, what was folded is kept alone.
     fn change(&mut self, f: impl FnOnce(&mut Many)) {
-        if let Self::Many(many) = self {
-            f(many);
-            if many.is_empty() {
-                *self = Self::None;
-            }
-            return;
+        if !matches!(self, Self::Many(_)) {
+            *self = Self::Many(std::mem::take(self).into_many());
         }
+        let Self::Many(many) = self else { return };
+        f(many);
+        if many.has_no_hold() {
+            *self = std::mem::take(many.folded_mut()).into();
+        }
+    }
+
+    fn into_many(self) -> Box<Many> {
         let mut many = Box::<Many>::default();
-        if let Self::One(one) = self {
-            let lines = Lines::One { item: one.item, pool: PoolNo(0), quantity: one.units };
-            let counted = Counted { state: one.state, expires_at: one.expires_at, lines: &lines };
-            many.enter(Whose { drop: one.drop, place: one.place, created_at: one.created_at }, None, Some(counted));
+        match self {
+            Self::None => {}
+            Self::One(one) => {
+                let lines = Lines::One { item: one.item, pool: PoolNo(0), quantity: one.units };
+                let counted = Counted { state: one.state, expires_at: one.expires_at, lines: &lines };
+                many.enter(Whose { drop: one.drop, place: one.place, created_at: one.created_at }, None, Some(counted));
+            }
+            Self::Old(usage) => *many.folded_mut() = usage.into(),
+            Self::Olds(folded) => *many.folded_mut() = *folded,
+            Self::Many(already) => many = already,
         }
-        if let Self::Old(OldUsage { drop, item, at, units }) = self {
-            many.fold(*drop, *item, *at, *units);
+        many
+    }
+}
+
+impl From<Folded> for Subject {
+    fn from(folded: Folded) -> Self {
+        match folded.only() {
+            Some(usage) => Self::Old(usage),
+            None if folded.is_empty() => Self::None,
+            None => Self::Olds(Box::new(folded)),
         }
-        f(&mut many);
-        *self = if many.is_empty() { Self::None } else { Self::Many(many) };
     }
 }
 
@@ -306,4 +327,6 @@ pub(in crate::inventory) struct Image {
     reserved: Vec<(Timestamp, DropNo, ItemNo, u32, u64)>,
     /// Deadlines of live holds by drop and items.
     live: Vec<(DropNo, Vec<ItemNo>, Vec<Timestamp>)>,
+    /// From archived drops.
+    folded: Vec<OldUsage>,
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::hold::{HoldLine, HoldState, Lines};
 use crate::ids::{DropNo, ItemNo, PoolNo, SubjectKey};
 use crate::inventory::HoldRef;
+use crate::record::OldUsage;
 use crate::time::Timestamp;
 
 const DROP: DropNo = DropNo(1);
@@ -132,16 +133,49 @@ fn a_cart_is_one_live_hold_however_many_items_it_has() {
     assert_eq!(reserved(&subject, 0), [(5, 2, 1), (5, 1, 2)], "that there were pans in it is still remembered");
 }
 
+/// What limits of a series or shop count: units by item and hour, newest first, and all together.
+fn owned(subject: &Subject, from: u64) -> (Vec<(u64, ItemNo, u64)>, u64) {
+    let (mut told, mut sum) = (Vec::new(), 0);
+    subject.each_owned_since(Timestamp(from), |made| told.push((made.at.0, made.item, made.units)));
+    subject.each_sum(|of_item| sum += of_item.units());
+    (told, sum)
+}
+
 #[test]
-fn folded_units_count_without_a_hold() {
+fn folded_units_count_without_a_hold_and_take_little() {
+    let old = |item, at, units| OldUsage { drop: DROP, item, at: Timestamp(at), units };
     let mut subject = Subject::default();
-    subject.fold(DROP, KNIFE, Timestamp(7), 3);
-    subject.fold(DROP, KNIFE, Timestamp(7), 4);
-    assert_eq!((subject.units(DROP, None), live_holds(&subject)), (7, 0));
-    assert_eq!(reserved(&subject, 7), [(7, 0, 7)]);
-    let cart = hold(1, 9, 50, &[(KNIFE, 1)]).made(&mut subject);
+    subject.fold(old(KNIFE, 7, 3));
+    assert!(matches!(subject, Subject::Old(_)) && subject.is_old());
+    subject.fold(old(KNIFE, 7, 4));
+    assert!(matches!(subject, Subject::Old(_)), "of one item and hour: one entry");
+    subject.fold(old(PAN, 5, 2));
+    assert!(matches!(subject, Subject::Olds(_)) && subject.is_old());
+    assert_eq!((owned(&subject, 0), live_holds(&subject)), ((vec![(7, KNIFE, 7), (5, PAN, 2)], 9), 0));
+    assert_eq!(owned(&subject, 6).0, [(7, KNIFE, 7)]);
+    assert_eq!(reserved(&subject, 0), [], "no reserve is remembered: cooldowns look at those");
+    // Beside a hold, and after it.
+    let cart = hold(1, 6, 50, &[(KNIFE, 1)]).made(&mut subject);
+    assert!(!subject.is_old());
+    assert_eq!(owned(&subject, 0), (vec![(7, KNIFE, 7), (6, KNIFE, 1), (5, PAN, 2)], 10));
+    subject.fold(old(PAN, 5, 1));
     cart.becomes(&mut subject, HoldState::Expired).forgotten(&mut subject);
-    assert_eq!(reserved(&subject, 0), [(7, 0, 7)]);
+    assert!(subject.is_old(), "nothing but what it bought is left");
+    assert_eq!(subject.folded(), [old(PAN, 5, 3), old(KNIFE, 7, 7)]);
+    let mut again = Subject::default();
+    subject.folded().into_iter().for_each(|usage| again.fold(usage));
+    assert_eq!(again.image(), subject.image());
+}
+
+#[test]
+fn one_folded_purchase_takes_no_allocation_again_once_its_holds_are_forgotten() {
+    let mut subject = Subject::default();
+    let held = hold(1, 6, 50, &[(KNIFE, 1)]).made(&mut subject);
+    subject.fold(OldUsage { drop: DROP, item: PAN, at: Timestamp(5), units: 2 });
+    assert!(matches!(subject, Subject::Many(_)));
+    assert_eq!(owned(&subject, 0).1, 3);
+    held.forgotten(&mut subject);
+    assert!(matches!(subject, Subject::Old(_)));
 }
 
 fn key(high: u128, low: u128) -> SubjectKey {
