@@ -42,7 +42,8 @@ fn reserve() -> Record {
 
 fn append(journal: &Journal, records: &[Record]) -> Ticket {
     let permit = journal.permit().expect("there is room");
-    journal.append(permit, records, NOW).expect("open")
+    let appended = journal.append(permit, records, NOW).expect("open");
+    journal.ticket(appended.lsn())
 }
 
 fn group_commit(criterion: &mut Criterion, name: &str, journal: &Journal) {

@@ -54,10 +54,10 @@ fn run_term(journal: &Journal, known: &mut Known) -> bool {
         let count = 1 + turn % 3;
         let records: Vec<_> = (1..=count).map(|n| record(known.appended + n)).collect();
         let Ok(permit) = journal.permit() else { return false };
-        let Ok(ticket) = journal.append(permit, &records, Timestamp(5)) else { return false };
+        let Ok(appended) = journal.append(permit, &records, Timestamp(5)) else { return false };
         known.appended += count;
-        assert_eq!(ticket.lsn(), Lsn(known.appended));
-        if ticket.wait().is_err() {
+        assert_eq!(appended.lsn(), Lsn(known.appended));
+        if journal.ticket(appended.lsn()).wait().is_err() {
             return false;
         }
         known.acknowledged = known.appended;

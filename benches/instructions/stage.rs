@@ -140,7 +140,7 @@ pub fn target(hold: usize) -> Target {
 #[inline]
 pub fn held(answered: Result<Step<Answer>, Fault>) {
     match answered {
-        Ok(Step::Done(Answer { outcome: Outcome::Hold(_), ticket: _ })) => {}
+        Ok(Step::Done(Answer { outcome: Outcome::Hold(_), rests_on: _ })) => {}
         other => unreachable!("{other:?}"),
     }
 }
@@ -149,7 +149,7 @@ pub fn held(answered: Result<Step<Answer>, Fault>) {
 #[inline]
 pub fn refused(answered: Result<Step<Answer>, Fault>) {
     match answered {
-        Ok(Step::Done(Answer { outcome: Outcome::Refused(_), ticket: _ })) => {}
+        Ok(Step::Done(Answer { outcome: Outcome::Refused(_), rests_on: _ })) => {}
         other => unreachable!("{other:?}"),
     }
 }

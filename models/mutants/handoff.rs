@@ -165,13 +165,13 @@ pub const MUTANTS: [Mutant; 24] = [
     Mutant {
         name: "enter_that_looks_first",
         file: GATE,
-        sound: "        let seen = self.0.fetch_add(1, Ordering::AcqRel);\n",
-        spoilt: "        let seen = self.0.load(Ordering::Acquire);\n        self.0.fetch_add(1, Ordering::AcqRel);\n",
+        sound: "        let seen = self.0.fetch_add(count, Ordering::AcqRel);\n",
+        spoilt: "        let seen = self.0.load(Ordering::Acquire);\n        self.0.fetch_add(count, Ordering::AcqRel);\n",
     },
     Mutant {
         name: "refused_that_stays_inside",
         file: GATE,
-        sound: "        self.leave(1);\n        Err(",
+        sound: "        self.leave(count);\n        Err(",
         spoilt: "        Err(",
     },
 ];

@@ -168,7 +168,7 @@ impl Decided {
             None => return Err(None),
             Some(Came::Error(error)) => return Err(Some(error)),
             Some(Came::Hold(hold)) => Outcome::Granted(hold),
-            Some(Came::Refusal(refusal)) => Outcome::Refused(Box::new(Refusal::new(refusal, server_time))),
+            Some(Came::Refusal(refusal)) => Outcome::Refused(Box::new(Refusal::new(*refusal, server_time))),
         };
         Ok(Self { outcome, claim_mode, short_lines, server_time })
     }
@@ -216,7 +216,7 @@ mod tests {
             retry_after: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
             ..pb::Refusal::default()
         };
-        let result = pb::Result { result: Some(Came::Refusal(told)), ..pb::Result::default() };
+        let result = pb::Result { result: Some(Came::Refusal(Box::new(told))), ..pb::Result::default() };
         let Ok(decided) = Decided::of(result, Some(at(1, 0))) else { panic!("an error") };
         let refusal = decided.reserved().granted().expect_err("a refusal");
         assert_eq!(refusal.to_string(), "SOLD_OUT: not enough units are free");

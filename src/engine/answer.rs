@@ -20,13 +20,13 @@ pub enum Step<T> {
     InDoubt,
 }
 
-/// A decided answer. It may be sent once the ticket has resolved.
+/// A decided answer. It may be sent once what it rests on is durable: see [`Journal::ticket`](crate::journal::Journal::ticket).
 #[derive(Debug)]
 pub struct Answer {
     /// What was decided.
     pub outcome: Outcome,
-    /// Resolves when everything that the answer says is durable.
-    pub ticket: Ticket,
+    /// The record that has to be durable, and with it all before it; 0 where it says nothing that is in the journal.
+    pub rests_on: Lsn,
 }
 
 /// The answer to a verb on a hold.

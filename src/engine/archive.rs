@@ -73,8 +73,8 @@ impl Engine {
         }
         let archived = Archived { drop: entry.number, at: now, pools: entry.pools().map(Pool::sold).collect() };
         let record = Record::Archived(archived.clone());
-        let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-        running.archived = Some((ticket.lsn(), archived));
+        let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+        running.archived = Some((appended.lsn(), archived));
         Ok(true)
     }
 }

@@ -26,8 +26,8 @@ impl Engine {
         let permit = self.journal.permit()?;
         let added = self.inventory.drops.add(&command.definition.id, |number| {
             let image = self.image(&command.definition, request, number, now)?;
-            let ticket = self.journal.append(permit, &[Record::Drop(Box::new(image.clone()))], now)?;
-            Ok::<_, Fault>((ticket.lsn(), image))
+            let appended = self.journal.append(permit, &[Record::Drop(Box::new(image.clone()))], now)?;
+            Ok::<_, Fault>((appended.lsn(), image))
         })?;
         let entry = match added {
             Added::New(entry) => entry,
@@ -72,9 +72,9 @@ impl Engine {
             };
             if wanted != is {
                 let record = Record::Steering(wanted);
-                let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+                let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
                 running.steering = wanted;
-                running.steered = ticket.lsn();
+                running.steered = appended.lsn();
             }
             Ok(self.show_drop(entry, &running, now))
         });

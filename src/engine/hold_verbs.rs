@@ -29,18 +29,18 @@ impl Engine {
         self.with_live(&command.target, now, |own, permit| {
             let hold = own.hold()?;
             if let Some(reason) = ended(hold) {
-                return self.refused_by_hold(own, reason);
+                return own.refused(reason);
             }
             let (state, expires_at) = match moved(hold, own.view, command, now) {
                 Ok(moved) => moved,
-                Err(reason) => return self.refused_by_hold(own, reason),
+                Err(reason) => return own.refused(reason),
             };
             if state != hold.state {
                 self.change(own, permit, Change::Staged { stage: state, expires_at }, now)?;
             } else if expires_at != hold.expires_at {
                 self.change(own, permit, Change::Extended { expires_at }, now)?;
             }
-            self.shown(own)
+            own.shown()
         })
     }
 
@@ -56,22 +56,22 @@ impl Engine {
             match hold.state {
                 HoldState::Held => {}
                 HoldState::Paying if command.abandon_payment => {}
-                HoldState::Paying => return self.refused_by_hold(own, Reason::PaymentInProgress),
+                HoldState::Paying => return own.refused(Reason::PaymentInProgress),
                 // Nothing is left, whatever was to be kept at most: the same answer as the first time.
-                HoldState::Released if hold.superseded_by().is_none() => return self.shown(own),
+                HoldState::Released if hold.superseded_by().is_none() => return own.shown(),
                 HoldState::Claimed | HoldState::Released | HoldState::Expired => {
-                    return self.refused_by_hold(own, ended(hold).unwrap_or(Reason::HoldReleased));
+                    return own.refused(ended(hold).unwrap_or(Reason::HoldReleased));
                 }
             }
             let mut kept = by_line(hold, own.view, &command.keep);
             if hold.lines.iter().zip(&kept).all(|(line, kept)| line.quantity == *kept) {
-                return self.shown(own);
+                return own.shown();
             }
             if kept.iter().all(|units| *units == 0) {
                 kept.clear();
             }
             self.change(own, permit, Change::Released { at: now, kept }, now)?;
-            self.shown(own)
+            own.shown()
         })
     }
 
@@ -103,7 +103,7 @@ impl Engine {
         let permit = self.journal.permit()?;
         self.with_own(target, |own| match self.expire_if_due(own, permit, now)? {
             Some(permit) => verb(own, permit).map(Step::Done),
-            None => self.refused_by_hold(own, Reason::HoldExpired).map(Step::Done),
+            None => own.refused(Reason::HoldExpired).map(Step::Done),
         })
     }
 

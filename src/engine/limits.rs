@@ -98,9 +98,9 @@ impl Request<'_> {
             drop: self.drop,
             roster: self.roster,
             limits: &self.running.definition.limits,
-            lines: &self.lines,
+            lines: &self.asked.lines,
             tiers: &self.command.tiers,
-            identities: &self.counted.identities,
+            identities: &self.asked.counted.identities,
             now: self.now,
             purpose: match &self.old {
                 None => Purpose::Reserve,
@@ -112,7 +112,7 @@ impl Request<'_> {
     /// What of the request few have, for its hold.
     pub(super) fn rare(&self, shorts: Vec<ShortLine>) -> Option<Box<Rare>> {
         let Reserve { tiers, over_limits, .. } = self.command;
-        let identities = &self.counted.identities;
+        let identities = &self.asked.counted.identities;
         if identities.is_empty() && tiers.is_empty() && over_limits.is_none() && shorts.is_empty() {
             return None;
         }

@@ -190,8 +190,8 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), Fault> {
         let record = Record::Change(own.hold()?.id, change);
-        let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-        self.enter(own, &record, ticket.lsn(), None);
+        let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+        self.enter(own, &record, appended.lsn(), None);
         Ok(())
     }
 
@@ -225,23 +225,6 @@ impl Engine {
             counter.increment();
         }
     }
-
-    /// The hold as it stands, once that is durable.
-    fn shown(&self, own: &OwnHold<'_, '_>) -> Result<Answer, Fault> {
-        let view = own.show()?;
-        let ticket = self.journal.ticket(view.hold.revision);
-        Ok(Answer { outcome: Outcome::Hold(view), ticket })
-    }
-
-    /// A refusal because of the caller's own hold, once that hold's state is durable.
-    fn refused_by_hold(&self, own: &OwnHold<'_, '_>, reason: Reason) -> Result<Answer, Fault> {
-        let view = own.show()?;
-        let ticket = self.journal.ticket(view.hold.revision);
-        own.drop.count_refusal(reason);
-        let refusal =
-            Refusal { reason, sku: None, retry_after: None, lines: Vec::new(), limit: None, hold: Some(view) };
-        Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), ticket })
-    }
 }
 
 /// The caller's own hold, with its shard locked and its drop's gate held.
@@ -261,6 +244,23 @@ impl OwnHold<'_, '_> {
 
     fn show(&self) -> Result<HoldView, Fault> {
         Ok(HoldView { hold: self.hold()?.clone(), definition: Arc::clone(self.view) })
+    }
+
+    /// The hold as it stands, once that is durable.
+    fn shown(&self) -> Result<Answer, Fault> {
+        let view = self.show()?;
+        let rests_on = view.hold.revision;
+        Ok(Answer { outcome: Outcome::Hold(view), rests_on })
+    }
+
+    /// A refusal because of the hold, once its state is durable.
+    fn refused(&self, reason: Reason) -> Result<Answer, Fault> {
+        let view = self.show()?;
+        let rests_on = view.hold.revision;
+        self.drop.count_refusal(reason);
+        let refusal =
+            Refusal { reason, sku: None, retry_after: None, lines: Vec::new(), limit: None, hold: Some(view) };
+        Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on })
     }
 }
 

@@ -176,8 +176,8 @@ pub fn recover_driven(
     report.set_aside = snapshot::set_aside(folder.snapshots.as_ref(), &unusable).map_err(RecoverError::SetAside)?;
     let (journal, writer) = Journal::driven(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
     if let Some(restart) = restart {
-        let ticket = journal.append(journal.permit()?, &[Record::Restart(restart)], now)?;
-        debug_assert_eq!(ticket.lsn(), opened.next, "it stands where it was applied");
+        let appended = journal.append(journal.permit()?, &[Record::Restart(restart)], now)?;
+        debug_assert_eq!(appended.lsn(), opened.next, "it stands where it was applied");
     }
     let engine = Engine::new(inventory, journal, options.bounds);
     if let Some(loaded) = &loaded {

@@ -4,9 +4,8 @@ use super::Decision;
 use super::answer::{Answer, LimitHit, Outcome, Refusal, RefusedLine};
 use super::limits::{due, told};
 use super::reserve::{Found, Request, Short, Shorts};
-use crate::ids::{ItemNo, Sku};
+use crate::ids::{ItemNo, Lsn, Sku};
 use crate::inventory::{Broken, Pool, Subject, Verdict};
-use crate::journal::Ticket;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -15,12 +14,12 @@ impl Request<'_> {
     pub(super) fn sold_out(&self, shorts: &[Short]) -> Decision<Answer> {
         // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
         if let [(_, 0)] = shorts
-            && self.lines.len() == 1
+            && self.asked.lines.len() == 1
             && self.old.is_none()
         {
             return Decision::Done(self.refuse_stock(shorts, &[]));
         }
-        self.engine.inventory.subjects.with(&self.counted.keys, |subjects| match due(subjects, self.now) {
+        self.engine.inventory.subjects.with(&self.asked.counted.keys, |subjects| match due(subjects, self.now) {
             // What the customer had must not be told to stand in his way.
             Some(due) => Decision::SweepHold(due),
             None => Decision::Done(self.refuse_stock(shorts, subjects)),
@@ -46,7 +45,7 @@ impl Request<'_> {
         // Nobody's usage is asked for where it can make no difference.
         let broken = if subjects.is_empty() { Broken::default() } else { self.broken(subjects) };
         let mut lines = Vec::new();
-        for (item, units) in &self.lines {
+        for (item, units) in &self.asked.lines {
             let short = shorts.iter().find(|(short, _)| short == item);
             let limited = broken.line(*item);
             let (reason, free) = match (short, limited) {
@@ -99,7 +98,7 @@ impl Request<'_> {
 
     /// Refuses because of limits, naming every line that they would refuse.
     pub(super) fn limited(&self, broken: &Broken<'_>) -> Answer {
-        let asked = |item| self.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
+        let asked = |item| self.asked.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
         let lines = broken
             .lines
             .iter()
@@ -131,6 +130,6 @@ impl Request<'_> {
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
         let refusal = Refusal { reason, sku, retry_after, lines, limit, hold: None };
-        Answer { outcome: Outcome::Refused(Box::new(refusal)), ticket: Ticket::ready() }
+        Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on: Lsn::default() }
     }
 }

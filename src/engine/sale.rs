@@ -34,7 +34,7 @@ impl Engine {
                 let Some(permit) = self.expire_if_due(own, permit, now)? else {
                     // Expired by this very call: what comes of it, the next look decides.
                     return match command.expired {
-                        ExpiredPolicy::Refuse => self.refused_by_hold(own, Reason::HoldExpired).map(Decision::Done),
+                        ExpiredPolicy::Refuse => own.refused(Reason::HoldExpired).map(Decision::Done),
                         ExpiredPolicy::TakeFreeStock => Ok(Decision::Again),
                     };
                 };
@@ -44,18 +44,18 @@ impl Engine {
                         let kept = claimed_lines(own, &command.lines)?;
                         let order_ref = command.order_ref.clone();
                         self.change(own, permit, Change::Claimed { at: now, order_ref, late: false, kept }, now)?;
-                        self.shown(own).map(Decision::Done)
+                        own.shown().map(Decision::Done)
                     }
                     HoldState::Expired if command.expired == ExpiredPolicy::TakeFreeStock => {
                         self.claim_late(command, own, permit, now)
                     }
                     HoldState::Claimed if hold.order_ref() == Some(&command.order_ref) => {
-                        self.shown(own).map(Decision::Done)
+                        own.shown().map(Decision::Done)
                     }
-                    HoldState::Claimed => self.refused_by_hold(own, Reason::OrderMismatch).map(Decision::Done),
+                    HoldState::Claimed => own.refused(Reason::OrderMismatch).map(Decision::Done),
                     HoldState::Released | HoldState::Expired => {
                         let reason = ended(hold).unwrap_or(Reason::HoldReleased);
-                        self.refused_by_hold(own, reason).map(Decision::Done)
+                        own.refused(reason).map(Decision::Done)
                     }
                 }
             })
@@ -72,7 +72,7 @@ impl Engine {
         self.with_own(&command.target, |own| {
             known_skus(own.view, "returned", &command.returned)?;
             let Some(permit) = self.expire_if_due(own, permit, now)? else {
-                return self.refused_by_hold(own, Reason::HoldExpired).map(Step::Done);
+                return own.refused(Reason::HoldExpired).map(Step::Done);
             };
             let hold = own.hold()?;
             match hold.state {
@@ -82,14 +82,14 @@ impl Engine {
                 }
                 HoldState::Released | HoldState::Expired => {
                     let reason = ended(hold).unwrap_or(Reason::HoldReleased);
-                    return self.refused_by_hold(own, reason).map(Step::Done);
+                    return own.refused(reason).map(Step::Done);
                 }
             }
             let totals = returned_totals(own, command)?;
             if hold.lines.iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
                 self.change(own, permit, Change::Returned { totals }, now)?;
             }
-            self.shown(own).map(Step::Done)
+            own.shown().map(Step::Done)
         })
     }
 
@@ -116,9 +116,9 @@ impl Engine {
             match late_limits(own, &wanted, subjects, now) {
                 LateLimits::Fit => {}
                 LateLimits::SweepFirst(due) => return Ok(Decision::SweepHold(due)),
-                LateLimits::Broken(broken) => return self.late_limited(own, &wanted, &broken, now).map(Decision::Done),
+                LateLimits::Broken(broken) => return late_limited(own, &wanted, &broken, now).map(Decision::Done),
             }
-            let taken = match self.late_take(own, &lines, now)? {
+            let taken = match late_take(own, &lines, now)? {
                 Decision::Done(Ok(taken)) => taken,
                 Decision::Done(Err(refused)) => return Ok(Decision::Done(refused)),
                 Decision::InDoubt => return Ok(Decision::InDoubt),
@@ -129,79 +129,76 @@ impl Engine {
             let order_ref = command.order_ref.clone();
             let change = Change::Claimed { at: now, order_ref, late: true, kept };
             let record = Record::Change(own.hold()?.id, change);
-            let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+            let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
             // From here on nothing may fail.
             taken.into_iter().for_each(Taken::keep);
-            self.enter(own, &record, ticket.lsn(), Some((&keys, subjects)));
-            self.shown(own).map(Decision::Done)
+            self.enter(own, &record, appended.lsn(), Some((&keys, subjects)));
+            own.shown().map(Decision::Done)
         })
     }
+}
 
-    fn late_limited(
-        &self,
-        own: &OwnHold<'_, '_>,
-        wanted: &[(ItemNo, u32)],
-        broken: &Broken<'_>,
-        now: Timestamp,
-    ) -> Result<Answer, Fault> {
-        let left = |item: ItemNo| broken.line(item).map(|line| line.left);
-        let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
-        let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, now)).unzip();
-        self.late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()))
-    }
+fn late_limited(
+    own: &OwnHold<'_, '_>,
+    wanted: &[(ItemNo, u32)],
+    broken: &Broken<'_>,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    let left = |item: ItemNo| broken.line(item).map(|line| line.left);
+    let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
+    let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, now)).unzip();
+    late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()))
+}
 
-    /// Takes every line's units, or says why not: as a refusal that names every line that is short.
-    fn late_take<'d>(
-        &self,
-        own: &OwnHold<'d, '_>,
-        lines: &[HoldLine],
-        now: Timestamp,
-    ) -> Result<Decision<Result<Units<'d>, Answer>>, Fault> {
-        let certainty = if lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
-        let mut taken = Units::new();
-        let mut short = Refused::new();
-        for line in lines {
-            let pool = own.drop.pool(line.item, line.pool).ok_or_else(|| Fault::Overloaded("pool missing"))?;
-            match pool.take(u64::from(line.quantity), certainty, now) {
-                Verdict::Yes(units) => taken.push(units),
-                Verdict::Short { free } => {
-                    let free = u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity);
-                    short.push((line.item, line.quantity, free));
-                }
-                Verdict::InDoubt => return Ok(Decision::InDoubt),
-                Verdict::SweepDue => return Ok(Decision::SweepPool(own.drop.number, line.item, line.pool)),
+/// Takes every line's units, or says why not: as a refusal that names every line that is short.
+fn late_take<'d>(
+    own: &OwnHold<'d, '_>,
+    lines: &[HoldLine],
+    now: Timestamp,
+) -> Result<Decision<Result<Units<'d>, Answer>>, Fault> {
+    let certainty = if lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
+    let mut taken = Units::new();
+    let mut short = Refused::new();
+    for line in lines {
+        let pool = own.drop.pool(line.item, line.pool).ok_or_else(|| Fault::Overloaded("pool missing"))?;
+        match pool.take(u64::from(line.quantity), certainty, now) {
+            Verdict::Yes(units) => taken.push(units),
+            Verdict::Short { free } => {
+                let free = u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity);
+                short.push((line.item, line.quantity, free));
             }
+            Verdict::InDoubt => return Ok(Decision::InDoubt),
+            Verdict::SweepDue => return Ok(Decision::SweepPool(own.drop.number, line.item, line.pool)),
         }
-        if short.is_empty() {
-            return Ok(Decision::Done(Ok(taken)));
-        }
-        drop(taken); // the guards give back what other lines could have had
-        self.late_refusal(own, Reason::SoldOut, &short, (None, None)).map(|refused| Decision::Done(Err(refused)))
     }
+    if short.is_empty() {
+        return Ok(Decision::Done(Ok(taken)));
+    }
+    drop(taken); // the guards give back what other lines could have had
+    late_refusal(own, Reason::SoldOut, &short, (None, None)).map(|refused| Decision::Done(Err(refused)))
+}
 
-    fn late_refusal(
-        &self,
-        own: &OwnHold<'_, '_>,
-        reason: Reason,
-        lines: &[(ItemNo, u32, u32)],
-        (limit, retry_after): (Option<LimitHit>, Option<Millis>),
-    ) -> Result<Answer, Fault> {
-        let lines: Vec<RefusedLine> = lines
-            .iter()
-            .map(|(item, requested, available)| RefusedLine {
-                sku: own.view.sku(*item).clone(),
-                reason,
-                requested: *requested,
-                available: *available,
-            })
-            .collect();
-        let view = own.show()?;
-        let ticket = self.journal.ticket(view.hold.revision);
-        own.drop.count_refusal(reason);
-        let sku = lines.first().map(|line| line.sku.clone());
-        let refusal = Refusal { reason, sku, retry_after, lines, limit, hold: Some(view) };
-        Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), ticket })
-    }
+fn late_refusal(
+    own: &OwnHold<'_, '_>,
+    reason: Reason,
+    lines: &[(ItemNo, u32, u32)],
+    (limit, retry_after): (Option<LimitHit>, Option<Millis>),
+) -> Result<Answer, Fault> {
+    let lines: Vec<RefusedLine> = lines
+        .iter()
+        .map(|(item, requested, available)| RefusedLine {
+            sku: own.view.sku(*item).clone(),
+            reason,
+            requested: *requested,
+            available: *available,
+        })
+        .collect();
+    let view = own.show()?;
+    let rests_on = view.hold.revision;
+    own.drop.count_refusal(reason);
+    let sku = lines.first().map(|line| line.sku.clone());
+    let refusal = Refusal { reason, sku, retry_after, lines, limit, hold: Some(view) };
+    Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on })
 }
 
 /// What a claim takes of each line; empty for everything.

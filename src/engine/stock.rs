@@ -66,17 +66,17 @@ impl Engine {
             Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command)),
         };
         let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis });
-        let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+        let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
         // From here on nothing may fail.
         if let Some(taken) = taken {
             taken.keep();
         }
-        pool.adjust(ticket.lsn(), basis);
+        pool.adjust(appended.lsn(), basis);
         if let Some(known) = running.adjusted.get_mut(item.index()) {
-            known.remember(ticket.lsn(), adjustment);
+            known.remember(appended.lsn(), adjustment);
         }
         let (view, _) = self.show_drop(entry, running, now);
-        Ok((view, ticket))
+        Ok((view, self.journal.ticket(appended.lsn())))
     }
 }
 

@@ -81,9 +81,9 @@ impl Engine {
                 let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
                 fits(&image)?;
                 let record = Record::Drop(Box::new(image.clone()));
-                let ticket = self.journal.append(permit, std::slice::from_ref(&record), now)?;
+                let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
                 // From here on nothing may fail.
-                entry.redefine(&mut running, ticket.lsn(), image);
+                entry.redefine(&mut running, appended.lsn(), image);
             }
             Ok(self.show_drop(entry, &running, now))
         });

@@ -8,12 +8,14 @@
 use std::sync::Arc;
 
 use prost::Message as _;
+use smallvec::SmallVec;
 use tonic::Status;
 
-use super::convert::{self, Command, View};
+use super::convert::{self, Command, Rejection, View};
 use super::edge::Edge;
 use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome};
+use crate::engine::command::Reserve;
 use crate::ids::Lsn;
 use crate::metrics::edge::{Ending, Operation};
 use crate::proto as pb;
@@ -63,12 +65,43 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
         }
         for operations in operations.chunks(ONE_READING) {
             decided.now = edge.now();
-            for operation in operations {
-                decided.decide(operation, view).await?;
+            let asked: SmallVec<[Asked<'_>; ONE_READING]> = operations.iter().map(Asked::of).collect();
+            let mut rest = asked.as_slice();
+            while let Some(first) = rest.first() {
+                let told = decided.decide_run(rest, view)?;
+                let told = if told > 0 {
+                    told
+                } else {
+                    decided.decide(first, view).await?;
+                    1
+                };
+                rest = rest.get(told..).unwrap_or_default();
             }
         }
     }
     Ok(decided)
+}
+
+/// An operation of a message, and what it asks for if that is sound.
+struct Asked<'a> {
+    /// None where it asks for nothing.
+    operation: Option<&'a pb::operation::Operation>,
+    command: Result<Command, Rejection>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(operation: &'a pb::Operation) -> Self {
+        let operation = operation.operation.as_ref();
+        let command = operation.map_or_else(|| Err(convert::no_operation()), convert::operation);
+        Self { operation, command }
+    }
+
+    fn reserve(&self) -> Option<&Reserve> {
+        match &self.command {
+            Ok(Command::Reserve(command)) => Some(command),
+            Ok(Command::Extend(_) | Command::Claim(_) | Command::Release(_) | Command::Return(_)) | Err(_) => None,
+        }
+    }
 }
 
 /// Rejects a message whole, each of its operations by itself: as many as an answer has room for.
@@ -95,48 +128,86 @@ impl Decided {
         }
     }
 
-    async fn decide(&mut self, operation: &pb::Operation, view: View) -> Result<(), Fault> {
-        let asked = operation.operation.as_ref();
+    /// Decides reserves that stand first, in one drop, in one go, if there are several and room for whatever comes of
+    /// them. Says how many operations were decided: none, where the first is to be decided by itself.
+    fn decide_run(&mut self, asked: &[Asked<'_>], view: View) -> Result<usize, Fault> {
+        let reserves = asked.iter().map_while(Asked::reserve);
+        let drop = asked.first().and_then(Asked::reserve).map(|first| &first.drop);
+        let run: SmallVec<[&Reserve; ONE_READING]> = reserves.take_while(|next| Some(&next.drop) == drop).collect();
+        if run.len() < 2 || self.room < LONGEST_RESULT.saturating_mul(run.len()) {
+            return Ok(0);
+        }
+        let before = self.results.len();
+        let Self { results, tally: Tally { edge, endings, .. }, room, upto, at, now } = self;
+        let mut commands = asked.iter().filter_map(|asked| asked.command.as_ref().ok());
+        let ended = edge.decide_run(&run, *now, |outcome, rests_on| {
+            let Some(command) = commands.next() else { return };
+            (*at, *upto) = (*now, rests_on.max(*upto));
+            endings.count(Operation::Reserve, ending(outcome));
+            let result = convert::result(command, outcome, view);
+            *room = room.saturating_sub(taken(&result));
+            results.push(result);
+        });
+        let told = self.results.len().saturating_sub(before);
+        match (ended, asked.get(told)) {
+            (Err(fault), Some(asked)) => {
+                let came = self.failed(fault)?;
+                self.put(asked, came);
+                Ok(told.saturating_add(1))
+            }
+            (Ok(()) | Err(_), _) => Ok(told),
+        }
+    }
+
+    /// Decides one operation.
+    async fn decide(&mut self, asked: &Asked<'_>, view: View) -> Result<(), Fault> {
         if self.room < LONGEST_RESULT {
-            self.push(asked, (convert::error(&Status::resource_exhausted(LEFT_OUT)), Ending::Error));
+            self.push(asked.operation, (convert::error(&Status::resource_exhausted(LEFT_OUT)), Ending::Error));
             return Ok(());
         }
-        let came = match asked.map_or_else(|| Err(convert::no_operation()), convert::operation) {
-            Ok(command) => self.decide_command(&command, view).await?,
-            Err(rejection) => (convert::error(&rejection.into()), Ending::Error),
+        let came = match &asked.command {
+            Ok(command) => self.decide_command(command, view).await?,
+            Err(rejection) => (convert::error(&rejection.clone().into()), Ending::Error),
         };
-        self.room = self.room.saturating_sub(taken(&came.0));
-        self.push(asked, came);
+        self.put(asked, came);
         Ok(())
+    }
+
+    fn put(&mut self, asked: &Asked<'_>, came: (pb::Result, Ending)) {
+        self.room = self.room.saturating_sub(taken(&came.0));
+        self.push(asked.operation, came);
     }
 
     async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
         match attempt(&self.tally.edge, self.now, command).await {
-            Ok((Answer { outcome, ticket }, at)) => {
+            Ok((Answer { outcome, rests_on }, at)) => {
                 // Later than `now`, if it had to wait: what follows it is decided no earlier.
                 self.now = at;
                 self.at = at;
-                self.upto = self.upto.max(ticket.lsn());
-                let ending = match outcome {
-                    Outcome::Hold(_) => Ending::Ok,
-                    Outcome::Refused(_) => Ending::Refused,
-                };
-                Ok((convert::result(command, &outcome, view), ending))
+                self.upto = self.upto.max(rests_on);
+                Ok((convert::result(command, &outcome, view), ending(&outcome)))
             }
-            Err(Fault::JournalFailed) => Err(Fault::JournalFailed),
             Err(fault) => {
                 // It may have waited for as long as patience lasts.
                 self.now = self.tally.edge.now();
-                self.upto = fault.rests_on().map_or(self.upto, |lsn| self.upto.max(lsn));
-                Ok((convert::error(&fault.into()), Ending::Error))
+                self.failed(fault)
             }
         }
+    }
+
+    /// What is told of an operation that could not be decided.
+    fn failed(&mut self, fault: Fault) -> Result<(pb::Result, Ending), Fault> {
+        if fault == Fault::JournalFailed {
+            return Err(fault);
+        }
+        self.upto = fault.rests_on().map_or(self.upto, |lsn| self.upto.max(lsn));
+        Ok((convert::error(&fault.into()), Ending::Error))
     }
 
     fn push(&mut self, asked: Option<&pb::operation::Operation>, (result, ending): (pb::Result, Ending)) {
         // What asks for nothing is no operation to be counted.
         if let Some(asked) = asked {
-            self.tally.count(counted(asked), ending);
+            self.tally.endings.count(counted(asked), ending);
         }
         self.results.push(result);
     }
@@ -162,6 +233,13 @@ async fn attempt(edge: &Edge, now: Timestamp, command: &Command) -> Result<(Answ
     }
 }
 
+const fn ending(outcome: &Outcome) -> Ending {
+    match outcome {
+        Outcome::Hold(_) => Ending::Ok,
+        Outcome::Refused(_) => Ending::Refused,
+    }
+}
+
 /// Bytes of a result in an answer, at most.
 fn taken(result: &pb::Result) -> usize {
     result.encoded_len().saturating_add(FRAME_BYTES)
@@ -178,7 +256,8 @@ const fn counted(operation: &pb::operation::Operation) -> Operation {
 }
 
 /// How many operations of each kind ended in each way, in the order of [`Operation::ALL`] and [`Ending::ALL`].
-type Endings = [[u64; Ending::ALL.len()]; Operation::ALL.len()];
+#[derive(Default)]
+struct Endings([[u64; Ending::ALL.len()]; Operation::ALL.len()]);
 
 /// Counts a message's operations when it is over. What its caller was not told, or did not wait for, is an error.
 struct Tally {
@@ -187,9 +266,9 @@ struct Tally {
     durable: bool,
 }
 
-impl Tally {
+impl Endings {
     fn count(&mut self, operation: Operation, ending: Ending) {
-        let of_kind = self.endings.iter_mut().zip(Operation::ALL).find(|(_, kind)| *kind == operation);
+        let of_kind = self.0.iter_mut().zip(Operation::ALL).find(|(_, kind)| *kind == operation);
         let count =
             of_kind.and_then(|(endings, _)| endings.iter_mut().zip(Ending::ALL).find(|(_, way)| *way == ending));
         if let Some((count, _)) = count {
@@ -200,7 +279,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        for (endings, operation) in self.endings.iter().zip(Operation::ALL) {
+        for (endings, operation) in self.endings.0.iter().zip(Operation::ALL) {
             for (many, ending) in endings.iter().zip(Ending::ALL).filter(|(many, _)| **many > 0) {
                 self.edge.count_many(operation, if self.durable { ending } else { Ending::Error }, *many);
             }
@@ -255,7 +334,7 @@ mod tests {
             hold: Some(longest_hold()),
         };
         let result = pb::Result {
-            result: Some(pb::result::Result::Refusal(refusal)),
+            result: Some(pb::result::Result::Refusal(Box::new(refusal))),
             claim_mode: 2,
             short_lines: vec![line; 32],
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
+use crate::engine::command::Reserve;
 use crate::ids::Lsn;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::{Gauge, Stopwatch};
@@ -35,11 +36,11 @@ impl Edge {
     /// # Errors
     /// Those of the verb, `Overloaded` where doubt outlasts patience, and `JournalFailed`.
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
-        let (Answer { outcome, ticket }, now) = match self.decide_ahead(command, verb).await {
+        let (Answer { outcome, rests_on }, now) = match self.decide_ahead(command, verb).await {
             Ok(decided) => decided,
             Err(fault) => return Err(self.settled(fault).await),
         };
-        ticket.await.map_err(|_failed| Fault::JournalFailed)?;
+        self.durable(rests_on).await?;
         Ok((outcome, now))
     }
 
@@ -69,6 +70,19 @@ impl Edge {
             verb(&self.engine, command, now).map(|step| (step, now))
         };
         decided(attempt).await
+    }
+
+    /// Decides reserves that follow one another in one drop at once, as far as that goes, and tells each.
+    ///
+    /// # Errors
+    /// As [`Engine::reserve_run`].
+    pub fn decide_run(
+        &self,
+        commands: &[&Reserve],
+        now: Timestamp,
+        told: impl FnMut(&Outcome, Lsn),
+    ) -> Result<(), Fault> {
+        self.engine.reserve_run(commands, now, told)
     }
 
     /// Waits until everything up to this record is durable.

@@ -7,6 +7,7 @@
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
+use prefetch_index::prefetch_index;
 
 use super::index::Index;
 use super::slab::Slab;
@@ -118,6 +119,22 @@ impl Holds {
         self.with(shard_of(hash), |shard| f(LockedShard { locked_for: Some((*id, hash)), ..shard }))
     }
 
+    /// Has the shard's own memory fetched where a hold with this id lives, or would live: for who will lock it soon.
+    pub fn fetch_shard(&self, id: &HoldId) {
+        prefetch_index(&self.shards, place(self.number(id)));
+    }
+
+    /// Has fetched what a look for this id will read, and the place where a new hold goes. The shard's own memory has to
+    /// be there.
+    pub fn fetch_place(&self, id: &HoldId) {
+        let hash = self.placement.of(id);
+        // Who has it locked fetches it himself.
+        if let Some(shard) = self.shards.get(place(shard_of(hash))).and_then(|shard| shard.try_lock()) {
+            shard.index.fetch(hash);
+            shard.slab.fetch_next();
+        }
+    }
+
     /// Locks the shards of two holds, ascending by number, one number once: so no two threads that need the same two
     /// can wait for one another.
     pub fn with_two<R>(&self, own: &HoldId, other: &HoldId, f: impl FnOnce(&mut LockedShards<'_>) -> R) -> R {
@@ -186,7 +203,7 @@ impl Holds {
 
     #[expect(clippy::indexing_slicing, reason = "shard numbers are made here, below SHARDS")]
     fn with<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
-        let shard = &self.shards[usize::try_from(number).unwrap_or(0) % SHARDS];
+        let shard = &self.shards[place(number)];
         f(LockedShard { shard: &mut shard.lock(), number, placement: &self.placement, locked_for: None })
     }
 }
@@ -291,6 +308,10 @@ impl LockedShard<'_> {
 fn shard_of(hash: u64) -> u32 {
     let shards = u64::try_from(SHARDS).unwrap_or(1);
     u32::try_from((hash >> 32) % shards).unwrap_or(0)
+}
+
+fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(0) % SHARDS
 }
 
 fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {

@@ -4,6 +4,8 @@
 //! second one rarely. The hash stands beside the place, so growing moves entries without looking at a hold, and a look
 //! for what is not there looks at none. What is removed leaves no mark: those behind it move up.
 
+use prefetch_index::prefetch_index;
+
 /// An entry. `place` is [`NOWHERE`] where there is none.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -40,6 +42,12 @@ impl Index {
             }
         }
         None
+    }
+
+    /// Has fetched what a look for this hash reads first.
+    #[inline]
+    pub(super) fn fetch(&self, hash: u64) {
+        prefetch_index(&self.entries, self.home(low(hash)));
     }
 
     /// Enters a place that is not there yet.

@@ -154,12 +154,14 @@ impl Inventory {
     pub fn enter_with(&self, entered: &Entered<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Entered { drop, place, before, after } = entered;
         entered.enter_subjects(keys, subjects);
+        let mut is_first = false;
         each_share(*before, after, |line, was, is| {
             if let Some(pool) = drop.pool(line.item, line.pool) {
-                pool.settle(after.revision, *place, was, is);
+                is_first |= pool.settle(after.revision, *place, was, is);
             }
         });
-        if after.state.is_live() {
+        // Else a deadline before it is in a queue, which was told of, or which whoever forgets what was told finds there.
+        if is_first && after.state.is_live() {
             self.expect_due(after.expires_at);
         }
         self.count_owned(before.is_some_and(|before| !before.state.is_ended()), *place, after);
@@ -215,7 +217,7 @@ impl Inventory {
         due
     }
 
-    /// A hold falls due at `at`, and is in its pools' queues by now. Always a read-modify-write: a look at the value
+    /// A hold falls due at `at`, the first of its pool, and is in its pools' queues by now. Always a read-modify-write: a look at the value
     /// first could miss that a sweep has just forgotten it.
     fn expect_due(&self, at: Timestamp) {
         self.earliest.fetch_min(at.0, Ordering::AcqRel);

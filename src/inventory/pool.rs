@@ -309,21 +309,19 @@ impl Pool {
     }
 
     /// A hold's share changed, by a record that has been appended. Units that it lost go back to the counter; units
-    /// that it won have been taken from there before.
-    pub(super) fn settle(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) {
+    /// that it won have been taken from there before. Says whether it falls due before all others here.
+    pub(super) fn settle(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) -> bool {
         let back = before.out().saturating_sub(after.out());
         if back > 0 {
             self.counter.give(back);
         }
-        self.enter(lsn, hold, before, after);
+        self.enter(lsn, hold, before, after)
     }
 
     /// The ledger's part of [`Pool::settle`], alone: for deriving the ledger from the holds after replay.
-    pub(super) fn enter(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) {
+    pub(super) fn enter(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) -> bool {
         let mut ledger = self.ledger.lock();
-        if ledger.enter(lsn, &Moved { hold, before, after }) {
-            self.show_next_due(&ledger);
-        }
+        ledger.enter(lsn, &Moved { hold, before, after }) && self.show_next_due(&ledger)
     }
 
     /// Enters deadlines of holds whose shares were entered without them: for deriving the ledger, earliest first.
@@ -351,9 +349,14 @@ impl Pool {
         }
     }
 
-    fn show_next_due(&self, ledger: &Ledger) {
-        // Release: whoever sees the risen deadline sees the units that were given back before.
-        self.next_due.store(ledger.deadlines.next().0, Ordering::Release);
+    /// Shows the first deadline to who has not locked the ledger. Says whether it came nearer.
+    fn show_next_due(&self, ledger: &Ledger) -> bool {
+        let (shown, next) = (self.next_due.load(Ordering::Relaxed), ledger.deadlines.next().0);
+        if next != shown {
+            // Release: whoever sees the risen deadline sees the units that were given back before.
+            self.next_due.store(next, Ordering::Release);
+        }
+        next < shown
     }
 
     /// What the pool has received, and what was taken out of it by adjustments.

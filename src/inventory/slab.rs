@@ -1,6 +1,8 @@
 //! A growing table of values with stable places: chunks, so that growing never copies what is there, and never
 //! reserves more than one chunk ahead.
 
+use prefetch_index::prefetch_index;
+
 /// Values a chunk: small enough that thousands of half-empty slabs cost little.
 const CHUNK: usize = 32;
 
@@ -69,6 +71,15 @@ impl<T> Slab<T> {
             self.free = next;
         }
         place
+    }
+
+    /// Has the place fetched where the next value goes: both of its ends, for a value may lie on two lines.
+    pub(super) fn fetch_next(&self) {
+        let place = index(self.free.unwrap_or(self.used));
+        if let Some(chunk) = self.chunks.get(place / CHUNK) {
+            prefetch_index(chunk, place % CHUNK);
+            prefetch_index(chunk, place % CHUNK + 1);
+        }
     }
 
     /// The value there.

@@ -31,7 +31,9 @@ fn hand_over(old: &Entered<'_>, new: &Entered<'_>) {
             Some((_, _, share)) => {
                 pool.hand_over(lsn, from, Moved { hold: new.place, before: Share::default(), after: *share });
             }
-            None => pool.settle(lsn, old.place, before, after),
+            None => {
+                pool.settle(lsn, old.place, before, after);
+            }
         }
     });
     for (item, pool_no, share) in &shares {

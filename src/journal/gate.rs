@@ -33,6 +33,32 @@ impl Drop for Permit<'_> {
     }
 }
 
+/// Room for several operations, taken by one change of the word. What is left of it is given back when dropped.
+#[derive(Debug)]
+#[must_use = "permits that are dropped give their room back"]
+pub struct Permits<'j> {
+    gate: &'j Gate,
+    left: u64,
+}
+
+impl<'j> Iterator for Permits<'j> {
+    type Item = Permit<'j>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Permit<'j>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Permit(self.gate))
+    }
+}
+
+impl Drop for Permits<'_> {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            self.gate.leave(self.left);
+        }
+    }
+}
+
 /// How an operation is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shut {
@@ -49,13 +75,24 @@ impl Gate {
     /// Admits one, if there are fewer than `most`.
     #[inline]
     pub(super) fn enter(&self, most: u64) -> Result<Permit<'_>, Shut> {
+        self.admit(1, most).map(|()| Permit(self))
+    }
+
+    /// Admits so many, if with them there are at most `most`.
+    #[inline]
+    pub(super) fn enter_many(&self, count: u64, most: u64) -> Result<Permits<'_>, Shut> {
+        self.admit(count, most).map(|()| Permits { gate: self, left: count })
+    }
+
+    #[inline]
+    fn admit(&self, count: u64, most: u64) -> Result<(), Shut> {
         // Relaxed would do for the count; AcqRel, so that who is admitted before `close` is seen by it, and who comes
         // after it sees it: both are changes of one word.
-        let seen = self.0.fetch_add(1, Ordering::AcqRel);
-        if seen & (CLOSED | FAILED) == 0 && seen & COUNT < most {
-            return Ok(Permit(self));
+        let seen = self.0.fetch_add(count, Ordering::AcqRel);
+        if seen & (CLOSED | FAILED) == 0 && (seen & COUNT).saturating_add(count) <= most {
+            return Ok(());
         }
-        self.leave(1);
+        self.leave(count);
         Err(if seen & FAILED != 0 {
             Shut::Failed
         } else if seen & CLOSED != 0 {
@@ -104,5 +141,18 @@ mod tests {
         gate.fail();
         assert_eq!(gate.enter(9).err(), Some(Shut::Failed));
         assert_eq!((gate.inside(), gate.has_failed()), (2, true));
+    }
+
+    #[test]
+    fn several_are_admitted_together_or_not_at_all() {
+        let gate = Gate::default();
+        let mut permits = gate.enter_many(3, 4).expect("room");
+        assert_eq!((gate.enter_many(2, 4).err(), gate.inside()), (Some(Shut::Full), 3));
+        permits.next().expect("one of three").keep();
+        drop(permits.next());
+        assert_eq!(gate.inside(), 2);
+        drop(permits);
+        assert_eq!(gate.inside(), 1, "what was kept is the operation's");
+        assert!(gate.enter_many(3, 4).expect("room again").by_ref().count() == 3 && gate.inside() == 1);
     }
 }

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 
 pub use file_log::{FileLog, FileLogOptions, SEGMENT_BYTES};
 pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BATCH, MAX_PAYLOAD, SealedBatch};
-pub use gate::Permit;
+pub use gate::{Permit, Permits};
 pub use inspect::{Inspection, inspect};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
@@ -40,6 +40,7 @@ pub use progress::JournalFailed;
 pub use recover::{Found, Opened};
 pub use scan::{Cut, Ending};
 pub use segment::{Durability, Trailer};
+pub use shared::Appended;
 pub use ticket::{Failure, Ticket};
 pub use waiters::Courier;
 pub use writer::{Turn, Writer};
@@ -170,6 +171,18 @@ impl Journal {
         Ok(self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?)
     }
 
+    /// Room for so many operations at once: one look at the bounds for all of them.
+    ///
+    /// # Errors
+    /// [`AppendError`], where there is no room for all.
+    #[inline]
+    pub fn permits(&self, count: u64) -> Result<Permits<'_>, AppendError> {
+        if self.shared.queue.bytes() > MAX_QUEUED_BYTES {
+            return Err(AppendError::Full);
+        }
+        Ok(self.shared.gate.enter_many(count, MAX_QUEUED_OPERATIONS)?)
+    }
+
     /// Whether much waits for the writer. There is still room, but what comes now has a while to wait.
     #[must_use]
     pub fn is_busy(&self) -> bool {
@@ -186,7 +199,7 @@ impl Journal {
     /// # Panics
     /// When there is no record, or they take more than [`MAX_PAYLOAD`] bytes: a bug.
     #[inline]
-    pub fn append(&self, permit: Permit<'_>, records: &[Record], now: Timestamp) -> Result<Ticket, AppendError> {
+    pub fn append(&self, permit: Permit<'_>, records: &[Record], now: Timestamp) -> Result<Appended, AppendError> {
         let shared = self.shared.as_ref();
         if shared.gate.has_failed() {
             return Err(AppendError::Failed);
@@ -204,11 +217,7 @@ impl Journal {
 
     /// Resolves when all up to `lsn` is durable.
     pub fn ticket(&self, lsn: Lsn) -> Ticket {
-        if lsn <= self.durable() {
-            Ticket::settled(lsn)
-        } else {
-            Ticket::new(Arc::clone(&self.shared.progress), lsn, lsn)
-        }
+        if lsn <= self.durable() { Ticket::settled(lsn) } else { Ticket::new(Arc::clone(&self.shared.progress), lsn) }
     }
 
     /// Resolves when all that was appended so far is durable.

@@ -10,12 +10,33 @@ use super::gate::{Gate, Permit, Shut};
 use super::log::{Log, LogError};
 use super::progress::{JournalFailed, Progress};
 use super::queue::{Ended, Operation, Queue};
-use super::ticket::Ticket;
 use super::{JournalMetrics, Start};
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
 use crate::sync::{Mutex, thread};
 use crate::time::Timestamp;
+
+/// Where an operation's records stand. It says nothing of their being durable: a ticket does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "what is told of it must wait until it is durable"]
+pub struct Appended {
+    first: Lsn,
+    last: Lsn,
+}
+
+impl Appended {
+    /// LSN of the first of them.
+    #[must_use]
+    pub const fn first(&self) -> Lsn {
+        self.first
+    }
+
+    /// LSN of the last of them: what rests on the operation is durable when this is.
+    #[must_use]
+    pub const fn lsn(&self) -> Lsn {
+        self.last
+    }
+}
 
 /// What the journal and its writer share.
 #[derive(Debug)]
@@ -45,13 +66,13 @@ impl Shared {
 
     /// Puts an operation behind all others.
     #[inline]
-    pub(super) fn push(&self, permit: Permit<'_>, operation: Operation<'_>) -> Result<Ticket, Shut> {
+    pub(super) fn push(&self, permit: Permit<'_>, operation: Operation<'_>) -> Result<Appended, Shut> {
         debug_assert!(permit.is_of(&self.gate), "the permit is another journal's");
         match self.queue.push(operation, &self.progress) {
             Ok(first) => {
                 permit.keep();
                 let last = Lsn(first.plus(operation.records.into()).0.saturating_sub(1));
-                Ok(Ticket::new(Arc::clone(&self.progress), first, last))
+                Ok(Appended { first, last })
             }
             Err(Ended) if self.gate.has_failed() => Err(Shut::Failed),
             Err(Ended) => Err(Shut::Closed),

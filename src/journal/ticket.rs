@@ -19,34 +19,28 @@ use crate::sync::thread::{self, Thread};
 pub struct Ticket {
     /// None: ready from the start.
     progress: Option<Arc<Progress>>,
-    first: Lsn,
-    last: Lsn,
+    lsn: Lsn,
     number: Option<Number>,
 }
 
 impl Ticket {
-    /// A ticket that waits for nothing. Its LSNs are 0.
+    /// A ticket that waits for nothing. Its LSN is 0.
     pub const fn ready() -> Self {
-        Self { progress: None, first: Lsn(0), last: Lsn(0), number: None }
+        Self { progress: None, lsn: Lsn(0), number: None }
     }
 
     /// A ticket for a record that is durable.
     pub(super) const fn settled(lsn: Lsn) -> Self {
-        Self { progress: None, first: lsn, last: lsn, number: None }
+        Self { progress: None, lsn, number: None }
     }
 
-    pub(super) const fn new(progress: Arc<Progress>, first: Lsn, last: Lsn) -> Self {
-        Self { progress: Some(progress), first, last, number: None }
+    pub(super) const fn new(progress: Arc<Progress>, lsn: Lsn) -> Self {
+        Self { progress: Some(progress), lsn, number: None }
     }
 
-    /// LSN of the last record of its append: the one it waits for.
+    /// LSN of the record that it waits for.
     pub const fn lsn(&self) -> Lsn {
-        self.last
-    }
-
-    /// LSN of the first record of its append.
-    pub const fn first(&self) -> Lsn {
-        self.first
+        self.lsn
     }
 
     /// Waits on this thread. Not for threads that drive futures.
@@ -64,10 +58,10 @@ impl Future for Ticket {
     type Output = Result<(), JournalFailed>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { progress, last, number, first: _ } = self.get_mut();
+        let Self { progress, lsn, number } = self.get_mut();
         match progress {
             None => Poll::Ready(Ok(())),
-            Some(progress) => progress.poll(*last, number, context.waker()),
+            Some(progress) => progress.poll(*lsn, number, context.waker()),
         }
     }
 }
@@ -129,7 +123,7 @@ mod tests {
     use super::*;
 
     fn ticket(progress: &Arc<Progress>, lsn: u64) -> Ticket {
-        Ticket::new(Arc::clone(progress), Lsn(lsn), Lsn(lsn))
+        Ticket::new(Arc::clone(progress), Lsn(lsn))
     }
 
     fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {

@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn ticket(progress: &Arc<Progress>, lsn: u64) -> Ticket {
-        Ticket::new(Arc::clone(progress), Lsn(lsn), Lsn(lsn))
+        Ticket::new(Arc::clone(progress), Lsn(lsn))
     }
 
     #[test]

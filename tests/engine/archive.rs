@@ -16,10 +16,10 @@ const HOLDS: u64 = 24;
 const ROUNDS: u64 = 60;
 
 /// Whether it was done; not, when the hold was not found any more.
-fn done(answer: Result<Answer, Fault>) -> bool {
+fn done(engine: &Engine, answer: Result<Answer, Fault>) -> bool {
     match answer {
-        Ok(Answer { outcome: Outcome::Hold(_), ticket }) => {
-            ticket.wait().expect("durable");
+        Ok(Answer { outcome: Outcome::Hold(_), rests_on }) => {
+            engine.journal().ticket(rests_on).wait().expect("durable");
             true
         }
         Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => panic!("refused: {refusal:?}"),
@@ -31,12 +31,12 @@ fn done(answer: Result<Answer, Fault>) -> bool {
 fn come_back(engine: &Engine, hold: HoldId, now: Timestamp) -> bool {
     let target = Target { hold, drop: None, customer: None };
     let command = Return { target, returned: Vec::new(), restock: false };
-    done(settle(|| engine.return_units(&command, now)))
+    done(engine, settle(|| engine.return_units(&command, now)))
 }
 
 fn claim_late(engine: &Engine, hold: HoldId, now: Timestamp) -> bool {
     let command = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold, "late") };
-    done(settle(|| engine.claim(&command, now)))
+    done(engine, settle(|| engine.claim(&command, now)))
 }
 
 /// A closed drop: the even holds are claimed, the odd ones expired.
@@ -44,9 +44,9 @@ fn closed(engine: &Engine) {
     create(engine, definition("d", &[("A", 100)], &[]), START);
     for n in 0..HOLDS {
         let command = reserve(hold_id(n), "d", &format!("customer-{n}"), &[("A", 2)]);
-        assert!(done(settle(|| engine.reserve(&command, START))));
+        assert!(done(engine, settle(|| engine.reserve(&command, START))));
         if n.is_multiple_of(2) {
-            assert!(done(settle(|| engine.claim(&claim(hold_id(n), "order"), START))));
+            assert!(done(engine, settle(|| engine.claim(&claim(hold_id(n), "order"), START))));
         }
     }
     let end = START.plus(Millis::from_secs(600));

@@ -93,7 +93,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         8 => return engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         _ => return engine.snapshot(&world.snapshots, now).is_ok(),
     };
-    answer.is_ok_and(|answer| answer.ticket.wait().is_ok())
+    answer.is_ok_and(|answer| engine.journal().ticket(answer.rests_on).wait().is_ok())
 }
 
 /// The drop is closed, archived, and another one of its shop is opened.
@@ -113,7 +113,7 @@ fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
         }
         5 => {
             let answer = settle(|| engine.reserve(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), now));
-            answer.is_ok_and(|answer| answer.ticket.wait().is_ok())
+            answer.is_ok_and(|answer| engine.journal().ticket(answer.rests_on).wait().is_ok())
         }
         _ => engine.snapshot(&world.snapshots, now).is_ok(),
     }

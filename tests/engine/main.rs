@@ -16,4 +16,5 @@ mod races;
 mod scenarios;
 mod starts;
 mod succession;
+mod together;
 mod updates;

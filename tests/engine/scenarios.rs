@@ -126,7 +126,7 @@ impl Play {
                 let id = self.hold(hold);
                 let old = setting(rest, "supersedes").map(|old| self.hold(old));
                 let answer = self.verb(verb, id, old, rest);
-                let told = Self::told(answer, *verb == "reserve");
+                let told = self.told(answer, *verb == "reserve");
                 self.holds.iter().fold(told, |told, (name, id)| told.replace(&id.to_string(), name))
             }
             other => panic!("not an action: {other:?}"),
@@ -187,17 +187,17 @@ impl Play {
             }
             ("get", []) => {
                 let (view, ticket) = engine.get_hold(hold, None, now)?;
-                Ok(Answer { outcome: Outcome::Hold(view), ticket })
+                Ok(Answer { outcome: Outcome::Hold(view), rests_on: ticket.lsn() })
             }
             other => panic!("not a verb: {other:?}"),
         }
     }
 
-    fn told(answer: Result<Answer, Fault>, with_shorts: bool) -> String {
+    fn told(&self, answer: Result<Answer, Fault>, with_shorts: bool) -> String {
         match answer {
             Err(fault) => fault_text(&fault),
-            Ok(Answer { outcome, ticket }) => {
-                ticket.wait().expect("a durable answer");
+            Ok(Answer { outcome, rests_on }) => {
+                self.engine().journal().ticket(rests_on).wait().expect("a durable answer");
                 match outcome {
                     Outcome::Hold(view) if with_shorts => hold_text(&view) + &shorts_text(&view),
                     Outcome::Hold(view) => hold_text(&view),

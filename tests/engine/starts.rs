@@ -17,7 +17,7 @@ use crate::common::{START, World, create, definition, hold_id, reserve, settle};
 
 fn hold(engine: &Engine, n: u64, now: Timestamp) {
     let answer = settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), now)).expect("an answer");
-    answer.ticket.wait().expect("durable");
+    engine.journal().ticket(answer.rests_on).wait().expect("durable");
 }
 
 /// Changes a byte in the middle of the newest snapshot.

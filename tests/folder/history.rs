@@ -233,17 +233,14 @@ fn play(engine: &Engine, world: &World) {
         command.supersedes = instead.map(hold_id);
         let answer = settle(|| engine.reserve(&command, after(n))).expect("an answer");
         assert!(matches!(answer.outcome, Outcome::Hold(_)), "{answer:?}");
-        answer.ticket.wait().expect("durable");
+        engine.journal().ticket(answer.rests_on).wait().expect("durable");
     };
     buys(1, &[("KNIFE/20cm", 2), ("FORK", 1)], None);
     buys(2, &[("KNIFE/20cm", 1)], None);
     buys(3, &[("FORK", 3)], None);
     buys(4, &[("FORK", 2)], None);
-    settle(|| engine.claim(&claim(hold_id(1), "order/1"), after(5)))
-        .expect("an answer")
-        .ticket
-        .wait()
-        .expect("durable");
+    let sold = settle(|| engine.claim(&claim(hold_id(1), "order/1"), after(5))).expect("an answer");
+    engine.journal().ticket(sold.rests_on).wait().expect("durable");
     engine.snapshot(&world.snapshots, after(5)).expect("a snapshot");
     settle(|| engine.release(&release(hold_id(3), &[("FORK", 1)]), after(6))).expect("an answer");
     durable();

@@ -8,7 +8,7 @@ use super::super::gate::{Gate, Shut};
 use super::super::shared::Shared;
 use super::super::writer::Writer;
 use super::super::{JournalMetrics, Start};
-use super::{FIRST, ONE};
+use super::{FIRST, ONE, ticket};
 use crate::ids::Lsn;
 use crate::run::{at, joined};
 use crate::stand_ins::log::Book;
@@ -31,7 +31,7 @@ fn append_and_wait(shared: &Shared) -> Came {
         Err(shut) => return Came::Refused(shut),
     };
     match shared.push(permit, ONE) {
-        Ok(ticket) => ticket.wait().map_or(Came::Unknown, |()| Came::Journaled),
+        Ok(appended) => ticket(&shared.progress, appended.lsn()).wait().map_or(Came::Unknown, |()| Came::Journaled),
         Err(shut) => Came::TurnedAway(shut),
     }
 }

@@ -30,7 +30,7 @@ const FIRST: Lsn = Lsn(1);
 const SECOND: Lsn = Lsn(2);
 
 fn ticket(progress: &Arc<Progress>, lsn: Lsn) -> Ticket {
-    Ticket::new(Arc::clone(progress), lsn, lsn)
+    Ticket::new(Arc::clone(progress), lsn)
 }
 
 /// A task's wake-up call to the thread that drives it. The flag is a plain one: that it comes is what is checked, and

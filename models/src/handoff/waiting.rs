@@ -32,7 +32,8 @@ pub fn a_waiter_is_never_forgotten() {
 pub fn durable_never_runs_ahead_of_the_log() {
     let book = Arc::new(Book::up_to(u64::MAX));
     let shared = Arc::new(Shared::new(book.clone(), Start::FIRST, Arc::new(JournalMetrics::default())));
-    let mut written = Task::new(shared.push(shared.gate.enter(9).expect("open"), ONE).expect("open"));
+    let appended = shared.push(shared.gate.enter(9).expect("open"), ONE).expect("open");
+    let mut written = Task::new(ticket(&shared.progress, appended.lsn()));
     assert!(written.turn(), "waited for, so that the writer has a batch");
     let (reading, log) = (shared.clone(), book);
     let reader = at(0, move || (reading.progress.durable(), log.written(), reading.tip.lock().0));

@@ -21,7 +21,7 @@ pub struct Said {
 /// What the engine says to a reserve.
 pub fn reserved(engine: &Engine, ask: &Ask, now: Timestamp) -> Said {
     let command = ask.command();
-    said(settle(|| engine.reserve(&command, now)), |view| show(view) + &shorts(view))
+    said(engine, settle(|| engine.reserve(&command, now)), |view| show(view) + &shorts(view))
 }
 
 /// What the engine says to a verb on a hold of this drop.
@@ -55,12 +55,12 @@ pub fn answered(engine: &Engine, verb: &Verb, drop: usize, now: Timestamp) -> Sa
         }
         Verb::Get { hold } => engine
             .get_hold(hold_id(*hold), None, now)
-            .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), ticket }),
+            .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), rests_on: ticket.lsn() }),
     };
-    said(answer, show)
+    said(engine, answer, show)
 }
 
-fn said(answer: Result<Answer, Fault>, shown: impl Fn(&HoldView) -> String) -> Said {
+fn said(engine: &Engine, answer: Result<Answer, Fault>, shown: impl Fn(&HoldView) -> String) -> Said {
     let text = match &answer {
         Err(Fault::NoHold(_)) => "not found".to_owned(),
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
@@ -90,7 +90,8 @@ fn said(answer: Result<Answer, Fault>, shown: impl Fn(&HoldView) -> String) -> S
         Err(_) => None,
     };
     let shown = shown.map(|view| view.hold.revision.0);
-    Said { text, ticket: answer.ok().map(|answer| answer.ticket), shown }
+    let ticket = answer.ok().map(|answer| engine.journal().ticket(answer.rests_on));
+    Said { text, ticket, shown }
 }
 
 pub fn show(view: &HoldView) -> String {

@@ -6,12 +6,15 @@
 
 mod allowance;
 mod partial;
+mod run;
 mod serve;
 mod supersede;
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use super::answer::{Answer, Fault, Step, Violation};
+use super::answer::{Answer, Fault, HoldView, Outcome, Step, Violation};
 use super::command::Reserve;
 use super::hold_verbs::ended;
 use super::limits::Counted;
@@ -40,19 +43,11 @@ impl Engine {
     pub fn reserve(&self, command: &Reserve, now: Timestamp) -> Result<Step<Answer>, Fault> {
         self.decide(now, || {
             let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
-                let running = drop.running();
-                let lines = resolve(&running.definition, command)?;
-                let content = self.content(command, Manner::of(command));
-                let counted = Counted::of(&self.inventory.key, &running.definition, command);
-                let (running, old) = (&running, None);
-                let request =
-                    Request { engine: self, command, now, drop, roster, running, lines, content, counted, old };
-                let permit = self.journal.permit()?;
-                let holds = &self.inventory.holds;
-                match &command.supersedes {
-                    None => holds.with_id(&command.hold, |shard| request.decide(&mut LockedShards::one(shard), permit)),
-                    Some(old) => holds.with_two(&command.hold, old, |shards| request.decide(shards, permit)),
-                }
+                let running = &drop.running();
+                let asked = Asked::of(self, &running.definition, command)?;
+                let request = Request { engine: self, command, now, drop, roster, running, asked, old: None };
+                let came = request.decide(self.journal.permit()?)?;
+                came.and_then(|came| Ok(Decision::Done(came.answer(&running.definition))))
             });
             found.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone())))
         })
@@ -83,6 +78,49 @@ pub(super) struct Line<'a> {
     own: u32,
 }
 
+/// What follows from a request and its drop's definition alone.
+#[derive(Clone)]
+pub(super) struct Asked {
+    /// Ascending by item: carts take in one order.
+    pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
+    content: ContentHash,
+    pub(super) counted: Counted,
+}
+
+impl Asked {
+    fn of(engine: &Engine, definition: &Definition, command: &Reserve) -> Result<Self, Fault> {
+        let lines = resolve(definition, command)?;
+        let content = engine.content(command, Manner::of(command));
+        Ok(Self { lines, content, counted: Counted::of(&engine.inventory.key, definition, command) })
+    }
+}
+
+/// What came of a request.
+pub(super) enum Came {
+    /// A hold was made.
+    Made(Hold),
+    /// Anything else.
+    Told(Answer),
+}
+
+impl From<Answer> for Came {
+    fn from(answer: Answer) -> Self {
+        Self::Told(answer)
+    }
+}
+
+impl Came {
+    fn answer(self, definition: &Arc<Definition>) -> Answer {
+        match self {
+            Self::Made(hold) => {
+                let rests_on = hold.revision;
+                Answer { outcome: Outcome::Hold(HoldView { hold, definition: Arc::clone(definition) }), rests_on }
+            }
+            Self::Told(answer) => answer,
+        }
+    }
+}
+
 /// One reserve while its drop's gate is held.
 pub(super) struct Request<'a> {
     pub(super) engine: &'a Engine,
@@ -91,10 +129,7 @@ pub(super) struct Request<'a> {
     pub(super) drop: &'a DropEntry,
     pub(super) roster: Roster<'a>,
     pub(super) running: &'a Running,
-    /// Ascending by item: carts take in one order.
-    pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
-    content: ContentHash,
-    pub(super) counted: Counted,
+    pub(super) asked: Asked,
     /// The hold that is to be superseded, once it has been found to be one that can be.
     pub(super) old: Option<Old>,
 }
@@ -113,16 +148,25 @@ pub(super) type Short = (ItemNo, u64);
 pub(super) type Shorts = SmallVec<[Short; 4]>;
 
 impl Request<'_> {
-    fn decide(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Answer> {
+    fn decide(&self, permit: Permit<'_>) -> Found<Came> {
+        let holds = &self.engine.inventory.holds;
+        let Reserve { hold, supersedes, .. } = self.command;
+        match supersedes {
+            None => holds.with_id(hold, |shard| self.decide_in(&mut LockedShards::one(shard), permit)),
+            Some(old) => holds.with_two(hold, old, |shards| self.decide_in(shards, permit)),
+        }
+    }
+
+    fn decide_in(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Came> {
         // The holds of an archived drop are gone, also those that are not taken out yet.
         if self.running.archived.is_some() {
-            return Ok(Decision::Done(self.refused_by_drop(Reason::Closed, None)));
+            return Ok(Decision::Done(self.refused_by_drop(Reason::Closed, None).into()));
         }
         let shard = shards.own();
         if let Some(place) = shard.find(&self.command.hold) {
             let mut own =
                 OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
-            return self.again(&mut own, permit).map(Decision::Done);
+            return self.again(&mut own, permit).map(|answer| Decision::Done(answer.into()));
         }
         let successor;
         let (request, permit) = match &self.command.supersedes {
@@ -132,7 +176,7 @@ impl Request<'_> {
                     successor = found;
                     (&successor, permit)
                 }
-                Err(refused) => return Ok(Decision::Done(refused)),
+                Err(refused) => return Ok(Decision::Done(refused.into())),
             },
         };
         request.decide_new(shards, permit)
@@ -141,16 +185,16 @@ impl Request<'_> {
     /// The id has a hold already: the same request again, or another one by mistake.
     fn again(&self, own: &mut OwnHold<'_, '_>, permit: Permit<'_>) -> Result<Answer, Fault> {
         let hold = own.hold()?;
-        if hold.content != self.content || hold.drop != self.drop.number {
+        if hold.content != self.asked.content || hold.drop != self.drop.number {
             let field = self.differing_field(hold);
             return Err(Fault::Exists { what: format!("hold {}", hold.id), field, known_at: hold.revision });
         }
         self.engine.expire_if_due(own, permit, self.now)?;
         match own.hold()?.state {
-            HoldState::Held | HoldState::Paying | HoldState::Claimed => self.engine.shown(own),
+            HoldState::Held | HoldState::Paying | HoldState::Claimed => own.shown(),
             HoldState::Released | HoldState::Expired => {
                 let reason = ended(own.hold()?).unwrap_or(Reason::HoldReleased);
-                self.engine.refused_by_hold(own, reason)
+                own.refused(reason)
             }
         }
     }
@@ -164,9 +208,9 @@ impl Request<'_> {
         if hold.customer != self.command.customer {
             return "customer.id";
         }
-        let asked = |item| self.lines.iter().any(|(asked, _)| *asked == item);
+        let asked = |item| self.asked.lines.iter().any(|(asked, _)| *asked == item);
         let more = hold.lines.iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
-        if more || self.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
+        if more || self.asked.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
             return "lines";
         }
         // What the hold superseded is not kept but in the digest. If all but `allow_partial` is the same, that is it.
@@ -176,14 +220,14 @@ impl Request<'_> {
     }
 
     /// Decides a request whose id has no hold yet.
-    fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Answer> {
+    fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Came> {
         if let Some((reason, retry_after)) = self.barred() {
-            return Ok(Decision::Done(self.refused_by_drop(reason, retry_after)));
+            return Ok(Decision::Done(self.refused_by_drop(reason, retry_after).into()));
         }
         let looked = if self.command.allow_partial { self.look_for_any() } else { self.look(Pool::look) };
         looked?.and_then(|shorts| {
             if !shorts.is_empty() {
-                return Ok(self.sold_out(&shorts));
+                return self.sold_out(&shorts).told();
             }
             let Engine { inventory, bounds, .. } = self.engine;
             // A hold that takes another's place makes no hold more.
@@ -192,7 +236,7 @@ impl Request<'_> {
                 return Err(Fault::Exhausted("too many holds: --max-holds is reached"));
             }
             let no_more = inventory.subjects.len() >= bounds.max_subjects();
-            inventory.subjects.with(&self.counted.keys, |subjects| {
+            inventory.subjects.with(&self.asked.counted.keys, |subjects| {
                 if no_more && subjects.iter().any(|subject| subject.is_empty() || subject.is_old()) {
                     return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached"));
                 }
@@ -204,8 +248,7 @@ impl Request<'_> {
 
     /// A refusal because of the drop's state, once that is durable.
     fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> Answer {
-        let ticket = self.engine.journal.ticket(self.running.known_at());
-        Answer { ticket, ..self.refuse(reason, retry_after, Vec::new(), None) }
+        Answer { rests_on: self.running.known_at(), ..self.refuse(reason, retry_after, Vec::new(), None) }
     }
 
     /// Why the drop takes no reserves now, and when it may.
@@ -238,7 +281,7 @@ impl Request<'_> {
 
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let pool_no = PoolNo(0); // every item has one pool so far: the first takes everything
-        self.lines.iter().map(move |(item, units)| Line {
+        self.asked.lines.iter().map(move |(item, units)| Line {
             item: *item,
             pool_no,
             pool: self.drop.pool(*item, pool_no),
@@ -250,6 +293,13 @@ impl Request<'_> {
     /// Units of an item that the customer has already, in the hold that is to be superseded.
     pub(super) fn own(&self, item: ItemNo) -> u32 {
         self.old.as_ref().map_or(0, |old| old.hold.units_of(item))
+    }
+}
+
+impl Decision<Answer> {
+    /// As it is told.
+    fn told(self) -> Found<Came> {
+        self.and_then(|answer| Ok(Decision::Done(answer.into())))
     }
 }
 

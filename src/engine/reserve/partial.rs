@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::allowance::Allotments;
 use super::serve::{Guards, Served};
-use super::{Found, Hands, Line, Request, Shorts};
+use super::{Came, Found, Hands, Line, Request, Shorts};
 use crate::engine::Decision;
 use crate::engine::answer::Answer;
 use crate::engine::limits::due;
@@ -65,7 +65,7 @@ impl Request<'_> {
 
     /// Takes what there is, lets limits cut it, makes the hold.
     #[cold]
-    pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Found<Answer> {
+    pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Found<Came> {
         self.take_what_there_is()?.and_then(|got| {
             let there: SmallVec<[(ItemNo, u32); 4]> = got.iter().map(|got| (got.line.item, got.there())).collect();
             let allotted = self.allotted(hands.subjects, &there);
@@ -74,7 +74,7 @@ impl Request<'_> {
                 return Ok(Decision::SweepHold(due));
             }
             if allotted.iter().all(|line| line.units == 0) {
-                return Ok(Decision::Done(self.nothing_at_all(got, hands.subjects)));
+                return Ok(Decision::Done(self.nothing_at_all(got, hands.subjects).into()));
             }
             let rare = self.rare(self.short_lines(&got, &allotted));
             let hold = self.new_hold(&lines(&got, &allotted), rare);

@@ -1,12 +1,10 @@
 //! Serving a request whole, and making the hold that comes of any.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
-use super::{Found, Hands, Request};
+use super::{Came, Found, Hands, Request};
 use crate::engine::Decision;
-use crate::engine::answer::{Answer, Fault, HoldView, Outcome};
+use crate::engine::answer::Fault;
 use crate::hold::{Hold, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
 use crate::inventory::stock::{Certainty, Taken};
@@ -30,13 +28,13 @@ pub(super) struct Served<'d> {
 impl Request<'_> {
     /// Checks limits, takes, makes the hold: all lines or none.
     #[inline]
-    pub(super) fn serve(&self, hands: Hands<'_, '_, '_>) -> Found<Answer> {
+    pub(super) fn serve(&self, hands: Hands<'_, '_, '_>) -> Found<Came> {
         let broken = self.broken(hands.subjects);
         if !broken.is_empty() {
-            return self.over_limit(&broken, hands.subjects);
+            return self.over_limit(&broken, hands.subjects)?.told();
         }
         // A hold that lives shorter than its thread may be held up, and a cart, are in doubt until they are entered.
-        let certain = self.lines.len() == 1 && self.old.is_none() && self.ttl() >= SHORT_TTL;
+        let certain = self.asked.lines.len() == 1 && self.old.is_none() && self.ttl() >= SHORT_TTL;
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
         let mut taken = Guards::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
@@ -44,7 +42,7 @@ impl Request<'_> {
                 Verdict::Yes(units) => taken.push(units),
                 Verdict::Short { free } => {
                     drop(taken); // the guards give back what the cart has already taken
-                    return Ok(Decision::Done(self.refuse_stock(&[(line.item, free)], hands.subjects)));
+                    return Ok(Decision::Done(self.refuse_stock(&[(line.item, free)], hands.subjects).into()));
                 }
                 Verdict::InDoubt => return Ok(Decision::InDoubt),
                 Verdict::SweepDue => return Ok(self.sweep_pool(line)),
@@ -58,7 +56,7 @@ impl Request<'_> {
     /// Appends, and makes the hold.
     #[expect(clippy::inline_always, reason = "measured: on its own it costs each reserve some 100 instructions")]
     #[inline(always)]
-    pub(super) fn make(&self, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Answer> {
+    pub(super) fn make(&self, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Came> {
         if let Some(old) = &self.old {
             return self.replace(old, hands, served);
         }
@@ -66,18 +64,17 @@ impl Request<'_> {
         let Served { hold, taken } = served;
         let engine = self.engine;
         let record = Record::Hold(hold);
-        let ticket = engine.journal.append(permit, std::slice::from_ref(&record), self.now)?;
+        let appended = engine.journal.append(permit, std::slice::from_ref(&record), self.now)?;
         let Record::Hold(mut hold) = record else { return Err(Fault::JournalFailed) }; // it is one: never seen
         // From here on nothing may fail. The units are kept last, when the hold's deadline is in the queues: until then
         // nobody could tell that they are due. A panic in between ends the process; no guard gives back.
-        hold.revision = ticket.lsn();
+        hold.revision = appended.lsn();
         let place = shards.own().insert(hold.clone());
         let entered = Entered { drop: self.drop, place, before: None, after: &hold };
-        engine.inventory.enter_with(&entered, &self.counted.keys, subjects);
+        engine.inventory.enter_with(&entered, &self.asked.counted.keys, subjects);
         taken.into_iter().for_each(Taken::keep);
         engine.count_transition(HoldState::Held);
-        let view = HoldView { hold, definition: Arc::clone(&self.running.definition) };
-        Ok(Decision::Done(Answer { outcome: Outcome::Hold(view), ticket }))
+        Ok(Decision::Done(Came::Made(hold)))
     }
 
     /// How long the hold is granted: the wish or the drop's, at most the ceiling.
@@ -97,7 +94,7 @@ impl Request<'_> {
             drop: self.drop.number,
             state: HoldState::Held,
             customer: self.command.customer.clone(),
-            content: self.content,
+            content: self.asked.content,
             created_at,
             expires_at,
             settled_at: Timestamp::default(),

@@ -8,11 +8,9 @@
 //! those that it has not go back after it; the rest goes over from one to the other and is never free. So the
 //! customer's own units never stand in his way, and nobody else can get between.
 
-use std::sync::Arc;
-
 use super::serve::Served;
-use super::{Found, Hands, Request};
-use crate::engine::answer::{Answer, Fault, HoldView, Outcome};
+use super::{Asked, Came, Found, Hands, Request};
+use crate::engine::answer::{Answer, Fault};
 use crate::engine::hold_verbs::ended;
 use crate::engine::{Decision, OwnHold};
 use crate::hold::{Change, Hold, HoldState};
@@ -50,14 +48,14 @@ impl Request<'_> {
         }
         let mut own = OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
         let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
-            return self.engine.refused_by_hold(&own, Reason::HoldExpired).map(Err);
+            return own.refused(Reason::HoldExpired).map(Err);
         };
         let hold = own.hold()?.clone();
         if let Some(reason) = not_superseded(&hold) {
-            return self.engine.refused_by_hold(&own, reason).map(Err);
+            return own.refused(reason).map(Err);
         }
-        let (lines, counted) = (self.lines.clone(), self.counted.with_subjects_of(&hold));
-        Ok(Ok((Self { lines, counted, old: Some(Old { place, hold }), ..*self }, permit)))
+        let asked = Asked { counted: self.asked.counted.with_subjects_of(&hold), ..self.asked.clone() };
+        Ok(Ok((Self { asked, old: Some(Old { place, hold }), ..*self }, permit)))
     }
 
     /// When the successor was made and falls due: it goes on with the old one's life, never shortened by it.
@@ -67,29 +65,28 @@ impl Request<'_> {
     }
 
     /// Appends the one record, ends the old hold and makes the new one.
-    pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Answer> {
+    pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Came> {
         let Hands { shards, subjects, permit } = hands;
         let Served { mut hold, taken } = served;
         let engine = self.engine;
         let (at, by) = (self.now, hold.id);
         let record = Record::Superseded(Box::new(Superseded { old: old.hold.id, at, hold: hold.clone() }));
-        let ticket = engine.journal.append(permit, std::slice::from_ref(&record), self.now)?;
+        let appended = engine.journal.append(permit, std::slice::from_ref(&record), self.now)?;
         // From here on nothing may fail.
-        hold.revision = ticket.lsn();
+        hold.revision = appended.lsn();
         let place = shards.own().insert(hold.clone());
-        if let Some(before) = shards.other().change(old.place, ticket.lsn(), &Change::Superseded { at, by })
+        if let Some(before) = shards.other().change(old.place, appended.lsn(), &Change::Superseded { at, by })
             && let Some(after) = shards.other().get(old.place)
         {
             let ended = Entered { drop: self.drop, place: old.place, before: Some(&before), after };
             let made = Entered { drop: self.drop, place, before: None, after: &hold };
-            engine.inventory.enter_successor(&ended, &made, &self.counted.keys, subjects);
+            engine.inventory.enter_successor(&ended, &made, &self.asked.counted.keys, subjects);
         }
         // Last, as for any hold: until its deadline is in the queues nobody could tell that they are due.
         taken.into_iter().for_each(Taken::keep);
         engine.count_transition(HoldState::Released);
         engine.count_transition(HoldState::Held);
-        let view = HoldView { hold, definition: Arc::clone(&self.running.definition) };
-        Ok(Decision::Done(Answer { outcome: Outcome::Hold(view), ticket }))
+        Ok(Decision::Done(Came::Made(hold)))
     }
 }
 

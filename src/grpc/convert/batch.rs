@@ -97,7 +97,7 @@ pub fn result(command: &Command, outcome: &Outcome, view: View) -> pb::Result {
         Outcome::Hold(view) => pb::result::Result::Hold(shown(view)),
         Outcome::Refused(no) => {
             let hold = no.hold.as_ref().map(shown);
-            pb::result::Result::Refusal(pb::Refusal { hold, ..refusal(no) })
+            pb::result::Result::Refusal(Box::new(pb::Refusal { hold, ..refusal(no) }))
         }
     };
     pb::Result { result: Some(result), claim_mode: mode.into(), short_lines }

@@ -4,6 +4,7 @@ use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use parking_lot::{Mutex, MutexGuard};
+use prefetch_index::prefetch_index;
 use smallvec::SmallVec;
 
 use super::subject::{Image, Subject};
@@ -45,6 +46,11 @@ impl Subjects {
             [key] => self.with_one(*key, |subject| f(std::slice::from_mut(subject))),
             keys => self.with_several(keys, f),
         }
+    }
+
+    /// Has the memory of a subject's stripe fetched: for who will lock it soon.
+    pub fn fetch_stripe(&self, key: SubjectKey) {
+        prefetch_index(&self.stripes, place(key));
     }
 
     /// The stripe of a subject, below [`STRIPES`]: for whoever has many to enter, and spares memory the way.

@@ -1,0 +1,63 @@
+//! What a subject owns from archived drops. No hold tells of it any more, and it stays for good: limits of a series or
+//! shop go on counting it. So it is kept in little: 24 bytes for each item and hour.
+
+use super::many::{Reserved, Sum};
+use super::sorted::Sorted;
+use crate::ids::{DropNo, ItemNo};
+use crate::record::OldUsage;
+use crate::time::Timestamp;
+
+/// Units by the end of their hour, drop and item.
+#[derive(Debug, Default)]
+pub struct Folded(Sorted<(Timestamp, DropNo, ItemNo), u64>);
+
+impl Folded {
+    /// Adds units.
+    pub(super) fn add(&mut self, OldUsage { drop, item, at, units }: OldUsage) {
+        let key = (at, drop, item);
+        let had = self.0.get(&key).unwrap_or_default();
+        self.0.set(key, Some(had.saturating_add(units)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What there is, if it is of one item and hour.
+    pub(super) fn only(&self) -> Option<OldUsage> {
+        if self.0.len() == 1 { self.iter().next() } else { None }
+    }
+
+    /// All of it, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = OldUsage> {
+        self.0.iter().map(|((at, drop, item), units)| OldUsage { drop, item, at, units })
+    }
+
+    /// What was reserved at `from` or later, newest first.
+    pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+        self.0.each_down_to(&(from, DropNo::default(), ItemNo::default()), |(at, drop, item), units| {
+            f(OldUsage { drop, item, at, units }.into());
+            true
+        });
+    }
+}
+
+impl From<OldUsage> for Folded {
+    fn from(usage: OldUsage) -> Self {
+        let mut folded = Self::default();
+        folded.add(usage);
+        folded
+    }
+}
+
+impl From<OldUsage> for Sum {
+    fn from(OldUsage { drop, item, at: _, units }: OldUsage) -> Self {
+        Self { drop, item, live: 0, owned: units }
+    }
+}
+
+impl From<OldUsage> for Reserved {
+    fn from(OldUsage { drop, item, at, units }: OldUsage) -> Self {
+        Self { at, drop, item, holds: 0, units }
+    }
+}
