@@ -99,11 +99,6 @@ impl Queue {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether there is a batch that is worth writing, waited for or not.
-    pub(super) fn has_enough(&self) -> bool {
-        self.bytes() >= u64::try_from(ENOUGH).unwrap_or(0)
-    }
-
     /// Puts an operation behind all others, and says so to who follows the journal's progress. Wakes the writer only
     /// when enough has gathered: who waits for less does.
     #[inline]

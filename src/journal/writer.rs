@@ -3,7 +3,6 @@
 //! While it writes one batch the next gathers: that is all the group commit there is. A failure ends it for good.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Start;
 use super::frame::{BatchHash, BatchHead, SealedBatch};
@@ -14,13 +13,7 @@ use super::segment::Trailer;
 use super::shared::Shared;
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
-use crate::sync::thread;
 use crate::time::Timestamp;
-
-/// So many operations in a batch are many. Fewer callers may well be all there are, and would be waited for in vain.
-const MANY: u64 = 32;
-/// How long is waited for those who will be back: about two syncs of a fast disk.
-const LINGER: Duration = Duration::from_micros(200);
 
 /// The journal's one writer. Dropping it ends the journal: nobody waits for it any longer.
 #[derive(Debug)]
@@ -30,8 +23,6 @@ pub struct Writer {
     next: Lsn,
     chain: BatchHash,
     woken: Vec<std::task::Waker>,
-    /// Operations of the last batch.
-    told: u64,
 }
 
 /// What a turn of the writer came to.
@@ -54,15 +45,13 @@ impl Drop for Writer {
 impl Writer {
     pub(super) const fn new(shared: Arc<Shared>, start: Start) -> Self {
         let Start { next, chain, epoch } = start;
-        Self { shared, epoch, next, chain, woken: Vec::new(), told: 0 }
+        Self { shared, epoch, next, chain, woken: Vec::new() }
     }
 
     /// All turns, on a thread of its own.
     pub(super) fn run(mut self) {
         self.shared.progress.bell.answer();
-        while self.turn() == Turn::Wrote {
-            self.linger();
-        }
+        while self.turn() == Turn::Wrote {}
     }
 
     /// One turn: waits until something has gathered that is worth a batch or waited for, and writes that; or ends the
@@ -82,14 +71,6 @@ impl Writer {
             return Turn::Ended;
         }
         Turn::Wrote
-    }
-
-    /// Where many were just told, many will soon be back: a batch that waits a moment for them carries more, and they are
-    /// woken once for it instead of twice.
-    fn linger(&self) {
-        if self.told >= MANY && !self.shared.queue.has_enough() {
-            thread::sleep(LINGER);
-        }
     }
 
     /// Ends the journal as a crash of its thread would: nobody waits for it any longer.
@@ -113,7 +94,6 @@ impl Writer {
         metrics.bytes.add(u64::try_from(sealed.bytes().len()).unwrap_or(0));
         self.next = sealed.head().next();
         self.chain = sealed.hash();
-        self.told = operations;
         let last = Lsn(self.next.0.saturating_sub(1));
         // Before the mark is raised: who sees the mark finds a tip that is not behind it.
         *self.shared.tip.lock() = (last, self.chain);
