@@ -19,8 +19,9 @@ use crate::time::Timestamp;
 pub const SHARDS: usize = 4096;
 /// Bits of a reference that say the place within the shard.
 const PLACE_BITS: u32 = 20;
-/// Holds that one shard can have. Ids are spread by a keyed hash, so the table as a whole has `SHARDS` times as many.
-const SHARD_CAPACITY: usize = 1 << PLACE_BITS;
+/// Holds that one shard can have: as many as its index knows places. Ids are spread by a keyed hash, so the table as a
+/// whole has `SHARDS` times as many.
+const SHARD_CAPACITY: usize = (1 << PLACE_BITS) - 1;
 
 /// Where a hold lives: shard and place. Good as long as the hold is in the table; afterwards another may live there,
 /// so whoever kept one looks at what it finds.

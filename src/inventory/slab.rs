@@ -1,12 +1,14 @@
 //! A growing table of values with stable places: chunks, so that growing never copies what is there, and never
 //! reserves more than one chunk ahead.
 
-/// Values a chunk: small enough that thousands of half-empty slabs cost little.
-const CHUNK: usize = 32;
+/// Bytes of a chunk: a size that allocators have, so that nothing is lost behind it, and small enough that thousands of
+/// half-empty slabs cost little.
+const CHUNK_BYTES: usize = 2048;
 
 /// Values at stable places, freed places used again: the last freed first, which is still in the caches.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
+    /// Each of [`Slab::CHUNK`] slots.
     chunks: Vec<Box<[Slot<T>]>>,
     /// The first free place, if any was freed: it names the next. A list of its own would be one more cache miss.
     free: Option<u32>,
@@ -45,6 +47,9 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Values a chunk.
+    const CHUNK: usize = CHUNK_BYTES / size_of::<Slot<T>>();
+
     /// Values in it.
     pub(super) fn len(&self) -> usize {
         index(self.values)
@@ -56,8 +61,8 @@ impl<T> Slab<T> {
         let place = self.free.unwrap_or(self.used);
         if self.free.is_none() {
             self.used = self.used.saturating_add(1);
-            if index(place) / CHUNK == self.chunks.len() {
-                self.chunks.push((0..CHUNK).map(|_| Slot::Free(None)).collect());
+            if index(place) / Self::CHUNK == self.chunks.len() {
+                self.chunks.push((0..Self::CHUNK).map(|_| Slot::Free(None)).collect());
             }
         }
         if let Some(slot) = self.slot(place) {
@@ -73,7 +78,7 @@ impl<T> Slab<T> {
 
     /// The value there.
     pub(super) fn get(&self, place: u32) -> Option<&T> {
-        self.chunks.get(index(place) / CHUNK)?.get(index(place) % CHUNK)?.value()
+        self.chunks.get(index(place) / Self::CHUNK)?.get(index(place) % Self::CHUNK)?.value()
     }
 
     /// The value there, to change.
@@ -109,7 +114,7 @@ impl<T> Slab<T> {
     }
 
     fn slot(&mut self, place: u32) -> Option<&mut Slot<T>> {
-        self.chunks.get_mut(index(place) / CHUNK)?.get_mut(index(place) % CHUNK)
+        self.chunks.get_mut(index(place) / Self::CHUNK)?.get_mut(index(place) % Self::CHUNK)
     }
 }
 
@@ -124,6 +129,12 @@ mod tests {
     #[test]
     fn a_free_place_costs_no_more_than_a_value() {
         assert_eq!(size_of::<Slot<crate::hold::Hold>>(), size_of::<crate::hold::Hold>());
+    }
+
+    #[test]
+    fn a_chunk_of_holds_fills_its_size() {
+        let bytes = Slab::<crate::hold::Hold>::CHUNK * size_of::<Slot<crate::hold::Hold>>();
+        assert!(bytes * 100 > CHUNK_BYTES * 96, "{bytes} bytes");
     }
 
     #[test]
