@@ -5,10 +5,10 @@
 //! at a value, and a look for what is not there looks at one in a few dozen cases. What is removed leaves no mark: those
 //! behind it move up.
 //!
-//! Nearly all of what ten million holds need beside themselves is here, so it is kept full: arrays grow by a seventh to
-//! a quarter, through the sizes that an allocator has, and not by doubling.
+//! Each hold has two entries, one of its own and one of its subject, so arrays are kept full: they grow by a seventh to a
+//! quarter, through the sizes that an allocator has, and not by doubling.
 
-use std::mem::size_of;
+use crate::packed::Packed;
 
 /// Bits of a place, and of the hash that stands beside it.
 const PLACE_BITS: u32 = 20;
@@ -18,8 +18,8 @@ pub(super) const PLACES: u32 = (1 << PLACE_BITS) - 1;
 
 /// Hash and place in 40 bits, little-endian: the hash in the upper ones, in the lower ones the place and one more. So
 /// nothing but zeros is no entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Entry([u8; 5]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry(Packed<5>);
 
 /// Bytes of the smallest array there is.
 const LEAST: usize = 64;
@@ -35,30 +35,23 @@ pub(super) struct Index {
 }
 
 impl Entry {
-    const NONE: Self = Self([0; 5]);
+    const NONE: Self = Self(Packed::ZERO);
 
     /// Of a place below [`PLACES`].
     fn new(hash: u32, place: u32) -> Self {
-        let [first, second, third, fourth, fifth, ..] =
-            ((u64::from(hash) << PLACE_BITS) | u64::from(place.saturating_add(1))).to_le_bytes();
-        Self([first, second, third, fourth, fifth])
-    }
-
-    #[inline]
-    const fn bits(self) -> u64 {
-        let [first, second, third, fourth, fifth] = self.0;
-        u64::from_le_bytes([first, second, third, fourth, fifth, 0, 0, 0])
+        let bits = (u64::from(hash) << PLACE_BITS) | u64::from(place.saturating_add(1));
+        Self(Packed::new(bits).unwrap_or(Packed::ZERO))
     }
 
     #[inline]
     fn hash(self) -> u32 {
-        low(self.bits() >> PLACE_BITS, HASH_BITS)
+        low(self.0.get() >> PLACE_BITS, HASH_BITS)
     }
 
     /// The place, if there is an entry.
     #[inline]
     fn place(self) -> Option<u32> {
-        low(self.bits(), PLACE_BITS).checked_sub(1)
+        low(self.0.get(), PLACE_BITS).checked_sub(1)
     }
 }
 

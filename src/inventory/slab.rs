@@ -47,6 +47,10 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Bytes of a value, or of a free place.
+    #[cfg(test)]
+    pub(super) const SLOT: usize = size_of::<Slot<T>>();
+
     /// Values a chunk.
     const CHUNK: usize = CHUNK_BYTES / size_of::<Slot<T>>();
 
@@ -125,15 +129,16 @@ fn index(place: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hold::Hold;
 
     #[test]
     fn a_free_place_costs_no_more_than_a_value() {
-        assert_eq!(size_of::<Slot<crate::hold::Hold>>(), size_of::<crate::hold::Hold>());
+        assert_eq!(Slab::<Hold>::SLOT, size_of::<Hold>());
     }
 
     #[test]
     fn a_chunk_of_holds_fills_its_size() {
-        let bytes = Slab::<crate::hold::Hold>::CHUNK * size_of::<Slot<crate::hold::Hold>>();
+        let bytes = Slab::<Hold>::CHUNK * Slab::<Hold>::SLOT;
         assert!(bytes * 100 > CHUNK_BYTES * 96, "{bytes} bytes");
     }
 

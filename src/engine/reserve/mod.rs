@@ -191,7 +191,7 @@ impl Request<'_> {
             if full || !shards.own().has_room() {
                 return Err(Fault::Exhausted("too many holds: --max-holds is reached"));
             }
-            let no_more = inventory.subjects.len() >= bounds.max_subjects();
+            let no_more = inventory.subjects.len() >= bounds.max_subjects() || !inventory.subjects.has_room();
             inventory.subjects.with(&self.counted.keys, |subjects| {
                 if no_more && subjects.iter().any(|subject| subject.is_empty() || subject.is_old()) {
                     return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached"));
