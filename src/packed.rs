@@ -31,6 +31,12 @@ impl<const N: usize> Packed<N> {
     }
 }
 
+impl From<u64> for Packed<8> {
+    fn from(number: u64) -> Self {
+        Self(number.to_le_bytes())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
