@@ -69,7 +69,7 @@ impl Standing {
     /// Of a hold as it is.
     #[must_use]
     pub fn of(hold: &Hold) -> Self {
-        Self { state: hold.state, expires_at: hold.expires_at, lines: hold.lines.clone() }
+        Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines().to_lines() }
     }
 }
 
@@ -303,13 +303,13 @@ fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::{ContentHash, HoldLine};
+    use crate::hold::{ContentHash, HoldFields, HoldLine};
     use crate::ids::{CustomerId, DropNo, ItemNo, PoolNo};
 
     fn hold(n: u32) -> Hold {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&n.to_le_bytes());
-        Hold {
+        Hold::from(HoldFields {
             id: HoldId::from_bytes(id),
             drop: DropNo(0),
             state: HoldState::Held,
@@ -321,7 +321,7 @@ mod tests {
             revision: Lsn(1),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), n)]),
             rare: None,
-        }
+        })
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Request<'_> {
             return "customer.id";
         }
         let asked = |item| self.lines.iter().any(|(asked, _)| *asked == item);
-        let more = hold.lines.iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
+        let more = hold.lines().iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
         if more || self.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
             return "lines";
         }

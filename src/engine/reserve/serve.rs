@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{Found, Hands, Request};
 use crate::engine::Decision;
 use crate::engine::answer::{Answer, Fault, HoldView, Outcome};
-use crate::hold::{Hold, HoldLine, HoldState, Lines, Rare};
+use crate::hold::{Hold, HoldFields, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
 use crate::inventory::stock::{Certainty, Taken};
 use crate::inventory::{Entered, Verdict};
@@ -92,7 +92,7 @@ impl Request<'_> {
             None => (self.now, self.now.plus(self.ttl())),
             Some(old) => self.life_of_successor(&old.hold),
         };
-        Hold {
+        let fields = HoldFields {
             id: self.command.hold,
             drop: self.drop.number,
             state: HoldState::Held,
@@ -104,6 +104,7 @@ impl Request<'_> {
             revision: Lsn::default(),
             lines: Lines::from_slice(lines),
             rare,
-        }
+        };
+        fields.into()
     }
 }

@@ -5,7 +5,7 @@
 
 use super::folded::{Folded, Purchase};
 use super::many::{LiveSet, Many, Reserved, Sum};
-use crate::hold::{Hold, HoldState, Lines};
+use crate::hold::{Hold, HoldState, LinesView};
 use crate::ids::{DropNo, ItemNo, PoolNo};
 use crate::inventory::holds::{HoldRef, Standing};
 use crate::packed::Packed;
@@ -64,7 +64,7 @@ pub struct Counted<'a> {
     /// Its deadline.
     pub expires_at: Timestamp,
     /// What it has.
-    pub lines: &'a Lines,
+    pub lines: LinesView<'a>,
 }
 
 impl<'a> Counted<'a> {
@@ -72,14 +72,14 @@ impl<'a> Counted<'a> {
     /// for both, so that a cart may change as often as it likes.
     #[must_use]
     pub fn of(hold: &'a Hold) -> Option<Self> {
-        let counted = Self { state: hold.state, expires_at: hold.expires_at, lines: &hold.lines };
+        let counted = Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines() };
         hold.superseded_by().is_none().then_some(counted)
     }
 }
 
 impl<'a> From<&'a Standing> for Counted<'a> {
     fn from(standing: &'a Standing) -> Self {
-        Self { state: standing.state, expires_at: standing.expires_at, lines: &standing.lines }
+        Self { state: standing.state, expires_at: standing.expires_at, lines: standing.lines.view() }
     }
 }
 
@@ -88,11 +88,9 @@ impl Counted<'_> {
     #[inline]
     pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
         let (item, units) = match self.lines {
-            Lines::One { item, pool: _, quantity } => (*item, *quantity),
-            Lines::Many(lines) => match &**lines {
-                [line] => (line.item, line.quantity),
-                _ => return None,
-            },
+            LinesView::One { item, pool: _, quantity } => (item, quantity),
+            LinesView::Many([line]) => (line.item, line.quantity),
+            LinesView::Many(_) => return None,
         };
         Some((item, if self.state.is_ended() { 0 } else { units }))
     }
@@ -276,8 +274,8 @@ impl Subject {
             Self::None => {}
             Self::One(one) => {
                 let quantity = u32::try_from(one.units.get()).unwrap_or(u32::MAX);
-                let lines = Lines::One { item: one.item, pool: PoolNo(0), quantity };
-                let counted = Counted { state: one.state, expires_at: one.expires_at(), lines: &lines };
+                let lines = LinesView::One { item: one.item, pool: PoolNo(0), quantity };
+                let counted = Counted { state: one.state, expires_at: one.expires_at(), lines };
                 many.enter(one.whose(), None, Some(counted));
             }
             Self::Old(bought) => *many.folded_mut() = bought.usage().into(),

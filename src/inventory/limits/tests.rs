@@ -22,7 +22,7 @@ struct Seen {
 
 impl Seen {
     fn counted(&self) -> Counted<'_> {
-        Counted { state: self.state, expires_at: self.expires_at, lines: &self.lines }
+        Counted { state: self.state, expires_at: self.expires_at, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) -> Self {
