@@ -22,7 +22,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use drops::{NOW, TTL, definition};
 use short::short;
 use stockade::digest::DigestKey;
-use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
 use stockade::inventory::stock::Certainty;
 use stockade::inventory::{DropEntry, Entered, HoldRef, Inventory, Standing, Subject, Verdict};
@@ -81,7 +81,7 @@ impl Queue {
         let image = DropImage { number: DropNo(0), created_at: NOW, definition, request: [0; 32], update: None };
         let drop = Arc::new(DropEntry::new(Lsn(1), image));
         let lines = Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
-        let hold = Hold {
+        let hold = Hold::from(HoldFields {
             id: hold_id(0),
             drop: DropNo(0),
             state: HoldState::Held,
@@ -89,13 +89,14 @@ impl Queue {
             content: ContentHash(0),
             created_at: NOW,
             expires_at: NOW,
-            settled_at: NOW,
+            settled_at: Timestamp(0),
             revision: Lsn(1),
             lines,
             rare: None,
-        };
+        });
         let due = |n: u64| {
-            let hold = Hold { id: hold_id(n), ..hold.clone() };
+            let mut hold = hold.clone();
+            hold.id = hold_id(n);
             let place = inventory.holds.with_id(&hold_id(n), |mut shard| shard.insert(hold));
             let at = NOW.plus(TTL).plus(Millis(n * STRIDE % shape.spread.0));
             Due { place, at, subject: SubjectKey(u128::from_be_bytes(*hold_id(n).as_bytes())) }
@@ -123,7 +124,8 @@ impl Queue {
     fn enter(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
-        (hold.state, hold.expires_at, hold.revision) = (HoldState::Held, due.at, *lsn);
+        (hold.state, hold.revision) = (HoldState::Held, *lsn);
+        hold.set_expires_at(due.at);
         let entered = Entered { drop, place: due.place, before: None, after: hold };
         enter(inventory, &entered, due.subject);
     }
@@ -132,8 +134,9 @@ impl Queue {
     fn strike(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
-        let before = Standing { state: HoldState::Held, expires_at: due.at, lines: hold.lines.clone() };
-        (hold.state, hold.expires_at, hold.revision) = (HoldState::Claimed, due.at, *lsn);
+        let before = Standing { state: HoldState::Held, expires_at: due.at, lines: hold.lines().to_lines() };
+        (hold.state, hold.revision) = (HoldState::Claimed, *lsn);
+        hold.set_expires_at(due.at);
         let entered = Entered { drop, place: due.place, before: Some(&before), after: hold };
         enter(inventory, &entered, due.subject);
     }
@@ -142,8 +145,8 @@ impl Queue {
     fn forget(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
-        let before = Standing { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines.clone() };
-        (hold.state, hold.settled_at, hold.revision) = (HoldState::Expired, Timestamp(0), *lsn);
+        let before = Standing { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines().to_lines() };
+        (hold.state, hold.revision) = (HoldState::Expired, *lsn);
         let entered = Entered { drop, place: due.place, before: Some(&before), after: hold };
         enter(inventory, &entered, due.subject);
         inventory.subjects.with(&[due.subject], |subjects| subjects.fill_with(Subject::default));

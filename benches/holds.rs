@@ -16,7 +16,7 @@ use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use short::short;
 use stockade::digest::DigestKey;
-use stockade::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo};
 use stockade::inventory::{HoldRef, Holds};
 use stockade::metrics::Stopwatch;
@@ -29,7 +29,7 @@ const TURN: u64 = 1_000;
 const STRIDE: u64 = 7_919;
 
 fn hold(n: u64) -> Hold {
-    Hold {
+    Hold::from(HoldFields {
         id: hold_id(n),
         drop: DropNo(0),
         state: HoldState::Held,
@@ -41,7 +41,7 @@ fn hold(n: u64) -> Hold {
         revision: Lsn(1),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
         rare: None,
-    }
+    })
 }
 
 fn insert(holds: &Holds, hold: Hold) -> HoldRef {

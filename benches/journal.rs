@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use short::short;
-use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, PoolNo};
 use stockade::journal::{FileLog, FileLogOptions, Journal, Log, MemoryLog, Start, Ticket};
 use stockade::record::Record;
@@ -25,7 +25,7 @@ const NOW: Timestamp = Timestamp(1_796_403_600_000);
 
 /// A reserve of one line: what most records are.
 fn reserve() -> Record {
-    Record::Hold(Hold {
+    Record::Hold(Hold::from(HoldFields {
         id: HoldId::from_bytes([7; 16]),
         drop: DropNo(0),
         state: HoldState::Held,
@@ -37,7 +37,7 @@ fn reserve() -> Record {
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
         rare: None,
-    })
+    }))
 }
 
 fn append(journal: &Journal, records: &[Record]) -> Ticket {

@@ -20,7 +20,7 @@ use drops::{NOW, definition};
 use short::short;
 use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
-use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, LimitId, Lsn, PoolNo, ShopId, SubjectKey};
 use stockade::inventory::limits::{Ask, Counted, Purpose, Whose};
 use stockade::inventory::{Drops, Holds, Subject, Subjects};
@@ -68,7 +68,7 @@ struct Held {
 impl Held {
     fn new(key: &DigestKey) -> Self {
         let lines = Lines::from_slice(&[HoldLine::new(ITEM, PoolNo(0), 1)]);
-        let hold = Hold {
+        let hold = Hold::from(HoldFields {
             id: hold_id(0),
             drop: DROP,
             state: HoldState::Held,
@@ -80,13 +80,13 @@ impl Held {
             revision: Lsn(1),
             lines: lines.clone(),
             rare: None,
-        };
+        });
         let place = Holds::new(key).with_id(&hold_id(0), |mut shard| shard.insert(hold));
         Self { whose: Whose { drop: DROP, place, created_at: Timestamp(0) }, lines }
     }
 
     fn standing(&self, state: HoldState) -> Counted<'_> {
-        Counted { state, expires_at: DUE, lines: &self.lines }
+        Counted { state, expires_at: DUE, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) {

@@ -6,6 +6,7 @@ pub mod ids;
 pub mod time;
 pub mod refusal;
 pub mod definition;
+pub mod packed;
 pub mod hold;
 pub mod codec;
 pub mod record;

@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use smallvec::SmallVec;
 use stockade::definition::{Definition, Item, Limit, Pool, Scope};
-use stockade::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
 use stockade::journal::{
     BatchHead, Durability, Ending, FileLog, FileLogOptions, Log, LogError, SealedBatch, Start, Trailer, inspect,
@@ -55,7 +55,7 @@ fn drop_image() -> DropImage {
 }
 
 fn hold(n: u8) -> Hold {
-    Hold {
+    Hold::from(HoldFields {
         id: HoldId::from_bytes([n; 16]),
         drop: DropNo(0),
         state: HoldState::Held,
@@ -67,7 +67,7 @@ fn hold(n: u8) -> Hold {
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 2)]),
         rare: None,
-    }
+    })
 }
 
 /// Batch by batch: each kind of record, each kind of change.

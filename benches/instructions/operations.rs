@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use stockade::engine::Engine;
 use stockade::engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve};
-use stockade::hold::{ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, OrderRef, PoolNo};
 use stockade::record::Record;
 use stockade::time::{Millis, Timestamp};
@@ -159,7 +159,7 @@ fn sweep() -> Work {
 
 /// What a reserve of one unit leaves in the journal.
 fn record(n: usize) -> Record {
-    Record::Hold(Hold {
+    Record::Hold(Hold::from(HoldFields {
         id: id(n),
         drop: DropNo(0),
         state: HoldState::Held,
@@ -171,7 +171,7 @@ fn record(n: usize) -> Record {
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
         rare: None,
-    })
+    }))
 }
 
 fn encode() -> Work {

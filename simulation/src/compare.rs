@@ -27,8 +27,8 @@ pub fn hold(engine: &Engine, model: &Model, hold: u64) -> Result<(), String> {
     let drop = drop_id(DROPS[expected.drop()]);
     let definition = engine.inventory().drops.with_id(&drop, |entry| entry.running().definition.clone());
     let definition = definition.ok_or_else(|| format!("no drop {drop}"))?;
-    let created_at = START.until(found.created_at).0;
-    let returned: Vec<(u32, u32)> = found.lines.iter().map(|line| (line.returned, line.withdrawn)).collect();
+    let created_at = START.until(found.created_at()).0;
+    let returned: Vec<(u32, u32)> = found.lines().iter().map(|line| (line.returned, line.withdrawn)).collect();
     let text = show(&HoldView { hold: found, definition });
     let expected_text = model.show(hold);
     if text != expected_text || created_at != expected.created_at {

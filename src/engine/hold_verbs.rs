@@ -37,7 +37,7 @@ impl Engine {
             };
             if state != hold.state {
                 self.change(own, permit, Change::Staged { stage: state, expires_at }, now)?;
-            } else if expires_at != hold.expires_at {
+            } else if expires_at != hold.expires_at() {
                 self.change(own, permit, Change::Extended { expires_at }, now)?;
             }
             own.shown()
@@ -64,7 +64,7 @@ impl Engine {
                 }
             }
             let mut kept = by_line(hold, own.view, &command.keep);
-            if hold.lines.iter().zip(&kept).all(|(line, kept)| line.quantity == *kept) {
+            if hold.lines().iter().zip(&kept).all(|(line, kept)| line.quantity == *kept) {
                 return own.shown();
             }
             if kept.iter().all(|units| *units == 0) {
@@ -118,7 +118,7 @@ impl Engine {
         if !hold.is_due(now) {
             return Ok(Some(permit));
         }
-        let late = hold.expires_at.until(now);
+        let late = hold.expires_at().until(now);
         self.change(own, permit, Change::Expired { at: now }, now)?;
         self.metrics.expiry_lag.observe(late.duration());
         Ok(None)
@@ -172,13 +172,13 @@ fn moved(
     command: &Extend,
     now: Timestamp,
 ) -> Result<(HoldState, Timestamp), Reason> {
-    let ceiling = hold.created_at.plus(definition.max_hold_life);
+    let ceiling = hold.created_at().plus(definition.max_hold_life);
     let total = ceiling.plus(definition.payment_ttl);
-    let later = |wish: Timestamp, most: Timestamp| hold.expires_at.max(wish.min(most));
+    let later = |wish: Timestamp, most: Timestamp| hold.expires_at().max(wish.min(most));
     match (command.stage, hold.state) {
         (Some(Stage::Paying), from) => {
             let begins = from != HoldState::Paying;
-            let worthwhile = hold.created_at.until(total) >= LEAST;
+            let worthwhile = hold.created_at().until(total) >= LEAST;
             if begins && worthwhile && now.until(total) < LEAST {
                 return Err(Reason::CeilingReached);
             }
@@ -187,14 +187,14 @@ fn moved(
         }
         // Back from payment: the card was declined.
         (Some(Stage::Held), HoldState::Paying) => {
-            let left = hold.expires_at.min(ceiling).max(now.plus(LEAST));
+            let left = hold.expires_at().min(ceiling).max(now.plus(LEAST));
             // The total may be another one by now, or an outage's grace reach beyond it: what is there is not cut under
             // the least.
-            let kept = hold.expires_at.min(now.plus(LEAST));
+            let kept = hold.expires_at().min(now.plus(LEAST));
             Ok((HoldState::Held, left.min(total).max(kept)))
         }
         // Sent again: it is back already.
-        (Some(Stage::Held), state) if command.ttl.is_none() => Ok((state, hold.expires_at)),
+        (Some(Stage::Held), state) if command.ttl.is_none() => Ok((state, hold.expires_at())),
         (Some(Stage::Held) | None, state) => {
             Ok((state, later(now.plus(command.ttl.unwrap_or(definition.hold_ttl)), ceiling)))
         }
@@ -230,7 +230,7 @@ pub(super) fn known_skus(definition: &Definition, field: &str, wanted: &[Wanted]
 pub(super) fn by_line(hold: &Hold, definition: &Definition, wanted: &[Wanted]) -> SmallVec<[u32; 4]> {
     let mut wishes: SmallVec<[_; 4]> =
         wanted.iter().filter_map(|wanted| Some((definition.item(&wanted.sku)?.0, wanted.units))).collect();
-    hold.lines
+    hold.lines()
         .iter()
         .map(|line| {
             let Some((_, left)) = wishes.iter_mut().find(|(item, _)| *item == line.item) else { return 0 };

@@ -159,7 +159,7 @@ pub(super) fn late_limits<'a>(
         tiers: hold.tiers(),
         identities: hold.identities(),
         now,
-        purpose: Purpose::LateClaim { created_at: hold.created_at },
+        purpose: Purpose::LateClaim { created_at: hold.created_at() },
     };
     let broken = ask.check(subjects, ItemNo::index);
     match due(subjects, now) {

@@ -166,12 +166,12 @@ fn fits(
     let HoldFilter { drop: _, customer, order_ref, sku: _, state, older_than } = filter;
     let has = |items: &[Option<ItemNo>]| {
         let item = items.get(hold.drop.index()).copied().flatten();
-        item.is_some_and(|item| hold.lines.iter().any(|line| line.item == item))
+        item.is_some_and(|item| hold.lines().iter().any(|line| line.item == item))
     };
     drop.is_none_or(|drop| hold.drop == drop)
         && customer.as_ref().is_none_or(|customer| *customer == hold.customer)
         && order_ref.as_ref().is_none_or(|order_ref| hold.order_ref() == Some(order_ref))
         && state.is_none_or(|state| hold.state == state)
-        && older_than.is_none_or(|span| hold.created_at.plus(span) <= now)
+        && older_than.is_none_or(|span| hold.created_at().plus(span) <= now)
         && items.is_none_or(has)
 }

@@ -86,7 +86,7 @@ impl Engine {
                 }
             }
             let totals = returned_totals(own, command)?;
-            if hold.lines.iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
+            if hold.lines().iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
                 self.change(own, permit, Change::Returned { totals }, now)?;
             }
             own.shown().map(Step::Done)
@@ -104,7 +104,7 @@ impl Engine {
         let kept = claimed_lines(own, &command.lines)?;
         let hold = own.hold()?;
         let lines: SmallVec<[HoldLine; 4]> = hold
-            .lines
+            .lines()
             .iter()
             .enumerate()
             .map(|(place, line)| HoldLine { quantity: kept.get(place).copied().unwrap_or(line.quantity), ..line })
@@ -207,10 +207,10 @@ fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u3
     if lines.is_empty() {
         return Ok(SmallVec::new());
     }
-    let has = |item| -> u32 { hold.lines.iter().filter(|line| line.item == item).map(|line| line.quantity).sum() };
+    let has = |item| -> u32 { hold.lines().iter().filter(|line| line.item == item).map(|line| line.quantity).sum() };
     more_than(own, "lines", lines, has)?;
     let kept = by_line(hold, own.view, lines);
-    let all = hold.lines.iter().zip(&kept).all(|(line, kept)| line.quantity == *kept);
+    let all = hold.lines().iter().zip(&kept).all(|(line, kept)| line.quantity == *kept);
     Ok(if all { SmallVec::new() } else { kept })
 }
 
@@ -218,12 +218,12 @@ fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u3
 fn returned_totals(own: &OwnHold<'_, '_>, command: &Return) -> Result<SmallVec<[(u32, u32); 4]>, Fault> {
     let hold = own.hold()?;
     let sold = |line: &HoldLine| line.quantity.saturating_add(line.returned);
-    let of_item = |item| -> u32 { hold.lines.iter().filter(|line| line.item == item).map(|line| sold(&line)).sum() };
+    let of_item = |item| -> u32 { hold.lines().iter().filter(|line| line.item == item).map(|line| sold(&line)).sum() };
     more_than(own, "returned", &command.returned, of_item)?;
     let all = command.returned.is_empty();
     let mut left: SmallVec<[(ItemNo, u32); 4]> =
         command.returned.iter().filter_map(|wanted| Some((own.view.item(&wanted.sku)?.0, wanted.units))).collect();
-    let totals = hold.lines.iter().map(|line| {
+    let totals = hold.lines().iter().map(|line| {
         let asked = if all {
             sold(&line)
         } else {

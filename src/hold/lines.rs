@@ -69,12 +69,46 @@ impl Lines {
         }
     }
 
+    /// Them, wherever they lie.
+    #[inline]
+    #[must_use]
+    pub fn view(&self) -> LinesView<'_> {
+        match self {
+            Self::One { item, pool, quantity } => LinesView::One { item: *item, pool: *pool, quantity: *quantity },
+            Self::Many(lines) => LinesView::Many(lines),
+        }
+    }
+
     /// Each line.
     #[inline]
     pub fn iter(&self) -> Iter<'_> {
+        self.view().iter()
+    }
+}
+
+/// The lines of a hold, wherever they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinesView<'a> {
+    /// As [`Lines::One`].
+    One {
+        /// Which item.
+        item: ItemNo,
+        /// Which of its pools.
+        pool: PoolNo,
+        /// Units.
+        quantity: u32,
+    },
+    /// As [`Lines::Many`].
+    Many(&'a [HoldLine]),
+}
+
+impl<'a> LinesView<'a> {
+    /// Each line.
+    #[inline]
+    pub fn iter(self) -> Iter<'a> {
         match self {
             Self::One { item, pool, quantity } => {
-                Iter { one: Some(HoldLine::new(*item, *pool, *quantity)), many: [].iter() }
+                Iter { one: Some(HoldLine::new(item, pool, quantity)), many: [].iter() }
             }
             Self::Many(lines) => Iter { one: None, many: lines.iter() },
         }
@@ -83,7 +117,7 @@ impl Lines {
     /// How many there are.
     #[inline]
     #[must_use]
-    pub const fn count(&self) -> usize {
+    pub const fn count(self) -> usize {
         match self {
             Self::One { .. } => 1,
             Self::Many(lines) => lines.len(),
@@ -93,10 +127,19 @@ impl Lines {
     /// Whether units of any line were given back.
     #[inline]
     #[must_use]
-    pub fn any_given_back(&self) -> bool {
+    pub fn any_given_back(self) -> bool {
         match self {
             Self::One { .. } => false,
             Self::Many(lines) => lines.iter().any(|line| line.released > 0 || line.returned > 0),
+        }
+    }
+
+    /// A copy of them.
+    #[must_use]
+    pub fn to_lines(self) -> Lines {
+        match self {
+            Self::One { item, pool, quantity } => Lines::One { item, pool, quantity },
+            Self::Many(lines) => Lines::Many(lines.into()),
         }
     }
 }
@@ -107,6 +150,15 @@ impl Lines {
 pub struct Iter<'a> {
     one: Option<HoldLine>,
     many: std::slice::Iter<'a, HoldLine>,
+}
+
+impl<'a> IntoIterator for LinesView<'a> {
+    type Item = HoldLine;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
 }
 
 impl<'a> IntoIterator for &'a Lines {

@@ -80,7 +80,7 @@ impl Inventory {
     }
 
     fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {
-        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
         let keys = self.subjects_of(&drop.home.shop, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
@@ -88,8 +88,8 @@ impl Inventory {
                     subject.enter(whose, Some(counted), None);
                 }
                 if hold.state == HoldState::Claimed {
-                    for line in hold.lines.iter().filter(|line| line.quantity > 0) {
-                        let at = bucket(hold.created_at);
+                    for line in hold.lines().iter().filter(|line| line.quantity > 0) {
+                        let at = bucket(hold.created_at());
                         subject.fold(OldUsage { drop: hold.drop, item: line.item, at, units: line.quantity.into() });
                     }
                 }

@@ -50,7 +50,7 @@ impl<'a> Gathered<'a> {
 
     /// A hold that these subjects have.
     pub(super) fn used(&mut self, keys: &Keys, place: HoldRef, hold: &Hold) {
-        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
         for subject in keys {
             let Some(usages) = self.usages.get_mut(Subjects::stripe(*subject)) else { continue };
             usages.push(Usage { subject: *subject, whose, standing: Standing::of(hold) });
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::definition::{Definition, Item, Pool};
     use crate::digest::DigestKey;
-    use crate::hold::{ContentHash, HoldLine, HoldState, Lines};
+    use crate::hold::{ContentHash, HoldFields, HoldLine, HoldState, Lines};
     use crate::ids::{CustomerId, HoldId, Lsn, Sku};
     use crate::inventory::Inventory;
     use crate::record::{DropImage, Record};
@@ -140,7 +140,7 @@ mod tests {
         let small = |of: u64| u16::try_from(n % of).expect("small");
         let line = |item| HoldLine::new(ItemNo(item), PoolNo(small(2)), 1 + u32::from(small(3)));
         let lines = if n.is_multiple_of(3) { vec![line(0), line(1)] } else { vec![line(small(2))] };
-        Hold {
+        Hold::from(HoldFields {
             id: HoldId::from_bytes(u128::from(n).to_le_bytes()),
             drop: DropNo(0),
             state: if n.is_multiple_of(5) { HoldState::Expired } else { HoldState::Held },
@@ -152,7 +152,7 @@ mod tests {
             revision: Lsn(n),
             lines: Lines::from_slice(&lines),
             rare: None,
-        }
+        })
     }
 
     #[test]
@@ -168,12 +168,12 @@ mod tests {
         let shop = drop_of_two_pools().definition.shop;
         derived.holds.for_each_shard(|shard| {
             for (place, hold) in shard.iter() {
-                let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
+                let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
                 plain.with(&[derived.key.customer(&shop, &hold.customer)], |subjects| {
                     subjects[0].enter(whose, None, Counted::of(hold));
                 });
-                for line in hold.lines.iter().filter(|_| hold.state.is_live()) {
-                    dues.entry((line.item, line.pool)).or_default().push((hold.expires_at, place));
+                for line in hold.lines().iter().filter(|_| hold.state.is_live()) {
+                    dues.entry((line.item, line.pool)).or_default().push((hold.expires_at(), place));
                 }
             }
         });

@@ -20,8 +20,9 @@ use crate::time::Timestamp;
 pub const SHARDS: usize = 4096;
 /// Bits of a reference that say the place within the shard.
 const PLACE_BITS: u32 = 20;
-/// Holds that one shard can have. Ids are spread by a keyed hash, so the table as a whole has `SHARDS` times as many.
-const SHARD_CAPACITY: usize = 1 << PLACE_BITS;
+/// Holds that one shard can have: as many as its index knows places. Ids are spread by a keyed hash, so the table as a
+/// whole has `SHARDS` times as many.
+const SHARD_CAPACITY: usize = (1 << PLACE_BITS) - 1;
 
 /// Where a hold lives: shard and place. Good as long as the hold is in the table; afterwards another may live there,
 /// so whoever kept one looks at what it finds.
@@ -69,7 +70,7 @@ impl Standing {
     /// Of a hold as it is.
     #[must_use]
     pub fn of(hold: &Hold) -> Self {
-        Self { state: hold.state, expires_at: hold.expires_at, lines: hold.lines.clone() }
+        Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines().to_lines() }
     }
 }
 
@@ -323,13 +324,13 @@ fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::{ContentHash, HoldLine};
+    use crate::hold::{ContentHash, HoldFields, HoldLine};
     use crate::ids::{CustomerId, DropNo, ItemNo, PoolNo};
 
     fn hold(n: u32) -> Hold {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&n.to_le_bytes());
-        Hold {
+        Hold::from(HoldFields {
             id: HoldId::from_bytes(id),
             drop: DropNo(0),
             state: HoldState::Held,
@@ -341,7 +342,7 @@ mod tests {
             revision: Lsn(1),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), n)]),
             rare: None,
-        }
+        })
     }
 
     #[test]

@@ -1,44 +1,72 @@
-//! Where the holds of one shard are, by the hashes of their ids.
+//! Where the values of one slab are, by the hashes of what names them.
 //!
-//! One array of hash and place side by side, searched from the hash's own spot on: a look touches one cache line, and a
-//! second one rarely. The hash stands beside the place, so growing moves entries without looking at a hold, and a look
-//! for what is not there looks at none. What is removed leaves no mark: those behind it move up.
+//! One array of hash and place side by side, five bytes together, searched from the hash's own spot on: a look touches
+//! one cache line, and a second one rarely. The hash stands beside the place, so growing moves entries without looking
+//! at a value, and a look for what is not there looks at one in a few dozen cases. What is removed leaves no mark: those
+//! behind it move up.
+//!
+//! Each hold has two entries, one of its own and one of its subject, so arrays are kept full: they grow by a seventh to a
+//! quarter, through the sizes that an allocator has, and not by doubling.
 
 use prefetch_index::prefetch_index;
 
-/// An entry. `place` is [`NOWHERE`] where there is none.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    hash: u32,
-    place: u32,
-}
+use crate::packed::Packed;
 
-/// No slab has so many places.
-const NOWHERE: u32 = u32::MAX;
-const EMPTY: Entry = Entry { hash: 0, place: NOWHERE };
-/// Entries of the smallest array there is.
-const LEAST: usize = 8;
+/// Bits of a place, and of the hash that stands beside it.
+const PLACE_BITS: u32 = 20;
+const HASH_BITS: u32 = 20;
+/// Places that an index knows: those below. One number fewer than its bits have, because none is "no place".
+pub(super) const PLACES: u32 = (1 << PLACE_BITS) - 1;
+
+/// Hash and place in 40 bits, little-endian: the hash in the upper ones, in the lower ones the place and one more. So
+/// nothing but zeros is no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry(Packed<5>);
+
+/// Bytes of the smallest array there is.
+const LEAST: usize = 64;
+/// Entries of a full hundred that are used at most. Beyond that, looks get long.
+const FULLEST: usize = 80;
 
 /// Places by hash. Knows nothing of what lives there: who looks says whether a place is the right one.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// None yet, or a power of two of them, at most three quarters used.
+    /// None yet, or more of them than are used.
     entries: Box<[Entry]>,
     used: usize,
+}
+
+impl Entry {
+    const NONE: Self = Self(Packed::ZERO);
+
+    /// Of a place below [`PLACES`].
+    fn new(hash: u32, place: u32) -> Self {
+        let bits = (u64::from(hash) << PLACE_BITS) | u64::from(place.saturating_add(1));
+        Self(Packed::new(bits).unwrap_or(Packed::ZERO))
+    }
+
+    #[inline]
+    fn hash(self) -> u32 {
+        low(self.0.get() >> PLACE_BITS, HASH_BITS)
+    }
+
+    /// The place, if there is an entry.
+    #[inline]
+    fn place(self) -> Option<u32> {
+        low(self.0.get(), PLACE_BITS).checked_sub(1)
+    }
 }
 
 impl Index {
     /// The place that has this hash and is `right`.
     #[inline]
     pub(super) fn find(&self, hash: u64, right: impl Fn(u32) -> bool) -> Option<u32> {
-        let hash = low(hash);
+        let hash = low(hash, HASH_BITS);
         let (front, back) = self.entries.split_at_checked(self.home(hash))?;
         for entry in back.iter().chain(front) {
-            if entry.place == NOWHERE {
-                return None;
-            }
-            if entry.hash == hash && right(entry.place) {
-                return Some(entry.place);
+            let place = entry.place()?;
+            if entry.hash() == hash && right(place) {
+                return Some(place);
             }
         }
         None
@@ -47,26 +75,27 @@ impl Index {
     /// Has fetched what a look for this hash reads first.
     #[inline]
     pub(super) fn fetch(&self, hash: u64) {
-        prefetch_index(&self.entries, self.home(low(hash)));
+        prefetch_index(&self.entries, self.home(low(hash, HASH_BITS)));
     }
 
-    /// Enters a place that is not there yet.
+    /// Enters a place below [`PLACES`] that is not there yet.
     pub(super) fn insert(&mut self, hash: u64, place: u32) {
-        if self.used.saturating_mul(4) >= self.entries.len().saturating_mul(3) {
+        assert!(place < PLACES, "a place beyond those that an index knows");
+        if self.used.saturating_mul(100) >= self.entries.len().saturating_mul(FULLEST) {
             self.grow();
         }
-        self.put(Entry { hash: low(hash), place });
+        self.put(Entry::new(low(hash, HASH_BITS), place));
         self.used = self.used.saturating_add(1);
     }
 
     /// Takes a place out, if it is there.
     pub(super) fn remove(&mut self, hash: u64, place: u32) {
-        let mask = self.mask();
-        let mut hole = self.home(low(hash));
+        let gone = Entry::new(low(hash, HASH_BITS), place);
+        let mut hole = self.home(gone.hash());
         loop {
             match self.entries.get(hole) {
-                Some(entry) if entry.place == place => break,
-                Some(entry) if entry.place != NOWHERE => hole = hole.wrapping_add(1) & mask,
+                Some(entry) if *entry == gone => break,
+                Some(entry) if *entry != Entry::NONE => hole = self.after(hole),
                 Some(_) | None => return,
             }
         }
@@ -74,29 +103,29 @@ impl Index {
         // Whoever stands behind the hole and may stand in it moves there, and leaves the next hole.
         let mut behind = hole;
         loop {
-            behind = behind.wrapping_add(1) & mask;
-            let Some(entry) = self.entries.get(behind).copied().filter(|entry| entry.place != NOWHERE) else { break };
-            let from_home = behind.wrapping_sub(self.home(entry.hash)) & mask;
-            if from_home >= behind.wrapping_sub(hole) & mask {
+            behind = self.after(behind);
+            let Some(entry) = self.entries.get(behind).copied().filter(|entry| *entry != Entry::NONE) else { break };
+            if self.steps(self.home(entry.hash()), behind) >= self.steps(hole, behind) {
                 self.set(hole, entry);
                 hole = behind;
             }
         }
-        self.set(hole, EMPTY);
+        self.set(hole, Entry::NONE);
     }
 
     #[cold]
     fn grow(&mut self) {
-        let room = self.entries.len().saturating_mul(2).max(LEAST);
-        let before = std::mem::replace(&mut self.entries, vec![EMPTY; room].into_boxed_slice());
-        before.iter().filter(|entry| entry.place != NOWHERE).for_each(|entry| self.put(*entry));
+        let more = self.entries.len().saturating_add(1).saturating_mul(size_of::<Entry>());
+        let room = size_class(more) / size_of::<Entry>();
+        let before = std::mem::replace(&mut self.entries, vec![Entry::NONE; room].into_boxed_slice());
+        before.iter().filter(|entry| **entry != Entry::NONE).for_each(|entry| self.put(*entry));
     }
 
     /// Into the first free spot from its home on. There is one.
     fn put(&mut self, entry: Entry) {
-        let home = self.home(entry.hash);
+        let home = self.home(entry.hash());
         let (front, back) = self.entries.split_at_mut_checked(home).unwrap_or_default();
-        if let Some(free) = back.iter_mut().chain(front).find(|entry| entry.place == NOWHERE) {
+        if let Some(free) = back.iter_mut().chain(front).find(|entry| **entry == Entry::NONE) {
             *free = entry;
         }
     }
@@ -107,21 +136,39 @@ impl Index {
         }
     }
 
+    /// The spot after this one; after the last, the first.
     #[inline]
-    const fn mask(&self) -> usize {
-        self.entries.len().wrapping_sub(1)
+    fn after(&self, at: usize) -> usize {
+        let next = at.wrapping_add(1);
+        if next >= self.entries.len() { 0 } else { next }
     }
 
+    /// How many spots `to` is after `from`.
+    #[inline]
+    fn steps(&self, from: usize, to: usize) -> usize {
+        let steps = to.wrapping_sub(from);
+        if to >= from { steps } else { steps.wrapping_add(self.entries.len()) }
+    }
+
+    /// Where the search for a hash begins: as far into the array as the hash is into all hashes. So the array may have
+    /// any length, and growing goes through old and new array from their beginnings to their ends.
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        if self.entries.is_empty() { 0 } else { usize::try_from(hash).unwrap_or(0) & self.mask() }
+        usize::try_from(hash).unwrap_or(0).wrapping_mul(self.entries.len()) >> HASH_BITS
     }
 }
 
-/// The half of a hash that does not choose the shard.
+/// The least size for so many bytes that is a whole number of quarters of a power of two, as the classes of allocators
+/// are.
+fn size_class(bytes: usize) -> usize {
+    let bytes = bytes.max(LEAST);
+    bytes.next_multiple_of((1 << bytes.ilog2()) / 4)
+}
+
+/// So many low bits of a number.
 #[inline]
-fn low(hash: u64) -> u32 {
-    u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(0)
+fn low(bits: u64, count: u32) -> u32 {
+    u32::try_from(bits & ((1 << count) - 1)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -141,12 +188,44 @@ mod tests {
         assert_eq!((index.find(7, |_| true), index.find(7, |_| false)), (Some(1), None));
     }
 
+    #[test]
+    fn an_entry_is_five_bytes_whatever_it_says() {
+        assert_eq!(size_of::<Entry>(), 5);
+        for (hash, place) in [(0, 0), (0, PLACES - 1), ((1 << HASH_BITS) - 1, 0), (0xabcde, 0x12345)] {
+            let entry = Entry::new(hash, place);
+            assert_eq!((entry.hash(), entry.place()), (hash, Some(place)));
+        }
+        assert_eq!(Entry::NONE.place(), None);
+    }
+
+    #[test]
+    fn arrays_grow_through_the_sizes_of_an_allocator_and_find_everything_at_each() {
+        let mut index = Index::default();
+        let mut sizes = Vec::new();
+        let hash = |place: u32| u64::from(place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        for place in 0..20_000 {
+            index.insert(hash(place), place);
+            let bytes = index.entries.len() * size_of::<Entry>();
+            if sizes.last() != Some(&bytes) {
+                sizes.push(bytes);
+                assert!((0..=place).all(|known| index.find(hash(known), |found| found == known) == Some(known)));
+            }
+        }
+        // Each a few bytes, less than an entry, below a class.
+        let classes: Vec<usize> = sizes.iter().map(|bytes| size_class(*bytes)).collect();
+        assert!(sizes.iter().zip(&classes).all(|(bytes, class)| class - bytes < size_of::<Entry>()), "{sizes:?}");
+        assert_eq!(&classes[..8], [64, 80, 96, 112, 128, 160, 192, 224]);
+        assert!(classes.windows(2).all(|pair| pair[1] * 4 <= pair[0] * 5), "never by more than a quarter");
+    }
+
     proptest! {
         /// Hashes of few bits, so that they meet, at the array's end too.
         #[test]
-        fn agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), 0_u32..200, 0_u64..64), 0..600)) {
+        fn agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), 0_u32..200, 0_u64..64), 0..600), apart in 0_u32..15) {
             let (mut index, mut model) = (Index::default(), BTreeMap::new());
             for (put, place, hash) in steps {
+                // From all at the array's ends to all over it.
+                let hash = (hash << apart).wrapping_sub(20);
                 match model.get(&place).copied() {
                     None if put => {
                         index.insert(hash, place);
@@ -163,7 +242,8 @@ mod tests {
                     prop_assert_eq!(hash.and_then(|hash| index.find(hash, |found| found == place)), hash.map(|_| place));
                 }
                 prop_assert_eq!(index.used, model.len());
-                prop_assert!(index.used * 4 <= index.entries.len() * 3);
+                prop_assert!(index.used * 100 <= index.entries.len() * FULLEST + 100);
+                prop_assert_eq!(index.entries.iter().filter(|entry| entry.place().is_some()).count(), model.len());
             }
         }
     }

@@ -69,8 +69,8 @@ struct Ended {
 }
 
 impl Ended {
-    const fn of(place: HoldRef, hold: &Hold) -> Self {
-        Self { at: hold.settled_at, revision: hold.revision, hold: place, drop: hold.drop }
+    fn of(place: HoldRef, hold: &Hold) -> Self {
+        Self { at: hold.settled_at(), revision: hold.revision, hold: place, drop: hold.drop }
     }
 }
 
@@ -92,7 +92,7 @@ impl Entered<'_> {
     /// customer first.
     fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Self { drop, place, before, after } = self;
-        let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at };
+        let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at() };
         let (before, now) = (before.map(Counted::from), Counted::of(after));
         if let Some((customer, others)) = subjects.split_first_mut() {
             customer.enter(whose, before, now);
@@ -162,7 +162,7 @@ impl Inventory {
         });
         // Else a deadline before it is in a queue, which was told of, or which whoever forgets what was told finds there.
         if is_first && after.state.is_live() {
-            self.expect_due(after.expires_at);
+            self.expect_due(after.expires_at());
         }
         self.count_owned(before.is_some_and(|before| !before.state.is_ended()), *place, after);
     }
@@ -195,7 +195,7 @@ impl Inventory {
     fn uncount(&self, shop: &ShopId, place: HoldRef, hold: &Hold) {
         let Some(counted) = Counted::of(hold) else { return };
         let keys = self.subjects_of(shop, hold);
-        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
                 subject.enter(whose, Some(counted), None);
@@ -251,12 +251,12 @@ impl Inventory {
 #[inline]
 fn each_share(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, Share, Share)) {
     match before {
-        None => after.lines.iter().for_each(|line| {
-            f(&line, Share::default(), share(after.state, after.expires_at, &line));
+        None => after.lines().iter().for_each(|line| {
+            f(&line, Share::default(), share(after.state, after.expires_at(), &line));
         }),
-        Some(before) => before.lines.iter().zip(after.lines.iter()).for_each(|(was, is)| {
+        Some(before) => before.lines.iter().zip(after.lines().iter()).for_each(|(was, is)| {
             let share_before = share(before.state, before.expires_at, &was);
-            f(&is, share_before, share(after.state, after.expires_at, &is));
+            f(&is, share_before, share(after.state, after.expires_at(), &is));
         }),
     }
 }

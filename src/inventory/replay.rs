@@ -83,7 +83,9 @@ impl Inventory {
                 return None;
             }
             let replaced = known.and_then(|place| Some((place, shard.remove(place)?)));
-            shard.insert(Hold { revision: lsn, ..hold.clone() });
+            let mut hold = hold.clone();
+            hold.revision = lsn;
+            shard.insert(hold);
             replaced
         });
         if let Some((place, replaced)) = replaced {
@@ -95,8 +97,8 @@ impl Inventory {
         let Restart { stopped_at, grace_until } = restart;
         self.holds.for_each_shard(|mut shard| {
             for hold in shard.iter_mut().filter(|hold| hold.revision < lsn && hold.state.is_live()) {
-                if stopped_at < hold.expires_at && hold.expires_at < grace_until {
-                    hold.expires_at = grace_until;
+                if stopped_at < hold.expires_at() && hold.expires_at() < grace_until {
+                    hold.set_expires_at(grace_until);
                     hold.revision = lsn;
                 }
             }
@@ -109,9 +111,9 @@ impl Inventory {
         let Restart { stopped_at, grace_until } = restart;
         let mut matters = false;
         self.holds.for_each_shard(|shard| {
-            matters |= shard
-                .iter()
-                .any(|(_, hold)| hold.state.is_live() && stopped_at < hold.expires_at && hold.expires_at < grace_until);
+            matters |= shard.iter().any(|(_, hold)| {
+                hold.state.is_live() && stopped_at < hold.expires_at() && hold.expires_at() < grace_until
+            });
         });
         matters
     }

@@ -3,12 +3,14 @@
 
 use prefetch_index::prefetch_index;
 
-/// Values a chunk: small enough that thousands of half-empty slabs cost little.
-const CHUNK: usize = 32;
+/// Bytes of a chunk: a size that allocators have, so that nothing is lost behind it, and small enough that thousands of
+/// half-empty slabs cost little.
+const CHUNK_BYTES: usize = 2048;
 
 /// Values at stable places, freed places used again: the last freed first, which is still in the caches.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
+    /// Each of [`Slab::CHUNK`] slots.
     chunks: Vec<Box<[Slot<T>]>>,
     /// The first free place, if any was freed: it names the next. A list of its own would be one more cache miss.
     free: Option<u32>,
@@ -47,6 +49,13 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Bytes of a value, or of a free place.
+    #[cfg(test)]
+    pub(super) const SLOT: usize = size_of::<Slot<T>>();
+
+    /// Values a chunk.
+    const CHUNK: usize = CHUNK_BYTES / size_of::<Slot<T>>();
+
     /// Values in it.
     pub(super) fn len(&self) -> usize {
         index(self.values)
@@ -58,8 +67,8 @@ impl<T> Slab<T> {
         let place = self.free.unwrap_or(self.used);
         if self.free.is_none() {
             self.used = self.used.saturating_add(1);
-            if index(place) / CHUNK == self.chunks.len() {
-                self.chunks.push((0..CHUNK).map(|_| Slot::Free(None)).collect());
+            if index(place) / Self::CHUNK == self.chunks.len() {
+                self.chunks.push((0..Self::CHUNK).map(|_| Slot::Free(None)).collect());
             }
         }
         if let Some(slot) = self.slot(place) {
@@ -76,15 +85,22 @@ impl<T> Slab<T> {
     /// Has the place fetched where the next value goes: both of its ends, for a value may lie on two lines.
     pub(super) fn fetch_next(&self) {
         let place = index(self.free.unwrap_or(self.used));
-        if let Some(chunk) = self.chunks.get(place / CHUNK) {
-            prefetch_index(chunk, place % CHUNK);
-            prefetch_index(chunk, place % CHUNK + 1);
+        if let Some(chunk) = self.chunks.get(place / Self::CHUNK) {
+            prefetch_index(chunk, place % Self::CHUNK);
+            prefetch_index(chunk, (place % Self::CHUNK).saturating_add(1));
+        }
+    }
+
+    /// Has the value there fetched, or what is left of it.
+    pub(super) fn fetch(&self, place: u32) {
+        if let Some(chunk) = self.chunks.get(index(place) / Self::CHUNK) {
+            prefetch_index(chunk, index(place) % Self::CHUNK);
         }
     }
 
     /// The value there.
     pub(super) fn get(&self, place: u32) -> Option<&T> {
-        self.chunks.get(index(place) / CHUNK)?.get(index(place) % CHUNK)?.value()
+        self.chunks.get(index(place) / Self::CHUNK)?.get(index(place) % Self::CHUNK)?.value()
     }
 
     /// The value there, to change.
@@ -120,7 +136,7 @@ impl<T> Slab<T> {
     }
 
     fn slot(&mut self, place: u32) -> Option<&mut Slot<T>> {
-        self.chunks.get_mut(index(place) / CHUNK)?.get_mut(index(place) % CHUNK)
+        self.chunks.get_mut(index(place) / Self::CHUNK)?.get_mut(index(place) % Self::CHUNK)
     }
 }
 
@@ -131,10 +147,17 @@ fn index(place: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hold::Hold;
 
     #[test]
     fn a_free_place_costs_no_more_than_a_value() {
-        assert_eq!(size_of::<Slot<crate::hold::Hold>>(), size_of::<crate::hold::Hold>());
+        assert_eq!(Slab::<Hold>::SLOT, size_of::<Hold>());
+    }
+
+    #[test]
+    fn a_chunk_of_holds_fills_its_size() {
+        let bytes = Slab::<Hold>::CHUNK * Slab::<Hold>::SLOT;
+        assert!(bytes * 100 > CHUNK_BYTES * 96, "{bytes} bytes");
     }
 
     #[test]

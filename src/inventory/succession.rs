@@ -14,7 +14,7 @@ impl Inventory {
         old.enter_subjects(keys, subjects);
         new.enter_subjects(keys, subjects);
         hand_over(old, new);
-        self.expect_due(new.after.expires_at);
+        self.expect_due(new.after.expires_at());
         // The new one first: the count of holds that have units never dips below what there is.
         self.count_owned(false, new.place, new.after);
         self.count_owned(old.before.is_some_and(|before| !before.state.is_ended()), old.place, old.after);
@@ -37,7 +37,7 @@ fn hand_over(old: &Entered<'_>, new: &Entered<'_>) {
         }
     });
     for (item, pool_no, share) in &shares {
-        let handed_over = old.after.lines.iter().any(|line| (line.item, line.pool) == (*item, *pool_no));
+        let handed_over = old.after.lines().iter().any(|line| (line.item, line.pool) == (*item, *pool_no));
         if let Some(pool) = new.drop.pool(*item, *pool_no).filter(|_| !handed_over) {
             pool.settle(lsn, new.place, Share::default(), *share);
         }

@@ -3,7 +3,9 @@
 use smallvec::SmallVec;
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
-use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Identity, Lines, MAX_LINES, Rare, ShortLine};
+use crate::hold::{
+    Change, ContentHash, Hold, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines, MAX_LINES, Rare, ShortLine,
+};
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
@@ -48,9 +50,8 @@ mod change {
 
 /// The revision is not part of the bytes: it is the record's LSN, or stands beside it in a snapshot.
 pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
-    let Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
-        hold;
-    let rare = rare.as_deref();
+    let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
+        hold.parts();
     let order_ref = rare.and_then(|rare| rare.order_ref.as_ref());
     let superseded_by = rare.and_then(|rare| rare.superseded_by);
     let parts = rare.filter(|rare| has_parts(rare));
@@ -81,7 +82,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     put_text(out, customer.as_str());
     out.extend_from_slice(&content.0.to_le_bytes());
     put_u64(out, created_at.0);
-    put_u64(out, created_at.until(*expires_at).0);
+    put_u64(out, created_at.until(expires_at).0);
     if settled_at.0 > 0 {
         put_u64(out, settled_at.0);
     }
@@ -201,7 +202,9 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     }
     let rare = (rare != Rare::default()).then(|| Box::new(rare));
     let revision = Lsn::default();
-    Ok(Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare })
+    let fields =
+        HoldFields { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare };
+    Ok(fields.into())
 }
 
 fn lines(reader: &mut Reader<'_>, given_back: bool) -> Result<Lines, DecodeError> {

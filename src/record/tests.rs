@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Scope};
-use crate::hold::{ContentHash, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
+use crate::hold::{ContentHash, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
 use crate::ids::{
     AdjustmentId, CustomerId, DropId, IdentityKind, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, SeriesId, ShopId,
     Sku, SubjectKey, TierId,
@@ -59,7 +59,7 @@ fn small_drop() -> DropImage {
 }
 
 fn hold(lines: &[HoldLine]) -> Hold {
-    Hold {
+    Hold::from(HoldFields {
         id: HoldId::from_bytes([3; 16]),
         drop: DropNo(7),
         state: HoldState::Claimed,
@@ -76,7 +76,7 @@ fn hold(lines: &[HoldLine]) -> Hold {
             superseded_by: Some(HoldId::from_bytes([4; 16])),
             ..Rare::default()
         })),
-    }
+    })
 }
 
 /// A limit with every part there is.
@@ -119,7 +119,7 @@ fn full_hold(lines: &[HoldLine]) -> Hold {
         ],
         ..Rare::default()
     };
-    Hold { state: HoldState::Held, rare: Some(Box::new(rare)), ..hold(lines) }
+    Hold::from(HoldFields { state: HoldState::Held, rare: Some(Box::new(rare)), ..HoldFields::from(hold(lines)) })
 }
 
 fn adjustment(change: StockChange) -> Adjustment {
@@ -143,7 +143,12 @@ fn samples() -> Vec<Record> {
         Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
         Record::Hold(hold(&[line])),
         Record::Hold(hold(&[line, back])),
-        Record::Hold(Hold { settled_at: Timestamp(0), rare: None, state: HoldState::Held, ..hold(&[line]) }),
+        Record::Hold(Hold::from(HoldFields {
+            settled_at: Timestamp(0),
+            rare: None,
+            state: HoldState::Held,
+            ..HoldFields::from(hold(&[line]))
+        })),
         Record::Change(id, Change::Extended { expires_at: at }),
         Record::Change(id, Change::Staged { stage: HoldState::Paying, expires_at: at }),
         Record::Change(
@@ -243,7 +248,12 @@ fn the_largest_record_fits_its_bound_and_a_plain_reserve_is_small() {
     let largest = bytes(&Record::Drop(Box::new(largest_drop()))).len();
     assert!(largest <= MAX_RECORD, "{largest} bytes");
     let plain = hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
-    let plain = Hold { settled_at: Timestamp(0), rare: None, state: HoldState::Held, ..plain };
+    let plain = Hold::from(HoldFields {
+        settled_at: Timestamp(0),
+        rare: None,
+        state: HoldState::Held,
+        ..HoldFields::from(plain)
+    });
     let small = bytes(&Record::Hold(plain)).len();
     assert!(small <= 64, "{small} bytes");
 }

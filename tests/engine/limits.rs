@@ -94,14 +94,14 @@ fn identities_are_kept_as_hashes_and_only_tiers_that_a_limit_names() {
     command.tiers = ["gold", "vip"].map(|tier| tier.parse().expect("a tier")).into();
     command.over_limits = Some("the buyer called".into());
     let Outcome::Hold(view) = ask(&engine, &command, START).outcome else { panic!("refused") };
-    let rare = view.hold.rare.as_deref().expect("what few have");
+    let rare = view.hold.rare().expect("what few have");
     assert_eq!(rare.tiers, ["gold".parse().expect("a tier")]);
     assert_eq!((rare.identities.len(), rare.identities[0].kind.as_str()), (1, "card"));
     assert_eq!(rare.over_limits.as_deref(), Some("the buyer called"));
     assert!(!format!("{:?}", view.hold).contains("4242"), "the value is nowhere");
     let plain = reserve(hold_id(2), "d", "ada", &[("A", 1)]);
     let Outcome::Hold(view) = ask(&engine, &plain, START).outcome else { panic!("refused") };
-    assert_eq!(view.hold.rare, None);
+    assert_eq!(view.hold.rare(), None);
 }
 
 #[test]

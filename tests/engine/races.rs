@@ -426,7 +426,7 @@ fn whoever_takes_what_there_is_leaves_nothing_and_takes_nothing_twice() {
                             assert!(!held(&answer));
                             break;
                         };
-                        for line in &view.hold.lines {
+                        for line in view.hold.lines() {
                             got[line.item.index()] += u64::from(line.quantity);
                         }
                         for short in view.short_lines() {
@@ -460,7 +460,7 @@ fn nobody_settles_for_less_while_all_is_there_or_in_doubt() {
                     command.allow_partial = true;
                     let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
                     let Outcome::Hold(view) = answer.outcome else { panic!("refused: {answer:?}") };
-                    assert!(view.short_lines().is_empty(), "settled for {:?}", view.hold.lines);
+                    assert!(view.short_lines().is_empty(), "settled for {:?}", view.hold.lines());
                     settle(|| engine.release(&release(id, &[]), START)).expect("a release");
                     let cart = reserve(hold_id(t * 1_000_000 + 500_000 + n), "d", "x", &[("A", 3), ("B", 1)]);
                     assert!(!held(&settle(|| engine.reserve(&cart, START)).expect("an answer")));

@@ -293,7 +293,7 @@ fn hold_text(view: &HoldView) -> String {
         }
     }
     if hold.state.is_live() {
-        write!(text, " until {}", span(START.until(hold.expires_at))).expect("text");
+        write!(text, " until {}", span(START.until(hold.expires_at()))).expect("text");
     }
     if let Some(order_ref) = hold.order_ref() {
         write!(text, " for {order_ref}").expect("text");

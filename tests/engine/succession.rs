@@ -1,7 +1,7 @@
 //! One record about two holds meets every snapshot that there can be: of one of them, of both, of neither.
 
 use stockade::digest::DigestKey;
-use stockade::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Lines};
+use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
 use stockade::inventory::Inventory;
 use stockade::record::{Record, Superseded};
@@ -15,7 +15,7 @@ const NEW: u64 = 2;
 const AT: Lsn = Lsn(5);
 
 fn hold(n: u64, units: u32) -> Hold {
-    Hold {
+    Hold::from(HoldFields {
         id: hold_id(n),
         drop: DropNo(0),
         state: HoldState::Held,
@@ -27,7 +27,7 @@ fn hold(n: u64, units: u32) -> Hold {
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), units)]),
         rare: None,
-    }
+    })
 }
 
 fn superseded() -> Record {

@@ -134,7 +134,7 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
                     let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
                     match answer.outcome {
                         Outcome::Hold(view) => {
-                            let ttl = START.until(view.hold.expires_at).0;
+                            let ttl = START.until(view.hold.expires_at()).0;
                             assert!((100_000..300_001).contains(&ttl), "{ttl}");
                             settle(|| engine.release(&release(id, &[]), START)).expect("a release");
                         }

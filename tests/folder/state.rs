@@ -71,7 +71,8 @@ fn tell_hold(out: &mut String, hold: &Hold, drop: &DropEntry) {
         .map(|line| format!("{} x {}", line.quantity, drop.sku(line.item).expect("an item of its drop")))
         .collect();
     write!(out, "hold {} of {}: {:?}, ", hold.id, hold.customer, hold.state).expect("written");
-    write!(out, "[{}], made {}, until {}", lines.join(", "), hold.created_at.0, hold.expires_at.0).expect("written");
+    write!(out, "[{}], made {}, until {}", lines.join(", "), hold.created_at().0, hold.expires_at().0)
+        .expect("written");
     if let Some(order) = hold.order_ref() {
         write!(out, ", order {order}").expect("written");
     }

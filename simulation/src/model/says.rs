@@ -98,6 +98,6 @@ pub fn show(view: &HoldView) -> String {
     let hold = &view.hold;
     let lines: Vec<_> =
         hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
-    let until = if hold.state.is_live() { START.until(hold.expires_at).0 } else { 0 };
+    let until = if hold.state.is_live() { START.until(hold.expires_at()).0 } else { 0 };
     format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by())
 }

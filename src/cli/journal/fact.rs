@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::drops::Drops;
 use super::fields::{Fact, hex, is_nothing, millis, time};
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
-use crate::hold::{Change, Hold, HoldLine, Identity, Rare, ShortLine};
+use crate::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
 use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use crate::record::{
     Adjusted, Adjustment, Archived, DropImage, LastUpdate, OldUsage, PoolBasis, Record, Restart, Sold, Steering,
@@ -122,10 +122,10 @@ fn limit(limit: &Limit) -> Value {
 
 fn hold(image: &Hold, drops: &Drops) -> Fact {
     // The revision is the record's own LSN, which stands before it.
-    let Hold { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
-        image;
-    let definition = drops.get(*drop);
-    let settled_at = Some(*settled_at).filter(|at| *at > Timestamp(0));
+    let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
+        image.parts();
+    let definition = drops.get(drop);
+    let settled_at = Some(settled_at).filter(|at| *at > Timestamp(0));
     let fact = Fact::new("hold")
         .with("hold_id", id.to_string())
         .with("drop_id", definition.map(|drop| drop.id.to_string()))
@@ -133,11 +133,11 @@ fn hold(image: &Hold, drops: &Drops) -> Fact {
         .with("customer_id", customer.as_str())
         .with("state", state.label())
         .with("lines", lines.iter().map(|line| held(line, definition)).collect::<Value>())
-        .with("created_at", time(*created_at))
-        .with("expires_at", time(*expires_at))
+        .with("created_at", time(created_at))
+        .with("expires_at", time(expires_at))
         .with("settled_at", time(settled_at))
         .with("content_digest", format!("{:016x}", content.0));
-    rarely(fact, rare.as_deref().unwrap_or(&Rare::default()), definition)
+    rarely(fact, rare.unwrap_or(&Rare::default()), definition)
 }
 
 /// Adds what few holds have.

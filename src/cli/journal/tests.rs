@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::drops::Drops;
 use super::fact::fact;
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
-use crate::hold::{Change, ContentHash, Hold, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
+use crate::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
 use crate::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
@@ -46,7 +46,7 @@ fn drop_record(number: u32, name: &str) -> Record {
 }
 
 fn hold_of(drop: u32, place: u8) -> Hold {
-    Hold {
+    Hold::from(HoldFields {
         id: HoldId::from_bytes([place; 16]),
         drop: DropNo(drop),
         state: HoldState::Held,
@@ -58,7 +58,7 @@ fn hold_of(drop: u32, place: u8) -> Hold {
         revision: Lsn(2),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 2)]),
         rare: None,
-    }
+    })
 }
 
 fn adjustment() -> Adjustment {
@@ -137,12 +137,12 @@ fn a_hold_is_shown_with_names_where_they_are_known_and_with_numbers_where_not() 
         shorts: vec![ShortLine { item: ItemNo(4), requested: 3, reason: Reason::SoldOut }],
         ..Rare::default()
     };
-    let stranger = Hold {
+    let stranger = Hold::from(HoldFields {
         settled_at: NOON,
         lines: Lines::from_slice(&[line]),
         rare: Some(Box::new(Rare { order_ref, late: true, superseded_by, ..rare })),
-        ..hold_of(3, 2)
-    };
+        ..hold_of(3, 2).into()
+    });
     let shown = shown(&Record::Hold(stranger));
     assert_eq!((&shown["drop_id"], &shown["drop_number"]), (&Value::Null, &json!(3)));
     assert_eq!(shown["lines"], json!([{"item": 4, "pool_number": 5, "quantity": 2, "returned": 1, "withdrawn": 1}]));

@@ -209,7 +209,7 @@ impl Request<'_> {
             return "customer.id";
         }
         let asked = |item| self.asked.lines.iter().any(|(asked, _)| *asked == item);
-        let more = hold.lines.iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
+        let more = hold.lines().iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
         if more || self.asked.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
             return "lines";
         }
@@ -235,7 +235,7 @@ impl Request<'_> {
             if full || !shards.own().has_room() {
                 return Err(Fault::Exhausted("too many holds: --max-holds is reached"));
             }
-            let no_more = inventory.subjects.len() >= bounds.max_subjects();
+            let no_more = inventory.subjects.len() >= bounds.max_subjects() || !inventory.subjects.has_room();
             inventory.subjects.with(&self.asked.counted.keys, |subjects| {
                 if no_more && subjects.iter().any(|subject| subject.is_empty() || subject.is_old()) {
                     return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached"));

@@ -76,8 +76,12 @@ impl Engine {
             inventory.holds.fetch_shard(&command.hold);
             asked.counted.keys.iter().for_each(|key| inventory.subjects.fetch_stripe(*key));
         }
-        for (command, _) in commands.iter().zip(asked) {
+        for (command, asked) in commands.iter().zip(asked) {
             inventory.holds.fetch_place(&command.hold);
+            asked.counted.keys.iter().for_each(|key| inventory.subjects.fetch_place(*key));
         }
+        let keys = || asked.iter().flat_map(|asked| &asked.counted.keys);
+        keys().for_each(|key| inventory.subjects.fetch_entry(*key));
+        keys().for_each(|key| inventory.subjects.fetch_sums(*key));
     }
 }

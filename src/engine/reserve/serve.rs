@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{Came, Found, Hands, Request};
 use crate::engine::Decision;
 use crate::engine::answer::Fault;
-use crate::hold::{Hold, HoldLine, HoldState, Lines, Rare};
+use crate::hold::{Hold, HoldFields, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
 use crate::inventory::stock::{Certainty, Taken};
 use crate::inventory::{Entered, Verdict};
@@ -89,7 +89,7 @@ impl Request<'_> {
             None => (self.now, self.now.plus(self.ttl())),
             Some(old) => self.life_of_successor(&old.hold),
         };
-        Hold {
+        let fields = HoldFields {
             id: self.command.hold,
             drop: self.drop.number,
             state: HoldState::Held,
@@ -101,6 +101,7 @@ impl Request<'_> {
             revision: Lsn::default(),
             lines: Lines::from_slice(lines),
             rare,
-        }
+        };
+        fields.into()
     }
 }

@@ -136,7 +136,7 @@ fn brief(command: &Command, view: &HoldView) -> pb::Hold {
     pb::Hold {
         state: i32::from(hold.state.number()),
         lines,
-        expires_at: Some(timestamp(hold.expires_at)),
+        expires_at: Some(timestamp(hold.expires_at())),
         revision: hold.revision.0,
         ..pb::Hold::default()
     }

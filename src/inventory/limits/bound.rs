@@ -218,7 +218,8 @@ impl<'a> Cover<'a> {
             }
         });
         let counts = |hold: &Hold| {
-            hold.state.is_live() && hold.lines.iter().any(|line| line.quantity > 0 && self.counts(hold.drop, line.item))
+            hold.state.is_live()
+                && hold.lines().iter().any(|line| line.quantity > 0 && self.counts(hold.drop, line.item))
         };
         let excepted = u64::from(except.is_some_and(|except| counts(except.hold)));
         (count.saturating_sub(excepted), next)
@@ -246,7 +247,7 @@ impl<'a> Cover<'a> {
     /// Units of a hold that count.
     fn units_in(&self, hold: Option<Except<'_>>) -> u64 {
         let Some(Except { place: _, hold }) = hold.filter(|except| !except.hold.state.is_ended()) else { return 0 };
-        let counted = hold.lines.iter().filter(|line| self.counts(hold.drop, line.item));
+        let counted = hold.lines().iter().filter(|line| self.counts(hold.drop, line.item));
         counted.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
     }
 
@@ -280,14 +281,14 @@ impl Except<'_> {
     /// Whether it is one of the holds that were made then, with units of this item.
     fn made(&self, made: &Reserved) -> bool {
         let Self { place: _, hold } = self;
-        (hold.created_at, hold.drop) == (made.at, made.drop) && hold.lines.iter().any(|line| line.item == made.item)
+        (hold.created_at(), hold.drop) == (made.at, made.drop) && hold.lines().iter().any(|line| line.item == made.item)
     }
 
     fn units_of(&self, made: &Reserved) -> u64 {
         if !self.made(made) || self.hold.state.is_ended() {
             return 0;
         }
-        let lines = self.hold.lines.iter().filter(|line| line.item == made.item);
+        let lines = self.hold.lines().iter().filter(|line| line.item == made.item);
         lines.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
     }
 }

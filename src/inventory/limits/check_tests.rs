@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::*;
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
-use crate::hold::{ContentHash, Hold, HoldLine, HoldState, Identity, Lines, Rare};
+use crate::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare};
 use crate::ids::{DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolNo, Sku, SubjectKey};
 use crate::inventory::{Drops, HoldRef};
 use crate::record::DropImage;
@@ -66,7 +66,7 @@ fn card(n: u128) -> Identity {
 
 fn hold(cards: &[Identity]) -> Hold {
     let lines = [HoldLine::new(KNIFE, PoolNo(0), 2), HoldLine::new(PAN, PoolNo(0), 1)];
-    Hold {
+    Hold::from(HoldFields {
         id: HoldId::from_bytes([1; 16]),
         drop: DropNo(0),
         state: HoldState::Held,
@@ -78,11 +78,11 @@ fn hold(cards: &[Identity]) -> Hold {
         revision: Lsn(1),
         lines: Lines::from_slice(&lines),
         rare: Some(Box::new(Rare { identities: cards.to_vec(), ..Rare::default() })),
-    }
+    })
 }
 
 fn with_it(subject: &mut Subject, place: HoldRef, hold: &Hold) {
-    let whose = Whose { drop: hold.drop, place, created_at: hold.created_at };
+    let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
     subject.enter(whose, None, Counted::of(hold));
 }
 
@@ -133,7 +133,11 @@ fn a_hold_whose_place_is_taken_does_not_count_by_any_bound() {
     assert_eq!(broken(&subject, Purpose::Reserve), Some((Reason::Cooldown, 0)));
     assert_eq!(broken(&subject, instead), None);
     // Another hold beside it counts as ever, and the time to wait is that one's.
-    let other = Hold { created_at: Timestamp(400), expires_at: Timestamp(3_000), ..hold(&[]) };
+    let other = Hold::from(HoldFields {
+        created_at: Timestamp(400),
+        expires_at: Timestamp(3_000),
+        ..HoldFields::from(hold(&[]))
+    });
     with_it(&mut subject, HoldRef::from_raw(8), &other);
     assert_eq!(broken(&subject, instead), Some((Reason::TooManyHolds, 1)));
     asking(&limits, &[], instead, |ask| {

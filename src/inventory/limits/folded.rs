@@ -4,8 +4,18 @@
 use super::many::{Reserved, Sum};
 use super::sorted::Sorted;
 use crate::ids::{DropNo, ItemNo};
+use crate::packed::Packed;
 use crate::record::OldUsage;
 use crate::time::Timestamp;
+
+/// One entry, where there is just one: an [`OldUsage`] in so little that a subject has room for it in itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Purchase {
+    at: Packed<8>,
+    units: Packed<8>,
+    drop: [u8; 4],
+    item: [u8; 2],
+}
 
 /// Units by the end of their hour, drop and item.
 #[derive(Debug, Default)]
@@ -42,6 +52,21 @@ impl Folded {
     }
 }
 
+impl Purchase {
+    pub(super) fn usage(self) -> OldUsage {
+        let Self { at, units, drop, item } = self;
+        let (drop, item) = (DropNo(u32::from_le_bytes(drop)), ItemNo(u16::from_le_bytes(item)));
+        OldUsage { drop, item, at: Timestamp(at.get()), units: units.get() }
+    }
+}
+
+impl From<OldUsage> for Purchase {
+    fn from(OldUsage { drop, item, at, units }: OldUsage) -> Self {
+        let (drop, item) = (drop.0.to_le_bytes(), item.0.to_le_bytes());
+        Self { at: at.0.into(), units: units.into(), drop, item }
+    }
+}
+
 impl From<OldUsage> for Folded {
     fn from(usage: OldUsage) -> Self {
         let mut folded = Self::default();
@@ -57,6 +82,7 @@ impl From<OldUsage> for Sum {
 }
 
 impl From<OldUsage> for Reserved {
+    /// No hold is remembered of it.
     fn from(OldUsage { drop, item, at, units }: OldUsage) -> Self {
         Self { at, drop, item, holds: 0, units }
     }

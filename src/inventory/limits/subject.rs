@@ -3,13 +3,16 @@
 //! Nearly every subject has one hold of one line. That one is kept as it is, without an allocation; whoever has more
 //! gets sums.
 
-use super::folded::Folded;
+use prefetch_index::prefetch_index;
+
+use super::folded::{Folded, Purchase};
 use super::many::{LiveSet, Many, Reserved, Sum};
-use crate::hold::{Hold, HoldState, Lines};
+use crate::hold::{Hold, HoldState, LinesView};
 use crate::ids::{DropNo, ItemNo, PoolNo};
 use crate::inventory::holds::{HoldRef, Standing};
+use crate::packed::Packed;
 use crate::record::OldUsage;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// What one subject has.
 #[derive(Debug, Default)]
@@ -17,27 +20,30 @@ pub enum Subject {
     /// No hold is remembered.
     #[default]
     None,
-    /// One hold of one line.
+    /// One hold of one line, as far as its numbers are what they usually are.
     One(One),
     /// No hold is remembered, but units of one item of an archived drop are.
-    Old(OldUsage),
+    Old(Purchase),
     /// As that, units of several, or of several hours.
     Olds(Box<Folded>),
     /// Anything else.
     Many(Box<Many>),
 }
 
-/// The one hold of a subject, and its one line.
+/// The one hold of a subject, and its one line. In this order of fields the other kinds of subject fit in front of the
+/// state, which tells them apart: 24 bytes for all.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 pub struct One {
-    created_at: Timestamp,
-    /// While it is live.
-    expires_at: Timestamp,
     place: HoldRef,
     drop: DropNo,
-    /// Units held or owned.
-    units: u32,
+    /// Milliseconds from its beginning to its deadline; none once it is not live.
+    life: u32,
     item: ItemNo,
+    /// Milliseconds since the epoch.
+    created_at: Packed<6>,
+    /// Held or owned.
+    units: Packed<3>,
     state: HoldState,
 }
 
@@ -60,7 +66,7 @@ pub struct Counted<'a> {
     /// Its deadline.
     pub expires_at: Timestamp,
     /// What it has.
-    pub lines: &'a Lines,
+    pub lines: LinesView<'a>,
 }
 
 impl<'a> Counted<'a> {
@@ -68,14 +74,14 @@ impl<'a> Counted<'a> {
     /// for both, so that a cart may change as often as it likes.
     #[must_use]
     pub fn of(hold: &'a Hold) -> Option<Self> {
-        let counted = Self { state: hold.state, expires_at: hold.expires_at, lines: &hold.lines };
+        let counted = Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines() };
         hold.superseded_by().is_none().then_some(counted)
     }
 }
 
 impl<'a> From<&'a Standing> for Counted<'a> {
     fn from(standing: &'a Standing) -> Self {
-        Self { state: standing.state, expires_at: standing.expires_at, lines: &standing.lines }
+        Self { state: standing.state, expires_at: standing.expires_at, lines: standing.lines.view() }
     }
 }
 
@@ -84,11 +90,9 @@ impl Counted<'_> {
     #[inline]
     pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
         let (item, units) = match self.lines {
-            Lines::One { item, pool: _, quantity } => (*item, *quantity),
-            Lines::Many(lines) => match &**lines {
-                [line] => (line.item, line.quantity),
-                _ => return None,
-            },
+            LinesView::One { item, pool: _, quantity } => (item, quantity),
+            LinesView::Many([line]) => (line.item, line.quantity),
+            LinesView::Many(_) => return None,
         };
         Some((item, if self.state.is_ended() { 0 } else { units }))
     }
@@ -101,9 +105,10 @@ impl Subject {
         match (&*self, before, after) {
             (Self::None, None, Some(after)) => self.begin(whose, after),
             (Self::One(one), Some(_), None) if one.place == whose.place => *self = Self::None,
-            (Self::One(one), Some(_), Some(after)) if one.place == whose.place => {
-                *self = one.now(after).map_or(Self::None, Self::One);
-            }
+            (Self::One(one), Some(_), Some(after)) if one.place == whose.place => match one.now(after) {
+                Some(one) => *self = Self::One(one),
+                None => self.change(|many| many.enter(whose, before, Some(after))),
+            },
             (Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) | Self::Many(_), before, after) => {
                 self.change(|many| many.enter(whose, before, after));
             }
@@ -114,7 +119,7 @@ impl Subject {
     /// count them as reserved at `at`.
     pub fn fold(&mut self, usage: OldUsage) {
         match self {
-            Self::None => *self = Self::Old(usage),
+            Self::None => *self = Self::Old(usage.into()),
             Self::Olds(folded) => folded.add(usage),
             Self::Many(many) => many.folded_mut().add(usage),
             Self::One(_) | Self::Old(_) => self.change(|many| many.folded_mut().add(usage)),
@@ -126,9 +131,16 @@ impl Subject {
     pub fn folded(&self) -> Vec<OldUsage> {
         match self {
             Self::None | Self::One(_) => Vec::new(),
-            Self::Old(usage) => vec![*usage],
+            Self::Old(bought) => vec![bought.usage()],
             Self::Olds(folded) => folded.iter().collect(),
             Self::Many(many) => many.folded().iter().collect(),
+        }
+    }
+
+    /// Has the sums of many holds fetched, which lie by themselves.
+    pub(super) fn fetch_sums(&self) {
+        if let Self::Many(many) = self {
+            prefetch_index(std::slice::from_ref(many.as_ref()), 0);
         }
     }
 
@@ -148,7 +160,7 @@ impl Subject {
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Option<HoldRef> {
         let (at, place) = match self {
-            Self::One(one) if one.state.is_live() => (one.expires_at, one.place),
+            Self::One(one) if one.state.is_live() => (one.expires_at(), one.place),
             Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => return None,
             Self::Many(many) => many.first_live()?,
         };
@@ -159,7 +171,7 @@ impl Subject {
     #[must_use]
     pub fn units(&self, drop: DropNo, item: Option<ItemNo>) -> u64 {
         match self {
-            Self::One(one) if one.drop == drop && item.is_none_or(|item| one.item == item) => u64::from(one.units),
+            Self::One(one) if one.drop == drop && item.is_none_or(|item| one.item == item) => one.units.get(),
             // Nothing is asked for in an archived drop.
             Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => 0,
             Self::Many(many) => {
@@ -174,7 +186,7 @@ impl Subject {
         match self {
             Self::None => {}
             Self::One(one) => one.sum().into_iter().for_each(f),
-            Self::Old(usage) => f(Sum::from(*usage)),
+            Self::Old(bought) => f(Sum::from(bought.usage())),
             Self::Olds(folded) => folded.iter().for_each(|usage| f(usage.into())),
             Self::Many(many) => {
                 many.sums().iter().for_each(|sum| f(*sum));
@@ -189,8 +201,8 @@ impl Subject {
         match self {
             Self::None | Self::Old(_) | Self::Olds(_) => {}
             Self::One(one) => {
-                if one.state.is_live() && one.units > 0 {
-                    let first = (one.expires_at, one.place);
+                if one.has_live_units() {
+                    let first = (one.expires_at(), one.place);
                     f(LiveSet { drop: one.drop, items: &[one.item], count: 1, first, second: None });
                 }
             }
@@ -204,7 +216,7 @@ impl Subject {
         match self {
             Self::None | Self::Old(_) | Self::Olds(_) => {}
             Self::One(one) => {
-                if one.created_at >= from {
+                if one.created_at() >= from {
                     f(one.reserved());
                 }
             }
@@ -219,11 +231,9 @@ impl Subject {
             Self::One(one) => {
                 Some(one.reserved()).filter(|made| made.at >= from && made.units > 0).into_iter().for_each(f);
             }
-            Self::Old(usage) => {
-                if usage.at >= from {
-                    f(Reserved::from(*usage));
-                }
-            }
+            Self::Old(bought) => Some(bought.usage()).filter(|usage| usage.at >= from).into_iter().for_each(|usage| {
+                f(usage.into());
+            }),
             Self::Olds(folded) => folded.each_since(from, f),
             Self::Many(many) => many.each_owned_since(from, f),
         }
@@ -238,8 +248,8 @@ impl Subject {
             true
         });
         match self {
-            Self::One(one) if one.state.is_live() && one.units > 0 => {
-                image.live.push((one.drop, vec![one.item], vec![one.expires_at]));
+            Self::One(one) if one.has_live_units() => {
+                image.live.push((one.drop, vec![one.item], vec![one.expires_at()]));
             }
             Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => {}
             Self::Many(many) => image.live = many.live_image(),
@@ -272,11 +282,12 @@ impl Subject {
         match self {
             Self::None => {}
             Self::One(one) => {
-                let lines = Lines::One { item: one.item, pool: PoolNo(0), quantity: one.units };
-                let counted = Counted { state: one.state, expires_at: one.expires_at, lines: &lines };
-                many.enter(Whose { drop: one.drop, place: one.place, created_at: one.created_at }, None, Some(counted));
+                let quantity = u32::try_from(one.units.get()).unwrap_or(u32::MAX);
+                let lines = LinesView::One { item: one.item, pool: PoolNo(0), quantity };
+                let counted = Counted { state: one.state, expires_at: one.expires_at(), lines };
+                many.enter(one.whose(), None, Some(counted));
             }
-            Self::Old(usage) => *many.folded_mut() = usage.into(),
+            Self::Old(bought) => *many.folded_mut() = bought.usage().into(),
             Self::Olds(folded) => *many.folded_mut() = *folded,
             Self::Many(already) => many = already,
         }
@@ -287,7 +298,7 @@ impl Subject {
 impl From<Folded> for Subject {
     fn from(folded: Folded) -> Self {
         match folded.only() {
-            Some(usage) => Self::Old(usage),
+            Some(usage) => Self::Old(usage.into()),
             None if folded.is_empty() => Self::None,
             None => Self::Olds(Box::new(folded)),
         }
@@ -295,26 +306,47 @@ impl From<Folded> for Subject {
 }
 
 impl One {
+    /// A hold of several lines is none, nor one whose numbers don't fit: a deadline before it was made or 49 days after,
+    /// more units than a request may ask for, or a time that no clock tells.
     fn of(whose: Whose, counted: Counted<'_>) -> Option<Self> {
         let Whose { drop, place, created_at } = whose;
         let (item, units) = counted.only_line()?;
         let Counted { state, expires_at, lines: _ } = counted;
-        Some(Self { created_at, expires_at, place, drop, units, item, state })
+        let life = if state.is_live() { expires_at.0.checked_sub(created_at.0)? } else { 0 };
+        let (life, created_at) = (u32::try_from(life).ok()?, Packed::new(created_at.0)?);
+        Some(Self { place, drop, life, item, created_at, units: Packed::new(units.into())?, state })
     }
 
     fn now(&self, after: Counted<'_>) -> Option<Self> {
-        Self::of(Whose { drop: self.drop, place: self.place, created_at: self.created_at }, after)
+        Self::of(self.whose(), after)
+    }
+
+    fn whose(&self) -> Whose {
+        Whose { drop: self.drop, place: self.place, created_at: self.created_at() }
+    }
+
+    fn created_at(&self) -> Timestamp {
+        Timestamp(self.created_at.get())
+    }
+
+    /// While it is live.
+    fn expires_at(&self) -> Timestamp {
+        self.created_at().plus(Millis(self.life.into()))
+    }
+
+    fn has_live_units(&self) -> bool {
+        self.state.is_live() && self.units != Packed::ZERO
     }
 
     fn sum(&self) -> Option<Sum> {
-        let units = u64::from(self.units);
+        let units = self.units.get();
         let (live, owned) = if self.state.is_live() { (units, 0) } else { (0, units) };
         (units > 0).then_some(Sum { drop: self.drop, item: self.item, live, owned })
     }
 
     fn reserved(&self) -> Reserved {
-        let Self { created_at, expires_at: _, place: _, drop, units, item, state: _ } = *self;
-        Reserved { at: created_at, drop, item, holds: 1, units: u64::from(units) }
+        let Self { place: _, drop, life: _, item, created_at: _, units, state: _ } = *self;
+        Reserved { at: self.created_at(), drop, item, holds: 1, units: units.get() }
     }
 }
 

@@ -1,14 +1,14 @@
 //! The table of subjects, in stripes.
 
 use crossbeam_utils::CachePadded;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use parking_lot::{Mutex, MutexGuard};
 use prefetch_index::prefetch_index;
 use smallvec::SmallVec;
 
 use super::subject::{Image, Subject};
 use crate::ids::SubjectKey;
+use crate::inventory::index::{Index, PLACES};
+use crate::inventory::slab::Slab;
 use crate::record::UsageImage;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -18,17 +18,29 @@ pub const STRIPES: usize = 4096;
 /// The subjects of a request or hold: first the customer, then the identities. Each once.
 pub type Keys = SmallVec<[SubjectKey; 1]>;
 
-type Table = HashTable<(SubjectKey, Subject)>;
-type Stripe = CachePadded<Mutex<Table>>;
-
 /// All subjects that have something.
 #[derive(Debug)]
 pub struct Subjects {
-    stripes: Box<[Stripe]>,
+    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
     /// Subjects with holds that are remembered.
     count: CachePadded<AtomicU64>,
     /// Subjects that only own what they bought in archived drops.
     old: CachePadded<AtomicU64>,
+}
+
+/// Some of them. (In a hash table of entries as they are, which doubles, a subject took half as much again.)
+#[derive(Debug, Default)]
+struct Stripe {
+    /// Places in the slab, by the half of the key that has not chosen the stripe.
+    index: Index,
+    slab: Slab<Entry>,
+}
+
+/// A subject and its key, in halves: as one number it would have to lie at a multiple of 16 bytes.
+#[derive(Debug)]
+struct Entry {
+    key: [u64; 2],
+    subject: Subject,
 }
 
 impl Subjects {
@@ -48,9 +60,43 @@ impl Subjects {
         }
     }
 
-    /// Has the memory of a subject's stripe fetched: for who will lock it soon.
+    /// Has the memory of a subject's stripe fetched: for who will lock it soon. This and the next three go step by step,
+    /// each over what the one before has brought.
     pub fn fetch_stripe(&self, key: SubjectKey) {
         prefetch_index(&self.stripes, place(key));
+    }
+
+    /// Has fetched what a look for this subject will read, and where a new one goes.
+    pub fn fetch_place(&self, key: SubjectKey) {
+        self.try_stripe(key, |stripe| {
+            stripe.index.fetch(low_half(key));
+            stripe.slab.fetch_next();
+        });
+    }
+
+    /// Has the subject's entry fetched, if it has one.
+    pub fn fetch_entry(&self, key: SubjectKey) {
+        self.try_stripe(key, |stripe| {
+            if let Some(place) = stripe.index.find(low_half(key), |_likely| true) {
+                stripe.slab.fetch(place);
+            }
+        });
+    }
+
+    /// Has the sums of a subject of many holds fetched.
+    pub fn fetch_sums(&self, key: SubjectKey) {
+        self.try_stripe(key, |stripe| {
+            if let Some((_, subject)) = stripe.find(key) {
+                subject.fetch_sums();
+            }
+        });
+    }
+
+    /// Who has it locked is at it himself.
+    fn try_stripe(&self, key: SubjectKey, f: impl FnOnce(&mut Stripe)) {
+        if let Some(mut stripe) = self.stripes.get(place(key)).and_then(|stripe| stripe.try_lock()) {
+            f(&mut stripe);
+        }
     }
 
     /// The stripe of a subject, below [`STRIPES`]: for whoever has many to enter, and spares memory the way.
@@ -70,6 +116,14 @@ impl Subjects {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether a new subject finds room: a sixteenth below the places that all stripes together know of. Keys are spread
+    /// by a keyed hash, so no stripe is full before.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let stripes = u64::try_from(STRIPES).unwrap_or(0);
+        self.len().saturating_add(self.old()) < stripes.saturating_mul(u64::from(PLACES / 16 * 15))
     }
 
     /// Subjects that only own what they bought in archived drops.
@@ -100,10 +154,10 @@ impl Subjects {
         mut between: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
         for stripe in &self.stripes {
-            for (subject, has) in stripe.lock().iter() {
-                let usage = has.folded();
+            for (_, entry) in stripe.lock().slab.iter() {
+                let usage = entry.subject.folded();
                 if !usage.is_empty() {
-                    visit(UsageImage { subject: *subject, usage });
+                    visit(UsageImage { subject: entry.key(), usage });
                 }
             }
             between()?;
@@ -113,11 +167,10 @@ impl Subjects {
 
     /// Everything in it in a fixed order, for comparing two inventories.
     pub(in crate::inventory) fn image(&self) -> Vec<(SubjectKey, Image)> {
-        let mut all: Vec<_> = self
-            .stripes
-            .iter()
-            .flat_map(|stripe| stripe.lock().iter().map(|(key, subject)| (*key, subject.image())).collect::<Vec<_>>())
-            .collect();
+        let mut all = Vec::new();
+        for stripe in &self.stripes {
+            all.extend(stripe.lock().slab.iter().map(|(_, entry)| (entry.key(), entry.subject.image())));
+        }
         all.sort_unstable();
         all
     }
@@ -126,30 +179,26 @@ impl Subjects {
     #[expect(clippy::indexing_slicing, reason = "taken modulo the number of stripes")]
     fn with_one<R>(&self, key: SubjectKey, f: impl FnOnce(&mut Subject) -> R) -> R {
         let mut stripe = self.stripes[place(key)].lock();
-        match stripe.entry(hash(&key), |(other, _)| *other == key, |(other, _)| hash(other)) {
-            Entry::Occupied(mut entry) => {
-                let was_old = entry.get().1.is_old();
-                let result = f(&mut entry.get_mut().1);
-                let subject = &entry.get().1;
-                if subject.is_empty() || subject.is_old() != was_old {
-                    self.counter(was_old).fetch_sub(1, Ordering::Relaxed);
-                    self.came(subject);
-                }
-                if subject.is_empty() {
-                    entry.remove();
-                }
-                result
+        if let Some((place, subject)) = stripe.find(key) {
+            let was_old = subject.is_old();
+            let result = f(subject);
+            let is_empty = subject.is_empty();
+            if is_empty || subject.is_old() != was_old {
+                self.counter(was_old).fetch_sub(1, Ordering::Relaxed);
+                self.came(subject);
             }
-            Entry::Vacant(entry) => {
-                let mut subject = Subject::default();
-                let result = f(&mut subject);
-                if !subject.is_empty() {
-                    self.came(&subject);
-                    entry.insert((key, subject));
-                }
-                result
+            if is_empty {
+                stripe.remove(key, place);
             }
+            return result;
         }
+        let mut subject = Subject::default();
+        let result = f(&mut subject);
+        if !subject.is_empty() {
+            self.came(&subject);
+            stripe.insert(key, subject);
+        }
+        result
     }
 
     /// Several subjects: taken out of their stripes, which stay locked until they are back.
@@ -158,9 +207,9 @@ impl Subjects {
         // Ascending, each stripe once: whoever locks several locks them in this order.
         places.sort_unstable();
         places.dedup();
-        let mut stripes: SmallVec<[MutexGuard<'_, Table>; 8]> =
+        let mut stripes: SmallVec<[MutexGuard<'_, Stripe>; 8]> =
             places.iter().filter_map(|place| self.stripes.get(*place)).map(|stripe| stripe.lock()).collect();
-        let mut of = |key: &SubjectKey, f: &mut dyn FnMut(&mut Table)| {
+        let mut of = |key: &SubjectKey, f: &mut dyn FnMut(&mut Stripe)| {
             if let Some(stripe) = places.binary_search(&place(*key)).ok().and_then(|nth| stripes.get_mut(nth)) {
                 f(stripe);
             }
@@ -169,8 +218,10 @@ impl Subjects {
         for key in keys {
             let mut subject = Subject::default();
             of(key, &mut |stripe| {
-                if let Ok(entry) = stripe.find_entry(hash(key), |(other, _)| other == key) {
-                    subject = entry.remove().0.1;
+                if let Some(place) = stripe.find(*key).map(|(place, _)| place)
+                    && let Some(known) = stripe.remove(*key, place)
+                {
+                    subject = known;
                     self.counter(subject.is_old()).fetch_sub(1, Ordering::Relaxed);
                 }
             });
@@ -182,11 +233,42 @@ impl Subjects {
             of(key, &mut |stripe| {
                 if let Some(subject) = subject.take() {
                     self.came(&subject);
-                    stripe.insert_unique(hash(key), (*key, subject), |(other, _)| hash(other));
+                    stripe.insert(*key, subject);
                 }
             });
         }
         result
+    }
+}
+
+impl Stripe {
+    /// The subject with this key, and where it is.
+    #[inline]
+    fn find(&mut self, key: SubjectKey) -> Option<(u32, &mut Subject)> {
+        let Self { index, slab } = self;
+        let [high, low] = halves(key);
+        let place = index.find(low, |place| slab.get(place).is_some_and(|entry| entry.key == [high, low]))?;
+        Some((place, &mut slab.get_mut(place)?.subject))
+    }
+
+    /// Puts a subject in that is not there yet.
+    fn insert(&mut self, key: SubjectKey, subject: Subject) {
+        let key = halves(key);
+        let place = self.slab.insert(Entry { key, subject });
+        self.index.insert(key[1], place);
+    }
+
+    fn remove(&mut self, key: SubjectKey, place: u32) -> Option<Subject> {
+        let [_, low] = halves(key);
+        self.index.remove(low, place);
+        self.slab.remove(place).map(|entry| entry.subject)
+    }
+}
+
+impl Entry {
+    fn key(&self) -> SubjectKey {
+        let [high, low] = self.key.map(u128::from);
+        SubjectKey((high << 64) | low)
     }
 }
 
@@ -200,7 +282,29 @@ fn place(key: SubjectKey) -> usize {
     usize::try_from(key.place() % u64::try_from(STRIPES).unwrap_or(1)).unwrap_or(0)
 }
 
-/// The low half chooses within the stripe: the high half has already chosen the stripe.
-fn hash(key: &SubjectKey) -> u64 {
-    u64::try_from(key.0 & u128::from(u64::MAX)).unwrap_or(0)
+/// What chooses the place within the stripe.
+fn low_half(key: SubjectKey) -> u64 {
+    let [_, low] = halves(key);
+    low
+}
+
+/// The high half chooses the stripe, the low one the place in it.
+fn halves(key: SubjectKey) -> [u64; 2] {
+    [key.place(), u64::try_from(key.0 & u128::from(u64::MAX)).unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_no_more_than_a_key_and_a_subject() {
+        assert_eq!(Slab::<Entry>::SLOT, size_of::<SubjectKey>() + size_of::<Subject>());
+    }
+
+    #[test]
+    fn a_key_is_put_together_as_it_was() {
+        let key = SubjectKey(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210);
+        assert_eq!(Entry { key: halves(key), subject: Subject::None }.key(), key);
+    }
 }

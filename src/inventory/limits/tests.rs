@@ -22,7 +22,7 @@ struct Seen {
 
 impl Seen {
     fn counted(&self) -> Counted<'_> {
-        Counted { state: self.state, expires_at: self.expires_at, lines: &self.lines }
+        Counted { state: self.state, expires_at: self.expires_at, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) -> Self {
@@ -68,7 +68,7 @@ fn reserved(subject: &Subject, from: u64) -> Vec<(u64, u32, u64)> {
 
 #[test]
 fn the_usual_subject_takes_no_allocation_and_little_room() {
-    assert!(size_of::<Subject>() <= 32, "{} bytes", size_of::<Subject>());
+    assert_eq!(size_of::<Subject>(), 24);
     let mut subject = Subject::default();
     let held = hold(1, 5, 50, &[(KNIFE, 2)]).made(&mut subject);
     assert!(matches!(subject, Subject::One(_)));
@@ -77,6 +77,51 @@ fn the_usual_subject_takes_no_allocation_and_little_room() {
     let sold = held.becomes(&mut subject, HoldState::Claimed);
     assert_eq!((subject.due(Timestamp(50)), subject.units(DROP, Some(KNIFE)), live_holds(&subject)), (None, 2, 0));
     sold.forgotten(&mut subject);
+    assert!(subject.is_empty());
+}
+
+/// Everything that a subject tells of itself.
+fn told(subject: &Subject) -> impl PartialEq + std::fmt::Debug + use<> {
+    let mut sets = Vec::new();
+    subject.each_live_set(|set| sets.push((set.drop, set.items.to_vec(), set.count, set.first, set.second)));
+    let due = [0, 49, 50, 1 << 33, 1 << 49, u64::MAX].map(|now| subject.due(Timestamp(now)));
+    (subject.image(), sets, due, subject.units(DROP, Some(KNIFE)), owned(subject, 6), reserved(subject, 6))
+}
+
+#[test]
+fn numbers_that_one_hold_has_no_room_for_are_told_as_they_are() {
+    let late = u64::from(u32::MAX);
+    let fits = [(5, 50, 2), (5, 5 + late, (1 << 24) - 1), ((1 << 48) - 1, (1 << 48) - 1, 1), (6, 6, 1)];
+    let other = [(5, 6 + late, 2), (5, 50, 1 << 24), (1 << 48, 1 << 48, 1), (6, 5, 1), (5, u64::MAX, u32::MAX)];
+    for (number, (at, until, units)) in fits.into_iter().chain(other).enumerate() {
+        let mut subject = Subject::default();
+        let held = hold(1, at, until, &[(KNIFE, units)]).made(&mut subject);
+        assert_eq!(matches!(subject, Subject::One(_)), number < fits.len(), "{at} {until} {units}");
+        // As one among sums, of which the other was forgotten.
+        let mut summed = Subject::default();
+        let cart = hold(2, 6, 60, &[(KNIFE, 1), (PAN, 3)]).made(&mut summed);
+        held.made(&mut summed);
+        cart.forgotten(&mut summed);
+        assert_eq!(told(&subject), told(&summed));
+        let (sold, again) =
+            (held.becomes(&mut subject, HoldState::Claimed), held.becomes(&mut summed, HoldState::Claimed));
+        assert_eq!(told(&subject), told(&summed));
+        sold.forgotten(&mut subject);
+        again.forgotten(&mut summed);
+        assert!(subject.is_empty() && summed.is_empty());
+    }
+}
+
+#[test]
+fn a_hold_whose_deadline_moves_too_far_off_is_counted_as_before() {
+    let mut subject = Subject::default();
+    let held = hold(1, 5, 50, &[(KNIFE, 2)]).made(&mut subject);
+    let far = Seen { expires_at: Timestamp(1 << 40), ..held.clone() };
+    subject.enter(held.whose, Some(held.counted()), Some(far.counted()));
+    assert!(matches!(subject, Subject::Many(_)));
+    assert_eq!((subject.due(Timestamp(50)), subject.due(far.expires_at)), (None, Some(held.whose.place)));
+    assert_eq!((subject.units(DROP, None), live_holds(&subject), reserved(&subject, 0)), (2, 1, vec![(5, 1, 2)]));
+    far.becomes(&mut subject, HoldState::Expired).forgotten(&mut subject);
     assert!(subject.is_empty());
 }
 
@@ -139,6 +184,15 @@ fn owned(subject: &Subject, from: u64) -> (Vec<(u64, ItemNo, u64)>, u64) {
     subject.each_owned_since(Timestamp(from), |made| told.push((made.at.0, made.item, made.units)));
     subject.each_sum(|of_item| sum += of_item.units());
     (told, sum)
+}
+
+#[test]
+fn the_greatest_purchase_is_kept_as_it_is() {
+    let most = OldUsage { drop: DropNo(u32::MAX), item: ItemNo(u16::MAX), at: Timestamp::NEVER, units: u64::MAX };
+    let mut subject = Subject::default();
+    subject.fold(most);
+    assert!(matches!(subject, Subject::Old(_)));
+    assert_eq!(subject.folded(), [most]);
 }
 
 #[test]

@@ -1,0 +1,111 @@
+//! What a hold has, and when it was settled, in 16 bytes: nearly every hold has one whole line and nothing rare.
+
+use super::Rare;
+use super::lines::{HoldLine, Lines, LinesView};
+use super::times::Times;
+use crate::ids::{ItemNo, PoolNo};
+use crate::packed::Packed;
+
+/// The lines and what is rare. For the same content there is one form, so that equal holds are equal byte by byte.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Body {
+    /// One line of which nothing was given back.
+    Line { settled: Packed<5>, item: ItemNo, pool: PoolNo, quantity: u32 },
+    /// Any other lines. In a box of their own: with their length beside them they would be 8 bytes more.
+    Cart { settled: Packed<5>, lines: Box<Box<[HoldLine]>> },
+    /// Anything with what few holds have.
+    More { settled: Packed<5>, more: Box<More> },
+}
+
+/// What a hold has, where anything of it is rare.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct More {
+    pub(super) lines: Lines,
+    pub(super) rare: Option<Rare>,
+    /// The hold's times, where they don't fit into its own bytes, which are nothing then.
+    pub(super) times: Option<Box<Times>>,
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Line { settled: Packed::ZERO, item: ItemNo::default(), pool: PoolNo::default(), quantity: 0 }
+    }
+}
+
+impl Body {
+    /// Of a hold that is not settled.
+    pub(super) fn new(lines: Lines, rare: Option<Rare>) -> Self {
+        Self::of(More { lines, rare, times: None }, Packed::ZERO)
+    }
+
+    #[inline]
+    pub(super) fn lines(&self) -> LinesView<'_> {
+        match self {
+            Self::Line { settled: _, item, pool, quantity } => {
+                LinesView::One { item: *item, pool: *pool, quantity: *quantity }
+            }
+            Self::Cart { settled: _, lines } => LinesView::Many(lines),
+            Self::More { settled: _, more } => more.lines.view(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn rare(&self) -> Option<&Rare> {
+        match self {
+            Self::Line { .. } | Self::Cart { .. } => None,
+            Self::More { settled: _, more } => more.rare.as_ref(),
+        }
+    }
+
+    /// The hold's times, where they are here.
+    #[inline]
+    pub(super) fn times(&self) -> Option<Times> {
+        match self {
+            Self::Line { .. } | Self::Cart { .. } => None,
+            Self::More { settled: _, more } => more.times.as_deref().copied(),
+        }
+    }
+
+    #[inline]
+    pub(super) const fn settled(&self) -> Packed<5> {
+        match self {
+            Self::Line { settled, .. } | Self::Cart { settled, .. } | Self::More { settled, .. } => *settled,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn set_settled(&mut self, at: Packed<5>) {
+        match self {
+            Self::Line { settled, .. } | Self::Cart { settled, .. } | Self::More { settled, .. } => *settled = at,
+        }
+    }
+
+    /// Changes anything but when it was settled.
+    pub(super) fn change(&mut self, f: impl FnOnce(&mut More)) {
+        let settled = self.settled();
+        let plain = |lines| Box::new(More { lines, rare: None, times: None });
+        let mut more = match std::mem::take(self) {
+            Self::Line { settled: _, item, pool, quantity } => plain(Lines::One { item, pool, quantity }),
+            Self::Cart { settled: _, lines } => plain(Lines::Many(*lines)),
+            Self::More { settled: _, more } => more,
+        };
+        f(&mut more);
+        *self = if more.is_rare() { Self::More { settled, more } } else { Self::of(*more, settled) };
+    }
+
+    fn of(more: More, settled: Packed<5>) -> Self {
+        if more.is_rare() {
+            return Self::More { settled, more: Box::new(more) };
+        }
+        match more.lines {
+            Lines::One { item, pool, quantity } => Self::Line { settled, item, pool, quantity },
+            Lines::Many(lines) => Self::Cart { settled, lines: Box::new(lines) },
+        }
+    }
+}
+
+impl More {
+    const fn is_rare(&self) -> bool {
+        self.rare.is_some() || self.times.is_some()
+    }
+}

@@ -1,0 +1,330 @@
+//! A hold as it lies in memory, in 80 bytes: ten million are live at once.
+//!
+//! What its own bytes have no room for it keeps elsewhere, and tells of it all the same: nothing is ever rounded or lost.
+
+use std::fmt;
+
+use super::body::Body;
+use super::times::{Short, Times};
+use super::{ContentHash, HoldState, Identity, Lines, LinesView, Rare, ShortLine};
+use crate::ids::{CustomerId, DropNo, HoldId, Lsn, OrderRef, TierId};
+use crate::packed::Packed;
+use crate::time::Timestamp;
+
+/// Units set aside for one customer. Complete: what is not here, the engine does not know of a hold. It is made from
+/// [`HoldFields`].
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// The caller's UUID.
+    pub id: HoldId,
+    /// In which drop.
+    pub drop: DropNo,
+    /// Where it stands.
+    pub state: HoldState,
+    created_at: Packed<6>,
+    life: Packed<5>,
+    /// For whom.
+    pub customer: CustomerId,
+    /// Digest of the request that made it.
+    pub content: ContentHash,
+    /// LSN of the record that made it what it is.
+    pub revision: Lsn,
+    body: Body,
+}
+
+/// What a hold is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldFields {
+    /// The caller's UUID.
+    pub id: HoldId,
+    /// In which drop.
+    pub drop: DropNo,
+    /// Where it stands.
+    pub state: HoldState,
+    /// For whom.
+    pub customer: CustomerId,
+    /// Digest of the request that made it.
+    pub content: ContentHash,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when the units are set aside.
+    pub expires_at: Timestamp,
+    /// When it was claimed, released or expired; the epoch while it is held.
+    pub settled_at: Timestamp,
+    /// LSN of the record that made it what it is.
+    pub revision: Lsn,
+    /// What it has.
+    pub lines: Lines,
+    /// What few holds have, or only at their end.
+    pub rare: Option<Box<Rare>>,
+}
+
+/// All that a hold tells, for whoever must not forget any of it. The fields are those of [`HoldFields`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "they are told there")]
+pub struct HoldParts<'a> {
+    pub id: HoldId,
+    pub drop: DropNo,
+    pub state: HoldState,
+    pub customer: &'a CustomerId,
+    pub content: ContentHash,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub settled_at: Timestamp,
+    pub revision: Lsn,
+    pub lines: LinesView<'a>,
+    pub rare: Option<&'a Rare>,
+}
+
+impl From<HoldFields> for Hold {
+    #[inline]
+    fn from(fields: HoldFields) -> Self {
+        let HoldFields {
+            id,
+            drop,
+            state,
+            customer,
+            content,
+            created_at,
+            expires_at,
+            settled_at,
+            revision,
+            lines,
+            rare,
+        } = fields;
+        let (none, body) = (Packed::ZERO, Body::new(lines, rare.map(|rare| *rare)));
+        let mut hold =
+            Self { id, drop, state, created_at: Packed::ZERO, life: none, customer, content, revision, body };
+        hold.set_times(Times { created_at, expires_at, settled_at });
+        hold
+    }
+}
+
+impl From<Hold> for HoldFields {
+    fn from(hold: Hold) -> Self {
+        let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare } =
+            hold.parts();
+        let (customer, lines, rare) = (customer.clone(), lines.to_lines(), rare.cloned().map(Box::new));
+        Self { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare }
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts().fmt(f)
+    }
+}
+
+impl Hold {
+    /// All that it tells.
+    #[must_use]
+    pub fn parts(&self) -> HoldParts<'_> {
+        let Self { id, drop, state, created_at: _, life: _, customer, content, revision, body } = self;
+        let Times { created_at, expires_at, settled_at } = self.times();
+        HoldParts {
+            id: *id,
+            drop: *drop,
+            state: *state,
+            customer,
+            content: *content,
+            created_at,
+            expires_at,
+            settled_at,
+            revision: *revision,
+            lines: body.lines(),
+            rare: body.rare(),
+        }
+    }
+
+    /// When it was made.
+    #[inline]
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.times().created_at
+    }
+
+    /// Until when the units are set aside.
+    #[inline]
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.times().expires_at
+    }
+
+    /// When it was claimed, released or expired; the epoch while it is held.
+    #[inline]
+    #[must_use]
+    pub fn settled_at(&self) -> Timestamp {
+        self.times().settled_at
+    }
+
+    /// What it has.
+    #[inline]
+    #[must_use]
+    pub fn lines(&self) -> LinesView<'_> {
+        self.body.lines()
+    }
+
+    /// What few holds have, or only at their end.
+    #[inline]
+    #[must_use]
+    pub fn rare(&self) -> Option<&Rare> {
+        self.body.rare()
+    }
+
+    /// The order it was claimed for.
+    #[must_use]
+    pub fn order_ref(&self) -> Option<&OrderRef> {
+        self.rare()?.order_ref.as_ref()
+    }
+
+    /// Whether it was claimed after its deadline, from free stock.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.late)
+    }
+
+    /// The hold that took its place.
+    #[must_use]
+    pub fn superseded_by(&self) -> Option<HoldId> {
+        self.rare()?.superseded_by
+    }
+
+    /// Further subjects that limits count it for.
+    #[must_use]
+    pub fn identities(&self) -> &[Identity] {
+        self.rare().map_or(&[], |rare| &rare.identities)
+    }
+
+    /// The customer's tiers, as far as a limit of the drop named them.
+    #[must_use]
+    pub fn tiers(&self) -> &[TierId] {
+        self.rare().map_or(&[], |rare| &rare.tiers)
+    }
+
+    /// Whether staff stepped over the limits for it.
+    #[must_use]
+    pub fn is_over_limits(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.over_limits.is_some())
+    }
+
+    /// Lines that were served short, in the order of the request that made the hold.
+    #[must_use]
+    pub fn shorts(&self) -> &[ShortLine] {
+        self.rare().map_or(&[], |rare| &rare.shorts)
+    }
+
+    /// Moves the deadline.
+    #[inline]
+    pub fn set_expires_at(&mut self, expires_at: Timestamp) {
+        self.set_times(Times { expires_at, ..self.times() });
+    }
+
+    #[inline]
+    pub(super) fn set_settled_at(&mut self, settled_at: Timestamp) {
+        self.set_times(Times { settled_at, ..self.times() });
+    }
+
+    pub(super) fn set_lines(&mut self, lines: Lines) {
+        self.body.change(|more| more.lines = lines);
+    }
+
+    pub(super) fn change_rare(&mut self, f: impl FnOnce(&mut Rare)) {
+        self.body.change(|more| f(more.rare.get_or_insert_default()));
+    }
+
+    #[inline]
+    fn times(&self) -> Times {
+        let Self { created_at, life, body, .. } = self;
+        let short = Short { created_at: *created_at, life: *life, settled: body.settled() };
+        body.times().unwrap_or_else(|| short.into())
+    }
+
+    /// In the hold's own bytes, if they fit there, and else in those of what is rare.
+    #[inline]
+    fn set_times(&mut self, times: Times) {
+        let nothing = Short { created_at: Packed::ZERO, life: Packed::ZERO, settled: Packed::ZERO };
+        let short = times.short();
+        if short.is_none() || self.body.times().is_some() {
+            self.body.change(|more| more.times = short.is_none().then(|| Box::new(times)));
+        }
+        let Short { created_at, life, settled } = short.unwrap_or(nothing);
+        (self.created_at, self.life) = (created_at, life);
+        self.body.set_settled(settled);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hold::HoldLine;
+    use crate::ids::{ItemNo, PoolNo};
+
+    fn fields() -> HoldFields {
+        HoldFields {
+            id: HoldId::from_bytes([7; 16]),
+            drop: DropNo(3),
+            state: HoldState::Held,
+            customer: CustomerId::try_from("ada").expect("an id"),
+            content: ContentHash(1),
+            created_at: Timestamp(1_000),
+            expires_at: Timestamp(2_000),
+            settled_at: Timestamp(0),
+            revision: Lsn(5),
+            lines: Lines::from_slice(&[HoldLine::new(ItemNo(4), PoolNo(5), 6)]),
+            rare: None,
+        }
+    }
+
+    /// Every kind of lines, of what is rare and of times, with every other.
+    fn all() -> Vec<HoldFields> {
+        let line = HoldLine::new(ItemNo(1), PoolNo(2), 3);
+        let lines = [&[line][..], &[HoldLine { released: 1, ..line }], &[line, HoldLine::new(ItemNo(2), PoolNo(0), 1)]];
+        let late = Rare { late: true, ..Rare::default() };
+        let far = u64::MAX;
+        let times = [(1, 2, 0), (1, 2, 3), (9, 8, 0), (9, 8, 7), (far, far, far), (0, 0, 0), (0, far, 0), (5, 6, far)];
+        let mut all = Vec::new();
+        for lines in lines {
+            for rare in [None, Some(Box::new(late.clone()))] {
+                for (created_at, expires_at, settled_at) in times {
+                    let [created_at, expires_at, settled_at] = [created_at, expires_at, settled_at].map(Timestamp);
+                    let (lines, rare) = (Lines::from_slice(lines), rare.clone());
+                    all.push(HoldFields { created_at, expires_at, settled_at, lines, rare, ..fields() });
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_hold_takes_80_bytes() {
+        // The memory target counts on it: 10 million of these are held at once.
+        assert_eq!((size_of::<Hold>(), size_of::<Body>()), (80, 16));
+    }
+
+    #[test]
+    fn what_a_hold_is_made_of_it_tells() {
+        for fields in all() {
+            assert_eq!(HoldFields::from(Hold::from(fields.clone())), fields);
+        }
+    }
+
+    #[test]
+    fn whatever_a_hold_was_before_it_equals_what_is_made_so_at_once() {
+        for was in all() {
+            for is in all().into_iter().filter(|is| is.created_at == was.created_at && is.rare == was.rare) {
+                let mut hold = Hold::from(was.clone());
+                hold.set_settled_at(is.settled_at);
+                hold.set_lines(is.lines.clone());
+                hold.set_expires_at(is.expires_at);
+                assert_eq!(hold, Hold::from(is.clone()));
+                assert_eq!(HoldFields::from(hold), is);
+            }
+        }
+        for was in all().into_iter().filter(|was| was.rare.is_none()) {
+            let mut hold = Hold::from(was.clone());
+            hold.change_rare(|rare| rare.late = true);
+            let rare = Some(Box::new(Rare { late: true, ..Rare::default() }));
+            assert_eq!(hold, Hold::from(HoldFields { rare, ..was }));
+        }
+    }
+}

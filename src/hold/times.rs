@@ -1,0 +1,94 @@
+//! A hold's three instants in 16 bytes.
+
+use crate::packed::Packed;
+use crate::time::Timestamp;
+
+/// When a hold was made, is due and was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_field_names, reason = "as everywhere")]
+pub(super) struct Times {
+    pub(super) created_at: Timestamp,
+    pub(super) expires_at: Timestamp,
+    /// The epoch while it is not settled.
+    pub(super) settled_at: Timestamp,
+}
+
+/// The same in few bytes: one instant and two spans of 34 years at most. Nearly all that any clock tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Short {
+    pub(super) created_at: Packed<6>,
+    /// From then until it is due.
+    pub(super) life: Packed<5>,
+    /// From then until it was settled, and one more: nothing while it is not.
+    pub(super) settled: Packed<5>,
+}
+
+impl Times {
+    /// In few bytes, if they fit.
+    #[inline]
+    pub(super) fn short(self) -> Option<Short> {
+        let Self { created_at, expires_at, settled_at } = self;
+        let settled = match settled_at.0 {
+            0 => 0,
+            settled => settled.checked_sub(created_at.0)?.checked_add(1)?,
+        };
+        Some(Short {
+            created_at: Packed::new(created_at.0)?,
+            life: Packed::new(expires_at.0.checked_sub(created_at.0)?)?,
+            settled: Packed::new(settled)?,
+        })
+    }
+}
+
+impl From<Short> for Times {
+    #[inline]
+    fn from(Short { created_at, life, settled }: Short) -> Self {
+        let created_at = created_at.get();
+        let settled_at = settled.get().checked_sub(1).map_or(0, |span| created_at.saturating_add(span));
+        Self {
+            created_at: Timestamp(created_at),
+            expires_at: Timestamp(created_at.saturating_add(life.get())),
+            settled_at: Timestamp(settled_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn times(created_at: u64, expires_at: u64, settled_at: u64) -> Times {
+        let [created_at, expires_at, settled_at] = [created_at, expires_at, settled_at].map(Timestamp);
+        Times { created_at, expires_at, settled_at }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_made_short() {
+        let span = 1 << 40;
+        for fits in [times(0, 0, 0), times(7, 7, 7), times((1 << 48) - 1, 1 << 48, 0), times(7, 6 + span, 5 + span)] {
+            assert_eq!(fits.short().map(Times::from), Some(fits));
+        }
+        for not in
+            [times(7, 6, 0), times(7, 8, 6), times(1 << 48, 1 << 48, 0), times(7, 7 + span, 0), times(7, 8, 6 + span)]
+        {
+            assert_eq!(not.short(), None, "{not:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_fits_comes_back(created_at: u64, expires_at: u64, settled_at: u64, shift in 0_u32..64, near in 0_u32..64) {
+            let created_at = created_at >> shift;
+            let near = |at: u64| created_at.wrapping_add(at >> near);
+            for times in [
+                times(created_at, near(expires_at), near(settled_at)),
+                times(created_at, near(expires_at), 0),
+                times(created_at, expires_at >> shift, settled_at >> shift),
+            ] {
+                prop_assert!(times.short().is_none_or(|short| Times::from(short) == times));
+            }
+        }
+    }
+}
