@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Engine;
 use super::answer::Fault;
 use super::compact::{LastSnapshot, SnapshotPolicy};
-use super::pace::Pace;
+use super::pace::{Pace, Share, TOO_LATE};
 use crate::storage::Storage;
 use crate::time::{Clock, Millis, Timestamp};
 
@@ -22,10 +22,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const COMPARE_EVERY: Millis = Millis(1_000);
 
 /// A quarter of a core for giving back, while customers are at work: what is due and not given back yet is given back by
-/// whoever needs it, at his own cost.
-const SWEEP_RESTS: u32 = 3;
+/// whoever needs it, at his own cost. In pieces of a few hundred holds.
+const SWEEP: Share = Share { rests: 3, piece: Duration::from_millis(1) };
 /// An eighth of a core and of the disk for a snapshot, while customers are at work. Nobody waits for it.
-const SNAPSHOT_RESTS: u32 = 7;
+const SNAPSHOT: Share = Share { rests: 7, piece: Duration::from_micros(100) };
 
 /// The running threads. Stopped and joined when dropped.
 #[derive(Debug)]
@@ -88,8 +88,9 @@ impl Drop for Background {
 ///
 /// A wave of deadlines is never let loose on the journal as fast as memory is: the queue would be full of it, customers
 /// would be turned away for what nobody waits for, and all others would stand behind it. Where much waits already, a part
-/// is given back at each look and no more; and while customers are at work it rests between, the less the later it is. What
-/// is left is late, not lost: who needs units that are due gives them back first. Only `--max-holds` counts it meanwhile.
+/// is given back at each look and no more; and while customers are at work it rests between, until it is late. What is
+/// left is late, not lost: who needs units that are due gives them back first. Only `--max-holds` counts it meanwhile: near
+/// that bound it does not rest.
 #[derive(Debug)]
 pub struct Sweeper {
     engine: Arc<Engine>,
@@ -104,7 +105,7 @@ impl Sweeper {
     /// One that has not looked yet.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
-        let pace = Pace::new(Arc::clone(&engine), SWEEP_RESTS);
+        let pace = Pace::new(Arc::clone(&engine), SWEEP);
         Self { engine, swept: Timestamp(0), pace, idle: true }
     }
 
@@ -127,7 +128,9 @@ impl Sweeper {
     /// Whether there was something.
     fn give_back(&mut self, now: Timestamp) -> bool {
         self.swept = now;
-        match self.engine.sweep_with(now, |expired, late| self.pace.rest(expired, late)) {
+        let Self { engine, pace, .. } = self;
+        let rest = |expired, late| pace.rest(expired, if engine.has_hardly_room() { TOO_LATE } else { late });
+        match engine.sweep_with(now, rest) {
             Ok(expired) => expired > 0,
             // The journal is full or failed: the next look finds the same holds.
             Err(
@@ -194,7 +197,7 @@ impl Keeper {
         let Some(Snapshots { storage, policy, last }) = snapshots else { return };
         let journal = engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {
-            let mut pace = Pace::new(Arc::clone(&engine), SNAPSHOT_RESTS);
+            let mut pace = Pace::new(Arc::clone(&engine), SNAPSHOT);
             // It may take minutes under load: the books are looked at meanwhile, too.
             let mut between = |_| {
                 books.look();

@@ -67,6 +67,16 @@ impl Bounds {
     }
 }
 
+/// The share of all holds that is kept for new ones, whatever is due and not given back yet.
+const KEPT_FREE: u64 = 16;
+
+impl Bounds {
+    /// Whether with so many holds that have units there is hardly room for more.
+    const fn is_nearly_full(&self, owned: u64) -> bool {
+        owned >= self.max_holds.saturating_sub(self.max_holds / KEPT_FREE)
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
@@ -271,5 +281,17 @@ impl From<AppendError> for Fault {
             AppendError::Closed => Self::Overloaded("the server is stopping"),
             AppendError::Failed => Self::JournalFailed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sixteenth_of_all_holds_is_kept_for_new_ones() {
+        let bounds = Bounds { max_holds: 1_600, ..Bounds::default() };
+        assert!(!bounds.is_nearly_full(1_499) && bounds.is_nearly_full(1_500));
+        assert!(Bounds { max_holds: 0, ..bounds }.is_nearly_full(0));
     }
 }

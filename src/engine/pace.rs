@@ -13,22 +13,32 @@ use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
 use crate::time::Millis;
 
-/// Pieces shorter than this are put together: a rest is a system call, and never shorter than the timer can tell.
-const SHORTEST: Duration = Duration::from_micros(100);
 /// No rest is longer, however long a piece has taken: the disk may have stood still.
 const LONGEST: Duration = Duration::from_millis(50);
 /// For so long after a record of theirs others are taken to be at work. Not shorter: customers who get no turn append
 /// nothing, and that must not be taken for leisure.
 const AT_WORK: Duration = Duration::from_millis(200);
-/// Who is so late with its work does not rest any more: what it leaves undone takes memory. The later, the shorter.
-const TOO_LATE: Millis = Millis(5_000);
+/// Who is so late with its work rests less, the later the shorter. Not from the first moment on: who hurries at the end
+/// of a wave is at work when most customers are there, and the slowest of their answers are those of that end.
+const LATE: Millis = Millis(5_600);
+/// Who is so late does not rest any more: what it leaves undone takes memory.
+pub(super) const TOO_LATE: Millis = Millis(8_000);
+
+/// What share of a core one takes, and how finely.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    /// It rests so many times as long as it works.
+    pub(super) rests: u32,
+    /// Work shorter than this is put together before a rest. Each rest costs a change of threads before and after it, and
+    /// is as much longer than it should be as the timer is coarse and others are before it in the queue for a core.
+    pub(super) piece: Duration,
+}
 
 /// One who works in the background.
 #[derive(Debug)]
 pub(super) struct Pace {
     engine: Arc<Engine>,
-    /// It rests so many times as long as it works.
-    rests: u32,
+    share: Share,
     /// Since it last rested.
     working: Stopwatch,
     /// The journal's place when it last looked, and how many of the records since are its own.
@@ -40,9 +50,9 @@ pub(super) struct Pace {
 
 impl Pace {
     /// One that has not worked yet.
-    pub(super) fn new(engine: Arc<Engine>, rests: u32) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, share: Share) -> Self {
         let seen = engine.journal.appended();
-        Self { engine, rests, working: Stopwatch::start(), seen, own: 0, others: None }
+        Self { engine, share, working: Stopwatch::start(), seen, own: 0, others: None }
     }
 
     /// There was nothing to do until now: that was a rest, too.
@@ -55,12 +65,12 @@ impl Pace {
     pub(super) fn rest(&mut self, appended: usize, late: Millis) {
         self.own = self.own.saturating_add(u64::try_from(appended).unwrap_or(u64::MAX));
         let worked = self.working.elapsed();
-        if worked < SHORTEST {
+        if worked < self.share.piece {
             return;
         }
         self.look();
         if self.others.is_some_and(|since| since.elapsed() < AT_WORK) {
-            thread::sleep(rest_after(worked, self.rests, late));
+            thread::sleep(rest_after(worked, self.share.rests, late));
         }
         self.has_rested();
     }
@@ -77,7 +87,8 @@ impl Pace {
 fn rest_after(worked: Duration, rests: u32, late: Millis) -> Duration {
     let whole = worked.saturating_mul(rests).min(LONGEST);
     let left = TOO_LATE.duration().saturating_sub(late.duration());
-    whole.mul_f64(left.div_duration_f64(TOO_LATE.duration()))
+    let hurry = TOO_LATE.duration().saturating_sub(LATE.duration());
+    whole.mul_f64(left.div_duration_f64(hurry).min(1.0))
 }
 
 #[cfg(test)]
@@ -85,12 +96,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rest_is_so_many_times_the_work_and_shorter_the_later_it_is() {
+    fn a_rest_is_so_many_times_the_work_and_shorter_once_it_is_late() {
         let worked = Duration::from_millis(2);
         let after = |late| rest_after(worked, 3, Millis(late));
-        assert_eq!(after(0), Duration::from_millis(6));
-        assert_eq!(after(2_500), Duration::from_millis(3));
-        assert_eq!((after(5_000), after(3_600_000)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!((after(0), after(LATE.0)), (Duration::from_millis(6), Duration::from_millis(6)));
+        assert_eq!(after((LATE.0 + TOO_LATE.0) / 2), Duration::from_millis(3));
+        assert_eq!((after(TOO_LATE.0), after(3_600_000)), (Duration::ZERO, Duration::ZERO));
         assert_eq!(rest_after(Duration::from_secs(9), 3, Millis(0)), LONGEST);
     }
 }

@@ -49,6 +49,11 @@ impl Engine {
         due.flatten().map_or(Millis(0), |due| due.until(now))
     }
 
+    /// Whether there is hardly room for new holds: then those that are due must not take it.
+    pub(super) fn has_hardly_room(&self) -> bool {
+        self.bounds.is_nearly_full(self.inventory.owned())
+    }
+
     /// Whether more ended holds are remembered than should be.
     pub(super) fn remembers_too_many(&self) -> bool {
         self.inventory.ended() > self.bounds.max_ended_holds

@@ -42,7 +42,7 @@ const LONG: Duration = Duration::from_mins(50);
 /// The wave.
 const WAVE: Duration = Duration::from_secs(1);
 /// The load goes on for at least so long behind the wave: the server's sweep leaves most of a core to requests until it is
-/// five seconds late.
+/// late, and takes what it needs once it is eight seconds late.
 const BEHIND_THE_WAVE: Duration = Duration::from_secs(10);
 /// How often the wave is tried again when making the holds took longer than thought.
 const TRIES: u32 = 3;
