@@ -100,7 +100,7 @@ mod tests {
         let worked = Duration::from_millis(2);
         let after = |late| rest_after(worked, 3, Millis(late));
         assert_eq!((after(0), after(LATE.0)), (Duration::from_millis(6), Duration::from_millis(6)));
-        assert_eq!(after((LATE.0 + TOO_LATE.0) / 2), Duration::from_millis(3));
+        assert_eq!(after(u64::midpoint(LATE.0, TOO_LATE.0)), Duration::from_millis(3));
         assert_eq!((after(TOO_LATE.0), after(3_600_000)), (Duration::ZERO, Duration::ZERO));
         assert_eq!(rest_after(Duration::from_secs(9), 3, Millis(0)), LONGEST);
     }
