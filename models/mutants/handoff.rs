@@ -171,7 +171,7 @@ pub const MUTANTS: [Mutant; 24] = [
     Mutant {
         name: "refused_that_stays_inside",
         file: GATE,
-        sound: "        self.leave(count);\n        Err(",
-        spoilt: "        Err(",
+        sound: "        if admitted < count {\n",
+        spoilt: "        if admitted < count && admitted > 0 {\n",
     },
 ];

@@ -1,4 +1,5 @@
-//! The engine: the only room that knows memory and disk. One function a verb, giving an outcome and a ticket.
+//! The engine: the only room that knows memory and disk. One function a verb, giving what was
+//! decided and the record, or a ticket for it, that has to be durable before it is told.
 //!
 //! Under the locks of what it touches a verb gets a journal permit, looks up its own hold, checks, takes, appends, and
 //! changes memory. Nothing is awaited between; what a caller can cancel is its waiting. After the append nothing may

@@ -46,31 +46,36 @@ pub(super) struct Pace {
     own: u64,
     /// Since others have appended; none if they never have.
     others: Option<Stopwatch>,
+    /// The latest that any work has been done since it last rested.
+    late: Millis,
 }
 
 impl Pace {
     /// One that has not worked yet.
     pub(super) fn new(engine: Arc<Engine>, share: Share) -> Self {
         let seen = engine.journal.appended();
-        Self { engine, share, working: Stopwatch::start(), seen, own: 0, others: None }
+        Self { engine, share, working: Stopwatch::start(), seen, own: 0, others: None, late: Millis(0) }
     }
 
     /// There was nothing to do until now: that was a rest, too.
     pub(super) fn has_rested(&mut self) {
         self.working = Stopwatch::start();
+        self.late = Millis(0);
     }
 
     /// A piece of work is done, for which so many records were appended, and which should have been done so long ago.
     /// Rests, if that is due.
     pub(super) fn rest(&mut self, appended: usize, late: Millis) {
         self.own = self.own.saturating_add(u64::try_from(appended).unwrap_or(u64::MAX));
+        // Whatever piece happens to be the last before a rest: how late the others were counts, too.
+        self.late = self.late.max(late);
         let worked = self.working.elapsed();
         if worked < self.share.piece {
             return;
         }
         self.look();
         if self.others.is_some_and(|since| since.elapsed() < AT_WORK) {
-            thread::sleep(rest_after(worked, self.share.rests, late));
+            thread::sleep(rest_after(worked, self.share.rests, self.late));
         }
         self.has_rested();
     }
@@ -94,6 +99,23 @@ fn rest_after(worked: Duration, rests: u32, late: Millis) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::DigestKey;
+    use crate::engine::Bounds;
+    use crate::inventory::Inventory;
+    use crate::journal::{Journal, MemoryLog, Start};
+
+    #[test]
+    fn how_late_the_latest_piece_was_decides_whichever_is_the_last_before_a_rest() {
+        let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default());
+        let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
+        let engine = Engine::new(inventory, journal.expect("a journal"), Bounds::default());
+        let mut pace = Pace::new(Arc::new(engine), Share { rests: 3, piece: Duration::from_hours(1) });
+        pace.rest(1, TOO_LATE);
+        pace.rest(0, Millis(0));
+        assert_eq!(pace.late, TOO_LATE);
+        pace.has_rested();
+        assert_eq!(pace.late, Millis(0));
+    }
 
     #[test]
     fn a_rest_is_so_many_times_the_work_and_shorter_once_it_is_late() {

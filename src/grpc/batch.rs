@@ -66,16 +66,16 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
         for operations in operations.chunks(ONE_READING) {
             decided.now = edge.now();
             let asked: SmallVec<[Asked<'_>; ONE_READING]> = operations.iter().map(Asked::of).collect();
-            let mut rest = asked.as_slice();
+            let (mut rest, mut at_once) = (asked.as_slice(), true);
             while let Some(first) = rest.first() {
-                let told = decided.decide_run(rest, view)?;
-                let told = if told > 0 {
-                    told
-                } else {
+                let told = if at_once { decided.decide_run(rest, view)? } else { None };
+                // Begun anew behind each that has to wait, a run would look at the same ones again and again.
+                at_once = told != Some(0);
+                let told = told.unwrap_or(0);
+                if told == 0 {
                     decided.decide(first, view).await?;
-                    1
-                };
-                rest = rest.get(told..).unwrap_or_default();
+                }
+                rest = rest.get(told.max(1)..).unwrap_or_default();
             }
         }
     }
@@ -129,13 +129,13 @@ impl Decided {
     }
 
     /// Decides reserves that stand first, in one drop, in one go, if there are several and room for whatever comes of
-    /// them. Says how many operations were decided: none, where the first is to be decided by itself.
-    fn decide_run(&mut self, asked: &[Asked<'_>], view: View) -> Result<usize, Fault> {
+    /// them. Says how many operations were decided; then the next is to be decided by itself.
+    fn decide_run(&mut self, asked: &[Asked<'_>], view: View) -> Result<Option<usize>, Fault> {
         let reserves = asked.iter().map_while(Asked::reserve);
         let drop = asked.first().and_then(Asked::reserve).map(|first| &first.drop);
         let run: SmallVec<[&Reserve; ONE_READING]> = reserves.take_while(|next| Some(&next.drop) == drop).collect();
         if run.len() < 2 || self.room < LONGEST_RESULT.saturating_mul(run.len()) {
-            return Ok(0);
+            return Ok(None);
         }
         let before = self.results.len();
         let Self { results, tally: Tally { edge, endings, .. }, room, upto, at, now } = self;
@@ -153,9 +153,9 @@ impl Decided {
             (Err(fault), Some(asked)) => {
                 let came = self.failed(fault)?;
                 self.put(asked, came);
-                Ok(told.saturating_add(1))
+                Ok(Some(told.saturating_add(1)))
             }
-            (Ok(()) | Err(_), _) => Ok(told),
+            (Ok(()) | Err(_), _) => Ok(Some(told)),
         }
     }
 

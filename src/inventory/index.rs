@@ -1,9 +1,9 @@
 //! Where the values of one slab are, by the hashes of what names them.
 //!
-//! One array of hash and place side by side, five bytes together, searched from the hash's own spot on: a look touches
-//! one cache line, and a second one rarely. The hash stands beside the place, so growing moves entries without looking
-//! at a value, and a look for what is not there looks at one in a few dozen cases. What is removed leaves no mark: those
-//! behind it move up.
+//! One array of hash and place side by side, five bytes together, searched from the hash's own spot on. A look for what is
+//! there mostly touches one cache line, a look for what is not two in about half of all cases. The hash stands beside
+//! the place, so growing moves entries without looking at a value, and a look for what is not there looks at one in a few
+//! hundred cases. What is removed leaves no mark: those behind it move up.
 //!
 //! Each hold has two entries, one of its own and one of its subject, so arrays are kept full: they grow by a seventh to a
 //! quarter, through the sizes that an allocator has, and not by doubling.

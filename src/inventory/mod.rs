@@ -5,6 +5,7 @@
 //! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
 
 mod archive;
+mod chunks;
 pub mod drops;
 mod expiry;
 mod gathered;
@@ -22,8 +23,6 @@ mod succession;
 #[path = "stock/tests.rs"]
 mod stock_tests;
 
-use std::collections::VecDeque;
-
 use parking_lot::Mutex;
 
 pub use drops::{Added, DropEntry, DropState, Drops, Home, Roster, Running};
@@ -31,6 +30,8 @@ pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
+
+use chunks::Chunks;
 
 use crate::digest::DigestKey;
 use crate::hold::{Hold, HoldLine, HoldState};
@@ -52,7 +53,7 @@ pub struct Inventory {
     /// What each subject has.
     pub subjects: Subjects,
     /// Ended holds that are remembered, oldest first.
-    ended: Mutex<VecDeque<Ended>>,
+    ended: Mutex<Chunks<Ended>>,
     /// Holds that have units: held, paying and claimed.
     owned: AtomicU64,
     /// No hold is due before this, in milliseconds: so that looking for due holds costs nothing while none is.
@@ -160,7 +161,8 @@ impl Inventory {
                 is_first |= pool.settle(after.revision, *place, was, is);
             }
         });
-        // Else a deadline before it is in a queue, which was told of, or which whoever forgets what was told finds there.
+        // Else a deadline before it is in a queue: it was told of, or is about to be, or whoever forgets what was told
+        // finds it there.
         if is_first && after.state.is_live() {
             self.expect_due(after.expires_at());
         }
@@ -217,7 +219,7 @@ impl Inventory {
         due
     }
 
-    /// A hold falls due at `at`, the first of its pool, and is in its pools' queues by now. Always a read-modify-write: a look at the value
+    /// Something falls due at `at`, and is in its pools' queues by now. Always a read-modify-write: a look at the value
     /// first could miss that a sweep has just forgotten it.
     fn expect_due(&self, at: Timestamp) {
         self.earliest.fetch_min(at.0, Ordering::AcqRel);

@@ -82,7 +82,7 @@ impl<T> Slab<T> {
         place
     }
 
-    /// Has the place fetched where the next value goes: both of its ends, for a value may lie on two lines.
+    /// Has the place fetched where the next value goes: the lines of its beginning and of what stands behind it.
     pub(super) fn fetch_next(&self) {
         let place = index(self.free.unwrap_or(self.used));
         if let Some(chunk) = self.chunks.get(place / Self::CHUNK) {
@@ -91,10 +91,11 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Has the value there fetched, or what is left of it.
+    /// Has the value there fetched: the lines of its beginning and of what stands behind it.
     pub(super) fn fetch(&self, place: u32) {
         if let Some(chunk) = self.chunks.get(index(place) / Self::CHUNK) {
             prefetch_index(chunk, index(place) % Self::CHUNK);
+            prefetch_index(chunk, (index(place) % Self::CHUNK).saturating_add(1));
         }
     }
 

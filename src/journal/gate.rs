@@ -75,24 +75,28 @@ impl Gate {
     /// Admits one, if there are fewer than `most`.
     #[inline]
     pub(super) fn enter(&self, most: u64) -> Result<Permit<'_>, Shut> {
-        self.admit(1, most).map(|()| Permit(self))
+        self.admit(1, most).map(|_one| Permit(self))
     }
 
-    /// Admits so many, if with them there are at most `most`.
+    /// Admits so many, or as many as there is room for: at least one.
     #[inline]
     pub(super) fn enter_many(&self, count: u64, most: u64) -> Result<Permits<'_>, Shut> {
-        self.admit(count, most).map(|()| Permits { gate: self, left: count })
+        self.admit(count, most).map(|left| Permits { gate: self, left })
     }
 
     #[inline]
-    fn admit(&self, count: u64, most: u64) -> Result<(), Shut> {
+    fn admit(&self, count: u64, most: u64) -> Result<u64, Shut> {
         // Relaxed would do for the count; AcqRel, so that who is admitted before `close` is seen by it, and who comes
         // after it sees it: both are changes of one word.
         let seen = self.0.fetch_add(count, Ordering::AcqRel);
-        if seen & (CLOSED | FAILED) == 0 && (seen & COUNT).saturating_add(count) <= most {
-            return Ok(());
+        let room = if seen & (CLOSED | FAILED) == 0 { most.saturating_sub(seen & COUNT) } else { 0 };
+        let admitted = count.min(room);
+        if admitted < count {
+            self.leave(count.saturating_sub(admitted));
         }
-        self.leave(count);
+        if admitted > 0 {
+            return Ok(admitted);
+        }
         Err(if seen & FAILED != 0 {
             Shut::Failed
         } else if seen & CLOSED != 0 {
@@ -144,10 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn several_are_admitted_together_or_not_at_all() {
+    fn several_are_admitted_together_as_many_as_there_is_room_for() {
         let gate = Gate::default();
         let mut permits = gate.enter_many(3, 4).expect("room");
-        assert_eq!((gate.enter_many(2, 4).err(), gate.inside()), (Some(Shut::Full), 3));
+        let others = gate.enter_many(2, 4).expect("room for one");
+        assert_eq!((gate.inside(), gate.enter_many(2, 4).err()), (4, Some(Shut::Full)));
+        assert_eq!(others.count(), 1);
         permits.next().expect("one of three").keep();
         drop(permits.next());
         assert_eq!(gate.inside(), 2);

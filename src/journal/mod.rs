@@ -171,10 +171,10 @@ impl Journal {
         Ok(self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?)
     }
 
-    /// Room for so many operations at once: one look at the bounds for all of them.
+    /// Room for so many operations, or for as many as there is room for, by one look at the bounds: at least for one.
     ///
     /// # Errors
-    /// [`AppendError`], where there is no room for all.
+    /// [`AppendError`].
     #[inline]
     pub fn permits(&self, count: u64) -> Result<Permits<'_>, AppendError> {
         if self.shared.queue.bytes() > MAX_QUEUED_BYTES {

@@ -1,14 +1,18 @@
 //! Reserves that came together: decided in one go they come out as one by one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
 use proptest::prelude::*;
 use stockade::definition::Scope;
 use stockade::engine::Engine;
-use stockade::engine::answer::{Fault, Outcome};
+use stockade::engine::answer::{Answer, Fault, Outcome, Step};
 use stockade::engine::command::Reserve;
 use stockade::ids::Lsn;
+use stockade::journal::MAX_QUEUED_OPERATIONS;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, create, definition, hold_id, reserve, settle, with_card};
+use crate::common::{START, World, create, definition, hold_id, reserve, restart, settle, with_card};
 
 /// Two engines with one key over two disks.
 fn twins() -> [Engine; 2] {
@@ -111,4 +115,64 @@ fn a_plain_message_is_decided_in_one_go_up_to_what_can_t_be() {
     assert_eq!((in_one_go, told.iter().filter(|told| told.is_ok()).count()), (4, 4));
     let nothing: [&Reserve; 0] = [];
     assert_eq!(engine.reserve_run(&nothing, START, |_, _| unreachable!("nobody asked")), Ok(()));
+}
+
+#[test]
+fn where_the_journal_has_room_for_some_the_first_are_decided() {
+    let (engine, _) = World::new().start();
+    create(&engine, definition("d", &[("A", 9)], &[]), START);
+    let asks: Vec<Reserve> = (0..8).map(|n| reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)])).collect();
+    let run: Vec<&Reserve> = asks.iter().collect();
+    let taken: Vec<_> =
+        (0..MAX_QUEUED_OPERATIONS - 5).map(|_| engine.journal().permit().expect("there is room")).collect();
+    let mut told = 0;
+    assert_eq!(engine.reserve_run(&run, START, |_, _| told += 1), Ok(()), "the next is to be asked for by itself");
+    assert!((5..8).contains(&told), "as many as there was room for, or as the writer has made room for since: {told}");
+    drop(taken);
+    let held = engine.inventory().holds.counts()[0];
+    assert_eq!(held, told, "the first, and no others");
+    assert!(matches!(engine.reserve(run[0], START), Ok(Step::Done(Answer { outcome: Outcome::Hold(_), .. }))));
+    assert_eq!(engine.inventory().holds.counts()[0], held, "the first was there");
+}
+
+/// Two threads with messages of their own for the same units, a third that gives back what is due: nothing is sold twice,
+/// nobody is over his limit, and a replay comes to the same.
+#[test]
+fn runs_of_several_threads_agree_on_every_unit() {
+    let mut world = World::new();
+    let (engine, _) = world.start();
+    let mut d = definition("d", &[("A", 40)], &[("each", Scope::Drop, 3)]);
+    (d.hold_ttl, d.max_hold_life) = (Millis(40), Millis(40));
+    create(&engine, d, START);
+    let clock = AtomicU64::new(START.0);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..2_u64)
+            .map(|worker| {
+                let (engine, clock) = (&engine, &clock);
+                scope.spawn(move || {
+                    for message in 0..400_u64 {
+                        let now = Timestamp(clock.fetch_add(1, Ordering::AcqRel));
+                        let asks: Vec<Reserve> = (0..8)
+                            .map(|n| (worker * 100_000 + message * 8 + n, (message + n) % 20))
+                            .map(|(n, who)| reserve(hold_id(n), "d", &format!("c{who}"), &[("A", 1)]))
+                            .collect();
+                        let (told, _) = together(engine, &asks, now);
+                        assert!(told.iter().all(Result::is_ok), "{told:?}");
+                    }
+                })
+            })
+            .collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            engine.sweep(Timestamp(clock.load(Ordering::Acquire))).expect("a sweep");
+        }
+    });
+    assert_eq!(engine.conservation_error(), 0);
+    assert!(engine.inventory().owned() <= 40);
+    assert!(engine.journal().appended() > Lsn(100), "units went round");
+    // All are given back, so that the start gives nobody more time for the outage.
+    world.now = Timestamp(clock.load(Ordering::Acquire)).plus(Millis(40));
+    while engine.sweep(world.now).expect("a sweep") > 0 {}
+    assert_eq!(engine.inventory().owned(), 0);
+    let (_engine, live, replayed) = restart(engine, &world);
+    assert_eq!(live, replayed);
 }

@@ -26,10 +26,13 @@ enum Came {
 }
 
 fn append_and_wait(shared: &Shared) -> Came {
-    let permit = match shared.gate.enter(9) {
-        Ok(permit) => permit,
+    // Room for two, of which one is used.
+    let mut permits = match shared.gate.enter_many(2, 9) {
+        Ok(permits) => permits,
         Err(shut) => return Came::Refused(shut),
     };
+    let permit = permits.next().expect("room for one at least");
+    drop(permits);
     match shared.push(permit, ONE) {
         Ok(appended) => ticket(&shared.progress, appended.lsn()).wait().map_or(Came::Unknown, |()| Came::Journaled),
         Err(shut) => Came::TurnedAway(shut),

@@ -307,7 +307,7 @@ impl From<Folded> for Subject {
 
 impl One {
     /// A hold of several lines is none, nor one whose numbers don't fit: a deadline before it was made or 49 days after,
-    /// more units than a request may ask for, or a time that no clock tells.
+    /// more than 16 million units, as lines of one SKU together may have, or a time that no clock tells.
     fn of(whose: Whose, counted: Counted<'_>) -> Option<Self> {
         let Whose { drop, place, created_at } = whose;
         let (item, units) = counted.only_line()?;
