@@ -70,7 +70,7 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
             while let Some(first) = rest.first() {
                 let told = if at_once { decided.decide_run(rest, view)? } else { None };
                 // Begun anew behind each that has to wait, a run would look at the same ones again and again.
-                at_once = told != Some(0);
+                at_once &= told != Some(0);
                 let told = told.unwrap_or(0);
                 if told == 0 {
                     decided.decide(first, view).await?;
