@@ -9,7 +9,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
 use super::index::Index;
-use super::slab::Slab;
+use super::slab::{Slab, chunk_of};
 use crate::digest::{DigestKey, Placement};
 use crate::hold::{Change, Hold, HoldState, Lines};
 use crate::ids::{HoldId, Lsn};
@@ -84,7 +84,7 @@ pub struct Holds {
 struct Shard {
     /// Places in the slab, by the hash of the id.
     index: Index,
-    slab: Slab<Hold>,
+    slab: Slab<Hold, { chunk_of(size_of::<Hold>()) }>,
     /// Holds in each state, by [`HoldState::ALL`].
     counts: [u64; HoldState::ALL.len()],
 }
