@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use prefetch_index::prefetch_index;
 
 use super::index::Index;
-use super::slab::Slab;
+use super::slab::{Slab, chunk_of};
 use crate::digest::{DigestKey, Placement};
 use crate::hold::{Change, Hold, HoldState, Lines};
 use crate::ids::{HoldId, Lsn};
@@ -85,7 +85,7 @@ pub struct Holds {
 struct Shard {
     /// Places in the slab, by the hash of the id.
     index: Index,
-    slab: Slab<Hold>,
+    slab: Slab<Hold, { chunk_of(size_of::<Hold>()) }>,
     /// Holds in each state, by [`HoldState::ALL`].
     counts: [u64; HoldState::ALL.len()],
 }

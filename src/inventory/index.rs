@@ -26,7 +26,7 @@ struct Entry(Packed<5>);
 /// Bytes of the smallest array there is.
 const LEAST: usize = 64;
 /// Entries of a full hundred that are used at most. Beyond that, looks get long.
-const FULLEST: usize = 80;
+const FULLEST: usize = 75;
 
 /// Places by hash. Knows nothing of what lives there: who looks says whether a place is the right one.
 #[derive(Debug, Default)]

@@ -2,16 +2,23 @@
 //! reserves more than one chunk ahead.
 
 use prefetch_index::prefetch_index;
+use smallvec::SmallVec;
 
 /// Bytes of a chunk: a size that allocators have, so that nothing is lost behind it, and small enough that thousands of
 /// half-empty slabs cost little.
 const CHUNK_BYTES: usize = 2048;
+/// Chunks that are listed in the slab itself: a look into a small one is a cache miss less.
+const FEW: usize = 2;
+
+/// How many values of so many bytes a chunk has.
+pub(super) const fn chunk_of(bytes: usize) -> usize {
+    CHUNK_BYTES / bytes
+}
 
 /// Values at stable places, freed places used again: the last freed first, which is still in the caches.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
-    /// Each of [`Slab::CHUNK`] slots.
-    chunks: Vec<Box<[Slot<T>]>>,
+pub(super) struct Slab<T, const CHUNK: usize> {
+    chunks: SmallVec<[Box<[Slot<T>; CHUNK]>; FEW]>,
     /// The first free place, if any was freed: it names the next. A list of its own would be one more cache miss.
     free: Option<u32>,
     /// Places that were ever used.
@@ -42,19 +49,16 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T> Default for Slab<T> {
+impl<T, const CHUNK: usize> Default for Slab<T, CHUNK> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), free: None, used: 0, values: 0 }
+        Self { chunks: SmallVec::new(), free: None, used: 0, values: 0 }
     }
 }
 
-impl<T> Slab<T> {
+impl<T, const CHUNK: usize> Slab<T, CHUNK> {
     /// Bytes of a value, or of a free place.
     #[cfg(test)]
     pub(super) const SLOT: usize = size_of::<Slot<T>>();
-
-    /// Values a chunk.
-    const CHUNK: usize = CHUNK_BYTES / size_of::<Slot<T>>();
 
     /// Values in it.
     pub(super) fn len(&self) -> usize {
@@ -67,8 +71,8 @@ impl<T> Slab<T> {
         let place = self.free.unwrap_or(self.used);
         if self.free.is_none() {
             self.used = self.used.saturating_add(1);
-            if index(place) / Self::CHUNK == self.chunks.len() {
-                self.chunks.push((0..Self::CHUNK).map(|_| Slot::Free(None)).collect());
+            if index(place) / CHUNK == self.chunks.len() {
+                self.chunks.extend(chunk());
             }
         }
         if let Some(slot) = self.slot(place) {
@@ -85,23 +89,23 @@ impl<T> Slab<T> {
     /// Has the place fetched where the next value goes: the lines of its beginning and of what stands behind it.
     pub(super) fn fetch_next(&self) {
         let place = index(self.free.unwrap_or(self.used));
-        if let Some(chunk) = self.chunks.get(place / Self::CHUNK) {
-            prefetch_index(chunk, place % Self::CHUNK);
-            prefetch_index(chunk, (place % Self::CHUNK).saturating_add(1));
+        if let Some(chunk) = self.chunks.get(place / CHUNK) {
+            prefetch_index(chunk.as_slice(), place % CHUNK);
+            prefetch_index(chunk.as_slice(), (place % CHUNK).saturating_add(1));
         }
     }
 
     /// Has the value there fetched: the lines of its beginning and of what stands behind it.
     pub(super) fn fetch(&self, place: u32) {
-        if let Some(chunk) = self.chunks.get(index(place) / Self::CHUNK) {
-            prefetch_index(chunk, index(place) % Self::CHUNK);
-            prefetch_index(chunk, (index(place) % Self::CHUNK).saturating_add(1));
+        if let Some(chunk) = self.chunks.get(index(place) / CHUNK) {
+            prefetch_index(chunk.as_slice(), index(place) % CHUNK);
+            prefetch_index(chunk.as_slice(), (index(place) % CHUNK).saturating_add(1));
         }
     }
 
     /// The value there.
     pub(super) fn get(&self, place: u32) -> Option<&T> {
-        self.chunks.get(index(place) / Self::CHUNK)?.get(index(place) % Self::CHUNK)?.value()
+        self.chunks.get(index(place) / CHUNK)?.get(index(place) % CHUNK)?.value()
     }
 
     /// The value there, to change.
@@ -128,17 +132,27 @@ impl<T> Slab<T> {
 
     /// Each value with its place, in the order of places.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(self.chunks.iter().flatten()).filter_map(|(place, slot)| Some((place, slot.value()?)))
+        (0..)
+            .zip(self.chunks.iter().flat_map(|chunk| chunk.iter()))
+            .filter_map(|(place, slot)| Some((place, slot.value()?)))
     }
 
     /// Each value with its place, to change.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        (0..).zip(self.chunks.iter_mut().flatten()).filter_map(|(place, slot)| Some((place, slot.value_mut()?)))
+        (0..)
+            .zip(self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut()))
+            .filter_map(|(place, slot)| Some((place, slot.value_mut()?)))
     }
 
     fn slot(&mut self, place: u32) -> Option<&mut Slot<T>> {
-        self.chunks.get_mut(index(place) / Self::CHUNK)?.get_mut(index(place) % Self::CHUNK)
+        self.chunks.get_mut(index(place) / CHUNK)?.get_mut(index(place) % CHUNK)
     }
+}
+
+/// A chunk without values, made where it lies. (From an array it would be made on the stack first.)
+fn chunk<T, const CHUNK: usize>() -> Option<Box<[Slot<T>; CHUNK]>> {
+    let slots: Box<[Slot<T>]> = (0..CHUNK).map(|_| Slot::Free(None)).collect();
+    slots.try_into().ok()
 }
 
 fn index(place: u32) -> usize {
@@ -150,20 +164,17 @@ mod tests {
     use super::*;
     use crate::hold::Hold;
 
+    /// Slabs of what there are millions of lose nothing: neither in a value nor behind a chunk.
     #[test]
-    fn a_free_place_costs_no_more_than_a_value() {
-        assert_eq!(Slab::<Hold>::SLOT, size_of::<Hold>());
-    }
-
-    #[test]
-    fn a_chunk_of_holds_fills_its_size() {
-        let bytes = Slab::<Hold>::CHUNK * Slab::<Hold>::SLOT;
-        assert!(bytes * 100 > CHUNK_BYTES * 96, "{bytes} bytes");
+    fn values_fill_their_chunks() {
+        assert_eq!(Slab::<Hold, 1>::SLOT, size_of::<Hold>());
+        let chunk = chunk_of(size_of::<Hold>());
+        assert!(chunk * size_of::<Hold>() * 100 > CHUNK_BYTES * 96, "{chunk} holds");
     }
 
     #[test]
     fn places_are_stable_and_used_again() {
-        let mut slab = Slab::default();
+        let mut slab = Slab::<_, 7>::default();
         let places: Vec<u32> = (0..100).map(|n| slab.insert(n)).collect();
         assert_eq!(slab.remove(places[40]), Some(40));
         assert_eq!(slab.remove(places[40]), None);

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::subject::{Image, Subject};
 use crate::ids::SubjectKey;
 use crate::inventory::index::{Index, PLACES};
-use crate::inventory::slab::Slab;
+use crate::inventory::slab::{Slab, chunk_of};
 use crate::record::UsageImage;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -33,7 +33,7 @@ pub struct Subjects {
 struct Stripe {
     /// Places in the slab, by the half of the key that has not chosen the stripe.
     index: Index,
-    slab: Slab<Entry>,
+    slab: Slab<Entry, { chunk_of(size_of::<Entry>()) }>,
 }
 
 /// A subject and its key, in halves: as one number it would have to lie at a multiple of 16 bytes.
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_no_more_than_a_key_and_a_subject() {
-        assert_eq!(Slab::<Entry>::SLOT, size_of::<SubjectKey>() + size_of::<Subject>());
+        assert_eq!(Slab::<Entry, 1>::SLOT, size_of::<SubjectKey>() + size_of::<Subject>());
     }
 
     #[test]
