@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn own_server() -> Result<String, Box<dyn Error>> {
     let flags = [("grpc", "127.0.0.1:0"), ("http", "127.0.0.1:0"), ("ephemeral", "true")];
     let config = Config::from_flags(flags.map(|(setting, text)| Given::flag(setting, text.to_owned())).into())?;
-    let listeners = server::bind(&config).await?;
+    let listeners = server::bind(&config)?;
     let endpoint = format!("http://{}", listeners.grpc.local_addr()?);
     // It ends with the process.
     tokio::spawn(server::run(config, listeners, std::future::pending()));

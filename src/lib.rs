@@ -13,6 +13,7 @@ pub mod record;
 pub mod digest;
 pub mod sync;
 pub mod metrics;
+pub mod budget;
 
 pub mod inventory;
 pub mod storage;
@@ -20,6 +21,7 @@ pub mod journal;
 pub mod snapshot;
 pub mod engine;
 
+pub mod http2;
 pub mod grpc;
 pub mod admin;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 pub mod edge;
+pub mod transport;
 
 /// Cells of a counter: enough that the workers of a mid-size machine rarely meet.
 const CELLS: usize = 8;

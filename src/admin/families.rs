@@ -6,8 +6,10 @@ use super::exposition::{Family, Kind, Label, Series, Value};
 use crate::engine::answer::Stock;
 use crate::engine::readings::{JournalReading, PoolReading, Readings, SnapshotReading};
 use crate::hold::HoldState;
+use crate::budget::Budget;
 use crate::metrics::HistogramReading;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
+use crate::metrics::transport::{Shed, TransportMetrics};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -36,6 +38,33 @@ pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
             series: durations.collect(),
         },
         gauge("stockade_watchers", "Streams on which a drop is watched.", single(Value::Whole(metrics.watchers.get()))),
+    ]
+}
+
+/// What is counted of connections, and the bytes in flight on them.
+#[must_use]
+pub fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
+    let connections = [("silent", &metrics.silent), ("calling", &metrics.calling), ("http", &metrics.http)];
+    let connections = connections
+        .map(|(state, count)| Series { labels: vec![label("state", state)], value: Value::Whole(count.get()) });
+    let shed = metrics.all_shed().map(|(reason, count)| {
+        let bytes = if reason == Shed::Bytes { budget.refused() } else { 0 };
+        let value = Value::Whole(count.saturating_add(bytes));
+        Series { labels: vec![label("reason", reason.label())], value }
+    });
+    let used = u64::try_from(budget.used()).unwrap_or(u64::MAX);
+    vec![
+        gauge(
+            "stockade_connections",
+            "Open connections: gRPC that has not called yet, gRPC that has, and HTTP.",
+            connections.into(),
+        ),
+        gauge(
+            "stockade_inflight_bytes",
+            "Bytes that are set aside for requests that are being received or handled, and for answers that wait.",
+            single(Value::Whole(used)),
+        ),
+        counter("stockade_shed", "Connections and calls that were refused or ended to protect the rest.", shed.collect()),
     ]
 }
 

@@ -12,9 +12,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
+use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::metrics::Gauge;
 use crate::metrics::edge::EdgeMetrics;
+use crate::metrics::transport::TransportMetrics;
 use crate::time::{Clock, Millis, Timestamp};
 
 mod exposition;
@@ -65,6 +67,10 @@ pub struct Admin {
     engine: OnceLock<(Arc<Engine>, Arc<dyn Clock>)>,
     /// What the gRPC door counts.
     pub edge: Arc<EdgeMetrics>,
+    /// What is counted of connections.
+    pub transport: Arc<TransportMetrics>,
+    /// The bytes that may be in flight.
+    budget: Arc<Budget>,
     /// By how much engine time was stepped ahead so far, in milliseconds.
     pub clock_steps: Gauge,
     data: Option<PathBuf>,
@@ -74,11 +80,13 @@ pub struct Admin {
 impl Admin {
     /// A door in the phase of recovering. `data` is the data folder, if there is one; `started` the wall clock.
     #[must_use]
-    pub fn new(data: Option<PathBuf>, started: Timestamp) -> Self {
+    pub fn new(data: Option<PathBuf>, started: Timestamp, budget: Arc<Budget>) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Recovering.number()),
             engine: OnceLock::new(),
             edge: Arc::new(EdgeMetrics::default()),
+            transport: Arc::default(),
+            budget,
             clock_steps: Gauge::default(),
             data,
             started,
@@ -110,6 +118,7 @@ impl Admin {
         let steps = Millis(self.clock_steps.get());
         let mut all = families::server(self.phase() == Phase::Ready, FORMAT, steps, disk_free);
         all.extend(families::edge(&self.edge));
+        all.extend(families::transport(&self.transport, &self.budget));
         all.extend(process::families(self.started));
         all
     }

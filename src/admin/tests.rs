@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::readings::Readings;
 
 fn admin() -> Admin {
-    Admin::new(Some(std::env::temp_dir()), Timestamp(1_000))
+    Admin::new(Some(std::env::temp_dir()), Timestamp(1_000), Budget::new(1 << 20))
 }
 
 fn page(admin: &Admin, readings: Readings, format: Format) -> String {

@@ -42,7 +42,7 @@ fn run(config: Config) -> Result<Finding, Failure> {
     let served = runtime.block_on(async {
         // Before the sockets are bound, so that no signal after that is missed.
         let stop = server::told_to_stop().map_err(Failure::Machine)?;
-        let listeners = server::bind(&config).await?;
+        let listeners = server::bind(&config)?;
         server::run(config, listeners, stop).await.map_err(Failure::from)
     });
     runtime.shutdown_timeout(LAST_WAIT);

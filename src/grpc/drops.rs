@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use super::convert;
 use super::edge::Edge;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
+use crate::http2::Peer;
 use crate::engine::Engine;
 use crate::engine::answer::Fault;
 use crate::engine::command::Steer;
 use crate::proto as pb;
-use crate::proto::drop_service_server::DropService;
 
 /// The calls about drops.
 pub struct Drops {
@@ -35,13 +35,12 @@ impl Drops {
     }
 }
 
-#[tonic::async_trait]
-impl DropService for Drops {
-    async fn create_drop(
+impl Drops {
+    pub async fn create_drop(
         &self,
-        request: Request<pb::CreateDropRequest>,
-    ) -> Result<Response<pb::CreateDropResponse>, Status> {
-        let command = convert::create_drop(request.get_ref())?;
+        request: pb::CreateDropRequest,
+    ) -> Result<pb::CreateDropResponse, Status> {
+        let command = convert::create_drop(&request)?;
         let mut known = false;
         let asked = self.edge.ask(|engine, now| {
             // Only for the log: two that create it at once may both say so.
@@ -55,14 +54,14 @@ impl DropService for Drops {
             (false, true) => tracing::debug!(%drop, revision, "drop defined before"),
             (true, _) => {}
         }
-        Ok(Response::new(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)) }))
+        Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)) })
     }
 
-    async fn update_drop(
+    pub async fn update_drop(
         &self,
-        request: Request<pb::UpdateDropRequest>,
-    ) -> Result<Response<pb::UpdateDropResponse>, Status> {
-        let asked = convert::update_drop(request.get_ref())?;
+        request: pb::UpdateDropRequest,
+    ) -> Result<pb::UpdateDropResponse, Status> {
+        let asked = convert::update_drop(&request)?;
         let (current, _now) = self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
         let command = asked.onto(&current)?;
         let updated = self.edge.ask(|engine, now| engine.update_drop(&command, now)).await;
@@ -75,73 +74,72 @@ impl DropService for Drops {
         if revision > from {
             tracing::info!(%drop, from, revision, "drop changed");
         }
-        Ok(Response::new(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)) }))
+        Ok(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)) })
     }
 
-    async fn get_drop(&self, request: Request<pb::GetDropRequest>) -> Result<Response<pb::GetDropResponse>, Status> {
-        let id = convert::drop_id(&request.get_ref().drop_id)?;
+    pub async fn get_drop(&self, request: pb::GetDropRequest) -> Result<pb::GetDropResponse, Status> {
+        let id = convert::drop_id(&request.drop_id)?;
         let (view, now) = self.edge.ask(|engine, now| engine.get_drop(&id, now)).await?;
         let (drop, server_time) = (Some(convert::drop_view(&view)), Some(convert::timestamp(now)));
-        Ok(Response::new(pb::GetDropResponse { drop, server_time }))
+        Ok(pb::GetDropResponse { drop, server_time })
     }
 
-    async fn list_drops(
+    pub async fn list_drops(
         &self,
-        request: Request<pb::ListDropsRequest>,
-    ) -> Result<Response<pb::ListDropsResponse>, Status> {
-        let (filter, place, size) = convert::list_drops(request.get_ref())?;
+        request: pb::ListDropsRequest,
+    ) -> Result<pb::ListDropsResponse, Status> {
+        let (filter, place, size) = convert::list_drops(&request)?;
         let list = |engine: &Engine, now| {
             let (views, next, ticket) = engine.list_drops(&filter, place.as_ref(), size, now);
             Ok(((views, next), ticket))
         };
         let ((views, next), _now) = self.edge.ask(list).await?;
         let drops = views.iter().map(convert::drop_view).collect();
-        Ok(Response::new(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) }))
+        Ok(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) })
     }
 
-    async fn pause_drop(
+    pub async fn pause_drop(
         &self,
-        request: Request<pb::PauseDropRequest>,
-    ) -> Result<Response<pb::PauseDropResponse>, Status> {
-        let drop = self.steer(&request.get_ref().drop_id, Steer::Pause).await?;
-        Ok(Response::new(pb::PauseDropResponse { drop }))
+        request: pb::PauseDropRequest,
+    ) -> Result<pb::PauseDropResponse, Status> {
+        let drop = self.steer(&request.drop_id, Steer::Pause).await?;
+        Ok(pb::PauseDropResponse { drop })
     }
 
-    async fn resume_drop(
+    pub async fn resume_drop(
         &self,
-        request: Request<pb::ResumeDropRequest>,
-    ) -> Result<Response<pb::ResumeDropResponse>, Status> {
-        let drop = self.steer(&request.get_ref().drop_id, Steer::Resume).await?;
-        Ok(Response::new(pb::ResumeDropResponse { drop }))
+        request: pb::ResumeDropRequest,
+    ) -> Result<pb::ResumeDropResponse, Status> {
+        let drop = self.steer(&request.drop_id, Steer::Resume).await?;
+        Ok(pb::ResumeDropResponse { drop })
     }
 
-    async fn close_drop(
+    pub async fn close_drop(
         &self,
-        request: Request<pb::CloseDropRequest>,
-    ) -> Result<Response<pb::CloseDropResponse>, Status> {
-        let drop = self.steer(&request.get_ref().drop_id, Steer::Close).await?;
-        Ok(Response::new(pb::CloseDropResponse { drop }))
+        request: pb::CloseDropRequest,
+    ) -> Result<pb::CloseDropResponse, Status> {
+        let drop = self.steer(&request.drop_id, Steer::Close).await?;
+        Ok(pb::CloseDropResponse { drop })
     }
 
-    async fn adjust_stock(
+    pub async fn adjust_stock(
         &self,
-        request: Request<pb::AdjustStockRequest>,
-    ) -> Result<Response<pb::AdjustStockResponse>, Status> {
-        let command = convert::adjust_stock(request.get_ref())?;
+        request: pb::AdjustStockRequest,
+    ) -> Result<pb::AdjustStockResponse, Status> {
+        let command = convert::adjust_stock(&request)?;
         // A wave of the item's deadlines may be due: that takes long.
         let asked = command.clone();
         let (view, _now) = self.edge.ask_at_length(move |engine, now| engine.adjust_stock(&asked, now)).await?;
         tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
-        Ok(Response::new(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) }))
+        Ok(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) })
     }
 
-    type WatchDropStream = Updates;
-
-    async fn watch_drop(
-        &self,
-        request: Request<pb::WatchDropRequest>,
-    ) -> Result<Response<Self::WatchDropStream>, Status> {
-        let id = convert::drop_id(&request.get_ref().drop_id)?;
-        Ok(Response::new(self.hub.watch(id).await?))
+    /// A drop as it changes, for this peer.
+    ///
+    /// # Errors
+    /// When there is no such drop, or no place among its watchers.
+    pub async fn watch_drop(&self, request: pb::WatchDropRequest, peer: &Arc<Peer>) -> Result<Updates, Status> {
+        let id = convert::drop_id(&request.drop_id)?;
+        Ok(self.hub.watch(id, peer).await?)
     }
 }

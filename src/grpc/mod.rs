@@ -11,55 +11,72 @@ use tonic_health::server::HealthService;
 
 use crate::metrics::edge::EdgeMetrics;
 use crate::proto::DESCRIPTORS;
-use crate::proto::drop_service_server::DropServiceServer;
-use crate::proto::reservation_service_server::ReservationServiceServer;
 
 mod batch;
 pub mod convert;
+mod decode;
 mod drops;
 mod edge;
 mod health;
+pub mod intake;
 mod observe;
+mod others;
+mod reply;
 mod reservation;
+mod rpc;
+mod services;
 mod status;
 mod stream;
 mod watch;
 
 pub use edge::Edge;
 pub use health::Health;
+pub use services::Services;
 pub use stream::Streams;
 pub use watch::MAX_WATCHERS;
 
+use decode::Decode;
 use drops::Drops;
-use observe::Observed;
+use others::Others;
 use reservation::Reservations;
 
 /// Most bytes of a request: what is longer is answered with `OUT_OF_RANGE`, naming the limit.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
-/// The descriptors of the contract do not parse: a fault of the build.
+/// The descriptors of the contract can't be used: a fault of the build.
 #[derive(Debug, thiserror::Error)]
-#[error("the contract's descriptors are broken")]
-pub struct BrokenContract(#[source] tonic_reflection::server::Error);
+pub enum BrokenContract {
+    /// For reflection.
+    #[error("the contract's descriptors are broken")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// For decoding.
+    #[error("the contract's requests can't be decoded within bounds")]
+    Shape(#[from] intake::BrokenShape),
+}
 
 /// All services: reservations, drops, health and reflection, ready to be served. Health starts as not serving, streams
 /// as going on.
 ///
 /// # Errors
-/// When the descriptors of the contract do not parse.
-pub async fn routes(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<(Routes, Health, Streams), BrokenContract> {
-    let (edge, streams) = (Arc::new(edge), Streams::new());
-    let reservations = ReservationServiceServer::new(Reservations::new(Arc::clone(&edge), streams.clone()));
-    let drops = DropServiceServer::new(Drops::new(edge, streams.clone()));
-    let health = Health::new().await;
+/// When the descriptors of the contract can't be used.
+pub async fn services(
+    edge: Edge,
+    metrics: Arc<EdgeMetrics>,
+) -> Result<(Arc<Services>, Health, Streams), BrokenContract> {
+    let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     let reflection = || reflection().register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    let routes =
-        Routes::new(Observed::new(reservations.max_decoding_message_size(MAX_REQUEST_BYTES), Arc::clone(&metrics)))
-            .add_service(Observed::new(drops.max_decoding_message_size(MAX_REQUEST_BYTES), metrics))
-            .add_service(HealthServer::new(HealthService::from_health_reporter(health.reporter())))
-            .add_service(reflection().build_v1().map_err(BrokenContract)?)
-            .add_service(reflection().build_v1alpha().map_err(BrokenContract)?);
-    Ok((routes, health, streams))
+    let others = Routes::new(HealthServer::new(HealthService::from_health_reporter(health.reporter())))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    let services = Services {
+        reservations: Reservations::new(Arc::clone(&edge), streams.clone()),
+        drops: Drops::new(edge, streams.clone()),
+        others: Others::new(others),
+        decode: Arc::new(Decode::new()?),
+        streams: streams.clone(),
+        metrics,
+    };
+    Ok((Arc::new(services), health, streams))
 }

@@ -1,91 +1,23 @@
-//! Stands around a service: counts its calls, hands a caller's `x-request-id` back, keeps to a caller's deadline.
+//! A call as it is counted: its method, its status, how long it took; and what its caller sent to know it by.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tonic::Status;
-use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
-use tonic::codegen::{BoxFuture, Service};
-use tonic::server::NamedService;
+use tonic::codegen::http::{HeaderMap, HeaderValue};
 
 use crate::metrics::Stopwatch;
 use crate::metrics::edge::{Code, EdgeMetrics, Method};
 
 const REQUEST_ID: &str = "x-request-id";
 const TRACE: &str = "traceparent";
-const STATUS: &str = "grpc-status";
 const TIMEOUT: &str = "grpc-timeout";
-/// The server's own timer ends a call that is late as `CANCELLED`; ours, a little earlier, says what it was.
-const EARLIER: Duration = Duration::from_millis(1);
-
-/// A service whose calls are counted.
-#[derive(Debug, Clone)]
-pub struct Observed<S> {
-    inner: S,
-    metrics: Arc<EdgeMetrics>,
-}
-
-impl<S> Observed<S> {
-    /// Around `inner`.
-    pub const fn new(inner: S, metrics: Arc<EdgeMetrics>) -> Self {
-        Self { inner, metrics }
-    }
-}
-
-impl<S: NamedService> NamedService for Observed<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-type Answer = BoxFuture<Response<Body>, Infallible>;
-
-impl<S> Service<Request<Body>> for Observed<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Observing;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Observing {
-        let headers = request.headers();
-        let call = Call {
-            method: Method::from_path(request.uri().path()),
-            request_id: headers.get(REQUEST_ID).cloned(),
-            trace: headers.get(TRACE).cloned(),
-            since: Stopwatch::start(),
-            metrics: Arc::clone(&self.metrics),
-        };
-        let deadline = deadline(headers);
-        let inner = self.inner.call(request);
-        let inner = match deadline {
-            Some(deadline) => Box::pin(within(deadline, inner)),
-            None => inner,
-        };
-        Observing { inner, call: Some(call) }
-    }
-}
-
-async fn within(deadline: Duration, inner: Answer) -> Result<Response<Body>, Infallible> {
-    match tokio::time::timeout(deadline, inner).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => Ok(Status::deadline_exceeded("the caller's deadline has passed").into_http()),
-    }
-}
 
 /// How long the caller waits, by its `grpc-timeout`: at most 8 digits and a unit. What is malformed is no deadline.
-fn deadline(headers: &HeaderMap) -> Option<Duration> {
+pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    let span = match unit {
+    Some(match unit {
         "H" => Duration::from_secs(count.saturating_mul(3600)),
         "M" => Duration::from_secs(count.saturating_mul(60)),
         "S" => Duration::from_secs(count),
@@ -93,12 +25,15 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
         "u" => Duration::from_micros(count),
         "n" => Duration::from_nanos(count),
         _ => return None,
-    };
-    Some(span.saturating_sub(EARLIER))
+    })
 }
 
 /// A call under way.
-struct Call {
+pub struct Call {
+    under_way: Option<UnderWay>,
+}
+
+struct UnderWay {
     method: Method,
     request_id: Option<HeaderValue>,
     trace: Option<HeaderValue>,
@@ -107,6 +42,39 @@ struct Call {
 }
 
 impl Call {
+    /// From a request's head.
+    pub fn begin(method: Method, headers: &HeaderMap, metrics: &Arc<EdgeMetrics>) -> Self {
+        let under_way = UnderWay {
+            method,
+            request_id: headers.get(REQUEST_ID).cloned(),
+            trace: headers.get(TRACE).cloned(),
+            since: Stopwatch::start(),
+            metrics: Arc::clone(metrics),
+        };
+        Self { under_way: Some(under_way) }
+    }
+
+    /// Counts how it ended, and hands the caller's `x-request-id` back.
+    pub fn end(mut self, code: Code, head: &mut HeaderMap) {
+        if let Some(under_way) = self.under_way.take() {
+            if let Some(id) = &under_way.request_id {
+                head.insert(REQUEST_ID, id.clone());
+            }
+            under_way.end(code);
+        }
+    }
+}
+
+impl Drop for Call {
+    /// A caller that went away is counted too.
+    fn drop(&mut self) {
+        if let Some(under_way) = self.under_way.take() {
+            under_way.end(Code::CANCELLED);
+        }
+    }
+}
+
+impl UnderWay {
     fn end(self, code: Code) {
         let took = self.since.elapsed();
         self.metrics.call(self.method, code, took);
@@ -122,37 +90,6 @@ impl Call {
     }
 }
 
-/// The answer to a counted call.
-pub struct Observing {
-    inner: Answer,
-    call: Option<Call>,
-}
-
-impl Future for Observing {
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(Ok(mut response)) = self.inner.as_mut().poll(cx) else { return Poll::Pending };
-        if let Some(call) = self.call.take() {
-            if let Some(id) = &call.request_id {
-                response.headers_mut().insert(REQUEST_ID, id.clone());
-            }
-            // A status without a message stands in the headers; one after a message can only be OK here.
-            call.end(response.headers().get(STATUS).map_or(Code::OK, |code| Code::from_header(code.as_bytes())));
-        }
-        Poll::Ready(Ok(response))
-    }
-}
-
-impl Drop for Observing {
-    /// A caller that went away is counted too.
-    fn drop(&mut self) {
-        if let Some(call) = self.call.take() {
-            call.end(Code::CANCELLED);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,8 +101,8 @@ mod tests {
             headers.insert(TIMEOUT, HeaderValue::from_str(text).expect("a header"));
             deadline(&headers)
         };
-        assert_eq!(read("2S"), Some(Duration::from_millis(1999)));
-        assert_eq!(read("20000u"), Some(Duration::from_millis(19)));
+        assert_eq!(read("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(read("20000u"), Some(Duration::from_millis(20)));
         for malformed in ["", "S", "5", "5x", "-5S", "123456789S"] {
             assert_eq!(read(malformed), None, "{malformed:?}");
         }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
 
 use super::batch;
 use super::convert;
 use super::edge::{Edge, Verb};
-use super::stream::{self, Streams};
+use super::decode::Decoded;
+use super::stream::{Answers, Incoming, Streams};
 use crate::engine::Engine;
 use crate::engine::answer::Outcome;
 use crate::metrics::edge::{Ending, Operation};
 use crate::proto as pb;
-use crate::proto::reservation_service_server::ReservationService;
 use crate::time::Timestamp;
 
 /// The calls about holds.
@@ -57,11 +57,10 @@ impl Drop for Counted<'_> {
     }
 }
 
-#[tonic::async_trait]
-impl ReservationService for Reservations {
-    async fn reserve(&self, request: Request<pb::ReserveRequest>) -> Result<Response<pb::ReserveResponse>, Status> {
+impl Reservations {
+    pub async fn reserve(&self, request: pb::ReserveRequest) -> Result<pb::ReserveResponse, Status> {
         use pb::reserve_response::Outcome as Shown;
-        let command = convert::reserve(request.get_ref());
+        let command = convert::reserve(&request);
         let (outcome, now) = self.run(Operation::Reserve, command, Engine::reserve).await?;
         let short_lines = convert::short_lines(&outcome);
         let outcome = match outcome {
@@ -69,92 +68,92 @@ impl ReservationService for Reservations {
             Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
         };
         let server_time = Some(convert::timestamp(now));
-        Ok(Response::new(pb::ReserveResponse { outcome: Some(outcome), short_lines, server_time }))
+        Ok(pb::ReserveResponse { outcome: Some(outcome), short_lines, server_time })
     }
 
-    async fn extend(&self, request: Request<pb::ExtendRequest>) -> Result<Response<pb::ExtendResponse>, Status> {
+    pub async fn extend(&self, request: pb::ExtendRequest) -> Result<pb::ExtendResponse, Status> {
         use pb::extend_response::Outcome as Shown;
-        let command = convert::extend(request.get_ref());
+        let command = convert::extend(&request);
         let (outcome, now) = self.run(Operation::Extend, command, Engine::extend).await?;
         let outcome = match outcome {
             Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
             Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
         };
         let server_time = Some(convert::timestamp(now));
-        Ok(Response::new(pb::ExtendResponse { outcome: Some(outcome), server_time }))
+        Ok(pb::ExtendResponse { outcome: Some(outcome), server_time })
     }
 
-    async fn claim(&self, request: Request<pb::ClaimRequest>) -> Result<Response<pb::ClaimResponse>, Status> {
+    pub async fn claim(&self, request: pb::ClaimRequest) -> Result<pb::ClaimResponse, Status> {
         use pb::claim_response::Outcome as Shown;
-        let command = convert::claim(request.get_ref());
+        let command = convert::claim(&request);
         let (outcome, now) = self.run(Operation::Claim, command, Engine::claim).await?;
         let (outcome, mode) = match outcome {
             Outcome::Hold(view) => (Shown::Hold(convert::hold(&view)), convert::claim_mode(&view)),
             Outcome::Refused(refusal) => (Shown::Refusal(convert::refusal(&refusal)), pb::ClaimMode::Unspecified),
         };
         let server_time = Some(convert::timestamp(now));
-        Ok(Response::new(pb::ClaimResponse { outcome: Some(outcome), mode: mode.into(), server_time }))
+        Ok(pb::ClaimResponse { outcome: Some(outcome), mode: mode.into(), server_time })
     }
 
-    async fn release(&self, request: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseResponse>, Status> {
+    pub async fn release(&self, request: pb::ReleaseRequest) -> Result<pb::ReleaseResponse, Status> {
         use pb::release_response::Outcome as Shown;
-        let command = convert::release(request.get_ref());
+        let command = convert::release(&request);
         let (outcome, now) = self.run(Operation::Release, command, Engine::release).await?;
         let outcome = match outcome {
             Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
             Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
         };
         let server_time = Some(convert::timestamp(now));
-        Ok(Response::new(pb::ReleaseResponse { outcome: Some(outcome), server_time }))
+        Ok(pb::ReleaseResponse { outcome: Some(outcome), server_time })
     }
 
-    async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Result<Response<pb::GetHoldResponse>, Status> {
-        let (hold, drop) = convert::get_hold(request.get_ref())?;
+    pub async fn get_hold(&self, request: pb::GetHoldRequest) -> Result<pb::GetHoldResponse, Status> {
+        let (hold, drop) = convert::get_hold(&request)?;
         let (view, now) = self.edge.ask(|engine, now| engine.get_hold(hold, drop.as_ref(), now)).await?;
         let (hold, server_time) = (Some(convert::hold(&view)), Some(convert::timestamp(now)));
-        Ok(Response::new(pb::GetHoldResponse { hold, server_time }))
+        Ok(pb::GetHoldResponse { hold, server_time })
     }
 
-    async fn return_units(
+    pub async fn return_units(
         &self,
-        request: Request<pb::ReturnUnitsRequest>,
-    ) -> Result<Response<pb::ReturnUnitsResponse>, Status> {
+        request: pb::ReturnUnitsRequest,
+    ) -> Result<pb::ReturnUnitsResponse, Status> {
         use pb::return_units_response::Outcome as Shown;
-        let command = convert::return_units(request.get_ref());
+        let command = convert::return_units(&request);
         let (outcome, now) = self.run(Operation::Return, command, Engine::return_units).await?;
         let outcome = match outcome {
             Outcome::Hold(view) => Shown::Hold(convert::hold(&view)),
             Outcome::Refused(refusal) => Shown::Refusal(convert::refusal(&refusal)),
         };
         let server_time = Some(convert::timestamp(now));
-        Ok(Response::new(pb::ReturnUnitsResponse { outcome: Some(outcome), server_time }))
+        Ok(pb::ReturnUnitsResponse { outcome: Some(outcome), server_time })
     }
 
-    async fn list_holds(
+    pub async fn list_holds(
         &self,
-        request: Request<pb::ListHoldsRequest>,
-    ) -> Result<Response<pb::ListHoldsResponse>, Status> {
-        let (filter, place, size) = convert::list_holds(request.get_ref())?;
+        request: pb::ListHoldsRequest,
+    ) -> Result<pb::ListHoldsResponse, Status> {
+        let (filter, place, size) = convert::list_holds(&request)?;
         let list = move |engine: &Engine, now| engine.list_holds(&filter, place, size, now);
         let ((views, next), now) = self.edge.ask_at_length(list).await?;
         let holds = views.iter().map(convert::hold).collect();
         let (next_page_token, server_time) = (convert::hold_token(next), Some(convert::timestamp(now)));
-        Ok(Response::new(pb::ListHoldsResponse { holds, next_page_token, server_time }))
+        Ok(pb::ListHoldsResponse { holds, next_page_token, server_time })
     }
 
-    async fn batch(&self, request: Request<pb::BatchRequest>) -> Result<Response<pb::BatchResponse>, Status> {
-        let pb::BatchRequest { operations, view } = request.into_inner();
+    /// Operations, decided one after another.
+    ///
+    /// # Errors
+    /// When the message is faulty as a whole, or nothing can be decided any more.
+    pub async fn batch(&self, request: Decoded<pb::BatchRequest>) -> Result<pb::BatchResponse, Status> {
+        let Decoded { message: pb::BatchRequest { operations, view }, charge: _charge } = request;
         let view = convert::batch(operations.len(), view)?;
         let (results, now) = batch::decide(&self.edge, &operations, view).await?.durable().await?;
-        Ok(Response::new(pb::BatchResponse { results, server_time: Some(convert::timestamp(now)) }))
+        Ok(pb::BatchResponse { results, server_time: Some(convert::timestamp(now)) })
     }
 
-    type BatchStreamStream = stream::Answers;
-
-    async fn batch_stream(
-        &self,
-        request: Request<Streaming<pb::BatchStreamRequest>>,
-    ) -> Result<Response<Self::BatchStreamStream>, Status> {
-        Ok(Response::new(self.streams.answers(&self.edge, request.into_inner())))
+    /// Messages of operations, answered in their order.
+    pub fn batch_stream(&self, messages: Incoming) -> Answers {
+        self.streams.answers(&self.edge, messages)
     }
 }

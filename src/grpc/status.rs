@@ -11,6 +11,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use super::convert::Rejection;
+use super::intake::Oversized;
+use crate::budget::Exhausted;
 use crate::engine::answer::{Fault, Violation};
 
 /// When to come again after an overload: longer than doubt and queues last.
@@ -49,6 +51,30 @@ impl From<Rejection> for Status {
             Rejection::Unbuilt(fields) => Self::unimplemented(unbuilt(&fields)),
         }
     }
+}
+
+/// There is no room for the bytes of a request or an answer: of the connection's own, or of the server's.
+#[must_use]
+pub fn no_room(exhausted: Exhausted) -> Status {
+    let message = exhausted.to_string();
+    match exhausted {
+        Exhausted::Connection => Status::resource_exhausted(message),
+        Exhausted::Server => unavailable(message, OVERLOAD_DELAY),
+    }
+}
+
+/// A request that is not decoded: which field is at fault, and why.
+#[must_use]
+pub fn oversized(oversized: &Oversized) -> Status {
+    let (field, description) = oversized.field();
+    let field = if field.is_empty() { "request" } else { field };
+    invalid(&[Violation { field: field.to_owned(), description }])
+}
+
+/// A request that can't be decoded.
+#[must_use]
+pub fn undecodable(error: &prost::DecodeError) -> Status {
+    Status::invalid_argument(format!("the request is not encoded as the contract says: {error}"))
 }
 
 /// This server is about to end: another start, or another server, goes on.

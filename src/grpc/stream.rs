@@ -10,12 +10,15 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::batch::{self, Decided};
 use super::convert::{self, MAX_OPERATIONS};
+use super::decode::{Decode, Decoded};
 use super::edge::Edge;
+use super::intake::Messages;
 use super::status;
+use crate::budget::Charge;
 use crate::engine::answer::Fault;
 use crate::proto as pb;
 
@@ -55,11 +58,31 @@ impl Streams {
     }
 
     /// The answers to these messages.
-    pub(super) fn answers(&self, edge: &Arc<Edge>, messages: Streaming<pb::BatchStreamRequest>) -> Answers {
+    pub(super) fn answers(&self, edge: &Arc<Edge>, messages: Incoming) -> Answers {
         let (answers, decided) = mpsc::channel(MESSAGES_IN_FLIGHT);
         let intake = Intake { edge: Arc::clone(edge), messages, ending: self.ending(), answers };
         tokio::spawn(intake.run());
         ReceiverStream::new(decided).then(told).boxed()
+    }
+}
+
+/// The messages of a stream, as they come.
+pub struct Incoming {
+    /// As they are encoded.
+    pub messages: Messages,
+    /// Decodes them.
+    pub decode: Arc<Decode>,
+    /// The call's place among all.
+    pub place: usize,
+}
+
+impl Incoming {
+    /// The next; none if no more will come.
+    async fn next(&mut self) -> Result<Option<Decoded<pb::BatchStreamRequest>>, Status> {
+        match self.messages.next().await? {
+            Some(received) => self.decode.batch_stream(self.place, received).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -70,21 +93,22 @@ type Next = Result<InFlight, Status>;
 struct InFlight {
     sequence: u64,
     decided: Decided,
-    /// Given back once it is answered.
+    /// Both given back once it is answered.
     room: OwnedSemaphorePermit,
+    charge: Charge,
 }
 
 async fn told(next: Next) -> Result<pb::BatchStreamResponse, Status> {
-    let InFlight { sequence, decided, room } = next?;
+    let InFlight { sequence, decided, room, charge } = next?;
     let (results, at) = decided.durable().await?;
-    drop(room);
+    drop((room, charge));
     Ok(pb::BatchStreamResponse { sequence, results, server_time: Some(convert::timestamp(at)) })
 }
 
 /// The side of a stream that takes messages in.
 struct Intake {
     edge: Arc<Edge>,
-    messages: Streaming<pb::BatchStreamRequest>,
+    messages: Incoming,
     ending: watch::Receiver<bool>,
     answers: mpsc::Sender<Next>,
 }
@@ -107,18 +131,18 @@ impl Intake {
     }
 
     /// The next message; none if no more will come, or nobody listens any more.
-    async fn message(&mut self) -> Result<Option<pb::BatchStreamRequest>, Status> {
+    async fn message(&mut self) -> Result<Option<Decoded<pb::BatchStreamRequest>>, Status> {
         tokio::select! {
             biased;
             // Also when nobody is left who could say so.
             _ended = self.ending.wait_for(|ended| *ended) => Err(status::stopping()),
             () = self.answers.closed() => Ok(None),
-            message = self.messages.message() => message,
+            message = self.messages.next() => message,
         }
     }
 
-    async fn decide(&self, message: pb::BatchStreamRequest, room: Arc<Semaphore>) -> Next {
-        let pb::BatchStreamRequest { sequence, operations, view } = message;
+    async fn decide(&self, asked: Decoded<pb::BatchStreamRequest>, room: Arc<Semaphore>) -> Next {
+        let Decoded { message: pb::BatchStreamRequest { sequence, operations, view }, charge } = asked;
         let permits = u32::try_from(operations.len().min(MAX_OPERATIONS)).unwrap_or(u32::MAX);
         // It is never closed.
         let room = room.acquire_many_owned(permits).await.map_err(|_closed| Status::from(Fault::JournalFailed))?;
@@ -126,6 +150,6 @@ impl Intake {
             Ok(view) => batch::decide(&self.edge, &operations, view).await?,
             Err(rejection) => batch::reject(&self.edge, &operations, &rejection.into()),
         };
-        Ok(InFlight { sequence, decided, room })
+        Ok(InFlight { sequence, decided, room, charge })
     }
 }

@@ -25,6 +25,7 @@ use super::edge::Edge;
 use super::status;
 use super::stream::Streams;
 use crate::engine::answer::{DropView, Fault, Ticket};
+use crate::http2::Peer;
 use crate::ids::{DropId, Lsn};
 use crate::proto as pb;
 use crate::time::{Millis, Timestamp};
@@ -103,10 +104,14 @@ impl Hub {
     ///
     /// # Errors
     /// `NoDrop`, `Exhausted` when too many watch, and `JournalFailed`.
-    pub async fn watch(self: &Arc<Self>, drop: DropId) -> Result<Updates, Fault> {
-        let permit = Arc::clone(&self.seats).try_acquire_owned();
-        let permit = permit.map_err(|_none| Fault::Exhausted("too many watchers: the server's bound is reached"))?;
-        let seat = Seat::taken(&self.edge, permit);
+    pub async fn watch(self: &Arc<Self>, drop: DropId, peer: &Arc<Peer>) -> Result<Updates, Fault> {
+        let full = Fault::Exhausted("too many watchers: the server's bound is reached");
+        let permit = Arc::clone(&self.seats).try_acquire_owned().map_err(|_none| full)?;
+        // Whoever comes next finds as many places free as one connection has: none takes all.
+        if peer.watched.load(Ordering::Relaxed) > self.seats.available_permits() {
+            return Err(Fault::Exhausted("too many watchers on this connection, with few places left on the server"));
+        }
+        let seat = Seat::taken(&self.edge, peer, permit);
         let (view, now) = self.edge.ask(|engine, now| engine.get_drop(&drop, now)).await?;
         let first = Shown::new(&view, now);
         let news = self.join(drop, view, &first);
@@ -272,19 +277,22 @@ fn same(one: &DropView, other: &DropView) -> bool {
 /// A watcher's place among all that there are; free again when it is dropped.
 struct Seat {
     edge: Arc<Edge>,
+    peer: Arc<Peer>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Seat {
-    fn taken(edge: &Arc<Edge>, permit: OwnedSemaphorePermit) -> Self {
+    fn taken(edge: &Arc<Edge>, peer: &Arc<Peer>, permit: OwnedSemaphorePermit) -> Self {
         edge.watchers().add(1);
-        Self { edge: Arc::clone(edge), _permit: permit }
+        peer.watched.fetch_add(1, Ordering::Relaxed);
+        Self { edge: Arc::clone(edge), peer: Arc::clone(peer), _permit: permit }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.edge.watchers().subtract(1);
+        self.peer.watched.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -79,11 +79,10 @@ impl Code {
     /// The caller went away before the answer.
     pub const CANCELLED: Self = Self(1);
 
-    /// From the text of a `grpc-status` header; what is no known number is `UNKNOWN`.
+    /// From its number; what is no known number is `UNKNOWN`.
     #[must_use]
-    pub fn from_header(text: &[u8]) -> Self {
-        let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-        Self(number.filter(|number| *number < CODES.len()).unwrap_or(2))
+    pub fn from_number(number: i32) -> Self {
+        Self(usize::try_from(number).ok().filter(|number| *number < CODES.len()).unwrap_or(2))
     }
 
     /// Its name in the gRPC specification.
@@ -260,8 +259,8 @@ mod tests {
         let metrics = EdgeMetrics::default();
         let reserve = Method::from_path("/stockade.v1.ReservationService/Reserve");
         metrics.call(reserve, Code::OK, Duration::from_millis(1));
-        metrics.call(reserve, Code::from_header(b"3"), Duration::from_millis(1));
-        metrics.call(Method::from_path("/stockade.v1.DropService/Nope"), Code::from_header(b"99"), Duration::ZERO);
+        metrics.call(reserve, Code::from_number(3), Duration::from_millis(1));
+        metrics.call(Method::from_path("/stockade.v1.DropService/Nope"), Code::from_number(99), Duration::ZERO);
         let counts: Vec<_> = metrics.calls().collect();
         assert_eq!(counts, [("Reserve", "OK", 1), ("Reserve", "INVALID_ARGUMENT", 1), ("unknown", "UNKNOWN", 1)]);
         assert_eq!(metrics.durations().map(|(method, _)| method).collect::<Vec<_>>(), ["Reserve", "unknown"]);

@@ -7,33 +7,29 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tracing::field::display;
 
 use crate::admin::{self, Admin, Phase};
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
 
-mod lanes;
+mod connections;
+mod http;
 mod open;
 mod process;
+mod seldom;
+mod sockets;
+mod workers;
 
 pub use open::{Opened, open_engine};
 pub use process::{end_on_panic, log_to_stderr, told_to_stop};
 
-/// A silent connection is asked so often whether it still lives.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// And given up after so long.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most calls in flight on one connection: all who may watch may do so over one.
-const MAX_STREAMS: usize = grpc::MAX_WATCHERS;
-/// Bytes that may be on their way to us on one connection. Half of it is what a connection is allowed to owe in frames
-/// smaller than 256 bytes, as most requests are, that are not read yet: beyond it h2 ends the connection as an attack.
-/// A herd that comes over one connection is none: as many small requests as there may be calls must fit.
-const CONNECTION_WINDOW: usize = 2 * 256 * MAX_STREAMS;
+use connections::Connections;
+use workers::Serving;
+
 /// How often engine time looks at the wall clock.
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 
@@ -64,15 +60,9 @@ pub enum ServeError {
     /// The journal failed while serving: in its own words. What was acknowledged is durable; a start repairs the rest.
     #[error("{0}")]
     Journal(String),
-    /// gRPC could not be served on.
-    #[error("gRPC serving failed")]
-    Grpc(#[source] tonic::transport::Error),
     /// No thread could be started.
     #[error("can't start a thread to serve on")]
     Thread(#[source] std::io::Error),
-    /// HTTP could not be served on.
-    #[error("HTTP serving failed")]
-    Http(#[source] std::io::Error),
     /// The build is broken.
     #[error(transparent)]
     Contract(#[from] BrokenContract),
@@ -86,9 +76,7 @@ impl ServeError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::Grpc(_) | Self::Thread(_) | Self::Http(_) => {
-                74
-            }
+            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::Thread(_) => 74,
             Self::Contract(_) | Self::Bug => 70,
         }
     }
@@ -98,10 +86,9 @@ impl ServeError {
 ///
 /// # Errors
 /// Naming the address that can't be had.
-pub async fn bind(config: &Config) -> Result<Listeners, ServeError> {
-    let listen =
-        async |address| TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, source });
-    Ok(Listeners { grpc: listen(config.grpc).await?, http: listen(config.http).await? })
+pub fn bind(config: &Config) -> Result<Listeners, ServeError> {
+    let listen = |address| sockets::listen(address).map_err(|source| ServeError::Bind { address, source });
+    Ok(Listeners { grpc: listen(config.grpc)?, http: listen(config.http)? })
 }
 
 /// Serves until `shutdown`, then drains: not ready, the drain delay, GOAWAY, streams ended at a message boundary,
@@ -116,10 +103,17 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let Listeners { grpc, http } = listeners;
     let data = (!config.ephemeral).then(|| config.data.clone());
-    let admin = Arc::new(Admin::new(data, wall_clock()));
+    let memory = 24 << 30;
+    let budget = Budget::of_memory(memory);
+    let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget)));
     let address = http.local_addr().ok();
+    let files = sockets::raise_file_limit();
+    let (bounds, http_most) = sockets::bounds(files, memory, None, None);
+    let (connections, bytes) = (bounds.all, budget.capacity());
+    tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
     // First, so that a long recovery can be watched.
-    let http = AbortOnDrop(tokio::spawn(axum::serve(http, admin::router(Arc::clone(&admin))).into_future()));
+    let pages = admin::router(Arc::clone(&admin));
+    let http = AbortOnDrop(tokio::spawn(http::serve(http, pages, http_most, Arc::clone(&admin.transport))));
     let mut shutdown = std::pin::pin!(shutdown);
     let opening = config.clone();
     let opened = tokio::select! {
@@ -129,9 +123,12 @@ pub async fn run(
     let clock: Arc<dyn Clock> = opened.clock.clone();
     admin.show(Arc::clone(&opened.engine), Arc::clone(&clock));
     let edge = Edge::new(Arc::clone(&opened.engine), clock, Arc::clone(&admin.edge));
-    let (routes, health, streams) = grpc::routes(edge, Arc::clone(&admin.edge)).await?;
+    let (services, health, streams) = grpc::services(edge, Arc::clone(&admin.edge)).await?;
+    let metrics = Arc::clone(&admin.transport);
+    let connections = Connections::new(bounds, Arc::clone(&metrics));
+    let serving = Serving { services, budget, connections, metrics };
     let door = Door { admin, health, address, http, follower: follow(&opened.clock) };
-    let grpc = GrpcDoor::open(grpc, &routes, streams, &opened.engine)?;
+    let grpc = GrpcDoor::open(grpc, serving, streams, &opened.engine)?;
     serve(&config, door, opened, grpc, shutdown).await
 }
 
@@ -140,7 +137,7 @@ struct Door {
     admin: Arc<Admin>,
     health: Health,
     address: Option<SocketAddr>,
-    http: AbortOnDrop<std::io::Result<()>>,
+    http: AbortOnDrop<()>,
     follower: tokio::time::Interval,
 }
 
@@ -163,12 +160,8 @@ async fn serve(
                 door.health.not_serving().await;
                 return Err(ServeError::Journal(open::told_whole(&reason)));
             }
-            ended = &mut grpc.serving.0 => return Err(ended.map_or(ServeError::Bug, |result| {
-                result.map_or_else(ServeError::Grpc, |()| ServeError::Bug)
-            })),
-            ended = &mut door.http.0 => return Err(ended.map_or(ServeError::Bug, |result| {
-                result.map_or_else(ServeError::Http, |()| ServeError::Bug)
-            })),
+            _ended = &mut grpc.serving.0 => return Err(ServeError::Bug),
+            _ended = &mut door.http.0 => return Err(ServeError::Bug),
             _ = door.follower.tick() => follow_wall_clock(&opened.clock, &door.admin),
         }
     }
@@ -191,36 +184,18 @@ async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
     }
 }
 
-/// Connections as gRPC is served on.
-#[must_use]
-pub fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL))
-}
-
-/// The transport that gRPC is served over, with all its settings.
-#[must_use]
-pub fn transport() -> tonic::transport::Server {
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
-        .initial_connection_window_size(u32::try_from(CONNECTION_WINDOW).ok())
-        // A proxy whose customers give up by the dozen is no attacker: all calls in flight may be cancelled at once.
-        .http2_max_pending_accept_reset_streams(Some(MAX_STREAMS))
-}
-
 /// The gRPC side, serving in a task of its own.
 struct GrpcDoor {
     address: Option<SocketAddr>,
     streams: Streams,
     stop: oneshot::Sender<()>,
-    serving: AbortOnDrop<Result<(), tonic::transport::Error>>,
+    serving: AbortOnDrop<()>,
 }
 
 impl GrpcDoor {
     fn open(
         listener: TcpListener,
-        routes: &Routes,
+        serving: Serving,
         streams: Streams,
         engine: &Arc<Engine>,
     ) -> Result<Self, ServeError> {
@@ -228,7 +203,7 @@ impl GrpcDoor {
         let address = listener.local_addr().ok();
         let engine = Arc::clone(engine);
         let courier = move || engine.journal().courier();
-        let serving = lanes::serve(listener, routes, courier, stopped).map_err(ServeError::Thread)?;
+        let serving = workers::serve(listener, serving, courier, stopped).map_err(ServeError::Thread)?;
         Ok(Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) })
     }
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use stockade::budget::{Budget, Share};
 use stockade::client::Client;
 use stockade::config::{Config, Given};
 use stockade::digest::DigestKey;
 use stockade::engine::{Bounds, Engine};
 use stockade::grpc::{self, Edge};
+use stockade::http2::{self, Control};
 use stockade::inventory::Inventory;
 use stockade::journal::{Journal, MemoryLog, Start};
 use stockade::metrics::edge::EdgeMetrics;
@@ -16,7 +18,7 @@ use stockade::server::{self, ServeError};
 use stockade::time::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// A running server. Dropping it stops it.
@@ -35,7 +37,7 @@ pub async fn start(flags: &[(&'static str, &str)]) -> Server {
     // The first that names a setting wins.
     let flags = flags.iter().chain(&own).map(|(setting, text)| Given::flag(setting, (*text).to_owned())).collect();
     let config = Config::from_flags(flags).expect("a good configuration");
-    let listeners = server::bind(&config).await.expect("free ports");
+    let listeners = server::bind(&config).expect("free ports");
     let endpoint = format!("http://{}", listeners.grpc.local_addr().expect("an address"));
     let http = listeners.http.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel();
@@ -46,10 +48,18 @@ pub async fn start(flags: &[(&'static str, &str)]) -> Server {
 /// Serves an engine of the test's own in the test's runtime, where its tasks can be counted; says where.
 pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
     let edge = Edge::new(Arc::clone(engine), clock, Arc::clone(metrics));
-    let (routes, _health, _streams) = grpc::routes(edge, Arc::clone(metrics)).await.expect("the contract");
+    let (services, _health, _streams) = grpc::services(edge, Arc::clone(metrics)).await.expect("the contract");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(server::transport().add_routes(routes).serve_with_incoming(server::incoming(listener)));
+    let budget = Budget::new(256 << 20);
+    tokio::spawn(async move {
+        let (_stop, stopping) = watch::channel(false);
+        while let Ok((socket, _peer)) = listener.accept().await {
+            let share = Share::open(&budget).expect("room");
+            let control = Control { stopping: stopping.clone(), make_room: Arc::default(), spoke: || () };
+            tokio::spawn(http2::serve(socket, Arc::clone(&services), share, control));
+        }
+    });
     endpoint
 }
 

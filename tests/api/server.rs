@@ -113,7 +113,7 @@ async fn a_port_in_use_is_told_by_its_address() {
     let taken = start(&[]).await;
     let address = taken.http.to_string();
     let config = Config::from_flags(vec![Given::flag("grpc", address.clone())]).expect("good");
-    let error = stockade::server::bind(&config).await.expect_err("in use");
+    let error = stockade::server::bind(&config).expect_err("in use");
     assert_eq!(error.exit_code(), 74);
     assert!(error.to_string().contains(&address), "{error}");
 }

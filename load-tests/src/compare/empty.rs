@@ -1,7 +1,7 @@
 //! The bare handler: tonic, the contract's messages, the very answer that Stockade gives, and no work at all. Each
 //! request is decoded and each answer encoded; nothing is decided, kept or written.
 //!
-//! It runs as a process of its own, as Stockade does, over the very transport that Stockade serves on.
+//! It runs as a process of its own, as Stockade does, over tonic's own server, with windows that fit a herd.
 
 use std::net::Ipv4Addr;
 
@@ -11,11 +11,16 @@ use prost::Message as _;
 use stockade::grpc::MAX_REQUEST_BYTES;
 use stockade::proto as pb;
 use stockade::proto::reservation_service_server::{ReservationService, ReservationServiceServer};
-use stockade::server::{incoming, transport};
 use tokio::net::TcpListener;
+use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::failure::Failure;
+
+/// Most calls in flight on a connection.
+const STREAMS_MAX: u32 = 20_000;
+/// Bytes on their way on a connection: enough for as many small requests.
+const CONNECTION_WINDOW: u32 = 2 * 256 * STREAMS_MAX;
 
 /// What it answers.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +44,11 @@ pub async fn serve(answer: &str, result: &str, tell: impl FnOnce(String)) -> Res
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     tell(format!("serving {}", listener.local_addr()?));
     let service = ReservationServiceServer::new(empty).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let served = transport().add_service(service).serve_with_incoming(incoming(listener)).await;
+    let mut transport = Server::builder()
+        .max_concurrent_streams(Some(STREAMS_MAX))
+        .initial_connection_window_size(Some(CONNECTION_WINDOW));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let served = transport.add_service(service).serve_with_incoming(incoming).await;
     served.map_err(|error| Failure::Work(format!("the empty handler can't serve: {error}")))
 }
 

@@ -33,7 +33,7 @@ impl Stage {
         let data = folder.0.display().to_string();
         let config =
             Config::from_flags(vec![flag("grpc", "127.0.0.1:0"), flag("http", "127.0.0.1:0"), flag("data", &data)])?;
-        let listeners = server::bind(&config).await?;
+        let listeners = server::bind(&config)?;
         let grpc = listeners.grpc.local_addr().map_err(Failure::Machine)?;
         let http = listeners.http.local_addr().map_err(Failure::Machine)?;
         let (stop, stopped) = oneshot::channel();

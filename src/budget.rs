@@ -1,0 +1,325 @@
+//! Bytes in flight: a bound on what has been received and is not handled yet, and on answers that wait to be taken.
+//!
+//! There is one budget for the server, and each connection has a share of it. Memory is charged when it is filled, not
+//! when a peer announces that it will be. What is charged is given back when the charge is dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::metrics::Counter;
+
+/// A charge that has grown beyond this is large: all large ones together leave a quarter of the budget to small ones.
+pub const LARGE_BYTES: usize = 64 * 1024;
+/// A share takes from the server's budget in pieces of this size, so that most charges touch no line that other
+/// connections write to.
+const PIECE_BYTES: usize = 16 * 1024;
+/// The budget is this part of the memory that the process may have,
+const PART_OF_MEMORY: u64 = 8;
+/// but not less than this,
+const CAPACITY_MIN: u64 = 32 * 1024 * 1024;
+/// and not more than this.
+const CAPACITY_MAX: u64 = 1024 * 1024 * 1024;
+/// A connection may use this part of the budget.
+const CONNECTION_PART: usize = 4;
+
+/// Whose bound leaves no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Exhausted {
+    /// The connection has as much in flight as one connection may.
+    #[error("too many bytes are in flight on this connection")]
+    Connection,
+    /// The server has as much in flight as it may.
+    #[error("too many bytes are in flight on this server")]
+    Server,
+}
+
+/// The bytes that a server may have in flight.
+#[derive(Debug)]
+pub struct Budget {
+    capacity: usize,
+    used: AtomicUsize,
+    large: AtomicUsize,
+    refused: Counter,
+}
+
+impl Budget {
+    /// A budget of as many bytes.
+    #[must_use]
+    pub fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self {
+            capacity,
+            used: AtomicUsize::new(0),
+            large: AtomicUsize::new(0),
+            refused: Counter::default(),
+        })
+    }
+
+    /// The budget of a process that may have this much memory, in bytes.
+    #[must_use]
+    pub fn of_memory(memory: u64) -> Arc<Self> {
+        let part = memory.checked_div(PART_OF_MEMORY).unwrap_or_default();
+        Self::new(usize::try_from(part.clamp(CAPACITY_MIN, CAPACITY_MAX)).unwrap_or(usize::MAX))
+    }
+
+    /// Bytes that it has in all.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes that connections have taken from it. A connection takes some ahead: at most [`PIECE_BYTES`] twice.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// How often there was no room, for a connection or for the server.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.get()
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        // Relaxed, here and below: a count of bytes that guards no other data.
+        let taken = self.used.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= self.capacity)
+        });
+        taken.is_ok()
+    }
+
+    fn give(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn take_large(&self, bytes: usize) -> bool {
+        let most = self.capacity.saturating_sub(self.capacity / 4);
+        let taken = self.large.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= most)
+        });
+        taken.is_ok()
+    }
+
+    fn give_large(&self, bytes: usize) {
+        self.large.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What one connection has in flight.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    limit: usize,
+    held: Mutex<Held>,
+    /// Bytes that the connection has given back so far: it shows that something moves.
+    moved: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Charged by this connection.
+    used: usize,
+    /// Taken from the server's budget: at least as much.
+    taken: usize,
+}
+
+impl Share {
+    /// The share of a new connection.
+    ///
+    /// # Errors
+    /// When the server's budget has no room for one more.
+    pub fn open(budget: &Arc<Budget>) -> Result<Arc<Self>, Exhausted> {
+        if !budget.take(PIECE_BYTES) {
+            budget.refused.increment();
+            return Err(Exhausted::Server);
+        }
+        let held = Mutex::new(Held { used: 0, taken: PIECE_BYTES });
+        let limit = budget.capacity / CONNECTION_PART;
+        Ok(Arc::new(Self { budget: Arc::clone(budget), limit, held, moved: AtomicU64::new(0) }))
+    }
+
+    /// An empty charge, to grow with what comes.
+    #[must_use]
+    pub fn empty_charge(self: &Arc<Self>) -> Charge {
+        Charge { share: Arc::clone(self), bytes: 0 }
+    }
+
+    /// Charges as many bytes.
+    ///
+    /// # Errors
+    /// When the connection or the server has no room for them.
+    pub fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, Exhausted> {
+        let mut charge = self.empty_charge();
+        charge.grow(bytes)?;
+        Ok(charge)
+    }
+
+    /// Bytes that are charged now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.held.lock().used
+    }
+
+    /// Bytes that were charged and given back since the connection began.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Exhausted> {
+        let mut held = self.held.lock();
+        let used = held.used.checked_add(bytes).filter(|used| *used <= self.limit).ok_or(Exhausted::Connection)?;
+        if let Some(missing) = used.checked_sub(held.taken).filter(|missing| *missing > 0) {
+            // A piece more than needed, if there is one.
+            let ahead = missing.saturating_add(PIECE_BYTES);
+            let taken = [ahead, missing].into_iter().find(|bytes| self.budget.take(*bytes));
+            held.taken = held.taken.saturating_add(taken.ok_or(Exhausted::Server)?);
+        }
+        held.used = used;
+        Ok(())
+    }
+
+    fn give(&self, bytes: usize) {
+        let mut held = self.held.lock();
+        held.used = held.used.saturating_sub(bytes);
+        let spare = held.taken.saturating_sub(held.used).saturating_sub(PIECE_BYTES);
+        if spare > PIECE_BYTES {
+            held.taken = held.taken.saturating_sub(spare);
+            self.budget.give(spare);
+        }
+        drop(held);
+        self.moved.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.give(self.held.get_mut().taken);
+    }
+}
+
+/// Bytes of a connection that are in flight, until it is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    share: Arc<Share>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// How many bytes are charged.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Charges more. What was charged before stays so if there is no room.
+    ///
+    /// # Errors
+    /// When the connection or the server has no room for more.
+    pub fn grow(&mut self, more: usize) -> Result<(), Exhausted> {
+        self.try_grow(more).inspect_err(|_exhausted| self.share.budget.refused.increment())
+    }
+
+    fn try_grow(&mut self, more: usize) -> Result<(), Exhausted> {
+        let bytes = self.bytes.checked_add(more).ok_or(Exhausted::Server)?;
+        let large = large_part(bytes).saturating_sub(large_part(self.bytes));
+        if large > 0 && !self.share.budget.take_large(large) {
+            return Err(Exhausted::Server);
+        }
+        if let Err(exhausted) = self.share.take(more) {
+            self.share.budget.give_large(large);
+            return Err(exhausted);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Gives back all but as many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        if let Some(less) = self.bytes.checked_sub(bytes) {
+            let large = large_part(self.bytes).saturating_sub(large_part(bytes));
+            self.bytes = bytes;
+            self.share.budget.give_large(large);
+            self.share.give(less);
+        }
+    }
+}
+
+/// How much of a charge counts as large: all of it, once it is.
+const fn large_part(bytes: usize) -> usize {
+    if bytes > LARGE_BYTES { bytes } else { 0 }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    #[test]
+    fn what_is_charged_comes_back() {
+        let budget = Budget::new(32 * MIB);
+        let share = Share::open(&budget).expect("room");
+        let mut charge = share.charge(1000).expect("room");
+        charge.grow(3 * MIB).expect("room");
+        assert_eq!((share.used(), charge.bytes()), (3 * MIB + 1000, 3 * MIB + 1000));
+        assert!(budget.used() >= 3 * MIB + 1000 && budget.used() <= 3 * MIB + 1000 + 2 * PIECE_BYTES);
+        charge.shrink_to(10);
+        assert_eq!(share.used(), 10);
+        assert!(budget.used() <= 3 * PIECE_BYTES, "{}", budget.used());
+        drop(charge);
+        assert_eq!((share.used(), share.moved()), (0, 3 * MIB as u64 + 1000));
+        drop(share);
+        assert_eq!((budget.used(), budget.large.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_keeps_to_its_part() {
+        let budget = Budget::new(32 * MIB);
+        let (greedy, other) = (Share::open(&budget).expect("room"), Share::open(&budget).expect("room"));
+        let charge = greedy.charge(8 * MIB).expect("a quarter");
+        assert_eq!(greedy.charge(1).expect_err("no more"), Exhausted::Connection);
+        assert!(other.charge(8 * MIB).is_ok());
+        assert_eq!(budget.refused(), 1);
+        drop(charge);
+        assert!(greedy.charge(8 * MIB).is_ok());
+    }
+
+    #[test]
+    fn large_charges_leave_room_for_small_ones() {
+        let budget = Budget::new(32 * MIB);
+        let shares: Vec<_> = (0..5).map(|_| Share::open(&budget).expect("room")).collect();
+        let large: Vec<_> = shares.iter().filter_map(|share| share.charge(8 * MIB).ok()).collect();
+        assert_eq!(large.len(), 3);
+        assert_eq!(shares[4].charge(LARGE_BYTES + 1).expect_err("large"), Exhausted::Server);
+        assert!(shares[4].charge(LARGE_BYTES).is_ok());
+        // A charge that grows large is counted as a whole.
+        let mut growing = shares[4].charge(LARGE_BYTES).expect("small");
+        assert_eq!(growing.grow(1), Err(Exhausted::Server));
+        assert_eq!(growing.bytes(), LARGE_BYTES);
+        drop(large);
+        assert_eq!(growing.grow(1), Ok(()));
+    }
+
+    #[test]
+    fn a_server_without_room_takes_no_connection() {
+        let budget = Budget::new(2 * PIECE_BYTES);
+        let shares = (Share::open(&budget).expect("room"), Share::open(&budget).expect("room"));
+        assert_eq!(Share::open(&budget).expect_err("full"), Exhausted::Server);
+        drop(shares);
+        assert!(Share::open(&budget).is_ok());
+    }
+
+    #[test]
+    fn the_budget_follows_the_memory() {
+        let mib = |memory: u64| Budget::of_memory(memory * MIB as u64).capacity() / MIB;
+        assert_eq!([mib(192), mib(512), mib(4096), mib(65_536)], [32, 64, 512, 1024]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Messages become values: looked over first, charged for what they will take, and large ones on a thread where that
+//! holds nobody up.
+
+use std::sync::Arc;
+
+use prost::Message;
+use tokio::sync::Semaphore;
+use tonic::Status;
+
+use super::intake::{BrokenShape, Received, Shapes, grow, walk};
+use super::rpc::CALLS;
+use super::status;
+use crate::budget::Charge;
+use crate::http2::CALL_BYTES;
+use crate::proto as pb;
+use crate::sync::parallelism;
+
+/// A message of up to this is decoded, and an answer encoded, where its call runs: about a millisecond.
+pub const AT_ONCE_BYTES: usize = 256 * 1024;
+/// What the result of an operation takes in memory, at most nearly always: a hold of some lines.
+const RESULT_BYTES: usize = 768;
+/// What a request may take decoded under what its call is charged.
+const COVERED_BYTES: usize = CALL_BYTES / 2;
+
+/// A request that was decoded, and what it is charged.
+#[derive(Debug)]
+pub struct Decoded<T> {
+    /// The request.
+    pub message: T,
+    /// Given back when it is dropped.
+    pub charge: Charge,
+}
+
+/// Decodes requests.
+pub struct Decode {
+    shapes: Shapes,
+    /// Of each call's request, in the order of [`CALLS`].
+    places: Vec<usize>,
+    /// Large messages that may be decoded or encoded at once.
+    large: Arc<Semaphore>,
+}
+
+impl Decode {
+    /// The requests of all calls.
+    ///
+    /// # Errors
+    /// When the contract's descriptors can't be used.
+    pub fn new() -> Result<Self, BrokenShape> {
+        let (shapes, places) = Shapes::of(CALLS.iter().map(|call| call.request))?;
+        Ok(Self { shapes, places, large: Arc::new(Semaphore::new(parallelism().div_ceil(2))) })
+    }
+
+    /// Decodes a request of the call at this place in [`CALLS`].
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for what is malformed or has too much of something; when there is no room for it.
+    pub async fn decode<T>(&self, call: usize, mut received: Received) -> Result<Decoded<T>, Status>
+    where
+        T: Message + Default + 'static,
+    {
+        let place = self.places.get(call).copied().unwrap_or_default();
+        let takes = walk(&self.shapes, place, &received.bytes).map_err(|oversized| status::oversized(&oversized))?;
+        if let Some(more) = takes.checked_sub(COVERED_BYTES).filter(|more| *more > 0) {
+            received.charge_more(more).await?;
+        }
+        let Received { bytes, charge } = received;
+        let decoded = if bytes.len() <= AT_ONCE_BYTES {
+            T::decode(bytes)
+        } else {
+            self.aside(move || T::decode(bytes)).await?
+        };
+        Ok(Decoded { message: decoded.map_err(|error| status::undecodable(&error))?, charge })
+    }
+
+    /// Decodes a batch. What its results will take is charged, too.
+    ///
+    /// # Errors
+    /// As [`Decode::decode`].
+    pub async fn batch(&self, call: usize, received: Received) -> Result<Decoded<pb::BatchRequest>, Status> {
+        let mut decoded = self.decode::<pb::BatchRequest>(call, received).await?;
+        grow(&mut decoded.charge, decoded.message.operations.len().saturating_mul(RESULT_BYTES)).await?;
+        Ok(decoded)
+    }
+
+    /// Decodes a message of a stream of batches. What its results will take is charged, too.
+    ///
+    /// # Errors
+    /// As [`Decode::decode`].
+    pub async fn batch_stream(&self, call: usize, received: Received) -> Result<Decoded<pb::BatchStreamRequest>, Status> {
+        let mut decoded = self.decode::<pb::BatchStreamRequest>(call, received).await?;
+        grow(&mut decoded.charge, decoded.message.operations.len().saturating_mul(RESULT_BYTES)).await?;
+        Ok(decoded)
+    }
+
+    /// Does what takes long on a thread where that holds nobody up, a few at once.
+    ///
+    /// # Errors
+    /// When the server stops meanwhile.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+        let permit = Arc::clone(&self.large).acquire_owned().await.map_err(|_closed| status::stopping())?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        // A panic in there has ended the process through its hook.
+        done.await.map_err(|_stopped| status::stopping())
+    }
+}

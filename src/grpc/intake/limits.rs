@@ -1,0 +1,34 @@
+//! How many of what a request may have.
+
+/// The most entries of each repeated field of a request, by the field's full name. As the contract says; where it says
+/// nothing, as `convert` checks.
+pub const ENTRIES_MAX: [(&str, u32); 24] = [
+    ("stockade.v1.BatchRequest.operations", 5_000),
+    ("stockade.v1.BatchStreamRequest.operations", 5_000),
+    ("stockade.v1.ReserveRequest.lines", 32),
+    ("stockade.v1.ClaimRequest.lines", 32),
+    ("stockade.v1.ReleaseRequest.keep", 32),
+    ("stockade.v1.ReturnUnitsRequest.returned", 32),
+    ("stockade.v1.Customer.tiers", 16),
+    ("stockade.v1.Customer.zones", 16),
+    ("stockade.v1.Customer.identities", 16),
+    ("stockade.v1.Drop.items", 256),
+    ("stockade.v1.Drop.windows", 32),
+    ("stockade.v1.Drop.limits", 64),
+    ("stockade.v1.Drop.terms", 64),
+    ("stockade.v1.Drop.labels", 16),
+    ("stockade.v1.Item.pools", 32),
+    ("stockade.v1.Pool.flows", 8),
+    ("stockade.v1.Audience.tiers", 16),
+    ("stockade.v1.Audience.zones", 16),
+    ("stockade.v1.Window.skus", 256),
+    ("stockade.v1.Limit.skus", 256),
+    ("stockade.v1.Limit.max_units_by_tier", 64),
+    ("stockade.v1.Terms.skus", 256),
+    ("stockade.v1.Terms.steps", 16),
+    ("google.protobuf.FieldMask.paths", 64),
+];
+
+/// A request is decoded with up to as many times the entries that it may have: then all that is wrong with it is named at
+/// once. What has more is not decoded.
+pub const LENIENCE: u32 = 2;

@@ -1,0 +1,218 @@
+//! Messages as they come: each is put together from what has arrived, never from what was announced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures_util::future::poll_fn;
+use h2::RecvStream;
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::Status;
+
+use super::super::status;
+use crate::budget::Charge;
+use crate::http2::{CALL_BYTES, Peer};
+
+/// A message that has begun is whole within this time.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a message waits for room in the budget of bytes in flight, at most,
+const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
+/// and how often it asks.
+const ROOM_PERIOD: Duration = Duration::from_millis(5);
+/// The flag for compression, and the length.
+const PREFIX_BYTES: usize = 5;
+/// A message of up to this is covered by what its call is charged.
+const COVERED_BYTES: usize = CALL_BYTES / 2;
+/// A message that is longer needs more than a connection has on its way at first.
+const LONG_BYTES: usize = 32 * 1024;
+
+/// A whole message.
+#[derive(Debug)]
+pub struct Received {
+    /// As it was encoded.
+    pub bytes: Bytes,
+    /// For what is beyond its call's charge.
+    pub charge: Charge,
+}
+
+impl Received {
+    /// Charges as many bytes more, as soon as there is room.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` when there is none for too long.
+    pub async fn charge_more(&mut self, bytes: usize) -> Result<(), Status> {
+        grow(&mut self.charge, bytes).await
+    }
+}
+
+/// The messages of one call.
+pub struct Messages {
+    body: RecvStream,
+    peer: Arc<Peer>,
+    /// Most bytes of one.
+    most: usize,
+    /// What came and has not been looked at.
+    left: Bytes,
+}
+
+impl Messages {
+    /// Those of a request's body, each of at most so many bytes.
+    pub const fn new(body: RecvStream, peer: Arc<Peer>, most: usize) -> Self {
+        Self { body, peer, most, left: Bytes::new() }
+    }
+
+    /// Whose they are.
+    pub const fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// The next message; none once the peer has no more.
+    ///
+    /// # Errors
+    /// When a message is too long, compressed, cut off, does not come to its end in time, or there is no room for it.
+    pub async fn next(&mut self) -> Result<Option<Received>, Status> {
+        if self.left.is_empty() && !self.more().await? {
+            return Ok(None);
+        }
+        // Nearly always the first bytes are all of it.
+        match self.whole()? {
+            Some(bytes) => Ok(Some(Received { bytes, charge: self.peer.share.empty_charge() })),
+            None => self.gathered(Instant::now() + MESSAGE_TIMEOUT).await.map(Some),
+        }
+    }
+
+    /// The only message of a call that has one, once the peer has said that it is.
+    ///
+    /// # Errors
+    /// As [`Messages::next`], and when there is none, or another.
+    pub async fn only(&mut self) -> Result<Received, Status> {
+        let deadline = Instant::now() + MESSAGE_TIMEOUT;
+        let only = async {
+            let message = self.next().await?.ok_or_else(|| Status::invalid_argument("the request has no message"))?;
+            if !self.left.is_empty() || (!self.body.is_end_stream() && self.more().await?) {
+                return Err(Status::invalid_argument("the request has more than one message"));
+            }
+            Ok(message)
+        };
+        // No timer for what is there already.
+        let mut only = std::pin::pin!(only);
+        match futures_util::poll!(only.as_mut()) {
+            std::task::Poll::Ready(message) => message,
+            std::task::Poll::Pending => timeout_at(deadline, only).await.unwrap_or_else(|_elapsed| Err(late())),
+        }
+    }
+
+    /// A message that lies whole in what came, if it does.
+    fn whole(&mut self) -> Result<Option<Bytes>, Status> {
+        let Some(length) = self.length(&self.left)? else { return Ok(None) };
+        if length > COVERED_BYTES || self.left.len() < PREFIX_BYTES.saturating_add(length) {
+            return Ok(None);
+        }
+        self.left.advance(PREFIX_BYTES);
+        let message = self.left.split_to(length);
+        self.release(PREFIX_BYTES.saturating_add(length))?;
+        Ok(Some(message))
+    }
+
+    /// A message's length, once its prefix is there.
+    fn length(&self, bytes: &[u8]) -> Result<Option<usize>, Status> {
+        let Some(([flag, length @ ..], _)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
+        match flag {
+            0 => {}
+            1 => return Err(Status::unimplemented("compressed messages are not taken: send grpc-encoding identity")),
+            _ => return Err(Status::invalid_argument("the message's compression flag is neither 0 nor 1")),
+        }
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > self.most {
+            let most = self.most;
+            return Err(Status::out_of_range(format!(
+                "the message is too long: it has {length} bytes, and this method takes at most {most} bytes"
+            )));
+        }
+        Ok(Some(length))
+    }
+
+    /// Puts a message together. The buffer grows with what has come.
+    async fn gathered(&mut self, deadline: Instant) -> Result<Received, Status> {
+        let gathered = async {
+            let mut charge = self.peer.share.empty_charge();
+            let mut buffer = BytesMut::new();
+            let mut length = None;
+            loop {
+                let wanted = length.map_or(PREFIX_BYTES, |length: usize| length.saturating_add(PREFIX_BYTES));
+                let missing = wanted.saturating_sub(buffer.len()).min(self.left.len());
+                make_room(&mut buffer, missing, wanted, &mut charge).await?;
+                buffer.extend_from_slice(&self.left.split_to(missing));
+                self.release(missing)?;
+                if length.is_none() {
+                    length = self.length(&buffer)?;
+                    if length.is_some_and(|length| length > LONG_BYTES) {
+                        self.peer.widen();
+                    }
+                }
+                if length.is_some_and(|length| buffer.len() >= length.saturating_add(PREFIX_BYTES)) {
+                    buffer.advance(PREFIX_BYTES);
+                    return Ok(Received { bytes: buffer.freeze(), charge });
+                }
+                if self.left.is_empty() && !self.more().await? {
+                    return Err(Status::invalid_argument("the request ends in the middle of a message"));
+                }
+            }
+        };
+        timeout_at(deadline, gathered).await.unwrap_or_else(|_elapsed| Err(late()))
+    }
+
+    /// Waits for more bytes. False if there will be none.
+    async fn more(&mut self) -> Result<bool, Status> {
+        loop {
+            match poll_fn(|cx| self.body.poll_data(cx)).await {
+                Some(Ok(bytes)) if bytes.is_empty() => {}
+                Some(Ok(bytes)) => {
+                    self.left = bytes;
+                    return Ok(true);
+                }
+                Some(Err(error)) => return Err(Status::cancelled(error.to_string())),
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// The peer may send as many bytes more.
+    fn release(&mut self, bytes: usize) -> Result<(), Status> {
+        self.body.flow_control().release_capacity(bytes).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// Makes room for bytes that have come: twice as much as is there, and never more than will be wanted.
+async fn make_room(buffer: &mut BytesMut, more: usize, wanted: usize, charge: &mut Charge) -> Result<(), Status> {
+    let needed = buffer.len().saturating_add(more);
+    if needed > buffer.capacity() {
+        let capacity = needed.saturating_mul(2).min(wanted).max(needed);
+        let covered = COVERED_BYTES.max(charge.bytes());
+        if let Some(more) = capacity.checked_sub(covered) {
+            grow(charge, more).await?;
+        }
+        buffer.reserve(capacity.saturating_sub(buffer.len()));
+    }
+    Ok(())
+}
+
+/// Charges as many bytes more, as soon as there is room.
+///
+/// # Errors
+/// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` when there is none for too long.
+pub async fn grow(charge: &mut Charge, bytes: usize) -> Result<(), Status> {
+    let deadline = Instant::now() + ROOM_TIMEOUT;
+    loop {
+        match charge.grow(bytes) {
+            Ok(()) => return Ok(()),
+            Err(exhausted) if Instant::now() >= deadline => return Err(status::no_room(exhausted)),
+            Err(_exhausted) => sleep(ROOM_PERIOD).await,
+        }
+    }
+}
+
+fn late() -> Status {
+    let seconds = MESSAGE_TIMEOUT.as_secs();
+    Status::deadline_exceeded(format!("the message did not come to its end within {seconds} s"))
+}

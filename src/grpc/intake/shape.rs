@@ -1,0 +1,195 @@
+//! What messages look like, as far as their size in memory goes: made once, from the contract's own descriptors.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+
+use super::limits::{ENTRIES_MAX, LENIENCE};
+use crate::proto::DESCRIPTORS;
+
+/// Bytes of a text, of a list, of a map, as they lie in a message.
+const TEXT_BYTES: usize = 24;
+const LIST_BYTES: usize = 24;
+const MAP_BYTES: usize = 48;
+/// Bytes of a number, and of what says whether something is set.
+const NUMBER_BYTES: usize = 8;
+const PRESENCE_BYTES: usize = 8;
+/// A list that grows has up to twice the room that it needs.
+const GROWTH: usize = 2;
+/// Most fields of a message that are counted: repeated ones, and messages.
+pub(super) const COUNTED_MAX: usize = 16;
+
+/// The contract's descriptors can't be used: a fault of the build.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokenShape {
+    /// They don't parse.
+    #[error("the contract's descriptors do not parse")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
+    /// A repeated field of a request has no bound.
+    #[error("{0} has no bound")]
+    Unbounded(String),
+    /// A message has more repeated fields than are counted.
+    #[error("{0} has too many repeated fields")]
+    TooMany(String),
+    /// There is no such message.
+    #[error("{0} is not in the contract")]
+    Unknown(String),
+}
+
+/// A field, as it is encoded and as it lies in memory.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: Box<str>,
+    /// Its place among the fields of its message that are counted, if it is, and how many there may be.
+    pub(super) counted: Option<(usize, u32)>,
+    /// Bytes that each occurrence takes beside what lies in the message.
+    pub(super) each: usize,
+    pub(super) what: What,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum What {
+    /// A number.
+    Number,
+    /// Text or bytes: takes its length, too.
+    Text,
+    /// Another message, by its place.
+    Message(usize),
+}
+
+/// A message.
+#[derive(Debug, Default)]
+pub struct Shape {
+    /// By number; fields have small ones.
+    pub(super) fields: Vec<Option<Field>>,
+    /// Bytes of it in memory, without what its lists and texts point to. A little more than it takes.
+    pub(super) size: usize,
+}
+
+/// All messages that requests are made of.
+#[derive(Debug)]
+pub struct Shapes {
+    messages: Vec<Shape>,
+    places: HashMap<String, usize>,
+}
+
+impl Shapes {
+    /// Those of these requests and of all that they have in them, and where each request's is.
+    ///
+    /// # Errors
+    /// When the contract's descriptors can't be used, or a list in a request has no bound.
+    pub fn of(requests: impl IntoIterator<Item = &'static str>) -> Result<(Self, Vec<usize>), BrokenShape> {
+        let pool = DescriptorPool::decode(DESCRIPTORS)?;
+        let mut shapes = Self { messages: Vec::new(), places: HashMap::new() };
+        let place = |request: &str| {
+            let found = pool.get_message_by_name(request);
+            shapes.add(&found.ok_or_else(|| BrokenShape::Unknown(request.to_owned()))?)
+        };
+        let places = requests.into_iter().map(place).collect::<Result<_, _>>()?;
+        Ok((shapes, places))
+    }
+
+    pub(super) fn at(&self, place: usize) -> Option<&Shape> {
+        self.messages.get(place)
+    }
+
+    /// Adds a message and what it has in it; says where it is.
+    fn add(&mut self, message: &MessageDescriptor) -> Result<usize, BrokenShape> {
+        if let Some(place) = self.places.get(message.full_name()) {
+            return Ok(*place);
+        }
+        let place = self.messages.len();
+        self.places.insert(message.full_name().to_owned(), place);
+        self.messages.push(Shape::default());
+        let mut shape = Shape { fields: Vec::new(), size: PRESENCE_BYTES };
+        let mut counted = 0;
+        for field in message.fields() {
+            let (field, number) = (self.field(&field, &mut counted)?, field.number());
+            let place = usize::try_from(number).unwrap_or(usize::MAX);
+            if shape.fields.len() <= place {
+                shape.fields.resize_with(place.saturating_add(1), || None);
+            }
+            if let Some(slot) = shape.fields.get_mut(place) {
+                *slot = Some(field.0);
+            }
+            shape.size = shape.size.saturating_add(field.1);
+        }
+        if counted > COUNTED_MAX {
+            return Err(BrokenShape::TooMany(message.full_name().to_owned()));
+        }
+        if let Some(slot) = self.messages.get_mut(place) {
+            *slot = shape;
+        }
+        Ok(place)
+    }
+
+    /// A field, and what it takes in its message.
+    fn field(&mut self, field: &FieldDescriptor, counted: &mut usize) -> Result<(Field, usize), BrokenShape> {
+        let (what, size) = match field.kind() {
+            Kind::String | Kind::Bytes => (What::Text, TEXT_BYTES),
+            Kind::Message(message) => {
+                let place = self.add(&message)?;
+                (What::Message(place), self.at(place).map_or(0, |shape| shape.size))
+            }
+            Kind::Double | Kind::Float | Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32
+            | Kind::Sint64 | Kind::Fixed32 | Kind::Fixed64 | Kind::Sfixed32 | Kind::Sfixed64 | Kind::Bool
+            | Kind::Enum(_) => (What::Number, NUMBER_BYTES),
+        };
+        let repeated = field.is_list() || field.is_map();
+        let most = match (repeated, what) {
+            (true, _) => {
+                let bound = ENTRIES_MAX.iter().find(|(name, _)| *name == field.full_name());
+                let (_, most) = bound.ok_or_else(|| BrokenShape::Unbounded(field.full_name().to_owned()))?;
+                Some(most.saturating_mul(LENIENCE))
+            }
+            // Said again, it is merged with what was said before: its lists would grow beyond their bounds.
+            (false, What::Message(_)) => Some(1),
+            (false, What::Number | What::Text) => None,
+        };
+        let name = field.name().into();
+        let place = *counted;
+        *counted = place.saturating_add(usize::from(most.is_some()));
+        let counted = most.map(|most| (place, most));
+        let (each, own) = match (field.is_map(), repeated) {
+            (true, _) => (size.saturating_add(PRESENCE_BYTES).saturating_mul(GROWTH), MAP_BYTES),
+            (false, true) => (size.saturating_mul(GROWTH), LIST_BYTES),
+            (false, false) => (0, size.saturating_add(PRESENCE_BYTES)),
+        };
+        Ok((Field { name, counted, each, what }, own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto as pb;
+
+    #[test]
+    fn messages_are_no_larger_in_memory_than_is_thought() {
+        let requests = ["stockade.v1.BatchRequest", "stockade.v1.CreateDropRequest"];
+        let (shapes, _) = Shapes::of(requests).expect("the contract");
+        let thought = |name: &str| shapes.at(shapes.places[name]).expect(name).size;
+        let hold = |name: &str, size: usize| {
+            assert!(thought(name) >= size, "{name}: {} < {size}", thought(name));
+            assert!(thought(name) <= 4 * size, "{name}: {} is far from {size}", thought(name));
+        };
+        hold("stockade.v1.Operation", size_of::<pb::Operation>());
+        hold("stockade.v1.ReserveRequest", size_of::<pb::ReserveRequest>());
+        hold("stockade.v1.Line", size_of::<pb::Line>());
+        hold("stockade.v1.Customer", size_of::<pb::Customer>());
+        hold("stockade.v1.Identity", size_of::<pb::Identity>());
+        hold("stockade.v1.Drop", size_of::<pb::Drop>());
+        hold("stockade.v1.Item", size_of::<pb::Item>());
+        hold("stockade.v1.Limit", size_of::<pb::Limit>());
+        hold("stockade.v1.Window", size_of::<pb::Window>());
+        hold("stockade.v1.Pool", size_of::<pb::Pool>());
+        hold("stockade.v1.Terms", size_of::<pb::Terms>());
+    }
+
+    #[test]
+    fn a_list_without_a_bound_is_a_fault_of_the_build() {
+        let broken = Shapes::of(["stockade.v1.ListDropsResponse"]).expect_err("an answer's list has none");
+        assert_eq!(broken.to_string(), "stockade.v1.ListDropsResponse.drops has no bound");
+    }
+}

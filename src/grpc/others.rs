@@ -1,0 +1,82 @@
+//! The services that are not ours, health and reflection: served by their own code, under the same bounds.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::stream;
+use http_body::{Body as _, Frame};
+use http_body_util::StreamBody;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
+use tonic::codegen::http::{Request, Response};
+use tonic::service::Routes;
+
+use super::intake::Messages;
+use super::reply;
+use super::status;
+use crate::http2::{Answer, Chunk, Part, Peer, Rest};
+
+/// Routes of services that are not ours.
+pub struct Others(Routes);
+
+impl Others {
+    /// Ready to be asked.
+    pub fn new(routes: Routes) -> Self {
+        Self(routes.prepare())
+    }
+
+    /// Hands a request on, each message once it is whole, and its answer back.
+    pub async fn answer(&self, request: Request<Messages>) -> Answer {
+        let peer = Arc::clone(request.body().peer());
+        let mut routes = self.0.clone();
+        // They are always ready.
+        let answered: Result<Response<Body>, Infallible> = routes.call(request.map(body)).await;
+        let Ok(answered) = answered;
+        let (head, body) = answered.into_parts();
+        let ends = body.is_end_stream();
+        let rest = if ends { Rest::End } else { Rest::Stream(Box::pin(parts(body, peer))) };
+        Answer { head: Response::from_parts(head, ()), data: None, rest }
+    }
+}
+
+/// Messages as a body: each in its frame, at once and whole.
+fn body(messages: Messages) -> Body {
+    let frames = stream::unfold(Some(messages), async |messages| {
+        let mut messages = messages?;
+        match messages.next().await {
+            Ok(Some(received)) => Some((Ok(Frame::data(framed(&received.bytes))), Some(messages))),
+            Ok(None) => None,
+            Err(status) => Some((Err(status), None)),
+        }
+    });
+    Body::new(StreamBody::new(Box::pin(frames)))
+}
+
+fn framed(message: &Bytes) -> Bytes {
+    let mut frame = BytesMut::with_capacity(message.len().saturating_add(5));
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    frame.extend_from_slice(message);
+    frame.freeze()
+}
+
+/// A body's frames, charged.
+fn parts(body: Body, peer: Arc<Peer>) -> impl futures_util::Stream<Item = Part> + Send {
+    stream::unfold(Some((body, peer)), async |state| {
+        let (mut body, peer) = state?;
+        match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await? {
+            Ok(frame) => match frame.into_data() {
+                Ok(data) => match peer.share.charge(data.len()) {
+                    Ok(charge) => Some((Part::Data(Chunk::new(data, Some(charge))), Some((body, peer)))),
+                    Err(exhausted) => Some((reply::end(&status::no_room(exhausted)), None)),
+                },
+                Err(frame) => Some((Part::Trailers(frame.into_trailers().unwrap_or_default()), None)),
+            },
+            Err(status) => Some((reply::end(&Status::from_error(Box::new(status))), None)),
+        }
+    })
+}

@@ -1,0 +1,123 @@
+//! What is sent back: messages in their frames, and statuses as heads and trailers.
+
+use std::sync::Arc;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use prost::Message;
+use tonic::codegen::http::{HeaderMap, HeaderValue, Response, Version, header};
+use tonic::{Code, Status};
+
+use super::decode::{AT_ONCE_BYTES, Decode};
+use super::status;
+use crate::http2::{Answer, CALL_BYTES, Chunk, Part, Peer, Rest};
+
+const PREFIX_BYTES: usize = 5;
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const OK: HeaderValue = HeaderValue::from_static("0");
+const STATUS: &str = "grpc-status";
+/// An answer of up to this is covered by what its call is charged.
+const COVERED_BYTES: usize = CALL_BYTES / 2;
+
+/// What a call came to.
+pub enum Reply {
+    /// A message, in its frame.
+    One(Chunk),
+    /// Messages as they come, each in its frame.
+    Stream(BoxStream<'static, Result<Chunk, Status>>),
+}
+
+impl Reply {
+    /// Messages as they come.
+    pub fn stream<M: Message + 'static>(
+        messages: BoxStream<'static, Result<M, Status>>,
+        decode: Arc<Decode>,
+        peer: Arc<Peer>,
+    ) -> Self {
+        let framed = messages.then(move |message| {
+            let (decode, peer) = (Arc::clone(&decode), Arc::clone(&peer));
+            async move { framed(message?, &decode, &peer).await }
+        });
+        Self::Stream(framed.boxed())
+    }
+
+    /// The answer, with its status.
+    pub fn answer(self) -> Answer {
+        let head = head();
+        match self {
+            Self::One(message) => Answer { head, data: Some(message), rest: Rest::Trailers(trailers()) },
+            Self::Stream(messages) => Answer { head, data: None, rest: Rest::Stream(Box::pin(parts(messages))) },
+        }
+    }
+}
+
+/// Messages, and then the status: of the first that failed, or that all is well.
+fn parts(messages: BoxStream<'static, Result<Chunk, Status>>) -> impl futures_util::Stream<Item = Part> + Send {
+    stream::unfold(Some(messages), async |messages| {
+        let mut messages = messages?;
+        match messages.next().await {
+            Some(Ok(message)) => Some((Part::Data(message), Some(messages))),
+            Some(Err(status)) => Some((end(&status), None)),
+            None => Some((Part::Trailers(trailers()), None)),
+        }
+    })
+}
+
+/// A status as the end of an answer in pieces.
+pub fn end(status: &Status) -> Part {
+    Part::Trailers(status_headers(status))
+}
+
+/// A status alone.
+pub fn failed(status: &Status) -> Answer {
+    let mut head = head();
+    head.headers_mut().extend(status_headers(status));
+    Answer::head_only(head)
+}
+
+fn head() -> Response<()> {
+    let mut head = Response::new(());
+    *head.version_mut() = Version::HTTP_2;
+    head.headers_mut().insert(header::CONTENT_TYPE, GRPC);
+    head
+}
+
+fn trailers() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(STATUS, OK);
+    trailers
+}
+
+fn status_headers(status: &Status) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if status.add_header(&mut headers).is_err() {
+        // A message or metadata that no header can carry: the code can always be said.
+        headers = HeaderMap::new();
+        headers.insert(STATUS, HeaderValue::from(i32::from(Code::Internal)));
+    }
+    headers
+}
+
+/// A message in its frame, charged to the peer that it is for.
+///
+/// # Errors
+/// When there is no room for it.
+pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, peer: &Arc<Peer>) -> Result<Chunk, Status> {
+    let length = message.encoded_len();
+    let charge = if length > COVERED_BYTES { Some(peer.share.charge(length).map_err(status::no_room)?) } else { None };
+    let bytes = if length <= AT_ONCE_BYTES {
+        encoded(&message, length)
+    } else {
+        decode.aside(move || encoded(&message, length)).await?
+    };
+    Ok(Chunk::new(bytes, charge))
+}
+
+fn encoded(message: &impl Message, length: usize) -> Bytes {
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES.saturating_add(length));
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    message.encode_raw(&mut frame);
+    frame.freeze()
+}

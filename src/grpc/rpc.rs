@@ -1,0 +1,132 @@
+//! The calls that are served: their paths, their requests, and how long a message of theirs may be.
+
+use super::MAX_REQUEST_BYTES;
+
+/// Most bytes of a request that has no list of operations and no drop.
+const SMALL_REQUEST_BYTES: usize = 64 * 1024;
+/// Most bytes of a request with a drop, which has at most 96 KiB itself.
+const DROP_REQUEST_BYTES: usize = 128 * 1024;
+
+/// A call that is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rpc {
+    Reserve,
+    Extend,
+    Claim,
+    Release,
+    ReturnUnits,
+    GetHold,
+    ListHolds,
+    Batch,
+    BatchStream,
+    CreateDrop,
+    UpdateDrop,
+    GetDrop,
+    ListDrops,
+    PauseDrop,
+    ResumeDrop,
+    CloseDrop,
+    AdjustStock,
+    WatchDrop,
+}
+
+/// How a call is asked for.
+#[derive(Debug)]
+pub struct Row {
+    /// Which call.
+    pub rpc: Rpc,
+    /// Its path in HTTP/2.
+    pub path: &'static str,
+    /// Its request's full name.
+    pub request: &'static str,
+    /// Most bytes of one of its messages.
+    pub request_bytes_max: usize,
+}
+
+const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_max: usize) -> Row {
+    Row { rpc, path, request, request_bytes_max }
+}
+
+/// All of them, those that are called most first.
+pub static CALLS: [Row; 18] = [
+    row(
+        Rpc::Reserve,
+        "/stockade.v1.ReservationService/Reserve",
+        "stockade.v1.ReserveRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
+    row(
+        Rpc::Release,
+        "/stockade.v1.ReservationService/Release",
+        "stockade.v1.ReleaseRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(Rpc::Extend, "/stockade.v1.ReservationService/Extend", "stockade.v1.ExtendRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::Batch, "/stockade.v1.ReservationService/Batch", "stockade.v1.BatchRequest", MAX_REQUEST_BYTES),
+    row(
+        Rpc::BatchStream,
+        "/stockade.v1.ReservationService/BatchStream",
+        "stockade.v1.BatchStreamRequest",
+        MAX_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::ReturnUnits,
+        "/stockade.v1.ReservationService/ReturnUnits",
+        "stockade.v1.ReturnUnitsRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::GetHold,
+        "/stockade.v1.ReservationService/GetHold",
+        "stockade.v1.GetHoldRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::ListHolds,
+        "/stockade.v1.ReservationService/ListHolds",
+        "stockade.v1.ListHoldsRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(Rpc::GetDrop, "/stockade.v1.DropService/GetDrop", "stockade.v1.GetDropRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::WatchDrop, "/stockade.v1.DropService/WatchDrop", "stockade.v1.WatchDropRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::ListDrops, "/stockade.v1.DropService/ListDrops", "stockade.v1.ListDropsRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::CreateDrop, "/stockade.v1.DropService/CreateDrop", "stockade.v1.CreateDropRequest", DROP_REQUEST_BYTES),
+    row(Rpc::UpdateDrop, "/stockade.v1.DropService/UpdateDrop", "stockade.v1.UpdateDropRequest", DROP_REQUEST_BYTES),
+    row(Rpc::PauseDrop, "/stockade.v1.DropService/PauseDrop", "stockade.v1.PauseDropRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::ResumeDrop, "/stockade.v1.DropService/ResumeDrop", "stockade.v1.ResumeDropRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::CloseDrop, "/stockade.v1.DropService/CloseDrop", "stockade.v1.CloseDropRequest", SMALL_REQUEST_BYTES),
+    row(
+        Rpc::AdjustStock,
+        "/stockade.v1.DropService/AdjustStock",
+        "stockade.v1.AdjustStockRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+];
+
+/// The call at this path, and its place in [`CALLS`].
+#[must_use]
+pub fn find(path: &str) -> Option<(usize, &'static Row)> {
+    CALLS.iter().enumerate().find(|(_, row)| row.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+    use crate::proto::DESCRIPTORS;
+
+    #[test]
+    fn each_call_of_the_contract_is_served_with_its_request() {
+        let pool = DescriptorPool::decode(DESCRIPTORS).expect("the contract");
+        let methods: Vec<_> = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+        assert_eq!(methods.len(), CALLS.len());
+        for method in methods {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            let (_, row) = find(&path).expect(&path);
+            assert_eq!(row.request, method.input().full_name());
+        }
+        assert!(find("/stockade.v1.ReservationService/CreateDrop").is_none());
+    }
+}

@@ -1,0 +1,194 @@
+//! Requests find their calls: by path to a method, its message decoded, its answer framed, its status counted.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use h2::RecvStream;
+use prost::Message;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tonic::codegen::http::{HeaderMap, Request, Response, StatusCode, header};
+use tonic::{Code, Status};
+
+use super::decode::{Decode, Decoded};
+use super::drops::Drops;
+use super::intake::{Messages, Received};
+use super::observe::{Call, deadline};
+use super::others::Others;
+use super::reply::{self, Reply};
+use super::reservation::Reservations;
+use super::rpc::{self, Rpc};
+use super::status;
+use super::stream::{Incoming, Streams};
+use crate::budget::Exhausted;
+use crate::http2::{Answer, Peer, Service};
+use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
+
+/// Most bytes of a message for health or reflection.
+const OTHER_REQUEST_BYTES: usize = 64 * 1024;
+/// What a message that has begun may still take to come when the server stops.
+const STRAGGLERS: Duration = Duration::from_millis(500);
+/// How requests for our services begin.
+const PREFIX: &str = "/stockade.v1.";
+
+/// All calls of a server.
+pub struct Services {
+    pub(super) reservations: Reservations,
+    pub(super) drops: Drops,
+    /// Health and reflection.
+    pub(super) others: Others,
+    pub(super) decode: Arc<Decode>,
+    pub(super) streams: Streams,
+    pub(super) metrics: Arc<EdgeMetrics>,
+}
+
+impl Service for Services {
+    fn call(self: Arc<Self>, request: Request<RecvStream>, peer: Arc<Peer>) -> impl Future<Output = Answer> + Send {
+        async move { self.answer(request, peer).await }
+    }
+
+    fn no_room(&self, request: &Request<RecvStream>, why: Exhausted) -> Answer {
+        let status = status::no_room(why);
+        let call = Call::begin(Method::from_path(request.uri().path()), request.headers(), &self.metrics);
+        ended(call, Err(status))
+    }
+}
+
+impl Services {
+    async fn answer(&self, request: Request<RecvStream>, peer: Arc<Peer>) -> Answer {
+        let path = request.uri().path();
+        if !speaks_grpc(request.headers()) {
+            let mut head = Response::new(());
+            *head.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Answer::head_only(head);
+        }
+        if !path.starts_with(PREFIX) {
+            let messages = |body| Messages::new(body, Arc::clone(&peer), OTHER_REQUEST_BYTES);
+            return Box::pin(self.others.answer(request.map(messages))).await;
+        }
+        let call = Call::begin(Method::from_path(path), request.headers(), &self.metrics);
+        let Some((place, row)) = rpc::find(path) else {
+            let status = Status::unimplemented(format!("not built yet: {path}"));
+            return ended(call, Err(status));
+        };
+        let deadline = deadline(request.headers());
+        // The head is not needed any more: what its caller sent goes.
+        let messages = Messages::new(request.into_body(), peer, row.request_bytes_max);
+        let working = self.reply(row.rpc, Ask { services: self, place, messages });
+        let reply = match deadline {
+            None => working.await,
+            Some(deadline) => timeout(deadline, working).await.unwrap_or_else(|_elapsed| {
+                Err(Status::deadline_exceeded("the caller's deadline has passed"))
+            }),
+        };
+        ended(call, reply)
+    }
+
+    async fn reply(&self, rpc: Rpc, ask: Ask<'_>) -> Result<Reply, Status> {
+        let (holds, drops) = (&self.reservations, &self.drops);
+        match rpc {
+            Rpc::Reserve => ask.unary(|asked| holds.reserve(asked)).await,
+            Rpc::Claim => ask.unary(|asked| holds.claim(asked)).await,
+            Rpc::Release => ask.unary(|asked| holds.release(asked)).await,
+            Rpc::Extend => ask.unary(|asked| holds.extend(asked)).await,
+            // Boxed, so that a call of the ones above takes no more memory than it needs.
+            Rpc::ReturnUnits => Box::pin(ask.unary(|asked| holds.return_units(asked))).await,
+            Rpc::GetHold => Box::pin(ask.unary(|asked| holds.get_hold(asked))).await,
+            Rpc::ListHolds => Box::pin(ask.unary(|asked| holds.list_holds(asked))).await,
+            Rpc::Batch => Box::pin(ask.batch()).await,
+            Rpc::BatchStream => Ok(ask.batch_stream()),
+            Rpc::CreateDrop => Box::pin(ask.unary(|asked| drops.create_drop(asked))).await,
+            Rpc::UpdateDrop => Box::pin(ask.unary(|asked| drops.update_drop(asked))).await,
+            Rpc::GetDrop => Box::pin(ask.unary(|asked| drops.get_drop(asked))).await,
+            Rpc::ListDrops => Box::pin(ask.unary(|asked| drops.list_drops(asked))).await,
+            Rpc::PauseDrop => Box::pin(ask.unary(|asked| drops.pause_drop(asked))).await,
+            Rpc::ResumeDrop => Box::pin(ask.unary(|asked| drops.resume_drop(asked))).await,
+            Rpc::CloseDrop => Box::pin(ask.unary(|asked| drops.close_drop(asked))).await,
+            Rpc::AdjustStock => Box::pin(ask.unary(|asked| drops.adjust_stock(asked))).await,
+            Rpc::WatchDrop => Box::pin(ask.watch_drop()).await,
+        }
+    }
+}
+
+/// A request whose call is known.
+struct Ask<'a> {
+    services: &'a Services,
+    /// Of its row among the calls.
+    place: usize,
+    messages: Messages,
+}
+
+impl Ask<'_> {
+    /// The only message, decoded; the handler's answer, framed.
+    async fn unary<T, U, F>(mut self, handler: impl FnOnce(T) -> F) -> Result<Reply, Status>
+    where
+        T: Message + Default + 'static,
+        U: Message + 'static,
+        F: Future<Output = Result<U, Status>>,
+    {
+        let Self { services, place, .. } = self;
+        let received = self.only().await?;
+        let Decoded { message, charge } = services.decode.decode(place, received).await?;
+        let answer = handler(message).await?;
+        drop(charge);
+        Ok(Reply::One(reply::framed(answer, &services.decode, self.messages.peer()).await?))
+    }
+
+    async fn batch(mut self) -> Result<Reply, Status> {
+        let received = self.only().await?;
+        let decode = &self.services.decode;
+        let answer = self.services.reservations.batch(decode.batch(self.place, received).await?).await?;
+        Ok(Reply::One(reply::framed(answer, decode, self.messages.peer()).await?))
+    }
+
+    fn batch_stream(self) -> Reply {
+        let Self { services, place, messages } = self;
+        let (decode, peer) = (Arc::clone(&services.decode), Arc::clone(messages.peer()));
+        let answers = services.reservations.batch_stream(Incoming { messages, decode: Arc::clone(&decode), place });
+        Reply::stream(answers, decode, peer)
+    }
+
+    async fn watch_drop(mut self) -> Result<Reply, Status> {
+        let received = self.only().await?;
+        let (decode, peer) = (Arc::clone(&self.services.decode), Arc::clone(self.messages.peer()));
+        let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
+        let updates = self.services.drops.watch_drop(message, &peer).await?;
+        Ok(Reply::stream(updates, decode, peer))
+    }
+
+    /// The only message. A server that stops does not wait for one that does not come.
+    async fn only(&mut self) -> Result<Received, Status> {
+        let streams = &self.services.streams;
+        let mut receiving = std::pin::pin!(self.messages.only());
+        // Nearly always it is there already.
+        if let Poll::Ready(received) = futures_util::poll!(receiving.as_mut()) {
+            return received;
+        }
+        tokio::select! {
+            biased;
+            received = receiving => received,
+            () = stopping(streams.ending()) => Err(status::stopping()),
+        }
+    }
+}
+
+/// Once the server stops, and what was on its way by then has had time to come.
+async fn stopping(mut ending: watch::Receiver<bool>) {
+    // Also when nobody is left who could say so.
+    drop(ending.wait_for(|ended| *ended).await);
+    sleep(STRAGGLERS).await;
+}
+
+fn speaks_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn ended(call: Call, reply: Result<Reply, Status>) -> Answer {
+    let (code, mut answer) = match reply {
+        Ok(reply) => (Code::Ok, reply.answer()),
+        Err(status) => (status.code(), reply::failed(&status)),
+    };
+    call.end(Counted::from_number(i32::from(code)), answer.head.headers_mut());
+    answer
+}

@@ -1,0 +1,279 @@
+//! One connection from its first byte to its last.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h2::server::{Builder, Connection, Handshake, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tonic::codegen::http::Request;
+
+use super::answer::Chunk;
+use super::exchange;
+use super::guarded::{Guarded, Vitals};
+use super::meter::Excess;
+use super::watchdog::{PERIOD, Verdict, Watchdog};
+use super::{HEAD_BYTES_MAX, Peer, STREAMS_MAX, Service};
+use crate::budget::{Charge, Share};
+
+/// A peer greets within this time.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes that may be on their way to us on a connection,
+const WINDOW: u32 = 64 * 1024;
+/// and on one that sends long messages.
+const WIDE_WINDOW: u32 = 1024 * 1024;
+/// Bytes that may be on their way on one stream: within the connection's.
+const STREAM_WINDOW: u32 = WIDE_WINDOW;
+/// Bytes of an answer that are on their way to the socket.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Small frames of data cost memory beside their bytes: h2 counts 256 bytes for each that waits, and ends a connection
+/// that has more. A peer that sends the end of each request in a frame of its own has one for each call.
+const SMALL_FRAMES: usize = 2 * 256 * 1024;
+/// A connection that is ended may take so long to take its last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// A server that stops waits so long for a peer without calls to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(250);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// In order, by either side.
+    Closed,
+    /// The peer did not greet in time.
+    Silent,
+    /// It was silent and another needed its place.
+    MadeRoom,
+    /// The peer used up an allowance.
+    Excess(Excess),
+    /// The peer began something and did not go on, or did not take what it asked for.
+    Stuck,
+    /// The peer was silent and did not answer.
+    Dead,
+    /// It broke.
+    Failed(h2::Error),
+}
+
+/// What a connection is told from outside.
+pub struct Control<F> {
+    /// Whether the server stops.
+    pub stopping: watch::Receiver<bool>,
+    /// Its place is needed. Only a connection that has not called yet listens.
+    pub make_room: Arc<Notify>,
+    /// What is done when it calls first.
+    pub spoke: F,
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAMES)
+        // Streams that were reset are remembered for what is still on its way to them.
+        .max_concurrent_reset_streams(64)
+        .max_pending_accept_reset_streams(usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX))
+        .max_local_error_reset_streams(Some(usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX)));
+    builder
+}
+
+/// Serves a connection until it ends.
+pub async fn serve<S, V, F>(socket: S, service: Arc<V>, share: Arc<Share>, mut control: Control<F>) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    V: Service,
+    F: FnOnce(),
+{
+    let peer = Arc::new(Peer::new(share));
+    let greeting = builder().handshake(Guarded::new(socket, Arc::clone(&peer.vitals)));
+    match greet(greeting, &mut control).await {
+        Ok(connection) => Serving::new(connection, service, peer).run(control).await,
+        Err(ended) => ended,
+    }
+}
+
+async fn greet<S, F>(
+    greeting: Handshake<Guarded<S>, Chunk>,
+    control: &mut Control<F>,
+) -> Result<Connection<Guarded<S>, Chunk>, Ended>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    tokio::select! {
+        biased;
+        greeted = timeout(GREETING_TIMEOUT, greeting) => match greeted {
+            Ok(greeted) => greeted.map_err(Ended::Failed),
+            Err(_elapsed) => Err(Ended::Silent),
+        },
+        () = control.make_room.notified() => Err(Ended::MadeRoom),
+        () = stopped(&mut control.stopping) => Err(Ended::Closed),
+    }
+}
+
+/// A connection that is served.
+struct Serving<S, V> {
+    connection: Connection<Guarded<S>, Chunk>,
+    pings: Option<PingPong>,
+    asked: bool,
+    service: Arc<V>,
+    peer: Arc<Peer>,
+    watchdog: Watchdog,
+    /// For more bytes on their way.
+    wide: Option<Charge>,
+    /// There was no room for them lately.
+    no_room: bool,
+}
+
+impl<S, V> Serving<S, V>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    V: Service,
+{
+    fn new(mut connection: Connection<Guarded<S>, Chunk>, service: Arc<V>, peer: Arc<Peer>) -> Self {
+        let pings = connection.ping_pong();
+        let watchdog = Watchdog::default();
+        Self { connection, pings, asked: false, service, peer, watchdog, wide: None, no_room: false }
+    }
+
+    fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Chunk>) {
+        let call = exchange::InFlight::new(&self.peer);
+        tokio::spawn(exchange::run(request, respond, Arc::clone(&self.service), call));
+    }
+
+    async fn run(mut self, mut control: Control<impl FnOnce()>) -> Ended {
+        let mut spoke = Some(control.spoke);
+        let mut looks = interval(PERIOD);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        looks.reset();
+        let vitals = Arc::clone(&self.peer.vitals);
+        loop {
+            tokio::select! {
+                biased;
+                sign = sign(&vitals, self.wide.is_none() && !self.no_room) => match sign {
+                    Sign::Excess(excess) => return self.end(Reason::ENHANCE_YOUR_CALM, Ended::Excess(excess)).await,
+                    Sign::Widen => self.widen(),
+                },
+                accepted = self.connection.accept() => match accepted {
+                    Some(Ok((request, respond))) => {
+                        if let Some(spoke) = spoke.take() {
+                            spoke();
+                        }
+                        self.begin(request, respond);
+                    }
+                    Some(Err(error)) => return Ended::Failed(error),
+                    None => return Ended::Closed,
+                },
+                _ = looks.tick() => if let Some(ended) = self.look().await {
+                    return ended;
+                },
+                () = pong(self.pings.as_mut()), if self.asked => self.asked = false,
+                () = control.make_room.notified(), if spoke.is_some() => {
+                    return self.end(Reason::NO_ERROR, Ended::MadeRoom).await;
+                }
+                () = stopped(&mut control.stopping) => return self.stop().await,
+            }
+        }
+    }
+
+    /// A look at how it stands. Gives an end if it has come.
+    async fn look(&mut self) -> Option<Ended> {
+        let vitals = &self.peer.vitals;
+        vitals.seconds_passed(u32::try_from(PERIOD.as_secs()).unwrap_or(u32::MAX));
+        let seen = vitals.seen();
+        self.no_room = false;
+        match self.watchdog.look(seen, self.peer.calls()) {
+            Verdict::Fine => None,
+            Verdict::Ask => {
+                // Fails while another is on its way.
+                self.asked |= self.pings.as_mut().is_some_and(|pings| pings.send_ping(Ping::opaque()).is_ok());
+                None
+            }
+            Verdict::Idle => {
+                self.connection.graceful_shutdown();
+                Some(self.closed(GOODBYE, Ended::Closed).await)
+            }
+            Verdict::Stuck => Some(self.end(Reason::ENHANCE_YOUR_CALM, Ended::Stuck).await),
+            Verdict::Dead => Some(Ended::Dead),
+        }
+    }
+
+    /// Lets more bytes be on their way, if there is room for them.
+    fn widen(&mut self) {
+        let more = usize::try_from(WIDE_WINDOW.saturating_sub(WINDOW)).unwrap_or(usize::MAX);
+        match self.peer.share.charge(more) {
+            Ok(charge) => {
+                self.wide = Some(charge);
+                self.connection.set_target_window_size(WIDE_WINDOW);
+            }
+            Err(_exhausted) => self.no_room = true,
+        }
+    }
+
+    /// Ends it at once, with a reason.
+    async fn end(&mut self, reason: Reason, ended: Ended) -> Ended {
+        self.connection.abrupt_shutdown(reason);
+        self.closed(LAST_WORDS, ended).await
+    }
+
+    async fn closed(&mut self, within: Duration, ended: Ended) -> Ended {
+        // Broken or late: it is over either way.
+        let _closed = timeout(within, poll_fn(|cx| self.connection.poll_closed(cx))).await;
+        ended
+    }
+
+    /// The server stops: no new calls, and an end once those in flight are over.
+    async fn stop(&mut self) -> Ended {
+        self.connection.graceful_shutdown();
+        loop {
+            tokio::select! {
+                biased;
+                accepted = self.connection.accept() => match accepted {
+                    // Was on its way already.
+                    Some(Ok((request, respond))) => self.begin(request, respond),
+                    Some(Err(error)) => return Ended::Failed(error),
+                    None => return Ended::Closed,
+                },
+                () = sleep(GOODBYE) => if self.peer.calls() == 0 {
+                    return self.end(Reason::NO_ERROR, Ended::Closed).await;
+                },
+            }
+        }
+    }
+}
+
+/// What a connection's calls and its socket want of whoever drives it.
+enum Sign {
+    Excess(Excess),
+    Widen,
+}
+
+/// Looked for whenever the connection is driven for another reason: it needs no waker.
+async fn sign(vitals: &Vitals, narrow: bool) -> Sign {
+    let look = |_cx: &mut Context<'_>| {
+        let seen = vitals.seen();
+        match (seen.excess, seen.wide && narrow) {
+            (Some(excess), _) => Poll::Ready(Sign::Excess(excess)),
+            (None, true) => Poll::Ready(Sign::Widen),
+            (None, false) => Poll::Pending,
+        }
+    };
+    poll_fn(look).await
+}
+
+/// Until the server stops, or nobody is left who could say so.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stop| *stop).await);
+}
+
+async fn pong(pings: Option<&mut PingPong>) {
+    if let Some(pings) = pings {
+        // Broken: then the connection says so.
+        let _pong = poll_fn(|cx| pings.poll_pong(cx)).await;
+    }
+}

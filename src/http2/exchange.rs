@@ -1,0 +1,126 @@
+//! One call on a connection: the answer is made, and sent as the peer takes it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use futures_util::Stream;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use tokio::time::timeout;
+use tonic::codegen::http::Request;
+
+use super::answer::{Answer, Chunk, Part, Rest};
+use super::{CALL_BYTES, Peer, Service};
+
+/// An answer of which nothing is taken for so long is given up.
+pub(super) const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Counts a call for as long as it lasts.
+pub(super) struct InFlight(Arc<Peer>);
+
+impl InFlight {
+    pub(super) fn new(peer: &Arc<Peer>) -> Self {
+        peer.calls.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(peer))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers a request, until the peer has the answer or does not want it any more.
+pub(super) async fn run<S: Service>(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Chunk>,
+    service: Arc<S>,
+    call: InFlight,
+) {
+    let InFlight(peer) = &call;
+    let (charge, answer) = match peer.share.charge(CALL_BYTES) {
+        Ok(charge) => {
+            let mut answering = pin!(service.call(request, Arc::clone(peer)));
+            // First whether the peer still wants it: what was begun and reset in one go costs no work.
+            let wanted = poll_fn(|cx| match respond.poll_reset(cx) {
+                Poll::Ready(_reason) => Poll::Ready(None),
+                Poll::Pending => answering.as_mut().poll(cx).map(Some),
+            });
+            (Some(charge), wanted.await)
+        }
+        Err(exhausted) => (None, Some(service.no_room(&request, exhausted))),
+    };
+    let Some(mut answer) = answer else { return };
+    answer.data = answer.data.map(|data| data.or_charge(charge));
+    match send(respond, answer).await {
+        Ok(()) => peer.vitals.answered(),
+        Err(error) => tracing::debug!(%error, "an answer was not taken"),
+    }
+}
+
+async fn send(mut respond: SendResponse<Chunk>, answer: Answer) -> Result<(), h2::Error> {
+    let Answer { head, data, rest } = answer;
+    let ends = data.is_none() && matches!(rest, Rest::End);
+    let mut stream = respond.send_response(head, ends)?;
+    if let Some(data) = data {
+        give(&mut stream, data).await?;
+    }
+    match rest {
+        Rest::End if ends => Ok(()),
+        Rest::End => end(&mut stream),
+        Rest::Trailers(trailers) => stream.send_trailers(trailers),
+        Rest::Stream(mut parts) => {
+            while let Some(part) = next(&mut stream, parts.as_mut()).await? {
+                match part {
+                    Part::Data(data) => give(&mut stream, data).await?,
+                    Part::Trailers(trailers) => return stream.send_trailers(trailers),
+                }
+            }
+            end(&mut stream)
+        }
+    }
+}
+
+fn end(stream: &mut SendStream<Chunk>) -> Result<(), h2::Error> {
+    stream.send_data(Chunk::new(Bytes::new(), None), true)
+}
+
+/// The next part of an answer, for as long as the peer wants it.
+async fn next(
+    stream: &mut SendStream<Chunk>,
+    mut parts: std::pin::Pin<&mut (dyn Stream<Item = Part> + Send)>,
+) -> Result<Option<Part>, h2::Error> {
+    poll_fn(|cx| match parts.as_mut().poll_next(cx) {
+        Poll::Ready(part) => Poll::Ready(Ok(part)),
+        Poll::Pending => stream.poll_reset(cx).map(|reason| reason.and_then(|reason| Err(reason.into()))),
+    })
+    .await
+}
+
+/// Hands over as much as the peer has room for, as it has it.
+async fn give(stream: &mut SendStream<Chunk>, mut data: Chunk) -> Result<(), h2::Error> {
+    while data.has_remaining() {
+        stream.reserve_capacity(data.remaining());
+        let room = match stream.capacity() {
+            0 => match timeout(TAKE_TIMEOUT, poll_fn(|cx| stream.poll_capacity(cx))).await {
+                Ok(Some(room)) => room?,
+                Ok(None) => return Err(Reason::CANCEL.into()),
+                Err(_elapsed) => {
+                    stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+                    return Err(Reason::ENHANCE_YOUR_CALM.into());
+                }
+            },
+            room => room,
+        };
+        if room > 0 {
+            stream.send_data(data.split_to(room), false)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! A connection's socket with a guard before it: frames are metered, reading is done in turns, and whether something
+//! moves can be seen from outside.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::meter::{Excess, FrameMeter};
+
+/// Bytes that a connection is read in one go before others have their turn.
+const TURN_BYTES: usize = 128 * 1024;
+/// Requests that begin in one go before others have their turn.
+const TURN_REQUESTS: u64 = 64;
+
+/// What can be seen of a connection from outside its socket.
+#[derive(Debug, Default)]
+pub struct Vitals(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    seen: Seen,
+    /// What time and answers allow again, not yet handed to the meter.
+    seconds: u32,
+    answered: u32,
+}
+
+/// How a connection stands.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Seen {
+    /// Bytes that came.
+    pub read: u64,
+    /// Bytes that went.
+    pub written: u64,
+    /// The socket takes nothing now.
+    pub write_blocked: bool,
+    /// The peer has begun something that only it can end.
+    pub in_pieces: bool,
+    /// Requests that have begun.
+    pub requests: u64,
+    /// An allowance is used up: nothing more is read.
+    pub excess: Option<Excess>,
+    /// A long message has come: more may be on its way at once.
+    pub wide: bool,
+}
+
+impl Vitals {
+    /// How the connection stands.
+    pub fn seen(&self) -> Seen {
+        self.0.lock().seen
+    }
+
+    /// Time fills the allowances again.
+    pub fn seconds_passed(&self, seconds: u32) {
+        let mut kept = self.0.lock();
+        kept.seconds = kept.seconds.saturating_add(seconds);
+    }
+
+    /// So does an answer.
+    pub fn answered(&self) {
+        let mut kept = self.0.lock();
+        kept.answered = kept.answered.saturating_add(1);
+    }
+
+    /// More may be on its way at once from now on.
+    pub fn widen(&self) {
+        self.0.lock().seen.wide = true;
+    }
+
+    /// Whether an allowance is used up.
+    pub fn excess(&self) -> Option<Excess> {
+        self.0.lock().seen.excess
+    }
+}
+
+/// The socket of a connection, guarded.
+#[derive(Debug)]
+pub struct Guarded<S> {
+    socket: S,
+    meter: FrameMeter,
+    vitals: Arc<Vitals>,
+    /// Bytes, and requests in all, since this turn began.
+    turn: (usize, u64),
+}
+
+impl<S> Guarded<S> {
+    /// Before this socket.
+    pub const fn new(socket: S, vitals: Arc<Vitals>) -> Self {
+        Self { socket, meter: FrameMeter::new(), vitals, turn: (0, 0) }
+    }
+
+    /// Whether others have their turn now; the next one of this connection begins then.
+    fn turn_is_over(&mut self) -> bool {
+        let (bytes, requests) = self.turn;
+        let over = bytes >= TURN_BYTES || self.meter.requests().saturating_sub(requests) >= TURN_REQUESTS;
+        if over {
+            self.begin_turn();
+        }
+        over
+    }
+
+    fn begin_turn(&mut self) {
+        self.turn = (0, self.meter.requests());
+    }
+
+    fn came(&mut self, bytes: &[u8]) -> Result<(), Excess> {
+        let mut kept = self.vitals.0.lock();
+        if kept.seconds > 0 {
+            self.meter.seconds_passed(std::mem::take(&mut kept.seconds));
+        }
+        if kept.answered > 0 {
+            self.meter.answered(std::mem::take(&mut kept.answered));
+        }
+        let seen = &mut kept.seen;
+        let followed = self.meter.follow(bytes);
+        seen.read = seen.read.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        seen.in_pieces = self.meter.in_pieces();
+        seen.requests = self.meter.requests();
+        seen.excess = followed.err();
+        followed
+    }
+
+    fn went(&self, written: &Poll<io::Result<usize>>) {
+        let seen = &mut self.vitals.0.lock().seen;
+        match written {
+            Poll::Ready(Ok(bytes)) => {
+                seen.written = seen.written.saturating_add(u64::try_from(*bytes).unwrap_or(u64::MAX));
+                seen.write_blocked = false;
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => seen.write_blocked = true,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let guarded = self.get_mut();
+        if guarded.vitals.excess().is_some() {
+            return Poll::Pending;
+        }
+        if guarded.turn_is_over() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut guarded.socket).poll_read(cx, buffer);
+        if polled.is_pending() {
+            guarded.begin_turn();
+            return Poll::Pending;
+        }
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        guarded.turn.0 = guarded.turn.0.saturating_add(bytes.len());
+        if guarded.came(bytes).is_err() {
+            // What the peer sent is not looked at: whoever drives the connection ends it.
+            buffer.set_filled(before);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let guarded = self.get_mut();
+        let written = Pin::new(&mut guarded.socket).poll_write(cx, bytes);
+        guarded.went(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let guarded = self.get_mut();
+        let written = Pin::new(&mut guarded.socket).poll_write_vectored(cx, pieces);
+        guarded.went(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,268 @@
+//! Reads the heads of the frames that pass by, and counts what a peer may not send without end.
+//!
+//! A frame of control costs its sender nine bytes and makes the server work or answer. Each kind has an allowance, which
+//! requests and time fill again; a peer that goes beyond it is ended. The meter decides nothing about HTTP/2 itself:
+//! what is malformed is passed on, and the protocol's own code says so.
+
+/// What a connection sends first: 24 bytes that are no frame.
+const PREFACE_BYTES: usize = 24;
+const HEAD_BYTES: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// Which allowance a peer used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// Calls that were begun and reset.
+    Resets,
+    /// Pings, settings, priorities, empty data, frames of unknown kinds.
+    Control,
+    /// Window updates.
+    WindowUpdates,
+}
+
+/// How often something may still be done.
+#[derive(Debug, Clone, Copy)]
+struct Allowance {
+    left: u32,
+    most: u32,
+}
+
+impl Allowance {
+    const fn full(most: u32) -> Self {
+        Self { left: most, most }
+    }
+
+    const fn spend(&mut self) -> bool {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn earn(&mut self, more: u32) {
+        self.left = self.left.saturating_add(more).min(self.most);
+    }
+}
+
+/// All calls of a connection may be reset at once, and as many again soon after: a proxy whose callers give up is no
+/// attacker.
+const RESETS_MAX: u32 = 2 * super::STREAMS_MAX;
+/// Resets that a second allows.
+const RESETS_A_SECOND: u32 = 100;
+/// Frames of control that a connection may send at once.
+const CONTROL_MAX: u32 = 2_048;
+/// And that a second allows.
+const CONTROL_A_SECOND: u32 = 100;
+/// Window updates that a connection may send at once: one for every answer on each stream, and the connection's.
+const UPDATES_MAX: u32 = 16 * super::STREAMS_MAX;
+/// And that a second allows.
+const UPDATES_A_SECOND: u32 = 1_000;
+/// And that a request allows.
+const UPDATES_A_REQUEST: u32 = 4;
+
+/// Follows the frames of one connection.
+#[derive(Debug)]
+pub struct FrameMeter {
+    preface_left: usize,
+    head: [u8; HEAD_BYTES],
+    head_filled: usize,
+    payload_left: usize,
+    /// A block of headers has begun and not ended.
+    in_block: bool,
+    /// Requests that began in all.
+    requests: u64,
+    resets: Allowance,
+    control: Allowance,
+    updates: Allowance,
+}
+
+impl FrameMeter {
+    /// Before the first byte.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            preface_left: PREFACE_BYTES,
+            head: [0; HEAD_BYTES],
+            head_filled: 0,
+            payload_left: 0,
+            in_block: false,
+            requests: 0,
+            resets: Allowance::full(RESETS_MAX),
+            control: Allowance::full(CONTROL_MAX),
+            updates: Allowance::full(UPDATES_MAX),
+        }
+    }
+
+    /// Requests that have begun.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Whether the peer has begun something that only it can end: the preface, a frame, a block of headers.
+    #[must_use]
+    pub const fn in_pieces(&self) -> bool {
+        self.preface_left > 0 || self.head_filled > 0 || self.payload_left > 0 || self.in_block
+    }
+
+    /// What time allows again.
+    pub fn seconds_passed(&mut self, seconds: u32) {
+        self.resets.earn(RESETS_A_SECOND.saturating_mul(seconds));
+        self.control.earn(CONTROL_A_SECOND.saturating_mul(seconds));
+        self.updates.earn(UPDATES_A_SECOND.saturating_mul(seconds));
+    }
+
+    /// A call that was answered allows another to be reset.
+    pub fn answered(&mut self, calls: u32) {
+        self.resets.earn(calls);
+    }
+
+    /// Follows these bytes.
+    ///
+    /// # Errors
+    /// When an allowance is used up.
+    pub fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
+        let mut followed = Ok(());
+        let preface = self.preface_left.min(bytes.len());
+        self.preface_left = self.preface_left.saturating_sub(preface);
+        bytes = bytes.get(preface..).unwrap_or_default();
+        while !bytes.is_empty() {
+            let payload = self.payload_left.min(bytes.len());
+            self.payload_left = self.payload_left.saturating_sub(payload);
+            bytes = bytes.get(payload..).unwrap_or_default();
+            bytes = self.fill_head(bytes);
+            if self.head_filled == HEAD_BYTES {
+                self.head_filled = 0;
+                followed = followed.and(self.frame());
+            }
+        }
+        followed
+    }
+
+    /// Takes what a frame's head still lacks, once the frame before it is over.
+    fn fill_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let wanted = HEAD_BYTES.saturating_sub(self.head_filled).min(bytes.len());
+        let Some((taken, rest)) = bytes.split_at_checked(wanted) else { return bytes };
+        let room = self.head.get_mut(self.head_filled..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(taken) {
+            *to = *from;
+        }
+        self.head_filled = self.head_filled.saturating_add(wanted);
+        rest
+    }
+
+    fn frame(&mut self) -> Result<(), Excess> {
+        let [high, mid, low, kind, flags, ..] = self.head;
+        let length = u32::from_be_bytes([0, high, mid, low]);
+        self.payload_left = usize::try_from(length).unwrap_or(usize::MAX);
+        let (allowed, excess) = match kind {
+            HEADERS => {
+                self.in_block = flags & END_HEADERS == 0;
+                self.requests = self.requests.saturating_add(1);
+                self.updates.earn(UPDATES_A_REQUEST);
+                (true, Excess::Control)
+            }
+            CONTINUATION => {
+                self.in_block = flags & END_HEADERS == 0;
+                (length > 0 || self.control.spend(), Excess::Control)
+            }
+            DATA if length > 0 || flags & END_STREAM != 0 => (true, Excess::Control),
+            RST_STREAM => (self.resets.spend(), Excess::Resets),
+            WINDOW_UPDATE => (self.updates.spend(), Excess::WindowUpdates),
+            _ => (self.control.spend(), Excess::Control),
+        };
+        if allowed { Ok(()) } else { Err(excess) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
+        let length = u32::try_from(payload).expect("short").to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, 1];
+        frame.resize(HEAD_BYTES + payload, 0xff);
+        frame
+    }
+
+    fn greeted() -> FrameMeter {
+        let mut meter = FrameMeter::new();
+        assert!(meter.in_pieces());
+        meter.follow(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("a preface");
+        assert!(!meter.in_pieces());
+        meter
+    }
+
+    #[test]
+    fn frames_are_found_wherever_the_bytes_are_cut() {
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        for payload in [0, 1, 9, 200] {
+            bytes.extend(frame(HEADERS, END_HEADERS, payload));
+            bytes.extend(frame(DATA, END_STREAM, payload));
+        }
+        for step in 1..bytes.len() {
+            let mut meter = FrameMeter::new();
+            for piece in bytes.chunks(step) {
+                meter.follow(piece).expect("nothing in excess");
+            }
+            assert_eq!((meter.requests(), meter.in_pieces()), (4, false), "in pieces of {step}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_peer_can_end_is_seen() {
+        let mut meter = greeted();
+        meter.follow(&frame(HEADERS, 0, 3)).expect("a block begins");
+        assert!(meter.in_pieces());
+        meter.follow(&frame(CONTINUATION, END_HEADERS, 1)).expect("and ends");
+        assert!(!meter.in_pieces());
+        meter.follow(&frame(DATA, 0, 5)[..12]).expect("half a frame");
+        assert!(meter.in_pieces());
+    }
+
+    #[test]
+    fn each_kind_has_its_allowance() {
+        const PING: u8 = 6;
+        let count = |kind: u8, flags: u8, payload: usize| {
+            let mut meter = greeted();
+            let bytes = frame(kind, flags, payload);
+            (0..1_000_000).find_map(|n| meter.follow(&bytes).err().map(|excess| (n, excess)))
+        };
+        assert_eq!(count(RST_STREAM, 0, 4), Some((RESETS_MAX, Excess::Resets)));
+        assert_eq!(count(PING, 0, 8), Some((CONTROL_MAX, Excess::Control)));
+        assert_eq!(count(200, 0, 1), Some((CONTROL_MAX, Excess::Control)));
+        assert_eq!(count(DATA, 0, 0), Some((CONTROL_MAX, Excess::Control)));
+        assert_eq!(count(CONTINUATION, 0, 0), Some((CONTROL_MAX, Excess::Control)));
+        assert_eq!(count(WINDOW_UPDATE, 0, 4), Some((UPDATES_MAX, Excess::WindowUpdates)));
+        assert_eq!(count(HEADERS, END_HEADERS, 20), None);
+    }
+
+    #[test]
+    fn time_and_answers_allow_more() {
+        let mut meter = greeted();
+        let reset = frame(RST_STREAM, 0, 4);
+        for _ in 0..RESETS_MAX {
+            meter.follow(&reset).expect("allowed");
+        }
+        assert_eq!(meter.follow(&reset), Err(Excess::Resets));
+        meter.answered(1);
+        assert_eq!(meter.follow(&reset), Ok(()));
+        meter.seconds_passed(1);
+        for _ in 0..RESETS_A_SECOND {
+            meter.follow(&reset).expect("allowed");
+        }
+        assert_eq!(meter.follow(&reset), Err(Excess::Resets));
+    }
+}

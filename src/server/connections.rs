@@ -1,0 +1,183 @@
+//! Who may connect: a bound on all connections and on those of one peer, and places taken back from the silent.
+//!
+//! A connection that has not called yet is silent. Where there is no place left, the one that has been silent for longest
+//! makes room; so a crowd that connects and says nothing keeps nobody out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::metrics::transport::{Shed, TransportMetrics};
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// In all.
+    pub all: usize,
+    /// Of one address beyond this machine; none of its own.
+    pub of_a_peer: usize,
+}
+
+/// Why a connection is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// There are as many as there may be, and none of them is silent.
+    All,
+    /// Its peer has as many as a peer may have.
+    Peer,
+}
+
+/// All connections of a listener.
+#[derive(Debug)]
+pub struct Connections {
+    bounds: Bounds,
+    open: Mutex<Open>,
+    metrics: Arc<TransportMetrics>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    all: usize,
+    peers: HashMap<IpAddr, usize>,
+    /// In the order in which they came.
+    silent: BTreeMap<u64, Arc<Notify>>,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub fn new(bounds: Bounds, metrics: Arc<TransportMetrics>) -> Arc<Self> {
+        Arc::new(Self { bounds, open: Mutex::default(), metrics })
+    }
+
+    /// A place for one more from this peer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Refused> {
+        let mut open = self.open.lock();
+        let peer = peer.to_canonical();
+        let counted = (!peer.is_loopback()).then_some(peer);
+        if counted.is_some_and(|peer| open.peers.get(&peer).is_some_and(|count| *count >= self.bounds.of_a_peer)) {
+            self.metrics.shed(Shed::PeerConnections);
+            return Err(Refused::Peer);
+        }
+        if open.all >= self.bounds.all {
+            let Some((_, longest)) = open.silent.pop_first() else {
+                self.metrics.shed(Shed::Connections);
+                return Err(Refused::All);
+            };
+            longest.notify_one();
+            self.metrics.shed(Shed::MadeRoom);
+        }
+        let number = open.next;
+        open.next = number.saturating_add(1);
+        open.all = open.all.saturating_add(1);
+        if let Some(peer) = counted {
+            let count = open.peers.entry(peer).or_default();
+            *count = count.saturating_add(1);
+        }
+        let make_room = Arc::new(Notify::new());
+        open.silent.insert(number, Arc::clone(&make_room));
+        self.metrics.silent.add(1);
+        Ok(Place { connections: Arc::clone(self), number, peer: counted, make_room, calls: false })
+    }
+}
+
+/// A connection's place, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    connections: Arc<Connections>,
+    number: u64,
+    /// None on this machine.
+    peer: Option<IpAddr>,
+    /// Notified when the place is needed.
+    pub make_room: Arc<Notify>,
+    calls: bool,
+}
+
+impl Place {
+    /// It has called: it is not silent any more, and keeps its place.
+    pub fn spoke(&mut self) {
+        if !self.calls {
+            self.calls = true;
+            self.connections.open.lock().silent.remove(&self.number);
+            self.connections.metrics.silent.subtract(1);
+            self.connections.metrics.calling.add(1);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.open.lock();
+        open.all = open.all.saturating_sub(1);
+        open.silent.remove(&self.number);
+        if let Some(peer) = self.peer
+            && let Some(count) = open.peers.get_mut(&peer)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.peers.remove(&peer);
+            }
+        }
+        let metrics = &self.connections.metrics;
+        let state = if self.calls { &metrics.calling } else { &metrics.silent };
+        state.subtract(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const FAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
+
+    fn asked(place: &Place) -> bool {
+        place.make_room.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_longest_silent_makes_room() {
+        let connections = Connections::new(Bounds { all: 3, of_a_peer: 3 }, Arc::default());
+        let mut places: Vec<_> = (0..3).map(|_| connections.enter(HERE).expect("a place")).collect();
+        places[0].spoke();
+        assert_eq!((connections.metrics.silent.get(), connections.metrics.calling.get()), (2, 1));
+        let fourth = connections.enter(HERE).expect("the second makes room");
+        assert_eq!(places.iter().map(asked).collect::<Vec<_>>(), [false, true, false]);
+        places.remove(1);
+        places[1].spoke();
+        let mut fourth = fourth;
+        fourth.spoke();
+        assert_eq!(connections.enter(HERE).map(drop), Err(Refused::All));
+        drop(fourth);
+        assert!(connections.enter(HERE).is_ok());
+        drop(places);
+        assert_eq!((connections.metrics.silent.get(), connections.metrics.calling.get()), (0, 0));
+        let shed: Vec<_> = connections.metrics.all_shed().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(shed, [(Shed::Connections, 1), (Shed::MadeRoom, 1)]);
+    }
+
+    #[test]
+    fn a_peer_beyond_this_machine_keeps_to_its_part() {
+        let connections = Connections::new(Bounds { all: 8, of_a_peer: 2 }, Arc::default());
+        let places = [connections.enter(FAR).expect("one"), connections.enter(FAR).expect("two")];
+        assert_eq!(connections.enter(FAR).map(drop), Err(Refused::Peer));
+        // The same peer, as a socket for both families shows it.
+        let mapped = "::ffff:10.1.2.3".parse().expect("an address");
+        assert_eq!(connections.enter(mapped).map(drop), Err(Refused::Peer));
+        let here: Vec<_> = (0..6).map(|_| connections.enter(HERE).expect("no bound")).collect();
+        drop(places);
+        assert!(connections.enter(FAR).is_ok());
+        assert_eq!(here.len(), 6);
+        drop(here);
+        assert!(connections.open.lock().peers.is_empty());
+    }
+}

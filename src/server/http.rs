@@ -1,0 +1,77 @@
+//! The HTTP listener: connections with deadlines and places of their own, so that health is answered whatever goes on
+//! elsewhere.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::seldom::Seldom;
+use super::sockets;
+use crate::metrics::transport::{Shed, TransportMetrics};
+
+/// A request's head is there within this time, also of the next one on a connection: else it ends.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection lasts no longer than this.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// Most bytes of a head, and of what waits to be read or written.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// How long nothing is accepted after that has failed.
+const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
+
+/// Serves until it is dropped. With as many connections as there may be, the one that is there for longest makes room.
+pub async fn serve(listener: TcpListener, pages: Router, most: usize, metrics: Arc<TransportMetrics>) {
+    let mut connections = JoinSet::new();
+    let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+    let mut failures = Seldom::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_ended) = connections.join_next() => {
+                oldest.retain(|connection| !connection.is_finished());
+                metrics.http.set(u64::try_from(connections.len()).unwrap_or(u64::MAX));
+                continue;
+            }
+        };
+        match accepted {
+            Ok((socket, _peer)) => {
+                if connections.len() >= most
+                    && let Some(longest) = oldest.pop_front()
+                {
+                    longest.abort();
+                    metrics.shed(Shed::MadeRoom);
+                }
+                oldest.push_back(connections.spawn(connection(socket, pages.clone())));
+                metrics.http.set(u64::try_from(connections.len()).unwrap_or(u64::MAX));
+            }
+            Err(error) if sockets::is_ours(&error) => {
+                if let Some(others) = failures.now() {
+                    tracing::warn!(%error, others, "an HTTP connection could not be accepted");
+                }
+                tokio::time::sleep(AFTER_A_FAILURE).await;
+            }
+            Err(_gone) => {}
+        }
+    }
+}
+
+async fn connection(socket: TcpStream, pages: Router) {
+    let served: Result<_, io::Error> = async {
+        sockets::prepare(&socket)?;
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES);
+        let serving = http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(pages));
+        tokio::time::timeout(CONNECTION_TIMEOUT, serving).await.map_err(io::Error::from)?.map_err(io::Error::other)
+    }
+    .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}

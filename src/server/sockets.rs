@@ -1,0 +1,102 @@
+//! Sockets and files: how many there may be, and what is listened on.
+
+use std::io;
+use std::net::SocketAddr;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::connections::Bounds;
+
+/// Connections that may wait to be accepted: a herd comes within the time that one accept takes. The system may allow
+/// fewer (`net.core.somaxconn`).
+const BACKLOG: u32 = 4_096;
+/// Files that are kept back from connections: for the journal and its segments, snapshots, and what the runtime needs.
+const KEPT_FILES: u64 = 64;
+/// Connections for health, metrics and pages, at most.
+const HTTP_CONNECTIONS_MAX: usize = 64;
+/// Of files that are few, connections have this part, and HTTP this part of theirs.
+const PART_OF_FEW: u64 = 4;
+/// Memory that a connection may take at most, of all that the process may have: its windows, mostly.
+const CONNECTION_MEMORY: u64 = 256 * 1024;
+/// Connections of one peer, of all.
+const PART_OF_A_PEER: usize = 2;
+
+/// Raises the soft limit of open files to the hard one; says how many there may be.
+#[must_use]
+pub fn raise_file_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        if let Err(error) = raised {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// How many connections gRPC and HTTP may have: as configured, else as files and memory allow; never more than files do.
+#[must_use]
+pub fn bounds(files: u64, memory: u64, asked: Option<u32>, asked_of_a_peer: Option<u32>) -> (Bounds, usize) {
+    let kept = KEPT_FILES.min(files.saturating_sub(files / PART_OF_FEW));
+    let for_connections = usize::try_from(files.saturating_sub(kept)).unwrap_or(usize::MAX);
+    let http = HTTP_CONNECTIONS_MAX.min(for_connections / 4).max(2);
+    let by_files = for_connections.saturating_sub(http).max(1);
+    let by_memory = usize::try_from(memory / CONNECTION_MEMORY).unwrap_or(usize::MAX).max(64);
+    let number = |asked: u32| usize::try_from(asked).unwrap_or(usize::MAX);
+    let all = asked.map_or(by_memory, number).min(by_files);
+    let of_a_peer = asked_of_a_peer.map_or(all.div_ceil(PART_OF_A_PEER), number).min(all);
+    (Bounds { all, of_a_peer }, http)
+}
+
+/// Listens on an address, with a backlog for a herd.
+///
+/// # Errors
+/// When the address can't be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As the standard library does it: a server that starts again has its port back at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether a connection that could not be accepted says something of the server: that it is out of files, or of memory.
+#[must_use]
+pub fn is_ours(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// Sets what all connections have.
+///
+/// # Errors
+/// When the connection is gone already.
+pub fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn connections_leave_files_and_memory_for_the_rest() {
+        let plenty = bounds(1_048_576, 24 * 1024 * MIB, None, None);
+        assert_eq!(plenty, (Bounds { all: 98_304, of_a_peer: 49_152 }, 64));
+        assert_eq!(bounds(1_024, 24 * 1024 * MIB, None, None).0.all, 1_024 - 64 - 64);
+        assert_eq!(bounds(1_048_576, 512 * MIB, None, None).0.all, 2_048);
+        assert_eq!(bounds(64, 512 * MIB, None, None), (Bounds { all: 12, of_a_peer: 6 }, 4));
+        assert_eq!(bounds(0, 0, None, None), (Bounds { all: 1, of_a_peer: 1 }, 2));
+    }
+
+    #[test]
+    fn what_is_asked_for_counts_as_far_as_files_go() {
+        assert_eq!(bounds(1_048_576, 512 * MIB, Some(5_000), Some(10)).0, Bounds { all: 5_000, of_a_peer: 10 });
+        assert_eq!(bounds(1_024, 512 * MIB, Some(5_000), Some(4_000)).0, Bounds { all: 896, of_a_peer: 896 });
+    }
+}

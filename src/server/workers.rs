@@ -1,0 +1,321 @@
+//! Workers: the threads that gRPC is served on, one for each core, each with a runtime of its own.
+//!
+//! A connection stays on its worker. There tasks run in the order in which they were woken: all calls that came in one
+//! read are decided before the first answer is written, and all that became durable in one sync are answered in one
+//! write. A runtime of several threads runs what was woken last first, and nearly every answer was a write, and for
+//! the caller a read and a wake-up, of its own. What a connection costs is paid by one core, though: callers who want
+//! more than one open more than one, as they must to get past what HTTP/2 allows on one.
+//!
+//! One task accepts for all of them and gives each connection to the worker that has the fewest.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::connections::{Connections, Place, Refused};
+use super::seldom::Seldom;
+use super::sockets;
+use crate::budget::{Budget, Share};
+use crate::grpc::Services;
+use crate::http2::{self, Control, Ended, Excess};
+use crate::metrics::transport::{Shed, TransportMetrics};
+use crate::sync::parallelism;
+
+/// Connections that were accepted and wait for their worker.
+const WAITING: usize = 1024;
+/// How long nothing is accepted after that has failed.
+const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
+/// Threads of a worker for calls that take long: lists of holds, large messages.
+const LONG_CALLS: usize = 8;
+
+/// What connections are served with.
+#[derive(Clone)]
+pub struct Serving {
+    /// Answers requests.
+    pub services: Arc<Services>,
+    /// The bytes that may be in flight.
+    pub budget: Arc<Budget>,
+    /// Who may connect.
+    pub connections: Arc<Connections>,
+    /// Counts how connections end.
+    pub metrics: Arc<TransportMetrics>,
+}
+
+/// Serves on all cores, with a task `beside` on each worker's thread that is made there. Ends once `stopped` says so and
+/// every call is finished; dropped, it leaves the calls behind.
+///
+/// # Errors
+/// When a worker can't be started.
+pub fn serve<B, F>(
+    listener: TcpListener,
+    serving: Serving,
+    beside: B,
+    stopped: oneshot::Receiver<()>,
+) -> io::Result<impl Future<Output = ()> + Send + use<B, F>>
+where
+    B: FnOnce() -> F + Clone + Send + 'static,
+    F: Future<Output = Infallible> + Send + 'static,
+{
+    let (stop, stopping) = watch::channel(false);
+    let count = parallelism();
+    let mut workers = Vec::with_capacity(count);
+    let mut ends = Vec::with_capacity(count);
+    for number in 0..count {
+        let (worker, end) = Worker::start(number, serving.clone(), beside.clone(), stopping.clone())?;
+        workers.push(worker);
+        ends.push(end);
+    }
+    Ok(async move {
+        // Dropped with this future: then the workers stop, whatever they are at.
+        let _abandon = &stop;
+        tokio::select! {
+            () = accept(listener, workers, &serving) => {}
+            // By a word, or because nobody is left who could say it.
+            _word = stopped => {}
+        }
+        stop.send_replace(true);
+        for end in ends {
+            // A worker that is gone has nothing left.
+            let _gone = end.await;
+        }
+    })
+}
+
+/// Gives connections to workers for as long as there are any.
+async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) {
+    let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
+    loop {
+        let (socket, peer) = match listener.accept().await {
+            Ok((socket, peer)) => (socket, peer.ip()),
+            Err(error) if !sockets::is_ours(&error) => continue,
+            Err(error) => {
+                // Out of files, mostly: it stays so for a while, and the socket goes on saying that someone is there.
+                if let Some(others) = failures.now() {
+                    tracing::warn!(%error, others, "a connection could not be accepted");
+                }
+                tokio::time::sleep(AFTER_A_FAILURE).await;
+                continue;
+            }
+        };
+        let Some(admitted) = admit(socket, peer, serving, &mut refusals) else { continue };
+        let Some(worker) = emptiest(&workers) else { return };
+        let accepted = Accepted { admitted, counted: Counted::one_more(&worker.connections) };
+        if worker.accepted.send(accepted).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Finds a place for a connection; else closes it.
+fn admit(socket: TcpStream, peer: IpAddr, serving: &Serving, refusals: &mut Seldom) -> Option<Admitted> {
+    let why = match serving.connections.enter(peer) {
+        Ok(place) => match Share::open(&serving.budget) {
+            // Sockets belong to the runtime that they are made in: the worker's, not this one.
+            Ok(share) => {
+                let prepared = sockets::prepare(&socket).and_then(|()| socket.into_std());
+                return prepared.ok().map(|socket| Admitted { socket, place, share });
+            }
+            Err(_exhausted) => "no bytes are left for another connection",
+        },
+        Err(Refused::All) => "there are as many connections as there may be",
+        Err(Refused::Peer) => "its address has as many connections as one may have",
+    };
+    if let Some(others) = refusals.now() {
+        tracing::warn!(%peer, why, others, "a connection was not taken");
+    }
+    None
+}
+
+fn emptiest(workers: &[Worker]) -> Option<&Worker> {
+    workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))
+}
+
+/// One thread that serves connections.
+struct Worker {
+    accepted: mpsc::Sender<Accepted>,
+    /// How many it has.
+    connections: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    fn start<B: Future<Output = Infallible> + Send + 'static>(
+        number: usize,
+        serving: Serving,
+        beside: impl FnOnce() -> B + Send + 'static,
+        stopping: watch::Receiver<bool>,
+    ) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().max_blocking_threads(LONG_CALLS).build()?;
+        let (accepted, waiting) = mpsc::channel(WAITING);
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            runtime.block_on(async {
+                // Ends with the runtime.
+                let _beside = tokio::spawn(beside());
+                run(serving, waiting, stopping).await;
+            });
+            // What is left of its calls goes first: whoever hears of the end hears that nothing is left.
+            drop(runtime);
+            // Nobody may be left who wants to know.
+            let _heard = ended.send(());
+        })?;
+        Ok((Self { accepted, connections: Arc::default() }, end))
+    }
+}
+
+async fn run(serving: Serving, mut waiting: mpsc::Receiver<Accepted>, mut stopping: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = waiting.recv() => match accepted {
+                Some(accepted) => {
+                    connections.spawn(accepted.serve(serving.clone(), stopping.clone()));
+                }
+                None => break,
+            },
+            Some(_ended) = connections.join_next() => {}
+            // Or nobody is left who could say so.
+            () = async { drop(stopping.wait_for(|stop| *stop).await) } => break,
+        }
+    }
+    // Those that were accepted and not begun are closed.
+    drop(waiting);
+    tokio::select! {
+        () = async { while connections.join_next().await.is_some() {} } => {}
+        // Whoever waits for the calls does not wait any more.
+        () = async { while stopping.changed().await.is_ok() {} } => {}
+    }
+}
+
+/// A connection that has a place.
+struct Admitted {
+    socket: std::net::TcpStream,
+    place: Place,
+    share: Arc<Share>,
+}
+
+/// A connection that no worker has taken yet.
+struct Accepted {
+    admitted: Admitted,
+    counted: Counted,
+}
+
+impl Accepted {
+    async fn serve(self, serving: Serving, stopping: watch::Receiver<bool>) {
+        let Self { admitted: Admitted { socket, mut place, share }, counted: _counted } = self;
+        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let make_room = Arc::clone(&place.make_room);
+        let control = Control { stopping, make_room, spoke: || place.spoke() };
+        let ended = http2::serve(socket, serving.services, share, control).await;
+        if let Some(reason) = shed(&ended) {
+            serving.metrics.shed(reason);
+        }
+        tracing::debug!(?ended, "a connection ended");
+    }
+}
+
+/// Whether the server ended it, and why.
+const fn shed(ended: &Ended) -> Option<Shed> {
+    match ended {
+        Ended::Excess(Excess::Resets) => Some(Shed::Resets),
+        Ended::Excess(Excess::Control) => Some(Shed::ControlFrames),
+        Ended::Excess(Excess::WindowUpdates) => Some(Shed::WindowUpdates),
+        Ended::Silent => Some(Shed::Silent),
+        Ended::Stuck | Ended::Dead => Some(Shed::Stuck),
+        // Making room was counted where it was asked for.
+        Ended::Closed | Ended::MadeRoom | Ended::Failed(_) => None,
+    }
+}
+
+/// Takes a connection off its worker's count when it is gone.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn one_more(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::super::connections::Bounds;
+    use super::*;
+    use crate::digest::DigestKey;
+    use crate::engine::{Bounds as EngineBounds, Engine};
+    use crate::grpc::{self, Edge};
+    use crate::inventory::Inventory;
+    use crate::journal::{Journal, MemoryLog, Start};
+    use crate::time::{EngineClock, Timestamp};
+
+    const WITHIN: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_connection_goes_where_there_are_fewest_and_is_counted_while_it_lasts() {
+        let worker = || Worker { accepted: mpsc::channel(1).0, connections: Arc::default() };
+        let workers = [worker(), worker(), worker()];
+        let place = |worker: &Worker| workers.iter().position(|other| Arc::ptr_eq(&other.connections, &worker.connections));
+        let mut open: Vec<(usize, Counted)> = Vec::new();
+        for _ in 0..6 {
+            let worker = emptiest(&workers).expect("one of three");
+            open.push((place(worker).expect("one of them"), Counted::one_more(&worker.connections)));
+        }
+        let counts = || workers.each_ref().map(|worker| worker.connections.load(Ordering::Relaxed));
+        assert_eq!(counts(), [2, 2, 2]);
+        open.retain(|(place, _)| *place != 1);
+        assert_eq!(counts(), [2, 0, 2]);
+        assert_eq!(emptiest(&workers).and_then(place), Some(1));
+    }
+
+    async fn served() -> (String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+        let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default()).expect("starts");
+        let engine = Engine::new(Inventory::new(DigestKey::from_bytes([1; 16])), journal, EngineBounds::default());
+        let edge = Edge::new(Arc::new(engine), Arc::new(EngineClock::start(Timestamp(0))), Arc::default());
+        let (services, _health, _streams) = grpc::services(edge, Arc::default()).await.expect("the contract");
+        let metrics = Arc::default();
+        let connections = Connections::new(Bounds { all: 100, of_a_peer: 100 }, Arc::clone(&metrics));
+        let serving = Serving { services, budget: Budget::new(64 << 20), connections, metrics };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let (stop, stopped) = oneshot::channel();
+        (address, stop, tokio::spawn(serve(listener, serving, std::future::pending, stopped).expect("threads")))
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_told_to_stop_ends_though_connections_are_open() {
+        let (address, stop, serving) = served().await;
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("an endpoint");
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            open.push(endpoint.connect().await.expect("a connection"));
+        }
+        stop.send(()).expect("someone listens");
+        tokio::time::timeout(WITHIN, serving).await.expect("in time").expect("no panic");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_dropped_closes_its_connections() {
+        let (address, _stop, serving) = served().await;
+        let mut connection = TcpStream::connect(address).await.expect("accepted");
+        serving.abort();
+        // Whatever was on its way, and then the end; or a reset, which is one, too.
+        let mut bytes = Vec::new();
+        let closed = async { connection.read_to_end(&mut bytes).await.unwrap_or(0) };
+        tokio::time::timeout(WITHIN, closed).await.expect("closed in time");
+    }
+}
