@@ -115,9 +115,10 @@ async fn a_faulty_message_is_answered_and_the_stream_goes_on() {
     let bad_view = pb::BatchStreamRequest { sequence: 3, operations: vec![reserving(1, "ada", 1)], view: 7 };
     pipe.messages.send(bad_view).await.expect("an open stream");
     pipe.send(4, vec![pb::Operation::default(), reserving(2, "ada", 1)]).await;
-    // As many as no answer has room for.
-    pipe.send(5, vec![pb::Operation::default(); 100_000]).await;
+    pipe.send(5, vec![pb::Operation::default(); 10_000]).await;
     pipe.send(6, vec![reserving(3, "bob", 1)]).await;
+    // So many are not decoded.
+    pipe.send(7, vec![pb::Operation::default(); 10_001]).await;
     for (sequence, results, field) in [(1, 5_001, "operations"), (2, 0, ""), (3, 1, "view")] {
         let answer = pipe.answer().await;
         assert_eq!((answer.sequence, answer.results.len()), (sequence, results));
@@ -129,9 +130,11 @@ async fn a_faulty_message_is_answered_and_the_stream_goes_on() {
     let answer = pipe.answer().await;
     assert_eq!((answer.sequence, fields(failed(&answer.results[0]).1)), (4, vec!["operation"]));
     assert_eq!(held(&answer.results[1]).state(), pb::HoldState::Held);
-    let cut = pipe.answer().await;
-    assert!(cut.results.len() > 5_000 && cut.results.len() < 100_000, "{}", cut.results.len());
+    assert_eq!(pipe.answer().await.results.len(), 10_000);
     assert_eq!(held(&pipe.answer().await.results[0]).state(), pb::HoldState::Held);
+    let end = pipe.end().await;
+    assert_eq!(end.code(), Code::InvalidArgument);
+    assert_eq!(end.message(), "operations: has more than 10000 entries");
     assert_eq!(knives(&client).await.held, 2);
 }
 

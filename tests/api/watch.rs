@@ -264,10 +264,10 @@ async fn nothing_is_left_of_watchers_that_are_gone() {
 /// So many at once, on one drop and over many.
 const CROWD: usize = 10_000;
 const DROPS: usize = 100;
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_watch_over_a_few_connections_and_nobody_is_held_back() {
+async fn ten_thousand_watch_over_ten_connections_and_nobody_is_held_back() {
     let (server, client, _) = watched().await;
     create(&client, pb::Drop { id: "hot".into(), items: vec![item("SKU", 1_000)], ..pb::Drop::default() }).await;
     for n in 0..DROPS {
