@@ -132,7 +132,7 @@ async fn a_faulty_message_is_answered_and_the_stream_goes_on() {
     assert_eq!(held(&answer.results[1]).state(), pb::HoldState::Held);
     assert_eq!(pipe.answer().await.results.len(), 10_000);
     assert_eq!(held(&pipe.answer().await.results[0]).state(), pb::HoldState::Held);
-    let end = pipe.end().await;
+    let end = pipe.next().await.expect("an end").expect_err("no answer");
     assert_eq!(end.code(), Code::InvalidArgument);
     assert_eq!(end.message(), "operations: has more than 10000 entries");
     assert_eq!(knives(&client).await.held, 2);
