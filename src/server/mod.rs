@@ -18,11 +18,13 @@ use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
 
 mod lanes;
+mod log;
 mod open;
 mod process;
 
+pub use log::{flush_log, last_words, log_to_stderr};
 pub use open::{Opened, open_engine};
-pub use process::{end_on_panic, log_to_stderr, told_to_stop};
+pub use process::{end_on_panic, ignore_signals, told_to_stop};
 
 /// A silent connection is asked so often whether it still lives.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -116,7 +118,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let Listeners { grpc, http } = listeners;
     let data = (!config.ephemeral).then(|| config.data.clone());
-    let admin = Arc::new(Admin::new(data, wall_clock()));
+    let admin = Arc::new(Admin::new(data, wall_clock(), log::log_lines_lost));
     let address = http.local_addr().ok();
     // First, so that a long recovery can be watched.
     let http = AbortOnDrop(tokio::spawn(axum::serve(http, admin::router(Arc::clone(&admin))).into_future()));

@@ -41,7 +41,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// # Errors
 /// When `STOCKADE_LOG` can't be read, or the server can't be started or is not reached.
 pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failure> {
-    server::log_to_stderr(LogFormat::Text, &log_filter(environment, QUIET)?);
+    server::log_to_stderr(LogFormat::Text, &log_filter(environment, QUIET)?).map_err(Failure::Machine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
     server::end_on_panic();
     let finding = runtime.block_on(async {
@@ -56,6 +56,7 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
         finding.and_then(|finding| struck.map(|()| finding))
     });
     runtime.shutdown_timeout(LAST_WAIT);
+    server::flush_log();
     Ok(finding?.unwrap_or_else(|| {
         output.complain("stopped before the audit");
         Finding::Amiss
