@@ -132,9 +132,25 @@ fn snapshot_families(snapshot: SnapshotReading) -> [Family; 2] {
     ]
 }
 
+/// How the server stands.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerReading {
+    /// Requests are served.
+    pub ready: bool,
+    /// The version of the format that it writes.
+    pub format: u64,
+    /// By how much engine time was stepped ahead so far.
+    pub clock_steps: Millis,
+    /// Bytes free where the data folder is, if there is one.
+    pub disk_free: Option<u64>,
+    /// Lines of the log that were lost so far.
+    pub log_lines_lost: u64,
+}
+
 /// What the server tells of itself.
 #[must_use]
-pub fn server(ready: bool, format: u64, clock_steps: Millis, disk_free: Option<u64>) -> Vec<Family> {
+pub fn server(reading: ServerReading) -> Vec<Family> {
+    let ServerReading { ready, format, clock_steps, disk_free, log_lines_lost } = reading;
     let build = Series {
         labels: vec![label("version", env!("CARGO_PKG_VERSION")), ("format", Cow::Owned(format.to_string()))],
         value: Value::Whole(1),
@@ -146,6 +162,11 @@ pub fn server(ready: bool, format: u64, clock_steps: Millis, disk_free: Option<u
             "stockade_clock_step_seconds",
             "Seconds by which engine time was stepped to a wall clock that had jumped ahead.",
             single(Value::Real(seconds(clock_steps))),
+        ),
+        counter(
+            "stockade_log_lines_lost",
+            "Lines of the log that could not be written, or found no room in the queue.",
+            single(Value::Whole(log_lines_lost)),
         ),
         gauge(
             "stockade_disk_free_bytes",

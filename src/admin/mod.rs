@@ -24,6 +24,7 @@ mod families;
 mod process;
 
 use exposition::{Family, Format};
+use families::ServerReading;
 
 /// Where the server stands on its way from start to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +76,20 @@ pub struct Admin {
     pub clock_steps: Gauge,
     data: Option<PathBuf>,
     started: Timestamp,
+    /// Lines of the log that were lost so far.
+    log_lines_lost: fn() -> u64,
 }
 
 impl Admin {
-    /// A door in the phase of recovering. `data` is the data folder, if there is one; `started` the wall clock.
+    /// A door in the phase of recovering. `data` is the data folder, if there is one; `started` the wall clock;
+    /// `log_lines_lost` reads how many lines of the log were lost so far.
     #[must_use]
-    pub fn new(data: Option<PathBuf>, started: Timestamp, budget: Arc<Budget>) -> Self {
+    pub fn new(
+        data: Option<PathBuf>,
+        started: Timestamp,
+        budget: Arc<Budget>,
+        log_lines_lost: fn() -> u64,
+    ) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Recovering.number()),
             engine: OnceLock::new(),
@@ -90,6 +99,7 @@ impl Admin {
             clock_steps: Gauge::default(),
             data,
             started,
+            log_lines_lost,
         }
     }
 
@@ -115,8 +125,13 @@ impl Admin {
             let volume = rustix::fs::statvfs(folder).ok()?;
             Some(volume.f_bavail.saturating_mul(volume.f_frsize))
         });
-        let steps = Millis(self.clock_steps.get());
-        let mut all = families::server(self.phase() == Phase::Ready, FORMAT, steps, disk_free);
+        let mut all = families::server(ServerReading {
+            ready: self.phase() == Phase::Ready,
+            format: FORMAT,
+            clock_steps: Millis(self.clock_steps.get()),
+            disk_free,
+            log_lines_lost: (self.log_lines_lost)(),
+        });
         all.extend(families::edge(&self.edge));
         all.extend(families::transport(&self.transport, &self.budget));
         all.extend(process::families(self.started));

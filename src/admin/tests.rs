@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::readings::Readings;
 
 fn admin() -> Admin {
-    Admin::new(Some(std::env::temp_dir()), Timestamp(1_000), Budget::new(1 << 20))
+    Admin::new(Some(std::env::temp_dir()), Timestamp(1_000), Budget::new(1 << 20), || 3)
 }
 
 fn page(admin: &Admin, readings: Readings, format: Format) -> String {
@@ -14,7 +14,7 @@ fn page(admin: &Admin, readings: Readings, format: Format) -> String {
 }
 
 /// Every name of the contract whose feature exists.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "# TYPE stockade_operations_total counter",
     "# TYPE stockade_rpcs_total counter",
     "# TYPE stockade_request_duration_seconds histogram",
@@ -36,6 +36,7 @@ const NAMES: [&str; 21] = [
     "# TYPE process_resident_memory_bytes gauge",
     "stockade_operations_total{operation=\"reserve\",outcome=\"ok\"} 0",
     "stockade_conservation_error_units 0",
+    "# TYPE stockade_log_lines_lost_total counter\nstockade_log_lines_lost_total 3\n",
 ];
 
 #[test]

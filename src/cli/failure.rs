@@ -87,16 +87,29 @@ impl Failure {
 
     /// Says it on standard error, causes included.
     pub fn tell(&self, output: &mut Output) {
+        self.lines().iter().for_each(|line| output.complain(line));
+    }
+
+    /// What is said of it, line by line: nothing where the log has it.
+    pub fn lines(&self) -> Vec<String> {
         if let Self::Logged { exit_code: _ } = self {
-            return;
+            return Vec::new();
         }
-        output.complain(&format!("error: {self}"));
-        for cause in self.causes() {
-            output.complain(&format!("  because: {cause}"));
-        }
-        if let Self::Advised { status: _, advice } = self {
-            output.complain(&format!("  {advice}"));
-        }
+        let causes = self.causes().into_iter().map(|cause| format!("  because: {cause}"));
+        let advice = match self {
+            Self::Advised { status: _, advice } => Some(format!("  {advice}")),
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Connect(_)
+            | Self::Status(_)
+            | Self::Logged { exit_code: _ }
+            | Self::Serve(_)
+            | Self::Verify(_)
+            | Self::File { path: _, source: _ }
+            | Self::Machine(_)
+            | Self::Bug(_) => None,
+        };
+        std::iter::once(format!("error: {self}")).chain(causes).chain(advice).collect()
     }
 
     /// Why, from the outside in. Layers that only repeat each other are told once.

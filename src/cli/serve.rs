@@ -14,26 +14,32 @@ const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 /// # Errors
 /// When the configuration is faulty, the server can't start, or it does not end well.
 pub fn serve(flags: ServeFlags) -> Result<Finding, Failure> {
-    let file = flags.config.clone();
-    let config = Config::load(flags.given(), file, environment)?;
-    server::log_to_stderr(config.log_format, environment("STOCKADE_LOG").as_deref());
+    let ServeFlags { given, config: file } = flags;
+    let config = Config::load(given, file, environment)?;
+    server::log_to_stderr(config.log_format, &config.log).map_err(Failure::Machine)?;
     server::end_on_panic();
     for variable in unknown_variables(environment_names()) {
         tracing::warn!(variable, "a variable that is no setting is ignored");
     }
     let format = config.log_format;
-    run(config).map_err(|failure| logged(failure, format))
+    let served = run(config).map_err(|failure| logged(failure, format));
+    server::flush_log();
+    served
 }
 
-/// A log of JSON is JSON to its last word, as long as errors are logged at all.
+/// The last word goes through the log, behind all others: a reader that takes nothing must not keep the process from
+/// ending. A log of JSON is JSON to its last word, as long as errors are logged at all.
 fn logged(failure: Failure, format: LogFormat) -> Failure {
+    let exit_code = failure.exit_code();
     match format {
         LogFormat::Json if tracing::enabled!(tracing::Level::ERROR) => {
-            let exit_code = failure.exit_code();
             tracing::error!(error = failure.whole(), exit_code, "the server has failed");
             Failure::Logged { exit_code }
         }
-        LogFormat::Text | LogFormat::Json => failure,
+        LogFormat::Text | LogFormat::Json => {
+            let words: String = failure.lines().into_iter().map(|line| line + "\n").collect();
+            if server::last_words(&words) { Failure::Logged { exit_code } } else { failure }
+        }
     }
 }
 
@@ -42,6 +48,8 @@ fn run(config: Config) -> Result<Finding, Failure> {
     let served = runtime.block_on(async {
         // Before the sockets are bound, so that no signal after that is missed.
         let stop = server::told_to_stop().map_err(Failure::Machine)?;
+        // Ends with the runtime.
+        let _ignoring = tokio::spawn(server::ignore_signals().map_err(Failure::Machine)?);
         let listeners = server::bind(&config)?;
         server::run(config, listeners, stop).await.map_err(Failure::from)
     });

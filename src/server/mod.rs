@@ -18,14 +18,16 @@ use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
 
 mod connections;
 mod http;
+mod log;
 mod open;
 mod process;
 mod seldom;
 mod sockets;
 mod workers;
 
+pub use log::{flush_log, last_words, log_to_stderr};
 pub use open::{Opened, open_engine};
-pub use process::{end_on_panic, log_to_stderr, told_to_stop};
+pub use process::{end_on_panic, ignore_signals, told_to_stop};
 
 use connections::Connections;
 use workers::Serving;
@@ -103,12 +105,12 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let Listeners { grpc, http } = listeners;
     let data = (!config.ephemeral).then(|| config.data.clone());
-    let memory = 24 << 30;
+    let memory = config.memory_budget.unwrap_or(24 << 30);
     let budget = Budget::of_memory(memory);
-    let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget)));
+    let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget), log::log_lines_lost));
     let address = http.local_addr().ok();
     let files = sockets::raise_file_limit();
-    let (bounds, http_most) = sockets::bounds(files, memory, None, None);
+    let (bounds, http_most) = sockets::bounds(files, memory, config.max_connections, config.max_connections_per_peer);
     let (connections, bytes) = (bounds.all, budget.capacity());
     tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
     // First, so that a long recovery can be watched.

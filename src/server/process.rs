@@ -1,57 +1,67 @@
-//! What concerns the process as a whole: its logs, its signals, and that a panic ends it.
+//! What concerns the process as a whole: its signals, and that a panic ends it.
 
-use std::io::IsTerminal as _;
+use std::convert::Infallible;
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+use super::log;
 
 /// A bug: the process ends with this.
 const BUG: i32 = 70;
-/// What is logged when nothing else is asked for.
-const USUAL_LEVEL: &str = "info";
-
-/// Logs to standard error. `filter` is a level or a list of `target=level`; what can't be read as one is told and
-/// replaced by `info`. Only the first call of a process counts.
-pub fn log_to_stderr(format: LogFormat, filter: Option<&str>) {
-    let (filter, faulty) = match EnvFilter::try_new(filter.unwrap_or(USUAL_LEVEL)) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(USUAL_LEVEL), Some(error)),
-    };
-    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    let begun = match format {
-        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
-    };
-    if begun.is_ok()
-        && let Some(error) = faulty
-    {
-        tracing::warn!(%error, "STOCKADE_LOG can't be read: logging at info");
-    }
-}
 
 /// From now on a panic in any thread is logged and ends the process with 70, before anything is unwound: a guard must
-/// never give back what was journaled.
+/// never give back what was journaled. A log that takes nothing holds that up for two seconds at most.
 pub fn end_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::force_capture();
-        tracing::error!(%panic, %backtrace, "a bug: the process ends here");
+        let what = [("panic", panic.to_string()), ("backtrace", backtrace.to_string())];
+        log::last_error("a bug: the process ends here", &what);
         std::process::exit(BUG);
     }));
 }
 
-/// Resolves when the process is told to stop, by SIGTERM or SIGINT.
+/// Resolves when the process is told to stop, by SIGTERM, SIGINT or SIGQUIT.
 ///
 /// # Errors
 /// When the signals can't be listened for.
 pub fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "told to stop"),
             _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "told to stop"),
+            _ = quit.recv() => tracing::info!(signal = "SIGQUIT", "told to stop"),
+        }
+    })
+}
+
+/// Outlives the signals that end a process which does not handle them, and are no order to stop: a terminal that closes,
+/// a log that is rotated, a timer, a file size limit. The future says so in the log, each time; it never ends.
+///
+/// # Errors
+/// When the signals can't be listened for.
+pub fn ignore_signals() -> std::io::Result<impl Future<Output = Infallible> + Send> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut user_1 = signal(SignalKind::user_defined1())?;
+    let mut user_2 = signal(SignalKind::user_defined2())?;
+    let mut alarm = signal(SignalKind::alarm())?;
+    // What they mean is an error of the write that they came with.
+    let mut pipe = signal(SignalKind::pipe())?;
+    let mut file_size = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+    Ok(async move {
+        loop {
+            let name = tokio::select! {
+                _ = hangup.recv() => "SIGHUP",
+                _ = user_1.recv() => "SIGUSR1",
+                _ = user_2.recv() => "SIGUSR2",
+                _ = alarm.recv() => "SIGALRM",
+                _ = pipe.recv() => continue,
+                _ = file_size.recv() => continue,
+            };
+            tracing::warn!(signal = name, "a signal was ignored: SIGTERM stops the server, nothing reloads it");
         }
     })
 }

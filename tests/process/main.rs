@@ -16,5 +16,7 @@ mod dump;
 mod folder;
 mod foreign;
 mod ledger;
+mod log;
 mod server;
+mod signals;
 mod wire;

@@ -80,7 +80,17 @@ pub fn on_free_ports(command: &mut Command) {
 ///
 /// # Errors
 /// How it ended, if it ended instead.
-pub fn try_start(mut command: Command) -> Result<Server, Ended> {
+pub fn try_start(command: Command) -> Result<Server, Ended> {
+    let (mut server, logs) = try_start_unread(command)?;
+    server.rest = Some(std::thread::spawn(move || to_the_end(logs)));
+    Ok(server)
+}
+
+/// As [`try_start`]; what it logs after that is the caller's to read, or not.
+///
+/// # Errors
+/// How it ended, if it ended instead.
+pub fn try_start_unread(mut command: Command) -> Result<(Server, BufReader<ChildStderr>), Ended> {
     let mut process = Process(command.spawn().expect("the binary runs"));
     let mut logs = BufReader::new(process.0.stderr.take().expect("logs"));
     let mut told = String::new();
@@ -94,8 +104,8 @@ pub fn try_start(mut command: Command) -> Result<Server, Ended> {
         if line["message"] == "serving" {
             let address = |door: &str| line[door].as_str().expect("an address").parse().expect("an address");
             let (grpc, http): (SocketAddr, SocketAddr) = (address("grpc"), address("http"));
-            let rest = Some(std::thread::spawn(move || to_the_end(logs)));
-            return Ok(Server { endpoint: format!("http://{grpc}"), http, process, told, rest });
+            let server = Server { endpoint: format!("http://{grpc}"), http, process, told, rest: None };
+            return Ok((server, logs));
         }
     }
 }

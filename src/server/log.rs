@@ -1,0 +1,326 @@
+//! The log: lines for whoever reads standard error. It is a convenience, and nothing waits for it.
+//!
+//! Lines go into a bounded queue, from which a thread of its own writes them. Where the reader is slow, gone, or a full
+//! disk, lines are lost: they are counted, and once one can be written again, one line says how many were lost. What is
+//! written never fails for the one who logs, and what a process says last waits for its reader for a bounded time.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tracing::Level;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LogFilter, LogFormat};
+use crate::metrics::{Counter, Stopwatch};
+use crate::time::wall_clock;
+
+/// Lines that wait to be written, at most.
+const LINES_MAX: usize = 10_000;
+/// Bytes of them, at most.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How often lost lines are reported, at most.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
+/// How long someone who logs waits for the queue's lock, at most: beyond it their line is lost.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long the end of the process waits for the last lines to be written, at most.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the thread waits before it tries again, where standard error takes nothing now and does not block.
+const RETRY_PERIOD: Duration = Duration::from_millis(10);
+/// What lines of this module name as their target.
+const TARGET: &str = module_path!();
+
+/// The log of this process, once it has begun.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+struct Log {
+    lines: Arc<Lines>,
+    format: LogFormat,
+}
+
+/// Begins to log to standard error. Only the first call of a process counts.
+///
+/// # Errors
+/// When the thread that writes can't be started.
+pub fn log_to_stderr(format: LogFormat, filter: &LogFilter) -> io::Result<()> {
+    let lines = Arc::new(Lines::default());
+    let begun = LOG.get_or_init(|| Log { lines: Arc::clone(&lines), format });
+    if !Arc::ptr_eq(&begun.lines, &lines) {
+        return Ok(());
+    }
+    let LogFilter { level, targets } = filter;
+    let filter = Targets::new().with_default(*level).with_targets(targets.iter().cloned());
+    let reported = filter.would_enable(TARGET, &Level::ERROR);
+    let report = move |count: u64| {
+        let count = [("lines", count.to_string())];
+        reported.then(|| line(format, "log lines were lost", &count))
+    };
+    let writing = Arc::clone(&lines);
+    thread::Builder::new().name("stockade-log".to_owned()).spawn(move || {
+        match io::stderr().as_fd().try_clone_to_owned() {
+            // Past the standard library's lock, which everyone else who writes to standard error takes.
+            Ok(file) => writing.write_out(File::from(file), report),
+            Err(_none_left) => writing.write_out(io::stderr(), report),
+        }
+    })?;
+    let logs = tracing_subscriber::fmt::layer().with_writer(Writer(lines)).log_internal_errors(false);
+    let logs = match format {
+        LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+    };
+    // Where logs go somewhere already, they stay there.
+    let _begun = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
+    Ok(())
+}
+
+/// Lines of this process's log that were lost so far.
+#[must_use]
+pub fn log_lines_lost() -> u64 {
+    LOG.get().map_or(0, |log| log.lines.lost.get())
+}
+
+/// Waits until everything that was logged is written, for two seconds at most.
+pub fn flush_log() {
+    if let Some(log) = LOG.get() {
+        log.lines.flush(FLUSH_TIMEOUT);
+    }
+}
+
+/// Writes plain text behind everything that was logged, and waits until it is written, for two seconds at most. Says
+/// whether there is a log that took it.
+#[must_use]
+pub fn last_words(text: &str) -> bool {
+    let Some(log) = LOG.get() else { return false };
+    log.lines.push_last(text.as_bytes());
+    true
+}
+
+/// Logs an error past the subscriber, whatever it is at and whatever is filtered, and waits until it is written, for two
+/// seconds at most: for the end of a process that may be in the middle of a line.
+pub(super) fn last_error(message: &str, fields: &[(&str, String)]) {
+    if let Some(log) = LOG.get() {
+        log.lines.push_last(line(log.format, message, fields).as_bytes());
+    } else {
+        tracing::error!(?fields, "{message}");
+    }
+}
+
+/// An error as the subscriber would write it.
+fn line(format: LogFormat, message: &str, fields: &[(&str, String)]) -> String {
+    let now = wall_clock();
+    match format {
+        LogFormat::Text => {
+            let fields = fields.iter().map(|(name, value)| [" ", name, "=", value].concat());
+            format!("{now} ERROR {TARGET}: {message}{}\n", fields.collect::<String>())
+        }
+        LogFormat::Json => {
+            let fields = fields.iter().map(|(name, value)| {
+                let number = value.parse::<u64>().map(serde_json::Value::from);
+                ((*name).to_owned(), number.unwrap_or_else(|_text| value.as_str().into()))
+            });
+            let head =
+                [("timestamp", now.to_string().as_str()), ("level", "ERROR"), ("target", TARGET), ("message", message)]
+                    .map(|(name, value)| (name.to_owned(), value.into()));
+            format!("{}\n", serde_json::Value::Object(head.into_iter().chain(fields).collect()))
+        }
+    }
+}
+
+/// Gives the subscriber the queue to write to.
+struct Writer(Arc<Lines>);
+
+impl<'a> MakeWriter<'a> for Writer {
+    type Writer = &'a Lines;
+
+    fn make_writer(&'a self) -> &'a Lines {
+        &self.0
+    }
+}
+
+/// The lines that wait to be written.
+#[derive(Default)]
+struct Lines {
+    queue: Mutex<Queue>,
+    /// There is something to write.
+    filled: Condvar,
+    /// There is nothing to write.
+    emptied: Condvar,
+    lost: Counter,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Box<[u8]>>,
+    bytes: usize,
+    /// The thread is writing.
+    is_busy: bool,
+    /// Lines that were lost since that was last reported.
+    unreported: u64,
+}
+
+/// What the thread does next.
+enum Step {
+    Line(Box<[u8]>),
+    Report(u64),
+}
+
+impl Write for &Lines {
+    /// Takes a line. It never fails: a line that finds no room is lost.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn push(&self, line: &[u8]) {
+        self.push_within(line, LINES_MAX, BYTES_MAX);
+    }
+
+    /// Takes one of the process's last lines, whatever room there is, and waits until it is written, for two seconds at
+    /// most.
+    fn push_last(&self, line: &[u8]) {
+        self.push_within(line, usize::MAX, usize::MAX);
+        self.flush(FLUSH_TIMEOUT);
+    }
+
+    fn push_within(&self, line: &[u8], lines_max: usize, bytes_max: usize) {
+        let line: Box<[u8]> = line.into();
+        let Some(mut queue) = self.queue.try_lock_for(LOCK_TIMEOUT) else {
+            self.lost.increment();
+            return;
+        };
+        let bytes = queue.bytes.saturating_add(line.len());
+        if queue.lines.len() >= lines_max || bytes > bytes_max {
+            queue.unreported = queue.unreported.saturating_add(1);
+            self.lost.increment();
+            return;
+        }
+        queue.bytes = bytes;
+        queue.lines.push_back(line);
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// Waits until there is nothing left to write, or what is left can't be written now; for at most this long.
+    fn flush(&self, within: Duration) {
+        let watch = Stopwatch::start();
+        let Some(mut queue) = self.queue.try_lock_for(within) else { return };
+        while queue.is_busy || !queue.lines.is_empty() {
+            let Some(left) = within.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) else { return };
+            let _timed_out = self.emptied.wait_for(&mut queue, left);
+        }
+    }
+
+    /// Writes lines as they come, for as long as the process lives. `report` makes the line about lost ones.
+    fn write_out(&self, out: impl Write, report: impl Fn(u64) -> Option<String>) {
+        let mut out = Out { out, is_inside: false };
+        let mut last = LastReport { at: None, is_well: true };
+        loop {
+            let written = match self.next(&last) {
+                Step::Line(line) => out.write_line(&line).map_err(|_lost| {
+                    self.lost.increment();
+                    1
+                }),
+                Step::Report(count) => {
+                    last.at = Some(Stopwatch::start());
+                    let report = report(count);
+                    report.map_or(Ok(()), |report| out.write_line(report.as_bytes())).map_err(|_later| count)
+                }
+            };
+            last.is_well = written.is_ok();
+            if let Err(count) = written {
+                let mut queue = self.queue.lock();
+                queue.unreported = queue.unreported.saturating_add(count);
+            }
+        }
+    }
+
+    fn next(&self, last: &LastReport) -> Step {
+        let mut queue = self.queue.lock();
+        loop {
+            let wait = last.wait();
+            // What can't be written now is tried again when there is another line to write, not before.
+            if queue.unreported > 0 && wait.is_zero() && (last.is_well || !queue.lines.is_empty()) {
+                queue.is_busy = true;
+                return Step::Report(std::mem::take(&mut queue.unreported));
+            }
+            if let Some(line) = queue.lines.pop_front() {
+                queue.bytes = queue.bytes.saturating_sub(line.len());
+                queue.is_busy = true;
+                return Step::Line(line);
+            }
+            queue.is_busy = false;
+            self.emptied.notify_all();
+            if queue.unreported > 0 && last.is_well {
+                let _timed_out = self.filled.wait_for(&mut queue, wait);
+            } else {
+                self.filled.wait(&mut queue);
+            }
+        }
+    }
+}
+
+/// How the thread last fared.
+struct LastReport {
+    /// When it last reported lost lines.
+    at: Option<Stopwatch>,
+    /// What it wrote last was written.
+    is_well: bool,
+}
+
+impl LastReport {
+    /// How long until the next report may be written.
+    fn wait(&self) -> Duration {
+        self.at.map_or(Duration::ZERO, |at| REPORT_PERIOD.saturating_sub(at.elapsed()))
+    }
+}
+
+/// Where lines are written, each whole or, where the last one was not, on a line of its own.
+struct Out<W> {
+    out: W,
+    /// The last write ended inside a line.
+    is_inside: bool,
+}
+
+impl<W: Write> Out<W> {
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_inside {
+            self.write(b"\n")?;
+            self.is_inside = false;
+        }
+        self.write(line)
+    }
+
+    fn write(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.out.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    self.is_inside = !rest.is_empty();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_PERIOD),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
