@@ -17,4 +17,5 @@ mod folder;
 mod foreign;
 mod ledger;
 mod server;
+mod taken_away;
 mod wire;
