@@ -68,6 +68,7 @@ fn check(files: &Files, durability: Durability, least: u64, what: &str) -> bool 
                 LogError::Io { .. }
                 | LogError::Full(_)
                 | LogError::Unknown(_)
+                | LogError::Gone(_)
                 | LogError::ForeignFiles(_)
                 | LogError::Fenced { .. }
                 | LogError::WrongPosition { .. }

@@ -98,6 +98,7 @@ fn placed(error: &LogError, files: &Files) {
         LogError::Io { .. }
         | LogError::Full(_)
         | LogError::Unknown(_)
+        | LogError::Gone(_)
         | LogError::ForeignFiles(_)
         | LogError::Fenced { .. }
         | LogError::WrongPosition { .. }

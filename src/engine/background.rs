@@ -1,5 +1,5 @@
 //! What runs beside the requests: giving back what is due, snapshots, and the check that counters and ledgers agree.
-//! Two threads of their own, so that no load on the requests' threads delays them.
+//! Threads of their own, so that no load on the requests' threads delays them.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use super::Engine;
 use super::answer::Fault;
 use super::compact::{LastSnapshot, SnapshotPolicy};
 use super::pace::{Pace, Share, TOO_LATE};
-use crate::storage::Storage;
+use super::watch::{self, Watch};
+use crate::storage::{FolderLock, Storage};
 use crate::time::{Clock, Millis, Timestamp};
 
 /// How often deadlines are looked at: a hold is given back at most about this long after its deadline.
@@ -46,11 +47,16 @@ pub struct Snapshots {
 }
 
 impl Background {
-    /// Starts the threads.
+    /// Starts the threads. `lock` is the data folder's, for seeing that it still holds.
     ///
     /// # Errors
     /// When a thread can't be started.
-    pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, snapshots: Option<Snapshots>) -> io::Result<Self> {
+    pub fn start(
+        engine: &Arc<Engine>,
+        clock: &Arc<dyn Clock>,
+        snapshots: Option<Snapshots>,
+        lock: Option<Arc<FolderLock>>,
+    ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut sweeper = Sweeper::new(Arc::clone(engine));
         let (sweep_clock, sweep_stop) = (Arc::clone(clock), Arc::clone(&stop));
@@ -69,7 +75,15 @@ impl Background {
                 thread::park_timeout(LOOK_EVERY);
             }
         })?;
-        Ok(Self { stop, threads: vec![sweeper, keeper] })
+        let mut watch = Watch::new(Arc::clone(engine), lock);
+        let watch_stop = Arc::clone(&stop);
+        let watch = thread::Builder::new().name("stockade-watch".to_owned()).spawn(move || {
+            while !watch_stop.load(Ordering::Relaxed) {
+                watch.look();
+                thread::park_timeout(watch::LOOK_EVERY);
+            }
+        })?;
+        Ok(Self { stop, threads: vec![sweeper, keeper, watch] })
     }
 }
 

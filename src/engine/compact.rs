@@ -98,6 +98,9 @@ impl Engine {
         between: &mut dyn FnMut(Between),
     ) -> Result<LastSnapshot, CompactError> {
         let _walking = self.walk.lock();
+        if storage.make_again()? {
+            tracing::error!("the snapshots' folder was gone: made again, with a snapshot of what is in memory");
+        }
         let watch = Stopwatch::start();
         let journaled = self.journal.written();
         let from = self.journal.appended();

@@ -62,7 +62,7 @@ pub struct Folder {
     /// The folder's key.
     pub key: DigestKey,
     /// Held as long as the folder is in use; none in tests and for reading only.
-    lock: Option<FolderLock>,
+    lock: Option<Arc<FolderLock>>,
 }
 
 impl fmt::Debug for Folder {
@@ -85,12 +85,19 @@ impl Folder {
             Err(error) => return Err(io("can't be opened")(error)),
         }
         let root = DiskStorage::open(path).map_err(io("can't be opened"))?;
-        let lock = FolderLock::take(path)?;
+        let mut lock = FolderLock::take(path)?;
         let journal = DiskStorage::open(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots = DiskStorage::open(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
         let mut folder = Self::over(&root, Arc::new(journal), Arc::new(snapshots), &path.display().to_string())?;
-        folder.lock = Some(lock);
+        lock.also(META)?;
+        folder.lock = Some(Arc::new(lock));
         Ok(folder)
+    }
+
+    /// What keeps other processes out of it; none in tests and for reading only.
+    #[must_use]
+    pub fn lock(&self) -> Option<Arc<FolderLock>> {
+        self.lock.clone()
     }
 
     /// Opens the folder for looking at it: makes nothing, changes nothing, takes no lock.

@@ -23,6 +23,7 @@ pub mod folder;
 pub mod recover;
 pub mod compact;
 mod pace;
+mod watch;
 pub mod background;
 pub mod verify;
 

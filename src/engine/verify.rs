@@ -178,6 +178,7 @@ fn damage(error: LogError, verified: &mut Verified) -> Result<(), VerifyError> {
         LogError::Io { .. }
         | LogError::Full(_)
         | LogError::Unknown(_)
+        | LogError::Gone(_)
         | LogError::Foreign { .. }
         | LogError::ForeignFiles(_)
         | LogError::Fenced { .. }

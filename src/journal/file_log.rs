@@ -14,7 +14,7 @@ use super::frame::SealedBatch;
 use super::log::{Batches, Log, LogError};
 use super::recover::{Found, Opened, Recovered, Segment, make_segment};
 use super::scan::{Tip, batches_from};
-use super::segment::{Durability, Trailer};
+use super::segment::{Durability, Trailer, segment_name};
 use crate::ids::Lsn;
 use crate::storage::{Storage, StorageFile};
 
@@ -40,6 +40,8 @@ impl Default for FileLogOptions {
 #[derive(Debug)]
 struct Tail {
     file: Arc<dyn StorageFile>,
+    /// Name of the newest segment, which is `file`.
+    name: String,
     /// Bytes in the newest segment.
     bytes: u64,
     /// LSN with which the newest segment begins.
@@ -95,8 +97,8 @@ impl FileLog {
     pub fn serve(found: Found, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
         let storage = Arc::clone(&found.storage);
         let Recovered { opened, tip, segments, file } = found.repair(options)?;
-        let newest = segments.last().map_or((0, tip.next), |newest| (newest.bytes, newest.file.first));
-        let tail = Tail { file, bytes: newest.0, begins: newest.1, tip, term: opened.epoch };
+        let (bytes, begins) = segments.last().map_or((0, tip.next), |newest| (newest.bytes, newest.file.first));
+        let tail = Tail { file, name: segment_name(begins), bytes, begins, tip, term: opened.epoch };
         let bytes = AtomicU64::new(segments.iter().map(|segment| segment.bytes).sum());
         let readable = Readable { segments: segments.into(), next: tip.next };
         let log = Self {
@@ -134,11 +136,17 @@ impl FileLog {
         }
         let (segment, file) = make_segment(self.storage.as_ref(), &tail.tip.segment(self.options.durability))?;
         tail.file = file;
+        tail.name.clone_from(&segment.file.name);
         tail.bytes = segment.bytes;
         tail.begins = segment.file.first;
         self.bytes.fetch_add(segment.bytes, Ordering::Relaxed);
         self.readable.lock().segments.push_back(segment);
         Ok(())
+    }
+
+    /// Proves that the newest segment is still found by its name: with it the folders above it are at their places, too.
+    fn at_its_place(&self, tail: &Tail) -> Result<(), LogError> {
+        self.storage.still_names(&tail.name, tail.file.id()).map_err(LogError::Gone)
     }
 
     fn write(&self, tail: &mut Tail, batch: &SealedBatch) -> Result<(), LogError> {
@@ -151,6 +159,8 @@ impl FileLog {
         if self.options.durability == Durability::Sync {
             tail.file.sync_data().map_err(LogError::Unknown)?;
         }
+        // Behind the sync and before anybody is told: what is acknowledged was durable where a start will look for it.
+        self.at_its_place(tail)?;
         tail.tip = Tip::after(batch.head(), batch.hash());
         tail.bytes = tail.bytes.saturating_add(length);
         // Relaxed: a figure for people.
@@ -223,6 +233,13 @@ impl Log for FileLog {
         }
     }
 
+    fn tend(&self) -> Result<(), LogError> {
+        // Under the lock, so that no other segment becomes the newest meanwhile.
+        let tail = self.tail.lock();
+        self.running()?;
+        self.at_its_place(&tail).map_err(|error| self.stop(error))
+    }
+
     fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -243,7 +260,8 @@ impl Log for FileLog {
             tail.file.sync_data().map_err(LogError::Unknown)?;
         }
         tail.file.append(&trailer.encode()).map_err(LogError::writing("be closed"))?;
-        tail.file.sync_data().map_err(LogError::Unknown)
+        tail.file.sync_data().map_err(LogError::Unknown)?;
+        self.at_its_place(&tail)
     }
 }
 

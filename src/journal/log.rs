@@ -43,6 +43,9 @@ pub enum LogError {
     /// The batch was handed over, but whether it will last is not known.
     #[error("the journal could not be forced to the disk: whether its last batch will last is unknown")]
     Unknown(#[source] io::Error),
+    /// What is written to is no longer what the path names: nobody would find it again.
+    #[error("the journal was taken away while it was served")]
+    Gone(#[source] io::Error),
     /// Something is there, and it is wrong.
     #[error("the journal is damaged at {place}: {what}")]
     Damage {
@@ -103,10 +106,11 @@ pub type Batches<'a> = Box<dyn Iterator<Item = Result<Batch, LogError>> + Send +
 ///
 /// One append is outstanding at a time. What a failed call leaves behind: [`LogError::WrongPosition`] and
 /// [`LogError::Fenced`] leave the log as it was. After any other failure of `append`, `sync` or `close`, and after
-/// [`LogError::Unknown`] of `trim`, the log takes nothing more ([`LogError::Stopped`]): the batch may be there wholly,
+/// [`LogError::Unknown`] and [`LogError::Gone`] of any call, the log takes nothing more ([`LogError::Stopped`]): the batch may be there wholly,
 /// in part or not at all, and only opening the log again tells. Such a batch must never be taken for absent.
 pub trait Log: Send + Sync + fmt::Debug {
-    /// Appends a batch whose first record has the LSN `expected`. Durable, as this log understands it, on return.
+    /// Appends a batch whose first record has the LSN `expected`. Durable, as this log understands it, on return; and
+    /// where it can be taken away under the process ([`LogError::Gone`]), it was still at its place then.
     ///
     /// # Errors
     /// See [`LogError`].
@@ -132,6 +136,15 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// [`LogError::Io`] when something can't be dropped: it costs room, and the log goes on. [`LogError::Unknown`] when
     /// the dropping can't be forced to the disk: the log takes nothing more. What was dropped by then stays dropped.
     fn trim(&self, below: Lsn) -> Result<(), LogError>;
+
+    /// Looks after what appends rely on, while they go on. To be called several times a second, on no thread that others
+    /// wait for.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`] when the log was taken away: it takes nothing more.
+    fn tend(&self) -> Result<(), LogError> {
+        Ok(())
+    }
 
     /// Bytes that the log takes.
     fn bytes(&self) -> u64;

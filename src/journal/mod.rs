@@ -277,13 +277,30 @@ impl Journal {
     /// [`LogError::Io`]: what could not be dropped costs room, nothing else. [`LogError::Unknown`]: the journal has
     /// failed.
     pub fn trim(&self, below: Lsn) -> Result<(), Arc<LogError>> {
-        self.shared.log.trim(below).map_err(|error| {
-            let error = Arc::new(error);
-            if matches!(*error, LogError::Unknown(_)) {
-                self.shared.fail(JournalFailed::Log(Arc::clone(&error)));
-            }
-            error
-        })
+        self.shared.log.trim(below).map_err(|error| self.judge(error))
+    }
+
+    /// Looks after what appends rely on: see [`Log::tend`]. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`]: the journal has failed.
+    pub fn tend(&self) -> Result<(), Arc<LogError>> {
+        self.shared.log.tend().map_err(|error| self.judge(error))
+    }
+
+    /// Ends it because what it is written to was taken away: nothing that it acknowledged from now on would be found
+    /// again.
+    pub fn taken_away(&self, why: io::Error) {
+        self.shared.fail_by_log(LogError::Gone(why));
+    }
+
+    /// What did not fail in the writer's hands fails the journal only where the log takes nothing more.
+    fn judge(&self, error: LogError) -> Arc<LogError> {
+        let error = Arc::new(error);
+        if matches!(*error, LogError::Unknown(_) | LogError::Gone(_)) {
+            self.shared.fail(JournalFailed::Log(Arc::clone(&error)));
+        }
+        error
     }
 
     /// Bytes that the log takes.

@@ -102,8 +102,10 @@ impl Shared {
             JournalFailed::Log(_) | JournalFailed::Panicked => self.gate.fail(),
             JournalFailed::Closed => self.gate.close(),
         }
-        self.queue.end(&self.progress);
+        // The reason first: the first one stays, and the writer, once its queue has ended, says no more than that it is
+        // closed.
         self.progress.fail(failure);
+        self.queue.end(&self.progress);
     }
 
     pub(super) fn fail_by_log(&self, error: LogError) -> JournalFailed {

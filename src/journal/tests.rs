@@ -103,6 +103,17 @@ fn appends_get_lsns_in_order_and_tickets_resolve() {
 }
 
 #[test]
+fn the_reason_of_a_failure_stands_whatever_the_writer_says_of_its_end() {
+    for _ in 0..2_000 {
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::keeping());
+        let journal = started(&log);
+        let mut failure = journal.failure();
+        journal.taken_away(io::ErrorKind::NotFound.into());
+        assert!(!pending(&mut failure), "the writer was quicker to say that it was closed");
+    }
+}
+
+#[test]
 fn what_comes_while_a_batch_is_written_gathers_into_the_next() {
     let held = HeldLog::new();
     let log: Arc<dyn Log> = held.clone();

@@ -62,6 +62,12 @@ pub enum ServeError {
     /// The journal failed while serving: in its own words. What was acknowledged is durable; a start repairs the rest.
     #[error("{0}")]
     Journal(String),
+    /// The last snapshot failed. The journal was closed in order and has everything.
+    #[error(
+        "the last snapshot failed: nothing is lost, for the journal has everything and was closed in order; the next \
+         start applies it: {0}"
+    )]
+    LastSnapshot(String),
     /// No thread could be started.
     #[error("can't start a thread to serve on")]
     Thread(#[source] std::io::Error),
@@ -78,7 +84,7 @@ impl ServeError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::Thread(_) => 74,
+            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::LastSnapshot(_) | Self::Thread(_) => 74,
             Self::Contract(_) | Self::Bug => 70,
         }
     }

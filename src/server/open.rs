@@ -47,7 +47,8 @@ pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
         last,
     });
     let ticking: Arc<dyn Clock> = clock.clone();
-    let background = Background::start(&engine, &ticking, snapshots).map_err(|error| refused(&error))?;
+    let lock = folder.as_ref().and_then(Folder::lock);
+    let background = Background::start(&engine, &ticking, snapshots, lock).map_err(|error| refused(&error))?;
     let failed = engine.journal().failure();
     Ok(Opened { engine, clock, failed, background, folder })
 }
@@ -131,8 +132,12 @@ pub(super) fn told_whole(error: &(impl Error + ?Sized)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        // Writing to a text can't fail.
-        let _written = write!(text, ": {error}");
+        let words = error.to_string();
+        // Some say their cause themselves.
+        if !text.ends_with(&words) {
+            // Writing to a text can't fail.
+            let _written = write!(text, ": {words}");
+        }
         cause = error.source();
     }
     text
@@ -142,16 +147,19 @@ impl Opened {
     /// Ends what runs in the background, takes a last snapshot and closes the journal in order.
     ///
     /// # Errors
-    /// When the journal can't be closed. A snapshot that fails is only told: the journal has everything.
+    /// [`ServeError::Journal`] when the journal can't be closed, [`ServeError::LastSnapshot`] when it could be and has
+    /// everything, but no snapshot could be taken.
     pub fn close(self) -> Result<(), ServeError> {
         let Self { engine, clock, failed: _, background, folder } = self;
         drop(background);
-        if let Some(folder) = &folder {
-            match engine.snapshot(folder.snapshots.as_ref(), clock.now()) {
-                Ok(taken) => tracing::info!(from = taken.from.0, bytes = taken.bytes, "last snapshot taken"),
-                Err(error) => tracing::error!(error = told_whole(&error), "the last snapshot failed"),
-            }
+        let taken = folder.as_ref().map(|folder| engine.snapshot(folder.snapshots.as_ref(), clock.now())).transpose();
+        // Whatever came of it: the journal has everything, and its trailer proves that.
+        engine.journal().close(clock.now()).map_err(|error| ServeError::Journal(told_whole(&error)))?;
+        match taken {
+            Ok(Some(taken)) => tracing::info!(from = taken.from.0, bytes = taken.bytes, "last snapshot taken"),
+            Ok(None) => {}
+            Err(error) => return Err(ServeError::LastSnapshot(told_whole(&error))),
         }
-        engine.journal().close(clock.now()).map_err(|error| ServeError::Journal(told_whole(&error)))
+        Ok(())
     }
 }

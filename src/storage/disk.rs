@@ -2,16 +2,37 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Storage, StorageFile};
+use parking_lot::Mutex;
+
+use super::{FileId, PRIVATE_FILE, Storage, StorageFile};
 
 /// A folder of the file system.
 #[derive(Debug)]
 pub struct DiskStorage {
     path: PathBuf,
-    /// The folder itself, for syncing it: held open, so that a sync can't be refused for want of a descriptor.
-    folder: File,
+    folder: Mutex<Arc<OpenFolder>>,
+}
+
+/// The folder itself, for syncing it: held open, so that a sync can't be refused for want of a descriptor.
+#[derive(Debug)]
+struct OpenFolder {
+    file: File,
+    id: FileId,
+}
+
+impl OpenFolder {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "is not a folder"));
+        }
+        let id = FileId::of_file(&file)?;
+        Ok(Self { file, id })
+    }
 }
 
 impl DiskStorage {
@@ -30,11 +51,12 @@ impl DiskStorage {
     /// When it is not there, can't be opened, or is not a folder.
     pub fn existing(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let folder = File::open(&path)?;
-        if !folder.metadata()?.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, "is not a folder"));
-        }
+        let folder = Mutex::new(Arc::new(OpenFolder::open(&path)?));
         Ok(Self { path, folder })
+    }
+
+    fn folder(&self) -> Arc<OpenFolder> {
+        Arc::clone(&self.folder.lock())
     }
 
     /// Where it is.
@@ -54,10 +76,16 @@ fn create_synced(path: &Path) -> io::Result<()> {
     if let Some(parent) = parent {
         create_synced(parent)?;
     }
+    make_synced(path)
+}
+
+/// Makes a folder in one that is there, unless it is there, too.
+fn make_synced(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -88,8 +116,10 @@ impl Storage for DiskStorage {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        let file = OpenOptions::new().append(true).create_new(true).open(self.path.join(name))?;
-        Ok(Box::new(DiskFile(file)))
+        let path = self.path.join(name);
+        let file = OpenOptions::new().append(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
+        let id = FileId::of_file(&file)?;
+        Ok(Box::new(DiskFile { file, id }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -101,25 +131,65 @@ impl Storage for DiskStorage {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.folder.sync_all()
+        // A folder that was removed or renamed can be synced as well, and says that all is well.
+        let folder = self.folder();
+        names(&self.path, folder.id)?;
+        folder.file.sync_all()
+    }
+
+    fn still_names(&self, name: &str, file: FileId) -> io::Result<()> {
+        names(&self.path.join(name), file)
+    }
+
+    fn make_again(&self) -> io::Result<bool> {
+        if names(&self.path, self.folder().id).is_ok() {
+            return Ok(false);
+        }
+        make_synced(&self.path)?;
+        *self.folder.lock() = Arc::new(OpenFolder::open(&self.path)?);
+        Ok(true)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let told = rustix::fs::fstatvfs(&self.folder)?;
+        let told = rustix::fs::fstatvfs(&self.folder().file)?;
         Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
 }
 
+/// Proves that a path names what is open.
+fn names(path: &Path, opened: FileId) -> io::Result<()> {
+    match FileId::of_path(path) {
+        Ok(found) if found == opened => Ok(()),
+        Ok(_) => Err(taken_away(path)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(taken_away(path))
+        }
+        Err(error) => Err(io::Error::new(error.kind(), format!("{} can't be looked at: {error}", path.display()))),
+    }
+}
+
+fn taken_away(path: &Path) -> io::Error {
+    let what = format!("{}, or a folder above it, was removed, renamed, replaced or unmounted", path.display());
+    io::Error::new(io::ErrorKind::NotFound, what)
+}
+
 #[derive(Debug)]
-struct DiskFile(File);
+struct DiskFile {
+    file: File,
+    id: FileId,
+}
 
 impl StorageFile for DiskFile {
+    fn id(&self) -> FileId {
+        self.id
+    }
+
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.0).write_all(bytes)
+        (&self.file).write_all(bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }
 
@@ -147,6 +217,44 @@ mod tests {
         storage.remove("two").expect("removes");
         assert_eq!(storage.read("two").expect_err("gone").kind(), io::ErrorKind::NotFound);
         assert!(storage.free_bytes().expect("asks") > 0);
+    }
+
+    #[test]
+    fn a_file_that_was_taken_away_is_seen_though_it_can_still_be_written() {
+        let above = tempfile::tempdir().expect("a folder");
+        let (path, moved) = (above.path().join("folder"), above.path().join("moved"));
+        let storage = DiskStorage::open(&path).expect("opens");
+        let file = storage.create("one").expect("creates");
+        storage.still_names("one", file.id()).expect("there");
+        fs::rename(path.join("one"), path.join("two")).expect("renames");
+        fs::write(path.join("one"), "").expect("another of that name");
+        let gone = storage.still_names("one", file.id()).expect_err("another");
+        assert!(gone.to_string().starts_with(&path.join("one").display().to_string()), "{gone}");
+        storage.still_names("two", file.id()).expect("that is it");
+        fs::rename(&path, &moved).expect("renames");
+        assert!(storage.still_names("two", file.id()).is_err() && storage.sync_dir().is_err());
+        fs::create_dir(&path).expect("another folder of that name");
+        assert!(storage.still_names("two", file.id()).is_err() && storage.sync_dir().is_err());
+        file.append(b"to nobody").expect("the open file takes it");
+        file.sync_data().expect("and the disk too");
+        fs::remove_dir(&path).expect("removed");
+        fs::rename(&moved, &path).expect("back again");
+        storage.still_names("two", file.id()).expect("there");
+        storage.sync_dir().expect("there");
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_made_again_where_the_one_above_it_is_there() {
+        let above = tempfile::tempdir().expect("a folder");
+        let storage = DiskStorage::open(above.path().join("data/snapshots")).expect("opens");
+        assert!(!storage.make_again().expect("there"));
+        fs::remove_dir(storage.path()).expect("removed");
+        assert!(storage.sync_dir().is_err());
+        assert!(storage.make_again().expect("made"));
+        drop(storage.create("one").expect("creates"));
+        storage.sync_dir().expect("syncs");
+        fs::remove_dir_all(above.path().join("data")).expect("removed");
+        assert!(storage.make_again().is_err() && !above.path().join("data").exists());
     }
 
     #[test]

@@ -1,18 +1,32 @@
-//! One process a folder: an advisory lock that ends with the process, however it ends.
+//! One process a folder: advisory locks that end with the process, however it ends.
+//!
+//! What is locked is the folder itself, through its own descriptor: it can't be missing, has no name of its own inside
+//! that somebody could take for stale, and is the same by whatever path it is reached. The file [`LOCK_FILE`] is locked
+//! too: builds that lock nothing else are kept out by it, and it names the holder. Where a file system can't lock
+//! folders, as some network file systems, that file and a second one ([`FolderLock::also`]) stand for the folder.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Name of the file that is locked. It stays when the lock ends; only the lock counts.
+use super::{FileId, PRIVATE_FILE};
+
+/// Name of the file that is locked beside the folder itself. It stays when the lock ends; only the lock counts.
 pub const LOCK_FILE: &str = "LOCK";
 /// Most bytes of the lock file that are looked at: a process id is shorter.
-const MAX_NOTE: u64 = 32;
+const NOTE_MAX: u64 = 32;
+/// How often a lock that is held is tried again: [`FolderLock::holder`] holds one for an instant.
+const TRIES: usize = 5;
+/// How long to wait between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// Why a folder could not be locked.
+/// Why a folder could not be locked, or is no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
@@ -20,8 +34,14 @@ pub enum LockError {
     Held {
         /// Which folder.
         folder: PathBuf,
-        /// Who has it, as far as the lock file tells.
+        /// Who has it, as far as the lock file says.
         holder: String,
+    },
+    /// The path names another folder than the one that is locked, or none.
+    #[error("{folder} is not the folder any more that was locked: it was removed, renamed, replaced or unmounted")]
+    Gone {
+        /// Which folder.
+        folder: PathBuf,
     },
     /// The lock file can't be made or locked.
     #[error("{folder} can't be locked")]
@@ -37,50 +57,156 @@ pub enum LockError {
 /// A folder that this process alone uses. Released when dropped.
 #[derive(Debug)]
 pub struct FolderLock {
-    /// The lock lives as long as this is open.
-    _file: File,
+    path: PathBuf,
+    /// Open as long as the lock is held, and locked where the file system can lock folders.
+    folder: File,
+    /// Whether it is.
+    locked: bool,
+    /// The lock file. Made anew when somebody has removed it.
+    note: Mutex<File>,
+    /// What is locked instead of the folder where that can't be.
+    stand_in: Option<File>,
 }
 
 impl FolderLock {
-    /// Locks a folder that is there. Does not wait.
+    /// Locks a folder that is there. Waits for 100 ms at most, for those who only look.
     ///
     /// # Errors
     /// [`LockError::Held`] when another process has it, [`LockError::Io`] when it can't be locked at all.
     pub fn take(folder: impl AsRef<Path>) -> Result<Self, LockError> {
-        let folder = folder.as_ref();
-        let io = |source| LockError::Io { folder: folder.to_path_buf(), source };
-        let path = folder.join(LOCK_FILE);
-        // Not truncated: until the lock is ours the note in it is the holder's.
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(LockError::Held { folder: folder.to_path_buf(), holder: holder(&file) });
-            }
-            Err(error) => return Err(io(error.into())),
+        let path = folder.as_ref().to_path_buf();
+        let io = |source| LockError::Io { folder: path.clone(), source };
+        let opened = File::open(&path).map_err(io)?;
+        let locked = match lock(&opened).map_err(io)? {
+            Locked::Ours => true,
+            Locked::Unsupported => false,
+            Locked::Others => return Err(held(&path)),
+        };
+        let note = take_note(&path)?;
+        Ok(Self { path, folder: opened, locked, note: Mutex::new(note), stand_in: None })
+    }
+
+    /// Locks a file of the folder as well, one that the folder can't be used without, where the file system can't lock
+    /// the folder itself.
+    ///
+    /// # Errors
+    /// As [`FolderLock::take`].
+    pub fn also(&mut self, name: &str) -> Result<(), LockError> {
+        if self.locked {
+            return Ok(());
         }
-        note(&mut file).map_err(io)?;
-        Ok(Self { _file: file })
+        let io = |source| LockError::Io { folder: self.path.clone(), source };
+        // For writing: a network file system gives no other an exclusive lock. Nothing is written.
+        let file = OpenOptions::new().read(true).write(true).open(self.path.join(name)).map_err(io)?;
+        match lock(&file).map_err(io)? {
+            Locked::Ours | Locked::Unsupported => {}
+            Locked::Others => return Err(held(&self.path)),
+        }
+        self.stand_in = Some(file);
+        Ok(())
+    }
+
+    /// Whether the path still names the folder that is locked, and its lock file keeps others out. A lock file that
+    /// somebody has removed is made and locked again.
+    ///
+    /// # Errors
+    /// [`LockError::Gone`] and [`LockError::Held`]: this process must not go on. [`LockError::Io`]: the lock file could
+    /// not be made again; the folder itself is still locked.
+    pub fn keep(&self) -> Result<(), LockError> {
+        let io = |source| LockError::Io { folder: self.path.clone(), source };
+        let ours = FileId::of_file(&self.folder).map_err(io)?;
+        if FileId::of_path(&self.path).ok() != Some(ours) {
+            return Err(LockError::Gone { folder: self.path.clone() });
+        }
+        let mut note = self.note.lock();
+        if !is_at(&note, &self.path.join(LOCK_FILE)).map_err(io)? {
+            *note = take_note(&self.path)?;
+        }
+        Ok(())
     }
 
     /// Who has a folder locked, if anybody has. Makes and writes nothing; the lock is tried for an instant and shared
     /// with others who look.
     ///
     /// # Errors
-    /// [`LockError::Io`] when that can't be told.
+    /// [`LockError::Io`] when that can't be found out.
     pub fn holder(folder: impl AsRef<Path>) -> Result<Option<String>, LockError> {
         let folder = folder.as_ref();
         let io = |source| LockError::Io { folder: folder.to_path_buf(), source };
-        let file = match File::open(folder.join(LOCK_FILE)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io(error)),
-        };
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(None),
-            Err(Errno::WOULDBLOCK) => Ok(Some(holder(&file))),
-            Err(error) => Err(io(error.into())),
+        for path in [folder.to_path_buf(), folder.join(LOCK_FILE)] {
+            let file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(io(error)),
+            };
+            match flock(&file, FlockOperation::NonBlockingLockShared) {
+                Err(Errno::WOULDBLOCK) => return Ok(Some(noted(folder))),
+                Err(error) if !is_unsupported(error) => return Err(io(error.into())),
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(None)
+    }
+}
+
+/// What came of locking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Locked {
+    Ours,
+    Others,
+    /// The file system can't lock this.
+    Unsupported,
+}
+
+fn lock(file: &File) -> io::Result<Locked> {
+    for turn in 0..TRIES {
+        if turn > 0 {
+            std::thread::sleep(TRY_EVERY);
+        }
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Locked::Ours),
+            Err(Errno::WOULDBLOCK) => {}
+            Err(error) if is_unsupported(error) => return Ok(Locked::Unsupported),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Locked::Others)
+}
+
+/// What file systems say that lock no folders, or none that is open for reading only.
+const fn is_unsupported(error: Errno) -> bool {
+    matches!(error, Errno::BADF | Errno::INVAL | Errno::ISDIR | Errno::NOTSUP | Errno::NOLCK | Errno::NOSYS)
+}
+
+/// Locks the lock file and writes this process's id into it.
+fn take_note(folder: &Path) -> Result<File, LockError> {
+    let io = |source| LockError::Io { folder: folder.to_path_buf(), source };
+    let path = folder.join(LOCK_FILE);
+    for _ in 0..TRIES {
+        let mut open = OpenOptions::new();
+        // Not truncated: until the lock is ours the note in it is the holder's.
+        open.read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE);
+        let mut file = open.open(&path).map_err(io)?;
+        match lock(&file).map_err(io)? {
+            Locked::Ours => {}
+            Locked::Others => return Err(held(folder)),
+            Locked::Unsupported => return Err(io(Errno::NOLCK.into())),
+        }
+        // One that was removed between its opening and its locking keeps nobody out.
+        if is_at(&file, &path).map_err(io)? {
+            note(&mut file).map_err(io)?;
+            return Ok(file);
+        }
+    }
+    Err(io(io::Error::other(format!("{LOCK_FILE} is removed again and again"))))
+}
+
+/// Whether a path names this open file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    match FileId::of_path(path) {
+        Ok(found) => Ok(found == FileId::of_file(file)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -90,10 +216,15 @@ fn note(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn holder(file: &File) -> String {
+fn held(folder: &Path) -> LockError {
+    LockError::Held { folder: folder.to_path_buf(), holder: noted(folder) }
+}
+
+/// Who has the folder, as its lock file says.
+fn noted(folder: &Path) -> String {
     let mut note = String::new();
     // The note is a courtesy: without it the lock still holds.
-    let read = file.take(MAX_NOTE).read_to_string(&mut note);
+    let read = File::open(folder.join(LOCK_FILE)).and_then(|file| file.take(NOTE_MAX).read_to_string(&mut note));
     match (read, note.trim().parse::<u32>()) {
         (Ok(_), Ok(process)) => format!("process {process}"),
         (Ok(_) | Err(_), Ok(_) | Err(_)) => "another process".to_owned(),
@@ -103,6 +234,12 @@ fn holder(file: &File) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn is_held(folder: &Path) -> bool {
+        matches!(FolderLock::take(folder), Err(LockError::Held { .. }))
+    }
 
     #[test]
     fn a_folder_is_locked_once_and_the_holder_is_named() {
@@ -110,11 +247,67 @@ mod tests {
         let lock = FolderLock::take(folder.path()).expect("free");
         let error = FolderLock::take(folder.path()).expect_err("held").to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
-        let told = FolderLock::holder(folder.path()).expect("told");
-        assert_eq!(told, Some(format!("process {}", std::process::id())));
+        let holder = FolderLock::holder(folder.path()).expect("found out");
+        assert_eq!(holder, Some(format!("process {}", std::process::id())));
         drop(lock);
-        assert_eq!(FolderLock::holder(folder.path()).expect("told"), None);
+        assert_eq!(FolderLock::holder(folder.path()).expect("found out"), None);
         FolderLock::take(folder.path()).expect("free again");
+    }
+
+    #[test]
+    fn a_folder_whose_lock_file_is_removed_or_replaced_is_still_locked_by_whatever_path() {
+        let above = tempfile::tempdir().expect("a folder");
+        let (folder, link, moved) = (above.path().join("data"), above.path().join("link"), above.path().join("moved"));
+        fs::create_dir(&folder).expect("a folder");
+        symlink(&folder, &link).expect("a link");
+        let lock = FolderLock::take(&folder).expect("free");
+        fs::remove_file(folder.join(LOCK_FILE)).expect("removed");
+        assert!(is_held(&folder) && is_held(&link));
+        assert_eq!(FolderLock::holder(&link).expect("found out"), Some("another process".to_owned()));
+        fs::write(folder.join(LOCK_FILE), "1").expect("replaced");
+        assert!(is_held(&folder));
+        fs::rename(&folder, &moved).expect("renamed");
+        assert!(is_held(&moved), "the lock goes with the folder");
+        assert!(matches!(lock.keep(), Err(LockError::Gone { .. })));
+        fs::create_dir(&folder).expect("another folder");
+        assert!(matches!(lock.keep(), Err(LockError::Gone { .. })), "another one of that name is not ours");
+    }
+
+    /// As builds did that locked this file and nothing else.
+    fn lock_the_file_alone(folder: &Path) -> Option<File> {
+        let mut open = OpenOptions::new();
+        let file =
+            open.read(true).write(true).create(true).truncate(false).open(folder.join(LOCK_FILE)).expect("opens");
+        flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file)
+    }
+
+    #[test]
+    fn who_locks_the_file_alone_keeps_out_and_is_kept_out_also_after_it_was_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let old = lock_the_file_alone(folder.path()).expect("free");
+        assert!(is_held(folder.path()));
+        drop(old);
+        let lock = FolderLock::take(folder.path()).expect("free");
+        assert!(lock_the_file_alone(folder.path()).is_none());
+        fs::remove_file(folder.path().join(LOCK_FILE)).expect("removed");
+        lock.keep().expect("made again");
+        assert!(lock_the_file_alone(folder.path()).is_none());
+        fs::remove_file(folder.path().join(LOCK_FILE)).expect("removed");
+        let _old = lock_the_file_alone(folder.path()).expect("quicker than the one who keeps");
+        assert!(matches!(lock.keep(), Err(LockError::Held { .. })), "then this one must not go on");
+    }
+
+    #[test]
+    fn where_folders_can_not_be_locked_a_file_that_can_not_be_missing_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("meta"), "").expect("a file");
+        let without =
+            |lock: FolderLock| FolderLock { folder: File::open(folder.path()).expect("opens"), locked: false, ..lock };
+        let mut first = without(FolderLock::take(folder.path()).expect("free"));
+        first.also("meta").expect("free");
+        fs::remove_file(folder.path().join(LOCK_FILE)).expect("removed");
+        let mut second = without(FolderLock::take(folder.path()).expect("nobody has this one"));
+        assert!(matches!(second.also("meta"), Err(LockError::Held { .. })));
     }
 
     #[test]

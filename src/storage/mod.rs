@@ -4,6 +4,7 @@
 //! when it returns, and on the disk only once `sync_data` has returned, its name only once `sync_folder` has.
 
 mod disk;
+mod file_id;
 mod lock;
 pub mod simulated;
 
@@ -11,8 +12,12 @@ use std::fmt;
 use std::io::{self, Read};
 
 pub use disk::DiskStorage;
+pub use file_id::FileId;
 pub use lock::{FolderLock, LOCK_FILE, LockError};
 pub use simulated::SimulatedStorage;
+
+/// Rights of each file that is made here: the owner's alone.
+const PRIVATE_FILE: u32 = 0o600;
 
 /// A flat folder of files. Names are plain file names, never paths.
 pub trait Storage: Send + Sync + fmt::Debug {
@@ -55,8 +60,23 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Forces names made, changed and removed so far to the disk.
     ///
     /// # Errors
-    /// When the disk refuses. What has reached it is then unknown; trying again proves nothing.
+    /// When the disk refuses. What has reached it is then unknown; trying again proves nothing. `NotFound` when this is
+    /// no longer the folder that its path names.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// Proves that a name still names a file that was made here and is open: an open file can be written and forced to
+    /// the disk long after somebody has removed it, or the folder that it is in, and is found by nobody then.
+    ///
+    /// # Errors
+    /// `NotFound` when the name names nothing or another file, or when it can't be looked at; with the file's path.
+    fn still_names(&self, name: &str, file: FileId) -> io::Result<()>;
+
+    /// Makes the folder itself again where it is no longer what its path names, empty. For what can be written anew from
+    /// memory. Says whether it did. The folder that it is in is never made.
+    ///
+    /// # Errors
+    /// When it can't be made or opened.
+    fn make_again(&self) -> io::Result<bool>;
 
     /// Bytes that may still be written.
     ///
@@ -77,6 +97,9 @@ pub trait Storage: Send + Sync + fmt::Debug {
 
 /// A file that was just made and is being written. Closed when dropped; dropping forces nothing to the disk.
 pub trait StorageFile: Send + Sync + fmt::Debug {
+    /// Which file it is, whatever its name.
+    fn id(&self) -> FileId;
+
     /// Writes all of `bytes` at the end. Not to be called by two threads at once: their bytes would mix.
     ///
     /// # Errors

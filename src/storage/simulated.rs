@@ -13,7 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use self::image::{FileNo, Folder, Seed};
-use super::{Storage, StorageFile};
+use super::{FileId, Storage, StorageFile};
 
 /// What can be told to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -232,6 +232,19 @@ impl Storage for SimulatedStorage {
         }
     }
 
+    fn still_names(&self, name: &str, file: FileId) -> io::Result<()> {
+        let machine = self.0.lock();
+        machine.running()?;
+        if machine.folder.number(name).ok().map(FileNo::id) == Some(file) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} was removed, renamed or replaced")))
+    }
+
+    fn make_again(&self) -> io::Result<bool> {
+        self.0.lock().running().map(|()| false)
+    }
+
     fn free_bytes(&self) -> io::Result<u64> {
         self.0.lock().running()?;
         Ok(u64::MAX)
@@ -245,6 +258,10 @@ struct SimulatedFile {
 }
 
 impl StorageFile for SimulatedFile {
+    fn id(&self) -> FileId {
+        self.number.id()
+    }
+
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut machine = self.machine.lock();
         let verdict = machine.begin(Operation::Append)?;

@@ -98,6 +98,41 @@ async fn a_folder_in_use_is_refused_and_its_process_named() {
     assert_eq!(shop.held().await, 10, "the lock is gone with its process");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_whose_lock_file_was_taken_for_stale_is_still_in_use() {
+    let shop = Shop::killed().await;
+    let server = start(shop.path(), &[]);
+    fs::remove_file(shop.path().join("LOCK")).expect("removed");
+    refused(shop.path()).must(74, &["is in use by"]);
+    fs::write(shop.path().join("LOCK"), "1").expect("replaced");
+    let link = shop.folder.path().with_extension("link");
+    std::os::unix::fs::symlink(shop.path(), &link).expect("a link");
+    refused(&link).must(74, &["is in use by"]);
+    assert!(verified(&link).contains("serves this folder"));
+    fs::remove_file(link).expect("removed");
+    assert_eq!(all_shown(&server.client().await, shop.ids.clone()).await.iter().flatten().count(), 10);
+    assert_eq!(server.stop().code, Some(0));
+    assert_eq!(shop.held().await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_snapshot_that_fails_is_no_good_end_and_loses_nothing() {
+    let shop = Shop::killed().await;
+    let server = start(shop.path(), &[]);
+    let last = server.client().await;
+    hold(&last, &Dice::new(2).hold_id(), "SKU").await;
+    // Whatever the last record is: a folder stands where its snapshot would be written.
+    for lsn in 11..=16 {
+        fs::create_dir(shop.path().join(format!("snapshots/{lsn:020}.snapshot.tmp"))).expect("a folder");
+    }
+    server.stop().must(74, &["the last snapshot failed", "nothing is lost", "File exists"]);
+    for lsn in 11..=16 {
+        fs::remove_dir(shop.path().join(format!("snapshots/{lsn:020}.snapshot.tmp"))).expect("gone");
+    }
+    assert!(verified(shop.path()).contains("journal: closed in order"));
+    assert_eq!(shop.held().await, 10);
+}
+
 #[test]
 fn a_folder_that_can_not_be_written_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

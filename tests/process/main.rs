@@ -19,4 +19,5 @@ mod ledger;
 mod log;
 mod server;
 mod signals;
+mod taken_away;
 mod wire;

@@ -92,6 +92,7 @@ impl Dump<'_> {
                     error @ (LogError::Io { .. }
                     | LogError::Full(_)
                     | LogError::Unknown(_)
+                    | LogError::Gone(_)
                     | LogError::Foreign { .. }
                     | LogError::ForeignFiles(_)
                     | LogError::Fenced { .. }

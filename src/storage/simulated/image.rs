@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
+use super::super::FileId;
+
 /// Bytes that a disk writes at once.
 const SECTOR: usize = 512;
 
 /// A file's number: stays when the name changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct FileNo(u64);
+
+impl FileNo {
+    pub(super) const fn id(self) -> FileId {
+        FileId::new(0, self.0)
+    }
+}
 
 /// A change of names that is not forced yet.
 #[derive(Debug, Clone)]
@@ -123,7 +131,7 @@ impl Folder {
         self.live.iter().map(|(name, number)| (name.clone(), bytes(number))).collect()
     }
 
-    fn number(&self, name: &str) -> io::Result<FileNo> {
+    pub(super) fn number(&self, name: &str) -> io::Result<FileNo> {
         self.live.get(name).copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
     }
 

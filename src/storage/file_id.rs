@@ -1,0 +1,59 @@
+//! Which file or folder something is, whatever its name: for seeing that a path still names what was opened.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// A file's or folder's number on its device. As long as it is open no other can have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// Of a file by these two numbers.
+    #[must_use]
+    pub const fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+
+    /// Of what is open.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        file.metadata().map(|metadata| Self::of(&metadata))
+    }
+
+    /// Of what a path names now; symbolic links are followed.
+    ///
+    /// # Errors
+    /// `NotFound` when it names nothing, or when it can't be looked at.
+    pub fn of_path(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|metadata| Self::of(&metadata))
+    }
+
+    fn of(metadata: &Metadata) -> Self {
+        Self::new(metadata.dev(), metadata.ino())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_what_was_opened_until_something_else_has_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let file = File::create(&path).expect("a file");
+        let id = FileId::of_file(&file).expect("open");
+        assert_eq!(FileId::of_path(&path).expect("there"), id);
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(FileId::of_path(&path).expect_err("gone").kind(), io::ErrorKind::NotFound);
+        std::fs::write(&path, "").expect("another");
+        assert_ne!(FileId::of_path(&path).expect("there"), id);
+    }
+}

@@ -1,0 +1,147 @@
+//! Data folders that are taken away under a running server: nothing is acknowledged from then on, and the end is clear.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use stockade::client::Client;
+use stockade::metrics::Stopwatch;
+use tempfile::TempDir;
+
+use crate::server::{Server, serve, start, try_start, verified};
+use crate::wire::{Dice, all_shown, create, hold, line, reserve};
+
+/// A server that has nothing to do sees it within a second, and needs another to end at most.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+const WORDS: [&str; 2] = ["the journal was taken away while it was served", "data"];
+
+struct Shop {
+    above: TempDir,
+    server: Server,
+    client: Client,
+    ids: Vec<String>,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let above = tempfile::tempdir().expect("a folder");
+        let server = start(&above.path().join("data"), &[]);
+        let client = server.client().await;
+        create(&client, &[("SKU", 1_000)], 1).await;
+        let mut dice = Dice::new(1);
+        let ids: Vec<String> = (0..10).map(|_| dice.hold_id()).collect();
+        for id in &ids {
+            hold(&client, id, "SKU").await;
+        }
+        Self { above, server, client, ids }
+    }
+
+    /// Takes the folder away; the very next reserve must not be acknowledged, and the process ends.
+    async fn after(self, take: impl FnOnce(&Path, &Path)) -> (TempDir, Vec<String>) {
+        let Self { above, server, client, ids } = self;
+        take(&above.path().join("data"), &above.path().join("moved"));
+        let refused = client.reserve(reserve(&Dice::new(2).hold_id(), "late", vec![line("SKU", 1)])).await;
+        assert!(refused.is_err(), "acknowledged: {refused:?}");
+        server.end().must(74, &WORDS);
+        (above, ids)
+    }
+}
+
+/// The newest segment of a folder.
+fn newest(data: &Path) -> std::path::PathBuf {
+    let entries = fs::read_dir(data.join("journal")).expect("a journal");
+    let segments = entries.map(|entry| entry.expect("an entry").path());
+    segments.filter(|file| file.extension().is_some_and(|kind| kind == "journal")).max().expect("a segment")
+}
+
+async fn all_are_there(data: &Path, ids: Vec<String>) {
+    verified(data);
+    let server = start(data, &[]);
+    let found = all_shown(&server.client().await, ids).await;
+    assert!(found.len() == 10 && found.iter().all(Option::is_some), "what was acknowledged is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_acknowledged_into_a_folder_that_is_gone() {
+    Shop::open().await.after(|data, _| fs::remove_dir_all(data).expect("removed")).await;
+    Shop::open().await.after(|data, _| fs::remove_dir_all(data.join("journal")).expect("removed")).await;
+    Shop::open().await.after(|data, _| fs::remove_file(newest(data)).expect("removed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_renamed_or_replaced_has_all_that_was_acknowledged() {
+    let (above, ids) = Shop::open().await.after(|data, moved| fs::rename(data, moved).expect("renamed")).await;
+    all_are_there(&above.path().join("moved"), ids).await;
+    let copied = |data: &Path, moved: &Path| {
+        fs::rename(data, moved).expect("renamed");
+        assert!(Command::new("cp").arg("-a").arg(moved).arg(data).status().expect("copies").success());
+    };
+    let (above, ids) = Shop::open().await.after(copied).await;
+    all_are_there(&above.path().join("moved"), ids.clone()).await;
+    all_are_there(&above.path().join("data"), ids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_a_copy_in_its_place_leaves_one_that_acknowledges() {
+    let Shop { above, server, client, ids } = Shop::open().await;
+    let (data, moved) = (above.path().join("data"), above.path().join("moved"));
+    fs::rename(&data, &moved).expect("renamed");
+    assert!(Command::new("cp").arg("-a").arg(&moved).arg(&data).status().expect("copies").success());
+    let second = try_start(serve(&data, &[])).expect("a copy is another folder");
+    let late = client.reserve(reserve(&Dice::new(2).hold_id(), "late", vec![line("SKU", 1)])).await;
+    assert!(late.is_err(), "acknowledged: {late:?}");
+    server.end().must(74, &WORDS);
+    assert!(all_shown(&second.client().await, ids).await.iter().all(Option::is_some));
+    assert_eq!(second.stop().code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_anything_to_do_sees_it_too() {
+    let takes: [fn(&Path, &Path); 4] = [
+        |data, _| fs::remove_dir_all(data).expect("removed"),
+        |data, moved| fs::rename(data, moved).expect("renamed"),
+        |data, moved| fs::rename(data.join("journal"), moved).expect("renamed"),
+        |data, _| fs::remove_file(newest(data)).expect("removed"),
+    ];
+    for take in takes {
+        let Shop { above, server, client: _, ids: _ } = Shop::open().await;
+        let watch = Stopwatch::start();
+        take(&above.path().join("data"), &above.path().join("moved"));
+        server.end().must(74, &[]);
+        assert!(watch.elapsed() < ENDS_WITHIN, "{:?}", watch.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_gone_when_the_server_is_stopped_is_no_good_end() {
+    let Shop { above, server, client: _, ids: _ } = Shop::open().await;
+    fs::remove_dir_all(above.path().join("data")).expect("removed");
+    server.stop().must(74, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_that_are_gone_are_written_anew_from_memory() {
+    let Shop { above, server, client: _, ids } = Shop::open().await;
+    let data = above.path().join("data");
+    fs::remove_dir(data.join("snapshots")).expect("removed");
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(ended.log.contains("the snapshots' folder was gone"), "{}", ended.log);
+    assert!(verified(&data).contains("snapshot 11: "));
+    all_are_there(&data, ids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_file_that_is_removed_comes_back_and_the_server_serves_on() {
+    let Shop { above, server, client, ids } = Shop::open().await;
+    let lock = above.path().join("data/LOCK");
+    fs::remove_file(&lock).expect("removed");
+    let watch = Stopwatch::start();
+    while !lock.exists() {
+        assert!(watch.elapsed() < ENDS_WITHIN, "it is not made again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(all_shown(&client, ids).await.iter().flatten().count(), 10);
+    assert_eq!(server.stop().code, Some(0));
+}
