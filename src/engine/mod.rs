@@ -17,6 +17,7 @@ mod update;
 mod stock;
 mod sweep;
 mod archive;
+pub mod page;
 pub mod list;
 pub mod readings;
 pub mod folder;

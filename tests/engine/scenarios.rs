@@ -91,8 +91,9 @@ impl Play {
             ["update", id, settings @ ..] => self.update(id, settings),
             ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
             ["drops"] => {
-                let (views, _, _) = self.engine().list_drops(&DropFilter::default(), None, 100, now);
-                views.iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
+                let mut page = common::page::<DropView>(100);
+                let _listed = self.engine().list_drops(&DropFilter::default(), None, &mut page, now);
+                page.into_shown().iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
             }
             ["tick", span] => {
                 self.world.now = now.plus(millis(span));

@@ -1,9 +1,14 @@
 //! Lists and their pages. A page token says where the next page begins; it is opaque to callers.
 
+use prost::Message;
+
+use super::answer::hold;
+use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, optional_id, span};
-use crate::engine::answer::DropState;
+use crate::engine::answer::{DropState, DropView, HoldView};
 use crate::engine::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
+use crate::engine::page::Page;
 use crate::hold::HoldState;
 use crate::ids::{DropId, HoldId};
 use crate::proto as pb;
@@ -13,6 +18,12 @@ use crate::time::Timestamp;
 const USUAL_PAGE: usize = 100;
 /// Things on a page at most; more asked for is served so many.
 const LARGEST_PAGE: usize = 1_000;
+
+/// Bytes of a page, as encoded: where one more thing would go beyond, the page ends before it. Far below what clients
+/// take in one message where nothing is said, 4 MiB.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// Bytes that a thing takes on a page beside its own: tag and length.
+const PER_THING: usize = 8;
 
 /// What a list of holds is asked for.
 pub type HoldList = (HoldFilter, Option<HoldPlace>, usize);
@@ -60,6 +71,23 @@ pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection>
     let size = page(&mut faults, *page_size);
     let place = token(&mut faults, page_token, drop_place);
     faults.finish(Some((filter, place, size)))
+}
+
+/// An empty page for so many holds.
+#[must_use]
+pub fn hold_page(size: usize) -> Page<HoldView, pb::Hold> {
+    Page::new(size, PAGE_BYTES, |view| sized(hold(view)))
+}
+
+/// An empty page for so many drops.
+#[must_use]
+pub fn drop_page(size: usize) -> Page<DropView, pb::Drop> {
+    Page::new(size, PAGE_BYTES, |view| sized(drop_view(view)))
+}
+
+fn sized<T: Message>(shown: T) -> (T, usize) {
+    let bytes = shown.encoded_len().saturating_add(PER_THING);
+    (shown, bytes)
 }
 
 /// How this version places holds in shards. A token of another version would leave holds out: it is refused.
