@@ -50,7 +50,7 @@ pub struct DropFilter {
     pub shop: Option<ShopId>,
     /// Of this series.
     pub series: Option<SeriesId>,
-    /// In this state.
+    /// In this state; none: in any but archived.
     pub state: Option<DropState>,
 }
 
@@ -119,7 +119,8 @@ impl Engine {
         };
         let drops = self.inventory.drops.all();
         let drops = || drops.iter().filter(|entry| drop.is_none_or(|drop| drop == entry.number));
-        let archived = drops().filter(|entry| entry.running().archived.is_some()).map(|entry| entry.number).collect();
+        let going = |entry: &&Arc<DropEntry>| !entry.has_no_pools() && entry.running().archived.is_some();
+        let archived = drops().filter(going).map(|entry| entry.number).collect();
         let item = |entry: &Arc<DropEntry>, sku| Some((entry.number, entry.running().definition.item(sku)?.0));
         let items = filter.sku.as_ref().map(|sku| drops().filter_map(|entry| item(entry, sku)).collect());
         Ok(Wanted { filter, drop, items, archived, now })
@@ -195,7 +196,10 @@ impl DropFilter {
         let Self { shop, series, state } = self;
         shop.as_ref().is_none_or(|shop| *shop == running.definition.shop)
             && (series.is_none() || *series == running.definition.series)
-            && state.is_none_or(|state| state == running.state(entry, now))
+            && match (state, running.state(entry, now)) {
+                (Some(wanted), is) => *wanted == is,
+                (None, is) => is != DropState::Archived,
+            }
     }
 }
 
@@ -206,7 +210,7 @@ struct Wanted<'f> {
     drop: Option<DropNo>,
     /// The item that the filter's SKU is, by drop.
     items: Option<HashMap<DropNo, ItemNo>>,
-    /// Drops that are archived: their holds are gone, also where they are still in the table.
+    /// Drops that are just being archived: their holds are gone, also where they are still in the table.
     archived: HashSet<DropNo>,
     now: Timestamp,
 }

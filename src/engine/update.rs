@@ -106,10 +106,10 @@ impl Engine {
             let definition = Arc::new(image.definition);
             let new = definition.items.iter().skip(shown.stock.len());
             let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
-            let Running { definition: _, revision, steering, steered, update, adjusted: _, archived } = running;
+            let Running { definition: _, revision, steering, steered, update, adjusted: _, archived, basis } = running;
             let (revision, steering, steered) = (*revision, *steering, *steered);
-            let (archived, adjusted) = (archived.clone(), Vec::new());
-            let then = Running { definition, revision, steering, steered, update: *update, adjusted, archived };
+            let (archived, basis, adjusted) = (archived.clone(), basis.clone(), Vec::new());
+            let then = Running { definition, revision, steering, steered, update: *update, adjusted, archived, basis };
             shown = view(entry, &then, now);
             shown.stock.extend(new);
         }

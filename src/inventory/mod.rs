@@ -4,8 +4,10 @@
 //! the engine looks, takes and appends, then has the change entered here. Locks are taken in this order: registry and
 //! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
 
+mod adjustments;
 mod archive;
 mod chunks;
+mod drop_entry;
 pub mod drops;
 mod expiry;
 mod gathered;
@@ -25,7 +27,9 @@ mod stock_tests;
 
 use parking_lot::Mutex;
 
-pub use drops::{Added, DropEntry, DropState, Drops, Home, Roster, Running};
+pub use adjustments::ItemAdjustments;
+pub use drop_entry::{DropEntry, DropState, Home, ReadRunning, Running, WriteRunning};
+pub use drops::{Added, Drops, Roster, Seat};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
 pub use pool::{Pool, Stock, Verdict};

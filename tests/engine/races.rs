@@ -246,7 +246,7 @@ fn lists_and_the_comparison_of_books_never_hold_up_requests_for_good() {
         });
     });
     let mut shown = page::<HoldView>(5_000);
-    engine.list_holds(&filter, None, &mut shown, START).expect("a page");
+    let (_next, _ticket) = engine.list_holds(&filter, None, &mut shown, START).expect("a page");
     assert_eq!(shown.into_shown().len(), 2_000);
 }
 

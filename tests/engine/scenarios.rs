@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::common::{self, START, World, drop_id, sku};
 use stockade::definition::{Definition, Limit, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, DropView, Fault, HoldView, Outcome, Refusal};
+use stockade::engine::answer::{Answer, DropState, DropView, Fault, HoldView, Outcome, Refusal};
 use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
 use stockade::engine::list::DropFilter;
 use stockade::ids::{HoldId, Lsn};
@@ -90,9 +90,11 @@ impl Play {
             ["stock", id, item] => self.stock(id, item),
             ["update", id, settings @ ..] => self.update(id, settings),
             ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
-            ["drops"] => {
+            ["drops", state @ ..] => {
                 let mut page = common::page::<DropView>(100);
-                let _listed = self.engine().list_drops(&DropFilter::default(), None, &mut page, now);
+                let archived = state.contains(&"archived").then_some(DropState::Archived);
+                let filter = DropFilter { state: archived, ..DropFilter::default() };
+                let _listed = self.engine().list_drops(&filter, None, &mut page, now);
                 page.into_shown().iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
             }
             ["tick", span] => {
