@@ -255,7 +255,7 @@ macro_rules! number {
 }
 
 number!(
-    /// A drop's number in this engine: dense, in the order of creation, never used again.
+    /// A drop's number in this engine: in the order of creation, never used again.
     DropNo(u32)
 );
 number!(

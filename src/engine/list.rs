@@ -1,4 +1,5 @@
-//! Listing: holds and drops, page by page, in an order that changes don't disturb, but for a drop's opening that moves.
+//! Listing: holds and drops, page by page, in an order that changes don't disturb: drops stand where their opening was
+//! when the list began.
 //!
 //! Holds come shard by shard and in the order of ids within one: a hold that is there all the while comes exactly once,
 //! whatever comes and goes meanwhile. Every shard is locked by itself, for as long as it takes to look through it.
@@ -7,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Engine;
-use super::answer::{DropState, DropView, Fault, HoldView};
+use super::answer::{DropState, DropView, Fault, HoldView, Violation};
 use super::drops::view;
 use super::page::Page;
 use crate::hold::{Hold, HoldState};
@@ -57,7 +58,9 @@ pub struct DropFilter {
 /// Where a page of drops begins: after the drop that opens then and has this id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropPlace {
-    /// When the last drop that was told opens.
+    /// The place of the journal where the list began: openings count as they were then.
+    pub as_of: Lsn,
+    /// When the last drop that was told opened.
     pub opens_at: Timestamp,
     /// Its id.
     pub after: DropId,
@@ -151,21 +154,30 @@ impl Engine {
         Some(HoldView { hold, definition })
     }
 
-    /// Fills a page with drops in the order of their opening, and says where the next one begins, if there is more.
-    /// Blocks for as long as it takes to look at every drop.
+    /// Fills a page with drops in the order of their opening as it was when the list began, and says where the next one
+    /// begins, if there is more. Blocks for as long as it takes to look at every drop.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] when the list began so long ago that it is not known any more where drops stood then.
     pub fn list_drops<T>(
         &self,
         filter: &DropFilter,
         from: Option<&DropPlace>,
         page: &mut Page<DropView, T>,
         now: Timestamp,
-    ) -> (Option<DropPlace>, Ticket) {
+    ) -> Result<(Option<DropPlace>, Ticket), Fault> {
+        // What is not durable yet may be gone after a crash, and another record may stand there.
+        let as_of = from.map_or_else(|| self.journal.durable(), |from| from.as_of);
+        if as_of > self.journal.appended() || !self.inventory.openings.reach_back_to(as_of) {
+            let description = "is of a list that began too long ago: begin it anew".to_owned();
+            return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]));
+        }
         let entries = self.inventory.drops.all();
         // As many as may be on the page and one more; of those the last is on top.
         let mut first: BinaryHeap<(Timestamp, DropId, usize)> = BinaryHeap::new();
         for (place, entry) in entries.iter().enumerate() {
             let running = entry.running();
-            let (opens_at, id) = (running.opens_at(entry), &running.definition.id);
+            let (opens_at, id) = (self.opened(entry, &running, as_of), &running.definition.id);
             let later = from.is_none_or(|from| (opens_at, id) > (from.opens_at, &from.after));
             if later && filter.fits(entry, &running, now) {
                 first.push((opens_at, id.clone(), place));
@@ -182,12 +194,18 @@ impl Engine {
                 (view(entry, &running, now), running.known_at())
             };
             if !page.put(&view) {
-                return (last, self.journal.ticket(newest));
+                return Ok((last, self.journal.ticket(newest)));
             }
             newest = newest.max(known_at);
-            last = Some(DropPlace { opens_at, after });
+            last = Some(DropPlace { as_of, opens_at, after });
         }
-        (None, self.journal.ticket(newest))
+        Ok((None, self.journal.ticket(newest)))
+    }
+
+    /// When a drop opened as of a place of the journal; of one that was made behind it, as it was made.
+    fn opened(&self, entry: &DropEntry, running: &Running, as_of: Lsn) -> Timestamp {
+        let moved = if running.revision > as_of { self.inventory.openings.as_of(entry.number, as_of) } else { None };
+        moved.unwrap_or_else(|| running.opens_at(entry))
     }
 }
 

@@ -83,7 +83,11 @@ impl Engine {
                 let record = Record::Drop(Box::new(image.clone()));
                 let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
                 // From here on nothing may fail.
+                let opened = running.opens_at(entry);
                 entry.redefine(&mut running, appended.lsn(), image);
+                if running.opens_at(entry) != opened {
+                    self.inventory.openings.moved(entry.number, appended.lsn(), opened);
+                }
             }
             Ok(self.show_drop(entry, &running, now))
         });

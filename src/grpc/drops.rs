@@ -92,7 +92,7 @@ impl DropService for Drops {
         let (filter, place, size) = convert::list_drops(request.get_ref())?;
         let list = move |engine: &Engine, now| {
             let mut page = convert::drop_page(size);
-            let (next, ticket) = engine.list_drops(&filter, place.as_ref(), &mut page, now);
+            let (next, ticket) = engine.list_drops(&filter, place.as_ref(), &mut page, now)?;
             Ok(((page.into_shown(), next), ticket))
         };
         let ((drops, next), _now) = self.edge.list(list).await?;

@@ -138,7 +138,9 @@ impl Drops {
     /// Takes the pools of archived drops out of memory, whose holds are out already.
     pub fn settle_archived(&self, drops: &[Arc<DropEntry>]) {
         let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        drops.iter().for_each(|entry| registry.settle(entry));
+        for entry in drops {
+            registry.settle(entry);
+        }
     }
 
     /// Lets the oldest archived drops go, as long as there are more than `most` or they weigh more than `weight`. Says

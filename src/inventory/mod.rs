@@ -14,6 +14,7 @@ mod gathered;
 pub mod holds;
 mod index;
 pub mod limits;
+mod openings;
 pub mod pool;
 mod pools;
 mod replay;
@@ -32,6 +33,7 @@ pub use drop_entry::{DropEntry, DropState, Home, ReadRunning, Running, WriteRunn
 pub use drops::{Added, Drops, Roster, Seat};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
+pub use openings::Openings;
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
 
@@ -52,6 +54,8 @@ pub struct Inventory {
     pub key: DigestKey,
     /// Drops by id and number.
     pub drops: Drops,
+    /// When drops opened before that was moved.
+    pub openings: Openings,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -116,6 +120,7 @@ impl Inventory {
     pub fn new(key: DigestKey) -> Self {
         Self {
             drops: Drops::default(),
+            openings: Openings::default(),
             holds: Holds::new(&key),
             subjects: Subjects::new(),
             ended: Mutex::default(),

@@ -159,6 +159,8 @@ impl Inventory {
             }
         });
         gathered.finish();
+        let newest = drops.iter().map(|drop| drop.running().revision).max();
+        self.openings.begin(newest.unwrap_or_default());
         drop(drops);
         ended.sort_unstable_by_key(|ended| ended.revision);
         self.ended.get_mut().extend(ended);

@@ -145,6 +145,6 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
 
 fn listed(engine: &Engine, state: Option<DropState>, now: Timestamp) -> Vec<String> {
     let (filter, mut page) = (DropFilter { state, ..DropFilter::default() }, common::page::<DropView>(100));
-    let (_next, _ticket) = engine.list_drops(&filter, None, &mut page, now);
+    let (_next, _ticket) = engine.list_drops(&filter, None, &mut page, now).expect("a page");
     page.into_shown().iter().map(|view| view.definition.id.to_string()).collect()
 }

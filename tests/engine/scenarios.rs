@@ -94,7 +94,7 @@ impl Play {
                 let mut page = common::page::<DropView>(100);
                 let archived = state.contains(&"archived").then_some(DropState::Archived);
                 let filter = DropFilter { state: archived, ..DropFilter::default() };
-                let _listed = self.engine().list_drops(&filter, None, &mut page, now);
+                let (_next, _ticket) = self.engine().list_drops(&filter, None, &mut page, now).expect("a page");
                 page.into_shown().iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
             }
             ["tick", span] => {

@@ -10,7 +10,7 @@ use crate::engine::answer::{DropState, DropView, HoldView};
 use crate::engine::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
 use crate::engine::page::Page;
 use crate::hold::HoldState;
-use crate::ids::{DropId, HoldId};
+use crate::ids::{DropId, HoldId, Lsn};
 use crate::proto as pb;
 use crate::time::Timestamp;
 
@@ -99,10 +99,14 @@ pub fn hold_token(place: Option<HoldPlace>) -> String {
     place.map(|HoldPlace { shard, after }| format!("{PLACEMENT}{shard:x}.{after}")).unwrap_or_default()
 }
 
+/// The form of a token of drops: one of another is refused.
+const AS_OF: &str = "2:";
+
 /// The token of a page of drops.
 #[must_use]
 pub fn drop_token(place: Option<DropPlace>) -> String {
-    place.map(|DropPlace { opens_at, after }| format!("{:x}.{after}", opens_at.0)).unwrap_or_default()
+    let token = |DropPlace { as_of, opens_at, after }| format!("{AS_OF}{:x}.{:x}.{after}", as_of.0, opens_at.0);
+    place.map(token).unwrap_or_default()
 }
 
 fn hold_place(text: &str) -> Option<HoldPlace> {
@@ -111,9 +115,10 @@ fn hold_place(text: &str) -> Option<HoldPlace> {
 }
 
 fn drop_place(text: &str) -> Option<DropPlace> {
-    let (at, after) = text.split_once('.')?;
-    let opens_at = Timestamp(u64::from_str_radix(at, 16).ok()?);
-    Some(DropPlace { opens_at, after: DropId::try_from(after).ok()? })
+    let (as_of, rest) = text.strip_prefix(AS_OF)?.split_once('.')?;
+    let (at, after) = rest.split_once('.')?;
+    let (as_of, opens_at) = (u64::from_str_radix(as_of, 16).ok()?, u64::from_str_radix(at, 16).ok()?);
+    Some(DropPlace { as_of: Lsn(as_of), opens_at: Timestamp(opens_at), after: DropId::try_from(after).ok()? })
 }
 
 fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
