@@ -16,9 +16,14 @@ use super::pools::{OfItem, Pools};
 use crate::definition::Definition;
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
 use crate::metrics::Counter;
-use crate::record::{Archived, DropImage, LastUpdate, PoolBasis, Record, Steering, StockImage};
+use crate::record::{
+    Adjustment, AdjustmentsImage, Archived, DropImage, LastUpdate, PoolBasis, Record, Steering, StockImage,
+};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
+
+/// Adjustments in one record of a snapshot: 50 KiB at most.
+const ADJUSTMENTS_A_RECORD: usize = 1_000;
 
 /// The state that a drop is in, from its schedule, pauses and closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -374,15 +379,25 @@ impl DropEntry {
         let basis = self.basis(&running);
         for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(basis) {
             if adjusted.revision > Lsn::default() {
-                let adjustments = adjusted.last.iter().copied().collect();
-                let image = StockImage { drop: self.number, item, pools, adjustments };
+                let image = StockImage { drop: self.number, item, pools, adjustments: Vec::new() };
                 images.push((adjusted.revision, Record::Stock(image)));
+                images.extend(self.adjustments(item, adjusted));
             }
         }
         if let Some((lsn, archived)) = &running.archived {
             images.push((*lsn, Record::Archived(archived.clone())));
         }
         images
+    }
+
+    /// An item's remembered adjustments, in parts that a record has room for.
+    fn adjustments(&self, item: ItemNo, adjusted: &ItemAdjustments) -> Vec<(Lsn, Record)> {
+        let remembered: Vec<_> = adjusted.iter().collect();
+        let image = |part: &[(Adjustment, Option<Timestamp>)]| {
+            let (drop, forgotten, adjustments) = (self.number, adjusted.forgotten(), part.to_vec());
+            (adjusted.revision, Record::Adjustments(AdjustmentsImage { drop, item, forgotten, adjustments }))
+        };
+        remembered.chunks(ADJUSTMENTS_A_RECORD).map(image).collect()
     }
 
     /// The pools of each item.
@@ -394,4 +409,3 @@ impl DropEntry {
         self.pools.iter_mut().flat_map(|item| &mut item.pools)
     }
 }
-

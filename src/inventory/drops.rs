@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use super::drop_entry::DropEntry;
 use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
-use crate::record::{Adjusted, Archived, DropImage, Steering, StockImage};
+use crate::record::{Adjusted, AdjustmentsImage, Archived, DropImage, Steering, StockImage};
 use crate::time::Timestamp;
 
 /// The drops that there are, for who has the registry locked already: it must not be locked twice by one thread.
@@ -186,12 +186,11 @@ impl Drops {
 
     /// Applies an adjustment of an item's stock. Only the ledger learns of it: counters are filled after replay.
     pub(super) fn apply_adjusted(&self, lsn: Lsn, adjusted: &Adjusted) {
-        let Adjusted { drop, item, adjustment, basis } = adjusted;
+        let Adjusted { drop, item, adjustment, basis, at } = adjusted;
         let _known = self.with_number(*drop, |entry| {
             let mut running = entry.steer();
-            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)
-            {
-                known.remember(lsn, *adjustment);
+            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
+                known.remember(lsn, adjustment, *at);
                 entry.set_basis(&mut running, lsn, (*item, adjustment.pool), *basis);
             }
         });
@@ -204,10 +203,25 @@ impl Drops {
             let mut running = entry.steer();
             if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
                 known.revision = lsn;
-                known.last = adjustments.iter().copied().collect();
+                let adjustments: Vec<_> = adjustments.iter().map(|made| (*made, None)).collect();
+                known.restore(Timestamp::default(), &adjustments);
                 for (place, basis) in (0..).map(PoolNo).zip(pools) {
                     entry.set_basis(&mut running, lsn, (*item, place), *basis);
                 }
+            }
+        });
+    }
+
+    /// Applies a part of an item's remembered adjustments, as a snapshot has them.
+    pub(super) fn apply_adjustments(&self, lsn: Lsn, image: &AdjustmentsImage) {
+        let AdjustmentsImage { drop, item, forgotten, adjustments } = image;
+        let _known = self.with_number(*drop, |entry| {
+            let mut running = entry.steer();
+            // Those of an archived drop are not asked for any more.
+            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn >= known.revision)
+                && !entry.has_no_pools()
+            {
+                known.restore(*forgotten, adjustments);
             }
         });
     }

@@ -63,6 +63,7 @@ impl Inventory {
             Record::Restart(restart) => self.apply_restart(lsn, *restart),
             Record::Adjusted(adjusted) => self.drops.apply_adjusted(lsn, adjusted),
             Record::Stock(image) => self.drops.apply_stock(lsn, image),
+            Record::Adjustments(image) => self.drops.apply_adjustments(lsn, image),
             Record::Archived(archived) => self.drops.apply_archived(lsn, archived),
             Record::Usage(image) => self.apply_usage(image),
         }

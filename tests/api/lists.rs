@@ -22,7 +22,7 @@ fn by_hand(endpoint: &str, words: &[&str], what: &str) -> usize {
     let listed = stockade(endpoint, &[words, &["--json"]].concat());
     assert_eq!(code(&listed), 0, "{}", err(&listed));
     let listed: serde_json::Value = serde_json::from_str(&out(&listed)).expect("json");
-    listed[what].as_array().map_or(0, Vec::len)
+    listed.get(what).and_then(serde_json::Value::as_array).map_or(0, Vec::len)
 }
 
 async fn drops(client: &Client, page_size: i32) -> (BTreeMap<String, u32>, usize) {
@@ -77,7 +77,8 @@ async fn large_holds_are_listed_by_pages_that_end_by_their_bytes() {
     }
     let (mut seen, mut token, mut pages) = (BTreeMap::new(), String::new(), 0);
     loop {
-        let filter = pb::ListHoldsRequest { drop_id: "fat".into(), page_size: 1_000, ..pb::ListHoldsRequest::default() };
+        let filter =
+            pb::ListHoldsRequest { drop_id: "fat".into(), page_size: 1_000, ..pb::ListHoldsRequest::default() };
         let page = client.list_holds(pb::ListHoldsRequest { page_token: token, ..filter }).await.expect("a page");
         assert!(page.encoded_len() <= MOST, "{} bytes", page.encoded_len());
         for hold in page.holds {

@@ -111,7 +111,8 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
         let full = make(&engine, "one-more", now).expect_err("full");
         assert!(matches!(full, Fault::Exhausted(_)), "{full:?}");
         for n in [1, 2, 0] {
-            let (_closed, _ticket) = engine.steer(&drop_id(&format!("d{round}-{n}")), Steer::Close, now).expect("closed");
+            let (_closed, _ticket) =
+                engine.steer(&drop_id(&format!("d{round}-{n}")), Steer::Close, now).expect("closed");
             assert!(n != 1 || make(&engine, "one-more", now).is_err(), "a closed drop still lives");
             now = now.plus(Millis::from_secs(8 * 24 * 3600));
             engine.archive(now).expect("archived");

@@ -11,7 +11,9 @@ use stockade::hold::HoldState;
 use stockade::ids::{CustomerId, HoldId};
 use stockade::time::Millis;
 
-use crate::common::{START, World, claim, create, definition, drop_id, hold_id, page, release, reserve, settle, sku, update};
+use crate::common::{
+    START, World, claim, create, definition, drop_id, hold_id, page, release, reserve, settle, sku, update,
+};
 
 fn all(engine: &Engine, filter: &HoldFilter, size: usize, mut between: impl FnMut(u64)) -> BTreeMap<HoldId, u32> {
     let (mut seen, mut from) = (BTreeMap::new(), None);
@@ -92,7 +94,8 @@ fn drops_come_page_by_page_in_the_order_of_their_opening() {
     let (mut seen, mut from) = (Vec::new(), None);
     loop {
         let mut shown = page::<DropView>(3);
-        let (next, _ticket) = engine.list_drops(&DropFilter::default(), from.as_ref(), &mut shown, START).expect("a page");
+        let (next, _ticket) =
+            engine.list_drops(&DropFilter::default(), from.as_ref(), &mut shown, START).expect("a page");
         seen.extend(shown.into_shown().iter().map(|view| view.definition.id.to_string()));
         match next {
             Some(next) => from = Some(next),

@@ -395,7 +395,8 @@ fn a_drop_takes_at_most_so_many_bytes_whether_it_is_new_or_was_read() {
     let fat = |many: usize, title: usize| {
         move |d: &mut pb::Drop| {
             let names: Vec<String> = (0..90).map(|n| format!("{n:0>128}")).collect();
-            d.items = names.iter().map(|sku| pb::Item { sku: sku.clone(), quantity: 1, ..pb::Item::default() }).collect();
+            d.items =
+                names.iter().map(|sku| pb::Item { sku: sku.clone(), quantity: 1, ..pb::Item::default() }).collect();
             d.title = "t".repeat(title);
             d.limits = (0..many)
                 .map(|n| pb::Limit {
@@ -422,5 +423,8 @@ fn a_drop_takes_at_most_so_many_bytes_whether_it_is_new_or_was_read() {
     let read = drop_view(&view);
     let own = prost::Message::encoded_len(&read);
     assert!(own > 96 * 1024, "what is output only takes it beyond: {own}");
-    assert!(create_drop(&pb::CreateDropRequest { drop: Some(read), validate_only: false }).is_ok(), "and is not counted");
+    assert!(
+        create_drop(&pb::CreateDropRequest { drop: Some(read), validate_only: false }).is_ok(),
+        "and is not counted"
+    );
 }
