@@ -14,9 +14,9 @@ const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 /// # Errors
 /// When the configuration is faulty, the server can't start, or it does not end well.
 pub fn serve(flags: ServeFlags) -> Result<Finding, Failure> {
-    let file = flags.config.clone();
-    let config = Config::load(flags.given(), file, environment)?;
-    server::log_to_stderr(config.log_format, environment("STOCKADE_LOG").as_deref());
+    let ServeFlags { given, config: file } = flags;
+    let config = Config::load(given, file, environment)?;
+    server::log_to_stderr(config.log_format, &config.log);
     server::end_on_panic();
     for variable in unknown_variables(environment_names()) {
         tracing::warn!(variable, "a variable that is no setting is ignored");

@@ -95,7 +95,6 @@ fn a_wrong_usage_is_an_error_and_help_is_not() {
 fn switches_of_serve_may_stand_alone_or_with_a_value() {
     for (words, text) in [("--ephemeral", "true"), ("--ephemeral=false", "false")] {
         let Ok(Command::Serve(flags)) = parsed(&format!("stockade serve {words}")) else { panic!("not parsed") };
-        let given = flags.given();
-        assert_eq!((given[0].setting, given[0].text.as_str()), ("ephemeral", text));
+        assert_eq!((flags.given[0].setting, flags.given[0].text.as_str()), ("ephemeral", text));
     }
 }

@@ -2,76 +2,24 @@
 //!
 //! This is the one door to the environment. Nothing here listens, or opens a data folder.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::time::Millis;
 
+mod log_filter;
 mod parse;
 mod sources;
+mod table;
 
+pub use log_filter::LogFilter;
 pub use parse::span;
 pub use sources::{Given, environment, environment_names, unknown_variables};
+pub use table::{Config, Preset, SETTINGS, Setting, Takes};
 
 use sources::Sources;
 
 /// Read when it is there and no other file was named.
 const DEFAULT_FILE: &str = "stockade.toml";
-
-/// Every setting by its flag's name. As `STOCKADE_…` in capitals with `_` for `-` in the environment; in the file
-/// with `_` or `-`.
-pub const SETTINGS: [&str; 14] = [
-    "grpc",
-    "http",
-    "data",
-    "durability",
-    "ephemeral",
-    "snapshot-every",
-    "retry-window",
-    "max-holds",
-    "max-ended-holds",
-    "outage-grace",
-    "drain-delay",
-    "drain-timeout",
-    "log-format",
-    "accept-clock",
-];
-
-/// A server's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// Where gRPC is served.
-    pub grpc: SocketAddr,
-    /// Where health, readiness and metrics are served.
-    pub http: SocketAddr,
-    /// Where journal and snapshots are kept.
-    pub data: PathBuf,
-    /// When a record counts as durable.
-    pub durability: Durability,
-    /// Keep nothing: journal in memory, gone with the process.
-    pub ephemeral: bool,
-    /// When a snapshot is taken.
-    pub snapshot_every: SnapshotEvery,
-    /// For how long ended holds are remembered, at least.
-    pub retry_window: Millis,
-    /// How long after its closing a drop is archived, once none of its holds is live.
-    pub archive_after: Millis,
-    /// Most holds that are held, in payment or claimed; as many subjects.
-    pub max_holds: u64,
-    /// Most ended holds that are remembered.
-    pub max_ended_holds: u64,
-    /// A hold that was live when the server stopped lives at least so long after its start.
-    pub outage_grace: Millis,
-    /// How long a server that is told to stop still serves, not ready, so that balancers see it.
-    pub drain_delay: Duration,
-    /// How long it then waits for calls in flight.
-    pub drain_timeout: Duration,
-    /// Start even if the journal's last record is from the future.
-    pub accept_clock: bool,
-    /// How logs are written.
-    pub log_format: LogFormat,
-}
 
 /// When a record counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,32 +84,27 @@ impl Config {
     }
 
     fn from_sources(mut sources: Sources) -> Result<Self, ConfigErrors> {
-        let from = &mut sources;
-        let day = Millis::from_secs(24 * 60 * 60);
-        let week = Millis::from_secs(7 * 24 * 60 * 60);
-        let every = SnapshotEvery { period: Millis::from_secs(5 * 60), bytes: 256 * 1024 * 1024 };
-        let config = Self {
-            grpc: from.take("grpc", SocketAddr::from(([127, 0, 0, 1], 7411)), parse::address),
-            http: from.take("http", SocketAddr::from(([127, 0, 0, 1], 7412)), parse::address),
-            data: from.take("data", PathBuf::from("./stockade-data"), parse::folder),
-            durability: from.take("durability", Durability::Sync, parse::durability),
-            ephemeral: from.take("ephemeral", false, parse::switch),
-            snapshot_every: from.take("snapshot-every", every, parse::snapshot_every),
-            retry_window: from.take("retry-window", day, parse::millis),
-            archive_after: from.take("archive-after", week, parse::millis),
-            max_holds: from.take("max-holds", 50_000_000, parse::count),
-            max_ended_holds: from.take("max-ended-holds", 10_000_000, parse::count),
-            outage_grace: from.take("outage-grace", Millis::from_secs(30), parse::millis),
-            drain_delay: from.take("drain-delay", Duration::ZERO, span),
-            drain_timeout: from.take("drain-timeout", Duration::from_secs(10), span),
-            accept_clock: from.take("accept-clock", false, parse::switch),
-            log_format: from.take("log-format", LogFormat::Text, parse::log_format),
-        };
-        if config.grpc == config.http && config.grpc.port() != 0 {
-            from.errors.push(format!("grpc and http are both {}: they need an address each", config.grpc));
+        let config = table::read(&mut sources);
+        if let Some(Self { grpc, http, .. }) = &config
+            && grpc == http
+            && grpc.port() != 0
+            && !["grpc", "http"].iter().any(|flag| sources.is_faulty(flag))
+        {
+            sources.errors.push(format!("grpc and http are both {grpc}: they need an address each"));
         }
-        if sources.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(sources.errors)) }
+        config.filter(|_| sources.errors.is_empty()).ok_or(ConfigErrors(sources.errors))
     }
+}
+
+/// What a command that is no server logs: `STOCKADE_LOG` where it is given.
+///
+/// # Errors
+/// When that can't be read.
+pub fn log_filter(environment: impl Fn(&str) -> Option<String>, usual: LogFilter) -> Result<LogFilter, ConfigErrors> {
+    let mut sources = Sources::new(Vec::new());
+    sources.read_environment(&environment);
+    let given = sources.take_if_given("log", parse::log_filter);
+    if sources.errors.is_empty() { Ok(given.unwrap_or(usual)) } else { Err(ConfigErrors(sources.errors)) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Durability, LogFormat, SnapshotEvery};
+use super::{Durability, LogFilter, LogFormat, SnapshotEvery};
 use crate::time::Millis;
 
 /// A parser's answer: the value, or what the text must be.
@@ -28,9 +28,9 @@ pub fn address(text: &str) -> Parsed<SocketAddr> {
     found.ok_or("must name a host whose address can be found")
 }
 
-/// A folder, there or not.
-pub fn folder(text: &str) -> Parsed<PathBuf> {
-    if text.is_empty() { Err("must be a folder") } else { Ok(PathBuf::from(text)) }
+/// A path, there or not.
+pub fn path(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() { Err("must be a path") } else { Ok(PathBuf::from(text)) }
 }
 
 /// `true` or `false`.
@@ -44,6 +44,12 @@ pub fn count(text: &str) -> Parsed<u64> {
     digits.parse().ok().filter(|count| *count > 0).ok_or("must be a whole number above 0")
 }
 
+/// A number above 0, below 2^32.
+pub fn small_count(text: &str) -> Parsed<u32> {
+    let count = count(text)?;
+    u32::try_from(count).map_err(|_too_large| "must be a whole number from 1 to 4294967295")
+}
+
 /// When a record counts as durable.
 pub fn durability(text: &str) -> Parsed<Durability> {
     match text {
@@ -51,6 +57,13 @@ pub fn durability(text: &str) -> Parsed<Durability> {
         "os" => Ok(Durability::Os),
         _ => Err("must be sync or os"),
     }
+}
+
+/// What is logged.
+pub fn log_filter(text: &str) -> Parsed<LogFilter> {
+    const WANTED: &str =
+        "must be a level (error, warn, info, debug, trace or off) or a list such as warn,stockade::grpc=debug";
+    LogFilter::parse(text).ok_or(WANTED)
 }
 
 /// How logs are written.
@@ -96,6 +109,11 @@ pub fn size(text: &str) -> Parsed<u64> {
         _ => return Err(SIZE),
     };
     number.checked_mul(factor).ok_or(SIZE)
+}
+
+/// A size of one byte or more.
+pub fn size_above_zero(text: &str) -> Parsed<u64> {
+    size(text).and_then(|bytes| if bytes > 0 { Ok(bytes) } else { Err("must be a size above 0, such as 512MiB") })
 }
 
 /// A period and a size, such as `5m,256MiB`.

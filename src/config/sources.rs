@@ -1,13 +1,13 @@
 //! Where settings come from. All three sources give text; the strongest that names a setting wins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::SETTINGS;
 use super::parse::Parsed;
+use super::table::{PREFIX, SETTINGS};
 
 /// A setting as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +42,8 @@ pub fn environment_names() -> Vec<String> {
     std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
 }
 
-/// What the names of our variables begin with.
-const PREFIX: &str = "STOCKADE_";
 /// Variables that are no settings of a server.
-const OTHERS: [&str; 3] = ["STOCKADE_CONFIG", "STOCKADE_ENDPOINT", "STOCKADE_LOG"];
+const OTHERS: [&str; 2] = ["STOCKADE_CONFIG", "STOCKADE_ENDPOINT"];
 /// What Kubernetes sets for every process beside a service of the name `stockade`.
 const OF_A_SERVICE: [&str; 2] = ["STOCKADE_SERVICE_", "STOCKADE_PORT_"];
 
@@ -56,21 +54,18 @@ pub fn unknown_variables(names: Vec<String>) -> Vec<String> {
         OTHERS.contains(&name)
             || name == "STOCKADE_PORT"
             || OF_A_SERVICE.iter().any(|prefix| name.starts_with(prefix))
-            || SETTINGS.iter().any(|setting| variable(setting) == name)
+            || SETTINGS.iter().any(|setting| setting.variable() == name)
     };
     let mut unknown: Vec<_> = names.into_iter().filter(|name| name.starts_with(PREFIX) && !known(name)).collect();
     unknown.sort_unstable();
     unknown
 }
 
-/// `STOCKADE_SNAPSHOT_EVERY` for `snapshot-every`.
-fn variable(setting: &str) -> String {
-    format!("{PREFIX}{}", setting.to_ascii_uppercase().replace('-', "_"))
-}
-
 /// What the sources gave so far, strongest first, and what was wrong with them.
 pub struct Sources {
     given: BTreeMap<&'static str, Given>,
+    /// Settings whose text can't be parsed.
+    faulty: BTreeSet<&'static str>,
     /// Everything that is wrong.
     pub errors: Vec<String>,
 }
@@ -78,7 +73,7 @@ pub struct Sources {
 impl Sources {
     /// Flags are the strongest source.
     pub fn new(flags: Vec<Given>) -> Self {
-        let mut sources = Self { given: BTreeMap::new(), errors: Vec::new() };
+        let mut sources = Self { given: BTreeMap::new(), faulty: BTreeSet::new(), errors: Vec::new() };
         for flag in flags {
             sources.add(flag);
         }
@@ -92,9 +87,9 @@ impl Sources {
     /// Each setting's variable.
     pub fn read_environment(&mut self, environment: &impl Fn(&str) -> Option<String>) {
         for setting in SETTINGS {
-            let origin = variable(setting);
+            let origin = setting.variable();
             if let Some(text) = environment(&origin) {
-                self.add(Given { setting, text, origin });
+                self.add(Given { setting: setting.flag, text, origin });
             }
         }
     }
@@ -118,9 +113,10 @@ impl Sources {
         for (key, value) in table.get_ref() {
             let line = line(text, key.span().start);
             let origin = format!("{name}:{line}: {}", key.get_ref());
-            let flag = key.get_ref().replace('_', "-");
-            let Some(setting) = SETTINGS.into_iter().find(|setting| *setting == flag) else {
-                self.errors.push(format!("{origin} is not a setting; settings are {}", SETTINGS.join(", ")));
+            let named = key.get_ref().replace('-', "_");
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.key == named).map(|setting| setting.flag) else {
+                let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+                self.errors.push(format!("{origin} is not a setting; settings are {}", keys.join(", ")));
                 continue;
             };
             if let Some(first) = seen.insert(setting, line) {
@@ -134,16 +130,31 @@ impl Sources {
         }
     }
 
-    /// A setting, or its default. What can't be parsed is noted, and the default stands in until all is told.
-    pub fn take<T>(&mut self, setting: &'static str, default: T, parse: impl Fn(&str) -> Parsed<T>) -> T {
-        let Some(Given { setting: _, text, origin }) = self.given.remove(setting) else { return default };
+    /// A setting, or its default. What can't be parsed is noted, and the default stands in until all errors are known.
+    /// None only for a default that can't be parsed.
+    pub fn take<T>(&mut self, flag: &'static str, default: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+        match self.take_if_given(flag, &parse) {
+            Some(value) => Some(value),
+            None => parse(default).ok(),
+        }
+    }
+
+    /// A setting without a default. What can't be parsed is noted.
+    pub fn take_if_given<T>(&mut self, flag: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+        let Given { setting, text, origin } = self.given.remove(flag)?;
         match parse(&text) {
-            Ok(value) => value,
+            Ok(value) => Some(value),
             Err(wanted) => {
                 self.errors.push(format!("{origin} {wanted}, not {text:?}"));
-                default
+                self.faulty.insert(setting);
+                None
             }
         }
+    }
+
+    /// Whether this setting was given a text that can't be parsed.
+    pub fn is_faulty(&self, flag: &str) -> bool {
+        self.faulty.contains(flag)
     }
 }
 

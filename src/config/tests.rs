@@ -1,4 +1,9 @@
-//! Which source wins, what each value may be, and that every error is told at once.
+//! Which source wins, what each value may be, that every error is told at once, and that the documents agree.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 
@@ -20,10 +25,125 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.durability, config.log_format), (Durability::Sync, LogFormat::Text));
     assert_eq!(config.snapshot_every, SnapshotEvery { period: Millis(300_000), bytes: 268_435_456 });
     assert_eq!((config.retry_window, config.outage_grace), (Millis(86_400_000), Millis(30_000)));
-    assert_eq!(config.archive_after, Millis(604_800_000));
+    assert_eq!(config.archive_after, Millis(45 * 86_400_000));
     assert_eq!((config.max_holds, config.max_ended_holds), (50_000_000, 10_000_000));
     assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(10)));
     assert_eq!((config.ephemeral, config.accept_clock), (false, false));
+    assert_eq!((config.memory_budget, config.max_connections, config.max_connections_per_peer), (None, None, None));
+    assert_eq!(config.identity_key_file, None);
+    assert_eq!(config.log, LogFilter { level: LevelFilter::INFO, targets: Vec::new() });
+}
+
+/// A text for each setting that is not its default.
+const OTHERS: [(&str, &str); 20] = [
+    ("grpc", "127.0.0.1:1"),
+    ("http", "127.0.0.1:2"),
+    ("data", "elsewhere"),
+    ("durability", "os"),
+    ("ephemeral", "true"),
+    ("snapshot-every", "1m,1MiB"),
+    ("archive-after", "14d"),
+    ("retry-window", "1h"),
+    ("max-holds", "7"),
+    ("max-ended-holds", "8"),
+    ("memory-budget", "512MiB"),
+    ("max-connections", "500"),
+    ("max-connections-per-peer", "50"),
+    ("identity-key-file", "key"),
+    ("outage-grace", "1s"),
+    ("drain-delay", "2s"),
+    ("drain-timeout", "3s"),
+    ("log", "stockade::grpc=debug"),
+    ("log-format", "json"),
+    ("accept-clock", "true"),
+];
+
+fn changed() -> Config {
+    Config {
+        grpc: SocketAddr::from(([127, 0, 0, 1], 1)),
+        http: SocketAddr::from(([127, 0, 0, 1], 2)),
+        data: PathBuf::from("elsewhere"),
+        durability: Durability::Os,
+        ephemeral: true,
+        snapshot_every: SnapshotEvery { period: Millis(60_000), bytes: 1 << 20 },
+        archive_after: Millis(14 * 86_400_000),
+        retry_window: Millis(3_600_000),
+        max_holds: 7,
+        max_ended_holds: 8,
+        memory_budget: Some(512 << 20),
+        max_connections: Some(500),
+        max_connections_per_peer: Some(50),
+        identity_key_file: Some(PathBuf::from("key")),
+        outage_grace: Millis(1_000),
+        drain_delay: Duration::from_secs(2),
+        drain_timeout: Duration::from_secs(3),
+        log: LogFilter { level: LevelFilter::INFO, targets: vec![("stockade::grpc".to_owned(), LevelFilter::DEBUG)] },
+        log_format: LogFormat::Json,
+        accept_clock: true,
+    }
+}
+
+#[test]
+fn every_setting_can_be_given_in_each_place() {
+    let named: Vec<_> = SETTINGS.iter().map(|setting| setting.flag).collect();
+    assert_eq!(named, OTHERS.map(|(flag, _)| flag), "all of them are tried below");
+    assert_eq!(load(&OTHERS, &[], ""), Ok(changed()), "flags");
+    let variables = OTHERS.map(|(flag, text)| {
+        let setting = SETTINGS.iter().find(|setting| setting.flag == flag).expect("a setting");
+        (setting.variable(), text)
+    });
+    let environment: Vec<_> = variables.iter().map(|(variable, text)| (variable.as_str(), *text)).collect();
+    assert_eq!(load(&[], &environment, ""), Ok(changed()), "environment");
+    let lines = |named: fn(&str) -> String| OTHERS.map(|(flag, text)| format!("{} = {text:?}\n", named(flag))).concat();
+    assert_eq!(load(&[], &[], &lines(|flag| flag.replace('-', "_"))), Ok(changed()), "file");
+    assert_eq!(load(&[], &[], &lines(str::to_owned)), Ok(changed()), "file, with dashes");
+}
+
+#[test]
+fn a_setting_has_one_name_in_three_spellings_and_a_default_that_is_good() {
+    for setting in SETTINGS {
+        assert_eq!(setting.flag.replace('-', "_"), setting.key);
+        assert_eq!(
+            setting.variable().strip_prefix("STOCKADE_").map(str::to_ascii_lowercase).as_deref(),
+            Some(setting.key)
+        );
+        assert_eq!(setting.takes == Takes::Switch, setting.default == Preset::Text("false"), "{}", setting.flag);
+        if let Preset::Text(text) = setting.default {
+            assert_eq!(load(&[(setting.flag, text)], &[], ""), load(&[], &[], ""), "{}", setting.flag);
+        }
+    }
+}
+
+#[test]
+fn the_documents_table_has_every_setting_as_it_is() {
+    let page = include_str!("../../docs/operations.md");
+    let rows: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| `--"))
+        .map(|line| {
+            let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
+            (cells[1].clone(), cells[2].clone(), cells[3].clone())
+        })
+        .collect();
+    let settings: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| (format!("--{}", setting.flag), setting.variable(), setting.default.words().to_owned()))
+        .collect();
+    assert_eq!(rows, settings);
+}
+
+#[test]
+fn what_is_logged_is_refused_with_the_other_errors_where_it_is_no_level() {
+    for faulty in ["verbose", "", "stockade", "info,debug"] {
+        let ConfigErrors(errors) = load(&[("max-holds", "0")], &[("STOCKADE_LOG", faulty)], "").expect_err(faulty);
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(
+            errors[1].starts_with("STOCKADE_LOG must be a level (error, warn, info, debug, trace or off)"),
+            "{errors:?}"
+        );
+        let variable = |name: &str| (name == "STOCKADE_LOG").then(|| faulty.to_owned());
+        assert!(log_filter(variable, LogFilter { level: LevelFilter::WARN, targets: Vec::new() }).is_err());
+    }
 }
 
 #[test]
@@ -70,6 +190,8 @@ fn a_setting_stands_once_in_a_file() {
 #[test]
 fn two_doors_need_two_addresses() {
     let same = |address| load(&[("grpc", address), ("http", address)], &[], "");
+    let ConfigErrors(errors) = load(&[("grpc", "nowhere"), ("http", "127.0.0.1:7411")], &[], "").expect_err("faulty");
+    assert_eq!(errors.len(), 1, "a default that stands in is not held against another: {errors:?}");
     assert!(same("127.0.0.1:80").is_err());
     assert!(same("127.0.0.1:0").is_ok(), "port 0 is another one each time");
 }
@@ -127,4 +249,7 @@ fn sizes_and_counts() {
     }
     assert_eq!(parse::count("50_000_000"), Ok(50_000_000));
     assert!(parse::count("0").is_err());
+    assert_eq!(parse::small_count("4294967295"), Ok(u32::MAX));
+    assert!(parse::small_count("4294967296").is_err());
+    assert!(parse::size_above_zero("0MiB").is_err());
 }

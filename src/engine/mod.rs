@@ -89,7 +89,7 @@ impl Default for Bounds {
             max_holds: 50_000_000,
             max_ended_holds: 10_000_000,
             retry_window: Millis::from_secs(24 * 3600),
-            archive_after: Millis::from_secs(7 * 24 * 3600),
+            archive_after: Millis::from_secs(45 * 24 * 3600),
             max_drops: 100_000,
             max_archived_drops: 100_000,
             max_archived_bytes: 64 * 1024 * 1024,

@@ -3,32 +3,27 @@
 use std::io::IsTerminal as _;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::LogFormat;
+use crate::config::{LogFilter, LogFormat};
 
 /// A bug: the process ends with this.
 const BUG: i32 = 70;
-/// What is logged when nothing else is asked for.
-const USUAL_LEVEL: &str = "info";
 
-/// Logs to standard error. `filter` is a level or a list of `target=level`; what can't be read as one is told and
-/// replaced by `info`. Only the first call of a process counts.
-pub fn log_to_stderr(format: LogFormat, filter: Option<&str>) {
-    let (filter, faulty) = match EnvFilter::try_new(filter.unwrap_or(USUAL_LEVEL)) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(USUAL_LEVEL), Some(error)),
+/// Logs to standard error. Only the first call of a process counts.
+pub fn log_to_stderr(format: LogFormat, filter: &LogFilter) {
+    let LogFilter { level, targets } = filter;
+    let filter = Targets::new().with_default(*level).with_targets(targets.iter().cloned());
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
     };
-    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    let begun = match format {
-        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
-    };
-    if begun.is_ok()
-        && let Some(error) = faulty
-    {
-        tracing::warn!(%error, "STOCKADE_LOG can't be read: logging at info");
-    }
+    // Where logs go somewhere already, they stay there.
+    let _begun = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
 }
 
 /// From now on a panic in any thread is logged and ends the process with 70, before anything is unwound: a guard must

@@ -1,110 +1,64 @@
-//! The settings of a server as flags.
+//! The settings of a server as flags, made from the table of settings.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
 
-use crate::config::Given;
+use crate::config::{Given, SETTINGS, Setting, Takes};
 
 pub(super) const SERVE_HELP: &str = "Every flag is also read from the environment, as STOCKADE_GRPC or STOCKADE_SNAPSHOT_EVERY, \
-    and from\na TOML file, as grpc or snapshot_every. A flag wins over the environment, that over the file. The level of\n\
-    logs is STOCKADE_LOG (error, warn, info, debug).\n\n\
+    and from\na TOML file, as grpc or snapshot_every. A flag wins over the environment, that over the file.\n\n\
     Examples:\n  \
     stockade serve\n  \
     stockade serve --grpc 0.0.0.0:7411 --http 0.0.0.0:7412 --data /var/lib/stockade --drain-delay 5s\n  \
-    stockade serve --ephemeral --log-format json";
+    stockade serve --ephemeral --log warn,stockade::grpc=debug --log-format json";
 
-/// Run a server.
-#[derive(Debug, Args)]
+/// The flag that names the file: no setting, for it says where settings are.
+const CONFIG: &str = "config";
+
+/// What `serve` was given on the command line.
+#[derive(Debug)]
 pub struct ServeFlags {
-    /// Where to serve gRPC; a name is looked up [default: 127.0.0.1:7411]
-    #[arg(long, value_name = "ADDRESS")]
-    grpc: Option<String>,
-    /// Where to serve /healthz, /readyz and /metrics [default: 127.0.0.1:7412]
-    #[arg(long, value_name = "ADDRESS")]
-    http: Option<String>,
-    /// Where journal and snapshots are kept [default: ./stockade-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
-    /// A TOML file with settings [default: stockade.toml, if it is there]
-    #[arg(long, value_name = "FILE")]
+    /// The settings, as text: they are checked together with the other sources.
+    pub given: Vec<Given>,
+    /// The file with settings, where one was named.
     pub config: Option<PathBuf>,
-    /// When a record counts as durable: sync (on the disk) or os (in the page cache) [default: sync]
-    #[arg(long, value_name = "sync|os")]
-    durability: Option<String>,
-    /// Keep nothing: the journal is in memory and gone with the process
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    ephemeral: Option<String>,
-    /// When to take a snapshot, whichever comes first [default: 5m,256MiB]
-    #[arg(long, value_name = "DURATION,SIZE")]
-    snapshot_every: Option<String>,
-    /// For how long ended holds are remembered, so that a late retry gets its answer [default: 24h]
-    #[arg(long, value_name = "DURATION")]
-    retry_window: Option<String>,
-    /// How long after its closing a drop is archived, once none of its holds is live: its holds leave memory [default: 7d]
-    #[arg(long, value_name = "DURATION")]
-    archive_after: Option<String>,
-    /// Most holds that are held, in payment or claimed [default: 50000000]
-    #[arg(long, value_name = "N")]
-    max_holds: Option<String>,
-    /// Most ended holds that are remembered [default: 10000000]
-    #[arg(long, value_name = "N")]
-    max_ended_holds: Option<String>,
-    /// A hold that was live when the server stopped lives at least so long after the start [default: 30s]
-    #[arg(long, value_name = "DURATION")]
-    outage_grace: Option<String>,
-    /// How long to go on serving, not ready, when told to stop [default: 0s]
-    #[arg(long, value_name = "DURATION")]
-    drain_delay: Option<String>,
-    /// How long to wait for calls in flight after that [default: 10s]
-    #[arg(long, value_name = "DURATION")]
-    drain_timeout: Option<String>,
-    /// How to write logs to standard error: text or json [default: text]
-    #[arg(long, value_name = "text|json")]
-    log_format: Option<String>,
-    /// Start even if the journal's last record is from the future
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    accept_clock: Option<String>,
 }
 
-impl ServeFlags {
-    /// The flags that were given, as text: they are checked together with the other sources.
-    pub fn given(self) -> Vec<Given> {
-        let Self {
-            grpc,
-            http,
-            data,
-            config: _,
-            durability,
-            ephemeral,
-            snapshot_every,
-            retry_window,
-            archive_after,
-            max_holds,
-            max_ended_holds,
-            outage_grace,
-            drain_delay,
-            drain_timeout,
-            log_format,
-            accept_clock,
-        } = self;
-        let all = [
-            ("grpc", grpc),
-            ("http", http),
-            ("data", data),
-            ("durability", durability),
-            ("ephemeral", ephemeral),
-            ("snapshot-every", snapshot_every),
-            ("retry-window", retry_window),
-            ("archive-after", archive_after),
-            ("max-holds", max_holds),
-            ("max-ended-holds", max_ended_holds),
-            ("outage-grace", outage_grace),
-            ("drain-delay", drain_delay),
-            ("drain-timeout", drain_timeout),
-            ("log-format", log_format),
-            ("accept-clock", accept_clock),
-        ];
-        all.into_iter().filter_map(|(setting, text)| Some(Given::flag(setting, text?))).collect()
+fn flag(setting: &Setting) -> Arg {
+    let help = format!("{} [default: {}]", setting.what, setting.default.words());
+    // Bytes that are not UTF-8 are refused with the other faulty values, not by the command line alone.
+    let flag = Arg::new(setting.flag).long(setting.flag).value_parser(value_parser!(OsString)).help(help);
+    match setting.takes {
+        Takes::Value(name) => flag.value_name(name),
+        Takes::Switch => flag.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true"),
+    }
+}
+
+impl Args for ServeFlags {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE").value_parser(value_parser!(PathBuf));
+        let file = file.help("A TOML file with settings [default: stockade.toml, if it is there]");
+        SETTINGS.iter().fold(command, |command, setting| command.arg(flag(setting))).arg(file)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ServeFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = SETTINGS.iter().filter_map(|setting| {
+            let text = matches.get_one::<OsString>(setting.flag)?;
+            Some(Given::flag(setting.flag, text.to_string_lossy().into_owned()))
+        });
+        Ok(Self { given: given.collect(), config: matches.get_one(CONFIG).cloned() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }

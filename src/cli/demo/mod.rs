@@ -5,12 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use super::args::DemoOptions;
 use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, drop_file};
 use crate::client::Client;
-use crate::config::{LogFormat, environment};
+use crate::config::{LogFilter, LogFormat, environment, log_filter};
 use crate::proto as pb;
 use crate::server;
 
@@ -28,7 +30,7 @@ use ledger::Ledger;
 use stage::Stage;
 
 /// Logs of the demo's own server, unless `STOCKADE_LOG` asks for more.
-const QUIET: &str = "warn";
+const QUIET: LogFilter = LogFilter { level: LevelFilter::WARN, targets: Vec::new() };
 /// One knife for so many customers is put in during the rush.
 const DELIVERED: u32 = 20;
 /// How long threads that do not come back may hold up the end.
@@ -37,10 +39,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Runs the demo. All is well when the audit finds nothing.
 ///
 /// # Errors
-/// When the server can't be started, or is not reached.
+/// When `STOCKADE_LOG` can't be read, or the server can't be started or is not reached.
 pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failure> {
-    let filter = environment("STOCKADE_LOG").unwrap_or_else(|| QUIET.to_owned());
-    server::log_to_stderr(LogFormat::Text, Some(&filter));
+    server::log_to_stderr(LogFormat::Text, &log_filter(environment, QUIET)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
     server::end_on_panic();
     let finding = runtime.block_on(async {

@@ -1,0 +1,145 @@
+//! The table of settings: each stands here once, and the flags of `serve`, the variables, the keys of the file, the
+//! help and [`Config`] are made from it. A test holds the table in docs/operations.md to it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::log_filter::LogFilter;
+use super::parse;
+use super::sources::Sources;
+use super::{Durability, LogFormat, SnapshotEvery};
+use crate::time::Millis;
+
+/// What the names of our variables begin with.
+pub const PREFIX: &str = "STOCKADE_";
+
+/// A setting of the server, as it is named and described outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key in the file, which is the field of [`Config`], too.
+    pub key: &'static str,
+    /// Its flag, without the dashes in front.
+    pub flag: &'static str,
+    /// What its flag takes.
+    pub takes: Takes,
+    /// What holds where it is not given.
+    pub default: Preset,
+    /// What it is, in one sentence.
+    pub what: &'static str,
+}
+
+impl Setting {
+    /// Its variable: `STOCKADE_SNAPSHOT_EVERY` for `snapshot_every`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.key.to_ascii_uppercase())
+    }
+}
+
+/// What a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// A value, called so in the help.
+    Value(&'static str),
+    /// Nothing, or `=true` or `=false`.
+    Switch,
+}
+
+/// What holds where a setting is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// This text, as if it had been given.
+    Text(&'static str),
+    /// No value: what is done then, in words.
+    Unset(&'static str),
+}
+
+impl Preset {
+    /// As the help shows it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Text(words) | Self::Unset(words) => words,
+        }
+    }
+}
+
+/// Makes [`Config`], [`SETTINGS`] and the function that reads the one by the other, so that no setting is in one of
+/// them only. A default is `is "text"`, or `unset "words"` for a setting that is an `Option`.
+macro_rules! settings {
+    ($($key:ident $flag:literal: $kind:ty, $takes:expr, $preset:ident $default:literal, $parser:path, $what:literal;)*) => {
+        /// A server's settings.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {
+            $(#[doc = $what] pub $key: $kind,)*
+        }
+
+        /// Every setting.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: stringify!($key),
+            flag: $flag,
+            takes: $takes,
+            default: settings!(@preset $preset $default),
+            what: $what,
+        },)*];
+
+        /// Every setting from what was given. None where a default can't be parsed, which a test rules out.
+        pub fn read(sources: &mut Sources) -> Option<Config> {
+            $(let $key = settings!(@take $preset sources, $flag, $default, $parser);)*
+            Some(Config { $($key: $key?,)* })
+        }
+    };
+    (@preset is $text:literal) => { Preset::Text($text) };
+    (@preset unset $words:literal) => { Preset::Unset($words) };
+    (@take is $sources:ident, $flag:literal, $default:literal, $parser:path) => { $sources.take($flag, $default, $parser) };
+    (@take unset $sources:ident, $flag:literal, $default:literal, $parser:path) => {
+        Some($sources.take_if_given($flag, $parser))
+    };
+}
+
+settings! {
+    grpc "grpc": SocketAddr, Takes::Value("ADDRESS"), is "127.0.0.1:7411", parse::address,
+        "Where gRPC is served: an IP address with a port, or a name with a port, of whose addresses the first is taken";
+    http "http": SocketAddr, Takes::Value("ADDRESS"), is "127.0.0.1:7412", parse::address,
+        "Where /healthz, /readyz and /metrics are served";
+    data "data": PathBuf, Takes::Value("DIR"), is "./stockade-data", parse::path,
+        "The data folder: journal and snapshots";
+    durability "durability": Durability, Takes::Value("sync|os"), is "sync", parse::durability,
+        "When a record counts as durable: sync, when the disk has it; os, when the operating system has it";
+    ephemeral "ephemeral": bool, Takes::Switch, is "false", parse::switch,
+        "Keep nothing: the journal is in memory, there is no data folder, all is gone with the process";
+    snapshot_every "snapshot-every": SnapshotEvery, Takes::Value("DURATION,SIZE"), is "5m,256MiB", parse::snapshot_every,
+        "When a snapshot is due: after this time or this much journal since the last one, whichever comes first; by size \
+         never before half of the last snapshot's size. At least 100ms,1KiB";
+    archive_after "archive-after": Millis, Takes::Value("DURATION"), is "45d", parse::millis,
+        "How long after its closing a drop is archived, once none of its holds is live: its holds leave memory, and what \
+         was bought can't be returned any more";
+    retry_window "retry-window": Millis, Takes::Value("DURATION"), is "24h", parse::millis,
+        "How long an ended hold is remembered, so that a late retry gets its answer";
+    max_holds "max-holds": u64, Takes::Value("N"), is "50000000", parse::count,
+        "Most holds that are held, in payment or claimed; with --max-ended-holds, also most subjects of limits";
+    max_ended_holds "max-ended-holds": u64, Takes::Value("N"), is "10000000", parse::count,
+        "Most ended holds that are remembered; beyond it the oldest go before their time";
+    memory_budget "memory-budget": Option<u64>, Takes::Value("SIZE"), unset "from the memory that the process may have",
+        parse::size_above_zero, "Memory that the server may use";
+    max_connections "max-connections": Option<u32>, Takes::Value("N"), unset "from the files that the process may open",
+        parse::small_count, "Most gRPC connections at once";
+    max_connections_per_peer "max-connections-per-peer": Option<u32>, Takes::Value("N"), unset "from --max-connections",
+        parse::small_count, "Most gRPC connections at once from one address";
+    identity_key_file "identity-key-file": Option<PathBuf>, Takes::Value("FILE"), unset "kept in the data folder",
+        parse::path, "The file with the key that identities are hashed with";
+    outage_grace "outage-grace": Millis, Takes::Value("DURATION"), is "30s", parse::millis,
+        "A hold that was live when the server stopped lives at least this long after the start";
+    drain_delay "drain-delay": Duration, Takes::Value("DURATION"), is "0s", parse::span,
+        "How long a server that is stopping still serves, not ready, so that balancers see it";
+    drain_timeout "drain-timeout": Duration, Takes::Value("DURATION"), is "10s", parse::span,
+        "How long it then waits for calls in flight";
+    log "log": LogFilter, Takes::Value("LEVEL"), is "info", parse::log_filter,
+        "What is logged: error, warn, info, debug, trace or off, or a list of target=level, in which a level alone is \
+         for all other targets";
+    log_format "log-format": LogFormat, Takes::Value("text|json"), is "text", parse::log_format,
+        "How logs are written to standard error";
+    accept_clock "accept-clock": bool, Takes::Switch, is "false", parse::switch,
+        "Start although the wall clock is more than 5 s behind the journal";
+}
