@@ -198,6 +198,16 @@ uuid_id!(
     AdjustmentId
 );
 
+impl AdjustmentId {
+    /// When it was made, in milliseconds since the Unix epoch, if it is a UUID of version 7.
+    #[must_use]
+    pub fn made_at(&self) -> Option<u64> {
+        let [version, _, variant, ..] = *self.0.last_chunk::<10>()?;
+        let millis = u64::from_be_bytes(*self.0.first_chunk()?) >> 16;
+        (version >> 4 == 7 && variant >> 6 == 0b10).then_some(millis)
+    }
+}
+
 /// A subject of limits, as a keyed hash of shop, kind and value: 128 bits, so that two never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectKey(pub u128);
@@ -255,7 +265,7 @@ macro_rules! number {
 }
 
 number!(
-    /// A drop's number in this engine: dense, in the order of creation, never used again.
+    /// A drop's number in this engine: in the order of creation, never used again.
     DropNo(u32)
 );
 number!(

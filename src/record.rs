@@ -98,6 +98,8 @@ pub struct Adjusted {
     pub adjustment: Adjustment,
     /// What came of it.
     pub basis: PoolBasis,
+    /// When it was made; records from before this was written down don't say.
+    pub at: Option<Timestamp>,
 }
 
 /// An item's stock, whole: for snapshots.
@@ -109,8 +111,21 @@ pub struct StockImage {
     pub item: ItemNo,
     /// Its pools.
     pub pools: Vec<PoolBasis>,
-    /// The last adjustments, oldest first.
+    /// The last adjustments, oldest first, as they were written before [`AdjustmentsImage`] was.
     pub adjustments: Vec<Adjustment>,
+}
+
+/// A part of an item's remembered adjustments. Stands in snapshots only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdjustmentsImage {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Of which item.
+    pub item: ItemNo,
+    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was forgotten.
+    pub forgotten: Timestamp,
+    /// Each with the instant at which it was made, as far as that is known; oldest first.
+    pub adjustments: Vec<(Adjustment, Option<Timestamp>)>,
 }
 
 /// A drop's holds have left memory: what they had of each pool is all that is kept of them.
@@ -197,6 +212,8 @@ pub enum Record {
     Adjusted(Adjusted),
     /// An item's stock, whole.
     Stock(StockImage),
+    /// A part of an item's remembered adjustments.
+    Adjustments(AdjustmentsImage),
     /// A drop was archived.
     Archived(Archived),
     /// What a subject owns from archived drops, whole.
@@ -217,6 +234,9 @@ mod kind {
     pub const SUPERSEDED: u8 = 9;
     pub const ARCHIVED: u8 = 10;
     pub const USAGE: u8 = 11;
+    /// An adjustment with the instant at which it was made.
+    pub const ADJUSTED_AT: u8 = 12;
+    pub const ADJUSTMENTS: u8 = 13;
 }
 
 impl DropImage {
@@ -268,6 +288,7 @@ impl Record {
             | Self::Restart(_)
             | Self::Adjusted(_)
             | Self::Stock(_)
+            | Self::Adjustments(_)
             | Self::Archived(_)
             | Self::Usage(_) => return self.encode_other(out),
         };
@@ -295,12 +316,16 @@ impl Record {
                 put_u64(out, grace_until.0);
             }
             Self::Adjusted(adjusted) => {
-                out.push(kind::ADJUSTED);
+                out.push(if adjusted.at.is_some() { kind::ADJUSTED_AT } else { kind::ADJUSTED });
                 stock::encode_adjusted(adjusted, out);
             }
             Self::Stock(image) => {
                 out.push(kind::STOCK);
                 stock::encode_image(image, out);
+            }
+            Self::Adjustments(image) => {
+                out.push(kind::ADJUSTMENTS);
+                stock::encode_adjustments(image, out);
             }
             Self::Archived(archived) => {
                 out.push(kind::ARCHIVED);
@@ -338,7 +363,10 @@ impl Record {
             kind::RESTART => {
                 Self::Restart(Restart { stopped_at: Timestamp(reader.u64()?), grace_until: Timestamp(reader.u64()?) })
             }
-            kind::ADJUSTED => Self::Adjusted(stock::decode_adjusted(&mut reader)?),
+            kind @ (kind::ADJUSTED | kind::ADJUSTED_AT) => {
+                Self::Adjusted(stock::decode_adjusted(&mut reader, kind == kind::ADJUSTED_AT)?)
+            }
+            kind::ADJUSTMENTS => Self::Adjustments(stock::decode_adjustments(&mut reader)?),
             kind::STOCK => Self::Stock(stock::decode_image(&mut reader)?),
             kind::ARCHIVED => Self::Archived(archive::decode_archived(&mut reader)?),
             kind::USAGE => Self::Usage(archive::decode_usage(&mut reader)?),

@@ -2,7 +2,7 @@
 
 use stockade::engine::list::{DropPlace, HoldPlace};
 use stockade::grpc::convert::{drop_token, hold_token, list_drops, list_holds};
-use stockade::ids::{DropId, HoldId};
+use stockade::ids::{DropId, HoldId, Lsn};
 use stockade::proto as pb;
 use stockade::time::Timestamp;
 
@@ -46,10 +46,12 @@ fn given_back(input: &[u8]) {
     let Some((after, rest)) = rest.split_first_chunk() else { return };
     let place = Some(HoldPlace { shard: u32::from_le_bytes(*shard), after: HoldId::from_bytes(*after) });
     assert_eq!(place_of_holds(&hold_token(place)), place, "a token that was given out is not taken back");
+    let Some((as_of, rest)) = rest.split_first_chunk() else { return };
     let Some((opens_at, rest)) = rest.split_first_chunk() else { return };
     let name: String = rest.iter().take(LONGEST_ID).map(|byte| char::from(b'A' + byte % 26)).collect();
     let Ok(after) = DropId::try_from(name.as_str()) else { return };
-    let place = Some(DropPlace { opens_at: Timestamp(u64::from_le_bytes(*opens_at)), after });
+    let (as_of, opens_at) = (Lsn(u64::from_le_bytes(*as_of)), Timestamp(u64::from_le_bytes(*opens_at)));
+    let place = Some(DropPlace { as_of, opens_at, after });
     assert_eq!(place_of_drops(&drop_token(place.clone())), place, "a token that was given out is not taken back");
 }
 

@@ -180,7 +180,7 @@ pub struct ListDropsOptions {
     /// Only of this shop
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub shop: String,
-    /// Only in this state: scheduled, open, paused or closed
+    /// Only in this state: scheduled, open, paused, closed or archived [default: all but archived]
     #[arg(long)]
     pub state: Option<String>,
     #[command(flatten)]
@@ -203,7 +203,8 @@ pub struct AdjustOptions {
     /// Only if so many were received until now
     #[arg(long, value_name = "UNITS")]
     pub expected: Option<u64>,
-    /// A UUID for this change: the same again is made once. Left out: a new one
+    /// A UUID for this change, best of version 7: the same again is made once, for 7 days and among the last 256 of the
+    /// item; one of version 7 that is older than that is refused. Left out: a new one of version 7
     #[arg(long, value_name = "UUID")]
     pub id: Option<String>,
     #[command(flatten)]

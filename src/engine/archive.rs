@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::Engine;
 use super::answer::Fault;
+use super::{Bounds, Engine};
 use crate::inventory::{DropEntry, Pool, Running};
 use crate::record::{Archived, Record};
 use crate::time::Timestamp;
@@ -46,6 +46,11 @@ impl Engine {
             }
         }
         let holds = self.inventory.fold(&archived);
+        self.inventory.drops.settle_archived(&archived);
+        let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
+        for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
+            tracing::info!(drop = %forgotten.running().definition.id, "archived long ago, forgotten now");
+        }
         for entry in &archived {
             tracing::info!(drop = %entry.running().definition.id, "archived");
         }

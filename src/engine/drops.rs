@@ -7,7 +7,7 @@ use super::answer::{DropView, Fault, Violation};
 use super::command::{CreateDrop, Steer};
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
-use crate::inventory::{Added, DropEntry, DropState, Running};
+use crate::inventory::{Added, DropEntry, DropState, Running, Seat};
 use crate::journal::Ticket;
 use crate::record::{DropImage, LastUpdate, MAX_RECORD, Record, Steering, request_digest};
 use crate::time::Timestamp;
@@ -24,8 +24,8 @@ impl Engine {
             return self.validate_drop(command, request, now);
         }
         let permit = self.journal.permit()?;
-        let added = self.inventory.drops.add(&command.definition.id, |number| {
-            let image = self.image(&command.definition, request, number, now)?;
+        let added = self.inventory.drops.add(&command.definition.id, |seat| {
+            let image = self.image(&command.definition, request, seat, now)?;
             let appended = self.journal.append(permit, &[Record::Drop(Box::new(image.clone()))], now)?;
             Ok::<_, Fault>((appended.lsn(), image))
         })?;
@@ -92,7 +92,7 @@ impl Engine {
             Ok(self.show_drop(entry, &entry.running(), now))
         });
         known.unwrap_or_else(|| {
-            let image = self.image(&command.definition, request, self.inventory.drops.next_number(), now)?;
+            let image = self.image(&command.definition, request, self.inventory.drops.next_seat(), now)?;
             let entry = DropEntry::new(Lsn::default(), image);
             let running = entry.running();
             Ok((view(&entry, &running, now), Ticket::ready()))
@@ -104,11 +104,15 @@ impl Engine {
         &self,
         definition: &Definition,
         request: [u8; 32],
-        number: DropNo,
+        seat: Seat,
         now: Timestamp,
     ) -> Result<DropImage, Fault> {
-        if number.0 >= self.bounds.max_drops {
-            return Err(Fault::Exhausted("too many drops: the engine's bound is reached"));
+        let Seat { number, living } = seat;
+        if living >= self.bounds.max_drops {
+            return Err(Fault::Exhausted("too many drops that are not archived: each that is archived makes room"));
+        }
+        if number == DropNo(u32::MAX) {
+            return Err(Fault::Exhausted("too many drops: no number is left for another"));
         }
         let opens_at = definition.opens_at.unwrap_or(now);
         if definition.closes_at.is_some_and(|closes_at| closes_at <= opens_at) {
@@ -129,7 +133,7 @@ impl Engine {
 }
 
 pub(super) fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
-    let (stock, moved) = entry.stock();
+    let (stock, moved) = entry.stock(running);
     DropView {
         definition: Arc::clone(&running.definition),
         opens_at: running.opens_at(entry),

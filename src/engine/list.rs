@@ -1,16 +1,20 @@
-//! Listing: holds and drops, page by page, in an order that changes don't disturb, but for a drop's opening that moves.
+//! Listing: holds and drops, page by page, in an order that changes don't disturb: drops stand where their opening was
+//! when the list began.
 //!
 //! Holds come shard by shard and in the order of ids within one: a hold that is there all the while comes exactly once,
 //! whatever comes and goes meanwhile. Every shard is locked by itself, for as long as it takes to look through it.
 
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Engine;
-use super::answer::{DropState, DropView, Fault, HoldView};
+use super::answer::{DropState, DropView, Fault, HoldView, Violation};
+use super::drops::view;
+use super::page::Page;
 use crate::hold::{Hold, HoldState};
 use crate::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, OrderRef, SeriesId, ShopId, Sku};
-use crate::inventory::DropEntry;
 use crate::inventory::holds::SHARDS;
+use crate::inventory::{DropEntry, Running};
 use crate::journal::Ticket;
 use crate::time::{Millis, Timestamp};
 
@@ -40,9 +44,6 @@ pub struct HoldPlace {
     pub after: HoldId,
 }
 
-/// Holds, and where the next page begins.
-pub type HoldPage = (Vec<HoldView>, Option<HoldPlace>);
-
 /// Which drops to list. Everything that is set must fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DropFilter {
@@ -50,34 +51,68 @@ pub struct DropFilter {
     pub shop: Option<ShopId>,
     /// Of this series.
     pub series: Option<SeriesId>,
-    /// In this state.
+    /// In this state; none: in any but archived.
     pub state: Option<DropState>,
 }
 
 /// Where a page of drops begins: after the drop that opens then and has this id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropPlace {
-    /// When the last drop that was told opens.
+    /// The place of the journal where the list began: openings count as they were then.
+    pub as_of: Lsn,
+    /// When the last drop that was told opened.
     pub opens_at: Timestamp,
     /// Its id.
     pub after: DropId,
 }
 
 impl Engine {
-    /// One page of holds, once all that it shows is durable. Blocks for as long as it takes to look through the table:
-    /// for threads that may.
+    /// Fills a page with holds, and says where the next one begins, if there is more; once all that it shows is durable.
+    /// Blocks for as long as it takes to look through the table: for threads that may.
     ///
     /// # Errors
     /// [`Fault::NoDrop`], and faults of the journal.
-    pub fn list_holds(
+    pub fn list_holds<T>(
         &self,
         filter: &HoldFilter,
         from: Option<HoldPlace>,
-        size: usize,
+        page: &mut Page<HoldView, T>,
         now: Timestamp,
-    ) -> Result<(HoldPage, Ticket), Fault> {
+    ) -> Result<(Option<HoldPlace>, Ticket), Fault> {
         // What is due is told as what it is: expired.
         while self.sweep(now)? > 0 {}
+        let wanted = self.wanted(filter, now)?;
+        let (mut last, mut newest) = (from, Lsn::default());
+        for shard in from.map_or(0, |place| place.shard)..u32::try_from(SHARDS).unwrap_or(u32::MAX) {
+            loop {
+                let after = last.filter(|place| place.shard == shard).map(|place| place.after);
+                // One more than there is room for, so that it is known whether there is more.
+                let most = page.left().saturating_add(1);
+                let ids = self.next_ids(shard, after, most, &wanted);
+                for id in &ids {
+                    let place = HoldPlace { shard, after: *id };
+                    // Looked up one by one: whatever they are like, one lock copies one hold.
+                    let Some(view) = self.listed(place, &wanted) else {
+                        last = Some(place);
+                        continue;
+                    };
+                    if !page.put(&view) {
+                        return Ok((last, self.journal.ticket(newest)));
+                    }
+                    newest = newest.max(view.hold.revision);
+                    last = Some(place);
+                }
+                if ids.len() < most {
+                    break;
+                }
+            }
+        }
+        Ok((None, self.journal.ticket(newest)))
+    }
+
+    /// What of the drops a list has to know, looked up before any shard is locked: a drop's gate stands before the shards
+    /// in the order of locks.
+    fn wanted<'f>(&self, filter: &'f HoldFilter, now: Timestamp) -> Result<Wanted<'f>, Fault> {
         let drop = match &filter.drop {
             None => None,
             Some(id) => {
@@ -86,92 +121,131 @@ impl Engine {
             }
         };
         let drops = self.inventory.drops.all();
-        // Looked up before any shard is locked: a drop's gate stands before the shards in the order of locks.
-        let items: Option<Vec<Option<ItemNo>>> = filter
-            .sku
-            .as_ref()
-            .map(|sku| drops.iter().map(|entry| entry.running().definition.item(sku).map(|(item, _)| item)).collect());
-        let archived: Vec<bool> = drops.iter().map(|entry| entry.running().archived.is_some()).collect();
-        let gone = |hold: &Hold| archived.get(hold.drop.index()).copied().unwrap_or(false);
-        let mut holds: Vec<(u32, Hold)> = Vec::new();
-        let first = from.map_or(0, |place| place.shard);
-        for shard in first..u32::try_from(SHARDS).unwrap_or(u32::MAX) {
-            let after = from.filter(|place| place.shard == shard).map(|place| place.after);
-            let mut found: Vec<Hold> = self.inventory.holds.with_number(shard, |locked| {
-                let fits = |hold: &&Hold| {
-                    after.is_none_or(|after| hold.id > after) && fits(hold, filter, drop, items.as_deref(), now)
-                };
-                locked.iter().map(|(_, hold)| hold).filter(|hold| !gone(hold)).filter(fits).cloned().collect()
-            });
-            found.sort_unstable_by_key(|hold| hold.id);
-            holds.extend(found.into_iter().map(|hold| (shard, hold)));
-            if holds.len() > size {
-                break;
-            }
-        }
-        let more = holds.len() > size;
-        holds.truncate(size);
-        let next = holds.last().filter(|_| more).map(|(shard, hold)| HoldPlace { shard: *shard, after: hold.id });
-        let newest = holds.iter().map(|(_, hold)| hold.revision).max().unwrap_or_default();
-        let views = holds.into_iter().filter_map(|(_, hold)| {
-            let definition = Arc::clone(&drops.get(hold.drop.index())?.running().definition);
-            Some(HoldView { hold, definition })
-        });
-        Ok(((views.collect(), next), self.journal.ticket(newest)))
+        let drops = || drops.iter().filter(|entry| drop.is_none_or(|drop| drop == entry.number));
+        let going = |entry: &&Arc<DropEntry>| !entry.has_no_pools() && entry.running().archived.is_some();
+        let archived = drops().filter(going).map(|entry| entry.number).collect();
+        let item = |entry: &Arc<DropEntry>, sku| Some((entry.number, entry.running().definition.item(sku)?.0));
+        let items = filter.sku.as_ref().map(|sku| drops().filter_map(|entry| item(entry, sku)).collect());
+        Ok(Wanted { filter, drop, items, archived, now })
     }
 
-    /// One page of drops in the order of their opening, and where the next begins.
-    pub fn list_drops(
+    /// The first ids after one, in their order, of a shard's holds that fit: at most `most`.
+    fn next_ids(&self, shard: u32, after: Option<HoldId>, most: usize, wanted: &Wanted<'_>) -> Vec<HoldId> {
+        let mut ids: Vec<HoldId> = self.inventory.holds.with_number(shard, |locked| {
+            let later = |hold: &&Hold| after.is_none_or(|after| hold.id > after);
+            locked.iter().map(|(_, hold)| hold).filter(later).filter(|hold| wanted.fits(hold)).map(|h| h.id).collect()
+        });
+        if ids.len() > most {
+            ids.select_nth_unstable(most);
+            ids.truncate(most);
+        }
+        ids.sort_unstable();
+        ids
+    }
+
+    /// A hold as it is listed, if it is still there and still fits.
+    fn listed(&self, place: HoldPlace, wanted: &Wanted<'_>) -> Option<HoldView> {
+        let hold = self.inventory.holds.with_number(place.shard, |locked| {
+            let hold = locked.get(locked.find(&place.after)?)?;
+            wanted.fits(hold).then(|| hold.clone())
+        })?;
+        let definition = |entry: &DropEntry| Arc::clone(&entry.running().definition);
+        let definition = self.inventory.drops.with_number(hold.drop, definition)?;
+        Some(HoldView { hold, definition })
+    }
+
+    /// Fills a page with drops in the order of their opening as it was when the list began, and says where the next one
+    /// begins, if there is more. Blocks for as long as it takes to look at every drop.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] when the list began so long ago that it is not known any more where drops stood then.
+    pub fn list_drops<T>(
         &self,
         filter: &DropFilter,
         from: Option<&DropPlace>,
-        size: usize,
+        page: &mut Page<DropView, T>,
         now: Timestamp,
-    ) -> (Vec<DropView>, Option<DropPlace>, Ticket) {
+    ) -> Result<(Option<DropPlace>, Ticket), Fault> {
+        // What is not durable yet may be gone after a crash, and another record may stand there.
+        let as_of = from.map_or_else(|| self.journal.durable(), |from| from.as_of);
+        if as_of > self.journal.appended() || !self.inventory.openings.reach_back_to(as_of) {
+            let description = "is of a list that began too long ago: begin it anew".to_owned();
+            return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]));
+        }
         let entries = self.inventory.drops.all();
-        let mut found: Vec<(Timestamp, DropId, &Arc<DropEntry>)> = entries
-            .iter()
-            .filter_map(|entry| {
-                let running = entry.running();
-                let fits = filter.shop.as_ref().is_none_or(|shop| *shop == running.definition.shop)
-                    && (filter.series.is_none() || filter.series == running.definition.series)
-                    && filter.state.is_none_or(|state| state == running.state(entry, now));
-                fits.then(|| (running.opens_at(entry), running.definition.id.clone(), entry))
-            })
-            .filter(|(opens_at, id, _)| from.is_none_or(|from| (*opens_at, id) > (from.opens_at, &from.after)))
-            .collect();
-        found.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let more = found.len() > size;
-        found.truncate(size);
-        let next = found.last().filter(|_| more).map(|(at, id, _)| DropPlace { opens_at: *at, after: id.clone() });
-        let mut newest = Lsn::default();
-        let views = found.iter().map(|(_, _, entry)| {
+        // As many as may be on the page and one more; of those the last is on top.
+        let mut first: BinaryHeap<(Timestamp, DropId, usize)> = BinaryHeap::new();
+        for (place, entry) in entries.iter().enumerate() {
             let running = entry.running();
-            newest = newest.max(running.known_at());
-            self.show_drop(entry, &running, now).0
-        });
-        let views = views.collect();
-        (views, next, self.journal.ticket(newest))
+            let (opens_at, id) = (self.opened(entry, &running, as_of), &running.definition.id);
+            let later = from.is_none_or(|from| (opens_at, id) > (from.opens_at, &from.after));
+            if later && filter.fits(entry, &running, now) {
+                first.push((opens_at, id.clone(), place));
+                if first.len() > page.left().saturating_add(1) {
+                    first.pop();
+                }
+            }
+        }
+        let (mut last, mut newest) = (None, Lsn::default());
+        for (opens_at, after, place) in first.into_sorted_vec() {
+            let Some(entry) = entries.get(place) else { continue };
+            let (view, known_at) = {
+                let running = entry.running();
+                (view(entry, &running, now), running.known_at())
+            };
+            if !page.put(&view) {
+                return Ok((last, self.journal.ticket(newest)));
+            }
+            newest = newest.max(known_at);
+            last = Some(DropPlace { as_of, opens_at, after });
+        }
+        Ok((None, self.journal.ticket(newest)))
+    }
+
+    /// When a drop opened as of a place of the journal; of one that was made behind it, as it was made.
+    fn opened(&self, entry: &DropEntry, running: &Running, as_of: Lsn) -> Timestamp {
+        let moved = if running.revision > as_of { self.inventory.openings.as_of(entry.number, as_of) } else { None };
+        moved.unwrap_or_else(|| running.opens_at(entry))
     }
 }
 
-/// `items` has, by drop, the item that the filter's SKU is there.
-fn fits(
-    hold: &Hold,
-    filter: &HoldFilter,
+impl DropFilter {
+    fn fits(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> bool {
+        let Self { shop, series, state } = self;
+        shop.as_ref().is_none_or(|shop| *shop == running.definition.shop)
+            && (series.is_none() || *series == running.definition.series)
+            && match (state, running.state(entry, now)) {
+                (Some(wanted), is) => *wanted == is,
+                (None, is) => is != DropState::Archived,
+            }
+    }
+}
+
+/// Which holds are listed, with what had to be looked up for that.
+struct Wanted<'f> {
+    filter: &'f HoldFilter,
+    /// The filter's drop.
     drop: Option<DropNo>,
-    items: Option<&[Option<ItemNo>]>,
+    /// The item that the filter's SKU is, by drop.
+    items: Option<HashMap<DropNo, ItemNo>>,
+    /// Drops that are just being archived: their holds are gone, also where they are still in the table.
+    archived: HashSet<DropNo>,
     now: Timestamp,
-) -> bool {
-    let HoldFilter { drop: _, customer, order_ref, sku: _, state, older_than } = filter;
-    let has = |items: &[Option<ItemNo>]| {
-        let item = items.get(hold.drop.index()).copied().flatten();
-        item.is_some_and(|item| hold.lines().iter().any(|line| line.item == item))
-    };
-    drop.is_none_or(|drop| hold.drop == drop)
-        && customer.as_ref().is_none_or(|customer| *customer == hold.customer)
-        && order_ref.as_ref().is_none_or(|order_ref| hold.order_ref() == Some(order_ref))
-        && state.is_none_or(|state| hold.state == state)
-        && older_than.is_none_or(|span| hold.created_at().plus(span) <= now)
-        && items.is_none_or(has)
+}
+
+impl Wanted<'_> {
+    fn fits(&self, hold: &Hold) -> bool {
+        let Self { filter, drop, items, archived, now } = self;
+        let HoldFilter { drop: _, customer, order_ref, sku: _, state, older_than } = filter;
+        let has = |items: &HashMap<DropNo, ItemNo>| {
+            items.get(&hold.drop).is_some_and(|item| hold.lines().iter().any(|line| line.item == *item))
+        };
+        drop.is_none_or(|drop| hold.drop == drop)
+            && customer.as_ref().is_none_or(|customer| *customer == hold.customer)
+            && order_ref.as_ref().is_none_or(|order_ref| hold.order_ref() == Some(order_ref))
+            && state.is_none_or(|state| hold.state == state)
+            && older_than.is_none_or(|span| hold.created_at().plus(span) <= *now)
+            && items.as_ref().is_none_or(has)
+            && !archived.contains(&hold.drop)
+    }
 }

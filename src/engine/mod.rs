@@ -17,6 +17,7 @@ mod update;
 mod stock;
 mod sweep;
 mod archive;
+pub mod page;
 pub mod list;
 pub mod readings;
 pub mod folder;
@@ -56,15 +57,19 @@ pub struct Bounds {
     pub retry_window: Millis,
     /// How long after its closing a drop is archived.
     pub archive_after: Millis,
-    /// Drops, at most.
-    pub max_drops: u32,
+    /// Drops that are not archived, at most.
+    pub max_drops: usize,
+    /// Archived drops that are remembered, at most.
+    pub max_archived_drops: usize,
+    /// Bytes that these take as written down, at most.
+    pub max_archived_bytes: usize,
 }
 
 impl Bounds {
     /// Subjects of limits, at most: as many as there may be holds. A customer without a hold is none, so only identities
     /// can be more.
     fn max_subjects(&self) -> u64 {
-        let Self { max_holds, max_ended_holds, retry_window: _, archive_after: _, max_drops: _ } = *self;
+        let Self { max_holds, max_ended_holds, .. } = *self;
         max_holds.saturating_add(u64::try_from(max_ended_holds).unwrap_or(u64::MAX))
     }
 }
@@ -87,6 +92,8 @@ impl Default for Bounds {
             retry_window: Millis::from_secs(24 * 3600),
             archive_after: Millis::from_secs(45 * 24 * 3600),
             max_drops: 100_000,
+            max_archived_drops: 100_000,
+            max_archived_bytes: 64 * 1024 * 1024,
         }
     }
 }
@@ -148,6 +155,8 @@ impl Engine {
     /// An engine over what recovery has found.
     #[must_use]
     pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
+        // What the start has found may be more than another process was allowed to keep.
+        inventory.drops.forget_archived(bounds.max_archived_drops, bounds.max_archived_bytes);
         Self { inventory, journal, bounds, metrics: EngineMetrics::default(), walk: Mutex::default() }
     }
 

@@ -127,7 +127,7 @@ impl Engine {
                 DropState::Scheduled | DropState::Open | DropState::Paused => true,
                 DropState::Closed | DropState::Archived => false,
             };
-            let (stock, _) = entry.stock();
+            let (stock, _) = entry.stock(&running);
             for (item, pools) in running.definition.items.iter().zip(&stock) {
                 for (pool, stock) in item.pools.iter().zip(pools) {
                     // A closed drop is shown until its last hold has ended.

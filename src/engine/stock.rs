@@ -49,8 +49,8 @@ impl Engine {
         let pool = entry.pool(item, place).ok_or_else(|| Fault::NoDrop(command.drop.clone()))?;
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
         let known = running.adjusted.get(item.index());
-        if let Some(made) = known.and_then(|known| known.last.iter().find(|made| made.id == command.id)) {
-            if *made != adjustment {
+        if let Some(made) = known.and_then(|known| known.find(&command.id)) {
+            if made != adjustment {
                 let what = format!("adjustment {}", command.id);
                 let field = if made.pool == place { "change" } else { "pool" };
                 return Err(Fault::Exists { what, field, known_at: known.map_or(running.revision, |k| k.revision) });
@@ -59,13 +59,16 @@ impl Engine {
             let (view, _) = self.show_drop(entry, running, now);
             return Ok((view, self.journal.ticket(made_at)));
         }
+        if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
+            return Err(may_be_made(command));
+        }
         let permit = self.journal.permit()?;
         let (basis, taken_out) = outcome(pool, command)?;
         let taken = match pool.take_any(taken_out, now) {
             Verdict::Yes(taken) => taken,
             Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command)),
         };
-        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis });
+        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now) });
         let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
         // From here on nothing may fail.
         if let Some(taken) = taken {
@@ -73,7 +76,7 @@ impl Engine {
         }
         pool.adjust(appended.lsn(), basis);
         if let Some(known) = running.adjusted.get_mut(item.index()) {
-            known.remember(appended.lsn(), adjustment);
+            known.remember(appended.lsn(), &adjustment, Some(now));
         }
         let (view, _) = self.show_drop(entry, running, now);
         Ok((view, self.journal.ticket(appended.lsn())))
@@ -125,6 +128,17 @@ fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault
         return Err(Fault::Precondition(what));
     }
     if less > stock.free { Err(too_few(pool, command)) } else { Ok((PoolBasis { received, taken_out }, less)) }
+}
+
+/// The id is older than what is remembered.
+fn may_be_made(command: &AdjustStock) -> Fault {
+    let made = Timestamp(command.id.made_at().unwrap_or_default());
+    let description = format!(
+        "is a UUID of version 7 from {made}, older than the adjustments of {:?} that are remembered: it may have been made \
+         already. Look at the stock; a change that is still to be made needs an id of its own",
+        command.sku.as_str()
+    );
+    Fault::Invalid(vec![Violation { field: "adjustment_id".to_owned(), description }])
 }
 
 fn too_few(pool: &Pool, command: &AdjustStock) -> Fault {

@@ -83,7 +83,11 @@ impl Engine {
                 let record = Record::Drop(Box::new(image.clone()));
                 let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
                 // From here on nothing may fail.
+                let opened = running.opens_at(entry);
                 entry.redefine(&mut running, appended.lsn(), image);
+                if running.opens_at(entry) != opened {
+                    self.inventory.openings.moved(entry.number, appended.lsn(), opened);
+                }
             }
             Ok(self.show_drop(entry, &running, now))
         });
@@ -106,10 +110,10 @@ impl Engine {
             let definition = Arc::new(image.definition);
             let new = definition.items.iter().skip(shown.stock.len());
             let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
-            let Running { definition: _, revision, steering, steered, update, adjusted: _, archived } = running;
+            let Running { definition: _, revision, steering, steered, update, adjusted: _, archived, basis } = running;
             let (revision, steering, steered) = (*revision, *steering, *steered);
-            let (archived, adjusted) = (archived.clone(), Vec::new());
-            let then = Running { definition, revision, steering, steered, update: *update, adjusted, archived };
+            let (archived, basis, adjusted) = (archived.clone(), basis.clone(), Vec::new());
+            let then = Running { definition, revision, steering, steered, update: *update, adjusted, archived, basis };
             shown = view(entry, &then, now);
             shown.stock.extend(new);
         }

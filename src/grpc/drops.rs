@@ -89,12 +89,12 @@ impl Drops {
         request: pb::ListDropsRequest,
     ) -> Result<pb::ListDropsResponse, Status> {
         let (filter, place, size) = convert::list_drops(&request)?;
-        let list = |engine: &Engine, now| {
-            let (views, next, ticket) = engine.list_drops(&filter, place.as_ref(), size, now);
-            Ok(((views, next), ticket))
+        let list = move |engine: &Engine, now| {
+            let mut page = convert::drop_page(size);
+            let (next, ticket) = engine.list_drops(&filter, place.as_ref(), &mut page, now)?;
+            Ok(((page.into_shown(), next), ticket))
         };
-        let ((views, next), _now) = self.edge.ask(list).await?;
-        let drops = views.iter().map(convert::drop_view).collect();
+        let ((drops, next), _now) = self.edge.list(list).await?;
         Ok(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) })
     }
 

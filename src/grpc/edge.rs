@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
 use crate::engine::command::Reserve;
@@ -14,11 +16,15 @@ use crate::time::{Clock, Timestamp};
 /// How long a request waits for doubt to pass before the caller is told to come again.
 const PATIENCE: Duration = Duration::from_millis(10);
 
+/// Lists that are gathered at the same time: others wait for their turn with nothing in memory but their request.
+const LISTS_AT_ONCE: usize = 4;
+
 /// What the services share.
 pub struct Edge {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
     metrics: Arc<EdgeMetrics>,
+    lists: Arc<Semaphore>,
 }
 
 /// A verb of the engine that answers with an outcome.
@@ -28,7 +34,7 @@ impl Edge {
     /// Between callers and this engine.
     #[must_use]
     pub fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, metrics: Arc<EdgeMetrics>) -> Self {
-        Self { engine, clock, metrics }
+        Self { engine, clock, metrics, lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) }
     }
 
     /// Decides and waits until the answer may be sent.
@@ -141,6 +147,24 @@ impl Edge {
         let (answer, ticket) = answered.unwrap_or(Err(Fault::JournalFailed))?;
         ticket.await.map_err(|_failed| Fault::JournalFailed)?;
         Ok((answer, now))
+    }
+
+    /// As [`Edge::ask_at_length`], for pages of lists: few are gathered at the same time.
+    ///
+    /// # Errors
+    /// As [`Edge::ask`].
+    pub async fn list<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, Ticket), Fault> + Send + 'static,
+    ) -> Result<(T, Timestamp), Fault> {
+        // It is never closed, so there is always a turn.
+        let turn = Arc::clone(&self.lists).acquire_owned().await;
+        let gathered = move |engine: &Engine, now| {
+            let gathered = question(engine, now);
+            drop(turn);
+            gathered
+        };
+        self.ask_at_length(gathered).await
     }
 
     /// A fault, once the record that it rests on is durable.

@@ -134,9 +134,12 @@ impl Reservations {
         request: pb::ListHoldsRequest,
     ) -> Result<pb::ListHoldsResponse, Status> {
         let (filter, place, size) = convert::list_holds(&request)?;
-        let list = move |engine: &Engine, now| engine.list_holds(&filter, place, size, now);
-        let ((views, next), now) = self.edge.ask_at_length(list).await?;
-        let holds = views.iter().map(convert::hold).collect();
+        let list = move |engine: &Engine, now| {
+            let mut page = convert::hold_page(size);
+            let (next, ticket) = engine.list_holds(&filter, place, &mut page, now)?;
+            Ok(((page.into_shown(), next), ticket))
+        };
+        let ((holds, next), now) = self.edge.list(list).await?;
         let (next_page_token, server_time) = (convert::hold_token(next), Some(convert::timestamp(now)));
         Ok(pb::ListHoldsResponse { holds, next_page_token, server_time })
     }

@@ -59,16 +59,6 @@ impl Inventory {
         folded
     }
 
-    /// Sets what an archived drop's pools have come to, before its holds are folded at a start.
-    pub(super) fn enter_archived(drop: &DropEntry) -> bool {
-        let running = drop.running();
-        let Some((lsn, archived)) = &running.archived else { return false };
-        for (pool, sold) in drop.pools().zip(&archived.pools) {
-            pool.enter_sold(*lsn, *sold);
-        }
-        true
-    }
-
     /// Keeps what a hold counts for whose id was given to another, while records are applied: one of an archived drop
     /// was there until then, where the engine had folded it already. Any other had been forgotten, and counts for nothing.
     pub(super) fn fold_replaced(&self, place: HoldRef, hold: &Hold) {

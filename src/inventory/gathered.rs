@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::drops::among;
 use super::limits::{Counted, Keys, STRIPES, Subjects, Whose};
 use super::{DropEntry, HoldRef, Standing};
 use crate::hold::Hold;
@@ -43,7 +44,7 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    /// Nothing yet, for these drops by their numbers and these subjects.
+    /// Nothing yet, for these drops in the order of their numbers and these subjects.
     pub(super) fn new(drops: &'a [Arc<DropEntry>], subjects: &'a Subjects) -> Self {
         Self { drops, subjects, usages: (0..STRIPES).map(|_| Vec::new()).collect(), dues: Vec::new() }
     }
@@ -80,7 +81,7 @@ impl<'a> Gathered<'a> {
         self.dues.sort_unstable();
         let same = |one: &Due, next: &Due| (one.drop, one.item, one.pool) == (next.drop, next.item, next.pool);
         for dues in self.dues.chunk_by(same) {
-            let pool = dues.first().and_then(|due| self.drops.get(due.drop.index())?.pool(due.item, due.pool));
+            let pool = dues.first().and_then(|due| among(self.drops, due.drop)?.pool(due.item, due.pool));
             if let Some(pool) = pool {
                 pool.enter_dues(dues.iter().map(|due| (due.at, due.hold)));
             }

@@ -4,14 +4,17 @@
 //! the engine looks, takes and appends, then has the change entered here. Locks are taken in this order: registry and
 //! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
 
+mod adjustments;
 mod archive;
 mod chunks;
+mod drop_entry;
 pub mod drops;
 mod expiry;
 mod gathered;
 pub mod holds;
 mod index;
 pub mod limits;
+mod openings;
 pub mod pool;
 mod pools;
 mod replay;
@@ -25,9 +28,12 @@ mod stock_tests;
 
 use parking_lot::Mutex;
 
-pub use drops::{Added, DropEntry, DropState, Drops, Home, Roster, Running};
+pub use adjustments::ItemAdjustments;
+pub use drop_entry::{DropEntry, DropState, Home, ReadRunning, Running, WriteRunning};
+pub use drops::{Added, Drops, Roster, Seat};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
+pub use openings::Openings;
 pub use pool::{Pool, Stock, Verdict};
 pub use replay::Unsound;
 
@@ -48,6 +54,8 @@ pub struct Inventory {
     pub key: DigestKey,
     /// Drops by id and number.
     pub drops: Drops,
+    /// When drops opened before that was moved.
+    pub openings: Openings,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -112,6 +120,7 @@ impl Inventory {
     pub fn new(key: DigestKey) -> Self {
         Self {
             drops: Drops::default(),
+            openings: Openings::default(),
             holds: Holds::new(&key),
             subjects: Subjects::new(),
             ended: Mutex::default(),

@@ -40,6 +40,16 @@ pub struct Stock {
 }
 
 impl Stock {
+    /// Of a pool that has left memory with the holds of its drop: nothing is set aside.
+    #[must_use]
+    pub const fn archived(basis: PoolBasis, sold: Sold) -> Self {
+        let PoolBasis { received, taken_out } = basis;
+        let Sold { claimed, withdrawn, returned_total } = sold;
+        let withdrawn = withdrawn.saturating_add(taken_out);
+        let free = received.saturating_sub(claimed).saturating_sub(withdrawn);
+        Self { received, free, held: 0, paying: 0, claimed, withdrawn, returned_total }
+    }
+
     /// Both together.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -290,14 +300,6 @@ impl Pool {
     pub fn sold(&self) -> Sold {
         let ledger = self.ledger.lock();
         Sold { claimed: ledger.claimed, withdrawn: ledger.withdrawn, returned_total: ledger.returned_total }
-    }
-
-    /// Enters what the holds of an archived drop had come to: for replay.
-    pub(super) fn enter_sold(&self, lsn: Lsn, sold: Sold) {
-        let mut ledger = self.ledger.lock();
-        let Sold { claimed, withdrawn, returned_total } = sold;
-        (ledger.claimed, ledger.withdrawn, ledger.returned_total) = (claimed, withdrawn, returned_total);
-        ledger.as_of = ledger.as_of.max(lsn);
     }
 
     /// By how many units counter and ledger disagree: 0, always. Exact only while nothing moves units: under the

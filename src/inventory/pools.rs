@@ -34,6 +34,12 @@ impl Pools {
         Self { first: items.iter().map(of).collect(), added: OnceLock::new() }
     }
 
+    /// These items, with no pools any more.
+    pub(super) fn without_stock(items: &[Item]) -> Self {
+        let first = items.iter().map(|item| OfItem { sku: item.sku.clone(), pools: Vec::new() }).collect();
+        Self { first, added: OnceLock::new() }
+    }
+
     /// The pools of an item.
     #[inline]
     pub(super) fn get(&self, item: usize) -> Option<&OfItem> {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::drops::among;
 use super::gathered::Gathered;
 use super::limits::Counted;
 use super::{Ended, Inventory, Share, each_share};
@@ -62,6 +63,7 @@ impl Inventory {
             Record::Restart(restart) => self.apply_restart(lsn, *restart),
             Record::Adjusted(adjusted) => self.drops.apply_adjusted(lsn, adjusted),
             Record::Stock(image) => self.drops.apply_stock(lsn, image),
+            Record::Adjustments(image) => self.drops.apply_adjustments(lsn, image),
             Record::Archived(archived) => self.drops.apply_archived(lsn, archived),
             Record::Usage(image) => self.apply_usage(image),
         }
@@ -127,18 +129,14 @@ impl Inventory {
         let mut ended = Vec::new();
         let mut unsound = None;
         let mut gathered = Gathered::new(&drops, &self.subjects);
-        let archived: Vec<bool> = drops.iter().map(|drop| Self::enter_archived(drop)).collect();
-        let any_archived = archived.contains(&true);
-        let gone = |hold: &Hold| {
-            let number = hold.drop.index();
-            drops.get(number).filter(|_| archived.get(number).copied().unwrap_or(false)).map(Arc::as_ref)
-        };
+        let any_archived = drops.iter().any(|drop| drop.has_no_pools());
+        let gone = |hold: &Hold| among(&drops, hold.drop).filter(|drop| drop.has_no_pools()).map(Arc::as_ref);
         self.holds.for_each_shard(|mut shard| {
             if any_archived {
                 self.fold_shard(&mut shard, gone, |_| false);
             }
             for (place, hold) in shard.iter() {
-                let Some(drop) = drops.get(hold.drop.index()) else {
+                let Some(drop) = among(&drops, hold.drop) else {
                     unsound = Some(Unsound::Orphan(hold.id));
                     continue;
                 };
@@ -162,6 +160,8 @@ impl Inventory {
             }
         });
         gathered.finish();
+        let newest = drops.iter().map(|drop| drop.running().revision).max();
+        self.openings.begin(newest.unwrap_or_default());
         drop(drops);
         ended.sort_unstable_by_key(|ended| ended.revision);
         self.ended.get_mut().extend(ended);

@@ -1,27 +1,53 @@
 //! The bytes of stock adjustments.
 
-use super::{Adjusted, Adjustment, PoolBasis, StockChange, StockImage};
-use crate::codec::{DecodeError, Reader, put_u64};
+use super::{Adjusted, Adjustment, AdjustmentsImage, PoolBasis, StockChange, StockImage};
+use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::ids::{AdjustmentId, DropNo, ItemNo, PoolNo};
+use crate::time::Timestamp;
 
 const DELTA: u8 = 1;
 const SET_RECEIVED: u8 = 2;
 
 pub(super) fn encode_adjusted(adjusted: &Adjusted, out: &mut Vec<u8>) {
-    let Adjusted { drop, item, adjustment, basis } = adjusted;
+    let Adjusted { drop, item, adjustment, basis, at } = adjusted;
     put_u64(out, drop.0.into());
     put_u64(out, item.0.into());
     encode_adjustment(adjustment, out);
     encode_basis(*basis, out);
+    if let Some(at) = at {
+        put_u64(out, at.0);
+    }
 }
 
-pub(super) fn decode_adjusted(reader: &mut Reader<'_>) -> Result<Adjusted, DecodeError> {
+pub(super) fn decode_adjusted(reader: &mut Reader<'_>, timed: bool) -> Result<Adjusted, DecodeError> {
     Ok(Adjusted {
         drop: DropNo(reader.small("drop number")?),
         item: ItemNo(reader.small("item")?),
         adjustment: decode_adjustment(reader)?,
         basis: decode_basis(reader)?,
+        at: if timed { Some(Timestamp(reader.u64()?)) } else { None },
     })
+}
+
+pub(super) fn encode_adjustments(image: &AdjustmentsImage, out: &mut Vec<u8>) {
+    let AdjustmentsImage { drop, item, forgotten, adjustments } = image;
+    put_u64(out, drop.0.into());
+    put_u64(out, item.0.into());
+    put_u64(out, forgotten.0);
+    put_u64(out, u64::try_from(adjustments.len()).unwrap_or(u64::MAX));
+    for (adjustment, at) in adjustments {
+        encode_adjustment(adjustment, out);
+        put_option(out, at.map(|at| at.0));
+    }
+}
+
+pub(super) fn decode_adjustments(reader: &mut Reader<'_>) -> Result<AdjustmentsImage, DecodeError> {
+    let drop = DropNo(reader.small("drop number")?);
+    let item = ItemNo(reader.small("item")?);
+    let forgotten = Timestamp(reader.u64()?);
+    let timed = |reader: &mut Reader<'_>| Ok((decode_adjustment(reader)?, reader.option()?.map(Timestamp)));
+    let adjustments = (0..reader.count(20)?).map(|_| timed(reader)).collect::<Result<_, DecodeError>>()?;
+    Ok(AdjustmentsImage { drop, item, forgotten, adjustments })
 }
 
 pub(super) fn encode_image(image: &StockImage, out: &mut Vec<u8>) {

@@ -173,18 +173,6 @@ fn samples() -> Vec<Record> {
         Record::Change(id, Change::Released { at, kept: SmallVec::new() }),
         Record::Change(id, Change::Released { at, kept: SmallVec::from_slice(&[0, 1_000_000]) }),
         Record::Change(id, Change::Expired { at }),
-        Record::Adjusted(Adjusted {
-            drop: DropNo(1),
-            item: ItemNo(2),
-            adjustment: adjustment(StockChange::Delta(i64::MIN)),
-            basis: PoolBasis { received: u64::MAX, taken_out: 7 },
-        }),
-        Record::Stock(StockImage {
-            drop: DropNo(1),
-            item: ItemNo(2),
-            pools: vec![PoolBasis { received: 5, taken_out: 0 }],
-            adjustments: vec![adjustment(StockChange::SetReceived { expected: 4, units: 5 })],
-        }),
         Record::Archived(Archived {
             drop: DropNo(3),
             at,
@@ -195,6 +183,43 @@ fn samples() -> Vec<Record> {
             usage: vec![OldUsage { drop: DropNo(3), item: ItemNo(1), at, units: 300 }],
         }),
         Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(30_005) }),
+    ]
+    .into_iter()
+    .chain(samples_of_stock(at))
+    .collect()
+}
+
+fn samples_of_stock(at: Timestamp) -> Vec<Record> {
+    vec![
+        Record::Adjusted(Adjusted {
+            drop: DropNo(1),
+            item: ItemNo(2),
+            adjustment: adjustment(StockChange::Delta(i64::MIN)),
+            basis: PoolBasis { received: u64::MAX, taken_out: 7 },
+            at: None,
+        }),
+        Record::Adjusted(Adjusted {
+            drop: DropNo(1),
+            item: ItemNo(2),
+            adjustment: adjustment(StockChange::Delta(3)),
+            basis: PoolBasis { received: 3, taken_out: 0 },
+            at: Some(at),
+        }),
+        Record::Adjustments(AdjustmentsImage {
+            drop: DropNo(1),
+            item: ItemNo(2),
+            forgotten: at,
+            adjustments: vec![
+                (adjustment(StockChange::Delta(-3)), None),
+                (adjustment(StockChange::SetReceived { expected: u64::MAX, units: 5 }), Some(at)),
+            ],
+        }),
+        Record::Stock(StockImage {
+            drop: DropNo(1),
+            item: ItemNo(2),
+            pools: vec![PoolBasis { received: 5, taken_out: 0 }],
+            adjustments: vec![adjustment(StockChange::SetReceived { expected: 4, units: 5 })],
+        }),
     ]
 }
 

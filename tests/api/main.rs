@@ -11,6 +11,7 @@ mod complaints;
 mod errors;
 mod holds;
 mod limits;
+mod lists;
 mod operators;
 mod payment;
 mod server;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use stockade::definition::{Limit, Scope};
-use stockade::engine::answer::{Answer, Outcome};
+use stockade::engine::Engine;
+use stockade::engine::answer::{Answer, DropState, DropView, Fault, Outcome, Stock};
 use stockade::engine::background::Sweeper;
-use stockade::engine::command::UpdateDrop;
+use stockade::engine::command::{CreateDrop, Steer, UpdateDrop};
+use stockade::engine::list::DropFilter;
 use stockade::ids::LimitId;
 use stockade::journal::MAX_QUEUED_OPERATIONS;
-use stockade::time::Millis;
+use stockade::time::{Millis, Timestamp};
 
-use crate::common::{self, START, World, claim, create, definition, hold_id, reserve, settle};
+use crate::common::{self, START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
 
 #[test]
 fn what_was_sold_in_archived_drops_does_not_stop_the_next_sale() {
@@ -82,4 +84,68 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     drop(waiting);
     while sweeper.look(due.plus(Millis(2))) {}
     assert_eq!(held(), 1, "and all of it once there is room");
+}
+
+#[test]
+fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go() {
+    let mut world = World::new();
+    world.options.bounds.max_drops = 3;
+    world.options.bounds.max_archived_drops = 2;
+    let (mut engine, _) = world.start();
+    let make = |engine: &Engine, name: &str, now| {
+        let command = CreateDrop { definition: definition(name, &[("A", 5), ("B", 5)], &[]), validate_only: false };
+        engine.create_drop(&command, now).map(|(view, ticket)| {
+            ticket.wait().expect("durable");
+            view
+        })
+    };
+    let mut now = START;
+    for round in 0..4_u64 {
+        for n in 0..3 {
+            make(&engine, &format!("d{round}-{n}"), now).expect("room");
+        }
+        let name = format!("d{round}-0");
+        let command = reserve(hold_id(round), &name, "ada", &[("B", 2)]);
+        settle(|| engine.reserve(&command, now)).expect("a hold");
+        settle(|| engine.claim(&claim(hold_id(round), "order"), now)).expect("claimed");
+        let full = make(&engine, "one-more", now).expect_err("full");
+        assert!(matches!(full, Fault::Exhausted(_)), "{full:?}");
+        for n in [1, 2, 0] {
+            let (_closed, _ticket) =
+                engine.steer(&drop_id(&format!("d{round}-{n}")), Steer::Close, now).expect("closed");
+            assert!(n != 1 || make(&engine, "one-more", now).is_err(), "a closed drop still lives");
+            now = now.plus(Millis::from_secs(8 * 24 * 3600));
+            engine.archive(now).expect("archived");
+            let room = CreateDrop { definition: definition("one-more", &[("A", 1)], &[]), validate_only: true };
+            let (_made, _ticket) = engine.create_drop(&room, now).expect("its place is given back");
+        }
+        // Two are kept: the last that were archived. The one with the highest number is kept in any case.
+        let known = |engine: &Engine, n: u64| engine.get_drop(&drop_id(&format!("d{round}-{n}")), now);
+        assert!(matches!(known(&engine, 1), Err(Fault::NoDrop(_))), "the first that was archived is forgotten");
+        for engine_again in 0..3 {
+            let (view, _) = known(&engine, 0).expect("kept");
+            assert_eq!((view.state, view.stock.len()), (DropState::Archived, 2));
+            let sold = Stock { received: 5, free: 3, claimed: 2, ..Stock::default() };
+            assert_eq!(view.stock[1], [sold], "round {round}, start {engine_again}");
+            assert_eq!(listed(&engine, Some(DropState::Archived), now).len(), 2);
+            assert!(listed(&engine, None, now).is_empty());
+            // From the journal alone, from a snapshot, and from a snapshot behind which nothing is left of the others.
+            if engine_again > 0 {
+                engine.snapshot(&world.snapshots, now).expect("a snapshot");
+            }
+            let digest = engine.inventory().digest();
+            engine.journal().close(now).expect("a clean stop");
+            drop(engine);
+            world.now = now;
+            engine = world.start().0;
+            assert_eq!(engine.inventory().digest(), digest);
+        }
+    }
+    assert_eq!(make(&engine, "d0-1", now).expect("an id of one that was forgotten").state, DropState::Open);
+}
+
+fn listed(engine: &Engine, state: Option<DropState>, now: Timestamp) -> Vec<String> {
+    let (filter, mut page) = (DropFilter { state, ..DropFilter::default() }, common::page::<DropView>(100));
+    let (_next, _ticket) = engine.list_drops(&filter, None, &mut page, now).expect("a page");
+    page.into_shown().iter().map(|view| view.definition.id.to_string()).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use stockade::definition::Definition;
 use stockade::engine::command::{CreateDrop, Reserve};
 use stockade::engine::folder::Folder;
+use stockade::engine::page::Page;
 use stockade::engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
 use stockade::ids::IdentityKind;
@@ -15,6 +16,11 @@ use stockade::time::{Millis, Timestamp};
 pub use crate::naive::words::{
     START, adjust, claim, definition, drop_id, extend, hold_id, lines, release, reserve, settle, sku, target, update,
 };
+
+/// A page of at most so many, as they come.
+pub fn page<V: Clone>(most: usize) -> Page<V, V> {
+    Page::new(most, usize::MAX, |view: &V| (view.clone(), 0))
+}
 
 /// A machine: its disk, its clock, and the engine while one runs.
 pub struct World {

@@ -4,19 +4,25 @@ use std::collections::BTreeMap;
 
 use stockade::definition::Scope;
 use stockade::engine::Engine;
-use stockade::engine::list::{DropFilter, HoldFilter};
+use stockade::engine::answer::{DropView, Fault, HoldView};
+use stockade::engine::list::{DropFilter, DropPlace, HoldFilter};
+use stockade::engine::page::Page;
 use stockade::hold::HoldState;
 use stockade::ids::{CustomerId, HoldId};
 use stockade::time::Millis;
 
-use crate::common::{START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle, sku};
+use crate::common::{
+    START, World, claim, create, definition, drop_id, hold_id, page, release, reserve, settle, sku, update,
+};
 
 fn all(engine: &Engine, filter: &HoldFilter, size: usize, mut between: impl FnMut(u64)) -> BTreeMap<HoldId, u32> {
     let (mut seen, mut from) = (BTreeMap::new(), None);
-    for page in 0.. {
-        let ((views, next), ticket) = engine.list_holds(filter, from, size, START).expect("a page");
+    for number in 0.. {
+        let mut shown = page(size);
+        let (next, ticket) = engine.list_holds(filter, from, &mut shown, START).expect("a page");
+        let views: Vec<HoldView> = shown.into_shown();
         ticket.wait().expect("durable");
-        assert!(views.len() <= size && (next.is_none() || views.len() == size), "page {page}");
+        assert!(views.len() <= size && (next.is_none() || views.len() == size), "page {number}");
         for view in views {
             *seen.entry(view.hold.id).or_default() += 1;
         }
@@ -24,7 +30,7 @@ fn all(engine: &Engine, filter: &HoldFilter, size: usize, mut between: impl FnMu
             Some(_) => from = next,
             None => break,
         }
-        between(page);
+        between(number);
     }
     seen
 }
@@ -72,7 +78,8 @@ fn every_filter_leaves_out_what_does_not_fit() {
     assert_eq!(count(&HoldFilter { customer, sku: Some(sku("B")), ..none() }), 0);
     assert_eq!(count(&HoldFilter { drop: Some(drop_id("d")), state: Some(HoldState::Held), ..none() }), 199);
     assert_eq!(count(&HoldFilter { drop: Some(drop_id("d")), older_than: Some(Millis(1)), ..none() }), 0);
-    assert!(engine.list_holds(&HoldFilter { drop: Some(drop_id("x")), ..none() }, None, 10, START).is_err());
+    let nowhere = HoldFilter { drop: Some(drop_id("x")), ..none() };
+    assert!(engine.list_holds(&nowhere, None, &mut page::<HoldView>(10), START).is_err());
 }
 
 #[test]
@@ -86,12 +93,86 @@ fn drops_come_page_by_page_in_the_order_of_their_opening() {
     }
     let (mut seen, mut from) = (Vec::new(), None);
     loop {
-        let (views, next, _ticket) = engine.list_drops(&DropFilter::default(), from.as_ref(), 3, START);
-        seen.extend(views.iter().map(|view| view.definition.id.to_string()));
+        let mut shown = page::<DropView>(3);
+        let (next, _ticket) =
+            engine.list_drops(&DropFilter::default(), from.as_ref(), &mut shown, START).expect("a page");
+        seen.extend(shown.into_shown().iter().map(|view| view.definition.id.to_string()));
         match next {
             Some(next) => from = Some(next),
             None => break,
         }
     }
     assert_eq!(seen, ["d8", "d9", "d6", "d7", "d4", "d5", "d2", "d3", "d0", "d1"]);
+}
+
+#[test]
+fn a_page_that_ends_by_bytes_is_gone_on_with_where_it_ended_and_a_shard_is_looked_through_to_its_end() {
+    let engine = filled(&World::new());
+    let filter = HoldFilter { drop: Some(drop_id("e")), ..HoldFilter::default() };
+    let (mut seen, mut from) = (BTreeMap::new(), None);
+    loop {
+        // Forty bytes each, and room for two of them.
+        let mut shown = Page::new(1_000, 100, |view: &HoldView| (view.hold.id, 40));
+        let (next, _ticket) = engine.list_holds(&filter, from, &mut shown, START).expect("a page");
+        let ids = shown.into_shown();
+        assert!(ids.len() == 2 || next.is_none(), "{ids:?}");
+        for id in ids {
+            *seen.entry(id).or_insert(0) += 1;
+        }
+        from = next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), seen.values().copied().max()), (100, Some(1)));
+}
+
+/// One page of three drops, and where the next begins.
+fn three(engine: &Engine, from: Option<&DropPlace>) -> Result<(Vec<String>, Option<DropPlace>), Fault> {
+    let mut shown = page::<DropView>(3);
+    let (next, ticket) = engine.list_drops(&DropFilter::default(), from, &mut shown, START)?;
+    ticket.wait().expect("durable");
+    Ok((shown.into_shown().iter().map(|view| view.definition.id.to_string()).collect(), next))
+}
+
+fn open_later(engine: &Engine, id: &str, millis: u64) {
+    let command = update(engine, id, START, |definition| definition.opens_at = Some(START.plus(Millis(millis))));
+    engine.update_drop(&command, START).expect("moved").1.wait().expect("durable");
+}
+
+#[test]
+fn a_drop_that_stays_is_told_once_although_openings_move() {
+    let mut world = World::new();
+    let (engine, _) = world.start();
+    for n in 0..12_u64 {
+        let mut sale = definition(&format!("d{n:02}"), &[("A", 1)], &[]);
+        sale.opens_at = Some(START.plus(Millis(1_000 * (n + 1))));
+        create(&engine, sale, START);
+    }
+    let (mut seen, next) = three(&engine, None).expect("a page");
+    // One that was told moves behind the place, one that was not before it; both twice.
+    for later in [90_000, 95_000] {
+        open_later(&engine, "d01", later);
+        open_later(&engine, "d07", later / 90_000);
+    }
+    let (more, next) = three(&engine, next.as_ref()).expect("a page");
+    seen.extend(more);
+    // And another, just before it would be told, to where one stands that was told.
+    open_later(&engine, "d06", 1_000);
+    let (more, next) = three(&engine, next.as_ref()).expect("a page");
+    seen.extend(more);
+
+    // A start knows nothing of these moves, and says so; where none came since the list began, it goes on.
+    engine.journal().close(START).expect("a clean stop");
+    drop(engine);
+    world.now = START;
+    let (engine, _) = world.start();
+    assert!(matches!(three(&engine, next.as_ref()), Err(Fault::Invalid(_))), "{next:?}");
+    let (first, next) = three(&engine, None).expect("a page");
+    assert_eq!(first, ["d07", "d00", "d06"], "a new list goes by what is so now");
+    engine.journal().close(START).expect("a clean stop");
+    drop(engine);
+    let (engine, _) = world.start();
+    assert_eq!(three(&engine, next.as_ref()).expect("a page").0, ["d02", "d03", "d04"]);
+    assert_eq!(seen, ["d00", "d01", "d02", "d03", "d04", "d05", "d06", "d07", "d08"]);
 }

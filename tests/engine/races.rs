@@ -6,7 +6,7 @@ use std::thread;
 
 use stockade::definition::{Definition, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, Outcome};
+use stockade::engine::answer::{Answer, HoldView, Outcome};
 use stockade::engine::command::Reserve;
 use stockade::engine::list::HoldFilter;
 use stockade::hold::HoldState;
@@ -15,7 +15,7 @@ use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{
-    START, World, claim, create, definition, drop_id, hold_id, release, reserve, settle, sku, with_card,
+    START, World, claim, create, definition, drop_id, hold_id, page, release, reserve, settle, sku, with_card,
 };
 
 const THREADS: u64 = 4;
@@ -240,12 +240,14 @@ fn lists_and_the_comparison_of_books_never_hold_up_requests_for_good() {
         scope.spawn(|| (0..2_000).for_each(|_| assert_eq!(engine.conservation_error(), 0)));
         scope.spawn(|| {
             for _ in 0..20 {
-                engine.list_holds(&filter, None, 5_000, START).expect("a page").1.wait().expect("durable");
+                let listed = engine.list_holds(&filter, None, &mut page::<HoldView>(5_000), START);
+                listed.expect("a page").1.wait().expect("durable");
             }
         });
     });
-    let ((views, _), _ticket) = engine.list_holds(&filter, None, 5_000, START).expect("a page");
-    assert_eq!(views.len(), 2_000);
+    let mut shown = page::<HoldView>(5_000);
+    let (_next, _ticket) = engine.list_holds(&filter, None, &mut shown, START).expect("a page");
+    assert_eq!(shown.into_shown().len(), 2_000);
 }
 
 fn ask(engine: &Engine, id: HoldId, now: Timestamp) -> Answer {

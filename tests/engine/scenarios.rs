@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::common::{self, START, World, drop_id, sku};
 use stockade::definition::{Definition, Limit, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, DropView, Fault, HoldView, Outcome, Refusal};
+use stockade::engine::answer::{Answer, DropState, DropView, Fault, HoldView, Outcome, Refusal};
 use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
 use stockade::engine::list::DropFilter;
 use stockade::ids::{HoldId, Lsn};
@@ -90,9 +90,12 @@ impl Play {
             ["stock", id, item] => self.stock(id, item),
             ["update", id, settings @ ..] => self.update(id, settings),
             ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
-            ["drops"] => {
-                let (views, _, _) = self.engine().list_drops(&DropFilter::default(), None, 100, now);
-                views.iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
+            ["drops", state @ ..] => {
+                let mut page = common::page::<DropView>(100);
+                let archived = state.contains(&"archived").then_some(DropState::Archived);
+                let filter = DropFilter { state: archived, ..DropFilter::default() };
+                let (_next, _ticket) = self.engine().list_drops(&filter, None, &mut page, now).expect("a page");
+                page.into_shown().iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
             }
             ["tick", span] => {
                 self.world.now = now.plus(millis(span));

@@ -72,6 +72,7 @@ impl Drops {
             Record::Hold(hold) => Some(hold.drop),
             Record::Adjusted(adjusted) => Some(adjusted.drop),
             Record::Stock(image) => Some(image.drop),
+            Record::Adjustments(image) => Some(image.drop),
             Record::Superseded(superseded) => Some(superseded.hold.drop),
             Record::Archived(archived) => Some(archived.drop),
             Record::Change(..) | Record::Restart(_) | Record::Usage(_) => None,
@@ -88,6 +89,7 @@ impl Drops {
             | Record::Restart(_)
             | Record::Adjusted(_)
             | Record::Stock(_)
+            | Record::Adjustments(_)
             | Record::Archived(_)
             | Record::Usage(_) => matches,
         }
@@ -114,6 +116,7 @@ pub fn is_of(record: &Record, id: HoldId) -> bool {
         | Record::Restart(_)
         | Record::Adjusted(_)
         | Record::Stock(_)
+        | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Usage(_) => false,
     }

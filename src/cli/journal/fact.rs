@@ -8,8 +8,8 @@ use crate::definition::{Definition, Item, Limit, Pool, Scope};
 use crate::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
 use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use crate::record::{
-    Adjusted, Adjustment, Archived, DropImage, LastUpdate, OldUsage, PoolBasis, Record, Restart, Sold, Steering,
-    StockChange, StockImage, Superseded, UsageImage,
+    Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, LastUpdate, OldUsage, PoolBasis, Record, Restart,
+    Sold, Steering, StockChange, StockImage, Superseded, UsageImage,
 };
 use crate::time::Timestamp;
 
@@ -27,6 +27,7 @@ pub fn fact(record: &Record, drops: &Drops) -> Fact {
         }
         Record::Adjusted(adjusted) => adjustment(adjusted, drops),
         Record::Stock(image) => stock(image, drops),
+        Record::Adjustments(image) => remembered(image, drops),
         Record::Superseded(superseded) => {
             let Superseded { old, at, hold: image } = superseded.as_ref();
             let made = hold(image, drops).named("superseded");
@@ -207,17 +208,27 @@ fn changed(id: HoldId, change: &Change) -> Fact {
 }
 
 fn adjustment(adjusted: &Adjusted, drops: &Drops) -> Fact {
-    let Adjusted { drop, item, adjustment, basis } = adjusted;
+    let Adjusted { drop, item, adjustment, basis, at } = adjusted;
     let Adjustment { id, pool, change } = adjustment;
     let PoolBasis { received, taken_out } = basis;
     let place = place(*item, *pool, drops.get(*drop));
-    place
+    let fact = place
         .into_iter()
         .fold(of_drop("adjusted", *drop, drops), |fact, (name, value)| fact.with(name, value))
         .with("adjustment_id", id.to_string())
         .with("change", asked(change))
         .with("received", *received)
-        .with("taken_out", *taken_out)
+        .with("taken_out", *taken_out);
+    at.iter().fold(fact, |fact, at| fact.with("at", time(*at)))
+}
+
+fn remembered(image: &AdjustmentsImage, drops: &Drops) -> Fact {
+    let AdjustmentsImage { drop, item, forgotten, adjustments } = image;
+    let adjustment = |(Adjustment { id, pool, change }, at): &(Adjustment, Option<Timestamp>)| json!({"adjustment_id": id.to_string(), "pool_number": pool.0, "change": asked(change), "at": time(*at)});
+    of_drop("adjustments", *drop, drops)
+        .with("item", item.0)
+        .with("forgotten_until", time(*forgotten))
+        .with("adjustments", adjustments.iter().map(adjustment).collect::<Value>())
 }
 
 fn archive(archived: &Archived, drops: &Drops) -> Fact {

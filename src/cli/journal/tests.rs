@@ -189,10 +189,10 @@ fn each_change_of_a_hold_is_a_kind() {
 #[test]
 fn stock_and_restarts_are_shown() {
     let basis = PoolBasis { received: 297, taken_out: 3 };
-    let adjusted = Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment: adjustment(), basis };
+    let adjusted = Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment: adjustment(), basis, at: Some(NOON) };
     let wanted = json!({
         "kind": "adjusted", "drop_id": "knife", "drop_number": 0, "sku": "KNIFE/20cm", "pool": "general",
-        "adjustment_id": ADJUSTMENT, "change": {"delta": -3}, "received": 297, "taken_out": 3,
+        "adjustment_id": ADJUSTMENT, "change": {"delta": -3}, "received": 297, "taken_out": 3, "at": AT_NOON,
     });
     assert_eq!(shown(&Record::Adjusted(adjusted)), wanted);
     let image = StockImage { drop: DropNo(0), item: ItemNo(0), pools: vec![basis], adjustments: vec![adjustment()] };

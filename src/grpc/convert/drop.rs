@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::drop_view::encoded_len;
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, instant, optional_id, span};
 use super::limits::limits;
@@ -19,6 +20,9 @@ const USUAL_TTL: Millis = Millis::from_secs(5 * 60);
 /// How long a payment may take where nothing is said.
 const USUAL_PAYMENT_TTL: Millis = Millis::from_secs(15 * 60);
 const LONGEST_LIFE: Millis = Millis::from_secs(7 * 24 * 60 * 60);
+/// Most bytes of a drop as encoded, without what is output only: so that it fits into a record, and a page of a list has
+/// room for several.
+const MAX_DROP: usize = 96 * 1024;
 const MAX_LABEL_KEY: usize = 64;
 const MAX_LABEL_VALUE: usize = 256;
 
@@ -85,7 +89,7 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
     let items = items(faults, goods);
     let limits = limits(faults, rules, drop);
     let (hold_ttl, max_hold_life) = spans?;
-    Some(Definition {
+    let definition = Definition {
         id: name?,
         title: title.clone(),
         shop: shop?,
@@ -98,7 +102,12 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         payment_ttl: payment_ttl?,
         items: items?,
         limits: limits?,
-    })
+    };
+    let size = encoded_len(&definition);
+    if size > MAX_DROP {
+        faults.invalid("drop", format_args!("takes {size} bytes as encoded: must be at most {MAX_DROP}"));
+    }
+    Some(definition)
 }
 
 fn spans(

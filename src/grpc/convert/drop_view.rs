@@ -1,15 +1,39 @@
 //! A drop as the wire shows it.
 
+use prost::Message;
+
 use super::answer::{duration, kind_of_subject, limit_scope, timestamp};
 use crate::definition::{Definition, Item, Limit, Pool};
 use crate::engine::answer::{DropState, DropView, Stock};
 use crate::proto as pb;
+use crate::time::Timestamp;
 
 /// A drop with its state and stock.
 #[must_use]
 pub fn drop_view(view: &DropView) -> pb::Drop {
     // When it was closed by hand shows in the state; the schedule stays as defined.
     let DropView { definition, opens_at, closed_at: _, state, revision, as_of, stock } = view;
+    pb::Drop {
+        state: drop_state(*state).into(),
+        revision: revision.0,
+        as_of_lsn: as_of.0,
+        ..defined(definition, *opens_at, stock)
+    }
+}
+
+/// Bytes that a drop takes as encoded, without what is output only and the one pool that an item has by itself: the same
+/// for a drop that is defined and for one that was read and is sent back.
+#[must_use]
+pub(super) fn encoded_len(definition: &Definition) -> usize {
+    let mut drop = defined(definition, definition.opens_at.unwrap_or(Timestamp::NEVER), &[]);
+    for item in &mut drop.items {
+        (item.stock, item.pools) = (None, Vec::new());
+    }
+    drop.encoded_len()
+}
+
+/// A drop as it was defined.
+fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -> pb::Drop {
     let Definition {
         id,
         title,
@@ -23,7 +47,7 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
         payment_ttl,
         items,
         limits,
-    } = &**definition;
+    } = definition;
     let none = Vec::new();
     let stock = stock.iter().chain(std::iter::repeat(&none));
     pb::Drop {
@@ -31,8 +55,8 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
         title: title.clone(),
         shop: shop.to_string(),
         series: series.as_ref().map(ToString::to_string).unwrap_or_default(),
-        state: drop_state(*state).into(),
-        opens_at: Some(timestamp(*opens_at)),
+        state: 0,
+        opens_at: Some(timestamp(opens_at)),
         closes_at: closes_at.map(timestamp),
         hold_ttl: Some(duration(*hold_ttl)),
         max_hold_life: Some(duration(*max_hold_life)),
@@ -43,8 +67,8 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
         terms: Vec::new(),
         slot_required: false,
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        revision: revision.0,
-        as_of_lsn: as_of.0,
+        revision: 0,
+        as_of_lsn: 0,
     }
 }
 

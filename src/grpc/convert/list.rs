@@ -1,11 +1,16 @@
 //! Lists and their pages. A page token says where the next page begins; it is opaque to callers.
 
+use prost::Message;
+
+use super::answer::hold;
+use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, optional_id, span};
-use crate::engine::answer::DropState;
+use crate::engine::answer::{DropState, DropView, HoldView};
 use crate::engine::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
+use crate::engine::page::Page;
 use crate::hold::HoldState;
-use crate::ids::{DropId, HoldId};
+use crate::ids::{DropId, HoldId, Lsn};
 use crate::proto as pb;
 use crate::time::Timestamp;
 
@@ -13,6 +18,12 @@ use crate::time::Timestamp;
 const USUAL_PAGE: usize = 100;
 /// Things on a page at most; more asked for is served so many.
 const LARGEST_PAGE: usize = 1_000;
+
+/// Bytes of a page, as encoded: where one more thing would go beyond, the page ends before it. Far below what clients
+/// take in one message where nothing is said, 4 MiB.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// Bytes that a thing takes on a page beside its own: tag and length.
+const PER_THING: usize = 8;
 
 /// What a list of holds is asked for.
 pub type HoldList = (HoldFilter, Option<HoldPlace>, usize);
@@ -62,6 +73,23 @@ pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection>
     faults.finish(Some((filter, place, size)))
 }
 
+/// An empty page for so many holds.
+#[must_use]
+pub fn hold_page(size: usize) -> Page<HoldView, pb::Hold> {
+    Page::new(size, PAGE_BYTES, |view| sized(hold(view)))
+}
+
+/// An empty page for so many drops.
+#[must_use]
+pub fn drop_page(size: usize) -> Page<DropView, pb::Drop> {
+    Page::new(size, PAGE_BYTES, |view| sized(drop_view(view)))
+}
+
+fn sized<T: Message>(shown: T) -> (T, usize) {
+    let bytes = shown.encoded_len().saturating_add(PER_THING);
+    (shown, bytes)
+}
+
 /// How this version places holds in shards. A token of another version would leave holds out: it is refused.
 const PLACEMENT: &str = "2:";
 
@@ -71,10 +99,14 @@ pub fn hold_token(place: Option<HoldPlace>) -> String {
     place.map(|HoldPlace { shard, after }| format!("{PLACEMENT}{shard:x}.{after}")).unwrap_or_default()
 }
 
+/// The form of a token of drops: one of another is refused.
+const AS_OF: &str = "2:";
+
 /// The token of a page of drops.
 #[must_use]
 pub fn drop_token(place: Option<DropPlace>) -> String {
-    place.map(|DropPlace { opens_at, after }| format!("{:x}.{after}", opens_at.0)).unwrap_or_default()
+    let token = |DropPlace { as_of, opens_at, after }| format!("{AS_OF}{:x}.{:x}.{after}", as_of.0, opens_at.0);
+    place.map(token).unwrap_or_default()
 }
 
 fn hold_place(text: &str) -> Option<HoldPlace> {
@@ -83,9 +115,10 @@ fn hold_place(text: &str) -> Option<HoldPlace> {
 }
 
 fn drop_place(text: &str) -> Option<DropPlace> {
-    let (at, after) = text.split_once('.')?;
-    let opens_at = Timestamp(u64::from_str_radix(at, 16).ok()?);
-    Some(DropPlace { opens_at, after: DropId::try_from(after).ok()? })
+    let (as_of, rest) = text.strip_prefix(AS_OF)?.split_once('.')?;
+    let (at, after) = rest.split_once('.')?;
+    let (as_of, opens_at) = (u64::from_str_radix(as_of, 16).ok()?, u64::from_str_radix(at, 16).ok()?);
+    Some(DropPlace { as_of: Lsn(as_of), opens_at: Timestamp(opens_at), after: DropId::try_from(after).ok()? })
 }
 
 fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {

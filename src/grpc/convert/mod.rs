@@ -22,7 +22,7 @@ pub use drop::create_drop;
 pub use drop_view::drop_view;
 pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
-pub use list::{drop_token, hold_token, list_drops, list_holds};
+pub use list::{drop_page, drop_token, hold_page, hold_token, list_drops, list_holds};
 pub use stock::adjust_stock;
 pub use update::update_drop;
 

@@ -1,13 +1,15 @@
 //! Bad input, field by field: what is named, and that nothing slips through.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use prost_types::{Duration, Timestamp as Instant};
 
 use super::*;
 use crate::definition::Scope;
+use crate::engine::answer::{DropState, DropView, Stock};
 use crate::engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, Wanted};
-use crate::ids::{IdentityKind, Sku, TierId};
+use crate::ids::{IdentityKind, Lsn, Sku, TierId};
 use crate::proto as pb;
 use crate::time::{Millis, Timestamp};
 
@@ -385,4 +387,44 @@ fn what_a_drop_cannot_do_yet_is_named() {
 fn times_are_shown_to_the_millisecond_and_end_with_the_year_9999() {
     assert_eq!(timestamp(Timestamp(1_500)), Instant { seconds: 1, nanos: 500_000_000 });
     assert_eq!(timestamp(Timestamp::NEVER), Instant { seconds: 253_402_300_799, nanos: 999_000_000 });
+}
+
+#[test]
+fn a_drop_takes_at_most_so_many_bytes_whether_it_is_new_or_was_read() {
+    // Each limit with its goods takes about 12 KiB.
+    let fat = |many: usize, title: usize| {
+        move |d: &mut pb::Drop| {
+            let names: Vec<String> = (0..90).map(|n| format!("{n:0>128}")).collect();
+            d.items =
+                names.iter().map(|sku| pb::Item { sku: sku.clone(), quantity: 1, ..pb::Item::default() }).collect();
+            d.title = "t".repeat(title);
+            d.limits = (0..many)
+                .map(|n| pb::Limit {
+                    id: format!("l{n}"),
+                    scope: pb::LimitScope::Drop.into(),
+                    max_units: Some(1),
+                    skus: names.clone(),
+                    ..pb::Limit::default()
+                })
+                .collect();
+        }
+    };
+    let definition = defined(fat(7, 0)).expect("it fits").definition;
+    assert_eq!(faulty(defined(fat(8, 0))), ["drop"]);
+    let view = DropView {
+        opens_at: Timestamp(1),
+        closed_at: None,
+        state: DropState::Open,
+        revision: Lsn(1),
+        as_of: Lsn(1),
+        stock: vec![vec![Stock { received: u64::MAX, free: u64::MAX, ..Stock::default() }]; 90],
+        definition: Arc::new(definition),
+    };
+    let read = drop_view(&view);
+    let own = prost::Message::encoded_len(&read);
+    assert!(own > 96 * 1024, "what is output only takes it beyond: {own}");
+    assert!(
+        create_drop(&pb::CreateDropRequest { drop: Some(read), validate_only: false }).is_ok(),
+        "and is not counted"
+    );
 }

@@ -10,7 +10,7 @@ use super::subject::Subject;
 use crate::definition::{Limit, Scope};
 use crate::hold::Hold;
 use crate::ids::{DropNo, ItemNo};
-use crate::inventory::drops::DropEntry;
+use crate::inventory::drop_entry::DropEntry;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 

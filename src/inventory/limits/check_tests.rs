@@ -6,7 +6,7 @@ use super::*;
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
 use crate::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare};
 use crate::ids::{DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolNo, Sku, SubjectKey};
-use crate::inventory::{Drops, HoldRef};
+use crate::inventory::{Drops, HoldRef, Seat};
 use crate::record::DropImage;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
@@ -48,7 +48,8 @@ fn definition() -> Definition {
 fn asking<R>(limits: &[Limit], identities: &[Identity], purpose: Purpose<'_>, f: impl FnOnce(Ask<'_>) -> R) -> R {
     let drops = Drops::default();
     let id = definition().id;
-    let make = |number| {
+    let make = |seat: Seat| {
+        let number = seat.number;
         let image = DropImage { number, created_at: NOW, definition: definition(), request: [0; 32], update: None };
         Ok::<_, Infallible>((Lsn(1), image))
     };

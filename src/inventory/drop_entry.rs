@@ -1,0 +1,411 @@
+//! A drop: definition, running state, pools, and the gate that requests pass.
+//!
+//! A request holds its drop's gate for reading from check to append; whoever changes the drop holds it for writing.
+//! Items and pools are never removed while the drop may change. Once it is archived and its holds are gone, it is made
+//! anew without pools and with a small gate: what is left of it are figures.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::adjustments::ItemAdjustments;
+use super::pool::{Pool, Stock};
+use super::pools::{OfItem, Pools};
+use crate::definition::Definition;
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
+use crate::metrics::Counter;
+use crate::record::{
+    Adjustment, AdjustmentsImage, Archived, DropImage, LastUpdate, PoolBasis, Record, Steering, StockImage,
+};
+use crate::refusal::Reason;
+use crate::time::Timestamp;
+
+/// Adjustments in one record of a snapshot: 50 KiB at most.
+const ADJUSTMENTS_A_RECORD: usize = 1_000;
+
+/// The state that a drop is in, from its schedule, pauses and closing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropState {
+    /// Before `opens_at`.
+    Scheduled,
+    /// Reserves are served.
+    Open,
+    /// Stopped by an operator for now.
+    Paused,
+    /// Ended.
+    Closed,
+    /// Ended long ago: its holds have left memory.
+    Archived,
+}
+
+/// What may change about a drop while it runs.
+#[derive(Debug)]
+pub struct Running {
+    /// As defined.
+    pub definition: Arc<Definition>,
+    /// LSN of the definition's record.
+    pub revision: Lsn,
+    /// What operators did to it.
+    pub steering: Steering,
+    /// LSN of the steering's record; 0 before the first.
+    pub steered: Lsn,
+    /// The last change of the definition, if there was one.
+    pub update: Option<LastUpdate>,
+    /// How each item's stock was adjusted.
+    pub adjusted: Vec<ItemAdjustments>,
+    /// Its holds have left memory, by the record with this LSN.
+    pub archived: Option<(Lsn, Archived)>,
+    /// What its pools had received, by item and pool, once they have left memory as well.
+    pub basis: Option<Vec<Vec<PoolBasis>>>,
+}
+
+/// The gate of a drop, and what it guards.
+#[derive(Debug)]
+enum Gate {
+    /// For many requests at once: a lock of a kilobyte.
+    Live(ShardedLock<Running>),
+    /// For a few.
+    Archived(RwLock<Running>),
+}
+
+/// A drop whose gate was passed: nothing about it changes while this lives.
+#[derive(Debug)]
+pub enum ReadRunning<'a> {
+    /// Of one that is not archived, or just being archived.
+    Live(ShardedLockReadGuard<'a, Running>),
+    /// Of one that is archived.
+    Archived(RwLockReadGuard<'a, Running>),
+}
+
+/// A drop whose gate is closed: nobody else passes while this lives.
+#[derive(Debug)]
+pub enum WriteRunning<'a> {
+    /// Of one that is not archived, or just being archived.
+    Live(ShardedLockWriteGuard<'a, Running>),
+    /// Of one that is archived.
+    Archived(RwLockWriteGuard<'a, Running>),
+}
+
+impl Deref for ReadRunning<'_> {
+    type Target = Running;
+
+    #[inline]
+    fn deref(&self) -> &Running {
+        match self {
+            Self::Live(running) => running,
+            Self::Archived(running) => running,
+        }
+    }
+}
+
+impl Deref for WriteRunning<'_> {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        match self {
+            Self::Live(running) => running,
+            Self::Archived(running) => running,
+        }
+    }
+}
+
+impl DerefMut for WriteRunning<'_> {
+    fn deref_mut(&mut self) -> &mut Running {
+        match self {
+            Self::Live(running) => running,
+            Self::Archived(running) => running,
+        }
+    }
+}
+
+/// A drop in the engine.
+#[derive(Debug)]
+pub struct DropEntry {
+    /// Its number.
+    pub number: DropNo,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Digest of the definition as first asked for.
+    pub request: [u8; 32],
+    /// What of it never changes.
+    pub home: Home,
+    /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never have most
+    /// reasons: each is made when it is first counted.
+    refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
+    gate: Gate,
+    pools: Pools,
+}
+
+/// What of a drop never changes: it may be read without passing the gate.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Whose drop it is.
+    pub shop: ShopId,
+    /// The series that it belongs to.
+    pub series: Option<SeriesId>,
+}
+
+impl Running {
+    /// When it opens: as defined, or when it was created.
+    #[must_use]
+    pub fn opens_at(&self, entry: &DropEntry) -> Timestamp {
+        self.definition.opens_at.unwrap_or(entry.created_at)
+    }
+
+    /// The newest record that definition and state rest on.
+    #[must_use]
+    pub fn known_at(&self) -> Lsn {
+        let archived = self.archived.as_ref().map_or(Lsn::default(), |(lsn, _)| *lsn);
+        self.revision.max(self.steered).max(archived)
+    }
+
+    /// When it closed, by schedule or by hand; nothing as long as it has not.
+    #[must_use]
+    pub fn closed_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let scheduled = self.definition.closes_at.filter(|at| *at <= now);
+        scheduled.into_iter().chain(self.steering.closed_at).min()
+    }
+
+    /// Where the drop stands: open is `opens_at <= now < closes_at`.
+    #[must_use]
+    pub fn state(&self, entry: &DropEntry, now: Timestamp) -> DropState {
+        if self.archived.is_some() {
+            DropState::Archived
+        } else if self.closed_since(now).is_some() {
+            DropState::Closed
+        } else if self.steering.paused {
+            DropState::Paused
+        } else if now < self.opens_at(entry) {
+            DropState::Scheduled
+        } else {
+            DropState::Open
+        }
+    }
+}
+
+impl DropEntry {
+    /// A drop as its record makes it.
+    #[must_use]
+    pub fn new(revision: Lsn, image: DropImage) -> Self {
+        let DropImage { number, created_at, definition, request, update } = image;
+        let pools = Pools::new(&definition.items);
+        let steering = Steering { drop: number, paused: false, closed_at: None };
+        let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
+        let home = Home { shop: definition.shop.clone(), series: definition.series.clone() };
+        let running = Running {
+            definition: Arc::new(definition),
+            revision,
+            steering,
+            steered: Lsn::default(),
+            update,
+            adjusted,
+            archived: None,
+            basis: None,
+        };
+        let (gate, refusals) = (Gate::Live(ShardedLock::new(running)), Default::default());
+        Self { number, created_at, request, home, refusals, gate, pools }
+    }
+
+    /// The same drop without pools, for one that is archived and whose holds have left memory, or will at the end of a
+    /// replay. Its figures are those of the record that archived it.
+    #[must_use]
+    pub(super) fn without_pools(&self) -> Self {
+        let running = self.running();
+        let Running { definition, revision, steering, steered, update, adjusted, archived, basis: _ } = &*running;
+        let still = Running {
+            definition: Arc::clone(definition),
+            revision: *revision,
+            steering: *steering,
+            steered: *steered,
+            update: *update,
+            // Its stock stays as it is: whether an adjustment was made is not asked any more.
+            adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
+            archived: archived.clone(),
+            basis: Some(self.basis(&running)),
+        };
+        Self {
+            number: self.number,
+            created_at: self.created_at,
+            request: self.request,
+            home: self.home.clone(),
+            refusals: Default::default(),
+            gate: Gate::Archived(RwLock::new(still)),
+            pools: Pools::without_stock(&definition.items),
+        }
+    }
+
+    /// Whether its pools have left memory: it is archived, and no hold of it is left.
+    #[must_use]
+    pub const fn has_no_pools(&self) -> bool {
+        matches!(self.gate, Gate::Archived(_))
+    }
+
+    /// Passes the gate: nothing about the drop changes while the guard lives.
+    #[inline]
+    pub fn running(&self) -> ReadRunning<'_> {
+        match &self.gate {
+            Gate::Live(gate) => ReadRunning::Live(gate.read().unwrap_or_else(PoisonError::into_inner)),
+            Gate::Archived(gate) => ReadRunning::Archived(gate.read()),
+        }
+    }
+
+    /// Passes the gate if nobody is changing the drop: for callers that hold a lock which comes after it.
+    pub fn try_running(&self) -> Option<ReadRunning<'_>> {
+        match &self.gate {
+            Gate::Live(gate) => gate.try_read().ok().map(ReadRunning::Live),
+            Gate::Archived(gate) => gate.try_read().map(ReadRunning::Archived),
+        }
+    }
+
+    /// Closes the gate: no request moves units while the guard lives.
+    pub fn steer(&self) -> WriteRunning<'_> {
+        match &self.gate {
+            Gate::Live(gate) => WriteRunning::Live(gate.write().unwrap_or_else(PoisonError::into_inner)),
+            Gate::Archived(gate) => WriteRunning::Archived(gate.write()),
+        }
+    }
+
+    /// Enters a change of the definition whose record has been appended. Items are only ever added.
+    pub fn redefine(&self, running: &mut Running, revision: Lsn, image: DropImage) {
+        let DropImage { number: _, created_at: _, definition, request: _, update } = image;
+        for item in definition.items.iter().skip(self.pools.len()) {
+            self.pools.add(item);
+        }
+        running.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
+        running.definition = Arc::new(definition);
+        running.revision = revision;
+        running.update = update;
+    }
+
+    /// A pool of this drop.
+    #[must_use]
+    pub fn pool(&self, item: ItemNo, pool: PoolNo) -> Option<&Pool> {
+        self.pools.get(item.index())?.pools.get(pool.index())
+    }
+
+    /// The SKU of an item of this drop.
+    #[must_use]
+    pub fn sku(&self, item: ItemNo) -> Option<&Sku> {
+        Some(&self.pools.get(item.index())?.sku)
+    }
+
+    /// Each pool, in the definition's order.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.iter().flat_map(|item| &item.pools)
+    }
+
+    /// Stock by item and pool, and the last place of the journal that moved any of it. `running` is this drop's.
+    #[must_use]
+    pub fn stock(&self, running: &Running) -> (Vec<Vec<Stock>>, Lsn) {
+        if let (Some(basis), Some((lsn, archived))) = (&running.basis, &running.archived) {
+            let mut sold = archived.pools.iter().copied();
+            let mut stock = |basis: &PoolBasis| Stock::archived(*basis, sold.next().unwrap_or_default());
+            return (basis.iter().map(|item| item.iter().map(&mut stock).collect()).collect(), *lsn);
+        }
+        let mut as_of = Lsn::default();
+        let mut read = |pool: &Pool| {
+            let (stock, lsn) = pool.stock();
+            as_of = as_of.max(lsn);
+            stock
+        };
+        let stock = self.pools.iter().map(|item| item.pools.iter().map(&mut read).collect()).collect();
+        (stock, as_of)
+    }
+
+    /// What each pool has received, by item.
+    fn basis(&self, running: &Running) -> Vec<Vec<PoolBasis>> {
+        let of_pools = || self.pools.iter().map(|item| item.pools.iter().map(Pool::basis).collect()).collect();
+        running.basis.clone().unwrap_or_else(of_pools)
+    }
+
+    /// Sets what a pool has received, by a record.
+    pub(super) fn set_basis(&self, running: &mut Running, lsn: Lsn, place: (ItemNo, PoolNo), basis: PoolBasis) {
+        let (item, pool) = place;
+        if let Some(known) = running.basis.as_mut().and_then(|all| all.get_mut(item.index())?.get_mut(pool.index())) {
+            *known = basis;
+        }
+        if let Some(pool) = self.pool(item, pool) {
+            pool.set_basis(lsn, basis);
+        }
+    }
+
+    /// Bytes that its definition takes as written down: a measure of what it takes in memory.
+    #[must_use]
+    pub(super) fn weight(&self) -> usize {
+        self.image(&self.running()).encoded_len()
+    }
+
+    fn image(&self, running: &Running) -> DropImage {
+        DropImage {
+            number: self.number,
+            created_at: self.created_at,
+            definition: running.definition.as_ref().clone(),
+            request: self.request,
+            update: running.update,
+        }
+    }
+
+    /// Units by which counters and ledgers disagree: 0, always. Closes the gate for as long as it looks.
+    #[must_use]
+    pub fn conservation_error(&self) -> u64 {
+        let _closed = self.steer();
+        self.pools().map(Pool::conservation_error).fold(0, u64::saturating_add)
+    }
+
+    /// Counts a refusal.
+    pub fn count_refusal(&self, reason: Reason) {
+        if let Some(counter) = self.refusals.get(reason.place()) {
+            counter.get_or_init(Box::default).increment();
+        }
+    }
+
+    /// Refusals so far, in the order of [`Reason::ALL`].
+    #[must_use]
+    pub fn refusals(&self) -> [u64; Reason::ALL.len()] {
+        self.refusals.each_ref().map(|counter| counter.get().map_or(0, |counter| counter.get()))
+    }
+
+    /// The records that make this drop what it is, for a snapshot, each with the LSN that it stands for: definition,
+    /// steering if there was any, and the stock of items that were adjusted.
+    #[must_use]
+    pub fn images(&self) -> Vec<(Lsn, Record)> {
+        let running = self.running();
+        let mut images = vec![(running.revision, Record::Drop(Box::new(self.image(&running))))];
+        if running.steered > Lsn::default() {
+            images.push((running.steered, Record::Steering(running.steering)));
+        }
+        let basis = self.basis(&running);
+        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(basis) {
+            if adjusted.revision > Lsn::default() {
+                let image = StockImage { drop: self.number, item, pools, adjustments: Vec::new() };
+                images.push((adjusted.revision, Record::Stock(image)));
+                images.extend(self.adjustments(item, adjusted));
+            }
+        }
+        if let Some((lsn, archived)) = &running.archived {
+            images.push((*lsn, Record::Archived(archived.clone())));
+        }
+        images
+    }
+
+    /// An item's remembered adjustments, in parts that a record has room for.
+    fn adjustments(&self, item: ItemNo, adjusted: &ItemAdjustments) -> Vec<(Lsn, Record)> {
+        let remembered: Vec<_> = adjusted.iter().collect();
+        let image = |part: &[(Adjustment, Option<Timestamp>)]| {
+            let (drop, forgotten, adjustments) = (self.number, adjusted.forgotten(), part.to_vec());
+            (adjusted.revision, Record::Adjustments(AdjustmentsImage { drop, item, forgotten, adjustments }))
+        };
+        remembered.chunks(ADJUSTMENTS_A_RECORD).map(image).collect()
+    }
+
+    /// The pools of each item.
+    pub(super) fn items(&self) -> impl Iterator<Item = &OfItem> {
+        self.pools.iter()
+    }
+
+    pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {
+        self.pools.iter_mut().flat_map(|item| &mut item.pools)
+    }
+}

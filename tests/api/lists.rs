@@ -1,0 +1,94 @@
+//! Lists of large things: a page ends at about 1 MiB as well as at its count, and what follows goes on where it ended.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use stockade::client::Client;
+use stockade::proto as pb;
+use uuid::Uuid;
+
+use crate::cli::{code, err, out, stockade};
+use crate::common::{create, held, item, line, start};
+
+/// Beyond this no page may go.
+const MOST: usize = 1024 * 1024 + 64;
+
+fn skus() -> Vec<String> {
+    (0..256).map(|n| format!("{n:0>128}")).collect()
+}
+
+/// How many the command line lists, whatever pages they are on.
+fn by_hand(endpoint: &str, words: &[&str], what: &str) -> usize {
+    let listed = stockade(endpoint, &[words, &["--json"]].concat());
+    assert_eq!(code(&listed), 0, "{}", err(&listed));
+    let listed: serde_json::Value = serde_json::from_str(&out(&listed)).expect("json");
+    listed.get(what).and_then(serde_json::Value::as_array).map_or(0, Vec::len)
+}
+
+async fn drops(client: &Client, page_size: i32) -> (BTreeMap<String, u32>, usize) {
+    let (mut seen, mut token, mut pages) = (BTreeMap::new(), String::new(), 0);
+    loop {
+        let request = pb::ListDropsRequest { page_size, page_token: token, ..pb::ListDropsRequest::default() };
+        let page = client.list_drops(request).await.expect("a page");
+        assert!(page.encoded_len() <= MOST && !page.drops.is_empty(), "{} bytes", page.encoded_len());
+        for drop in page.drops {
+            *seen.entry(drop.id).or_insert(0) += 1;
+        }
+        (token, pages) = (page.next_page_token, pages + 1);
+        if token.is_empty() {
+            return (seen, pages);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_drops_are_listed_by_pages_that_end_by_their_bytes() {
+    let server = start(&[]).await;
+    let client = server.client().await;
+    let labels = |n| (0..16).map(|label| (format!("{label:0>64}"), format!("{n:0>256}"))).collect();
+    for n in 0..40 {
+        let items = skus().iter().map(|sku| item(sku, 1_000_000_000_000)).collect();
+        create(&client, pb::Drop { id: format!("d{n:02}"), items, labels: labels(n), ..pb::Drop::default() }).await;
+    }
+    for page_size in [0, 1_000] {
+        let (seen, pages) = drops(&client, page_size).await;
+        assert!(seen.len() == 40 && seen.values().all(|times| *times == 1) && pages > 2, "{pages} {seen:?}");
+    }
+    assert_eq!(drops(&client, 7).await.1, 6, "small pages end by their count");
+    assert_eq!(by_hand(&server.endpoint, &["drop", "list"], "drops"), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_holds_are_listed_by_pages_that_end_by_their_bytes() {
+    let server = start(&[]).await;
+    let client = server.client().await;
+    let items = skus().iter().map(|sku| item(sku, 1_000_000)).collect();
+    create(&client, pb::Drop { id: "fat".into(), items, ..pb::Drop::default() }).await;
+    let lines: Vec<pb::Line> = skus().iter().take(32).map(|sku| line(sku, 1)).collect();
+    for _ in 0..300 {
+        let request = pb::ReserveRequest {
+            hold_id: Uuid::now_v7().to_string(),
+            drop_id: "fat".into(),
+            lines: lines.clone(),
+            customer: Some(pb::Customer { id: "c".repeat(128), ..pb::Customer::default() }),
+            ..pb::ReserveRequest::default()
+        };
+        held(&client, request).await;
+    }
+    let (mut seen, mut token, mut pages) = (BTreeMap::new(), String::new(), 0);
+    loop {
+        let filter =
+            pb::ListHoldsRequest { drop_id: "fat".into(), page_size: 1_000, ..pb::ListHoldsRequest::default() };
+        let page = client.list_holds(pb::ListHoldsRequest { page_token: token, ..filter }).await.expect("a page");
+        assert!(page.encoded_len() <= MOST, "{} bytes", page.encoded_len());
+        for hold in page.holds {
+            *seen.entry(hold.id).or_insert(0) += 1;
+        }
+        (token, pages) = (page.next_page_token, pages + 1);
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert!(seen.len() == 300 && seen.values().all(|times| *times == 1) && pages > 1, "{pages}");
+    assert_eq!(by_hand(&server.endpoint, &["hold", "list", "--drop", "fat", "--most", "1000"], "holds"), 300);
+}

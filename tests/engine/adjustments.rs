@@ -1,0 +1,67 @@
+//! Adjustments that are sent again long after: made once, or refused where that can't be known any more.
+
+use stockade::engine::Engine;
+use stockade::engine::answer::Fault;
+use stockade::engine::command::AdjustStock;
+use stockade::ids::AdjustmentId;
+use stockade::record::StockChange;
+use stockade::time::{Millis, Timestamp};
+
+use crate::common::{START, World, create, definition, drop_id, sku};
+
+const WEEK: Millis = Millis::from_secs(7 * 24 * 3_600);
+
+/// An id of version 7 that was made at this instant.
+fn made_at(at: Timestamp) -> AdjustmentId {
+    let mut bytes = [0x80; 16];
+    bytes[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
+    bytes[6] = 0x70;
+    AdjustmentId::from_bytes(bytes)
+}
+
+/// Ten units more; how many were received then.
+fn ten_more(engine: &Engine, id: AdjustmentId, now: Timestamp) -> Result<u64, Fault> {
+    let change = StockChange::Delta(10);
+    let command = AdjustStock { drop: drop_id("d"), sku: sku("A"), pool: None, id, change };
+    let (view, ticket) = engine.adjust_stock(&command, now)?;
+    ticket.wait().expect("durable");
+    Ok(view.stock[0][0].received)
+}
+
+#[test]
+fn what_was_adjusted_within_a_week_is_made_once_and_what_may_have_been_before_is_refused() {
+    let mut world = World::new();
+    let mut engine = world.start().0;
+    create(&engine, definition("d", &[("A", 0)], &[]), START);
+    let at = |n: u64| START.plus(Millis(n));
+    for n in 1..=600 {
+        assert_eq!(ten_more(&engine, made_at(at(n)), at(n)), Ok(10 * n));
+    }
+    assert_eq!(ten_more(&engine, made_at(at(1)), at(601)), Ok(6_000), "after 599 others, and made once");
+    // Then a week goes by, and one more comes.
+    let later = at(100).plus(WEEK);
+    assert_eq!(ten_more(&engine, made_at(later), later), Ok(6_010));
+    let check = |engine: &Engine, start: &str| {
+        for old in [at(0), at(1), at(100)] {
+            let refused = ten_more(engine, made_at(old), later).expect_err("it may have been made");
+            let Fault::Invalid(violations) = &refused else { panic!("{start}: {refused:?}") };
+            assert_eq!(violations[0].field, "adjustment_id");
+        }
+        for known in [at(101), at(600), later] {
+            assert_eq!(ten_more(engine, made_at(known), later), Ok(6_010), "{start}");
+        }
+        engine.inventory().digest()
+    };
+    let digest = check(&engine, "live");
+    for start in ["from the journal", "from a snapshot", "from a snapshot of that"] {
+        if start != "from the journal" {
+            engine.snapshot(&world.snapshots, later).expect("a snapshot");
+        }
+        engine.journal().close(later).expect("a clean stop");
+        drop(engine);
+        world.now = later;
+        engine = world.start().0;
+        assert_eq!(check(&engine, start), digest, "{start}");
+    }
+    assert_eq!(ten_more(&engine, made_at(later.plus(Millis(1))), later), Ok(6_020), "new ones are made");
+}
