@@ -16,17 +16,18 @@ const MAP: &str = "lib";
 const MAIN: &str = "main";
 
 /// What a room may import besides itself.
-const TABLE: [(&str, &[&str]); 12] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("inventory", &[LEAVES]),
     ("storage", &[LEAVES]),
     ("journal", &[LEAVES, "storage"]),
     ("snapshot", &[LEAVES, "storage"]),
     ("engine", &[LEAVES, "inventory", "storage", "journal", "snapshot"]),
-    ("grpc", &[LEAVES, PROTO, "engine"]),
+    ("http2", &[LEAVES]),
+    ("grpc", &[LEAVES, PROTO, "engine", "http2"]),
     ("admin", &[LEAVES, "engine"]),
     ("client", &[LEAVES, PROTO]),
     ("config", &[LEAVES]),
-    ("server", &[LEAVES, PROTO, "inventory", "storage", "journal", "snapshot", "engine", "grpc", "admin", "config"]),
+    ("server", &[LEAVES, PROTO, "inventory", "storage", "journal", "snapshot", "engine", "http2", "grpc", "admin", "config"]),
     (
         "cli",
         &[
