@@ -13,6 +13,7 @@ pub mod record;
 pub mod digest;
 pub mod sync;
 pub mod metrics;
+pub mod memory;
 
 pub mod inventory;
 pub mod storage;
