@@ -48,12 +48,7 @@ impl Budget {
     /// A budget of as many bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self {
-            capacity,
-            used: AtomicUsize::new(0),
-            large: AtomicUsize::new(0),
-            refused: Counter::default(),
-        })
+        Arc::new(Self { capacity, used: AtomicUsize::new(0), large: AtomicUsize::new(0), refused: Counter::default() })
     }
 
     /// The budget of a process that may have this much memory, in bytes.

@@ -14,6 +14,7 @@ pub mod digest;
 pub mod sync;
 pub mod metrics;
 pub mod budget;
+pub mod memory;
 
 pub mod inventory;
 pub mod storage;

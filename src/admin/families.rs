@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::exposition::{Family, Kind, Label, Series, Value};
+use crate::budget::Budget;
 use crate::engine::answer::Stock;
 use crate::engine::readings::{JournalReading, PoolReading, Readings, SnapshotReading};
 use crate::hold::HoldState;
-use crate::budget::Budget;
 use crate::metrics::HistogramReading;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::transport::{Shed, TransportMetrics};
@@ -64,7 +64,11 @@ pub fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
             "Bytes that are set aside for requests that are being received or handled, and for answers that wait.",
             single(Value::Whole(used)),
         ),
-        counter("stockade_shed", "Connections and calls that were refused or ended to protect the rest.", shed.collect()),
+        counter(
+            "stockade_shed",
+            "Connections and calls that were refused or ended to protect the rest.",
+            shed.collect(),
+        ),
     ]
 }
 

@@ -84,12 +84,7 @@ impl Admin {
     /// A door in the phase of recovering. `data` is the data folder, if there is one; `started` the wall clock;
     /// `log_lines_lost` reads how many lines of the log were lost so far.
     #[must_use]
-    pub fn new(
-        data: Option<PathBuf>,
-        started: Timestamp,
-        budget: Arc<Budget>,
-        log_lines_lost: fn() -> u64,
-    ) -> Self {
+    pub fn new(data: Option<PathBuf>, started: Timestamp, budget: Arc<Budget>, log_lines_lost: fn() -> u64) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Recovering.number()),
             engine: OnceLock::new(),

@@ -117,12 +117,12 @@ settings! {
          was bought can't be returned any more";
     retry_window "retry-window": Millis, Takes::Value("DURATION"), is "24h", parse::millis,
         "How long an ended hold is remembered, so that a late retry gets its answer";
-    max_holds "max-holds": u64, Takes::Value("N"), is "50000000", parse::count,
+    max_holds "max-holds": Option<u64>, Takes::Value("N"), unset "from the memory, at most 50000000", parse::count,
         "Most holds that are held, in payment or claimed; with --max-ended-holds, also most subjects of limits";
-    max_ended_holds "max-ended-holds": u64, Takes::Value("N"), is "10000000", parse::count,
-        "Most ended holds that are remembered; beyond it the oldest go before their time";
+    max_ended_holds "max-ended-holds": Option<u64>, Takes::Value("N"), unset "from the memory, at most 10000000",
+        parse::count, "Most ended holds that are remembered; beyond it the oldest go before their time";
     memory_budget "memory-budget": Option<u64>, Takes::Value("SIZE"), unset "from the memory that the process may have",
-        parse::size_above_zero, "Memory that the server may use";
+        parse::size_above_zero, "Memory that the server may use, also for what follows from it: bounds, and the mark from which on nothing new is let in";
     max_connections "max-connections": Option<u32>, Takes::Value("N"), unset "from the files that the process may open",
         parse::small_count, "Most gRPC connections at once";
     max_connections_per_peer "max-connections-per-peer": Option<u32>, Takes::Value("N"), unset "from --max-connections",

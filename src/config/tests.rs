@@ -26,7 +26,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.snapshot_every, SnapshotEvery { period: Millis(300_000), bytes: 268_435_456 });
     assert_eq!((config.retry_window, config.outage_grace), (Millis(86_400_000), Millis(30_000)));
     assert_eq!(config.archive_after, Millis(45 * 86_400_000));
-    assert_eq!((config.max_holds, config.max_ended_holds), (50_000_000, 10_000_000));
+    assert_eq!((config.max_holds, config.max_ended_holds), (None, None));
     assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(10)));
     assert_eq!((config.ephemeral, config.accept_clock), (false, false));
     assert_eq!((config.memory_budget, config.max_connections, config.max_connections_per_peer), (None, None, None));
@@ -68,8 +68,8 @@ fn changed() -> Config {
         snapshot_every: SnapshotEvery { period: Millis(60_000), bytes: 1 << 20 },
         archive_after: Millis(14 * 86_400_000),
         retry_window: Millis(3_600_000),
-        max_holds: 7,
-        max_ended_holds: 8,
+        max_holds: Some(7),
+        max_ended_holds: Some(8),
         memory_budget: Some(512 << 20),
         max_connections: Some(500),
         max_connections_per_peer: Some(50),
@@ -153,7 +153,11 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let config = load(&[("outage-grace", "3s")], &environment, file).expect("good");
     assert_eq!(config.outage_grace, Millis(3_000), "flag");
     assert_eq!(config.retry_window, Millis(7_200_000), "environment");
-    assert_eq!((config.drain_delay, config.max_holds, config.ephemeral), (Duration::from_secs(1), 7, true), "file");
+    assert_eq!(
+        (config.drain_delay, config.max_holds, config.ephemeral),
+        (Duration::from_secs(1), Some(7), true),
+        "file"
+    );
 }
 
 #[test]

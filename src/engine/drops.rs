@@ -107,6 +107,7 @@ impl Engine {
         seat: Seat,
         now: Timestamp,
     ) -> Result<DropImage, Fault> {
+        self.has_memory()?;
         let Seat { number, living } = seat;
         if living >= self.bounds.max_drops {
             return Err(Fault::Exhausted("too many drops that are not archived: each that is archived makes room"));

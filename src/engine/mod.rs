@@ -21,14 +21,17 @@ pub mod page;
 pub mod list;
 pub mod readings;
 pub mod folder;
+mod oblivion;
 pub mod recover;
 pub mod compact;
 mod pace;
 mod watch;
 pub mod background;
 pub mod verify;
+pub mod watermark;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -63,6 +66,8 @@ pub struct Bounds {
     pub max_archived_drops: usize,
     /// Bytes that these take as written down, at most.
     pub max_archived_bytes: usize,
+    /// Bytes that a start may take, for a while, beside what it starts.
+    pub start_room: usize,
 }
 
 impl Bounds {
@@ -94,6 +99,7 @@ impl Default for Bounds {
             max_drops: 100_000,
             max_archived_drops: 100_000,
             max_archived_bytes: 64 * 1024 * 1024,
+            start_room: usize::MAX,
         }
     }
 }
@@ -120,6 +126,8 @@ pub struct Engine {
     journal: Journal,
     bounds: Bounds,
     metrics: EngineMetrics,
+    /// The process has nearly all memory that it may have: written by one thread, read by all.
+    short_of_memory: AtomicBool,
     /// Whoever walks over all holds to write them down or to take some out: one at a time.
     walk: Mutex<()>,
 }
@@ -157,7 +165,8 @@ impl Engine {
     pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
         // What the start has found may be more than another process was allowed to keep.
         inventory.drops.forget_archived(bounds.max_archived_drops, bounds.max_archived_bytes);
-        Self { inventory, journal, bounds, metrics: EngineMetrics::default(), walk: Mutex::default() }
+        let (metrics, short_of_memory) = (EngineMetrics::default(), AtomicBool::new(false));
+        Self { inventory, journal, bounds, metrics, short_of_memory, walk: Mutex::default() }
     }
 
     /// What it knows. For metrics, snapshots and tests.
@@ -176,6 +185,13 @@ impl Engine {
     #[must_use]
     pub const fn metrics(&self) -> &EngineMetrics {
         &self.metrics
+    }
+
+    /// Refuses what takes more memory while that is short.
+    #[inline]
+    fn has_memory(&self) -> Result<(), Fault> {
+        // Relaxed: a figure that is up to a tenth of a second old is as good.
+        if self.short_of_memory.load(Ordering::Relaxed) { Err(short_of_memory()) } else { Ok(()) }
     }
 
     /// Decides, giving back what is due in between, with no lock held. A call does that a few times only, so that a
@@ -283,6 +299,11 @@ impl OwnHold<'_, '_> {
             Refusal { reason, sku: None, retry_after: None, lines: Vec::new(), limit: None, hold: Some(view) };
         Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on })
     }
+}
+
+#[cold]
+const fn short_of_memory() -> Fault {
+    Fault::Exhausted("memory is short: nothing that takes more is let in until there is some again")
 }
 
 impl From<AppendError> for Fault {

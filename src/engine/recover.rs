@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::compact::LastSnapshot;
 use super::folder::Folder;
+use super::oblivion::Oblivion;
 use super::{Bounds, Engine};
 use crate::digest::DigestKey;
 use crate::ids::Lsn;
@@ -156,7 +157,7 @@ pub fn recover_driven(
     let asked = wall();
     let found = Found::look(Arc::clone(&folder.journal))?;
     let Replayed { mut inventory, mut report, last_time, unusable, loaded, behind } =
-        replay(&folder.key, folder.snapshots.as_ref(), &found)?;
+        replay(&folder.key, folder.snapshots.as_ref(), &found, options.bounds.max_ended_holds)?;
     report.first_start = report.snapshot.is_none() && found.opened().next == Lsn(1);
     let last_time = last_time.max(found.opened().last_written_at);
     check_clock(options, asked, last_time)?;
@@ -168,7 +169,7 @@ pub fn recover_driven(
         inventory.apply(found.opened().next, &Record::Restart(restart))?;
         report.grace_until = Some(restart.grace_until);
     }
-    inventory.derive()?;
+    inventory.derive(options.bounds.start_room)?;
 
     let (log, opened) = FileLog::serve(found, options.log)?;
     let Opened { clean, ref cut, ref lost, .. } = opened;
@@ -219,15 +220,20 @@ pub(super) struct Replayed {
     behind: Behind,
 }
 
-/// Loads the newest snapshot that is whole and belongs to this journal, and applies the journal behind it. Changes
-/// nothing.
-pub(super) fn replay(key: &DigestKey, snapshots: &dyn Storage, found: &Found) -> Result<Replayed, RecoverError> {
+/// Loads the newest snapshot that is whole and belongs to this journal, and applies the journal behind it. Of ended holds
+/// it keeps about `most_ended` at most. Changes nothing.
+pub(super) fn replay(
+    key: &DigestKey,
+    snapshots: &dyn Storage,
+    found: &Found,
+    most_ended: usize,
+) -> Result<Replayed, RecoverError> {
     let (mut skipped, mut unusable) = (Vec::new(), Vec::new());
     for from in snapshot::list(snapshots)? {
         let inventory = Inventory::new(key.clone());
         match load(from, &inventory, snapshots, found)? {
             Ok(loaded) => {
-                let mut replayed = apply_journal(inventory, Some(loaded), found)?;
+                let mut replayed = apply_journal(inventory, Some(loaded), found, most_ended)?;
                 (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
                 return Ok(replayed);
             }
@@ -242,7 +248,7 @@ pub(super) fn replay(key: &DigestKey, snapshots: &dyn Storage, found: &Found) ->
         let why = if skipped.is_empty() { "there is none".to_owned() } else { skipped.join("; ") };
         return Err(RecoverError::NoSnapshot { first, why });
     }
-    let mut replayed = apply_journal(Inventory::new(key.clone()), None, found)?;
+    let mut replayed = apply_journal(Inventory::new(key.clone()), None, found, most_ended)?;
     (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
     Ok(replayed)
 }
@@ -299,13 +305,19 @@ fn chain_at(found: &Found, place: Lsn) -> Result<Option<BatchHash>, RecoverError
 }
 
 /// Applies the journal behind a snapshot, or all of it.
-fn apply_journal(inventory: Inventory, loaded: Option<Loaded>, found: &Found) -> Result<Replayed, RecoverError> {
+fn apply_journal(
+    inventory: Inventory,
+    loaded: Option<Loaded>,
+    found: &Found,
+    most_ended: usize,
+) -> Result<Replayed, RecoverError> {
     let from = loaded.as_ref().map_or(Lsn::default(), |loaded| loaded.from);
     let entries = loaded.as_ref().map_or(0, |loaded| loaded.entries);
     let snapshot = loaded.as_ref().map(|loaded| loaded.from);
     let mut report = Report { snapshot, entries, last: from, ..Report::default() };
     let mut last_time = loaded.as_ref().map(|loaded| loaded.written_at);
     let mut behind = Behind::default();
+    let mut oblivion = Oblivion::new(most_ended);
     for batch in found.read(from.next())? {
         let batch = batch?;
         for (lsn, record) in batch.iter() {
@@ -316,6 +328,7 @@ fn apply_journal(inventory: Inventory, loaded: Option<Loaded>, found: &Found) ->
             }
             report.last = report.last.max(lsn);
         }
+        oblivion.after(&inventory, found, report.last, batch.head.count)?;
         last_time = last_time.max(Some(batch.head.written_at));
         behind.bytes = behind.bytes.saturating_add(batch.bytes);
         behind.since = behind.since.or(Some(batch.head.written_at));

@@ -62,6 +62,7 @@ impl Engine {
         if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
             return Err(may_be_made(command));
         }
+        self.has_memory()?;
         let permit = self.journal.permit()?;
         let (basis, taken_out) = outcome(pool, command)?;
         let taken = match pool.take_any(taken_out, now) {

@@ -80,6 +80,9 @@ impl Engine {
                 let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
                 let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
                 fits(&image)?;
+                if image.encoded_len() > entry.weight(&running) {
+                    self.has_memory()?;
+                }
                 let record = Record::Drop(Box::new(image.clone()));
                 let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
                 // From here on nothing may fail.

@@ -129,7 +129,7 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
         Ok(found) => found,
         Err(error) => return damage(error, verified),
     };
-    let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &found) {
+    let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &found, usize::MAX) {
         Ok(replayed) => replayed,
         Err(RecoverError::Journal(error)) => return damage(error, verified),
         Err(RecoverError::Io(error)) => return Err(error.into()),
@@ -151,7 +151,7 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
             verified.findings.push(skipped);
         }
     }
-    if let Err(unsound) = replayed.inventory.derive() {
+    if let Err(unsound) = replayed.inventory.derive(usize::MAX) {
         verified.findings.push(unsound.to_string());
         return Ok(());
     }

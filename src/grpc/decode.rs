@@ -64,11 +64,8 @@ impl Decode {
             received.charge_more(more).await?;
         }
         let Received { bytes, charge } = received;
-        let decoded = if bytes.len() <= AT_ONCE_BYTES {
-            T::decode(bytes)
-        } else {
-            self.aside(move || T::decode(bytes)).await?
-        };
+        let decoded =
+            if bytes.len() <= AT_ONCE_BYTES { T::decode(bytes) } else { self.aside(move || T::decode(bytes)).await? };
         Ok(Decoded { message: decoded.map_err(|error| status::undecodable(&error))?, charge })
     }
 
@@ -86,7 +83,11 @@ impl Decode {
     ///
     /// # Errors
     /// As [`Decode::decode`].
-    pub async fn batch_stream(&self, call: usize, received: Received) -> Result<Decoded<pb::BatchStreamRequest>, Status> {
+    pub async fn batch_stream(
+        &self,
+        call: usize,
+        received: Received,
+    ) -> Result<Decoded<pb::BatchStreamRequest>, Status> {
         let mut decoded = self.decode::<pb::BatchStreamRequest>(call, received).await?;
         grow(&mut decoded.charge, decoded.message.operations.len().saturating_mul(RESULT_BYTES)).await?;
         Ok(decoded)

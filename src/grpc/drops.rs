@@ -8,10 +8,10 @@ use super::convert;
 use super::edge::Edge;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
-use crate::http2::Peer;
 use crate::engine::Engine;
 use crate::engine::answer::Fault;
 use crate::engine::command::Steer;
+use crate::http2::Peer;
 use crate::proto as pb;
 
 /// The calls about drops.
@@ -36,10 +36,7 @@ impl Drops {
 }
 
 impl Drops {
-    pub async fn create_drop(
-        &self,
-        request: pb::CreateDropRequest,
-    ) -> Result<pb::CreateDropResponse, Status> {
+    pub async fn create_drop(&self, request: pb::CreateDropRequest) -> Result<pb::CreateDropResponse, Status> {
         let command = convert::create_drop(&request)?;
         let mut known = false;
         let asked = self.edge.ask(|engine, now| {
@@ -57,10 +54,7 @@ impl Drops {
         Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)) })
     }
 
-    pub async fn update_drop(
-        &self,
-        request: pb::UpdateDropRequest,
-    ) -> Result<pb::UpdateDropResponse, Status> {
+    pub async fn update_drop(&self, request: pb::UpdateDropRequest) -> Result<pb::UpdateDropResponse, Status> {
         let asked = convert::update_drop(&request)?;
         let (current, _now) = self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
         let command = asked.onto(&current)?;
@@ -84,10 +78,7 @@ impl Drops {
         Ok(pb::GetDropResponse { drop, server_time })
     }
 
-    pub async fn list_drops(
-        &self,
-        request: pb::ListDropsRequest,
-    ) -> Result<pb::ListDropsResponse, Status> {
+    pub async fn list_drops(&self, request: pb::ListDropsRequest) -> Result<pb::ListDropsResponse, Status> {
         let (filter, place, size) = convert::list_drops(&request)?;
         let list = move |engine: &Engine, now| {
             let mut page = convert::drop_page(size);
@@ -98,34 +89,22 @@ impl Drops {
         Ok(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) })
     }
 
-    pub async fn pause_drop(
-        &self,
-        request: pb::PauseDropRequest,
-    ) -> Result<pb::PauseDropResponse, Status> {
+    pub async fn pause_drop(&self, request: pb::PauseDropRequest) -> Result<pb::PauseDropResponse, Status> {
         let drop = self.steer(&request.drop_id, Steer::Pause).await?;
         Ok(pb::PauseDropResponse { drop })
     }
 
-    pub async fn resume_drop(
-        &self,
-        request: pb::ResumeDropRequest,
-    ) -> Result<pb::ResumeDropResponse, Status> {
+    pub async fn resume_drop(&self, request: pb::ResumeDropRequest) -> Result<pb::ResumeDropResponse, Status> {
         let drop = self.steer(&request.drop_id, Steer::Resume).await?;
         Ok(pb::ResumeDropResponse { drop })
     }
 
-    pub async fn close_drop(
-        &self,
-        request: pb::CloseDropRequest,
-    ) -> Result<pb::CloseDropResponse, Status> {
+    pub async fn close_drop(&self, request: pb::CloseDropRequest) -> Result<pb::CloseDropResponse, Status> {
         let drop = self.steer(&request.drop_id, Steer::Close).await?;
         Ok(pb::CloseDropResponse { drop })
     }
 
-    pub async fn adjust_stock(
-        &self,
-        request: pb::AdjustStockRequest,
-    ) -> Result<pb::AdjustStockResponse, Status> {
+    pub async fn adjust_stock(&self, request: pb::AdjustStockRequest) -> Result<pb::AdjustStockResponse, Status> {
         let command = convert::adjust_stock(&request)?;
         // A wave of the item's deadlines may be due: that takes long.
         let asked = command.clone();

@@ -6,8 +6,8 @@ use tonic::Status;
 
 use super::batch;
 use super::convert;
-use super::edge::{Edge, Verb};
 use super::decode::Decoded;
+use super::edge::{Edge, Verb};
 use super::stream::{Answers, Incoming, Streams};
 use crate::engine::Engine;
 use crate::engine::answer::Outcome;
@@ -114,10 +114,7 @@ impl Reservations {
         Ok(pb::GetHoldResponse { hold, server_time })
     }
 
-    pub async fn return_units(
-        &self,
-        request: pb::ReturnUnitsRequest,
-    ) -> Result<pb::ReturnUnitsResponse, Status> {
+    pub async fn return_units(&self, request: pb::ReturnUnitsRequest) -> Result<pb::ReturnUnitsResponse, Status> {
         use pb::return_units_response::Outcome as Shown;
         let command = convert::return_units(&request);
         let (outcome, now) = self.run(Operation::Return, command, Engine::return_units).await?;
@@ -129,10 +126,7 @@ impl Reservations {
         Ok(pb::ReturnUnitsResponse { outcome: Some(outcome), server_time })
     }
 
-    pub async fn list_holds(
-        &self,
-        request: pb::ListHoldsRequest,
-    ) -> Result<pb::ListHoldsResponse, Status> {
+    pub async fn list_holds(&self, request: pb::ListHoldsRequest) -> Result<pb::ListHoldsResponse, Status> {
         let (filter, place, size) = convert::list_holds(&request)?;
         let list = move |engine: &Engine, now| {
             let mut page = convert::hold_page(size);

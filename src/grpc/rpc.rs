@@ -49,19 +49,9 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 
 /// All of them, those that are called most first.
 pub static CALLS: [Row; 18] = [
-    row(
-        Rpc::Reserve,
-        "/stockade.v1.ReservationService/Reserve",
-        "stockade.v1.ReserveRequest",
-        SMALL_REQUEST_BYTES,
-    ),
+    row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
-    row(
-        Rpc::Release,
-        "/stockade.v1.ReservationService/Release",
-        "stockade.v1.ReleaseRequest",
-        SMALL_REQUEST_BYTES,
-    ),
+    row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Extend, "/stockade.v1.ReservationService/Extend", "stockade.v1.ExtendRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Batch, "/stockade.v1.ReservationService/Batch", "stockade.v1.BatchRequest", MAX_REQUEST_BYTES),
     row(
@@ -76,12 +66,7 @@ pub static CALLS: [Row; 18] = [
         "stockade.v1.ReturnUnitsRequest",
         SMALL_REQUEST_BYTES,
     ),
-    row(
-        Rpc::GetHold,
-        "/stockade.v1.ReservationService/GetHold",
-        "stockade.v1.GetHoldRequest",
-        SMALL_REQUEST_BYTES,
-    ),
+    row(Rpc::GetHold, "/stockade.v1.ReservationService/GetHold", "stockade.v1.GetHoldRequest", SMALL_REQUEST_BYTES),
     row(
         Rpc::ListHolds,
         "/stockade.v1.ReservationService/ListHolds",

@@ -78,9 +78,9 @@ impl Services {
         let working = self.reply(row.rpc, Ask { services: self, place, messages });
         let reply = match deadline {
             None => working.await,
-            Some(deadline) => timeout(deadline, working).await.unwrap_or_else(|_elapsed| {
-                Err(Status::deadline_exceeded("the caller's deadline has passed"))
-            }),
+            Some(deadline) => timeout(deadline, working)
+                .await
+                .unwrap_or_else(|_elapsed| Err(Status::deadline_exceeded("the caller's deadline has passed"))),
         };
         ended(call, reply)
     }

@@ -331,10 +331,11 @@ impl DropEntry {
         }
     }
 
-    /// Bytes that its definition takes as written down: a measure of what it takes in memory.
+    /// Bytes that its definition takes as written down: a measure of what it takes in memory. `running` is this
+    /// drop's.
     #[must_use]
-    pub(super) fn weight(&self) -> usize {
-        self.image(&self.running()).encoded_len()
+    pub fn weight(&self, running: &Running) -> usize {
+        self.image(running).encoded_len()
     }
 
     fn image(&self, running: &Running) -> DropImage {

@@ -264,7 +264,7 @@ impl Registry {
         let archived_at = entry.running().archived.as_ref().map(|(lsn, _)| *lsn);
         let Some(lsn) = archived_at.filter(|_| !entry.has_no_pools()) else { return };
         let still = Arc::new(entry.without_pools());
-        let weight = still.weight();
+        let weight = still.weight(&still.running());
         self.ids.insert(still.running().definition.id.clone(), Arc::clone(&still));
         self.entries.insert(still.number, still);
         self.archived.insert((lsn, entry.number), weight);

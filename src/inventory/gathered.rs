@@ -2,7 +2,8 @@
 //!
 //! Hold by hold, each subject and each deadline would be somewhere else in memory, and at ten million holds most of a
 //! restart would be spent on waiting for it. Gathered by stripe and by deadline, neighbours are entered together. It
-//! never holds more than [`A_STRIPE`] usages a stripe and [`MOST_DUES`] deadlines, whatever there is.
+//! never holds more than [`A_STRIPE`] usages a stripe and [`MOST_DUES`] deadlines, whatever there is, and fewer where there is
+//! little memory.
 
 use std::sync::Arc;
 
@@ -41,12 +42,20 @@ pub(super) struct Gathered<'a> {
     subjects: &'a Subjects,
     usages: Vec<Vec<Usage>>,
     dues: Vec<Due>,
+    /// Usages of one stripe that may wait.
+    a_stripe: usize,
+    /// Deadlines that may wait.
+    most_dues: usize,
 }
 
 impl<'a> Gathered<'a> {
-    /// Nothing yet, for these drops in the order of their numbers and these subjects.
-    pub(super) fn new(drops: &'a [Arc<DropEntry>], subjects: &'a Subjects) -> Self {
-        Self { drops, subjects, usages: (0..STRIPES).map(|_| Vec::new()).collect(), dues: Vec::new() }
+    /// Nothing yet, for these drops in the order of their numbers and these subjects; it takes about `room` bytes at most.
+    pub(super) fn new(drops: &'a [Arc<DropEntry>], subjects: &'a Subjects, room: usize) -> Self {
+        let (usages, dues) = ((0..STRIPES).map(|_| Vec::new()).collect(), Vec::new());
+        // Half of it for either.
+        let a_stripe = (room / 2 / STRIPES / size_of::<Usage>()).clamp(1, A_STRIPE);
+        let most_dues = (room / 2 / size_of::<Due>()).clamp(1, MOST_DUES);
+        Self { drops, subjects, usages, dues, a_stripe, most_dues }
     }
 
     /// A hold that these subjects have.
@@ -55,7 +64,7 @@ impl<'a> Gathered<'a> {
         for subject in keys {
             let Some(usages) = self.usages.get_mut(Subjects::stripe(*subject)) else { continue };
             usages.push(Usage { subject: *subject, whose, standing: Standing::of(hold) });
-            if usages.len() >= A_STRIPE {
+            if usages.len() >= self.a_stripe {
                 enter_usages(self.subjects, usages);
             }
         }
@@ -64,7 +73,7 @@ impl<'a> Gathered<'a> {
     /// A hold that falls due in a pool.
     pub(super) fn due(&mut self, at: Timestamp, hold: HoldRef, (drop, item, pool): (DropNo, ItemNo, PoolNo)) {
         self.dues.push(Due { drop, item, pool, at, hold });
-        if self.dues.len() >= MOST_DUES {
+        if self.dues.len() >= self.most_dues {
             self.enter_dues();
         }
     }
@@ -163,7 +172,7 @@ mod tests {
         for n in 2..HOLDS {
             derived.apply(Lsn(n), &Record::Hold(hold(n))).expect("a hold");
         }
-        derived.derive().expect("it adds up");
+        derived.derive(usize::MAX).expect("it adds up");
 
         let mut dues: BTreeMap<(ItemNo, PoolNo), Vec<(Timestamp, HoldRef)>> = BTreeMap::new();
         let shop = drop_of_two_pools().definition.shop;

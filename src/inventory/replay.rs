@@ -3,6 +3,7 @@
 //! While records are applied only drops and holds change. A snapshot is taken while the engine runs, so halfway through
 //! a replay the holds need not add up; stock, limits and deadlines are derived once, at the end, and checked there.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::drops::among;
@@ -12,6 +13,9 @@ use super::{Ended, Inventory, Share, each_share};
 use crate::hold::{Change, Hold};
 use crate::ids::{HoldId, Lsn};
 use crate::record::{Record, Restart, Superseded};
+
+/// Steps in which ended holds are told apart by age.
+const AGES: u64 = 4_096;
 
 /// Records that do not add up: damage, or a bug that wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,15 +124,61 @@ impl Inventory {
         matters
     }
 
+    /// Ended holds that are there, while records are applied.
+    #[must_use]
+    pub fn ended_in_table(&self) -> usize {
+        let [_held, _paying, _claimed, released, expired] = self.holds.counts();
+        usize::try_from(released.saturating_add(expired)).unwrap_or(usize::MAX)
+    }
+
+    /// Forgets the oldest ended holds until about `most` are left, but for those that are spared; only while records are
+    /// applied, for nothing is derived from them yet.
+    pub fn forget_oldest_ended(&self, most: usize, spared: &HashSet<HoldId>) {
+        let excess = self.ended_in_table().saturating_sub(most);
+        let (mut first, mut last) = (u64::MAX, 0);
+        self.each_ended(|hold| {
+            (first, last) = (first.min(hold.revision.0), last.max(hold.revision.0));
+        });
+        // Counted by age in steps: an exact order would take as much memory as what is to be forgotten.
+        let step = last.saturating_sub(first).saturating_add(1).div_ceil(AGES).max(1);
+        let age = |hold: &Hold| usize::try_from(hold.revision.0.saturating_sub(first) / step).unwrap_or(usize::MAX);
+        let mut counts = vec![0_usize; usize::try_from(AGES).unwrap_or(1)];
+        self.each_ended(|hold| {
+            if let Some(count) = counts.get_mut(age(hold)) {
+                *count = count.saturating_add(1);
+            }
+        });
+        let mut sum = 0_usize;
+        let mut fits = |count: &usize| {
+            sum = sum.saturating_add(*count);
+            sum <= excess
+        };
+        let going = counts.iter().take_while(|count| fits(count)).count();
+        self.holds.for_each_shard(|mut shard| {
+            let goes = |hold: &Hold| hold.state.is_ended() && age(hold) < going && !spared.contains(&hold.id);
+            let places: Vec<_> = shard.iter().filter(|(_, hold)| goes(hold)).map(|(place, _)| place).collect();
+            for place in places {
+                shard.remove(place);
+            }
+        });
+    }
+
+    fn each_ended(&self, mut f: impl FnMut(&Hold)) {
+        self.holds.for_each_shard(|shard| {
+            shard.iter().filter(|(_, hold)| hold.state.is_ended()).for_each(|(_, hold)| f(hold));
+        });
+    }
+
     /// Derives stock, limits, deadlines and the list of ended holds from drops and holds, once all records are applied.
+    /// What it gathers for that takes about `room` bytes at most.
     ///
     /// # Errors
     /// [`Unsound`] when the holds do not add up.
-    pub fn derive(&mut self) -> Result<(), Unsound> {
+    pub fn derive(&mut self, room: usize) -> Result<(), Unsound> {
         let drops = self.drops.all();
         let mut ended = Vec::new();
         let mut unsound = None;
-        let mut gathered = Gathered::new(&drops, &self.subjects);
+        let mut gathered = Gathered::new(&drops, &self.subjects, room);
         let any_archived = drops.iter().any(|drop| drop.has_no_pools());
         let gone = |hold: &Hold| among(&drops, hold.drop).filter(|drop| drop.has_no_pools()).map(Arc::as_ref);
         self.holds.for_each_shard(|mut shard| {

@@ -14,6 +14,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
+use crate::memory;
 use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
 
 mod connections;
@@ -111,7 +112,8 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let Listeners { grpc, http } = listeners;
     let data = (!config.ephemeral).then(|| config.data.clone());
-    let memory = config.memory_budget.unwrap_or(24 << 30);
+    // Where nothing says how much there is, the bounds that do not follow from it hold.
+    let memory = config.memory_budget.or_else(|| memory::limit().map(|limit| limit.bytes)).unwrap_or(u64::MAX);
     let budget = Budget::of_memory(memory);
     let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget), log::log_lines_lost));
     let address = http.local_addr().ok();

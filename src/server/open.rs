@@ -11,9 +11,11 @@ use crate::engine::background::{Background, Snapshots};
 use crate::engine::compact::{LastSnapshot, SnapshotPolicy};
 use crate::engine::folder::Folder;
 use crate::engine::recover::{Report, StartOptions, recover};
+use crate::engine::watermark::{self, Watermark};
 use crate::engine::{Bounds, Engine};
 use crate::inventory::Inventory;
 use crate::journal::{self, Failure, FileLogOptions, Journal, JournalMetrics, MemoryLog, Start};
+use crate::memory::{self, Limit};
 use crate::time::{Clock, EngineClock, Timestamp, wall_clock};
 
 /// An engine that is ready to serve.
@@ -27,6 +29,8 @@ pub struct Opened {
     pub failed: Failure,
     /// What runs beside the requests.
     background: Background,
+    /// None where nothing says how much memory the process may have.
+    watermark: Option<Watermark>,
     /// None for an engine that keeps nothing. Its lock is held until everything is closed.
     folder: Option<Folder>,
 }
@@ -36,7 +40,8 @@ pub struct Opened {
 /// # Errors
 /// When the data folder can't be used.
 pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
-    let (engine, not_before, kept) = if config.ephemeral { ephemeral(config)? } else { durable(config)? };
+    let (bounds, memory) = bounds(config);
+    let (engine, not_before, kept) = if config.ephemeral { ephemeral(bounds)? } else { durable(config, bounds)? };
     let engine = Arc::new(engine);
     let clock = Arc::new(EngineClock::start(not_before));
     let policy = SnapshotPolicy { every: config.snapshot_every.period, bytes: config.snapshot_every.bytes };
@@ -49,21 +54,23 @@ pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
     let ticking: Arc<dyn Clock> = clock.clone();
     let lock = folder.as_ref().and_then(Folder::lock);
     let background = Background::start(&engine, &ticking, snapshots, lock).map_err(|error| refused(&error))?;
+    let watermark =
+        memory.map(|memory| Watermark::start(&engine, memory)).transpose().map_err(|error| refused(&error))?;
     let failed = engine.journal().failure();
-    Ok(Opened { engine, clock, failed, background, folder })
+    Ok(Opened { engine, clock, failed, background, watermark, folder })
 }
 
 /// An engine, where its time starts, and where it keeps what it knows, with the last snapshot there.
 type Started = (Engine, Timestamp, Option<(Folder, LastSnapshot)>);
 
-fn durable(config: &Config) -> Result<Started, ServeError> {
+fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     let folder = Folder::open(&config.data).map_err(|error| refused(&error))?;
     let durability = match config.durability {
         Durability::Sync => journal::Durability::Sync,
         Durability::Os => journal::Durability::Os,
     };
     let options = StartOptions {
-        bounds: bounds(config),
+        bounds,
         log: FileLogOptions { durability, ..FileLogOptions::default() },
         outage_grace: config.outage_grace,
         accept_clock: config.accept_clock,
@@ -74,7 +81,7 @@ fn durable(config: &Config) -> Result<Started, ServeError> {
     Ok((recovered.engine, recovered.now, Some((folder, recovered.last_snapshot))))
 }
 
-fn ephemeral(config: &Config) -> Result<Started, ServeError> {
+fn ephemeral(bounds: Bounds) -> Result<Started, ServeError> {
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| ServeError::Data(format!("no random key: {error}")))?;
     let log = Arc::new(MemoryLog::ephemeral());
@@ -82,17 +89,31 @@ fn ephemeral(config: &Config) -> Result<Started, ServeError> {
         Journal::start(log, Start::FIRST, Arc::new(JournalMetrics::default())).map_err(|error| refused(&error))?;
     tracing::warn!("ephemeral: nothing is kept, everything is gone with this process");
     let inventory = Inventory::new(DigestKey::from_bytes(key));
-    Ok((Engine::new(inventory, journal, bounds(config)), Timestamp::default(), None))
+    Ok((Engine::new(inventory, journal, bounds), Timestamp::default(), None))
 }
 
-fn bounds(config: &Config) -> Bounds {
-    Bounds {
-        max_holds: config.max_holds,
-        max_ended_holds: usize::try_from(config.max_ended_holds).unwrap_or(usize::MAX),
+/// The bounds that are given, or follow from the memory that the process may have, and how much that is, as far as it is
+/// known.
+fn bounds(config: &Config) -> (Bounds, Option<u64>) {
+    let given = config.memory_budget.map(|bytes| Limit { bytes, from: "--memory-budget".to_owned() });
+    let limit = given.or_else(memory::limit);
+    let usual = Bounds::default();
+    let (holds, ended) = limit.as_ref().map_or_else(
+        || (usual.max_holds, u64::try_from(usual.max_ended_holds).unwrap_or(u64::MAX)),
+        |limit| watermark::bounds_for(limit.bytes),
+    );
+    let (max_holds, ended) = (config.max_holds.unwrap_or(holds), config.max_ended_holds.unwrap_or(ended));
+    let (memory, from) = limit.map(|Limit { bytes, from }| (bytes, from)).unzip();
+    tracing::info!(memory, from, max_holds, max_ended_holds = ended, "bounds that follow from memory and settings");
+    let bounds = Bounds {
+        max_holds,
+        max_ended_holds: usize::try_from(ended).unwrap_or(usize::MAX),
         retry_window: config.retry_window,
         archive_after: config.archive_after,
-        ..Bounds::default()
-    }
+        start_room: memory.map_or(usual.start_room, watermark::start_room),
+        ..usual
+    };
+    (bounds, memory)
 }
 
 fn tell(config: &Config, report: &Report) {
@@ -150,8 +171,8 @@ impl Opened {
     /// [`ServeError::Journal`] when the journal can't be closed, [`ServeError::LastSnapshot`] when it could be and has
     /// everything, but no snapshot could be taken.
     pub fn close(self) -> Result<(), ServeError> {
-        let Self { engine, clock, failed: _, background, folder } = self;
-        drop(background);
+        let Self { engine, clock, failed: _, background, watermark, folder } = self;
+        drop((background, watermark));
         let taken = folder.as_ref().map(|folder| engine.snapshot(folder.snapshots.as_ref(), clock.now())).transpose();
         // Whatever came of it: the journal has everything, and its trailer proves that.
         engine.journal().close(clock.now()).map_err(|error| ServeError::Journal(told_whole(&error)))?;

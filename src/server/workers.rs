@@ -269,7 +269,8 @@ mod tests {
     fn a_connection_goes_where_there_are_fewest_and_is_counted_while_it_lasts() {
         let worker = || Worker { accepted: mpsc::channel(1).0, connections: Arc::default() };
         let workers = [worker(), worker(), worker()];
-        let place = |worker: &Worker| workers.iter().position(|other| Arc::ptr_eq(&other.connections, &worker.connections));
+        let place =
+            |worker: &Worker| workers.iter().position(|other| Arc::ptr_eq(&other.connections, &worker.connections));
         let mut open: Vec<(usize, Counted)> = Vec::new();
         for _ in 0..6 {
             let worker = emptiest(&workers).expect("one of three");

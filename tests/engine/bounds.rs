@@ -6,10 +6,11 @@ use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, DropState, DropView, Fault, Outcome, Stock};
 use stockade::engine::background::Sweeper;
-use stockade::engine::command::{CreateDrop, Steer, UpdateDrop};
+use stockade::engine::command::{Claim, CreateDrop, ExpiredPolicy, Steer, UpdateDrop};
 use stockade::engine::list::DropFilter;
 use stockade::ids::LimitId;
 use stockade::journal::MAX_QUEUED_OPERATIONS;
+use stockade::record::StockChange;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{self, START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
@@ -148,4 +149,75 @@ fn listed(engine: &Engine, state: Option<DropState>, now: Timestamp) -> Vec<Stri
     let (filter, mut page) = (DropFilter { state, ..DropFilter::default() }, common::page::<DropView>(100));
     let (_next, _ticket) = engine.list_drops(&filter, None, &mut page, now).expect("a page");
     page.into_shown().iter().map(|view| view.definition.id.to_string()).collect()
+}
+
+#[test]
+fn beyond_the_mark_nothing_new_is_let_in_and_all_else_goes_on_until_there_is_memory_again() {
+    let (engine, _) = World::new().start();
+    create(&engine, definition("d", &[("A", 100)], &[]), START);
+    for n in 0..3 {
+        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), START)).expect("a hold");
+    }
+    let new = |n| settle(|| engine.reserve(&reserve(hold_id(n), "d", "bob", &[("A", 1)]), START));
+    let made = || {
+        let command = CreateDrop { definition: definition("e", &[("A", 1)], &[]), validate_only: true };
+        engine.create_drop(&command, START).map(|_| ())
+    };
+    let adjusted = |n| engine.adjust_stock(&common::adjust("d", "A", n, StockChange::Delta(1)), START).map(|_| ());
+    let short = |fault: Fault| matches!(fault, Fault::Exhausted(what) if what.starts_with("memory is short"));
+    adjusted(50).expect("there is memory");
+    engine.see_memory(850, 1_000);
+    assert!(short(new(9).expect_err("short")) && short(made().expect_err("short")));
+    assert!(short(adjusted(51).expect_err("short")));
+    adjusted(50).expect("this one was made before");
+    settle(|| engine.reserve(&reserve(hold_id(0), "d", "ada", &[("A", 1)]), START)).expect("nor does this take more");
+    settle(|| engine.claim(&claim(hold_id(0), "order"), START)).expect("claimed");
+    settle(|| engine.release(&common::release(hold_id(1), &[]), START)).expect("released");
+    while engine.sweep(START.plus(Millis::from_secs(600))).expect("a sweep") > 0 {}
+    assert_eq!(engine.inventory().owned(), 1);
+    engine.see_memory(830, 1_000);
+    assert!(short(new(9).expect_err("just below the mark it may be beyond it at once")));
+    engine.see_memory(810, 1_000);
+    new(9).expect("there is memory again");
+    made().expect("there is memory again");
+}
+
+#[test]
+fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
+    const HOLDS: u64 = 24_000;
+    let mut world = World::new();
+    world.options.bounds.max_ended_holds = 100;
+    let (engine, _) = world.start();
+    create(&engine, definition("d", &[("A", 1_000_000)], &[]), START);
+    for n in 0..HOLDS {
+        engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), START).expect("an answer");
+        if n > 0 {
+            engine.release(&common::release(hold_id(n), &[]), START).expect("an answer");
+        }
+        if n.is_multiple_of(1_000) {
+            engine.journal().barrier().wait().expect("durable");
+        }
+    }
+    let end = START.plus(Millis::from_secs(600));
+    while engine.sweep(end).expect("a sweep") > 0 {}
+    // The oldest that has ended, behind all others: expired, and claimed late.
+    let late = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(0), "late") };
+    for n in HOLDS..HOLDS + 20_000 {
+        engine.reserve(&reserve(hold_id(n), "d", "x", &[("A", 1)]), end).expect("an answer");
+        engine.release(&common::release(hold_id(n), &[]), end).expect("an answer");
+        if n.is_multiple_of(1_000) {
+            engine.journal().barrier().wait().expect("durable");
+        }
+    }
+    settle(|| engine.claim(&late, end)).expect("claimed");
+    engine.journal().close(end).expect("a clean stop");
+    drop(engine);
+    world.now = end;
+    let (engine, _) = world.start();
+    let [held, _, claimed, released, expired] = engine.inventory().holds.counts();
+    assert_eq!((held, claimed), (0, 1), "the late sale is there");
+    assert!(released + expired < 20_000, "{released} and {expired} of 44,000 that ended");
+    assert!(engine.get_hold(hold_id(HOLDS + 19_999), None, end).is_ok(), "the latest are remembered");
+    let (drop, _) = engine.get_drop(&drop_id("d"), end).expect("a drop");
+    assert_eq!((drop.stock[0][0].claimed, engine.conservation_error()), (1, 0));
 }

@@ -34,7 +34,7 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let options = StartOptions {
-            bounds: Bounds::default(),
+            bounds: Bounds { archive_after: Millis::from_secs(7 * 24 * 3_600), ..Bounds::default() },
             log: FileLogOptions::default(),
             outage_grace: Millis::from_secs(30),
             accept_clock: false,

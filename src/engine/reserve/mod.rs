@@ -229,6 +229,7 @@ impl Request<'_> {
             if !shorts.is_empty() {
                 return self.sold_out(&shorts).told();
             }
+            self.engine.has_memory()?;
             let Engine { inventory, bounds, .. } = self.engine;
             // A hold that takes another's place makes no hold more.
             let full = self.old.is_none() && inventory.owned() >= bounds.max_holds;

@@ -132,8 +132,19 @@ impl Shapes {
                 let place = self.add(&message)?;
                 (What::Message(place), self.at(place).map_or(0, |shape| shape.size))
             }
-            Kind::Double | Kind::Float | Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32
-            | Kind::Sint64 | Kind::Fixed32 | Kind::Fixed64 | Kind::Sfixed32 | Kind::Sfixed64 | Kind::Bool
+            Kind::Double
+            | Kind::Float
+            | Kind::Int32
+            | Kind::Int64
+            | Kind::Uint32
+            | Kind::Uint64
+            | Kind::Sint32
+            | Kind::Sint64
+            | Kind::Fixed32
+            | Kind::Fixed64
+            | Kind::Sfixed32
+            | Kind::Sfixed64
+            | Kind::Bool
             | Kind::Enum(_) => (What::Number, NUMBER_BYTES),
         };
         let repeated = field.is_list() || field.is_map();
