@@ -16,5 +16,6 @@ mod dump;
 mod folder;
 mod foreign;
 mod ledger;
+mod memory;
 mod server;
 mod wire;
