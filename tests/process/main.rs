@@ -17,6 +17,7 @@ mod folder;
 mod foreign;
 mod ledger;
 mod log;
+mod memory;
 mod server;
 mod signals;
 mod taken_away;

@@ -1,0 +1,62 @@
+//! Little memory: what would take more is refused before it runs out, and a start does with what serving did.
+
+use stockade::proto as pb;
+use stockade::proto::operation::Operation as Verb;
+use stockade::proto::result::Result as Came;
+
+use crate::server::start;
+use crate::wire::{DROP, Dice, create};
+
+const BUDGET: &str = "48MiB";
+/// Holds that find no room in that, whatever they take.
+const TOO_MANY: u64 = 1_000_000;
+const A_MESSAGE: u64 = 2_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_holds_are_refused_before_the_memory_runs_out_and_a_start_has_all_that_were_granted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The bound on holds lies far beyond the mark, so that the mark is met.
+    let flags = ["--memory-budget", BUDGET, "--max-holds", "5_000_000", "--snapshot-every", "1h,10GiB"];
+    let server = start(folder.path(), &flags);
+    let client = server.client().await;
+    create(&client, &[("SKU", 10_000_000)], 3_600).await;
+    let (mut dice, mut granted, mut refused) = (Dice::new(1), Vec::new(), None);
+    for message in 0..TOO_MANY / A_MESSAGE {
+        let reserve = |n: u64| pb::ReserveRequest {
+            hold_id: dice.hold_id(),
+            drop_id: DROP.into(),
+            lines: vec![pb::Line { sku: "SKU".into(), quantity: 1, pool: String::new() }],
+            customer: Some(pb::Customer { id: format!("customer-{message}-{n}"), ..pb::Customer::default() }),
+            ..pb::ReserveRequest::default()
+        };
+        let reserves: Vec<_> = (0..A_MESSAGE).map(reserve).collect();
+        let ids: Vec<String> = reserves.iter().map(|reserve| reserve.hold_id.clone()).collect();
+        let operations = reserves.into_iter().map(|r| pb::Operation { operation: Some(Verb::Reserve(r)) }).collect();
+        let request = pb::BatchRequest { operations, view: pb::HoldView::Brief.into() };
+        for (id, came) in ids.into_iter().zip(client.batch(request).await.expect("an answer").results) {
+            match came.result {
+                Some(Came::Hold(_)) => granted.push(id),
+                other => refused = Some(other),
+            }
+        }
+        if refused.is_some() {
+            break;
+        }
+    }
+    let Some(Some(Came::Error(error))) = refused else { panic!("{} were granted: {refused:?}", granted.len()) };
+    assert_eq!(error.code, 8, "RESOURCE_EXHAUSTED: {error:?}");
+    assert!(error.message.contains("memory"), "{error:?}");
+
+    // What ends a hold or shows it goes on.
+    let first = granted.first().cloned().expect("some were granted");
+    let release = pb::ReleaseRequest { hold_id: first.clone(), ..pb::ReleaseRequest::default() };
+    client.release(release).await.expect("released");
+    client.get_hold(pb::GetHoldRequest { hold_id: first, drop_id: String::new() }).await.expect("shown");
+    assert_eq!(server.metric("stockade_holds{state=\"held\"}"), (granted.len() - 1).to_string());
+    server.kill();
+
+    let server = start(folder.path(), &flags);
+    assert_eq!(server.metric("stockade_holds{state=\"held\"}"), (granted.len() - 1).to_string());
+    assert!(server.start_log().contains("50331648"), "how much memory: {}", server.start_log());
+    assert_eq!(server.stop().code, Some(0));
+}
