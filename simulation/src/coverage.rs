@@ -69,6 +69,7 @@ pub const IMPORTANT: &[&str] = &[
     "fault of a snapshot",
     "fault of a start",
     "fault of the journal",
+    "fault of tending",
     "recovery",
     "recovery cut a torn tail",
     "recovery from a snapshot",

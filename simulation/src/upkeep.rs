@@ -1,11 +1,14 @@
 //! What goes on by itself: time, sweeps, archiving, snapshots.
 
 use stockade::engine::compact::Between;
+use stockade::journal::LogError;
 
 use crate::compare;
 use crate::model::HOUR;
 use crate::simulation::{Checked, Doom, Plant, Simulation};
 
+/// A pause of so many milliseconds is long enough for the journal to be looked after.
+const TEND_EVERY: u64 = 250;
 /// Shards of holds that a snapshot walks over.
 const SHARDS: u64 = 4_096;
 
@@ -18,6 +21,25 @@ impl Simulation {
         };
         self.machine.pass(span);
         self.tell(&format!("{span} ms pass"));
+        if span >= TEND_EVERY {
+            self.tend();
+        }
+    }
+
+    /// The journal's next segment is made ahead, while everything else goes on.
+    fn tend(&mut self) {
+        if self.doom.is_some() {
+            return;
+        }
+        let tended = self.engine().journal().tend();
+        self.coverage.count(if tended.is_ok() { "did tend" } else { "fault of tending" });
+        if self.machine.crashed() {
+            self.coverage.count("crash at an operation of the disk");
+            self.doom = Some(Doom::Machine);
+        } else if tended.is_err_and(|error| matches!(*error, LogError::Unknown(_) | LogError::Gone(_))) {
+            self.coverage.count("fault of the journal");
+            self.doom = Some(Doom::Process);
+        }
     }
 
     /// Somebody sets the wall clock.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::frame::SealedBatch;
 use super::log::{Batches, Log, LogError};
-use super::recover::{Found, Opened, Recovered, Segment, make_segment};
+use super::recover::{Blank, Found, Opened, Recovered, Segment};
 use super::scan::{Tip, batches_from};
 use super::segment::{Durability, Trailer, segment_name};
 use crate::ids::Lsn;
@@ -21,12 +21,16 @@ use crate::storage::{Storage, StorageFile};
 /// A segment is rolled before it grows over this, unless told otherwise.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
+/// While no file can be made for the next one, a segment goes on to this many times its size.
+pub const SEGMENT_STRETCH: u64 = 16;
+
 /// How a log on a disk is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileLogOptions {
     /// When an append counts as done.
     pub durability: Durability,
-    /// Bytes of a segment at most; one with a single batch may be larger.
+    /// Bytes of a segment at most; one with a single batch may be larger, and one is while no file can be made for the
+    /// next ([`SEGMENT_STRETCH`]).
     pub segment_bytes: u64,
 }
 
@@ -72,6 +76,8 @@ pub struct FileLog {
     options: FileLogOptions,
     /// Locked over the writing of a batch; before `readable`.
     tail: Mutex<Tail>,
+    /// What the next segment is made of, made ahead. Behind `tail`, before `readable`.
+    blank: Mutex<Option<Blank>>,
     /// Locked for instants only.
     readable: Mutex<Readable>,
     /// One trim at a time, so that segments go oldest first.
@@ -105,6 +111,7 @@ impl FileLog {
             storage,
             options,
             tail: Mutex::new(tail),
+            blank: Mutex::new(None),
             readable: Mutex::new(readable),
             trimming: Mutex::new(()),
             bytes,
@@ -124,17 +131,31 @@ impl FileLog {
         error
     }
 
+    const fn stretched(&self) -> u64 {
+        self.options.segment_bytes.saturating_mul(SEGMENT_STRETCH)
+    }
+
     fn misplaced(&self, asked: Lsn) -> LogError {
         let readable = self.readable.lock();
         LogError::WrongPosition { asked, oldest: readable.oldest(), next: readable.next }
     }
 
-    /// Begins a new segment behind the newest, which is complete and on the disk from then on.
-    fn roll(&self, tail: &mut Tail) -> Result<(), LogError> {
+    /// Begins a new segment behind the newest, which is complete and on the disk from then on. While no file can be made
+    /// for it, the newest goes on, for a while.
+    fn roll(&self, tail: &mut Tail, length: u64) -> Result<(), LogError> {
+        let made_ahead = self.blank.lock().take();
+        let blank = match made_ahead.map_or_else(|| Blank::make(self.storage.as_ref(), tail.tip.next), Ok) {
+            Ok(blank) => blank,
+            Err(LogError::Io { .. } | LogError::Full(_)) if tail.bytes.saturating_add(length) <= self.stretched() => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if self.options.durability == Durability::Os {
             tail.file.sync_data().map_err(LogError::Unknown)?;
         }
-        let (segment, file) = make_segment(self.storage.as_ref(), &tail.tip.segment(self.options.durability))?;
+        let head = tail.tip.segment(self.options.durability);
+        let (segment, file) = blank.begin(self.storage.as_ref(), &head)?;
         tail.file = file;
         tail.name.clone_from(&segment.file.name);
         tail.bytes = segment.bytes;
@@ -153,7 +174,7 @@ impl FileLog {
         let length = u64::try_from(batch.bytes().len()).unwrap_or(u64::MAX);
         let full = tail.bytes.saturating_add(length) > self.options.segment_bytes;
         if full && tail.tip.next > tail.begins {
-            self.roll(tail)?;
+            self.roll(tail, length)?;
         }
         tail.file.append(batch.bytes()).map_err(LogError::writing("be written"))?;
         if self.options.durability == Durability::Sync {
@@ -237,7 +258,16 @@ impl Log for FileLog {
         // Under the lock, so that no other segment becomes the newest meanwhile.
         let tail = self.tail.lock();
         self.running()?;
-        self.at_its_place(&tail).map_err(|error| self.stop(error))
+        self.at_its_place(&tail).map_err(|error| self.stop(error))?;
+        // The segment's first LSN is no other's, and the next one is not begun with it.
+        let begins = tail.begins;
+        drop(tail);
+        let mut blank = self.blank.lock();
+        if blank.is_none() {
+            let made = Blank::make(self.storage.as_ref(), begins);
+            *blank = Some(made.map_err(|error| if error.is_final() { self.stop(error) } else { error })?);
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {
@@ -261,7 +291,11 @@ impl Log for FileLog {
         }
         tail.file.append(&trailer.encode()).map_err(LogError::writing("be closed"))?;
         tail.file.sync_data().map_err(LogError::Unknown)?;
-        self.at_its_place(&tail)
+        self.at_its_place(&tail)?;
+        if let Some(blank) = self.blank.lock().take() {
+            blank.remove(self.storage.as_ref());
+        }
+        Ok(())
     }
 }
 
@@ -309,5 +343,58 @@ mod tests {
         log.sync().expect("syncs");
         assert_eq!(storage.count(Operation::SyncData), 2);
         assert_eq!(filled(Durability::Sync, 5).0.count(Operation::SyncData), 6, "and each batch");
+    }
+
+    /// Fills a log further, each batch where the one before ended. Says how far it came.
+    fn go_on(log: &FileLog, batches: u64) -> Result<(), LogError> {
+        for n in 0..batches {
+            let tip = log.tail.lock().tip;
+            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n) });
+            let term = log.tail.lock().term;
+            let head =
+                BatchHead { epoch: term, first: tip.next, count: 0, written_at: Timestamp(n), before: tip.chain };
+            log.append(tip.next, &SealedBatch::of_records(head, &[record]))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_made_ahead_is_the_next_segment_and_nothing_is_made_when_it_is_needed() {
+        let (storage, log) = filled(Durability::Sync, 5);
+        log.tend().expect("makes one");
+        let made = storage.count(Operation::Create);
+        log.tend().expect("one is enough");
+        assert_eq!((storage.count(Operation::Create), storage.files().len()), (made, 2));
+        storage.fail_at(Operation::Create, made, io::ErrorKind::Other);
+        go_on(&log, 10).expect("the next is there");
+        assert_eq!(storage.count(Operation::Create), made);
+        assert!(storage.files().len() == 2 && storage.files().keys().all(|name| name.ends_with(".journal")));
+        log.tend().expect_err("told to fail");
+        log.tend().expect("tried again");
+        let trailer = Trailer { epoch: 1, next: Lsn(16), closed_at: Timestamp(1), chain: log.tail.lock().tip.chain };
+        log.close(&trailer).expect("closes");
+        assert!(storage.files().keys().all(|name| name.ends_with(".journal")), "none is left behind");
+    }
+
+    #[test]
+    fn while_no_segment_can_be_made_the_newest_goes_on_for_a_while() {
+        let (storage, log) = filled(Durability::Sync, 5);
+        let kinds = [io::ErrorKind::Other, io::ErrorKind::StorageFull];
+        let first = storage.count(Operation::Create);
+        for (place, kind) in (0..20).zip(kinds.into_iter().cycle()) {
+            storage.fail_at(Operation::Create, first + place, kind);
+        }
+        let before = storage.files().len();
+        go_on(&log, 20).expect("goes on");
+        assert_eq!(storage.files().len(), before);
+        go_on(&log, 10).expect("and begins the next as soon as it can");
+        assert!(storage.count(Operation::Create) > first + 10 && storage.files().len() > before);
+        for place in 0..1_000 {
+            storage.fail_at(Operation::Create, storage.count(Operation::Create) + place, io::ErrorKind::Other);
+        }
+        let error = go_on(&log, 1_000).expect_err("not for ever");
+        assert!(matches!(error, LogError::Io { .. }), "{error:?}");
+        let longest = storage.files().values().map(Vec::len).max().expect("segments");
+        assert!((15_000..=16_000).contains(&longest), "{longest}");
     }
 }

@@ -94,6 +94,11 @@ impl LogError {
         }
     }
 
+    /// Whether the log takes nothing more, where a call other than `append`, `sync` and `close` ends with it.
+    pub(super) const fn is_final(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Gone(_))
+    }
+
     pub(super) fn reading(source: io::Error) -> Self {
         Self::Io { doing: "be read", source }
     }
@@ -137,11 +142,12 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// the dropping can't be forced to the disk: the log takes nothing more. What was dropped by then stays dropped.
     fn trim(&self, below: Lsn) -> Result<(), LogError>;
 
-    /// Looks after what appends rely on, while they go on. To be called several times a second, on no thread that others
-    /// wait for.
+    /// Looks after what appends rely on, while they go on: that the log is where it was, and that the next piece of it is
+    /// ready. To be called several times a second, on no thread that others wait for.
     ///
     /// # Errors
-    /// [`LogError::Gone`] when the log was taken away: it takes nothing more.
+    /// [`LogError::Io`] and [`LogError::Full`]: no next piece can be made now; the log goes on. [`LogError::Gone`] when
+    /// it was taken away, and [`LogError::Unknown`]: it takes nothing more.
     fn tend(&self) -> Result<(), LogError> {
         Ok(())
     }

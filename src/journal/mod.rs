@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub use file_log::{FileLog, FileLogOptions, SEGMENT_BYTES};
+pub use file_log::{FileLog, FileLogOptions, SEGMENT_BYTES, SEGMENT_STRETCH};
 pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BATCH, MAX_PAYLOAD, SealedBatch};
 pub use gate::{Permit, Permits};
 pub use inspect::{Inspection, inspect};
@@ -283,7 +283,8 @@ impl Journal {
     /// Looks after what appends rely on: see [`Log::tend`]. Blocks.
     ///
     /// # Errors
-    /// [`LogError::Gone`]: the journal has failed.
+    /// [`LogError::Io`] and [`LogError::Full`]: what can't be done now is tried again by the next call. All others: the
+    /// journal has failed.
     pub fn tend(&self) -> Result<(), Arc<LogError>> {
         self.shared.log.tend().map_err(|error| self.judge(error))
     }
@@ -297,7 +298,7 @@ impl Journal {
     /// What did not fail in the writer's hands fails the journal only where the log takes nothing more.
     fn judge(&self, error: LogError) -> Arc<LogError> {
         let error = Arc::new(error);
-        if matches!(*error, LogError::Unknown(_) | LogError::Gone(_)) {
+        if error.is_final() {
             self.shared.fail(JournalFailed::Log(Arc::clone(&error)));
         }
         error

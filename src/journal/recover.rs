@@ -185,19 +185,51 @@ fn renew(
     Ok((segments, file))
 }
 
-/// Makes a segment without batches. It gets its name only when its head is on the disk; one of that name is replaced.
-pub(super) fn make_segment(
-    storage: &dyn Storage,
-    head: &SegmentHead,
-) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
-    let new = new_name(head.first);
-    let writing = || LogError::writing("begin a segment");
-    let file = storage.create(&new).map_err(writing())?;
-    file.append(&head.encode()).map_err(writing())?;
-    let name = segment_name(head.first);
-    publish(storage, file.as_ref(), &new, &name)?;
-    let bytes = u64::try_from(SEGMENT_HEAD).unwrap_or(u64::MAX);
-    Ok((Segment { file: SegmentFile { name, first: head.first }, bytes }, Arc::from(file)))
+/// An empty file that is a segment once it has its head and its name. Nobody looks at it before.
+#[derive(Debug)]
+pub(super) struct Blank {
+    file: Box<dyn StorageFile>,
+    name: String,
+}
+
+impl Blank {
+    /// Makes one, its name for now on the disk: all of a segment's making that a disk or a process without room for a
+    /// file can refuse. `after` must be one that no other was made with.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] and [`LogError::Full`]: there is none, and another try may succeed. [`LogError::Unknown`]: the
+    /// folder can't be forced to the disk, which is final.
+    pub(super) fn make(storage: &dyn Storage, after: Lsn) -> Result<Self, LogError> {
+        let name = new_name(after);
+        let file = storage.create(&name).map_err(LogError::writing("make a segment"))?;
+        storage.sync_dir().map_err(LogError::Unknown)?;
+        Ok(Self { file, name })
+    }
+
+    /// Makes it the segment with this head. It gets its name only when its head is on the disk; one of that name is
+    /// replaced.
+    pub(super) fn begin(
+        self,
+        storage: &dyn Storage,
+        head: &SegmentHead,
+    ) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
+        let Self { file, name: blank } = self;
+        file.append(&head.encode()).map_err(LogError::writing("begin a segment"))?;
+        let name = segment_name(head.first);
+        name_segment(storage, file.as_ref(), &blank, &name)?;
+        let bytes = u64::try_from(SEGMENT_HEAD).unwrap_or(u64::MAX);
+        Ok((Segment { file: SegmentFile { name, first: head.first }, bytes }, Arc::from(file)))
+    }
+
+    /// Removes it: nobody begins it any more. One that can't be removed does no harm.
+    pub(super) fn remove(self, storage: &dyn Storage) {
+        let _removed = storage.remove(&self.name);
+    }
+}
+
+/// Makes a segment without batches.
+fn make_segment(storage: &dyn Storage, head: &SegmentHead) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
+    Blank::make(storage, head.first)?.begin(storage, head)
 }
 
 /// Copies what is good of a segment into a new file and puts that in its place.
@@ -215,7 +247,8 @@ fn copy_segment(storage: &dyn Storage, walked: &Walked, tip: &Tip) -> Result<Arc
         let place = Place { file: walked.file.name.clone(), offset: walked.good, lsn: tip.next };
         return Err(LogError::Damage { place, what: "the segment was not the same when it was read again".to_owned() });
     }
-    publish(storage, file.as_ref(), &new, &walked.file.name)?;
+    storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
+    name_segment(storage, file.as_ref(), &new, &walked.file.name)?;
     Ok(Arc::from(file))
 }
 
@@ -230,10 +263,9 @@ fn copy(mut source: impl Read, file: &dyn StorageFile) -> Result<(), LogError> {
     }
 }
 
-/// Forces a file and its name to the disk, then gives it the name that counts.
-fn publish(storage: &dyn Storage, file: &dyn StorageFile, new: &str, name: &str) -> Result<(), LogError> {
+/// Forces a file to the disk, whose name is there already, then gives it the name that counts.
+fn name_segment(storage: &dyn Storage, file: &dyn StorageFile, new: &str, name: &str) -> Result<(), LogError> {
     file.sync_data().map_err(LogError::writing("force a new segment to the disk"))?;
-    storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
     storage.rename(new, name).map_err(LogError::writing("name a new segment"))?;
     storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))
 }

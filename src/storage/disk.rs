@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::spares::Spares;
 use super::{FileId, PRIVATE_FILE, Storage, StorageFile};
 
 /// A folder of the file system.
@@ -15,6 +16,7 @@ use super::{FileId, PRIVATE_FILE, Storage, StorageFile};
 pub struct DiskStorage {
     path: PathBuf,
     folder: Mutex<Arc<OpenFolder>>,
+    spares: Spares,
 }
 
 /// The folder itself, for syncing it: held open, so that a sync can't be refused for want of a descriptor.
@@ -51,12 +53,19 @@ impl DiskStorage {
     /// When it is not there, can't be opened, or is not a folder.
     pub fn existing(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let folder = Mutex::new(Arc::new(OpenFolder::open(&path)?));
-        Ok(Self { path, folder })
+        let folder = OpenFolder::open(&path)?;
+        let spares = Spares::default();
+        spares.fill(&folder.file);
+        Ok(Self { path, folder: Mutex::new(Arc::new(folder)), spares })
     }
 
     fn folder(&self) -> Arc<OpenFolder> {
         Arc::clone(&self.folder.lock())
+    }
+
+    fn open_with_spares<T>(&self, open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        self.spares.fill(&self.folder().file);
+        self.spares.open(open)
     }
 
     /// Where it is.
@@ -92,7 +101,7 @@ fn make_synced(path: &Path) -> io::Result<()> {
 impl Storage for DiskStorage {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
+        for entry in self.open_with_spares(|| fs::read_dir(&self.path))? {
             let entry = entry?;
             if !entry.file_type()?.is_dir() {
                 // A name that is not UTF-8 is none of ours; told as well as it can be, so that it can be complained of.
@@ -100,6 +109,8 @@ impl Storage for DiskStorage {
             }
         }
         names.sort_unstable();
+        // What was given up for it can be had again, before another thread takes it.
+        self.spares.fill(&self.folder().file);
         Ok(names)
     }
 
@@ -108,7 +119,8 @@ impl Storage for DiskStorage {
     }
 
     fn read_at(&self, name: &str, offset: u64) -> io::Result<Box<dyn Read + Send>> {
-        let mut file = File::open(self.path.join(name))?;
+        let path = self.path.join(name);
+        let mut file = self.open_with_spares(|| File::open(&path))?;
         if offset > 0 {
             file.seek(SeekFrom::Start(offset))?;
         }
@@ -117,7 +129,9 @@ impl Storage for DiskStorage {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
         let path = self.path.join(name);
-        let file = OpenOptions::new().append(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
+        let mut making = OpenOptions::new();
+        making.append(true).create_new(true).mode(PRIVATE_FILE);
+        let file = self.open_with_spares(|| making.open(&path))?;
         let id = FileId::of_file(&file)?;
         Ok(Box::new(DiskFile { file, id }))
     }
@@ -145,8 +159,8 @@ impl Storage for DiskStorage {
         if names(&self.path, self.folder().id).is_ok() {
             return Ok(false);
         }
-        make_synced(&self.path)?;
-        *self.folder.lock() = Arc::new(OpenFolder::open(&self.path)?);
+        self.open_with_spares(|| make_synced(&self.path))?;
+        *self.folder.lock() = Arc::new(self.open_with_spares(|| OpenFolder::open(&self.path))?);
         Ok(true)
     }
 

@@ -7,6 +7,7 @@ mod disk;
 mod file_id;
 mod lock;
 pub mod simulated;
+mod spares;
 
 use std::fmt;
 use std::io::{self, Read};

@@ -10,6 +10,7 @@
 
 mod callers;
 mod crash;
+mod descriptors;
 mod disk;
 mod drain;
 mod dump;

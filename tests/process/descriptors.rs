@@ -1,0 +1,66 @@
+//! A process without a descriptor left: what it needs for the disk was kept back.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use stockade::metrics::Stopwatch;
+
+use crate::server::{BINARY, on_free_ports, try_start, verified};
+use crate::wire::{Dice, create, hold};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a small container, or an old login shell, gives to a process, and less.
+const FILES: usize = 128;
+
+fn with_few_files(data: &Path) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script, BINARY, "serve", "--snapshot-every", "100ms,1KiB", "--data"]).arg(data);
+    on_free_ports(&mut command);
+    command
+}
+
+/// Names in `snapshots/`.
+fn snapshots(data: &Path) -> Vec<String> {
+    let entries = fs::read_dir(data.join("snapshots")).expect("a folder");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name.ends_with(".snapshot"));
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_are_taken_though_connections_have_every_descriptor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let server = try_start(with_few_files(&data)).expect("it starts");
+    let client = server.client().await;
+    create(&client, &[("SKU", 100_000)], 1).await;
+    let address: SocketAddr = server.endpoint.trim_start_matches("http://").parse().expect("an address");
+    let crowd: Vec<_> = (0..FILES + 20).map_while(|_| TcpStream::connect(address).ok()).collect();
+    assert!(crowd.len() > FILES / 4);
+    let watch = Stopwatch::start();
+    let before = snapshots(&data);
+    let mut dice = Dice::new(1);
+    // Four snapshots more, each of which needs its file and several looks into the folder.
+    let mut last = before.last().cloned();
+    let mut taken = 0;
+    while taken < 4 {
+        assert!(watch.elapsed() < PATIENCE, "{taken} snapshots");
+        for _ in 0..20 {
+            hold(&client, &dice.hold_id(), "SKU").await;
+        }
+        let newest = snapshots(&data).last().cloned();
+        taken += usize::from(newest != last);
+        last = newest;
+    }
+    drop(crowd);
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(!ended.log.contains("snapshot failed"), "{}", ended.log);
+    verified(&data);
+}
