@@ -142,6 +142,7 @@ impl Sweeper {
                 | Fault::Precondition(_)
                 | Fault::Exhausted(_)
                 | Fault::Overloaded(_)
+                | Fault::Suspended(_)
                 | Fault::JournalFailed,
             ) => false,
         }

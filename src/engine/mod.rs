@@ -27,6 +27,7 @@ pub mod background;
 pub mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -114,6 +115,8 @@ pub struct Engine {
     metrics: EngineMetrics,
     /// Whoever walks over all holds to write them down or to take some out: one at a time.
     walk: Mutex<()>,
+    /// Engine time can't be relied on for new holds.
+    clock_is_in_doubt: AtomicBool,
 }
 
 /// What came of one look at a request.
@@ -147,7 +150,15 @@ impl Engine {
     /// An engine over what recovery has found.
     #[must_use]
     pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
-        Self { inventory, journal, bounds, metrics: EngineMetrics::default(), walk: Mutex::default() }
+        let (metrics, walk) = (EngineMetrics::default(), Mutex::default());
+        Self { inventory, journal, bounds, metrics, walk, clock_is_in_doubt: AtomicBool::new(false) }
+    }
+
+    /// Whether new holds are refused with [`Fault::Suspended`], because the wall clock is so far ahead of engine time that
+    /// one of them must be wrong. Holds that are there go on: they are extended, claimed, released, and expire.
+    pub fn doubt_clock(&self, is_in_doubt: bool) {
+        // Relaxed: it carries no other data, and a reserve beside it may be decided either way.
+        self.clock_is_in_doubt.store(is_in_doubt, Ordering::Relaxed);
     }
 
     /// What it knows. For metrics, snapshots and tests.

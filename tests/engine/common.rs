@@ -16,6 +16,9 @@ pub use crate::naive::words::{
     START, adjust, claim, definition, drop_id, extend, hold_id, lines, release, reserve, settle, sku, target, update,
 };
 
+/// How long after its closing a drop is archived here.
+const ARCHIVE_AFTER: Millis = Millis::from_secs(7 * 24 * 3_600);
+
 /// A machine: its disk, its clock, and the engine while one runs.
 pub struct World {
     pub root: SimulatedStorage,
@@ -28,7 +31,7 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let options = StartOptions {
-            bounds: Bounds::default(),
+            bounds: Bounds { archive_after: ARCHIVE_AFTER, ..Bounds::default() },
             log: FileLogOptions::default(),
             outage_grace: Millis::from_secs(30),
             accept_clock: false,

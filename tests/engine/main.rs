@@ -4,6 +4,7 @@
 
 mod archive;
 mod bounds;
+mod clock;
 mod common;
 mod crash;
 mod limits;
