@@ -2,13 +2,21 @@
 //!
 //! Nothing below the edge reads a clock: `now` is an argument. The engine's clock follows the machine's boot-time
 //! clock, which counts suspended time too and cannot be set, from the wall clock at start. It never goes back. A wall
-//! clock that runs away is followed at 1 ms a second; one that jumps ahead by more than a second is stepped to.
+//! clock that runs away is followed at 1 ms a second; one that has jumped ahead by more than a second is stepped to once
+//! it has stayed ahead, and never where it is far ahead (`follow`).
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
+
+mod follow;
+
+pub use follow::{Adjustment, DISBELIEVED_BEYOND, Look, STEP_AFTER, STEP_BEYOND};
+
+use follow::Follower;
 
 /// A span of time in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -103,20 +111,6 @@ impl Clock for ManualClock {
     }
 }
 
-/// A wall clock further ahead of engine time than this is stepped to.
-pub const STEP_BEYOND: Millis = Millis(1_000);
-/// Engine time is slewed by at most this in a second, in nanoseconds.
-const SLEW_PER_SECOND: i64 = 1_000_000;
-
-/// What a look at the wall clock led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Adjustment {
-    /// Engine time follows, at most 1 ms a second.
-    Slewed,
-    /// The wall clock had jumped ahead: engine time followed at once, by this much.
-    Stepped(Millis),
-}
-
 /// The engine's clock on a real machine.
 #[derive(Debug)]
 pub struct EngineClock {
@@ -124,8 +118,8 @@ pub struct EngineClock {
     offset: AtomicI64,
     /// The latest instant that was given out, in milliseconds.
     given: AtomicU64,
-    /// Boot time of the last [`EngineClock::follow`], in nanoseconds.
-    followed: AtomicI64,
+    /// What [`EngineClock::follow`] has seen.
+    follower: Mutex<Follower>,
 }
 
 impl EngineClock {
@@ -137,19 +131,19 @@ impl EngineClock {
         Self {
             offset: AtomicI64::new(first.saturating_sub(boot)),
             given: AtomicU64::new(not_before.0),
-            followed: AtomicI64::new(boot),
+            follower: Mutex::new(Follower::new(boot)),
         }
     }
 
     /// Looks at the wall clock and moves engine time towards it. To be called about once a second.
-    pub fn follow(&self) -> Adjustment {
+    pub fn follow(&self) -> Look {
+        let mut follower = self.follower.lock();
         let boot = read(ClockId::Boottime);
-        let elapsed = boot.saturating_sub(self.followed.swap(boot, Ordering::Relaxed));
         let offset = self.offset.load(Ordering::Relaxed);
         let ahead = read(ClockId::Realtime).saturating_sub(boot.saturating_add(offset));
-        let (moved, adjustment) = adjust(ahead, elapsed);
+        let (moved, adjustment) = follower.look(boot, ahead);
         self.offset.store(offset.saturating_add(moved), Ordering::Relaxed);
-        adjustment
+        Look { ahead: ahead / 1_000_000, adjustment }
     }
 }
 
@@ -173,17 +167,6 @@ pub fn wall_clock() -> Timestamp {
     Timestamp(u64::try_from(read(ClockId::Realtime) / 1_000_000).unwrap_or(0))
 }
 
-/// How far to move for a wall clock that is `ahead` nanoseconds of engine time, `elapsed` after the last move.
-fn adjust(ahead: i64, elapsed: i64) -> (i64, Adjustment) {
-    let beyond = i64::try_from(STEP_BEYOND.0).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    if ahead > beyond {
-        let millis = u64::try_from(ahead / 1_000_000).unwrap_or(0);
-        return (ahead, Adjustment::Stepped(Millis(millis)));
-    }
-    let most = (elapsed / 1_000).clamp(0, SLEW_PER_SECOND);
-    (ahead.clamp(-most, most), Adjustment::Slewed)
-}
-
 fn read(clock: ClockId) -> i64 {
     let time = clock_gettime(clock);
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
@@ -197,28 +180,15 @@ fn nanos(instant: Timestamp) -> i64 {
 mod tests {
     use super::*;
 
-    const SECOND: i64 = 1_000_000_000;
-
-    #[test]
-    fn a_wall_clock_that_jumps_ahead_is_stepped_to() {
-        assert_eq!(adjust(3 * SECOND, SECOND), (3 * SECOND, Adjustment::Stepped(Millis(3_000))));
-    }
-
-    #[test]
-    fn small_differences_are_slewed_by_a_millisecond_a_second_both_ways() {
-        assert_eq!(adjust(SECOND, SECOND), (1_000_000, Adjustment::Slewed));
-        assert_eq!(adjust(-SECOND, SECOND), (-1_000_000, Adjustment::Slewed));
-        assert_eq!(adjust(-3600 * SECOND, SECOND / 2), (-500_000, Adjustment::Slewed));
-        assert_eq!(adjust(300, SECOND), (300, Adjustment::Slewed), "never past the goal");
-    }
-
     #[test]
     fn engine_time_starts_at_the_journal_when_that_is_ahead_and_never_goes_back() {
         let ahead = wall_clock().plus(Millis::from_secs(3600));
         let clock = EngineClock::start(ahead);
         let first = clock.now();
         assert!(first >= ahead);
-        assert_eq!(clock.follow(), Adjustment::Slewed, "behind is only slewed");
+        let look = clock.follow();
+        assert_eq!(look.adjustment, Adjustment::Slewed, "behind is only slewed");
+        assert!(look.ahead < -3_590_000, "{look:?}");
         assert!(clock.now() >= first);
     }
 

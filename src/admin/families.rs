@@ -145,6 +145,8 @@ pub struct ServerReading {
     pub format: u64,
     /// By how much engine time was stepped ahead so far.
     pub clock_steps: Millis,
+    /// How far the wall clock is ahead of engine time, in milliseconds; below 0: behind.
+    pub clock_ahead: i64,
     /// Bytes free where the data folder is, if there is one.
     pub disk_free: Option<u64>,
     /// Lines of the log that were lost so far.
@@ -154,7 +156,7 @@ pub struct ServerReading {
 /// What the server tells of itself.
 #[must_use]
 pub fn server(reading: ServerReading) -> Vec<Family> {
-    let ServerReading { ready, format, clock_steps, disk_free, log_lines_lost } = reading;
+    let ServerReading { ready, format, clock_steps, clock_ahead, disk_free, log_lines_lost } = reading;
     let build = Series {
         labels: vec![label("version", env!("CARGO_PKG_VERSION")), ("format", Cow::Owned(format.to_string()))],
         value: Value::Whole(1),
@@ -166,6 +168,11 @@ pub fn server(reading: ServerReading) -> Vec<Family> {
             "stockade_clock_step_seconds",
             "Seconds by which engine time was stepped to a wall clock that had jumped ahead.",
             single(Value::Real(seconds(clock_steps))),
+        ),
+        gauge(
+            "stockade_clock_ahead_seconds",
+            "Seconds by which the wall clock is ahead of engine time; below 0: behind.",
+            single(Value::Real(signed_seconds(clock_ahead))),
         ),
         counter(
             "stockade_log_lines_lost",
@@ -202,6 +209,11 @@ const fn label(name: &'static str, value: &'static str) -> Label {
 
 fn seconds(span: Millis) -> f64 {
     span.duration().as_secs_f64()
+}
+
+fn signed_seconds(millis: i64) -> f64 {
+    let size = seconds(Millis(millis.unsigned_abs()));
+    if millis < 0 { -size } else { size }
 }
 
 fn states(counts: [u64; HoldState::ALL.len()], name: &'static str) -> Vec<Series> {

@@ -3,7 +3,7 @@
 //! It only reads. It stands before the engine does, so that a long recovery can be watched.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -33,6 +33,8 @@ pub enum Phase {
     Recovering,
     /// Serving.
     Ready,
+    /// All but new reserves is served: the wall clock is too far ahead to be believed.
+    ClockInDoubt,
     /// On its way out: calls in flight are finished.
     Draining,
     /// The journal has failed: the process is about to end.
@@ -40,14 +42,15 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Recovering, Self::Ready, Self::Draining, Self::Failed];
+    const ALL: [Self; 5] = [Self::Recovering, Self::Ready, Self::ClockInDoubt, Self::Draining, Self::Failed];
 
     const fn number(self) -> u8 {
         match self {
             Self::Recovering => 0,
             Self::Ready => 1,
-            Self::Draining => 2,
-            Self::Failed => 3,
+            Self::ClockInDoubt => 2,
+            Self::Draining => 3,
+            Self::Failed => 4,
         }
     }
 
@@ -55,6 +58,7 @@ impl Phase {
         match self {
             Self::Recovering => "recovering",
             Self::Ready => "ready",
+            Self::ClockInDoubt => "the wall clock is too far ahead, no reserves are taken",
             Self::Draining => "draining",
             Self::Failed => "failed",
         }
@@ -74,6 +78,8 @@ pub struct Admin {
     budget: Arc<Budget>,
     /// By how much engine time was stepped ahead so far, in milliseconds.
     pub clock_steps: Gauge,
+    /// How far the wall clock was ahead of engine time at the last look, in milliseconds; below 0: behind.
+    pub clock_ahead: AtomicI64,
     data: Option<PathBuf>,
     started: Timestamp,
     /// Lines of the log that were lost so far.
@@ -92,6 +98,7 @@ impl Admin {
             transport: Arc::default(),
             budget,
             clock_steps: Gauge::default(),
+            clock_ahead: AtomicI64::new(0),
             data,
             started,
             log_lines_lost,
@@ -124,6 +131,7 @@ impl Admin {
             ready: self.phase() == Phase::Ready,
             format: FORMAT,
             clock_steps: Millis(self.clock_steps.get()),
+            clock_ahead: self.clock_ahead.load(Ordering::Relaxed),
             disk_free,
             log_lines_lost: (self.log_lines_lost)(),
         });
@@ -172,7 +180,7 @@ async fn healthz() -> &'static str {
 async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
     match admin.phase() {
         Phase::Ready => (StatusCode::OK, "ready\n".to_owned()),
-        phase @ (Phase::Recovering | Phase::Draining | Phase::Failed) => {
+        phase @ (Phase::Recovering | Phase::ClockInDoubt | Phase::Draining | Phase::Failed) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", phase.label()))
         }
     }

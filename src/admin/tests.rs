@@ -14,7 +14,7 @@ fn page(admin: &Admin, readings: Readings, format: Format) -> String {
 }
 
 /// Every name of the contract whose feature exists.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "# TYPE stockade_operations_total counter",
     "# TYPE stockade_rpcs_total counter",
     "# TYPE stockade_request_duration_seconds histogram",
@@ -30,6 +30,7 @@ const NAMES: [&str; 22] = [
     "# TYPE stockade_snapshot_last_success_timestamp_seconds gauge",
     "# TYPE stockade_disk_free_bytes gauge",
     "# TYPE stockade_clock_step_seconds_total counter",
+    "# TYPE stockade_clock_ahead_seconds gauge\nstockade_clock_ahead_seconds -2.5\n",
     "# TYPE stockade_ready gauge",
     "# TYPE stockade_build_info gauge",
     "# TYPE process_cpu_seconds_total counter",
@@ -43,6 +44,7 @@ const NAMES: [&str; 22] = [
 fn every_metric_of_the_contract_is_there() {
     use crate::metrics::edge::{Code, Method};
     let admin = admin();
+    admin.clock_ahead.store(-2_500, Ordering::Relaxed);
     admin.edge.call(Method::from_path("/s/Reserve"), Code::OK, std::time::Duration::from_millis(1));
     let page = page(&admin, Readings::default(), Format::Prometheus);
     for name in NAMES {

@@ -150,6 +150,9 @@ pub enum Fault {
     /// Too much at once: try again soon.
     #[error("overloaded: {0}")]
     Overloaded(&'static str),
+    /// New reserves are not taken, whatever the drop says, until something is put right. All else goes on.
+    #[error("reserves are suspended: {0}")]
+    Suspended(&'static str),
     /// The journal has failed: this process is about to end.
     #[error("the journal has failed")]
     JournalFailed,
@@ -168,6 +171,7 @@ impl Fault {
             | Self::Precondition(_)
             | Self::Exhausted(_)
             | Self::Overloaded(_)
+            | Self::Suspended(_)
             | Self::JournalFailed => None,
         }
     }

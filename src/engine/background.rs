@@ -156,6 +156,7 @@ impl Sweeper {
                 | Fault::Precondition(_)
                 | Fault::Exhausted(_)
                 | Fault::Overloaded(_)
+                | Fault::Suspended(_)
                 | Fault::JournalFailed,
             ) => false,
         }

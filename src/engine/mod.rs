@@ -130,6 +130,8 @@ pub struct Engine {
     short_of_memory: AtomicBool,
     /// Whoever walks over all holds to write them down or to take some out: one at a time.
     walk: Mutex<()>,
+    /// Engine time can't be relied on for new holds.
+    clock_is_in_doubt: AtomicBool,
 }
 
 /// What came of one look at a request.
@@ -165,8 +167,22 @@ impl Engine {
     pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
         // What the start has found may be more than another process was allowed to keep.
         inventory.drops.forget_archived(bounds.max_archived_drops, bounds.max_archived_bytes);
-        let (metrics, short_of_memory) = (EngineMetrics::default(), AtomicBool::new(false));
-        Self { inventory, journal, bounds, metrics, short_of_memory, walk: Mutex::default() }
+        Self {
+            inventory,
+            journal,
+            bounds,
+            metrics: EngineMetrics::default(),
+            short_of_memory: AtomicBool::new(false),
+            walk: Mutex::default(),
+            clock_is_in_doubt: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether new holds are refused with [`Fault::Suspended`], because the wall clock is so far ahead of engine time that
+    /// one of them must be wrong. Holds that are there go on: they are extended, claimed, released, and expire.
+    pub fn doubt_clock(&self, is_in_doubt: bool) {
+        // Relaxed: it carries no other data, and a reserve beside it may be decided either way.
+        self.clock_is_in_doubt.store(is_in_doubt, Ordering::Relaxed);
     }
 
     /// What it knows. For metrics, snapshots and tests.

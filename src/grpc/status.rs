@@ -19,6 +19,8 @@ use crate::engine::answer::{Fault, Violation};
 const OVERLOAD_DELAY: Duration = Duration::from_millis(50);
 /// When to come again to a server that is about to end: long enough for another start.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
+/// When to come again while reserves are suspended: someone has to put something right.
+const SUSPENDED_DELAY: Duration = Duration::from_secs(1);
 /// Tells a client's retry policy how long to wait, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// Most bytes of a message, as it is encoded for a trailer. It travels twice: once more with the details.
@@ -39,6 +41,7 @@ impl From<Fault> for Status {
             Fault::Precondition(_) => Self::failed_precondition(message),
             Fault::Exhausted(_) => Self::resource_exhausted(message),
             Fault::Overloaded(_) => unavailable(message, OVERLOAD_DELAY),
+            Fault::Suspended(_) => unavailable(message, SUSPENDED_DELAY),
             Fault::JournalFailed => unavailable(message, RESTART_DELAY),
         }
     }
@@ -232,6 +235,16 @@ mod tests {
         assert_eq!((status.code(), status.message()), (Code::Unavailable, "overloaded: the journal's queue is full"));
         assert_eq!(status.metadata().get(PUSHBACK).and_then(|v| v.to_str().ok()), Some("50"));
         assert_eq!(status.get_details_retry_info().and_then(|info| info.retry_delay), Some(OVERLOAD_DELAY));
+    }
+
+    #[test]
+    fn reserves_that_are_suspended_are_unavailable_with_the_reason() {
+        let status = Status::from(Fault::Suspended("the wall clock is ahead"));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, "reserves are suspended: the wall clock is ahead")
+        );
+        assert_eq!(status.get_details_retry_info().and_then(|info| info.retry_delay), Some(SUSPENDED_DELAY));
     }
 
     #[test]

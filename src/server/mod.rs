@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -15,8 +15,9 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::memory;
-use crate::time::{Adjustment, Clock, EngineClock, wall_clock};
+use crate::time::{Adjustment, Clock, Look, wall_clock};
 
+mod clock;
 mod connections;
 mod http;
 mod log;
@@ -30,11 +31,9 @@ pub use log::{flush_log, last_words, log_to_stderr};
 pub use open::{Opened, open_engine};
 pub use process::{end_on_panic, ignore_signals, told_to_stop};
 
+use clock::WallClock;
 use connections::Connections;
 use workers::Serving;
-
-/// How often engine time looks at the wall clock.
-const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 
 /// The sockets that a server serves on, bound already.
 #[derive(Debug)]
@@ -137,7 +136,8 @@ pub async fn run(
     let metrics = Arc::clone(&admin.transport);
     let connections = Connections::new(bounds, Arc::clone(&metrics));
     let serving = Serving { services, budget, connections, metrics };
-    let door = Door { admin, health, address, http, follower: follow(&opened.clock) };
+    let wall_clock = WallClock::new(&opened.clock);
+    let door = Door { admin, health, address, http, wall_clock };
     let grpc = GrpcDoor::open(grpc, serving, streams, &opened.engine)?;
     serve(&config, door, opened, grpc, shutdown).await
 }
@@ -148,7 +148,31 @@ struct Door {
     health: Health,
     address: Option<SocketAddr>,
     http: AbortOnDrop<()>,
-    follower: tokio::time::Interval,
+    wall_clock: WallClock,
+}
+
+impl Door {
+    /// Shows what a look at the wall clock has come to, and takes reserves or not.
+    async fn follow(&mut self, look: Look, opened: &Opened) {
+        self.admin.clock_ahead.store(look.ahead, Ordering::Relaxed);
+        if let Adjustment::Stepped(by) = look.adjustment {
+            self.admin.clock_steps.add(by.0);
+        }
+        self.wall_clock.report(look, opened.clock.now());
+        match self.wall_clock.turned(look) {
+            None => {}
+            Some(is_in_doubt @ true) => {
+                opened.engine.doubt_clock(is_in_doubt);
+                self.admin.enter(Phase::ClockInDoubt);
+                self.health.not_serving().await;
+            }
+            Some(is_in_doubt @ false) => {
+                opened.engine.doubt_clock(is_in_doubt);
+                self.admin.enter(Phase::Ready);
+                self.health.serving().await;
+            }
+        }
+    }
 }
 
 async fn serve(
@@ -172,7 +196,7 @@ async fn serve(
             }
             _ended = &mut grpc.serving.0 => return Err(ServeError::Bug),
             _ended = &mut door.http.0 => return Err(ServeError::Bug),
-            _ = door.follower.tick() => follow_wall_clock(&opened.clock, &door.admin),
+            look = door.wall_clock.look() => door.follow(look, &opened).await,
         }
     }
     drain(config, &door, grpc).await;
@@ -224,23 +248,5 @@ struct AbortOnDrop<T>(JoinHandle<T>);
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-fn follow(clock: &EngineClock) -> tokio::time::Interval {
-    // A first look at once, so that the next measures from here.
-    clock.follow();
-    let mut interval = tokio::time::interval(CLOCK_PERIOD);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    interval
-}
-
-fn follow_wall_clock(clock: &EngineClock, admin: &Admin) {
-    match clock.follow() {
-        Adjustment::Slewed => {}
-        Adjustment::Stepped(by) => {
-            admin.clock_steps.set(admin.clock_steps.get().saturating_add(by.0));
-            tracing::error!(millis = by.0, "the wall clock jumped ahead: engine time was stepped to it");
-        }
     }
 }

@@ -21,6 +21,8 @@ pub use crate::naive::words::{
 pub fn page<V: Clone>(most: usize) -> Page<V, V> {
     Page::new(most, usize::MAX, |view: &V| (view.clone(), 0))
 }
+/// How long after its closing a drop is archived here.
+const ARCHIVE_AFTER: Millis = Millis::from_secs(7 * 24 * 3_600);
 
 /// A machine: its disk, its clock, and the engine while one runs.
 pub struct World {
@@ -34,7 +36,7 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let options = StartOptions {
-            bounds: Bounds { archive_after: Millis::from_secs(7 * 24 * 3_600), ..Bounds::default() },
+            bounds: Bounds { archive_after: ARCHIVE_AFTER, ..Bounds::default() },
             log: FileLogOptions::default(),
             outage_grace: Millis::from_secs(30),
             accept_clock: false,

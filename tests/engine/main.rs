@@ -5,6 +5,7 @@
 mod adjustments;
 mod archive;
 mod bounds;
+mod clock;
 mod common;
 mod crash;
 mod limits;

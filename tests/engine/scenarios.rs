@@ -353,7 +353,7 @@ fn fault_text(fault: &Fault) -> String {
         Fault::Exists { field, .. } => format!("exists with another {field}"),
         Fault::Stale(_) => "stale".to_owned(),
         Fault::Precondition(_) => "failed precondition".to_owned(),
-        Fault::Exhausted(what) | Fault::Overloaded(what) => (*what).to_owned(),
+        Fault::Exhausted(what) | Fault::Overloaded(what) | Fault::Suspended(what) => (*what).to_owned(),
         Fault::JournalFailed => "journal failed".to_owned(),
     }
 }

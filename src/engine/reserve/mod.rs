@@ -11,6 +11,7 @@ mod serve;
 mod supersede;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
@@ -29,6 +30,10 @@ use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 use supersede::Old;
 
+/// Why no hold is made now.
+const CLOCK_IN_DOUBT: &str =
+    "the server's wall clock is more than 5 minutes ahead of engine time, so the time is in doubt";
+
 /// What came of a look, or why none could be taken.
 pub(super) type Found<T> = Result<Decision<T>, Fault>;
 
@@ -39,7 +44,7 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoDrop`], [`Fault::NoHold`] for a hold to be superseded that is not this customer's in this drop,
     /// [`Fault::Invalid`] for a SKU that the drop does not have, [`Fault::Exists`] when the id has a hold of other
-    /// content, [`Fault::Exhausted`], and faults of the journal.
+    /// content, [`Fault::Exhausted`], [`Fault::Suspended`] while the clock is in doubt, and faults of the journal.
     pub fn reserve(&self, command: &Reserve, now: Timestamp) -> Result<Step<Answer>, Fault> {
         self.decide(now, || {
             let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
@@ -221,6 +226,9 @@ impl Request<'_> {
 
     /// Decides a request whose id has no hold yet.
     fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Came> {
+        if self.engine.clock_is_in_doubt.load(Ordering::Relaxed) {
+            return Err(Fault::Suspended(CLOCK_IN_DOUBT));
+        }
         if let Some((reason, retry_after)) = self.barred() {
             return Ok(Decision::Done(self.refused_by_drop(reason, retry_after).into()));
         }

@@ -1,0 +1,149 @@
+//! The wall clock beside a running server: it is looked at once a second, and what is wrong with it is reported.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
+
+/// How often engine time looks at the wall clock.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How often a wall clock that stays wrong is reported.
+const REPORT_PERIOD: Millis = Millis::from_secs(60);
+
+/// The machine's wall clock, as engine time follows it.
+pub(super) struct WallClock {
+    clock: Arc<EngineClock>,
+    ticks: Interval,
+    reports: Reports,
+    /// It is too far ahead to be believed.
+    is_in_doubt: bool,
+}
+
+impl WallClock {
+    pub fn new(clock: &Arc<EngineClock>) -> Self {
+        // A first look at once, so that the next one measures from here.
+        clock.follow();
+        let mut ticks = interval(LOOK_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { clock: Arc::clone(clock), ticks, reports: Reports::default(), is_in_doubt: false }
+    }
+
+    /// Looks at it, when it is time. Cancelled, nothing has happened.
+    pub async fn look(&mut self) -> Look {
+        self.ticks.tick().await;
+        self.clock.follow()
+    }
+
+    /// Whether a look has changed if it is in doubt: to what.
+    pub fn turned(&mut self, look: Look) -> Option<bool> {
+        let is_in_doubt = look.adjustment == Adjustment::Disbelieved;
+        let turned = is_in_doubt != self.is_in_doubt;
+        self.is_in_doubt = is_in_doubt;
+        turned.then_some(is_in_doubt)
+    }
+
+    /// Says in the log what is wrong, at engine time `now`.
+    pub fn report(&mut self, look: Look, now: Timestamp) {
+        let ahead_millis = look.ahead;
+        match self.reports.of(look.adjustment, now) {
+            None => {}
+            Some(Report::Ahead) => {
+                tracing::error!(ahead_millis, "the wall clock is ahead: engine time is stepped to it if it stays so");
+            }
+            Some(Report::InDoubt) => {
+                tracing::error!(ahead_millis, "the wall clock is too far ahead to be believed: no reserves are taken");
+            }
+            Some(Report::Stepped(by)) => {
+                tracing::error!(millis = by.0, "the wall clock stayed ahead: engine time was stepped to it");
+            }
+            Some(Report::Right) => tracing::info!(ahead_millis, "the wall clock is right again"),
+        }
+    }
+}
+
+/// What is said of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Report {
+    /// It is ahead and may be stepped to.
+    Ahead,
+    /// It is too far ahead.
+    InDoubt,
+    /// It was stepped to.
+    Stepped(Millis),
+    /// It was reported as wrong, and is not any more.
+    Right,
+}
+
+/// What was said of the wall clock, and when.
+#[derive(Debug, Default)]
+struct Reports {
+    ahead: Option<Timestamp>,
+    in_doubt: Option<Timestamp>,
+    /// What was reported last is that it is wrong.
+    is_wrong: bool,
+}
+
+impl Reports {
+    /// What to say at this instant: of one kind of fault once a minute at most.
+    fn of(&mut self, adjustment: Adjustment, now: Timestamp) -> Option<Report> {
+        let (report, last) = match adjustment {
+            Adjustment::Waiting => (Report::Ahead, &mut self.ahead),
+            Adjustment::Disbelieved => (Report::InDoubt, &mut self.in_doubt),
+            Adjustment::Stepped(by) => {
+                self.is_wrong = false;
+                return Some(Report::Stepped(by));
+            }
+            Adjustment::Slewed => return std::mem::take(&mut self.is_wrong).then_some(Report::Right),
+        };
+        if last.is_some_and(|last| last.until(now) < REPORT_PERIOD) {
+            return None;
+        }
+        *last = Some(now);
+        self.is_wrong = true;
+        Some(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_at_once_and_then_once_a_minute() {
+        let (right, little, far) = (Adjustment::Slewed, Adjustment::Waiting, Adjustment::Disbelieved);
+        let stepped = Adjustment::Stepped(Millis(2_000));
+        let table = [
+            (0, right, None),
+            (1, little, Some(Report::Ahead)),
+            (2, little, None),
+            (3, far, Some(Report::InDoubt)),
+            (4, far, None),
+            (5, little, None),
+            (60, little, None),
+            (61, little, Some(Report::Ahead)),
+            (62, far, None),
+            (63, far, Some(Report::InDoubt)),
+            (64, right, Some(Report::Right)),
+            (65, right, None),
+            (66, far, None),
+            (67, right, None),
+            (130, little, Some(Report::Ahead)),
+            (131, stepped, Some(Report::Stepped(Millis(2_000)))),
+            (132, right, None),
+        ];
+        let mut reports = Reports::default();
+        for (second, adjustment, said) in table {
+            assert_eq!(reports.of(adjustment, Timestamp(1_000 * second)), said, "in second {second}");
+        }
+    }
+
+    #[tokio::test]
+    async fn doubt_is_turned_on_and_off_once() {
+        let mut wall_clock = WallClock::new(&Arc::new(EngineClock::start(Timestamp::default())));
+        let looks = [Adjustment::Slewed, Adjustment::Disbelieved, Adjustment::Disbelieved, Adjustment::Waiting];
+        let turns = looks.map(|adjustment| wall_clock.turned(Look { ahead: 0, adjustment }));
+        assert_eq!(turns, [None, Some(true), None, Some(false)]);
+    }
+}
