@@ -22,7 +22,7 @@ const SKU: &str = "KNIFE/20cm";
 async fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = match std::env::args().nth(1) {
         Some(endpoint) => endpoint,
-        None => own_server().await?,
+        None => own_server()?,
     };
     let stockade = Stockade::connect([endpoint], Options::default()).await?;
     let drop_id = open_drop(&stockade).await?;
@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A server in this process, with nothing on disk.
-async fn own_server() -> Result<String, Box<dyn Error>> {
+fn own_server() -> Result<String, Box<dyn Error>> {
     let flags = [("grpc", "127.0.0.1:0"), ("http", "127.0.0.1:0"), ("ephemeral", "true")];
     let config = Config::from_flags(flags.map(|(setting, text)| Given::flag(setting, text.to_owned())).into())?;
     let listeners = server::bind(&config)?;

@@ -44,8 +44,8 @@ pub struct Services {
 }
 
 impl Service for Services {
-    fn call(self: Arc<Self>, request: Request<RecvStream>, peer: Arc<Peer>) -> impl Future<Output = Answer> + Send {
-        async move { self.answer(request, peer).await }
+    async fn call(self: Arc<Self>, request: Request<RecvStream>, peer: Arc<Peer>) -> Answer {
+        self.answer(request, peer).await
     }
 
     fn no_room(&self, request: &Request<RecvStream>, why: Exhausted) -> Answer {

@@ -71,6 +71,12 @@ const UPDATES_A_SECOND: u32 = 1_000;
 /// And that a request allows.
 const UPDATES_A_REQUEST: u32 = 4;
 
+impl Default for FrameMeter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Follows the frames of one connection.
 #[derive(Debug)]
 pub struct FrameMeter {

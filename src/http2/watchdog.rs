@@ -12,7 +12,7 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 /// by at least as many bytes.
 const PIECE_BYTES: u64 = 256;
 /// A connection without a call and without a byte for so long is told to go.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 /// A silent peer is asked after so long whether it still lives,
 const ASK_AFTER: Duration = Duration::from_secs(30);
 /// and given up if it is silent for so long more.

@@ -20,7 +20,7 @@ use crate::metrics::transport::{Shed, TransportMetrics};
 /// A request's head is there within this time, also of the next one on a connection: else it ends.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection lasts no longer than this.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+const CONNECTION_TIMEOUT: Duration = Duration::from_mins(2);
 /// Most bytes of a head, and of what waits to be read or written.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// How long nothing is accepted after that has failed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::metrics::Stopwatch;
 
 /// At least so long lies between two.
-const BETWEEN: Duration = Duration::from_secs(60);
+const BETWEEN: Duration = Duration::from_mins(1);
 
 /// When something was logged last.
 #[derive(Default)]

@@ -46,7 +46,7 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
     server::end_on_panic();
     let finding = runtime.block_on(async {
         let stop = server::told_to_stop().map_err(Failure::Machine)?;
-        let stage = Stage::set().await?;
+        let stage = Stage::set()?;
         let finding = tokio::select! {
             finding = play(options, &stage, output) => finding.map(Some),
             () = stop => Ok(None),

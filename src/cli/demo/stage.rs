@@ -27,7 +27,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the folder or the sockets can't be had.
-    pub async fn set() -> Result<Self, Failure> {
+    pub fn set() -> Result<Self, Failure> {
         let folder = Folder::new()?;
         let flag = |setting, text: &str| Given::flag(setting, text.to_owned());
         let data = folder.0.display().to_string();
