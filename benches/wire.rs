@@ -153,7 +153,7 @@ async fn real(data: &std::path::Path) -> String {
     let data = data.to_str().expect("text");
     let flags = vec![flag("grpc", "127.0.0.1:0"), flag("http", "127.0.0.1:0"), flag("data", data)];
     let config = Config::from_flags(flags).expect("a good configuration");
-    let listeners = server::bind(&config).await.expect("addresses");
+    let listeners = server::bind(&config).expect("addresses");
     let address = listeners.grpc.local_addr().expect("bound");
     tokio::spawn(async { server::run(config, listeners, std::future::pending()).await.expect("serves") });
     let endpoint = format!("http://{address}");
