@@ -21,7 +21,7 @@ const DEFAULT_FILE: &str = "stockade.toml";
 
 /// Every setting by its flag's name. As `STOCKADE_…` in capitals with `_` for `-` in the environment; in the file
 /// with `_` or `-`.
-pub const SETTINGS: [&str; 14] = [
+pub const SETTINGS: [&str; 15] = [
     "grpc",
     "http",
     "data",
@@ -36,6 +36,7 @@ pub const SETTINGS: [&str; 14] = [
     "drain-timeout",
     "log-format",
     "accept-clock",
+    "identity-key-file",
 ];
 
 /// A server's settings.
@@ -71,6 +72,8 @@ pub struct Config {
     pub accept_clock: bool,
     /// How logs are written.
     pub log_format: LogFormat,
+    /// Where the key of the keyed hashes is kept, if not in the data folder.
+    pub identity_key_file: Option<PathBuf>,
 }
 
 /// When a record counts as durable.
@@ -156,6 +159,7 @@ impl Config {
             drain_timeout: from.take("drain-timeout", Duration::from_secs(10), span),
             accept_clock: from.take("accept-clock", false, parse::switch),
             log_format: from.take("log-format", LogFormat::Text, parse::log_format),
+            identity_key_file: from.take("identity-key-file", None, parse::key_file),
         };
         if config.grpc == config.http && config.grpc.port() != 0 {
             from.errors.push(format!("grpc and http are both {}: they need an address each", config.grpc));

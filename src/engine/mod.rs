@@ -19,6 +19,7 @@ mod sweep;
 mod archive;
 pub mod list;
 pub mod readings;
+pub mod identity_key;
 pub mod folder;
 pub mod recover;
 pub mod compact;

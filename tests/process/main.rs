@@ -17,6 +17,7 @@ mod dump;
 mod folder;
 mod foreign;
 mod ledger;
+mod rights;
 mod server;
 mod taken_away;
 mod wire;

@@ -65,6 +65,9 @@ pub struct ServeFlags {
     /// Start even if the journal's last record is from the future
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     accept_clock: Option<String>,
+    /// A file with the key of the keyed hashes, 32 hexadecimal digits: the data folder has none then [default: none]
+    #[arg(long, value_name = "FILE")]
+    identity_key_file: Option<String>,
 }
 
 impl ServeFlags {
@@ -87,6 +90,7 @@ impl ServeFlags {
             drain_timeout,
             log_format,
             accept_clock,
+            identity_key_file,
         } = self;
         let all = [
             ("grpc", grpc),
@@ -104,6 +108,7 @@ impl ServeFlags {
             ("drain-timeout", drain_timeout),
             ("log-format", log_format),
             ("accept-clock", accept_clock),
+            ("identity-key-file", identity_key_file),
         ];
         all.into_iter().filter_map(|(setting, text)| Some(Given::flag(setting, text?))).collect()
     }
