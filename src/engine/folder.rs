@@ -6,12 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
 
+use super::identity_key::{IdentityKey, IdentityKeyError};
 use crate::codec::{DecodeError, Reader};
 use crate::digest::DigestKey;
-use crate::storage::{DiskStorage, FolderLock, LOCK_FILE, LockError, Storage};
+use crate::storage::{DiskStorage, FolderLock, LOCK_FILE, LockError, Storage, make_private};
 
 /// Version of the data folder as a whole.
 pub const FORMAT_VERSION: u32 = 1;
+/// Version of the meta file of a folder whose key is kept elsewhere; all else in it is as in [`FORMAT_VERSION`]. Builds
+/// that know no such folders refuse it, rather than take the check value for the key.
+pub const KEY_ELSEWHERE_VERSION: u32 = 2;
 
 const META: &str = "stockade.meta";
 const META_UNFINISHED: &str = "stockade.meta.tmp";
@@ -43,6 +47,17 @@ pub enum FolderError {
         /// What is wrong.
         what: String,
     },
+    /// The key's file can't be used.
+    #[error(transparent)]
+    KeyFile(#[from] IdentityKeyError),
+    /// The key is not the folder's.
+    #[error("data folder {folder}: {what}")]
+    Key {
+        /// Which folder.
+        folder: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Not a data folder of this engine.
     #[error("data folder {folder}: {what}")]
     Foreign {
@@ -59,8 +74,11 @@ pub struct Folder {
     pub journal: Arc<dyn Storage>,
     /// Where the snapshots are.
     pub snapshots: Arc<dyn Storage>,
-    /// The folder's key.
+    /// The folder's key. One that was opened for looking at it, and whose key is kept elsewhere, has another in its place:
+    /// sums don't depend on it.
     pub key: DigestKey,
+    /// Whether its key is kept elsewhere.
+    pub key_elsewhere: bool,
     /// Held as long as the folder is in use; none in tests and for reading only.
     lock: Option<Arc<FolderLock>>,
 }
@@ -72,15 +90,24 @@ impl fmt::Debug for Folder {
 }
 
 impl Folder {
-    /// Opens the folder for serving: makes it if there is none, and locks it.
+    /// Opens the folder for serving: makes it if there is none, locks it, and takes the rights of others away.
     ///
     /// # Errors
     /// [`FolderError`].
     pub fn open(path: &Path) -> Result<Self, FolderError> {
+        Self::open_with(path, None)
+    }
+
+    /// As [`Folder::open`], with a key that is kept elsewhere: a new folder does not get one of its own, and one that has
+    /// this very key gives it up.
+    ///
+    /// # Errors
+    /// [`FolderError`]; with [`FolderError::Key`] nothing was changed.
+    pub fn open_with(path: &Path, key: Option<&IdentityKey>) -> Result<Self, FolderError> {
         let io = |what| move |source| FolderError::Io { folder: path.display().to_string(), what, source };
         // What is not ours is found before anything is made in it; once it is locked, it is looked at again.
         match DiskStorage::existing(path) {
-            Ok(root) => not_foreign(path, &root)?,
+            Ok(root) => not_foreign(path, &root, key)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(io("can't be opened")(error)),
         }
@@ -88,8 +115,10 @@ impl Folder {
         let mut lock = FolderLock::take(path)?;
         let journal = DiskStorage::open(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots = DiskStorage::open(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
-        let mut folder = Self::over(&root, Arc::new(journal), Arc::new(snapshots), &path.display().to_string())?;
+        let name = path.display().to_string();
+        let mut folder = Self::over_with(&root, Arc::new(journal), Arc::new(snapshots), &name, key)?;
         lock.also(META)?;
+        close_to_others(path);
         folder.lock = Some(Arc::new(lock));
         Ok(folder)
     }
@@ -111,13 +140,17 @@ impl Folder {
             move |source| FolderError::Io { folder, what, source }
         };
         let root = DiskStorage::existing(path).map_err(io("can't be opened"))?;
-        let Some(key) = read_meta(&root, &name)? else {
+        let Some(meta) = read_meta(&root, &name)? else {
             return Err(FolderError::Foreign { folder: name, what: format!("it has no {META}: not a data folder") });
         };
         let journal = DiskStorage::existing(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots =
             DiskStorage::existing(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
-        Ok(Self { journal: Arc::new(journal), snapshots: Arc::new(snapshots), key, lock: None })
+        let (key, key_elsewhere) = match meta {
+            Meta::Key(key) => (key, false),
+            Meta::Check(check) => (DigestKey::from_bytes(check), true),
+        };
+        Ok(Self { journal: Arc::new(journal), snapshots: Arc::new(snapshots), key, key_elsewhere, lock: None })
     }
 
     /// A folder over storages of any kind; `root` has the file with the key, made here on a first start.
@@ -130,15 +163,89 @@ impl Folder {
         snapshots: Arc<dyn Storage>,
         name: &str,
     ) -> Result<Self, FolderError> {
-        let key = match read_meta(root, name)? {
-            Some(key) => key,
-            None => first_start(root, journal.as_ref(), snapshots.as_ref(), name)?,
+        Self::over_with(root, journal, snapshots, name, None)
+    }
+
+    /// As [`Folder::over`], with a key that is kept elsewhere.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn over_with(
+        root: &dyn Storage,
+        journal: Arc<dyn Storage>,
+        snapshots: Arc<dyn Storage>,
+        name: &str,
+        given: Option<&IdentityKey>,
+    ) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be written", source };
+        let meta = read_meta(root, name)?;
+        let key = if let Some(meta) = &meta {
+            fitting(meta, given, name)?
+        } else {
+            new_folder(root, name, &journal.list().map_err(io)?, &snapshots.list().map_err(io)?)?;
+            given.map_or_else(|| fresh_key().map_err(io), |given| Ok(given.key().clone()))?
         };
-        Ok(Self { journal, snapshots, key, lock: None })
+        let wanted = given.map_or_else(|| Meta::Key(key.clone()), |given| Meta::Check(given.check_value()));
+        if meta.as_ref() != Some(&wanted) {
+            write_meta(root, &wanted).map_err(io)?;
+            if meta.is_some() {
+                tracing::info!(
+                    data = name,
+                    "the identity key was taken out of the data folder: it is in its own file alone"
+                );
+            }
+        }
+        Ok(Self { journal, snapshots, key, key_elsewhere: given.is_some(), lock: None })
     }
 }
 
-fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<DigestKey>, FolderError> {
+/// What the meta file has of the key.
+#[derive(Debug, PartialEq, Eq)]
+enum Meta {
+    /// The key itself.
+    Key(DigestKey),
+    /// A check value of one that is kept elsewhere.
+    Check([u8; 16]),
+}
+
+/// The key of a folder that is there, if it is at hand.
+fn fitting(meta: &Meta, given: Option<&IdentityKey>, name: &str) -> Result<DigestKey, FolderError> {
+    let wrong = |what| Err(FolderError::Key { folder: name.to_owned(), what });
+    match (meta, given) {
+        (Meta::Key(key), None) => Ok(key.clone()),
+        (Meta::Key(key), Some(given)) if key == given.key() => Ok(key.clone()),
+        (Meta::Check(check), Some(given)) if *check == given.check_value() => Ok(given.key().clone()),
+        (Meta::Key(_), Some(given)) => wrong(format!(
+            "it keeps an identity key of its own in {META}, which is not the one in {}: start it without \
+             --identity-key-file",
+            given.file().display()
+        )),
+        (Meta::Check(_), Some(given)) => {
+            wrong(format!("the key in {} is not the identity key that it was made with", given.file().display()))
+        }
+        (Meta::Check(_), None) => {
+            wrong("its identity key is kept elsewhere: name the key's file with --identity-key-file".to_owned())
+        }
+    }
+}
+
+/// Takes the rights of others away from all that is kept. What can't be closed is served all the same.
+fn close_to_others(path: &Path) {
+    let ours = |name: &str| [META, META_UNFINISHED, LOCK_FILE].contains(&name);
+    let (journal, snapshots) = (path.join(JOURNAL), path.join(SNAPSHOTS));
+    let looks = [make_private(path, ours), make_private(&journal, |_| true), make_private(&snapshots, |_| true)];
+    let (exposed, unknown): (Vec<_>, Vec<_>) = looks.into_iter().partition(Result::is_ok);
+    let exposed: Vec<_> = exposed.into_iter().flatten().flatten().collect();
+    if let Some(first) = exposed.first() {
+        let (first, count) = (first.display(), exposed.len());
+        tracing::warn!(count, %first, "others than the owner can use the data folder, and their rights can't be taken away");
+    }
+    for error in unknown.into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "whether others than the owner can use the data folder can't be found out");
+    }
+}
+
+fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<Meta>, FolderError> {
     let foreign = |what: String| FolderError::Foreign { folder: name.to_owned(), what };
     let damaged = |what: String| FolderError::Damaged { folder: name.to_owned(), what };
     let bytes = match root.read(META) {
@@ -164,16 +271,21 @@ fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<DigestKey>, Folder
         return Err(damaged(format!("its {META} is damaged: the checksum is wrong")));
     }
     let version = u32::from_le_bytes(version);
-    if version != FORMAT_VERSION {
-        return Err(foreign(format!("it has format version {version}; this build reads version {FORMAT_VERSION}")));
+    match version {
+        FORMAT_VERSION => Ok(Some(Meta::Key(DigestKey::from_bytes(key)))),
+        KEY_ELSEWHERE_VERSION => Ok(Some(Meta::Check(key))),
+        _ => Err(foreign(format!(
+            "it has format version {version}; this build reads version {FORMAT_VERSION}, and {KEY_ELSEWHERE_VERSION} of \
+             its {META}"
+        ))),
     }
-    Ok(Some(DigestKey::from_bytes(key)))
 }
 
-/// Refuses a folder that is there and not ours. Makes nothing.
-fn not_foreign(path: &Path, root: &dyn Storage) -> Result<(), FolderError> {
+/// Refuses a folder that is there and not ours, or whose key is another. Makes nothing.
+fn not_foreign(path: &Path, root: &dyn Storage, given: Option<&IdentityKey>) -> Result<(), FolderError> {
     let name = path.display().to_string();
-    if read_meta(root, &name)?.is_some() {
+    if let Some(meta) = read_meta(root, &name)? {
+        fitting(&meta, given, &name)?;
         // A first start makes the journal's folder before that file: where it is gone, somebody took it away.
         return match DiskStorage::existing(path.join(JOURNAL)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -206,33 +318,30 @@ fn new_folder(root: &dyn Storage, name: &str, journal: &[String], snapshots: &[S
     Ok(())
 }
 
-/// Makes the file with the key, if nothing says that there was one before.
-fn first_start(
-    root: &dyn Storage,
-    journal: &dyn Storage,
-    snapshots: &dyn Storage,
-    name: &str,
-) -> Result<DigestKey, FolderError> {
-    let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be written", source };
-    new_folder(root, name, &journal.list().map_err(io)?, &snapshots.list().map_err(io)?)?;
+fn fresh_key() -> io::Result<DigestKey> {
     let mut key = [0; 16];
-    getrandom::fill(&mut key).map_err(|error| io(io::Error::other(error)))?;
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(DigestKey::from_bytes(key))
+}
+
+/// Writes the meta file, in place of the one that there is.
+fn write_meta(root: &dyn Storage, meta: &Meta) -> io::Result<()> {
+    let (version, part) = match meta {
+        Meta::Key(key) => (FORMAT_VERSION, key.as_bytes()),
+        Meta::Check(check) => (KEY_ELSEWHERE_VERSION, check),
+    };
     let mut bytes = Vec::new();
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&key);
+    bytes.extend_from_slice(&version.to_le_bytes());
+    bytes.extend_from_slice(part);
     let sum = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
-    let write = || {
-        if root.list()?.iter().any(|file| file == META_UNFINISHED) {
-            root.remove(META_UNFINISHED)?;
-        }
-        let file = root.create(META_UNFINISHED)?;
-        file.append(&bytes)?;
-        file.sync_data()?;
-        root.rename(META_UNFINISHED, META)?;
-        root.sync_dir()
-    };
-    write().map_err(io)?;
-    Ok(DigestKey::from_bytes(key))
+    if root.list()?.iter().any(|file| file == META_UNFINISHED) {
+        root.remove(META_UNFINISHED)?;
+    }
+    let file = root.create(META_UNFINISHED)?;
+    file.append(&bytes)?;
+    file.sync_data()?;
+    root.rename(META_UNFINISHED, META)?;
+    root.sync_dir()
 }

@@ -20,6 +20,7 @@ mod archive;
 pub mod page;
 pub mod list;
 pub mod readings;
+pub mod identity_key;
 pub mod folder;
 mod oblivion;
 pub mod recover;

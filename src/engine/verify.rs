@@ -54,9 +54,13 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
         Err(error @ FolderError::Damaged { .. }) => {
             Ok(Verified { findings: vec![error.to_string()], ..Verified::default() })
         }
-        Err(error @ (FolderError::Locked(_) | FolderError::Io { .. } | FolderError::Foreign { .. })) => {
-            Err(error.into())
-        }
+        Err(
+            error @ (FolderError::Locked(_)
+            | FolderError::Io { .. }
+            | FolderError::KeyFile(_)
+            | FolderError::Key { .. }
+            | FolderError::Foreign { .. }),
+        ) => Err(error.into()),
     }
 }
 
@@ -66,6 +70,10 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
 /// As [`verify`].
 pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
     let mut verified = Verified::default();
+    if folder.key_elsewhere {
+        let note = "stockade.meta: the identity key is kept elsewhere; a start needs it, this look does not";
+        verified.notes.push(note.to_owned());
+    }
     for from in snapshot::list(folder.snapshots.as_ref())? {
         match snapshot::load(folder.snapshots.as_ref(), from, |_, _| Ok(())) {
             Ok(loaded) => verified.notes.push(format!(

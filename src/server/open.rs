@@ -10,6 +10,7 @@ use crate::digest::DigestKey;
 use crate::engine::background::{Background, Snapshots};
 use crate::engine::compact::{LastSnapshot, SnapshotPolicy};
 use crate::engine::folder::Folder;
+use crate::engine::identity_key::IdentityKey;
 use crate::engine::recover::{Report, StartOptions, recover};
 use crate::engine::watermark::{self, Watermark};
 use crate::engine::{Bounds, Engine};
@@ -41,7 +42,7 @@ pub struct Opened {
 /// When the data folder can't be used.
 pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
     let (bounds, memory) = bounds(config);
-    let (engine, not_before, kept) = if config.ephemeral { ephemeral(bounds)? } else { durable(config, bounds)? };
+    let (engine, not_before, kept) = if config.ephemeral { ephemeral(config, bounds)? } else { durable(config, bounds)? };
     let engine = Arc::new(engine);
     let clock = Arc::new(EngineClock::start(not_before));
     let policy = SnapshotPolicy { every: config.snapshot_every.period, bytes: config.snapshot_every.bytes };
@@ -64,7 +65,8 @@ pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
 type Started = (Engine, Timestamp, Option<(Folder, LastSnapshot)>);
 
 fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
-    let folder = Folder::open(&config.data).map_err(|error| refused(&error))?;
+    let key = identity_key(config)?;
+    let folder = Folder::open_with(&config.data, key.as_ref()).map_err(|error| refused(&error))?;
     let durability = match config.durability {
         Durability::Sync => journal::Durability::Sync,
         Durability::Os => journal::Durability::Os,
@@ -81,14 +83,25 @@ fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     Ok((recovered.engine, recovered.now, Some((folder, recovered.last_snapshot))))
 }
 
-fn ephemeral(bounds: Bounds) -> Result<Started, ServeError> {
-    let mut key = [0; 16];
-    getrandom::fill(&mut key).map_err(|error| ServeError::Data(format!("no random key: {error}")))?;
+/// The key that is kept elsewhere, if one is.
+fn identity_key(config: &Config) -> Result<Option<IdentityKey>, ServeError> {
+    config.identity_key_file.as_deref().map(IdentityKey::read).transpose().map_err(|error| refused(&error))
+}
+
+fn ephemeral(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
+    // What is named is looked at here, too: a wrong file should not wait for the day on which something is kept.
+    let key = if let Some(given) = identity_key(config)? {
+        given.key().clone()
+    } else {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(|error| ServeError::Data(format!("no random key: {error}")))?;
+        DigestKey::from_bytes(key)
+    };
     let log = Arc::new(MemoryLog::ephemeral());
     let journal =
         Journal::start(log, Start::FIRST, Arc::new(JournalMetrics::default())).map_err(|error| refused(&error))?;
     tracing::warn!("ephemeral: nothing is kept, everything is gone with this process");
-    let inventory = Inventory::new(DigestKey::from_bytes(key));
+    let inventory = Inventory::new(key);
     Ok((Engine::new(inventory, journal, bounds), Timestamp::default(), None))
 }
 

@@ -1,15 +1,19 @@
 //! The real disk.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::rights::{PRIVATE_FILE, PRIVATE_FOLDER};
 use super::spares::Spares;
-use super::{FileId, PRIVATE_FILE, Storage, StorageFile};
+use super::{FileId, Storage, StorageFile};
+
+/// Rights of folders that are made above one for files, before the process's mask.
+const USUAL_FOLDER: u32 = 0o777;
 
 /// A folder of the file system.
 #[derive(Debug)]
@@ -38,12 +42,16 @@ impl OpenFolder {
 }
 
 impl DiskStorage {
-    /// Opens a folder; makes it, and those above it, when it is not there.
+    /// Opens a folder; makes it, for the owner alone, and those above it, when it is not there.
     ///
     /// # Errors
     /// When it can't be made or opened, or is not a folder.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        create_synced(path.as_ref())?;
+        let path = path.as_ref();
+        if !path.as_os_str().is_empty() && !path.is_dir() {
+            path.parent().map_or(Ok(()), create_synced)?;
+            make_synced(path, PRIVATE_FOLDER)?;
+        }
         Self::existing(path)
     }
 
@@ -85,12 +93,12 @@ fn create_synced(path: &Path) -> io::Result<()> {
     if let Some(parent) = parent {
         create_synced(parent)?;
     }
-    make_synced(path)
+    make_synced(path, USUAL_FOLDER)
 }
 
 /// Makes a folder in one that is there, unless it is there, too.
-fn make_synced(path: &Path) -> io::Result<()> {
-    match fs::create_dir(path) {
+fn make_synced(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
@@ -159,7 +167,7 @@ impl Storage for DiskStorage {
         if names(&self.path, self.folder().id).is_ok() {
             return Ok(false);
         }
-        self.open_with_spares(|| make_synced(&self.path))?;
+        self.open_with_spares(|| make_synced(&self.path, PRIVATE_FOLDER))?;
         *self.folder.lock() = Arc::new(self.open_with_spares(|| OpenFolder::open(&self.path))?);
         Ok(true)
     }

@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::{FileId, PRIVATE_FILE};
+use super::FileId;
+use super::rights::PRIVATE_FILE;
 
 /// Name of the file that is locked beside the folder itself. It stays when the lock ends; only the lock counts.
 pub const LOCK_FILE: &str = "LOCK";

@@ -6,6 +6,7 @@
 mod disk;
 mod file_id;
 mod lock;
+mod rights;
 pub mod simulated;
 mod spares;
 
@@ -15,10 +16,8 @@ use std::io::{self, Read};
 pub use disk::DiskStorage;
 pub use file_id::FileId;
 pub use lock::{FolderLock, LOCK_FILE, LockError};
+pub use rights::make_private;
 pub use simulated::SimulatedStorage;
-
-/// Rights of each file that is made here: the owner's alone.
-const PRIVATE_FILE: u32 = 0o600;
 
 /// A flat folder of files. Names are plain file names, never paths.
 pub trait Storage: Send + Sync + fmt::Debug {

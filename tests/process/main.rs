@@ -19,6 +19,7 @@ mod foreign;
 mod ledger;
 mod log;
 mod memory;
+mod rights;
 mod server;
 mod signals;
 mod taken_away;

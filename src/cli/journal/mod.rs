@@ -32,7 +32,13 @@ pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failu
             output.complain(&format!("finding: {error}"));
             return Ok(Finding::Amiss);
         }
-        Err(error @ (FolderError::Locked(_) | FolderError::Io { .. } | FolderError::Foreign { .. })) => {
+        Err(
+            error @ (FolderError::Locked(_)
+            | FolderError::Io { .. }
+            | FolderError::KeyFile(_)
+            | FolderError::Key { .. }
+            | FolderError::Foreign { .. }),
+        ) => {
             return Err(VerifyError::from(error).into());
         }
     };
