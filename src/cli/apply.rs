@@ -1,6 +1,38 @@
-//! What `stockade drop apply` says of a drop that is there already: what has changed, and how stock is changed instead.
+//! What `stockade drop apply` makes and says of a drop that is there already: what stays because the file leaves it out,
+//! what has changed, and how stock is changed instead.
 
+use std::collections::BTreeMap;
+
+use super::drop_file::LeftOut;
+use super::show;
 use crate::proto as pb;
+
+/// Keeps what the file leaves out where the drop would open, run on or be unbound without it. Gives a line for each such
+/// key that would have made a difference.
+pub fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut]) -> Vec<String> {
+    let is_to_open = matches!(before.state(), pb::DropState::Scheduled | pb::DropState::Paused);
+    let stays = |key: &str, value: &str, otherwise: &str| {
+        format!("{key} is left out of the file: it stays {value}; {otherwise}")
+    };
+    let kept = left_out.iter().filter_map(|key| match key {
+        LeftOut::OpensAt => {
+            file.opens_at = before.opens_at;
+            is_to_open
+                .then(|| stays("opens_at", &show::instant(before.opens_at.as_ref()), "opens_at: now opens at once"))
+        }
+        LeftOut::ClosesAt => {
+            file.closes_at = before.closes_at;
+            let at = before.closes_at.as_ref()?;
+            Some(stays("closes_at", &show::instant(Some(at)), "closes_at: never lets it run on"))
+        }
+        LeftOut::Limits => {
+            file.limits.clone_from(&before.limits);
+            let ids: Vec<_> = before.limits.iter().map(|limit| limit.id.as_str()).collect();
+            (!ids.is_empty()).then(|| stays("limits", &ids.join(", "), "limits: [] removes all"))
+        }
+    });
+    kept.collect()
+}
 
 /// How stock is changed where the file says another quantity than the drop began with. What has been received in all
 /// by now may stand in the file as well: then there is nothing to change.
@@ -29,6 +61,44 @@ pub fn outcome(before: &pb::Drop, after: &pb::Drop, dry_run: bool) -> String {
         (true, true) => format!("drop {id} would stay unchanged, revision {was}"),
         (true, false) => format!("drop {id} would be changed: {changed}; revision is {was}"),
     }
+}
+
+/// In what two definitions differ, a line for each: `field: before -> after`.
+pub fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
+    let span =
+        |of: fn(&pb::Drop) -> &Option<prost_types::Duration>| [before, after].map(|drop| show::span(of(drop).as_ref()));
+    let instant = |of: fn(&pb::Drop) -> &Option<prost_types::Timestamp>| {
+        [before, after].map(|drop| show::instant(of(drop).as_ref()))
+    };
+    let mut facts = vec![
+        ("title".to_owned(), [before, after].map(|drop| quoted(&drop.title))),
+        ("opens_at".to_owned(), instant(|drop| &drop.opens_at)),
+        ("closes_at".to_owned(), instant(|drop| &drop.closes_at)),
+        ("hold_ttl".to_owned(), span(|drop| &drop.hold_ttl)),
+        ("max_hold_life".to_owned(), span(|drop| &drop.max_hold_life)),
+        ("payment_ttl".to_owned(), span(|drop| &drop.payment_ttl)),
+    ];
+    let labels = |drop: &pb::Drop| drop.labels.iter().map(|(key, value)| (key.clone(), quoted(value))).collect();
+    facts.extend(named("labels", [labels(before), labels(after)]));
+    let items = |drop: &pb::Drop| drop.items.iter().map(|item| (item.sku.clone(), item.quantity.to_string())).collect();
+    facts.extend(named("items", [items(before), items(after)]));
+    let limits = |drop: &pb::Drop| drop.limits.iter().map(|limit| (limit.id.clone(), show::limit(limit))).collect();
+    facts.extend(named("limits", [limits(before), limits(after)]));
+    let order = |drop: &pb::Drop| drop.limits.iter().map(|limit| limit.id.as_str()).collect::<Vec<_>>().join(", ");
+    facts.push(("order of limits".to_owned(), [before, after].map(order)));
+    let differing = facts.into_iter().filter(|(_, [was, is])| was != is);
+    differing.map(|(field, [was, is])| format!("{field}: {was} -> {is}")).collect()
+}
+
+/// What one of two drops has under each name, or `-`.
+fn named(field: &str, [before, after]: [BTreeMap<String, String>; 2]) -> Vec<(String, [String; 2])> {
+    let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let shown = |drop: &BTreeMap<String, String>, name: &String| drop.get(name).map_or("-", String::as_str).to_owned();
+    names.into_iter().map(|name| (format!("{field}[{name}]"), [shown(&before, name), shown(&after, name)])).collect()
+}
+
+fn quoted(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { format!("{text:?}") }
 }
 
 /// The fields of a definition in which two drops differ.
@@ -78,5 +148,86 @@ mod tests {
         let after = pb::Drop { title: "t".into(), revision: 9, ..before.clone() };
         assert_eq!(outcome(&before, &after, false), "drop knife changed: title; revision 7 became 9");
         assert_eq!(outcome(&before, &after, true), "drop knife would be changed: title; revision is 7");
+    }
+
+    const fn at(seconds: i64) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds, nanos: 0 }
+    }
+
+    fn limit(id: &str, max_units: u32) -> pb::Limit {
+        pb::Limit {
+            id: id.into(),
+            scope: pb::LimitScope::Drop.into(),
+            max_units: Some(max_units),
+            ..pb::Limit::default()
+        }
+    }
+
+    #[test]
+    fn what_would_open_or_unbind_a_drop_stays_and_is_said() {
+        use LeftOut::{ClosesAt, Limits, OpensAt};
+        let bound = pb::Drop {
+            state: pb::DropState::Scheduled.into(),
+            opens_at: Some(at(1_796_403_600)),
+            closes_at: Some(at(1_796_410_800)),
+            limits: vec![limit("two", 2)],
+            ..drop(1, 1)
+        };
+        let mut file = drop(1, 1);
+        let said = keep(&bound, &mut file, &[OpensAt, ClosesAt, Limits]);
+        assert_eq!((file.opens_at, file.closes_at, &file.limits), (bound.opens_at, bound.closes_at, &bound.limits));
+        assert_eq!(
+            said,
+            [
+                "opens_at is left out of the file: it stays 2026-12-04T17:00:00.000Z; opens_at: now opens at once",
+                "closes_at is left out of the file: it stays 2026-12-04T19:00:00.000Z; closes_at: never lets it run on",
+                "limits is left out of the file: it stays two; limits: [] removes all",
+            ]
+        );
+        let mut file = drop(1, 1);
+        assert_eq!(keep(&bound, &mut file, &[]), Vec::<String>::new());
+        assert_eq!((file.opens_at, file.closes_at, file.limits.len()), (None, None, 0), "the file says so");
+        let open = pb::Drop { state: pb::DropState::Open.into(), opens_at: Some(at(5)), ..drop(1, 1) };
+        let said = keep(&open, &mut drop(1, 1), &[OpensAt, ClosesAt, Limits]);
+        assert_eq!(said, Vec::<String>::new(), "nothing would have become of it");
+    }
+
+    #[test]
+    fn differences_are_lines_of_before_and_after() {
+        let before = pb::Drop {
+            title: "Knives".into(),
+            opens_at: Some(at(1_796_403_600)),
+            hold_ttl: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+            labels: [("season".to_owned(), "winter".to_owned())].into(),
+            limits: vec![limit("two", 2), limit("all", 9)],
+            ..drop(1, 1)
+        };
+        assert_eq!(differences(&before, &before), Vec::<String>::new());
+        let mut after = pb::Drop {
+            title: "Better\u{1b}[2J".into(),
+            opens_at: Some(at(1_796_403_601)),
+            closes_at: Some(at(1_796_410_800)),
+            hold_ttl: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            labels: [("year".to_owned(), "2026".to_owned())].into(),
+            limits: vec![limit("two", 3), limit("each", 1)],
+            ..before.clone()
+        };
+        after.items.push(pb::Item { sku: "SHEATH".into(), quantity: 5, ..pb::Item::default() });
+        assert_eq!(
+            differences(&before, &after),
+            [
+                r#"title: "Knives" -> "Better\u{1b}[2J""#,
+                "opens_at: 2026-12-04T17:00:00.000Z -> 2026-12-04T17:00:01.000Z",
+                "closes_at: - -> 2026-12-04T19:00:00.000Z",
+                "hold_ttl: 5m -> 1m",
+                r#"labels[season]: "winter" -> -"#,
+                r#"labels[year]: - -> "2026""#,
+                "items[SHEATH]: - -> 5",
+                "limits[all]: at most 9 units for each customer in this drop -> -",
+                "limits[each]: - -> at most 1 unit for each customer in this drop",
+                "limits[two]: at most 2 units for each customer in this drop -> at most 3 units for each customer in this drop",
+                "order of limits: two, all -> two, each",
+            ]
+        );
     }
 }

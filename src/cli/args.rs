@@ -1,6 +1,7 @@
 //! The words of the command line, and the help that teaches them.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -134,7 +135,9 @@ pub enum DropCommand {
         hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
         Of a drop that is there the title, labels, closes_at, hold times and limits may change until it is closed,\n\
-        opens_at until it opens; items may be added behind the others. Stock is changed with: stockade drop adjust.\n\n\
+        opens_at until it opens; items may be added behind the others. What the file leaves out of opens_at, closes_at\n\
+        and limits stays as it is: opens_at: now, closes_at: never and limits: [] say otherwise. Stock is changed with:\n\
+        stockade drop adjust.\n\n\
         Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml\n\n\
         All keys, for an editor: stockade drop schema")]
     Apply(ApplyOptions),
@@ -195,13 +198,13 @@ pub struct AdjustOptions {
     #[arg(long)]
     pub sku: String,
     /// So many units more; below zero: fewer
-    #[arg(long, value_name = "UNITS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "UNITS", value_parser = whole::<i64>, allow_hyphen_values = true)]
     pub delta: Option<i64>,
     /// So many units received in all; together with --expected
-    #[arg(long, value_name = "UNITS", conflicts_with = "delta")]
+    #[arg(long, value_name = "UNITS", value_parser = whole::<u64>, conflicts_with = "delta")]
     pub set: Option<u64>,
     /// Only if so many were received until now
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", value_parser = whole::<u64>)]
     pub expected: Option<u64>,
     /// A UUID for this change, best of version 7: the same again is made once, for 7 days and among the last 256 of the
     /// item; one of version 7 that is older than that is refused. Left out: a new one of version 7
@@ -245,6 +248,11 @@ fn goods(text: &str) -> Result<Goods, String> {
         Ok(quantity) => Ok(Goods { sku: sku.to_owned(), quantity }),
         Err(_bad) => Err(format!("{quantity:?} is not a quantity: write SKU=2, and {text}=1 where that is the SKU")),
     }
+}
+
+/// A whole number, in this tool's words where it is none.
+fn whole<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_bad| "it must be a whole number within its bounds".to_owned())
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
@@ -394,7 +402,7 @@ pub struct ListHoldsOptions {
     #[arg(long, value_name = "SPAN", value_parser = ttl)]
     pub older_than: Option<Duration>,
     /// So many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    #[arg(long, value_name = "COUNT", value_parser = whole::<usize>, default_value_t = 100)]
     pub most: usize,
     #[command(flatten)]
     pub remote: Remote,

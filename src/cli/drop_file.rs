@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, Spanned};
 
 use crate::config::span;
@@ -37,8 +37,13 @@ struct DropFile {
     max_hold_life: Option<Spanned<String>>,
     payment_ttl: Option<Spanned<String>>,
     items: Vec<ItemEntry>,
-    #[serde(default)]
-    limits: Vec<LimitEntry>,
+    #[serde(default, deserialize_with = "given")]
+    limits: Option<Vec<LimitEntry>>,
+}
+
+/// What stands in the file: left out it is none, left empty it is an error as for any list.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,11 +71,44 @@ struct LimitEntry {
     cooldown: Option<Spanned<String>>,
 }
 
+/// A drop as a file has it.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The drop.
+    pub drop: pb::Drop,
+    /// The keys that the file leaves out although a drop without them is open, or unbound.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A key whose absence would open a drop, let it run on, or unbind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Without it a drop opens at once.
+    OpensAt,
+    /// Without it a drop never closes.
+    ClosesAt,
+    /// Without it a customer may have any number.
+    Limits,
+}
+
+/// What `opens_at` says for: at once.
+const NOW: &str = "now";
+/// What `closes_at` says for: not by itself.
+const NEVER: &str = "never";
+
 /// A drop from the text of a file with this name.
 ///
 /// # Errors
-/// Everything that is wrong that can be told at once, each with line and column.
+/// As [`read`].
 pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
+    read(name, text).map(|Wanted { drop, left_out: _ }| drop)
+}
+
+/// A drop from the text of a file with this name, and what it leaves out.
+///
+/// # Errors
+/// Everything that is wrong that can be found at once, each with line and column.
+pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
     if says_nothing(text) {
         return Err(format!("{name} is empty; the least that a file must say is:\n\n{SMALLEST}"));
     }
@@ -79,9 +117,15 @@ pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
     if file.kind.value != "Drop" {
         faults.add(file.kind.referenced, format_args!("kind must be Drop, not {:?}", file.kind.value));
     }
+    let left_out = [
+        (LeftOut::OpensAt, file.opens_at.is_none()),
+        (LeftOut::ClosesAt, file.closes_at.is_none()),
+        (LeftOut::Limits, file.limits.is_none()),
+    ];
+    let left_out = left_out.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(key, _)| key).collect();
     let drop = pb::Drop {
-        opens_at: faults.instant(file.opens_at.as_ref(), "opens_at"),
-        closes_at: faults.instant(file.closes_at.as_ref(), "closes_at"),
+        opens_at: faults.instant(file.opens_at.as_ref(), "opens_at", NOW),
+        closes_at: faults.instant(file.closes_at.as_ref(), "closes_at", NEVER),
         hold_ttl: faults.span(file.hold_ttl.as_ref(), "hold_ttl"),
         max_hold_life: faults.span(file.max_hold_life.as_ref(), "max_hold_life"),
         payment_ttl: faults.span(file.payment_ttl.as_ref(), "payment_ttl"),
@@ -91,10 +135,10 @@ pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
         series: file.series,
         labels: file.labels.into_iter().collect(),
         items: file.items.into_iter().map(|entry| faults.item(entry)).collect(),
-        limits: file.limits.into_iter().map(|entry| faults.limit(entry)).collect(),
+        limits: file.limits.into_iter().flatten().map(|entry| faults.limit(entry)).collect(),
         ..pb::Drop::default()
     };
-    if faults.lines.is_empty() { Ok(drop) } else { Err(faults.lines.join("\n")) }
+    if faults.lines.is_empty() { Ok(Wanted { drop, left_out }) } else { Err(faults.lines.join("\n")) }
 }
 
 /// Whether there is nothing but space, comments and marks of documents.
@@ -160,11 +204,12 @@ impl Faults<'_> {
         })
     }
 
-    fn instant(&mut self, given: Option<&Spanned<String>>, key: &str) -> Option<prost_types::Timestamp> {
-        let given = given?;
+    /// An instant; none also for a word that says so.
+    fn instant(&mut self, given: Option<&Spanned<String>>, key: &str, none: &str) -> Option<prost_types::Timestamp> {
+        let given = given.filter(|given| given.value != none)?;
         let Ok(at) = given.value.parse::<jiff::Timestamp>() else {
             let wanted = "must be a time with an offset, such as 2026-12-04T18:00:00+01:00";
-            self.add(given.referenced, format_args!("{key} {wanted}, not {:?}", given.value));
+            self.add(given.referenced, format_args!("{key} {wanted}, or {none}, not {:?}", given.value));
             return None;
         };
         Some(prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() })
@@ -191,19 +236,64 @@ pub fn proto_span(span: Duration) -> prost_types::Duration {
 fn explain(name: &str, text: &str, error: &Error) -> String {
     let error = error.without_snippet();
     let place = error.location().unwrap_or(Location::UNKNOWN);
-    let what = if let Error::SerdeUnknownField { field, expected, .. } = error {
-        if UNBUILT.contains(&field.as_str()) {
+    let what = what(error);
+    // A fault of a key names it already.
+    let names_key = matches!(
+        error,
+        Error::SerdeUnknownField { .. } | Error::SerdeMissingField { .. } | Error::DuplicateMappingKey { .. }
+    );
+    let key = key_before(text, place).filter(|_| !names_key);
+    let what = key.map_or_else(|| what.clone(), |key| format!("{key}: {what}"));
+    format!("{name}:{}:{}: {what}", place.line(), place.column())
+}
+
+/// What is wrong, in this tool's words: those of the parser are for who writes programs with it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser has 60 faults, and what they say is for its callers")]
+fn what(error: &Error) -> String {
+    const NO_YAML: &str = "this is no YAML: look at the indentation, colons, quotes and brackets up to here";
+    match error {
+        Error::SerdeUnknownField { field, .. } if UNBUILT.contains(&field.as_str()) => {
             format!("{field} is not supported yet")
-        } else {
+        }
+        Error::SerdeUnknownField { field, expected, .. } => {
             format!("unknown key {field}; keys here are {}", expected.join(", "))
         }
-    } else {
-        // Its own words end with the place, which stands in front already.
-        let words = error.to_string();
-        let words = words.split(" at line ").next().unwrap_or_default();
-        key_before(text, place).map_or_else(|| words.to_owned(), |key| format!("{key}: {words}"))
-    };
-    format!("{name}:{}:{}: {what}", place.line(), place.column())
+        Error::SerdeMissingField { field, .. } => format!("the key {field} is missing"),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key {key} is given twice"),
+        Error::DuplicateMappingKey { key: None, .. } => "a key is given twice".to_owned(),
+        Error::MultipleDocuments { .. } => "a file has one drop, but a second document begins here".to_owned(),
+        Error::Eof { .. } => "the file ends where something is missing".to_owned(),
+        Error::Unexpected { expected, .. } => must_be(expected),
+        Error::NullIntoString { .. } => "must not be left empty".to_owned(),
+        Error::SerdeInvalidType { expected, .. } => must_be(expected),
+        Error::TaggedScalarCannotDeserializeIntoString { .. } | Error::UnsupportedTag { .. } => {
+            "tags (!) are not supported".to_owned()
+        }
+        Error::UnknownAnchor { .. } => "no anchor (&) of that name stands before".to_owned(),
+        Error::AliasError { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::RecursiveReferencesRequireWeakTypes { .. } => "aliases (*) go too far here".to_owned(),
+        Error::Budget { .. } => "the file is too large, or goes too deep".to_owned(),
+        Error::QuotingRequired { value, .. } => format!("{value:?} must stand in quotes"),
+        Error::InvalidUtf8Input => "the file is not UTF-8".to_owned(),
+        _ => NO_YAML.to_owned(),
+    }
+}
+
+/// What should stand somewhere, by the parser's word for it.
+fn must_be(expected: &str) -> String {
+    let kinds = [
+        ("seq", "must be a list, such as [a, b]"),
+        ("map", "must be keys with values, such as {a: b}"),
+        ("struct", "must be keys with values, such as {a: b}"),
+        ("scalar", "must be a text or a number"),
+        ("string", "must be a text or a number"),
+    ];
+    let kind = kinds.into_iter().find(|(word, _)| expected.contains(word));
+    kind.map_or("something else must stand here", |(_, wanted)| wanted).to_owned()
 }
 
 /// The key whose value stands at this place, if it stands in the same line.
@@ -211,7 +301,10 @@ fn key_before(text: &str, place: Location) -> Option<&str> {
     let line = text.lines().nth(usize::try_from(place.line()).ok()?.checked_sub(1)?)?;
     let column = usize::try_from(place.column()).ok()?.checked_sub(1)?;
     let end = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
-    let before = line.get(..end)?.trim_end().strip_suffix(':')?;
+    let (before, rest) = line.split_at_checked(end)?;
+    // A value that is left empty is placed at the colon, any other behind it.
+    let before = before.trim_end();
+    let before = before.strip_suffix(':').or_else(|| rest.starts_with(':').then_some(before))?;
     let key = before.rsplit([' ', ',', '{', '[']).next()?;
     (!key.is_empty()).then_some(key)
 }
@@ -245,13 +338,62 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
             ("colour: red\n", "knife.yaml:8:1: unknown key colour; keys here are kind, id"),
             ("windows: []\n", "knife.yaml:8:1: windows is not supported yet"),
             ("max_hold_life: soon\n", "knife.yaml:8:16: max_hold_life must be a duration"),
-            ("id: again\n", "knife.yaml:8:1: "),
+            ("id: again\n", "knife.yaml:8:1: the key id is given twice"),
+            ("labels: [a]\n", "knife.yaml:8:9: labels: must be keys with values, such as {a: b}"),
             ("labels: [\n", "knife.yaml:"),
-            ("title: [a]\n", "knife.yaml:8:8: title: "),
+            ("title: [a]\n", "knife.yaml:8:8: title: must be a text or a number"),
+            ("title:\n", "knife.yaml:8:6: title: must not be left empty"),
+            ("title: *a\n", "knife.yaml:8:8: title: no anchor (&) of that name stands before"),
+            ("---\nkind: Drop\n", "knife.yaml:9:1: a file has one drop, but a second document begins here"),
         ];
         for (line, told) in table {
             let error = parse("knife.yaml", &format!("{GOOD}{line}")).expect_err(line);
             assert!(error.starts_with(told), "{error}");
+        }
+    }
+
+    /// Words of the parser's.
+    const THEIRS: [&str; 9] =
+        ["from_str", "serde", "deserializ", "Spanned", "scalar", "mapping", "sequence", "simple key", "expected"];
+
+    #[test]
+    fn the_parsers_own_words_reach_nobody() {
+        let mut texts: Vec<String> =
+            ["{", "[", "a: b: c", "\"", "- a", "5", "kind: Drop\n- x", "%YAML 9", "\t", "? a", "a: &b *b"]
+                .map(str::to_owned)
+                .into();
+        for at in 0..GOOD.len() {
+            texts.push(GOOD[..at].to_owned());
+            texts.extend(
+                ["{", "}", "]", "\"", "*", "!", "&", "- ", "\t", "|", "\u{0}"]
+                    .map(|piece| format!("{}{piece}{}", &GOOD[..at], &GOOD[at..])),
+            );
+        }
+        for text in texts {
+            let Err(error) = parse("k", &text) else { continue };
+            let theirs = THEIRS.iter().find(|word| error.contains(*word));
+            assert_eq!(theirs, None, "{error}\nof {text:?}");
+            let placed = error.lines().all(|line| {
+                let mut parts = line.splitn(4, ':').skip(1);
+                let mut number = || parts.next().is_some_and(|part| part.parse::<u64>().is_ok());
+                number() && number()
+            });
+            assert!(placed || error.starts_with("k is empty"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_known_and_words_say_it_on_purpose() {
+        use LeftOut::{ClosesAt, Limits, OpensAt};
+        let left_out = |text: &str| read("k", text).expect("good").left_out;
+        assert_eq!(left_out(GOOD), []);
+        assert_eq!(left_out(SMALLEST), [OpensAt, ClosesAt, Limits]);
+        let said = format!("{SMALLEST}opens_at: now\ncloses_at: never\nlimits: []\n");
+        let Wanted { drop, left_out } = read("k", &said).expect("good");
+        assert_eq!(left_out, []);
+        assert_eq!((drop.opens_at, drop.closes_at, drop.limits.len()), (None, None, 0));
+        for wrong in ["opens_at: never", "closes_at: now"] {
+            assert!(parse("k", &format!("{SMALLEST}{wrong}\n")).is_err(), "{wrong}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use tonic::Code;
 
 use super::args::{ApplyOptions, DropOptions, Remote};
+use super::drop_file::Wanted;
 use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, apply, drop_file, json, show};
@@ -21,17 +22,17 @@ const STDIN: &str = "-";
 /// When the file is faulty, the server is not reached, or it answers with a status.
 pub async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Finding, Failure> {
     let name = options.file.display().to_string();
-    let drop = drop_file::parse(&name, &read(&options.file)?).map_err(Failure::Usage)?;
+    let wanted = drop_file::read(&name, &read(&options.file)?).map_err(Failure::Usage)?;
     let client = Client::connect(&options.remote.endpoint).await?;
-    let before = match client.get_drop(pb::GetDropRequest { drop_id: drop.id.clone() }).await {
+    let before = match client.get_drop(pb::GetDropRequest { drop_id: wanted.drop.id.clone() }).await {
         Ok(answer) => answer.drop,
         // A faulty id is told together with all other faults, below.
         Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => None,
         Err(status) => return Err(status.into()),
     };
     match before {
-        Some(before) => change(options, &client, (before, drop), output).await,
-        None => define(options, &client, drop, output).await,
+        Some(before) => change(options, &client, (before, wanted), output).await,
+        None => define(options, &client, wanted.drop, output).await,
     }
 }
 
@@ -44,7 +45,7 @@ async fn define(
     let request = pb::CreateDropRequest { drop: Some(drop), validate_only: options.dry_run };
     let answer = client.create_drop(request).await?;
     if options.remote.json {
-        output.line(&json::text("CreateDropResponse", &answer)?);
+        output.json(&json::text("CreateDropResponse", &answer)?);
         return Ok(Finding::Well);
     }
     let drop = answer.drop.ok_or(Failure::Bug("the server answered with nothing"))?;
@@ -61,9 +62,14 @@ async fn define(
 async fn change(
     options: &ApplyOptions,
     client: &Client,
-    (before, mut drop): (pb::Drop, pb::Drop),
+    (before, wanted): (pb::Drop, Wanted),
     output: &mut Output,
 ) -> Result<Finding, Failure> {
+    let Wanted { mut drop, left_out } = wanted;
+    for kept in apply::keep(&before, &mut drop, &left_out) {
+        // Beside an answer in JSON, not in it.
+        if options.remote.json { output.complain(&kept) } else { output.line(&kept) }
+    }
     let stock = apply::stock_advice(&before, &mut drop);
     let advice = stock
         .unwrap_or_else(|| format!("compare the file with: stockade drop show {}; or choose another id", before.id));
@@ -78,12 +84,15 @@ async fn change(
         if forbidden { Failure::Advised { status: Box::new(status), advice } } else { status.into() }
     })?;
     if options.remote.json {
-        output.line(&json::text("UpdateDropResponse", &answer)?);
+        output.json(&json::text("UpdateDropResponse", &answer)?);
         return Ok(Finding::Well);
     }
     let after = answer.drop.ok_or(Failure::Bug("the server answered with nothing"))?;
     output.line(&apply::outcome(&before, &after, options.dry_run));
     if options.dry_run {
+        for difference in apply::differences(&before, &after) {
+            output.line(&format!("  {difference}"));
+        }
         show::timeline(output, &after);
     }
     Ok(Finding::Well)
@@ -107,7 +116,7 @@ pub async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding,
     let request = pb::GetDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_drop(request).await?;
     if options.remote.json {
-        output.line(&json::text("GetDropResponse", &answer)?);
+        output.json(&json::text("GetDropResponse", &answer)?);
         return Ok(Finding::Well);
     }
     tell(output, answer.drop.as_ref())
@@ -151,7 +160,7 @@ fn steered(
     drop: Option<&pb::Drop>,
 ) -> Result<Finding, Failure> {
     if remote.json {
-        output.line(&json::text(name, answer)?);
+        output.json(&json::text(name, answer)?);
         return Ok(Finding::Well);
     }
     tell(output, drop)

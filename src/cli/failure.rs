@@ -11,6 +11,7 @@ use crate::client::ConnectError;
 use crate::config::ConfigErrors;
 use crate::engine::verify::VerifyError;
 use crate::server::ServeError;
+use crate::text::escaped;
 
 /// A wrong usage or configuration.
 pub const USAGE: u8 = 64;
@@ -32,10 +33,10 @@ pub enum Failure {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The server answered with a status.
-    #[error("{}: {}", name(.0.code()), .0.message())]
+    #[error("{}: {}", name(.0.code()), escaped(.0.message()))]
     Status(#[from] Status),
     /// The server answered with a status, and there is something to be done about it.
-    #[error("{}: {}", name(.status.code()), .status.message())]
+    #[error("{}: {}", name(.status.code()), escaped(.status.message()))]
     Advised {
         /// The status.
         status: Box<Status>,

@@ -183,7 +183,7 @@ fn tell(
 ) -> Result<Finding, Failure> {
     let shown = shown.ok_or(Failure::Bug("the server answered with nothing"))?;
     if remote.json {
-        output.line(&json::text(name, answer)?);
+        output.json(&json::text(name, answer)?);
     }
     let finding = match &shown {
         Shown::Hold(_) | Shown::LateSale(_) | Shown::Short(..) => Finding::Well,

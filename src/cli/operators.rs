@@ -39,7 +39,7 @@ pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Resu
         }
     }
     if options.remote.json {
-        output.line(&json::text("ListDropsResponse", &all)?);
+        output.json(&json::text("ListDropsResponse", &all)?);
         return Ok(Finding::Well);
     }
     let mut rows = table(&["drop", "state", "opens", "closes", "free", "held", "paying", "claimed"]);
@@ -90,7 +90,7 @@ pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Find
         }
     };
     if options.remote.json {
-        output.line(&json::text("AdjustStockResponse", &answer)?);
+        output.json(&json::text("AdjustStockResponse", &answer)?);
         return Ok(Finding::Well);
     }
     show::drop(output, answer.drop.as_ref().ok_or(Failure::Bug("the server answered with nothing"))?);
@@ -126,7 +126,7 @@ pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Resu
         }
     }
     if options.remote.json {
-        output.line(&json::text("ListHoldsResponse", &all)?);
+        output.json(&json::text("ListHoldsResponse", &all)?);
         return Ok(Finding::Well);
     }
     let mut rows = table(&["hold", "state", "customer", "goods", "expires", "order"]);

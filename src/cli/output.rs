@@ -1,10 +1,14 @@
 //! The one place that prints. A reader that goes away is quiet; a disk that is full is not.
+//!
+//! What a server says is shown with its control characters escaped: nothing of it steers the terminal.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::text::{escaped, escaped_json, escaped_lines};
 
 /// An output that could not be written.
 const IO: u8 = 74;
@@ -40,12 +44,17 @@ impl Output {
         Self { answers: Box::new(out), complaints: Box::new(err), terminal, gone: false, failed: None, drawn: 0 }
     }
 
-    /// Prints a line of an answer.
+    /// Prints a line of an answer, or several with line ends between them.
     pub fn line(&mut self, line: &str) {
-        self.print(line, "\n");
+        self.print(&escaped_lines(line), "\n");
     }
 
-    /// Prints bytes that are no text.
+    /// Prints an answer that is JSON.
+    pub fn json(&mut self, json: &str) {
+        self.print(&escaped_json(json), "\n");
+    }
+
+    /// Prints bytes as they are: what this program has made itself, for a file.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.write(&[bytes]);
     }
@@ -53,7 +62,7 @@ impl Output {
     /// Prints over the line before, on a terminal; elsewhere a line of its own.
     pub fn progress(&mut self, line: &str) {
         if self.terminal {
-            self.print(&format!("\r\x1b[2K{line}"), "");
+            self.print(&format!("\r\x1b[2K{}", escaped(line)), "");
         } else {
             self.line(line);
         }
@@ -92,7 +101,7 @@ impl Output {
         }
         let up = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
         self.drawn = drawn.len();
-        let drawn: String = drawn.iter().map(|line| ["\r\x1b[2K", line, "\n"].concat()).collect();
+        let drawn: String = drawn.iter().map(|line| ["\r\x1b[2K", &escaped(line), "\n"].concat()).collect();
         self.print(&[NO_WRAP, &up, &drawn, CLEAR_BELOW].concat(), WRAP);
     }
 
@@ -125,6 +134,7 @@ impl Output {
 
     /// Prints a complaint. Where even that fails, there is nobody left to tell.
     pub fn complain(&mut self, line: &str) {
+        let line = escaped_lines(line);
         self.gone |= writeln!(self.complaints, "{line}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
     }
 
@@ -196,6 +206,49 @@ mod tests {
         assert!(!output.is_open());
         output.line("again");
         output.finish(0)
+    }
+
+    /// What is printed, whoever prints it, on a terminal.
+    #[derive(Clone, Default)]
+    struct Shown(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+    impl Write for Shown {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_server_says_steers_the_terminal() {
+        const TITLE: &str = "Knife\u{1b}]0;mine\u{7}\u{9b}2J\u{202e}";
+        let printed = |print: fn(&mut Output)| {
+            let shown = Shown::default();
+            let (answers, complaints) = (Box::new(shown.clone()), Box::new(shown.clone()));
+            print(&mut Output { answers, complaints, terminal: true, gone: false, failed: None, drawn: 0 });
+            String::from_utf8(shown.0.take()).expect("text")
+        };
+        let ways: [fn(&mut Output); 6] = [
+            |output| output.line(TITLE),
+            |output| output.json(&serde_json::to_string(TITLE).expect("JSON")),
+            |output| output.complain(TITLE),
+            |output| output.progress(TITLE),
+            |output| output.view(&[TITLE.to_owned()]),
+            |output| {
+                let mut rows = table(&["title"]);
+                rows.add_row([TITLE]);
+                output.table(rows);
+            },
+        ];
+        for (place, print) in ways.into_iter().enumerate() {
+            let mut shown = printed(print);
+            for ours in ["\r\x1b[2K", NO_WRAP, WRAP, CLEAR_BELOW] {
+                shown = shown.replace(ours, "");
+            }
+            assert!(shown.contains("Knife") && crate::text::is_plain(&shown.replace('\n', "")), "{place}: {shown:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::output::{Output, table};
 use crate::proto as pb;
+use crate::text::escaped;
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
@@ -93,7 +94,7 @@ fn reason(reason: pb::RefusalReason) -> &'static str {
 /// A refusal.
 pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
     let sku = if refusal.sku.is_empty() { String::new() } else { format!(" ({})", refusal.sku) };
-    output.line(&format!("refused: {}: {}{sku}", reason(refusal.reason()), refusal.message));
+    output.line(&format!("refused: {}: {}{sku}", reason(refusal.reason()), escaped(&refusal.message)));
     if let Some(limit) = &refusal.limit {
         let by = if ["", "customer"].contains(&limit.identity_kind.as_str()) {
             String::new()
@@ -157,7 +158,7 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
 pub fn drop(output: &mut Output, drop: &pb::Drop) {
     let mut facts = table(&[]);
     facts.add_row(["drop", &drop.id]);
-    facts.add_row(["title", or_nothing(&drop.title)]);
+    facts.add_row(["title", or_nothing(&escaped(&drop.title))]);
     facts.add_row(["shop", &drop.shop]);
     facts.add_row(["series", or_nothing(&drop.series)]);
     facts.add_row(["state", short(drop.state().as_str_name(), "DROP_STATE_")]);
@@ -221,6 +222,18 @@ fn bounds(limit: &pb::Limit) -> Vec<String> {
     bounds
 }
 
+/// A limit in words.
+pub fn limit(limit: &pb::Limit) -> String {
+    let goods = if limit.skus.is_empty() { String::new() } else { format!(" of {}", limit.skus.join(", ")) };
+    let of_what = match limit.scope() {
+        pb::LimitScope::Item => "of each item",
+        pb::LimitScope::Unspecified | pb::LimitScope::Drop => "in this drop",
+        pb::LimitScope::Series => "in this series",
+        pb::LimitScope::Shop => "in this shop",
+    };
+    format!("{} for each {}{goods} {of_what}", bounds(limit).join(", "), subject(limit))
+}
+
 /// Who may buy what when.
 pub fn timeline(output: &mut Output, drop: &pb::Drop) {
     let goods: Vec<_> = drop.items.iter().map(|item| format!("{} of {}", item.quantity, item.sku)).collect();
@@ -233,16 +246,7 @@ pub fn timeline(output: &mut Output, drop: &pb::Drop) {
     ]);
     rows.add_row(["from then on".to_owned(), format!("a payment may take {}", span(drop.payment_ttl.as_ref()))]);
     for limit in &drop.limits {
-        let goods = if limit.skus.is_empty() { String::new() } else { format!(" of {}", limit.skus.join(", ")) };
-        let of_what = match limit.scope() {
-            pb::LimitScope::Item => "of each item",
-            pb::LimitScope::Unspecified | pb::LimitScope::Drop => "in this drop",
-            pb::LimitScope::Series => "in this series",
-            pb::LimitScope::Shop => "in this shop",
-        };
-        let (bounds, subject) = (bounds(limit).join(", "), subject(limit));
-        let rule = format!("{}: {bounds} for each {subject}{goods} {of_what}", limit.id);
-        rows.add_row(["all the time".to_owned(), rule]);
+        rows.add_row(["all the time".to_owned(), format!("{}: {}", limit.id, self::limit(limit))]);
     }
     match &drop.closes_at {
         Some(at) => rows.add_row([instant(Some(at)), "closes: live holds can still be claimed".to_owned()]),

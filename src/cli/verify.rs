@@ -15,7 +15,7 @@ pub fn verify(options: &VerifyOptions, output: &mut Output) -> Result<Finding, F
     let finding = if findings.is_empty() { Finding::Well } else { Finding::Amiss };
     if options.json {
         let sound = finding == Finding::Well;
-        output.line(&serde_json::json!({"sound": sound, "notes": notes, "findings": findings}).to_string());
+        output.json(&serde_json::json!({"sound": sound, "notes": notes, "findings": findings}).to_string());
         return Ok(finding);
     }
     for note in &notes {

@@ -16,6 +16,7 @@ use crate::client::{Client, Watch};
 use crate::metrics::Stopwatch;
 use crate::proto as pb;
 use crate::server::told_to_stop;
+use crate::text::escaped;
 
 /// How often the view is drawn again while nothing changes, or looked whether somebody still reads.
 const TICK: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ impl Watching {
 
     fn tell(&mut self, message: pb::WatchDropResponse, output: &mut Output) -> Result<(), Failure> {
         if self.json {
-            output.line(&json::line("WatchDropResponse", &message)?);
+            output.json(&json::line("WatchDropResponse", &message)?);
             return Ok(());
         }
         let changed = self.last.as_ref().is_none_or(|(last, _)| differs(last.drop.as_ref(), message.drop.as_ref()));
@@ -125,8 +126,7 @@ fn view(message: &pb::WatchDropResponse, since: Duration) -> Result<Vec<String>,
     let now = now.and_then(|now| now.checked_add(SignedDuration::try_from(since).ok()?).ok());
     let mut lines = vec![[drop.id.clone(), state(drop).to_owned(), next(drop, now)].join("  ")];
     if !drop.title.is_empty() {
-        // A title may have any character: none may steer the terminal.
-        lines.push(drop.title.chars().map(|c| if c.is_control() { '?' } else { c }).collect());
+        lines.push(escaped(&drop.title).into_owned());
     }
     lines.push(String::new());
     let mut items = table(&["sku", "", "sold", "free", "held", "paying", "claimed", "withdrawn"]);

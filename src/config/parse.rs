@@ -33,11 +33,6 @@ pub fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() { Err("must be a path") } else { Ok(PathBuf::from(text)) }
 }
 
-/// A file that is there.
-pub fn key_file(text: &str) -> Parsed<Option<PathBuf>> {
-    if text.is_empty() { Err("must be a file") } else { Ok(Some(PathBuf::from(text))) }
-}
-
 /// `true` or `false`.
 pub fn switch(text: &str) -> Parsed<bool> {
     text.parse().map_err(|_bad| "must be true or false")

@@ -105,14 +105,29 @@ impl Sources {
     /// The text of such a file.
     pub fn read_toml(&mut self, name: &str, text: &str) {
         let (table, errors) = DeTable::parse_recoverable(text);
+        let mut broken = BTreeSet::new();
         for error in errors {
-            let line = error.span().map_or(1, |span| line(text, span.start));
-            self.errors.push(format!("{name}:{line}: {}", error.message()));
+            let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
+            // The parser's words are for who writes programs with it.
+            let what = if error.message().contains("duplicate") {
+                "this key is given twice"
+            } else {
+                "this is no TOML: a setting stands as key = \"text\", key = 5 or key = true"
+            };
+            broken.insert(line);
+            let fault = format!("{name}:{line}:{column}: {what}");
+            if self.errors.last() != Some(&fault) {
+                self.errors.push(fault);
+            }
         }
         let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
         for (key, value) in table.get_ref() {
-            let line = line(text, key.span().start);
-            let origin = format!("{name}:{line}: {}", key.get_ref());
+            let (line, column) = place(text, key.span().start);
+            // What stands in for a value that can't be read is no fault of its own.
+            if broken.contains(&line) {
+                continue;
+            }
+            let origin = format!("{name}:{line}:{column}: {}", key.get_ref());
             let named = key.get_ref().replace('-', "_");
             let Some(setting) = SETTINGS.iter().find(|setting| setting.key == named).map(|setting| setting.flag) else {
                 let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
@@ -167,7 +182,9 @@ fn text_of(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// The line of a byte, from 1.
-fn line(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|byte| *byte == b'\n').count().saturating_add(1)
+/// The line and the column of a byte, both from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let (lines, line) = before.rsplit_once('\n').map_or((0, before), |(above, line)| (above.split('\n').count(), line));
+    (lines.saturating_add(1), line.chars().count().saturating_add(1))
 }

@@ -167,9 +167,9 @@ fn every_error_is_told_at_once_with_its_place() {
     let ConfigErrors(errors) = load(&flags, &[("STOCKADE_DURABILITY", "maybe")], file).expect_err("faulty");
     let all = errors.join("\n");
     for part in [
-        "stockade.toml:1: drain_delay must be a duration",
-        "stockade.toml:3: colour is not a setting",
-        "stockade.toml:4: max_holds must be a string, a whole number, true or false",
+        "stockade.toml:1:1: drain_delay must be a duration",
+        "stockade.toml:3:1: colour is not a setting",
+        "stockade.toml:4:1: max_holds must be a string, a whole number, true or false",
         "--http must be an address with a port",
         "--snapshot-every must be a duration of 100ms or more and a size",
         "STOCKADE_DURABILITY must be sync or os, not \"maybe\"",
@@ -181,8 +181,19 @@ fn every_error_is_told_at_once_with_its_place() {
 
 #[test]
 fn a_file_that_is_no_toml_is_told_with_its_line() {
-    let ConfigErrors(errors) = load(&[], &[], "grpc = \"127.0.0.1:1\"\nhttp = \n").expect_err("faulty");
-    assert!(errors[0].starts_with("stockade.toml:2: "), "{errors:?}");
+    for (text, place) in [
+        ("grpc = \"127.0.0.1:1\"\nhttp = \n", "stockade.toml:2:"),
+        ("max_holds 5\n", "stockade.toml:1:"),
+        ("log = info\n", "stockade.toml:1:"),
+        ("\n\n[log", "stockade.toml:3:"),
+        ("data = 'x\n", "stockade.toml:1:"),
+    ] {
+        let ConfigErrors(errors) = load(&[], &[], text).expect_err(text);
+        assert!(errors[0].starts_with(place), "{errors:?}");
+        assert!(errors.iter().all(|error| error.contains("this is no TOML: ")), "in this tool's words: {errors:?}");
+    }
+    let ConfigErrors(errors) = load(&[], &[], "log = \"info\"\nlog = \"warn\"\n").expect_err("twice");
+    assert_eq!(errors, ["stockade.toml:2:1: this key is given twice"]);
 }
 
 #[test]

@@ -42,7 +42,8 @@ pub struct Opened {
 /// When the data folder can't be used.
 pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
     let (bounds, memory) = bounds(config);
-    let (engine, not_before, kept) = if config.ephemeral { ephemeral(config, bounds)? } else { durable(config, bounds)? };
+    let (engine, not_before, kept) =
+        if config.ephemeral { ephemeral(config, bounds)? } else { durable(config, bounds)? };
     let engine = Arc::new(engine);
     let clock = Arc::new(EngineClock::start(not_before));
     let policy = SnapshotPolicy { every: config.snapshot_every.period, bytes: config.snapshot_every.bytes };

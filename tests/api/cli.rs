@@ -188,6 +188,45 @@ async fn a_drop_that_is_there_is_changed_by_its_file() {
     assert_eq!(code(&apply(&other.replace("hold_ttl: 2m", "hold_ttl: 2d"), &[])), 64);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_leaves_out_when_a_drop_opens_leaves_it_as_it_is() {
+    let server = start(&[]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("knife.yaml");
+    let apply = |text: &str, flags: &[&str]| {
+        std::fs::write(&file, text).expect("a file");
+        let words = [&["drop", "apply", file.to_str().expect("a path")], flags].concat();
+        stockade(&server.endpoint, &words)
+    };
+    let shown = || out(&stockade(&server.endpoint, &["drop", "show", "knife"]));
+    let bare = "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n";
+    let whole = format!(
+        "{bare}opens_at: 2126-01-01T10:00:00Z\ncloses_at: 2126-01-02T10:00:00Z\n\
+         limits: [{{id: two, scope: drop, max_units: 2}}]\n"
+    );
+    assert_eq!(code(&apply(&whole, &[])), 0);
+    let better = format!("{bare}title: Better\n");
+    let tried = out(&apply(&better, &["--dry-run"]));
+    for line in [
+        "opens_at is left out of the file: it stays 2126-01-01T10:00:00.000Z; opens_at: now opens at once\n",
+        "closes_at is left out of the file: it stays 2126-01-02T10:00:00.000Z; closes_at: never lets it run on\n",
+        "limits is left out of the file: it stays two; limits: [] removes all\n",
+        "drop knife would be changed: title; revision is 1\n  title: - -> \"Better\"\n",
+    ] {
+        assert!(tried.contains(line), "{line} in {tried}");
+    }
+    let json = apply(&better, &["--json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&out(&json)).is_ok(), "{}", out(&json));
+    assert!(err(&json).contains("opens_at is left out"), "{}", err(&json));
+    let now = shown();
+    for part in ["SCHEDULED", "Better", "2126-01-01T10:00", "2126-01-02T10:00", "at most 2 units"] {
+        assert!(now.contains(part), "{part} in {now}");
+    }
+    let opened = out(&apply(&format!("{better}opens_at: now\ncloses_at: never\nlimits: []\n"), &[]));
+    assert!(opened.contains("drop knife changed: opens_at, closes_at, limits;"), "{opened}");
+    assert!(shown().contains("OPEN") && !shown().contains("at most"), "{}", shown());
+}
+
 #[test]
 fn a_server_that_is_told_to_stop_ends_well() {
     let mut server = Command::new(env!("CARGO_BIN_EXE_stockade"))

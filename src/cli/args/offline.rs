@@ -1,12 +1,12 @@
 //! The words of commands that need no server of theirs.
 
-use std::num::ParseIntError;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand, ValueEnum as _};
 use clap_complete::Shell;
 
+use super::whole;
 use crate::ids::{DropId, HoldId, Lsn};
 
 /// The shells that completions are made for.
@@ -43,7 +43,7 @@ pub struct DumpOptions {
     #[arg(long, value_name = "LSN", value_parser = lsn)]
     pub from: Option<Lsn>,
     /// So many records at most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub limit: Option<u64>,
     /// Only what became of this hold
     #[arg(long, value_name = "UUID")]
@@ -56,8 +56,8 @@ pub struct DumpOptions {
     pub json: bool,
 }
 
-fn lsn(text: &str) -> Result<Lsn, ParseIntError> {
-    text.parse().map(Lsn)
+fn lsn(text: &str) -> Result<Lsn, String> {
+    whole(text).map(Lsn)
 }
 
 #[derive(Debug, Args)]

@@ -89,7 +89,8 @@ fn text(value: &Value) -> String {
 }
 
 fn is_plain(word: &str) -> bool {
-    !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '='))
+    let apart = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '=');
+    !word.is_empty() && crate::text::is_plain(word) && !word.contains(apart)
 }
 
 #[cfg(test)]

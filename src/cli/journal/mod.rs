@@ -109,7 +109,8 @@ impl Dump<'_> {
             let lines = self.lines(&batch);
             if !lines.is_empty() {
                 // A batch at a time: a line by itself would be a write by itself.
-                output.line(&lines.join("\n"));
+                // What is not a plain word is JSON in either form.
+                output.json(&lines.join("\n"));
             }
             if self.is_enough() || !output.is_open() {
                 return Ok(Walked::Enough);

@@ -5,6 +5,7 @@ use super::faults::Faults;
 use super::fields::id;
 use crate::ids::{CustomerId, IdError, IdentityKind, MAX_OPAQUE, TierId};
 use crate::proto as pb;
+use crate::text;
 
 /// Most tiers of a request.
 const MAX_TIERS: usize = 16;
@@ -79,9 +80,10 @@ pub fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<
     if !limits && !windows {
         faults.invalid("override", "must be of limits or windows: else it is of nothing");
     }
-    if reason.is_empty() || reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
-        let wanted = format_args!("must be 1-{MAX_REASON} bytes of UTF-8 without control characters");
-        faults.invalid("override.reason", wanted);
+    if reason.is_empty() || reason.len() > MAX_REASON {
+        faults.invalid("override.reason", format_args!("must be 1-{MAX_REASON} bytes"));
+    } else if !text::is_plain(reason) {
+        faults.invalid("override.reason", text::PLAIN);
     }
     limits.then(|| reason.as_str().into())
 }

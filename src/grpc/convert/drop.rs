@@ -12,6 +12,7 @@ use crate::definition::{
 use crate::engine::command::CreateDrop;
 use crate::ids::{PoolId, Sku};
 use crate::proto as pb;
+use crate::text;
 use crate::time::Millis;
 
 const SHORTEST_TTL: Millis = Millis::from_secs(1);
@@ -69,6 +70,9 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
     let name = id(faults, "drop.id", name);
     if title.len() > MAX_TITLE {
         faults.invalid("drop.title", format_args!("must be at most {MAX_TITLE} bytes"));
+    }
+    if !text::is_plain(title) {
+        faults.invalid("drop.title", text::PLAIN);
     }
     let shop = id(faults, "drop.shop", if shop.is_empty() { DEFAULT_SHOP } else { shop });
     let series = optional_id(faults, "drop.series", series);
@@ -138,12 +142,14 @@ fn labels(faults: &mut Faults, notes: &HashMap<String, String>) -> BTreeMap<Stri
     }
     let labels: BTreeMap<String, String> = notes.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     for (key, value) in &labels {
+        let shown: String = key.chars().take(MAX_LABEL_KEY).collect();
+        let field = format!("drop.labels[{}]", text::escaped(&shown));
         if key.is_empty() || key.len() > MAX_LABEL_KEY {
-            let shown: String = key.chars().take(MAX_LABEL_KEY).collect();
-            faults.invalid(format_args!("drop.labels[{shown}]"), format_args!("key must be 1-{MAX_LABEL_KEY} bytes"));
+            faults.invalid(field, format_args!("key must be 1-{MAX_LABEL_KEY} bytes"));
         } else if value.len() > MAX_LABEL_VALUE {
-            let description = format_args!("must be at most {MAX_LABEL_VALUE} bytes");
-            faults.invalid(format_args!("drop.labels[{key}]"), description);
+            faults.invalid(field, format_args!("must be at most {MAX_LABEL_VALUE} bytes"));
+        } else if !text::is_plain(key) || !text::is_plain(value) {
+            faults.invalid(field, text::PLAIN);
         }
     }
     labels

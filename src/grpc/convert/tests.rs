@@ -256,9 +256,14 @@ fn output_only_fields_are_ignored() {
 fn each_field_of_a_drop_is_checked() {
     type Change = fn(&mut pb::Drop);
     let at = |seconds| Some(Instant { seconds, nanos: 0 });
-    let table: [(&str, Change); 19] = [
+    let table: [(&str, Change); 24] = [
         ("drop.id", |d| d.id = "x".repeat(65)),
         ("drop.title", |d| d.title = "x".repeat(201)),
+        ("drop.title", |d| d.title = "Knife\u{1b}]0;mine\u{7}".into()),
+        ("drop.title", |d| d.title = "Knife\u{9b}2J".into()),
+        ("drop.title", |d| d.title = "Knife\u{202e}efink".into()),
+        ("drop.labels[k]", |d| d.labels = HashMap::from([("k".into(), "v\u{1b}[2J".into())])),
+        ("drop.labels[k\\u{1b}]", |d| d.labels = HashMap::from([("k\u{1b}".into(), "v".into())])),
         ("drop.shop", |d| d.shop = "a/b".into()),
         ("drop.labels", |d| d.labels = (0..17).map(|n| (n.to_string(), String::new())).collect()),
         ("drop.labels[]", |d| d.labels = HashMap::from([(String::new(), "v".into())])),
