@@ -4,7 +4,7 @@
 //! when a peer announces that it will be. What is charged is given back when the charge is dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -107,8 +107,6 @@ pub struct Share {
     budget: Arc<Budget>,
     limit: usize,
     held: Mutex<Held>,
-    /// Bytes that the connection has given back so far: it shows that something moves.
-    moved: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +129,7 @@ impl Share {
         }
         let held = Mutex::new(Held { used: 0, taken: PIECE_BYTES });
         let limit = budget.capacity / CONNECTION_PART;
-        Ok(Arc::new(Self { budget: Arc::clone(budget), limit, held, moved: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { budget: Arc::clone(budget), limit, held }))
     }
 
     /// An empty charge, to grow with what comes.
@@ -156,12 +154,6 @@ impl Share {
         self.held.lock().used
     }
 
-    /// Bytes that were charged and given back since the connection began.
-    #[must_use]
-    pub fn moved(&self) -> u64 {
-        self.moved.load(Ordering::Relaxed)
-    }
-
     fn take(&self, bytes: usize) -> Result<(), Exhausted> {
         let mut held = self.held.lock();
         let used = held.used.checked_add(bytes).filter(|used| *used <= self.limit).ok_or(Exhausted::Connection)?;
@@ -183,8 +175,6 @@ impl Share {
             held.taken = held.taken.saturating_sub(spare);
             self.budget.give(spare);
         }
-        drop(held);
-        self.moved.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -270,7 +260,7 @@ mod tests {
         assert_eq!(share.used(), 10);
         assert!(budget.used() <= 3 * PIECE_BYTES, "{}", budget.used());
         drop(charge);
-        assert_eq!((share.used(), share.moved()), (0, 3 * MIB as u64 + 1000));
+        assert_eq!(share.used(), 0);
         drop(share);
         assert_eq!((budget.used(), budget.large.load(Ordering::Relaxed)), (0, 0));
     }
@@ -314,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_budget_follows_the_memory() {
-        let mib = |memory: u64| Budget::of_memory(memory * MIB as u64).capacity() / MIB;
+        let mib = |memory: u64| Budget::of_memory(memory * 1024 * 1024).capacity() / MIB;
         assert_eq!([mib(192), mib(512), mib(4096), mib(65_536)], [32, 64, 512, 1024]);
     }
 }
