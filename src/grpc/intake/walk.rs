@@ -6,8 +6,10 @@
 
 use super::shape::{COUNTED_MAX, Field, Shapes, What};
 
-/// Groups and messages in one another, at most: as prost has it.
-const DEPTH_MAX: u32 = 100;
+/// A message, and groups and messages in one another below it, at most: as prost has it.
+const DEPTH_MAX: u32 = 101;
+/// A text that is not empty has room for this many bytes at least.
+const TEXT_ROOM: usize = 8;
 
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
@@ -87,22 +89,23 @@ fn walk_in(shapes: &Shapes, place: usize, mut bytes: &[u8], depth: u32) -> Resul
             skip(&mut bytes, number, wire, depth)?;
             continue;
         };
-        let entry = match wire {
-            VARINT => varint(&mut bytes).map(|_number| field.each),
-            FIXED64 => take(&mut bytes, 8).map(|_number| field.each),
-            FIXED32 => take(&mut bytes, 4).map(|_number| field.each),
-            LENGTH => {
+        let entry = match (wire, field.what) {
+            (VARINT, What::Number) => varint(&mut bytes).map(|_number| ()),
+            (FIXED64, What::Number) => take(&mut bytes, 8).map(|_number| ()),
+            (FIXED32, What::Number) => take(&mut bytes, 4).map(|_number| ()),
+            (LENGTH, _) => {
                 let length = varint(&mut bytes)?;
                 let inner = take(&mut bytes, usize::try_from(length).unwrap_or(usize::MAX))?;
                 sum = sum.saturating_add(inside(shapes, field, &mut counts, inner, depth)?);
                 continue;
             }
-            // What has a group where the contract has none can't be decoded.
+            // What has a length has it always. prost does not ask a map's entries: it would read a length in any case, and
+            // something else from there on than this walk.
             _ => Err(malformed()),
         };
-        let entry = entry.map_err(|oversized| oversized.within(&field.name))?;
-        count(field, &mut counts, 1)?;
-        sum = sum.saturating_add(entry);
+        entry.map_err(|oversized| oversized.within(&field.name))?;
+        let before = count(field, &mut counts, 1)?;
+        sum = sum.saturating_add(room(field, before, 1));
     }
     Ok(sum)
 }
@@ -122,19 +125,26 @@ fn inside(
                 Some((_, most)) if most > 1 => oversized.within(&format!("{}[{index}]", field.name)),
                 _ => oversized.within(&field.name),
             };
-            Ok(field.each.saturating_add(walk_in(shapes, place, inner, depth).map_err(within)?))
+            Ok(room(field, index, 1).saturating_add(walk_in(shapes, place, inner, depth).map_err(within)?))
         }
         What::Text => {
-            count(field, counts, 1)?;
-            Ok(field.each.saturating_add(inner.len()))
+            let before = count(field, counts, 1)?;
+            let text = if inner.is_empty() { 0 } else { inner.len().max(TEXT_ROOM) };
+            Ok(room(field, before, 1).saturating_add(text))
         }
         // Packed: as many numbers as bytes that end one.
         What::Number => {
             let numbers = inner.iter().filter(|byte| **byte < 0x80).count();
-            count(field, counts, u32::try_from(numbers).unwrap_or(u32::MAX))?;
-            Ok(field.each.saturating_mul(numbers))
+            let before = count(field, counts, u32::try_from(numbers).unwrap_or(u32::MAX))?;
+            Ok(room(field, before, numbers))
         }
     }
+}
+
+/// What entries take in the list or map that they are in, which has room for some more with its first.
+const fn room(field: &Field, before: u32, entries: usize) -> usize {
+    let first = if before == 0 && entries > 0 { 1 } else { 0 };
+    field.each.saturating_mul(entries.saturating_add(first))
 }
 
 /// Counts entries of a field; says how many there were before.
@@ -271,6 +281,23 @@ mod tests {
     }
 
     #[test]
+    fn a_map_whose_entries_have_no_length_is_not_read_in_another_way_than_it_will_be() {
+        // Eight bytes to one reader; to another, an empty label and the begin of an item with very many pools.
+        let pools = [0x1a, 0].repeat(1_000);
+        let hidden = [&[0x81, 1, 0, 0x5a, 0xd2, 0x8f, 0x80, 0, 0x1a, 0][..], &pools].concat();
+        let length = u32::try_from(hidden.len()).expect("short");
+        let drop = [&[0x0a, length.to_le_bytes()[0] | 0x80, (length >> 7).to_le_bytes()[0]][..], &hidden].concat();
+        let decoded = pb::CreateDropRequest::decode(drop.as_slice()).expect("prost reads it");
+        assert_eq!(decoded.drop.map(|drop| drop.items[0].pools.len()), Some(1_001));
+        for wire in [0, 1, 3, 5] {
+            let mut drop = drop.clone();
+            drop[3] = 0x80 | wire;
+            let path = "drop.labels".to_owned();
+            assert_eq!(walked(REQUESTS[2], &drop), Err(Oversized::Malformed { path }), "{wire}");
+        }
+    }
+
+    #[test]
     fn what_is_no_protobuf_is_named_as_far_as_it_goes() {
         let malformed = |path: &str| Err(Oversized::Malformed { path: path.into() });
         assert_eq!(walked(REQUESTS[1], &[0x80]), malformed(""));
@@ -281,5 +308,11 @@ mod tests {
         assert!(walked(REQUESTS[1], &[0xa3, 6, 0xa4, 6]).is_ok());
         assert_eq!(walked(REQUESTS[1], &[0xa3, 6, 0xac, 6]), malformed(""));
         assert_eq!(walked(REQUESTS[1], &[0xa3, 6].repeat(1000)), malformed(""));
+        // As deep as prost goes, and no deeper.
+        let groups = |deep| [[0xa3, 6].repeat(deep), [0xa4, 6].repeat(deep)].concat();
+        for (deep, decoded) in [(100, true), (101, false)] {
+            assert_eq!(pb::ReserveRequest::decode(groups(deep).as_slice()).is_ok(), decoded, "{deep}");
+            assert_eq!(walked(REQUESTS[1], &groups(deep)).is_ok(), decoded, "{deep}");
+        }
     }
 }
