@@ -37,6 +37,8 @@ const SMALL_FRAMES: usize = 2 * 256 * 1024;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A server that stops waits so long for a peer without calls to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(250);
+/// For a peer that has calls and takes none of their answers it waits this many times as long.
+const GOODBYES_UNTAKEN: u32 = 4;
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -227,9 +229,11 @@ where
         ended
     }
 
-    /// The server stops: no new calls, and an end once those in flight are over.
+    /// The server stops: no new calls, and an end once those in flight are over, or only wait for a peer that takes
+    /// nothing.
     async fn stop(&mut self) -> Ended {
         self.connection.graceful_shutdown();
+        let (mut untaken_for, mut written) = (0_u32, 0);
         loop {
             tokio::select! {
                 biased;
@@ -239,9 +243,18 @@ where
                     Some(Err(error)) => return Ended::Failed(error),
                     None => return Ended::Closed,
                 },
-                () = sleep(GOODBYE) => if self.peer.calls() == 0 {
-                    return self.end(Reason::NO_ERROR, Ended::Closed).await;
-                },
+                () = sleep(GOODBYE) => {
+                    let (calls, seen) = (self.peer.calls(), self.peer.vitals.seen());
+                    if calls == 0 {
+                        return self.end(Reason::NO_ERROR, Ended::Closed).await;
+                    }
+                    let untaken = calls == self.peer.untaken() && written == seen.written;
+                    untaken_for = if untaken { untaken_for.saturating_add(1) } else { 0 };
+                    written = seen.written;
+                    if untaken_for >= GOODBYES_UNTAKEN {
+                        return self.end(Reason::NO_ERROR, Ended::Stuck).await;
+                    }
+                }
             }
         }
     }

@@ -36,6 +36,22 @@ impl Drop for InFlight {
     }
 }
 
+/// Counts a call while its answer waits to be taken.
+struct Untaken<'a>(&'a Peer);
+
+impl<'a> Untaken<'a> {
+    fn new(peer: &'a Peer) -> Self {
+        peer.untaken.fetch_add(1, Ordering::Relaxed);
+        Self(peer)
+    }
+}
+
+impl Drop for Untaken<'_> {
+    fn drop(&mut self) {
+        self.0.untaken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Answers a request, until the peer has the answer or does not want it any more.
 pub(super) async fn run<S: Service>(
     request: Request<RecvStream>,
@@ -58,18 +74,18 @@ pub(super) async fn run<S: Service>(
     };
     let Some(mut answer) = answer else { return };
     answer.data = answer.data.map(|data| data.or_charge(charge));
-    match send(respond, answer).await {
+    match send(respond, answer, peer).await {
         Ok(()) => peer.vitals.answered(),
         Err(error) => tracing::debug!(%error, "an answer was not taken"),
     }
 }
 
-async fn send(mut respond: SendResponse<Chunk>, answer: Answer) -> Result<(), h2::Error> {
+async fn send(mut respond: SendResponse<Chunk>, answer: Answer, peer: &Peer) -> Result<(), h2::Error> {
     let Answer { head, data, rest } = answer;
     let ends = data.is_none() && matches!(rest, Rest::End);
     let mut stream = respond.send_response(head, ends)?;
     if let Some(data) = data {
-        give(&mut stream, data).await?;
+        give(&mut stream, data, peer).await?;
     }
     match rest {
         Rest::End if ends => Ok(()),
@@ -78,7 +94,7 @@ async fn send(mut respond: SendResponse<Chunk>, answer: Answer) -> Result<(), h2
         Rest::Stream(mut parts) => {
             while let Some(part) = next(&mut stream, parts.as_mut()).await? {
                 match part {
-                    Part::Data(data) => give(&mut stream, data).await?,
+                    Part::Data(data) => give(&mut stream, data, peer).await?,
                     Part::Trailers(trailers) => return stream.send_trailers(trailers),
                 }
             }
@@ -104,18 +120,21 @@ async fn next(
 }
 
 /// Hands over as much as the peer has room for, as it has it.
-async fn give(stream: &mut SendStream<Chunk>, mut data: Chunk) -> Result<(), h2::Error> {
+async fn give(stream: &mut SendStream<Chunk>, mut data: Chunk, peer: &Peer) -> Result<(), h2::Error> {
     while data.has_remaining() {
         stream.reserve_capacity(data.remaining());
         let room = match stream.capacity() {
-            0 => match timeout(TAKE_TIMEOUT, poll_fn(|cx| stream.poll_capacity(cx))).await {
-                Ok(Some(room)) => room?,
-                Ok(None) => return Err(Reason::CANCEL.into()),
-                Err(_elapsed) => {
-                    stream.send_reset(Reason::ENHANCE_YOUR_CALM);
-                    return Err(Reason::ENHANCE_YOUR_CALM.into());
+            0 => {
+                let _untaken = Untaken::new(peer);
+                match timeout(TAKE_TIMEOUT, poll_fn(|cx| stream.poll_capacity(cx))).await {
+                    Ok(Some(room)) => room?,
+                    Ok(None) => return Err(Reason::CANCEL.into()),
+                    Err(_elapsed) => {
+                        stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+                        return Err(Reason::ENHANCE_YOUR_CALM.into());
+                    }
                 }
-            },
+            }
             room => room,
         };
         if room > 0 {

@@ -54,18 +54,26 @@ pub struct Peer {
     /// Drops that are watched over this connection.
     pub watched: AtomicUsize,
     calls: AtomicUsize,
+    /// Calls whose answers wait for the peer to take something.
+    untaken: AtomicUsize,
     vitals: Arc<Vitals>,
 }
 
 impl Peer {
     pub(crate) fn new(share: Arc<Share>) -> Self {
-        Self { share, watched: AtomicUsize::new(0), calls: AtomicUsize::new(0), vitals: Arc::default() }
+        Self { share, watched: AtomicUsize::new(0), calls: AtomicUsize::new(0), untaken: AtomicUsize::new(0), vitals: Arc::default() }
     }
 
     /// Calls in flight.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Calls in flight for which nothing is left to do but to wait for the peer to take its answers.
+    #[must_use]
+    pub fn untaken(&self) -> usize {
+        self.untaken.load(Ordering::Relaxed)
     }
 
     /// A long message comes: the connection may have more on its way.
