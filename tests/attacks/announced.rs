@@ -1,0 +1,40 @@
+//! Messages of 4 MiB that are announced, and of which a byte comes: memory follows what has come.
+
+use std::time::Duration;
+
+use super::frames::{BATCH, DATA, REFUSED, begin, frame};
+use super::peer::{Peer, WIDE, WITHIN};
+use super::polite::Polite;
+use super::server::{MIB, Target};
+use super::state::Outcome;
+
+/// Calls that one connection may have in flight.
+const STREAMS: usize = 1_024;
+/// Calls beyond them.
+const BEYOND: usize = 76;
+
+#[test]
+fn what_is_announced_takes_no_memory() {
+    let target = Target::start();
+    let polite = Polite::beside(&target);
+    let watch = target.watch();
+    // A flag, a length of nearly 4 MiB, and one byte of it.
+    let announced = [0, 0, 0x3f, 0xff, 0xff, 0x0a];
+    let mut peers: Vec<Peer> = (0..2).map(|_| Peer::connect(target.grpc, WIDE)).collect();
+    for peer in &mut peers {
+        let ids: Vec<u32> = (0..STREAMS + BEYOND).map(|_| peer.stream()).collect();
+        let calls: Vec<u8> =
+            ids.iter().flat_map(|id| [begin(*id, BATCH), frame(DATA, 0, *id, &announced)].concat()).collect();
+        assert!(peer.send(&calls), "the connection was ended");
+        for id in &ids[STREAMS..] {
+            assert_eq!(peer.outcome(*id, WITHIN), Some(Outcome::Reset(REFUSED)), "stream {id} is one too many");
+        }
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(peers.iter().map(|peer| peer.outcomes().len()).sum::<usize>(), 2 * BEYOND, "the others wait");
+    let grown = watch.grown("4 MiB announced on 2,048 streams");
+    assert!(grown < 64 * MIB, "{} MiB", grown / MIB);
+    polite.had_all_answers(50);
+    drop(peers);
+    target.ends_well();
+}

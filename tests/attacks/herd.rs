@@ -1,0 +1,52 @@
+//! A herd that connects in one moment: it waits in the backlog, and not for a second attempt.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use std::io::{Read as _, Write as _};
+
+use super::peer::{WITHIN, greeting};
+use super::polite::Polite;
+use super::server::Target;
+
+/// Connections that come while the server does not accept.
+const HERD: usize = 2_000;
+/// A connect that found no place in the backlog is tried again by the system after a second.
+const AT_ONCE: Duration = Duration::from_millis(900);
+
+/// How many connections the system lets wait.
+fn backlog() -> usize {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    most.trim().parse().unwrap_or(128)
+}
+
+#[test]
+fn a_herd_is_taken_in_though_nobody_accepts_yet() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("more files");
+    }
+    let files = maximum.map_or(HERD, |most| usize::try_from(most).unwrap_or(HERD).saturating_sub(300));
+    let herd = HERD.min(backlog()).min(files);
+    let target = Target::start();
+    let polite = Polite::beside(&target);
+    std::thread::sleep(Duration::from_millis(100));
+    target.server.signal(Signal::STOP);
+    let mut sockets: Vec<TcpStream> = Vec::new();
+    for number in 0..herd {
+        let socket = TcpStream::connect_timeout(&target.grpc, AT_ONCE);
+        sockets.push(socket.unwrap_or_else(|error| panic!("connection {number}: {error}")));
+    }
+    target.server.signal(Signal::CONT);
+    for socket in &mut sockets {
+        socket.write_all(&greeting(0)).expect("taken");
+    }
+    for socket in &mut sockets {
+        socket.set_read_timeout(Some(WITHIN)).expect("an option");
+        socket.read_exact(&mut [0; 9]).expect("the server greets");
+    }
+    polite.had_all_answers(5);
+    drop(sockets);
+    target.ends_well();
+}

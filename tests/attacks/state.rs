@@ -1,0 +1,184 @@
+//! What a raw connection has heard: windows, answers, and how it ended.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use stockade::metrics::Stopwatch;
+
+use super::frames::{ACK, DATA, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, WINDOW, WINDOW_UPDATE};
+use super::hpack;
+
+/// What a connection and its streams may have on their way at first.
+const FIRST_WINDOW: i64 = 65_535;
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// With a status of gRPC and its words.
+    Status(u32, String),
+    /// With a reset.
+    Reset(u32),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With a goodbye, which has a code.
+    Goodbye(u32),
+    /// Without a word: what the server said last may be lost where it was still being sent to.
+    Cut,
+}
+
+/// A call.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// What it may still send.
+    pub window: i64,
+    /// What it was sent.
+    pub received: usize,
+    pub outcome: Option<Outcome>,
+}
+
+/// All that was heard.
+#[derive(Debug)]
+pub struct State {
+    pub window: i64,
+    pub first_window: i64,
+    pub streams: HashMap<u32, Stream>,
+    /// Whether the server has greeted.
+    pub greeted: bool,
+    /// The code of a goodbye.
+    pub goaway: Option<u32>,
+    /// Nothing comes any more.
+    pub over: bool,
+}
+
+/// What was heard, and a bell for more.
+#[derive(Debug)]
+pub struct Heard {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+impl Heard {
+    /// Listens to a socket on a thread of its own, until it ends.
+    pub fn of(socket: TcpStream) -> Arc<Self> {
+        let state = State {
+            window: FIRST_WINDOW,
+            first_window: FIRST_WINDOW,
+            streams: HashMap::new(),
+            greeted: false,
+            goaway: None,
+            over: false,
+        };
+        let heard = Arc::new(Self { state: Mutex::new(state), more: Condvar::new() });
+        let listener = Arc::clone(&heard);
+        std::thread::spawn(move || listener.listen(socket));
+        heard
+    }
+
+    fn listen(&self, mut socket: TcpStream) {
+        let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+        while let Some(read) = socket.read(&mut piece).ok().filter(|read| *read > 0) {
+            bytes.extend(&piece[..read]);
+            let mut state = self.state.lock();
+            let mut done = 0;
+            while let Some(length) = whole_frame(&bytes[done..]) {
+                state.frame(&bytes[done..done + length]);
+                done += length;
+            }
+            bytes.drain(..done);
+            self.more.notify_all();
+        }
+        self.state.lock().over = true;
+        self.more.notify_all();
+    }
+
+    /// Looks at, or changes, what is known.
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock())
+    }
+
+    /// Waits until there is what is looked for.
+    pub fn wait<T>(&self, within: Duration, mut look: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        let watch = Stopwatch::start();
+        let mut state = self.state.lock();
+        loop {
+            if let Some(found) = look(&mut state) {
+                return Some(found);
+            }
+            let left = within.checked_sub(watch.elapsed())?;
+            self.more.wait_for(&mut state, left);
+        }
+    }
+}
+
+/// How many bytes the first frame has, if it is whole.
+fn whole_frame(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.first_chunk::<9>()?;
+    let length = 9 + usize::try_from(u32::from_be_bytes([0, head[0], head[1], head[2]])).expect("24 bits");
+    (bytes.len() >= length).then_some(length)
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(*bytes.first_chunk().expect("a number"))
+}
+
+impl State {
+    fn frame(&mut self, frame: &[u8]) {
+        let (head, payload) = frame.split_at(9);
+        let (kind, flags, id) = (head[3], head[4], number(&head[5..]) & 0x7fff_ffff);
+        match kind {
+            SETTINGS if flags & ACK == 0 => {
+                self.greeted = true;
+                for setting in payload.chunks_exact(6) {
+                    if u16::from_be_bytes([setting[0], setting[1]]) == WINDOW {
+                        let window = i64::from(number(&setting[2..]));
+                        let more = window - std::mem::replace(&mut self.first_window, window);
+                        self.streams.values_mut().for_each(|stream| stream.window += more);
+                    }
+                }
+            }
+            WINDOW_UPDATE if id == 0 => self.window += i64::from(number(payload)),
+            WINDOW_UPDATE => self.stream(id, |stream| stream.window += i64::from(number(payload))),
+            DATA => self.stream(id, |stream| stream.received += payload.len()),
+            HEADERS => self.stream(id, |stream| {
+                if let Some(status) = hpack::find(payload, "grpc-status") {
+                    let words = hpack::find(payload, "grpc-message").map(|words| plain(&words)).unwrap_or_default();
+                    let status = Outcome::Status(status.parse().expect("a number"), words);
+                    stream.outcome.get_or_insert(status);
+                } else if flags & END_STREAM != 0 {
+                    stream.outcome.get_or_insert(Outcome::Status(u32::MAX, "no status".to_owned()));
+                }
+            }),
+            RST_STREAM => self.stream(id, |stream| {
+                stream.outcome.get_or_insert(Outcome::Reset(number(payload)));
+            }),
+            GOAWAY => {
+                // The first of two is a warning; the last one counts.
+                self.goaway = Some(number(&payload[4..]));
+            }
+            _ => {}
+        }
+    }
+
+    fn stream(&mut self, id: u32, change: impl FnOnce(&mut Stream)) {
+        change(self.streams.entry(id).or_default());
+    }
+}
+
+/// A message as it is meant: `%20` is a space.
+fn plain(words: &str) -> String {
+    let mut parts = words.split('%');
+    let mut plain = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at(2);
+        plain.push(u8::from_str_radix(code, 16).expect("two digits"));
+        plain.extend(rest.as_bytes());
+    }
+    String::from_utf8(plain).expect("words in UTF-8")
+}
