@@ -10,6 +10,7 @@
 mod bounds;
 mod fields;
 mod frames;
+mod intake;
 mod journal;
 mod mutate;
 mod record;
@@ -39,7 +40,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "record", run: record::run, mutations: 500_000 },
     Target { name: "journal", run: journal::run, mutations: 2_500 },
     Target { name: "snapshot", run: snapshot::run, mutations: 8_000 },
@@ -47,6 +48,7 @@ pub const TARGETS: [Target; 7] = [
     Target { name: "request", run: requests::run, mutations: 300_000 },
     Target { name: "structured", run: structured::run, mutations: 40_000 },
     Target { name: "token", run: tokens::run, mutations: 300_000 },
+    Target { name: "intake", run: intake::run, mutations: 100_000 },
 ];
 
 /// Runs a target of [`TARGETS`] by its name.

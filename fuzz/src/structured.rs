@@ -9,7 +9,7 @@ use crate::fields::message;
 use crate::requests::{check, kinds};
 
 /// How deep messages are nested; the contract's own depth is four.
-const DEEPEST: usize = 5;
+pub(crate) const DEEPEST: usize = 5;
 /// Texts that mean something somewhere.
 const TEXTS: [&str; 16] = [
     "",
@@ -42,7 +42,12 @@ pub(crate) fn run(input: &[u8]) {
     }
 }
 
-fn build(bytes: &mut Unstructured<'_>, descriptor: &MessageDescriptor, deep: usize) -> Result<DynamicMessage> {
+/// A message whose fields and values are what the bytes choose.
+pub(crate) fn build(
+    bytes: &mut Unstructured<'_>,
+    descriptor: &MessageDescriptor,
+    deep: usize,
+) -> Result<DynamicMessage> {
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
         // Three of four fields are set; when the bytes are used up, none is.

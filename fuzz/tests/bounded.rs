@@ -64,7 +64,7 @@ macro_rules! targets {
     };
 }
 
-targets! { record journal snapshot yaml request structured token }
+targets! { record journal snapshot yaml request structured token intake }
 
 #[test]
 fn the_corpora_stay_small_enough_to_keep() {

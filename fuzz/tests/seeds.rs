@@ -172,6 +172,45 @@ fn requests_of_operators() -> [Vec<u8>; 5] {
     ]
 }
 
+/// Requests at the bounds of what is decoded, and beyond them: many parts of two bytes.
+fn extremes() -> [(&'static str, Vec<u8>); 15] {
+    const RESERVE: u8 = 0;
+    const CREATE: u8 = 9;
+    const UPDATE: u8 = 10;
+    const BATCH: u8 = 11;
+    let of = |kind: u8, bytes: Vec<u8>| [vec![kind], bytes].concat();
+    let within = |tag: u8, bytes: Vec<u8>| {
+        let length = u16::try_from(bytes.len()).expect("short");
+        let [low, high] = [length & 0x7f, length >> 7].map(|part| part.to_le_bytes()[0]);
+        [vec![tag, low | 0x80, high], bytes].concat()
+    };
+    let groups = |deep: usize| [[0xa3, 6].repeat(deep), [0xa4, 6].repeat(deep)].concat();
+    [
+        ("lines-at-the-bound", of(RESERVE, [0x1a, 0].repeat(64))),
+        ("lines-beyond", of(RESERVE, [0x1a, 0].repeat(65))),
+        ("identities-at-the-bound", of(RESERVE, within(0x22, [0x22, 0].repeat(32)))),
+        ("identities-beyond", of(RESERVE, within(0x22, [0x22, 0].repeat(33)))),
+        ("customer-twice", of(RESERVE, [0x22, 0].repeat(2))),
+        ("groups-as-deep-as-may-be", of(RESERVE, groups(100))),
+        ("groups-too-deep", of(RESERVE, groups(101))),
+        ("operations-merged", of(BATCH, vec![0x0a, 4, 0x0a, 0, 0x0a, 0])),
+        ("operations-replaced", of(BATCH, vec![0x0a, 4, 0x0a, 0, 0x1a, 0])),
+        ("operations-of-one-line", of(BATCH, [0x0a, 4, 0x0a, 2, 0x1a, 0].repeat(300))),
+        ("operations-at-the-bound", of(BATCH, [0x0a, 0].repeat(10_000))),
+        ("items-of-one-pool", of(CREATE, within(0x0a, [0x5a, 2, 0x1a, 0].repeat(256)))),
+        ("labels-beyond", of(CREATE, within(0x0a, [0x82, 1, 0].repeat(33)))),
+        // Labels of a fixed size, which hide the begin of an item with very many pools.
+        (
+            "labels-that-hide-pools",
+            of(
+                CREATE,
+                within(0x0a, [&[0x81, 1, 0, 0x5a, 0xce, 0x8f, 0x80, 0, 0x1a, 0][..], &[0x1a, 0].repeat(998)].concat()),
+            ),
+        ),
+        ("paths-at-the-bound", of(UPDATE, within(0x12, [0x0a, 0].repeat(128)))),
+    ]
+}
+
 /// A short history with every verb; leaves two snapshots and a journal of several segments.
 fn history(durability: Durability, closed: bool) -> (SimulatedStorage, SimulatedStorage) {
     let [root, journal, snapshots] = [(); 3].map(|()| SimulatedStorage::new());
@@ -262,7 +301,12 @@ fn write_seeds() -> io::Result<()> {
         keep("request", &format!("{kind}"), &request)?;
         // Bytes that choose what is in a request: any will do, the same on each machine.
         let chosen: Vec<u8> = (0..512_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 13).to_le_bytes()[0]).collect();
-        keep("structured", &format!("{kind}"), &[vec![kind], chosen].concat())?;
+        keep("structured", &format!("{kind}"), &[vec![kind], chosen.clone()].concat())?;
+        keep("intake", &format!("{kind}"), &request)?;
+        keep("intake", &format!("chosen-{kind}"), &[vec![kind | 0x80], chosen].concat())?;
+    }
+    for (name, request) in extremes() {
+        keep("intake", name, &request)?;
     }
     keep("yaml", "knife", &fs::read(path("../examples/knife.yaml"))?)?;
     keep("yaml", "limits", LIMITS.as_bytes())?;

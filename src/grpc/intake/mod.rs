@@ -8,6 +8,7 @@ mod messages;
 mod shape;
 mod walk;
 
+pub use limits::{ENTRIES_MAX, LENIENCE};
 pub use messages::{Messages, Received, grow};
 pub use shape::{BrokenShape, Shape, Shapes};
 pub use walk::{Oversized, walk};
