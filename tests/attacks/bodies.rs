@@ -19,7 +19,7 @@ struct Request {
     path: &'static str,
     /// How many bytes it may have.
     most: usize,
-    /// It, with so many bytes of parts.
+    /// The request, with parts of this length together.
     of: fn(usize) -> Vec<u8>,
     /// What the answer names.
     named: &'static str,

@@ -108,7 +108,7 @@ fn varint(mut value: u32) -> Vec<u8> {
     bytes
 }
 
-/// As often as it fits into so many bytes.
+/// A unit, as often as it fits into a length.
 pub fn filled(unit: &[u8], bytes: usize) -> Vec<u8> {
     unit.repeat(bytes / unit.len())
 }

@@ -1,4 +1,4 @@
-//! Headers in HPACK: written as literals, and read as far as answers need it, from a peer that was told to keep no table.
+//! Headers in HPACK: written as literals, and read as far as answers need it, from a peer that keeps no table, as it was asked to.
 
 /// Bits of each byte's code in HPACK's Huffman code. The code is canonical: lengths are all that there is to know.
 const CODE_BITS: [u8; 256] = [

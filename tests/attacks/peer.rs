@@ -66,7 +66,7 @@ impl Peer {
         self.socket.write_all(bytes).is_ok()
     }
 
-    /// Waits until the connection's window has room for so many bytes, and takes it. False if the connection ends first.
+    /// Waits until the connection's window has room for these bytes, and takes it. False if the connection ends first.
     pub fn may_send(&self, bytes: usize) -> bool {
         let bytes = i64::try_from(bytes).expect("few");
         let taken = self.heard.wait(WITHIN, |state| {
@@ -154,7 +154,7 @@ impl Peer {
         self.heard.with(|state| state.streams.values().filter_map(|stream| stream.outcome.clone()).collect())
     }
 
-    /// How many of its streams were sent at least so many bytes.
+    /// How many of its streams were sent at least this many bytes.
     pub fn received(&self, least: usize) -> usize {
         self.heard.with(|state| state.streams.values().filter(|stream| stream.received >= least).count())
     }

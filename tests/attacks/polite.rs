@@ -17,7 +17,7 @@ use super::server::{DROP, SKU, Target};
 /// How long it waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
-/// Every so many calls it connects anew.
+/// It connects anew after this many calls.
 const ANEW: u32 = 20;
 
 /// Runs what is asynchronous.
@@ -41,7 +41,7 @@ impl Polite {
         Self { on, thread }
     }
 
-    /// Ends. Each call had an answer, and there were at least so many.
+    /// Ends. Each call had an answer, and there were at least `least`.
     pub fn had_all_answers(self, least: u32) {
         self.on.store(false, Ordering::Relaxed);
         let (count, slowest, failures) = self.thread.join().expect("no panic");

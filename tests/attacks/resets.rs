@@ -22,7 +22,7 @@ const ROUNDS: usize = 200;
 /// What is sent on a stream.
 type Call = Box<dyn Fn(u32) -> Vec<u8>>;
 
-/// Sends calls, each with so many bytes of data, until the connection is ended. Gives the goodbye's code, and how many calls it took.
+/// Sends calls, each with `data` bytes of data, until the connection is ended. Gives the goodbye's code, and how many calls it took.
 fn until_ended(target: &Target, data: usize, call: impl Fn(u32) -> Vec<u8>) -> (End, usize) {
     let mut peer = Peer::connect(target.grpc, WIDE);
     for round in 0..ROUNDS {

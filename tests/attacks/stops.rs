@@ -1,4 +1,4 @@
-//! A server that is told to stop while peers hold it up: it ends at once, and says what is true.
+//! A server that stops while peers hold it up: it ends at once, and says what is true.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::server::{DROP, Target};
 /// Far less than the drain timeout, which is 10 s.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What a peer has said when the server is told to stop; and whether calls of it are left behind.
+/// What a peer has said when the server stops.
 fn kinds() -> [(&'static str, Vec<u8>); 6] {
     let watch = pb::WatchDropRequest { drop_id: DROP.into() }.encode_to_vec();
     let half = [0, 0, 0, 0, 16, b'a', b'b', b'c'];
@@ -30,7 +30,7 @@ fn kinds() -> [(&'static str, Vec<u8>); 6] {
 }
 
 #[test]
-fn a_server_that_is_told_to_stop_waits_for_no_silent_peer() {
+fn a_server_that_stops_waits_for_no_silent_peer() {
     for (kind, words) in kinds() {
         let target = Target::start();
         let mut socket = dial(target.grpc);
