@@ -1,7 +1,8 @@
 //! Text from outside: what may not be in it, and how it is shown where it is there all the same.
 //!
 //! A terminal obeys control characters, and characters that turn the direction of writing show another text than there
-//! is. New free text has neither; whoever shows text that may come from an older or a foreign server escapes it.
+//! is. New free text has neither; text that may come from an older or a foreign server is escaped where it
+//! is shown.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -12,7 +12,7 @@ use crate::proto as pb;
 pub fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut]) -> Vec<String> {
     let is_to_open = matches!(before.state(), pb::DropState::Scheduled | pb::DropState::Paused);
     let stays = |key: &str, value: &str, otherwise: &str| {
-        format!("{key} is left out of the file: it stays {value}; {otherwise}")
+        format!("the file leaves out {key}, and it stays {value}; {otherwise}")
     };
     let kept = left_out.iter().filter_map(|key| match key {
         LeftOut::OpensAt => {
@@ -179,9 +179,9 @@ mod tests {
         assert_eq!(
             said,
             [
-                "opens_at is left out of the file: it stays 2026-12-04T17:00:00.000Z; opens_at: now opens at once",
-                "closes_at is left out of the file: it stays 2026-12-04T19:00:00.000Z; closes_at: never lets it run on",
-                "limits is left out of the file: it stays two; limits: [] removes all",
+                "the file leaves out opens_at, and it stays 2026-12-04T17:00:00.000Z; opens_at: now opens at once",
+                "the file leaves out closes_at, and it stays 2026-12-04T19:00:00.000Z; closes_at: never lets it run on",
+                "the file leaves out limits, and it stays two; limits: [] removes all",
             ]
         );
         let mut file = drop(1, 1);

@@ -208,7 +208,7 @@ mod tests {
         output.finish(0)
     }
 
-    /// What is printed, whoever prints it, on a terminal.
+    /// Both outputs of a command, as a terminal gets them.
     #[derive(Clone, Default)]
     struct Shown(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
 

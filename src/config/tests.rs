@@ -1,4 +1,4 @@
-//! Which source wins, what each value may be, that every error is told at once, and that the documents agree.
+//! Which source wins, what each value may be, that every error is reported at once, and that the documents agree.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The log: lines for whoever reads standard error. It is a convenience, and nothing waits for it.
+//! The log: lines for the reader of standard error. It is a convenience, and nothing waits for it.
 //!
 //! Lines go into a bounded queue, from which a thread of its own writes them. Where the reader is slow, gone, or a full
 //! disk, lines are lost: they are counted, and once one can be written again, one line says how many were lost. What is

@@ -21,7 +21,7 @@ pub fn end_on_panic() {
     }));
 }
 
-/// Resolves when the process is told to stop, by SIGTERM, SIGINT or SIGQUIT.
+/// Resolves when a signal asks the process to stop: SIGTERM, SIGINT or SIGQUIT.
 ///
 /// # Errors
 /// When the signals can't be listened for.

@@ -116,7 +116,7 @@ mod tests {
             adjustment
         }
 
-        /// So many seconds pass; the last look's outcome, and all steps.
+        /// Seconds pass. Gives the last look's outcome, and all steps.
         fn seconds(&mut self, many: i64) -> (Adjustment, Vec<Millis>) {
             let looks: Vec<_> = (0..many).map(|_| self.second()).collect();
             let stepped = |look: &Adjustment| if let Adjustment::Stepped(by) = look { Some(*by) } else { None };

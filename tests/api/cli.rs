@@ -208,16 +208,16 @@ async fn a_file_that_leaves_out_when_a_drop_opens_leaves_it_as_it_is() {
     let better = format!("{bare}title: Better\n");
     let tried = out(&apply(&better, &["--dry-run"]));
     for line in [
-        "opens_at is left out of the file: it stays 2126-01-01T10:00:00.000Z; opens_at: now opens at once\n",
-        "closes_at is left out of the file: it stays 2126-01-02T10:00:00.000Z; closes_at: never lets it run on\n",
-        "limits is left out of the file: it stays two; limits: [] removes all\n",
+        "the file leaves out opens_at, and it stays 2126-01-01T10:00:00.000Z; opens_at: now opens at once\n",
+        "the file leaves out closes_at, and it stays 2126-01-02T10:00:00.000Z; closes_at: never lets it run on\n",
+        "the file leaves out limits, and it stays two; limits: [] removes all\n",
         "drop knife would be changed: title; revision is 1\n  title: - -> \"Better\"\n",
     ] {
         assert!(tried.contains(line), "{line} in {tried}");
     }
     let json = apply(&better, &["--json"]);
     assert!(serde_json::from_str::<serde_json::Value>(&out(&json)).is_ok(), "{}", out(&json));
-    assert!(err(&json).contains("opens_at is left out"), "{}", err(&json));
+    assert!(err(&json).contains("leaves out opens_at"), "{}", err(&json));
     let now = shown();
     for part in ["SCHEDULED", "Better", "2126-01-01T10:00", "2126-01-02T10:00", "at most 2 units"] {
         assert!(now.contains(part), "{part} in {now}");
