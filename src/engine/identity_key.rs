@@ -2,19 +2,16 @@
 //!
 //! The folder has a check value then, by which a wrong key is known and from which the key can't be found.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::DigestKey;
+use crate::storage::{SecretError, read_secret};
 
 /// Hexadecimal digits of a key.
 const DIGITS: usize = 32;
 /// Bytes of the file that are read: the digits, and white space around them.
 const FILE_MAX: u64 = 256;
-/// What others than the file's owner may not do: the group nothing but read, anybody else nothing.
-const TOO_OPEN: u32 = 0o027;
 /// Derives the check value, and nothing else.
 const CHECK_CONTEXT: &str = "stockade.meta: check value of an identity key that is kept elsewhere, version 1";
 
@@ -64,19 +61,12 @@ impl IdentityKey {
     /// # Errors
     /// [`IdentityKeyError`].
     pub fn read(file: &Path) -> Result<Self, IdentityKeyError> {
-        let io = |source| IdentityKeyError::Io { file: file.to_path_buf(), source };
         let malformed = || IdentityKeyError::Malformed { file: file.to_path_buf() };
-        let opened = File::open(file).map_err(io)?;
-        let metadata = opened.metadata().map_err(io)?;
-        if !metadata.is_file() {
-            return Err(malformed());
-        }
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & TOO_OPEN != 0 {
-            return Err(IdentityKeyError::TooOpen { file: file.to_path_buf(), mode });
-        }
-        let mut bytes = Vec::new();
-        opened.take(FILE_MAX).read_to_end(&mut bytes).map_err(io)?;
+        let bytes = read_secret(file, FILE_MAX).map_err(|error| match error {
+            SecretError::Io(source) => IdentityKeyError::Io { file: file.to_path_buf(), source },
+            SecretError::NoFile => malformed(),
+            SecretError::TooOpen(mode) => IdentityKeyError::TooOpen { file: file.to_path_buf(), mode },
+        })?;
         let key = parse(bytes.trim_ascii()).ok_or_else(malformed)?;
         Ok(Self { file: file.to_path_buf(), key: DigestKey::from_bytes(key) })
     }
@@ -111,45 +101,31 @@ fn parse(digits: &[u8]) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, Permissions};
-
-    fn read(text: &[u8], mode: u32) -> Result<IdentityKey, IdentityKeyError> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("key");
-        fs::write(&file, text).expect("a file");
-        fs::set_permissions(&file, Permissions::from_mode(mode)).expect("rights");
-        IdentityKey::read(&file)
-    }
 
     #[test]
     fn a_key_is_32_hexadecimal_digits() {
-        let key = read(b" 000102030405060708090a0b0c0D0E0f\n", 0o600).expect("a key");
-        assert_eq!(key.key().as_bytes(), &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        let key = parse(b"000102030405060708090a0b0c0D0E0f");
+        assert_eq!(key, Some([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]));
         let digits = b"000102030405060708090a0b0c0d0e0f";
-        let bad: [&[u8]; 5] = [b"", &digits[1..], b"+00102030405060708090a0b0c0d0e0f", &digits.repeat(2), &[b' '; 300]];
+        let bad: [&[u8]; 4] = [b"", &digits[1..], b"+00102030405060708090a0b0c0d0e0f", &digits.repeat(2)];
         for text in bad {
-            assert!(matches!(read(text, 0o600), Err(IdentityKeyError::Malformed { .. })), "{text:?}");
+            assert_eq!(parse(text), None, "{text:?}");
         }
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(matches!(IdentityKey::read(folder.path()), Err(IdentityKeyError::Malformed { .. })));
-        assert!(matches!(IdentityKey::read(&folder.path().join("none")), Err(IdentityKeyError::Io { .. })));
     }
 
     #[test]
-    fn a_key_that_others_can_use_is_refused() {
-        for (mode, good) in
-            [(0o400, true), (0o640, true), (0o440, true), (0o644, false), (0o660, false), (0o601, false)]
-        {
-            assert_eq!(read(&[b'a'; 32], mode).is_ok(), good, "{mode:o}");
-        }
-        let error = read(&[b'a'; 32], 0o644).expect_err("too open").to_string();
-        assert!(error.contains("has the rights 644") && !error.contains("aaaa"), "{error}");
+    fn what_is_said_of_a_file_names_it() {
+        let none = IdentityKey::read(Path::new("/nowhere/key")).expect_err("no such file");
+        assert_eq!(none.to_string(), "identity key file /nowhere/key can't be read");
+        let open = IdentityKeyError::TooOpen { file: PathBuf::from("key"), mode: 0o644 }.to_string();
+        assert!(open.starts_with("identity key file key has the rights 644"), "{open}");
     }
 
     #[test]
     fn the_check_value_is_another_for_another_key_and_not_the_key() {
-        let (one, two) = (read(&[b'a'; 32], 0o600).expect("a key"), read(&[b'b'; 32], 0o600).expect("a key"));
-        assert_ne!(one.check_value(), two.check_value());
-        assert_ne!(&one.check_value(), one.key().as_bytes());
+        let key = |byte| IdentityKey { file: PathBuf::from("key"), key: DigestKey::from_bytes([byte; 16]) };
+        assert_ne!(key(1).check_value(), key(2).check_value());
+        assert_ne!(&key(1).check_value(), key(1).key().as_bytes());
+        assert_eq!(key(1).check_value(), key(1).check_value());
     }
 }

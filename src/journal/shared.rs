@@ -13,7 +13,7 @@ use super::queue::{Ended, Operation, Queue};
 use super::{JournalMetrics, Start};
 use crate::ids::Lsn;
 use crate::metrics::Stopwatch;
-use crate::sync::{Mutex, thread};
+use crate::sync::{Mutex, OnceLock, thread};
 use crate::time::Timestamp;
 
 /// Where an operation's records stand. It says nothing of their being durable: a ticket does.
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     /// By itself in an `Arc`: tickets outlive the journal.
     pub(super) progress: Arc<Progress>,
     pub(super) metrics: Arc<JournalMetrics>,
+    /// Why it has ended, if it has: what is reported to others.
+    reason: OnceLock<JournalFailed>,
     /// The last batch in the log: its last LSN and its hash.
     pub(super) tip: Mutex<(Lsn, BatchHash)>,
 }
@@ -60,6 +62,7 @@ impl Shared {
             gate: Gate::default(),
             progress: Arc::new(Progress::from(last)),
             metrics,
+            reason: OnceLock::new(),
             tip: Mutex::new((last, start.chain)),
         }
     }
@@ -102,10 +105,11 @@ impl Shared {
             JournalFailed::Log(_) | JournalFailed::Panicked => self.gate.fail(),
             JournalFailed::Closed => self.gate.close(),
         }
-        // The reason first: the first one stays, and the writer, once its queue has ended, says no more than that it is
-        // closed.
-        self.progress.fail(failure);
+        // The first reason stays, and it is kept before the queue ends: the writer, once that has ended, says no more than
+        // that it is closed. It is said to others only afterwards: who hears it finds a queue that takes nothing.
+        let said = self.reason.set(failure.clone()).err().and_then(|_later| self.reason.get().cloned());
         self.queue.end(&self.progress);
+        self.progress.fail(said.unwrap_or(failure));
     }
 
     pub(super) fn fail_by_log(&self, error: LogError) -> JournalFailed {

@@ -7,6 +7,7 @@ mod disk;
 mod file_id;
 mod lock;
 mod rights;
+mod secret;
 pub mod simulated;
 mod spares;
 
@@ -17,6 +18,7 @@ pub use disk::DiskStorage;
 pub use file_id::FileId;
 pub use lock::{FolderLock, LOCK_FILE, LockError};
 pub use rights::make_private;
+pub use secret::{SecretError, read_secret};
 pub use simulated::SimulatedStorage;
 
 /// A flat folder of files. Names are plain file names, never paths.
