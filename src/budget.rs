@@ -21,8 +21,10 @@ const PART_OF_MEMORY: u64 = 8;
 const CAPACITY_MIN: u64 = 32 * 1024 * 1024;
 /// and not more than this.
 const CAPACITY_MAX: u64 = 1024 * 1024 * 1024;
-/// A connection may use this part of the budget.
+/// A connection may use this part of the budget,
 const CONNECTION_PART: usize = 4;
+/// and always as much as a full batch needs.
+const CONNECTION_MIN: usize = 16 * 1024 * 1024;
 
 /// Whose bound leaves no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -76,10 +78,13 @@ impl Budget {
         self.refused.get()
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    /// Takes bytes for a share that has so many: one that has much leaves an eighth to those that have little.
+    fn take(&self, bytes: usize, has: usize) -> bool {
+        let kept = if has > LARGE_BYTES { self.capacity / 8 } else { 0 };
+        let most = self.capacity.saturating_sub(kept);
         // Relaxed, here and below: a count of bytes that guards no other data.
         let taken = self.used.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            used.checked_add(bytes).filter(|sum| *sum <= self.capacity)
+            used.checked_add(bytes).filter(|sum| *sum <= most)
         });
         taken.is_ok()
     }
@@ -123,19 +128,19 @@ impl Share {
     /// # Errors
     /// When the server's budget has no room for one more.
     pub fn open(budget: &Arc<Budget>) -> Result<Arc<Self>, Exhausted> {
-        if !budget.take(PIECE_BYTES) {
+        if !budget.take(PIECE_BYTES, 0) {
             budget.refused.increment();
             return Err(Exhausted::Server);
         }
         let held = Mutex::new(Held { used: 0, taken: PIECE_BYTES });
-        let limit = budget.capacity / CONNECTION_PART;
+        let limit = (budget.capacity / CONNECTION_PART).max(CONNECTION_MIN).min(budget.capacity);
         Ok(Arc::new(Self { budget: Arc::clone(budget), limit, held }))
     }
 
     /// An empty charge, to grow with what comes.
     #[must_use]
     pub fn empty_charge(self: &Arc<Self>) -> Charge {
-        Charge { share: Arc::clone(self), bytes: 0 }
+        Charge { share: Arc::clone(self), bytes: 0, never_large: false }
     }
 
     /// Charges as many bytes.
@@ -146,6 +151,15 @@ impl Share {
         let mut charge = self.empty_charge();
         charge.grow(bytes)?;
         Ok(charge)
+    }
+
+    /// Charges as many bytes that may come and have not: they don't count as one large charge.
+    ///
+    /// # Errors
+    /// When the connection or the server has no room for them.
+    pub fn charge_for_window(self: &Arc<Self>, bytes: usize) -> Result<Charge, Exhausted> {
+        self.take(bytes)?;
+        Ok(Charge { share: Arc::clone(self), bytes, never_large: true })
     }
 
     /// Bytes that are charged now.
@@ -160,7 +174,7 @@ impl Share {
         if let Some(missing) = used.checked_sub(held.taken).filter(|missing| *missing > 0) {
             // A piece more than needed, if there is one.
             let ahead = missing.saturating_add(PIECE_BYTES);
-            let taken = [ahead, missing].into_iter().find(|bytes| self.budget.take(*bytes));
+            let taken = [ahead, missing].into_iter().find(|bytes| self.budget.take(*bytes, used));
             held.taken = held.taken.saturating_add(taken.ok_or(Exhausted::Server)?);
         }
         held.used = used;
@@ -189,6 +203,7 @@ impl Drop for Share {
 pub struct Charge {
     share: Arc<Share>,
     bytes: usize,
+    never_large: bool,
 }
 
 impl Charge {
@@ -208,7 +223,7 @@ impl Charge {
 
     fn try_grow(&mut self, more: usize) -> Result<(), Exhausted> {
         let bytes = self.bytes.checked_add(more).ok_or(Exhausted::Server)?;
-        let large = large_part(bytes).saturating_sub(large_part(self.bytes));
+        let large = self.large_part(bytes).saturating_sub(self.large_part(self.bytes));
         if large > 0 && !self.share.budget.take_large(large) {
             return Err(Exhausted::Server);
         }
@@ -220,20 +235,20 @@ impl Charge {
         Ok(())
     }
 
+    /// How much of it counts as large with so many bytes: all, once it is.
+    const fn large_part(&self, bytes: usize) -> usize {
+        if bytes > LARGE_BYTES && !self.never_large { bytes } else { 0 }
+    }
+
     /// Gives back all but as many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         if let Some(less) = self.bytes.checked_sub(bytes) {
-            let large = large_part(self.bytes).saturating_sub(large_part(bytes));
+            let large = self.large_part(self.bytes).saturating_sub(self.large_part(bytes));
             self.bytes = bytes;
             self.share.budget.give_large(large);
             self.share.give(less);
         }
     }
-}
-
-/// How much of a charge counts as large: all of it, once it is.
-const fn large_part(bytes: usize) -> usize {
-    if bytes > LARGE_BYTES { bytes } else { 0 }
 }
 
 impl Drop for Charge {
@@ -267,21 +282,21 @@ mod tests {
 
     #[test]
     fn a_connection_keeps_to_its_part() {
-        let budget = Budget::new(32 * MIB);
+        let budget = Budget::new(64 * MIB);
         let (greedy, other) = (Share::open(&budget).expect("room"), Share::open(&budget).expect("room"));
-        let charge = greedy.charge(8 * MIB).expect("a quarter");
+        let charge = greedy.charge(16 * MIB).expect("a quarter");
         assert_eq!(greedy.charge(1).expect_err("no more"), Exhausted::Connection);
-        assert!(other.charge(8 * MIB).is_ok());
+        assert!(other.charge(16 * MIB).is_ok());
         assert_eq!(budget.refused(), 1);
         drop(charge);
-        assert!(greedy.charge(8 * MIB).is_ok());
+        assert!(greedy.charge(16 * MIB).is_ok());
     }
 
     #[test]
     fn large_charges_leave_room_for_small_ones() {
-        let budget = Budget::new(32 * MIB);
+        let budget = Budget::new(64 * MIB);
         let shares: Vec<_> = (0..5).map(|_| Share::open(&budget).expect("room")).collect();
-        let large: Vec<_> = shares.iter().filter_map(|share| share.charge(8 * MIB).ok()).collect();
+        let large: Vec<_> = shares.iter().filter_map(|share| share.charge(16 * MIB).ok()).collect();
         assert_eq!(large.len(), 3);
         assert_eq!(shares[4].charge(LARGE_BYTES + 1).expect_err("large"), Exhausted::Server);
         assert!(shares[4].charge(LARGE_BYTES).is_ok());

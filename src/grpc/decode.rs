@@ -64,9 +64,11 @@ impl Decode {
             received.charge_more(more).await?;
         }
         let Received { bytes, charge } = received;
-        let decoded =
-            if bytes.len() <= AT_ONCE_BYTES { T::decode(bytes) } else { self.aside(move || T::decode(bytes)).await? };
-        Ok(Decoded { message: decoded.map_err(|error| status::undecodable(&error))?, charge })
+        let large = bytes.len() > AT_ONCE_BYTES;
+        let decode = move || T::decode(bytes).map(|message| Decoded { message, charge });
+        // The charge goes along: where the caller goes away meanwhile, it is decoded to its end all the same.
+        let decoded = if large { self.aside(decode).await? } else { decode() };
+        decoded.map_err(|error| status::undecodable(&error))
     }
 
     /// Decodes a batch. What its results will take is charged, too.

@@ -158,13 +158,17 @@ impl Edge {
         question: impl FnOnce(&Engine, Timestamp) -> Result<(T, Ticket), Fault> + Send + 'static,
     ) -> Result<(T, Timestamp), Fault> {
         // It is never closed, so there is always a turn.
-        let turn = Arc::clone(&self.lists).acquire_owned().await;
+        let turn = Arc::new(Arc::clone(&self.lists).acquire_owned().await);
+        // Until it may be shown, for a page waits for the disk; and until it is gathered, also where the caller has gone.
+        let gathering = Arc::clone(&turn);
         let gathered = move |engine: &Engine, now| {
             let gathered = question(engine, now);
-            drop(turn);
+            drop(gathering);
             gathered
         };
-        self.ask_at_length(gathered).await
+        let listed = self.ask_at_length(gathered).await;
+        drop(turn);
+        listed
     }
 
     /// A fault, once the record that it rests on is durable.

@@ -10,6 +10,8 @@ use crate::metrics::edge::{Code, EdgeMetrics, Method};
 
 const REQUEST_ID: &str = "x-request-id";
 const TRACE: &str = "traceparent";
+/// Most bytes of either; a longer one is neither logged nor handed back.
+const KNOWN_BY_MAX: usize = 512;
 const TIMEOUT: &str = "grpc-timeout";
 
 /// How long the caller waits, by its `grpc-timeout`: at most 8 digits and a unit. What is malformed is no deadline.
@@ -46,8 +48,8 @@ impl Call {
     pub fn begin(method: Method, headers: &HeaderMap, metrics: &Arc<EdgeMetrics>) -> Self {
         let under_way = UnderWay {
             method,
-            request_id: headers.get(REQUEST_ID).cloned(),
-            trace: headers.get(TRACE).cloned(),
+            request_id: headers.get(REQUEST_ID).filter(|id| id.len() <= KNOWN_BY_MAX).cloned(),
+            trace: headers.get(TRACE).filter(|trace| trace.len() <= KNOWN_BY_MAX).cloned(),
             since: Stopwatch::start(),
             metrics: Arc::clone(metrics),
         };

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http_body::{Body as _, Frame};
 use http_body_util::StreamBody;
 use tonic::Status;
@@ -17,7 +17,9 @@ use tonic::service::Routes;
 
 use super::intake::Messages;
 use super::reply;
+use super::services::stopping;
 use super::status;
+use super::stream::Streams;
 use crate::http2::{Answer, Chunk, Part, Peer, Rest};
 
 /// Routes of services that are not ours.
@@ -30,15 +32,21 @@ impl Others {
     }
 
     /// Hands a request on, each message once it is whole, and its answer back.
-    pub async fn answer(&self, request: Request<Messages>) -> Answer {
+    pub async fn answer(&self, request: Request<Messages>, streams: &Streams) -> Answer {
         let peer = Arc::clone(request.body().peer());
         let mut routes = self.0.clone();
-        // They are always ready.
-        let answered: Result<Response<Body>, Infallible> = routes.call(request.map(body)).await;
+        let answered: Result<Response<Body>, Infallible> = tokio::select! {
+            biased;
+            // They are always ready.
+            answered = routes.call(request.map(body)) => answered,
+            () = stopping(streams.ending()) => return reply::failed(&status::stopping()),
+        };
         let Ok(answered) = answered;
         let (head, body) = answered.into_parts();
         let ends = body.is_end_stream();
-        let rest = if ends { Rest::End } else { Rest::Stream(Box::pin(parts(body, peer))) };
+        let parts = parts(body, peer).take_until(stopping(streams.ending()));
+        let stopped = stream::once(async { reply::end(&status::stopping()) });
+        let rest = if ends { Rest::End } else { Rest::Stream(Box::pin(parts.chain(stopped))) };
         Answer { head: Response::from_parts(head, ()), data: None, rest }
     }
 }

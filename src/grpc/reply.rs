@@ -10,13 +10,15 @@ use tonic::codegen::http::{HeaderMap, HeaderValue, Response, Version, header};
 use tonic::{Code, Status};
 
 use super::decode::{AT_ONCE_BYTES, Decode};
-use super::status;
+use super::intake::grow;
 use crate::http2::{Answer, CALL_BYTES, Chunk, Part, Peer, Rest};
 
 const PREFIX_BYTES: usize = 5;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const OK: HeaderValue = HeaderValue::from_static("0");
 const STATUS: &str = "grpc-status";
+/// What an answer takes as a value and encoded, by its encoded bytes: three times, nearly always.
+const DECODED_FACTOR: usize = 3;
 /// An answer of up to this is covered by what its call is charged.
 const COVERED_BYTES: usize = CALL_BYTES / 2;
 
@@ -105,13 +107,19 @@ fn status_headers(status: &Status) -> HeaderMap {
 /// When there is no room for it.
 pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, peer: &Arc<Peer>) -> Result<Chunk, Status> {
     let length = message.encoded_len();
-    let charge = if length > COVERED_BYTES { Some(peer.share.charge(length).map_err(status::no_room)?) } else { None };
+    if length <= COVERED_BYTES {
+        return Ok(Chunk::new(encoded(&message, length), None));
+    }
+    // What it takes as a value, too, until it is encoded.
+    let mut charge = peer.share.empty_charge();
+    grow(&mut charge, length.saturating_mul(DECODED_FACTOR)).await?;
     let bytes = if length <= AT_ONCE_BYTES {
         encoded(&message, length)
     } else {
         decode.aside(move || encoded(&message, length)).await?
     };
-    Ok(Chunk::new(bytes, charge))
+    charge.shrink_to(length);
+    Ok(Chunk::new(bytes, Some(charge)))
 }
 
 fn encoded(message: &impl Message, length: usize) -> Bytes {

@@ -65,7 +65,7 @@ impl Services {
         }
         if !path.starts_with(PREFIX) {
             let messages = |body| Messages::new(body, Arc::clone(&peer), OTHER_REQUEST_BYTES);
-            return Box::pin(self.others.answer(request.map(messages))).await;
+            return Box::pin(self.others.answer(request.map(messages), &self.streams)).await;
         }
         let call = Call::begin(Method::from_path(path), request.headers(), &self.metrics);
         let Some((place, row)) = rpc::find(path) else {
@@ -174,7 +174,7 @@ impl Ask<'_> {
 }
 
 /// Once the server stops, and what was on its way by then has had time to come.
-async fn stopping(mut ending: watch::Receiver<bool>) {
+pub(super) async fn stopping(mut ending: watch::Receiver<bool>) {
     // Also when nobody is left who could say so.
     drop(ending.wait_for(|ended| *ended).await);
     sleep(STRAGGLERS).await;

@@ -26,6 +26,8 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 64 * 1024;
 /// and on one that sends long messages.
 const WIDE_WINDOW: u32 = 1024 * 1024;
+/// It is given back after so many looks without a long message.
+const LOOKS_WIDE: u32 = 5;
 /// Bytes that may be on their way on one stream: within the connection's.
 const STREAM_WINDOW: u32 = WIDE_WINDOW;
 /// Bytes of an answer that are on their way to the socket.
@@ -33,6 +35,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Small frames of data cost memory beside their bytes: h2 counts 256 bytes for each that waits, and ends a connection
 /// that has more. A peer that sends the end of each request in a frame of its own has one for each call.
 const SMALL_FRAMES: usize = 2 * 256 * 1024;
+/// Streams that may break the protocol, over a connection's life.
+const LOCAL_RESETS_MAX: usize = 16 * 1024;
 /// A connection that is ended may take so long to take its last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A server that stops waits so long for a peer without calls to say goodbye.
@@ -65,7 +69,7 @@ pub struct Control<F> {
     pub stopping: watch::Receiver<bool>,
     /// Its place is needed. Only a connection that has not called yet listens.
     pub make_room: Arc<Notify>,
-    /// What is done when it calls first.
+    /// What is done when it calls first. False: its place is another's by now, and it ends.
     pub spoke: F,
 }
 
@@ -79,9 +83,10 @@ fn builder() -> Builder {
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(SMALL_FRAMES)
         // Streams that were reset are remembered for what is still on its way to them.
-        .max_concurrent_reset_streams(64)
+        .max_concurrent_reset_streams(usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX))
         .max_pending_accept_reset_streams(usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX))
-        .max_local_error_reset_streams(Some(usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX)));
+        // Over the connection's whole life: calls that were refused while their bytes came are no attack.
+        .max_local_error_reset_streams(Some(LOCAL_RESETS_MAX));
     builder
 }
 
@@ -90,7 +95,7 @@ pub async fn serve<S, V, F>(socket: S, service: Arc<V>, share: Arc<Share>, mut c
 where
     S: AsyncRead + AsyncWrite + Unpin,
     V: Service,
-    F: FnOnce(),
+    F: FnOnce() -> bool,
 {
     let peer = Arc::new(Peer::new(share));
     let greeting = builder().handshake(Guarded::new(socket, Arc::clone(&peer.vitals)));
@@ -130,6 +135,8 @@ struct Serving<S, V> {
     wide: Option<Charge>,
     /// There was no room for them lately.
     no_room: bool,
+    /// Looks since the last long message.
+    looks_without_long: u32,
 }
 
 impl<S, V> Serving<S, V>
@@ -140,7 +147,17 @@ where
     fn new(mut connection: Connection<Guarded<S>, Chunk>, service: Arc<V>, peer: Arc<Peer>) -> Self {
         let pings = connection.ping_pong();
         let watchdog = Watchdog::default();
-        Self { connection, pings, asked: false, service, peer, watchdog, wide: None, no_room: false }
+        Self {
+            connection,
+            pings,
+            asked: false,
+            service,
+            peer,
+            watchdog,
+            wide: None,
+            no_room: false,
+            looks_without_long: 0,
+        }
     }
 
     fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Chunk>) {
@@ -148,7 +165,7 @@ where
         tokio::spawn(exchange::run(request, respond, Arc::clone(&self.service), call));
     }
 
-    async fn run(mut self, mut control: Control<impl FnOnce()>) -> Ended {
+    async fn run(mut self, mut control: Control<impl FnOnce() -> bool>) -> Ended {
         let mut spoke = Some(control.spoke);
         let mut looks = interval(PERIOD);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -163,8 +180,8 @@ where
                 },
                 accepted = self.connection.accept() => match accepted {
                     Some(Ok((request, respond))) => {
-                        if let Some(spoke) = spoke.take() {
-                            spoke();
+                        if spoke.take().is_some_and(|spoke| !spoke()) {
+                            return self.end(Reason::NO_ERROR, Ended::MadeRoom).await;
                         }
                         self.begin(request, respond);
                     }
@@ -183,12 +200,22 @@ where
         }
     }
 
+    /// As few bytes are on their way as at first, if no long message has come for a while.
+    fn narrow(&mut self, wide: bool) {
+        self.looks_without_long = if wide { 0 } else { self.looks_without_long.saturating_add(1) };
+        if self.looks_without_long >= LOOKS_WIDE && self.wide.take().is_some() {
+            self.connection.set_target_window_size(WINDOW);
+        }
+    }
+
     /// A look at how it stands. Gives an end if it has come.
     async fn look(&mut self) -> Option<Ended> {
         let vitals = &self.peer.vitals;
         vitals.seconds_passed(u32::try_from(PERIOD.as_secs()).unwrap_or(u32::MAX));
         let seen = vitals.seen();
         self.no_room = false;
+        vitals.narrow();
+        self.narrow(seen.wide);
         match self.watchdog.look(seen, self.peer.calls()) {
             Verdict::Fine => None,
             Verdict::Ask => {
@@ -208,7 +235,7 @@ where
     /// Lets more bytes be on their way, if there is room for them.
     fn widen(&mut self) {
         let more = usize::try_from(WIDE_WINDOW.saturating_sub(WINDOW)).unwrap_or(usize::MAX);
-        match self.peer.share.charge(more) {
+        match self.peer.share.charge_for_window(more) {
             Ok(charge) => {
                 self.wide = Some(charge);
                 self.connection.set_target_window_size(WIDE_WINDOW);
@@ -233,7 +260,7 @@ where
     /// nothing.
     async fn stop(&mut self) -> Ended {
         self.connection.graceful_shutdown();
-        let (mut untaken_for, mut written) = (0_u32, 0);
+        let (mut untaken_for, mut written) = (0_u32, self.peer.vitals.seen().written);
         loop {
             tokio::select! {
                 biased;
@@ -245,7 +272,8 @@ where
                 },
                 () = sleep(GOODBYE) => {
                     let (calls, seen) = (self.peer.calls(), self.peer.vitals.seen());
-                    if calls == 0 {
+                    // What was handed over and not written yet is on its way to a peer that reads slowly.
+                    if calls == 0 && !seen.write_blocked && written == seen.written {
                         return self.end(Reason::NO_ERROR, Ended::Closed).await;
                     }
                     let untaken = calls == self.peer.untaken() && written == seen.written;

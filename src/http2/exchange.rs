@@ -11,14 +11,16 @@ use bytes::{Buf as _, Bytes};
 use futures_util::Stream;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tonic::codegen::http::Request;
 
 use super::answer::{Answer, Chunk, Part, Rest};
 use super::{CALL_BYTES, Peer, Service};
 
-/// An answer of which nothing is taken for so long is given up.
+/// An answer of which little is taken for so long is given up,
 pub(super) const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// if it is less than this and not all.
+const TAKE_BYTES: usize = 16 * 1024;
 
 /// Counts a call for as long as it lasts.
 pub(super) struct InFlight(Arc<Peer>);
@@ -73,7 +75,14 @@ pub(super) async fn run<S: Service>(
         Err(exhausted) => (None, Some(service.no_room(&request, exhausted))),
     };
     let Some(mut answer) = answer else { return };
-    answer.data = answer.data.map(|data| data.or_charge(charge));
+    // The charge goes with the bytes that are there; an answer in pieces keeps it for as long as it lasts.
+    let _charge = match answer.data.take() {
+        Some(data) => {
+            answer.data = Some(data.or_charge(charge));
+            None
+        }
+        None => charge,
+    };
     match send(respond, answer, peer).await {
         Ok(()) => peer.vitals.answered(),
         Err(error) => tracing::debug!(%error, "an answer was not taken"),
@@ -119,14 +128,25 @@ async fn next(
     .await
 }
 
-/// Hands over as much as the peer has room for, as it has it.
+/// Hands over as much as the peer has room for, as it has it. It takes [`TAKE_BYTES`], or all that is left, within
+/// [`TAKE_TIMEOUT`].
 async fn give(stream: &mut SendStream<Chunk>, mut data: Chunk, peer: &Peer) -> Result<(), h2::Error> {
+    let mut deadline: Option<(Instant, usize)> = None;
     while data.has_remaining() {
         stream.reserve_capacity(data.remaining());
         let room = match stream.capacity() {
             0 => {
                 let _untaken = Untaken::new(peer);
-                match timeout(TAKE_TIMEOUT, poll_fn(|cx| stream.poll_capacity(cx))).await {
+                let left = data.remaining();
+                let until = match deadline {
+                    Some((until, from)) if from.saturating_sub(left) < TAKE_BYTES => until,
+                    Some(_) | None => {
+                        let until = Instant::now() + TAKE_TIMEOUT;
+                        deadline = Some((until, left));
+                        until
+                    }
+                };
+                match timeout_at(until, poll_fn(|cx| stream.poll_capacity(cx))).await {
                     Ok(Some(room)) => room?,
                     Ok(None) => return Err(Reason::CANCEL.into()),
                     Err(_elapsed) => {

@@ -70,6 +70,11 @@ impl Vitals {
         self.0.lock().seen.wide = true;
     }
 
+    /// No long message has come since the last look.
+    pub fn narrow(&self) {
+        self.0.lock().seen.wide = false;
+    }
+
     /// Whether an allowance is used up.
     pub fn excess(&self) -> Option<Excess> {
         self.0.lock().seen.excess

@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 
 use crate::metrics::transport::{Shed, TransportMetrics};
 
+/// Connections that were told to make room and have not gone, at most.
+const GOING_MAX: usize = 16;
+
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -67,7 +70,10 @@ impl Connections {
             return Err(Refused::Peer);
         }
         if open.all >= self.bounds.all {
-            let Some((_, longest)) = open.silent.pop_first() else {
+            // Those that were told to go and have not gone are few: files are kept back for them.
+            let going = open.all.saturating_sub(self.bounds.all);
+            let longest = if going < GOING_MAX { open.silent.pop_first() } else { None };
+            let Some((_, longest)) = longest else {
                 self.metrics.shed(Shed::Connections);
                 return Err(Refused::All);
             };
@@ -101,14 +107,19 @@ pub struct Place {
 }
 
 impl Place {
-    /// It has called: it is not silent any more, and keeps its place.
-    pub fn spoke(&mut self) {
-        if !self.calls {
-            self.calls = true;
-            self.connections.open.lock().silent.remove(&self.number);
-            self.connections.metrics.silent.subtract(1);
-            self.connections.metrics.calling.add(1);
+    /// It has called: it is not silent any more, and keeps its place. False where another has its place by now.
+    #[must_use]
+    pub fn spoke(&mut self) -> bool {
+        if self.calls {
+            return true;
         }
+        if self.connections.open.lock().silent.remove(&self.number).is_none() {
+            return false;
+        }
+        self.calls = true;
+        self.connections.metrics.silent.subtract(1);
+        self.connections.metrics.calling.add(1);
+        true
     }
 }
 
@@ -148,14 +159,15 @@ mod tests {
     fn the_longest_silent_makes_room() {
         let connections = Connections::new(Bounds { all: 3, of_a_peer: 3 }, Arc::default());
         let mut places: Vec<_> = (0..3).map(|_| connections.enter(HERE).expect("a place")).collect();
-        places[0].spoke();
+        assert!(places[0].spoke());
         assert_eq!((connections.metrics.silent.get(), connections.metrics.calling.get()), (2, 1));
         let fourth = connections.enter(HERE).expect("the second makes room");
         assert_eq!(places.iter().map(asked).collect::<Vec<_>>(), [false, true, false]);
+        assert!(!places[1].spoke(), "its place is another's");
         places.remove(1);
-        places[1].spoke();
+        assert!(places[1].spoke());
         let mut fourth = fourth;
-        fourth.spoke();
+        assert!(fourth.spoke());
         assert_eq!(connections.enter(HERE).map(drop), Err(Refused::All));
         drop(fourth);
         assert!(connections.enter(HERE).is_ok());

@@ -10,6 +10,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -23,6 +24,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(2);
 /// Most bytes of a head, and of what waits to be read or written.
 const BUFFER_BYTES: usize = 16 * 1024;
+/// How a peer that speaks HTTP/2 begins.
+const GREETING: [u8; 14] = *b"PRI * HTTP/2.0";
+/// In its language: no settings, and GOAWAY with `HTTP_1_1_REQUIRED`.
+const HTTP_1_1_REQUIRED: [u8; 26] = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13];
+/// How long it may take to hear that.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long nothing is accepted after that has failed.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
 
@@ -62,9 +69,23 @@ pub async fn serve(listener: TcpListener, pages: Router, most: usize, metrics: A
     }
 }
 
+/// Says to a peer that speaks HTTP/2 that it is not spoken here: most often someone has mistaken this port for gRPC's.
+async fn refuse(mut socket: TcpStream) -> io::Result<()> {
+    socket.write_all(&HTTP_1_1_REQUIRED).await?;
+    socket.shutdown().await?;
+    // What it has sent is read, or the end would overtake what it was told.
+    tokio::io::copy(&mut socket, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
 async fn connection(socket: TcpStream, pages: Router) {
     let served: Result<_, io::Error> = async {
         sockets::prepare(&socket)?;
+        let mut first = [0; GREETING.len()];
+        tokio::time::timeout(HEAD_TIMEOUT, socket.peek(&mut first)).await??;
+        if first == GREETING {
+            return tokio::time::timeout(LAST_WORDS, refuse(socket)).await?;
+        }
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES);
         let serving = http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(pages));

@@ -117,7 +117,8 @@ pub async fn run(
     let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget), log::log_lines_lost));
     let address = http.local_addr().ok();
     let files = sockets::raise_file_limit();
-    let (bounds, http_most) = sockets::bounds(files, memory, config.max_connections, config.max_connections_per_peer);
+    let (bounds, http_most) =
+        sockets::bounds(files, memory, budget.capacity(), (config.max_connections, config.max_connections_per_peer));
     let (connections, bytes) = (bounds.all, budget.capacity());
     tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
     // First, so that a long recovery can be watched.

@@ -19,6 +19,8 @@ const HTTP_CONNECTIONS_MAX: usize = 64;
 const PART_OF_FEW: u64 = 4;
 /// Memory that a connection may take at most, of all that the process may have: its windows, mostly.
 const CONNECTION_MEMORY: u64 = 256 * 1024;
+/// Bytes in flight that each connection finds at the least: twice what it takes ahead.
+const CONNECTION_INFLIGHT: usize = 32 * 1024;
 /// Connections of one peer, of all.
 const PART_OF_A_PEER: usize = 2;
 
@@ -35,17 +37,19 @@ pub fn raise_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// How many connections gRPC and HTTP may have: as configured, else as files and memory allow; never more than files do.
+/// How many connections gRPC and HTTP may have: as configured, else as memory allows; never more
+/// than there are files, and bytes in flight, for.
 #[must_use]
-pub fn bounds(files: u64, memory: u64, asked: Option<u32>, asked_of_a_peer: Option<u32>) -> (Bounds, usize) {
+pub fn bounds(files: u64, memory: u64, inflight: usize, asked: (Option<u32>, Option<u32>)) -> (Bounds, usize) {
     let kept = KEPT_FILES.min(files.saturating_sub(files / PART_OF_FEW));
     let for_connections = usize::try_from(files.saturating_sub(kept)).unwrap_or(usize::MAX);
     let http = HTTP_CONNECTIONS_MAX.min(for_connections / 4).max(2);
     let by_files = for_connections.saturating_sub(http).max(1);
     let by_memory = usize::try_from(memory / CONNECTION_MEMORY).unwrap_or(usize::MAX).max(64);
     let number = |asked: u32| usize::try_from(asked).unwrap_or(usize::MAX);
-    let all = asked.map_or(by_memory, number).min(by_files);
-    let of_a_peer = asked_of_a_peer.map_or(all.div_ceil(PART_OF_A_PEER), number).min(all);
+    let by_bytes = (inflight / CONNECTION_INFLIGHT).max(1);
+    let all = asked.0.map_or(by_memory, number).min(by_files).min(by_bytes);
+    let of_a_peer = asked.1.map_or(all.div_ceil(PART_OF_A_PEER), number).min(all);
     (Bounds { all, of_a_peer }, http)
 }
 
@@ -84,19 +88,26 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
 
+    const GIB: usize = 1024 * 1024 * 1024;
+
+    fn derived(files: u64, memory: u64, inflight: usize) -> (Bounds, usize) {
+        bounds(files, memory, inflight, (None, None))
+    }
+
     #[test]
-    fn connections_leave_files_and_memory_for_the_rest() {
-        let plenty = bounds(1_048_576, 24 * 1024 * MIB, None, None);
-        assert_eq!(plenty, (Bounds { all: 98_304, of_a_peer: 49_152 }, 64));
-        assert_eq!(bounds(1_024, 24 * 1024 * MIB, None, None).0.all, 1_024 - 64 - 64);
-        assert_eq!(bounds(1_048_576, 512 * MIB, None, None).0.all, 2_048);
-        assert_eq!(bounds(64, 512 * MIB, None, None), (Bounds { all: 12, of_a_peer: 6 }, 4));
-        assert_eq!(bounds(0, 0, None, None), (Bounds { all: 1, of_a_peer: 1 }, 2));
+    fn connections_leave_files_memory_and_bytes_for_the_rest() {
+        let plenty = derived(1_048_576, 24 * 1024 * MIB, GIB);
+        assert_eq!(plenty, (Bounds { all: 32_768, of_a_peer: 16_384 }, 64));
+        assert_eq!(derived(1_024, 24 * 1024 * MIB, GIB).0.all, 1_024 - 64 - 64);
+        assert_eq!(derived(1_048_576, 512 * MIB, GIB / 16).0.all, 2_048);
+        assert_eq!(derived(64, 512 * MIB, GIB / 16), (Bounds { all: 12, of_a_peer: 6 }, 4));
+        assert_eq!(derived(0, 0, 0), (Bounds { all: 1, of_a_peer: 1 }, 2));
     }
 
     #[test]
     fn what_is_asked_for_counts_as_far_as_files_go() {
-        assert_eq!(bounds(1_048_576, 512 * MIB, Some(5_000), Some(10)).0, Bounds { all: 5_000, of_a_peer: 10 });
-        assert_eq!(bounds(1_024, 512 * MIB, Some(5_000), Some(4_000)).0, Bounds { all: 896, of_a_peer: 896 });
+        let asked = |files, all, of_a_peer| bounds(files, 512 * MIB, GIB, (Some(all), Some(of_a_peer))).0;
+        assert_eq!(asked(1_048_576, 5_000, 10), Bounds { all: 5_000, of_a_peer: 10 });
+        assert_eq!(asked(1_024, 5_000, 4_000), Bounds { all: 896, of_a_peer: 896 });
     }
 }

@@ -56,7 +56,7 @@ pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &A
         let (_stop, stopping) = watch::channel(false);
         while let Ok((socket, _peer)) = listener.accept().await {
             let share = Share::open(&budget).expect("room");
-            let control = Control { stopping: stopping.clone(), make_room: Arc::default(), spoke: || () };
+            let control = Control { stopping: stopping.clone(), make_room: Arc::default(), spoke: || true };
             tokio::spawn(http2::serve(socket, Arc::clone(&services), share, control));
         }
     });

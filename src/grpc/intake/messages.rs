@@ -6,15 +6,17 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::future::poll_fn;
 use h2::RecvStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::Status;
 
 use super::super::status;
 use crate::budget::Charge;
 use crate::http2::{CALL_BYTES, Peer};
 
-/// A message that has begun is whole within this time.
+/// A message that has begun goes on within this time,
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// by at least as many bytes, or to its end.
+const PROGRESS_BYTES: usize = 64 * 1024;
 /// How long a message waits for room in the budget of bytes in flight, at most,
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// and how often it asks.
@@ -23,8 +25,8 @@ const ROOM_PERIOD: Duration = Duration::from_millis(5);
 const PREFIX_BYTES: usize = 5;
 /// A message of up to this is covered by what its call is charged.
 const COVERED_BYTES: usize = CALL_BYTES / 2;
-/// A message that is longer needs more than a connection has on its way at first.
-const LONG_BYTES: usize = 32 * 1024;
+/// A message of which more has come needs more than a connection has on its way at first.
+const LONG_BYTES: usize = 16 * 1024;
 
 /// A whole message.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl Messages {
         // Nearly always the first bytes are all of it.
         match self.whole()? {
             Some(bytes) => Ok(Some(Received { bytes, charge: self.peer.share.empty_charge() })),
-            None => self.gathered(Instant::now() + MESSAGE_TIMEOUT).await.map(Some),
+            None => self.gathered().await.map(Some),
         }
     }
 
@@ -86,19 +88,22 @@ impl Messages {
     /// # Errors
     /// As [`Messages::next`], and when there is none, or another.
     pub async fn only(&mut self) -> Result<Received, Status> {
-        let deadline = Instant::now() + MESSAGE_TIMEOUT;
-        let only = async {
-            let message = self.next().await?.ok_or_else(|| Status::invalid_argument("the request has no message"))?;
-            if !self.left.is_empty() || (!self.body.is_end_stream() && self.more().await?) {
-                return Err(Status::invalid_argument("the request has more than one message"));
-            }
-            Ok(message)
-        };
+        let there = !self.left.is_empty() || self.more_in_time().await?;
+        let message = if there { self.next().await? } else { None };
+        let message = message.ok_or_else(|| Status::invalid_argument("the request has no message"))?;
+        if !self.left.is_empty() || (!self.body.is_end_stream() && self.more_in_time().await?) {
+            return Err(Status::invalid_argument("the request has more than one message"));
+        }
+        Ok(message)
+    }
+
+    /// As [`Messages::more`], for what is to come at once.
+    async fn more_in_time(&mut self) -> Result<bool, Status> {
+        let mut more = std::pin::pin!(self.more());
         // No timer for what is there already.
-        let mut only = std::pin::pin!(only);
-        match futures_util::poll!(only.as_mut()) {
-            std::task::Poll::Ready(message) => message,
-            std::task::Poll::Pending => timeout_at(deadline, only).await.unwrap_or_else(|_elapsed| Err(late())),
+        match futures_util::poll!(more.as_mut()) {
+            std::task::Poll::Ready(more) => more,
+            std::task::Poll::Pending => timeout(MESSAGE_TIMEOUT, more).await.unwrap_or_else(|_elapsed| Err(late())),
         }
     }
 
@@ -133,33 +138,36 @@ impl Messages {
     }
 
     /// Puts a message together. The buffer grows with what has come.
-    async fn gathered(&mut self, deadline: Instant) -> Result<Received, Status> {
-        let gathered = async {
-            let mut charge = self.peer.share.empty_charge();
-            let mut buffer = BytesMut::new();
-            let mut length = None;
-            loop {
-                let wanted = length.map_or(PREFIX_BYTES, |length: usize| length.saturating_add(PREFIX_BYTES));
-                let missing = wanted.saturating_sub(buffer.len()).min(self.left.len());
-                make_room(&mut buffer, missing, wanted, &mut charge).await?;
-                buffer.extend_from_slice(&self.left.split_to(missing));
-                self.release(missing)?;
-                if length.is_none() {
-                    length = self.length(&buffer)?;
-                    if length.is_some_and(|length| length > LONG_BYTES) {
-                        self.peer.widen();
-                    }
-                }
-                if length.is_some_and(|length| buffer.len() >= length.saturating_add(PREFIX_BYTES)) {
-                    buffer.advance(PREFIX_BYTES);
-                    return Ok(Received { bytes: buffer.freeze(), charge });
-                }
-                if self.left.is_empty() && !self.more().await? {
-                    return Err(Status::invalid_argument("the request ends in the middle of a message"));
-                }
+    async fn gathered(&mut self) -> Result<Received, Status> {
+        let mut charge = self.peer.share.empty_charge();
+        let mut buffer = BytesMut::new();
+        let mut length = None;
+        let (mut deadline, mut from) = (Instant::now() + MESSAGE_TIMEOUT, 0_usize);
+        loop {
+            let wanted = length.map_or(PREFIX_BYTES, |length: usize| length.saturating_add(PREFIX_BYTES));
+            let missing = wanted.saturating_sub(buffer.len()).min(self.left.len());
+            make_room(&mut buffer, missing, wanted, &mut charge).await?;
+            buffer.extend_from_slice(&self.left.split_to(missing));
+            self.release(missing)?;
+            if length.is_none() {
+                length = self.length(&buffer)?;
             }
-        };
-        timeout_at(deadline, gathered).await.unwrap_or_else(|_elapsed| Err(late()))
+            if buffer.len() > LONG_BYTES {
+                self.peer.widen();
+            }
+            if length.is_some_and(|length| buffer.len() >= length.saturating_add(PREFIX_BYTES)) {
+                buffer.advance(PREFIX_BYTES);
+                return Ok(Received { bytes: buffer.freeze(), charge });
+            }
+            if buffer.len().saturating_sub(from) >= PROGRESS_BYTES {
+                (deadline, from) = (Instant::now() + MESSAGE_TIMEOUT, buffer.len());
+            }
+            if self.left.is_empty()
+                && !timeout_at(deadline, self.more()).await.unwrap_or_else(|_elapsed| Err(late()))?
+            {
+                return Err(Status::invalid_argument("the request ends in the middle of a message"));
+            }
+        }
     }
 
     /// Waits for more bytes. False if there will be none.
@@ -214,5 +222,5 @@ pub async fn grow(charge: &mut Charge, bytes: usize) -> Result<(), Status> {
 
 fn late() -> Status {
     let seconds = MESSAGE_TIMEOUT.as_secs();
-    Status::deadline_exceeded(format!("the message did not come to its end within {seconds} s"))
+    Status::deadline_exceeded(format!("the message did not go on within {seconds} s"))
 }

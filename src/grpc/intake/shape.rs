@@ -104,7 +104,10 @@ impl Shapes {
         self.messages.push(Shape::default());
         let mut shape = Shape { fields: Vec::new(), size: PRESENCE_BYTES };
         let mut counted = 0;
+        // Of what can only be set one at a time the largest counts.
+        let mut choices: HashMap<String, usize> = HashMap::new();
         for field in message.fields() {
+            let choice = field.containing_oneof().map(|oneof| oneof.name().to_owned());
             let (field, number) = (self.field(&field, &mut counted)?, field.number());
             let place = usize::try_from(number).unwrap_or(usize::MAX);
             if shape.fields.len() <= place {
@@ -113,8 +116,15 @@ impl Shapes {
             if let Some(slot) = shape.fields.get_mut(place) {
                 *slot = Some(field.0);
             }
-            shape.size = shape.size.saturating_add(field.1);
+            match choice {
+                Some(choice) => {
+                    let largest = choices.entry(choice).or_default();
+                    *largest = field.1.max(*largest);
+                }
+                None => shape.size = shape.size.saturating_add(field.1),
+            }
         }
+        shape.size = choices.into_values().fold(shape.size, usize::saturating_add);
         if counted > COUNTED_MAX {
             return Err(BrokenShape::TooMany(message.full_name().to_owned()));
         }
