@@ -66,7 +66,7 @@ impl Budget {
         self.capacity
     }
 
-    /// Bytes that connections have taken from it. A connection takes some ahead: at most [`PIECE_BYTES`] twice.
+    /// Bytes that connections have taken from it. A connection takes some ahead: up to 32 KiB.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
