@@ -7,7 +7,7 @@ use crate::compare;
 use crate::model::HOUR;
 use crate::simulation::{Checked, Doom, Plant, Simulation};
 
-/// A pause of so many milliseconds is long enough for the journal to be looked after.
+/// A pause of this many milliseconds is long enough for the journal to be looked after.
 const TEND_EVERY: u64 = 250;
 /// Shards of holds that a snapshot walks over.
 const SHARDS: u64 = 4_096;

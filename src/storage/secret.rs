@@ -54,7 +54,9 @@ mod tests {
             fs::set_permissions(&file, Permissions::from_mode(mode)).expect("rights");
             match read_secret(&file, 3) {
                 Ok(bytes) => assert!(good && bytes == b"hus", "{mode:o}"),
-                Err(error) => assert!(!good && matches!(error, SecretError::TooOpen(told) if told == mode), "{mode:o}"),
+                Err(error) => {
+                    assert!(!good && matches!(error, SecretError::TooOpen(found) if found == mode), "{mode:o}");
+                }
             }
         }
         assert!(matches!(read_secret(folder.path(), 3), Err(SecretError::NoFile)));
