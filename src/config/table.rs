@@ -123,7 +123,7 @@ settings! {
         parse::count, "Most ended holds that are remembered; beyond it the oldest go before their time";
     memory_budget "memory-budget": Option<u64>, Takes::Value("SIZE"), unset "from the memory that the process may have",
         parse::size_above_zero, "Memory that the server may use, also for what follows from it: bounds, and the mark from which on nothing new is let in";
-    max_connections "max-connections": Option<u32>, Takes::Value("N"), unset "from the files that the process may open",
+    max_connections "max-connections": Option<u32>, Takes::Value("N"), unset "from the memory, and the files that it may open",
         parse::small_count, "Most gRPC connections at once";
     max_connections_per_peer "max-connections-per-peer": Option<u32>, Takes::Value("N"), unset "from --max-connections",
         parse::small_count, "Most gRPC connections at once from one address";

@@ -1,5 +1,5 @@
-//! Messages become values: looked over first, charged for what they will take, and large ones on a thread where that
-//! holds nobody up.
+//! Messages become values: looked over first, charged for what they will take, and both, for large ones, on a thread
+//! where that holds nobody up.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub struct Decoded<T> {
 
 /// Decodes requests.
 pub struct Decode {
-    shapes: Shapes,
+    shapes: Arc<Shapes>,
     /// Of each call's request, in the order of [`CALLS`].
     places: Vec<usize>,
     /// Large messages that may be decoded or encoded at once.
@@ -47,7 +47,7 @@ impl Decode {
     /// When the contract's descriptors can't be used.
     pub fn new() -> Result<Self, BrokenShape> {
         let (shapes, places) = Shapes::of(CALLS.iter().map(|call| call.request))?;
-        Ok(Self { shapes, places, large: Arc::new(Semaphore::new(parallelism().div_ceil(2))) })
+        Ok(Self { shapes: Arc::new(shapes), places, large: Arc::new(Semaphore::new(parallelism().div_ceil(2))) })
     }
 
     /// Decodes a request of the call at this place in [`CALLS`].
@@ -59,12 +59,18 @@ impl Decode {
         T: Message + Default + 'static,
     {
         let place = self.places.get(call).copied().unwrap_or_default();
-        let takes = walk(&self.shapes, place, &received.bytes).map_err(|oversized| status::oversized(&oversized))?;
+        let large = received.bytes.len() > AT_ONCE_BYTES;
+        let takes = if large {
+            let (shapes, bytes) = (Arc::clone(&self.shapes), received.bytes.clone());
+            self.aside(move || walk(&shapes, place, &bytes)).await?
+        } else {
+            walk(&self.shapes, place, &received.bytes)
+        };
+        let takes = takes.map_err(|oversized| status::oversized(&oversized))?;
         if let Some(more) = takes.checked_sub(COVERED_BYTES).filter(|more| *more > 0) {
             received.charge_more(more).await?;
         }
         let Received { bytes, charge } = received;
-        let large = bytes.len() > AT_ONCE_BYTES;
         let decode = move || T::decode(bytes).map(|message| Decoded { message, charge });
         // The charge goes along: where the caller goes away meanwhile, it is decoded to its end all the same.
         let decoded = if large { self.aside(decode).await? } else { decode() };

@@ -86,8 +86,9 @@ impl Incoming {
     }
 }
 
-/// A message that was decided, or how the stream ends.
-type Next = Result<InFlight, Status>;
+/// A message that was decided, or how the stream ends. Boxed, for a channel has room for 32 of them from its beginning:
+/// most streams that there are wait for something.
+type Next = Box<Result<InFlight, Status>>;
 
 /// A message that was decided and is not answered yet.
 struct InFlight {
@@ -99,7 +100,7 @@ struct InFlight {
 }
 
 async fn told(next: Next) -> Result<pb::BatchStreamResponse, Status> {
-    let InFlight { sequence, decided, room, charge } = next?;
+    let InFlight { sequence, decided, room, charge } = (*next)?;
     let (results, at) = decided.durable().await?;
     drop((room, charge));
     Ok(pb::BatchStreamResponse { sequence, results, server_time: Some(convert::timestamp(at)) })
@@ -124,7 +125,7 @@ impl Intake {
                 Err(status) => Err(status),
             };
             let last = next.is_err();
-            if self.answers.send(next).await.is_err() || last {
+            if self.answers.send(Box::new(next)).await.is_err() || last {
                 return;
             }
         }
@@ -141,7 +142,7 @@ impl Intake {
         }
     }
 
-    async fn decide(&self, asked: Decoded<pb::BatchStreamRequest>, room: Arc<Semaphore>) -> Next {
+    async fn decide(&self, asked: Decoded<pb::BatchStreamRequest>, room: Arc<Semaphore>) -> Result<InFlight, Status> {
         let Decoded { message: pb::BatchStreamRequest { sequence, operations, view }, charge } = asked;
         let permits = u32::try_from(operations.len().min(MAX_OPERATIONS)).unwrap_or(u32::MAX);
         // It is never closed.

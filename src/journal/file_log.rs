@@ -165,9 +165,24 @@ impl FileLog {
         Ok(())
     }
 
-    /// Proves that the newest segment is still found by its name: with it the folders above it are at their places, too.
+    /// Looks whether the newest segment is still found by its name: with it the folders above it are at their places,
+    /// too. A look that fails says nothing of where it is: only what is missing or another file is gone.
     fn at_its_place(&self, tail: &Tail) -> Result<(), LogError> {
-        self.storage.still_names(&tail.name, tail.file.id()).map_err(LogError::Gone)
+        match self.storage.still_names(&tail.name, tail.file.id()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LogError::Gone(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Keeps what was made for the next segment, unless the log takes nothing more.
+    fn put_ahead(&self, made: Blank) {
+        let mut blank = self.blank.lock();
+        // `close` stops the log before it takes what was made ahead: one of the two sees the other.
+        if self.running().is_ok() {
+            *blank = Some(made);
+        } else {
+            made.remove(self.storage.as_ref());
+        }
     }
 
     fn write(&self, tail: &mut Tail, batch: &SealedBatch) -> Result<(), LogError> {
@@ -262,11 +277,13 @@ impl Log for FileLog {
         // The segment's first LSN is no other's, and the next one is not begun with it.
         let begins = tail.begins;
         drop(tail);
-        let mut blank = self.blank.lock();
-        if blank.is_none() {
-            let made = Blank::make(self.storage.as_ref(), begins);
-            *blank = Some(made.map_err(|error| if error.is_final() { self.stop(error) } else { error })?);
+        if self.blank.lock().is_some() {
+            return Ok(());
         }
+        // Made with nothing locked: a batch that needs a new segment meanwhile makes one itself and does not wait.
+        let made = Blank::make(self.storage.as_ref(), begins);
+        let made = made.map_err(|error| if error.is_final() { self.stop(error) } else { error })?;
+        self.put_ahead(made);
         Ok(())
     }
 
@@ -373,6 +390,26 @@ mod tests {
         log.tend().expect("tried again");
         let trailer = Trailer { epoch: 1, next: Lsn(16), closed_at: Timestamp(1), chain: log.tail.lock().tip.chain };
         log.close(&trailer).expect("closes");
+        assert!(storage.files().keys().all(|name| name.ends_with(".journal")), "none is left behind");
+    }
+
+    #[test]
+    fn a_segment_is_gone_when_its_name_is_and_not_when_a_look_fails() {
+        let (storage, log) = filled(Durability::Sync, 1);
+        let name = log.tail.lock().name.clone();
+        storage.remove(&name).expect("removed");
+        let gone = log.at_its_place(&log.tail.lock()).expect_err("its name is");
+        assert!(matches!(gone, LogError::Gone(_)), "{gone:?}");
+        storage.crash();
+        log.at_its_place(&log.tail.lock()).expect("nothing can be looked at any more");
+    }
+
+    #[test]
+    fn a_segment_that_is_made_ahead_of_a_log_that_was_closed_meanwhile_is_removed() {
+        let (storage, log) = filled(Durability::Sync, 1);
+        let tip = log.tail.lock().tip;
+        log.close(&Trailer { epoch: 1, next: tip.next, closed_at: Timestamp(1), chain: tip.chain }).expect("closes");
+        log.put_ahead(Blank::make(&storage, Lsn(1)).expect("makes one"));
         assert!(storage.files().keys().all(|name| name.ends_with(".journal")), "none is left behind");
     }
 

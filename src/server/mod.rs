@@ -14,6 +14,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
+use crate::journal::JournalFailed;
 use crate::memory;
 use crate::time::{Adjustment, Clock, Look, wall_clock};
 
@@ -153,26 +154,36 @@ struct Door {
 }
 
 impl Door {
-    /// Shows what a look at the wall clock has come to, and takes reserves or not.
-    async fn follow(&mut self, look: Look, opened: &Opened) {
+    /// Takes in what a look at the wall clock has come to. Gives whether it is in doubt, where that has changed.
+    fn follow(&mut self, look: Look, opened: &Opened) -> Option<bool> {
         self.admin.clock_ahead.store(look.ahead, Ordering::Relaxed);
         if let Adjustment::Stepped(by) = look.adjustment {
             self.admin.clock_steps.add(by.0);
         }
         self.wall_clock.report(look, opened.clock.now());
-        match self.wall_clock.turned(look) {
-            None => {}
-            Some(is_in_doubt @ true) => {
-                opened.engine.doubt_clock(is_in_doubt);
-                self.admin.enter(Phase::ClockInDoubt);
-                self.health.not_serving().await;
-            }
-            Some(is_in_doubt @ false) => {
-                opened.engine.doubt_clock(is_in_doubt);
-                self.admin.enter(Phase::Ready);
-                self.health.serving().await;
-            }
+        let turned = self.wall_clock.turned(look);
+        if let Some(is_in_doubt) = turned {
+            opened.engine.doubt_clock(is_in_doubt);
         }
+        turned
+    }
+
+    /// Shows that reserves are taken, or are not while the wall clock is in doubt.
+    async fn show_doubt(&self, is_in_doubt: bool) {
+        if is_in_doubt {
+            self.admin.enter(Phase::ClockInDoubt);
+            self.health.not_serving().await;
+        } else {
+            self.admin.enter(Phase::Ready);
+            self.health.serving().await;
+        }
+    }
+
+    /// Shows that the journal has failed, and gives what the process ends with.
+    async fn failed(&self, reason: &JournalFailed) -> ServeError {
+        self.admin.enter(Phase::Failed);
+        self.health.not_serving().await;
+        ServeError::Journal(open::told_whole(reason))
     }
 }
 
@@ -190,25 +201,34 @@ async fn serve(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            reason = &mut opened.failed => {
-                door.admin.enter(Phase::Failed);
-                door.health.not_serving().await;
-                return Err(ServeError::Journal(open::told_whole(&reason)));
-            }
+            reason = &mut opened.failed => return Err(door.failed(&reason).await),
             _ended = &mut grpc.serving.0 => return Err(ServeError::Bug),
             _ended = &mut door.http.0 => return Err(ServeError::Bug),
-            look = door.wall_clock.look() => door.follow(look, &opened).await,
+            look = door.wall_clock.look() => {
+                if let Some(is_in_doubt) = door.follow(look, &opened) {
+                    door.show_doubt(is_in_doubt).await;
+                }
+            }
         }
     }
-    drain(config, &door, grpc).await;
+    drain(config, &mut door, &mut opened, grpc).await?;
     tokio::task::spawn_blocking(move || opened.close()).await.map_err(|_panic| ServeError::Bug)?
 }
 
-async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
+/// Not ready, and serving on for a while; then GOAWAY, and calls in flight come to their end.
+async fn drain(config: &Config, door: &mut Door, opened: &mut Opened, mut grpc: GrpcDoor) -> Result<(), ServeError> {
     tracing::info!(delay = ?config.drain_delay, timeout = ?config.drain_timeout, "draining");
     door.admin.enter(Phase::Draining);
     door.health.not_serving().await;
-    tokio::time::sleep(config.drain_delay).await;
+    let mut delay = std::pin::pin!(tokio::time::sleep(config.drain_delay));
+    loop {
+        tokio::select! {
+            () = &mut delay => break,
+            reason = &mut opened.failed => return Err(door.failed(&reason).await),
+            // It is not ready either way.
+            look = door.wall_clock.look() => { door.follow(look, opened); }
+        }
+    }
     grpc.streams.end();
     // A receiver that is gone has stopped already.
     if grpc.stop.send(()).is_ok() {
@@ -217,6 +237,7 @@ async fn drain(config: &Config, door: &Door, mut grpc: GrpcDoor) {
             Err(_elapsed) => tracing::warn!("calls in flight were left behind"),
         }
     }
+    Ok(())
 }
 
 /// The gRPC side, serving in a task of its own.

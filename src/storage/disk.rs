@@ -180,12 +180,9 @@ impl Storage for DiskStorage {
 
 /// Proves that a path names what is open.
 fn names(path: &Path, opened: FileId) -> io::Result<()> {
-    match FileId::of_path(path) {
-        Ok(found) if found == opened => Ok(()),
-        Ok(_) => Err(taken_away(path)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(taken_away(path))
-        }
+    match opened.is_at(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(taken_away(path)),
         Err(error) => Err(io::Error::new(error.kind(), format!("{} can't be looked at: {error}", path.display()))),
     }
 }

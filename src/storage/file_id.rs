@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 /// A file's or folder's number on its device. As long as it is open no other can have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
@@ -35,6 +37,19 @@ impl FileId {
         std::fs::metadata(path).map(|metadata| Self::of(&metadata))
     }
 
+    /// Whether a path names this: not where it names nothing, something else, or leads nowhere.
+    ///
+    /// # Errors
+    /// When it can't be looked at, which says nothing of what it names.
+    pub fn is_at(self, path: &Path) -> io::Result<bool> {
+        const NOWHERE: [Errno; 4] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::STALE];
+        match Self::of_path(path) {
+            Ok(found) => Ok(found == self),
+            Err(error) if Errno::from_io_error(&error).is_some_and(|errno| NOWHERE.contains(&errno)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self::new(metadata.dev(), metadata.ino())
     }
@@ -55,5 +70,20 @@ mod tests {
         assert_eq!(FileId::of_path(&path).expect_err("gone").kind(), io::ErrorKind::NotFound);
         std::fs::write(&path, "").expect("another");
         assert_ne!(FileId::of_path(&path).expect("there"), id);
+    }
+
+    #[test]
+    fn a_path_that_can_not_be_looked_at_says_nothing_and_one_that_leads_nowhere_says_no() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let id = FileId::of_file(&File::create(&path).expect("a file")).expect("open");
+        assert!(id.is_at(&path).expect("looked at"));
+        for elsewhere in ["b", "a/b"] {
+            assert!(!id.is_at(&folder.path().join(elsewhere)).expect("looked at"), "{elsewhere}");
+        }
+        let circle = folder.path().join("circle");
+        std::os::unix::fs::symlink(&circle, &circle).expect("a link to itself");
+        assert!(!id.is_at(&circle).expect("looked at"));
+        id.is_at(&folder.path().join("x".repeat(300))).expect_err("too long a name");
     }
 }

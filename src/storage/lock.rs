@@ -115,8 +115,7 @@ impl FolderLock {
     /// not be made again; the folder itself is still locked.
     pub fn keep(&self) -> Result<(), LockError> {
         let io = |source| LockError::Io { folder: self.path.clone(), source };
-        let ours = FileId::of_file(&self.folder).map_err(io)?;
-        if FileId::of_path(&self.path).ok() != Some(ours) {
+        if !is_at(&self.folder, &self.path).map_err(io)? {
             return Err(LockError::Gone { folder: self.path.clone() });
         }
         let mut note = self.note.lock();
@@ -202,13 +201,9 @@ fn take_note(folder: &Path) -> Result<File, LockError> {
     Err(io(io::Error::other(format!("{LOCK_FILE} is removed again and again"))))
 }
 
-/// Whether a path names this open file.
+/// Whether a path names this open file or folder.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    match FileId::of_path(path) {
-        Ok(found) => Ok(found == FileId::of_file(file)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    FileId::of_file(file)?.is_at(path)
 }
 
 fn note(file: &mut File) -> io::Result<()> {

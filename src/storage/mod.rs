@@ -70,7 +70,7 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// the disk long after somebody has removed it, or the folder that it is in, and is found by nobody then.
     ///
     /// # Errors
-    /// `NotFound` when the name names nothing or another file, or when it can't be looked at; with the file's path.
+    /// `NotFound` when the name names nothing or another file; else when it can't be looked at. With the file's path.
     fn still_names(&self, name: &str, file: FileId) -> io::Result<()>;
 
     /// Makes the folder itself again where it is no longer what its path names, empty. For what can be written anew from

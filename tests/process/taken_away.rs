@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use stockade::client::Client;
 use stockade::metrics::Stopwatch;
 use tempfile::TempDir;
@@ -67,6 +68,18 @@ async fn nothing_is_acknowledged_into_a_folder_that_is_gone() {
     Shop::open().await.after(|data, _| fs::remove_dir_all(data).expect("removed")).await;
     Shop::open().await.after(|data, _| fs::remove_dir_all(data.join("journal")).expect("removed")).await;
     Shop::open().await.after(|data, _| fs::remove_file(newest(data)).expect("removed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_goes_while_the_server_drains_ends_it_at_once() {
+    let above = tempfile::tempdir().expect("a folder");
+    let data = above.path().join("data");
+    let server = start(&data, &["--drain-delay", "60s"]);
+    server.signal(Signal::TERM);
+    let draining = Stopwatch::start();
+    fs::remove_dir_all(&data).expect("removed");
+    server.end().must(74, &WORDS);
+    assert!(draining.elapsed() < Duration::from_secs(30), "it waited for the drain's end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
