@@ -34,6 +34,7 @@ pub use process::{end_on_panic, ignore_signals, told_to_stop};
 
 use clock::WallClock;
 use connections::Connections;
+use sockets::FILES_MIN;
 use workers::Serving;
 
 /// The sockets that a server serves on, bound already.
@@ -57,6 +58,12 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// The process may open too few files.
+    #[error(
+        "the process may open {0} files, and a server needs {FILES_MIN} at the least: raise its limit (ulimit -n, \
+         LimitNOFILE)"
+    )]
+    TooFewFiles(u64),
     /// The data folder can't be used: locked, not writable, full, foreign or damaged.
     #[error("{0}")]
     Data(String),
@@ -85,7 +92,12 @@ impl ServeError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind { .. } | Self::Data(_) | Self::Journal(_) | Self::LastSnapshot(_) | Self::Thread(_) => 74,
+            Self::Bind { .. }
+            | Self::TooFewFiles(_)
+            | Self::Data(_)
+            | Self::Journal(_)
+            | Self::LastSnapshot(_)
+            | Self::Thread(_) => 74,
             Self::Contract(_) | Self::Bug => 70,
         }
     }
@@ -118,6 +130,9 @@ pub async fn run(
     let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget), log::log_lines_lost));
     let address = http.local_addr().ok();
     let files = sockets::raise_file_limit();
+    if files < FILES_MIN {
+        return Err(ServeError::TooFewFiles(files));
+    }
     let (bounds, http_most) =
         sockets::bounds(files, memory, budget.capacity(), (config.max_connections, config.max_connections_per_peer));
     let (connections, bytes) = (bounds.all, budget.capacity());

@@ -13,6 +13,8 @@ use super::connections::Bounds;
 const BACKLOG: u32 = 4_096;
 /// Files that are kept back from connections: for the journal and its segments, snapshots, and what the runtime needs.
 const KEPT_FILES: u64 = 64;
+/// Files that a server may open at the least: with fewer, some connections would find none, or the journal.
+pub const FILES_MIN: u64 = 64;
 /// Connections for health, metrics and pages, at most.
 const HTTP_CONNECTIONS_MAX: usize = 64;
 /// Of files that are few, connections have this part, and HTTP this part of theirs.

@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a small container, or an old login shell, gives to a process, and less.
 const FILES: usize = 128;
 
-fn with_few_files(data: &Path) -> Command {
+fn with_few_files(files: usize, data: &Path) -> Command {
     let mut command = Command::new("sh");
-    let script = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");
+    let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
     command.args(["-c", &script, BINARY, "serve", "--snapshot-every", "100ms,1KiB", "--data"]).arg(data);
     on_free_ports(&mut command);
     command
@@ -33,11 +33,21 @@ fn snapshots(data: &Path) -> Vec<String> {
     names
 }
 
+#[test]
+fn a_process_with_too_few_files_says_so_and_makes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let words = ["the process may open 63 files", "64 at the least", "ulimit -n"];
+    try_start(with_few_files(63, &data)).err().expect("too few").must(74, &words);
+    assert!(!data.exists());
+    assert_eq!(try_start(with_few_files(64, &data)).expect("enough").stop().code, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshots_are_taken_though_connections_have_every_descriptor() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let server = try_start(with_few_files(&data)).expect("it starts");
+    let server = try_start(with_few_files(FILES, &data)).expect("it starts");
     let client = server.client().await;
     create(&client, &[("SKU", 100_000)], 1).await;
     let address: SocketAddr = server.endpoint.trim_start_matches("http://").parse().expect("an address");
