@@ -17,7 +17,10 @@ pub const LARGE_BYTES: usize = 64 * 1024;
 const PIECE_BYTES: usize = 16 * 1024;
 /// The budget is this part of the memory that the process may have,
 const PART_OF_MEMORY: u64 = 8;
-/// but not less than this,
+/// but not less than a connection's share and a full batch beside it take, where that is no more than so large a part,
+const USUAL_MIN: u64 = 48 * 1024 * 1024;
+const PART_AT_MOST: u64 = 4;
+/// never less than this,
 const CAPACITY_MIN: u64 = 32 * 1024 * 1024;
 /// and not more than this.
 const CAPACITY_MAX: u64 = 1024 * 1024 * 1024;
@@ -56,7 +59,7 @@ impl Budget {
     /// The budget of a process that may have this much memory, in bytes.
     #[must_use]
     pub fn of_memory(memory: u64) -> Arc<Self> {
-        let part = memory.checked_div(PART_OF_MEMORY).unwrap_or_default();
+        let part = (memory / PART_OF_MEMORY).max(USUAL_MIN.min(memory / PART_AT_MOST));
         Self::new(usize::try_from(part.clamp(CAPACITY_MIN, CAPACITY_MAX)).unwrap_or(usize::MAX))
     }
 
@@ -320,6 +323,7 @@ mod tests {
     #[test]
     fn the_budget_follows_the_memory() {
         let mib = |memory: u64| Budget::of_memory(memory * 1024 * 1024).capacity() / MIB;
-        assert_eq!([mib(192), mib(512), mib(4096), mib(65_536)], [32, 64, 512, 1024]);
+        assert_eq!([mib(96), mib(160), mib(192), mib(256)], [32, 40, 48, 48]);
+        assert_eq!([mib(512), mib(4096), mib(65_536)], [64, 512, 1024]);
     }
 }

@@ -67,11 +67,17 @@ impl Decode {
             walk(&self.shapes, place, &received.bytes)
         };
         let takes = takes.map_err(|oversized| status::oversized(&oversized))?;
+        let encoded = received.charge.bytes();
         if let Some(more) = takes.checked_sub(COVERED_BYTES).filter(|more| *more > 0) {
             received.charge_more(more).await?;
         }
-        let Received { bytes, charge } = received;
-        let decode = move || T::decode(bytes).map(|message| Decoded { message, charge });
+        let Received { bytes, mut charge } = received;
+        let decode = move || {
+            let message = T::decode(bytes);
+            // What was encoded is gone.
+            charge.shrink_to(charge.bytes().saturating_sub(encoded));
+            message.map(|message| Decoded { message, charge })
+        };
         // The charge goes along: where the caller goes away meanwhile, it is decoded to its end all the same.
         let decoded = if large { self.aside(decode).await? } else { decode() };
         decoded.map_err(|error| status::undecodable(&error))

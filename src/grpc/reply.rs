@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream};
 use prost::Message;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Response, Version, header};
@@ -11,6 +12,7 @@ use tonic::{Code, Status};
 
 use super::decode::{AT_ONCE_BYTES, Decode};
 use super::intake::grow;
+use crate::budget::Charge;
 use crate::http2::{Answer, CALL_BYTES, Chunk, Part, Peer, Rest};
 
 const PREFIX_BYTES: usize = 5;
@@ -31,15 +33,34 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Messages as they come.
+    /// Messages as they come, each with what it is charged already.
     pub fn stream<M: Message + 'static>(
-        messages: BoxStream<'static, Result<M, Status>>,
+        messages: BoxStream<'static, Result<(M, Charge), Status>>,
+        decode: Arc<Decode>,
+    ) -> Self {
+        let framed = messages.then(move |message| {
+            let decode = Arc::clone(&decode);
+            async move {
+                let (message, charge) = message?;
+                framed(message, &decode, charge).await
+            }
+        });
+        Self::Stream(framed.boxed())
+    }
+
+    /// Messages that are made of what comes, each once there is room for it.
+    pub fn stream_of<T: Send + Sync + 'static, M: Message + 'static>(
+        things: BoxStream<'static, Result<T, Status>>,
+        make: fn(&T) -> M,
         decode: Arc<Decode>,
         peer: Arc<Peer>,
     ) -> Self {
-        let framed = messages.then(move |message| {
+        let framed = things.then(move |thing| {
             let (decode, peer) = (Arc::clone(&decode), Arc::clone(&peer));
-            async move { framed(message?, &decode, &peer).await }
+            async move {
+                let thing = thing?;
+                made(|| ready(Ok(make(&thing))), &decode, &peer).await
+            }
         });
         Self::Stream(framed.boxed())
     }
@@ -101,18 +122,42 @@ fn status_headers(status: &Status) -> HeaderMap {
     headers
 }
 
-/// A message in its frame, charged to the peer that it is for.
+/// A message in its frame that can be made again. Where there is no room for it, it is dropped and made anew once there is:
+/// messages that wait would be memory that nobody is charged.
+///
+/// # Errors
+/// Those of making it, and when there is no room for it.
+pub async fn made<M, F>(mut make: impl FnMut() -> F, decode: &Decode, peer: &Arc<Peer>) -> Result<Chunk, Status>
+where
+    M: Message + 'static,
+    F: Future<Output = Result<M, Status>>,
+{
+    let mut charge = peer.share.empty_charge();
+    loop {
+        let message = make().await?;
+        let more = charged(message.encoded_len()).saturating_sub(charge.bytes());
+        if more == 0 || charge.grow(more).is_ok() {
+            return framed(message, decode, charge).await;
+        }
+        drop(message);
+        grow(&mut charge, more).await?;
+    }
+}
+
+/// A message in its frame, with what it is charged already.
 ///
 /// # Errors
 /// When there is no room for it.
-pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, peer: &Arc<Peer>) -> Result<Chunk, Status> {
+pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, mut charge: Charge) -> Result<Chunk, Status> {
     let length = message.encoded_len();
     if length <= COVERED_BYTES {
         return Ok(Chunk::new(encoded(&message, length), None));
     }
-    // What it takes as a value, too, until it is encoded.
-    let mut charge = peer.share.empty_charge();
-    grow(&mut charge, length.saturating_mul(DECODED_FACTOR)).await?;
+    charge.shrink_to(charged(length));
+    let more = charged(length).saturating_sub(charge.bytes());
+    if more > 0 {
+        grow(&mut charge, more).await?;
+    }
     let bytes = if length <= AT_ONCE_BYTES {
         encoded(&message, length)
     } else {
@@ -120,6 +165,11 @@ pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, peer: &Ar
     };
     charge.shrink_to(length);
     Ok(Chunk::new(bytes, Some(charge)))
+}
+
+/// What an answer of this length is charged until it is encoded: what it takes as a value, too.
+const fn charged(length: usize) -> usize {
+    if length <= COVERED_BYTES { 0 } else { length.saturating_mul(DECODED_FACTOR) }
 }
 
 fn encoded(message: &impl Message, length: usize) -> Bytes {

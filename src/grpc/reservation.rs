@@ -9,6 +9,7 @@ use super::convert;
 use super::decode::Decoded;
 use super::edge::{Edge, Verb};
 use super::stream::{Answers, Incoming, Streams};
+use crate::budget::Charge;
 use crate::engine::Engine;
 use crate::engine::answer::Outcome;
 use crate::metrics::edge::{Ending, Operation};
@@ -138,15 +139,15 @@ impl Reservations {
         Ok(pb::ListHoldsResponse { holds, next_page_token, server_time })
     }
 
-    /// Operations, decided one after another.
+    /// Operations, decided one after another. What the request is charged goes over to the answer.
     ///
     /// # Errors
     /// When the message is faulty as a whole, or nothing can be decided any more.
-    pub async fn batch(&self, request: Decoded<pb::BatchRequest>) -> Result<pb::BatchResponse, Status> {
-        let Decoded { message: pb::BatchRequest { operations, view }, charge: _charge } = request;
+    pub async fn batch(&self, request: Decoded<pb::BatchRequest>) -> Result<(pb::BatchResponse, Charge), Status> {
+        let Decoded { message: pb::BatchRequest { operations, view }, charge } = request;
         let view = convert::batch(operations.len(), view)?;
         let (results, now) = batch::decide(&self.edge, &operations, view).await?.durable().await?;
-        Ok(pb::BatchResponse { results, server_time: Some(convert::timestamp(now)) })
+        Ok((pb::BatchResponse { results, server_time: Some(convert::timestamp(now)) }, charge))
     }
 
     /// Messages of operations, answered in their order.

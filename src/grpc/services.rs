@@ -21,6 +21,7 @@ use super::reservation::Reservations;
 use super::rpc::{self, Rpc};
 use super::status;
 use super::stream::{Incoming, Streams};
+use super::watch::Shown;
 use crate::budget::Exhausted;
 use crate::http2::{Answer, Peer, Service};
 use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
@@ -95,13 +96,13 @@ impl Services {
             // Boxed, so that a call of the ones above takes no more memory than it needs.
             Rpc::ReturnUnits => Box::pin(ask.unary(|asked| holds.return_units(asked))).await,
             Rpc::GetHold => Box::pin(ask.unary(|asked| holds.get_hold(asked))).await,
-            Rpc::ListHolds => Box::pin(ask.unary(|asked| holds.list_holds(asked))).await,
+            Rpc::ListHolds => Box::pin(ask.read(|asked| holds.list_holds(asked))).await,
             Rpc::Batch => Box::pin(ask.batch()).await,
             Rpc::BatchStream => Ok(ask.batch_stream()),
             Rpc::CreateDrop => Box::pin(ask.unary(|asked| drops.create_drop(asked))).await,
             Rpc::UpdateDrop => Box::pin(ask.unary(|asked| drops.update_drop(asked))).await,
-            Rpc::GetDrop => Box::pin(ask.unary(|asked| drops.get_drop(asked))).await,
-            Rpc::ListDrops => Box::pin(ask.unary(|asked| drops.list_drops(asked))).await,
+            Rpc::GetDrop => Box::pin(ask.read(|asked| drops.get_drop(asked))).await,
+            Rpc::ListDrops => Box::pin(ask.read(|asked| drops.list_drops(asked))).await,
             Rpc::PauseDrop => Box::pin(ask.unary(|asked| drops.pause_drop(asked))).await,
             Rpc::ResumeDrop => Box::pin(ask.unary(|asked| drops.resume_drop(asked))).await,
             Rpc::CloseDrop => Box::pin(ask.unary(|asked| drops.close_drop(asked))).await,
@@ -132,21 +133,38 @@ impl Ask<'_> {
         let Decoded { message, charge } = services.decode.decode(place, received).await?;
         let answer = handler(message).await?;
         drop(charge);
-        Ok(Reply::One(reply::framed(answer, &services.decode, self.messages.peer()).await?))
+        let charge = self.messages.peer().share.empty_charge();
+        Ok(Reply::One(reply::framed(answer, &services.decode, charge).await?))
+    }
+
+    /// As [`Ask::unary`], for what changes nothing and may be long: it is asked again where there was no room for it.
+    async fn read<T, U, F>(mut self, handler: impl Fn(T) -> F) -> Result<Reply, Status>
+    where
+        T: Message + Default + Clone + 'static,
+        U: Message + 'static,
+        F: Future<Output = Result<U, Status>>,
+    {
+        let Self { services, place, .. } = self;
+        let received = self.only().await?;
+        let Decoded { message, charge: _charge } = services.decode.decode::<T>(place, received).await?;
+        let make = || handler(message.clone());
+        Ok(Reply::One(reply::made(make, &services.decode, self.messages.peer()).await?))
     }
 
     async fn batch(mut self) -> Result<Reply, Status> {
         let received = self.only().await?;
         let decode = &self.services.decode;
-        let answer = self.services.reservations.batch(decode.batch(self.place, received).await?).await?;
-        Ok(Reply::One(reply::framed(answer, decode, self.messages.peer()).await?))
+        let asked = decode.batch(self.place, received).await?;
+        // Boxed: a message that has not come yet does not keep the memory of deciding it.
+        let (answer, charge) = Box::pin(self.services.reservations.batch(asked)).await?;
+        Ok(Reply::One(reply::framed(answer, decode, charge).await?))
     }
 
     fn batch_stream(self) -> Reply {
         let Self { services, place, messages } = self;
-        let (decode, peer) = (Arc::clone(&services.decode), Arc::clone(messages.peer()));
+        let decode = Arc::clone(&services.decode);
         let answers = services.reservations.batch_stream(Incoming { messages, decode: Arc::clone(&decode), place });
-        Reply::stream(answers, decode, peer)
+        Reply::stream(answers, decode)
     }
 
     async fn watch_drop(mut self) -> Result<Reply, Status> {
@@ -154,7 +172,7 @@ impl Ask<'_> {
         let (decode, peer) = (Arc::clone(&self.services.decode), Arc::clone(self.messages.peer()));
         let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
         let updates = self.services.drops.watch_drop(message, &peer).await?;
-        Ok(Reply::stream(updates, decode, peer))
+        Ok(Reply::stream_of(updates, Shown::message, decode, peer))
     }
 
     /// The only message. A server that stops does not wait for one that does not come.

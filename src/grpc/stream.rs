@@ -29,8 +29,8 @@ const OPERATIONS_IN_FLIGHT: usize = 16 * 1024;
 // A full message fits by itself.
 const _: () = assert!(MAX_OPERATIONS <= OPERATIONS_IN_FLIGHT);
 
-/// A stream's answers.
-pub type Answers = BoxStream<'static, Result<pb::BatchStreamResponse, Status>>;
+/// A stream's answers, each with what its request is charged, which goes over to it.
+pub type Answers = BoxStream<'static, Result<(pb::BatchStreamResponse, Charge), Status>>;
 
 /// The switch of all streams of a server. Clones are of the same server.
 #[derive(Debug, Clone)]
@@ -94,16 +94,17 @@ type Next = Box<Result<InFlight, Status>>;
 struct InFlight {
     sequence: u64,
     decided: Decided,
-    /// Both given back once it is answered.
+    /// Given back once it is answered.
     room: OwnedSemaphorePermit,
+    /// Goes over to the answer.
     charge: Charge,
 }
 
-async fn told(next: Next) -> Result<pb::BatchStreamResponse, Status> {
+async fn told(next: Next) -> Result<(pb::BatchStreamResponse, Charge), Status> {
     let InFlight { sequence, decided, room, charge } = (*next)?;
     let (results, at) = decided.durable().await?;
-    drop((room, charge));
-    Ok(pb::BatchStreamResponse { sequence, results, server_time: Some(convert::timestamp(at)) })
+    drop(room);
+    Ok((pb::BatchStreamResponse { sequence, results, server_time: Some(convert::timestamp(at)) }, charge))
 }
 
 /// The side of a stream that takes messages in.
@@ -120,7 +121,8 @@ impl Intake {
         let room = Arc::new(Semaphore::new(OPERATIONS_IN_FLIGHT));
         loop {
             let next = match self.message().await {
-                Ok(Some(message)) => self.decide(message, Arc::clone(&room)).await,
+                // Boxed: a stream that is not used does not keep the memory of deciding.
+                Ok(Some(message)) => Box::pin(self.decide(message, Arc::clone(&room))).await,
                 Ok(None) => return,
                 Err(status) => Err(status),
             };
@@ -151,6 +153,6 @@ impl Intake {
             Ok(view) => batch::decide(&self.edge, &operations, view).await?,
             Err(rejection) => batch::reject(&self.edge, &operations, &rejection.into()),
         };
-        Ok(InFlight { sequence, decided, room, charge })
+        Ok(Box::new(InFlight { sequence, decided, room, charge }))
     }
 }

@@ -50,12 +50,12 @@ const ROUNDS: u32 = 4;
 /// The groups of a drop look so much after one another, modulo the period: wherever they begin, they spread.
 const STAGGER: Duration = Duration::from_millis(41);
 
-/// A watcher's messages.
-pub type Updates = BoxStream<'static, Result<pb::WatchDropResponse, Status>>;
+/// What a watcher is shown, of which messages are made.
+pub type Updates = BoxStream<'static, Result<Shown, Status>>;
 
 /// A drop as it was seen at an instant.
 #[derive(Debug, Clone)]
-struct Shown {
+pub struct Shown {
     drop: Arc<pb::Drop>,
     at: Timestamp,
 }
@@ -65,7 +65,8 @@ impl Shown {
         Self { drop: Arc::new(convert::drop_view(view)), at }
     }
 
-    fn message(&self) -> pb::WatchDropResponse {
+    /// As a message.
+    pub fn message(&self) -> pb::WatchDropResponse {
         pb::WatchDropResponse { drop: Some(self.drop.as_ref().clone()), server_time: Some(convert::timestamp(self.at)) }
     }
 }
@@ -309,16 +310,15 @@ struct Watcher {
 
 impl Watcher {
     /// His next message, and himself for the one after it; nothing more after an end.
-    async fn next(mut watcher: Option<Self>) -> Option<(Result<pb::WatchDropResponse, Status>, Option<Self>)> {
+    async fn next(mut watcher: Option<Self>) -> Option<(Result<Shown, Status>, Option<Self>)> {
         let next = watcher.as_mut()?.news().await;
         match next {
             Ok(shown) => {
-                let message = shown.message();
                 if let Some(watcher) = &mut watcher {
-                    watcher.told = Some(shown);
+                    watcher.told = Some(shown.clone());
                     watcher.pace.reset();
                 }
-                Some((Ok(message), watcher))
+                Some((Ok(shown), watcher))
             }
             Err(status) => Some((Err(status), None)),
         }

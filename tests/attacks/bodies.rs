@@ -2,8 +2,8 @@
 //! is refused by the field's name, before it is decoded.
 
 use super::frames::{BATCH, BATCH_STREAM, CREATE_DROP, RESERVE, UPDATE_DROP, field, filled, framed};
+use super::measured::Measured;
 use super::peer::{Peer, WIDE};
-use super::polite::Polite;
 use super::server::{MIB, Target};
 
 const INVALID_ARGUMENT: u32 = 3;
@@ -56,8 +56,7 @@ static REQUESTS: [Request; 17] = [
 #[test]
 fn very_many_parts_are_refused_by_their_name_and_take_no_memory() {
     let target = Target::start();
-    let polite = Polite::beside(&target);
-    let watch = target.watch();
+    let measured = Measured::beside("requests of empty parts", &target);
     for Request { path, most, of, named } in &REQUESTS {
         let body = framed(&of(*most));
         // Two connections, each with two of them at once.
@@ -71,17 +70,17 @@ fn very_many_parts_are_refused_by_their_name_and_take_no_memory() {
             }
         }
     }
-    let grown = watch.grown("requests of empty parts");
+    let grown = measured.grown();
     // Four messages of 4 MiB, each in a buffer that has grown; one of them decoded would take more.
-    assert!(grown < 128 * MIB, "{} MiB", grown / MIB);
-    polite.had_all_answers(5);
+    assert!(grown < 96 * MIB, "{} MiB", grown / MIB);
+    measured.had_all_answers(5);
     target.ends_well();
 }
 
 #[test]
 fn what_is_longer_than_its_method_takes_is_refused_before_it_has_come() {
     let target = Target::start();
-    let watch = target.watch();
+    let measured = Measured::alone("requests that are too long", &target);
     for Request { path, most, of, named } in &REQUESTS {
         let body = framed(&of(*most + 64 * 1024));
         let mut peer = Peer::connect(target.grpc, WIDE);
@@ -90,7 +89,8 @@ fn what_is_longer_than_its_method_takes_is_refused_before_it_has_come() {
         assert_eq!(code, OUT_OF_RANGE, "{path} {named}: {words}");
         assert!(words.contains("this method takes at most"), "{words}");
     }
-    let grown = watch.grown("requests that are too long");
-    assert!(grown < 32 * MIB, "{} MiB", grown / MIB);
+    let grown = measured.grown();
+    assert!(grown < 16 * MIB, "{} MiB", grown / MIB);
+    drop(measured);
     target.ends_well();
 }

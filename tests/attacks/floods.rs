@@ -5,9 +5,9 @@ use super::frames::{
     settings,
 };
 use super::hpack::literal;
+use super::measured::Measured;
 use super::peer::{Peer, WIDE, WITHIN};
-use super::polite::Polite;
-use super::server::Target;
+use super::server::{MIB, Target};
 use super::state::End;
 
 /// Frames that are sent in one go,
@@ -49,8 +49,7 @@ fn until_ended(peer: &mut Peer, first: &[u8], frames: &[u8]) -> Option<End> {
 #[test]
 fn a_flood_of_control_frames_is_ended() {
     let target = Target::start();
-    let polite = Polite::beside(&target);
-    let watch = target.watch();
+    let measured = Measured::beside("floods of control frames", &target);
     for (kind, first, frames) in floods() {
         let mut peer = Peer::connect(target.grpc, WIDE);
         peer.stream();
@@ -59,8 +58,8 @@ fn a_flood_of_control_frames_is_ended() {
         assert!(matches!(goodbye, End::Goodbye(CALM) | End::Cut), "{kind}: {goodbye:?}");
     }
     assert!(target.shed("control_frames") > 0 && target.shed("window_updates") > 0);
-    let grown = watch.grown("floods");
-    assert!(grown < 64 << 20, "{} MiB", grown >> 20);
-    polite.had_all_answers(1);
+    let grown = measured.grown();
+    assert!(grown < 24 * MIB, "{} MiB", grown / MIB);
+    measured.had_all_answers(1);
     target.ends_well();
 }

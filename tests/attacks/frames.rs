@@ -41,6 +41,8 @@ pub const BATCH_STREAM: &str = "/stockade.v1.ReservationService/BatchStream";
 pub const GET_DROP: &str = "/stockade.v1.DropService/GetDrop";
 pub const WATCH_DROP: &str = "/stockade.v1.DropService/WatchDrop";
 pub const CREATE_DROP: &str = "/stockade.v1.DropService/CreateDrop";
+pub const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
+pub const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 pub const UPDATE_DROP: &str = "/stockade.v1.DropService/UpdateDrop";
 
 /// A frame.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::io::{Read as _, Write as _};
 
+use super::measured::Measured;
 use super::peer::{WITHIN, greeting};
-use super::polite::Polite;
-use super::server::Target;
+use super::server::{MIB, Target};
 
 /// Connections that come while the server does not accept.
 const HERD: usize = 2_000;
+/// Memory that they may take: 48 KiB each, mostly what h2 keeps for a connection.
+const MOST: u64 = 96 * MIB;
 /// A connect that found no place in the backlog is tried again by the system after a second.
 const AT_ONCE: Duration = Duration::from_millis(900);
 
@@ -30,8 +32,7 @@ fn a_herd_is_taken_in_though_nobody_accepts_yet() {
     let files = maximum.map_or(HERD, |most| usize::try_from(most).unwrap_or(HERD).saturating_sub(300));
     let herd = HERD.min(backlog()).min(files);
     let target = Target::start();
-    let polite = Polite::beside(&target);
-    std::thread::sleep(Duration::from_millis(100));
+    let measured = Measured::beside("a herd of connections", &target);
     target.server.signal(Signal::STOP);
     let mut sockets: Vec<TcpStream> = Vec::new();
     for number in 0..herd {
@@ -46,7 +47,9 @@ fn a_herd_is_taken_in_though_nobody_accepts_yet() {
         socket.set_read_timeout(Some(WITHIN)).expect("an option");
         socket.read_exact(&mut [0; 9]).expect("the server greets");
     }
-    polite.had_all_answers(5);
+    let grown = measured.grown();
+    assert!(grown < MOST, "{} MiB", grown / MIB);
+    measured.had_all_answers(5);
     drop(sockets);
     target.ends_well();
 }

@@ -5,6 +5,7 @@ use prost::Message as _;
 use super::frames::{
     BATCH, BATCH_STREAM, CREATE_DROP, GET_DROP, LIST_HOLDS, RESERVE, UPDATE_DROP, WATCH_DROP, field, framed,
 };
+use super::measured::Measured;
 use super::peer::{Peer, WIDE};
 use super::polite::reserve;
 use super::server::Target;
@@ -26,6 +27,7 @@ fn what_is_no_protobuf_is_the_callers_fault() {
         ("a wire type that does not exist", vec![0x0f]),
     ];
     let target = Target::start();
+    let measured = Measured::alone("bytes that are no protobuf", &target);
     let mut peer = Peer::connect(target.grpc, WIDE);
     for path in PATHS {
         for (what, message) in &messages {
@@ -35,12 +37,14 @@ fn what_is_no_protobuf_is_the_callers_fault() {
             assert!(words.contains("is not encoded as the contract says"), "{path}: {what}: {words}");
         }
     }
+    drop(measured);
     target.ends_well();
 }
 
 #[test]
 fn text_that_is_no_utf_8_is_the_callers_fault() {
     let target = Target::start();
+    let measured = Measured::alone("text that is no UTF-8", &target);
     let mut peer = Peer::connect(target.grpc, WIDE);
     let bad = |number| field(number, &[0x61, 0xff, 0xfe]);
     let messages = [
@@ -61,6 +65,7 @@ fn text_that_is_no_utf_8_is_the_callers_fault() {
         let (code, words) = peer.status(call);
         assert_eq!(code, INVALID_ARGUMENT, "{path}: {words}");
     }
+    drop(measured);
     target.ends_well();
 }
 
@@ -68,6 +73,7 @@ fn text_that_is_no_utf_8_is_the_callers_fault() {
 fn frames_of_grpc_that_are_none_are_the_callers_fault() {
     const UNIMPLEMENTED: u32 = 12;
     let target = Target::start();
+    let measured = Measured::alone("frames that are none of gRPC", &target);
     let mut peer = Peer::connect(target.grpc, WIDE);
     let good = framed(&reserve().encode_to_vec());
     let mut flagged = good.clone();
@@ -88,6 +94,7 @@ fn frames_of_grpc_that_are_none_are_the_callers_fault() {
         let (code, words) = peer.status(call);
         assert_eq!(code, wanted, "{what}: {words}");
     }
+    drop(measured);
     target.ends_well();
 }
 

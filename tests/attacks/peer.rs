@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::frames::{
     ACK, DATA, END_STREAM, PAYLOAD, PREFACE, SETTINGS, TABLE, WINDOW, WINDOW_UPDATE, begin, frame, number, settings,
 };
-use super::state::{End, Heard, Outcome};
+use super::state::{End, Heard, Outcome, State};
 
 /// What does not come within this time does not come.
 pub const WITHIN: Duration = Duration::from_secs(20);
@@ -54,11 +54,16 @@ impl Drop for Peer {
 impl Peer {
     /// Connects and greets. Of each answer it takes `window` bytes and no more.
     pub fn connect(address: SocketAddr, window: u32) -> Self {
+        Self::attempt(address, window).expect("the server greets")
+    }
+
+    /// The same, where the server may close it instead of greeting: then there is none.
+    pub fn attempt(address: SocketAddr, window: u32) -> Option<Self> {
         let mut socket = dial(address);
-        socket.write_all(&greeting(window)).expect("greeted");
+        socket.write_all(&greeting(window)).ok()?;
         let heard = Heard::of(socket.try_clone().expect("a second handle"));
-        heard.wait(WITHIN, |state| state.greeted.then_some(())).expect("the server greets");
-        Self { socket, heard, next: 1 }
+        let greeted = heard.wait(WITHIN, |state| (state.greeted || state.over).then_some(state.greeted));
+        greeted.expect("the server greets, or closes").then_some(Self { socket, heard, next: 1 })
     }
 
     /// Sends bytes. False if the server does not take them any more.
@@ -157,6 +162,22 @@ impl Peer {
     /// How many of its streams were sent at least this many bytes.
     pub fn received(&self, least: usize) -> usize {
         self.heard.with(|state| state.streams.values().filter(|stream| stream.received >= least).count())
+    }
+
+    /// How many bytes of a call's answer have come.
+    pub fn received_of(&self, stream: u32) -> usize {
+        self.heard.with(|state| state.streams.get(&stream).map_or(0, |stream| stream.received))
+    }
+
+    /// How many bytes of answers have come.
+    pub fn received_in_all(&self) -> usize {
+        self.heard.with(|state| state.streams.values().map(|stream| stream.received).sum())
+    }
+
+    /// Waits until this many bytes of a call's answer have come.
+    pub fn receives(&self, stream: u32, bytes: usize) -> bool {
+        let came = |state: &mut State| (state.streams.get(&stream)?.received >= bytes).then_some(());
+        self.heard.wait(WITHIN, came).is_some()
     }
 
     /// Waits for the end of the connection. Nothing if it stands.

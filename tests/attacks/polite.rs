@@ -1,10 +1,13 @@
 //! A client that means well: calls one after another, some on a new connection, and wants an answer to each.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use stockade::client::Client;
 use stockade::metrics::Stopwatch;
 use stockade::proto as pb;
 use stockade::proto::reservation_service_client::ReservationServiceClient;
@@ -18,7 +21,7 @@ use super::server::{DROP, SKU, Target};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 /// It connects anew after this many calls.
-const ANEW: u32 = 20;
+const ANEW: usize = 20;
 
 /// Runs what is asynchronous.
 pub fn runtime() -> tokio::runtime::Runtime {
@@ -28,36 +31,66 @@ pub fn runtime() -> tokio::runtime::Runtime {
 /// The client, on a thread of its own.
 pub struct Polite {
     on: Arc<AtomicBool>,
-    thread: JoinHandle<(u32, Duration, Vec<Status>)>,
+    thread: JoinHandle<Manners>,
+}
+
+/// How it fared.
+#[derive(Debug, Default)]
+pub struct Manners {
+    /// How long each answer took.
+    pub times: Vec<Duration>,
+    /// Calls that had none.
+    pub failures: Vec<Status>,
+}
+
+impl fmt::Display for Manners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { times, failures } = self;
+        let mut times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
+        times.sort_by(f64::total_cmp);
+        let of = |hundredths: usize| times.get((times.len() * hundredths / 100).min(times.len().saturating_sub(1)));
+        let [half, most] = [50, 99].map(|hundredths| of(hundredths).copied().unwrap_or(f64::NAN));
+        let (answered, asked) = (times.len(), times.len() + failures.len());
+        write!(f, "polite p50/p99 {half:.1}/{most:.1} ms, {answered}/{asked} answered")
+    }
 }
 
 impl Polite {
-    /// Begins to call, with an answer to the first.
+    /// Begins to call, and has its first answer.
     pub fn beside(target: &Target) -> Self {
+        Self::calling(target, ANEW)
+    }
+
+    /// The same, over one connection.
+    pub fn on_one_connection(target: &Target) -> Self {
+        Self::calling(target, usize::MAX)
+    }
+
+    fn calling(target: &Target, anew: usize) -> Self {
         let endpoint = Endpoint::from_shared(target.server.endpoint.clone()).expect("an endpoint");
         let on = Arc::new(AtomicBool::new(true));
         let going = Arc::clone(&on);
-        let thread = std::thread::spawn(move || runtime().block_on(calls(&endpoint, &going)));
+        let (first, answered) = sync_channel(1);
+        let thread = std::thread::spawn(move || runtime().block_on(calls(&endpoint, anew, &going, first)));
+        // Where it comes to nothing, that is among the failures.
+        let _first = answered.recv_timeout(PATIENCE);
         Self { on, thread }
     }
 
-    /// Ends. Each call had an answer, and there were at least `least`.
-    pub fn had_all_answers(self, least: u32) {
+    /// Ends it.
+    pub fn stop(self) -> Manners {
         self.on.store(false, Ordering::Relaxed);
-        let (count, slowest, failures) = self.thread.join().expect("no panic");
-        eprintln!("beside it: {count} calls, the slowest in {slowest:?}, {} failed", failures.len());
-        assert!(failures.is_empty(), "{} of {count}: {:?}", failures.len(), failures.first());
-        assert!(count >= least, "{count} calls");
+        let lost = || Manners { times: Vec::new(), failures: vec![Status::unknown("the client itself failed")] };
+        self.thread.join().unwrap_or_else(|_panic| lost())
     }
 }
 
-async fn calls(endpoint: &Endpoint, going: &AtomicBool) -> (u32, Duration, Vec<Status>) {
-    let (mut count, mut slowest, mut failures) = (0, Duration::ZERO, Vec::new());
-    let mut client = None;
+async fn calls(endpoint: &Endpoint, anew: usize, going: &AtomicBool, first: SyncSender<()>) -> Manners {
+    let (mut manners, mut client, mut count) = (Manners::default(), None, 0_usize);
     while going.load(Ordering::Relaxed) {
         let watch = Stopwatch::start();
         let call = timeout(PATIENCE, async {
-            if client.is_none() || count % ANEW == 0 {
+            if client.is_none() || count.is_multiple_of(anew) {
                 client = Some(ReservationServiceClient::new(connected(endpoint).await?));
             }
             match &mut client {
@@ -66,19 +99,43 @@ async fn calls(endpoint: &Endpoint, going: &AtomicBool) -> (u32, Duration, Vec<S
             }
         });
         match call.await.unwrap_or_else(|_elapsed| Err(Status::cancelled("no answer"))) {
-            Ok(Some(pb::reserve_response::Outcome::Hold(_))) => {}
-            Ok(other) => failures.push(Status::unknown(format!("{other:?}"))),
-            Err(status) => failures.push(status),
+            Ok(Some(pb::reserve_response::Outcome::Hold(_))) => manners.times.push(watch.elapsed()),
+            Ok(other) => manners.failures.push(Status::unknown(format!("{other:?}"))),
+            Err(status) => manners.failures.push(status),
         }
         count += 1;
-        slowest = slowest.max(watch.elapsed());
+        // Of the others nobody wants to hear.
+        let _heard = first.try_send(());
         sleep(PAUSE).await;
     }
-    (count, slowest, failures)
+    manners
 }
 
 async fn connected(endpoint: &Endpoint) -> Result<Channel, Status> {
     endpoint.connect().await.map_err(|error| Status::unavailable(format!("no connection: {error:?}")))
+}
+
+/// A client, in a runtime of its own.
+pub struct Caller {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+}
+
+impl Caller {
+    /// Connects.
+    pub fn to(target: &Target) -> Self {
+        let runtime = runtime();
+        let client = runtime.block_on(target.server.client());
+        Self { runtime, client }
+    }
+
+    /// Sends operations in one message.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn batch(&self, operations: Vec<pb::Operation>, view: pb::HoldView) -> Result<pb::BatchResponse, Status> {
+        self.runtime.block_on(self.client.batch(pb::BatchRequest { operations, view: view.into() }))
+    }
 }
 
 /// A request for a hold of one unit.
@@ -90,4 +147,10 @@ pub fn reserve() -> pb::ReserveRequest {
         customer: Some(pb::Customer { id: uuid::Uuid::new_v4().to_string(), ..pb::Customer::default() }),
         ..pb::ReserveRequest::default()
     }
+}
+
+/// Many of them, for one message.
+pub fn reserves(count: usize) -> Vec<pb::Operation> {
+    let operation = || pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve())) };
+    (0..count).map(|_| operation()).collect()
 }

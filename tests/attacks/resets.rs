@@ -9,9 +9,10 @@ use stockade::proto::drop_service_client::DropServiceClient;
 use tonic::transport::Endpoint;
 
 use super::frames::{CALM, CANCEL, GET_DROP, RESERVE, RST_STREAM, WINDOW_UPDATE, begin, framed, number, whole};
+use super::measured::Measured;
 use super::peer::{Peer, WIDE, WITHIN};
-use super::polite::{Polite, reserve, runtime};
-use super::server::{DROP, Target};
+use super::polite::{reserve, runtime};
+use super::server::{DROP, MIB, Target};
 use super::state::End;
 
 /// Calls that are sent in one go,
@@ -40,7 +41,7 @@ fn until_ended(target: &Target, data: usize, call: impl Fn(u32) -> Vec<u8>) -> (
 #[test]
 fn a_peer_that_resets_without_end_is_ended() {
     let target = Target::start();
-    let polite = Polite::beside(&target);
+    let measured = Measured::beside("calls that are reset", &target);
     let read = pb::GetDropRequest { drop_id: DROP.into() }.encode_to_vec();
     let (of_reserve, of_read) = (framed(&reserve().encode_to_vec()).len(), framed(&read).len());
     let reset = |id| number(RST_STREAM, id, CANCEL);
@@ -61,13 +62,16 @@ fn a_peer_that_resets_without_end_is_ended() {
         assert!(matches!(goodbye, End::Goodbye(CALM) | End::Cut), "{kind}: {goodbye:?}");
     }
     assert!(target.shed("resets") > 0);
-    polite.had_all_answers(1);
+    let grown = measured.grown();
+    assert!(grown < 48 * MIB, "{} MiB", grown / MIB);
+    measured.had_all_answers(1);
     target.ends_well();
 }
 
 #[test]
 fn callers_who_give_up_together_are_no_attackers() {
     let target = Target::start();
+    let measured = Measured::alone("callers who give up together", &target);
     runtime().block_on(async {
         let channel = Endpoint::from_shared(target.server.endpoint.clone()).expect("an endpoint");
         let client = DropServiceClient::new(channel.connect().await.expect("a connection"));
@@ -85,5 +89,6 @@ fn callers_who_give_up_together_are_no_attackers() {
         }
     });
     assert_eq!(target.shed("resets"), 0);
+    drop(measured);
     target.ends_well();
 }

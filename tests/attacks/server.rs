@@ -1,57 +1,106 @@
-//! The server under attack, with a drop to sell, and what it takes of memory.
+//! The server under attack, with a drop to sell: the binary that was built, or another one to compare it with.
 
-use std::fs;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use stockade::proto as pb;
 use tempfile::TempDir;
 
 use super::polite::runtime;
-use super::process::{BINARY, Ended, Server, on_free_ports, serve, try_start};
+use super::process::{BINARY, Ended, Server, on_free_ports, try_start};
 
 pub const MIB: u64 = 1024 * 1024;
 /// The drop that is sold.
 pub const DROP: &str = "drop";
 pub const SKU: &str = "SKU";
-/// How often memory is looked at.
-const PERIOD: Duration = Duration::from_millis(5);
+/// The path of a binary that is attacked in place of the built one. Flags that it does not know are left out.
+const OTHER: &str = "STOCKADE_TEST_SERVER";
+/// Bytes that a connection may have in flight at least, and its part of all.
+const CONNECTION_MIN: u64 = 16 * MIB;
+const CONNECTION_PART: u64 = 4;
+
+/// A flag and its value.
+pub type Flag = (&'static str, &'static str);
+
+/// Memory that a server has where an attack needs no other: an eighth of it, 64 MiB, may be in flight.
+const MEMORY: Flag = ("--memory-budget", "512MiB");
 
 /// A server that is attacked.
 pub struct Target {
     pub server: Server,
     pub grpc: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
+    flags: Vec<Flag>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "another binary to test is not configuration of the server")]
+fn other() -> Option<OsString> {
+    std::env::var_os(OTHER)
+}
+
+fn binary() -> OsString {
+    other().unwrap_or_else(|| BINARY.into())
+}
+
+/// Whether the binary has a flag. The built one has all.
+fn has(flag: &str) -> bool {
+    static HELP: OnceLock<Option<String>> = OnceLock::new();
+    let help = HELP.get_or_init(|| {
+        let output = Command::new(other()?).args(["serve", "--help"]).output().expect("the other binary runs");
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    help.as_ref().is_none_or(|help| help.contains(flag))
 }
 
 impl Target {
-    /// Starts one and creates the drop.
+    /// Starts one with 512 MiB of memory, and creates the drop.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        Self::of(serve(folder.path(), &[]), folder)
+        Self::with(&[])
     }
 
-    /// The same, with so few files that it may have open.
+    /// The same, with these flags.
+    pub fn with(flags: &[Flag]) -> Self {
+        Self::new(Command::new(binary()), flags)
+    }
+
+    /// The same, with at most `files` files open.
     pub fn with_files(files: u32) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(BINARY);
-        command.args(["serve", "--data"]).arg(folder.path());
-        on_free_ports(&mut command);
-        Self::of(command, folder)
+        command.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(binary());
+        Self::new(command, &[])
     }
 
-    fn of(command: Command, folder: TempDir) -> Self {
-        let server = try_start(command).unwrap_or_else(|ended| panic!("it did not start: {ended:?}"));
-        let grpc = server.endpoint.trim_start_matches("http://").parse().expect("an address");
-        let target = Self { server, grpc, _folder: folder };
+    fn new(command: Command, flags: &[Flag]) -> Self {
+        let mut flags = flags.to_vec();
+        if flags.iter().all(|(flag, _)| *flag != MEMORY.0) {
+            flags.push(MEMORY);
+        }
+        let target = Self::over(command, tempfile::tempdir().expect("a folder"), flags);
         let item = pb::Item { sku: SKU.into(), quantity: 1_000_000_000, ..pb::Item::default() };
         target.create(pb::Drop { id: DROP.into(), items: vec![item], ..pb::Drop::default() });
         target
+    }
+
+    /// Over a folder that may have been served before.
+    fn over(mut command: Command, folder: TempDir, flags: Vec<Flag>) -> Self {
+        command.arg("serve").arg("--data").arg(folder.path()).env_remove(OTHER);
+        for (flag, value) in flags.iter().filter(|(flag, _)| has(flag)) {
+            command.args([flag, value]);
+        }
+        on_free_ports(&mut command);
+        let server = try_start(command).unwrap_or_else(|ended| panic!("it did not start: {ended:?}"));
+        let grpc = server.endpoint.trim_start_matches("http://").parse().expect("an address");
+        Self { server, grpc, folder, flags }
+    }
+
+    /// Stops it and starts another over its folder.
+    pub fn again(self) -> Self {
+        let Self { server, folder, flags, .. } = self;
+        let ended = server.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        Self::over(Command::new(binary()), folder, flags)
     }
 
     /// Creates a drop.
@@ -63,34 +112,27 @@ impl Target {
     /// Bytes that may be in flight, and the part of one connection.
     pub fn inflight_bytes(&self) -> (u64, u64) {
         let mut lines = self.server.start_log().lines().map(|line| serde_json::from_str(line).unwrap_or_default());
-        let bytes = lines.find_map(|line: serde_json::Value| line["inflight_bytes"].as_u64()).expect("the bound");
-        (bytes, bytes / 4)
+        let bytes = lines.find_map(|line: serde_json::Value| line["inflight_bytes"].as_u64());
+        let bytes = bytes.or_else(|| other().map(|_| 4 * CONNECTION_MIN)).expect("the bound");
+        (bytes, (bytes / CONNECTION_PART).max(CONNECTION_MIN).min(bytes))
     }
 
     /// Bytes that are in flight now.
     pub fn inflight(&self) -> u64 {
-        self.server.metric("stockade_inflight_bytes").parse().expect("a number")
+        self.number("stockade_inflight_bytes")
     }
 
     /// How often something was shed for this reason.
     pub fn shed(&self, reason: &str) -> u64 {
-        self.server.metric(&format!("stockade_shed_total{{reason=\"{reason}\"}}")).parse().expect("a number")
+        self.number(&format!("stockade_shed_total{{reason=\"{reason}\"}}"))
     }
 
-    /// Watches its memory.
-    pub fn watch(&self) -> Watch {
-        let file = format!("/proc/{}/status", self.server.id().as_raw_nonzero());
-        let (peak, on) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(true)));
-        let before = resident(&file);
-        let (seen, going) = (Arc::clone(&peak), Arc::clone(&on));
-        let path = file.clone();
-        let thread = std::thread::spawn(move || {
-            while going.load(Ordering::Relaxed) {
-                seen.fetch_max(resident(&path), Ordering::Relaxed);
-                std::thread::sleep(PERIOD);
-            }
-        });
-        Watch { file, before, peak, on, thread: Some(thread) }
+    /// A metric. Another binary may lack it: then it is 0.
+    pub fn number(&self, series: &str) -> u64 {
+        let (_, page) = self.server.page("/metrics");
+        let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = value.or_else(|| other().map(|_| "0"));
+        value.unwrap_or_else(|| panic!("{series} is missing in\n{page}")).parse().expect("a number")
     }
 
     /// Ends it in order, as a server that was attacked and is well does; nothing went wrong in it.
@@ -99,45 +141,5 @@ impl Target {
         assert_eq!(ended.code, Some(0), "{}", ended.log);
         assert!(!ended.log.contains("\"level\":\"ERROR\""), "{}", ended.log);
         ended
-    }
-}
-
-/// Resident bytes of a process.
-fn resident(file: &str) -> u64 {
-    let status = fs::read_to_string(file).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or(0) * 1024
-}
-
-/// Memory, watched until it is dropped.
-pub struct Watch {
-    file: String,
-    before: u64,
-    peak: Arc<AtomicU64>,
-    on: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watch {
-    /// By how many bytes memory has grown at most so far.
-    pub fn grown(&self, what: &str) -> u64 {
-        let (before, peak, now) = (self.before, self.peak.load(Ordering::Relaxed), resident(&self.file));
-        eprintln!("{what}: resident {} MiB, at most {} MiB, now {} MiB", before / MIB, peak / MIB, now / MIB);
-        peak.saturating_sub(before)
-    }
-
-    /// By how many bytes it is greater now.
-    pub fn kept(&self) -> u64 {
-        resident(&self.file).saturating_sub(self.before)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.on.store(false, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say.
-            let _ended = thread.join();
-        }
     }
 }

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::frames::{HEADERS, PREFACE, RESERVE, block, frame};
+use super::measured::Measured;
 use super::peer::{WITHIN, dial, greeting};
-use super::polite::Polite;
-use super::server::Target;
+use super::server::{MIB, Target};
 
 /// Files that the server may have open: fewer than come.
 const FILES: u32 = 128;
@@ -55,7 +55,7 @@ fn ended(mut socket: &TcpStream) -> bool {
 #[test]
 fn a_silent_crowd_keeps_nobody_out_and_ends() {
     let target = Target::with_files(FILES);
-    let polite = Polite::beside(&target);
+    let measured = Measured::beside("a silent crowd at 128 files", &target);
     let mut crowd = Vec::new();
     for (kind, words, count, http) in kinds() {
         let address = if http { target.server.http } else { target.grpc };
@@ -74,7 +74,9 @@ fn a_silent_crowd_keeps_nobody_out_and_ends() {
     assert!(target.shed("made_room") > 0, "more came than there were places");
     assert!(target.shed("silent") > 0, "some did not greet in time");
     assert!(target.shed("stuck") > 0, "some did not go on in time");
-    polite.had_all_answers(100);
+    let grown = measured.grown();
+    assert!(grown < 16 * MIB, "{} MiB", grown / MIB);
+    measured.had_all_answers(100);
     let log = target.ends_well().log;
     let of_a_connection = |line: &&str| line.contains("\"level\":\"WARN\"") && line.contains("connection");
     let warnings: Vec<_> = log.lines().filter(of_a_connection).collect();

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::frames::{BATCH, BATCH_STREAM, framed};
+use super::measured::Measured;
 use super::peer::{Peer, WIDE, WITHIN};
-use super::polite::Polite;
-use super::server::{MIB, Target, Watch};
+use super::server::{MIB, Target};
 use super::state::Outcome;
 
 const DEADLINE_EXCEEDED: u32 = 4;
 const RESOURCE_EXHAUSTED: u32 = 8;
+const UNAVAILABLE: u32 = 14;
 /// Messages of each of two connections: together more than one connection may have in flight, if it is not much more
 /// than a hundred MiB.
 const STREAMS: usize = 24;
@@ -17,9 +18,8 @@ const STREAMS: usize = 24;
 #[test]
 fn messages_that_never_end_are_ended_and_give_their_memory_back() {
     let target = Target::start();
-    let polite = Polite::beside(&target);
+    let measured = Measured::beside("messages without their last byte", &target);
     let (_, share) = target.inflight_bytes();
-    let watch = target.watch();
     let mut body = framed(&vec![0x1a; 4 * 1024 * 1024]);
     body.truncate(body.len() - 1);
     let mut peers: Vec<Peer> = (0..2).map(|_| Peer::connect(target.grpc, WIDE)).collect();
@@ -44,23 +44,53 @@ fn messages_that_never_end_are_ended_and_give_their_memory_back() {
         peer.outcomes().iter().filter(|outcome| late(outcome)).count()
     };
     assert!(peers.iter().all(|peer| late(peer) > 0), "what had room was ended when its time was over");
-    let grown = watch.grown("messages that never end");
-    let bound = (2 * share).min(2 * 4 * MIB * u64::try_from(STREAMS).expect("few"));
+    let grown = measured.grown();
     // A buffer that has grown leaves as much behind, which the allocator keeps for a while.
-    assert!(grown < 2 * bound + 64 * MIB, "{} MiB of {}", grown / MIB, bound / MIB);
+    assert!(grown < 5 * share, "{} MiB of {}", grown / MIB, 2 * share / MIB);
     drop(peers);
-    comes_back(&target, &watch, grown);
-    polite.had_all_answers(100);
+    measured.comes_back(&target, 2 * share);
+    measured.had_all_answers(100);
     target.ends_well();
 }
 
-/// What was in flight is given back, and the memory of it, too.
-pub fn comes_back(target: &Target, watch: &Watch, grown: u64) {
-    let back = |_| {
-        std::thread::sleep(Duration::from_millis(100));
-        target.inflight() < MIB && watch.kept() < (grown / 2).max(48 * MIB)
+/// Memory of 64 connections themselves: their windows, and what h2 keeps for each.
+const CROWD_MOST: u64 = 16 * MIB;
+/// Connections that each send a message, which have room for few of them together.
+const CROWD: usize = 64;
+
+#[test]
+fn a_crowd_of_messages_that_never_end_keeps_to_the_budget() {
+    // 48 MiB may be in flight, and 36 of them in long messages: nine of 64.
+    let target = Target::with(&[("--memory-budget", "256MiB")]);
+    let measured = Measured::beside("64 connections with a message without its last byte each", &target);
+    let (all, _) = target.inflight_bytes();
+    let mut body = framed(&vec![0x1a; 4 * 1024 * 1024]);
+    body.truncate(body.len() - 1);
+    let mut peers: Vec<Peer> = (0..CROWD).map(|_| Peer::connect(target.grpc, WIDE)).collect();
+    let outcomes: Vec<Option<Outcome>> = std::thread::scope(|scope| {
+        let body = &body;
+        let calls = peers.iter_mut().map(|peer| {
+            scope.spawn(move || {
+                let call = peer.open(BATCH);
+                peer.pour(&[call], body, false, Duration::from_secs(4));
+                peer.outcome(call, WITHIN)
+            })
+        });
+        let calls: Vec<_> = calls.collect();
+        calls.into_iter().map(|call| call.join().expect("no panic")).collect()
+    });
+    let ended = |code: u32| {
+        let with = |outcome: &&Option<Outcome>| matches!(outcome, Some(Outcome::Status(status, _)) if *status == code);
+        outcomes.iter().filter(with).count()
     };
-    let came = (0..100).any(back);
-    assert!(came, "{} bytes in flight, {} MiB more than before", target.inflight(), watch.kept() / MIB);
-    eprintln!("after it: {} MiB more than before", watch.kept() / MIB);
+    let (late, no_room) = (ended(DEADLINE_EXCEEDED), ended(UNAVAILABLE));
+    assert_eq!(late + no_room, CROWD, "{outcomes:?}");
+    assert!(no_room > 0, "{late} had room and were ended, {no_room} found none");
+    assert!(peers.iter().all(Peer::stands), "a connection was ended");
+    let grown = measured.grown();
+    assert!(grown < 2 * all + CROWD_MOST, "{} MiB of {}", grown / MIB, all / MIB);
+    drop(peers);
+    measured.comes_back(&target, all + CROWD_MOST);
+    measured.had_all_answers(100);
+    target.ends_well();
 }

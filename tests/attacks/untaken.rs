@@ -1,53 +1,38 @@
 //! Answers that nobody takes: they wait in bounded memory, and not for ever.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use prost::Message as _;
+use stockade::metrics::Stopwatch;
 use stockade::proto as pb;
 
-use super::frames::{BATCH, BATCH_STREAM, CALM, GET_DROP, LIST_HOLDS, WATCH_DROP, framed, whole};
+use super::frames::{
+    BATCH, BATCH_STREAM, CALM, GET_DROP, LIST_HOLDS, WATCH_DROP, WINDOW_UPDATE, framed, number, whole,
+};
+use super::lists::{fill, list};
+use super::measured::Measured;
 use super::peer::{Peer, WIDE, WITHIN, dial, greeting};
-use super::polite::{Polite, reserve, runtime};
-use super::server::{DROP, MIB, Target, Watch};
+use super::polite::reserves;
+use super::server::{DROP, MIB, Target};
 use super::state::Outcome;
-use super::unfinished::comes_back;
 
 /// Answers that wait, and where they come in pieces, calls that wait for the second.
 const CALLS: usize = 100;
 /// Longer than an answer may wait.
 const LONG: Duration = Duration::from_secs(25);
-/// Lines of a hold, and bytes of their SKUs: an answer of a thousand such holds has some 4 MiB.
-const LINES: u16 = 32;
-const HOLDS: usize = 1_000;
+/// Answers that are taken by the byte, and a byte of each comes so often: over a thousand updates of windows in the time
+/// that an answer has, and fewer than are a flood.
+const DRIPS: usize = 12;
+const DRIP: Duration = Duration::from_millis(50);
+/// Room of the answers to a thousand watches, and to a hundred batches.
+const WATCHES_MOST: u64 = 32 * MIB;
+const BATCHES_MOST: u64 = 64 * MIB;
 
-fn sku(line: u16) -> String {
-    format!("{line:0120}")
-}
-
-/// A drop with holds whose lists are long.
-fn fill(target: &Target) {
-    let item = |line| pb::Item { sku: sku(line), quantity: 1_000_000, ..pb::Item::default() };
-    target.create(pb::Drop { id: "fat".into(), items: (0..LINES).map(item).collect(), ..pb::Drop::default() });
-    let line = |line| pb::Line { sku: sku(line), quantity: 1, pool: String::new() };
-    let operation = || {
-        let lines = (0..LINES).map(line).collect();
-        let reserve = pb::ReserveRequest { drop_id: "fat".into(), lines, ..reserve() };
-        pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve)) }
-    };
-    runtime().block_on(async {
-        let client = target.server.client().await;
-        for _ in 0..HOLDS / 250 {
-            let operations = (0..250).map(|_| operation()).collect();
-            let request = pb::BatchRequest { operations, view: pb::HoldView::Brief.into() };
-            client.batch(request).await.expect("holds");
-        }
-    });
-}
-
-fn reserves(count: usize) -> Vec<pb::Operation> {
-    let operation = || pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve())) };
-    (0..count).map(|_| operation()).collect()
+/// Given up; or there was no room for the answer.
+fn given_up(outcome: Option<&Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Reset(CALM) | Outcome::Status(8, _)))
 }
 
 /// Calls of a kind over one connection that takes nothing. Each is given up by the server. Memory grows by less than
@@ -57,79 +42,109 @@ fn untaken(path: &str, calls: usize, message: &[u8], most: Option<u64>) {
     if path == LIST_HOLDS {
         fill(&target);
     }
-    let polite = Polite::beside(&target);
+    let measured = Measured::beside(&format!("{calls} answers not taken, {path}"), &target);
     let (_, share) = target.inflight_bytes();
-    let watch = target.watch();
     let mut peer = Peer::connect(target.grpc, 0);
     let body = framed(message);
     let streams: Vec<u32> = (0..calls).map(|_| peer.call(path, &body)).collect();
     for stream in streams {
-        match peer.outcome(stream, LONG) {
-            // Given up; or there was no room for the answer.
-            Some(Outcome::Reset(CALM) | Outcome::Status(8, _)) => {}
-            other => panic!("{path}: stream {stream}: {other:?}"),
-        }
+        let outcome = peer.outcome(stream, LONG);
+        assert!(given_up(outcome.as_ref()), "{path}: stream {stream}: {outcome:?}");
     }
     assert!(peer.stands(), "the connection itself did nothing wrong");
-    let grown = watch.grown(path);
+    let grown = measured.grown();
     // What is charged is what is sent: before it is encoded, an answer takes two to three times as much.
-    assert!(grown < most.unwrap_or(3 * share), "{path}: {} MiB", grown / MIB);
-    comes_back(&target, &watch, grown);
-    polite.had_all_answers(100);
+    let most = most.unwrap_or(3 * share);
+    assert!(grown < most, "{path}: {} MiB", grown / MIB);
+    measured.comes_back(&target, most);
+    measured.had_all_answers(100);
     drop(peer);
     target.ends_well();
 }
 
 #[test]
 fn answers_that_nobody_takes_are_given_up() {
-    let list = pb::ListHoldsRequest { drop_id: "fat".into(), page_size: 1_000, ..pb::ListHoldsRequest::default() };
-    let watch = pb::WatchDropRequest { drop_id: DROP.into() };
-    let batch = pb::BatchRequest { operations: reserves(500), view: pb::HoldView::Full.into() };
-    let stream = pb::BatchStreamRequest { sequence: 1, operations: reserves(500), view: pb::HoldView::Full.into() };
+    let watch = pb::WatchDropRequest { drop_id: DROP.into() }.encode_to_vec();
+    let view = pb::HoldView::Full.into();
+    let batch = pb::BatchRequest { operations: reserves(500), view }.encode_to_vec();
+    let stream = pb::BatchStreamRequest { sequence: 1, operations: reserves(500), view }.encode_to_vec();
     std::thread::scope(|scope| {
-        scope.spawn(|| untaken(LIST_HOLDS, CALLS, &list.encode_to_vec(), None));
-        scope.spawn(|| untaken(WATCH_DROP, 10 * CALLS, &watch.encode_to_vec(), Some(64 * MIB)));
-        scope.spawn(|| untaken(BATCH, CALLS, &batch.encode_to_vec(), Some(160 * MIB)));
-        scope.spawn(|| untaken(BATCH_STREAM, CALLS, &stream.encode_to_vec(), Some(160 * MIB)));
-        scope.spawn(a_socket_that_is_not_read);
+        scope.spawn(|| untaken(LIST_HOLDS, CALLS, &list(), None));
+        scope.spawn(|| untaken(WATCH_DROP, 10 * CALLS, &watch, Some(WATCHES_MOST)));
+        scope.spawn(|| untaken(BATCH, CALLS, &batch, Some(BATCHES_MOST)));
+        scope.spawn(|| untaken(BATCH_STREAM, CALLS, &stream, Some(BATCHES_MOST)));
+        scope.spawn(answers_that_are_taken_by_the_byte);
+        scope.spawn(|| a_socket("a socket that is not read", |_socket| ()));
+        scope.spawn(|| a_socket("a socket that is read by the byte", a_byte));
     });
 }
 
-/// Windows as wide as can be, and a socket that nobody reads.
-fn a_socket_that_is_not_read() {
+/// Each byte of an answer has to be asked for. That is no way to keep it: 16 KiB within 15 s are.
+fn answers_that_are_taken_by_the_byte() {
     let target = Target::start();
     fill(&target);
-    let polite = Polite::beside(&target);
+    let measured = Measured::beside("answers that are taken by the byte", &target);
     let (_, share) = target.inflight_bytes();
-    let watch = target.watch();
-    let list = pb::ListHoldsRequest { drop_id: "fat".into(), page_size: 1_000, ..pb::ListHoldsRequest::default() };
-    let mut socket = dial(target.grpc);
-    socket.write_all(&greeting(WIDE)).expect("greeted");
-    let calls = 20;
-    for id in (1..).step_by(2).take(calls) {
-        socket.write_all(&whole(id, LIST_HOLDS, &list.encode_to_vec())).expect("taken");
+    let mut peer = Peer::connect(target.grpc, 0);
+    let mut open: Vec<u32> = (0..DRIPS).map(|_| peer.call(LIST_HOLDS, &framed(&list()))).collect();
+    let watch = Stopwatch::start();
+    while !open.is_empty() {
+        assert!(
+            watch.elapsed() < LONG,
+            "{} answers still wait, {} bytes were taken",
+            open.len(),
+            peer.received_in_all()
+        );
+        let updates: Vec<u8> = open.iter().flat_map(|stream| number(WINDOW_UPDATE, *stream, 1)).collect();
+        assert!(peer.send(&updates), "the connection was ended");
+        std::thread::sleep(DRIP);
+        open.retain(|stream| peer.outcome(*stream, Duration::ZERO).is_none());
     }
-    stuck(&target, &watch, share);
-    drop(socket);
-    comes_back(&target, &watch, 0);
-    polite.had_all_answers(100);
+    assert!(peer.outcomes().iter().all(|outcome| given_up(Some(outcome))), "{:?}", peer.outcomes());
+    assert!(peer.received_in_all() > 10 * DRIPS, "bytes came: {}", peer.received_in_all());
+    assert!(peer.stands(), "the connection itself did nothing wrong");
+    let grown = measured.grown();
+    assert!(grown < 3 * share, "{} MiB", grown / MIB);
+    measured.comes_back(&target, 3 * share);
+    measured.had_all_answers(100);
+    drop(peer);
     target.ends_well();
 }
 
-/// Waits until a connection was ended for what it does not take.
-fn stuck(target: &Target, watch: &Watch, share: u64) {
-    let ended = |_| {
+fn a_byte(socket: &mut TcpStream) {
+    // Or nothing, where it is ended.
+    let _read = socket.read(&mut [0]);
+}
+
+/// Windows as wide as can be, and a socket of which hardly anything is read.
+fn a_socket(name: &str, read: impl Fn(&mut TcpStream)) {
+    let target = Target::start();
+    fill(&target);
+    let measured = Measured::beside(name, &target);
+    let (_, share) = target.inflight_bytes();
+    let mut socket = dial(target.grpc);
+    socket.write_all(&greeting(WIDE)).expect("greeted");
+    for id in (1..).step_by(2).take(CALLS / 5) {
+        socket.write_all(&whole(id, LIST_HOLDS, &list())).expect("taken");
+    }
+    let watch = Stopwatch::start();
+    while target.shed("stuck") == 0 {
+        assert!(watch.elapsed() < LONG, "{name}: the connection stands");
+        read(&mut socket);
         std::thread::sleep(Duration::from_millis(250));
-        target.shed("stuck") == 1
-    };
-    assert!((0..120).any(ended), "the connection stands");
-    let grown = watch.grown("a socket that is not read");
+    }
+    let grown = measured.grown();
     assert!(grown < 3 * share, "{} MiB", grown / MIB);
+    drop(socket);
+    measured.comes_back(&target, 3 * share);
+    measured.had_all_answers(100);
+    target.ends_well();
 }
 
 #[test]
 fn a_peer_that_takes_its_answers_late_has_them_whole() {
     let target = Target::start();
+    let measured = Measured::alone("answers that are taken late", &target);
     let mut peer = Peer::connect(target.grpc, 0);
     let ask = pb::GetDropRequest { drop_id: DROP.into() }.encode_to_vec();
     let calls: Vec<u32> = (0..CALLS).map(|_| peer.call(GET_DROP, &framed(&ask))).collect();
@@ -139,5 +154,6 @@ fn a_peer_that_takes_its_answers_late_has_them_whole() {
     for call in calls {
         assert_eq!(peer.outcome(call, WITHIN), Some(Outcome::Status(0, String::new())));
     }
+    drop(measured);
     target.ends_well();
 }

@@ -1,0 +1,41 @@
+//! Lists of holds that are long: an answer of a MiB to a short question.
+
+use prost::Message as _;
+use stockade::proto as pb;
+
+use super::polite::{Caller, reserve};
+use super::server::Target;
+
+/// A drop with holds of many lines.
+const DROP: &str = "fat";
+/// Lines of a hold, and bytes of their SKUs: a hold has some 4 KiB, and a page of them ends at a MiB.
+const LINES: u16 = 32;
+const HOLDS: usize = 500;
+const TOGETHER: usize = 250;
+
+fn sku(line: u16) -> String {
+    format!("{line:0120}")
+}
+
+/// Makes such a drop and its holds.
+pub fn fill(target: &Target) {
+    let item = |line| pb::Item { sku: sku(line), quantity: 1_000_000, ..pb::Item::default() };
+    target.create(pb::Drop { id: DROP.into(), items: (0..LINES).map(item).collect(), ..pb::Drop::default() });
+    let caller = Caller::to(target);
+    for _ in 0..HOLDS / TOGETHER {
+        caller.batch((0..TOGETHER).map(|_| long_reserve(LINES)).collect(), pb::HoldView::Brief).expect("holds");
+    }
+}
+
+/// A reserve in that drop, of this many lines.
+pub fn long_reserve(lines: u16) -> pb::Operation {
+    let line = |line| pb::Line { sku: sku(line), quantity: 1, pool: String::new() };
+    let lines = (0..lines).map(line).collect();
+    let reserve = pb::ReserveRequest { drop_id: DROP.into(), lines, ..reserve() };
+    pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve)) }
+}
+
+/// The question, encoded.
+pub fn list() -> Vec<u8> {
+    pb::ListHoldsRequest { drop_id: DROP.into(), page_size: 1_000, ..pb::ListHoldsRequest::default() }.encode_to_vec()
+}
