@@ -60,7 +60,8 @@ pub fn update_drop(request: &pb::UpdateDropRequest) -> Result<AskedUpdate<'_>, R
             faults.invalid("drop", "must be set");
             None
         }
-        Some(drop) if mask.is_empty() => definition(&mut faults, drop).map(|definition| definition.id),
+        // Whose drop it is may be left out: whatever it is by then, limits may be of a series.
+        Some(drop) if mask.is_empty() => definition(&mut faults, &within(drop, "-")).map(|definition| definition.id),
         Some(drop) => id(&mut faults, "drop.id", &drop.id),
     };
     let asked = name.zip(drop.as_ref()).map(|(id, drop)| AskedUpdate { request, drop, id, named });
@@ -90,6 +91,15 @@ fn named(faults: &mut Faults, mask: &[String]) -> Vec<usize> {
     named
 }
 
+/// A drop as it is asked for; in this series where it names none.
+fn within(drop: &pb::Drop, series: &str) -> pb::Drop {
+    let mut drop = drop.clone();
+    if drop.series.is_empty() {
+        series.clone_into(&mut drop.series);
+    }
+    drop
+}
+
 impl AskedUpdate<'_> {
     /// Which drop is meant.
     pub const fn id(&self) -> &DropId {
@@ -103,10 +113,14 @@ impl AskedUpdate<'_> {
     pub fn onto(&self, current: &DropView) -> Result<UpdateDrop, Rejection> {
         let mut faults = Faults::default();
         let fields: Vec<_> = self.named.iter().filter_map(|place| FIELDS.get(*place)).collect();
+        let mut merged = drop_view(current);
         let wanted = if fields.is_empty() {
-            definition(&mut faults, self.drop)
+            let mut wanted = within(self.drop, &merged.series);
+            if wanted.shop.is_empty() {
+                wanted.shop = merged.shop;
+            }
+            definition(&mut faults, &wanted)
         } else {
-            let mut merged = drop_view(current);
             for (_, take) in &fields {
                 take(&mut merged, self.drop);
             }
