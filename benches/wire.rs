@@ -117,6 +117,10 @@ impl ReservationService for Empty {
         Err(Status::unimplemented(""))
     }
 
+    async fn explain(&self, _: Request<pb::ExplainRequest>) -> Result<Response<pb::ExplainResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     type BatchStreamStream = BoxStream<'static, Result<pb::BatchStreamResponse, Status>>;
 
     async fn batch_stream(

@@ -17,8 +17,8 @@ use crate::bounds::bounded;
 use crate::fields::{message, names_a_field};
 
 /// What reading a request may take. An empty message in a list is two bytes on the wire; the widest one that lists
-/// have, an operation, takes 280 in memory, and a list that has just grown has had room for three times what is in it.
-const MEMORY: (u64, u64) = (64 * 1024, 448);
+/// have, an item, takes 328 in memory, and a list that has just grown has had room for three times what is in it.
+const MEMORY: (u64, u64) = (64 * 1024, 512);
 
 /// A kind of request: its name in the contract, and what must hold for its bytes.
 pub type Kind = (&'static str, fn(&'static str, &[u8]));
@@ -215,6 +215,27 @@ mod tests {
         for messages in [1_000, 32_768, 32_769] {
             assert!(read::<pb::BatchRequest>("a batch", &of_empty(messages)).is_some());
         }
+    }
+
+    #[test]
+    fn the_multiple_is_that_of_the_widest_message_of_a_list() {
+        let sizes = [
+            size_of::<pb::Operation>(),
+            size_of::<pb::Item>(),
+            size_of::<pb::Window>(),
+            size_of::<pb::Limit>(),
+            size_of::<pb::Terms>(),
+            size_of::<pb::Tranche>(),
+            size_of::<pb::Signal>(),
+            size_of::<pb::ConductRule>(),
+            size_of::<pb::Tightening>(),
+            size_of::<pb::Pool>(),
+            size_of::<pb::Flow>(),
+            size_of::<pb::PriceStep>(),
+        ];
+        let widest = sizes.into_iter().max().and_then(|size| u64::try_from(size).ok()).expect("some");
+        // Two bytes on the wire; a list that has just grown has had room for three times what is in it.
+        assert!(widest * 3 / 2 <= MEMORY.1, "{widest} bytes: {sizes:?}");
     }
 
     #[test]

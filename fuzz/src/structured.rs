@@ -8,7 +8,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use crate::fields::message;
 use crate::requests::{check, kinds};
 
-/// How deep messages are nested; the contract's own depth is four.
+/// How deep messages are nested: as deep as a batch of reserves and a drop's items with their slots.
 pub(crate) const DEEPEST: usize = 5;
 /// Texts that mean something somewhere.
 const TEXTS: [&str; 16] = [

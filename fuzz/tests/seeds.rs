@@ -126,7 +126,7 @@ fn requests() -> Vec<Vec<u8>> {
         claim.encode_to_vec(),
         release.encode_to_vec(),
         returned.encode_to_vec(),
-        pb::GetHoldRequest { hold_id: hold_id(1), drop_id }.encode_to_vec(),
+        pb::GetHoldRequest { hold_id: hold_id(1), drop_id, ..Default::default() }.encode_to_vec(),
     ];
     requests.extend(requests_of_operators());
     requests.push(batch.encode_to_vec());

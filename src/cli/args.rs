@@ -183,7 +183,7 @@ pub struct ListDropsOptions {
     /// Only of this shop
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub shop: String,
-    /// Only in this state: scheduled, open, paused, closed or archived [default: all but archived]
+    /// Only in this state: scheduled, open, paused, closed, cancelled or archived [default: all but archived]
     #[arg(long)]
     pub state: Option<String>,
     #[command(flatten)]

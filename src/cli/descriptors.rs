@@ -37,7 +37,10 @@ mod tests {
             assert!(file.dependency.iter().all(|import| before.contains(import.as_str())), "{}", file.name());
             before.insert(file.name());
         }
-        assert!(["stockade/v1/drop.proto", "stockade/v1/reservation.proto"].iter().all(|file| before.contains(file)));
+        let parts = ["admin", "admission", "drop", "event", "insight", "reservation", "series", "storefront"];
+        for part in parts {
+            assert!(before.contains(format!("stockade/v1/{part}.proto").as_str()), "{part}");
+        }
         let ours = set.file.iter().filter(|file| file.package() == "stockade.v1");
         for file in ours {
             let told = file.source_code_info.as_ref().map(|info| info.location.iter());

@@ -19,10 +19,12 @@ pub fn schema(output: &mut Output) -> Finding {
 mod tests {
     use std::collections::BTreeSet;
 
+    use prost_reflect::DescriptorPool;
     use serde_json::Value;
 
     use super::*;
     use crate::cli::drop_file;
+    use crate::proto::DESCRIPTORS;
 
     const GOOD: &str = "kind: Drop\nid: d\nitems: [{sku: A, quantity: 1}]\nlimits: [{id: l, scope: drop}]\n";
 
@@ -57,6 +59,31 @@ mod tests {
                 known_to_the_parser(&text),
                 "schema on the left, parser on the right"
             );
+        }
+    }
+
+    /// A drop's file with this key in it.
+    type With<'a> = &'a dyn Fn(&str) -> String;
+
+    #[test]
+    fn each_field_of_the_contract_is_a_key_or_refused_by_its_name() {
+        const OUTPUT_ONLY: [&str; 6] = ["state", "revision", "as_of_lsn", "tightenings", "occurrence", "stock"];
+        let contract = DescriptorPool::decode(DESCRIPTORS).expect("the contract");
+        let drop = |key: &str| GOOD.replace("kind:", &format!("{key}: 1\nkind:"));
+        let item = |key: &str| GOOD.replace("{sku", &format!("{{{key}: 1, sku"));
+        let limit = |key: &str| GOOD.replace("{id", &format!("{{{key}: 1, id"));
+        let parts: [(&str, With<'_>); 3] = [("Drop", &drop), ("Item", &item), ("Limit", &limit)];
+        for (name, with) in parts {
+            let message = contract.get_message_by_name(&format!("stockade.v1.{name}")).expect("a message");
+            let keys = known_to_the_parser(&with("unheard_of"));
+            for field in message.fields() {
+                let field = field.name();
+                if keys.contains(field) || OUTPUT_ONLY.contains(&field) {
+                    continue;
+                }
+                let error = drop_file::parse("f", &with(field)).expect_err(field);
+                assert!(error.ends_with(&format!("{field} is not supported yet")), "{error}");
+            }
         }
     }
 

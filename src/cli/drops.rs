@@ -31,7 +31,7 @@ pub async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Findin
         Err(status) => return Err(status.into()),
     };
     match before {
-        Some(before) => change(options, &client, (before, wanted), output).await,
+        Some(before) => Box::pin(change(options, &client, (before, wanted), output)).await,
         None => define(options, &client, wanted.drop, output).await,
     }
 }

@@ -158,7 +158,8 @@ pub async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<F
 /// # Errors
 /// When the server is not reached or answers with a status.
 pub async fn show(options: &ShowHoldOptions, output: &mut Output) -> Result<Finding, Failure> {
-    let request = pb::GetHoldRequest { hold_id: options.hold.clone(), drop_id: options.drop.clone() };
+    let (hold_id, drop_id) = (options.hold.clone(), options.drop.clone());
+    let request = pb::GetHoldRequest { hold_id, drop_id, ..pb::GetHoldRequest::default() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_hold(request).await?;
     let shown = answer.hold.clone().map(Shown::Hold);
     tell(output, &options.remote, "GetHoldResponse", &answer, shown)

@@ -134,8 +134,8 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
         }
         Reason::HoldClaimed => "it is a sale: units come back with stockade return",
         Reason::NotOpen => "try again when it opens",
-        // A late claim does not know when others' units come back.
-        Reason::SoldOut if refusal.hold.is_some() => "units that others hold may come back",
+        // A late claim does not know when.
+        Reason::SoldOut if refusal.may_come_back => "units that others hold may come back",
         Reason::SoldOut => "this is final, as far as is known",
         Reason::Paused => "try again when it is resumed",
         Reason::TooManyHolds => "this is final: it is more than the limit allows on hold at once",
@@ -274,7 +274,7 @@ mod tests {
             limit: Some(pb::LimitHit { max: 2, used, ..pb::LimitHit::default() }),
             ..refused(Reason::LimitReached)
         };
-        let late = pb::Refusal { hold: Some(pb::Hold::default()), ..refused(Reason::SoldOut) };
+        let late = pb::Refusal { may_come_back: true, ..refused(Reason::SoldOut) };
         let soon = prost_types::Duration { seconds: 5, nanos: 0 };
         let later = pb::Refusal { retry_after: Some(soon), ..refused(Reason::SoldOut) };
         for no in [&refused(Reason::SoldOut), &refused(Reason::Closed), &limit(0), &refused(Reason::OrderMismatch)] {

@@ -162,7 +162,11 @@ fn next(drop: &pb::Drop, now: Option<Timestamp>) -> String {
     let said = match drop.state() {
         pb::DropState::Scheduled => until(drop.opens_at.as_ref()).map(|left| format!("opens in {left}")),
         pb::DropState::Open | pb::DropState::Paused => closing(),
-        pb::DropState::Unspecified | pb::DropState::Draft | pb::DropState::Closed | pb::DropState::Archived => None,
+        pb::DropState::Unspecified
+        | pb::DropState::Draft
+        | pb::DropState::Closed
+        | pb::DropState::Cancelled
+        | pb::DropState::Archived => None,
     };
     said.unwrap_or_default()
 }

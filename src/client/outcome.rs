@@ -120,8 +120,10 @@ pub struct Refusal {
     pub sku: String,
     /// For people; English.
     pub message: String,
-    /// When it may be worth asking again. None: final as far as is known.
+    /// When it may be worth asking again, where that is known.
     pub retry_after: Option<Duration>,
+    /// Of `SoldOut`: whether what others have on hold may be given back. False: final as far as is known.
+    pub may_come_back: bool,
     /// Each line that can't be served.
     pub lines: Vec<pb::RefusedLine>,
     /// The limit that was hit.
@@ -134,12 +136,13 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(refusal: pb::Refusal, server_time: Option<Timestamp>) -> Self {
-        let pb::Refusal { reason, sku, message, retry_after, lines, limit, hold } = refusal;
+        let pb::Refusal { reason, sku, message, retry_after, lines, limit, hold, may_come_back } = refusal;
         Self {
             reason: pb::RefusalReason::try_from(reason).unwrap_or_default(),
             sku,
             message,
             retry_after: retry_after.and_then(|delay| Duration::try_from(delay).ok()),
+            may_come_back,
             lines,
             limit,
             hold,
@@ -214,6 +217,7 @@ mod tests {
             reason: pb::RefusalReason::SoldOut.into(),
             message: "not enough units are free".into(),
             retry_after: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
+            may_come_back: true,
             ..pb::Refusal::default()
         };
         let result = pb::Result { result: Some(Came::Refusal(Box::new(told))), ..pb::Result::default() };
@@ -221,5 +225,6 @@ mod tests {
         let refusal = decided.reserved().granted().expect_err("a refusal");
         assert_eq!(refusal.to_string(), "SOLD_OUT: not enough units are free");
         assert_eq!((refusal.retry_after, refusal.server_time), (Some(Duration::from_secs(2)), Some(at(1, 0))));
+        assert!(refusal.may_come_back);
     }
 }

@@ -69,8 +69,10 @@ pub struct Refusal {
     pub reason: Reason,
     /// The first line that can't be served.
     pub sku: Option<Sku>,
-    /// When it may be worth asking again; none: final as far as is known.
+    /// When it may be worth asking again, where that is known.
     pub retry_after: Option<Millis>,
+    /// Whether units that others have on hold could serve it, were they given back.
+    pub may_come_back: bool,
     /// Each line that can't be served.
     pub lines: Vec<RefusedLine>,
     /// The limit that was hit.

@@ -7,7 +7,7 @@ use super::answer::{DropView, Fault, Violation};
 use super::command::{CreateDrop, Steer};
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
-use crate::inventory::{Added, DropEntry, DropState, Running, Seat};
+use crate::inventory::{Added, DropEntry, Running, Seat};
 use crate::journal::Ticket;
 use crate::record::{DropImage, LastUpdate, MAX_RECORD, Record, Steering, request_digest};
 use crate::time::Timestamp;
@@ -59,7 +59,7 @@ impl Engine {
         let permit = self.journal.permit()?;
         let steered = self.inventory.drops.with_id(id, |entry| {
             let mut running = entry.steer();
-            let closed = matches!(running.state(entry, now), DropState::Closed | DropState::Archived);
+            let closed = running.state(entry, now).is_over();
             let is = running.steering;
             let wanted = match steer {
                 Steer::Pause | Steer::Resume if closed => {

@@ -312,8 +312,15 @@ impl OwnHold<'_, '_> {
         let view = self.show()?;
         let rests_on = view.hold.revision;
         self.drop.count_refusal(reason);
-        let refusal =
-            Refusal { reason, sku: None, retry_after: None, lines: Vec::new(), limit: None, hold: Some(view) };
+        let refusal = Refusal {
+            reason,
+            sku: None,
+            retry_after: None,
+            may_come_back: false,
+            lines: Vec::new(),
+            limit: None,
+            hold: Some(view),
+        };
         Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on })
     }
 }

@@ -4,7 +4,7 @@
 //! path and nothing here is text. Series that carry a drop or a SKU are bounded here, whatever the engine has.
 
 use super::Engine;
-use super::answer::{DropState, Stock};
+use super::answer::Stock;
 use crate::hold::HoldState;
 use crate::ids::{DropId, PoolId, Sku};
 use crate::metrics::{Counter, HistogramReading};
@@ -123,10 +123,7 @@ impl Engine {
         for entry in self.inventory.drops.all() {
             let running = entry.running();
             readings.add_refusals(&running.definition.id, &entry.refusals());
-            let live = match running.state(&entry, now) {
-                DropState::Scheduled | DropState::Open | DropState::Paused => true,
-                DropState::Closed | DropState::Archived => false,
-            };
+            let live = !running.state(&entry, now).is_over();
             let (stock, _) = entry.stock(&running);
             for (item, pools) in running.definition.items.iter().zip(&stock) {
                 for (pool, stock) in item.pools.iter().zip(pools) {

@@ -129,7 +129,9 @@ impl Request<'_> {
         lines.sort_by_key(|line| self.place_of(&line.sku));
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
-        let refusal = Refusal { reason, sku, retry_after, lines, limit, hold: None };
+        // Of a cart one line whose units never come back makes it final: then there is no instant to wait for.
+        let may_come_back = reason == Reason::SoldOut && retry_after.is_some();
+        let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
         Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on: Lsn::default() }
     }
 }

@@ -147,7 +147,7 @@ fn late_limited(
     let left = |item: ItemNo| broken.line(item).map(|line| line.left);
     let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
     let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, now)).unzip();
-    late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()))
+    late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()), false)
 }
 
 /// Takes every line's units, or says why not: as a refusal that names every line that is short.
@@ -159,11 +159,13 @@ fn late_take<'d>(
     let certainty = if lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
     let mut taken = Units::new();
     let mut short = Refused::new();
+    let mut may_come_back = true;
     for line in lines {
         let pool = own.drop.pool(line.item, line.pool).ok_or_else(|| Fault::Overloaded("pool missing"))?;
         match pool.take(u64::from(line.quantity), certainty, now) {
             Verdict::Yes(units) => taken.push(units),
             Verdict::Short { free } => {
+                may_come_back &= pool.may_have_more(free);
                 let free = u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity);
                 short.push((line.item, line.quantity, free));
             }
@@ -175,7 +177,8 @@ fn late_take<'d>(
         return Ok(Decision::Done(Ok(taken)));
     }
     drop(taken); // the guards give back what other lines could have had
-    late_refusal(own, Reason::SoldOut, &short, (None, None)).map(|refused| Decision::Done(Err(refused)))
+    let refused = late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)?;
+    Ok(Decision::Done(Err(refused)))
 }
 
 fn late_refusal(
@@ -183,6 +186,7 @@ fn late_refusal(
     reason: Reason,
     lines: &[(ItemNo, u32, u32)],
     (limit, retry_after): (Option<LimitHit>, Option<Millis>),
+    may_come_back: bool,
 ) -> Result<Answer, Fault> {
     let lines: Vec<RefusedLine> = lines
         .iter()
@@ -197,7 +201,7 @@ fn late_refusal(
     let rests_on = view.hold.revision;
     own.drop.count_refusal(reason);
     let sku = lines.first().map(|line| line.sku.clone());
-    let refusal = Refusal { reason, sku, retry_after, lines, limit, hold: Some(view) };
+    let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: Some(view) };
     Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on })
 }
 

@@ -37,13 +37,14 @@ enum Part {
 
 const BEFORE: &[DropState] = &[DropState::Scheduled];
 const UNTIL_CLOSED: &[DropState] = &[DropState::Scheduled, DropState::Open, DropState::Paused];
-const ALWAYS: &[DropState] = &[DropState::Scheduled, DropState::Open, DropState::Paused, DropState::Closed];
+const UNTIL_ARCHIVED: &[DropState] =
+    &[DropState::Scheduled, DropState::Open, DropState::Paused, DropState::Closed, DropState::Cancelled];
 const NEVER: &[DropState] = &[];
 
 /// What may change in which state. `docs/operations.md` has the same table.
 const MAY_CHANGE: [(Part, &[DropState]); 12] = [
-    (Part::Title, ALWAYS),
-    (Part::Labels, ALWAYS),
+    (Part::Title, UNTIL_ARCHIVED),
+    (Part::Labels, UNTIL_ARCHIVED),
     (Part::OpensAt, BEFORE),
     (Part::ClosesAt, UNTIL_CLOSED),
     (Part::HoldTtl, UNTIL_CLOSED),
@@ -196,6 +197,7 @@ fn refused(is: &Definition, state: DropState, paths: &[&str]) -> Fault {
         DropState::Open => "OPEN",
         DropState::Paused => "PAUSED",
         DropState::Closed => "CLOSED",
+        DropState::Cancelled => "CANCELLED",
         DropState::Archived => "ARCHIVED",
     };
     Fault::Precondition(format!("drop {} is {state}: {named}{more} can't be changed{hint}", is.id))
@@ -271,7 +273,10 @@ mod tests {
             assert_eq!(MAY_CHANGE.iter().filter(|(known, _)| *known == part).count(), 1, "{part:?}");
         }
         assert!(may_change(Part::OpensAt, DropState::Scheduled) && !may_change(Part::OpensAt, DropState::Paused));
-        assert!(may_change(Part::Labels, DropState::Closed) && !may_change(Part::Limits, DropState::Closed));
+        for over in [DropState::Closed, DropState::Cancelled] {
+            assert!(may_change(Part::Labels, over) && !may_change(Part::Limits, over));
+        }
+        assert!(!may_change(Part::OpensAt, DropState::Cancelled));
     }
 
     #[test]

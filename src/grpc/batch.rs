@@ -302,6 +302,7 @@ mod tests {
             returned: u32::MAX,
             terms_id: "t".repeat(64),
             unit_price: Some(pb::Money { currency_code: "EUR".to_owned(), minor_units: -1 }),
+            window: "w".repeat(64),
         };
         let at = Some(prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_000_000 });
         pb::Hold {
@@ -316,12 +317,19 @@ mod tests {
             order_ref: "o".repeat(128),
             revision: u64::MAX,
             superseded_by: "h".repeat(36),
+            source: 2,
         }
     }
 
     #[test]
     fn no_result_is_longer_than_the_room_that_it_is_decided_in() {
-        let line = pb::RefusedLine { sku: "s".repeat(128), reason: 17, requested: u32::MAX, available: u32::MAX };
+        let line = pb::RefusedLine {
+            sku: "s".repeat(128),
+            reason: 17,
+            requested: u32::MAX,
+            available: u32::MAX,
+            pool: "p".repeat(64),
+        };
         let limit =
             pb::LimitHit { id: "l".repeat(64), scope: 4, identity_kind: "k".repeat(64), max: u32::MAX, used: u32::MAX };
         let refusal = pb::Refusal {
@@ -332,6 +340,7 @@ mod tests {
             lines: vec![line.clone(); 32],
             limit: Some(limit),
             hold: Some(longest_hold()),
+            may_come_back: true,
         };
         let result = pb::Result {
             result: Some(pb::result::Result::Refusal(Box::new(refusal))),

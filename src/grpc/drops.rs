@@ -51,7 +51,7 @@ impl Drops {
             (false, true) => tracing::debug!(%drop, revision, "drop defined before"),
             (true, _) => {}
         }
-        Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)) })
+        Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)), warnings: Vec::new() })
     }
 
     pub async fn update_drop(&self, request: pb::UpdateDropRequest) -> Result<pb::UpdateDropResponse, Status> {
@@ -68,7 +68,7 @@ impl Drops {
         if revision > from {
             tracing::info!(%drop, from, revision, "drop changed");
         }
-        Ok(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)) })
+        Ok(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)), warnings: Vec::new() })
     }
 
     pub async fn get_drop(&self, request: pb::GetDropRequest) -> Result<pb::GetDropResponse, Status> {

@@ -40,6 +40,12 @@ use drops::Drops;
 use others::Others;
 use reservation::Reservations;
 
+/// The calls that are served, each by its path in HTTP/2 and its request's full name. All others of the contract are
+/// answered with `UNIMPLEMENTED`.
+pub fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
+    rpc::CALLS.iter().map(|call| (call.path, call.request))
+}
+
 /// Most bytes of a request: what is longer is answered with `OUT_OF_RANGE`, naming the limit.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 

@@ -112,7 +112,7 @@ impl Reservations {
         let (hold, drop) = convert::get_hold(&request)?;
         let (view, now) = self.edge.ask(|engine, now| engine.get_hold(hold, drop.as_ref(), now)).await?;
         let (hold, server_time) = (Some(convert::hold(&view)), Some(convert::timestamp(now)));
-        Ok(pb::GetHoldResponse { hold, server_time })
+        Ok(pb::GetHoldResponse { hold, server_time, token: String::new() })
     }
 
     pub async fn return_units(&self, request: pb::ReturnUnitsRequest) -> Result<pb::ReturnUnitsResponse, Status> {

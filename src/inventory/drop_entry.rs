@@ -36,8 +36,21 @@ pub enum DropState {
     Paused,
     /// Ended.
     Closed,
+    /// Ended by hand before it opened.
+    Cancelled,
     /// Ended long ago: its holds have left memory.
     Archived,
+}
+
+impl DropState {
+    /// Whether nothing is sold any more, for good.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Scheduled | Self::Open | Self::Paused => false,
+            Self::Closed | Self::Cancelled | Self::Archived => true,
+        }
+    }
 }
 
 /// What may change about a drop while it runs.
@@ -173,8 +186,8 @@ impl Running {
     pub fn state(&self, entry: &DropEntry, now: Timestamp) -> DropState {
         if self.archived.is_some() {
             DropState::Archived
-        } else if self.closed_since(now).is_some() {
-            DropState::Closed
+        } else if let Some(closed) = self.closed_since(now) {
+            if closed < self.opens_at(entry) { DropState::Cancelled } else { DropState::Closed }
         } else if self.steering.paused {
             DropState::Paused
         } else if now < self.opens_at(entry) {

@@ -271,6 +271,15 @@ impl Pool {
         self.ledger.lock().deadlines.next_without(hold)
     }
 
+    /// Whether units that holds have here may be given back: some are out, or are just being taken. `free` were free when
+    /// it was found to be short.
+    #[must_use]
+    pub fn may_have_more(&self, free: u64) -> bool {
+        let is_held = || self.next_due() != Timestamp::NEVER;
+        // What is entered between the first two is in the queue by the third.
+        is_held() || self.is_being_taken_from(free) || is_held()
+    }
+
     /// At most `most` holds that are due, earliest first.
     #[must_use]
     pub fn due(&self, now: Timestamp, most: usize) -> Vec<HoldRef> {

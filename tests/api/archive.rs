@@ -35,7 +35,7 @@ async fn a_drop_is_archived_so_long_after_its_closing_and_its_figures_stay() {
     let stock = archived.items.first().and_then(|item| item.stock).expect("stock");
     assert_eq!(stock, pb::Stock { received: 10, free: 6, claimed: 4, ..pb::Stock::default() });
 
-    let gone = client.get_hold(pb::GetHoldRequest { hold_id: hold_id(1), drop_id: String::new() }).await;
+    let gone = client.get_hold(pb::GetHoldRequest { hold_id: hold_id(1), ..Default::default() }).await;
     assert_eq!(gone.expect_err("gone").code(), Code::NotFound);
     let request = pb::ReturnUnitsRequest { hold_id: hold_id(1), restock: true, ..pb::ReturnUnitsRequest::default() };
     assert_eq!(client.return_units(request).await.expect_err("gone").code(), Code::NotFound);

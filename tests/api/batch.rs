@@ -132,7 +132,7 @@ async fn operations_are_decided_in_list_order_each_as_a_call_of_its_own() {
     assert_eq!(refused(&results[9]).reason(), pb::RefusalReason::HoldReleased);
     let others = results.iter().enumerate().filter(|(place, _)| *place != 4);
     assert!(others.map(|(_, result)| result.claim_mode()).all(|mode| mode == pb::ClaimMode::Unspecified));
-    let shown = client.get_hold(pb::GetHoldRequest { hold_id: hold_id(1), drop_id: String::new() }).await;
+    let shown = client.get_hold(pb::GetHoldRequest { hold_id: hold_id(1), ..Default::default() }).await;
     assert_eq!(shown.expect("a hold").hold.as_ref(), Some(held(&results[6])), "the whole hold is shown");
     assert_eq!(knives(&client).await.free, 10);
 }

@@ -123,7 +123,7 @@ pub fn knife_drop(id: &str) -> pb::Drop {
 /// Creates a drop.
 pub async fn create(client: &Client, drop: pb::Drop) -> pb::Drop {
     let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
-    client.create_drop(request).await.expect("a drop").drop.expect("a drop")
+    Box::pin(client.create_drop(request)).await.expect("a drop").drop.expect("a drop")
 }
 
 /// A request for a hold.

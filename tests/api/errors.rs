@@ -67,7 +67,10 @@ async fn what_is_not_there_is_not_found() {
         client.reserve(unknown).await.expect_err("no drop"),
         client.claim(claim(hold_id(9), "")).await.expect_err("no hold"),
         client.claim(claim(hold_id(1), "bob")).await.expect_err("another's hold"),
-        client.get_hold(pb::GetHoldRequest { hold_id: hold_id(1), drop_id: "spoon".into() }).await.expect_err("drop"),
+        client
+            .get_hold(pb::GetHoldRequest { hold_id: hold_id(1), drop_id: "spoon".into(), ..Default::default() })
+            .await
+            .expect_err("drop"),
         client.pause_drop(pb::PauseDropRequest { drop_id: "spoon".into() }).await.expect_err("no drop"),
     ];
     for status in statuses {

@@ -34,7 +34,9 @@ async fn a_hold_is_shown_whole() {
     let lives = hold.expires_at.expect("a deadline").seconds - hold.created_at.expect("a start").seconds;
     assert_eq!(lives, 300);
     assert_eq!(held(&client, request).await, hold, "sent again: the same answer");
-    let shown = client.get_hold(pb::GetHoldRequest { hold_id: hold_id(1), drop_id: "knife".into() }).await;
+    let shown = client
+        .get_hold(pb::GetHoldRequest { hold_id: hold_id(1), drop_id: "knife".into(), ..Default::default() })
+        .await;
     assert_eq!(shown.expect("a hold").hold, Some(hold));
     let stock = stock(&client).await;
     assert_eq!(stock.iter().map(|s| (s.received, s.free, s.held)).collect::<Vec<_>>(), [(10, 9, 1), (3, 2, 1)]);
@@ -48,7 +50,7 @@ async fn a_cart_is_served_whole_or_not_at_all() {
     }
     let no = refused(&client, reserve(9, "knife", "ada", vec![line("KNIFE", 1), line("SHEATH", 1)])).await;
     assert_eq!((no.reason(), no.sku.as_str()), (pb::RefusalReason::SoldOut, "SHEATH"));
-    assert!(no.retry_after.is_some(), "units are held by others and may come back");
+    assert!(no.retry_after.is_some() && no.may_come_back, "units are held by others and may come back");
     assert!(!no.message.is_empty());
     let lines: Vec<_> = no.lines.iter().map(|l| (l.sku.as_str(), l.reason(), l.requested, l.available)).collect();
     assert_eq!(lines, [("SHEATH", pb::RefusalReason::SoldOut, 1, 0)]);

@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod common;
 mod complaints;
+mod contract;
 mod errors;
 mod holds;
 mod limits;

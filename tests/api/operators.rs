@@ -155,3 +155,33 @@ async fn an_operator_lists_and_adjusts_by_hand() {
     assert_eq!(run(&["hold", "list"]).0, 64, "one of drop, customer and order is needed");
     assert_eq!(run(&["hold", "list", "--drop", "knife", "--state", "flying"]).0, 64);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_that_is_closed_before_it_opens_is_cancelled() {
+    let server = start(&[]).await;
+    let client = server.client().await;
+    let opens_at = Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 });
+    let drop = create(&client, pb::Drop { opens_at, ..knife_drop("knife") }).await;
+    assert_eq!(drop.state(), pb::DropState::Scheduled);
+    create(&client, knife_drop("fork")).await;
+    for drop_id in ["knife", "fork"] {
+        client.close_drop(pb::CloseDropRequest { drop_id: drop_id.into() }).await.expect("closed");
+    }
+    let listed = async |state: pb::DropState| {
+        let request = pb::ListDropsRequest { state: state.into(), ..pb::ListDropsRequest::default() };
+        let drops = client.list_drops(request).await.expect("a list").drops;
+        drops.into_iter().map(|drop| (drop.id.clone(), drop.state())).collect::<Vec<_>>()
+    };
+    let cancelled = ("knife".to_owned(), pb::DropState::Cancelled);
+    let closed = ("fork".to_owned(), pb::DropState::Closed);
+    assert_eq!(listed(pb::DropState::Unspecified).await, [closed.clone(), cancelled.clone()]);
+    assert_eq!(listed(pb::DropState::Cancelled).await, [cancelled]);
+    assert_eq!(listed(pb::DropState::Closed).await, [closed]);
+    let no = refused(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
+    assert_eq!(no.reason(), pb::RefusalReason::Closed);
+    let resume = client.resume_drop(pb::ResumeDropRequest { drop_id: "knife".into() }).await;
+    assert_eq!(resume.expect_err("it is over").code(), Code::FailedPrecondition);
+    let told = stockade(&server.endpoint, &["drop", "list", "--state", "cancelled"]);
+    assert_eq!(code(&told), 0, "{}", err(&told));
+    assert!(out(&told).contains("CANCELLED") && !out(&told).contains("fork"), "{}", out(&told));
+}

@@ -106,7 +106,7 @@ async fn expired(client: &Client, n: u8, goods: Vec<pb::Line>) {
     held(client, pb::ReserveRequest { ttl, ..reserve(n, "knife", "ada", goods) }).await;
     for _ in 0..200 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let request = pb::GetHoldRequest { hold_id: hold_id(n), drop_id: String::new() };
+        let request = pb::GetHoldRequest { hold_id: hold_id(n), ..Default::default() };
         let hold = client.get_hold(request).await.expect("a hold").hold.expect("a hold");
         if hold.state() == pb::HoldState::Expired {
             return;
@@ -134,6 +134,7 @@ async fn a_payment_that_lands_late_takes_what_is_free() {
         panic!("oversold");
     };
     assert_eq!((no.reason(), no.lines[0].available), (pb::RefusalReason::SoldOut, 1));
+    assert!(no.may_come_back, "another's hold has them");
     client.release(pb::ReleaseRequest { hold_id: hold_id(2), ..Default::default() }).await.expect("an answer");
     for _again in 0..2 {
         let sold = claim(pb::ExpiredPolicy::TakeFreeStock).await;

@@ -45,7 +45,9 @@ async fn reflection_lists_the_services_in_both_versions() {
         panic!("no list: {answer:?}");
     };
     let names: Vec<_> = listed.service.into_iter().map(|service| service.name).collect();
-    for name in ["stockade.v1.ReservationService", "stockade.v1.DropService", "grpc.health.v1.Health"] {
+    let ours = ["Admin", "Admission", "Drop", "Event", "Insight", "Reservation", "Series", "Storefront"]
+        .map(|service| format!("stockade.v1.{service}Service"));
+    for name in ours.iter().map(String::as_str).chain(["grpc.health.v1.Health"]) {
         assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");
     }
     let mut older = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);

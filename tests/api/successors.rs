@@ -21,7 +21,7 @@ fn partly(request: pb::ReserveRequest) -> pb::ReserveRequest {
 }
 
 async fn shown(client: &Client, n: u8) -> pb::Hold {
-    let request = pb::GetHoldRequest { hold_id: hold_id(n), drop_id: String::new() };
+    let request = pb::GetHoldRequest { hold_id: hold_id(n), ..Default::default() };
     client.get_hold(request).await.expect("an answer").hold.expect("a hold")
 }
 

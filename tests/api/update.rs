@@ -242,3 +242,21 @@ async fn a_change_of_one_field_leaves_all_others_as_they_were() {
     assert_eq!(after, pb::Drop { title: "Renamed".into(), revision, as_of_lsn, ..before });
     assert!(revision > before.revision);
 }
+
+#[tokio::test]
+async fn whose_drop_it_is_stays_where_it_is_not_said_and_is_never_changed() {
+    let server = start(&[]).await;
+    let client = server.client().await;
+    let series = pb::LimitScope::Series.into();
+    let limit = pb::Limit { id: "each".into(), scope: series, max_units: Some(2), ..pb::Limit::default() };
+    let own = pb::Drop { shop: "forge".into(), series: "winter".into(), limits: vec![limit], ..knife_drop("knife") };
+    let drop = create(&client, own).await;
+    let unsaid = pb::Drop { shop: String::new(), series: String::new(), title: "Knives".into(), ..drop.clone() };
+    let changed = updated(&client, &unsaid, &[], drop.revision).await.expect("a change");
+    assert_eq!((changed.shop.as_str(), changed.series.as_str(), changed.title.as_str()), ("forge", "winter", "Knives"));
+    assert_eq!(updated(&client, &unsaid, &[], drop.revision).await.expect("sent again"), changed);
+    let other = pb::Drop { shop: "mill".into(), series: "summer".into(), ..changed.clone() };
+    let status = updated(&client, &other, &[], changed.revision).await.expect_err("never");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("drop.shop, drop.series"), "{status}");
+}

@@ -15,6 +15,7 @@ use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stag
 use stockade::engine::list::DropFilter;
 use stockade::ids::{HoldId, Lsn};
 use stockade::record::StockChange;
+use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
 #[test]
@@ -319,7 +320,7 @@ fn shorts_text(view: &HoldView) -> String {
 }
 
 fn refusal_text(refusal: &Refusal) -> String {
-    let Refusal { reason, sku: _, retry_after, lines, limit, hold } = refusal;
+    let Refusal { reason, sku: _, retry_after, may_come_back, lines, limit, hold } = refusal;
     let mut text = reason.label().to_uppercase();
     for line in lines {
         write!(text, " {}", line.sku).expect("text");
@@ -336,6 +337,11 @@ fn refusal_text(refusal: &Refusal) -> String {
     }
     if let Some(retry_after) = retry_after {
         write!(text, " retry {}", span(*retry_after)).expect("text");
+    }
+    if *reason == Reason::SoldOut && retry_after.is_some() {
+        assert!(may_come_back, "at an instant that is known: {text}");
+    } else if *may_come_back {
+        text.push_str(" may come back");
     }
     if let Some(view) = hold {
         write!(text, " [{}]", hold_text(view)).expect("text");

@@ -51,7 +51,7 @@ async fn new_holds_are_refused_before_the_memory_runs_out_and_a_start_has_all_th
     let first = granted.first().cloned().expect("some were granted");
     let release = pb::ReleaseRequest { hold_id: first.clone(), ..pb::ReleaseRequest::default() };
     client.release(release).await.expect("released");
-    client.get_hold(pb::GetHoldRequest { hold_id: first, drop_id: String::new() }).await.expect("shown");
+    client.get_hold(pb::GetHoldRequest { hold_id: first, ..Default::default() }).await.expect("shown");
     assert_eq!(server.metric("stockade_holds{state=\"held\"}"), (granted.len() - 1).to_string());
     server.kill();
 

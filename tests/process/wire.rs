@@ -90,7 +90,7 @@ pub async fn hold(client: &Client, hold_id: &str, sku: &str) -> pb::Hold {
 
 /// A hold as the server shows it; none where it knows none.
 pub async fn shown(client: &Client, hold_id: &str) -> Option<pb::Hold> {
-    let request = pb::GetHoldRequest { hold_id: hold_id.into(), drop_id: String::new() };
+    let request = pb::GetHoldRequest { hold_id: hold_id.into(), ..Default::default() };
     match client.get_hold(request).await {
         Ok(answer) => answer.hold,
         Err(status) if status.code() == Code::NotFound => None,

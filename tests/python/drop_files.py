@@ -68,6 +68,8 @@ BAD = {
     "an unknown key of an item": SMALLEST.replace("{sku", "{price: 3, sku"),
     "an unknown key of a limit": LIMITED.replace("{id", "{most: 3, id"),
     "what is not built": SMALLEST + "windows: []\n",
+    "what is not built of a drop's surroundings": SMALLEST + "time_zone: Europe/Berlin\n",
+    "what is not built of an item": SMALLEST.replace("quantity: 3", "quantity: 3, unit_cost: {minor_units: 1}"),
     "a title left empty": SMALLEST + "title:\n",
     "a title that is a list": SMALLEST + "title: [a]\n",
     "labels that are a list": SMALLEST + "labels: [a]\n",

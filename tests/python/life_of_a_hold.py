@@ -338,11 +338,18 @@ class Walk:
         """What a server may not have yet it says by name; what it has is walked elsewhere."""
         self.step("what is not built is UNIMPLEMENTED, by name, and never ignored")
         asked = self.cart(str(uuid.uuid4()), "hal", {"KNIFE/20cm": 1}, admission_token="token")
-        series = self.drop_pb2.UpdateDropRequest(drop=self.drop_pb2.Drop(id=DROP), revision=1)
-        series.update_mask.paths.append("windows")
+        masked = self.drop_pb2.UpdateDropRequest(drop=self.drop_pb2.Drop(id=DROP), revision=1)
+        masked.update_mask.paths.append("windows")
+        zoned = self.drop_pb2.ListDropsRequest(zone="eu")
+        flow = self.drop_pb2.FireFlowRequest(drop_id=DROP)
+        admin_pb2 = importlib.import_module("stockade.v1.admin_pb2")
+        admin = importlib.import_module("stockade.v1.admin_pb2_grpc").AdminServiceStub(self.channel)
         named = [
             (self.holds.Reserve, asked, "admission_token"),
-            (self.drops.UpdateDrop, series, "drop.windows"),
+            (self.drops.UpdateDrop, masked, "drop.windows"),
+            (self.drops.ListDrops, zoned, "zone"),
+            (self.drops.FireFlow, flow, "DropService/FireFlow"),
+            (admin.GetServer, admin_pb2.GetServerRequest(), "AdminService/GetServer"),
         ]
         for call, request, name in named:
             error = status_of(call, request)
@@ -473,7 +480,8 @@ class Walk:
         self.step("reflection: the services and every message of the contract are found")
         reflection = ProtoReflectionDescriptorDatabase(self.channel)
         services = set(reflection.get_services())
-        contract = {"stockade.v1.ReservationService", "stockade.v1.DropService"}
+        parts = ("Admin", "Admission", "Drop", "Event", "Insight", "Reservation", "Series", "Storefront")
+        contract = {f"stockade.v1.{part}Service" for part in parts}
         assert contract | {"grpc.health.v1.Health"} <= services, services
         pool = DescriptorPool(reflection)
         for module, service in ((self.pb2, "ReservationService"), (self.drop_pb2, "DropService")):

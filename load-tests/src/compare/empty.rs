@@ -114,6 +114,10 @@ impl ReservationService for Empty {
         nothing()
     }
 
+    async fn explain(&self, _request: Request<pb::ExplainRequest>) -> Result<Response<pb::ExplainResponse>, Status> {
+        nothing()
+    }
+
     type BatchStreamStream = BoxStream<'static, Result<pb::BatchStreamResponse, Status>>;
 
     async fn batch_stream(

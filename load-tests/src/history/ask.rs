@@ -115,8 +115,8 @@ async fn send(channel: tonic::transport::Channel, goal: &Goal, verb: Verb) -> Re
             Ok(outcome!(goal, checkout.release(request).await?, release_response))
         }
         Verb::GetHold => {
-            let request = pb::GetHoldRequest { hold_id, drop_id };
-            let pb::GetHoldResponse { hold, server_time } = checkout.get_hold(request).await?.into_inner();
+            let request = pb::GetHoldRequest { hold_id, drop_id, ..Default::default() };
+            let pb::GetHoldResponse { hold, server_time, token: _ } = checkout.get_hold(request).await?.into_inner();
             Ok((shown(goal, &hold.unwrap_or_default()), Some(instant(server_time))))
         }
         Verb::Adjust | Verb::GetDrop => operate(Operators::new(channel), goal, verb).await,

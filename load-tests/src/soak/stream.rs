@@ -151,7 +151,7 @@ impl Streamed {
         let held = self.held.iter().map(|id| (id, pb::HoldState::Held));
         let released = self.released.iter().map(|id| (id, pb::HoldState::Released));
         for (id, wanted) in held.chain(released) {
-            let request = pb::GetHoldRequest { hold_id: id.clone(), drop_id: drop_id.to_owned() };
+            let request = pb::GetHoldRequest { hold_id: id.clone(), drop_id: drop_id.to_owned(), ..Default::default() };
             let told = match client.get_hold(request).await {
                 Ok(answer) => format!("{:?}", answer.into_inner().hold.unwrap_or_default().state()),
                 Err(status) => format!("{:?}", status.code()),

@@ -102,7 +102,7 @@ async fn worker(herd: Arc<Herd>, client: Client, mut ledger: Ledger) -> Ledger {
             Wave::Rush => Plan::of(number),
             Wave::SecondChance => Plan::second_chance(),
         };
-        visit(&herd, &client, &mut ledger, number, plan).await;
+        Box::pin(visit(&herd, &client, &mut ledger, number, plan)).await;
     }
     ledger
 }

@@ -264,7 +264,7 @@ impl Request<'_> {
     fn barred(&self) -> Option<(Reason, Option<Millis>)> {
         match self.running.state(self.drop, self.now) {
             DropState::Open => None,
-            DropState::Closed | DropState::Archived => Some((Reason::Closed, None)),
+            DropState::Closed | DropState::Cancelled | DropState::Archived => Some((Reason::Closed, None)),
             DropState::Paused => Some((Reason::Paused, None)),
             DropState::Scheduled => Some((Reason::NotOpen, Some(self.now.until(self.running.opens_at(self.drop))))),
         }

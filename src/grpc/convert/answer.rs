@@ -50,6 +50,7 @@ pub fn hold(view: &HoldView) -> pb::Hold {
         order_ref: hold.order_ref().map(ToString::to_string).unwrap_or_default(),
         revision: hold.revision.0,
         superseded_by: hold.superseded_by().map(|id| id.to_string()).unwrap_or_default(),
+        source: pb::HoldSource::Unspecified.into(), // each was reserved
     }
 }
 
@@ -64,6 +65,7 @@ pub fn hold_line(definition: &Definition, line: HoldLine) -> pb::HoldLine {
         returned: line.returned,
         terms_id: String::new(),
         unit_price: None,
+        window: String::new(),
     }
 }
 
@@ -76,7 +78,7 @@ pub fn claim_mode(view: &HoldView) -> pb::ClaimMode {
 /// A business "no".
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> pb::Refusal {
-    let Refusal { reason, sku, retry_after, lines, limit, hold: view } = refusal;
+    let Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: view } = refusal;
     pb::Refusal {
         reason: i32::from(reason.number()),
         sku: sku.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -85,6 +87,7 @@ pub fn refusal(refusal: &Refusal) -> pb::Refusal {
         lines: lines.iter().map(refused_line).collect(),
         limit: limit.as_ref().map(limit_hit),
         hold: view.as_ref().map(hold),
+        may_come_back: *may_come_back,
     }
 }
 
@@ -104,6 +107,7 @@ fn refused_line(line: &RefusedLine) -> pb::RefusedLine {
         reason: i32::from(reason.number()),
         requested: *requested,
         available: *available,
+        pool: String::new(),
     }
 }
 

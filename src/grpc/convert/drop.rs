@@ -27,6 +27,25 @@ const MAX_DROP: usize = 96 * 1024;
 const MAX_LABEL_KEY: usize = 64;
 const MAX_LABEL_VALUE: usize = 256;
 
+/// Says whether a field of a drop is set.
+type IsSet = fn(&pb::Drop) -> bool;
+
+/// Fields that no drop has yet: set, they are refused by name.
+pub(super) const UNBUILT: [(&str, IsSet); 12] = [
+    ("windows", |drop| !drop.windows.is_empty()),
+    ("terms", |drop| !drop.terms.is_empty()),
+    ("slot_required", |drop| drop.slot_required),
+    ("time_zone", |drop| !drop.time_zone.is_empty()),
+    ("location", |drop| !drop.location.is_empty()),
+    ("tranches", |drop| !drop.tranches.is_empty()),
+    ("signals", |drop| !drop.signals.is_empty()),
+    ("scarcity", |drop| drop.scarcity.is_some()),
+    ("conduct", |drop| !drop.conduct.is_empty()),
+    ("zones", |drop| !drop.zones.is_empty()),
+    ("waiting_room", |drop| drop.waiting_room.is_some()),
+    ("waitlist", |drop| drop.waitlist.is_some()),
+];
+
 /// A drop to create.
 ///
 /// # Errors
@@ -49,24 +68,19 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         title,
         shop,
         series,
-        state: _,
         opens_at,
         closes_at,
         hold_ttl,
         max_hold_life,
         payment_ttl,
         items: goods,
-        windows,
         limits: rules,
-        terms,
-        slot_required,
         labels: notes,
-        revision: _,
-        as_of_lsn: _,
+        .. // output only, or in `UNBUILT`: a test holds the table to the contract
     } = drop;
-    faults.unbuilt(!windows.is_empty(), "drop.windows");
-    faults.unbuilt(!terms.is_empty(), "drop.terms");
-    faults.unbuilt(*slot_required, "drop.slot_required");
+    for (field, is_set) in UNBUILT {
+        faults.unbuilt(is_set(drop), format_args!("drop.{field}"));
+    }
     let name = id(faults, "drop.id", name);
     if title.len() > MAX_TITLE {
         faults.invalid("drop.title", format_args!("must be at most {MAX_TITLE} bytes"));
@@ -179,7 +193,7 @@ fn items(faults: &mut Faults, goods: &[pb::Item]) -> Option<Vec<Item>> {
 
 /// The one pool of an item, with all its stock.
 fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Pool> {
-    let pb::Item { sku: _, quantity, pools, stock: _, kind, slot, price_floor } = item;
+    let pb::Item { sku: _, quantity, pools, stock: _, kind, slot, price_floor, unit_cost } = item;
     if *quantity > MAX_ITEM_UNITS {
         faults.invalid(format_args!("drop.items[{place}].quantity"), format_args!("must be at most {MAX_ITEM_UNITS}"));
     }
@@ -190,6 +204,7 @@ fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Po
     }
     faults.unbuilt(slot.is_some(), format_args!("drop.items[{place}].slot"));
     faults.unbuilt(price_floor.is_some(), format_args!("drop.items[{place}].price_floor"));
+    faults.unbuilt(unit_cost.is_some(), format_args!("drop.items[{place}].unit_cost"));
     let id = PoolId::try_from(GENERAL_POOL).ok()?;
     Some(Pool { id, units: *quantity })
 }

@@ -55,20 +55,15 @@ fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -
         title: title.clone(),
         shop: shop.to_string(),
         series: series.as_ref().map(ToString::to_string).unwrap_or_default(),
-        state: 0,
         opens_at: Some(timestamp(opens_at)),
         closes_at: closes_at.map(timestamp),
         hold_ttl: Some(duration(*hold_ttl)),
         max_hold_life: Some(duration(*max_hold_life)),
         payment_ttl: Some(duration(*payment_ttl)),
         items: items.iter().zip(stock).map(|(item, pools)| item_view(item, pools)).collect(),
-        windows: Vec::new(),
         limits: limits.iter().map(limit_view).collect(),
-        terms: Vec::new(),
-        slot_required: false,
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        revision: 0,
-        as_of_lsn: 0,
+        ..pb::Drop::default() // what no drop has yet, and what its state and stock say
     }
 }
 
@@ -78,6 +73,7 @@ const fn drop_state(state: DropState) -> pb::DropState {
         DropState::Open => pb::DropState::Open,
         DropState::Paused => pb::DropState::Paused,
         DropState::Closed => pb::DropState::Closed,
+        DropState::Cancelled => pb::DropState::Cancelled,
         DropState::Archived => pb::DropState::Archived,
     }
 }
@@ -94,6 +90,7 @@ fn item_view(item: &Item, stock: &[Stock]) -> pb::Item {
         kind: pb::ItemKind::Goods.into(),
         slot: None,
         price_floor: None,
+        unit_cost: None,
     }
 }
 

@@ -23,6 +23,7 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
         allow_partial,
         admission_token,
         r#override,
+        superseded_customer_id,
     } = request;
     let mut faults = Faults::default();
     let hold = id(&mut faults, "hold_id", hold_id);
@@ -39,6 +40,7 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     }
     let allow_partial = *allow_partial;
     faults.unbuilt(!admission_token.is_empty(), "admission_token");
+    faults.unbuilt(!superseded_customer_id.is_empty(), "superseded_customer_id");
     let over_limits = over_limits(&mut faults, r#override.as_ref());
     let command = (|| {
         let Buyer { customer, tiers, identities } = buyer;
@@ -149,15 +151,16 @@ pub fn return_units(request: &pb::ReturnUnitsRequest) -> Result<Return, Rejectio
     faults.finish(command)
 }
 
-/// Which hold to show, and the drop that it must be in, if told.
+/// Which hold to show, and the drop that it must be in, if one is named.
 ///
 /// # Errors
-/// With every field that is faulty.
+/// With every field that is faulty, or else not built yet.
 pub fn get_hold(request: &pb::GetHoldRequest) -> Result<(HoldId, Option<DropId>), Rejection> {
-    let pb::GetHoldRequest { hold_id, drop_id } = request;
+    let pb::GetHoldRequest { hold_id, drop_id, with_token } = request;
     let mut faults = Faults::default();
     let hold = id(&mut faults, "hold_id", hold_id);
     let drop = optional_id(&mut faults, "drop_id", drop_id);
+    faults.unbuilt(*with_token, "with_token");
     let named = (|| Some((hold?, drop)))();
     faults.finish(named)
 }

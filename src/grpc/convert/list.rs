@@ -33,11 +33,12 @@ pub type DropList = (DropFilter, Option<DropPlace>, usize);
 /// A list of holds.
 ///
 /// # Errors
-/// With every field that is faulty.
+/// With every field that is faulty, or else not built yet.
 pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection> {
-    let pb::ListHoldsRequest { drop_id, customer_id, order_ref, sku, state, older_than, page_size, page_token } =
+    let pb::ListHoldsRequest { drop_id, customer_id, order_ref, sku, state, older_than, page_size, page_token, shop } =
         request;
     let mut faults = Faults::default();
+    faults.unbuilt(!shop.is_empty(), "shop");
     if drop_id.is_empty() && customer_id.is_empty() && order_ref.is_empty() {
         faults.invalid("drop_id", "one of drop_id, customer_id and order_ref is needed");
     }
@@ -59,10 +60,13 @@ pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection>
 /// # Errors
 /// With every field that is faulty, or else not built yet.
 pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection> {
-    let pb::ListDropsRequest { shop, series, state, page_size, page_token } = request;
+    let pb::ListDropsRequest { shop, series, state, page_size, page_token, opens_from, opens_until, zone } = request;
     let mut faults = Faults::default();
     let wanted = enumeration(&mut faults, "state", *state);
     faults.unbuilt(wanted == Some(pb::DropState::Draft), "state");
+    faults.unbuilt(opens_from.is_some(), "opens_from");
+    faults.unbuilt(opens_until.is_some(), "opens_until");
+    faults.unbuilt(!zone.is_empty(), "zone");
     let filter = DropFilter {
         shop: optional_id(&mut faults, "shop", shop),
         series: optional_id(&mut faults, "series", series),
@@ -161,6 +165,7 @@ const fn drop_state(state: pb::DropState) -> Option<DropState> {
         pb::DropState::Paused => Some(DropState::Paused),
         pb::DropState::Closed => Some(DropState::Closed),
         pb::DropState::Archived => Some(DropState::Archived),
+        pb::DropState::Cancelled => Some(DropState::Cancelled),
         pb::DropState::Unspecified | pb::DropState::Draft => None,
     }
 }

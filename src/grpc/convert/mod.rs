@@ -1,7 +1,8 @@
 //! Between the wire and typed values, both ways. A request becomes a command or a full list of what is wrong with it.
 //!
-//! Generated messages are destructured field by field: a field that the contract grows can't be forgotten here, and
-//! one that is set but not built yet is named, never ignored.
+//! Generated messages are destructured field by field, and a test holds the tables of a drop's fields to the contract:
+//! a field that the contract grows can't be forgotten here, and one that is set but not built yet is named, never
+//! ignored.
 
 mod answer;
 mod batch;

@@ -130,11 +130,12 @@ fn a_reserve_says_what_it_supersedes_and_whether_less_will_do() {
 fn what_a_reserve_cannot_do_yet_is_named() {
     let result = reserved(|r| {
         r.admission_token = "t".into();
+        r.superseded_customer_id = "guest".into();
         r.r#override = Some(pb::Override { limits: true, windows: true, reason: "asked".into() });
         r.lines[0].pool = "members".into();
         r.customer = Some(pb::Customer { zones: vec!["eu".into()], ..customer("c") });
     });
-    let all = ["lines[0].pool", "customer.zones", "admission_token", "override.windows"];
+    let all = ["lines[0].pool", "customer.zones", "admission_token", "superseded_customer_id", "override.windows"];
     assert_eq!(unbuilt(result), all);
 }
 
@@ -203,7 +204,7 @@ fn verbs_on_a_hold_check_their_target() {
     assert_eq!(faulty(claim(&bad)), ["hold_id", "order_ref", "expired_policy"]);
     let bad = pb::ReleaseRequest { hold_id: HOLD.into(), keep: vec![line("A", 0)], ..pb::ReleaseRequest::default() };
     assert_eq!(faulty(release(&bad)), ["keep[0].quantity"]);
-    let bad = pb::GetHoldRequest { hold_id: String::new(), drop_id: "?".into() };
+    let bad = pb::GetHoldRequest { hold_id: String::new(), drop_id: "?".into(), ..Default::default() };
     assert_eq!(faulty(get_hold(&bad)), ["hold_id", "drop_id"]);
     assert_eq!(faulty(drop_id("")), ["drop_id"]);
 }
@@ -247,6 +248,7 @@ fn a_plain_drop_gets_its_defaults() {
 fn output_only_fields_are_ignored() {
     let definition = defined(|d| {
         (d.state, d.revision, d.as_of_lsn) = (99, 7, 8);
+        (d.tightenings, d.occurrence) = (vec![pb::Tightening::default()], "today".into());
         d.items[0].stock = Some(pb::Stock { free: 5, ..pb::Stock::default() });
     });
     assert!(definition.is_ok(), "{definition:?}");
@@ -371,20 +373,55 @@ fn each_further_part_of_a_limit_is_checked() {
 }
 
 #[test]
+fn what_lists_and_a_look_cannot_do_yet_is_named() {
+    let look = pb::GetHoldRequest { hold_id: HOLD.into(), with_token: true, ..pb::GetHoldRequest::default() };
+    assert_eq!(unbuilt(get_hold(&look)), ["with_token"]);
+    let holds = pb::ListHoldsRequest { drop_id: "d".into(), shop: "s".into(), ..pb::ListHoldsRequest::default() };
+    assert_eq!(unbuilt(list_holds(&holds)), ["shop"]);
+    let drops = pb::ListDropsRequest {
+        state: pb::DropState::Draft.into(),
+        opens_from: Some(Instant::default()),
+        opens_until: Some(Instant::default()),
+        zone: "eu".into(),
+        ..pb::ListDropsRequest::default()
+    };
+    assert_eq!(unbuilt(list_drops(&drops)), ["state", "opens_from", "opens_until", "zone"]);
+}
+
+#[test]
 fn what_a_drop_cannot_do_yet_is_named() {
     let result = defined(|d| {
         (d.payment_ttl, d.slot_required) = (Some(secs(9)), true);
         (d.windows, d.terms) = (vec![pb::Window::default()], vec![pb::Terms::default()]);
+        (d.time_zone, d.location, d.zones) = ("UTC".into(), "Hall 3".into(), vec!["eu".into()]);
+        (d.tranches, d.signals) = (vec![pb::Tranche::default()], vec![pb::Signal::default()]);
+        (d.scarcity, d.conduct) = (Some(pb::Scarcity::default()), vec![pb::ConductRule::default()]);
+        (d.waiting_room, d.waitlist) = (Some(pb::WaitingRoom::default()), Some(pb::Waitlist::default()));
         d.items[0] = pb::Item {
             pools: vec![pb::Pool::default()],
             kind: pb::ItemKind::Slot.into(),
             slot: Some(pb::Slot::default()),
             price_floor: Some(pb::Money::default()),
+            unit_cost: Some(pb::Money::default()),
             ..d.items[0].clone()
         };
     });
-    let drop = ["windows", "terms", "slot_required"].map(|field| format!("drop.{field}"));
-    let item = ["pools", "kind", "slot", "price_floor"].map(|field| format!("drop.items[0].{field}"));
+    let drop = [
+        "windows",
+        "terms",
+        "slot_required",
+        "time_zone",
+        "location",
+        "tranches",
+        "signals",
+        "scarcity",
+        "conduct",
+        "zones",
+        "waiting_room",
+        "waitlist",
+    ];
+    let drop = drop.map(|field| format!("drop.{field}"));
+    let item = ["pools", "kind", "slot", "price_floor", "unit_cost"].map(|field| format!("drop.items[0].{field}"));
     assert_eq!(unbuilt(result), [&drop[..], &item[..]].concat());
 }
 

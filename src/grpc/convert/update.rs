@@ -3,7 +3,7 @@
 //! Which fields may change when is the engine's to say. Here every value is checked by the code that checks a new
 //! drop's, as part of the whole drop that would come of it.
 
-use super::drop::definition;
+use super::drop::{UNBUILT, definition};
 use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::id;
@@ -29,10 +29,8 @@ const FIELDS: [(&str, Take); 11] = [
     ("limits", |drop, from| drop.limits.clone_from(&from.limits)),
     ("labels", |drop, from| drop.labels.clone_from(&from.labels)),
 ];
-/// Fields that no drop has yet.
-const UNBUILT: [&str; 3] = ["windows", "terms", "slot_required"];
 /// Fields that only the server sets.
-const OUTPUT_ONLY: [&str; 3] = ["state", "revision", "as_of_lsn"];
+const OUTPUT_ONLY: [&str; 5] = ["state", "revision", "as_of_lsn", "tightenings", "occurrence"];
 
 /// A change as it was asked for, before it is known what it changes.
 #[derive(Debug)]
@@ -62,7 +60,8 @@ pub fn update_drop(request: &pb::UpdateDropRequest) -> Result<AskedUpdate<'_>, R
             faults.invalid("drop", "must be set");
             None
         }
-        Some(drop) if mask.is_empty() => definition(&mut faults, drop).map(|definition| definition.id),
+        // Whose drop it is may be left out: whatever it is by then, limits may be of a series.
+        Some(drop) if mask.is_empty() => definition(&mut faults, &within(drop, "-")).map(|definition| definition.id),
         Some(drop) => id(&mut faults, "drop.id", &drop.id),
     };
     let asked = name.zip(drop.as_ref()).map(|(id, drop)| AskedUpdate { request, drop, id, named });
@@ -76,7 +75,7 @@ fn named(faults: &mut Faults, mask: &[String]) -> Vec<usize> {
         let path = path.as_str();
         if let Some(known) = FIELDS.iter().position(|(name, _)| *name == path) {
             named.push(known);
-        } else if UNBUILT.contains(&path) {
+        } else if UNBUILT.iter().any(|(name, _)| *name == path) {
             faults.unbuilt(true, format_args!("drop.{path}"));
         } else if OUTPUT_ONLY.contains(&path) {
             faults.invalid(field, format_args!("{path} is output only"));
@@ -92,6 +91,15 @@ fn named(faults: &mut Faults, mask: &[String]) -> Vec<usize> {
     named
 }
 
+/// A drop as it is asked for; in this series where it names none.
+fn within(drop: &pb::Drop, series: &str) -> pb::Drop {
+    let mut drop = drop.clone();
+    if drop.series.is_empty() {
+        series.clone_into(&mut drop.series);
+    }
+    drop
+}
+
 impl AskedUpdate<'_> {
     /// Which drop is meant.
     pub const fn id(&self) -> &DropId {
@@ -105,10 +113,14 @@ impl AskedUpdate<'_> {
     pub fn onto(&self, current: &DropView) -> Result<UpdateDrop, Rejection> {
         let mut faults = Faults::default();
         let fields: Vec<_> = self.named.iter().filter_map(|place| FIELDS.get(*place)).collect();
+        let mut merged = drop_view(current);
         let wanted = if fields.is_empty() {
-            definition(&mut faults, self.drop)
+            let mut wanted = within(self.drop, &merged.series);
+            if wanted.shop.is_empty() {
+                wanted.shop = merged.shop;
+            }
+            definition(&mut faults, &wanted)
         } else {
-            let mut merged = drop_view(current);
             for (_, take) in &fields {
                 take(&mut merged, self.drop);
             }
@@ -122,5 +134,27 @@ impl AskedUpdate<'_> {
             validate_only: self.request.validate_only,
         });
         faults.finish(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+    use crate::proto::DESCRIPTORS;
+
+    #[test]
+    fn each_field_of_a_drop_may_be_named_or_is_not_built_or_is_output_only() {
+        let contract = DescriptorPool::decode(DESCRIPTORS).expect("the contract");
+        let drop = contract.get_message_by_name("stockade.v1.Drop").expect("a drop");
+        let fields: BTreeSet<String> = drop.fields().map(|field| field.name().to_owned()).collect();
+        let may_be_named = FIELDS.iter().map(|(name, _)| *name);
+        let tables = may_be_named.chain(UNBUILT.iter().map(|(name, _)| *name)).chain(OUTPUT_ONLY).chain(["id"]);
+        let named: Vec<&str> = tables.collect();
+        assert_eq!(named.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), fields);
+        assert_eq!(named.len(), fields.len(), "each is in one table");
     }
 }

@@ -2,7 +2,7 @@
 
 /// The most entries of each repeated field of a request, by the field's full name. As the contract says; where it says
 /// nothing, as `convert` checks.
-pub const ENTRIES_MAX: [(&str, u32); 24] = [
+pub const ENTRIES_MAX: [(&str, u32); 35] = [
     ("stockade.v1.BatchRequest.operations", 5_000),
     ("stockade.v1.BatchStreamRequest.operations", 5_000),
     ("stockade.v1.ReserveRequest.lines", 32),
@@ -17,15 +17,26 @@ pub const ENTRIES_MAX: [(&str, u32); 24] = [
     ("stockade.v1.Drop.limits", 64),
     ("stockade.v1.Drop.terms", 64),
     ("stockade.v1.Drop.labels", 16),
+    ("stockade.v1.Drop.tranches", 64),
+    ("stockade.v1.Drop.signals", 64),
+    ("stockade.v1.Drop.conduct", 8),
+    ("stockade.v1.Drop.tightenings", 64),
+    ("stockade.v1.Drop.zones", 16),
     ("stockade.v1.Item.pools", 32),
     ("stockade.v1.Pool.flows", 8),
     ("stockade.v1.Audience.tiers", 16),
     ("stockade.v1.Audience.zones", 16),
     ("stockade.v1.Window.skus", 256),
+    ("stockade.v1.Window.pools", 64),
     ("stockade.v1.Limit.skus", 256),
     ("stockade.v1.Limit.max_units_by_tier", 64),
     ("stockade.v1.Terms.skus", 256),
     ("stockade.v1.Terms.steps", 16),
+    ("stockade.v1.Terms.pools", 64),
+    ("stockade.v1.Signal.channels", 8),
+    ("stockade.v1.Signal.labels", 8),
+    ("stockade.v1.Scarcity.bands", 8),
+    ("stockade.v1.WaitingRoom.identity_kinds", 4),
     ("google.protobuf.FieldMask.paths", 64),
 ];
 

@@ -17,7 +17,7 @@ const PRESENCE_BYTES: usize = 8;
 /// A list that grows has up to twice the room that it needs.
 const GROWTH: usize = 2;
 /// Most fields of a message that are counted: repeated ones, and messages.
-pub(super) const COUNTED_MAX: usize = 16;
+pub(super) const COUNTED_MAX: usize = 24;
 
 /// The contract's descriptors can't be used: a fault of the build.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +183,10 @@ impl Shapes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::grpc::served;
     use crate::proto as pb;
 
     #[test]
@@ -206,6 +209,43 @@ mod tests {
         hold("stockade.v1.Window", size_of::<pb::Window>());
         hold("stockade.v1.Pool", size_of::<pb::Pool>());
         hold("stockade.v1.Terms", size_of::<pb::Terms>());
+        hold("stockade.v1.Slot", size_of::<pb::Slot>());
+        hold("stockade.v1.Trigger", size_of::<pb::Trigger>());
+        hold("stockade.v1.Flow", size_of::<pb::Flow>());
+        hold("stockade.v1.Tranche", size_of::<pb::Tranche>());
+        hold("stockade.v1.Signal", size_of::<pb::Signal>());
+        hold("stockade.v1.Scarcity", size_of::<pb::Scarcity>());
+        hold("stockade.v1.ConductRule", size_of::<pb::ConductRule>());
+        hold("stockade.v1.Tightening", size_of::<pb::Tightening>());
+        hold("stockade.v1.WaitingRoom", size_of::<pb::WaitingRoom>());
+        hold("stockade.v1.Waitlist", size_of::<pb::Waitlist>());
+    }
+
+    /// Each list and map of this message and of all that it has in it, by its full name.
+    fn lists(message: &MessageDescriptor, seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
+        if !seen.insert(message.full_name().to_owned()) {
+            return;
+        }
+        for field in message.fields() {
+            if field.is_list() || field.is_map() {
+                found.insert(field.full_name().to_owned());
+            }
+            if let Kind::Message(inner) = field.kind() {
+                lists(&inner, seen, found);
+            }
+        }
+    }
+
+    #[test]
+    fn each_list_of_a_served_request_has_a_bound_and_each_bound_is_of_one() {
+        let contract = DescriptorPool::decode(DESCRIPTORS).expect("the contract");
+        let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
+        for (_, request) in served() {
+            lists(&contract.get_message_by_name(request).expect("a request"), &mut seen, &mut found);
+        }
+        let bounded: BTreeSet<String> = ENTRIES_MAX.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(bounded, found, "bounds on the left, lists of requests on the right");
+        assert_eq!(bounded.len(), ENTRIES_MAX.len(), "each has one bound");
     }
 
     #[test]

@@ -22,7 +22,7 @@ async fn connected(fake: &Fake, options: Options) -> (Running, Stockade) {
 }
 
 fn get() -> pb::GetHoldRequest {
-    pb::GetHoldRequest { hold_id: hold_id(1), drop_id: String::new() }
+    pb::GetHoldRequest { hold_id: hold_id(1), ..Default::default() }
 }
 
 /// Refuses so many times.

@@ -230,6 +230,7 @@ impl ReservationService for Fake {
         return_units: ReturnUnitsRequest -> ReturnUnitsResponse;
         list_holds: ListHoldsRequest -> ListHoldsResponse;
         batch: BatchRequest -> BatchResponse;
+        explain: ExplainRequest -> ExplainResponse;
     }
 }
 
@@ -250,5 +251,7 @@ impl DropService for Fake {
         resume_drop: ResumeDropRequest -> ResumeDropResponse;
         close_drop: CloseDropRequest -> CloseDropResponse;
         adjust_stock: AdjustStockRequest -> AdjustStockResponse;
+        fire_flow: FireFlowRequest -> FireFlowResponse;
+        reconcile_stock: ReconcileStockRequest -> ReconcileStockResponse;
     }
 }
