@@ -269,6 +269,7 @@ struct OwnHold<'a, 's> {
 }
 
 impl OwnHold<'_, '_> {
+    #[inline]
     fn hold(&self) -> &Hold {
         // The place was found under this very lock.
         invariant!(let Some(hold) = self.shard.get(self.place), "no hold is where one was found: {:?}", self.place);
@@ -280,6 +281,7 @@ impl OwnHold<'_, '_> {
     }
 
     /// The hold as it stands, once that is durable.
+    #[inline]
     fn shown(&self) -> Answer {
         let view = self.show();
         let rests_on = view.hold.revision;

@@ -14,6 +14,7 @@ use super::stock::Taken;
 use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict};
 use crate::hold::{Change, Hold, HoldLine};
 use crate::ids::{HoldId, ItemNo, Lsn};
+use crate::invariant::invariant;
 use crate::record::{Adjusted, PoolBasis, Record, Restart, Superseded};
 use crate::time::Timestamp;
 
@@ -37,9 +38,9 @@ impl Inventory {
             Record::Drop(_) | Record::Steering(_) | Record::Adjusted(_) => self.follow_drop(lsn, record),
             Record::Archived(archived) => {
                 self.follow_drop(lsn, record)?;
-                self.fold(
-                    &self.drops.all().into_iter().filter(|drop| drop.number == archived.drop).collect::<Vec<_>>(),
-                );
+                let mut archived_now = self.drops.all();
+                archived_now.retain(|drop| drop.number == archived.drop);
+                self.fold(&archived_now);
                 Ok(())
             }
             Record::Hold(hold) => self.follow_hold(lsn, record, hold),
@@ -75,9 +76,8 @@ impl Inventory {
         self.in_drop(hold, |drop, running| {
             let taken = taken((drop, running), None, hold)?;
             self.holds.with_id(&hold.id, |mut shard| {
-                self.apply(Locked::NewHold(drop, &mut shard, None), lsn, record);
+                self.make(Locked::NewHold(drop, &mut shard, None), taken, lsn, record);
             });
-            taken.into_iter().for_each(Taken::keep);
             Ok(())
         })
     }
@@ -90,17 +90,14 @@ impl Inventory {
             return Ok(());
         }
         if hold.superseded_by().is_some() {
-            return Err(ReplayError::Record {
-                lsn,
-                what: format!("hold {id} is changed after another took its place"),
-            });
+            let what = format!("hold {id} is changed after another took its place");
+            return Err(ReplayError::Record { lsn, what });
         }
         self.in_drop(&hold, |drop, running| {
             let taken = taken((drop, running), Some(&hold), &after)?;
             self.holds.with_ref(place, |mut shard| {
-                self.apply(Locked::Hold(drop, (&mut shard, place), None), lsn, record);
+                self.make(Locked::Hold(drop, (&mut shard, place), None), taken, lsn, record);
             });
-            taken.into_iter().for_each(Taken::keep);
             Ok(())
         })
     }
@@ -136,10 +133,9 @@ impl Inventory {
             self.holds.with_two(&new.id, &old.hold.id, |shards| {
                 self.subjects.with(&keys, |subjects| {
                     let subjects = LockedSubjects { keys: &keys, subjects };
-                    self.apply(Locked::Succession(drop, (shards, old.place), subjects), lsn, record);
+                    self.make(Locked::Succession(drop, (shards, old.place), subjects), taken, lsn, record);
                 });
             });
-            taken.into_iter().for_each(Taken::keep);
             Ok(())
         })
     }
@@ -159,6 +155,13 @@ impl Inventory {
             }
         });
         orphan.map_or(Ok(()), Err)
+    }
+
+    /// Applies a record that is not in here yet, and keeps what was taken for it.
+    fn make(&self, locked: Locked<'_, '_>, taken: Guards<'_>, lsn: Lsn, record: &Record) {
+        let applied = self.apply(locked, lsn, record);
+        invariant!(applied.is_some(), "record {lsn} does not apply to what was found for it: {record:?}");
+        taken.into_iter().for_each(Taken::keep);
     }
 
     fn known(&self, id: &HoldId) -> Option<Known> {
