@@ -25,7 +25,7 @@ use stockade::digest::DigestKey;
 use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
 use stockade::inventory::stock::Certainty;
-use stockade::inventory::{DropEntry, Entered, HoldRef, Inventory, Standing, Subject, Verdict};
+use stockade::inventory::{DropEntry, HoldRef, HoldTransition, Inventory, Standing, Subject, Verdict};
 use stockade::metrics::Stopwatch;
 use stockade::record::DropImage;
 use stockade::time::{Millis, Timestamp};
@@ -70,7 +70,7 @@ struct Queue {
 }
 
 /// Enters a change of a hold whose subject is its own.
-fn enter(inventory: &Inventory, entered: &Entered<'_>, subject: SubjectKey) {
+fn enter(inventory: &Inventory, entered: &HoldTransition<'_>, subject: SubjectKey) {
     inventory.subjects.with(&[subject], |subjects| inventory.enter_with(entered, &[subject], subjects));
 }
 
@@ -126,7 +126,7 @@ impl Queue {
         *lsn = lsn.next();
         (hold.state, hold.revision) = (HoldState::Held, *lsn);
         hold.set_expires_at(due.at);
-        let entered = Entered { drop, place: due.place, before: None, after: hold };
+        let entered = HoldTransition { drop, place: due.place, lsn: *lsn, before: None, after: hold };
         enter(inventory, &entered, due.subject);
     }
 
@@ -137,7 +137,7 @@ impl Queue {
         let before = Standing { state: HoldState::Held, expires_at: due.at, lines: hold.lines().to_lines() };
         (hold.state, hold.revision) = (HoldState::Claimed, *lsn);
         hold.set_expires_at(due.at);
-        let entered = Entered { drop, place: due.place, before: Some(&before), after: hold };
+        let entered = HoldTransition { drop, place: due.place, lsn: *lsn, before: Some(&before), after: hold };
         enter(inventory, &entered, due.subject);
     }
 
@@ -147,7 +147,7 @@ impl Queue {
         *lsn = lsn.next();
         let before = Standing { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines().to_lines() };
         (hold.state, hold.revision) = (HoldState::Expired, *lsn);
-        let entered = Entered { drop, place: due.place, before: Some(&before), after: hold };
+        let entered = HoldTransition { drop, place: due.place, lsn: *lsn, before: Some(&before), after: hold };
         enter(inventory, &entered, due.subject);
         inventory.subjects.with(&[due.subject], |subjects| subjects.fill_with(Subject::default));
         inventory.forget(NOW, Millis(0), 0);

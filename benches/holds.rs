@@ -95,7 +95,9 @@ fn table(criterion: &mut Criterion) {
                 let id = cycle.next().expect("an endless walk");
                 lsn = lsn.next();
                 let change = Change::Extended { expires_at: Timestamp(300_000 + lsn.0) };
-                let before = holds.with_id(black_box(id), |mut shard| shard.change(shard.find(id)?, lsn, &change));
+                let before = holds.with_id(black_box(id), |mut shard| {
+                    shard.change(shard.find(id)?, lsn, &change).map(|(before, _)| before)
+                });
                 before.expect("a change")
             });
         });

@@ -23,7 +23,7 @@ use stockade::digest::DigestKey;
 use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, LimitId, Lsn, PoolNo, ShopId, SubjectKey};
 use stockade::inventory::limits::{Ask, Counted, Purpose, Whose};
-use stockade::inventory::{Drops, Holds, Seat, Subject, Subjects};
+use stockade::inventory::{Drops, Holds, Registry, Subject, Subjects};
 use stockade::record::DropImage;
 use stockade::time::Timestamp;
 
@@ -138,10 +138,11 @@ fn in_a_drop(limits: &[Limit], f: impl FnOnce(Ask<'_>)) {
     let drops = Drops::default();
     let definition = definition("knives", 1, limits.to_vec());
     let id = definition.id.clone();
-    let make = |seat: Seat| {
-        let number = seat.number;
+    let make = |registry: &mut Registry| {
+        let number = registry.next_seat().number;
         let image = DropImage { number, created_at: NOW, definition, request: [0; 32], update: None };
-        Ok::<_, std::convert::Infallible>((Lsn(1), image))
+        registry.put(Lsn(1), &image);
+        Ok::<_, std::convert::Infallible>(())
     };
     drops.add(&id, make).expect("a drop");
     drops.with_id_among(&id, |drop, roster| {

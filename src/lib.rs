@@ -2,6 +2,7 @@
 //!
 //! The modules stand in reading order: each uses only those above it.
 
+pub mod invariant;
 pub mod text;
 pub mod ids;
 pub mod time;

@@ -181,6 +181,20 @@ pub struct Restart {
     pub grace_until: Timestamp,
 }
 
+impl Restart {
+    /// Whether it gives this hold more time.
+    #[must_use]
+    pub fn moves(&self, hold: &Hold) -> bool {
+        hold.state.is_live() && self.stopped_at < hold.expires_at() && hold.expires_at() < self.grace_until
+    }
+
+    /// What it changes about each hold to which it gives more time.
+    #[must_use]
+    pub const fn change(&self) -> Change {
+        Change::Extended { expires_at: self.grace_until }
+    }
+}
+
 /// A hold took another's place: one ended and the other was made, in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superseded {
@@ -267,6 +281,20 @@ impl DropImage {
 }
 
 impl Record {
+    /// The drop that it is about: itself, not its holds.
+    #[must_use]
+    pub const fn drop_number(&self) -> Option<DropNo> {
+        match self {
+            Self::Drop(image) => Some(image.number),
+            Self::Steering(Steering { drop, .. })
+            | Self::Adjusted(Adjusted { drop, .. })
+            | Self::Stock(StockImage { drop, .. })
+            | Self::Adjustments(AdjustmentsImage { drop, .. })
+            | Self::Archived(Archived { drop, .. }) => Some(*drop),
+            Self::Hold(_) | Self::Change(..) | Self::Superseded(_) | Self::Restart(_) | Self::Usage(_) => None,
+        }
+    }
+
     /// Appends the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         // Records that end with a hold's image: encoded in one place, for every reserve comes by here.

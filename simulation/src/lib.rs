@@ -19,6 +19,7 @@ mod draw;
 mod machine;
 mod history;
 mod compare;
+mod follower;
 mod simulation;
 mod calls;
 mod operators;

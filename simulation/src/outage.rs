@@ -6,10 +6,12 @@ use stockade::engine::background::Sweeper;
 use stockade::engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade::engine::verify::verify_folder;
 use stockade::journal::{Durability, Turn, Writer};
+use stockade::record::Restart;
 use stockade::storage::simulated::Operation;
-use stockade::time::Timestamp;
+use stockade::time::{Millis, Timestamp};
 
 use crate::compare;
+use crate::follower;
 use crate::machine::Part;
 use crate::model::state::Model;
 use crate::model::words::START;
@@ -228,12 +230,19 @@ impl Simulation {
             }
             match compare::all(&engine, &model, self.machine.instant()) {
                 Ok(()) => {
+                    let restart = report
+                        .grace_until
+                        .map(|grace_until| Restart { stopped_at: START.plus(Millis(last)), grace_until });
                     if moved {
                         self.coverage.count("recovery gave grace");
                         self.history.append(self.machine.now(), &model);
                     }
                     self.truth = model;
-                    return Ok(());
+                    return match follower::digest(&self.machine, &report, restart) {
+                        Ok(digest) if digest == engine.inventory().digest() => Ok(()),
+                        Ok(_) => self.violated(format!("recovered at {upto}: a follower knows something else")),
+                        Err(what) => self.violated(format!("recovered at {upto}: {what}")),
+                    };
                 }
                 Err(what) => wrong = what,
             }

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::answer::Fault;
+use super::commit::Prepared;
 use super::{Bounds, Engine};
-use crate::inventory::{DropEntry, Pool, Running};
+use crate::inventory::{DropEntry, Locked, Pool, Running};
 use crate::record::{Archived, Record};
 use crate::time::Timestamp;
 
@@ -46,7 +47,6 @@ impl Engine {
             }
         }
         let holds = self.inventory.fold(&archived);
-        self.inventory.drops.settle_archived(&archived);
         let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
         for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
             tracing::info!(drop = %forgotten.running().definition.id, "archived long ago, forgotten now");
@@ -77,9 +77,8 @@ impl Engine {
             return Ok(false);
         }
         let archived = Archived { drop: entry.number, at: now, pools: entry.pools().map(Pool::sold).collect() };
-        let record = Record::Archived(archived.clone());
-        let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-        running.archived = Some((appended.lsn(), archived));
+        let locked = Locked::Drop(entry, &mut running);
+        self.commit(&Record::Archived(archived), Prepared { permit, locked, taken: None }, now)?;
         Ok(true)
     }
 }

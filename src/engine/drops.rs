@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::Engine;
 use super::answer::{DropView, Fault, Violation};
 use super::command::{CreateDrop, Steer};
+use super::commit::Prepared;
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
-use crate::inventory::{Added, DropEntry, Running, Seat};
+use crate::inventory::{Added, DropEntry, Locked, Running, Seat};
 use crate::journal::Ticket;
 use crate::record::{DropImage, LastUpdate, MAX_RECORD, Record, Steering, request_digest};
 use crate::time::Timestamp;
@@ -24,10 +25,10 @@ impl Engine {
             return self.validate_drop(command, request, now);
         }
         let permit = self.journal.permit()?;
-        let added = self.inventory.drops.add(&command.definition.id, |seat| {
-            let image = self.image(&command.definition, request, seat, now)?;
-            let appended = self.journal.append(permit, &[Record::Drop(Box::new(image.clone()))], now)?;
-            Ok::<_, Fault>((appended.lsn(), image))
+        let added = self.inventory.drops.add(&command.definition.id, |registry| {
+            let image = self.image(&command.definition, request, registry.next_seat(), now)?;
+            let prepared = Prepared { permit, locked: Locked::Registry(registry), taken: None };
+            self.commit(&Record::Drop(Box::new(image)), prepared, now).map(drop)
         })?;
         let entry = match added {
             Added::New(entry) => entry,
@@ -71,10 +72,8 @@ impl Engine {
                 Steer::Close => Steering { closed_at: Some(now), ..is },
             };
             if wanted != is {
-                let record = Record::Steering(wanted);
-                let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-                running.steering = wanted;
-                running.steered = appended.lsn();
+                let locked = Locked::Drop(entry, &mut running);
+                self.commit(&Record::Steering(wanted), Prepared { permit, locked, taken: None }, now)?;
             }
             Ok(self.show_drop(entry, &running, now))
         });

@@ -27,20 +27,20 @@ impl Engine {
     /// [`Fault::NoHold`], and faults of the journal.
     pub fn extend(&self, command: &Extend, now: Timestamp) -> Result<Step<Answer>, Fault> {
         self.with_live(&command.target, now, |own, permit| {
-            let hold = own.hold()?;
+            let hold = own.hold();
             if let Some(reason) = ended(hold) {
-                return own.refused(reason);
+                return Ok(own.refused(reason));
             }
             let (state, expires_at) = match moved(hold, own.view, command, now) {
                 Ok(moved) => moved,
-                Err(reason) => return own.refused(reason),
+                Err(reason) => return Ok(own.refused(reason)),
             };
             if state != hold.state {
                 self.change(own, permit, Change::Staged { stage: state, expires_at }, now)?;
             } else if expires_at != hold.expires_at() {
                 self.change(own, permit, Change::Extended { expires_at }, now)?;
             }
-            own.shown()
+            Ok(own.shown())
         })
     }
 
@@ -52,26 +52,26 @@ impl Engine {
     pub fn release(&self, command: &Release, now: Timestamp) -> Result<Step<Answer>, Fault> {
         self.with_live(&command.target, now, |own, permit| {
             known_skus(own.view, "keep", &command.keep)?;
-            let hold = own.hold()?;
+            let hold = own.hold();
             match hold.state {
                 HoldState::Held => {}
                 HoldState::Paying if command.abandon_payment => {}
-                HoldState::Paying => return own.refused(Reason::PaymentInProgress),
+                HoldState::Paying => return Ok(own.refused(Reason::PaymentInProgress)),
                 // Nothing is left, whatever was to be kept at most: the same answer as the first time.
-                HoldState::Released if hold.superseded_by().is_none() => return own.shown(),
+                HoldState::Released if hold.superseded_by().is_none() => return Ok(own.shown()),
                 HoldState::Claimed | HoldState::Released | HoldState::Expired => {
-                    return own.refused(ended(hold).unwrap_or(Reason::HoldReleased));
+                    return Ok(own.refused(ended(hold).unwrap_or(Reason::HoldReleased)));
                 }
             }
             let mut kept = by_line(hold, own.view, &command.keep);
             if hold.lines().iter().zip(&kept).all(|(line, kept)| line.quantity == *kept) {
-                return own.shown();
+                return Ok(own.shown());
             }
             if kept.iter().all(|units| *units == 0) {
                 kept.clear();
             }
             self.change(own, permit, Change::Released { at: now, kept }, now)?;
-            own.shown()
+            Ok(own.shown())
         })
     }
 
@@ -83,10 +83,10 @@ impl Engine {
     pub fn get_hold(&self, hold: HoldId, drop: Option<&DropId>, now: Timestamp) -> Result<(HoldView, Ticket), Fault> {
         let target = Target { hold, drop: drop.cloned(), customer: None };
         self.with_own(&target, |own| {
-            if own.hold()?.is_due(now) {
+            if own.hold().is_due(now) {
                 let _expired = self.expire_if_due(own, self.journal.permit()?, now)?;
             }
-            let view = own.show()?;
+            let view = own.show();
             let ticket = self.journal.ticket(view.hold.revision);
             Ok((view, ticket))
         })
@@ -103,7 +103,7 @@ impl Engine {
         let permit = self.journal.permit()?;
         self.with_own(target, |own| match self.expire_if_due(own, permit, now)? {
             Some(permit) => verb(own, permit).map(Step::Done),
-            None => own.refused(Reason::HoldExpired).map(Step::Done),
+            None => Ok(Step::Done(own.refused(Reason::HoldExpired))),
         })
     }
 
@@ -114,7 +114,7 @@ impl Engine {
         permit: Permit<'p>,
         now: Timestamp,
     ) -> Result<Option<Permit<'p>>, Fault> {
-        let hold = own.hold()?;
+        let hold = own.hold();
         if !hold.is_due(now) {
             return Ok(Some(permit));
         }

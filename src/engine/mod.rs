@@ -15,6 +15,7 @@ mod sale;
 mod drops;
 mod update;
 mod stock;
+mod commit;
 mod sweep;
 mod archive;
 pub mod page;
@@ -38,14 +39,16 @@ use parking_lot::Mutex;
 
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
-use crate::inventory::{DropEntry, Entered, HoldRef, Inventory, Keys, LockedShard, Roster, Subject};
+use crate::ids::{DropNo, ItemNo, PoolNo};
+use crate::invariant::invariant;
+use crate::inventory::{DropEntry, HoldRef, Inventory, Locked, LockedShard, Roster};
 use crate::journal::{AppendError, Journal, Permit};
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::record::Record;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 use answer::{Answer, Fault, HoldView, Outcome, Refusal, Step};
+use commit::Prepared;
 
 /// How often one call gives back what is due before it lets others run. Each time at most [`sweep::MOST_AT_ONCE`].
 const MOST_SWEEPS: usize = 4;
@@ -243,28 +246,9 @@ impl Engine {
         change: Change,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let record = Record::Change(own.hold()?.id, change);
-        let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-        self.enter(own, &record, appended.lsn(), None);
-        Ok(())
-    }
-
-    /// Makes a change that has been appended. It can't fail. `subjects` are the hold's, where the caller has them locked
-    /// already.
-    fn enter(&self, own: &mut OwnHold<'_, '_>, record: &Record, lsn: Lsn, subjects: Option<(&Keys, &mut [Subject])>) {
-        if let Record::Change(_, change) = record
-            && let Some(before) = own.shard.change(own.place, lsn, change)
-            && let Some(after) = own.shard.get(own.place)
-        {
-            let entered = Entered { drop: own.drop, place: own.place, before: Some(&before), after };
-            match subjects {
-                Some((keys, subjects)) => self.inventory.enter_with(&entered, keys, subjects),
-                None => self.inventory.enter(&entered),
-            }
-            if before.state != after.state {
-                self.count_transition(after.state);
-            }
-        }
+        let record = Record::Change(own.hold().id, change);
+        let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
+        self.commit(&record, Prepared { permit, locked, taken: None }, now).map(drop)
     }
 
     /// Units by which counters and ledgers disagree, over all drops: 0, always. Closes each drop's gate for a moment.
@@ -272,12 +256,6 @@ impl Engine {
     pub fn conservation_error(&self) -> u64 {
         let drops = self.inventory.drops.all();
         drops.iter().map(|drop| drop.conservation_error()).fold(0, u64::saturating_add)
-    }
-
-    fn count_transition(&self, to: HoldState) {
-        if let Some(counter) = self.metrics.transitions.get(to.place()) {
-            counter.increment();
-        }
     }
 }
 
@@ -291,25 +269,28 @@ struct OwnHold<'a, 's> {
 }
 
 impl OwnHold<'_, '_> {
-    fn hold(&self) -> Result<&Hold, Fault> {
-        // The place was found under this very lock, so there is a hold: the error is never seen.
-        self.shard.get(self.place).ok_or_else(|| Fault::Overloaded("hold moved"))
+    #[inline]
+    fn hold(&self) -> &Hold {
+        // The place was found under this very lock.
+        invariant!(let Some(hold) = self.shard.get(self.place), "no hold is where one was found: {:?}", self.place);
+        hold
     }
 
-    fn show(&self) -> Result<HoldView, Fault> {
-        Ok(HoldView { hold: self.hold()?.clone(), definition: Arc::clone(self.view) })
+    fn show(&self) -> HoldView {
+        HoldView { hold: self.hold().clone(), definition: Arc::clone(self.view) }
     }
 
     /// The hold as it stands, once that is durable.
-    fn shown(&self) -> Result<Answer, Fault> {
-        let view = self.show()?;
+    #[inline]
+    fn shown(&self) -> Answer {
+        let view = self.show();
         let rests_on = view.hold.revision;
-        Ok(Answer { outcome: Outcome::Hold(view), rests_on })
+        Answer { outcome: Outcome::Hold(view), rests_on }
     }
 
     /// A refusal because of the hold, once its state is durable.
-    fn refused(&self, reason: Reason) -> Result<Answer, Fault> {
-        let view = self.show()?;
+    fn refused(&self, reason: Reason) -> Answer {
+        let view = self.show();
         let rests_on = view.hold.revision;
         self.drop.count_refusal(reason);
         let refusal = Refusal {
@@ -321,7 +302,7 @@ impl OwnHold<'_, '_> {
             limit: None,
             hold: Some(view),
         };
-        Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on })
+        Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on }
     }
 }
 

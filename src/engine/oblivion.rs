@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::recover::RecoverError;
 use crate::hold::Change;
 use crate::ids::{HoldId, Lsn};
-use crate::inventory::Inventory;
+use crate::inventory::BulkLoad;
 use crate::journal::Found;
 use crate::record::Record;
 
@@ -36,7 +36,7 @@ impl Oblivion {
     /// So many records more were applied, up to this place.
     pub(super) fn after(
         &mut self,
-        inventory: &Inventory,
+        load: &BulkLoad,
         found: &Found,
         upto: Lsn,
         records: u32,
@@ -47,14 +47,14 @@ impl Oblivion {
             return Ok(());
         }
         self.since = 0;
-        if inventory.ended_in_table() <= self.most.saturating_add(often) {
+        if load.ended() <= self.most.saturating_add(often) {
             return Ok(());
         }
         if self.spared.is_none() {
             self.spared = Some(claimed_late(found, upto)?);
         }
         if let Some(spared) = &self.spared {
-            inventory.forget_oldest_ended(self.most, spared);
+            load.forget_oldest_ended(self.most, spared);
         }
         Ok(())
     }

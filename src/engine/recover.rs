@@ -10,7 +10,8 @@ use super::oblivion::Oblivion;
 use super::{Bounds, Engine};
 use crate::digest::DigestKey;
 use crate::ids::Lsn;
-use crate::inventory::{Inventory, Unsound};
+use crate::invariant::invariant;
+use crate::inventory::{BulkLoad, ReplayError};
 use crate::journal::{
     AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, Journal, JournalMetrics, LogError, Opened,
     Writer,
@@ -69,7 +70,7 @@ pub enum RecoverError {
     SetAside(#[source] io::Error),
     /// Records that do not add up.
     #[error("the journal does not add up: {0}")]
-    Unsound(#[from] Unsound),
+    Unsound(#[from] ReplayError),
     /// The wall clock is behind the journal.
     #[error(
         "the wall clock says {wall}, but the journal's last record is from {last}: set the clock right, or start with \
@@ -156,7 +157,7 @@ pub fn recover_driven(
 ) -> Result<(Recovered, Writer), RecoverError> {
     let asked = wall();
     let found = Found::look(Arc::clone(&folder.journal))?;
-    let Replayed { mut inventory, mut report, last_time, unusable, loaded, behind } =
+    let Replayed { load, mut report, last_time, unusable, loaded, behind } =
         replay(&folder.key, folder.snapshots.as_ref(), &found, options.bounds.max_ended_holds)?;
     report.first_start = report.snapshot.is_none() && found.opened().next == Lsn(1);
     let last_time = last_time.max(found.opened().last_written_at);
@@ -164,12 +165,12 @@ pub fn recover_driven(
     let now = wall().max(last_time.unwrap_or_default());
     let restart = last_time
         .map(|stopped_at| Restart { stopped_at, grace_until: now.plus(options.outage_grace) })
-        .filter(|restart| inventory.restart_matters(*restart));
+        .filter(|restart| load.restart_matters(*restart));
     if let Some(restart) = restart {
-        inventory.apply(found.opened().next, &Record::Restart(restart))?;
+        load.apply(found.opened().next, &Record::Restart(restart))?;
         report.grace_until = Some(restart.grace_until);
     }
-    inventory.derive(options.bounds.start_room)?;
+    let inventory = load.finish(options.bounds.start_room)?;
 
     let (log, opened) = FileLog::serve(found, options.log)?;
     let Opened { clean, ref cut, ref lost, .. } = opened;
@@ -178,7 +179,8 @@ pub fn recover_driven(
     let (journal, writer) = Journal::driven(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
     if let Some(restart) = restart {
         let appended = journal.append(journal.permit()?, &[Record::Restart(restart)], now)?;
-        debug_assert_eq!(appended.lsn(), opened.next, "it stands where it was applied");
+        let (lsn, next) = (appended.lsn(), opened.next);
+        invariant!(lsn == next, "the record of this start stands at {lsn} and was applied as {next}");
     }
     let engine = Engine::new(inventory, journal, options.bounds);
     if let Some(loaded) = &loaded {
@@ -206,9 +208,9 @@ pub(super) struct Behind {
     since: Option<Timestamp>,
 }
 
-/// An inventory to which everything on disk was applied. Nothing is derived yet.
+/// What a start has read: everything on disk was applied, and nothing is derived yet.
 pub(super) struct Replayed {
-    pub(super) inventory: Inventory,
+    pub(super) load: BulkLoad,
     pub(super) report: Report,
     /// The latest time that snapshot or journal name.
     pub(super) last_time: Option<Timestamp>,
@@ -230,10 +232,10 @@ pub(super) fn replay(
 ) -> Result<Replayed, RecoverError> {
     let (mut skipped, mut unusable) = (Vec::new(), Vec::new());
     for from in snapshot::list(snapshots)? {
-        let inventory = Inventory::new(key.clone());
-        match load(from, &inventory, snapshots, found)? {
+        let into = BulkLoad::new(key.clone());
+        match load(from, &into, snapshots, found)? {
             Ok(loaded) => {
-                let mut replayed = apply_journal(inventory, Some(loaded), found, most_ended)?;
+                let mut replayed = apply_journal(into, Some(loaded), found, most_ended)?;
                 (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
                 return Ok(replayed);
             }
@@ -248,20 +250,20 @@ pub(super) fn replay(
         let why = if skipped.is_empty() { "there is none".to_owned() } else { skipped.join("; ") };
         return Err(RecoverError::NoSnapshot { first, why });
     }
-    let mut replayed = apply_journal(Inventory::new(key.clone()), None, found, most_ended)?;
+    let mut replayed = apply_journal(BulkLoad::new(key.clone()), None, found, most_ended)?;
     (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
     Ok(replayed)
 }
 
 /// Loads a snapshot and proves that the journal is the one it was taken with. The inner error says why it can't be used;
-/// the inventory must be thrown away then.
+/// what was loaded must be thrown away then.
 fn load(
     from: Lsn,
-    inventory: &Inventory,
+    into: &BulkLoad,
     snapshots: &dyn Storage,
     found: &Found,
 ) -> Result<Result<Loaded, String>, RecoverError> {
-    let apply = |lsn, record: Record| inventory.apply(lsn, &record).map_err(|error| error.to_string());
+    let apply = |lsn, record: Record| into.apply(lsn, &record).map_err(|error| error.to_string());
     let loaded = match snapshot::load(snapshots, from, apply) {
         Ok(loaded) => loaded,
         Err(error @ (SnapshotError::Damage { .. } | SnapshotError::Foreign { .. } | SnapshotError::Io { .. })) => {
@@ -306,7 +308,7 @@ fn chain_at(found: &Found, place: Lsn) -> Result<Option<BatchHash>, RecoverError
 
 /// Applies the journal behind a snapshot, or all of it.
 fn apply_journal(
-    inventory: Inventory,
+    load: BulkLoad,
     loaded: Option<Loaded>,
     found: &Found,
     most_ended: usize,
@@ -323,17 +325,17 @@ fn apply_journal(
         for (lsn, record) in batch.iter() {
             // A batch may begin before the snapshot: what it has seen may have been forgotten since.
             if lsn > from {
-                inventory.apply(lsn, record)?;
+                load.apply(lsn, record)?;
                 report.replayed = report.replayed.saturating_add(1);
             }
             report.last = report.last.max(lsn);
         }
-        oblivion.after(&inventory, found, report.last, batch.head.count)?;
+        oblivion.after(&load, found, report.last, batch.head.count)?;
         last_time = last_time.max(Some(batch.head.written_at));
         behind.bytes = behind.bytes.saturating_add(batch.bytes);
         behind.since = behind.since.or(Some(batch.head.written_at));
     }
-    Ok(Replayed { inventory, report, last_time, unusable: Vec::new(), loaded, behind })
+    Ok(Replayed { load, report, last_time, unusable: Vec::new(), loaded, behind })
 }
 
 fn check_clock(options: &StartOptions, wall: Timestamp, last: Option<Timestamp>) -> Result<(), RecoverError> {

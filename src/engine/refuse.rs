@@ -32,7 +32,7 @@ impl Request<'_> {
         if let Some(due) = due(subjects, self.now) {
             return Ok(Decision::SweepHold(due));
         }
-        self.look(Pool::look_closely)?.and_then(|shorts| {
+        self.look(Pool::look_closely).and_then(|shorts| {
             let short = !shorts.is_empty();
             Ok(Decision::Done(if short { self.refuse_stock(&shorts, subjects) } else { self.limited(broken) }))
         })

@@ -4,13 +4,14 @@ use smallvec::SmallVec;
 
 use super::answer::{Answer, Fault, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
 use super::command::{Claim, ExpiredPolicy, Return, Wanted};
+use super::commit::Prepared;
 use super::hold_verbs::{by_line, ended, known_skus};
 use super::limits::{LateLimits, late_limits, told};
 use super::{Decision, Engine, OwnHold};
 use crate::hold::{Change, HoldLine, HoldState};
 use crate::ids::ItemNo;
 use crate::inventory::stock::{Certainty, Taken};
-use crate::inventory::{Broken, Verdict};
+use crate::inventory::{Broken, Locked, LockedSubjects, Verdict};
 use crate::journal::Permit;
 use crate::record::Record;
 use crate::refusal::Reason;
@@ -34,28 +35,27 @@ impl Engine {
                 let Some(permit) = self.expire_if_due(own, permit, now)? else {
                     // Expired by this very call: what comes of it, the next look decides.
                     return match command.expired {
-                        ExpiredPolicy::Refuse => own.refused(Reason::HoldExpired).map(Decision::Done),
+                        ExpiredPolicy::Refuse => Ok(Decision::Done(own.refused(Reason::HoldExpired))),
                         ExpiredPolicy::TakeFreeStock => Ok(Decision::Again),
                     };
                 };
-                let hold = own.hold()?;
+                let hold = own.hold();
                 match hold.state {
                     HoldState::Held | HoldState::Paying => {
                         let kept = claimed_lines(own, &command.lines)?;
                         let order_ref = command.order_ref.clone();
                         self.change(own, permit, Change::Claimed { at: now, order_ref, late: false, kept }, now)?;
-                        own.shown().map(Decision::Done)
+                        Ok(Decision::Done(own.shown()))
                     }
                     HoldState::Expired if command.expired == ExpiredPolicy::TakeFreeStock => {
                         self.claim_late(command, own, permit, now)
                     }
                     HoldState::Claimed if hold.order_ref() == Some(&command.order_ref) => {
-                        own.shown().map(Decision::Done)
+                        Ok(Decision::Done(own.shown()))
                     }
-                    HoldState::Claimed => own.refused(Reason::OrderMismatch).map(Decision::Done),
+                    HoldState::Claimed => Ok(Decision::Done(own.refused(Reason::OrderMismatch))),
                     HoldState::Released | HoldState::Expired => {
-                        let reason = ended(hold).unwrap_or(Reason::HoldReleased);
-                        own.refused(reason).map(Decision::Done)
+                        Ok(Decision::Done(own.refused(ended(hold).unwrap_or(Reason::HoldReleased))))
                     }
                 }
             })
@@ -72,24 +72,23 @@ impl Engine {
         self.with_own(&command.target, |own| {
             known_skus(own.view, "returned", &command.returned)?;
             let Some(permit) = self.expire_if_due(own, permit, now)? else {
-                return own.refused(Reason::HoldExpired).map(Step::Done);
+                return Ok(Step::Done(own.refused(Reason::HoldExpired)));
             };
-            let hold = own.hold()?;
+            let hold = own.hold();
             match hold.state {
                 HoldState::Claimed => {}
                 HoldState::Held | HoldState::Paying => {
                     return Err(Fault::Precondition(format!("hold {} is not claimed: release it instead", hold.id)));
                 }
                 HoldState::Released | HoldState::Expired => {
-                    let reason = ended(hold).unwrap_or(Reason::HoldReleased);
-                    return own.refused(reason).map(Step::Done);
+                    return Ok(Step::Done(own.refused(ended(hold).unwrap_or(Reason::HoldReleased))));
                 }
             }
             let totals = returned_totals(own, command)?;
             if hold.lines().iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
                 self.change(own, permit, Change::Returned { totals }, now)?;
             }
-            own.shown().map(Step::Done)
+            Ok(Step::Done(own.shown()))
         })
     }
 
@@ -102,7 +101,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Decision<Answer>, Fault> {
         let kept = claimed_lines(own, &command.lines)?;
-        let hold = own.hold()?;
+        let hold = own.hold();
         let lines: SmallVec<[HoldLine; 4]> = hold
             .lines()
             .iter()
@@ -116,34 +115,26 @@ impl Engine {
             match late_limits(own, &wanted, subjects, now) {
                 LateLimits::Fit => {}
                 LateLimits::SweepFirst(due) => return Ok(Decision::SweepHold(due)),
-                LateLimits::Broken(broken) => return late_limited(own, &wanted, &broken, now).map(Decision::Done),
+                LateLimits::Broken(broken) => return Ok(Decision::Done(late_limited(own, &wanted, &broken, now))),
             }
-            let taken = match late_take(own, &lines, now)? {
-                Decision::Done(Ok(taken)) => taken,
-                Decision::Done(Err(refused)) => return Ok(Decision::Done(refused)),
-                Decision::InDoubt => return Ok(Decision::InDoubt),
-                Decision::Again => return Ok(Decision::Again),
-                Decision::SweepPool(drop, item, pool) => return Ok(Decision::SweepPool(drop, item, pool)),
-                Decision::SweepHold(hold) => return Ok(Decision::SweepHold(hold)),
-            };
-            let order_ref = command.order_ref.clone();
-            let change = Change::Claimed { at: now, order_ref, late: true, kept };
-            let record = Record::Change(own.hold()?.id, change);
-            let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-            // From here on nothing may fail.
-            taken.into_iter().for_each(Taken::keep);
-            self.enter(own, &record, appended.lsn(), Some((&keys, subjects)));
-            own.shown().map(Decision::Done)
+            late_take(own, &lines, now).and_then(|taken| {
+                let taken = match taken {
+                    Ok(taken) => taken,
+                    Err(refused) => return Ok(Decision::Done(refused)),
+                };
+                let order_ref = command.order_ref.clone();
+                let change = Change::Claimed { at: now, order_ref, late: true, kept };
+                let record = Record::Change(own.hold().id, change);
+                let subjects = Some(LockedSubjects { keys: &keys, subjects });
+                let locked = Locked::Hold(own.drop, (own.shard, own.place), subjects);
+                self.commit(&record, Prepared { permit, locked, taken }, now)?;
+                Ok(Decision::Done(own.shown()))
+            })
         })
     }
 }
 
-fn late_limited(
-    own: &OwnHold<'_, '_>,
-    wanted: &[(ItemNo, u32)],
-    broken: &Broken<'_>,
-    now: Timestamp,
-) -> Result<Answer, Fault> {
+fn late_limited(own: &OwnHold<'_, '_>, wanted: &[(ItemNo, u32)], broken: &Broken<'_>, now: Timestamp) -> Answer {
     let left = |item: ItemNo| broken.line(item).map(|line| line.left);
     let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
     let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, now)).unzip();
@@ -151,17 +142,13 @@ fn late_limited(
 }
 
 /// Takes every line's units, or says why not: as a refusal that names every line that is short.
-fn late_take<'d>(
-    own: &OwnHold<'d, '_>,
-    lines: &[HoldLine],
-    now: Timestamp,
-) -> Result<Decision<Result<Units<'d>, Answer>>, Fault> {
+fn late_take<'d>(own: &OwnHold<'d, '_>, lines: &[HoldLine], now: Timestamp) -> Decision<Result<Units<'d>, Answer>> {
     let certainty = if lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
     let mut taken = Units::new();
     let mut short = Refused::new();
     let mut may_come_back = true;
     for line in lines {
-        let pool = own.drop.pool(line.item, line.pool).ok_or_else(|| Fault::Overloaded("pool missing"))?;
+        let pool = own.drop.pool_of(line);
         match pool.take(u64::from(line.quantity), certainty, now) {
             Verdict::Yes(units) => taken.push(units),
             Verdict::Short { free } => {
@@ -169,16 +156,15 @@ fn late_take<'d>(
                 let free = u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity);
                 short.push((line.item, line.quantity, free));
             }
-            Verdict::InDoubt => return Ok(Decision::InDoubt),
-            Verdict::SweepDue => return Ok(Decision::SweepPool(own.drop.number, line.item, line.pool)),
+            Verdict::InDoubt => return Decision::InDoubt,
+            Verdict::SweepDue => return Decision::SweepPool(own.drop.number, line.item, line.pool),
         }
     }
     if short.is_empty() {
-        return Ok(Decision::Done(Ok(taken)));
+        return Decision::Done(Ok(taken));
     }
     drop(taken); // the guards give back what other lines could have had
-    let refused = late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)?;
-    Ok(Decision::Done(Err(refused)))
+    Decision::Done(Err(late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)))
 }
 
 fn late_refusal(
@@ -187,7 +173,7 @@ fn late_refusal(
     lines: &[(ItemNo, u32, u32)],
     (limit, retry_after): (Option<LimitHit>, Option<Millis>),
     may_come_back: bool,
-) -> Result<Answer, Fault> {
+) -> Answer {
     let lines: Vec<RefusedLine> = lines
         .iter()
         .map(|(item, requested, available)| RefusedLine {
@@ -197,17 +183,17 @@ fn late_refusal(
             available: *available,
         })
         .collect();
-    let view = own.show()?;
+    let view = own.show();
     let rests_on = view.hold.revision;
     own.drop.count_refusal(reason);
     let sku = lines.first().map(|line| line.sku.clone());
     let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: Some(view) };
-    Ok(Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on })
+    Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on }
 }
 
 /// What a claim takes of each line; empty for everything.
 fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u32; 4]>, Fault> {
-    let hold = own.hold()?;
+    let hold = own.hold();
     if lines.is_empty() {
         return Ok(SmallVec::new());
     }
@@ -220,7 +206,7 @@ fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u3
 
 /// Of each line, units returned in total and of those the withdrawn ones, after this call.
 fn returned_totals(own: &OwnHold<'_, '_>, command: &Return) -> Result<SmallVec<[(u32, u32); 4]>, Fault> {
-    let hold = own.hold()?;
+    let hold = own.hold();
     let sold = |line: &HoldLine| line.quantity.saturating_add(line.returned);
     let of_item = |item| -> u32 { hold.lines().iter().filter(|line| line.item == item).map(|line| sold(&line)).sum() };
     more_than(own, "returned", &command.returned, of_item)?;

@@ -5,9 +5,11 @@
 use super::Engine;
 use super::answer::{DropView, Fault, Violation};
 use super::command::AdjustStock;
+use super::commit::Prepared;
 use crate::definition::MAX_ITEM_UNITS;
 use crate::ids::{ItemNo, PoolNo};
-use crate::inventory::{DropEntry, Pool, Running, Verdict};
+use crate::invariant::invariant;
+use crate::inventory::{DropEntry, Locked, Pool, Running, Verdict};
 use crate::journal::Ticket;
 use crate::record::{Adjusted, Adjustment, PoolBasis, Record, StockChange};
 use crate::time::Timestamp;
@@ -46,7 +48,7 @@ impl Engine {
             return Err(Fault::Precondition(format!("drop {} is archived: its stock stays as it is", command.drop)));
         }
         let (item, place) = find(running, command)?;
-        let pool = entry.pool(item, place).ok_or_else(|| Fault::NoDrop(command.drop.clone()))?;
+        invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
         let known = running.adjusted.get(item.index());
         if let Some(made) = known.and_then(|known| known.find(&command.id)) {
@@ -70,17 +72,10 @@ impl Engine {
             Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command)),
         };
         let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now) });
-        let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-        // From here on nothing may fail.
-        if let Some(taken) = taken {
-            taken.keep();
-        }
-        pool.adjust(appended.lsn(), basis);
-        if let Some(known) = running.adjusted.get_mut(item.index()) {
-            known.remember(appended.lsn(), &adjustment, Some(now));
-        }
+        let locked = Locked::Drop(entry, running);
+        let made_at = self.commit(&record, Prepared { permit, locked, taken }, now)?;
         let (view, _) = self.show_drop(entry, running, now);
-        Ok((view, self.journal.ticket(appended.lsn())))
+        Ok((view, self.journal.ticket(made_at)))
     }
 }
 

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::Engine;
 use super::answer::{DropView, Fault, Stock, Violation};
 use super::command::UpdateDrop;
+use super::commit::Prepared;
 use super::drops::{fits, view};
 use crate::definition::{Definition, Item};
-use crate::inventory::{DropEntry, DropState, Running};
+use crate::inventory::{DropEntry, DropState, Locked, Running};
 use crate::journal::Ticket;
 use crate::record::{DropImage, LastUpdate, Record, update_digest};
 use crate::time::Timestamp;
@@ -84,14 +85,8 @@ impl Engine {
                 if image.encoded_len() > entry.weight(&running) {
                     self.has_memory()?;
                 }
-                let record = Record::Drop(Box::new(image.clone()));
-                let appended = self.journal.append(permit, std::slice::from_ref(&record), now)?;
-                // From here on nothing may fail.
-                let opened = running.opens_at(entry);
-                entry.redefine(&mut running, appended.lsn(), image);
-                if running.opens_at(entry) != opened {
-                    self.inventory.openings.moved(entry.number, appended.lsn(), opened);
-                }
+                let locked = Locked::Drop(entry, &mut running);
+                self.commit(&Record::Drop(Box::new(image)), Prepared { permit, locked, taken: None }, now)?;
             }
             Ok(self.show_drop(entry, &running, now))
         });

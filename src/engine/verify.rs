@@ -159,12 +159,15 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
             verified.findings.push(skipped);
         }
     }
-    if let Err(unsound) = replayed.inventory.derive(usize::MAX) {
-        verified.findings.push(unsound.to_string());
-        return Ok(());
-    }
-    let [held, paying, claimed, released, expired] = replayed.inventory.holds.counts();
-    let drops = replayed.inventory.drops.all();
+    let inventory = match replayed.load.finish(usize::MAX) {
+        Ok(inventory) => inventory,
+        Err(unsound) => {
+            verified.findings.push(unsound.to_string());
+            return Ok(());
+        }
+    };
+    let [held, paying, claimed, released, expired] = inventory.holds.counts();
+    let drops = inventory.drops.all();
     let error = drops.iter().map(|drop| drop.conservation_error()).fold(0, u64::saturating_add);
     if error > 0 {
         verified.findings.push(format!("conservation is broken by {error} units"));

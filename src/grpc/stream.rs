@@ -153,6 +153,6 @@ impl Intake {
             Ok(view) => batch::decide(&self.edge, &operations, view).await?,
             Err(rejection) => batch::reject(&self.edge, &operations, &rejection.into()),
         };
-        Ok(Box::new(InFlight { sequence, decided, room, charge }))
+        Ok(InFlight { sequence, decided, room, charge })
     }
 }

@@ -118,6 +118,7 @@ impl fmt::Debug for Hold {
 impl Hold {
     /// All that it tells.
     #[must_use]
+    #[inline]
     pub fn parts(&self) -> HoldParts<'_> {
         let Self { id, drop, state, created_at: _, life: _, customer, content, revision, body } = self;
         let Times { created_at, expires_at, settled_at } = self.times();

@@ -18,11 +18,13 @@ use crate::time::{Millis, Timestamp};
 pub const BUCKET: Millis = Millis::from_secs(60 * 60);
 
 impl Inventory {
-    /// Takes all holds of archived drops out. Says how many those were. Each shard is locked by itself.
+    /// Takes all holds of archived drops out, and then the drops' pools. Says how many holds those were. Each shard is
+    /// locked by itself.
     pub fn fold(&self, drops: &[Arc<DropEntry>]) -> u64 {
         if drops.is_empty() {
             return 0;
         }
+        let numbers: Vec<DropNo> = drops.iter().map(|drop| drop.number).collect();
         let drops: HashMap<DropNo, &DropEntry> = drops.iter().map(|drop| (drop.number, drop.as_ref())).collect();
         let mut folded = 0_u64;
         self.holds.for_each_shard(|mut shard| {
@@ -36,6 +38,7 @@ impl Inventory {
         });
         // They are forgotten: those of other drops must not make room for them.
         self.ended.lock().retain(|ended| !drops.contains_key(&ended.drop));
+        self.drops.settle_archived(&numbers);
         folded
     }
 

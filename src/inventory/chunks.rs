@@ -57,6 +57,11 @@ impl<T> Chunks<T> {
         self.len = self.len.saturating_add(1);
     }
 
+    /// Each, in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
     /// Leaves only those that `stays` says yes to, in their order.
     pub(super) fn retain(&mut self, mut stays: impl FnMut(&T) -> bool) {
         self.chunks.iter_mut().for_each(|chunk| chunk.retain(&mut stays));

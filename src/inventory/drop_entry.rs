@@ -11,13 +11,16 @@ use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteG
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::adjustments::ItemAdjustments;
+use super::apply::ReplayError;
 use super::pool::{Pool, Stock};
 use super::pools::{OfItem, Pools};
 use crate::definition::Definition;
+use crate::hold::HoldLine;
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
+use crate::invariant::invariant;
 use crate::metrics::Counter;
 use crate::record::{
-    Adjustment, AdjustmentsImage, Archived, DropImage, LastUpdate, PoolBasis, Record, Steering, StockImage,
+    Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, LastUpdate, PoolBasis, Record, Steering, StockImage,
 };
 use crate::refusal::Reason;
 use crate::time::Timestamp;
@@ -151,6 +154,17 @@ pub struct DropEntry {
     pools: Pools,
 }
 
+/// What follows from a record about a drop, beyond what the drop itself is by it.
+#[derive(Debug)]
+pub(super) enum DropChange<'d> {
+    /// Nothing.
+    Itself,
+    /// It opens at another instant than before.
+    Opening { before: Timestamp },
+    /// A pool has received and given up so much in all.
+    Basis { pool: &'d Pool, basis: PoolBasis },
+}
+
 /// What of a drop never changes: it may be read without passing the gate.
 #[derive(Debug, Clone)]
 pub struct Home {
@@ -280,22 +294,92 @@ impl DropEntry {
         }
     }
 
-    /// Enters a change of the definition whose record has been appended. Items are only ever added.
-    pub fn redefine(&self, running: &mut Running, revision: Lsn, image: DropImage) {
+    /// Whether a record about this drop can be one.
+    pub(super) fn fits(&self, running: &Running, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        let Record::Drop(image) = record else { return Ok(()) };
+        let (is, wanted) = (&running.definition, &image.definition);
+        if lsn > running.revision && (wanted.id != is.id || wanted.items.len() < self.pools.len()) {
+            return Err(ReplayError::Record { lsn, what: format!("drop {} is no change of {}", wanted.id, is.id) });
+        }
+        Ok(())
+    }
+
+    /// Applies a record about this drop, unless that is known here already or makes no drop what it is: what the drop
+    /// itself is by it. Says what else follows. `running` is this drop's, its gate closed.
+    pub(super) fn change(&self, running: &mut Running, lsn: Lsn, record: &Record) -> Option<DropChange<'_>> {
+        match record {
+            Record::Drop(image) if lsn > running.revision => {
+                let before = running.opens_at(self);
+                self.redefine(running, lsn, image);
+                if running.opens_at(self) != before {
+                    return Some(DropChange::Opening { before });
+                }
+            }
+            Record::Steering(steering) if lsn > running.steered => {
+                (running.steering, running.steered) = (*steering, lsn);
+            }
+            Record::Adjusted(Adjusted { drop: _, item, adjustment, basis, at }) => {
+                let known = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)?;
+                known.remember(lsn, adjustment, *at);
+                return Some(self.set_basis(running, (*item, adjustment.pool), *basis));
+            }
+            Record::Archived(archived) if running.archived.is_none() => {
+                running.archived = Some((lsn, archived.clone()));
+            }
+            Record::Drop(_)
+            | Record::Steering(_)
+            | Record::Archived(_)
+            | Record::Hold(_)
+            | Record::Change(..)
+            | Record::Superseded(_)
+            | Record::Restart(_)
+            | Record::Stock(_)
+            | Record::Adjustments(_)
+            | Record::Usage(_) => return None,
+        }
+        Some(DropChange::Itself)
+    }
+
+    /// Enters a change of the definition. Items are only ever added.
+    fn redefine(&self, running: &mut Running, revision: Lsn, image: &DropImage) {
         let DropImage { number: _, created_at: _, definition, request: _, update } = image;
         for item in definition.items.iter().skip(self.pools.len()) {
             self.pools.add(item);
         }
         running.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
-        running.definition = Arc::new(definition);
+        running.definition = Arc::new(definition.clone());
         running.revision = revision;
-        running.update = update;
+        running.update = *update;
+    }
+
+    /// Sets what a pool has received where it is kept without its pool; else says in which pool it is to be set.
+    pub(super) fn set_basis(
+        &self,
+        running: &mut Running,
+        (item, pool): (ItemNo, PoolNo),
+        basis: PoolBasis,
+    ) -> DropChange<'_> {
+        if let Some(known) = running.basis.as_mut().and_then(|all| all.get_mut(item.index())?.get_mut(pool.index())) {
+            *known = basis;
+        }
+        self.pool(item, pool).map_or(DropChange::Itself, |pool| DropChange::Basis { pool, basis })
     }
 
     /// A pool of this drop.
     #[must_use]
     pub fn pool(&self, item: ItemNo, pool: PoolNo) -> Option<&Pool> {
         self.pools.get(item.index())?.pools.get(pool.index())
+    }
+
+    /// The pool of a line's units. No hold of this drop has a line of any other pool.
+    ///
+    /// # Panics
+    /// When there is none: a bug.
+    #[must_use]
+    pub fn pool_of(&self, line: &HoldLine) -> &Pool {
+        let found = self.pool(line.item, line.pool);
+        invariant!(let Some(pool) = found, "drop {} has no pool {} of item {}", self.number, line.pool, line.item);
+        pool
     }
 
     /// The SKU of an item of this drop.
@@ -331,17 +415,6 @@ impl DropEntry {
     fn basis(&self, running: &Running) -> Vec<Vec<PoolBasis>> {
         let of_pools = || self.pools.iter().map(|item| item.pools.iter().map(Pool::basis).collect()).collect();
         running.basis.clone().unwrap_or_else(of_pools)
-    }
-
-    /// Sets what a pool has received, by a record.
-    pub(super) fn set_basis(&self, running: &mut Running, lsn: Lsn, place: (ItemNo, PoolNo), basis: PoolBasis) {
-        let (item, pool) = place;
-        if let Some(known) = running.basis.as_mut().and_then(|all| all.get_mut(item.index())?.get_mut(pool.index())) {
-            *known = basis;
-        }
-        if let Some(pool) = self.pool(item, pool) {
-            pool.set_basis(lsn, basis);
-        }
     }
 
     /// Bytes that its definition takes as written down: a measure of what it takes in memory. `running` is this

@@ -9,9 +9,10 @@ use std::sync::{Arc, PoisonError};
 use crossbeam_utils::sync::ShardedLock;
 use hashbrown::HashMap;
 
-use super::drop_entry::DropEntry;
+use super::drop_entry::{DropEntry, Running};
 use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
-use crate::record::{Adjusted, AdjustmentsImage, Archived, DropImage, Steering, StockImage};
+use crate::invariant::invariant;
+use crate::record::DropImage;
 use crate::time::Timestamp;
 
 /// The drops that there are, for who has the registry locked already: it must not be locked twice by one thread.
@@ -39,8 +40,9 @@ pub enum Added {
 #[derive(Debug, Default)]
 pub struct Drops(ShardedLock<Registry>);
 
+/// All drops, while nobody else adds one.
 #[derive(Debug, Default)]
-struct Registry {
+pub struct Registry {
     ids: HashMap<DropId, Arc<DropEntry>>,
     entries: BTreeMap<DropNo, Arc<DropEntry>>,
     /// Those without pools, in the order in which they were archived, each with its weight.
@@ -121,26 +123,35 @@ impl Drops {
         self.0.read().unwrap_or_else(PoisonError::into_inner).entries.values().cloned().collect()
     }
 
-    /// Adds a drop under the next number, unless there is one with this id. The registry is closed while `make` appends
-    /// the record, so that numbers are given out in the order of the journal.
+    /// Has a drop added, unless there is one with this id. The registry is closed while `make` does it, so that numbers
+    /// are given out in the order of the journal.
     ///
     /// # Errors
     /// What `make` returns.
-    pub fn add<E>(&self, id: &DropId, make: impl FnOnce(Seat) -> Result<(Lsn, DropImage), E>) -> Result<Added, E> {
-        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = registry.ids.get(id) {
-            return Ok(Added::Known(Arc::clone(known)));
-        }
-        let (revision, image) = make(registry.next_seat())?;
-        Ok(Added::New(registry.put(revision, image)))
+    pub fn add<E>(&self, id: &DropId, make: impl FnOnce(&mut Registry) -> Result<(), E>) -> Result<Added, E> {
+        self.with_registry(|registry| {
+            if let Some(known) = registry.ids.get(id) {
+                return Ok(Added::Known(Arc::clone(known)));
+            }
+            make(registry)?;
+            invariant!(let Some(entry) = registry.ids.get(id), "drop {id} was made and is not there");
+            Ok(Added::New(Arc::clone(entry)))
+        })
+    }
+
+    /// Closes the registry.
+    pub(super) fn with_registry<R>(&self, f: impl FnOnce(&mut Registry) -> R) -> R {
+        f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Closes a drop's gate.
+    pub(super) fn with_closed<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, &mut Running) -> R) -> Option<R> {
+        self.with_number(number, |entry| f(entry, &mut entry.steer()))
     }
 
     /// Takes the pools of archived drops out of memory, whose holds are out already.
-    pub fn settle_archived(&self, drops: &[Arc<DropEntry>]) {
-        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for entry in drops {
-            registry.settle(entry);
-        }
+    pub fn settle_archived(&self, drops: &[DropNo]) {
+        self.with_registry(|registry| drops.iter().for_each(|number| registry.settle(*number)));
     }
 
     /// Lets the oldest archived drops go, as long as there are more than `most` or they weigh more than `weight`. Says
@@ -155,119 +166,46 @@ impl Drops {
         gone
     }
 
-    /// Applies a drop's image from journal or snapshot: a new drop, or a change of one that is there, unless that is the
-    /// same or newer.
-    pub(super) fn apply_image(&self, revision: Lsn, image: &DropImage) -> Result<(), String> {
-        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = registry.entries.get(&image.number) else {
-            registry.put(revision, image.clone());
-            return Ok(());
-        };
-        let mut running = entry.steer();
-        if revision > running.revision {
-            if image.definition.id != running.definition.id || image.definition.items.len() < entry.items().count() {
-                return Err(format!("drop {} is no change of {}", image.definition.id, running.definition.id));
-            }
-            entry.redefine(&mut running, revision, image.clone());
-        }
-        Ok(())
-    }
-
-    /// Applies what operators did to a drop.
-    pub(super) fn apply_steering(&self, lsn: Lsn, steering: &Steering) {
-        let _known = self.with_number(steering.drop, |entry| {
-            let mut running = entry.steer();
-            if lsn > running.steered {
-                running.steering = *steering;
-                running.steered = lsn;
-            }
-        });
-    }
-
-    /// Applies an adjustment of an item's stock. Only the ledger learns of it: counters are filled after replay.
-    pub(super) fn apply_adjusted(&self, lsn: Lsn, adjusted: &Adjusted) {
-        let Adjusted { drop, item, adjustment, basis, at } = adjusted;
-        let _known = self.with_number(*drop, |entry| {
-            let mut running = entry.steer();
-            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
-                known.remember(lsn, adjustment, *at);
-                entry.set_basis(&mut running, lsn, (*item, adjustment.pool), *basis);
-            }
-        });
-    }
-
-    /// Applies an item's stock as a snapshot has it.
-    pub(super) fn apply_stock(&self, lsn: Lsn, image: &StockImage) {
-        let StockImage { drop, item, pools, adjustments } = image;
-        let _known = self.with_number(*drop, |entry| {
-            let mut running = entry.steer();
-            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
-                known.revision = lsn;
-                let adjustments: Vec<_> = adjustments.iter().map(|made| (*made, None)).collect();
-                known.restore(Timestamp::default(), &adjustments);
-                for (place, basis) in (0..).map(PoolNo).zip(pools) {
-                    entry.set_basis(&mut running, lsn, (*item, place), *basis);
-                }
-            }
-        });
-    }
-
-    /// Applies a part of an item's remembered adjustments, as a snapshot has them.
-    pub(super) fn apply_adjustments(&self, lsn: Lsn, image: &AdjustmentsImage) {
-        let AdjustmentsImage { drop, item, forgotten, adjustments } = image;
-        let _known = self.with_number(*drop, |entry| {
-            let mut running = entry.steer();
-            // Those of an archived drop are not asked for any more.
-            if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn >= known.revision)
-                && !entry.has_no_pools()
-            {
-                known.restore(*forgotten, adjustments);
-            }
-        });
-    }
-
-    /// Applies that a drop was archived. Its holds are discarded once all records are applied; its pools go at once.
-    pub(super) fn apply_archived(&self, lsn: Lsn, archived: &Archived) {
-        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = registry.entries.get(&archived.drop).map(Arc::clone) else { return };
-        entry.steer().archived.get_or_insert_with(|| (lsn, archived.clone()));
-        registry.settle(&entry);
-    }
-
     /// Each entry, to change: only before anyone else has one.
     pub(super) fn for_each_mut(&mut self, mut f: impl FnMut(&mut DropEntry)) {
         let registry = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         // An entry can be changed while nobody else has it.
         registry.ids.clear();
-        registry.entries.values_mut().filter_map(Arc::get_mut).for_each(&mut f);
+        for (number, entry) in &mut registry.entries {
+            invariant!(let Some(entry) = Arc::get_mut(entry), "drop {number} is used before all is loaded");
+            f(entry);
+        }
         let id = |entry: &Arc<DropEntry>| (entry.running().definition.id.clone(), Arc::clone(entry));
         registry.ids.extend(registry.entries.values().map(id));
     }
 }
 
 impl Registry {
-    fn next_seat(&self) -> Seat {
+    /// Where the next drop would stand.
+    #[must_use]
+    pub fn next_seat(&self) -> Seat {
         let number = self.entries.last_key_value().map_or(0, |(last, _)| last.0.saturating_add(1));
         Seat { number: DropNo(number), living: self.entries.len().saturating_sub(self.archived.len()) }
     }
 
-    fn put(&mut self, revision: Lsn, image: DropImage) -> Arc<DropEntry> {
-        let (id, number) = (image.definition.id.clone(), image.number);
-        let entry = Arc::new(DropEntry::new(revision, image));
-        self.ids.insert(id, Arc::clone(&entry));
-        self.entries.insert(number, Arc::clone(&entry));
-        entry
+    /// Adds a drop. None has its number.
+    pub fn put(&mut self, revision: Lsn, image: &DropImage) {
+        let entry = Arc::new(DropEntry::new(revision, image.clone()));
+        self.ids.insert(image.definition.id.clone(), Arc::clone(&entry));
+        let known = self.entries.insert(image.number, entry);
+        invariant!(known.is_none(), "two drops have the number {}", image.number);
     }
 
     /// Puts an archived drop without pools in the place of what it was.
-    fn settle(&mut self, entry: &DropEntry) {
+    fn settle(&mut self, number: DropNo) {
+        let Some(entry) = self.entries.get(&number).cloned() else { return };
         let archived_at = entry.running().archived.as_ref().map(|(lsn, _)| *lsn);
         let Some(lsn) = archived_at.filter(|_| !entry.has_no_pools()) else { return };
         let still = Arc::new(entry.without_pools());
         let weight = still.weight(&still.running());
         self.ids.insert(still.running().definition.id.clone(), Arc::clone(&still));
         self.entries.insert(still.number, still);
-        self.archived.insert((lsn, entry.number), weight);
+        self.archived.insert((lsn, number), weight);
         self.weight = self.weight.saturating_add(weight);
     }
 

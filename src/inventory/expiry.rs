@@ -84,10 +84,15 @@ impl Deadlines {
         self.0.range(..=now).flat_map(|(_, bucket)| bucket.iter()).take(most).collect()
     }
 
+    /// How many holds are due when, for comparing two queues.
+    pub(super) fn image(&self) -> Vec<(Timestamp, usize)> {
+        self.0.iter().map(|(at, bucket)| (*at, bucket.iter().count())).collect()
+    }
+
     /// Holds in the queue.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.0.values().map(|bucket| bucket.iter().count()).sum()
+        self.image().iter().map(|(_, count)| count).sum()
     }
 }
 

@@ -119,7 +119,7 @@ mod tests {
     use crate::digest::DigestKey;
     use crate::hold::{ContentHash, HoldFields, HoldLine, HoldState, Lines};
     use crate::ids::{CustomerId, HoldId, Lsn, Sku};
-    use crate::inventory::Inventory;
+    use crate::inventory::BulkLoad;
     use crate::record::{DropImage, Record};
     use crate::time::Millis;
 
@@ -167,12 +167,12 @@ mod tests {
 
     #[test]
     fn what_is_gathered_comes_to_what_hold_by_hold_would() {
-        let (mut derived, plain) = (Inventory::new(DigestKey::from_bytes([1; 16])), Subjects::new());
-        derived.apply(Lsn(1), &Record::Drop(Box::new(drop_of_two_pools()))).expect("a drop");
+        let (load, plain) = (BulkLoad::new(DigestKey::from_bytes([1; 16])), Subjects::new());
+        load.apply(Lsn(1), &Record::Drop(Box::new(drop_of_two_pools()))).expect("a drop");
         for n in 2..HOLDS {
-            derived.apply(Lsn(n), &Record::Hold(hold(n))).expect("a hold");
+            load.apply(Lsn(n), &Record::Hold(hold(n))).expect("a hold");
         }
-        derived.derive(usize::MAX).expect("it adds up");
+        let derived = load.finish(usize::MAX).expect("it adds up");
 
         let mut dues: BTreeMap<(ItemNo, PoolNo), Vec<(Timestamp, HoldRef)>> = BTreeMap::new();
         let shop = drop_of_two_pools().definition.shop;

@@ -13,7 +13,9 @@ use super::index::Index;
 use super::slab::{Slab, chunk_of};
 use crate::digest::{DigestKey, Placement};
 use crate::hold::{Change, Hold, HoldState, Lines};
-use crate::ids::{HoldId, Lsn};
+use crate::ids::{DropNo, HoldId, Lsn};
+use crate::invariant::invariant;
+use crate::record::Restart;
 use crate::time::Timestamp;
 
 /// Shards of the table.
@@ -264,23 +266,24 @@ impl LockedShard<'_> {
     pub fn insert(&mut self, hold: Hold) -> HoldRef {
         let hash = self.hash(&hold.id);
         let Shard { index, slab, counts } = &mut *self.shard;
-        count(counts, hold.state, 1);
+        count_in(counts, hold.state);
         let place = slab.insert(hold);
         index.insert(hash, place);
         HoldRef::new(self.number, place)
     }
 
-    /// Applies a change and says how the hold stood before; nothing when there was nothing to change.
-    pub fn change(&mut self, hold: HoldRef, lsn: Lsn, change: &Change) -> Option<Standing> {
+    /// Applies a change and says how the hold stood before, and how it stands now; nothing when there was nothing to
+    /// change.
+    pub fn change(&mut self, hold: HoldRef, lsn: Lsn, change: &Change) -> Option<(Standing, &Hold)> {
         let Shard { slab, counts, .. } = &mut *self.shard;
         let hold = slab.get_mut(hold.place())?;
         let before = Standing::of(hold);
         if !hold.apply(lsn, change) {
             return None;
         }
-        count(counts, before.state, -1);
-        count(counts, hold.state, 1);
-        Some(before)
+        count_out(counts, before.state);
+        count_in(counts, hold.state);
+        Some((before, hold))
     }
 
     /// Takes a hold out of the table.
@@ -289,18 +292,19 @@ impl LockedShard<'_> {
         let hash = self.placement.of(&slab.get(hold.place())?.id);
         index.remove(hash, hold.place());
         let hold = slab.remove(hold.place())?;
-        count(counts, hold.state, -1);
+        count_out(counts, hold.state);
         Some(hold)
+    }
+
+    /// The holds whose deadline a restart moves: where they live, and in which drops they are.
+    pub(super) fn moved_by(&self, restart: Restart) -> Vec<(HoldRef, HoldId, DropNo)> {
+        let moved = self.iter().filter(|(_, hold)| restart.moves(hold));
+        moved.map(|(place, hold)| (place, hold.id, hold.drop)).collect()
     }
 
     /// Each hold of the shard.
     pub fn iter(&self) -> impl Iterator<Item = (HoldRef, &Hold)> {
         self.shard.slab.iter().map(|(place, hold)| (HoldRef::new(self.number, place), hold))
-    }
-
-    /// Each hold of the shard, for changes that leave states alone.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Hold> {
-        self.shard.slab.iter_mut().map(|(_, hold)| hold)
     }
 }
 
@@ -315,9 +319,16 @@ fn place(number: u32) -> usize {
     usize::try_from(number).unwrap_or(0) % SHARDS
 }
 
-fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {
+fn count_in(counts: &mut [u64; HoldState::ALL.len()], state: HoldState) {
     if let Some(count) = counts.get_mut(state.place()) {
-        *count = count.saturating_add_signed(by);
+        *count = count.saturating_add(1);
+    }
+}
+
+fn count_out(counts: &mut [u64; HoldState::ALL.len()], state: HoldState) {
+    if let Some(count) = counts.get_mut(state.place()) {
+        invariant!(let Some(rest) = count.checked_sub(1), "a shard has a hold as {state:?} and counts none");
+        *count = rest;
     }
 }
 
@@ -325,7 +336,7 @@ fn count(counts: &mut [u64; HoldState::ALL.len()], state: HoldState, by: i64) {
 mod tests {
     use super::*;
     use crate::hold::{ContentHash, HoldFields, HoldLine};
-    use crate::ids::{CustomerId, DropNo, ItemNo, PoolNo};
+    use crate::ids::{CustomerId, ItemNo, PoolNo};
 
     fn hold(n: u32) -> Hold {
         let mut id = [0; 16];
@@ -392,8 +403,8 @@ mod tests {
         holds.with_id(&hold(5).id, |mut shard| {
             let place = shard.insert(hold(5));
             let expired = Change::Expired { at: Timestamp(100) };
-            let before = shard.change(place, Lsn(2), &expired).expect("a change");
-            assert_eq!(before.state, HoldState::Held);
+            let (before, after) = shard.change(place, Lsn(2), &expired).expect("a change");
+            assert_eq!((before.state, after.state), (HoldState::Held, HoldState::Expired));
             assert!(shard.change(place, Lsn(2), &expired).is_none());
         });
         assert_eq!(holds.counts(), [0, 0, 0, 0, 1]);

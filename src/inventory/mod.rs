@@ -5,11 +5,14 @@
 //! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
 
 mod adjustments;
+pub mod apply;
 mod archive;
+mod bulk_load;
 mod chunks;
 mod drop_entry;
 pub mod drops;
 mod expiry;
+mod follow;
 mod gathered;
 pub mod holds;
 mod index;
@@ -17,7 +20,6 @@ pub mod limits;
 mod openings;
 pub mod pool;
 mod pools;
-mod replay;
 mod slab;
 pub mod stock;
 mod succession;
@@ -29,23 +31,24 @@ mod stock_tests;
 use parking_lot::Mutex;
 
 pub use adjustments::ItemAdjustments;
+pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
+pub use bulk_load::BulkLoad;
 pub use drop_entry::{DropEntry, DropState, Home, ReadRunning, Running, WriteRunning};
-pub use drops::{Added, Drops, Roster, Seat};
+pub use drops::{Added, Drops, Registry, Roster, Seat};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
 pub use openings::Openings;
 pub use pool::{Pool, Stock, Verdict};
-pub use replay::Unsound;
 
 use chunks::Chunks;
 
 use crate::digest::DigestKey;
-use crate::hold::{Hold, HoldLine, HoldState};
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, ShopId, SubjectKey};
+use crate::hold::Hold;
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, ShopId};
+use crate::record::Record;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Millis, Timestamp};
 use limits::{Counted, Whose};
-use pool::Share;
 
 /// Everything in memory.
 #[derive(Debug)]
@@ -81,36 +84,10 @@ impl Ended {
     fn of(place: HoldRef, hold: &Hold) -> Self {
         Self { at: hold.settled_at(), revision: hold.revision, hold: place, drop: hold.drop }
     }
-}
 
-/// A hold's change as it is entered into everything that follows from holds.
-#[derive(Debug)]
-pub struct Entered<'a> {
-    /// The drop that it is in.
-    pub drop: &'a DropEntry,
-    /// Where it lives.
-    pub place: HoldRef,
-    /// How it stood before; nothing for a new one.
-    pub before: Option<&'a Standing>,
-    /// How it stands now.
-    pub after: &'a Hold,
-}
-
-impl Entered<'_> {
-    /// Enters it into the hold's subjects among these, which may have others among them: `keys` says whose they are, the
-    /// customer first.
-    fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
-        let Self { drop, place, before, after } = self;
-        let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at() };
-        let (before, now) = (before.map(Counted::from), Counted::of(after));
-        if let Some((customer, others)) = subjects.split_first_mut() {
-            customer.enter(whose, before, now);
-            for (key, subject) in keys.iter().skip(1).zip(others) {
-                if after.identities().iter().any(|identity| identity.subject == *key) {
-                    subject.enter(whose, before, now);
-                }
-            }
-        }
+    /// Whether this is the hold, as it was then.
+    fn is(&self, found: Option<&Hold>) -> bool {
+        found.is_some_and(|found| found.state.is_ended() && found.revision == self.revision)
     }
 }
 
@@ -153,31 +130,6 @@ impl Inventory {
         keys
     }
 
-    /// Enters a change whose record has been appended: subjects, stock, deadlines. The hold's shard is locked.
-    pub fn enter(&self, entered: &Entered<'_>) {
-        let keys = self.subjects_of(&entered.drop.home.shop, entered.after);
-        self.subjects.with(&keys, |subjects| self.enter_with(entered, &keys, subjects));
-    }
-
-    /// As [`Inventory::enter`], for callers that have the stripes of all subjects of the hold locked, and maybe of
-    /// others: `keys` says whose, the customer first.
-    pub fn enter_with(&self, entered: &Entered<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
-        let Entered { drop, place, before, after } = entered;
-        entered.enter_subjects(keys, subjects);
-        let mut is_first = false;
-        each_share(*before, after, |line, was, is| {
-            if let Some(pool) = drop.pool(line.item, line.pool) {
-                is_first |= pool.settle(after.revision, *place, was, is);
-            }
-        });
-        // Else a deadline before it is in a queue: it was told of, or is about to be, or whoever forgets what was told
-        // finds it there.
-        if is_first && after.state.is_live() {
-            self.expect_due(after.expires_at());
-        }
-        self.count_owned(before.is_some_and(|before| !before.state.is_ended()), *place, after);
-    }
-
     /// A hold to forget at `now`: the oldest ended one that is beyond the bound or older than the window, if any.
     /// Its shard must not be locked by the caller.
     pub fn forget(&self, now: Timestamp, window: Millis, most: usize) -> bool {
@@ -189,17 +141,22 @@ impl Inventory {
                 Some(_) | None => None,
             }
         };
-        let Some(Ended { at: _, hold: place, drop, revision }) = oldest else { return false };
-        let _known = self.drops.with_number(drop, |entry| {
-            self.holds.with_ref(place, |mut shard| {
-                if shard.get(place).is_some_and(|found| found.state.is_ended() && found.revision == revision)
-                    && let Some(hold) = shard.remove(place)
+        let Some(ended) = oldest else { return false };
+        self.forget_ended(&ended);
+        true
+    }
+
+    /// Forgets an ended hold, unless something has become of it since.
+    fn forget_ended(&self, ended: &Ended) {
+        let _known = self.drops.with_number(ended.drop, |entry| {
+            self.holds.with_ref(ended.hold, |mut shard| {
+                if ended.is(shard.get(ended.hold))
+                    && let Some(hold) = shard.remove(ended.hold)
                 {
-                    self.uncount(&entry.home.shop, place, &hold);
+                    self.uncount(&entry.home.shop, ended.hold, &hold);
                 }
             });
         });
-        true
     }
 
     /// Takes a hold that is remembered no longer out of its subjects. Its shard is locked.
@@ -234,17 +191,17 @@ impl Inventory {
         self.earliest.fetch_min(at.0, Ordering::AcqRel);
     }
 
-    fn count_owned(&self, owned_before: bool, place: HoldRef, after: &Hold) {
-        match (owned_before, after.state.is_ended()) {
+    fn count_owned(&self, changed: &HoldTransition<'_>) {
+        match (changed.was_owned(), changed.after.state.is_ended()) {
             (false, false) => {
                 self.owned.fetch_add(1, Ordering::Relaxed);
             }
             (true, true) => {
                 self.owned.fetch_sub(1, Ordering::Relaxed);
-                self.remember(place, after);
+                self.remember(changed);
             }
             (true, false) => {}
-            (false, true) => self.remember(place, after),
+            (false, true) => self.remember(changed),
         }
     }
 
@@ -253,33 +210,43 @@ impl Inventory {
         self.owned.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn remember(&self, place: HoldRef, hold: &Hold) {
-        self.ended.lock().push_back(Ended::of(place, hold));
+    fn remember(&self, HoldTransition { place, lsn, after, .. }: &HoldTransition<'_>) {
+        let ended = Ended { at: after.settled_at(), revision: *lsn, hold: *place, drop: after.drop };
+        self.ended.lock().push_back(ended);
     }
-}
 
-/// Visits each line with the hold's share of it before and after. A hold's lines never change their order.
-#[inline]
-fn each_share(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, Share, Share)) {
-    match before {
-        None => after.lines().iter().for_each(|line| {
-            f(&line, Share::default(), share(after.state, after.expires_at(), &line));
-        }),
-        Some(before) => before.lines.iter().zip(after.lines().iter()).for_each(|(was, is)| {
-            let share_before = share(before.state, before.expires_at, &was);
-            f(&is, share_before, share(after.state, after.expires_at(), &is));
-        }),
+    /// A digest of all that the engine knows: two inventories with the same history have the same. Exact only while
+    /// nothing changes.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut bytes = Vec::new();
+        let put = |bytes: &mut Vec<u8>, lsn: Lsn, record: Record| {
+            bytes.extend_from_slice(&lsn.0.to_le_bytes());
+            record.encode(bytes);
+        };
+        for entry in self.drops.all() {
+            for (revision, image) in entry.images() {
+                put(&mut bytes, revision, image);
+            }
+            entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
+        }
+        let mut holds = Vec::new();
+        self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));
+        holds.sort_unstable_by_key(|hold| hold.id);
+        for hold in holds {
+            put(&mut bytes, hold.revision, Record::Hold(hold));
+        }
+        let usage = self.subjects.image();
+        bytes.extend_from_slice(format!("{usage:?} {} {:?}", self.owned(), self.remembered()).as_bytes());
+        blake3::hash(&bytes).into()
     }
-}
 
-fn share(state: HoldState, expires_at: Timestamp, line: &HoldLine) -> Share {
-    let units = u64::from(line.quantity);
-    let due = (units > 0).then_some(expires_at);
-    let given = Share { returned: line.returned.into(), withdrawn: line.withdrawn.into(), ..Share::default() };
-    match state {
-        HoldState::Held => Share { held: units, due, ..given },
-        HoldState::Paying => Share { paying: units, due, ..given },
-        HoldState::Claimed => Share { claimed: units, ..given },
-        HoldState::Released | HoldState::Expired => given,
+    /// The ended holds that will be forgotten, by what ended them. What is listed may have been claimed since, late.
+    fn remembered(&self) -> Vec<(Lsn, Timestamp)> {
+        let listed: Vec<Ended> = self.ended.lock().iter().copied().collect();
+        let is_there = |ended: &&Ended| self.holds.with_ref(ended.hold, |shard| ended.is(shard.get(ended.hold)));
+        let mut remembered: Vec<_> = listed.iter().filter(is_there).map(|ended| (ended.revision, ended.at)).collect();
+        remembered.sort_unstable();
+        remembered
     }
 }

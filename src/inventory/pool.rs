@@ -16,6 +16,7 @@ use super::expiry::Deadlines;
 use super::holds::HoldRef;
 use super::stock::{Certainty, Look, StockCounter, Take, Taken};
 use crate::ids::Lsn;
+use crate::invariant::invariant;
 use crate::record::{PoolBasis, Sold};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
@@ -67,7 +68,7 @@ impl Stock {
 
 /// What one hold has of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Share {
+pub(super) struct PoolUsage {
     pub(super) held: u64,
     pub(super) paying: u64,
     pub(super) claimed: u64,
@@ -77,24 +78,20 @@ pub(super) struct Share {
     pub(super) due: Option<Timestamp>,
 }
 
-impl Share {
-    /// Units that count for limits, and that the counter must not have.
-    pub(super) const fn units(&self) -> u64 {
-        self.held.saturating_add(self.paying).saturating_add(self.claimed)
-    }
-
-    /// Units that are not free, whoever has them.
-    const fn out(&self) -> u64 {
-        self.units().saturating_add(self.withdrawn)
+impl PoolUsage {
+    /// Units that are not free: the counter must not have them.
+    pub(super) const fn out(&self) -> u64 {
+        // Each is at most what a line can say, in 32 bits: the sum never saturates.
+        self.held.saturating_add(self.paying).saturating_add(self.claimed).saturating_add(self.withdrawn)
     }
 }
 
-/// A hold's share of a pool, as it was and as it is.
+/// What a hold has of a pool, as it was and as it is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moved {
+pub(super) struct UsageChange {
     pub(super) hold: HoldRef,
-    pub(super) before: Share,
-    pub(super) after: Share,
+    pub(super) before: PoolUsage,
+    pub(super) after: PoolUsage,
 }
 
 /// Whether units can be had.
@@ -139,15 +136,12 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Enters a hold's new share. Says whether that has changed the deadlines.
+    /// Enters what a hold has now. Says whether that has changed the deadlines.
     #[inline]
-    fn enter(&mut self, lsn: Lsn, moved: &Moved) -> bool {
-        let Moved { hold, before, after } = moved;
-        self.held = self.held.saturating_sub(before.held).saturating_add(after.held);
-        self.paying = self.paying.saturating_sub(before.paying).saturating_add(after.paying);
-        self.withdrawn = self.withdrawn.saturating_sub(before.withdrawn).saturating_add(after.withdrawn);
-        self.claimed = self.claimed.saturating_sub(before.claimed).saturating_add(after.claimed);
-        self.returned_total = self.returned_total.saturating_sub(before.returned).saturating_add(after.returned);
+    fn enter(&mut self, lsn: Lsn, change: &UsageChange) -> bool {
+        let UsageChange { hold, before, after } = change;
+        let counts = self.count(before, after).is_some();
+        invariant!(counts, "a pool's books don't have what a hold has had of it: {before:?}");
         self.as_of = self.as_of.max(lsn);
         if before.due == after.due {
             return false;
@@ -161,14 +155,24 @@ impl Ledger {
         true
     }
 
+    /// Changes the sums in which a part was one and is the other; nothing where they don't have it.
+    #[inline]
+    fn count(&mut self, before: &PoolUsage, after: &PoolUsage) -> Option<()> {
+        let balance = |sum: u64, before: u64, after: u64| sum.checked_sub(before)?.checked_add(after);
+        self.held = balance(self.held, before.held, after.held)?;
+        self.paying = balance(self.paying, before.paying, after.paying)?;
+        self.withdrawn = balance(self.withdrawn, before.withdrawn, after.withdrawn)?;
+        self.claimed = balance(self.claimed, before.claimed, after.claimed)?;
+        self.returned_total = balance(self.returned_total, before.returned, after.returned)?;
+        Some(())
+    }
+
     fn free(&self) -> Option<u64> {
         let owned = self.held.checked_add(self.paying)?.checked_add(self.claimed)?;
         let gone = self.withdrawn.checked_add(self.taken_out)?;
         self.received.checked_sub(owned.checked_add(gone)?)
     }
-}
 
-impl Ledger {
     fn set_basis(&mut self, lsn: Lsn, PoolBasis { received, taken_out }: PoolBasis) {
         self.received = received;
         self.taken_out = taken_out;
@@ -261,7 +265,7 @@ impl Pool {
     /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.
     #[must_use]
     pub fn next_due(&self) -> Timestamp {
-        // Acquire: pairs with the Release in `settle`, so that what was given back before is seen after.
+        // Acquire: pairs with the Release in `show_next_due`, so that what was given back before is seen after.
         Timestamp(self.next_due.load(Ordering::Acquire))
     }
 
@@ -319,23 +323,22 @@ impl Pool {
         ledger.free().map_or(u64::MAX, |free| free.abs_diff(self.counter.sum()))
     }
 
-    /// A hold's share changed, by a record that has been appended. Units that it lost go back to the counter; units
-    /// that it won have been taken from there before. Says whether it falls due before all others here.
-    pub(super) fn settle(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) -> bool {
-        let back = before.out().saturating_sub(after.out());
-        if back > 0 {
+    /// What a hold has was changed by a record. Units that it lost go back to the counter; units that it won have been
+    /// taken from there before. Says whether it falls due before all others here.
+    pub(super) fn apply_usage(&self, lsn: Lsn, change: &UsageChange) -> bool {
+        if let Some(back @ 1..) = change.before.out().checked_sub(change.after.out()) {
             self.counter.give(back);
         }
-        self.enter(lsn, hold, before, after)
+        self.enter(lsn, change)
     }
 
-    /// The ledger's part of [`Pool::settle`], alone: for deriving the ledger from the holds after replay.
-    pub(super) fn enter(&self, lsn: Lsn, hold: HoldRef, before: Share, after: Share) -> bool {
+    /// The ledger's part of [`Pool::apply_usage`], alone: for a bulk load, which sets the counter at its end.
+    pub(super) fn enter(&self, lsn: Lsn, change: &UsageChange) -> bool {
         let mut ledger = self.ledger.lock();
-        ledger.enter(lsn, &Moved { hold, before, after }) && self.show_next_due(&ledger)
+        ledger.enter(lsn, change) && self.show_next_due(&ledger)
     }
 
-    /// Enters deadlines of holds whose shares were entered without them: for deriving the ledger, earliest first.
+    /// Enters deadlines of holds that were entered without them: for a bulk load, earliest first.
     pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
         let mut ledger = self.ledger.lock();
         for (at, hold) in dues {
@@ -344,18 +347,17 @@ impl Pool {
         self.show_next_due(&ledger);
     }
 
-    /// One hold's share goes over to another, by one record that has been appended. What both had and have not any more
-    /// goes back to the counter; what the new one has beyond the old one's share has been taken from there before. The
-    /// ledger shows both or neither, so the units that go over are in one of the two holds, under its deadline, always.
-    pub(super) fn hand_over(&self, lsn: Lsn, from: Moved, to: Moved) {
-        let out = |before: Share, after: Share| before.out().saturating_add(after.out());
-        let back = out(from.before, to.before).saturating_sub(out(from.after, to.after));
-        if back > 0 {
+    /// What one hold had goes over to another, by one record. What both had and have not any more goes back to the
+    /// counter; what the new one has beyond what the old one had has been taken from there before. The ledger shows both
+    /// or neither, so the units that go over are in one of the two holds, under its deadline, always.
+    pub(super) fn transfer(&self, lsn: Lsn, from: &UsageChange, to: &UsageChange) {
+        let out = |from: PoolUsage, to: PoolUsage| from.out().saturating_add(to.out());
+        if let Some(back @ 1..) = out(from.before, to.before).checked_sub(out(from.after, to.after)) {
             self.counter.give(back);
         }
         let mut ledger = self.ledger.lock();
-        let left = ledger.enter(lsn, &from);
-        if ledger.enter(lsn, &to) || left {
+        let left = ledger.enter(lsn, from);
+        if ledger.enter(lsn, to) || left {
             self.show_next_due(&ledger);
         }
     }
@@ -377,27 +379,31 @@ impl Pool {
         PoolBasis { received: ledger.received, taken_out: ledger.taken_out }
     }
 
-    /// Enters an adjustment that has been appended. Units that it adds go to the counter; units that it takes out have
-    /// been taken from there before.
+    /// Enters an adjustment. Units that it adds go to the counter; units that it takes out have been taken from there
+    /// before. Nobody else moves units meanwhile: the drop's gate is closed.
     pub fn adjust(&self, lsn: Lsn, basis: PoolBasis) {
         let more = {
             let mut ledger = self.ledger.lock();
-            let before = ledger.free().unwrap_or(0);
+            let before = ledger.free();
             ledger.set_basis(lsn, basis);
-            ledger.free().unwrap_or(0).saturating_sub(before)
+            invariant!(
+                let (Some(before), Some(after)) = (before, ledger.free()),
+                "more of a pool is out than it has received, before or with {basis:?}"
+            );
+            after.checked_sub(before)
         };
-        if more > 0 {
+        if let Some(more @ 1..) = more {
             self.counter.give(more);
         }
     }
 
-    /// The ledger's part of [`Pool::adjust`], alone: for replay.
+    /// The ledger's part of [`Pool::adjust`], alone: for a bulk load.
     pub(super) fn set_basis(&self, lsn: Lsn, basis: PoolBasis) {
         self.ledger.lock().set_basis(lsn, basis);
     }
 
     /// Sets the counter to what the ledger says is free. Says so when the ledger has more out than it received.
-    pub(super) fn fill(&mut self) -> Result<(), Stock> {
+    pub(super) fn reset_counter(&mut self) -> Result<(), Stock> {
         match self.ledger.get_mut().free() {
             Some(free) => {
                 self.counter.set(free);
@@ -405,5 +411,29 @@ impl Pool {
             }
             None => Err(self.stock().0),
         }
+    }
+
+    /// Everything in it as text, for comparing two inventories: stock, counter, and how many holds are due when.
+    pub(super) fn image(&self) -> String {
+        let (stock, _) = self.stock();
+        format!("{stock:?} {} {} {:?}", self.counter.sum(), self.next_due().0, self.ledger.lock().deadlines.image())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a bug: a pool's books don't have what a hold has had of it")]
+    fn books_that_would_fall_below_nothing_end_the_process() {
+        let (before, after) = (PoolUsage { paying: 2, ..PoolUsage::default() }, PoolUsage::default());
+        Pool::new(5).enter(Lsn(1), &UsageChange { hold: HoldRef::from_raw(0), before, after });
+    }
+
+    #[test]
+    #[should_panic(expected = "a bug: more of a pool is out than it has received")]
+    fn a_pool_that_gives_up_what_it_never_had_ends_the_process() {
+        Pool::new(5).adjust(Lsn(1), PoolBasis { received: 5, taken_out: 6 });
     }
 }

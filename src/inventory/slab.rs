@@ -137,13 +137,6 @@ impl<T, const CHUNK: usize> Slab<T, CHUNK> {
             .filter_map(|(place, slot)| Some((place, slot.value()?)))
     }
 
-    /// Each value with its place, to change.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        (0..)
-            .zip(self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut()))
-            .filter_map(|(place, slot)| Some((place, slot.value_mut()?)))
-    }
-
     fn slot(&mut self, place: u32) -> Option<&mut Slot<T>> {
         self.chunks.get_mut(index(place) / CHUNK)?.get_mut(index(place) % CHUNK)
     }

@@ -2,50 +2,48 @@
 //!
 //! What both have of a pool goes over from one to the other and is never free in between. It decides nothing.
 
-use super::pool::{Moved, Share};
-use super::{Entered, Inventory, Subject, each_share};
-use crate::hold::Hold;
-use crate::ids::{ItemNo, PoolNo, SubjectKey};
+use smallvec::SmallVec;
+
+use super::Inventory;
+use super::apply::{HoldTransition, LockedSubjects, each_usage};
+use super::pool::{PoolUsage, UsageChange};
+use crate::hold::HoldLine;
 
 impl Inventory {
-    /// Enters the one record by which `old` ended and `new` was made. The shards of both are locked, and the stripes of
-    /// the subjects of both: `keys` says whose, the customer first.
-    pub fn enter_successor(&self, old: &Entered<'_>, new: &Entered<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
+    /// Enters the one record by which `old` ended and `new` was made. The shards of both are locked.
+    pub(super) fn enter_successor(
+        &self,
+        old: &HoldTransition<'_>,
+        new: &HoldTransition<'_>,
+        LockedSubjects { keys, subjects }: LockedSubjects<'_>,
+    ) {
         old.enter_subjects(keys, subjects);
         new.enter_subjects(keys, subjects);
-        hand_over(old, new);
+        transfer(old, new);
         self.expect_due(new.after.expires_at());
         // The new one first: the count of holds that have units never dips below what there is.
-        self.count_owned(false, new.place, new.after);
-        self.count_owned(old.before.is_some_and(|before| !before.state.is_ended()), old.place, old.after);
+        self.count_owned(new);
+        self.count_owned(old);
     }
 }
 
-fn hand_over(old: &Entered<'_>, new: &Entered<'_>) {
-    let lsn = new.after.revision;
-    let shares = shares_of(new.after);
-    each_share(old.before, old.after, |line, before, after| {
-        let Some(pool) = old.drop.pool(line.item, line.pool) else { return };
-        let from = Moved { hold: old.place, before, after };
-        match shares.iter().find(|(item, pool, _)| (*item, *pool) == (line.item, line.pool)) {
-            Some((_, _, share)) => {
-                pool.hand_over(lsn, from, Moved { hold: new.place, before: Share::default(), after: *share });
-            }
+fn transfer(old: &HoldTransition<'_>, new: &HoldTransition<'_>) {
+    let mut made: SmallVec<[(HoldLine, PoolUsage); 4]> = SmallVec::new();
+    each_usage(None, new.after, |line, _, usage| made.push((*line, usage)));
+    let of_new = |after| UsageChange { hold: new.place, before: PoolUsage::default(), after };
+    let same = |one: &HoldLine, other: &HoldLine| (one.item, one.pool) == (other.item, other.pool);
+    each_usage(old.before, old.after, |line, before, after| {
+        let (pool, from) = (old.drop.pool_of(line), UsageChange { hold: old.place, before, after });
+        match made.iter().find(|(made, _)| same(made, line)) {
+            Some((_, usage)) => pool.transfer(new.lsn, &from, &of_new(*usage)),
             None => {
-                pool.settle(lsn, old.place, before, after);
+                pool.apply_usage(new.lsn, &from);
             }
         }
     });
-    for (item, pool_no, share) in &shares {
-        let handed_over = old.after.lines().iter().any(|line| (line.item, line.pool) == (*item, *pool_no));
-        if let Some(pool) = new.drop.pool(*item, *pool_no).filter(|_| !handed_over) {
-            pool.settle(lsn, new.place, Share::default(), *share);
+    for (line, usage) in &made {
+        if !old.after.lines().iter().any(|old| same(&old, line)) {
+            new.drop.pool_of(line).apply_usage(new.lsn, &of_new(*usage));
         }
     }
-}
-
-fn shares_of(hold: &Hold) -> Vec<(ItemNo, PoolNo, Share)> {
-    let mut shares = Vec::new();
-    each_share(None, hold, |line, _, share| shares.push((line.item, line.pool, share)));
-    shares
 }

@@ -8,8 +8,10 @@ use stockade::engine::folder::Folder;
 use stockade::engine::page::Page;
 use stockade::engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
-use stockade::ids::IdentityKind;
-use stockade::journal::FileLogOptions;
+use stockade::ids::{IdentityKind, Lsn};
+use stockade::inventory::{BulkLoad, Inventory};
+use stockade::journal::{FileLogOptions, inspect};
+use stockade::record::Record;
 use stockade::storage::SimulatedStorage;
 use stockade::time::{Millis, Timestamp};
 
@@ -85,11 +87,42 @@ pub fn with_card(command: Reserve, card: &str) -> Reserve {
     Reserve { identities: vec![(kind, card.to_owned())], ..command }
 }
 
-/// Stops in order and starts again. With what was known before, and after.
+/// All records of a journal, in their order.
+pub fn records(world: &World) -> Vec<(Lsn, Record)> {
+    let batches = inspect(&world.journal).expect("a journal").map(|batch| batch.expect("a batch"));
+    batches.flat_map(|batch| batch.iter().map(|(lsn, record)| (lsn, record.clone())).collect::<Vec<_>>()).collect()
+}
+
+/// What is known of a journal's records that are loaded at once.
+pub fn loaded(world: &World, records: &[(Lsn, Record)]) -> Inventory {
+    let load = BulkLoad::new(world.folder().key);
+    for (lsn, record) in records {
+        load.apply(*lsn, record).expect("a sound record");
+    }
+    load.finish(usize::MAX).expect("sums that hold at every cut")
+}
+
+/// Goes on with a journal record by record.
+pub fn follow(follower: &Inventory, records: &[(Lsn, Record)]) {
+    for (lsn, record) in records {
+        follower.follow(*lsn, record).expect("a sound record");
+    }
+}
+
+/// Stops in order and starts again. With what was known before, and after. One that follows the journal comes to know
+/// what was known before, too, however much of it it had loaded at once.
 pub fn restart(engine: Engine, world: &World) -> (Engine, [u8; 32], [u8; 32]) {
     let live = engine.inventory().digest();
     engine.journal().close(world.now).expect("a clean stop");
     drop(engine);
+    let records = records(world);
+    assert!(records.first().is_none_or(|(lsn, _)| *lsn == Lsn(1)), "the whole journal is there");
+    for at_once in [0, records.len() / 2] {
+        let (first, rest) = records.split_at(at_once);
+        let follower = loaded(world, first);
+        follow(&follower, rest);
+        assert_eq!(follower.digest(), live, "a follower from record {at_once} on knows something else");
+    }
     let (engine, _) = world.start();
     let replayed = engine.inventory().digest();
     (engine, live, replayed)

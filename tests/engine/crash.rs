@@ -10,8 +10,6 @@ use stockade::engine::answer::Outcome;
 use stockade::engine::command::{CreateDrop, Steer};
 use stockade::engine::verify::verify_folder;
 use stockade::ids::Lsn;
-use stockade::inventory::Inventory;
-use stockade::journal::inspect;
 use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
 use stockade::time::Millis;
@@ -142,23 +140,17 @@ impl Undisturbed {
         }
         engine.journal().barrier().wait().expect("durable");
         drop(engine);
-        let states = (0..=places.last().expect("a place").0).map(|upto| state_at(&world, Lsn(upto))).collect();
+        let states = states(&world);
         let mut counted = self::world(root);
         play(&mut counted);
         Self { states, places, journal: counted.journal.operations(), snapshots: counted.snapshots.operations() }
     }
 }
 
-/// The state that the journal has led to at a place.
-fn state_at(world: &World, upto: Lsn) -> [u8; 32] {
-    let mut inventory = Inventory::new(world.folder().key);
-    for batch in inspect(&world.journal).expect("a journal") {
-        for (lsn, record) in batch.expect("a batch").iter().filter(|(lsn, _)| *lsn <= upto) {
-            inventory.apply(lsn, record).expect("a sound record");
-        }
-    }
-    inventory.derive(usize::MAX).expect("sums that hold at every cut");
-    inventory.digest()
+/// The state that each record has led to; the first is before all of them.
+fn states(world: &World) -> Vec<[u8; 32]> {
+    let records = common::records(world);
+    (0..=records.len()).map(|count| common::loaded(world, &records[..count]).digest()).collect()
 }
 
 /// A machine whose data folder has been made: its key makes states comparable.
@@ -211,6 +203,40 @@ fn crash_everywhere(operations: impl Fn(&Undisturbed) -> u64, crash_at: impl Fn(
                 "crash at {place}, seed {seed}: {least} was acknowledged, {survived} survived"
             );
             assert_eq!(engine.conservation_error(), 0, "crash at {place}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_follower_has_the_state_of_each_place_from_whichever_place_it_follows() {
+    let mut world = World::new();
+    world.options.outage_grace = Millis(60_000);
+    let (mut engine, _) = world.start();
+    for n in 0..STEPS {
+        assert!(step(&engine, &mut world, n), "step {n}");
+        // An outage that some holds are given more time for.
+        if n == 16 {
+            engine.journal().close(world.now).expect("a clean stop");
+            drop(engine);
+            engine = world.start().0;
+        }
+    }
+    engine.journal().close(world.now).expect("a clean stop");
+    let live = engine.inventory().digest();
+    let (records, states) = (common::records(&world), states(&world));
+    assert_eq!(states.last(), Some(&live));
+    for kind in ["Drop", "Steering", "Hold", "Change", "Superseded", "Restart", "Adjusted", "Archived"] {
+        assert!(records.iter().any(|(_, record)| format!("{record:?}").starts_with(kind)), "no record is a {kind}");
+    }
+    for at_once in 0..records.len() {
+        let follower = common::loaded(&world, &records[..at_once]);
+        for (place, state) in (at_once..).zip(&states[at_once..]) {
+            assert_eq!(follower.digest(), *state, "from record {at_once} on, after {place}");
+            let conserved = |drop: &std::sync::Arc<stockade::inventory::DropEntry>| drop.conservation_error() == 0;
+            assert!(follower.drops.all().iter().all(conserved), "from record {at_once} on, after {place}");
+            // The last one again is known already.
+            let again = if place > at_once { place - 1 } else { place };
+            common::follow(&follower, &records[again..records.len().min(place + 1)]);
         }
     }
 }

@@ -3,11 +3,11 @@
 use stockade::digest::DigestKey;
 use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
-use stockade::inventory::Inventory;
-use stockade::record::{Record, Superseded};
+use stockade::inventory::{BulkLoad, Inventory};
+use stockade::record::{DropImage, Record, Superseded};
 use stockade::time::Timestamp;
 
-use crate::common::{START, hold_id};
+use crate::common::{START, definition, hold_id};
 
 const OLD: u64 = 1;
 const NEW: u64 = 2;
@@ -34,11 +34,23 @@ fn superseded() -> Record {
     Record::Superseded(Box::new(Superseded { old: hold_id(OLD), at: START, hold: hold(NEW, 3) }))
 }
 
+/// The drop that they are in, and then these, applied at once.
 fn applied(records: &[(Lsn, Record)]) -> Inventory {
-    let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
+    let definition = definition("d", &[("A", 9)], &[]);
+    let image = DropImage { number: DropNo(0), created_at: START, definition, request: [0; 32], update: None };
+    let load = BulkLoad::new(DigestKey::from_bytes([1; 16]));
+    load.apply(Lsn(1), &Record::Drop(Box::new(image))).expect("a drop");
     for (lsn, record) in records {
-        inventory.apply(*lsn, record).expect("a sound record");
+        load.apply(*lsn, record).expect("a sound record");
     }
+    load.finish(usize::MAX).expect("sums that hold")
+}
+
+/// The first of these applied at once, and the last one by a follower.
+fn followed(records: &[(Lsn, Record)]) -> Inventory {
+    let ((lsn, record), first) = records.split_last().expect("a record");
+    let inventory = applied(first);
+    inventory.follow(*lsn, record).expect("a sound record");
     inventory
 }
 
@@ -59,8 +71,10 @@ fn whichever_of_the_two_a_snapshot_has_seen_the_record_makes_the_same_of_it() {
     for snapshot in [vec![before.clone()], vec![before, new.clone()], vec![old.clone()], vec![old, new]] {
         let records = [snapshot, vec![(AT, superseded())]].concat();
         assert_eq!(applied(&records).digest(), whole.digest(), "{records:?}");
+        assert_eq!(followed(&records).digest(), whole.digest(), "followed: {records:?}");
         let twice = [records, vec![(AT, superseded())]].concat();
         assert_eq!(applied(&twice).digest(), whole.digest(), "applied twice");
+        assert_eq!(followed(&twice).digest(), whole.digest(), "followed once more");
     }
 }
 
@@ -71,7 +85,14 @@ fn what_came_after_stays_and_what_is_forgotten_is_not_missed() {
     let after = (Lsn(6), Record::Change(hold_id(NEW), claimed));
     let whole = applied(&[(Lsn(2), Record::Hold(hold(OLD, 2))), (AT, superseded()), after]);
     let [old, new] = [OLD, NEW].map(|n| image(&whole, hold_id(n)));
-    assert_eq!(applied(&[old, new.clone(), (AT, superseded())]).digest(), whole.digest(), "a later sale stays");
-    let forgotten = applied(&[new.clone(), (AT, superseded())]);
-    assert_eq!(forgotten.digest(), applied(&[new]).digest(), "a hold that is forgotten does not come back");
+    for state in [applied, followed] {
+        let later = state(&[old.clone(), new.clone(), (AT, superseded())]);
+        assert_eq!(later.digest(), whole.digest(), "a later sale stays");
+        let forgotten = state(&[new.clone(), (AT, superseded())]);
+        assert_eq!(
+            forgotten.digest(),
+            applied(std::slice::from_ref(&new)).digest(),
+            "a hold that is forgotten does not come back"
+        );
+    }
 }

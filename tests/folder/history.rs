@@ -11,7 +11,7 @@ use stockade::engine::command::{CreateDrop, Steer};
 use stockade::engine::folder::{Folder, FolderError};
 use stockade::engine::recover::{RecoverError, Recovered, recover};
 use stockade::ids::Lsn;
-use stockade::inventory::Inventory;
+use stockade::inventory::BulkLoad;
 use stockade::journal::{Durability, inspect};
 use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
@@ -194,12 +194,11 @@ fn learned() -> Vec<[u8; 32]> {
         .collect();
     let key = folder(&world).expect("a folder").key;
     let state = |upto: usize| {
-        let mut inventory = Inventory::new(key.clone());
+        let load = BulkLoad::new(key.clone());
         for (lsn, record) in &records[..upto] {
-            inventory.apply(*lsn, record).expect("a sound record");
+            load.apply(*lsn, record).expect("a sound record");
         }
-        inventory.derive(usize::MAX).expect("sums that hold at every cut");
-        inventory.digest()
+        load.finish(usize::MAX).expect("sums that hold at every cut").digest()
     };
     (0..=records.len()).map(state).collect()
 }

@@ -24,6 +24,7 @@ use crate::definition::Definition;
 use crate::digest::Manner;
 use crate::hold::{ContentHash, Hold, HoldState};
 use crate::ids::{ItemNo, PoolNo};
+use crate::invariant::invariant;
 use crate::inventory::{DropEntry, DropState, LockedShards, Pool, Roster, Running, Subject, Verdict};
 use crate::journal::Permit;
 use crate::refusal::Reason;
@@ -189,19 +190,17 @@ impl Request<'_> {
 
     /// The id has a hold already: the same request again, or another one by mistake.
     fn again(&self, own: &mut OwnHold<'_, '_>, permit: Permit<'_>) -> Result<Answer, Fault> {
-        let hold = own.hold()?;
+        let hold = own.hold();
         if hold.content != self.asked.content || hold.drop != self.drop.number {
             let field = self.differing_field(hold);
             return Err(Fault::Exists { what: format!("hold {}", hold.id), field, known_at: hold.revision });
         }
         self.engine.expire_if_due(own, permit, self.now)?;
-        match own.hold()?.state {
+        let hold = own.hold();
+        Ok(match hold.state {
             HoldState::Held | HoldState::Paying | HoldState::Claimed => own.shown(),
-            HoldState::Released | HoldState::Expired => {
-                let reason = ended(own.hold()?).unwrap_or(Reason::HoldReleased);
-                own.refused(reason)
-            }
-        }
+            HoldState::Released | HoldState::Expired => own.refused(ended(hold).unwrap_or(Reason::HoldReleased)),
+        })
     }
 
     /// In what this request differs from the one that made the hold: in the first of these fields.
@@ -233,7 +232,7 @@ impl Request<'_> {
             return Ok(Decision::Done(self.refused_by_drop(reason, retry_after).into()));
         }
         let looked = if self.command.allow_partial { self.look_for_any() } else { self.look(Pool::look) };
-        looked?.and_then(|shorts| {
+        looked.and_then(|shorts| {
             if !shorts.is_empty() {
                 return self.sold_out(&shorts).told();
             }
@@ -271,17 +270,17 @@ impl Request<'_> {
     }
 
     /// Which lines stock can't serve: none, as far as a look can tell.
-    pub(super) fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Found<Shorts> {
+    pub(super) fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Decision<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
-            match look(line.pool()?, line.needs(), self.now) {
+            match look(line.pool(), line.needs(), self.now) {
                 Verdict::Yes(()) => {}
                 Verdict::Short { free } => shorts.push((line.item, free)),
-                Verdict::InDoubt => return Ok(Decision::InDoubt),
-                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+                Verdict::InDoubt => return Decision::InDoubt,
+                Verdict::SweepDue => return self.sweep_pool(line),
             }
         }
-        Ok(Decision::Done(shorts))
+        Decision::Done(shorts)
     }
 
     fn sweep_pool<T>(&self, line: Line<'_>) -> Decision<T> {
@@ -313,9 +312,10 @@ impl Decision<Answer> {
 }
 
 impl<'a> Line<'a> {
-    fn pool(self) -> Result<&'a Pool, Fault> {
-        // Items were found in the definition that the pools were made from: the error is never seen.
-        self.pool.ok_or_else(|| Fault::Overloaded("pool missing"))
+    fn pool(self) -> &'a Pool {
+        // Items were found in the definition that the pools were made from.
+        invariant!(let Some(pool) = self.pool, "item {} has no pool {}", self.item, self.pool_no);
+        pool
     }
 
     /// Units that have to come from stock.

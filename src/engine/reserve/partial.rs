@@ -47,26 +47,26 @@ type AllGot<'d> = SmallVec<[Got<'d>; 4]>;
 
 impl Request<'_> {
     /// A read-only look whether there is anything at all: every line, where there is nothing of any; else none.
-    pub(super) fn look_for_any(&self) -> Found<Shorts> {
+    pub(super) fn look_for_any(&self) -> Decision<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines() {
             if line.own > 0 {
-                return Ok(Decision::Done(Shorts::new()));
+                return Decision::Done(Shorts::new());
             }
-            match line.pool()?.look(1, self.now) {
-                Verdict::Yes(()) => return Ok(Decision::Done(Shorts::new())),
+            match line.pool().look(1, self.now) {
+                Verdict::Yes(()) => return Decision::Done(Shorts::new()),
                 Verdict::Short { free } => shorts.push((line.item, free)),
-                Verdict::InDoubt => return Ok(Decision::InDoubt),
-                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+                Verdict::InDoubt => return Decision::InDoubt,
+                Verdict::SweepDue => return self.sweep_pool(line),
             }
         }
-        Ok(Decision::Done(shorts))
+        Decision::Done(shorts)
     }
 
     /// Takes what there is, lets limits cut it, makes the hold.
     #[cold]
     pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Found<Came> {
-        self.take_what_there_is()?.and_then(|got| {
+        self.take_what_there_is().and_then(|got| {
             let there: SmallVec<[(ItemNo, u32); 4]> = got.iter().map(|got| (got.line.item, got.there())).collect();
             let allotted = self.allotted(hands.subjects, &there);
             let cut = allotted.iter().any(|line| line.cut_by.is_some());
@@ -82,21 +82,21 @@ impl Request<'_> {
         })
     }
 
-    fn take_what_there_is(&self) -> Found<AllGot<'_>> {
+    fn take_what_there_is(&self) -> Decision<AllGot<'_>> {
         let mut all = AllGot::new();
         for line in self.lines() {
             let verdict = match line.needs() {
                 0 => Verdict::Short { free: 0 },
-                needs => line.pool()?.take_up_to(needs, self.now),
+                needs => line.pool().take_up_to(needs, self.now),
             };
             match verdict {
                 Verdict::Yes(taken) => all.push(Got { line, taken: Some(taken) }),
                 Verdict::Short { .. } => all.push(Got { line, taken: None }),
-                Verdict::InDoubt => return Ok(Decision::InDoubt),
-                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+                Verdict::InDoubt => return Decision::InDoubt,
+                Verdict::SweepDue => return self.sweep_pool(line),
             }
         }
-        Ok(Decision::Done(all))
+        Decision::Done(all)
     }
 
     /// The usual refusal.

@@ -14,6 +14,7 @@ use crate::engine::answer::{Fault, HoldView, Outcome};
 use crate::engine::command::Reserve;
 use crate::engine::{Decision, Engine};
 use crate::ids::Lsn;
+use crate::invariant::invariant;
 use crate::time::Timestamp;
 
 /// Most reserves of one run: enough for their misses to overlap, few enough that nobody waits long at the gate.
@@ -63,7 +64,7 @@ impl Engine {
                         let rests_on = hold.revision;
                         let outcome = Outcome::Hold(HoldView { hold, definition });
                         told(&outcome, rests_on);
-                        let Outcome::Hold(view) = outcome else { return Ok(()) }; // it is one: never seen
+                        invariant!(let Outcome::Hold(view) = outcome, "a hold that was made is another outcome");
                         definition = view.definition;
                     }
                     Came::Told(answer) => told(&answer.outcome, answer.rests_on),

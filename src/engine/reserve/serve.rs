@@ -4,11 +4,12 @@ use smallvec::SmallVec;
 
 use super::{Came, Found, Hands, Request};
 use crate::engine::Decision;
-use crate::engine::answer::Fault;
+use crate::engine::commit::Prepared;
 use crate::hold::{Hold, HoldFields, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
+use crate::invariant::invariant;
 use crate::inventory::stock::{Certainty, Taken};
-use crate::inventory::{Entered, Verdict};
+use crate::inventory::{Locked, LockedSubjects, Verdict};
 use crate::record::Record;
 use crate::time::{Millis, Timestamp};
 
@@ -38,7 +39,7 @@ impl Request<'_> {
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
         let mut taken = Guards::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
-            match line.pool()?.take(line.needs(), certainty, self.now) {
+            match line.pool().take(line.needs(), certainty, self.now) {
                 Verdict::Yes(units) => taken.push(units),
                 Verdict::Short { free } => {
                     drop(taken); // the guards give back what the cart has already taken
@@ -62,18 +63,12 @@ impl Request<'_> {
         }
         let Hands { shards, subjects, permit } = hands;
         let Served { hold, taken } = served;
-        let engine = self.engine;
         let record = Record::Hold(hold);
-        let appended = engine.journal.append(permit, std::slice::from_ref(&record), self.now)?;
-        let Record::Hold(mut hold) = record else { return Err(Fault::JournalFailed) }; // it is one: never seen
-        // From here on nothing may fail. The units are kept last, when the hold's deadline is in the queues: until then
-        // nobody could tell that they are due. A panic in between ends the process; no guard gives back.
-        hold.revision = appended.lsn();
-        let place = shards.own().insert(hold.clone());
-        let entered = Entered { drop: self.drop, place, before: None, after: &hold };
-        engine.inventory.enter_with(&entered, &self.asked.counted.keys, subjects);
-        taken.into_iter().for_each(Taken::keep);
-        engine.count_transition(HoldState::Held);
+        let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
+        let locked = Locked::NewHold(self.drop, shards.own(), Some(subjects));
+        let lsn = self.engine.commit(&record, Prepared { permit, locked, taken }, self.now)?;
+        invariant!(let Record::Hold(mut hold) = record, "a hold's record is another one");
+        hold.revision = lsn;
         Ok(Decision::Done(Came::Made(hold)))
     }
 

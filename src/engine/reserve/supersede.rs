@@ -11,12 +11,12 @@
 use super::serve::Served;
 use super::{Asked, Came, Found, Hands, Request};
 use crate::engine::answer::{Answer, Fault};
+use crate::engine::commit::Prepared;
 use crate::engine::hold_verbs::ended;
 use crate::engine::{Decision, OwnHold};
-use crate::hold::{Change, Hold, HoldState};
+use crate::hold::{Hold, HoldState};
 use crate::ids::HoldId;
-use crate::inventory::stock::Taken;
-use crate::inventory::{Entered, HoldRef, LockedShards};
+use crate::inventory::{HoldRef, Locked, LockedShards, LockedSubjects};
 use crate::journal::Permit;
 use crate::record::{Record, Superseded};
 use crate::refusal::Reason;
@@ -48,11 +48,11 @@ impl Request<'_> {
         }
         let mut own = OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
         let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
-            return own.refused(Reason::HoldExpired).map(Err);
+            return Ok(Err(own.refused(Reason::HoldExpired)));
         };
-        let hold = own.hold()?.clone();
+        let hold = own.hold().clone();
         if let Some(reason) = not_superseded(&hold) {
-            return own.refused(reason).map(Err);
+            return Ok(Err(own.refused(reason)));
         }
         let asked = Asked { counted: self.asked.counted.with_subjects_of(&hold), ..self.asked.clone() };
         Ok(Ok((Self { asked, old: Some(Old { place, hold }), ..*self }, permit)))
@@ -68,24 +68,10 @@ impl Request<'_> {
     pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Came> {
         let Hands { shards, subjects, permit } = hands;
         let Served { mut hold, taken } = served;
-        let engine = self.engine;
-        let (at, by) = (self.now, hold.id);
-        let record = Record::Superseded(Box::new(Superseded { old: old.hold.id, at, hold: hold.clone() }));
-        let appended = engine.journal.append(permit, std::slice::from_ref(&record), self.now)?;
-        // From here on nothing may fail.
-        hold.revision = appended.lsn();
-        let place = shards.own().insert(hold.clone());
-        if let Some(before) = shards.other().change(old.place, appended.lsn(), &Change::Superseded { at, by })
-            && let Some(after) = shards.other().get(old.place)
-        {
-            let ended = Entered { drop: self.drop, place: old.place, before: Some(&before), after };
-            let made = Entered { drop: self.drop, place, before: None, after: &hold };
-            engine.inventory.enter_successor(&ended, &made, &self.asked.counted.keys, subjects);
-        }
-        // Last, as for any hold: until its deadline is in the queues nobody could tell that they are due.
-        taken.into_iter().for_each(Taken::keep);
-        engine.count_transition(HoldState::Released);
-        engine.count_transition(HoldState::Held);
+        let record = Record::Superseded(Box::new(Superseded { old: old.hold.id, at: self.now, hold: hold.clone() }));
+        let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
+        let locked = Locked::Succession(self.drop, (shards, old.place), subjects);
+        hold.revision = self.engine.commit(&record, Prepared { permit, locked, taken }, self.now)?;
         Ok(Decision::Done(Came::Made(hold)))
     }
 }

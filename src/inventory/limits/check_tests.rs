@@ -1,12 +1,10 @@
 //! What limits leave of a request that is served in part, or that takes another hold's place.
 
-use std::convert::Infallible;
-
 use super::*;
 use crate::definition::{Definition, Item, Limit, Pool, Scope};
 use crate::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare};
 use crate::ids::{DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolNo, Sku, SubjectKey};
-use crate::inventory::{Drops, HoldRef, Seat};
+use crate::inventory::{Drops, HoldRef};
 use crate::record::DropImage;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
@@ -48,12 +46,11 @@ fn definition() -> Definition {
 fn asking<R>(limits: &[Limit], identities: &[Identity], purpose: Purpose<'_>, f: impl FnOnce(Ask<'_>) -> R) -> R {
     let drops = Drops::default();
     let id = definition().id;
-    let make = |seat: Seat| {
-        let number = seat.number;
+    drops.with_registry(|registry| {
+        let number = registry.next_seat().number;
         let image = DropImage { number, created_at: NOW, definition: definition(), request: [0; 32], update: None };
-        Ok::<_, Infallible>((Lsn(1), image))
-    };
-    drops.add(&id, make).expect("a drop");
+        registry.put(Lsn(1), &image);
+    });
     let asked = drops.with_id_among(&id, |drop, roster| {
         let lines = &[(KNIFE, 2), (PAN, 2)];
         f(Ask { drop, roster, limits, lines, tiers: &[], identities, now: NOW, purpose })

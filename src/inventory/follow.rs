@@ -1,0 +1,244 @@
+//! A follower: one that applies a journal record by record, while it grows, and is up to date after each.
+//!
+//! It has the records alone, so it does by itself what a verb has done before its record was written: it finds the entity,
+//! locks it, and takes the units that the record needs out of their counters. Then the record is applied as it is for a
+//! verb. What can't be so is damage, or a bug of who wrote the journal, and is said, not survived: the inventory is of no
+//! use after that. Who forgets ended holds, or archived drops, does so by time and bounds, not by records: that is left to
+//! the follower's owner.
+
+use smallvec::SmallVec;
+
+use super::apply::{Locked, LockedSubjects, ReplayError, usage};
+use super::drops::among;
+use super::stock::Taken;
+use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict};
+use crate::hold::{Change, Hold, HoldLine};
+use crate::ids::{HoldId, ItemNo, Lsn};
+use crate::invariant::invariant;
+use crate::record::{Adjusted, PoolBasis, Record, Restart, Superseded};
+use crate::time::Timestamp;
+
+/// Units taken from their counters, a guard a pool.
+type Guards<'d> = SmallVec<[Taken<'d>; 4]>;
+
+/// A hold that a record is about.
+struct Known {
+    place: HoldRef,
+    hold: Hold,
+}
+
+impl Inventory {
+    /// Applies the next record of a journal whose records before are in here. One at a time, and nobody else changes
+    /// anything; who only reads may do so meanwhile. A record that is in here already changes nothing.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the record does not go with what is here.
+    pub fn follow(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        match record {
+            Record::Drop(_) | Record::Steering(_) | Record::Adjusted(_) => self.follow_drop(lsn, record),
+            Record::Archived(archived) => {
+                self.follow_drop(lsn, record)?;
+                let mut archived_now = self.drops.all();
+                archived_now.retain(|drop| drop.number == archived.drop);
+                self.fold(&archived_now);
+                Ok(())
+            }
+            Record::Hold(hold) => self.follow_hold(lsn, record, hold),
+            Record::Change(id, change) => self.follow_change(lsn, record, (id, change)),
+            Record::Superseded(superseded) => self.follow_succession(lsn, record, superseded),
+            Record::Restart(restart) => self.follow_restart(lsn, *restart),
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => {
+                Err(ReplayError::Record { lsn, what: "it stands in snapshots only".to_owned() })
+            }
+        }
+    }
+
+    fn follow_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        let known = record.drop_number().and_then(|number| {
+            self.drops.with_closed(number, |entry, running| {
+                entry.fits(running, lsn, record)?;
+                let taken = taken_out((entry, running), lsn, record)?;
+                self.apply(Locked::Drop(entry, running), lsn, record);
+                taken.into_iter().for_each(Taken::keep);
+                Ok(())
+            })
+        });
+        if known.is_none() {
+            self.drops.with_registry(|registry| self.apply(Locked::Registry(registry), lsn, record));
+        }
+        known.unwrap_or(Ok(()))
+    }
+
+    fn follow_hold(&self, lsn: Lsn, record: &Record, hold: &Hold) -> Result<(), ReplayError> {
+        if self.has(lsn, hold)? {
+            return Ok(());
+        }
+        self.in_drop(hold, |drop, running| {
+            let taken = taken((drop, running), None, hold)?;
+            self.holds.with_id(&hold.id, |mut shard| {
+                self.make(Locked::NewHold(drop, &mut shard, None), taken, lsn, record);
+            });
+            Ok(())
+        })
+    }
+
+    fn follow_change(&self, lsn: Lsn, record: &Record, (id, change): (&HoldId, &Change)) -> Result<(), ReplayError> {
+        // One that is not there any more was forgotten.
+        let Some(Known { place, hold }) = self.known(id) else { return Ok(()) };
+        let mut after = hold.clone();
+        if !after.apply(lsn, change) {
+            return Ok(());
+        }
+        if hold.superseded_by().is_some() {
+            let what = format!("hold {id} is changed after another took its place");
+            return Err(ReplayError::Record { lsn, what });
+        }
+        self.in_drop(&hold, |drop, running| {
+            let taken = taken((drop, running), Some(&hold), &after)?;
+            self.holds.with_ref(place, |mut shard| {
+                self.make(Locked::Hold(drop, (&mut shard, place), None), taken, lsn, record);
+            });
+            Ok(())
+        })
+    }
+
+    fn follow_succession(&self, lsn: Lsn, record: &Record, superseded: &Superseded) -> Result<(), ReplayError> {
+        let Superseded { old, at, hold } = superseded;
+        let known = self.known(old).filter(|known| known.hold.revision < lsn);
+        // Each is guarded by its own revision: a snapshot may have seen either without the other.
+        match (known, self.has(lsn, hold)?) {
+            (Some(known), false) => self.follow_both(lsn, record, (&known, hold)),
+            (Some(_), true) => {
+                let change = Change::Superseded { at: *at, by: hold.id };
+                self.follow_change(lsn, &Record::Change(*old, change.clone()), (old, &change))
+            }
+            (None, false) => self.follow_hold(lsn, &Record::Hold(hold.clone()), hold),
+            (None, true) => Ok(()),
+        }
+    }
+
+    fn follow_both(&self, lsn: Lsn, record: &Record, (old, new): (&Known, &Hold)) -> Result<(), ReplayError> {
+        if (old.hold.drop, &old.hold.customer) != (new.drop, &new.customer) {
+            let what = format!("hold {} takes the place of another customer's", new.id);
+            return Err(ReplayError::Record { lsn, what });
+        }
+        self.in_drop(new, |drop, running| {
+            let mut keys: Keys = self.subjects_of(&drop.home.shop, new);
+            for identity in old.hold.identities() {
+                if !keys.contains(&identity.subject) {
+                    keys.push(identity.subject);
+                }
+            }
+            let taken = taken((drop, running), Some(&old.hold), new)?;
+            self.holds.with_two(&new.id, &old.hold.id, |shards| {
+                self.subjects.with(&keys, |subjects| {
+                    let subjects = LockedSubjects { keys: &keys, subjects };
+                    self.make(Locked::Succession(drop, (shards, old.place), subjects), taken, lsn, record);
+                });
+            });
+            Ok(())
+        })
+    }
+
+    fn follow_restart(&self, lsn: Lsn, restart: Restart) -> Result<(), ReplayError> {
+        let drops = self.drops.all();
+        let mut orphan = None;
+        self.holds.for_each_shard(|mut shard| {
+            for (place, id, number) in shard.moved_by(restart) {
+                // No unit moves, so no gate is needed.
+                let Some(drop) = among(&drops, number) else {
+                    orphan = Some(ReplayError::Orphan(id));
+                    continue;
+                };
+                let record = Record::Change(id, restart.change());
+                self.apply(Locked::Hold(drop, (&mut shard, place), None), lsn, &record);
+            }
+        });
+        orphan.map_or(Ok(()), Err)
+    }
+
+    /// Applies a record that is not in here yet, and keeps what was taken for it.
+    fn make(&self, locked: Locked<'_, '_>, taken: Guards<'_>, lsn: Lsn, record: &Record) {
+        let applied = self.apply(locked, lsn, record);
+        invariant!(applied.is_some(), "record {lsn} does not apply to what was found for it: {record:?}");
+        taken.into_iter().for_each(Taken::keep);
+    }
+
+    fn known(&self, id: &HoldId) -> Option<Known> {
+        self.holds.with_id(id, |shard| {
+            let place = shard.find(id)?;
+            Some(Known { place, hold: shard.get(place)?.clone() })
+        })
+    }
+
+    /// Whether a hold that a record makes is here already. One before it with the same id, which has ended, goes: who wrote
+    /// the record had forgotten it.
+    fn has(&self, lsn: Lsn, hold: &Hold) -> Result<bool, ReplayError> {
+        match self.known(&hold.id) {
+            None => Ok(false),
+            Some(Known { hold: known, .. }) if known.revision >= lsn => Ok(true),
+            Some(Known { place, hold: known }) if known.state.is_ended() => {
+                self.forget_ended(&Ended::of(place, &known));
+                Ok(false)
+            }
+            Some(_) => Err(ReplayError::Record { lsn, what: format!("hold {} is made twice", hold.id) }),
+        }
+    }
+
+    /// Passes the gate of a hold's drop.
+    fn in_drop(
+        &self,
+        hold: &Hold,
+        f: impl FnOnce(&DropEntry, &Running) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError> {
+        let followed = self.drops.with_number(hold.drop, |drop| {
+            let running = drop.running();
+            // The holds of an archived drop have left memory, and none comes after.
+            if running.archived.is_none() { f(drop, &running) } else { Err(ReplayError::Orphan(hold.id)) }
+        });
+        followed.unwrap_or(Err(ReplayError::Orphan(hold.id)))
+    }
+}
+
+/// Takes what a hold needs of each pool beyond what it had, or beyond what the one had whose place it takes.
+fn taken<'d>(drop: (&'d DropEntry, &Running), before: Option<&Hold>, after: &Hold) -> Result<Guards<'d>, ReplayError> {
+    let out = |hold: &Hold, line: &HoldLine| usage(hold.state, hold.expires_at(), line).out();
+    let mut guards = Guards::new();
+    for line in after.lines() {
+        let had = before.and_then(|before| {
+            let same = before.lines().iter().find(|had| (had.item, had.pool) == (line.item, line.pool))?;
+            Some(out(before, &same))
+        });
+        let more = out(after, &line).saturating_sub(had.unwrap_or(0));
+        let pool = drop.0.pool(line.item, line.pool).ok_or(ReplayError::Orphan(after.id))?;
+        guards.extend(take(drop.1, (line.item, pool), more)?);
+    }
+    Ok(guards)
+}
+
+/// Takes what an adjustment takes out of its pool, unless it is in here already.
+fn taken_out<'d>(
+    (entry, running): (&'d DropEntry, &Running),
+    lsn: Lsn,
+    record: &Record,
+) -> Result<Option<Taken<'d>>, ReplayError> {
+    let Record::Adjusted(Adjusted { item, adjustment, basis, .. }) = record else { return Ok(None) };
+    let is_new = running.adjusted.get(item.index()).is_some_and(|known| known.revision < lsn);
+    let Some(pool) = entry.pool(*item, adjustment.pool).filter(|_| is_new) else { return Ok(None) };
+    let units = |basis: PoolBasis| basis.received.checked_sub(basis.taken_out);
+    let (Some(before), Some(after)) = (units(pool.basis()), units(*basis)) else {
+        return Err(ReplayError::Record { lsn, what: "more units are taken out than were received".to_owned() });
+    };
+    take(running, (*item, pool), before.saturating_sub(after))
+}
+
+fn take<'d>(running: &Running, (item, pool): (ItemNo, &'d Pool), units: u64) -> Result<Option<Taken<'d>>, ReplayError> {
+    match pool.take_any(units, Timestamp::default()) {
+        Verdict::Yes(taken) => Ok(taken),
+        Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => {
+            let (stock, _) = pool.stock();
+            let stock = Stock { held: stock.held.saturating_add(units), ..stock };
+            Err(ReplayError::oversold(&running.definition.id, running.definition.sku(item), stock))
+        }
+    }
+}
