@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::meter::{Excess, FrameMeter};
 
 /// Bytes that a connection is read in one go before others have their turn.
-const TURN_BYTES: usize = 128 * 1024;
+const TURN_BYTES: usize = 64 * 1024;
 /// Requests that begin in one go before others have their turn.
 const TURN_REQUESTS: u64 = 64;
 

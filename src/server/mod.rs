@@ -18,6 +18,7 @@ use crate::journal::JournalFailed;
 use crate::memory;
 use crate::time::{Adjustment, Clock, Look, wall_clock};
 
+mod accept_rate;
 mod clock;
 mod connections;
 mod http;

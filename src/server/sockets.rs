@@ -10,7 +10,7 @@ use super::connections::Bounds;
 
 /// Connections that may wait to be accepted: a herd comes within the time that one accept takes. The system may allow
 /// fewer (`net.core.somaxconn`).
-const BACKLOG: u32 = 4_096;
+pub const BACKLOG: u32 = 4_096;
 /// Files that are kept back from connections: for the journal and its segments, snapshots, and what the runtime needs.
 const KEPT_FILES: u64 = 64;
 /// Files that a server may open at the least: with fewer, some connections would find none, or the journal.

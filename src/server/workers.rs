@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::accept_rate::AcceptRate;
 use super::connections::{Connections, Place, Refused};
 use super::seldom::Seldom;
 use super::sockets;
@@ -28,12 +29,16 @@ use crate::http2::{self, Control, Ended, Excess};
 use crate::metrics::transport::{Shed, TransportMetrics};
 use crate::sync::parallelism;
 
-/// Connections that were accepted and wait for their worker.
-const WAITING: usize = 1024;
+/// Connections that were accepted and wait for their worker: few, for each that it takes is a greeting before the calls
+/// that have come meanwhile.
+const WAITING: usize = 16;
 /// How long nothing is accepted after that has failed.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
 /// Threads of a worker for calls that take long: lists of holds, large messages.
 const LONG_CALLS: usize = 8;
+/// Sockets are looked at after so many turns of tasks, whatever is still to do: a connection that has always more to read
+/// is woken at once, and each of its turns may take a millisecond.
+const SOCKETS_EVERY: u32 = 16;
 
 /// What connections are served with.
 #[derive(Clone)]
@@ -91,7 +96,9 @@ where
 /// Gives connections to workers for as long as there are any.
 async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) {
     let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
+    let mut rate = AcceptRate::new();
     loop {
+        rate.one_more().await;
         let (socket, peer) = match listener.accept().await {
             Ok((socket, peer)) => (socket, peer.ip()),
             Err(error) if !sockets::is_ours(&error) => continue,
@@ -152,7 +159,7 @@ impl Worker {
         stopping: watch::Receiver<bool>,
     ) -> io::Result<(Self, oneshot::Receiver<()>)> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().max_blocking_threads(LONG_CALLS).build()?;
+        let runtime = runtime.enable_all().event_interval(SOCKETS_EVERY).max_blocking_threads(LONG_CALLS).build()?;
         let (accepted, waiting) = mpsc::channel(WAITING);
         let (ended, end) = oneshot::channel();
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {

@@ -1,0 +1,72 @@
+//! How fast connections are accepted: a herd at once, a flood no faster than it leaves the workers time for their calls.
+//! What comes beyond waits in the socket's backlog.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// Connections that are accepted at once after a quiet second: as many as the backlog has.
+const AT_ONCE: u32 = super::sockets::BACKLOG;
+/// And from then on in a second. A connection costs a core 50 µs, mostly for its greeting: a fifth of a core.
+const A_SECOND: u32 = 4_000;
+/// Waits are of this length, for several connections.
+const WAIT: Duration = Duration::from_millis(2);
+
+/// How many more may be accepted now.
+#[derive(Debug)]
+pub(super) struct AcceptRate {
+    left: u32,
+    /// Up to when they have been counted.
+    at: Instant,
+}
+
+impl AcceptRate {
+    /// From now on.
+    pub fn new() -> Self {
+        Self { left: AT_ONCE, at: Instant::now() }
+    }
+
+    /// One more is accepted, as soon as it may be.
+    pub async fn one_more(&mut self) {
+        while !self.take(Instant::now()) {
+            sleep(WAIT).await;
+        }
+    }
+
+    /// Whether one more may be accepted at this instant.
+    fn take(&mut self, now: Instant) -> bool {
+        if self.left == 0 {
+            let passed = now.duration_since(self.at).as_micros();
+            let earned = passed.saturating_mul(A_SECOND.into()) / 1_000_000;
+            self.left = u32::try_from(earned).map_or(AT_ONCE, |earned| earned.min(AT_ONCE));
+            if self.left > 0 {
+                self.at = now;
+            }
+        }
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many are accepted at this instant.
+    fn taken(rate: &mut AcceptRate, now: Instant) -> u32 {
+        std::iter::repeat_with(|| rate.take(now)).take_while(|taken| *taken).map(u32::from).sum()
+    }
+
+    #[test]
+    fn a_herd_is_accepted_at_once_and_a_flood_at_its_rate() {
+        let mut rate = AcceptRate::new();
+        let begun = rate.at;
+        let after = |millis| begun + Duration::from_millis(millis);
+        assert_eq!(taken(&mut rate, begun), AT_ONCE);
+        assert_eq!((taken(&mut rate, after(1)), taken(&mut rate, after(1))), (4, 0));
+        let flood: u32 = (2..=1_000).map(|millis| taken(&mut rate, after(millis))).sum();
+        assert_eq!(flood, A_SECOND - 4);
+        assert_eq!(taken(&mut rate, after(61_000)), AT_ONCE, "no more after a minute");
+    }
+}
