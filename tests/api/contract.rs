@@ -331,8 +331,8 @@ async fn each_field_that_is_not_built_is_refused_by_its_name() {
             let asked: Result<(), Status> = ask(&channel, path, message).await;
             if refused {
                 let status = asked.expect_err(&format!("{path} ignores {field}"));
-                let told = format!("not built yet: {field}");
-                assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*told), "{path}");
+                let refusal = format!("not built yet: {field}");
+                assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*refusal), "{path}");
                 refusals += 1;
             } else {
                 let code = asked.err().map(|status| status.code());
@@ -361,11 +361,11 @@ async fn an_operation_of_a_batch_is_refused_as_its_call_is() {
     batch.set_field_by_name("operations", Value::List(operations));
     let answer: pb::BatchResponse =
         ask(&channel, "/stockade.v1.ReservationService/Batch", batch).await.expect("an answer");
-    let told = answer.results.iter().map(|result| match &result.result {
+    let messages = answer.results.iter().map(|result| match &result.result {
         Some(pb::result::Result::Error(error)) if error.code == 12 => error.message.clone(),
         other => panic!("not refused: {other:?}"),
     });
-    assert_eq!(told.collect::<Vec<_>>(), wanted);
+    assert_eq!(messages.collect::<Vec<_>>(), wanted);
     assert!(wanted.len() > 6, "{wanted:?}");
 }
 
@@ -386,8 +386,8 @@ async fn a_mask_can_not_name_what_is_not_built() {
             assert_ne!(code, Some(Code::Unimplemented), "{}", field.name());
         } else {
             let status = status.unwrap_or_else(|| panic!("{} is ignored", field.name()));
-            let told = format!("not built yet: drop.{}", field.name());
-            assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*told));
+            let refusal = format!("not built yet: drop.{}", field.name());
+            assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*refusal));
         }
     }
 }

@@ -181,7 +181,7 @@ async fn a_drop_that_is_closed_before_it_opens_is_cancelled() {
     assert_eq!(no.reason(), pb::RefusalReason::Closed);
     let resume = client.resume_drop(pb::ResumeDropRequest { drop_id: "knife".into() }).await;
     assert_eq!(resume.expect_err("it is over").code(), Code::FailedPrecondition);
-    let told = stockade(&server.endpoint, &["drop", "list", "--state", "cancelled"]);
-    assert_eq!(code(&told), 0, "{}", err(&told));
-    assert!(out(&told).contains("CANCELLED") && !out(&told).contains("fork"), "{}", out(&told));
+    let list = stockade(&server.endpoint, &["drop", "list", "--state", "cancelled"]);
+    assert_eq!(code(&list), 0, "{}", err(&list));
+    assert!(out(&list).contains("CANCELLED") && !out(&list).contains("fork"), "{}", out(&list));
 }

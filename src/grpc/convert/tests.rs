@@ -373,9 +373,9 @@ fn each_further_part_of_a_limit_is_checked() {
 }
 
 #[test]
-fn what_lists_and_a_look_cannot_do_yet_is_named() {
-    let look = pb::GetHoldRequest { hold_id: HOLD.into(), with_token: true, ..pb::GetHoldRequest::default() };
-    assert_eq!(unbuilt(get_hold(&look)), ["with_token"]);
+fn what_reads_cannot_do_yet_is_named() {
+    let get = pb::GetHoldRequest { hold_id: HOLD.into(), with_token: true, ..pb::GetHoldRequest::default() };
+    assert_eq!(unbuilt(get_hold(&get)), ["with_token"]);
     let holds = pb::ListHoldsRequest { drop_id: "d".into(), shop: "s".into(), ..pb::ListHoldsRequest::default() };
     assert_eq!(unbuilt(list_holds(&holds)), ["shop"]);
     let drops = pb::ListDropsRequest {
