@@ -41,6 +41,7 @@ pub mod proto {
         clippy::as_conversions,
         missing_docs,
         unused_qualifications,
+        rustdoc::invalid_html_tags,
         reason = "generated code"
     )]
     #![allow(clippy::allow_attributes, clippy::allow_attributes_without_reason, reason = "generated code has its own")]
