@@ -54,17 +54,18 @@ impl Decode {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for what is malformed or has too much of something; when there is no room for it.
-    pub async fn decode<T>(&self, call: usize, mut received: Received) -> Result<Decoded<T>, Status>
+    pub async fn decode<T>(&self, call: usize, received: Received) -> Result<Decoded<T>, Status>
     where
         T: Message + Default + 'static,
     {
         let place = self.places.get(call).copied().unwrap_or_default();
         let large = received.bytes.len() > AT_ONCE_BYTES;
-        let takes = if large {
-            let (shapes, bytes) = (Arc::clone(&self.shapes), received.bytes.clone());
-            self.aside(move || walk(&shapes, place, &bytes)).await?
+        // What it is charged goes along: where the caller goes away meanwhile, it is looked over and decoded all the same.
+        let (takes, mut received) = if large {
+            let shapes = Arc::clone(&self.shapes);
+            self.aside(move || (walk(&shapes, place, &received.bytes), received)).await?
         } else {
-            walk(&self.shapes, place, &received.bytes)
+            (walk(&self.shapes, place, &received.bytes), received)
         };
         let takes = takes.map_err(|oversized| status::oversized(&oversized))?;
         let encoded = received.charge.bytes();
@@ -78,7 +79,6 @@ impl Decode {
             charge.shrink_to(charge.bytes().saturating_sub(encoded));
             message.map(|message| Decoded { message, charge })
         };
-        // The charge goes along: where the caller goes away meanwhile, it is decoded to its end all the same.
         let decoded = if large { self.aside(decode).await? } else { decode() };
         decoded.map_err(|error| status::undecodable(&error))
     }

@@ -195,7 +195,8 @@ impl FileLog {
         if self.options.durability == Durability::Sync {
             tail.file.sync_data().map_err(LogError::Unknown)?;
         }
-        // Behind the sync and before anybody is answered: what is acknowledged was durable where a start will look for it.
+        // Behind the sync and before anybody is answered: what is acknowledged was durable where a start will look for it,
+        // as far as that can be seen. A folder that can't be looked at is reported by its lock.
         self.at_its_place(tail)?;
         tail.tip = Tip::after(batch.head(), batch.hash());
         tail.bytes = tail.bytes.saturating_add(length);

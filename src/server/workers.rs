@@ -98,7 +98,6 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
     let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
     let mut rate = AcceptRate::new();
     loop {
-        rate.one_more().await;
         let (socket, peer) = match listener.accept().await {
             Ok((socket, peer)) => (socket, peer.ip()),
             Err(error) if !sockets::is_ours(&error) => continue,
@@ -111,7 +110,9 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
                 continue;
             }
         };
+        // One that is refused costs little and leaves the rate to others.
         let Some(admitted) = admit(socket, peer, serving, &mut refusals) else { continue };
+        rate.one_more().await;
         let Some(worker) = emptiest(&workers) else { return };
         let accepted = Accepted { admitted, counted: Counted::one_more(&worker.connections) };
         if worker.accepted.send(accepted).await.is_err() {
@@ -140,8 +141,12 @@ fn admit(socket: TcpStream, peer: IpAddr, serving: &Serving, refusals: &mut Seld
     None
 }
 
+/// The worker with the fewest connections of those that take one now; of all where none does.
 fn emptiest(workers: &[Worker]) -> Option<&Worker> {
-    workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))
+    let load = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
+    // Nobody else sends, so what has room now has it when it is sent.
+    let ready = workers.iter().filter(|worker| worker.accepted.capacity() > 0).min_by_key(load);
+    ready.or_else(|| workers.iter().min_by_key(load))
 }
 
 /// One thread that serves connections.
