@@ -96,7 +96,7 @@ fn table(criterion: &mut Criterion) {
                 lsn = lsn.next();
                 let change = Change::Extended { expires_at: Timestamp(300_000 + lsn.0) };
                 let before = holds.with_id(black_box(id), |mut shard| {
-                    shard.change(shard.find(id)?, lsn, &change).map(|(before, _)| before)
+                    shard.change(shard.find(id)?, lsn, |hold| hold.change(&change)).map(|(before, _)| before)
                 });
                 before.expect("a change")
             });

@@ -1,18 +1,28 @@
 //! Records: the facts that the journal and the snapshots are made of, and their bytes.
 //!
 //! A record carries what an entity became, never a difference, so applying it twice is the same as once. Its LSN is
-//! its place in the journal and is not part of its bytes. Images (`Drop`, `Schedule`, `Hold`) are whole entities: the
-//! journal has one where the entity is made, a snapshot has one for every entity that there is.
+//! its place in the journal and is not part of its bytes. Images (`Drop`, `Steering`, `Hold`, …) are whole entities: a
+//! snapshot has one for every entity that there is. Facts are what the journal has: what was done, when and by whom, and
+//! the entity after it.
 
 mod archive;
 mod definition;
+mod format1;
 mod hold;
+mod hold_change;
+mod restart;
 mod stock;
+
+pub use archive::{Archived, OldUsage, Sold, UsageImage};
+pub use format1::OldFact;
+pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
+pub use restart::Restart;
+pub use stock::{Adjusted, Adjustment, AdjustmentsImage, PoolBasis, StockChange, StockImage};
 
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::definition::Definition;
-use crate::hold::{Change, Hold};
-use crate::ids::{AdjustmentId, DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
+use crate::hold::Hold;
+use crate::ids::{DropNo, Lsn};
 use crate::time::Timestamp;
 
 /// Most bytes of one encoded record. The largest is a drop of 256 items; a test holds it to this.
@@ -53,173 +63,24 @@ pub struct Steering {
     pub closed_at: Option<Timestamp>,
 }
 
-/// A change of stock that was asked for by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adjustment {
-    /// The caller's id: it is made once.
-    pub id: AdjustmentId,
-    /// In which pool of the item.
-    pub pool: PoolNo,
-    /// What was asked.
-    pub change: StockChange,
-}
-
-/// What an adjustment asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StockChange {
-    /// So many more units, or fewer.
-    Delta(i64),
-    /// So many units received in all, if they are `expected` now.
-    SetReceived {
-        /// Compare with this.
-        expected: u64,
-        /// And set this.
-        units: u64,
-    },
-}
-
-/// What a pool has received and what was taken out of it by adjustments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PoolBasis {
-    /// Units ever put in.
-    pub received: u64,
-    /// Units taken out again for good, other than by returns.
-    pub taken_out: u64,
-}
-
-/// A pool's basis after an adjustment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adjusted {
-    /// In which drop.
-    pub drop: DropNo,
-    /// Of which item.
-    pub item: ItemNo,
-    /// What was asked for.
-    pub adjustment: Adjustment,
-    /// What came of it.
-    pub basis: PoolBasis,
-    /// When it was made; records from before this was written down don't say.
-    pub at: Option<Timestamp>,
-}
-
-/// An item's stock, whole: for snapshots.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StockImage {
-    /// In which drop.
-    pub drop: DropNo,
-    /// Which item.
-    pub item: ItemNo,
-    /// Its pools.
-    pub pools: Vec<PoolBasis>,
-    /// The last adjustments, oldest first, as they were written before [`AdjustmentsImage`] was.
-    pub adjustments: Vec<Adjustment>,
-}
-
-/// A part of an item's remembered adjustments. Stands in snapshots only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdjustmentsImage {
-    /// In which drop.
-    pub drop: DropNo,
-    /// Of which item.
-    pub item: ItemNo,
-    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was forgotten.
-    pub forgotten: Timestamp,
-    /// Each with the instant at which it was made, as far as that is known; oldest first.
-    pub adjustments: Vec<(Adjustment, Option<Timestamp>)>,
-}
-
-/// A drop's holds have left memory: what they had of each pool is all that is kept of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archived {
-    /// Which drop.
-    pub drop: DropNo,
-    /// When.
-    pub at: Timestamp,
-    /// By pool, in the definition's order of items and pools.
-    pub pools: Vec<Sold>,
-}
-
-/// What became of a pool's units, over all holds that there ever were.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sold {
-    /// Units sold, and not returned.
-    pub claimed: u64,
-    /// Units returned, and not for sale again.
-    pub withdrawn: u64,
-    /// Units ever returned.
-    pub returned_total: u64,
-}
-
-/// What a subject owns from archived drops. Stands in snapshots only: the journal has the holds that it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageImage {
-    /// Whose.
-    pub subject: SubjectKey,
-    /// What.
-    pub usage: Vec<OldUsage>,
-}
-
-/// Units of an archived drop's item that a subject owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OldUsage {
-    /// In which drop.
-    pub drop: DropNo,
-    /// Which item.
-    pub item: ItemNo,
-    /// The end of the bucket of time that they were reserved in.
-    pub at: Timestamp,
-    /// How many.
-    pub units: u64,
-}
-
-/// The engine started again and gave the holds that it may have slept through some more time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restart {
-    /// The last instant before the outage that the journal knows.
-    pub stopped_at: Timestamp,
-    /// Holds with a deadline after `stopped_at` and before this get this one.
-    pub grace_until: Timestamp,
-}
-
-impl Restart {
-    /// Whether it gives this hold more time.
-    #[must_use]
-    pub fn moves(&self, hold: &Hold) -> bool {
-        hold.state.is_live() && self.stopped_at < hold.expires_at() && hold.expires_at() < self.grace_until
-    }
-
-    /// What it changes about each hold to which it gives more time.
-    #[must_use]
-    pub const fn change(&self) -> Change {
-        Change::Extended { expires_at: self.grace_until }
-    }
-}
-
-/// A hold took another's place: one ended and the other was made, in one step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Superseded {
-    /// The hold that ended.
-    pub old: HoldId,
-    /// When.
-    pub at: Timestamp,
-    /// The one that took its place, whole.
-    pub hold: Hold,
-}
-
-/// One fact.
+/// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A drop, whole.
     Drop(Box<DropImage>),
     /// A drop's pause and close, whole.
     Steering(Steering),
-    /// A hold, whole: in the journal, the reserve that made it.
+    /// A hold, whole. In the journal only as format 1 wrote it: the reserve that made it.
     Hold(Hold),
-    /// A change of one hold.
-    Change(HoldId, Change),
+    /// A hold was made.
+    Made(Made),
+    /// A hold was changed.
+    Changed(Box<HoldChange>),
     /// A hold took another's place. Both have its LSN as their revision, and each is guarded by its own: a snapshot may
     /// have seen one of them, both, or neither.
     Superseded(Box<Superseded>),
+    /// A fact about holds as format 1 wrote it.
+    Old(Box<OldFact>),
     /// The engine started after an outage.
     Restart(Restart),
     /// An item's stock was adjusted.
@@ -239,18 +100,22 @@ mod kind {
     pub const DROP: u8 = 1;
     pub const STEERING: u8 = 2;
     pub const HOLD: u8 = 3;
-    pub const CHANGE: u8 = 4;
-    pub const RESTART: u8 = 5;
-    pub const ADJUSTED: u8 = 6;
+    pub const CHANGE_1: u8 = 4;
+    pub const RESTART_1: u8 = 5;
+    pub const ADJUSTED_1: u8 = 6;
     pub const STOCK: u8 = 7;
     /// A drop that has parts beyond the first fields.
     pub const DROP_IN_PARTS: u8 = 8;
-    pub const SUPERSEDED: u8 = 9;
+    pub const SUPERSEDED_1: u8 = 9;
     pub const ARCHIVED: u8 = 10;
     pub const USAGE: u8 = 11;
     /// An adjustment with the instant at which it was made.
-    pub const ADJUSTED_AT: u8 = 12;
+    pub const ADJUSTED_AT_1: u8 = 12;
     pub const ADJUSTMENTS: u8 = 13;
+    pub const MADE: u8 = 14;
+    pub const CHANGED: u8 = 15;
+    pub const SUPERSEDED: u8 = 16;
+    pub const RESTART: u8 = 17;
 }
 
 impl DropImage {
@@ -281,6 +146,9 @@ impl DropImage {
 }
 
 impl Record {
+    /// The highest kind that there is: a data folder says which kinds may be in it.
+    pub const KIND_MAX: u8 = kind::RESTART;
+
     /// The drop that it is about: itself, not its holds.
     #[must_use]
     pub const fn drop_number(&self) -> Option<DropNo> {
@@ -291,41 +159,55 @@ impl Record {
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
             | Self::Archived(Archived { drop, .. }) => Some(*drop),
-            Self::Hold(_) | Self::Change(..) | Self::Superseded(_) | Self::Restart(_) | Self::Usage(_) => None,
+            Self::Hold(_)
+            | Self::Made(_)
+            | Self::Changed(_)
+            | Self::Superseded(_)
+            | Self::Old(_)
+            | Self::Restart(_)
+            | Self::Usage(_) => None,
+        }
+    }
+
+    /// What it is, in a word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Drop(_) => "drop",
+            Self::Steering(_) => "steering",
+            Self::Hold(_) => "hold",
+            Self::Made(_) => "made",
+            Self::Changed(_) => "changed",
+            Self::Superseded(_) => "superseded",
+            Self::Old(_) => "change of format 1",
+            Self::Restart(_) => "restart",
+            Self::Adjusted(_) => "adjusted",
+            Self::Stock(_) => "stock",
+            Self::Adjustments(_) => "adjustments",
+            Self::Archived(_) => "archived",
+            Self::Usage(_) => "usage",
         }
     }
 
     /// Appends the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        // Records that end with a hold's image: encoded in one place, for every reserve comes by here.
-        let image = match self {
-            Self::Hold(image) => {
-                out.push(kind::HOLD);
-                image
+        match self {
+            Self::Made(Made { actor, hold }) => {
+                out.extend_from_slice(&[kind::MADE, actor.number()]);
+                hold::encode(hold, out);
+            }
+            Self::Changed(change) => {
+                out.push(kind::CHANGED);
+                hold_change::encode(change, out);
             }
             Self::Superseded(superseded) => {
-                let Superseded { old, at, hold } = superseded.as_ref();
                 out.push(kind::SUPERSEDED);
-                out.extend_from_slice(old.as_bytes());
-                put_u64(out, at.0);
-                hold
+                hold_change::encode_superseded(superseded, out);
             }
-            Self::Drop(_)
-            | Self::Steering(_)
-            | Self::Change(..)
-            | Self::Restart(_)
-            | Self::Adjusted(_)
-            | Self::Stock(_)
-            | Self::Adjustments(_)
-            | Self::Archived(_)
-            | Self::Usage(_) => return self.encode_other(out),
-        };
-        hold::encode(image, out);
-    }
-
-    fn encode_other(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Hold(_) | Self::Superseded(_) => {}
+            Self::Hold(image) => {
+                out.push(kind::HOLD);
+                hold::encode(image, out);
+            }
             Self::Drop(image) => image.encode(out),
             Self::Steering(Steering { drop, paused, closed_at }) => {
                 out.push(kind::STEERING);
@@ -333,18 +215,19 @@ impl Record {
                 out.push(u8::from(*paused));
                 put_option(out, closed_at.map(|at| at.0));
             }
-            Self::Change(id, change) => {
-                out.push(kind::CHANGE);
-                out.extend_from_slice(id.as_bytes());
-                hold::encode_change(change, out);
+            Self::Old(fact) => {
+                out.push(match fact.as_ref() {
+                    OldFact::Change(..) => kind::CHANGE_1,
+                    OldFact::Superseded { .. } => kind::SUPERSEDED_1,
+                });
+                format1::encode(fact, out);
             }
-            Self::Restart(Restart { stopped_at, grace_until }) => {
-                out.push(kind::RESTART);
-                put_u64(out, stopped_at.0);
-                put_u64(out, grace_until.0);
+            Self::Restart(restart) => {
+                out.push(if restart.at.is_some() { kind::RESTART } else { kind::RESTART_1 });
+                restart::encode(restart, out);
             }
             Self::Adjusted(adjusted) => {
-                out.push(if adjusted.at.is_some() { kind::ADJUSTED_AT } else { kind::ADJUSTED });
+                out.push(if adjusted.at.is_some() { kind::ADJUSTED_AT_1 } else { kind::ADJUSTED_1 });
                 stock::encode_adjusted(adjusted, out);
             }
             Self::Stock(image) => {
@@ -373,6 +256,10 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let record = match reader.u8()? {
+            kind::MADE => Self::Made(Made { actor: Actor::decode(&mut reader)?, hold: hold::decode(&mut reader)? }),
+            kind::CHANGED => Self::Changed(Box::new(hold_change::decode(&mut reader)?)),
+            kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
+            kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
             kind @ (kind::DROP | kind::DROP_IN_PARTS) => {
                 Self::Drop(Box::new(drop_image(&mut reader, kind == kind::DROP_IN_PARTS)?))
             }
@@ -381,18 +268,13 @@ impl Record {
                 paused: flag(&mut reader)?,
                 closed_at: reader.option()?.map(Timestamp),
             }),
-            kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
-            kind::CHANGE => Self::Change(HoldId::from_bytes(reader.array()?), hold::decode_change(&mut reader)?),
-            kind::SUPERSEDED => Self::Superseded(Box::new(Superseded {
-                old: HoldId::from_bytes(reader.array()?),
-                at: Timestamp(reader.u64()?),
-                hold: hold::decode(&mut reader)?,
-            })),
-            kind::RESTART => {
-                Self::Restart(Restart { stopped_at: Timestamp(reader.u64()?), grace_until: Timestamp(reader.u64()?) })
+            kind::CHANGE_1 => Self::Old(Box::new(format1::decode(&mut reader)?)),
+            kind::SUPERSEDED_1 => Self::Old(Box::new(format1::decode_superseded(&mut reader)?)),
+            kind @ (kind::RESTART | kind::RESTART_1) => {
+                Self::Restart(restart::decode(&mut reader, kind == kind::RESTART)?)
             }
-            kind @ (kind::ADJUSTED | kind::ADJUSTED_AT) => {
-                Self::Adjusted(stock::decode_adjusted(&mut reader, kind == kind::ADJUSTED_AT)?)
+            kind @ (kind::ADJUSTED_1 | kind::ADJUSTED_AT_1) => {
+                Self::Adjusted(stock::decode_adjusted(&mut reader, kind == kind::ADJUSTED_AT_1)?)
             }
             kind::ADJUSTMENTS => Self::Adjustments(stock::decode_adjustments(&mut reader)?),
             kind::STOCK => Self::Stock(stock::decode_image(&mut reader)?),

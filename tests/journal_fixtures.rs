@@ -16,7 +16,7 @@ use stockade::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, Or
 use stockade::journal::{
     BatchHead, Durability, Ending, FileLog, FileLogOptions, Log, LogError, SealedBatch, Start, Trailer, inspect,
 };
-use stockade::record::{DropImage, Record, Restart, Steering};
+use stockade::record::{DropImage, OldFact, Record, Restart, Steering};
 use stockade::storage::{DiskStorage, SimulatedStorage, Storage};
 use stockade::time::{Millis, Timestamp};
 
@@ -72,7 +72,7 @@ fn hold(n: u8) -> Hold {
 
 /// Batch by batch: each kind of record, each kind of change.
 fn batches() -> Vec<Vec<Record>> {
-    let change = |n: u8, change| Record::Change(HoldId::from_bytes([n; 16]), change);
+    let change = |n: u8, change| Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([n; 16]), change)));
     let at = Timestamp(AT + 9);
     vec![
         vec![Record::Drop(Box::new(drop_image())), Record::Hold(hold(1))],
@@ -84,7 +84,7 @@ fn batches() -> Vec<Vec<Record>> {
         ],
         vec![
             change(2, Change::Expired { at: Timestamp(AT + 300_001) }),
-            Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(AT + 30_009) }),
+            Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(AT + 30_009), at: None }),
         ],
     ]
 }

@@ -52,7 +52,7 @@ fn on_every_log(check: impl Fn(&mut dyn Subject)) {
 }
 
 fn record(n: u64) -> Record {
-    Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n) })
+    Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None })
 }
 
 fn batch(start: Start, records: u64) -> SealedBatch {

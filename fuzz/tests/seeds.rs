@@ -214,8 +214,8 @@ fn extremes() -> [(&'static str, Vec<u8>); 15] {
 /// A short history with every verb; leaves two snapshots and a journal of several segments.
 fn history(durability: Durability, closed: bool) -> (SimulatedStorage, SimulatedStorage) {
     let [root, journal, snapshots] = [(); 3].map(|()| SimulatedStorage::new());
-    let folder =
-        Folder::over(&root, Arc::new(journal.clone()), Arc::new(snapshots.clone()), "seeds").expect("a folder");
+    let folder = Folder::over(Arc::new(root), Arc::new(journal.clone()), Arc::new(snapshots.clone()), "seeds")
+        .expect("a folder");
     let options = StartOptions {
         bounds: Bounds::default(),
         log: FileLogOptions { durability, segment_bytes: 300 },

@@ -307,7 +307,7 @@ impl Simulation {
 
 /// A record that changes nothing and that nobody asked for.
 fn stray(engine: &Engine, now: Timestamp) {
-    let record = Record::Restart(Restart { stopped_at: now, grace_until: START });
+    let record = Record::Restart(Restart { stopped_at: now, grace_until: START, at: None });
     if let Ok(permit) = engine.journal().permit() {
         let _ticket = engine.journal().append(permit, &[record], now);
     }

@@ -38,8 +38,10 @@ impl Machine {
     /// A machine with a data folder whose key comes from the dice: where holds lie depends on it.
     pub fn new(dice: &mut Dice) -> Self {
         let mut meta = b"STOCKADE".to_vec();
-        meta.extend_from_slice(&stockade::engine::folder::FORMAT_VERSION.to_le_bytes());
+        meta.extend_from_slice(&3_u32.to_le_bytes());
         meta.extend_from_slice(&dice.number().to_le_bytes());
+        meta.extend_from_slice(&dice.number().to_le_bytes());
+        meta.extend_from_slice(&[0, stockade::record::Record::KIND_MAX, 0, 0]);
         meta.extend_from_slice(&dice.number().to_le_bytes());
         let sum = crc32c::crc32c(&meta);
         meta.extend_from_slice(&sum.to_le_bytes());
@@ -61,7 +63,7 @@ impl Machine {
 
     pub fn folder(&self) -> Folder {
         let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
-        Folder::over(&self.root, journal, snapshots, "simulated").expect("a data folder")
+        Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder")
     }
 
     pub fn part(&self, part: Part) -> &SimulatedStorage {

@@ -230,9 +230,11 @@ impl Simulation {
             }
             match compare::all(&engine, &model, self.machine.instant()) {
                 Ok(()) => {
-                    let restart = report
-                        .grace_until
-                        .map(|grace_until| Restart { stopped_at: START.plus(Millis(last)), grace_until });
+                    let restart = report.grace_until.map(|grace_until| Restart {
+                        stopped_at: START.plus(Millis(last)),
+                        grace_until,
+                        at: None,
+                    });
                     if moved {
                         self.coverage.count("recovery gave grace");
                         self.history.append(self.machine.now(), &model);

@@ -78,7 +78,7 @@ impl Engine {
         }
         let archived = Archived { drop: entry.number, at: now, pools: entry.pools().map(Pool::sold).collect() };
         let locked = Locked::Drop(entry, &mut running);
-        self.commit(&Record::Archived(archived), Prepared { permit, locked, taken: None }, now)?;
+        self.commit(Record::Archived(archived), Prepared { permit, locked, taken: None }, now)?;
         Ok(true)
     }
 }

@@ -28,7 +28,7 @@ impl Engine {
         let added = self.inventory.drops.add(&command.definition.id, |registry| {
             let image = self.image(&command.definition, request, registry.next_seat(), now)?;
             let prepared = Prepared { permit, locked: Locked::Registry(registry), taken: None };
-            self.commit(&Record::Drop(Box::new(image)), prepared, now).map(drop)
+            self.commit(Record::Drop(Box::new(image)), prepared, now).map(drop)
         })?;
         let entry = match added {
             Added::New(entry) => entry,
@@ -73,7 +73,7 @@ impl Engine {
             };
             if wanted != is {
                 let locked = Locked::Drop(entry, &mut running);
-                self.commit(&Record::Steering(wanted), Prepared { permit, locked, taken: None }, now)?;
+                self.commit(Record::Steering(wanted), Prepared { permit, locked, taken: None }, now)?;
             }
             Ok(self.show_drop(entry, &running, now))
         });

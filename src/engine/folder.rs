@@ -7,19 +7,11 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use super::identity_key::{IdentityKey, IdentityKeyError};
-use crate::codec::{DecodeError, Reader};
+pub use super::meta::{FORMAT_VERSION, JournalName};
+use super::meta::{META, META_UNFINISHED, Meta, MetaError, MetaKey};
 use crate::digest::DigestKey;
 use crate::storage::{DiskStorage, FolderLock, LOCK_FILE, LockError, Storage, make_private};
 
-/// Version of the data folder as a whole.
-pub const FORMAT_VERSION: u32 = 1;
-/// Version of the meta file of a folder whose key is kept elsewhere; all else in it is as in [`FORMAT_VERSION`]. Builds
-/// that know no such folders refuse it, rather than take the check value for the key.
-pub const KEY_ELSEWHERE_VERSION: u32 = 2;
-
-const META: &str = "stockade.meta";
-const META_UNFINISHED: &str = "stockade.meta.tmp";
-const MAGIC: [u8; 8] = *b"STOCKADE";
 const JOURNAL: &str = "journal";
 const SNAPSHOTS: &str = "snapshots";
 
@@ -79,6 +71,8 @@ pub struct Folder {
     pub key: DigestKey,
     /// Whether its key is kept elsewhere.
     pub key_elsewhere: bool,
+    /// Where `stockade.meta` is, and what it says; none where the folder was opened for looking at it.
+    meta: Option<(Arc<dyn Storage>, Meta)>,
     /// Held as long as the folder is in use; none in tests and for reading only.
     lock: Option<Arc<FolderLock>>,
 }
@@ -116,7 +110,7 @@ impl Folder {
         let journal = DiskStorage::open(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots = DiskStorage::open(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
         let name = path.display().to_string();
-        let mut folder = Self::over_with(&root, Arc::new(journal), Arc::new(snapshots), &name, key)?;
+        let mut folder = Self::over_with(Arc::new(root), Arc::new(journal), Arc::new(snapshots), &name, key)?;
         lock.also(META)?;
         close_to_others(path);
         folder.lock = Some(Arc::new(lock));
@@ -146,11 +140,12 @@ impl Folder {
         let journal = DiskStorage::existing(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots =
             DiskStorage::existing(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
-        let (key, key_elsewhere) = match meta {
-            Meta::Key(key) => (key, false),
-            Meta::Check(check) => (DigestKey::from_bytes(check), true),
+        let (key, key_elsewhere) = match meta.key {
+            MetaKey::Here(key) => (key, false),
+            MetaKey::Elsewhere(check) => (DigestKey::from_bytes(check), true),
         };
-        Ok(Self { journal: Arc::new(journal), snapshots: Arc::new(snapshots), key, key_elsewhere, lock: None })
+        let (journal, snapshots) = (Arc::new(journal), Arc::new(snapshots));
+        Ok(Self { journal, snapshots, key, key_elsewhere, meta: None, lock: None })
     }
 
     /// A folder over storages of any kind; `root` has the file with the key, made here on a first start.
@@ -158,7 +153,7 @@ impl Folder {
     /// # Errors
     /// [`FolderError`].
     pub fn over(
-        root: &dyn Storage,
+        root: Arc<dyn Storage>,
         journal: Arc<dyn Storage>,
         snapshots: Arc<dyn Storage>,
         name: &str,
@@ -171,59 +166,71 @@ impl Folder {
     /// # Errors
     /// [`FolderError`].
     pub fn over_with(
-        root: &dyn Storage,
+        root: Arc<dyn Storage>,
         journal: Arc<dyn Storage>,
         snapshots: Arc<dyn Storage>,
         name: &str,
         given: Option<&IdentityKey>,
     ) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be written", source };
-        let meta = read_meta(root, name)?;
-        let key = if let Some(meta) = &meta {
-            fitting(meta, given, name)?
+        let known = read_meta(root.as_ref(), name)?;
+        let key = if let Some(meta) = &known {
+            fitting(&meta.key, given, name)?
         } else {
-            new_folder(root, name, &journal.list().map_err(io)?, &snapshots.list().map_err(io)?)?;
+            new_folder(root.as_ref(), name, &journal.list().map_err(io)?, &snapshots.list().map_err(io)?)?;
             given.map_or_else(|| fresh_key().map_err(io), |given| Ok(given.key().clone()))?
         };
-        let wanted = given.map_or_else(|| Meta::Key(key.clone()), |given| Meta::Check(given.check_value()));
-        if meta.as_ref() != Some(&wanted) {
-            write_meta(root, &wanted).map_err(io)?;
-            if meta.is_some() {
+        let kept = given.map_or_else(|| MetaKey::Here(key.clone()), |given| MetaKey::Elsewhere(given.check_value()));
+        let meta = match known {
+            Some(meta) if meta.key == kept => meta,
+            Some(meta) => {
+                let meta = Meta { key: kept, ..meta };
+                meta.write(root.as_ref()).map_err(io)?;
                 tracing::info!(
                     data = name,
                     "the identity key was taken out of the data folder: it is in its own file alone"
                 );
+                meta
             }
+            None => {
+                let meta = Meta::new(kept).map_err(io)?;
+                meta.write(root.as_ref()).map_err(io)?;
+                meta
+            }
+        };
+        Ok(Self { journal, snapshots, key, key_elsewhere: given.is_some(), meta: Some((root, meta)), lock: None })
+    }
+
+    /// Has `stockade.meta` say that records of this build may be in the folder, before the first of them is. Builds that
+    /// don't know them refuse the folder from then on. Says whether it did not say so before.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn upgrade(&self) -> io::Result<bool> {
+        let Some((root, meta)) = &self.meta else { return Ok(false) };
+        match meta.upgraded()? {
+            Some(upgraded) => upgraded.write(root.as_ref()).map(|()| true),
+            None => Ok(false),
         }
-        Ok(Self { journal, snapshots, key, key_elsewhere: given.is_some(), lock: None })
     }
 }
 
-/// What the meta file has of the key.
-#[derive(Debug, PartialEq, Eq)]
-enum Meta {
-    /// The key itself.
-    Key(DigestKey),
-    /// A check value of one that is kept elsewhere.
-    Check([u8; 16]),
-}
-
 /// The key of a folder that is there, if it is at hand.
-fn fitting(meta: &Meta, given: Option<&IdentityKey>, name: &str) -> Result<DigestKey, FolderError> {
+fn fitting(meta: &MetaKey, given: Option<&IdentityKey>, name: &str) -> Result<DigestKey, FolderError> {
     let wrong = |what| Err(FolderError::Key { folder: name.to_owned(), what });
     match (meta, given) {
-        (Meta::Key(key), None) => Ok(key.clone()),
-        (Meta::Key(key), Some(given)) if key == given.key() => Ok(key.clone()),
-        (Meta::Check(check), Some(given)) if *check == given.check_value() => Ok(given.key().clone()),
-        (Meta::Key(_), Some(given)) => wrong(format!(
+        (MetaKey::Here(key), None) => Ok(key.clone()),
+        (MetaKey::Here(key), Some(given)) if key == given.key() => Ok(key.clone()),
+        (MetaKey::Elsewhere(check), Some(given)) if *check == given.check_value() => Ok(given.key().clone()),
+        (MetaKey::Here(_), Some(given)) => wrong(format!(
             "it keeps an identity key of its own in {META}, which is not the one in {}: start it without \
              --identity-key-file",
             given.file().display()
         )),
-        (Meta::Check(_), Some(given)) => {
+        (MetaKey::Elsewhere(_), Some(given)) => {
             wrong(format!("the key in {} is not the identity key that it was made with", given.file().display()))
         }
-        (Meta::Check(_), None) => {
+        (MetaKey::Elsewhere(_), None) => {
             wrong("its identity key is kept elsewhere: name the key's file with --identity-key-file".to_owned())
         }
     }
@@ -246,38 +253,12 @@ fn close_to_others(path: &Path) {
 }
 
 fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<Meta>, FolderError> {
-    let foreign = |what: String| FolderError::Foreign { folder: name.to_owned(), what };
-    let damaged = |what: String| FolderError::Damaged { folder: name.to_owned(), what };
-    let bytes = match root.read(META) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(FolderError::Io { folder: name.to_owned(), what: "its meta file can't be read", source });
-        }
-    };
-    let mut reader = Reader::new(&bytes);
-    let mut parse = || -> Result<_, DecodeError> {
-        let head: ([u8; 8], [u8; 4], [u8; 16], [u8; 4]) =
-            (reader.array()?, reader.array()?, reader.array()?, reader.array()?);
-        reader.finish()?;
-        Ok(head)
-    };
-    let (magic, version, key, sum) = parse().map_err(|error| damaged(format!("its {META} {error}")))?;
-    let covered = bytes.split_last_chunk::<4>().map_or(&[][..], |(covered, _)| covered);
-    if magic != MAGIC {
-        return Err(foreign(format!("its {META} is not one of ours")));
-    }
-    if crc32c::crc32c(covered) != u32::from_le_bytes(sum) {
-        return Err(damaged(format!("its {META} is damaged: the checksum is wrong")));
-    }
-    let version = u32::from_le_bytes(version);
-    match version {
-        FORMAT_VERSION => Ok(Some(Meta::Key(DigestKey::from_bytes(key)))),
-        KEY_ELSEWHERE_VERSION => Ok(Some(Meta::Check(key))),
-        _ => Err(foreign(format!(
-            "it has format version {version}; this build reads version {FORMAT_VERSION}, and {KEY_ELSEWHERE_VERSION} of \
-             its {META}"
-        ))),
+    let folder = name.to_owned();
+    match Meta::read(root) {
+        Ok(Ok(meta)) => Ok(meta),
+        Ok(Err(MetaError::Foreign(what))) => Err(FolderError::Foreign { folder, what }),
+        Ok(Err(MetaError::Damaged(what))) => Err(FolderError::Damaged { folder, what }),
+        Err(source) => Err(FolderError::Io { folder, what: "its meta file can't be read", source }),
     }
 }
 
@@ -285,7 +266,7 @@ fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<Meta>, FolderError
 fn not_foreign(path: &Path, root: &dyn Storage, given: Option<&IdentityKey>) -> Result<(), FolderError> {
     let name = path.display().to_string();
     if let Some(meta) = read_meta(root, &name)? {
-        fitting(&meta, given, &name)?;
+        fitting(&meta.key, given, &name)?;
         // A first start makes the journal's folder before that file: where it is gone, somebody took it away.
         return match DiskStorage::existing(path.join(JOURNAL)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -322,26 +303,4 @@ fn fresh_key() -> io::Result<DigestKey> {
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     Ok(DigestKey::from_bytes(key))
-}
-
-/// Writes the meta file, in place of the one that there is.
-fn write_meta(root: &dyn Storage, meta: &Meta) -> io::Result<()> {
-    let (version, part) = match meta {
-        Meta::Key(key) => (FORMAT_VERSION, key.as_bytes()),
-        Meta::Check(check) => (KEY_ELSEWHERE_VERSION, check),
-    };
-    let mut bytes = Vec::new();
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&version.to_le_bytes());
-    bytes.extend_from_slice(part);
-    let sum = crc32c::crc32c(&bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    if root.list()?.iter().any(|file| file == META_UNFINISHED) {
-        root.remove(META_UNFINISHED)?;
-    }
-    let file = root.create(META_UNFINISHED)?;
-    file.append(&bytes)?;
-    file.sync_data()?;
-    root.rename(META_UNFINISHED, META)?;
-    root.sync_dir()
 }

@@ -36,9 +36,9 @@ impl Engine {
                 Err(reason) => return Ok(own.refused(reason)),
             };
             if state != hold.state {
-                self.change(own, permit, Change::Staged { stage: state, expires_at }, now)?;
+                self.change(own, permit, &Change::Staged { stage: state, expires_at }, now)?;
             } else if expires_at != hold.expires_at() {
-                self.change(own, permit, Change::Extended { expires_at }, now)?;
+                self.change(own, permit, &Change::Extended { expires_at }, now)?;
             }
             Ok(own.shown())
         })
@@ -70,7 +70,7 @@ impl Engine {
             if kept.iter().all(|units| *units == 0) {
                 kept.clear();
             }
-            self.change(own, permit, Change::Released { at: now, kept }, now)?;
+            self.change(own, permit, &Change::Released { at: now, kept }, now)?;
             Ok(own.shown())
         })
     }
@@ -119,7 +119,7 @@ impl Engine {
             return Ok(Some(permit));
         }
         let late = hold.expires_at().until(now);
-        self.change(own, permit, Change::Expired { at: now }, now)?;
+        self.change(own, permit, &Change::Expired { at: now }, now)?;
         self.metrics.expiry_lag.observe(late.duration());
         Ok(None)
     }

@@ -23,6 +23,7 @@ pub mod list;
 pub mod readings;
 pub mod identity_key;
 pub mod folder;
+mod meta;
 mod oblivion;
 pub mod recover;
 pub mod compact;
@@ -44,7 +45,7 @@ use crate::invariant::invariant;
 use crate::inventory::{DropEntry, HoldRef, Inventory, Locked, LockedShard, Roster};
 use crate::journal::{AppendError, Journal, Permit};
 use crate::metrics::{Counter, Gauge, Histogram};
-use crate::record::Record;
+use crate::record::{Actor, HoldChange, Record};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 use answer::{Answer, Fault, HoldView, Outcome, Refusal, Step};
@@ -243,12 +244,12 @@ impl Engine {
         &self,
         own: &mut OwnHold<'_, '_>,
         permit: Permit<'_>,
-        change: Change,
+        change: &Change,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let record = Record::Change(own.hold().id, change);
+        let record = Record::Changed(Box::new(HoldChange::of(own.hold(), change, now, Actor::of(change))));
         let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
-        self.commit(&record, Prepared { permit, locked, taken: None }, now).map(drop)
+        self.commit(record, Prepared { permit, locked, taken: None }, now).map(drop)
     }
 
     /// Units by which counters and ledgers disagree, over all drops: 0, always. Closes each drop's gate for a moment.

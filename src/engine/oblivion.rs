@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 
 use super::recover::RecoverError;
-use crate::hold::Change;
 use crate::ids::{HoldId, Lsn};
 use crate::inventory::BulkLoad;
 use crate::journal::Found;
@@ -65,10 +64,27 @@ fn claimed_late(found: &Found, behind: Lsn) -> Result<HashSet<HoldId>, RecoverEr
     let mut late = HashSet::new();
     for batch in found.read(behind.next())? {
         for (_, record) in batch?.iter() {
-            if let Record::Change(id, Change::Claimed { late: true, .. }) = record {
-                late.insert(*id);
-            }
+            late.extend(late_claim(record));
         }
     }
     Ok(late)
+}
+
+/// The hold that a record claims after its deadline.
+fn late_claim(record: &Record) -> Option<HoldId> {
+    match record {
+        Record::Changed(change) => change.is_late_claim().then_some(change.hold.id),
+        Record::Old(fact) => fact.late_claim(),
+        Record::Drop(_)
+        | Record::Steering(_)
+        | Record::Hold(_)
+        | Record::Made(_)
+        | Record::Superseded(_)
+        | Record::Restart(_)
+        | Record::Adjusted(_)
+        | Record::Stock(_)
+        | Record::Adjustments(_)
+        | Record::Archived(_)
+        | Record::Usage(_) => None,
+    }
 }

@@ -65,6 +65,9 @@ pub enum RecoverError {
         /// The first record that is missing.
         next: Lsn,
     },
+    /// The folder can't be marked as one of this build's format.
+    #[error("can't write that the data folder has records of this build's format: {0}")]
+    Upgrade(#[source] io::Error),
     /// A snapshot that can't be used is in the way.
     #[error("can't set a snapshot aside that can't be used: {0}")]
     SetAside(#[source] io::Error),
@@ -124,6 +127,8 @@ pub struct Report {
     pub lost: Vec<String>,
     /// There was nothing before: a new data folder.
     pub first_start: bool,
+    /// It was written by an older build, and older builds can't read it from now on.
+    pub upgraded: bool,
     /// The server was stopped in order.
     pub clean: bool,
     /// Holds with a deadline before this were given this one.
@@ -164,7 +169,7 @@ pub fn recover_driven(
     check_clock(options, asked, last_time)?;
     let now = wall().max(last_time.unwrap_or_default());
     let restart = last_time
-        .map(|stopped_at| Restart { stopped_at, grace_until: now.plus(options.outage_grace) })
+        .map(|stopped_at| Restart { stopped_at, grace_until: now.plus(options.outage_grace), at: Some(now) })
         .filter(|restart| load.restart_matters(*restart));
     if let Some(restart) = restart {
         load.apply(found.opened().next, &Record::Restart(restart))?;
@@ -172,6 +177,8 @@ pub fn recover_driven(
     }
     let inventory = load.finish(options.bounds.start_room)?;
 
+    // The first change of the folder: before a record that builds from before don't know.
+    report.upgraded = folder.upgrade().map_err(RecoverError::Upgrade)?;
     let (log, opened) = FileLog::serve(found, options.log)?;
     let Opened { clean, ref cut, ref lost, .. } = opened;
     (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());

@@ -13,7 +13,7 @@ use crate::ids::ItemNo;
 use crate::inventory::stock::{Certainty, Taken};
 use crate::inventory::{Broken, Locked, LockedSubjects, Verdict};
 use crate::journal::Permit;
-use crate::record::Record;
+use crate::record::{Actor, HoldChange, Record};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -44,7 +44,7 @@ impl Engine {
                     HoldState::Held | HoldState::Paying => {
                         let kept = claimed_lines(own, &command.lines)?;
                         let order_ref = command.order_ref.clone();
-                        self.change(own, permit, Change::Claimed { at: now, order_ref, late: false, kept }, now)?;
+                        self.change(own, permit, &Change::Claimed { at: now, order_ref, late: false, kept }, now)?;
                         Ok(Decision::Done(own.shown()))
                     }
                     HoldState::Expired if command.expired == ExpiredPolicy::TakeFreeStock => {
@@ -86,7 +86,7 @@ impl Engine {
             }
             let totals = returned_totals(own, command)?;
             if hold.lines().iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
-                self.change(own, permit, Change::Returned { totals }, now)?;
+                self.change(own, permit, &Change::Returned { totals }, now)?;
             }
             Ok(Step::Done(own.shown()))
         })
@@ -124,10 +124,11 @@ impl Engine {
                 };
                 let order_ref = command.order_ref.clone();
                 let change = Change::Claimed { at: now, order_ref, late: true, kept };
-                let record = Record::Change(own.hold().id, change);
+                let change = HoldChange::of(own.hold(), &change, now, Actor::of(&change));
+                let record = Record::Changed(Box::new(change));
                 let subjects = Some(LockedSubjects { keys: &keys, subjects });
                 let locked = Locked::Hold(own.drop, (own.shard, own.place), subjects);
-                self.commit(&record, Prepared { permit, locked, taken }, now)?;
+                self.commit(record, Prepared { permit, locked, taken }, now)?;
                 Ok(Decision::Done(own.shown()))
             })
         })

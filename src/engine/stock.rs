@@ -73,7 +73,7 @@ impl Engine {
         };
         let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now) });
         let locked = Locked::Drop(entry, running);
-        let made_at = self.commit(&record, Prepared { permit, locked, taken }, now)?;
+        let made_at = self.commit(record, Prepared { permit, locked, taken }, now)?;
         let (view, _) = self.show_drop(entry, running, now);
         Ok((view, self.journal.ticket(made_at)))
     }

@@ -86,7 +86,7 @@ impl Engine {
                     self.has_memory()?;
                 }
                 let locked = Locked::Drop(entry, &mut running);
-                self.commit(&Record::Drop(Box::new(image)), Prepared { permit, locked, taken: None }, now)?;
+                self.commit(Record::Drop(Box::new(image)), Prepared { permit, locked, taken: None }, now)?;
             }
             Ok(self.show_drop(entry, &running, now))
         });

@@ -145,6 +145,7 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
             error @ (RecoverError::NoSnapshot { .. }
             | RecoverError::Behind { .. }
             | RecoverError::SetAside(_)
+            | RecoverError::Upgrade(_)
             | RecoverError::Unsound(_)
             | RecoverError::Clock { .. }
             | RecoverError::Append(_)),

@@ -1,6 +1,6 @@
-//! A hold: units set aside for one customer until a deadline, and the one place where a change is applied to it.
+//! A hold: units set aside for one customer until a deadline, and what a change makes of it.
 //!
-//! Live requests, replay and snapshot loading all go through [`Hold::apply`]. It decides nothing.
+//! [`Hold::change`] decides nothing. A record has the hold after the change, whole, and that is what is put in its place.
 
 mod lines;
 mod times;
@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 pub use kept::{Hold, HoldFields, HoldParts};
 pub use lines::{HoldLine, Iter, Lines, LinesView};
 
-use crate::ids::{HoldId, IdentityKind, ItemNo, Lsn, OrderRef, SubjectKey, TierId};
+use crate::ids::{HoldId, IdentityKind, ItemNo, OrderRef, SubjectKey, TierId};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -196,13 +196,8 @@ pub enum Change {
 }
 
 impl Hold {
-    /// Applies a change that the journal holds at `lsn`. Says whether it was new to this hold: a change at or below
-    /// the hold's revision is in it already.
-    pub fn apply(&mut self, lsn: Lsn, change: &Change) -> bool {
-        if lsn <= self.revision {
-            return false;
-        }
-        self.revision = lsn;
+    /// Changes it. The record that says so gives it its revision.
+    pub fn change(&mut self, change: &Change) {
         match change {
             Change::Extended { expires_at } => self.set_expires_at(*expires_at),
             Change::Staged { stage, expires_at } => {
@@ -229,7 +224,6 @@ impl Hold {
             }
             Change::Expired { at } => self.end(HoldState::Expired, *at),
         }
-        true
     }
 
     /// Whether the deadline has passed: from `expires_at` on the units are sellable again.
@@ -299,7 +293,7 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{CustomerId, DropNo, PoolNo};
+    use crate::ids::{CustomerId, DropNo, Lsn, PoolNo};
 
     fn hold() -> Hold {
         Hold::from(HoldFields {
@@ -323,19 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_applied_once() {
-        let mut held = hold();
-        assert!(held.apply(Lsn(6), &Change::Extended { expires_at: Timestamp(3_000) }));
-        assert!(!held.apply(Lsn(6), &Change::Expired { at: Timestamp(3_000) }), "at its revision: known already");
-        assert!(!held.apply(Lsn(2), &Change::Expired { at: Timestamp(3_000) }), "below it: older");
-        assert_eq!((held.state, held.expires_at(), held.revision), (HoldState::Held, Timestamp(3_000), Lsn(6)));
-    }
-
-    #[test]
     fn a_release_keeps_what_it_says_and_never_grows() {
         let mut held = hold();
         let kept = SmallVec::from_slice(&[1, 9]);
-        assert!(held.apply(Lsn(6), &Change::Released { at: Timestamp(1_500), kept }));
+        held.change(&Change::Released { at: Timestamp(1_500), kept });
         let lines: Vec<_> = held.lines().iter().map(|l| (l.quantity, l.released, l.at_first())).collect();
         assert_eq!(lines, [(1, 2, 3), (2, 0, 2)]);
         assert_eq!(held.state, HoldState::Held);
@@ -345,7 +330,7 @@ mod tests {
     fn a_superseded_hold_says_by_which_and_is_released() {
         let mut held = hold();
         let by = HoldId::from_bytes([8; 16]);
-        assert!(held.apply(Lsn(6), &Change::Superseded { at: Timestamp(1_500), by }));
+        held.change(&Change::Superseded { at: Timestamp(1_500), by });
         assert_eq!(
             (held.state, held.superseded_by(), held.settled_at()),
             (HoldState::Released, Some(by), Timestamp(1_500))
@@ -358,7 +343,7 @@ mod tests {
         let short = |item, requested| ShortLine { item: ItemNo(item), requested, reason: Reason::SoldOut };
         let rare = Rare { shorts: vec![short(2, 4), short(0, 9)], ..Rare::default() };
         let mut held = Hold::from(HoldFields { rare: Some(Box::new(rare)), ..HoldFields::from(hold()) });
-        assert!(held.apply(Lsn(6), &Change::Released { at: Timestamp(1_500), kept: SmallVec::from_slice(&[1, 0]) }));
+        held.change(&Change::Released { at: Timestamp(1_500), kept: SmallVec::from_slice(&[1, 0]) });
         let told: Vec<_> = (0..4).map(|item| (held.asked(ItemNo(item)), held.at_first(ItemNo(item)))).collect();
         assert_eq!(told, [(9, 3), (2, 2), (4, 0), (0, 0)]);
         assert_eq!(held.units_of(ItemNo(0)), 1);
@@ -368,7 +353,7 @@ mod tests {
     fn an_ended_hold_has_nothing_left() {
         let mut held = hold();
         assert!(held.is_due(Timestamp(2_000)) && !held.is_due(Timestamp(1_999)), "due from the deadline on");
-        assert!(held.apply(Lsn(6), &Change::Expired { at: Timestamp(2_000) }));
+        held.change(&Change::Expired { at: Timestamp(2_000) });
         assert!(held.shown_lines().all(|line| line.quantity == 0 && line.released == line.at_first()));
         assert!(!held.is_due(Timestamp(9_000)), "a dead hold is never due");
     }

@@ -11,9 +11,9 @@ use super::drops::Registry;
 use super::limits::{Counted, Whose};
 use super::pool::{PoolUsage, Stock, UsageChange};
 use super::{HoldRef, Inventory, LockedShard, LockedShards, Standing, Subject};
-use crate::hold::{Change, Hold, HoldLine, HoldState};
+use crate::hold::{Hold, HoldLine, HoldState};
 use crate::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};
-use crate::record::{Record, Superseded};
+use crate::record::{HoldChange, Made, Record, Restart, Superseded};
 use crate::time::Timestamp;
 
 /// What a record is about to change, locked. Of a hold that is its drop, whose gate is held; the shard that it lives in,
@@ -84,6 +84,12 @@ pub enum ReplayError {
 }
 
 impl ReplayError {
+    /// A change that is none of the hold as it stands before it.
+    pub(super) fn no_next(lsn: Lsn, change: &HoldChange) -> Self {
+        let HoldChange { hold, prev, .. } = change;
+        Self::Record { lsn, what: format!("it changes hold {} as record {prev} left it, which is another", hold.id) }
+    }
+
     /// Of an item's pool.
     pub(super) fn oversold(drop: &DropId, item: &Sku, stock: Stock) -> Self {
         let Stock { received, held, paying, claimed, withdrawn, free: _, returned_total: _ } = stock;
@@ -116,34 +122,37 @@ impl Inventory {
         reason = "who calls knows what is locked: one arm is left, and no call for a reserve"
     )]
     #[inline(always)]
-    pub fn apply(&self, locked: Locked<'_, '_>, lsn: Lsn, record: &Record) -> Option<Applied> {
+    pub fn apply(&self, locked: Locked<'_, '_>, lsn: Lsn, record: Record) -> Option<Applied> {
         match (locked, record) {
-            (Locked::NewHold(drop, shard, subjects), Record::Hold(hold)) => {
+            (Locked::NewHold(drop, shard, subjects), Record::Made(Made { actor: _, hold }) | Record::Hold(hold)) => {
                 let place = shard.insert(at(hold, lsn));
-                self.enter(&HoldTransition { drop, place, lsn, before: None, after: hold }, subjects);
+                let after = shard.get(place)?;
+                self.enter(&HoldTransition { drop, place, lsn, before: None, after }, subjects);
                 Some(Applied::Made)
             }
-            (Locked::Hold(drop, (shard, place), subjects), Record::Change(_, change)) => {
-                let (before, after) = shard.change(place, lsn, change)?;
+            (Locked::Hold(drop, (shard, place), subjects), Record::Changed(change)) => {
+                let HoldChange { hold, .. } = *change;
+                let (before, after) = shard.change(place, lsn, |known| *known = hold)?;
                 self.enter(&HoldTransition { drop, place, lsn, before: Some(&before), after }, subjects);
                 Some(Applied::Changed(before.state, after.state))
             }
             (Locked::Succession(drop, (shards, old), subjects), Record::Superseded(superseded)) => {
-                let Superseded { old: _, at: ended_at, hold } = superseded.as_ref();
-                let place = shards.own().insert(at(hold, lsn));
-                let change = Change::Superseded { at: *ended_at, by: hold.id };
-                let (before, after) = shards.other().change(old, lsn, &change)?;
-                let ended = HoldTransition { drop, place: old, lsn, before: Some(&before), after };
-                let made = HoldTransition { drop, place, lsn, before: None, after: hold };
+                let Superseded { ended: HoldChange { hold: ended, .. }, made } = *superseded;
+                let ended = at(ended, lsn);
+                let (before, _) = shards.other().change(old, lsn, |known| *known = ended.clone())?;
+                let made = at(made, lsn);
+                let place = shards.own().insert(made.clone());
+                let ended = HoldTransition { drop, place: old, lsn, before: Some(&before), after: &ended };
+                let made = HoldTransition { drop, place, lsn, before: None, after: &made };
                 self.enter_successor(&ended, &made, subjects);
                 Some(Applied::Replaced)
             }
             (Locked::Registry(registry), Record::Drop(image)) => {
-                registry.put(lsn, image);
+                registry.put(lsn, &image);
                 Some(Applied::Drop)
             }
             (Locked::Drop(entry, running), record) => {
-                match entry.change(running, lsn, record)? {
+                match entry.change(running, lsn, &record)? {
                     DropChange::Itself => {}
                     DropChange::Opening { before } => self.openings.moved(entry.number, lsn, before),
                     DropChange::Basis { pool, basis } => pool.adjust(lsn, basis),
@@ -151,6 +160,18 @@ impl Inventory {
                 Some(Applied::Drop)
             }
             (Locked::Registry(_) | Locked::NewHold(..) | Locked::Hold(..) | Locked::Succession(..), _other) => None,
+        }
+    }
+
+    /// Gives a hold more time by the record of a start.
+    pub(super) fn move_deadline(
+        &self,
+        (drop, shard, place): (&DropEntry, &mut LockedShard<'_>, HoldRef),
+        lsn: Lsn,
+        restart: Restart,
+    ) {
+        if let Some((before, after)) = shard.change(place, lsn, |hold| restart.change(hold)) {
+            self.enter(&HoldTransition { drop, place, lsn, before: Some(&before), after }, None);
         }
     }
 
@@ -207,10 +228,9 @@ impl HoldTransition<'_> {
 }
 
 /// A hold as its record makes it.
-pub(super) fn at(hold: &Hold, lsn: Lsn) -> Hold {
-    let mut made = hold.clone();
-    made.revision = lsn;
-    made
+pub(super) fn at(mut hold: Hold, lsn: Lsn) -> Hold {
+    hold.revision = lsn;
+    hold
 }
 
 /// Visits each line with what the hold had of its pool before, and has now. A hold's lines never change their order.

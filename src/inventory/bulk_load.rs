@@ -15,9 +15,9 @@ use super::limits::Counted;
 use super::pool::{PoolUsage, UsageChange};
 use super::{DropEntry, Ended, Inventory, Running};
 use crate::digest::DigestKey;
-use crate::hold::{Change, Hold};
+use crate::hold::Hold;
 use crate::ids::{HoldId, Lsn, PoolNo};
-use crate::record::{AdjustmentsImage, Record, Restart, StockImage, Superseded};
+use crate::record::{AdjustmentsImage, HoldChange, Made, Record, Restart, StockImage, Superseded};
 use crate::sync::Ordering;
 use crate::time::Timestamp;
 
@@ -41,13 +41,17 @@ impl BulkLoad {
     /// [`ReplayError`] when a drop's image is no change of the drop with its number: then journal or snapshot is not ours.
     pub fn apply(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
-            Record::Hold(hold) => self.apply_hold(lsn, hold),
-            Record::Change(id, change) => self.apply_change(lsn, id, change),
+            Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.apply_hold(lsn, hold),
+            Record::Changed(change) => return self.apply_change(lsn, change),
             Record::Superseded(superseded) => {
-                let Superseded { old, at, hold } = superseded.as_ref();
+                let Superseded { ended, made } = superseded.as_ref();
                 // Each is guarded by its own revision: a snapshot may have seen either without the other.
-                self.apply_change(lsn, old, &Change::Superseded { at: *at, by: hold.id });
-                self.apply_hold(lsn, hold);
+                self.apply_change(lsn, ended)?;
+                self.apply_hold(lsn, made);
+            }
+            Record::Old(fact) => {
+                let today = self.0.record_of_today(lsn, fact);
+                return today.map_or(Ok(()), |record| self.apply(lsn, &record));
             }
             Record::Restart(restart) => self.apply_restart(lsn, *restart),
             Record::Usage(image) => self.0.apply_usage(image),
@@ -86,12 +90,16 @@ impl BulkLoad {
         Ok(())
     }
 
-    fn apply_change(&self, lsn: Lsn, id: &HoldId, change: &Change) {
-        self.0.holds.with_id(id, |mut shard| {
-            if let Some(place) = shard.find(id) {
-                shard.change(place, lsn, change);
+    fn apply_change(&self, lsn: Lsn, change: &HoldChange) -> Result<(), ReplayError> {
+        self.0.holds.with_id(&change.hold.id, |mut shard| {
+            let known = shard.find(&change.hold.id).and_then(|place| Some((place, shard.get(place)?)));
+            let Some((place, _)) = known.filter(|(_, known)| known.revision < lsn) else { return Ok(()) };
+            if known.is_some_and(|(_, known)| !change.is_next_of(known)) {
+                return Err(ReplayError::no_next(lsn, change));
             }
-        });
+            shard.change(place, lsn, |known| *known = change.hold.clone());
+            Ok(())
+        })
     }
 
     fn apply_hold(&self, lsn: Lsn, hold: &Hold) {
@@ -101,7 +109,7 @@ impl BulkLoad {
                 return None;
             }
             let replaced = known.and_then(|place| Some((place, shard.remove(place)?)));
-            shard.insert(at(hold, lsn));
+            shard.insert(at(hold.clone(), lsn));
             replaced
         });
         if let Some((place, replaced)) = replaced {
@@ -112,7 +120,7 @@ impl BulkLoad {
     fn apply_restart(&self, lsn: Lsn, restart: Restart) {
         self.0.holds.for_each_shard(|mut shard| {
             for (place, ..) in shard.moved_by(restart) {
-                shard.change(place, lsn, &restart.change());
+                shard.change(place, lsn, |hold| restart.change(hold));
             }
         });
     }

@@ -12,10 +12,10 @@ use super::apply::{Locked, LockedSubjects, ReplayError, usage};
 use super::drops::among;
 use super::stock::Taken;
 use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict};
-use crate::hold::{Change, Hold, HoldLine};
+use crate::hold::{Hold, HoldLine};
 use crate::ids::{HoldId, ItemNo, Lsn};
 use crate::invariant::invariant;
-use crate::record::{Adjusted, PoolBasis, Record, Restart, Superseded};
+use crate::record::{Adjusted, HoldChange, Made, PoolBasis, Record, Restart, Superseded};
 use crate::time::Timestamp;
 
 /// Units taken from their counters, a guard a pool.
@@ -43,9 +43,13 @@ impl Inventory {
                 self.fold(&archived_now);
                 Ok(())
             }
-            Record::Hold(hold) => self.follow_hold(lsn, record, hold),
-            Record::Change(id, change) => self.follow_change(lsn, record, (id, change)),
+            Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.follow_hold(lsn, record, hold),
+            Record::Changed(change) => self.follow_change(lsn, change),
             Record::Superseded(superseded) => self.follow_succession(lsn, record, superseded),
+            Record::Old(fact) => {
+                let today = self.record_of_today(lsn, fact);
+                today.map_or(Ok(()), |record| self.follow(lsn, &record))
+            }
             Record::Restart(restart) => self.follow_restart(lsn, *restart),
             Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => {
                 Err(ReplayError::Record { lsn, what: "it stands in snapshots only".to_owned() })
@@ -58,13 +62,13 @@ impl Inventory {
             self.drops.with_closed(number, |entry, running| {
                 entry.fits(running, lsn, record)?;
                 let taken = taken_out((entry, running), lsn, record)?;
-                self.apply(Locked::Drop(entry, running), lsn, record);
+                self.apply(Locked::Drop(entry, running), lsn, record.clone());
                 taken.into_iter().for_each(Taken::keep);
                 Ok(())
             })
         });
         if known.is_none() {
-            self.drops.with_registry(|registry| self.apply(Locked::Registry(registry), lsn, record));
+            self.drops.with_registry(|registry| self.apply(Locked::Registry(registry), lsn, record.clone()));
         }
         known.unwrap_or(Ok(()))
     }
@@ -76,43 +80,46 @@ impl Inventory {
         self.in_drop(hold, |drop, running| {
             let taken = taken((drop, running), None, hold)?;
             self.holds.with_id(&hold.id, |mut shard| {
-                self.make(Locked::NewHold(drop, &mut shard, None), taken, lsn, record);
+                self.make(Locked::NewHold(drop, &mut shard, None), taken, lsn, record.clone());
             });
             Ok(())
         })
     }
 
-    fn follow_change(&self, lsn: Lsn, record: &Record, (id, change): (&HoldId, &Change)) -> Result<(), ReplayError> {
+    fn follow_change(&self, lsn: Lsn, change: &HoldChange) -> Result<(), ReplayError> {
         // One that is not there any more was forgotten.
-        let Some(Known { place, hold }) = self.known(id) else { return Ok(()) };
-        let mut after = hold.clone();
-        if !after.apply(lsn, change) {
+        let Some(known) = self.known(&change.hold.id).filter(|known| known.hold.revision < lsn) else {
             return Ok(());
+        };
+        if !change.is_next_of(&known.hold) {
+            return Err(ReplayError::no_next(lsn, change));
         }
-        if hold.superseded_by().is_some() {
-            let what = format!("hold {id} is changed after another took its place");
+        if known.hold.superseded_by().is_some() {
+            let what = format!("hold {} is changed after another took its place", known.hold.id);
             return Err(ReplayError::Record { lsn, what });
         }
-        self.in_drop(&hold, |drop, running| {
-            let taken = taken((drop, running), Some(&hold), &after)?;
-            self.holds.with_ref(place, |mut shard| {
-                self.make(Locked::Hold(drop, (&mut shard, place), None), taken, lsn, record);
+        self.in_drop(&known.hold, |drop, running| {
+            let taken = taken((drop, running), Some(&known.hold), &change.hold)?;
+            self.holds.with_ref(known.place, |mut shard| {
+                let record = Record::Changed(Box::new(change.clone()));
+                self.make(Locked::Hold(drop, (&mut shard, known.place), None), taken, lsn, record);
             });
             Ok(())
         })
     }
 
     fn follow_succession(&self, lsn: Lsn, record: &Record, superseded: &Superseded) -> Result<(), ReplayError> {
-        let Superseded { old, at, hold } = superseded;
-        let known = self.known(old).filter(|known| known.hold.revision < lsn);
+        let Superseded { ended, made } = superseded;
+        if ended.hold.id == made.id {
+            return Err(ReplayError::Record { lsn, what: format!("hold {} takes its own place", made.id) });
+        }
+        let known = self.known(&ended.hold.id).filter(|known| known.hold.revision < lsn);
         // Each is guarded by its own revision: a snapshot may have seen either without the other.
-        match (known, self.has(lsn, hold)?) {
-            (Some(known), false) => self.follow_both(lsn, record, (&known, hold)),
-            (Some(_), true) => {
-                let change = Change::Superseded { at: *at, by: hold.id };
-                self.follow_change(lsn, &Record::Change(*old, change.clone()), (old, &change))
-            }
-            (None, false) => self.follow_hold(lsn, &Record::Hold(hold.clone()), hold),
+        match (known, self.has(lsn, made)?) {
+            (Some(known), false) if !ended.is_next_of(&known.hold) => Err(ReplayError::no_next(lsn, ended)),
+            (Some(known), false) => self.follow_both(lsn, record, (&known, made)),
+            (Some(_), true) => self.follow_change(lsn, ended),
+            (None, false) => self.follow_hold(lsn, &Record::Hold(made.clone()), made),
             (None, true) => Ok(()),
         }
     }
@@ -133,7 +140,7 @@ impl Inventory {
             self.holds.with_two(&new.id, &old.hold.id, |shards| {
                 self.subjects.with(&keys, |subjects| {
                     let subjects = LockedSubjects { keys: &keys, subjects };
-                    self.make(Locked::Succession(drop, (shards, old.place), subjects), taken, lsn, record);
+                    self.make(Locked::Succession(drop, (shards, old.place), subjects), taken, lsn, record.clone());
                 });
             });
             Ok(())
@@ -150,17 +157,17 @@ impl Inventory {
                     orphan = Some(ReplayError::Orphan(id));
                     continue;
                 };
-                let record = Record::Change(id, restart.change());
-                self.apply(Locked::Hold(drop, (&mut shard, place), None), lsn, &record);
+                self.move_deadline((drop, &mut shard, place), lsn, restart);
             }
         });
         orphan.map_or(Ok(()), Err)
     }
 
     /// Applies a record that is not in here yet, and keeps what was taken for it.
-    fn make(&self, locked: Locked<'_, '_>, taken: Guards<'_>, lsn: Lsn, record: &Record) {
+    fn make(&self, locked: Locked<'_, '_>, taken: Guards<'_>, lsn: Lsn, record: Record) {
+        let name = record.name();
         let applied = self.apply(locked, lsn, record);
-        invariant!(applied.is_some(), "record {lsn} does not apply to what was found for it: {record:?}");
+        invariant!(applied.is_some(), "record {lsn} does not apply to what was found for it: {name}");
         taken.into_iter().for_each(Taken::keep);
     }
 

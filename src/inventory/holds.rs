@@ -12,7 +12,7 @@ use prefetch_index::prefetch_index;
 use super::index::Index;
 use super::slab::{Slab, chunk_of};
 use crate::digest::{DigestKey, Placement};
-use crate::hold::{Change, Hold, HoldState, Lines};
+use crate::hold::{Hold, HoldState, Lines};
 use crate::ids::{DropNo, HoldId, Lsn};
 use crate::invariant::invariant;
 use crate::record::Restart;
@@ -272,15 +272,18 @@ impl LockedShard<'_> {
         HoldRef::new(self.number, place)
     }
 
-    /// Applies a change and says how the hold stood before, and how it stands now; nothing when there was nothing to
-    /// change.
-    pub fn change(&mut self, hold: HoldRef, lsn: Lsn, change: &Change) -> Option<(Standing, &Hold)> {
+    /// Changes a hold by the record with this LSN, and says how it stood before, and how it stands now; nothing when it
+    /// has seen that record.
+    #[inline]
+    pub fn change(&mut self, hold: HoldRef, lsn: Lsn, change: impl FnOnce(&mut Hold)) -> Option<(Standing, &Hold)> {
         let Shard { slab, counts, .. } = &mut *self.shard;
         let hold = slab.get_mut(hold.place())?;
-        let before = Standing::of(hold);
-        if !hold.apply(lsn, change) {
+        if lsn <= hold.revision {
             return None;
         }
+        let before = Standing::of(hold);
+        change(hold);
+        hold.revision = lsn;
         count_out(counts, before.state);
         count_in(counts, hold.state);
         Some((before, hold))
@@ -335,7 +338,7 @@ fn count_out(counts: &mut [u64; HoldState::ALL.len()], state: HoldState) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::{ContentHash, HoldFields, HoldLine};
+    use crate::hold::{Change, ContentHash, HoldFields, HoldLine};
     use crate::ids::{CustomerId, ItemNo, PoolNo};
 
     fn hold(n: u32) -> Hold {
@@ -402,10 +405,11 @@ mod tests {
         let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
         holds.with_id(&hold(5).id, |mut shard| {
             let place = shard.insert(hold(5));
-            let expired = Change::Expired { at: Timestamp(100) };
-            let (before, after) = shard.change(place, Lsn(2), &expired).expect("a change");
-            assert_eq!((before.state, after.state), (HoldState::Held, HoldState::Expired));
-            assert!(shard.change(place, Lsn(2), &expired).is_none());
+            let expire = |hold: &mut Hold| hold.change(&Change::Expired { at: Timestamp(100) });
+            let (before, after) = shard.change(place, Lsn(2), expire).expect("a change");
+            assert_eq!((before.state, after.state, after.revision), (HoldState::Held, HoldState::Expired, Lsn(2)));
+            assert!(shard.change(place, Lsn(2), expire).is_none(), "at its revision: known already");
+            assert!(shard.change(place, Lsn(1), expire).is_none(), "below it: older");
         });
         assert_eq!(holds.counts(), [0, 0, 0, 0, 1]);
     }

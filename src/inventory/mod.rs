@@ -13,6 +13,7 @@ mod drop_entry;
 pub mod drops;
 mod expiry;
 mod follow;
+mod format1;
 mod gathered;
 pub mod holds;
 mod index;

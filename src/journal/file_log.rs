@@ -332,7 +332,7 @@ mod tests {
         let (log, opened) = FileLog::open(Arc::new(storage.clone()), options).expect("opens");
         let (mut next, mut before) = (opened.next, opened.chain);
         for n in 0..batches {
-            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n) });
+            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
             let head = BatchHead { epoch: opened.epoch, first: next, count: 0, written_at: Timestamp(n), before };
             let batch = SealedBatch::of_records(head, &[record]);
             log.append(next, &batch).expect("appends");
@@ -367,7 +367,7 @@ mod tests {
     fn go_on(log: &FileLog, batches: u64) -> Result<(), LogError> {
         for n in 0..batches {
             let tip = log.tail.lock().tip;
-            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n) });
+            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
             let term = log.tail.lock().term;
             let head =
                 BatchHead { epoch: term, first: tip.next, count: 0, written_at: Timestamp(n), before: tip.chain };

@@ -269,7 +269,7 @@ mod tests {
     use crate::record::Restart;
 
     fn restart(n: u64) -> Record {
-        Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n) })
+        Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None })
     }
 
     fn sample() -> SealedBatch {
@@ -315,9 +315,10 @@ mod tests {
     fn long_records_carry_longer_lengths() {
         use crate::hold::Change;
         use crate::ids::{HoldId, OrderRef};
+        use crate::record::OldFact;
         let order_ref = OrderRef::try_from("x".repeat(128).as_str()).expect("a ref");
         let claimed = Change::Claimed { at: Timestamp(1), order_ref, late: false, kept: smallvec::SmallVec::new() };
-        let record = Record::Change(HoldId::from_bytes([1; 16]), claimed);
+        let record = Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([1; 16]), claimed)));
         let head = BatchHead { epoch: 1, first: Lsn(1), count: 0, written_at: Timestamp(1), before: BatchHash::NONE };
         let sealed = SealedBatch::of_records(head, &[record.clone(), restart(1)]);
         assert_eq!(sealed.decode().expect("reads").records, [record, restart(1)]);

@@ -154,7 +154,7 @@ mod tests {
         let log = MemoryLog::ephemeral();
         let Start { mut next, mut chain, epoch } = Start::FIRST;
         for n in 0..100 {
-            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n) });
+            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
             let head = BatchHead { epoch, first: next, count: 0, written_at: Timestamp(n), before: chain };
             let batch = SealedBatch::of_records(head, &[record]);
             log.append(next, &batch).expect("fits");

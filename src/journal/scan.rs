@@ -411,7 +411,7 @@ mod tests {
     use crate::record::{Record, Restart};
 
     fn batch(first: u64) -> SealedBatch {
-        let record = Record::Restart(Restart { stopped_at: Timestamp(first), grace_until: Timestamp(first) });
+        let record = Record::Restart(Restart { stopped_at: Timestamp(first), grace_until: Timestamp(first), at: None });
         let head =
             BatchHead { epoch: 2, first: Lsn(first), count: 1, written_at: Timestamp(1), before: BatchHash::NONE };
         SealedBatch::of_records(head, &[record])

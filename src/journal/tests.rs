@@ -11,7 +11,7 @@ use super::*;
 use crate::record::Restart;
 
 fn record(n: u64) -> Record {
-    Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n) })
+    Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None })
 }
 
 fn started(log: &Arc<dyn Log>) -> Journal {

@@ -1,9 +1,52 @@
-//! The bytes of what archiving leaves behind.
+//! What archiving leaves behind, and its bytes.
 
-use super::{Archived, OldUsage, Sold, UsageImage};
 use crate::codec::{DecodeError, Reader, put_u64};
 use crate::ids::{DropNo, ItemNo, SubjectKey};
 use crate::time::Timestamp;
+
+/// A drop's holds have left memory: what they had of each pool is all that is kept of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archived {
+    /// Which drop.
+    pub drop: DropNo,
+    /// When.
+    pub at: Timestamp,
+    /// By pool, in the definition's order of items and pools.
+    pub pools: Vec<Sold>,
+}
+
+/// What became of a pool's units, over all holds that there ever were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sold {
+    /// Units sold, and not returned.
+    pub claimed: u64,
+    /// Units returned, and not for sale again.
+    pub withdrawn: u64,
+    /// Units ever returned.
+    pub returned_total: u64,
+}
+
+/// What a subject owns from archived drops. Stands in snapshots only: the journal has the holds that it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageImage {
+    /// Whose.
+    pub subject: SubjectKey,
+    /// What.
+    pub usage: Vec<OldUsage>,
+}
+
+/// Units of an archived drop's item that a subject owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OldUsage {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Which item.
+    pub item: ItemNo,
+    /// The end of the bucket of time that they were reserved in.
+    pub at: Timestamp,
+    /// How many.
+    pub units: u64,
+}
 
 pub(super) fn encode_archived(archived: &Archived, out: &mut Vec<u8>) {
     let Archived { drop, at, pools } = archived;

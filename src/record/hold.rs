@@ -1,16 +1,14 @@
-//! A hold's bytes, and those of its changes. A fresh hold of one line takes about 60.
+//! A hold's bytes. A fresh hold of one line takes about 60.
 
 use smallvec::SmallVec;
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::hold::{
-    Change, ContentHash, Hold, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines, MAX_LINES, Rare, ShortLine,
+    ContentHash, Hold, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines, MAX_LINES, Rare, ShortLine,
 };
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
-
-use super::flag;
 
 /// What a hold's bytes carry beyond the plain fields: bits of its second part.
 mod has {
@@ -36,16 +34,6 @@ mod part {
     pub const TIERS: u8 = 2;
     pub const OVER_LIMITS: u8 = 3;
     pub const SHORTS: u8 = 4;
-}
-
-mod change {
-    pub const EXTENDED: u8 = 1;
-    pub const CLAIMED: u8 = 2;
-    pub const RELEASED: u8 = 3;
-    pub const EXPIRED: u8 = 4;
-    pub const STAGED: u8 = 5;
-    pub const RETURNED: u8 = 6;
-    pub const SUPERSEDED: u8 = 7;
 }
 
 /// The revision is not part of the bytes: it is the record's LSN, or stands beside it in a snapshot.
@@ -223,88 +211,4 @@ fn lines(reader: &mut Reader<'_>, given_back: bool) -> Result<Lines, DecodeError
     // A line may be spread over pools, so there may be more of them than a request has.
     let bound = MAX_LINES.saturating_mul(usize::from(u8::MAX));
     if lines.is_empty() || lines.len() > bound { Err(DecodeError::Bad("lines")) } else { Ok(Lines::from_slice(&lines)) }
-}
-
-pub(super) fn encode_change(change: &Change, out: &mut Vec<u8>) {
-    match change {
-        Change::Extended { expires_at } => {
-            out.push(change::EXTENDED);
-            put_u64(out, expires_at.0);
-        }
-        Change::Staged { stage, expires_at } => {
-            out.push(change::STAGED);
-            out.push(stage.number());
-            put_u64(out, expires_at.0);
-        }
-        Change::Claimed { at, order_ref, late, kept } => {
-            out.push(change::CLAIMED);
-            put_u64(out, at.0);
-            put_text(out, order_ref.as_str());
-            out.push(u8::from(*late));
-            put_kept(kept, out);
-        }
-        Change::Returned { totals } => {
-            out.push(change::RETURNED);
-            put_u64(out, u64::try_from(totals.len()).unwrap_or(u64::MAX));
-            for (returned, withdrawn) in totals {
-                put_u64(out, u64::from(*returned));
-                put_u64(out, u64::from(*withdrawn));
-            }
-        }
-        Change::Released { at, kept } => {
-            out.push(change::RELEASED);
-            put_u64(out, at.0);
-            put_kept(kept, out);
-        }
-        Change::Superseded { at, by } => {
-            out.push(change::SUPERSEDED);
-            put_u64(out, at.0);
-            out.extend_from_slice(by.as_bytes());
-        }
-        Change::Expired { at } => {
-            out.push(change::EXPIRED);
-            put_u64(out, at.0);
-        }
-    }
-}
-
-fn put_kept(kept: &[u32], out: &mut Vec<u8>) {
-    put_u64(out, u64::try_from(kept.len()).unwrap_or(u64::MAX));
-    for units in kept {
-        put_u64(out, u64::from(*units));
-    }
-}
-
-pub(super) fn decode_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
-    Ok(match reader.u8()? {
-        change::EXTENDED => Change::Extended { expires_at: Timestamp(reader.u64()?) },
-        change::STAGED => {
-            let stage = HoldState::from_number(reader.u8()?).filter(|stage| stage.is_live());
-            let stage = stage.ok_or(DecodeError::Bad("stage"))?;
-            Change::Staged { stage, expires_at: Timestamp(reader.u64()?) }
-        }
-        change::CLAIMED => Change::Claimed {
-            at: Timestamp(reader.u64()?),
-            order_ref: reader.id("order ref")?,
-            late: flag(reader)?,
-            kept: kept(reader)?,
-        },
-        change::RETURNED => {
-            let count = reader.count(2)?;
-            let mut total = || Ok((reader.small("returned units")?, reader.small("withdrawn units")?));
-            let totals = (0..count).map(|_| total()).collect::<Result<_, DecodeError>>()?;
-            Change::Returned { totals }
-        }
-        change::RELEASED => Change::Released { at: Timestamp(reader.u64()?), kept: kept(reader)? },
-        change::SUPERSEDED => {
-            Change::Superseded { at: Timestamp(reader.u64()?), by: HoldId::from_bytes(reader.array()?) }
-        }
-        change::EXPIRED => Change::Expired { at: Timestamp(reader.u64()?) },
-        _ => return Err(DecodeError::Bad("change kind")),
-    })
-}
-
-fn kept(reader: &mut Reader<'_>) -> Result<SmallVec<[u32; 4]>, DecodeError> {
-    let count = reader.count(1)?;
-    (0..count).map(|_| reader.small("kept units")).collect()
 }

@@ -1,12 +1,86 @@
-//! The bytes of stock adjustments.
+//! Adjustments of stock, and their bytes.
 
-use super::{Adjusted, Adjustment, AdjustmentsImage, PoolBasis, StockChange, StockImage};
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::ids::{AdjustmentId, DropNo, ItemNo, PoolNo};
 use crate::time::Timestamp;
 
 const DELTA: u8 = 1;
 const SET_RECEIVED: u8 = 2;
+
+/// A change of stock that was asked for by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The caller's id: it is made once.
+    pub id: AdjustmentId,
+    /// In which pool of the item.
+    pub pool: PoolNo,
+    /// What was asked.
+    pub change: StockChange,
+}
+
+/// What an adjustment asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StockChange {
+    /// So many more units, or fewer.
+    Delta(i64),
+    /// So many units received in all, if they are `expected` now.
+    SetReceived {
+        /// Compare with this.
+        expected: u64,
+        /// And set this.
+        units: u64,
+    },
+}
+
+/// What a pool has received and what was taken out of it by adjustments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolBasis {
+    /// Units ever put in.
+    pub received: u64,
+    /// Units taken out again for good, other than by returns.
+    pub taken_out: u64,
+}
+
+/// A pool's basis after an adjustment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adjusted {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Of which item.
+    pub item: ItemNo,
+    /// What was asked for.
+    pub adjustment: Adjustment,
+    /// What came of it.
+    pub basis: PoolBasis,
+    /// When it was made; records from before this was written down don't say.
+    pub at: Option<Timestamp>,
+}
+
+/// An item's stock, whole: for snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockImage {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Which item.
+    pub item: ItemNo,
+    /// Its pools.
+    pub pools: Vec<PoolBasis>,
+    /// The last adjustments, oldest first, as they were written before [`AdjustmentsImage`] was.
+    pub adjustments: Vec<Adjustment>,
+}
+
+/// A part of an item's remembered adjustments. Stands in snapshots only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdjustmentsImage {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Of which item.
+    pub item: ItemNo,
+    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was forgotten.
+    pub forgotten: Timestamp,
+    /// Each with the instant at which it was made, as far as that is known; oldest first.
+    pub adjustments: Vec<(Adjustment, Option<Timestamp>)>,
+}
 
 pub(super) fn encode_adjusted(adjusted: &Adjusted, out: &mut Vec<u8>) {
     let Adjusted { drop, item, adjustment, basis, at } = adjusted;

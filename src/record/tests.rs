@@ -6,10 +6,10 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Scope};
-use crate::hold::{ContentHash, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
+use crate::hold::{Change, ContentHash, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
 use crate::ids::{
-    AdjustmentId, CustomerId, DropId, IdentityKind, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, SeriesId, ShopId,
-    Sku, SubjectKey, TierId,
+    AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, SeriesId,
+    ShopId, Sku, SubjectKey, TierId,
 };
 use crate::refusal::Reason;
 use crate::time::Millis;
@@ -126,6 +126,119 @@ fn adjustment(change: StockChange) -> Adjustment {
     Adjustment { id: AdjustmentId::from_bytes([5; 16]), pool: PoolNo(0), change }
 }
 
+fn old(fact: OldFact) -> Record {
+    Record::Old(Box::new(fact))
+}
+
+/// A hold of two lines that is held, and has rare parts.
+fn held() -> Hold {
+    let lines =
+        [HoldLine::new(ItemNo(0), PoolNo(0), 2), HoldLine { returned: 1, ..HoldLine::new(ItemNo(7), PoolNo(1), 3) }];
+    let mut held = full_hold(&lines);
+    held.revision = Lsn(77);
+    held
+}
+
+fn changed(before: &Hold, change: &Change) -> HoldChange {
+    HoldChange::of(before, change, Timestamp(1_796_403_600_500), Actor::of(change))
+}
+
+/// Every change, of a hold that it can be made of, and what it moves by line: sold, released, returned.
+fn changes() -> Vec<(HoldChange, [(u32, u32, u32); 2])> {
+    let (held, at) = (held(), Timestamp(9));
+    let order_ref = OrderRef::try_from("o").expect("a ref");
+    let claimed = |late, kept: &[u32]| Change::Claimed { at, order_ref: order_ref.clone(), late, kept: kept.into() };
+    let after = |before: &Hold, change: &Change| {
+        let mut after = changed(before, change).hold;
+        after.revision = Lsn(78);
+        after
+    };
+    let sold = after(&held, &claimed(false, &[]));
+    let expired = after(&held, &Change::Expired { at });
+    let by = HoldId::from_bytes([9; 16]);
+    let none = (0, 0, 0);
+    vec![
+        (changed(&held, &Change::Extended { expires_at: Timestamp(1_796_403_990_000) }), [none, none]),
+        (
+            changed(&held, &Change::Staged { stage: HoldState::Paying, expires_at: Timestamp(1_796_404_000_000) }),
+            [none, none],
+        ),
+        (changed(&held, &claimed(false, &[])), [(2, 0, 0), (3, 0, 0)]),
+        (changed(&held, &claimed(false, &[2, 1])), [(2, 0, 0), (1, 2, 0)]),
+        (changed(&expired, &claimed(true, &[])), [(2, 0, 0), (3, 0, 0)]),
+        // What had expired was given back then.
+        (changed(&expired, &claimed(true, &[1, 0])), [(1, 0, 0), none]),
+        (changed(&held, &Change::Released { at, kept: [].into_iter().collect() }), [(0, 2, 0), (0, 3, 0)]),
+        (changed(&held, &Change::Released { at, kept: [2, 1].into_iter().collect() }), [none, (0, 2, 0)]),
+        (changed(&held, &Change::Expired { at }), [(0, 2, 0), (0, 3, 0)]),
+        (changed(&held, &Change::Superseded { at, by }), [(0, 2, 0), (0, 3, 0)]),
+        (changed(&sold, &Change::Returned { totals: [(1, 0), (3, 1)].into_iter().collect() }), [(0, 0, 1), (0, 0, 2)]),
+    ]
+}
+
+#[test]
+fn a_change_says_what_it_moved_what_was_before_and_of_which_hold_it_is_the_next() {
+    for (change, moved) in changes() {
+        let told: Vec<_> = change.moved().iter().map(|line| (line.quantity, line.released, line.returned)).collect();
+        assert_eq!(told, moved, "{change:?}");
+    }
+    let held = held();
+    let change = changed(&held, &Change::Expired { at: Timestamp(9) });
+    assert_eq!(
+        (change.verb, change.actor, change.was, change.prev),
+        (Verb::Expire, Actor::Engine, HoldState::Held, Lsn(77))
+    );
+    assert!(change.is_next_of(&held) && !change.is_late_claim());
+    let others: [fn(&mut HoldFields); 6] = [
+        |hold| hold.revision = Lsn(76),
+        |hold| hold.state = HoldState::Paying,
+        |hold| hold.drop = DropNo(8),
+        |hold| hold.customer = CustomerId::try_from("eve").expect("an id"),
+        |hold| hold.content = ContentHash(3),
+        |hold| hold.lines = Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 2)]),
+    ];
+    for other in others {
+        let mut fields = HoldFields::from(held.clone());
+        other(&mut fields);
+        assert!(!change.is_next_of(&Hold::from(fields.clone())), "{fields:?}");
+    }
+}
+
+#[test]
+fn a_hold_in_another_s_place_is_not_its_own_and_the_one_that_the_other_names() {
+    let by = held();
+    let change = Change::Superseded { at: Timestamp(9), by: by.id };
+    let before = Hold::from(HoldFields { id: HoldId::from_bytes([8; 16]), ..HoldFields::from(held()) });
+    let superseded = |ended: HoldChange, made: Hold| bytes(&Record::Superseded(Box::new(Superseded { ended, made })));
+    let made = Hold::from(HoldFields { revision: Lsn(0), ..HoldFields::from(by.clone()) });
+    let sound = superseded(changed(&before, &change), made.clone());
+    assert!(Record::decode(&sound).is_ok());
+    let another = Hold::from(HoldFields { id: HoldId::from_bytes([7; 16]), ..HoldFields::from(made.clone()) });
+    let wrong = [
+        superseded(changed(&by, &change), made.clone()),
+        superseded(changed(&before, &change), another),
+        superseded(changed(&before, &Change::Expired { at: Timestamp(9) }), made),
+        bytes(&old(OldFact::Superseded { old: by.id, at: Timestamp(9), hold: by })),
+    ];
+    for bytes in wrong {
+        assert!(matches!(Record::decode(&bytes), Err(DecodeError::Bad(_))));
+    }
+}
+
+#[test]
+fn a_plain_change_takes_few_bytes() {
+    let plain = Hold::from(HoldFields {
+        settled_at: Timestamp(0),
+        rare: None,
+        state: HoldState::Held,
+        revision: Lsn(5_000_000_000),
+        ..HoldFields::from(hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]))
+    });
+    let at = Timestamp(1_796_403_900_123);
+    let expired = bytes(&Record::Changed(Box::new(changed(&plain, &Change::Expired { at })))).len();
+    assert!(expired <= 84, "{expired} bytes");
+}
+
 fn samples() -> Vec<Record> {
     let line = HoldLine::new(ItemNo(0), PoolNo(0), 2);
     let back = HoldLine { released: 1, returned: 3, withdrawn: 2, ..HoldLine::new(ItemNo(255), PoolNo(2), 9) };
@@ -135,8 +248,8 @@ fn samples() -> Vec<Record> {
         Record::Drop(Box::new(largest_drop())),
         Record::Drop(Box::new(drop_in_series())),
         Record::Hold(full_hold(&[line])),
-        Record::Superseded(Box::new(Superseded { old: id, at, hold: full_hold(&[line]) })),
-        Record::Change(id, Change::Superseded { at, by: HoldId::from_bytes([9; 16]) }),
+        old(OldFact::Superseded { old: HoldId::from_bytes([4; 16]), at, hold: full_hold(&[line]) }),
+        old(OldFact::Change(id, Change::Superseded { at, by: HoldId::from_bytes([9; 16]) })),
         Record::Drop(Box::new(DropImage { update: None, ..small_drop() })),
         Record::Drop(Box::new(small_drop())),
         Record::Steering(Steering { drop: DropNo(1), paused: true, closed_at: Some(at) }),
@@ -149,9 +262,9 @@ fn samples() -> Vec<Record> {
             state: HoldState::Held,
             ..HoldFields::from(hold(&[line]))
         })),
-        Record::Change(id, Change::Extended { expires_at: at }),
-        Record::Change(id, Change::Staged { stage: HoldState::Paying, expires_at: at }),
-        Record::Change(
+        old(OldFact::Change(id, Change::Extended { expires_at: at })),
+        old(OldFact::Change(id, Change::Staged { stage: HoldState::Paying, expires_at: at })),
+        old(OldFact::Change(
             id,
             Change::Claimed {
                 at,
@@ -159,8 +272,8 @@ fn samples() -> Vec<Record> {
                 late: false,
                 kept: SmallVec::new(),
             },
-        ),
-        Record::Change(
+        )),
+        old(OldFact::Change(
             id,
             Change::Claimed {
                 at,
@@ -168,11 +281,11 @@ fn samples() -> Vec<Record> {
                 late: true,
                 kept: SmallVec::from_slice(&[2, 0]),
             },
-        ),
-        Record::Change(id, Change::Returned { totals: SmallVec::from_slice(&[(2, 1), (0, 0)]) }),
-        Record::Change(id, Change::Released { at, kept: SmallVec::new() }),
-        Record::Change(id, Change::Released { at, kept: SmallVec::from_slice(&[0, 1_000_000]) }),
-        Record::Change(id, Change::Expired { at }),
+        )),
+        old(OldFact::Change(id, Change::Returned { totals: SmallVec::from_slice(&[(2, 1), (0, 0)]) })),
+        old(OldFact::Change(id, Change::Released { at, kept: SmallVec::new() })),
+        old(OldFact::Change(id, Change::Released { at, kept: SmallVec::from_slice(&[0, 1_000_000]) })),
+        old(OldFact::Change(id, Change::Expired { at })),
         Record::Archived(Archived {
             drop: DropNo(3),
             at,
@@ -182,11 +295,25 @@ fn samples() -> Vec<Record> {
             subject: SubjectKey(u128::MAX / 3),
             usage: vec![OldUsage { drop: DropNo(3), item: ItemNo(1), at, units: 300 }],
         }),
-        Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(30_005) }),
+        Record::Restart(Restart { stopped_at: at, grace_until: Timestamp(30_005), at: None }),
     ]
     .into_iter()
     .chain(samples_of_stock(at))
+    .chain(samples_of_holds())
     .collect()
+}
+
+fn samples_of_holds() -> Vec<Record> {
+    let made = Hold::from(HoldFields { id: HoldId::from_bytes([9; 16]), revision: Lsn(0), ..HoldFields::from(held()) });
+    let ended = changed(&held(), &Change::Superseded { at: Timestamp(9), by: made.id });
+    let restart = Restart { stopped_at: Timestamp(5), grace_until: Timestamp(30_005), at: Some(Timestamp(7)) };
+    let changes = changes().into_iter().map(|(change, _)| Record::Changed(Box::new(change)));
+    let others = [
+        Record::Made(Made { actor: Actor::Anonymous, hold: made.clone() }),
+        Record::Superseded(Box::new(Superseded { ended, made })),
+        Record::Restart(restart),
+    ];
+    changes.chain(others).collect()
 }
 
 fn samples_of_stock(at: Timestamp) -> Vec<Record> {
@@ -279,6 +406,6 @@ fn the_largest_record_fits_its_bound_and_a_plain_reserve_is_small() {
         state: HoldState::Held,
         ..HoldFields::from(plain)
     });
-    let small = bytes(&Record::Hold(plain)).len();
+    let small = bytes(&Record::Made(Made { actor: Actor::Anonymous, hold: plain })).len();
     assert!(small <= 64, "{small} bytes");
 }

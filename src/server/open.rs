@@ -9,7 +9,7 @@ use crate::config::{Config, Durability};
 use crate::digest::DigestKey;
 use crate::engine::background::{Background, Snapshots};
 use crate::engine::compact::{LastSnapshot, SnapshotPolicy};
-use crate::engine::folder::Folder;
+use crate::engine::folder::{FORMAT_VERSION, Folder};
 use crate::engine::identity_key::IdentityKey;
 use crate::engine::recover::{Report, StartOptions, recover};
 use crate::engine::watermark::{self, Watermark};
@@ -132,7 +132,7 @@ fn bounds(config: &Config) -> (Bounds, Option<u64>) {
 
 fn tell(config: &Config, report: &Report) {
     let Report { snapshot, skipped, set_aside, entries, replayed, last, .. } = report;
-    let Report { cut, lost, first_start, clean, grace_until, .. } = report;
+    let Report { cut, lost, first_start, upgraded, clean, grace_until, .. } = report;
     if *first_start {
         tracing::info!(data = %config.data.display(), "a new data folder");
         return;
@@ -143,6 +143,13 @@ fn tell(config: &Config, report: &Report) {
         } else {
             tracing::error!(why, file, "a snapshot can't be used: started from the journal alone");
         }
+    }
+    if *upgraded {
+        tracing::info!(
+            data = %config.data.display(),
+            format = FORMAT_VERSION,
+            "the data folder has this build's format from now on: older builds refuse it"
+        );
     }
     if let Some(cut) = cut {
         let (file, bytes, lsn) = (cut.file.as_str(), cut.bytes, cut.lsn.0);

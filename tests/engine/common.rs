@@ -54,7 +54,7 @@ impl World {
 
     pub fn folder(&self) -> Folder {
         let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
-        Folder::over(&self.root, journal, snapshots, "simulated").expect("a data folder")
+        Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder")
     }
 
     /// Starts an engine on what the disk has.

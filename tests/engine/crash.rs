@@ -225,7 +225,7 @@ fn a_follower_has_the_state_of_each_place_from_whichever_place_it_follows() {
     let live = engine.inventory().digest();
     let (records, states) = (common::records(&world), states(&world));
     assert_eq!(states.last(), Some(&live));
-    for kind in ["Drop", "Steering", "Hold", "Change", "Superseded", "Restart", "Adjusted", "Archived"] {
+    for kind in ["Drop", "Steering", "Made", "Changed", "Superseded", "Restart", "Adjusted", "Archived"] {
         assert!(records.iter().any(|(_, record)| format!("{record:?}").starts_with(kind)), "no record is a {kind}");
     }
     for at_once in 0..records.len() {

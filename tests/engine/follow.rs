@@ -5,7 +5,7 @@ use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState,
 use stockade::ids::{AdjustmentId, CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
 use stockade::inventory::{Inventory, ReplayError};
 use stockade::record::{
-    Adjusted, Adjustment, DropImage, PoolBasis, Record, StockChange, StockImage, Superseded, UsageImage,
+    Adjusted, Adjustment, DropImage, OldFact, PoolBasis, Record, StockChange, StockImage, UsageImage,
 };
 use stockade::time::{Millis, Timestamp};
 
@@ -43,8 +43,12 @@ fn made(n: u64, units: u32) -> Record {
     Record::Hold(hold(hold_id(n), "ada", units))
 }
 
+fn change(n: u64, change: Change) -> Record {
+    Record::Old(Box::new(OldFact::Change(hold_id(n), change)))
+}
+
 fn expired(n: u64) -> Record {
-    Record::Change(hold_id(n), Change::Expired { at: Timestamp(START.0 + 1_000) })
+    change(n, Change::Expired { at: Timestamp(START.0 + 1_000) })
 }
 
 fn adjusted(received: u64, taken_out: u64) -> Record {
@@ -68,13 +72,13 @@ fn units_go_out_of_the_counter_and_come_back_with_each_record() {
     let inventory = follower();
     let order_ref = OrderRef::try_from("o").expect("a ref");
     let late = Change::Claimed { at: START, order_ref, late: true, kept: [].into_iter().collect() };
-    let successor = Superseded { old: hold_id(2), at: START, hold: hold(hold_id(3), "ada", 2) };
+    let successor = OldFact::Superseded { old: hold_id(2), at: START, hold: hold(hold_id(3), "ada", 2) };
     let steps = [
         (made(1, 3), UNITS - 3),
         (expired(1), UNITS),
-        (Record::Change(hold_id(1), late), UNITS - 3),
+        (change(1, late), UNITS - 3),
         (made(2, 1), UNITS - 4),
-        (Record::Superseded(Box::new(successor)), UNITS - 5),
+        (Record::Old(Box::new(successor)), UNITS - 5),
         (adjusted(UNITS + 2, 0), 2),
         (adjusted(UNITS + 2, 2), 0),
     ];
@@ -106,7 +110,7 @@ fn an_id_is_used_again_once_its_hold_was_forgotten_by_who_wrote_that() {
 
 #[test]
 fn what_can_t_be_so_is_said() {
-    let other = Superseded { old: hold_id(1), at: START, hold: hold(hold_id(2), "eve", 1) };
+    let other = OldFact::Superseded { old: hold_id(1), at: START, hold: hold(hold_id(2), "eve", 1) };
     let image = StockImage { drop: DropNo(0), item: ItemNo(0), pools: Vec::new(), adjustments: Vec::new() };
     let usage = UsageImage { subject: stockade::ids::SubjectKey(1), usage: Vec::new() };
     let elsewhere = Hold::from(HoldFields { drop: DropNo(1), ..HoldFields::from(hold(hold_id(2), "ada", 1)) });
@@ -117,7 +121,7 @@ fn what_can_t_be_so_is_said() {
         (made(2, 3), "drop d, item A: 6 units are held or claimed, 5 were received"),
         (made(1, 1), "is made twice"),
         (Record::Hold(elsewhere.clone()), "is in a drop, item or pool that does not exist"),
-        (Record::Superseded(Box::new(other)), "takes the place of another customer's"),
+        (Record::Old(Box::new(other)), "takes the place of another customer's"),
         (adjusted(UNITS, 3), "drop d, item A: 6 units are held or claimed, 5 were received"),
         (adjusted(0, 3), "more units are taken out than were received"),
         (Record::Stock(image), "it stands in snapshots only"),

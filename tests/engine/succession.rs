@@ -4,7 +4,7 @@ use stockade::digest::DigestKey;
 use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
 use stockade::inventory::{BulkLoad, Inventory};
-use stockade::record::{DropImage, Record, Superseded};
+use stockade::record::{DropImage, OldFact, Record};
 use stockade::time::Timestamp;
 
 use crate::common::{START, definition, hold_id};
@@ -31,7 +31,7 @@ fn hold(n: u64, units: u32) -> Hold {
 }
 
 fn superseded() -> Record {
-    Record::Superseded(Box::new(Superseded { old: hold_id(OLD), at: START, hold: hold(NEW, 3) }))
+    Record::Old(Box::new(OldFact::Superseded { old: hold_id(OLD), at: START, hold: hold(NEW, 3) }))
 }
 
 /// The drop that they are in, and then these, applied at once.
@@ -82,7 +82,7 @@ fn whichever_of_the_two_a_snapshot_has_seen_the_record_makes_the_same_of_it() {
 fn what_came_after_stays_and_what_is_forgotten_is_not_missed() {
     let order_ref = OrderRef::try_from("o").expect("a ref");
     let claimed = Change::Claimed { at: START, order_ref, late: false, kept: [].into_iter().collect() };
-    let after = (Lsn(6), Record::Change(hold_id(NEW), claimed));
+    let after = (Lsn(6), Record::Old(Box::new(OldFact::Change(hold_id(NEW), claimed))));
     let whole = applied(&[(Lsn(2), Record::Hold(hold(OLD, 2))), (AT, superseded()), after]);
     let [old, new] = [OLD, NEW].map(|n| image(&whole, hold_id(n)));
     for state in [applied, followed] {

@@ -94,7 +94,7 @@ impl No {
 
 pub fn folder(world: &World) -> Result<Folder, FolderError> {
     let (journal, snapshots) = (Arc::new(world.journal.clone()), Arc::new(world.snapshots.clone()));
-    Folder::over(&world.root, journal, snapshots, "simulated")
+    Folder::over(Arc::new(world.root.clone()), journal, snapshots, "simulated")
 }
 
 pub fn start(world: &World) -> Result<Recovered, No> {

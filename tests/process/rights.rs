@@ -166,7 +166,7 @@ async fn a_key_can_be_taken_out_of_a_folder_that_has_it() {
     assert!(has_all(&server, &ids).await);
     assert_eq!(server.stop().code, Some(0));
     let left = fs::read(data.join("stockade.meta")).expect("a file");
-    assert!(left.len() == 32 && left[8] == 2 && left[12..28] != meta[12..28]);
+    assert!(left.len() == 44 && left[28] == 1 && left[12..28] != meta[12..28]);
     refused(serve(&data, &[])).must(74, &["its identity key is kept elsewhere"]);
     assert_eq!(verify(&data).status.code(), Some(0));
 }

@@ -12,7 +12,7 @@ use stockade::time::Timestamp;
 
 /// The record that stands at this place in every journal of these tests.
 pub fn record(lsn: u64) -> Record {
-    Record::Restart(Restart { stopped_at: Timestamp(lsn), grace_until: Timestamp(lsn + 30_000) })
+    Record::Restart(Restart { stopped_at: Timestamp(lsn), grace_until: Timestamp(lsn + 30_000), at: None })
 }
 
 pub fn options(durability: Durability, segment_bytes: u64) -> FileLogOptions {

@@ -11,7 +11,7 @@ use crate::definition::Definition;
 use crate::engine::folder::Folder;
 use crate::hold::Hold;
 use crate::ids::{DropId, DropNo, HoldId};
-use crate::record::Record;
+use crate::record::{Made, OldFact, Record};
 use crate::snapshot;
 
 /// Drops by number, and the holds of one of them.
@@ -49,7 +49,7 @@ impl Drops {
             let mut enough = false;
             let loaded = snapshot::load(folder.snapshots.as_ref(), from, |_revision, record| {
                 // Drops stand before holds: whoever wants names only has them all by then.
-                enough = self.wanted.is_none() && matches!(record, Record::Hold(_));
+                enough = self.wanted.is_none() && matches!(record, Record::Hold(_) | Record::Made(_));
                 self.meet(&record);
                 if enough { Err(String::new()) } else { Ok(()) }
             });
@@ -66,32 +66,17 @@ impl Drops {
         if let Record::Drop(image) = record {
             self.known.insert(image.number, Arc::new(image.definition.clone()));
         }
-        let of_drop = match record {
-            Record::Drop(image) => Some(image.number),
-            Record::Steering(steering) => Some(steering.drop),
-            Record::Hold(hold) => Some(hold.drop),
-            Record::Adjusted(adjusted) => Some(adjusted.drop),
-            Record::Stock(image) => Some(image.drop),
-            Record::Adjustments(image) => Some(image.drop),
-            Record::Superseded(superseded) => Some(superseded.hold.drop),
-            Record::Archived(archived) => Some(archived.drop),
-            Record::Change(..) | Record::Restart(_) | Record::Usage(_) => None,
-        };
+        let of_drop = record.drop_number().or_else(|| hold_of(record).map(|hold| hold.drop));
         let Some(wanted) = &self.wanted else { return true };
         let matches = of_drop.and_then(|number| self.get(number)).is_some_and(|drop| drop.id == *wanted);
-        match record {
+        match (hold_of(record), record) {
             // An id that was forgotten may have been used again, in another drop.
-            Record::Hold(hold) => self.note(hold, matches),
-            Record::Superseded(superseded) => self.note(&superseded.hold, matches),
-            Record::Change(id, _) => self.holds.contains(id),
-            Record::Drop(_)
-            | Record::Steering(_)
-            | Record::Restart(_)
-            | Record::Adjusted(_)
-            | Record::Stock(_)
-            | Record::Adjustments(_)
-            | Record::Archived(_)
-            | Record::Usage(_) => matches,
+            (Some(hold), _) => self.note(hold, matches),
+            (None, Record::Old(fact)) => match fact.as_ref() {
+                OldFact::Change(id, _) => self.holds.contains(id),
+                OldFact::Superseded { .. } => matches,
+            },
+            (None, _) => matches,
         }
     }
 
@@ -105,12 +90,16 @@ impl Drops {
     }
 }
 
-/// Whether a record is of this hold.
-pub fn is_of(record: &Record, id: HoldId) -> bool {
+/// The hold that a record has, whole.
+fn hold_of(record: &Record) -> Option<&Hold> {
     match record {
-        Record::Hold(hold) => hold.id == id,
-        Record::Superseded(superseded) => superseded.old == id || superseded.hold.id == id,
-        Record::Change(changed, _) => *changed == id,
+        Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => Some(hold),
+        Record::Changed(change) => Some(&change.hold),
+        Record::Superseded(superseded) => Some(&superseded.made),
+        Record::Old(fact) => match fact.as_ref() {
+            OldFact::Superseded { hold, .. } => Some(hold),
+            OldFact::Change(..) => None,
+        },
         Record::Drop(_)
         | Record::Steering(_)
         | Record::Restart(_)
@@ -118,6 +107,19 @@ pub fn is_of(record: &Record, id: HoldId) -> bool {
         | Record::Stock(_)
         | Record::Adjustments(_)
         | Record::Archived(_)
-        | Record::Usage(_) => false,
+        | Record::Usage(_) => None,
     }
+}
+
+/// Whether a record is of this hold.
+pub fn is_of(record: &Record, id: HoldId) -> bool {
+    let of_another = match record {
+        Record::Superseded(superseded) => superseded.ended.hold.id == id,
+        Record::Old(fact) => match fact.as_ref() {
+            OldFact::Change(changed, _) => *changed == id,
+            OldFact::Superseded { old, .. } => *old == id,
+        },
+        _ => false,
+    };
+    of_another || hold_of(record).is_some_and(|hold| hold.id == id)
 }

@@ -8,8 +8,8 @@ use crate::definition::{Definition, Item, Limit, Pool, Scope};
 use crate::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
 use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use crate::record::{
-    Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, LastUpdate, OldUsage, PoolBasis, Record, Restart,
-    Sold, Steering, StockChange, StockImage, Superseded, UsageImage,
+    Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, HoldChange, LastUpdate, Made, MovedLine, OldFact,
+    OldUsage, PoolBasis, Record, Restart, Sold, Steering, StockChange, StockImage, Superseded, UsageImage, Verb,
 };
 use crate::time::Timestamp;
 
@@ -21,17 +21,27 @@ pub fn fact(record: &Record, drops: &Drops) -> Fact {
             of_drop("steering", *drop, drops).with("paused", *paused).with("closed_at", time(*closed_at))
         }
         Record::Hold(image) => hold(image, drops),
-        Record::Change(id, change) => changed(*id, change),
-        Record::Restart(Restart { stopped_at, grace_until }) => {
-            Fact::new("restart").with("stopped_at", time(*stopped_at)).with("grace_until", time(*grace_until))
+        Record::Made(Made { actor, hold: image }) => hold(image, drops).with("actor", actor.label()),
+        Record::Changed(change) => changed(change, drops),
+        Record::Old(fact) => old_fact(fact, drops),
+        Record::Restart(Restart { stopped_at, grace_until, at }) => {
+            let fact = Fact::new("restart").with("stopped_at", time(*stopped_at));
+            fact.with("grace_until", time(*grace_until)).with("at", time(*at))
         }
         Record::Adjusted(adjusted) => adjustment(adjusted, drops),
         Record::Stock(image) => stock(image, drops),
         Record::Adjustments(image) => remembered(image, drops),
         Record::Superseded(superseded) => {
-            let Superseded { old, at, hold: image } = superseded.as_ref();
-            let made = hold(image, drops).named("superseded");
-            made.with("superseded_hold_id", old.to_string()).with("at", time(*at))
+            let Superseded { ended, made } = superseded.as_ref();
+            let HoldChange { at, actor, was, prev, hold: old, .. } = ended;
+            hold(made, drops)
+                .named("superseded")
+                .with("superseded_hold_id", old.id.to_string())
+                .with("at", time(*at))
+                .with("actor", actor.label())
+                .with("was", was.label())
+                .with("prev", prev.0)
+                .with("moved", moved(ended))
         }
         Record::Archived(archived) => archive(archived, drops),
         Record::Usage(image) => usage(image),
@@ -186,7 +196,47 @@ fn place(item: ItemNo, pool: PoolNo, drop: Option<&Definition>) -> [(&'static st
     [sku(item, drop), named]
 }
 
-fn changed(id: HoldId, change: &Change) -> Fact {
+/// A change: its verb in the past, and the hold after it.
+fn changed(change: &HoldChange, drops: &Drops) -> Fact {
+    let HoldChange { verb, at, actor, was, prev, hold: image, .. } = change;
+    let kind = match verb {
+        Verb::Extend => "extended",
+        Verb::Claim => "claimed",
+        Verb::Release => "released",
+        Verb::Return => "returned",
+        Verb::Expire => "expired",
+        Verb::Supersede => "superseded",
+    };
+    hold(image, drops)
+        .named(kind)
+        .with("at", time(*at))
+        .with("actor", actor.label())
+        .with("was", was.label())
+        .with("prev", prev.0)
+        .with("moved", moved(change))
+}
+
+/// What a change moved, by line; what it did not move is left out.
+fn moved(change: &HoldChange) -> Value {
+    let line = |MovedLine { quantity, released, returned }: MovedLine| {
+        let units = [("quantity", quantity), ("released", released), ("returned", returned)];
+        let told = units.into_iter().filter(|(_, units)| *units > 0);
+        told.map(|(name, units)| (name.to_owned(), units.into())).collect::<Map<String, Value>>()
+    };
+    change.moved().into_iter().map(line).collect()
+}
+
+fn old_fact(fact: &OldFact, drops: &Drops) -> Fact {
+    match fact {
+        OldFact::Change(id, change) => old_change(*id, change),
+        OldFact::Superseded { old, at, hold: image } => {
+            let made = hold(image, drops).named("superseded");
+            made.with("superseded_hold_id", old.to_string()).with("at", time(*at))
+        }
+    }
+}
+
+fn old_change(id: HoldId, change: &Change) -> Fact {
     let fact = |kind| Fact::new(kind).with("hold_id", id.to_string());
     match change {
         Change::Extended { expires_at } => fact("extended").with("expires_at", time(*expires_at)),

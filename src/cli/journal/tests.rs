@@ -12,7 +12,10 @@ use crate::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Id
 use crate::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
-use crate::record::{Adjusted, Adjustment, DropImage, PoolBasis, Record, Restart, Steering, StockChange, StockImage};
+use crate::record::{
+    Actor, Adjusted, Adjustment, DropImage, HoldChange, Made, OldFact, PoolBasis, Record, Restart, Steering,
+    StockChange, StockImage, Superseded,
+};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -157,7 +160,36 @@ fn a_hold_is_shown_with_names_where_they_are_known_and_with_numbers_where_not() 
 }
 
 #[test]
-fn each_change_of_a_hold_is_a_kind() {
+fn a_change_shows_the_hold_after_it_and_what_was_before() {
+    let mut before = hold_of(0, 1);
+    before.revision = Lsn(41);
+    let change = Change::Released { at: NOON, kept: SmallVec::from_slice(&[1]) };
+    let made = shown(&Record::Made(Made { actor: Actor::Anonymous, hold: before.clone() }));
+    assert_eq!((&made["kind"], &made["actor"]), (&json!("hold"), &json!("anonymous")));
+    let change = HoldChange::of(&before, &change, NOON, Actor::Anonymous);
+    let mut wanted = made.clone();
+    wanted["kind"] = "released".into();
+    wanted["at"] = AT_NOON.into();
+    wanted["was"] = "held".into();
+    wanted["prev"] = 41.into();
+    wanted["lines"] = json!([{"sku": "KNIFE/20cm", "pool": "general", "quantity": 1, "released": 1}]);
+    wanted["moved"] = json!([{"released": 1}]);
+    assert_eq!(shown(&Record::Changed(Box::new(change))), wanted);
+    let by = Change::Superseded { at: NOON, by: HoldId::from_bytes([2; 16]) };
+    let ended = HoldChange::of(&before, &by, NOON, Actor::Anonymous);
+    let superseded = shown(&Record::Superseded(Box::new(Superseded { ended, made: hold_of(0, 2) })));
+    let mut wanted = shown(&Record::Made(Made { actor: Actor::Anonymous, hold: hold_of(0, 2) }));
+    wanted["kind"] = "superseded".into();
+    wanted["superseded_hold_id"] = HOLD.into();
+    wanted["at"] = AT_NOON.into();
+    wanted["was"] = "held".into();
+    wanted["prev"] = 41.into();
+    wanted["moved"] = json!([{"released": 2}]);
+    assert_eq!(superseded, wanted);
+}
+
+#[test]
+fn each_change_of_format_1_is_a_kind() {
     let kept = SmallVec::from_slice(&[1]);
     let table = [
         (Change::Extended { expires_at: NOON }, json!({"kind": "extended", "expires_at": AT_NOON})),
@@ -182,7 +214,7 @@ fn each_change_of_a_hold_is_a_kind() {
     ];
     for (change, mut wanted) in table {
         wanted["hold_id"] = HOLD.into();
-        assert_eq!(shown(&Record::Change(HoldId::from_bytes([1; 16]), change)), wanted);
+        assert_eq!(shown(&Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([1; 16]), change)))), wanted);
     }
 }
 
@@ -202,14 +234,18 @@ fn stock_and_restarts_are_shown() {
         "adjustments": [{"adjustment_id": ADJUSTMENT, "pool_number": 0, "change": {"delta": -3}}],
     });
     assert_eq!(shown(&Record::Stock(image)), wanted);
-    let restart = Record::Restart(Restart { stopped_at: NOON, grace_until: NOON });
-    assert_eq!(shown(&restart), json!({"kind": "restart", "stopped_at": AT_NOON, "grace_until": AT_NOON}));
+    let restart = Record::Restart(Restart { stopped_at: NOON, grace_until: NOON, at: Some(NOON) });
+    assert_eq!(
+        shown(&restart),
+        json!({"kind": "restart", "stopped_at": AT_NOON, "grace_until": AT_NOON, "at": AT_NOON})
+    );
 }
 
 #[test]
 fn a_drop_takes_its_holds_with_it_and_an_id_that_is_used_again_goes_to_its_new_drop() {
     let mut drops = Drops::new(Some(id::<DropId>("knife")));
-    let change = |place| Record::Change(HoldId::from_bytes([place; 16]), Change::Expired { at: NOON });
+    let change =
+        |place| Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([place; 16]), Change::Expired { at: NOON })));
     let told = [
         (drop_record(0, "knife"), true),
         (drop_record(1, "pan"), false),
@@ -221,7 +257,7 @@ fn a_drop_takes_its_holds_with_it_and_an_id_that_is_used_again_goes_to_its_new_d
         (Record::Hold(hold_of(1, 1)), false),
         (change(1), false),
         (Record::Steering(Steering { drop: DropNo(0), paused: true, closed_at: None }), true),
-        (Record::Restart(Restart { stopped_at: NOON, grace_until: NOON }), false),
+        (Record::Restart(Restart { stopped_at: NOON, grace_until: NOON, at: Some(NOON) }), false),
     ];
     for (record, wanted) in told {
         assert_eq!(drops.meet(&record), wanted, "{record:?}");

@@ -7,10 +7,9 @@ use crate::engine::Decision;
 use crate::engine::commit::Prepared;
 use crate::hold::{Hold, HoldFields, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
-use crate::invariant::invariant;
 use crate::inventory::stock::{Certainty, Taken};
 use crate::inventory::{Locked, LockedSubjects, Verdict};
-use crate::record::Record;
+use crate::record::{Actor, Made, Record};
 use crate::time::{Millis, Timestamp};
 
 /// A hold that lives shorter may be past its deadline before that is in the queue, if its thread is held up between
@@ -63,13 +62,12 @@ impl Request<'_> {
         }
         let Hands { shards, subjects, permit } = hands;
         let Served { hold, taken } = served;
-        let record = Record::Hold(hold);
+        let mut shown = hold.clone();
+        let record = Record::Made(Made { actor: Actor::Anonymous, hold });
         let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
         let locked = Locked::NewHold(self.drop, shards.own(), Some(subjects));
-        let lsn = self.engine.commit(&record, Prepared { permit, locked, taken }, self.now)?;
-        invariant!(let Record::Hold(mut hold) = record, "a hold's record is another one");
-        hold.revision = lsn;
-        Ok(Decision::Done(Came::Made(hold)))
+        shown.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
+        Ok(Decision::Done(Came::Made(shown)))
     }
 
     /// How long the hold is granted: the wish or the drop's, at most the ceiling.

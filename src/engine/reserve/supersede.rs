@@ -14,11 +14,11 @@ use crate::engine::answer::{Answer, Fault};
 use crate::engine::commit::Prepared;
 use crate::engine::hold_verbs::ended;
 use crate::engine::{Decision, OwnHold};
-use crate::hold::{Hold, HoldState};
+use crate::hold::{Change, Hold, HoldState};
 use crate::ids::HoldId;
 use crate::inventory::{HoldRef, Locked, LockedShards, LockedSubjects};
 use crate::journal::Permit;
-use crate::record::{Record, Superseded};
+use crate::record::{Actor, HoldChange, Record, Superseded};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -68,10 +68,12 @@ impl Request<'_> {
     pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Came> {
         let Hands { shards, subjects, permit } = hands;
         let Served { mut hold, taken } = served;
-        let record = Record::Superseded(Box::new(Superseded { old: old.hold.id, at: self.now, hold: hold.clone() }));
+        let change = Change::Superseded { at: self.now, by: hold.id };
+        let ended = HoldChange::of(&old.hold, &change, self.now, Actor::of(&change));
+        let record = Record::Superseded(Box::new(Superseded { ended, made: hold.clone() }));
         let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
         let locked = Locked::Succession(self.drop, (shards, old.place), subjects);
-        hold.revision = self.engine.commit(&record, Prepared { permit, locked, taken }, self.now)?;
+        hold.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
         Ok(Decision::Done(Came::Made(hold)))
     }
 }

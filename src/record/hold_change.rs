@@ -1,0 +1,279 @@
+//! A change of a hold, as one record that says all of it: what was done, when and by whom, the hold after it, what it was
+//! before, and which units the change moved. Nothing else has to be kept to tell of it.
+
+use smallvec::SmallVec;
+
+use super::hold;
+use crate::codec::{DecodeError, Reader, put_u64};
+use crate::hold::{Change, Hold, HoldLine, HoldState};
+use crate::ids::Lsn;
+use crate::time::Timestamp;
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A caller: callers are not told apart yet.
+    Anonymous,
+    /// The engine itself: a deadline that has passed.
+    Engine,
+}
+
+/// What was done to a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Its deadline was moved, or it went into payment or back from it.
+    Extend,
+    /// It was claimed.
+    Claim,
+    /// Units of it were given back before the sale.
+    Release,
+    /// Units of it came back after the sale.
+    Return,
+    /// Its deadline has passed.
+    Expire,
+    /// Another hold took its place.
+    Supersede,
+}
+
+/// What a change has moved of one line's units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MovedLine {
+    /// Units that it sold.
+    pub quantity: u32,
+    /// Units that it gave back before the sale.
+    pub released: u32,
+    /// Units that it gave back after the sale.
+    pub returned: u32,
+}
+
+/// A change of a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldChange {
+    /// What was done.
+    pub verb: Verb,
+    /// When; 0 where a record of format 1 did not say so.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: Actor,
+    /// The state before.
+    pub was: HoldState,
+    /// The record before of this hold.
+    pub prev: Lsn,
+    /// The hold after it. Its revision is the record's LSN and is not part of it.
+    pub hold: Hold,
+    /// By line, where lines have changed; else it follows from verb and lines: see [`HoldChange::moved`].
+    moved: Option<Box<[MovedLine]>>,
+}
+
+/// A hold was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// By whom.
+    pub actor: Actor,
+    /// The hold. Its revision is the record's LSN and is not part of it.
+    pub hold: Hold,
+}
+
+/// A hold took another's place: one ended and the other was made, in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// The hold that ended.
+    pub ended: HoldChange,
+    /// The hold that took its place, by the same actor. Its revision is the record's LSN and is not part of it.
+    pub made: Hold,
+}
+
+impl Verb {
+    const ALL: [Self; 6] = [Self::Extend, Self::Claim, Self::Release, Self::Return, Self::Expire, Self::Supersede];
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Extend => 1,
+            Self::Claim => 2,
+            Self::Release => 3,
+            Self::Return => 4,
+            Self::Expire => 5,
+            Self::Supersede => 6,
+        }
+    }
+
+    /// Its name in lower case.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Extend => "extend",
+            Self::Claim => "claim",
+            Self::Release => "release",
+            Self::Return => "return",
+            Self::Expire => "expire",
+            Self::Supersede => "supersede",
+        }
+    }
+
+    const fn of(change: &Change) -> Self {
+        match change {
+            Change::Extended { .. } | Change::Staged { .. } => Self::Extend,
+            Change::Claimed { .. } => Self::Claim,
+            Change::Released { .. } => Self::Release,
+            Change::Returned { .. } => Self::Return,
+            Change::Expired { .. } => Self::Expire,
+            Change::Superseded { .. } => Self::Supersede,
+        }
+    }
+}
+
+impl Actor {
+    const ALL: [Self; 2] = [Self::Anonymous, Self::Engine];
+
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Anonymous => 0,
+            Self::Engine => 1,
+        }
+    }
+
+    /// Its name, as events and explanations tell it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Engine => "engine",
+        }
+    }
+
+    /// Who makes a change: deadlines pass by themselves, whoever finds one that has.
+    #[must_use]
+    pub const fn of(change: &Change) -> Self {
+        match change {
+            Change::Expired { .. } => Self::Engine,
+            Change::Extended { .. }
+            | Change::Staged { .. }
+            | Change::Claimed { .. }
+            | Change::Returned { .. }
+            | Change::Released { .. }
+            | Change::Superseded { .. } => Self::Anonymous,
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let number = reader.u8()?;
+        Self::ALL.into_iter().find(|actor| actor.number() == number).ok_or(DecodeError::Bad("actor"))
+    }
+}
+
+impl HoldChange {
+    /// What a change makes of a hold.
+    #[must_use]
+    pub fn of(before: &Hold, change: &Change, at: Timestamp, actor: Actor) -> Self {
+        let mut hold = before.clone();
+        hold.change(change);
+        hold.revision = Lsn::default();
+        let verb = Verb::of(change);
+        let moved = (before.lines() != hold.lines()).then(|| {
+            let lines = before.lines().iter().zip(hold.lines().iter());
+            lines.map(|(was, is)| MovedLine::between(verb, before.state, &was, &is)).collect()
+        });
+        Self { verb, at, actor, was: before.state, prev: before.revision, hold, moved }
+    }
+
+    /// Whether it is one of this hold as it stands: the next record of it behind its revision.
+    #[must_use]
+    pub fn is_next_of(&self, known: &Hold) -> bool {
+        let Self { was, prev, hold, .. } = self;
+        let place = |line: HoldLine| (line.item, line.pool);
+        let same_lines = || known.lines().iter().map(place).eq(hold.lines().iter().map(place));
+        (*prev, *was) == (known.revision, known.state)
+            && (hold.id, hold.drop, hold.content) == (known.id, known.drop, known.content)
+            && hold.customer == known.customer
+            && same_lines()
+    }
+
+    /// Whether it claims a hold whose deadline had passed.
+    #[must_use]
+    pub fn is_late_claim(&self) -> bool {
+        self.verb == Verb::Claim && self.was.is_ended()
+    }
+
+    /// What it moved of each line's units, in the hold's order of lines.
+    #[must_use]
+    pub fn moved(&self) -> SmallVec<[MovedLine; 4]> {
+        match &self.moved {
+            Some(moved) => SmallVec::from_slice(moved),
+            None => self.hold.lines().iter().map(|line| MovedLine::whole(self.verb, &line)).collect(),
+        }
+    }
+}
+
+impl MovedLine {
+    /// Of a line that has the same units as before.
+    fn whole(verb: Verb, line: &HoldLine) -> Self {
+        match verb {
+            Verb::Claim => Self { quantity: line.quantity, ..Self::default() },
+            Verb::Release | Verb::Expire | Verb::Supersede => Self { released: line.quantity, ..Self::default() },
+            Verb::Extend | Verb::Return => Self::default(),
+        }
+    }
+
+    fn between(verb: Verb, state: HoldState, was: &HoldLine, is: &HoldLine) -> Self {
+        // One that had ended had nothing any more that it could give back.
+        let had = if state.is_ended() { is.quantity } else { was.quantity };
+        match verb {
+            Verb::Claim => Self { quantity: is.quantity, released: had.saturating_sub(is.quantity), ..Self::default() },
+            Verb::Release => Self { released: had.saturating_sub(is.quantity), ..Self::default() },
+            Verb::Return => Self { returned: is.returned.saturating_sub(was.returned), ..Self::default() },
+            Verb::Extend | Verb::Expire | Verb::Supersede => Self::whole(verb, is),
+        }
+    }
+}
+
+/// Of a change's second byte: the state before,
+const STATE: u8 = 7;
+/// and whether what was moved follows the hold.
+const MOVED: u8 = 8;
+
+pub(super) fn encode(change: &HoldChange, out: &mut Vec<u8>) {
+    let HoldChange { verb, at, actor, was, prev, hold, moved } = change;
+    let moved_follows = if moved.is_some() { MOVED } else { 0 };
+    out.extend_from_slice(&[verb.number(), was.number() | moved_follows, actor.number()]);
+    put_u64(out, at.0);
+    put_u64(out, prev.0);
+    hold::encode(hold, out);
+    for MovedLine { quantity, released, returned } in moved.iter().flatten() {
+        put_u64(out, u64::from(*quantity));
+        put_u64(out, u64::from(*released));
+        put_u64(out, u64::from(*returned));
+    }
+}
+
+pub(super) fn decode(reader: &mut Reader<'_>) -> Result<HoldChange, DecodeError> {
+    let [verb, flags] = reader.array()?;
+    let verb = Verb::ALL.into_iter().find(|known| known.number() == verb).ok_or(DecodeError::Bad("verb"))?;
+    if flags & !(STATE | MOVED) != 0 {
+        return Err(DecodeError::Bad("flags of a change"));
+    }
+    let was = HoldState::from_number(flags & STATE).ok_or(DecodeError::Bad("state before"))?;
+    let actor = Actor::decode(reader)?;
+    let (at, prev) = (Timestamp(reader.u64()?), Lsn(reader.u64()?));
+    let hold = hold::decode(reader)?;
+    let mut line = || {
+        let (quantity, released) = (reader.small("moved units")?, reader.small("moved units")?);
+        Ok(MovedLine { quantity, released, returned: reader.small("moved units")? })
+    };
+    let lines = if flags & MOVED == 0 { None } else { Some(hold.lines().count()) };
+    let moved = lines.map(|lines| (0..lines).map(|_| line()).collect::<Result<_, DecodeError>>()).transpose()?;
+    Ok(HoldChange { verb, at, actor, was, prev, hold, moved })
+}
+
+pub(super) fn encode_superseded(superseded: &Superseded, out: &mut Vec<u8>) {
+    let Superseded { ended, made } = superseded;
+    encode(ended, out);
+    hold::encode(made, out);
+}
+
+pub(super) fn decode_superseded(reader: &mut Reader<'_>) -> Result<Superseded, DecodeError> {
+    let (ended, made) = (decode(reader)?, hold::decode(reader)?);
+    if ended.verb != Verb::Supersede || ended.hold.superseded_by() != Some(made.id) || ended.hold.id == made.id {
+        return Err(DecodeError::Bad("hold in another's place"));
+    }
+    Ok(Superseded { ended, made })
+}
