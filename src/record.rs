@@ -383,11 +383,14 @@ impl Record {
             }),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
             kind::CHANGE => Self::Change(HoldId::from_bytes(reader.array()?), hold::decode_change(&mut reader)?),
-            kind::SUPERSEDED => Self::Superseded(Box::new(Superseded {
-                old: HoldId::from_bytes(reader.array()?),
-                at: Timestamp(reader.u64()?),
-                hold: hold::decode(&mut reader)?,
-            })),
+            kind::SUPERSEDED => {
+                let (old, at) = (HoldId::from_bytes(reader.array()?), Timestamp(reader.u64()?));
+                let hold = hold::decode(&mut reader)?;
+                if hold.id == old {
+                    return Err(DecodeError::Bad("hold that takes its own place"));
+                }
+                Self::Superseded(Box::new(Superseded { old, at, hold }))
+            }
             kind::RESTART => {
                 Self::Restart(Restart { stopped_at: Timestamp(reader.u64()?), grace_until: Timestamp(reader.u64()?) })
             }

@@ -130,6 +130,9 @@ impl Inventory {
             }
             (Locked::Succession(drop, (shards, old), subjects), Record::Superseded(superseded)) => {
                 let Superseded { old: _, at: ended_at, hold } = superseded.as_ref();
+                if shards.other().get(old)?.revision >= lsn {
+                    return None;
+                }
                 let place = shards.own().insert(at(hold, lsn));
                 let change = Change::Superseded { at: *ended_at, by: hold.id };
                 let (before, after) = shards.other().change(old, lsn, &change)?;

@@ -104,6 +104,9 @@ impl Inventory {
 
     fn follow_succession(&self, lsn: Lsn, record: &Record, superseded: &Superseded) -> Result<(), ReplayError> {
         let Superseded { old, at, hold } = superseded;
+        if *old == hold.id {
+            return Err(ReplayError::Record { lsn, what: format!("hold {old} takes its own place") });
+        }
         let known = self.known(old).filter(|known| known.hold.revision < lsn);
         // Each is guarded by its own revision: a snapshot may have seen either without the other.
         match (known, self.has(lsn, hold)?) {
