@@ -75,7 +75,7 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How often there was no room, for a connection or for the server.
+    /// How often something was refused for want of room, for a connection or for the server.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.get()
@@ -216,7 +216,7 @@ impl Charge {
         self.bytes
     }
 
-    /// Charges more. What was charged before stays so if there is no room.
+    /// Charges more, and counts it where there is no room. What was charged before stays so.
     ///
     /// # Errors
     /// When the connection or the server has no room for more.
@@ -224,7 +224,11 @@ impl Charge {
         self.try_grow(more).inspect_err(|_exhausted| self.share.budget.refused.increment())
     }
 
-    fn try_grow(&mut self, more: usize) -> Result<(), Exhausted> {
+    /// As [`Charge::grow`], for a caller that tries again: where there is no room, that is not counted.
+    ///
+    /// # Errors
+    /// When the connection or the server has no room for more.
+    pub fn try_grow(&mut self, more: usize) -> Result<(), Exhausted> {
         let bytes = self.bytes.checked_add(more).ok_or(Exhausted::Server)?;
         let large = self.large_part(bytes).saturating_sub(self.large_part(self.bytes));
         if large > 0 && !self.share.budget.take_large(large) {

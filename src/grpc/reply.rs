@@ -11,7 +11,7 @@ use tonic::codegen::http::{HeaderMap, HeaderValue, Response, Version, header};
 use tonic::{Code, Status};
 
 use super::decode::{AT_ONCE_BYTES, Decode};
-use super::intake::grow;
+use super::intake::{grow, grow_until, room_deadline};
 use crate::budget::Charge;
 use crate::http2::{Answer, CALL_BYTES, Chunk, Part, Peer, Rest};
 
@@ -123,7 +123,7 @@ fn status_headers(status: &Status) -> HeaderMap {
 }
 
 /// A message in its frame that can be made again. Where there is no room for it, it is dropped and made anew once there is:
-/// messages that wait would be memory that nobody is charged.
+/// messages that wait would be memory that nobody is charged. However often that is, it waits no longer than once.
 ///
 /// # Errors
 /// Those of making it, and when there is no room for it.
@@ -132,15 +132,16 @@ where
     M: Message + 'static,
     F: Future<Output = Result<M, Status>>,
 {
+    let deadline = room_deadline();
     let mut charge = peer.share.empty_charge();
     loop {
         let message = make().await?;
         let more = charged(message.encoded_len()).saturating_sub(charge.bytes());
-        if more == 0 || charge.grow(more).is_ok() {
+        if more == 0 || charge.try_grow(more).is_ok() {
             return framed(message, decode, charge).await;
         }
         drop(message);
-        grow(&mut charge, more).await?;
+        grow_until(deadline, &mut charge, more).await?;
     }
 }
 
@@ -158,13 +159,14 @@ pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, mut charg
     if more > 0 {
         grow(&mut charge, more).await?;
     }
-    let bytes = if length <= AT_ONCE_BYTES {
-        encoded(&message, length)
-    } else {
-        decode.aside(move || encoded(&message, length)).await?
+    // What it is charged goes along: where the caller goes away meanwhile, it is encoded all the same.
+    let encode = move || {
+        let bytes = encoded(&message, length);
+        drop(message);
+        charge.shrink_to(length);
+        Chunk::new(bytes, Some(charge))
     };
-    charge.shrink_to(length);
-    Ok(Chunk::new(bytes, Some(charge)))
+    if length <= AT_ONCE_BYTES { Ok(encode()) } else { decode.aside(encode).await }
 }
 
 /// What an answer of this length is charged until it is encoded: what it takes as a value, too.
@@ -178,4 +180,72 @@ fn encoded(message: &impl Message, length: usize) -> Bytes {
     frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
     message.encode_raw(&mut frame);
     frame.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::budget::{Budget, Share};
+    use crate::proto::GetDropRequest;
+    use crate::time::Stopwatch;
+
+    const KIB: usize = 1024;
+
+    fn message(bytes: usize) -> GetDropRequest {
+        GetDropRequest { drop_id: "x".repeat(bytes), ..GetDropRequest::default() }
+    }
+
+    fn peer_of_few_bytes() -> (Arc<Budget>, Arc<Peer>) {
+        let budget = Budget::new(512 * KIB);
+        let share = Share::open(&budget).expect("room");
+        (budget, Arc::new(Peer::new(share)))
+    }
+
+    #[tokio::test]
+    async fn what_grows_each_time_that_it_is_made_waits_no_longer_than_once() {
+        let (budget, peer) = peer_of_few_bytes();
+        let decode = Decode::new().expect("the contract");
+        let mut filling = peer.share.charge(340 * KIB).expect("room");
+        let mut made_so_often = 0;
+        let make = || {
+            made_so_often += 1;
+            // Room for what was made the last time, never for this.
+            filling.shrink_to(340 * KIB - made_so_often * 30 * KIB);
+            ready(Ok(message(20 * KIB + made_so_often * 20 * KIB)))
+        };
+        let watch = Stopwatch::start();
+        let answer = made(make, &decode, &peer).await;
+        assert_eq!(answer.expect_err("no room").code(), Code::Unavailable);
+        assert!(watch.elapsed() < Duration::from_secs(4), "{:?}", watch.elapsed());
+        assert_eq!((budget.refused(), made_so_often > 1), (1, true), "{made_so_often}");
+        assert_eq!(peer.share.used(), filling.bytes(), "what it was charged is given back");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_encoded_aside_is_charged_though_its_caller_has_left() {
+        let (_budget, peer) = peer_of_few_bytes();
+        let decode = Arc::new(Decode::new().expect("the contract"));
+        let charge = peer.share.charge(100 * KIB).expect("room");
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let work = move || {
+            begun.send(()).expect("the test waits");
+            may_go_on.recv().expect("the test says when");
+            drop(charge);
+        };
+        let call = tokio::spawn({
+            let decode = Arc::clone(&decode);
+            async move { decode.aside(work).await }
+        });
+        has_begun.await.expect("it has begun");
+        call.abort();
+        assert!(call.await.expect_err("it has left").is_cancelled());
+        assert_eq!(peer.share.used(), 100 * KIB);
+        go_on.send(()).expect("it goes on");
+        while peer.share.used() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -415,6 +415,21 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_is_made_ahead_while_another_is_begun_is_the_one_after() {
+        let (storage, log) = filled(Durability::Sync, 5);
+        let begins = log.tail.lock().begins;
+        let made = Blank::make(&storage, begins).expect("makes one");
+        go_on(&log, 10).expect("begins a segment by itself");
+        assert!(log.tail.lock().begins > begins);
+        log.put_ahead(made);
+        let creates = storage.count(Operation::Create);
+        go_on(&log, 10).expect("begins the one that is there");
+        assert_eq!(storage.count(Operation::Create), creates);
+        let batches = log.read(Lsn(1)).expect("reads").map(|batch| batch.expect("whole").head().first);
+        assert!(batches.eq((1..=25).map(Lsn)), "every batch is found, in order");
+    }
+
+    #[test]
     fn while_no_segment_can_be_made_the_newest_goes_on_for_a_while() {
         let (storage, log) = filled(Durability::Sync, 5);
         let kinds = [io::ErrorKind::Other, io::ErrorKind::StorageFull];

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::journal::JournalFailed;
 use crate::memory;
+use crate::sync::parallelism;
 use crate::time::{Adjustment, Clock, Look, wall_clock};
 
 mod accept_rate;
@@ -35,7 +36,6 @@ pub use process::{end_on_panic, ignore_signals, told_to_stop};
 
 use clock::WallClock;
 use connections::Connections;
-use sockets::FILES_MIN;
 use workers::Serving;
 
 /// The sockets that a server serves on, bound already.
@@ -61,10 +61,17 @@ pub enum ServeError {
     },
     /// The process may open too few files.
     #[error(
-        "the process may open {0} files, and a server needs {FILES_MIN} at the least: raise its limit (ulimit -n, \
-         LimitNOFILE)"
+        "the process may open {files} files, and a server with {workers} workers needs {least} at the least: raise its \
+         limit (ulimit -n, LimitNOFILE)"
     )]
-    TooFewFiles(u64),
+    TooFewFiles {
+        /// How many it may open.
+        files: u64,
+        /// Threads that serve.
+        workers: usize,
+        /// How many it needs.
+        least: u64,
+    },
     /// The data folder can't be used: locked, not writable, full, foreign or damaged.
     #[error("{0}")]
     Data(String),
@@ -94,7 +101,7 @@ impl ServeError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Bind { .. }
-            | Self::TooFewFiles(_)
+            | Self::TooFewFiles { .. }
             | Self::Data(_)
             | Self::Journal(_)
             | Self::LastSnapshot(_)
@@ -131,11 +138,13 @@ pub async fn run(
     let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget), log::log_lines_lost));
     let address = http.local_addr().ok();
     let files = sockets::raise_file_limit();
-    if files < FILES_MIN {
-        return Err(ServeError::TooFewFiles(files));
+    let workers = parallelism();
+    let least = sockets::kept_files(workers);
+    if files < least {
+        return Err(ServeError::TooFewFiles { files, workers, least });
     }
-    let (bounds, http_most) =
-        sockets::bounds(files, memory, budget.capacity(), (config.max_connections, config.max_connections_per_peer));
+    let asked = (config.max_connections, config.max_connections_per_peer);
+    let (bounds, http_most) = sockets::bounds(files, least, memory, budget.capacity(), asked);
     let (connections, bytes) = (bounds.all, budget.capacity());
     tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
     // First, so that a long recovery can be watched.

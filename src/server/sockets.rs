@@ -11,10 +11,10 @@ use super::connections::Bounds;
 /// Connections that may wait to be accepted: a herd comes within the time that one accept takes. The system may allow
 /// fewer (`net.core.somaxconn`).
 pub const BACKLOG: u32 = 4_096;
-/// Files that are kept back from connections: for the journal and its segments, snapshots, and what the runtime needs.
-const KEPT_FILES: u64 = 64;
-/// Files that a server may open at the least: with fewer, some connections would find none, or the journal.
-pub const FILES_MIN: u64 = 64;
+/// Files that are kept back from connections for the journal and its segments, snapshots, and the process,
+const KEPT_FILES: u64 = 56;
+/// and for each worker's runtime.
+const WORKER_FILES: u64 = 4;
 /// Connections for health, metrics and pages, at most.
 const HTTP_CONNECTIONS_MAX: usize = 64;
 /// Of files that are few, connections have this part, and HTTP this part of theirs.
@@ -39,11 +39,24 @@ pub fn raise_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// Files that are kept back from connections. With fewer in all a server does not start: some connections would find
+/// none, or the journal.
+#[must_use]
+pub fn kept_files(workers: usize) -> u64 {
+    KEPT_FILES.saturating_add(WORKER_FILES.saturating_mul(u64::try_from(workers).unwrap_or(u64::MAX)))
+}
+
 /// How many connections gRPC and HTTP may have: as configured, else as memory allows; never more
 /// than there are files, and bytes in flight, for.
 #[must_use]
-pub fn bounds(files: u64, memory: u64, inflight: usize, asked: (Option<u32>, Option<u32>)) -> (Bounds, usize) {
-    let kept = KEPT_FILES.min(files.saturating_sub(files / PART_OF_FEW));
+pub fn bounds(
+    files: u64,
+    kept: u64,
+    memory: u64,
+    inflight: usize,
+    asked: (Option<u32>, Option<u32>),
+) -> (Bounds, usize) {
+    let kept = kept.min(files.saturating_sub(files / PART_OF_FEW));
     let for_connections = usize::try_from(files.saturating_sub(kept)).unwrap_or(usize::MAX);
     let http = HTTP_CONNECTIONS_MAX.min(for_connections / 4).max(2);
     let by_files = for_connections.saturating_sub(http).max(1);
@@ -93,7 +106,7 @@ mod tests {
     const GIB: usize = 1024 * 1024 * 1024;
 
     fn derived(files: u64, memory: u64, inflight: usize) -> (Bounds, usize) {
-        bounds(files, memory, inflight, (None, None))
+        bounds(files, kept_files(2), memory, inflight, (None, None))
     }
 
     #[test]
@@ -104,6 +117,12 @@ mod tests {
         assert_eq!(derived(1_048_576, 512 * MIB, GIB / 16).0.all, 2_048);
         assert_eq!(derived(64, 512 * MIB, GIB / 16), (Bounds { all: 12, of_a_peer: 6 }, 4));
         assert_eq!(derived(0, 0, 0), (Bounds { all: 1, of_a_peer: 1 }, 2));
+    }
+
+    #[test]
+    fn workers_keep_files_back() {
+        assert_eq!([1, 2, 64].map(kept_files), [60, 64, 312]);
+        assert_eq!(bounds(1_024, kept_files(64), 24 * 1024 * MIB, GIB, (None, None)).0.all, 1_024 - 312 - 64);
     }
 
     #[test]

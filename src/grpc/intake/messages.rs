@@ -210,14 +210,26 @@ async fn make_room(buffer: &mut BytesMut, more: usize, wanted: usize, charge: &m
 /// # Errors
 /// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` when there is none for too long.
 pub async fn grow(charge: &mut Charge, bytes: usize) -> Result<(), Status> {
-    let deadline = Instant::now() + ROOM_TIMEOUT;
-    loop {
-        match charge.grow(bytes) {
-            Ok(()) => return Ok(()),
-            Err(exhausted) if Instant::now() >= deadline => return Err(status::no_room(exhausted)),
-            Err(_exhausted) => sleep(ROOM_PERIOD).await,
+    grow_until(room_deadline(), charge, bytes).await
+}
+
+/// Until when what begins to wait for room now waits.
+pub fn room_deadline() -> Instant {
+    Instant::now() + ROOM_TIMEOUT
+}
+
+/// Charges as many bytes more, as soon as there is room, and tries once where the deadline has passed.
+///
+/// # Errors
+/// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` when there is none by the deadline.
+pub async fn grow_until(deadline: Instant, charge: &mut Charge, bytes: usize) -> Result<(), Status> {
+    while Instant::now() < deadline {
+        if charge.try_grow(bytes).is_ok() {
+            return Ok(());
         }
+        sleep(ROOM_PERIOD).await;
     }
+    charge.grow(bytes).map_err(status::no_room)
 }
 
 fn late() -> Status {

@@ -9,6 +9,6 @@ mod shape;
 mod walk;
 
 pub use limits::{ENTRIES_MAX, LENIENCE};
-pub use messages::{Messages, Received, grow};
+pub use messages::{Messages, Received, grow, grow_until, room_deadline};
 pub use shape::{BrokenShape, Shape, Shapes};
 pub use walk::{Oversized, walk};
