@@ -7,26 +7,33 @@
 
 mod archive;
 mod definition;
+mod drop_fact;
 mod format1;
 mod hold;
 mod hold_change;
+mod lifecycle;
 mod restart;
 mod stock;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
+pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
+pub use lifecycle::{Closed, Lifecycle, Moment, MomentKind};
 pub use restart::Restart;
-pub use stock::{Adjusted, Adjustment, AdjustmentsImage, PoolBasis, StockChange, StockImage};
+pub use stock::{Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, StockChange, StockImage};
 
-use crate::codec::{DecodeError, Reader, put_option, put_u64};
+use crate::codec::{DecodeError, Reader, put_u64};
 use crate::definition::Definition;
 use crate::hold::Hold;
 use crate::ids::{DropNo, Lsn};
 use crate::time::Timestamp;
+use stock::Says;
 
-/// Most bytes of one encoded record. The largest is a drop of 256 items; a test holds it to this.
-pub const MAX_RECORD: usize = 128 * 1024;
+/// Most bytes of a drop's image. The largest has 256 items; a test holds it to this.
+pub const MAX_DROP_IMAGE: usize = 128 * 1024;
+/// Most bytes of one encoded record: of a fact about the largest drop, with its stock; a test holds it to this.
+pub const MAX_RECORD: usize = 160 * 1024;
 
 /// A drop as it is defined. The entity's revision is `Drop.revision` on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,24 +59,17 @@ pub struct LastUpdate {
     pub request: [u8; 32],
 }
 
-/// What operators did to a drop's running. An entity of its own: it leaves `Drop.revision` alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Steering {
-    /// Which drop.
-    pub drop: DropNo,
-    /// No new reserves for now.
-    pub paused: bool,
-    /// Closed by hand at this instant.
-    pub closed_at: Option<Timestamp>,
-}
-
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// A drop, whole.
+    /// A drop, whole. In the journal only as format 1 wrote it: made, or its definition changed.
     Drop(Box<DropImage>),
-    /// A drop's pause and close, whole.
-    Steering(Steering),
+    /// Where a drop stands in its life, whole. In the journal only as format 1 wrote it: paused, resumed or closed.
+    Lifecycle(Lifecycle),
+    /// Something was done to a drop.
+    DropFact(Box<DropFact>),
+    /// The journal is of format 1 up to here. Moments up to this instant have come, without facts that say so.
+    Upgraded(Timestamp),
     /// A hold, whole. In the journal only as format 1 wrote it: the reserve that made it.
     Hold(Hold),
     /// A hold was made.
@@ -89,7 +89,7 @@ pub enum Record {
     Stock(StockImage),
     /// A part of an item's remembered adjustments.
     Adjustments(AdjustmentsImage),
-    /// A drop was archived.
+    /// What is kept of an archived drop's holds, whole. In the journal only as format 1 wrote it: it was archived.
     Archived(Archived),
     /// What a subject owns from archived drops, whole.
     Usage(UsageImage),
@@ -98,6 +98,7 @@ pub enum Record {
 /// First byte of an encoded record. Never reused for another meaning.
 mod kind {
     pub const DROP: u8 = 1;
+    /// Where a drop stands in its life, of one that no moment has come of.
     pub const STEERING: u8 = 2;
     pub const HOLD: u8 = 3;
     pub const CHANGE_1: u8 = 4;
@@ -116,6 +117,10 @@ mod kind {
     pub const CHANGED: u8 = 15;
     pub const SUPERSEDED: u8 = 16;
     pub const RESTART: u8 = 17;
+    pub const DROP_FACT: u8 = 18;
+    pub const ADJUSTED: u8 = 19;
+    pub const LIFECYCLE: u8 = 20;
+    pub const UPGRADED: u8 = 21;
 }
 
 impl DropImage {
@@ -147,14 +152,15 @@ impl DropImage {
 
 impl Record {
     /// The highest kind that there is: a data folder says which kinds may be in it.
-    pub const KIND_MAX: u8 = kind::RESTART;
+    pub const KIND_MAX: u8 = kind::UPGRADED;
 
     /// The drop that it is about: itself, not its holds.
     #[must_use]
     pub const fn drop_number(&self) -> Option<DropNo> {
         match self {
             Self::Drop(image) => Some(image.number),
-            Self::Steering(Steering { drop, .. })
+            Self::DropFact(fact) => Some(fact.number()),
+            Self::Lifecycle(Lifecycle { drop, .. })
             | Self::Adjusted(Adjusted { drop, .. })
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
@@ -165,7 +171,20 @@ impl Record {
             | Self::Superseded(_)
             | Self::Old(_)
             | Self::Restart(_)
+            | Self::Upgraded(_)
             | Self::Usage(_) => None,
+        }
+    }
+
+    /// The drop that it has, as defined.
+    #[must_use]
+    pub fn drop_image(&self) -> Option<&DropImage> {
+        if let Self::Drop(image) = self {
+            Some(image)
+        } else if let Self::DropFact(fact) = self {
+            Some(&fact.image)
+        } else {
+            None
         }
     }
 
@@ -174,7 +193,9 @@ impl Record {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Drop(_) => "drop",
-            Self::Steering(_) => "steering",
+            Self::Lifecycle(_) => "lifecycle",
+            Self::DropFact(fact) => fact.verb.label(),
+            Self::Upgraded(_) => "upgraded",
             Self::Hold(_) => "hold",
             Self::Made(_) => "made",
             Self::Changed(_) => "changed",
@@ -209,11 +230,21 @@ impl Record {
                 hold::encode(image, out);
             }
             Self::Drop(image) => image.encode(out),
-            Self::Steering(Steering { drop, paused, closed_at }) => {
+            Self::DropFact(fact) => {
+                out.push(kind::DROP_FACT);
+                drop_fact::encode(fact, out);
+            }
+            Self::Lifecycle(lifecycle) if lifecycle.is_steering() => {
                 out.push(kind::STEERING);
-                put_u64(out, drop.0.into());
-                out.push(u8::from(*paused));
-                put_option(out, closed_at.map(|at| at.0));
+                lifecycle::encode_steering(lifecycle, out);
+            }
+            Self::Lifecycle(lifecycle) => {
+                out.push(kind::LIFECYCLE);
+                lifecycle::encode(lifecycle, out);
+            }
+            Self::Upgraded(at) => {
+                out.push(kind::UPGRADED);
+                put_u64(out, at.0);
             }
             Self::Old(fact) => {
                 out.push(match fact.as_ref() {
@@ -227,7 +258,11 @@ impl Record {
                 restart::encode(restart, out);
             }
             Self::Adjusted(adjusted) => {
-                out.push(if adjusted.at.is_some() { kind::ADJUSTED_AT_1 } else { kind::ADJUSTED_1 });
+                out.push(match (&adjusted.by, adjusted.at) {
+                    (Some(_), _) => kind::ADJUSTED,
+                    (None, Some(_)) => kind::ADJUSTED_AT_1,
+                    (None, None) => kind::ADJUSTED_1,
+                });
                 stock::encode_adjusted(adjusted, out);
             }
             Self::Stock(image) => {
@@ -260,22 +295,19 @@ impl Record {
             kind::CHANGED => Self::Changed(Box::new(hold_change::decode(&mut reader)?)),
             kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
-            kind @ (kind::DROP | kind::DROP_IN_PARTS) => {
-                Self::Drop(Box::new(drop_image(&mut reader, kind == kind::DROP_IN_PARTS)?))
-            }
-            kind::STEERING => Self::Steering(Steering {
-                drop: DropNo(reader.small("drop number")?),
-                paused: flag(&mut reader)?,
-                closed_at: reader.option()?.map(Timestamp),
-            }),
+            kind @ (kind::DROP | kind::DROP_IN_PARTS) => Self::Drop(Box::new(drop_image(&mut reader, kind)?)),
+            kind::DROP_FACT => Self::DropFact(Box::new(drop_fact::decode(&mut reader)?)),
+            kind::LIFECYCLE => Self::Lifecycle(lifecycle::decode(&mut reader)?),
+            kind::STEERING => Self::Lifecycle(lifecycle::decode_steering(&mut reader)?),
+            kind::UPGRADED => Self::Upgraded(Timestamp(reader.u64()?)),
             kind::CHANGE_1 => Self::Old(Box::new(format1::decode(&mut reader)?)),
             kind::SUPERSEDED_1 => Self::Old(Box::new(format1::decode_superseded(&mut reader)?)),
             kind @ (kind::RESTART | kind::RESTART_1) => {
                 Self::Restart(restart::decode(&mut reader, kind == kind::RESTART)?)
             }
-            kind @ (kind::ADJUSTED_1 | kind::ADJUSTED_AT_1) => {
-                Self::Adjusted(stock::decode_adjusted(&mut reader, kind == kind::ADJUSTED_AT_1)?)
-            }
+            kind::ADJUSTED_1 => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::What)?),
+            kind::ADJUSTED_AT_1 => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::When)?),
+            kind::ADJUSTED => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::All)?),
             kind::ADJUSTMENTS => Self::Adjustments(stock::decode_adjustments(&mut reader)?),
             kind::STOCK => Self::Stock(stock::decode_image(&mut reader)?),
             kind::ARCHIVED => Self::Archived(archive::decode_archived(&mut reader)?),
@@ -309,7 +341,12 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
     blake3::hash(&bytes).into()
 }
 
-fn drop_image(reader: &mut Reader<'_>, in_parts: bool) -> Result<DropImage, DecodeError> {
+/// A drop's image, behind the byte that says of which kind it is.
+fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
+    let in_parts = kind == kind::DROP_IN_PARTS;
+    if !in_parts && kind != kind::DROP {
+        return Err(DecodeError::Bad("kind of a drop"));
+    }
     let number = DropNo(reader.small("drop number")?);
     let created_at = Timestamp(reader.u64()?);
     let request = reader.array()?;

@@ -16,7 +16,7 @@ use stockade::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, Or
 use stockade::journal::{
     BatchHead, Durability, Ending, FileLog, FileLogOptions, Log, LogError, SealedBatch, Start, Trailer, inspect,
 };
-use stockade::record::{DropImage, OldFact, Record, Restart, Steering};
+use stockade::record::{DropImage, Lifecycle, OldFact, Record, Restart};
 use stockade::storage::{DiskStorage, SimulatedStorage, Storage};
 use stockade::time::{Millis, Timestamp};
 
@@ -76,7 +76,7 @@ fn batches() -> Vec<Vec<Record>> {
     let at = Timestamp(AT + 9);
     vec![
         vec![Record::Drop(Box::new(drop_image())), Record::Hold(hold(1))],
-        vec![Record::Hold(hold(2)), Record::Steering(Steering { drop: DropNo(0), paused: true, closed_at: None })],
+        vec![Record::Hold(hold(2)), Record::Lifecycle(Lifecycle { paused: true, ..Lifecycle::new(DropNo(0)) })],
         vec![
             change(1, Change::Extended { expires_at: Timestamp(AT + 400_000) }),
             change(1, Change::Claimed { at, order_ref: id::<OrderRef>("order/1"), late: false, kept: SmallVec::new() }),

@@ -8,7 +8,7 @@ use stockade::record::Record;
 /// Applies records with their revisions, derives the rest, and holds what came of it to the rules.
 pub(crate) fn applied(records: &[(Lsn, Record)]) {
     // An inventory has thousands of shards: without a drop there is nothing to see in one.
-    if !records.iter().any(|(_, record)| matches!(record, Record::Drop(_))) {
+    if !records.iter().any(|(_, record)| matches!(record, Record::Drop(_) | Record::DropFact(_))) {
         return;
     }
     let once = state(records, 1);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade::engine::background::Sweeper;
+use stockade::engine::agenda::Agenda;
 use stockade::engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade::engine::verify::verify_folder;
 use stockade::journal::{Durability, Turn, Writer};
@@ -217,8 +217,7 @@ impl Simulation {
         self.history.cut(upto);
         (self.certain, self.written, self.acknowledged) = (upto, upto, upto.min(self.acknowledged));
         let engine = Arc::new(engine);
-        self.running =
-            Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
+        self.running = Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
         let mut wrong = format!("time starts at {now}, but neither a record nor the wall clock says so");
         for last in self.last_times(moment.at, now, wall) {
             let (mut model, moved) = self.with_grace(&moment.model, last, START.until(now).0);

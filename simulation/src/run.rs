@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use stockade::definition::Definition;
-use stockade::engine::background::Sweeper;
+use stockade::engine::agenda::Agenda;
 use stockade::engine::command::CreateDrop;
 use stockade::engine::recover::recover_driven;
 use stockade::time::Millis;
@@ -94,7 +94,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
     };
     let engine = Arc::new(recovered.engine);
     simulation.running =
-        Some(Running { engine: Arc::clone(&engine), writer, sweeper: Sweeper::new(Arc::clone(&engine)) });
+        Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
     for (drop, shape) in shapes.iter().enumerate() {
         let command = CreateDrop { definition: sale(drop, shape), validate_only: false };
         if let Err(fault) = engine.create_drop(&command, wall) {

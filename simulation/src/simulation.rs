@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade::engine::background::Sweeper;
+use stockade::engine::agenda::Agenda;
 use stockade::engine::recover::StartOptions;
 use stockade::engine::{Bounds, Engine};
 use stockade::journal::{Durability, FileLogOptions, Turn, Writer};
@@ -83,7 +83,7 @@ pub enum Doom {
 pub struct Running {
     pub engine: Arc<Engine>,
     pub writer: Writer,
-    pub sweeper: Sweeper,
+    pub agenda: Agenda,
 }
 
 /// How rough this run is, drawn from its seed: some see no fault at all, some little else.

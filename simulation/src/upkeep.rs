@@ -62,8 +62,8 @@ impl Simulation {
             now = now.plus(stockade::time::Millis(700));
         }
         if self.options.plant != Some(Plant::LateExpiry) {
-            let sweeper = &mut self.running.as_mut().expect("an engine runs").sweeper;
-            while sweeper.look(now) {}
+            let agenda = &mut self.running.as_mut().expect("an engine runs").agenda;
+            while agenda.look(now) {}
         }
         self.coverage.count("did sweep");
         self.tell(&format!("sweep of {due}"));

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::answer::Fault;
-use super::commit::Prepared;
+use super::turn::fact;
 use super::{Bounds, Engine};
-use crate::inventory::{DropEntry, Locked, Pool, Running};
-use crate::record::{Archived, Record};
+use crate::inventory::{DropEntry, Running};
+use crate::record::{DropVerb, Origin};
 use crate::time::Timestamp;
 
 /// Drops that are archived at one look: the others wait for the next.
@@ -28,6 +28,7 @@ impl Engine {
             return Ok(0);
         }
         let due = |entry: &Arc<DropEntry>| self.may_be_archived(entry, &entry.running(), now);
+        while self.turn_due(now)? > 0 {}
         let due: Vec<_> = self.inventory.drops.all().into_iter().filter(due).take(MOST_AT_ONCE).collect();
         if due.is_empty() {
             return Ok(0);
@@ -59,7 +60,7 @@ impl Engine {
     }
 
     fn may_be_archived(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> bool {
-        let waited = running.closed_since(now).is_some_and(|at| at.plus(self.bounds.archive_after) <= now);
+        let waited = running.lifecycle.closed.is_some_and(|closed| closed.at.plus(self.bounds.archive_after) <= now);
         waited
             && running.archived.is_none()
             && entry.pools().all(|pool| {
@@ -70,15 +71,13 @@ impl Engine {
 
     /// Writes down that a drop is archived; from then on nobody finds its holds.
     fn mark_archived(&self, entry: &DropEntry, now: Timestamp) -> Result<bool, Fault> {
-        let permit = self.journal.permit()?;
         let mut running = entry.steer();
         // Looked at again: a claim may have come late, before the gate was closed.
         if !self.may_be_archived(entry, &running, now) {
             return Ok(false);
         }
-        let archived = Archived { drop: entry.number, at: now, pools: entry.pools().map(Pool::sold).collect() };
-        let locked = Locked::Drop(entry, &mut running);
-        self.commit(Record::Archived(archived), Prepared { permit, locked, taken: None }, now)?;
+        let fact = fact(entry, &running, DropVerb::Archive, (running.lifecycle, Origin::ENGINE), now);
+        self.commit_fact(entry, &mut running, fact, now)?;
         Ok(true)
     }
 }

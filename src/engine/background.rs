@@ -1,4 +1,4 @@
-//! What runs beside the requests: giving back what is due, snapshots, and the check that counters and ledgers agree.
+//! What runs beside the requests: the agenda, archiving, snapshots, and the check that counters and ledgers agree.
 //! Threads of their own, so that no load on the requests' threads delays them.
 
 use std::io;
@@ -8,23 +8,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Engine;
-use super::answer::Fault;
+use super::agenda::{Agenda, LOOK_PERIOD};
 use super::compact::{LastSnapshot, SnapshotPolicy};
-use super::pace::{Pace, Share, TOO_LATE};
+use super::pace::{Pace, Share};
 use super::watch::{self, Watch};
 use crate::storage::{FolderLock, Storage};
 use crate::time::{Clock, Millis, Timestamp};
 
-/// How often deadlines are looked at: a hold is given back at most about this long after its deadline.
-const SWEEP_EVERY: Millis = Millis(2);
 /// How often the snapshot policy is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often counters and ledgers are compared.
 const COMPARE_EVERY: Millis = Millis(1_000);
 
-/// A quarter of a core for giving back, while customers are at work: what is due and not given back yet is given back by
-/// whoever needs it, at his own cost. In pieces of a few hundred holds.
-const SWEEP: Share = Share { rests: 3, piece: Duration::from_millis(1) };
 /// An eighth of a core and of the disk for a snapshot, while customers are at work. Nobody waits for it.
 const SNAPSHOT: Share = Share { rests: 7, piece: Duration::from_micros(100) };
 
@@ -58,12 +53,12 @@ impl Background {
         lock: Option<Arc<FolderLock>>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut sweeper = Sweeper::new(Arc::clone(engine));
-        let (sweep_clock, sweep_stop) = (Arc::clone(clock), Arc::clone(&stop));
-        let sweeper = thread::Builder::new().name("stockade-sweep".to_owned()).spawn(move || {
-            while !sweep_stop.load(Ordering::Relaxed) {
-                if !sweeper.look(sweep_clock.now()) {
-                    thread::park_timeout(Duration::from_millis(SWEEP_EVERY.0));
+        let mut agenda = Agenda::new(Arc::clone(engine));
+        let (agenda_clock, agenda_stop) = (Arc::clone(clock), Arc::clone(&stop));
+        let agenda = thread::Builder::new().name("stockade-agenda".to_owned()).spawn(move || {
+            while !agenda_stop.load(Ordering::Relaxed) {
+                if !agenda.look(agenda_clock.now()) {
+                    thread::park_timeout(LOOK_PERIOD);
                 }
             }
         })?;
@@ -83,7 +78,7 @@ impl Background {
                 thread::park_timeout(watch::LOOK_EVERY);
             }
         })?;
-        Ok(Self { stop, threads: vec![sweeper, keeper, watch] })
+        Ok(Self { stop, threads: vec![agenda, keeper, watch] })
     }
 }
 
@@ -94,71 +89,6 @@ impl Drop for Background {
             thread.thread().unpark();
             // A panic in the thread has ended the process through its hook already.
             let _ended = thread.join();
-        }
-    }
-}
-
-/// Gives back and forgets what is due.
-///
-/// A wave of deadlines is never let loose on the journal as fast as memory is: the queue would be full of it, customers
-/// would be turned away for what nobody waits for, and all others would stand behind it. Where much waits already, a part
-/// is given back at each look and no more; and while customers are at work it rests between, until it is late. What is
-/// left is late, not lost: who needs units that are due gives them back first. Only `--max-holds` counts it meanwhile: near
-/// that bound it does not rest.
-#[derive(Debug)]
-pub struct Sweeper {
-    engine: Arc<Engine>,
-    /// When it last gave back.
-    swept: Timestamp,
-    pace: Pace,
-    /// The last look found nothing.
-    idle: bool,
-}
-
-impl Sweeper {
-    /// One that has not looked yet.
-    #[must_use]
-    pub fn new(engine: Arc<Engine>) -> Self {
-        let pace = Pace::new(Arc::clone(&engine), SWEEP);
-        Self { engine, swept: Timestamp(0), pace, idle: true }
-    }
-
-    /// Looks once. Says whether there may be more to do at once.
-    pub fn look(&mut self, now: Timestamp) -> bool {
-        if self.idle {
-            self.pace.has_rested();
-        }
-        let waits = self.engine.journal().is_busy() && now < self.swept.plus(SWEEP_EVERY);
-        let more = !waits && self.give_back(now) && !self.engine.journal().is_busy();
-        // Forgetting writes nothing: it goes on whatever the journal does, and without a rest where memory is at its bound.
-        let forgot = self.engine.forget(now) > 0;
-        if forgot && !self.engine.remembers_too_many() {
-            self.pace.rest(0, Millis(0));
-        }
-        self.idle = !(forgot || more);
-        !self.idle
-    }
-
-    /// Whether there was something.
-    fn give_back(&mut self, now: Timestamp) -> bool {
-        self.swept = now;
-        let Self { engine, pace, .. } = self;
-        let rest = |expired, late| pace.rest(expired, if engine.has_hardly_room() { TOO_LATE } else { late });
-        match engine.sweep_with(now, rest) {
-            Ok(expired) => expired > 0,
-            // The journal is full or failed: the next look finds the same holds.
-            Err(
-                Fault::Invalid(_)
-                | Fault::NoDrop(_)
-                | Fault::NoHold(_)
-                | Fault::Exists { .. }
-                | Fault::Stale(_)
-                | Fault::Precondition(_)
-                | Fault::Exhausted(_)
-                | Fault::Overloaded(_)
-                | Fault::Suspended(_)
-                | Fault::JournalFailed,
-            ) => false,
         }
     }
 }

@@ -6,11 +6,15 @@ use super::Engine;
 use super::answer::{DropView, Fault, Violation};
 use super::command::{CreateDrop, Steer};
 use super::commit::Prepared;
+use super::turn::fact;
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
 use crate::inventory::{Added, DropEntry, Locked, Running, Seat};
 use crate::journal::Ticket;
-use crate::record::{DropImage, LastUpdate, MAX_RECORD, Record, Steering, request_digest};
+use crate::record::{
+    Closed, DropFact, DropImage, DropVerb, LastUpdate, Lifecycle, MAX_DROP_IMAGE, Origin, PoolBasis, PoolFigures,
+    Record, request_digest,
+};
 use crate::time::Timestamp;
 
 impl Engine {
@@ -28,16 +32,19 @@ impl Engine {
         let added = self.inventory.drops.add(&command.definition.id, |registry| {
             let image = self.image(&command.definition, request, registry.next_seat(), now)?;
             let prepared = Prepared { permit, locked: Locked::Registry(registry), taken: None };
-            self.commit(Record::Drop(Box::new(image)), prepared, now).map(drop)
+            self.commit(Record::DropFact(Box::new(made(image, now))), prepared, now).map(drop)
         })?;
         let entry = match added {
-            Added::New(entry) => entry,
+            Added::New(entry) => {
+                self.turn_in(&entry, &mut entry.steer(), now)?;
+                entry
+            }
             Added::Known(entry) => {
                 same_request(&entry, request, &command.definition)?;
                 entry
             }
         };
-        Ok(self.show_drop(&entry, &entry.running(), now))
+        Ok(self.show_drop(&entry, &entry.running()))
     }
 
     /// One drop, with its state and stock.
@@ -45,10 +52,17 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoDrop`].
     pub fn get_drop(&self, id: &DropId, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
-        self.inventory
-            .drops
-            .with_id(id, |entry| self.show_drop(entry, &entry.running(), now))
-            .ok_or_else(|| Fault::NoDrop(id.clone()))
+        let shown = self.inventory.drops.with_id(id, |entry| {
+            let running = entry.running();
+            if running.is_to_turn(now) {
+                drop(running);
+                // Where the journal can't take that, the drop is shown as the facts are.
+                let _turned = self.turn_in(entry, &mut entry.steer(), now);
+                return self.show_drop(entry, &entry.running());
+            }
+            self.show_drop(entry, &running)
+        });
+        shown.ok_or_else(|| Fault::NoDrop(id.clone()))
     }
 
     /// Pauses, resumes or closes a drop. What it is already, it stays without a record. Live holds are left alone.
@@ -57,25 +71,25 @@ impl Engine {
     /// [`Fault::NoDrop`], [`Fault::Precondition`] when a closed drop would be paused or resumed, and faults of the
     /// journal.
     pub fn steer(&self, id: &DropId, steer: Steer, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
-        let permit = self.journal.permit()?;
         let steered = self.inventory.drops.with_id(id, |entry| {
             let mut running = entry.steer();
-            let closed = running.state(entry, now).is_over();
-            let is = running.steering;
-            let wanted = match steer {
+            self.turn_in(entry, &mut running, now)?;
+            let closed = running.state().is_over();
+            let is = running.lifecycle;
+            let (verb, wanted) = match steer {
                 Steer::Pause | Steer::Resume if closed => {
                     return Err(Fault::Precondition(format!("drop {id} is closed: it can't be paused or resumed")));
                 }
-                Steer::Pause => Steering { paused: true, ..is },
-                Steer::Resume => Steering { paused: false, ..is },
-                Steer::Close if closed => is,
-                Steer::Close => Steering { closed_at: Some(now), ..is },
+                Steer::Pause => (DropVerb::Pause, Lifecycle { paused: true, ..is }),
+                Steer::Resume => (DropVerb::Resume, Lifecycle { paused: false, ..is }),
+                Steer::Close if closed => (DropVerb::Close, is),
+                Steer::Close => (DropVerb::Close, Lifecycle { closed: Some(Closed { at: now, by_hand: true }), ..is }),
             };
             if wanted != is {
-                let locked = Locked::Drop(entry, &mut running);
-                self.commit(Record::Steering(wanted), Prepared { permit, locked, taken: None }, now)?;
+                let fact = fact(entry, &running, verb, (wanted, Origin::ANONYMOUS), now);
+                self.commit_fact(entry, &mut running, fact, now)?;
             }
-            Ok(self.show_drop(entry, &running, now))
+            Ok(self.show_drop(entry, &running))
         });
         steered.unwrap_or_else(|| Err(Fault::NoDrop(id.clone())))
     }
@@ -88,13 +102,14 @@ impl Engine {
     ) -> Result<(DropView, Ticket), Fault> {
         let known = self.inventory.drops.with_id(&command.definition.id, |entry| {
             same_request(entry, request, &command.definition)?;
-            Ok(self.show_drop(entry, &entry.running(), now))
+            Ok(self.show_drop(entry, &entry.running()))
         });
         known.unwrap_or_else(|| {
             let image = self.image(&command.definition, request, self.inventory.drops.next_seat(), now)?;
             let entry = DropEntry::new(Lsn::default(), image);
-            let running = entry.running();
-            Ok((view(&entry, &running, now), Ticket::ready()))
+            let mut running = entry.steer();
+            (running.lifecycle, _) = running.turned(&entry, now);
+            Ok((view(&entry, &running), Ticket::ready()))
         })
     }
 
@@ -127,18 +142,27 @@ impl Engine {
     }
 
     /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
-    pub(super) fn show_drop(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> (DropView, Ticket) {
-        (view(entry, running, now), self.journal.ticket(running.known_at()))
+    pub(super) fn show_drop(&self, entry: &DropEntry, running: &Running) -> (DropView, Ticket) {
+        (view(entry, running), self.journal.ticket(running.known_at()))
     }
 }
 
-pub(super) fn view(entry: &DropEntry, running: &Running, now: Timestamp) -> DropView {
+/// A drop's fact of being made.
+fn made(image: DropImage, at: Timestamp) -> DropFact {
+    let pools = || image.definition.items.iter().flat_map(|item| &item.pools);
+    let basis = |units| PoolBasis { received: units, taken_out: 0 };
+    let stock = pools().map(|pool| PoolFigures { basis: basis(pool.units), ..PoolFigures::default() }).collect();
+    let (origin, lifecycle) = (Origin::ANONYMOUS, Lifecycle::new(image.number));
+    DropFact { verb: DropVerb::Create, at, origin, image, lifecycle, moments: Vec::new(), stock }
+}
+
+pub(super) fn view(entry: &DropEntry, running: &Running) -> DropView {
     let (stock, moved) = entry.stock(running);
     DropView {
         definition: Arc::clone(&running.definition),
         opens_at: running.opens_at(entry),
-        closed_at: running.steering.closed_at,
-        state: running.state(entry, now),
+        closed_at: running.lifecycle.closed.map(|closed| closed.at),
+        state: running.state(),
         revision: running.revision,
         as_of: moved.max(running.known_at()),
         stock,
@@ -151,10 +175,10 @@ pub(super) fn fits(image: &DropImage) -> Result<(), Fault> {
     // With room for what a change of it adds: a drop that could be made can be renamed.
     let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32] });
     let size = DropImage { update, ..image.clone() }.encoded_len();
-    if size <= MAX_RECORD {
+    if size <= MAX_DROP_IMAGE {
         return Ok(());
     }
-    let description = format!("name too many goods and tiers: the drop takes {size} bytes, {MAX_RECORD} at most");
+    let description = format!("name too many goods and tiers: the drop takes {size} bytes, {MAX_DROP_IMAGE} at most");
     Err(Fault::Invalid(vec![Violation { field: "drop.limits".to_owned(), description }]))
 }
 

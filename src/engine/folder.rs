@@ -201,6 +201,12 @@ impl Folder {
         Ok(Self { journal, snapshots, key, key_elsewhere: given.is_some(), meta: Some((root, meta)), lock: None })
     }
 
+    /// Whether it was written by builds of format 1 alone.
+    #[must_use]
+    pub fn is_of_format_1(&self) -> bool {
+        self.meta.as_ref().is_some_and(|(_, meta)| meta.format.is_none())
+    }
+
     /// Has `stockade.meta` say that records of this build may be in the folder, before the first of them is. Builds that
     /// don't know them refuse the folder from then on. Says whether it did not say so before.
     ///

@@ -172,6 +172,8 @@ impl Engine {
             let description = "is of a list that began too long ago: begin it anew".to_owned();
             return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]));
         }
+        // A drop is listed by the state that it has now, so its moments that have come are facts first.
+        while self.turn_due(now)? > 0 {}
         let entries = self.inventory.drops.all();
         // As many as may be on the page and one more; of those the last is on top.
         let mut first: BinaryHeap<(Timestamp, DropId, usize)> = BinaryHeap::new();
@@ -179,7 +181,7 @@ impl Engine {
             let running = entry.running();
             let (opens_at, id) = (self.opened(entry, &running, as_of), &running.definition.id);
             let later = from.is_none_or(|from| (opens_at, id) > (from.opens_at, &from.after));
-            if later && filter.fits(entry, &running, now) {
+            if later && filter.fits(&running) {
                 first.push((opens_at, id.clone(), place));
                 if first.len() > page.left().saturating_add(1) {
                     first.pop();
@@ -191,7 +193,7 @@ impl Engine {
             let Some(entry) = entries.get(place) else { continue };
             let (view, known_at) = {
                 let running = entry.running();
-                (view(entry, &running, now), running.known_at())
+                (view(entry, &running), running.known_at())
             };
             if !page.put(&view) {
                 return Ok((last, self.journal.ticket(newest)));
@@ -210,11 +212,11 @@ impl Engine {
 }
 
 impl DropFilter {
-    fn fits(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> bool {
+    fn fits(&self, running: &Running) -> bool {
         let Self { shop, series, state } = self;
         shop.as_ref().is_none_or(|shop| *shop == running.definition.shop)
             && (series.is_none() || *series == running.definition.series)
-            && match (state, running.state(entry, now)) {
+            && match (state, running.state()) {
                 (Some(wanted), is) => *wanted == is,
                 (None, is) => is != DropState::Archived,
             }

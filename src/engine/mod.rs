@@ -15,6 +15,7 @@ mod sale;
 mod drops;
 mod update;
 mod stock;
+mod turn;
 mod commit;
 mod sweep;
 mod archive;
@@ -29,6 +30,7 @@ pub mod recover;
 pub mod compact;
 mod pace;
 mod watch;
+pub mod agenda;
 pub mod background;
 pub mod verify;
 pub mod watermark;
@@ -150,6 +152,8 @@ enum Decision<T> {
     SweepPool(DropNo, ItemNo, PoolNo),
     /// This hold is due.
     SweepHold(HoldRef),
+    /// A moment of this drop has come.
+    Turn(DropNo),
 }
 
 impl<T> Decision<T> {
@@ -162,6 +166,7 @@ impl<T> Decision<T> {
             Self::Again => Ok(Decision::Again),
             Self::SweepPool(drop, item, pool) => Ok(Decision::SweepPool(drop, item, pool)),
             Self::SweepHold(hold) => Ok(Decision::SweepHold(hold)),
+            Self::Turn(drop) => Ok(Decision::Turn(drop)),
         }
     }
 }
@@ -233,6 +238,7 @@ impl Engine {
                 Decision::SweepHold(hold) => {
                     self.sweep_hold(hold, now)?;
                 }
+                Decision::Turn(drop) => self.turn(drop, now)?,
             }
         }
         Ok(Step::InDoubt)

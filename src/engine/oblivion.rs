@@ -76,7 +76,9 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         Record::Changed(change) => change.is_late_claim().then_some(change.hold.id),
         Record::Old(fact) => fact.late_claim(),
         Record::Drop(_)
-        | Record::Steering(_)
+        | Record::Lifecycle(_)
+        | Record::DropFact(_)
+        | Record::Upgraded(_)
         | Record::Hold(_)
         | Record::Made(_)
         | Record::Superseded(_)

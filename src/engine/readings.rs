@@ -103,7 +103,7 @@ impl Readings {
 impl Engine {
     /// Gathers the numbers. Takes each lock by itself and for a moment; only live drops are shown by pool.
     #[must_use]
-    pub fn readings(&self, now: Timestamp) -> Readings {
+    pub fn readings(&self) -> Readings {
         let mut readings = Readings {
             hold_transitions: self.metrics.transitions.each_ref().map(Counter::get),
             holds: self.inventory.holds.counts(),
@@ -123,7 +123,7 @@ impl Engine {
         for entry in self.inventory.drops.all() {
             let running = entry.running();
             readings.add_refusals(&running.definition.id, &entry.refusals());
-            let live = !running.state(&entry, now).is_over();
+            let live = !running.state().is_over();
             let (stock, _) = entry.stock(&running);
             for (item, pools) in running.definition.items.iter().zip(&stock) {
                 for (pool, stock) in item.pools.iter().zip(pools) {

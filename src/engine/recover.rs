@@ -168,12 +168,19 @@ pub fn recover_driven(
     let last_time = last_time.max(found.opened().last_written_at);
     check_clock(options, asked, last_time)?;
     let now = wall().max(last_time.unwrap_or_default());
+    let mut appended_first = Vec::new();
+    if folder.is_of_format_1() && !report.first_start {
+        appended_first.push(Record::Upgraded(now));
+    }
     let restart = last_time
         .map(|stopped_at| Restart { stopped_at, grace_until: now.plus(options.outage_grace), at: Some(now) })
         .filter(|restart| load.restart_matters(*restart));
-    if let Some(restart) = restart {
-        load.apply(found.opened().next, &Record::Restart(restart))?;
-        report.grace_until = Some(restart.grace_until);
+    report.grace_until = restart.map(|restart| restart.grace_until);
+    appended_first.extend(restart.map(Record::Restart));
+    let mut next = found.opened().next;
+    for record in &appended_first {
+        load.apply(next, record)?;
+        next = next.next();
     }
     let inventory = load.finish(options.bounds.start_room)?;
 
@@ -184,10 +191,11 @@ pub fn recover_driven(
     (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());
     report.set_aside = snapshot::set_aside(folder.snapshots.as_ref(), &unusable).map_err(RecoverError::SetAside)?;
     let (journal, writer) = Journal::driven(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
-    if let Some(restart) = restart {
-        let appended = journal.append(journal.permit()?, &[Record::Restart(restart)], now)?;
-        let (lsn, next) = (appended.lsn(), opened.next);
-        invariant!(lsn == next, "the record of this start stands at {lsn} and was applied as {next}");
+    let mut next = opened.next;
+    for record in appended_first {
+        let lsn = journal.append(journal.permit()?, &[record], now)?.lsn();
+        invariant!(lsn == next, "a record of this start stands at {lsn} and was applied as {next}");
+        next = next.next();
     }
     let engine = Engine::new(inventory, journal, options.bounds);
     if let Some(loaded) = &loaded {

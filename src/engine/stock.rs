@@ -11,7 +11,7 @@ use crate::ids::{ItemNo, PoolNo};
 use crate::invariant::invariant;
 use crate::inventory::{DropEntry, Locked, Pool, Running, Verdict};
 use crate::journal::Ticket;
-use crate::record::{Adjusted, Adjustment, PoolBasis, Record, StockChange};
+use crate::record::{Adjusted, AdjustedBy, Adjustment, Origin, PoolBasis, Record, StockChange};
 use crate::time::Timestamp;
 
 impl Engine {
@@ -58,7 +58,7 @@ impl Engine {
                 return Err(Fault::Exists { what, field, known_at: known.map_or(running.revision, |k| k.revision) });
             }
             let made_at = known.map_or(running.revision, |known| known.revision);
-            let (view, _) = self.show_drop(entry, running, now);
+            let (view, _) = self.show_drop(entry, running);
             return Ok((view, self.journal.ticket(made_at)));
         }
         if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
@@ -71,10 +71,15 @@ impl Engine {
             Verdict::Yes(taken) => taken,
             Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command)),
         };
-        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now) });
+        let mut stock = entry.item_figures(item);
+        if let Some(figures) = stock.get_mut(place.index()) {
+            figures.basis = basis;
+        }
+        let by = Some(Box::new(AdjustedBy { origin: Origin::ANONYMOUS, stock }));
+        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by });
         let locked = Locked::Drop(entry, running);
         let made_at = self.commit(record, Prepared { permit, locked, taken }, now)?;
-        let (view, _) = self.show_drop(entry, running, now);
+        let (view, _) = self.show_drop(entry, running);
         Ok((view, self.journal.ticket(made_at)))
     }
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use super::Engine;
 use super::answer::{DropView, Fault, Stock, Violation};
 use super::command::UpdateDrop;
-use super::commit::Prepared;
 use super::drops::{fits, view};
+use super::turn::fact;
 use crate::definition::{Definition, Item};
-use crate::inventory::{DropEntry, DropState, Locked, Running};
+use crate::inventory::{DropEntry, DropState, Running};
 use crate::journal::Ticket;
-use crate::record::{DropImage, LastUpdate, Record, update_digest};
+use crate::record::{DropImage, DropVerb, LastUpdate, Origin, PoolBasis, PoolFigures, update_digest};
 use crate::time::Timestamp;
 
 /// A part of a definition.
@@ -72,12 +72,12 @@ impl Engine {
     /// [`Fault::Precondition`] when the drop's state forbids the change of a field; [`Fault::Invalid`] for times that
     /// don't fit; and faults of the journal.
     pub fn update_drop(&self, command: &UpdateDrop, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
-        let permit = self.journal.permit()?;
         let updated = self.inventory.drops.with_id(&command.wanted.id, |entry| {
-            if command.validate_only {
-                return self.tried(entry, &entry.running(), command, now);
-            }
             let mut running = entry.steer();
+            self.turn_in(entry, &mut running, now)?;
+            if command.validate_only {
+                return self.tried(entry, &running, command, now);
+            }
             if let Some(definition) = changed(entry, &running, command, now)? {
                 let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
                 let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
@@ -85,10 +85,16 @@ impl Engine {
                 if image.encoded_len() > entry.weight(&running) {
                     self.has_memory()?;
                 }
-                let locked = Locked::Drop(entry, &mut running);
-                self.commit(Record::Drop(Box::new(image)), Prepared { permit, locked, taken: None }, now)?;
+                let new = image.definition.items.iter().skip(running.definition.items.len());
+                let new: Vec<_> = new.flat_map(first_figures).collect();
+                let mut fact = fact(entry, &running, DropVerb::Update, (running.lifecycle, Origin::ANONYMOUS), now);
+                fact.image = image;
+                fact.stock.extend(new);
+                self.commit_fact(entry, &mut running, fact, now)?;
+                // It may have been said to open now.
+                self.turn_in(entry, &mut running, now)?;
             }
-            Ok(self.show_drop(entry, &running, now))
+            Ok(self.show_drop(entry, &running))
         });
         updated.unwrap_or_else(|| Err(Fault::NoDrop(command.wanted.id.clone())))
     }
@@ -101,7 +107,7 @@ impl Engine {
         command: &UpdateDrop,
         now: Timestamp,
     ) -> Result<(DropView, Ticket), Fault> {
-        let (mut shown, ticket) = self.show_drop(entry, running, now);
+        let (mut shown, ticket) = self.show_drop(entry, running);
         if let Some(definition) = changed(entry, running, command, now)? {
             let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
             let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
@@ -109,15 +115,18 @@ impl Engine {
             let definition = Arc::new(image.definition);
             let new = definition.items.iter().skip(shown.stock.len());
             let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
-            let Running { definition: _, revision, steering, steered, update, adjusted: _, archived, basis } = running;
-            let (revision, steering, steered) = (*revision, *steering, *steered);
-            let (archived, basis, adjusted) = (archived.clone(), basis.clone(), Vec::new());
-            let then = Running { definition, revision, steering, steered, update: *update, adjusted, archived, basis };
-            shown = view(entry, &then, now);
+            let mut then = running.with_definition(definition);
+            (then.lifecycle, _) = then.turned(entry, now);
+            shown = view(entry, &then);
             shown.stock.extend(new);
         }
         Ok((shown, ticket))
     }
+}
+
+fn first_figures(item: &Item) -> impl Iterator<Item = PoolFigures> + '_ {
+    let basis = |units| PoolBasis { received: units, taken_out: 0 };
+    item.pools.iter().map(move |pool| PoolFigures { basis: basis(pool.units), ..PoolFigures::default() })
 }
 
 fn first_stock(item: &Item) -> Vec<Stock> {
@@ -150,7 +159,7 @@ fn changed(
     wanted.opens_at = match wanted.opens_at {
         // Left out means now; where it was left out before it still means then.
         // Where nothing is named, and it can't change any more, it is simply not said again.
-        None if command.named.is_empty() && running.state(entry, now) != DropState::Scheduled => is.opens_at,
+        None if command.named.is_empty() && running.state() != DropState::Scheduled => is.opens_at,
         None => is.opens_at.map(|_| now),
         Some(at) if at == opens_at => is.opens_at,
         Some(at) => Some(at),
@@ -159,7 +168,7 @@ fn changed(
     if changes.is_empty() {
         return Ok(None);
     }
-    let state = running.state(entry, now);
+    let state = running.state();
     let forbidden: Vec<&str> =
         changes.iter().filter(|(part, _)| !may_change(*part, state)).map(|(_, path)| path.as_str()).collect();
     if !forbidden.is_empty() {

@@ -13,7 +13,7 @@ use super::pool::{PoolUsage, Stock, UsageChange};
 use super::{HoldRef, Inventory, LockedShard, LockedShards, Standing, Subject};
 use crate::hold::{Hold, HoldLine, HoldState};
 use crate::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};
-use crate::record::{HoldChange, Made, Record, Restart, Superseded};
+use crate::record::{DropImage, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use crate::time::Timestamp;
 
 /// What a record is about to change, locked. Of a hold that is its drop, whose gate is held; the shard that it lives in,
@@ -147,9 +147,9 @@ impl Inventory {
                 self.enter_successor(&ended, &made, subjects);
                 Some(Applied::Replaced)
             }
-            (Locked::Registry(registry), Record::Drop(image)) => {
-                registry.put(lsn, &image);
-                Some(Applied::Drop)
+            (Locked::Registry(registry), Record::Drop(image)) => Some(self.make_drop(registry, lsn, &image)),
+            (Locked::Registry(registry), Record::DropFact(fact)) if fact.verb == DropVerb::Create => {
+                Some(self.make_drop(registry, lsn, &fact.image))
             }
             (Locked::Drop(entry, running), record) => {
                 match entry.change(running, lsn, &record)? {
@@ -157,10 +157,17 @@ impl Inventory {
                     DropChange::Opening { before } => self.openings.moved(entry.number, lsn, before),
                     DropChange::Basis { pool, basis } => pool.adjust(lsn, basis),
                 }
+                self.moments.expect(entry.number, running.next_moment);
                 Some(Applied::Drop)
             }
             (Locked::Registry(_) | Locked::NewHold(..) | Locked::Hold(..) | Locked::Succession(..), _other) => None,
         }
+    }
+
+    fn make_drop(&self, registry: &mut Registry, lsn: Lsn, image: &DropImage) -> Applied {
+        let entry = registry.put(lsn, image);
+        self.moments.expect(entry.number, entry.running().next_moment);
+        Applied::Drop
     }
 
     /// Gives a hold more time by the record of a start.

@@ -17,7 +17,7 @@ use super::{DropEntry, Ended, Inventory, Running};
 use crate::digest::DigestKey;
 use crate::hold::Hold;
 use crate::ids::{HoldId, Lsn, PoolNo};
-use crate::record::{AdjustmentsImage, HoldChange, Made, Record, Restart, StockImage, Superseded};
+use crate::record::{AdjustmentsImage, DropImage, DropVerb, HoldChange, Made, Record, Restart, StockImage, Superseded};
 use crate::sync::Ordering;
 use crate::time::Timestamp;
 
@@ -55,8 +55,10 @@ impl BulkLoad {
             }
             Record::Restart(restart) => self.apply_restart(lsn, *restart),
             Record::Usage(image) => self.0.apply_usage(image),
+            Record::Upgraded(at) => self.0.mark_before(lsn, *at),
             Record::Drop(_)
-            | Record::Steering(_)
+            | Record::Lifecycle(_)
+            | Record::DropFact(_)
             | Record::Adjusted(_)
             | Record::Archived(_)
             | Record::Stock(_)
@@ -81,13 +83,21 @@ impl BulkLoad {
             })
         });
         match (changed, record) {
-            (None, Record::Drop(image)) => drops.with_registry(|registry| registry.put(lsn, image)),
+            (None, Record::Drop(image)) => self.make(lsn, image),
+            (None, Record::DropFact(fact)) if fact.verb == DropVerb::Create => self.make(lsn, &fact.image),
             // Its holds are discarded once all records are applied; its pools go at once.
             (Some(Ok(())), Record::Archived(archived)) => drops.settle_archived(&[archived.drop]),
+            (Some(Ok(())), Record::DropFact(fact)) if fact.verb == DropVerb::Archive => {
+                drops.settle_archived(&[fact.number()]);
+            }
             (Some(Err(error)), _) => return Err(error),
             (None | Some(Ok(())), _) => {}
         }
         Ok(())
+    }
+
+    fn make(&self, lsn: Lsn, image: &DropImage) {
+        self.0.drops.with_registry(|registry| registry.put(lsn, image));
     }
 
     fn apply_change(&self, lsn: Lsn, change: &HoldChange) -> Result<(), ReplayError> {
@@ -229,6 +239,9 @@ impl Inventory {
             }
         });
         gathered.finish();
+        for drop in &drops {
+            self.moments.expect(drop.number, drop.running().next_moment);
+        }
         let newest = drops.iter().map(|drop| drop.running().revision).max();
         self.openings.begin(newest.unwrap_or_default());
         ended.sort_unstable_by_key(|ended| ended.revision);

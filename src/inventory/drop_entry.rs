@@ -20,7 +20,8 @@ use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
 use crate::invariant::invariant;
 use crate::metrics::Counter;
 use crate::record::{
-    Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, LastUpdate, PoolBasis, Record, Steering, StockImage,
+    Adjusted, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, LastUpdate, Lifecycle, Moment,
+    PoolBasis, PoolFigures, Record, StockImage,
 };
 use crate::refusal::Reason;
 use crate::time::Timestamp;
@@ -28,10 +29,10 @@ use crate::time::Timestamp;
 /// Adjustments in one record of a snapshot: 50 KiB at most.
 const ADJUSTMENTS_A_RECORD: usize = 1_000;
 
-/// The state that a drop is in, from its schedule, pauses and closing.
+/// The state that a drop is in: which of its moments have come, and what operators did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropState {
-    /// Before `opens_at`.
+    /// It has not opened.
     Scheduled,
     /// Reserves are served.
     Open,
@@ -63,10 +64,14 @@ pub struct Running {
     pub definition: Arc<Definition>,
     /// LSN of the definition's record.
     pub revision: Lsn,
-    /// What operators did to it.
-    pub steering: Steering,
-    /// LSN of the steering's record; 0 before the first.
-    pub steered: Lsn,
+    /// Where it stands in its life.
+    pub lifecycle: Lifecycle,
+    /// LSN of the record that said so; 0 before the first.
+    pub lived: Lsn,
+    /// When that was: a request that read the clock before it counts as of then.
+    pub turned_at: Timestamp,
+    /// The instant of its next moment: until a record says that it has come, the drop takes no request from then on.
+    pub next_moment: Timestamp,
     /// The last change of the definition, if there was one.
     pub update: Option<LastUpdate>,
     /// How each item's stock was adjusted.
@@ -185,30 +190,72 @@ impl Running {
     #[must_use]
     pub fn known_at(&self) -> Lsn {
         let archived = self.archived.as_ref().map_or(Lsn::default(), |(lsn, _)| *lsn);
-        self.revision.max(self.steered).max(archived)
+        self.revision.max(self.lived).max(archived)
     }
 
-    /// When it closed, by schedule or by hand; nothing as long as it has not.
+    /// Where the drop stands, by its marks alone.
     #[must_use]
-    pub fn closed_since(&self, now: Timestamp) -> Option<Timestamp> {
-        let scheduled = self.definition.closes_at.filter(|at| *at <= now);
-        scheduled.into_iter().chain(self.steering.closed_at).min()
-    }
-
-    /// Where the drop stands: open is `opens_at <= now < closes_at`.
-    #[must_use]
-    pub fn state(&self, entry: &DropEntry, now: Timestamp) -> DropState {
-        if self.archived.is_some() {
-            DropState::Archived
-        } else if let Some(closed) = self.closed_since(now) {
-            if closed < self.opens_at(entry) { DropState::Cancelled } else { DropState::Closed }
-        } else if self.steering.paused {
-            DropState::Paused
-        } else if now < self.opens_at(entry) {
-            DropState::Scheduled
-        } else {
-            DropState::Open
+    pub fn state(&self) -> DropState {
+        let Lifecycle { drop: _, paused, opened, closed } = self.lifecycle;
+        match (closed, opened) {
+            _ if self.archived.is_some() => DropState::Archived,
+            (Some(_), None) => DropState::Cancelled,
+            (Some(_), Some(_)) => DropState::Closed,
+            (None, _) if paused => DropState::Paused,
+            (None, None) => DropState::Scheduled,
+            (None, Some(_)) => DropState::Open,
         }
+    }
+
+    /// Whether a moment of it has come that no record tells of yet.
+    #[inline]
+    #[must_use]
+    pub fn is_to_turn(&self, now: Timestamp) -> bool {
+        self.next_moment <= now
+    }
+
+    /// Where it stands once all moments up to an instant have come, and which those are.
+    #[must_use]
+    pub fn turned(&self, entry: &DropEntry, now: Timestamp) -> (Lifecycle, Vec<Moment>) {
+        let mut lifecycle = self.lifecycle;
+        if self.archived.is_some() {
+            return (lifecycle, Vec::new());
+        }
+        let come = lifecycle.turn(self.opens_at(entry), self.definition.closes_at, now);
+        (lifecycle, come)
+    }
+
+    /// Moments up to an instant have come, without records that say so.
+    pub(super) fn mark_before(&mut self, entry: &DropEntry, lsn: Lsn, at: Timestamp) {
+        let (lifecycle, come) = self.turned(entry, at);
+        if lsn > self.lived && !come.is_empty() {
+            (self.lifecycle, self.lived) = (lifecycle, lsn);
+            self.set_next_moment(entry.created_at);
+        }
+    }
+
+    /// The same with another definition: how it would look.
+    #[must_use]
+    pub fn with_definition(&self, definition: Arc<Definition>) -> Self {
+        let Self { definition: _, revision, lifecycle, lived, turned_at, next_moment, update, .. } = self;
+        Self {
+            definition,
+            revision: *revision,
+            lifecycle: *lifecycle,
+            lived: *lived,
+            turned_at: *turned_at,
+            next_moment: *next_moment,
+            update: *update,
+            adjusted: Vec::new(),
+            archived: self.archived.clone(),
+            basis: self.basis.clone(),
+        }
+    }
+
+    fn set_next_moment(&mut self, created_at: Timestamp) {
+        let opens_at = self.definition.opens_at.unwrap_or(created_at);
+        let next = self.lifecycle.next(opens_at, self.definition.closes_at).filter(|_| self.archived.is_none());
+        self.next_moment = next.map_or(Timestamp::NEVER, |moment| moment.scheduled_for);
     }
 }
 
@@ -218,19 +265,21 @@ impl DropEntry {
     pub fn new(revision: Lsn, image: DropImage) -> Self {
         let DropImage { number, created_at, definition, request, update } = image;
         let pools = Pools::new(&definition.items);
-        let steering = Steering { drop: number, paused: false, closed_at: None };
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
         let home = Home { shop: definition.shop.clone(), series: definition.series.clone() };
-        let running = Running {
+        let mut running = Running {
             definition: Arc::new(definition),
             revision,
-            steering,
-            steered: Lsn::default(),
+            lifecycle: Lifecycle::new(number),
+            lived: Lsn::default(),
+            turned_at: Timestamp::default(),
+            next_moment: Timestamp::NEVER,
             update,
             adjusted,
             archived: None,
             basis: None,
         };
+        running.set_next_moment(created_at);
         let (gate, refusals) = (Gate::Live(ShardedLock::new(running)), Default::default());
         Self { number, created_at, request, home, refusals, gate, pools }
     }
@@ -240,12 +289,25 @@ impl DropEntry {
     #[must_use]
     pub(super) fn without_pools(&self) -> Self {
         let running = self.running();
-        let Running { definition, revision, steering, steered, update, adjusted, archived, basis: _ } = &*running;
+        let Running {
+            definition,
+            revision,
+            lifecycle,
+            lived,
+            turned_at,
+            next_moment,
+            update,
+            adjusted,
+            archived,
+            basis: _,
+        } = &*running;
         let still = Running {
             definition: Arc::clone(definition),
             revision: *revision,
-            steering: *steering,
-            steered: *steered,
+            lifecycle: *lifecycle,
+            lived: *lived,
+            turned_at: *turned_at,
+            next_moment: *next_moment,
             update: *update,
             // Its stock stays as it is: whether an adjustment was made is not asked any more.
             adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
@@ -296,7 +358,7 @@ impl DropEntry {
 
     /// Whether a record about this drop can be one.
     pub(super) fn fits(&self, running: &Running, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
-        let Record::Drop(image) = record else { return Ok(()) };
+        let Some(image) = record.drop_image() else { return Ok(()) };
         let (is, wanted) = (&running.definition, &image.definition);
         if lsn > running.revision && (wanted.id != is.id || wanted.items.len() < self.pools.len()) {
             return Err(ReplayError::Record { lsn, what: format!("drop {} is no change of {}", wanted.id, is.id) });
@@ -308,26 +370,20 @@ impl DropEntry {
     /// itself is by it. Says what else follows. `running` is this drop's, its gate closed.
     pub(super) fn change(&self, running: &mut Running, lsn: Lsn, record: &Record) -> Option<DropChange<'_>> {
         match record {
-            Record::Drop(image) if lsn > running.revision => {
-                let before = running.opens_at(self);
-                self.redefine(running, lsn, image);
-                if running.opens_at(self) != before {
-                    return Some(DropChange::Opening { before });
-                }
-            }
-            Record::Steering(steering) if lsn > running.steered => {
-                (running.steering, running.steered) = (*steering, lsn);
-            }
-            Record::Adjusted(Adjusted { drop: _, item, adjustment, basis, at }) => {
+            Record::Drop(image) if lsn > running.revision => return Some(self.redefine(running, lsn, image)),
+            Record::Lifecycle(lifecycle) if lsn > running.lived => self.live(running, lsn, *lifecycle),
+            Record::DropFact(fact) => return self.change_by_fact(running, lsn, fact),
+            Record::Adjusted(Adjusted { drop: _, item, adjustment, basis, at, by: _ }) => {
                 let known = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)?;
                 known.remember(lsn, adjustment, *at);
                 return Some(self.set_basis(running, (*item, adjustment.pool), *basis));
             }
             Record::Archived(archived) if running.archived.is_none() => {
-                running.archived = Some((lsn, archived.clone()));
+                self.archive(running, lsn, archived.clone());
             }
+            Record::Upgraded(at) => running.mark_before(self, lsn, *at),
             Record::Drop(_)
-            | Record::Steering(_)
+            | Record::Lifecycle(_)
             | Record::Archived(_)
             | Record::Hold(_)
             | Record::Made(_)
@@ -342,8 +398,41 @@ impl DropEntry {
         Some(DropChange::Itself)
     }
 
+    /// Applies a fact, unless that is known here already.
+    fn change_by_fact(&self, running: &mut Running, lsn: Lsn, fact: &DropFact) -> Option<DropChange<'_>> {
+        match fact.verb {
+            DropVerb::Update if lsn > running.revision => return Some(self.redefine(running, lsn, &fact.image)),
+            DropVerb::Pause | DropVerb::Resume | DropVerb::Close | DropVerb::Turn if lsn > running.lived => {
+                running.turned_at = running.turned_at.max(fact.at);
+                self.live(running, lsn, fact.lifecycle);
+            }
+            DropVerb::Archive if running.archived.is_none() => {
+                self.archive(running, lsn, fact.archived()?);
+            }
+            DropVerb::Create
+            | DropVerb::Update
+            | DropVerb::Pause
+            | DropVerb::Resume
+            | DropVerb::Close
+            | DropVerb::Turn
+            | DropVerb::Archive => return None,
+        }
+        Some(DropChange::Itself)
+    }
+
+    fn live(&self, running: &mut Running, lsn: Lsn, lifecycle: Lifecycle) {
+        (running.lifecycle, running.lived) = (lifecycle, lsn);
+        running.set_next_moment(self.created_at);
+    }
+
+    fn archive(&self, running: &mut Running, lsn: Lsn, archived: Archived) {
+        running.archived = Some((lsn, archived));
+        running.set_next_moment(self.created_at);
+    }
+
     /// Enters a change of the definition. Items are only ever added.
-    fn redefine(&self, running: &mut Running, revision: Lsn, image: &DropImage) {
+    fn redefine(&self, running: &mut Running, revision: Lsn, image: &DropImage) -> DropChange<'_> {
+        let before = running.opens_at(self);
         let DropImage { number: _, created_at: _, definition, request: _, update } = image;
         for item in definition.items.iter().skip(self.pools.len()) {
             self.pools.add(item);
@@ -352,6 +441,8 @@ impl DropEntry {
         running.definition = Arc::new(definition.clone());
         running.revision = revision;
         running.update = *update;
+        running.set_next_moment(self.created_at);
+        if running.opens_at(self) == before { DropChange::Itself } else { DropChange::Opening { before } }
     }
 
     /// Sets what a pool has received where it is kept without its pool; else says in which pool it is to be set.
@@ -413,6 +504,18 @@ impl DropEntry {
         (stock, as_of)
     }
 
+    /// Each pool's figures, in the definition's order. Exact while the gate is closed.
+    #[must_use]
+    pub fn figures(&self) -> Vec<PoolFigures> {
+        self.pools().map(Pool::figures).collect()
+    }
+
+    /// Those of one item's pools.
+    #[must_use]
+    pub fn item_figures(&self, item: ItemNo) -> Vec<PoolFigures> {
+        self.pools.get(item.index()).map_or_else(Vec::new, |item| item.pools.iter().map(Pool::figures).collect())
+    }
+
     /// What each pool has received, by item.
     fn basis(&self, running: &Running) -> Vec<Vec<PoolBasis>> {
         let of_pools = || self.pools.iter().map(|item| item.pools.iter().map(Pool::basis).collect()).collect();
@@ -426,7 +529,9 @@ impl DropEntry {
         self.image(running).encoded_len()
     }
 
-    fn image(&self, running: &Running) -> DropImage {
+    /// The drop as its definition's record says it.
+    #[must_use]
+    pub fn image(&self, running: &Running) -> DropImage {
         DropImage {
             number: self.number,
             created_at: self.created_at,
@@ -457,13 +562,13 @@ impl DropEntry {
     }
 
     /// The records that make this drop what it is, for a snapshot, each with the LSN that it stands for: definition,
-    /// steering if there was any, and the stock of items that were adjusted.
+    /// lifecycle if anything has come of it, and the stock of items that were adjusted.
     #[must_use]
     pub fn images(&self) -> Vec<(Lsn, Record)> {
         let running = self.running();
         let mut images = vec![(running.revision, Record::Drop(Box::new(self.image(&running))))];
-        if running.steered > Lsn::default() {
-            images.push((running.steered, Record::Steering(running.steering)));
+        if running.lived > Lsn::default() {
+            images.push((running.lived, Record::Lifecycle(running.lifecycle)));
         }
         let basis = self.basis(&running);
         for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(basis) {

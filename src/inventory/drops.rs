@@ -189,11 +189,12 @@ impl Registry {
     }
 
     /// Adds a drop. None has its number.
-    pub fn put(&mut self, revision: Lsn, image: &DropImage) {
+    pub fn put(&mut self, revision: Lsn, image: &DropImage) -> Arc<DropEntry> {
         let entry = Arc::new(DropEntry::new(revision, image.clone()));
         self.ids.insert(image.definition.id.clone(), Arc::clone(&entry));
-        let known = self.entries.insert(image.number, entry);
+        let known = self.entries.insert(image.number, Arc::clone(&entry));
         invariant!(known.is_none(), "two drops have the number {}", image.number);
+        entry
     }
 
     /// Puts an archived drop without pools in the place of what it was.

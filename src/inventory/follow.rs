@@ -13,9 +13,9 @@ use super::drops::among;
 use super::stock::Taken;
 use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict};
 use crate::hold::{Hold, HoldLine};
-use crate::ids::{HoldId, ItemNo, Lsn};
+use crate::ids::{DropNo, HoldId, ItemNo, Lsn};
 use crate::invariant::invariant;
-use crate::record::{Adjusted, HoldChange, Made, PoolBasis, Record, Restart, Superseded};
+use crate::record::{Adjusted, DropVerb, HoldChange, Made, PoolBasis, Record, Restart, Superseded};
 use crate::time::Timestamp;
 
 /// Units taken from their counters, a guard a pool.
@@ -35,12 +35,21 @@ impl Inventory {
     /// [`ReplayError`] when the record does not go with what is here.
     pub fn follow(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
-            Record::Drop(_) | Record::Steering(_) | Record::Adjusted(_) => self.follow_drop(lsn, record),
+            Record::Drop(_) | Record::Lifecycle(_) | Record::Adjusted(_) => self.follow_drop(lsn, record),
+            Record::DropFact(fact) => {
+                self.follow_drop(lsn, record)?;
+                if fact.verb == DropVerb::Archive {
+                    self.fold_one(fact.number());
+                }
+                Ok(())
+            }
             Record::Archived(archived) => {
                 self.follow_drop(lsn, record)?;
-                let mut archived_now = self.drops.all();
-                archived_now.retain(|drop| drop.number == archived.drop);
-                self.fold(&archived_now);
+                self.fold_one(archived.drop);
+                Ok(())
+            }
+            Record::Upgraded(at) => {
+                self.mark_before(lsn, *at);
                 Ok(())
             }
             Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.follow_hold(lsn, record, hold),
@@ -55,6 +64,12 @@ impl Inventory {
                 Err(ReplayError::Record { lsn, what: "it stands in snapshots only".to_owned() })
             }
         }
+    }
+
+    fn fold_one(&self, number: DropNo) {
+        let mut archived_now = self.drops.all();
+        archived_now.retain(|drop| drop.number == number);
+        self.fold(&archived_now);
     }
 
     fn follow_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {

@@ -27,6 +27,15 @@ impl Inventory {
         }
     }
 
+    /// The journal is of format 1 up to this record: moments of drops up to an instant have come, without facts that say so.
+    pub(super) fn mark_before(&self, lsn: Lsn, at: Timestamp) {
+        for entry in self.drops.all() {
+            let mut running = entry.steer();
+            running.mark_before(&entry, lsn, at);
+            self.moments.expect(entry.number, running.next_moment);
+        }
+    }
+
     fn hold_before(&self, lsn: Lsn, id: &HoldId) -> Option<Hold> {
         self.holds.with_id(id, |shard| shard.get(shard.find(id)?).filter(|hold| hold.revision < lsn).cloned())
     }

@@ -18,6 +18,7 @@ mod gathered;
 pub mod holds;
 mod index;
 pub mod limits;
+mod moments;
 mod openings;
 pub mod pool;
 mod pools;
@@ -38,6 +39,7 @@ pub use drop_entry::{DropEntry, DropState, Home, ReadRunning, Running, WriteRunn
 pub use drops::{Added, Drops, Registry, Roster, Seat};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
+pub use moments::Moments;
 pub use openings::Openings;
 pub use pool::{Pool, Stock, Verdict};
 
@@ -60,6 +62,8 @@ pub struct Inventory {
     pub drops: Drops,
     /// When drops opened before that was moved.
     pub openings: Openings,
+    /// Which drops have a moment to come, and when.
+    pub moments: Moments,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -99,6 +103,7 @@ impl Inventory {
         Self {
             drops: Drops::default(),
             openings: Openings::default(),
+            moments: Moments::default(),
             holds: Holds::new(&key),
             subjects: Subjects::new(),
             ended: Mutex::default(),

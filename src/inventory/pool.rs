@@ -17,7 +17,7 @@ use super::holds::HoldRef;
 use super::stock::{Certainty, Look, StockCounter, Take, Taken};
 use crate::ids::Lsn;
 use crate::invariant::invariant;
-use crate::record::{PoolBasis, Sold};
+use crate::record::{PoolBasis, PoolFigures, Sold};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
@@ -308,11 +308,12 @@ impl Pool {
         (stock, *as_of)
     }
 
-    /// What the pool's holds have come to: for archiving, when none of them is live.
+    /// The books, whole.
     #[must_use]
-    pub fn sold(&self) -> Sold {
+    pub fn figures(&self) -> PoolFigures {
         let ledger = self.ledger.lock();
-        Sold { claimed: ledger.claimed, withdrawn: ledger.withdrawn, returned_total: ledger.returned_total }
+        let Ledger { received, taken_out, withdrawn, held, paying, claimed, returned_total, .. } = *ledger;
+        PoolFigures { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total }
     }
 
     /// By how many units counter and ledger disagree: 0, always. Exact only while nothing moves units: under the

@@ -425,7 +425,7 @@ mod tests {
         let creates = storage.count(Operation::Create);
         go_on(&log, 10).expect("begins the one that is there");
         assert_eq!(storage.count(Operation::Create), creates);
-        let batches = log.read(Lsn(1)).expect("reads").map(|batch| batch.expect("whole").head().first);
+        let batches = log.read(Lsn(1)).expect("reads").map(|batch| batch.expect("whole").head.first);
         assert!(batches.eq((1..=25).map(Lsn)), "every batch is found, in order");
     }
 

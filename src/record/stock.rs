@@ -1,5 +1,7 @@
 //! Adjustments of stock, and their bytes.
 
+use super::Sold;
+use super::drop_fact::{Origin, decode_origin, encode_origin};
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::ids::{AdjustmentId, DropNo, ItemNo, PoolNo};
 use crate::time::Timestamp;
@@ -41,8 +43,34 @@ pub struct PoolBasis {
     pub taken_out: u64,
 }
 
+/// A pool's units, whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolFigures {
+    /// What it has received, and what was taken out of it by adjustments.
+    pub basis: PoolBasis,
+    /// Units set aside.
+    pub held: u64,
+    /// Units in payment.
+    pub paying: u64,
+    /// Units sold, and not returned.
+    pub claimed: u64,
+    /// Units returned, and not for sale again.
+    pub withdrawn: u64,
+    /// Units ever returned.
+    pub returned_total: u64,
+}
+
+/// Who made an adjustment, and the item's stock after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdjustedBy {
+    /// By whom.
+    pub origin: Origin,
+    /// The item's pools after it, in the definition's order.
+    pub stock: Vec<PoolFigures>,
+}
+
 /// A pool's basis after an adjustment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adjusted {
     /// In which drop.
     pub drop: DropNo,
@@ -52,8 +80,10 @@ pub struct Adjusted {
     pub adjustment: Adjustment,
     /// What came of it.
     pub basis: PoolBasis,
-    /// When it was made; records from before this was written down don't say.
+    /// When it was made; the oldest records of format 1 don't say.
     pub at: Option<Timestamp>,
+    /// By whom, and what was there then; records of format 1 don't say.
+    pub by: Option<Box<AdjustedBy>>,
 }
 
 /// An item's stock, whole: for snapshots.
@@ -83,7 +113,7 @@ pub struct AdjustmentsImage {
 }
 
 pub(super) fn encode_adjusted(adjusted: &Adjusted, out: &mut Vec<u8>) {
-    let Adjusted { drop, item, adjustment, basis, at } = adjusted;
+    let Adjusted { drop, item, adjustment, basis, at, by } = adjusted;
     put_u64(out, drop.0.into());
     put_u64(out, item.0.into());
     encode_adjustment(adjustment, out);
@@ -91,16 +121,64 @@ pub(super) fn encode_adjusted(adjusted: &Adjusted, out: &mut Vec<u8>) {
     if let Some(at) = at {
         put_u64(out, at.0);
     }
+    if let Some(AdjustedBy { origin, stock }) = by.as_deref() {
+        encode_origin(origin, out);
+        put_u64(out, u64::try_from(stock.len()).unwrap_or(u64::MAX));
+        for figures in stock {
+            figures.encode(out);
+        }
+    }
 }
 
-pub(super) fn decode_adjusted(reader: &mut Reader<'_>, timed: bool) -> Result<Adjusted, DecodeError> {
+/// How much an adjustment's record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// What was adjusted.
+    What,
+    /// And when.
+    When,
+    /// And who did it, and what was there then.
+    All,
+}
+
+pub(super) fn decode_adjusted(reader: &mut Reader<'_>, says: Says) -> Result<Adjusted, DecodeError> {
     Ok(Adjusted {
         drop: DropNo(reader.small("drop number")?),
         item: ItemNo(reader.small("item")?),
         adjustment: decode_adjustment(reader)?,
         basis: decode_basis(reader)?,
-        at: if timed { Some(Timestamp(reader.u64()?)) } else { None },
+        at: if says == Says::What { None } else { Some(Timestamp(reader.u64()?)) },
+        by: if says == Says::All { Some(Box::new(decode_by(reader)?)) } else { None },
     })
+}
+
+fn decode_by(reader: &mut Reader<'_>) -> Result<AdjustedBy, DecodeError> {
+    let origin = decode_origin(reader)?;
+    let stock = (0..reader.count(7)?).map(|_| PoolFigures::decode(reader)).collect::<Result<_, _>>()?;
+    Ok(AdjustedBy { origin, stock })
+}
+
+impl PoolFigures {
+    /// What its holds have come to.
+    #[must_use]
+    pub const fn sold(&self) -> Sold {
+        let Self { claimed, withdrawn, returned_total, .. } = *self;
+        Sold { claimed, withdrawn, returned_total }
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let Self { basis, held, paying, claimed, withdrawn, returned_total } = *self;
+        encode_basis(basis, out);
+        for units in [held, paying, claimed, withdrawn, returned_total] {
+            put_u64(out, units);
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let basis = decode_basis(reader)?;
+        let (held, paying, claimed) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        Ok(Self { basis, held, paying, claimed, withdrawn: reader.u64()?, returned_total: reader.u64()? })
+    }
 }
 
 pub(super) fn encode_adjustments(image: &AdjustmentsImage, out: &mut Vec<u8>) {

@@ -143,8 +143,11 @@ fn changed(before: &Hold, change: &Change) -> HoldChange {
     HoldChange::of(before, change, Timestamp(1_796_403_600_500), Actor::of(change))
 }
 
-/// Every change, of a hold that it can be made of, and what it moves by line: sold, released, returned.
-fn changes() -> Vec<(HoldChange, [(u32, u32, u32); 2])> {
+/// What a change moves of each of two lines: sold, released, returned.
+type Moves = [(u32, u32, u32); 2];
+
+/// Every change, of a hold that it can be made of, and what it moves.
+fn changes() -> Vec<(HoldChange, Moves)> {
     let (held, at) = (held(), Timestamp(9));
     let order_ref = OrderRef::try_from("o").expect("a ref");
     let claimed = |late, kept: &[u32]| Change::Claimed { at, order_ref: order_ref.clone(), late, kept: kept.into() };
@@ -244,6 +247,7 @@ fn samples() -> Vec<Record> {
     let back = HoldLine { released: 1, returned: 3, withdrawn: 2, ..HoldLine::new(ItemNo(255), PoolNo(2), 9) };
     let id = HoldId::from_bytes([3; 16]);
     let at = Timestamp(5);
+    let by_hand = Some(Closed { at, by_hand: true });
     vec![
         Record::Drop(Box::new(largest_drop())),
         Record::Drop(Box::new(drop_in_series())),
@@ -252,8 +256,11 @@ fn samples() -> Vec<Record> {
         old(OldFact::Change(id, Change::Superseded { at, by: HoldId::from_bytes([9; 16]) })),
         Record::Drop(Box::new(DropImage { update: None, ..small_drop() })),
         Record::Drop(Box::new(small_drop())),
-        Record::Steering(Steering { drop: DropNo(1), paused: true, closed_at: Some(at) }),
-        Record::Steering(Steering { drop: DropNo(1), paused: false, closed_at: None }),
+        Record::Lifecycle(Lifecycle { paused: true, closed: by_hand, ..Lifecycle::new(DropNo(1)) }),
+        Record::Lifecycle(Lifecycle::new(DropNo(1))),
+        Record::Lifecycle(Lifecycle { opened: Some(at), closed: by_hand, ..Lifecycle::new(DropNo(1)) }),
+        Record::Lifecycle(Lifecycle { paused: true, opened: Some(at), closed: None, drop: DropNo(1) }),
+        Record::Upgraded(at),
         Record::Hold(hold(&[line])),
         Record::Hold(hold(&[line, back])),
         Record::Hold(Hold::from(HoldFields {
@@ -300,6 +307,7 @@ fn samples() -> Vec<Record> {
     .into_iter()
     .chain(samples_of_stock(at))
     .chain(samples_of_holds())
+    .chain(facts_about_drops())
     .collect()
 }
 
@@ -316,6 +324,75 @@ fn samples_of_holds() -> Vec<Record> {
     changes.chain(others).collect()
 }
 
+fn figures(units: u64) -> PoolFigures {
+    let basis = PoolBasis { received: units, taken_out: units };
+    PoolFigures { basis, held: units, paying: units, claimed: units, withdrawn: units, returned_total: units }
+}
+
+/// An origin with all that there may be.
+fn origin() -> Origin {
+    let text = || Some("x".repeat(ORIGIN_TEXT_MAX).into());
+    Origin { actor: Actor::Anonymous, peer: text(), request_id: text() }
+}
+
+fn adjusted_by(at: Timestamp) -> Adjusted {
+    Adjusted {
+        drop: DropNo(1),
+        item: ItemNo(2),
+        adjustment: adjustment(StockChange::Delta(3)),
+        basis: PoolBasis { received: 3, taken_out: 0 },
+        at: Some(at),
+        by: Some(Box::new(AdjustedBy { origin: origin(), stock: vec![figures(3), PoolFigures::default()] })),
+    }
+}
+
+/// A fact about the largest drop that there may be, with all that it may say.
+fn largest_fact() -> DropFact {
+    let moment = |kind| Moment { kind, scheduled_for: Timestamp(u64::MAX - 1) };
+    let closed = Some(Closed { at: Timestamp(u64::MAX - 1), by_hand: false });
+    DropFact {
+        verb: DropVerb::Turn,
+        at: Timestamp(u64::MAX),
+        origin: origin(),
+        lifecycle: Lifecycle { drop: DropNo(u32::MAX), paused: true, opened: Some(Timestamp(u64::MAX - 1)), closed },
+        moments: vec![moment(MomentKind::Opens), moment(MomentKind::Closes)],
+        stock: vec![figures(u64::MAX); MAX_ITEMS],
+        image: largest_drop(),
+    }
+}
+
+fn facts_about_drops() -> Vec<Record> {
+    let verbs = [
+        DropVerb::Create,
+        DropVerb::Update,
+        DropVerb::Pause,
+        DropVerb::Resume,
+        DropVerb::Close,
+        DropVerb::Archive,
+        DropVerb::Turn,
+    ];
+    let fact = |verb| DropFact {
+        verb,
+        at: Timestamp(5),
+        origin: Origin::ENGINE,
+        lifecycle: Lifecycle::new(DropNo(u32::MAX)),
+        moments: Vec::new(),
+        stock: vec![figures(7)],
+        image: small_drop(),
+    };
+    verbs.into_iter().map(|verb| Record::DropFact(Box::new(fact(verb)))).collect()
+}
+
+#[test]
+fn a_drop_s_archive_is_made_of_its_figures() {
+    let facts = facts_about_drops();
+    let archived =
+        facts.iter().filter_map(|fact| if let Record::DropFact(fact) = fact { fact.archived() } else { None });
+    let sold = Sold { claimed: 7, withdrawn: 7, returned_total: 7 };
+    let wanted = Archived { drop: DropNo(u32::MAX), at: Timestamp(5), pools: vec![sold] };
+    assert_eq!(archived.collect::<Vec<_>>(), [wanted], "of that verb alone");
+}
+
 fn samples_of_stock(at: Timestamp) -> Vec<Record> {
     vec![
         Record::Adjusted(Adjusted {
@@ -324,6 +401,7 @@ fn samples_of_stock(at: Timestamp) -> Vec<Record> {
             adjustment: adjustment(StockChange::Delta(i64::MIN)),
             basis: PoolBasis { received: u64::MAX, taken_out: 7 },
             at: None,
+            by: None,
         }),
         Record::Adjusted(Adjusted {
             drop: DropNo(1),
@@ -331,7 +409,9 @@ fn samples_of_stock(at: Timestamp) -> Vec<Record> {
             adjustment: adjustment(StockChange::Delta(3)),
             basis: PoolBasis { received: 3, taken_out: 0 },
             at: Some(at),
+            by: None,
         }),
+        Record::Adjusted(adjusted_by(at)),
         Record::Adjustments(AdjustmentsImage {
             drop: DropNo(1),
             item: ItemNo(2),
@@ -398,7 +478,10 @@ fn a_fact_about_two_holds_makes_no_record_larger() {
 #[test]
 fn the_largest_record_fits_its_bound_and_a_plain_reserve_is_small() {
     let largest = bytes(&Record::Drop(Box::new(largest_drop()))).len();
-    assert!(largest <= MAX_RECORD, "{largest} bytes");
+    assert!(largest <= MAX_DROP_IMAGE, "{largest} bytes");
+    let largest = bytes(&Record::DropFact(Box::new(largest_fact())));
+    assert!(largest.len() <= MAX_RECORD, "{} bytes", largest.len());
+    assert_eq!(Record::decode(&largest), Ok(Record::DropFact(Box::new(largest_fact()))));
     let plain = hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
     let plain = Hold::from(HoldFields {
         settled_at: Timestamp(0),

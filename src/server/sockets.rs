@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_counts_as_far_as_files_go() {
-        let asked = |files, all, of_a_peer| bounds(files, 512 * MIB, GIB, (Some(all), Some(of_a_peer))).0;
+        let asked = |files, all, of_a_peer| bounds(files, 64, 512 * MIB, GIB, (Some(all), Some(of_a_peer))).0;
         assert_eq!(asked(1_048_576, 5_000, 10), Bounds { all: 5_000, of_a_peer: 10 });
         assert_eq!(asked(1_024, 5_000, 4_000), Bounds { all: 896, of_a_peer: 896 });
     }

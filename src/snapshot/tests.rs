@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::ids::DropNo;
-use crate::record::{Record, Steering};
+use crate::record::{Lifecycle, Record};
 use crate::storage::SimulatedStorage;
 
 fn record(n: u32) -> Record {
-    Record::Steering(Steering { drop: DropNo(n), paused: n.is_multiple_of(2), closed_at: None })
+    Record::Lifecycle(Lifecycle { paused: n.is_multiple_of(2), ..Lifecycle::new(DropNo(n)) })
 }
 
 fn write(storage: &dyn Storage, from: Lsn, entries: u32) -> Written {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
+use stockade::engine::agenda::Agenda;
 use stockade::engine::answer::{Answer, DropState, DropView, Fault, Outcome, Stock};
-use stockade::engine::background::Sweeper;
 use stockade::engine::command::{Claim, CreateDrop, ExpiredPolicy, Steer, UpdateDrop};
 use stockade::engine::list::DropFilter;
 use stockade::ids::LimitId;
@@ -72,18 +72,18 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     }
     engine.journal().barrier().wait().expect("durable");
     let held = || engine.inventory().owned();
-    let mut sweeper = Sweeper::new(Arc::clone(&engine));
+    let mut agenda = Agenda::new(Arc::clone(&engine));
     let due = START.plus(Millis::from_secs(301));
     // As if so many operations waited for a slow disk.
     let waiting: Vec<_> = (0..MAX_QUEUED_OPERATIONS / 8).map(|_| engine.journal().permit().expect("room")).collect();
-    assert!(!sweeper.look(due), "a part now, and no more at once");
+    assert!(!agenda.look(due), "a part now, and no more at once");
     let part = held();
     assert!((1..1_000).contains(&part), "{part} of 1,000 are left");
-    assert!(!sweeper.look(due) && held() == part, "nor by looking again");
+    assert!(!agenda.look(due) && held() == part, "nor by looking again");
     settle(|| engine.reserve(&reserve(hold_id(2_000), "d", "c", &[("A", 1)]), due)).expect("there is room for it");
-    assert!(!sweeper.look(due.plus(Millis(2))) && held() < part + 1, "but a part at each time");
+    assert!(!agenda.look(due.plus(Millis(2))) && held() < part + 1, "but a part at each time");
     drop(waiting);
-    while sweeper.look(due.plus(Millis(2))) {}
+    while agenda.look(due.plus(Millis(2))) {}
     assert_eq!(held(), 1, "and all of it once there is room");
 }
 

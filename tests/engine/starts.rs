@@ -83,8 +83,8 @@ fn a_damaged_snapshot_is_none_of_the_kept() {
     drop(engine);
     damage_newest(&mut world);
     let (engine, report) = world.start();
-    let aside = "00000000000000000004.snapshot.bad";
-    assert_eq!((report.snapshot, report.set_aside.as_slice()), (Some(Lsn(3)), [aside.to_owned()].as_slice()));
+    let aside = "00000000000000000005.snapshot.bad";
+    assert_eq!((report.snapshot, report.set_aside.as_slice()), (Some(Lsn(4)), [aside.to_owned()].as_slice()));
     hold(&engine, 3, world.now);
     engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     let live = engine.inventory().digest();
@@ -138,12 +138,12 @@ fn a_journal_that_ends_before_a_snapshot_is_refused_by_the_records_that_are_miss
     let before = (world.journal.files(), world.snapshots.files());
     for _ in 0..2 {
         let error = world.try_start().expect_err("acknowledged records are gone");
-        assert!(matches!(error, RecoverError::Behind { upto: Lsn(4), next: Lsn(3), .. }), "{error}");
-        assert!(error.to_string().contains("records 3 to 4 are missing"), "{error}");
+        assert!(matches!(error, RecoverError::Behind { upto: Lsn(5), next: Lsn(4), .. }), "{error}");
+        assert!(error.to_string().contains("records 4 to 5 are missing"), "{error}");
         assert_eq!((world.journal.files(), world.snapshots.files()), before);
     }
     let verified = verify_folder(&world.folder()).expect("readable");
-    assert!(verified.findings.iter().any(|finding| finding.contains("3 to 4 are missing")), "{verified:?}");
+    assert!(verified.findings.iter().any(|finding| finding.contains("4 to 5 are missing")), "{verified:?}");
     let emptied = World { journal: SimulatedStorage::default(), ..world };
     let error = emptied.try_start().expect_err("no journal at all");
     assert!(matches!(error, RecoverError::Behind { next: Lsn(1), .. }), "{error}");
@@ -153,8 +153,8 @@ fn a_journal_that_ends_before_a_snapshot_is_refused_by_the_records_that_are_miss
 fn with_os_durability_such_a_snapshot_is_set_aside_and_told() {
     let world = journal_put_back(Durability::Os);
     let (engine, report) = world.start();
-    assert_eq!((report.snapshot, report.last, report.set_aside.len()), (None, Lsn(2), 1), "{report:?}");
-    assert!(report.skipped[0].contains("3 to 4 are missing"), "{report:?}");
+    assert_eq!((report.snapshot, report.last, report.set_aside.len()), (None, Lsn(3), 1), "{report:?}");
+    assert!(report.skipped[0].contains("4 to 5 are missing"), "{report:?}");
     assert_eq!(engine.inventory().holds.counts()[0], 1);
 }
 
@@ -188,13 +188,13 @@ fn a_process_that_ends_again_and_again_comes_to_its_snapshot() {
 fn a_start_knows_when_the_last_snapshot_was_taken() {
     let mut world = World::new();
     let (engine, _) = world.start();
-    assert_eq!(engine.readings(world.now).snapshot.last_success, None);
+    assert_eq!(engine.readings().snapshot.last_success, None);
     create(&engine, definition("d", &[("A", 5)], &[]), world.now);
     let taken = engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     drop(engine);
     world.now = START.plus(Millis(9_000));
     let recovered = world.try_start().expect("an engine");
-    assert_eq!(recovered.engine.readings(world.now).snapshot.last_success, Some(START));
+    assert_eq!(recovered.engine.readings().snapshot.last_success, Some(START));
     let last = recovered.last_snapshot;
     assert_eq!((last.at, last.from, last.bytes, last.before), (START, taken.from, taken.bytes, 0));
 }

@@ -163,7 +163,7 @@ fn of_many_changes_of_one_revision_one_is_made_and_each_is_told_what_became_of_i
     for round in 0..100 {
         let titled = |n: u64| update(&engine, "d", START, |wanted| wanted.title = format!("{round}-{n}"));
         let commands: Vec<_> = (0..4).map(|n| titled(n / 2)).collect();
-        let base = commands[0].revision;
+        let appended = engine.journal().appended();
         let told: Vec<_> = thread::scope(|scope| {
             let engine = &engine;
             let asked: Vec<_> =
@@ -171,7 +171,8 @@ fn of_many_changes_of_one_revision_one_is_made_and_each_is_told_what_became_of_i
             asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
         });
         let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
-        assert_eq!(view.revision, Lsn(base.0 + 1), "one change, one record");
+        assert_eq!(view.revision, Lsn(appended.0 + 1), "one change, one record");
+        assert_eq!(engine.journal().appended(), view.revision, "and no other");
         for (command, told) in commands.iter().zip(told) {
             match told {
                 Ok((shown, _)) => {

@@ -38,8 +38,9 @@ fn a_process_with_too_few_files_says_so_and_makes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let least = 56 + 4 * std::thread::available_parallelism().expect("known").get();
-    let words = [&format!("the process may open {} files", least - 1), &format!("{least} at the least"), "ulimit -n"];
-    try_start(with_few_files(least - 1, &data)).err().expect("too few").must(74, &words.map(String::as_str));
+    let (open, needed) = (format!("the process may open {} files", least - 1), format!("{least} at the least"));
+    let words = [open.as_str(), &needed, "ulimit -n"];
+    try_start(with_few_files(least - 1, &data)).err().expect("too few").must(74, &words);
     assert!(!data.exists());
     assert_eq!(try_start(with_few_files(least, &data)).expect("enough").stop().code, Some(0));
 }

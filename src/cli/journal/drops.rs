@@ -63,7 +63,7 @@ impl Drops {
 
     /// Learns from a record. Says whether it is of the drop that was asked for.
     pub fn meet(&mut self, record: &Record) -> bool {
-        if let Record::Drop(image) = record {
+        if let Some(image) = record.drop_image() {
             self.known.insert(image.number, Arc::new(image.definition.clone()));
         }
         let of_drop = record.drop_number().or_else(|| hold_of(record).map(|hold| hold.drop));
@@ -101,7 +101,9 @@ fn hold_of(record: &Record) -> Option<&Hold> {
             OldFact::Change(..) => None,
         },
         Record::Drop(_)
-        | Record::Steering(_)
+        | Record::Lifecycle(_)
+        | Record::DropFact(_)
+        | Record::Upgraded(_)
         | Record::Restart(_)
         | Record::Adjusted(_)
         | Record::Stock(_)
@@ -113,13 +115,15 @@ fn hold_of(record: &Record) -> Option<&Hold> {
 
 /// Whether a record is of this hold.
 pub fn is_of(record: &Record, id: HoldId) -> bool {
-    let of_another = match record {
-        Record::Superseded(superseded) => superseded.ended.hold.id == id,
-        Record::Old(fact) => match fact.as_ref() {
-            OldFact::Change(changed, _) => *changed == id,
-            OldFact::Superseded { old, .. } => *old == id,
-        },
-        _ => false,
+    let another = if let Record::Superseded(superseded) = record {
+        Some(superseded.ended.hold.id)
+    } else if let Record::Old(fact) = record {
+        match fact.as_ref() {
+            OldFact::Change(changed, _) => Some(*changed),
+            OldFact::Superseded { old, .. } => Some(*old),
+        }
+    } else {
+        None
     };
-    of_another || hold_of(record).is_some_and(|hold| hold.id == id)
+    another == Some(id) || hold_of(record).is_some_and(|hold| hold.id == id)
 }

@@ -8,8 +8,9 @@ use crate::definition::{Definition, Item, Limit, Pool, Scope};
 use crate::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
 use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use crate::record::{
-    Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, HoldChange, LastUpdate, Made, MovedLine, OldFact,
-    OldUsage, PoolBasis, Record, Restart, Sold, Steering, StockChange, StockImage, Superseded, UsageImage, Verb,
+    Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
+    LastUpdate, Lifecycle, Made, Moment, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record, Restart,
+    Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
 };
 use crate::time::Timestamp;
 
@@ -17,9 +18,9 @@ use crate::time::Timestamp;
 pub fn fact(record: &Record, drops: &Drops) -> Fact {
     match record {
         Record::Drop(image) => drop_image(image),
-        Record::Steering(Steering { drop, paused, closed_at }) => {
-            of_drop("steering", *drop, drops).with("paused", *paused).with("closed_at", time(*closed_at))
-        }
+        Record::Lifecycle(image) => lifecycle(of_drop("lifecycle", image.drop, drops), image),
+        Record::DropFact(fact) => drop_fact(fact),
+        Record::Upgraded(at) => Fact::new("upgraded").with("at", time(*at)),
         Record::Hold(image) => hold(image, drops),
         Record::Made(Made { actor, hold: image }) => hold(image, drops).with("actor", actor.label()),
         Record::Changed(change) => changed(change, drops),
@@ -52,6 +53,48 @@ pub fn fact(record: &Record, drops: &Drops) -> Fact {
 fn of_drop(kind: &'static str, number: DropNo, drops: &Drops) -> Fact {
     let id = drops.get(number).map(|drop| drop.id.to_string());
     Fact::new(kind).with("drop_id", id).with("drop_number", number.0)
+}
+
+/// Adds where a drop stands in its life.
+fn lifecycle(fact: Fact, Lifecycle { drop: _, paused, opened, closed }: &Lifecycle) -> Fact {
+    fact.with("paused", *paused)
+        .with("opened", time(*opened))
+        .with("closed", time(closed.map(|closed| closed.at)))
+        .with("closed_by_hand", closed.is_some_and(|closed| closed.by_hand))
+}
+
+/// What was done to a drop, and the drop after it.
+fn drop_fact(fact: &DropFact) -> Fact {
+    let DropFact { verb, at, origin, image, lifecycle: life, moments, stock } = fact;
+    let kind = match verb {
+        DropVerb::Create => "drop_created",
+        DropVerb::Update => "drop_updated",
+        DropVerb::Pause => "drop_paused",
+        DropVerb::Resume => "drop_resumed",
+        DropVerb::Close => "drop_closed",
+        DropVerb::Turn => "drop_turned",
+        DropVerb::Archive => "drop_archived",
+    };
+    let moment =
+        |Moment { kind, scheduled_for }: &Moment| json!({"what": kind.label(), "scheduled_for": time(*scheduled_for)});
+    let told = by(drop_image(image).named(kind).with("at", time(*at)), origin);
+    lifecycle(told, life)
+        .with("moments", moments.iter().map(moment).collect::<Value>())
+        .with("stock", stock.iter().map(figures).collect::<Value>())
+}
+
+/// Adds where a change came from.
+fn by(fact: Fact, Origin { actor, peer, request_id }: &Origin) -> Fact {
+    fact.with("actor", actor.label()).with("peer", peer.as_deref()).with("request_id", request_id.as_deref())
+}
+
+fn figures(figures: &PoolFigures) -> Value {
+    let PoolFigures { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total } =
+        figures;
+    json!({
+        "received": received, "taken_out": taken_out, "held": held, "paying": paying, "claimed": claimed,
+        "withdrawn": withdrawn, "returned_total": returned_total,
+    })
 }
 
 fn drop_image(image: &DropImage) -> Fact {
@@ -258,7 +301,7 @@ fn old_change(id: HoldId, change: &Change) -> Fact {
 }
 
 fn adjustment(adjusted: &Adjusted, drops: &Drops) -> Fact {
-    let Adjusted { drop, item, adjustment, basis, at } = adjusted;
+    let Adjusted { drop, item, adjustment, basis, at, by: made_by } = adjusted;
     let Adjustment { id, pool, change } = adjustment;
     let PoolBasis { received, taken_out } = basis;
     let place = place(*item, *pool, drops.get(*drop));
@@ -269,7 +312,11 @@ fn adjustment(adjusted: &Adjusted, drops: &Drops) -> Fact {
         .with("change", asked(change))
         .with("received", *received)
         .with("taken_out", *taken_out);
-    at.iter().fold(fact, |fact, at| fact.with("at", time(*at)))
+    let fact = at.iter().fold(fact, |fact, at| fact.with("at", time(*at)));
+    made_by.iter().fold(fact, |fact, made_by| {
+        let AdjustedBy { origin, stock } = made_by.as_ref();
+        by(fact, origin).with("stock", stock.iter().map(figures).collect::<Value>())
+    })
 }
 
 fn remembered(image: &AdjustmentsImage, drops: &Drops) -> Fact {

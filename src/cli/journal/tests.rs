@@ -13,8 +13,8 @@ use crate::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
 use crate::record::{
-    Actor, Adjusted, Adjustment, DropImage, HoldChange, Made, OldFact, PoolBasis, Record, Restart, Steering,
-    StockChange, StockImage, Superseded,
+    Actor, Adjusted, Adjustment, DropFact, DropImage, DropVerb, HoldChange, Lifecycle, Made, Moment, MomentKind,
+    OldFact, Origin, PoolBasis, PoolFigures, Record, Restart, StockChange, StockImage, Superseded,
 };
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
@@ -93,9 +93,40 @@ fn a_drop_is_shown_whole() {
         "updated_from": null, "update_digest": null,
     });
     assert_eq!(shown(&drop_record(0, "knife")), wanted);
-    let steering = Record::Steering(Steering { drop: DropNo(0), paused: true, closed_at: None });
-    let wanted = json!({"kind": "steering", "drop_id": "knife", "drop_number": 0, "paused": true, "closed_at": null});
+    let steering = Record::Lifecycle(Lifecycle { paused: true, ..Lifecycle::new(DropNo(0)) });
+    let wanted = json!({
+        "kind": "lifecycle", "drop_id": "knife", "drop_number": 0, "paused": true, "opened": null, "closed": null,
+        "closed_by_hand": false,
+    });
     assert_eq!(shown(&steering), wanted);
+}
+
+#[test]
+fn a_fact_about_a_drop_shows_the_drop_after_it_and_where_it_came_from() {
+    let Record::Drop(image) = drop_record(0, "knife") else { panic!("a drop") };
+    let mut wanted = shown(&drop_record(0, "knife"));
+    let opens = Moment { kind: MomentKind::Opens, scheduled_for: NOON };
+    let basis = PoolBasis { received: 300, taken_out: 0 };
+    let fact = DropFact {
+        verb: DropVerb::Turn,
+        at: NOON,
+        origin: Origin { peer: Some("127.0.0.1:9".into()), request_id: Some("r-1".into()), ..Origin::ENGINE },
+        image: *image,
+        lifecycle: Lifecycle { opened: Some(NOON), ..Lifecycle::new(DropNo(0)) },
+        moments: vec![opens],
+        stock: vec![PoolFigures { basis, held: 2, ..PoolFigures::default() }],
+    };
+    let more = json!({
+        "kind": "drop_turned", "at": AT_NOON, "actor": "engine", "peer": "127.0.0.1:9", "request_id": "r-1",
+        "paused": false, "opened": AT_NOON, "closed": null, "closed_by_hand": false,
+        "moments": [{"what": "opened", "scheduled_for": AT_NOON}],
+        "stock": [{
+            "received": 300, "taken_out": 0, "held": 2, "paying": 0, "claimed": 0, "withdrawn": 0, "returned_total": 0,
+        }],
+    });
+    wanted.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    assert_eq!(shown(&Record::DropFact(Box::new(fact))), wanted);
+    assert_eq!(shown(&Record::Upgraded(NOON)), json!({"kind": "upgraded", "at": AT_NOON}));
 }
 
 #[test]
@@ -221,7 +252,8 @@ fn each_change_of_format_1_is_a_kind() {
 #[test]
 fn stock_and_restarts_are_shown() {
     let basis = PoolBasis { received: 297, taken_out: 3 };
-    let adjusted = Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment: adjustment(), basis, at: Some(NOON) };
+    let adjusted =
+        Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment: adjustment(), basis, at: Some(NOON), by: None };
     let wanted = json!({
         "kind": "adjusted", "drop_id": "knife", "drop_number": 0, "sku": "KNIFE/20cm", "pool": "general",
         "adjustment_id": ADJUSTMENT, "change": {"delta": -3}, "received": 297, "taken_out": 3, "at": AT_NOON,
@@ -256,7 +288,7 @@ fn a_drop_takes_its_holds_with_it_and_an_id_that_is_used_again_goes_to_its_new_d
         (change(2), false),
         (Record::Hold(hold_of(1, 1)), false),
         (change(1), false),
-        (Record::Steering(Steering { drop: DropNo(0), paused: true, closed_at: None }), true),
+        (Record::Lifecycle(Lifecycle { paused: true, ..Lifecycle::new(DropNo(0)) }), true),
         (Record::Restart(Restart { stopped_at: NOON, grace_until: NOON, at: Some(NOON) }), false),
     ];
     for (record, wanted) in told {

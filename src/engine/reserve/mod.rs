@@ -50,6 +50,7 @@ impl Engine {
         self.decide(now, || {
             let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
                 let running = &drop.running();
+                let now = now.max(running.turned_at);
                 let asked = Asked::of(self, &running.definition, command)?;
                 let request = Request { engine: self, command, now, drop, roster, running, asked, old: None };
                 let came = request.decide(self.journal.permit()?)?;
@@ -228,6 +229,9 @@ impl Request<'_> {
         if self.engine.clock_is_in_doubt.load(Ordering::Relaxed) {
             return Err(Fault::Suspended(CLOCK_IN_DOUBT));
         }
+        if self.running.is_to_turn(self.now) {
+            return Ok(Decision::Turn(self.drop.number));
+        }
         if let Some((reason, retry_after)) = self.barred() {
             return Ok(Decision::Done(self.refused_by_drop(reason, retry_after).into()));
         }
@@ -261,7 +265,7 @@ impl Request<'_> {
 
     /// Why the drop takes no reserves now, and when it may.
     fn barred(&self) -> Option<(Reason, Option<Millis>)> {
-        match self.running.state(self.drop, self.now) {
+        match self.running.state() {
             DropState::Open => None,
             DropState::Closed | DropState::Cancelled | DropState::Archived => Some((Reason::Closed, None)),
             DropState::Paused => Some((Reason::Paused, None)),

@@ -36,6 +36,7 @@ impl Engine {
         let Some(first) = commands.first() else { return Ok(()) };
         let decided = self.inventory.drops.with_id_among(&first.drop, |drop, roster| {
             let running = &drop.running();
+            let now = now.max(running.turned_at);
             let mut asked: SmallVec<[Asked; MOST_IN_RUN]> = SmallVec::new();
             let mut fault = None;
             for command in commands.iter().take_while(|command| command.drop == first.drop) {

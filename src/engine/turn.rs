@@ -1,0 +1,75 @@
+//! Moments of drops become facts: a drop opens, and closes, by a record that says so, made by whoever needs it first, a
+//! request or the agenda. What it was scheduled for stands in it, however late it comes.
+//!
+//! All moments up to now come by one record, in their order, while the drop's gate is closed. So every hold of a drop
+//! stands in the journal behind the record of its opening, and before that of its closing.
+
+use super::Engine;
+use super::answer::Fault;
+use super::commit::Prepared;
+use crate::ids::DropNo;
+use crate::inventory::{DropEntry, Locked, Running};
+use crate::record::{DropFact, DropVerb, Lifecycle, Moment, Origin, Record};
+use crate::time::Timestamp;
+
+/// Drops that are turned at one look of the agenda: deadlines have their turn between.
+const AT_ONCE: usize = 64;
+
+impl Engine {
+    /// Makes the moments that have come facts, of some drops, earliest first. Says of how many: as long as it is more than
+    /// none, there may be more.
+    ///
+    /// # Errors
+    /// Faults of the journal.
+    pub fn turn_due(&self, now: Timestamp) -> Result<usize, Fault> {
+        let due = self.inventory.moments.due(now, AT_ONCE);
+        for drop in &due {
+            self.turn(*drop, now)?;
+        }
+        Ok(due.len())
+    }
+
+    /// Makes a drop's moments that have come facts.
+    pub(super) fn turn(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
+        let turned = self.inventory.drops.with_number(drop, |entry| self.turn_in(entry, &mut entry.steer(), now));
+        turned.unwrap_or(Ok(()))
+    }
+
+    /// As [`Engine::turn`], of a drop whose gate is closed.
+    pub(super) fn turn_in(&self, entry: &DropEntry, running: &mut Running, now: Timestamp) -> Result<(), Fault> {
+        if !running.is_to_turn(now) {
+            return Ok(());
+        }
+        let (lifecycle, moments) = running.turned(entry, now);
+        let fact = DropFact { moments, ..fact(entry, running, DropVerb::Turn, (lifecycle, Origin::ENGINE), now) };
+        for Moment { kind, scheduled_for } in &fact.moments {
+            let (drop, what) = (&running.definition.id, kind.label());
+            tracing::info!(%drop, %scheduled_for, "drop {what}");
+        }
+        self.commit_fact(entry, running, fact, now)
+    }
+
+    /// Appends a fact about a drop, and makes it so. The drop's gate is closed.
+    pub(super) fn commit_fact(
+        &self,
+        entry: &DropEntry,
+        running: &mut Running,
+        fact: DropFact,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let permit = self.journal.permit()?;
+        let prepared = Prepared { permit, locked: Locked::Drop(entry, running), taken: None };
+        self.commit(Record::DropFact(Box::new(fact)), prepared, now).map(drop)
+    }
+}
+
+/// What is done to a drop as it is now, by which its lifecycle is another. Its gate is closed.
+pub(super) fn fact(
+    entry: &DropEntry,
+    running: &Running,
+    verb: DropVerb,
+    (lifecycle, origin): (Lifecycle, Origin),
+    at: Timestamp,
+) -> DropFact {
+    DropFact { verb, at, origin, image: entry.image(running), lifecycle, moments: Vec::new(), stock: entry.figures() }
+}

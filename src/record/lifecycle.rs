@@ -1,0 +1,193 @@
+//! Where a drop stands in its life: which of its moments have come, and whether it is paused. The marks are facts: a state
+//! follows from them, and from no clock.
+
+use crate::codec::{DecodeError, Reader, put_option, put_u64};
+use crate::ids::DropNo;
+use crate::time::Timestamp;
+
+/// Where a drop stands in its life. An entity of its own: it leaves `Drop.revision` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// Which drop.
+    pub drop: DropNo,
+    /// No new reserves for now.
+    pub paused: bool,
+    /// It has opened: the instant for which that was scheduled.
+    pub opened: Option<Timestamp>,
+    /// It has closed.
+    pub closed: Option<Closed>,
+}
+
+/// How a drop closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// The instant for which that was scheduled; of one that was closed by hand: when.
+    pub at: Timestamp,
+    /// An operator did it.
+    pub by_hand: bool,
+}
+
+/// A moment in a drop's life that was scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// What comes.
+    pub kind: MomentKind,
+    /// For when it was scheduled.
+    pub scheduled_for: Timestamp,
+}
+
+/// What comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MomentKind {
+    /// It opens.
+    Opens,
+    /// It closes.
+    Closes,
+}
+
+impl Lifecycle {
+    /// Of a drop that was just made.
+    #[must_use]
+    pub const fn new(drop: DropNo) -> Self {
+        Self { drop, paused: false, opened: None, closed: None }
+    }
+
+    /// Whether none of its moments has come: so is all that format 1 says.
+    pub(super) fn is_steering(&self) -> bool {
+        self.opened.is_none() && self.closed.is_none_or(|closed| closed.by_hand)
+    }
+
+    /// The next moment of a drop that opens and closes then; none once it is closed.
+    #[must_use]
+    pub fn next(&self, opens_at: Timestamp, closes_at: Option<Timestamp>) -> Option<Moment> {
+        match (self.closed, self.opened) {
+            (Some(_), _) => None,
+            (None, None) => Some(Moment { kind: MomentKind::Opens, scheduled_for: opens_at }),
+            (None, Some(_)) => closes_at.map(|at| Moment { kind: MomentKind::Closes, scheduled_for: at }),
+        }
+    }
+
+    /// Marks a moment: it has come.
+    pub const fn mark(&mut self, moment: Moment) {
+        let Moment { kind, scheduled_for } = moment;
+        match kind {
+            MomentKind::Opens => self.opened = Some(scheduled_for),
+            MomentKind::Closes => self.closed = Some(Closed { at: scheduled_for, by_hand: false }),
+        }
+    }
+
+    /// Marks all moments up to an instant. Says which those are, in their order.
+    pub fn turn(&mut self, opens_at: Timestamp, closes_at: Option<Timestamp>, now: Timestamp) -> Vec<Moment> {
+        let mut come = Vec::new();
+        while let Some(moment) = self.next(opens_at, closes_at).filter(|moment| moment.scheduled_for <= now) {
+            self.mark(moment);
+            come.push(moment);
+        }
+        come
+    }
+}
+
+impl MomentKind {
+    /// What has become of the drop by it, in a word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Opens => "opened",
+            Self::Closes => "closed",
+        }
+    }
+}
+
+/// Of the flags byte: it is paused,
+const PAUSED: u8 = 1;
+/// and was closed by hand.
+const BY_HAND: u8 = 2;
+
+pub(super) fn encode_marks(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
+    let Lifecycle { drop: _, paused, opened, closed } = lifecycle;
+    let by_hand = closed.is_some_and(|closed| closed.by_hand);
+    out.push(if *paused { PAUSED } else { 0 } | if by_hand { BY_HAND } else { 0 });
+    put_option(out, opened.map(|at| at.0));
+    put_option(out, closed.map(|closed| closed.at.0));
+}
+
+pub(super) fn decode_marks(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeError> {
+    let flags = reader.u8()?;
+    if flags & !(PAUSED | BY_HAND) != 0 {
+        return Err(DecodeError::Bad("flags of a lifecycle"));
+    }
+    let (paused, by_hand) = (flags & PAUSED != 0, flags & BY_HAND != 0);
+    let (opened, closed) = (reader.option()?.map(Timestamp), reader.option()?.map(Timestamp));
+    if by_hand && closed.is_none() {
+        return Err(DecodeError::Bad("flags of a lifecycle"));
+    }
+    let closed = closed.map(|at| Closed { at, by_hand });
+    Ok(Lifecycle { drop: DropNo::default(), paused, opened, closed })
+}
+
+pub(super) fn encode_moment(Moment { kind, scheduled_for }: Moment, out: &mut Vec<u8>) {
+    out.push(match kind {
+        MomentKind::Opens => 1,
+        MomentKind::Closes => 2,
+    });
+    put_u64(out, scheduled_for.0);
+}
+
+pub(super) fn decode_moment(reader: &mut Reader<'_>) -> Result<Moment, DecodeError> {
+    let kind = match reader.u8()? {
+        1 => MomentKind::Opens,
+        2 => MomentKind::Closes,
+        _ => return Err(DecodeError::Bad("moment")),
+    };
+    Ok(Moment { kind, scheduled_for: Timestamp(reader.u64()?) })
+}
+
+pub(super) fn encode(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
+    put_u64(out, lifecycle.drop.0.into());
+    encode_marks(lifecycle, out);
+}
+
+pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeError> {
+    let drop = DropNo(reader.small("drop number")?);
+    Ok(Lifecycle { drop, ..decode_marks(reader)? })
+}
+
+/// As format 1 writes it: pause and close by hand.
+pub(super) fn encode_steering(Lifecycle { drop, paused, opened: _, closed }: &Lifecycle, out: &mut Vec<u8>) {
+    put_u64(out, drop.0.into());
+    out.push(u8::from(*paused));
+    put_option(out, closed.map(|closed| closed.at.0));
+}
+
+pub(super) fn decode_steering(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeError> {
+    let (drop, paused) = (DropNo(reader.small("drop number")?), super::flag(reader)?);
+    let closed = reader.option()?.map(|at| Closed { at: Timestamp(at), by_hand: true });
+    Ok(Lifecycle { drop, paused, opened: None, closed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_come_in_their_order_and_once() {
+        let (opens, closes) = (Timestamp(10), Some(Timestamp(20)));
+        let at = |now| {
+            let mut life = Lifecycle::new(DropNo(0));
+            let come: Vec<_> = life.turn(opens, closes, Timestamp(now)).iter().map(|moment| moment.kind).collect();
+            assert_eq!(life.turn(opens, closes, Timestamp(now)), [], "once");
+            (come, life.opened, life.closed)
+        };
+        let ended = Some(Closed { at: Timestamp(20), by_hand: false });
+        assert_eq!(at(9), (vec![], None, None));
+        assert_eq!(at(10), (vec![MomentKind::Opens], Some(opens), None));
+        assert_eq!(at(99), (vec![MomentKind::Opens, MomentKind::Closes], Some(opens), ended));
+    }
+
+    #[test]
+    fn what_is_closed_by_hand_has_no_moment_any_more() {
+        let closed = Some(Closed { at: Timestamp(5), by_hand: true });
+        let life = Lifecycle { closed, ..Lifecycle::new(DropNo(0)) };
+        assert_eq!(life.next(Timestamp(10), Some(Timestamp(20))), None);
+    }
+}
