@@ -6,10 +6,11 @@
 //! start, which has a whole journal to read, changes the entities by the same steps, but derives what follows from them
 //! once, at the end ([`BulkLoad`](super::BulkLoad)). Idempotent: what an entity has seen already leaves it as it is.
 
-use super::drop_entry::{DropChange, DropEntry, Running};
+use super::drop_entry::{DropChange, DropEntry};
 use super::drops::Registry;
 use super::limits::{Counted, Whose};
 use super::pool::{PoolUsage, Stock, UsageChange};
+use super::running::Running;
 use super::{HoldRef, Inventory, LockedShard, LockedShards, Standing, Subject};
 use crate::hold::{Hold, HoldLine, HoldState};
 use crate::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};

@@ -9,7 +9,8 @@ use std::sync::{Arc, PoisonError};
 use crossbeam_utils::sync::ShardedLock;
 use hashbrown::HashMap;
 
-use super::drop_entry::{DropEntry, Running};
+use super::drop_entry::DropEntry;
+use super::running::Running;
 use crate::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
 use crate::invariant::invariant;
 use crate::record::DropImage;

@@ -22,6 +22,7 @@ mod moments;
 mod openings;
 pub mod pool;
 mod pools;
+mod running;
 mod slab;
 pub mod stock;
 mod succession;
@@ -35,13 +36,14 @@ use parking_lot::Mutex;
 pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use bulk_load::BulkLoad;
-pub use drop_entry::{DropEntry, DropState, Home, ReadRunning, Running, WriteRunning};
+pub use drop_entry::{DropEntry, Home, ReadRunning, WriteRunning};
 pub use drops::{Added, Drops, Registry, Roster, Seat};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
 pub use moments::Moments;
 pub use openings::Openings;
 pub use pool::{Pool, Stock, Verdict};
+pub use running::{DropState, Running};
 
 use chunks::Chunks;
 

@@ -91,7 +91,7 @@ fn a_damaged_snapshot_is_none_of_the_kept() {
     drop(engine);
     damage_newest(&mut world);
     let (engine, report) = world.start();
-    assert_eq!(report.snapshot, Some(Lsn(3)), "the good one was kept, and its journal: {report:?}");
+    assert_eq!(report.snapshot, Some(Lsn(4)), "the good one was kept, and its journal: {report:?}");
     assert_eq!(engine.inventory().digest(), live);
     drop(engine);
     let verified = verify_folder(&world.folder()).expect("readable");
