@@ -1,4 +1,4 @@
-//! Writes the mutants: copies of the stock counter's and the journal's hand-off's source with one thing spoilt in each.
+//! Writes the mutants: copies of the stock counter's, the next deadline's and the journal's hand-off's source with one thing spoilt in each.
 //!
 //! A mutant whose text is no longer in the source, or stands there twice, fails the build: it would prove nothing.
 
@@ -13,6 +13,7 @@ use std::{env, fs};
 const COUNTER: &str = "stock.rs";
 const GUARD: &str = "stock/guard.rs";
 const WORD: &str = "stock/word.rs";
+const NEXT_DUE: &str = "next_due.rs";
 
 /// One thing spoilt.
 struct Mutant {
@@ -22,7 +23,7 @@ struct Mutant {
     spoilt: &'static str,
 }
 
-const MUTANTS: [Mutant; 13] = [
+const MUTANTS: [Mutant; 17] = [
     Mutant {
         name: "doubt_ends_before_giving",
         file: COUNTER,
@@ -108,6 +109,30 @@ const MUTANTS: [Mutant; 13] = [
         sound: "            Some(held) => Some(held.wrapping_add(units)),\n            None => None,",
         spoilt: "            Some(held) => Some(held.wrapping_add(units)),\n            None => Some(units),",
     },
+    Mutant {
+        name: "shown_after_the_list_is_unlocked",
+        file: NEXT_DUE,
+        sound: "        next_due.show(next)",
+        spoilt: "        drop(firsts);\n        next_due.show(next)",
+    },
+    Mutant {
+        name: "a_stripe_is_left_out",
+        file: NEXT_DUE,
+        sound: "let next = firsts.iter().copied().min()",
+        spoilt: "let next = firsts.iter().skip(1).copied().min()",
+    },
+    Mutant {
+        name: "shown_relaxed",
+        file: NEXT_DUE,
+        sound: "self.0.store(next.0, Ordering::Release)",
+        spoilt: "self.0.store(next.0, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "read_relaxed",
+        file: NEXT_DUE,
+        sound: "Timestamp(self.0.load(Ordering::Acquire))",
+        spoilt: "Timestamp(self.0.load(Ordering::Relaxed))",
+    },
 ];
 
 /// The source as it ships, with the mutant's one change if it is in this file.
@@ -133,10 +158,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for mutant in &MUTANTS {
         let folder = out.join(mutant.name);
         fs::create_dir_all(folder.join("stock"))?;
-        write_mutant(mutant, &inventory, &folder, &[COUNTER, GUARD, WORD])?;
-        writeln!(modules, "/// The counter with one thing spoilt: `{}`.", mutant.name)?;
+        write_mutant(mutant, &inventory, &folder, &[COUNTER, GUARD, WORD, NEXT_DUE])?;
+        writeln!(modules, "/// The source with one thing spoilt: `{}`.", mutant.name)?;
         writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
-        writeln!(modules, "    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
+        writeln!(modules, "    mod next_due;\n    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;
         writeln!(modules, "    pub mod scenarios;\n}}")?;
     }
     write_handoff(root, &out, &mut modules)?;
@@ -145,6 +170,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo:rerun-if-changed={}", root.join(source).display());
     }
     println!("cargo:rerun-if-changed={}", inventory.join(COUNTER).display());
+    println!("cargo:rerun-if-changed={}", inventory.join(NEXT_DUE).display());
     println!("cargo:rerun-if-changed={}", inventory.join("stock").display());
     Ok(())
 }

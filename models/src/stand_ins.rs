@@ -20,6 +20,11 @@ pub mod time {
     /// An instant.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub struct Timestamp(pub u64);
+
+    impl Timestamp {
+        /// Later than every instant.
+        pub const NEVER: Self = Self(u64::MAX);
+    }
 }
 
 /// What `crate::metrics` has of measuring.

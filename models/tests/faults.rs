@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use stockade_models::inventory::scenarios::due::{self, Protocol};
 use stockade_models::inventory::scenarios::prefix::{self, Order};
+use stockade_models::inventory::scenarios::stripes;
 use stockade_models::mutants;
 use stockade_models::naive::{Gathering, SoldOutFlag};
 use stockade_models::replay::{self, Rule};
@@ -54,6 +55,46 @@ fn giving_after_the_hold_is_unlocked() {
 #[should_panic(expected = "a false sold out")]
 fn a_next_due_without_ordering() {
     check(|| due::a_due_hold_is_never_a_sold_out(Protocol::RelaxedNextDue));
+}
+
+macro_rules! spoilt_stripes_are_caught {
+    ($($mutant:ident by $scenario:ident: $finding:literal)*) => {
+        $(#[test] #[should_panic(expected = $finding)] fn $mutant() {
+            use mutants::$mutant::scenarios::stripes;
+            check(|| stripes::$scenario(stripes::Protocol::Sound));
+        })*
+    };
+}
+
+spoilt_stripes_are_caught! {
+    shown_after_the_list_is_unlocked by an_earlier_deadline_is_not_lost_beside_a_rising_one: "not the first of all"
+    a_stripe_is_left_out by the_only_deadline_is_found_in_each_stripe: "a false sold out"
+    shown_relaxed by two_sweepers_in_two_stripes_never_make_a_false_sold_out: "a false sold out"
+    read_relaxed by two_sweepers_in_two_stripes_never_make_a_false_sold_out: "a false sold out"
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn raising_a_stripe_before_giving() {
+    check(|| stripes::two_sweepers_in_two_stripes_never_make_a_false_sold_out(stripes::Protocol::RaiseThenGive));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn reading_the_counter_before_the_stripes_next_due() {
+    check(|| stripes::two_sweepers_in_two_stripes_never_make_a_false_sold_out(stripes::Protocol::CounterFirst));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn leaving_a_stripe_before_coming_to_the_other() {
+    check(|| stripes::a_hold_that_changes_its_stripe_is_never_overlooked(stripes::Protocol::TwoSteps));
+}
+
+#[test]
+#[should_panic(expected = "units lost or made")]
+fn moving_with_one_stripe_locked_after_the_other() {
+    check(|| stripes::a_hold_that_changes_its_stripe_is_counted_once(stripes::Protocol::OneLockAtATime));
 }
 
 #[test]

@@ -49,6 +49,20 @@ holds_with_due_holds! {
     after_a_release_nobody_is_refused
 }
 
+macro_rules! holds_with_stripes {
+    ($($scenario:ident)*) => {
+        $(#[test] fn $scenario() { check(|| scenarios::stripes::$scenario(scenarios::stripes::Protocol::Sound)); })*
+    };
+}
+
+holds_with_stripes! {
+    two_sweepers_in_two_stripes_never_make_a_false_sold_out
+    an_earlier_deadline_is_not_lost_beside_a_rising_one
+    the_only_deadline_is_found_in_each_stripe
+    a_hold_that_changes_its_stripe_is_never_overlooked
+    a_hold_that_changes_its_stripe_is_counted_once
+}
+
 #[test]
 fn every_prefix_is_a_legal_history() {
     check(|| scenarios::prefix::every_prefix_is_a_legal_history(Order::TakeAppendGive));

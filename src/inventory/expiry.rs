@@ -1,4 +1,4 @@
-//! When holds fall due: one queue a pool, exact to the millisecond.
+//! When holds fall due: one queue a stripe of a pool, exact to the millisecond.
 //!
 //! An ordered map from instant to the holds that are due then. The first key is the next deadline, exactly, after every
 //! removal: a refusal can tell when units may come back. Holds of one instant lie in short lists, found by a hash, of
@@ -10,7 +10,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use smallvec::SmallVec;
+
 use super::holds::HoldRef;
+use super::next_due::STRIPES;
 use crate::time::Timestamp;
 
 /// Holds a list, on average, when one more list is made: two cache lines of them.
@@ -18,7 +21,7 @@ const FULL: usize = 32;
 /// Holds a list, on average, when one is given up: far below [`FULL`], so that coming and going changes nothing.
 const SPARSE: usize = 8;
 
-/// Deadlines of the live holds of one pool.
+/// Deadlines of live holds of one pool.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines(BTreeMap<Timestamp, Bucket>);
 
@@ -79,21 +82,42 @@ impl Deadlines {
         }
     }
 
-    /// At most `most` holds that are due at `now`, earliest first. They stay in the queue until they are given back.
-    pub(super) fn due(&self, now: Timestamp, most: usize) -> Vec<HoldRef> {
-        self.0.range(..=now).flat_map(|(_, bucket)| bucket.iter()).take(most).collect()
-    }
-
-    /// How many holds are due when, for comparing two queues.
-    pub(super) fn image(&self) -> Vec<(Timestamp, usize)> {
-        self.0.iter().map(|(at, bucket)| (*at, bucket.iter().count())).collect()
-    }
-
     /// Holds in the queue.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.image().iter().map(|(_, count)| count).sum()
+        self.0.values().map(|bucket| bucket.iter().count()).sum()
     }
+}
+
+/// At most `most` holds of these queues that are due at `now`, earliest first. They stay in their queues until they are
+/// given back.
+pub(super) fn due<'a>(queues: impl Iterator<Item = &'a Deadlines>, now: Timestamp, most: usize) -> Vec<HoldRef> {
+    let begun = |queue: &'a Deadlines| {
+        let mut rest = queue.0.range(..=now);
+        (rest.next(), rest)
+    };
+    let mut queues: SmallVec<[_; STRIPES]> = queues.map(begun).collect();
+    let mut due = Vec::new();
+    let mut left = most;
+    while left > 0 {
+        let first = queues.iter_mut().min_by_key(|(next, _)| next.map_or(Timestamp::NEVER, |(at, _)| *at));
+        let Some((next, rest)) = first else { break };
+        let Some((_, bucket)) = next.take() else { break };
+        *next = rest.next();
+        due.extend(bucket.iter().take(left));
+        left = most.saturating_sub(due.len());
+    }
+    due
+}
+
+/// How many holds of these queues are due when, for comparing two pools.
+pub(super) fn image<'a>(queues: impl Iterator<Item = &'a Deadlines>) -> Vec<(Timestamp, usize)> {
+    let mut image = BTreeMap::new();
+    for (at, bucket) in queues.flat_map(|queue| &queue.0) {
+        let count: &mut usize = image.entry(*at).or_default();
+        *count = count.saturating_add(bucket.iter().count());
+    }
+    image.into_iter().collect()
 }
 
 impl Bucket {
@@ -235,20 +259,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_plain_set(steps in prop::collection::vec((any::<bool>(), 0_u64..4, 0_u32..300), 0..1_500), now in 0_u64..5) {
-            let (mut queue, mut model) = (Deadlines::default(), BTreeSet::new());
+        fn agree_with_a_plain_set(
+            steps in prop::collection::vec((any::<bool>(), 0_u64..4, 0_u32..300), 0..1_500),
+            now in 0_u64..5,
+            stripes in 1_usize..4,
+        ) {
+            let mut queues: Vec<Deadlines> = (0..stripes).map(|_| Deadlines::default()).collect();
+            let mut model = BTreeSet::new();
             for (put, at, n) in steps {
+                let place = usize::try_from(n).expect("small") % stripes;
                 if put {
-                    queue.insert(Timestamp(at), hold(n));
+                    queues[place].insert(Timestamp(at), hold(n));
                     model.insert((Timestamp(at), hold(n)));
                 } else {
-                    queue.remove(Timestamp(at), hold(n));
+                    queues[place].remove(Timestamp(at), hold(n));
                     model.remove(&(Timestamp(at), hold(n)));
                 }
-                prop_assert_eq!(queue.next(), model.first().map_or(Timestamp::NEVER, |(at, _)| *at));
-                prop_assert_eq!(queue.len(), model.len());
+                let next = queues.iter().map(Deadlines::next).min();
+                prop_assert_eq!(next, Some(model.first().map_or(Timestamp::NEVER, |(at, _)| *at)));
+                prop_assert_eq!(queues.iter().map(Deadlines::len).sum::<usize>(), model.len());
             }
-            let all = queue.due(Timestamp(now), usize::MAX);
+            let all = due(queues.iter(), Timestamp(now), usize::MAX);
             let mut rest = all.as_slice();
             for due in (0..=now).map(Timestamp) {
                 let expected: Vec<_> = model.range((due, hold(0))..=(due, hold(u32::MAX))).map(|(_, hold)| *hold).collect();
@@ -259,7 +290,12 @@ mod tests {
                 rest = later;
             }
             prop_assert!(rest.is_empty());
-            prop_assert_eq!(queue.due(Timestamp(now), 5), &all[..all.len().min(5)]);
+            prop_assert_eq!(due(queues.iter(), Timestamp(now), 5), &all[..all.len().min(5)]);
+            let counts: BTreeMap<_, usize> = model.iter().fold(BTreeMap::new(), |mut counts, (at, _)| {
+                *counts.entry(*at).or_default() += 1;
+                counts
+            });
+            prop_assert_eq!(image(queues.iter()), Vec::from_iter(counts));
         }
     }
 }

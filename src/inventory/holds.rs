@@ -41,7 +41,8 @@ impl HoldRef {
         Self((shard << PLACE_BITS) | place)
     }
 
-    const fn shard(self) -> u32 {
+    /// The number of its shard.
+    pub(super) const fn shard(self) -> u32 {
         self.0 >> PLACE_BITS
     }
 

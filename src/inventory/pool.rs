@@ -1,24 +1,22 @@
 //! A pool: the counter that is taken from, and the ledger of who has what of it and until when.
 //!
-//! The counter decides; the ledger tells. Free units in the ledger are what is left of those received, so its sum holds
-//! at every instant by construction; that the counter agrees is what the conservation check compares.
+//! The counter decides; the ledger (`ledger.rs`) tells. Free units in the ledger are what is left of those received, so
+//! its sum holds at every instant by construction; that the counter agrees is what the conservation check compares.
 //!
 //! # Why a refusal never overlooks a due hold
 //!
 //! A hold that falls due is given back in this order: its record is appended, its units go back to the counter, and
-//! only then does its deadline leave the ledger and `next_due` rise (Release). A refuser reads `next_due` (Acquire)
-//! *before* the counter. If it is later than now, every hold that was due has been given back before that read, and
-//! the counter's word, read after it, has those units. If it is not, the refuser gives back what is due itself.
+//! only then does its deadline leave the ledger and `next_due` rise (Release; `next_due.rs`). A refuser reads `next_due`
+//! (Acquire) *before* the counter. If it is later than now, every hold that was due has been given back before that
+//! read, and the counter's word, read after it, has those units. If it is not, the refuser gives back what is due
+//! itself.
 
-use parking_lot::Mutex;
-
-use super::expiry::Deadlines;
 use super::holds::HoldRef;
+use super::ledger::{Cut, Ledger, Sums};
 use super::stock::{Certainty, Look, StockCounter, Take, Taken};
 use crate::ids::Lsn;
 use crate::invariant::invariant;
 use crate::record::{PoolBasis, PoolFigures, Sold};
-use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
 /// Units of a pool: `received = free + held + paying + claimed + withdrawn`, always.
@@ -114,81 +112,14 @@ pub enum Verdict<T> {
 #[derive(Debug)]
 pub struct Pool {
     counter: StockCounter,
-    /// The earliest deadline that has not been given back, in milliseconds.
-    next_due: AtomicU64,
-    ledger: Mutex<Ledger>,
-}
-
-#[derive(Debug, Default)]
-struct Ledger {
-    received: u64,
-    /// Taken out by adjustments.
-    taken_out: u64,
-    /// Returned by customers and not for sale again.
-    withdrawn: u64,
-    held: u64,
-    paying: u64,
-    claimed: u64,
-    returned_total: u64,
-    /// LSN of the last record that moved units here.
-    as_of: Lsn,
-    deadlines: Deadlines,
-}
-
-impl Ledger {
-    /// Enters what a hold has now. Says whether that has changed the deadlines.
-    #[inline]
-    fn enter(&mut self, lsn: Lsn, change: &UsageChange) -> bool {
-        let UsageChange { hold, before, after } = change;
-        let counts = self.count(before, after).is_some();
-        invariant!(counts, "a pool's books don't have what a hold has had of it: {before:?}");
-        self.as_of = self.as_of.max(lsn);
-        if before.due == after.due {
-            return false;
-        }
-        if let Some(at) = before.due {
-            self.deadlines.remove(at, *hold);
-        }
-        if let Some(at) = after.due {
-            self.deadlines.insert(at, *hold);
-        }
-        true
-    }
-
-    /// Changes the sums in which a part was one and is the other; nothing where they don't have it.
-    #[inline]
-    fn count(&mut self, before: &PoolUsage, after: &PoolUsage) -> Option<()> {
-        let balance = |sum: u64, before: u64, after: u64| sum.checked_sub(before)?.checked_add(after);
-        self.held = balance(self.held, before.held, after.held)?;
-        self.paying = balance(self.paying, before.paying, after.paying)?;
-        self.withdrawn = balance(self.withdrawn, before.withdrawn, after.withdrawn)?;
-        self.claimed = balance(self.claimed, before.claimed, after.claimed)?;
-        self.returned_total = balance(self.returned_total, before.returned, after.returned)?;
-        Some(())
-    }
-
-    fn free(&self) -> Option<u64> {
-        let owned = self.held.checked_add(self.paying)?.checked_add(self.claimed)?;
-        let gone = self.withdrawn.checked_add(self.taken_out)?;
-        self.received.checked_sub(owned.checked_add(gone)?)
-    }
-
-    fn set_basis(&mut self, lsn: Lsn, PoolBasis { received, taken_out }: PoolBasis) {
-        self.received = received;
-        self.taken_out = taken_out;
-        self.as_of = self.as_of.max(lsn);
-    }
+    ledger: Ledger,
 }
 
 impl Pool {
     /// A pool with its first stock.
     #[must_use]
     pub fn new(units: u64) -> Self {
-        Self {
-            counter: StockCounter::new(units),
-            next_due: AtomicU64::new(Timestamp::NEVER.0),
-            ledger: Mutex::new(Ledger { received: units, ..Ledger::default() }),
-        }
+        Self { counter: StockCounter::new(units), ledger: Ledger::new(units) }
     }
 
     /// Whether `units` would be refused at `now`: a read-only look, so that a herd is refused from one word.
@@ -259,20 +190,19 @@ impl Pool {
     /// Whether more than `free` units are free by the ledger: then someone has taken units that he has not yet entered.
     #[must_use]
     pub fn is_being_taken_from(&self, free: u64) -> bool {
-        self.ledger.lock().free().is_some_and(|known| known > free)
+        self.ledger.free_at_most().is_some_and(|known| known > free)
     }
 
     /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.
     #[must_use]
     pub fn next_due(&self) -> Timestamp {
-        // Acquire: pairs with the Release in `show_next_due`, so that what was given back before is seen after.
-        Timestamp(self.next_due.load(Ordering::Acquire))
+        self.ledger.next_due()
     }
 
     /// The earliest deadline of a live hold here other than this one; [`Timestamp::NEVER`] without one.
     #[must_use]
     pub fn next_due_without(&self, hold: HoldRef) -> Timestamp {
-        self.ledger.lock().deadlines.next_without(hold)
+        self.ledger.next_due_without(hold)
     }
 
     /// Whether units that holds have here may be given back: some are out, or are just being taken. `free` were free when
@@ -287,41 +217,33 @@ impl Pool {
     /// At most `most` holds that are due, earliest first.
     #[must_use]
     pub fn due(&self, now: Timestamp, most: usize) -> Vec<HoldRef> {
-        self.ledger.lock().deadlines.due(now, most)
+        self.ledger.due(now, most)
     }
 
     /// Units as they stand, and the place of the journal that this belongs to.
     #[must_use]
     pub fn stock(&self) -> (Stock, Lsn) {
-        let ledger = self.ledger.lock();
-        let Ledger { received, taken_out, withdrawn, held, paying, claimed, returned_total, as_of, deadlines: _ } =
-            &*ledger;
-        let stock = Stock {
-            received: *received,
-            free: ledger.free().unwrap_or(0),
-            held: *held,
-            paying: *paying,
-            claimed: *claimed,
-            withdrawn: withdrawn.saturating_add(*taken_out),
-            returned_total: *returned_total,
-        };
-        (stock, *as_of)
+        let cut = self.ledger.cut();
+        let Cut { basis: PoolBasis { received, taken_out }, sums, as_of } = cut;
+        let Sums { held, paying, claimed, withdrawn, returned_total } = sums;
+        let withdrawn = withdrawn.saturating_add(taken_out);
+        let free = cut.free().unwrap_or(0);
+        (Stock { received, free, held, paying, claimed, withdrawn, returned_total }, as_of)
     }
 
     /// The books, whole.
     #[must_use]
     pub fn figures(&self) -> PoolFigures {
-        let ledger = self.ledger.lock();
-        let Ledger { received, taken_out, withdrawn, held, paying, claimed, returned_total, .. } = *ledger;
-        PoolFigures { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total }
+        let Cut { basis, sums, as_of: _ } = self.ledger.cut();
+        let Sums { held, paying, claimed, withdrawn, returned_total } = sums;
+        PoolFigures { basis, held, paying, claimed, withdrawn, returned_total }
     }
 
     /// By how many units counter and ledger disagree: 0, always. Exact only while nothing moves units: under the
     /// drop's write gate.
     #[must_use]
     pub fn conservation_error(&self) -> u64 {
-        let ledger = self.ledger.lock();
-        ledger.free().map_or(u64::MAX, |free| free.abs_diff(self.counter.sum()))
+        self.ledger.cut().free().map_or(u64::MAX, |free| free.abs_diff(self.counter.sum()))
     }
 
     /// What a hold has was changed by a record. Units that it lost go back to the counter; units that it won have been
@@ -330,22 +252,17 @@ impl Pool {
         if let Some(back @ 1..) = change.before.out().checked_sub(change.after.out()) {
             self.counter.give(back);
         }
-        self.enter(lsn, change)
+        self.ledger.enter(lsn, change)
     }
 
     /// The ledger's part of [`Pool::apply_usage`], alone: for a bulk load, which sets the counter at its end.
     pub(super) fn enter(&self, lsn: Lsn, change: &UsageChange) -> bool {
-        let mut ledger = self.ledger.lock();
-        ledger.enter(lsn, change) && self.show_next_due(&ledger)
+        self.ledger.enter(lsn, change)
     }
 
     /// Enters deadlines of holds that were entered without them: for a bulk load, earliest first.
     pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
-        let mut ledger = self.ledger.lock();
-        for (at, hold) in dues {
-            ledger.deadlines.insert(at, hold);
-        }
-        self.show_next_due(&ledger);
+        self.ledger.enter_dues(dues);
     }
 
     /// What one hold had goes over to another, by one record. What both had and have not any more goes back to the
@@ -356,56 +273,36 @@ impl Pool {
         if let Some(back @ 1..) = out(from.before, to.before).checked_sub(out(from.after, to.after)) {
             self.counter.give(back);
         }
-        let mut ledger = self.ledger.lock();
-        let left = ledger.enter(lsn, from);
-        if ledger.enter(lsn, to) || left {
-            self.show_next_due(&ledger);
-        }
-    }
-
-    /// Shows the first deadline to who has not locked the ledger. Says whether it came nearer.
-    fn show_next_due(&self, ledger: &Ledger) -> bool {
-        let (shown, next) = (self.next_due.load(Ordering::Relaxed), ledger.deadlines.next().0);
-        if next != shown {
-            // Release: whoever sees the risen deadline sees the units that were given back before.
-            self.next_due.store(next, Ordering::Release);
-        }
-        next < shown
+        self.ledger.transfer(lsn, from, to);
     }
 
     /// What the pool has received, and what was taken out of it by adjustments.
     #[must_use]
     pub fn basis(&self) -> PoolBasis {
-        let ledger = self.ledger.lock();
-        PoolBasis { received: ledger.received, taken_out: ledger.taken_out }
+        self.ledger.basis()
     }
 
     /// Enters an adjustment. Units that it adds go to the counter; units that it takes out have been taken from there
     /// before. Nobody else moves units meanwhile: the drop's gate is closed.
     pub fn adjust(&self, lsn: Lsn, basis: PoolBasis) {
-        let more = {
-            let mut ledger = self.ledger.lock();
-            let before = ledger.free();
-            ledger.set_basis(lsn, basis);
-            invariant!(
-                let (Some(before), Some(after)) = (before, ledger.free()),
-                "more of a pool is out than it has received, before or with {basis:?}"
-            );
-            after.checked_sub(before)
-        };
-        if let Some(more @ 1..) = more {
+        let (before, after) = self.ledger.set_basis(lsn, basis);
+        invariant!(
+            let (Some(before), Some(after)) = (before.free(), after.free()),
+            "more of a pool is out than it has received, before or with {basis:?}"
+        );
+        if let Some(more @ 1..) = after.checked_sub(before) {
             self.counter.give(more);
         }
     }
 
     /// The ledger's part of [`Pool::adjust`], alone: for a bulk load.
     pub(super) fn set_basis(&self, lsn: Lsn, basis: PoolBasis) {
-        self.ledger.lock().set_basis(lsn, basis);
+        self.ledger.set_basis(lsn, basis);
     }
 
     /// Sets the counter to what the ledger says is free. Says so when the ledger has more out than it received.
     pub(super) fn reset_counter(&mut self) -> Result<(), Stock> {
-        match self.ledger.get_mut().free() {
+        match self.ledger.cut().free() {
             Some(free) => {
                 self.counter.set(free);
                 Ok(())
@@ -417,7 +314,7 @@ impl Pool {
     /// Everything in it as text, for comparing two inventories: stock, counter, and how many holds are due when.
     pub(super) fn image(&self) -> String {
         let (stock, _) = self.stock();
-        format!("{stock:?} {} {} {:?}", self.counter.sum(), self.next_due().0, self.ledger.lock().deadlines.image())
+        format!("{stock:?} {} {} {:?}", self.counter.sum(), self.next_due().0, self.ledger.image())
     }
 }
 

@@ -35,15 +35,17 @@ pub mod journal {
     use crate::stand_ins::{JournalMetrics, Start, frame, log, segment};
 }
 
-/// The counter as it ships, and the scenarios on it.
+/// The counter and the next deadline of a pool's stripes as they ship, and the scenarios on them.
 #[path = "../../../src/inventory"]
 pub mod inventory {
+    #[expect(dead_code, reason = "not all of it is modelled")]
+    mod next_due;
     #[path = "../../models/src/scenarios/mod.rs"]
     pub mod scenarios;
     pub mod stock;
 }
 
-/// Copies of the counter with one thing spoilt in each; the same scenarios on them.
+/// Copies of the counter and of the next deadline with one thing spoilt in each; the same scenarios on them.
 #[expect(clippy::pedantic, dead_code, reason = "spoilt code need not be tidy")]
 pub mod mutants {
     include!(concat!(env!("OUT_DIR"), "/mutants.rs"));

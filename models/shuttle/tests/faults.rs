@@ -3,6 +3,7 @@
 
 use stockade_schedules::inventory::scenarios::due::{self, Protocol};
 use stockade_schedules::inventory::scenarios::prefix::{self, Order};
+use stockade_schedules::inventory::scenarios::stripes;
 use stockade_schedules::mutants;
 use stockade_schedules::replay::{self, Rule};
 use stockade_schedules::run::check;
@@ -57,6 +58,44 @@ fn reading_core_before_next_due() {
 #[should_panic(expected = "a false sold out")]
 fn giving_after_the_hold_is_unlocked() {
     check(|| due::a_release_at_the_deadline_is_never_a_sold_out(Protocol::GiveUnlocked));
+}
+
+macro_rules! spoilt_stripes_are_caught {
+    ($($mutant:ident by $scenario:ident: $finding:literal)*) => {
+        $(#[test] #[should_panic(expected = $finding)] fn $mutant() {
+            use mutants::$mutant::scenarios::stripes;
+            check(|| stripes::$scenario(stripes::Protocol::Sound));
+        })*
+    };
+}
+
+spoilt_stripes_are_caught! {
+    shown_after_the_list_is_unlocked by an_earlier_deadline_is_not_lost_beside_a_rising_one: "not the first of all"
+    a_stripe_is_left_out by the_only_deadline_is_found_in_each_stripe: "a false sold out"
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn raising_a_stripe_before_giving() {
+    check(|| stripes::two_sweepers_in_two_stripes_never_make_a_false_sold_out(stripes::Protocol::RaiseThenGive));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn reading_the_counter_before_the_stripes_next_due() {
+    check(|| stripes::two_sweepers_in_two_stripes_never_make_a_false_sold_out(stripes::Protocol::CounterFirst));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn leaving_a_stripe_before_coming_to_the_other() {
+    check(|| stripes::a_hold_that_changes_its_stripe_is_never_overlooked(stripes::Protocol::TwoSteps));
+}
+
+#[test]
+#[should_panic(expected = "units lost or made")]
+fn moving_with_one_stripe_locked_after_the_other() {
+    check(|| stripes::a_hold_that_changes_its_stripe_is_counted_once(stripes::Protocol::OneLockAtATime));
 }
 
 #[test]

@@ -1,0 +1,253 @@
+//! Due holds of a pool whose deadlines are split over stripes, on the next deadline beside this module: the one that
+//! ships, or a mutant.
+//!
+//! A small engine: one pool, two holds, two stripes with a queue each. Whatever changes a hold does so under the hold's
+//! lock, gives its units back there, and changes the queue of its stripe under the stripe's.
+
+use std::sync::Arc;
+
+use super::super::next_due::{Firsts, NextDue, STRIPES};
+use super::super::stock::{Certainty, StockCounter, Take};
+use super::{FIRST, Outcome, SECOND, assert_left};
+use crate::run::{at, joined, until};
+use crate::sync::{Mutex, MutexGuard, live_at};
+use crate::time::Timestamp;
+
+/// When the holds are due, and the time at which they are.
+const DUE: Timestamp = Timestamp(10);
+/// Before that.
+const EARLY: Timestamp = Timestamp(5);
+/// After it.
+const LATE: Timestamp = Timestamp(20);
+
+/// How who gives back, who refuses and who moves a hold work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Units are given back, then the deadline leaves; a refuser reads the next deadline, then the counter; a hold moves
+    /// with both stripes locked, in one step.
+    Sound,
+    /// Fault: the deadline leaves before the units are given back.
+    RaiseThenGive,
+    /// Fault: the refuser reads the counter first.
+    CounterFirst,
+    /// Fault: a hold leaves its stripe in one step and comes to the other in the next, with both locked.
+    TwoSteps,
+    /// Fault: a hold moves with one stripe locked after the other.
+    OneLockAtATime,
+}
+
+/// Deadlines of a stripe's holds.
+type Queue = Vec<(Timestamp, usize)>;
+
+struct Engine {
+    protocol: Protocol,
+    pool: StockCounter,
+    /// Whether each hold has its unit.
+    holds: [Mutex<bool>; 2],
+    /// In which stripe each hold's deadline is, while it has one.
+    stripes: [Mutex<Queue>; 2],
+    firsts: Firsts,
+    next_due: NextDue,
+}
+
+fn first(queue: &Queue) -> Timestamp {
+    queue.iter().map(|(at, _)| *at).min().unwrap_or(Timestamp::NEVER)
+}
+
+fn strike(queue: &mut Queue, hold: usize) {
+    queue.retain(|(_, other)| *other != hold);
+}
+
+impl Engine {
+    /// A pool whose units, if there are any, are with these holds, each in the stripe of its number, due then.
+    fn new(protocol: Protocol, dues: [Option<Timestamp>; 2]) -> Arc<Self> {
+        let (firsts, next_due) = (Firsts::never(), NextDue::never());
+        let changes: Vec<_> = (0..).zip(dues.map(|due| due.unwrap_or(Timestamp::NEVER))).collect();
+        firsts.change(&next_due, &changes);
+        let queue = |hold: usize| Mutex::new(dues[hold].map(|due| (due, hold)).into_iter().collect());
+        Arc::new(Self {
+            protocol,
+            pool: StockCounter::with_shape(0, 2, 1),
+            holds: dues.map(|due| Mutex::new(due.is_some())),
+            stripes: [queue(0), queue(1)],
+            firsts,
+            next_due,
+        })
+    }
+
+    /// A hold's deadline comes or goes.
+    fn enter(&self, stripe: usize, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.stripes[stripe].lock();
+        let before = first(&queue);
+        change(&mut queue);
+        if first(&queue) != before {
+            self.firsts.change(&self.next_due, &[(stripe, first(&queue))]);
+        }
+    }
+
+    /// Ends a hold if it has its unit, which goes back.
+    fn end(&self, hold: usize) {
+        let mut has = self.holds[hold].lock();
+        if std::mem::take(&mut *has) {
+            if self.protocol == Protocol::RaiseThenGive {
+                self.enter(hold, |queue| strike(queue, hold));
+                self.pool.give(1);
+            } else {
+                self.pool.give(1);
+                self.enter(hold, |queue| strike(queue, hold));
+            }
+        }
+    }
+
+    /// A hold keeps its unit for good.
+    fn claim(&self, hold: usize) {
+        let mut has = self.holds[hold].lock();
+        if std::mem::take(&mut *has) {
+            self.enter(hold, |queue| strike(queue, hold));
+        }
+    }
+
+    /// A hold that is being made: its unit was taken before.
+    fn make(&self, hold: usize, due: Timestamp) {
+        let mut has = self.holds[hold].lock();
+        *has = true;
+        self.enter(hold, |queue| queue.push((due, hold)));
+    }
+
+    /// What one hold has goes over to the other, which is due then, unless it has ended. Whether it did.
+    fn transfer(&self, from: usize, to: usize, due: Timestamp) -> bool {
+        let [mut low, mut high] = self.holds.each_ref().map(Mutex::lock);
+        let (left, came) = if from < to { (&mut *low, &mut *high) } else { (&mut *high, &mut *low) };
+        if !std::mem::take(left) {
+            return false;
+        }
+        *came = true;
+        if self.protocol == Protocol::OneLockAtATime {
+            self.enter(to, |queue| queue.push((due, to)));
+            self.enter(from, |queue| strike(queue, from));
+            return true;
+        }
+        let mut all = self.lock_all();
+        strike(&mut all[from], from);
+        all[to].push((due, to));
+        let changes = [from, to].map(|stripe| (stripe, first(&all[stripe])));
+        if self.protocol == Protocol::TwoSteps {
+            changes.iter().for_each(|change| drop(self.firsts.change(&self.next_due, &[*change])));
+        } else {
+            self.firsts.change(&self.next_due, &changes);
+        }
+        true
+    }
+
+    /// All stripes, locked in order.
+    fn lock_all(&self) -> [MutexGuard<'_, Queue>; 2] {
+        self.stripes.each_ref().map(Mutex::lock)
+    }
+
+    fn sweep(&self, now: Timestamp) {
+        let due: Vec<usize> = {
+            let all = self.lock_all();
+            all.iter().flat_map(|queue| queue.iter()).filter(|(at, _)| *at <= now).map(|(_, hold)| *hold).collect()
+        };
+        due.into_iter().for_each(|hold| self.end(hold));
+    }
+
+    /// One try to reserve a unit: nothing where something was due and none was there.
+    fn try_reserve(&self, now: Timestamp) -> Option<Outcome> {
+        let early = self.next_due.get();
+        match self.pool.take(1, Certainty::Certain) {
+            Take::Taken(taken) => {
+                taken.keep();
+                return Some(Outcome::Kept);
+            }
+            Take::Short { .. } => {}
+            Take::InDoubt => return None,
+        }
+        let due = if self.protocol == Protocol::CounterFirst { self.next_due.get() } else { early };
+        if due > now {
+            return Some(Outcome::Refused);
+        }
+        self.sweep(now);
+        None
+    }
+
+    fn reserve(&self, now: Timestamp) -> Outcome {
+        until(|| self.try_reserve(now))
+    }
+
+    /// That the word is the least of all deadlines.
+    fn assert_exact(&self) {
+        let least = self.lock_all().iter().map(|queue| first(queue)).min();
+        assert_eq!(Some(self.next_due.get()), least, "the next deadline is not the first of all");
+    }
+}
+
+/// Two holds are due in two stripes, each with its sweeper, beside one who asks for a unit: he gets it.
+pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out(protocol: Protocol) {
+    let engine = Engine::new(protocol, [Some(DUE), Some(DUE)]);
+    let sweepers = [FIRST, SECOND].map(|stripe| {
+        let engine = engine.clone();
+        at(stripe, move || engine.end(stripe))
+    });
+    live_at(SECOND);
+    let outcome = engine.reserve(DUE);
+    sweepers.into_iter().for_each(joined);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    engine.assert_exact();
+    assert_left(&engine.pool, 1);
+}
+
+/// The first of all deadlines leaves one stripe while an earlier one than what is left comes to the other: it is found.
+pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one(protocol: Protocol) {
+    let engine = Engine::new(protocol, [Some(EARLY), None]);
+    let (leaver, maker) = (engine.clone(), engine.clone());
+    let leaver = at(FIRST, move || leaver.claim(0));
+    let maker = at(SECOND, move || maker.make(1, DUE));
+    joined(leaver);
+    joined(maker);
+    engine.assert_exact();
+    assert_eq!(engine.reserve(LATE), Outcome::Kept, "a false sold out");
+    assert_left(&engine.pool, 0);
+}
+
+/// A hold in either stripe is the only one, and due: whichever stripe it is, it is not overlooked.
+pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
+    for stripe in [FIRST, SECOND] {
+        let mut dues = [None; 2];
+        dues[stripe] = Some(DUE);
+        let engine = Engine::new(protocol, dues);
+        assert_eq!(engine.reserve(DUE), Outcome::Kept, "a false sold out");
+        assert_left(&engine.pool, 0);
+    }
+    assert!(SECOND < STRIPES, "two stripes of those that there are");
+}
+
+/// A hold goes over to one in the other stripe, by a thread that was held up until both are due, beside one who asks for
+/// the unit: he gets it.
+pub fn a_hold_that_changes_its_stripe_is_never_overlooked(protocol: Protocol) {
+    for [from, to] in [[FIRST, SECOND], [SECOND, FIRST]] {
+        let mut dues = [None; 2];
+        dues[from] = Some(DUE);
+        let engine = Engine::new(protocol, dues);
+        let mover = engine.clone();
+        let mover = at(FIRST, move || mover.transfer(from, to, DUE));
+        live_at(SECOND);
+        let outcome = engine.reserve(DUE);
+        joined(mover);
+        assert_eq!(outcome, Outcome::Kept, "a false sold out");
+        engine.assert_exact();
+        assert_left(&engine.pool, 0);
+    }
+}
+
+/// The same beside one who counts what is in all stripes: the hold is in one of them, always.
+pub fn a_hold_that_changes_its_stripe_is_counted_once(protocol: Protocol) {
+    let engine = Engine::new(protocol, [None, Some(DUE)]);
+    let mover = engine.clone();
+    let mover = at(FIRST, move || mover.transfer(1, 0, LATE));
+    live_at(SECOND);
+    let counted: usize = engine.lock_all().iter().map(|queue| queue.len()).sum();
+    let moved = joined(mover);
+    assert!(moved && counted == 1, "units lost or made: {counted} holds instead of one");
+    engine.assert_exact();
+}
