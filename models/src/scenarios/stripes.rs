@@ -132,7 +132,9 @@ impl Engine {
         all[to].push((due, to));
         let changes = [from, to].map(|stripe| (stripe, first(&all[stripe])));
         if self.protocol == Protocol::TwoSteps {
-            changes.iter().for_each(|change| drop(self.firsts.change(&self.next_due, &[*change])));
+            for change in changes {
+                self.firsts.change(&self.next_due, &[change]);
+            }
         } else {
             self.firsts.change(&self.next_due, &changes);
         }
@@ -182,16 +184,30 @@ impl Engine {
     }
 }
 
+/// A hold is due in one stripe and is given back, beside one who asks for its unit, while another is due later in the
+/// other stripe: he gets it.
+pub fn a_due_hold_beside_a_later_one_is_never_a_sold_out(protocol: Protocol) {
+    let engine = Engine::new(protocol, [Some(DUE), Some(LATE)]);
+    let buyer = engine.clone();
+    let buyer = at(SECOND, move || buyer.reserve(DUE));
+    live_at(FIRST);
+    engine.end(0);
+    let outcome = joined(buyer);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    engine.assert_exact();
+    assert_left(&engine.pool, 0);
+}
+
 /// Two holds are due in two stripes, each with its sweeper, beside one who asks for a unit: he gets it.
 pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out(protocol: Protocol) {
     let engine = Engine::new(protocol, [Some(DUE), Some(DUE)]);
-    let sweepers = [FIRST, SECOND].map(|stripe| {
-        let engine = engine.clone();
-        at(stripe, move || engine.end(stripe))
-    });
-    live_at(SECOND);
-    let outcome = engine.reserve(DUE);
-    sweepers.into_iter().for_each(joined);
+    let (buyer, sweeper) = (engine.clone(), engine.clone());
+    let buyer = at(SECOND, move || buyer.reserve(DUE));
+    let sweeper = at(SECOND, move || sweeper.end(1));
+    live_at(FIRST);
+    engine.end(0);
+    joined(sweeper);
+    let outcome = joined(buyer);
     assert_eq!(outcome, Outcome::Kept, "a false sold out");
     engine.assert_exact();
     assert_left(&engine.pool, 1);
