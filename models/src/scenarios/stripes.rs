@@ -226,13 +226,18 @@ pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// A hold in either stripe is the only one, and due: whichever stripe it is, it is not overlooked.
+/// A hold in either stripe is the only one, and due, and two ask for its unit: whichever stripe it is, one gets it.
 pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
     for stripe in [FIRST, SECOND] {
         let mut dues = [None; 2];
         dues[stripe] = Some(DUE);
         let engine = Engine::new(protocol, dues);
-        assert_eq!(engine.reserve(DUE), Outcome::Kept, "a false sold out");
+        let other = engine.clone();
+        let other = at(FIRST, move || other.reserve(DUE));
+        live_at(SECOND);
+        let outcomes = [engine.reserve(DUE), joined(other)];
+        assert!(outcomes.contains(&Outcome::Kept), "a false sold out");
+        assert!(outcomes.contains(&Outcome::Refused), "oversold");
         assert_left(&engine.pool, 0);
     }
     assert!(SECOND < STRIPES, "two stripes of those that there are");
