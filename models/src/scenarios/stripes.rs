@@ -4,6 +4,8 @@
 //! A small engine: one pool, two holds, two stripes with a queue each. Whatever changes a hold does so under the hold's
 //! lock, gives its units back there, and changes the queue of its stripe under the stripe's.
 
+#![expect(clippy::indexing_slicing, reason = "there are two holds and two stripes")]
+
 use std::sync::Arc;
 
 use super::super::next_due::{Firsts, NextDue, STRIPES};
@@ -151,7 +153,9 @@ impl Engine {
             let all = self.lock_all();
             all.iter().flat_map(|queue| queue.iter()).filter(|(at, _)| *at <= now).map(|(_, hold)| *hold).collect()
         };
-        due.into_iter().for_each(|hold| self.end(hold));
+        for hold in due {
+            self.end(hold);
+        }
     }
 
     /// One try to reserve a unit: nothing where something was due and none was there.
@@ -240,7 +244,7 @@ pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
         assert!(outcomes.contains(&Outcome::Refused), "oversold");
         assert_left(&engine.pool, 0);
     }
-    assert!(SECOND < STRIPES, "two stripes of those that there are");
+    const { assert!(SECOND < STRIPES, "two stripes of those that there are") };
 }
 
 /// A hold goes over to one in the other stripe, by a thread that was held up until both are due, beside one who asks for
@@ -268,7 +272,7 @@ pub fn a_hold_that_changes_its_stripe_is_counted_once(protocol: Protocol) {
     let mover = at(FIRST, move || mover.transfer(1, 0, LATE));
     live_at(SECOND);
     let counted: usize = engine.lock_all().iter().map(|queue| queue.len()).sum();
-    let moved = joined(mover);
-    assert!(moved && counted == 1, "units lost or made: {counted} holds instead of one");
+    let has_moved = joined(mover);
+    assert!(has_moved && counted == 1, "units lost or made: {counted} holds instead of one");
     engine.assert_exact();
 }
