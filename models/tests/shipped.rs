@@ -56,6 +56,7 @@ macro_rules! holds_with_stripes {
 }
 
 holds_with_stripes! {
+    a_due_hold_beside_a_later_one_is_never_a_sold_out
     two_sweepers_in_two_stripes_never_make_a_false_sold_out
     an_earlier_deadline_is_not_lost_beside_a_rising_one
     the_only_deadline_is_found_in_each_stripe

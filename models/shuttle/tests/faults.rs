@@ -77,6 +77,12 @@ spoilt_stripes_are_caught! {
 #[test]
 #[should_panic(expected = "a false sold out")]
 fn raising_a_stripe_before_giving() {
+    check(|| stripes::a_due_hold_beside_a_later_one_is_never_a_sold_out(stripes::Protocol::RaiseThenGive));
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn raising_both_stripes_before_giving() {
     check(|| stripes::two_sweepers_in_two_stripes_never_make_a_false_sold_out(stripes::Protocol::RaiseThenGive));
 }
 

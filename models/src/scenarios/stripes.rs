@@ -4,6 +4,8 @@
 //! A small engine: one pool, two holds, two stripes with a queue each. Whatever changes a hold does so under the hold's
 //! lock, gives its units back there, and changes the queue of its stripe under the stripe's.
 
+#![expect(clippy::indexing_slicing, reason = "there are two holds and two stripes")]
+
 use std::sync::Arc;
 
 use super::super::next_due::{Firsts, NextDue, STRIPES};
@@ -132,7 +134,9 @@ impl Engine {
         all[to].push((due, to));
         let changes = [from, to].map(|stripe| (stripe, first(&all[stripe])));
         if self.protocol == Protocol::TwoSteps {
-            changes.iter().for_each(|change| drop(self.firsts.change(&self.next_due, &[*change])));
+            for change in changes {
+                self.firsts.change(&self.next_due, &[change]);
+            }
         } else {
             self.firsts.change(&self.next_due, &changes);
         }
@@ -149,7 +153,9 @@ impl Engine {
             let all = self.lock_all();
             all.iter().flat_map(|queue| queue.iter()).filter(|(at, _)| *at <= now).map(|(_, hold)| *hold).collect()
         };
-        due.into_iter().for_each(|hold| self.end(hold));
+        for hold in due {
+            self.end(hold);
+        }
     }
 
     /// One try to reserve a unit: nothing where something was due and none was there.
@@ -182,16 +188,30 @@ impl Engine {
     }
 }
 
+/// A hold is due in one stripe and is given back, beside one who asks for its unit, while another is due later in the
+/// other stripe: he gets it.
+pub fn a_due_hold_beside_a_later_one_is_never_a_sold_out(protocol: Protocol) {
+    let engine = Engine::new(protocol, [Some(DUE), Some(LATE)]);
+    let buyer = engine.clone();
+    let buyer = at(SECOND, move || buyer.reserve(DUE));
+    live_at(FIRST);
+    engine.end(0);
+    let outcome = joined(buyer);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    engine.assert_exact();
+    assert_left(&engine.pool, 0);
+}
+
 /// Two holds are due in two stripes, each with its sweeper, beside one who asks for a unit: he gets it.
 pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out(protocol: Protocol) {
     let engine = Engine::new(protocol, [Some(DUE), Some(DUE)]);
-    let sweepers = [FIRST, SECOND].map(|stripe| {
-        let engine = engine.clone();
-        at(stripe, move || engine.end(stripe))
-    });
-    live_at(SECOND);
-    let outcome = engine.reserve(DUE);
-    sweepers.into_iter().for_each(joined);
+    let (buyer, sweeper) = (engine.clone(), engine.clone());
+    let buyer = at(SECOND, move || buyer.reserve(DUE));
+    let sweeper = at(SECOND, move || sweeper.end(1));
+    live_at(FIRST);
+    engine.end(0);
+    joined(sweeper);
+    let outcome = joined(buyer);
     assert_eq!(outcome, Outcome::Kept, "a false sold out");
     engine.assert_exact();
     assert_left(&engine.pool, 1);
@@ -210,16 +230,21 @@ pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// A hold in either stripe is the only one, and due: whichever stripe it is, it is not overlooked.
+/// A hold in either stripe is the only one, and due, and two ask for its unit: whichever stripe it is, one gets it.
 pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
     for stripe in [FIRST, SECOND] {
         let mut dues = [None; 2];
         dues[stripe] = Some(DUE);
         let engine = Engine::new(protocol, dues);
-        assert_eq!(engine.reserve(DUE), Outcome::Kept, "a false sold out");
+        let other = engine.clone();
+        let other = at(FIRST, move || other.reserve(DUE));
+        live_at(SECOND);
+        let outcomes = [engine.reserve(DUE), joined(other)];
+        assert!(outcomes.contains(&Outcome::Kept), "a false sold out");
+        assert!(outcomes.contains(&Outcome::Refused), "oversold");
         assert_left(&engine.pool, 0);
     }
-    assert!(SECOND < STRIPES, "two stripes of those that there are");
+    const { assert!(SECOND < STRIPES, "two stripes of those that there are") };
 }
 
 /// A hold goes over to one in the other stripe, by a thread that was held up until both are due, beside one who asks for
@@ -247,7 +272,7 @@ pub fn a_hold_that_changes_its_stripe_is_counted_once(protocol: Protocol) {
     let mover = at(FIRST, move || mover.transfer(1, 0, LATE));
     live_at(SECOND);
     let counted: usize = engine.lock_all().iter().map(|queue| queue.len()).sum();
-    let moved = joined(mover);
-    assert!(moved && counted == 1, "units lost or made: {counted} holds instead of one");
+    let has_moved = joined(mover);
+    assert!(has_moved && counted == 1, "units lost or made: {counted} holds instead of one");
     engine.assert_exact();
 }
