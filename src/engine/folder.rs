@@ -8,7 +8,7 @@ use std::{fmt, io};
 
 use super::identity_key::{IdentityKey, IdentityKeyError};
 pub use super::meta::{FORMAT_VERSION, JournalName};
-use super::meta::{META, META_UNFINISHED, Meta, MetaError, MetaKey};
+use super::meta::{Format, META, META_UNFINISHED, Meta, MetaError, MetaKey};
 use crate::digest::DigestKey;
 use crate::storage::{DiskStorage, FolderLock, LOCK_FILE, LockError, Storage, make_private};
 
@@ -201,10 +201,24 @@ impl Folder {
         Ok(Self { journal, snapshots, key, key_elsewhere: given.is_some(), meta: Some((root, meta)), lock: None })
     }
 
-    /// Whether it was written by builds of format 1 alone.
+    /// Whether it was written by builds of format 1 when it was opened, and no start has come behind that yet.
     #[must_use]
     pub fn is_of_format_1(&self) -> bool {
-        self.meta.as_ref().is_some_and(|(_, meta)| meta.format.is_none())
+        self.meta.as_ref().is_some_and(|(_, meta)| meta.format.is_none_or(|format| format.upgrading))
+    }
+
+    /// The record that says where format 1 ends is durable: no later start has to write it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn finish_upgrade(&self) -> io::Result<()> {
+        let Some((root, _)) = self.meta.as_ref().filter(|_| self.is_of_format_1()) else { return Ok(()) };
+        match Meta::read(root.as_ref())? {
+            Ok(Some(Meta { key, format: Some(format) })) => {
+                Meta { key, format: Some(Format { upgrading: false, ..format }) }.write(root.as_ref())
+            }
+            Ok(_) | Err(_) => Err(io::Error::other("stockade.meta is not what was written")),
+        }
     }
 
     /// Has `stockade.meta` say that records of this build may be in the folder, before the first of them is. Builds that

@@ -23,8 +23,10 @@ const FORMAT_1: u32 = 1;
 const FORMAT_1_KEY_ELSEWHERE: u32 = 2;
 /// and of format 2 on.
 const FORMAT_2: u32 = 3;
-/// The flag that says that the key is kept elsewhere.
+/// The flag that says that the key is kept elsewhere,
 const KEY_ELSEWHERE: u8 = 1;
+/// and the one that says that the folder was of format 1, and its journal may not say yet where that ends.
+const UPGRADING: u8 = 2;
 
 /// What names a journal: random, so that no two have the same. The ids of events begin with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +73,8 @@ pub(super) struct Format {
     pub(super) journal: JournalName,
     /// Records of this kind, and of all before it, may be in its journal and snapshots.
     pub(super) highest_kind: u8,
+    /// It was of format 1, and the record that says where that ends may not be durable yet.
+    pub(super) upgrading: bool,
 }
 
 /// Why a file is none.
@@ -90,7 +94,8 @@ impl Meta {
     /// # Errors
     /// When the system has no random bytes.
     pub(super) fn new(key: MetaKey) -> io::Result<Self> {
-        Ok(Self { key, format: Some(Format { journal: JournalName::random()?, highest_kind: Record::KIND_MAX }) })
+        let journal = JournalName::random()?;
+        Ok(Self { key, format: Some(Format { journal, highest_kind: Record::KIND_MAX, upgrading: false }) })
     }
 
     /// The file as this build writes it; nothing where it is that already.
@@ -101,7 +106,7 @@ impl Meta {
         let format = match self.format {
             Some(format) if format.highest_kind == Record::KIND_MAX => return Ok(None),
             Some(format) => Format { highest_kind: Record::KIND_MAX, ..format },
-            None => Format { journal: JournalName::random()?, highest_kind: Record::KIND_MAX },
+            None => Format { journal: JournalName::random()?, highest_kind: Record::KIND_MAX, upgrading: true },
         };
         Ok(Some(Self { key: self.key.clone(), format: Some(format) }))
     }
@@ -147,8 +152,9 @@ impl Meta {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(key);
-        if let Some(Format { journal, highest_kind }) = format {
-            bytes.extend_from_slice(&[if elsewhere { KEY_ELSEWHERE } else { 0 }, *highest_kind, 0, 0]);
+        if let Some(Format { journal, highest_kind, upgrading }) = format {
+            let flags = if elsewhere { KEY_ELSEWHERE } else { 0 } | if *upgrading { UPGRADING } else { 0 };
+            bytes.extend_from_slice(&[flags, *highest_kind, 0, 0]);
             bytes.extend_from_slice(&journal.0.to_le_bytes());
         }
         let sum = crc32c::crc32c(&bytes);
@@ -180,7 +186,11 @@ impl Meta {
         let (elsewhere, format) = if version == FORMAT_2 {
             let [flags, highest_kind, _, _] = reader.array()?;
             let journal = JournalName(u64::from_le_bytes(reader.array()?));
-            (flags & KEY_ELSEWHERE != 0, Some(Format { journal, highest_kind }))
+            if flags & !(KEY_ELSEWHERE | UPGRADING) != 0 {
+                return Err(DecodeError::Bad("flags"));
+            }
+            let upgrading = flags & UPGRADING != 0;
+            (flags & KEY_ELSEWHERE != 0, Some(Format { journal, highest_kind, upgrading }))
         } else {
             (version == FORMAT_1_KEY_ELSEWHERE, None)
         };
@@ -214,7 +224,8 @@ mod tests {
     #[test]
     fn each_form_is_read_as_it_was_written() {
         for key in [here(), MetaKey::Elsewhere([8; 16])] {
-            for format in [None, Some(Format { journal: JournalName(5), highest_kind: Record::KIND_MAX - 1 })] {
+            let of_2 = |upgrading| Format { journal: JournalName(5), highest_kind: Record::KIND_MAX - 1, upgrading };
+            for format in [None, Some(of_2(false)), Some(of_2(true))] {
                 let meta = Meta { key: key.clone(), format };
                 assert_eq!(Meta::decode(&meta.encode()), Ok(meta));
             }
@@ -223,7 +234,7 @@ mod tests {
 
     #[test]
     fn one_from_a_newer_build_is_refused_by_its_kind_or_its_version() {
-        let newer = Format { journal: JournalName(5), highest_kind: Record::KIND_MAX + 1 };
+        let newer = Format { journal: JournalName(5), highest_kind: Record::KIND_MAX + 1, upgrading: false };
         let told = Meta::decode(&Meta { key: here(), format: Some(newer) }.encode()).expect_err("newer").to_string();
         assert!(told.contains("a newer build has written to it"), "{told}");
         let mut bytes = Meta { key: here(), format: None }.encode();
@@ -239,9 +250,10 @@ mod tests {
         let new = old.upgraded().expect("random").expect("an upgrade");
         assert_eq!((new.key.clone(), new.upgraded().expect("random")), (here(), None));
         let name = new.format.expect("format 2").journal;
-        let before = Meta { format: Some(Format { journal: name, highest_kind: 1 }), ..new };
-        let after = before.upgraded().expect("random").expect("a higher kind");
-        assert_eq!(after.format, Some(Format { journal: name, highest_kind: Record::KIND_MAX }));
+        assert!(new.format.is_some_and(|format| format.upgrading));
+        let older = Format { journal: name, highest_kind: 1, upgrading: false };
+        let after = Meta { format: Some(older), ..new }.upgraded().expect("random").expect("a higher kind");
+        assert_eq!(after.format, Some(Format { highest_kind: Record::KIND_MAX, ..older }));
         assert_eq!(name.to_string().len(), 16);
     }
 

@@ -147,7 +147,12 @@ pub fn recover(
     wall: &dyn Fn() -> Timestamp,
 ) -> Result<Recovered, RecoverError> {
     let (recovered, writer) = recover_driven(folder, options, wall)?;
-    recovered.engine.journal.run(writer)?;
+    let journal = &recovered.engine.journal;
+    journal.run(writer)?;
+    if folder.is_of_format_1() {
+        journal.barrier().wait().map_err(|failed| RecoverError::Upgrade(io::Error::other(failed)))?;
+        folder.finish_upgrade().map_err(RecoverError::Upgrade)?;
+    }
     Ok(recovered)
 }
 
@@ -162,14 +167,15 @@ pub fn recover_driven(
 ) -> Result<(Recovered, Writer), RecoverError> {
     let asked = wall();
     let found = Found::look(Arc::clone(&folder.journal))?;
-    let Replayed { load, mut report, last_time, unusable, loaded, behind } =
+    let Replayed { load, mut report, last_time, unusable, loaded, behind, marked } =
         replay(&folder.key, folder.snapshots.as_ref(), &found, options.bounds.max_ended_holds)?;
     report.first_start = report.snapshot.is_none() && found.opened().next == Lsn(1);
     let last_time = last_time.max(found.opened().last_written_at);
     check_clock(options, asked, last_time)?;
     let now = wall().max(last_time.unwrap_or_default());
     let mut appended_first = Vec::new();
-    if folder.is_of_format_1() && !report.first_start {
+    // A start that ended before it had said that in `stockade.meta` may have written the record already.
+    if folder.is_of_format_1() && !report.first_start && !marked {
         appended_first.push(Record::Upgraded(now));
     }
     let restart = last_time
@@ -235,6 +241,8 @@ pub(super) struct Replayed {
     loaded: Option<Loaded>,
     /// What was applied after it.
     behind: Behind,
+    /// A record of it says where format 1 ends.
+    marked: bool,
 }
 
 /// Loads the newest snapshot that is whole and belongs to this journal, and applies the journal behind it. Of ended holds
@@ -334,6 +342,7 @@ fn apply_journal(
     let mut report = Report { snapshot, entries, last: from, ..Report::default() };
     let mut last_time = loaded.as_ref().map(|loaded| loaded.written_at);
     let mut behind = Behind::default();
+    let mut marked = false;
     let mut oblivion = Oblivion::new(most_ended);
     for batch in found.read(from.next())? {
         let batch = batch?;
@@ -343,6 +352,7 @@ fn apply_journal(
                 load.apply(lsn, record)?;
                 report.replayed = report.replayed.saturating_add(1);
             }
+            marked |= matches!(record, Record::Upgraded(_));
             report.last = report.last.max(lsn);
         }
         oblivion.after(&load, found, report.last, batch.head.count)?;
@@ -350,7 +360,7 @@ fn apply_journal(
         behind.bytes = behind.bytes.saturating_add(batch.bytes);
         behind.since = behind.since.or(Some(batch.head.written_at));
     }
-    Ok(Replayed { load, report, last_time, unusable: Vec::new(), loaded, behind })
+    Ok(Replayed { load, report, last_time, unusable: Vec::new(), loaded, behind, marked })
 }
 
 fn check_clock(options: &StartOptions, wall: Timestamp, last: Option<Timestamp>) -> Result<(), RecoverError> {

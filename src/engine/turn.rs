@@ -42,11 +42,13 @@ impl Engine {
         }
         let (lifecycle, moments) = running.turned(entry, now);
         let fact = DropFact { moments, ..fact(entry, running, DropVerb::Turn, (lifecycle, Origin::ENGINE), now) };
-        for Moment { kind, scheduled_for } in &fact.moments {
+        let come = fact.moments.clone();
+        self.commit_fact(entry, running, fact, now)?;
+        for Moment { kind, scheduled_for } in come {
             let (drop, what) = (&running.definition.id, kind.label());
             tracing::info!(%drop, %scheduled_for, "drop {what}");
         }
-        self.commit_fact(entry, running, fact, now)
+        Ok(())
     }
 
     /// Appends a fact about a drop, and makes it so. The drop's gate is closed.

@@ -110,8 +110,9 @@ impl Running {
 
     /// Moments up to an instant have come, without records that say so.
     pub(super) fn mark_before(&mut self, entry: &DropEntry, lsn: Lsn, at: Timestamp) {
-        let (lifecycle, come) = self.turned(entry, at);
-        if lsn > self.lived && !come.is_empty() {
+        let mut lifecycle = self.lifecycle;
+        lifecycle.mark_before(self.opens_at(entry), self.definition.closes_at, at);
+        if lsn > self.lived && lifecycle != self.lifecycle {
             (self.lifecycle, self.lived) = (lifecycle, lsn);
             self.set_next_moment(entry.created_at);
         }

@@ -76,6 +76,18 @@ impl Lifecycle {
         }
     }
 
+    /// Marks all moments up to an instant of a drop of format 1, which has no facts of them: one that was closed by hand had
+    /// opened before, or never did.
+    pub fn mark_before(&mut self, opens_at: Timestamp, closes_at: Option<Timestamp>, now: Timestamp) {
+        match self.closed {
+            Some(closed) if opens_at <= closed.at => self.opened = Some(opens_at),
+            Some(_) => {}
+            None => {
+                self.turn(opens_at, closes_at, now);
+            }
+        }
+    }
+
     /// Marks all moments up to an instant. Says which those are, in their order.
     pub fn turn(&mut self, opens_at: Timestamp, closes_at: Option<Timestamp>, now: Timestamp) -> Vec<Moment> {
         let mut come = Vec::new();
@@ -182,6 +194,21 @@ mod tests {
         assert_eq!(at(9), (vec![], None, None));
         assert_eq!(at(10), (vec![MomentKind::Opens], Some(opens), None));
         assert_eq!(at(99), (vec![MomentKind::Opens, MomentKind::Closes], Some(opens), ended));
+    }
+
+    #[test]
+    fn a_drop_of_format_1_had_opened_when_it_was_closed_behind_its_opening() {
+        let (opens, closes) = (Timestamp(10), Some(Timestamp(20)));
+        let marked = |closed: Option<u64>, now| {
+            let closed = closed.map(|at| Closed { at: Timestamp(at), by_hand: true });
+            let mut life = Lifecycle { closed, ..Lifecycle::new(DropNo(0)) };
+            life.mark_before(opens, closes, Timestamp(now));
+            (life.opened.is_some(), life.closed.map(|closed| (closed.at.0, closed.by_hand)))
+        };
+        assert_eq!([marked(None, 9), marked(None, 10)], [(false, None), (true, None)]);
+        assert_eq!(marked(None, 20), (true, Some((20, false))));
+        assert_eq!(marked(Some(15), 99), (true, Some((15, true))));
+        assert_eq!(marked(Some(5), 99), (false, Some((5, true))), "it was cancelled");
     }
 
     #[test]

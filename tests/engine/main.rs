@@ -21,3 +21,4 @@ mod starts;
 mod succession;
 mod together;
 mod updates;
+mod upgrade;
