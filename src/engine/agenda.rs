@@ -11,7 +11,8 @@ use super::answer::Fault;
 use super::pace::{Pace, Share, TOO_LATE};
 use crate::time::{Millis, Timestamp};
 
-/// How often the agenda is looked at: a hold is given back, and a drop opens, at most about this long after its instant.
+/// How often the agenda is looked at: a hold is given back, and a drop opens, about this long after its instant at most, as
+/// long as no wave of deadlines is given back meanwhile.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(SWEEP_EVERY.0);
 const SWEEP_EVERY: Millis = Millis(2);
 
@@ -36,9 +37,9 @@ impl Agenda {
 
     /// Does what has come, a bounded part of it: moments of drops first. Says whether there may be more to do at once.
     pub fn look(&mut self, now: Timestamp) -> bool {
-        // What the journal can't take now, the next look finds again.
+        // What the journal can't take now, the next look finds again; one that finds it busy leaves it to customers.
         let turned = self.engine.turn_due(now).is_ok_and(|drops| drops > 0);
-        self.sweeper.look(now) || turned
+        self.sweeper.look(now) || (turned && !self.engine.journal().is_busy())
     }
 }
 

@@ -35,16 +35,13 @@ impl Engine {
             self.commit(Record::DropFact(Box::new(made(image, now))), prepared, now).map(drop)
         })?;
         let entry = match added {
-            Added::New(entry) => {
-                self.turn_in(&entry, &mut entry.steer(), now)?;
-                entry
-            }
+            Added::New(entry) => entry,
             Added::Known(entry) => {
                 same_request(&entry, request, &command.definition)?;
                 entry
             }
         };
-        Ok(self.show_drop(&entry, &entry.running()))
+        Ok(self.show_now(&entry, now))
     }
 
     /// One drop, with its state and stock.
@@ -52,16 +49,7 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoDrop`].
     pub fn get_drop(&self, id: &DropId, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
-        let shown = self.inventory.drops.with_id(id, |entry| {
-            let running = entry.running();
-            if running.is_to_turn(now) {
-                drop(running);
-                // Where the journal can't take that, the drop is shown as the facts are.
-                let _turned = self.turn_in(entry, &mut entry.steer(), now);
-                return self.show_drop(entry, &entry.running());
-            }
-            self.show_drop(entry, &running)
-        });
+        let shown = self.inventory.drops.with_id(id, |entry| self.show_now(entry, now));
         shown.ok_or_else(|| Fault::NoDrop(id.clone()))
     }
 
@@ -73,6 +61,7 @@ impl Engine {
     pub fn steer(&self, id: &DropId, steer: Steer, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
         let steered = self.inventory.drops.with_id(id, |entry| {
             let mut running = entry.steer();
+            let now = now.max(running.turned_at);
             self.turn_in(entry, &mut running, now)?;
             let closed = running.state().is_over();
             let is = running.lifecycle;
@@ -102,7 +91,7 @@ impl Engine {
     ) -> Result<(DropView, Ticket), Fault> {
         let known = self.inventory.drops.with_id(&command.definition.id, |entry| {
             same_request(entry, request, &command.definition)?;
-            Ok(self.show_drop(entry, &entry.running()))
+            Ok(self.show_now(entry, now))
         });
         known.unwrap_or_else(|| {
             let image = self.image(&command.definition, request, self.inventory.drops.next_seat(), now)?;
@@ -139,6 +128,18 @@ impl Engine {
         let image = DropImage { number, created_at: now, definition: definition.clone(), request, update: None };
         fits(&image)?;
         Ok(image)
+    }
+
+    /// How a drop looks with its moments that have come. Where the journal can't take those now, it looks as the facts are.
+    fn show_now(&self, entry: &DropEntry, now: Timestamp) -> (DropView, Ticket) {
+        let running = entry.running();
+        if !running.is_to_turn(now) {
+            return self.show_drop(entry, &running);
+        }
+        drop(running);
+        let mut running = entry.steer();
+        let _turned = self.turn_in(entry, &mut running, now);
+        self.show_drop(entry, &running)
     }
 
     /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.

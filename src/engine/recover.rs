@@ -150,7 +150,8 @@ pub fn recover(
     let journal = &recovered.engine.journal;
     journal.run(writer)?;
     if folder.is_of_format_1() {
-        journal.barrier().wait().map_err(|failed| RecoverError::Upgrade(io::Error::other(failed)))?;
+        // Whatever the durability: what the file says from then on must not outlast what it says it of.
+        journal.sync().map_err(|failed| RecoverError::Upgrade(io::Error::other(failed)))?;
         folder.finish_upgrade().map_err(RecoverError::Upgrade)?;
     }
     Ok(recovered)
@@ -191,7 +192,7 @@ pub fn recover_driven(
     let inventory = load.finish(options.bounds.start_room)?;
 
     // The first change of the folder: before a record that builds from before don't know.
-    report.upgraded = folder.upgrade().map_err(RecoverError::Upgrade)?;
+    report.upgraded = folder.upgrade().map_err(RecoverError::Upgrade)? || folder.is_of_format_1();
     let (log, opened) = FileLog::serve(found, options.log)?;
     let Opened { clean, ref cut, ref lost, .. } = opened;
     (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());

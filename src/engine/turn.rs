@@ -22,11 +22,16 @@ impl Engine {
     /// # Errors
     /// Faults of the journal.
     pub fn turn_due(&self, now: Timestamp) -> Result<usize, Fault> {
-        let due = self.inventory.moments.due(now, AT_ONCE);
-        for drop in &due {
-            self.turn(*drop, now)?;
+        let mut turned = 0_usize;
+        for drop in self.inventory.moments.due(now, AT_ONCE) {
+            self.turn(drop, now)?;
+            turned = turned.saturating_add(1);
+            // However many drops open together, they do not fill the journal's queue: who needs one turns it.
+            if self.journal.is_busy() {
+                break;
+            }
         }
-        Ok(due.len())
+        Ok(turned)
     }
 
     /// Makes a drop's moments that have come facts.
@@ -40,6 +45,7 @@ impl Engine {
         if !running.is_to_turn(now) {
             return Ok(());
         }
+        let now = now.max(running.turned_at);
         let (lifecycle, moments) = running.turned(entry, now);
         let fact = DropFact { moments, ..fact(entry, running, DropVerb::Turn, (lifecycle, Origin::ENGINE), now) };
         let come = fact.moments.clone();

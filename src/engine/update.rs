@@ -74,6 +74,7 @@ impl Engine {
     pub fn update_drop(&self, command: &UpdateDrop, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
         let updated = self.inventory.drops.with_id(&command.wanted.id, |entry| {
             let mut running = entry.steer();
+            let now = now.max(running.turned_at);
             self.turn_in(entry, &mut running, now)?;
             if command.validate_only {
                 return self.tried(entry, &running, command, now);
@@ -91,8 +92,8 @@ impl Engine {
                 fact.image = image;
                 fact.stock.extend(new);
                 self.commit_fact(entry, &mut running, fact, now)?;
-                // It may have been said to open now.
-                self.turn_in(entry, &mut running, now)?;
+                // It may have been said to open now. The change is made: what the journal can't take of that comes later.
+                let _turned = self.turn_in(entry, &mut running, now);
             }
             Ok(self.show_drop(entry, &running))
         });

@@ -184,7 +184,8 @@ impl HoldChange {
         let same_lines = || known.lines().iter().map(place).eq(hold.lines().iter().map(place));
         (*prev, *was) == (known.revision, known.state)
             && (hold.id, hold.drop, hold.content) == (known.id, known.drop, known.content)
-            && hold.customer == known.customer
+            && (&hold.customer, hold.created_at()) == (&known.customer, known.created_at())
+            && hold.identities() == known.identities()
             && same_lines()
     }
 
@@ -192,6 +193,19 @@ impl HoldChange {
     #[must_use]
     pub fn is_late_claim(&self) -> bool {
         self.verb == Verb::Claim && self.was.is_ended()
+    }
+
+    /// Whether what was done can lead from the state before to the state after.
+    fn is_sound(&self) -> bool {
+        let (was, is) = (self.was, self.hold.state);
+        match self.verb {
+            Verb::Extend => was.is_live() && is.is_live(),
+            Verb::Claim => (was.is_live() || was == HoldState::Expired) && is == HoldState::Claimed,
+            Verb::Release => was.is_live() && (is == was || is == HoldState::Released),
+            Verb::Return => was == HoldState::Claimed && is == HoldState::Claimed,
+            Verb::Expire => was.is_live() && is == HoldState::Expired,
+            Verb::Supersede => was.is_live() && is == HoldState::Released,
+        }
     }
 
     /// What it moved of each line's units, in the hold's order of lines.
@@ -261,7 +275,8 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<HoldChange, DecodeError>
     };
     let lines = if flags & MOVED == 0 { None } else { Some(hold.lines().count()) };
     let moved = lines.map(|lines| (0..lines).map(|_| line()).collect::<Result<_, DecodeError>>()).transpose()?;
-    Ok(HoldChange { verb, at, actor, was, prev, hold, moved })
+    let change = HoldChange { verb, at, actor, was, prev, hold, moved };
+    if change.is_sound() { Ok(change) } else { Err(DecodeError::Bad("state after a change")) }
 }
 
 pub(super) fn encode_superseded(superseded: &Superseded, out: &mut Vec<u8>) {
@@ -272,7 +287,8 @@ pub(super) fn encode_superseded(superseded: &Superseded, out: &mut Vec<u8>) {
 
 pub(super) fn decode_superseded(reader: &mut Reader<'_>) -> Result<Superseded, DecodeError> {
     let (ended, made) = (decode(reader)?, hold::decode(reader)?);
-    if ended.verb != Verb::Supersede || ended.hold.superseded_by() != Some(made.id) || ended.hold.id == made.id {
+    let is_named = ended.hold.superseded_by() == Some(made.id) && ended.hold.id != made.id;
+    if ended.verb != Verb::Supersede || made.state != HoldState::Held || !is_named {
         return Err(DecodeError::Bad("hold in another's place"));
     }
     Ok(Superseded { ended, made })

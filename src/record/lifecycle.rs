@@ -199,9 +199,9 @@ mod tests {
     #[test]
     fn a_drop_of_format_1_had_opened_when_it_was_closed_behind_its_opening() {
         let (opens, closes) = (Timestamp(10), Some(Timestamp(20)));
-        let marked = |closed: Option<u64>, now| {
-            let closed = closed.map(|at| Closed { at: Timestamp(at), by_hand: true });
-            let mut life = Lifecycle { closed, ..Lifecycle::new(DropNo(0)) };
+        let marked = |by_hand: Option<u64>, now| {
+            let mut life = Lifecycle::new(DropNo(0));
+            life.closed = by_hand.map(|at| Closed { at: Timestamp(at), by_hand: true });
             life.mark_before(opens, closes, Timestamp(now));
             (life.opened.is_some(), life.closed.map(|closed| (closed.at.0, closed.by_hand)))
         };

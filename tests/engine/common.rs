@@ -11,7 +11,7 @@ use stockade::engine::{Bounds, Engine};
 use stockade::ids::{IdentityKind, Lsn};
 use stockade::inventory::{BulkLoad, Inventory};
 use stockade::journal::{FileLogOptions, inspect};
-use stockade::record::Record;
+use stockade::record::{Lifecycle, Made, Record};
 use stockade::storage::SimulatedStorage;
 use stockade::time::{Millis, Timestamp};
 
@@ -117,6 +117,7 @@ pub fn restart(engine: Engine, world: &World) -> (Engine, [u8; 32], [u8; 32]) {
     drop(engine);
     let records = records(world);
     assert!(records.first().is_none_or(|(lsn, _)| *lsn == Lsn(1)), "the whole journal is there");
+    holds_stand_in_open_drops(world);
     for at_once in [0, records.len() / 2] {
         let (first, rest) = records.split_at(at_once);
         let follower = loaded(world, first);
@@ -126,4 +127,25 @@ pub fn restart(engine: Engine, world: &World) -> (Engine, [u8; 32], [u8; 32]) {
     let (engine, _) = world.start();
     let replayed = engine.inventory().digest();
     (engine, live, replayed)
+}
+
+/// Every hold of a journal was made behind the opening of its drop, before its closing, and not while it was paused.
+pub fn holds_stand_in_open_drops(world: &World) {
+    let mut open = std::collections::HashMap::new();
+    for (lsn, record) in records(world) {
+        if let Record::DropFact(fact) = &record {
+            let Lifecycle { drop, paused, opened, closed } = fact.lifecycle;
+            open.insert(drop, opened.is_some() && closed.is_none() && !paused);
+        }
+        let made = if let Record::Made(Made { hold, .. }) = &record {
+            Some(hold.drop)
+        } else if let Record::Superseded(superseded) = &record {
+            Some(superseded.made.drop)
+        } else {
+            None
+        };
+        // Of a drop that was made before the oldest record the journal says nothing.
+        let sound = made.and_then(|drop| open.get(&drop)).copied().unwrap_or(true);
+        assert!(sound, "record {lsn} makes a hold in a drop that is not open: {record:?}");
+    }
 }

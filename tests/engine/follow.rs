@@ -5,7 +5,7 @@ use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState,
 use stockade::ids::{AdjustmentId, CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
 use stockade::inventory::{Inventory, ReplayError};
 use stockade::record::{
-    Adjusted, Adjustment, DropImage, OldFact, PoolBasis, Record, StockChange, StockImage, UsageImage,
+    Actor, Adjusted, Adjustment, DropImage, HoldChange, OldFact, PoolBasis, Record, StockChange, StockImage, UsageImage,
 };
 use stockade::time::{Millis, Timestamp};
 
@@ -106,6 +106,34 @@ fn an_id_is_used_again_once_its_hold_was_forgotten_by_who_wrote_that() {
     assert_eq!(inventory.holds.counts(), [1, 0, 0, 0, 0]);
     while inventory.forget(START, Millis(0), 0) {}
     assert_eq!(inventory.holds.counts(), [1, 0, 0, 0, 0], "what is listed of the hold before is not taken for it");
+}
+
+#[test]
+fn a_change_that_is_not_the_next_of_its_hold_is_said() {
+    let made_at = |lsn| Hold::from(HoldFields { revision: Lsn(lsn), ..HoldFields::from(hold(hold_id(1), "ada", 3)) });
+    let expire = |before: &Hold| HoldChange::of(before, &Change::Expired { at: START }, START, Actor::Engine);
+    let other = |change: fn(&mut HoldFields)| {
+        let mut fields = HoldFields::from(made_at(2));
+        change(&mut fields);
+        Record::Changed(Box::new(expire(&Hold::from(fields))))
+    };
+    let wrong = [
+        other(|hold| hold.revision = Lsn(1)),
+        other(|hold| hold.state = HoldState::Paying),
+        other(|hold| hold.customer = "eve".parse().expect("an id")),
+        other(|hold| hold.created_at = Timestamp(START.0 + 1)),
+        other(|hold| hold.lines = Lines::from_slice(&[])),
+    ];
+    let sound = Record::Changed(Box::new(expire(&made_at(2))));
+    for record in wrong {
+        let inventory = follower();
+        inventory.follow(Lsn(2), &made(1, 3)).expect("a hold");
+        let error = inventory.follow(Lsn(3), &record).expect_err("another hold").to_string();
+        assert!(error.contains("which is another"), "{error}");
+        assert_eq!(free(&inventory), UNITS - 3, "nothing was changed");
+        inventory.follow(Lsn(3), &sound).expect("the next of it");
+        assert_eq!(free(&inventory), UNITS);
+    }
 }
 
 #[test]

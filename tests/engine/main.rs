@@ -12,6 +12,7 @@ mod follow;
 mod limits;
 mod lists;
 mod model;
+mod moments;
 #[path = "../../simulation/src/model/mod.rs"]
 #[expect(dead_code, reason = "the simulation uses more of it")]
 mod naive;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stockade::engine::Engine;
 use stockade::engine::answer::DropState;
 use stockade::ids::{DropNo, Lsn};
-use stockade::journal::{BatchHead, FileLog, Log as _, SealedBatch, Start};
+use stockade::journal::{BatchHead, Durability, FileLog, Log as _, SealedBatch, Start};
 use stockade::record::{Closed, DropImage, Lifecycle, Record};
 use stockade::storage::{SimulatedStorage, Storage as _};
 use stockade::time::{Millis, Timestamp};
@@ -14,8 +14,10 @@ use crate::common::{self, START, World, definition, drop_id};
 
 const HOUR: u64 = 3_600_000;
 
-/// Drops of format 1: when each opens and closes, pause and close by hand, and where it stands at [`START`].
-const DROPS: [(&str, i64, Option<i64>, bool, Option<i64>, DropState); 7] = [
+/// A drop of format 1: when it opens and closes, pause and close by hand, in hours from [`START`], and where it stands then.
+type OldDrop = (&'static str, i64, Option<i64>, bool, Option<i64>, DropState);
+
+const DROPS: [OldDrop; 7] = [
     ("ahead", 1, None, false, None, DropState::Scheduled),
     ("open", -3, Some(2), false, None, DropState::Open),
     ("over", -3, Some(-1), false, None, DropState::Closed),
@@ -110,7 +112,8 @@ fn a_start_that_ends_on_the_way_is_gone_on_with_by_the_next() {
     let world = of_format_1();
     assert!(world.folder().upgrade().expect("written"));
     let between = world.root.files();
-    let (engine, _) = world.start();
+    let (engine, report) = world.start();
+    assert!(report.upgraded, "told by the start that gets through");
     assert_eq!(states(&engine), wanted());
     drop(engine);
     assert_eq!(ends(&world).len(), 1);
@@ -121,4 +124,18 @@ fn a_start_that_ends_on_the_way_is_gone_on_with_by_the_next() {
     drop(engine);
     assert_eq!(ends(&world).len(), 1, "said once");
     assert_eq!(world.root.read("stockade.meta").expect("there")[28], 0, "through");
+}
+
+#[test]
+fn a_power_cut_behind_the_first_start_does_not_undo_half_of_it() {
+    for seed in 0..20 {
+        let mut world = of_format_1();
+        world.options.log.durability = Durability::Os;
+        drop(world.start());
+        world.lose_power(seed);
+        let (engine, _) = world.start();
+        assert_eq!(states(&engine), wanted(), "seed {seed}");
+        engine.journal().close(START).expect("a clean stop");
+        assert_eq!(ends(&world).len(), 1, "seed {seed}");
+    }
 }
