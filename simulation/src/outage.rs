@@ -218,11 +218,13 @@ impl Simulation {
         (self.certain, self.written, self.acknowledged) = (upto, upto, upto.min(self.acknowledged));
         let engine = Arc::new(engine);
         self.running = Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
+        let (known, appended) = (engine.inventory().digest(), engine.journal().appended().0);
+        // What came while nothing ran comes now. A journal that can't take it is met by the next step.
+        let _turned = engine.turn_due(self.machine.instant());
         let mut wrong = format!("time starts at {now}, but neither a record nor the wall clock says so");
         for last in self.last_times(moment.at, now, wall) {
             let (mut model, moved) = self.with_grace(&moment.model, last, START.until(now).0);
             model.now = self.machine.now();
-            let appended = engine.journal().appended().0;
             if moved != (appended > upto) {
                 wrong = format!("grace from {last}: the model gives it: {moved}, the journal goes to {appended}");
                 continue;
@@ -239,8 +241,9 @@ impl Simulation {
                         self.history.append(self.machine.now(), &model);
                     }
                     self.truth = model;
+                    self.moments_made(appended)?;
                     return match follower::digest(&self.machine, &report, restart) {
-                        Ok(digest) if digest == engine.inventory().digest() => Ok(()),
+                        Ok(digest) if digest == known => Ok(()),
                         Ok(_) => self.violated(format!("recovered at {upto}: a follower knows something else")),
                         Err(what) => self.violated(format!("recovered at {upto}: {what}")),
                     };

@@ -74,7 +74,8 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         machine,
         running: None,
         doom: None,
-        history: History::beginning_with(Moment { lsn: 2, at: 0, model: truth.clone() }),
+        // Each drop is made and opened: two records.
+        history: History::beginning_with(Moment { lsn: 4, at: 0, model: truth.clone() }),
         truth,
         certain: 0,
         written: 0,

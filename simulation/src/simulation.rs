@@ -179,6 +179,7 @@ impl Simulation {
     }
 
     fn step(&mut self) -> Checked {
+        self.make_moments()?;
         if !self.nested && self.dice.percent(self.weather.crashes) {
             self.crash();
             return Ok(());

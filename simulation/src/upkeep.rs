@@ -26,6 +26,33 @@ impl Simulation {
         }
     }
 
+    /// Drops whose moment has come are turned, a record each, which changes nothing that callers are told.
+    pub(crate) fn make_moments(&mut self) -> Checked {
+        if self.doom.is_some() {
+            return Ok(());
+        }
+        let engine = self.engine();
+        let before = engine.journal().appended().0;
+        if engine.turn_due(self.machine.instant()).is_err() {
+            // The journal takes nothing more: the next step meets that, too.
+            return Ok(());
+        }
+        self.moments_made(before)
+    }
+
+    /// Enters what turning has appended behind a place of the journal, where the history ends.
+    pub(crate) fn moments_made(&mut self, before: u64) -> Checked {
+        let after = self.engine().journal().appended().0;
+        if self.history.last() != before {
+            return self.violated(format!("the journal goes to {before}, the history to {}", self.history.last()));
+        }
+        for _ in before..after {
+            self.coverage.count("did turn a drop");
+            self.history.append(self.machine.now(), &self.truth);
+        }
+        Ok(())
+    }
+
     /// The journal's next segment is made ahead, while everything else goes on.
     fn tend(&mut self) {
         if self.doom.is_some() {
