@@ -6,7 +6,6 @@
 //! the entity after it.
 
 mod archive;
-mod definition;
 mod drop_fact;
 mod format1;
 mod hold;
@@ -134,7 +133,7 @@ impl DropImage {
 
     fn encode(&self, out: &mut Vec<u8>) {
         let Self { number, created_at, definition, request, update } = self;
-        let in_parts = update.is_some() || definition::has_parts(definition);
+        let in_parts = update.is_some() || definition.has_parts();
         out.push(if in_parts { kind::DROP_IN_PARTS } else { kind::DROP });
         put_u64(out, number.0.into());
         put_u64(out, created_at.0);
@@ -146,7 +145,7 @@ impl DropImage {
             put_u64(out, base.0);
             out.extend_from_slice(request);
         }
-        definition::encode(definition, in_parts, out);
+        definition.encode(in_parts, out);
     }
 }
 
@@ -323,7 +322,7 @@ impl Record {
 #[must_use]
 pub fn request_digest(definition: &Definition) -> [u8; 32] {
     let mut bytes = Vec::new();
-    definition::encode(definition, definition::has_parts(definition), &mut bytes);
+    definition.encode(definition.has_parts(), &mut bytes);
     blake3::hash(&bytes).into()
 }
 
@@ -337,7 +336,7 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
         bytes.push(b',');
     }
     bytes.push(b'=');
-    definition::encode(wanted, definition::has_parts(wanted), &mut bytes);
+    wanted.encode(wanted.has_parts(), &mut bytes);
     blake3::hash(&bytes).into()
 }
 
@@ -352,7 +351,7 @@ fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeErro
     let request = reader.array()?;
     let updated = in_parts && flag(reader)?;
     let update = if updated { Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
-    Ok(DropImage { number, created_at, definition: definition::decode(reader, in_parts)?, request, update })
+    Ok(DropImage { number, created_at, definition: Definition::decode(reader, in_parts)?, request, update })
 }
 
 fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use smallvec::SmallVec;
-use stockade::definition::{Definition, Item, Limit, Pool, Scope};
+use stockade::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
 use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, ShopId, Sku};
 use stockade::journal::{
@@ -43,11 +43,8 @@ fn drop_image() -> DropImage {
             shop: id::<ShopId>("default"),
             series: None,
             labels: BTreeMap::from([("season".to_owned(), "winter".to_owned())]),
-            opens_at: Some(Timestamp(AT)),
-            closes_at: None,
-            hold_ttl: Millis(300_000),
-            max_hold_life: Millis(600_000),
-            payment_ttl: Millis(900_000),
+            schedule: Schedule { opens_at: Some(Timestamp(AT)), closes_at: None },
+            terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
             items: vec![Item { sku: id::<Sku>("KNIFE/20cm"), pools: vec![pool] }],
             limits: vec![Limit { max_units: Some(2), ..Limit::new(id::<LimitId>("two-each"), Scope::Drop) }],
         },

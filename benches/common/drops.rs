@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stockade::definition::{Definition, Item, Limit, Pool};
+use stockade::definition::{Definition, Item, Limit, Pool, Schedule, Terms};
 use stockade::ids::{DropId, PoolId, ShopId, Sku};
 use stockade::time::{Millis, Timestamp};
 
@@ -25,11 +25,8 @@ pub fn definition(id: &str, units: u64, limits: Vec<Limit>) -> Definition {
         shop: ShopId::try_from("default").expect("an id"),
         series: None,
         labels: BTreeMap::new(),
-        opens_at: None,
-        closes_at: None,
-        hold_ttl: TTL,
-        max_hold_life: TTL,
-        payment_ttl: Millis::from_secs(900),
+        schedule: Schedule { opens_at: None, closes_at: None },
+        terms: Terms { hold_ttl: TTL, max_hold_life: TTL, payment_ttl: Millis::from_secs(900) },
         items: vec![Item { sku: sku(), pools }],
         limits,
     }

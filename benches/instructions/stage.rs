@@ -113,8 +113,8 @@ fn create(engine: &Engine, id: &str, units: u64, each: u32) {
     let name = LimitId::try_from("each").expect("an id");
     let limit = Limit { max_units: Some(each), ..Limit::new(name, Scope::Drop) };
     // A life longer than the time to live, so that a deadline can be moved.
-    let definition = definition(id, units, vec![limit]);
-    let definition = stockade::definition::Definition { max_hold_life: Millis::from_secs(3_600), ..definition };
+    let mut definition = definition(id, units, vec![limit]);
+    definition.terms.max_hold_life = Millis::from_secs(3_600);
     let command = CreateDrop { definition, validate_only: false };
     engine.create_drop(&command, NOW).expect("a drop").1.wait().expect("a durable drop");
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use prost::Message;
-use stockade::definition::{Definition, Item, Pool};
+use stockade::definition::{Definition, Item, Pool, Schedule, Terms};
 use stockade::engine::answer::{DropState, DropView};
 use stockade::engine::command::{CreateDrop, Reserve, Wanted};
 use stockade::grpc::convert::{self, Rejection};
@@ -132,7 +132,7 @@ fn create_drop(name: &'static str, bytes: &[u8]) {
     record.encode(&mut written);
     assert_eq!(Record::decode(&written), Ok(record), "a drop that was accepted can't be read back");
     // A drop as it is shown can be asked for again, and is the same.
-    let opens_at = definition.opens_at;
+    let opens_at = definition.schedule.opens_at;
     let mut shown = convert::drop_view(&view(definition.clone()));
     if opens_at.is_none() {
         shown.opens_at = None;
@@ -172,7 +172,7 @@ fn batch(name: &'static str, bytes: &[u8]) {
 
 fn view(definition: Definition) -> DropView {
     DropView {
-        opens_at: definition.opens_at.unwrap_or_default(),
+        opens_at: definition.schedule.opens_at.unwrap_or_default(),
         definition: Arc::new(definition),
         closed_at: None,
         state: DropState::Scheduled,
@@ -191,11 +191,8 @@ fn sample() -> Definition {
         shop: "default".parse().expect("an id"),
         series: None,
         labels: std::collections::BTreeMap::new(),
-        opens_at: Some(Timestamp(1_796_403_600_000)),
-        closes_at: None,
-        hold_ttl: Millis(300_000),
-        max_hold_life: Millis(600_000),
-        payment_ttl: Millis(900_000),
+        schedule: Schedule { opens_at: Some(Timestamp(1_796_403_600_000)), closes_at: None },
+        terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
         items: vec![Item { sku: "KNIFE/20cm".parse().expect("a sku"), pools: vec![pool] }],
         limits: Vec::new(),
     }

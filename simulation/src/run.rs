@@ -120,7 +120,8 @@ fn sale(drop: usize, (units, rules): &Shape) -> Definition {
     let mut sale = definition(DROPS[drop], &items, &[]);
     sale.limits = rules.iter().enumerate().map(|(place, rule)| rule.limit(place)).collect();
     sale.series = Some("winter".parse().expect("a series"));
-    (sale.hold_ttl, sale.max_hold_life, sale.payment_ttl) = (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
+    (sale.terms.hold_ttl, sale.terms.max_hold_life, sale.terms.payment_ttl) =
+        (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
     sale
 }
 

@@ -118,8 +118,8 @@ impl Engine {
         if number == DropNo(u32::MAX) {
             return Err(Fault::Exhausted("too many drops: no number is left for another"));
         }
-        let opens_at = definition.opens_at.unwrap_or(now);
-        if definition.closes_at.is_some_and(|closes_at| closes_at <= opens_at) {
+        let opens_at = definition.schedule.opens_at.unwrap_or(now);
+        if definition.schedule.closes_at.is_some_and(|closes_at| closes_at <= opens_at) {
             return Err(Fault::Invalid(vec![Violation {
                 field: "drop.closes_at".to_owned(),
                 description: "must be after opens_at".to_owned(),
@@ -191,38 +191,7 @@ fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Res
     let running = entry.running();
     Err(Fault::Exists {
         what: format!("drop {}", asked.id),
-        field: differing_field(&running.definition, asked).unwrap_or("definition"),
+        field: running.definition.first_difference(asked).unwrap_or("definition"),
         known_at: running.revision,
     })
-}
-
-fn differing_field(known: &Definition, asked: &Definition) -> Option<&'static str> {
-    let Definition {
-        id: _,
-        title,
-        shop,
-        series,
-        labels,
-        opens_at,
-        closes_at,
-        hold_ttl,
-        max_hold_life,
-        payment_ttl,
-        items,
-        limits,
-    } = known;
-    let differs = [
-        ("drop.title", *title != asked.title),
-        ("drop.shop", *shop != asked.shop),
-        ("drop.series", *series != asked.series),
-        ("drop.labels", *labels != asked.labels),
-        ("drop.opens_at", *opens_at != asked.opens_at),
-        ("drop.closes_at", *closes_at != asked.closes_at),
-        ("drop.hold_ttl", *hold_ttl != asked.hold_ttl),
-        ("drop.max_hold_life", *max_hold_life != asked.max_hold_life),
-        ("drop.payment_ttl", *payment_ttl != asked.payment_ttl),
-        ("drop.items", *items != asked.items),
-        ("drop.limits", *limits != asked.limits),
-    ];
-    differs.into_iter().find(|(_, differs)| *differs).map(|(field, _)| field)
 }

@@ -172,8 +172,8 @@ fn moved(
     command: &Extend,
     now: Timestamp,
 ) -> Result<(HoldState, Timestamp), Reason> {
-    let ceiling = hold.created_at().plus(definition.max_hold_life);
-    let total = ceiling.plus(definition.payment_ttl);
+    let ceiling = hold.created_at().plus(definition.terms.max_hold_life);
+    let total = ceiling.plus(definition.terms.payment_ttl);
     let later = |wish: Timestamp, most: Timestamp| hold.expires_at().max(wish.min(most));
     match (command.stage, hold.state) {
         (Some(Stage::Paying), from) => {
@@ -182,7 +182,7 @@ fn moved(
             if begins && worthwhile && now.until(total) < LEAST {
                 return Err(Reason::CeilingReached);
             }
-            let span = command.ttl.unwrap_or_default().max(definition.payment_ttl);
+            let span = command.ttl.unwrap_or_default().max(definition.terms.payment_ttl);
             Ok((HoldState::Paying, later(now.plus(span), total)))
         }
         // Back from payment: the card was declined.
@@ -196,7 +196,7 @@ fn moved(
         // Sent again: it is back already.
         (Some(Stage::Held), state) if command.ttl.is_none() => Ok((state, hold.expires_at())),
         (Some(Stage::Held) | None, state) => {
-            Ok((state, later(now.plus(command.ttl.unwrap_or(definition.hold_ttl)), ceiling)))
+            Ok((state, later(now.plus(command.ttl.unwrap_or(definition.terms.hold_ttl)), ceiling)))
         }
     }
 }

@@ -89,7 +89,7 @@ impl Request<'_> {
         let next_due = || self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
         match next_due() {
             // Units were taken and their hold is being made at this instant: it will live about as long as any.
-            Timestamp::NEVER if pool.is_being_taken_from(free) => self.now.plus(self.running.definition.hold_ttl),
+            Timestamp::NEVER if pool.is_being_taken_from(free) => self.now.plus(self.running.definition.terms.hold_ttl),
             // Entered between the two looks: then its deadline is in the queue by now.
             Timestamp::NEVER => next_due(),
             next => next,

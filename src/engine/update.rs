@@ -11,30 +11,11 @@ use super::answer::{DropView, Fault, Stock, Violation};
 use super::command::UpdateDrop;
 use super::drops::{fits, view};
 use super::turn::fact;
-use crate::definition::{Definition, Item};
+use crate::definition::{Definition, Field, Item, Schedule, Terms};
 use crate::inventory::{DropEntry, DropState, Running};
 use crate::journal::Ticket;
 use crate::record::{DropImage, DropVerb, LastUpdate, Origin, PoolBasis, PoolFigures, update_digest};
 use crate::time::Timestamp;
-
-/// A part of a definition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Title,
-    Labels,
-    OpensAt,
-    ClosesAt,
-    HoldTtl,
-    MaxHoldLife,
-    PaymentTtl,
-    Limits,
-    /// Items behind those that there are.
-    NewItems,
-    /// Items that there are: their place, SKU, first stock and pools.
-    KnownItems,
-    Shop,
-    Series,
-}
 
 const BEFORE: &[DropState] = &[DropState::Scheduled];
 const UNTIL_CLOSED: &[DropState] = &[DropState::Scheduled, DropState::Open, DropState::Paused];
@@ -43,25 +24,22 @@ const UNTIL_ARCHIVED: &[DropState] =
 const NEVER: &[DropState] = &[];
 
 /// What may change in which state. `docs/operations.md` has the same table.
-const MAY_CHANGE: [(Part, &[DropState]); 12] = [
-    (Part::Title, UNTIL_ARCHIVED),
-    (Part::Labels, UNTIL_ARCHIVED),
-    (Part::OpensAt, BEFORE),
-    (Part::ClosesAt, UNTIL_CLOSED),
-    (Part::HoldTtl, UNTIL_CLOSED),
-    (Part::MaxHoldLife, UNTIL_CLOSED),
-    (Part::PaymentTtl, UNTIL_CLOSED),
-    (Part::Limits, UNTIL_CLOSED),
-    (Part::NewItems, UNTIL_CLOSED),
-    (Part::KnownItems, NEVER),
-    (Part::Shop, NEVER),
-    (Part::Series, NEVER),
+const MAY_CHANGE: [(Field, &[DropState]); 12] = [
+    (Field::Title, UNTIL_ARCHIVED),
+    (Field::Labels, UNTIL_ARCHIVED),
+    (Field::OpensAt, BEFORE),
+    (Field::ClosesAt, UNTIL_CLOSED),
+    (Field::HoldTtl, UNTIL_CLOSED),
+    (Field::MaxHoldLife, UNTIL_CLOSED),
+    (Field::PaymentTtl, UNTIL_CLOSED),
+    (Field::Limits, UNTIL_CLOSED),
+    (Field::NewItems, UNTIL_CLOSED),
+    (Field::KnownItems, NEVER),
+    (Field::Shop, NEVER),
+    (Field::Series, NEVER),
 ];
 /// Most fields that a refusal names: it has to fit into a trailer.
 const MOST_NAMED: usize = 32;
-
-/// A field that would change: what it is a part of, and its path in proto spelling.
-type Changed = (Part, String);
 
 impl Engine {
     /// Changes a drop's definition. What it is already, it stays without a record. Sent again it is the same answer, as
@@ -157,27 +135,27 @@ fn changed(
     }
     let mut wanted = command.wanted.clone();
     let opens_at = running.opens_at(entry);
-    wanted.opens_at = match wanted.opens_at {
+    wanted.schedule.opens_at = match wanted.schedule.opens_at {
         // Left out means now; where it was left out before it still means then.
         // Where nothing is named, and it can't change any more, it is simply not said again.
-        None if command.named.is_empty() && running.state() != DropState::Scheduled => is.opens_at,
-        None => is.opens_at.map(|_| now),
-        Some(at) if at == opens_at => is.opens_at,
+        None if command.named.is_empty() && running.state() != DropState::Scheduled => is.schedule.opens_at,
+        None => is.schedule.opens_at.map(|_| now),
+        Some(at) if at == opens_at => is.schedule.opens_at,
         Some(at) => Some(at),
     };
-    let changes = differences(is, &wanted);
+    let changes = is.differences(&wanted);
     if changes.is_empty() {
         return Ok(None);
     }
     let state = running.state();
     let forbidden: Vec<&str> =
-        changes.iter().filter(|(part, _)| !may_change(*part, state)).map(|(_, path)| path.as_str()).collect();
+        changes.iter().filter(|(field, _)| !may_change(*field, state)).map(|(_, path)| path.as_str()).collect();
     if !forbidden.is_empty() {
         return Err(refused(is, state, &forbidden));
     }
-    let closing = changes.iter().any(|(part, _)| *part == Part::ClosesAt);
-    let description = match wanted.closes_at {
-        Some(closes) if closes <= wanted.opens_at.unwrap_or(opens_at) => "must be after opens_at",
+    let closing = changes.iter().any(|(field, _)| *field == Field::ClosesAt);
+    let description = match wanted.schedule.closes_at {
+        Some(closes) if closes <= wanted.schedule.opens_at.unwrap_or(opens_at) => "must be after opens_at",
         Some(closes) if closing && closes <= now => "must be later than now: CloseDrop ends a sale at once",
         Some(_) | None => return Ok(Some(wanted)),
     };
@@ -185,8 +163,8 @@ fn changed(
     Err(Fault::Invalid(vec![Violation { field, description: description.to_owned() }]))
 }
 
-fn may_change(part: Part, state: DropState) -> bool {
-    MAY_CHANGE.iter().any(|(known, states)| *known == part && states.contains(&state))
+fn may_change(field: Field, state: DropState) -> bool {
+    MAY_CHANGE.iter().any(|(known, states)| *known == field && states.contains(&state))
 }
 
 fn refused(is: &Definition, state: DropState, paths: &[&str]) -> Fault {
@@ -208,52 +186,6 @@ fn refused(is: &Definition, state: DropState, paths: &[&str]) -> Fault {
     Fault::Precondition(format!("drop {} is {state}: {named}{more} can't be changed{hint}", is.id))
 }
 
-/// Every field in which two definitions of a drop differ.
-fn differences(is: &Definition, wanted: &Definition) -> Vec<Changed> {
-    let Definition {
-        id: _, // by which it was found
-        title,
-        shop,
-        series,
-        labels,
-        opens_at,
-        closes_at,
-        hold_ttl,
-        max_hold_life,
-        payment_ttl,
-        items,
-        limits,
-    } = is;
-    let parts = [
-        (Part::Title, "title", *title != wanted.title),
-        (Part::Shop, "shop", *shop != wanted.shop),
-        (Part::Series, "series", *series != wanted.series),
-        (Part::OpensAt, "opens_at", *opens_at != wanted.opens_at),
-        (Part::ClosesAt, "closes_at", *closes_at != wanted.closes_at),
-        (Part::HoldTtl, "hold_ttl", *hold_ttl != wanted.hold_ttl),
-        (Part::MaxHoldLife, "max_hold_life", *max_hold_life != wanted.max_hold_life),
-        (Part::PaymentTtl, "payment_ttl", *payment_ttl != wanted.payment_ttl),
-        (Part::Limits, "limits", *limits != wanted.limits),
-        (Part::Labels, "labels", *labels != wanted.labels),
-    ];
-    let differing = parts.into_iter().filter(|(_, _, differs)| *differs);
-    let mut changes: Vec<Changed> = differing.map(|(part, name, _)| (part, format!("drop.{name}"))).collect();
-    for (place, (known, item)) in items.iter().zip(&wanted.items).enumerate() {
-        if known.sku != item.sku {
-            changes.push((Part::KnownItems, format!("drop.items[{place}].sku")));
-        } else if known.pools != item.pools {
-            // An item has one pool so far, with all that it had first.
-            changes.push((Part::KnownItems, format!("drop.items[{place}].quantity")));
-        }
-    }
-    match wanted.items.len() {
-        fewer if fewer < items.len() => changes.push((Part::KnownItems, "drop.items".to_owned())),
-        more if more > items.len() => changes.push((Part::NewItems, "drop.items".to_owned())),
-        _as_many => {}
-    }
-    changes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,27 +193,27 @@ mod tests {
     #[test]
     fn every_part_stands_in_the_table_once() {
         let all = [
-            Part::Title,
-            Part::Labels,
-            Part::OpensAt,
-            Part::ClosesAt,
-            Part::HoldTtl,
-            Part::MaxHoldLife,
-            Part::PaymentTtl,
-            Part::Limits,
-            Part::NewItems,
-            Part::KnownItems,
-            Part::Shop,
-            Part::Series,
+            Field::Title,
+            Field::Labels,
+            Field::OpensAt,
+            Field::ClosesAt,
+            Field::HoldTtl,
+            Field::MaxHoldLife,
+            Field::PaymentTtl,
+            Field::Limits,
+            Field::NewItems,
+            Field::KnownItems,
+            Field::Shop,
+            Field::Series,
         ];
-        for part in all {
-            assert_eq!(MAY_CHANGE.iter().filter(|(known, _)| *known == part).count(), 1, "{part:?}");
+        for field in all {
+            assert_eq!(MAY_CHANGE.iter().filter(|(known, _)| *known == field).count(), 1, "{field:?}");
         }
-        assert!(may_change(Part::OpensAt, DropState::Scheduled) && !may_change(Part::OpensAt, DropState::Paused));
+        assert!(may_change(Field::OpensAt, DropState::Scheduled) && !may_change(Field::OpensAt, DropState::Paused));
         for over in [DropState::Closed, DropState::Cancelled] {
-            assert!(may_change(Part::Labels, over) && !may_change(Part::Limits, over));
+            assert!(may_change(Field::Labels, over) && !may_change(Field::Limits, over));
         }
-        assert!(!may_change(Part::OpensAt, DropState::Cancelled));
+        assert!(!may_change(Field::OpensAt, DropState::Cancelled));
     }
 
     #[test]
@@ -292,11 +224,12 @@ mod tests {
             shop: "default".parse().expect("an id"),
             series: None,
             labels: std::collections::BTreeMap::new(),
-            opens_at: None,
-            closes_at: None,
-            hold_ttl: crate::time::Millis(1),
-            max_hold_life: crate::time::Millis(1),
-            payment_ttl: crate::time::Millis(1),
+            schedule: Schedule { opens_at: None, closes_at: None },
+            terms: Terms {
+                hold_ttl: crate::time::Millis(1),
+                max_hold_life: crate::time::Millis(1),
+                payment_ttl: crate::time::Millis(1),
+            },
             items: Vec::new(),
             limits: Vec::new(),
         };

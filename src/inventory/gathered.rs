@@ -115,7 +115,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::definition::{Definition, Item, Pool};
+    use crate::definition::{Definition, Item, Pool, Schedule, Terms};
     use crate::digest::DigestKey;
     use crate::hold::{ContentHash, HoldFields, HoldLine, HoldState, Lines};
     use crate::ids::{CustomerId, HoldId, Lsn, Sku};
@@ -134,11 +134,8 @@ mod tests {
             shop: "s".parse().expect("an id"),
             series: None,
             labels: BTreeMap::new(),
-            opens_at: None,
-            closes_at: None,
-            hold_ttl: Millis(1),
-            max_hold_life: Millis(1),
-            payment_ttl: Millis(1),
+            schedule: Schedule { opens_at: None, closes_at: None },
+            terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
             items: vec![item("KNIFE"), item("PAN")],
             limits: Vec::new(),
         };

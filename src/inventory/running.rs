@@ -66,7 +66,7 @@ impl Running {
     /// When it opens: as defined, or when it was created.
     #[must_use]
     pub fn opens_at(&self, entry: &DropEntry) -> Timestamp {
-        self.definition.opens_at.unwrap_or(entry.created_at)
+        self.definition.schedule.opens_at.unwrap_or(entry.created_at)
     }
 
     /// The newest record that definition and state rest on.
@@ -104,14 +104,14 @@ impl Running {
         if self.archived.is_some() {
             return (lifecycle, Vec::new());
         }
-        let come = lifecycle.turn(self.opens_at(entry), self.definition.closes_at, now);
+        let come = lifecycle.turn(self.opens_at(entry), self.definition.schedule.closes_at, now);
         (lifecycle, come)
     }
 
     /// Moments up to an instant have come, without records that say so.
     pub(super) fn mark_before(&mut self, entry: &DropEntry, lsn: Lsn, at: Timestamp) {
         let mut lifecycle = self.lifecycle;
-        lifecycle.mark_before(self.opens_at(entry), self.definition.closes_at, at);
+        lifecycle.mark_before(self.opens_at(entry), self.definition.schedule.closes_at, at);
         if lsn > self.lived && lifecycle != self.lifecycle {
             (self.lifecycle, self.lived) = (lifecycle, lsn);
             self.set_next_moment(entry.created_at);
@@ -137,8 +137,9 @@ impl Running {
     }
 
     pub(super) fn set_next_moment(&mut self, created_at: Timestamp) {
-        let opens_at = self.definition.opens_at.unwrap_or(created_at);
-        let next = self.lifecycle.next(opens_at, self.definition.closes_at).filter(|_| self.archived.is_none());
+        let opens_at = self.definition.schedule.opens_at.unwrap_or(created_at);
+        let next =
+            self.lifecycle.next(opens_at, self.definition.schedule.closes_at).filter(|_| self.archived.is_none());
         self.next_moment = next.map_or(Timestamp::NEVER, |moment| moment.scheduled_for);
     }
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::*;
-use crate::definition::{Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Scope};
+use crate::definition::{
+    Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Schedule, Scope, Terms,
+};
 use crate::hold::{Change, ContentHash, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
 use crate::ids::{
     AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, SeriesId,
@@ -42,11 +44,8 @@ fn largest_drop() -> DropImage {
             shop: ShopId::try_from("s").expect("a shop"),
             series: None,
             labels: (0..MAX_LABELS).map(|n| (format!("{n:0>64}"), text(256))).collect::<BTreeMap<_, _>>(),
-            opens_at: None,
-            closes_at: Some(Timestamp(u64::MAX - 1)),
-            hold_ttl: Millis(300_000),
-            max_hold_life: Millis(600_000),
-            payment_ttl: Millis(900_000),
+            schedule: Schedule { opens_at: None, closes_at: Some(Timestamp(u64::MAX - 1)) },
+            terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
             items,
             limits,
         },

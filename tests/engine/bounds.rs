@@ -22,7 +22,7 @@ fn what_was_sold_in_archived_drops_does_not_stop_the_next_sale() {
     world.options.bounds.max_ended_holds = 0;
     let (engine, _) = world.start();
     let mut d = definition("d", &[("A", 100)], &[]);
-    d.closes_at = Some(START.plus(Millis(10)));
+    d.schedule.closes_at = Some(START.plus(Millis(10)));
     create(&engine, d, START);
     for n in 0..4_u64 {
         settle(|| engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), START)).expect("answer");

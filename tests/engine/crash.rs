@@ -51,7 +51,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         }
         _ if step == 18 || step == 28 => {
             let command = common::update(engine, "d", now, |wanted| {
-                wanted.hold_ttl = Millis(4_000 + step);
+                wanted.terms.hold_ttl = Millis(4_000 + step);
                 if step == 18 {
                     wanted.items.extend(definition("d", &[("C", 5)], &[]).items);
                 }
@@ -71,7 +71,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
                 ..stockade::definition::Limit::new("cards".parse().expect("an id"), stockade::definition::Scope::Shop)
             });
             drop.series = Some("winter".parse().expect("a series"));
-            drop.hold_ttl = Millis(3_000);
+            drop.terms.hold_ttl = Millis(3_000);
             let command = CreateDrop { definition: drop, validate_only: false };
             return engine.create_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
         }

@@ -88,7 +88,7 @@ fn drops_come_page_by_page_in_the_order_of_their_opening() {
     let (engine, _) = world.start();
     for n in 0..10_u64 {
         let mut sale = definition(&format!("d{n}"), &[("A", 1)], &[]);
-        sale.opens_at = Some(START.plus(Millis(1_000 - (n / 2) * 100)));
+        sale.schedule.opens_at = Some(START.plus(Millis(1_000 - (n / 2) * 100)));
         create(&engine, sale, START);
     }
     let (mut seen, mut from) = (Vec::new(), None);
@@ -136,7 +136,8 @@ fn three(engine: &Engine, from: Option<&DropPlace>) -> Result<(Vec<String>, Opti
 }
 
 fn open_later(engine: &Engine, id: &str, millis: u64) {
-    let command = update(engine, id, START, |definition| definition.opens_at = Some(START.plus(Millis(millis))));
+    let command =
+        update(engine, id, START, |definition| definition.schedule.opens_at = Some(START.plus(Millis(millis))));
     engine.update_drop(&command, START).expect("moved").1.wait().expect("durable");
 }
 
@@ -146,7 +147,7 @@ fn a_drop_that_stays_is_told_once_although_openings_move() {
     let (engine, _) = world.start();
     for n in 0..12_u64 {
         let mut sale = definition(&format!("d{n:02}"), &[("A", 1)], &[]);
-        sale.opens_at = Some(START.plus(Millis(1_000 * (n + 1))));
+        sale.schedule.opens_at = Some(START.plus(Millis(1_000 * (n + 1))));
         create(&engine, sale, START);
     }
     let (mut seen, next) = three(&engine, None).expect("a page");

@@ -21,7 +21,7 @@ fn after(seconds: u64) -> Timestamp {
 /// Opens 10 seconds after the start, and closes 10 seconds later.
 fn scheduled() -> Definition {
     let mut definition = definition("d", &[("A", 100)], &[]);
-    (definition.opens_at, definition.closes_at) = (Some(after(10)), Some(after(20)));
+    (definition.schedule.opens_at, definition.schedule.closes_at) = (Some(after(10)), Some(after(20)));
     definition
 }
 

@@ -123,7 +123,7 @@ fn crossed_subjects_and_drops_that_are_made_meanwhile_never_stand_still() {
     let mut sale = definition("d", &[("A", 1_000_000)], &[("many", Scope::Series, 1_000_000)]);
     sale.limits[0].identity_kind = Some("card".parse().expect("a kind"));
     sale.series = Some("winter".parse().expect("a series"));
-    sale.hold_ttl = Millis(40);
+    sale.terms.hold_ttl = Millis(40);
     create(&engine, sale.clone(), world.now);
     let kind: IdentityKind = "card".parse().expect("a kind");
     thread::scope(|scope| {

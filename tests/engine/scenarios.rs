@@ -402,14 +402,14 @@ fn parse_drop(id: &str, settings: &[&str]) -> Definition {
     }
     definition.series = setting(settings, "series").map(|series| series.parse().expect("a series"));
     if let Some(ttl) = setting(settings, "ttl") {
-        definition.hold_ttl = millis(ttl);
-        definition.max_hold_life = definition.hold_ttl.doubled();
+        definition.terms.hold_ttl = millis(ttl);
+        definition.terms.max_hold_life = definition.terms.hold_ttl.doubled();
     }
     if let Some(life) = setting(settings, "life") {
-        definition.max_hold_life = millis(life);
+        definition.terms.max_hold_life = millis(life);
     }
-    definition.opens_at = setting(settings, "opens").map(at);
-    definition.closes_at = setting(settings, "closes").map(at);
+    definition.schedule.opens_at = setting(settings, "opens").map(at);
+    definition.schedule.closes_at = setting(settings, "closes").map(at);
     definition
 }
 
@@ -461,13 +461,13 @@ fn change(wanted: &mut Definition, settings: &[&str]) {
         wanted.limits = said.limits;
     }
     if named("ttl=") {
-        wanted.hold_ttl = said.hold_ttl;
+        wanted.terms.hold_ttl = said.hold_ttl;
     }
     if named("life=") {
-        wanted.max_hold_life = said.max_hold_life;
+        wanted.terms.max_hold_life = said.max_hold_life;
     }
-    wanted.opens_at = said.opens_at.or(wanted.opens_at);
-    wanted.closes_at = said.closes_at.or(wanted.closes_at);
+    wanted.schedule.opens_at = said.opens_at.or(wanted.schedule.opens_at);
+    wanted.schedule.closes_at = said.closes_at.or(wanted.schedule.closes_at);
     if let Some(title) = setting(settings, "title") {
         title.clone_into(&mut wanted.title);
     }

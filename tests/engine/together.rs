@@ -142,7 +142,7 @@ fn runs_of_several_threads_agree_on_every_unit() {
     let mut world = World::new();
     let (engine, _) = world.start();
     let mut d = definition("d", &[("A", 40)], &[("each", Scope::Drop, 3)]);
-    (d.hold_ttl, d.max_hold_life) = (Millis(40), Millis(40));
+    (d.terms.hold_ttl, d.terms.max_hold_life) = (Millis(40), Millis(40));
     create(&engine, d, START);
     let clock = AtomicU64::new(START.0);
     thread::scope(|scope| {

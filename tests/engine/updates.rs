@@ -45,7 +45,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
         scope.spawn(|| {
             for n in 1..=ADDED {
                 let command = update(&engine, "d", START, |wanted| {
-                    wanted.hold_ttl = Millis(60_000 + u64::try_from(n).expect("small"));
+                    wanted.terms.hold_ttl = Millis(60_000 + u64::try_from(n).expect("small"));
                     wanted.items.extend(definition("d", &[(&format!("N{n}"), UNITS)], &[]).items);
                 });
                 changed(&engine, &command);
@@ -115,7 +115,7 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
             for n in 0..300_u64 {
                 let command = update(&engine, "d", START, |wanted| {
                     wanted.limits = limit(1 + u32::try_from(n % 3).expect("small"));
-                    wanted.hold_ttl = Millis::from_secs(100 + n % 50);
+                    wanted.terms.hold_ttl = Millis::from_secs(100 + n % 50);
                 });
                 changed(&engine, &command);
             }
@@ -219,12 +219,12 @@ fn only_trying_a_change_shows_it_and_changes_nothing() {
     let before = (engine.inventory().digest(), engine.journal().appended());
     let mut command = update(&engine, "d", START, |wanted| {
         wanted.items.extend(definition("d", &[("B", 9)], &[]).items);
-        wanted.closes_at = Some(START.plus(Millis(1)));
+        wanted.schedule.closes_at = Some(START.plus(Millis(1)));
     });
     command.validate_only = true;
     let (view, _) = engine.update_drop(&command, START).expect("it could be changed");
     assert_eq!((view.definition.items.len(), view.stock[1][0].free, view.revision), (2, 9, command.revision));
-    command.wanted.closes_at = Some(Timestamp(START.0));
+    command.wanted.schedule.closes_at = Some(Timestamp(START.0));
     assert!(
         matches!(engine.update_drop(&command, START), Err(Fault::Invalid(_))),
         "it would be closed before it opens"

@@ -39,7 +39,7 @@ fn of_format_1() -> World {
     let mut records = Vec::new();
     for (number, (id, opens, closes, paused, closed, _)) in (0..).map(DropNo).zip(DROPS) {
         let mut definition = definition(id, &[("A", 5)], &[]);
-        (definition.opens_at, definition.closes_at) = (Some(at(opens)), closes.map(at));
+        (definition.schedule.opens_at, definition.schedule.closes_at) = (Some(at(opens)), closes.map(at));
         let image = DropImage { number, created_at: at(-9), definition, request: [0; 32], update: None };
         records.push(Record::Drop(Box::new(image)));
         let closed = closed.map(|hours| Closed { at: at(hours), by_hand: true });

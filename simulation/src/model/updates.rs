@@ -100,11 +100,11 @@ pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Mo
     act.change_rules(&mut rules);
     let id = DROPS[drop];
     let mut command = update(engine, id, now, |wanted| match act {
-        Update::Ttl(ttl) => wanted.hold_ttl = Millis(*ttl),
+        Update::Ttl(ttl) => wanted.terms.hold_ttl = Millis(*ttl),
         Update::MaxUnits(_) | Update::Limits(_) => {
             wanted.limits = rules.iter().enumerate().map(|(place, rule)| rule.limit(place)).collect();
         }
-        Update::Closes(span) => wanted.closes_at = Some(now.plus(Millis(*span))),
+        Update::Closes(span) => wanted.schedule.closes_at = Some(now.plus(Millis(*span))),
         Update::Add(units) => {
             if let Some(new) = ITEMS[drop].get(wanted.items.len()) {
                 wanted.items.extend(definition(id, &[(new, *units)], &[]).items);

@@ -1,6 +1,6 @@
 //! Commands in few words, and asking until there is no doubt.
 
-use stockade::definition::{Definition, Item, Limit, Pool, Scope};
+use stockade::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Fault, Step};
 use stockade::engine::command::{
@@ -36,11 +36,12 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
         shop: ShopId::try_from("default").expect("a shop id"),
         series: None,
         labels: std::collections::BTreeMap::new(),
-        opens_at: None,
-        closes_at: None,
-        hold_ttl: Millis::from_secs(300),
-        max_hold_life: Millis::from_secs(600),
-        payment_ttl: Millis::from_secs(900),
+        schedule: Schedule { opens_at: None, closes_at: None },
+        terms: Terms {
+            hold_ttl: Millis::from_secs(300),
+            max_hold_life: Millis::from_secs(600),
+            payment_ttl: Millis::from_secs(900),
+        },
         items: items
             .iter()
             .map(|(name, units)| Item {
@@ -115,7 +116,7 @@ pub fn adjust(drop: &str, item: &str, n: u64, change: StockChange) -> AdjustStoc
 pub fn update(engine: &Engine, drop: &str, now: Timestamp, change: impl FnOnce(&mut Definition)) -> UpdateDrop {
     let (view, _) = engine.get_drop(&drop_id(drop), now).expect("the drop");
     let mut wanted = view.definition.as_ref().clone();
-    wanted.opens_at = Some(view.opens_at);
+    wanted.schedule.opens_at = Some(view.opens_at);
     change(&mut wanted);
     UpdateDrop { wanted, seen: view.revision, revision: view.revision, named: Vec::new(), validate_only: false }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::drops::Drops;
 use super::fields::{Fact, hex, is_nothing, millis, time};
-use crate::definition::{Definition, Item, Limit, Pool, Scope};
+use crate::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
 use crate::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
 use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use crate::record::{
@@ -105,11 +105,8 @@ fn drop_image(image: &DropImage) -> Fact {
         shop,
         series,
         labels,
-        opens_at,
-        closes_at,
-        hold_ttl,
-        max_hold_life,
-        payment_ttl,
+        schedule: Schedule { opens_at, closes_at },
+        terms: Terms { hold_ttl, max_hold_life, payment_ttl },
         items,
         limits,
     } = definition;

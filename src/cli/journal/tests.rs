@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::drops::Drops;
 use super::fact::fact;
-use crate::definition::{Definition, Item, Limit, Pool, Scope};
+use crate::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
 use crate::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
 use crate::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
@@ -35,11 +35,8 @@ fn drop_record(number: u32, name: &str) -> Record {
         shop: id("default"),
         series: None,
         labels: BTreeMap::from([("season".to_owned(), "winter".to_owned())]),
-        opens_at: None,
-        closes_at: Some(NOON),
-        hold_ttl: Millis(300_000),
-        max_hold_life: Millis(600_000),
-        payment_ttl: Millis(900_000),
+        schedule: Schedule { opens_at: None, closes_at: Some(NOON) },
+        terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
         items: vec![Item { sku: id("KNIFE/20cm"), pools }],
         limits: vec![two_each],
     };

@@ -73,7 +73,7 @@ impl Request<'_> {
     /// How long the hold is granted: the wish or the drop's, at most the ceiling.
     pub(super) fn ttl(&self) -> Millis {
         let definition = &self.running.definition;
-        self.command.ttl.unwrap_or(definition.hold_ttl).min(definition.max_hold_life)
+        self.command.ttl.unwrap_or(definition.terms.hold_ttl).min(definition.terms.max_hold_life)
     }
 
     #[inline]

@@ -60,7 +60,7 @@ impl Request<'_> {
 
     /// When the successor was made and falls due: it goes on with the old one's life, never shortened by it.
     pub(super) fn life_of_successor(&self, old: &Hold) -> (Timestamp, Timestamp) {
-        let ceiling = old.created_at().plus(self.running.definition.max_hold_life);
+        let ceiling = old.created_at().plus(self.running.definition.terms.max_hold_life);
         (old.created_at(), old.expires_at().max(self.now.plus(self.ttl()).min(ceiling)))
     }
 

@@ -7,7 +7,8 @@ use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, instant, optional_id, span};
 use super::limits::limits;
 use crate::definition::{
-    DEFAULT_SHOP, Definition, GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_TITLE, Pool,
+    DEFAULT_SHOP, Definition, GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_TITLE, Pool, Schedule,
+    Terms,
 };
 use crate::engine::command::CreateDrop;
 use crate::ids::{PoolId, Sku};
@@ -113,11 +114,8 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         shop: shop?,
         series,
         labels,
-        opens_at,
-        closes_at,
-        hold_ttl,
-        max_hold_life,
-        payment_ttl: payment_ttl?,
+        schedule: Schedule { opens_at, closes_at },
+        terms: Terms { hold_ttl, max_hold_life, payment_ttl: payment_ttl? },
         items: items?,
         limits: limits?,
     };

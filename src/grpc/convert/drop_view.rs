@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::answer::{duration, kind_of_subject, limit_scope, timestamp};
-use crate::definition::{Definition, Item, Limit, Pool};
+use crate::definition::{Definition, Item, Limit, Pool, Schedule, Terms};
 use crate::engine::answer::{DropState, DropView, Stock};
 use crate::proto as pb;
 use crate::time::Timestamp;
@@ -40,11 +40,8 @@ fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -
         shop,
         series,
         labels,
-        opens_at: _,
-        closes_at,
-        hold_ttl,
-        max_hold_life,
-        payment_ttl,
+        schedule: Schedule { opens_at: _, closes_at },
+        terms: Terms { hold_ttl, max_hold_life, payment_ttl },
         items,
         limits,
     } = definition;

@@ -238,8 +238,8 @@ fn stages_policies_lines_and_returns_are_taken_as_said() {
 fn a_plain_drop_gets_its_defaults() {
     let definition = defined(|d| d.items[1].quantity = 0).expect("good").definition;
     assert_eq!(definition.shop.as_str(), "default");
-    assert_eq!((definition.hold_ttl, definition.max_hold_life), (Millis(300_000), Millis(600_000)));
-    assert_eq!((definition.opens_at, definition.closes_at), (None, None));
+    assert_eq!((definition.terms.hold_ttl, definition.terms.max_hold_life), (Millis(300_000), Millis(600_000)));
+    assert_eq!((definition.schedule.opens_at, definition.schedule.closes_at), (None, None));
     let pools: Vec<_> = definition.items.iter().flat_map(|i| &i.pools).map(|p| (p.id.as_str(), p.units)).collect();
     assert_eq!(pools, [("general", 300), ("general", 0)]);
 }

@@ -1,7 +1,7 @@
 //! What limits leave of a request that is served in part, or that takes another hold's place.
 
 use super::*;
-use crate::definition::{Definition, Item, Limit, Pool, Scope};
+use crate::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
 use crate::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare};
 use crate::ids::{DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolNo, Sku, SubjectKey};
 use crate::inventory::{Drops, HoldRef};
@@ -32,11 +32,8 @@ fn definition() -> Definition {
         shop: "shop".parse().expect("an id"),
         series: None,
         labels: std::collections::BTreeMap::new(),
-        opens_at: None,
-        closes_at: None,
-        hold_ttl: Millis(1),
-        max_hold_life: Millis(1),
-        payment_ttl: Millis(1),
+        schedule: Schedule { opens_at: None, closes_at: None },
+        terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
         items: vec![item("KNIFE"), item("PAN")],
         limits: Vec::new(),
     }

@@ -104,7 +104,8 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
         let mut sale = definition(id, &items, &[]);
         sale.limits = rules.iter().enumerate().map(|(place, rule)| rule.limit(place)).collect();
         sale.series = Some("winter".parse().expect("a series"));
-        (sale.hold_ttl, sale.max_hold_life, sale.payment_ttl) = (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
+        (sale.terms.hold_ttl, sale.terms.max_hold_life, sale.terms.payment_ttl) =
+            (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
         create(&engine, sale, world.now);
     }
 

@@ -1,11 +1,118 @@
-//! A drop definition's bytes.
+//! Limits: the most that one subject may hold and own.
 
 use std::collections::BTreeMap;
 
-use crate::codec::{DecodeError, Reader, put_option, put_text, put_u64};
-use crate::definition::{Definition, Item, Limit, Pool, Scope};
-use crate::ids::LimitId;
-use crate::time::{Millis, Timestamp};
+use super::put_count;
+use crate::codec::{DecodeError, Reader, put_text, put_u64};
+use crate::ids::{IdentityKind, LimitId, Sku, TierId};
+use crate::time::Millis;
+
+/// Most limits of a drop.
+pub const MAX_LIMITS: usize = 64;
+/// Most goods that a limit names.
+pub const MAX_LIMIT_SKUS: usize = 256;
+/// Most tiers that a limit names.
+pub const MAX_LIMIT_TIERS: usize = 64;
+
+/// Over what a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each item by itself.
+    Item,
+    /// All items of the drop together.
+    Drop,
+    /// All drops of the drop's series together.
+    Series,
+    /// All drops of the shop together.
+    Shop,
+}
+
+/// The most that one subject may hold and own. Held, paying and claimed units count. At least one bound is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Unique in the drop.
+    pub id: LimitId,
+    /// Over what it counts.
+    pub scope: Scope,
+    /// The goods that it counts, ascending; none: all.
+    pub skus: Vec<Sku>,
+    /// The kind of identity that it counts by; none: the customer.
+    pub identity_kind: Option<IdentityKind>,
+    /// Units at most. 0 is legal: nobody may buy.
+    pub max_units: Option<u32>,
+    /// Units at most for customers of a tier: the highest that fits wins over `max_units`.
+    pub max_units_by_tier: BTreeMap<TierId, u32>,
+    /// Units at most that are held or in payment.
+    pub max_live_units: Option<u32>,
+    /// Holds at most that are held or in payment.
+    pub max_live_holds: Option<u32>,
+    /// `max_units` counts only what was reserved within so long.
+    pub rolling: Option<Millis>,
+    /// The least time between two reserves.
+    pub cooldown: Option<Millis>,
+}
+
+impl Limit {
+    /// A limit that bounds nothing yet.
+    #[must_use]
+    pub const fn new(id: LimitId, scope: Scope) -> Self {
+        Self {
+            id,
+            scope,
+            skus: Vec::new(),
+            identity_kind: None,
+            max_units: None,
+            max_units_by_tier: BTreeMap::new(),
+            max_live_units: None,
+            max_live_holds: None,
+            rolling: None,
+            cooldown: None,
+        }
+    }
+
+    /// Whether it is the usual one: of the customer's units of the drop or of each item, and nothing else.
+    #[inline]
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Self {
+            id: _,
+            scope,
+            skus,
+            identity_kind,
+            max_units,
+            max_units_by_tier,
+            max_live_units,
+            max_live_holds,
+            rolling,
+            cooldown,
+        } = self;
+        let here = match scope {
+            Scope::Item | Scope::Drop => true,
+            Scope::Series | Scope::Shop => false,
+        };
+        here && max_units.is_some()
+            && skus.is_empty()
+            && identity_kind.is_none()
+            && max_units_by_tier.is_empty()
+            && max_live_units.is_none()
+            && max_live_holds.is_none()
+            && rolling.is_none()
+            && cooldown.is_none()
+    }
+
+    /// Whether it counts these goods.
+    #[must_use]
+    pub fn covers(&self, sku: &Sku) -> bool {
+        self.skus.is_empty() || self.skus.binary_search(sku).is_ok()
+    }
+
+    /// Units at most for a customer of these tiers: the highest for any of them, else what holds for everyone.
+    #[must_use]
+    pub fn units_for(&self, tiers: &[TierId]) -> Option<u32> {
+        let fitting = tiers.iter().filter_map(|tier| self.max_units_by_tier.get(tier));
+        fitting.max().or(self.max_units.as_ref()).copied()
+    }
+}
 
 const SCOPE_ITEM: u8 = 1;
 const SCOPE_DROP: u8 = 2;
@@ -14,11 +121,9 @@ const SCOPE_SHOP: u8 = 4;
 /// Added to the scope of a limit that has more than `max_units`: then its parts follow, each behind its tag.
 const IN_PARTS: u8 = 16;
 
-/// Tags of what follows the first fields of a definition or limit, each at most once.
+/// Tags of a limit's parts, each at most once.
 mod tag {
     pub const END: u8 = 0;
-    pub const SERIES: u8 = 1;
-
     pub const SKUS: u8 = 1;
     pub const IDENTITY_KIND: u8 = 2;
     pub const MAX_UNITS: u8 = 3;
@@ -29,64 +134,8 @@ mod tag {
     pub const COOLDOWN: u8 = 8;
 }
 
-/// Whether a definition has parts beyond the first fields. Only then are they written: one without keeps the bytes, and
-/// the digest, that it had before there were any.
-pub(super) const fn has_parts(definition: &Definition) -> bool {
-    definition.series.is_some()
-}
-
-/// With its parts, if it is to have any.
-pub(super) fn encode(definition: &Definition, in_parts: bool, out: &mut Vec<u8>) {
-    let Definition {
-        id,
-        title,
-        shop,
-        series,
-        labels,
-        opens_at,
-        closes_at,
-        hold_ttl,
-        max_hold_life,
-        payment_ttl,
-        items,
-        limits,
-    } = definition;
-    put_text(out, id.as_str());
-    put_text(out, title);
-    put_text(out, shop.as_str());
-    put_count(out, labels.len());
-    for (key, value) in labels {
-        put_text(out, key);
-        put_text(out, value);
-    }
-    put_option(out, opens_at.map(|at| at.0));
-    put_option(out, closes_at.map(|at| at.0));
-    put_u64(out, hold_ttl.0);
-    put_u64(out, max_hold_life.0);
-    put_u64(out, payment_ttl.0);
-    put_count(out, items.len());
-    for Item { sku, pools } in items {
-        put_text(out, sku.as_str());
-        put_count(out, pools.len());
-        for Pool { id, units } in pools {
-            put_text(out, id.as_str());
-            put_u64(out, *units);
-        }
-    }
-    put_count(out, limits.len());
-    for limit in limits {
-        encode_limit(limit, out);
-    }
-    if let Some(series) = series {
-        out.push(tag::SERIES);
-        put_text(out, series.as_str());
-    }
-    if in_parts {
-        out.push(tag::END);
-    }
-}
-
-fn encode_limit(limit: &Limit, out: &mut Vec<u8>) {
+/// Appends a limit's bytes.
+pub(super) fn encode(limit: &Limit, out: &mut Vec<u8>) {
     let Limit {
         id,
         scope,
@@ -149,54 +198,8 @@ fn encode_limit(limit: &Limit, out: &mut Vec<u8>) {
     out.push(tag::END);
 }
 
-pub(super) fn decode(reader: &mut Reader<'_>, in_parts: bool) -> Result<Definition, DecodeError> {
-    let mut definition = Definition {
-        id: reader.id("drop id")?,
-        title: reader.text()?.to_owned(),
-        shop: reader.id("shop id")?,
-        series: None,
-        labels: labels(reader)?,
-        opens_at: reader.option()?.map(Timestamp),
-        closes_at: reader.option()?.map(Timestamp),
-        hold_ttl: Millis(reader.u64()?),
-        max_hold_life: Millis(reader.u64()?),
-        payment_ttl: Millis(reader.u64()?),
-        items: items(reader)?,
-        limits: limits(reader)?,
-    };
-    if !in_parts {
-        return Ok(definition);
-    }
-    loop {
-        match reader.u8()? {
-            tag::END => return Ok(definition),
-            tag::SERIES => definition.series = Some(reader.id("series id")?),
-            _ => return Err(DecodeError::Bad("definition tag")),
-        }
-    }
-}
-
-fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeError> {
-    let count = reader.count(2)?;
-    (0..count).map(|_| Ok((reader.text()?.to_owned(), reader.text()?.to_owned()))).collect()
-}
-
-fn items(reader: &mut Reader<'_>) -> Result<Vec<Item>, DecodeError> {
-    let count = reader.count(2)?;
-    (0..count).map(|_| Ok(Item { sku: reader.id("sku")?, pools: pools(reader)? })).collect()
-}
-
-fn pools(reader: &mut Reader<'_>) -> Result<Vec<Pool>, DecodeError> {
-    let count = reader.count(2)?;
-    (0..count).map(|_| Ok(Pool { id: reader.id("pool id")?, units: reader.u64()? })).collect()
-}
-
-fn limits(reader: &mut Reader<'_>) -> Result<Vec<Limit>, DecodeError> {
-    let count = reader.count(3)?;
-    (0..count).map(|_| limit(reader)).collect()
-}
-
-fn limit(reader: &mut Reader<'_>) -> Result<Limit, DecodeError> {
+/// Reads a limit.
+pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Limit, DecodeError> {
     let id: LimitId = reader.id("limit id")?;
     let scope = reader.u8()?;
     let in_parts = scope & IN_PARTS != 0;
@@ -230,8 +233,4 @@ fn limit(reader: &mut Reader<'_>) -> Result<Limit, DecodeError> {
             _ => return Err(DecodeError::Bad("limit tag")),
         }
     }
-}
-
-fn put_count(out: &mut Vec<u8>, count: usize) {
-    put_u64(out, u64::try_from(count).unwrap_or(u64::MAX));
 }

@@ -1,0 +1,50 @@
+//! Items and the pools of their stock.
+
+use super::put_count;
+use crate::codec::{DecodeError, Reader, put_text, put_u64};
+use crate::ids::{PoolId, Sku};
+
+/// Most items in a drop.
+pub const MAX_ITEMS: usize = 256;
+/// Most units that an item may have: 10^12, so that sums over a drop stay far inside u64 and the stock word's 40 bits.
+pub const MAX_ITEM_UNITS: u64 = 1_000_000_000_000;
+/// The pool that an item has when none is named.
+pub const GENERAL_POOL: &str = "general";
+
+/// One SKU in one drop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Unique in the drop.
+    pub sku: Sku,
+    /// At least one; drawn from in this order.
+    pub pools: Vec<Pool>,
+}
+
+/// A named part of an item's stock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Unique in the item.
+    pub id: PoolId,
+    /// The first stock, in units.
+    pub units: u64,
+}
+
+/// Appends an item's bytes.
+pub(super) fn encode(Item { sku, pools }: &Item, out: &mut Vec<u8>) {
+    put_text(out, sku.as_str());
+    put_count(out, pools.len());
+    for Pool { id, units } in pools {
+        put_text(out, id.as_str());
+        put_u64(out, *units);
+    }
+}
+
+/// Reads an item.
+pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Item, DecodeError> {
+    Ok(Item { sku: reader.id("sku")?, pools: pools(reader)? })
+}
+
+fn pools(reader: &mut Reader<'_>) -> Result<Vec<Pool>, DecodeError> {
+    let count = reader.count(2)?;
+    (0..count).map(|_| Ok(Pool { id: reader.id("pool id")?, units: reader.u64()? })).collect()
+}

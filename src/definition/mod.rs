@@ -1,0 +1,234 @@
+//! What a drop is: its schedule, terms, items, pools and limits, as typed values.
+//!
+//! A definition is checked once, by whoever builds it from a request; this module only carries it and answers questions
+//! about it that need nothing else. Each part is a file with its values, its bytes, and the names of its fields.
+
+use std::collections::BTreeMap;
+
+mod item;
+mod limit;
+mod schedule;
+mod terms;
+
+pub use item::{GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, Pool};
+pub use limit::{Limit, MAX_LIMIT_SKUS, MAX_LIMIT_TIERS, MAX_LIMITS, Scope};
+pub use schedule::Schedule;
+pub use terms::Terms;
+
+use crate::codec::{DecodeError, Reader, put_text, put_u64};
+use crate::ids::{DropId, ItemNo, PoolId, PoolNo, SeriesId, ShopId, Sku};
+
+/// Most bytes in a title.
+pub const MAX_TITLE: usize = 200;
+/// Most labels of a drop.
+pub const MAX_LABELS: usize = 16;
+/// The shop of a drop that names none.
+pub const DEFAULT_SHOP: &str = "default";
+
+/// Tags of what follows the first fields of a definition, each at most once.
+mod tag {
+    pub const END: u8 = 0;
+    pub const SERIES: u8 = 1;
+}
+
+/// A drop as it was defined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Unique in the engine.
+    pub id: DropId,
+    /// For people; at most 200 bytes.
+    pub title: String,
+    /// Whose drop it is.
+    pub shop: ShopId,
+    /// The series that it belongs to.
+    pub series: Option<SeriesId>,
+    /// The caller's own notes; at most 16.
+    pub labels: BTreeMap<String, String>,
+    /// When it sells.
+    pub schedule: Schedule,
+    /// How long units are set aside.
+    pub terms: Terms,
+    /// 1–256, each SKU once.
+    pub items: Vec<Item>,
+    /// All of them hold.
+    pub limits: Vec<Limit>,
+}
+
+/// A field of a definition, as far as it matters when it may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the contract's names")]
+pub enum Field {
+    Title,
+    Labels,
+    OpensAt,
+    ClosesAt,
+    HoldTtl,
+    MaxHoldLife,
+    PaymentTtl,
+    Limits,
+    /// Items behind those that there are.
+    NewItems,
+    /// Items that there are: their place, SKU, first stock and pools.
+    KnownItems,
+    Shop,
+    Series,
+}
+
+/// A field, its path in proto spelling, and whether it differs.
+type FieldDifference = (Field, &'static str, bool);
+
+impl Definition {
+    /// Whether it has parts beyond the first fields. Only then are they written: one without keeps the bytes, and the
+    /// digest, that it had before there were any.
+    pub(crate) const fn has_parts(&self) -> bool {
+        self.series.is_some()
+    }
+
+    /// Appends its bytes, with its parts, if it is to have any.
+    pub(crate) fn encode(&self, in_parts: bool, out: &mut Vec<u8>) {
+        let Self { id, title, shop, series, labels, schedule, terms, items, limits } = self;
+        put_text(out, id.as_str());
+        put_text(out, title);
+        put_text(out, shop.as_str());
+        put_count(out, labels.len());
+        for (key, value) in labels {
+            put_text(out, key);
+            put_text(out, value);
+        }
+        schedule.encode(out);
+        terms.encode(out);
+        put_count(out, items.len());
+        items.iter().for_each(|item| item::encode(item, out));
+        put_count(out, limits.len());
+        limits.iter().for_each(|limit| limit::encode(limit, out));
+        if let Some(series) = series {
+            out.push(tag::SERIES);
+            put_text(out, series.as_str());
+        }
+        if in_parts {
+            out.push(tag::END);
+        }
+    }
+
+    /// Reads one, with its parts, if it has any.
+    pub(crate) fn decode(reader: &mut Reader<'_>, in_parts: bool) -> Result<Self, DecodeError> {
+        let mut definition = Self {
+            id: reader.id("drop id")?,
+            title: reader.text()?.to_owned(),
+            shop: reader.id("shop id")?,
+            series: None,
+            labels: labels(reader)?,
+            schedule: Schedule::decode(reader)?,
+            terms: Terms::decode(reader)?,
+            items: several(reader, 2, item::decode)?,
+            limits: several(reader, 3, limit::decode)?,
+        };
+        if !in_parts {
+            return Ok(definition);
+        }
+        loop {
+            match reader.u8()? {
+                tag::END => return Ok(definition),
+                tag::SERIES => definition.series = Some(reader.id("series id")?),
+                _ => return Err(DecodeError::Bad("definition tag")),
+            }
+        }
+    }
+
+    /// Its fields but the id, and whether another definition has others. Items are compared as a whole.
+    fn fields(&self, other: &Self) -> impl Iterator<Item = FieldDifference> {
+        let Self { id: _, title, shop, series, labels, schedule, terms, items, limits } = self;
+        let first = [
+            (Field::Title, "drop.title", *title != other.title),
+            (Field::Shop, "drop.shop", *shop != other.shop),
+            (Field::Series, "drop.series", *series != other.series),
+            (Field::Labels, "drop.labels", *labels != other.labels),
+        ];
+        let last = [
+            (Field::KnownItems, "drop.items", *items != other.items),
+            (Field::Limits, "drop.limits", *limits != other.limits),
+        ];
+        let (schedule, terms) = (schedule.differences(other.schedule), terms.differences(other.terms));
+        first.into_iter().chain(schedule).chain(terms).chain(last)
+    }
+
+    /// The first field in which another definition differs, in proto spelling.
+    #[must_use]
+    pub fn first_difference(&self, other: &Self) -> Option<&'static str> {
+        self.fields(other).find(|(_, _, differs)| *differs).map(|(_, path, _)| path)
+    }
+
+    /// Every field in which another definition of the drop differs, with its path in proto spelling.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<(Field, String)> {
+        let plain = self.fields(other).filter(|(field, _, differs)| *differs && *field != Field::KnownItems);
+        let mut differing: Vec<_> = plain.map(|(field, path, _)| (field, path.to_owned())).collect();
+        for (place, (known, item)) in self.items.iter().zip(&other.items).enumerate() {
+            if known.sku != item.sku {
+                differing.push((Field::KnownItems, format!("drop.items[{place}].sku")));
+            } else if known.pools != item.pools {
+                // An item has one pool so far, with all that it had first.
+                differing.push((Field::KnownItems, format!("drop.items[{place}].quantity")));
+            }
+        }
+        match other.items.len() {
+            fewer if fewer < self.items.len() => differing.push((Field::KnownItems, "drop.items".to_owned())),
+            more if more > self.items.len() => differing.push((Field::NewItems, "drop.items".to_owned())),
+            _as_many => {}
+        }
+        differing
+    }
+
+    /// The item with this SKU. A linear look: drops have a few items, and a hash would cost more than it saves.
+    #[must_use]
+    pub fn item(&self, sku: &Sku) -> Option<(ItemNo, &Item)> {
+        let place = self.items.iter().position(|item| item.sku == *sku)?;
+        Some((ItemNo(u16::try_from(place).ok()?), self.items.get(place)?))
+    }
+
+    /// The SKU of an item of this drop.
+    ///
+    /// # Panics
+    /// When the item is not of this drop: numbers are only made from the definition, so that is a bug.
+    #[must_use]
+    pub fn sku(&self, item: ItemNo) -> &Sku {
+        self.items.get(item.index()).map_or_else(|| bug("item"), |found| &found.sku)
+    }
+
+    /// The id of a pool of this drop.
+    ///
+    /// # Panics
+    /// When the pool is not of this drop: a bug, as with [`Definition::sku`].
+    #[must_use]
+    pub fn pool(&self, item: ItemNo, pool: PoolNo) -> &PoolId {
+        self.items
+            .get(item.index())
+            .and_then(|found| found.pools.get(pool.index()))
+            .map_or_else(|| bug("pool"), |found| &found.id)
+    }
+}
+
+#[cold]
+#[expect(clippy::panic, reason = "a number that the definition did not make is a bug, and a bug ends the process")]
+fn bug(what: &str) -> ! {
+    panic!("a hold names an {what} that its drop does not have")
+}
+
+fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeError> {
+    let count = reader.count(2)?;
+    (0..count).map(|_| Ok((reader.text()?.to_owned(), reader.text()?.to_owned()))).collect()
+}
+
+/// As many as the count before them says, of at least so many bytes each.
+fn several<T>(
+    reader: &mut Reader<'_>,
+    bytes: usize,
+    one: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count(bytes)?;
+    (0..count).map(|_| one(reader)).collect()
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    put_u64(out, u64::try_from(count).unwrap_or(u64::MAX));
+}
