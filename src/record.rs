@@ -74,7 +74,7 @@ pub enum Record {
     /// A hold was made.
     Made(Made),
     /// A hold was changed.
-    Changed(Box<HoldChange>),
+    Changed(HoldChange),
     /// A hold took another's place. Both have its LSN as their revision, and each is guarded by its own: a snapshot may
     /// have seen one of them, both, or neither.
     Superseded(Box<Superseded>),
@@ -216,14 +216,8 @@ impl Record {
                 out.extend_from_slice(&[kind::MADE, actor.number()]);
                 hold::encode(hold, out);
             }
-            Self::Changed(change) => {
-                out.push(kind::CHANGED);
-                hold_change::encode(change, out);
-            }
-            Self::Superseded(superseded) => {
-                out.push(kind::SUPERSEDED);
-                hold_change::encode_superseded(superseded, out);
-            }
+            Self::Changed(change) => hold_change::encode(kind::CHANGED, change, out),
+            Self::Superseded(superseded) => hold_change::encode_superseded(kind::SUPERSEDED, superseded, out),
             Self::Hold(image) => {
                 out.push(kind::HOLD);
                 hold::encode(image, out);
@@ -291,7 +285,7 @@ impl Record {
         let mut reader = Reader::new(bytes);
         let record = match reader.u8()? {
             kind::MADE => Self::Made(Made { actor: Actor::decode(&mut reader)?, hold: hold::decode(&mut reader)? }),
-            kind::CHANGED => Self::Changed(Box::new(hold_change::decode(&mut reader)?)),
+            kind::CHANGED => Self::Changed(hold_change::decode(&mut reader)?),
             kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
             kind @ (kind::DROP | kind::DROP_IN_PARTS) => Self::Drop(Box::new(drop_image(&mut reader, kind)?)),

@@ -32,6 +32,7 @@ mod pace;
 mod watch;
 pub mod agenda;
 pub mod background;
+mod fact_order;
 pub mod verify;
 pub mod watermark;
 
@@ -253,7 +254,7 @@ impl Engine {
         change: &Change,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let record = Record::Changed(Box::new(HoldChange::of(own.hold(), change, now, Actor::of(change))));
+        let record = Record::Changed(HoldChange::of(own.hold(), change, now, Actor::of(change)));
         let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
         self.commit(record, Prepared { permit, locked, taken: None }, now).map(drop)
     }

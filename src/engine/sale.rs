@@ -125,7 +125,7 @@ impl Engine {
                 let order_ref = command.order_ref.clone();
                 let change = Change::Claimed { at: now, order_ref, late: true, kept };
                 let change = HoldChange::of(own.hold(), &change, now, Actor::of(&change));
-                let record = Record::Changed(Box::new(change));
+                let record = Record::Changed(change);
                 let subjects = Some(LockedSubjects { keys: &keys, subjects });
                 let locked = Locked::Hold(own.drop, (own.shard, own.place), subjects);
                 self.commit(record, Prepared { permit, locked, taken }, now)?;

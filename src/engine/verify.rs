@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::fact_order::FactOrder;
 use super::folder::{Folder, FolderError};
 use super::recover::{RecoverError, replay};
 use crate::journal::{Ending, Found, LogError, inspect};
@@ -99,15 +100,18 @@ pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
 fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError> {
     let mut inspection = inspect(folder.journal.as_ref())?;
     let (mut batches, mut records) = (0_u64, 0_usize);
+    let mut order = FactOrder::default();
     for batch in inspection.by_ref() {
         match batch {
             Ok(batch) => {
+                batch.iter().for_each(|(lsn, record)| order.see(lsn, record));
                 batches = batches.saturating_add(1);
                 records = records.saturating_add(batch.records.len());
             }
             Err(error) => return damage(error, verified).map(|()| false),
         }
     }
+    verified.findings.append(&mut order.findings());
     let oldest = inspection.oldest().unwrap_or_default();
     let next = inspection.next_lsn();
     verified.notes.push(format!("journal: {records} records in {batches} batches, from {oldest} to before {next}"));

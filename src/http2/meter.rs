@@ -4,6 +4,8 @@
 //! requests and time fill again; a peer that goes beyond it is ended. The meter decides nothing about HTTP/2 itself:
 //! what is malformed is passed on, and the protocol's own code says so.
 
+use std::collections::BTreeSet;
+
 /// What a connection sends first: 24 bytes that are no frame.
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
@@ -24,7 +26,7 @@ pub enum Excess {
     Resets,
     /// Pings, settings, priorities, empty data, frames of unknown kinds.
     Control,
-    /// Window updates.
+    /// Window updates, and further resets of streams that were reset.
     WindowUpdates,
 }
 
@@ -58,13 +60,17 @@ impl Allowance {
 /// All calls of a connection may be reset at once, and as many again soon after: a proxy whose callers give up is no
 /// attacker.
 const RESETS_MAX: u32 = 2 * super::STREAMS_MAX;
+/// Streams that are known to have been reset, the newest. A peer that gave a call up and has forgotten it resets it once
+/// more for each frame of the answer that was on its way: those are resets of no further call.
+const RESET_STREAMS_MAX: usize = RESETS_MAX as usize;
 /// Resets that a second allows.
 const RESETS_A_SECOND: u32 = 100;
 /// Frames of control that a connection may send at once.
 const CONTROL_MAX: u32 = 2_048;
 /// And that a second allows.
 const CONTROL_A_SECOND: u32 = 100;
-/// Window updates that a connection may send at once: one for every answer on each stream, and the connection's.
+/// Window updates, and further resets of streams that were reset, that a connection may send at once: one for every answer
+/// on each stream, and the connection's.
 const UPDATES_MAX: u32 = 16 * super::STREAMS_MAX;
 /// And that a second allows.
 const UPDATES_A_SECOND: u32 = 1_000;
@@ -89,6 +95,8 @@ pub struct FrameMeter {
     /// Requests that began in all.
     requests: u64,
     resets: Allowance,
+    /// Streams that were reset, at most [`RESET_STREAMS_MAX`]: the newest are the highest.
+    reset_streams: BTreeSet<u32>,
     control: Allowance,
     updates: Allowance,
 }
@@ -105,6 +113,7 @@ impl FrameMeter {
             in_block: false,
             requests: 0,
             resets: Allowance::full(RESETS_MAX),
+            reset_streams: BTreeSet::new(),
             control: Allowance::full(CONTROL_MAX),
             updates: Allowance::full(UPDATES_MAX),
         }
@@ -169,7 +178,7 @@ impl FrameMeter {
     }
 
     fn frame(&mut self) -> Result<(), Excess> {
-        let [high, mid, low, kind, flags, ..] = self.head;
+        let [high, mid, low, kind, flags, stream @ ..] = self.head;
         let length = u32::from_be_bytes([0, high, mid, low]);
         self.payload_left = usize::try_from(length).unwrap_or(usize::MAX);
         let (allowed, excess) = match kind {
@@ -184,11 +193,21 @@ impl FrameMeter {
                 (length > 0 || self.control.spend(), Excess::Control)
             }
             DATA if length > 0 || flags & END_STREAM != 0 => (true, Excess::Control),
-            RST_STREAM => (self.resets.spend(), Excess::Resets),
+            RST_STREAM if self.is_first_reset(u32::from_be_bytes(stream)) => (self.resets.spend(), Excess::Resets),
+            RST_STREAM => (self.updates.spend(), Excess::WindowUpdates),
             WINDOW_UPDATE => (self.updates.spend(), Excess::WindowUpdates),
             _ => (self.control.spend(), Excess::Control),
         };
         if allowed { Ok(()) } else { Err(excess) }
+    }
+
+    /// Whether this stream is reset for the first time, as far as is known.
+    fn is_first_reset(&mut self, stream: u32) -> bool {
+        let first = self.reset_streams.insert(stream);
+        if self.reset_streams.len() > RESET_STREAMS_MAX {
+            self.reset_streams.pop_first();
+        }
+        first
     }
 }
 
@@ -201,6 +220,17 @@ mod tests {
         let mut frame = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, 1];
         frame.resize(HEAD_BYTES + payload, 0xff);
         frame
+    }
+
+    fn reset(stream: u32) -> Vec<u8> {
+        let mut frame = frame(RST_STREAM, 0, 4);
+        frame[5..HEAD_BYTES].copy_from_slice(&stream.to_be_bytes());
+        frame
+    }
+
+    /// Resets of a stream each, in the order in which streams begin.
+    fn resets() -> impl Iterator<Item = Vec<u8>> {
+        (1..).step_by(2).map(reset)
     }
 
     fn greeted() -> FrameMeter {
@@ -246,7 +276,6 @@ mod tests {
             let bytes = frame(kind, flags, payload);
             (0..1_000_000).find_map(|n| meter.follow(&bytes).err().map(|excess| (n, excess)))
         };
-        assert_eq!(count(RST_STREAM, 0, 4), Some((RESETS_MAX, Excess::Resets)));
         assert_eq!(count(PING, 0, 8), Some((CONTROL_MAX, Excess::Control)));
         assert_eq!(count(200, 0, 1), Some((CONTROL_MAX, Excess::Control)));
         assert_eq!(count(DATA, 0, 0), Some((CONTROL_MAX, Excess::Control)));
@@ -257,18 +286,33 @@ mod tests {
 
     #[test]
     fn time_and_answers_allow_more() {
-        let mut meter = greeted();
-        let reset = frame(RST_STREAM, 0, 4);
+        let (mut meter, mut resets) = (greeted(), resets());
+        let mut reset = |meter: &mut FrameMeter| meter.follow(&resets.next().expect("without end"));
         for _ in 0..RESETS_MAX {
-            meter.follow(&reset).expect("allowed");
+            reset(&mut meter).expect("allowed");
         }
-        assert_eq!(meter.follow(&reset), Err(Excess::Resets));
+        assert_eq!(reset(&mut meter), Err(Excess::Resets));
         meter.answered(1);
-        assert_eq!(meter.follow(&reset), Ok(()));
+        assert_eq!(reset(&mut meter), Ok(()));
         meter.seconds_passed(1);
         for _ in 0..RESETS_A_SECOND {
-            meter.follow(&reset).expect("allowed");
+            reset(&mut meter).expect("allowed");
         }
-        assert_eq!(meter.follow(&reset), Err(Excess::Resets));
+        assert_eq!(reset(&mut meter), Err(Excess::Resets));
+    }
+
+    #[test]
+    fn a_call_that_is_reset_again_for_what_was_on_its_way_is_no_further_one() {
+        let mut meter = greeted();
+        for reset in resets().take(RESETS_MAX as usize) {
+            for _ in 0..4 {
+                meter.follow(&reset).expect("allowed");
+            }
+        }
+        assert_eq!(meter.follow(&reset(u32::MAX)), Err(Excess::Resets));
+        let mut meter = greeted();
+        meter.follow(&reset(1)).expect("allowed");
+        let ended = (0..1_000_000_u32).find_map(|n| meter.follow(&reset(1)).err().map(|excess| (n, excess)));
+        assert_eq!(ended, Some((UPDATES_MAX, Excess::WindowUpdates)), "not without end");
     }
 }

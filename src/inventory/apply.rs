@@ -132,7 +132,7 @@ impl Inventory {
                 Some(Applied::Made)
             }
             (Locked::Hold(drop, (shard, place), subjects), Record::Changed(change)) => {
-                let HoldChange { hold, .. } = *change;
+                let HoldChange { hold, .. } = change;
                 let (before, after) = shard.change(place, lsn, |known| *known = hold)?;
                 self.enter(&HoldTransition { drop, place, lsn, before: Some(&before), after }, subjects);
                 Some(Applied::Changed(before.state, after.state))

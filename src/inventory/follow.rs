@@ -116,7 +116,7 @@ impl Inventory {
         self.in_drop(&known.hold, |drop, running| {
             let taken = taken((drop, running), Some(&known.hold), &change.hold)?;
             self.holds.with_ref(known.place, |mut shard| {
-                let record = Record::Changed(Box::new(change.clone()));
+                let record = Record::Changed(change.clone());
                 self.make(Locked::Hold(drop, (&mut shard, known.place), None), taken, lsn, record);
             });
             Ok(())

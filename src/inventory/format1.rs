@@ -13,7 +13,7 @@ impl Inventory {
         match fact {
             OldFact::Change(id, change) => {
                 let hold = self.hold_before(lsn, id)?;
-                Some(Record::Changed(Box::new(HoldChange::of(&hold, change, at(change), Actor::of(change)))))
+                Some(Record::Changed(HoldChange::of(&hold, change, at(change), Actor::of(change))))
             }
             // Each of the two is guarded by its own revision: where the old one is not there, the new one may still be made.
             OldFact::Superseded { old, at, hold } => Some(match self.hold_before(lsn, old) {

@@ -4,11 +4,15 @@ use smallvec::SmallVec;
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::hold::{
-    ContentHash, Hold, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines, MAX_LINES, Rare, ShortLine,
+    ContentHash, Hold, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines, LinesView, MAX_LINES, Rare,
+    ShortLine,
 };
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
+
+/// Bytes of a hold's id.
+const ID_BYTES: usize = 16;
 
 /// What a hold's bytes carry beyond the plain fields: bits of its second part.
 mod has {
@@ -63,9 +67,12 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if parts.is_some() {
         flags |= has::PARTS;
     }
-    out.extend_from_slice(id.as_bytes());
-    out.push(state.number());
-    out.push(flags);
+    // What has a length that is known in one piece: each piece asks whether the buffer has room for it.
+    let mut head = [0; ID_BYTES + 2];
+    let (of_id, of_state) = head.split_at_mut(ID_BYTES);
+    of_id.copy_from_slice(id.as_bytes());
+    of_state.copy_from_slice(&[state.number(), flags]);
+    out.extend_from_slice(&head);
     put_u64(out, drop.0.into());
     put_text(out, customer.as_str());
     out.extend_from_slice(&content.0.to_le_bytes());
@@ -80,7 +87,21 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if let Some(by) = superseded_by {
         out.extend_from_slice(by.as_bytes());
     }
-    put_u64(out, u64::try_from(lines.count()).unwrap_or(u64::MAX));
+    encode_lines(lines, given_back, out);
+    if let Some(rare) = parts {
+        encode_parts(rare, out);
+    }
+}
+
+fn encode_lines(lines: LinesView<'_>, given_back: bool, out: &mut Vec<u8>) {
+    if let LinesView::One { item, pool, quantity } = lines
+        && let (Ok(item), Ok(pool), Ok(quantity)) = (u8::try_from(item.0), u8::try_from(pool.0), u8::try_from(quantity))
+        && [item, pool, quantity].iter().all(|number| *number < 0x80)
+    {
+        // Nearly every hold is so: what else takes a byte each, in one piece.
+        return out.extend_from_slice(&[1, item, pool, quantity]);
+    }
+    put_count(lines.count(), out);
     for HoldLine { item, pool, quantity, released, returned, withdrawn } in lines {
         put_u64(out, item.0.into());
         put_u64(out, pool.0.into());
@@ -90,9 +111,6 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
             put_u64(out, returned.into());
             put_u64(out, withdrawn.into());
         }
-    }
-    if let Some(rare) = parts {
-        encode_parts(rare, out);
     }
 }
 

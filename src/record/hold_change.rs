@@ -110,6 +110,14 @@ impl Verb {
         }
     }
 
+    /// Whether the hold's lines may say something else after it: what was given back, or returned.
+    const fn may_change_lines(self) -> bool {
+        match self {
+            Self::Claim | Self::Release | Self::Return => true,
+            Self::Extend | Self::Expire | Self::Supersede => false,
+        }
+    }
+
     const fn of(change: &Change) -> Self {
         match change {
             Change::Extended { .. } | Change::Staged { .. } => Self::Extend,
@@ -169,7 +177,7 @@ impl HoldChange {
         hold.change(change);
         hold.revision = Lsn::default();
         let verb = Verb::of(change);
-        let moved = (before.lines() != hold.lines()).then(|| {
+        let moved = (verb.may_change_lines() && before.lines() != hold.lines()).then(|| {
             let lines = before.lines().iter().zip(hold.lines().iter());
             lines.map(|(was, is)| MovedLine::between(verb, before.state, &was, &is)).collect()
         });
@@ -245,10 +253,11 @@ const STATE: u8 = 7;
 /// and whether what was moved follows the hold.
 const MOVED: u8 = 8;
 
-pub(super) fn encode(change: &HoldChange, out: &mut Vec<u8>) {
+/// Behind the record's kind.
+pub(super) fn encode(kind: u8, change: &HoldChange, out: &mut Vec<u8>) {
     let HoldChange { verb, at, actor, was, prev, hold, moved } = change;
     let moved_follows = if moved.is_some() { MOVED } else { 0 };
-    out.extend_from_slice(&[verb.number(), was.number() | moved_follows, actor.number()]);
+    out.extend_from_slice(&[kind, verb.number(), was.number() | moved_follows, actor.number()]);
     put_u64(out, at.0);
     put_u64(out, prev.0);
     hold::encode(hold, out);
@@ -279,9 +288,9 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<HoldChange, DecodeError>
     if change.is_sound() { Ok(change) } else { Err(DecodeError::Bad("state after a change")) }
 }
 
-pub(super) fn encode_superseded(superseded: &Superseded, out: &mut Vec<u8>) {
+pub(super) fn encode_superseded(kind: u8, superseded: &Superseded, out: &mut Vec<u8>) {
     let Superseded { ended, made } = superseded;
-    encode(ended, out);
+    encode(kind, ended, out);
     hold::encode(made, out);
 }
 

@@ -201,7 +201,7 @@ fn samples_of_holds() -> Vec<Record> {
     let made = Hold::from(HoldFields { id: HoldId::from_bytes([9; 16]), revision: Lsn(0), ..HoldFields::from(held()) });
     let ended = changed(&held(), &Change::Superseded { at: Timestamp(9), by: made.id });
     let restart = Restart { stopped_at: Timestamp(5), grace_until: Timestamp(30_005), at: Some(Timestamp(7)) };
-    let changes = changes().into_iter().map(|(change, _)| Record::Changed(Box::new(change)));
+    let changes = changes().into_iter().map(|(change, _)| Record::Changed(change));
     let others = [
         Record::Made(Made { actor: Actor::Anonymous, hold: made.clone() }),
         Record::Superseded(Box::new(Superseded { ended, made })),

@@ -5,12 +5,15 @@
 //! crash at each operation of journal and snapshots, and started again on what the disk kept: the state must be the one
 //! after some record that is not before the last acknowledged one. Starting checks that every sum holds.
 
+use std::sync::Arc;
+
 use stockade::engine::Engine;
 use stockade::engine::answer::Outcome;
 use stockade::engine::command::{CreateDrop, Steer};
 use stockade::engine::verify::verify_folder;
 use stockade::ids::Lsn;
-use stockade::record::StockChange;
+use stockade::journal::{BatchHead, FileLog, Log, SealedBatch, Start};
+use stockade::record::{DropVerb, Record, StockChange};
 use stockade::storage::SimulatedStorage;
 use stockade::time::Millis;
 
@@ -293,4 +296,29 @@ fn a_folder_that_was_closed_in_order_verifies_and_says_so() {
     for told in ["snapshot 5: 5 entries", "5 records", "closed in order", "3 held", "0 units unaccounted for"] {
         assert!(notes.contains(told), "{told}: {notes}");
     }
+}
+
+#[test]
+fn a_hold_that_was_made_while_its_drop_was_paused_is_a_finding() {
+    let mut world = World::new();
+    let (engine, _) = world.start();
+    create(&engine, definition("d", &[("A", 5)], &[]), world.now);
+    for steer in [Steer::Pause, Steer::Resume] {
+        engine.steer(&drop_id("d"), steer, world.now).expect("a drop");
+    }
+    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), world.now)).expect("an answer");
+    engine.journal().close(world.now).expect("a clean stop");
+    drop(engine);
+    // The same journal without what ended the pause.
+    let is_resume = |record: &Record| matches!(record, Record::DropFact(fact) if fact.verb == DropVerb::Resume);
+    let mut records: Vec<Record> = common::records(&world).into_iter().map(|(_, record)| record).collect();
+    records.retain(|record| !is_resume(record));
+    world.journal = SimulatedStorage::default();
+    let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
+    let Start { next, chain, epoch } = opened.start();
+    let head = BatchHead { epoch, first: next, count: 0, written_at: world.now, before: chain };
+    log.append(next, &SealedBatch::of_records(head, &records)).expect("appends");
+    let findings = verify_folder(&world.folder()).expect("a readable folder").findings;
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(finding.contains("makes a hold in drop number 0, which is not open there"), "{finding}");
 }

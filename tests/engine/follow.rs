@@ -115,7 +115,7 @@ fn a_change_that_is_not_the_next_of_its_hold_is_said() {
     let other = |change: fn(&mut HoldFields)| {
         let mut fields = HoldFields::from(made_at(2));
         change(&mut fields);
-        Record::Changed(Box::new(expire(&Hold::from(fields))))
+        Record::Changed(expire(&Hold::from(fields)))
     };
     let wrong = [
         other(|hold| hold.revision = Lsn(1)),
@@ -124,7 +124,7 @@ fn a_change_that_is_not_the_next_of_its_hold_is_said() {
         other(|hold| hold.created_at = Timestamp(START.0 + 1)),
         other(|hold| hold.lines = Lines::from_slice(&[])),
     ];
-    let sound = Record::Changed(Box::new(expire(&made_at(2))));
+    let sound = Record::Changed(expire(&made_at(2)));
     for record in wrong {
         let inventory = follower();
         inventory.follow(Lsn(2), &made(1, 3)).expect("a hold");

@@ -202,7 +202,7 @@ fn a_change_shows_the_hold_after_it_and_what_was_before() {
     wanted["prev"] = 41.into();
     wanted["lines"] = json!([{"sku": "KNIFE/20cm", "pool": "general", "quantity": 1, "released": 1}]);
     wanted["moved"] = json!([{"released": 1}]);
-    assert_eq!(shown(&Record::Changed(Box::new(change))), wanted);
+    assert_eq!(shown(&Record::Changed(change)), wanted);
     let by = Change::Superseded { at: NOON, by: HoldId::from_bytes([2; 16]) };
     let ended = HoldChange::of(&before, &by, NOON, Actor::Anonymous);
     let superseded = shown(&Record::Superseded(Box::new(Superseded { ended, made: hold_of(0, 2) })));

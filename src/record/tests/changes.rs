@@ -115,7 +115,7 @@ fn a_change_that_can_t_lead_from_the_state_before_to_the_one_after_is_none() {
         for state in HoldState::ALL {
             let mut other = change.clone();
             other.hold.state = state;
-            let read = Record::decode(&bytes(&Record::Changed(Box::new(other)))).is_ok();
+            let read = Record::decode(&bytes(&Record::Changed(other))).is_ok();
             let live = change.verb == Verb::Extend && state.is_live();
             let back = change.verb == Verb::Release && matches!(state, HoldState::Held | HoldState::Released);
             assert_eq!(read, state == change.hold.state || live || back, "{change:?} to {state:?}");
@@ -123,7 +123,7 @@ fn a_change_that_can_t_lead_from_the_state_before_to_the_one_after_is_none() {
         let was = HoldState::Released;
         let mut other = change;
         other.was = was;
-        assert!(Record::decode(&bytes(&Record::Changed(Box::new(other)))).is_err(), "nothing leads from {was:?}");
+        assert!(Record::decode(&bytes(&Record::Changed(other))).is_err(), "nothing leads from {was:?}");
     }
 }
 
@@ -137,6 +137,6 @@ fn a_plain_change_takes_few_bytes() {
         ..HoldFields::from(hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]))
     });
     let at = Timestamp(1_796_403_900_123);
-    let expired = bytes(&Record::Changed(Box::new(changed(&plain, &Change::Expired { at })))).len();
+    let expired = bytes(&Record::Changed(changed(&plain, &Change::Expired { at }))).len();
     assert_eq!(expired, 74, "docs/journal-format.md says so");
 }

@@ -1,0 +1,116 @@
+//! A follower takes over: from "lead" to the first durable answer, with 10,000,000 live holds.
+//!
+//! A leader fills a data folder and stops. A follower reads its journal and applies record by record, and is up to date
+//! after each. Then it leads: it opens the log's end for writing, makes an engine of what it knows, and answers one
+//! reserve. Nothing is derived anew; a start of the same folder, which does derive, is printed beside it.
+//!
+//! `cargo bench --bench takeover [-- HOLDS]`. It takes about 2 GiB of memory and as much of the disk.
+
+#![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
+#![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+
+mod common;
+#[path = "common/drops.rs"]
+mod drops;
+#[expect(dead_code, reason = "of the herd only its holds are needed here")]
+#[path = "common/herd.rs"]
+mod herd;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drops::NOW;
+use herd::{CUSTOMERS, Herd, bounds, create};
+use stockade::engine::Engine;
+use stockade::engine::folder::Folder;
+use stockade::engine::recover::{StartOptions, recover};
+use stockade::ids::Lsn;
+use stockade::inventory::Inventory;
+use stockade::journal::{FileLog, FileLogOptions, Found, Journal, JournalMetrics};
+use stockade::metrics::Stopwatch;
+use stockade::time::Millis;
+
+/// Live holds, where the command line says no other number.
+const HOLDS: u64 = 10_000_000;
+/// Live holds where the benchmarks are only tried, as a test run does.
+const TRIED: u64 = 1_000;
+/// How often it takes over.
+const TURNS: u32 = 5;
+/// What the first answer may take.
+const TARGET: Duration = Duration::from_millis(500);
+
+fn options() -> StartOptions {
+    StartOptions { bounds: bounds(), log: FileLogOptions::default(), outage_grace: Millis(0), accept_clock: false }
+}
+
+/// What the command line asks for; options are those of `cargo bench`.
+fn asked() -> u64 {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let number = words.iter().find_map(|word| word.parse().ok());
+    // `cargo bench` says `--bench`, `cargo test` does not.
+    number.unwrap_or(if words.iter().any(|word| word == "--bench") { HOLDS } else { TRIED })
+}
+
+/// A data folder whose journal has so many live holds.
+fn prepare(path: &Path, holds: u64) {
+    let folder = Folder::open(path).expect("a folder");
+    let engine = recover(&folder, &options(), &|| NOW).expect("an engine").engine;
+    create(&engine, "knives", 2 * holds, NOW);
+    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    for _ in 0..holds {
+        herd.reserve(&engine, NOW);
+    }
+    engine.journal().close(NOW).expect("closes");
+}
+
+/// What a follower knows at the journal's end.
+fn followed(folder: &Folder, found: &Found) -> Inventory {
+    let inventory = Inventory::new(folder.key.clone());
+    for batch in found.read(Lsn(1)).expect("a journal") {
+        for (lsn, record) in batch.expect("a sound batch").iter() {
+            inventory.follow(lsn, &record).expect("a sound record");
+        }
+    }
+    inventory
+}
+
+/// From a follower to a leader that has answered.
+fn lead(inventory: Inventory, found: Found, next: u64) -> (Engine, Duration) {
+    let mut herd = Herd::new("knives", 0..1, next);
+    let watch = Stopwatch::start();
+    let (log, opened) = FileLog::serve(found, FileLogOptions::default()).expect("a log");
+    let journal = Journal::start(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
+    let engine = Engine::new(inventory, journal.expect("a journal"), bounds());
+    herd.reserve(&engine, NOW);
+    engine.journal().barrier().wait().expect("a durable answer");
+    (engine, watch.elapsed())
+}
+
+fn main() {
+    let holds = asked();
+    let path = tempfile::tempdir().expect("a folder");
+    prepare(path.path(), holds);
+    let mut slowest = Duration::ZERO;
+    for turn in 0..TURNS {
+        let folder = Folder::open(path.path()).expect("a folder");
+        let found = Found::look(Arc::clone(&folder.journal)).expect("a journal");
+        let watch = Stopwatch::start();
+        let inventory = followed(&folder, &found);
+        let follows = watch.elapsed();
+        let known = inventory.owned();
+        assert_eq!(known, holds + u64::from(turn), "it knows all");
+        let (engine, taken) = lead(inventory, found, known);
+        engine.journal().close(NOW).expect("closes");
+        println!("{known} live holds: followed in {follows:.1?}, leads and has answered after {taken:.1?}");
+        slowest = slowest.max(taken);
+    }
+    let folder = Folder::open(path.path()).expect("a folder");
+    let watch = Stopwatch::start();
+    let recovered = recover(&folder, &options(), &|| NOW).expect("an engine");
+    let start = watch.elapsed();
+    recovered.engine.journal().close(NOW).expect("closes");
+    println!("a start of the same folder, journal alone: {start:.1?}");
+    let hit = if slowest < TARGET { "hit" } else { "missed" };
+    println!("the slowest of {TURNS}: {slowest:.1?}, of {TARGET:.1?} at most: {hit}");
+}
