@@ -7,6 +7,7 @@ use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
 use stockade::engine::answer::{Answer, Fault, Outcome, Step};
 use stockade::engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
+use stockade::engine::context::Context;
 use stockade::engine::{Bounds, Engine};
 use stockade::ids::{DropId, HoldId, LimitId, Lsn};
 use stockade::inventory::Inventory;
@@ -77,7 +78,7 @@ pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
     let name = LimitId::try_from("per-customer").expect("an id");
     let limit = Limit { max_units: Some(1_000_000), ..Limit::new(name, Scope::Drop) };
     let command = CreateDrop { definition: definition(id, units, vec![limit]), validate_only: false };
-    engine.create_drop(&command, now).expect("a drop").1.wait().expect("a durable drop");
+    engine.create_drop(&command, Context::anonymous(now)).expect("a drop").1.wait().expect("a durable drop");
 }
 
 /// Makes the drop "knives" and the live holds in it; gives the herd that made them.
@@ -133,7 +134,7 @@ impl Herd {
         self.next += 1;
         let request = self.requests.get_mut(customer).expect("a customer");
         request.hold = hold;
-        (hold, settle(engine, || engine.reserve(request, now)))
+        (hold, settle(engine, || engine.reserve(request, Context::anonymous(now))))
     }
 
     /// The next customer takes a unit.
@@ -146,7 +147,7 @@ impl Herd {
     /// A hold is given back.
     pub fn release(&mut self, engine: &Engine, hold: HoldId, now: Timestamp) {
         self.release.target.hold = hold;
-        let answer = settle(engine, || engine.release(&self.release, now));
+        let answer = settle(engine, || engine.release(&self.release, Context::anonymous(now)));
         assert!(matches!(answer.outcome, Outcome::Hold(_)), "refused: {:?}", answer.outcome);
     }
 

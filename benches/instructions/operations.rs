@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use stockade::engine::Engine;
 use stockade::engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve};
+use stockade::engine::context::Context;
 use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade::ids::{DropNo, ItemNo, Lsn, OrderRef, PoolNo};
 use stockade::record::Record;
@@ -52,7 +53,7 @@ fn each<C: 'static>(engine: &'static Engine, commands: Vec<C>, run: fn(&Engine, 
 }
 
 fn reserves(requests: Vec<Reserve>) -> Work {
-    each(Stage::new().hold_up(), requests, |engine, request| held(engine.reserve(request, NOW)))
+    each(Stage::new().hold_up(), requests, |engine, request| held(engine.reserve(request, Context::anonymous(NOW))))
 }
 
 /// A unit each for customers who have nothing.
@@ -77,7 +78,7 @@ fn reserve_ten() -> Work {
 fn again() -> Work {
     let stage = Stage::new();
     stage.make(fresh(PLENTY).into_iter());
-    each(stage.hold_up(), fresh(PLENTY), |engine, request| held(engine.reserve(request, NOW)))
+    each(stage.hold_up(), fresh(PLENTY), |engine, request| held(engine.reserve(request, Context::anonymous(NOW))))
 }
 
 fn releases(made: Vec<Reserve>) -> Work {
@@ -85,7 +86,7 @@ fn releases(made: Vec<Reserve>) -> Work {
     stage.make(made.into_iter());
     let release = |n| Release { target: target(n), keep: Vec::new(), abandon_payment: false };
     let commands = (FRESH..FRESH + ALL).map(release).collect();
-    each(stage.hold_up(), commands, |engine, command| held(engine.release(command, NOW)))
+    each(stage.hold_up(), commands, |engine, command| held(engine.release(command, Context::anonymous(NOW))))
 }
 
 fn release_one() -> Work {
@@ -101,7 +102,7 @@ fn extend() -> Work {
     let stage = Stage::new();
     stage.make(fresh(PLENTY).into_iter().map(|request| Reserve { ttl: Some(SHORT), ..request }));
     let commands = (FRESH..FRESH + ALL).map(|n| Extend { target: target(n), ttl: None, stage: None }).collect();
-    each(stage.hold_up(), commands, |engine, command| held(engine.extend(command, NOW)))
+    each(stage.hold_up(), commands, |engine, command| held(engine.extend(command, Context::anonymous(NOW))))
 }
 
 fn claim() -> Work {
@@ -114,21 +115,21 @@ fn claim() -> Work {
         lines: Vec::new(),
     };
     let commands = (FRESH..FRESH + ALL).map(claim).collect();
-    each(stage.hold_up(), commands, |engine, command| held(engine.claim(command, NOW)))
+    each(stage.hold_up(), commands, |engine, command| held(engine.claim(command, Context::anonymous(NOW))))
 }
 
 /// The herd behind the last unit.
 fn sold_out() -> Work {
     let stage = Stage::new();
     stage.make(std::iter::once(request(SOLD_OUT, 3 * FRESH, 3 * FRESH)));
-    each(stage.hold_up(), fresh(SOLD_OUT), |engine, request| refused(engine.reserve(request, NOW)))
+    each(stage.hold_up(), fresh(SOLD_OUT), |engine, request| refused(engine.reserve(request, Context::anonymous(NOW))))
 }
 
 /// Each has the one that he may have.
 fn limit() -> Work {
     let stage = Stage::new();
     stage.make((FRESH..FRESH + ALL).map(|n| request(ONE_EACH, 3 * FRESH + n, n)));
-    each(stage.hold_up(), fresh(ONE_EACH), |engine, request| refused(engine.reserve(request, NOW)))
+    each(stage.hold_up(), fresh(ONE_EACH), |engine, request| refused(engine.reserve(request, Context::anonymous(NOW))))
 }
 
 /// A thousand holds fall due in one millisecond, and another thousand in a later one.

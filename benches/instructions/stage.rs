@@ -9,6 +9,7 @@ use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Fault, Outcome, Step};
 use stockade::engine::command::{CreateDrop, Reserve, Target, Wanted};
+use stockade::engine::context::Context;
 use stockade::ids::{DropId, HoldId, LimitId, Lsn};
 use stockade::journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
 use stockade::time::{Millis, Timestamp};
@@ -92,7 +93,7 @@ impl Stage {
 
     /// Makes holds.
     pub fn make(&self, requests: impl Iterator<Item = Reserve>) {
-        requests.for_each(|request| held(self.engine.reserve(&request, NOW)));
+        requests.for_each(|request| held(self.engine.reserve(&request, Context::anonymous(NOW))));
         self.engine.journal().barrier().wait().expect("durable");
     }
 
@@ -101,7 +102,7 @@ impl Stage {
         let Self { engine, gate } = self;
         std::mem::forget(gate.way.lock());
         gate.reached.store(false, Ordering::Release);
-        held(engine.reserve(&request(PLENTY, 2 * FRESH, 2 * FRESH), NOW));
+        held(engine.reserve(&request(PLENTY, 2 * FRESH, 2 * FRESH), Context::anonymous(NOW)));
         while !gate.reached.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -116,7 +117,7 @@ fn create(engine: &Engine, id: &str, units: u64, each: u32) {
     let mut definition = definition(id, units, vec![limit]);
     definition.terms.max_hold_life = Millis::from_secs(3_600);
     let command = CreateDrop { definition, validate_only: false };
-    engine.create_drop(&command, NOW).expect("a drop").1.wait().expect("a durable drop");
+    engine.create_drop(&command, Context::anonymous(NOW)).expect("a drop").1.wait().expect("a durable drop");
 }
 
 /// The n-th hold's number.

@@ -12,6 +12,7 @@ use std::{fs, io};
 use prost::Message as _;
 use stockade::engine::answer::{Answer, Outcome, Step};
 use stockade::engine::command::{Claim, CreateDrop, Extend, Release, Reserve, Return, Steer};
+use stockade::engine::context::Context;
 use stockade::engine::folder::Folder;
 use stockade::engine::recover::{StartOptions, recover};
 use stockade::engine::{Bounds, Engine};
@@ -235,13 +236,13 @@ fn play(engine: &Engine, snapshots: &SimulatedStorage) {
     let CreateDrop { definition, .. } =
         convert::create_drop(&pb::CreateDropRequest { drop: Some(drop()), validate_only: false }).expect("good");
     let command = CreateDrop { definition, validate_only: false };
-    engine.create_drop(&command, at(0)).expect("a drop").1.wait().expect("durable");
+    engine.create_drop(&command, Context::anonymous(at(0))).expect("a drop").1.wait().expect("durable");
     let put = |n, lines: Vec<pb::Line>, supersedes: Option<u8>| {
         let request = reserve(supersedes.unwrap_or(n), lines);
         let supersedes = supersedes.map(hold_id).unwrap_or_default();
         let request = pb::ReserveRequest { hold_id: hold_id(n), supersedes, ..request };
         let command: Reserve = convert::reserve(&request).expect("good");
-        let answer = engine.reserve(&command, at(n.into())).expect("an answer");
+        let answer = engine.reserve(&command, Context::anonymous(at(n.into()))).expect("an answer");
         assert!(matches!(answer, Step::Done(Answer { outcome: Outcome::Hold(_), .. })), "{answer:?}");
     };
     put(1, vec![line("KNIFE/20cm", 1), line("FORK", 1)], None);
@@ -253,20 +254,25 @@ fn play(engine: &Engine, snapshots: &SimulatedStorage) {
     let requests = requests();
     let request = |kind: usize| requests.get(kind).expect("of each kind").as_slice();
     let extend: Extend = convert::extend(&pb::ExtendRequest::decode(request(1)).expect("a request")).expect("good");
-    engine.extend(&extend, at(5)).expect("an answer");
+    engine.extend(&extend, Context::anonymous(at(5))).expect("an answer");
     let claim: Claim = convert::claim(&pb::ClaimRequest::decode(request(2)).expect("a request")).expect("good");
-    engine.claim(&claim, at(5)).expect("an answer");
+    engine.claim(&claim, Context::anonymous(at(5))).expect("an answer");
     let returned: Return =
         convert::return_units(&pb::ReturnUnitsRequest::decode(request(4)).expect("a request")).expect("good");
-    engine.return_units(&returned, at(5)).expect("an answer");
+    engine.return_units(&returned, Context::anonymous(at(5))).expect("an answer");
     let request = pb::ReleaseRequest { hold_id: hold_id(3), keep: vec![line("FORK", 1)], ..Default::default() };
     let release: Release = convert::release(&request).expect("good");
-    engine.release(&release, at(5)).expect("an answer");
+    engine.release(&release, Context::anonymous(at(5))).expect("an answer");
     engine.journal().barrier().wait().expect("durable");
     engine.snapshot(snapshots, at(6)).expect("a snapshot");
     put(6, vec![line("FORK", 2)], Some(4));
     engine.sweep(at(500)).expect("a sweep");
-    engine.steer(&command.definition.id, Steer::Pause, at(501)).expect("paused").1.wait().expect("durable");
+    engine
+        .steer(&command.definition.id, Steer::Pause, Context::anonymous(at(501)))
+        .expect("paused")
+        .1
+        .wait()
+        .expect("durable");
     engine.journal().barrier().wait().expect("durable");
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use stockade::definition::Definition;
 use stockade::engine::agenda::Agenda;
 use stockade::engine::command::CreateDrop;
+use stockade::engine::context::Context;
 use stockade::engine::recover::recover_driven;
 use stockade::time::Millis;
 
@@ -98,7 +99,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
     for (drop, shape) in shapes.iter().enumerate() {
         let command = CreateDrop { definition: sale(drop, shape), validate_only: false };
-        if let Err(fault) = engine.create_drop(&command, wall) {
+        if let Err(fault) = engine.create_drop(&command, Context::anonymous(wall)) {
             return simulation.violated(format!("no drop is made: {fault}"));
         }
     }

@@ -1,6 +1,7 @@
 //! What goes on by itself: time, sweeps, archiving, snapshots.
 
 use stockade::engine::compact::Between;
+use stockade::engine::context::Context;
 use stockade::journal::LogError;
 
 use crate::compare;
@@ -105,7 +106,7 @@ impl Simulation {
     /// What may be archived is: a record each, in the order of the drops.
     pub(crate) fn archive(&mut self) -> Checked {
         let engine = self.engine();
-        let archived = match engine.archive(self.machine.instant()) {
+        let archived = match engine.archive(Context::engine(self.machine.instant())) {
             Ok(archived) => archived,
             Err(fault) => return self.violated(format!("nothing was archived: {fault}")),
         };

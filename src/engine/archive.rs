@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use super::answer::Fault;
+use super::context::Context;
 use super::turn::fact;
 use super::{Bounds, Engine};
 use crate::inventory::{DropEntry, Running};
-use crate::record::{DropVerb, Origin};
+use crate::record::DropVerb;
 use crate::time::Timestamp;
 
 /// Drops that are archived at one look: the others wait for the next.
@@ -22,7 +23,8 @@ impl Engine {
     ///
     /// # Errors
     /// Faults of the journal.
-    pub fn archive(&self, now: Timestamp) -> Result<usize, Fault> {
+    pub fn archive(&self, context: Context<'_>) -> Result<usize, Fault> {
+        let now = context.now;
         // What is folded has a bound as well: beyond it, holds stay, and count for --max-holds.
         if self.inventory.subjects.old() >= self.bounds.max_holds {
             return Ok(0);
@@ -38,7 +40,7 @@ impl Engine {
         let mut archived = Vec::new();
         let mut done = Ok(());
         for entry in due {
-            match self.mark_archived(&entry, now) {
+            match self.mark_archived(&entry, context) {
                 Ok(true) => archived.push(entry),
                 Ok(false) => {}
                 Err(fault) => {
@@ -70,13 +72,13 @@ impl Engine {
     }
 
     /// Writes down that a drop is archived; from then on nobody finds its holds.
-    fn mark_archived(&self, entry: &DropEntry, now: Timestamp) -> Result<bool, Fault> {
+    fn mark_archived(&self, entry: &DropEntry, Context { now, origin }: Context<'_>) -> Result<bool, Fault> {
         let mut running = entry.steer();
         // Looked at again: a claim may have come late, before the gate was closed.
         if !self.may_be_archived(entry, &running, now) {
             return Ok(false);
         }
-        let fact = fact(entry, &running, DropVerb::Archive, (running.lifecycle, Origin::ENGINE), now);
+        let fact = fact(entry, &running, DropVerb::Archive, (running.lifecycle, origin.clone()), now);
         self.commit_fact(entry, &mut running, fact, now)?;
         Ok(true)
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Engine;
 use super::agenda::{Agenda, LOOK_PERIOD};
 use super::compact::{LastSnapshot, SnapshotPolicy};
+use super::context::Context;
 use super::pace::{Pace, Share};
 use super::watch::{self, Watch};
 use crate::storage::{FolderLock, Storage};
@@ -135,7 +136,7 @@ impl Keeper {
         let now = books.clock.now();
         // What the journal can't take now, it takes at the next look.
         if books.look()
-            && let Err(fault) = engine.archive(now)
+            && let Err(fault) = engine.archive(Context::engine(now))
         {
             tracing::warn!(%fault, "nothing was archived");
         }

@@ -6,14 +6,15 @@ use super::Engine;
 use super::answer::{DropView, Fault, Violation};
 use super::command::{CreateDrop, Steer};
 use super::commit::Prepared;
+use super::context::Context;
 use super::turn::fact;
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
 use crate::inventory::{Added, DropEntry, Locked, Running, Seat};
 use crate::journal::Ticket;
 use crate::record::{
-    Closed, DropFact, DropImage, DropVerb, LastUpdate, Lifecycle, MAX_DROP_IMAGE, Origin, PoolBasis, PoolFigures,
-    Record, request_digest,
+    Closed, DropFact, DropImage, DropVerb, LastUpdate, Lifecycle, MAX_DROP_IMAGE, PoolBasis, PoolFigures, Record,
+    request_digest,
 };
 use crate::time::Timestamp;
 
@@ -23,7 +24,8 @@ impl Engine {
     /// # Errors
     /// [`Fault::Exists`] when its id has another drop, [`Fault::Invalid`] when it would close before it opens,
     /// [`Fault::Exhausted`] when there are too many, and faults of the journal.
-    pub fn create_drop(&self, command: &CreateDrop, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+    pub fn create_drop(&self, command: &CreateDrop, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
+        let now = context.now;
         let request = request_digest(&command.definition);
         if command.validate_only {
             return self.validate_drop(command, request, now);
@@ -32,7 +34,7 @@ impl Engine {
         let added = self.inventory.drops.add(&command.definition.id, |registry| {
             let image = self.image(&command.definition, request, registry.next_seat(), now)?;
             let prepared = Prepared { permit, locked: Locked::Registry(registry), taken: None };
-            self.commit(Record::DropFact(Box::new(made(image, now))), prepared, now).map(drop)
+            self.commit(Record::DropFact(Box::new(made(image, context))), prepared, now).map(drop)
         })?;
         let entry = match added {
             Added::New(entry) => entry,
@@ -48,8 +50,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoDrop`].
-    pub fn get_drop(&self, id: &DropId, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
-        let shown = self.inventory.drops.with_id(id, |entry| self.show_now(entry, now));
+    pub fn get_drop(&self, id: &DropId, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
+        let shown = self.inventory.drops.with_id(id, |entry| self.show_now(entry, context.now));
         shown.ok_or_else(|| Fault::NoDrop(id.clone()))
     }
 
@@ -58,10 +60,10 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoDrop`], [`Fault::Precondition`] when a closed drop would be paused or resumed, and faults of the
     /// journal.
-    pub fn steer(&self, id: &DropId, steer: Steer, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+    pub fn steer(&self, id: &DropId, steer: Steer, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
         let steered = self.inventory.drops.with_id(id, |entry| {
             let mut running = entry.steer();
-            let now = now.max(running.turned_at);
+            let Context { now, origin } = context.not_before(running.turned_at);
             self.turn_in(entry, &mut running, now)?;
             let closed = running.state().is_over();
             let is = running.lifecycle;
@@ -75,7 +77,7 @@ impl Engine {
                 Steer::Close => (DropVerb::Close, Lifecycle { closed: Some(Closed { at: now, by_hand: true }), ..is }),
             };
             if wanted != is {
-                let fact = fact(entry, &running, verb, (wanted, Origin::ANONYMOUS), now);
+                let fact = fact(entry, &running, verb, (wanted, origin.clone()), now);
                 self.commit_fact(entry, &mut running, fact, now)?;
             }
             Ok(self.show_drop(entry, &running))
@@ -149,11 +151,11 @@ impl Engine {
 }
 
 /// A drop's fact of being made.
-fn made(image: DropImage, at: Timestamp) -> DropFact {
+fn made(image: DropImage, Context { now: at, origin }: Context<'_>) -> DropFact {
     let pools = || image.definition.items.iter().flat_map(|item| &item.pools);
     let basis = |units| PoolBasis { received: units, taken_out: 0 };
     let stock = pools().map(|pool| PoolFigures { basis: basis(pool.units), ..PoolFigures::default() }).collect();
-    let (origin, lifecycle) = (Origin::ANONYMOUS, Lifecycle::new(image.number));
+    let (origin, lifecycle) = (origin.clone(), Lifecycle::new(image.number));
     DropFact { verb: DropVerb::Create, at, origin, image, lifecycle, moments: Vec::new(), stock }
 }
 

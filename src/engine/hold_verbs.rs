@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::answer::{Answer, Fault, HoldView, Step, Violation};
 use super::command::{Extend, Release, Stage, Target, Wanted};
+use super::context::Context;
 use super::{Engine, OwnHold};
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
@@ -25,20 +26,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], and faults of the journal.
-    pub fn extend(&self, command: &Extend, now: Timestamp) -> Result<Step<Answer>, Fault> {
-        self.with_live(&command.target, now, |own, permit| {
+    pub fn extend(&self, command: &Extend, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+        self.with_live(&command.target, context.now, |own, permit| {
             let hold = own.hold();
             if let Some(reason) = ended(hold) {
                 return Ok(own.refused(reason));
             }
-            let (state, expires_at) = match moved(hold, own.view, command, now) {
+            let (state, expires_at) = match moved(hold, own.view, command, context.now) {
                 Ok(moved) => moved,
                 Err(reason) => return Ok(own.refused(reason)),
             };
             if state != hold.state {
-                self.change(own, permit, &Change::Staged { stage: state, expires_at }, now)?;
+                self.change(own, permit, &Change::Staged { stage: state, expires_at }, context)?;
             } else if expires_at != hold.expires_at() {
-                self.change(own, permit, &Change::Extended { expires_at }, now)?;
+                self.change(own, permit, &Change::Extended { expires_at }, context)?;
             }
             Ok(own.shown())
         })
@@ -49,8 +50,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Invalid`] for a SKU that the drop does not have, and faults of the journal.
-    pub fn release(&self, command: &Release, now: Timestamp) -> Result<Step<Answer>, Fault> {
-        self.with_live(&command.target, now, |own, permit| {
+    pub fn release(&self, command: &Release, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+        self.with_live(&command.target, context.now, |own, permit| {
             known_skus(own.view, "keep", &command.keep)?;
             let hold = own.hold();
             match hold.state {
@@ -70,7 +71,7 @@ impl Engine {
             if kept.iter().all(|units| *units == 0) {
                 kept.clear();
             }
-            self.change(own, permit, &Change::Released { at: now, kept }, now)?;
+            self.change(own, permit, &Change::Released { at: context.now, kept }, context)?;
             Ok(own.shown())
         })
     }
@@ -80,11 +81,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], and faults of the journal.
-    pub fn get_hold(&self, hold: HoldId, drop: Option<&DropId>, now: Timestamp) -> Result<(HoldView, Ticket), Fault> {
+    pub fn get_hold(
+        &self,
+        hold: HoldId,
+        drop: Option<&DropId>,
+        context: Context<'_>,
+    ) -> Result<(HoldView, Ticket), Fault> {
         let target = Target { hold, drop: drop.cloned(), customer: None };
         self.with_own(&target, |own| {
-            if own.hold().is_due(now) {
-                let _expired = self.expire_if_due(own, self.journal.permit()?, now)?;
+            if own.hold().is_due(context.now) {
+                let _expired = self.expire_if_due(own, self.journal.permit()?, context.now)?;
             }
             let view = own.show();
             let ticket = self.journal.ticket(view.hold.revision);
@@ -119,7 +125,7 @@ impl Engine {
             return Ok(Some(permit));
         }
         let late = hold.expires_at().until(now);
-        self.change(own, permit, &Change::Expired { at: now }, now)?;
+        self.change(own, permit, &Change::Expired { at: now }, Context::engine(now))?;
         self.metrics.expiry_lag.observe(late.duration());
         Ok(None)
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::answer::{DropState, DropView, Fault, HoldView, Violation};
+use super::context::Context;
 use super::drops::view;
 use super::page::Page;
 use crate::hold::{Hold, HoldState};
@@ -77,7 +78,7 @@ impl Engine {
         filter: &HoldFilter,
         from: Option<HoldPlace>,
         page: &mut Page<HoldView, T>,
-        now: Timestamp,
+        Context { now, .. }: Context<'_>,
     ) -> Result<(Option<HoldPlace>, Ticket), Fault> {
         // What is due is told as what it is: expired.
         while self.sweep(now)? > 0 {}
@@ -164,7 +165,7 @@ impl Engine {
         filter: &DropFilter,
         from: Option<&DropPlace>,
         page: &mut Page<DropView, T>,
-        now: Timestamp,
+        Context { now, .. }: Context<'_>,
     ) -> Result<(Option<DropPlace>, Ticket), Fault> {
         // What is not durable yet may be gone after a crash, and another record may stand there.
         let as_of = from.map_or_else(|| self.journal.durable(), |from| from.as_of);

@@ -6,6 +6,7 @@
 //! fail. Doubt and due holds are never waited for under a lock: the decision is dropped and taken again.
 
 pub mod command;
+pub mod context;
 pub mod answer;
 mod reserve;
 mod limits;
@@ -48,11 +49,12 @@ use crate::invariant::invariant;
 use crate::inventory::{DropEntry, HoldRef, Inventory, Locked, LockedShard, Roster};
 use crate::journal::{AppendError, Journal, Permit};
 use crate::metrics::{Counter, Gauge, Histogram};
-use crate::record::{Actor, HoldChange, Record};
+use crate::record::{HoldChange, Record};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 use answer::{Answer, Fault, HoldView, Outcome, Refusal, Step};
 use commit::Prepared;
+use context::Context;
 
 /// How often one call gives back what is due before it lets others run. Each time at most [`sweep::MOST_AT_ONCE`].
 const MOST_SWEEPS: usize = 4;
@@ -252,11 +254,11 @@ impl Engine {
         own: &mut OwnHold<'_, '_>,
         permit: Permit<'_>,
         change: &Change,
-        now: Timestamp,
+        context: Context<'_>,
     ) -> Result<(), Fault> {
-        let record = Record::Changed(HoldChange::of(own.hold(), change, now, Actor::of(change)));
+        let record = Record::Changed(HoldChange::of(own.hold(), change, context.now, context.actor()));
         let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
-        self.commit(record, Prepared { permit, locked, taken: None }, now).map(drop)
+        self.commit(record, Prepared { permit, locked, taken: None }, context.now).map(drop)
     }
 
     /// Units by which counters and ledgers disagree, over all drops: 0, always. Closes each drop's gate for a moment.

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::answer::{Answer, Fault, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
 use super::command::{Claim, ExpiredPolicy, Return, Wanted};
 use super::commit::Prepared;
+use super::context::Context;
 use super::hold_verbs::{by_line, ended, known_skus};
 use super::limits::{LateLimits, late_limits, told};
 use super::{Decision, Engine, OwnHold};
@@ -13,7 +14,7 @@ use crate::ids::ItemNo;
 use crate::inventory::stock::{Certainty, Taken};
 use crate::inventory::{Broken, Locked, LockedSubjects, Verdict};
 use crate::journal::Permit;
-use crate::record::{Actor, HoldChange, Record};
+use crate::record::{HoldChange, Record};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -27,7 +28,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Invalid`] for lines that the hold does not have, and faults of the journal.
-    pub fn claim(&self, command: &Claim, now: Timestamp) -> Result<Step<Answer>, Fault> {
+    pub fn claim(&self, command: &Claim, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+        let now = context.now;
         self.decide(now, || {
             let permit = self.journal.permit()?;
             self.with_own(&command.target, |own| {
@@ -44,11 +46,11 @@ impl Engine {
                     HoldState::Held | HoldState::Paying => {
                         let kept = claimed_lines(own, &command.lines)?;
                         let order_ref = command.order_ref.clone();
-                        self.change(own, permit, &Change::Claimed { at: now, order_ref, late: false, kept }, now)?;
+                        self.change(own, permit, &Change::Claimed { at: now, order_ref, late: false, kept }, context)?;
                         Ok(Decision::Done(own.shown()))
                     }
                     HoldState::Expired if command.expired == ExpiredPolicy::TakeFreeStock => {
-                        self.claim_late(command, own, permit, now)
+                        self.claim_late(command, own, permit, context)
                     }
                     HoldState::Claimed if hold.order_ref() == Some(&command.order_ref) => {
                         Ok(Decision::Done(own.shown()))
@@ -67,11 +69,11 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Precondition`] for a hold that is no sale yet, [`Fault::Invalid`] for more units than
     /// were sold, and faults of the journal.
-    pub fn return_units(&self, command: &Return, now: Timestamp) -> Result<Step<Answer>, Fault> {
+    pub fn return_units(&self, command: &Return, context: Context<'_>) -> Result<Step<Answer>, Fault> {
         let permit = self.journal.permit()?;
         self.with_own(&command.target, |own| {
             known_skus(own.view, "returned", &command.returned)?;
-            let Some(permit) = self.expire_if_due(own, permit, now)? else {
+            let Some(permit) = self.expire_if_due(own, permit, context.now)? else {
                 return Ok(Step::Done(own.refused(Reason::HoldExpired)));
             };
             let hold = own.hold();
@@ -86,7 +88,7 @@ impl Engine {
             }
             let totals = returned_totals(own, command)?;
             if hold.lines().iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
-                self.change(own, permit, &Change::Returned { totals }, now)?;
+                self.change(own, permit, &Change::Returned { totals }, context)?;
             }
             Ok(Step::Done(own.shown()))
         })
@@ -98,8 +100,9 @@ impl Engine {
         command: &Claim,
         own: &mut OwnHold<'_, '_>,
         permit: Permit<'_>,
-        now: Timestamp,
+        context: Context<'_>,
     ) -> Result<Decision<Answer>, Fault> {
+        let now = context.now;
         let kept = claimed_lines(own, &command.lines)?;
         let hold = own.hold();
         let lines: SmallVec<[HoldLine; 4]> = hold
@@ -124,7 +127,7 @@ impl Engine {
                 };
                 let order_ref = command.order_ref.clone();
                 let change = Change::Claimed { at: now, order_ref, late: true, kept };
-                let change = HoldChange::of(own.hold(), &change, now, Actor::of(&change));
+                let change = HoldChange::of(own.hold(), &change, now, context.actor());
                 let record = Record::Changed(change);
                 let subjects = Some(LockedSubjects { keys: &keys, subjects });
                 let locked = Locked::Hold(own.drop, (own.shard, own.place), subjects);

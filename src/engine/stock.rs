@@ -6,12 +6,13 @@ use super::Engine;
 use super::answer::{DropView, Fault, Violation};
 use super::command::AdjustStock;
 use super::commit::Prepared;
+use super::context::Context;
 use crate::definition::MAX_ITEM_UNITS;
 use crate::ids::{ItemNo, PoolNo};
 use crate::invariant::invariant;
 use crate::inventory::{DropEntry, Locked, Pool, Running, Verdict};
 use crate::journal::Ticket;
-use crate::record::{Adjusted, AdjustedBy, Adjustment, Origin, PoolBasis, Record, StockChange};
+use crate::record::{Adjusted, AdjustedBy, Adjustment, PoolBasis, Record, StockChange};
 use crate::time::Timestamp;
 
 impl Engine {
@@ -22,18 +23,18 @@ impl Engine {
     /// was used for another change; [`Fault::Stale`] when the units are not the expected ones;
     /// [`Fault::Precondition`] when it would take what customers have, or pass the most that an item may have; and
     /// faults of the journal.
-    pub fn adjust_stock(&self, command: &AdjustStock, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+    pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
         // What is due of the item comes back first: it can be taken out. No other's: a wave elsewhere is not waited for.
         let named = self.inventory.drops.with_id(&command.drop, |entry| {
             find(&entry.running(), command).map(|(item, pool)| (entry.number, item, pool))
         });
         if let Some(Ok((drop, item, pool))) = named {
-            while self.sweep_pool(drop, item, pool, now)? > 0 {}
+            while self.sweep_pool(drop, item, pool, context.now)? > 0 {}
         }
         let adjusted = self
             .inventory
             .drops
-            .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, now));
+            .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, context));
         adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone())))
     }
 
@@ -42,7 +43,7 @@ impl Engine {
         entry: &DropEntry,
         running: &mut Running,
         command: &AdjustStock,
-        now: Timestamp,
+        Context { now, origin }: Context<'_>,
     ) -> Result<(DropView, Ticket), Fault> {
         if running.archived.is_some() {
             return Err(Fault::Precondition(format!("drop {} is archived: its stock stays as it is", command.drop)));
@@ -75,7 +76,7 @@ impl Engine {
         if let Some(figures) = stock.get_mut(place.index()) {
             figures.basis = basis;
         }
-        let by = Some(Box::new(AdjustedBy { origin: Origin::ANONYMOUS, stock }));
+        let by = Some(Box::new(AdjustedBy { origin: origin.clone(), stock }));
         let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by });
         let locked = Locked::Drop(entry, running);
         let made_at = self.commit(record, Prepared { permit, locked, taken }, now)?;

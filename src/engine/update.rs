@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::Engine;
 use super::answer::{DropView, Fault, Stock, Violation};
 use super::command::UpdateDrop;
+use super::context::Context;
 use super::drops::{fits, view};
 use super::turn::fact;
 use crate::definition::{Definition, Field, Item, Schedule, Terms};
 use crate::inventory::{DropEntry, DropState, Running};
 use crate::journal::Ticket;
-use crate::record::{DropImage, DropVerb, LastUpdate, Origin, PoolBasis, PoolFigures, update_digest};
+use crate::record::{DropImage, DropVerb, LastUpdate, PoolBasis, PoolFigures, update_digest};
 use crate::time::Timestamp;
 
 const BEFORE: &[DropState] = &[DropState::Scheduled];
@@ -49,10 +50,10 @@ impl Engine {
     /// [`Fault::NoDrop`]; [`Fault::Stale`] when the definition is not the one that the change was made for;
     /// [`Fault::Precondition`] when the drop's state forbids the change of a field; [`Fault::Invalid`] for times that
     /// don't fit; and faults of the journal.
-    pub fn update_drop(&self, command: &UpdateDrop, now: Timestamp) -> Result<(DropView, Ticket), Fault> {
+    pub fn update_drop(&self, command: &UpdateDrop, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
         let updated = self.inventory.drops.with_id(&command.wanted.id, |entry| {
             let mut running = entry.steer();
-            let now = now.max(running.turned_at);
+            let Context { now, origin } = context.not_before(running.turned_at);
             self.turn_in(entry, &mut running, now)?;
             if command.validate_only {
                 return self.tried(entry, &running, command, now);
@@ -66,7 +67,7 @@ impl Engine {
                 }
                 let new = image.definition.items.iter().skip(running.definition.items.len());
                 let new: Vec<_> = new.flat_map(first_figures).collect();
-                let mut fact = fact(entry, &running, DropVerb::Update, (running.lifecycle, Origin::ANONYMOUS), now);
+                let mut fact = fact(entry, &running, DropVerb::Update, (running.lifecycle, origin.clone()), now);
                 fact.image = image;
                 fact.stock.extend(new);
                 self.commit_fact(entry, &mut running, fact, now)?;

@@ -11,8 +11,10 @@ use super::watch::{Hub, Updates};
 use crate::engine::Engine;
 use crate::engine::answer::Fault;
 use crate::engine::command::Steer;
+use crate::engine::context::Context;
 use crate::http2::Peer;
 use crate::proto as pb;
+use crate::record::Origin;
 
 /// The calls about drops.
 pub struct Drops {
@@ -27,22 +29,26 @@ impl Drops {
         Self { edge, hub }
     }
 
-    async fn steer(&self, drop_id: &str, steer: Steer) -> Result<Option<pb::Drop>, Status> {
+    async fn steer(&self, drop_id: &str, steer: Steer, origin: &Origin) -> Result<Option<pb::Drop>, Status> {
         let id = convert::drop_id(drop_id)?;
-        let (view, _now) = self.edge.ask(|engine, now| engine.steer(&id, steer, now)).await?;
+        let (view, _now) = self.edge.ask(|engine, context| engine.steer(&id, steer, context.by(origin))).await?;
         tracing::info!(drop = %id, ?steer, state = ?view.state, "drop steered");
         Ok(Some(convert::drop_view(&view)))
     }
 }
 
 impl Drops {
-    pub async fn create_drop(&self, request: pb::CreateDropRequest) -> Result<pb::CreateDropResponse, Status> {
+    pub async fn create_drop(
+        &self,
+        request: pb::CreateDropRequest,
+        origin: Origin,
+    ) -> Result<pb::CreateDropResponse, Status> {
         let command = convert::create_drop(&request)?;
         let mut known = false;
-        let asked = self.edge.ask(|engine, now| {
+        let asked = self.edge.ask(|engine, context| {
             // Only for the log: two that create it at once may both say so.
-            known = engine.get_drop(&command.definition.id, now).is_ok();
-            engine.create_drop(&command, now)
+            known = engine.get_drop(&command.definition.id, context).is_ok();
+            engine.create_drop(&command, context.by(&origin))
         });
         let (view, _now) = asked.await?;
         let (drop, revision) = (&view.definition.id, view.revision.0);
@@ -54,14 +60,18 @@ impl Drops {
         Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)), warnings: Vec::new() })
     }
 
-    pub async fn update_drop(&self, request: pb::UpdateDropRequest) -> Result<pb::UpdateDropResponse, Status> {
+    pub async fn update_drop(
+        &self,
+        request: pb::UpdateDropRequest,
+        origin: Origin,
+    ) -> Result<pb::UpdateDropResponse, Status> {
         let asked = convert::update_drop(&request)?;
-        let (current, _now) = self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
+        let (current, _now) = self.edge.ask(|engine, context| engine.get_drop(asked.id(), context)).await?;
         let command = asked.onto(&current)?;
-        let updated = self.edge.ask(|engine, now| engine.update_drop(&command, now)).await;
+        let updated = self.edge.ask(|engine, context| engine.update_drop(&command, context.by(&origin))).await;
         if let Err(Fault::Stale(_)) = updated {
             // The change that came in between must be durable before it is told.
-            self.edge.ask(|engine, now| engine.get_drop(asked.id(), now)).await?;
+            self.edge.ask(|engine, context| engine.get_drop(asked.id(), context)).await?;
         }
         let (view, _now) = updated?;
         let (drop, from, revision) = (&view.definition.id, command.revision.0, view.revision.0);
@@ -73,42 +83,59 @@ impl Drops {
 
     pub async fn get_drop(&self, request: pb::GetDropRequest) -> Result<pb::GetDropResponse, Status> {
         let id = convert::drop_id(&request.drop_id)?;
-        let (view, now) = self.edge.ask(|engine, now| engine.get_drop(&id, now)).await?;
+        let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&id, context)).await?;
         let (drop, server_time) = (Some(convert::drop_view(&view)), Some(convert::timestamp(now)));
         Ok(pb::GetDropResponse { drop, server_time })
     }
 
     pub async fn list_drops(&self, request: pb::ListDropsRequest) -> Result<pb::ListDropsResponse, Status> {
         let (filter, place, size) = convert::list_drops(&request)?;
-        let list = move |engine: &Engine, now| {
+        let list = move |engine: &Engine, context: Context<'_>| {
             let mut page = convert::drop_page(size);
-            let (next, ticket) = engine.list_drops(&filter, place.as_ref(), &mut page, now)?;
+            let (next, ticket) = engine.list_drops(&filter, place.as_ref(), &mut page, context)?;
             Ok(((page.into_shown(), next), ticket))
         };
         let ((drops, next), _now) = self.edge.list(list).await?;
         Ok(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) })
     }
 
-    pub async fn pause_drop(&self, request: pb::PauseDropRequest) -> Result<pb::PauseDropResponse, Status> {
-        let drop = self.steer(&request.drop_id, Steer::Pause).await?;
+    pub async fn pause_drop(
+        &self,
+        request: pb::PauseDropRequest,
+        origin: Origin,
+    ) -> Result<pb::PauseDropResponse, Status> {
+        let drop = self.steer(&request.drop_id, Steer::Pause, &origin).await?;
         Ok(pb::PauseDropResponse { drop })
     }
 
-    pub async fn resume_drop(&self, request: pb::ResumeDropRequest) -> Result<pb::ResumeDropResponse, Status> {
-        let drop = self.steer(&request.drop_id, Steer::Resume).await?;
+    pub async fn resume_drop(
+        &self,
+        request: pb::ResumeDropRequest,
+        origin: Origin,
+    ) -> Result<pb::ResumeDropResponse, Status> {
+        let drop = self.steer(&request.drop_id, Steer::Resume, &origin).await?;
         Ok(pb::ResumeDropResponse { drop })
     }
 
-    pub async fn close_drop(&self, request: pb::CloseDropRequest) -> Result<pb::CloseDropResponse, Status> {
-        let drop = self.steer(&request.drop_id, Steer::Close).await?;
+    pub async fn close_drop(
+        &self,
+        request: pb::CloseDropRequest,
+        origin: Origin,
+    ) -> Result<pb::CloseDropResponse, Status> {
+        let drop = self.steer(&request.drop_id, Steer::Close, &origin).await?;
         Ok(pb::CloseDropResponse { drop })
     }
 
-    pub async fn adjust_stock(&self, request: pb::AdjustStockRequest) -> Result<pb::AdjustStockResponse, Status> {
+    pub async fn adjust_stock(
+        &self,
+        request: pb::AdjustStockRequest,
+        origin: Origin,
+    ) -> Result<pb::AdjustStockResponse, Status> {
         let command = convert::adjust_stock(&request)?;
         // A wave of the item's deadlines may be due: that takes long.
         let asked = command.clone();
-        let (view, _now) = self.edge.ask_at_length(move |engine, now| engine.adjust_stock(&asked, now)).await?;
+        let (view, _now) =
+            self.edge.ask_at_length(move |engine, context| engine.adjust_stock(&asked, context.by(&origin))).await?;
         tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
         Ok(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) })
     }

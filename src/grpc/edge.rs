@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
 use crate::engine::command::Reserve;
+use crate::engine::context::Context;
 use crate::ids::Lsn;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::{Gauge, Stopwatch};
@@ -28,7 +29,7 @@ pub struct Edge {
 }
 
 /// A verb of the engine that answers with an outcome.
-pub type Verb<C> = fn(&Engine, &C, Timestamp) -> Result<Step<Answer>, Fault>;
+pub type Verb<C> = fn(&Engine, &C, Context<'_>) -> Result<Step<Answer>, Fault>;
 
 impl Edge {
     /// Between callers and this engine.
@@ -73,7 +74,7 @@ impl Edge {
         let mut first = Some(read);
         let attempt = || {
             let now = first.take().unwrap_or_else(|| self.clock.now());
-            verb(&self.engine, command, now).map(|step| (step, now))
+            verb(&self.engine, command, Context::anonymous(now)).map(|step| (step, now))
         };
         decided(attempt).await
     }
@@ -88,7 +89,7 @@ impl Edge {
         now: Timestamp,
         told: impl FnMut(&Outcome, Lsn),
     ) -> Result<(), Fault> {
-        self.engine.reserve_run(commands, now, told)
+        self.engine.reserve_run(commands, Context::anonymous(now), told)
     }
 
     /// Waits until everything up to this record is durable.
@@ -110,7 +111,7 @@ impl Edge {
     /// Those of the question, and `JournalFailed`.
     pub async fn ask<T, E, W: Future<Output = Result<(), E>>>(
         &self,
-        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, W), Fault>,
+        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, W), Fault>,
     ) -> Result<(T, Timestamp), Fault> {
         let (answer, ticket, now) = match self.look(question) {
             Ok(answered) => answered,
@@ -127,10 +128,10 @@ impl Edge {
     /// Those of the question.
     pub fn look<T, W>(
         &self,
-        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, W), Fault>,
+        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, W), Fault>,
     ) -> Result<(T, W, Timestamp), Fault> {
         let now = self.clock.now();
-        question(&self.engine, now).map(|(answer, ticket)| (answer, ticket, now))
+        question(&self.engine, Context::anonymous(now)).map(|(answer, ticket)| (answer, ticket, now))
     }
 
     /// As [`Edge::ask`], for what may take long: on a thread where that holds nobody up.
@@ -139,10 +140,10 @@ impl Edge {
     /// As [`Edge::ask`].
     pub async fn ask_at_length<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, Ticket), Fault> + Send + 'static,
+        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, Ticket), Fault> + Send + 'static,
     ) -> Result<(T, Timestamp), Fault> {
         let (engine, now) = (Arc::clone(&self.engine), self.clock.now());
-        let answered = tokio::task::spawn_blocking(move || question(&engine, now)).await;
+        let answered = tokio::task::spawn_blocking(move || question(&engine, Context::anonymous(now))).await;
         // A panic in there has ended the process through its hook.
         let (answer, ticket) = answered.unwrap_or(Err(Fault::JournalFailed))?;
         ticket.await.map_err(|_failed| Fault::JournalFailed)?;
@@ -155,14 +156,14 @@ impl Edge {
     /// As [`Edge::ask`].
     pub async fn list<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Engine, Timestamp) -> Result<(T, Ticket), Fault> + Send + 'static,
+        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, Ticket), Fault> + Send + 'static,
     ) -> Result<(T, Timestamp), Fault> {
         // It is never closed, so there is always a turn.
         let turn = Arc::new(Arc::clone(&self.lists).acquire_owned().await);
         // Until it may be shown, for a page waits for the disk; and until it is gathered, also where the caller has gone.
         let gathering = Arc::clone(&turn);
-        let gathered = move |engine: &Engine, now| {
-            let gathered = question(engine, now);
+        let gathered = move |engine: &Engine, context: Context<'_>| {
+            let gathered = question(engine, context);
             drop(gathering);
             gathered
         };

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tonic::codegen::http::{HeaderMap, HeaderValue};
 
+use crate::http2::Peer;
 use crate::metrics::Stopwatch;
 use crate::metrics::edge::{Code, EdgeMetrics, Method};
+use crate::record::{Actor, ORIGIN_TEXT_MAX, Origin};
 
 const REQUEST_ID: &str = "x-request-id";
 const TRACE: &str = "traceparent";
@@ -54,6 +56,18 @@ impl Call {
             metrics: Arc::clone(metrics),
         };
         Self { under_way: Some(under_way) }
+    }
+
+    /// Where the call comes from, as records of what it changes say: a request id of more than [`ORIGIN_TEXT_MAX`] bytes, or
+    /// with anything but visible ASCII in it, is left out.
+    pub fn origin(&self, peer: &Peer) -> Origin {
+        let request_id = self.under_way.as_ref().and_then(|under_way| under_way.request_id.as_ref());
+        let request_id = request_id
+            .map(HeaderValue::as_bytes)
+            .filter(|id| !id.is_empty() && id.len() <= ORIGIN_TEXT_MAX && id.iter().all(u8::is_ascii_graphic));
+        let request_id = request_id.and_then(|id| std::str::from_utf8(id).ok()).map(Box::from);
+        // Callers are not told apart yet. An address with its port is far shorter than the bound.
+        Origin { actor: Actor::Anonymous, peer: Some(peer.address.to_string().into()), request_id }
     }
 
     /// Counts how it ended, and hands the caller's `x-request-id` back.

@@ -200,7 +200,7 @@ mod tests {
     fn peer_of_few_bytes() -> (Arc<Budget>, Arc<Peer>) {
         let budget = Budget::new(512 * KIB);
         let share = Share::open(&budget).expect("room");
-        (budget, Arc::new(Peer::new(share)))
+        (budget, Arc::new(Peer::new(([127, 0, 0, 1], 9).into(), share)))
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use super::stream::{Answers, Incoming, Streams};
 use crate::budget::Charge;
 use crate::engine::Engine;
 use crate::engine::answer::Outcome;
+use crate::engine::context::Context;
 use crate::metrics::edge::{Ending, Operation};
 use crate::proto as pb;
 use crate::time::Timestamp;
@@ -110,7 +111,7 @@ impl Reservations {
 
     pub async fn get_hold(&self, request: pb::GetHoldRequest) -> Result<pb::GetHoldResponse, Status> {
         let (hold, drop) = convert::get_hold(&request)?;
-        let (view, now) = self.edge.ask(|engine, now| engine.get_hold(hold, drop.as_ref(), now)).await?;
+        let (view, now) = self.edge.ask(|engine, context| engine.get_hold(hold, drop.as_ref(), context)).await?;
         let (hold, server_time) = (Some(convert::hold(&view)), Some(convert::timestamp(now)));
         Ok(pb::GetHoldResponse { hold, server_time, token: String::new() })
     }
@@ -129,9 +130,9 @@ impl Reservations {
 
     pub async fn list_holds(&self, request: pb::ListHoldsRequest) -> Result<pb::ListHoldsResponse, Status> {
         let (filter, place, size) = convert::list_holds(&request)?;
-        let list = move |engine: &Engine, now| {
+        let list = move |engine: &Engine, context: Context<'_>| {
             let mut page = convert::hold_page(size);
-            let (next, ticket) = engine.list_holds(&filter, place, &mut page, now)?;
+            let (next, ticket) = engine.list_holds(&filter, place, &mut page, context)?;
             Ok(((page.into_shown(), next), ticket))
         };
         let ((holds, next), now) = self.edge.list(list).await?;

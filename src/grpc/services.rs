@@ -25,6 +25,7 @@ use super::watch::Shown;
 use crate::budget::Exhausted;
 use crate::http2::{Answer, Peer, Service};
 use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
+use crate::record::Origin;
 
 /// Most bytes of a message for health or reflection.
 const OTHER_REQUEST_BYTES: usize = 64 * 1024;
@@ -76,7 +77,7 @@ impl Services {
         let deadline = deadline(request.headers());
         // The head is not needed any more: what its caller sent goes.
         let messages = Messages::new(request.into_body(), peer, row.request_bytes_max);
-        let working = self.reply(row.rpc, Ask { services: self, place, messages });
+        let working = self.reply(row.rpc, Ask { services: self, place, messages, call: &call });
         let reply = match deadline {
             None => working.await,
             Some(deadline) => timeout(deadline, working)
@@ -99,14 +100,14 @@ impl Services {
             Rpc::ListHolds => Box::pin(ask.read(|asked| holds.list_holds(asked))).await,
             Rpc::Batch => Box::pin(ask.batch()).await,
             Rpc::BatchStream => Ok(ask.batch_stream()),
-            Rpc::CreateDrop => Box::pin(ask.unary(|asked| drops.create_drop(asked))).await,
-            Rpc::UpdateDrop => Box::pin(ask.unary(|asked| drops.update_drop(asked))).await,
+            Rpc::CreateDrop => Box::pin(ask.operation(|asked, origin| drops.create_drop(asked, origin))).await,
+            Rpc::UpdateDrop => Box::pin(ask.operation(|asked, origin| drops.update_drop(asked, origin))).await,
             Rpc::GetDrop => Box::pin(ask.read(|asked| drops.get_drop(asked))).await,
             Rpc::ListDrops => Box::pin(ask.read(|asked| drops.list_drops(asked))).await,
-            Rpc::PauseDrop => Box::pin(ask.unary(|asked| drops.pause_drop(asked))).await,
-            Rpc::ResumeDrop => Box::pin(ask.unary(|asked| drops.resume_drop(asked))).await,
-            Rpc::CloseDrop => Box::pin(ask.unary(|asked| drops.close_drop(asked))).await,
-            Rpc::AdjustStock => Box::pin(ask.unary(|asked| drops.adjust_stock(asked))).await,
+            Rpc::PauseDrop => Box::pin(ask.operation(|asked, origin| drops.pause_drop(asked, origin))).await,
+            Rpc::ResumeDrop => Box::pin(ask.operation(|asked, origin| drops.resume_drop(asked, origin))).await,
+            Rpc::CloseDrop => Box::pin(ask.operation(|asked, origin| drops.close_drop(asked, origin))).await,
+            Rpc::AdjustStock => Box::pin(ask.operation(|asked, origin| drops.adjust_stock(asked, origin))).await,
             Rpc::WatchDrop => Box::pin(ask.watch_drop()).await,
         }
     }
@@ -118,6 +119,7 @@ struct Ask<'a> {
     /// Of its row among the calls.
     place: usize,
     messages: Messages,
+    call: &'a Call,
 }
 
 impl Ask<'_> {
@@ -135,6 +137,17 @@ impl Ask<'_> {
         drop(charge);
         let charge = self.messages.peer().share.empty_charge();
         Ok(Reply::One(reply::framed(answer, &services.decode, charge).await?))
+    }
+
+    /// As [`Ask::unary`], for an operator's change, whose record says where it came from.
+    async fn operation<T, U, F>(self, handler: impl FnOnce(T, Origin) -> F) -> Result<Reply, Status>
+    where
+        T: Message + Default + 'static,
+        U: Message + 'static,
+        F: Future<Output = Result<U, Status>>,
+    {
+        let origin = self.call.origin(self.messages.peer());
+        self.unary(|asked| handler(asked, origin)).await
     }
 
     /// As [`Ask::unary`], for what changes nothing and may be long: it is asked again where there was no room for it.
@@ -161,7 +174,7 @@ impl Ask<'_> {
     }
 
     fn batch_stream(self) -> Reply {
-        let Self { services, place, messages } = self;
+        let Self { services, place, messages, .. } = self;
         let decode = Arc::clone(&services.decode);
         let answers = services.reservations.batch_stream(Incoming { messages, decode: Arc::clone(&decode), place });
         Reply::stream(answers, decode)

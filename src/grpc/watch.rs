@@ -113,7 +113,7 @@ impl Hub {
             return Err(Fault::Exhausted("too many watchers on this connection, with few places left on the server"));
         }
         let seat = Seat::taken(&self.edge, peer, permit);
-        let (view, now) = self.edge.ask(|engine, now| engine.get_drop(&drop, now)).await?;
+        let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&drop, context)).await?;
         let first = Shown::new(&view, now);
         let news = self.join(drop, view, &first);
         let mut pace = interval(SPACING);
@@ -209,7 +209,7 @@ impl Poller {
 
     /// Publishes the drop if it has changed, once its definition and state are durable.
     async fn look(&mut self) -> Result<(), Fault> {
-        let (view, mut ticket, now) = self.hub.edge.look(|engine, now| engine.get_drop(&self.drop, now))?;
+        let (view, mut ticket, now) = self.hub.edge.look(|engine, context| engine.get_drop(&self.drop, context))?;
         if same(&view, &self.seen.0) {
             self.beat(now).await;
             return Ok(());
@@ -223,7 +223,7 @@ impl Poller {
         let hub = Arc::clone(&self.hub);
         let _turn = hub.turn.acquire().await;
         // The turn may have been long in coming: what there is by now, if that may be shown.
-        let (later, ticket, then) = hub.edge.look(|engine, now| engine.get_drop(&self.drop, now))?;
+        let (later, ticket, then) = hub.edge.look(|engine, context| engine.get_drop(&self.drop, context))?;
         let (view, now) = if matches!(ticket.now_or_never(), Some(Ok(()))) { (later, then) } else { (view, now) };
         let shown = Shown::new(&view, now);
         self.seen = (view, shown);

@@ -18,7 +18,7 @@ use super::guarded::{Guarded, Vitals};
 use super::meter::Excess;
 use super::watchdog::{PERIOD, Verdict, Watchdog};
 use super::{HEAD_BYTES_MAX, Peer, STREAMS_MAX, Service};
-use crate::budget::{Charge, Share};
+use crate::budget::Charge;
 
 /// A peer greets within this time.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,13 +91,13 @@ fn builder() -> Builder {
 }
 
 /// Serves a connection until it ends.
-pub async fn serve<S, V, F>(socket: S, service: Arc<V>, share: Arc<Share>, mut control: Control<F>) -> Ended
+pub async fn serve<S, V, F>(socket: S, service: Arc<V>, peer: Peer, mut control: Control<F>) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin,
     V: Service,
     F: FnOnce() -> bool,
 {
-    let peer = Arc::new(Peer::new(share));
+    let peer = Arc::new(peer);
     let greeting = builder().handshake(Guarded::new(socket, Arc::clone(&peer.vitals)));
     match greet(greeting, &mut control).await {
         Ok(connection) => Serving::new(connection, service, peer).run(control).await,

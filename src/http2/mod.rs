@@ -4,6 +4,7 @@
 //! does not end, allowances for frames of control, turns between connections, and that an answer waits in bounded
 //! memory and not for ever. This room knows bytes and heads; what a message is, it does not know.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -49,6 +50,8 @@ pub trait Service: Send + Sync + 'static {
 /// The other side of a connection, as its calls know it.
 #[derive(Debug)]
 pub struct Peer {
+    /// Where it is: an address of IPv4 that came over a socket of IPv6 is shown as one of IPv4.
+    pub address: SocketAddr,
     /// What the connection has in flight.
     pub share: Arc<Share>,
     /// Drops that are watched over this connection.
@@ -60,8 +63,11 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(share: Arc<Share>) -> Self {
+    /// The peer of a connection that was just accepted.
+    #[must_use]
+    pub fn new(address: SocketAddr, share: Arc<Share>) -> Self {
         Self {
+            address: SocketAddr::new(address.ip().to_canonical(), address.port()),
             share,
             watched: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),

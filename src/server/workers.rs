@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use super::seldom::Seldom;
 use super::sockets;
 use crate::budget::{Budget, Share};
 use crate::grpc::Services;
-use crate::http2::{self, Control, Ended, Excess};
+use crate::http2::{self, Control, Ended, Excess, Peer};
 use crate::metrics::transport::{Shed, TransportMetrics};
 use crate::sync::parallelism;
 
@@ -99,7 +99,7 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
     let mut rate = AcceptRate::new();
     loop {
         let (socket, peer) = match listener.accept().await {
-            Ok((socket, peer)) => (socket, peer.ip()),
+            Ok(accepted) => accepted,
             Err(error) if !sockets::is_ours(&error) => continue,
             Err(error) => {
                 // Out of files, mostly: it stays so for a while, and the socket goes on saying that someone is there.
@@ -122,13 +122,13 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
 }
 
 /// Finds a place for a connection; else closes it.
-fn admit(socket: TcpStream, peer: IpAddr, serving: &Serving, refusals: &mut Seldom) -> Option<Admitted> {
-    let why = match serving.connections.enter(peer) {
+fn admit(socket: TcpStream, peer: SocketAddr, serving: &Serving, refusals: &mut Seldom) -> Option<Admitted> {
+    let why = match serving.connections.enter(peer.ip()) {
         Ok(place) => match Share::open(&serving.budget) {
             // Sockets belong to the runtime that they are made in: the worker's, not this one.
             Ok(share) => {
                 let prepared = sockets::prepare(&socket).and_then(|()| socket.into_std());
-                return prepared.ok().map(|socket| Admitted { socket, place, share });
+                return prepared.ok().map(|socket| Admitted { socket, place, peer: Peer::new(peer, share) });
             }
             Err(_exhausted) => "no bytes are left for another connection",
         },
@@ -136,7 +136,7 @@ fn admit(socket: TcpStream, peer: IpAddr, serving: &Serving, refusals: &mut Seld
         Err(Refused::Peer) => "its address has as many connections as one may have",
     };
     if let Some(others) = refusals.now() {
-        tracing::warn!(%peer, why, others, "a connection was not taken");
+        tracing::warn!(peer = %peer.ip(), why, others, "a connection was not taken");
     }
     None
 }
@@ -210,7 +210,7 @@ async fn run(serving: Serving, mut waiting: mpsc::Receiver<Accepted>, mut stoppi
 struct Admitted {
     socket: std::net::TcpStream,
     place: Place,
-    share: Arc<Share>,
+    peer: Peer,
 }
 
 /// A connection that no worker has taken yet.
@@ -221,11 +221,11 @@ struct Accepted {
 
 impl Accepted {
     async fn serve(self, serving: Serving, stopping: watch::Receiver<bool>) {
-        let Self { admitted: Admitted { socket, mut place, share }, counted: _counted } = self;
+        let Self { admitted: Admitted { socket, mut place, peer }, counted: _counted } = self;
         let Ok(socket) = TcpStream::from_std(socket) else { return };
         let make_room = Arc::clone(&place.make_room);
         let control = Control { stopping, make_room, spoke: || place.spoke() };
-        let ended = http2::serve(socket, serving.services, share, control).await;
+        let ended = http2::serve(socket, serving.services, peer, control).await;
         if let Some(reason) = shed(&ended) {
             serving.metrics.shed(reason);
         }

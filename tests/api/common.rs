@@ -9,7 +9,7 @@ use stockade::config::{Config, Given};
 use stockade::digest::DigestKey;
 use stockade::engine::{Bounds, Engine};
 use stockade::grpc::{self, Edge};
-use stockade::http2::{self, Control};
+use stockade::http2::{self, Control, Peer};
 use stockade::inventory::Inventory;
 use stockade::journal::{Journal, MemoryLog, Start};
 use stockade::metrics::edge::EdgeMetrics;
@@ -54,10 +54,10 @@ pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &A
     let budget = Budget::new(256 << 20);
     tokio::spawn(async move {
         let (_stop, stopping) = watch::channel(false);
-        while let Ok((socket, _peer)) = listener.accept().await {
-            let share = Share::open(&budget).expect("room");
+        while let Ok((socket, address)) = listener.accept().await {
+            let peer = Peer::new(address, Share::open(&budget).expect("room"));
             let control = Control { stopping: stopping.clone(), make_room: Arc::default(), spoke: || true };
-            tokio::spawn(http2::serve(socket, Arc::clone(&services), share, control));
+            tokio::spawn(http2::serve(socket, Arc::clone(&services), peer, control));
         }
     });
     endpoint

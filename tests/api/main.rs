@@ -14,6 +14,7 @@ mod holds;
 mod limits;
 mod lists;
 mod operators;
+mod origin;
 mod payment;
 mod server;
 mod shell;

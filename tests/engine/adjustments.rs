@@ -3,6 +3,7 @@
 use stockade::engine::Engine;
 use stockade::engine::answer::Fault;
 use stockade::engine::command::AdjustStock;
+use stockade::engine::context::Context;
 use stockade::ids::AdjustmentId;
 use stockade::record::StockChange;
 use stockade::time::{Millis, Timestamp};
@@ -23,7 +24,7 @@ fn made_at(at: Timestamp) -> AdjustmentId {
 fn ten_more(engine: &Engine, id: AdjustmentId, now: Timestamp) -> Result<u64, Fault> {
     let change = StockChange::Delta(10);
     let command = AdjustStock { drop: drop_id("d"), sku: sku("A"), pool: None, id, change };
-    let (view, ticket) = engine.adjust_stock(&command, now)?;
+    let (view, ticket) = engine.adjust_stock(&command, Context::anonymous(now))?;
     ticket.wait().expect("durable");
     Ok(view.stock[0][0].received)
 }

@@ -7,6 +7,7 @@ use std::thread;
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Fault, Outcome};
 use stockade::engine::command::{Claim, ExpiredPolicy, Return, Steer, Target};
+use stockade::engine::context::Context;
 use stockade::ids::HoldId;
 use stockade::time::{Millis, Timestamp};
 
@@ -31,12 +32,12 @@ fn done(engine: &Engine, answer: Result<Answer, Fault>) -> bool {
 fn come_back(engine: &Engine, hold: HoldId, now: Timestamp) -> bool {
     let target = Target { hold, drop: None, customer: None };
     let command = Return { target, returned: Vec::new(), restock: false };
-    done(engine, settle(|| engine.return_units(&command, now)))
+    done(engine, settle(|| engine.return_units(&command, Context::anonymous(now))))
 }
 
 fn claim_late(engine: &Engine, hold: HoldId, now: Timestamp) -> bool {
     let command = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold, "late") };
-    done(engine, settle(|| engine.claim(&command, now)))
+    done(engine, settle(|| engine.claim(&command, Context::anonymous(now))))
 }
 
 /// A closed drop: the even holds are claimed, the odd ones expired.
@@ -44,14 +45,14 @@ fn closed(engine: &Engine) {
     create(engine, definition("d", &[("A", 100)], &[]), START);
     for n in 0..HOLDS {
         let command = reserve(hold_id(n), "d", &format!("customer-{n}"), &[("A", 2)]);
-        assert!(done(engine, settle(|| engine.reserve(&command, START))));
+        assert!(done(engine, settle(|| engine.reserve(&command, Context::anonymous(START)))));
         if n.is_multiple_of(2) {
-            assert!(done(engine, settle(|| engine.claim(&claim(hold_id(n), "order"), START))));
+            assert!(done(engine, settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(START)))));
         }
     }
     let end = START.plus(Millis::from_secs(600));
     while engine.sweep(end).expect("a sweep") > 0 {}
-    engine.steer(&drop_id("d"), Steer::Close, end).expect("closed").1.wait().expect("durable");
+    engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(end)).expect("closed").1.wait().expect("durable");
 }
 
 #[test]
@@ -79,16 +80,19 @@ fn what_comes_back_while_a_drop_is_archived_is_in_its_figures_or_finds_nothing()
             together.wait();
             // Another moment in each round.
             (0..round * 20).for_each(|_| std::hint::spin_loop());
-            engine.archive(now).expect("a look")
+            engine.archive(Context::engine(now)).expect("a look")
         });
         assert_eq!(archived, 1, "nothing was live");
         let (returned, late) = (returned.into_inner() * 2, late.into_inner() * 2);
-        let stock = engine.get_drop(&drop_id("d"), now).expect("a drop").0.stock[0][0];
+        let stock = engine.get_drop(&drop_id("d"), Context::anonymous(now)).expect("a drop").0.stock[0][0];
         let claimed = HOLDS + late - returned;
         assert_eq!((stock.claimed, stock.withdrawn, stock.returned_total), (claimed, returned, returned), "{round}");
         assert_eq!(stock.free, 100 - claimed - returned, "{round}");
         assert_eq!(engine.conservation_error(), 0);
-        assert!((0..HOLDS).all(|n| matches!(engine.get_hold(hold_id(n), None, now), Err(Fault::NoHold(_)))));
+        assert!(
+            (0..HOLDS)
+                .all(|n| matches!(engine.get_hold(hold_id(n), None, Context::anonymous(now)), Err(Fault::NoHold(_))))
+        );
         assert_eq!(engine.inventory().holds.counts().iter().sum::<u64>(), 0, "all are out of memory");
         let live = engine.inventory().digest();
         engine.journal().close(now).expect("a clean stop");

@@ -7,6 +7,7 @@ use stockade::engine::Engine;
 use stockade::engine::agenda::Agenda;
 use stockade::engine::answer::{Answer, DropState, DropView, Fault, Outcome, Stock};
 use stockade::engine::command::{Claim, CreateDrop, ExpiredPolicy, Steer, UpdateDrop};
+use stockade::engine::context::Context;
 use stockade::engine::list::DropFilter;
 use stockade::ids::LimitId;
 use stockade::journal::MAX_QUEUED_OPERATIONS;
@@ -25,14 +26,15 @@ fn what_was_sold_in_archived_drops_does_not_stop_the_next_sale() {
     d.schedule.closes_at = Some(START.plus(Millis(10)));
     create(&engine, d, START);
     for n in 0..4_u64 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), START)).expect("answer");
-        settle(|| engine.claim(&claim(hold_id(n), "o"), START)).expect("claimed");
+        settle(|| engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), Context::anonymous(START)))
+            .expect("answer");
+        settle(|| engine.claim(&claim(hold_id(n), "o"), Context::anonymous(START))).expect("claimed");
     }
     let later = START.plus(Millis::from_secs(8 * 24 * 3600));
-    assert_eq!(engine.archive(later).expect("a look"), 1);
+    assert_eq!(engine.archive(Context::engine(later)).expect("a look"), 1);
     assert_eq!(engine.inventory().owned(), 0);
     create(&engine, definition("e", &[("A", 100)], &[]), later);
-    let came = settle(|| engine.reserve(&reserve(hold_id(9), "e", "c0", &[("A", 1)]), later));
+    let came = settle(|| engine.reserve(&reserve(hold_id(9), "e", "c0", &[("A", 1)]), Context::anonymous(later)));
     assert!(matches!(came, Ok(Answer { outcome: Outcome::Hold(_), .. })), "{came:?}");
     assert_eq!((engine.inventory().subjects.len(), engine.inventory().subjects.old()), (1, 3));
 }
@@ -55,8 +57,8 @@ fn a_change_that_is_only_tried_is_told_what_the_change_would_be_told() {
             })
             .collect();
     });
-    let tried = engine.update_drop(&UpdateDrop { validate_only: true, ..command.clone() }, START);
-    let done = engine.update_drop(&command, START);
+    let tried = engine.update_drop(&UpdateDrop { validate_only: true, ..command.clone() }, Context::anonymous(START));
+    let done = engine.update_drop(&command, Context::anonymous(START));
     let (tried, done) = (tried.expect_err("too much"), done.expect_err("too much"));
     assert_eq!(tried, done);
 }
@@ -67,7 +69,8 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     let engine = Arc::new(engine);
     create(&engine, definition("d", &[("A", 10_000)], &[]), START);
     for n in 0..1_000 {
-        let answered = engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), START);
+        let answered =
+            engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), Context::anonymous(START));
         answered.expect("an answer");
     }
     engine.journal().barrier().wait().expect("durable");
@@ -80,7 +83,8 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     let part = held();
     assert!((1..1_000).contains(&part), "{part} of 1,000 are left");
     assert!(!agenda.look(due) && held() == part, "nor by looking again");
-    settle(|| engine.reserve(&reserve(hold_id(2_000), "d", "c", &[("A", 1)]), due)).expect("there is room for it");
+    settle(|| engine.reserve(&reserve(hold_id(2_000), "d", "c", &[("A", 1)]), Context::anonymous(due)))
+        .expect("there is room for it");
     assert!(!agenda.look(due.plus(Millis(2))) && held() < part + 1, "but a part at each time");
     drop(waiting);
     while agenda.look(due.plus(Millis(2))) {}
@@ -95,7 +99,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
     let (mut engine, _) = world.start();
     let make = |engine: &Engine, name: &str, now| {
         let command = CreateDrop { definition: definition(name, &[("A", 5), ("B", 5)], &[]), validate_only: false };
-        engine.create_drop(&command, now).map(|(view, ticket)| {
+        engine.create_drop(&command, Context::anonymous(now)).map(|(view, ticket)| {
             ticket.wait().expect("durable");
             view
         })
@@ -107,21 +111,23 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
         }
         let name = format!("d{round}-0");
         let command = reserve(hold_id(round), &name, "ada", &[("B", 2)]);
-        settle(|| engine.reserve(&command, now)).expect("a hold");
-        settle(|| engine.claim(&claim(hold_id(round), "order"), now)).expect("claimed");
+        settle(|| engine.reserve(&command, Context::anonymous(now))).expect("a hold");
+        settle(|| engine.claim(&claim(hold_id(round), "order"), Context::anonymous(now))).expect("claimed");
         let full = make(&engine, "one-more", now).expect_err("full");
         assert!(matches!(full, Fault::Exhausted(_)), "{full:?}");
         for n in [1, 2, 0] {
-            let (_closed, _ticket) =
-                engine.steer(&drop_id(&format!("d{round}-{n}")), Steer::Close, now).expect("closed");
+            let (_closed, _ticket) = engine
+                .steer(&drop_id(&format!("d{round}-{n}")), Steer::Close, Context::anonymous(now))
+                .expect("closed");
             assert!(n != 1 || make(&engine, "one-more", now).is_err(), "a closed drop still lives");
             now = now.plus(Millis::from_secs(8 * 24 * 3600));
-            engine.archive(now).expect("archived");
+            engine.archive(Context::engine(now)).expect("archived");
             let room = CreateDrop { definition: definition("one-more", &[("A", 1)], &[]), validate_only: true };
-            let (_made, _ticket) = engine.create_drop(&room, now).expect("its place is given back");
+            let (_made, _ticket) = engine.create_drop(&room, Context::anonymous(now)).expect("its place is given back");
         }
         // Two are kept: the last that were archived. The one with the highest number is kept in any case.
-        let known = |engine: &Engine, n: u64| engine.get_drop(&drop_id(&format!("d{round}-{n}")), now);
+        let known =
+            |engine: &Engine, n: u64| engine.get_drop(&drop_id(&format!("d{round}-{n}")), Context::anonymous(now));
         assert!(matches!(known(&engine, 1), Err(Fault::NoDrop(_))), "the first that was archived is forgotten");
         for engine_again in 0..3 {
             let (view, _) = known(&engine, 0).expect("kept");
@@ -147,7 +153,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
 
 fn listed(engine: &Engine, state: Option<DropState>, now: Timestamp) -> Vec<String> {
     let (filter, mut page) = (DropFilter { state, ..DropFilter::default() }, common::page::<DropView>(100));
-    let (_next, _ticket) = engine.list_drops(&filter, None, &mut page, now).expect("a page");
+    let (_next, _ticket) = engine.list_drops(&filter, None, &mut page, Context::anonymous(now)).expect("a page");
     page.into_shown().iter().map(|view| view.definition.id.to_string()).collect()
 }
 
@@ -156,23 +162,27 @@ fn beyond_the_mark_nothing_new_is_let_in_and_all_else_goes_on_until_there_is_mem
     let (engine, _) = World::new().start();
     create(&engine, definition("d", &[("A", 100)], &[]), START);
     for n in 0..3 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), START)).expect("a hold");
+        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(START)))
+            .expect("a hold");
     }
-    let new = |n| settle(|| engine.reserve(&reserve(hold_id(n), "d", "bob", &[("A", 1)]), START));
+    let new = |n| settle(|| engine.reserve(&reserve(hold_id(n), "d", "bob", &[("A", 1)]), Context::anonymous(START)));
     let made = || {
         let command = CreateDrop { definition: definition("e", &[("A", 1)], &[]), validate_only: true };
-        engine.create_drop(&command, START).map(|_| ())
+        engine.create_drop(&command, Context::anonymous(START)).map(|_| ())
     };
-    let adjusted = |n| engine.adjust_stock(&common::adjust("d", "A", n, StockChange::Delta(1)), START).map(|_| ());
+    let adjusted = |n| {
+        engine.adjust_stock(&common::adjust("d", "A", n, StockChange::Delta(1)), Context::anonymous(START)).map(|_| ())
+    };
     let short = |fault: Fault| matches!(fault, Fault::Exhausted(what) if what.starts_with("memory is short"));
     adjusted(50).expect("there is memory");
     engine.see_memory(850, 1_000);
     assert!(short(new(9).expect_err("short")) && short(made().expect_err("short")));
     assert!(short(adjusted(51).expect_err("short")));
     adjusted(50).expect("this one was made before");
-    settle(|| engine.reserve(&reserve(hold_id(0), "d", "ada", &[("A", 1)]), START)).expect("nor does this take more");
-    settle(|| engine.claim(&claim(hold_id(0), "order"), START)).expect("claimed");
-    settle(|| engine.release(&common::release(hold_id(1), &[]), START)).expect("released");
+    settle(|| engine.reserve(&reserve(hold_id(0), "d", "ada", &[("A", 1)]), Context::anonymous(START)))
+        .expect("nor does this take more");
+    settle(|| engine.claim(&claim(hold_id(0), "order"), Context::anonymous(START))).expect("claimed");
+    settle(|| engine.release(&common::release(hold_id(1), &[]), Context::anonymous(START))).expect("released");
     while engine.sweep(START.plus(Millis::from_secs(600))).expect("a sweep") > 0 {}
     assert_eq!(engine.inventory().owned(), 1);
     engine.see_memory(830, 1_000);
@@ -190,9 +200,11 @@ fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 1_000_000)], &[]), START);
     for n in 0..HOLDS {
-        engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), START).expect("an answer");
+        engine
+            .reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), Context::anonymous(START))
+            .expect("an answer");
         if n > 0 {
-            engine.release(&common::release(hold_id(n), &[]), START).expect("an answer");
+            engine.release(&common::release(hold_id(n), &[]), Context::anonymous(START)).expect("an answer");
         }
         if n.is_multiple_of(1_000) {
             engine.journal().barrier().wait().expect("durable");
@@ -203,13 +215,13 @@ fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
     // The oldest that has ended, behind all others: expired, and claimed late.
     let late = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(0), "late") };
     for n in HOLDS..HOLDS + 20_000 {
-        engine.reserve(&reserve(hold_id(n), "d", "x", &[("A", 1)]), end).expect("an answer");
-        engine.release(&common::release(hold_id(n), &[]), end).expect("an answer");
+        engine.reserve(&reserve(hold_id(n), "d", "x", &[("A", 1)]), Context::anonymous(end)).expect("an answer");
+        engine.release(&common::release(hold_id(n), &[]), Context::anonymous(end)).expect("an answer");
         if n.is_multiple_of(1_000) {
             engine.journal().barrier().wait().expect("durable");
         }
     }
-    settle(|| engine.claim(&late, end)).expect("claimed");
+    settle(|| engine.claim(&late, Context::anonymous(end))).expect("claimed");
     engine.journal().close(end).expect("a clean stop");
     drop(engine);
     world.now = end;
@@ -217,7 +229,10 @@ fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
     let [held, _, claimed, released, expired] = engine.inventory().holds.counts();
     assert_eq!((held, claimed), (0, 1), "the late sale is there");
     assert!(released + expired < 20_000, "{released} and {expired} of 44,000 that ended");
-    assert!(engine.get_hold(hold_id(HOLDS + 19_999), None, end).is_ok(), "the latest are remembered");
-    let (drop, _) = engine.get_drop(&drop_id("d"), end).expect("a drop");
+    assert!(
+        engine.get_hold(hold_id(HOLDS + 19_999), None, Context::anonymous(end)).is_ok(),
+        "the latest are remembered"
+    );
+    let (drop, _) = engine.get_drop(&drop_id("d"), Context::anonymous(end)).expect("a drop");
     assert_eq!((drop.stock[0][0].claimed, engine.conservation_error()), (1, 0));
 }

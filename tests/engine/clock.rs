@@ -2,6 +2,7 @@
 
 use stockade::engine::answer::{Fault, Outcome};
 use stockade::engine::command::Reserve;
+use stockade::engine::context::Context;
 use stockade::hold::HoldState;
 use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
@@ -22,7 +23,9 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     let (engine, _) = World::new().start();
     create(&engine, definition("d", &[("A", 9)], &[]), START);
     let command = |n| reserve(hold_id(n), "d", "ada", &[("A", 1)]);
-    let asked = |command: &Reserve, now| settle(|| engine.reserve(command, now)).map(|answer| answer.outcome);
+    let asked = |command: &Reserve, now| {
+        settle(|| engine.reserve(command, Context::anonymous(now))).map(|answer| answer.outcome)
+    };
     for n in 1..=3 {
         asked(&command(n), START).expect("a hold");
     }
@@ -34,16 +37,26 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     assert!(matches!(asked(&in_part, START), Err(Fault::Suspended(_))));
     let (again, new) = (command(1), command(5));
     let mut told = Vec::new();
-    let ended = engine.reserve_run(&[&again, &new], START, |outcome, _| told.push(state(outcome)));
+    let ended = engine.reserve_run(&[&again, &new], Context::anonymous(START), |outcome, _| told.push(state(outcome)));
     assert!(matches!(ended, Err(Fault::Suspended(_))), "{ended:?}");
     assert_eq!(told, [HoldState::Held], "a reserve that is sent again is answered as at first");
     let longer = Some(Millis::from_secs(400));
     let outcome = |answer: Result<stockade::engine::answer::Answer, Fault>| answer.expect("an answer").outcome;
-    assert_eq!(state(&outcome(settle(|| engine.extend(&extend(hold_id(1), longer), START)))), HoldState::Held);
-    assert_eq!(state(&outcome(settle(|| engine.claim(&claim(hold_id(1), "o"), START)))), HoldState::Claimed);
-    assert_eq!(state(&outcome(settle(|| engine.release(&release(hold_id(2), &[]), START)))), HoldState::Released);
+    assert_eq!(
+        state(&outcome(settle(|| engine.extend(&extend(hold_id(1), longer), Context::anonymous(START))))),
+        HoldState::Held
+    );
+    assert_eq!(
+        state(&outcome(settle(|| engine.claim(&claim(hold_id(1), "o"), Context::anonymous(START))))),
+        HoldState::Claimed
+    );
+    assert_eq!(
+        state(&outcome(settle(|| engine.release(&release(hold_id(2), &[]), Context::anonymous(START))))),
+        HoldState::Released
+    );
     let due = START.plus(Millis::from_secs(300));
-    let Outcome::Refused(refusal) = outcome(settle(|| engine.claim(&claim(hold_id(3), "o"), due))) else {
+    let Outcome::Refused(refusal) = outcome(settle(|| engine.claim(&claim(hold_id(3), "o"), Context::anonymous(due))))
+    else {
         panic!("sold after its deadline");
     };
     assert_eq!(refusal.reason, Reason::HoldExpired, "time goes on");
@@ -58,7 +71,8 @@ fn written_in_the_future() -> (World, Timestamp) {
     world.now = ahead;
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 9)], &[]), ahead);
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), ahead)).expect("a hold");
+    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(ahead)))
+        .expect("a hold");
     engine.journal().close(ahead).expect("a clean stop");
     world.now = START;
     (world, ahead)
@@ -80,9 +94,10 @@ fn a_journal_from_the_future_is_served_from_there_on_where_the_operator_accepts_
     let started = world.try_start().expect("a start");
     assert_eq!(started.now, ahead, "time goes on from the last record, not back to the wall clock");
     let (engine, now) = (started.engine, started.now);
-    let answer = settle(|| engine.claim(&claim(hold_id(1), "o"), now)).expect("an answer");
+    let answer = settle(|| engine.claim(&claim(hold_id(1), "o"), Context::anonymous(now))).expect("an answer");
     assert_eq!(state(&answer.outcome), HoldState::Claimed, "what was live is live");
-    let answer = settle(|| engine.reserve(&reserve(hold_id(2), "d", "ada", &[("A", 1)]), now)).expect("an answer");
+    let answer = settle(|| engine.reserve(&reserve(hold_id(2), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
+        .expect("an answer");
     assert_eq!(state(&answer.outcome), HoldState::Held);
     engine.journal().close(now).expect("a clean stop");
     drop(engine);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use stockade::definition::Definition;
 use stockade::engine::command::{CreateDrop, Reserve};
+use stockade::engine::context::Context;
 use stockade::engine::folder::Folder;
 use stockade::engine::page::Page;
 use stockade::engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
@@ -77,7 +78,7 @@ impl World {
 
 pub fn create(engine: &Engine, definition: Definition, now: Timestamp) {
     let command = CreateDrop { definition, validate_only: false };
-    let (_, ticket) = engine.create_drop(&command, now).expect("a drop");
+    let (_, ticket) = engine.create_drop(&command, Context::anonymous(now)).expect("a drop");
     ticket.wait().expect("a durable drop");
 }
 

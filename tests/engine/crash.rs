@@ -10,6 +10,7 @@ use std::sync::Arc;
 use stockade::engine::Engine;
 use stockade::engine::answer::Outcome;
 use stockade::engine::command::{CreateDrop, Steer};
+use stockade::engine::context::Context;
 use stockade::engine::verify::verify_folder;
 use stockade::ids::Lsn;
 use stockade::journal::{BatchHead, FileLog, Log, SealedBatch, Start};
@@ -40,7 +41,9 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     let answer = match step % 10 {
         _ if step == 11 || step == 21 => {
             let command = common::adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
-            return engine.adjust_stock(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+            return engine
+                .adjust_stock(&command, Context::anonymous(now))
+                .is_ok_and(|(_, ticket)| ticket.wait().is_ok());
         }
         // One hold takes another's place, served what the limit leaves; a third takes that one's, with less; and one that
         // is claimed then.
@@ -49,7 +52,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let wanted: &[(&str, u32)] = if step == 14 { &[("B", 1)] } else { &[("A", 2), ("B", 30)] };
             let mut command = reserve(hold, "d", customer, wanted);
             (command.supersedes, command.allow_partial) = (Some(before(1)), step != 14);
-            settle(|| engine.reserve(&command, now))
+            settle(|| engine.reserve(&command, Context::anonymous(now)))
                 .inspect(|answer| assert!(matches!(answer.outcome, Outcome::Hold(_))))
         }
         _ if step == 18 || step == 28 => {
@@ -59,7 +62,9 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
                     wanted.items.extend(definition("d", &[("C", 5)], &[]).items);
                 }
             });
-            return engine.update_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+            return engine
+                .update_drop(&command, Context::anonymous(now))
+                .is_ok_and(|(_, ticket)| ticket.wait().is_ok());
         }
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];
@@ -76,9 +81,11 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             drop.series = Some("winter".parse().expect("a series"));
             drop.terms.hold_ttl = Millis(3_000);
             let command = CreateDrop { definition: drop, validate_only: false };
-            return engine.create_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+            return engine
+                .create_drop(&command, Context::anonymous(now))
+                .is_ok_and(|(_, ticket)| ticket.wait().is_ok());
         }
-        0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), now)),
+        0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), Context::anonymous(now))),
         2 | 4 => {
             let customer = format!("customer-{step}");
             // From then on there are three items.
@@ -86,11 +93,11 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let mut command = with_card(reserve(hold, "d", &customer, &[("A", 1), also]), "4242");
             command.tiers = vec!["gold".parse().expect("a tier")];
             command.over_limits = (step == 12).then(|| "the buyer called".into());
-            settle(|| engine.reserve(&command, now))
+            settle(|| engine.reserve(&command, Context::anonymous(now)))
         }
-        5 => settle(|| engine.claim(&claim(before(2), "order"), now)),
-        6 => settle(|| engine.release(&release(before(2), &[("B", 1)]), now)),
-        7 => settle(|| engine.extend(&extend(before(3), None), now)),
+        5 => settle(|| engine.claim(&claim(before(2), "order"), Context::anonymous(now))),
+        6 => settle(|| engine.release(&release(before(2), &[("B", 1)]), Context::anonymous(now))),
+        7 => settle(|| engine.extend(&extend(before(3), None), Context::anonymous(now))),
         8 => return engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         _ => return engine.snapshot(&world.snapshots, now).is_ok(),
     };
@@ -104,16 +111,19 @@ fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
         0 => {
             // Closed a week before, as it were: the clock of the steps before has not come so far.
             let closed = START.plus(Millis(OPEN * 400));
-            engine.steer(&drop_id("d"), Steer::Close, closed).is_ok_and(|(_, ticket)| ticket.wait().is_ok())
+            engine
+                .steer(&drop_id("d"), Steer::Close, Context::anonymous(closed))
+                .is_ok_and(|(_, ticket)| ticket.wait().is_ok())
         }
         1 => engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
-        2 => engine.archive(now).is_ok() && engine.journal().barrier().wait().is_ok(),
+        2 => engine.archive(Context::engine(now)).is_ok() && engine.journal().barrier().wait().is_ok(),
         4 => {
             let command = CreateDrop { definition: definition("e", &[("A", 9)], &[]), validate_only: false };
-            engine.create_drop(&command, now).is_ok_and(|(_, ticket)| ticket.wait().is_ok())
+            engine.create_drop(&command, Context::anonymous(now)).is_ok_and(|(_, ticket)| ticket.wait().is_ok())
         }
         5 => {
-            let answer = settle(|| engine.reserve(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), now));
+            let answer =
+                settle(|| engine.reserve(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), Context::anonymous(now)));
             answer.is_ok_and(|answer| engine.journal().ticket(answer.rests_on).wait().is_ok())
         }
         _ => engine.snapshot(&world.snapshots, now).is_ok(),
@@ -260,7 +270,8 @@ fn a_damaged_newest_snapshot_falls_back_to_the_one_before() {
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 5)], &[]), world.now);
     for n in 0..3 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), world.now)).expect("an answer");
+        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(world.now)))
+            .expect("an answer");
         engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     }
     let live = engine.inventory().digest();
@@ -286,7 +297,8 @@ fn a_folder_that_was_closed_in_order_verifies_and_says_so() {
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 5)], &[]), world.now);
     for n in 0..3 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), world.now)).expect("an answer");
+        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(world.now)))
+            .expect("an answer");
     }
     engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     engine.journal().close(world.now).expect("a clean stop");

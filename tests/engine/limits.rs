@@ -5,6 +5,7 @@ use std::time::Duration;
 use stockade::definition::{Definition, Limit, MAX_LIMIT_SKUS, MAX_LIMITS, Scope};
 use stockade::engine::answer::{Answer, Fault, Outcome};
 use stockade::engine::command::{CreateDrop, Reserve};
+use stockade::engine::context::Context;
 use stockade::engine::{Bounds, Engine};
 use stockade::ids::IdentityKind;
 use stockade::metrics::Stopwatch;
@@ -18,7 +19,7 @@ fn limit(id: &str, scope: Scope) -> Limit {
 }
 
 fn ask(engine: &Engine, command: &Reserve, now: Timestamp) -> Answer {
-    settle(|| engine.reserve(command, now)).expect("an answer")
+    settle(|| engine.reserve(command, Context::anonymous(now))).expect("an answer")
 }
 
 fn reason(answer: &Answer) -> Option<Reason> {
@@ -39,7 +40,7 @@ fn a_cooldown_ends_when_its_hold_is_forgotten_and_nothing_of_its_subjects_stays(
     create(&engine, Definition { limits, ..definition("d", &[("A", 9)], &[]) }, START);
     let command = |n, customer: &str| with_card(reserve(hold_id(n), "d", customer, &[("A", 1)]), "4242");
     assert_eq!(reason(&ask(&engine, &command(1, "ada"), START)), None);
-    settle(|| engine.release(&release(hold_id(1), &[]), START)).expect("an answer");
+    settle(|| engine.release(&release(hold_id(1), &[]), Context::anonymous(START))).expect("an answer");
     let just_before = Timestamp(START.plus(Millis::from_secs(60)).0 - 1);
     assert_eq!(engine.forget(just_before), 0);
     assert_eq!(reason(&ask(&engine, &command(2, "bob"), just_before)), Some(Reason::Cooldown));
@@ -61,9 +62,11 @@ fn subjects_are_bounded() {
     command.identities = (0..5).map(|n| (kind.clone(), n.to_string())).collect();
     assert_eq!(reason(&ask(&engine, &command, START)), None);
     let next = reserve(hold_id(2), "d", "bob", &[("A", 1)]);
-    let Err(Fault::Exhausted(words)) = engine.reserve(&next, START) else { panic!("not exhausted") };
+    let Err(Fault::Exhausted(words)) = engine.reserve(&next, Context::anonymous(START)) else {
+        panic!("not exhausted")
+    };
     assert!(words.contains("subjects") && words.contains("--max-holds"), "{words}");
-    settle(|| engine.release(&release(hold_id(1), &[]), START)).expect("an answer");
+    settle(|| engine.release(&release(hold_id(1), &[]), Context::anonymous(START))).expect("an answer");
     while engine.forget(START.plus(Millis::from_secs(86_400))) > 0 {}
     assert_eq!(reason(&ask(&engine, &next, START)), None);
 }
@@ -78,7 +81,9 @@ fn limits_that_name_too_much_are_refused_by_name() {
     };
     for validate_only in [true, false] {
         let command = CreateDrop { definition: drop(MAX_LIMITS), validate_only };
-        let Err(Fault::Invalid(violations)) = engine.create_drop(&command, START) else { panic!("not refused") };
+        let Err(Fault::Invalid(violations)) = engine.create_drop(&command, Context::anonymous(START)) else {
+            panic!("not refused")
+        };
         assert_eq!(violations[0].field, "drop.limits");
     }
     create(&engine, drop(3), START);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stockade::definition::Scope;
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropView, Fault, HoldView};
+use stockade::engine::context::Context;
 use stockade::engine::list::{DropFilter, DropPlace, HoldFilter};
 use stockade::engine::page::Page;
 use stockade::hold::HoldState;
@@ -19,7 +20,7 @@ fn all(engine: &Engine, filter: &HoldFilter, size: usize, mut between: impl FnMu
     let (mut seen, mut from) = (BTreeMap::new(), None);
     for number in 0.. {
         let mut shown = page(size);
-        let (next, ticket) = engine.list_holds(filter, from, &mut shown, START).expect("a page");
+        let (next, ticket) = engine.list_holds(filter, from, &mut shown, Context::anonymous(START)).expect("a page");
         let views: Vec<HoldView> = shown.into_shown();
         ticket.wait().expect("durable");
         assert!(views.len() <= size && (next.is_none() || views.len() == size), "page {number}");
@@ -42,7 +43,7 @@ fn filled(world: &World) -> Engine {
     for n in 0..300 {
         let drop = if n % 3 == 0 { "e" } else { "d" };
         let command = reserve(hold_id(n), drop, &format!("customer-{}", n % 7), &[("A", 1)]);
-        settle(|| engine.reserve(&command, START)).expect("a hold");
+        settle(|| engine.reserve(&command, Context::anonymous(START))).expect("a hold");
     }
     engine
 }
@@ -54,9 +55,9 @@ fn a_hold_that_stays_is_told_once_although_others_come_and_go() {
     let staying: Vec<u64> = (0..300).filter(|n| n % 3 == 1).collect();
     let seen = all(&engine, &filter, 7, |page| {
         let gone = hold_id(page * 3 + 2);
-        settle(|| engine.release(&release(gone, &[]), START)).expect("a release");
+        settle(|| engine.release(&release(gone, &[]), Context::anonymous(START))).expect("a release");
         let command = reserve(hold_id(1_000 + page), "d", "new", &[("B", 1)]);
-        settle(|| engine.reserve(&command, START)).expect("a hold");
+        settle(|| engine.reserve(&command, Context::anonymous(START))).expect("a hold");
     });
     for n in staying {
         assert_eq!(seen.get(&hold_id(n)), Some(&1), "hold {n}");
@@ -67,7 +68,7 @@ fn a_hold_that_stays_is_told_once_although_others_come_and_go() {
 #[test]
 fn every_filter_leaves_out_what_does_not_fit() {
     let engine = filled(&World::new());
-    settle(|| engine.claim(&claim(hold_id(1), "order-1"), START)).expect("a claim");
+    settle(|| engine.claim(&claim(hold_id(1), "order-1"), Context::anonymous(START))).expect("a claim");
     let count = |filter: &HoldFilter| all(&engine, filter, 1_000, |_| {}).len();
     let none = HoldFilter::default;
     let customer = Some(CustomerId::try_from("customer-1").expect("an id"));
@@ -79,7 +80,7 @@ fn every_filter_leaves_out_what_does_not_fit() {
     assert_eq!(count(&HoldFilter { drop: Some(drop_id("d")), state: Some(HoldState::Held), ..none() }), 199);
     assert_eq!(count(&HoldFilter { drop: Some(drop_id("d")), older_than: Some(Millis(1)), ..none() }), 0);
     let nowhere = HoldFilter { drop: Some(drop_id("x")), ..none() };
-    assert!(engine.list_holds(&nowhere, None, &mut page::<HoldView>(10), START).is_err());
+    assert!(engine.list_holds(&nowhere, None, &mut page::<HoldView>(10), Context::anonymous(START)).is_err());
 }
 
 #[test]
@@ -94,8 +95,9 @@ fn drops_come_page_by_page_in_the_order_of_their_opening() {
     let (mut seen, mut from) = (Vec::new(), None);
     loop {
         let mut shown = page::<DropView>(3);
-        let (next, _ticket) =
-            engine.list_drops(&DropFilter::default(), from.as_ref(), &mut shown, START).expect("a page");
+        let (next, _ticket) = engine
+            .list_drops(&DropFilter::default(), from.as_ref(), &mut shown, Context::anonymous(START))
+            .expect("a page");
         seen.extend(shown.into_shown().iter().map(|view| view.definition.id.to_string()));
         match next {
             Some(next) => from = Some(next),
@@ -113,7 +115,7 @@ fn a_page_that_ends_by_bytes_is_gone_on_with_where_it_ended_and_a_shard_is_looke
     loop {
         // Forty bytes each, and room for two of them.
         let mut shown = Page::new(1_000, 100, |view: &HoldView| (view.hold.id, 40));
-        let (next, _ticket) = engine.list_holds(&filter, from, &mut shown, START).expect("a page");
+        let (next, _ticket) = engine.list_holds(&filter, from, &mut shown, Context::anonymous(START)).expect("a page");
         let ids = shown.into_shown();
         assert!(ids.len() == 2 || next.is_none(), "{ids:?}");
         for id in ids {
@@ -130,7 +132,7 @@ fn a_page_that_ends_by_bytes_is_gone_on_with_where_it_ended_and_a_shard_is_looke
 /// One page of three drops, and where the next begins.
 fn three(engine: &Engine, from: Option<&DropPlace>) -> Result<(Vec<String>, Option<DropPlace>), Fault> {
     let mut shown = page::<DropView>(3);
-    let (next, ticket) = engine.list_drops(&DropFilter::default(), from, &mut shown, START)?;
+    let (next, ticket) = engine.list_drops(&DropFilter::default(), from, &mut shown, Context::anonymous(START))?;
     ticket.wait().expect("durable");
     Ok((shown.into_shown().iter().map(|view| view.definition.id.to_string()).collect(), next))
 }
@@ -138,7 +140,7 @@ fn three(engine: &Engine, from: Option<&DropPlace>) -> Result<(Vec<String>, Opti
 fn open_later(engine: &Engine, id: &str, millis: u64) {
     let command =
         update(engine, id, START, |definition| definition.schedule.opens_at = Some(START.plus(Millis(millis))));
-    engine.update_drop(&command, START).expect("moved").1.wait().expect("durable");
+    engine.update_drop(&command, Context::anonymous(START)).expect("moved").1.wait().expect("durable");
 }
 
 #[test]

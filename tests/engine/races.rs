@@ -8,6 +8,7 @@ use stockade::definition::{Definition, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, HoldView, Outcome};
 use stockade::engine::command::Reserve;
+use stockade::engine::context::Context;
 use stockade::engine::list::HoldFilter;
 use stockade::hold::HoldState;
 use stockade::ids::{HoldId, IdentityKind};
@@ -48,7 +49,8 @@ fn a_herd_gets_every_unit_and_not_one_more() {
                 for n in 0..1_000 {
                     let id = hold_id(t * 10_000 + n);
                     let answer =
-                        settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), START)).expect("an answer");
+                        settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), Context::anonymous(START)))
+                            .expect("an answer");
                     won.fetch_add(u64::from(held(&answer)), Ordering::Relaxed);
                 }
             });
@@ -72,7 +74,8 @@ fn one_customer_at_many_doors_never_passes_his_limit() {
                         let ids = (0..3).map(|n| hold_id(round * 100 + t * 10 + n));
                         ids.filter(|id| {
                             let command = reserve(*id, "d", customer, &[("A", 1)]);
-                            let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                            let answer =
+                                settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
                             matches!(answer.outcome, Outcome::Hold(_))
                         })
                         .count()
@@ -102,7 +105,8 @@ fn a_card_at_many_doors_never_passes_its_limit_whoever_holds_it() {
                         let ids = (0..3).map(|n| hold_id(round * 100 + t * 10 + n));
                         ids.filter(|id| {
                             let command = with_card(reserve(*id, "d", &format!("customer-{t}"), &[("A", 1)]), card);
-                            let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                            let answer =
+                                settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
                             matches!(answer.outcome, Outcome::Hold(_))
                         })
                         .count()
@@ -135,10 +139,14 @@ fn crossed_subjects_and_drops_that_are_made_meanwhile_never_stand_still() {
                     let id = hold_id(t * 10_000 + n);
                     let mut command = reserve(id, "d", &format!("customer-{t}"), &[("A", 1)]);
                     command.identities = (0..6).map(|c| (kind.clone(), ((c + t) % 6).to_string())).collect();
-                    settle(|| engine.reserve(&command, now)).expect("an answer");
+                    settle(|| engine.reserve(&command, Context::anonymous(now))).expect("an answer");
                     match n % 3 {
-                        0 => drop(settle(|| engine.release(&release(id, &[]), now)).expect("an answer")),
-                        1 => drop(settle(|| engine.claim(&claim(id, "order"), now)).expect("an answer")),
+                        0 => drop(
+                            settle(|| engine.release(&release(id, &[]), Context::anonymous(now))).expect("an answer"),
+                        ),
+                        1 => drop(
+                            settle(|| engine.claim(&claim(id, "order"), Context::anonymous(now))).expect("an answer"),
+                        ),
                         _ => drop(engine.sweep(now).expect("a sweep")),
                     }
                     engine.forget(now);
@@ -171,9 +179,10 @@ fn whoever_gives_back_before_asking_is_never_refused() {
                     let id = hold_id(t * 1_000_000 + n);
                     let cart = t % 2 == 0 && n % 2 == 0;
                     let wanted: &[(&str, u32)] = if cart { &[("A", 1), ("B", 1)] } else { &[("A", 1)] };
-                    let answer = settle(|| engine.reserve(&reserve(id, "d", "x", wanted), START)).expect("an answer");
+                    let answer = settle(|| engine.reserve(&reserve(id, "d", "x", wanted), Context::anonymous(START)))
+                        .expect("an answer");
                     if held(&answer) {
-                        settle(|| engine.release(&release(id, &[]), START)).expect("a release");
+                        settle(|| engine.release(&release(id, &[]), Context::anonymous(START))).expect("a release");
                     } else {
                         assert!(cart, "a single line was refused although a unit was free");
                     }
@@ -181,7 +190,7 @@ fn whoever_gives_back_before_asking_is_never_refused() {
             });
         }
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
     assert_eq!((view.stock[0][0].free, view.stock[1][0].free), (THREADS + 1, 1));
     assert_eq!(engine.conservation_error(), 0);
 }
@@ -240,18 +249,18 @@ fn lists_and_the_comparison_of_books_never_hold_up_requests_for_good() {
         scope.spawn(|| (0..2_000).for_each(|_| assert_eq!(engine.conservation_error(), 0)));
         scope.spawn(|| {
             for _ in 0..20 {
-                let listed = engine.list_holds(&filter, None, &mut page::<HoldView>(5_000), START);
+                let listed = engine.list_holds(&filter, None, &mut page::<HoldView>(5_000), Context::anonymous(START));
                 listed.expect("a page").1.wait().expect("durable");
             }
         });
     });
     let mut shown = page::<HoldView>(5_000);
-    let (_next, _ticket) = engine.list_holds(&filter, None, &mut shown, START).expect("a page");
+    let (_next, _ticket) = engine.list_holds(&filter, None, &mut shown, Context::anonymous(START)).expect("a page");
     assert_eq!(shown.into_shown().len(), 2_000);
 }
 
 fn ask(engine: &Engine, id: HoldId, now: Timestamp) -> Answer {
-    settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), now)).expect("an answer")
+    settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), Context::anonymous(now))).expect("an answer")
 }
 
 #[test]
@@ -266,7 +275,8 @@ fn a_claim_that_races_the_deadline_is_decided_once() {
     let claimed: u64 = thread::scope(|scope| {
         scope.spawn(|| while engine.sweep(deadline).expect("a sweep") > 0 {});
         let claims = (0..400).map(|n| {
-            let answer = settle(|| engine.claim(&claim(hold_id(n), "order"), just_before)).expect("an answer");
+            let answer = settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(just_before)))
+                .expect("an answer");
             match answer.outcome {
                 Outcome::Hold(view) => {
                     assert_eq!(view.hold.state, HoldState::Claimed);
@@ -280,7 +290,7 @@ fn a_claim_that_races_the_deadline_is_decided_once() {
         });
         claims.sum()
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), deadline).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(deadline)).expect("the drop");
     assert_eq!((view.stock[0][0].claimed, view.stock[0][0].held), (claimed, 0));
     assert_eq!(view.stock[0][0].free, 400 - claimed);
     assert_eq!(engine.conservation_error(), 0);
@@ -314,7 +324,7 @@ fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
         let (just_before, sweeps) = (Timestamp(deadline.0 - 1), round % 2 == 0);
         let id = round * 10;
         let cart = reserve(hold_id(id), "d", "x", &[("A", 2), ("B", 1)]);
-        assert!(held(&settle(|| engine.reserve(&cart, start)).expect("an answer")));
+        assert!(held(&settle(|| engine.reserve(&cart, Context::anonymous(start))).expect("an answer")));
         let barrier = Barrier::new(4);
         // Each comes a little later than the others in its turn, so that each wins now and then.
         let come = |turn: u64| {
@@ -324,7 +334,10 @@ fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
         let successor = |n: u64, wanted: &'static [(&'static str, u32)]| {
             come(n + 2);
             let command = in_place_of(id, id + n, wanted);
-            won(&settle(|| engine.reserve(&command, just_before)).expect("an answer"), Winner::Successor)
+            won(
+                &settle(|| engine.reserve(&command, Context::anonymous(just_before))).expect("an answer"),
+                Winner::Successor,
+            )
         };
         let outcomes: [Winner; 4] = thread::scope(|scope| {
             let late = scope.spawn(|| {
@@ -335,15 +348,16 @@ fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
             let more = scope.spawn(|| successor(1, &[("A", 3)]));
             let less = scope.spawn(|| successor(2, &[("A", 1), ("B", 2)]));
             come(2);
-            let claimed = settle(|| engine.claim(&claim(hold_id(id), "order"), just_before)).expect("an answer");
+            let claimed = settle(|| engine.claim(&claim(hold_id(id), "order"), Context::anonymous(just_before)))
+                .expect("an answer");
             let joined = [late, more, less].map(|thread| thread.join().expect("a thread"));
             [won(&claimed, Winner::Claim), joined[0], joined[1], joined[2]]
         });
         let winners: Vec<Winner> = outcomes.into_iter().filter(|outcome| *outcome != Winner::Nobody).collect();
         let [winner] = winners[..] else { panic!("round {round}: {outcomes:?}") };
         wins[usize::from(winner == Winner::Successor) + 2 * usize::from(winner == Winner::Deadline)] += 1;
-        let old = engine.get_hold(hold_id(id), None, just_before).expect("the old hold").0.hold;
-        let is_held = |id: &HoldId| engine.get_hold(*id, None, just_before).is_ok();
+        let old = engine.get_hold(hold_id(id), None, Context::anonymous(just_before)).expect("the old hold").0.hold;
+        let is_held = |id: &HoldId| engine.get_hold(*id, None, Context::anonymous(just_before)).is_ok();
         let (state, by) = match winner {
             Winner::Claim => (HoldState::Claimed, None),
             Winner::Successor => (HoldState::Released, [1, 2].map(|n| hold_id(id + n)).into_iter().find(is_held)),
@@ -376,7 +390,7 @@ fn two_chains_that_cross_never_wait_for_one_another() {
     let engine = engine(&world, &[("A", 2 * THREADS), ("B", THREADS)], &[]);
     for t in 0..THREADS {
         let first = reserve(hold_id(t * 1_000_000), "d", "x", &[("A", 2)]);
-        assert!(held(&settle(|| engine.reserve(&first, START)).expect("an answer")));
+        assert!(held(&settle(|| engine.reserve(&first, Context::anonymous(START))).expect("an answer")));
     }
     thread::scope(|scope| {
         for t in 0..THREADS {
@@ -386,19 +400,22 @@ fn two_chains_that_cross_never_wait_for_one_another() {
                 for n in 1..3_000 {
                     let wanted: &[(&str, u32)] = if n % 2 == 0 { &[("A", 2)] } else { &[("A", 2), ("B", 1)] };
                     let command = in_place_of(id(n - 1), id(n), wanted);
-                    assert!(held(&settle(|| engine.reserve(&command, START)).expect("an answer")), "{t}: {n}");
+                    assert!(
+                        held(&settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer")),
+                        "{t}: {n}"
+                    );
                 }
             });
         }
         scope.spawn(|| {
             for n in 0..3_000 {
                 let outsider = reserve(hold_id(9_000_000 + n), "d", "y", &[("A", 1)]);
-                let answer = settle(|| engine.reserve(&outsider, START)).expect("an answer");
+                let answer = settle(|| engine.reserve(&outsider, Context::anonymous(START))).expect("an answer");
                 assert!(!held(&answer), "a unit that goes over from one hold to another was free in between");
             }
         });
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
     assert_eq!((view.stock[0][0].held, view.stock[0][0].free), (2 * THREADS, 0));
     assert_eq!((view.stock[1][0].held, view.stock[1][0].free), (THREADS, 0));
     assert_eq!(engine.conservation_error(), 0);
@@ -423,7 +440,7 @@ fn whoever_takes_what_there_is_leaves_nothing_and_takes_nothing_twice() {
                             &[("A", 3 + u32::try_from(n % 9).expect("small")), ("B", 2)],
                         );
                         command.allow_partial = true;
-                        let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                        let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
                         let Outcome::Hold(view) = &answer.outcome else {
                             assert!(!held(&answer));
                             break;
@@ -460,12 +477,12 @@ fn nobody_settles_for_less_while_all_is_there_or_in_doubt() {
                     let id = hold_id(t * 1_000_000 + n);
                     let mut command = reserve(id, "d", "x", &[("A", 3)]);
                     command.allow_partial = true;
-                    let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                    let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
                     let Outcome::Hold(view) = answer.outcome else { panic!("refused: {answer:?}") };
                     assert!(view.short_lines().is_empty(), "settled for {:?}", view.hold.lines());
-                    settle(|| engine.release(&release(id, &[]), START)).expect("a release");
+                    settle(|| engine.release(&release(id, &[]), Context::anonymous(START))).expect("a release");
                     let cart = reserve(hold_id(t * 1_000_000 + 500_000 + n), "d", "x", &[("A", 3), ("B", 1)]);
-                    assert!(!held(&settle(|| engine.reserve(&cart, START)).expect("an answer")));
+                    assert!(!held(&settle(|| engine.reserve(&cart, Context::anonymous(START))).expect("an answer")));
                 }
             });
         }

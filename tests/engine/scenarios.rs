@@ -12,6 +12,7 @@ use stockade::definition::{Definition, Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, DropState, DropView, Fault, HoldView, Outcome, Refusal};
 use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
+use stockade::engine::context::Context;
 use stockade::engine::list::DropFilter;
 use stockade::ids::{HoldId, Lsn};
 use stockade::record::StockChange;
@@ -79,7 +80,7 @@ impl Play {
         match words.as_slice() {
             ["drop", id, settings @ ..] => {
                 let command = CreateDrop { definition: parse_drop(id, settings), validate_only: false };
-                Self::shown(self.engine().create_drop(&command, now).map(|(view, ticket)| {
+                Self::shown(self.engine().create_drop(&command, Context::anonymous(now)).map(|(view, ticket)| {
                     ticket.wait().expect("durable");
                     view
                 }))
@@ -87,7 +88,9 @@ impl Play {
             ["pause", id] => self.steer(id, Steer::Pause),
             ["resume", id] => self.steer(id, Steer::Resume),
             ["close", id] => self.steer(id, Steer::Close),
-            ["state", id] => Self::shown(self.engine().get_drop(&drop_id(id), now).map(|(view, _)| view)),
+            ["state", id] => {
+                Self::shown(self.engine().get_drop(&drop_id(id), Context::anonymous(now)).map(|(view, _)| view))
+            }
             ["stock", id, item] => self.stock(id, item),
             ["update", id, settings @ ..] => self.update(id, settings),
             ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
@@ -95,7 +98,8 @@ impl Play {
                 let mut page = common::page::<DropView>(100);
                 let archived = state.contains(&"archived").then_some(DropState::Archived);
                 let filter = DropFilter { state: archived, ..DropFilter::default() };
-                let (_next, _ticket) = self.engine().list_drops(&filter, None, &mut page, now).expect("a page");
+                let (_next, _ticket) =
+                    self.engine().list_drops(&filter, None, &mut page, Context::anonymous(now)).expect("a page");
                 page.into_shown().iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
             }
             ["tick", span] => {
@@ -106,7 +110,7 @@ impl Play {
                 while self.engine().sweep(now).expect("a sweep") > 0 {}
                 String::new()
             }
-            ["archive"] => self.engine().archive(now).expect("a look").to_string(),
+            ["archive"] => self.engine().archive(Context::engine(now)).expect("a look").to_string(),
             ["snapshot"] => {
                 self.engine().snapshot(&self.world.snapshots, now).expect("a snapshot");
                 String::new()
@@ -153,16 +157,16 @@ impl Play {
                     }
                 }
                 (command.supersedes, command.allow_partial) = (old, rest.contains(&"partial"));
-                common::settle(|| engine.reserve(&command, now))
+                common::settle(|| engine.reserve(&command, Context::anonymous(now)))
             }
             ("extend", rest) => {
                 let command = common::extend(hold, setting(rest, "ttl").map(millis));
-                common::settle(|| engine.extend(&command, now))
+                common::settle(|| engine.extend(&command, Context::anonymous(now)))
             }
             ("pay" | "unpay", []) => {
                 let mut command = common::extend(hold, None);
                 command.stage = Some(if verb == "pay" { Stage::Paying } else { Stage::Held });
-                common::settle(|| engine.extend(&command, now))
+                common::settle(|| engine.extend(&command, Context::anonymous(now)))
             }
             ("claim", [order, rest @ ..]) => {
                 let mut command = common::claim(hold, order);
@@ -170,27 +174,27 @@ impl Play {
                 if rest.contains(&"late") {
                     command.expired = ExpiredPolicy::TakeFreeStock;
                 }
-                common::settle(|| engine.claim(&command, now))
+                common::settle(|| engine.claim(&command, Context::anonymous(now)))
             }
             ("release", []) => {
                 let command = common::release(hold, &[]);
-                common::settle(|| engine.release(&command, now))
+                common::settle(|| engine.release(&command, Context::anonymous(now)))
             }
             ("release", ["keep", keep @ ..]) => {
                 let command = common::release(hold, &wanted(keep));
-                common::settle(|| engine.release(&command, now))
+                common::settle(|| engine.release(&command, Context::anonymous(now)))
             }
             ("release", ["abandon"]) => {
                 let command = Release { abandon_payment: true, ..common::release(hold, &[]) };
-                common::settle(|| engine.release(&command, now))
+                common::settle(|| engine.release(&command, Context::anonymous(now)))
             }
             ("return", rest) => {
                 let returned = common::lines(&wanted(rest));
                 let command = Return { target: common::target(hold), returned, restock: rest.contains(&"restock") };
-                common::settle(|| engine.return_units(&command, now))
+                common::settle(|| engine.return_units(&command, Context::anonymous(now)))
             }
             ("get", []) => {
-                let (view, ticket) = engine.get_hold(hold, None, now)?;
+                let (view, ticket) = engine.get_hold(hold, None, Context::anonymous(now))?;
                 Ok(Answer { outcome: Outcome::Hold(view), rests_on: ticket.lsn() })
             }
             other => panic!("not a verb: {other:?}"),
@@ -212,10 +216,12 @@ impl Play {
     }
 
     fn steer(&self, id: &str, steer: Steer) -> String {
-        Self::shown(self.engine().steer(&drop_id(id), steer, self.world.now).map(|(view, ticket)| {
-            ticket.wait().expect("durable");
-            view
-        }))
+        Self::shown(self.engine().steer(&drop_id(id), steer, Context::anonymous(self.world.now)).map(
+            |(view, ticket)| {
+                ticket.wait().expect("durable");
+                view
+            },
+        ))
     }
 
     fn shown(view: Result<DropView, Fault>) -> String {
@@ -232,7 +238,7 @@ impl Play {
             other => panic!("not a change: {other:?}"),
         };
         let n = self.number(name);
-        match self.engine().adjust_stock(&common::adjust(id, item, n, change), self.world.now) {
+        match self.engine().adjust_stock(&common::adjust(id, item, n, change), Context::anonymous(self.world.now)) {
             Err(fault) => fault_text(&fault),
             Ok((_, ticket)) => {
                 ticket.wait().expect("durable");
@@ -246,14 +252,14 @@ impl Play {
         if let Some(name) = setting(settings, "at") {
             command.revision = *self.revisions.entry(name.to_owned()).or_insert(command.revision);
         }
-        Self::shown(self.engine().update_drop(&command, self.world.now).map(|(view, ticket)| {
+        Self::shown(self.engine().update_drop(&command, Context::anonymous(self.world.now)).map(|(view, ticket)| {
             ticket.wait().expect("durable");
             view
         }))
     }
 
     fn stock(&self, id: &str, item: &str) -> String {
-        let (view, _) = self.engine().get_drop(&drop_id(id), self.world.now).expect("a drop");
+        let (view, _) = self.engine().get_drop(&drop_id(id), Context::anonymous(self.world.now)).expect("a drop");
         let place = view.definition.items.iter().position(|known| known.sku == sku(item)).expect("an item");
         let stock = view.stock[place][0];
         let out = stock.held + stock.paying + stock.claimed + stock.withdrawn;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use stockade::engine::Engine;
 use stockade::engine::compact::SnapshotPolicy;
+use stockade::engine::context::Context;
 use stockade::engine::folder::{Folder, FolderError};
 use stockade::engine::recover::{RecoverError, recover};
 use stockade::engine::verify::{verify, verify_folder};
@@ -16,7 +17,8 @@ use stockade::time::{Millis, Timestamp};
 use crate::common::{START, World, create, definition, hold_id, reserve, settle};
 
 fn hold(engine: &Engine, n: u64, now: Timestamp) {
-    let answer = settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), now)).expect("an answer");
+    let answer = settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
+        .expect("an answer");
     engine.journal().ticket(answer.rests_on).wait().expect("durable");
 }
 

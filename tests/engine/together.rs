@@ -8,6 +8,7 @@ use stockade::definition::Scope;
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Fault, Outcome, Step};
 use stockade::engine::command::Reserve;
+use stockade::engine::context::Context;
 use stockade::ids::Lsn;
 use stockade::journal::MAX_QUEUED_OPERATIONS;
 use stockade::time::{Millis, Timestamp};
@@ -32,7 +33,7 @@ fn twins() -> [Engine; 2] {
 type Told = Result<(String, Lsn), Fault>;
 
 fn one_by_one(engine: &Engine, commands: &[Reserve], now: Timestamp) -> Vec<Told> {
-    let ask = |command| settle(|| engine.reserve(command, now));
+    let ask = |command| settle(|| engine.reserve(command, Context::anonymous(now)));
     commands.iter().map(|command| ask(command).map(|answer| (said(&answer.outcome), answer.rests_on))).collect()
 }
 
@@ -42,7 +43,8 @@ fn together(engine: &Engine, commands: &[Reserve], now: Timestamp) -> (Vec<Told>
     while told.len() < commands.len() {
         let before = told.len();
         let run: Vec<&Reserve> = commands[before..].iter().collect();
-        let ended = engine.reserve_run(&run, now, |outcome, rests_on| told.push(Ok((said(outcome), rests_on))));
+        let ended = engine
+            .reserve_run(&run, Context::anonymous(now), |outcome, rests_on| told.push(Ok((said(outcome), rests_on))));
         in_one_go += told.len() - before;
         match ended {
             Err(fault) => told.push(Err(fault)),
@@ -114,7 +116,7 @@ fn a_plain_message_is_decided_in_one_go_up_to_what_can_t_be() {
     assert!(matches!(&told[2], Err(Fault::Invalid(_))), "{told:?}");
     assert_eq!((in_one_go, told.iter().filter(|told| told.is_ok()).count()), (4, 4));
     let nothing: [&Reserve; 0] = [];
-    assert_eq!(engine.reserve_run(&nothing, START, |_, _| unreachable!("nobody asked")), Ok(()));
+    assert_eq!(engine.reserve_run(&nothing, Context::anonymous(START), |_, _| unreachable!("nobody asked")), Ok(()));
 }
 
 #[test]
@@ -126,12 +128,19 @@ fn where_the_journal_has_room_for_some_the_first_are_decided() {
     let taken: Vec<_> =
         (0..MAX_QUEUED_OPERATIONS - 5).map(|_| engine.journal().permit().expect("there is room")).collect();
     let mut told = 0;
-    assert_eq!(engine.reserve_run(&run, START, |_, _| told += 1), Ok(()), "the next is to be asked for by itself");
+    assert_eq!(
+        engine.reserve_run(&run, Context::anonymous(START), |_, _| told += 1),
+        Ok(()),
+        "the next is to be asked for by itself"
+    );
     assert!((5..8).contains(&told), "as many as there was room for, or as the writer has made room for since: {told}");
     drop(taken);
     let held = engine.inventory().holds.counts()[0];
     assert_eq!(held, told, "the first, and no others");
-    assert!(matches!(engine.reserve(run[0], START), Ok(Step::Done(Answer { outcome: Outcome::Hold(_), .. }))));
+    assert!(matches!(
+        engine.reserve(run[0], Context::anonymous(START)),
+        Ok(Step::Done(Answer { outcome: Outcome::Hold(_), .. }))
+    ));
     assert_eq!(engine.inventory().holds.counts()[0], held, "the first was there");
 }
 

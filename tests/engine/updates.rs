@@ -8,6 +8,7 @@ use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Fault, Outcome};
 use stockade::engine::command::{Steer, UpdateDrop};
+use stockade::engine::context::Context;
 use stockade::ids::Lsn;
 use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
@@ -17,13 +18,13 @@ use crate::common::{START, World, create, definition, drop_id, hold_id, release,
 const THREADS: u64 = 3;
 
 fn changed(engine: &Engine, command: &UpdateDrop) -> Lsn {
-    let (view, ticket) = engine.update_drop(command, START).expect("a change");
+    let (view, ticket) = engine.update_drop(command, Context::anonymous(START)).expect("a change");
     ticket.wait().expect("durable");
     view.revision
 }
 
 fn steer(engine: &Engine, steer: Steer) {
-    let (_, ticket) = engine.steer(&drop_id("d"), steer, START).expect("steered");
+    let (_, ticket) = engine.steer(&drop_id("d"), steer, Context::anonymous(START)).expect("steered");
     ticket.wait().expect("durable");
 }
 
@@ -70,7 +71,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
                     let back = usize::try_from(round * (t + 1) % 5).expect("small");
                     let sku = format!("N{}", items.saturating_sub(1 + back));
                     let command = reserve(hold_id(t * 1_000_000 + round), "d", "x", &[(&sku, 1)]);
-                    match settle(|| engine.reserve(&command, START)).expect("an answer").outcome {
+                    match settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer").outcome {
                         Outcome::Hold(_) => {
                             won.fetch_add(1, Ordering::Relaxed);
                         }
@@ -80,7 +81,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
             });
         }
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
     assert_eq!(view.definition.items.len(), ADDED + 1);
     let sold: u64 = view.stock.iter().map(|pools| pools[0].held).sum();
     assert_eq!(sold, won.load(Ordering::Relaxed), "every hold is in the books");
@@ -90,11 +91,11 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
         let sku = format!("N{n}");
         for unit in 0..pools[0].free {
             let command = reserve(hold_id(9_000_000 + n * 100 + unit), "d", "y", &[(&sku, 1)]);
-            let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+            let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
             assert!(matches!(answer.outcome, Outcome::Hold(_)), "{sku}: {answer:?}");
         }
     }
-    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
     assert!(view.stock.iter().all(|pools| (pools[0].free, pools[0].held) == (0, UNITS)), "{:?}", view.stock);
     assert_eq!(engine.conservation_error(), 0);
     same_after_restart(&world, engine);
@@ -131,12 +132,12 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
                     let units = 1 + u32::try_from(n % 3).expect("small");
                     let customer = format!("c{t}");
                     let command = reserve(id, "d", &customer, &[(if n % 2 == 0 { "A" } else { "B" }, units)]);
-                    let answer = settle(|| engine.reserve(&command, START)).expect("an answer");
+                    let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
                     match answer.outcome {
                         Outcome::Hold(view) => {
                             let ttl = START.until(view.hold.expires_at()).0;
                             assert!((100_000..300_001).contains(&ttl), "{ttl}");
-                            settle(|| engine.release(&release(id, &[]), START)).expect("a release");
+                            settle(|| engine.release(&release(id, &[]), Context::anonymous(START))).expect("a release");
                         }
                         Outcome::Refused(refusal) => {
                             assert!(units > 1, "one unit is always allowed and always there: {refusal:?}");
@@ -149,7 +150,7 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
         updater.join().expect("the changes");
         over.store(true, Ordering::Relaxed);
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
     assert!(view.stock.iter().all(|pools| pools[0].free == 50), "{:?}", view.stock);
     assert_eq!(engine.conservation_error(), 0);
     same_after_restart(&world, engine);
@@ -166,11 +167,13 @@ fn of_many_changes_of_one_revision_one_is_made_and_each_is_told_what_became_of_i
         let appended = engine.journal().appended();
         let told: Vec<_> = thread::scope(|scope| {
             let engine = &engine;
-            let asked: Vec<_> =
-                commands.iter().map(|command| scope.spawn(move || engine.update_drop(command, START))).collect();
+            let asked: Vec<_> = commands
+                .iter()
+                .map(|command| scope.spawn(move || engine.update_drop(command, Context::anonymous(START))))
+                .collect();
             asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
         });
-        let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+        let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
         assert_eq!(view.revision, Lsn(appended.0 + 1), "one change, one record");
         assert_eq!(engine.journal().appended(), view.revision, "and no other");
         for (command, told) in commands.iter().zip(told) {
@@ -198,7 +201,7 @@ fn a_change_hides_no_steering_and_a_steering_no_change_whatever_they_are_read_ba
             engine.snapshot(&world.snapshots, START).expect("a snapshot");
         }
         engine = same_after_restart(&world, engine);
-        let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+        let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
         assert_eq!((view.state, view.definition.title.as_str()), (DropState::Paused, "after the pause"));
     }
     let repeated = update(&engine, "d", START, |wanted| wanted.title = "once more".to_owned());
@@ -207,7 +210,7 @@ fn a_change_hides_no_steering_and_a_steering_no_change_whatever_they_are_read_ba
     engine.snapshot(&world.snapshots, START).expect("a snapshot");
     engine = same_after_restart(&world, engine);
     assert_eq!(changed(&engine, &repeated), revision, "sent again after all that: the same answer");
-    let (view, _) = engine.get_drop(&drop_id("d"), START).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
     assert_eq!((view.state, view.revision), (DropState::Open, revision));
 }
 
@@ -222,11 +225,11 @@ fn only_trying_a_change_shows_it_and_changes_nothing() {
         wanted.schedule.closes_at = Some(START.plus(Millis(1)));
     });
     command.validate_only = true;
-    let (view, _) = engine.update_drop(&command, START).expect("it could be changed");
+    let (view, _) = engine.update_drop(&command, Context::anonymous(START)).expect("it could be changed");
     assert_eq!((view.definition.items.len(), view.stock[1][0].free, view.revision), (2, 9, command.revision));
     command.wanted.schedule.closes_at = Some(Timestamp(START.0));
     assert!(
-        matches!(engine.update_drop(&command, START), Err(Fault::Invalid(_))),
+        matches!(engine.update_drop(&command, Context::anonymous(START)), Err(Fault::Invalid(_))),
         "it would be closed before it opens"
     );
     assert_eq!((engine.inventory().digest(), engine.journal().appended()), before);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use stockade::engine::Engine;
 use stockade::engine::answer::DropState;
+use stockade::engine::context::Context;
 use stockade::ids::{DropNo, Lsn};
 use stockade::journal::{BatchHead, Durability, FileLog, Log as _, SealedBatch, Start};
 use stockade::record::{Closed, DropImage, Lifecycle, Record};
@@ -61,7 +62,7 @@ fn of_format_1() -> World {
 }
 
 fn states(engine: &Engine) -> Vec<DropState> {
-    DROPS.map(|(id, ..)| engine.get_drop(&drop_id(id), START).expect("a drop").0.state).to_vec()
+    DROPS.map(|(id, ..)| engine.get_drop(&drop_id(id), Context::anonymous(START)).expect("a drop").0.state).to_vec()
 }
 
 /// Where the journal says that format 1 ends.
@@ -99,7 +100,7 @@ fn moments_behind_the_upgrade_are_facts() {
     drop(world.start());
     world.now = at(3);
     let (engine, _) = world.start();
-    let state = |id| engine.get_drop(&drop_id(id), at(3)).expect("a drop").0.state;
+    let state = |id| engine.get_drop(&drop_id(id), Context::anonymous(at(3))).expect("a drop").0.state;
     assert_eq!([state("ahead"), state("open")], [DropState::Open, DropState::Closed]);
     engine.journal().barrier().wait().expect("durable");
     let turned = common::records(&world).into_iter().filter(|(_, record)| record.name() == "turned").count();

@@ -3,6 +3,7 @@
 use stockade::engine::Engine;
 use stockade::engine::answer::{Answer, Fault, HoldView, Outcome, Ticket};
 use stockade::engine::command::{ExpiredPolicy, Return, Stage};
+use stockade::engine::context::Context;
 use stockade::time::{Millis, Timestamp};
 
 use super::reserves::{Ask, shorts};
@@ -21,7 +22,7 @@ pub struct Said {
 /// What the engine says to a reserve.
 pub fn reserved(engine: &Engine, ask: &Ask, now: Timestamp) -> Said {
     let command = ask.command();
-    said(engine, settle(|| engine.reserve(&command, now)), |view| show(view) + &shorts(view))
+    said(engine, settle(|| engine.reserve(&command, Context::anonymous(now))), |view| show(view) + &shorts(view))
 }
 
 /// What the engine says to a verb on a hold of this drop.
@@ -31,30 +32,32 @@ pub fn answered(engine: &Engine, verb: &Verb, drop: usize, now: Timestamp) -> Sa
         words::lines(&named)
     };
     let answer = match verb {
-        Verb::Extend { hold, ttl } => settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), now)),
+        Verb::Extend { hold, ttl } => {
+            settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), Context::anonymous(now)))
+        }
         Verb::Stage { hold, paying } => {
             let mut command = extend(hold_id(*hold), None);
             command.stage = Some(if *paying { Stage::Paying } else { Stage::Held });
-            settle(|| engine.extend(&command, now))
+            settle(|| engine.extend(&command, Context::anonymous(now)))
         }
         Verb::Claim { hold, order, late, lines: claimed } => {
             let mut command = claim(hold_id(*hold), &order.to_string());
             command.expired = if *late { ExpiredPolicy::TakeFreeStock } else { ExpiredPolicy::Refuse };
             command.lines = lines(claimed);
-            settle(|| engine.claim(&command, now))
+            settle(|| engine.claim(&command, Context::anonymous(now)))
         }
         Verb::Release { hold, keep, abandon } => {
             let mut command = release(hold_id(*hold), &[]);
             (command.keep, command.abandon_payment) = (lines(keep), *abandon);
-            settle(|| engine.release(&command, now))
+            settle(|| engine.release(&command, Context::anonymous(now)))
         }
         Verb::Return { hold, returned, restock } => {
             let returned = lines(returned);
             let command = Return { target: words::target(hold_id(*hold)), returned, restock: *restock };
-            settle(|| engine.return_units(&command, now))
+            settle(|| engine.return_units(&command, Context::anonymous(now)))
         }
         Verb::Get { hold } => engine
-            .get_hold(hold_id(*hold), None, now)
+            .get_hold(hold_id(*hold), None, Context::anonymous(now))
             .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), rests_on: ticket.lsn() }),
     };
     said(engine, answer, show)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropView, Fault, Ticket};
 use stockade::engine::command::Steer;
+use stockade::engine::context::Context;
 use stockade::record::StockChange;
 use stockade::time::Timestamp;
 
@@ -90,17 +91,17 @@ impl Model {
 /// What the engine says when stock is adjusted.
 pub fn adjusted(engine: &Engine, Adjust { drop, item, number, change }: &Adjust, now: Timestamp) -> Said {
     let command = adjust(DROPS[*drop], ITEMS[*drop][*item], *number, *change);
-    said(engine.adjust_stock(&command, now))
+    said(engine.adjust_stock(&command, Context::anonymous(now)))
 }
 
 /// What the engine says when a drop is steered.
 pub fn steered(engine: &Engine, drop: usize, steer: Steer, now: Timestamp) -> Said {
-    said(engine.steer(&drop_id(DROPS[drop]), steer, now))
+    said(engine.steer(&drop_id(DROPS[drop]), steer, Context::anonymous(now)))
 }
 
 /// A drop's state and stock as the engine shows them, in the words of [`Model::stock`].
 pub fn shown(engine: &Engine, drop: usize, now: Timestamp) -> String {
-    match engine.get_drop(&drop_id(DROPS[drop]), now) {
+    match engine.get_drop(&drop_id(DROPS[drop]), Context::anonymous(now)) {
         Ok((view, _)) => {
             let stock: Vec<_> = view.stock.iter().map(|pools| (pools[0].received, pools[0].free)).collect();
             format!("{:?} {stock:?}", view.state)

@@ -3,6 +3,7 @@
 
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Fault};
+use stockade::engine::context::Context;
 use stockade::time::{Millis, Timestamp};
 
 use super::rules::Rule;
@@ -111,18 +112,18 @@ pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Mo
             }
         }
     });
-    let view = match engine.update_drop(&command, now) {
+    let view = match engine.update_drop(&command, Context::anonymous(now)) {
         Ok((view, _)) => view,
         Err(Fault::Precondition(_)) => return "precondition".to_owned(),
         Err(fault) => return format!("{fault:?}"),
     };
-    let (again, _) = engine.update_drop(&command, now).expect("sent again");
+    let (again, _) = engine.update_drop(&command, Context::anonymous(now)).expect("sent again");
     assert_eq!((again.revision, &again.definition), (view.revision, &view.definition));
     if view.revision > command.revision {
         command.wanted.title.push_str("another");
-        assert!(matches!(engine.update_drop(&command, now), Err(Fault::Stale(_))));
+        assert!(matches!(engine.update_drop(&command, Context::anonymous(now)), Err(Fault::Stale(_))));
     }
-    let (shown, _) = engine.get_drop(&drop_id(id), now).expect("the drop");
+    let (shown, _) = engine.get_drop(&drop_id(id), Context::anonymous(now)).expect("the drop");
     assert_eq!(shown.revision, view.revision);
     format!("{:?}", view.state)
 }

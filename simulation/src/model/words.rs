@@ -6,6 +6,7 @@ use stockade::engine::answer::{Answer, Fault, Step};
 use stockade::engine::command::{
     AdjustStock, Claim, ExpiredPolicy, Extend, Release, Reserve, Target, UpdateDrop, Wanted,
 };
+use stockade::engine::context::Context;
 use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
 use stockade::record::StockChange;
 use stockade::time::{Millis, Timestamp};
@@ -114,7 +115,7 @@ pub fn adjust(drop: &str, item: &str, n: u64, change: StockChange) -> AdjustStoc
 
 /// A change of a drop as it is, with all its fields as they are shown.
 pub fn update(engine: &Engine, drop: &str, now: Timestamp, change: impl FnOnce(&mut Definition)) -> UpdateDrop {
-    let (view, _) = engine.get_drop(&drop_id(drop), now).expect("the drop");
+    let (view, _) = engine.get_drop(&drop_id(drop), Context::anonymous(now)).expect("the drop");
     let mut wanted = view.definition.as_ref().clone();
     wanted.schedule.opens_at = Some(view.opens_at);
     change(&mut wanted);

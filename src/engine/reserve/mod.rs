@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use super::answer::{Answer, Fault, HoldView, Outcome, Step, Violation};
 use super::command::Reserve;
+use super::context::Context;
 use super::hold_verbs::ended;
 use super::limits::Counted;
 use super::{Decision, Engine, OwnHold};
@@ -27,6 +28,7 @@ use crate::ids::{ItemNo, PoolNo};
 use crate::invariant::invariant;
 use crate::inventory::{DropEntry, DropState, LockedShards, Pool, Roster, Running, Subject, Verdict};
 use crate::journal::Permit;
+use crate::record::Actor;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 use supersede::Old;
@@ -46,13 +48,14 @@ impl Engine {
     /// [`Fault::NoDrop`], [`Fault::NoHold`] for a hold to be superseded that is not this customer's in this drop,
     /// [`Fault::Invalid`] for a SKU that the drop does not have, [`Fault::Exists`] when the id has a hold of other
     /// content, [`Fault::Exhausted`], [`Fault::Suspended`] while the clock is in doubt, and faults of the journal.
-    pub fn reserve(&self, command: &Reserve, now: Timestamp) -> Result<Step<Answer>, Fault> {
-        self.decide(now, || {
+    pub fn reserve(&self, command: &Reserve, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+        self.decide(context.now, || {
             let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
                 let running = &drop.running();
-                let now = now.max(running.turned_at);
+                let Context { now, origin } = context.not_before(running.turned_at);
                 let asked = Asked::of(self, &running.definition, command)?;
-                let request = Request { engine: self, command, now, drop, roster, running, asked, old: None };
+                let actor = origin.actor;
+                let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
                 let came = request.decide(self.journal.permit()?)?;
                 came.and_then(|came| Ok(Decision::Done(came.answer(&running.definition))))
             });
@@ -133,6 +136,7 @@ pub(super) struct Request<'a> {
     pub(super) engine: &'a Engine,
     pub(super) command: &'a Reserve,
     pub(super) now: Timestamp,
+    pub(super) actor: Actor,
     pub(super) drop: &'a DropEntry,
     pub(super) roster: Roster<'a>,
     pub(super) running: &'a Running,

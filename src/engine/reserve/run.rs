@@ -12,10 +12,10 @@ use smallvec::SmallVec;
 use super::{Asked, Came, Request};
 use crate::engine::answer::{Fault, HoldView, Outcome};
 use crate::engine::command::Reserve;
+use crate::engine::context::Context;
 use crate::engine::{Decision, Engine};
 use crate::ids::Lsn;
 use crate::invariant::invariant;
-use crate::time::Timestamp;
 
 /// Most reserves of one run: enough for their misses to overlap, few enough that nobody waits long at the gate.
 pub const MOST_IN_RUN: usize = 8;
@@ -30,13 +30,14 @@ impl Engine {
     pub fn reserve_run(
         &self,
         commands: &[&Reserve],
-        now: Timestamp,
+        context: Context<'_>,
         mut told: impl FnMut(&Outcome, Lsn),
     ) -> Result<(), Fault> {
         let Some(first) = commands.first() else { return Ok(()) };
         let decided = self.inventory.drops.with_id_among(&first.drop, |drop, roster| {
             let running = &drop.running();
-            let now = now.max(running.turned_at);
+            let Context { now, origin } = context.not_before(running.turned_at);
+            let actor = origin.actor;
             let mut asked: SmallVec<[Asked; MOST_IN_RUN]> = SmallVec::new();
             let mut fault = None;
             for command in commands.iter().take_while(|command| command.drop == first.drop) {
@@ -57,7 +58,7 @@ impl Engine {
             // One for all of them: counting who has it, on two cores at once, costs more than a look at it.
             let mut definition = Arc::clone(&running.definition);
             for ((command, asked), permit) in commands.iter().zip(asked).zip(permits) {
-                let request = Request { engine: self, command, now, drop, roster, running, asked, old: None };
+                let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
                 let Decision::Done(came) = request.decide(permit)? else { return Ok(()) };
                 left = left.saturating_sub(1);
                 match came {

@@ -9,7 +9,7 @@ use crate::hold::{Hold, HoldFields, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
 use crate::inventory::stock::{Certainty, Taken};
 use crate::inventory::{Locked, LockedSubjects, Verdict};
-use crate::record::{Actor, Made, Record};
+use crate::record::{Made, Record};
 use crate::time::{Millis, Timestamp};
 
 /// A hold that lives shorter may be past its deadline before that is in the queue, if its thread is held up between
@@ -63,7 +63,7 @@ impl Request<'_> {
         let Hands { shards, subjects, permit } = hands;
         let Served { hold, taken } = served;
         let mut shown = hold.clone();
-        let record = Record::Made(Made { actor: Actor::Anonymous, hold });
+        let record = Record::Made(Made { actor: self.actor, hold });
         let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
         let locked = Locked::NewHold(self.drop, shards.own(), Some(subjects));
         shown.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;

@@ -18,7 +18,7 @@ use crate::hold::{Change, Hold, HoldState};
 use crate::ids::HoldId;
 use crate::inventory::{HoldRef, Locked, LockedShards, LockedSubjects};
 use crate::journal::Permit;
-use crate::record::{Actor, HoldChange, Record, Superseded};
+use crate::record::{HoldChange, Record, Superseded};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
@@ -69,7 +69,7 @@ impl Request<'_> {
         let Hands { shards, subjects, permit } = hands;
         let Served { mut hold, taken } = served;
         let change = Change::Superseded { at: self.now, by: hold.id };
-        let ended = HoldChange::of(&old.hold, &change, self.now, Actor::of(&change));
+        let ended = HoldChange::of(&old.hold, &change, self.now, self.actor);
         let record = Record::Superseded(Box::new(Superseded { ended, made: hold.clone() }));
         let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
         let locked = Locked::Succession(self.drop, (shards, old.place), subjects);

@@ -10,6 +10,7 @@ mod strategies;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestCaseResult};
 use stockade::engine::Engine;
+use stockade::engine::context::Context;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{self, World, create, definition};
@@ -119,7 +120,7 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
     }
     sweep_all(&engine, world.now);
     for (drop, id) in DROPS.iter().enumerate() {
-        let (stock, _) = engine.get_drop(&common::drop_id(id), world.now).expect("the drop");
+        let (stock, _) = engine.get_drop(&common::drop_id(id), Context::anonymous(world.now)).expect("the drop");
         for (item, pools) in stock.stock.iter().enumerate() {
             prop_assert_eq!(pools[0].free, model.free(drop, item));
         }
@@ -171,7 +172,7 @@ fn step(engine: Engine, model: &mut Model, world: &World, act: &Act) -> Result<E
         }
         Act::Archive(_) => {
             sweep_all(&engine, world.now);
-            let archived = engine.archive(world.now).expect("a look");
+            let archived = engine.archive(Context::engine(world.now)).expect("a look");
             prop_assert_eq!(archived.to_string(), model.archive(), "{:?}", act);
         }
         Act::Again { .. } | Act::Tick(_) => {}
