@@ -12,7 +12,7 @@ use super::command::UpdateDrop;
 use super::context::Context;
 use super::drops::{fits, view};
 use super::turn::fact;
-use crate::definition::{Definition, Field, Item, Schedule, Terms};
+use crate::definition::{Definition, Field, Item};
 use crate::inventory::{DropEntry, DropState, Running};
 use crate::journal::Ticket;
 use crate::record::{DropImage, DropVerb, LastUpdate, PoolBasis, PoolFigures, update_digest};
@@ -190,6 +190,7 @@ fn refused(is: &Definition, state: DropState, paths: &[&str]) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::{Schedule, Terms};
 
     #[test]
     fn every_part_stands_in_the_table_once() {

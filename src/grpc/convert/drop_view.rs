@@ -25,7 +25,7 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
 /// for a drop that is defined and for one that was read and is sent back.
 #[must_use]
 pub(super) fn encoded_len(definition: &Definition) -> usize {
-    let mut drop = defined(definition, definition.opens_at.unwrap_or(Timestamp::NEVER), &[]);
+    let mut drop = defined(definition, definition.schedule.opens_at.unwrap_or(Timestamp::NEVER), &[]);
     for item in &mut drop.items {
         (item.stock, item.pools) = (None, Vec::new());
     }
