@@ -1,0 +1,207 @@
+//! The feed: what the journal says, as events, for whoever follows it.
+//!
+//! An event follows from a record, the record's place, and names that never change, and from nothing else: whoever reads it
+//! again, from whichever place that is still kept, reads the same. Nothing here is on the way of a request, and nothing
+//! is read or decoded while nobody follows. This room knows no engine, no wire and no runtime: reading blocks, and who
+//! may not block asks the tail.
+
+mod chunk;
+mod cursor;
+mod event;
+mod filter;
+mod kind;
+mod names;
+mod tail;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use chunk::Chunk;
+pub use cursor::{BadCursor, Position};
+pub use event::{Detail, Event};
+pub use filter::{BadType, Filter};
+pub use kind::{Kind, PREFIX};
+pub use names::Names;
+
+use crate::ids::{DropNo, Lsn};
+use crate::journal::{Beyond, Following, History, HistoryError, JournalName};
+use names::Forgotten;
+use tail::{Ring, Seen};
+
+/// About so many bytes of the journal are read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Why there is nothing to read.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// What the journal has can't be read from there.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// A drop that was archived and forgotten while it was read about: what names it can't be read yet.
+    #[error("what names drop number {0} can't be read yet")]
+    Unnamed(DropNo),
+}
+
+/// What the tail has behind a position.
+#[derive(Debug)]
+pub enum Recent {
+    /// This, in order.
+    Chunks(Vec<Arc<Chunk>>),
+    /// Nothing: it is all read.
+    End,
+    /// It does not reach back so far.
+    Behind,
+}
+
+/// The events of a journal.
+pub struct Feed {
+    history: Arc<History>,
+    names: Box<dyn Names>,
+    /// The names of drops that the engine has forgotten.
+    forgotten: Mutex<Forgotten>,
+    ring: Mutex<Ring>,
+}
+
+impl Feed {
+    /// Of this journal, with the names of its drops.
+    #[must_use]
+    pub fn new(history: Arc<History>, names: impl Names + 'static) -> Self {
+        Self { history, names: Box::new(names), forgotten: Mutex::default(), ring: Mutex::default() }
+    }
+
+    /// What names the journal.
+    #[must_use]
+    pub fn journal(&self) -> JournalName {
+        self.history.name()
+    }
+
+    /// Before the oldest event that can be read.
+    #[must_use]
+    pub fn oldest(&self) -> Position {
+        Position::before(self.history.oldest())
+    }
+
+    /// Behind the newest event that can be read.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        Position::behind(self.history.forced())
+    }
+
+    /// For as long as it is held, what is appended can be read soon, whatever the journal's durability.
+    #[must_use]
+    pub fn follow(&self) -> Following {
+        self.history.follow()
+    }
+
+    /// Resolves once there is something to read behind a place.
+    pub fn beyond(&self, lsn: Lsn) -> Beyond {
+        self.history.beyond(lsn)
+    }
+
+    /// A position as callers keep it.
+    #[must_use]
+    pub fn cursor(&self, position: Position) -> String {
+        position.cursor(self.journal())
+    }
+
+    /// The position that a caller has kept.
+    ///
+    /// # Errors
+    /// [`BadCursor`] when it is none, or nothing can be read from there.
+    pub fn position(&self, cursor: &str) -> Result<Position, BadCursor> {
+        let (journal, position) = Position::of_cursor(cursor).ok_or(BadCursor::NoCursor)?;
+        if journal != self.journal() {
+            return Err(BadCursor::OfAnotherJournal { oldest: self.cursor(self.oldest()) });
+        }
+        if position > self.end() {
+            return Err(BadCursor::BehindTheEnd { oldest: self.cursor(self.oldest()) });
+        }
+        if position < self.oldest() {
+            return Err(BadCursor::NotKept { oldest: self.cursor(self.oldest()) });
+        }
+        Ok(position)
+    }
+
+    /// What follows a position, from the disk: about [`READ_BYTES`] of the journal; nothing at its end. Blocks.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub fn read(&self, after: Position) -> Result<Vec<Chunk>, FeedError> {
+        if after >= self.end() {
+            return Ok(Vec::new());
+        }
+        let batches = self.history.batches(after.next(), READ_BYTES)?;
+        batches.into_iter().map(|batch| self.chunk(batch)).collect()
+    }
+
+    /// What the tail has behind a position, at most about so many bytes of it. Never blocks for the disk.
+    #[must_use]
+    pub fn recent(&self, after: Position, bytes: usize) -> Recent {
+        match self.ring.lock().after(after, bytes) {
+            Seen::Chunks(chunks) => Recent::Chunks(chunks),
+            Seen::End => Recent::End,
+            Seen::Behind => Recent::Behind,
+        }
+    }
+
+    /// Begins a tail: from now on [`Feed::advance`] decodes what comes. Says behind which place it begins.
+    #[must_use]
+    pub fn begin_tail(&self) -> Lsn {
+        let end = self.history.forced();
+        self.ring.lock().begin(end);
+        end
+    }
+
+    /// Decodes what has come since, for all who are at the tail. Says up to which place. Blocks; for one thread at a time.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub fn advance(&self) -> Result<Lsn, FeedError> {
+        loop {
+            let Some(end) = self.ring.lock().end() else { return Ok(self.history.forced()) };
+            let chunks = self.read(Position::behind(end))?;
+            if chunks.is_empty() {
+                return Ok(end);
+            }
+            let mut ring = self.ring.lock();
+            chunks.into_iter().for_each(|chunk| ring.push(chunk));
+        }
+    }
+
+    /// Ends the tail: nobody is there any more.
+    pub fn end_tail(&self) {
+        self.ring.lock().clear();
+    }
+
+    fn chunk(&self, batch: crate::journal::Batch) -> Result<Chunk, FeedError> {
+        let first = batch.head.first;
+        Chunk::of(batch, |number| match self.names.definition(number) {
+            Some(definition) => Ok(definition),
+            None => self.forgotten(number, first),
+        })
+    }
+
+    /// The names of a drop that the engine has forgotten: the fact that archived it has them, and stands behind all others
+    /// about it and its holds.
+    fn forgotten(&self, number: DropNo, from: Lsn) -> Result<names::Named, FeedError> {
+        if let Some(named) = self.forgotten.lock().get(number) {
+            return Ok(named);
+        }
+        let mut place = from;
+        while place <= self.history.forced() {
+            for batch in self.history.batches(place, READ_BYTES)? {
+                place = batch.head.next();
+                let mut forgotten = self.forgotten.lock();
+                batch.records.iter().for_each(|record| forgotten.learn(record));
+                if let Some(named) = forgotten.get(number) {
+                    return Ok(named);
+                }
+            }
+        }
+        Err(FeedError::Unnamed(number))
+    }
+}
+
+#[cfg(test)]
+mod tests;
