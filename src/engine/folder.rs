@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use super::identity_key::{IdentityKey, IdentityKeyError};
-pub use super::meta::{FORMAT_VERSION, JournalName};
+pub use super::meta::FORMAT_VERSION;
 use super::meta::{Format, META, META_UNFINISHED, Meta, MetaError, MetaKey};
 use crate::digest::DigestKey;
+use crate::journal::JournalName;
 use crate::storage::{DiskStorage, FolderLock, LOCK_FILE, LockError, Storage, make_private};
 
 const JOURNAL: &str = "journal";
@@ -218,6 +219,20 @@ impl Folder {
                 Meta { key, format: Some(Format { upgrading: false, ..format }) }.write(root.as_ref())
             }
             Ok(_) | Err(_) => Err(io::Error::other("stockade.meta is not what was written")),
+        }
+    }
+
+    /// What names its journal; none where the folder was opened for looking at it, and in one of format 1 that was not
+    /// upgraded yet.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn journal_name(&self) -> io::Result<Option<JournalName>> {
+        let Some((root, _)) = &self.meta else { return Ok(None) };
+        // Read anew: the start that makes a folder one of format 2 gives it its name.
+        match Meta::read(root.as_ref())? {
+            Ok(meta) => Ok(meta.and_then(|meta| meta.format).map(|format| format.journal)),
+            Err(_) => Err(io::Error::other("stockade.meta is not what was written")),
         }
     }
 

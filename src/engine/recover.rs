@@ -13,7 +13,7 @@ use crate::ids::Lsn;
 use crate::invariant::invariant;
 use crate::inventory::{BulkLoad, ReplayError};
 use crate::journal::{
-    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, Journal, JournalMetrics, LogError, Opened,
+    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, History, Journal, JournalMetrics, LogError, Opened,
     Writer,
 };
 use crate::record::{Record, Restart};
@@ -197,14 +197,17 @@ pub fn recover_driven(
     let Opened { clean, ref cut, ref lost, .. } = opened;
     (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());
     report.set_aside = snapshot::set_aside(folder.snapshots.as_ref(), &unusable).map_err(RecoverError::SetAside)?;
-    let (journal, writer) = Journal::driven(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
+    let log = Arc::new(log);
+    let name = folder.journal_name()?;
+    let history = name.map(|name| Arc::new(History::new(name, Arc::clone(&log))));
+    let (journal, writer) = Journal::driven(log, opened.start(), Arc::new(JournalMetrics::default()));
     let mut next = opened.next;
     for record in appended_first {
         let lsn = journal.append(journal.permit()?, &[record], now)?.lsn();
         invariant!(lsn == next, "a record of this start stands at {lsn} and was applied as {next}");
         next = next.next();
     }
-    let engine = Engine::new(inventory, journal, options.bounds);
+    let engine = Engine::new(inventory, journal, options.bounds).with_history(history);
     if let Some(loaded) = &loaded {
         engine.metrics.snapshot_at.set(loaded.written_at.0);
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::forced::Forced;
 use super::frame::SealedBatch;
 use super::log::{Batches, Log, LogError};
 use super::recover::{Blank, Found, Opened, Recovered, Segment};
@@ -83,6 +84,8 @@ pub struct FileLog {
     /// One trim at a time, so that segments go oldest first.
     trimming: Mutex<()>,
     bytes: AtomicU64,
+    /// How far all is on the disk.
+    forced: Forced,
     stopped: AtomicBool,
 }
 
@@ -115,6 +118,8 @@ impl FileLog {
             readable: Mutex::new(readable),
             trimming: Mutex::new(()),
             bytes,
+            // What a start has found is on the disk: the newest segment was copied and forced.
+            forced: Forced::from(Lsn(tip.next.0.saturating_sub(1))),
             stopped: AtomicBool::new(false),
         };
         Ok((log, opened))
@@ -128,7 +133,12 @@ impl FileLog {
     /// A failure is final: the log takes nothing more.
     fn stop(&self, error: LogError) -> LogError {
         self.stopped.store(true, Ordering::Release);
+        self.forced.end();
         error
+    }
+
+    pub(super) const fn forced(&self) -> &Forced {
+        &self.forced
     }
 
     const fn stretched(&self) -> u64 {
@@ -153,6 +163,7 @@ impl FileLog {
         };
         if self.options.durability == Durability::Os {
             tail.file.sync_data().map_err(LogError::Unknown)?;
+            self.forced.raise(tail.tip.next);
         }
         let head = tail.tip.segment(self.options.durability);
         let (segment, file) = blank.begin(self.storage.as_ref(), &head)?;
@@ -207,6 +218,10 @@ impl FileLog {
         if let Some(newest) = readable.segments.back_mut() {
             newest.bytes = tail.bytes;
         }
+        drop(readable);
+        if self.options.durability == Durability::Sync {
+            self.forced.raise(tail.tip.next);
+        }
         Ok(())
     }
 }
@@ -231,8 +246,13 @@ impl Log for FileLog {
             Durability::Sync => Ok(()),
             Durability::Os => {
                 // The lock is let go before the disk is asked, so that appends go on.
-                let file = Arc::clone(&self.tail.lock().file);
-                file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))
+                let tail = self.tail.lock();
+                // All segments before the newest are forced already.
+                let (file, next) = (Arc::clone(&tail.file), tail.tip.next);
+                drop(tail);
+                file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))?;
+                self.forced.raise(next);
+                Ok(())
             }
         }
     }
@@ -306,7 +326,9 @@ impl Log for FileLog {
         if self.options.durability == Durability::Os {
             // The trailer says that all before it is on the disk, so it may not get there first.
             tail.file.sync_data().map_err(LogError::Unknown)?;
+            self.forced.raise(tail.tip.next);
         }
+        self.forced.end();
         tail.file.append(&trailer.encode()).map_err(LogError::writing("be closed"))?;
         tail.file.sync_data().map_err(LogError::Unknown)?;
         self.at_its_place(&tail)?;
