@@ -70,6 +70,12 @@ impl Position {
         Self { lsn, place: if is_last { ALL } else { place } }
     }
 
+    /// The record at or behind which it is.
+    #[must_use]
+    pub const fn lsn(self) -> Lsn {
+        self.lsn
+    }
+
     /// The record at which to read on.
     #[must_use]
     pub const fn next(self) -> Lsn {

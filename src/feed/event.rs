@@ -250,3 +250,6 @@ impl Event {
         Self { lsn, position, kind, at, scheduled_for: None, actor: Actor::Engine, drop: None, detail }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod kind;
 mod names;
 mod tail;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -24,13 +25,17 @@ pub use filter::{BadType, Filter};
 pub use kind::{Kind, PREFIX};
 pub use names::Names;
 
+pub use crate::journal::{Following, HistoryError};
+
 use crate::ids::{DropNo, Lsn};
-use crate::journal::{Beyond, Following, History, HistoryError, JournalName};
-use names::Forgotten;
+use crate::journal::{Batch, Beyond, History, JournalName};
+use names::{Forgotten, Named};
 use tail::{Ring, Seen};
 
 /// About so many bytes of the journal are read at once.
 const READ_BYTES: usize = 256 * 1024;
+/// Bytes of events that were read from files and are kept for who reads on: pages are smaller than what is read at once.
+const READ_KEPT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why there is nothing to read.
 #[derive(Debug, thiserror::Error)]
@@ -61,13 +66,15 @@ pub struct Feed {
     /// The names of drops that the engine has forgotten.
     forgotten: Mutex<Forgotten>,
     ring: Mutex<Ring>,
+    /// What was read from files last.
+    read: Mutex<VecDeque<Arc<Chunk>>>,
 }
 
 impl Feed {
     /// Of this journal, with the names of its drops.
     #[must_use]
     pub fn new(history: Arc<History>, names: impl Names + 'static) -> Self {
-        Self { history, names: Box::new(names), forgotten: Mutex::default(), ring: Mutex::default() }
+        Self { history, names: Box::new(names), forgotten: Mutex::default(), ring: Mutex::default(), read: Mutex::default() }
     }
 
     /// What names the journal.
@@ -76,7 +83,7 @@ impl Feed {
         self.history.name()
     }
 
-    /// Before the oldest event that can be read.
+    /// Before the oldest event that can be read. Blocks.
     #[must_use]
     pub fn oldest(&self) -> Position {
         Position::before(self.history.oldest())
@@ -89,7 +96,6 @@ impl Feed {
     }
 
     /// For as long as it is held, what is appended can be read soon, whatever the journal's durability.
-    #[must_use]
     pub fn follow(&self) -> Following {
         self.history.follow()
     }
@@ -105,7 +111,7 @@ impl Feed {
         position.cursor(self.journal())
     }
 
-    /// The position that a caller has kept.
+    /// The position that a caller has kept. Blocks.
     ///
     /// # Errors
     /// [`BadCursor`] when it is none, or nothing can be read from there.
@@ -123,11 +129,29 @@ impl Feed {
         Ok(position)
     }
 
-    /// What follows a position, from the disk: about [`READ_BYTES`] of the journal; nothing at its end. Blocks.
+    /// What follows a position, from the disk: at least a batch of the journal; nothing at its end. Blocks.
     ///
     /// # Errors
     /// [`FeedError`].
-    pub fn read(&self, after: Position) -> Result<Vec<Chunk>, FeedError> {
+    pub fn read(&self, after: Position) -> Result<Vec<Arc<Chunk>>, FeedError> {
+        let next = after.next();
+        let holds = |chunk: &&Arc<Chunk>| chunk.first() <= next && after < chunk.end();
+        if let Some(kept) = self.read.lock().iter().find(holds) {
+            return Ok(vec![Arc::clone(kept)]);
+        }
+        let chunks: Vec<_> = self.decoded(after)?.into_iter().map(Arc::new).collect();
+        let mut read = self.read.lock();
+        read.extend(chunks.iter().cloned());
+        let mut weight = read.iter().map(|chunk| chunk.weight()).fold(0, usize::saturating_add);
+        while weight > READ_KEPT_BYTES
+            && let Some(oldest) = read.pop_front()
+        {
+            weight = weight.saturating_sub(oldest.weight());
+        }
+        Ok(chunks)
+    }
+
+    fn decoded(&self, after: Position) -> Result<Vec<Chunk>, FeedError> {
         if after >= self.end() {
             return Ok(Vec::new());
         }
@@ -160,7 +184,7 @@ impl Feed {
     pub fn advance(&self) -> Result<Lsn, FeedError> {
         loop {
             let Some(end) = self.ring.lock().end() else { return Ok(self.history.forced()) };
-            let chunks = self.read(Position::behind(end))?;
+            let chunks = self.decoded(Position::behind(end))?;
             if chunks.is_empty() {
                 return Ok(end);
             }
@@ -174,7 +198,7 @@ impl Feed {
         self.ring.lock().clear();
     }
 
-    fn chunk(&self, batch: crate::journal::Batch) -> Result<Chunk, FeedError> {
+    fn chunk(&self, batch: Batch) -> Result<Chunk, FeedError> {
         let first = batch.head.first;
         Chunk::of(batch, |number| match self.names.definition(number) {
             Some(definition) => Ok(definition),
@@ -184,7 +208,7 @@ impl Feed {
 
     /// The names of a drop that the engine has forgotten: the fact that archived it has them, and stands behind all others
     /// about it and its holds.
-    fn forgotten(&self, number: DropNo, from: Lsn) -> Result<names::Named, FeedError> {
+    fn forgotten(&self, number: DropNo, from: Lsn) -> Result<Named, FeedError> {
         if let Some(named) = self.forgotten.lock().get(number) {
             return Ok(named);
         }
@@ -202,6 +226,3 @@ impl Feed {
         Err(FeedError::Unnamed(number))
     }
 }
-
-#[cfg(test)]
-mod tests;
