@@ -28,6 +28,7 @@ mod meta;
 mod oblivion;
 pub mod recover;
 pub mod compact;
+mod librarian;
 mod pace;
 mod watch;
 pub mod agenda;

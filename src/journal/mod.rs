@@ -11,7 +11,9 @@ mod frame;
 mod gate;
 mod history;
 mod inspect;
+mod kept;
 mod log;
+mod marks;
 mod memory_log;
 mod name;
 mod progress;
@@ -39,6 +41,7 @@ pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BAT
 pub use gate::{Permit, Permits};
 pub use history::{Following, History, HistoryError};
 pub use inspect::{Inspection, inspect};
+pub use kept::{KeepPolicy, KeptSegments};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
 pub use name::JournalName;
