@@ -114,11 +114,7 @@ fn weight(definition: &Definition) -> usize {
 ///
 /// # Errors
 /// Those of `named`.
-pub fn events<E>(
-    lsn: Lsn,
-    record: Record,
-    named: impl FnOnce(DropNo) -> Result<Named, E>,
-) -> Result<Events, E> {
+pub fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> Result<Named, E>) -> Result<Events, E> {
     let mut events = match record {
         Record::Made(made) => smallvec![of_made(lsn, made, named)?],
         Record::Changed(change) => {
@@ -226,11 +222,7 @@ fn of_drop(lsn: Lsn, fact: DropFact) -> Events {
     smallvec![event(kind, lifecycle, None)]
 }
 
-fn of_adjusted<E>(
-    lsn: Lsn,
-    adjusted: Adjusted,
-    named: impl FnOnce(DropNo) -> Result<Named, E>,
-) -> Result<Events, E> {
+fn of_adjusted<E>(lsn: Lsn, adjusted: Adjusted, named: impl FnOnce(DropNo) -> Result<Named, E>) -> Result<Events, E> {
     let Adjusted { drop, item, adjustment, basis: _, at, by } = adjusted;
     let (Some(at), Some(by)) = (at, by) else { return Ok(Events::new()) };
     let AdjustedBy { origin, stock } = *by;

@@ -110,7 +110,9 @@ mod tests {
 
     #[test]
     fn what_no_type_fits_is_refused() {
-        for bad in ["", ".", ".*", "**", "hold", "hold.", "hold.*.*", "*.created", "hold.creat*", "hol.*", "Hold.created"] {
+        for bad in
+            ["", ".", ".*", "**", "hold", "hold.", "hold.*.*", "*.created", "hold.creat*", "hol.*", "Hold.created"]
+        {
             assert_eq!(kinds(bad), Err(BadType), "{bad}");
         }
     }

@@ -74,7 +74,13 @@ impl Feed {
     /// Of this journal, with the names of its drops.
     #[must_use]
     pub fn new(history: Arc<History>, names: impl Names + 'static) -> Self {
-        Self { history, names: Box::new(names), forgotten: Mutex::default(), ring: Mutex::default(), read: Mutex::default() }
+        Self {
+            history,
+            names: Box::new(names),
+            forgotten: Mutex::default(),
+            ring: Mutex::default(),
+            read: Mutex::default(),
+        }
     }
 
     /// What names the journal.

@@ -169,8 +169,10 @@ impl PoolFigures {
     /// Units for sale: what is left of what was received.
     #[must_use]
     pub const fn free(&self) -> u64 {
-        let Self { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total: _ } = *self;
-        let out = taken_out.saturating_add(held).saturating_add(paying).saturating_add(claimed).saturating_add(withdrawn);
+        let Self { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total: _ } =
+            *self;
+        let out =
+            taken_out.saturating_add(held).saturating_add(paying).saturating_add(claimed).saturating_add(withdrawn);
         received.saturating_sub(out)
     }
 

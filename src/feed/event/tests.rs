@@ -234,11 +234,9 @@ fn what_format_1_says_and_what_only_snapshots_have_gives_none() {
     let at = Timestamp(1_500);
     let Record::DropFact(fact) = fact(DropVerb::Create, Lifecycle::new(DropNo(3)), &[]) else { panic!("a fact") };
     let stock = StockImage { drop: DropNo(3), item: ItemNo(0), pools: Vec::new(), adjustments: Vec::new() };
-    let adjustments =
-        AdjustmentsImage { drop: DropNo(3), item: ItemNo(0), forgotten: at, adjustments: Vec::new() };
+    let adjustments = AdjustmentsImage { drop: DropNo(3), item: ItemNo(0), forgotten: at, adjustments: Vec::new() };
     let changed = OldFact::Change(HoldId::from_bytes([1; 16]), Change::Expired { at });
-    let superseded =
-        OldFact::Superseded { old: HoldId::from_bytes([1; 16]), at, hold: hold(2, HoldState::Held) };
+    let superseded = OldFact::Superseded { old: HoldId::from_bytes([1; 16]), at, hold: hold(2, HoldState::Held) };
     let old = [
         Record::Drop(Box::new(fact.image)),
         Record::Lifecycle(Lifecycle { opened: Some(at), ..Lifecycle::new(DropNo(3)) }),

@@ -103,8 +103,7 @@ impl Source<'_> {
     /// What is wanted of one record's events, and its bytes.
     fn shown(&self, record: &[Event], journal: &str) -> (Vec<pb::Event>, usize) {
         let Self { feed, wanted } = self;
-        let show =
-            |event: &Event| convert::event(event, journal, feed.cursor(event.position), wanted.shown);
+        let show = |event: &Event| convert::event(event, journal, feed.cursor(event.position), wanted.shown);
         let shown: Vec<_> = record.iter().filter(|event| wanted.filter.wants(event)).map(show).collect();
         let bytes = shown.iter().map(|event| event.encoded_len().saturating_add(PER_EVENT));
         let bytes = bytes.fold(0, usize::saturating_add);
@@ -155,11 +154,7 @@ impl Newest {
     }
 
     /// The newest of what is wanted behind a position: no more than the page could take.
-    fn between(
-        &self,
-        from: Position,
-        source: &Source<'_>,
-    ) -> Result<VecDeque<(Vec<pb::Event>, usize)>, FeedError> {
+    fn between(&self, from: Position, source: &Source<'_>) -> Result<VecDeque<(Vec<pb::Event>, usize)>, FeedError> {
         let journal = source.feed.journal().to_string();
         let (mut found, mut bytes) = (VecDeque::new(), 0_usize);
         let mut place = from;
@@ -169,9 +164,9 @@ impl Newest {
                 break;
             }
             for chunk in chunks {
-                let records = chunk.after(place).take_while(|record| {
-                    record.first().is_some_and(|event| event.position <= self.upto)
-                });
+                let records = chunk
+                    .after(place)
+                    .take_while(|record| record.first().is_some_and(|event| event.position <= self.upto));
                 for record in records {
                     let (shown, more) = source.shown(record, &journal);
                     if shown.is_empty() {
