@@ -27,13 +27,13 @@ impl Chunk {
         let mut known: HashMap<DropNo, Named> = HashMap::new();
         let mut chunk = Vec::new();
         for (lsn, record) in std::iter::successors(Some(head.first), |lsn| Some(lsn.next())).zip(records) {
-            let names = |number| match known.get(&number) {
+            let once = |number| match known.get(&number) {
                 Some(known) => Ok(Named::clone(known)),
-                None => named(number).inspect(|names| {
-                    known.insert(number, Named::clone(names));
+                None => named(number).inspect(|found| {
+                    known.insert(number, Named::clone(found));
                 }),
             };
-            chunk.extend(events(lsn, record, names)?);
+            chunk.extend(events(lsn, record, once)?);
         }
         let weight = chunk.iter().map(Event::weight).fold(size_of::<Self>(), usize::saturating_add);
         Ok(Self { first: head.first, end: Position::before(head.next()), events: chunk, weight })

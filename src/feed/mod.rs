@@ -195,7 +195,9 @@ impl Feed {
                 return Ok(end);
             }
             let mut ring = self.ring.lock();
-            chunks.into_iter().for_each(|chunk| ring.push(chunk));
+            for chunk in chunks {
+                ring.push(chunk);
+            }
         }
     }
 

@@ -16,8 +16,8 @@ const PUBLIC: &str = "public.";
 const AVAILABLE: &str = "available";
 /// and of nothing.
 const SOLD_OUT: &str = "sold_out";
-/// Bytes of a version.
-const VERSION_BYTES: usize = 8;
+/// Digits of a version.
+const VERSION_DIGITS: usize = 16;
 
 /// A drop that opens then and is in this state, with these pools in the definition's order.
 #[must_use]
@@ -30,8 +30,8 @@ pub fn drop_status(
     let Definition { id, title, shop, series, labels, closes_at, items, .. } = definition;
     let mut pools = stock.iter();
     let mut band = |pools_of_item: usize| {
-        let any_free = pools.by_ref().take(pools_of_item).fold(false, |any, pool| any || pool.free() > 0);
-        if any_free { AVAILABLE } else { SOLD_OUT }
+        let free = pools.by_ref().take(pools_of_item).map(PoolFigures::free).fold(0, u64::saturating_add);
+        if free > 0 { AVAILABLE } else { SOLD_OUT }
     };
     let items = items.iter().map(|item| pb::ItemStatus {
         sku: item.sku.to_string(),
@@ -69,7 +69,7 @@ fn version(status: &pb::DropStatus) -> String {
             hash.update(&[0]);
         }
     }
-    hash.finalize().as_bytes().iter().take(VERSION_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().to_hex().chars().take(VERSION_DIGITS).collect()
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
         };
         let stock = [pool(5, 5), pool(5, 4), pool(5, 5)];
         let first = of(&definition(), &stock);
-        assert_eq!(first.len(), 2 * VERSION_BYTES);
+        assert_eq!(first.len(), VERSION_DIGITS);
         assert_eq!(of(&definition(), &[pool(5, 5), pool(5, 3), pool(5, 5)]), first, "figures are not shown");
         assert_ne!(of(&definition(), &[pool(5, 5), pool(5, 4), pool(5, 4)]), first);
         let mut relabelled = definition();

@@ -104,13 +104,11 @@ pub fn list_events(request: &pb::ListEventsRequest) -> Result<ListEvents, Reject
 fn event_filter(faults: &mut Faults, filter: Option<&pb::EventFilter>) -> Filter {
     let none = pb::EventFilter::default();
     let pb::EventFilter { types, shop, series, drop_id, names, channels } = filter.unwrap_or(&none);
-    let mut wanted = Filter {
-        shop: optional_id(faults, "filter.shop", shop),
-        series: optional_id(faults, "filter.series", series),
-        drop: optional_id(faults, "filter.drop_id", drop_id),
-        named: !names.is_empty() || !channels.is_empty(),
-        ..Filter::default()
-    };
+    let mut wanted = Filter::default();
+    wanted.shop = optional_id(faults, "filter.shop", shop);
+    wanted.series = optional_id(faults, "filter.series", series);
+    wanted.drop = optional_id(faults, "filter.drop_id", drop_id);
+    wanted.named = !names.is_empty() || !channels.is_empty();
     if types.is_empty() {
         faults.invalid("filter.types", "must have at least one type");
     }

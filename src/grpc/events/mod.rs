@@ -171,7 +171,7 @@ impl Shared {
             Recent::End if asker.waits || is_end() => return Ok((Page::behind(after), charge)),
             Recent::Behind if is_end() => return Ok((Page::behind(after), charge)),
             Recent::End | Recent::Behind => {
-                return self.from_files(charge, asker, move |source| Page::of_files(after, source)).await;
+                return self.read_files(charge, asker, move |source| Page::of_files(after, source)).await;
             }
         };
         let weight = chunks.iter().map(|chunk| chunk.weight()).fold(0, usize::saturating_add);
@@ -194,7 +194,7 @@ impl Shared {
                 let done = newest.look(after, source)?;
                 Ok((newest, done))
             };
-            let ((looked, done), charged) = self.from_files(charge, asker, look).await?;
+            let ((looked, done), charged) = self.read_files(charge, asker, look).await?;
             if done {
                 return Ok((looked.into_page(), charged));
             }
@@ -203,14 +203,14 @@ impl Shared {
     }
 
     /// Reads files, with the most that a message takes charged before.
-    async fn from_files<T: Send + 'static>(
+    async fn read_files<T: Send + 'static>(
         &self,
         mut charge: Charge,
         asker: &Asker,
         read: impl FnOnce(&Source<'_>) -> Result<T, FeedError> + Send + 'static,
     ) -> Result<(T, Charge), Status> {
-        let needs = PAGE_BYTES.saturating_mul(MESSAGE_FACTOR);
-        grow(&mut charge, needs.saturating_sub(charge.bytes())).await?;
+        let needs = PAGE_BYTES.saturating_mul(MESSAGE_FACTOR).saturating_sub(charge.bytes());
+        grow(&mut charge, needs).await?;
         let permit = Arc::clone(&self.files).acquire_owned().await.map_err(|_closed| status::stopping())?;
         let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
         // Charge and turn go along: where the caller goes away meanwhile, it is read all the same.

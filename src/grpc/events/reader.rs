@@ -49,10 +49,10 @@ impl Reader {
     /// When nothing can be read from there.
     pub async fn begin(
         shared: &Arc<Shared>,
-        asked: ReadEvents,
+        request: ReadEvents,
         (seat, peer): (Seat, &Arc<Peer>),
     ) -> Result<Self, Status> {
-        let ReadEvents { from, wanted, follow } = asked;
+        let ReadEvents { from, wanted, follow } = request;
         let following = shared.feed.follow();
         shared.settled().await;
         let read_to = shared.start(from).await?;

@@ -85,7 +85,7 @@ impl Tails {
                 Err(_stopped) => return self.end(),
             }
             if let Some(news) = self.news.lock().as_ref() {
-                news.send_replace(Ok(()));
+                news.send_modify(|last| *last = Ok(()));
             }
         }
     }
@@ -114,7 +114,7 @@ impl Tails {
     fn end(&self) {
         let mut running = self.news.lock();
         if let Some(news) = running.take() {
-            news.send_replace(Err(status::stopping()));
+            news.send_modify(|last| *last = Err(status::stopping()));
         }
         self.feed.end_tail();
     }
