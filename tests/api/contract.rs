@@ -255,10 +255,10 @@ fn good(request: &str) -> DynamicMessage {
             let (sku, adjustment_id) = ("KNIFE".to_owned(), hold_id(9));
             pb::AdjustStockRequest { drop_id, sku, adjustment_id, change, ..Default::default() }.encode_to_vec()
         }
-        // Of a drop that is there a watch would not end.
-        "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" => Vec::new(),
-        // Nor would one who follows: one that names no type is refused for that.
-        "ReadEventsRequest" => Vec::new(),
+        // Of a drop that is there a watch would not end, nor would a reading of events that follows them.
+        "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" | "ReadEventsRequest" => {
+            Vec::new()
+        }
         "ListEventsRequest" => {
             let types = vec!["*".to_owned()];
             let filter = Some(pb::EventFilter { types, ..Default::default() });

@@ -42,17 +42,17 @@ async fn shop() -> Shop {
     shop
 }
 
-fn filter(types: &[&str]) -> Option<pb::EventFilter> {
-    Some(pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() })
+fn filter(types: &[&str]) -> pb::EventFilter {
+    pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() }
 }
 
 fn everything() -> pb::ReadEventsRequest {
-    let filter = filter(&["*"]);
+    let filter = Some(filter(&["*"]));
     pb::ReadEventsRequest { filter, with_customers: true, with_stock: true, ..pb::ReadEventsRequest::default() }
 }
 
 fn page_of(types: &[&str]) -> pb::ListEventsRequest {
-    pb::ListEventsRequest { filter: filter(types), ..pb::ListEventsRequest::default() }
+    pb::ListEventsRequest { filter: Some(filter(types)), ..pb::ListEventsRequest::default() }
 }
 
 /// One who reads.
@@ -91,7 +91,7 @@ impl Reading {
     }
 
     /// All messages of one who does not follow.
-    async fn to_its_end(mut self) -> Vec<pb::ReadEventsResponse> {
+    async fn till_its_end(mut self) -> Vec<pb::ReadEventsResponse> {
         let mut messages = Vec::new();
         while let Some(message) = self.next().await {
             messages.push(message.expect("a message"));
@@ -102,7 +102,7 @@ impl Reading {
 
 async fn read_all(stub: &Stub, request: pb::ReadEventsRequest) -> Vec<pb::Event> {
     let reading = Reading::begin(stub, request).await.expect("a stream");
-    reading.to_its_end().await.into_iter().flat_map(|message| message.events).collect()
+    reading.till_its_end().await.into_iter().flat_map(|message| message.events).collect()
 }
 
 fn kinds(events: &[pb::Event]) -> Vec<&str> {
@@ -139,12 +139,12 @@ async fn a_follower_sees_a_hold_s_life() {
     let life = ["stockade.hold.created", "stockade.hold.paying", "stockade.hold.claimed", "stockade.hold.returned"];
     assert_eq!(kinds(&events), life);
     let was = events.iter().map(pb::Event::was).collect::<Vec<_>>();
-    let held = pb::HoldState::Held;
-    assert_eq!(was, [pb::HoldState::Unspecified, held, pb::HoldState::Paying, pb::HoldState::Claimed]);
+    let [first, second] = [pb::HoldState::Held, pb::HoldState::Paying];
+    assert_eq!(was, [pb::HoldState::Unspecified, first, second, pb::HoldState::Claimed]);
     let moves: Vec<_> = events.iter().map(moved).collect();
     assert_eq!(moves, [vec![("KNIFE", 2, 0, 0)], vec![], vec![("KNIFE", 2, 0, 0)], vec![("KNIFE", 0, 0, 1)]]);
     let states: Vec<_> = events.iter().filter_map(|event| event.hold.as_ref().map(pb::Hold::state)).collect();
-    assert_eq!(states, [held, pb::HoldState::Paying, pb::HoldState::Claimed, pb::HoldState::Claimed]);
+    assert_eq!(states, [first, second, pb::HoldState::Claimed, pb::HoldState::Claimed]);
     for event in &events {
         let hold = event.hold.as_ref().expect("a hold");
         assert_eq!((event.shop.as_str(), event.drop_id.as_str(), hold.id.as_str()), ("default", "knife", &*hold_id(1)));
@@ -208,7 +208,7 @@ async fn events_of_one_record_come_in_one_message_and_reading_goes_on_between_th
     held(&shop.client, in_place).await;
     let all = read_all(&shop.stub, everything()).await;
     let one = pb::ReadEventsRequest { max_events: 1, ..everything() };
-    let messages = Reading::begin(&shop.stub, one).await.expect("a stream").to_its_end().await;
+    let messages = Reading::begin(&shop.stub, one).await.expect("a stream").till_its_end().await;
     let sizes: Vec<_> = messages.iter().map(|message| message.events.len()).filter(|events| *events > 0).collect();
     assert_eq!(sizes, [1, 1, 1, 2], "{:?}", kinds(&all));
     let last = messages.last().expect("a message");
@@ -245,7 +245,7 @@ async fn ids_and_cursors_outlive_a_restart() {
 
 #[tokio::test]
 async fn a_cursor_that_can_not_be_gone_on_from_says_why() {
-    let (shop, other) = (shop().await, self::shop().await);
+    let (other, shop) = (shop().await, shop().await);
     let after = |after: &str| pb::ReadEventsRequest { after: after.into(), ..everything() };
     let status_of = async |after: pb::ReadEventsRequest| {
         Reading::begin(&shop.stub, after).await.err().expect("a status instead of a stream")
@@ -362,7 +362,7 @@ async fn who_is_slow_misses_nothing_and_slows_nobody() {
     let mut slow = Reading::from_now(&slow_stub).await;
     let mut quick = Reading::from_now(&shop.stub).await;
     let holds = 200 * 100;
-    let (_, told) = tokio::join!(
+    let ((), told) = tokio::join!(
         async {
             for batch in 0..200 {
                 let request = pb::BatchRequest { operations: reserves(batch, 100), ..pb::BatchRequest::default() };
@@ -374,7 +374,8 @@ async fn who_is_slow_misses_nothing_and_slows_nobody() {
     let late = slow.events(holds).await;
     assert_eq!(late, told, "the same, in the same order");
     assert!(told.iter().map(|event| event.lsn).is_sorted());
-    let read = read_all(&shop.stub, pb::ReadEventsRequest { filter: filter(&["hold.created"]), ..everything() }).await;
+    let read =
+        read_all(&shop.stub, pb::ReadEventsRequest { filter: Some(filter(&["hold.created"])), ..everything() }).await;
     assert_eq!(read, told);
 }
 

@@ -71,8 +71,10 @@ fn change(before: &Hold, change: &Change) -> Record {
     Record::Changed(Box::new(HoldChange::of(before, change, Timestamp(1_500), Actor::of(change))))
 }
 
-/// A hold's event: its type, state before and after, what was moved of each line, and its revision.
-fn told(event: &Event) -> (Kind, Option<HoldState>, HoldState, Vec<(u32, u32, u32)>) {
+/// A hold's event: its type, state before and after, and what was moved of each line: sold, released, returned.
+type Told = (Kind, Option<HoldState>, HoldState, Vec<(u32, u32, u32)>);
+
+fn told(event: &Event) -> Told {
     let Detail::Hold { hold, was, moved } = &event.detail else { panic!("{event:?}") };
     assert_eq!(hold.revision, LSN, "a hold's revision is its record's place");
     assert_eq!(event.drop.as_ref().map(|drop| drop.id.as_str()), Some("knife"));

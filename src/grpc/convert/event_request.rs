@@ -148,18 +148,16 @@ mod tests {
         }
     }
 
-    fn filter(types: &[&str]) -> Option<pb::EventFilter> {
-        Some(pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() })
+    fn filter(types: &[&str]) -> pb::EventFilter {
+        pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() }
     }
 
     #[test]
     fn what_is_faulty_is_named_at_once() {
         let request = pb::ReadEventsRequest { after: "x".into(), from_now: true, ..pb::ReadEventsRequest::default() };
         assert_eq!(read_events(&request).map_err(fields), Err(vec!["after".into(), "filter.types".into()]));
-        let mut bad = filter(&["hold.*", "hold"]);
-        if let Some(filter) = &mut bad {
-            (filter.shop, filter.drop_id) = ("Not A Slug".into(), "no slug".into());
-        }
+        let (shop, drop_id) = ("Not A Slug".into(), "no slug".into());
+        let bad = Some(pb::EventFilter { shop, drop_id, ..filter(&["hold.*", "hold"]) });
         let wait = Some(prost_types::Duration { seconds: -1, nanos: 0 });
         let request = pb::ListEventsRequest { filter: bad, page_size: -1, wait, ..pb::ListEventsRequest::default() };
         let wanted = ["filter.shop", "filter.drop_id", "filter.types[1]", "page_size", "wait"];
@@ -170,7 +168,7 @@ mod tests {
     fn sizes_and_waits_have_their_usual_and_their_most() {
         let list = |page_size, seconds| {
             let wait = Some(prost_types::Duration { seconds, nanos: 0 });
-            let filter = filter(&["*"]);
+            let filter = Some(filter(&["*"]));
             let asked = pb::ListEventsRequest { filter, page_size, wait, ..pb::ListEventsRequest::default() };
             list_events(&asked).map(|asked| (asked.wanted.events, asked.wait)).expect("good")
         };
@@ -179,7 +177,7 @@ mod tests {
         assert_eq!(list(9_999, 99), (1_000, Some(Millis::from_secs(30))));
         let read = |max_events| {
             let asked =
-                pb::ReadEventsRequest { filter: filter(&["*"]), max_events, ..pb::ReadEventsRequest::default() };
+                pb::ReadEventsRequest { filter: Some(filter(&["*"])), max_events, ..pb::ReadEventsRequest::default() };
             read_events(&asked).expect("good").wanted.events
         };
         assert_eq!([read(0), read(3), read(u32::MAX)], [1_000, 3, 1_000]);
