@@ -9,6 +9,7 @@ mod clock;
 mod common;
 mod crash;
 mod follow;
+mod history;
 mod limits;
 mod lists;
 mod model;
