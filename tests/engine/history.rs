@@ -1,5 +1,6 @@
 //! What the journal keeps for readers, across snapshots, trims and starts.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use stockade::engine::Engine;
@@ -123,6 +124,43 @@ fn with_os_durability_what_was_read_is_never_another_fact_after_the_power_was_go
         engine.journal().force().expect("forced");
         assert!(read(&history, Lsn(1)).starts_with(&seen), "seed {seed}");
     }
+}
+
+#[test]
+fn on_a_disk_segments_are_moved_for_their_owner_alone_and_read_after_a_start() {
+    let place = tempfile::tempdir().expect("a folder");
+    let world = world(Durability::Sync);
+    let open = || {
+        let folder = Folder::open(place.path()).expect("a data folder").keeping(ALL);
+        let engine = recover(&folder, &world.options, &|| world.now).expect("an engine").engine;
+        (folder, engine)
+    };
+    let (folder, engine) = open();
+    create(&engine, definition("d", &[("A", 1_000)], &[]), world.now);
+    for round in 0..3 {
+        reserve_some(&engine, &world, 50 * round..50 * (round + 1));
+        engine.snapshot(folder.snapshots.as_ref(), world.now).expect("a snapshot");
+    }
+    let before = read(&engine.history().expect("a history"), Lsn(1));
+    drop((folder, engine));
+    let kept = place.path().join("kept");
+    let files: Vec<_> = std::fs::read_dir(&kept).expect("a folder").map(|file| file.expect("a file").path()).collect();
+    assert!(files.len() > 3);
+    for (path, mode) in files.iter().map(|file| (file, 0o600)).chain([(&kept, 0o700)]) {
+        assert_eq!(std::fs::metadata(path).expect("there").permissions().mode() & 0o777, mode, "{}", path.display());
+    }
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o755)).expect("rights");
+    let (folder, engine) = open();
+    assert_eq!(std::fs::metadata(&kept).expect("there").permissions().mode() & 0o777, 0o700);
+    let history = engine.history().expect("a history");
+    assert!(read(&history, Lsn(1)).starts_with(&before));
+    std::fs::remove_dir_all(&kept).expect("removed by hand");
+    history.tend(world.now).expect("made again");
+    assert!(kept.is_dir() && history.oldest() > Lsn(1));
+    drop((folder, engine, history));
+    std::fs::remove_dir_all(&kept).expect("removed by hand");
+    drop(open());
+    assert!(kept.is_dir(), "a start makes it again");
 }
 
 #[test]

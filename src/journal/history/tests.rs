@@ -175,7 +175,8 @@ fn while_the_disk_is_low_the_oldest_go_first_of_all() {
     let mut shop = Shop::new(ALL);
     shop.fill(100).expect("fills");
     shop.log.trim(Lsn(90)).expect("trims");
-    let all: usize = [&shop.storage, &shop.kept].iter().flat_map(|part| part.files().into_values()).map(|f| f.len()).sum();
+    let all: usize =
+        [&shop.storage, &shop.kept].iter().flat_map(|part| part.files().into_values()).map(|f| f.len()).sum();
     let before = shop.kept_files();
     shop.storage.limit(all as u64 + 512 * 1024 * 1024 - 1_000);
     shop.history.tend(Timestamp(0)).expect("tends");
