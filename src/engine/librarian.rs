@@ -50,3 +50,68 @@ impl Librarian {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Bounds;
+    use crate::engine::folder::Folder;
+    use crate::engine::recover::{StartOptions, recover};
+    use crate::ids::Lsn;
+    use crate::journal::{Durability, FileLogOptions, KeepPolicy};
+    use crate::record::{Record, Restart};
+    use crate::storage::SimulatedStorage;
+    use crate::storage::simulated::Operation;
+    use crate::time::ManualClock;
+
+    fn append(engine: &Engine) {
+        let record = Record::Restart(Restart { stopped_at: Timestamp(1), grace_until: Timestamp(1), at: None });
+        let permit = engine.journal().permit().expect("room");
+        let appended = engine.journal().append(permit, &[record], Timestamp(1)).expect("appends");
+        engine.journal().ticket(appended.lsn()).wait().expect("written");
+    }
+
+    fn started(journal: &SimulatedStorage) -> (Arc<Engine>, Librarian) {
+        let storage = || Arc::new(SimulatedStorage::new());
+        let folder = Folder::over(storage(), Arc::new(journal.clone()), storage(), "simulated").expect("a folder");
+        let keep = KeepPolicy { age: Millis(1_000), bytes: 1 << 20 };
+        let folder = folder.keeping_in(Arc::new(journal.beside("kept/")), keep);
+        let log = FileLogOptions { durability: Durability::Os, segment_bytes: 300 };
+        let options = StartOptions { bounds: Bounds::default(), log, outage_grace: Millis(0), accept_clock: false };
+        let engine = Arc::new(recover(&folder, &options, &|| Timestamp(1)).expect("an engine").engine);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp(1)));
+        let librarian = Librarian::new(&engine, &clock).expect("a history");
+        (engine, librarian)
+    }
+
+    #[test]
+    fn what_is_appended_is_forced_while_somebody_follows_and_not_otherwise() {
+        let journal = SimulatedStorage::new();
+        let (engine, mut librarian) = started(&journal);
+        let history = engine.history().expect("a history");
+        append(&engine);
+        librarian.look();
+        assert_eq!(history.forced(), Lsn(0));
+        let following = history.follow();
+        librarian.look();
+        assert_eq!(history.forced(), Lsn(1));
+        let syncs = journal.count(Operation::SyncData);
+        librarian.look();
+        assert_eq!(journal.count(Operation::SyncData), syncs, "there is nothing new");
+        drop(following);
+        append(&engine);
+        librarian.look();
+        assert_eq!(history.forced(), Lsn(1));
+    }
+
+    #[test]
+    fn a_sync_that_fails_is_the_journals_end() {
+        let journal = SimulatedStorage::new();
+        let (engine, mut librarian) = started(&journal);
+        let _following = engine.history().expect("a history").follow();
+        append(&engine);
+        journal.fail_at(Operation::SyncData, journal.count(Operation::SyncData), std::io::ErrorKind::Other);
+        librarian.look();
+        assert!(engine.journal().permit().is_err());
+    }
+}

@@ -202,7 +202,11 @@ mod tests {
     #[test]
     fn each_form_is_read_as_it_was_written() {
         for key in [here(), MetaKey::Elsewhere([8; 16])] {
-            let of_2 = |upgrading| Format { journal: JournalName::from_bytes([5; 8]), highest_kind: Record::KIND_MAX - 1, upgrading };
+            let of_2 = |upgrading| Format {
+                journal: JournalName::from_bytes([5; 8]),
+                highest_kind: Record::KIND_MAX - 1,
+                upgrading,
+            };
             for format in [None, Some(of_2(false)), Some(of_2(true))] {
                 let meta = Meta { key: key.clone(), format };
                 assert_eq!(Meta::decode(&meta.encode()), Ok(meta));
@@ -212,7 +216,8 @@ mod tests {
 
     #[test]
     fn one_from_a_newer_build_is_refused_by_its_kind_or_its_version() {
-        let newer = Format { journal: JournalName::from_bytes([5; 8]), highest_kind: Record::KIND_MAX + 1, upgrading: false };
+        let newer =
+            Format { journal: JournalName::from_bytes([5; 8]), highest_kind: Record::KIND_MAX + 1, upgrading: false };
         let told = Meta::decode(&Meta { key: here(), format: Some(newer) }.encode()).expect_err("newer").to_string();
         assert!(told.contains("a newer build has written to it"), "{told}");
         let mut bytes = Meta { key: here(), format: None }.encode();

@@ -13,8 +13,8 @@ use crate::ids::Lsn;
 use crate::invariant::invariant;
 use crate::inventory::{BulkLoad, ReplayError};
 use crate::journal::{
-    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, History, Journal, JournalMetrics, KeptSegments, LogError,
-    Opened, Writer,
+    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, History, Journal, JournalMetrics,
+    KeptSegments, LogError, Opened, Writer,
 };
 use crate::record::{Record, Restart};
 use crate::snapshot::{self, Loaded, SnapshotError};

@@ -49,23 +49,6 @@ pub enum HistoryError {
     Io(#[source] io::Error),
 }
 
-impl From<LogError> for HistoryError {
-    fn from(error: LogError) -> Self {
-        match error {
-            LogError::Io { doing: _, source } => Self::Io(source),
-            error @ (LogError::Full(_)
-            | LogError::Unknown(_)
-            | LogError::Gone(_)
-            | LogError::Damage { .. }
-            | LogError::Foreign { .. }
-            | LogError::ForeignFiles(_)
-            | LogError::Fenced { .. }
-            | LogError::WrongPosition { .. }
-            | LogError::Stopped) => Self::Damage(error),
-        }
-    }
-}
-
 /// What a journal keeps for readers.
 #[derive(Debug)]
 pub struct History {

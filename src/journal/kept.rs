@@ -53,25 +53,25 @@ pub(super) struct KeptSegment {
 
 /// What is in the folder.
 #[derive(Debug, Default)]
-struct Shelf {
+struct Listing {
     /// By first and next record.
     segments: BTreeMap<(Lsn, Lsn), KeptSegment>,
     bytes: u64,
 }
 
-impl Shelf {
+impl Listing {
     /// Files that are no kept segments are left alone.
     fn list(storage: &dyn Storage) -> io::Result<Self> {
-        let mut shelf = Self::default();
+        let mut listing = Self::default();
         for name in storage.list()? {
             let Some((first, next, written_at)) = parse_kept_name(&name) else { continue };
             match storage.length(&name) {
-                Ok(bytes) => shelf.put(KeptSegment { name, first, next, written_at, bytes }),
+                Ok(bytes) => listing.put(KeptSegment { name, first, next, written_at, bytes }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(shelf)
+        Ok(listing)
     }
 
     fn put(&mut self, segment: KeptSegment) {
@@ -101,7 +101,7 @@ pub struct KeptSegments {
     policy: KeepPolicy,
     /// None before somebody has looked. Locked while the folder is changed: by the journal's writer only where the disk is
     /// full.
-    shelf: Mutex<Option<Shelf>>,
+    listing: Mutex<Option<Listing>>,
     /// Why the last segment that was to be kept was not; none once that was told.
     trouble: Mutex<Option<io::Error>>,
 }
@@ -110,37 +110,37 @@ impl KeptSegments {
     /// Those in a folder on the journal's disk. The folder is not looked at.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, policy: KeepPolicy) -> Self {
-        Self { storage, policy, shelf: Mutex::new(None), trouble: Mutex::new(None) }
+        Self { storage, policy, listing: Mutex::new(None), trouble: Mutex::new(None) }
     }
 
     pub(super) fn storage(&self) -> &dyn Storage {
         self.storage.as_ref()
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut Shelf) -> io::Result<R>) -> io::Result<R> {
-        let mut shelf = self.shelf.lock();
-        let shelf = match &mut *shelf {
-            Some(shelf) => shelf,
-            unknown @ None => unknown.insert(Shelf::list(self.storage())?),
+    fn with<R>(&self, f: impl FnOnce(&mut Listing) -> io::Result<R>) -> io::Result<R> {
+        let mut listing = self.listing.lock();
+        let listing = match &mut *listing {
+            Some(listing) => listing,
+            unknown @ None => unknown.insert(Listing::list(self.storage())?),
         };
-        f(shelf)
+        f(listing)
     }
 
     /// What is known of the folder may be wrong: the next one who asks looks again.
     pub(super) fn forget(&self) {
-        *self.shelf.lock() = None;
+        *self.listing.lock() = None;
     }
 
     /// The oldest record that can be read in order up to `end`, the journal's oldest.
     pub(super) fn oldest(&self, end: Lsn) -> io::Result<Lsn> {
-        self.with(|shelf| Ok(shelf.leading_to(end).last().map_or(end, |segment| segment.first)))
+        self.with(|listing| Ok(listing.leading_to(end).last().map_or(end, |segment| segment.first)))
     }
 
     /// The segment with a record before `end`, the journal's oldest; or the oldest record that can be read.
     pub(super) fn holding(&self, lsn: Lsn, end: Lsn) -> io::Result<Result<KeptSegment, Lsn>> {
-        self.with(|shelf| {
+        self.with(|listing| {
             let mut oldest = end;
-            for segment in shelf.leading_to(end) {
+            for segment in listing.leading_to(end) {
                 if segment.first <= lsn {
                     return Ok(Ok(segment.clone()));
                 }
@@ -158,10 +158,10 @@ impl KeptSegments {
         }
         let (first, written_at, bytes) = (segment.file.first, segment.written_at, segment.bytes);
         let moved = self.in_its_place().and_then(|()| {
-            self.with(|shelf| {
+            self.with(|listing| {
                 let name = kept_name(first, next, written_at);
                 journal.move_to(&segment.file.name, self.storage(), &name)?;
-                shelf.put(KeptSegment { name, first, next, written_at, bytes });
+                listing.put(KeptSegment { name, first, next, written_at, bytes });
                 Ok(())
             })
         });
@@ -192,16 +192,16 @@ impl KeptSegments {
 
     /// Drops the oldest segment, whatever the policy. Says whether there was one.
     pub(super) fn make_room(&self) -> bool {
-        self.with(|shelf| self.drop_oldest(shelf)).unwrap_or(false)
+        self.with(|listing| self.drop_oldest(listing)).unwrap_or(false)
     }
 
-    fn drop_oldest(&self, shelf: &mut Shelf) -> io::Result<bool> {
-        let Some(oldest) = shelf.segments.first_entry() else { return Ok(false) };
+    fn drop_oldest(&self, listing: &mut Listing) -> io::Result<bool> {
+        let Some(oldest) = listing.segments.first_entry() else { return Ok(false) };
         match self.storage.remove(&oldest.get().name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        shelf.bytes = shelf.bytes.saturating_sub(oldest.remove().bytes);
+        listing.bytes = listing.bytes.saturating_sub(oldest.remove().bytes);
         Ok(true)
     }
 
@@ -209,11 +209,11 @@ impl KeptSegments {
     fn drop_excess(&self, now: Option<Timestamp>) -> io::Result<()> {
         let KeepPolicy { age, bytes } = self.policy;
         let aged = |segment: &KeptSegment| now.is_some_and(|now| segment.written_at.plus(age) <= now);
-        self.with(|shelf| {
-            while let Some((_, oldest)) = shelf.segments.first_key_value()
-                && (shelf.bytes > bytes || shelf.segments.len() > MOST_SEGMENTS || aged(oldest))
+        self.with(|listing| {
+            while let Some((_, oldest)) = listing.segments.first_key_value()
+                && (listing.bytes > bytes || listing.segments.len() > MOST_SEGMENTS || aged(oldest))
             {
-                self.drop_oldest(shelf)?;
+                self.drop_oldest(listing)?;
             }
             Ok(())
         })
@@ -229,7 +229,7 @@ impl KeptSegments {
     /// # Errors
     /// When the folder can't be read or changed.
     pub fn drop_while_disk_is_low(&self) -> io::Result<()> {
-        while self.storage.free_bytes()? < LOW_DISK && self.with(|shelf| self.drop_oldest(shelf))? {}
+        while self.storage.free_bytes()? < LOW_DISK && self.with(|listing| self.drop_oldest(listing))? {}
         Ok(())
     }
 

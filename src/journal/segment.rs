@@ -273,7 +273,7 @@ mod tests {
         let kept = kept_name(Lsn(7), Lsn(9), Timestamp(u64::MAX));
         assert_eq!(kept, "00000000000000000007-00000000000000000009-18446744073709551615.journal");
         assert_eq!(parse_kept_name(&kept), Some((Lsn(7), Lsn(9), Timestamp(u64::MAX))));
-        let others = ["", &segment_name(Lsn(7)), &kept.replace("-", "-0"), &kept.replace("9-", "7-"), &kept[1..]];
+        let others = ["", &segment_name(Lsn(7)), &kept.replace('-', "-0"), &kept.replace("9-", "7-"), &kept[1..]];
         assert_eq!(others.map(parse_kept_name), [None; 5]);
         let foreign = ["", "7.journal", "notes.txt", "00000000000000000007", "+0000000000000000007.journal"];
         for name in foreign {

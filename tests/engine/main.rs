@@ -10,6 +10,7 @@ mod common;
 mod crash;
 mod events;
 mod follow;
+mod history;
 mod limits;
 mod lists;
 mod model;

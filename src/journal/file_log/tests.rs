@@ -50,8 +50,7 @@ fn go_on(log: &FileLog, batches: u64) -> Result<(), LogError> {
         let tip = log.tail.lock().tip;
         let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
         let term = log.tail.lock().term;
-        let head =
-            BatchHead { epoch: term, first: tip.next, count: 0, written_at: Timestamp(n), before: tip.chain };
+        let head = BatchHead { epoch: term, first: tip.next, count: 0, written_at: Timestamp(n), before: tip.chain };
         log.append(tip.next, &SealedBatch::of_records(head, &[record]))?;
     }
     Ok(())

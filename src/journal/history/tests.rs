@@ -93,6 +93,10 @@ fn record(lsn: Lsn) -> Record {
     Record::Restart(Restart { stopped_at: Timestamp(lsn.0), grace_until: Timestamp(1 << 40), at: None })
 }
 
+fn total(files: &BTreeMap<String, Vec<u8>>) -> u64 {
+    u64::try_from(files.values().map(Vec::len).sum::<usize>()).expect("small")
+}
+
 fn places(first: u64, last: u64) -> Vec<u64> {
     (first..=last).collect()
 }
@@ -105,7 +109,7 @@ fn what_is_trimmed_is_kept_and_read_on_into_the_journal_from_any_record() {
     shop.log.trim(Lsn(50)).expect("trims");
     let (live, kept) = (shop.storage.files(), shop.kept.files());
     assert!(kept.len() > 5 && live.len() > 5 && live.len() + kept.len() == before.len());
-    assert_eq!(shop.log.bytes(), live.values().map(|bytes| bytes.len() as u64).sum::<u64>());
+    assert_eq!(shop.log.bytes(), total(&live));
     assert!(shop.log.oldest() > Lsn(40) && shop.history.oldest() == Lsn(1));
     let journal = Arc::clone(&shop.log);
     assert!(matches!(journal.read(Lsn(1)), Err(LogError::WrongPosition { .. })), "the journal itself begins later");
@@ -149,7 +153,7 @@ fn segments_go_by_age_and_by_bytes_the_oldest_first() {
     assert!(matches!(shop.read(oldest - 1, 1), Err(HistoryError::NotKept { oldest: told }) if told.0 == oldest));
     let again = shop.again(KeepPolicy { bytes: 2_000, ..ALL });
     again.history.tend(Timestamp(100)).expect("tends");
-    let bytes: usize = again.kept.files().values().map(Vec::len).sum();
+    let bytes = total(&again.kept.files());
     assert!((1_200..=2_000).contains(&bytes), "{bytes}");
     assert!(again.history.oldest() > Lsn(oldest));
     let none = again.again(KeepPolicy::NOTHING);
@@ -163,9 +167,9 @@ fn a_trim_alone_keeps_no_more_bytes_than_it_should_and_nothing_where_nothing_is_
         let mut shop = Shop::new(policy);
         shop.fill(100).expect("fills");
         shop.log.trim(Lsn(90)).expect("trims");
-        let bytes: usize = shop.kept.files().values().map(Vec::len).sum();
+        let bytes = total(&shop.kept.files());
         let most = if policy.age == Millis(0) { 0 } else { policy.bytes };
-        assert!(bytes as u64 <= most, "{bytes} of {policy:?}");
+        assert!(bytes <= most, "{bytes} of {policy:?}");
         assert_eq!(shop.read(100, 1).expect("reads"), [100]);
     }
 }
@@ -175,9 +179,9 @@ fn while_the_disk_is_low_the_oldest_go_first_of_all() {
     let mut shop = Shop::new(ALL);
     shop.fill(100).expect("fills");
     shop.log.trim(Lsn(90)).expect("trims");
-    let all: usize = [&shop.storage, &shop.kept].iter().flat_map(|part| part.files().into_values()).map(|f| f.len()).sum();
+    let all = total(&shop.storage.files()) + total(&shop.kept.files());
     let before = shop.kept_files();
-    shop.storage.limit(all as u64 + 512 * 1024 * 1024 - 1_000);
+    shop.storage.limit(all + 512 * 1024 * 1024 - 1_000);
     shop.history.tend(Timestamp(0)).expect("tends");
     assert_eq!(shop.kept_files(), before[2..], "two segments are a thousand bytes");
     shop.storage.limit(0);
