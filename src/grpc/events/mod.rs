@@ -8,11 +8,13 @@ mod reader;
 mod tail;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 
@@ -41,6 +43,10 @@ const AT_ONCE_BYTES: usize = 256 * 1024;
 const COVERED_BYTES: usize = 2 * 1024;
 /// What a message takes as values and encoded, by what its events take.
 const MESSAGE_FACTOR: usize = 3;
+/// After about so many bytes of events were made into messages at the tail, whoever else has something to do goes first,
+const TURN_BYTES: usize = 64 * 1024;
+/// so many rounds of the runtime's queue: followers never take more than a part of a machine that is busy.
+const ROUNDS: u32 = 4;
 /// How long it is waited for what was durable to be forced to the disk: that is done every 100 ms.
 const FORCED_WITHIN: Duration = Duration::from_millis(500);
 
@@ -66,6 +72,10 @@ pub struct Shared {
     seats: Arc<Seats>,
     tails: Arc<Tails>,
     files: Arc<Semaphore>,
+    /// Whose turn it is at the tail.
+    turn: Semaphore,
+    /// Bytes that were made into messages since others went first.
+    told: AtomicUsize,
 }
 
 impl Events {
@@ -74,7 +84,8 @@ impl Events {
         Self(edge.feed().map(Arc::new).map(|feed| {
             let tails = Tails::new(Arc::clone(&feed), streams.clone());
             let files = Arc::new(Semaphore::new(READERS_AT_ONCE));
-            Arc::new(Shared { edge, feed, streams, seats, tails, files })
+            let (turn, told) = (Semaphore::new(1), AtomicUsize::new(0));
+            Arc::new(Shared { edge, feed, streams, seats, tails, files, turn, told })
         }))
     }
 
@@ -139,8 +150,8 @@ impl Events {
 impl Shared {
     /// Once all that was durable before can be read.
     async fn settled(&self) {
-        let durable = self.edge.durable_now();
-        let forced = self.feed.beyond(Lsn(durable.0.saturating_sub(1)));
+        let Some(before) = self.edge.durable_now().0.checked_sub(1) else { return };
+        let forced = self.feed.beyond(Lsn(before));
         // A disk that takes longer shows it later; a journal that has failed shows what it has.
         let _forced = timeout(FORCED_WITHIN, forced).await;
     }
@@ -183,7 +194,25 @@ impl Shared {
             let source = Source { feed: &feed, wanted: &wanted };
             (Page::of_chunks(after, &chunks, &source), charge)
         };
-        if weight <= AT_ONCE_BYTES { Ok(make()) } else { blocking(make).await }
+        if weight > AT_ONCE_BYTES {
+            return blocking(make).await;
+        }
+        // It is never closed.
+        let _turn = self.turn.acquire().await;
+        let made = make();
+        self.give_way(weight).await;
+        Ok(made)
+    }
+
+    /// Others go first, if much was made into messages. Only by whoever has the turn.
+    async fn give_way(&self, more: usize) {
+        let sum = self.told.load(Ordering::Relaxed).saturating_add(more);
+        self.told.store(if sum < TURN_BYTES { sum } else { 0 }, Ordering::Relaxed);
+        if sum >= TURN_BYTES {
+            for _ in 0..ROUNDS {
+                yield_now().await;
+            }
+        }
     }
 
     /// The newest events behind a position, newest first.
