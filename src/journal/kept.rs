@@ -60,10 +60,14 @@ struct Listing {
 }
 
 impl Listing {
-    /// Files that are no kept segments are left alone.
+    /// Files that are no kept segments are left alone. A folder that somebody has removed is an empty one.
     fn list(storage: &dyn Storage) -> io::Result<Self> {
         let mut listing = Self::default();
-        for name in storage.list()? {
+        let names = match storage.list() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
+        for name in names {
             let Some((first, next, written_at)) = parse_kept_name(&name) else { continue };
             match storage.length(&name) {
                 Ok(bytes) => listing.put(KeptSegment { name, first, next, written_at, bytes }),
@@ -182,7 +186,7 @@ impl KeptSegments {
         went_well
     }
 
-    /// The folder may have been removed by hand: then it is made again, and empty.
+    /// The folder may have been removed by hand: where it is needed it is made again, empty.
     fn in_its_place(&self) -> io::Result<()> {
         if self.storage.make_again()? {
             self.forget();
@@ -235,7 +239,6 @@ impl KeptSegments {
 
     /// Looks after the folder: drops what has been kept for long enough, and, while the disk is nearly full, the oldest.
     pub(super) fn tend(&self, now: Timestamp) -> io::Result<()> {
-        self.in_its_place()?;
         self.drop_excess(Some(now))?;
         self.drop_while_disk_is_low()?;
         self.trouble.lock().take().map_or(Ok(()), Err)
