@@ -199,9 +199,9 @@ impl Shared {
         }
         // It is never closed.
         let _turn = self.turn.acquire().await;
-        let made = make();
+        let (page, charge) = make();
         self.give_way(weight).await;
-        Ok(made)
+        Ok((page, charge))
     }
 
     /// Others go first, if much was made into messages. Only by whoever has the turn.
