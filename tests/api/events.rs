@@ -31,8 +31,12 @@ struct Shop {
 }
 
 async fn open(folder: TempDir) -> Shop {
+    open_with(folder, "sync").await
+}
+
+async fn open_with(folder: TempDir, durability: &str) -> Shop {
     let data = folder.path().to_str().expect("a path").to_owned();
-    let server = start(&[("ephemeral", "false"), ("data", &data)]).await;
+    let server = start(&[("ephemeral", "false"), ("data", &data), ("durability", durability)]).await;
     let client = server.client().await;
     let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
     let stub = EventServiceClient::new(channel.connect().await.expect("a connection"));
@@ -308,6 +312,18 @@ async fn pages_follow_one_another_and_a_wait_is_over_once_there_is_something() {
         held(&shop.client, reserve(6, "knife", "c6", vec![line("KNIFE", 1)])).await
     });
     assert_eq!(kinds(&page.events), ["stockade.hold.created"], "what is not wanted ends no wait");
+}
+
+#[tokio::test]
+async fn what_was_answered_can_be_read_at_once_also_where_the_disk_is_not_waited_for() {
+    let shop = open_with(tempfile::tempdir().expect("a folder"), "os").await;
+    create(&shop.client, knife_drop("knife")).await;
+    for n in 1..=3 {
+        let hold = held(&shop.client, reserve(n, "knife", &format!("c{n}"), vec![line("KNIFE", 1)])).await;
+        let page = shop.stub.clone().list_events(page_of(&["hold.created"])).await.expect("a page").into_inner();
+        let last = page.events.last().and_then(|event| event.hold.as_ref()).expect("a hold");
+        assert_eq!((last.id.as_str(), page.events.len()), (hold.id.as_str(), usize::from(n)));
+    }
 }
 
 async fn watchers(server: &Server) -> u64 {
