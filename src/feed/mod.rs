@@ -140,10 +140,9 @@ impl Feed {
     /// # Errors
     /// [`FeedError`].
     pub fn read(&self, after: Position) -> Result<Vec<Arc<Chunk>>, FeedError> {
-        let next = after.next();
-        let holds = |chunk: &&Arc<Chunk>| chunk.first() <= next && after < chunk.end();
-        if let Some(kept) = self.read.lock().iter().find(holds) {
-            return Ok(vec![Arc::clone(kept)]);
+        let kept = self.read_before(after);
+        if !kept.is_empty() {
+            return Ok(kept);
         }
         let chunks: Vec<_> = self.decoded(after)?.into_iter().map(Arc::new).collect();
         let mut read = self.read.lock();
@@ -155,6 +154,20 @@ impl Feed {
             weight = weight.saturating_sub(oldest.weight());
         }
         Ok(chunks)
+    }
+
+    /// What was read from files before and is still there: the chunk that goes on behind a position, and those that follow
+    /// it without a gap.
+    fn read_before(&self, after: Position) -> Vec<Arc<Chunk>> {
+        let read = self.read.lock();
+        let mut place = after;
+        let found = read.iter().skip_while(|chunk| chunk.first() > after.next() || after >= chunk.end());
+        let follow = found.take_while(|chunk| {
+            let follows = chunk.first() <= place.next() && place < chunk.end();
+            place = chunk.end();
+            follows
+        });
+        follow.cloned().collect()
     }
 
     fn decoded(&self, after: Position) -> Result<Vec<Chunk>, FeedError> {
@@ -183,22 +196,19 @@ impl Feed {
         end
     }
 
-    /// Decodes what has come since, for all who are at the tail. Says up to which place. Blocks; for one thread at a time.
+    /// Decodes what has come since for all who are at the tail, about [`READ_BYTES`] of it. Says up to which place. Blocks;
+    /// for one thread at a time.
     ///
     /// # Errors
     /// [`FeedError`].
     pub fn advance(&self) -> Result<Lsn, FeedError> {
-        loop {
-            let Some(end) = self.ring.lock().end() else { return Ok(self.history.forced()) };
-            let chunks = self.decoded(Position::behind(end))?;
-            if chunks.is_empty() {
-                return Ok(end);
-            }
-            let mut ring = self.ring.lock();
-            for chunk in chunks {
-                ring.push(chunk);
-            }
+        let Some(end) = self.ring.lock().end() else { return Ok(self.history.forced()) };
+        let chunks = self.decoded(Position::behind(end))?;
+        let mut ring = self.ring.lock();
+        for chunk in chunks {
+            ring.push(chunk);
         }
+        Ok(ring.end().unwrap_or(end))
     }
 
     /// Ends the tail: nobody is there any more.
