@@ -14,7 +14,7 @@ use crate::dice::Dice;
 use crate::model::words::START;
 
 /// A few segments are kept for readers.
-const KEEP: KeepPolicy = KeepPolicy { age: Millis(u64::MAX), bytes: 8_000 };
+const KEEP: KeepPolicy = KeepPolicy { age: Millis(u64::MAX), bytes: 1_500 };
 /// A wall clock that is further ahead of engine time than this is stepped to.
 const STEP_BEYOND: u64 = 1_000;
 
