@@ -26,6 +26,7 @@ mod operators;
 mod upkeep;
 mod outage;
 mod probe;
+mod reader;
 mod run;
 
 pub use coverage::Coverage;

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use stockade::engine::folder::Folder;
+use stockade::journal::KeepPolicy;
 use stockade::storage::SimulatedStorage;
 use stockade::storage::simulated::Operation;
 use stockade::time::{Millis, Timestamp};
@@ -12,6 +13,8 @@ use stockade::time::{Millis, Timestamp};
 use crate::dice::Dice;
 use crate::model::words::START;
 
+/// A few segments are kept for readers.
+const KEEP: KeepPolicy = KeepPolicy { age: Millis(u64::MAX), bytes: 1_500 };
 /// A wall clock that is further ahead of engine time than this is stepped to.
 const STEP_BEYOND: u64 = 1_000;
 
@@ -63,7 +66,13 @@ impl Machine {
 
     pub fn folder(&self) -> Folder {
         let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
-        Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder")
+        let folder = Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder");
+        folder.keeping_in(Arc::new(self.kept()), KEEP)
+    }
+
+    /// Where segments go that the journal needs no more.
+    pub fn kept(&self) -> SimulatedStorage {
+        self.journal.beside("kept/")
     }
 
     pub fn part(&self, part: Part) -> &SimulatedStorage {

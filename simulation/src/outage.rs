@@ -243,7 +243,10 @@ impl Simulation {
                     self.truth = model;
                     self.moments_made(appended)?;
                     return match follower::digest(&self.machine, &report, restart) {
-                        Ok(digest) if digest == known => Ok(()),
+                        Ok(digest) if digest == known => {
+                            self.reader.begin_again();
+                            self.read_history()
+                        }
                         Ok(_) => self.violated(format!("recovered at {upto}: a follower knows something else")),
                         Err(what) => self.violated(format!("recovered at {upto}: {what}")),
                     };

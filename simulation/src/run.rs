@@ -19,6 +19,7 @@ use crate::machine::Machine;
 use crate::model::state::Model;
 use crate::model::words::definition;
 use crate::model::{DROPS, ITEMS, LIFE, PAYMENT, Shape, TTL};
+use crate::reader::Reader;
 use crate::simulation::{Checked, Options, Plant, Running, Simulation};
 use crate::trace::{Trace, Violation};
 
@@ -84,6 +85,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         pending: Vec::new(),
         sent: Vec::new(),
         times: Vec::new(),
+        reader: Reader::new(),
         coverage: Coverage::default(),
         trace: Trace::new(options.trace),
         nested: false,

@@ -16,6 +16,7 @@ use crate::history::History;
 use crate::machine::{Machine, Part};
 use crate::model::ARCHIVE_AFTER;
 use crate::model::state::Model;
+use crate::reader::Reader;
 use crate::trace::{Trace, Violation};
 
 /// A result that a violation ends.
@@ -137,6 +138,7 @@ pub struct Simulation {
     pub(crate) sent: Vec<Sent>,
     /// When snapshots were taken and the journal was closed: a start may take its time from there.
     pub(crate) times: Vec<u64>,
+    pub(crate) reader: Reader,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
     /// Requests come in between the parts of a snapshot.
@@ -219,7 +221,7 @@ impl Simulation {
             Step::Archive | Step::Snapshot | Step::Rot | Step::Stop => Ok(()),
             Step::Pass => {
                 self.pass();
-                Ok(())
+                self.read_history()
             }
             Step::SetWall => {
                 self.set_wall();

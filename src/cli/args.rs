@@ -93,6 +93,9 @@ pub enum Command {
     /// Look at holds.
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Follow what happens.
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
     #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
         stockade verify --data ./backup --json\n\n\
@@ -415,6 +418,41 @@ pub struct ShowHoldOptions {
     /// The drop that it must be in
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub drop: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Print events as they come, until Ctrl-C.
+    #[command(after_help = "Examples:\n  stockade events tail\n  \
+        stockade events tail --drop knife-1204 --type 'hold.*' --type drop.closed\n  \
+        stockade events tail --from-oldest --json | jq -c '{id, type, hold: .hold.id}'\n\n\
+        Into a pipe, too, a line for each event. With --json each is one object, with its cursor, from which --after\n\
+        goes on.")]
+    Tail(TailOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct TailOptions {
+    /// A type such as hold.created, a prefix such as 'hold.*', or '*' for all; may be given again [default: *]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub types: Vec<String>,
+    /// Only of this drop
+    #[arg(long)]
+    pub drop: Option<String>,
+    /// What comes behind this cursor; only what comes from now on where left out
+    #[arg(long, value_name = "CURSOR", conflicts_with = "from_oldest")]
+    pub after: Option<String>,
+    /// From the oldest event that is kept
+    #[arg(long)]
+    pub from_oldest: bool,
+    /// With customers, order references and who did it
+    #[arg(long)]
+    pub with_customers: bool,
+    /// With figures of stock
+    #[arg(long)]
+    pub with_stock: bool,
     #[command(flatten)]
     pub remote: Remote,
 }

@@ -16,6 +16,7 @@ mod descriptors;
 pub mod drop_file;
 mod drop_schema;
 mod drops;
+mod events;
 mod failure;
 mod holds;
 mod journal;
@@ -27,7 +28,7 @@ mod show;
 mod verify;
 mod watch;
 
-use args::{Cli, Command, DropCommand, HoldCommand, JournalCommand};
+use args::{Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand};
 use failure::{Failure, USAGE};
 use output::Output;
 
@@ -97,6 +98,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Return(options) => talk(holds::give_back(&options, output)),
         Command::Hold(HoldCommand::Show(options)) => talk(holds::show(&options, output)),
         Command::Hold(HoldCommand::List(options)) => talk(operators::list_holds(&options, output)),
+        Command::Events(EventsCommand::Tail(options)) => talk(events::tail(&options, output)),
     }
 }
 

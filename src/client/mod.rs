@@ -51,4 +51,4 @@ pub use calls::Stockade;
 pub use error::Error;
 pub use options::{Batching, Options, Retry};
 pub use outcome::{Changed, Claimed, Outcome, Refusal, Reserved};
-pub use plain::{Client, ConnectError, Incoming, Watch};
+pub use plain::{Client, ConnectError, Events, Incoming, Watch};

@@ -13,6 +13,7 @@ use tonic::{Code, Request, Status, Streaming, TimeoutExpired};
 
 use crate::proto as pb;
 use crate::proto::drop_service_client::DropServiceClient;
+use crate::proto::event_service_client::EventServiceClient;
 use crate::proto::reservation_service_client::ReservationServiceClient;
 
 /// How long connecting may take.
@@ -21,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// No timeout is longer: the wire can't say more than some thousand years.
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
-/// A watch that is silent for so long is dead: a message comes every 15 s.
+/// A watch, or one who follows events, that is silent for so long is dead: a message comes every 15 s.
 const WATCH_SILENCE: Duration = Duration::from_secs(30);
 /// A silent connection is asked so often whether it still lives, while calls are in flight.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -57,6 +58,7 @@ fn address(endpoint: &str) -> Result<Endpoint, ConnectError> {
 pub struct Client {
     reservations: ReservationServiceClient<Channel>,
     drops: DropServiceClient<Channel>,
+    events: EventServiceClient<Channel>,
     endpoint: Arc<str>,
     timeout: Duration,
     headers: MetadataMap,
@@ -138,6 +140,22 @@ pub struct Watch {
     incoming: Incoming<pb::WatchDropResponse>,
 }
 
+/// Events as they are read.
+#[derive(Debug)]
+pub struct Events {
+    incoming: Incoming<pb::ReadEventsResponse>,
+}
+
+impl<T> Incoming<T> {
+    /// The next one of a stream in which one comes every 15 s.
+    async fn message_in_time(&mut self) -> Result<Option<T>, Status> {
+        let Ok(next) = tokio::time::timeout(WATCH_SILENCE, self.message()).await else {
+            return Err(Status::unavailable(format!("{} is silent: the watch is given up", self.endpoint)));
+        };
+        next
+    }
+}
+
 impl Watch {
     /// The drop at once, then as it changes. Dropping the future loses no message.
     ///
@@ -145,12 +163,18 @@ impl Watch {
     /// Any gRPC status: it is the end. `UNAVAILABLE` also where the server is silent for longer than the contract lets
     /// it.
     pub async fn next(&mut self) -> Result<pb::WatchDropResponse, Status> {
-        let Ok(next) = tokio::time::timeout(WATCH_SILENCE, self.incoming.message()).await else {
-            let endpoint = &self.incoming.endpoint;
-            return Err(Status::unavailable(format!("{endpoint} is silent: the watch is given up")));
-        };
-        let ended = || Status::unavailable(format!("{} has ended the watch", self.incoming.endpoint));
-        next?.ok_or_else(ended)
+        let next = self.incoming.message_in_time().await?;
+        next.ok_or_else(|| Status::unavailable(format!("{} has ended the watch", self.incoming.endpoint)))
+    }
+}
+
+impl Events {
+    /// The next message; none at the end of what one who does not follow reads. Dropping the future loses no message.
+    ///
+    /// # Errors
+    /// As [`Watch::next`].
+    pub async fn next(&mut self) -> Result<Option<pb::ReadEventsResponse>, Status> {
+        self.incoming.message_in_time().await
     }
 }
 
@@ -197,7 +221,8 @@ impl Client {
     fn over(channel: Channel, endpoint: &str) -> Self {
         Self {
             reservations: ReservationServiceClient::new(channel.clone()),
-            drops: DropServiceClient::new(channel),
+            drops: DropServiceClient::new(channel.clone()),
+            events: EventServiceClient::new(channel),
             endpoint: endpoint.into(),
             timeout: CALL_TIMEOUT,
             headers: MetadataMap::new(),
@@ -253,6 +278,16 @@ impl Client {
         Ok(Watch { incoming: Incoming { messages: opened.into_inner(), endpoint: Arc::clone(&self.endpoint) } })
     }
 
+    /// Reads events. The timeout is for the opening.
+    ///
+    /// # Errors
+    /// Any gRPC status.
+    pub async fn read_events(&self, request: pb::ReadEventsRequest) -> Result<Events, Status> {
+        let mut stub = self.events.clone();
+        let opened = self.in_time(stub.read_events(self.request(request))).await?;
+        Ok(Events { incoming: Incoming { messages: opened.into_inner(), endpoint: Arc::clone(&self.endpoint) } })
+    }
+
     verbs! {
         /// Sets units aside.
         reserve: reservations, ReserveRequest -> ReserveResponse;
@@ -286,5 +321,7 @@ impl Client {
         resume_drop: drops, ResumeDropRequest -> ResumeDropResponse;
         /// Ends a sale for good.
         close_drop: drops, CloseDropRequest -> CloseDropResponse;
+        /// Lists events, page by page.
+        list_events: events, ListEventsRequest -> ListEventsResponse;
     }
 }

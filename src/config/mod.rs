@@ -39,6 +39,15 @@ pub struct SnapshotEvery {
     pub bytes: u64,
 }
 
+/// How long the journal is kept for readers beyond what a start needs: until the first of the two says that it is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepEvents {
+    /// So long.
+    pub age: Millis,
+    /// So many bytes.
+    pub bytes: u64,
+}
+
 /// How logs are written, to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Durability, LogFilter, LogFormat, SnapshotEvery};
+use super::{Durability, KeepEvents, LogFilter, LogFormat, SnapshotEvery};
 use crate::time::Millis;
 
 /// A parser's answer: the value, or what the text must be.
@@ -126,4 +126,16 @@ pub fn snapshot_every(text: &str) -> Parsed<SnapshotEvery> {
         return Err(WANTED);
     }
     Ok(SnapshotEvery { period, bytes })
+}
+
+/// An age and a size, such as `7d,10GiB`, or `none`.
+pub fn keep_events(text: &str) -> Parsed<KeepEvents> {
+    const WANTED: &str = "must be a duration and a size, such as 7d,10GiB, or none";
+    if text == "none" {
+        return Ok(KeepEvents { age: Millis(0), bytes: 0 });
+    }
+    let (age, bytes) = text.split_once(',').ok_or(WANTED)?;
+    let age = millis(age.trim()).map_err(|_bad| WANTED)?;
+    let bytes = size(bytes.trim()).map_err(|_bad| WANTED)?;
+    Ok(KeepEvents { age, bytes })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::log_filter::LogFilter;
 use super::parse;
 use super::sources::Sources;
-use super::{Durability, LogFormat, SnapshotEvery};
+use super::{Durability, KeepEvents, LogFormat, SnapshotEvery};
 use crate::time::Millis;
 
 /// What the names of our variables begin with.
@@ -112,6 +112,9 @@ settings! {
     snapshot_every "snapshot-every": SnapshotEvery, Takes::Value("DURATION,SIZE"), is "5m,256MiB", parse::snapshot_every,
         "When a snapshot is due: after this time or this much journal since the last one, whichever comes first; by size \
          never before half of the last snapshot's size. At least 100ms,1KiB";
+    keep_events "keep-events": KeepEvents, Takes::Value("AGE,SIZE|none"), is "7d,10GiB", parse::keep_events,
+        "How long the journal is kept for readers beyond what a start needs: to this age or to this size, whichever is \
+         less; none keeps nothing";
     archive_after "archive-after": Millis, Takes::Value("DURATION"), is "45d", parse::millis,
         "How long after its closing a drop is archived, once none of its holds is live: its holds leave memory, and what \
          was bought can't be returned any more";

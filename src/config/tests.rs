@@ -24,6 +24,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.data, PathBuf::from("./stockade-data"));
     assert_eq!((config.durability, config.log_format), (Durability::Sync, LogFormat::Text));
     assert_eq!(config.snapshot_every, SnapshotEvery { period: Millis(300_000), bytes: 268_435_456 });
+    assert_eq!(config.keep_events, KeepEvents { age: Millis(7 * 86_400_000), bytes: 10 << 30 });
     assert_eq!((config.retry_window, config.outage_grace), (Millis(86_400_000), Millis(30_000)));
     assert_eq!(config.archive_after, Millis(45 * 86_400_000));
     assert_eq!((config.max_holds, config.max_ended_holds), (None, None));
@@ -35,13 +36,14 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 /// A text for each setting that is not its default.
-const OTHERS: [(&str, &str); 20] = [
+const OTHERS: [(&str, &str); 21] = [
     ("grpc", "127.0.0.1:1"),
     ("http", "127.0.0.1:2"),
     ("data", "elsewhere"),
     ("durability", "os"),
     ("ephemeral", "true"),
     ("snapshot-every", "1m,1MiB"),
+    ("keep-events", "1d, 1GiB"),
     ("archive-after", "14d"),
     ("retry-window", "1h"),
     ("max-holds", "7"),
@@ -66,6 +68,7 @@ fn changed() -> Config {
         durability: Durability::Os,
         ephemeral: true,
         snapshot_every: SnapshotEvery { period: Millis(60_000), bytes: 1 << 20 },
+        keep_events: KeepEvents { age: Millis(86_400_000), bytes: 1 << 30 },
         archive_after: Millis(14 * 86_400_000),
         retry_window: Millis(3_600_000),
         max_holds: Some(7),
@@ -250,6 +253,16 @@ fn variables_that_are_no_settings_are_found() {
     ];
     let unknown = unknown_variables(names.map(str::to_owned).to_vec());
     assert_eq!(unknown, ["STOCKADE_DATE", "STOCKADE_SNAPSHOT_EVRY"]);
+}
+
+#[test]
+fn how_long_events_are_kept() {
+    for nothing in ["none", "0s,0B", "0d, 0"] {
+        assert_eq!(parse::keep_events(nothing), Ok(KeepEvents { age: Millis(0), bytes: 0 }), "{nothing}");
+    }
+    for faulty in ["", "0", "7d", "10GiB", "7d,", ",10GiB", "10GiB,7d", "7d,10GiB,1", "None"] {
+        assert!(parse::keep_events(faulty).is_err(), "{faulty:?}");
+    }
 }
 
 #[test]

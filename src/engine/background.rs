@@ -1,5 +1,5 @@
-//! What runs beside the requests: the agenda, archiving, snapshots, and the check that counters and ledgers agree.
-//! Threads of their own, so that no load on the requests' threads delays them.
+//! What runs beside the requests: the agenda, archiving, snapshots, the journal's history, and the check that counters and
+//! ledgers agree. Threads of their own, so that no load on the requests' threads delays them.
 
 use std::io;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use super::Engine;
 use super::agenda::{Agenda, LOOK_PERIOD};
 use super::compact::{LastSnapshot, SnapshotPolicy};
 use super::context::Context;
+use super::librarian::{self, Librarian};
 use super::pace::{Pace, Share};
 use super::watch::{self, Watch};
 use crate::storage::{FolderLock, Storage};
@@ -79,7 +80,17 @@ impl Background {
                 thread::park_timeout(watch::LOOK_EVERY);
             }
         })?;
-        Ok(Self { stop, threads: vec![agenda, keeper, watch] })
+        let mut threads = vec![agenda, keeper, watch];
+        if let Some(mut librarian) = Librarian::new(engine, clock) {
+            let librarian_stop = Arc::clone(&stop);
+            threads.push(thread::Builder::new().name("stockade-history".to_owned()).spawn(move || {
+                while !librarian_stop.load(Ordering::Relaxed) {
+                    librarian.look();
+                    thread::park_timeout(librarian::LOOK_EVERY);
+                }
+            })?);
+        }
+        Ok(Self { stop, threads })
     }
 }
 

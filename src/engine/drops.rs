@@ -55,6 +55,12 @@ impl Engine {
         shown.ok_or_else(|| Fault::NoDrop(id.clone()))
     }
 
+    /// A drop's definition as it is now; none once it was archived and forgotten. Its names never change.
+    #[must_use]
+    pub fn definition(&self, number: DropNo) -> Option<Arc<Definition>> {
+        self.inventory.drops.with_number(number, |entry| Arc::clone(&entry.running().definition))
+    }
+
     /// Pauses, resumes or closes a drop. What it is already, it stays without a record. Live holds are left alone.
     ///
     /// # Errors

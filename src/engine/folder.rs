@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use super::identity_key::{IdentityKey, IdentityKeyError};
-pub use super::meta::{FORMAT_VERSION, JournalName};
+pub use super::meta::FORMAT_VERSION;
 use super::meta::{Format, META, META_UNFINISHED, Meta, MetaError, MetaKey};
 use crate::digest::DigestKey;
-use crate::storage::{DiskStorage, FolderLock, LOCK_FILE, LockError, Storage, make_private};
+use crate::journal::{JournalName, KeepPolicy, KeptSegments};
+use crate::storage::{DiskStorage, FolderLock, LOCK_FILE, LockError, Storage, make_folder_private, make_private};
 
 const JOURNAL: &str = "journal";
 const SNAPSHOTS: &str = "snapshots";
+const KEPT: &str = "kept";
 
 /// Why a data folder can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,8 @@ pub struct Folder {
     pub journal: Arc<dyn Storage>,
     /// Where the snapshots are.
     pub snapshots: Arc<dyn Storage>,
+    /// Where segments go that the journal needs no more, and how long they are kept there; none: they are removed.
+    kept: Option<(Arc<dyn Storage>, KeepPolicy)>,
     /// The folder's key. One that was opened for looking at it, and whose key is kept elsewhere, has another in its place:
     /// sums don't depend on it.
     pub key: DigestKey,
@@ -109,12 +113,31 @@ impl Folder {
         let mut lock = FolderLock::take(path)?;
         let journal = DiskStorage::open(path.join(JOURNAL)).map_err(io("its journal folder can't be opened"))?;
         let snapshots = DiskStorage::open(path.join(SNAPSHOTS)).map_err(io("its snapshot folder can't be opened"))?;
+        let kept = DiskStorage::open(path.join(KEPT)).map_err(io("its folder of kept segments can't be opened"))?;
         let name = path.display().to_string();
         let mut folder = Self::over_with(Arc::new(root), Arc::new(journal), Arc::new(snapshots), &name, key)?;
         lock.also(META)?;
         close_to_others(path);
         folder.lock = Some(Arc::new(lock));
+        folder.kept = Some((Arc::new(kept.without_spares()), KeepPolicy::NOTHING));
         Ok(folder)
+    }
+
+    /// As it is, with segments kept as long as this says. What is kept is not looked at.
+    #[must_use]
+    pub fn keeping(self, policy: KeepPolicy) -> Self {
+        Self { kept: self.kept.map(|(storage, _)| (storage, policy)), ..self }
+    }
+
+    /// As it is, with segments kept in this folder, which is on the journal's disk.
+    #[must_use]
+    pub fn keeping_in(self, storage: Arc<dyn Storage>, policy: KeepPolicy) -> Self {
+        Self { kept: Some((storage, policy)), ..self }
+    }
+
+    /// Where its journal's segments are kept.
+    pub(super) fn kept(&self) -> Option<KeptSegments> {
+        self.kept.as_ref().map(|(storage, policy)| KeptSegments::new(Arc::clone(storage), *policy))
     }
 
     /// What keeps other processes out of it; none in tests and for reading only.
@@ -145,7 +168,7 @@ impl Folder {
             MetaKey::Elsewhere(check) => (DigestKey::from_bytes(check), true),
         };
         let (journal, snapshots) = (Arc::new(journal), Arc::new(snapshots));
-        Ok(Self { journal, snapshots, key, key_elsewhere, meta: None, lock: None })
+        Ok(Self { journal, snapshots, kept: None, key, key_elsewhere, meta: None, lock: None })
     }
 
     /// A folder over storages of any kind; `root` has the file with the key, made here on a first start.
@@ -198,7 +221,8 @@ impl Folder {
                 meta
             }
         };
-        Ok(Self { journal, snapshots, key, key_elsewhere: given.is_some(), meta: Some((root, meta)), lock: None })
+        let meta = Some((root, meta));
+        Ok(Self { journal, snapshots, kept: None, key, key_elsewhere: given.is_some(), meta, lock: None })
     }
 
     /// Whether it was written by builds of format 1 when it was opened, and no start has come behind that yet.
@@ -218,6 +242,20 @@ impl Folder {
                 Meta { key, format: Some(Format { upgrading: false, ..format }) }.write(root.as_ref())
             }
             Ok(_) | Err(_) => Err(io::Error::other("stockade.meta is not what was written")),
+        }
+    }
+
+    /// What names its journal; none where the folder was opened for looking at it, and in one of format 1 that was not
+    /// upgraded yet.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn journal_name(&self) -> io::Result<Option<JournalName>> {
+        let Some((root, _)) = &self.meta else { return Ok(None) };
+        // Read anew: the start that makes a folder one of format 2 gives it its name.
+        match Meta::read(root.as_ref())? {
+            Ok(meta) => Ok(meta.and_then(|meta| meta.format).map(|format| format.journal)),
+            Err(_) => Err(io::Error::other("stockade.meta is not what was written")),
         }
     }
 
@@ -261,8 +299,15 @@ fn close_to_others(path: &Path) {
     let ours = |name: &str| [META, META_UNFINISHED, LOCK_FILE].contains(&name);
     let (journal, snapshots) = (path.join(JOURNAL), path.join(SNAPSHOTS));
     let looks = [make_private(path, ours), make_private(&journal, |_| true), make_private(&snapshots, |_| true)];
-    let (exposed, unknown): (Vec<_>, Vec<_>) = looks.into_iter().partition(Result::is_ok);
-    let exposed: Vec<_> = exposed.into_iter().flatten().flatten().collect();
+    let (exposed, mut unknown): (Vec<_>, Vec<_>) = looks.into_iter().partition(Result::is_ok);
+    let mut exposed: Vec<_> = exposed.into_iter().flatten().flatten().collect();
+    // Not its files, one by one: there may be many, and whoever can't pass the folder can't come to them.
+    let kept = path.join(KEPT);
+    match make_folder_private(&kept) {
+        Ok(true) => {}
+        Ok(false) => exposed.push(kept),
+        Err(error) => unknown.push(Err(error)),
+    }
     if let Some(first) = exposed.first() {
         let (first, count) = (first.display(), exposed.len());
         tracing::warn!(count, %first, "others than the owner can use the data folder, and their rights can't be taken away");
@@ -302,6 +347,11 @@ fn not_foreign(path: &Path, root: &dyn Storage, given: Option<&IdentityKey>) -> 
         Err(error) => Err(error),
     };
     let io = |source| FolderError::Io { folder: name.clone(), what: "can't be read", source };
+    let kept = files(KEPT).map_err(io)?;
+    if !kept.is_empty() {
+        let what = format!("it has kept segments of a journal but no {META}: restore that file");
+        return Err(FolderError::Foreign { folder: name, what });
+    }
     new_folder(root, &name, &files(JOURNAL).map_err(io)?, &files(SNAPSHOTS).map_err(io)?)
 }
 

@@ -1,11 +1,11 @@
 //! `stockade.meta`, the file that says what a data folder is: its format, its key, the journal's name, and the highest kind
 //! of record that may be in it.
 
-use std::fmt;
 use std::io;
 
 use crate::codec::{DecodeError, Reader};
 use crate::digest::DigestKey;
+use crate::journal::JournalName;
 use crate::record::Record;
 use crate::storage::Storage;
 
@@ -27,28 +27,6 @@ const FORMAT_2: u32 = 3;
 const KEY_ELSEWHERE: u8 = 1;
 /// and the one that says that the folder was of format 1, and its journal may not say yet where that ends.
 const UPGRADING: u8 = 2;
-
-/// What names a journal: random, so that no two have the same. The ids of events begin with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct JournalName(u64);
-
-impl JournalName {
-    /// A new one.
-    ///
-    /// # Errors
-    /// When the system has no random bytes.
-    pub fn random() -> io::Result<Self> {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        Ok(Self(u64::from_le_bytes(bytes)))
-    }
-}
-
-impl fmt::Display for JournalName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
 
 /// What the file has of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +133,7 @@ impl Meta {
         if let Some(Format { journal, highest_kind, upgrading }) = format {
             let flags = if elsewhere { KEY_ELSEWHERE } else { 0 } | if *upgrading { UPGRADING } else { 0 };
             bytes.extend_from_slice(&[flags, *highest_kind, 0, 0]);
-            bytes.extend_from_slice(&journal.0.to_le_bytes());
+            bytes.extend_from_slice(&journal.to_bytes());
         }
         let sum = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -185,7 +163,7 @@ impl Meta {
         let key: [u8; 16] = reader.array()?;
         let (elsewhere, format) = if version == FORMAT_2 {
             let [flags, highest_kind, _, _] = reader.array()?;
-            let journal = JournalName(u64::from_le_bytes(reader.array()?));
+            let journal = JournalName::from_bytes(reader.array()?);
             if flags & !(KEY_ELSEWHERE | UPGRADING) != 0 {
                 return Err(DecodeError::Bad("flags"));
             }
@@ -224,7 +202,11 @@ mod tests {
     #[test]
     fn each_form_is_read_as_it_was_written() {
         for key in [here(), MetaKey::Elsewhere([8; 16])] {
-            let of_2 = |upgrading| Format { journal: JournalName(5), highest_kind: Record::KIND_MAX - 1, upgrading };
+            let of_2 = |upgrading| Format {
+                journal: JournalName::from_bytes([5; 8]),
+                highest_kind: Record::KIND_MAX - 1,
+                upgrading,
+            };
             for format in [None, Some(of_2(false)), Some(of_2(true))] {
                 let meta = Meta { key: key.clone(), format };
                 assert_eq!(Meta::decode(&meta.encode()), Ok(meta));
@@ -234,7 +216,8 @@ mod tests {
 
     #[test]
     fn one_from_a_newer_build_is_refused_by_its_kind_or_its_version() {
-        let newer = Format { journal: JournalName(5), highest_kind: Record::KIND_MAX + 1, upgrading: false };
+        let newer =
+            Format { journal: JournalName::from_bytes([5; 8]), highest_kind: Record::KIND_MAX + 1, upgrading: false };
         let told = Meta::decode(&Meta { key: here(), format: Some(newer) }.encode()).expect_err("newer").to_string();
         assert!(told.contains("a newer build has written to it"), "{told}");
         let mut bytes = Meta { key: here(), format: None }.encode();

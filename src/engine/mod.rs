@@ -29,6 +29,7 @@ mod meta;
 mod oblivion;
 pub mod recover;
 pub mod compact;
+mod librarian;
 mod pace;
 mod watch;
 pub mod agenda;
@@ -47,7 +48,7 @@ use crate::hold::{Change, Hold, HoldState};
 use crate::ids::{DropNo, ItemNo, PoolNo};
 use crate::invariant::invariant;
 use crate::inventory::{DropEntry, HoldRef, Inventory, Locked, LockedShard, Roster};
-use crate::journal::{AppendError, Journal, Permit};
+use crate::journal::{AppendError, History, Journal, Permit};
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::record::{HoldChange, Record};
 use crate::refusal::Reason;
@@ -134,6 +135,8 @@ pub struct EngineMetrics {
 pub struct Engine {
     inventory: Inventory,
     journal: Journal,
+    /// None where nothing is kept.
+    history: Option<Arc<History>>,
     bounds: Bounds,
     metrics: EngineMetrics,
     /// The process has nearly all memory that it may have: written by one thread, read by all.
@@ -183,12 +186,25 @@ impl Engine {
         Self {
             inventory,
             journal,
+            history: None,
             bounds,
             metrics: EngineMetrics::default(),
             short_of_memory: AtomicBool::new(false),
             walk: Mutex::default(),
             clock_is_in_doubt: AtomicBool::new(false),
         }
+    }
+
+    /// As it is, with a journal that can be read by others.
+    #[must_use]
+    pub fn with_history(self, history: Option<Arc<History>>) -> Self {
+        Self { history, ..self }
+    }
+
+    /// What its journal keeps for readers; none where it keeps nothing.
+    #[must_use]
+    pub fn history(&self) -> Option<Arc<History>> {
+        self.history.clone()
     }
 
     /// Whether new holds are refused with [`Fault::Suspended`], because the wall clock is so far ahead of engine time that

@@ -13,8 +13,8 @@ use crate::ids::Lsn;
 use crate::invariant::invariant;
 use crate::inventory::{BulkLoad, ReplayError};
 use crate::journal::{
-    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, Journal, JournalMetrics, LogError, Opened,
-    Writer,
+    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, History, Journal, JournalMetrics,
+    KeptSegments, LogError, Opened, Writer,
 };
 use crate::record::{Record, Restart};
 use crate::snapshot::{self, Loaded, SnapshotError};
@@ -193,18 +193,25 @@ pub fn recover_driven(
 
     // The first change of the folder: before a record that builds from before don't know.
     report.upgraded = folder.upgrade().map_err(RecoverError::Upgrade)? || folder.is_of_format_1();
-    let (log, opened) = FileLog::serve(found, options.log)?;
+    let kept = folder.kept();
+    // A start needs room, and what is kept for readers is the first to go. Where that can't be done the journal says what
+    // it lacks.
+    let _tried = kept.as_ref().map(KeptSegments::drop_while_disk_is_low);
+    let (log, opened) = FileLog::serve_keeping(found, options.log, kept)?;
     let Opened { clean, ref cut, ref lost, .. } = opened;
     (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());
     report.set_aside = snapshot::set_aside(folder.snapshots.as_ref(), &unusable).map_err(RecoverError::SetAside)?;
-    let (journal, writer) = Journal::driven(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
+    let log = Arc::new(log);
+    let name = folder.journal_name().map_err(RecoverError::Upgrade)?;
+    let history = name.map(|name| Arc::new(History::new(name, Arc::clone(&log))));
+    let (journal, writer) = Journal::driven(log, opened.start(), Arc::new(JournalMetrics::default()));
     let mut next = opened.next;
     for record in appended_first {
         let lsn = journal.append(journal.permit()?, &[record], now)?.lsn();
         invariant!(lsn == next, "a record of this start stands at {lsn} and was applied as {next}");
         next = next.next();
     }
-    let engine = Engine::new(inventory, journal, options.bounds);
+    let engine = Engine::new(inventory, journal, options.bounds).with_history(history);
     if let Some(loaded) = &loaded {
         engine.metrics.snapshot_at.set(loaded.written_at.0);
     }

@@ -27,11 +27,11 @@ pub(super) struct Watch {
 
 /// What is amiss for a while and no reason to end: said once.
 #[derive(Debug, Default)]
-struct Lasting(Option<String>);
+pub(super) struct Lasting(Option<String>);
 
 impl Lasting {
     /// Takes in how it is now; gives what has not been said yet.
-    fn becomes(&mut self, now: Option<String>) -> Option<&str> {
+    pub(super) fn becomes(&mut self, now: Option<String>) -> Option<&str> {
         let said = std::mem::replace(&mut self.0, now);
         self.0.as_deref().filter(|now| said.as_deref() != Some(now))
     }

@@ -6,6 +6,7 @@ use tonic::Status;
 
 use super::convert;
 use super::edge::Edge;
+use super::seats::Seats;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
 use crate::engine::Engine;
@@ -24,8 +25,8 @@ pub struct Drops {
 
 impl Drops {
     /// Before this edge, until its streams end.
-    pub fn new(edge: Arc<Edge>, streams: Streams) -> Self {
-        let hub = Arc::new(Hub::new(Arc::clone(&edge), streams));
+    pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
+        let hub = Arc::new(Hub::new(Arc::clone(&edge), streams, seats));
         Self { edge, hub }
     }
 

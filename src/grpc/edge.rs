@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
 use crate::engine::command::Reserve;
 use crate::engine::context::Context;
+use crate::feed::Feed;
 use crate::ids::Lsn;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::{Gauge, Stopwatch};
@@ -178,6 +179,17 @@ impl Edge {
             Some(lsn) => self.engine.journal().ticket(lsn).await.map_or(Fault::JournalFailed, |()| fault),
             None => fault,
         }
+    }
+
+    /// The events of the engine's journal; none where nothing is kept.
+    pub fn feed(&self) -> Option<Feed> {
+        let engine = Arc::clone(&self.engine);
+        self.engine.history().map(|history| Feed::new(history, move |number| engine.definition(number)))
+    }
+
+    /// The record up to which all is durable now.
+    pub fn durable_now(&self) -> Lsn {
+        self.engine.journal().durable()
     }
 
     /// Who watches a drop now.

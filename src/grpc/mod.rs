@@ -17,6 +17,7 @@ pub mod convert;
 mod decode;
 mod drops;
 mod edge;
+mod events;
 mod health;
 pub mod intake;
 mod observe;
@@ -24,6 +25,7 @@ mod others;
 mod reply;
 mod reservation;
 mod rpc;
+mod seats;
 mod services;
 mod status;
 mod stream;
@@ -31,14 +33,16 @@ mod watch;
 
 pub use edge::Edge;
 pub use health::Health;
+pub use seats::MAX_WATCHERS;
 pub use services::Services;
 pub use stream::Streams;
-pub use watch::MAX_WATCHERS;
 
 use decode::Decode;
 use drops::Drops;
+use events::Events;
 use others::Others;
 use reservation::Reservations;
+use seats::Seats;
 
 /// The calls that are served, each by its path in HTTP/2 and its request's full name. All others of the contract are
 /// answered with `UNIMPLEMENTED`.
@@ -60,7 +64,7 @@ pub enum BrokenContract {
     Shape(#[from] intake::BrokenShape),
 }
 
-/// All services: reservations, drops, health and reflection, ready to be served. Health starts as not serving, streams
+/// All services: reservations, drops, events, health and reflection, ready to be served. Health starts as not serving, streams
 /// as going on.
 ///
 /// # Errors
@@ -76,9 +80,11 @@ pub async fn services(
     let others = Routes::new(HealthServer::new(HealthService::from_health_reporter(health.reporter())))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
+    let seats = Arc::new(Seats::new(Arc::clone(&edge)));
     let services = Services {
         reservations: Reservations::new(Arc::clone(&edge), streams.clone()),
-        drops: Drops::new(edge, streams.clone()),
+        drops: Drops::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
+        events: Events::new(edge, streams.clone(), seats),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
         streams: streams.clone(),

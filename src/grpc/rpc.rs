@@ -28,6 +28,8 @@ pub enum Rpc {
     CloseDrop,
     AdjustStock,
     WatchDrop,
+    ReadEvents,
+    ListEvents,
 }
 
 /// How a call is asked for.
@@ -48,7 +50,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 }
 
 /// All of them, those that are called most first.
-pub static CALLS: [Row; 18] = [
+pub static CALLS: [Row; 20] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
@@ -87,6 +89,8 @@ pub static CALLS: [Row; 18] = [
         "stockade.v1.AdjustStockRequest",
         SMALL_REQUEST_BYTES,
     ),
+    row(Rpc::ReadEvents, "/stockade.v1.EventService/ReadEvents", "stockade.v1.ReadEventsRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::ListEvents, "/stockade.v1.EventService/ListEvents", "stockade.v1.ListEventsRequest", SMALL_REQUEST_BYTES),
 ];
 
 /// The call at this path, and its place in [`CALLS`].

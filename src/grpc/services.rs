@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use super::decode::{Decode, Decoded};
 use super::drops::Drops;
+use super::events::Events;
 use super::intake::{Messages, Received};
 use super::observe::{Call, deadline};
 use super::others::Others;
@@ -38,6 +39,7 @@ const PREFIX: &str = "/stockade.v1.";
 pub struct Services {
     pub(super) reservations: Reservations,
     pub(super) drops: Drops,
+    pub(super) events: Events,
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
@@ -109,6 +111,8 @@ impl Services {
             Rpc::CloseDrop => Box::pin(ask.operation(|asked, origin| drops.close_drop(asked, origin))).await,
             Rpc::AdjustStock => Box::pin(ask.operation(|asked, origin| drops.adjust_stock(asked, origin))).await,
             Rpc::WatchDrop => Box::pin(ask.watch_drop()).await,
+            Rpc::ReadEvents => Box::pin(ask.read_events()).await,
+            Rpc::ListEvents => Box::pin(ask.list_events()).await,
         }
     }
 }
@@ -186,6 +190,22 @@ impl Ask<'_> {
         let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
         let updates = self.services.drops.watch_drop(message, &peer).await?;
         Ok(Reply::stream_of(updates, Shown::message, decode, peer))
+    }
+
+    async fn read_events(mut self) -> Result<Reply, Status> {
+        let received = self.only().await?;
+        let (decode, peer) = (Arc::clone(&self.services.decode), Arc::clone(self.messages.peer()));
+        let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
+        let messages = self.services.events.read_events(&message, &peer).await?;
+        Ok(Reply::stream(messages, decode))
+    }
+
+    async fn list_events(mut self) -> Result<Reply, Status> {
+        let received = self.only().await?;
+        let decode = &self.services.decode;
+        let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
+        let (answer, charge) = self.services.events.list_events(&message, self.messages.peer()).await?;
+        Ok(Reply::One(reply::framed(answer, decode, charge).await?))
     }
 
     /// The only message. A server that stops does not wait for one that does not come.

@@ -14,6 +14,7 @@ use super::convert::Rejection;
 use super::intake::Oversized;
 use crate::budget::Exhausted;
 use crate::engine::answer::{Fault, Violation};
+use crate::feed::{BadCursor, FeedError, HistoryError};
 
 /// When to come again after an overload: longer than doubt and queues last.
 const OVERLOAD_DELAY: Duration = Duration::from_millis(50);
@@ -78,6 +79,32 @@ pub fn oversized(oversized: &Oversized) -> Status {
 #[must_use]
 pub fn undecodable(error: &prost::DecodeError) -> Status {
     Status::invalid_argument(format!("the request is not encoded as the contract says: {error}"))
+}
+
+/// Events that can't be read from there, with the cursor of the oldest that can.
+#[must_use]
+pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> String) -> Status {
+    match error {
+        FeedError::History(HistoryError::NotKept { .. }) => cursor(&BadCursor::NotKept { oldest: oldest() }),
+        FeedError::History(HistoryError::Beyond { .. }) => cursor(&BadCursor::BehindTheEnd { oldest: oldest() }),
+        FeedError::History(HistoryError::Damage(_)) => {
+            Status::out_of_range(format!("what is kept there is damaged: {error}; the oldest is {}", oldest()))
+        }
+        FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => {
+            unavailable(format!("events can't be read now: {error}"), OVERLOAD_DELAY)
+        }
+    }
+}
+
+/// A cursor that can't be gone on from.
+#[must_use]
+pub fn cursor(bad: &BadCursor) -> Status {
+    match bad {
+        BadCursor::NoCursor => invalid(&[Violation { field: "after".to_owned(), description: bad.to_string() }]),
+        BadCursor::OfAnotherJournal { .. } | BadCursor::BehindTheEnd { .. } | BadCursor::NotKept { .. } => {
+            Status::out_of_range(bad.to_string())
+        }
+    }
 }
 
 /// This server is about to end: another start, or another server, goes on.

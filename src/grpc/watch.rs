@@ -15,13 +15,14 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::Status;
 
 use super::convert;
 use super::edge::Edge;
+use super::seats::{Seat, Seats};
 use super::status;
 use super::stream::Streams;
 use crate::engine::answer::{DropView, Fault, Ticket};
@@ -30,8 +31,6 @@ use crate::ids::{DropId, Lsn};
 use crate::proto as pb;
 use crate::time::{Millis, Timestamp};
 
-/// Most watchers of a server.
-pub const MAX_WATCHERS: usize = 20_000;
 /// How often a watched drop is looked at. Longer than [`SPACING`] by more than a watcher's delays: else watchers would
 /// fall behind their group little by little, up to a whole period.
 const PERIOD: Duration = Duration::from_millis(110);
@@ -80,7 +79,7 @@ type Group = Arc<watch::Sender<Last>>;
 pub struct Hub {
     edge: Arc<Edge>,
     streams: Streams,
-    seats: Arc<Semaphore>,
+    seats: Arc<Seats>,
     groups: Mutex<HashMap<DropId, Vec<Group>>>,
     /// Whose turn it is to tell a group.
     turn: Semaphore,
@@ -90,15 +89,8 @@ pub struct Hub {
 
 impl Hub {
     /// Nobody watches yet.
-    pub fn new(edge: Arc<Edge>, streams: Streams) -> Self {
-        Self {
-            edge,
-            streams,
-            seats: Arc::new(Semaphore::new(MAX_WATCHERS)),
-            groups: Mutex::default(),
-            turn: Semaphore::new(1),
-            told: AtomicUsize::new(0),
-        }
+    pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
+        Self { edge, streams, seats, groups: Mutex::default(), turn: Semaphore::new(1), told: AtomicUsize::new(0) }
     }
 
     /// A drop at once, and then as it changes, until the caller is gone or the server ends.
@@ -106,13 +98,7 @@ impl Hub {
     /// # Errors
     /// `NoDrop`, `Exhausted` when too many watch, and `JournalFailed`.
     pub async fn watch(self: &Arc<Self>, drop: DropId, peer: &Arc<Peer>) -> Result<Updates, Fault> {
-        let full = Fault::Exhausted("too many watchers: the server's bound is reached");
-        let permit = Arc::clone(&self.seats).try_acquire_owned().map_err(|_none| full)?;
-        // Whoever comes next finds as many places free as one connection has: none takes all.
-        if peer.watched.load(Ordering::Relaxed) > self.seats.available_permits() {
-            return Err(Fault::Exhausted("too many watchers on this connection, with few places left on the server"));
-        }
-        let seat = Seat::taken(&self.edge, peer, permit);
+        let seat = self.seats.take(peer)?;
         let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&drop, context)).await?;
         let first = Shown::new(&view, now);
         let news = self.join(drop, view, &first);
@@ -273,28 +259,6 @@ fn same(one: &DropView, other: &DropView) -> bool {
         && *opens_at == other.opens_at
         && *closed_at == other.closed_at
         && *stock == other.stock
-}
-
-/// A watcher's place among all that there are; free again when it is dropped.
-struct Seat {
-    edge: Arc<Edge>,
-    peer: Arc<Peer>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Seat {
-    fn taken(edge: &Arc<Edge>, peer: &Arc<Peer>, permit: OwnedSemaphorePermit) -> Self {
-        edge.watchers().add(1);
-        peer.watched.fetch_add(1, Ordering::Relaxed);
-        Self { edge: Arc::clone(edge), peer: Arc::clone(peer), _permit: permit }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.edge.watchers().subtract(1);
-        self.peer.watched.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// One watcher's side.

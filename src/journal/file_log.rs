@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::forced::Forced;
 use super::frame::SealedBatch;
+use super::kept::KeptSegments;
 use super::log::{Batches, Log, LogError};
 use super::recover::{Blank, Found, Opened, Recovered, Segment};
 use super::scan::{Tip, batches_from};
@@ -78,11 +80,15 @@ pub struct FileLog {
     tail: Mutex<Tail>,
     /// What the next segment is made of, made ahead. Behind `tail`, before `readable`.
     blank: Mutex<Option<Blank>>,
+    /// Where trimmed segments go; none: they are removed.
+    kept: Option<KeptSegments>,
     /// Locked for instants only.
     readable: Mutex<Readable>,
     /// One trim at a time, so that segments go oldest first.
     trimming: Mutex<()>,
     bytes: AtomicU64,
+    /// How far all is on the disk.
+    forced: Forced,
     stopped: AtomicBool,
 }
 
@@ -101,6 +107,18 @@ impl FileLog {
     /// # Errors
     /// [`LogError::Damage`] when it reads otherwise now; else when the disk refuses.
     pub fn serve(found: Found, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
+        Self::serve_keeping(found, options, None)
+    }
+
+    /// As [`FileLog::serve`], with a place for the segments that are trimmed.
+    ///
+    /// # Errors
+    /// As [`FileLog::serve`].
+    pub fn serve_keeping(
+        found: Found,
+        options: FileLogOptions,
+        kept: Option<KeptSegments>,
+    ) -> Result<(Self, Opened), LogError> {
         let storage = Arc::clone(&found.storage);
         let Recovered { opened, tip, segments, file } = found.repair(options)?;
         let (bytes, begins) = segments.last().map_or((0, tip.next), |newest| (newest.bytes, newest.file.first));
@@ -112,9 +130,12 @@ impl FileLog {
             options,
             tail: Mutex::new(tail),
             blank: Mutex::new(None),
+            kept,
             readable: Mutex::new(readable),
             trimming: Mutex::new(()),
             bytes,
+            // What a start has found is on the disk: the newest segment was copied and forced.
+            forced: Forced::from(Lsn(tip.next.0.saturating_sub(1))),
             stopped: AtomicBool::new(false),
         };
         Ok((log, opened))
@@ -128,7 +149,29 @@ impl FileLog {
     /// A failure is final: the log takes nothing more.
     fn stop(&self, error: LogError) -> LogError {
         self.stopped.store(true, Ordering::Release);
+        self.forced.end();
         error
+    }
+
+    pub(super) const fn forced(&self) -> &Forced {
+        &self.forced
+    }
+
+    pub(super) const fn kept(&self) -> Option<&KeptSegments> {
+        self.kept.as_ref()
+    }
+
+    pub(super) fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
+    }
+
+    /// The segment that holds a record, or will, with the first record of the one behind it; or the oldest record.
+    pub(super) fn segment_of(&self, lsn: Lsn) -> Result<(Segment, Option<Lsn>), Lsn> {
+        let readable = self.readable.lock();
+        let begun = readable.segments.partition_point(|segment| segment.file.first <= lsn);
+        let segment = begun.checked_sub(1).and_then(|place| readable.segments.get(place)).cloned();
+        let next = readable.segments.get(begun).map(|segment| segment.file.first);
+        segment.map(|segment| (segment, next)).ok_or_else(|| readable.oldest())
     }
 
     const fn stretched(&self) -> u64 {
@@ -153,6 +196,7 @@ impl FileLog {
         };
         if self.options.durability == Durability::Os {
             tail.file.sync_data().map_err(LogError::Unknown)?;
+            self.forced.raise(tail.tip.next);
         }
         let head = tail.tip.segment(self.options.durability);
         let (segment, file) = blank.begin(self.storage.as_ref(), &head)?;
@@ -185,13 +229,33 @@ impl FileLog {
         }
     }
 
+    /// Writes at the end of the newest segment. Where the disk is full, what is kept for readers goes first, and the rest
+    /// is written behind what the disk has taken.
+    fn put(&self, tail: &Tail, bytes: &[u8]) -> Result<(), LogError> {
+        let mut rest = bytes;
+        loop {
+            let full = match tail.file.append(rest).map_err(LogError::writing("be written")) {
+                Err(LogError::Full(full)) => full,
+                done => return done,
+            };
+            let length = self.storage.length(&tail.name).ok().and_then(|length| length.checked_sub(tail.bytes));
+            let missing = length.and_then(|written| bytes.get(usize::try_from(written).ok()?..));
+            // A file that may not grow is not helped by it.
+            let helps = full.kind() != io::ErrorKind::FileTooLarge;
+            match missing.filter(|_| helps && self.kept.as_ref().is_some_and(KeptSegments::make_room)) {
+                Some(missing) => rest = missing,
+                None => return Err(LogError::Full(full)),
+            }
+        }
+    }
+
     fn write(&self, tail: &mut Tail, batch: &SealedBatch) -> Result<(), LogError> {
         let length = u64::try_from(batch.bytes().len()).unwrap_or(u64::MAX);
         let full = tail.bytes.saturating_add(length) > self.options.segment_bytes;
         if full && tail.tip.next > tail.begins {
             self.roll(tail, length)?;
         }
-        tail.file.append(batch.bytes()).map_err(LogError::writing("be written"))?;
+        self.put(tail, batch.bytes())?;
         if self.options.durability == Durability::Sync {
             tail.file.sync_data().map_err(LogError::Unknown)?;
         }
@@ -206,6 +270,11 @@ impl FileLog {
         readable.next = tail.tip.next;
         if let Some(newest) = readable.segments.back_mut() {
             newest.bytes = tail.bytes;
+            newest.written_at = tail.tip.written_at;
+        }
+        drop(readable);
+        if self.options.durability == Durability::Sync {
+            self.forced.raise(tail.tip.next);
         }
         Ok(())
     }
@@ -231,8 +300,13 @@ impl Log for FileLog {
             Durability::Sync => Ok(()),
             Durability::Os => {
                 // The lock is let go before the disk is asked, so that appends go on.
-                let file = Arc::clone(&self.tail.lock().file);
-                file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))
+                let tail = self.tail.lock();
+                // All segments before the newest are forced already.
+                let (file, next) = (Arc::clone(&tail.file), tail.tip.next);
+                drop(tail);
+                file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))?;
+                self.forced.raise(next);
+                Ok(())
             }
         }
     }
@@ -252,22 +326,31 @@ impl Log for FileLog {
         let _one = self.trimming.lock();
         loop {
             let readable = self.readable.lock();
-            let done = readable.segments.get(1).is_none_or(|second| second.file.first > below);
-            let Some(oldest) = (if done { None } else { readable.segments.front().cloned() }) else { return Ok(()) };
+            let second = readable.segments.get(1).map(|second| second.file.first).filter(|first| *first <= below);
+            let Some((oldest, next)) = readable.segments.front().cloned().zip(second) else { break };
             drop(readable);
-            // Forgotten only once it is gone: one that stayed while later ones went would leave a gap.
-            match self.storage.remove(&oldest.file.name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(LogError::writing("drop a segment")(error));
+            let kept = self.kept.as_ref().filter(|kept| kept.take_in(self.storage(), &oldest, next));
+            if kept.is_none() {
+                // Forgotten only once it is gone: one that stayed while later ones went would leave a gap.
+                match self.storage.remove(&oldest.file.name) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(LogError::writing("drop a segment")(error));
+                    }
+                    Ok(()) | Err(_) => {}
                 }
-                Ok(()) | Err(_) => {}
             }
             self.readable.lock().segments.pop_front();
             self.bytes.fetch_sub(oldest.bytes, Ordering::Relaxed);
+            // The folder that it went to first: a crash finds it in one of the two.
+            kept.inspect(|kept| kept.settle());
             // One by one: a crash must never leave a gap in the middle.
             // A failed sync is final here too: a later one of the folder would prove nothing for a new segment's name.
             self.storage.sync_dir().map_err(|error| self.stop(LogError::Unknown(error)))?;
         }
+        if let Some(kept) = &self.kept {
+            kept.shrink();
+        }
+        Ok(())
     }
 
     fn tend(&self) -> Result<(), LogError> {
@@ -306,7 +389,9 @@ impl Log for FileLog {
         if self.options.durability == Durability::Os {
             // The trailer says that all before it is on the disk, so it may not get there first.
             tail.file.sync_data().map_err(LogError::Unknown)?;
+            self.forced.raise(tail.tip.next);
         }
+        self.forced.end();
         tail.file.append(&trailer.encode()).map_err(LogError::writing("be closed"))?;
         tail.file.sync_data().map_err(LogError::Unknown)?;
         self.at_its_place(&tail)?;
@@ -318,136 +403,4 @@ impl Log for FileLog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::frame::BatchHead;
-    use crate::record::{Record, Restart};
-    use crate::storage::SimulatedStorage;
-    use crate::storage::simulated::Operation;
-    use crate::time::Timestamp;
-
-    fn filled(durability: Durability, batches: u64) -> (SimulatedStorage, FileLog) {
-        let storage = SimulatedStorage::new();
-        let options = FileLogOptions { durability, segment_bytes: 1_000 };
-        let (log, opened) = FileLog::open(Arc::new(storage.clone()), options).expect("opens");
-        let (mut next, mut before) = (opened.next, opened.chain);
-        for n in 0..batches {
-            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
-            let head = BatchHead { epoch: opened.epoch, first: next, count: 0, written_at: Timestamp(n), before };
-            let batch = SealedBatch::of_records(head, &[record]);
-            log.append(next, &batch).expect("appends");
-            (next, before) = (batch.head().next(), batch.hash());
-        }
-        (storage, log)
-    }
-
-    #[test]
-    fn segments_are_rolled_before_they_grow_too_large() {
-        let (storage, log) = filled(Durability::Sync, 100);
-        let files = storage.files();
-        assert!(files.len() > 5 && files.values().all(|bytes| bytes.len() <= 1_000));
-        let all: usize = files.values().map(Vec::len).sum();
-        assert_eq!(log.bytes(), u64::try_from(all).expect("small"));
-        log.trim(Lsn(50)).expect("trims");
-        let kept: usize = storage.files().values().map(Vec::len).sum();
-        assert!(kept < all);
-        assert_eq!(log.bytes(), u64::try_from(kept).expect("small"));
-    }
-
-    #[test]
-    fn with_os_durability_only_segments_and_explicit_syncs_are_forced() {
-        let (storage, log) = filled(Durability::Os, 5);
-        assert_eq!(storage.count(Operation::SyncData), 1, "the segment's head");
-        log.sync().expect("syncs");
-        assert_eq!(storage.count(Operation::SyncData), 2);
-        assert_eq!(filled(Durability::Sync, 5).0.count(Operation::SyncData), 6, "and each batch");
-    }
-
-    /// Fills a log further, each batch where the one before ended. Says how far it came.
-    fn go_on(log: &FileLog, batches: u64) -> Result<(), LogError> {
-        for n in 0..batches {
-            let tip = log.tail.lock().tip;
-            let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
-            let term = log.tail.lock().term;
-            let head =
-                BatchHead { epoch: term, first: tip.next, count: 0, written_at: Timestamp(n), before: tip.chain };
-            log.append(tip.next, &SealedBatch::of_records(head, &[record]))?;
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn what_was_made_ahead_is_the_next_segment_and_nothing_is_made_when_it_is_needed() {
-        let (storage, log) = filled(Durability::Sync, 5);
-        log.tend().expect("makes one");
-        let made = storage.count(Operation::Create);
-        log.tend().expect("one is enough");
-        assert_eq!((storage.count(Operation::Create), storage.files().len()), (made, 2));
-        storage.fail_at(Operation::Create, made, io::ErrorKind::Other);
-        go_on(&log, 10).expect("the next is there");
-        assert_eq!(storage.count(Operation::Create), made);
-        assert!(storage.files().len() == 2 && storage.files().keys().all(|name| name.ends_with(".journal")));
-        log.tend().expect_err("told to fail");
-        log.tend().expect("tried again");
-        let trailer = Trailer { epoch: 1, next: Lsn(16), closed_at: Timestamp(1), chain: log.tail.lock().tip.chain };
-        log.close(&trailer).expect("closes");
-        assert!(storage.files().keys().all(|name| name.ends_with(".journal")), "none is left behind");
-    }
-
-    #[test]
-    fn a_segment_is_gone_when_its_name_is_and_not_when_a_look_fails() {
-        let (storage, log) = filled(Durability::Sync, 1);
-        let name = log.tail.lock().name.clone();
-        storage.remove(&name).expect("removed");
-        let gone = log.at_its_place(&log.tail.lock()).expect_err("its name is");
-        assert!(matches!(gone, LogError::Gone(_)), "{gone:?}");
-        storage.crash();
-        log.at_its_place(&log.tail.lock()).expect("nothing can be looked at any more");
-    }
-
-    #[test]
-    fn a_segment_that_is_made_ahead_of_a_log_that_was_closed_meanwhile_is_removed() {
-        let (storage, log) = filled(Durability::Sync, 1);
-        let tip = log.tail.lock().tip;
-        log.close(&Trailer { epoch: 1, next: tip.next, closed_at: Timestamp(1), chain: tip.chain }).expect("closes");
-        log.put_ahead(Blank::make(&storage, Lsn(1)).expect("makes one"));
-        assert!(storage.files().keys().all(|name| name.ends_with(".journal")), "none is left behind");
-    }
-
-    #[test]
-    fn a_segment_that_is_made_ahead_while_another_is_begun_is_the_one_after() {
-        let (storage, log) = filled(Durability::Sync, 5);
-        let begins = log.tail.lock().begins;
-        let made = Blank::make(&storage, begins).expect("makes one");
-        go_on(&log, 10).expect("begins a segment by itself");
-        assert!(log.tail.lock().begins > begins);
-        log.put_ahead(made);
-        let creates = storage.count(Operation::Create);
-        go_on(&log, 10).expect("begins the one that is there");
-        assert_eq!(storage.count(Operation::Create), creates);
-        let batches = log.read(Lsn(1)).expect("reads").map(|batch| batch.expect("whole").head.first);
-        assert!(batches.eq((1..=25).map(Lsn)), "every batch is found, in order");
-    }
-
-    #[test]
-    fn while_no_segment_can_be_made_the_newest_goes_on_for_a_while() {
-        let (storage, log) = filled(Durability::Sync, 5);
-        let kinds = [io::ErrorKind::Other, io::ErrorKind::StorageFull];
-        let first = storage.count(Operation::Create);
-        for (place, kind) in (0..20).zip(kinds.into_iter().cycle()) {
-            storage.fail_at(Operation::Create, first + place, kind);
-        }
-        let before = storage.files().len();
-        go_on(&log, 20).expect("goes on");
-        assert_eq!(storage.files().len(), before);
-        go_on(&log, 10).expect("and begins the next as soon as it can");
-        assert!(storage.count(Operation::Create) > first + 10 && storage.files().len() > before);
-        for place in 0..1_000 {
-            storage.fail_at(Operation::Create, storage.count(Operation::Create) + place, io::ErrorKind::Other);
-        }
-        let error = go_on(&log, 1_000).expect_err("not for ever");
-        assert!(matches!(error, LogError::Io { .. }), "{error:?}");
-        let longest = storage.files().values().map(Vec::len).max().expect("segments");
-        assert!((15_000..=16_000).contains(&longest), "{longest}");
-    }
-}
+mod tests;

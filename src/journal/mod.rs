@@ -6,11 +6,16 @@
 //! what it means.
 
 mod file_log;
+mod forced;
 mod frame;
 mod gate;
+mod history;
 mod inspect;
+mod kept;
 mod log;
+mod marks;
 mod memory_log;
+mod name;
 mod progress;
 mod queue;
 mod recover;
@@ -31,11 +36,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use file_log::{FileLog, FileLogOptions, SEGMENT_BYTES, SEGMENT_STRETCH};
+pub use forced::Beyond;
 pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BATCH, MAX_PAYLOAD, SealedBatch};
 pub use gate::{Permit, Permits};
+pub use history::{Following, History, HistoryError};
 pub use inspect::{Inspection, inspect};
+pub use kept::{KeepPolicy, KeptSegments};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
+pub use name::JournalName;
 pub use progress::JournalFailed;
 pub use recover::{Found, Opened};
 pub use scan::{Cut, Ending};
@@ -248,6 +257,14 @@ impl Journal {
         }
         self.shared.log.sync().map_err(|error| self.shared.fail_by_log(error))?;
         Ok(tip)
+    }
+
+    /// Forces to the disk what the log has, whatever the durability: for those who follow it. Blocks.
+    ///
+    /// # Errors
+    /// The journal has failed, or was closed.
+    pub fn force(&self) -> Result<(), Arc<LogError>> {
+        self.shared.log.sync().map_err(|error| self.judge(error))
     }
 
     /// What it counts.

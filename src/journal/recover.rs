@@ -54,6 +54,8 @@ impl Opened {
 pub(super) struct Segment {
     pub(super) file: SegmentFile,
     pub(super) bytes: u64,
+    /// When its last batch was written; that of the batch before it while it has none.
+    pub(super) written_at: Timestamp,
 }
 
 /// A journal that was walked over and proved, and not changed by a byte. It can be read, so that whoever opens it may
@@ -164,7 +166,10 @@ fn renew(
     walked: &[Walked],
     tip: &Tip,
 ) -> Result<(Vec<Segment>, Arc<dyn StorageFile>), LogError> {
-    let segment = |walked: &Walked| Segment { file: walked.file.clone(), bytes: walked.good };
+    let segment = |walked: &Walked| {
+        let Walked { file, good, written_at, .. } = walked;
+        Segment { file: file.clone(), bytes: *good, written_at: *written_at }
+    };
     let Some((last, before)) = walked.split_last() else {
         let (made, file) = make_segment(storage, &tip.segment(options.durability))?;
         return Ok((vec![made], file));
@@ -218,7 +223,8 @@ impl Blank {
         let name = segment_name(head.first);
         name_segment(storage, file.as_ref(), &blank, &name)?;
         let bytes = u64::try_from(SEGMENT_HEAD).unwrap_or(u64::MAX);
-        Ok((Segment { file: SegmentFile { name, first: head.first }, bytes }, Arc::from(file)))
+        let segment = Segment { file: SegmentFile { name, first: head.first }, bytes, written_at: head.written_at };
+        Ok((segment, Arc::from(file)))
     }
 
     /// Removes it: nobody begins it any more. One that can't be removed does no harm.

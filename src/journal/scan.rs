@@ -115,6 +115,8 @@ pub(super) struct Walked {
     pub(super) head: SegmentHead,
     /// Bytes that are good, from the front.
     pub(super) good: u64,
+    /// When its last batch was written; that of the batch before it if it has none.
+    pub(super) written_at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -223,7 +225,8 @@ impl<'s> Scan<'s> {
     /// Ends the walk over a segment.
     fn leave(&mut self) {
         if let Some(Current { file, head, window, told: _ }) = self.current.take() {
-            self.walked.push(Walked { file, head, good: window.offset() });
+            let written_at = self.tip().written_at;
+            self.walked.push(Walked { file, head, good: window.offset(), written_at });
         }
     }
 

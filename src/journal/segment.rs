@@ -203,6 +203,22 @@ pub(super) fn new_name(first: Lsn) -> String {
     format!("{first:0>DIGITS$}{NEW_SUFFIX}", first = first.0)
 }
 
+/// Name for a segment that is kept after it was trimmed: a list of the folder tells what its files have.
+pub(super) fn kept_name(first: Lsn, next: Lsn, written_at: Timestamp) -> String {
+    let (first, next, written_at) = (first.0, next.0, written_at.0);
+    format!("{first:0>DIGITS$}-{next:0>DIGITS$}-{written_at:0>DIGITS$}{SEGMENT_SUFFIX}")
+}
+
+/// First record, the one after the last, and when the last batch was written; none where it is another's name.
+pub(super) fn parse_kept_name(name: &str) -> Option<(Lsn, Lsn, Timestamp)> {
+    let mut numbers = name.strip_suffix(SEGMENT_SUFFIX)?.split('-').map(|digits| {
+        let whole = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| whole)
+    });
+    let (first, next, written_at) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    (numbers.next().is_none() && first < next).then_some((Lsn(first), Lsn(next), Timestamp(written_at)))
+}
+
 /// Name for what is taken out from `lsn` on, the `turn`-th time that this happens there.
 pub(super) fn lost_name(lsn: Lsn, turn: u64) -> String {
     format!("{lsn:0>DIGITS$}.{turn}{LOST_SUFFIX}", lsn = lsn.0)
@@ -254,6 +270,11 @@ mod tests {
         assert_eq!(FileKind::of(&segment_name(Lsn(u64::MAX))), FileKind::Segment(Lsn(u64::MAX)));
         assert_eq!(FileKind::of(&new_name(Lsn(7))), FileKind::New);
         assert_eq!(FileKind::of(&lost_name(Lsn(7), 0)), FileKind::Lost);
+        let kept = kept_name(Lsn(7), Lsn(9), Timestamp(u64::MAX));
+        assert_eq!(kept, "00000000000000000007-00000000000000000009-18446744073709551615.journal");
+        assert_eq!(parse_kept_name(&kept), Some((Lsn(7), Lsn(9), Timestamp(u64::MAX))));
+        let others = ["", &segment_name(Lsn(7)), &kept.replace('-', "-0"), &kept.replace("9-", "7-"), &kept[1..]];
+        assert_eq!(others.map(parse_kept_name), [None; 5]);
         let foreign = ["", "7.journal", "notes.txt", "00000000000000000007", "+0000000000000000007.journal"];
         for name in foreign {
             assert_eq!(FileKind::of(name), FileKind::Foreign, "{name}");

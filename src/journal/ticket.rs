@@ -107,7 +107,7 @@ impl Wake for Parked {
     }
 }
 
-fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+pub(super) fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Parked(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The calls of the contract, by name. The last stands for whatever is not among them.
-const METHODS: [&str; 19] = [
+const METHODS: [&str; 21] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -26,6 +26,8 @@ const METHODS: [&str; 19] = [
     "CloseDrop",
     "AdjustStock",
     "WatchDrop",
+    "ReadEvents",
+    "ListEvents",
     "unknown",
 ];
 

@@ -166,6 +166,16 @@ impl PoolFigures {
         Sold { claimed, withdrawn, returned_total }
     }
 
+    /// Units for sale: what is left of what was received.
+    #[must_use]
+    pub const fn free(&self) -> u64 {
+        let Self { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total: _ } =
+            *self;
+        let out =
+            taken_out.saturating_add(held).saturating_add(paying).saturating_add(claimed).saturating_add(withdrawn);
+        received.saturating_sub(out)
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let Self { basis, held, paying, claimed, withdrawn, returned_total } = *self;
         encode_basis(basis, out);

@@ -15,7 +15,7 @@ use crate::engine::recover::{Report, StartOptions, recover};
 use crate::engine::watermark::{self, Watermark};
 use crate::engine::{Bounds, Engine};
 use crate::inventory::Inventory;
-use crate::journal::{self, Failure, FileLogOptions, Journal, JournalMetrics, MemoryLog, Start};
+use crate::journal::{self, Failure, FileLogOptions, Journal, JournalMetrics, KeepPolicy, MemoryLog, Start};
 use crate::memory::{self, Limit};
 use crate::time::{Clock, EngineClock, Timestamp, wall_clock};
 
@@ -67,7 +67,8 @@ type Started = (Engine, Timestamp, Option<(Folder, LastSnapshot)>);
 
 fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     let key = identity_key(config)?;
-    let folder = Folder::open_with(&config.data, key.as_ref()).map_err(|error| refused(&error))?;
+    let keep = KeepPolicy { age: config.keep_events.age, bytes: config.keep_events.bytes };
+    let folder = Folder::open_with(&config.data, key.as_ref()).map_err(|error| refused(&error))?.keeping(keep);
     let durability = match config.durability {
         Durability::Sync => journal::Durability::Sync,
         Durability::Os => journal::Durability::Os,

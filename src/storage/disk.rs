@@ -1,5 +1,6 @@
 //! The real disk.
 
+use std::any::Any;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -65,6 +66,12 @@ impl DiskStorage {
         let spares = Spares::default();
         spares.fill(&folder.file);
         Ok(Self { path, folder: Mutex::new(Arc::new(folder)), spares })
+    }
+
+    /// As it is, without descriptors that are kept back for it: for a folder that can be done without.
+    #[must_use]
+    pub fn without_spares(self) -> Self {
+        Self { spares: Spares::none(), ..self }
     }
 
     fn folder(&self) -> Arc<OpenFolder> {
@@ -146,6 +153,20 @@ impl Storage for DiskStorage {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn move_to(&self, name: &str, into: &(dyn Storage + 'static), new: &str) -> io::Result<()> {
+        let into: &dyn Any = into;
+        let Some(into) = into.downcast_ref::<Self>() else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the other folder is not on a disk"));
+        };
+        let (from, to) = (self.path.join(name), into.path.join(new));
+        fs::rename(&from, &to)?;
+        // Where both were names of one file, as a crash may leave them, renaming has done nothing and told nobody.
+        match fs::remove_file(&from) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -236,6 +257,25 @@ mod tests {
         storage.remove("two").expect("removes");
         assert_eq!(storage.read("two").expect_err("gone").kind(), io::ErrorKind::NotFound);
         assert!(storage.free_bytes().expect("asks") > 0);
+    }
+
+    #[test]
+    fn a_file_is_moved_into_another_folder_whatever_a_crash_has_left_there() {
+        let above = tempfile::tempdir().expect("a folder");
+        let here = DiskStorage::open(above.path().join("here")).expect("opens");
+        let there = DiskStorage::open(above.path().join("there")).expect("opens");
+        let file = here.create("one").expect("creates");
+        file.append(b"moved").expect("writes");
+        let mut open = here.read_at("one", 0).expect("opens");
+        fs::hard_link(above.path().join("here/one"), above.path().join("there/two")).expect("one file, two names");
+        here.move_to("one", &there, "two").expect("moves");
+        assert_eq!((here.list().expect("lists").len(), there.read("two").expect("reads")), (0, b"moved".to_vec()));
+        let mut read = String::new();
+        open.read_to_string(&mut read).expect("reads");
+        assert_eq!(read, "moved", "who had it open reads on");
+        assert_eq!(here.move_to("one", &there, "two").expect_err("gone").kind(), io::ErrorKind::NotFound);
+        let memory = crate::storage::SimulatedStorage::new();
+        assert_eq!(there.move_to("two", &memory, "two").expect_err("no disk").kind(), io::ErrorKind::Unsupported);
     }
 
     #[test]

@@ -11,18 +11,19 @@ mod secret;
 pub mod simulated;
 mod spares;
 
+use std::any::Any;
 use std::fmt;
 use std::io::{self, Read};
 
 pub use disk::DiskStorage;
 pub use file_id::FileId;
 pub use lock::{FolderLock, LOCK_FILE, LockError};
-pub use rights::make_private;
+pub use rights::{make_folder_private, make_private};
 pub use secret::{SecretError, read_secret};
 pub use simulated::SimulatedStorage;
 
 /// A flat folder of files. Names are plain file names, never paths.
-pub trait Storage: Send + Sync + fmt::Debug {
+pub trait Storage: Any + Send + Sync + fmt::Debug {
     /// Names of all files, in ascending order. Folders inside are not told.
     ///
     /// # Errors
@@ -52,6 +53,14 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// # Errors
     /// `NotFound`, or when it can't be renamed.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Moves a file into another folder of the same file system, at one instant; a file there that had the new name is
+    /// replaced. Open files stay usable. Both folders are to be synced afterwards, `into` first: then the file is in one
+    /// of the two, or in both, whenever the machine stops.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unsupported` when the two are no folders of one kind; else when it can't be moved.
+    fn move_to(&self, name: &str, into: &(dyn Storage + 'static), new: &str) -> io::Result<()>;
 
     /// Removes a file.
     ///

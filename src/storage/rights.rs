@@ -38,6 +38,15 @@ pub fn make_private(folder: &Path, ours: impl Fn(&str) -> bool) -> io::Result<Ve
     Ok(exposed)
 }
 
+/// Takes the rights of all others away from a folder, and with them every way to its files, whose own rights are not looked
+/// at: there may be many. Says whether others can't use it, or can't any more.
+///
+/// # Errors
+/// When the folder can't be looked at.
+pub fn make_folder_private(folder: &Path) -> io::Result<bool> {
+    Ok(closed(folder, &fs::metadata(folder)?))
+}
+
 /// Whether nobody but the owner can use it, or can't any more.
 fn closed(path: &Path, metadata: &Metadata) -> bool {
     let mode = metadata.permissions().mode();
@@ -87,6 +96,17 @@ mod tests {
         assert_eq!(make_private(&folder, |name| name != "theirs").expect("looks"), Vec::<PathBuf>::new());
         assert_eq!([&folder, &folder.join("ours")].map(|path| mode(path)), [0o700, 0o600]);
         assert_eq!([&folder.join("theirs"), &other].map(|path| mode(path)), [0o664, 0o664]);
+    }
+
+    #[test]
+    fn a_folder_can_be_closed_by_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("a file");
+        fs::set_permissions(&file, Permissions::from_mode(0o664)).expect("rights");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("rights");
+        assert!(make_folder_private(folder.path()).expect("looks"));
+        assert_eq!((mode(folder.path()), mode(&file)), (0o700, 0o664));
     }
 
     #[test]

@@ -6,11 +6,12 @@
 
 mod image;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use self::image::{FileNo, Folder, Seed};
 use super::{FileId, Storage, StorageFile};
@@ -53,6 +54,10 @@ struct Machine {
     crashed: bool,
     /// Says that it has forced what it has not.
     lies: bool,
+    /// Bytes that it says it has; none: without end.
+    capacity: Option<u64>,
+    /// How often something of a folder was looked at or read.
+    looks: BTreeMap<&'static str, u64>,
 }
 
 impl Machine {
@@ -97,7 +102,11 @@ fn failed(kind: io::ErrorKind) -> io::Error {
 
 /// The double. Clones share the machine.
 #[derive(Debug, Clone, Default)]
-pub struct SimulatedStorage(Arc<Mutex<Machine>>);
+pub struct SimulatedStorage {
+    machine: Arc<Mutex<Machine>>,
+    /// What the machine's names of this folder's files begin with: nothing, or the folder's name and a slash.
+    folder: &'static str,
+}
 
 impl SimulatedStorage {
     /// An empty folder on a disk that works.
@@ -110,120 +119,161 @@ impl SimulatedStorage {
     #[must_use]
     pub fn with_files(files: BTreeMap<String, Vec<u8>>) -> Self {
         let machine = Machine { folder: Folder::durable(files), ..Machine::default() };
-        Self(Arc::new(Mutex::new(machine)))
+        Self { machine: Arc::new(Mutex::new(machine)), folder: "" }
+    }
+
+    /// Another folder of the same machine, on the same disk: what stops one stops the other, and files can be moved from
+    /// one to the other. Its name ends with a slash, and the names of its files begin with it where the machine has all
+    /// of them. After [`Self::reopen`] and [`Self::reboot`] it is to be asked for again.
+    #[must_use]
+    pub fn beside(&self, folder: &'static str) -> Self {
+        Self { machine: Arc::clone(&self.machine), folder }
+    }
+
+    fn within(&self, name: &str) -> String {
+        format!("{}{name}", self.folder)
+    }
+
+    /// Looks and reads of this folder so far: lists, lengths and files opened.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.machine.lock().looks.get(self.folder).copied().unwrap_or(0)
+    }
+
+    /// From now on its disk says that it has no more bytes than these. It takes more all the same.
+    pub fn limit(&self, capacity: u64) {
+        self.machine.lock().capacity = Some(capacity);
+    }
+
+    fn look(&self) -> io::Result<MutexGuard<'_, Machine>> {
+        let mut machine = self.machine.lock();
+        machine.running()?;
+        let looks = machine.looks.entry(self.folder).or_default();
+        *looks = looks.saturating_add(1);
+        Ok(machine)
     }
 
     /// All files as they are read now.
     #[must_use]
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        self.0.lock().folder.contents()
+        let contents = self.machine.lock().folder.contents();
+        let ours = |(name, bytes): (String, _)| image::within(self.folder, &name).map(|name| (name.to_owned(), bytes));
+        contents.into_iter().filter_map(ours).collect()
     }
 
     /// Changing operations so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
-        self.0.lock().total()
+        self.machine.lock().total()
     }
 
     /// Operations of one kind so far.
     #[must_use]
     pub fn count(&self, operation: Operation) -> u64 {
-        self.0.lock().counts.get(&operation).copied().unwrap_or(0)
+        self.machine.lock().counts.get(&operation).copied().unwrap_or(0)
     }
 
     /// Lets the `place`-th operation of a kind, counted from the machine's start with 0, fail once.
     pub fn fail_at(&self, operation: Operation, place: u64, kind: io::ErrorKind) {
-        self.0.lock().faults.push((operation, place, kind));
+        self.machine.lock().faults.push((operation, place, kind));
     }
 
     /// Stops the machine in the middle of the `place`-th changing operation, counted with 0: it and all after it fail.
     pub fn crash_at(&self, place: u64) {
-        self.0.lock().crash_at = Some(place);
+        self.machine.lock().crash_at = Some(place);
     }
 
     /// Stops the machine now.
     pub fn crash(&self) {
-        self.0.lock().crashed = true;
+        self.machine.lock().crashed = true;
     }
 
     /// Whether the machine has stopped.
     #[must_use]
     pub fn crashed(&self) -> bool {
-        self.0.lock().crashed
+        self.machine.lock().crashed
     }
 
     /// Operations that were told to fail and have, in order.
     #[must_use]
     pub fn failures(&self) -> Vec<Operation> {
-        self.0.lock().failed.clone()
+        self.machine.lock().failed.clone()
     }
 
     /// From now on it says that it has forced bytes and names, and has not: a disk that lies.
     pub fn lie(&self) {
-        self.0.lock().lies = true;
+        self.machine.lock().lies = true;
     }
 
     /// What is found after the process has ended and the machine has not: all that was written, forced or not, and what
     /// was not forced is still at risk. Faults that were not met yet are forgotten. This double is as good as crashed.
     #[must_use]
     pub fn reopen(&self) -> Self {
-        let mut machine = self.0.lock();
+        let mut machine = self.machine.lock();
         machine.crashed = true;
         let (folder, lies) = (std::mem::take(&mut machine.folder), machine.lies);
-        Self(Arc::new(Mutex::new(Machine { folder, lies, ..Machine::default() })))
+        let machine = Machine { folder, lies, ..Machine::default() };
+        Self { machine: Arc::new(Mutex::new(machine)), folder: self.folder }
     }
 
     /// What is found after the machine has stopped and started again. The same seed finds the same.
     #[must_use]
     pub fn reboot(&self, seed: u64) -> Self {
-        Self::with_files(self.0.lock().folder.survivors(&mut Seed::new(seed)))
+        let survivors = self.machine.lock().folder.survivors(&mut Seed::new(seed));
+        Self { folder: self.folder, ..Self::with_files(survivors) }
     }
 }
 
 impl Storage for SimulatedStorage {
     fn list(&self) -> io::Result<Vec<String>> {
-        let machine = self.0.lock();
-        machine.running()?;
-        Ok(machine.folder.names())
+        let names = self.look()?.folder.names();
+        Ok(names.iter().filter_map(|name| image::within(self.folder, name)).map(str::to_owned).collect())
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {
-        let machine = self.0.lock();
-        machine.running()?;
-        Ok(u64::try_from(machine.folder.bytes(name)?.len()).unwrap_or(u64::MAX))
+        let machine = self.look()?;
+        Ok(u64::try_from(machine.folder.bytes(&self.within(name))?.len()).unwrap_or(u64::MAX))
     }
 
     fn read_at(&self, name: &str, offset: u64) -> io::Result<Box<dyn Read + Send>> {
-        let machine = self.0.lock();
-        machine.running()?;
-        let bytes = machine.folder.bytes(name)?;
+        let machine = self.look()?;
+        let bytes = machine.folder.bytes(&self.within(name))?;
         let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
         Ok(Box::new(Cursor::new(bytes.get(skipped..).unwrap_or_default().to_vec())))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
         let mut number = FileNo::default();
-        self.0.lock().whole(Operation::Create, |folder| {
-            number = folder.create(name)?;
+        self.machine.lock().whole(Operation::Create, |folder| {
+            number = folder.create(&self.within(name))?;
             Ok(())
         })?;
-        Ok(Box::new(SimulatedFile { machine: Arc::clone(&self.0), number }))
+        Ok(Box::new(SimulatedFile { machine: Arc::clone(&self.machine), number }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.lock().whole(Operation::Rename, |folder| folder.rename(from, to))
+        self.move_to(from, self, to)
+    }
+
+    fn move_to(&self, name: &str, into: &(dyn Storage + 'static), new: &str) -> io::Result<()> {
+        let into: &dyn Any = into;
+        let Some(into) = into.downcast_ref::<Self>().filter(|into| Arc::ptr_eq(&self.machine, &into.machine)) else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the other folder is on another machine"));
+        };
+        let (from, to) = (self.within(name), into.within(new));
+        self.machine.lock().whole(Operation::Rename, |folder| folder.rename(&from, &to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.lock().whole(Operation::Remove, |folder| folder.remove(name))
+        self.machine.lock().whole(Operation::Remove, |folder| folder.remove(&self.within(name)))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        let mut machine = self.0.lock();
+        let mut machine = self.machine.lock();
         match machine.begin(Operation::SyncDir)? {
             Verdict::Go => {
                 if !machine.lies {
-                    machine.folder.sync();
+                    machine.folder.sync(self.folder);
                 }
                 Ok(())
             }
@@ -233,21 +283,22 @@ impl Storage for SimulatedStorage {
     }
 
     fn still_names(&self, name: &str, file: FileId) -> io::Result<()> {
-        let machine = self.0.lock();
+        let machine = self.machine.lock();
         machine.running()?;
-        if machine.folder.number(name).ok().map(FileNo::id) == Some(file) {
+        if machine.folder.number(&self.within(name)).ok().map(FileNo::id) == Some(file) {
             return Ok(());
         }
         Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} was removed, renamed or replaced")))
     }
 
     fn make_again(&self) -> io::Result<bool> {
-        self.0.lock().running().map(|()| false)
+        self.machine.lock().running().map(|()| false)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        self.0.lock().running()?;
-        Ok(u64::MAX)
+        let machine = self.machine.lock();
+        machine.running()?;
+        Ok(machine.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(machine.folder.total())))
     }
 }
 
@@ -332,6 +383,34 @@ mod tests {
         let found: Vec<Vec<String>> = (0..64).map(|seed| storage.reboot(seed).list().expect("lists")).collect();
         for names in [vec!["a", "b"], vec!["a"], vec!["b"], vec![]] {
             assert!(found.iter().any(|list| *list == names), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_moved_is_in_one_of_the_folders_or_in_both_whichever_was_synced() {
+        for synced in [&[][..], &["kept/"], &["kept/", ""], &[""]] {
+            let storage = SimulatedStorage::new();
+            let kept = storage.beside("kept/");
+            storage.create("a").expect("creates").sync_data().expect("syncs");
+            storage.sync_dir().expect("syncs");
+            storage.move_to("a", &kept, "b").expect("moves");
+            assert_eq!((storage.list().expect("lists").len(), kept.list().expect("lists")), (0, vec!["b".to_owned()]));
+            for folder in synced.iter().copied() {
+                storage.beside(folder).sync_dir().expect("syncs");
+            }
+            let found = |seed| {
+                let storage = storage.reboot(seed);
+                (storage.list().expect("lists").len(), storage.beside("kept/").list().expect("lists").len())
+            };
+            let mut found: Vec<_> = (0..32).map(found).collect();
+            found.sort_unstable();
+            found.dedup();
+            let expected: &[_] = match synced {
+                [] => &[(0, 1), (1, 0)],
+                ["kept/"] => &[(0, 1), (1, 1)],
+                _ => &[(0, 1)],
+            };
+            assert_eq!(found, expected, "{synced:?}");
         }
     }
 

@@ -11,14 +11,29 @@ use rustix::io::Errno;
 const SPARES: usize = 2;
 
 /// Open descriptors of no use but to be closed when one is needed.
-#[derive(Debug, Default)]
-pub(super) struct Spares(Mutex<Vec<File>>);
+#[derive(Debug)]
+pub(super) struct Spares {
+    kept: Mutex<Vec<File>>,
+    /// How many there should be.
+    wanted: usize,
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), wanted: SPARES }
+    }
+}
 
 impl Spares {
+    /// For a folder that can be done without: nothing is kept back.
+    pub(super) fn none() -> Self {
+        Self { wanted: 0, ..Self::default() }
+    }
+
     /// Keeps as many as there should be, or as there may be: copies of one that is open anyway.
     pub(super) fn fill(&self, like: &File) {
-        let mut kept = self.0.lock();
-        while kept.len() < SPARES {
+        let mut kept = self.kept.lock();
+        while kept.len() < self.wanted {
             // No more may be had now: the next call tries again.
             let Ok(spare) = like.try_clone() else { return };
             kept.push(spare);
@@ -31,7 +46,7 @@ impl Spares {
         loop {
             match open() {
                 Err(error) if is_out_of_files(&error) => {
-                    if self.0.lock().pop().is_none() {
+                    if self.kept.lock().pop().is_none() {
                         return Err(error);
                     }
                 }
@@ -59,11 +74,11 @@ mod tests {
             if refusals >= 0 { Err(io::Error::from(Errno::MFILE)) } else { Ok(()) }
         };
         spares.open(&mut open).expect("one was given up");
-        assert_eq!(spares.0.lock().len(), SPARES - 1);
+        assert_eq!(spares.kept.lock().len(), SPARES - 1);
         let error = spares.open(|| Err::<(), _>(io::Error::from(Errno::MFILE))).expect_err("none is left");
-        assert!(is_out_of_files(&error) && spares.0.lock().is_empty());
+        assert!(is_out_of_files(&error) && spares.kept.lock().is_empty());
         spares.fill(&file);
         let error = spares.open(|| Err::<(), _>(io::Error::from(Errno::NOENT))).expect_err("another reason");
-        assert!(error.kind() == io::ErrorKind::NotFound && spares.0.lock().len() == SPARES);
+        assert!(error.kind() == io::ErrorKind::NotFound && spares.kept.lock().len() == SPARES);
     }
 }

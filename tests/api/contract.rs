@@ -20,7 +20,7 @@ use tonic_prost::ProstCodec;
 use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
 
 /// Fields that are served, by message. What is in no table must be refused.
-const SERVED: [(&str, &[&str]); 26] = [
+const SERVED: [(&str, &[&str]); 29] = [
     ("ReserveRequest", &["hold_id", "drop_id", "lines", "customer", "ttl", "supersedes", "allow_partial", "override"]),
     ("Line", &["sku", "quantity"]),
     ("Customer", &["id", "tiers", "identities"]),
@@ -80,6 +80,9 @@ const SERVED: [(&str, &[&str]); 26] = [
     ("AdjustStockRequest", &["drop_id", "sku", "pool", "adjustment_id", "delta", "set_received"]),
     ("SetReceived", &["expected", "units"]),
     ("WatchDropRequest", &["drop_id"]),
+    ("ReadEventsRequest", &["after", "filter", "follow", "from_now", "max_events", "with_customers", "with_stock"]),
+    ("ListEventsRequest", &["after", "filter", "page_size", "wait", "with_customers", "with_stock", "latest"]),
+    ("EventFilter", &["types", "shop", "series", "drop_id", "names", "channels"]),
 ];
 /// Fields that a request may have and only the server sets.
 const OUTPUT_ONLY: [(&str, &[&str]); 3] = [
@@ -212,14 +215,16 @@ where
     calls.unary(Request::new(request), path, ProstCodec::<Q, A>::default()).await.map(tonic::Response::into_inner)
 }
 
-/// A server with a drop and a hold.
-async fn serving() -> (crate::common::Server, Channel) {
-    let server = start(&[]).await;
+/// A server with a drop and a hold, in a folder: one that keeps nothing serves no events.
+async fn serving() -> ((crate::common::Server, tempfile::TempDir), Channel) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path");
+    let server = start(&[("ephemeral", "false"), ("data", data)]).await;
     let client = server.client().await;
     create(&client, knife_drop("knife")).await;
     held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
     let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint").connect().await;
-    (server, channel.expect("a connection"))
+    ((server, folder), channel.expect("a connection"))
 }
 
 /// A request of each call that is served, with nothing in it that is not built.
@@ -250,8 +255,15 @@ fn good(request: &str) -> DynamicMessage {
             let (sku, adjustment_id) = ("KNIFE".to_owned(), hold_id(9));
             pb::AdjustStockRequest { drop_id, sku, adjustment_id, change, ..Default::default() }.encode_to_vec()
         }
-        // Of a drop that is there a watch would not end.
-        "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" => Vec::new(),
+        // Of a drop that is there a watch would not end, nor would a reading of events that follows them.
+        "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" | "ReadEventsRequest" => {
+            Vec::new()
+        }
+        "ListEventsRequest" => {
+            let types = vec!["*".to_owned()];
+            let filter = Some(pb::EventFilter { types, ..Default::default() });
+            pb::ListEventsRequest { filter, ..Default::default() }.encode_to_vec()
+        }
         "GetDropRequest" | "PauseDropRequest" | "ResumeDropRequest" | "CloseDropRequest" => {
             pb::GetDropRequest { drop_id }.encode_to_vec()
         }

@@ -10,6 +10,7 @@ mod common;
 mod complaints;
 mod contract;
 mod errors;
+mod events;
 mod holds;
 mod limits;
 mod lists;

@@ -221,6 +221,11 @@ fn a_foreign_folder_is_left_as_it_was() {
     let error = Folder::open(folder.path()).expect_err("its key is gone");
     assert!(error.to_string().contains("restore that file"), "{error}");
     assert_eq!(contents(folder.path()), before);
+    std::fs::rename(folder.path().join("journal"), folder.path().join("kept")).expect("renamed");
+    let before = contents(folder.path());
+    let error = Folder::open(folder.path()).expect_err("so are those of what was kept");
+    assert!(error.to_string().contains("kept segments") && error.to_string().contains("restore that file"), "{error}");
+    assert_eq!(contents(folder.path()), before);
 }
 
 #[test]

@@ -468,6 +468,48 @@ class Walk:
         sold = self.holds.Claim(self.pb2.ClaimRequest(hold_id=hold.id, order_ref="late"), timeout=5).hold
         assert sold.state == self.pb2.HOLD_STATE_CLAIMED
 
+    def following(self):
+        """What has happened so far, read as events, and what comes."""
+        event_pb2 = importlib.import_module("stockade.v1.event_pb2")
+        events = importlib.import_module("stockade.v1.event_pb2_grpc").EventServiceStub(self.channel)
+        everything = event_pb2.EventFilter(types=["*"], drop_id=DROP)
+
+        self.step("events tell of all that was walked so far, each once, in the journal's order")
+        asked = event_pb2.ReadEventsRequest(filter=everything, max_events=3, with_customers=True)
+        messages = list(events.ReadEvents(asked, timeout=20))
+        told = [event for message in messages for event in message.events]
+        assert len({event.id for event in told}) == len(told) > 20, len(told)
+        assert [event.lsn for event in told] == sorted(event.lsn for event in told)
+        types = [event.type.removeprefix("stockade.") for event in told]
+        assert types[:2] == ["drop.created", "drop.opened"] and types[2] == "hold.created", types
+        walked = "hold.paying hold.claimed hold.released hold.expired drop.updated drop.closed"
+        assert set(walked.split()) <= set(types), types
+        expired = told[types.index("hold.expired")]
+        assert expired.scheduled_for == expired.hold.expires_at and expired.hold.customer_id == "gil", expired
+        assert messages[-1].read_to == messages[-1].durable_to
+
+        self.step("who goes on from a cursor misses nothing, and who follows is told what comes")
+        rest = event_pb2.ReadEventsRequest(after=told[4].cursor, filter=everything, with_customers=True)
+        again = [event for message in events.ReadEvents(rest, timeout=20) for event in message.events]
+        assert again == told[5:], "the same events"
+        follow = event_pb2.ReadEventsRequest(from_now=True, follow=True, filter=event_pb2.EventFilter(types=["hold.*"]))
+        stream = events.ReadEvents(follow, timeout=20)
+        assert not next(stream).events, "where it is, at once"
+        sold = next(event.hold for event in told if event.type.endswith("hold.claimed"))
+        back = self.pb2.ReturnUnitsRequest(hold_id=self.newest_sale(told), restock=True)
+        self.holds.ReturnUnits(back, timeout=5)
+        returned = next(event for message in stream for event in message.events)
+        assert returned.type == "stockade.hold.returned" and returned.was == self.pb2.HOLD_STATE_CLAIMED, returned
+        assert not returned.hold.customer_id and sold.customer_id, "customers are for who asks for them"
+        stream.cancel()
+        error = status_of(events.ListEvents, event_pb2.ListEventsRequest(after="nonsense", filter=everything))
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT and set(violations(error)) == {"after"}, error
+
+    @staticmethod
+    def newest_sale(events):
+        """The hold that was claimed last."""
+        return [event.hold.id for event in events if event.type.endswith("hold.claimed")][-1]
+
     def surroundings(self):
         self.step("standard health: the server and each service serve")
         health = health_pb2_grpc.HealthStub(self.channel)
@@ -522,6 +564,7 @@ class Walk:
         self.watching()
         self.updating()
         self.steering()
+        self.following()
         self.surroundings()
 
         self.step("the server is told to stop, and ends well")

@@ -14,6 +14,7 @@ pub mod storage;
 pub mod journal;
 pub mod snapshot;
 pub mod engine;
+pub mod feed;
 pub mod http2;
 pub mod grpc;
 pub mod admin;

@@ -16,14 +16,15 @@ const MAP: &str = "lib";
 const MAIN: &str = "main";
 
 /// What a room may import besides itself.
-const TABLE: [(&str, &[&str]); 13] = [
+const TABLE: [(&str, &[&str]); 14] = [
     ("inventory", &[LEAVES]),
     ("storage", &[LEAVES]),
     ("journal", &[LEAVES, "storage"]),
     ("snapshot", &[LEAVES, "storage"]),
     ("engine", &[LEAVES, "inventory", "storage", "journal", "snapshot"]),
+    ("feed", &[LEAVES, "journal"]),
     ("http2", &[LEAVES]),
-    ("grpc", &[LEAVES, PROTO, "engine", "http2"]),
+    ("grpc", &[LEAVES, PROTO, "engine", "feed", "http2"]),
     ("admin", &[LEAVES, "engine"]),
     ("client", &[LEAVES, PROTO]),
     ("config", &[LEAVES]),
@@ -52,7 +53,7 @@ const TABLE: [(&str, &[&str]); 13] = [
 ];
 
 /// Rooms that are plain synchronous code: they run in a test without a runtime and know no wire. Leaves are, too.
-const SYNCHRONOUS: [&str; 5] = ["inventory", "storage", "journal", "snapshot", "engine"];
+const SYNCHRONOUS: [&str; 6] = ["inventory", "storage", "journal", "snapshot", "engine", "feed"];
 const RUNTIME_AND_WIRE: [&[&str]; 8] = [
     &["tokio"],
     &["tokio_stream"],

@@ -2,7 +2,7 @@
 
 use crate::definition::{Definition, Scope};
 use crate::engine::answer::{HoldView, LimitHit, Outcome, Refusal, RefusedLine};
-use crate::hold::{HoldLine, HoldState};
+use crate::hold::{Hold, HoldLine, HoldState};
 use crate::ids::IdentityKind;
 use crate::proto as pb;
 use crate::time::{Millis, Timestamp};
@@ -37,6 +37,12 @@ fn split(millis: u64) -> (i64, i32) {
 #[must_use]
 pub fn hold(view: &HoldView) -> pb::Hold {
     let HoldView { hold, definition } = view;
+    hold_in(definition, hold)
+}
+
+/// A hold of a drop by names.
+#[must_use]
+pub(super) fn hold_in(definition: &Definition, hold: &Hold) -> pb::Hold {
     let claimed = hold.state == HoldState::Claimed;
     pb::Hold {
         id: hold.id.to_string(),

@@ -64,7 +64,7 @@ fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -
     }
 }
 
-const fn drop_state(state: DropState) -> pb::DropState {
+pub(super) const fn drop_state(state: DropState) -> pb::DropState {
     match state {
         DropState::Scheduled => pb::DropState::Scheduled,
         DropState::Open => pb::DropState::Open,

@@ -136,7 +136,8 @@ fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) 
     place
 }
 
-fn page(faults: &mut Faults, size: i32) -> usize {
+/// Things on a page, as asked for.
+pub(super) fn page(faults: &mut Faults, size: i32) -> usize {
     match usize::try_from(size) {
         Ok(0) => USUAL_PAGE,
         Ok(size) => size.min(LARGEST_PAGE),

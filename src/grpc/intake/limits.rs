@@ -2,7 +2,7 @@
 
 /// The most entries of each repeated field of a request, by the field's full name. As the contract says; where it says
 /// nothing, as `convert` checks.
-pub const ENTRIES_MAX: [(&str, u32); 35] = [
+pub const ENTRIES_MAX: [(&str, u32); 38] = [
     ("stockade.v1.BatchRequest.operations", 5_000),
     ("stockade.v1.BatchStreamRequest.operations", 5_000),
     ("stockade.v1.ReserveRequest.lines", 32),
@@ -37,6 +37,9 @@ pub const ENTRIES_MAX: [(&str, u32); 35] = [
     ("stockade.v1.Signal.labels", 8),
     ("stockade.v1.Scarcity.bands", 8),
     ("stockade.v1.WaitingRoom.identity_kinds", 4),
+    ("stockade.v1.EventFilter.types", 64),
+    ("stockade.v1.EventFilter.names", 64),
+    ("stockade.v1.EventFilter.channels", 64),
     ("google.protobuf.FieldMask.paths", 64),
 ];
 

@@ -19,12 +19,44 @@ impl FileNo {
     }
 }
 
+/// The name of a file in its folder; nothing for one of another folder.
+pub(super) fn within<'n>(folder: &str, name: &'n str) -> Option<&'n str> {
+    name.strip_prefix(folder).filter(|name| !name.contains('/'))
+}
+
 /// A change of names that is not forced yet.
 #[derive(Debug, Clone)]
 enum Pending {
     Create(String, FileNo),
-    Rename(String, String),
+    Rename(String, String, FileNo),
     Remove(String),
+}
+
+impl Pending {
+    /// Makes it on the disk, as far as that is forced when a folder is; gives what is still pending.
+    fn force(self, folder: &str, durable: &mut BTreeMap<String, FileNo>) -> Option<Self> {
+        let ours = |name: &str| within(folder, name).is_some();
+        match self {
+            Self::Create(name, number) if ours(&name) => {
+                durable.insert(name, number);
+                None
+            }
+            Self::Remove(name) if ours(&name) => {
+                durable.remove(&name);
+                None
+            }
+            // One change to the disk: that a name is gone is not there before its new one is.
+            Self::Rename(from, to, number) if ours(&from) || ours(&to) => {
+                durable.insert(to, number);
+                let goes = ours(&from);
+                if goes {
+                    durable.remove(&from);
+                }
+                (!goes).then_some(Self::Remove(from))
+            }
+            others @ (Self::Create(..) | Self::Remove(_) | Self::Rename(..)) => Some(others),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +146,7 @@ impl Folder {
             folder.files.insert(number, image);
             folder.live.insert(name, number);
         }
-        folder.sync();
+        folder.durable = folder.live.clone();
         folder
     }
 
@@ -129,6 +161,12 @@ impl Folder {
     pub(super) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let bytes = |number: &FileNo| self.files.get(number).map(|file| file.live.clone()).unwrap_or_default();
         self.live.iter().map(|(name, number)| (name.clone(), bytes(number))).collect()
+    }
+
+    /// Bytes of all files that have a name.
+    pub(super) fn total(&self) -> u64 {
+        let bytes = |number: &FileNo| self.files.get(number).map_or(0, |file| file.live.len());
+        u64::try_from(self.live.values().map(bytes).sum::<usize>()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn number(&self, name: &str) -> io::Result<FileNo> {
@@ -159,7 +197,7 @@ impl Folder {
         let number = self.number(from)?;
         self.live.remove(from);
         self.live.insert(to.to_owned(), number);
-        self.pending.push(Pending::Rename(from.to_owned(), to.to_owned()));
+        self.pending.push(Pending::Rename(from.to_owned(), to.to_owned(), number));
         Ok(())
     }
 
@@ -170,9 +208,10 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) fn sync(&mut self) {
-        self.durable = self.live.clone();
-        self.pending.clear();
+    /// Forces the names of one folder.
+    pub(super) fn sync(&mut self, folder: &str) {
+        let Self { durable, pending, .. } = self;
+        *pending = pending.drain(..).filter_map(|change| change.force(folder, durable)).collect();
     }
 
     pub(super) fn survivors(&self, seed: &mut Seed) -> BTreeMap<String, Vec<u8>> {
@@ -185,7 +224,7 @@ impl Folder {
                 Pending::Create(name, number) => {
                     names.insert(name.clone(), *number);
                 }
-                Pending::Rename(from, to) => {
+                Pending::Rename(from, to, _) => {
                     if let Some(number) = names.remove(from) {
                         names.insert(to.clone(), number);
                     }

@@ -1,0 +1,98 @@
+//! Somebody who reads what the journal keeps for readers: what was once told of a place stays true of it, whatever ends.
+
+use std::collections::BTreeMap;
+
+use stockade::ids::Lsn;
+use stockade::journal::{BatchHash, Durability, HistoryError};
+use stockade::storage::Storage as _;
+
+use crate::simulation::{Checked, Doom, Simulation};
+
+/// Bytes that are read at once, about.
+const AT_ONCE: usize = 2_000;
+
+/// What he knows.
+#[derive(Debug)]
+pub struct Reader {
+    /// Batches by their first record.
+    seen: BTreeMap<Lsn, BatchHash>,
+    /// Where he reads on; from the oldest that is kept where that is later.
+    from: Lsn,
+}
+
+impl Reader {
+    /// Who knows nothing yet.
+    pub const fn new() -> Self {
+        Self { seen: BTreeMap::new(), from: Lsn(1) }
+    }
+
+    /// A new process: he reads all of it once more.
+    pub fn begin_again(&mut self) {
+        self.from = Lsn(1);
+    }
+}
+
+impl Simulation {
+    /// He reads on, and what has been kept for long enough is dropped. Planted faults are for others to see.
+    pub(crate) fn read_history(&mut self) -> Checked {
+        if self.doom.is_some() || self.options.plant.is_some() {
+            return Ok(());
+        }
+        if self.weather.durability == Durability::Os && !self.force() {
+            return Ok(());
+        }
+        let history = self.engine().history().expect("a folder that keeps something");
+        loop {
+            let batches = match history.batches(self.reader.from, AT_ONCE) {
+                Ok(batches) => batches,
+                Err(HistoryError::NotKept { oldest }) if oldest > self.reader.from => {
+                    self.coverage.count("history began later");
+                    self.reader.from = oldest;
+                    continue;
+                }
+                Err(error) => {
+                    let from = self.reader.from;
+                    return self.violated(format!("the history can't be read from {from}: {error:?}"));
+                }
+            };
+            let Some(last) = batches.last() else { break };
+            self.reader.from = last.head.next();
+            for batch in &batches {
+                let (first, hash) = (batch.head.first, batch.hash);
+                if last.head.next().0 > self.certain + 1 {
+                    return self.violated(format!("{first} was read, and only {} is certain", self.certain));
+                }
+                if self.reader.seen.insert(first, hash).is_some_and(|seen| seen != hash) {
+                    return self.violated(format!("{first} is another record than it was when it was read before"));
+                }
+            }
+            self.coverage.count("history read");
+        }
+        // What can't be dropped now is dropped later.
+        let _tended = history.tend(self.machine.instant());
+        if self.machine.kept().list().is_ok_and(|kept| !kept.is_empty()) {
+            self.coverage.count("history kept");
+        }
+        if self.machine.crashed() {
+            self.coverage.count("crash at an operation of the disk");
+            self.doom = Some(Doom::Machine);
+        }
+        Ok(())
+    }
+
+    /// Forces what was appended, for him. Says whether that was done.
+    fn force(&mut self) -> bool {
+        let engine = self.engine();
+        let forced = engine.journal().force();
+        if self.machine.crashed() {
+            self.coverage.count("crash at an operation of the disk");
+            self.doom = Some(Doom::Machine);
+        } else if forced.is_err() {
+            self.coverage.count("fault of the journal");
+            self.doom = Some(Doom::Process);
+        } else {
+            self.certain = self.certain.max(engine.journal().durable().0);
+        }
+        self.doom.is_none()
+    }
+}

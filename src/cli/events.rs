@@ -1,0 +1,127 @@
+//! `stockade events tail`: events as they come, a line for each, until it is interrupted or the server ends it.
+
+use std::time::Duration;
+
+use super::args::TailOptions;
+use super::failure::Failure;
+use super::output::Output;
+use super::show::{instant, short};
+use super::{Finding, json};
+use crate::client::{Client, Events};
+use crate::proto as pb;
+use crate::server::told_to_stop;
+use crate::text::escaped;
+
+/// How often it is looked whether somebody still reads.
+const TICK: Duration = Duration::from_secs(1);
+/// What every type begins with.
+const PREFIX: &str = "stockade.";
+
+/// Prints events as they come.
+///
+/// # Errors
+/// When the server is not reached, answers with a status, or ends the stream with one.
+pub async fn tail(options: &TailOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let stop = told_to_stop().map_err(Failure::Machine)?;
+    let client = Client::connect(&options.remote.endpoint).await?;
+    let mut events = client.read_events(request(options)).await?;
+    tokio::select! {
+        ended = print(&mut events, options.remote.json, output) => ended?,
+        () = stop => {}
+    }
+    Ok(Finding::Well)
+}
+
+fn request(options: &TailOptions) -> pb::ReadEventsRequest {
+    let TailOptions { types, drop, after, from_oldest, with_customers, with_stock, remote: _ } = options;
+    let types = if types.is_empty() { vec!["*".to_owned()] } else { types.clone() };
+    let filter = pb::EventFilter { types, drop_id: drop.clone().unwrap_or_default(), ..pb::EventFilter::default() };
+    pb::ReadEventsRequest {
+        after: after.clone().unwrap_or_default(),
+        filter: Some(filter),
+        follow: true,
+        from_now: after.is_none() && !from_oldest,
+        max_events: 0,
+        with_customers: *with_customers,
+        with_stock: *with_stock,
+    }
+}
+
+/// Until the stream ends with a status, or nobody reads any more.
+async fn print(events: &mut Events, as_json: bool, output: &mut Output) -> Result<(), Failure> {
+    let mut ticks = tokio::time::interval(TICK);
+    while !output.is_gone() {
+        let message = tokio::select! {
+            message = events.next() => message?,
+            _ = ticks.tick() => continue,
+        };
+        let Some(message) = message else { break };
+        for event in &message.events {
+            output.line(&if as_json { json::line("Event", event)? } else { one_line(event) });
+        }
+    }
+    Ok(())
+}
+
+/// An event in one line.
+fn one_line(event: &pb::Event) -> String {
+    let mut words = vec![instant(event.time.as_ref()), event.lsn.to_string()];
+    words.push(event.r#type.strip_prefix(PREFIX).unwrap_or(&event.r#type).to_owned());
+    words.extend([&event.drop_id, &event.sku].into_iter().filter(|id| !id.is_empty()).cloned());
+    if let Some(hold) = &event.hold {
+        words.extend([hold.id.clone(), short(hold.state().as_str_name(), "HOLD_STATE_").to_owned()]);
+        words.extend([&hold.customer_id, &hold.order_ref].into_iter().filter(|id| !id.is_empty()).cloned());
+    }
+    if let Some(drop) = &event.drop {
+        words.push(short(drop.state().as_str_name(), "DROP_STATE_").to_owned());
+    }
+    words.extend(event.moved.iter().map(moved));
+    if let Some(pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total: _ }) = event.stock {
+        let sold = format!("held={held} paying={paying} claimed={claimed} withdrawn={withdrawn}");
+        words.push(format!("received={received} free={free} {sold}"));
+    }
+    let mut labels: Vec<_> = event.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    labels.sort();
+    words.extend(labels);
+    escaped(&words.join(" ")).into_owned()
+}
+
+fn moved(line: &pb::HoldLine) -> String {
+    let parts = [("", line.quantity), ("released=", line.released), ("returned=", line.returned)];
+    let parts = parts.into_iter().filter(|(_, units)| *units > 0).map(|(what, units)| format!("{what}{units}"));
+    format!("{}:{}", line.sku, parts.collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let hold = pb::Hold {
+            id: "h1".into(),
+            state: pb::HoldState::Claimed.into(),
+            customer_id: "a\x1bda".into(),
+            ..pb::Hold::default()
+        };
+        let line = pb::HoldLine { sku: "KNIFE".into(), quantity: 2, released: 1, ..pb::HoldLine::default() };
+        let event = pb::Event {
+            time: Some(prost_types::Timestamp { seconds: 1, nanos: 500_000_000 }),
+            r#type: "stockade.hold.claimed".into(),
+            drop_id: "knife".into(),
+            lsn: 7,
+            hold: Some(hold),
+            moved: vec![line],
+            ..pb::Event::default()
+        };
+        let told = one_line(&event);
+        assert!(told.starts_with("1970-01-01T00:00:01.500Z 7 hold.claimed knife h1 CLAIMED a"), "{told}");
+        assert!(told.ends_with("da KNIFE:2,released=1") && !told.contains('\x1b'), "{told}");
+        let restarted = pb::Event {
+            r#type: "stockade.engine.restarted".into(),
+            labels: [("stopped_at", "x"), ("grace_until", "y")].map(|(k, v)| (k.into(), v.into())).into(),
+            ..pb::Event::default()
+        };
+        assert_eq!(one_line(&restarted), "- 0 engine.restarted grace_until=y stopped_at=x");
+    }
+}

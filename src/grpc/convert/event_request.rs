@@ -1,0 +1,185 @@
+//! Requests for events.
+
+use super::event::Shown;
+use super::faults::{Faults, Rejection};
+use super::fields::optional_id;
+use super::list;
+use crate::feed::Filter;
+use crate::proto as pb;
+use crate::time::Millis;
+
+/// Events in a message where nothing is said, and at most; more asked for is served so many.
+const EVENTS_MAX: usize = 1_000;
+/// Types that a filter names, at most; and names, and channels.
+const ENTRIES_MAX: usize = 64;
+/// A page is held back for so long, at most; longer asked for is served so long.
+const WAIT_MAX: Millis = Millis::from_secs(30);
+
+/// From where on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// The oldest that there is.
+    Oldest,
+    /// Only what comes.
+    Now,
+    /// Behind this cursor.
+    Cursor(String),
+}
+
+/// Which events, and what of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which.
+    pub filter: Filter,
+    /// What is shown of them.
+    pub shown: Shown,
+    /// How many at once, at most.
+    pub events: usize,
+}
+
+/// Events as they come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadEvents {
+    /// From where on.
+    pub from: From,
+    /// Which.
+    pub wanted: Wanted,
+    /// Also those that come.
+    pub follow: bool,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListEvents {
+    /// From where on.
+    pub from: From,
+    /// Which.
+    pub wanted: Wanted,
+    /// How long it is held back while there is none.
+    pub wait: Option<Millis>,
+    /// The newest instead, newest first.
+    pub latest: bool,
+}
+
+/// Events as they come.
+///
+/// # Errors
+/// With every field that is faulty.
+pub fn read_events(request: &pb::ReadEventsRequest) -> Result<ReadEvents, Rejection> {
+    let pb::ReadEventsRequest { after, filter, follow, from_now, max_events, with_customers, with_stock } = request;
+    let mut faults = Faults::default();
+    let from = match (from_now, after.is_empty()) {
+        (true, true) => From::Now,
+        (false, true) => From::Oldest,
+        (false, false) => From::Cursor(after.clone()),
+        (true, false) => {
+            faults.invalid("after", "must be left out with from_now");
+            From::Now
+        }
+    };
+    let events = match usize::try_from(*max_events).unwrap_or(EVENTS_MAX) {
+        0 => EVENTS_MAX,
+        events => events.min(EVENTS_MAX),
+    };
+    let shown = Shown { customers: *with_customers, stock: *with_stock };
+    let wanted = Wanted { filter: event_filter(&mut faults, filter.as_ref()), shown, events };
+    faults.finish(Some(ReadEvents { from, wanted, follow: *follow }))
+}
+
+/// A page of events.
+///
+/// # Errors
+/// With every field that is faulty.
+pub fn list_events(request: &pb::ListEventsRequest) -> Result<ListEvents, Rejection> {
+    let pb::ListEventsRequest { after, filter, page_size, wait, with_customers, with_stock, latest } = request;
+    let mut faults = Faults::default();
+    let from = if after.is_empty() { From::Oldest } else { From::Cursor(after.clone()) };
+    let shown = Shown { customers: *with_customers, stock: *with_stock };
+    let filter = event_filter(&mut faults, filter.as_ref());
+    let wanted = Wanted { filter, shown, events: list::page(&mut faults, *page_size) };
+    let wait = waiting(&mut faults, wait.as_ref());
+    faults.finish(Some(ListEvents { from, wanted, wait, latest: *latest }))
+}
+
+fn event_filter(faults: &mut Faults, filter: Option<&pb::EventFilter>) -> Filter {
+    let none = pb::EventFilter::default();
+    let pb::EventFilter { types, shop, series, drop_id, names, channels } = filter.unwrap_or(&none);
+    let mut wanted = Filter::default();
+    wanted.shop = optional_id(faults, "filter.shop", shop);
+    wanted.series = optional_id(faults, "filter.series", series);
+    wanted.drop = optional_id(faults, "filter.drop_id", drop_id);
+    wanted.named = !names.is_empty() || !channels.is_empty();
+    if types.is_empty() {
+        faults.invalid("filter.types", "must have at least one type");
+    }
+    for (field, entries) in [("filter.types", types), ("filter.names", names), ("filter.channels", channels)] {
+        if entries.len() > ENTRIES_MAX {
+            faults.invalid(field, format_args!("must have at most {ENTRIES_MAX} entries, not {}", entries.len()));
+        }
+    }
+    for (place, pattern) in types.iter().enumerate().take(ENTRIES_MAX) {
+        if let Err(bad) = wanted.add(pattern) {
+            faults.invalid(format_args!("filter.types[{place}]"), bad);
+        }
+    }
+    wanted
+}
+
+/// How long a page is held back; none for no time.
+fn waiting(faults: &mut Faults, wait: Option<&prost_types::Duration>) -> Option<Millis> {
+    let prost_types::Duration { seconds, nanos } = wait?;
+    let parts = u64::try_from(*seconds).ok().zip(u64::try_from(*nanos).ok().filter(|nanos| *nanos < 1_000_000_000));
+    let Some((seconds, nanos)) = parts else {
+        faults.invalid("wait", "must be a duration of 0s or more, with nanos from 0 to 999999999");
+        return None;
+    };
+    let millis = Millis(seconds.saturating_mul(1_000).saturating_add(nanos.div_ceil(1_000_000)));
+    Some(millis.min(WAIT_MAX)).filter(|wait| wait.0 > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(rejection: Rejection) -> Vec<String> {
+        match rejection {
+            Rejection::Invalid(violations) => violations.into_iter().map(|violation| violation.field).collect(),
+            Rejection::Unbuilt(fields) => fields,
+        }
+    }
+
+    fn filter(types: &[&str]) -> pb::EventFilter {
+        pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() }
+    }
+
+    #[test]
+    fn what_is_faulty_is_named_at_once() {
+        let request = pb::ReadEventsRequest { after: "x".into(), from_now: true, ..pb::ReadEventsRequest::default() };
+        assert_eq!(read_events(&request).map_err(fields), Err(vec!["after".into(), "filter.types".into()]));
+        let (shop, drop_id) = ("Not A Slug".into(), "no slug".into());
+        let bad = Some(pb::EventFilter { shop, drop_id, ..filter(&["hold.*", "hold"]) });
+        let wait = Some(prost_types::Duration { seconds: -1, nanos: 0 });
+        let request = pb::ListEventsRequest { filter: bad, page_size: -1, wait, ..pb::ListEventsRequest::default() };
+        let wanted = ["filter.shop", "filter.drop_id", "filter.types[1]", "page_size", "wait"];
+        assert_eq!(list_events(&request).map_err(fields), Err(wanted.map(String::from).to_vec()));
+    }
+
+    #[test]
+    fn sizes_and_waits_have_their_usual_and_their_most() {
+        let list = |page_size, seconds| {
+            let wait = Some(prost_types::Duration { seconds, nanos: 0 });
+            let filter = Some(filter(&["*"]));
+            let asked = pb::ListEventsRequest { filter, page_size, wait, ..pb::ListEventsRequest::default() };
+            list_events(&asked).map(|asked| (asked.wanted.events, asked.wait)).expect("good")
+        };
+        assert_eq!(list(0, 0), (100, None));
+        assert_eq!(list(7, 20), (7, Some(Millis::from_secs(20))));
+        assert_eq!(list(9_999, 99), (1_000, Some(Millis::from_secs(30))));
+        let read = |max_events| {
+            let asked =
+                pb::ReadEventsRequest { filter: Some(filter(&["*"])), max_events, ..pb::ReadEventsRequest::default() };
+            read_events(&asked).expect("good").wanted.events
+        };
+        assert_eq!([read(0), read(3), read(u32::MAX)], [1_000, 3, 1_000]);
+    }
+}

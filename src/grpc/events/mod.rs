@@ -1,0 +1,275 @@
+//! The door for who follows what happens: events from the journal, page by page or as they come.
+//!
+//! Reading blocks, so it is done on threads that may, a few at a time; who is at the tail gets what was decoded for all.
+//! What a message takes is charged before it is made.
+
+mod page;
+mod reader;
+mod tail;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::Status;
+
+use super::convert::{self, From, Wanted};
+use super::edge::Edge;
+use super::intake::grow;
+use super::seats::Seats;
+use super::status;
+use super::stream::Streams;
+use crate::budget::Charge;
+use crate::feed::{Feed, FeedError, Position, Recent};
+use crate::http2::Peer;
+use crate::ids::Lsn;
+use crate::proto as pb;
+use page::{Newest, PAGE_BYTES, Page, Source};
+use reader::Reader;
+use tail::Tails;
+
+/// Those who read files at the same time: others wait for their turn.
+const READERS_AT_ONCE: usize = 4;
+/// About so many bytes of the tail are looked through at once.
+const RECENT_BYTES: usize = 1024 * 1024;
+/// Events of up to this are made into a message where the call runs: about a millisecond.
+const AT_ONCE_BYTES: usize = 256 * 1024;
+/// What is made of so much is covered by what its call is charged.
+const COVERED_BYTES: usize = 2 * 1024;
+/// What a message takes as values and encoded, by what its events take.
+const MESSAGE_FACTOR: usize = 3;
+/// After about so many bytes of events were made into messages at the tail, whoever else has something to do goes first,
+const TURN_BYTES: usize = 64 * 1024;
+/// so many rounds of the runtime's queue: followers never take more than a part of a machine that is busy.
+const ROUNDS: u32 = 4;
+/// How long it is waited for what was durable to be forced to the disk: that is done every 100 ms.
+const FORCED_WITHIN: Duration = Duration::from_millis(500);
+
+/// A message of a stream, and what it is charged.
+pub type Message = (pb::ReadEventsResponse, Charge);
+
+/// The calls about events. Where nothing is kept there are none.
+pub struct Events(Option<Arc<Shared>>);
+
+/// For whom is read.
+pub struct Asker {
+    wanted: Arc<Wanted>,
+    peer: Arc<Peer>,
+    /// Waits at the tail for what comes, and needs not see at once what that has not decoded yet.
+    waits: bool,
+}
+
+/// What they share.
+pub struct Shared {
+    edge: Arc<Edge>,
+    feed: Arc<Feed>,
+    streams: Streams,
+    seats: Arc<Seats>,
+    tails: Arc<Tails>,
+    files: Arc<Semaphore>,
+    /// Whose turn it is at the tail.
+    turn: Semaphore,
+    /// Bytes that were made into messages since others went first.
+    told: AtomicUsize,
+}
+
+impl Events {
+    /// Before this edge, until its streams end.
+    pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
+        Self(edge.feed().map(Arc::new).map(|feed| {
+            let tails = Tails::new(Arc::clone(&feed), streams.clone());
+            let files = Arc::new(Semaphore::new(READERS_AT_ONCE));
+            let (turn, told) = (Semaphore::new(1), AtomicUsize::new(0));
+            Arc::new(Shared { edge, feed, streams, seats, tails, files, turn, told })
+        }))
+    }
+
+    fn shared(&self) -> Result<&Arc<Shared>, Status> {
+        self.0.as_ref().ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
+    }
+
+    /// Events as they come, for this peer.
+    ///
+    /// # Errors
+    /// When the request is faulty, can't be read from there, or there is no place among those who follow.
+    pub async fn read_events(
+        &self,
+        request: &pb::ReadEventsRequest,
+        peer: &Arc<Peer>,
+    ) -> Result<BoxStream<'static, Result<Message, Status>>, Status> {
+        let shared = self.shared()?;
+        let asked = convert::read_events(request)?;
+        let seat = shared.seats.take(peer)?;
+        let reader = Reader::begin(shared, asked, (seat, peer)).await?;
+        Ok(stream::unfold(Some(Box::new(reader)), Reader::step).boxed())
+    }
+
+    /// A page of events, for this peer, and what it is charged.
+    ///
+    /// # Errors
+    /// When the request is faulty, can't be read from there, or there is no room for it.
+    pub async fn list_events(
+        &self,
+        request: &pb::ListEventsRequest,
+        peer: &Arc<Peer>,
+    ) -> Result<(pb::ListEventsResponse, Charge), Status> {
+        let shared = self.shared()?;
+        let convert::ListEvents { from, wanted, wait, latest } = convert::list_events(request)?;
+        let asker = Asker { wanted: Arc::new(wanted), peer: Arc::clone(peer), waits: wait.is_some() };
+        let deadline = wait.map(|wait| Instant::now() + wait.duration());
+        let _seat = deadline.map(|_| shared.seats.take(peer)).transpose()?;
+        let _following = shared.feed.follow();
+        shared.settled().await;
+        let mut after = shared.start(from).await?;
+        // Joined before it is looked: what comes in between is news.
+        let mut tail = deadline.map(|_| shared.tails.join());
+        loop {
+            let (page, charge) =
+                if latest { shared.newest(after, &asker).await? } else { shared.gather(after, &asker).await? };
+            let went_on = page.read_to > after;
+            after = after.max(page.read_to);
+            let over = deadline.is_none_or(|deadline| Instant::now() >= deadline);
+            let at_end = latest || !went_on;
+            if !page.events.is_empty() || (at_end && over) {
+                let Page { events, .. } = page;
+                return Ok((pb::ListEventsResponse { events, read_to: shared.feed.cursor(after) }, charge));
+            }
+            drop((page, charge));
+            if at_end && let (Some(deadline), Some(tail)) = (deadline, &mut tail) {
+                shared.news(tail, deadline).await?;
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Once all that was durable before can be read.
+    async fn settled(&self) {
+        let Some(before) = self.edge.durable_now().0.checked_sub(1) else { return };
+        let forced = self.feed.beyond(Lsn(before));
+        // A disk that takes longer shows it later; a journal that has failed shows what it has.
+        let _forced = timeout(FORCED_WITHIN, forced).await;
+    }
+
+    /// Where to begin.
+    async fn start(&self, from: From) -> Result<Position, Status> {
+        match from {
+            From::Now => Ok(self.feed.end()),
+            From::Oldest => {
+                let feed = Arc::clone(&self.feed);
+                blocking(move || feed.oldest()).await
+            }
+            From::Cursor(cursor) => {
+                let feed = Arc::clone(&self.feed);
+                let position = blocking(move || feed.position(&cursor)).await?;
+                position.map_err(|bad| status::cursor(&bad))
+            }
+        }
+    }
+
+    /// What follows a position, as far as it fits into a message, and what that is charged. It goes on behind the position,
+    /// unless that is the end.
+    async fn gather(&self, after: Position, asker: &Asker) -> Result<(Page, Charge), Status> {
+        let mut charge = asker.peer.share.empty_charge();
+        let is_end = || after >= self.feed.end();
+        let chunks = match self.feed.recent(after, RECENT_BYTES) {
+            Recent::Chunks(chunks) => chunks,
+            Recent::End if asker.waits || is_end() => return Ok((Page::behind(after), charge)),
+            Recent::Behind if is_end() => return Ok((Page::behind(after), charge)),
+            Recent::End | Recent::Behind => {
+                return self.read_files(charge, asker, move |source| Page::of_files(after, source)).await;
+            }
+        };
+        let weight = chunks.iter().map(|chunk| chunk.weight()).fold(0, usize::saturating_add);
+        if weight > COVERED_BYTES {
+            grow(&mut charge, weight.min(PAGE_BYTES).saturating_mul(MESSAGE_FACTOR)).await?;
+        }
+        let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
+        let make = move || {
+            let source = Source { feed: &feed, wanted: &wanted };
+            (Page::of_chunks(after, &chunks, &source), charge)
+        };
+        if weight > AT_ONCE_BYTES {
+            return blocking(make).await;
+        }
+        // It is never closed.
+        let _turn = self.turn.acquire().await;
+        let (page, charge) = make();
+        self.give_way(weight).await;
+        Ok((page, charge))
+    }
+
+    /// Others go first, if much was made into messages. Only by whoever has the turn.
+    async fn give_way(&self, more: usize) {
+        let sum = self.told.load(Ordering::Relaxed).saturating_add(more);
+        self.told.store(if sum < TURN_BYTES { sum } else { 0 }, Ordering::Relaxed);
+        if sum >= TURN_BYTES {
+            for _ in 0..ROUNDS {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// The newest events behind a position, newest first.
+    async fn newest(&self, after: Position, asker: &Asker) -> Result<(Page, Charge), Status> {
+        let (mut newest, mut charge) = (Newest::upto(self.feed.end()), asker.peer.share.empty_charge());
+        loop {
+            let look = move |source: &Source<'_>| {
+                let done = newest.look(after, source)?;
+                Ok((newest, done))
+            };
+            let ((looked, done), charged) = self.read_files(charge, asker, look).await?;
+            if done {
+                return Ok((looked.into_page(), charged));
+            }
+            (newest, charge) = (looked, charged);
+        }
+    }
+
+    /// Reads files, with the most that a message takes charged before.
+    async fn read_files<T: Send + 'static>(
+        &self,
+        mut charge: Charge,
+        asker: &Asker,
+        read: impl FnOnce(&Source<'_>) -> Result<T, FeedError> + Send + 'static,
+    ) -> Result<(T, Charge), Status> {
+        let needs = PAGE_BYTES.saturating_mul(MESSAGE_FACTOR).saturating_sub(charge.bytes());
+        grow(&mut charge, needs).await?;
+        let permit = Arc::clone(&self.files).acquire_owned().await.map_err(|_closed| status::stopping())?;
+        let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
+        // Charge and turn go along: where the caller goes away meanwhile, it is read all the same.
+        let read = blocking(move || {
+            let _permit = permit;
+            let read = read(&Source { feed: &feed, wanted: &wanted });
+            let read = read.map_err(|error| status::unreadable(&error, || feed.cursor(feed.oldest())));
+            read.map(|read| (read, charge))
+        });
+        read.await?
+    }
+
+    /// Waits for news at the tail, or until then.
+    async fn news(&self, tail: &mut tail::Tail, deadline: Instant) -> Result<(), Status> {
+        match timeout_at(deadline, tail.changed()).await {
+            Ok(Ok(())) => tail.borrow_and_update().clone(),
+            // It went with its server.
+            Ok(Err(_gone)) => Err(status::stopping()),
+            Err(_elapsed) => Ok(()),
+        }
+    }
+
+    /// Whether streams end.
+    fn stops(&self) -> bool {
+        self.streams.ended()
+    }
+}
+
+/// Does what blocks on a thread where that holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    // A panic in there has ended the process through its hook.
+    tokio::task::spawn_blocking(work).await.map_err(|_stopped| status::stopping())
+}

@@ -1,0 +1,107 @@
+//! One who reads events as they come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::page::Page;
+use super::tail::Tail;
+use super::{Asker, Message, Shared};
+use crate::budget::Charge;
+use crate::feed::{Following, Position};
+use crate::grpc::convert::ReadEvents;
+use crate::grpc::seats::Seat;
+use crate::grpc::status;
+use crate::http2::Peer;
+use crate::proto as pb;
+
+/// Where a reader is, it is told again after so long: well within the 15 s that are promised.
+const HEARTBEAT: Duration = Duration::from_secs(6);
+
+/// One who reads, and how far.
+pub struct Reader {
+    shared: Arc<Shared>,
+    asker: Asker,
+    read_to: Position,
+    goes: Goes,
+    /// Until when something is said.
+    beat: Instant,
+    _following: Following,
+    _seat: Seat,
+}
+
+/// How far it goes.
+enum Goes {
+    /// To where the end was when it began, with a word there.
+    To(Position),
+    /// On and on.
+    On(Tail),
+    /// Nowhere: all was said.
+    Over,
+}
+
+impl Reader {
+    /// Begins where it was asked to.
+    ///
+    /// # Errors
+    /// When nothing can be read from there.
+    pub async fn begin(
+        shared: &Arc<Shared>,
+        request: ReadEvents,
+        (seat, peer): (Seat, &Arc<Peer>),
+    ) -> Result<Self, Status> {
+        let ReadEvents { from, wanted, follow } = request;
+        let following = shared.feed.follow();
+        shared.settled().await;
+        let read_to = shared.start(from).await?;
+        let goes = if follow { Goes::On(shared.tails.join()) } else { Goes::To(shared.feed.end()) };
+        let asker = Asker { wanted: Arc::new(wanted), peer: Arc::clone(peer), waits: follow };
+        // Where it is is said at once.
+        let beat = Instant::now();
+        let shared = Arc::clone(shared);
+        Ok(Self { shared, asker, read_to, goes, beat, _following: following, _seat: seat })
+    }
+
+    /// Its next message, and itself for the one after it; nothing more after an end.
+    pub async fn step(reader: Option<Box<Self>>) -> Option<(Result<Message, Status>, Option<Box<Self>>)> {
+        let mut reader = reader?;
+        match reader.next().await {
+            Ok(message) => message.map(|message| (Ok(message), Some(reader))),
+            Err(status) => Some((Err(status), None)),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Message>, Status> {
+        loop {
+            if self.shared.stops() {
+                return Err(status::stopping());
+            }
+            if let Goes::Over = self.goes {
+                return Ok(None);
+            }
+            let (page, charge) = self.shared.gather(self.read_to, &self.asker).await?;
+            let went_on = page.read_to > self.read_to;
+            self.read_to = page.read_to;
+            let over = if let Goes::To(end) = self.goes { self.read_to >= end } else { false };
+            if over {
+                self.goes = Goes::Over;
+            }
+            if over || !page.events.is_empty() || Instant::now() >= self.beat {
+                return Ok(Some(self.say(page, charge)));
+            }
+            drop((page, charge));
+            if !went_on && let Goes::On(tail) = &mut self.goes {
+                self.shared.news(tail, self.beat).await?;
+            }
+        }
+    }
+
+    fn say(&mut self, Page { events, .. }: Page, charge: Charge) -> Message {
+        self.beat = Instant::now() + HEARTBEAT;
+        let feed = &self.shared.feed;
+        let (read_to, durable_to) = (feed.cursor(self.read_to), feed.cursor(feed.end().max(self.read_to)));
+        (pb::ReadEventsResponse { events, read_to, durable_to }, charge)
+    }
+}

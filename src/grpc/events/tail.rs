@@ -1,0 +1,121 @@
+//! Who is at the tail: one task has what comes decoded, once for all who follow, and wakes them. It lives only while there
+//! are any.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tonic::Status;
+
+use crate::feed::Feed;
+use crate::grpc::status;
+use crate::grpc::stream::Streams;
+use crate::ids::Lsn;
+
+/// What comes is gathered for so long before it is decoded: under load many batches come in it.
+const GATHERED_FOR: Duration = Duration::from_millis(5);
+/// How long nothing is read after that has failed.
+const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
+
+/// How the tail goes on: with each turn of it there is more; or how streams end.
+type News = Result<(), Status>;
+
+/// A follower's side. As long as it lives, the tail does.
+pub type Tail = watch::Receiver<News>;
+
+/// The tail of a server's feed.
+pub struct Tails {
+    feed: Arc<Feed>,
+    streams: Streams,
+    news: Mutex<Option<watch::Sender<News>>>,
+}
+
+impl Tails {
+    /// Nobody follows yet.
+    pub fn new(feed: Arc<Feed>, streams: Streams) -> Arc<Self> {
+        Arc::new(Self { feed, streams, news: Mutex::default() })
+    }
+
+    /// Follows: what is appended from now on comes to the tail.
+    pub fn join(self: &Arc<Self>) -> Tail {
+        let mut running = self.news.lock();
+        if let Some(news) = running.as_ref() {
+            return news.subscribe();
+        }
+        let (news, tail) = watch::channel(Ok(()));
+        *running = Some(news);
+        let end = self.feed.begin_tail();
+        drop(running);
+        tokio::spawn(Arc::clone(self).run(end));
+        tail
+    }
+
+    /// Until nobody is left, the server ends, or the journal does.
+    async fn run(self: Arc<Self>, mut end: Lsn) {
+        let _following = self.feed.follow();
+        let mut ending = self.streams.ending();
+        loop {
+            tokio::select! {
+                biased;
+                // Also when nobody is left who could say so.
+                _ended = ending.wait_for(|ended| *ended) => return self.end(),
+                () = self.deserted() => {
+                    if self.leave() {
+                        return;
+                    }
+                    continue;
+                }
+                reached = self.feed.beyond(end) => {
+                    if reached.is_err() {
+                        return self.end();
+                    }
+                }
+            }
+            sleep(GATHERED_FOR).await;
+            let feed = Arc::clone(&self.feed);
+            match tokio::task::spawn_blocking(move || feed.advance()).await {
+                Ok(Ok(upto)) => end = upto,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "events can't be read");
+                    sleep(AFTER_A_FAILURE).await;
+                }
+                // A panic in there has ended the process through its hook.
+                Err(_stopped) => return self.end(),
+            }
+            if let Some(news) = self.news.lock().as_ref() {
+                news.send_modify(|last| *last = Ok(()));
+            }
+        }
+    }
+
+    /// Resolves once nobody follows.
+    async fn deserted(&self) {
+        let news = self.news.lock().clone();
+        if let Some(news) = news {
+            news.closed().await;
+        }
+    }
+
+    /// Ends, unless somebody has come meanwhile.
+    fn leave(&self) -> bool {
+        let mut running = self.news.lock();
+        // Looked at under the lock that joining takes.
+        if running.as_ref().is_some_and(|news| news.receiver_count() > 0) {
+            return false;
+        }
+        *running = None;
+        self.feed.end_tail();
+        true
+    }
+
+    /// Ends for all.
+    fn end(&self) {
+        let mut running = self.news.lock();
+        if let Some(news) = running.take() {
+            news.send_modify(|last| *last = Err(status::stopping()));
+        }
+        self.feed.end_tail();
+    }
+}

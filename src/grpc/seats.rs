@@ -1,0 +1,56 @@
+//! Places of streams that go on by themselves: who watches a drop, who follows events. All of a server's have one bound.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::edge::Edge;
+use crate::engine::answer::Fault;
+use crate::http2::Peer;
+
+/// Most watchers of a server, and followers of its events.
+pub const MAX_WATCHERS: usize = 20_000;
+
+/// All places of a server.
+pub struct Seats {
+    edge: Arc<Edge>,
+    free: Arc<Semaphore>,
+}
+
+/// A watcher's place among all that there are; free again when it is dropped.
+pub struct Seat {
+    edge: Arc<Edge>,
+    peer: Arc<Peer>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seats {
+    /// All of them are free.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        Self { edge, free: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+    }
+
+    /// A place for this peer.
+    ///
+    /// # Errors
+    /// `Exhausted` when there is none, or the peer has its part.
+    pub fn take(&self, peer: &Arc<Peer>) -> Result<Seat, Fault> {
+        let full = Fault::Exhausted("too many watchers: the server's bound is reached");
+        let permit = Arc::clone(&self.free).try_acquire_owned().map_err(|_none| full)?;
+        // The next caller finds as many places free as one connection has: none takes all.
+        if peer.watched.load(Ordering::Relaxed) > self.free.available_permits() {
+            return Err(Fault::Exhausted("too many watchers on this connection, with few places left on the server"));
+        }
+        self.edge.watchers().add(1);
+        peer.watched.fetch_add(1, Ordering::Relaxed);
+        Ok(Seat { edge: Arc::clone(&self.edge), peer: Arc::clone(peer), _permit: permit })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.edge.watchers().subtract(1);
+        self.peer.watched.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,192 @@
+//! What a journal keeps for readers: the segments that were trimmed and kept, and the journal itself, up to what is forced
+//! to the disk.
+//!
+//! Whatever the durability, a record that is not forced is not shown: after a loss of power its place may be another's.
+
+mod walk;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use self::walk::{Opened, Walk};
+use super::file_log::FileLog;
+use super::forced::Beyond;
+use super::frame::Batch;
+use super::kept::KeptSegment;
+use super::log::{Log as _, LogError};
+use super::marks::{Mark, Marks};
+use super::name::JournalName;
+use super::segment::kept_name;
+use crate::ids::Lsn;
+use crate::time::Timestamp;
+
+/// How often a segment is looked for that is always moved before it is opened.
+const OPENINGS: usize = 8;
+
+/// Why records can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// They are no longer kept.
+    #[error("the journal is kept from record {oldest} on")]
+    NotKept {
+        /// The first record that can be read.
+        oldest: Lsn,
+    },
+    /// They do not exist yet: who names their place has it from another journal, or from before a restore.
+    #[error("the journal ends with record {end}")]
+    Beyond {
+        /// The last record that can be read.
+        end: Lsn,
+    },
+    /// What is kept is not what was written.
+    #[error(transparent)]
+    Damage(LogError),
+    /// The disk.
+    #[error("the journal could not be read")]
+    Io(#[source] io::Error),
+}
+
+/// What a journal keeps for readers.
+#[derive(Debug)]
+pub struct History {
+    name: JournalName,
+    log: Arc<FileLog>,
+    followers: Arc<AtomicUsize>,
+    /// Locked for instants only.
+    marks: Mutex<Marks>,
+}
+
+/// While one lives, what is appended is forced to the disk about every 100 ms, whatever the durability.
+#[derive(Debug)]
+#[must_use = "the journal is followed only while this lives"]
+pub struct Following(Arc<AtomicUsize>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // Relaxed: a figure that carries no other data.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl History {
+    /// Of a log.
+    #[must_use]
+    pub fn new(name: JournalName, log: Arc<FileLog>) -> Self {
+        Self { name, log, followers: Arc::default(), marks: Mutex::default() }
+    }
+
+    /// What names the journal.
+    #[must_use]
+    pub const fn name(&self) -> JournalName {
+        self.name
+    }
+
+    /// The first record that can be read, or could be if there were one. Blocks: who asks first after a start may wait
+    /// for a look at the folder of kept segments.
+    #[must_use]
+    pub fn oldest(&self) -> Lsn {
+        let oldest = self.log.oldest();
+        self.log.kept().and_then(|kept| kept.oldest(oldest).ok()).unwrap_or(oldest)
+    }
+
+    /// Everything up to here is forced to the disk, whatever the durability: the last record that can be read, 0 before
+    /// the first. Never falls.
+    #[must_use]
+    pub fn forced(&self) -> Lsn {
+        self.log.forced().get()
+    }
+
+    /// Whole batches, from the one that holds `from` on: about so many bytes of them, at least one if there is one, none
+    /// behind [`History::forced`]. Nothing where `from` is the next record after that. What is read is checked: each
+    /// batch's checksum, and that each was written after the one before it. Blocks: for threads that may.
+    ///
+    /// # Errors
+    /// [`HistoryError`].
+    pub fn batches(&self, from: Lsn, bytes: usize) -> Result<Vec<Batch>, HistoryError> {
+        let end = self.forced();
+        if from > end.next() {
+            return Err(HistoryError::Beyond { end });
+        }
+        let mut walk = Walk::new(&self.marks, from, end.next(), u64::try_from(bytes).unwrap_or(u64::MAX));
+        while walk.goes_on() {
+            walk.pass(self.open(walk.place())?)?;
+        }
+        Ok(walk.into_batches())
+    }
+
+    /// Opens the segment that holds a record. A segment may be moved or dropped between the look where it is and the
+    /// opening: then it is looked for again. Once it is open, it stays readable.
+    fn open(&self, lsn: Lsn) -> Result<Opened, HistoryError> {
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for _ in 0..OPENINGS {
+            match self.try_open(lsn) {
+                Err(HistoryError::Io(error)) if error.kind() == io::ErrorKind::NotFound => last = error,
+                done => return done,
+            }
+        }
+        Err(HistoryError::Io(last))
+    }
+
+    fn try_open(&self, lsn: Lsn) -> Result<Opened, HistoryError> {
+        let kept = self.log.kept();
+        let (segment, next) = match (self.log.segment_of(lsn), kept) {
+            (Ok(found), _) => found,
+            (Err(oldest), None) => return Err(HistoryError::NotKept { oldest }),
+            (Err(oldest), Some(kept)) => {
+                let found = kept.holding(lsn, oldest).map_err(HistoryError::Io)?;
+                let KeptSegment { name, first, next, .. } = found.map_err(|oldest| HistoryError::NotKept { oldest })?;
+                let start = self.start(first, lsn);
+                // One that was removed by hand is still known of.
+                let source = kept.storage().read_at(&name, start.offset).inspect_err(|_| kept.forget());
+                return Ok(Opened::new(name, (first, Some(next)), start, source.map_err(HistoryError::Io)?));
+            }
+        };
+        let (name, first) = (segment.file.name, segment.file.first);
+        let start = self.start(first, lsn);
+        let source = match (self.log.storage().read_at(&name, start.offset), kept.zip(next)) {
+            // It was moved, and the log is about to say so.
+            (Err(error), Some((kept, next))) if error.kind() == io::ErrorKind::NotFound => {
+                kept.storage().read_at(&kept_name(first, next, segment.written_at), start.offset)
+            }
+            (source, _) => source,
+        };
+        Ok(Opened::new(name, (first, next), start, source.map_err(HistoryError::Io)?))
+    }
+
+    /// Where to begin in a segment to come to a record.
+    fn start(&self, segment: Lsn, lsn: Lsn) -> Mark {
+        self.marks.lock().before(segment, lsn).unwrap_or(Mark { next: segment, offset: 0, chain: None })
+    }
+
+    /// Resolves once [`History::forced`] is behind `lsn`; with an error once the journal has ended.
+    pub fn beyond(&self, lsn: Lsn) -> Beyond {
+        self.log.forced().beyond(lsn)
+    }
+
+    /// The journal is followed from now on, until the answer is dropped.
+    pub fn follow(&self) -> Following {
+        self.followers.fetch_add(1, Ordering::Relaxed);
+        Following(Arc::clone(&self.followers))
+    }
+
+    /// Whether somebody follows.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.followers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Looks after the kept segments: drops what the policy no longer keeps, and, while the disk is nearly full, the
+    /// oldest. To be called about once a second, on no thread that others wait for: the first call lists the folder.
+    ///
+    /// # Errors
+    /// When the folder can't be read or changed, or a segment could not be kept since the last call.
+    pub fn tend(&self, now: Timestamp) -> io::Result<()> {
+        self.log.kept().map_or(Ok(()), |kept| kept.tend(now))
+    }
+}
+
+#[cfg(test)]
+mod tests;

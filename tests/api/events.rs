@@ -1,0 +1,489 @@
+//! Events over a real socket: as they come, page by page, and from wherever they are kept.
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use stockade::client::Client;
+use stockade::proto as pb;
+use stockade::proto::event_service_client::EventServiceClient;
+use tempfile::TempDir;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
+
+use crate::cli::{code, stockade};
+use crate::common::{Server, create, get, held, hold_id, item, knife_drop, line, reserve, start};
+
+type Stub = EventServiceClient<Channel>;
+
+/// Longer than anything here takes on a machine that does other things as well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that keeps what happens.
+struct Shop {
+    server: Server,
+    client: Client,
+    stub: Stub,
+    folder: TempDir,
+}
+
+async fn open(folder: TempDir) -> Shop {
+    open_with(folder, "sync").await
+}
+
+async fn open_with(folder: TempDir, durability: &str) -> Shop {
+    let data = folder.path().to_str().expect("a path").to_owned();
+    let server = start(&[("ephemeral", "false"), ("data", &data), ("durability", durability)]).await;
+    let client = server.client().await;
+    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
+    let stub = EventServiceClient::new(channel.connect().await.expect("a connection"));
+    Shop { server, client, stub, folder }
+}
+
+async fn shop() -> Shop {
+    let shop = open(tempfile::tempdir().expect("a folder")).await;
+    create(&shop.client, knife_drop("knife")).await;
+    shop
+}
+
+fn filter(types: &[&str]) -> pb::EventFilter {
+    pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() }
+}
+
+fn everything() -> pb::ReadEventsRequest {
+    let filter = Some(filter(&["*"]));
+    pb::ReadEventsRequest { filter, with_customers: true, with_stock: true, ..pb::ReadEventsRequest::default() }
+}
+
+fn page_of(types: &[&str]) -> pb::ListEventsRequest {
+    pb::ListEventsRequest { filter: Some(filter(types)), ..pb::ListEventsRequest::default() }
+}
+
+/// One who reads.
+struct Reading(Streaming<pb::ReadEventsResponse>);
+
+impl Reading {
+    async fn begin(stub: &Stub, request: pb::ReadEventsRequest) -> Result<Self, Status> {
+        Ok(Self(stub.clone().read_events(request).await?.into_inner()))
+    }
+
+    /// Follows what comes from now on.
+    async fn from_now(stub: &Stub) -> Self {
+        let request = pb::ReadEventsRequest { from_now: true, follow: true, ..everything() };
+        let mut reading = Self::begin(stub, request).await.expect("a stream");
+        let first = reading.message().await.expect("a message");
+        assert_eq!((first.events, first.read_to), (vec![], first.durable_to), "where it is, at once");
+        reading
+    }
+
+    async fn next(&mut self) -> Option<Result<pb::ReadEventsResponse, Status>> {
+        tokio::time::timeout(PATIENCE, self.0.next()).await.expect("in time")
+    }
+
+    async fn message(&mut self) -> Result<pb::ReadEventsResponse, Status> {
+        self.next().await.expect("no end without a status")
+    }
+
+    /// So many events.
+    async fn events(&mut self, count: usize) -> Vec<pb::Event> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            events.extend(self.message().await.expect("a message").events);
+        }
+        assert_eq!(events.len(), count, "{events:?}");
+        events
+    }
+
+    /// All messages of one who does not follow.
+    async fn till_its_end(mut self) -> Vec<pb::ReadEventsResponse> {
+        let mut messages = Vec::new();
+        while let Some(message) = self.next().await {
+            messages.push(message.expect("a message"));
+        }
+        messages
+    }
+}
+
+async fn read_all(stub: &Stub, request: pb::ReadEventsRequest) -> Vec<pb::Event> {
+    let reading = Reading::begin(stub, request).await.expect("a stream");
+    reading.till_its_end().await.into_iter().flat_map(|message| message.events).collect()
+}
+
+fn kinds(events: &[pb::Event]) -> Vec<&str> {
+    events.iter().map(|event| event.r#type.as_str()).collect()
+}
+
+/// Lines as SKU and units: sold or set aside, released, returned.
+fn moved(event: &pb::Event) -> Vec<(&str, u32, u32, u32)> {
+    event.moved.iter().map(|line| (line.sku.as_str(), line.quantity, line.released, line.returned)).collect()
+}
+
+async fn paying(client: &Client, n: u8) {
+    let stage = pb::HoldStage::Paying.into();
+    let request = pb::ExtendRequest { hold_id: hold_id(n), stage, ..pb::ExtendRequest::default() };
+    client.extend(request).await.expect("an answer");
+}
+
+async fn claimed(client: &Client, n: u8) {
+    let request = pb::ClaimRequest { hold_id: hold_id(n), order_ref: "order".into(), ..pb::ClaimRequest::default() };
+    client.claim(request).await.expect("an answer");
+}
+
+#[tokio::test]
+async fn a_follower_sees_a_hold_s_life() {
+    let shop = shop().await;
+    let mut reading = Reading::from_now(&shop.stub).await;
+    held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
+    paying(&shop.client, 1).await;
+    claimed(&shop.client, 1).await;
+    let returned = vec![line("KNIFE", 1)];
+    let request = pb::ReturnUnitsRequest { hold_id: hold_id(1), returned, restock: true, ..Default::default() };
+    shop.client.return_units(request).await.expect("an answer");
+    let events = reading.events(4).await;
+    let life = ["stockade.hold.created", "stockade.hold.paying", "stockade.hold.claimed", "stockade.hold.returned"];
+    assert_eq!(kinds(&events), life);
+    let was = events.iter().map(pb::Event::was).collect::<Vec<_>>();
+    let [first, second] = [pb::HoldState::Held, pb::HoldState::Paying];
+    assert_eq!(was, [pb::HoldState::Unspecified, first, second, pb::HoldState::Claimed]);
+    let moves: Vec<_> = events.iter().map(moved).collect();
+    assert_eq!(moves, [vec![("KNIFE", 2, 0, 0)], vec![], vec![("KNIFE", 2, 0, 0)], vec![("KNIFE", 0, 0, 1)]]);
+    let states: Vec<_> = events.iter().filter_map(|event| event.hold.as_ref().map(pb::Hold::state)).collect();
+    assert_eq!(states, [first, second, pb::HoldState::Claimed, pb::HoldState::Claimed]);
+    for event in &events {
+        let hold = event.hold.as_ref().expect("a hold");
+        assert_eq!((event.shop.as_str(), event.drop_id.as_str(), hold.id.as_str()), ("default", "knife", &*hold_id(1)));
+        assert_eq!((hold.customer_id.as_str(), event.actor.as_str()), ("ada", "anonymous"));
+        assert_eq!(hold.revision, event.lsn, "the hold as it was then");
+        let what = event.r#type.rsplit('.').next().expect("a word");
+        assert!(event.id.ends_with(&format!("-{}-{what}", event.lsn)), "{}", event.id);
+    }
+    assert_eq!(events[2].hold.as_ref().map(|hold| hold.order_ref.as_str()), Some("order"));
+}
+
+#[tokio::test]
+async fn an_expiry_says_for_when_it_was_and_an_opening_stands_before_the_first_hold() {
+    let shop = shop().await;
+    let ttl = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let hold =
+        held(&shop.client, pb::ReserveRequest { ttl, ..reserve(1, "knife", "ada", vec![line("KNIFE", 1)]) }).await;
+    let mut reading =
+        Reading::begin(&shop.stub, pb::ReadEventsRequest { follow: true, ..everything() }).await.expect("a stream");
+    let events = reading.events(4).await;
+    let expected = ["stockade.drop.created", "stockade.drop.opened", "stockade.hold.created", "stockade.hold.expired"];
+    assert_eq!(kinds(&events), expected);
+    assert_eq!(events[3].scheduled_for, hold.expires_at);
+    assert_eq!((moved(&events[3]), events[3].actor.as_str()), (vec![("KNIFE", 0, 1, 0)], "engine"));
+    let status = events[1].drop.as_ref().expect("the drop as anyone may see it");
+    assert_eq!((status.state(), status.drop_id.as_str()), (pb::DropState::Open, "knife"));
+    let bands: Vec<_> = status.items.iter().map(|item| item.band.as_str()).collect();
+    assert_eq!(bands, ["available", "available"]);
+    assert_eq!(events[1].scheduled_for, status.opens_at);
+}
+
+#[tokio::test]
+async fn who_bought_and_figures_are_for_who_asks_for_them() {
+    let shop = shop().await;
+    held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
+    claimed(&shop.client, 1).await;
+    let change = Some(pb::adjust_stock_request::Change::Delta(5));
+    let (drop_id, sku, adjustment_id) = ("knife".to_owned(), "KNIFE".to_owned(), hold_id(9));
+    let adjust = pb::AdjustStockRequest { drop_id, sku, adjustment_id, change, ..Default::default() };
+    shop.client.adjust_stock(adjust).await.expect("adjusted");
+    let plain = pb::ReadEventsRequest { with_customers: false, with_stock: false, ..everything() };
+    let (all, plain) = (read_all(&shop.stub, everything()).await, read_all(&shop.stub, plain).await);
+    let adjusted = all.last().expect("an event");
+    let stock = pb::Stock { received: 15, free: 13, claimed: 2, ..pb::Stock::default() };
+    assert_eq!((adjusted.r#type.as_str(), adjusted.sku.as_str()), ("stockade.stock.adjusted", "KNIFE"));
+    assert_eq!((adjusted.stock, adjusted.cause.as_str()), (Some(stock), &*hold_id(9)));
+    let without = |event: &pb::Event| {
+        let hold = event.hold.clone();
+        let hold = hold.map(|hold| pb::Hold { customer_id: String::new(), order_ref: String::new(), ..hold });
+        pb::Event { hold, actor: String::new(), stock: None, ..event.clone() }
+    };
+    assert_eq!(plain, all.iter().map(without).collect::<Vec<_>>());
+    assert!(all != plain);
+}
+
+#[tokio::test]
+async fn events_of_one_record_come_in_one_message_and_reading_goes_on_between_them() {
+    let shop = shop().await;
+    held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
+    let in_place = pb::ReserveRequest { supersedes: hold_id(1), ..reserve(2, "knife", "ada", vec![line("KNIFE", 2)]) };
+    held(&shop.client, in_place).await;
+    let all = read_all(&shop.stub, everything()).await;
+    let one = pb::ReadEventsRequest { max_events: 1, ..everything() };
+    let messages = Reading::begin(&shop.stub, one).await.expect("a stream").till_its_end().await;
+    let sizes: Vec<_> = messages.iter().map(|message| message.events.len()).filter(|events| *events > 0).collect();
+    assert_eq!(sizes, [1, 1, 1, 2], "{:?}", kinds(&all));
+    let last = messages.last().expect("a message");
+    assert_eq!(last.read_to, last.durable_to, "to the end");
+    for message in &messages {
+        let rest = read_all(&shop.stub, pb::ReadEventsRequest { after: message.read_to.clone(), ..everything() }).await;
+        assert!(all.ends_with(&rest));
+    }
+    let mut ids = HashSet::new();
+    for (place, event) in all.iter().enumerate() {
+        assert!(ids.insert(event.id.as_str()), "{} twice", event.id);
+        let after = pb::ReadEventsRequest { after: event.cursor.clone(), ..everything() };
+        assert_eq!(read_all(&shop.stub, after).await, all[place + 1..], "behind {}", event.id);
+    }
+    let ended = all.iter().find(|event| event.r#type == "stockade.hold.superseded").expect("the old hold's end");
+    assert_eq!(ended.hold.as_ref().map(|hold| hold.superseded_by.clone()), Some(hold_id(2)));
+}
+
+#[tokio::test]
+async fn ids_and_cursors_outlive_a_restart() {
+    let shop = shop().await;
+    held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
+    let before = read_all(&shop.stub, everything()).await;
+    let Shop { server, client, stub, folder } = shop;
+    drop((client, stub));
+    server.stop().await.expect("no panic").expect("it ends well");
+    let shop = open(folder).await;
+    let after = read_all(&shop.stub, everything()).await;
+    assert!(after.starts_with(&before), "{after:?}");
+    let cursor = before.last().expect("an event").cursor.clone();
+    let rest = read_all(&shop.stub, pb::ReadEventsRequest { after: cursor, ..everything() }).await;
+    assert_eq!(rest, after[before.len()..]);
+}
+
+#[tokio::test]
+async fn a_cursor_that_can_not_be_gone_on_from_says_why() {
+    let (other, shop) = (shop().await, shop().await);
+    let after = |after: &str| pb::ReadEventsRequest { after: after.into(), ..everything() };
+    let status_of = async |after: pb::ReadEventsRequest| {
+        Reading::begin(&shop.stub, after).await.err().expect("a status instead of a stream")
+    };
+    let status = status_of(after("nonsense")).await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let fields = status.get_details_bad_request().expect("details").field_violations;
+    assert_eq!(fields.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["after"]);
+    let foreign = read_all(&other.stub, everything()).await.pop().expect("an event").cursor;
+    let status = status_of(after(&foreign)).await;
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    let oldest = status.message().rsplit(' ').next().expect("a word");
+    let from_oldest = read_all(&shop.stub, after(oldest)).await;
+    assert_eq!(from_oldest, read_all(&shop.stub, everything()).await, "the message names the oldest");
+    let listed = shop.stub.clone().list_events(pb::ListEventsRequest { after: foreign, ..page_of(&["*"]) }).await;
+    assert_eq!(listed.expect_err("of another journal").code(), Code::OutOfRange);
+    let both = pb::ReadEventsRequest { from_now: true, ..after(oldest) };
+    assert_eq!(status_of(both).await.code(), Code::InvalidArgument);
+    let none = pb::ReadEventsRequest { filter: None, ..everything() };
+    let status = status_of(none).await;
+    assert!(status.message().starts_with("filter.types"), "{status}");
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_and_a_wait_is_over_once_there_is_something() {
+    let shop = shop().await;
+    for n in 1..=5 {
+        held(&shop.client, reserve(n, "knife", &format!("c{n}"), vec![line("KNIFE", 1)])).await;
+    }
+    let list = async |request: pb::ListEventsRequest| {
+        let listed = tokio::time::timeout(PATIENCE, shop.stub.clone().list_events(request)).await.expect("in time");
+        listed.expect("a page").into_inner()
+    };
+    let (mut after, mut lsns) = (String::new(), Vec::new());
+    loop {
+        let page = list(pb::ListEventsRequest { after: after.clone(), page_size: 2, ..page_of(&["hold.*"]) }).await;
+        assert!(page.events.len() <= 2);
+        after = page.read_to;
+        if page.events.is_empty() {
+            break;
+        }
+        lsns.extend(page.events.iter().map(|event| event.lsn));
+    }
+    assert_eq!((lsns.len(), lsns.is_sorted()), (5, true));
+    let waiting = |wait: i64| pb::ListEventsRequest {
+        after: after.clone(),
+        wait: Some(prost_types::Duration { seconds: wait, nanos: 0 }),
+        ..page_of(&["hold.created"])
+    };
+    let nothing = list(waiting(1)).await;
+    assert_eq!(nothing.events, []);
+    let (page, _hold) = tokio::join!(list(waiting(25)), async {
+        while watchers(&shop.server).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        paying(&shop.client, 1).await;
+        held(&shop.client, reserve(6, "knife", "c6", vec![line("KNIFE", 1)])).await
+    });
+    assert_eq!(kinds(&page.events), ["stockade.hold.created"], "what is not wanted ends no wait");
+}
+
+#[tokio::test]
+async fn what_was_answered_can_be_read_at_once_also_where_the_disk_is_not_waited_for() {
+    let shop = open_with(tempfile::tempdir().expect("a folder"), "os").await;
+    create(&shop.client, knife_drop("knife")).await;
+    for n in 1..=3 {
+        let hold = held(&shop.client, reserve(n, "knife", &format!("c{n}"), vec![line("KNIFE", 1)])).await;
+        let page = shop.stub.clone().list_events(page_of(&["hold.created"])).await.expect("a page").into_inner();
+        let last = page.events.last().and_then(|event| event.hold.as_ref()).expect("a hold");
+        assert_eq!((last.id.as_str(), page.events.len()), (hold.id.as_str(), usize::from(n)));
+    }
+}
+
+async fn watchers(server: &Server) -> u64 {
+    let (_, page) = get(server.http, "/metrics", "text/plain").await;
+    let told = page.lines().find_map(|line| line.strip_prefix("stockade_watchers "));
+    told.and_then(|told| told.parse().ok()).expect("a figure")
+}
+
+#[tokio::test]
+async fn the_latest_come_newest_first() {
+    let shop = shop().await;
+    create(&shop.client, pb::Drop { id: "many".into(), items: vec![item("SKU", 9_000)], ..pb::Drop::default() }).await;
+    let bulk: Vec<_> = (0..30_u32).map(|batch| reserves(batch, 100)).collect();
+    for operations in bulk {
+        let batch = pb::BatchRequest { operations, ..pb::BatchRequest::default() };
+        shop.client.batch(batch).await.expect("an answer");
+    }
+    let mut all = read_all(&shop.stub, everything()).await;
+    assert!(all.len() > 3_000);
+    all.reverse();
+    let latest = async |request: pb::ListEventsRequest| {
+        let request = pb::ListEventsRequest { latest: true, with_customers: true, with_stock: true, ..request };
+        shop.stub.clone().list_events(request).await.expect("a page").into_inner()
+    };
+    assert_eq!(latest(page_of(&["*"])).await.events, all[..100]);
+    assert_eq!(latest(pb::ListEventsRequest { page_size: 7, ..page_of(&["*"]) }).await.events, all[..7]);
+    let oldest = latest(page_of(&["drop.created"])).await;
+    assert_eq!(kinds(&oldest.events), ["stockade.drop.created"; 2], "however far back");
+    assert!(oldest.events[0].lsn > oldest.events[1].lsn);
+    let few = latest(pb::ListEventsRequest { after: all[3].cursor.clone(), ..page_of(&["*"]) }).await;
+    assert_eq!(few.events, all[..3], "behind a cursor");
+    assert_eq!(latest(pb::ListEventsRequest { after: few.read_to, ..page_of(&["*"]) }).await.events, []);
+}
+
+/// Reserves of one unit each, for as many customers.
+fn reserves(batch: u32, count: u32) -> Vec<pb::Operation> {
+    let one = |n: u32| {
+        let hold_id = format!("018f4e9a-7c1e-7b3a-9d52-{:012x}", batch * count + n + 1_000);
+        let customer = Some(pb::Customer { id: format!("customer-{n}"), ..pb::Customer::default() });
+        let (drop_id, lines) = ("many".to_owned(), vec![line("SKU", 1)]);
+        let reserve = pb::ReserveRequest { hold_id, drop_id, lines, customer, ..pb::ReserveRequest::default() };
+        pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve)) }
+    };
+    (0..count).map(one).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_slow_misses_nothing_and_slows_nobody() {
+    let shop = shop().await;
+    create(&shop.client, pb::Drop { id: "many".into(), items: vec![item("SKU", 90_000)], ..pb::Drop::default() }).await;
+    // As little as HTTP/2 allows is sent ahead of the fetching.
+    let channel = Channel::from_shared(shop.server.endpoint.clone()).expect("an endpoint");
+    let channel = channel.initial_stream_window_size(65_535).connect().await.expect("a connection");
+    let slow_stub = EventServiceClient::new(channel);
+    let mut slow = Reading::from_now(&slow_stub).await;
+    let mut quick = Reading::from_now(&shop.stub).await;
+    let holds = 200 * 100;
+    let ((), told) = tokio::join!(
+        async {
+            for batch in 0..200 {
+                let request = pb::BatchRequest { operations: reserves(batch, 100), ..pb::BatchRequest::default() };
+                shop.client.batch(request).await.expect("an answer");
+            }
+        },
+        quick.events(holds),
+    );
+    let late = slow.events(holds).await;
+    assert_eq!(late, told, "the same, in the same order");
+    assert!(told.iter().map(|event| event.lsn).is_sorted());
+    let read =
+        read_all(&shop.stub, pb::ReadEventsRequest { filter: Some(filter(&["hold.created"])), ..everything() }).await;
+    assert_eq!(read, told);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_tells_who_follows_and_who_waits() {
+    let shop = shop().await;
+    let mut reading = Reading::from_now(&shop.stub).await;
+    let wait = Some(prost_types::Duration { seconds: 30, nanos: 0 });
+    let request = pb::ListEventsRequest { wait, ..page_of(&["signal.fired"]) };
+    let mut stub = shop.stub.clone();
+    let waiting = tokio::spawn(async move { stub.list_events(request).await });
+    while watchers(&shop.server).await < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ended = shop.server.stop();
+    let status = reading.message().await.expect_err("the end");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(status.metadata().get("grpc-retry-pushback-ms").is_some());
+    let status = waiting.await.expect("no panic").expect_err("the end");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    let ended = tokio::time::timeout(Duration::from_secs(8), ended).await.expect("nothing is left behind");
+    ended.expect("no panic").expect("it ends well");
+}
+
+#[tokio::test]
+async fn a_follower_is_told_where_it_is_though_nothing_happens_and_gives_its_place_back() {
+    let shop = shop().await;
+    let mut reading = Reading::from_now(&shop.stub).await;
+    assert_eq!(watchers(&shop.server).await, 1);
+    let quiet = reading.message().await.expect("a message");
+    assert_eq!((quiet.events, quiet.read_to), (vec![], quiet.durable_to));
+    drop(reading);
+    while watchers(&shop.server).await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Who comes later is served as ever.
+    let mut reading = Reading::from_now(&shop.stub).await;
+    held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
+    assert_eq!(kinds(&reading.events(1).await), ["stockade.hold.created"]);
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_nothing_has_no_events() {
+    let server = start(&[]).await;
+    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
+    let mut stub = EventServiceClient::new(channel.connect().await.expect("a connection"));
+    let read = stub.read_events(everything()).await.expect_err("none");
+    let listed = stub.list_events(page_of(&["*"])).await.expect_err("none");
+    for status in [read, listed] {
+        assert_eq!((status.code(), status.message()), (Code::Unimplemented, "with --ephemeral no events are kept"));
+    }
+    let hook = stub.list_webhooks(pb::ListWebhooksRequest::default()).await.expect_err("not built");
+    assert_eq!(hook.code(), Code::Unimplemented);
+}
+
+/// `events tail`, and what it prints, line by line.
+fn tailing(endpoint: &str, flags: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut tailing = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["events", "tail"])
+        .args(flags)
+        .env("STOCKADE_ENDPOINT", endpoint)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let lines = BufReader::new(tailing.stdout.take().expect("lines")).lines();
+    (tailing, lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_printed_line_by_line_until_somebody_has_enough() {
+    let shop = shop().await;
+    held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
+    let flags = ["--from-oldest", "--with-customers", "--type", "hold.*", "--drop", "knife"];
+    let (mut tail, mut lines) = tailing(&shop.server.endpoint, &flags);
+    let mut line = || lines.next().expect("no end").expect("a line");
+    let first = line();
+    let held = format!(" hold.created knife {} HELD ada KNIFE:2", hold_id(1));
+    assert!(first.ends_with(&held), "{first}");
+    claimed(&shop.client, 1).await;
+    let second = line();
+    assert!(second.ends_with(" CLAIMED ada order KNIFE:2"), "{second}");
+    let id = rustix::process::Pid::from_child(&tail);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    assert_eq!(tail.wait().expect("an end").code(), Some(0), "Ctrl-C is no failure");
+    let (mut tail, mut lines) = tailing(&shop.server.endpoint, &["--from-oldest", "--json"]);
+    let event: serde_json::Value = serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json");
+    assert_eq!((&event["type"], &event["drop_id"]), (&"stockade.drop.created".into(), &"knife".into()));
+    drop(lines);
+    assert_eq!(tail.wait().expect("an end").code(), Some(0), "nor is a reader that goes away");
+    assert_eq!(code(&stockade(&shop.server.endpoint, &["events", "tail", "--type", "hold"])), 64);
+}
