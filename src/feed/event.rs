@@ -119,7 +119,7 @@ pub fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> Result<
         Record::Made(made) => smallvec![of_made(lsn, made, named)?],
         Record::Changed(change) => {
             let drop = named(change.hold.drop)?;
-            smallvec![of_change(lsn, *change, drop)]
+            smallvec![of_change(lsn, change, drop)]
         }
         Record::Superseded(superseded) => of_superseded(lsn, *superseded, named)?,
         Record::DropFact(fact) => of_drop(lsn, *fact),
@@ -190,7 +190,7 @@ fn of_superseded<E>(
 
 fn of_drop(lsn: Lsn, fact: DropFact) -> Events {
     let DropFact { verb, at, origin, image, lifecycle, moments, stock } = fact;
-    let opens_at = image.definition.opens_at.unwrap_or(image.created_at);
+    let opens_at = image.definition.schedule.opens_at.unwrap_or(image.created_at);
     let drop = Arc::new(image.definition);
     let event = |kind, lifecycle, scheduled_for| {
         let (is_archived, stock) = (verb == DropVerb::Archive, stock.clone());

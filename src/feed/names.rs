@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::definition::Definition;
+use crate::definition::{Definition, Schedule};
 use crate::ids::DropNo;
 use crate::record::{DropVerb, Record};
 
@@ -54,8 +54,7 @@ impl Forgotten {
             shop,
             series,
             labels: std::collections::BTreeMap::new(),
-            opens_at: None,
-            closes_at: None,
+            schedule: Schedule::default(),
             items,
             limits: Vec::new(),
             ..fact.image.definition

@@ -316,9 +316,10 @@ fn a_hold_that_was_made_while_its_drop_was_paused_is_a_finding() {
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 5)], &[]), world.now);
     for steer in [Steer::Pause, Steer::Resume] {
-        engine.steer(&drop_id("d"), steer, world.now).expect("a drop");
+        engine.steer(&drop_id("d"), steer, Context::anonymous(world.now)).expect("a drop");
     }
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), world.now)).expect("an answer");
+    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(world.now)))
+        .expect("an answer");
     engine.journal().close(world.now).expect("a clean stop");
     drop(engine);
     // The same journal without what ended the pause.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stockade::definition::Definition;
 use stockade::engine::Engine;
 use stockade::engine::command::{Stage, Steer};
+use stockade::engine::context::Context;
 use stockade::engine::recover::recover;
 use stockade::feed::{BadCursor, Detail, Event, Feed, FeedError, Filter, Kind, Position, Recent};
 use stockade::ids::Lsn;
@@ -84,7 +85,7 @@ fn all(feed: &Feed) -> Vec<Event> {
 
 fn create(engine: &Engine, id: &str, opens: u64, closes: u64) {
     let mut definition = definition(id, &[("A", 100), ("B", 50)], &[]);
-    (definition.opens_at, definition.closes_at) = (Some(after(opens)), Some(after(closes)));
+    (definition.schedule.opens_at, definition.schedule.closes_at) = (Some(after(opens)), Some(after(closes)));
     crate::common::create(engine, definition, START);
 }
 
@@ -95,39 +96,55 @@ fn traffic(engine: &Engine) {
     for n in 0..40 {
         let drop = if n % 3 == 0 { "e" } else { "d" };
         let command = reserve(hold_id(n), drop, &format!("c{n}"), &[("A", 1), ("B", 1)]);
-        settle(|| engine.reserve(&command, after(20))).expect("a hold");
+        settle(|| engine.reserve(&command, Context::anonymous(after(20)))).expect("a hold");
     }
     for n in 0..8 {
-        settle(|| engine.extend(&extend(hold_id(n), Some(Millis::from_secs(301))), after(21))).expect("extended");
+        settle(|| engine.extend(&extend(hold_id(n), Some(Millis::from_secs(301))), Context::anonymous(after(21))))
+            .expect("extended");
         let paying = stockade::engine::command::Extend { stage: Some(Stage::Paying), ..extend(hold_id(n), None) };
-        settle(|| engine.extend(&paying, after(22))).expect("in payment");
-        settle(|| engine.claim(&claim(hold_id(n), "order"), after(23))).expect("a sale");
+        settle(|| engine.extend(&paying, Context::anonymous(after(22)))).expect("in payment");
+        settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(after(23)))).expect("a sale");
     }
     for n in 8..12 {
-        settle(|| engine.release(&release(hold_id(n), &[("A", 1)]), after(24))).expect("less");
-        settle(|| engine.release(&release(hold_id(n), &[]), after(25))).expect("released");
+        settle(|| engine.release(&release(hold_id(n), &[("A", 1)]), Context::anonymous(after(24)))).expect("less");
+        settle(|| engine.release(&release(hold_id(n), &[]), Context::anonymous(after(25)))).expect("released");
     }
     for n in 12..16 {
         let drop = if n % 3 == 0 { "e" } else { "d" };
         let other = reserve(hold_id(100 + n), drop, &format!("c{n}"), &[("A", 2)]);
         let other = stockade::engine::command::Reserve { supersedes: Some(hold_id(n)), ..other };
-        settle(|| engine.reserve(&other, after(26))).expect("in its place");
+        settle(|| engine.reserve(&other, Context::anonymous(after(26)))).expect("in its place");
     }
     let back =
         |n| stockade::engine::command::Return { target: target(hold_id(n)), returned: Vec::new(), restock: true };
-    settle(|| engine.return_units(&back(0), after(27))).expect("returned");
+    settle(|| engine.return_units(&back(0), Context::anonymous(after(27)))).expect("returned");
     engine
         .adjust_stock(&adjust("d", "A", 900, StockChange::Delta(7)), after(28))
         .expect("adjusted")
         .1
         .wait()
         .expect("so");
-    engine.steer(&drop_id("d"), Steer::Pause, after(29)).expect("paused").1.wait().expect("durable");
-    engine.steer(&drop_id("d"), Steer::Resume, after(30)).expect("resumed").1.wait().expect("durable");
+    engine
+        .steer(&drop_id("d"), Steer::Pause, Context::anonymous(after(29)))
+        .expect("paused")
+        .1
+        .wait()
+        .expect("durable");
+    engine
+        .steer(&drop_id("d"), Steer::Resume, Context::anonymous(after(30)))
+        .expect("resumed")
+        .1
+        .wait()
+        .expect("durable");
     let change = update(engine, "d", after(31), |drop| drop.title = "Knives".into());
-    engine.update_drop(&change, after(31)).expect("changed").1.wait().expect("durable");
+    engine.update_drop(&change, Context::anonymous(after(31))).expect("changed").1.wait().expect("durable");
     while engine.sweep(after(600)).expect("a sweep") > 0 {}
-    engine.steer(&drop_id("d"), Steer::Close, after(700)).expect("closed").1.wait().expect("durable");
+    engine
+        .steer(&drop_id("d"), Steer::Close, Context::anonymous(after(700)))
+        .expect("closed")
+        .1
+        .wait()
+        .expect("durable");
 }
 
 fn kinds(events: &[Event]) -> BTreeSet<Kind> {
@@ -189,7 +206,7 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
     goes_on_from(&mut events, &engine, "a stop and a start");
 
     let late = reserve(hold_id(500), "e", "late", &[("A", 1)]);
-    settle(|| engine.reserve(&late, after(703))).expect("a hold");
+    settle(|| engine.reserve(&late, Context::anonymous(after(703)))).expect("a hold");
     engine.journal().barrier().wait().expect("durable");
     goes_on_from(&mut events, &engine, "a hold");
     drop(engine);
@@ -201,8 +218,8 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
 
     let long_after = after(9 * 24 * 3_600);
     while engine.sweep(long_after).expect("a sweep") > 0 {}
-    assert_eq!(engine.archive(long_after).expect("archived"), 2);
-    assert!(engine.get_drop(&drop_id("d"), long_after).is_err(), "archived, and forgotten");
+    assert_eq!(engine.archive(Context::anonymous(long_after)).expect("archived"), 2);
+    assert!(engine.get_drop(&drop_id("d"), Context::anonymous(long_after)).is_err(), "archived, and forgotten");
     trim(&engine, &machine.world.snapshots, long_after);
     goes_on_from(&mut events, &engine, "archived drops");
     let archived = events.iter().filter(|event| event.kind == Kind::DropArchived).count();
@@ -215,7 +232,8 @@ fn a_drop_s_opening_stands_before_its_first_hold_and_says_for_when_it_was() {
     let machine = Keeping::new();
     let engine = machine.start();
     create(&engine, "d", 10, 20);
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), after(12))).expect("a hold");
+    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(12))))
+        .expect("a hold");
     while engine.sweep(after(600)).expect("a sweep") > 0 {}
     let events = all(&feed(&engine));
     let told: Vec<_> = events.iter().map(|event| (event.kind, event.at, event.scheduled_for)).collect();
@@ -276,7 +294,8 @@ fn who_is_at_the_tail_gets_what_was_decoded_for_all_and_who_is_behind_it_reads_f
     assert_eq!(Position::behind(feed.begin_tail()), begin);
     assert!(matches!(feed.recent(begin, usize::MAX), Recent::End));
     assert!(matches!(feed.recent(feed.oldest(), usize::MAX), Recent::Behind));
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), after(12))).expect("a hold");
+    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(12))))
+        .expect("a hold");
     engine.journal().barrier().wait().expect("durable");
     assert!(matches!(feed.recent(begin, usize::MAX), Recent::End), "it is behind until it is told to go on");
     assert_eq!(Position::behind(feed.advance().expect("decoded")), feed.end());

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use stockade::engine::Engine;
+use stockade::engine::context::Context;
 use stockade::engine::folder::Folder;
 use stockade::engine::recover::recover;
 use stockade::ids::Lsn;
@@ -51,7 +52,7 @@ fn read(history: &History, mut from: Lsn) -> Vec<(Lsn, BatchHash)> {
 fn reserve_some(engine: &Engine, world: &World, ids: std::ops::Range<u64>) {
     for id in ids {
         let command = reserve(hold_id(id), "d", &format!("customer-{id}"), &[("A", 1)]);
-        let answer = settle(|| engine.reserve(&command, world.now)).expect("an answer");
+        let answer = settle(|| engine.reserve(&command, Context::anonymous(world.now))).expect("an answer");
         engine.journal().ticket(answer.rests_on).wait().expect("durable");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use super::*;
-use crate::definition::{Item, Pool};
+use crate::definition::{Item, Pool, Schedule, Terms};
 use crate::hold::{Change, ContentHash, HoldFields, HoldLine, Lines};
 use crate::ids::{CustomerId, DropId, HoldId, OrderRef, PoolId, PoolNo, ShopId, Sku, SubjectKey};
 use crate::record::{
@@ -24,11 +24,8 @@ fn definition() -> Definition {
         shop: ShopId::try_from("s").expect("an id"),
         series: None,
         labels: BTreeMap::new(),
-        opens_at: Some(Timestamp(10)),
-        closes_at: Some(Timestamp(20)),
-        hold_ttl: Millis(1),
-        max_hold_life: Millis(1),
-        payment_ttl: Millis(1),
+        schedule: Schedule { opens_at: Some(Timestamp(10)), closes_at: Some(Timestamp(20)) },
+        terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
         items: vec![item("A"), item("B")],
         limits: Vec::new(),
     }
@@ -68,7 +65,7 @@ fn hold(id: u8, state: HoldState) -> Hold {
 }
 
 fn change(before: &Hold, change: &Change) -> Record {
-    Record::Changed(Box::new(HoldChange::of(before, change, Timestamp(1_500), Actor::of(change))))
+    Record::Changed(HoldChange::of(before, change, Timestamp(1_500), Actor::of(change)))
 }
 
 /// A hold's event: its type, state before and after, and what was moved of each line: sold, released, returned.

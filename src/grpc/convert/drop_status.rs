@@ -27,7 +27,7 @@ pub fn drop_status(
     state: DropState,
     stock: &[PoolFigures],
 ) -> pb::DropStatus {
-    let Definition { id, title, shop, series, labels, closes_at, items, .. } = definition;
+    let Definition { id, title, shop, series, labels, schedule, items, .. } = definition;
     let mut pools = stock.iter();
     let mut band = |pools_of_item: usize| {
         let free = pools.by_ref().take(pools_of_item).map(PoolFigures::free).fold(0, u64::saturating_add);
@@ -47,7 +47,7 @@ pub fn drop_status(
         title: title.clone(),
         state: drop_state(state).into(),
         opens_at: Some(timestamp(opens_at)),
-        closes_at: closes_at.map(timestamp),
+        closes_at: schedule.closes_at.map(timestamp),
         items: items.collect(),
         labels: public.map(|(key, value)| (key.clone(), value.clone())).collect(),
         ..pb::DropStatus::default() // what no drop has yet
@@ -75,7 +75,7 @@ fn version(status: &pb::DropStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::{Item, Pool};
+    use crate::definition::{Item, Pool, Schedule, Terms};
     use crate::ids::{DropId, PoolId, ShopId, Sku};
     use crate::record::PoolBasis;
     use crate::time::Millis;
@@ -92,11 +92,8 @@ mod tests {
             shop: ShopId::try_from("s").expect("an id"),
             series: None,
             labels: [("public.hero", "1"), ("cost", "9"), ("public.b", "2")].map(|(k, v)| (k.into(), v.into())).into(),
-            opens_at: None,
-            closes_at: None,
-            hold_ttl: Millis(1),
-            max_hold_life: Millis(1),
-            payment_ttl: Millis(1),
+            schedule: Schedule { opens_at: None, closes_at: None },
+            terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
             items: vec![item("A", &["one", "two"]), item("B", &["one"])],
             limits: Vec::new(),
         }
