@@ -43,9 +43,9 @@ fn put_spread(out: &mut Vec<u8>, value: u64) {
     // The last byte that is used alone says that none follows. An integer of this size is above 0.
     let last = (u64::BITS - 1 - ones.leading_zeros()) / 8;
     let more = 0x8080_8080_8080_8080 & ((1 << (8 * last)) - 1);
-    let begin = out.len();
+    let end = out.len() + usize::try_from(last).unwrap_or(0) + 1;
     out.extend_from_slice(&(ones | more).to_le_bytes());
-    out.truncate(begin + last as usize + 1);
+    out.truncate(end);
 }
 
 /// Byte by byte.

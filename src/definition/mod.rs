@@ -98,9 +98,13 @@ impl Definition {
         schedule.encode(out);
         terms.encode(out);
         put_count(out, items.len());
-        items.iter().for_each(|item| item::encode(item, out));
+        for item in items {
+            item::encode(item, out);
+        }
         put_count(out, limits.len());
-        limits.iter().for_each(|limit| limit::encode(limit, out));
+        for limit in limits {
+            limit::encode(limit, out);
+        }
         if let Some(series) = series {
             out.push(tag::SERIES);
             put_text(out, series.as_str());

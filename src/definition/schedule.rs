@@ -6,7 +6,6 @@ use crate::time::Timestamp;
 
 /// When a drop opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_field_names, reason = "the contract's names")]
 pub struct Schedule {
     /// As asked; left out: the instant of creation.
     pub opens_at: Option<Timestamp>,

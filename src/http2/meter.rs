@@ -62,7 +62,7 @@ impl Allowance {
 const RESETS_MAX: u32 = 2 * super::STREAMS_MAX;
 /// Streams that are known to have been reset, the newest. A peer that gave a call up and has forgotten it resets it once
 /// more for each frame of the answer that was on its way: those are resets of no further call.
-const RESET_STREAMS_MAX: usize = RESETS_MAX as usize;
+const RESET_STREAMS_MAX: usize = 2_048;
 /// Resets that a second allows.
 const RESETS_A_SECOND: u32 = 100;
 /// Frames of control that a connection may send at once.
@@ -194,8 +194,7 @@ impl FrameMeter {
             }
             DATA if length > 0 || flags & END_STREAM != 0 => (true, Excess::Control),
             RST_STREAM if self.is_first_reset(u32::from_be_bytes(stream)) => (self.resets.spend(), Excess::Resets),
-            RST_STREAM => (self.updates.spend(), Excess::WindowUpdates),
-            WINDOW_UPDATE => (self.updates.spend(), Excess::WindowUpdates),
+            RST_STREAM | WINDOW_UPDATE => (self.updates.spend(), Excess::WindowUpdates),
             _ => (self.control.spend(), Excess::Control),
         };
         if allowed { Ok(()) } else { Err(excess) }
@@ -304,7 +303,7 @@ mod tests {
     #[test]
     fn a_call_that_is_reset_again_for_what_was_on_its_way_is_no_further_one() {
         let mut meter = greeted();
-        for reset in resets().take(RESETS_MAX as usize) {
+        for (reset, _) in resets().zip(0..RESETS_MAX) {
             for _ in 0..4 {
                 meter.follow(&reset).expect("allowed");
             }
