@@ -69,7 +69,7 @@ fn followed(folder: &Folder, found: &Found) -> Inventory {
     let inventory = Inventory::new(folder.key.clone());
     for batch in found.read(Lsn(1)).expect("a journal") {
         for (lsn, record) in batch.expect("a sound batch").iter() {
-            inventory.follow(lsn, &record).expect("a sound record");
+            inventory.follow(lsn, record).expect("a sound record");
         }
     }
     inventory

@@ -245,7 +245,7 @@ fn a_follower_has_the_state_of_each_place_from_whichever_place_it_follows() {
         let follower = common::loaded(&world, &records[..at_once]);
         for (place, state) in (at_once..).zip(&states[at_once..]) {
             assert_eq!(follower.digest(), *state, "from record {at_once} on, after {place}");
-            let conserved = |drop: &std::sync::Arc<stockade::inventory::DropEntry>| drop.conservation_error() == 0;
+            let conserved = |drop: &Arc<stockade::inventory::DropEntry>| drop.conservation_error() == 0;
             assert!(follower.drops.all().iter().all(conserved), "from record {at_once} on, after {place}");
             // The last one again is known already.
             let again = if place > at_once { place - 1 } else { place };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use stockade::definition::Definition;
+use stockade::definition::{Definition, Schedule};
 use stockade::engine::Engine;
 use stockade::engine::command::{Stage, Steer};
 use stockade::engine::context::Context;
@@ -61,7 +61,7 @@ fn shown(event: &Event) -> Event {
     }
     let names = |drop: &Arc<Definition>| {
         let (title, labels, limits) = (String::new(), BTreeMap::new(), Vec::new());
-        Arc::new(Definition { title, labels, limits, opens_at: None, closes_at: None, ..drop.as_ref().clone() })
+        Arc::new(Definition { title, labels, limits, schedule: Schedule::default(), ..drop.as_ref().clone() })
     };
     Event { drop: event.drop.as_ref().map(names), ..event.clone() }
 }
@@ -119,7 +119,7 @@ fn traffic(engine: &Engine) {
         |n| stockade::engine::command::Return { target: target(hold_id(n)), returned: Vec::new(), restock: true };
     settle(|| engine.return_units(&back(0), Context::anonymous(after(27)))).expect("returned");
     engine
-        .adjust_stock(&adjust("d", "A", 900, StockChange::Delta(7)), after(28))
+        .adjust_stock(&adjust("d", "A", 900, StockChange::Delta(7)), Context::anonymous(after(28)))
         .expect("adjusted")
         .1
         .wait()
@@ -323,7 +323,7 @@ fn the_tail_is_bounded_and_its_oldest_goes_first() {
     while !matches!(feed.recent(begin, 1), Recent::Behind) {
         for steer in [Steer::Pause, Steer::Resume] {
             engine
-                .steer(&drop_id("large"), steer, after(u64::from(pauses)))
+                .steer(&drop_id("large"), steer, Context::anonymous(after(u64::from(pauses))))
                 .expect("steered")
                 .1
                 .wait()

@@ -467,13 +467,13 @@ fn change(wanted: &mut Definition, settings: &[&str]) {
         wanted.limits = said.limits;
     }
     if named("ttl=") {
-        wanted.terms.hold_ttl = said.hold_ttl;
+        wanted.terms.hold_ttl = said.terms.hold_ttl;
     }
     if named("life=") {
-        wanted.terms.max_hold_life = said.max_hold_life;
+        wanted.terms.max_hold_life = said.terms.max_hold_life;
     }
-    wanted.schedule.opens_at = said.opens_at.or(wanted.schedule.opens_at);
-    wanted.schedule.closes_at = said.closes_at.or(wanted.schedule.closes_at);
+    wanted.schedule.opens_at = said.schedule.opens_at.or(wanted.schedule.opens_at);
+    wanted.schedule.closes_at = said.schedule.closes_at.or(wanted.schedule.closes_at);
     if let Some(title) = setting(settings, "title") {
         title.clone_into(&mut wanted.title);
     }
