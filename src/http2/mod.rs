@@ -51,7 +51,7 @@ pub trait Service: Send + Sync + 'static {
 pub struct Peer {
     /// What the connection has in flight.
     pub share: Arc<Share>,
-    /// Drops that are watched over this connection.
+    /// Drops that are watched, and readings of events that go on, over this connection.
     pub watched: AtomicUsize,
     calls: AtomicUsize,
     /// Calls whose answers wait for the peer to take something.
