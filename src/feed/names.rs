@@ -69,3 +69,61 @@ impl Forgotten {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::definition::Item;
+    use crate::ids::{DropId, ShopId, Sku};
+    use crate::record::{DropFact, DropImage, Lifecycle, Origin};
+    use crate::time::{Millis, Timestamp};
+
+    fn fact(verb: DropVerb, number: u32, items: usize) -> Record {
+        let item = |n: usize| Item { sku: Sku::try_from(format!("{n}").as_str()).expect("a sku"), pools: Vec::new() };
+        let definition = Definition {
+            id: DropId::try_from("d").expect("an id"),
+            title: "Knives".into(),
+            shop: ShopId::try_from("s").expect("an id"),
+            series: None,
+            labels: BTreeMap::new(),
+            opens_at: None,
+            closes_at: None,
+            hold_ttl: Millis(1),
+            max_hold_life: Millis(1),
+            payment_ttl: Millis(1),
+            items: (0..items).map(item).collect(),
+            limits: Vec::new(),
+        };
+        let number = DropNo(number);
+        let image = DropImage { number, created_at: Timestamp(1), definition, request: [0; 32], update: None };
+        let (at, origin, lifecycle) = (Timestamp(1), Origin::ENGINE, Lifecycle::new(number));
+        Record::DropFact(Box::new(DropFact {
+            verb,
+            at,
+            origin,
+            image,
+            lifecycle,
+            moments: Vec::new(),
+            stock: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn names_of_archived_drops_are_learned_and_the_oldest_go_for_new_ones() {
+        let mut forgotten = Forgotten::default();
+        forgotten.learn(&fact(DropVerb::Close, 0, 1));
+        assert!(forgotten.get(DropNo(0)).is_none(), "the engine still has it");
+        for number in 1..=100 {
+            forgotten.learn(&fact(DropVerb::Archive, number, 256));
+            forgotten.learn(&fact(DropVerb::Archive, number, 256));
+            let named = forgotten.get(DropNo(number)).expect("the one that was just met");
+            assert_eq!((named.items.len(), named.title.as_str()), (256, ""));
+            assert!(forgotten.items <= ITEMS_MAX && forgotten.known.len() == forgotten.order.len());
+        }
+        assert!(forgotten.get(DropNo(1)).is_none() && forgotten.known.len() == ITEMS_MAX / 256);
+        forgotten.learn(&fact(DropVerb::Archive, 101, ITEMS_MAX + 1));
+        assert!(forgotten.get(DropNo(101)).is_some(), "however large");
+    }
+}

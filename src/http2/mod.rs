@@ -54,7 +54,7 @@ pub struct Peer {
     pub address: SocketAddr,
     /// What the connection has in flight.
     pub share: Arc<Share>,
-    /// Drops that are watched over this connection.
+    /// Drops that are watched, and readings of events that go on, over this connection.
     pub watched: AtomicUsize,
     calls: AtomicUsize,
     /// Calls whose answers wait for the peer to take something.

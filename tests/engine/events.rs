@@ -44,7 +44,7 @@ impl Keeping {
     }
 }
 
-fn feed(engine: &Arc<Engine>) -> Feed {
+pub fn feed(engine: &Arc<Engine>) -> Feed {
     engine.journal().barrier().wait().expect("durable");
     let names = Arc::clone(engine);
     Feed::new(engine.history().expect("a journal that is kept"), move |number| names.definition(number))
@@ -79,7 +79,7 @@ fn read(feed: &Feed, mut from: Position) -> Vec<Event> {
     }
 }
 
-fn all(feed: &Feed) -> Vec<Event> {
+pub fn all(feed: &Feed) -> Vec<Event> {
     read(feed, feed.oldest())
 }
 

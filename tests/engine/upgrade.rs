@@ -5,6 +5,7 @@ use std::sync::Arc;
 use stockade::engine::Engine;
 use stockade::engine::answer::DropState;
 use stockade::engine::context::Context;
+use stockade::feed::Kind;
 use stockade::ids::{DropNo, Lsn};
 use stockade::journal::{BatchHead, Durability, FileLog, Log as _, SealedBatch, Start};
 use stockade::record::{Closed, DropImage, Lifecycle, Record};
@@ -12,6 +13,7 @@ use stockade::storage::{SimulatedStorage, Storage as _};
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{self, START, World, definition, drop_id};
+use crate::events;
 
 const HOUR: u64 = 3_600_000;
 
@@ -105,6 +107,14 @@ fn moments_behind_the_upgrade_are_facts() {
     engine.journal().barrier().wait().expect("durable");
     let turned = common::records(&world).into_iter().filter(|(_, record)| record.name() == "turned").count();
     assert_eq!(turned, 2);
+    let engine = Arc::new(engine);
+    let told: Vec<_> = events::all(&events::feed(&engine))
+        .iter()
+        .map(|event| (event.kind, event.drop.as_ref().map(|drop| drop.id.to_string())))
+        .collect();
+    let [opened, closed] = ["ahead", "open"].map(|id| Some(id.to_owned()));
+    let expected = [(Kind::DropOpened, opened), (Kind::DropClosed, closed)];
+    assert_eq!(told, expected, "and no event tells of what was before");
 }
 
 #[test]
