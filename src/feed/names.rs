@@ -75,7 +75,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::definition::Item;
+    use crate::definition::{Item, Terms};
     use crate::ids::{DropId, ShopId, Sku};
     use crate::record::{DropFact, DropImage, Lifecycle, Origin};
     use crate::time::{Millis, Timestamp};
@@ -88,11 +88,8 @@ mod tests {
             shop: ShopId::try_from("s").expect("an id"),
             series: None,
             labels: BTreeMap::new(),
-            opens_at: None,
-            closes_at: None,
-            hold_ttl: Millis(1),
-            max_hold_life: Millis(1),
-            payment_ttl: Millis(1),
+            schedule: Schedule { opens_at: None, closes_at: None },
+            terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
             items: (0..items).map(item).collect(),
             limits: Vec::new(),
         };
