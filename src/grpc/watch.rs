@@ -90,14 +90,7 @@ pub struct Hub {
 impl Hub {
     /// Nobody watches yet.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
-        Self {
-            edge,
-            streams,
-            seats,
-            groups: Mutex::default(),
-            turn: Semaphore::new(1),
-            told: AtomicUsize::new(0),
-        }
+        Self { edge, streams, seats, groups: Mutex::default(), turn: Semaphore::new(1), told: AtomicUsize::new(0) }
     }
 
     /// A drop at once, and then as it changes, until the caller is gone or the server ends.
