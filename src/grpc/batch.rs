@@ -40,7 +40,7 @@ const TURN: usize = 64;
 const ONE_READING: usize = 8;
 
 /// A message's results, of which nothing may be told before it is durable.
-pub struct Results {
+pub struct Decisions {
     results: Vec<pb::Result>,
     tally: Tally,
     /// Bytes that results may still take.
@@ -58,8 +58,8 @@ pub struct Results {
 ///
 /// # Errors
 /// `JournalFailed`: what was decided by then may be durable or not.
-pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Results, Fault> {
-    let mut decided = Results::of(edge, operations.len());
+pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Decisions, Fault> {
+    let mut decided = Decisions::of(edge, operations.len());
     for (turn, operations) in operations.chunks(TURN).enumerate() {
         if turn > 0 {
             tokio::task::yield_now().await;
@@ -106,8 +106,8 @@ impl<'a> Asked<'a> {
 }
 
 /// Rejects a message whole, each of its operations by itself: as many as an answer has room for.
-pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Results {
-    let mut decided = Results::of(edge, 0);
+pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Decisions {
+    let mut decided = Decisions::of(edge, 0);
     let error = convert::error(status);
     let room = decided.room.checked_div(taken(&error)).unwrap_or_default();
     for operation in operations.iter().take(room) {
@@ -116,7 +116,7 @@ pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -
     decided
 }
 
-impl Results {
+impl Decisions {
     fn of(edge: &Arc<Edge>, operations: usize) -> Self {
         let aside = operations.saturating_mul(LEFT_OUT_BYTES).saturating_add(ENVELOPE_BYTES);
         Self {

@@ -45,7 +45,7 @@ fn together(engine: &Engine, commands: &[Reserve], now: Timestamp) -> (Vec<Told>
         let before = told.len();
         let run: Vec<&Reserve> = commands[before..].iter().collect();
         let ended = engine.reserve_run(&run, Context::anonymous(now), |decided| {
-            told.push(Ok((said(decided.value), decided.durable_after)))
+            told.push(Ok((said(decided.value), decided.durable_after)));
         });
         in_one_go += told.len() - before;
         match ended {
