@@ -115,7 +115,7 @@ fn refusal(group: &mut Group<'_>, engine: &Engine) {
     group.bench_function("refusal", |bencher| {
         bencher.iter(|| {
             let (_, answer) = late.ask(engine, NOW);
-            assert!(matches!(answer.outcome, Outcome::Refused(_)), "nothing is left");
+            assert!(matches!(answer.value, Outcome::Refused(_)), "nothing is left");
         });
     });
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
-use stockade::engine::answer::{Answer, Fault, Outcome, Step};
+use stockade::engine::answer::{Fault, Outcome};
+use stockade::engine::attempt::{Answer, Decided};
 use stockade::engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
 use stockade::engine::context::Context;
 use stockade::engine::{Bounds, Engine};
@@ -78,7 +79,8 @@ pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
     let name = LimitId::try_from("per-customer").expect("an id");
     let limit = Limit { max_units: Some(1_000_000), ..Limit::new(name, Scope::Drop) };
     let command = CreateDrop { definition: definition(id, units, vec![limit]), validate_only: false };
-    engine.create_drop(&command, Context::anonymous(now)).expect("a drop").1.wait().expect("a durable drop");
+    engine.create_drop(&command, Context::anonymous(now)).expect("a drop");
+    engine.journal().barrier().wait().expect("a durable drop");
 }
 
 /// Makes the drop "knives" and the live holds in it; gives the herd that made them.
@@ -92,13 +94,13 @@ pub fn fill(engine: &Engine, now: Timestamp) -> Herd {
 }
 
 /// Asks until there is an answer. Where the journal is full the caller waits for it, as a caller must.
-fn settle(engine: &Engine, mut ask: impl FnMut() -> Result<Step<Answer>, Fault>) -> Answer {
+fn settle(engine: &Engine, mut ask: impl FnMut() -> Answer<Outcome>) -> Decided<Outcome> {
     loop {
         match ask() {
-            Ok(Step::Done(answer)) => return answer,
-            Ok(Step::InDoubt) => std::thread::yield_now(),
-            Err(Fault::Overloaded(_)) => engine.journal().barrier().wait().expect("a journal"),
-            Err(fault) => unreachable!("{fault}"),
+            Ok(answer) => return answer,
+            Err(Decided { value: Fault::InDoubt, .. }) => std::thread::yield_now(),
+            Err(Decided { value: Fault::Overloaded(_), .. }) => engine.journal().barrier().wait().expect("a journal"),
+            Err(Decided { value: fault, .. }) => unreachable!("{fault}"),
         }
     }
 }
@@ -126,7 +128,7 @@ impl Herd {
     }
 
     /// The next customer asks for a unit; says what became of it.
-    pub fn ask(&mut self, engine: &Engine, now: Timestamp) -> (HoldId, Answer) {
+    pub fn ask(&mut self, engine: &Engine, now: Timestamp) -> (HoldId, Decided<Outcome>) {
         let hold = hold_id(self.next);
         // A prime step: neighbours in time are no neighbours in memory.
         let customers = u64::try_from(self.requests.len()).expect("few");
@@ -140,7 +142,7 @@ impl Herd {
     /// The next customer takes a unit.
     pub fn reserve(&mut self, engine: &Engine, now: Timestamp) -> HoldId {
         let (hold, answer) = self.ask(engine, now);
-        assert!(matches!(answer.outcome, Outcome::Hold(_)), "refused: {:?}", answer.outcome);
+        assert!(matches!(answer.value, Outcome::Hold(_)), "refused: {:?}", answer.value);
         hold
     }
 
@@ -148,7 +150,7 @@ impl Herd {
     pub fn release(&mut self, engine: &Engine, hold: HoldId, now: Timestamp) {
         self.release.target.hold = hold;
         let answer = settle(engine, || engine.release(&self.release, Context::anonymous(now)));
-        assert!(matches!(answer.outcome, Outcome::Hold(_)), "refused: {:?}", answer.outcome);
+        assert!(matches!(answer.value, Outcome::Hold(_)), "refused: {:?}", answer.value);
     }
 
     /// Takes a unit and gives it back.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, Fault, Outcome, Step};
+use stockade::engine::answer::Outcome;
+use stockade::engine::attempt::{Answer, Decided};
 use stockade::engine::command::{CreateDrop, Reserve, Target, Wanted};
 use stockade::engine::context::Context;
 use stockade::ids::{DropId, HoldId, LimitId, Lsn};
@@ -117,7 +118,8 @@ fn create(engine: &Engine, id: &str, units: u64, each: u32) {
     let definition = definition(id, units, vec![limit]);
     let definition = stockade::definition::Definition { max_hold_life: Millis::from_secs(3_600), ..definition };
     let command = CreateDrop { definition, validate_only: false };
-    engine.create_drop(&command, Context::anonymous(NOW)).expect("a drop").1.wait().expect("a durable drop");
+    engine.create_drop(&command, Context::anonymous(NOW)).expect("a drop");
+    engine.journal().barrier().wait().expect("a durable drop");
 }
 
 /// The n-th hold's number.
@@ -139,18 +141,18 @@ pub fn target(hold: usize) -> Target {
 
 /// The answer is a hold.
 #[inline]
-pub fn held(answered: Result<Step<Answer>, Fault>) {
+pub fn held(answered: Answer<Outcome>) {
     match answered {
-        Ok(Step::Done(Answer { outcome: Outcome::Hold(_), rests_on: _ })) => {}
+        Ok(Decided { value: Outcome::Hold(_), durable_after: _ }) => {}
         other => unreachable!("{other:?}"),
     }
 }
 
 /// The answer is a refusal.
 #[inline]
-pub fn refused(answered: Result<Step<Answer>, Fault>) {
+pub fn refused(answered: Answer<Outcome>) {
     match answered {
-        Ok(Step::Done(Answer { outcome: Outcome::Refused(_), rests_on: _ })) => {}
+        Ok(Decided { value: Outcome::Refused(_), durable_after: _ }) => {}
         other => unreachable!("{other:?}"),
     }
 }

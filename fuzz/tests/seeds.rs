@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use prost::Message as _;
-use stockade::engine::answer::{Answer, Outcome, Step};
+use stockade::engine::answer::Outcome;
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::{Claim, CreateDrop, Extend, Release, Reserve, Return, Steer};
 use stockade::engine::context::Context;
 use stockade::engine::folder::Folder;
@@ -236,14 +237,15 @@ fn play(engine: &Engine, snapshots: &SimulatedStorage) {
     let CreateDrop { definition, .. } =
         convert::create_drop(&pb::CreateDropRequest { drop: Some(drop()), validate_only: false }).expect("good");
     let command = CreateDrop { definition, validate_only: false };
-    engine.create_drop(&command, Context::anonymous(at(0))).expect("a drop").1.wait().expect("durable");
+    engine.create_drop(&command, Context::anonymous(at(0))).expect("a drop");
+    engine.journal().barrier().wait().expect("durable");
     let put = |n, lines: Vec<pb::Line>, supersedes: Option<u8>| {
         let request = reserve(supersedes.unwrap_or(n), lines);
         let supersedes = supersedes.map(hold_id).unwrap_or_default();
         let request = pb::ReserveRequest { hold_id: hold_id(n), supersedes, ..request };
         let command: Reserve = convert::reserve(&request).expect("good");
         let answer = engine.reserve(&command, Context::anonymous(at(n.into()))).expect("an answer");
-        assert!(matches!(answer, Step::Done(Answer { outcome: Outcome::Hold(_), .. })), "{answer:?}");
+        assert!(matches!(answer, Decided { value: Outcome::Hold(_), .. }), "{answer:?}");
     };
     put(1, vec![line("KNIFE/20cm", 1), line("FORK", 1)], None);
     put(2, vec![line("KNIFE/20cm", 1)], None);
@@ -267,12 +269,8 @@ fn play(engine: &Engine, snapshots: &SimulatedStorage) {
     engine.snapshot(snapshots, at(6)).expect("a snapshot");
     put(6, vec![line("FORK", 2)], Some(4));
     engine.sweep(at(500)).expect("a sweep");
-    engine
-        .steer(&command.definition.id, Steer::Pause, Context::anonymous(at(501)))
-        .expect("paused")
-        .1
-        .wait()
-        .expect("durable");
+    engine.steer(&command.definition.id, Steer::Pause, Context::anonymous(at(501))).expect("paused");
+    engine.journal().barrier().wait().expect("durable");
     engine.journal().barrier().wait().expect("durable");
 }
 

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use stockade::engine::Engine;
-use stockade::engine::answer::Ticket;
 use stockade::hold::HoldState;
+use stockade::journal::Ticket;
 use stockade::record::{PoolBasis, Record, Restart};
 use stockade::time::Timestamp;
 

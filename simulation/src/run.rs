@@ -100,7 +100,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
     for (drop, shape) in shapes.iter().enumerate() {
         let command = CreateDrop { definition: sale(drop, shape), validate_only: false };
         if let Err(fault) = engine.create_drop(&command, Context::anonymous(wall)) {
-            return simulation.violated(format!("no drop is made: {fault}"));
+            return simulation.violated(format!("no drop is made: {}", fault.value));
         }
     }
     simulation.tell(&format!("{weather:?} {shapes:?}"));

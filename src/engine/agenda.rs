@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
-use super::answer::Fault;
 use super::pace::{Pace, Share, TOO_LATE};
 use crate::time::{Millis, Timestamp};
 
@@ -88,21 +87,7 @@ impl Sweeper {
         self.swept = now;
         let Self { engine, pace, .. } = self;
         let rest = |expired, late| pace.rest(expired, if engine.has_hardly_room() { TOO_LATE } else { late });
-        match engine.sweep_with(now, rest) {
-            Ok(expired) => expired > 0,
-            // The journal is full or failed: the next look finds the same holds.
-            Err(
-                Fault::Invalid(_)
-                | Fault::NoDrop(_)
-                | Fault::NoHold(_)
-                | Fault::Exists { .. }
-                | Fault::Stale(_)
-                | Fault::Precondition(_)
-                | Fault::Exhausted(_)
-                | Fault::Overloaded(_)
-                | Fault::Suspended(_)
-                | Fault::JournalFailed,
-            ) => false,
-        }
+        // Where the journal is full or failed, the next look finds the same holds.
+        engine.sweep_with(now, rest).is_ok_and(|expired| expired > 0)
     }
 }

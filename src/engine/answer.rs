@@ -6,34 +6,14 @@ use crate::definition::{Definition, Scope};
 use crate::hold::{Hold, ShortLine};
 use crate::ids::{DropId, HoldId, IdentityKind, LimitId, Lsn, Sku};
 pub use crate::inventory::{DropState, Stock};
-pub use crate::journal::Ticket;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
-/// How far a decision came.
-#[derive(Debug)]
-pub enum Step<T> {
-    /// Decided.
-    Done(T),
-    /// Units or usage are in doubt: taken by a cart that may still fail, or being given back. Nothing was changed.
-    /// The edge yields and asks again, for 10 ms at most; it never turns doubt into a refusal.
-    InDoubt,
-}
-
-/// A decided answer. It may be sent once what it rests on is durable: see [`Journal::ticket`](crate::journal::Journal::ticket).
-#[derive(Debug)]
-pub struct Answer {
-    /// What was decided.
-    pub outcome: Outcome,
-    /// The record that has to be durable, and with it all before it; 0 where it says nothing that is in the journal.
-    pub rests_on: Lsn,
-}
-
 /// The answer to a verb on a hold.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Outcome<H = HoldView> {
     /// The hold as it stands now.
-    Hold(HoldView),
+    Hold(H),
     /// A business "no".
     Refused(Box<Refusal>),
 }
@@ -137,8 +117,6 @@ pub enum Fault {
         what: String,
         /// The field that differs, in proto spelling.
         field: &'static str,
-        /// The record that says so: to be told only once that is durable.
-        known_at: Lsn,
     },
     /// What the request was based on is not so any more.
     #[error("{0}")]
@@ -152,31 +130,16 @@ pub enum Fault {
     /// Too much at once: try again soon.
     #[error("overloaded: {0}")]
     Overloaded(&'static str),
+    /// Units or usage are in doubt: taken by a cart that may still fail, or being given back. Nothing was changed.
+    /// The edge yields and asks again, for 10 ms at most; it never turns doubt into a refusal.
+    #[error("overloaded: units were in doubt for too long")]
+    InDoubt,
     /// New reserves are not taken, whatever the drop says, until something is put right. All else goes on.
     #[error("reserves are suspended: {0}")]
     Suspended(&'static str),
     /// The journal has failed: this process is about to end.
     #[error("the journal has failed")]
     JournalFailed,
-}
-
-impl Fault {
-    /// The record that this rests on, if it tells of one: it must be durable before it is told.
-    #[must_use]
-    pub const fn rests_on(&self) -> Option<Lsn> {
-        match self {
-            Self::Exists { known_at, .. } => Some(*known_at),
-            Self::Invalid(_)
-            | Self::NoDrop(_)
-            | Self::NoHold(_)
-            | Self::Stale(_)
-            | Self::Precondition(_)
-            | Self::Exhausted(_)
-            | Self::Overloaded(_)
-            | Self::Suspended(_)
-            | Self::JournalFailed => None,
-        }
-    }
 }
 
 /// A drop as it stands at one place of the journal.

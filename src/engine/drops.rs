@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::answer::{DropView, Fault, Violation};
+use super::attempt::{Answer, Decided};
 use super::command::{CreateDrop, Steer};
 use super::commit::Prepared;
 use super::context::Context;
@@ -11,7 +12,6 @@ use super::turn::fact;
 use crate::definition::Definition;
 use crate::ids::{DropId, DropNo, Lsn};
 use crate::inventory::{Added, DropEntry, Locked, Running, Seat};
-use crate::journal::Ticket;
 use crate::record::{
     Closed, DropFact, DropImage, DropVerb, LastUpdate, Lifecycle, MAX_DROP_IMAGE, PoolBasis, PoolFigures, Record,
     request_digest,
@@ -24,7 +24,7 @@ impl Engine {
     /// # Errors
     /// [`Fault::Exists`] when its id has another drop, [`Fault::Invalid`] when it would close before it opens,
     /// [`Fault::Exhausted`] when there are too many, and faults of the journal.
-    pub fn create_drop(&self, command: &CreateDrop, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
+    pub fn create_drop(&self, command: &CreateDrop, context: Context<'_>) -> Answer<DropView> {
         let now = context.now;
         let request = request_digest(&command.definition);
         if command.validate_only {
@@ -50,9 +50,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoDrop`].
-    pub fn get_drop(&self, id: &DropId, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
+    pub fn get_drop(&self, id: &DropId, context: Context<'_>) -> Answer<DropView> {
         let shown = self.inventory.drops.with_id(id, |entry| self.show_now(entry, context.now));
-        shown.ok_or_else(|| Fault::NoDrop(id.clone()))
+        shown.ok_or_else(|| Fault::NoDrop(id.clone()).into())
     }
 
     /// Pauses, resumes or closes a drop. What it is already, it stays without a record. Live holds are left alone.
@@ -60,7 +60,7 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoDrop`], [`Fault::Precondition`] when a closed drop would be paused or resumed, and faults of the
     /// journal.
-    pub fn steer(&self, id: &DropId, steer: Steer, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
+    pub fn steer(&self, id: &DropId, steer: Steer, context: Context<'_>) -> Answer<DropView> {
         let steered = self.inventory.drops.with_id(id, |entry| {
             let mut running = entry.steer();
             let Context { now, origin } = context.not_before(running.turned_at);
@@ -69,7 +69,8 @@ impl Engine {
             let is = running.lifecycle;
             let (verb, wanted) = match steer {
                 Steer::Pause | Steer::Resume if closed => {
-                    return Err(Fault::Precondition(format!("drop {id} is closed: it can't be paused or resumed")));
+                    let what = format!("drop {id} is closed: it can't be paused or resumed");
+                    return Err(Decided { value: Fault::Precondition(what), durable_after: running.known_at() });
                 }
                 Steer::Pause => (DropVerb::Pause, Lifecycle { paused: true, ..is }),
                 Steer::Resume => (DropVerb::Resume, Lifecycle { paused: false, ..is }),
@@ -80,17 +81,12 @@ impl Engine {
                 let fact = fact(entry, &running, verb, (wanted, origin.clone()), now);
                 self.commit_fact(entry, &mut running, fact, now)?;
             }
-            Ok(self.show_drop(entry, &running))
+            Ok(show_drop(entry, &running))
         });
-        steered.unwrap_or_else(|| Err(Fault::NoDrop(id.clone())))
+        steered.unwrap_or_else(|| Err(Fault::NoDrop(id.clone()).into()))
     }
 
-    fn validate_drop(
-        &self,
-        command: &CreateDrop,
-        request: [u8; 32],
-        now: Timestamp,
-    ) -> Result<(DropView, Ticket), Fault> {
+    fn validate_drop(&self, command: &CreateDrop, request: [u8; 32], now: Timestamp) -> Answer<DropView> {
         let known = self.inventory.drops.with_id(&command.definition.id, |entry| {
             same_request(entry, request, &command.definition)?;
             Ok(self.show_now(entry, now))
@@ -100,7 +96,7 @@ impl Engine {
             let entry = DropEntry::new(Lsn::default(), image);
             let mut running = entry.steer();
             (running.lifecycle, _) = running.turned(&entry, now);
-            Ok((view(&entry, &running), Ticket::ready()))
+            Ok(Decided::at_once(view(&entry, &running)))
         })
     }
 
@@ -133,21 +129,21 @@ impl Engine {
     }
 
     /// How a drop looks with its moments that have come. Where the journal can't take those now, it looks as the facts are.
-    fn show_now(&self, entry: &DropEntry, now: Timestamp) -> (DropView, Ticket) {
+    fn show_now(&self, entry: &DropEntry, now: Timestamp) -> Decided<DropView> {
         let running = entry.running();
         if !running.is_to_turn(now) {
-            return self.show_drop(entry, &running);
+            return show_drop(entry, &running);
         }
         drop(running);
         let mut running = entry.steer();
         let _turned = self.turn_in(entry, &mut running, now);
-        self.show_drop(entry, &running)
+        show_drop(entry, &running)
     }
+}
 
-    /// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
-    pub(super) fn show_drop(&self, entry: &DropEntry, running: &Running) -> (DropView, Ticket) {
-        (view(entry, running), self.journal.ticket(running.known_at()))
-    }
+/// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
+pub(super) fn show_drop(entry: &DropEntry, running: &Running) -> Decided<DropView> {
+    Decided { value: view(entry, running), durable_after: running.known_at() }
 }
 
 /// A drop's fact of being made.
@@ -186,16 +182,14 @@ pub(super) fn fits(image: &DropImage) -> Result<(), Fault> {
 }
 
 /// A drop is created again only by the very request that created it.
-fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Result<(), Fault> {
+fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Result<(), Decided<Fault>> {
     if entry.request == request {
         return Ok(());
     }
     let running = entry.running();
-    Err(Fault::Exists {
-        what: format!("drop {}", asked.id),
-        field: differing_field(&running.definition, asked).unwrap_or("definition"),
-        known_at: running.revision,
-    })
+    let field = differing_field(&running.definition, asked).unwrap_or("definition");
+    let fault = Fault::Exists { what: format!("drop {}", asked.id), field };
+    Err(Decided { value: fault, durable_after: running.revision })
 }
 
 fn differing_field(known: &Definition, asked: &Definition) -> Option<&'static str> {

@@ -5,14 +5,15 @@
 
 use smallvec::SmallVec;
 
-use super::answer::{Answer, Fault, HoldView, Step, Violation};
+use super::answer::{Fault, HoldView, Outcome, Violation};
+use super::attempt::{Answer, Decided};
 use super::command::{Extend, Release, Stage, Target, Wanted};
 use super::context::Context;
 use super::{Engine, OwnHold};
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
 use crate::ids::{DropId, HoldId};
-use crate::journal::{Permit, Ticket};
+use crate::journal::Permit;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -26,7 +27,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], and faults of the journal.
-    pub fn extend(&self, command: &Extend, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+    pub fn extend(&self, command: &Extend, context: Context<'_>) -> Answer<Outcome> {
         self.with_live(&command.target, context.now, |own, permit| {
             let hold = own.hold();
             if let Some(reason) = ended(hold) {
@@ -50,7 +51,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Invalid`] for a SKU that the drop does not have, and faults of the journal.
-    pub fn release(&self, command: &Release, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+    pub fn release(&self, command: &Release, context: Context<'_>) -> Answer<Outcome> {
         self.with_live(&command.target, context.now, |own, permit| {
             known_skus(own.view, "keep", &command.keep)?;
             let hold = own.hold();
@@ -81,20 +82,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], and faults of the journal.
-    pub fn get_hold(
-        &self,
-        hold: HoldId,
-        drop: Option<&DropId>,
-        context: Context<'_>,
-    ) -> Result<(HoldView, Ticket), Fault> {
+    pub fn get_hold(&self, hold: HoldId, drop: Option<&DropId>, context: Context<'_>) -> Answer<HoldView> {
         let target = Target { hold, drop: drop.cloned(), customer: None };
         self.with_own(&target, |own| {
             if own.hold().is_due(context.now) {
                 let _expired = self.expire_if_due(own, self.journal.permit()?, context.now)?;
             }
-            let view = own.show();
-            let ticket = self.journal.ticket(view.hold.revision);
-            Ok((view, ticket))
+            Ok(own.decided(own.show()))
         })
     }
 
@@ -104,12 +98,12 @@ impl Engine {
         &self,
         target: &Target,
         now: Timestamp,
-        verb: impl FnOnce(&mut OwnHold<'_, '_>, Permit<'_>) -> Result<Answer, Fault>,
-    ) -> Result<Step<Answer>, Fault> {
+        verb: impl FnOnce(&mut OwnHold<'_, '_>, Permit<'_>) -> Result<Decided<Outcome>, Fault>,
+    ) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
         self.with_own(target, |own| match self.expire_if_due(own, permit, now)? {
-            Some(permit) => verb(own, permit).map(Step::Done),
-            None => Ok(Step::Done(own.refused(Reason::HoldExpired))),
+            Some(permit) => Ok(verb(own, permit)?),
+            None => Ok(own.refused(Reason::HoldExpired)),
         })
     }
 
@@ -132,12 +126,12 @@ impl Engine {
 
     /// Finds the hold that the caller means and runs `f` with its drop's gate held and its shard locked, in that order.
     /// The drop is known only once the hold was seen, so it is looked at twice.
-    pub(super) fn with_own<R>(
+    pub(super) fn with_own<R, E: From<Fault>>(
         &self,
         target: &Target,
-        f: impl FnOnce(&mut OwnHold<'_, '_>) -> Result<R, Fault>,
-    ) -> Result<R, Fault> {
-        let not_found = || Fault::NoHold(target.hold);
+        f: impl FnOnce(&mut OwnHold<'_, '_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let not_found = || E::from(Fault::NoHold(target.hold));
         let (number, place) = self
             .inventory
             .holds

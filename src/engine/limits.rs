@@ -2,6 +2,7 @@
 
 use super::OwnHold;
 use super::answer::LimitHit;
+use super::attempt::{Attempt, Chore, Undecided};
 use super::command::Reserve;
 use super::reserve::Request;
 use crate::definition::Definition;
@@ -129,16 +130,6 @@ impl Request<'_> {
     }
 }
 
-/// What limits say to a late claim.
-pub(super) enum LateLimits<'a> {
-    /// Nothing.
-    Fit,
-    /// This hold is due: what it has must not stand in the way.
-    SweepFirst(HoldRef),
-    /// They refuse it.
-    Broken(Broken<'a>),
-}
-
 /// Checks limits again for an expired hold that is claimed. It is no new reserve, and its units are never live: only
 /// the bounds on units count, with the identities and tiers that it was made with. A hold that staff stepped over
 /// the limits for is let through again.
@@ -147,9 +138,9 @@ pub(super) fn late_limits<'a>(
     lines: &'a [(ItemNo, u32)],
     subjects: &[Subject],
     now: Timestamp,
-) -> LateLimits<'a> {
+) -> Attempt<Broken<'a>> {
     let Some(hold) = own.shard.get(own.place).filter(|hold| !hold.is_over_limits()) else {
-        return LateLimits::Fit;
+        return Ok(Broken::default());
     };
     let ask = Ask {
         drop: own.drop,
@@ -163,8 +154,7 @@ pub(super) fn late_limits<'a>(
     };
     let broken = ask.check(subjects, ItemNo::index);
     match due(subjects, now) {
-        _ if broken.is_empty() => LateLimits::Fit,
-        Some(due) => LateLimits::SweepFirst(due),
-        None => LateLimits::Broken(broken),
+        Some(due) if !broken.is_empty() => Err(Undecided::Retry(Chore::SweepHold(due))),
+        Some(_) | None => Ok(broken),
     }
 }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::answer::{DropState, DropView, Fault, HoldView, Violation};
+use super::attempt::{Answer, Decided};
 use super::context::Context;
-use super::drops::view;
+use super::drops::show_drop;
 use super::page::Page;
 use crate::hold::{Hold, HoldState};
 use crate::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, OrderRef, SeriesId, ShopId, Sku};
 use crate::inventory::holds::SHARDS;
 use crate::inventory::{DropEntry, Running};
-use crate::journal::Ticket;
 use crate::time::{Millis, Timestamp};
 
 /// Which holds to list. Everything that is set must fit.
@@ -79,11 +79,11 @@ impl Engine {
         from: Option<HoldPlace>,
         page: &mut Page<HoldView, T>,
         Context { now, .. }: Context<'_>,
-    ) -> Result<(Option<HoldPlace>, Ticket), Fault> {
+    ) -> Answer<Option<HoldPlace>> {
         // What is due is told as what it is: expired.
         while self.sweep(now)? > 0 {}
         let wanted = self.wanted(filter, now)?;
-        let (mut last, mut newest) = (from, Lsn::default());
+        let (mut last, mut durable_after) = (from, Lsn::default());
         for shard in from.map_or(0, |place| place.shard)..u32::try_from(SHARDS).unwrap_or(u32::MAX) {
             loop {
                 let after = last.filter(|place| place.shard == shard).map(|place| place.after);
@@ -98,9 +98,9 @@ impl Engine {
                         continue;
                     };
                     if !page.put(&view) {
-                        return Ok((last, self.journal.ticket(newest)));
+                        return Ok(Decided { value: last, durable_after });
                     }
-                    newest = newest.max(view.hold.revision);
+                    durable_after = durable_after.max(view.hold.revision);
                     last = Some(place);
                 }
                 if ids.len() < most {
@@ -108,7 +108,7 @@ impl Engine {
                 }
             }
         }
-        Ok((None, self.journal.ticket(newest)))
+        Ok(Decided { value: None, durable_after })
     }
 
     /// What of the drops a list has to know, looked up before any shard is locked: a drop's gate stands before the shards
@@ -166,12 +166,12 @@ impl Engine {
         from: Option<&DropPlace>,
         page: &mut Page<DropView, T>,
         Context { now, .. }: Context<'_>,
-    ) -> Result<(Option<DropPlace>, Ticket), Fault> {
+    ) -> Answer<Option<DropPlace>> {
         // What is not durable yet may be gone after a crash, and another record may stand there.
         let as_of = from.map_or_else(|| self.journal.durable(), |from| from.as_of);
         if as_of > self.journal.appended() || !self.inventory.openings.reach_back_to(as_of) {
             let description = "is of a list that began too long ago: begin it anew".to_owned();
-            return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]));
+            return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]).into());
         }
         // A drop is listed by the facts. Moments that have just come are made some first, a bounded number; a list does not
         // fail for what the agenda is about to do.
@@ -190,20 +190,17 @@ impl Engine {
                 }
             }
         }
-        let (mut last, mut newest) = (None, Lsn::default());
+        let (mut last, mut durable_after) = (None, Lsn::default());
         for (opens_at, after, place) in first.into_sorted_vec() {
             let Some(entry) = entries.get(place) else { continue };
-            let (view, known_at) = {
-                let running = entry.running();
-                (view(entry, &running), running.known_at())
-            };
-            if !page.put(&view) {
-                return Ok((last, self.journal.ticket(newest)));
+            let shown = show_drop(entry, &entry.running());
+            if !page.put(&shown.value) {
+                return Ok(Decided { value: last, durable_after });
             }
-            newest = newest.max(known_at);
+            durable_after = durable_after.max(shown.durable_after);
             last = Some(DropPlace { as_of, opens_at, after });
         }
-        Ok((None, self.journal.ticket(newest)))
+        Ok(Decided { value: None, durable_after })
     }
 
     /// When a drop opened as of a place of the journal; of one that was made behind it, as it was made.

@@ -8,6 +8,7 @@
 pub mod command;
 pub mod context;
 pub mod answer;
+pub mod attempt;
 mod reserve;
 mod limits;
 mod refuse;
@@ -43,7 +44,6 @@ use parking_lot::Mutex;
 
 use crate::definition::Definition;
 use crate::hold::{Change, Hold, HoldState};
-use crate::ids::{DropNo, ItemNo, PoolNo};
 use crate::invariant::invariant;
 use crate::inventory::{DropEntry, HoldRef, Inventory, Locked, LockedShard, Roster};
 use crate::journal::{AppendError, Journal, Permit};
@@ -51,7 +51,8 @@ use crate::metrics::{Counter, Gauge, Histogram};
 use crate::record::{HoldChange, Record};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
-use answer::{Answer, Fault, HoldView, Outcome, Refusal, Step};
+use answer::{Fault, HoldView, Outcome, Refusal};
+use attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use commit::Prepared;
 use context::Context;
 
@@ -143,36 +144,6 @@ pub struct Engine {
     clock_is_in_doubt: AtomicBool,
 }
 
-/// What came of one look at a request.
-#[derive(Debug)]
-enum Decision<T> {
-    Done(T),
-    InDoubt,
-    /// This look has changed what it was about: look again.
-    Again,
-    /// Holds of this pool are due.
-    SweepPool(DropNo, ItemNo, PoolNo),
-    /// This hold is due.
-    SweepHold(HoldRef),
-    /// A moment of this drop has come.
-    Turn(DropNo),
-}
-
-impl<T> Decision<T> {
-    /// Goes on with what was decided so far; whatever else came of the look ends it.
-    #[inline]
-    fn and_then<U>(self, f: impl FnOnce(T) -> Result<Decision<U>, Fault>) -> Result<Decision<U>, Fault> {
-        match self {
-            Self::Done(done) => f(done),
-            Self::InDoubt => Ok(Decision::InDoubt),
-            Self::Again => Ok(Decision::Again),
-            Self::SweepPool(drop, item, pool) => Ok(Decision::SweepPool(drop, item, pool)),
-            Self::SweepHold(hold) => Ok(Decision::SweepHold(hold)),
-            Self::Turn(drop) => Ok(Decision::Turn(drop)),
-        }
-    }
-}
-
 impl Engine {
     /// An engine over what recovery has found.
     #[must_use]
@@ -224,26 +195,25 @@ impl Engine {
 
     /// Decides, giving back what is due in between, with no lock held. A call does that a few times only, so that a
     /// million deadlines never stall one caller; then it is in doubt and the edge lets others run.
-    fn decide<T>(
-        &self,
-        now: Timestamp,
-        mut look: impl FnMut() -> Result<Decision<T>, Fault>,
-    ) -> Result<Step<T>, Fault> {
+    fn decide<T>(&self, now: Timestamp, mut attempt: impl FnMut() -> Attempt<Decided<T>>) -> Answer<T> {
         for _ in 0..MOST_SWEEPS {
-            match look()? {
-                Decision::Done(done) => return Ok(Step::Done(done)),
-                Decision::InDoubt => return Ok(Step::InDoubt),
-                Decision::Again => {}
-                Decision::SweepPool(drop, item, pool) => {
-                    self.sweep_pool(drop, item, pool, now)?;
-                }
-                Decision::SweepHold(hold) => {
-                    self.sweep_hold(hold, now)?;
-                }
-                Decision::Turn(drop) => self.turn(drop, now)?,
+            match attempt() {
+                Ok(decided) => return Ok(decided),
+                Err(Undecided::Fault(fault)) => return Err(fault),
+                Err(Undecided::InDoubt) => break,
+                Err(Undecided::Retry(chore)) => self.perform(chore, now)?,
             }
         }
-        Ok(Step::InDoubt)
+        Err(Fault::InDoubt.into())
+    }
+
+    fn perform(&self, chore: Chore, now: Timestamp) -> Result<(), Fault> {
+        match chore {
+            Chore::SweepPool(drop, item, pool) => self.sweep_pool(drop, item, pool, now).map(|_expired| ()),
+            Chore::SweepHold(hold) => self.sweep_hold(hold, now).map(|_expired| ()),
+            Chore::Turn(drop) => self.turn(drop, now),
+            Chore::Again => Ok(()),
+        }
     }
 
     /// Appends a change of a hold and makes it; what is then shown of the hold waits for its revision. The hold's shard
@@ -289,29 +259,30 @@ impl OwnHold<'_, '_> {
         HoldView { hold: self.hold().clone(), definition: Arc::clone(self.view) }
     }
 
-    /// The hold as it stands, once that is durable.
+    /// What is decided because of the hold as it stands.
     #[inline]
-    fn shown(&self) -> Answer {
-        let view = self.show();
-        let rests_on = view.hold.revision;
-        Answer { outcome: Outcome::Hold(view), rests_on }
+    fn decided<T>(&self, value: T) -> Decided<T> {
+        Decided { value, durable_after: self.hold().revision }
     }
 
-    /// A refusal because of the hold, once its state is durable.
-    fn refused(&self, reason: Reason) -> Answer {
-        let view = self.show();
-        let rests_on = view.hold.revision;
+    /// The hold as it stands.
+    #[inline]
+    fn shown(&self) -> Decided<Outcome> {
+        self.decided(Outcome::Hold(self.show()))
+    }
+
+    /// A refusal because of the hold.
+    fn refused<H>(&self, reason: Reason) -> Decided<Outcome<H>> {
         self.drop.count_refusal(reason);
-        let refusal = Refusal {
+        self.decided(Outcome::Refused(Box::new(Refusal {
             reason,
             sku: None,
             retry_after: None,
             may_come_back: false,
             lines: Vec::new(),
             limit: None,
-            hold: Some(view),
-        };
-        Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on }
+            hold: Some(self.show()),
+        })))
     }
 }
 

@@ -1,46 +1,44 @@
 //! How a reserve is refused: which lines can't be served and why, and when it may be worth asking again.
 
-use super::Decision;
-use super::answer::{Answer, LimitHit, Outcome, Refusal, RefusedLine};
+use super::answer::{LimitHit, Outcome, Refusal, RefusedLine};
+use super::attempt::{Attempt, Chore, Decided, Undecided};
 use super::limits::{due, told};
-use super::reserve::{Found, Request, Short, Shorts};
-use crate::ids::{ItemNo, Lsn, Sku};
+use super::reserve::{Request, Reserved, Short, Shorts};
+use crate::ids::{ItemNo, Sku};
 use crate::inventory::{Broken, Pool, Subject, Verdict};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
 impl Request<'_> {
     /// Refuses for want of stock, naming what limits would refuse of the cart as well.
-    pub(super) fn sold_out(&self, shorts: &[Short]) -> Decision<Answer> {
+    pub(super) fn sold_out(&self, shorts: &[Short]) -> Attempt<Reserved> {
         // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
         if let [(_, 0)] = shorts
             && self.asked.lines.len() == 1
             && self.old.is_none()
         {
-            return Decision::Done(self.refuse_stock(shorts, &[]));
+            return Ok(self.refuse_stock(shorts, &[]));
         }
         self.engine.inventory.subjects.with(&self.asked.counted.keys, |subjects| match due(subjects, self.now) {
             // What the customer had must not be told to stand in his way.
-            Some(due) => Decision::SweepHold(due),
-            None => Decision::Done(self.refuse_stock(shorts, subjects)),
+            Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
+            None => Ok(self.refuse_stock(shorts, subjects)),
         })
     }
 
     /// A limit would refuse. What is due goes back first, and stock is looked at once more: the first look can't tell
     /// of units that are spread, and `SOLD_OUT` stands before what limits say.
-    pub(super) fn over_limit(&self, broken: &Broken<'_>, subjects: &[Subject]) -> Found<Answer> {
+    pub(super) fn over_limit(&self, broken: &Broken<'_>, subjects: &[Subject]) -> Attempt<Reserved> {
         if let Some(due) = due(subjects, self.now) {
-            return Ok(Decision::SweepHold(due));
+            return Err(Undecided::Retry(Chore::SweepHold(due)));
         }
-        self.look(Pool::look_closely).and_then(|shorts| {
-            let short = !shorts.is_empty();
-            Ok(Decision::Done(if short { self.refuse_stock(&shorts, subjects) } else { self.limited(broken) }))
-        })
+        let shorts = self.look(Pool::look_closely)?;
+        Ok(if shorts.is_empty() { self.limited(broken) } else { self.refuse_stock(&shorts, subjects) })
     }
 
     /// Refuses for want of stock. That `shorts` are short is certain; what else of the cart is short is looked up here,
     /// as well as a look can tell.
-    pub(super) fn refuse_stock(&self, shorts: &[Short], subjects: &[Subject]) -> Answer {
+    pub(super) fn refuse_stock(&self, shorts: &[Short], subjects: &[Subject]) -> Reserved {
         let shorts = self.all_shorts(shorts);
         // Nobody's usage is asked for where it can make no difference.
         let broken = if subjects.is_empty() { Broken::default() } else { self.broken(subjects) };
@@ -97,7 +95,7 @@ impl Request<'_> {
     }
 
     /// Refuses because of limits, naming every line that they would refuse.
-    pub(super) fn limited(&self, broken: &Broken<'_>) -> Answer {
+    pub(super) fn limited(&self, broken: &Broken<'_>) -> Reserved {
         let asked = |item| self.asked.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
         let lines = broken
             .lines
@@ -125,13 +123,13 @@ impl Request<'_> {
         retry_after: Option<Millis>,
         mut lines: Vec<RefusedLine>,
         limit: Option<LimitHit>,
-    ) -> Answer {
+    ) -> Reserved {
         lines.sort_by_key(|line| self.place_of(&line.sku));
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
         // Of a cart one line whose units never come back makes it final: then there is no instant to wait for.
         let may_come_back = reason == Reason::SoldOut && retry_after.is_some();
         let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
-        Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on: Lsn::default() }
+        Decided::at_once(Outcome::Refused(Box::new(refusal)))
     }
 }

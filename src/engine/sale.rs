@@ -2,13 +2,14 @@
 
 use smallvec::SmallVec;
 
-use super::answer::{Answer, Fault, LimitHit, Outcome, Refusal, RefusedLine, Step, Violation};
+use super::answer::{Fault, LimitHit, Outcome, Refusal, RefusedLine, Violation};
+use super::attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use super::command::{Claim, ExpiredPolicy, Return, Wanted};
 use super::commit::Prepared;
 use super::context::Context;
 use super::hold_verbs::{by_line, ended, known_skus};
-use super::limits::{LateLimits, late_limits, told};
-use super::{Decision, Engine, OwnHold};
+use super::limits::{late_limits, told};
+use super::{Engine, OwnHold};
 use crate::hold::{Change, HoldLine, HoldState};
 use crate::ids::ItemNo;
 use crate::inventory::stock::{Certainty, Taken};
@@ -28,7 +29,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Invalid`] for lines that the hold does not have, and faults of the journal.
-    pub fn claim(&self, command: &Claim, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+    pub fn claim(&self, command: &Claim, context: Context<'_>) -> Answer<Outcome> {
         let now = context.now;
         self.decide(now, || {
             let permit = self.journal.permit()?;
@@ -37,8 +38,8 @@ impl Engine {
                 let Some(permit) = self.expire_if_due(own, permit, now)? else {
                     // Expired by this very call: what comes of it, the next look decides.
                     return match command.expired {
-                        ExpiredPolicy::Refuse => Ok(Decision::Done(own.refused(Reason::HoldExpired))),
-                        ExpiredPolicy::TakeFreeStock => Ok(Decision::Again),
+                        ExpiredPolicy::Refuse => Ok(own.refused(Reason::HoldExpired)),
+                        ExpiredPolicy::TakeFreeStock => Err(Undecided::Retry(Chore::Again)),
                     };
                 };
                 let hold = own.hold();
@@ -47,17 +48,15 @@ impl Engine {
                         let kept = claimed_lines(own, &command.lines)?;
                         let order_ref = command.order_ref.clone();
                         self.change(own, permit, &Change::Claimed { at: now, order_ref, late: false, kept }, context)?;
-                        Ok(Decision::Done(own.shown()))
+                        Ok(own.shown())
                     }
                     HoldState::Expired if command.expired == ExpiredPolicy::TakeFreeStock => {
                         self.claim_late(command, own, permit, context)
                     }
-                    HoldState::Claimed if hold.order_ref() == Some(&command.order_ref) => {
-                        Ok(Decision::Done(own.shown()))
-                    }
-                    HoldState::Claimed => Ok(Decision::Done(own.refused(Reason::OrderMismatch))),
+                    HoldState::Claimed if hold.order_ref() == Some(&command.order_ref) => Ok(own.shown()),
+                    HoldState::Claimed => Ok(own.refused(Reason::OrderMismatch)),
                     HoldState::Released | HoldState::Expired => {
-                        Ok(Decision::Done(own.refused(ended(hold).unwrap_or(Reason::HoldReleased))))
+                        Ok(own.refused(ended(hold).unwrap_or(Reason::HoldReleased)))
                     }
                 }
             })
@@ -69,28 +68,29 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Precondition`] for a hold that is no sale yet, [`Fault::Invalid`] for more units than
     /// were sold, and faults of the journal.
-    pub fn return_units(&self, command: &Return, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+    pub fn return_units(&self, command: &Return, context: Context<'_>) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
         self.with_own(&command.target, |own| {
             known_skus(own.view, "returned", &command.returned)?;
             let Some(permit) = self.expire_if_due(own, permit, context.now)? else {
-                return Ok(Step::Done(own.refused(Reason::HoldExpired)));
+                return Ok(own.refused(Reason::HoldExpired));
             };
             let hold = own.hold();
             match hold.state {
                 HoldState::Claimed => {}
                 HoldState::Held | HoldState::Paying => {
-                    return Err(Fault::Precondition(format!("hold {} is not claimed: release it instead", hold.id)));
+                    let what = format!("hold {} is not claimed: release it instead", hold.id);
+                    return Err(own.decided(Fault::Precondition(what)));
                 }
                 HoldState::Released | HoldState::Expired => {
-                    return Ok(Step::Done(own.refused(ended(hold).unwrap_or(Reason::HoldReleased))));
+                    return Ok(own.refused(ended(hold).unwrap_or(Reason::HoldReleased)));
                 }
             }
             let totals = returned_totals(own, command)?;
             if hold.lines().iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
                 self.change(own, permit, &Change::Returned { totals }, context)?;
             }
-            Ok(Step::Done(own.shown()))
+            Ok(own.shown())
         })
     }
 
@@ -101,7 +101,7 @@ impl Engine {
         own: &mut OwnHold<'_, '_>,
         permit: Permit<'_>,
         context: Context<'_>,
-    ) -> Result<Decision<Answer>, Fault> {
+    ) -> Attempt<Decided<Outcome>> {
         let now = context.now;
         let kept = claimed_lines(own, &command.lines)?;
         let hold = own.hold();
@@ -115,30 +115,30 @@ impl Engine {
         let wanted = by_item(&lines);
         let keys = self.inventory.subjects_of(&own.view.shop, hold);
         self.inventory.subjects.with(&keys, |subjects| {
-            match late_limits(own, &wanted, subjects, now) {
-                LateLimits::Fit => {}
-                LateLimits::SweepFirst(due) => return Ok(Decision::SweepHold(due)),
-                LateLimits::Broken(broken) => return Ok(Decision::Done(late_limited(own, &wanted, &broken, now))),
+            let broken = late_limits(own, &wanted, subjects, now)?;
+            if !broken.is_empty() {
+                return Ok(late_limited(own, &wanted, &broken, now));
             }
-            late_take(own, &lines, now).and_then(|taken| {
-                let taken = match taken {
-                    Ok(taken) => taken,
-                    Err(refused) => return Ok(Decision::Done(refused)),
-                };
-                let order_ref = command.order_ref.clone();
-                let change = Change::Claimed { at: now, order_ref, late: true, kept };
-                let change = HoldChange::of(own.hold(), &change, now, context.actor());
-                let record = Record::Changed(Box::new(change));
-                let subjects = Some(LockedSubjects { keys: &keys, subjects });
-                let locked = Locked::Hold(own.drop, (own.shard, own.place), subjects);
-                self.commit(record, Prepared { permit, locked, taken }, now)?;
-                Ok(Decision::Done(own.shown()))
-            })
+            let taken = match late_take(own, &lines, now)? {
+                Ok(taken) => taken,
+                Err(refused) => return Ok(refused),
+            };
+            let change = Change::Claimed { at: now, order_ref: command.order_ref.clone(), late: true, kept };
+            let record = Record::Changed(Box::new(HoldChange::of(own.hold(), &change, now, context.actor())));
+            let subjects = Some(LockedSubjects { keys: &keys, subjects });
+            let locked = Locked::Hold(own.drop, (own.shard, own.place), subjects);
+            self.commit(record, Prepared { permit, locked, taken }, now)?;
+            Ok(own.shown())
         })
     }
 }
 
-fn late_limited(own: &OwnHold<'_, '_>, wanted: &[(ItemNo, u32)], broken: &Broken<'_>, now: Timestamp) -> Answer {
+fn late_limited(
+    own: &OwnHold<'_, '_>,
+    wanted: &[(ItemNo, u32)],
+    broken: &Broken<'_>,
+    now: Timestamp,
+) -> Decided<Outcome> {
     let left = |item: ItemNo| broken.line(item).map(|line| line.left);
     let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
     let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, now)).unzip();
@@ -146,7 +146,11 @@ fn late_limited(own: &OwnHold<'_, '_>, wanted: &[(ItemNo, u32)], broken: &Broken
 }
 
 /// Takes every line's units, or says why not: as a refusal that names every line that is short.
-fn late_take<'d>(own: &OwnHold<'d, '_>, lines: &[HoldLine], now: Timestamp) -> Decision<Result<Units<'d>, Answer>> {
+fn late_take<'d>(
+    own: &OwnHold<'d, '_>,
+    lines: &[HoldLine],
+    now: Timestamp,
+) -> Attempt<Result<Units<'d>, Decided<Outcome>>> {
     let certainty = if lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
     let mut taken = Units::new();
     let mut short = Refused::new();
@@ -160,15 +164,17 @@ fn late_take<'d>(own: &OwnHold<'d, '_>, lines: &[HoldLine], now: Timestamp) -> D
                 let free = u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity);
                 short.push((line.item, line.quantity, free));
             }
-            Verdict::InDoubt => return Decision::InDoubt,
-            Verdict::SweepDue => return Decision::SweepPool(own.drop.number, line.item, line.pool),
+            Verdict::InDoubt => return Err(Undecided::InDoubt),
+            Verdict::SweepDue => {
+                return Err(Undecided::Retry(Chore::SweepPool(own.drop.number, line.item, line.pool)));
+            }
         }
     }
     if short.is_empty() {
-        return Decision::Done(Ok(taken));
+        return Ok(Ok(taken));
     }
     drop(taken); // the guards give back what other lines could have had
-    Decision::Done(Err(late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)))
+    Ok(Err(late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)))
 }
 
 fn late_refusal(
@@ -177,7 +183,7 @@ fn late_refusal(
     lines: &[(ItemNo, u32, u32)],
     (limit, retry_after): (Option<LimitHit>, Option<Millis>),
     may_come_back: bool,
-) -> Answer {
+) -> Decided<Outcome> {
     let lines: Vec<RefusedLine> = lines
         .iter()
         .map(|(item, requested, available)| RefusedLine {
@@ -187,12 +193,10 @@ fn late_refusal(
             available: *available,
         })
         .collect();
-    let view = own.show();
-    let rests_on = view.hold.revision;
     own.drop.count_refusal(reason);
     let sku = lines.first().map(|line| line.sku.clone());
-    let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: Some(view) };
-    Answer { outcome: Outcome::Refused(Box::new(refusal)), rests_on }
+    let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: Some(own.show()) };
+    own.decided(Outcome::Refused(Box::new(refusal)))
 }
 
 /// What a claim takes of each line; empty for everything.

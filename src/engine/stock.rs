@@ -4,14 +4,15 @@
 
 use super::Engine;
 use super::answer::{DropView, Fault, Violation};
+use super::attempt::{Answer, Decided};
 use super::command::AdjustStock;
 use super::commit::Prepared;
 use super::context::Context;
+use super::drops::view;
 use crate::definition::MAX_ITEM_UNITS;
 use crate::ids::{ItemNo, PoolNo};
 use crate::invariant::invariant;
 use crate::inventory::{DropEntry, Locked, Pool, Running, Verdict};
-use crate::journal::Ticket;
 use crate::record::{Adjusted, AdjustedBy, Adjustment, PoolBasis, Record, StockChange};
 use crate::time::Timestamp;
 
@@ -23,7 +24,7 @@ impl Engine {
     /// was used for another change; [`Fault::Stale`] when the units are not the expected ones;
     /// [`Fault::Precondition`] when it would take what customers have, or pass the most that an item may have; and
     /// faults of the journal.
-    pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
+    pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Answer<DropView> {
         // What is due of the item comes back first: it can be taken out. No other's: a wave elsewhere is not waited for.
         let named = self.inventory.drops.with_id(&command.drop, |entry| {
             find(&entry.running(), command).map(|(item, pool)| (entry.number, item, pool))
@@ -35,7 +36,7 @@ impl Engine {
             .inventory
             .drops
             .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, context));
-        adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone())))
+        adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone()).into()))
     }
 
     fn adjust_in(
@@ -44,33 +45,33 @@ impl Engine {
         running: &mut Running,
         command: &AdjustStock,
         Context { now, origin }: Context<'_>,
-    ) -> Result<(DropView, Ticket), Fault> {
+    ) -> Answer<DropView> {
         if running.archived.is_some() {
-            return Err(Fault::Precondition(format!("drop {} is archived: its stock stays as it is", command.drop)));
+            let what = format!("drop {} is archived: its stock stays as it is", command.drop);
+            return Err(Decided { value: Fault::Precondition(what), durable_after: running.known_at() });
         }
         let (item, place) = find(running, command)?;
         invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
         let known = running.adjusted.get(item.index());
+        let durable_after = known.map_or(running.revision, |known| known.revision);
         if let Some(made) = known.and_then(|known| known.find(&command.id)) {
             if made != adjustment {
                 let what = format!("adjustment {}", command.id);
                 let field = if made.pool == place { "change" } else { "pool" };
-                return Err(Fault::Exists { what, field, known_at: known.map_or(running.revision, |k| k.revision) });
+                return Err(Decided { value: Fault::Exists { what, field }, durable_after });
             }
-            let made_at = known.map_or(running.revision, |known| known.revision);
-            let (view, _) = self.show_drop(entry, running);
-            return Ok((view, self.journal.ticket(made_at)));
+            return Ok(Decided { value: view(entry, running), durable_after });
         }
         if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
-            return Err(may_be_made(command));
+            return Err(Decided { value: may_be_made(command), durable_after });
         }
         self.has_memory()?;
         let permit = self.journal.permit()?;
-        let (basis, taken_out) = outcome(pool, command)?;
+        let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
         let taken = match pool.take_any(taken_out, now) {
             Verdict::Yes(taken) => taken,
-            Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command)),
+            Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command).into()),
         };
         let mut stock = entry.item_figures(item);
         if let Some(figures) = stock.get_mut(place.index()) {
@@ -79,9 +80,8 @@ impl Engine {
         let by = Some(Box::new(AdjustedBy { origin: origin.clone(), stock }));
         let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by });
         let locked = Locked::Drop(entry, running);
-        let made_at = self.commit(record, Prepared { permit, locked, taken }, now)?;
-        let (view, _) = self.show_drop(entry, running);
-        Ok((view, self.journal.ticket(made_at)))
+        let durable_after = self.commit(record, Prepared { permit, locked, taken }, now)?;
+        Ok(Decided { value: view(entry, running), durable_after })
     }
 }
 

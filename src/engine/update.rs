@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::answer::{DropView, Fault, Stock, Violation};
+use super::attempt::{Answer, Decided};
 use super::command::UpdateDrop;
 use super::context::Context;
-use super::drops::{fits, view};
+use super::drops::{fits, show_drop, view};
 use super::turn::fact;
 use crate::definition::{Definition, Item};
 use crate::inventory::{DropEntry, DropState, Running};
-use crate::journal::Ticket;
 use crate::record::{DropImage, DropVerb, LastUpdate, PoolBasis, PoolFigures, update_digest};
 use crate::time::Timestamp;
 
@@ -72,13 +72,13 @@ impl Engine {
     /// [`Fault::NoDrop`]; [`Fault::Stale`] when the definition is not the one that the change was made for;
     /// [`Fault::Precondition`] when the drop's state forbids the change of a field; [`Fault::Invalid`] for times that
     /// don't fit; and faults of the journal.
-    pub fn update_drop(&self, command: &UpdateDrop, context: Context<'_>) -> Result<(DropView, Ticket), Fault> {
+    pub fn update_drop(&self, command: &UpdateDrop, context: Context<'_>) -> Answer<DropView> {
         let updated = self.inventory.drops.with_id(&command.wanted.id, |entry| {
             let mut running = entry.steer();
             let Context { now, origin } = context.not_before(running.turned_at);
             self.turn_in(entry, &mut running, now)?;
             if command.validate_only {
-                return self.tried(entry, &running, command, now);
+                return tried(entry, &running, command, now);
             }
             if let Some(definition) = changed(entry, &running, command, now)? {
                 let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
@@ -96,34 +96,28 @@ impl Engine {
                 // It may have been said to open now. The change is made: what the journal can't take of that comes later.
                 let _turned = self.turn_in(entry, &mut running, now);
             }
-            Ok(self.show_drop(entry, &running))
+            Ok(show_drop(entry, &running))
         });
-        updated.unwrap_or_else(|| Err(Fault::NoDrop(command.wanted.id.clone())))
+        updated.unwrap_or_else(|| Err(Fault::NoDrop(command.wanted.id.clone()).into()))
     }
+}
 
-    /// How the drop would look.
-    fn tried(
-        &self,
-        entry: &DropEntry,
-        running: &Running,
-        command: &UpdateDrop,
-        now: Timestamp,
-    ) -> Result<(DropView, Ticket), Fault> {
-        let (mut shown, ticket) = self.show_drop(entry, running);
-        if let Some(definition) = changed(entry, running, command, now)? {
-            let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
-            let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
-            fits(&image)?;
-            let definition = Arc::new(image.definition);
-            let new = definition.items.iter().skip(shown.stock.len());
-            let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
-            let mut then = running.with_definition(definition);
-            (then.lifecycle, _) = then.turned(entry, now);
-            shown = view(entry, &then);
-            shown.stock.extend(new);
-        }
-        Ok((shown, ticket))
+/// How the drop would look.
+fn tried(entry: &DropEntry, running: &Running, command: &UpdateDrop, now: Timestamp) -> Answer<DropView> {
+    let mut shown = show_drop(entry, running);
+    if let Some(definition) = changed(entry, running, command, now)? {
+        let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
+        let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
+        fits(&image)?;
+        let definition = Arc::new(image.definition);
+        let new = definition.items.iter().skip(shown.value.stock.len());
+        let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
+        let mut then = running.with_definition(definition);
+        (then.lifecycle, _) = then.turned(entry, now);
+        shown.value = view(entry, &then);
+        shown.value.stock.extend(new);
     }
+    Ok(shown)
 }
 
 fn first_figures(item: &Item) -> impl Iterator<Item = PoolFigures> + '_ {
@@ -147,14 +141,15 @@ fn changed(
     running: &Running,
     command: &UpdateDrop,
     now: Timestamp,
-) -> Result<Option<Definition>, Fault> {
+) -> Result<Option<Definition>, Decided<Fault>> {
     let is = running.definition.as_ref();
     if running.revision != command.revision || running.revision != command.seen {
         if running.update == Some(of(command)) {
             return Ok(None);
         }
-        let (known, asked) = (running.revision.0, command.revision.0);
-        return Err(Fault::Stale(format!("drop {} has revision {known}, not {asked}: read it again", is.id)));
+        let (known, asked) = (running.revision, command.revision.0);
+        let what = format!("drop {} has revision {known}, not {asked}: read it again", is.id);
+        return Err(Decided { value: Fault::Stale(what), durable_after: known });
     }
     let mut wanted = command.wanted.clone();
     let opens_at = running.opens_at(entry);
@@ -174,7 +169,7 @@ fn changed(
     let forbidden: Vec<&str> =
         changes.iter().filter(|(part, _)| !may_change(*part, state)).map(|(_, path)| path.as_str()).collect();
     if !forbidden.is_empty() {
-        return Err(refused(is, state, &forbidden));
+        return Err(Decided { value: refused(is, state, &forbidden), durable_after: running.known_at() });
     }
     let closing = changes.iter().any(|(part, _)| *part == Part::ClosesAt);
     let description = match wanted.closes_at {
@@ -183,7 +178,7 @@ fn changed(
         Some(_) | None => return Ok(Some(wanted)),
     };
     let field = "drop.closes_at".to_owned();
-    Err(Fault::Invalid(vec![Violation { field, description: description.to_owned() }]))
+    Err(Fault::Invalid(vec![Violation { field, description: description.to_owned() }]).into())
 }
 
 fn may_change(part: Part, state: DropState) -> bool {

@@ -14,7 +14,8 @@ use tonic::Status;
 use super::convert::{self, Command, Rejection, View};
 use super::edge::Edge;
 use crate::engine::Engine;
-use crate::engine::answer::{Answer, Fault, Outcome};
+use crate::engine::answer::{Fault, Outcome};
+use crate::engine::attempt::{Answer, Decided};
 use crate::engine::command::Reserve;
 use crate::ids::Lsn;
 use crate::metrics::edge::{Ending, Operation};
@@ -39,13 +40,13 @@ const TURN: usize = 64;
 const ONE_READING: usize = 8;
 
 /// A message's results, of which nothing may be told before it is durable.
-pub struct Decided {
+pub struct Decisions {
     results: Vec<pb::Result>,
     tally: Tally,
     /// Bytes that results may still take.
     room: usize,
-    /// The last record that the results rest on.
-    upto: Lsn,
+    /// The last record that the results depend on.
+    durable_after: Lsn,
     /// When the last operation was decided; of a message without one, when it came.
     at: Timestamp,
     /// The last reading of the clock. All operations of the message had come by then; it never stands before the
@@ -57,8 +58,8 @@ pub struct Decided {
 ///
 /// # Errors
 /// `JournalFailed`: what was decided by then may be durable or not.
-pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Decided, Fault> {
-    let mut decided = Decided::of(edge, operations.len());
+pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Decisions, Fault> {
+    let mut decided = Decisions::of(edge, operations.len());
     for (turn, operations) in operations.chunks(TURN).enumerate() {
         if turn > 0 {
             tokio::task::yield_now().await;
@@ -105,8 +106,8 @@ impl<'a> Asked<'a> {
 }
 
 /// Rejects a message whole, each of its operations by itself: as many as an answer has room for.
-pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Decided {
-    let mut decided = Decided::of(edge, 0);
+pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Decisions {
+    let mut decided = Decisions::of(edge, 0);
     let error = convert::error(status);
     let room = decided.room.checked_div(taken(&error)).unwrap_or_default();
     for operation in operations.iter().take(room) {
@@ -115,14 +116,14 @@ pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -
     decided
 }
 
-impl Decided {
+impl Decisions {
     fn of(edge: &Arc<Edge>, operations: usize) -> Self {
         let aside = operations.saturating_mul(LEFT_OUT_BYTES).saturating_add(ENVELOPE_BYTES);
         Self {
             results: Vec::with_capacity(operations),
             tally: Tally { edge: Arc::clone(edge), endings: Endings::default(), durable: false },
             room: MAX_ANSWER_BYTES.saturating_sub(aside),
-            upto: Lsn(0),
+            durable_after: Lsn(0),
             at: edge.now(),
             now: edge.now(),
         }
@@ -138,11 +139,12 @@ impl Decided {
             return Ok(None);
         }
         let before = self.results.len();
-        let Self { results, tally: Tally { edge, endings, .. }, room, upto, at, now } = self;
+        let Self { results, tally: Tally { edge, endings, .. }, room, durable_after, at, now } = self;
         let mut commands = asked.iter().filter_map(|asked| asked.command.as_ref().ok());
-        let ended = edge.decide_run(&run, *now, |outcome, rests_on| {
+        let ended = edge.decide_run(&run, *now, |decided| {
             let Some(command) = commands.next() else { return };
-            (*at, *upto) = (*now, rests_on.max(*upto));
+            let outcome = decided.value;
+            (*at, *durable_after) = (*now, decided.durable_after.max(*durable_after));
             endings.count(Operation::Reserve, ending(outcome));
             let result = convert::result(command, outcome, view);
             *room = room.saturating_sub(taken(&result));
@@ -179,28 +181,26 @@ impl Decided {
     }
 
     async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
-        match attempt(&self.tally.edge, self.now, command).await {
-            Ok((Answer { outcome, rests_on }, at)) => {
-                // Later than `now`, if it had to wait: what follows it is decided no earlier.
-                self.now = at;
+        // Later than `now`, if it had to wait: what follows it is decided no earlier.
+        let (answer, at) = attempt(&self.tally.edge, self.now, command).await;
+        self.now = at;
+        match answer {
+            Ok(Decided { value: outcome, durable_after }) => {
                 self.at = at;
-                self.upto = self.upto.max(rests_on);
+                self.durable_after = self.durable_after.max(durable_after);
                 Ok((convert::result(command, &outcome, view), ending(&outcome)))
             }
-            Err(fault) => {
-                // It may have waited for as long as patience lasts.
-                self.now = self.tally.edge.now();
-                self.failed(fault)
-            }
+            Err(fault) => self.failed(fault),
         }
     }
 
     /// What is told of an operation that could not be decided.
-    fn failed(&mut self, fault: Fault) -> Result<(pb::Result, Ending), Fault> {
+    fn failed(&mut self, fault: Decided<Fault>) -> Result<(pb::Result, Ending), Fault> {
+        let Decided { value: fault, durable_after } = fault;
         if fault == Fault::JournalFailed {
             return Err(fault);
         }
-        self.upto = fault.rests_on().map_or(self.upto, |lsn| self.upto.max(lsn));
+        self.durable_after = self.durable_after.max(durable_after);
         Ok((convert::error(&fault.into()), Ending::Error))
     }
 
@@ -217,13 +217,14 @@ impl Decided {
     /// # Errors
     /// `JournalFailed`, for all of them.
     pub async fn durable(mut self) -> Result<(Vec<pb::Result>, Timestamp), Fault> {
-        self.tally.edge.durable(self.upto).await?;
+        let Self { results, durable_after, at, .. } = self;
+        let settled = self.tally.edge.settle(Ok(Decided { value: (results, at), durable_after })).await?;
         self.tally.durable = true;
-        Ok((self.results, self.at))
+        Ok(settled)
     }
 }
 
-async fn attempt(edge: &Edge, now: Timestamp, command: &Command) -> Result<(Answer, Timestamp), Fault> {
+async fn attempt(edge: &Edge, now: Timestamp, command: &Command) -> (Answer<Outcome>, Timestamp) {
     match command {
         Command::Reserve(command) => edge.decide_from(now, command, Engine::reserve).await,
         Command::Extend(command) => edge.decide_from(now, command, Engine::extend).await,

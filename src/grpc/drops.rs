@@ -9,7 +9,6 @@ use super::edge::Edge;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
 use crate::engine::Engine;
-use crate::engine::answer::Fault;
 use crate::engine::command::Steer;
 use crate::engine::context::Context;
 use crate::http2::Peer;
@@ -68,12 +67,8 @@ impl Drops {
         let asked = convert::update_drop(&request)?;
         let (current, _now) = self.edge.ask(|engine, context| engine.get_drop(asked.id(), context)).await?;
         let command = asked.onto(&current)?;
-        let updated = self.edge.ask(|engine, context| engine.update_drop(&command, context.by(&origin))).await;
-        if let Err(Fault::Stale(_)) = updated {
-            // The change that came in between must be durable before it is told.
-            self.edge.ask(|engine, context| engine.get_drop(asked.id(), context)).await?;
-        }
-        let (view, _now) = updated?;
+        let updated = self.edge.ask(|engine, context| engine.update_drop(&command, context.by(&origin)));
+        let (view, _now) = updated.await?;
         let (drop, from, revision) = (&view.definition.id, command.revision.0, view.revision.0);
         if revision > from {
             tracing::info!(%drop, from, revision, "drop changed");
@@ -92,8 +87,8 @@ impl Drops {
         let (filter, place, size) = convert::list_drops(&request)?;
         let list = move |engine: &Engine, context: Context<'_>| {
             let mut page = convert::drop_page(size);
-            let (next, ticket) = engine.list_drops(&filter, place.as_ref(), &mut page, context)?;
-            Ok(((page.into_shown(), next), ticket))
+            let listed = engine.list_drops(&filter, place.as_ref(), &mut page, context)?;
+            Ok(listed.map(|next| (page.into_shown(), next)))
         };
         let ((drops, next), _now) = self.edge.list(list).await?;
         Ok(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) })

@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
-use crate::engine::answer::{Answer, Fault, Outcome, Step, Ticket};
+use crate::engine::answer::{Fault, Outcome};
+use crate::engine::attempt::{Answer, Decided};
 use crate::engine::command::Reserve;
 use crate::engine::context::Context;
-use crate::ids::Lsn;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::{Gauge, Stopwatch};
 use crate::time::{Clock, Timestamp};
 
 /// How long a request waits for doubt to pass before the caller is told to come again.
-const PATIENCE: Duration = Duration::from_millis(10);
+const IN_DOUBT_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Lists that are gathered at the same time: others wait for their turn with nothing in memory but their request.
 const LISTS_AT_ONCE: usize = 4;
@@ -29,7 +29,7 @@ pub struct Edge {
 }
 
 /// A verb of the engine that answers with an outcome.
-pub type Verb<C> = fn(&Engine, &C, Context<'_>) -> Result<Step<Answer>, Fault>;
+pub type Verb<C> = fn(&Engine, &C, Context<'_>) -> Answer<Outcome>;
 
 impl Edge {
     /// Between callers and this engine.
@@ -41,45 +41,25 @@ impl Edge {
     /// Decides and waits until the answer may be sent.
     ///
     /// # Errors
-    /// Those of the verb, `Overloaded` where doubt outlasts patience, and `JournalFailed`.
+    /// Those of the verb, and `JournalFailed`.
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
-        let (Answer { outcome, rests_on }, now) = match self.decide_ahead(command, verb).await {
-            Ok(decided) => decided,
-            Err(fault) => return Err(self.settled(fault).await),
-        };
-        self.durable(rests_on).await?;
-        Ok((outcome, now))
+        let (answer, now) = self.decide_from(self.clock.now(), command, verb).await;
+        Ok((self.settle(answer).await?, now))
     }
 
-    /// Decides, without waiting for the disk: neither the answer nor the fault may be told before what it rests on is
-    /// durable. `now` is read anew for each attempt: a decision is only as good as its instant.
-    ///
-    /// # Errors
-    /// Those of the verb, and `Overloaded` where doubt outlasts patience.
-    pub async fn decide_ahead<C>(&self, command: &C, verb: Verb<C>) -> Result<(Answer, Timestamp), Fault> {
-        self.decide_from(self.clock.now(), command, verb).await
-    }
-
-    /// As [`Edge::decide_ahead`], with an instant for the first attempt that was read after the request had come: for
-    /// many that came together and are decided one right after another.
-    ///
-    /// # Errors
-    /// As [`Edge::decide_ahead`].
-    pub async fn decide_from<C>(
-        &self,
-        read: Timestamp,
-        command: &C,
-        verb: Verb<C>,
-    ) -> Result<(Answer, Timestamp), Fault> {
+    /// Decides, without waiting for the disk: nothing of the answer may be sent before the record that it depends on is
+    /// durable. The first attempt is decided for an instant that was read after the request had come, which many share that
+    /// came together; `now` is read anew for each after it, for a decision is only as good as its instant.
+    pub async fn decide_from<C>(&self, read: Timestamp, command: &C, verb: Verb<C>) -> (Answer<Outcome>, Timestamp) {
         let mut first = Some(read);
-        let attempt = || {
+        attempted(|| {
             let now = first.take().unwrap_or_else(|| self.clock.now());
-            verb(&self.engine, command, Context::anonymous(now)).map(|step| (step, now))
-        };
-        decided(attempt).await
+            (verb(&self.engine, command, Context::anonymous(now)), now)
+        })
+        .await
     }
 
-    /// Decides reserves that follow one another in one drop at once, as far as that goes, and tells each.
+    /// Decides reserves that follow one another in one drop at once, as far as that goes, and reports each.
     ///
     /// # Errors
     /// As [`Engine::reserve_run`].
@@ -87,17 +67,22 @@ impl Edge {
         &self,
         commands: &[&Reserve],
         now: Timestamp,
-        told: impl FnMut(&Outcome, Lsn),
-    ) -> Result<(), Fault> {
-        self.engine.reserve_run(commands, Context::anonymous(now), told)
+        on_decided: impl FnMut(Decided<&Outcome>),
+    ) -> Result<(), Decided<Fault>> {
+        self.engine.reserve_run(commands, Context::anonymous(now), on_decided)
     }
 
-    /// Waits until everything up to this record is durable.
+    /// What was decided, value or fault, once it may be sent. Whoever waits for the disk does so here.
     ///
     /// # Errors
-    /// `JournalFailed`.
-    pub async fn durable(&self, upto: Lsn) -> Result<(), Fault> {
-        self.engine.journal().ticket(upto).await.map_err(|_failed| Fault::JournalFailed)
+    /// The fault, and `JournalFailed`.
+    pub async fn settle<T>(&self, answer: Answer<T>) -> Result<T, Fault> {
+        let (durable_after, answer) = match answer {
+            Ok(Decided { value, durable_after }) => (durable_after, Ok(value)),
+            Err(Decided { value, durable_after }) => (durable_after, Err(value)),
+        };
+        self.engine.journal().ticket(durable_after).await.map_err(|_failed| Fault::JournalFailed)?;
+        answer
     }
 
     /// This instant.
@@ -109,29 +94,18 @@ impl Edge {
     ///
     /// # Errors
     /// Those of the question, and `JournalFailed`.
-    pub async fn ask<T, E, W: Future<Output = Result<(), E>>>(
+    pub async fn ask<T>(
         &self,
-        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, W), Fault>,
+        question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
     ) -> Result<(T, Timestamp), Fault> {
-        let (answer, ticket, now) = match self.look(question) {
-            Ok(answered) => answered,
-            Err(fault) => return Err(self.settled(fault).await),
-        };
-        ticket.await.map_err(|_failed| Fault::JournalFailed)?;
-        Ok((answer, now))
+        let (answer, now) = self.look(question);
+        Ok((self.settle(answer).await?, now))
     }
 
-    /// Asks for something that is decided at once, without waiting: neither answer nor fault may be told before what it
-    /// rests on is durable.
-    ///
-    /// # Errors
-    /// Those of the question.
-    pub fn look<T, W>(
-        &self,
-        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, W), Fault>,
-    ) -> Result<(T, W, Timestamp), Fault> {
+    /// As [`Edge::ask`], without waiting: see [`Edge::settle`].
+    pub fn look<T>(&self, question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>) -> (Answer<T>, Timestamp) {
         let now = self.clock.now();
-        question(&self.engine, Context::anonymous(now)).map(|(answer, ticket)| (answer, ticket, now))
+        (question(&self.engine, Context::anonymous(now)), now)
     }
 
     /// As [`Edge::ask`], for what may take long: on a thread where that holds nobody up.
@@ -140,14 +114,13 @@ impl Edge {
     /// As [`Edge::ask`].
     pub async fn ask_at_length<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, Ticket), Fault> + Send + 'static,
+        question: impl FnOnce(&Engine, Context<'_>) -> Answer<T> + Send + 'static,
     ) -> Result<(T, Timestamp), Fault> {
         let (engine, now) = (Arc::clone(&self.engine), self.clock.now());
         let answered = tokio::task::spawn_blocking(move || question(&engine, Context::anonymous(now))).await;
         // A panic in there has ended the process through its hook.
-        let (answer, ticket) = answered.unwrap_or(Err(Fault::JournalFailed))?;
-        ticket.await.map_err(|_failed| Fault::JournalFailed)?;
-        Ok((answer, now))
+        let answer = answered.unwrap_or(Err(Fault::JournalFailed.into()));
+        Ok((self.settle(answer).await?, now))
     }
 
     /// As [`Edge::ask_at_length`], for pages of lists: few are gathered at the same time.
@@ -156,7 +129,7 @@ impl Edge {
     /// As [`Edge::ask`].
     pub async fn list<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Engine, Context<'_>) -> Result<(T, Ticket), Fault> + Send + 'static,
+        question: impl FnOnce(&Engine, Context<'_>) -> Answer<T> + Send + 'static,
     ) -> Result<(T, Timestamp), Fault> {
         // It is never closed, so there is always a turn.
         let turn = Arc::new(Arc::clone(&self.lists).acquire_owned().await);
@@ -170,14 +143,6 @@ impl Edge {
         let listed = self.ask_at_length(gathered).await;
         drop(turn);
         listed
-    }
-
-    /// A fault, once the record that it rests on is durable.
-    async fn settled(&self, fault: Fault) -> Fault {
-        match fault.rests_on() {
-            Some(lsn) => self.engine.journal().ticket(lsn).await.map_or(Fault::JournalFailed, |()| fault),
-            None => fault,
-        }
     }
 
     /// Who watches a drop now.
@@ -196,19 +161,16 @@ impl Edge {
     }
 }
 
-/// Attempts until there is a decision, for as long as patience lasts. Others go first between two attempts.
-async fn decided<T>(mut attempt: impl FnMut() -> Result<(Step<T>, Timestamp), Fault>) -> Result<(T, Timestamp), Fault> {
+/// Attempts until nothing is in doubt, for as long as patience lasts. Others go first between two attempts.
+async fn attempted<T>(mut attempt: impl FnMut() -> (Answer<T>, Timestamp)) -> (Answer<T>, Timestamp) {
     let mut waiting: Option<Stopwatch> = None;
     loop {
-        match attempt()? {
-            (Step::Done(answer), now) => return Ok((answer, now)),
-            (Step::InDoubt, _) => {
-                if waiting.get_or_insert_with(Stopwatch::start).elapsed() >= PATIENCE {
-                    return Err(Fault::Overloaded("units were in doubt for too long"));
-                }
-                tokio::task::yield_now().await;
-            }
+        let attempted = attempt();
+        let in_doubt = matches!(attempted.0, Err(Decided { value: Fault::InDoubt, .. }));
+        if !in_doubt || waiting.get_or_insert_with(Stopwatch::start).elapsed() >= IN_DOUBT_TIMEOUT {
+            return attempted;
         }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -223,22 +185,24 @@ mod tests {
         let tries = AtomicU64::new(0);
         let attempt = || {
             let now = tries.fetch_add(1, Ordering::Relaxed);
-            Ok((if now < 3 { Step::InDoubt } else { Step::Done("yes") }, Timestamp(now)))
+            (if now < 3 { Err(Fault::InDoubt.into()) } else { Ok(Decided::at_once("yes")) }, Timestamp(now))
         };
-        assert_eq!(decided(attempt).await, Ok(("yes", Timestamp(3))));
+        assert_eq!(attempted(attempt).await, (Ok(Decided::at_once("yes")), Timestamp(3)));
     }
 
     #[tokio::test]
-    async fn doubt_that_does_not_pass_is_an_overload_and_never_a_refusal() {
+    async fn doubt_that_does_not_pass_is_told_and_never_a_refusal() {
         let watch = Stopwatch::start();
-        let result: Result<((), Timestamp), Fault> = decided(|| Ok((Step::InDoubt, Timestamp(0)))).await;
-        assert!(matches!(result, Err(Fault::Overloaded(_))), "{result:?}");
-        assert!(watch.elapsed() >= PATIENCE);
+        let (answer, _): (Answer<()>, _) = attempted(|| (Err(Fault::InDoubt.into()), Timestamp(0))).await;
+        assert_eq!(answer, Err(Fault::InDoubt.into()));
+        assert!(watch.elapsed() >= IN_DOUBT_TIMEOUT);
     }
 
     #[tokio::test]
     async fn a_fault_is_not_asked_again() {
-        let result: Result<((), Timestamp), Fault> = decided(|| Err(Fault::JournalFailed)).await;
-        assert_eq!(result, Err(Fault::JournalFailed));
+        let tries = AtomicU64::new(0);
+        let attempt = || (Err(Fault::JournalFailed.into()), Timestamp(tries.fetch_add(1, Ordering::Relaxed)));
+        let answered: (Answer<()>, _) = attempted(attempt).await;
+        assert_eq!(answered, (Err(Fault::JournalFailed.into()), Timestamp(0)));
     }
 }

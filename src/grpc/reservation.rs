@@ -132,8 +132,8 @@ impl Reservations {
         let (filter, place, size) = convert::list_holds(&request)?;
         let list = move |engine: &Engine, context: Context<'_>| {
             let mut page = convert::hold_page(size);
-            let (next, ticket) = engine.list_holds(&filter, place, &mut page, context)?;
-            Ok(((page.into_shown(), next), ticket))
+            let listed = engine.list_holds(&filter, place, &mut page, context)?;
+            Ok(listed.map(|next| (page.into_shown(), next)))
         };
         let ((holds, next), now) = self.edge.list(list).await?;
         let (next_page_token, server_time) = (convert::hold_token(next), Some(convert::timestamp(now)));

@@ -36,11 +36,11 @@ impl From<Fault> for Status {
         match fault {
             Fault::Invalid(violations) => invalid(&violations),
             Fault::NoDrop(_) | Fault::NoHold(_) => Self::not_found(message),
-            Fault::Exists { what: _, field: _, known_at: _ } => Self::already_exists(message),
+            Fault::Exists { what: _, field: _ } => Self::already_exists(message),
             Fault::Stale(_) => Self::aborted(message),
             Fault::Precondition(_) => Self::failed_precondition(message),
             Fault::Exhausted(_) => Self::resource_exhausted(message),
-            Fault::Overloaded(_) => unavailable(message, OVERLOAD_DELAY),
+            Fault::Overloaded(_) | Fault::InDoubt => unavailable(message, OVERLOAD_DELAY),
             Fault::Suspended(_) => unavailable(message, SUSPENDED_DELAY),
             Fault::JournalFailed => unavailable(message, RESTART_DELAY),
         }

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::batch::{self, Decided};
+use super::batch::{self, Decisions};
 use super::convert::{self, MAX_OPERATIONS};
 use super::decode::{Decode, Decoded};
 use super::edge::Edge;
@@ -93,7 +93,7 @@ type Next = Box<Result<InFlight, Status>>;
 /// A message that was decided and is not answered yet.
 struct InFlight {
     sequence: u64,
-    decided: Decided,
+    decided: Decisions,
     /// Given back once it is answered.
     room: OwnedSemaphorePermit,
     /// Goes over to the answer.

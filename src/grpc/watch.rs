@@ -24,7 +24,8 @@ use super::convert;
 use super::edge::Edge;
 use super::status;
 use super::stream::Streams;
-use crate::engine::answer::{DropView, Fault, Ticket};
+use crate::engine::answer::{DropView, Fault};
+use crate::engine::attempt::Answer;
 use crate::http2::Peer;
 use crate::ids::{DropId, Lsn};
 use crate::proto as pb;
@@ -209,27 +210,39 @@ impl Poller {
 
     /// Publishes the drop if it has changed, once its definition and state are durable.
     async fn look(&mut self) -> Result<(), Fault> {
-        let (view, mut ticket, now) = self.hub.edge.look(|engine, context| engine.get_drop(&self.drop, context))?;
-        if same(&view, &self.seen.0) {
+        let (seen, now) = self.look_at_drop();
+        if seen.as_ref().is_ok_and(|seen| same(&seen.value, &self.seen.0)) {
             self.beat(now).await;
             return Ok(());
         }
-        while !durable(&mut ticket).await? {
+        let hub = Arc::clone(&self.hub);
+        let mut settling = std::pin::pin!(hub.edge.settle(seen));
+        // A disk that hangs must not keep heartbeats from watchers.
+        let view = loop {
+            if let Ok(view) = timeout(PERIOD, settling.as_mut()).await {
+                break view?;
+            }
             if self.group.is_closed() || self.hub.streams.ended() {
                 return Ok(());
             }
             self.beat(self.hub.edge.now()).await;
-        }
-        let hub = Arc::clone(&self.hub);
+        };
         let _turn = hub.turn.acquire().await;
         // The turn may have been long in coming: what there is by now, if that may be shown.
-        let (later, ticket, then) = hub.edge.look(|engine, context| engine.get_drop(&self.drop, context))?;
-        let (view, now) = if matches!(ticket.now_or_never(), Some(Ok(()))) { (later, then) } else { (view, now) };
+        let (later, then) = self.look_at_drop();
+        let (view, now) = match hub.edge.settle(later).now_or_never() {
+            Some(Ok(later)) => (later, then),
+            Some(Err(_)) | None => (view, now),
+        };
         let shown = Shown::new(&view, now);
         self.seen = (view, shown);
         self.publish(Ok(self.seen.1.clone()));
         hub.give_way(self.group.receiver_count()).await;
         Ok(())
+    }
+
+    fn look_at_drop(&self) -> (Answer<DropView>, Timestamp) {
+        self.hub.edge.look(|engine, context| engine.get_drop(&self.drop, context))
     }
 
     fn publish(&self, last: Last) {
@@ -252,15 +265,6 @@ impl Poller {
 fn staggered(place: u32) -> Duration {
     let late = STAGGER.saturating_mul(place).as_millis().checked_rem(PERIOD.as_millis()).unwrap_or_default();
     PERIOD.saturating_sub(Duration::from_millis(u64::try_from(late).unwrap_or_default()))
-}
-
-/// Waits a while for a ticket. A disk that hangs must not keep heartbeats from watchers.
-async fn durable(ticket: &mut Ticket) -> Result<bool, Fault> {
-    match timeout(PERIOD, ticket).await {
-        Ok(Ok(())) => Ok(true),
-        Ok(Err(_failed)) => Err(Fault::JournalFailed),
-        Err(_elapsed) => Ok(false),
-    }
 }
 
 /// Whether a watcher would see no difference.

@@ -8,7 +8,7 @@ use stockade::ids::AdjustmentId;
 use stockade::record::StockChange;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, create, definition, drop_id, sku};
+use crate::common::{START, World, create, definition, drop_id, durable, sku};
 
 const WEEK: Millis = Millis::from_secs(7 * 24 * 3_600);
 
@@ -24,8 +24,7 @@ fn made_at(at: Timestamp) -> AdjustmentId {
 fn ten_more(engine: &Engine, id: AdjustmentId, now: Timestamp) -> Result<u64, Fault> {
     let change = StockChange::Delta(10);
     let command = AdjustStock { drop: drop_id("d"), sku: sku("A"), pool: None, id, change };
-    let (view, ticket) = engine.adjust_stock(&command, Context::anonymous(now))?;
-    ticket.wait().expect("durable");
+    let view = durable(engine, engine.adjust_stock(&command, Context::anonymous(now)))?;
     Ok(view.stock[0][0].received)
 }
 

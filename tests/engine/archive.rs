@@ -5,25 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, Fault, Outcome};
+use stockade::engine::answer::{Fault, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::{Claim, ExpiredPolicy, Return, Steer, Target};
 use stockade::engine::context::Context;
 use stockade::ids::HoldId;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
+use crate::common::{START, World, claim, create, definition, drop_id, durable, hold_id, reserve, settle};
 
 const HOLDS: u64 = 24;
 const ROUNDS: u64 = 60;
 
 /// Whether it was done; not, when the hold was not found any more.
-fn done(engine: &Engine, answer: Result<Answer, Fault>) -> bool {
+fn done(engine: &Engine, answer: Result<Decided<Outcome>, Fault>) -> bool {
     match answer {
-        Ok(Answer { outcome: Outcome::Hold(_), rests_on }) => {
-            engine.journal().ticket(rests_on).wait().expect("durable");
+        Ok(Decided { value: Outcome::Hold(_), durable_after }) => {
+            engine.journal().ticket(durable_after).wait().expect("durable");
             true
         }
-        Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => panic!("refused: {refusal:?}"),
+        Ok(Decided { value: Outcome::Refused(refusal), .. }) => panic!("refused: {refusal:?}"),
         Err(Fault::NoHold(_)) => false,
         Err(fault) => panic!("{fault}"),
     }
@@ -52,7 +53,7 @@ fn closed(engine: &Engine) {
     }
     let end = START.plus(Millis::from_secs(600));
     while engine.sweep(end).expect("a sweep") > 0 {}
-    engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(end)).expect("closed").1.wait().expect("durable");
+    durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(end))).expect("closed");
 }
 
 #[test]
@@ -84,15 +85,15 @@ fn what_comes_back_while_a_drop_is_archived_is_in_its_figures_or_finds_nothing()
         });
         assert_eq!(archived, 1, "nothing was live");
         let (returned, late) = (returned.into_inner() * 2, late.into_inner() * 2);
-        let stock = engine.get_drop(&drop_id("d"), Context::anonymous(now)).expect("a drop").0.stock[0][0];
+        let stock = engine.get_drop(&drop_id("d"), Context::anonymous(now)).expect("a drop").value.stock[0][0];
         let claimed = HOLDS + late - returned;
         assert_eq!((stock.claimed, stock.withdrawn, stock.returned_total), (claimed, returned, returned), "{round}");
         assert_eq!(stock.free, 100 - claimed - returned, "{round}");
         assert_eq!(engine.conservation_error(), 0);
-        assert!(
-            (0..HOLDS)
-                .all(|n| matches!(engine.get_hold(hold_id(n), None, Context::anonymous(now)), Err(Fault::NoHold(_))))
-        );
+        assert!((0..HOLDS).all(|n| matches!(
+            engine.get_hold(hold_id(n), None, Context::anonymous(now)),
+            Err(Decided { value: Fault::NoHold(_), .. })
+        )));
         assert_eq!(engine.inventory().holds.counts().iter().sum::<u64>(), 0, "all are out of memory");
         let live = engine.inventory().digest();
         engine.journal().close(now).expect("a clean stop");

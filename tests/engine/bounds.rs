@@ -5,7 +5,8 @@ use std::sync::Arc;
 use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::agenda::Agenda;
-use stockade::engine::answer::{Answer, DropState, DropView, Fault, Outcome, Stock};
+use stockade::engine::answer::{DropState, DropView, Fault, Outcome, Stock};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::{Claim, CreateDrop, ExpiredPolicy, Steer, UpdateDrop};
 use stockade::engine::context::Context;
 use stockade::engine::list::DropFilter;
@@ -35,7 +36,7 @@ fn what_was_sold_in_archived_drops_does_not_stop_the_next_sale() {
     assert_eq!(engine.inventory().owned(), 0);
     create(&engine, definition("e", &[("A", 100)], &[]), later);
     let came = settle(|| engine.reserve(&reserve(hold_id(9), "e", "c0", &[("A", 1)]), Context::anonymous(later)));
-    assert!(matches!(came, Ok(Answer { outcome: Outcome::Hold(_), .. })), "{came:?}");
+    assert!(matches!(came, Ok(Decided { value: Outcome::Hold(_), .. })), "{came:?}");
     assert_eq!((engine.inventory().subjects.len(), engine.inventory().subjects.old()), (1, 3));
 }
 
@@ -99,10 +100,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
     let (mut engine, _) = world.start();
     let make = |engine: &Engine, name: &str, now| {
         let command = CreateDrop { definition: definition(name, &[("A", 5), ("B", 5)], &[]), validate_only: false };
-        engine.create_drop(&command, Context::anonymous(now)).map(|(view, ticket)| {
-            ticket.wait().expect("durable");
-            view
-        })
+        common::durable(engine, engine.create_drop(&command, Context::anonymous(now)))
     };
     let mut now = START;
     for round in 0..4_u64 {
@@ -116,21 +114,24 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
         let full = make(&engine, "one-more", now).expect_err("full");
         assert!(matches!(full, Fault::Exhausted(_)), "{full:?}");
         for n in [1, 2, 0] {
-            let (_closed, _ticket) = engine
+            let _closed = engine
                 .steer(&drop_id(&format!("d{round}-{n}")), Steer::Close, Context::anonymous(now))
                 .expect("closed");
             assert!(n != 1 || make(&engine, "one-more", now).is_err(), "a closed drop still lives");
             now = now.plus(Millis::from_secs(8 * 24 * 3600));
             engine.archive(Context::engine(now)).expect("archived");
             let room = CreateDrop { definition: definition("one-more", &[("A", 1)], &[]), validate_only: true };
-            let (_made, _ticket) = engine.create_drop(&room, Context::anonymous(now)).expect("its place is given back");
+            let _made = engine.create_drop(&room, Context::anonymous(now)).expect("its place is given back");
         }
         // Two are kept: the last that were archived. The one with the highest number is kept in any case.
         let known =
             |engine: &Engine, n: u64| engine.get_drop(&drop_id(&format!("d{round}-{n}")), Context::anonymous(now));
-        assert!(matches!(known(&engine, 1), Err(Fault::NoDrop(_))), "the first that was archived is forgotten");
+        assert!(
+            matches!(known(&engine, 1), Err(fault) if matches!(fault.value, Fault::NoDrop(_))),
+            "the first that was archived is forgotten"
+        );
         for engine_again in 0..3 {
-            let (view, _) = known(&engine, 0).expect("kept");
+            let view = known(&engine, 0).expect("kept").value;
             assert_eq!((view.state, view.stock.len()), (DropState::Archived, 2));
             let sold = Stock { received: 5, free: 3, claimed: 2, ..Stock::default() };
             assert_eq!(view.stock[1], [sold], "round {round}, start {engine_again}");
@@ -153,7 +154,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
 
 fn listed(engine: &Engine, state: Option<DropState>, now: Timestamp) -> Vec<String> {
     let (filter, mut page) = (DropFilter { state, ..DropFilter::default() }, common::page::<DropView>(100));
-    let (_next, _ticket) = engine.list_drops(&filter, None, &mut page, Context::anonymous(now)).expect("a page");
+    let _next = engine.list_drops(&filter, None, &mut page, Context::anonymous(now)).expect("a page");
     page.into_shown().iter().map(|view| view.definition.id.to_string()).collect()
 }
 
@@ -168,10 +169,13 @@ fn beyond_the_mark_nothing_new_is_let_in_and_all_else_goes_on_until_there_is_mem
     let new = |n| settle(|| engine.reserve(&reserve(hold_id(n), "d", "bob", &[("A", 1)]), Context::anonymous(START)));
     let made = || {
         let command = CreateDrop { definition: definition("e", &[("A", 1)], &[]), validate_only: true };
-        engine.create_drop(&command, Context::anonymous(START)).map(|_| ())
+        engine.create_drop(&command, Context::anonymous(START)).map(drop).map_err(|fault| fault.value)
     };
     let adjusted = |n| {
-        engine.adjust_stock(&common::adjust("d", "A", n, StockChange::Delta(1)), Context::anonymous(START)).map(|_| ())
+        engine
+            .adjust_stock(&common::adjust("d", "A", n, StockChange::Delta(1)), Context::anonymous(START))
+            .map(drop)
+            .map_err(|fault| fault.value)
     };
     let short = |fault: Fault| matches!(fault, Fault::Exhausted(what) if what.starts_with("memory is short"));
     adjusted(50).expect("there is memory");
@@ -233,6 +237,6 @@ fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
         engine.get_hold(hold_id(HOLDS + 19_999), None, Context::anonymous(end)).is_ok(),
         "the latest are remembered"
     );
-    let (drop, _) = engine.get_drop(&drop_id("d"), Context::anonymous(end)).expect("a drop");
+    let drop = engine.get_drop(&drop_id("d"), Context::anonymous(end)).expect("a drop").value;
     assert_eq!((drop.stock[0][0].claimed, engine.conservation_error()), (1, 0));
 }

@@ -1,6 +1,7 @@
 //! A clock that is in doubt, and a journal that was written by one that was wrong.
 
 use stockade::engine::answer::{Fault, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::Reserve;
 use stockade::engine::context::Context;
 use stockade::hold::HoldState;
@@ -23,9 +24,8 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     let (engine, _) = World::new().start();
     create(&engine, definition("d", &[("A", 9)], &[]), START);
     let command = |n| reserve(hold_id(n), "d", "ada", &[("A", 1)]);
-    let asked = |command: &Reserve, now| {
-        settle(|| engine.reserve(command, Context::anonymous(now))).map(|answer| answer.outcome)
-    };
+    let asked =
+        |command: &Reserve, now| settle(|| engine.reserve(command, Context::anonymous(now))).map(|answer| answer.value);
     for n in 1..=3 {
         asked(&command(n), START).expect("a hold");
     }
@@ -37,11 +37,12 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     assert!(matches!(asked(&in_part, START), Err(Fault::Suspended(_))));
     let (again, new) = (command(1), command(5));
     let mut told = Vec::new();
-    let ended = engine.reserve_run(&[&again, &new], Context::anonymous(START), |outcome, _| told.push(state(outcome)));
-    assert!(matches!(ended, Err(Fault::Suspended(_))), "{ended:?}");
+    let ended =
+        engine.reserve_run(&[&again, &new], Context::anonymous(START), |decided| told.push(state(decided.value)));
+    assert!(matches!(&ended, Err(fault) if matches!(fault.value, Fault::Suspended(_))), "{ended:?}");
     assert_eq!(told, [HoldState::Held], "a reserve that is sent again is answered as at first");
     let longer = Some(Millis::from_secs(400));
-    let outcome = |answer: Result<stockade::engine::answer::Answer, Fault>| answer.expect("an answer").outcome;
+    let outcome = |answer: Result<Decided<Outcome>, Fault>| answer.expect("an answer").value;
     assert_eq!(
         state(&outcome(settle(|| engine.extend(&extend(hold_id(1), longer), Context::anonymous(START))))),
         HoldState::Held
@@ -95,10 +96,10 @@ fn a_journal_from_the_future_is_served_from_there_on_where_the_operator_accepts_
     assert_eq!(started.now, ahead, "time goes on from the last record, not back to the wall clock");
     let (engine, now) = (started.engine, started.now);
     let answer = settle(|| engine.claim(&claim(hold_id(1), "o"), Context::anonymous(now))).expect("an answer");
-    assert_eq!(state(&answer.outcome), HoldState::Claimed, "what was live is live");
+    assert_eq!(state(&answer.value), HoldState::Claimed, "what was live is live");
     let answer = settle(|| engine.reserve(&reserve(hold_id(2), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
         .expect("an answer");
-    assert_eq!(state(&answer.outcome), HoldState::Held);
+    assert_eq!(state(&answer.value), HoldState::Held);
     engine.journal().close(now).expect("a clean stop");
     drop(engine);
     world.options.accept_clock = false;

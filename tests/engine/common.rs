@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use stockade::definition::Definition;
+use stockade::engine::answer::Fault;
+use stockade::engine::attempt::{Answer, Decided};
 use stockade::engine::command::{CreateDrop, Reserve};
 use stockade::engine::context::Context;
 use stockade::engine::folder::Folder;
@@ -78,8 +80,14 @@ impl World {
 
 pub fn create(engine: &Engine, definition: Definition, now: Timestamp) {
     let command = CreateDrop { definition, validate_only: false };
-    let (_, ticket) = engine.create_drop(&command, Context::anonymous(now)).expect("a drop");
-    ticket.wait().expect("a durable drop");
+    durable(engine, engine.create_drop(&command, Context::anonymous(now))).expect("a durable drop");
+}
+
+/// What was decided, once it may be told.
+pub fn durable<T>(engine: &Engine, answer: Answer<T>) -> Result<T, Fault> {
+    let Decided { value, durable_after } = answer.map_err(|fault| fault.value)?;
+    engine.journal().ticket(durable_after).wait().map_err(|_failed| Fault::JournalFailed)?;
+    Ok(value)
 }
 
 /// The same, with a card beside the customer.

@@ -7,6 +7,7 @@
 
 use stockade::engine::Engine;
 use stockade::engine::answer::Outcome;
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::{CreateDrop, Steer};
 use stockade::engine::context::Context;
 use stockade::engine::verify::verify_folder;
@@ -38,9 +39,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     let answer = match step % 10 {
         _ if step == 11 || step == 21 => {
             let command = common::adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
-            return engine
-                .adjust_stock(&command, Context::anonymous(now))
-                .is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+            return common::durable(engine, engine.adjust_stock(&command, Context::anonymous(now))).is_ok();
         }
         // One hold takes another's place, served what the limit leaves; a third takes that one's, with less; and one that
         // is claimed then.
@@ -50,7 +49,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let mut command = reserve(hold, "d", customer, wanted);
             (command.supersedes, command.allow_partial) = (Some(before(1)), step != 14);
             settle(|| engine.reserve(&command, Context::anonymous(now)))
-                .inspect(|answer| assert!(matches!(answer.outcome, Outcome::Hold(_))))
+                .inspect(|answer| assert!(matches!(answer.value, Outcome::Hold(_))))
         }
         _ if step == 18 || step == 28 => {
             let command = common::update(engine, "d", now, |wanted| {
@@ -59,9 +58,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
                     wanted.items.extend(definition("d", &[("C", 5)], &[]).items);
                 }
             });
-            return engine
-                .update_drop(&command, Context::anonymous(now))
-                .is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+            return common::durable(engine, engine.update_drop(&command, Context::anonymous(now))).is_ok();
         }
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];
@@ -78,9 +75,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             drop.series = Some("winter".parse().expect("a series"));
             drop.hold_ttl = Millis(3_000);
             let command = CreateDrop { definition: drop, validate_only: false };
-            return engine
-                .create_drop(&command, Context::anonymous(now))
-                .is_ok_and(|(_, ticket)| ticket.wait().is_ok());
+            return common::durable(engine, engine.create_drop(&command, Context::anonymous(now))).is_ok();
         }
         0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), Context::anonymous(now))),
         2 | 4 => {
@@ -98,7 +93,7 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
         8 => return engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         _ => return engine.snapshot(&world.snapshots, now).is_ok(),
     };
-    answer.is_ok_and(|answer| engine.journal().ticket(answer.rests_on).wait().is_ok())
+    common::durable(engine, answer.map_err(Decided::from)).is_ok()
 }
 
 /// The drop is closed, archived, and another one of its shop is opened.
@@ -108,20 +103,18 @@ fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
         0 => {
             // Closed a week before, as it were: the clock of the steps before has not come so far.
             let closed = START.plus(Millis(OPEN * 400));
-            engine
-                .steer(&drop_id("d"), Steer::Close, Context::anonymous(closed))
-                .is_ok_and(|(_, ticket)| ticket.wait().is_ok())
+            common::durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(closed))).is_ok()
         }
         1 => engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         2 => engine.archive(Context::engine(now)).is_ok() && engine.journal().barrier().wait().is_ok(),
         4 => {
             let command = CreateDrop { definition: definition("e", &[("A", 9)], &[]), validate_only: false };
-            engine.create_drop(&command, Context::anonymous(now)).is_ok_and(|(_, ticket)| ticket.wait().is_ok())
+            common::durable(engine, engine.create_drop(&command, Context::anonymous(now))).is_ok()
         }
         5 => {
             let answer =
                 settle(|| engine.reserve(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), Context::anonymous(now)));
-            answer.is_ok_and(|answer| engine.journal().ticket(answer.rests_on).wait().is_ok())
+            common::durable(engine, answer.map_err(Decided::from)).is_ok()
         }
         _ => engine.snapshot(&world.snapshots, now).is_ok(),
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use stockade::definition::{Definition, Limit, MAX_LIMIT_SKUS, MAX_LIMITS, Scope};
-use stockade::engine::answer::{Answer, Fault, Outcome};
+use stockade::engine::answer::{Fault, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::{CreateDrop, Reserve};
 use stockade::engine::context::Context;
 use stockade::engine::{Bounds, Engine};
@@ -18,12 +19,12 @@ fn limit(id: &str, scope: Scope) -> Limit {
     Limit::new(id.parse().expect("an id"), scope)
 }
 
-fn ask(engine: &Engine, command: &Reserve, now: Timestamp) -> Answer {
+fn ask(engine: &Engine, command: &Reserve, now: Timestamp) -> Decided<Outcome> {
     settle(|| engine.reserve(command, Context::anonymous(now))).expect("an answer")
 }
 
-fn reason(answer: &Answer) -> Option<Reason> {
-    match &answer.outcome {
+fn reason(answer: &Decided<Outcome>) -> Option<Reason> {
+    match &answer.value {
         Outcome::Hold(_) => None,
         Outcome::Refused(refusal) => Some(refusal.reason),
     }
@@ -62,7 +63,7 @@ fn subjects_are_bounded() {
     command.identities = (0..5).map(|n| (kind.clone(), n.to_string())).collect();
     assert_eq!(reason(&ask(&engine, &command, START)), None);
     let next = reserve(hold_id(2), "d", "bob", &[("A", 1)]);
-    let Err(Fault::Exhausted(words)) = engine.reserve(&next, Context::anonymous(START)) else {
+    let Err(Decided { value: Fault::Exhausted(words), .. }) = engine.reserve(&next, Context::anonymous(START)) else {
         panic!("not exhausted")
     };
     assert!(words.contains("subjects") && words.contains("--max-holds"), "{words}");
@@ -81,7 +82,9 @@ fn limits_that_name_too_much_are_refused_by_name() {
     };
     for validate_only in [true, false] {
         let command = CreateDrop { definition: drop(MAX_LIMITS), validate_only };
-        let Err(Fault::Invalid(violations)) = engine.create_drop(&command, Context::anonymous(START)) else {
+        let Err(Decided { value: Fault::Invalid(violations), .. }) =
+            engine.create_drop(&command, Context::anonymous(START))
+        else {
             panic!("not refused")
         };
         assert_eq!(violations[0].field, "drop.limits");
@@ -98,14 +101,14 @@ fn identities_are_kept_as_hashes_and_only_tiers_that_a_limit_names() {
     let mut command = with_card(reserve(hold_id(1), "d", "ada", &[("A", 1)]), "4242-4242");
     command.tiers = ["gold", "vip"].map(|tier| tier.parse().expect("a tier")).into();
     command.over_limits = Some("the buyer called".into());
-    let Outcome::Hold(view) = ask(&engine, &command, START).outcome else { panic!("refused") };
+    let Outcome::Hold(view) = ask(&engine, &command, START).value else { panic!("refused") };
     let rare = view.hold.rare().expect("what few have");
     assert_eq!(rare.tiers, ["gold".parse().expect("a tier")]);
     assert_eq!((rare.identities.len(), rare.identities[0].kind.as_str()), (1, "card"));
     assert_eq!(rare.over_limits.as_deref(), Some("the buyer called"));
     assert!(!format!("{:?}", view.hold).contains("4242"), "the value is nowhere");
     let plain = reserve(hold_id(2), "d", "ada", &[("A", 1)]);
-    let Outcome::Hold(view) = ask(&engine, &plain, START).outcome else { panic!("refused") };
+    let Outcome::Hold(view) = ask(&engine, &plain, START).value else { panic!("refused") };
     assert_eq!(view.hold.rare(), None);
 }
 

@@ -13,16 +13,16 @@ use stockade::ids::{CustomerId, HoldId};
 use stockade::time::Millis;
 
 use crate::common::{
-    START, World, claim, create, definition, drop_id, hold_id, page, release, reserve, settle, sku, update,
+    START, World, claim, create, definition, drop_id, durable, hold_id, page, release, reserve, settle, sku, update,
 };
 
 fn all(engine: &Engine, filter: &HoldFilter, size: usize, mut between: impl FnMut(u64)) -> BTreeMap<HoldId, u32> {
     let (mut seen, mut from) = (BTreeMap::new(), None);
     for number in 0.. {
         let mut shown = page(size);
-        let (next, ticket) = engine.list_holds(filter, from, &mut shown, Context::anonymous(START)).expect("a page");
+        let listed = engine.list_holds(filter, from, &mut shown, Context::anonymous(START));
+        let next = durable(engine, listed).expect("a page");
         let views: Vec<HoldView> = shown.into_shown();
-        ticket.wait().expect("durable");
         assert!(views.len() <= size && (next.is_none() || views.len() == size), "page {number}");
         for view in views {
             *seen.entry(view.hold.id).or_default() += 1;
@@ -95,11 +95,9 @@ fn drops_come_page_by_page_in_the_order_of_their_opening() {
     let (mut seen, mut from) = (Vec::new(), None);
     loop {
         let mut shown = page::<DropView>(3);
-        let (next, _ticket) = engine
-            .list_drops(&DropFilter::default(), from.as_ref(), &mut shown, Context::anonymous(START))
-            .expect("a page");
+        let listed = engine.list_drops(&DropFilter::default(), from.as_ref(), &mut shown, Context::anonymous(START));
         seen.extend(shown.into_shown().iter().map(|view| view.definition.id.to_string()));
-        match next {
+        match listed.expect("a page").value {
             Some(next) => from = Some(next),
             None => break,
         }
@@ -115,7 +113,7 @@ fn a_page_that_ends_by_bytes_is_gone_on_with_where_it_ended_and_a_shard_is_looke
     loop {
         // Forty bytes each, and room for two of them.
         let mut shown = Page::new(1_000, 100, |view: &HoldView| (view.hold.id, 40));
-        let (next, _ticket) = engine.list_holds(&filter, from, &mut shown, Context::anonymous(START)).expect("a page");
+        let next = engine.list_holds(&filter, from, &mut shown, Context::anonymous(START)).expect("a page").value;
         let ids = shown.into_shown();
         assert!(ids.len() == 2 || next.is_none(), "{ids:?}");
         for id in ids {
@@ -132,14 +130,14 @@ fn a_page_that_ends_by_bytes_is_gone_on_with_where_it_ended_and_a_shard_is_looke
 /// One page of three drops, and where the next begins.
 fn three(engine: &Engine, from: Option<&DropPlace>) -> Result<(Vec<String>, Option<DropPlace>), Fault> {
     let mut shown = page::<DropView>(3);
-    let (next, ticket) = engine.list_drops(&DropFilter::default(), from, &mut shown, Context::anonymous(START))?;
-    ticket.wait().expect("durable");
+    let listed = engine.list_drops(&DropFilter::default(), from, &mut shown, Context::anonymous(START));
+    let next = durable(engine, listed)?;
     Ok((shown.into_shown().iter().map(|view| view.definition.id.to_string()).collect(), next))
 }
 
 fn open_later(engine: &Engine, id: &str, millis: u64) {
     let command = update(engine, id, START, |definition| definition.opens_at = Some(START.plus(Millis(millis))));
-    engine.update_drop(&command, Context::anonymous(START)).expect("moved").1.wait().expect("durable");
+    durable(engine, engine.update_drop(&command, Context::anonymous(START))).expect("moved");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::thread;
 use stockade::definition::Definition;
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::Steer;
 use stockade::engine::context::Context;
 use stockade::ids::Lsn;
@@ -29,7 +30,7 @@ fn scheduled() -> Definition {
 fn answer(engine: &Engine, n: u64, now: Timestamp) -> Result<Lsn, Reason> {
     match settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
         .expect("an answer")
-        .outcome
+        .value
     {
         Outcome::Hold(view) => Ok(view.hold.revision),
         Outcome::Refused(refusal) => Err(refusal.reason),
@@ -78,13 +79,13 @@ fn a_request_that_read_the_clock_before_another_turned_the_drop_counts_as_of_the
     let world = World::new();
     let (engine, _) = world.start();
     create(&engine, scheduled(), START);
-    let (_view, _ticket) = engine.get_drop(&drop_id("d"), Context::anonymous(after(10))).expect("the drop");
+    let _view = engine.get_drop(&drop_id("d"), Context::anonymous(after(10))).expect("the drop");
     let held = settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(9))))
         .expect("an answer")
-        .outcome;
+        .value;
     let Outcome::Hold(view) = held else { panic!("it is open") };
     assert_eq!(view.hold.created_at(), after(10));
-    let (_view, _ticket) = engine.get_drop(&drop_id("d"), Context::anonymous(after(20))).expect("the drop");
+    let _view = engine.get_drop(&drop_id("d"), Context::anonymous(after(20))).expect("the drop");
     assert_eq!(answer(&engine, 2, after(19)), Err(Reason::Closed));
     common::holds_stand_in_open_drops(&world);
 }
@@ -121,7 +122,7 @@ fn a_crash_between_a_drop_and_its_opening_opens_it_at_the_next_start() {
             ..World::new()
         };
         let Ok(recovered) = world.try_start() else { continue };
-        if let Ok((view, _)) = recovered.engine.get_drop(&drop_id("d"), Context::anonymous(START)) {
+        if let Ok(Decided { value: view, .. }) = recovered.engine.get_drop(&drop_id("d"), Context::anonymous(START)) {
             assert_eq!(view.state, DropState::Open, "cut at {cut}");
             assert_eq!(turned(&recovered.engine, &world).len(), 1, "cut at {cut}");
         }
@@ -133,7 +134,7 @@ fn what_is_closed_by_hand_before_its_opening_is_cancelled_and_never_opens() {
     let world = World::new();
     let (engine, _) = world.start();
     create(&engine, scheduled(), START);
-    let (view, _) = engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(after(5))).expect("closed");
+    let view = engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(after(5))).expect("closed").value;
     assert_eq!(view.state, DropState::Cancelled);
     assert_eq!(engine.turn_due(after(60)), Ok(0));
     assert_eq!(answer(&engine, 1, after(60)), Err(Reason::Closed));

@@ -6,7 +6,8 @@ use std::thread;
 
 use stockade::definition::{Definition, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, HoldView, Outcome};
+use stockade::engine::answer::{HoldView, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::Reserve;
 use stockade::engine::context::Context;
 use stockade::engine::list::HoldFilter;
@@ -16,7 +17,7 @@ use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{
-    START, World, claim, create, definition, drop_id, hold_id, page, release, reserve, settle, sku, with_card,
+    START, World, claim, create, definition, drop_id, durable, hold_id, page, release, reserve, settle, sku, with_card,
 };
 
 const THREADS: u64 = 4;
@@ -27,8 +28,8 @@ fn engine(world: &World, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]) -
     engine
 }
 
-fn held(answer: &Answer) -> bool {
-    match &answer.outcome {
+fn held(answer: &Decided<Outcome>) -> bool {
+    match &answer.value {
         Outcome::Hold(_) => true,
         Outcome::Refused(refusal) => {
             assert_eq!(refusal.reason, Reason::SoldOut, "{refusal:?}");
@@ -76,7 +77,7 @@ fn one_customer_at_many_doors_never_passes_his_limit() {
                             let command = reserve(*id, "d", customer, &[("A", 1)]);
                             let answer =
                                 settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
-                            matches!(answer.outcome, Outcome::Hold(_))
+                            matches!(answer.value, Outcome::Hold(_))
                         })
                         .count()
                     })
@@ -107,7 +108,7 @@ fn a_card_at_many_doors_never_passes_its_limit_whoever_holds_it() {
                             let command = with_card(reserve(*id, "d", &format!("customer-{t}"), &[("A", 1)]), card);
                             let answer =
                                 settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
-                            matches!(answer.outcome, Outcome::Hold(_))
+                            matches!(answer.value, Outcome::Hold(_))
                         })
                         .count()
                     })
@@ -190,7 +191,7 @@ fn whoever_gives_back_before_asking_is_never_refused() {
             });
         }
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
     assert_eq!((view.stock[0][0].free, view.stock[1][0].free), (THREADS + 1, 1));
     assert_eq!(engine.conservation_error(), 0);
 }
@@ -228,7 +229,7 @@ fn whoever_loses_a_unit_to_a_hold_is_told_when_it_may_come_back() {
         thread::scope(|scope| {
             for t in 0..2 {
                 let engine = &engine;
-                scope.spawn(move || match ask(engine, hold_id(round * 10 + t), now).outcome {
+                scope.spawn(move || match ask(engine, hold_id(round * 10 + t), now).value {
                     Outcome::Hold(_) => {}
                     Outcome::Refused(refusal) => {
                         assert_eq!(refusal.retry_after, Some(Millis::from_secs(300)), "round {round}");
@@ -250,16 +251,16 @@ fn lists_and_the_comparison_of_books_never_hold_up_requests_for_good() {
         scope.spawn(|| {
             for _ in 0..20 {
                 let listed = engine.list_holds(&filter, None, &mut page::<HoldView>(5_000), Context::anonymous(START));
-                listed.expect("a page").1.wait().expect("durable");
+                durable(&engine, listed).expect("a page");
             }
         });
     });
     let mut shown = page::<HoldView>(5_000);
-    let (_next, _ticket) = engine.list_holds(&filter, None, &mut shown, Context::anonymous(START)).expect("a page");
+    let _next = engine.list_holds(&filter, None, &mut shown, Context::anonymous(START)).expect("a page");
     assert_eq!(shown.into_shown().len(), 2_000);
 }
 
-fn ask(engine: &Engine, id: HoldId, now: Timestamp) -> Answer {
+fn ask(engine: &Engine, id: HoldId, now: Timestamp) -> Decided<Outcome> {
     settle(|| engine.reserve(&reserve(id, "d", "x", &[("A", 1)]), Context::anonymous(now))).expect("an answer")
 }
 
@@ -277,7 +278,7 @@ fn a_claim_that_races_the_deadline_is_decided_once() {
         let claims = (0..400).map(|n| {
             let answer = settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(just_before)))
                 .expect("an answer");
-            match answer.outcome {
+            match answer.value {
                 Outcome::Hold(view) => {
                     assert_eq!(view.hold.state, HoldState::Claimed);
                     1
@@ -290,7 +291,7 @@ fn a_claim_that_races_the_deadline_is_decided_once() {
         });
         claims.sum()
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(deadline)).expect("the drop");
+    let view = engine.get_drop(&drop_id("d"), Context::anonymous(deadline)).expect("the drop").value;
     assert_eq!((view.stock[0][0].claimed, view.stock[0][0].held), (claimed, 0));
     assert_eq!(view.stock[0][0].free, 400 - claimed);
     assert_eq!(engine.conservation_error(), 0);
@@ -356,7 +357,7 @@ fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
         let winners: Vec<Winner> = outcomes.into_iter().filter(|outcome| *outcome != Winner::Nobody).collect();
         let [winner] = winners[..] else { panic!("round {round}: {outcomes:?}") };
         wins[usize::from(winner == Winner::Successor) + 2 * usize::from(winner == Winner::Deadline)] += 1;
-        let old = engine.get_hold(hold_id(id), None, Context::anonymous(just_before)).expect("the old hold").0.hold;
+        let old = engine.get_hold(hold_id(id), None, Context::anonymous(just_before)).expect("the old hold").value.hold;
         let is_held = |id: &HoldId| engine.get_hold(*id, None, Context::anonymous(just_before)).is_ok();
         let (state, by) = match winner {
             Winner::Claim => (HoldState::Claimed, None),
@@ -371,8 +372,8 @@ fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
 }
 
 /// Whether this one won; a loser is told by whom.
-fn won(answer: &Answer, winner: Winner) -> Winner {
-    match &answer.outcome {
+fn won(answer: &Decided<Outcome>, winner: Winner) -> Winner {
+    match &answer.value {
         Outcome::Hold(_) => winner,
         Outcome::Refused(refusal) => {
             let lost = [Reason::Superseded, Reason::HoldClaimed, Reason::HoldExpired];
@@ -415,7 +416,7 @@ fn two_chains_that_cross_never_wait_for_one_another() {
             }
         });
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
     assert_eq!((view.stock[0][0].held, view.stock[0][0].free), (2 * THREADS, 0));
     assert_eq!((view.stock[1][0].held, view.stock[1][0].free), (THREADS, 0));
     assert_eq!(engine.conservation_error(), 0);
@@ -441,7 +442,7 @@ fn whoever_takes_what_there_is_leaves_nothing_and_takes_nothing_twice() {
                         );
                         command.allow_partial = true;
                         let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
-                        let Outcome::Hold(view) = &answer.outcome else {
+                        let Outcome::Hold(view) = &answer.value else {
                             assert!(!held(&answer));
                             break;
                         };
@@ -478,7 +479,7 @@ fn nobody_settles_for_less_while_all_is_there_or_in_doubt() {
                     let mut command = reserve(id, "d", "x", &[("A", 3)]);
                     command.allow_partial = true;
                     let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
-                    let Outcome::Hold(view) = answer.outcome else { panic!("refused: {answer:?}") };
+                    let Outcome::Hold(view) = answer.value else { panic!("refused: {answer:?}") };
                     assert!(view.short_lines().is_empty(), "settled for {:?}", view.hold.lines());
                     settle(|| engine.release(&release(id, &[]), Context::anonymous(START))).expect("a release");
                     let cart = reserve(hold_id(t * 1_000_000 + 500_000 + n), "d", "x", &[("A", 3), ("B", 1)]);

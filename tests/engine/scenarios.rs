@@ -10,7 +10,8 @@ use std::path::Path;
 use crate::common::{self, START, World, drop_id, sku};
 use stockade::definition::{Definition, Limit, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, DropState, DropView, Fault, HoldView, Outcome, Refusal};
+use stockade::engine::answer::{DropState, DropView, Fault, HoldView, Outcome, Refusal};
+use stockade::engine::attempt::{Answer, Decided};
 use stockade::engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
 use stockade::engine::context::Context;
 use stockade::engine::list::DropFilter;
@@ -80,17 +81,12 @@ impl Play {
         match words.as_slice() {
             ["drop", id, settings @ ..] => {
                 let command = CreateDrop { definition: parse_drop(id, settings), validate_only: false };
-                Self::shown(self.engine().create_drop(&command, Context::anonymous(now)).map(|(view, ticket)| {
-                    ticket.wait().expect("durable");
-                    view
-                }))
+                self.shown(self.engine().create_drop(&command, Context::anonymous(now)))
             }
             ["pause", id] => self.steer(id, Steer::Pause),
             ["resume", id] => self.steer(id, Steer::Resume),
             ["close", id] => self.steer(id, Steer::Close),
-            ["state", id] => {
-                Self::shown(self.engine().get_drop(&drop_id(id), Context::anonymous(now)).map(|(view, _)| view))
-            }
+            ["state", id] => self.shown(self.engine().get_drop(&drop_id(id), Context::anonymous(now))),
             ["stock", id, item] => self.stock(id, item),
             ["update", id, settings @ ..] => self.update(id, settings),
             ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
@@ -98,7 +94,7 @@ impl Play {
                 let mut page = common::page::<DropView>(100);
                 let archived = state.contains(&"archived").then_some(DropState::Archived);
                 let filter = DropFilter { state: archived, ..DropFilter::default() };
-                let (_next, _ticket) =
+                let _next =
                     self.engine().list_drops(&filter, None, &mut page, Context::anonymous(now)).expect("a page");
                 page.into_shown().iter().map(|view| view.definition.id.to_string()).collect::<Vec<_>>().join(" ")
             }
@@ -141,7 +137,7 @@ impl Play {
         }
     }
 
-    fn verb(&self, verb: &str, hold: HoldId, old: Option<HoldId>, rest: &[&str]) -> Result<Answer, Fault> {
+    fn verb(&self, verb: &str, hold: HoldId, old: Option<HoldId>, rest: &[&str]) -> Result<Decided<Outcome>, Fault> {
         let now = self.world.now;
         let engine = self.engine();
         match (verb, rest) {
@@ -194,18 +190,18 @@ impl Play {
                 common::settle(|| engine.return_units(&command, Context::anonymous(now)))
             }
             ("get", []) => {
-                let (view, ticket) = engine.get_hold(hold, None, Context::anonymous(now))?;
-                Ok(Answer { outcome: Outcome::Hold(view), rests_on: ticket.lsn() })
+                let found = common::settle(|| engine.get_hold(hold, None, Context::anonymous(now)))?;
+                Ok(found.map(Outcome::Hold))
             }
             other => panic!("not a verb: {other:?}"),
         }
     }
 
-    fn told(&self, answer: Result<Answer, Fault>, with_shorts: bool) -> String {
+    fn told(&self, answer: Result<Decided<Outcome>, Fault>, with_shorts: bool) -> String {
         match answer {
             Err(fault) => fault_text(&fault),
-            Ok(Answer { outcome, rests_on }) => {
-                self.engine().journal().ticket(rests_on).wait().expect("a durable answer");
+            Ok(Decided { value: outcome, durable_after }) => {
+                self.engine().journal().ticket(durable_after).wait().expect("a durable answer");
                 match outcome {
                     Outcome::Hold(view) if with_shorts => hold_text(&view) + &shorts_text(&view),
                     Outcome::Hold(view) => hold_text(&view),
@@ -216,16 +212,12 @@ impl Play {
     }
 
     fn steer(&self, id: &str, steer: Steer) -> String {
-        Self::shown(self.engine().steer(&drop_id(id), steer, Context::anonymous(self.world.now)).map(
-            |(view, ticket)| {
-                ticket.wait().expect("durable");
-                view
-            },
-        ))
+        self.shown(self.engine().steer(&drop_id(id), steer, Context::anonymous(self.world.now)))
     }
 
-    fn shown(view: Result<DropView, Fault>) -> String {
-        view.map_or_else(|fault| fault_text(&fault), |view| format!("{:?}", view.state))
+    fn shown(&self, answer: Answer<DropView>) -> String {
+        common::durable(self.engine(), answer)
+            .map_or_else(|fault| fault_text(&fault), |view| format!("{:?}", view.state))
     }
 
     fn adjust(&mut self, id: &str, item: &str, name: &str, change: &[&str]) -> String {
@@ -238,13 +230,9 @@ impl Play {
             other => panic!("not a change: {other:?}"),
         };
         let n = self.number(name);
-        match self.engine().adjust_stock(&common::adjust(id, item, n, change), Context::anonymous(self.world.now)) {
-            Err(fault) => fault_text(&fault),
-            Ok((_, ticket)) => {
-                ticket.wait().expect("durable");
-                self.stock(id, item)
-            }
-        }
+        let command = common::adjust(id, item, n, change);
+        let adjusted = self.engine().adjust_stock(&command, Context::anonymous(self.world.now));
+        common::durable(self.engine(), adjusted).map_or_else(|fault| fault_text(&fault), |_| self.stock(id, item))
     }
 
     fn update(&mut self, id: &str, settings: &[&str]) -> String {
@@ -252,14 +240,11 @@ impl Play {
         if let Some(name) = setting(settings, "at") {
             command.revision = *self.revisions.entry(name.to_owned()).or_insert(command.revision);
         }
-        Self::shown(self.engine().update_drop(&command, Context::anonymous(self.world.now)).map(|(view, ticket)| {
-            ticket.wait().expect("durable");
-            view
-        }))
+        self.shown(self.engine().update_drop(&command, Context::anonymous(self.world.now)))
     }
 
     fn stock(&self, id: &str, item: &str) -> String {
-        let (view, _) = self.engine().get_drop(&drop_id(id), Context::anonymous(self.world.now)).expect("a drop");
+        let view = self.engine().get_drop(&drop_id(id), Context::anonymous(self.world.now)).expect("a drop").value;
         let place = view.definition.items.iter().position(|known| known.sku == sku(item)).expect("an item");
         let stock = view.stock[place][0];
         let out = stock.held + stock.paying + stock.claimed + stock.withdrawn;
@@ -366,7 +351,7 @@ fn fault_text(fault: &Fault) -> String {
         Fault::Stale(_) => "stale".to_owned(),
         Fault::Precondition(_) => "failed precondition".to_owned(),
         Fault::Exhausted(what) | Fault::Overloaded(what) | Fault::Suspended(what) => (*what).to_owned(),
-        Fault::JournalFailed => "journal failed".to_owned(),
+        Fault::InDoubt | Fault::JournalFailed => fault.to_string(),
     }
 }
 

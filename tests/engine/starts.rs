@@ -19,7 +19,7 @@ use crate::common::{START, World, create, definition, hold_id, reserve, settle};
 fn hold(engine: &Engine, n: u64, now: Timestamp) {
     let answer = settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
         .expect("an answer");
-    engine.journal().ticket(answer.rests_on).wait().expect("durable");
+    engine.journal().ticket(answer.durable_after).wait().expect("durable");
 }
 
 /// Changes a byte in the middle of the newest snapshot.

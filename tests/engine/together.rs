@@ -6,7 +6,8 @@ use std::thread;
 use proptest::prelude::*;
 use stockade::definition::Scope;
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, Fault, Outcome, Step};
+use stockade::engine::answer::{Fault, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::Reserve;
 use stockade::engine::context::Context;
 use stockade::ids::Lsn;
@@ -34,7 +35,7 @@ type Told = Result<(String, Lsn), Fault>;
 
 fn one_by_one(engine: &Engine, commands: &[Reserve], now: Timestamp) -> Vec<Told> {
     let ask = |command| settle(|| engine.reserve(command, Context::anonymous(now)));
-    commands.iter().map(|command| ask(command).map(|answer| (said(&answer.outcome), answer.rests_on))).collect()
+    commands.iter().map(|command| ask(command).map(|answer| (said(&answer.value), answer.durable_after))).collect()
 }
 
 /// As whoever has a message of them does it: what is not decided in one go is asked for by itself.
@@ -43,11 +44,12 @@ fn together(engine: &Engine, commands: &[Reserve], now: Timestamp) -> (Vec<Told>
     while told.len() < commands.len() {
         let before = told.len();
         let run: Vec<&Reserve> = commands[before..].iter().collect();
-        let ended = engine
-            .reserve_run(&run, Context::anonymous(now), |outcome, rests_on| told.push(Ok((said(outcome), rests_on))));
+        let ended = engine.reserve_run(&run, Context::anonymous(now), |decided| {
+            told.push(Ok((said(decided.value), decided.durable_after)));
+        });
         in_one_go += told.len() - before;
         match ended {
-            Err(fault) => told.push(Err(fault)),
+            Err(fault) => told.push(Err(fault.value)),
             Ok(()) if told.len() == before => told.extend(one_by_one(engine, &commands[before..=before], now)),
             Ok(()) => {}
         }
@@ -116,7 +118,7 @@ fn a_plain_message_is_decided_in_one_go_up_to_what_can_t_be() {
     assert!(matches!(&told[2], Err(Fault::Invalid(_))), "{told:?}");
     assert_eq!((in_one_go, told.iter().filter(|told| told.is_ok()).count()), (4, 4));
     let nothing: [&Reserve; 0] = [];
-    assert_eq!(engine.reserve_run(&nothing, Context::anonymous(START), |_, _| unreachable!("nobody asked")), Ok(()));
+    assert_eq!(engine.reserve_run(&nothing, Context::anonymous(START), |_| unreachable!("nobody asked")), Ok(()));
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn where_the_journal_has_room_for_some_the_first_are_decided() {
         (0..MAX_QUEUED_OPERATIONS - 5).map(|_| engine.journal().permit().expect("there is room")).collect();
     let mut told = 0;
     assert_eq!(
-        engine.reserve_run(&run, Context::anonymous(START), |_, _| told += 1),
+        engine.reserve_run(&run, Context::anonymous(START), |_| told += 1),
         Ok(()),
         "the next is to be asked for by itself"
     );
@@ -137,10 +139,7 @@ fn where_the_journal_has_room_for_some_the_first_are_decided() {
     drop(taken);
     let held = engine.inventory().holds.counts()[0];
     assert_eq!(held, told, "the first, and no others");
-    assert!(matches!(
-        engine.reserve(run[0], Context::anonymous(START)),
-        Ok(Step::Done(Answer { outcome: Outcome::Hold(_), .. }))
-    ));
+    assert!(matches!(engine.reserve(run[0], Context::anonymous(START)), Ok(Decided { value: Outcome::Hold(_), .. })));
     assert_eq!(engine.inventory().holds.counts()[0], held, "the first was there");
 }
 

@@ -7,25 +7,25 @@ use std::thread;
 use stockade::definition::{Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Fault, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::{Steer, UpdateDrop};
 use stockade::engine::context::Context;
 use stockade::ids::Lsn;
 use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, create, definition, drop_id, hold_id, release, reserve, restart, settle, update};
+use crate::common::{
+    START, World, create, definition, drop_id, durable, hold_id, release, reserve, restart, settle, update,
+};
 
 const THREADS: u64 = 3;
 
 fn changed(engine: &Engine, command: &UpdateDrop) -> Lsn {
-    let (view, ticket) = engine.update_drop(command, Context::anonymous(START)).expect("a change");
-    ticket.wait().expect("durable");
-    view.revision
+    durable(engine, engine.update_drop(command, Context::anonymous(START))).expect("a change").revision
 }
 
 fn steer(engine: &Engine, steer: Steer) {
-    let (_, ticket) = engine.steer(&drop_id("d"), steer, Context::anonymous(START)).expect("steered");
-    ticket.wait().expect("durable");
+    durable(engine, engine.steer(&drop_id("d"), steer, Context::anonymous(START))).expect("steered");
 }
 
 fn same_after_restart(world: &World, engine: Engine) -> Engine {
@@ -71,7 +71,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
                     let back = usize::try_from(round * (t + 1) % 5).expect("small");
                     let sku = format!("N{}", items.saturating_sub(1 + back));
                     let command = reserve(hold_id(t * 1_000_000 + round), "d", "x", &[(&sku, 1)]);
-                    match settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer").outcome {
+                    match settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer").value {
                         Outcome::Hold(_) => {
                             won.fetch_add(1, Ordering::Relaxed);
                         }
@@ -81,7 +81,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
             });
         }
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
     assert_eq!(view.definition.items.len(), ADDED + 1);
     let sold: u64 = view.stock.iter().map(|pools| pools[0].held).sum();
     assert_eq!(sold, won.load(Ordering::Relaxed), "every hold is in the books");
@@ -92,10 +92,10 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
         for unit in 0..pools[0].free {
             let command = reserve(hold_id(9_000_000 + n * 100 + unit), "d", "y", &[(&sku, 1)]);
             let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
-            assert!(matches!(answer.outcome, Outcome::Hold(_)), "{sku}: {answer:?}");
+            assert!(matches!(answer.value, Outcome::Hold(_)), "{sku}: {answer:?}");
         }
     }
-    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
     assert!(view.stock.iter().all(|pools| (pools[0].free, pools[0].held) == (0, UNITS)), "{:?}", view.stock);
     assert_eq!(engine.conservation_error(), 0);
     same_after_restart(&world, engine);
@@ -133,7 +133,7 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
                     let customer = format!("c{t}");
                     let command = reserve(id, "d", &customer, &[(if n % 2 == 0 { "A" } else { "B" }, units)]);
                     let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
-                    match answer.outcome {
+                    match answer.value {
                         Outcome::Hold(view) => {
                             let ttl = START.until(view.hold.expires_at()).0;
                             assert!((100_000..300_001).contains(&ttl), "{ttl}");
@@ -150,7 +150,7 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
         updater.join().expect("the changes");
         over.store(true, Ordering::Relaxed);
     });
-    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
     assert!(view.stock.iter().all(|pools| pools[0].free == 50), "{:?}", view.stock);
     assert_eq!(engine.conservation_error(), 0);
     same_after_restart(&world, engine);
@@ -173,16 +173,16 @@ fn of_many_changes_of_one_revision_one_is_made_and_each_is_told_what_became_of_i
                 .collect();
             asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
         });
-        let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+        let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
         assert_eq!(view.revision, Lsn(appended.0 + 1), "one change, one record");
         assert_eq!(engine.journal().appended(), view.revision, "and no other");
         for (command, told) in commands.iter().zip(told) {
             match told {
-                Ok((shown, _)) => {
+                Ok(Decided { value: shown, .. }) => {
                     assert_eq!((&shown.definition.title, shown.revision), (&command.wanted.title, view.revision));
                     assert_eq!(command.wanted.title, view.definition.title);
                 }
-                Err(Fault::Stale(_)) => assert_ne!(command.wanted.title, view.definition.title),
+                Err(Decided { value: Fault::Stale(_), .. }) => assert_ne!(command.wanted.title, view.definition.title),
                 Err(fault) => panic!("{fault:?}"),
             }
         }
@@ -201,7 +201,7 @@ fn a_change_hides_no_steering_and_a_steering_no_change_whatever_they_are_read_ba
             engine.snapshot(&world.snapshots, START).expect("a snapshot");
         }
         engine = same_after_restart(&world, engine);
-        let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+        let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
         assert_eq!((view.state, view.definition.title.as_str()), (DropState::Paused, "after the pause"));
     }
     let repeated = update(&engine, "d", START, |wanted| wanted.title = "once more".to_owned());
@@ -210,7 +210,7 @@ fn a_change_hides_no_steering_and_a_steering_no_change_whatever_they_are_read_ba
     engine.snapshot(&world.snapshots, START).expect("a snapshot");
     engine = same_after_restart(&world, engine);
     assert_eq!(changed(&engine, &repeated), revision, "sent again after all that: the same answer");
-    let (view, _) = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop");
+    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
     assert_eq!((view.state, view.revision), (DropState::Open, revision));
 }
 
@@ -225,11 +225,11 @@ fn only_trying_a_change_shows_it_and_changes_nothing() {
         wanted.closes_at = Some(START.plus(Millis(1)));
     });
     command.validate_only = true;
-    let (view, _) = engine.update_drop(&command, Context::anonymous(START)).expect("it could be changed");
+    let view = engine.update_drop(&command, Context::anonymous(START)).expect("it could be changed").value;
     assert_eq!((view.definition.items.len(), view.stock[1][0].free, view.revision), (2, 9, command.revision));
     command.wanted.closes_at = Some(Timestamp(START.0));
     assert!(
-        matches!(engine.update_drop(&command, Context::anonymous(START)), Err(Fault::Invalid(_))),
+        matches!(engine.update_drop(&command, Context::anonymous(START)), Err(fault) if matches!(fault.value, Fault::Invalid(_))),
         "it would be closed before it opens"
     );
     assert_eq!((engine.inventory().digest(), engine.journal().appended()), before);

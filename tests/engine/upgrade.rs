@@ -62,7 +62,7 @@ fn of_format_1() -> World {
 }
 
 fn states(engine: &Engine) -> Vec<DropState> {
-    DROPS.map(|(id, ..)| engine.get_drop(&drop_id(id), Context::anonymous(START)).expect("a drop").0.state).to_vec()
+    DROPS.map(|(id, ..)| engine.get_drop(&drop_id(id), Context::anonymous(START)).expect("a drop").value.state).to_vec()
 }
 
 /// Where the journal says that format 1 ends.
@@ -100,7 +100,7 @@ fn moments_behind_the_upgrade_are_facts() {
     drop(world.start());
     world.now = at(3);
     let (engine, _) = world.start();
-    let state = |id| engine.get_drop(&drop_id(id), Context::anonymous(at(3))).expect("a drop").0.state;
+    let state = |id| engine.get_drop(&drop_id(id), Context::anonymous(at(3))).expect("a drop").value.state;
     assert_eq!([state("ahead"), state("open")], [DropState::Open, DropState::Closed]);
     engine.journal().barrier().wait().expect("durable");
     let turned = common::records(&world).into_iter().filter(|(_, record)| record.name() == "turned").count();

@@ -226,21 +226,22 @@ fn the_drop() -> CreateDrop {
 /// Every step waits until it is durable, so it is a batch of its own.
 fn play(engine: &Engine, world: &World) {
     let durable = || engine.journal().barrier().wait().expect("durable");
-    engine.create_drop(&the_drop(), Context::anonymous(after(0))).expect("a drop").1.wait().expect("durable");
+    engine.create_drop(&the_drop(), Context::anonymous(after(0))).expect("a drop");
+    durable();
     let buys = |n: u64, wanted: &[(&str, u32)], instead: Option<u64>| {
         let customer = format!("customer-{}", instead.unwrap_or(n));
         let mut command = with_card(reserve(hold_id(n), "knife-1204", &customer, wanted), &format!("card-{n}"));
         command.supersedes = instead.map(hold_id);
         let answer = settle(|| engine.reserve(&command, Context::anonymous(after(n)))).expect("an answer");
-        assert!(matches!(answer.outcome, Outcome::Hold(_)), "{answer:?}");
-        engine.journal().ticket(answer.rests_on).wait().expect("durable");
+        assert!(matches!(answer.value, Outcome::Hold(_)), "{answer:?}");
+        engine.journal().ticket(answer.durable_after).wait().expect("durable");
     };
     buys(1, &[("KNIFE/20cm", 2), ("FORK", 1)], None);
     buys(2, &[("KNIFE/20cm", 1)], None);
     buys(3, &[("FORK", 3)], None);
     buys(4, &[("FORK", 2)], None);
     let sold = settle(|| engine.claim(&claim(hold_id(1), "order/1"), Context::anonymous(after(5)))).expect("an answer");
-    engine.journal().ticket(sold.rests_on).wait().expect("durable");
+    engine.journal().ticket(sold.durable_after).wait().expect("durable");
     engine.snapshot(&world.snapshots, after(5)).expect("a snapshot");
     settle(|| engine.release(&release(hold_id(3), &[("FORK", 1)]), Context::anonymous(after(6)))).expect("an answer");
     durable();
@@ -248,16 +249,13 @@ fn play(engine: &Engine, world: &World) {
         .expect("an answer");
     durable();
     let more = common::adjust("knife-1204", "FORK", 77, StockChange::Delta(5));
-    engine.adjust_stock(&more, Context::anonymous(after(6))).expect("adjusted").1.wait().expect("durable");
+    engine.adjust_stock(&more, Context::anonymous(after(6))).expect("adjusted");
+    durable();
     buys(7, &[("FORK", 1), ("KNIFE/20cm", 1)], Some(4));
     engine.snapshot(&world.snapshots, after(7)).expect("a snapshot");
     buys(8, &[("KNIFE/20cm", 3)], None);
-    engine
-        .steer(&the_drop().definition.id, Steer::Pause, Context::anonymous(after(9)))
-        .expect("paused")
-        .1
-        .wait()
-        .expect("durable");
+    engine.steer(&the_drop().definition.id, Steer::Pause, Context::anonymous(after(9))).expect("paused");
+    durable();
     // What is due by then is given back, one record each.
     engine.sweep(after(304)).expect("a sweep");
     durable();

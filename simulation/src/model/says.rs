@@ -1,9 +1,11 @@
 //! What the engine says, in the words in which the model says what it expects.
 
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, Fault, HoldView, Outcome, Ticket};
+use stockade::engine::answer::{Fault, HoldView, Outcome};
+use stockade::engine::attempt::Decided;
 use stockade::engine::command::{ExpiredPolicy, Return, Stage};
 use stockade::engine::context::Context;
+use stockade::journal::Ticket;
 use stockade::time::{Millis, Timestamp};
 
 use super::reserves::{Ask, shorts};
@@ -56,22 +58,21 @@ pub fn answered(engine: &Engine, verb: &Verb, drop: usize, now: Timestamp) -> Sa
             let command = Return { target: words::target(hold_id(*hold)), returned, restock: *restock };
             settle(|| engine.return_units(&command, Context::anonymous(now)))
         }
-        Verb::Get { hold } => engine
-            .get_hold(hold_id(*hold), None, Context::anonymous(now))
-            .map(|(view, ticket)| Answer { outcome: Outcome::Hold(view), rests_on: ticket.lsn() }),
+        Verb::Get { hold } => settle(|| engine.get_hold(hold_id(*hold), None, Context::anonymous(now)))
+            .map(|decided| decided.map(Outcome::Hold)),
     };
     said(engine, answer, show)
 }
 
-fn said(engine: &Engine, answer: Result<Answer, Fault>, shown: impl Fn(&HoldView) -> String) -> Said {
+fn said(engine: &Engine, answer: Result<Decided<Outcome>, Fault>, shown: impl Fn(&HoldView) -> String) -> Said {
     let text = match &answer {
         Err(Fault::NoHold(_)) => "not found".to_owned(),
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
         Err(Fault::Invalid(_)) => "invalid".to_owned(),
         Err(Fault::Precondition(_)) => "precondition".to_owned(),
         Err(fault) => format!("{fault:?}"),
-        Ok(Answer { outcome: Outcome::Hold(view), .. }) => shown(view),
-        Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => {
+        Ok(Decided { value: Outcome::Hold(view), .. }) => shown(view),
+        Ok(Decided { value: Outcome::Refused(refusal), .. }) => {
             let lines: Vec<_> =
                 refusal.lines.iter().map(|line| (line.sku.as_str(), line.reason.label(), line.available)).collect();
             let retry = refusal.retry_after.map(|span| span.0);
@@ -88,12 +89,12 @@ fn said(engine: &Engine, answer: Result<Answer, Fault>, shown: impl Fn(&HoldView
         }
     };
     let shown = match &answer {
-        Ok(Answer { outcome: Outcome::Hold(view), .. }) => Some(view),
-        Ok(Answer { outcome: Outcome::Refused(refusal), .. }) => refusal.hold.as_ref(),
+        Ok(Decided { value: Outcome::Hold(view), .. }) => Some(view),
+        Ok(Decided { value: Outcome::Refused(refusal), .. }) => refusal.hold.as_ref(),
         Err(_) => None,
     };
     let shown = shown.map(|view| view.hold.revision.0);
-    let ticket = answer.ok().map(|answer| engine.journal().ticket(answer.rests_on));
+    let ticket = answer.ok().map(|answer| engine.journal().ticket(answer.durable_after));
     Said { text, ticket, shown }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use stockade::engine::Engine;
-use stockade::engine::answer::{DropView, Fault, Ticket};
+use stockade::engine::answer::{DropView, Fault};
+use stockade::engine::attempt::{Answer, Decided};
 use stockade::engine::command::Steer;
 use stockade::engine::context::Context;
 use stockade::record::StockChange;
@@ -91,18 +92,18 @@ impl Model {
 /// What the engine says when stock is adjusted.
 pub fn adjusted(engine: &Engine, Adjust { drop, item, number, change }: &Adjust, now: Timestamp) -> Said {
     let command = adjust(DROPS[*drop], ITEMS[*drop][*item], *number, *change);
-    said(engine.adjust_stock(&command, Context::anonymous(now)))
+    said(engine, engine.adjust_stock(&command, Context::anonymous(now)))
 }
 
 /// What the engine says when a drop is steered.
 pub fn steered(engine: &Engine, drop: usize, steer: Steer, now: Timestamp) -> Said {
-    said(engine.steer(&drop_id(DROPS[drop]), steer, Context::anonymous(now)))
+    said(engine, engine.steer(&drop_id(DROPS[drop]), steer, Context::anonymous(now)))
 }
 
 /// A drop's state and stock as the engine shows them, in the words of [`Model::stock`].
 pub fn shown(engine: &Engine, drop: usize, now: Timestamp) -> String {
     match engine.get_drop(&drop_id(DROPS[drop]), Context::anonymous(now)) {
-        Ok((view, _)) => {
+        Ok(Decided { value: view, .. }) => {
             let stock: Vec<_> = view.stock.iter().map(|pools| (pools[0].received, pools[0].free)).collect();
             format!("{:?} {stock:?}", view.state)
         }
@@ -110,14 +111,18 @@ pub fn shown(engine: &Engine, drop: usize, now: Timestamp) -> String {
     }
 }
 
-fn said(answer: Result<(DropView, Ticket), Fault>) -> Said {
-    let text = match &answer {
-        Ok((view, _)) => format!("{:?}", view.state),
+fn said(engine: &Engine, answer: Answer<DropView>) -> Said {
+    let (answer, durable_after) = match answer {
+        Ok(Decided { value, durable_after }) => (Ok(value), Some(durable_after)),
+        Err(fault) => (Err(fault.value), None),
+    };
+    let text = match answer {
+        Ok(view) => format!("{:?}", view.state),
         Err(Fault::Precondition(_)) => "precondition".to_owned(),
         Err(Fault::Invalid(_)) => "invalid".to_owned(),
         Err(Fault::Stale(_)) => "stale".to_owned(),
         Err(Fault::Exists { field, .. }) => format!("exists {field}"),
         Err(fault) => format!("{fault:?}"),
     };
-    Said { text, ticket: answer.ok().map(|(_, ticket)| ticket), shown: None }
+    Said { text, ticket: durable_after.map(|lsn| engine.journal().ticket(lsn)), shown: None }
 }

@@ -3,6 +3,7 @@
 
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, Fault};
+use stockade::engine::attempt::Decided;
 use stockade::engine::context::Context;
 use stockade::time::{Millis, Timestamp};
 
@@ -112,18 +113,21 @@ pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Mo
             }
         }
     });
-    let view = match engine.update_drop(&command, Context::anonymous(now)) {
-        Ok((view, _)) => view,
+    let view = match engine.update_drop(&command, Context::anonymous(now)).map_err(|fault| fault.value) {
+        Ok(view) => view.value,
         Err(Fault::Precondition(_)) => return "precondition".to_owned(),
         Err(fault) => return format!("{fault:?}"),
     };
-    let (again, _) = engine.update_drop(&command, Context::anonymous(now)).expect("sent again");
+    let again = engine.update_drop(&command, Context::anonymous(now)).expect("sent again").value;
     assert_eq!((again.revision, &again.definition), (view.revision, &view.definition));
     if view.revision > command.revision {
         command.wanted.title.push_str("another");
-        assert!(matches!(engine.update_drop(&command, Context::anonymous(now)), Err(Fault::Stale(_))));
+        assert!(matches!(
+            engine.update_drop(&command, Context::anonymous(now)),
+            Err(Decided { value: Fault::Stale(_), .. })
+        ));
     }
-    let (shown, _) = engine.get_drop(&drop_id(id), Context::anonymous(now)).expect("the drop");
+    let shown = engine.get_drop(&drop_id(id), Context::anonymous(now)).expect("the drop").value;
     assert_eq!(shown.revision, view.revision);
     format!("{:?}", view.state)
 }

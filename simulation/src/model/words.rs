@@ -2,7 +2,8 @@
 
 use stockade::definition::{Definition, Item, Limit, Pool, Scope};
 use stockade::engine::Engine;
-use stockade::engine::answer::{Answer, Fault, Step};
+use stockade::engine::answer::Fault;
+use stockade::engine::attempt::{Answer, Decided};
 use stockade::engine::command::{
     AdjustStock, Claim, ExpiredPolicy, Extend, Release, Reserve, Target, UpdateDrop, Wanted,
 };
@@ -97,11 +98,11 @@ pub fn release(hold: HoldId, keep: &[(&str, u32)]) -> Release {
 }
 
 /// Asks until there is no doubt, as the edge does.
-pub fn settle(mut ask: impl FnMut() -> Result<Step<Answer>, Fault>) -> Result<Answer, Fault> {
+pub fn settle<T>(mut ask: impl FnMut() -> Answer<T>) -> Result<Decided<T>, Fault> {
     loop {
-        match ask()? {
-            Step::Done(answer) => return Ok(answer),
-            Step::InDoubt => std::thread::yield_now(),
+        match ask() {
+            Err(Decided { value: Fault::InDoubt, .. }) => std::thread::yield_now(),
+            answer => return answer.map_err(|fault| fault.value),
         }
     }
 }
@@ -114,7 +115,7 @@ pub fn adjust(drop: &str, item: &str, n: u64, change: StockChange) -> AdjustStoc
 
 /// A change of a drop as it is, with all its fields as they are shown.
 pub fn update(engine: &Engine, drop: &str, now: Timestamp, change: impl FnOnce(&mut Definition)) -> UpdateDrop {
-    let (view, _) = engine.get_drop(&drop_id(drop), Context::anonymous(now)).expect("the drop");
+    let view = engine.get_drop(&drop_id(drop), Context::anonymous(now)).expect("the drop").value;
     let mut wanted = view.definition.as_ref().clone();
     wanted.opens_at = Some(view.opens_at);
     change(&mut wanted);

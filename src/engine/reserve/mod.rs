@@ -15,12 +15,13 @@ use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
-use super::answer::{Answer, Fault, HoldView, Outcome, Step, Violation};
+use super::answer::{Fault, HoldView, Outcome, Violation};
+use super::attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use super::command::Reserve;
 use super::context::Context;
 use super::hold_verbs::ended;
 use super::limits::Counted;
-use super::{Decision, Engine, OwnHold};
+use super::{Engine, OwnHold};
 use crate::definition::Definition;
 use crate::digest::Manner;
 use crate::hold::{ContentHash, Hold, HoldState};
@@ -37,8 +38,8 @@ use supersede::Old;
 const CLOCK_IN_DOUBT: &str =
     "the server's wall clock is more than 5 minutes ahead of engine time, so the time is in doubt";
 
-/// What came of a look, or why none could be taken.
-pub(super) type Found<T> = Result<Decision<T>, Fault>;
+/// What comes of a request: a hold without its drop's definition, which its caller has.
+pub(super) type Reserved = Decided<Outcome<Hold>>;
 
 impl Engine {
     /// Sets units aside. Asked for again with the same content, the same hold is answered as it stands now, as long as
@@ -48,7 +49,7 @@ impl Engine {
     /// [`Fault::NoDrop`], [`Fault::NoHold`] for a hold to be superseded that is not this customer's in this drop,
     /// [`Fault::Invalid`] for a SKU that the drop does not have, [`Fault::Exists`] when the id has a hold of other
     /// content, [`Fault::Exhausted`], [`Fault::Suspended`] while the clock is in doubt, and faults of the journal.
-    pub fn reserve(&self, command: &Reserve, context: Context<'_>) -> Result<Step<Answer>, Fault> {
+    pub fn reserve(&self, command: &Reserve, context: Context<'_>) -> Answer<Outcome> {
         self.decide(context.now, || {
             let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
                 let running = &drop.running();
@@ -56,10 +57,13 @@ impl Engine {
                 let asked = Asked::of(self, &running.definition, command)?;
                 let actor = origin.actor;
                 let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
-                let came = request.decide(self.journal.permit()?)?;
-                came.and_then(|came| Ok(Decision::Done(came.answer(&running.definition))))
+                let definition = || Arc::clone(&running.definition);
+                Ok(request.decide(self.journal.permit()?)?.map(|outcome| match outcome {
+                    Outcome::Hold(hold) => Outcome::Hold(HoldView { hold, definition: definition() }),
+                    Outcome::Refused(refusal) => Outcome::Refused(refusal),
+                }))
             });
-            found.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone())))
+            found.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone()).into()))
         })
     }
 
@@ -105,32 +109,6 @@ impl Asked {
     }
 }
 
-/// What came of a request.
-pub(super) enum Came {
-    /// A hold was made.
-    Made(Hold),
-    /// Anything else.
-    Told(Answer),
-}
-
-impl From<Answer> for Came {
-    fn from(answer: Answer) -> Self {
-        Self::Told(answer)
-    }
-}
-
-impl Came {
-    fn answer(self, definition: &Arc<Definition>) -> Answer {
-        match self {
-            Self::Made(hold) => {
-                let rests_on = hold.revision;
-                Answer { outcome: Outcome::Hold(HoldView { hold, definition: Arc::clone(definition) }), rests_on }
-            }
-            Self::Told(answer) => answer,
-        }
-    }
-}
-
 /// One reserve while its drop's gate is held.
 pub(super) struct Request<'a> {
     pub(super) engine: &'a Engine,
@@ -159,7 +137,7 @@ pub(super) type Short = (ItemNo, u64);
 pub(super) type Shorts = SmallVec<[Short; 4]>;
 
 impl Request<'_> {
-    fn decide(&self, permit: Permit<'_>) -> Found<Came> {
+    fn decide(&self, permit: Permit<'_>) -> Attempt<Reserved> {
         let holds = &self.engine.inventory.holds;
         let Reserve { hold, supersedes, .. } = self.command;
         match supersedes {
@@ -168,16 +146,16 @@ impl Request<'_> {
         }
     }
 
-    fn decide_in(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Came> {
+    fn decide_in(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Attempt<Reserved> {
         // The holds of an archived drop are gone, also those that are not taken out yet.
         if self.running.archived.is_some() {
-            return Ok(Decision::Done(self.refused_by_drop(Reason::Closed, None).into()));
+            return Ok(self.refused_by_drop(Reason::Closed, None));
         }
         let shard = shards.own();
         if let Some(place) = shard.find(&self.command.hold) {
             let mut own =
                 OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
-            return self.again(&mut own, permit).map(|answer| Decision::Done(answer.into()));
+            return Ok(self.again(&mut own, permit)?);
         }
         let successor;
         let (request, permit) = match &self.command.supersedes {
@@ -187,23 +165,23 @@ impl Request<'_> {
                     successor = found;
                     (&successor, permit)
                 }
-                Err(refused) => return Ok(Decision::Done(refused.into())),
+                Err(refused) => return Ok(refused),
             },
         };
         request.decide_new(shards, permit)
     }
 
     /// The id has a hold already: the same request again, or another one by mistake.
-    fn again(&self, own: &mut OwnHold<'_, '_>, permit: Permit<'_>) -> Result<Answer, Fault> {
+    fn again(&self, own: &mut OwnHold<'_, '_>, permit: Permit<'_>) -> Result<Reserved, Decided<Fault>> {
         let hold = own.hold();
         if hold.content != self.asked.content || hold.drop != self.drop.number {
             let field = self.differing_field(hold);
-            return Err(Fault::Exists { what: format!("hold {}", hold.id), field, known_at: hold.revision });
+            return Err(own.decided(Fault::Exists { what: format!("hold {}", hold.id), field }));
         }
         self.engine.expire_if_due(own, permit, self.now)?;
         let hold = own.hold();
         Ok(match hold.state {
-            HoldState::Held | HoldState::Paying | HoldState::Claimed => own.shown(),
+            HoldState::Held | HoldState::Paying | HoldState::Claimed => own.decided(Outcome::Hold(hold.clone())),
             HoldState::Released | HoldState::Expired => own.refused(ended(hold).unwrap_or(Reason::HoldReleased)),
         })
     }
@@ -229,42 +207,40 @@ impl Request<'_> {
     }
 
     /// Decides a request whose id has no hold yet.
-    fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Found<Came> {
+    fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Attempt<Reserved> {
         if self.engine.clock_is_in_doubt.load(Ordering::Relaxed) {
-            return Err(Fault::Suspended(CLOCK_IN_DOUBT));
+            return Err(Fault::Suspended(CLOCK_IN_DOUBT).into());
         }
         if self.running.is_to_turn(self.now) {
-            return Ok(Decision::Turn(self.drop.number));
+            return Err(Undecided::Retry(Chore::Turn(self.drop.number)));
         }
         if let Some((reason, retry_after)) = self.barred() {
-            return Ok(Decision::Done(self.refused_by_drop(reason, retry_after).into()));
+            return Ok(self.refused_by_drop(reason, retry_after));
         }
-        let looked = if self.command.allow_partial { self.look_for_any() } else { self.look(Pool::look) };
-        looked.and_then(|shorts| {
-            if !shorts.is_empty() {
-                return self.sold_out(&shorts).told();
+        let shorts = if self.command.allow_partial { self.look_for_any() } else { self.look(Pool::look) }?;
+        if !shorts.is_empty() {
+            return self.sold_out(&shorts);
+        }
+        self.engine.has_memory()?;
+        let Engine { inventory, bounds, .. } = self.engine;
+        // A hold that takes another's place makes no hold more.
+        let full = self.old.is_none() && inventory.owned() >= bounds.max_holds;
+        if full || !shards.own().has_room() {
+            return Err(Fault::Exhausted("too many holds: --max-holds is reached").into());
+        }
+        let no_more = inventory.subjects.len() >= bounds.max_subjects() || !inventory.subjects.has_room();
+        inventory.subjects.with(&self.asked.counted.keys, |subjects| {
+            if no_more && subjects.iter().any(|subject| subject.is_empty() || subject.is_old()) {
+                return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached").into());
             }
-            self.engine.has_memory()?;
-            let Engine { inventory, bounds, .. } = self.engine;
-            // A hold that takes another's place makes no hold more.
-            let full = self.old.is_none() && inventory.owned() >= bounds.max_holds;
-            if full || !shards.own().has_room() {
-                return Err(Fault::Exhausted("too many holds: --max-holds is reached"));
-            }
-            let no_more = inventory.subjects.len() >= bounds.max_subjects() || !inventory.subjects.has_room();
-            inventory.subjects.with(&self.asked.counted.keys, |subjects| {
-                if no_more && subjects.iter().any(|subject| subject.is_empty() || subject.is_old()) {
-                    return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached"));
-                }
-                let hands = Hands { shards, subjects, permit };
-                if self.command.allow_partial { self.serve_partly(hands) } else { self.serve(hands) }
-            })
+            let hands = Hands { shards, subjects, permit };
+            if self.command.allow_partial { self.serve_partly(hands) } else { self.serve(hands) }
         })
     }
 
     /// A refusal because of the drop's state, once that is durable.
-    fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> Answer {
-        Answer { rests_on: self.running.known_at(), ..self.refuse(reason, retry_after, Vec::new(), None) }
+    fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> Reserved {
+        Decided { durable_after: self.running.known_at(), ..self.refuse(reason, retry_after, Vec::new(), None) }
     }
 
     /// Why the drop takes no reserves now, and when it may.
@@ -278,21 +254,21 @@ impl Request<'_> {
     }
 
     /// Which lines stock can't serve: none, as far as a look can tell.
-    pub(super) fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Decision<Shorts> {
+    pub(super) fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Attempt<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
             match look(line.pool(), line.needs(), self.now) {
                 Verdict::Yes(()) => {}
                 Verdict::Short { free } => shorts.push((line.item, free)),
-                Verdict::InDoubt => return Decision::InDoubt,
-                Verdict::SweepDue => return self.sweep_pool(line),
+                Verdict::InDoubt => return Err(Undecided::InDoubt),
+                Verdict::SweepDue => return Err(self.sweep_first(line)),
             }
         }
-        Decision::Done(shorts)
+        Ok(shorts)
     }
 
-    fn sweep_pool<T>(&self, line: Line<'_>) -> Decision<T> {
-        Decision::SweepPool(self.drop.number, line.item, line.pool_no)
+    fn sweep_first(&self, line: Line<'_>) -> Undecided {
+        Undecided::Retry(Chore::SweepPool(self.drop.number, line.item, line.pool_no))
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
@@ -309,13 +285,6 @@ impl Request<'_> {
     /// Units of an item that the customer has already, in the hold that is to be superseded.
     pub(super) fn own(&self, item: ItemNo) -> u32 {
         self.old.as_ref().map_or(0, |old| old.hold.units_of(item))
-    }
-}
-
-impl Decision<Answer> {
-    /// As it is told.
-    fn told(self) -> Found<Came> {
-        self.and_then(|answer| Ok(Decision::Done(answer.into())))
     }
 }
 

@@ -14,9 +14,8 @@ use smallvec::SmallVec;
 
 use super::allowance::Allotments;
 use super::serve::{Guards, Served};
-use super::{Came, Found, Hands, Line, Request, Shorts};
-use crate::engine::Decision;
-use crate::engine::answer::Answer;
+use super::{Hands, Line, Request, Reserved, Shorts};
+use crate::engine::attempt::{Attempt, Chore, Undecided};
 use crate::engine::limits::due;
 use crate::hold::{HoldLine, ShortLine};
 use crate::ids::ItemNo;
@@ -47,42 +46,41 @@ type AllGot<'d> = SmallVec<[Got<'d>; 4]>;
 
 impl Request<'_> {
     /// A read-only look whether there is anything at all: every line, where there is nothing of any; else none.
-    pub(super) fn look_for_any(&self) -> Decision<Shorts> {
+    pub(super) fn look_for_any(&self) -> Attempt<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines() {
             if line.own > 0 {
-                return Decision::Done(Shorts::new());
+                return Ok(Shorts::new());
             }
             match line.pool().look(1, self.now) {
-                Verdict::Yes(()) => return Decision::Done(Shorts::new()),
+                Verdict::Yes(()) => return Ok(Shorts::new()),
                 Verdict::Short { free } => shorts.push((line.item, free)),
-                Verdict::InDoubt => return Decision::InDoubt,
-                Verdict::SweepDue => return self.sweep_pool(line),
+                Verdict::InDoubt => return Err(Undecided::InDoubt),
+                Verdict::SweepDue => return Err(self.sweep_first(line)),
             }
         }
-        Decision::Done(shorts)
+        Ok(shorts)
     }
 
     /// Takes what there is, lets limits cut it, makes the hold.
     #[cold]
-    pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Found<Came> {
-        self.take_what_there_is().and_then(|got| {
-            let there: SmallVec<[(ItemNo, u32); 4]> = got.iter().map(|got| (got.line.item, got.there())).collect();
-            let allotted = self.allotted(hands.subjects, &there);
-            let cut = allotted.iter().any(|line| line.cut_by.is_some());
-            if cut && let Some(due) = due(hands.subjects, self.now) {
-                return Ok(Decision::SweepHold(due));
-            }
-            if allotted.iter().all(|line| line.units == 0) {
-                return Ok(Decision::Done(self.nothing_at_all(got, hands.subjects).into()));
-            }
-            let rare = self.rare(self.short_lines(&got, &allotted));
-            let hold = self.new_hold(&lines(&got, &allotted), rare);
-            self.make(hands, Served { hold, taken: used(got, &allotted) })
-        })
+    pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Attempt<Reserved> {
+        let got = self.take_what_there_is()?;
+        let there: SmallVec<[(ItemNo, u32); 4]> = got.iter().map(|got| (got.line.item, got.there())).collect();
+        let allotted = self.allotted(hands.subjects, &there);
+        let cut = allotted.iter().any(|line| line.cut_by.is_some());
+        if cut && let Some(due) = due(hands.subjects, self.now) {
+            return Err(Undecided::Retry(Chore::SweepHold(due)));
+        }
+        if allotted.iter().all(|line| line.units == 0) {
+            return Ok(self.nothing_at_all(got, hands.subjects));
+        }
+        let rare = self.rare(self.short_lines(&got, &allotted));
+        let hold = self.new_hold(&lines(&got, &allotted), rare);
+        Ok(self.make(hands, Served { hold, taken: used(got, &allotted) })?)
     }
 
-    fn take_what_there_is(&self) -> Decision<AllGot<'_>> {
+    fn take_what_there_is(&self) -> Attempt<AllGot<'_>> {
         let mut all = AllGot::new();
         for line in self.lines() {
             let verdict = match line.needs() {
@@ -92,15 +90,15 @@ impl Request<'_> {
             match verdict {
                 Verdict::Yes(taken) => all.push(Got { line, taken: Some(taken) }),
                 Verdict::Short { .. } => all.push(Got { line, taken: None }),
-                Verdict::InDoubt => return Decision::InDoubt,
-                Verdict::SweepDue => return self.sweep_pool(line),
+                Verdict::InDoubt => return Err(Undecided::InDoubt),
+                Verdict::SweepDue => return Err(self.sweep_first(line)),
             }
         }
-        Decision::Done(all)
+        Ok(all)
     }
 
     /// The usual refusal.
-    fn nothing_at_all(&self, got: AllGot<'_>, subjects: &[Subject]) -> Answer {
+    fn nothing_at_all(&self, got: AllGot<'_>, subjects: &[Subject]) -> Reserved {
         let short = got.iter().filter(|got| got.there() < got.line.units);
         let shorts: Shorts = short.map(|got| (got.line.item, got.units())).collect();
         drop(got); // the guards give back what limits do not leave

@@ -9,30 +9,29 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Asked, Came, Request};
+use super::{Asked, Request};
+use crate::engine::Engine;
 use crate::engine::answer::{Fault, HoldView, Outcome};
+use crate::engine::attempt::{Decided, Undecided};
 use crate::engine::command::Reserve;
 use crate::engine::context::Context;
-use crate::engine::{Decision, Engine};
-use crate::ids::Lsn;
 use crate::invariant::invariant;
 
 /// Most reserves of one run: enough for their misses to overlap, few enough that nobody waits long at the gate.
 pub const MOST_IN_RUN: usize = 8;
 
 impl Engine {
-    /// Decides reserves in one drop, in their order and at one instant, and tells each: what was decided, and the record
-    /// that has to be durable first. Ends before one that can't be decided at once; that one, and what comes after it,
+    /// Decides reserves in one drop, in their order and at one instant, and reports each as it is decided. Ends before one that can't be decided at once; that one, and what comes after it,
     /// is to be asked for by itself.
     ///
     /// # Errors
-    /// As [`Engine::reserve`], for the one behind those that were told.
+    /// As [`Engine::reserve`], for the one behind those that were decided.
     pub fn reserve_run(
         &self,
         commands: &[&Reserve],
         context: Context<'_>,
-        mut told: impl FnMut(&Outcome, Lsn),
-    ) -> Result<(), Fault> {
+        mut on_decided: impl FnMut(Decided<&Outcome>),
+    ) -> Result<(), Decided<Fault>> {
         let Some(first) = commands.first() else { return Ok(()) };
         let decided = self.inventory.drops.with_id_among(&first.drop, |drop, roster| {
             let running = &drop.running();
@@ -50,7 +49,7 @@ impl Engine {
                 }
             }
             if asked.is_empty() {
-                return fault.map_or(Ok(()), Err);
+                return fault.map_or(Ok(()), |fault| Err(fault.into()));
             }
             self.fetch(commands, &asked);
             let permits = self.journal.permits(u64::try_from(asked.len()).unwrap_or(u64::MAX))?;
@@ -59,23 +58,28 @@ impl Engine {
             let mut definition = Arc::clone(&running.definition);
             for ((command, asked), permit) in commands.iter().zip(asked).zip(permits) {
                 let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
-                let Decision::Done(came) = request.decide(permit)? else { return Ok(()) };
+                let Decided { value, durable_after } = match request.decide(permit) {
+                    Ok(reserved) => reserved,
+                    Err(Undecided::Fault(fault)) => return Err(fault),
+                    Err(Undecided::Retry(_) | Undecided::InDoubt) => return Ok(()),
+                };
                 left = left.saturating_sub(1);
-                match came {
-                    Came::Made(hold) => {
-                        let rests_on = hold.revision;
+                match value {
+                    Outcome::Hold(hold) => {
                         let outcome = Outcome::Hold(HoldView { hold, definition });
-                        told(&outcome, rests_on);
+                        on_decided(Decided { value: &outcome, durable_after });
                         invariant!(let Outcome::Hold(view) = outcome, "a hold that was made is another outcome");
                         definition = view.definition;
                     }
-                    Came::Told(answer) => told(&answer.outcome, answer.rests_on),
+                    Outcome::Refused(refusal) => {
+                        on_decided(Decided { value: &Outcome::Refused(refusal), durable_after });
+                    }
                 }
             }
             // The faulty one stands behind those that the journal had no room for.
-            fault.filter(|_| left == 0).map_or(Ok(()), Err)
+            fault.filter(|_| left == 0).map_or(Ok(()), |fault| Err(fault.into()))
         });
-        decided.unwrap_or_else(|| Err(Fault::NoDrop(first.drop.clone())))
+        decided.unwrap_or_else(|| Err(Fault::NoDrop(first.drop.clone()).into()))
     }
 
     /// Has fetched what these will touch, step by step: what a step reads the one before has asked for.

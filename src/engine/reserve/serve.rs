@@ -2,8 +2,9 @@
 
 use smallvec::SmallVec;
 
-use super::{Came, Found, Hands, Request};
-use crate::engine::Decision;
+use super::{Hands, Request, Reserved};
+use crate::engine::answer::{Fault, Outcome};
+use crate::engine::attempt::{Attempt, Decided, Undecided};
 use crate::engine::commit::Prepared;
 use crate::hold::{Hold, HoldFields, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
@@ -28,10 +29,10 @@ pub(super) struct Served<'d> {
 impl Request<'_> {
     /// Checks limits, takes, makes the hold: all lines or none.
     #[inline]
-    pub(super) fn serve(&self, hands: Hands<'_, '_, '_>) -> Found<Came> {
+    pub(super) fn serve(&self, hands: Hands<'_, '_, '_>) -> Attempt<Reserved> {
         let broken = self.broken(hands.subjects);
         if !broken.is_empty() {
-            return self.over_limit(&broken, hands.subjects)?.told();
+            return self.over_limit(&broken, hands.subjects);
         }
         // A hold that lives shorter than its thread may be held up, and a cart, are in doubt until they are entered.
         let certain = self.asked.lines.len() == 1 && self.old.is_none() && self.ttl() >= SHORT_TTL;
@@ -42,21 +43,21 @@ impl Request<'_> {
                 Verdict::Yes(units) => taken.push(units),
                 Verdict::Short { free } => {
                     drop(taken); // the guards give back what the cart has already taken
-                    return Ok(Decision::Done(self.refuse_stock(&[(line.item, free)], hands.subjects).into()));
+                    return Ok(self.refuse_stock(&[(line.item, free)], hands.subjects));
                 }
-                Verdict::InDoubt => return Ok(Decision::InDoubt),
-                Verdict::SweepDue => return Ok(self.sweep_pool(line)),
+                Verdict::InDoubt => return Err(Undecided::InDoubt),
+                Verdict::SweepDue => return Err(self.sweep_first(line)),
             }
         }
         let lines: SmallVec<[HoldLine; 4]> =
             self.lines().map(|line| HoldLine::new(line.item, line.pool_no, line.units)).collect();
-        self.make(hands, Served { hold: self.new_hold(&lines, self.rare(Vec::new())), taken })
+        Ok(self.make(hands, Served { hold: self.new_hold(&lines, self.rare(Vec::new())), taken })?)
     }
 
     /// Appends, and makes the hold.
     #[expect(clippy::inline_always, reason = "measured: on its own it costs each reserve some 100 instructions")]
     #[inline(always)]
-    pub(super) fn make(&self, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Came> {
+    pub(super) fn make(&self, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Result<Reserved, Fault> {
         if let Some(old) = &self.old {
             return self.replace(old, hands, served);
         }
@@ -67,7 +68,7 @@ impl Request<'_> {
         let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
         let locked = Locked::NewHold(self.drop, shards.own(), Some(subjects));
         shown.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
-        Ok(Decision::Done(Came::Made(shown)))
+        Ok(Decided { durable_after: shown.revision, value: Outcome::Hold(shown) })
     }
 
     /// How long the hold is granted: the wish or the drop's, at most the ceiling.

@@ -9,11 +9,12 @@
 //! customer's own units never stand in his way, and nobody else can get between.
 
 use super::serve::Served;
-use super::{Asked, Came, Found, Hands, Request};
-use crate::engine::answer::{Answer, Fault};
+use super::{Asked, Hands, Request, Reserved};
+use crate::engine::OwnHold;
+use crate::engine::answer::{Fault, Outcome};
+use crate::engine::attempt::Decided;
 use crate::engine::commit::Prepared;
 use crate::engine::hold_verbs::ended;
-use crate::engine::{Decision, OwnHold};
 use crate::hold::{Change, Hold, HoldState};
 use crate::ids::HoldId;
 use crate::inventory::{HoldRef, Locked, LockedShards, LockedSubjects};
@@ -38,7 +39,7 @@ impl Request<'_> {
         id: &HoldId,
         shards: &mut LockedShards<'_>,
         permit: Permit<'p>,
-    ) -> Result<Result<(Self, Permit<'p>), Answer>, Fault> {
+    ) -> Result<Result<(Self, Permit<'p>), Reserved>, Fault> {
         let not_found = || Fault::NoHold(*id);
         let shard = shards.other();
         let place = shard.find(id).ok_or_else(not_found)?;
@@ -65,7 +66,7 @@ impl Request<'_> {
     }
 
     /// Appends the one record, ends the old hold and makes the new one.
-    pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Found<Came> {
+    pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Result<Reserved, Fault> {
         let Hands { shards, subjects, permit } = hands;
         let Served { mut hold, taken } = served;
         let change = Change::Superseded { at: self.now, by: hold.id };
@@ -74,7 +75,7 @@ impl Request<'_> {
         let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
         let locked = Locked::Succession(self.drop, (shards, old.place), subjects);
         hold.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
-        Ok(Decision::Done(Came::Made(hold)))
+        Ok(Decided { durable_after: hold.revision, value: Outcome::Hold(hold) })
     }
 }
 

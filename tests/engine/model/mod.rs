@@ -119,7 +119,7 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
     }
     sweep_all(&engine, world.now);
     for (drop, id) in DROPS.iter().enumerate() {
-        let (stock, _) = engine.get_drop(&common::drop_id(id), Context::anonymous(world.now)).expect("the drop");
+        let stock = engine.get_drop(&common::drop_id(id), Context::anonymous(world.now)).expect("the drop").value;
         for (item, pools) in stock.stock.iter().enumerate() {
             prop_assert_eq!(pools[0].free, model.free(drop, item));
         }

@@ -40,7 +40,7 @@ impl Verb {
 
 /// What the engine says when a drop is closed, twice.
 pub fn engine_closes(engine: &Engine, drop: usize, now: Timestamp) -> String {
-    let close = || engine.steer(&drop_id(DROPS[drop]), Steer::Close, Context::anonymous(now)).expect("a drop").0;
+    let close = || engine.steer(&drop_id(DROPS[drop]), Steer::Close, Context::anonymous(now)).expect("a drop").value;
     let view = close();
     assert_eq!(close().closed_at, view.closed_at);
     format!("{:?}", view.state)
