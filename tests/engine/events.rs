@@ -16,7 +16,8 @@ use stockade::storage::SimulatedStorage;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{
-    START, World, adjust, claim, definition, drop_id, extend, hold_id, release, reserve, settle, target, update,
+    START, World, adjust, claim, definition, drop_id, durable, extend, hold_id, release, reserve, settle, target,
+    update,
 };
 
 const EVERYTHING: KeepPolicy = KeepPolicy { age: Millis::from_secs(400 * 24 * 3_600), bytes: u64::MAX };
@@ -118,33 +119,14 @@ fn traffic(engine: &Engine) {
     let back =
         |n| stockade::engine::command::Return { target: target(hold_id(n)), returned: Vec::new(), restock: true };
     settle(|| engine.return_units(&back(0), Context::anonymous(after(27)))).expect("returned");
-    engine
-        .adjust_stock(&adjust("d", "A", 900, StockChange::Delta(7)), Context::anonymous(after(28)))
-        .expect("adjusted")
-        .1
-        .wait()
-        .expect("so");
-    engine
-        .steer(&drop_id("d"), Steer::Pause, Context::anonymous(after(29)))
-        .expect("paused")
-        .1
-        .wait()
-        .expect("durable");
-    engine
-        .steer(&drop_id("d"), Steer::Resume, Context::anonymous(after(30)))
-        .expect("resumed")
-        .1
-        .wait()
-        .expect("durable");
+    let more = adjust("d", "A", 900, StockChange::Delta(7));
+    durable(engine, engine.adjust_stock(&more, Context::anonymous(after(28)))).expect("adjusted");
+    durable(engine, engine.steer(&drop_id("d"), Steer::Pause, Context::anonymous(after(29)))).expect("paused");
+    durable(engine, engine.steer(&drop_id("d"), Steer::Resume, Context::anonymous(after(30)))).expect("resumed");
     let change = update(engine, "d", after(31), |drop| drop.title = "Knives".into());
-    engine.update_drop(&change, Context::anonymous(after(31))).expect("changed").1.wait().expect("durable");
+    durable(engine, engine.update_drop(&change, Context::anonymous(after(31)))).expect("changed");
     while engine.sweep(after(600)).expect("a sweep") > 0 {}
-    engine
-        .steer(&drop_id("d"), Steer::Close, Context::anonymous(after(700)))
-        .expect("closed")
-        .1
-        .wait()
-        .expect("durable");
+    durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(after(700)))).expect("closed");
 }
 
 fn kinds(events: &[Event]) -> BTreeSet<Kind> {
@@ -322,12 +304,8 @@ fn the_tail_is_bounded_and_its_oldest_goes_first() {
     let mut pauses = 0_u32;
     while !matches!(feed.recent(begin, 1), Recent::Behind) {
         for steer in [Steer::Pause, Steer::Resume] {
-            engine
-                .steer(&drop_id("large"), steer, Context::anonymous(after(u64::from(pauses))))
-                .expect("steered")
-                .1
-                .wait()
-                .expect("durable");
+            durable(&engine, engine.steer(&drop_id("large"), steer, Context::anonymous(after(u64::from(pauses)))))
+                .expect("steered");
         }
         pauses += 1;
         assert!(pauses < 10_000, "it has no bound");

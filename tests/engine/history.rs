@@ -53,7 +53,7 @@ fn reserve_some(engine: &Engine, world: &World, ids: std::ops::Range<u64>) {
     for id in ids {
         let command = reserve(hold_id(id), "d", &format!("customer-{id}"), &[("A", 1)]);
         let answer = settle(|| engine.reserve(&command, Context::anonymous(world.now))).expect("an answer");
-        engine.journal().ticket(answer.rests_on).wait().expect("durable");
+        engine.journal().ticket(answer.durable_after).wait().expect("durable");
     }
 }
 
