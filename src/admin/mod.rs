@@ -3,8 +3,8 @@
 //! It only reads. It stands before the engine does, so that a long recovery can be watched.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
@@ -13,11 +13,11 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
 use crate::budget::Budget;
-use crate::engine::Engine;
+use crate::engine::handle::EngineHandle;
 use crate::metrics::Gauge;
 use crate::metrics::edge::EdgeMetrics;
 use crate::metrics::transport::TransportMetrics;
-use crate::time::{Clock, Millis, Timestamp};
+use crate::time::{Millis, Timestamp};
 
 mod exposition;
 mod families;
@@ -68,8 +68,8 @@ impl Phase {
 /// What the HTTP door shows.
 pub struct Admin {
     phase: AtomicU8,
-    /// Set once, when recovery is done.
-    engine: OnceLock<(Arc<Engine>, Arc<dyn Clock>)>,
+    /// Nothing of one is shown before recovery is done, and between two terms.
+    engines: Arc<EngineHandle>,
     /// What the gRPC door counts.
     pub edge: Arc<EdgeMetrics>,
     /// What is counted of connections.
@@ -87,13 +87,19 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// A door in the phase of recovering. `data` is the data folder, if there is one; `started` the wall clock;
-    /// `log_lines_lost` reads how many lines of the log were lost so far.
+    /// An endpoint in the phase of recovering, which shows the engine of the current term. `data` is the data folder, if there
+    /// is one; `started` the wall clock; `log_lines_lost` reads how many lines of the log were lost so far.
     #[must_use]
-    pub fn new(data: Option<PathBuf>, started: Timestamp, budget: Arc<Budget>, log_lines_lost: fn() -> u64) -> Self {
+    pub fn new(
+        engines: Arc<EngineHandle>,
+        data: Option<PathBuf>,
+        started: Timestamp,
+        budget: Arc<Budget>,
+        log_lines_lost: fn() -> u64,
+    ) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Recovering.number()),
-            engine: OnceLock::new(),
+            engines,
             edge: Arc::new(EdgeMetrics::default()),
             transport: Arc::default(),
             budget,
@@ -103,11 +109,6 @@ impl Admin {
             started,
             log_lines_lost,
         }
-    }
-
-    /// From now on the engine's readings are shown. Only the first engine counts.
-    pub fn show(&self, engine: Arc<Engine>, clock: Arc<dyn Clock>) {
-        self.engine.get_or_init(|| (engine, clock));
     }
 
     /// Moves on to a phase.
@@ -143,7 +144,7 @@ impl Admin {
 
     fn metrics(&self, format: Format) -> String {
         let mut all = self.families();
-        if let Some((engine, _clock)) = self.engine.get() {
+        if let Some(engine) = self.engines.current() {
             all.extend(families::engine(engine.readings()));
         }
         exposition::write(&all, format)

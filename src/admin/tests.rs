@@ -1,10 +1,11 @@
 //! The pages as a scraper sees them.
 
 use super::*;
+use crate::engine::handle::ephemeral_engine;
 use crate::engine::readings::Readings;
 
 fn admin() -> Admin {
-    Admin::new(Some(std::env::temp_dir()), Timestamp(1_000), Budget::new(1 << 20), || 3)
+    Admin::new(Arc::default(), Some(std::env::temp_dir()), Timestamp(1_000), Budget::new(1 << 20), || 3)
 }
 
 fn page(admin: &Admin, readings: Readings, format: Format) -> String {
@@ -70,6 +71,25 @@ fn what_carries_a_drop_is_labelled_as_agreed() {
         "stockade_units_untracked{state=\"free\"} 0\n",
     ] {
         assert!(page.contains(line), "{line} is missing in\n{page}");
+    }
+}
+
+#[test]
+fn the_page_shows_the_engine_of_the_current_term_and_stands_without_one() {
+    let admin = admin();
+    let shown = || {
+        let page = admin.metrics(Format::Prometheus);
+        assert!(page.contains("# TYPE stockade_build_info gauge"), "{page}");
+        page.lines().find_map(|line| line.strip_prefix("stockade_conservation_error_units ")).map(str::to_owned)
+    };
+    assert_eq!(shown(), None);
+    for units in [3, 5] {
+        let engine = ephemeral_engine();
+        engine.metrics().conservation_error.set(units);
+        admin.engines.swap(Some(engine));
+        assert_eq!(shown(), Some(units.to_string()));
+        admin.engines.swap(None);
+        assert_eq!(shown(), None);
     }
 }
 

@@ -6,6 +6,7 @@
 use super::answer::Fault;
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
 use crate::inventory::HoldRef;
+pub use crate::journal::Ticket;
 
 /// Something that was decided, and what has to be durable before anybody is told: see
 /// [`Journal::ticket`](crate::journal::Journal::ticket).

@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod context;
+pub mod handle;
 pub mod answer;
 pub mod attempt;
 mod reserve;

@@ -12,11 +12,12 @@ use smallvec::SmallVec;
 use tonic::Status;
 
 use super::convert::{self, Command, Rejection, View};
-use super::edge::Edge;
+use super::edge::{Edge, Pending};
 use crate::engine::Engine;
 use crate::engine::answer::{Fault, Outcome};
 use crate::engine::attempt::{Answer, Decided};
 use crate::engine::command::Reserve;
+use crate::engine::context::Context;
 use crate::ids::Lsn;
 use crate::metrics::edge::{Ending, Operation};
 use crate::proto as pb;
@@ -41,6 +42,15 @@ const ONE_READING: usize = 8;
 
 /// A message's results, of which nothing may be told before it is durable.
 pub struct Decisions {
+    /// With the instant of the last.
+    pending: Pending<(Vec<pb::Result>, Timestamp)>,
+    tally: Tally,
+}
+
+/// A message whose operations are decided.
+struct Deciding {
+    /// Decides all of them, also where it is another's turn meanwhile: what follows an operation sees what came of it.
+    engine: Arc<Engine>,
     results: Vec<pb::Result>,
     tally: Tally,
     /// Bytes that results may still take.
@@ -57,9 +67,9 @@ pub struct Decisions {
 /// Decides operations, one after another.
 ///
 /// # Errors
-/// `JournalFailed`: what was decided by then may be durable or not.
+/// `JournalFailed`: what was decided by then may be durable or not. `Overloaded` between two terms, before anything is.
 pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Decisions, Fault> {
-    let mut decided = Decisions::of(edge, operations.len());
+    let mut decided = Deciding::of(edge, operations.len())?;
     for (turn, operations) in operations.chunks(TURN).enumerate() {
         if turn > 0 {
             tokio::task::yield_now().await;
@@ -80,7 +90,7 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
             }
         }
     }
-    Ok(decided)
+    Ok(decided.done())
 }
 
 /// An operation of a message, and what it asks for if that is sound.
@@ -107,26 +117,47 @@ impl<'a> Asked<'a> {
 
 /// Rejects a message whole, each of its operations by itself: as many as an answer has room for.
 pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Decisions {
-    let mut decided = Decisions::of(edge, 0);
+    let mut tally = Tally::of(edge);
     let error = convert::error(status);
-    let room = decided.room.checked_div(taken(&error)).unwrap_or_default();
-    for operation in operations.iter().take(room) {
-        decided.push(operation.operation.as_ref(), (error.clone(), Ending::Error));
-    }
-    decided
+    let room = room(0).checked_div(taken(&error)).unwrap_or_default();
+    let rejected = operations.iter().take(room).map(|operation| {
+        tally.endings.count_asked(operation.operation.as_ref(), Ending::Error);
+        error.clone()
+    });
+    let results = rejected.collect();
+    Decisions { pending: Pending::at_once((results, edge.now())), tally }
 }
 
 impl Decisions {
-    fn of(edge: &Arc<Edge>, operations: usize) -> Self {
-        let aside = operations.saturating_mul(LEFT_OUT_BYTES).saturating_add(ENVELOPE_BYTES);
-        Self {
+    /// The results and their instant, once all that they tell is durable.
+    ///
+    /// # Errors
+    /// `JournalFailed`, for all of them.
+    pub async fn durable(self) -> Result<(Vec<pb::Result>, Timestamp), Fault> {
+        let Self { pending, mut tally } = self;
+        let settled = pending.settle().await?;
+        tally.durable = true;
+        Ok(settled)
+    }
+}
+
+/// Bytes that results of so many operations may take.
+const fn room(operations: usize) -> usize {
+    let aside = operations.saturating_mul(LEFT_OUT_BYTES).saturating_add(ENVELOPE_BYTES);
+    MAX_ANSWER_BYTES.saturating_sub(aside)
+}
+
+impl Deciding {
+    fn of(edge: &Arc<Edge>, operations: usize) -> Result<Self, Fault> {
+        Ok(Self {
+            engine: edge.engine()?,
             results: Vec::with_capacity(operations),
-            tally: Tally { edge: Arc::clone(edge), endings: Endings::default(), durable: false },
-            room: MAX_ANSWER_BYTES.saturating_sub(aside),
+            tally: Tally::of(edge),
+            room: room(operations),
             durable_after: Lsn(0),
             at: edge.now(),
             now: edge.now(),
-        }
+        })
     }
 
     /// Decides reserves that stand first, in one drop, in one go, if there are several and room for whatever comes of
@@ -139,9 +170,9 @@ impl Decisions {
             return Ok(None);
         }
         let before = self.results.len();
-        let Self { results, tally: Tally { edge, endings, .. }, room, durable_after, at, now } = self;
+        let Self { engine, results, tally: Tally { endings, .. }, room, durable_after, at, now } = self;
         let mut commands = asked.iter().filter_map(|asked| asked.command.as_ref().ok());
-        let ended = edge.decide_run(&run, *now, |decided| {
+        let ended = engine.reserve_run(&run, Context::anonymous(*now), |decided| {
             let Some(command) = commands.next() else { return };
             let outcome = decided.value;
             (*at, *durable_after) = (*now, decided.durable_after.max(*durable_after));
@@ -182,7 +213,7 @@ impl Decisions {
 
     async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
         // Later than `now`, if it had to wait: what follows it is decided no earlier.
-        let (answer, at) = attempt(&self.tally.edge, self.now, command).await;
+        let (answer, at) = attempt(&self.tally.edge, &self.engine, self.now, command).await;
         self.now = at;
         match answer {
             Ok(Decided { value: outcome, durable_after }) => {
@@ -205,32 +236,23 @@ impl Decisions {
     }
 
     fn push(&mut self, asked: Option<&pb::operation::Operation>, (result, ending): (pb::Result, Ending)) {
-        // What asks for nothing is no operation to be counted.
-        if let Some(asked) = asked {
-            self.tally.endings.count(counted(asked), ending);
-        }
+        self.tally.endings.count_asked(asked, ending);
         self.results.push(result);
     }
 
-    /// The results and their instant, once all that they tell is durable.
-    ///
-    /// # Errors
-    /// `JournalFailed`, for all of them.
-    pub async fn durable(mut self) -> Result<(Vec<pb::Result>, Timestamp), Fault> {
-        let Self { results, durable_after, at, .. } = self;
-        let settled = self.tally.edge.settle(Ok(Decided { value: (results, at), durable_after })).await?;
-        self.tally.durable = true;
-        Ok(settled)
+    fn done(self) -> Decisions {
+        let Self { engine, results, tally, room: _, durable_after, at, now: _ } = self;
+        Decisions { pending: Pending::of(&engine, Ok(Decided { value: (results, at), durable_after })), tally }
     }
 }
 
-async fn attempt(edge: &Edge, now: Timestamp, command: &Command) -> (Answer<Outcome>, Timestamp) {
+async fn attempt(edge: &Edge, engine: &Engine, now: Timestamp, command: &Command) -> (Answer<Outcome>, Timestamp) {
     match command {
-        Command::Reserve(command) => edge.decide_from(now, command, Engine::reserve).await,
-        Command::Extend(command) => edge.decide_from(now, command, Engine::extend).await,
-        Command::Claim(command) => edge.decide_from(now, command, Engine::claim).await,
-        Command::Release(command) => edge.decide_from(now, command, Engine::release).await,
-        Command::Return(command) => edge.decide_from(now, command, Engine::return_units).await,
+        Command::Reserve(command) => edge.decide_from(engine, now, command, Engine::reserve).await,
+        Command::Extend(command) => edge.decide_from(engine, now, command, Engine::extend).await,
+        Command::Claim(command) => edge.decide_from(engine, now, command, Engine::claim).await,
+        Command::Release(command) => edge.decide_from(engine, now, command, Engine::release).await,
+        Command::Return(command) => edge.decide_from(engine, now, command, Engine::return_units).await,
     }
 }
 
@@ -267,7 +289,20 @@ struct Tally {
     durable: bool,
 }
 
+impl Tally {
+    fn of(edge: &Arc<Edge>) -> Self {
+        Self { edge: Arc::clone(edge), endings: Endings::default(), durable: false }
+    }
+}
+
 impl Endings {
+    /// What asks for nothing is no operation to be counted.
+    fn count_asked(&mut self, asked: Option<&pb::operation::Operation>, ending: Ending) {
+        if let Some(asked) = asked {
+            self.count(counted(asked), ending);
+        }
+    }
+
     fn count(&mut self, operation: Operation, ending: Ending) {
         let of_kind = self.0.iter_mut().zip(Operation::ALL).find(|(_, kind)| *kind == operation);
         let count =
@@ -290,8 +325,12 @@ impl Drop for Tally {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::engine::answer::Violation;
+    use crate::engine::handle::{EngineHandle, ephemeral_engine};
+    use crate::time::ManualClock;
 
     /// A hold with everything that the contract has, as long as it may be.
     fn longest_hold() -> pb::Hold {
@@ -352,6 +391,29 @@ mod tests {
         let violation = |n| Violation { field: format!("lines[{n}].sku"), description: "\u{200b}".repeat(400) };
         let error = convert::error(&Fault::Invalid((0..64).map(violation).collect()).into());
         assert!(taken(&error) < LONGEST_RESULT, "{}", taken(&error));
+    }
+
+    #[tokio::test]
+    async fn a_message_is_decided_to_its_end_by_the_engine_that_began_it() {
+        let engines = EngineHandle::of(ephemeral_engine());
+        let clock = Arc::new(ManualClock::at(Timestamp(1_000)));
+        let edge = Arc::new(Edge::new(Arc::clone(&engines), clock, Arc::default()));
+        let hold_id = "018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c01".to_owned();
+        let release = pb::ReleaseRequest { hold_id, ..pb::ReleaseRequest::default() };
+        let release = pb::Operation { operation: Some(pb::operation::Operation::Release(release)) };
+        let operations = vec![release; TURN + 1];
+        let mut deciding = Box::pin(decide(&edge, &operations, View::Brief));
+        assert!(deciding.as_mut().now_or_never().is_none(), "others have their turn");
+        assert!(engines.swap(None).is_some());
+        let decided = deciding.await.expect("decided");
+        let (results, _at) = decided.durable().await.expect("durable");
+        assert_eq!(results.len(), TURN + 1);
+        for result in results {
+            let Some(pb::result::Result::Error(error)) = result.result else { panic!("such a hold: {result:?}") };
+            assert_eq!(tonic::Code::from(error.code.cast_signed()), tonic::Code::NotFound);
+        }
+        let next = decide(&edge, &operations, View::Brief).await;
+        assert!(matches!(next, Err(Fault::Overloaded(_))), "the next message finds no engine");
     }
 
     #[test]

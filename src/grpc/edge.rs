@@ -7,11 +7,9 @@ use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 use crate::engine::answer::{Fault, Outcome};
-use crate::engine::attempt::{Answer, Decided};
-use crate::engine::command::Reserve;
+use crate::engine::attempt::{Answer, Decided, Ticket};
 use crate::engine::context::Context;
-use crate::feed::Feed;
-use crate::ids::Lsn;
+use crate::engine::handle::EngineHandle;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::{Gauge, Stopwatch};
 use crate::time::{Clock, Timestamp};
@@ -24,7 +22,7 @@ const LISTS_AT_ONCE: usize = 4;
 
 /// What the services share.
 pub struct Edge {
-    engine: Arc<Engine>,
+    engines: Arc<EngineHandle>,
     clock: Arc<dyn Clock>,
     metrics: Arc<EdgeMetrics>,
     lists: Arc<Semaphore>,
@@ -34,57 +32,49 @@ pub struct Edge {
 pub type Verb<C> = fn(&Engine, &C, Context<'_>) -> Answer<Outcome>;
 
 impl Edge {
-    /// Between callers and this engine.
+    /// Between callers and the engine of the current term.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, metrics: Arc<EdgeMetrics>) -> Self {
-        Self { engine, clock, metrics, lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) }
+    pub fn new(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metrics: Arc<EdgeMetrics>) -> Self {
+        Self { engines, clock, metrics, lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) }
+    }
+
+    /// The engine of the current term: what it decides waits for its own journal.
+    ///
+    /// # Errors
+    /// `Overloaded` between two terms, when there is none.
+    pub(super) fn engine(&self) -> Result<Arc<Engine>, Fault> {
+        self.engines.current().ok_or(Fault::Overloaded("the server's engine is being replaced"))
     }
 
     /// Decides and waits until the answer may be sent.
     ///
     /// # Errors
-    /// Those of the verb, and `JournalFailed`.
+    /// Those of the verb, `JournalFailed`, and as [`Edge::engine`].
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
-        let (answer, now) = self.decide_from(self.clock.now(), command, verb).await;
-        Ok((self.settle(answer).await?, now))
+        let (pending, now) = {
+            let engine = self.engine()?;
+            let (answer, now) = self.decide_from(&engine, self.clock.now(), command, verb).await;
+            (Pending::of(&engine, answer), now)
+        };
+        Ok((pending.settle().await?, now))
     }
 
     /// Decides, without waiting for the disk: nothing of the answer may be sent before the record that it depends on is
     /// durable. The first attempt is decided for an instant that was read after the request had come, which many share that
-    /// came together; `now` is read anew for each after it, for a decision is only as good as its instant.
-    pub async fn decide_from<C>(&self, read: Timestamp, command: &C, verb: Verb<C>) -> (Answer<Outcome>, Timestamp) {
+    /// came together; the clock is read anew for each after it, for a decision is only as good as its instant.
+    pub async fn decide_from<C>(
+        &self,
+        engine: &Engine,
+        read: Timestamp,
+        command: &C,
+        verb: Verb<C>,
+    ) -> (Answer<Outcome>, Timestamp) {
         let mut first = Some(read);
         attempted(|| {
             let now = first.take().unwrap_or_else(|| self.clock.now());
-            (verb(&self.engine, command, Context::anonymous(now)), now)
+            (verb(engine, command, Context::anonymous(now)), now)
         })
         .await
-    }
-
-    /// Decides reserves that follow one another in one drop at once, as far as that goes, and reports each.
-    ///
-    /// # Errors
-    /// As [`Engine::reserve_run`].
-    pub fn decide_run(
-        &self,
-        commands: &[&Reserve],
-        now: Timestamp,
-        on_decided: impl FnMut(Decided<&Outcome>),
-    ) -> Result<(), Decided<Fault>> {
-        self.engine.reserve_run(commands, Context::anonymous(now), on_decided)
-    }
-
-    /// What was decided, value or fault, once it may be sent. Whoever waits for the disk does so here.
-    ///
-    /// # Errors
-    /// The fault, and `JournalFailed`.
-    pub async fn settle<T>(&self, answer: Answer<T>) -> Result<T, Fault> {
-        let (durable_after, answer) = match answer {
-            Ok(Decided { value, durable_after }) => (durable_after, Ok(value)),
-            Err(Decided { value, durable_after }) => (durable_after, Err(value)),
-        };
-        self.engine.journal().ticket(durable_after).await.map_err(|_failed| Fault::JournalFailed)?;
-        answer
     }
 
     /// This instant.
@@ -95,19 +85,25 @@ impl Edge {
     /// Asks for something that is decided at once, and waits until it may be shown.
     ///
     /// # Errors
-    /// Those of the question, and `JournalFailed`.
+    /// Those of the question, `JournalFailed`, and as [`Edge::engine`].
     pub async fn ask<T>(
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
     ) -> Result<(T, Timestamp), Fault> {
-        let (answer, now) = self.look(question);
-        Ok((self.settle(answer).await?, now))
+        let (pending, now) = self.look(question)?;
+        Ok((pending.settle().await?, now))
     }
 
-    /// As [`Edge::ask`], without waiting: see [`Edge::settle`].
-    pub fn look<T>(&self, question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>) -> (Answer<T>, Timestamp) {
-        let now = self.clock.now();
-        (question(&self.engine, Context::anonymous(now)), now)
+    /// As [`Edge::ask`], without waiting.
+    ///
+    /// # Errors
+    /// As [`Edge::engine`].
+    pub fn look<T>(
+        &self,
+        question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
+    ) -> Result<(Pending<T>, Timestamp), Fault> {
+        let (engine, now) = (self.engine()?, self.clock.now());
+        Ok((Pending::of(&engine, question(&engine, Context::anonymous(now))), now))
     }
 
     /// As [`Edge::ask`], for what may take long: on a thread where that holds nobody up.
@@ -118,11 +114,11 @@ impl Edge {
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T> + Send + 'static,
     ) -> Result<(T, Timestamp), Fault> {
-        let (engine, now) = (Arc::clone(&self.engine), self.clock.now());
-        let answered = tokio::task::spawn_blocking(move || question(&engine, Context::anonymous(now))).await;
+        let (engine, now) = (self.engine()?, self.clock.now());
+        let ask = move || Pending::of(&engine, question(&engine, Context::anonymous(now)));
         // A panic in there has ended the process through its hook.
-        let answer = answered.unwrap_or(Err(Fault::JournalFailed.into()));
-        Ok((self.settle(answer).await?, now))
+        let pending = tokio::task::spawn_blocking(ask).await.map_err(|_panic| Fault::JournalFailed)?;
+        Ok((pending.settle().await?, now))
     }
 
     /// As [`Edge::ask_at_length`], for pages of lists: few are gathered at the same time.
@@ -147,17 +143,6 @@ impl Edge {
         listed
     }
 
-    /// The events of the engine's journal; none where nothing is kept.
-    pub fn feed(&self) -> Option<Feed> {
-        let engine = Arc::clone(&self.engine);
-        self.engine.history().map(|history| Feed::new(history, move |number| engine.definition(number)))
-    }
-
-    /// The record up to which all is durable now.
-    pub fn durable_now(&self) -> Lsn {
-        self.engine.journal().durable()
-    }
-
     /// Who watches a drop now.
     pub fn watchers(&self) -> &Gauge {
         &self.metrics.watchers
@@ -171,6 +156,43 @@ impl Edge {
     /// Counts how so many operations ended.
     pub fn count_many(&self, operation: Operation, ending: Ending, many: u64) {
         self.metrics.operations_more(operation, ending, many);
+    }
+}
+
+/// What was decided, value or fault, and waits for the journal of the engine that has decided it. Keeps no engine.
+#[must_use = "nothing of it may be sent before it is settled"]
+pub struct Pending<T> {
+    answer: Result<T, Fault>,
+    ticket: Ticket,
+}
+
+impl<T> Pending<T> {
+    /// What this engine has answered.
+    pub fn of(engine: &Engine, answer: Answer<T>) -> Self {
+        let (answer, durable_after) = match answer {
+            Ok(Decided { value, durable_after }) => (Ok(value), durable_after),
+            Err(Decided { value, durable_after }) => (Err(value), durable_after),
+        };
+        Self { answer, ticket: engine.journal().ticket(durable_after) }
+    }
+
+    /// What nobody has decided, and waits for nothing.
+    pub const fn at_once(value: T) -> Self {
+        Self { answer: Ok(value), ticket: Ticket::ready() }
+    }
+
+    /// The value, if there is one, for a look before it may be sent.
+    pub fn unsettled(&self) -> Option<&T> {
+        self.answer.as_ref().ok()
+    }
+
+    /// What was decided, once it may be sent. Whoever waits for the disk does so here.
+    ///
+    /// # Errors
+    /// The fault, and `JournalFailed`.
+    pub async fn settle(self) -> Result<T, Fault> {
+        self.ticket.await.map_err(|_failed| Fault::JournalFailed)?;
+        self.answer
     }
 }
 

@@ -21,12 +21,11 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::Status;
 
 use super::convert;
-use super::edge::Edge;
+use super::edge::{Edge, Pending};
 use super::seats::{Seat, Seats};
 use super::status;
 use super::stream::Streams;
 use crate::engine::answer::{DropView, Fault};
-use crate::engine::attempt::Answer;
 use crate::http2::Peer;
 use crate::ids::{DropId, Lsn};
 use crate::proto as pb;
@@ -196,13 +195,13 @@ impl Poller {
 
     /// Publishes the drop if it has changed, once its definition and state are durable.
     async fn look(&mut self) -> Result<(), Fault> {
-        let (seen, now) = self.look_at_drop();
-        if seen.as_ref().is_ok_and(|seen| same(&seen.value, &self.seen.0)) {
+        let (seen, now) = self.look_at_drop()?;
+        if seen.unsettled().is_some_and(|seen| same(seen, &self.seen.0)) {
             self.beat(now).await;
             return Ok(());
         }
         let hub = Arc::clone(&self.hub);
-        let mut settling = std::pin::pin!(hub.edge.settle(seen));
+        let mut settling = std::pin::pin!(seen.settle());
         // A disk that hangs must not keep heartbeats from watchers.
         let view = loop {
             if let Ok(view) = timeout(PERIOD, settling.as_mut()).await {
@@ -215,8 +214,8 @@ impl Poller {
         };
         let _turn = hub.turn.acquire().await;
         // The turn may have been long in coming: what there is by now, if that may be shown.
-        let (later, then) = self.look_at_drop();
-        let (view, now) = match hub.edge.settle(later).now_or_never() {
+        let (later, then) = self.look_at_drop()?;
+        let (view, now) = match later.settle().now_or_never() {
             Some(Ok(later)) => (later, then),
             Some(Err(_)) | None => (view, now),
         };
@@ -227,7 +226,7 @@ impl Poller {
         Ok(())
     }
 
-    fn look_at_drop(&self) -> (Answer<DropView>, Timestamp) {
+    fn look_at_drop(&self) -> Result<(Pending<DropView>, Timestamp), Fault> {
         self.hub.edge.look(|engine, context| engine.get_drop(&self.drop, context))
     }
 

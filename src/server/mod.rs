@@ -12,7 +12,7 @@ use tracing::field::display;
 use crate::admin::{self, Admin, Phase};
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::handle::EngineHandle;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
 use crate::journal::JournalFailed;
 use crate::memory;
@@ -135,7 +135,9 @@ pub async fn run(
     // Where nothing says how much there is, the bounds that do not follow from it hold.
     let memory = config.memory_budget.or_else(|| memory::limit().map(|limit| limit.bytes)).unwrap_or(u64::MAX);
     let budget = Budget::of_memory(memory);
-    let admin = Arc::new(Admin::new(data, wall_clock(), Arc::clone(&budget), log::log_lines_lost));
+    let engines = Arc::new(EngineHandle::default());
+    let shown = Arc::clone(&engines);
+    let admin = Arc::new(Admin::new(shown, data, wall_clock(), Arc::clone(&budget), log::log_lines_lost));
     let address = http.local_addr().ok();
     let files = sockets::raise_file_limit();
     let workers = parallelism();
@@ -157,15 +159,15 @@ pub async fn run(
         () = &mut shutdown => return Ok(()),
     };
     let clock: Arc<dyn Clock> = opened.clock.clone();
-    admin.show(Arc::clone(&opened.engine), Arc::clone(&clock));
-    let edge = Edge::new(Arc::clone(&opened.engine), clock, Arc::clone(&admin.edge));
+    let _none = engines.swap(Some(Arc::clone(&opened.engine)));
+    let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
     let (services, health, streams) = grpc::services(edge, Arc::clone(&admin.edge)).await?;
     let metrics = Arc::clone(&admin.transport);
     let connections = Connections::new(bounds, Arc::clone(&metrics));
     let serving = Serving { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
     let door = Door { admin, health, address, http, wall_clock };
-    let grpc = GrpcDoor::open(grpc, serving, streams, &opened.engine)?;
+    let grpc = GrpcDoor::open(grpc, serving, streams, engines)?;
     serve(&config, door, opened, grpc, shutdown).await
 }
 
@@ -278,12 +280,11 @@ impl GrpcDoor {
         listener: TcpListener,
         serving: Serving,
         streams: Streams,
-        engine: &Arc<Engine>,
+        engines: Arc<EngineHandle>,
     ) -> Result<Self, ServeError> {
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().ok();
-        let engine = Arc::clone(engine);
-        let courier = move || engine.journal().courier();
+        let courier = move || engines.courier();
         let serving = workers::serve(listener, serving, courier, stopped).map_err(ServeError::Thread)?;
         Ok(Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) })
     }

@@ -268,11 +268,8 @@ mod tests {
 
     use super::super::connections::Bounds;
     use super::*;
-    use crate::digest::DigestKey;
-    use crate::engine::{Bounds as EngineBounds, Engine};
+    use crate::engine::handle::{EngineHandle, ephemeral_engine};
     use crate::grpc::{self, Edge};
-    use crate::inventory::Inventory;
-    use crate::journal::{Journal, MemoryLog, Start};
     use crate::time::{EngineClock, Timestamp};
 
     const WITHIN: Duration = Duration::from_secs(20);
@@ -296,9 +293,8 @@ mod tests {
     }
 
     async fn served() -> (String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-        let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default()).expect("starts");
-        let engine = Engine::new(Inventory::new(DigestKey::from_bytes([1; 16])), journal, EngineBounds::default());
-        let edge = Edge::new(Arc::new(engine), Arc::new(EngineClock::start(Timestamp(0))), Arc::default());
+        let engines = EngineHandle::of(ephemeral_engine());
+        let edge = Edge::new(engines, Arc::new(EngineClock::start(Timestamp(0))), Arc::default());
         let (services, _health, _streams) = grpc::services(edge, Arc::default()).await.expect("the contract");
         let metrics = Arc::default();
         let connections = Connections::new(Bounds { all: 100, of_a_peer: 100 }, Arc::clone(&metrics));

@@ -7,6 +7,7 @@ use stockade::budget::{Budget, Share};
 use stockade::client::Client;
 use stockade::config::{Config, Given};
 use stockade::digest::DigestKey;
+use stockade::engine::handle::EngineHandle;
 use stockade::engine::{Bounds, Engine};
 use stockade::grpc::{self, Edge};
 use stockade::http2::{self, Control, Peer};
@@ -47,7 +48,12 @@ pub async fn start(flags: &[(&'static str, &str)]) -> Server {
 
 /// Serves an engine of the test's own in the test's runtime, where its tasks can be counted; says where.
 pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
-    let edge = Edge::new(Arc::clone(engine), clock, Arc::clone(metrics));
+    serve_terms(EngineHandle::of(Arc::clone(engine)), clock, metrics).await
+}
+
+/// As [`serve_here`], the engine of the current term.
+pub async fn serve_terms(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
+    let edge = Edge::new(engines, clock, Arc::clone(metrics));
     let (services, _health, _streams) = grpc::services(edge, Arc::clone(metrics)).await.expect("the contract");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));

@@ -204,7 +204,7 @@ fn there(message: &DynamicMessage, field: &FieldDescriptor, inner: &MessageDescr
 }
 
 /// A call as any client makes it, of a method that a client may not have.
-async fn ask<Q, A>(channel: &Channel, path: &str, request: Q) -> Result<A, Status>
+pub async fn ask<Q, A>(channel: &Channel, path: &str, request: Q) -> Result<A, Status>
 where
     Q: Message + 'static,
     A: Message + Default + 'static,
@@ -228,7 +228,7 @@ async fn serving() -> ((crate::common::Server, tempfile::TempDir), Channel) {
 }
 
 /// A request of each call that is served, with nothing in it that is not built.
-fn good(request: &str) -> DynamicMessage {
+pub fn good(request: &str) -> DynamicMessage {
     let (id, drop_id) = (hold_id(1), "knife".to_owned());
     let lines = vec![line("KNIFE", 1)];
     let bytes = match request {
@@ -285,7 +285,7 @@ fn good_drop(id: &str) -> pb::Drop {
     pb::Drop { items: vec![item("KNIFE", 10)], ..knife_drop(id) }
 }
 
-fn own_name(full: &str) -> &str {
+pub fn own_name(full: &str) -> &str {
     full.strip_prefix("stockade.v1.").expect("of the contract")
 }
 

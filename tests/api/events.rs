@@ -17,7 +17,7 @@ use tonic_types::StatusExt as _;
 use crate::cli::{code, stockade};
 use crate::common::{Server, create, get, held, hold_id, item, knife_drop, line, reserve, start};
 
-type Stub = EventServiceClient<Channel>;
+pub type Stub = EventServiceClient<Channel>;
 
 /// Longer than anything here takes on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,7 +53,7 @@ fn filter(types: &[&str]) -> pb::EventFilter {
     pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() }
 }
 
-fn everything() -> pb::ReadEventsRequest {
+pub fn everything() -> pb::ReadEventsRequest {
     let filter = Some(filter(&["*"]));
     pb::ReadEventsRequest { filter, with_customers: true, with_stock: true, ..pb::ReadEventsRequest::default() }
 }
@@ -63,7 +63,7 @@ fn page_of(types: &[&str]) -> pb::ListEventsRequest {
 }
 
 /// One who reads.
-struct Reading(Streaming<pb::ReadEventsResponse>);
+pub struct Reading(pub Streaming<pb::ReadEventsResponse>);
 
 impl Reading {
     async fn begin(stub: &Stub, request: pb::ReadEventsRequest) -> Result<Self, Status> {
@@ -71,7 +71,7 @@ impl Reading {
     }
 
     /// Follows what comes from now on.
-    async fn from_now(stub: &Stub) -> Self {
+    pub async fn from_now(stub: &Stub) -> Self {
         let request = pb::ReadEventsRequest { from_now: true, follow: true, ..everything() };
         let mut reading = Self::begin(stub, request).await.expect("a stream");
         let first = reading.message().await.expect("a message");
@@ -83,12 +83,12 @@ impl Reading {
         tokio::time::timeout(PATIENCE, self.0.next()).await.expect("in time")
     }
 
-    async fn message(&mut self) -> Result<pb::ReadEventsResponse, Status> {
+    pub async fn message(&mut self) -> Result<pb::ReadEventsResponse, Status> {
         self.next().await.expect("no end without a status")
     }
 
     /// So many events.
-    async fn events(&mut self, count: usize) -> Vec<pb::Event> {
+    pub async fn events(&mut self, count: usize) -> Vec<pb::Event> {
         let mut events = Vec::new();
         while events.len() < count {
             events.extend(self.message().await.expect("a message").events);
@@ -107,12 +107,12 @@ impl Reading {
     }
 }
 
-async fn read_all(stub: &Stub, request: pb::ReadEventsRequest) -> Vec<pb::Event> {
+pub async fn read_all(stub: &Stub, request: pb::ReadEventsRequest) -> Vec<pb::Event> {
     let reading = Reading::begin(stub, request).await.expect("a stream");
     reading.till_its_end().await.into_iter().flat_map(|message| message.events).collect()
 }
 
-fn kinds(events: &[pb::Event]) -> Vec<&str> {
+pub fn kinds(events: &[pb::Event]) -> Vec<&str> {
     events.iter().map(|event| event.r#type.as_str()).collect()
 }
 

@@ -21,5 +21,6 @@ mod server;
 mod shell;
 mod stream;
 mod successors;
+mod terms;
 mod update;
 mod watch;

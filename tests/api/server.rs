@@ -9,13 +9,13 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-async fn health(channel: &Channel, service: &str) -> Option<ServingStatus> {
+pub async fn health(channel: &Channel, service: &str) -> Option<ServingStatus> {
     let request = HealthCheckRequest { service: service.to_owned() };
     let answer = HealthClient::new(channel.clone()).check(request).await;
     answer.ok().map(|answer| answer.into_inner().status())
 }
 
-async fn channel(endpoint: &str) -> Channel {
+pub async fn channel(endpoint: &str) -> Channel {
     Channel::from_shared(endpoint.to_owned()).expect("an endpoint").connect().await.expect("a connection")
 }
 

@@ -7,12 +7,13 @@ mod page;
 mod reader;
 mod tail;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,6 +26,7 @@ use super::seats::Seats;
 use super::status;
 use super::stream::Streams;
 use crate::budget::Charge;
+use crate::engine::Engine;
 use crate::feed::{Feed, FeedError, Position, Recent};
 use crate::http2::Peer;
 use crate::ids::Lsn;
@@ -54,7 +56,14 @@ const FORCED_WITHIN: Duration = Duration::from_millis(500);
 pub type Message = (pb::ReadEventsResponse, Charge);
 
 /// The calls about events. Where nothing is kept there are none.
-pub struct Events(Option<Arc<Shared>>);
+pub struct Events {
+    edge: Arc<Edge>,
+    streams: Streams,
+    seats: Arc<Seats>,
+    files: Arc<Semaphore>,
+    /// Of the term that was asked about last.
+    shared: Mutex<Option<Arc<Shared>>>,
+}
 
 /// For whom is read.
 pub struct Asker {
@@ -64,9 +73,10 @@ pub struct Asker {
     waits: bool,
 }
 
-/// What they share.
+/// What the calls of a term share. It ends with the term's journal, and so do they.
 pub struct Shared {
-    edge: Arc<Edge>,
+    /// The term's: what follows events does not keep it.
+    engine: Weak<Engine>,
     feed: Arc<Feed>,
     streams: Streams,
     seats: Arc<Seats>,
@@ -81,16 +91,38 @@ pub struct Shared {
 impl Events {
     /// Before this edge, until its streams end.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
-        Self(edge.feed().map(Arc::new).map(|feed| {
-            let tails = Tails::new(Arc::clone(&feed), streams.clone());
-            let files = Arc::new(Semaphore::new(READERS_AT_ONCE));
-            let (turn, told) = (Semaphore::new(1), AtomicUsize::new(0));
-            Arc::new(Shared { edge, feed, streams, seats, tails, files, turn, told })
-        }))
+        Self { edge, streams, seats, files: Arc::new(Semaphore::new(READERS_AT_ONCE)), shared: Mutex::default() }
     }
 
-    fn shared(&self) -> Result<&Arc<Shared>, Status> {
-        self.0.as_ref().ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
+    /// What the calls of the current term share.
+    fn shared(&self) -> Result<Arc<Shared>, Status> {
+        let mut last = self.shared.lock();
+        // Asked under the lock: no term comes back after a later one.
+        let engine = self.edge.engine()?;
+        if let Some(shared) = last.as_ref().filter(|shared| shared.is_of(&engine)) {
+            return Ok(Arc::clone(shared));
+        }
+        let shared = self.of_term(&engine).map(Arc::new);
+        let before = std::mem::replace(&mut *last, shared.clone());
+        drop(last);
+        drop(before);
+        shared.ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
+    }
+
+    fn of_term(&self, engine: &Arc<Engine>) -> Option<Shared> {
+        let of_names = Arc::downgrade(engine);
+        let names = move |number| of_names.upgrade().and_then(|engine| engine.definition(number));
+        let feed = Arc::new(Feed::new(engine.history()?, names));
+        Some(Shared {
+            engine: Arc::downgrade(engine),
+            streams: self.streams.clone(),
+            seats: Arc::clone(&self.seats),
+            tails: Tails::new(Arc::clone(&feed), self.streams.clone()),
+            feed,
+            files: Arc::clone(&self.files),
+            turn: Semaphore::new(1),
+            told: AtomicUsize::new(0),
+        })
     }
 
     /// Events as they come, for this peer.
@@ -105,7 +137,7 @@ impl Events {
         let shared = self.shared()?;
         let asked = convert::read_events(request)?;
         let seat = shared.seats.take(peer)?;
-        let reader = Reader::begin(shared, asked, (seat, peer)).await?;
+        let reader = Reader::begin(&shared, asked, (seat, peer)).await?;
         Ok(stream::unfold(Some(Box::new(reader)), Reader::step).boxed())
     }
 
@@ -148,9 +180,15 @@ impl Events {
 }
 
 impl Shared {
+    fn is_of(&self, engine: &Arc<Engine>) -> bool {
+        std::ptr::eq(self.engine.as_ptr(), Arc::as_ptr(engine))
+    }
+
     /// Once all that was durable before can be read.
     async fn settled(&self) {
-        let Some(before) = self.edge.durable_now().0.checked_sub(1) else { return };
+        // Where the engine is gone, its journal has ended: there is what there is.
+        let durable = self.engine.upgrade().map_or(Lsn(0), |engine| engine.journal().durable());
+        let Some(before) = durable.0.checked_sub(1) else { return };
         let forced = self.feed.beyond(Lsn(before));
         // A disk that takes longer shows it later; a journal that has failed shows what it has.
         let _forced = timeout(FORCED_WITHIN, forced).await;
