@@ -387,8 +387,9 @@ impl Log for FileLog {
         }
         self.stopped.store(true, Ordering::Release);
         if self.options.durability == Durability::Os {
-            // The trailer says that all before it is on the disk, so it may not get there first.
-            tail.file.sync_data().map_err(LogError::Unknown)?;
+            // The trailer says that all before it is on the disk, so it may not get there first. Who waits for what will
+            // not be forced any more is told in either case.
+            tail.file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))?;
             self.forced.raise(tail.tip.next);
         }
         self.forced.end();

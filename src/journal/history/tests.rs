@@ -406,6 +406,19 @@ fn who_waits_hears_of_the_end_and_who_follows_is_known() {
 }
 
 #[test]
+fn who_waits_hears_of_an_end_that_is_not_forced_to_the_disk() {
+    let mut shop = Shop::open(&SimulatedStorage::new(), Durability::Os, ALL).expect("opens");
+    shop.fill(2).expect("fills");
+    let mut beyond = shop.history.beyond(Lsn(0));
+    assert!(!is_ready(&mut beyond));
+    shop.storage.fail_at(Operation::SyncData, shop.storage.count(Operation::SyncData), io::ErrorKind::Other);
+    let trailer = Trailer { epoch: shop.epoch, next: shop.next, closed_at: Timestamp(1), chain: shop.chain };
+    assert!(matches!(shop.log.close(&trailer), Err(LogError::Unknown(_))));
+    assert!(is_ready(&mut beyond) && beyond.wait().is_err(), "nothing will be forced any more");
+    assert_eq!(shop.history.forced(), Lsn(0));
+}
+
+#[test]
 fn who_reads_on_does_not_begin_at_the_segments_begin() {
     let mut shop = Shop::new(ALL);
     shop.fill(5).expect("fills");
