@@ -155,7 +155,7 @@ impl KeptSegments {
     }
 
     /// Moves a segment here that the journal needs no more, whose last record is before `next`. Says whether it did: else
-    /// it is where it was, unless somebody has removed it. Neither folder is forced to the disk.
+    /// the journal may still have it, and drops it. Neither folder is forced to the disk.
     pub(super) fn take_in(&self, journal: &dyn Storage, segment: &Segment, next: Lsn) -> bool {
         if self.policy.keeps_nothing() {
             return false;
@@ -164,9 +164,12 @@ impl KeptSegments {
         let moved = self.in_its_place().and_then(|()| {
             self.with(|listing| {
                 let name = kept_name(first, next, written_at);
-                journal.move_to(&segment.file.name, self.storage(), &name)?;
-                listing.put(KeptSegment { name, first, next, written_at, bytes });
-                Ok(())
+                let moved = journal.move_to(&segment.file.name, self.storage(), &name);
+                // Where only its old name could not be taken away it is here all the same.
+                if moved.is_ok() || self.storage.length(&name).is_ok() {
+                    listing.put(KeptSegment { name, first, next, written_at, bytes });
+                }
+                moved
             })
         });
         self.noted(moved)

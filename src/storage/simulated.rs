@@ -56,6 +56,8 @@ struct Machine {
     lies: bool,
     /// Bytes that it says it has; none: without end.
     capacity: Option<u64>,
+    /// Why a move is said to have failed that was done.
+    moves_refused: Option<io::ErrorKind>,
     /// How often something of a folder was looked at or read.
     looks: BTreeMap<&'static str, u64>,
 }
@@ -178,6 +180,12 @@ impl SimulatedStorage {
         self.machine.lock().faults.push((operation, place, kind));
     }
 
+    /// From now on a file that is moved to another folder is there, and the move is said to have failed: as where its old
+    /// name could not be taken away.
+    pub fn refuse_moves(&self, kind: io::ErrorKind) {
+        self.machine.lock().moves_refused = Some(kind);
+    }
+
     /// Stops the machine in the middle of the `place`-th changing operation, counted with 0: it and all after it fail.
     pub fn crash_at(&self, place: u64) {
         self.machine.lock().crash_at = Some(place);
@@ -261,7 +269,9 @@ impl Storage for SimulatedStorage {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the other folder is on another machine"));
         };
         let (from, to) = (self.within(name), into.within(new));
-        self.machine.lock().whole(Operation::Rename, |folder| folder.rename(&from, &to))
+        let mut machine = self.machine.lock();
+        machine.whole(Operation::Rename, |folder| folder.rename(&from, &to))?;
+        machine.moves_refused.filter(|_| self.folder != into.folder).map_or(Ok(()), |kind| Err(failed(kind)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -362,6 +362,19 @@ fn a_segment_that_can_not_be_kept_is_dropped_and_told_of() {
     shop.fill(1).expect("goes on");
 }
 
+#[test]
+fn a_segment_whose_old_name_can_not_be_taken_away_is_kept_all_the_same() {
+    let mut shop = Shop::new(ALL);
+    shop.fill(30).expect("fills");
+    assert_eq!(shop.history.oldest(), Lsn(1), "the folder is known");
+    shop.storage.refuse_moves(io::ErrorKind::PermissionDenied);
+    shop.log.trim(Lsn(20)).expect("trims all the same");
+    assert!(!shop.kept_files().is_empty() && shop.log.oldest() > Lsn(1));
+    assert_eq!(shop.history.oldest(), Lsn(1), "what was moved is known of");
+    assert_eq!(shop.read(1, 999).expect("reads"), places(1, 30));
+    shop.history.tend(Timestamp(0)).expect_err("told");
+}
+
 fn is_ready(beyond: &mut Beyond) -> bool {
     Pin::new(beyond).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
