@@ -216,6 +216,37 @@ fn a_disk_that_is_full_takes_the_journal_once_what_is_kept_has_gone() {
 }
 
 #[test]
+fn a_disk_that_is_full_takes_the_next_segment_once_what_is_kept_has_gone() {
+    for (operation, ahead) in [(Operation::Create, false), (Operation::Append, false), (Operation::Append, true)] {
+        let mut shop = Shop::new(ALL);
+        shop.fill(100).expect("fills");
+        shop.log.trim(Lsn(90)).expect("trims");
+        let segments = |shop: &Shop| shop.storage.files().keys().filter(|name| name.ends_with(".journal")).count();
+        let (before, begun) = (shop.kept_files(), segments(&shop));
+        let batch = shop.history.batches(Lsn(100), 0).expect("reads")[0].bytes;
+        let newest = shop.log.segment_of(Lsn(100)).expect("there").0.file.name;
+        // Up to the batch with which the next segment begins.
+        while shop.storage.length(&newest).expect("there") + batch <= SEGMENT {
+            shop.fill(1).expect("fits");
+        }
+        if ahead {
+            shop.log.tend().expect("makes the next ahead");
+        }
+        let done = shop.storage.count(operation);
+        for again in 0..2 {
+            shop.storage.fail_at(operation, done + again, io::ErrorKind::StorageFull);
+        }
+        shop.fill(3).expect("goes on");
+        assert_eq!(shop.storage.failures(), [operation; 2]);
+        assert_eq!(segments(&shop), begun + 1, "another has begun");
+        assert_eq!(shop.kept_files(), before[2..], "{operation:?}");
+        let last = shop.next.0 - 1;
+        assert_eq!(shop.read(95, 999).expect("reads"), places(95, last));
+        assert_eq!(shop.again(ALL).read(95, 999).expect("reads"), places(95, last), "as it was meant to be");
+    }
+}
+
+#[test]
 fn who_has_a_segment_open_reads_on_while_it_is_moved_and_dropped() {
     let mut shop = Shop::new(ALL);
     shop.fill(30).expect("fills");
