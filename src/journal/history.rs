@@ -86,10 +86,21 @@ impl History {
 
     /// The first record that can be read, or could be if there were one. Blocks: who asks first after a start may wait
     /// for a look at the folder of kept segments.
-    #[must_use]
-    pub fn oldest(&self) -> Lsn {
+    ///
+    /// # Errors
+    /// [`HistoryError::Io`] when that look fails: it may succeed later.
+    pub fn oldest(&self) -> Result<Lsn, HistoryError> {
         let oldest = self.log.oldest();
-        self.log.kept().and_then(|kept| kept.oldest(oldest).ok()).unwrap_or(oldest)
+        self.log.kept().map_or(Ok(oldest), |kept| kept.oldest(oldest)).map_err(HistoryError::Io)
+    }
+
+    /// Whether a record can be read, or could be if it were there. Blocks as [`History::oldest`] does, except for records
+    /// that the journal itself has.
+    ///
+    /// # Errors
+    /// As [`History::oldest`].
+    pub fn keeps(&self, lsn: Lsn) -> Result<bool, HistoryError> {
+        Ok(lsn >= self.log.oldest() || lsn >= self.oldest()?)
     }
 
     /// Everything up to here is forced to the disk, whatever the durability: the last record that can be read, 0 before
@@ -140,7 +151,11 @@ impl History {
                 let KeptSegment { name, first, next, .. } = found.map_err(|oldest| HistoryError::NotKept { oldest })?;
                 let start = self.start(first, lsn);
                 // One that was removed by hand is still known of.
-                let source = kept.storage().read_at(&name, start.offset).inspect_err(|_| kept.forget());
+                let source = kept.storage().read_at(&name, start.offset).inspect_err(|error| {
+                    if error.kind() == io::ErrorKind::NotFound {
+                        kept.forget();
+                    }
+                });
                 return Ok(Opened::new(name, (first, Some(next)), start, source.map_err(HistoryError::Io)?));
             }
         };

@@ -236,9 +236,8 @@ impl Blank {
 
 /// Makes a segment without batches.
 fn make_segment(storage: &dyn Storage, head: &SegmentHead) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
-    Blank::make(storage, head.first)?.begin(storage, head, |file, _, bytes| {
-        file.append(bytes).map_err(LogError::writing("begin a segment"))
-    })
+    Blank::make(storage, head.first)?
+        .begin(storage, head, |file, _, bytes| file.append(bytes).map_err(LogError::writing("begin a segment")))
 }
 
 /// Copies what is good of a segment into a new file and puts that in its place.

@@ -4,6 +4,7 @@
 //! lost, kept, torn at any byte or kept by sectors, in any order, some of them garbled; names that were not synced are kept or lost one by one, in any
 //! combination: no order among them is promised by a disk, so none is promised here.
 
+mod faults;
 mod image;
 
 use std::any::Any;
@@ -58,6 +59,8 @@ struct Machine {
     capacity: Option<u64>,
     /// Why a move is said to have failed that was done.
     moves_refused: Option<io::ErrorKind>,
+    /// Why nothing can be looked at or read now.
+    looks_refused: Option<io::ErrorKind>,
     /// How often something of a folder was looked at or read.
     looks: BTreeMap<&'static str, u64>,
 }
@@ -152,6 +155,7 @@ impl SimulatedStorage {
         machine.running()?;
         let looks = machine.looks.entry(self.folder).or_default();
         *looks = looks.saturating_add(1);
+        machine.looks_refused.map_or(Ok(()), |kind| Err(failed(kind)))?;
         Ok(machine)
     }
 
@@ -178,12 +182,6 @@ impl SimulatedStorage {
     /// Lets the `place`-th operation of a kind, counted from the machine's start with 0, fail once.
     pub fn fail_at(&self, operation: Operation, place: u64, kind: io::ErrorKind) {
         self.machine.lock().faults.push((operation, place, kind));
-    }
-
-    /// From now on a file that is moved to another folder is there, and the move is said to have failed: as where its old
-    /// name could not be taken away.
-    pub fn refuse_moves(&self, kind: io::ErrorKind) {
-        self.machine.lock().moves_refused = Some(kind);
     }
 
     /// Stops the machine in the middle of the `place`-th changing operation, counted with 0: it and all after it fail.

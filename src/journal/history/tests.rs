@@ -78,6 +78,10 @@ impl Shop {
         }
     }
 
+    fn oldest(&self) -> Lsn {
+        self.history.oldest().expect("told")
+    }
+
     fn kept_files(&self) -> Vec<String> {
         self.kept.list().expect("lists")
     }
@@ -110,7 +114,7 @@ fn what_is_trimmed_is_kept_and_read_on_into_the_journal_from_any_record() {
     let (live, kept) = (shop.storage.files(), shop.kept.files());
     assert!(kept.len() > 5 && live.len() > 5 && live.len() + kept.len() == before.len());
     assert_eq!(shop.log.bytes(), total(&live));
-    assert!(shop.log.oldest() > Lsn(40) && shop.history.oldest() == Lsn(1));
+    assert!(shop.log.oldest() > Lsn(40) && shop.oldest() == Lsn(1));
     let journal = Arc::clone(&shop.log);
     assert!(matches!(journal.read(Lsn(1)), Err(LogError::WrongPosition { .. })), "the journal itself begins later");
     let check = |shop: &Shop| {
@@ -139,7 +143,7 @@ fn a_start_looks_at_nothing_that_is_kept() {
     let listed = again.kept.looks();
     assert!(listed > 10, "the first look after it lists them");
     again.history.tend(Timestamp(100)).expect("tends");
-    assert_eq!((again.kept.looks(), again.history.oldest()), (listed, Lsn(1)), "once");
+    assert_eq!((again.kept.looks(), again.oldest()), (listed, Lsn(1)), "once");
 }
 
 #[test]
@@ -147,9 +151,9 @@ fn segments_go_by_age_and_by_bytes_the_oldest_first() {
     let mut shop = Shop::new(KeepPolicy { age: Millis(50), ..ALL });
     shop.fill(100).expect("fills");
     shop.log.trim(Lsn(90)).expect("trims");
-    assert_eq!(shop.history.oldest(), Lsn(1), "by age only where the time is known");
+    assert_eq!(shop.oldest(), Lsn(1), "by age only where the time is known");
     shop.history.tend(Timestamp(100)).expect("tends");
-    let oldest = shop.history.oldest().0;
+    let oldest = shop.oldest().0;
     assert!((46..=51).contains(&oldest), "the last batch of what went was written at 50 at the latest: {oldest}");
     assert_eq!(shop.read(oldest, 999).expect("reads"), places(oldest, 100));
     assert!(matches!(shop.read(oldest - 1, 1), Err(HistoryError::NotKept { oldest: told }) if told.0 == oldest));
@@ -157,10 +161,10 @@ fn segments_go_by_age_and_by_bytes_the_oldest_first() {
     again.history.tend(Timestamp(100)).expect("tends");
     let bytes = total(&again.kept.files());
     assert!((1_200..=2_000).contains(&bytes), "{bytes}");
-    assert!(again.history.oldest() > Lsn(oldest));
+    assert!(again.oldest() > Lsn(oldest));
     let none = again.again(KeepPolicy::NOTHING);
     none.history.tend(Timestamp(100)).expect("tends");
-    assert_eq!((none.kept_files().len(), none.history.oldest()), (0, none.log.oldest()));
+    assert_eq!((none.kept_files().len(), none.oldest()), (0, none.log.oldest()));
 }
 
 #[test]
@@ -190,60 +194,6 @@ fn while_the_disk_is_low_the_oldest_go_first_of_all() {
     let segments = KeptSegments::new(Arc::new(shop.kept.clone()), ALL);
     segments.drop_while_disk_is_low().expect("drops");
     assert_eq!(shop.kept_files(), [""; 0], "before a start, too");
-}
-
-#[test]
-fn a_disk_that_is_full_takes_the_journal_once_what_is_kept_has_gone() {
-    let mut shop = Shop::new(ALL);
-    shop.fill(100).expect("fills");
-    shop.log.trim(Lsn(90)).expect("trims");
-    let before = shop.kept_files();
-    let appends = shop.storage.count(Operation::Append);
-    for again in 0..3 {
-        shop.storage.fail_at(Operation::Append, appends + again, io::ErrorKind::StorageFull);
-    }
-    shop.fill(1).expect("half of it, half of the rest, half of that, and then all");
-    assert_eq!(shop.storage.failures().len(), 3);
-    assert_eq!(shop.kept_files(), before[3..]);
-    assert_eq!(shop.read(95, 999).expect("reads"), places(95, 101));
-    assert_eq!(shop.again(ALL).read(95, 999).expect("reads"), places(95, 101), "as it was meant to be");
-    let mut shop = shop.again(ALL);
-    let appends = shop.storage.count(Operation::Append);
-    shop.storage.fail_at(Operation::Append, appends, io::ErrorKind::FileTooLarge);
-    let kept = shop.kept_files();
-    assert!(matches!(shop.fill(1), Err(LogError::Full(_))));
-    assert_eq!(shop.kept_files(), kept, "a file that may not grow is not helped by it");
-}
-
-#[test]
-fn a_disk_that_is_full_takes_the_next_segment_once_what_is_kept_has_gone() {
-    for (operation, ahead) in [(Operation::Create, false), (Operation::Append, false), (Operation::Append, true)] {
-        let mut shop = Shop::new(ALL);
-        shop.fill(100).expect("fills");
-        shop.log.trim(Lsn(90)).expect("trims");
-        let segments = |shop: &Shop| shop.storage.files().keys().filter(|name| name.ends_with(".journal")).count();
-        let (before, begun) = (shop.kept_files(), segments(&shop));
-        let batch = shop.history.batches(Lsn(100), 0).expect("reads")[0].bytes;
-        let newest = shop.log.segment_of(Lsn(100)).expect("there").0.file.name;
-        // Up to the batch with which the next segment begins.
-        while shop.storage.length(&newest).expect("there") + batch <= SEGMENT {
-            shop.fill(1).expect("fits");
-        }
-        if ahead {
-            shop.log.tend().expect("makes the next ahead");
-        }
-        let done = shop.storage.count(operation);
-        for again in 0..2 {
-            shop.storage.fail_at(operation, done + again, io::ErrorKind::StorageFull);
-        }
-        shop.fill(3).expect("goes on");
-        assert_eq!(shop.storage.failures(), [operation; 2]);
-        assert_eq!(segments(&shop), begun + 1, "another has begun");
-        assert_eq!(shop.kept_files(), before[2..], "{operation:?}");
-        let last = shop.next.0 - 1;
-        assert_eq!(shop.read(95, 999).expect("reads"), places(95, last));
-        assert_eq!(shop.again(ALL).read(95, 999).expect("reads"), places(95, last), "as it was meant to be");
-    }
 }
 
 #[test]
@@ -290,7 +240,7 @@ fn behind_a_gap_nothing_is_kept_and_a_start_does_not_mind() {
             assert!(matches!(shop.read(from.0, 1), Err(HistoryError::NotKept { oldest }) if oldest == after), "{from}");
         }
         assert_eq!(shop.read(after.0, 999).expect("reads"), places(after.0, 60));
-        assert_eq!(shop.history.oldest(), after);
+        assert_eq!(shop.oldest(), after);
     };
     check(&shop);
     check(&shop.again(ALL));
@@ -377,35 +327,6 @@ fn a_crash_at_each_step_of_a_trim_loses_nothing_that_is_kept() {
     assert!(steps >= 6, "two segments, three steps each");
 }
 
-#[test]
-fn a_segment_that_can_not_be_kept_is_dropped_and_told_of() {
-    let mut shop = Shop::new(ALL);
-    shop.fill(30).expect("fills");
-    shop.storage.fail_at(Operation::Rename, shop.storage.count(Operation::Rename), io::ErrorKind::CrossesDevices);
-    shop.log.trim(Lsn(20)).expect("trims all the same");
-    let told = shop.history.tend(Timestamp(0)).expect_err("told");
-    assert_eq!(told.kind(), io::ErrorKind::CrossesDevices);
-    shop.history.tend(Timestamp(0)).expect("once");
-    assert!(shop.history.oldest() > Lsn(1));
-    shop.storage.fail_at(Operation::SyncDir, shop.storage.count(Operation::SyncDir), io::ErrorKind::Other);
-    shop.log.trim(Lsn(25)).expect("a kept segment that may be lost is not the journal's end");
-    shop.history.tend(Timestamp(0)).expect_err("told");
-    shop.fill(1).expect("goes on");
-}
-
-#[test]
-fn a_segment_whose_old_name_can_not_be_taken_away_is_kept_all_the_same() {
-    let mut shop = Shop::new(ALL);
-    shop.fill(30).expect("fills");
-    assert_eq!(shop.history.oldest(), Lsn(1), "the folder is known");
-    shop.storage.refuse_moves(io::ErrorKind::PermissionDenied);
-    shop.log.trim(Lsn(20)).expect("trims all the same");
-    assert!(!shop.kept_files().is_empty() && shop.log.oldest() > Lsn(1));
-    assert_eq!(shop.history.oldest(), Lsn(1), "what was moved is known of");
-    assert_eq!(shop.read(1, 999).expect("reads"), places(1, 30));
-    shop.history.tend(Timestamp(0)).expect_err("told");
-}
-
 fn is_ready(beyond: &mut Beyond) -> bool {
     Pin::new(beyond).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
@@ -450,19 +371,6 @@ fn who_waits_hears_of_the_end_and_who_follows_is_known() {
 }
 
 #[test]
-fn who_waits_hears_of_an_end_that_is_not_forced_to_the_disk() {
-    let mut shop = Shop::open(&SimulatedStorage::new(), Durability::Os, ALL).expect("opens");
-    shop.fill(2).expect("fills");
-    let mut beyond = shop.history.beyond(Lsn(0));
-    assert!(!is_ready(&mut beyond));
-    shop.storage.fail_at(Operation::SyncData, shop.storage.count(Operation::SyncData), io::ErrorKind::Other);
-    let trailer = Trailer { epoch: shop.epoch, next: shop.next, closed_at: Timestamp(1), chain: shop.chain };
-    assert!(matches!(shop.log.close(&trailer), Err(LogError::Unknown(_))));
-    assert!(is_ready(&mut beyond) && beyond.wait().is_err(), "nothing will be forced any more");
-    assert_eq!(shop.history.forced(), Lsn(0));
-}
-
-#[test]
 fn who_reads_on_does_not_begin_at_the_segments_begin() {
     let mut shop = Shop::new(ALL);
     shop.fill(5).expect("fills");
@@ -473,3 +381,5 @@ fn who_reads_on_does_not_begin_at_the_segments_begin() {
     shop.fill(1).expect("fills");
     assert_eq!(shop.read(6, 150).expect("reads"), [6]);
 }
+
+mod trouble;
