@@ -174,6 +174,16 @@ impl FileLog {
         segment.map(|segment| (segment, next)).ok_or_else(|| readable.oldest())
     }
 
+    /// The record behind a segment, and, in the newest, at which byte of it that record will stand.
+    pub(super) fn behind(&self, segment: Lsn) -> (Lsn, Option<u64>) {
+        let readable = self.readable.lock();
+        let begun = readable.segments.partition_point(|later| later.file.first <= segment);
+        match readable.segments.get(begun) {
+            Some(later) => (later.file.first, None),
+            None => (readable.next, readable.segments.back().map(|newest| newest.bytes)),
+        }
+    }
+
     const fn stretched(&self) -> u64 {
         self.options.segment_bytes.saturating_mul(SEGMENT_STRETCH)
     }

@@ -266,12 +266,20 @@ fn damage_in_what_is_kept_is_told_to_who_reads_it_and_to_nobody_else() {
     spoilt.insert("another segment", other);
     for (what, bytes) in spoilt {
         shop.put(&files[3], &bytes);
-        let again = Shop::open(&SimulatedStorage::with_files(all_files(&shop)), Durability::Sync, ALL).expect("starts");
         for from in [1, first.0] {
+            let disk = SimulatedStorage::with_files(all_files(&shop));
+            let again = Shop::open(&disk, Durability::Sync, ALL).expect("starts");
+            assert_eq!(again.oldest(), Lsn(1), "{what}: nobody has met it");
             let error = again.read(from, usize::MAX).expect_err(what);
             assert!(matches!(error, HistoryError::Damage(_)), "{what}: {error:?}");
+            assert_eq!(again.oldest(), next, "{what}: who goes on from there does not come to it again");
+            assert!(again.history.keeps(next).expect("told") && !again.history.keeps(first).expect("told"));
+            for before in [1, next.0 - 1] {
+                let error = again.read(before, 1).expect_err(what);
+                assert!(matches!(error, HistoryError::NotKept { oldest } if oldest == next), "{what}: {error:?}");
+            }
+            assert_eq!(again.read(next.0, 999).expect("reads"), places(next.0, 60), "{what}");
         }
-        assert_eq!(again.read(next.0, 999).expect("reads"), places(next.0, 60), "{what}");
     }
 }
 
@@ -295,7 +303,30 @@ fn a_segment_that_was_not_written_after_the_one_before_it_is_damage() {
     shop.put(&files[3], &other.kept.read(&files[3]).expect("the same places"));
     let first = parse_kept_name(&files[3]).expect("a segment").0;
     assert!(matches!(shop.read(1, usize::MAX), Err(HistoryError::Damage(_))));
-    assert!(matches!(shop.read(first.0, usize::MAX), Err(HistoryError::Damage(_))), "nor is the one behind it");
+    let again = shop.again(ALL);
+    assert!(matches!(again.read(first.0, usize::MAX), Err(HistoryError::Damage(_))), "nor is the one behind it");
+}
+
+#[test]
+fn damage_in_the_journal_itself_is_stepped_over_while_it_is_served() {
+    for is_newest in [false, true] {
+        let mut shop = Shop::new(ALL);
+        shop.fill(if is_newest { 57 } else { 60 }).expect("fills");
+        let damaged = if is_newest { shop.next.0 - 1 } else { 20 };
+        let (segment, next) = shop.log.segment_of(Lsn(damaged)).expect("there");
+        assert_eq!(next.is_none(), is_newest);
+        shop.storage.rot(&segment.file.name, 100);
+        assert!(matches!(shop.read(1, usize::MAX), Err(HistoryError::Damage(_))));
+        let sound = next.unwrap_or(shop.next);
+        assert_eq!(shop.oldest(), sound, "the segment behind it, or what comes next");
+        shop.fill(30).expect("goes on");
+        shop.log.trim(Lsn(70)).expect("trims");
+        assert_eq!(shop.oldest(), sound);
+        for bytes in [0, 500, usize::MAX] {
+            assert_eq!(shop.read(sound.0, bytes).expect("reads"), places(sound.0, shop.next.0 - 1), "{bytes}");
+        }
+        assert!(matches!(shop.read(sound.0 - 1, 1), Err(HistoryError::NotKept { oldest }) if oldest == sound));
+    }
 }
 
 #[test]

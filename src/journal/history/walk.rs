@@ -33,6 +33,11 @@ impl Opened {
         Self { file, first, next, start, window: Window::new(source, start.offset) }
     }
 
+    /// Its first record, and that of the one behind it; none if it is the newest.
+    pub(super) const fn bounds(&self) -> (Lsn, Option<Lsn>) {
+        (self.first, self.next)
+    }
+
     fn damage(&self, lsn: Lsn, what: String) -> HistoryError {
         let place = Place { file: self.file.clone(), offset: self.window.offset(), lsn };
         HistoryError::Damage(LogError::Damage { place, what })

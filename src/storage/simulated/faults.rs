@@ -5,6 +5,11 @@ use std::io;
 use super::SimulatedStorage;
 
 impl SimulatedStorage {
+    /// A bit of a file turns, on the disk and in what is read from now on.
+    pub fn rot(&self, name: &str, place: usize) {
+        self.machine.lock().folder.rot(&self.within(name), place);
+    }
+
     /// From now on nothing can be looked at or read, for this reason; or all can again.
     pub fn refuse_looks(&self, kind: Option<io::ErrorKind>) {
         self.machine.lock().looks_refused = kind;
