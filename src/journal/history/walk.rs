@@ -85,6 +85,7 @@ impl<'m> Walk<'m> {
 
     /// Walks over a segment to its end, or until it is enough.
     pub(super) fn pass(&mut self, mut segment: Opened) -> Result<(), HistoryError> {
+        segment.window.want(usize::try_from(self.bytes.saturating_sub(self.taken)).unwrap_or(usize::MAX));
         let mut at = self.begin(&mut segment)?;
         if let Some((_, chain)) = self.reached.filter(|(next, _)| *next == at.next) {
             at.chain = Some(chain);
