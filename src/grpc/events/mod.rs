@@ -178,7 +178,7 @@ impl Shared {
             From::Now => Ok(self.feed.end()),
             From::Oldest => {
                 let feed = Arc::clone(&self.feed);
-                blocking(move || feed.oldest()).await
+                blocking(move || feed.oldest()).await?.map_err(|error| status::unreadable_now(&error))
             }
             From::Cursor(cursor) => {
                 let feed = Arc::clone(&self.feed);
@@ -295,7 +295,8 @@ impl Shared {
         let read = blocking(move || {
             let _permit = permit;
             let read = read(&Source { feed: &feed, wanted: &wanted });
-            let read = read.map_err(|error| status::unreadable(&error, || feed.cursor(feed.oldest())));
+            let read =
+                read.map_err(|error| status::unreadable(&error, || feed.oldest().map(|oldest| feed.cursor(oldest))));
             read.map(|read| (read, charge))
         });
         read.await?
