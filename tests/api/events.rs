@@ -315,6 +315,24 @@ async fn pages_follow_one_another_and_a_wait_is_over_once_there_is_something() {
 }
 
 #[tokio::test]
+async fn a_page_of_what_no_event_can_be_says_at_once_that_all_was_looked_at() {
+    let shop = shop().await;
+    held(&shop.client, reserve(1, "knife", "c1", vec![line("KNIFE", 1)])).await;
+    let list = async |request: pb::ListEventsRequest| {
+        shop.stub.clone().list_events(request).await.expect("a page").into_inner()
+    };
+    let named = pb::EventFilter { names: vec!["early".into()], ..filter(&["*"]) };
+    let asked = [named, filter(&["signal.*"])].into_iter().flat_map(|filter| [(filter.clone(), false), (filter, true)]);
+    for (n, (filter, latest)) in (2..).zip(asked) {
+        let page = list(pb::ListEventsRequest { filter: Some(filter), latest, ..page_of(&["*"]) }).await;
+        assert_eq!(page.events, []);
+        held(&shop.client, reserve(n, "knife", &format!("c{n}"), vec![line("KNIFE", 1)])).await;
+        let behind = list(pb::ListEventsRequest { after: page.read_to, ..page_of(&["*"]) }).await;
+        assert_eq!(kinds(&behind.events), ["stockade.hold.created"], "what was there before was looked at");
+    }
+}
+
+#[tokio::test]
 async fn what_was_answered_can_be_read_at_once_also_where_the_disk_is_not_waited_for() {
     let shop = open_with(tempfile::tempdir().expect("a folder"), "os").await;
     create(&shop.client, knife_drop("knife")).await;

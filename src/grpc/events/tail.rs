@@ -142,7 +142,7 @@ fn advance(feed: &Feed) -> Result<Lsn, (FeedError, Option<Status>)> {
                 HistoryError::NotKept { .. } | HistoryError::Beyond { .. } | HistoryError::Damage(_),
             ) => true,
         };
-        let status = lasts.then(|| status::unreadable(&error, || feed.cursor(feed.oldest())));
+        let status = lasts.then(|| status::unreadable(&error, || feed.oldest().map(|oldest| feed.cursor(oldest))));
         (error, status)
     })
 }
