@@ -43,6 +43,12 @@ pub enum BadCursor {
         /// The oldest that there is.
         oldest: String,
     },
+    /// Whether it can be gone on from can't be told now. It may be told later.
+    #[error("what follows the cursor can't be looked for now: {why}")]
+    NotNow {
+        /// Why it can't.
+        why: String,
+    },
     /// What follows it is not kept any more.
     #[error("what follows the cursor is not kept any more: the oldest is {oldest}")]
     NotKept {

@@ -40,6 +40,12 @@ impl Filter {
         Ok(())
     }
 
+    /// Whether no event that there is can be wanted.
+    #[must_use]
+    pub const fn fits_nothing(&self) -> bool {
+        self.named || self.kinds.is_empty()
+    }
+
     /// Whether an event is wanted.
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {

@@ -70,6 +70,10 @@ pub struct Feed {
     read: Mutex<VecDeque<Arc<Chunk>>>,
 }
 
+fn not_now(error: &HistoryError) -> BadCursor {
+    BadCursor::NotNow { why: error.to_string() }
+}
+
 impl Feed {
     /// Of this journal, with the names of its drops.
     #[must_use]
@@ -90,9 +94,11 @@ impl Feed {
     }
 
     /// Before the oldest event that can be read. Blocks.
-    #[must_use]
-    pub fn oldest(&self) -> Position {
-        Position::before(self.history.oldest())
+    ///
+    /// # Errors
+    /// [`HistoryError::Io`]: it can't be told now.
+    pub fn oldest(&self) -> Result<Position, HistoryError> {
+        self.history.oldest().map(Position::before)
     }
 
     /// Behind the newest event that can be read.
@@ -123,14 +129,15 @@ impl Feed {
     /// [`BadCursor`] when it is none, or nothing can be read from there.
     pub fn position(&self, cursor: &str) -> Result<Position, BadCursor> {
         let (journal, position) = Position::of_cursor(cursor).ok_or(BadCursor::NoCursor)?;
+        let oldest = || self.oldest().map(|oldest| self.cursor(oldest)).map_err(|error| not_now(&error));
         if journal != self.journal() {
-            return Err(BadCursor::OfAnotherJournal { oldest: self.cursor(self.oldest()) });
+            return Err(BadCursor::OfAnotherJournal { oldest: oldest()? });
         }
         if position > self.end() {
-            return Err(BadCursor::BehindTheEnd { oldest: self.cursor(self.oldest()) });
+            return Err(BadCursor::BehindTheEnd { oldest: oldest()? });
         }
-        if position < self.oldest() {
-            return Err(BadCursor::NotKept { oldest: self.cursor(self.oldest()) });
+        if !self.history.keeps(position.next()).map_err(|error| not_now(&error))? {
+            return Err(BadCursor::NotKept { oldest: oldest()? });
         }
         Ok(position)
     }

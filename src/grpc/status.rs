@@ -4,6 +4,7 @@
 //! details is bounded so that a request with hundreds of faults still gets its answer.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::time::Duration;
 
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -81,19 +82,30 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
     Status::invalid_argument(format!("the request is not encoded as the contract says: {error}"))
 }
 
-/// Events that can't be read from there, with the cursor of the oldest that can.
+/// Events that can't be read from there, with the cursor of the oldest that can, where that can be told.
 #[must_use]
-pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> String) -> Status {
-    match error {
-        FeedError::History(HistoryError::NotKept { .. }) => cursor(&BadCursor::NotKept { oldest: oldest() }),
-        FeedError::History(HistoryError::Beyond { .. }) => cursor(&BadCursor::BehindTheEnd { oldest: oldest() }),
-        FeedError::History(HistoryError::Damage(_)) => {
-            Status::out_of_range(format!("what is kept there is damaged: {error}; the oldest is {}", oldest()))
-        }
-        FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => {
-            unavailable(format!("events can't be read now: {error}"), OVERLOAD_DELAY)
+pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, HistoryError>) -> Status {
+    let FeedError::History(history) = error else { return unreadable_now(error) };
+    if let HistoryError::Io(_) = history {
+        return unreadable_now(error);
+    }
+    let oldest = match oldest() {
+        Ok(oldest) => oldest,
+        Err(error) => return unreadable_now(&error),
+    };
+    match history {
+        HistoryError::NotKept { .. } => cursor(&BadCursor::NotKept { oldest }),
+        HistoryError::Beyond { .. } => cursor(&BadCursor::BehindTheEnd { oldest }),
+        HistoryError::Damage(_) | HistoryError::Io(_) => {
+            Status::out_of_range(format!("what is kept there is damaged: {error}; the oldest is {oldest}"))
         }
     }
+}
+
+/// Events that can't be read for a reason that passes.
+#[must_use]
+pub fn unreadable_now(error: &impl Error) -> Status {
+    unavailable(format!("events can't be read now: {error}"), OVERLOAD_DELAY)
 }
 
 /// A cursor that can't be gone on from.
@@ -101,6 +113,7 @@ pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> String) -> Status 
 pub fn cursor(bad: &BadCursor) -> Status {
     match bad {
         BadCursor::NoCursor => invalid(&[Violation { field: "after".to_owned(), description: bad.to_string() }]),
+        BadCursor::NotNow { .. } => unavailable(bad.to_string(), OVERLOAD_DELAY),
         BadCursor::OfAnotherJournal { .. } | BadCursor::BehindTheEnd { .. } | BadCursor::NotKept { .. } => {
             Status::out_of_range(bad.to_string())
         }

@@ -4,7 +4,7 @@
 //! requests and time fill again; a peer that goes beyond it is ended. The meter decides nothing about HTTP/2 itself:
 //! what is malformed is passed on, and the protocol's own code says so.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 /// What a connection sends first: 24 bytes that are no frame.
 const PREFACE_BYTES: usize = 24;
@@ -52,6 +52,10 @@ impl Allowance {
         }
     }
 
+    const fn is_full(self) -> bool {
+        self.left == self.most
+    }
+
     fn earn(&mut self, more: u32) {
         self.left = self.left.saturating_add(more).min(self.most);
     }
@@ -95,8 +99,9 @@ pub struct FrameMeter {
     /// Requests that began in all.
     requests: u64,
     resets: Allowance,
-    /// Streams that were reset, at most [`RESET_STREAMS_MAX`]: the newest are the highest.
-    reset_streams: BTreeSet<u32>,
+    /// Streams that were reset, ascending, at most [`RESET_STREAMS_MAX`]: the newest are the highest. None once all resets
+    /// are allowed again.
+    reset_streams: VecDeque<u32>,
     control: Allowance,
     updates: Allowance,
 }
@@ -113,7 +118,7 @@ impl FrameMeter {
             in_block: false,
             requests: 0,
             resets: Allowance::full(RESETS_MAX),
-            reset_streams: BTreeSet::new(),
+            reset_streams: VecDeque::new(),
             control: Allowance::full(CONTROL_MAX),
             updates: Allowance::full(UPDATES_MAX),
         }
@@ -134,6 +139,9 @@ impl FrameMeter {
     /// What time allows again.
     pub fn seconds_passed(&mut self, seconds: u32) {
         self.resets.earn(RESETS_A_SECOND.saturating_mul(seconds));
+        if self.resets.is_full() && !self.reset_streams.is_empty() {
+            self.reset_streams = VecDeque::new();
+        }
         self.control.earn(CONTROL_A_SECOND.saturating_mul(seconds));
         self.updates.earn(UPDATES_A_SECOND.saturating_mul(seconds));
     }
@@ -202,11 +210,12 @@ impl FrameMeter {
 
     /// Whether this stream is reset for the first time, as far as is known.
     fn is_first_reset(&mut self, stream: u32) -> bool {
-        let first = self.reset_streams.insert(stream);
+        let Err(place) = self.reset_streams.binary_search(&stream) else { return false };
+        self.reset_streams.insert(place, stream);
         if self.reset_streams.len() > RESET_STREAMS_MAX {
-            self.reset_streams.pop_first();
+            self.reset_streams.pop_front();
         }
-        first
+        true
     }
 }
 

@@ -174,6 +174,16 @@ impl FileLog {
         segment.map(|segment| (segment, next)).ok_or_else(|| readable.oldest())
     }
 
+    /// The record behind a segment, and, in the newest, at which byte of it that record will stand.
+    pub(super) fn behind(&self, segment: Lsn) -> (Lsn, Option<u64>) {
+        let readable = self.readable.lock();
+        let begun = readable.segments.partition_point(|later| later.file.first <= segment);
+        match readable.segments.get(begun) {
+            Some(later) => (later.file.first, None),
+            None => (readable.next, readable.segments.back().map(|newest| newest.bytes)),
+        }
+    }
+
     const fn stretched(&self) -> u64 {
         self.options.segment_bytes.saturating_mul(SEGMENT_STRETCH)
     }
@@ -184,10 +194,10 @@ impl FileLog {
     }
 
     /// Begins a new segment behind the newest, which is complete and on the disk from then on. While no file can be made
-    /// for it, the newest goes on, for a while.
+    /// for it, also with all room that there is, the newest goes on, for a while.
     fn roll(&self, tail: &mut Tail, length: u64) -> Result<(), LogError> {
         let made_ahead = self.blank.lock().take();
-        let blank = match made_ahead.map_or_else(|| Blank::make(self.storage.as_ref(), tail.tip.next), Ok) {
+        let blank = match made_ahead.map_or_else(|| self.make(tail.tip.next), Ok) {
             Ok(blank) => blank,
             Err(LogError::Io { .. } | LogError::Full(_)) if tail.bytes.saturating_add(length) <= self.stretched() => {
                 return Ok(());
@@ -199,7 +209,8 @@ impl FileLog {
             self.forced.raise(tail.tip.next);
         }
         let head = tail.tip.segment(self.options.durability);
-        let (segment, file) = blank.begin(self.storage.as_ref(), &head)?;
+        let put = |file: &dyn StorageFile, name: &str, bytes: &[u8]| self.put(file, name, 0, bytes);
+        let (segment, file) = blank.begin(self.storage.as_ref(), &head, put)?;
         tail.file = file;
         tail.name.clone_from(&segment.file.name);
         tail.bytes = segment.bytes;
@@ -229,20 +240,34 @@ impl FileLog {
         }
     }
 
-    /// Writes at the end of the newest segment. Where the disk is full, what is kept for readers goes first, and the rest
-    /// is written behind what the disk has taken.
-    fn put(&self, tail: &Tail, bytes: &[u8]) -> Result<(), LogError> {
+    /// Drops the oldest segment that is kept for readers, where that may help against want of room. Says whether it did.
+    fn make_room(&self, full: &io::Error) -> bool {
+        // A file that may not grow is not helped by it.
+        full.kind() != io::ErrorKind::FileTooLarge && self.kept.as_ref().is_some_and(KeptSegments::make_room)
+    }
+
+    /// Makes a file for a segment. Where the disk is full, what is kept for readers goes first.
+    fn make(&self, after: Lsn) -> Result<Blank, LogError> {
+        loop {
+            match Blank::make(self.storage.as_ref(), after) {
+                Err(LogError::Full(full)) if self.make_room(&full) => {}
+                made => return made,
+            }
+        }
+    }
+
+    /// Writes at the end of a file, which has so many bytes. Where the disk is full, what is kept for readers goes first,
+    /// and the rest is written behind what the disk has taken.
+    fn put(&self, file: &dyn StorageFile, name: &str, end: u64, bytes: &[u8]) -> Result<(), LogError> {
         let mut rest = bytes;
         loop {
-            let full = match tail.file.append(rest).map_err(LogError::writing("be written")) {
+            let full = match file.append(rest).map_err(LogError::writing("be written")) {
                 Err(LogError::Full(full)) => full,
                 done => return done,
             };
-            let length = self.storage.length(&tail.name).ok().and_then(|length| length.checked_sub(tail.bytes));
-            let missing = length.and_then(|written| bytes.get(usize::try_from(written).ok()?..));
-            // A file that may not grow is not helped by it.
-            let helps = full.kind() != io::ErrorKind::FileTooLarge;
-            match missing.filter(|_| helps && self.kept.as_ref().is_some_and(KeptSegments::make_room)) {
+            let written = self.storage.length(name).ok().and_then(|length| length.checked_sub(end));
+            let missing = written.and_then(|written| bytes.get(usize::try_from(written).ok()?..));
+            match missing.filter(|_| self.make_room(&full)) {
                 Some(missing) => rest = missing,
                 None => return Err(LogError::Full(full)),
             }
@@ -255,7 +280,7 @@ impl FileLog {
         if full && tail.tip.next > tail.begins {
             self.roll(tail, length)?;
         }
-        self.put(tail, batch.bytes())?;
+        self.put(tail.file.as_ref(), &tail.name, tail.bytes, batch.bytes())?;
         if self.options.durability == Durability::Sync {
             tail.file.sync_data().map_err(LogError::Unknown)?;
         }
@@ -387,8 +412,9 @@ impl Log for FileLog {
         }
         self.stopped.store(true, Ordering::Release);
         if self.options.durability == Durability::Os {
-            // The trailer says that all before it is on the disk, so it may not get there first.
-            tail.file.sync_data().map_err(LogError::Unknown)?;
+            // The trailer says that all before it is on the disk, so it may not get there first. Who waits for what will
+            // not be forced any more is told in either case.
+            tail.file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))?;
             self.forced.raise(tail.tip.next);
         }
         self.forced.end();

@@ -49,6 +49,14 @@ pub enum HistoryError {
     Io(#[source] io::Error),
 }
 
+/// Where damage ends that somebody has met: before it, nothing can be read in order.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sound {
+    from: Lsn,
+    /// Within which segment that is, and where there; none where it is a segment's begin.
+    inside: Option<(Lsn, Mark)>,
+}
+
 /// What a journal keeps for readers.
 #[derive(Debug)]
 pub struct History {
@@ -57,6 +65,8 @@ pub struct History {
     followers: Arc<AtomicUsize>,
     /// Locked for instants only.
     marks: Mutex<Marks>,
+    /// Locked for instants only. Known until the process ends: the next one meets the damage again, or what was put right.
+    sound: Mutex<Sound>,
 }
 
 /// While one lives, what is appended is forced to the disk about every 100 ms, whatever the durability.
@@ -75,7 +85,7 @@ impl History {
     /// Of a log.
     #[must_use]
     pub fn new(name: JournalName, log: Arc<FileLog>) -> Self {
-        Self { name, log, followers: Arc::default(), marks: Mutex::default() }
+        Self { name, log, followers: Arc::default(), marks: Mutex::default(), sound: Mutex::default() }
     }
 
     /// What names the journal.
@@ -84,12 +94,25 @@ impl History {
         self.name
     }
 
-    /// The first record that can be read, or could be if there were one. Blocks: who asks first after a start may wait
-    /// for a look at the folder of kept segments.
-    #[must_use]
-    pub fn oldest(&self) -> Lsn {
+    /// The first record that can be read, or could be if there were one: behind what is missing, and behind damage that
+    /// somebody has met. Blocks: who asks first after a start may wait for a look at the folder of kept segments.
+    ///
+    /// # Errors
+    /// [`HistoryError::Io`] when that look fails: it may succeed later.
+    pub fn oldest(&self) -> Result<Lsn, HistoryError> {
         let oldest = self.log.oldest();
-        self.log.kept().and_then(|kept| kept.oldest(oldest).ok()).unwrap_or(oldest)
+        let oldest = self.log.kept().map_or(Ok(oldest), |kept| kept.oldest(oldest)).map_err(HistoryError::Io)?;
+        Ok(oldest.max(self.sound.lock().from))
+    }
+
+    /// Whether a record can be read, or could be if it were there. Blocks as [`History::oldest`] does, except for records
+    /// that the journal itself has.
+    ///
+    /// # Errors
+    /// As [`History::oldest`].
+    pub fn keeps(&self, lsn: Lsn) -> Result<bool, HistoryError> {
+        let is_sound = lsn >= self.sound.lock().from;
+        Ok(is_sound && (lsn >= self.log.oldest() || lsn >= self.oldest()?))
     }
 
     /// Everything up to here is forced to the disk, whatever the durability: the last record that can be read, 0 before
@@ -101,7 +124,8 @@ impl History {
 
     /// Whole batches, from the one that holds `from` on: about so many bytes of them, at least one if there is one, none
     /// behind [`History::forced`]. Nothing where `from` is the next record after that. What is read is checked: each
-    /// batch's checksum, and that each was written after the one before it. Blocks: for threads that may.
+    /// batch's checksum, and that each was written after the one before it. Who meets damage is told of it; from then on
+    /// what is kept begins behind the segment that has it. Blocks: for threads that may.
     ///
     /// # Errors
     /// [`HistoryError`].
@@ -110,11 +134,28 @@ impl History {
         if from > end.next() {
             return Err(HistoryError::Beyond { end });
         }
+        if from < self.sound.lock().from {
+            return Err(HistoryError::NotKept { oldest: self.oldest()? });
+        }
         let mut walk = Walk::new(&self.marks, from, end.next(), u64::try_from(bytes).unwrap_or(u64::MAX));
         while walk.goes_on() {
-            walk.pass(self.open(walk.place())?)?;
+            let segment = self.open(walk.place())?;
+            let bounds = segment.bounds();
+            walk.pass(segment).inspect_err(|error| self.note(error, bounds))?;
         }
         Ok(walk.into_batches())
+    }
+
+    /// Who goes on from the oldest record after damage is not to come to it again. The newest segment may be damaged only
+    /// so far as it has come: what is appended from now on can be read.
+    fn note(&self, error: &HistoryError, (first, next): (Lsn, Option<Lsn>)) {
+        let HistoryError::Damage(_) = error else { return };
+        let (from, offset) = next.map_or_else(|| self.log.behind(first), |next| (next, None));
+        let inside = offset.map(|offset| (first, Mark { next: from, offset, chain: None }));
+        let mut sound = self.sound.lock();
+        if from > sound.from {
+            *sound = Sound { from, inside };
+        }
     }
 
     /// Opens the segment that holds a record. A segment may be moved or dropped between the look where it is and the
@@ -140,7 +181,11 @@ impl History {
                 let KeptSegment { name, first, next, .. } = found.map_err(|oldest| HistoryError::NotKept { oldest })?;
                 let start = self.start(first, lsn);
                 // One that was removed by hand is still known of.
-                let source = kept.storage().read_at(&name, start.offset).inspect_err(|_| kept.forget());
+                let source = kept.storage().read_at(&name, start.offset).inspect_err(|error| {
+                    if error.kind() == io::ErrorKind::NotFound {
+                        kept.forget();
+                    }
+                });
                 return Ok(Opened::new(name, (first, Some(next)), start, source.map_err(HistoryError::Io)?));
             }
         };
@@ -158,7 +203,10 @@ impl History {
 
     /// Where to begin in a segment to come to a record.
     fn start(&self, segment: Lsn, lsn: Lsn) -> Mark {
-        self.marks.lock().before(segment, lsn).unwrap_or(Mark { next: segment, offset: 0, chain: None })
+        let known = self.marks.lock().before(segment, lsn);
+        let known = known.unwrap_or(Mark { next: segment, offset: 0, chain: None });
+        let sound = self.sound.lock().inside.filter(|(of, _)| *of == segment).map(|(_, mark)| mark);
+        sound.filter(|mark| mark.next <= lsn && mark.next > known.next).unwrap_or(known)
     }
 
     /// Resolves once [`History::forced`] is behind `lsn`; with an error once the journal has ended.

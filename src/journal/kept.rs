@@ -155,19 +155,25 @@ impl KeptSegments {
     }
 
     /// Moves a segment here that the journal needs no more, whose last record is before `next`. Says whether it did: else
-    /// it is where it was, unless somebody has removed it. Neither folder is forced to the disk.
+    /// the journal may still have it, and drops it. Neither folder is forced to the disk.
     pub(super) fn take_in(&self, journal: &dyn Storage, segment: &Segment, next: Lsn) -> bool {
         if self.policy.keeps_nothing() {
             return false;
         }
         let (first, written_at, bytes) = (segment.file.first, segment.written_at, segment.bytes);
         let moved = self.in_its_place().and_then(|()| {
-            self.with(|listing| {
-                let name = kept_name(first, next, written_at);
-                journal.move_to(&segment.file.name, self.storage(), &name)?;
+            // Held over the move, so that nobody lists the folder meanwhile. While it is not known what is there, whoever
+            // asks next finds it: a folder that can't be listed now loses nothing.
+            let mut listing = self.listing.lock();
+            let name = kept_name(first, next, written_at);
+            let moved = journal.move_to(&segment.file.name, self.storage(), &name);
+            // Where only its old name could not be taken away it is here all the same.
+            if let Some(listing) = &mut *listing
+                && (moved.is_ok() || self.storage.length(&name).is_ok())
+            {
                 listing.put(KeptSegment { name, first, next, written_at, bytes });
-                Ok(())
-            })
+            }
+            moved
         });
         self.noted(moved)
     }

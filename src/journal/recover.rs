@@ -211,15 +211,16 @@ impl Blank {
         Ok(Self { file, name })
     }
 
-    /// Makes it the segment with this head. It gets its name only when its head is on the disk; one of that name is
-    /// replaced.
+    /// Makes it the segment with this head, which `put` writes into the file of that name. It gets the segment's name
+    /// only when its head is on the disk; one that has it is replaced.
     pub(super) fn begin(
         self,
         storage: &dyn Storage,
         head: &SegmentHead,
+        put: impl FnOnce(&dyn StorageFile, &str, &[u8]) -> Result<(), LogError>,
     ) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
         let Self { file, name: blank } = self;
-        file.append(&head.encode()).map_err(LogError::writing("begin a segment"))?;
+        put(file.as_ref(), &blank, &head.encode())?;
         let name = segment_name(head.first);
         name_segment(storage, file.as_ref(), &blank, &name)?;
         let bytes = u64::try_from(SEGMENT_HEAD).unwrap_or(u64::MAX);
@@ -235,7 +236,8 @@ impl Blank {
 
 /// Makes a segment without batches.
 fn make_segment(storage: &dyn Storage, head: &SegmentHead) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
-    Blank::make(storage, head.first)?.begin(storage, head)
+    Blank::make(storage, head.first)?
+        .begin(storage, head, |file, _, bytes| file.append(bytes).map_err(LogError::writing("begin a segment")))
 }
 
 /// Copies what is good of a segment into a new file and puts that in its place.

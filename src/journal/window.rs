@@ -4,12 +4,16 @@ use std::io::{self, Read};
 
 use super::frame::MAX_BATCH;
 
-/// Bytes read ahead at most.
+/// Bytes read at once at most.
 const BUFFER: usize = 4 * MAX_BATCH;
+/// Bytes read at once at least, beside a batch's worth: else the view would be moved to the buffer's begin for each batch.
+const LEAST: usize = MAX_BATCH / 4;
 
 pub(super) struct Window {
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
+    /// Bytes that the buffer takes.
+    room: usize,
     /// Bytes of the buffer that are behind the view.
     passed: usize,
     /// Where in the file the view begins.
@@ -20,7 +24,13 @@ pub(super) struct Window {
 impl Window {
     /// Begins at `offset` of a file, where `source` stands.
     pub(super) fn new(source: Box<dyn Read + Send>, offset: u64) -> Self {
-        Self { source, buffer: Vec::new(), passed: 0, offset, ended: false }
+        Self { source, buffer: Vec::new(), room: BUFFER, passed: 0, offset, ended: false }
+    }
+
+    /// About so many bytes are wanted: no more are read at once than may be needed for them.
+    pub(super) fn want(&mut self, bytes: usize) {
+        // Where they end is known only with the batch in which they do.
+        self.room = bytes.max(LEAST).saturating_add(MAX_BATCH).min(BUFFER);
     }
 
     pub(super) const fn offset(&self) -> u64 {
@@ -38,7 +48,7 @@ impl Window {
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.drain(..self.passed);
         self.passed = 0;
-        let wanted = u64::try_from(BUFFER.saturating_sub(self.buffer.len())).unwrap_or(0);
+        let wanted = u64::try_from(self.room.saturating_sub(self.buffer.len())).unwrap_or(0);
         let read = self.source.by_ref().take(wanted).read_to_end(&mut self.buffer)?;
         self.ended = u64::try_from(read).unwrap_or(0) < wanted;
         Ok(())
@@ -65,8 +75,9 @@ mod tests {
     #[test]
     fn all_bytes_come_by_whatever_the_steps() {
         let bytes: Vec<u8> = (0..5_000_000_u32).map(|n| u8::try_from(n % 251).expect("small")).collect();
-        for step in [1_000_003, MAX_BATCH, 70_001] {
+        for (step, asked) in [(1_000_003, usize::MAX), (MAX_BATCH, MAX_BATCH), (70_001, BUFFER), (70_001, 0)] {
             let mut window = Window::new(Box::new(io::Cursor::new(bytes.clone())), 0);
+            window.want(asked);
             let mut seen = Vec::new();
             loop {
                 let view = window.view().expect("reads");
@@ -83,6 +94,15 @@ mod tests {
                 assert_eq!(window.offset(), u64::try_from(seen.len()).expect("fits"));
             }
             assert!(seen == bytes, "step {step}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_may_be_needed() {
+        for (asked, read) in [(0, MAX_BATCH + LEAST), (MAX_BATCH, 2 * MAX_BATCH), (usize::MAX, BUFFER)] {
+            let mut window = Window::new(Box::new(io::repeat(1)), 0);
+            window.want(asked);
+            assert_eq!(window.view().expect("reads").len(), read, "{asked}");
         }
     }
 }

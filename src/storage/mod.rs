@@ -59,7 +59,8 @@ pub trait Storage: Any + Send + Sync + fmt::Debug {
     /// of the two, or in both, whenever the machine stops.
     ///
     /// # Errors
-    /// `NotFound`; `Unsupported` when the two are no folders of one kind; else when it can't be moved.
+    /// `NotFound`; `Unsupported` when the two are no folders of one kind; else when it can't be moved, or when it was and
+    /// its old name can't be taken away: the caller looks where it is.
     fn move_to(&self, name: &str, into: &(dyn Storage + 'static), new: &str) -> io::Result<()>;
 
     /// Removes a file.

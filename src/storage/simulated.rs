@@ -4,6 +4,7 @@
 //! lost, kept, torn at any byte or kept by sectors, in any order, some of them garbled; names that were not synced are kept or lost one by one, in any
 //! combination: no order among them is promised by a disk, so none is promised here.
 
+mod faults;
 mod image;
 
 use std::any::Any;
@@ -56,6 +57,10 @@ struct Machine {
     lies: bool,
     /// Bytes that it says it has; none: without end.
     capacity: Option<u64>,
+    /// Why a move is said to have failed that was done.
+    moves_refused: Option<io::ErrorKind>,
+    /// Why nothing can be looked at or read now.
+    looks_refused: Option<io::ErrorKind>,
     /// How often something of a folder was looked at or read.
     looks: BTreeMap<&'static str, u64>,
 }
@@ -150,6 +155,7 @@ impl SimulatedStorage {
         machine.running()?;
         let looks = machine.looks.entry(self.folder).or_default();
         *looks = looks.saturating_add(1);
+        machine.looks_refused.map_or(Ok(()), |kind| Err(failed(kind)))?;
         Ok(machine)
     }
 
@@ -261,7 +267,9 @@ impl Storage for SimulatedStorage {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the other folder is on another machine"));
         };
         let (from, to) = (self.within(name), into.within(new));
-        self.machine.lock().whole(Operation::Rename, |folder| folder.rename(&from, &to))
+        let mut machine = self.machine.lock();
+        machine.whole(Operation::Rename, |folder| folder.rename(&from, &to))?;
+        machine.moves_refused.filter(|_| self.folder != into.folder).map_or(Ok(()), |kind| Err(failed(kind)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

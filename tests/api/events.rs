@@ -1,8 +1,6 @@
 //! Events over a real socket: as they come, page by page, and from wherever they are kept.
 
 use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -14,7 +12,6 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use crate::cli::{code, stockade};
 use crate::common::{Server, create, get, held, hold_id, item, knife_drop, line, reserve, start};
 
 pub type Stub = EventServiceClient<Channel>;
@@ -23,9 +20,9 @@ pub type Stub = EventServiceClient<Channel>;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that keeps what happens.
-struct Shop {
-    server: Server,
-    client: Client,
+pub struct Shop {
+    pub server: Server,
+    pub client: Client,
     stub: Stub,
     folder: TempDir,
 }
@@ -43,7 +40,7 @@ async fn open_with(folder: TempDir, durability: &str) -> Shop {
     Shop { server, client, stub, folder }
 }
 
-async fn shop() -> Shop {
+pub async fn shop() -> Shop {
     let shop = open(tempfile::tempdir().expect("a folder")).await;
     create(&shop.client, knife_drop("knife")).await;
     shop
@@ -127,7 +124,7 @@ async fn paying(client: &Client, n: u8) {
     client.extend(request).await.expect("an answer");
 }
 
-async fn claimed(client: &Client, n: u8) {
+pub async fn claimed(client: &Client, n: u8) {
     let request = pb::ClaimRequest { hold_id: hold_id(n), order_ref: "order".into(), ..pb::ClaimRequest::default() };
     client.claim(request).await.expect("an answer");
 }
@@ -315,6 +312,24 @@ async fn pages_follow_one_another_and_a_wait_is_over_once_there_is_something() {
 }
 
 #[tokio::test]
+async fn a_page_of_what_no_event_can_be_says_at_once_that_all_was_looked_at() {
+    let shop = shop().await;
+    held(&shop.client, reserve(1, "knife", "c1", vec![line("KNIFE", 1)])).await;
+    let list = async |request: pb::ListEventsRequest| {
+        shop.stub.clone().list_events(request).await.expect("a page").into_inner()
+    };
+    let named = pb::EventFilter { names: vec!["early".into()], ..filter(&["*"]) };
+    let asked = [named, filter(&["signal.*"])].into_iter().flat_map(|filter| [(filter.clone(), false), (filter, true)]);
+    for (n, (filter, latest)) in (2..).zip(asked) {
+        let page = list(pb::ListEventsRequest { filter: Some(filter), latest, ..page_of(&["*"]) }).await;
+        assert_eq!(page.events, []);
+        held(&shop.client, reserve(n, "knife", &format!("c{n}"), vec![line("KNIFE", 1)])).await;
+        let behind = list(pb::ListEventsRequest { after: page.read_to, ..page_of(&["*"]) }).await;
+        assert_eq!(kinds(&behind.events), ["stockade.hold.created"], "what was there before was looked at");
+    }
+}
+
+#[tokio::test]
 async fn what_was_answered_can_be_read_at_once_also_where_the_disk_is_not_waited_for() {
     let shop = open_with(tempfile::tempdir().expect("a folder"), "os").await;
     create(&shop.client, knife_drop("knife")).await;
@@ -448,42 +463,4 @@ async fn a_server_that_keeps_nothing_has_no_events() {
     }
     let hook = stub.list_webhooks(pb::ListWebhooksRequest::default()).await.expect_err("not built");
     assert_eq!(hook.code(), Code::Unimplemented);
-}
-
-/// `events tail`, and what it prints, line by line.
-fn tailing(endpoint: &str, flags: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
-    let mut tailing = Command::new(env!("CARGO_BIN_EXE_stockade"))
-        .args(["events", "tail"])
-        .args(flags)
-        .env("STOCKADE_ENDPOINT", endpoint)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let lines = BufReader::new(tailing.stdout.take().expect("lines")).lines();
-    (tailing, lines)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn events_are_printed_line_by_line_until_somebody_has_enough() {
-    let shop = shop().await;
-    held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
-    let flags = ["--from-oldest", "--with-customers", "--type", "hold.*", "--drop", "knife"];
-    let (mut tail, mut lines) = tailing(&shop.server.endpoint, &flags);
-    let mut line = || lines.next().expect("no end").expect("a line");
-    let first = line();
-    let held = format!(" hold.created knife {} HELD ada KNIFE:2", hold_id(1));
-    assert!(first.ends_with(&held), "{first}");
-    claimed(&shop.client, 1).await;
-    let second = line();
-    assert!(second.ends_with(" CLAIMED ada order KNIFE:2"), "{second}");
-    let id = rustix::process::Pid::from_child(&tail);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
-    assert_eq!(tail.wait().expect("an end").code(), Some(0), "Ctrl-C is no failure");
-    let (mut tail, mut lines) = tailing(&shop.server.endpoint, &["--from-oldest", "--json"]);
-    let event: serde_json::Value = serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json");
-    assert_eq!((&event["type"], &event["drop_id"]), (&"stockade.drop.created".into(), &"knife".into()));
-    drop(lines);
-    assert_eq!(tail.wait().expect("an end").code(), Some(0), "nor is a reader that goes away");
-    assert_eq!(code(&stockade(&shop.server.endpoint, &["events", "tail", "--type", "hold"])), 64);
 }

@@ -78,7 +78,7 @@ fn what_snapshots_have_trimmed_is_read_on_after_a_start_that_does_not_look_at_it
     reserve_some(&engine, &world, 200..201);
     let after = read(&history, Lsn(1));
     assert!(after.len() > before.len() && after.starts_with(&before));
-    assert_eq!((history.name(), history.oldest()), (name, Lsn(1)));
+    assert_eq!((history.name(), history.oldest().expect("told")), (name, Lsn(1)));
 }
 
 #[test]
@@ -179,6 +179,9 @@ fn without_a_folder_for_it_the_history_is_what_the_journal_has() {
         reserve_some(&recovered.engine, &world, 50 * round..50 * (round + 1));
         recovered.engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     }
-    assert!(history.oldest() > Lsn(1) && kept(&world).list().expect("lists").is_empty(), "no folder for it");
-    assert!(!read(&history, history.oldest()).is_empty());
+    assert!(
+        history.oldest().expect("told") > Lsn(1) && kept(&world).list().expect("lists").is_empty(),
+        "no folder for it"
+    );
+    assert!(!read(&history, history.oldest().expect("told")).is_empty());
 }

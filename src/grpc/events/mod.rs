@@ -16,27 +16,32 @@ use futures_util::stream::{self, BoxStream};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::Status;
 
 use super::convert::{self, From, Wanted};
 use super::edge::Edge;
-use super::intake::grow;
+use super::intake::{grow, grow_until, room_deadline};
 use super::seats::Seats;
 use super::status;
 use super::stream::Streams;
 use crate::budget::Charge;
 use crate::engine::Engine;
-use crate::feed::{Feed, FeedError, Position, Recent};
+use crate::feed::{Feed, FeedError, HistoryError, Position, Recent};
 use crate::http2::Peer;
 use crate::ids::Lsn;
 use crate::proto as pb;
+use crate::sync::parallelism;
 use page::{Newest, PAGE_BYTES, Page, Source};
 use reader::Reader;
 use tail::Tails;
 
-/// Those who read files at the same time: others wait for their turn.
-const READERS_AT_ONCE: usize = 4;
+/// Those who read files at the same time, at most: others wait for their turn.
+const READERS_MAX: usize = 4;
+/// How often who waits for room to read looks whether there is some.
+const ROOM_PERIOD: Duration = Duration::from_millis(20);
+/// How long a page that does not wait for events is looked for: then it says how far that came.
+const LOOKED_FOR: Duration = Duration::from_secs(2);
 /// About so many bytes of the tail are looked through at once.
 const RECENT_BYTES: usize = 1024 * 1024;
 /// Events of up to this are made into a message where the call runs: about a millisecond.
@@ -61,6 +66,7 @@ pub struct Events {
     streams: Streams,
     seats: Arc<Seats>,
     files: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     /// Of the term that was asked about last.
     shared: Mutex<Option<Arc<Shared>>>,
 }
@@ -71,6 +77,8 @@ pub struct Asker {
     peer: Arc<Peer>,
     /// Waits at the tail for what comes, and needs not see at once what that has not decoded yet.
     waits: bool,
+    /// Where it began, if it named no place: should that go meanwhile, it begins at the oldest that there is then.
+    began: Option<Position>,
 }
 
 /// What the calls of a term share. It ends with the term's journal, and so do they.
@@ -82,6 +90,8 @@ pub struct Shared {
     seats: Arc<Seats>,
     tails: Arc<Tails>,
     files: Arc<Semaphore>,
+    /// Of large messages few are made at the same time.
+    large: Arc<Semaphore>,
     /// Whose turn it is at the tail.
     turn: Semaphore,
     /// Bytes that were made into messages since others went first.
@@ -91,7 +101,9 @@ pub struct Shared {
 impl Events {
     /// Before this edge, until its streams end.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
-        Self { edge, streams, seats, files: Arc::new(Semaphore::new(READERS_AT_ONCE)), shared: Mutex::default() }
+        let files = Arc::new(Semaphore::new(parallelism().min(READERS_MAX)));
+        let large = Arc::new(Semaphore::new(parallelism().div_ceil(2)));
+        Self { edge, streams, seats, files, large, shared: Mutex::default() }
     }
 
     /// What the calls of the current term share.
@@ -120,6 +132,7 @@ impl Events {
             tails: Tails::new(Arc::clone(&feed), self.streams.clone()),
             feed,
             files: Arc::clone(&self.files),
+            large: Arc::clone(&self.large),
             turn: Semaphore::new(1),
             told: AtomicUsize::new(0),
         })
@@ -152,26 +165,32 @@ impl Events {
     ) -> Result<(pb::ListEventsResponse, Charge), Status> {
         let shared = self.shared()?;
         let convert::ListEvents { from, wanted, wait, latest } = convert::list_events(request)?;
-        let asker = Asker { wanted: Arc::new(wanted), peer: Arc::clone(peer), waits: wait.is_some() };
         let deadline = wait.map(|wait| Instant::now() + wait.duration());
+        let until = deadline.unwrap_or_else(|| Instant::now() + LOOKED_FOR);
         let _seat = deadline.map(|_| shared.seats.take(peer)).transpose()?;
         let _following = shared.feed.follow();
         shared.settled().await;
+        let began = matches!(from, From::Oldest);
         let mut after = shared.start(from).await?;
+        let (wanted, peer, began) = (Arc::new(wanted), Arc::clone(peer), began.then_some(after));
+        let asker = Asker { wanted, peer, waits: deadline.is_some(), began };
         // Joined before it is looked: what comes in between is news.
         let mut tail = deadline.map(|_| shared.tails.join());
         loop {
             let (page, charge) =
-                if latest { shared.newest(after, &asker).await? } else { shared.gather(after, &asker).await? };
+                if latest { shared.newest(after, until, &asker).await? } else { shared.gather(after, &asker).await? };
             let went_on = page.read_to > after;
             after = after.max(page.read_to);
-            let over = deadline.is_none_or(|deadline| Instant::now() >= deadline);
             let at_end = latest || !went_on;
-            if !page.events.is_empty() || (at_end && over) {
+            // Whoever finds nothing for long is told how far that came, and goes on from there.
+            if !page.events.is_empty() || Instant::now() >= until || (at_end && deadline.is_none()) {
                 let Page { events, .. } = page;
                 return Ok((pb::ListEventsResponse { events, read_to: shared.feed.cursor(after) }, charge));
             }
             drop((page, charge));
+            if shared.stops() {
+                return Err(status::stopping());
+            }
             if at_end && let (Some(deadline), Some(tail)) = (deadline, &mut tail) {
                 shared.news(tail, deadline).await?;
             }
@@ -200,7 +219,7 @@ impl Shared {
             From::Now => Ok(self.feed.end()),
             From::Oldest => {
                 let feed = Arc::clone(&self.feed);
-                blocking(move || feed.oldest()).await
+                blocking(move || feed.oldest()).await?.map_err(|error| status::unreadable_now(&error))
             }
             From::Cursor(cursor) => {
                 let feed = Arc::clone(&self.feed);
@@ -214,13 +233,23 @@ impl Shared {
     /// unless that is the end.
     async fn gather(&self, after: Position, asker: &Asker) -> Result<(Page, Charge), Status> {
         let mut charge = asker.peer.share.empty_charge();
+        if asker.wanted.filter.fits_nothing() {
+            return Ok((Page::behind(after.max(self.feed.end())), charge));
+        }
         let is_end = || after >= self.feed.end();
         let chunks = match self.feed.recent(after, RECENT_BYTES) {
             Recent::Chunks(chunks) => chunks,
             Recent::End if asker.waits || is_end() => return Ok((Page::behind(after), charge)),
             Recent::Behind if is_end() => return Ok((Page::behind(after), charge)),
             Recent::End | Recent::Behind => {
-                return self.read_files(charge, asker, move |source| Page::of_files(after, source)).await;
+                let began_here = asker.began == Some(after);
+                let read = move |source: &Source<'_>| match Page::of_files(after, source) {
+                    Err(FeedError::History(HistoryError::NotKept { oldest })) if began_here => {
+                        Page::of_files(Position::before(oldest).max(after), source)
+                    }
+                    read => read,
+                };
+                return self.read_files(charge, asker, read).await;
             }
         };
         let weight = chunks.iter().map(|chunk| chunk.weight()).fold(0, usize::saturating_add);
@@ -233,7 +262,12 @@ impl Shared {
             (Page::of_chunks(after, &chunks, &source), charge)
         };
         if weight > AT_ONCE_BYTES {
-            return blocking(make).await;
+            let permit = Arc::clone(&self.large).acquire_owned().await;
+            return blocking(move || {
+                let _permit = permit;
+                make()
+            })
+            .await;
         }
         // It is never closed.
         let _turn = self.turn.acquire().await;
@@ -253,16 +287,22 @@ impl Shared {
         }
     }
 
-    /// The newest events behind a position, newest first.
-    async fn newest(&self, after: Position, asker: &Asker) -> Result<(Page, Charge), Status> {
+    /// The newest events behind a position, newest first, as far as they are found by then.
+    async fn newest(&self, after: Position, until: Instant, asker: &Asker) -> Result<(Page, Charge), Status> {
         let (mut newest, mut charge) = (Newest::upto(self.feed.end()), asker.peer.share.empty_charge());
+        if asker.wanted.filter.fits_nothing() {
+            return Ok((newest.into_page(), charge));
+        }
+        let from_oldest = asker.began == Some(after);
         loop {
-            let look = move |source: &Source<'_>| {
-                let done = newest.look(after, source)?;
-                Ok((newest, done))
+            let look = move |source: &Source<'_>| match newest.look(after, source) {
+                Ok(done) => Ok((newest, done)),
+                // What was the oldest is gone: no more is there.
+                Err(FeedError::History(HistoryError::NotKept { .. })) if from_oldest => Ok((newest, true)),
+                Err(error) => Err(error),
             };
             let ((looked, done), charged) = self.read_files(charge, asker, look).await?;
-            if done {
+            if done || Instant::now() >= until || self.stops() {
                 return Ok((looked.into_page(), charged));
             }
             (newest, charge) = (looked, charged);
@@ -276,15 +316,28 @@ impl Shared {
         asker: &Asker,
         read: impl FnOnce(&Source<'_>) -> Result<T, FeedError> + Send + 'static,
     ) -> Result<(T, Charge), Status> {
-        let needs = PAGE_BYTES.saturating_mul(MESSAGE_FACTOR).saturating_sub(charge.bytes());
-        grow(&mut charge, needs).await?;
-        let permit = Arc::clone(&self.files).acquire_owned().await.map_err(|_closed| status::stopping())?;
+        let deadline = room_deadline();
+        // First the turn, then the room: who waits for a turn takes no room meanwhile, and who waits for room no turn.
+        let permit = loop {
+            let permit = Arc::clone(&self.files).acquire_owned().await.map_err(|_closed| status::stopping())?;
+            let needs = PAGE_BYTES.saturating_mul(MESSAGE_FACTOR).saturating_sub(charge.bytes());
+            if charge.try_grow(needs).is_ok() {
+                break permit;
+            }
+            drop(permit);
+            if Instant::now() >= deadline {
+                grow_until(deadline, &mut charge, needs).await?;
+            } else {
+                sleep(ROOM_PERIOD).await;
+            }
+        };
         let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
         // Charge and turn go along: where the caller goes away meanwhile, it is read all the same.
         let read = blocking(move || {
             let _permit = permit;
             let read = read(&Source { feed: &feed, wanted: &wanted });
-            let read = read.map_err(|error| status::unreadable(&error, || feed.cursor(feed.oldest())));
+            let read =
+                read.map_err(|error| status::unreadable(&error, || feed.oldest().map(|oldest| feed.cursor(oldest))));
             read.map(|read| (read, charge))
         });
         read.await?

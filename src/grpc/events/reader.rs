@@ -11,7 +11,7 @@ use super::tail::Tail;
 use super::{Asker, Message, Shared};
 use crate::budget::Charge;
 use crate::feed::{Following, Position};
-use crate::grpc::convert::ReadEvents;
+use crate::grpc::convert::{From, ReadEvents};
 use crate::grpc::seats::Seat;
 use crate::grpc::status;
 use crate::http2::Peer;
@@ -55,9 +55,15 @@ impl Reader {
         let ReadEvents { from, wanted, follow } = request;
         let following = shared.feed.follow();
         shared.settled().await;
+        let from_oldest = matches!(from, From::Oldest);
         let read_to = shared.start(from).await?;
         let goes = if follow { Goes::On(shared.tails.join()) } else { Goes::To(shared.feed.end()) };
-        let asker = Asker { wanted: Arc::new(wanted), peer: Arc::clone(peer), waits: follow };
+        let asker = Asker {
+            wanted: Arc::new(wanted),
+            peer: Arc::clone(peer),
+            waits: follow,
+            began: from_oldest.then_some(read_to),
+        };
         // Where it is is said at once.
         let beat = Instant::now();
         let shared = Arc::clone(shared);

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tonic::Status;
 
-use crate::feed::Feed;
+use crate::feed::{Feed, FeedError, HistoryError, Position};
 use crate::grpc::status;
 use crate::grpc::stream::Streams;
 use crate::ids::Lsn;
@@ -56,11 +56,12 @@ impl Tails {
     async fn run(self: Arc<Self>, mut end: Lsn) {
         let _following = self.feed.follow();
         let mut ending = self.streams.ending();
+        let (mut is_behind, mut fails) = (false, false);
         loop {
             tokio::select! {
                 biased;
                 // Also when nobody is left who could say so.
-                _ended = ending.wait_for(|ended| *ended) => return self.end(),
+                _ended = ending.wait_for(|ended| *ended) => return self.end(status::stopping()),
                 () = self.deserted() => {
                     if self.leave() {
                         return;
@@ -69,21 +70,33 @@ impl Tails {
                 }
                 reached = self.feed.beyond(end) => {
                     if reached.is_err() {
-                        return self.end();
+                        return self.end(status::stopping());
                     }
                 }
             }
-            sleep(GATHERED_FOR).await;
-            let feed = Arc::clone(&self.feed);
-            match tokio::task::spawn_blocking(move || feed.advance()).await {
-                Ok(Ok(upto)) => end = upto,
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "events can't be read");
-                    sleep(AFTER_A_FAILURE).await;
-                }
-                // A panic in there has ended the process through its hook.
-                Err(_stopped) => return self.end(),
+            if !is_behind {
+                sleep(GATHERED_FOR).await;
             }
+            let feed = Arc::clone(&self.feed);
+            // A panic in there ends the process through its hook.
+            let Ok(advanced) = tokio::task::spawn_blocking(move || advance(&feed)).await else {
+                return self.end(status::stopping());
+            };
+            match advanced {
+                Ok(upto) => (end, fails) = (upto, false),
+                Err((error, lasting)) => {
+                    if !fails {
+                        tracing::error!(%error, "events can't be read");
+                    }
+                    if let Some(status) = lasting {
+                        return self.end(status);
+                    }
+                    fails = true;
+                    sleep(AFTER_A_FAILURE).await;
+                    continue;
+                }
+            }
+            is_behind = Position::behind(end) < self.feed.end();
             if let Some(news) = self.news.lock().as_ref() {
                 news.send_modify(|last| *last = Ok(()));
             }
@@ -110,12 +123,26 @@ impl Tails {
         true
     }
 
-    /// Ends for all.
-    fn end(&self) {
+    /// Ends for all, with this.
+    fn end(&self, status: Status) {
         let mut running = self.news.lock();
         if let Some(news) = running.take() {
-            news.send_modify(|last| *last = Err(status::stopping()));
+            news.send_modify(|last| *last = Err(status));
         }
         self.feed.end_tail();
     }
+}
+
+/// Has the tail go on; or says what is in the way, and what followers are told where that lasts. Blocks.
+fn advance(feed: &Feed) -> Result<Lsn, (FeedError, Option<Status>)> {
+    feed.advance().map_err(|error| {
+        let lasts = match &error {
+            FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => false,
+            FeedError::History(
+                HistoryError::NotKept { .. } | HistoryError::Beyond { .. } | HistoryError::Damage(_),
+            ) => true,
+        };
+        let status = lasts.then(|| status::unreadable(&error, || feed.oldest().map(|oldest| feed.cursor(oldest))));
+        (error, status)
+    })
 }

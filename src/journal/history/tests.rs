@@ -78,6 +78,10 @@ impl Shop {
         }
     }
 
+    fn oldest(&self) -> Lsn {
+        self.history.oldest().expect("told")
+    }
+
     fn kept_files(&self) -> Vec<String> {
         self.kept.list().expect("lists")
     }
@@ -110,7 +114,7 @@ fn what_is_trimmed_is_kept_and_read_on_into_the_journal_from_any_record() {
     let (live, kept) = (shop.storage.files(), shop.kept.files());
     assert!(kept.len() > 5 && live.len() > 5 && live.len() + kept.len() == before.len());
     assert_eq!(shop.log.bytes(), total(&live));
-    assert!(shop.log.oldest() > Lsn(40) && shop.history.oldest() == Lsn(1));
+    assert!(shop.log.oldest() > Lsn(40) && shop.oldest() == Lsn(1));
     let journal = Arc::clone(&shop.log);
     assert!(matches!(journal.read(Lsn(1)), Err(LogError::WrongPosition { .. })), "the journal itself begins later");
     let check = |shop: &Shop| {
@@ -139,7 +143,7 @@ fn a_start_looks_at_nothing_that_is_kept() {
     let listed = again.kept.looks();
     assert!(listed > 10, "the first look after it lists them");
     again.history.tend(Timestamp(100)).expect("tends");
-    assert_eq!((again.kept.looks(), again.history.oldest()), (listed, Lsn(1)), "once");
+    assert_eq!((again.kept.looks(), again.oldest()), (listed, Lsn(1)), "once");
 }
 
 #[test]
@@ -147,9 +151,9 @@ fn segments_go_by_age_and_by_bytes_the_oldest_first() {
     let mut shop = Shop::new(KeepPolicy { age: Millis(50), ..ALL });
     shop.fill(100).expect("fills");
     shop.log.trim(Lsn(90)).expect("trims");
-    assert_eq!(shop.history.oldest(), Lsn(1), "by age only where the time is known");
+    assert_eq!(shop.oldest(), Lsn(1), "by age only where the time is known");
     shop.history.tend(Timestamp(100)).expect("tends");
-    let oldest = shop.history.oldest().0;
+    let oldest = shop.oldest().0;
     assert!((46..=51).contains(&oldest), "the last batch of what went was written at 50 at the latest: {oldest}");
     assert_eq!(shop.read(oldest, 999).expect("reads"), places(oldest, 100));
     assert!(matches!(shop.read(oldest - 1, 1), Err(HistoryError::NotKept { oldest: told }) if told.0 == oldest));
@@ -157,10 +161,10 @@ fn segments_go_by_age_and_by_bytes_the_oldest_first() {
     again.history.tend(Timestamp(100)).expect("tends");
     let bytes = total(&again.kept.files());
     assert!((1_200..=2_000).contains(&bytes), "{bytes}");
-    assert!(again.history.oldest() > Lsn(oldest));
+    assert!(again.oldest() > Lsn(oldest));
     let none = again.again(KeepPolicy::NOTHING);
     none.history.tend(Timestamp(100)).expect("tends");
-    assert_eq!((none.kept_files().len(), none.history.oldest()), (0, none.log.oldest()));
+    assert_eq!((none.kept_files().len(), none.oldest()), (0, none.log.oldest()));
 }
 
 #[test]
@@ -190,29 +194,6 @@ fn while_the_disk_is_low_the_oldest_go_first_of_all() {
     let segments = KeptSegments::new(Arc::new(shop.kept.clone()), ALL);
     segments.drop_while_disk_is_low().expect("drops");
     assert_eq!(shop.kept_files(), [""; 0], "before a start, too");
-}
-
-#[test]
-fn a_disk_that_is_full_takes_the_journal_once_what_is_kept_has_gone() {
-    let mut shop = Shop::new(ALL);
-    shop.fill(100).expect("fills");
-    shop.log.trim(Lsn(90)).expect("trims");
-    let before = shop.kept_files();
-    let appends = shop.storage.count(Operation::Append);
-    for again in 0..3 {
-        shop.storage.fail_at(Operation::Append, appends + again, io::ErrorKind::StorageFull);
-    }
-    shop.fill(1).expect("half of it, half of the rest, half of that, and then all");
-    assert_eq!(shop.storage.failures().len(), 3);
-    assert_eq!(shop.kept_files(), before[3..]);
-    assert_eq!(shop.read(95, 999).expect("reads"), places(95, 101));
-    assert_eq!(shop.again(ALL).read(95, 999).expect("reads"), places(95, 101), "as it was meant to be");
-    let mut shop = shop.again(ALL);
-    let appends = shop.storage.count(Operation::Append);
-    shop.storage.fail_at(Operation::Append, appends, io::ErrorKind::FileTooLarge);
-    let kept = shop.kept_files();
-    assert!(matches!(shop.fill(1), Err(LogError::Full(_))));
-    assert_eq!(shop.kept_files(), kept, "a file that may not grow is not helped by it");
 }
 
 #[test]
@@ -259,7 +240,7 @@ fn behind_a_gap_nothing_is_kept_and_a_start_does_not_mind() {
             assert!(matches!(shop.read(from.0, 1), Err(HistoryError::NotKept { oldest }) if oldest == after), "{from}");
         }
         assert_eq!(shop.read(after.0, 999).expect("reads"), places(after.0, 60));
-        assert_eq!(shop.history.oldest(), after);
+        assert_eq!(shop.oldest(), after);
     };
     check(&shop);
     check(&shop.again(ALL));
@@ -285,12 +266,20 @@ fn damage_in_what_is_kept_is_told_to_who_reads_it_and_to_nobody_else() {
     spoilt.insert("another segment", other);
     for (what, bytes) in spoilt {
         shop.put(&files[3], &bytes);
-        let again = Shop::open(&SimulatedStorage::with_files(all_files(&shop)), Durability::Sync, ALL).expect("starts");
         for from in [1, first.0] {
+            let disk = SimulatedStorage::with_files(all_files(&shop));
+            let again = Shop::open(&disk, Durability::Sync, ALL).expect("starts");
+            assert_eq!(again.oldest(), Lsn(1), "{what}: nobody has met it");
             let error = again.read(from, usize::MAX).expect_err(what);
             assert!(matches!(error, HistoryError::Damage(_)), "{what}: {error:?}");
+            assert_eq!(again.oldest(), next, "{what}: who goes on from there does not come to it again");
+            assert!(again.history.keeps(next).expect("told") && !again.history.keeps(first).expect("told"));
+            for before in [1, next.0 - 1] {
+                let error = again.read(before, 1).expect_err(what);
+                assert!(matches!(error, HistoryError::NotKept { oldest } if oldest == next), "{what}: {error:?}");
+            }
+            assert_eq!(again.read(next.0, 999).expect("reads"), places(next.0, 60), "{what}");
         }
-        assert_eq!(again.read(next.0, 999).expect("reads"), places(next.0, 60), "{what}");
     }
 }
 
@@ -314,7 +303,30 @@ fn a_segment_that_was_not_written_after_the_one_before_it_is_damage() {
     shop.put(&files[3], &other.kept.read(&files[3]).expect("the same places"));
     let first = parse_kept_name(&files[3]).expect("a segment").0;
     assert!(matches!(shop.read(1, usize::MAX), Err(HistoryError::Damage(_))));
-    assert!(matches!(shop.read(first.0, usize::MAX), Err(HistoryError::Damage(_))), "nor is the one behind it");
+    let again = shop.again(ALL);
+    assert!(matches!(again.read(first.0, usize::MAX), Err(HistoryError::Damage(_))), "nor is the one behind it");
+}
+
+#[test]
+fn damage_in_the_journal_itself_is_stepped_over_while_it_is_served() {
+    for is_newest in [false, true] {
+        let mut shop = Shop::new(ALL);
+        shop.fill(if is_newest { 57 } else { 60 }).expect("fills");
+        let damaged = if is_newest { shop.next.0 - 1 } else { 20 };
+        let (segment, next) = shop.log.segment_of(Lsn(damaged)).expect("there");
+        assert_eq!(next.is_none(), is_newest);
+        shop.storage.rot(&segment.file.name, 100);
+        assert!(matches!(shop.read(1, usize::MAX), Err(HistoryError::Damage(_))));
+        let sound = next.unwrap_or(shop.next);
+        assert_eq!(shop.oldest(), sound, "the segment behind it, or what comes next");
+        shop.fill(30).expect("goes on");
+        shop.log.trim(Lsn(70)).expect("trims");
+        assert_eq!(shop.oldest(), sound);
+        for bytes in [0, 500, usize::MAX] {
+            assert_eq!(shop.read(sound.0, bytes).expect("reads"), places(sound.0, shop.next.0 - 1), "{bytes}");
+        }
+        assert!(matches!(shop.read(sound.0 - 1, 1), Err(HistoryError::NotKept { oldest }) if oldest == sound));
+    }
 }
 
 #[test]
@@ -344,22 +356,6 @@ fn a_crash_at_each_step_of_a_trim_loses_nothing_that_is_kept() {
         steps += 1;
     }
     assert!(steps >= 6, "two segments, three steps each");
-}
-
-#[test]
-fn a_segment_that_can_not_be_kept_is_dropped_and_told_of() {
-    let mut shop = Shop::new(ALL);
-    shop.fill(30).expect("fills");
-    shop.storage.fail_at(Operation::Rename, shop.storage.count(Operation::Rename), io::ErrorKind::CrossesDevices);
-    shop.log.trim(Lsn(20)).expect("trims all the same");
-    let told = shop.history.tend(Timestamp(0)).expect_err("told");
-    assert_eq!(told.kind(), io::ErrorKind::CrossesDevices);
-    shop.history.tend(Timestamp(0)).expect("once");
-    assert!(shop.history.oldest() > Lsn(1));
-    shop.storage.fail_at(Operation::SyncDir, shop.storage.count(Operation::SyncDir), io::ErrorKind::Other);
-    shop.log.trim(Lsn(25)).expect("a kept segment that may be lost is not the journal's end");
-    shop.history.tend(Timestamp(0)).expect_err("told");
-    shop.fill(1).expect("goes on");
 }
 
 fn is_ready(beyond: &mut Beyond) -> bool {
@@ -416,3 +412,5 @@ fn who_reads_on_does_not_begin_at_the_segments_begin() {
     shop.fill(1).expect("fills");
     assert_eq!(shop.read(6, 150).expect("reads"), [6]);
 }
+
+mod trouble;

@@ -33,6 +33,11 @@ impl Opened {
         Self { file, first, next, start, window: Window::new(source, start.offset) }
     }
 
+    /// Its first record, and that of the one behind it; none if it is the newest.
+    pub(super) const fn bounds(&self) -> (Lsn, Option<Lsn>) {
+        (self.first, self.next)
+    }
+
     fn damage(&self, lsn: Lsn, what: String) -> HistoryError {
         let place = Place { file: self.file.clone(), offset: self.window.offset(), lsn };
         HistoryError::Damage(LogError::Damage { place, what })
@@ -80,6 +85,7 @@ impl<'m> Walk<'m> {
 
     /// Walks over a segment to its end, or until it is enough.
     pub(super) fn pass(&mut self, mut segment: Opened) -> Result<(), HistoryError> {
+        segment.window.want(usize::try_from(self.bytes.saturating_sub(self.taken)).unwrap_or(usize::MAX));
         let mut at = self.begin(&mut segment)?;
         if let Some((_, chain)) = self.reached.filter(|(next, _)| *next == at.next) {
             at.chain = Some(chain);

@@ -208,6 +208,13 @@ impl Folder {
         Ok(())
     }
 
+    pub(super) fn rot(&mut self, name: &str, place: usize) {
+        let file = self.number(name).ok().and_then(|number| self.files.get_mut(&number));
+        if let Some(byte) = file.and_then(|file| file.live.get_mut(place)) {
+            *byte ^= 1;
+        }
+    }
+
     /// Forces the names of one folder.
     pub(super) fn sync(&mut self, folder: &str) {
         let Self { durable, pending, .. } = self;
