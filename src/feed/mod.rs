@@ -203,7 +203,7 @@ impl Feed {
         end
     }
 
-    /// Decodes what has come since for all who are at the tail, about [`READ_BYTES`] of it. Says up to which place. Blocks;
+    /// Decodes what has come since for all who are at the tail, about 256 KiB of the journal. Says up to which place. Blocks;
     /// for one thread at a time.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ impl Edge {
     /// Decides and waits until the answer may be sent.
     ///
     /// # Errors
-    /// Those of the verb, `JournalFailed`, and as [`Edge::engine`].
+    /// Those of the verb, `JournalFailed`, and `Overloaded` between two terms.
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
         let (pending, now) = {
             let engine = self.engine()?;
@@ -85,7 +85,7 @@ impl Edge {
     /// Asks for something that is decided at once, and waits until it may be shown.
     ///
     /// # Errors
-    /// Those of the question, `JournalFailed`, and as [`Edge::engine`].
+    /// Those of the question, `JournalFailed`, and `Overloaded` between two terms.
     pub async fn ask<T>(
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
@@ -97,7 +97,7 @@ impl Edge {
     /// As [`Edge::ask`], without waiting.
     ///
     /// # Errors
-    /// As [`Edge::engine`].
+    /// `Overloaded` between two terms.
     pub fn look<T>(
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
