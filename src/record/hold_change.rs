@@ -46,6 +46,9 @@ pub struct MovedLine {
     pub returned: u32,
 }
 
+/// Of each line of a hold. Where a change has it, it lies elsewhere: each record is moved about, and hardly one has it.
+type MovedLines = SmallVec<[MovedLine; 4]>;
+
 /// A change of a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldChange {
@@ -62,7 +65,7 @@ pub struct HoldChange {
     /// The hold after it. Its revision is the record's LSN and is not part of it.
     pub hold: Hold,
     /// By line, where lines have changed; else it follows from verb and lines: see [`HoldChange::moved`].
-    moved: Option<Box<[MovedLine]>>,
+    moved: Option<Box<MovedLines>>,
 }
 
 /// A hold was made.
@@ -179,7 +182,7 @@ impl HoldChange {
         let verb = Verb::of(change);
         let moved = (verb.may_change_lines() && before.lines() != hold.lines()).then(|| {
             let lines = before.lines().iter().zip(hold.lines().iter());
-            lines.map(|(was, is)| MovedLine::between(verb, before.state, &was, &is)).collect()
+            Box::new(lines.map(|(was, is)| MovedLine::between(verb, before.state, &was, &is)).collect())
         });
         Self { verb, at, actor, was: before.state, prev: before.revision, hold, moved }
     }
@@ -218,9 +221,9 @@ impl HoldChange {
 
     /// What it moved of each line's units, in the hold's order of lines.
     #[must_use]
-    pub fn moved(&self) -> SmallVec<[MovedLine; 4]> {
+    pub fn moved(&self) -> MovedLines {
         match &self.moved {
-            Some(moved) => SmallVec::from_slice(moved),
+            Some(moved) => MovedLines::clone(moved),
             None => self.hold.lines().iter().map(|line| MovedLine::whole(self.verb, &line)).collect(),
         }
     }
@@ -261,7 +264,7 @@ pub(super) fn encode(kind: u8, change: &HoldChange, out: &mut Vec<u8>) {
     put_u64(out, at.0);
     put_u64(out, prev.0);
     hold::encode(hold, out);
-    for MovedLine { quantity, released, returned } in moved.iter().flatten() {
+    for MovedLine { quantity, released, returned } in moved.iter().flat_map(|moved| moved.iter()) {
         put_u64(out, u64::from(*quantity));
         put_u64(out, u64::from(*released));
         put_u64(out, u64::from(*returned));
@@ -283,7 +286,8 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<HoldChange, DecodeError>
         Ok(MovedLine { quantity, released, returned: reader.small("moved units")? })
     };
     let lines = if flags & MOVED == 0 { None } else { Some(hold.lines().count()) };
-    let moved = lines.map(|lines| (0..lines).map(|_| line()).collect::<Result<_, DecodeError>>()).transpose()?;
+    let moved = lines.map(|lines| (0..lines).map(|_| line()).collect::<Result<MovedLines, DecodeError>>());
+    let moved = moved.transpose()?.map(Box::new);
     let change = HoldChange { verb, at, actor, was, prev, hold, moved };
     if change.is_sound() { Ok(change) } else { Err(DecodeError::Bad("state after a change")) }
 }
