@@ -17,7 +17,7 @@ use crate::structured::{DEEPEST, build};
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
 /// Every request that is served; the first byte of an input chooses.
-const REQUESTS: [(&str, Decode); 18] = [
+const REQUESTS: [(&str, Decode); 20] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
     ("stockade.v1.ClaimRequest", decode::<pb::ClaimRequest>),
@@ -36,6 +36,8 @@ const REQUESTS: [(&str, Decode); 18] = [
     ("stockade.v1.ResumeDropRequest", decode::<pb::ResumeDropRequest>),
     ("stockade.v1.CloseDropRequest", decode::<pb::CloseDropRequest>),
     ("stockade.v1.WatchDropRequest", decode::<pb::WatchDropRequest>),
+    ("stockade.v1.ReadEventsRequest", decode::<pb::ReadEventsRequest>),
+    ("stockade.v1.ListEventsRequest", decode::<pb::ListEventsRequest>),
 ];
 /// Added to the first byte: the rest chooses fields and values by the contract's descriptors.
 const STRUCTURED: u8 = 0x80;
