@@ -224,13 +224,6 @@ impl Future for Courier {
 impl Drop for Courier {
     fn drop(&mut self) {
         self.progress.lanes.lock().close(&self.lane);
-        // An error: the thread is at its end. On another thread the slot is not this courier's.
-        let _at_its_end = HERE.try_with(|slot| {
-            let mut slot = slot.borrow_mut();
-            if slot.as_ref().is_some_and(|here| Arc::ptr_eq(&here.lane, &self.lane)) {
-                *slot = None;
-            }
-        });
         let left = {
             let mut list = self.lane.list.lock();
             list.told = Told::Closed;
@@ -316,19 +309,6 @@ mod tests {
         progress.advance(Lsn(1), &mut Vec::new());
         assert_eq!(rings.so_far(), 2);
         assert_eq!(progress.waiting(), 0);
-    }
-
-    #[test]
-    fn a_courier_that_is_gone_leaves_its_thread_to_the_one_that_has_come_or_to_nobody() {
-        let [first, second] = [1, 2].map(|lsn| Arc::new(Progress::from(Lsn(lsn))));
-        let before = Courier::new(Arc::clone(&first));
-        let courier = Courier::new(Arc::clone(&second));
-        drop(before);
-        assert!(here(&second, |_| ()).is_some(), "it is not the first one's thread any more");
-        assert_eq!(Arc::strong_count(&first), 1);
-        drop(courier);
-        assert!(here(&second, |_| ()).is_none());
-        assert_eq!(Arc::strong_count(&second), 1, "nothing is left of its journal");
     }
 
     #[test]
