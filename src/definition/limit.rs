@@ -121,7 +121,7 @@ const SCOPE_SHOP: u8 = 4;
 /// Added to the scope of a limit that has more than `max_units`: then its parts follow, each behind its tag.
 const IN_PARTS: u8 = 16;
 
-/// Tags of a limit's parts, each at most once.
+/// Tags of a limit's parts. Writing has each once at most; reading takes the last.
 mod tag {
     pub const END: u8 = 0;
     pub const SKUS: u8 = 1;

@@ -1,6 +1,6 @@
 //! What a drop is: its schedule, terms, items, pools and limits, as typed values.
 //!
-//! A definition is checked once, by whoever builds it from a request; this module only carries it and answers questions
+//! A definition is checked once, by the code that builds it from a request; this module only carries it and answers questions
 //! about it that need nothing else. Each part is a file with its values, its bytes, and the names of its fields.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub const MAX_LABELS: usize = 16;
 /// The shop of a drop that names none.
 pub const DEFAULT_SHOP: &str = "default";
 
-/// Tags of what follows the first fields of a definition, each at most once.
+/// Tags of what follows the first fields of a definition.
 mod tag {
     pub const END: u8 = 0;
     pub const SERIES: u8 = 1;
@@ -183,7 +183,7 @@ impl Definition {
         differing
     }
 
-    /// The item with this SKU. A linear look: drops have a few items, and a hash would cost more than it saves.
+    /// The item with this SKU. A linear search: drops have a few items, and a hash would cost more than it saves.
     #[must_use]
     pub fn item(&self, sku: &Sku) -> Option<(ItemNo, &Item)> {
         let place = self.items.iter().position(|item| item.sku == *sku)?;
@@ -215,7 +215,7 @@ impl Definition {
 #[cold]
 #[expect(clippy::panic, reason = "a number that the definition did not make is a bug, and a bug ends the process")]
 fn bug(what: &str) -> ! {
-    panic!("a hold names an {what} that its drop does not have")
+    panic!("a hold names what its drop does not have: {what}")
 }
 
 fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeError> {
@@ -223,7 +223,7 @@ fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeErr
     (0..count).map(|_| Ok((reader.text()?.to_owned(), reader.text()?.to_owned()))).collect()
 }
 
-/// As many as the count before them says, of at least so many bytes each.
+/// As many as the count before them says, each of at least `bytes` bytes.
 fn several<T>(
     reader: &mut Reader<'_>,
     bytes: usize,

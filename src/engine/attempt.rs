@@ -1,14 +1,14 @@
 //! What an attempt to decide a request comes to, and what its answer has to wait for.
 //!
-//! Every answer, refusal and fault of the engine names the record that it depends on, in the same way, so that whoever
-//! waits for the disk does so in one place.
+//! Every answer, refusal and fault of the engine names the record that it depends on, in the same way, so that
+//! the wait for the disk stands in one place.
 
 use super::answer::Fault;
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
 use crate::inventory::HoldRef;
 pub use crate::journal::Ticket;
 
-/// Something that was decided, and what has to be durable before anybody is told: see
+/// Something that was decided, and what has to be durable before it may be sent: see
 /// [`Journal::ticket`](crate::journal::Journal::ticket).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided<T> {

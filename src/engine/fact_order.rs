@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use crate::ids::{DropNo, Lsn};
 use crate::record::{Lifecycle, Record};
 
-/// Most findings that are told one by one: the first says what is wrong, the rest are of its kind.
-const TOLD_MAX: usize = 16;
+/// Most findings that are reported one by one: the first says what is wrong, the rest are of its kind.
+const REPORTED_MAX: usize = 16;
 
 /// Follows the records of a journal.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct FactOrder {
     /// Whether a drop takes reserves, as its last record says. Of a drop of whom no record was seen nothing is known.
     open: HashMap<DropNo, bool>,
     findings: Vec<String>,
-    untold: u64,
+    unreported: u64,
 }
 
 impl FactOrder {
@@ -35,18 +35,18 @@ impl FactOrder {
         if self.open.get(&drop).copied().unwrap_or(true) {
             return;
         }
-        if self.findings.len() < TOLD_MAX {
+        if self.findings.len() < REPORTED_MAX {
             self.findings.push(format!("record {lsn} makes a hold in drop number {drop}, which is not open there"));
         } else {
-            self.untold = self.untold.saturating_add(1);
+            self.unreported = self.unreported.saturating_add(1);
         }
     }
 
     /// What is wrong.
     pub(super) fn findings(self) -> Vec<String> {
-        let Self { open: _, mut findings, untold } = self;
-        if untold > 0 {
-            findings.push(format!("{untold} more records make holds in drops that are not open there"));
+        let Self { open: _, mut findings, unreported } = self;
+        if unreported > 0 {
+            findings.push(format!("{unreported} more records make holds in drops that are not open there"));
         }
         findings
     }

@@ -33,6 +33,12 @@ impl EngineHandle {
         Arc::new(handle)
     }
 
+    /// Does this with the engine of the current term: for what is decided at once. Counts nothing that threads share, which
+    /// [`EngineHandle::current`] does. No term ends meanwhile.
+    pub fn with<R>(&self, f: impl FnOnce(&Arc<Engine>) -> R) -> Option<R> {
+        self.read().as_ref().map(f)
+    }
+
     /// The engine of the current term, for one decision or one reading. It may be another's turn meanwhile: then its journal
     /// says what comes of what it decides.
     #[must_use]
@@ -40,8 +46,8 @@ impl EngineHandle {
         self.read().clone()
     }
 
-    /// From now on this is the engine of the current term; gives the one before. Whoever ends that term closes its journal, and
-    /// keeps the engine until nobody else has it: dropping it takes long, which a thread that serves has no time for.
+    /// From now on this is the engine of the current term; gives the one before. The caller closes its journal, and should
+    /// keep it until nobody else has it: dropping it takes long, which a thread that serves has no time for.
     pub fn swap(&self, engine: Option<Arc<Engine>>) -> Option<Arc<Engine>> {
         let before = std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), engine);
         let waiting = self.waiting.lock().clone();
@@ -88,7 +94,7 @@ impl Future for TermCourier {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Infallible> {
         let Self { handle, waker, term } = self.get_mut();
-        // First this, then the look: a swap in between wakes it.
+        // First this, then the comparison: a swap in between wakes it.
         if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
             handle.exchange(waker.as_ref(), Some(context.waker()));
             *waker = Some(context.waker().clone());

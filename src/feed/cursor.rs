@@ -43,7 +43,7 @@ pub enum BadCursor {
         /// The oldest that there is.
         oldest: String,
     },
-    /// Whether it can be gone on from can't be told now. It may be told later.
+    /// Whether it can be gone on from can't be known now. It may be known later.
     #[error("what follows the cursor can't be looked for now: {why}")]
     NotNow {
         /// Why it can't.

@@ -1,7 +1,7 @@
 //! Records as events.
 //!
 //! Records of format 1 give none. They don't say what came of a change, or when it was made, and half a life of a hold
-//! would mislead whoever counts it: so events begin with the first record of format 2, whatever a journal has before.
+//! would mislead a reader that counts it: so events begin with the first record of format 2, whatever a journal has before.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub struct Event {
     pub scheduled_for: Option<Timestamp>,
     /// Who did it.
     pub actor: Actor,
-    /// The drop that it is about: names are the same at any time; all else only counts for what is told of the drop itself.
+    /// The drop that it is about: names are the same at any time; all else only counts for what events say of the drop itself.
     pub drop: Option<Named>,
     /// What it is about.
     pub detail: Detail,

@@ -1,7 +1,7 @@
-//! The feed: what the journal says, as events, for whoever follows it.
+//! The feed: what the journal says, as events, for those who follow it.
 //!
-//! An event follows from a record, the record's place, and names that never change, and from nothing else: whoever reads it
-//! again, from whichever place that is still kept, reads the same. Nothing here is on the way of a request, and nothing
+//! An event follows from a record, the record's place, and names that never change, and from nothing else: a
+//! reader that comes again, from whichever place that is still kept, reads the same. Nothing here is on the way of a request, and nothing
 //! is read or decoded while nobody follows. This room knows no engine, no wire and no runtime: reading blocks, and who
 //! may not block asks the tail.
 
@@ -96,7 +96,7 @@ impl Feed {
     /// Before the oldest event that can be read. Blocks.
     ///
     /// # Errors
-    /// [`HistoryError::Io`]: it can't be told now.
+    /// [`HistoryError::Io`]: it can't be known now.
     pub fn oldest(&self) -> Result<Position, HistoryError> {
         self.history.oldest().map(Position::before)
     }
@@ -110,6 +110,12 @@ impl Feed {
     /// For as long as it is held, what is appended can be read soon, whatever the journal's durability.
     pub fn follow(&self) -> Following {
         self.history.follow()
+    }
+
+    /// Whether its journal has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.history.has_ended()
     }
 
     /// Resolves once there is something to read behind a place.
@@ -185,7 +191,7 @@ impl Feed {
         batches.into_iter().map(|batch| self.chunk(batch)).collect()
     }
 
-    /// What the tail has behind a position, at most about so many bytes of it. Never blocks for the disk.
+    /// What the tail has behind a position, at most about `bytes` bytes of it. Never blocks for the disk.
     #[must_use]
     pub fn recent(&self, after: Position, bytes: usize) -> Recent {
         match self.ring.lock().after(after, bytes) {

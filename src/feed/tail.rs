@@ -1,4 +1,4 @@
-//! The tail: what came last, decoded once for all who are there.
+//! The tail: the newest events, decoded once for all who are there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::chunk::Chunk;
 use super::cursor::Position;
 use crate::ids::Lsn;
 
-/// Bytes of events that are kept for who is a little behind. Beyond it, the oldest go: whoever is further behind reads
+/// Bytes of events that are kept for who is a little behind. Beyond it, the oldest go: a reader that is further behind reads
 /// files.
 pub const TAIL_BYTES: usize = 4 * 1024 * 1024;
 
@@ -62,7 +62,7 @@ impl Ring {
         }
     }
 
-    /// What is behind a position: at least a chunk, and no more that would go beyond so many bytes.
+    /// What is behind a position: at least a chunk, and no more that would go beyond `bytes` bytes.
     pub fn after(&self, after: Position, bytes: usize) -> Seen {
         let Some(end) = self.end else { return Seen::Behind };
         if after >= Position::behind(end) {

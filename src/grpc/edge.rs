@@ -17,6 +17,9 @@ use crate::time::{Clock, Timestamp};
 /// How long a request waits for doubt to pass before the caller is told to come again.
 const IN_DOUBT_TIMEOUT: Duration = Duration::from_millis(10);
 
+/// Between two terms.
+const NO_ENGINE: Fault = Fault::Overloaded("the server's engine is being replaced");
+
 /// Lists that are gathered at the same time: others wait for their turn with nothing in memory but their request.
 const LISTS_AT_ONCE: usize = 4;
 
@@ -43,7 +46,7 @@ impl Edge {
     /// # Errors
     /// `Overloaded` between two terms, when there is none.
     pub(super) fn engine(&self) -> Result<Arc<Engine>, Fault> {
-        self.engines.current().ok_or(Fault::Overloaded("the server's engine is being replaced"))
+        self.engines.current().ok_or(NO_ENGINE)
     }
 
     /// Decides and waits until the answer may be sent.
@@ -51,10 +54,19 @@ impl Edge {
     /// # Errors
     /// Those of the verb, `JournalFailed`, and `Overloaded` between two terms.
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
-        let (pending, now) = {
-            let engine = self.engine()?;
-            let (answer, now) = self.decide_from(&engine, self.clock.now(), command, verb).await;
-            (Pending::of(&engine, answer), now)
+        // Nearly every call is decided by its first attempt, with nothing counted that the cores share.
+        let first = self.engines.with(|engine| {
+            let now = self.clock.now();
+            let answer = verb(engine, command, Context::anonymous(now));
+            if is_in_doubt(&answer) { Err(Arc::clone(engine)) } else { Ok((Pending::of(engine, answer), now)) }
+        });
+        let (pending, now) = match first.ok_or(NO_ENGINE)? {
+            Ok(decided) => decided,
+            Err(engine) => {
+                tokio::task::yield_now().await;
+                let (answer, now) = self.decide_from(&engine, self.clock.now(), command, verb).await;
+                (Pending::of(&engine, answer), now)
+            }
         };
         Ok((pending.settle().await?, now))
     }
@@ -102,8 +114,9 @@ impl Edge {
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
     ) -> Result<(Pending<T>, Timestamp), Fault> {
-        let (engine, now) = (self.engine()?, self.clock.now());
-        Ok((Pending::of(&engine, question(&engine, Context::anonymous(now))), now))
+        let now = self.clock.now();
+        let pending = self.engines.with(|engine| Pending::of(engine, question(engine, Context::anonymous(now))));
+        Ok((pending.ok_or(NO_ENGINE)?, now))
     }
 
     /// As [`Edge::ask`], for what may take long: on a thread where that holds nobody up.
@@ -196,13 +209,16 @@ impl<T> Pending<T> {
     }
 }
 
+const fn is_in_doubt<T>(answer: &Answer<T>) -> bool {
+    matches!(answer, Err(Decided { value: Fault::InDoubt, .. }))
+}
+
 /// Attempts until nothing is in doubt, for as long as patience lasts. Others go first between two attempts.
 async fn attempted<T>(mut attempt: impl FnMut() -> (Answer<T>, Timestamp)) -> (Answer<T>, Timestamp) {
     let mut waiting: Option<Stopwatch> = None;
     loop {
         let attempted = attempt();
-        let in_doubt = matches!(attempted.0, Err(Decided { value: Fault::InDoubt, .. }));
-        if !in_doubt || waiting.get_or_insert_with(Stopwatch::start).elapsed() >= IN_DOUBT_TIMEOUT {
+        if !is_in_doubt(&attempted.0) || waiting.get_or_insert_with(Stopwatch::start).elapsed() >= IN_DOUBT_TIMEOUT {
             return attempted;
         }
         tokio::task::yield_now().await;

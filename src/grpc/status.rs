@@ -82,23 +82,24 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
     Status::invalid_argument(format!("the request is not encoded as the contract says: {error}"))
 }
 
-/// Events that can't be read from there, with the cursor of the oldest that can, where that can be told.
+/// Events that can't be read from there, with the cursor of the oldest that can, where that is known.
 #[must_use]
 pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, HistoryError>) -> Status {
-    let FeedError::History(history) = error else { return unreadable_now(error) };
-    if let HistoryError::Io(_) = history {
-        return unreadable_now(error);
-    }
-    let oldest = match oldest() {
-        Ok(oldest) => oldest,
-        Err(error) => return unreadable_now(&error),
+    let with_oldest = |status: fn(&FeedError, String) -> Status| match oldest() {
+        Ok(oldest) => status(error, oldest),
+        Err(error) => unreadable_now(&error),
     };
-    match history {
-        HistoryError::NotKept { .. } => cursor(&BadCursor::NotKept { oldest }),
-        HistoryError::Beyond { .. } => cursor(&BadCursor::BehindTheEnd { oldest }),
-        HistoryError::Damage(_) | HistoryError::Io(_) => {
-            Status::out_of_range(format!("what is kept there is damaged: {error}; the oldest is {oldest}"))
+    match error {
+        FeedError::History(HistoryError::NotKept { .. }) => {
+            with_oldest(|_, oldest| cursor(&BadCursor::NotKept { oldest }))
         }
+        FeedError::History(HistoryError::Beyond { .. }) => {
+            with_oldest(|_, oldest| cursor(&BadCursor::BehindTheEnd { oldest }))
+        }
+        FeedError::History(HistoryError::Damage(_)) => with_oldest(|error, oldest| {
+            Status::out_of_range(format!("what is kept there is damaged: {error}; the oldest is {oldest}"))
+        }),
+        FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => unreadable_now(error),
     }
 }
 

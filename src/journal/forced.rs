@@ -45,6 +45,10 @@ impl Forced {
         self.progress.fail(JournalFailed::Closed);
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.progress.failure().is_some()
+    }
+
     pub(super) fn beyond(&self, lsn: Lsn) -> Beyond {
         Beyond { progress: Arc::clone(&self.progress), lsn: lsn.next(), number: None }
     }

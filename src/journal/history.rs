@@ -95,10 +95,10 @@ impl History {
     }
 
     /// The first record that can be read, or could be if there were one: behind what is missing, and behind damage that
-    /// somebody has met. Blocks: who asks first after a start may wait for a look at the folder of kept segments.
+    /// somebody has met. Blocks: who asks first after a start may wait for a listing of the folder of kept segments.
     ///
     /// # Errors
-    /// [`HistoryError::Io`] when that look fails: it may succeed later.
+    /// [`HistoryError::Io`] when that listing fails: it may succeed later.
     pub fn oldest(&self) -> Result<Lsn, HistoryError> {
         let oldest = self.log.oldest();
         let oldest = self.log.kept().map_or(Ok(oldest), |kept| kept.oldest(oldest)).map_err(HistoryError::Io)?;
@@ -122,10 +122,10 @@ impl History {
         self.log.forced().get()
     }
 
-    /// Whole batches, from the one that holds `from` on: about so many bytes of them, at least one if there is one, none
+    /// Whole batches, from the one that holds `from` on: about `bytes` bytes of them, at least one if there is one, none
     /// behind [`History::forced`]. Nothing where `from` is the next record after that. What is read is checked: each
-    /// batch's checksum, and that each was written after the one before it. Who meets damage is told of it; from then on
-    /// what is kept begins behind the segment that has it. Blocks: for threads that may.
+    /// batch's checksum, and that each was written after the one before it. Where it is damaged it ends; what is kept begins
+    /// behind that segment from then on. Blocks: for threads that may.
     ///
     /// # Errors
     /// [`HistoryError`].
@@ -141,7 +141,14 @@ impl History {
         while walk.goes_on() {
             let segment = self.open(walk.place())?;
             let bounds = segment.bounds();
-            walk.pass(segment).inspect_err(|error| self.note(error, bounds))?;
+            if let Err(error) = walk.pass(segment) {
+                self.note(&error, bounds);
+                // What was read before the damage is given: it can't be asked for again.
+                if !walk.has_batches() || !matches!(error, HistoryError::Damage(_)) {
+                    return Err(error);
+                }
+                break;
+            }
         }
         Ok(walk.into_batches())
     }
@@ -154,11 +161,12 @@ impl History {
         let inside = offset.map(|offset| (first, Mark { next: from, offset, chain: None }));
         let mut sound = self.sound.lock();
         if from > sound.from {
+            tracing::error!(%error, oldest = %from, "what is kept for readers is damaged: it begins behind that now");
             *sound = Sound { from, inside };
         }
     }
 
-    /// Opens the segment that holds a record. A segment may be moved or dropped between the look where it is and the
+    /// Opens the segment that holds a record. A segment may be moved or dropped between the search for its place and the
     /// opening: then it is looked for again. Once it is open, it stays readable.
     fn open(&self, lsn: Lsn) -> Result<Opened, HistoryError> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -207,6 +215,12 @@ impl History {
         let known = known.unwrap_or(Mark { next: segment, offset: 0, chain: None });
         let sound = self.sound.lock().inside.filter(|(of, _)| *of == segment).map(|(_, mark)| mark);
         sound.filter(|mark| mark.next <= lsn && mark.next > known.next).unwrap_or(known)
+    }
+
+    /// Whether the journal has ended: nothing more will be forced.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.log.forced().has_ended()
     }
 
     /// Resolves once [`History::forced`] is behind `lsn`; with an error once the journal has ended.

@@ -1,7 +1,7 @@
 //! Segments that were trimmed, kept for readers in a folder of their own.
 //!
-//! A start looks neither at the folder nor into it: what is in it is listed by whoever asks first afterwards, and checked
-//! by whoever reads it. It is the first that goes where room is short.
+//! A start neither lists the folder nor reads in it: the first reader afterwards lists it, and each reader checks what it
+//! reads. It is the first that goes where room is short.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -106,7 +106,7 @@ pub struct KeptSegments {
     /// None before somebody has looked. Locked while the folder is changed: by the journal's writer only where the disk is
     /// full.
     listing: Mutex<Option<Listing>>,
-    /// Why the last segment that was to be kept was not; none once that was told.
+    /// Why the last segment that was to be kept was not; none once that was reported.
     trouble: Mutex<Option<io::Error>>,
 }
 
@@ -183,7 +183,7 @@ impl KeptSegments {
         self.noted(self.storage.sync_dir());
     }
 
-    /// Keeps what went wrong, to be told.
+    /// Keeps what went wrong, to be reported.
     fn noted(&self, result: io::Result<()>) -> bool {
         let went_well = result.is_ok();
         if let Err(error) = result {

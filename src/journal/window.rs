@@ -27,7 +27,7 @@ impl Window {
         Self { source, buffer: Vec::new(), room: BUFFER, passed: 0, offset, ended: false }
     }
 
-    /// About so many bytes are wanted: no more are read at once than may be needed for them.
+    /// How many bytes are wanted, about: no more are read at once than may be needed for them.
     pub(super) fn want(&mut self, bytes: usize) {
         // Where they end is known only with the batch in which they do.
         self.room = bytes.max(LEAST).saturating_add(MAX_BATCH).min(BUFFER);

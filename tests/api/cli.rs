@@ -103,18 +103,17 @@ async fn a_drop_is_applied_from_a_file() {
     assert!(out(&run(&["drop", "close", "knife"])).contains("CLOSED"));
 }
 
-/// `drop watch` of the knives, and what it prints, line by line.
-fn watching(endpoint: &str, flags: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
-    let mut watching = Command::new(env!("CARGO_BIN_EXE_stockade"))
-        .args(["drop", "watch", "knife"])
-        .args(flags)
+/// A command that goes on, and what it prints, line by line.
+pub fn printing(endpoint: &str, words: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut printing = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(words)
         .env("STOCKADE_ENDPOINT", endpoint)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    let lines = BufReader::new(watching.stdout.take().expect("lines")).lines();
-    (watching, lines)
+    let lines = BufReader::new(printing.stdout.take().expect("lines")).lines();
+    (printing, lines)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +121,7 @@ async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
     let server = start(&[]).await;
     create(&server.client().await, knife_drop("knife")).await;
     let run = |words: &[&str]| stockade(&server.endpoint, words);
-    let (mut watch, mut lines) = watching(&server.endpoint, &[]);
+    let (mut watch, mut lines) = printing(&server.endpoint, &["drop", "watch", "knife"]);
     let mut line = || lines.next().expect("no end").expect("a line");
     assert!(line().contains(" knife OPEN | KNIFE received=10 free=10 held=0 paying=0 claimed=0 withdrawn=0 | SHEATH "));
     assert_eq!(code(&run(&["reserve", "knife", "--sku", "KNIFE=2", "--customer", "ada"])), 0);
@@ -132,11 +131,11 @@ async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
     let id = rustix::process::Pid::from_child(&watch);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
     assert_eq!(watch.wait().expect("an end").code(), Some(0), "Ctrl-C is no failure");
-    let (mut watch, lines) = watching(&server.endpoint, &[]);
+    let (mut watch, lines) = printing(&server.endpoint, &["drop", "watch", "knife"]);
     drop(lines);
     assert_eq!(watch.wait().expect("an end").code(), Some(0), "nor is a reader that goes away");
     assert_eq!(code(&run(&["drop", "watch", "spoon"])), 1);
-    let (watch, mut lines) = watching(&server.endpoint, &["--json"]);
+    let (watch, mut lines) = printing(&server.endpoint, &["drop", "watch", "knife", "--json"]);
     let message: serde_json::Value =
         serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json");
     assert_eq!((&message["drop"]["id"], &message["drop"]["state"]), (&"knife".into(), &"DROP_STATE_PAUSED".into()));

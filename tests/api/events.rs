@@ -55,7 +55,7 @@ pub fn everything() -> pb::ReadEventsRequest {
     pb::ReadEventsRequest { filter, with_customers: true, with_stock: true, ..pb::ReadEventsRequest::default() }
 }
 
-fn page_of(types: &[&str]) -> pb::ListEventsRequest {
+pub fn page_of(types: &[&str]) -> pb::ListEventsRequest {
     pb::ListEventsRequest { filter: Some(filter(types)), ..pb::ListEventsRequest::default() }
 }
 

@@ -138,3 +138,23 @@ async fn events_end_with_their_term_and_go_on_in_the_next() {
     assert!(read_all(&stub, everything()).await.starts_with(&before));
     close(second).await;
 }
+
+#[tokio::test]
+async fn a_follower_ends_with_its_term_also_where_the_last_events_were_not_read_yet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let term = open(&folder).await;
+    let engines = EngineHandle::of(Arc::clone(&term.engine));
+    let endpoint = serve_terms(Arc::clone(&engines), term.clock.clone(), &Arc::default()).await;
+    let client = Client::connect(&endpoint).await.expect("a connection");
+    let stub = events::Stub::new(channel(&endpoint).await);
+    create(&client, knife_drop("knife")).await;
+    let mut reading = Reading::from_now(&stub).await;
+    for n in 1..=9 {
+        held(&client, reserve(n, "knife", &format!("c{n}"), vec![line("KNIFE", 1)])).await;
+    }
+    drop(engines.swap(None));
+    close(term).await;
+    assert_comes_again("a reading", &end(&mut reading.0).await);
+    let status = stub.clone().list_events(events::page_of(&["*"])).await.expect_err("no term");
+    assert_comes_again("a page", &status);
+}

@@ -81,7 +81,7 @@ fn read(feed: &Feed, mut from: Position) -> Vec<Event> {
 }
 
 pub fn all(feed: &Feed) -> Vec<Event> {
-    read(feed, feed.oldest().expect("told"))
+    read(feed, feed.oldest().expect("kept"))
 }
 
 fn create(engine: &Engine, id: &str, opens: u64, closes: u64) {
@@ -135,7 +135,7 @@ fn kinds(events: &[Event]) -> BTreeSet<Kind> {
 
 /// From each place that is kept, and from behind each event, what follows is the rest of all.
 fn the_same_from_everywhere(feed: &Feed, events: &[Event]) {
-    for lsn in feed.oldest().expect("told").next().0..=feed.end().next().0 {
+    for lsn in feed.oldest().expect("kept").next().0..=feed.end().next().0 {
         let from = Position::before(Lsn(lsn));
         let rest = events.partition_point(|event| event.position <= from);
         assert_eq!(read(feed, from), events[rest..], "from record {lsn}");
@@ -234,16 +234,16 @@ fn a_cursor_of_another_journal_or_behind_the_end_or_not_kept_names_the_oldest() 
     let engine = machine.start();
     traffic(&engine);
     let feed = feed(&engine);
-    let oldest = feed.cursor(feed.oldest().expect("told"));
+    let oldest = feed.cursor(feed.oldest().expect("kept"));
     let other = Keeping::new();
     let others = other.start();
     let foreign = self::feed(&others);
     assert_eq!(feed.position("nonsense"), Err(BadCursor::NoCursor));
-    let of_another = feed.position(&foreign.cursor(foreign.oldest().expect("told")));
+    let of_another = feed.position(&foreign.cursor(foreign.oldest().expect("kept")));
     assert_eq!(of_another, Err(BadCursor::OfAnotherJournal { oldest: oldest.clone() }));
     let behind = feed.cursor(Position::behind(feed.end().next()));
     assert_eq!(feed.position(&behind), Err(BadCursor::BehindTheEnd { oldest: oldest.clone() }));
-    assert_eq!(feed.position(&oldest), Ok(feed.oldest().expect("told")));
+    assert_eq!(feed.position(&oldest), Ok(feed.oldest().expect("kept")));
 
     // Without a folder for it, what is trimmed is gone.
     let mut world = World::new();
@@ -251,9 +251,9 @@ fn a_cursor_of_another_journal_or_behind_the_end_or_not_kept_names_the_oldest() 
     let engine = Arc::new(world.start().0);
     traffic(&engine);
     let feed = self::feed(&engine);
-    let first = feed.cursor(feed.oldest().expect("told"));
+    let first = feed.cursor(feed.oldest().expect("kept"));
     trim(&engine, &world.snapshots, after(701));
-    let oldest = feed.oldest().expect("told");
+    let oldest = feed.oldest().expect("kept");
     assert!(oldest > Position::before(Lsn(1)));
     assert_eq!(feed.position(&first), Err(BadCursor::NotKept { oldest: feed.cursor(oldest) }));
     assert!(matches!(feed.read(Position::before(Lsn(1))), Err(FeedError::History(_))));
@@ -275,7 +275,7 @@ fn who_is_at_the_tail_gets_what_was_decoded_for_all_and_who_is_behind_it_reads_f
     assert!(matches!(feed.recent(begin, usize::MAX), Recent::Behind), "nothing is decoded while nobody follows");
     assert_eq!(Position::behind(feed.begin_tail()), begin);
     assert!(matches!(feed.recent(begin, usize::MAX), Recent::End));
-    assert!(matches!(feed.recent(feed.oldest().expect("told"), usize::MAX), Recent::Behind));
+    assert!(matches!(feed.recent(feed.oldest().expect("kept"), usize::MAX), Recent::Behind));
     settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(12))))
         .expect("a hold");
     engine.journal().barrier().wait().expect("durable");

@@ -78,7 +78,7 @@ fn what_snapshots_have_trimmed_is_read_on_after_a_start_that_does_not_look_at_it
     reserve_some(&engine, &world, 200..201);
     let after = read(&history, Lsn(1));
     assert!(after.len() > before.len() && after.starts_with(&before));
-    assert_eq!((history.name(), history.oldest().expect("told")), (name, Lsn(1)));
+    assert_eq!((history.name(), history.oldest().expect("kept")), (name, Lsn(1)));
 }
 
 #[test]
@@ -180,8 +180,8 @@ fn without_a_folder_for_it_the_history_is_what_the_journal_has() {
         recovered.engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     }
     assert!(
-        history.oldest().expect("told") > Lsn(1) && kept(&world).list().expect("lists").is_empty(),
+        history.oldest().expect("kept") > Lsn(1) && kept(&world).list().expect("lists").is_empty(),
         "no folder for it"
     );
-    assert!(!read(&history, history.oldest().expect("told")).is_empty());
+    assert!(!read(&history, history.oldest().expect("kept")).is_empty());
 }

@@ -21,8 +21,8 @@ use crate::invariant::invariant;
 pub const MOST_IN_RUN: usize = 8;
 
 impl Engine {
-    /// Decides reserves in one drop, in their order and at one instant, and reports each as it is decided. Ends before one that can't be decided at once; that one, and what comes after it,
-    /// is to be asked for by itself.
+    /// Decides reserves in one drop, in their order and at one instant, and reports each as it is decided. Ends before one
+    /// that can't be decided at once; that one, and what comes after it, is to be asked for by itself.
     ///
     /// # Errors
     /// As [`Engine::reserve`], for the one behind those that were decided.

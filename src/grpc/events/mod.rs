@@ -1,4 +1,4 @@
-//! The door for who follows what happens: events from the journal, page by page or as they come.
+//! The calls of those who follow what happens: events from the journal, page by page or as they come.
 //!
 //! Reading blocks, so it is done on threads that may, a few at a time; who is at the tail gets what was decoded for all.
 //! What a message takes is charged before it is made.
@@ -14,14 +14,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::Status;
 
 use super::convert::{self, From, Wanted};
 use super::edge::Edge;
-use super::intake::{grow, grow_until, room_deadline};
+use super::intake::{grow_until, room_deadline};
 use super::seats::Seats;
 use super::status;
 use super::stream::Streams;
@@ -40,9 +40,11 @@ use tail::Tails;
 const READERS_MAX: usize = 4;
 /// How often who waits for room to read looks whether there is some.
 const ROOM_PERIOD: Duration = Duration::from_millis(20);
-/// How long a page that does not wait for events is looked for: then it says how far that came.
+/// How long a page that does not wait for events is searched for: then it says how far the search has come.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// About so many bytes of the tail are looked through at once.
+/// Of the newest events none was found in time.
+const TOO_FAR: &str = "none of the newest events fits, and looking further back takes too long: read on from a cursor";
+/// Bytes of the tail that are searched at once, about.
 const RECENT_BYTES: usize = 1024 * 1024;
 /// Events of up to this are made into a message where the call runs: about a millisecond.
 const AT_ONCE_BYTES: usize = 256 * 1024;
@@ -50,9 +52,9 @@ const AT_ONCE_BYTES: usize = 256 * 1024;
 const COVERED_BYTES: usize = 2 * 1024;
 /// What a message takes as values and encoded, by what its events take.
 const MESSAGE_FACTOR: usize = 3;
-/// After about so many bytes of events were made into messages at the tail, whoever else has something to do goes first,
+/// Bytes of events that are made into messages at the tail before other tasks go first, about,
 const TURN_BYTES: usize = 64 * 1024;
-/// so many rounds of the runtime's queue: followers never take more than a part of a machine that is busy.
+/// for this number of rounds of the runtime's queue: followers never take more than a part of a machine that is busy.
 const ROUNDS: u32 = 4;
 /// How long it is waited for what was durable to be forced to the disk: that is done every 100 ms.
 const FORCED_WITHIN: Duration = Duration::from_millis(500);
@@ -93,9 +95,9 @@ pub struct Shared {
     /// Of large messages few are made at the same time.
     large: Arc<Semaphore>,
     /// Whose turn it is at the tail.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     /// Bytes that were made into messages since others went first.
-    told: AtomicUsize,
+    made: AtomicUsize,
 }
 
 impl Events {
@@ -110,15 +112,18 @@ impl Events {
     fn shared(&self) -> Result<Arc<Shared>, Status> {
         let mut last = self.shared.lock();
         // Asked under the lock: no term comes back after a later one.
-        let engine = self.edge.engine()?;
-        if let Some(shared) = last.as_ref().filter(|shared| shared.is_of(&engine)) {
+        let engine = self.edge.engine();
+        if let (Ok(engine), Some(shared)) = (&engine, last.as_ref())
+            && shared.is_of(engine)
+        {
             return Ok(Arc::clone(shared));
         }
-        let shared = self.of_term(&engine).map(Arc::new);
-        let before = std::mem::replace(&mut *last, shared.clone());
+        // Between two terms nothing of the last one stays.
+        let shared = engine.map(|engine| self.of_term(&engine).map(Arc::new));
+        let before = std::mem::replace(&mut *last, shared.as_ref().ok().cloned().flatten());
         drop(last);
         drop(before);
-        shared.ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
+        shared?.ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
     }
 
     fn of_term(&self, engine: &Arc<Engine>) -> Option<Shared> {
@@ -133,8 +138,8 @@ impl Events {
             feed,
             files: Arc::clone(&self.files),
             large: Arc::clone(&self.large),
-            turn: Semaphore::new(1),
-            told: AtomicUsize::new(0),
+            turn: Arc::new(Semaphore::new(1)),
+            made: AtomicUsize::new(0),
         })
     }
 
@@ -182,7 +187,7 @@ impl Events {
             let went_on = page.read_to > after;
             after = after.max(page.read_to);
             let at_end = latest || !went_on;
-            // Whoever finds nothing for long is told how far that came, and goes on from there.
+            // A search that finds nothing for long answers how far it has come: the caller goes on from there.
             if !page.events.is_empty() || Instant::now() >= until || (at_end && deadline.is_none()) {
                 let Page { events, .. } = page;
                 return Ok((pb::ListEventsResponse { events, read_to: shared.feed.cursor(after) }, charge));
@@ -253,33 +258,31 @@ impl Shared {
             }
         };
         let weight = chunks.iter().map(|chunk| chunk.weight()).fold(0, usize::saturating_add);
-        if weight > COVERED_BYTES {
-            grow(&mut charge, weight.min(PAGE_BYTES).saturating_mul(MESSAGE_FACTOR)).await?;
-        }
+        let takes = if weight > COVERED_BYTES { weight.min(PAGE_BYTES).saturating_mul(MESSAGE_FACTOR) } else { 0 };
+        let turn = if weight > AT_ONCE_BYTES { &self.large } else { &self.turn };
+        let turn = with_room(turn, &mut charge, takes).await?;
         let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
         let make = move || {
             let source = Source { feed: &feed, wanted: &wanted };
             (Page::of_chunks(after, &chunks, &source), charge)
         };
         if weight > AT_ONCE_BYTES {
-            let permit = Arc::clone(&self.large).acquire_owned().await;
             return blocking(move || {
-                let _permit = permit;
+                let _turn = turn;
                 make()
             })
             .await;
         }
-        // It is never closed.
-        let _turn = self.turn.acquire().await;
         let (page, charge) = make();
         self.give_way(weight).await;
+        drop(turn);
         Ok((page, charge))
     }
 
-    /// Others go first, if much was made into messages. Only by whoever has the turn.
+    /// Others go first, if much was made into messages. Only by the task that has the turn.
     async fn give_way(&self, more: usize) {
-        let sum = self.told.load(Ordering::Relaxed).saturating_add(more);
-        self.told.store(if sum < TURN_BYTES { sum } else { 0 }, Ordering::Relaxed);
+        let sum = self.made.load(Ordering::Relaxed).saturating_add(more);
+        self.made.store(if sum < TURN_BYTES { sum } else { 0 }, Ordering::Relaxed);
         if sum >= TURN_BYTES {
             for _ in 0..ROUNDS {
                 yield_now().await;
@@ -302,7 +305,11 @@ impl Shared {
                 Err(error) => Err(error),
             };
             let ((looked, done), charged) = self.read_files(charge, asker, look).await?;
-            if done || Instant::now() >= until || self.stops() {
+            let over = Instant::now() >= until || self.stops();
+            if over && !done && looked.is_empty() {
+                return Err(Status::deadline_exceeded(TOO_FAR));
+            }
+            if done || over {
                 return Ok((looked.into_page(), charged));
             }
             (newest, charge) = (looked, charged);
@@ -316,21 +323,7 @@ impl Shared {
         asker: &Asker,
         read: impl FnOnce(&Source<'_>) -> Result<T, FeedError> + Send + 'static,
     ) -> Result<(T, Charge), Status> {
-        let deadline = room_deadline();
-        // First the turn, then the room: who waits for a turn takes no room meanwhile, and who waits for room no turn.
-        let permit = loop {
-            let permit = Arc::clone(&self.files).acquire_owned().await.map_err(|_closed| status::stopping())?;
-            let needs = PAGE_BYTES.saturating_mul(MESSAGE_FACTOR).saturating_sub(charge.bytes());
-            if charge.try_grow(needs).is_ok() {
-                break permit;
-            }
-            drop(permit);
-            if Instant::now() >= deadline {
-                grow_until(deadline, &mut charge, needs).await?;
-            } else {
-                sleep(ROOM_PERIOD).await;
-            }
-        };
+        let permit = with_room(&self.files, &mut charge, PAGE_BYTES.saturating_mul(MESSAGE_FACTOR)).await?;
         let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
         // Charge and turn go along: where the caller goes away meanwhile, it is read all the same.
         let read = blocking(move || {
@@ -353,9 +346,28 @@ impl Shared {
         }
     }
 
-    /// Whether streams end.
+    /// Whether streams end: the server's, or those of the term.
     fn stops(&self) -> bool {
-        self.streams.ended()
+        self.streams.ended() || self.feed.has_ended()
+    }
+}
+
+/// A turn, with a charge of as many bytes. First the turn, then the room: who waits for a turn takes no room meanwhile, and
+/// who waits for room no turn.
+async fn with_room(turns: &Arc<Semaphore>, charge: &mut Charge, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+    let deadline = room_deadline();
+    loop {
+        let turn = Arc::clone(turns).acquire_owned().await.map_err(|_closed| status::stopping())?;
+        let needs = bytes.saturating_sub(charge.bytes());
+        if charge.try_grow(needs).is_ok() {
+            return Ok(turn);
+        }
+        drop(turn);
+        if Instant::now() >= deadline {
+            grow_until(deadline, charge, needs).await?;
+        } else {
+            sleep(ROOM_PERIOD).await;
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::proto as pb;
 pub const PAGE_BYTES: usize = 512 * 1024;
 /// Bytes that an event takes in a message beside its own: tag and length.
 const PER_EVENT: usize = 8;
-/// About so many bytes of events are looked through at once: a thread is held for some ten milliseconds.
+/// Bytes of events that are searched at once, about: a thread is held for some ten milliseconds.
 const SCAN_BYTES: usize = 8 * 1024 * 1024;
 /// Records among which the newest are looked for first. As long as there are too few, twice as many.
 const WINDOW: u64 = 1_024;
@@ -126,7 +126,12 @@ impl Newest {
         Self { page: Page::behind(end), upto: end, window: WINDOW }
     }
 
-    /// The events, newest first; all up to the end was looked at.
+    /// Whether none was found so far.
+    pub const fn is_empty(&self) -> bool {
+        self.page.events.is_empty()
+    }
+
+    /// The events that were found, newest first. What comes behind the end as it was is not among them.
     pub fn into_page(self) -> Page {
         self.page
     }

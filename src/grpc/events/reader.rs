@@ -17,7 +17,7 @@ use crate::grpc::status;
 use crate::http2::Peer;
 use crate::proto as pb;
 
-/// Where a reader is, it is told again after so long: well within the 15 s that are promised.
+/// How often a reader's place is sent again where nothing happens: well within the 15 s that are promised.
 const HEARTBEAT: Duration = Duration::from_secs(6);
 
 /// One who reads, and how far.

@@ -88,7 +88,7 @@ impl Tails {
                     if !fails {
                         tracing::error!(%error, "events can't be read");
                     }
-                    if let Some(status) = lasting {
+                    if let Some(status) = lasting.or_else(|| self.feed.has_ended().then(status::stopping)) {
                         return self.end(status);
                     }
                     fails = true;
@@ -133,7 +133,7 @@ impl Tails {
     }
 }
 
-/// Has the tail go on; or says what is in the way, and what followers are told where that lasts. Blocks.
+/// Has the tail go on; or says what is in the way, and what ends the followers' streams where that lasts. Blocks.
 fn advance(feed: &Feed) -> Result<Lsn, (FeedError, Option<Status>)> {
     feed.advance().map_err(|error| {
         let lasts = match &error {

@@ -79,7 +79,7 @@ impl Shop {
     }
 
     fn oldest(&self) -> Lsn {
-        self.history.oldest().expect("told")
+        self.history.oldest().expect("kept")
     }
 
     fn kept_files(&self) -> Vec<String> {
@@ -270,10 +270,19 @@ fn damage_in_what_is_kept_is_told_to_who_reads_it_and_to_nobody_else() {
             let disk = SimulatedStorage::with_files(all_files(&shop));
             let again = Shop::open(&disk, Durability::Sync, ALL).expect("starts");
             assert_eq!(again.oldest(), Lsn(1), "{what}: nobody has met it");
-            let error = again.read(from, usize::MAX).expect_err(what);
-            assert!(matches!(error, HistoryError::Damage(_)), "{what}: {error:?}");
+            let before = again.history.batches(Lsn(from), usize::MAX);
+            if from < first.0 {
+                let before: Vec<u64> = before.expect(what).iter().map(|batch| batch.head.first.0).collect();
+                // Of the damaged segment itself, what is sound in front of the damage.
+                assert!(before.starts_with(&places(from, first.0 - 1)), "{what}: {before:?}");
+                assert!(before.len() < places(from, next.0 - 1).len() && before.is_sorted(), "{what}: {before:?}");
+            } else if what == "last byte" || what.starts_with("cut") {
+                assert!(!before.expect(what).is_empty(), "{what}");
+            } else {
+                assert!(matches!(before, Err(HistoryError::Damage(_))), "{what}: {before:?}");
+            }
             assert_eq!(again.oldest(), next, "{what}: who goes on from there does not come to it again");
-            assert!(again.history.keeps(next).expect("told") && !again.history.keeps(first).expect("told"));
+            assert!(again.history.keeps(next).expect("kept") && !again.history.keeps(first).expect("kept"));
             for before in [1, next.0 - 1] {
                 let error = again.read(before, 1).expect_err(what);
                 assert!(matches!(error, HistoryError::NotKept { oldest } if oldest == next), "{what}: {error:?}");
@@ -302,9 +311,12 @@ fn a_segment_that_was_not_written_after_the_one_before_it_is_damage() {
     let files = shop.kept_files();
     shop.put(&files[3], &other.kept.read(&files[3]).expect("the same places"));
     let first = parse_kept_name(&files[3]).expect("a segment").0;
-    assert!(matches!(shop.read(1, usize::MAX), Err(HistoryError::Damage(_))));
+    let before = shop.history.batches(Lsn(1), usize::MAX).expect("what is sound");
+    assert_eq!(before.last().map(|batch| batch.head.next()), Some(first), "no record of the other journal");
+    assert!(matches!(shop.read(first.0, 1), Err(HistoryError::NotKept { .. })));
     let again = shop.again(ALL);
-    assert!(matches!(again.read(first.0, usize::MAX), Err(HistoryError::Damage(_))), "nor is the one behind it");
+    assert!(matches!(again.read(first.0, usize::MAX), Err(HistoryError::NotKept { .. })), "nor is the one behind it");
+    assert!(again.oldest() > parse_kept_name(&files[3]).expect("a segment").1, "which was met");
 }
 
 #[test]
@@ -316,7 +328,7 @@ fn damage_in_the_journal_itself_is_stepped_over_while_it_is_served() {
         let (segment, next) = shop.log.segment_of(Lsn(damaged)).expect("there");
         assert_eq!(next.is_none(), is_newest);
         shop.storage.rot(&segment.file.name, 100);
-        assert!(matches!(shop.read(1, usize::MAX), Err(HistoryError::Damage(_))));
+        assert!(matches!(shop.read(1, usize::MAX), Err(HistoryError::NotKept { .. })), "what is before it is read");
         let sound = next.unwrap_or(shop.next);
         assert_eq!(shop.oldest(), sound, "the segment behind it, or what comes next");
         shop.fill(30).expect("goes on");

@@ -70,6 +70,11 @@ impl<'m> Walk<'m> {
         Self { marks, from, until, bytes, taken: 0, reached: None, passed: None, batches: Vec::new() }
     }
 
+    /// Whether something was read.
+    pub(super) const fn has_batches(&self) -> bool {
+        !self.batches.is_empty()
+    }
+
     pub(super) fn into_batches(self) -> Vec<Batch> {
         self.batches
     }

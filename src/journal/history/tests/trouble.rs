@@ -62,13 +62,13 @@ fn a_segment_that_can_not_be_kept_is_dropped_and_told_of() {
     shop.fill(30).expect("fills");
     shop.storage.fail_at(Operation::Rename, shop.storage.count(Operation::Rename), io::ErrorKind::CrossesDevices);
     shop.log.trim(Lsn(20)).expect("trims all the same");
-    let told = shop.history.tend(Timestamp(0)).expect_err("told");
+    let told = shop.history.tend(Timestamp(0)).expect_err("reported");
     assert_eq!(told.kind(), io::ErrorKind::CrossesDevices);
     shop.history.tend(Timestamp(0)).expect("once");
     assert!(shop.oldest() > Lsn(1));
     shop.storage.fail_at(Operation::SyncDir, shop.storage.count(Operation::SyncDir), io::ErrorKind::Other);
     shop.log.trim(Lsn(25)).expect("a kept segment that may be lost is not the journal's end");
-    shop.history.tend(Timestamp(0)).expect_err("told");
+    shop.history.tend(Timestamp(0)).expect_err("reported");
     shop.fill(1).expect("goes on");
 }
 
@@ -82,7 +82,7 @@ fn a_segment_whose_old_name_can_not_be_taken_away_is_kept_all_the_same() {
     assert!(!shop.kept_files().is_empty() && shop.log.oldest() > Lsn(1));
     assert_eq!(shop.oldest(), Lsn(1), "what was moved is known of");
     assert_eq!(shop.read(1, 999).expect("reads"), places(1, 30));
-    shop.history.tend(Timestamp(0)).expect_err("told");
+    shop.history.tend(Timestamp(0)).expect_err("reported");
 }
 
 #[test]
