@@ -49,7 +49,7 @@ fn filled(count: u64) -> (Subjects, Vec<SubjectKey>) {
     let key = DigestKey::from_bytes([1; 16]);
     let shop = ShopId::try_from("default").expect("an id");
     let subjects = Subjects::new();
-    let keys: Vec<SubjectKey> = (0..count).map(|n| key.customer(&shop, &customer(n))).collect();
+    let keys: Vec<SubjectKey> = (0..count).map(|n| key.customers(&shop).subject(&customer(n))).collect();
     let held = Held::new(&key);
     for key in &keys {
         subjects.with(&[*key], |subjects| subjects.iter_mut().for_each(|subject| held.made(subject)));

@@ -30,6 +30,10 @@ pub struct Placement {
     shared: SharedSeed,
 }
 
+/// The customers of one shop, as subjects: the key and the shop are hashed already.
+#[derive(Debug, Clone, Copy)]
+pub struct Customers(SipHasher13Wide);
+
 thread_local! {
     /// Where this thread lays side by side what it hashes: at most a request's texts.
     static PARTS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -74,26 +78,20 @@ impl DigestKey {
         Placement { seed: seed(b"placement"), shared: SharedSeed::from_u64(seed(b"placement, shared")) }
     }
 
-    /// A customer of a shop, as a subject.
+    /// The customers of a shop.
     #[must_use]
-    pub fn customer(&self, shop: &ShopId, customer: &CustomerId) -> SubjectKey {
-        self.subject("customer", shop, customer.as_str())
+    pub fn customers(&self, shop: &ShopId) -> Customers {
+        let mut hasher = SipHasher13Wide::new_with_key(&self.0);
+        hash_parts(|parts| lay_owner(parts, "customer", shop), |parts| hasher.write(parts));
+        Customers(hasher)
     }
 
     /// Another identity of a shop's customer (a card, a device, an address), as a subject. The value itself is kept
     /// nowhere.
     #[must_use]
     pub fn identity(&self, shop: &ShopId, kind: &IdentityKind, value: &str) -> SubjectKey {
-        self.subject(kind.as_str(), shop, value)
-    }
-
-    fn subject(&self, kind: &str, shop: &ShopId, value: &str) -> SubjectKey {
         let lay = |parts: &mut Vec<u8>| {
-            // Neither a kind nor a shop has a zero byte in it, so parts can't run together.
-            parts.extend_from_slice(kind.as_bytes());
-            parts.push(0);
-            parts.extend_from_slice(shop.as_str().as_bytes());
-            parts.push(0);
+            lay_owner(parts, kind.as_str(), shop);
             parts.extend_from_slice(value.as_bytes());
         };
         hash_parts(lay, |parts| SubjectKey(SipHasher13Wide::new_with_key(&self.0).hash(parts).as_u128()))
@@ -129,6 +127,23 @@ impl DigestKey {
             }
         };
         hash_parts(lay, |parts| ContentHash(SipHasher13::new_with_key(&self.0).hash(parts)))
+    }
+}
+
+/// What stands before a subject's own text. Neither a kind nor a shop has a zero byte in it, so parts can't run together.
+fn lay_owner(parts: &mut Vec<u8>, kind: &str, shop: &ShopId) {
+    parts.extend_from_slice(kind.as_bytes());
+    parts.push(0);
+    parts.extend_from_slice(shop.as_str().as_bytes());
+    parts.push(0);
+}
+
+impl Customers {
+    /// One of them, as a subject.
+    #[inline]
+    #[must_use]
+    pub fn subject(&self, customer: &CustomerId) -> SubjectKey {
+        SubjectKey(self.0.hash(customer.as_str().as_bytes()).as_u128())
     }
 }
 
@@ -187,7 +202,7 @@ mod tests {
     fn a_subject_stays_the_same_over_versions() {
         let key = DigestKey::from_bytes([1; 16]);
         let subject =
-            key.customer(&ShopId::try_from("a").expect("an id"), &CustomerId::try_from("ada").expect("an id"));
+            key.customers(&ShopId::try_from("a").expect("an id")).subject(&CustomerId::try_from("ada").expect("an id"));
         let mut in_parts = SipHasher13Wide::new_with_key(&[1; 16]);
         for part in ["customer", "\0", "a", "\0", "ada"] {
             in_parts.write(part.as_bytes());
@@ -227,6 +242,6 @@ mod tests {
         let key = DigestKey::from_bytes([1; 16]);
         let ada = CustomerId::try_from("ada").expect("an id");
         let shop = |id: &str| ShopId::try_from(id).expect("an id");
-        assert_ne!(key.customer(&shop("a"), &ada), key.customer(&shop("b"), &ada));
+        assert_ne!(key.customers(&shop("a")).subject(&ada), key.customers(&shop("b")).subject(&ada));
     }
 }

@@ -5,12 +5,11 @@ use super::answer::LimitHit;
 use super::attempt::{Attempt, Chore, Undecided};
 use super::command::Reserve;
 use super::reserve::Request;
-use crate::definition::Definition;
 use crate::digest::DigestKey;
 use crate::hold::{Hold, Identity, Rare, ShortLine};
 use crate::ids::{ItemNo, TierId};
 use crate::inventory::limits::{Ask, Except, Hit, Purpose};
-use crate::inventory::{Broken, HoldRef, Keys, Subject};
+use crate::inventory::{Broken, DropScope, HoldRef, Keys, Subject};
 use crate::time::{Millis, Timestamp};
 
 /// Whom limits count a reserve for.
@@ -25,16 +24,15 @@ pub(super) struct Counted {
 impl Counted {
     /// Of a request in a drop: the identities' values end here, only their hashes go on.
     #[inline]
-    pub(super) fn of(key: &DigestKey, definition: &Definition, command: &Reserve) -> Self {
-        let shop = &definition.shop;
-        let mut keys = Keys::from_buf([key.customer(shop, &command.customer)]);
+    pub(super) fn of(key: &DigestKey, scope: &DropScope, command: &Reserve) -> Self {
+        let mut keys = Keys::from_buf([scope.customers(key).subject(&command.customer)]);
         if command.identities.is_empty() {
             return Self { keys, identities: Vec::new() };
         }
         let mut identities: Vec<Identity> = command
             .identities
             .iter()
-            .map(|(kind, value)| Identity { kind: kind.clone(), subject: key.identity(shop, kind, value) })
+            .map(|(kind, value)| Identity { kind: kind.clone(), subject: key.identity(&scope.shop, kind, value) })
             .collect();
         identities.sort_unstable();
         identities.dedup();

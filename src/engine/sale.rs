@@ -113,7 +113,7 @@ impl Engine {
             .filter(|line| line.quantity > 0)
             .collect();
         let wanted = by_item(&lines);
-        let keys = self.inventory.subjects_of(&own.view.shop, hold);
+        let keys = self.inventory.subjects_of(&own.drop.scope, hold);
         self.inventory.subjects.with(&keys, |subjects| {
             let broken = late_limits(own, &wanted, subjects, now)?;
             if !broken.is_empty() {

@@ -1,20 +1,23 @@
 //! What a hold has, and when it was settled, in 16 bytes: nearly every hold has one whole line and nothing rare.
 
+use std::sync::Arc;
+
 use super::Rare;
 use super::lines::{HoldLine, Lines, LinesView};
 use super::times::Times;
 use crate::ids::{ItemNo, PoolNo};
 use crate::packed::Packed;
 
-/// The lines and what is rare. For the same content there is one form, so that equal holds are equal byte by byte.
+/// The lines and what is rare. For the same content there is one form, so that equal holds are equal byte by byte. What
+/// does not lie here is shared by all copies of a hold, until one of them changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Body {
     /// One line of which nothing was given back.
     Line { settled: Packed<5>, item: ItemNo, pool: PoolNo, quantity: u32 },
-    /// Any other lines. In a box of their own: with their length beside them they would be 8 bytes more.
-    Cart { settled: Packed<5>, lines: Box<Box<[HoldLine]>> },
+    /// Any other lines. By themselves: with their length beside them they would be 8 bytes more.
+    Cart { settled: Packed<5>, lines: Arc<Box<[HoldLine]>> },
     /// Anything with what few holds have.
-    More { settled: Packed<5>, more: Box<More> },
+    More { settled: Packed<5>, more: Arc<More> },
 }
 
 /// What a hold has, where anything of it is rare.
@@ -83,23 +86,24 @@ impl Body {
     /// Changes anything but when it was settled.
     pub(super) fn change(&mut self, f: impl FnOnce(&mut More)) {
         let settled = self.settled();
-        let plain = |lines| Box::new(More { lines, rare: None, times: None });
+        let plain = |lines| Arc::new(More { lines, rare: None, times: None });
         let mut more = match std::mem::take(self) {
             Self::Line { settled: _, item, pool, quantity } => plain(Lines::One { item, pool, quantity }),
-            Self::Cart { settled: _, lines } => plain(Lines::Many(*lines)),
+            Self::Cart { settled: _, lines } => plain(Lines::Many(Arc::unwrap_or_clone(lines))),
             Self::More { settled: _, more } => more,
         };
-        f(&mut more);
-        *self = if more.is_rare() { Self::More { settled, more } } else { Self::of(*more, settled) };
+        f(Arc::make_mut(&mut more));
+        let is_rare = more.is_rare();
+        *self = if is_rare { Self::More { settled, more } } else { Self::of(Arc::unwrap_or_clone(more), settled) };
     }
 
     fn of(more: More, settled: Packed<5>) -> Self {
         if more.is_rare() {
-            return Self::More { settled, more: Box::new(more) };
+            return Self::More { settled, more: Arc::new(more) };
         }
         match more.lines {
             Lines::One { item, pool, quantity } => Self::Line { settled, item, pool, quantity },
-            Lines::Many(lines) => Self::Cart { settled, lines: Box::new(lines) },
+            Lines::Many(lines) => Self::Cart { settled, lines: Arc::new(lines) },
         }
     }
 }

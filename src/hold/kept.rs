@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::body::Body;
-use super::times::{Short, Times};
+use super::times::{self, Short, Times};
 use super::{ContentHash, HoldState, Identity, Lines, LinesView, Rare, ShortLine};
 use crate::ids::{CustomerId, DropNo, HoldId, Lsn, OrderRef, TierId};
 use crate::packed::Packed;
@@ -217,12 +217,18 @@ impl Hold {
     /// Moves the deadline.
     #[inline]
     pub fn set_expires_at(&mut self, expires_at: Timestamp) {
-        self.set_times(Times { expires_at, ..self.times() });
+        match times::life(self.created_at.get(), expires_at.0) {
+            Some(life) if self.body.times().is_none() => self.life = life,
+            Some(_) | None => self.set_times(Times { expires_at, ..self.times() }),
+        }
     }
 
     #[inline]
     pub(super) fn set_settled_at(&mut self, settled_at: Timestamp) {
-        self.set_times(Times { settled_at, ..self.times() });
+        match times::settled(self.created_at.get(), settled_at.0) {
+            Some(settled) if self.body.times().is_none() => self.body.set_settled(settled),
+            Some(_) | None => self.set_times(Times { settled_at, ..self.times() }),
+        }
     }
 
     pub(super) fn set_lines(&mut self, lines: Lines) {

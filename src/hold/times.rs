@@ -28,15 +28,26 @@ impl Times {
     #[inline]
     pub(super) fn short(self) -> Option<Short> {
         let Self { created_at, expires_at, settled_at } = self;
-        let settled = match settled_at.0 {
-            0 => 0,
-            settled => settled.checked_sub(created_at.0)?.checked_add(1)?,
-        };
         Some(Short {
             created_at: Packed::new(created_at.0)?,
-            life: Packed::new(expires_at.0.checked_sub(created_at.0)?)?,
-            settled: Packed::new(settled)?,
+            life: life(created_at.0, expires_at.0)?,
+            settled: settled(created_at.0, settled_at.0)?,
         })
+    }
+}
+
+/// From when a hold was made until it is due, if that fits.
+#[inline]
+pub(super) fn life(created_at: u64, expires_at: u64) -> Option<Packed<5>> {
+    Packed::new(expires_at.checked_sub(created_at)?)
+}
+
+/// From when a hold was made until it was settled, and one more, if that fits; nothing while it is not.
+#[inline]
+pub(super) fn settled(created_at: u64, settled_at: u64) -> Option<Packed<5>> {
+    match settled_at {
+        0 => Some(Packed::ZERO),
+        settled_at => Packed::new(settled_at.checked_sub(created_at)?.checked_add(1)?),
     }
 }
 

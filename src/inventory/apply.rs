@@ -189,7 +189,7 @@ impl Inventory {
         if let Some(LockedSubjects { keys, subjects }) = subjects {
             return self.enter_with(changed, keys, subjects);
         }
-        let keys = self.subjects_of(&changed.drop.home.shop, changed.after);
+        let keys = self.subjects_of(&changed.drop.scope, changed.after);
         self.subjects.with(&keys, |subjects| self.enter_with(changed, &keys, subjects));
     }
 
@@ -257,9 +257,9 @@ pub(super) fn each_usage(before: Option<&Standing>, after: &Hold, mut f: impl Fn
 
 /// What a hold that stands so has of a line's pool.
 pub(super) fn usage(state: HoldState, expires_at: Timestamp, line: &HoldLine) -> PoolUsage {
-    let units = u64::from(line.quantity);
+    let units = line.quantity;
     let due = (units > 0).then_some(expires_at);
-    let given = PoolUsage { returned: line.returned.into(), withdrawn: line.withdrawn.into(), ..PoolUsage::default() };
+    let given = PoolUsage { returned: line.returned, withdrawn: line.withdrawn, ..PoolUsage::default() };
     match state {
         HoldState::Held => PoolUsage { held: units, due, ..given },
         HoldState::Paying => PoolUsage { paying: units, due, ..given },

@@ -74,7 +74,7 @@ impl Inventory {
 
     fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
-        let keys = self.subjects_of(&drop.home.shop, hold);
+        let keys = self.subjects_of(&drop.scope, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
                 if counted && let Some(counted) = Counted::of(hold) {

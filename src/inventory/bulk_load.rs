@@ -229,7 +229,7 @@ impl Inventory {
                     None => unsound = Some(ReplayError::Orphan(hold.id)),
                 });
                 if Counted::of(hold).is_some() {
-                    gathered.used(&self.subjects_of(&drop.home.shop, hold), place, hold);
+                    gathered.used(&self.subjects_of(&drop.scope, hold), place, hold);
                 }
                 if hold.state.is_ended() {
                     ended.push(Ended::of(place, hold));

@@ -15,6 +15,7 @@ use super::apply::ReplayError;
 use super::pool::{Pool, Stock};
 use super::pools::{OfItem, Pools};
 use super::running::Running;
+use crate::digest::{Customers, DigestKey};
 use crate::hold::HoldLine;
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
 use crate::invariant::invariant;
@@ -98,7 +99,7 @@ pub struct DropEntry {
     /// Digest of the definition as first asked for.
     pub request: [u8; 32],
     /// What of it never changes.
-    pub home: Home,
+    pub scope: DropScope,
     /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never have most
     /// reasons: each is made when it is first counted.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
@@ -119,11 +120,20 @@ pub(super) enum DropChange<'d> {
 
 /// What of a drop never changes: it may be read without passing the gate.
 #[derive(Debug, Clone)]
-pub struct Home {
+pub struct DropScope {
     /// Whose drop it is.
     pub shop: ShopId,
     /// The series that it belongs to.
     pub series: Option<SeriesId>,
+    customers: OnceLock<Customers>,
+}
+
+impl DropScope {
+    /// The shop's customers, as subjects. Nearly every request asks for one of them.
+    #[inline]
+    pub fn customers(&self, key: &DigestKey) -> &Customers {
+        self.customers.get_or_init(|| key.customers(&self.shop))
+    }
 }
 
 impl DropEntry {
@@ -133,7 +143,8 @@ impl DropEntry {
         let DropImage { number, created_at, definition, request, update } = image;
         let pools = Pools::new(&definition.items);
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
-        let home = Home { shop: definition.shop.clone(), series: definition.series.clone() };
+        let scope =
+            DropScope { shop: definition.shop.clone(), series: definition.series.clone(), customers: OnceLock::new() };
         let mut running = Running {
             definition: Arc::new(definition),
             revision,
@@ -148,7 +159,7 @@ impl DropEntry {
         };
         running.set_next_moment(created_at);
         let (gate, refusals) = (Gate::Live(ShardedLock::new(running)), Default::default());
-        Self { number, created_at, request, home, refusals, gate, pools }
+        Self { number, created_at, request, scope, refusals, gate, pools }
     }
 
     /// The same drop without pools, for one that is archived and whose holds have left memory, or will at the end of a
@@ -185,7 +196,7 @@ impl DropEntry {
             number: self.number,
             created_at: self.created_at,
             request: self.request,
-            home: self.home.clone(),
+            scope: self.scope.clone(),
             refusals: Default::default(),
             gate: Gate::Archived(RwLock::new(still)),
             pools: Pools::without_stock(&definition.items),

@@ -145,7 +145,7 @@ impl Inventory {
             return Err(ReplayError::Record { lsn, what });
         }
         self.in_drop(new, |drop, running| {
-            let mut keys: Keys = self.subjects_of(&drop.home.shop, new);
+            let mut keys: Keys = self.subjects_of(&drop.scope, new);
             for identity in old.hold.identities() {
                 if !keys.contains(&identity.subject) {
                     keys.push(identity.subject);

@@ -176,7 +176,7 @@ mod tests {
         derived.holds.for_each_shard(|shard| {
             for (place, hold) in shard.iter() {
                 let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
-                plain.with(&[derived.key.customer(&shop, &hold.customer)], |subjects| {
+                plain.with(&[derived.key.customers(&shop).subject(&hold.customer)], |subjects| {
                     subjects[0].enter(whose, None, Counted::of(hold));
                 });
                 for line in hold.lines().iter().filter(|_| hold.state.is_live()) {

@@ -91,7 +91,7 @@ impl Sums {
     /// Changes the sums in which a part was one and is the other; nothing where they don't have it.
     #[inline]
     fn count(&mut self, before: &PoolUsage, after: &PoolUsage) -> Option<()> {
-        let balance = |sum: u64, before: u64, after: u64| sum.checked_sub(before)?.checked_add(after);
+        let balance = |sum: u64, before: u32, after: u32| sum.checked_sub(before.into())?.checked_add(after.into());
         self.held = balance(self.held, before.held, after.held)?;
         self.paying = balance(self.paying, before.paying, after.paying)?;
         self.withdrawn = balance(self.withdrawn, before.withdrawn, after.withdrawn)?;

@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use bulk_load::BulkLoad;
-pub use drop_entry::{DropEntry, Home, ReadRunning, WriteRunning};
+pub use drop_entry::{DropEntry, DropScope, ReadRunning, WriteRunning};
 pub use drops::{Added, Drops, Registry, Roster, Seat};
 pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
 pub use limits::{Broken, Keys, Subject, Subjects};
@@ -51,7 +51,7 @@ use chunks::Chunks;
 
 use crate::digest::DigestKey;
 use crate::hold::Hold;
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, ShopId};
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
 use crate::record::Record;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Millis, Timestamp};
@@ -132,8 +132,8 @@ impl Inventory {
 
     /// The subjects that count a hold: its customer, and its identities.
     #[must_use]
-    pub fn subjects_of(&self, shop: &ShopId, hold: &Hold) -> Keys {
-        let mut keys = Keys::from_buf([self.key.customer(shop, &hold.customer)]);
+    pub fn subjects_of(&self, scope: &DropScope, hold: &Hold) -> Keys {
+        let mut keys = Keys::from_buf([scope.customers(&self.key).subject(&hold.customer)]);
         for identity in hold.identities() {
             keys.push(identity.subject);
         }
@@ -163,16 +163,16 @@ impl Inventory {
                 if ended.is(shard.get(ended.hold))
                     && let Some(hold) = shard.remove(ended.hold)
                 {
-                    self.uncount(&entry.home.shop, ended.hold, &hold);
+                    self.uncount(&entry.scope, ended.hold, &hold);
                 }
             });
         });
     }
 
     /// Takes a hold that is remembered no longer out of its subjects. Its shard is locked.
-    fn uncount(&self, shop: &ShopId, place: HoldRef, hold: &Hold) {
+    fn uncount(&self, scope: &DropScope, place: HoldRef, hold: &Hold) {
         let Some(counted) = Counted::of(hold) else { return };
-        let keys = self.subjects_of(shop, hold);
+        let keys = self.subjects_of(scope, hold);
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {

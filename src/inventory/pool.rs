@@ -67,20 +67,21 @@ impl Stock {
 /// What one hold has of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct PoolUsage {
-    pub(super) held: u64,
-    pub(super) paying: u64,
-    pub(super) claimed: u64,
-    pub(super) returned: u64,
-    pub(super) withdrawn: u64,
+    pub(super) held: u32,
+    pub(super) paying: u32,
+    pub(super) claimed: u32,
+    pub(super) returned: u32,
+    pub(super) withdrawn: u32,
     /// The hold's deadline, while it has one that counts.
     pub(super) due: Option<Timestamp>,
 }
 
 impl PoolUsage {
     /// Units that are not free: the counter must not have them.
-    pub(super) const fn out(&self) -> u64 {
-        // Each is at most what a line can say, in 32 bits: the sum never saturates.
-        self.held.saturating_add(self.paying).saturating_add(self.claimed).saturating_add(self.withdrawn)
+    pub(super) fn out(&self) -> u64 {
+        // Of numbers of 32 bits: the sum never saturates.
+        let Self { held, paying, claimed, returned: _, withdrawn, due: _ } = *self;
+        [held, paying, claimed, withdrawn].map(u64::from).into_iter().fold(0, u64::saturating_add)
     }
 }
 

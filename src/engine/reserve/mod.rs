@@ -27,7 +27,7 @@ use crate::digest::Manner;
 use crate::hold::{ContentHash, Hold, HoldState};
 use crate::ids::{ItemNo, PoolNo};
 use crate::invariant::invariant;
-use crate::inventory::{DropEntry, DropState, LockedShards, Pool, Roster, Running, Subject, Verdict};
+use crate::inventory::{DropEntry, DropScope, DropState, LockedShards, Pool, Roster, Running, Subject, Verdict};
 use crate::journal::Permit;
 use crate::record::Actor;
 use crate::refusal::Reason;
@@ -54,7 +54,7 @@ impl Engine {
             let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
                 let running = &drop.running();
                 let Context { now, origin } = context.not_before(running.turned_at);
-                let asked = Asked::of(self, &running.definition, command)?;
+                let asked = Asked::of(self, &drop.scope, &running.definition, command)?;
                 let actor = origin.actor;
                 let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
                 let definition = || Arc::clone(&running.definition);
@@ -102,10 +102,10 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn of(engine: &Engine, definition: &Definition, command: &Reserve) -> Result<Self, Fault> {
+    fn of(engine: &Engine, scope: &DropScope, definition: &Definition, command: &Reserve) -> Result<Self, Fault> {
         let lines = resolve(definition, command)?;
         let content = engine.content(command, Manner::of(command));
-        Ok(Self { lines, content, counted: Counted::of(&engine.inventory.key, definition, command) })
+        Ok(Self { lines, content, counted: Counted::of(&engine.inventory.key, scope, command) })
     }
 }
 

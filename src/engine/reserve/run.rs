@@ -40,7 +40,7 @@ impl Engine {
             let mut asked: SmallVec<[Asked; MOST_IN_RUN]> = SmallVec::new();
             let mut fault = None;
             for command in commands.iter().take_while(|command| command.drop == first.drop) {
-                match Asked::of(self, &running.definition, command) {
+                match Asked::of(self, &drop.scope, &running.definition, command) {
                     Ok(request) => asked.push(request),
                     Err(wrong) => {
                         fault = Some(wrong);

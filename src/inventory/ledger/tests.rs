@@ -15,7 +15,7 @@ fn hold(n: u32) -> HoldRef {
     HoldRef::from_raw(((n % stripes) << 20) | (n / stripes))
 }
 
-fn usage(units: u64, due: Option<u64>) -> PoolUsage {
+fn usage(units: u32, due: Option<u64>) -> PoolUsage {
     let due = due.map(Timestamp);
     if due.is_some() {
         PoolUsage { held: units, due, ..PoolUsage::default() }
@@ -109,13 +109,13 @@ fn the_next_deadline_is_exact_when_threads_have_come_and_gone_in_all_stripes() {
 #[derive(Debug, Clone)]
 enum Step {
     /// A hold has so much now: until then, or for good, or no more.
-    Enter(u32, u64, Option<u64>),
+    Enter(u32, u32, Option<u64>),
     Transfer(u32, u32, u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0_u32..24, 0_u64..4, prop::option::weighted(0.8, 0_u64..6)).prop_map(|(n, u, at)| Step::Enter(n, u, at)),
+        (0_u32..24, 0_u32..4, prop::option::weighted(0.8, 0_u64..6)).prop_map(|(n, u, at)| Step::Enter(n, u, at)),
         (0_u32..24, 0_u32..24, 0_u64..6).prop_map(|(from, to, at)| Step::Transfer(from, to, at)),
     ]
 }
@@ -141,7 +141,7 @@ proptest! {
                 }
                 Step::Transfer(from, to, at) if from != to && has(&model, to) == PoolUsage::default() => {
                     let old = has(&model, from);
-                    let new = if old.out() == 0 { old } else { usage(old.out(), Some(at)) };
+                    let new = if old.out() == 0 { old } else { usage(old.held.max(old.claimed), Some(at)) };
                     let (left, came) = (change(from, old, PoolUsage::default()), change(to, has(&model, to), new));
                     ledger.transfer(lsn, &left, &came);
                     model.insert(from, PoolUsage::default());
@@ -150,7 +150,7 @@ proptest! {
                 Step::Transfer(..) => continue,
             }
             let cut = ledger.cut();
-            let sum = |of: fn(&PoolUsage) -> u64| model.values().map(of).sum::<u64>();
+            let sum = |of: fn(&PoolUsage) -> u32| model.values().map(of).map(u64::from).sum::<u64>();
             prop_assert_eq!((cut.sums.held, cut.sums.claimed), (sum(|u| u.held), sum(|u| u.claimed)));
             prop_assert_eq!(cut.as_of, lsn);
             prop_assert_eq!(ledger.free_at_most(), cut.free());

@@ -133,7 +133,7 @@ impl<'a> Cover<'a> {
         let known = |drop: &DropEntry| match self.limit.scope {
             Scope::Item => ours() && self.item == Some(item),
             Scope::Drop => ours() && covers(self.limit, drop, item),
-            Scope::Series => drop.home.series == self.ask.drop.home.series && covers(self.limit, drop, item),
+            Scope::Series => drop.scope.series == self.ask.drop.scope.series && covers(self.limit, drop, item),
             // A subject is one of a shop's: whatever it has is in this one.
             Scope::Shop => covers(self.limit, drop, item),
         };
