@@ -90,9 +90,10 @@ impl Engine {
     fn expire_some(&self, number: DropNo, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
         let expired = self.inventory.drops.with_number_among(number, |drop, roster| {
             let running = drop.running();
+            let permits = self.journal.permits(u64::try_from(holds.len()).unwrap_or(u64::MAX))?;
             let mut expired = 0_usize;
-            for place in holds {
-                let permit = self.journal.permit()?;
+            // Where there is room for fewer, the next sweep finds the others.
+            for (place, permit) in holds.iter().zip(permits) {
                 let due = self.inventory.holds.with_ref(*place, |mut shard| {
                     if shard.get(*place).is_none_or(|hold| hold.drop != number) {
                         return Ok(false);

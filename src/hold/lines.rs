@@ -124,6 +124,16 @@ impl<'a> LinesView<'a> {
         }
     }
 
+    /// The one line of which nothing was given back, if that is all.
+    #[inline]
+    #[must_use]
+    pub const fn only(self) -> Option<HoldLine> {
+        match self {
+            Self::One { item, pool, quantity } => Some(HoldLine::new(item, pool, quantity)),
+            Self::Many(_) => None,
+        }
+    }
+
     /// Whether units of any line were given back.
     #[inline]
     #[must_use]

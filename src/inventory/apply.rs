@@ -189,6 +189,12 @@ impl Inventory {
         if let Some(LockedSubjects { keys, subjects }) = subjects {
             return self.enter_with(changed, keys, subjects);
         }
+        if changed.after.identities().is_empty() {
+            // Nearly every hold: no list of keys for one.
+            let customer = self.customer_of(&changed.drop.scope, changed.after);
+            let enter = |subject: &mut Subject| self.enter_with(changed, &[customer], std::slice::from_mut(subject));
+            return self.subjects.with_one(customer, enter);
+        }
         let keys = self.subjects_of(&changed.drop.scope, changed.after);
         self.subjects.with(&keys, |subjects| self.enter_with(changed, &keys, subjects));
     }
@@ -244,14 +250,18 @@ pub(super) fn at(mut hold: Hold, lsn: Lsn) -> Hold {
 /// Visits each line with what the hold had of its pool before, and has now. A hold's lines never change their order.
 #[inline]
 pub(super) fn each_usage(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, PoolUsage, PoolUsage)) {
-    match before {
-        None => after.lines().iter().for_each(|line| {
-            f(&line, PoolUsage::default(), usage(after.state, after.expires_at(), &line));
-        }),
-        Some(before) => before.lines.iter().zip(after.lines().iter()).for_each(|(was, is)| {
-            let before = usage(before.state, before.expires_at, &was);
-            f(&is, before, usage(after.state, after.expires_at(), &is));
-        }),
+    let (lines, expires_at) = (after.lines(), after.expires_at());
+    let now = |line: &HoldLine| usage(after.state, expires_at, line);
+    let Some(before) = before else {
+        return lines.iter().for_each(|line| f(&line, PoolUsage::default(), now(&line)));
+    };
+    let then = |line: &HoldLine| usage(before.state, before.expires_at, line);
+    match (before.lines.view().only(), lines.only()) {
+        // Nearly every hold: no walk through two lists.
+        (Some(was), Some(is)) => f(&is, then(&was), now(&is)),
+        (None, _) | (_, None) => {
+            before.lines.iter().zip(lines.iter()).for_each(|(was, is)| f(&is, then(&was), now(&is)));
+        }
     }
 }
 

@@ -121,12 +121,13 @@ pub(super) fn image<'a>(queues: impl Iterator<Item = &'a Deadlines>) -> Vec<(Tim
 }
 
 impl Bucket {
+    /// Each list from its end, where [`Lists::remove`] begins to look: who gives them back in this order is done at once.
     fn iter(&self) -> impl Iterator<Item = HoldRef> + '_ {
         let (one, many): (_, &[Vec<HoldRef>]) = match self {
             Self::One(hold) => (Some(*hold), &[]),
             Self::Many(lists) => (None, &lists.lists),
         };
-        one.into_iter().chain(many.iter().flatten().copied())
+        one.into_iter().chain(many.iter().flat_map(|list| list.iter().rev()).copied())
     }
 }
 

@@ -51,7 +51,7 @@ use chunks::Chunks;
 
 use crate::digest::DigestKey;
 use crate::hold::Hold;
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::record::Record;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Millis, Timestamp};
@@ -133,11 +133,16 @@ impl Inventory {
     /// The subjects that count a hold: its customer, and its identities.
     #[must_use]
     pub fn subjects_of(&self, scope: &DropScope, hold: &Hold) -> Keys {
-        let mut keys = Keys::from_buf([scope.customers(&self.key).subject(&hold.customer)]);
+        let mut keys = Keys::from_buf([self.customer_of(scope, hold)]);
         for identity in hold.identities() {
             keys.push(identity.subject);
         }
         keys
+    }
+
+    #[inline]
+    fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
+        scope.customers(&self.key).subject(&hold.customer)
     }
 
     /// A hold to forget at `now`: the oldest ended one that is beyond the bound or older than the window, if any.

@@ -67,13 +67,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if parts.is_some() {
         flags |= has::PARTS;
     }
-    // What has a length that is known in one piece: each piece asks whether the buffer has room for it.
-    let mut head = [0; ID_BYTES + 2];
-    let (of_id, of_state) = head.split_at_mut(ID_BYTES);
-    of_id.copy_from_slice(id.as_bytes());
-    of_state.copy_from_slice(&[state.number(), flags]);
-    out.extend_from_slice(&head);
-    put_u64(out, drop.0.into());
+    encode_head(id, [state.number(), flags], drop, out);
     put_text(out, customer.as_str());
     out.extend_from_slice(&content.0.to_le_bytes());
     put_u64(out, created_at.0);
@@ -90,6 +84,24 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     encode_lines(lines, given_back, out);
     if let Some(rare) = parts {
         encode_parts(rare, out);
+    }
+}
+
+/// What has a length that is known in one piece: each piece asks whether the buffer has room for it.
+fn encode_head(id: HoldId, state: [u8; 2], drop: DropNo, out: &mut Vec<u8>) {
+    let mut head = [0; ID_BYTES + 3];
+    let (of_id, rest) = head.split_at_mut(ID_BYTES);
+    of_id.copy_from_slice(id.as_bytes());
+    match u8::try_from(drop.0) {
+        Ok(drop @ ..0x80) => {
+            rest.copy_from_slice(&[state[0], state[1], drop]);
+            out.extend_from_slice(&head);
+        }
+        Ok(_) | Err(_) => {
+            out.extend_from_slice(id.as_bytes());
+            out.extend_from_slice(&state);
+            put_u64(out, drop.0.into());
+        }
     }
 }
 

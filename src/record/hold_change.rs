@@ -264,10 +264,12 @@ pub(super) fn encode(kind: u8, change: &HoldChange, out: &mut Vec<u8>) {
     put_u64(out, at.0);
     put_u64(out, prev.0);
     hold::encode(hold, out);
-    for MovedLine { quantity, released, returned } in moved.iter().flat_map(|moved| moved.iter()) {
-        put_u64(out, u64::from(*quantity));
-        put_u64(out, u64::from(*released));
-        put_u64(out, u64::from(*returned));
+    if let Some(moved) = moved {
+        for MovedLine { quantity, released, returned } in moved.iter() {
+            put_u64(out, u64::from(*quantity));
+            put_u64(out, u64::from(*released));
+            put_u64(out, u64::from(*returned));
+        }
     }
 }
 

@@ -310,15 +310,17 @@ impl One {
     /// more than 16 million units, as lines of one SKU together may have, or a time that no clock tells.
     fn of(whose: Whose, counted: Counted<'_>) -> Option<Self> {
         let Whose { drop, place, created_at } = whose;
-        let (item, units) = counted.only_line()?;
-        let Counted { state, expires_at, lines: _ } = counted;
-        let life = if state.is_live() { expires_at.0.checked_sub(created_at.0)? } else { 0 };
-        let (life, created_at) = (u32::try_from(life).ok()?, Packed::new(created_at.0)?);
-        Some(Self { place, drop, life, item, created_at, units: Packed::new(units.into())?, state })
+        let (none, state, item) = (Packed::ZERO, counted.state, ItemNo::default());
+        let created_at = Packed::new(created_at.0)?;
+        Self { place, drop, life: 0, item, created_at, units: none, state }.now(counted)
     }
 
-    fn now(&self, after: Counted<'_>) -> Option<Self> {
-        Self::of(self.whose(), after)
+    /// What is left of it, or has come to it. It is the same hold, so where it lives and when it was made stay.
+    fn now(&self, counted: Counted<'_>) -> Option<Self> {
+        let (item, units) = counted.only_line()?;
+        let Counted { state, expires_at, lines: _ } = counted;
+        let life = if state.is_live() { expires_at.0.checked_sub(self.created_at.get())? } else { 0 };
+        Some(Self { life: u32::try_from(life).ok()?, item, units: Packed::new(units.into())?, state, ..*self })
     }
 
     fn whose(&self) -> Whose {

@@ -177,7 +177,7 @@ impl Subjects {
 
     /// One subject: changed where it lies, as a customer without identities is.
     #[expect(clippy::indexing_slicing, reason = "taken modulo the number of stripes")]
-    fn with_one<R>(&self, key: SubjectKey, f: impl FnOnce(&mut Subject) -> R) -> R {
+    pub(in crate::inventory) fn with_one<R>(&self, key: SubjectKey, f: impl FnOnce(&mut Subject) -> R) -> R {
         let mut stripe = self.stripes[place(key)].lock();
         if let Some((place, subject)) = stripe.find(key) {
             let was_old = subject.is_old();
