@@ -1,13 +1,9 @@
 //! What `grpc.health.v1` says: serving, or not, for the server as a whole and for each service.
 
-use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::drops::Drops;
-use super::reservation::Reservations;
-use crate::proto::drop_service_server::DropServiceServer;
-use crate::proto::reservation_service_server::ReservationServiceServer;
+use super::rpc;
 
 /// The whole server's name in health checks.
 const EVERYTHING: &str = "";
@@ -38,12 +34,7 @@ impl Health {
     }
 
     async fn set(&self, status: ServingStatus) {
-        let services = [
-            EVERYTHING,
-            <ReservationServiceServer<Reservations> as NamedService>::NAME,
-            <DropServiceServer<Drops> as NamedService>::NAME,
-        ];
-        for service in services {
+        for service in rpc::services().chain([EVERYTHING]) {
             self.0.set_service_status(service, status).await;
         }
     }

@@ -93,6 +93,13 @@ pub static CALLS: [Row; 20] = [
     row(Rpc::ListEvents, "/stockade.v1.EventService/ListEvents", "stockade.v1.ListEventsRequest", SMALL_REQUEST_BYTES),
 ];
 
+/// The services that have a call that is served. One comes once for each of its runs in [`CALLS`].
+pub(super) fn services() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    let name = |row: &'static Row| row.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    CALLS.iter().map(name).filter(move |service| std::mem::replace(&mut last, service) != *service)
+}
+
 /// The call at this path, and its place in [`CALLS`].
 #[must_use]
 pub fn find(path: &str) -> Option<(usize, &'static Row)> {

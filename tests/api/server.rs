@@ -20,12 +20,12 @@ pub async fn channel(endpoint: &str) -> Channel {
 }
 
 #[tokio::test]
-async fn health_is_told_for_the_server_and_both_services() {
+async fn health_is_told_for_the_server_and_each_service() {
     let server = start(&[]).await;
     // A call that is answered says that the server has recovered.
     create(&server.client().await, knife_drop("knife")).await;
     let channel = channel(&server.endpoint).await;
-    for service in ["", "stockade.v1.ReservationService", "stockade.v1.DropService"] {
+    for service in ["", "stockade.v1.ReservationService", "stockade.v1.DropService", "stockade.v1.EventService"] {
         assert_eq!(health(&channel, service).await, Some(ServingStatus::Serving), "{service:?}");
     }
     assert_eq!(health(&channel, "stockade.v1.Nope").await, None);

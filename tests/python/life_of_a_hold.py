@@ -513,7 +513,7 @@ class Walk:
     def surroundings(self):
         self.step("standard health: the server and each service serve")
         health = health_pb2_grpc.HealthStub(self.channel)
-        for service in ("", "stockade.v1.ReservationService", "stockade.v1.DropService"):
+        for service in ("", "stockade.v1.ReservationService", "stockade.v1.DropService", "stockade.v1.EventService"):
             answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING, service
         unknown = status_of(health.Check, health_pb2.HealthCheckRequest(service="stockade.v1.Nope"))

@@ -21,7 +21,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from life_of_a_hold import ROOT, Server
 
 PACKAGE = "stockade.v1"
-RESERVATIONS, DROPS = f"{PACKAGE}.ReservationService", f"{PACKAGE}.DropService"
+RESERVATIONS, DROPS, EVENTS = (f"{PACKAGE}.{name}Service" for name in ("Reservation", "Drop", "Event"))
 CONFIG = ROOT / "deploy" / "service_config.json"
 # How long the server stays away: longer than the first retries, which must fail.
 OUTAGE = 3.0
@@ -35,7 +35,7 @@ class Contract:
         for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors).file:
             # In the order of the set: a pool takes a file after all that it imports.
             pool.Add(file)
-        self.services = {name: pool.FindServiceByName(name) for name in (RESERVATIONS, DROPS)}
+        self.services = {name: pool.FindServiceByName(name) for name in (RESERVATIONS, DROPS, EVENTS)}
         self.pool = pool
 
     def message(self, name, **fields):
@@ -60,7 +60,7 @@ def the_config_names_every_call_that_may_be_sent_again(contract, config):
     }
     named = [(name["service"], name["method"]) for entry in config["methodConfig"] for name in entry["name"]]
     assert len(named) == len(set(named)), "a call is named twice"
-    assert set(named) == unary | {(DROPS, "WatchDrop")}, set(named) ^ unary
+    assert set(named) == unary | {(DROPS, "WatchDrop"), (EVENTS, "ReadEvents")}, set(named) ^ unary
     for entry in config["methodConfig"]:
         policy = entry["retryPolicy"]
         assert policy["retryableStatusCodes"] == ["UNAVAILABLE"] and 2 <= policy["maxAttempts"] <= 5, policy
