@@ -214,3 +214,52 @@ impl Work for Forgetting {
         TurnEnd::Done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::definition::{Definition, Item, Pool, Schedule, Terms};
+    use crate::engine::command::CreateDrop;
+    use crate::engine::context::Context;
+    use crate::engine::handle::ephemeral_engine;
+    use crate::ids::Sku;
+
+    fn sale(n: u64) -> CreateDrop {
+        let pool = Pool { id: "all".parse().expect("an id"), units: 1 };
+        let definition = Definition {
+            id: format!("d{n}").parse().expect("an id"),
+            title: String::new(),
+            shop: "s".parse().expect("an id"),
+            series: None,
+            labels: BTreeMap::new(),
+            schedule: Schedule { opens_at: Some(Timestamp(10)), closes_at: Some(Timestamp(20)) },
+            terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
+            items: vec![Item { sku: Sku::try_from("KNIFE").expect("a sku"), pools: vec![pool] }],
+            limits: Vec::new(),
+        };
+        CreateDrop { definition, validate_only: false }
+    }
+
+    #[test]
+    fn moments_and_archiving_rest_while_others_are_at_work() {
+        let engine = ephemeral_engine();
+        let mut agenda = Agenda::with_share(Arc::clone(&engine), Share { rests: 0, piece: Duration::ZERO });
+        let archived_at = Timestamp(20).plus(engine.bounds.archive_after);
+        let mut rested = 0;
+        // What others do comes right before each look, so they are at work.
+        let looks = [
+            (Entry::Moments, Timestamp(10)),
+            (Entry::Moments, Timestamp(20)),
+            (Entry::Archiving, archived_at),
+        ];
+        for (n, (entry, at)) in (0..).zip(looks) {
+            let _made = engine.create_drop(&sale(n), Context::anonymous(Timestamp(1))).expect("a drop");
+            agenda.look_at(entry, at);
+            assert!(agenda.pace.rests > rested, "{entry:?} at {at}");
+            rested = agenda.pace.rests;
+        }
+        assert_eq!(engine.inventory.closings.next(), Timestamp::NEVER, "what was closed is archived");
+    }
+}
