@@ -175,22 +175,28 @@ struct DueHolds {
     pools: std::vec::IntoIter<PoolPlace>,
 }
 
+impl DueHolds {
+    fn has_pools(&self) -> bool {
+        !self.pools.as_slice().is_empty()
+    }
+}
+
 impl Work for DueHolds {
     fn due_at(&self, engine: &Engine) -> Timestamp {
-        if self.pools.len() > 0 { Timestamp(0) } else { engine.inventory.next_due() }
+        if self.has_pools() { Timestamp(0) } else { engine.inventory.next_due() }
     }
 
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
-        if self.pools.len() == 0 {
+        if !self.has_pools() {
             self.pools = engine.inventory.due(now).into_iter();
-            if self.pools.len() == 0 {
+            if !self.has_pools() {
                 return TurnEnd::Done;
             }
         }
         let rest = |expired, late| pace.rest(expired, if engine.has_hardly_room() { TOO_LATE } else { late });
         match engine.sweep_pools(self.pools.by_ref().take(POOLS_A_TURN), now, rest) {
             Ok(1..) if !engine.journal.is_busy() => TurnEnd::Done,
-            Ok(0) if self.pools.len() > 0 => TurnEnd::Done,
+            Ok(0) if self.has_pools() => TurnEnd::Done,
             Ok(_) | Err(_) => TurnEnd::Busy,
         }
     }
