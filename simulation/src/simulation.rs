@@ -14,8 +14,8 @@ use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::history::History;
 use crate::machine::{Machine, Part};
-use crate::model::{ARCHIVE_AFTER, DROPS};
 use crate::model::state::Model;
+use crate::model::{ARCHIVE_AFTER, DROPS};
 use crate::reader::Reader;
 use crate::trace::{Trace, Violation};
 

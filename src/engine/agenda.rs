@@ -255,11 +255,7 @@ mod tests {
         let archived_at = Timestamp(20).plus(engine.bounds.archive_after);
         let mut rested = 0;
         // What others do comes right before each look, so they are at work.
-        let looks = [
-            (Entry::Moments, Timestamp(10)),
-            (Entry::Moments, Timestamp(20)),
-            (Entry::Archiving, archived_at),
-        ];
+        let looks = [(Entry::Moments, Timestamp(10)), (Entry::Moments, Timestamp(20)), (Entry::Archiving, archived_at)];
         for (n, (entry, at)) in (0..).zip(looks) {
             let _made = engine.create_drop(&sale(n), Context::anonymous(Timestamp(1))).expect("a drop");
             agenda.look_at(entry, at);

@@ -95,8 +95,7 @@ fn an_adjustment_at_the_opening_makes_that_a_fact_first_and_is_never_before_it()
             _ => None,
         })
         .collect();
-    let expected =
-        [("adjusted", at(999)), ("opened", at(1_500)), ("adjusted", at(1_500)), ("adjusted", at(1_500))];
+    let expected = [("adjusted", at(999)), ("opened", at(1_500)), ("adjusted", at(1_500)), ("adjusted", at(1_500))];
     assert_eq!(told, expected);
 }
 

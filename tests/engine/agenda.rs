@@ -189,7 +189,7 @@ fn claimed(engine: &Engine) -> u64 {
 
 #[test]
 fn a_drop_is_archived_while_a_snapshot_is_taken_and_its_holds_leave_memory_after_it() {
-    let mut world = World::new();
+    let world = World::new();
     let (engine, mut agenda) = started(&world);
     sold_out(&engine);
     let now = START.plus(world.options.bounds.archive_after);
@@ -214,7 +214,7 @@ fn a_drop_is_archived_while_a_snapshot_is_taken_and_its_holds_leave_memory_after
 
 #[test]
 fn a_snapshot_that_comes_while_holds_leave_memory_has_each_of_them_once() {
-    let mut world = World::new();
+    let world = World::new();
     let (engine, mut agenda) = started(&world);
     sold_out(&engine);
     let now = START.plus(world.options.bounds.archive_after);
