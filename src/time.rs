@@ -63,6 +63,12 @@ impl Timestamp {
         Self(self.0.saturating_add(span.0))
     }
 
+    /// The instant `span` earlier; at the beginning of time it stays there.
+    #[must_use]
+    pub const fn minus(self, span: Millis) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
     /// How long until `later`; nothing when that has passed.
     #[must_use]
     pub const fn until(self, later: Self) -> Millis {

@@ -3,6 +3,7 @@
 use stockade::engine::Engine;
 use stockade::engine::answer::HoldView;
 use stockade::hold::Hold;
+use stockade::ids::DropNo;
 use stockade::time::Timestamp;
 
 use crate::model::DROPS;
@@ -11,10 +12,16 @@ use crate::model::state::Model;
 use crate::model::stock::shown;
 use crate::model::words::{START, drop_id, hold_id};
 
-/// A hold as the engine remembers it, due or not.
+/// A hold as the engine remembers it, due or not. Those of archived drops are gone, also where they are in memory still.
 pub fn remembered(engine: &Engine, hold: u64) -> Option<Hold> {
     let id = hold_id(hold);
-    engine.inventory().holds.with_id(&id, |shard| shard.get(shard.find(&id)?).cloned())
+    let found = engine.inventory().holds.with_id(&id, |shard| shard.get(shard.find(&id)?).cloned())?;
+    (!archived(engine).contains(&found.drop)).then_some(found)
+}
+
+fn archived(engine: &Engine) -> Vec<DropNo> {
+    let drops = engine.inventory().drops.all();
+    drops.iter().filter(|drop| drop.running().archived.is_some()).map(|drop| drop.number).collect()
 }
 
 /// What of one hold is not as the model says.
@@ -52,8 +59,12 @@ pub fn all(engine: &Engine, model: &Model, now: Timestamp) -> Result<(), String>
     for number in model.holds.keys() {
         hold(engine, model, *number)?;
     }
-    let (ours, theirs) = (model.holds.len(), engine.inventory().holds.counts().iter().sum::<u64>());
-    if u64::try_from(ours).ok() != Some(theirs) {
+    let (archived, mut theirs) = (archived(engine), 0);
+    engine.inventory().holds.for_each_shard(|shard| {
+        theirs += shard.iter().filter(|(_, hold)| !archived.contains(&hold.drop)).count();
+    });
+    let ours = model.holds.len();
+    if ours != theirs {
         return Err(format!("holds: model {ours}, engine {theirs}"));
     }
     for (drop, id) in DROPS.iter().enumerate() {

@@ -43,6 +43,7 @@ pub const IMPORTANT: &[&str] = &[
     "did supersede",
     "did adjust",
     "did archive",
+    "did archive in a snapshot",
     "did turn a drop",
     "did snapshot",
     "did steer",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade::engine::agenda::Agenda;
+use stockade::engine::agenda::{Agenda, Entry};
 use stockade::engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade::engine::verify::verify_folder;
 use stockade::journal::{Durability, Turn, Writer};
@@ -13,6 +13,7 @@ use stockade::time::{Millis, Timestamp};
 use crate::compare;
 use crate::follower;
 use crate::machine::Part;
+use crate::model::DROPS;
 use crate::model::state::Model;
 use crate::model::words::START;
 use crate::simulation::{Checked, Doom, Plant, Running, Simulation};
@@ -219,8 +220,9 @@ impl Simulation {
         let engine = Arc::new(engine);
         self.running = Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
         let (known, appended) = (engine.inventory().digest(), engine.journal().appended().0);
+        self.may_be_archived = [None; DROPS.len()];
         // What came while nothing ran comes now. A journal that can't take it is met by the next step.
-        let _turned = engine.turn_due(self.machine.instant());
+        self.have_turns(Entry::Moments, self.machine.instant());
         let mut wrong = format!("time starts at {now}, but neither a record nor the wall clock says so");
         for last in self.last_times(moment.at, now, wall) {
             let (mut model, moved) = self.with_grace(&moment.model, last, START.until(now).0);
@@ -271,6 +273,8 @@ impl Simulation {
     /// Holds that the outage would have eaten live on for a while.
     fn with_grace(&self, model: &Model, last: u64, now: u64) -> (Model, bool) {
         let (mut model, until) = (model.clone(), now + self.weather.grace);
+        // A start leaves none of their holds in memory.
+        model.drops.iter_mut().for_each(|drop| drop.leaving = false);
         let mut moved = false;
         for hold in model.holds.values_mut().filter(|hold| hold.is_live()) {
             if last < hold.expires_at && hold.expires_at < until {

@@ -89,6 +89,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         coverage: Coverage::default(),
         trace: Trace::new(options.trace),
         nested: false,
+        may_be_archived: [None; DROPS.len()],
     };
     let wall = simulation.machine.wall_instant();
     let started = recover_driven(&simulation.machine.folder(), &simulation.start_options(false), &|| wall);

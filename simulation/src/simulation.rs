@@ -14,8 +14,8 @@ use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::history::History;
 use crate::machine::{Machine, Part};
-use crate::model::ARCHIVE_AFTER;
 use crate::model::state::Model;
+use crate::model::{ARCHIVE_AFTER, DROPS};
 use crate::reader::Reader;
 use crate::trace::{Trace, Violation};
 
@@ -143,6 +143,8 @@ pub struct Simulation {
     pub(crate) trace: Trace,
     /// Requests come in between the parts of a snapshot.
     pub(crate) nested: bool,
+    /// Since when the agenda has passed over a drop that may be archived.
+    pub(crate) may_be_archived: [Option<u64>; DROPS.len()],
 }
 
 /// What may happen next.
@@ -155,7 +157,7 @@ enum Step {
     Pass,
     Sweep,
     Operator,
-    Archive,
+    Agenda,
     Snapshot,
     SetWall,
     Compare,
@@ -200,7 +202,7 @@ impl Simulation {
             (14, Step::Pass),
             (10, Step::Sweep),
             (8, Step::Operator),
-            (3, Step::Archive),
+            (3, Step::Agenda),
             (2, Step::Snapshot),
             (1, Step::SetWall),
             (2, Step::Compare),
@@ -214,11 +216,11 @@ impl Simulation {
             Step::Answers => self.answers(),
             Step::Sweep => self.sweep(),
             Step::Operator => self.operate(),
-            Step::Archive if !self.nested => self.archive(),
+            Step::Agenda => self.look_at_agenda(),
             Step::Snapshot if !self.nested => self.snapshot(),
             Step::Rot if !self.nested => self.rot(),
             Step::Stop if !self.nested => self.stop_and_start(),
-            Step::Archive | Step::Snapshot | Step::Rot | Step::Stop => Ok(()),
+            Step::Snapshot | Step::Rot | Step::Stop => Ok(()),
             Step::Pass => {
                 self.pass();
                 self.read_history()

@@ -1,17 +1,23 @@
 //! What goes on by itself: time, sweeps, archiving, snapshots.
 
+use stockade::engine::agenda::Entry;
 use stockade::engine::compact::Between;
-use stockade::engine::context::Context;
+use stockade::ids::Lsn;
+use stockade::inventory::DropEntry;
 use stockade::journal::LogError;
+use stockade::time::Timestamp;
 
 use crate::compare;
-use crate::model::HOUR;
+use crate::model::words::drop_id;
+use crate::model::{DROPS, HOUR};
 use crate::simulation::{Checked, Doom, Plant, Simulation};
 
 /// A pause of this many milliseconds is long enough for the journal to be looked after.
 const TEND_EVERY: u64 = 250;
 /// Shards of holds that a snapshot walks over.
 const SHARDS: u64 = 4_096;
+/// A drop that may be archived is, so long after it had a live hold, at the latest.
+const ARCHIVED_WITHIN: u64 = 1_000;
 
 impl Simulation {
     pub(crate) fn pass(&mut self) {
@@ -27,17 +33,20 @@ impl Simulation {
         }
     }
 
-    /// Drops whose moment has come are turned, a record each, which changes nothing that callers are told.
+    /// One entry of the agenda has its turns, as long as there is more to do at once.
+    pub(crate) fn have_turns(&mut self, entry: Entry, now: Timestamp) {
+        let agenda = &mut self.running.as_mut().expect("an engine runs").agenda;
+        while agenda.look_at(entry, now) <= now {}
+    }
+
+    /// Drops whose moment has come are turned, a record each, which changes nothing that callers are told. Where the journal
+    /// takes nothing more, the next step meets that, too.
     pub(crate) fn make_moments(&mut self) -> Checked {
         if self.doom.is_some() {
             return Ok(());
         }
-        let engine = self.engine();
-        let before = engine.journal().appended().0;
-        if engine.turn_due(self.machine.instant()).is_err() {
-            // The journal takes nothing more: the next step meets that, too.
-            return Ok(());
-        }
+        let before = self.engine().journal().appended().0;
+        self.have_turns(Entry::Moments, self.machine.instant());
         self.moments_made(before)
     }
 
@@ -90,8 +99,8 @@ impl Simulation {
             now = now.plus(stockade::time::Millis(700));
         }
         if self.options.plant != Some(Plant::LateExpiry) {
-            let agenda = &mut self.running.as_mut().expect("an engine runs").agenda;
-            while agenda.look(now) {}
+            self.have_turns(Entry::DueHolds, now);
+            self.have_turns(Entry::Forgetting, now);
         }
         self.coverage.count("did sweep");
         self.tell(&format!("sweep of {due}"));
@@ -103,26 +112,73 @@ impl Simulation {
         self.check(compare::conserved(&self.engine()))
     }
 
-    /// What may be archived is: a record each, in the order of the drops.
-    pub(crate) fn archive(&mut self) -> Checked {
+    /// Each entry of the agenda has its turns, archiving last; and then none has anything to do.
+    pub(crate) fn look_at_agenda(&mut self) -> Checked {
+        self.make_moments()?;
+        self.sweep()?;
+        self.archive()?;
+        if self.options.plant.is_some() {
+            return Ok(());
+        }
+        let now = self.machine.instant();
+        let next = self.running.as_mut().expect("an engine runs").agenda.look(now);
+        if next <= now || self.engine().journal().appended().0 != self.history.last() {
+            return self.violated(format!("all was done, and the agenda has more to do at {next}"));
+        }
+        Ok(())
+    }
+
+    /// Drops are archived, a record each, where they may be. Between the parts of a snapshot their holds stay in memory.
+    fn archive(&mut self) -> Checked {
+        let before = self.engine().journal().appended();
+        self.have_turns(Entry::Archiving, self.machine.instant());
         let engine = self.engine();
-        let archived = match engine.archive(Context::engine(self.machine.instant())) {
-            Ok(archived) => archived,
-            Err(fault) => return self.violated(format!("nothing was archived: {fault}")),
+        let archived_at = |drop: &usize| {
+            let archived = |lsn: &Lsn| *lsn > before;
+            engine.inventory().drops.with_id(&drop_id(DROPS[*drop]), |entry| {
+                entry.running().archived.as_ref().map(|(lsn, _)| *lsn).filter(archived)
+            })
         };
+        let mut archived: Vec<(Lsn, usize)> =
+            (0..DROPS.len()).filter_map(|drop| Some((archived_at(&drop)??, drop))).collect();
+        archived.sort_unstable();
         let now = self.machine.now();
         self.truth.now = now;
-        let mut expected = 0;
-        for drop in 0..self.truth.drops.len() {
-            if self.truth.archive_one(drop) {
-                expected += 1;
-                self.coverage.count("did archive");
-                self.history.append(now, &self.truth);
+        for (lsn, drop) in archived {
+            if !self.truth.archive_one(drop) {
+                return self.violated(format!("drop {drop} was archived by {lsn}, which is not expected"));
             }
+            self.coverage.count(if self.nested { "did archive in a snapshot" } else { "did archive" });
+            self.tell(&format!("{drop} archived"));
+            self.history.append(now, &self.truth);
         }
-        self.tell(&format!("{archived} archived"));
-        if archived != expected || engine.journal().appended().0 != self.history.last() {
-            return self.violated(format!("{archived} archived, expected {expected}"));
+        if engine.journal().appended().0 != self.history.last() {
+            return self.violated("archiving has appended something else");
+        }
+        self.see_what_left();
+        self.nothing_is_left_for_long()
+    }
+
+    /// Takes in of which archived drops the holds have left memory.
+    fn see_what_left(&mut self) {
+        let engine = self.engine();
+        for (drop, id) in self.truth.drops.iter_mut().zip(DROPS) {
+            let left = engine.inventory().drops.with_id(&drop_id(id), DropEntry::has_no_pools);
+            drop.leaving = drop.archived.is_some() && left == Some(false);
+        }
+    }
+
+    /// A drop that had a live hold when it was looked at is looked at again soon.
+    fn nothing_is_left_for_long(&mut self) -> Checked {
+        let now = self.machine.now();
+        for drop in 0..DROPS.len() {
+            let may_be = self.truth.clone().archive_one(drop) && self.doom.is_none();
+            let since = *self.may_be_archived[drop].get_or_insert(now);
+            if !may_be {
+                self.may_be_archived[drop] = None;
+            } else if since + ARCHIVED_WITHIN <= now {
+                return self.violated(format!("drop {drop} is not archived, which is expected since {since}"));
+            }
         }
         Ok(())
     }

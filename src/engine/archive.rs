@@ -2,44 +2,118 @@
 //!
 //! One record says so, under the drop's gate; from then on no verb finds a hold of that drop. Its holds are taken out
 //! after that, one shard after the other, and what they count for limits of a series or a shop is folded into their
-//! subjects. Whoever starts from the record finds the holds still there and folds them again: it comes to the same.
+//! subjects. A snapshot that is being taken delays that, not the record: it would have a hold and also what was folded of
+//! it, or neither. Whoever starts from the record finds the holds still there and
+//! folds them again: it comes to the same.
 
 use std::sync::Arc;
 
+use super::agenda::{TurnEnd, Work};
 use super::answer::Fault;
 use super::context::Context;
+use super::pace::Pace;
 use super::turn::fact;
 use super::{Bounds, Engine};
-use crate::inventory::{DropEntry, Running};
+use crate::ids::DropNo;
+use crate::inventory::{DropEntry, Folding, Running};
 use crate::record::DropVerb;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
-/// Drops that are archived at one look: the others wait for the next.
-const MOST_AT_ONCE: usize = 256;
+/// Drops that are archived at one turn, at most.
+const DROPS_A_TURN: usize = 16;
+/// Drops that are archived while the holds of others before them have not begun to leave memory, at most.
+const WAITING_MAX: usize = 4_096;
+/// Pieces in which holds are taken out at one turn: a shard each, 12,000 holds where there are 50 million.
+const PIECES_A_TURN: usize = 8;
+/// When a drop is looked at again that had a live hold, and all of them after a fault.
+const AGAIN: Millis = Millis(1_000);
+/// How often it is looked whether a snapshot has been taken, while holds wait for that.
+const SNAPSHOT_LOOK: Millis = Millis(100);
+
+/// The agenda's entry that archives drops.
+#[derive(Debug, Default)]
+pub(super) struct Archiving {
+    /// Archived drops whose holds are to leave memory.
+    waiting: Vec<Arc<DropEntry>>,
+    /// Those whose holds are just being taken out.
+    folding: Option<Folding>,
+    /// No drop is archived before this.
+    not_before: Timestamp,
+}
+
+impl Work for Archiving {
+    fn due_at(&self, engine: &Engine) -> Timestamp {
+        if self.folding.is_some() || !self.waiting.is_empty() {
+            return Timestamp(0);
+        }
+        engine.inventory.closings.next().plus(engine.bounds.archive_after).max(self.not_before)
+    }
+
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
+        let archived = self.archive(engine, now, pace);
+        if archived == TurnEnd::Busy { archived } else { self.fold(engine, pace) }
+    }
+}
+
+impl Archiving {
+    fn archive(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
+        if now < self.not_before {
+            return TurnEnd::Done;
+        }
+        if engine.has_folded_enough() {
+            self.not_before = now.plus(AGAIN);
+            return TurnEnd::Done;
+        }
+        let room = WAITING_MAX.saturating_sub(self.waiting.len()).min(DROPS_A_TURN);
+        for number in engine.inventory.closings.due(now.minus(engine.bounds.archive_after), room) {
+            let archived = match engine.archive_drop(number, Context::engine(now)) {
+                Ok(archived) => archived,
+                Err(fault) => {
+                    tracing::warn!(%fault, "nothing was archived");
+                    self.not_before = now.plus(AGAIN);
+                    return TurnEnd::Done;
+                }
+            };
+            pace.rest(usize::from(archived.is_some()), Millis(0));
+            self.waiting.extend(archived);
+            if engine.journal.is_busy() {
+                return TurnEnd::Busy;
+            }
+        }
+        TurnEnd::Done
+    }
+
+    fn fold(&mut self, engine: &Engine, pace: &mut Pace) -> TurnEnd {
+        if self.folding.is_none() && !self.waiting.is_empty() {
+            self.folding = Some(Folding::of(std::mem::take(&mut self.waiting)));
+        }
+        for _ in 0..PIECES_A_TURN {
+            let Some(folding) = &mut self.folding else { break };
+            let Some(walking) = engine.walk.try_lock() else { return TurnEnd::Later(SNAPSHOT_LOOK) };
+            if !engine.inventory.fold_some(folding) {
+                engine.has_folded(folding);
+                self.folding = None;
+            }
+            drop(walking);
+            pace.rest(0, Millis(0));
+        }
+        TurnEnd::Done
+    }
+}
 
 impl Engine {
-    /// Archives drops whose time has come, a bounded number of them. Says how many those were. Blocks for as long as it
-    /// takes to look through the holds once, if there are any such drops: for threads that may.
+    /// Archives all drops that may be by now, and takes their holds out of memory. Says how many drops those were. Blocks
+    /// until a snapshot under way was taken, and for as long as it takes to look through the holds: for who has no agenda.
     ///
     /// # Errors
     /// Faults of the journal.
     pub fn archive(&self, context: Context<'_>) -> Result<usize, Fault> {
-        let now = context.now;
-        // What is folded has a bound as well: beyond it, holds stay, and count for --max-holds.
-        if self.inventory.subjects.old() >= self.bounds.max_holds {
+        while self.turn_due(context.now)? > 0 && !self.journal.is_busy() {}
+        if self.has_folded_enough() {
             return Ok(0);
         }
-        let due = |entry: &Arc<DropEntry>| self.may_be_archived(entry, &entry.running(), now);
-        while self.turn_due(now)? > 0 {}
-        let due: Vec<_> = self.inventory.drops.all().into_iter().filter(due).take(MOST_AT_ONCE).collect();
-        if due.is_empty() {
-            return Ok(0);
-        }
-        // No snapshot may be under way: it would hold some of the holds, and of others only what was folded.
-        let _walking = self.walk.lock();
-        let mut archived = Vec::new();
-        let mut done = Ok(());
-        for entry in due {
+        let (mut archived, mut done) = (Vec::new(), Ok(()));
+        for entry in self.inventory.drops.all() {
             match self.mark_archived(&entry, context) {
                 Ok(true) => archived.push(entry),
                 Ok(false) => {}
@@ -49,37 +123,69 @@ impl Engine {
                 }
             }
         }
-        let holds = self.inventory.fold(&archived);
-        let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
-        for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
-            tracing::info!(drop = %forgotten.running().definition.id, "archived long ago, forgotten now");
+        let count = archived.len();
+        if count > 0 {
+            let _walking = self.walk.lock();
+            let mut folding = Folding::of(archived);
+            while self.inventory.fold_some(&mut folding) {}
+            self.has_folded(&folding);
         }
-        for entry in &archived {
-            tracing::info!(drop = %entry.running().definition.id, "archived");
-        }
-        tracing::info!(drops = archived.len(), holds, "holds of archived drops have left memory");
-        done.map(|()| archived.len())
+        done.map(|()| count)
     }
 
-    fn may_be_archived(&self, entry: &DropEntry, running: &Running, now: Timestamp) -> bool {
-        let waited = running.lifecycle.closed.is_some_and(|closed| closed.at.plus(self.bounds.archive_after) <= now);
-        waited
-            && running.archived.is_none()
-            && entry.pools().all(|pool| {
-                let (stock, _) = pool.stock();
-                stock.held == 0 && stock.paying == 0
-            })
+    /// What is folded has a bound as well: beyond it, holds stay, and count for `--max-holds`.
+    fn has_folded_enough(&self) -> bool {
+        self.inventory.subjects.old() >= self.bounds.max_holds
     }
 
-    /// Writes down that a drop is archived; from then on nobody finds its holds.
-    fn mark_archived(&self, entry: &DropEntry, Context { now, origin }: Context<'_>) -> Result<bool, Fault> {
+    /// Archives a drop that closed long ago. Nothing where it may not be archived yet.
+    fn archive_drop(&self, number: DropNo, context: Context<'_>) -> Result<Option<Arc<DropEntry>>, Fault> {
+        let Some(entry) = self.inventory.drops.entry(number) else { return Ok(None) };
+        Ok(self.mark_archived(&entry, context)?.then_some(entry))
+    }
+
+    /// Writes down that a drop is archived, if it may be; from then on nobody finds its holds. One that has a live hold is
+    /// looked at again later. What is closed has no moment to come: none is made a fact before.
+    fn mark_archived(&self, entry: &DropEntry, context: Context<'_>) -> Result<bool, Fault> {
+        if !self.has_waited(&entry.running(), context.now) {
+            return Ok(false);
+        }
         let mut running = entry.steer();
-        // Looked at again: a claim may have come late, before the gate was closed.
-        if !self.may_be_archived(entry, &running, now) {
+        let Context { now, origin } = context.not_before(running.turned_at);
+        // Another may have archived it meanwhile.
+        if !self.has_waited(&running, now) {
+            return Ok(false);
+        }
+        if has_live_holds(entry) {
+            let again = now.minus(self.bounds.archive_after).plus(AGAIN);
+            self.inventory.put_off_archiving(entry.number, again);
             return Ok(false);
         }
         let fact = fact(entry, &running, DropVerb::Archive, (running.lifecycle, origin.clone()), now);
         self.commit_fact(entry, &mut running, fact, now)?;
+        tracing::info!(drop = %running.definition.id, "archived");
         Ok(true)
     }
+
+    fn has_waited(&self, running: &Running, now: Timestamp) -> bool {
+        let closed_at = running.closed_at();
+        closed_at < Timestamp::NEVER && closed_at.plus(self.bounds.archive_after) <= now
+    }
+
+    /// The holds of archived drops have left memory: of all that were archived the oldest are forgotten. No snapshot is under
+    /// way.
+    fn has_folded(&self, folding: &Folding) {
+        let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
+        for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
+            tracing::info!(drop = %forgotten.running().definition.id, "archived long ago, forgotten now");
+        }
+        tracing::info!(drops = folding.drops(), holds = folding.holds(), "holds of archived drops have left memory");
+    }
+}
+
+fn has_live_holds(entry: &DropEntry) -> bool {
+    entry.pools().any(|pool| {
+        let (stock, _) = pool.stock();
+        stock.held > 0 || stock.paying > 0
+    })
 }

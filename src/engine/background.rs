@@ -1,5 +1,5 @@
-//! What runs beside the requests: the agenda, archiving, snapshots, the journal's history, and the check that counters and
-//! ledgers agree. Threads of their own, so that no load on the requests' threads delays them.
+//! What runs beside the requests: the agenda, snapshots, the journal's history, and the check that counters and ledgers
+//! agree. Threads of their own, so that no load on the requests' threads delays them.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::Engine;
 use super::agenda::{Agenda, LOOK_PERIOD};
 use super::compact::{LastSnapshot, SnapshotPolicy};
-use super::context::Context;
 use super::librarian::{self, Librarian};
 use super::pace::{Pace, Share};
 use super::watch::{self, Watch};
@@ -59,8 +58,10 @@ impl Background {
         let (agenda_clock, agenda_stop) = (Arc::clone(clock), Arc::clone(&stop));
         let agenda = thread::Builder::new().name("stockade-agenda".to_owned()).spawn(move || {
             while !agenda_stop.load(Ordering::Relaxed) {
-                if !agenda.look(agenda_clock.now()) {
-                    thread::park_timeout(LOOK_PERIOD);
+                let next = agenda.look(agenda_clock.now());
+                let left = agenda_clock.now().until(next).duration().min(LOOK_PERIOD);
+                if !left.is_zero() {
+                    thread::park_timeout(left);
                 }
             }
         })?;
@@ -119,11 +120,11 @@ struct Books {
 }
 
 impl Books {
-    /// Compares, if it is time. Says whether it was.
-    fn look(&mut self) -> bool {
+    /// Compares, if it is time.
+    fn look(&mut self) {
         let now = self.clock.now();
         if self.compared.plus(COMPARE_EVERY) > now {
-            return false;
+            return;
         }
         self.compared = now;
         let error = self.engine.conservation_error();
@@ -131,7 +132,6 @@ impl Books {
             tracing::error!(units = error, "counters and ledgers disagree");
         }
         self.engine.metrics().conservation_error.set(error);
-        true
     }
 }
 
@@ -145,12 +145,7 @@ impl Keeper {
         let Self { books, snapshots } = self;
         let engine = Arc::clone(&books.engine);
         let now = books.clock.now();
-        // What the journal can't take now, it takes at the next look.
-        if books.look()
-            && let Err(fault) = engine.archive(Context::engine(now))
-        {
-            tracing::warn!(%fault, "nothing was archived");
-        }
+        books.look();
         let Some(Snapshots { storage, policy, last }) = snapshots else { return };
         let journal = engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {

@@ -86,7 +86,8 @@ impl Engine {
     }
 
     /// As [`Engine::snapshot`], with `between` called wherever requests may come in between: for who rests there, and for
-    /// who plays them out on one thread. It must not take another snapshot or archive, and after [`Between::WalkAndSync`]
+    /// who plays them out on one thread. It must not take another snapshot or call [`Engine::archive`], which wait for this
+    /// one's end; the agenda goes on, and leaves holds of archived drops in memory until then. After [`Between::WalkAndSync`]
     /// the journal is waited for: who drives its writer lets that have its turns first.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ impl Engine {
             return self.validate_drop(command, request, now);
         }
         let permit = self.journal.permit()?;
+        // One that opens at once is open in the answer: there is room for that, too, or it is not made.
+        let opening = self.journal.permit()?;
         let added = self.inventory.drops.add(&command.definition.id, |registry| {
             let image = self.image(&command.definition, request, registry.next_seat(), now)?;
             let prepared = Prepared { permit, locked: Locked::Registry(registry), taken: None };
@@ -43,7 +45,10 @@ impl Engine {
                 entry
             }
         };
-        Ok(self.show_now(&entry, now))
+        if entry.running().is_to_turn(now) {
+            self.turn_with(opening, &entry, &mut entry.steer(), now)?;
+        }
+        Ok(show_drop(&entry, &entry.running()))
     }
 
     /// One drop, with its state and stock.
@@ -134,7 +139,8 @@ impl Engine {
         Ok(image)
     }
 
-    /// How a drop looks with its moments that have come. Where the journal can't take those now, it looks as the facts are.
+    /// How a drop looks with its moments that have come. Where the journal can't take those now, it looks as the facts are: a
+    /// look is answered whatever waits for the disk, and nobody is told of an opening that no record tells of.
     fn show_now(&self, entry: &DropEntry, now: Timestamp) -> Decided<DropView> {
         let running = entry.running();
         if !running.is_to_turn(now) {

@@ -143,7 +143,7 @@ pub struct Engine {
     metrics: EngineMetrics,
     /// The process has nearly all memory that it may have: written by one thread, read by all.
     short_of_memory: AtomicBool,
-    /// Whoever walks over all holds to write them down or to take some out: one at a time.
+    /// Held for as long as holds are written down one after the other, and for each piece of those that are taken out.
     walk: Mutex<()>,
     /// Engine time can't be relied on for new holds.
     clock_is_in_doubt: AtomicBool,

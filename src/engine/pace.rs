@@ -48,13 +48,26 @@ pub(super) struct Pace {
     others: Option<Stopwatch>,
     /// The latest that any work has been done since it last rested.
     late: Millis,
+    /// Rests so far.
+    #[cfg(test)]
+    pub(super) rests: u64,
 }
 
 impl Pace {
     /// One that has not worked yet.
     pub(super) fn new(engine: Arc<Engine>, share: Share) -> Self {
         let seen = engine.journal.appended();
-        Self { engine, share, working: Stopwatch::start(), seen, own: 0, others: None, late: Millis(0) }
+        Self {
+            engine,
+            share,
+            working: Stopwatch::start(),
+            seen,
+            own: 0,
+            others: None,
+            late: Millis(0),
+            #[cfg(test)]
+            rests: 0,
+        }
     }
 
     /// There was nothing to do until now: that was a rest, too.
@@ -76,6 +89,10 @@ impl Pace {
         self.look();
         if self.others.is_some_and(|since| since.elapsed() < AT_WORK) {
             thread::sleep(rest_after(worked, self.share.rests, self.late));
+            #[cfg(test)]
+            {
+                self.rests = self.rests.saturating_add(1);
+            }
         }
         self.has_rested();
     }

@@ -1,16 +1,17 @@
 //! Operators' changes of stock: each made once for its id, never below what customers have.
 //!
-//! The drop's gate is closed meanwhile, so nobody else moves its units and the ledger's figures are exact.
+//! The drop's gate is closed meanwhile, so nobody else moves its units and the ledger's figures are exact. A moment of the
+//! drop that has come is made a fact before: no adjustment stands in the journal before an opening that it is later than.
 
 use super::Engine;
 use super::answer::{DropView, Fault, Violation};
-use super::attempt::{Answer, Decided};
+use super::attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use super::command::AdjustStock;
 use super::commit::Prepared;
 use super::context::Context;
 use super::drops::view;
 use crate::definition::MAX_ITEM_UNITS;
-use crate::ids::{ItemNo, PoolNo};
+use crate::ids::{ItemNo, Lsn, PoolNo};
 use crate::invariant::invariant;
 use crate::inventory::{DropEntry, Locked, Pool, Running, Verdict};
 use crate::record::{Adjusted, AdjustedBy, Adjustment, PoolBasis, Record, StockChange};
@@ -32,11 +33,13 @@ impl Engine {
         if let Some(Ok((drop, item, pool))) = named {
             while self.sweep_pool(drop, item, pool, context.now)? > 0 {}
         }
-        let adjusted = self
-            .inventory
-            .drops
-            .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, context));
-        adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone()).into()))
+        self.decide(context.now, || {
+            let adjusted = self
+                .inventory
+                .drops
+                .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, context));
+            adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone()).into()))
+        })
     }
 
     fn adjust_in(
@@ -44,32 +47,38 @@ impl Engine {
         entry: &DropEntry,
         running: &mut Running,
         command: &AdjustStock,
-        Context { now, origin }: Context<'_>,
-    ) -> Answer<DropView> {
+        context: Context<'_>,
+    ) -> Attempt<Decided<DropView>> {
+        let Context { now, origin } = context.not_before(running.turned_at);
+        if running.is_to_turn(now) {
+            return Err(Undecided::Retry(Chore::Turn(entry.number)));
+        }
         if running.archived.is_some() {
             let what = format!("drop {} is archived: its stock stays as it is", command.drop);
-            return Err(Decided { value: Fault::Precondition(what), durable_after: running.known_at() });
+            return Err(Decided { value: Fault::Precondition(what), durable_after: running.known_at() }.into());
         }
         let (item, place) = find(running, command)?;
         invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
         let known = running.adjusted.get(item.index());
-        let durable_after = known.map_or(running.revision, |known| known.revision);
+        // The answer shows the drop's state as well.
+        let durable_after = known.map_or(Lsn::default(), |known| known.revision).max(running.known_at());
         if let Some(made) = known.and_then(|known| known.find(&command.id)) {
             if made != adjustment {
                 let what = format!("adjustment {}", command.id);
                 let field = if made.pool == place { "change" } else { "pool" };
-                return Err(Decided { value: Fault::Exists { what, field }, durable_after });
+                return Err(Decided { value: Fault::Exists { what, field }, durable_after }.into());
             }
             return Ok(Decided { value: view(entry, running), durable_after });
         }
         if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
-            return Err(Decided { value: may_be_made(command), durable_after });
+            return Err(Decided { value: may_be_made(command), durable_after }.into());
         }
         self.has_memory()?;
         let permit = self.journal.permit()?;
         let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
-        let taken = match pool.take_any(taken_out, now) {
+        // What was due by then has been given back; what falls due up to the drop's last turn is not free yet.
+        let taken = match pool.take_any(taken_out, context.now) {
             Verdict::Yes(taken) => taken,
             Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command).into()),
         };

@@ -10,6 +10,8 @@ use crate::time::{Millis, Timestamp};
 
 /// Holds that one sweep of a pool gives back at most.
 pub const MOST_AT_ONCE: usize = 64;
+/// A pool: its drop, its item, and which of the item's pools it is.
+pub(super) type PoolPlace = (DropNo, ItemNo, PoolNo);
 /// Holds that are given back under one look at their drop: whoever would steer it waits for so many.
 const UNDER_ONE_GATE: usize = 8;
 
@@ -20,17 +22,19 @@ impl Engine {
     /// # Errors
     /// Faults of the journal.
     pub fn sweep(&self, now: Timestamp) -> Result<usize, Fault> {
-        self.sweep_with(now, |_, _| {})
+        self.sweep_pools(self.inventory.due(now), now, |_, _| {})
     }
 
-    /// As [`Engine::sweep`]; calls `rest` after each pool, when no lock is held, with the number of holds that were given
-    /// back in it, and how late the first of them was.
-    ///
-    /// # Errors
-    /// Faults of the journal.
-    pub fn sweep_with(&self, now: Timestamp, mut rest: impl FnMut(usize, Millis)) -> Result<usize, Fault> {
+    /// Gives back what is due in these pools, a bounded part of each. Says how many holds that were. Calls `rest` after each
+    /// pool, when no lock is held, with the number of holds that were given back in it, and how late the first of them was.
+    pub(super) fn sweep_pools(
+        &self,
+        pools: impl IntoIterator<Item = PoolPlace>,
+        now: Timestamp,
+        mut rest: impl FnMut(usize, Millis),
+    ) -> Result<usize, Fault> {
         let mut expired = 0_usize;
-        for (drop, item, pool) in self.inventory.due(now) {
+        for (drop, item, pool) in pools {
             let late = self.late(drop, item, pool, now);
             let swept = self.sweep_pool(drop, item, pool, now)?;
             expired = expired.saturating_add(swept);
@@ -57,6 +61,11 @@ impl Engine {
     /// Whether more ended holds are remembered than should be.
     pub(super) fn remembers_too_many(&self) -> bool {
         self.inventory.ended() > self.bounds.max_ended_holds
+    }
+
+    /// When there is something to forget.
+    pub(super) fn next_forgotten(&self) -> Timestamp {
+        self.inventory.next_forgotten(self.bounds.retry_window, self.bounds.max_ended_holds)
     }
 
     /// Forgets ended holds that are beyond the bound or older than the retry window, a bounded number of them.

@@ -9,23 +9,30 @@ use super::answer::Fault;
 use super::commit::Prepared;
 use crate::ids::DropNo;
 use crate::inventory::{DropEntry, Locked, Running};
+use crate::journal::Permit;
 use crate::record::{DropFact, DropVerb, Lifecycle, Moment, Origin, Record};
 use crate::time::Timestamp;
 
-/// Drops that are turned at one look of the agenda: deadlines have their turn between.
+/// Drops that are turned at one turn of the agenda's entry, at most.
 const AT_ONCE: usize = 64;
 
 impl Engine {
     /// Makes the moments that have come facts, of some drops, earliest first. Says of how many: as long as it is more than
-    /// none, there may be more.
+    /// none, there may be more. Where the journal is busy that may be for later.
     ///
     /// # Errors
     /// Faults of the journal.
     pub fn turn_due(&self, now: Timestamp) -> Result<usize, Fault> {
+        self.turn_due_with(now, || {})
+    }
+
+    /// As [`Engine::turn_due`]; calls `rest` after each drop, when no lock is held.
+    pub(super) fn turn_due_with(&self, now: Timestamp, mut rest: impl FnMut()) -> Result<usize, Fault> {
         let mut turned = 0_usize;
         for drop in self.inventory.moments.due(now, AT_ONCE) {
             self.turn(drop, now)?;
             turned = turned.saturating_add(1);
+            rest();
             // However many drops open together, they do not fill the journal's queue: who needs one turns it.
             if self.journal.is_busy() {
                 break;
@@ -45,11 +52,26 @@ impl Engine {
         if !running.is_to_turn(now) {
             return Ok(());
         }
+        self.turn_with(self.journal.permit()?, entry, running, now)
+    }
+
+    /// The same for who has room in the journal already.
+    pub(super) fn turn_with(
+        &self,
+        permit: Permit<'_>,
+        entry: &DropEntry,
+        running: &mut Running,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        if !running.is_to_turn(now) {
+            return Ok(());
+        }
         let now = now.max(running.turned_at);
         let (lifecycle, moments) = running.turned(entry, now);
         let fact = DropFact { moments, ..fact(entry, running, DropVerb::Turn, (lifecycle, Origin::ENGINE), now) };
         let come = fact.moments.clone();
-        self.commit_fact(entry, running, fact, now)?;
+        let prepared = Prepared { permit, locked: Locked::Drop(entry, running), taken: None };
+        self.commit(Record::DropFact(Box::new(fact)), prepared, now)?;
         for Moment { kind, scheduled_for } in come {
             let (drop, what) = (&running.definition.id, kind.label());
             tracing::info!(%drop, %scheduled_for, "drop {what}");

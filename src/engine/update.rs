@@ -70,9 +70,10 @@ impl Engine {
                 let mut fact = fact(entry, &running, DropVerb::Update, (running.lifecycle, origin.clone()), now);
                 fact.image = image;
                 fact.stock.extend(new);
+                // It may have been said to open now: there is room for that, too, or it is not changed.
+                let opening = self.journal.permit()?;
                 self.commit_fact(entry, &mut running, fact, now)?;
-                // It may have been said to open now. The change is made: what the journal can't take of that comes later.
-                let _turned = self.turn_in(entry, &mut running, now);
+                self.turn_with(opening, entry, &mut running, now)?;
             }
             Ok(show_drop(entry, &running))
         });

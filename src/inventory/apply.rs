@@ -158,7 +158,7 @@ impl Inventory {
                     DropChange::Opening { before } => self.openings.moved(entry.number, lsn, before),
                     DropChange::Basis { pool, basis } => pool.adjust(lsn, basis),
                 }
-                self.moments.expect(entry.number, running.next_moment);
+                self.expect_moments(entry.number, running);
                 Some(Applied::Drop)
             }
             (Locked::Registry(_) | Locked::NewHold(..) | Locked::Hold(..) | Locked::Succession(..), _other) => None,
@@ -167,7 +167,7 @@ impl Inventory {
 
     fn make_drop(&self, registry: &mut Registry, lsn: Lsn, image: &DropImage) -> Applied {
         let entry = registry.put(lsn, image);
-        self.moments.expect(entry.number, entry.running().next_moment);
+        self.expect_moments(entry.number, &entry.running());
         Applied::Drop
     }
 

@@ -5,8 +5,10 @@
 //! have counted the hold, never shorter. Folding again what was folded finds nothing: the holds are gone.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::holds::SHARDS;
 use super::limits::{Counted, Whose};
 use super::{DropEntry, HoldRef, Inventory, LockedShard};
 use crate::hold::{Hold, HoldState};
@@ -17,29 +19,82 @@ use crate::time::{Millis, Timestamp};
 /// Reserves within one such span are folded together, by subject and item.
 pub const BUCKET: Millis = Millis::from_secs(60 * 60);
 
+/// Archived drops whose holds are taken out piece by piece. Between two pieces each hold is there, or what was folded of it,
+/// never both and never neither.
+#[derive(Debug)]
+pub struct Folding {
+    drops: HashMap<DropNo, Arc<DropEntry>>,
+    /// Shards that may still have holds of theirs.
+    shards: Range<u32>,
+    /// Chunks of the ended holds that may still name some, not counted before all shards are done.
+    chunks: Option<usize>,
+    /// Those that still have their pools.
+    pools: Vec<DropNo>,
+    holds: u64,
+}
+
+impl Folding {
+    /// All holds of these drops are still there.
+    #[must_use]
+    pub fn of(drops: Vec<Arc<DropEntry>>) -> Self {
+        let shards = if drops.is_empty() { 0..0 } else { 0..u32::try_from(SHARDS).unwrap_or(u32::MAX) };
+        let pools = drops.iter().map(|drop| drop.number).collect();
+        let drops = drops.into_iter().map(|drop| (drop.number, drop)).collect();
+        Self { drops, shards, chunks: None, pools, holds: 0 }
+    }
+
+    /// How many drops these are.
+    #[must_use]
+    pub fn drops(&self) -> usize {
+        self.drops.len()
+    }
+
+    /// Holds that were taken out so far.
+    #[must_use]
+    pub const fn holds(&self) -> u64 {
+        self.holds
+    }
+}
+
 impl Inventory {
-    /// Takes all holds of archived drops out, and then the drops' pools. Says how many holds those were. Each shard is
-    /// locked by itself.
-    pub fn fold(&self, drops: &[Arc<DropEntry>]) -> u64 {
-        if drops.is_empty() {
-            return 0;
-        }
-        let numbers: Vec<DropNo> = drops.iter().map(|drop| drop.number).collect();
-        let drops: HashMap<DropNo, &DropEntry> = drops.iter().map(|drop| (drop.number, drop.as_ref())).collect();
-        let mut folded = 0_u64;
-        self.holds.for_each_shard(|mut shard| {
-            let drop_of = |hold: &Hold| drops.get(&hold.drop).copied();
-            folded = folded.saturating_add(self.fold_shard(&mut shard, drop_of, |hold| {
+    /// Takes all holds of archived drops out, and then the drops' pools.
+    pub fn fold(&self, drops: Vec<Arc<DropEntry>>) {
+        let mut folding = Folding::of(drops);
+        while self.fold_some(&mut folding) {}
+    }
+
+    /// Takes a piece out: the holds of one shard, a chunk's worth of the names of ended holds, or a drop's pools. Says
+    /// whether there is more.
+    pub fn fold_some(&self, folding: &mut Folding) -> bool {
+        let Folding { drops, shards, chunks, pools, holds } = folding;
+        if let Some(shard) = shards.next() {
+            let drop_of = |hold: &Hold| drops.get(&hold.drop).map(Arc::as_ref);
+            let counted = |hold: &Hold| {
                 if !hold.state.is_ended() {
                     self.forget_owned();
                 }
                 true
-            }));
-        });
+            };
+            let folded = self.holds.with_number(shard, |mut shard| self.fold_shard(&mut shard, drop_of, counted));
+            *holds = holds.saturating_add(folded);
+            return true;
+        }
         // They are forgotten: those of other drops must not make room for them.
-        self.ended.lock().retain(|ended| !drops.contains_key(&ended.drop));
-        self.drops.settle_archived(&numbers);
-        folded
+        let left = if drops.is_empty() { 0 } else { *chunks.get_or_insert_with(|| self.ended.lock().chunks()) };
+        if let Some(chunk) = left.checked_sub(1) {
+            self.ended.lock().retain_in(chunk, |ended| !drops.contains_key(&ended.drop));
+            *chunks = Some(chunk);
+            return true;
+        }
+        if let Some(drop) = pools.pop() {
+            self.drops.settle_archived(&[drop]);
+        }
+        !pools.is_empty()
+    }
+
+    /// A drop that could not be archived now is looked at again as if it had closed at this instant. Its gate is closed.
+    pub fn put_off_archiving(&self, drop: DropNo, closed_at: Timestamp) {
+        self.closings.expect(drop, closed_at);
     }
 
     /// Takes the holds of archived drops out of one shard: `drop_of` names the drop of those that are to go, `counted`

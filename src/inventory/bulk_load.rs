@@ -240,7 +240,7 @@ impl Inventory {
         });
         gathered.finish();
         for drop in &drops {
-            self.moments.expect(drop.number, drop.running().next_moment);
+            self.expect_moments(drop.number, &drop.running());
         }
         let newest = drops.iter().map(|drop| drop.running().revision).max();
         self.openings.begin(newest.unwrap_or_default());

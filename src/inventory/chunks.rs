@@ -62,11 +62,21 @@ impl<T> Chunks<T> {
         self.chunks.iter().flatten()
     }
 
-    /// Leaves only those that `stays` says yes to, in their order.
-    pub(super) fn retain(&mut self, mut stays: impl FnMut(&T) -> bool) {
-        self.chunks.iter_mut().for_each(|chunk| chunk.retain(&mut stays));
-        self.chunks.retain(|chunk| !chunk.is_empty());
-        self.len = self.chunks.iter().map(VecDeque::len).sum();
+    /// Chunks in it.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Leaves only those of one chunk that `stays` says yes to, in their order. Who goes through all chunks does so from the
+    /// last to the first: then none is passed over, whatever is put in and taken out between two of them.
+    pub(super) fn retain_in(&mut self, chunk: usize, stays: impl FnMut(&T) -> bool) {
+        let Some(values) = self.chunks.get_mut(chunk) else { return };
+        let before = values.len();
+        values.retain(stays);
+        self.len = self.len.saturating_sub(before.saturating_sub(values.len()));
+        if values.is_empty() {
+            self.chunks.remove(chunk);
+        }
     }
 }
 
@@ -90,8 +100,25 @@ mod tests {
         assert_eq!(room, [CHUNK; 4]);
         assert!((0..CHUNK * 2).all(|n| queue.pop_front() == Some(n)));
         assert_eq!((queue.chunks.len(), queue.len(), queue.front()), (2, CHUNK + 1, Some(&(CHUNK * 2))));
-        queue.retain(|n| *n >= CHUNK * 3);
+        retain(&mut queue, |n| *n >= CHUNK * 3);
         assert_eq!((queue.chunks.len(), queue.len()), (1, 1));
+    }
+
+    fn retain(queue: &mut Chunks<usize>, stays: impl Fn(&usize) -> bool) {
+        (0..queue.chunks()).rev().for_each(|chunk| queue.retain_in(chunk, &stays));
+    }
+
+    #[test]
+    fn no_chunk_is_passed_over_while_values_come_and_go_between_two_of_them() {
+        let mut queue = Chunks::default();
+        queue.extend(0..CHUNK * 4);
+        for chunk in (0..queue.chunks()).rev() {
+            queue.retain_in(chunk, |n| n % 2 == 0);
+            assert!((0..CHUNK / 4).all(|_| queue.pop_front().is_some()));
+            queue.extend((0..CHUNK / 2).map(|n| 2 * n));
+        }
+        assert!(queue.iter().all(|n| n % 2 == 0));
+        assert_eq!(queue.len(), queue.iter().count());
     }
 
     proptest! {
@@ -110,7 +137,7 @@ mod tests {
                         prop_assert_eq!(queue.pop_front(), plain.pop_front());
                     },
                     _ => {
-                        queue.retain(|n| n % 3 != many % 3);
+                        retain(&mut queue, |n| n % 3 != many % 3);
                         plain.retain(|n| n % 3 != many % 3);
                     }
                 }

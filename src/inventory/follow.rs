@@ -67,9 +67,7 @@ impl Inventory {
     }
 
     fn fold_one(&self, number: DropNo) {
-        let mut archived_now = self.drops.all();
-        archived_now.retain(|drop| drop.number == number);
-        self.fold(&archived_now);
+        self.fold(self.drops.entry(number).into_iter().collect());
     }
 
     fn follow_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {

@@ -32,7 +32,7 @@ impl Inventory {
         for entry in self.drops.all() {
             let mut running = entry.steer();
             running.mark_before(&entry, lsn, at);
-            self.moments.expect(entry.number, running.next_moment);
+            self.expect_moments(entry.number, &running);
         }
     }
 

@@ -37,6 +37,7 @@ use parking_lot::Mutex;
 
 pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
+pub use archive::Folding;
 pub use bulk_load::BulkLoad;
 pub use drop_entry::{DropEntry, DropScope, ReadRunning, WriteRunning};
 pub use drops::{Added, Drops, Registry, Roster, Seat};
@@ -68,6 +69,8 @@ pub struct Inventory {
     pub openings: Openings,
     /// Which drops have a moment to come, and when.
     pub moments: Moments,
+    /// Which drops have closed and are not archived, and when that was.
+    pub closings: Moments,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -108,6 +111,7 @@ impl Inventory {
             drops: Drops::default(),
             openings: Openings::default(),
             moments: Moments::default(),
+            closings: Moments::default(),
             holds: Holds::new(&key),
             subjects: Subjects::new(),
             ended: Mutex::default(),
@@ -143,6 +147,14 @@ impl Inventory {
     #[inline]
     fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
         scope.customers(&self.key).subject(&hold.customer)
+    }
+
+    /// When the next hold is forgotten, by the same bounds as [`Inventory::forget`]; [`Timestamp::NEVER`] where none has ended.
+    #[must_use]
+    pub fn next_forgotten(&self, window: Millis, most: usize) -> Timestamp {
+        let ended = self.ended.lock();
+        let excess = ended.len() > most;
+        ended.front().map_or(Timestamp::NEVER, |front| if excess { Timestamp(0) } else { front.at.plus(window) })
     }
 
     /// A hold to forget at `now`: the oldest ended one that is beyond the bound or older than the window, if any.
@@ -198,6 +210,18 @@ impl Inventory {
         let (due, next) = self.drops.due(now);
         self.expect_due(if due.is_empty() { next } else { now });
         due
+    }
+
+    /// No hold is due before this.
+    #[must_use]
+    pub fn next_due(&self) -> Timestamp {
+        Timestamp(self.earliest.load(Ordering::Acquire))
+    }
+
+    /// What comes of a drop by the clock, and when. Its gate is closed, or it is being made.
+    fn expect_moments(&self, drop: DropNo, running: &Running) {
+        self.moments.expect(drop, running.next_moment);
+        self.closings.expect(drop, running.closed_at());
     }
 
     /// Something falls due at `at`, and is in its pools' queues by now. Always a read-modify-write: a look at the value

@@ -1,5 +1,5 @@
 //! Which drops have a moment to come, and when: so that nobody looks at all drops in order to find the few that open or close
-//! now.
+//! now, or have been closed for long enough to be archived.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use crate::ids::DropNo;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
-/// The next moment of each drop that has one.
+/// A moment of each drop that has one: its next one, or that of its closing.
 #[derive(Debug)]
 pub struct Moments {
     known: Mutex<Known>,
@@ -30,7 +30,7 @@ impl Default for Moments {
 }
 
 impl Moments {
-    /// A drop's next moment is at this instant; [`Timestamp::NEVER`]: it has none. The drop's gate is closed, or it is being
+    /// A drop's moment is at this instant; [`Timestamp::NEVER`]: it has none. The drop's gate is closed, or it is being
     /// made.
     pub(super) fn expect(&self, drop: DropNo, at: Timestamp) {
         let mut known = self.known.lock();
@@ -59,7 +59,7 @@ impl Moments {
         known.in_order.iter().take_while(|(at, _)| *at <= now).take(most).map(|(_, drop)| *drop).collect()
     }
 
-    /// The instant of the earliest moment to come; [`Timestamp::NEVER`] without one.
+    /// The instant of the earliest moment; [`Timestamp::NEVER`] without one.
     #[must_use]
     pub fn next(&self) -> Timestamp {
         Timestamp(self.earliest.load(Ordering::Relaxed))

@@ -90,6 +90,13 @@ impl Running {
         }
     }
 
+    /// When it closed; [`Timestamp::NEVER`] while it has not, and once it is archived.
+    #[must_use]
+    pub fn closed_at(&self) -> Timestamp {
+        let closed = self.lifecycle.closed.filter(|_| self.archived.is_none());
+        closed.map_or(Timestamp::NEVER, |closed| closed.at)
+    }
+
     /// Whether a moment of it has come that no record tells of yet.
     #[inline]
     #[must_use]

@@ -1,14 +1,14 @@
 //! Adjustments that are sent again long after: made once, or refused where that can't be known any more.
 
 use stockade::engine::Engine;
-use stockade::engine::answer::Fault;
+use stockade::engine::answer::{DropState, Fault};
 use stockade::engine::command::AdjustStock;
 use stockade::engine::context::Context;
 use stockade::ids::AdjustmentId;
-use stockade::record::StockChange;
+use stockade::record::{DropVerb, Record, StockChange};
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, create, definition, drop_id, durable, sku};
+use crate::common::{self, START, World, create, definition, drop_id, durable, records, sku};
 
 const WEEK: Millis = Millis::from_secs(7 * 24 * 3_600);
 
@@ -64,4 +64,52 @@ fn what_was_adjusted_within_a_week_is_made_once_and_what_may_have_been_before_is
         assert_eq!(check(&engine, start), digest, "{start}");
     }
     assert_eq!(ten_more(&engine, made_at(later.plus(Millis(1))), later), Ok(6_020), "new ones are made");
+}
+
+#[test]
+fn an_adjustment_at_the_opening_makes_that_a_fact_first_and_is_never_before_it() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    let at = |n: u64| START.plus(Millis(n));
+    let mut later = definition("d", &[("A", 10)], &[]);
+    later.schedule.opens_at = Some(at(1_000));
+    create(&engine, later, START);
+    assert_eq!(ten_more(&engine, made_at(at(999)), at(999)), Ok(20), "before the opening");
+    let opening = AdjustStock {
+        drop: drop_id("d"),
+        sku: sku("A"),
+        pool: None,
+        id: made_at(at(1_000)),
+        change: StockChange::Delta(10),
+    };
+    let view = durable(&engine, engine.adjust_stock(&opening, Context::anonymous(at(1_500)))).expect("adjusted");
+    assert_eq!((view.state, view.stock[0][0].received), (DropState::Open, 30));
+    let again = engine.adjust_stock(&opening, Context::anonymous(at(1_500))).expect("sent again");
+    assert!(again.durable_after >= again.value.as_of, "it shows that the drop has opened");
+    assert_eq!(ten_more(&engine, made_at(at(1_001)), at(1_200)), Ok(40), "by a clock that was read before");
+    let told: Vec<(&str, Timestamp)> = records(&world)
+        .into_iter()
+        .filter_map(|(_, record)| match record {
+            Record::Adjusted(adjusted) => Some(("adjusted", adjusted.at.expect("a time"))),
+            Record::DropFact(fact) if fact.verb == DropVerb::Turn => Some(("opened", fact.at)),
+            _ => None,
+        })
+        .collect();
+    let expected = [("adjusted", at(999)), ("opened", at(1_500)), ("adjusted", at(1_500)), ("adjusted", at(1_500))];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_is_sent_again_at_the_closing_waits_for_that() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    let at = |n: u64| START.plus(Millis(n));
+    let mut soon_over = definition("d", &[("A", 10)], &[]);
+    soon_over.schedule.closes_at = Some(at(1_000));
+    create(&engine, soon_over, START);
+    let command = common::adjust("d", "A", 1, StockChange::Delta(10));
+    let made = engine.adjust_stock(&command, Context::anonymous(START)).expect("adjusted");
+    let again = engine.adjust_stock(&command, Context::anonymous(at(1_000))).expect("sent again");
+    assert_eq!(again.value.state, DropState::Closed);
+    assert!(again.durable_after > made.durable_after, "it shows that the drop has closed");
 }

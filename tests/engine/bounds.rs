@@ -80,16 +80,42 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     let due = START.plus(Millis::from_secs(301));
     // As if so many operations waited for a slow disk.
     let waiting: Vec<_> = (0..MAX_QUEUED_OPERATIONS / 8).map(|_| engine.journal().permit().expect("room")).collect();
-    assert!(!agenda.look(due), "a part now, and no more at once");
+    assert!(agenda.look(due) > due, "a part now, and no more at once");
     let part = held();
     assert!((1..1_000).contains(&part), "{part} of 1,000 are left");
-    assert!(!agenda.look(due) && held() == part, "nor by looking again");
+    assert!(agenda.look(due) > due && held() == part, "nor by looking again");
     settle(|| engine.reserve(&reserve(hold_id(2_000), "d", "c", &[("A", 1)]), Context::anonymous(due)))
         .expect("there is room for it");
-    assert!(!agenda.look(due.plus(Millis(2))) && held() < part + 1, "but a part at each time");
+    let later = due.plus(Millis(2));
+    assert!(agenda.look(later) > later && held() < part + 1, "but a part at each time");
     drop(waiting);
-    while agenda.look(due.plus(Millis(2))) {}
+    let later = due.plus(Millis(4));
+    while agenda.look(later) <= later {}
     assert_eq!(held(), 1, "and all of it once there is room");
+}
+
+#[test]
+fn a_drop_that_opens_at_once_is_open_in_the_answer_or_is_not_made() {
+    let (engine, _) = World::new().start();
+    let command = CreateDrop { definition: definition("d", &[("A", 5)], &[]), validate_only: false };
+    let made = || engine.create_drop(&command, Context::anonymous(START)).map_err(|fault| fault.value);
+    let mut waiting: Vec<_> = (1..MAX_QUEUED_OPERATIONS).map(|_| engine.journal().permit().expect("room")).collect();
+    assert!(matches!(made(), Err(Fault::Overloaded(_))), "there is room for its record, and none for its opening");
+    assert!(engine.inventory().drops.all().is_empty());
+    waiting.pop();
+    assert_eq!(made().expect("there is room for both").value.state, DropState::Open);
+
+    let mut later = definition("e", &[("A", 5)], &[]);
+    later.schedule.opens_at = Some(START.plus(Millis(60_000)));
+    waiting.clear();
+    create(&engine, later, START);
+    let command = common::update(&engine, "e", START, |definition| definition.schedule.opens_at = None);
+    let changed = || engine.update_drop(&command, Context::anonymous(START)).map_err(|fault| fault.value);
+    engine.journal().barrier().wait().expect("durable");
+    waiting.extend((1..MAX_QUEUED_OPERATIONS).map(|_| engine.journal().permit().expect("room")));
+    assert!(matches!(changed(), Err(Fault::Overloaded(_))), "there is room for its record, and none for its opening");
+    waiting.pop();
+    assert_eq!(changed().expect("there is room for both").value.state, DropState::Open);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod adjustments;
+mod agenda;
 mod archive;
 mod bounds;
 mod clock;

@@ -102,7 +102,7 @@ impl Model {
         if drop.archived.is_some() {
             return closed;
         }
-        if let Some(hold) = self.holds.get(&id) {
+        if let Some(hold) = self.holds.get(&id).or_else(|| self.leaving(id)) {
             return self.again(hold, ask);
         }
         if let Some(old) = ask.old

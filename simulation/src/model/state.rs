@@ -86,6 +86,8 @@ pub struct ModelDrop {
     pub paused: bool,
     /// The holds that it had when it was archived.
     pub archived: Option<Vec<ModelHold>>,
+    /// They are still in memory: they count as they are, and their ids are not free.
+    pub leaving: bool,
     pub adjustments: Adjustments,
 }
 
@@ -107,6 +109,7 @@ impl Model {
             closed: None,
             paused: false,
             archived: None,
+            leaving: false,
             adjustments: Adjustments::default(),
         };
         Self { drops: shapes.iter().map(drop).collect(), holds: BTreeMap::new(), now: 0 }
@@ -148,11 +151,22 @@ impl Model {
         format!("{reason} [{}]", self.show(id))
     }
 
-    /// What limits say, the hold that is to be superseded left out. What was bought in an archived drop counts as
-    /// reserved at the end of its hour; that it was reserved is forgotten.
+    /// Holds of archived drops, those that are still in memory or the others.
+    fn archived(&self, leaving: bool) -> impl Iterator<Item = &ModelHold> {
+        self.drops.iter().filter(move |drop| drop.leaving == leaving).flat_map(|drop| drop.archived.iter().flatten())
+    }
+
+    /// A hold of an archived drop that is still in memory.
+    pub fn leaving(&self, id: u64) -> Option<&ModelHold> {
+        self.archived(true).find(|hold| hold.ask.hold == id)
+    }
+
+    /// What limits say, the hold that is to be superseded left out. What was bought in an archived drop, and has left memory,
+    /// counts as reserved at the end of its hour; that it was reserved is forgotten.
     pub fn limited(&self, question: &Question<'_>, but: Option<u64>) -> Limited {
         let live = self.holds.iter().filter(|(id, _)| Some(**id) != but).map(|(_, hold)| hold.clone());
-        let archived = self.drops.iter().flat_map(|drop| drop.archived.iter().flatten()).map(|hold| {
+        let live = live.chain(self.archived(true).cloned());
+        let archived = self.archived(false).map(|hold| {
             let created_at = hold.created_at.div_ceil(HOUR) * HOUR;
             ModelHold { created_at, ..hold.clone() }
         });

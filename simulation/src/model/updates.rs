@@ -80,7 +80,7 @@ impl Model {
         self.state(drop)
     }
 
-    /// Archives this drop if it may be.
+    /// Archives this drop if it may be. Its holds are still in memory.
     pub fn archive_one(&mut self, drop: usize) -> bool {
         let waited = self.closed_since(drop).is_some_and(|at| at + ARCHIVE_AFTER <= self.now);
         let live = self.holds.values().any(|hold| hold.drop() == drop && hold.is_live());
@@ -91,6 +91,7 @@ impl Model {
         let (here, elsewhere) = holds.into_iter().partition(|(_, hold)| hold.drop() == drop);
         self.holds = elsewhere;
         self.drops[drop].archived = Some(here.into_values().collect());
+        self.drops[drop].leaving = true;
         true
     }
 }

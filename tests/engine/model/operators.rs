@@ -17,9 +17,11 @@ impl Model {
         self.state(drop)
     }
 
-    /// Archives what may be, and says how many drops that were.
+    /// Archives what may be, holds and all, and says how many drops that were.
     pub fn archive(&mut self) -> String {
-        (0..self.drops.len()).filter(|drop| self.archive_one(*drop)).count().to_string()
+        let archived = (0..self.drops.len()).filter(|drop| self.archive_one(*drop)).count();
+        self.drops.iter_mut().for_each(|drop| drop.leaving = false);
+        archived.to_string()
     }
 }
 
