@@ -95,31 +95,58 @@ pub enum Record {
 }
 
 /// First byte of an encoded record. Never reused for another meaning.
+///
+/// What an older build could not read gets a new number, at the end: a new record, and as well a new verb, actor, flag or
+/// tag inside one that there is. `stockade.meta` says which is the highest in a folder, and an older build refuses the
+/// folder by that, saying that a newer one has written to it. Under an old number it would call it damaged.
 mod kind {
-    pub const DROP: u8 = 1;
-    /// Where a drop stands in its life, of one that no moment has come of.
-    pub const STEERING: u8 = 2;
-    pub const HOLD: u8 = 3;
-    pub const CHANGE_1: u8 = 4;
-    pub const RESTART_1: u8 = 5;
-    pub const ADJUSTED_1: u8 = 6;
-    pub const STOCK: u8 = 7;
-    /// A drop that has parts beyond the first fields.
-    pub const DROP_IN_PARTS: u8 = 8;
-    pub const SUPERSEDED_1: u8 = 9;
-    pub const ARCHIVED: u8 = 10;
-    pub const USAGE: u8 = 11;
-    /// An adjustment with the instant at which it was made.
-    pub const ADJUSTED_AT_1: u8 = 12;
-    pub const ADJUSTMENTS: u8 = 13;
-    pub const MADE: u8 = 14;
-    pub const CHANGED: u8 = 15;
-    pub const SUPERSEDED: u8 = 16;
-    pub const RESTART: u8 = 17;
-    pub const DROP_FACT: u8 = 18;
-    pub const ADJUSTED: u8 = 19;
-    pub const LIFECYCLE: u8 = 20;
-    pub const UPGRADED: u8 = 21;
+    macro_rules! kinds {
+        ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
+            $($(#[$doc])* pub const $name: u8 = $number;)+
+            /// All of them, ascending.
+            pub const ALL: &[u8] = &[$($name),+];
+        };
+    }
+
+    kinds! {
+        DROP = 1,
+        /// Where a drop stands in its life, of one that no moment has come of.
+        STEERING = 2,
+        HOLD = 3,
+        CHANGE_1 = 4,
+        RESTART_1 = 5,
+        ADJUSTED_1 = 6,
+        STOCK = 7,
+        /// A drop that has parts beyond the first fields.
+        DROP_IN_PARTS = 8,
+        SUPERSEDED_1 = 9,
+        ARCHIVED = 10,
+        USAGE = 11,
+        /// An adjustment with the instant at which it was made.
+        ADJUSTED_AT_1 = 12,
+        ADJUSTMENTS = 13,
+        MADE = 14,
+        CHANGED = 15,
+        SUPERSEDED = 16,
+        RESTART = 17,
+        DROP_FACT = 18,
+        ADJUSTED = 19,
+        LIFECYCLE = 20,
+        UPGRADED = 21,
+    }
+
+    /// The highest of them.
+    pub const MAX: u8 = last(ALL);
+
+    /// The last of them, each of which is the one before and 1.
+    const fn last(kinds: &[u8]) -> u8 {
+        let (mut last, mut rest) = (0, kinds);
+        while let [kind, behind @ ..] = rest {
+            assert!(*kind == last + 1, "kinds are numbered without a gap, in the order of the table");
+            (last, rest) = (*kind, behind);
+        }
+        last
+    }
 }
 
 impl DropImage {
@@ -151,7 +178,7 @@ impl DropImage {
 
 impl Record {
     /// The highest kind that there is: a data folder says which kinds may be in it.
-    pub const KIND_MAX: u8 = kind::UPGRADED;
+    pub const KIND_MAX: u8 = kind::MAX;
 
     /// The drop that it is about: itself, not its holds.
     #[must_use]

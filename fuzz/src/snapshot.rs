@@ -58,7 +58,7 @@ fn check(input: &[u8]) {
     let (copied, again) = read(&copy, from).expect("what is written is loaded");
     assert_eq!(again, entries, "written and loaded again, it has other entries");
     assert_eq!(Loaded { bytes: loaded.bytes, ..copied }, loaded);
-    written::applied(&entries);
+    written::restored(&entries);
 }
 
 /// A no names a byte of the file.

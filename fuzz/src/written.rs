@@ -5,27 +5,52 @@ use stockade::ids::Lsn;
 use stockade::inventory::{BulkLoad, Inventory, ReplayError};
 use stockade::record::Record;
 
-/// Applies records with their revisions, derives the rest, and holds what came of it to the rules.
+/// How one of them is read.
+type Read = fn(&BulkLoad, Lsn, &Record) -> Result<(), ReplayError>;
+
+/// Takes in the entities of a snapshot, derives the rest, and holds what came of it to the rules.
+pub(crate) fn restored(entities: &[(Lsn, Record)]) {
+    if has_a_drop(entities) {
+        let _state = twice_the_same(entities, BulkLoad::restore);
+    }
+}
+
+/// Applies the records of a journal, derives the rest, and holds what came of it to the rules.
 pub(crate) fn applied(records: &[(Lsn, Record)]) {
-    // An inventory has thousands of shards: without a drop there is nothing to see in one.
-    if !records.iter().any(|(_, record)| matches!(record, Record::Drop(_) | Record::DropFact(_))) {
+    if !has_a_drop(records) {
         return;
     }
-    let once = state(records, 1);
-    assert_eq!(state(records, 2), once, "applied twice, the records are another state");
+    let once = twice_the_same(records, BulkLoad::apply);
     // In the order of a journal, who follows them comes to the same, or says no.
     if records.is_sorted_by(|one, next| one.0 < next.0) {
         for at_once in [0, records.len() / 2] {
             let follower = followed(records, at_once);
-            assert!(follower.is_err() || follower == once, "followed, the records are another state: {once:?}");
+            let agrees = match &follower {
+                // It looks at units after each record, a start at the end.
+                Err(ReplayError::Oversold { .. }) => true,
+                Err(ReplayError::Record { .. } | ReplayError::Orphan(_)) => once.is_err(),
+                Ok(_) => follower == once,
+            };
+            assert!(agrees, "followed, the records are another state: {follower:?} instead of {once:?}");
         }
     }
 }
 
-fn state(records: &[(Lsn, Record)], times: usize) -> Result<[u8; 32], ReplayError> {
+/// An inventory has thousands of shards: without a drop there is nothing to see in one.
+fn has_a_drop(records: &[(Lsn, Record)]) -> bool {
+    records.iter().any(|(_, record)| matches!(record, Record::Drop(_) | Record::DropFact(_)))
+}
+
+fn twice_the_same(records: &[(Lsn, Record)], read: Read) -> Result<[u8; 32], ReplayError> {
+    let once = state(records, read, 1);
+    assert_eq!(state(records, read, 2), once, "applied twice, the records are another state");
+    once
+}
+
+fn state(records: &[(Lsn, Record)], read: Read, times: usize) -> Result<[u8; 32], ReplayError> {
     let load = BulkLoad::new(DigestKey::from_bytes([7; 16]));
     for (lsn, record) in std::iter::repeat_n(records, times).flatten() {
-        load.apply(*lsn, record)?;
+        read(&load, *lsn, record)?;
     }
     load.finish(usize::MAX).map(|inventory| sound(&inventory))
 }

@@ -1,47 +1,124 @@
-//! A follower of the journal that is on the disk: what a start makes of it at once, it makes record by record.
+//! Followers of the journal that is on the disk: what a start makes of it at once, they make of it record by record, from
+//! wherever they begin.
 
-use stockade::engine::recover::Report;
 use stockade::ids::Lsn;
-use stockade::inventory::BulkLoad;
+use stockade::inventory::{BulkLoad, Inventory, ReplayError};
 use stockade::journal::inspect;
 use stockade::record::{Record, Restart};
 use stockade::snapshot;
 
+use crate::coverage::Coverage;
+use crate::dice::Dice;
 use crate::machine::Machine;
 
-/// What is known of the snapshot that a start has used, of half of the records behind it at once, and of the others one
-/// by one; and then of the restart, if there was one to tell of.
-pub fn digest(machine: &Machine, report: &Report, restart: Option<Restart>) -> Result<[u8; 32], String> {
-    let load = BulkLoad::new(machine.folder().key);
-    let (from, upto) = match report.snapshot {
-        None => (Lsn(0), Lsn(0)),
-        Some(from) => {
-            let apply = |lsn, record: Record| load.apply(lsn, &record).map_err(|error| error.to_string());
-            let loaded = snapshot::load(&machine.snapshots, from, apply).map_err(|error| error.to_string())?;
-            (from, loaded.upto)
+/// Places on the way at which what two of them know is compared, behind the one at which the second begins.
+const MEETINGS: u64 = 2;
+
+/// The journal as a start has found it.
+struct Journal<'m> {
+    machine: &'m Machine,
+    /// Where the snapshot begins that the start has used, and ends.
+    snapshot: Option<(Lsn, Lsn)>,
+    records: Vec<(Lsn, Record)>,
+    last: Lsn,
+}
+
+/// One who has come to a place of it.
+struct Follower {
+    at: Lsn,
+    inventory: Inventory,
+}
+
+fn wrong(at: Lsn, error: &ReplayError) -> String {
+    format!("a follower at {at}: {error}")
+}
+
+impl<'m> Journal<'m> {
+    fn read(machine: &'m Machine, snapshot: Option<Lsn>, last: Lsn) -> Result<Self, String> {
+        let ending = |from| {
+            let loaded = snapshot::load(&machine.snapshots, from, |_, _| Ok(()));
+            loaded.map(|loaded| (from, loaded.upto)).map_err(|error| error.to_string())
+        };
+        let snapshot = snapshot.map(ending).transpose()?;
+        let mut records = Vec::new();
+        for batch in inspect(&machine.journal).map_err(|error| error.to_string())? {
+            // Behind what the start has found it may write already.
+            let Ok(batch) = batch else { break };
+            records.extend(batch.iter().map(|(lsn, record)| (lsn, record.clone())));
         }
-    };
-    let mut records = Vec::new();
-    for batch in inspect(&machine.journal).map_err(|error| error.to_string())? {
-        // Behind what the start has found it may write already.
-        let Ok(batch) = batch else { break };
-        records.extend(batch.iter().filter(|(lsn, _)| *lsn > from).map(|(lsn, record)| (lsn, record.clone())));
+        records.retain(|(lsn, _)| *lsn <= last);
+        Ok(Self { machine, snapshot, records, last })
     }
-    records.retain(|(lsn, _)| *lsn <= report.last);
+
+    /// Whether it is there from its first record on.
+    fn is_whole(&self) -> bool {
+        self.records.first().is_some_and(|(lsn, _)| *lsn == Lsn(1))
+    }
+
+    fn between(&self, from: Lsn, upto: Lsn) -> &[(Lsn, Record)] {
+        let place = |lsn: Lsn| self.records.partition_point(|(known, _)| *known <= lsn);
+        &self.records[place(from)..place(upto).max(place(from))]
+    }
+
+    /// What is known at a place by all that is loaded at once, with the snapshot or without.
+    fn loaded(&self, snapshot: Option<(Lsn, Lsn)>, upto: Lsn) -> Result<Follower, String> {
+        let load = BulkLoad::new(self.machine.folder().key);
+        let from = snapshot.map_or(Lsn(0), |(from, _)| from);
+        if snapshot.is_some() {
+            let restore = |lsn, image: Record| load.restore(lsn, &image).map_err(|error| error.to_string());
+            snapshot::load(&self.machine.snapshots, from, restore).map_err(|error| error.to_string())?;
+        }
+        for (lsn, record) in self.between(from, upto) {
+            load.apply(*lsn, record).map_err(|error| wrong(*lsn, &error))?;
+        }
+        let inventory = load.finish(usize::MAX).map_err(|error| wrong(upto, &error))?;
+        Ok(Follower { at: upto, inventory })
+    }
+
+    fn follow(&self, follower: &mut Follower, upto: Lsn) -> Result<[u8; 32], String> {
+        for (lsn, record) in self.between(follower.at, upto) {
+            follower.inventory.follow(*lsn, record).map_err(|error| wrong(*lsn, &error))?;
+        }
+        follower.at = upto;
+        Ok(follower.inventory.digest())
+    }
+}
+
+/// What is known of the journal that a start has found, and of the restart, if there was one to tell of: by one who follows
+/// it from its beginning or from the end of the snapshot that the start has used, and by another who loads all up to some
+/// record at once. At some places on the way, and at the end, they must know the same.
+pub fn digest(
+    machine: &Machine,
+    (snapshot, last): (Option<Lsn>, Lsn),
+    restart: Option<Restart>,
+    dice: &mut Dice,
+    coverage: &mut Coverage,
+) -> Result<[u8; 32], String> {
+    let journal = Journal::read(machine, snapshot, last)?;
     // A snapshot adds up once all records up to its end are applied.
-    let at_once = records.partition_point(|(lsn, _)| *lsn <= upto).max(records.len() / 2);
-    let (first, rest) = records.split_at(at_once);
-    let wrong = |lsn: &Lsn, error| format!("a follower at {lsn}: {error}");
-    for (lsn, record) in first {
-        load.apply(*lsn, record).map_err(|error| wrong(lsn, error))?;
-    }
-    let follower = load.finish(usize::MAX).map_err(|error| wrong(&report.last, error))?;
-    for (lsn, record) in rest {
-        follower.follow(*lsn, record).map_err(|error| wrong(lsn, error))?;
+    let first = journal.snapshot.map_or(Lsn(0), |(_, upto)| upto);
+    let mut one = if journal.snapshot.is_none() || (journal.is_whole() && dice.percent(50)) {
+        coverage.count("followed from the beginning");
+        journal.loaded(None, Lsn(0))?
+    } else {
+        coverage.count("followed from a snapshot's end");
+        journal.loaded(journal.snapshot, first)?
+    };
+    coverage.count("followed from a record");
+    let mut other = journal.loaded(journal.snapshot, Lsn(dice.between(first.0, last.0)))?;
+    let mut places: Vec<Lsn> = (0..MEETINGS).map(|_| Lsn(dice.between(other.at.0, last.0))).collect();
+    places.extend([other.at, last]);
+    places.sort_unstable();
+    places.dedup();
+    for place in places {
+        if journal.follow(&mut one, place)? != journal.follow(&mut other, place)? {
+            return Err(format!("at {place} two followers know different things"));
+        }
+        coverage.count("followers met");
     }
     if let Some(restart) = restart {
-        let next = report.last.next();
-        follower.follow(next, &Record::Restart(restart)).map_err(|error| wrong(&next, error))?;
+        let next = journal.last.next();
+        one.inventory.follow(next, &Record::Restart(restart)).map_err(|error| wrong(next, &error))?;
     }
-    Ok(follower.digest())
+    Ok(one.inventory.digest())
 }

@@ -66,6 +66,8 @@ pub enum Plant {
     StrayRecord,
     /// Callers are never told, whatever is durable.
     NeverTold,
+    /// The history shows what was written, forced or not.
+    UnforcedHistory,
     /// More of the disk turns than the oracle knows: a start that refuses where it could go on.
     TimidStart,
 }

@@ -128,6 +128,11 @@ fn a_caller_who_is_never_told_is_seen() {
 }
 
 #[test]
+fn a_history_that_shows_what_is_not_forced_is_seen() {
+    seen(Plant::UnforcedHistory, &["was durable", "is another record than it was"]);
+}
+
+#[test]
 fn a_start_that_refuses_where_it_could_go_on_is_seen() {
     seen(Plant::TimidStart, &["a start is refused, but"]);
 }

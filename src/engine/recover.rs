@@ -294,8 +294,8 @@ fn load(
     snapshots: &dyn Storage,
     found: &Found,
 ) -> Result<Result<Loaded, String>, RecoverError> {
-    let apply = |lsn, record: Record| into.apply(lsn, &record).map_err(|error| error.to_string());
-    let loaded = match snapshot::load(snapshots, from, apply) {
+    let restore = |lsn, image: Record| into.restore(lsn, &image).map_err(|error| error.to_string());
+    let loaded = match snapshot::load(snapshots, from, restore) {
         Ok(loaded) => loaded,
         Err(error @ (SnapshotError::Damage { .. } | SnapshotError::Foreign { .. } | SnapshotError::Io { .. })) => {
             return Ok(Err(error.to_string()));

@@ -85,16 +85,9 @@ pub enum ReplayError {
 }
 
 impl ReplayError {
-    /// A change that is none of the hold as it stands before it.
-    pub(super) fn no_next(lsn: Lsn, change: &HoldChange) -> Self {
-        let HoldChange { hold, prev, .. } = change;
-        Self::Record { lsn, what: format!("it changes hold {} as record {prev} left it, which is another", hold.id) }
-    }
-
     /// Of an item's pool.
     pub(super) fn oversold(drop: &DropId, item: &Sku, stock: Stock) -> Self {
-        let Stock { received, held, paying, claimed, withdrawn, free: _, returned_total: _ } = stock;
-        let out = [held, paying, claimed, withdrawn].into_iter().fold(0, u64::saturating_add);
+        let (out, received) = (stock.out(), stock.received);
         Self::Oversold { drop: drop.to_string(), item: item.to_string(), out, received }
     }
 }

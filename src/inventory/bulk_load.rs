@@ -2,7 +2,8 @@
 //!
 //! While records are applied only drops and holds change; stock, limits and deadlines are derived from them once, at the
 //! end, and checked there. That is quicker than to follow them record by record, and it is what a snapshot needs: it was
-//! taken while the engine ran, so before all records up to its end are applied the holds need not add up.
+//! taken while the engine ran, so before all records up to its end are applied the holds need not add up. All else that a
+//! follower refuses of a record is refused here as well (`fits.rs`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use super::drops::among;
 use super::gathered::Gathered;
 use super::limits::Counted;
 use super::pool::{PoolUsage, UsageChange};
-use super::{DropEntry, Ended, Inventory, Running};
+use super::{DropEntry, Ended, Inventory, Running, fits};
 use crate::digest::DigestKey;
 use crate::hold::Hold;
-use crate::ids::{HoldId, Lsn, PoolNo};
+use crate::ids::{DropNo, HoldId, Lsn, PoolNo};
 use crate::record::{AdjustmentsImage, DropImage, DropVerb, HoldChange, Made, Record, Restart, StockImage, Superseded};
 use crate::sync::Ordering;
 use crate::time::Timestamp;
@@ -35,36 +36,68 @@ impl BulkLoad {
         Self(Inventory::new(key))
     }
 
-    /// Applies one record, or one entry of a snapshot. Idempotent: what an entity has seen already leaves it as it is.
+    /// Applies one record of a journal. Idempotent: what an entity has seen already leaves it as it is.
     ///
     /// # Errors
-    /// [`ReplayError`] when a drop's image is no change of the drop with its number: then journal or snapshot is not ours.
+    /// [`ReplayError`] when the record does not go with those before it: then the journal is damaged, or not ours.
     pub fn apply(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
             Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.apply_hold(lsn, hold),
-            Record::Changed(change) => return self.apply_change(lsn, change),
+            Record::Changed(change) => self.apply_change(lsn, change),
             Record::Superseded(superseded) => {
+                fits::succeeds(lsn, superseded)?;
                 let Superseded { ended, made } = superseded.as_ref();
                 // Each is guarded by its own revision: a snapshot may have seen either without the other.
                 self.apply_change(lsn, ended)?;
-                self.apply_hold(lsn, made);
+                self.apply_hold(lsn, made)
             }
             Record::Old(fact) => {
                 let today = self.0.record_of_today(lsn, fact);
-                return today.map_or(Ok(()), |record| self.apply(lsn, &record));
+                today.map_or(Ok(()), |record| self.apply(lsn, &record))
             }
-            Record::Restart(restart) => self.apply_restart(lsn, *restart),
-            Record::Usage(image) => self.0.apply_usage(image),
-            Record::Upgraded(at) => self.0.mark_before(lsn, *at),
+            Record::Restart(restart) => {
+                self.apply_restart(lsn, *restart);
+                Ok(())
+            }
+            Record::Upgraded(at) => {
+                self.0.mark_before(lsn, *at);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
             | Record::Adjusted(_)
+            | Record::Archived(_) => self.apply_to_drop(lsn, record),
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
+        }
+    }
+
+    /// Takes in one entity of a snapshot, as of a revision. Its drop may come later, or only with a record behind the
+    /// snapshot's beginning: whether it does is found out at the end.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the entity does not go with those before it: then the snapshot is damaged, or not ours.
+    pub fn restore(&self, revision: Lsn, image: &Record) -> Result<(), ReplayError> {
+        match image {
+            Record::Hold(hold) => self.put(revision, hold, Ok(())),
+            Record::Usage(image) => {
+                self.0.apply_usage(image);
+                Ok(())
+            }
+            Record::Drop(_)
+            | Record::Lifecycle(_)
             | Record::Archived(_)
             | Record::Stock(_)
-            | Record::Adjustments(_) => return self.apply_to_drop(lsn, record),
+            | Record::Adjustments(_) => self.apply_to_drop(revision, image),
+            Record::DropFact(_)
+            | Record::Upgraded(_)
+            | Record::Made(_)
+            | Record::Changed(_)
+            | Record::Superseded(_)
+            | Record::Old(_)
+            | Record::Restart(_)
+            | Record::Adjusted(_) => Err(fits::only_in_journals(revision)),
         }
-        Ok(())
     }
 
     fn apply_to_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
@@ -101,30 +134,52 @@ impl BulkLoad {
     }
 
     fn apply_change(&self, lsn: Lsn, change: &HoldChange) -> Result<(), ReplayError> {
-        self.0.holds.with_id(&change.hold.id, |mut shard| {
-            let known = shard.find(&change.hold.id).and_then(|place| Some((place, shard.get(place)?)));
-            let Some((place, _)) = known.filter(|(_, known)| known.revision < lsn) else { return Ok(()) };
-            if known.is_some_and(|(_, known)| !change.is_next_of(known)) {
-                return Err(ReplayError::no_next(lsn, change));
-            }
-            shard.change(place, lsn, |known| *known = change.hold.clone());
+        let HoldChange { hold, .. } = change;
+        let has_left = self.has_left(lsn, hold.drop);
+        self.0.holds.with_id(&hold.id, |mut shard| {
+            let known = shard.find(&hold.id).and_then(|place| Some((place, shard.get(place)?)));
+            // One that is not there any more was forgotten, or has left memory with its drop.
+            let is_there = |known: &Hold| known.revision < lsn && !(has_left && known.drop == hold.drop);
+            let Some((place, known)) = known.filter(|(_, known)| is_there(known)) else { return Ok(()) };
+            fits::changes(lsn, change, known)?;
+            shard.change(place, lsn, |known| *known = hold.clone());
             Ok(())
         })
     }
 
-    fn apply_hold(&self, lsn: Lsn, hold: &Hold) {
-        let replaced = self.0.holds.with_id(&hold.id, |mut shard| {
-            let known = shard.find(&hold.id);
-            if known.and_then(|place| shard.get(place)).is_some_and(|known| known.revision >= lsn) {
-                return None;
+    fn apply_hold(&self, lsn: Lsn, hold: &Hold) -> Result<(), ReplayError> {
+        let goes_into = self.0.drops.with_number(hold.drop, |drop| fits::goes_into(lsn, hold, &drop.running()));
+        self.put(lsn, hold, goes_into.unwrap_or(Err(ReplayError::Orphan(hold.id))))
+    }
+
+    /// Puts a hold there, unless it is there already; what stands against it does so only then.
+    fn put(&self, lsn: Lsn, hold: &Hold, goes_into: Result<(), ReplayError>) -> Result<(), ReplayError> {
+        let in_its_place = self.0.holds.with_id(&hold.id, |mut shard| {
+            let known = shard.find(&hold.id).and_then(|place| Some((place, shard.get(place)?.clone())));
+            if known.is_none() && goes_into.is_ok() {
+                shard.insert(at(hold.clone(), lsn));
             }
-            let replaced = known.and_then(|place| Some((place, shard.remove(place)?)));
-            shard.insert(at(hold.clone(), lsn));
-            replaced
+            known
         });
-        if let Some((place, replaced)) = replaced {
-            self.0.fold_replaced(place, &replaced);
+        let Some((place, known)) = in_its_place else { return goes_into };
+        // The engine that wrote the record had taken the holds of an archived drop out already.
+        let is_gone = known.revision < lsn && self.has_left(lsn, known.drop);
+        if !is_gone && fits::is_here(lsn, &known)? {
+            return Ok(());
         }
+        goes_into?;
+        self.0.holds.with_ref(place, |mut shard| {
+            shard.remove(place);
+            shard.insert(at(hold.clone(), lsn));
+        });
+        self.0.fold_replaced(place, &known);
+        Ok(())
+    }
+
+    /// Whether the holds of a drop have left memory before this record.
+    fn has_left(&self, lsn: Lsn, drop: DropNo) -> bool {
+        let has_left = |drop: &DropEntry| drop.has_no_pools() && fits::has_left(lsn, &drop.running());
+        self.0.drops.with_number(drop, has_left).unwrap_or(false)
     }
 
     fn apply_restart(&self, lsn: Lsn, restart: Restart) {

@@ -12,9 +12,11 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::adjustments::ItemAdjustments;
 use super::apply::ReplayError;
+use super::fits;
 use super::pool::{Pool, Stock};
 use super::pools::{OfItem, Pools};
 use super::running::Running;
+use crate::definition::MAX_ITEMS;
 use crate::digest::{Customers, DigestKey};
 use crate::hold::HoldLine;
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
@@ -236,12 +238,20 @@ impl DropEntry {
 
     /// Whether a record about this drop can be one.
     pub(super) fn fits(&self, running: &Running, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
-        let Some(image) = record.drop_image() else { return Ok(()) };
-        let (is, wanted) = (&running.definition, &image.definition);
-        if lsn > running.revision && (wanted.id != is.id || wanted.items.len() < self.pools.len()) {
-            return Err(ReplayError::Record { lsn, what: format!("drop {} is no change of {}", wanted.id, is.id) });
+        if let Record::Adjusted(adjusted) = record {
+            fits::units(lsn, adjusted.basis)?;
         }
-        Ok(())
+        let Some(image) = record.drop_image().filter(|_| lsn > running.revision) else { return Ok(()) };
+        let (is, wanted) = (&running.definition, &image.definition);
+        let (known, items) = (self.pools.len(), wanted.items.len());
+        let what = if wanted.id != is.id || items < known {
+            format!("drop {} is no change of {}", wanted.id, is.id)
+        } else if items > known.max(MAX_ITEMS) {
+            format!("drop {} has {items} items, and may have {MAX_ITEMS}", is.id)
+        } else {
+            return Ok(());
+        };
+        Err(ReplayError::Record { lsn, what })
     }
 
     /// Applies a record about this drop, unless that is known here already or makes no drop what it is: what the drop

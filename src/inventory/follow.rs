@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 use super::apply::{Locked, LockedSubjects, ReplayError, usage};
 use super::drops::among;
 use super::stock::Taken;
-use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict};
+use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict, fits};
 use crate::hold::{Hold, HoldLine};
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn};
 use crate::invariant::invariant;
-use crate::record::{Adjusted, DropVerb, HoldChange, Made, PoolBasis, Record, Restart, Superseded};
+use crate::record::{Adjusted, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use crate::time::Timestamp;
 
 /// Units taken from their counters, a guard a pool.
@@ -60,9 +60,7 @@ impl Inventory {
                 today.map_or(Ok(()), |record| self.follow(lsn, &record))
             }
             Record::Restart(restart) => self.follow_restart(lsn, *restart),
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => {
-                Err(ReplayError::Record { lsn, what: "it stands in snapshots only".to_owned() })
-            }
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
         }
     }
 
@@ -90,7 +88,7 @@ impl Inventory {
         if self.has(lsn, hold)? {
             return Ok(());
         }
-        self.in_drop(hold, |drop, running| {
+        self.in_drop(lsn, hold, |drop, running| {
             let taken = taken((drop, running), None, hold)?;
             self.holds.with_id(&hold.id, |mut shard| {
                 self.make(Locked::NewHold(drop, &mut shard, None), taken, lsn, record.clone());
@@ -104,14 +102,8 @@ impl Inventory {
         let Some(known) = self.known(&change.hold.id).filter(|known| known.hold.revision < lsn) else {
             return Ok(());
         };
-        if !change.is_next_of(&known.hold) {
-            return Err(ReplayError::no_next(lsn, change));
-        }
-        if known.hold.superseded_by().is_some() {
-            let what = format!("hold {} is changed after another took its place", known.hold.id);
-            return Err(ReplayError::Record { lsn, what });
-        }
-        self.in_drop(&known.hold, |drop, running| {
+        fits::changes(lsn, change, &known.hold)?;
+        self.in_drop(lsn, &known.hold, |drop, running| {
             let taken = taken((drop, running), Some(&known.hold), &change.hold)?;
             self.holds.with_ref(known.place, |mut shard| {
                 let record = Record::Changed(change.clone());
@@ -122,15 +114,15 @@ impl Inventory {
     }
 
     fn follow_succession(&self, lsn: Lsn, record: &Record, superseded: &Superseded) -> Result<(), ReplayError> {
+        fits::succeeds(lsn, superseded)?;
         let Superseded { ended, made } = superseded;
-        if ended.hold.id == made.id {
-            return Err(ReplayError::Record { lsn, what: format!("hold {} takes its own place", made.id) });
-        }
         let known = self.known(&ended.hold.id).filter(|known| known.hold.revision < lsn);
         // Each is guarded by its own revision: a snapshot may have seen either without the other.
         match (known, self.has(lsn, made)?) {
-            (Some(known), false) if !ended.is_next_of(&known.hold) => Err(ReplayError::no_next(lsn, ended)),
-            (Some(known), false) => self.follow_both(lsn, record, (&known, made)),
+            (Some(known), false) => {
+                fits::changes(lsn, ended, &known.hold)?;
+                self.follow_both(lsn, record, (&known, made))
+            }
             (Some(_), true) => self.follow_change(lsn, ended),
             (None, false) => self.follow_hold(lsn, &Record::Hold(made.clone()), made),
             (None, true) => Ok(()),
@@ -138,11 +130,7 @@ impl Inventory {
     }
 
     fn follow_both(&self, lsn: Lsn, record: &Record, (old, new): (&Known, &Hold)) -> Result<(), ReplayError> {
-        if (old.hold.drop, &old.hold.customer) != (new.drop, &new.customer) {
-            let what = format!("hold {} takes the place of another customer's", new.id);
-            return Err(ReplayError::Record { lsn, what });
-        }
-        self.in_drop(new, |drop, running| {
+        self.in_drop(lsn, new, |drop, running| {
             let mut keys: Keys = self.subjects_of(&drop.scope, new);
             for identity in old.hold.identities() {
                 if !keys.contains(&identity.subject) {
@@ -191,30 +179,27 @@ impl Inventory {
         })
     }
 
-    /// Whether a hold that a record makes is here already. One before it with the same id, which has ended, goes: who wrote
-    /// the record had forgotten it.
+    /// Whether a hold that a record makes is here already. One with its id that has ended is forgotten.
     fn has(&self, lsn: Lsn, hold: &Hold) -> Result<bool, ReplayError> {
-        match self.known(&hold.id) {
-            None => Ok(false),
-            Some(Known { hold: known, .. }) if known.revision >= lsn => Ok(true),
-            Some(Known { place, hold: known }) if known.state.is_ended() => {
-                self.forget_ended(&Ended::of(place, &known));
-                Ok(false)
-            }
-            Some(_) => Err(ReplayError::Record { lsn, what: format!("hold {} is made twice", hold.id) }),
+        let Some(Known { place, hold: known }) = self.known(&hold.id) else { return Ok(false) };
+        let is_here = fits::is_here(lsn, &known)?;
+        if !is_here {
+            self.forget_ended(&Ended::of(place, &known));
         }
+        Ok(is_here)
     }
 
     /// Passes the gate of a hold's drop.
     fn in_drop(
         &self,
+        lsn: Lsn,
         hold: &Hold,
         f: impl FnOnce(&DropEntry, &Running) -> Result<(), ReplayError>,
     ) -> Result<(), ReplayError> {
         let followed = self.drops.with_number(hold.drop, |drop| {
             let running = drop.running();
-            // The holds of an archived drop have left memory, and none comes after.
-            if running.archived.is_none() { f(drop, &running) } else { Err(ReplayError::Orphan(hold.id)) }
+            fits::goes_into(lsn, hold, &running)?;
+            f(drop, &running)
         });
         followed.unwrap_or(Err(ReplayError::Orphan(hold.id)))
     }
@@ -245,10 +230,7 @@ fn taken_out<'d>(
     let Record::Adjusted(Adjusted { item, adjustment, basis, .. }) = record else { return Ok(None) };
     let is_new = running.adjusted.get(item.index()).is_some_and(|known| known.revision < lsn);
     let Some(pool) = entry.pool(*item, adjustment.pool).filter(|_| is_new) else { return Ok(None) };
-    let units = |basis: PoolBasis| basis.received.checked_sub(basis.taken_out);
-    let (Some(before), Some(after)) = (units(pool.basis()), units(*basis)) else {
-        return Err(ReplayError::Record { lsn, what: "more units are taken out than were received".to_owned() });
-    };
+    let (before, after) = (fits::units(lsn, pool.basis())?, fits::units(lsn, *basis)?);
     take(running, (*item, pool), before.saturating_sub(after))
 }
 

@@ -12,6 +12,7 @@ mod chunks;
 mod drop_entry;
 pub mod drops;
 mod expiry;
+mod fits;
 mod follow;
 mod format1;
 mod gathered;
@@ -53,6 +54,7 @@ use chunks::Chunks;
 use crate::digest::DigestKey;
 use crate::hold::Hold;
 use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
+use crate::invariant::invariant;
 use crate::record::Record;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Millis, Timestamp};
@@ -236,7 +238,7 @@ impl Inventory {
                 self.owned.fetch_add(1, Ordering::Relaxed);
             }
             (true, true) => {
-                self.owned.fetch_sub(1, Ordering::Relaxed);
+                self.forget_owned();
                 self.remember(changed);
             }
             (true, false) => {}
@@ -244,9 +246,10 @@ impl Inventory {
         }
     }
 
-    /// A hold that had units is gone without an end of its own.
+    /// A hold that had units has them no more.
     fn forget_owned(&self) {
-        self.owned.fetch_sub(1, Ordering::Relaxed);
+        let before = self.owned.fetch_sub(1, Ordering::Relaxed);
+        invariant!(before > 0, "a hold has no units any more, and none is counted that has any");
     }
 
     fn remember(&self, HoldTransition { place, lsn, after, .. }: &HoldTransition<'_>) {
@@ -287,5 +290,16 @@ impl Inventory {
         let mut remembered: Vec<_> = listed.iter().filter(is_there).map(|ended| (ended.revision, ended.at)).collect();
         remembered.sort_unstable();
         remembered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a bug: a hold has no units any more, and none is counted that has any")]
+    fn a_count_of_holds_that_would_fall_below_nothing_ends_the_process() {
+        Inventory::new(DigestKey::from_bytes([1; 16])).forget_owned();
     }
 }

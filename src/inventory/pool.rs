@@ -39,6 +39,28 @@ pub struct Stock {
 }
 
 impl Stock {
+    /// As the ledger has it, with so many free.
+    const fn of(cut: &Cut, free: u64) -> Self {
+        let Cut { basis: PoolBasis { received, taken_out }, sums, as_of: _ } = cut;
+        let Sums { held, paying, claimed, withdrawn, returned_total } = *sums;
+        let withdrawn = withdrawn.saturating_add(*taken_out);
+        Self { received: *received, free, held, paying, claimed, withdrawn, returned_total }
+    }
+
+    /// Units out: not free.
+    pub(super) const fn out(&self) -> u64 {
+        self.held.saturating_add(self.paying).saturating_add(self.claimed).saturating_add(self.withdrawn)
+    }
+
+    /// Without units that are counted twice.
+    const fn once(self, twice: u64) -> Self {
+        let held = self.held.saturating_sub(twice);
+        let twice = twice.saturating_sub(self.held);
+        let paying = self.paying.saturating_sub(twice);
+        let claimed = self.claimed.saturating_sub(twice.saturating_sub(self.paying));
+        Self { held, paying, claimed, ..self }
+    }
+
     /// Of a pool that has left memory with the holds of its drop: nothing is set aside.
     #[must_use]
     pub const fn archived(basis: PoolBasis, sold: Sold) -> Self {
@@ -221,15 +243,15 @@ impl Pool {
         self.ledger.due(now, most)
     }
 
-    /// Units as they stand, and the place of the journal that this belongs to.
+    /// Units as they stand, and the place of the journal that this belongs to. What a hold gives back is free before it
+    /// leaves the ledger: another may have taken it, and be entered, by then. Of the two only one is shown.
     #[must_use]
     pub fn stock(&self) -> (Stock, Lsn) {
         let cut = self.ledger.cut();
-        let Cut { basis: PoolBasis { received, taken_out }, sums, as_of } = cut;
-        let Sums { held, paying, claimed, withdrawn, returned_total } = sums;
-        let withdrawn = withdrawn.saturating_add(taken_out);
-        let free = cut.free().unwrap_or(0);
-        (Stock { received, free, held, paying, claimed, withdrawn, returned_total }, as_of)
+        let free = cut.free();
+        let stock = Stock::of(&cut, free.unwrap_or(0));
+        let stock = if free.is_some() { stock } else { stock.once(stock.out().saturating_sub(stock.received)) };
+        (stock, cut.as_of)
     }
 
     /// The books, whole.
@@ -303,13 +325,10 @@ impl Pool {
 
     /// Sets the counter to what the ledger says is free. Says so when the ledger has more out than it received.
     pub(super) fn reset_counter(&mut self) -> Result<(), Stock> {
-        match self.ledger.cut().free() {
-            Some(free) => {
-                self.counter.set(free);
-                Ok(())
-            }
-            None => Err(self.stock().0),
-        }
+        let cut = self.ledger.cut();
+        let free = cut.free().ok_or_else(|| Stock::of(&cut, 0))?;
+        self.counter.set(free);
+        Ok(())
     }
 
     /// Everything in it as text, for comparing two inventories: stock, counter, and how many holds are due when.
@@ -328,6 +347,26 @@ mod tests {
     fn books_that_would_fall_below_nothing_end_the_process() {
         let (before, after) = (PoolUsage { paying: 2, ..PoolUsage::default() }, PoolUsage::default());
         Pool::new(5).enter(Lsn(1), &UsageChange { hold: HoldRef::from_raw(0), before, after });
+    }
+
+    #[test]
+    fn a_unit_that_another_has_before_it_left_the_books_of_the_first_is_shown_once() {
+        let pool = Pool::new(3);
+        let enter = |hold: u32, after: PoolUsage| {
+            pool.enter(Lsn(1), &UsageChange { hold: HoldRef::from_raw(hold), before: PoolUsage::default(), after });
+        };
+        enter(0, PoolUsage { claimed: 2, ..PoolUsage::default() });
+        enter(1, PoolUsage { paying: 1, ..PoolUsage::default() });
+        // One of the two that are sold comes back, and is held again before the return is entered; then both are.
+        for (hold, (held, paying, claimed)) in [(2, (0, 1, 2)), (3, (0, 1, 2))] {
+            enter(hold, PoolUsage { held: 1, ..PoolUsage::default() });
+            let (shown, _) = pool.stock();
+            assert_eq!((shown.held, shown.paying, shown.claimed, shown.free), (held, paying, claimed, 0));
+            assert_eq!(shown.free + shown.out(), shown.received, "the sum holds");
+        }
+        enter(4, PoolUsage { paying: 2, ..PoolUsage::default() });
+        let (shown, _) = pool.stock();
+        assert_eq!((shown.held, shown.paying, shown.claimed), (0, 1, 2));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use super::pool::Pool;
 use crate::definition::{Item, MAX_ITEMS};
 use crate::ids::Sku;
+use crate::invariant::invariant;
 
 /// The pools of one item.
 #[derive(Debug)]
@@ -59,12 +60,14 @@ impl Pools {
         self.iter().count()
     }
 
-    /// Adds the pools of an item, behind all others. Only by one at a time: with the drop's gate closed.
+    /// Adds the pools of an item, behind all others. Only by one at a time: with the drop's gate closed. There are fewer
+    /// than [`MAX_ITEMS`].
     pub(super) fn add(&self, item: &Item) {
         let slots = self.added.get_or_init(|| (0..MAX_ITEMS).map(|_| OnceLock::new()).collect());
-        if let Some(slot) = slots.iter().find(|slot| slot.get().is_none()) {
-            let _filled = slot.set(of(item));
-        }
+        let free = slots.iter().find(|slot| slot.get().is_none());
+        invariant!(let Some(free) = free, "item {} is added to a drop that has {MAX_ITEMS} of them", item.sku);
+        let filled = free.set(of(item));
+        invariant!(filled.is_ok(), "two items are added to a drop at once, {} is one of them", item.sku);
     }
 
     /// The pools of each item, in the definition's order.
@@ -118,5 +121,14 @@ mod tests {
         }
         assert_eq!(pools.len(), MAX_ITEMS);
         assert_eq!(pools.get(MAX_ITEMS - 1).map(received), Some(255));
+    }
+
+    #[test]
+    #[should_panic(expected = "a bug: item SKU-256 is added to a drop that has 256 of them")]
+    fn an_item_that_finds_no_place_ends_the_process() {
+        let pools = Pools::new(&[]);
+        for n in 0..=u64::try_from(MAX_ITEMS).expect("small") {
+            pools.add(&item(n));
+        }
     }
 }

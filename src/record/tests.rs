@@ -2,7 +2,7 @@
 
 mod changes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
@@ -327,6 +327,39 @@ fn what_is_encoded_is_decoded() {
     for record in samples() {
         assert_eq!(Record::decode(&bytes(&record)).as_ref(), Ok(&record));
     }
+}
+
+#[test]
+fn each_kind_has_a_sample_and_is_read_and_no_other_is() {
+    let sampled: BTreeSet<u8> = samples().iter().filter_map(|record| bytes(record).first().copied()).collect();
+    assert!(sampled.iter().eq(kind::ALL), "{sampled:?} have a sample");
+    let is_known = |kind: &u8| Record::decode(&[*kind]) != Err(DecodeError::Bad("record kind"));
+    assert!((0..=u8::MAX).filter(is_known).eq(kind::ALL.iter().copied()));
+    assert_eq!(kind::ALL.last(), Some(&Record::KIND_MAX));
+}
+
+/// Which bytes are read at a place of a record: what is not is refused with these words.
+fn read_at(record: &Record, place: usize, refused: &'static str) -> Vec<u8> {
+    let whole = bytes(record);
+    let is_read = |byte: &u8| {
+        let mut changed = whole.clone();
+        changed[place] = *byte;
+        Record::decode(&changed) != Err(DecodeError::Bad(refused))
+    };
+    (0..=u8::MAX).filter(is_read).collect()
+}
+
+/// A new one gets a new kind of record: see the table of kinds.
+#[test]
+fn what_may_stand_inside_a_kind_is_what_its_first_build_could_read() {
+    let is_of = |wanted: u8| move |record: &Record| bytes(record).first() == Some(&wanted);
+    let sample = |wanted: u8| samples().into_iter().find(is_of(wanted)).expect("a sample");
+    let (made, changed, fact) = (sample(kind::MADE), sample(kind::CHANGED), sample(kind::DROP_FACT));
+    assert_eq!(read_at(&made, 1, "actor"), [0, 1]);
+    assert_eq!(read_at(&changed, 1, "verb"), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(read_at(&changed, 2, "flags of a change"), Vec::from_iter(0..16));
+    assert_eq!(read_at(&changed, 3, "actor"), [0, 1]);
+    assert_eq!(read_at(&fact, 1, "verb"), [1, 2, 3, 4, 5, 6, 7]);
 }
 
 #[test]

@@ -118,21 +118,50 @@ pub fn follow(follower: &Inventory, records: &[(Lsn, Record)]) {
     }
 }
 
-/// Stops in order and starts again. With what was known before, and after. One that follows the journal comes to know
-/// what was known before, too, however much of it it had loaded at once.
-pub fn restart(engine: Engine, world: &World) -> (Engine, [u8; 32], [u8; 32]) {
-    let live = engine.inventory().digest();
-    engine.journal().close(world.now).expect("a clean stop");
-    drop(engine);
+/// How much of a journal is loaded at once, before the rest is followed record by record.
+#[derive(Debug, Clone, Copy)]
+pub enum AtOnce {
+    /// Nothing, each part that there is, and all of it.
+    Each,
+    /// Some parts, drawn by this number.
+    Drawn(u64),
+}
+
+/// Parts that are drawn of one journal.
+const DRAWN: u64 = 2;
+
+impl AtOnce {
+    /// In records.
+    fn of(self, records: usize) -> Vec<usize> {
+        let parts = u64::try_from(records + 1).expect("few");
+        let drawn = |seed: u64, n: u64| seed.wrapping_add(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) % parts;
+        match self {
+            Self::Each => (0..=records).collect(),
+            Self::Drawn(seed) => (0..DRAWN).map(|n| usize::try_from(drawn(seed, n)).expect("small")).collect(),
+        }
+    }
+}
+
+/// Who loads a part of the journal at once, and follows the rest, comes to know what is known by all of it.
+pub fn known_to_followers(world: &World, at_once: AtOnce, known: [u8; 32]) {
     let records = records(world);
     assert!(records.first().is_none_or(|(lsn, _)| *lsn == Lsn(1)), "the whole journal is there");
-    holds_stand_in_open_drops(world);
-    for at_once in [0, records.len() / 2] {
+    for at_once in at_once.of(records.len()) {
         let (first, rest) = records.split_at(at_once);
         let follower = loaded(world, first);
         follow(&follower, rest);
-        assert_eq!(follower.digest(), live, "a follower from record {at_once} on knows something else");
+        assert_eq!(follower.digest(), known, "a follower from record {at_once} on knows something else");
     }
+}
+
+/// Stops in order and starts again. With what was known before, and after. One that follows the journal comes to know
+/// what was known before, too, however much of it it had loaded at once.
+pub fn restart(engine: Engine, world: &World, at_once: AtOnce) -> (Engine, [u8; 32], [u8; 32]) {
+    let live = engine.inventory().digest();
+    engine.journal().close(world.now).expect("a clean stop");
+    drop(engine);
+    holds_stand_in_open_drops(world);
+    known_to_followers(world, at_once, live);
     let (engine, _) = world.start();
     let replayed = engine.inventory().digest();
     (engine, live, replayed)

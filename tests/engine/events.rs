@@ -10,7 +10,7 @@ use stockade::engine::context::Context;
 use stockade::engine::recover::recover;
 use stockade::feed::{BadCursor, Detail, Event, Feed, FeedError, Filter, Kind, Position, Recent};
 use stockade::ids::Lsn;
-use stockade::journal::KeepPolicy;
+use stockade::journal::{Durability, KeepPolicy};
 use stockade::record::StockChange;
 use stockade::storage::SimulatedStorage;
 use stockade::time::{Millis, Timestamp};
@@ -207,6 +207,88 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
     let archived = events.iter().filter(|event| event.kind == Kind::DropArchived).count();
     let ids: BTreeSet<_> = events.iter().map(|event| (event.lsn, event.kind.what())).collect();
     assert_eq!((archived, ids.len()), (2, events.len()), "no id twice");
+}
+
+/// Power cuts by each durability.
+const SEEDS: u64 = 8;
+/// Power cuts in a row.
+const CUTS: u64 = 4;
+
+/// Some holds, and what becomes of them: each a batch.
+fn some_holds(engine: &Engine, ids: std::ops::Range<u64>, now: Timestamp) {
+    let written = |durable_after| engine.journal().ticket(durable_after).wait().expect("written");
+    for n in ids {
+        let command = reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1), ("B", 1)]);
+        written(settle(|| engine.reserve(&command, Context::anonymous(now))).expect("a hold").durable_after);
+        let then = match n % 3 {
+            0 => settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(now))),
+            1 => settle(|| engine.release(&release(hold_id(n), &[("A", 1)]), Context::anonymous(now))),
+            _ => continue,
+        };
+        written(then.expect("changed").durable_after);
+    }
+}
+
+/// All that was ever told, by the ids of events.
+#[derive(Default)]
+struct Told {
+    events: Vec<Event>,
+    by_id: BTreeMap<String, Event>,
+}
+
+impl Told {
+    /// All that is told now: it begins with what was told before, it is the same from everywhere, and no id that was given
+    /// to one event is given to another.
+    fn again(&mut self, engine: &Arc<Engine>, what: &str) {
+        goes_on_from(&mut self.events, engine, what);
+        let journal = engine.history().expect("a journal that is kept").name();
+        for event in &self.events {
+            let id = format!("{journal}-{}-{}", event.lsn, event.kind.what());
+            let before = self.by_id.entry(id.clone()).or_insert_with(|| event.clone());
+            assert_eq!(before, event, "{what}: {id} was another");
+        }
+        assert_eq!(self.by_id.len(), self.events.len(), "{what}: an id is given twice, or was told and is gone");
+    }
+}
+
+/// Says how many records were lost that had been written and not forced.
+fn power_cuts(durability: Durability, seed: u64) -> u64 {
+    let mut machine = Keeping::new();
+    machine.world.options.log.durability = durability;
+    let (mut told, mut lost) = (Told::default(), 0);
+    let mut engine = machine.start();
+    create(&engine, "d", 10, 1_000);
+    for cut in 0..CUTS {
+        let (now, ids) = (after(20 + 20 * cut), 100 * cut..100 * cut + 6 + seed % 4);
+        some_holds(&engine, ids.clone(), now);
+        engine.journal().force().expect("forced");
+        if cut == seed % CUTS {
+            trim(&engine, &machine.world.snapshots, now);
+        }
+        told.again(&engine, "before a cut");
+        // Written, and with `os` not forced: nobody is told of it.
+        some_holds(&engine, ids.end..ids.end + 5, now);
+        told.again(&engine, "more is written");
+        let written = engine.journal().appended().0;
+        machine.world.journal.crash();
+        drop(engine);
+        machine.world.lose_power(seed * 1_000 + cut);
+        machine.world.now = now.plus(Millis::from_secs(1));
+        engine = machine.start();
+        let found = engine.journal().appended().0;
+        lost += written.saturating_sub(found);
+        told.again(&engine, "behind a cut");
+    }
+    assert!(told.events.len() > 40, "{} events", told.events.len());
+    lost
+}
+
+#[test]
+fn through_power_cuts_the_rest_is_the_same_from_every_place_and_no_id_is_given_to_another_event() {
+    for durability in [Durability::Sync, Durability::Os] {
+        let lost: u64 = (0..SEEDS).map(|seed| power_cuts(durability, seed)).sum();
+        assert_eq!(lost > 0, durability == Durability::Os, "{lost} records were lost");
+    }
 }
 
 #[test]

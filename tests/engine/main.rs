@@ -24,5 +24,6 @@ mod scenarios;
 mod starts;
 mod succession;
 mod together;
+mod unsound;
 mod updates;
 mod upgrade;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::common::{self, START, World, drop_id, sku};
+use crate::common::{self, AtOnce, START, World, drop_id, sku};
 use stockade::definition::{Definition, Limit, Scope};
 use stockade::engine::Engine;
 use stockade::engine::answer::{DropState, DropView, Fault, HoldView, Outcome, Refusal};
@@ -50,6 +50,7 @@ fn every_scenario_goes_as_it_is_written() {
                 .expect("text");
             }
         }
+        play.known_to_followers();
     }
     assert!(wrong.is_empty(), "\n{wrong}");
 }
@@ -66,13 +67,22 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
-        let world = World::new();
+        let mut world = World::new();
+        // What is forgotten by time no follower of the journal forgets.
+        world.options.bounds.retry_window = Millis::from_secs(10 * 365 * 24 * 3_600);
         let engine = world.start().0;
         Self { world, engine: Some(engine), holds: BTreeMap::new(), revisions: BTreeMap::new() }
     }
 
     fn engine(&self) -> &Engine {
         self.engine.as_ref().expect("a running engine")
+    }
+
+    /// Whoever follows the journal, from whichever record on, knows what the engine knows.
+    fn known_to_followers(&self) {
+        let Some(engine) = &self.engine else { return };
+        engine.journal().barrier().wait().expect("durable");
+        common::known_to_followers(&self.world, AtOnce::Each, engine.inventory().digest());
     }
 
     fn act(&mut self, action: &str) -> String {

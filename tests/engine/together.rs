@@ -14,7 +14,7 @@ use stockade::ids::Lsn;
 use stockade::journal::MAX_QUEUED_OPERATIONS;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{START, World, create, definition, hold_id, reserve, restart, settle, with_card};
+use crate::common::{AtOnce, START, World, create, definition, hold_id, reserve, restart, settle, with_card};
 
 /// Two engines with one key over two disks.
 fn twins() -> [Engine; 2] {
@@ -181,6 +181,6 @@ fn runs_of_several_threads_agree_on_every_unit() {
     world.now = Timestamp(clock.load(Ordering::Acquire)).plus(Millis(40));
     while engine.sweep(world.now).expect("a sweep") > 0 {}
     assert_eq!(engine.inventory().owned(), 0);
-    let (_engine, live, replayed) = restart(engine, &world);
+    let (_engine, live, replayed) = restart(engine, &world, AtOnce::Drawn(1));
     assert_eq!(live, replayed);
 }

@@ -15,7 +15,7 @@ use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{
-    START, World, create, definition, drop_id, durable, hold_id, release, reserve, restart, settle, update,
+    AtOnce, START, World, create, definition, drop_id, durable, hold_id, release, reserve, restart, settle, update,
 };
 
 const THREADS: u64 = 3;
@@ -29,7 +29,7 @@ fn steer(engine: &Engine, steer: Steer) {
 }
 
 fn same_after_restart(world: &World, engine: Engine) -> Engine {
-    let (engine, live, replayed) = restart(engine, world);
+    let (engine, live, replayed) = restart(engine, world, AtOnce::Drawn(1));
     assert_eq!(replayed, live, "the journal replays to another state");
     engine
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use rustix::process::geteuid;
 use stockade::proto as pb;
+use stockade::record::Record;
 use tempfile::TempDir;
 
 use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified, verify};
@@ -261,6 +262,35 @@ async fn a_strangers_folder_is_refused_and_left_alone() {
     refused(shop.path()).must(74, &["notes.txt"]);
     assert_eq!(verify(shop.path()).status.code(), Some(74));
     fs::remove_file(stray).expect("gone");
+    assert_eq!(shop.held().await, 10);
+}
+
+/// By the kinds of records that may be in it, before any of them is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_a_newer_build_has_written_to_is_refused_by_name_and_left_alone() {
+    let shop = Shop::left(false).await;
+    let next = Record::KIND_MAX + 1;
+    let say_highest = |kind: u8| {
+        change(&shop.path().join("stockade.meta"), |bytes| {
+            bytes[29] = kind;
+            let covered = bytes.len() - 4;
+            let sum = crc32c::crc32c(&bytes[..covered]).to_le_bytes();
+            bytes[covered..].copy_from_slice(&sum);
+        });
+    };
+    say_highest(next);
+    let before = contents(shop.path());
+    let may_have = format!("a newer build has written to it: it may have records of kind {next}");
+    let known = format!("this build knows kinds up to {}", Record::KIND_MAX);
+    refused(shop.path()).must(74, &[&may_have, &known]);
+    for command in [&["verify"][..], &["verify", "--json"], &["journal", "dump"]] {
+        let output = Command::new(BINARY).args(command).arg("--data").arg(shop.path()).output().expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(74), 0), "{command:?}: {told}");
+        assert!(told.contains(&may_have) && told.contains(&known), "{command:?}: {told}");
+    }
+    assert_eq!(contents(shop.path()), before, "nobody has touched it");
+    say_highest(Record::KIND_MAX);
     assert_eq!(shop.held().await, 10);
 }
 

@@ -14,6 +14,7 @@ use super::sorted::Sorted;
 use super::subject::{Counted, Whose};
 use crate::hold::{HoldLine, HoldState};
 use crate::ids::{DropNo, ItemNo};
+use crate::invariant::invariant;
 use crate::inventory::holds::HoldRef;
 use crate::time::Timestamp;
 
@@ -222,7 +223,11 @@ impl Many {
         if before == after {
             return;
         }
-        let change = |units: u64, before: u64, after: u64| units.saturating_sub(before).saturating_add(after);
+        let change = |units: u64, before: u64, after: u64| {
+            let rest = units.checked_sub(before);
+            invariant!(let Some(rest) = rest, "a subject has {units} units of item {item}, and {before} of them go");
+            rest.saturating_add(after)
+        };
         let found = match &*self.sums {
             [only] if (only.drop, only.item) == (drop, item) => Ok(0),
             sums => sums.binary_search_by_key(&(drop, item), |sum| (sum.drop, sum.item)),
@@ -249,8 +254,12 @@ impl Many {
             return;
         }
         let (known, had) = self.reserved.get(&key).unwrap_or_default();
-        let known = known.saturating_add_signed(holds);
-        let units = had.saturating_sub(before).saturating_add(after);
+        let (counted, rest) = (known.checked_add_signed(holds), had.checked_sub(before));
+        invariant!(
+            let (Some(known), Some(rest)) = (counted, rest),
+            "a subject has {had} units of item {} by {known} holds, and {before} of them go, with {holds} holds", key.2
+        );
+        let units = rest.saturating_add(after);
         let was_tree = self.reserved.is_tree();
         self.reserved.set(key, ((known, units) != (0, 0)).then_some((known, units)));
         match (was_tree, self.reserved.is_tree()) {

@@ -270,3 +270,24 @@ fn several_subjects_come_in_the_order_of_their_keys() {
     });
     assert_eq!(subjects.len(), 9);
 }
+
+/// A subject of two holds, with its sums.
+fn of_two() -> Subject {
+    let mut subject = Subject::default();
+    for n in 1..=2 {
+        hold(n, 5, 50, &[(KNIFE, 2)]).made(&mut subject);
+    }
+    subject
+}
+
+#[test]
+#[should_panic(expected = "a bug: a subject has 4 units of item 0, and 5 of them go")]
+fn sums_that_would_fall_below_nothing_end_the_process() {
+    hold(1, 5, 50, &[(KNIFE, 5)]).forgotten(&mut of_two());
+}
+
+#[test]
+#[should_panic(expected = "a bug: a subject has 0 units of item 0 by 0 holds, and 2 of them go, with -1 holds")]
+fn a_hold_that_was_made_at_another_time_ends_the_process() {
+    hold(1, 6, 50, &[(KNIFE, 2)]).forgotten(&mut of_two());
+}

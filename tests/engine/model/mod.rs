@@ -13,7 +13,7 @@ use stockade::engine::Engine;
 use stockade::engine::context::Context;
 use stockade::time::{Millis, Timestamp};
 
-use crate::common::{self, World, create, definition};
+use crate::common::{self, AtOnce, World, create, definition};
 use crate::naive::reserves::Ask;
 use crate::naive::state::Model;
 use crate::naive::updates::{Update, engine_updates};
@@ -23,6 +23,9 @@ use strategies::{asks, rule, ttls, updates};
 
 /// Random histories in a default run.
 const HISTORIES: u32 = 10_000;
+
+/// Of how many histories one is followed from each of its records, the others from a few.
+const FOLLOWED: u64 = 32;
 
 /// Ids of holds in a history.
 const HOLDS: u64 = 6;
@@ -94,7 +97,8 @@ fn sweep_all(engine: &Engine, now: Timestamp) {
     while engine.sweep(now).expect("a sweep") > 0 {}
 }
 
-fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
+fn check(shapes: &[Shape; 2], history: &[Act], seed: u64) -> TestCaseResult {
+    let at_once = if seed.is_multiple_of(FOLLOWED) { AtOnce::Each } else { AtOnce::Drawn(seed) };
     let mut world = World::new();
     world.options.outage_grace = Millis(0);
     world.options.bounds.archive_after = Millis(ARCHIVE_AFTER);
@@ -115,7 +119,7 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
         world.now = common::START.plus(Millis(model.now));
         model.expire();
         let act = in_earnest(&model, act);
-        engine = step(engine, &mut model, &world, &act)?;
+        engine = step(engine, &mut model, (&world, at_once), &act)?;
         prop_assert_eq!(engine.conservation_error(), 0);
     }
     sweep_all(&engine, world.now);
@@ -125,7 +129,7 @@ fn check(shapes: &[Shape; 2], history: &[Act]) -> TestCaseResult {
             prop_assert_eq!(pools[0].free, model.free(drop, item));
         }
     }
-    same_after_restart(engine, &world).map(drop)
+    same_after_restart(engine, (&world, at_once)).map(drop)
 }
 
 /// An act on something that is there, as far as there is.
@@ -151,7 +155,12 @@ fn in_earnest(model: &Model, act: &Act) -> Act {
     act
 }
 
-fn step(engine: Engine, model: &mut Model, world: &World, act: &Act) -> Result<Engine, TestCaseError> {
+fn step(
+    engine: Engine,
+    model: &mut Model,
+    (world, at_once): (&World, AtOnce),
+    act: &Act,
+) -> Result<Engine, TestCaseError> {
     match act {
         Act::Reserve(ask) => {
             let expected = model.reserve(ask);
@@ -180,7 +189,7 @@ fn step(engine: Engine, model: &mut Model, world: &World, act: &Act) -> Result<E
         Act::Snapshot => {
             engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
         }
-        Act::Restart => return same_after_restart(engine, world),
+        Act::Restart => return same_after_restart(engine, (world, at_once)),
     }
     Ok(engine)
 }
@@ -195,11 +204,11 @@ fn same_answer(act: &Act, expected: &str, ask: impl Fn() -> String) -> TestCaseR
     Ok(())
 }
 
-/// hash(live state) = hash(replayed state).
-fn same_after_restart(engine: Engine, world: &World) -> Result<Engine, TestCaseError> {
+/// hash(live state) = hash(replayed state) = hash(followed state).
+fn same_after_restart(engine: Engine, (world, at_once): (&World, AtOnce)) -> Result<Engine, TestCaseError> {
     // What was due is given back first: nothing is due while the server is down, with no grace.
     sweep_all(&engine, world.now);
-    let (engine, live, replayed) = common::restart(engine, world);
+    let (engine, live, replayed) = common::restart(engine, world, at_once);
     prop_assert_eq!(replayed, live, "the journal replays to another state");
     Ok(engine)
 }
@@ -208,7 +217,8 @@ fn same_after_restart(engine: Engine, world: &World) -> Result<Engine, TestCaseE
 fn the_engine_answers_like_the_naive_model() {
     let config = Config { cases: HISTORIES, max_shrink_iters: 2_000, failure_persistence: None, ..Config::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let histories = (shapes(), prop::collection::vec(steps(), 1..40).prop_map(|steps| steps.concat()));
-    let outcome = runner.run(&histories, |(shapes, history)| check(&shapes, &history));
+    let history = prop::collection::vec(steps(), 1..40).prop_map(|steps| steps.concat());
+    let histories = (shapes(), history, any::<u64>().no_shrink());
+    let outcome = runner.run(&histories, |(shapes, history, seed)| check(&shapes, &history, seed));
     assert!(outcome.is_ok(), "{}", outcome.expect_err("a failure"));
 }
