@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod budget;
 pub mod memory;
 
+pub mod rules;
 pub mod inventory;
 pub mod storage;
 pub mod journal;

@@ -5,7 +5,7 @@ use super::attempt::{Attempt, Chore, Decided, Undecided};
 use super::limits::{due, told};
 use super::reserve::{Request, Reserved, Short, Shorts};
 use crate::ids::{ItemNo, Sku};
-use crate::inventory::{Broken, Pool, Subject, Verdict};
+use crate::inventory::{Broken, Pool, Subject};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -32,7 +32,7 @@ impl Request<'_> {
         if let Some(due) = due(subjects, self.now) {
             return Err(Undecided::Retry(Chore::SweepHold(due)));
         }
-        let shorts = self.look(Pool::look_closely)?;
+        let shorts = self.look_closely()?;
         Ok(if shorts.is_empty() { self.limited(broken) } else { self.refuse_stock(&shorts, subjects) })
     }
 
@@ -68,26 +68,26 @@ impl Request<'_> {
         let mut shorts = Shorts::from(certain);
         for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(item, _)| *item == line.item);
-            let looked = line.pool.filter(|_| !known).map(|pool| pool.look_closely(line.needs(), self.now));
-            match looked {
-                Some(Verdict::Short { free }) => shorts.push((line.item, free)),
-                // What is in doubt may be had: it is not named.
-                Some(Verdict::Yes(()) | Verdict::InDoubt | Verdict::SweepDue) | None => {}
+            // What is in doubt may be had: it is not named.
+            if !known && let Ok(Err(free)) = self.look_closely_at(line) {
+                shorts.push((line.item, free));
             }
         }
         shorts
     }
 
-    /// When units of a short line may come back: at its pool's next deadline. That of the hold that is to be superseded
-    /// does not count: its units are his already.
+    /// When units of a short line may come back: at the next deadline of the pools that it may draw on. That of the hold
+    /// that is to be superseded does not count: its units are the customer's already.
     fn comes_back(&self, (item, free): Short) -> Timestamp {
-        let Some(pool) = self.lines().find(|line| line.item == item).and_then(|line| line.pool) else {
-            return Timestamp::NEVER;
-        };
-        let next_due = || self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
+        let Some(line) = self.lines().find(|line| line.item == item) else { return Timestamp::NEVER };
+        let of =
+            |pool: &Pool| self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
+        let next_due = || self.earliest(line, of);
         match next_due() {
             // Units were taken and their hold is being made at this instant: it will live about as long as any.
-            Timestamp::NEVER if pool.is_being_taken_from(free) => self.now.plus(self.running.definition.terms.hold_ttl),
+            Timestamp::NEVER if self.is_being_taken_from(line, free) => {
+                self.now.plus(self.running.definition.terms.hold_ttl)
+            }
             // Entered between the two looks: then its deadline is in the queue by now.
             Timestamp::NEVER => next_due(),
             next => next,

@@ -145,7 +145,7 @@ fn late_limited(
     late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()), false)
 }
 
-/// Takes every line's units, or says why not: as a refusal that names every line that is short.
+/// Takes every line's units from the line's own pool, or says why not: as a refusal that names every item that is short.
 fn late_take<'d>(
     own: &OwnHold<'d, '_>,
     lines: &[HoldLine],
@@ -153,16 +153,18 @@ fn late_take<'d>(
 ) -> Attempt<Result<Units<'d>, Decided<Outcome>>> {
     let certainty = if lines.len() == 1 { Certainty::Certain } else { Certainty::Doubtful };
     let mut taken = Units::new();
-    let mut short = Refused::new();
+    let mut there: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
     let mut may_come_back = true;
     for line in lines {
         let pool = own.drop.pool_of(line);
         match pool.take(u64::from(line.quantity), certainty, now) {
-            Verdict::Yes(units) => taken.push(units),
+            Verdict::Yes(units) => {
+                taken.push(units);
+                there.push((line.item, line.quantity));
+            }
             Verdict::Short { free } => {
                 may_come_back &= pool.may_have_more(free);
-                let free = u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity);
-                short.push((line.item, line.quantity, free));
+                there.push((line.item, u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity)));
             }
             Verdict::InDoubt => return Err(Undecided::InDoubt),
             Verdict::SweepDue => {
@@ -170,10 +172,14 @@ fn late_take<'d>(
             }
         }
     }
-    if short.is_empty() {
+    if taken.len() == lines.len() {
         return Ok(Ok(taken));
     }
     drop(taken); // the guards give back what other lines could have had
+    let there = summed(there);
+    let available = |item| there.iter().find(|(known, _)| *known == item).map_or(0, |(_, units)| *units);
+    let wanted = by_item(lines).into_iter().map(|(item, units)| (item, units, available(item)));
+    let short: Refused = wanted.filter(|(_, units, there)| there < units).collect();
     Ok(Err(late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)))
 }
 
@@ -255,11 +261,16 @@ fn more_than(own: &OwnHold<'_, '_>, field: &str, wanted: &[Wanted], has: impl Fn
 }
 
 fn by_item(lines: &[HoldLine]) -> SmallVec<[(ItemNo, u32); 4]> {
+    summed(lines.iter().map(|line| (line.item, line.quantity)))
+}
+
+/// Units of each item, of all its lines together.
+fn summed(lines: impl IntoIterator<Item = (ItemNo, u32)>) -> SmallVec<[(ItemNo, u32); 4]> {
     let mut items: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
-    for line in lines {
-        match items.iter_mut().find(|(item, _)| *item == line.item) {
-            Some((_, units)) => *units = units.saturating_add(line.quantity),
-            None => items.push((line.item, line.quantity)),
+    for (of, more) in lines {
+        match items.iter_mut().find(|(item, _)| *item == of) {
+            Some((_, units)) => *units = units.saturating_add(more),
+            None => items.push((of, more)),
         }
     }
     items

@@ -13,8 +13,8 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::adjustments::ItemAdjustments;
 use super::apply::ReplayError;
 use super::fits;
+use super::item_stock::{DropStock, ItemStock};
 use super::pool::{Pool, Stock};
-use super::pools::{OfItem, Pools};
 use super::running::Running;
 use crate::definition::MAX_ITEMS;
 use crate::digest::{Customers, DigestKey};
@@ -106,7 +106,7 @@ pub struct DropEntry {
     /// reasons: each is made when it is first counted.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
     gate: Gate,
-    pools: Pools,
+    items: DropStock,
 }
 
 /// What follows from a record about a drop, beyond what the drop itself is by it.
@@ -143,7 +143,7 @@ impl DropEntry {
     #[must_use]
     pub fn new(revision: Lsn, image: DropImage) -> Self {
         let DropImage { number, created_at, definition, request, update } = image;
-        let pools = Pools::new(&definition.items);
+        let items = DropStock::new(&definition.items);
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
         let scope =
             DropScope { shop: definition.shop.clone(), series: definition.series.clone(), customers: OnceLock::new() };
@@ -161,7 +161,7 @@ impl DropEntry {
         };
         running.set_next_moment(created_at);
         let (gate, refusals) = (Gate::Live(ShardedLock::new(running)), Default::default());
-        Self { number, created_at, request, scope, refusals, gate, pools }
+        Self { number, created_at, request, scope, refusals, gate, items }
     }
 
     /// The same drop without pools, for one that is archived and whose holds have left memory, or will at the end of a
@@ -201,7 +201,7 @@ impl DropEntry {
             scope: self.scope.clone(),
             refusals: Default::default(),
             gate: Gate::Archived(RwLock::new(still)),
-            pools: Pools::without_stock(&definition.items),
+            items: DropStock::without_pools(&definition.items),
         }
     }
 
@@ -243,7 +243,7 @@ impl DropEntry {
         }
         let Some(image) = record.drop_image().filter(|_| lsn > running.revision) else { return Ok(()) };
         let (is, wanted) = (&running.definition, &image.definition);
-        let (known, items) = (self.pools.len(), wanted.items.len());
+        let (known, items) = (self.items.len(), wanted.items.len());
         let what = if wanted.id != is.id || items < known {
             format!("drop {} is no change of {}", wanted.id, is.id)
         } else if items > known.max(MAX_ITEMS) {
@@ -322,8 +322,8 @@ impl DropEntry {
     fn redefine(&self, running: &mut Running, revision: Lsn, image: &DropImage) -> DropChange<'_> {
         let before = running.opens_at(self);
         let DropImage { number: _, created_at: _, definition, request: _, update } = image;
-        for item in definition.items.iter().skip(self.pools.len()) {
-            self.pools.add(item);
+        for item in definition.items.iter().skip(self.items.len()) {
+            self.items.add(item);
         }
         running.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
         running.definition = Arc::new(definition.clone());
@@ -346,10 +346,21 @@ impl DropEntry {
         self.pool(item, pool).map_or(DropChange::Itself, |pool| DropChange::Basis { pool, basis })
     }
 
+    /// The stock of an item of this drop.
+    ///
+    /// # Panics
+    /// When there is none: numbers are only made from the definition that the stock was made from, so that is a bug.
+    #[inline]
+    #[must_use]
+    pub fn item_stock(&self, item: ItemNo) -> &ItemStock {
+        invariant!(let Some(stock) = self.items.get(item.index()), "drop {} has no item {item}", self.number);
+        stock
+    }
+
     /// A pool of this drop.
     #[must_use]
     pub fn pool(&self, item: ItemNo, pool: PoolNo) -> Option<&Pool> {
-        self.pools.get(item.index())?.pools.get(pool.index())
+        self.items.get(item.index())?.pool(pool)
     }
 
     /// The pool of a line's units. No hold of this drop has a line of any other pool.
@@ -366,12 +377,12 @@ impl DropEntry {
     /// The SKU of an item of this drop.
     #[must_use]
     pub fn sku(&self, item: ItemNo) -> Option<&Sku> {
-        Some(&self.pools.get(item.index())?.sku)
+        Some(self.items.get(item.index())?.sku())
     }
 
     /// Each pool, in the definition's order.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
-        self.pools.iter().flat_map(|item| &item.pools)
+        self.items.iter().flat_map(ItemStock::pools)
     }
 
     /// Stock by item and pool, and the last place of the journal that moved any of it. `running` is this drop's.
@@ -388,7 +399,7 @@ impl DropEntry {
             as_of = as_of.max(lsn);
             stock
         };
-        let stock = self.pools.iter().map(|item| item.pools.iter().map(&mut read).collect()).collect();
+        let stock = self.items.iter().map(|item| item.pools().map(&mut read).collect()).collect();
         (stock, as_of)
     }
 
@@ -401,12 +412,12 @@ impl DropEntry {
     /// Those of one item's pools.
     #[must_use]
     pub fn item_figures(&self, item: ItemNo) -> Vec<PoolFigures> {
-        self.pools.get(item.index()).map_or_else(Vec::new, |item| item.pools.iter().map(Pool::figures).collect())
+        self.items.get(item.index()).map_or_else(Vec::new, |item| item.pools().map(Pool::figures).collect())
     }
 
     /// What each pool has received, by item.
     fn basis(&self, running: &Running) -> Vec<Vec<PoolBasis>> {
-        let of_pools = || self.pools.iter().map(|item| item.pools.iter().map(Pool::basis).collect()).collect();
+        let of_pools = || self.items.iter().map(|item| item.pools().map(Pool::basis).collect()).collect();
         running.basis.clone().unwrap_or_else(of_pools)
     }
 
@@ -482,12 +493,12 @@ impl DropEntry {
         remembered.chunks(ADJUSTMENTS_A_RECORD).map(image).collect()
     }
 
-    /// The pools of each item.
-    pub(super) fn items(&self) -> impl Iterator<Item = &OfItem> {
-        self.pools.iter()
+    /// The stock of each item.
+    pub(super) fn items(&self) -> impl Iterator<Item = &ItemStock> {
+        self.items.iter()
     }
 
     pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {
-        self.pools.iter_mut().flat_map(|item| &mut item.pools)
+        self.items.iter_mut().flat_map(ItemStock::pools_mut)
     }
 }

@@ -112,8 +112,8 @@ impl Drops {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let (mut due, mut next) = (Vec::new(), Timestamp::NEVER);
         for entry in registry.entries.values().filter(|entry| !entry.has_no_pools()) {
-            for (item, pools) in (0..).map(ItemNo).zip(entry.items()) {
-                for (place, pool) in (0..).map(PoolNo).zip(&pools.pools) {
+            for (item, stock) in (0..).map(ItemNo).zip(entry.items()) {
+                for (place, pool) in (0..).map(PoolNo).zip(stock.pools()) {
                     match pool.next_due() {
                         at if at <= now => due.push((entry.number, item, place)),
                         at => next = next.min(at),

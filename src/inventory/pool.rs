@@ -210,10 +210,11 @@ impl Pool {
         }
     }
 
-    /// Whether more than `free` units are free by the ledger: then someone has taken units that he has not yet entered.
+    /// The units that may be free at most, by what is entered. Where that is more than are free, someone has taken units
+    /// that are not yet entered. None, while more than the pool has received is out by it.
     #[must_use]
-    pub fn is_being_taken_from(&self, free: u64) -> bool {
-        self.ledger.free_at_most().is_some_and(|known| known > free)
+    pub fn free_at_most(&self) -> Option<u64> {
+        self.ledger.free_at_most()
     }
 
     /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.
@@ -234,7 +235,7 @@ impl Pool {
     pub fn may_have_more(&self, free: u64) -> bool {
         let is_held = || self.next_due() != Timestamp::NEVER;
         // What is entered between the first two is in the queue by the third.
-        is_held() || self.is_being_taken_from(free) || is_held()
+        is_held() || self.free_at_most().is_some_and(|known| known > free) || is_held()
     }
 
     /// At most `most` holds that are due, earliest first.

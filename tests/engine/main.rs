@@ -9,6 +9,7 @@ mod bounds;
 mod clock;
 mod common;
 mod crash;
+mod draws;
 mod events;
 mod follow;
 mod history;

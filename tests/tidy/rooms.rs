@@ -16,12 +16,13 @@ const MAP: &str = "lib";
 const MAIN: &str = "main";
 
 /// What a room may import besides itself.
-const TABLE: [(&str, &[&str]); 14] = [
+const TABLE: [(&str, &[&str]); 15] = [
+    ("rules", &[LEAVES]),
     ("inventory", &[LEAVES]),
     ("storage", &[LEAVES]),
     ("journal", &[LEAVES, "storage"]),
     ("snapshot", &[LEAVES, "storage"]),
-    ("engine", &[LEAVES, "inventory", "storage", "journal", "snapshot"]),
+    ("engine", &[LEAVES, "rules", "inventory", "storage", "journal", "snapshot"]),
     ("feed", &[LEAVES, "journal"]),
     ("http2", &[LEAVES]),
     ("grpc", &[LEAVES, PROTO, "engine", "feed", "http2"]),
@@ -53,7 +54,7 @@ const TABLE: [(&str, &[&str]); 14] = [
 ];
 
 /// Rooms that are plain synchronous code: they run in a test without a runtime and know no wire. Leaves are, too.
-const SYNCHRONOUS: [&str; 6] = ["inventory", "storage", "journal", "snapshot", "engine", "feed"];
+const SYNCHRONOUS: [&str; 7] = ["rules", "inventory", "storage", "journal", "snapshot", "engine", "feed"];
 const RUNTIME_AND_WIRE: [&[&str]; 8] = [
     &["tokio"],
     &["tokio_stream"],

@@ -5,6 +5,7 @@
 //! record is appended, and the hold is made. Everything that is taken is guarded until the hold is entered.
 
 mod allowance;
+mod draw;
 mod partial;
 mod run;
 mod serve;
@@ -25,13 +26,13 @@ use super::{Engine, OwnHold};
 use crate::definition::Definition;
 use crate::digest::Manner;
 use crate::hold::{ContentHash, Hold, HoldState};
-use crate::ids::{ItemNo, PoolNo};
-use crate::invariant::invariant;
-use crate::inventory::{DropEntry, DropScope, DropState, LockedShards, Pool, Roster, Running, Subject, Verdict};
+use crate::ids::ItemNo;
+use crate::inventory::{DropEntry, DropScope, DropState, ItemStock, LockedShards, Roster, Running, Subject};
 use crate::journal::Permit;
 use crate::record::Actor;
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
+use draw::Had;
 use supersede::Old;
 
 /// Why no hold is made now.
@@ -84,8 +85,7 @@ impl Manner {
 #[derive(Clone, Copy)]
 pub(super) struct Line<'a> {
     pub(super) item: ItemNo,
-    pool_no: PoolNo,
-    pub(super) pool: Option<&'a Pool>,
+    stock: &'a ItemStock,
     /// Units asked for.
     pub(super) units: u32,
     /// Units that the customer has already, in the hold that is to be superseded.
@@ -217,7 +217,7 @@ impl Request<'_> {
         if let Some((reason, retry_after)) = self.barred() {
             return Ok(self.refused_by_drop(reason, retry_after));
         }
-        let shorts = if self.command.allow_partial { self.look_for_any() } else { self.look(Pool::look) }?;
+        let shorts = if self.command.allow_partial { self.look_for_any() } else { self.look() }?;
         if !shorts.is_empty() {
             return self.sold_out(&shorts);
         }
@@ -254,29 +254,30 @@ impl Request<'_> {
     }
 
     /// Which lines stock can't serve: none, as far as a look can tell.
-    pub(super) fn look(&self, look: impl Fn(&Pool, u64, Timestamp) -> Verdict<()>) -> Attempt<Shorts> {
+    fn look(&self) -> Attempt<Shorts> {
+        self.shorts(|line| self.look_at(line, line.needs()))
+    }
+
+    /// The same, certain.
+    pub(super) fn look_closely(&self) -> Attempt<Shorts> {
+        self.shorts(|line| self.look_closely_at(line))
+    }
+
+    #[inline]
+    fn shorts<'l>(&'l self, look: impl Fn(Line<'l>) -> Had<()>) -> Attempt<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
-            match look(line.pool(), line.needs(), self.now) {
-                Verdict::Yes(()) => {}
-                Verdict::Short { free } => shorts.push((line.item, free)),
-                Verdict::InDoubt => return Err(Undecided::InDoubt),
-                Verdict::SweepDue => return Err(self.sweep_first(line)),
+            if let Err(free) = look(line)? {
+                shorts.push((line.item, free));
             }
         }
         Ok(shorts)
     }
 
-    fn sweep_first(&self, line: Line<'_>) -> Undecided {
-        Undecided::Retry(Chore::SweepPool(self.drop.number, line.item, line.pool_no))
-    }
-
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let pool_no = PoolNo(0); // every item has one pool so far: the first takes everything
-        self.asked.lines.iter().map(move |(item, units)| Line {
+        self.asked.lines.iter().map(|(item, units)| Line {
             item: *item,
-            pool_no,
-            pool: self.drop.pool(*item, pool_no),
+            stock: self.drop.item_stock(*item),
             units: *units,
             own: self.own(*item),
         })
@@ -288,13 +289,7 @@ impl Request<'_> {
     }
 }
 
-impl<'a> Line<'a> {
-    fn pool(self) -> &'a Pool {
-        // Items were found in the definition that the pools were made from.
-        invariant!(let Some(pool) = self.pool, "item {} has no pool {}", self.item, self.pool_no);
-        pool
-    }
-
+impl Line<'_> {
     /// Units that have to come from stock.
     pub(super) fn needs(self) -> u64 {
         u64::from(self.units.saturating_sub(self.own))

@@ -13,26 +13,26 @@
 use smallvec::SmallVec;
 
 use super::allowance::Allotments;
-use super::serve::{Guards, Served};
+use super::draw::{Draw, Draws, Shares};
+use super::serve::Served;
 use super::{Hands, Line, Request, Reserved, Shorts};
 use crate::engine::attempt::{Attempt, Chore, Undecided};
 use crate::engine::limits::due;
-use crate::hold::{HoldLine, ShortLine};
+use crate::hold::ShortLine;
 use crate::ids::ItemNo;
-use crate::inventory::stock::Taken;
-use crate::inventory::{Subject, Verdict};
+use crate::inventory::Subject;
 use crate::refusal::Reason;
 
 /// A line, and what stock has given for it.
 struct Got<'d> {
     line: Line<'d>,
-    taken: Option<Taken<'d>>,
+    draws: Draws<'d>,
 }
 
 impl Got<'_> {
     /// Units taken.
     fn units(&self) -> u64 {
-        self.taken.as_ref().map_or(0, Taken::units)
+        self.draws.iter().map(Draw::units).fold(0, u64::saturating_add)
     }
 
     /// Units that are there for the customer: those taken, and what he has already of those he asks for.
@@ -52,11 +52,9 @@ impl Request<'_> {
             if line.own > 0 {
                 return Ok(Shorts::new());
             }
-            match line.pool().look(1, self.now) {
-                Verdict::Yes(()) => return Ok(Shorts::new()),
-                Verdict::Short { free } => shorts.push((line.item, free)),
-                Verdict::InDoubt => return Err(Undecided::InDoubt),
-                Verdict::SweepDue => return Err(self.sweep_first(line)),
+            match self.look_at(line, 1)? {
+                Ok(()) => return Ok(Shorts::new()),
+                Err(free) => shorts.push((line.item, free)),
             }
         }
         Ok(shorts)
@@ -76,25 +74,16 @@ impl Request<'_> {
             return Ok(self.nothing_at_all(got, hands.subjects));
         }
         let rare = self.rare(self.short_lines(&got, &allotted));
-        let hold = self.new_hold(&lines(&got, &allotted), rare);
-        Ok(self.make(hands, Served { hold, taken: used(got, &allotted) })?)
+        let mut shares = Shares::default();
+        for (got, served) in got.into_iter().zip(&allotted) {
+            self.share(got.line, served.units, got.draws, &mut shares);
+        }
+        let Shares { lines, taken } = shares;
+        Ok(self.make(hands, Served { hold: self.new_hold(&lines, rare), taken })?)
     }
 
     fn take_what_there_is(&self) -> Attempt<AllGot<'_>> {
-        let mut all = AllGot::new();
-        for line in self.lines() {
-            let verdict = match line.needs() {
-                0 => Verdict::Short { free: 0 },
-                needs => line.pool().take_up_to(needs, self.now),
-            };
-            match verdict {
-                Verdict::Yes(taken) => all.push(Got { line, taken: Some(taken) }),
-                Verdict::Short { .. } => all.push(Got { line, taken: None }),
-                Verdict::InDoubt => return Err(Undecided::InDoubt),
-                Verdict::SweepDue => return Err(self.sweep_first(line)),
-            }
-        }
-        Ok(all)
+        self.lines().map(|line| Ok(Got { line, draws: self.draw_up_to(line)? })).collect()
     }
 
     /// The usual refusal.
@@ -119,21 +108,4 @@ impl Request<'_> {
         shorts.sort_by_key(|short| self.place_of(self.running.definition.sku(short.item)));
         shorts
     }
-}
-
-/// The hold's lines: those that get anything.
-fn lines(got: &AllGot<'_>, allotted: &Allotments) -> SmallVec<[HoldLine; 4]> {
-    let served = got.iter().zip(allotted).filter(|(_, line)| line.units > 0);
-    served.map(|(got, line)| HoldLine::new(got.line.item, got.line.pool_no, line.units)).collect()
-}
-
-/// The guards of the units that are used beyond those the customer has already; the rest goes back.
-fn used<'d>(got: AllGot<'d>, allotted: &Allotments) -> Guards<'d> {
-    let used = got.into_iter().zip(allotted).filter_map(|(got, line)| {
-        let from_stock = u64::from(line.units.saturating_sub(got.line.own));
-        let mut taken = got.taken.filter(|_| from_stock > 0)?;
-        taken.shrink(from_stock);
-        Some(taken)
-    });
-    used.collect()
 }

@@ -2,14 +2,15 @@
 
 use smallvec::SmallVec;
 
+use super::draw::Shares;
 use super::{Hands, Request, Reserved};
 use crate::engine::answer::{Fault, Outcome};
-use crate::engine::attempt::{Attempt, Decided, Undecided};
+use crate::engine::attempt::{Attempt, Decided};
 use crate::engine::commit::Prepared;
 use crate::hold::{Hold, HoldFields, HoldLine, HoldState, Lines, Rare};
 use crate::ids::Lsn;
 use crate::inventory::stock::{Certainty, Taken};
-use crate::inventory::{Locked, LockedSubjects, Verdict};
+use crate::inventory::{Locked, LockedSubjects};
 use crate::record::{Made, Record};
 use crate::time::{Millis, Timestamp};
 
@@ -17,7 +18,7 @@ use crate::time::{Millis, Timestamp};
 /// reading the clock and there. Until it is, its pools' refusals are kept in doubt.
 const SHORT_TTL: Millis = Millis(10_000);
 
-/// Units taken, a guard a line; nothing for a line that needs none.
+/// Units taken, a guard for each pool that any were taken from.
 pub(super) type Guards<'d> = SmallVec<[Taken<'d>; 4]>;
 
 /// What a request is served: the hold to be, and the units that were taken for it.
@@ -37,20 +38,14 @@ impl Request<'_> {
         // A hold that lives shorter than its thread may be held up, and a cart, are in doubt until they are entered.
         let certain = self.asked.lines.len() == 1 && self.old.is_none() && self.ttl() >= SHORT_TTL;
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
-        let mut taken = Guards::new();
-        for line in self.lines().filter(|line| line.needs() > 0) {
-            match line.pool().take(line.needs(), certainty, self.now) {
-                Verdict::Yes(units) => taken.push(units),
-                Verdict::Short { free } => {
-                    drop(taken); // the guards give back what the cart has already taken
-                    return Ok(self.refuse_stock(&[(line.item, free)], hands.subjects));
-                }
-                Verdict::InDoubt => return Err(Undecided::InDoubt),
-                Verdict::SweepDue => return Err(self.sweep_first(line)),
+        let mut shares = Shares::default();
+        for line in self.lines() {
+            if let Err(free) = self.take(line, certainty, &mut shares)? {
+                drop(shares); // the guards give back what the cart has already taken
+                return Ok(self.refuse_stock(&[(line.item, free)], hands.subjects));
             }
         }
-        let lines: SmallVec<[HoldLine; 4]> =
-            self.lines().map(|line| HoldLine::new(line.item, line.pool_no, line.units)).collect();
+        let Shares { lines, taken } = shares;
         Ok(self.make(hands, Served { hold: self.new_hold(&lines, self.rare(Vec::new())), taken })?)
     }
 

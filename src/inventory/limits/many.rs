@@ -182,11 +182,16 @@ impl Many {
     pub(super) fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
         // Nearly every hold has one line: then nothing has to be gathered.
         let Some(item) = only_item(after.or(before)) else { return self.enter_lines(whose, before, after) };
-        let (was, is) = (before.map(|counted| alone(&counted)), after.map(|counted| alone(&counted)));
+        self.enter_alone(whose, item, before.map(|counted| alone(&counted)), after.map(|counted| alone(&counted)));
+    }
+
+    /// As [`Many::enter`], of a hold whose one line is of this item.
+    #[inline]
+    pub(super) fn enter_alone(&mut self, whose: Whose, item: ItemNo, was: Option<Alone>, is: Option<Alone>) {
         let units = |weight: Option<Alone>| weight.map_or((0, 0), |weight| (weight.live, weight.owned));
         let all = |weight: Option<Alone>| weight.map_or(0, |weight| weight.live.saturating_add(weight.owned));
         self.count(whose.drop, item, units(was), units(is));
-        let holds = i32::from(after.is_some()).saturating_sub(i32::from(before.is_some()));
+        let holds = i32::from(is.is_some()).saturating_sub(i32::from(was.is_some()));
         self.note((whose.created_at, whose.drop, item), holds, all(was), all(is));
         let until = |weight: Option<Alone>| weight.filter(|weight| weight.live > 0).map(|weight| weight.expires_at);
         let (was, is) = (until(was), until(is));
@@ -319,10 +324,19 @@ impl Many {
 
 /// A hold of one line.
 #[derive(Debug, Clone, Copy)]
-struct Alone {
+pub(super) struct Alone {
     live: u64,
     owned: u64,
     expires_at: Timestamp,
+}
+
+impl Alone {
+    /// One that stands so, with so many units that count.
+    #[inline]
+    pub(super) const fn of(state: HoldState, units: u64, expires_at: Timestamp) -> Self {
+        let (live, owned) = if state.is_live() { (units, 0) } else { (0, units) };
+        Self { live, owned, expires_at }
+    }
 }
 
 /// The item of a hold's one line, if it has just one.
@@ -332,8 +346,7 @@ fn only_item(counted: Option<Counted<'_>>) -> Option<ItemNo> {
 
 fn alone(counted: &Counted<'_>) -> Alone {
     let units = counted.only_line().map_or(0, |(_, units)| u64::from(units));
-    let (live, owned) = if counted.state.is_live() { (units, 0) } else { (0, units) };
-    Alone { live, owned, expires_at: counted.expires_at }
+    Alone::of(counted.state, units, counted.expires_at)
 }
 
 /// Units of each line: live and owned.

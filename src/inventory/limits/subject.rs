@@ -6,9 +6,9 @@
 use prefetch_index::prefetch_index;
 
 use super::folded::{Folded, Purchase};
-use super::many::{LiveSet, Many, Reserved, Sum};
+use super::many::{Alone, LiveSet, Many, Reserved, Sum};
 use crate::hold::{Hold, HoldState, LinesView};
-use crate::ids::{DropNo, ItemNo, PoolNo};
+use crate::ids::{DropNo, ItemNo};
 use crate::inventory::holds::{HoldRef, Standing};
 use crate::packed::Packed;
 use crate::record::OldUsage;
@@ -282,10 +282,7 @@ impl Subject {
         match self {
             Self::None => {}
             Self::One(one) => {
-                let quantity = u32::try_from(one.units.get()).unwrap_or(u32::MAX);
-                let lines = LinesView::One { item: one.item, pool: PoolNo(0), quantity };
-                let counted = Counted { state: one.state, expires_at: one.expires_at(), lines };
-                many.enter(one.whose(), None, Some(counted));
+                many.enter_alone(one.whose(), one.item, None, Some(one.alone()));
             }
             Self::Old(bought) => *many.folded_mut() = bought.usage().into(),
             Self::Olds(folded) => *many.folded_mut() = *folded,
@@ -334,6 +331,10 @@ impl One {
     /// While it is live.
     fn expires_at(&self) -> Timestamp {
         self.created_at().plus(Millis(self.life.into()))
+    }
+
+    fn alone(&self) -> Alone {
+        Alone::of(self.state, self.units.get(), self.expires_at())
     }
 
     fn has_live_units(&self) -> bool {
