@@ -37,12 +37,15 @@ impl Simulation {
     }
 
     pub(crate) fn end_if_doomed(&mut self) -> Checked {
-        if self.machine.crashed() {
-            self.doom = Some(Doom::Machine);
-        }
-        match self.doom.take() {
-            None => Ok(()),
-            Some(doom) => self.restart(doom),
+        loop {
+            if self.machine.crashed() {
+                self.doom = Some(Doom::Machine);
+            }
+            // A fault that was meant for a start may end what has started: who reads then has the journal forced.
+            match self.doom.take() {
+                None => return Ok(()),
+                Some(doom) => self.restart(doom)?,
+            }
         }
     }
 
