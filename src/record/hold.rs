@@ -88,21 +88,17 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
 }
 
 /// What has a length that is known in one piece: each piece asks whether the buffer has room for it.
-fn encode_head(id: HoldId, state: [u8; 2], drop: DropNo, out: &mut Vec<u8>) {
-    let mut head = [0; ID_BYTES + 3];
-    let (of_id, rest) = head.split_at_mut(ID_BYTES);
-    of_id.copy_from_slice(id.as_bytes());
-    match u8::try_from(drop.0) {
-        Ok(drop @ ..0x80) => {
-            rest.copy_from_slice(&[state[0], state[1], drop]);
-            out.extend_from_slice(&head);
-        }
-        Ok(_) | Err(_) => {
-            out.extend_from_slice(id.as_bytes());
-            out.extend_from_slice(&state);
-            put_u64(out, drop.0.into());
-        }
+fn encode_head(id: HoldId, [state, flags]: [u8; 2], drop: DropNo, out: &mut Vec<u8>) {
+    if let Ok(drop @ ..0x80) = u8::try_from(drop.0) {
+        let mut head = [0; ID_BYTES + 3];
+        let (of_id, rest) = head.split_at_mut(ID_BYTES);
+        of_id.copy_from_slice(id.as_bytes());
+        rest.copy_from_slice(&[state, flags, drop]);
+        return out.extend_from_slice(&head);
     }
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(&[state, flags]);
+    put_u64(out, drop.0.into());
 }
 
 fn encode_lines(lines: LinesView<'_>, given_back: bool, out: &mut Vec<u8>) {

@@ -15,7 +15,9 @@ use stockade::time::Millis;
 
 use super::naive::{Ask, Naive, Units};
 use super::{free, sale, shown};
-use crate::common::{START, World, adjust, claim, create, hold_id, lines, release, reserve, restart, settle, target};
+use crate::common::{
+    AtOnce, START, World, adjust, claim, create, hold_id, lines, release, reserve, restart, settle, target,
+};
 
 /// Random histories in a default run.
 const HISTORIES: u32 = 2_000;
@@ -167,7 +169,7 @@ impl Play {
     fn restarted(self) -> Result<Self, TestCaseError> {
         self.sweep();
         let Self { world, engine, model, made, asked } = self;
-        let (engine, live, replayed) = restart(engine, &world);
+        let (engine, live, replayed) = restart(engine, &world, AtOnce::Drawn(u64::from(made)));
         prop_assert_eq!(live, replayed, "the journal replays to another state");
         Ok(Self { world, engine, model, made, asked })
     }

@@ -14,7 +14,8 @@ use stockade::refusal::Reason;
 use stockade::time::{Millis, Timestamp};
 
 use crate::common::{
-    START, World, adjust, claim, create, definition, drop_id, hold_id, lines, release, reserve, restart, settle, target,
+    AtOnce, START, World, adjust, claim, create, definition, drop_id, hold_id, lines, release, reserve, restart,
+    settle, target,
 };
 
 /// How long a hold lives.
@@ -92,7 +93,7 @@ fn a_pool_that_has_too_few_gives_what_it_has_and_the_next_one_the_rest() {
     assert_eq!(gets(&engine, &cart(0, &[("A", 3)])), [(0, 1), (1, 2)]);
     assert_eq!(gets(&engine, &cart(1, &[("A", 2)])), [(1, 2)]);
     assert_eq!(gets(&engine, &cart(2, &[("A", 3)])), [(1, 1), (2, 2)]);
-    let (engine, live, replayed) = restart(engine, &world);
+    let (engine, live, replayed) = restart(engine, &world, AtOnce::Each);
     assert_eq!(replayed, live);
     assert_eq!(free(&engine, START), [[0, 0, 0]]);
 }
@@ -147,7 +148,7 @@ fn a_successor_keeps_the_units_of_the_first_lines_in_their_pools_and_draws_only_
     // What was released is not kept.
     engine.release(&release(hold_id(3), &[("A", 1)]), Context::anonymous(START)).expect("a release");
     assert_eq!(gets(&engine, &instead(4, 3, 3)), [(0, 1), (1, 2)]);
-    let (engine, live, replayed) = restart(engine, &world);
+    let (engine, live, replayed) = restart(engine, &world, AtOnce::Each);
     assert_eq!((replayed, free(&engine, START)), (live, vec![vec![0, 2]]));
 }
 
