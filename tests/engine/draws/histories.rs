@@ -169,7 +169,7 @@ impl Play {
     fn restarted(self) -> Result<Self, TestCaseError> {
         self.sweep();
         let Self { world, engine, model, made, asked } = self;
-        let (engine, live, replayed) = restart(engine, &world, AtOnce::Drawn(u64::from(made)));
+        let (engine, live, replayed) = restart(engine, &world, AtOnce::Drawn(asked));
         prop_assert_eq!(live, replayed, "the journal replays to another state");
         Ok(Self { world, engine, model, made, asked })
     }
@@ -181,7 +181,7 @@ fn check(pools: &[Vec<u64>], history: &[Act]) -> TestCaseResult {
     let (engine, _) = world.start();
     let items: Vec<_> = ITEMS.iter().copied().zip(pools.iter().map(Vec::as_slice)).collect();
     create(&engine, sale(&items), world.now);
-    let model = Naive { pools: pools.to_vec(), holds: Default::default(), now: START.0 };
+    let model = Naive { pools: pools.to_vec(), holds: std::collections::BTreeMap::default(), now: START.0 };
     let mut play = Play { world, engine, model, made: Vec::new(), asked: 0 };
     for act in history {
         if let Act::Tick(seconds) = act {
