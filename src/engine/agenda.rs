@@ -94,9 +94,9 @@ impl Agenda {
         let at_once = |entry, work: Box<dyn Work>| Scheduled { entry, work, not_before: Timestamp(0) };
         let entries = [
             at_once(Entry::Moments, Box::new(Moments)),
-            at_once(Entry::DueHolds, Box::new(DueHolds::default())),
+            at_once(Entry::DueHolds, Box::<DueHolds>::default()),
             at_once(Entry::Forgetting, Box::new(Forgetting)),
-            at_once(Entry::Archiving, Box::new(Archiving::default())),
+            at_once(Entry::Archiving, Box::<Archiving>::default()),
         ];
         let pace = Pace::new(Arc::clone(&engine), share);
         Self { engine, entries, pace, idle: true }

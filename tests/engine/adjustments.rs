@@ -89,10 +89,16 @@ fn an_adjustment_at_the_opening_makes_that_a_fact_first_and_is_never_before_it()
     assert_eq!(ten_more(&engine, made_at(at(1_001)), at(1_200)), Ok(40), "by a clock that was read before");
     let told: Vec<(&str, Timestamp)> = records(&world)
         .into_iter()
-        .filter_map(|(_, record)| match record {
-            Record::Adjusted(adjusted) => Some(("adjusted", adjusted.at.expect("a time"))),
-            Record::DropFact(fact) if fact.verb == DropVerb::Turn => Some(("opened", fact.at)),
-            _ => None,
+        .filter_map(|(_, record)| {
+            if let Record::Adjusted(adjusted) = record {
+                return Some(("adjusted", adjusted.at.expect("a time")));
+            }
+            if let Record::DropFact(fact) = record
+                && fact.verb == DropVerb::Turn
+            {
+                return Some(("opened", fact.at));
+            }
+            None
         })
         .collect();
     let expected = [("adjusted", at(999)), ("opened", at(1_500)), ("adjusted", at(1_500)), ("adjusted", at(1_500))];
