@@ -12,14 +12,14 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::adjustments::ItemAdjustments;
 use super::apply::ReplayError;
+use super::drop_scope::DropScope;
 use super::fits;
 use super::item_stock::{DropStock, ItemStock};
 use super::pool::{Pool, Stock};
 use super::running::Running;
 use crate::definition::MAX_ITEMS;
-use crate::digest::{Customers, DigestKey};
 use crate::hold::HoldLine;
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, ShopId, Sku};
+use crate::ids::{DropNo, ItemNo, Lsn, PoolNo, Sku};
 use crate::invariant::invariant;
 use crate::metrics::Counter;
 use crate::record::{
@@ -120,24 +120,6 @@ pub(super) enum DropChange<'d> {
     Basis { pool: &'d Pool, basis: PoolBasis },
 }
 
-/// What of a drop never changes: it may be read without passing the gate.
-#[derive(Debug, Clone)]
-pub struct DropScope {
-    /// Whose drop it is.
-    pub shop: ShopId,
-    /// The series that it belongs to.
-    pub series: Option<SeriesId>,
-    customers: OnceLock<Customers>,
-}
-
-impl DropScope {
-    /// The shop's customers, as subjects. Nearly every request asks for one of them.
-    #[inline]
-    pub fn customers(&self, key: &DigestKey) -> &Customers {
-        self.customers.get_or_init(|| key.customers(&self.shop))
-    }
-}
-
 impl DropEntry {
     /// A drop as its record makes it.
     #[must_use]
@@ -145,8 +127,7 @@ impl DropEntry {
         let DropImage { number, created_at, definition, request, update } = image;
         let items = DropStock::new(&definition.items);
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
-        let scope =
-            DropScope { shop: definition.shop.clone(), series: definition.series.clone(), customers: OnceLock::new() };
+        let scope = DropScope::of(&definition);
         let mut running = Running {
             definition: Arc::new(definition),
             revision,
