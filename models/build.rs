@@ -13,6 +13,7 @@ use std::{env, fs};
 const COUNTER: &str = "stock.rs";
 const GUARD: &str = "stock/guard.rs";
 const WORD: &str = "stock/word.rs";
+const MOVING: &str = "stock/moving.rs";
 const NEXT_DUE: &str = "next_due.rs";
 
 /// One thing spoilt.
@@ -23,7 +24,7 @@ struct Mutant {
     spoilt: &'static str,
 }
 
-const MUTANTS: [Mutant; 17] = [
+const MUTANTS: [Mutant; 22] = [
     Mutant {
         name: "doubt_ends_before_giving",
         file: COUNTER,
@@ -133,6 +134,38 @@ const MUTANTS: [Mutant; 17] = [
         sound: "Timestamp(self.0.load(Ordering::Acquire))",
         spoilt: "Timestamp(self.0.load(Ordering::Relaxed))",
     },
+    Mutant {
+        name: "counted_before_the_give_alone",
+        file: MOVING,
+        sound: "        self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);\n        give();\n        \
+                self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);",
+        spoilt: "        self.0.fetch_add(ONE_BEGUN, Ordering::AcqRel);\n        give();",
+    },
+    Mutant {
+        name: "counted_after_the_give_alone",
+        file: MOVING,
+        sound: "        self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);\n        give();\n        \
+                self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);",
+        spoilt: "        give();\n        self.0.fetch_add(ONE_BEGUN, Ordering::AcqRel);",
+    },
+    Mutant {
+        name: "read_while_a_give_is_in_flight",
+        file: MOVING,
+        sound: "if in_flight(before) > 0 {",
+        spoilt: "if in_flight(before) > ONE_BEGUN {",
+    },
+    Mutant {
+        name: "a_give_lands_relaxed",
+        file: MOVING,
+        sound: "self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel)",
+        spoilt: "self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "the_end_of_a_doubt_gives_uncounted",
+        file: COUNTER,
+        sound: "            Some(moving) => moving.count(|| self.give_and_end_doubt_uncounted(units)),",
+        spoilt: "            Some(_) => self.give_and_end_doubt_uncounted(units),",
+    },
 ];
 
 /// The source as it ships, with the mutant's one change if it is in this file.
@@ -158,7 +191,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for mutant in &MUTANTS {
         let folder = out.join(mutant.name);
         fs::create_dir_all(folder.join("stock"))?;
-        write_mutant(mutant, &inventory, &folder, &[COUNTER, GUARD, WORD, NEXT_DUE])?;
+        write_mutant(mutant, &inventory, &folder, &[COUNTER, GUARD, WORD, MOVING, NEXT_DUE])?;
         writeln!(modules, "/// The source with one thing spoilt: `{}`.", mutant.name)?;
         writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
         writeln!(modules, "    mod next_due;\n    pub mod stock;\n    #[path = r\"{}\"]", scenarios.display())?;

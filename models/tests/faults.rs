@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use stockade_models::inventory::scenarios::due::{self, Protocol};
 use stockade_models::inventory::scenarios::prefix::{self, Order};
+use stockade_models::inventory::scenarios::several;
 use stockade_models::inventory::scenarios::stripes;
 use stockade_models::mutants;
 use stockade_models::naive::{Gathering, SoldOutFlag};
@@ -71,6 +72,35 @@ spoilt_stripes_are_caught! {
     a_stripe_is_left_out by the_only_deadline_is_found_in_each_stripe: "a false sold out"
     shown_relaxed by a_due_hold_beside_a_later_one_is_never_a_sold_out: "a false sold out"
     read_relaxed by a_due_hold_beside_a_later_one_is_never_a_sold_out: "a false sold out"
+}
+
+macro_rules! spoilt_counts_of_gives_are_caught {
+    ($($mutant:ident by $scenario:ident: $finding:literal)*) => {
+        $(#[test] #[should_panic(expected = $finding)] fn $mutant() {
+            use mutants::$mutant::scenarios::several;
+            check(|| several::$scenario(several::Protocol::Sound));
+        })*
+    };
+}
+
+spoilt_counts_of_gives_are_caught! {
+    counted_before_the_give_alone by a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed: "a false sold out"
+    a_give_lands_relaxed by a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed: "a false sold out"
+    the_end_of_a_doubt_gives_uncounted by what_comes_back_by_the_end_of_a_doubt_is_not_missed: "a false sold out"
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn looking_at_one_pool_after_the_other_alone() {
+    check(|| {
+        several::a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed(several::Protocol::LookAlone);
+    });
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn refusing_at_once_what_could_not_be_drawn() {
+    check(|| several::a_draw_that_falls_short_is_no_refusal(several::Protocol::RefuseAtOnce));
 }
 
 #[test]

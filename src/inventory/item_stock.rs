@@ -3,9 +3,10 @@
 //! Pools are never removed and never move, so whoever has one may keep it while others are added. The first ones are
 //! found without any synchronization, as if nothing could ever be added.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::pool::Pool;
+use super::stock::Moving;
 use crate::definition::{Item, MAX_ITEMS};
 use crate::ids::{PoolNo, Sku};
 use crate::invariant::invariant;
@@ -15,17 +16,24 @@ use crate::invariant::invariant;
 pub struct ItemStock {
     sku: Sku,
     pools: Vec<Pool>,
+    /// What is given to the pools, where there are several.
+    moving: Option<Arc<Moving>>,
 }
 
 impl ItemStock {
     /// An item's first stock.
     #[must_use]
     pub fn new(item: &Item) -> Self {
-        Self { sku: item.sku.clone(), pools: item.pools.iter().map(|pool| Pool::new(pool.units)).collect() }
+        let moving = (item.pools.len() > 1).then(|| Arc::new(Moving::still()));
+        let pools = item.pools.iter().map(|pool| match &moving {
+            None => Pool::new(pool.units),
+            Some(moving) => Pool::new(pool.units).among(Arc::clone(moving)),
+        });
+        Self { sku: item.sku.clone(), pools: pools.collect(), moving }
     }
 
     fn without_pools(item: &Item) -> Self {
-        Self { sku: item.sku.clone(), pools: Vec::new() }
+        Self { sku: item.sku.clone(), pools: Vec::new(), moving: None }
     }
 
     /// Of which item.
@@ -54,6 +62,15 @@ impl ItemStock {
     /// Each of its pools, in the definition's order.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
         self.pools.iter()
+    }
+
+    /// What `read` finds in its pools; nothing where units came back to one of several meanwhile. From the first pool that
+    /// `read` looks at on none of them had more than it found there, units in doubt included.
+    pub fn undisturbed<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
+        match &self.moving {
+            None => Some(read()),
+            Some(moving) => moving.undisturbed(read),
+        }
     }
 
     pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {

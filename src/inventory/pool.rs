@@ -11,9 +11,11 @@
 //! read, and the counter's word, read after it, has those units. If it is not, the refuser gives back what is due
 //! itself.
 
+use std::sync::Arc;
+
 use super::holds::HoldRef;
 use super::ledger::{Cut, Ledger, Sums};
-use super::stock::{Certainty, Look, StockCounter, Take, Taken};
+use super::stock::{Certainty, Look, Moving, StockCounter, Take, Taken};
 use crate::ids::Lsn;
 use crate::invariant::invariant;
 use crate::record::{PoolBasis, PoolFigures, Sold};
@@ -143,6 +145,11 @@ impl Pool {
     #[must_use]
     pub fn new(units: u64) -> Self {
         Self { counter: StockCounter::new(units), ledger: Ledger::new(units) }
+    }
+
+    /// As it is, one of several pools of an item: what comes back to it is counted there.
+    pub(super) fn among(self, moving: Arc<Moving>) -> Self {
+        Self { counter: self.counter.among(moving), ..self }
     }
 
     /// Whether `units` would be refused at `now`: a read-only look, so that a herd is refused from one word.

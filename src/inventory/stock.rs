@@ -4,11 +4,15 @@
 //! for the time it takes to touch each shard once.
 
 mod guard;
+mod moving;
 mod word;
+
+use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 pub use guard::{Certainty, Doubt, Look, Take, Taken};
+pub use moving::Moving;
 pub use word::{MAX_DOUBTS, MAX_UNITS};
 
 use crate::sync::{self, AtomicU64, Mutex, Ordering};
@@ -94,6 +98,8 @@ pub struct StockCounter {
     fold: Mutex<()>,
     /// Units that each shard must get for a spread to be worth it.
     least_share: u64,
+    /// Where gives are counted, if the pool is one of several of its item.
+    moving: Option<Arc<Moving>>,
 }
 
 impl StockCounter {
@@ -132,9 +138,16 @@ impl StockCounter {
             shards: (0..shards).map(|_| CachePadded::new(AtomicU64::new(SHUT))).collect(),
             fold: Mutex::new(()),
             least_share,
+            moving: None,
         };
         counter.spread(0);
         counter
+    }
+
+    /// As it is, one of several pools of an item: what is given to it is counted there.
+    #[must_use]
+    pub fn among(self, moving: Arc<Moving>) -> Self {
+        Self { moving: Some(moving), ..self }
     }
 
     /// Puts the count to `units`, whatever it was. Only before serving: nobody may hold a guard of it.
@@ -142,7 +155,8 @@ impl StockCounter {
     /// # Panics
     /// If `units` is over [`MAX_UNITS`].
     pub fn set(&mut self, units: u64) {
-        *self = Self::with_shape(units, self.shards.len(), self.least_share);
+        let moving = self.moving.take();
+        *self = Self { moving, ..Self::with_shape(units, self.shards.len(), self.least_share) };
     }
 
     /// One try to take `units`. A request takes from one pool once: its own doubt would hold it up.
@@ -158,7 +172,11 @@ impl StockCounter {
     }
 
     /// One try to take `units`, or as many as a folded core is to be asked for.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "measured: on its own it costs a refusal because of limits 70 instructions"
+    )]
+    #[inline(always)]
     fn take_as(&self, units: u64, certainty: Certainty, of_core: impl Fn(Core) -> u64) -> Take<'_> {
         let mut core = self.core();
         loop {
@@ -194,6 +212,14 @@ impl StockCounter {
     /// If the pool came to more than [`MAX_UNITS`]: units were given that never were there.
     #[inline]
     pub fn give(&self, units: u64) {
+        match &self.moving {
+            None => self.give_uncounted(units),
+            Some(moving) => moving.count(|| self.give_uncounted(units)),
+        }
+    }
+
+    #[inline]
+    fn give_uncounted(&self, units: u64) {
         if !self.give_to_home(units) {
             self.give_to_core(units, units);
         }
@@ -291,6 +317,13 @@ impl StockCounter {
 
     /// Gives `units` back and ends the giver's doubt: not before they are back.
     fn give_and_end_doubt(&self, units: u64) {
+        match &self.moving {
+            None => self.give_and_end_doubt_uncounted(units),
+            Some(moving) => moving.count(|| self.give_and_end_doubt_uncounted(units)),
+        }
+    }
+
+    fn give_and_end_doubt_uncounted(&self, units: u64) {
         if self.give_to_home(units) {
             self.end_doubt();
         } else {

@@ -3,6 +3,7 @@
 
 use stockade_schedules::inventory::scenarios::due::{self, Protocol};
 use stockade_schedules::inventory::scenarios::prefix::{self, Order};
+use stockade_schedules::inventory::scenarios::several;
 use stockade_schedules::inventory::scenarios::stripes;
 use stockade_schedules::mutants;
 use stockade_schedules::replay::{self, Rule};
@@ -72,6 +73,36 @@ macro_rules! spoilt_stripes_are_caught {
 spoilt_stripes_are_caught! {
     shown_after_the_list_is_unlocked by an_earlier_deadline_is_not_lost_beside_a_rising_one: "not the first of all"
     a_stripe_is_left_out by the_only_deadline_is_found_in_each_stripe: "a false sold out"
+}
+
+macro_rules! spoilt_counts_of_gives_are_caught {
+    ($($mutant:ident by $scenario:ident: $finding:literal)*) => {
+        $(#[test] #[should_panic(expected = $finding)] fn $mutant() {
+            use mutants::$mutant::scenarios::several;
+            check(|| several::$scenario(several::Protocol::Sound));
+        })*
+    };
+}
+
+spoilt_counts_of_gives_are_caught! {
+    counted_before_the_give_alone by a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed: "a false sold out"
+    counted_after_the_give_alone by whoever_takes_the_last_has_seen_what_came_back: "a false sold out"
+    read_while_a_give_is_in_flight by whoever_takes_the_last_has_seen_what_came_back: "a false sold out"
+    the_end_of_a_doubt_gives_uncounted by what_comes_back_by_the_end_of_a_doubt_is_not_missed: "a false sold out"
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn looking_at_one_pool_after_the_other_alone() {
+    check(|| {
+        several::a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed(several::Protocol::LookAlone);
+    });
+}
+
+#[test]
+#[should_panic(expected = "a false sold out")]
+fn refusing_at_once_what_could_not_be_drawn() {
+    check(|| several::a_draw_that_falls_short_is_no_refusal(several::Protocol::RefuseAtOnce));
 }
 
 #[test]

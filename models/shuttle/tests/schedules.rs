@@ -50,6 +50,21 @@ holds_with_due_holds! {
     after_a_release_nobody_is_refused
 }
 
+macro_rules! holds_over_several_pools {
+    ($($scenario:ident)*) => {
+        $(#[test] fn $scenario() { check(|| scenarios::several::$scenario(scenarios::several::Protocol::Sound)); })*
+    };
+}
+
+holds_over_several_pools! {
+    a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed
+    whoever_takes_the_last_has_seen_what_came_back
+    what_comes_back_by_the_end_of_a_doubt_is_not_missed
+    what_a_guard_gives_back_is_not_missed
+    a_draw_that_falls_short_is_no_refusal
+    what_is_short_is_refused
+}
+
 macro_rules! holds_with_stripes {
     ($($scenario:ident)*) => {
         $(#[test] fn $scenario() { check(|| scenarios::stripes::$scenario(scenarios::stripes::Protocol::Sound)); })*

@@ -7,6 +7,7 @@
 pub mod crowd;
 pub mod due;
 pub mod prefix;
+pub mod several;
 pub mod stripes;
 
 use std::sync::Arc;

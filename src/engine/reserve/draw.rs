@@ -5,12 +5,17 @@
 //! the draw goes on. A pool in doubt is waited for, not passed by. So one unit, the usual case, comes from one pool and
 //! is never in doubt, however many pools there are.
 //!
-//! A draw that falls short refuses nothing. It gives back and looks: a unit may have come back to a pool that it had
-//! passed.
+//! # Why a refusal over several pools is exact
 //!
-//! The look reads one pool after the other. A unit that comes back to one that has been read, while another leaves one
-//! that has not, is missed: over several pools a refusal may be false by that. The edge lets no drop be made whose items
-//! have several pools.
+//! A look reads one pool after the other. A unit could come back to one that was read, while the last one leaves another
+//! that is read next: then one was free all the time and none was seen. So gives to the pools of such an item are counted
+//! (`src/inventory/stock/moving.rs`), and a look counts only where none came meanwhile; else the request is decided anew.
+//! Each pool was found with too few units, none in doubt and none due, as for an item of one pool, and had no more since:
+//! at the end of the look all together had at most the sum.
+//!
+//! A draw that falls short refuses nothing: a unit may have come back to a pool that it had passed. It gives back and
+//! looks. Who takes what there is settles for less only where nothing came back to any of the pools from before the first
+//! taking to behind the last.
 
 use smallvec::SmallVec;
 
@@ -26,6 +31,9 @@ use crate::time::Timestamp;
 
 /// Something of a line; or how many units are free for it, where they are too few.
 pub(in crate::engine) type Had<T> = Attempt<Result<T, u64>>;
+
+/// Units came back while several pools were read.
+const DISTURBED: Undecided = Undecided::Retry(Chore::Again);
 
 /// What was taken for a line from one pool.
 pub(super) struct Draw<'d> {
@@ -61,6 +69,7 @@ impl Request<'_> {
     }
 
     /// The same of all units that a line needs, and certain also when they are spread.
+    #[inline]
     pub(in crate::engine) fn look_closely_at(&self, line: Line<'_>) -> Had<()> {
         match line.stock.only() {
             Some((place, pool)) => self.had(line, place, pool.look_closely(line.needs(), self.now)),
@@ -89,8 +98,20 @@ impl Request<'_> {
 
     /// Takes what a line needs or, where fewer units are free, all of those; in doubt.
     pub(super) fn draw_up_to<'d>(&'d self, line: Line<'d>) -> Attempt<Draws<'d>> {
-        let mut rest = line.needs();
+        if let Some((pool, of)) = line.stock.only() {
+            let needs = line.needs();
+            let taken = if needs == 0 { Err(0) } else { self.had(line, pool, of.take_up_to(needs, self.now))? };
+            return Ok(taken.into_iter().map(|taken| Draw { pool, taken }).collect());
+        }
+        // They live on behind the reading: to drop one gives, and would disturb it.
         let mut draws = Draws::new();
+        let drawn = line.stock.undisturbed(|| self.draw_what_there_is(line, &mut draws));
+        drawn.unwrap_or(Err(DISTURBED)).map(|()| draws)
+    }
+
+    #[cold]
+    fn draw_what_there_is<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<()> {
+        let mut rest = line.needs();
         for (place, pool) in self.offered(line) {
             if rest == 0 {
                 break;
@@ -100,7 +121,7 @@ impl Request<'_> {
                 draws.push(Draw { pool: place, taken });
             }
         }
-        Ok(draws)
+        Ok(())
     }
 
     /// Adds so many units of a line to the hold: those that the customer has already, in the pools in which they are,
@@ -186,13 +207,17 @@ impl Request<'_> {
         }
         drop(draws); // the guards give back
         match self.look_over(line, line.needs())? {
-            Ok(()) => Err(Undecided::Retry(Chore::Again)),
+            Ok(()) => Err(DISTURBED),
             Err(free) => Ok(Err(free)),
         }
     }
 
     #[cold]
     fn look_over(&self, line: Line<'_>, units: u64) -> Had<()> {
+        line.stock.undisturbed(|| self.look_at_each(line, units)).unwrap_or(Err(DISTURBED))
+    }
+
+    fn look_at_each(&self, line: Line<'_>, units: u64) -> Had<()> {
         let mut sum = 0_u64;
         for (place, pool) in self.offered(line) {
             match self.had(line, place, pool.look(units.saturating_sub(sum), self.now))? {

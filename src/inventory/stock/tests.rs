@@ -1,7 +1,7 @@
 //! The counter with real threads, and against a plain sum. Interleavings are the models' business.
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use proptest::prelude::*;
@@ -46,6 +46,23 @@ fn a_look_refuses_only_what_a_take_would() {
     assert_eq!((counter.look(2), counter.look(3)), (Look::MayServe, Look::InDoubt));
     drop(doubt);
     assert_eq!(counter.look(3), Look::Short { free: 2 });
+}
+
+#[test]
+fn what_is_read_of_several_pools_while_something_is_given_to_one_is_worth_nothing() {
+    let moving = Arc::new(Moving::still());
+    let mut pools = [1, 2].map(|units| StockCounter::with_shards(units, 1).among(Arc::clone(&moving)));
+    let sum = |pools: &[StockCounter]| pools.iter().map(StockCounter::sum).sum::<u64>();
+    assert_eq!(moving.undisturbed(|| sum(&pools)), Some(3));
+    assert_eq!(moving.undisturbed(|| take(&pools[0], 1)), Some(true), "what is taken does no harm");
+    assert_eq!(moving.undisturbed(|| pools[0].give(1)), None);
+    let Take::Taken(mut taken) = pools[1].take(2, Certainty::Doubtful) else { panic!("of two") };
+    assert_eq!(moving.undisturbed(|| taken.shrink(1)), None);
+    assert_eq!(moving.undisturbed(|| drop(taken)), None);
+    moving.count(|| assert_eq!(moving.undisturbed(|| ()), None, "one is in flight"));
+    pools[0].set(5);
+    assert_eq!(moving.undisturbed(|| pools[0].give(1)), None, "whatever the count was set to");
+    assert_eq!(moving.undisturbed(|| sum(&pools)), Some(8));
 }
 
 #[test]

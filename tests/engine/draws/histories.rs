@@ -1,6 +1,8 @@
 //! Random histories of a drop whose items have several pools, every answer compared with the naive model's, and at the end
 //! the state that is there with the one that its journal replays to.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use stockade::engine::Engine;
@@ -181,7 +183,7 @@ fn check(pools: &[Vec<u64>], history: &[Act]) -> TestCaseResult {
     let (engine, _) = world.start();
     let items: Vec<_> = ITEMS.iter().copied().zip(pools.iter().map(Vec::as_slice)).collect();
     create(&engine, sale(&items), world.now);
-    let model = Naive { pools: pools.to_vec(), holds: std::collections::BTreeMap::default(), now: START.0 };
+    let model = Naive { pools: pools.to_vec(), holds: BTreeMap::new(), now: START.0 };
     let mut play = Play { world, engine, model, made: Vec::new(), asked: 0 };
     for act in history {
         if let Act::Tick(seconds) = act {

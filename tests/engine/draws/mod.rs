@@ -3,6 +3,8 @@
 mod histories;
 mod naive;
 
+use std::thread;
+
 use stockade::definition::{Definition, Pool};
 use stockade::engine::Engine;
 use stockade::engine::answer::{Outcome, Refusal};
@@ -203,4 +205,40 @@ fn what_is_added_to_a_pool_is_drawn_from_there() {
     (more.pool, more.id) = (Some("p0".parse().expect("an id")), adjust("d", "A", 2, more.change).id);
     engine.adjust_stock(&more, Context::anonymous(START)).expect("an adjustment of the first pool");
     assert_eq!(free(&engine, START), [[2, 1]]);
+}
+
+#[test]
+fn with_a_unit_for_each_over_several_pools_nobody_is_ever_refused() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", &[1, 2, 1])]);
+    thread::scope(|scope| {
+        for t in 0..4 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..2_000 {
+                    let id = t * 10_000 + n;
+                    let partial = Reserve { allow_partial: n % 3 == 0, ..cart(id, &[("A", 1)]) };
+                    assert_eq!(gets(engine, &partial).len(), 1);
+                    engine.release(&release(hold_id(id), &[]), Context::anonymous(START)).expect("a release");
+                }
+            });
+        }
+    });
+    assert_eq!(free(&engine, START), [[1, 2, 1]]);
+}
+
+#[test]
+fn a_herd_gets_every_unit_of_all_pools_and_not_one_more() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", &[7, 300, 0, 193])]);
+    let won: usize = thread::scope(|scope| {
+        let herd = |t: u64| {
+            let engine = &engine;
+            let served = move |n| matches!(ask(engine, &cart(t * 10_000 + n, &[("A", 1)]), START), Outcome::Hold(_));
+            scope.spawn(move || (0..300).filter(|n| served(*n)).count())
+        };
+        let herds: Vec<_> = (0..4).map(herd).collect();
+        herds.into_iter().map(|herd| herd.join().expect("a herd")).sum()
+    });
+    assert_eq!((won, free(&engine, START)), (500, vec![vec![0; 4]]));
 }

@@ -1,0 +1,187 @@
+//! Items of two pools, on the counter and the count of gives beside this module: those that ship, or a mutant.
+
+use std::sync::Arc;
+
+use super::super::stock::{Certainty, Look, Moving, StockCounter, Take, Taken};
+use super::{FIRST, Outcome, SECOND, assert_left, take};
+use crate::run::{at, joined, until};
+use crate::sync::live_at;
+
+/// How a request draws on two pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// A draw that falls short gives back, and looks at both pools while nothing is given to them.
+    Sound,
+    /// Fault: it refuses at once.
+    RefuseAtOnce,
+    /// Fault: it looks at one pool after the other, whatever is given meanwhile.
+    LookAlone,
+}
+
+struct Item {
+    protocol: Protocol,
+    moving: Arc<Moving>,
+    pools: [StockCounter; 2],
+}
+
+impl Item {
+    /// With these units in its pools, which have one word each.
+    fn new(protocol: Protocol, units: [u64; 2]) -> Arc<Self> {
+        let moving = Arc::new(Moving::still());
+        let pools = units.map(|units| StockCounter::with_shards(units, 1).among(Arc::clone(&moving)));
+        Arc::new(Self { protocol, moving, pools })
+    }
+
+    fn first(&self) -> &StockCounter {
+        &self.pools[0]
+    }
+
+    fn second(&self) -> &StockCounter {
+        &self.pools[1]
+    }
+
+    /// Whether so many units can't be had. Nothing, if that can't be told now.
+    fn is_short(&self, units: u64) -> Option<bool> {
+        let read = || {
+            let mut sum = 0;
+            for pool in &self.pools {
+                match pool.look(units - sum) {
+                    Look::MayServe => return Some(false),
+                    Look::Short { free } => sum += free,
+                    Look::InDoubt => return None,
+                }
+            }
+            Some(true)
+        };
+        match self.protocol {
+            Protocol::Sound | Protocol::RefuseAtOnce => self.moving.undisturbed(read)?,
+            Protocol::LookAlone => read(),
+        }
+    }
+
+    /// One try of a request of one line.
+    fn draw(&self, units: u64) -> Option<Outcome> {
+        let mut rest = units;
+        let mut drawn = Vec::new();
+        for pool in &self.pools {
+            let taken = match pool.take(rest, Certainty::Certain) {
+                Take::Taken(taken) => taken,
+                Take::Short { free: 0 } => continue,
+                Take::Short { .. } => match pool.take_up_to(rest) {
+                    Take::Taken(taken) => taken,
+                    Take::Short { .. } => continue,
+                    Take::InDoubt => return None,
+                },
+                Take::InDoubt => return None,
+            };
+            rest -= taken.units();
+            drawn.push(taken);
+            if rest == 0 {
+                drawn.into_iter().for_each(Taken::keep);
+                return Some(Outcome::Kept);
+            }
+        }
+        drop(drawn);
+        if self.protocol == Protocol::RefuseAtOnce {
+            return Some(Outcome::Refused);
+        }
+        self.is_short(units)?.then_some(Outcome::Refused)
+    }
+
+    /// A request of one line, tried again while that can't be decided.
+    fn reserve(&self, units: u64) -> Outcome {
+        until(|| self.draw(units))
+    }
+}
+
+/// A unit comes back to the first pool, then the last one of the second is taken: one is free all the time.
+pub fn a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed(protocol: Protocol) {
+    let item = Item::new(protocol, [0, 1]);
+    let mover = item.clone();
+    let mover = at(FIRST, move || {
+        mover.first().give(1);
+        take(mover.second(), 1)
+    });
+    live_at(SECOND);
+    let short = item.is_short(1);
+    let taken = joined(mover);
+    assert_ne!(short, Some(true), "a false sold out");
+    assert_eq!(taken, Some(Outcome::Kept), "a false sold out");
+    assert_left(item.first(), 1);
+    assert_left(item.second(), 0);
+}
+
+/// The same where one gives, and another, who has seen that, takes.
+pub fn whoever_takes_the_last_has_seen_what_came_back(protocol: Protocol) {
+    let item = Item::new(protocol, [0, 1]);
+    let (giver, taker) = (item.clone(), item.clone());
+    let giver = at(FIRST, move || giver.first().give(1));
+    let taker = at(FIRST, move || {
+        until(|| (taker.first().look(1) == Look::MayServe).then_some(()));
+        take(taker.second(), 1)
+    });
+    live_at(SECOND);
+    let short = item.is_short(1);
+    joined(giver);
+    let last = joined(taker);
+    assert_ne!(short, Some(true), "a false sold out");
+    assert_eq!(last, Some(Outcome::Kept), "a false sold out");
+    assert_left(item.first(), 1);
+}
+
+/// The same where the giver has announced it by a doubt.
+pub fn what_comes_back_by_the_end_of_a_doubt_is_not_missed(protocol: Protocol) {
+    let item = Item::new(protocol, [0, 1]);
+    let mover = item.clone();
+    let mover = at(FIRST, move || {
+        mover.first().begin_doubt().give(1);
+        take(mover.second(), 1)
+    });
+    live_at(SECOND);
+    let short = item.is_short(1);
+    let _taken = joined(mover);
+    assert_ne!(short, Some(true), "a false sold out");
+    assert_left(item.first(), 1);
+}
+
+/// Units of the first pool go back after all, taken for sure as they were, and then the last one of the second is taken.
+pub fn what_a_guard_gives_back_is_not_missed(protocol: Protocol) {
+    let item = Item::new(protocol, [1, 1]);
+    let cart = item.clone();
+    let cart = at(FIRST, move || {
+        drop(cart.first().take(1, Certainty::Certain));
+        take(cart.second(), 1)
+    });
+    live_at(SECOND);
+    let outcome = item.reserve(1);
+    let cart = joined(cart);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+    let left = u64::from(cart != Some(Outcome::Kept));
+    assert_eq!(item.pools.iter().map(StockCounter::sum).sum::<u64>(), left, "units lost or made");
+}
+
+/// Two units are free all the time: one comes back to the first pool before one of the second is taken.
+pub fn a_draw_that_falls_short_is_no_refusal(protocol: Protocol) {
+    let item = Item::new(protocol, [1, 1]);
+    let mover = item.clone();
+    let mover = at(FIRST, move || {
+        mover.first().give(1);
+        take(mover.second(), 1)
+    });
+    live_at(SECOND);
+    let outcome = item.reserve(2);
+    let _taken = joined(mover);
+    assert_eq!(outcome, Outcome::Kept, "a false sold out");
+}
+
+/// With nothing given the look refuses, and what was drawn is back.
+pub fn what_is_short_is_refused(protocol: Protocol) {
+    let item = Item::new(protocol, [1, 0]);
+    let other = item.clone();
+    let other = at(FIRST, move || other.reserve(2));
+    live_at(SECOND);
+    let outcomes = [item.reserve(2), joined(other)];
+    assert_eq!(outcomes, [Outcome::Refused; 2], "oversold");
+    assert_left(item.first(), 1);
+    assert_left(item.second(), 0);
+}

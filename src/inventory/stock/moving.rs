@@ -1,0 +1,68 @@
+//! What is given to the pools of one item, counted: so that who reads one pool after the other knows that nothing came
+//! back to one that was read already.
+//!
+//! ```text
+//!  63 ................. 20   19 ............. 0
+//!  gives begun               gives in flight
+//! ```
+//!
+//! # Why nothing is overlooked
+//!
+//! Each give to any of the pools is counted before it and leaves the gives in flight after it. A reader finds none in
+//! flight, reads the pools, and finds the same word again. So no give began in between, and each that had begun had
+//! landed before the first pool was read. Units come to a pool by a give alone: from the reading of a pool to the second
+//! look at the word it had at most what was read, units in doubt included. At that second look all pools together had at
+//! most the sum.
+//!
+//! # Why these orderings
+//!
+//! `Release` at the end of a give, `Acquire` at the first look: who sees it landed sees its units. The second look stands
+//! behind reads that are `Acquire`: who saw a pool as someone left it who knew of a give sees that give's beginning. The
+//! beginning is `AcqRel`, as all changes of the counter's words.
+//!
+//! The gives begun wrap after 2^44: for the same word to come again between two looks, a reader would have to sleep over
+//! as many. Each give in flight is a thread inside one call, so that 2^20 of them are far away.
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Bits that count the gives in flight.
+const FLIGHT_BITS: u32 = 20;
+/// One give in flight.
+const ONE_IN_FLIGHT: u64 = 1;
+/// One give that has begun.
+const ONE_BEGUN: u64 = 1 << FLIGHT_BITS;
+
+/// Gives to the pools of one item: those in flight, and those that ever began.
+#[derive(Debug)]
+pub struct Moving(CachePadded<AtomicU64>);
+
+impl Moving {
+    /// Of an item to whose pools nothing was given yet.
+    #[must_use]
+    pub fn still() -> Self {
+        Self(CachePadded::new(AtomicU64::new(0)))
+    }
+
+    /// Counts a give to one of the pools.
+    pub fn count(&self, give: impl FnOnce()) {
+        self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);
+        give();
+        self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);
+    }
+
+    /// What `read` finds in the pools, if nothing was given to any of them meanwhile.
+    pub fn undisturbed<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
+        let before = self.0.load(Ordering::Acquire);
+        if in_flight(before) > 0 {
+            return None;
+        }
+        let found = read();
+        (self.0.load(Ordering::Acquire) == before).then_some(found)
+    }
+}
+
+const fn in_flight(word: u64) -> u64 {
+    word & ONE_BEGUN.wrapping_sub(1)
+}
