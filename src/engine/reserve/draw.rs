@@ -105,8 +105,8 @@ impl Request<'_> {
         }
         // They live on behind the reading: to drop one gives, and would disturb it.
         let mut draws = Draws::new();
-        let drawn = line.stock.undisturbed(|| self.draw_what_there_is(line, &mut draws));
-        drawn.unwrap_or(Err(DISTURBED)).map(|()| draws)
+        let result = line.stock.undisturbed(|| self.draw_what_there_is(line, &mut draws));
+        result.unwrap_or(Err(DISTURBED)).map(|()| draws)
     }
 
     #[cold]
