@@ -169,6 +169,11 @@ impl Peer {
         self.heard.with(|state| state.streams.get(&stream).map_or(0, |stream| stream.received))
     }
 
+    /// How many bytes a call's answer has, as its head tells.
+    pub fn announced_of(&self, stream: u32) -> Option<usize> {
+        self.heard.with(|state| state.streams.get(&stream)?.announced())
+    }
+
     /// How many bytes of answers have come.
     pub fn received_in_all(&self) -> usize {
         self.heard.with(|state| state.streams.values().map(|stream| stream.received).sum())

@@ -14,6 +14,8 @@ use super::hpack;
 
 /// What a connection and its streams may have on their way at first.
 const FIRST_WINDOW: i64 = 65_535;
+/// Bytes in front of a message.
+const HEAD: usize = 5;
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +42,17 @@ pub struct Stream {
     pub window: i64,
     /// What it was sent.
     pub received: usize,
+    /// The first five bytes of them: they tell how long the message behind them is.
+    pub head: Vec<u8>,
     pub outcome: Option<Outcome>,
+}
+
+impl Stream {
+    /// How long its message is with its head, once that has come.
+    pub fn announced(&self) -> Option<usize> {
+        let length = self.head.get(1..HEAD).filter(|length| length.len() == HEAD - 1)?;
+        Some(HEAD + usize::try_from(number(length)).expect("32 bits"))
+    }
 }
 
 /// All that was heard.
@@ -145,7 +157,10 @@ impl State {
             }
             WINDOW_UPDATE if id == 0 => self.window += i64::from(number(payload)),
             WINDOW_UPDATE => self.stream(id, |stream| stream.window += i64::from(number(payload))),
-            DATA => self.stream(id, |stream| stream.received += payload.len()),
+            DATA => self.stream(id, |stream| {
+                stream.received += payload.len();
+                stream.head.extend(payload.iter().take(HEAD - stream.head.len()));
+            }),
             HEADERS => self.stream(id, |stream| {
                 if let Some(status) = hpack::find(payload, "grpc-status") {
                     let words = hpack::find(payload, "grpc-message").map(|words| plain(&words)).unwrap_or_default();

@@ -94,7 +94,9 @@ fn an_answer_that_is_being_taken_arrives_whole_though_the_server_stops() {
         scope.spawn(|| ends_soon("answers half taken", target));
         while slow.outcome(call, PACE).is_none() && slow.send(&number(WINDOW_UPDATE, call, STEP)) {}
         let (outcome, received) = (slow.outcome(call, Duration::ZERO), slow.received_of(call));
-        assert_eq!((outcome, received), (Some(Outcome::Status(0, String::new())), bytes));
+        // Not as many as the first had: the time that is in it takes a byte more or less.
+        assert_eq!((outcome, Some(received)), (Some(Outcome::Status(0, String::new())), slow.announced_of(call)));
+        assert!(received.abs_diff(bytes) < 16, "{received} of {bytes}");
         assert!(stuck.ended(SOON).is_some(), "the other is ended");
     });
 }
