@@ -151,8 +151,8 @@ const MUTANTS: [Mutant; 22] = [
     Mutant {
         name: "read_while_a_give_is_in_flight",
         file: MOVING,
-        sound: "if in_flight(before) > 0 {",
-        spoilt: "if in_flight(before) > ONE_BEGUN {",
+        sound: "in_flight(before) == 0 && self",
+        spoilt: "in_flight(before) < ONE_BEGUN && self",
     },
     Mutant {
         name: "a_give_lands_relaxed",

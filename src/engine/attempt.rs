@@ -4,7 +4,7 @@
 //! the wait for the disk stands in one place.
 
 use super::answer::Fault;
-use crate::ids::{DropNo, ItemNo, Lsn, PoolNo};
+use crate::ids::{DropNo, ItemNo, Lsn};
 use crate::inventory::HoldRef;
 pub use crate::journal::Ticket;
 
@@ -38,8 +38,8 @@ pub(super) enum Undecided {
 /// What is done before a request is decided anew.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Chore {
-    /// Holds of this pool are due: they are given back.
-    SweepPool(DropNo, ItemNo, PoolNo),
+    /// Holds of this item are due: they are given back.
+    SweepItem(DropNo, ItemNo),
     /// This hold is due.
     SweepHold(HoldRef),
     /// A moment of this drop has come.

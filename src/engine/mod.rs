@@ -227,7 +227,7 @@ impl Engine {
 
     fn perform(&self, chore: Chore, now: Timestamp) -> Result<(), Fault> {
         match chore {
-            Chore::SweepPool(drop, item, pool) => self.sweep_pool(drop, item, pool, now).map(|_expired| ()),
+            Chore::SweepItem(drop, item) => self.sweep_item(drop, item, now),
             Chore::SweepHold(hold) => self.sweep_hold(hold, now).map(|_expired| ()),
             Chore::Turn(drop) => self.turn(drop, now),
             Chore::Again => Ok(()),

@@ -168,7 +168,7 @@ fn late_take<'d>(
             }
             Verdict::InDoubt => return Err(Undecided::InDoubt),
             Verdict::SweepDue => {
-                return Err(Undecided::Retry(Chore::SweepPool(own.drop.number, line.item, line.pool)));
+                return Err(Undecided::Retry(Chore::SweepItem(own.drop.number, line.item)));
             }
         }
     }

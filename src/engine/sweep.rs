@@ -81,6 +81,15 @@ impl Engine {
         self.expire_all(drop, &due.unwrap_or_default(), now)
     }
 
+    /// Gives back what is due in any of an item's pools, a bounded part of each.
+    pub(super) fn sweep_item(&self, drop: DropNo, item: ItemNo, now: Timestamp) -> Result<(), Fault> {
+        let due = self.inventory.drops.with_number(drop, |entry| {
+            let pools = entry.item_stock(item).pools();
+            pools.flat_map(|pool| pool.due(now, MOST_AT_ONCE)).collect::<Vec<_>>()
+        });
+        self.expire_all(drop, &due.unwrap_or_default(), now).map(|_expired| ())
+    }
+
     pub(super) fn sweep_hold(&self, hold: HoldRef, now: Timestamp) -> Result<usize, Fault> {
         let drop = self.inventory.holds.with_ref(hold, |shard| Some(shard.get(hold)?.drop));
         drop.map_or(Ok(0), |drop| self.expire_all(drop, &[hold], now))

@@ -64,12 +64,12 @@ impl ItemStock {
         self.pools.iter()
     }
 
-    /// What `read` finds in its pools; nothing where units came back to one of several meanwhile. From the first pool that
-    /// `read` looks at on none of them had more than it found there, units in doubt included.
-    pub fn undisturbed<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
+    /// What `read` finds in its pools, and whether no units came back to one of several meanwhile: if so, from the first
+    /// pool that `read` looks at on none of them had more than it found there, units in doubt included.
+    pub fn watch<T>(&self, read: impl FnOnce() -> T) -> (T, bool) {
         match &self.moving {
-            None => Some(read()),
-            Some(moving) => moving.undisturbed(read),
+            None => (read(), true),
+            Some(moving) => moving.watch(read),
         }
     }
 

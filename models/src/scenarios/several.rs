@@ -54,7 +54,10 @@ impl Item {
             Some(true)
         };
         match self.protocol {
-            Protocol::Sound | Protocol::RefuseAtOnce => self.moving.undisturbed(read)?,
+            Protocol::Sound | Protocol::RefuseAtOnce => match self.moving.watch(read) {
+                (Some(true), false) => None,
+                (found, _) => found,
+            },
             Protocol::LookAlone => read(),
         }
     }

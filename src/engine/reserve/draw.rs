@@ -9,7 +9,7 @@
 //!
 //! A look reads one pool after the other. A unit could come back to one that was read, while the last one leaves another
 //! that is read next: then one was free all the time and none was seen. So gives to the pools of such an item are counted
-//! (`src/inventory/stock/moving.rs`), and a look counts only where none came meanwhile; else the request is decided anew.
+//! (`src/inventory/stock/moving.rs`), and a look refuses only where none came meanwhile; else the request is decided anew.
 //! Each pool was found with too few units, none in doubt and none due, as for an item of one pool, and had no more since:
 //! at the end of the look all together had at most the sum.
 //!
@@ -63,7 +63,7 @@ impl Request<'_> {
     #[inline]
     pub(super) fn look_at(&self, line: Line<'_>, units: u64) -> Had<()> {
         match line.stock.only() {
-            Some((place, pool)) => self.had(line, place, pool.look(units, self.now)),
+            Some((_, pool)) => self.had(line, pool.look(units, self.now)),
             None => self.look_over(line, units),
         }
     }
@@ -72,7 +72,7 @@ impl Request<'_> {
     #[inline]
     pub(in crate::engine) fn look_closely_at(&self, line: Line<'_>) -> Had<()> {
         match line.stock.only() {
-            Some((place, pool)) => self.had(line, place, pool.look_closely(line.needs(), self.now)),
+            Some((_, pool)) => self.had(line, pool.look_closely(line.needs(), self.now)),
             None => Ok(self.draw_over(line, Certainty::Doubtful)?.map(drop)),
         }
     }
@@ -82,7 +82,7 @@ impl Request<'_> {
     pub(super) fn take<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> Had<()> {
         let Some((place, pool)) = line.stock.only() else { return self.take_over(line, certainty, shares) };
         if line.needs() > 0 {
-            match self.had(line, place, pool.take(line.needs(), certainty, self.now))? {
+            match self.had(line, pool.take(line.needs(), certainty, self.now))? {
                 Ok(taken) => shares.taken.push(taken),
                 Err(free) => return Ok(Err(free)),
             }
@@ -100,28 +100,29 @@ impl Request<'_> {
     pub(super) fn draw_up_to<'d>(&'d self, line: Line<'d>) -> Attempt<Draws<'d>> {
         if let Some((pool, of)) = line.stock.only() {
             let needs = line.needs();
-            let taken = if needs == 0 { Err(0) } else { self.had(line, pool, of.take_up_to(needs, self.now))? };
+            let taken = if needs == 0 { Err(0) } else { self.had(line, of.take_up_to(needs, self.now))? };
             return Ok(taken.into_iter().map(|taken| Draw { pool, taken }).collect());
         }
         // They live on behind the reading: to drop one gives, and would disturb it.
         let mut draws = Draws::new();
-        let result = line.stock.undisturbed(|| self.draw_what_there_is(line, &mut draws));
-        result.unwrap_or(Err(DISTURBED)).map(|()| draws)
+        let (all, undisturbed) = line.stock.watch(|| self.draw_what_there_is(line, &mut draws));
+        if all? || undisturbed { Ok(draws) } else { Err(DISTURBED) }
     }
 
+    /// Says whether that is all that the line needs.
     #[cold]
-    fn draw_what_there_is<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<()> {
+    fn draw_what_there_is<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<bool> {
         let mut rest = line.needs();
         for (place, pool) in self.offered(line) {
             if rest == 0 {
                 break;
             }
-            if let Ok(taken) = self.had(line, place, pool.take_up_to(rest, self.now))? {
+            if let Ok(taken) = self.had(line, pool.take_up_to(rest, self.now))? {
                 rest = rest.saturating_sub(taken.units());
                 draws.push(Draw { pool: place, taken });
             }
         }
-        Ok(())
+        Ok(rest == 0)
     }
 
     /// Adds so many units of a line to the hold: those that the customer has already, in the pools in which they are,
@@ -191,10 +192,10 @@ impl Request<'_> {
             if rest == 0 {
                 break;
             }
-            let taken = match self.had(line, place, pool.take(rest, certainty, self.now))? {
+            let taken = match self.had(line, pool.take(rest, certainty, self.now))? {
                 Ok(taken) => taken,
                 Err(0) => continue,
-                Err(_some) => match self.had(line, place, pool.take_up_to(rest, self.now))? {
+                Err(_some) => match self.had(line, pool.take_up_to(rest, self.now))? {
                     Ok(taken) => taken,
                     Err(_none) => continue,
                 },
@@ -214,13 +215,16 @@ impl Request<'_> {
 
     #[cold]
     fn look_over(&self, line: Line<'_>, units: u64) -> Had<()> {
-        line.stock.undisturbed(|| self.look_at_each(line, units)).unwrap_or(Err(DISTURBED))
+        match line.stock.watch(|| self.look_at_each(line, units)) {
+            (Ok(Err(_too_few)), false) => Err(DISTURBED),
+            (found, _) => found,
+        }
     }
 
     fn look_at_each(&self, line: Line<'_>, units: u64) -> Had<()> {
         let mut sum = 0_u64;
-        for (place, pool) in self.offered(line) {
-            match self.had(line, place, pool.look(units.saturating_sub(sum), self.now))? {
+        for (_, pool) in self.offered(line) {
+            match self.had(line, pool.look(units.saturating_sub(sum), self.now))? {
                 Ok(()) => return Ok(Ok(())),
                 Err(free) => sum = sum.saturating_add(free),
             }
@@ -228,14 +232,14 @@ impl Request<'_> {
         Ok(Err(sum))
     }
 
-    /// What a pool says to a line. What is due in it is given back first.
+    /// What a pool says to a line. What is due in any of its item's is given back first.
     #[inline]
-    fn had<T>(&self, line: Line<'_>, pool: PoolNo, verdict: Verdict<T>) -> Had<T> {
+    fn had<T>(&self, line: Line<'_>, verdict: Verdict<T>) -> Had<T> {
         match verdict {
             Verdict::Yes(had) => Ok(Ok(had)),
             Verdict::Short { free } => Ok(Err(free)),
             Verdict::InDoubt => Err(Undecided::InDoubt),
-            Verdict::SweepDue => Err(Undecided::Retry(Chore::SweepPool(self.drop.number, line.item, pool))),
+            Verdict::SweepDue => Err(Undecided::Retry(Chore::SweepItem(self.drop.number, line.item))),
         }
     }
 }

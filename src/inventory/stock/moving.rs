@@ -52,14 +52,12 @@ impl Moving {
         self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);
     }
 
-    /// What `read` finds in the pools, if nothing was given to any of them meanwhile.
-    pub fn undisturbed<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
+    /// What `read` finds in the pools, and whether nothing was given to any of them meanwhile.
+    pub fn watch<T>(&self, read: impl FnOnce() -> T) -> (T, bool) {
         let before = self.0.load(Ordering::Acquire);
-        if in_flight(before) > 0 {
-            return None;
-        }
         let found = read();
-        (self.0.load(Ordering::Acquire) == before).then_some(found)
+        let undisturbed = in_flight(before) == 0 && self.0.load(Ordering::Acquire) == before;
+        (found, undisturbed)
     }
 }
 

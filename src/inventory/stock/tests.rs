@@ -53,16 +53,16 @@ fn what_is_read_of_several_pools_while_something_is_given_to_one_is_worth_nothin
     let moving = Arc::new(Moving::still());
     let mut pools = [1, 2].map(|units| StockCounter::with_shards(units, 1).among(Arc::clone(&moving)));
     let sum = |pools: &[StockCounter]| pools.iter().map(StockCounter::sum).sum::<u64>();
-    assert_eq!(moving.undisturbed(|| sum(&pools)), Some(3));
-    assert_eq!(moving.undisturbed(|| take(&pools[0], 1)), Some(true), "what is taken does no harm");
-    assert_eq!(moving.undisturbed(|| pools[0].give(1)), None);
+    assert_eq!(moving.watch(|| sum(&pools)), (3, true));
+    assert_eq!(moving.watch(|| take(&pools[0], 1)), (true, true), "what is taken does no harm");
+    assert_eq!(moving.watch(|| pools[0].give(1)), ((), false));
     let Take::Taken(mut taken) = pools[1].take(2, Certainty::Doubtful) else { panic!("of two") };
-    assert_eq!(moving.undisturbed(|| taken.shrink(1)), None);
-    assert_eq!(moving.undisturbed(|| drop(taken)), None);
-    moving.count(|| assert_eq!(moving.undisturbed(|| ()), None, "one is in flight"));
+    assert_eq!(moving.watch(|| taken.shrink(1)), ((), false));
+    assert_eq!(moving.watch(|| drop(taken)), ((), false));
+    moving.count(|| assert_eq!(moving.watch(|| sum(&pools)), (4, false), "one is in flight"));
     pools[0].set(5);
-    assert_eq!(moving.undisturbed(|| pools[0].give(1)), None, "whatever the count was set to");
-    assert_eq!(moving.undisturbed(|| sum(&pools)), Some(8));
+    assert_eq!(moving.watch(|| pools[0].give(1)), ((), false), "whatever the count was set to");
+    assert_eq!(moving.watch(|| sum(&pools)), (8, true));
 }
 
 #[test]

@@ -174,6 +174,21 @@ fn units_go_back_to_the_pool_that_they_came_from() {
 }
 
 #[test]
+fn what_is_due_in_every_pool_is_given_back_for_one_request_of_all() {
+    let world = World::new();
+    let engine = engine(&world, &[("A", &[1; 6])]);
+    for n in 0..6 {
+        assert_eq!(gets(&engine, &cart(n, &[("A", 1)])).len(), 1);
+    }
+    let later = Context::anonymous(START.plus(TTL));
+    // One call, which is not made again.
+    let all = engine.reserve(&cart(6, &[("A", 6)]), later).expect("decided at the first call").value;
+    assert_eq!(shown(&all).1.len(), 6, "a line for each pool");
+    let refusal = refused(engine.reserve(&cart(7, &[("A", 1)]), later).expect("decided at the first call").value);
+    assert_eq!(refusal.reason, Reason::SoldOut);
+}
+
+#[test]
 fn a_late_claim_draws_on_the_pools_of_its_lines_alone() {
     let world = World::new();
     let engine = engine(&world, &[("A", &[1, 2])]);
