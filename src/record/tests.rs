@@ -357,7 +357,7 @@ fn what_may_stand_inside_a_kind_is_what_its_first_build_could_read() {
     let (made, changed, fact) = (sample(kind::MADE), sample(kind::CHANGED), sample(kind::DROP_FACT));
     assert_eq!(read_at(&made, 1, "actor"), [0, 1]);
     assert_eq!(read_at(&changed, 1, "verb"), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(read_at(&changed, 2, "flags of a change"), Vec::from_iter(0..16));
+    assert_eq!(read_at(&changed, 2, "flags of a change"), (0..16).collect::<Vec<u8>>());
     assert_eq!(read_at(&changed, 3, "actor"), [0, 1]);
     assert_eq!(read_at(&fact, 1, "verb"), [1, 2, 3, 4, 5, 6, 7]);
 }
