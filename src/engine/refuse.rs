@@ -66,6 +66,9 @@ impl Request<'_> {
 
     fn all_shorts(&self, certain: &[Short]) -> Shorts {
         let mut shorts = Shorts::from(certain);
+        if shorts.len() == self.asked.lines.len() {
+            return shorts;
+        }
         for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(item, _)| *item == line.item);
             // What is in doubt may be had: it is not named.

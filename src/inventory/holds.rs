@@ -118,6 +118,7 @@ impl Holds {
     }
 
     /// Locks the shard where a hold with this id lives, or would live.
+    #[inline]
     pub fn with_id<R>(&self, id: &HoldId, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
         let hash = self.placement.of(id);
         self.with(shard_of(hash), |shard| f(LockedShard { locked_for: Some((*id, hash)), ..shard }))
@@ -206,6 +207,7 @@ impl Holds {
     }
 
     #[expect(clippy::indexing_slicing, reason = "shard numbers are made here, below SHARDS")]
+    #[inline]
     fn with<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
         let shard = &self.shards[place(number)];
         f(LockedShard { shard: &mut shard.lock(), number, placement: &self.placement, locked_for: None })
