@@ -1,12 +1,13 @@
 //! The agenda: what comes by the clock and that nobody asked for. Drops open and close at their moments, holds are given
-//! back at their deadlines, ended ones are forgotten, drops that closed long ago are archived. Whoever needs such a thing
-//! before the agenda has come to it does it by itself, by the same functions.
+//! back at their deadlines, ended ones are forgotten, drops that closed long ago are archived. A request that needs one of
+//! these before the agenda has come to it does it by itself, by the same functions.
 //!
 //! Each of these is an entry, which knows the instant from which it has something to do. At a look every entry whose instant
 //! has come has one turn, in their order, and does a bounded piece of its work: none waits until another is done with all of
-//! its own. One that meets a busy journal ends its turn and has the next one a while later.
+//! its own. A turn ends at the latest with a rest, so an opening waits for few of them. One that meets a busy journal has its
+//! next turn a while later.
 //!
-//! It has no clock of its own and no thread: its owner says what time it is, and is told when to look again.
+//! It has no clock of its own and no thread: its owner passes the time, and gets that of the next look.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ pub const LOOK_PERIOD: Duration = Duration::from_millis(SOON.0);
 /// something.
 const SOON: Millis = Millis(2);
 
-/// A quarter of a core for all entries together, while customers are at work: what is due and not done yet is done by
-/// whoever needs it, at its own cost. In pieces of a few hundred holds.
+/// A quarter of a core for all entries together, while customers are at work: what is due and not done yet is done by the
+/// request that needs it, at its own cost. In pieces of a few hundred holds.
 const SHARE: Share = Share { rests: 3, piece: Duration::from_millis(1) };
 /// Pools that have holds given back at one turn: of each a few at a time.
 const POOLS_A_TURN: usize = 16;
@@ -49,10 +50,8 @@ pub enum Entry {
 pub(super) enum TurnEnd {
     /// A piece was done. When there is more, the entry's instant says.
     Done,
-    /// The rest is for later: the journal is busy, or takes nothing now.
-    Busy,
-    /// Nothing can be done before so long.
-    Later(Millis),
+    /// The rest is for a while later: the journal is busy, or takes nothing now, or nothing was found.
+    Soon,
 }
 
 /// What an entry does.
@@ -108,7 +107,7 @@ impl Agenda {
         self.look_where(now, |_| true)
     }
 
-    /// As [`Agenda::look`], at one entry alone: for who plays out what comes in between.
+    /// As [`Agenda::look`], at one entry alone: for a simulation, and tests, of what comes in between.
     pub fn look_at(&mut self, entry: Entry, now: Timestamp) -> Timestamp {
         self.look_where(now, |other| other == entry)
     }
@@ -139,13 +138,12 @@ impl Scheduled {
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) {
         self.not_before = match self.work.take_turn(engine, now, pace) {
             TurnEnd::Done => Timestamp(0),
-            TurnEnd::Busy => now.plus(SOON),
-            TurnEnd::Later(span) => now.plus(span),
+            TurnEnd::Soon => now.plus(SOON),
         };
     }
 }
 
-/// [`Entry::Moments`]. However late it is, it rests: whoever needs a drop turns it.
+/// [`Entry::Moments`]. However late it is, it rests: a request that needs a drop turns it.
 #[derive(Debug)]
 struct Moments;
 
@@ -157,7 +155,7 @@ impl Work for Moments {
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
         match engine.turn_due_with(now, || pace.rest(1, Millis(0))) {
             Ok(1..) if !engine.journal.is_busy() => TurnEnd::Done,
-            Ok(_) | Err(_) => TurnEnd::Busy,
+            Ok(_) | Err(_) => TurnEnd::Soon,
         }
     }
 }
@@ -197,7 +195,7 @@ impl Work for DueHolds {
         match engine.sweep_pools(self.pools.by_ref().take(POOLS_A_TURN), now, rest) {
             Ok(1..) if !engine.journal.is_busy() => TurnEnd::Done,
             Ok(0) if self.has_pools() => TurnEnd::Done,
-            Ok(_) | Err(_) => TurnEnd::Busy,
+            Ok(_) | Err(_) => TurnEnd::Soon,
         }
     }
 }

@@ -3,8 +3,7 @@
 //! One record says so, under the drop's gate; from then on no verb finds a hold of that drop. Its holds are taken out
 //! after that, one shard after the other, and what they count for limits of a series or a shop is folded into their
 //! subjects. A snapshot that is being taken delays that, not the record: it would have a hold and also what was folded of
-//! it, or neither. Whoever starts from the record finds the holds still there and
-//! folds them again: it comes to the same.
+//! it, or neither. A start from the record finds the holds still there and folds them again: it comes to the same.
 
 use std::sync::Arc;
 
@@ -30,7 +29,12 @@ const AGAIN: Millis = Millis(1_000);
 /// How often it is looked whether a snapshot has been taken, while holds wait for that.
 const SNAPSHOT_LOOK: Millis = Millis(100);
 
-/// The agenda's entry that archives drops.
+/// Called after each piece of work, when no lock is held, with the number of records that it has appended. Says whether it
+/// has rested.
+type Rest<'r> = &'r mut dyn FnMut(usize) -> bool;
+
+/// The agenda's entry that archives drops: it writes records, and takes the holds of archived drops out of memory. Neither
+/// waits for the other.
 #[derive(Debug, Default)]
 pub(super) struct Archiving {
     /// Archived drops whose holds are to leave memory.
@@ -38,99 +42,111 @@ pub(super) struct Archiving {
     /// Those whose holds are just being taken out.
     folding: Option<Folding>,
     /// No drop is archived before this.
-    not_before: Timestamp,
+    archives_from: Timestamp,
+    /// No hold is taken out before this.
+    folds_from: Timestamp,
 }
 
 impl Work for Archiving {
     fn due_at(&self, engine: &Engine) -> Timestamp {
-        if self.folding.is_some() || !self.waiting.is_empty() {
-            return Timestamp(0);
-        }
-        engine.inventory.closings.next().plus(engine.bounds.archive_after).max(self.not_before)
+        self.archives_at(engine).min(self.folds_at())
     }
 
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
-        let archived = self.archive(engine, now, pace);
-        if archived == TurnEnd::Busy { archived } else { self.fold(engine, pace) }
+        let mut rest = |appended| pace.rest(appended, Millis(0));
+        if self.archives_at(engine) <= now
+            && let Err(fault) = self.archive(engine, now, &mut rest)
+        {
+            tracing::warn!(%fault, "nothing was archived");
+            self.archives_from = now.plus(AGAIN);
+        }
+        // Without a record: whatever the journal does.
+        for _ in 0..PIECES_A_TURN {
+            if self.folds_at() > now {
+                break;
+            }
+            let Some(walking) = engine.walk.try_lock() else {
+                self.folds_from = now.plus(SNAPSHOT_LOOK);
+                break;
+            };
+            self.fold(engine);
+            drop(walking);
+            if rest(0) {
+                break;
+            }
+        }
+        if engine.journal.is_busy() { TurnEnd::Soon } else { TurnEnd::Done }
     }
 }
 
 impl Archiving {
-    fn archive(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
-        if now < self.not_before {
-            return TurnEnd::Done;
+    fn archives_at(&self, engine: &Engine) -> Timestamp {
+        if self.waiting.len() >= WAITING_MAX {
+            return Timestamp::NEVER;
         }
-        if engine.has_folded_enough() {
-            self.not_before = now.plus(AGAIN);
-            return TurnEnd::Done;
-        }
-        let room = WAITING_MAX.saturating_sub(self.waiting.len()).min(DROPS_A_TURN);
-        for number in engine.inventory.closings.due(now.minus(engine.bounds.archive_after), room) {
-            let archived = match engine.archive_drop(number, Context::engine(now)) {
-                Ok(archived) => archived,
-                Err(fault) => {
-                    tracing::warn!(%fault, "nothing was archived");
-                    self.not_before = now.plus(AGAIN);
-                    return TurnEnd::Done;
-                }
-            };
-            pace.rest(usize::from(archived.is_some()), Millis(0));
-            self.waiting.extend(archived);
-            if engine.journal.is_busy() {
-                return TurnEnd::Busy;
-            }
-        }
-        TurnEnd::Done
+        engine.inventory.closings.next().plus(engine.bounds.archive_after).max(self.archives_from)
     }
 
-    fn fold(&mut self, engine: &Engine, pace: &mut Pace) -> TurnEnd {
+    fn folds_at(&self) -> Timestamp {
+        if self.folding.is_none() && self.waiting.is_empty() { Timestamp::NEVER } else { self.folds_from }
+    }
+
+    /// Archives some drops whose time has come. Says how many.
+    fn archive(&mut self, engine: &Engine, now: Timestamp, rest: Rest<'_>) -> Result<usize, Fault> {
+        if engine.has_folded_enough() {
+            self.archives_from = now.plus(AGAIN);
+            return Ok(0);
+        }
+        let mut drops = 0_usize;
+        let room = WAITING_MAX.saturating_sub(self.waiting.len()).min(DROPS_A_TURN);
+        for number in engine.inventory.closings.due(now.minus(engine.bounds.archive_after), room) {
+            let archived = engine.archive_drop(number, Context::engine(now))?;
+            let count = usize::from(archived.is_some());
+            drops = drops.saturating_add(count);
+            self.waiting.extend(archived);
+            if rest(count) || engine.journal.is_busy() {
+                break;
+            }
+        }
+        Ok(drops)
+    }
+
+    /// Takes a piece of the archived drops' holds out. No snapshot is under way.
+    fn fold(&mut self, engine: &Engine) {
         if self.folding.is_none() && !self.waiting.is_empty() {
             self.folding = Some(Folding::of(std::mem::take(&mut self.waiting)));
         }
-        for _ in 0..PIECES_A_TURN {
-            let Some(folding) = &mut self.folding else { break };
-            let Some(walking) = engine.walk.try_lock() else { return TurnEnd::Later(SNAPSHOT_LOOK) };
-            if !engine.inventory.fold_some(folding) {
-                engine.has_folded(folding);
-                self.folding = None;
-            }
-            drop(walking);
-            pace.rest(0, Millis(0));
+        if let Some(folding) = &mut self.folding
+            && !engine.inventory.fold_some(folding)
+        {
+            engine.has_folded(folding);
+            self.folding = None;
         }
-        TurnEnd::Done
     }
 }
 
 impl Engine {
-    /// Archives all drops that may be by now, and takes their holds out of memory. Says how many drops those were. Blocks
-    /// until a snapshot under way was taken, and for as long as it takes to look through the holds: for who has no agenda.
+    /// Archives all drops that may be by now, and takes their holds out of memory, as the agenda does; also those that were
+    /// put off. Says how many drops those were. Blocks until a snapshot under way was taken, and for as long as it takes to
+    /// look through the holds.
     ///
     /// # Errors
     /// Faults of the journal.
-    pub fn archive(&self, context: Context<'_>) -> Result<usize, Fault> {
-        while self.turn_due(context.now)? > 0 && !self.journal.is_busy() {}
-        if self.has_folded_enough() {
-            return Ok(0);
-        }
-        let (mut archived, mut done) = (Vec::new(), Ok(()));
+    pub fn archive(&self, now: Timestamp) -> Result<usize, Fault> {
+        while self.turn_due(now)? > 0 && !self.journal.is_busy() {}
         for entry in self.inventory.drops.all() {
-            match self.mark_archived(&entry, context) {
-                Ok(true) => archived.push(entry),
-                Ok(false) => {}
-                Err(fault) => {
-                    done = Err(fault);
-                    break;
-                }
+            let running = entry.running();
+            self.inventory.expect_archiving(entry.number, running.closed_at());
+        }
+        let (mut archiving, mut drops) = (Archiving::default(), 0_usize);
+        while archiving.due_at(self) <= now {
+            if archiving.archives_at(self) <= now {
+                drops = drops.saturating_add(archiving.archive(self, now, &mut |_| false)?);
             }
-        }
-        let count = archived.len();
-        if count > 0 {
             let _walking = self.walk.lock();
-            let mut folding = Folding::of(archived);
-            while self.inventory.fold_some(&mut folding) {}
-            self.has_folded(&folding);
+            archiving.fold(self);
         }
-        done.map(|()| count)
+        Ok(drops)
     }
 
     /// What is folded has a bound as well: beyond it, holds stay, and count for `--max-holds`.
@@ -158,7 +174,7 @@ impl Engine {
         }
         if has_live_holds(entry) {
             let again = now.minus(self.bounds.archive_after).plus(AGAIN);
-            self.inventory.put_off_archiving(entry.number, again);
+            self.inventory.expect_archiving(entry.number, again);
             return Ok(false);
         }
         let fact = fact(entry, &running, DropVerb::Archive, (running.lifecycle, origin.clone()), now);

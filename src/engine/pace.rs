@@ -77,14 +77,14 @@ impl Pace {
     }
 
     /// A piece of work is done, for which so many records were appended, and which should have been done so long ago.
-    /// Rests, if that is due.
-    pub(super) fn rest(&mut self, appended: usize, late: Millis) {
+    /// Rests, if that is due. Says whether so much work had come together that it was time for it.
+    pub(super) fn rest(&mut self, appended: usize, late: Millis) -> bool {
         self.own = self.own.saturating_add(u64::try_from(appended).unwrap_or(u64::MAX));
         // Whatever piece happens to be the last before a rest: how late the others were counts, too.
         self.late = self.late.max(late);
         let worked = self.working.elapsed();
         if worked < self.share.piece {
-            return;
+            return false;
         }
         self.look();
         if self.others.is_some_and(|since| since.elapsed() < AT_WORK) {
@@ -95,6 +95,7 @@ impl Pace {
             }
         }
         self.has_rested();
+        true
     }
 
     fn look(&mut self) {

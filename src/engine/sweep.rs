@@ -22,25 +22,26 @@ impl Engine {
     /// # Errors
     /// Faults of the journal.
     pub fn sweep(&self, now: Timestamp) -> Result<usize, Fault> {
-        self.sweep_pools(self.inventory.due(now), now, |_, _| {})
+        self.sweep_pools(self.inventory.due(now), now, |_, _| false)
     }
 
     /// Gives back what is due in these pools, a bounded part of each. Says how many holds that were. Calls `rest` after each
-    /// pool, when no lock is held, with the number of holds that were given back in it, and how late the first of them was.
+    /// pool, when no lock is held, with the number of holds that were given back in it, and how late the first of them was;
+    /// ends where that says so.
     pub(super) fn sweep_pools(
         &self,
         pools: impl IntoIterator<Item = PoolPlace>,
         now: Timestamp,
-        mut rest: impl FnMut(usize, Millis),
+        mut rest: impl FnMut(usize, Millis) -> bool,
     ) -> Result<usize, Fault> {
         let mut expired = 0_usize;
         for (drop, item, pool) in pools {
             let late = self.late(drop, item, pool, now);
             let swept = self.sweep_pool(drop, item, pool, now)?;
             expired = expired.saturating_add(swept);
-            rest(swept, late);
+            let rested = rest(swept, late);
             // However many pools there are, a wave does not fill the journal's queue: the others' turn comes.
-            if expired > 0 && self.journal.is_busy() {
+            if rested || (expired > 0 && self.journal.is_busy()) {
                 break;
             }
         }

@@ -23,18 +23,17 @@ impl Engine {
     /// # Errors
     /// Faults of the journal.
     pub fn turn_due(&self, now: Timestamp) -> Result<usize, Fault> {
-        self.turn_due_with(now, || {})
+        self.turn_due_with(now, || false)
     }
 
-    /// As [`Engine::turn_due`]; calls `rest` after each drop, when no lock is held.
-    pub(super) fn turn_due_with(&self, now: Timestamp, mut rest: impl FnMut()) -> Result<usize, Fault> {
+    /// As [`Engine::turn_due`]; calls `rest` after each drop, when no lock is held, and ends where that says so.
+    pub(super) fn turn_due_with(&self, now: Timestamp, mut rest: impl FnMut() -> bool) -> Result<usize, Fault> {
         let mut turned = 0_usize;
         for drop in self.inventory.moments.due(now, AT_ONCE) {
             self.turn(drop, now)?;
             turned = turned.saturating_add(1);
-            rest();
-            // However many drops open together, they do not fill the journal's queue: who needs one turns it.
-            if self.journal.is_busy() {
+            // However many drops open together, they do not fill the journal's queue: a request that needs one turns it.
+            if rest() || self.journal.is_busy() {
                 break;
             }
         }
@@ -55,7 +54,7 @@ impl Engine {
         self.turn_with(self.journal.permit()?, entry, running, now)
     }
 
-    /// The same for who has room in the journal already.
+    /// The same with a permit that is there already.
     pub(super) fn turn_with(
         &self,
         permit: Permit<'_>,

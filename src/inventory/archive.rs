@@ -58,7 +58,7 @@ impl Folding {
 
 impl Inventory {
     /// Takes all holds of archived drops out, and then the drops' pools.
-    pub fn fold(&self, drops: Vec<Arc<DropEntry>>) {
+    pub(super) fn fold(&self, drops: Vec<Arc<DropEntry>>) {
         let mut folding = Folding::of(drops);
         while self.fold_some(&mut folding) {}
     }
@@ -92,8 +92,9 @@ impl Inventory {
         !pools.is_empty()
     }
 
-    /// A drop that could not be archived now is looked at again as if it had closed at this instant. Its gate is closed.
-    pub fn put_off_archiving(&self, drop: DropNo, closed_at: Timestamp) {
+    /// A drop is to be archived as if it had closed at this instant: later than it did, where it could not be archived now.
+    /// Its gate is passed.
+    pub fn expect_archiving(&self, drop: DropNo, closed_at: Timestamp) {
         self.closings.expect(drop, closed_at);
     }
 

@@ -252,7 +252,7 @@ fn what_archives_a_drop_is_never_before_the_closing_that_came_late() {
     create(&engine, scheduled("d"), START);
     // It is closed so late that a clock that was read before has seen its time to be archived come.
     agenda.look_at(Entry::Moments, after(60));
-    engine.archive(Context::engine(after(30))).expect("archived");
+    engine.archive(after(30)).expect("archived");
     engine.journal().barrier().wait().expect("durable");
     let times: Vec<(DropVerb, Timestamp)> = common::records(&world)
         .into_iter()

@@ -81,7 +81,7 @@ fn what_comes_back_while_a_drop_is_archived_is_in_its_figures_or_finds_nothing()
             together.wait();
             // Another moment in each round.
             (0..round * 20).for_each(|_| std::hint::spin_loop());
-            engine.archive(Context::engine(now)).expect("a look")
+            engine.archive(now).expect("a look")
         });
         assert_eq!(archived, 1, "nothing was live");
         let (returned, late) = (returned.into_inner() * 2, late.into_inner() * 2);

@@ -32,7 +32,7 @@ fn what_was_sold_in_archived_drops_does_not_stop_the_next_sale() {
         settle(|| engine.claim(&claim(hold_id(n), "o"), Context::anonymous(START))).expect("claimed");
     }
     let later = START.plus(Millis::from_secs(8 * 24 * 3600));
-    assert_eq!(engine.archive(Context::engine(later)).expect("a look"), 1);
+    assert_eq!(engine.archive(later).expect("a look"), 1);
     assert_eq!(engine.inventory().owned(), 0);
     create(&engine, definition("e", &[("A", 100)], &[]), later);
     let came = settle(|| engine.reserve(&reserve(hold_id(9), "e", "c0", &[("A", 1)]), Context::anonymous(later)));
@@ -145,7 +145,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
                 .expect("closed");
             assert!(n != 1 || make(&engine, "one-more", now).is_err(), "a closed drop still lives");
             now = now.plus(Millis::from_secs(8 * 24 * 3600));
-            engine.archive(Context::engine(now)).expect("archived");
+            engine.archive(now).expect("archived");
             let room = CreateDrop { definition: definition("one-more", &[("A", 1)], &[]), validate_only: true };
             let _made = engine.create_drop(&room, Context::anonymous(now)).expect("its place is given back");
         }

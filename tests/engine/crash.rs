@@ -109,7 +109,7 @@ fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
             common::durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(closed))).is_ok()
         }
         1 => engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
-        2 => engine.archive(Context::engine(now)).is_ok() && engine.journal().barrier().wait().is_ok(),
+        2 => engine.archive(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         4 => {
             let command = CreateDrop { definition: definition("e", &[("A", 9)], &[]), validate_only: false };
             common::durable(engine, engine.create_drop(&command, Context::anonymous(now))).is_ok()

@@ -200,7 +200,7 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
 
     let long_after = after(9 * 24 * 3_600);
     while engine.sweep(long_after).expect("a sweep") > 0 {}
-    assert_eq!(engine.archive(Context::anonymous(long_after)).expect("archived"), 2);
+    assert_eq!(engine.archive(long_after).expect("archived"), 2);
     assert!(engine.get_drop(&drop_id("d"), Context::anonymous(long_after)).is_err(), "archived, and forgotten");
     trim(&engine, &machine.world.snapshots, long_after);
     goes_on_from(&mut events, &engine, "archived drops");

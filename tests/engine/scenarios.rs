@@ -116,7 +116,7 @@ impl Play {
                 while self.engine().sweep(now).expect("a sweep") > 0 {}
                 String::new()
             }
-            ["archive"] => self.engine().archive(Context::engine(now)).expect("a look").to_string(),
+            ["archive"] => self.engine().archive(now).expect("a look").to_string(),
             ["snapshot"] => {
                 self.engine().snapshot(&self.world.snapshots, now).expect("a snapshot");
                 String::new()

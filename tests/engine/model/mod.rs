@@ -181,7 +181,7 @@ fn step(
         }
         Act::Archive(_) => {
             sweep_all(&engine, world.now);
-            let archived = engine.archive(Context::engine(world.now)).expect("a look");
+            let archived = engine.archive(world.now).expect("a look");
             prop_assert_eq!(archived.to_string(), model.archive(), "{:?}", act);
         }
         Act::Again { .. } | Act::Tick(_) => {}
