@@ -1,4 +1,5 @@
-//! Writes the mutants: copies of the stock counter's, the next deadline's and the journal's hand-off's source with one thing spoilt in each.
+//! Writes the mutants: copies of the source of the stock counter, the count of gives, the next deadline and the journal's
+//! hand-off, with one thing spoilt in each.
 //!
 //! A mutant whose text is no longer in the source, or stands there twice, fails the build: it would prove nothing.
 

@@ -80,7 +80,9 @@ impl Engine {
         // What was due by then has been given back; what falls due up to the drop's last turn is not free yet.
         let taken = match pool.take_any(taken_out, context.now) {
             Verdict::Yes(taken) => taken,
-            Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => return Err(too_few(pool, command).into()),
+            Verdict::Short { .. } => return Err(too_few(pool, command).into()),
+            Verdict::InDoubt => return Err(Undecided::InDoubt),
+            Verdict::SweepDue => return Err(Undecided::Retry(Chore::SweepItem(entry.number, item))),
         };
         let mut stock = entry.item_figures(item);
         if let Some(figures) = stock.get_mut(place.index()) {

@@ -95,7 +95,7 @@ impl Drops {
         registry.entries.get(&number).map(|entry| f(entry, Roster(&registry.entries)))
     }
 
-    /// The drop with this number, for who keeps it: the registry is free meanwhile.
+    /// The drop with this number, to keep: the registry is free meanwhile.
     #[must_use]
     pub fn entry(&self, number: DropNo) -> Option<Arc<DropEntry>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).entries.get(&number).cloned()

@@ -121,7 +121,7 @@ pub(super) fn image<'a>(queues: impl Iterator<Item = &'a Deadlines>) -> Vec<(Tim
 }
 
 impl Bucket {
-    /// Each list from its end, where [`Lists::remove`] begins to look: who gives them back in this order is done at once.
+    /// Each list from its end, where [`Lists::remove`] begins to look: to strike them out in this order takes one look each.
     fn iter(&self) -> impl Iterator<Item = HoldRef> + '_ {
         let (one, many): (_, &[Vec<HoldRef>]) = match self {
             Self::One(hold) => (Some(*hold), &[]),

@@ -117,12 +117,12 @@ impl Inventory {
         fits::succeeds(lsn, superseded)?;
         let Superseded { ended, made } = superseded;
         let known = self.known(&ended.hold.id).filter(|known| known.hold.revision < lsn);
+        if let Some(known) = &known {
+            fits::changes(lsn, ended, &known.hold)?;
+        }
         // Each is guarded by its own revision: a snapshot may have seen either without the other.
         match (known, self.has(lsn, made)?) {
-            (Some(known), false) => {
-                fits::changes(lsn, ended, &known.hold)?;
-                self.follow_both(lsn, record, (&known, made))
-            }
+            (Some(known), false) => self.follow_both(lsn, record, (&known, made)),
             (Some(_), true) => self.follow_change(lsn, ended),
             (None, false) => self.follow_hold(lsn, &Record::Hold(made.clone()), made),
             (None, true) => Ok(()),

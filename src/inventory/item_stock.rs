@@ -1,6 +1,6 @@
 //! The stock of a drop, item by item: of those that it was made with, and behind them of those that were added later.
 //!
-//! Pools are never removed and never move, so whoever has one may keep it while others are added. The first ones are
+//! Pools are never removed and never move, so a reference to one stays valid while others are added. The first ones are
 //! found without any synchronization, as if nothing could ever be added.
 
 use std::sync::{Arc, OnceLock};

@@ -41,7 +41,7 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// As the ledger has it, with so many free.
+    /// As the ledger has it, with `free` units free.
     const fn of(cut: &Cut, free: u64) -> Self {
         let Cut { basis: PoolBasis { received, taken_out }, sums, as_of: _ } = cut;
         let Sums { held, paying, claimed, withdrawn, returned_total } = *sums;
@@ -182,7 +182,7 @@ impl Pool {
     /// Takes `units`, if they can be had.
     #[expect(
         clippy::inline_always,
-        reason = "measured: on its own it costs each reserve and each close look 40 instructions"
+        reason = "by `just instructions` it costs each reserve and each close look 40 more on its own"
     )]
     #[inline(always)]
     pub fn take(&self, units: u64, certainty: Certainty, now: Timestamp) -> Verdict<Taken<'_>> {
@@ -258,7 +258,8 @@ impl Pool {
     }
 
     /// Units as they stand, and the place of the journal that this belongs to. What a hold gives back is free before it
-    /// leaves the ledger: another may have taken it, and be entered, by then. Of the two only one is shown.
+    /// leaves the ledger: another may have taken it, and be entered, by then. Of the two only one is shown, whichever it is:
+    /// for that instant the sum is right, and what is held, in payment or sold may be short by what the other has more.
     #[must_use]
     pub fn stock(&self) -> (Stock, Lsn) {
         let cut = self.ledger.cut();

@@ -174,7 +174,7 @@ impl StockCounter {
     /// One try to take `units`, or as many as a folded core is to be asked for.
     #[expect(
         clippy::inline_always,
-        reason = "measured: on its own it costs a refusal because of limits 70 instructions"
+        reason = "by `just instructions` a refusal because of limits takes 70 more where it is on its own"
     )]
     #[inline(always)]
     fn take_as(&self, units: u64, certainty: Certainty, of_core: impl Fn(Core) -> u64) -> Take<'_> {

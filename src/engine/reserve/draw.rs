@@ -14,8 +14,8 @@
 //! at the end of the look all together had at most the sum.
 //!
 //! A draw that falls short refuses nothing: a unit may have come back to a pool that it had passed. It gives back and
-//! looks. Who takes what there is settles for less only where nothing came back to any of the pools from before the first
-//! taking to behind the last.
+//! looks. A reserve that takes what there is settles for less only where nothing came back to any of the pools from before
+//! the first taking to behind the last.
 
 use smallvec::SmallVec;
 
@@ -24,6 +24,7 @@ use super::{Line, Request};
 use crate::engine::attempt::{Attempt, Chore, Undecided};
 use crate::hold::HoldLine;
 use crate::ids::{ItemNo, PoolNo};
+use crate::invariant::invariant;
 use crate::inventory::stock::{Certainty, Taken};
 use crate::inventory::{Pool, Verdict};
 use crate::rules;
@@ -59,7 +60,7 @@ impl Draw<'_> {
 }
 
 impl Request<'_> {
-    /// Whether stock may have so many units for a line, as far as a look can tell.
+    /// Whether stock may have `units` for a line, as far as a look can tell.
     #[inline]
     pub(super) fn look_at(&self, line: Line<'_>, units: u64) -> Had<()> {
         match line.stock.only() {
@@ -125,31 +126,36 @@ impl Request<'_> {
         Ok(rest == 0)
     }
 
-    /// Adds so many units of a line to the hold: those that the customer has already, in the pools in which they are,
+    /// Adds `units` of a line to the hold: those that the customer has already, in the pools in which they are,
     /// then what was drawn for it, in its order. What is drawn beyond goes back.
     pub(super) fn share<'d>(&self, line: Line<'_>, units: u32, draws: Draws<'d>, shares: &mut Shares<'d>) {
         let mut parts = self.kept(line.item, units);
-        let mut rest = u64::from(units.saturating_sub(line.own));
+        let mut rest = units.saturating_sub(line.own);
         for Draw { pool, mut taken } in draws {
-            let used = taken.units().min(rest);
+            // What is more than a line can have is more than is missing.
+            let used = u32::try_from(taken.units()).map_or(rest, |units| units.min(rest));
             if used == 0 {
                 continue;
             }
-            taken.shrink(used);
+            taken.shrink(used.into());
             shares.taken.push(taken);
             rest = rest.saturating_sub(used);
-            parts.push((pool, u32::try_from(used).unwrap_or(u32::MAX)));
+            parts.push((pool, used));
         }
         parts.sort_unstable_by_key(|(pool, _)| *pool);
         for (pool, units) in parts {
             match shares.lines.last_mut().filter(|last| (last.item, last.pool) == (line.item, pool)) {
-                Some(last) => last.quantity = last.quantity.saturating_add(units),
+                Some(last) => {
+                    let sum = last.quantity.checked_add(units);
+                    invariant!(let Some(sum) = sum, "item {} is given {} and {units} units", line.item, last.quantity);
+                    last.quantity = sum;
+                }
                 None => shares.lines.push(HoldLine::new(line.item, pool, units)),
             }
         }
     }
 
-    /// Of the units that the customer has already, at most so many: by pool, those of the hold's first lines first.
+    /// Of the units that the customer has already, `most` at most: by pool, those of the hold's first lines first.
     fn kept(&self, item: ItemNo, most: u32) -> SmallVec<[(PoolNo, u32); 4]> {
         let mut left = most;
         let lines = self.old.iter().flat_map(|old| old.hold.lines()).filter(|line| line.item == item);
@@ -170,7 +176,7 @@ impl Request<'_> {
         }
     }
 
-    /// Whether units of a line's pools have been taken that are not entered yet, if so many were free.
+    /// Whether units of a line's pools have been taken that are not entered yet, where `free` were free.
     pub(in crate::engine) fn is_being_taken_from(&self, line: Line<'_>, free: u64) -> bool {
         let known = self.offered(line).filter_map(|(_, pool)| pool.free_at_most());
         known.fold(0, u64::saturating_add) > free

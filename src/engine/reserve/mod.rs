@@ -137,7 +137,7 @@ pub(super) type Short = (ItemNo, u64);
 pub(super) type Shorts = SmallVec<[Short; 4]>;
 
 impl Request<'_> {
-    // Measured: taken into its callers, it leaves out what it takes in itself, and costs each reserve 17 instructions.
+    // Inlined into its callers, it does not inline what it calls: by `just instructions` a reserve takes 17 more.
     #[inline(never)]
     fn decide(&self, permit: Permit<'_>) -> Attempt<Reserved> {
         let holds = &self.engine.inventory.holds;

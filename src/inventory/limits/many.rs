@@ -331,7 +331,7 @@ pub(super) struct Alone {
 }
 
 impl Alone {
-    /// One that stands so, with so many units that count.
+    /// One in this state, of whose units so many count.
     #[inline]
     pub(super) const fn of(state: HoldState, units: u64, expires_at: Timestamp) -> Self {
         let (live, owned) = if state.is_live() { (units, 0) } else { (0, units) };

@@ -1,4 +1,4 @@
-//! What is given to the pools of one item, counted: so that who reads one pool after the other knows that nothing came
+//! What is given to the pools of one item, counted: so that a reader of one pool after the other knows that nothing came
 //! back to one that was read already.
 //!
 //! ```text
