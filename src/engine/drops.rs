@@ -140,7 +140,7 @@ impl Engine {
     }
 
     /// How a drop looks with its moments that have come. Where the journal can't take those now, it looks as the facts are: a
-    /// look is answered whatever waits for the disk, and nobody is told of an opening that no record tells of.
+    /// look is answered whatever waits for the disk, and no opening is shown that has no record.
     fn show_now(&self, entry: &DropEntry, now: Timestamp) -> Decided<DropView> {
         let running = entry.running();
         if !running.is_to_turn(now) {

@@ -1,6 +1,6 @@
 //! What a drop's definition gives to a request: pure functions of plain values.
 //!
-//! They lock nothing and read neither stock nor a clock, so what they say can be told to anyone and recomputed later.
+//! They lock nothing and read neither stock nor a clock, so what they say can be shown to anyone and recomputed later.
 
 mod offer;
 
