@@ -6,7 +6,7 @@
 //!   of its own, and so finds nothing in the caches.
 //!   `gathered` is over a log that takes as long as a disk: where a batch costs nothing the writer has always caught up
 //!   and every record wakes it, so the two together tell what a wake-up costs.
-//! * `two threads`: the same on two, against one: what they share is the journal's queue and the pool.
+//! * `two threads`: the same on two; `threads.rs` compares them with one.
 //! * `refusal`: a sold-out reserve, against `cycle`: a herd is to cost next to nothing.
 //! * `sweep`: a hundred thousand holds that fall due in one millisecond.
 //!
@@ -17,6 +17,8 @@
 #![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
 
 mod common;
+#[path = "common/disk_like.rs"]
+mod disk_like;
 #[path = "common/drops.rs"]
 mod drops;
 #[path = "common/herd.rs"]
@@ -28,9 +30,11 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
+use common::hold_id;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use disk_like::DiskLike;
 use drops::{NOW, TTL};
-use herd::{CUSTOMERS, DiskLike, Herd, LIVE, create, engine, fill};
+use herd::{CUSTOMERS, Herd, LIVE, create, engine, fill};
 use short::short;
 use stockade::engine::Engine;
 use stockade::engine::answer::Outcome;
@@ -64,7 +68,15 @@ fn cycles(criterion: &mut Criterion) {
     let (engine, mut first) = filled(MemoryLog::ephemeral());
     let mut group = criterion.benchmark_group("engine");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("cycle, oldest", |bencher| bencher.iter(|| first.cycle_behind(&engine, LIVE, NOW)));
+    let mut oldest = 0;
+    group.bench_function("cycle, oldest", |bencher| {
+        bencher.iter(|| {
+            first.reserve(&engine, NOW);
+            first.release(&engine, hold_id(oldest), NOW);
+            first.tidy(&engine, NOW);
+            oldest += 1;
+        });
+    });
     let mut herd = Herd::new("knives", 0..CUSTOMERS, 100 * LIVE);
     group.bench_function("cycle", |bencher| bencher.iter(|| herd.cycle(&engine, NOW)));
     ratio("cycle", &engine, &mut herd);

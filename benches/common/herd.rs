@@ -1,7 +1,6 @@
 //! An engine with a million live holds of a hundred thousand customers, and customers who come for more.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use stockade::definition::{Limit, Scope};
 use stockade::digest::DigestKey;
@@ -10,9 +9,9 @@ use stockade::engine::attempt::{Answer, Decided};
 use stockade::engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
 use stockade::engine::context::Context;
 use stockade::engine::{Bounds, Engine};
-use stockade::ids::{DropId, HoldId, LimitId, Lsn};
+use stockade::ids::{DropId, HoldId, LimitId};
 use stockade::inventory::Inventory;
-use stockade::journal::{Batches, Journal, Log, LogError, MemoryLog, SealedBatch, Start, Trailer};
+use stockade::journal::{Journal, Log, Start};
 use stockade::time::Timestamp;
 
 use crate::common::{customer, hold_id};
@@ -28,44 +27,6 @@ const FORGET_EVERY: u64 = 64;
 
 pub fn bounds() -> Bounds {
     Bounds { max_ended_holds: REMEMBERED, ..Bounds::default() }
-}
-
-/// A log in memory whose batches take as long as a disk takes to force them: meanwhile what comes next gathers.
-#[derive(Debug)]
-pub struct DiskLike(MemoryLog);
-
-/// About what one `fdatasync` takes.
-const FORCING: Duration = Duration::from_micros(120);
-
-impl DiskLike {
-    pub fn new() -> Self {
-        Self(MemoryLog::ephemeral())
-    }
-}
-
-impl Log for DiskLike {
-    fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError> {
-        std::thread::sleep(FORCING);
-        self.0.append(expected, batch)
-    }
-    fn sync(&self) -> Result<(), LogError> {
-        self.0.sync()
-    }
-    fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
-        self.0.read(from)
-    }
-    fn trim(&self, below: Lsn) -> Result<(), LogError> {
-        self.0.trim(below)
-    }
-    fn bytes(&self) -> u64 {
-        self.0.bytes()
-    }
-    fn oldest(&self) -> Lsn {
-        self.0.oldest()
-    }
-    fn close(&self, trailer: &Trailer) -> Result<(), LogError> {
-        self.0.close(trailer)
-    }
 }
 
 /// An engine over a log in memory: everything else is as it is in a server.
@@ -160,15 +121,8 @@ impl Herd {
         self.tidy(engine, now);
     }
 
-    /// Takes a unit; the hold that was made `behind` holds before is given back.
-    pub fn cycle_behind(&mut self, engine: &Engine, behind: u64, now: Timestamp) {
-        self.reserve(engine, now);
-        self.release(engine, hold_id(self.next - 1 - behind), now);
-        self.tidy(engine, now);
-    }
-
     /// What the background does beside, done here: the one thread pays for it.
-    fn tidy(&self, engine: &Engine, now: Timestamp) {
+    pub fn tidy(&self, engine: &Engine, now: Timestamp) {
         if self.next.is_multiple_of(FORGET_EVERY) {
             engine.forget(now);
         }
