@@ -30,16 +30,17 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use common::hold_id;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use stockade_engine::Engine;
+use stockade_engine::answer::Outcome;
+use stockade_journal::{Log, MemoryLog};
+use stockade_types::metrics::Stopwatch;
+
+use common::hold_id;
 use disk_like::DiskLike;
 use drops::{NOW, TTL};
 use herd::{CUSTOMERS, Herd, LIVE, create, engine, fill};
 use short::short;
-use stockade::engine::Engine;
-use stockade::engine::answer::Outcome;
-use stockade::journal::{Log, MemoryLog};
-use stockade::metrics::Stopwatch;
 
 const DUE: u64 = 100_000;
 /// Reserves a second that one thread is to reach.

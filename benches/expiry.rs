@@ -17,18 +17,19 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use stockade_counter::stock::Certainty;
+use stockade_engine::inventory::{DropEntry, HoldRef, HoldTransition, Inventory, Standing, Subject, Verdict};
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
+use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
+use stockade_types::metrics::Stopwatch;
+use stockade_types::record::DropImage;
+use stockade_types::time::{Millis, Timestamp};
+
+use common::{customer, hold_id};
 use drops::{NOW, TTL, definition};
 use short::short;
-use stockade::digest::DigestKey;
-use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
-use stockade::inventory::stock::Certainty;
-use stockade::inventory::{DropEntry, HoldRef, HoldTransition, Inventory, Standing, Subject, Verdict};
-use stockade::metrics::Stopwatch;
-use stockade::record::DropImage;
-use stockade::time::{Millis, Timestamp};
 
 /// Deadlines that come and go at a time.
 const TURN: u64 = 1_000;

@@ -12,15 +12,16 @@ mod short;
 use std::hint::black_box;
 use std::time::Duration;
 
-use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use stockade_engine::inventory::{HoldRef, Holds};
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
+use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo};
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::Timestamp;
+
+use common::{customer, hold_id};
 use short::short;
-use stockade::digest::DigestKey;
-use stockade::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade::ids::{DropNo, ItemNo, Lsn, PoolNo};
-use stockade::inventory::{HoldRef, Holds};
-use stockade::metrics::Stopwatch;
-use stockade::time::Timestamp;
 
 const SIZES: [u64; 2] = [10_000, 1_000_000];
 /// Holds that come and go at a time: a tenth of the small table, so that it stays small.

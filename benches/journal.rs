@@ -12,13 +12,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use stockade_journal::storage::{DiskStorage, Storage};
+use stockade_journal::{FileLog, FileLogOptions, Journal, Log, MemoryLog, Start, Ticket};
+use stockade_types::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
+use stockade_types::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, PoolNo};
+use stockade_types::record::Record;
+use stockade_types::time::Timestamp;
+
 use short::short;
-use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, PoolNo};
-use stockade::journal::{FileLog, FileLogOptions, Journal, Log, MemoryLog, Start, Ticket};
-use stockade::record::Record;
-use stockade::storage::{DiskStorage, Storage};
-use stockade::time::Timestamp;
 
 const WAITERS: [u64; 4] = [1, 16, 128, 1024];
 const NOW: Timestamp = Timestamp(1_796_403_600_000);

@@ -14,18 +14,19 @@ mod short;
 
 use std::hint::black_box;
 
-use common::{customer, hold_id};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use stockade_engine::inventory::limits::{Ask, Counted, Purpose, Whose};
+use stockade_engine::inventory::{Drops, Holds, Registry, Subject, Subjects};
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
+use stockade_types::ids::{DropNo, ItemNo, LimitId, Lsn, PoolNo, ShopId, SubjectKey};
+use stockade_types::record::DropImage;
+use stockade_types::time::Timestamp;
+
+use common::{customer, hold_id};
 use drops::{NOW, definition};
 use short::short;
-use stockade::definition::{Limit, Scope};
-use stockade::digest::DigestKey;
-use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade::ids::{DropNo, ItemNo, LimitId, Lsn, PoolNo, ShopId, SubjectKey};
-use stockade::inventory::limits::{Ask, Counted, Purpose, Whose};
-use stockade::inventory::{Drops, Holds, Registry, Subject, Subjects};
-use stockade::record::DropImage;
-use stockade::time::Timestamp;
 
 const SUBJECTS: [u64; 2] = [10_000, 1_000_000];
 const LIMITS: [u32; 3] = [0, 1, 10];

@@ -21,14 +21,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use stockade_engine::folder::Folder;
+use stockade_engine::recover::{StartOptions, recover};
+use stockade_journal::FileLogOptions;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::Millis;
+
 use drops::NOW;
 use herd::{LIVE, bounds, fill};
 use short::short;
-use stockade::engine::folder::Folder;
-use stockade::engine::recover::{StartOptions, recover};
-use stockade::journal::FileLogOptions;
-use stockade::metrics::Stopwatch;
-use stockade::time::Millis;
 
 /// Records behind the snapshot that a restart applies.
 const BEHIND: u32 = 100_000;

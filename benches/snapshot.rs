@@ -15,11 +15,12 @@ mod herd;
 mod short;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use stockade_journal::MemoryLog;
+use stockade_journal::storage::DiskStorage;
+
 use drops::NOW;
 use herd::{LIVE, engine, fill};
 use short::short;
-use stockade::journal::MemoryLog;
-use stockade::storage::DiskStorage;
 
 /// Bytes that a hold may take in a snapshot.
 const TARGET: f64 = 100.0;

@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
+use stockade_counter::stock::{Certainty, StockCounter, Take};
+use stockade_types::metrics::Stopwatch;
+
 use short::short;
-use stockade::inventory::stock::{Certainty, StockCounter, Take};
-use stockade::metrics::Stopwatch;
 
 const THREADS: [u64; 4] = [1, 2, 4, 8];
 const PLENTY: u64 = 1_000_000_000;

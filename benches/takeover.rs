@@ -20,16 +20,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_engine::Engine;
+use stockade_engine::folder::Folder;
+use stockade_engine::inventory::Inventory;
+use stockade_engine::recover::{StartOptions, recover};
+use stockade_journal::{FileLog, FileLogOptions, Found, Journal, JournalMetrics};
+use stockade_types::ids::Lsn;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::Millis;
+
 use drops::NOW;
 use herd::{CUSTOMERS, Herd, bounds, create};
-use stockade::engine::Engine;
-use stockade::engine::folder::Folder;
-use stockade::engine::recover::{StartOptions, recover};
-use stockade::ids::Lsn;
-use stockade::inventory::Inventory;
-use stockade::journal::{FileLog, FileLogOptions, Found, Journal, JournalMetrics};
-use stockade::metrics::Stopwatch;
-use stockade::time::Millis;
 
 /// Live holds, where the command line says no other number.
 const HOLDS: u64 = 10_000_000;

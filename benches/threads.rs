@@ -18,11 +18,12 @@ mod herd;
 use std::sync::Barrier;
 use std::thread;
 
+use stockade_engine::Engine;
+use stockade_journal::MemoryLog;
+use stockade_types::metrics::Stopwatch;
+
 use drops::NOW;
 use herd::{CUSTOMERS, Herd, LIVE, create, engine, fill};
-use stockade::engine::Engine;
-use stockade::journal::MemoryLog;
-use stockade::metrics::Stopwatch;
 
 const ROUNDS: usize = 41;
 /// Cycles of one thread in one round: about a tenth of a second.

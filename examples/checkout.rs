@@ -10,10 +10,10 @@ use std::error::Error;
 use std::io::Write as _;
 use std::time::Duration;
 
-use stockade::client::{Options, Outcome, Refusal, Stockade};
 use stockade::config::{Config, Given};
-use stockade::proto as pb;
 use stockade::server;
+use stockade_client::{Options, Outcome, Refusal, Stockade};
+use stockade_proto as pb;
 use uuid::Uuid;
 
 const SKU: &str = "KNIFE/20cm";

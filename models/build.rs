@@ -185,7 +185,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Both flavours of the models are built by this, one folder deeper the one than the other.
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let root = here.ancestors().find(|folder| folder.join("models/build.rs").exists()).ok_or("no root")?;
-    let inventory = root.join("src/inventory");
+    let inventory = root.join("crates/counter/src");
     let scenarios = root.join("models/src/scenarios/mod.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut modules = String::new();
@@ -200,7 +200,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     write_handoff(root, &out, &mut modules)?;
     fs::write(out.join("mutants.rs"), modules)?;
-    for source in ["models/build.rs", "models/mutants", "src/journal"] {
+    for source in ["models/build.rs", "models/mutants", "crates/journal/src"] {
         println!("cargo:rerun-if-changed={}", root.join(source).display());
     }
     println!("cargo:rerun-if-changed={}", inventory.join(COUNTER).display());
@@ -214,7 +214,7 @@ fn write_handoff(root: &Path, out: &Path, modules: &mut String) -> Result<(), Bo
     for mutant in &handoff::MUTANTS {
         let folder = out.join(mutant.name);
         fs::create_dir_all(&folder)?;
-        write_mutant(mutant, &root.join("src/journal"), &folder, &handoff::FILES)?;
+        write_mutant(mutant, &root.join("crates/journal/src"), &folder, &handoff::FILES)?;
         writeln!(modules, "/// The hand-off with one thing spoilt: `{}`.", mutant.name)?;
         writeln!(modules, "#[path = r\"{}\"]\npub mod {} {{", folder.display(), mutant.name)?;
         for file in handoff::FILES {

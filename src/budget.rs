@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-
-use crate::metrics::Counter;
+use stockade_types::metrics::Counter;
 
 /// A charge that has grown beyond this is large: all large ones together leave a quarter of the budget to small ones.
 pub const LARGE_BYTES: usize = 64 * 1024;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use stockade::ids::Lsn;
-use stockade::journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
+use stockade_journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
+use stockade_types::ids::Lsn;
 
 /// A log in memory whose batches take as long as a disk takes to force them: meanwhile what comes next gathers.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use stockade::definition::{Definition, Item, Limit, Pool, Schedule, Terms};
-use stockade::ids::{DropId, PoolId, ShopId, Sku};
-use stockade::time::{Millis, Timestamp};
+use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Terms};
+use stockade_types::ids::{DropId, PoolId, ShopId, Sku};
+use stockade_types::time::{Millis, Timestamp};
 
 /// Where the benchmarks' time stands.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use stockade::definition::{Limit, Scope};
-use stockade::digest::DigestKey;
-use stockade::engine::answer::{Fault, Outcome};
-use stockade::engine::attempt::{Answer, Decided};
-use stockade::engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
-use stockade::engine::context::Context;
-use stockade::engine::{Bounds, Engine};
-use stockade::ids::{DropId, HoldId, LimitId};
-use stockade::inventory::Inventory;
-use stockade::journal::{Journal, Log, Start};
-use stockade::time::Timestamp;
+use stockade_engine::answer::{Fault, Outcome};
+use stockade_engine::attempt::{Answer, Decided};
+use stockade_engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
+use stockade_engine::context::Context;
+use stockade_engine::inventory::Inventory;
+use stockade_engine::{Bounds, Engine};
+use stockade_journal::{Journal, Log, Start};
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::digest::DigestKey;
+use stockade_types::ids::{DropId, HoldId, LimitId};
+use stockade_types::time::Timestamp;
 
 use crate::common::{customer, hold_id};
 use crate::drops::{definition, sku};

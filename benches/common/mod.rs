@@ -1,6 +1,6 @@
 //! Ids that the benchmarks of holds share.
 
-use stockade::ids::{CustomerId, HoldId};
+use stockade_types::ids::{CustomerId, HoldId};
 
 /// The n-th hold's id: like a UUID, the bytes say nothing about the order.
 pub fn hold_id(n: u64) -> HoldId {

@@ -2,13 +2,13 @@
 
 use std::hint::black_box;
 
-use stockade::engine::Engine;
-use stockade::engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve};
-use stockade::engine::context::Context;
-use stockade::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade::ids::{DropNo, ItemNo, Lsn, OrderRef, PoolNo};
-use stockade::record::Record;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::Engine;
+use stockade_engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve};
+use stockade_engine::context::Context;
+use stockade_types::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
+use stockade_types::ids::{DropNo, ItemNo, Lsn, OrderRef, PoolNo};
+use stockade_types::record::Record;
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::Work;
 use crate::common::customer;

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use stockade::definition::{Limit, Scope};
-use stockade::engine::Engine;
-use stockade::engine::answer::Outcome;
-use stockade::engine::attempt::{Answer, Decided};
-use stockade::engine::command::{CreateDrop, Reserve, Target, Wanted};
-use stockade::engine::context::Context;
-use stockade::ids::{DropId, HoldId, LimitId, Lsn};
-use stockade::journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::Engine;
+use stockade_engine::answer::Outcome;
+use stockade_engine::attempt::{Answer, Decided};
+use stockade_engine::command::{CreateDrop, Reserve, Target, Wanted};
+use stockade_engine::context::Context;
+use stockade_journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::ids::{DropId, HoldId, LimitId, Lsn};
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::common::{customer, hold_id};
 use crate::drops::{NOW, definition, sku};

@@ -1,8 +1,9 @@
 //! Whether an error names a field of the contract: callers show it beside their form's field, so it must be there.
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use std::sync::OnceLock;
-use stockade::proto::DESCRIPTORS;
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use stockade_proto::DESCRIPTORS;
 
 /// The contract.
 pub(crate) fn contract() -> &'static DescriptorPool {

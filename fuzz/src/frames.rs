@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use stockade::codec::Reader;
-use stockade::record::Record;
+use stockade_types::codec::Reader;
+use stockade_types::record::Record;
 
 /// Files of a folder by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;

@@ -8,7 +8,7 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use stockade::grpc::intake::{ENTRIES_MAX, LENIENCE, Oversized, Shapes, walk};
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use crate::fields::message;
 use crate::structured::{DEEPEST, build};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use stockade::ids::Lsn;
-use stockade::journal::{Batch, Durability, Ending, FileLog, FileLogOptions, Found, LogError, inspect};
-use stockade::record::Record;
-use stockade::storage::SimulatedStorage;
+use stockade_journal::storage::SimulatedStorage;
+use stockade_journal::{Batch, Durability, Ending, FileLog, FileLogOptions, Found, LogError, inspect};
+use stockade_types::ids::Lsn;
+use stockade_types::record::Record;
 
 use crate::bounds::bounded;
 use crate::frames::{Files, SEGMENT_HEAD, Walk, journal_of, sealed_journal, walk};

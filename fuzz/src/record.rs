@@ -1,6 +1,6 @@
 //! Records: bytes that are read can be written, and are read as the same again.
 
-use stockade::record::Record;
+use stockade_types::record::Record;
 
 use crate::bounds::bounded;
 

@@ -4,14 +4,14 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use prost::Message;
-use stockade::definition::{Definition, Item, Pool, Schedule, Terms};
-use stockade::engine::answer::{DropState, DropView};
-use stockade::engine::command::{CreateDrop, Reserve, Wanted};
 use stockade::grpc::convert::{self, Rejection};
-use stockade::ids::{DropNo, Lsn};
-use stockade::proto as pb;
-use stockade::record::{DropImage, Record, request_digest};
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::answer::{DropState, DropView};
+use stockade_engine::command::{CreateDrop, Reserve, Wanted};
+use stockade_proto as pb;
+use stockade_types::definition::{Definition, Item, Pool, Schedule, Terms};
+use stockade_types::ids::{DropNo, Lsn};
+use stockade_types::record::{DropImage, Record, request_digest};
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::bounds::bounded;
 use crate::fields::{message, names_a_field};

@@ -1,9 +1,9 @@
 //! Snapshots: what is loaded can be written and is loaded as the same again; all else is refused with its place.
 
-use stockade::ids::Lsn;
-use stockade::record::Record;
-use stockade::snapshot::{Loaded, SnapshotError, SnapshotWriter, load};
-use stockade::storage::{SimulatedStorage, Storage};
+use stockade_journal::snapshot::{Loaded, SnapshotError, SnapshotWriter, load};
+use stockade_journal::storage::{SimulatedStorage, Storage};
+use stockade_types::ids::Lsn;
+use stockade_types::record::Record;
 
 use crate::bounds::bounded;
 use crate::frames::{sealed_snapshot, snapshot_of};
@@ -67,7 +67,7 @@ fn placed(error: &SnapshotError, bytes: usize) {
         SnapshotError::Damage { offset, what, .. } => {
             assert!(*offset <= u64::try_from(bytes).expect("small") && !what.is_empty(), "{error}");
         }
-        SnapshotError::Foreign { found, .. } => assert_ne!(*found, stockade::snapshot::FORMAT_VERSION),
+        SnapshotError::Foreign { found, .. } => assert_ne!(*found, stockade_journal::snapshot::FORMAT_VERSION),
         SnapshotError::Io { .. } => panic!("another no than one for bad bytes: {error}"),
     }
 }

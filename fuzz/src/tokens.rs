@@ -1,10 +1,10 @@
 //! Page tokens: what a list gives out it takes back, and what it takes means one place.
 
-use stockade::engine::list::{DropPlace, HoldPlace};
 use stockade::grpc::convert::{drop_token, hold_token, list_drops, list_holds};
-use stockade::ids::{DropId, HoldId, Lsn};
-use stockade::proto as pb;
-use stockade::time::Timestamp;
+use stockade_engine::list::{DropPlace, HoldPlace};
+use stockade_proto as pb;
+use stockade_types::ids::{DropId, HoldId, Lsn};
+use stockade_types::time::Timestamp;
 
 use crate::requests::explained;
 

@@ -1,9 +1,9 @@
 //! Records as they are applied: any that can be read lead to a sound state or to a clear no, and twice to the same.
 
-use stockade::digest::DigestKey;
-use stockade::ids::Lsn;
-use stockade::inventory::{BulkLoad, Inventory, ReplayError};
-use stockade::record::Record;
+use stockade_engine::inventory::{BulkLoad, Inventory, ReplayError};
+use stockade_types::digest::DigestKey;
+use stockade_types::ids::Lsn;
+use stockade_types::record::Record;
 
 /// How one of them is read.
 type Read = fn(&BulkLoad, Lsn, &Record) -> Result<(), ReplayError>;

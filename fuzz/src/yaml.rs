@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use stockade::cli::drop_file::parse;
 use stockade::grpc::convert;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use crate::bounds::bounded;
 use crate::requests::explained;

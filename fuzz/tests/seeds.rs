@@ -10,18 +10,18 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use prost::Message as _;
-use stockade::engine::answer::Outcome;
-use stockade::engine::attempt::Decided;
-use stockade::engine::command::{Claim, CreateDrop, Extend, Release, Reserve, Return, Steer};
-use stockade::engine::context::Context;
-use stockade::engine::folder::Folder;
-use stockade::engine::recover::{StartOptions, recover};
-use stockade::engine::{Bounds, Engine};
 use stockade::grpc::convert;
-use stockade::journal::{Durability, FileLogOptions, inspect};
-use stockade::proto as pb;
-use stockade::storage::SimulatedStorage;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::answer::Outcome;
+use stockade_engine::attempt::Decided;
+use stockade_engine::command::{Claim, CreateDrop, Extend, Release, Reserve, Return, Steer};
+use stockade_engine::context::Context;
+use stockade_engine::folder::Folder;
+use stockade_engine::recover::{StartOptions, recover};
+use stockade_engine::{Bounds, Engine};
+use stockade_journal::storage::SimulatedStorage;
+use stockade_journal::{Durability, FileLogOptions, inspect};
+use stockade_proto as pb;
+use stockade_types::time::{Millis, Timestamp};
 
 const START: Timestamp = Timestamp(1_796_403_600_000);
 

@@ -1,6 +1,6 @@
 //! What the wire's answers say, in the ledger's words: is it the hold that was asked for, or why not.
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use crate::floor::Floor;

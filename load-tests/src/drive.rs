@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 use tokio::task::JoinSet;
 
 use crate::failure::Failure;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use stockade::metrics::{Counter, Stopwatch};
+use stockade_types::metrics::{Counter, Stopwatch};
 
 use crate::ledger::OpenLedger;
 use crate::samples::Recorder;

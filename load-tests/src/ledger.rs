@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tonic::Code;
 use uuid::Uuid;
 

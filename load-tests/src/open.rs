@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 

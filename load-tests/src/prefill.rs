@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
-use stockade::time::wall_clock;
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::wall_clock;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use stockade::config::environment;
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 
 use crate::failure::Failure;
 

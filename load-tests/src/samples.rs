@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
-use stockade::metrics::Counter;
+use stockade_types::metrics::Counter;
 
 use crate::drive::histogram;
 use crate::failure::Failure;

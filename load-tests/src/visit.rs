@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use crate::answers::{Answer, told};

@@ -1,10 +1,11 @@
 //! What every load here says to a server: connections, ids, and the requests of one drop.
 
-use prost_types::Duration as Span;
 use std::time::Duration;
-use stockade::proto as pb;
-use stockade::proto::drop_service_client::DropServiceClient;
-use stockade::proto::reservation_service_client::ReservationServiceClient;
+
+use prost_types::Duration as Span;
+use stockade_proto as pb;
+use stockade_proto::drop_service_client::DropServiceClient;
+use stockade_proto::reservation_service_client::ReservationServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::Failure;

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use stockade::engine::Engine;
-use stockade::hold::HoldState;
-use stockade::journal::Ticket;
-use stockade::record::{PoolBasis, Record, Restart};
-use stockade::time::Timestamp;
+use stockade_engine::Engine;
+use stockade_journal::Ticket;
+use stockade_types::hold::HoldState;
+use stockade_types::record::{PoolBasis, Record, Restart};
+use stockade_types::time::Timestamp;
 
 use crate::compare::{self, remembered};
 use crate::draw;

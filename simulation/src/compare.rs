@@ -1,10 +1,10 @@
 //! The engine's whole state against the model's, record for record, changing nothing.
 
-use stockade::engine::Engine;
-use stockade::engine::answer::HoldView;
-use stockade::hold::Hold;
-use stockade::ids::DropNo;
-use stockade::time::Timestamp;
+use stockade_engine::Engine;
+use stockade_engine::answer::HoldView;
+use stockade_types::hold::Hold;
+use stockade_types::ids::DropNo;
+use stockade_types::time::Timestamp;
 
 use crate::model::DROPS;
 use crate::model::says::show;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use stockade::definition::Scope;
-use stockade::engine::command::Steer;
-use stockade::record::StockChange;
+use stockade_engine::command::Steer;
+use stockade_types::definition::Scope;
+use stockade_types::record::StockChange;
 
 use crate::dice::Dice;
 use crate::model::reserves::{Aim, Ask};

@@ -1,11 +1,11 @@
 //! Followers of the journal that is on the disk: what a start makes of it at once, they make of it record by record, from
 //! wherever they begin.
 
-use stockade::ids::Lsn;
-use stockade::inventory::{BulkLoad, Inventory, ReplayError};
-use stockade::journal::inspect;
-use stockade::record::{Record, Restart};
-use stockade::snapshot;
+use stockade_engine::inventory::{BulkLoad, Inventory, ReplayError};
+use stockade_journal::inspect;
+use stockade_journal::snapshot;
+use stockade_types::ids::Lsn;
+use stockade_types::record::{Record, Restart};
 
 use crate::coverage::Coverage;
 use crate::dice::Dice;

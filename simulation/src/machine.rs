@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use stockade::engine::folder::Folder;
-use stockade::journal::KeepPolicy;
-use stockade::storage::SimulatedStorage;
-use stockade::storage::simulated::Operation;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::folder::Folder;
+use stockade_journal::KeepPolicy;
+use stockade_journal::storage::SimulatedStorage;
+use stockade_journal::storage::simulated::Operation;
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::dice::Dice;
 use crate::model::words::START;
@@ -44,7 +44,7 @@ impl Machine {
         meta.extend_from_slice(&3_u32.to_le_bytes());
         meta.extend_from_slice(&dice.number().to_le_bytes());
         meta.extend_from_slice(&dice.number().to_le_bytes());
-        meta.extend_from_slice(&[0, stockade::record::Record::KIND_MAX, 0, 0]);
+        meta.extend_from_slice(&[0, stockade_types::record::Record::KIND_MAX, 0, 0]);
         meta.extend_from_slice(&dice.number().to_le_bytes());
         let sum = crc32c::crc32c(&meta);
         meta.extend_from_slice(&sum.to_le_bytes());

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use clap::Parser;
-use stockade::metrics::Stopwatch;
 use stockade_simulation::{Coverage, Finished, Options, Violation, panicked, run_caught};
+use stockade_types::metrics::Stopwatch;
 
 /// A simulation is made of small pieces that come and go.
 #[global_allocator]

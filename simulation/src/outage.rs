@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use stockade::engine::agenda::{Agenda, Entry};
-use stockade::engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
-use stockade::engine::verify::verify_folder;
-use stockade::journal::{Durability, Turn, Writer};
-use stockade::record::Restart;
-use stockade::storage::simulated::Operation;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::agenda::{Agenda, Entry};
+use stockade_engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
+use stockade_engine::verify::verify_folder;
+use stockade_journal::storage::simulated::Operation;
+use stockade_journal::{Durability, Turn, Writer};
+use stockade_types::record::Restart;
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::compare;
 use crate::dice::Dice;
@@ -292,7 +292,7 @@ impl Simulation {
         (model, moved)
     }
 
-    fn count_recovery(&mut self, report: &stockade::engine::recover::Report, upto: u64) {
+    fn count_recovery(&mut self, report: &stockade_engine::recover::Report, upto: u64) {
         self.coverage.count("recovery");
         let more = if upto > self.certain { "of" } else { "without" };
         if self.history.last() > self.certain {
@@ -312,6 +312,6 @@ impl Simulation {
             let cut = bytes.len().saturating_sub(150);
             bytes.truncate(cut.max(64.min(bytes.len())));
         }
-        self.machine.journal = stockade::storage::SimulatedStorage::with_files(files);
+        self.machine.journal = stockade_journal::storage::SimulatedStorage::with_files(files);
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use stockade::engine::recover::{RecoverError, Recovered, recover_driven};
-use stockade::journal::{Durability, LogError, Writer};
-use stockade::storage::SimulatedStorage;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::recover::{RecoverError, Recovered, recover_driven};
+use stockade_journal::storage::SimulatedStorage;
+use stockade_journal::{Durability, LogError, Writer};
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::compare;
 use crate::machine::{Machine, Part};

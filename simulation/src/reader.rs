@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use stockade::ids::Lsn;
-use stockade::journal::{Batch, BatchHash, Durability, History, HistoryError, inspect};
-use stockade::storage::Storage as _;
+use stockade_journal::storage::Storage as _;
+use stockade_journal::{Batch, BatchHash, Durability, History, HistoryError, inspect};
+use stockade_types::ids::Lsn;
 
 use crate::simulation::{Checked, Doom, Plant, Simulation};
 

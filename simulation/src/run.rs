@@ -4,12 +4,12 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use stockade::definition::Definition;
-use stockade::engine::agenda::Agenda;
-use stockade::engine::command::CreateDrop;
-use stockade::engine::context::Context;
-use stockade::engine::recover::recover_driven;
-use stockade::time::Millis;
+use stockade_engine::agenda::Agenda;
+use stockade_engine::command::CreateDrop;
+use stockade_engine::context::Context;
+use stockade_engine::recover::recover_driven;
+use stockade_types::definition::Definition;
+use stockade_types::time::Millis;
 
 use crate::coverage::Coverage;
 use crate::dice::Dice;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use stockade::engine::agenda::Agenda;
-use stockade::engine::recover::StartOptions;
-use stockade::engine::{Bounds, Engine};
-use stockade::journal::{Durability, FileLogOptions, Turn, Writer};
-use stockade::time::Millis;
+use stockade_engine::agenda::Agenda;
+use stockade_engine::recover::StartOptions;
+use stockade_engine::{Bounds, Engine};
+use stockade_journal::{Durability, FileLogOptions, Turn, Writer};
+use stockade_types::time::Millis;
 
 use crate::calls::{Pending, Sent};
 use crate::compare;

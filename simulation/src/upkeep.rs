@@ -1,11 +1,11 @@
 //! What goes on by itself: time, sweeps, archiving, snapshots.
 
-use stockade::engine::agenda::Entry;
-use stockade::engine::compact::Between;
-use stockade::ids::Lsn;
-use stockade::inventory::DropEntry;
-use stockade::journal::LogError;
-use stockade::time::Timestamp;
+use stockade_engine::agenda::Entry;
+use stockade_engine::compact::Between;
+use stockade_engine::inventory::DropEntry;
+use stockade_journal::LogError;
+use stockade_types::ids::Lsn;
+use stockade_types::time::Timestamp;
 
 use crate::compare;
 use crate::model::words::drop_id;
@@ -96,7 +96,7 @@ impl Simulation {
         let due = before.due.len();
         let mut now = self.machine.instant();
         if self.options.plant == Some(Plant::EarlyExpiry) {
-            now = now.plus(stockade::time::Millis(700));
+            now = now.plus(stockade_types::time::Millis(700));
         }
         if self.options.plant != Some(Plant::LateExpiry) {
             self.have_turns(Entry::DueHolds, now);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::metrics::{DURATION_BOUNDS, HistogramReading};
+use stockade_types::metrics::{DURATION_BOUNDS, HistogramReading};
 
 /// The two formats that a scraper may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

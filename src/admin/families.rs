@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 
+use stockade_engine::answer::Stock;
+use stockade_engine::readings::{JournalReading, PoolReading, Readings, SnapshotReading};
+use stockade_types::hold::HoldState;
+use stockade_types::metrics::HistogramReading;
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
 use super::exposition::{Family, Kind, Label, Series, Value};
 use crate::budget::Budget;
-use crate::engine::answer::Stock;
-use crate::engine::readings::{JournalReading, PoolReading, Readings, SnapshotReading};
-use crate::hold::HoldState;
-use crate::metrics::HistogramReading;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::transport::{Shed, TransportMetrics};
-use crate::refusal::Reason;
-use crate::time::{Millis, Timestamp};
 
 /// What is counted at the gRPC door.
 #[must_use]
@@ -223,7 +224,10 @@ fn states(counts: [u64; HoldState::ALL.len()], name: &'static str) -> Vec<Series
         .collect()
 }
 
-fn refused(refusals: &[(crate::ids::DropId, Reason, u64)], untracked: [u64; Reason::ALL.len()]) -> Vec<Series> {
+fn refused(
+    refusals: &[(stockade_types::ids::DropId, Reason, u64)],
+    untracked: [u64; Reason::ALL.len()],
+) -> Vec<Series> {
     let by_drop = refusals.iter().map(|(drop, reason, count)| (drop.to_string(), *reason, *count));
     let rest = Reason::ALL.into_iter().zip(untracked).filter(|(_, count)| *count > 0);
     // An empty label is no label: the sum over the drops that found no room.

@@ -11,13 +11,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use stockade_engine::handle::EngineHandle;
+use stockade_types::metrics::Gauge;
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::budget::Budget;
-use crate::engine::handle::EngineHandle;
-use crate::metrics::Gauge;
 use crate::metrics::edge::EdgeMetrics;
 use crate::metrics::transport::TransportMetrics;
-use crate::time::{Millis, Timestamp};
 
 mod exposition;
 mod families;

@@ -6,9 +6,9 @@ use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
+use stockade_types::time::Timestamp;
 
 use super::exposition::{Family, Kind, Series, Value};
-use crate::time::Timestamp;
 
 /// The process's own metrics. `started` is the wall clock at its start.
 #[must_use]

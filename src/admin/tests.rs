@@ -1,8 +1,10 @@
 //! The pages as a scraper sees them.
 
+use stockade_engine::readings::Readings;
+use stockade_engine::{Bounds, Engine};
+use stockade_types::digest::DigestKey;
+
 use super::*;
-use crate::engine::handle::ephemeral_engine;
-use crate::engine::readings::Readings;
 
 fn admin() -> Admin {
     Admin::new(Arc::default(), Some(std::env::temp_dir()), Timestamp(1_000), Budget::new(1 << 20), || 3)
@@ -55,8 +57,8 @@ fn every_metric_of_the_contract_is_there() {
 
 #[test]
 fn what_carries_a_drop_is_labelled_as_agreed() {
-    use crate::engine::answer::Stock;
-    use crate::refusal::Reason;
+    use stockade_engine::answer::Stock;
+    use stockade_types::refusal::Reason;
     let drop = "knife".parse().expect("an id");
     let mut readings = Readings { refusals_untracked: [1; Reason::ALL.len()], ..Readings::default() };
     let stock = Stock { received: 10, free: 7, held: 2, paying: 0, claimed: 1, withdrawn: 0, returned_total: 0 };
@@ -84,7 +86,7 @@ fn the_page_shows_the_engine_of_the_current_term_and_stands_without_one() {
     };
     assert_eq!(shown(), None);
     for units in [3, 5] {
-        let engine = ephemeral_engine();
+        let engine = Arc::new(Engine::ephemeral(DigestKey::from_bytes([1; 16]), Bounds::default()).expect("starts"));
         engine.metrics().conservation_error.set(units);
         admin.engines.swap(Some(engine));
         assert_eq!(shown(), Some(units.to_string()));

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use stockade_proto as pb;
+
 use super::drop_file::LeftOut;
 use super::show;
-use crate::proto as pb;
 
 /// Keeps what the file leaves out where the drop would open, run on or be unbound without it. Gives a line for each such
 /// key that would have made a difference.

@@ -1,8 +1,7 @@
 //! Who a reserve is for, on the command line: customer, tiers and identities, and staff's word.
 
 use clap::Args;
-
-use crate::proto as pb;
+use stockade_proto as pb;
 
 #[derive(Debug, Args)]
 pub struct BuyerOptions {

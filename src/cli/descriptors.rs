@@ -2,10 +2,11 @@
 
 use std::io::IsTerminal as _;
 
+use stockade_proto::DESCRIPTORS;
+
 use super::Finding;
 use super::failure::Failure;
 use super::output::Output;
-use crate::proto::DESCRIPTORS;
 
 /// Prints a `google.protobuf.FileDescriptorSet`: the contract and all that it imports, each file after its imports.
 ///

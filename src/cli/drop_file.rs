@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, Spanned};
+use stockade_proto as pb;
 
 use crate::config::span;
-use crate::proto as pb;
 
 /// Keys of the contract that are not built yet: of a drop, then of an item.
 const UNBUILT: &str = "windows terms slot_required time_zone location tranches signals scarcity conduct zones waiting_room \

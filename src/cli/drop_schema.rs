@@ -21,10 +21,10 @@ mod tests {
 
     use prost_reflect::DescriptorPool;
     use serde_json::Value;
+    use stockade_proto::DESCRIPTORS;
 
     use super::*;
     use crate::cli::drop_file;
-    use crate::proto::DESCRIPTORS;
 
     const GOOD: &str = "kind: Drop\nid: d\nitems: [{sku: A, quantity: 1}]\nlimits: [{id: l, scope: drop}]\n";
 

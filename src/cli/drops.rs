@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use stockade_client::Client;
+use stockade_proto as pb;
 use tonic::Code;
 
 use super::args::{ApplyOptions, DropOptions, Remote};
@@ -10,8 +12,6 @@ use super::drop_file::Wanted;
 use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, apply, drop_file, json, show};
-use crate::client::Client;
-use crate::proto as pb;
 
 /// Standard input in place of a file.
 const STDIN: &str = "-";

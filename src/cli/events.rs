@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use stockade_client::{Client, Events};
+use stockade_proto as pb;
+
 use super::args::TailOptions;
 use super::failure::Failure;
 use super::output::Output;
 use super::show::{instant, short};
 use super::{Finding, json};
-use crate::client::{Client, Events};
-use crate::proto as pb;
 use crate::server::told_to_stop;
 use crate::text::escaped;
 

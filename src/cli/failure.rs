@@ -4,12 +4,12 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use stockade_client::ConnectError;
+use stockade_engine::verify::VerifyError;
 use tonic::{Code, Status};
 
 use super::output::Output;
-use crate::client::ConnectError;
 use crate::config::ConfigErrors;
-use crate::engine::verify::VerifyError;
 use crate::server::ServeError;
 use crate::text::escaped;
 
@@ -209,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_cause_is_told_once() {
-        let refused = crate::client::Client::connect("http://127.0.0.1:1").await.expect_err("nobody is there");
+        let refused = stockade_client::Client::connect("http://127.0.0.1:1").await.expect_err("nobody is there");
         let causes = Failure::from(refused).causes();
         assert_eq!(causes.iter().filter(|cause| *cause == "tcp connect error").count(), 1, "{causes:?}");
         assert!(causes.last().is_some_and(|cause| cause.starts_with("Connection refused")), "{causes:?}");

@@ -1,6 +1,8 @@
 //! `stockade reserve`, `extend`, `claim`, `release`, `return` and `hold show`.
 
 use prost::Message;
+use stockade_client::Client;
+use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use super::args::{
@@ -11,8 +13,6 @@ use super::drop_file::proto_span;
 use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, json, show};
-use crate::client::Client;
-use crate::proto as pb;
 
 /// Sets units aside.
 ///

@@ -3,9 +3,9 @@
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde::Serializer;
+use stockade_proto::DESCRIPTORS;
 
 use super::failure::Failure;
-use crate::proto::DESCRIPTORS;
 
 /// A message of the contract, such as `GetDropResponse`, as indented JSON.
 ///
@@ -41,8 +41,9 @@ fn write<S: Serializer>(name: &str, message: &impl Message, serializer: S) -> Re
 
 #[cfg(test)]
 mod tests {
+    use stockade_proto as pb;
+
     use super::*;
-    use crate::proto as pb;
 
     #[test]
     fn json_is_canonical_with_the_contracts_names() {

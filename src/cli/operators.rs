@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_proto::adjust_stock_request::Change;
+
 use super::args::{AdjustOptions, ListDropsOptions, ListHoldsOptions};
 use super::failure::Failure;
 use super::output::{Output, table};
 use super::show::{instant, short};
 use super::{Finding, json, show};
-use crate::client::Client;
-use crate::proto as pb;
-use crate::proto::adjust_stock_request::Change;
 
 /// Things asked for on one page.
 const PAGE: i32 = 1_000;

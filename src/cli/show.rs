@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use stockade_proto as pb;
+
 use super::output::{Output, table};
-use crate::proto as pb;
 use crate::text::escaped;
 
 /// What stands where there is nothing to say.

@@ -1,10 +1,11 @@
 //! `stockade verify`.
 
+use stockade_engine::verify::{Verified, verify as look_at};
+
 use super::Finding;
 use super::args::VerifyOptions;
 use super::failure::Failure;
 use super::output::Output;
-use crate::engine::verify::{Verified, verify as look_at};
 
 /// Checks a data folder and prints what was found.
 ///

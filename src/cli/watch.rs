@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use stockade_client::{Client, Watch};
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
 
 use super::args::DropOptions;
 use super::failure::Failure;
 use super::output::{Output, rows, table};
 use super::show::{instant, short};
 use super::{Finding, json};
-use crate::client::{Client, Watch};
-use crate::metrics::Stopwatch;
-use crate::proto as pb;
 use crate::server::told_to_stop;
 use crate::text::escaped;
 

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::time::Millis;
+use stockade_types::time::Millis;
 
 mod log_filter;
 mod parse;

@@ -4,8 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use stockade_types::time::Millis;
+
 use super::{Durability, KeepEvents, LogFilter, LogFormat, SnapshotEvery};
-use crate::time::Millis;
 
 /// A parser's answer: the value, or what the text must be.
 pub type Parsed<T> = Result<T, &'static str>;

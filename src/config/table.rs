@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use stockade_types::time::Millis;
+
 use super::log_filter::LogFilter;
 use super::parse;
 use super::sources::Sources;
 use super::{Durability, KeepEvents, LogFormat, SnapshotEvery};
-use crate::time::Millis;
 
 /// What the names of our variables begin with.
 pub const PREFIX: &str = "STOCKADE_";

@@ -9,19 +9,20 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use smallvec::SmallVec;
+use stockade_engine::Engine;
+use stockade_engine::answer::{Fault, Outcome};
+use stockade_engine::attempt::{Answer, Decided};
+use stockade_engine::command::Reserve;
+use stockade_engine::context::Context;
+use stockade_proto as pb;
+use stockade_types::ids::Lsn;
+use stockade_types::time::Timestamp;
 use tonic::Status;
 
 use super::convert::{self, Command, Rejection, View};
 use super::edge::{Edge, Pending};
-use crate::engine::Engine;
-use crate::engine::answer::{Fault, Outcome};
-use crate::engine::attempt::{Answer, Decided};
-use crate::engine::command::Reserve;
-use crate::engine::context::Context;
-use crate::ids::Lsn;
+use super::status::of_fault;
 use crate::metrics::edge::{Ending, Operation};
-use crate::proto as pb;
-use crate::time::Timestamp;
 
 /// An answer stays below this: what a client takes if it is not told otherwise.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -232,7 +233,7 @@ impl Deciding {
             return Err(fault);
         }
         self.durable_after = self.durable_after.max(durable_after);
-        Ok((convert::error(&fault.into()), Ending::Error))
+        Ok((convert::error(&of_fault(fault)), Ending::Error))
     }
 
     fn push(&mut self, asked: Option<&pb::operation::Operation>, (result, ending): (pb::Result, Ending)) {
@@ -326,11 +327,13 @@ impl Drop for Tally {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use stockade_engine::answer::Violation;
+    use stockade_engine::handle::EngineHandle;
+    use stockade_engine::{Bounds, Engine};
+    use stockade_types::digest::DigestKey;
+    use stockade_types::time::ManualClock;
 
     use super::*;
-    use crate::engine::answer::Violation;
-    use crate::engine::handle::{EngineHandle, ephemeral_engine};
-    use crate::time::ManualClock;
 
     /// A hold with everything that the contract has, as long as it may be.
     fn longest_hold() -> pb::Hold {
@@ -389,13 +392,15 @@ mod tests {
         };
         assert!(taken(&result) < LONGEST_RESULT, "{}", taken(&result));
         let violation = |n| Violation { field: format!("lines[{n}].sku"), description: "\u{200b}".repeat(400) };
-        let error = convert::error(&Fault::Invalid((0..64).map(violation).collect()).into());
+        let error = convert::error(&of_fault(Fault::Invalid((0..64).map(violation).collect())));
         assert!(taken(&error) < LONGEST_RESULT, "{}", taken(&error));
     }
 
     #[tokio::test]
     async fn a_message_is_decided_to_its_end_by_the_engine_that_began_it() {
-        let engines = EngineHandle::of(ephemeral_engine());
+        let engines = EngineHandle::of(Arc::new(
+            Engine::ephemeral(DigestKey::from_bytes([1; 16]), Bounds::default()).expect("starts"),
+        ));
         let clock = Arc::new(ManualClock::at(Timestamp(1_000)));
         let edge = Arc::new(Edge::new(Arc::clone(&engines), clock, Arc::default()));
         let hold_id = "018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c01".to_owned();

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use prost::Message;
+use stockade_counter::sync::parallelism;
+use stockade_proto as pb;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
@@ -12,8 +14,6 @@ use super::rpc::CALLS;
 use super::status;
 use crate::budget::Charge;
 use crate::http2::CALL_BYTES;
-use crate::proto as pb;
-use crate::sync::parallelism;
 
 /// A message of up to this is decoded, and an answer encoded, where its call runs: about a millisecond.
 pub const AT_ONCE_BYTES: usize = 256 * 1024;

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use stockade_engine::Engine;
+use stockade_engine::command::Steer;
+use stockade_engine::context::Context;
+use stockade_proto as pb;
+use stockade_types::record::Origin;
 use tonic::Status;
 
 use super::convert;
 use super::edge::Edge;
 use super::seats::Seats;
+use super::status::of_fault;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
-use crate::engine::Engine;
-use crate::engine::command::Steer;
-use crate::engine::context::Context;
 use crate::http2::Peer;
-use crate::proto as pb;
-use crate::record::Origin;
 
 /// The calls about drops.
 pub struct Drops {
@@ -31,7 +32,8 @@ impl Drops {
 
     async fn steer(&self, drop_id: &str, steer: Steer, origin: &Origin) -> Result<Option<pb::Drop>, Status> {
         let id = convert::drop_id(drop_id)?;
-        let (view, _now) = self.edge.ask(|engine, context| engine.steer(&id, steer, context.by(origin))).await?;
+        let (view, _now) =
+            self.edge.ask(|engine, context| engine.steer(&id, steer, context.by(origin))).await.map_err(of_fault)?;
         tracing::info!(drop = %id, ?steer, state = ?view.state, "drop steered");
         Ok(Some(convert::drop_view(&view)))
     }
@@ -50,7 +52,7 @@ impl Drops {
             known = engine.get_drop(&command.definition.id, context).is_ok();
             engine.create_drop(&command, context.by(&origin))
         });
-        let (view, _now) = asked.await?;
+        let (view, _now) = asked.await.map_err(of_fault)?;
         let (drop, revision) = (&view.definition.id, view.revision.0);
         match (command.validate_only, known) {
             (false, false) => tracing::info!(%drop, revision, "drop defined"),
@@ -66,10 +68,11 @@ impl Drops {
         origin: Origin,
     ) -> Result<pb::UpdateDropResponse, Status> {
         let asked = convert::update_drop(&request)?;
-        let (current, _now) = self.edge.ask(|engine, context| engine.get_drop(asked.id(), context)).await?;
+        let (current, _now) =
+            self.edge.ask(|engine, context| engine.get_drop(asked.id(), context)).await.map_err(of_fault)?;
         let command = asked.onto(&current)?;
         let updated = self.edge.ask(|engine, context| engine.update_drop(&command, context.by(&origin)));
-        let (view, _now) = updated.await?;
+        let (view, _now) = updated.await.map_err(of_fault)?;
         let (drop, from, revision) = (&view.definition.id, command.revision.0, view.revision.0);
         if revision > from {
             tracing::info!(%drop, from, revision, "drop changed");
@@ -79,7 +82,7 @@ impl Drops {
 
     pub async fn get_drop(&self, request: pb::GetDropRequest) -> Result<pb::GetDropResponse, Status> {
         let id = convert::drop_id(&request.drop_id)?;
-        let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&id, context)).await?;
+        let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&id, context)).await.map_err(of_fault)?;
         let (drop, server_time) = (Some(convert::drop_view(&view)), Some(convert::timestamp(now)));
         Ok(pb::GetDropResponse { drop, server_time })
     }
@@ -91,7 +94,7 @@ impl Drops {
             let listed = engine.list_drops(&filter, place.as_ref(), &mut page, context)?;
             Ok(listed.map(|next| (page.into_shown(), next)))
         };
-        let ((drops, next), _now) = self.edge.list(list).await?;
+        let ((drops, next), _now) = self.edge.list(list).await.map_err(of_fault)?;
         Ok(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) })
     }
 
@@ -130,8 +133,11 @@ impl Drops {
         let command = convert::adjust_stock(&request)?;
         // A wave of the item's deadlines may be due: that takes long.
         let asked = command.clone();
-        let (view, _now) =
-            self.edge.ask_at_length(move |engine, context| engine.adjust_stock(&asked, context.by(&origin))).await?;
+        let (view, _now) = self
+            .edge
+            .ask_at_length(move |engine, context| engine.adjust_stock(&asked, context.by(&origin)))
+            .await
+            .map_err(of_fault)?;
         tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
         Ok(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) })
     }
@@ -142,6 +148,6 @@ impl Drops {
     /// When there is no such drop, or no place among its watchers.
     pub async fn watch_drop(&self, request: pb::WatchDropRequest, peer: &Arc<Peer>) -> Result<Updates, Status> {
         let id = convert::drop_id(&request.drop_id)?;
-        Ok(self.hub.watch(id, peer).await?)
+        self.hub.watch(id, peer).await.map_err(of_fault)
     }
 }

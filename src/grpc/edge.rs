@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_engine::Engine;
+use stockade_engine::answer::{Fault, Outcome};
+use stockade_engine::attempt::{Answer, Decided, Ticket};
+use stockade_engine::context::Context;
+use stockade_engine::handle::EngineHandle;
+use stockade_types::metrics::{Gauge, Stopwatch};
+use stockade_types::time::{Clock, Timestamp};
 use tokio::sync::Semaphore;
 
-use crate::engine::Engine;
-use crate::engine::answer::{Fault, Outcome};
-use crate::engine::attempt::{Answer, Decided, Ticket};
-use crate::engine::context::Context;
-use crate::engine::handle::EngineHandle;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
-use crate::metrics::{Gauge, Stopwatch};
-use crate::time::{Clock, Timestamp};
 
 /// How long a request waits for doubt to pass before the caller is told to come again.
 const IN_DOUBT_TIMEOUT: Duration = Duration::from_millis(10);

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
+use stockade_proto::DESCRIPTORS;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::metrics::edge::EdgeMetrics;
-use crate::proto::DESCRIPTORS;
 
 mod batch;
 pub mod convert;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_types::metrics::Stopwatch;
+use stockade_types::record::{Actor, ORIGIN_TEXT_MAX, Origin};
 use tonic::codegen::http::{HeaderMap, HeaderValue};
 
 use crate::http2::Peer;
-use crate::metrics::Stopwatch;
 use crate::metrics::edge::{Code, EdgeMetrics, Method};
-use crate::record::{Actor, ORIGIN_TEXT_MAX, Origin};
 
 const REQUEST_ID: &str = "x-request-id";
 const TRACE: &str = "traceparent";

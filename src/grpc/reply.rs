@@ -186,10 +186,11 @@ fn encoded(message: &impl Message, length: usize) -> Bytes {
 mod tests {
     use std::time::Duration;
 
+    use stockade_proto::GetDropRequest;
+    use stockade_types::metrics::Stopwatch;
+
     use super::*;
     use crate::budget::{Budget, Share};
-    use crate::metrics::Stopwatch;
-    use crate::proto::GetDropRequest;
 
     const KIB: usize = 1024;
 

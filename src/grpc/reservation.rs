@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
+use stockade_engine::Engine;
+use stockade_engine::answer::Outcome;
+use stockade_engine::context::Context;
+use stockade_proto as pb;
+use stockade_types::time::Timestamp;
 use tonic::Status;
 
 use super::batch;
 use super::convert;
 use super::decode::Decoded;
 use super::edge::{Edge, Verb};
+use super::status::of_fault;
 use super::stream::{Answers, Incoming, Streams};
 use crate::budget::Charge;
-use crate::engine::Engine;
-use crate::engine::answer::Outcome;
-use crate::engine::context::Context;
 use crate::metrics::edge::{Ending, Operation};
-use crate::proto as pb;
-use crate::time::Timestamp;
 
 /// The calls about holds.
 pub struct Reservations {
@@ -37,7 +38,7 @@ impl Reservations {
         verb: Verb<C>,
     ) -> Result<(Outcome, Timestamp), Status> {
         let mut counted = Counted { edge: &self.edge, operation, ending: Ending::Error };
-        let (outcome, now) = self.edge.decide(&command?, verb).await?;
+        let (outcome, now) = self.edge.decide(&command?, verb).await.map_err(of_fault)?;
         counted.ending = match &outcome {
             Outcome::Hold(_) => Ending::Ok,
             Outcome::Refused(_) => Ending::Refused,
@@ -111,7 +112,8 @@ impl Reservations {
 
     pub async fn get_hold(&self, request: pb::GetHoldRequest) -> Result<pb::GetHoldResponse, Status> {
         let (hold, drop) = convert::get_hold(&request)?;
-        let (view, now) = self.edge.ask(|engine, context| engine.get_hold(hold, drop.as_ref(), context)).await?;
+        let (view, now) =
+            self.edge.ask(|engine, context| engine.get_hold(hold, drop.as_ref(), context)).await.map_err(of_fault)?;
         let (hold, server_time) = (Some(convert::hold(&view)), Some(convert::timestamp(now)));
         Ok(pb::GetHoldResponse { hold, server_time, token: String::new() })
     }
@@ -135,7 +137,7 @@ impl Reservations {
             let listed = engine.list_holds(&filter, place, &mut page, context)?;
             Ok(listed.map(|next| (page.into_shown(), next)))
         };
-        let ((holds, next), now) = self.edge.list(list).await?;
+        let ((holds, next), now) = self.edge.list(list).await.map_err(of_fault)?;
         let (next_page_token, server_time) = (convert::hold_token(next), Some(convert::timestamp(now)));
         Ok(pb::ListHoldsResponse { holds, next_page_token, server_time })
     }
@@ -147,7 +149,8 @@ impl Reservations {
     pub async fn batch(&self, request: Decoded<pb::BatchRequest>) -> Result<(pb::BatchResponse, Charge), Status> {
         let Decoded { message: pb::BatchRequest { operations, view }, charge } = request;
         let view = convert::batch(operations.len(), view)?;
-        let (results, now) = batch::decide(&self.edge, &operations, view).await?.durable().await?;
+        let (results, now) =
+            batch::decide(&self.edge, &operations, view).await.map_err(of_fault)?.durable().await.map_err(of_fault)?;
         Ok((pb::BatchResponse { results, server_time: Some(convert::timestamp(now)) }, charge))
     }
 

@@ -109,9 +109,9 @@ pub fn find(path: &str) -> Option<(usize, &'static Row)> {
 #[cfg(test)]
 mod tests {
     use prost_reflect::{DescriptorPool, MethodDescriptor};
+    use stockade_proto::DESCRIPTORS;
 
     use super::*;
-    use crate::proto::DESCRIPTORS;
 
     #[test]
     fn each_call_is_one_of_the_contract_with_its_request() {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use stockade_engine::answer::Fault;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::edge::Edge;
-use crate::engine::answer::Fault;
 use crate::http2::Peer;
 
 /// Most watchers of a server, and followers of its events.

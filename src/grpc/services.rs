@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use h2::RecvStream;
 use prost::Message;
+use stockade_types::record::Origin;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::codegen::http::{HeaderMap, Request, Response, StatusCode, header};
@@ -26,7 +27,6 @@ use super::watch::Shown;
 use crate::budget::Exhausted;
 use crate::http2::{Answer, Peer, Service};
 use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
-use crate::record::Origin;
 
 /// Most bytes of a message for health or reflection.
 const OTHER_REQUEST_BYTES: usize = 64 * 1024;

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
+use stockade_engine::answer::{Fault, Violation};
+use stockade_feed::{BadCursor, FeedError, HistoryError};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
@@ -14,8 +16,6 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use super::convert::Rejection;
 use super::intake::Oversized;
 use crate::budget::Exhausted;
-use crate::engine::answer::{Fault, Violation};
-use crate::feed::{BadCursor, FeedError, HistoryError};
 
 /// When to come again after an overload: longer than doubt and queues last.
 const OVERLOAD_DELAY: Duration = Duration::from_millis(50);
@@ -32,20 +32,20 @@ const DETAIL_BYTES: usize = 2_700;
 /// Bytes that a violation takes beside its text.
 const DETAIL_FRAME: usize = 8;
 
-impl From<Fault> for Status {
-    fn from(fault: Fault) -> Self {
-        let message = fault.to_string();
-        match fault {
-            Fault::Invalid(violations) => invalid(&violations),
-            Fault::NoDrop(_) | Fault::NoHold(_) => Self::not_found(message),
-            Fault::Exists { what: _, field: _ } => Self::already_exists(message),
-            Fault::Stale(_) => Self::aborted(message),
-            Fault::Precondition(_) => Self::failed_precondition(message),
-            Fault::Exhausted(_) => Self::resource_exhausted(message),
-            Fault::Overloaded(_) | Fault::InDoubt => unavailable(message, OVERLOAD_DELAY),
-            Fault::Suspended(_) => unavailable(message, SUSPENDED_DELAY),
-            Fault::JournalFailed => unavailable(message, RESTART_DELAY),
-        }
+/// A fault of the engine as its status.
+#[must_use]
+pub fn of_fault(fault: Fault) -> Status {
+    let message = fault.to_string();
+    match fault {
+        Fault::Invalid(violations) => invalid(&violations),
+        Fault::NoDrop(_) | Fault::NoHold(_) => Status::not_found(message),
+        Fault::Exists { what: _, field: _ } => Status::already_exists(message),
+        Fault::Stale(_) => Status::aborted(message),
+        Fault::Precondition(_) => Status::failed_precondition(message),
+        Fault::Exhausted(_) => Status::resource_exhausted(message),
+        Fault::Overloaded(_) | Fault::InDoubt => unavailable(message, OVERLOAD_DELAY),
+        Fault::Suspended(_) => unavailable(message, SUSPENDED_DELAY),
+        Fault::JournalFailed => unavailable(message, RESTART_DELAY),
     }
 }
 
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_message_names_every_faulty_field() {
-        let status = Status::from(Fault::Invalid(vec![
+        let status = of_fault(Fault::Invalid(vec![
             violation("lines[0].quantity", "must be 1-1000000"),
             violation("customer.id", "must be set"),
             violation("lines[3].quantity", "must be 1-1000000"),
@@ -254,7 +254,7 @@ mod tests {
     fn hundreds_of_faults_fit_into_trailers() {
         let many: Vec<_> =
             (0..256).map(|n| violation(&format!("drop.items[{n}].sku"), "must be 1-128 bytes")).collect();
-        let status = Status::from(Fault::Invalid(many));
+        let status = of_fault(Fault::Invalid(many));
         assert!(status.message().ends_with("more"), "{}", status.message());
         assert!(encoded(status.message()) + status.details().len() * 4 / 3 < 7_900);
         assert!(status.message().contains("items[60].sku"));
@@ -265,14 +265,14 @@ mod tests {
         let sku = |n| violation(&format!("lines[{n}].sku"), "must be 1-128 bytes of UTF-8 without control characters");
         let quantity = |n| violation(&format!("lines[{n}].quantity"), "must be 1-1000000");
         let all: Vec<_> = (0..32).flat_map(|n| [sku(n), quantity(n)]).collect();
-        let status = Status::from(Fault::Invalid(all));
+        let status = of_fault(Fault::Invalid(all));
         assert!((0..32).all(|n| status.message().contains(&format!("lines[{n}].quantity"))));
         assert!((0..32).all(|n| status.message().contains(&format!("lines[{n}].sku"))));
     }
 
     #[test]
     fn unavailable_says_when_to_come_again() {
-        let status = Status::from(Fault::Overloaded("the journal's queue is full"));
+        let status = of_fault(Fault::Overloaded("the journal's queue is full"));
         assert_eq!((status.code(), status.message()), (Code::Unavailable, "overloaded: the journal's queue is full"));
         assert_eq!(status.metadata().get(PUSHBACK).and_then(|v| v.to_str().ok()), Some("50"));
         assert_eq!(status.get_details_retry_info().and_then(|info| info.retry_delay), Some(OVERLOAD_DELAY));
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn reserves_that_are_suspended_are_unavailable_with_the_reason() {
-        let status = Status::from(Fault::Suspended("the wall clock is ahead"));
+        let status = of_fault(Fault::Suspended("the wall clock is ahead"));
         assert_eq!(
             (status.code(), status.message()),
             (Code::Unavailable, "reserves are suspended: the wall clock is ahead")

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use stockade_engine::answer::Fault;
+use stockade_proto as pb;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -17,10 +19,8 @@ use super::convert::{self, MAX_OPERATIONS};
 use super::decode::{Decode, Decoded};
 use super::edge::Edge;
 use super::intake::Messages;
-use super::status;
+use super::status::{self, of_fault};
 use crate::budget::Charge;
-use crate::engine::answer::Fault;
-use crate::proto as pb;
 
 /// Most messages of a stream that are decided and not yet answered.
 const MESSAGES_IN_FLIGHT: usize = 64;
@@ -102,7 +102,7 @@ struct InFlight {
 
 async fn told(next: Next) -> Result<(pb::BatchStreamResponse, Charge), Status> {
     let InFlight { sequence, decided, room, charge } = (*next)?;
-    let (results, at) = decided.durable().await?;
+    let (results, at) = decided.durable().await.map_err(of_fault)?;
     drop(room);
     Ok((pb::BatchStreamResponse { sequence, results, server_time: Some(convert::timestamp(at)) }, charge))
 }
@@ -148,9 +148,9 @@ impl Intake {
         let Decoded { message: pb::BatchStreamRequest { sequence, operations, view }, charge } = asked;
         let permits = u32::try_from(operations.len().min(MAX_OPERATIONS)).unwrap_or(u32::MAX);
         // It is never closed.
-        let room = room.acquire_many_owned(permits).await.map_err(|_closed| Status::from(Fault::JournalFailed))?;
+        let room = room.acquire_many_owned(permits).await.map_err(|_closed| of_fault(Fault::JournalFailed))?;
         let decided = match convert::batch(operations.len(), view) {
-            Ok(view) => batch::decide(&self.edge, &operations, view).await?,
+            Ok(view) => batch::decide(&self.edge, &operations, view).await.map_err(of_fault)?,
             Err(rejection) => batch::reject(&self.edge, &operations, &rejection.into()),
         };
         Ok(InFlight { sequence, decided, room, charge })

@@ -15,6 +15,10 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
+use stockade_engine::answer::{DropView, Fault};
+use stockade_proto as pb;
+use stockade_types::ids::{DropId, Lsn};
+use stockade_types::time::{Millis, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
@@ -23,13 +27,9 @@ use tonic::Status;
 use super::convert;
 use super::edge::{Edge, Pending};
 use super::seats::{Seat, Seats};
-use super::status;
+use super::status::{self, of_fault};
 use super::stream::Streams;
-use crate::engine::answer::{DropView, Fault};
 use crate::http2::Peer;
-use crate::ids::{DropId, Lsn};
-use crate::proto as pb;
-use crate::time::{Millis, Timestamp};
 
 /// How often a watched drop is looked at. Longer than [`SPACING`] by more than a watcher's delays: else watchers would
 /// fall behind their group little by little, up to a whole period.
@@ -184,7 +184,7 @@ impl Poller {
                 }
                 _ = ticks.tick() => false,
             };
-            let seen = if over { Err(status::stopping()) } else { self.look().await.map_err(Status::from) };
+            let seen = if over { Err(status::stopping()) } else { self.look().await.map_err(of_fault) };
             if let Err(status) = seen {
                 self.hub.leave(&self.drop, &self.group, true);
                 self.publish(Err(status));

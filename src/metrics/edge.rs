@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Counter, Gauge, Histogram, HistogramReading};
+use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The calls of the contract, by name. The last stands for whatever is not among them.
 const METHODS: [&str; 21] = [

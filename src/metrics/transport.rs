@@ -1,6 +1,6 @@
 //! What is counted of connections: how many there are, and what was shed.
 
-use super::{Counter, Gauge};
+use stockade_types::metrics::{Counter, Gauge};
 
 /// Why the server ended a connection, or did not take one or a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

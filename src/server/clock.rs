@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_types::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-
-use crate::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
 
 /// How often engine time looks at the wall clock.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);

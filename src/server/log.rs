@@ -13,6 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use stockade_types::metrics::{Counter, Stopwatch};
+use stockade_types::time::wall_clock;
 use tracing::Level;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -21,8 +23,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFilter, LogFormat};
-use crate::metrics::{Counter, Stopwatch};
-use crate::time::wall_clock;
 
 /// Lines that wait to be written, at most.
 const LINES_MAX: usize = 10_000;

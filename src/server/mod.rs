@@ -4,6 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use stockade_counter::sync::parallelism;
+use stockade_engine::handle::EngineHandle;
+use stockade_engine::memory;
+use stockade_journal::JournalFailed;
+use stockade_types::time::{Adjustment, Clock, Look, wall_clock};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -12,12 +17,7 @@ use tracing::field::display;
 use crate::admin::{self, Admin, Phase};
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::engine::handle::EngineHandle;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
-use crate::journal::JournalFailed;
-use crate::memory;
-use crate::sync::parallelism;
-use crate::time::{Adjustment, Clock, Look, wall_clock};
 
 mod accept_rate;
 mod clock;

@@ -4,20 +4,20 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use stockade_engine::background::{Background, Snapshots};
+use stockade_engine::compact::{LastSnapshot, SnapshotPolicy};
+use stockade_engine::folder::{FORMAT_VERSION, Folder};
+use stockade_engine::identity_key::IdentityKey;
+use stockade_engine::memory::{self, Limit};
+use stockade_engine::recover::{Report, StartOptions, recover};
+use stockade_engine::watermark::{self, Watermark};
+use stockade_engine::{Bounds, Engine};
+use stockade_journal::{Failure, FileLogOptions, KeepPolicy};
+use stockade_types::digest::DigestKey;
+use stockade_types::time::{Clock, EngineClock, Timestamp, wall_clock};
+
 use super::ServeError;
 use crate::config::{Config, Durability};
-use crate::digest::DigestKey;
-use crate::engine::background::{Background, Snapshots};
-use crate::engine::compact::{LastSnapshot, SnapshotPolicy};
-use crate::engine::folder::{FORMAT_VERSION, Folder};
-use crate::engine::identity_key::IdentityKey;
-use crate::engine::recover::{Report, StartOptions, recover};
-use crate::engine::watermark::{self, Watermark};
-use crate::engine::{Bounds, Engine};
-use crate::inventory::Inventory;
-use crate::journal::{self, Failure, FileLogOptions, Journal, JournalMetrics, KeepPolicy, MemoryLog, Start};
-use crate::memory::{self, Limit};
-use crate::time::{Clock, EngineClock, Timestamp, wall_clock};
 
 /// An engine that is ready to serve.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     let keep = KeepPolicy { age: config.keep_events.age, bytes: config.keep_events.bytes };
     let folder = Folder::open_with(&config.data, key.as_ref()).map_err(|error| refused(&error))?.keeping(keep);
     let durability = match config.durability {
-        Durability::Sync => journal::Durability::Sync,
-        Durability::Os => journal::Durability::Os,
+        Durability::Sync => stockade_journal::Durability::Sync,
+        Durability::Os => stockade_journal::Durability::Os,
     };
     let options = StartOptions {
         bounds,
@@ -99,12 +99,9 @@ fn ephemeral(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
         getrandom::fill(&mut key).map_err(|error| ServeError::Data(format!("no random key: {error}")))?;
         DigestKey::from_bytes(key)
     };
-    let log = Arc::new(MemoryLog::ephemeral());
-    let journal =
-        Journal::start(log, Start::FIRST, Arc::new(JournalMetrics::default())).map_err(|error| refused(&error))?;
+    let engine = Engine::ephemeral(key, bounds).map_err(|error| refused(&error))?;
     tracing::warn!("ephemeral: nothing is kept, everything is gone with this process");
-    let inventory = Inventory::new(key);
-    Ok((Engine::new(inventory, journal, bounds), Timestamp::default(), None))
+    Ok((engine, Timestamp::default(), None))
 }
 
 /// The bounds that are given, or follow from the memory that the process may have, and how much that is, as far as it is

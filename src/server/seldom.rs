@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 
 /// At least so long lies between two.
 const BETWEEN: Duration = Duration::from_mins(1);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use stockade_counter::sync::parallelism;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -27,7 +28,6 @@ use crate::budget::{Budget, Share};
 use crate::grpc::Services;
 use crate::http2::{self, Control, Ended, Excess, Peer};
 use crate::metrics::transport::{Shed, TransportMetrics};
-use crate::sync::parallelism;
 
 /// Connections that were accepted and wait for their worker: few, for each that it takes is a greeting before the calls
 /// that have come meanwhile.
@@ -264,13 +264,15 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use stockade_engine::Engine;
+    use stockade_engine::handle::EngineHandle;
+    use stockade_types::digest::DigestKey;
+    use stockade_types::time::{EngineClock, Timestamp};
     use tokio::io::AsyncReadExt as _;
 
     use super::super::connections::Bounds;
     use super::*;
-    use crate::engine::handle::{EngineHandle, ephemeral_engine};
     use crate::grpc::{self, Edge};
-    use crate::time::{EngineClock, Timestamp};
 
     const WITHIN: Duration = Duration::from_secs(20);
 
@@ -293,7 +295,9 @@ mod tests {
     }
 
     async fn served() -> (String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-        let engines = EngineHandle::of(ephemeral_engine());
+        let engines = EngineHandle::of(Arc::new(
+            Engine::ephemeral(DigestKey::from_bytes([1; 16]), stockade_engine::Bounds::default()).expect("starts"),
+        ));
         let edge = Edge::new(engines, Arc::new(EngineClock::start(Timestamp(0))), Arc::default());
         let (services, _health, _streams) = grpc::services(edge, Arc::default()).await.expect("the contract");
         let metrics = Arc::default();

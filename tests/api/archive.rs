@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use stockade::client::Client;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
 use tonic::Code;
 
 use crate::common::{create, get, held, hold_id, item, line, refused, reserve, start};

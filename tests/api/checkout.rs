@@ -1,8 +1,8 @@
 //! A checkout in a few lines, as docs/calling.md shows it: and that it shows what is run here and in the other
 //! languages.
 
-use stockade::client::Client;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
 use tonic::Status;
 
 use crate::common::{create, hold_id, knife_drop, line, reserve, start};

@@ -9,8 +9,8 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage as _, Value,
 };
 use stockade::grpc;
-use stockade::proto as pb;
-use stockade::proto::DESCRIPTORS;
+use stockade_proto as pb;
+use stockade_proto::DESCRIPTORS;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;

@@ -1,11 +1,12 @@
 //! Bad requests over a real socket: the status, its words, its details.
 
-use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
-use stockade::proto as pb;
-use stockade::proto::drop_service_client::DropServiceClient;
+use stockade_proto as pb;
+use stockade_proto::drop_service_client::DropServiceClient;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
+
+use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
 
 fn fields(status: &Status) -> Vec<String> {
     let details = status.get_details_bad_request().expect("details");

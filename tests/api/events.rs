@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use stockade::client::Client;
-use stockade::proto as pb;
-use stockade::proto::event_service_client::EventServiceClient;
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_proto::event_service_client::EventServiceClient;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};

@@ -1,8 +1,9 @@
 //! A hold's life over a real socket: set aside, kept longer, sold, given back; and every "no" on the way.
 
+use stockade_client::Client;
+use stockade_proto as pb;
+
 use crate::common::{Server, create, held, hold_id, knife_drop, line, refused, reserve, start};
-use stockade::client::Client;
-use stockade::proto as pb;
 
 /// A server with a drop, and a client of it.
 async fn shop() -> (Server, Client) {

@@ -1,9 +1,10 @@
 //! Limits over a real socket: what is told of them, what of a customer counts, and what staff may do.
 
+use stockade_client::Client;
+use stockade_proto as pb;
+
 use crate::cli::{code, out, stockade};
 use crate::common::{create, held, item, knife_drop, line, refused, reserve, start};
-use stockade::client::Client;
-use stockade::proto as pb;
 
 const fn secs(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use stockade::client::Client;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
 use uuid::Uuid;
 
 use crate::cli::{code, err, out, stockade};

@@ -1,8 +1,8 @@
 //! What operators do over the wire: change stock, list holds and drops.
 
-use stockade::client::Client;
-use stockade::proto as pb;
-use stockade::proto::adjust_stock_request::Change;
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_proto::adjust_stock_request::Change;
 use tonic::Code;
 
 use crate::cli::{code, err, out, stockade};

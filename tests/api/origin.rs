@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde_json::Value;
-use stockade::proto as pb;
-use stockade::proto::adjust_stock_request::Change;
-use stockade::proto::drop_service_client::DropServiceClient;
+use stockade_proto as pb;
+use stockade_proto::adjust_stock_request::Change;
+use stockade_proto::drop_service_client::DropServiceClient;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_proto as pb;
+
 use crate::cli::{code, err, out, stockade};
 use crate::common::{Server, create, held, hold_id, item, line, reserve, start};
-use stockade::client::Client;
-use stockade::proto as pb;
 
 /// A server with ten knives and three sheaths, and a client of it.
 async fn shop() -> (Server, Client) {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::common::{create, get, knife_drop, start};
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::common::{create, get, knife_drop, start};
 
 pub async fn health(channel: &Channel, service: &str) -> Option<ServingStatus> {
     let request = HealthCheckRequest { service: service.to_owned() };

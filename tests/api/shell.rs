@@ -63,5 +63,5 @@ fn the_schema_and_the_contract_are_printed_as_they_are() {
     assert_eq!((code(&schema), out(&schema).as_str()), (0, published));
     let descriptors = stockade(NOWHERE, &["descriptors"]);
     assert_eq!(code(&descriptors), 0, "{}", err(&descriptors));
-    assert_eq!(descriptors.stdout, stockade::proto::DESCRIPTORS, "bytes alone: not even a newline");
+    assert_eq!(descriptors.stdout, stockade_proto::DESCRIPTORS, "bytes alone: not even a newline");
 }

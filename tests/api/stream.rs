@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use stockade::proto as pb;
-use stockade::proto::operation::Operation;
+use stockade_proto as pb;
+use stockade_proto::operation::Operation;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -52,11 +52,11 @@ fn many(message: u32, operations: u32) -> Vec<pb::Operation> {
     (0..operations).map(|n| operation(Operation::Reserve(reserve(n)))).collect()
 }
 
-async fn plenty(client: &stockade::client::Client) {
+async fn plenty(client: &stockade_client::Client) {
     create(client, pb::Drop { id: "plenty".into(), items: vec![item("SKU", 1_000_000)], ..pb::Drop::default() }).await;
 }
 
-async fn units_held(client: &stockade::client::Client) -> u64 {
+async fn units_held(client: &stockade_client::Client) -> u64 {
     let answer = client.get_drop(pb::GetDropRequest { drop_id: "plenty".into() }).await.expect("a drop");
     answer.drop.expect("a drop").items.remove(0).stock.expect("stock").held
 }

@@ -1,8 +1,8 @@
 //! Over a real socket: a hold in place of another, and what there is in place of all or nothing.
 
-use stockade::client::Client;
-use stockade::proto as pb;
-use stockade::proto::operation::Operation;
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_proto::operation::Operation;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use stockade::client::Client;
 use stockade::config::{Config, Given};
-use stockade::engine::handle::EngineHandle;
 use stockade::grpc;
-use stockade::proto as pb;
-use stockade::proto::drop_service_client::DropServiceClient;
 use stockade::server::{Opened, open_engine};
-use stockade::time::{ManualClock, Timestamp};
+use stockade_client::Client;
+use stockade_engine::handle::EngineHandle;
+use stockade_proto as pb;
+use stockade_proto::drop_service_client::DropServiceClient;
+use stockade_types::time::{ManualClock, Timestamp};
 use tempfile::TempDir;
 use tonic::{Code, Status, Streaming};
 

@@ -1,7 +1,7 @@
 //! Changes of a drop over a real socket: what may change when, how errors name it, and that sending again is safe.
 
-use stockade::client::Client;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use stockade::client::Client;
 use stockade::metrics::edge::EdgeMetrics;
-use stockade::proto as pb;
-use stockade::proto::drop_service_client::DropServiceClient;
-use stockade::time::{ManualClock, Timestamp};
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_proto::drop_service_client::DropServiceClient;
+use stockade_types::time::{ManualClock, Timestamp};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 

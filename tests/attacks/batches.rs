@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
-use stockade::proto::result::Result as Came;
+use stockade_proto as pb;
+use stockade_proto::result::Result as Came;
+use stockade_types::metrics::Stopwatch;
 
 use super::frames::{BATCH, framed};
 use super::lists::{fill, long_reserve};

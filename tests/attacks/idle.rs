@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::frames::{BATCH_STREAM, WATCH_DROP, begin, whole};
 use super::measured::Measured;

@@ -1,7 +1,7 @@
 //! Lists of holds that are long: an answer of a MiB to a short question.
 
 use prost::Message as _;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::polite::{Caller, reserve};
 use super::server::Target;

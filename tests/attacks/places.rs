@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::frames::{WATCH_DROP, framed};
 use super::measured::Measured;

@@ -7,10 +7,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use stockade::client::Client;
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
-use stockade::proto::reservation_service_client::ReservationServiceClient;
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_proto::reservation_service_client::ReservationServiceClient;
+use stockade_types::metrics::Stopwatch;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use prost::Message as _;
-use stockade::proto as pb;
-use stockade::proto::drop_service_client::DropServiceClient;
+use stockade_proto as pb;
+use stockade_proto::drop_service_client::DropServiceClient;
 use tonic::transport::Endpoint;
 
 use super::frames::{CALM, CANCEL, GET_DROP, RESERVE, RST_STREAM, WINDOW_UPDATE, begin, framed, number, whole};

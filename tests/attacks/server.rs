@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tempfile::TempDir;
 
 use super::polite::runtime;

@@ -1,9 +1,9 @@
 //! Reserves without end where memory is short: they are refused, what ends a hold goes on, and there is a way back.
 
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
-use stockade::proto::operation::Operation as Verb;
-use stockade::proto::result::Result as Came;
+use stockade_proto as pb;
+use stockade_proto::operation::Operation as Verb;
+use stockade_proto::result::Result as Came;
+use stockade_types::metrics::Stopwatch;
 
 use super::measured::Measured;
 use super::polite::{Caller, reserve};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 
 use super::frames::{ACK, DATA, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, WINDOW, WINDOW_UPDATE};
 use super::hpack;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use prost::Message as _;
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
 
 use super::frames::{
     BATCH_STREAM, DATA, HEADERS, HEALTH_WATCH, LIST_HOLDS, REFLECTION, RESERVE, WATCH_DROP, WINDOW_UPDATE, begin,

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use prost::Message as _;
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
 
 use super::frames::{
     BATCH, BATCH_STREAM, CALM, GET_DROP, LIST_HOLDS, WATCH_DROP, WINDOW_UPDATE, framed, number, whole,

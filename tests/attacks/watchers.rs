@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::frames::{WATCH_DROP, whole};
 use super::measured::Measured;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use stockade::client::Client;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
 
 use crate::ledger::{Call, Entry};
 use crate::server::{Server, serve, start, verified};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 
 use crate::server::{BINARY, on_free_ports, try_start, verified};
 use crate::wire::{Dice, create, hold};

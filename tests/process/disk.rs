@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use stockade::client::Client;
-use stockade::proto as pb;
-use stockade::proto::operation::Operation;
-use stockade::proto::reservation_service_client::ReservationServiceClient;
-use stockade::proto::result::Result as Came;
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_proto::operation::Operation;
+use stockade_proto::reservation_service_client::ReservationServiceClient;
+use stockade_proto::result::Result as Came;
 use tonic::Code;
 
 use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified};
@@ -36,7 +36,7 @@ async fn all_are_there(data: &Path, acknowledged: &[String]) {
     let found = all_shown(&client, acknowledged.iter().cloned()).await;
     assert!(found.iter().all(Option::is_some), "what was acknowledged is there");
     // The last call may have been journaled without having been answered: only the server knows it.
-    let drop = client.get_drop(stockade::proto::GetDropRequest { drop_id: crate::wire::DROP.into() }).await;
+    let drop = client.get_drop(stockade_proto::GetDropRequest { drop_id: crate::wire::DROP.into() }).await;
     let held = drop.expect("a drop").drop.expect("a drop").items[0].stock.expect("stock").held;
     let known = u64::try_from(acknowledged.len()).expect("few");
     assert!(held == known || held == known + 1, "{held} held, {known} acknowledged");

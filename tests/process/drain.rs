@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rustix::process::Signal;
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tonic::Code;
 
 use crate::server::{serve, start, try_start, verified};

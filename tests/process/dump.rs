@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use crate::server::{BINARY, start};
 use crate::wire::{DROP, Dice, create, hold, line, reserve};

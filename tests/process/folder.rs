@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::geteuid;
-use stockade::proto as pb;
-use stockade::record::Record;
+use stockade_proto as pb;
+use stockade_types::record::Record;
 use tempfile::TempDir;
 
 use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified, verify};
@@ -327,4 +327,49 @@ fn a_folder_that_is_not_there_is_made_by_serve_alone() {
     assert!(!folder.path().join("a").exists(), "verify makes nothing");
     assert_eq!(start(&data, &[]).stop().code, Some(0));
     verified(&data);
+}
+
+/// What `stockade verify` exits with for the frozen folders of each format version.
+const FROZEN: [(&str, i32); 7] = [
+    ("closed", 0),
+    ("open", 0),
+    ("torn", 0),
+    ("os-hole", 0),
+    ("newest-snapshot-damaged", 1),
+    ("rotten", 1),
+    ("meta-damaged", 1),
+];
+
+/// Every file below a folder, with its bytes.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.insert(path.clone(), fs::read(&path).expect("a file"));
+        }
+    }
+    files
+}
+
+#[test]
+fn verify_changes_no_frozen_folder_and_exits_with_what_it_found() {
+    let versions = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/engine/tests/fixtures/folder");
+    let mut checked = 0;
+    for version in fs::read_dir(versions).expect("the versions") {
+        let version = version.expect("a version").path();
+        for (name, code) in FROZEN {
+            let folder = version.join(name);
+            let before = files(&folder);
+            let output =
+                Command::new(BINARY).args(["verify", "--data"]).arg(&folder).output().expect("the command runs");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{}: {said}", folder.display());
+            assert_eq!(files(&folder), before, "{}: changed", folder.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 2 * FROZEN.len(), "only {checked} folders");
 }

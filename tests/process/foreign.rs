@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use crate::server::{BINARY, Server, start};
 use crate::wire::{Dice, create, hold, line, reserve};

@@ -1,7 +1,7 @@
 //! What one customer's front end remembers: every call it has sent, and every answer it got.
 
-use stockade::client::Client;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
 use tonic::Status;
 
 /// A call that changes a hold.

@@ -7,9 +7,9 @@ use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use stockade::client::Client;
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
 
 use crate::server::{BINARY, Server, serve, try_start_unread};
 use crate::wire::{DROP, Dice, create, hold};

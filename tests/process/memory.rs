@@ -1,8 +1,8 @@
 //! Little memory: what would take more is refused before it runs out, and a start does with what serving did.
 
-use stockade::proto as pb;
-use stockade::proto::operation::Operation as Verb;
-use stockade::proto::result::Result as Came;
+use stockade_proto as pb;
+use stockade_proto::operation::Operation as Verb;
+use stockade_proto::result::Result as Came;
 
 use crate::server::start;
 use crate::wire::{DROP, Dice, create};

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use stockade::client::Client;
-use stockade::metrics::Stopwatch;
+use stockade_client::Client;
+use stockade_types::metrics::Stopwatch;
 
 /// A process that has not ended by then never will.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use stockade::client::Client;
-use stockade::metrics::Stopwatch;
+use stockade_client::Client;
+use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 
 use crate::server::{Server, serve, start, try_start, verified};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use stockade::client::Client;
-use stockade::proto as pb;
+use stockade_client::Client;
+use stockade_proto as pb;
 use tonic::{Code, Status};
 
 /// The drop that all these tests sell.

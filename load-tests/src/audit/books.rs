@@ -1,7 +1,7 @@
 //! The server's own books: stock against the sum of holds, against the metrics, and against what the customers count.
 
-use stockade::proto as pb;
-use stockade::proto::HoldState;
+use stockade_proto as pb;
+use stockade_proto::HoldState;
 
 use super::{Audit, Evidence, Listed, Shown};
 use crate::ledger::{BEFORE, Ledger, Said, Turned, turned};

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
 use uuid::Uuid;
 
 use super::{Evidence, Listed, Shown};

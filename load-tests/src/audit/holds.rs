@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use stockade::proto as pb;
-use stockade::proto::HoldState;
+use stockade_proto as pb;
+use stockade_proto::HoldState;
 use uuid::Uuid;
 
 use super::{Audit, Evidence, Listed};

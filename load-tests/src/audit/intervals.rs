@@ -74,7 +74,7 @@ pub fn possibly(visit: &Visit) -> Option<Range<At>> {
 
 #[cfg(test)]
 mod tests {
-    use stockade::proto::HoldState;
+    use stockade_proto::HoldState;
     use tonic::Code;
     use uuid::Uuid;
 

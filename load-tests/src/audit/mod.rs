@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 use uuid::Uuid;
 
 use crate::ledger::Ledger;

@@ -1,7 +1,7 @@
 //! The audit can fail: each wrong answer that is planted is found, by the count that is there for it.
 
-use stockade::proto as pb;
-use stockade::proto::HoldState;
+use stockade_proto as pb;
+use stockade_proto::HoldState;
 use tonic::Code;
 
 use super::*;

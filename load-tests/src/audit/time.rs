@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::Audit;
 use super::intervals::{possibly, surely};

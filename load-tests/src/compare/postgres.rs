@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Signal, geteuid};
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls, Statement};
 

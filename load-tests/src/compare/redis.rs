@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
-use stockade::time::wall_clock;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::wall_clock;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

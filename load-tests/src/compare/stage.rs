@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use prost::Message as _;
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::empty::hex;
 use super::work::{self, Batch, CONNECTIONS, CUSTOMERS, DROP, GONE, HOT, LIMIT, STOCK, Unary, Work};

@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
-use stockade::time::wall_clock;
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::wall_clock;
 use tonic::{Code, Status};
 
 use super::rows::{Beside, Contestant, Row};

@@ -1,7 +1,7 @@
 //! The work that is compared, and the callers that do it over gRPC: the same ones for Stockade and for the bare handler.
 
 use prost::Message as _;
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::{Codec, EncodeBuf, Encoder, Streaming};

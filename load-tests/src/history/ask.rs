@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use super::event::{Answer, Call, Figures, Seen, Shown, Verb, Why};

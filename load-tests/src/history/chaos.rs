@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use stockade::time::wall_clock;
+use stockade_types::time::wall_clock;
 use tokio::sync::watch;
 
 use super::event::{Pause, Term};

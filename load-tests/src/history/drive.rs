@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tokio::task::JoinSet;
 
 use super::ask::{ask, sku};

@@ -2,7 +2,7 @@
 //! This is what a history file holds, a JSON object a line. Nothing here judges.
 
 use serde::{Deserialize, Serialize};
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 /// An instant, twice: by a watch that never goes back, for what came before what; and by the wall clock, for deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

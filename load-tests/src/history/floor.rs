@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use stockade::metrics::Stopwatch;
-use stockade::time::wall_clock;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::wall_clock;
 use tokio::sync::watch;
 use tonic::transport::Channel;
 

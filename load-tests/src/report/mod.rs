@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use stockade::time::wall_clock;
+use stockade_types::time::wall_clock;
 
 mod html;
 pub mod svg;
@@ -257,7 +257,7 @@ fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
         let sum = counts.entry(name).or_default();
         *sum = sum.saturating_add(1);
     };
-    let name = |reason: stockade::proto::RefusalReason| {
+    let name = |reason: stockade_proto::RefusalReason| {
         let name = reason.as_str_name();
         name.strip_prefix("REFUSAL_REASON_").unwrap_or(name).to_owned()
     };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
-use stockade::proto::HoldState;
-use stockade::time::wall_clock;
+use stockade_proto::HoldState;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::wall_clock;
 
 use crate::failure::Failure;
 use crate::ledger::{At, BEFORE, Call, Said, Visit, at};

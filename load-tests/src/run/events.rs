@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use stockade::proto as pb;
-use stockade::proto::adjust_stock_request::Change;
+use stockade_proto as pb;
+use stockade_proto::adjust_stock_request::Change;
 use tonic::{Code, Status};
 
 use crate::failure::Failure;

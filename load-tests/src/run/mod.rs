@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use stockade::metrics::{Counter, Stopwatch};
-use stockade::proto as pb;
-use stockade::time::wall_clock;
+use stockade_proto as pb;
+use stockade_types::metrics::{Counter, Stopwatch};
+use stockade_types::time::wall_clock;
 
 mod before;
 mod events;

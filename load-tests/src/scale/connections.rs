@@ -1,6 +1,6 @@
 //! What connections cost: the same load, with the same total in flight, over ever more of them.
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::cycle::DROP;
 use super::reserves::Reserves;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 use tokio::task::JoinSet;
 
 use crate::drive::Caller;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 
 use super::cycle::{self, Batches, Calls, DROP};

@@ -19,7 +19,7 @@ mod connections;
 mod tables;
 mod plots;
 
-use stockade::time::wall_clock;
+use stockade_types::time::wall_clock;
 
 use crate::drive::Span;
 use crate::failure::Failure;

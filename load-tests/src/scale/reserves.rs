@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::cycle::{self, SKU};
 use crate::drive::Caller;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use stockade::proto as pb;
+use stockade_proto as pb;
 
 use super::cycle::SKU;
 use crate::failure::Failure;

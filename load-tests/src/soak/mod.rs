@@ -20,8 +20,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use stockade::metrics::{Counter, Stopwatch};
-use stockade::proto as pb;
+use stockade_proto as pb;
+use stockade_types::metrics::{Counter, Stopwatch};
 use tempfile::TempDir;
 
 use crate::audit;

@@ -51,8 +51,8 @@ impl Span {
 
 #[cfg(test)]
 mod tests {
-    use stockade::metrics::Stopwatch;
-    use stockade::proto as pb;
+    use stockade_proto as pb;
+    use stockade_types::metrics::Stopwatch;
     use tonic::Code;
     use uuid::Uuid;
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
-use stockade::proto::operation::Operation as Verb;
-use stockade::proto::result::Result as Came;
+use stockade_proto as pb;
+use stockade_proto::operation::Operation as Verb;
+use stockade_proto::result::Result as Came;
+use stockade_types::metrics::Stopwatch;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use stockade::metrics::Stopwatch;
+use stockade_types::metrics::Stopwatch;
 
 use crate::numbers::count;
 

@@ -7,6 +7,10 @@
 #![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
 #![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
 
+// The source that is included names the crates that it is part of; here they are this one.
+extern crate self as stockade_counter;
+extern crate self as stockade_types;
+
 #[path = "../../src/once.rs"]
 pub mod once;
 #[path = "../../src/replay.rs"]
@@ -19,11 +23,11 @@ pub mod sync;
 pub use self::stand_ins::{ids, metrics, time};
 
 /// The journal's hand-off to its writer as it ships, and the scenarios on it.
-#[path = "../../../src/journal"]
+#[path = "../../../crates/journal/src"]
 #[expect(dead_code, reason = "not all of the journal is modelled")]
 pub mod journal {
     mod gate;
-    #[path = "../../models/src/handoff/mod.rs"]
+    #[path = "../../../models/src/handoff/mod.rs"]
     pub mod handoff;
     mod progress;
     mod queue;
@@ -36,11 +40,11 @@ pub mod journal {
 }
 
 /// The counter and the next deadline of a pool's stripes as they ship, and the scenarios on them.
-#[path = "../../../src/inventory"]
+#[path = "../../../crates/counter/src"]
 pub mod inventory {
     #[expect(dead_code, reason = "not all of it is modelled")]
     mod next_due;
-    #[path = "../../models/src/scenarios/mod.rs"]
+    #[path = "../../../models/src/scenarios/mod.rs"]
     pub mod scenarios;
     pub mod stock;
 }

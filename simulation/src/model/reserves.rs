@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use stockade::engine::answer::{HoldView, RefusedLine};
-use stockade::engine::command::Reserve;
-use stockade::hold::HoldState;
-use stockade::ids::IdentityKind;
-use stockade::time::Millis;
+use stockade_engine::answer::{HoldView, RefusedLine};
+use stockade_engine::command::Reserve;
+use stockade_types::hold::HoldState;
+use stockade_types::ids::IdentityKind;
+use stockade_types::time::Millis;
 
 use super::rules::{Limited, Question, Subjects};
 use super::state::{Model, ModelHold};

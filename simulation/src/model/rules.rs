@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use stockade::definition::{Limit, Scope};
-use stockade::refusal::Reason;
-use stockade::time::Millis;
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::refusal::Reason;
+use stockade_types::time::Millis;
 
 use super::ITEMS;
 use super::state::ModelHold;

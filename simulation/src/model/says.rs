@@ -1,12 +1,12 @@
 //! What the engine says, in the words in which the model says what it expects.
 
-use stockade::engine::Engine;
-use stockade::engine::answer::{Fault, HoldView, Outcome};
-use stockade::engine::attempt::Decided;
-use stockade::engine::command::{ExpiredPolicy, Return, Stage};
-use stockade::engine::context::Context;
-use stockade::journal::Ticket;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::Engine;
+use stockade_engine::answer::{Fault, HoldView, Outcome};
+use stockade_engine::attempt::Decided;
+use stockade_engine::command::{ExpiredPolicy, Return, Stage};
+use stockade_engine::context::Context;
+use stockade_journal::Ticket;
+use stockade_types::time::{Millis, Timestamp};
 
 use super::reserves::{Ask, shorts};
 use super::words::{self, START, claim, extend, hold_id, release, settle};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stockade::hold::HoldState;
+use stockade_types::hold::HoldState;
 
 use super::rules::{Limited, Question, Rule, Subjects};
 use super::stock::Adjustments;

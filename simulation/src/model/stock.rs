@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use stockade::engine::Engine;
-use stockade::engine::answer::{DropView, Fault};
-use stockade::engine::attempt::{Answer, Decided};
-use stockade::engine::command::Steer;
-use stockade::engine::context::Context;
-use stockade::record::StockChange;
-use stockade::time::Timestamp;
+use stockade_engine::Engine;
+use stockade_engine::answer::{DropView, Fault};
+use stockade_engine::attempt::{Answer, Decided};
+use stockade_engine::command::Steer;
+use stockade_engine::context::Context;
+use stockade_types::record::StockChange;
+use stockade_types::time::Timestamp;
 
 use super::says::Said;
 use super::state::Model;

@@ -1,11 +1,11 @@
 //! What operators do to a drop in a history: changes of it, its closing, its archiving. What that comes to in the model,
 //! and that the engine answers as it should.
 
-use stockade::engine::Engine;
-use stockade::engine::answer::{DropState, Fault};
-use stockade::engine::attempt::Decided;
-use stockade::engine::context::Context;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::Engine;
+use stockade_engine::answer::{DropState, Fault};
+use stockade_engine::attempt::Decided;
+use stockade_engine::context::Context;
+use stockade_types::time::{Millis, Timestamp};
 
 use super::rules::Rule;
 use super::state::Model;

@@ -1,16 +1,16 @@
 //! Commands in few words, and asking until there is no doubt.
 
-use stockade::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
-use stockade::engine::Engine;
-use stockade::engine::answer::Fault;
-use stockade::engine::attempt::{Answer, Decided};
-use stockade::engine::command::{
+use stockade_engine::Engine;
+use stockade_engine::answer::Fault;
+use stockade_engine::attempt::{Answer, Decided};
+use stockade_engine::command::{
     AdjustStock, Claim, ExpiredPolicy, Extend, Release, Reserve, Target, UpdateDrop, Wanted,
 };
-use stockade::engine::context::Context;
-use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
-use stockade::record::StockChange;
-use stockade::time::{Millis, Timestamp};
+use stockade_engine::context::Context;
+use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
+use stockade_types::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef, PoolId, ShopId, Sku};
+use stockade_types::record::StockChange;
+use stockade_types::time::{Millis, Timestamp};
 
 /// Where a history's time begins.
 pub const START: Timestamp = Timestamp(1_800_000_000_000);

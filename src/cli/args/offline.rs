@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand, ValueEnum as _};
 use clap_complete::Shell;
+use stockade_types::ids::{DropId, HoldId, Lsn};
 
 use super::whole;
-use crate::ids::{DropId, HoldId, Lsn};
 
 /// The shells that completions are made for.
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];

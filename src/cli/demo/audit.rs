@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use stockade_client::Client;
+use stockade_proto as pb;
+
 use super::customer::{DROP, DROP_LIMIT, Fate, ITEM_LIMIT, KNIFE};
 use super::ledger::{Entry, Ledger};
 use super::stage::Stage;
 use super::visit::patiently;
 use crate::cli::failure::Failure;
-use crate::client::Client;
-use crate::proto as pb;
 
 /// Holds that are listed at once.
 const PAGE: i32 = 1_000;

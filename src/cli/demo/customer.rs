@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use stockade_proto as pb;
 use uuid::Uuid;
-
-use crate::proto as pb;
 
 /// The drop that all come for.
 pub const DROP: &str = "demo";

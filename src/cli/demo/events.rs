@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_proto as pb;
 use uuid::Uuid;
 
 use super::customer::{DROP, Fate, KNIFE};
@@ -11,8 +13,6 @@ use super::stage::Stage;
 use super::visit::patiently;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::client::Client;
-use crate::proto as pb;
 
 /// How often it is looked whether it is time.
 const LOOK: Duration = Duration::from_millis(5);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_types::metrics::{Counter, Stopwatch};
 use tokio::task::JoinSet;
 
 use super::customer::Plan;
@@ -11,8 +13,6 @@ use super::ledger::Ledger;
 use super::visit::visit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::client::Client;
-use crate::metrics::{Counter, Stopwatch};
 
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_millis(500);

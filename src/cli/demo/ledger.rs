@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use stockade_proto as pb;
 
 use super::customer::Fate;
 use crate::cli::failure::Failure;
-use crate::proto as pb;
 
 /// The slowest answer that is told from slower ones, in microseconds.
 const SLOWEST: u64 = 60_000_000;

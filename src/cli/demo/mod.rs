@@ -5,15 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_proto as pb;
 use tracing::level_filters::LevelFilter;
 
 use super::args::DemoOptions;
 use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, drop_file};
-use crate::client::Client;
 use crate::config::{LogFilter, LogFormat, environment, log_filter};
-use crate::proto as pb;
 use crate::server;
 
 mod audit;

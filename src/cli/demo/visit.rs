@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
 use tonic::{Code, Status};
 
 use super::customer::{DROP, Fate, Plan};
 use super::herd::{Herd, Wave};
 use super::ledger::{Entry, Ledger};
-use crate::client::Client;
-use crate::metrics::Stopwatch;
-use crate::proto as pb;
 
 /// How often a customer asks again whose call was answered with `UNAVAILABLE`.
 const PATIENCE: u32 = 40;

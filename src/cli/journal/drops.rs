@@ -6,13 +6,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use stockade_engine::folder::Folder;
+use stockade_journal::snapshot;
+use stockade_types::definition::Definition;
+use stockade_types::hold::Hold;
+use stockade_types::ids::{DropId, DropNo, HoldId};
+use stockade_types::record::{Made, OldFact, Record};
+
 use crate::cli::output::Output;
-use crate::definition::Definition;
-use crate::engine::folder::Folder;
-use crate::hold::Hold;
-use crate::ids::{DropId, DropNo, HoldId};
-use crate::record::{Made, OldFact, Record};
-use crate::snapshot;
 
 /// Drops by number, and the holds of one of them.
 pub struct Drops {

@@ -1,18 +1,18 @@
 //! What a record says, as a fact with named fields. Everything in a record is shown; nothing is left out or added.
 
 use serde_json::{Map, Value, json};
-
-use super::drops::Drops;
-use super::fields::{Fact, hex, is_nothing, millis, time};
-use crate::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
-use crate::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
-use crate::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
-use crate::record::{
+use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
+use stockade_types::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
+use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
+use stockade_types::record::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
     LastUpdate, Lifecycle, Made, Moment, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record, Restart,
     Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
 };
-use crate::time::Timestamp;
+use stockade_types::time::Timestamp;
+
+use super::drops::Drops;
+use super::fields::{Fact, hex, is_nothing, millis, time};
 
 /// What a record says.
 pub fn fact(record: &Record, drops: &Drops) -> Fact {

@@ -3,9 +3,8 @@
 use std::iter::once;
 
 use serde_json::Value;
-
-use crate::ids::Lsn;
-use crate::time::{Millis, Timestamp};
+use stockade_types::ids::Lsn;
+use stockade_types::time::{Millis, Timestamp};
 
 /// What a record says: a kind and fields in a fixed order. Names and kinds are stable.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 //! Reads as `verify` does and changes nothing. Records go to standard output, everything else to standard error. It
 //! replays nothing: a record is shown as it stands, not what came of it.
 
-use crate::engine::folder::{Folder, FolderError};
-use crate::engine::verify::VerifyError;
-use crate::ids::Lsn;
-use crate::journal::{Batch, Ending, Inspection, LogError, inspect};
-use crate::storage::FolderLock;
+use stockade_engine::folder::{Folder, FolderError};
+use stockade_engine::verify::VerifyError;
+use stockade_journal::storage::FolderLock;
+use stockade_journal::{Batch, Ending, Inspection, LogError, inspect};
+use stockade_types::ids::Lsn;
 
 use super::Finding;
 use super::args::DumpOptions;

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use smallvec::SmallVec;
-
-use super::drops::Drops;
-use super::fact::fact;
-use crate::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
-use crate::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
-use crate::ids::{
+use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
+use stockade_types::hold::{
+    Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine,
+};
+use stockade_types::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
-use crate::record::{
+use stockade_types::record::{
     Actor, Adjusted, Adjustment, DropFact, DropImage, DropVerb, HoldChange, Lifecycle, Made, Moment, MomentKind,
     OldFact, Origin, PoolBasis, PoolFigures, Record, Restart, StockChange, StockImage, Superseded,
 };
-use crate::refusal::Reason;
-use crate::time::{Millis, Timestamp};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::drops::Drops;
+use super::fact::fact;
 
 const NOON: Timestamp = Timestamp(1_796_403_600_000);
 const AT_NOON: &str = "2026-12-04T17:00:00.000Z";

@@ -1,11 +1,11 @@
 //! Holds, refusals and times as the wire shows them.
 
-use crate::definition::{Definition, Scope};
-use crate::engine::answer::{HoldView, LimitHit, Outcome, Refusal, RefusedLine};
-use crate::hold::{Hold, HoldLine, HoldState};
-use crate::ids::IdentityKind;
-use crate::proto as pb;
-use crate::time::{Millis, Timestamp};
+use stockade_engine::answer::{HoldView, LimitHit, Outcome, Refusal, RefusedLine};
+use stockade_proto as pb;
+use stockade_types::definition::{Definition, Scope};
+use stockade_types::hold::{Hold, HoldLine, HoldState};
+use stockade_types::ids::IdentityKind;
+use stockade_types::time::{Millis, Timestamp};
 
 /// The kind of subject that a limit counts by where none is named. No identity has it.
 pub const CUSTOMER: &str = "customer";

@@ -1,5 +1,9 @@
 //! Messages of many operations: what they ask for, and what came of each.
 
+use stockade_engine::answer::{HoldView, Outcome, Violation};
+use stockade_engine::command::{Claim, Extend, Release, Reserve, Return, Wanted};
+use stockade_proto as pb;
+use stockade_types::hold::HoldLine;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
@@ -7,10 +11,6 @@ use super::answer::{claim_mode, hold, hold_line, refusal, short_lines, timestamp
 use super::faults::{Faults, Rejection};
 use super::fields::enumeration;
 use super::hold::{claim, extend, release, reserve, return_units};
-use crate::engine::answer::{HoldView, Outcome, Violation};
-use crate::engine::command::{Claim, Extend, Release, Reserve, Return, Wanted};
-use crate::hold::HoldLine;
-use crate::proto as pb;
 
 /// Most operations of a message.
 pub const MAX_OPERATIONS: usize = 5_000;

@@ -1,10 +1,11 @@
 //! Who a reserve is for: customer, tiers and identities, and whether staff steps over limits.
 
+use stockade_proto as pb;
+use stockade_types::ids::{CustomerId, IdError, IdentityKind, MAX_OPAQUE, TierId};
+
 use super::answer::CUSTOMER;
 use super::faults::Faults;
 use super::fields::id;
-use crate::ids::{CustomerId, IdError, IdentityKind, MAX_OPAQUE, TierId};
-use crate::proto as pb;
 use crate::text;
 
 /// Most tiers of a request.

@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use stockade_engine::command::CreateDrop;
+use stockade_proto as pb;
+use stockade_types::definition::{
+    DEFAULT_SHOP, Definition, GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_TITLE, Pool, Schedule,
+    Terms,
+};
+use stockade_types::ids::{PoolId, Sku};
+use stockade_types::time::Millis;
+
 use super::drop_view::encoded_len;
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, instant, optional_id, span};
 use super::limits::limits;
-use crate::definition::{
-    DEFAULT_SHOP, Definition, GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_TITLE, Pool, Schedule,
-    Terms,
-};
-use crate::engine::command::CreateDrop;
-use crate::ids::{PoolId, Sku};
-use crate::proto as pb;
 use crate::text;
-use crate::time::Millis;
 
 const SHORTEST_TTL: Millis = Millis::from_secs(1);
 const LONGEST_TTL: Millis = Millis::from_secs(24 * 60 * 60);

@@ -1,14 +1,14 @@
 //! A drop as the public may see it: no figure, no limit, no customer.
 
 use prost::Message;
+use stockade_engine::answer::DropState;
+use stockade_proto as pb;
+use stockade_types::definition::Definition;
+use stockade_types::record::PoolFigures;
+use stockade_types::time::Timestamp;
 
 use super::answer::timestamp;
 use super::drop_view::drop_state;
-use crate::definition::Definition;
-use crate::engine::answer::DropState;
-use crate::proto as pb;
-use crate::record::PoolFigures;
-use crate::time::Timestamp;
 
 /// Labels whose key begins with this are for the public.
 const PUBLIC: &str = "public.";
@@ -74,11 +74,12 @@ fn version(status: &pb::DropStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stockade_types::definition::{Item, Pool, Schedule, Terms};
+    use stockade_types::ids::{DropId, PoolId, ShopId, Sku};
+    use stockade_types::record::PoolBasis;
+    use stockade_types::time::Millis;
+
     use super::*;
-    use crate::definition::{Item, Pool, Schedule, Terms};
-    use crate::ids::{DropId, PoolId, ShopId, Sku};
-    use crate::record::PoolBasis;
-    use crate::time::Millis;
 
     fn item(sku: &str, pools: &[&str]) -> Item {
         let pool = |id: &&str| Pool { id: PoolId::try_from(*id).expect("an id"), units: 5 };

@@ -1,12 +1,12 @@
 //! A drop as the wire shows it.
 
 use prost::Message;
+use stockade_engine::answer::{DropState, DropView, Stock};
+use stockade_proto as pb;
+use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Terms};
+use stockade_types::time::Timestamp;
 
 use super::answer::{duration, kind_of_subject, limit_scope, timestamp};
-use crate::definition::{Definition, Item, Limit, Pool, Schedule, Terms};
-use crate::engine::answer::{DropState, DropView, Stock};
-use crate::proto as pb;
-use crate::time::Timestamp;
 
 /// A drop with its state and stock.
 #[must_use]

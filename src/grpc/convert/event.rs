@@ -1,14 +1,15 @@
 //! Events as the wire shows them.
 
+use stockade_engine::answer::DropState;
+use stockade_feed::{Detail, Event, PREFIX};
+use stockade_proto as pb;
+use stockade_types::definition::Definition;
+use stockade_types::hold::{Hold, HoldLine, HoldState};
+use stockade_types::ids::ItemNo;
+use stockade_types::record::{Lifecycle, MovedLine, PoolBasis, PoolFigures};
+
 use super::answer::{hold_in, hold_line, timestamp};
 use super::drop_status::drop_status;
-use crate::definition::Definition;
-use crate::engine::answer::DropState;
-use crate::feed::{Detail, Event, PREFIX};
-use crate::hold::{Hold, HoldLine, HoldState};
-use crate::ids::ItemNo;
-use crate::proto as pb;
-use crate::record::{Lifecycle, MovedLine, PoolBasis, PoolFigures};
 
 /// What of an event is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

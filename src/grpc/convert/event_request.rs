@@ -1,12 +1,13 @@
 //! Requests for events.
 
+use stockade_feed::Filter;
+use stockade_proto as pb;
+use stockade_types::time::Millis;
+
 use super::event::Shown;
 use super::faults::{Faults, Rejection};
 use super::fields::optional_id;
 use super::list;
-use crate::feed::Filter;
-use crate::proto as pb;
-use crate::time::Millis;
 
 /// Events in a message where nothing is said, and at most; more asked for is served so many.
 const EVENTS_MAX: usize = 1_000;

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::engine::answer::Violation;
+use stockade_engine::answer::Violation;
 
 /// Why a request did not become a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

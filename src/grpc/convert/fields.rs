@@ -5,10 +5,10 @@
 use std::fmt::Display;
 
 use prost_types::{Duration, Timestamp as Instant};
+use stockade_types::ids::IdError;
+use stockade_types::time::{Millis, Timestamp};
 
 use super::faults::Faults;
-use crate::ids::IdError;
-use crate::time::{Millis, Timestamp};
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 /// The end of the year 9999, in seconds since the epoch: the last that RFC 3339 can write.

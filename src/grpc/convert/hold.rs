@@ -1,12 +1,13 @@
 //! Requests about holds, as commands.
 
+use stockade_engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve, Return, Stage, Target, Wanted};
+use stockade_proto as pb;
+use stockade_types::hold::MAX_LINES;
+use stockade_types::ids::{DropId, HoldId, Quantity};
+
 use super::customer::{Buyer, buyer, over_limits};
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, optional_id, span};
-use crate::engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve, Return, Stage, Target, Wanted};
-use crate::hold::MAX_LINES;
-use crate::ids::{DropId, HoldId, Quantity};
-use crate::proto as pb;
 
 /// A reserve.
 ///

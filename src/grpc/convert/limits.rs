@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use stockade_proto as pb;
+use stockade_types::definition::{Limit, MAX_LIMIT_SKUS, MAX_LIMIT_TIERS, MAX_LIMITS, Scope};
+use stockade_types::ids::{IdentityKind, LimitId, Sku, TierId};
+use stockade_types::time::Millis;
+
 use super::answer::CUSTOMER;
 use super::faults::Faults;
 use super::fields::{enumeration, id, span};
-use crate::definition::{Limit, MAX_LIMIT_SKUS, MAX_LIMIT_TIERS, MAX_LIMITS, Scope};
-use crate::ids::{IdentityKind, LimitId, Sku, TierId};
-use crate::proto as pb;
-use crate::time::Millis;
 
 const LONGEST_ROLLING: Millis = Millis::from_secs(366 * 24 * 60 * 60);
 const LONGEST_COOLDOWN: Millis = Millis::from_secs(24 * 60 * 60);
@@ -150,7 +151,7 @@ impl Rule<'_> {
                     tiers.insert(tier, *most);
                 }
                 Err(error) => {
-                    let shown: String = tier.chars().take(crate::ids::MAX_SLUG).collect();
+                    let shown: String = tier.chars().take(stockade_types::ids::MAX_SLUG).collect();
                     self.invalid(format_args!("max_units_by_tier[{shown}]"), error);
                 }
             }

@@ -1,18 +1,18 @@
 //! Lists and their pages. A page token says where the next page begins; it is opaque to callers.
 
 use prost::Message;
+use stockade_engine::answer::{DropState, DropView, HoldView};
+use stockade_engine::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
+use stockade_engine::page::Page;
+use stockade_proto as pb;
+use stockade_types::hold::HoldState;
+use stockade_types::ids::{DropId, HoldId, Lsn};
+use stockade_types::time::Timestamp;
 
 use super::answer::hold;
 use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, optional_id, span};
-use crate::engine::answer::{DropState, DropView, HoldView};
-use crate::engine::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
-use crate::engine::page::Page;
-use crate::hold::HoldState;
-use crate::ids::{DropId, HoldId, Lsn};
-use crate::proto as pb;
-use crate::time::Timestamp;
 
 /// Things on a page where no size is asked for.
 const USUAL_PAGE: usize = 100;

@@ -1,11 +1,12 @@
 //! Changes of stock, as commands.
 
+use stockade_engine::command::AdjustStock;
+use stockade_proto as pb;
+use stockade_types::definition::MAX_ITEM_UNITS;
+use stockade_types::record::StockChange;
+
 use super::faults::{Faults, Rejection};
 use super::fields::{id, optional_id};
-use crate::definition::MAX_ITEM_UNITS;
-use crate::engine::command::AdjustStock;
-use crate::proto as pb;
-use crate::record::StockChange;
 
 /// A stock adjustment.
 ///

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost_types::{Duration, Timestamp as Instant};
+use stockade_engine::answer::{DropState, DropView, Stock};
+use stockade_engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, Wanted};
+use stockade_proto as pb;
+use stockade_types::definition::Scope;
+use stockade_types::ids::{IdentityKind, Lsn, Sku, TierId};
+use stockade_types::time::{Millis, Timestamp};
 
 use super::*;
-use crate::definition::Scope;
-use crate::engine::answer::{DropState, DropView, Stock};
-use crate::engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, Wanted};
-use crate::ids::{IdentityKind, Lsn, Sku, TierId};
-use crate::proto as pb;
-use crate::time::{Millis, Timestamp};
 
 const HOLD: &str = "018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d";
 

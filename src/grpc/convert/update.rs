@@ -3,14 +3,15 @@
 //! Which fields may change when is the engine's to say. Here every value is checked by the code that checks a new
 //! drop's, as part of the whole drop that would come of it.
 
+use stockade_engine::answer::DropView;
+use stockade_engine::command::UpdateDrop;
+use stockade_proto as pb;
+use stockade_types::ids::{DropId, Lsn};
+
 use super::drop::{UNBUILT, definition};
 use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::id;
-use crate::engine::answer::DropView;
-use crate::engine::command::UpdateDrop;
-use crate::ids::{DropId, Lsn};
-use crate::proto as pb;
 
 /// Takes one field of a drop from another.
 type Take = fn(&mut pb::Drop, &pb::Drop);
@@ -142,9 +143,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use prost_reflect::DescriptorPool;
+    use stockade_proto::DESCRIPTORS;
 
     use super::*;
-    use crate::proto::DESCRIPTORS;
 
     #[test]
     fn each_field_of_a_drop_may_be_named_or_is_not_built_or_is_output_only() {

@@ -14,6 +14,11 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use parking_lot::Mutex;
+use stockade_counter::sync::parallelism;
+use stockade_engine::Engine;
+use stockade_feed::{Feed, FeedError, HistoryError, Position, Recent};
+use stockade_proto as pb;
+use stockade_types::ids::Lsn;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -23,15 +28,10 @@ use super::convert::{self, From, Wanted};
 use super::edge::Edge;
 use super::intake::{grow_until, room_deadline};
 use super::seats::Seats;
-use super::status;
+use super::status::{self, of_fault};
 use super::stream::Streams;
 use crate::budget::Charge;
-use crate::engine::Engine;
-use crate::feed::{Feed, FeedError, HistoryError, Position, Recent};
 use crate::http2::Peer;
-use crate::ids::Lsn;
-use crate::proto as pb;
-use crate::sync::parallelism;
 use page::{Newest, PAGE_BYTES, Page, Source};
 use reader::Reader;
 use tail::Tails;
@@ -123,7 +123,7 @@ impl Events {
         let before = std::mem::replace(&mut *last, shared.as_ref().ok().cloned().flatten());
         drop(last);
         drop(before);
-        shared?.ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
+        shared.map_err(of_fault)?.ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
     }
 
     fn of_term(&self, engine: &Arc<Engine>) -> Option<Shared> {
@@ -154,7 +154,7 @@ impl Events {
     ) -> Result<BoxStream<'static, Result<Message, Status>>, Status> {
         let shared = self.shared()?;
         let asked = convert::read_events(request)?;
-        let seat = shared.seats.take(peer)?;
+        let seat = shared.seats.take(peer).map_err(of_fault)?;
         let reader = Reader::begin(&shared, asked, (seat, peer)).await?;
         Ok(stream::unfold(Some(Box::new(reader)), Reader::step).boxed())
     }
@@ -172,7 +172,7 @@ impl Events {
         let convert::ListEvents { from, wanted, wait, latest } = convert::list_events(request)?;
         let deadline = wait.map(|wait| Instant::now() + wait.duration());
         let until = deadline.unwrap_or_else(|| Instant::now() + LOOKED_FOR);
-        let _seat = deadline.map(|_| shared.seats.take(peer)).transpose()?;
+        let _seat = deadline.map(|_| shared.seats.take(peer)).transpose().map_err(of_fault)?;
         let _following = shared.feed.follow();
         shared.settled().await;
         let began = matches!(from, From::Oldest);

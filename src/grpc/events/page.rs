@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use prost::Message as _;
+use stockade_feed::{Chunk, Event, Feed, FeedError, Position};
+use stockade_proto as pb;
+use stockade_types::ids::Lsn;
 
-use crate::feed::{Chunk, Event, Feed, FeedError, Position};
 use crate::grpc::convert::{self, Wanted};
-use crate::ids::Lsn;
-use crate::proto as pb;
 
 /// Bytes of a message's events, as encoded: where one record more would go beyond, the message ends before it. Far below
 /// what clients take in one message where nothing is said, 4 MiB.

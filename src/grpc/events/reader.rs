@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_feed::{Following, Position};
+use stockade_proto as pb;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -10,12 +12,10 @@ use super::page::Page;
 use super::tail::Tail;
 use super::{Asker, Message, Shared};
 use crate::budget::Charge;
-use crate::feed::{Following, Position};
 use crate::grpc::convert::{From, ReadEvents};
 use crate::grpc::seats::Seat;
 use crate::grpc::status;
 use crate::http2::Peer;
-use crate::proto as pb;
 
 /// How often a reader's place is sent again where nothing happens: well within the 15 s that are promised.
 const HEARTBEAT: Duration = Duration::from_secs(6);

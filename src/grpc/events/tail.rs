@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use stockade_feed::{Feed, FeedError, HistoryError, Position};
+use stockade_types::ids::Lsn;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tonic::Status;
 
-use crate::feed::{Feed, FeedError, HistoryError, Position};
 use crate::grpc::status;
 use crate::grpc::stream::Streams;
-use crate::ids::Lsn;
 
 /// What comes is gathered for so long before it is decoded: under load many batches come in it.
 const GATHERED_FOR: Duration = Duration::from_millis(5);

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use stockade_proto::DESCRIPTORS;
 
 use super::limits::{ENTRIES_MAX, LENIENCE};
-use crate::proto::DESCRIPTORS;
 
 /// Bytes of a text, of a list, of a map, as they lie in a message.
 const TEXT_BYTES: usize = 24;
@@ -185,9 +185,10 @@ impl Shapes {
 mod tests {
     use std::collections::BTreeSet;
 
+    use stockade_proto as pb;
+
     use super::*;
     use crate::grpc::served;
-    use crate::proto as pb;
 
     #[test]
     fn messages_are_no_larger_in_memory_than_is_thought() {

@@ -233,9 +233,9 @@ fn skip(bytes: &mut &[u8], number: u64, wire: u64, depth: u32) -> Result<(), Ove
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
+    use stockade_proto as pb;
 
     use super::*;
-    use crate::proto as pb;
 
     const REQUESTS: [&str; 3] =
         ["stockade.v1.BatchRequest", "stockade.v1.ReserveRequest", "stockade.v1.CreateDropRequest"];

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use stockade::client::{Error, Options, Retry, Stockade};
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
+use stockade_client::{Error, Options, Retry, Stockade};
+use stockade_proto as pb;
+use stockade_types::metrics::Stopwatch;
 use tokio::net::TcpListener;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};

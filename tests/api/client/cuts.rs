@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stockade::client::{Options, Retry, Stockade};
-use stockade::proto as pb;
+use stockade_client::{Options, Retry, Stockade};
+use stockade_proto as pb;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use stockade::client::{Error, Options, Retry, Stockade};
-use stockade::proto as pb;
+use stockade_client::{Error, Options, Retry, Stockade};
+use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use super::fake::Fake;

@@ -9,8 +9,8 @@ mod streams;
 
 use std::time::Duration;
 
-use stockade::client::{Batching, Options, Outcome, Reserved, Retry, Stockade};
-use stockade::proto as pb;
+use stockade_client::{Batching, Options, Outcome, Reserved, Retry, Stockade};
+use stockade_proto as pb;
 
 use crate::common::line;
 
@@ -47,7 +47,7 @@ fn granted<T: std::fmt::Debug>(outcome: Outcome<T>) -> T {
 async fn all_at_once(
     stockade: &Stockade,
     requests: impl IntoIterator<Item = pb::ReserveRequest>,
-) -> Vec<Result<Outcome<Reserved>, stockade::client::Error>> {
+) -> Vec<Result<Outcome<Reserved>, stockade_client::Error>> {
     let call = |request| {
         let stockade = stockade.clone();
         tokio::spawn(async move { stockade.reserve(request).await })

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use stockade::client::{Batching, Options, Outcome, Stockade};
-use stockade::proto as pb;
+use stockade_client::{Batching, Options, Outcome, Stockade};
+use stockade_proto as pb;
 use tokio::sync::Semaphore;
 use tonic::Code;
 

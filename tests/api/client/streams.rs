@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use stockade::client::{Error, Options, Retry, Stockade};
-use stockade::metrics::Stopwatch;
-use stockade::proto as pb;
-use stockade::proto::result::Result as Came;
+use stockade_client::{Error, Options, Retry, Stockade};
+use stockade_proto as pb;
+use stockade_proto::result::Result as Came;
+use stockade_types::metrics::Stopwatch;
 use tonic::{Code, Status};
 
 use super::fake::{Fake, Message, Running, hold, result};

@@ -1,0 +1,125 @@
+//! Operations of many callers in shared messages: each caller waits for its own result, a driver does the rest.
+//!
+//! A caller that goes away takes nothing with it: its operation is left out if it is not on its way yet, else its
+//! result is dropped. Callers are held back, not refused, while the queue is full.
+
+mod driver;
+mod session;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use prost::Message as _;
+use prost_types::Timestamp;
+use stockade_proto as pb;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tonic::Status;
+
+use self::driver::{Driver, Limits};
+use super::attempts::Deadline;
+use super::pool::Pool;
+use super::retry::Policy;
+use super::{Error, Options};
+
+/// Most bytes of operations in a message: well below what a server takes.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Bytes that an operation has in a message beside its own, at most: its tag and its length.
+const FRAME_BYTES: usize = 6;
+
+/// A result as it came, with the server's clock.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) result: pb::Result,
+    pub(super) server_time: Option<Timestamp>,
+}
+
+/// Why there is no result.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// For good.
+    Final(Error),
+    /// The server wants it again later than others can wait behind it: when, says the status.
+    Later(Status),
+}
+
+/// An operation that waits for its result.
+#[derive(Debug)]
+struct Job {
+    /// Shared with the caller, who may ask again.
+    operation: Arc<pb::Operation>,
+    bytes: usize,
+    deadline: Deadline,
+    /// How often it was sent.
+    sent: u32,
+    reply: oneshot::Sender<Result<Answered, Unanswered>>,
+}
+
+impl Job {
+    /// Whether somebody still waits for it.
+    fn is_wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
+
+    /// Tells its caller. One that has gone is no loss.
+    fn tell(self, answer: Result<Answered, Unanswered>) {
+        drop(self.reply.send(answer));
+    }
+}
+
+/// Where operations go in. Dropping it ends the streams.
+#[derive(Debug)]
+pub(super) struct Batcher {
+    lanes: Vec<Lane>,
+    turn: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Lane {
+    jobs: mpsc::Sender<Job>,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // It may be waiting for its server: nobody waits for it.
+        self.driver.abort();
+    }
+}
+
+impl Batcher {
+    /// With a driver for each stream, of options that are within their bounds. Needs a tokio runtime.
+    pub(super) fn new(options: &Options, pool: &Arc<Pool>, policy: &Arc<Policy>) -> Self {
+        let lane = |_| {
+            let (jobs, queued) = mpsc::channel(options.batching.queue);
+            let driver = Driver::new(Limits::of(options), Arc::clone(pool), Arc::clone(policy), queued);
+            Lane { jobs, driver: tokio::spawn(driver.run()) }
+        };
+        Self { lanes: (0..options.batching.streams).map(lane).collect(), turn: AtomicUsize::new(0) }
+    }
+
+    /// Has an operation decided. Sent again by itself where a stream breaks, as often as the policy has it; what the
+    /// server says about the operation is for the caller.
+    ///
+    /// # Errors
+    /// Why there is no result.
+    pub(super) async fn decide(
+        &self,
+        operation: Arc<pb::Operation>,
+        deadline: Deadline,
+    ) -> Result<Answered, Unanswered> {
+        let closed = || Unanswered::Final(Error::Closed);
+        let bytes = operation.encoded_len().saturating_add(FRAME_BYTES);
+        if bytes > MAX_MESSAGE_BYTES {
+            let why = format!("an operation of {bytes} bytes is larger than any message, {MAX_MESSAGE_BYTES} at most");
+            return Err(Unanswered::Final(Error::of(Status::invalid_argument(why), 0)));
+        }
+        // Relaxed: whoever takes a number needs nothing else of the others.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let lane = turn.checked_rem(self.lanes.len()).and_then(|place| self.lanes.get(place)).ok_or_else(closed)?;
+        let room = lane.jobs.reserve().await.map_err(|_ended| closed())?;
+        let (reply, answer) = oneshot::channel();
+        room.send(Job { operation, bytes, deadline, sent: 0, reply });
+        answer.await.map_err(|_ended| closed())?
+    }
+}

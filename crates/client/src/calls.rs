@@ -1,0 +1,224 @@
+//! The upper storey: every call of the contract, with a deadline, sent again where that helps.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stockade_proto as pb;
+use stockade_proto::operation::Operation;
+use tonic::Status;
+
+use super::attempts::Attempts;
+use super::batch::{Answered, Batcher, Unanswered};
+use super::error::status_of;
+use super::outcome::Decided;
+use super::pool::Pool;
+use super::retry::Policy;
+use super::{Changed, Claimed, Client, ConnectError, Error, Options, Outcome, Reserved};
+
+/// A client for services: several connections, deadlines, retries, shared messages. Clones share all of it.
+///
+/// Dropping a call's future is always safe, and leaves open what was done: a hold that nobody wants expires by itself,
+/// or is released by its id.
+#[derive(Clone)]
+pub struct Stockade {
+    shared: Arc<Shared>,
+    deadline: Duration,
+}
+
+pub(super) struct Shared {
+    pool: Arc<Pool>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) attempt_timeout: Duration,
+    batcher: Batcher,
+}
+
+impl fmt::Debug for Stockade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { pool, policy, attempt_timeout: _, batcher: _ } = &*self.shared;
+        let Self { shared: _, deadline } = self;
+        f.debug_struct("Stockade").field("pool", pool).field("policy", policy).field("deadline", deadline).finish()
+    }
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $call:ident: $request:ident -> $response:ident;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// Why there is no answer.
+            pub async fn $call(&self, request: pb::$request) -> Result<pb::$response, Error> {
+                self.call(|client| {
+                    let request = request.clone();
+                    async move { client.$call(request).await }
+                })
+                .await
+            }
+        )*
+    };
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $call:ident: $operation:ident($request:ident) -> $outcome:ident by $told:ident;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// In a message shared with other callers.
+            ///
+            /// # Errors
+            /// Why it was not decided; a refusal is none.
+            pub async fn $call(&self, request: pb::$request) -> Result<Outcome<$outcome>, Error> {
+                self.operate(Operation::$operation(request)).await.map(Decided::$told)
+            }
+        )*
+    };
+}
+
+impl Stockade {
+    /// Connects to endpoints such as `http://127.0.0.1:7411`, of one server or of several that stand for each other.
+    /// One that does not answer yet is connected to later, as long as another does.
+    ///
+    /// # Errors
+    /// When an endpoint is none, or none answers.
+    pub async fn connect<E: Into<String>>(
+        endpoints: impl IntoIterator<Item = E>,
+        options: Options,
+    ) -> Result<Self, ConnectError> {
+        let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
+        let options = options.bounded();
+        let clients = Pool::connect(&endpoints, options.connections).await?;
+        Ok(Self::over(clients, &options))
+    }
+
+    /// The same, to be connected to when the first call is made: for a service that may start before its server.
+    ///
+    /// # Errors
+    /// When an endpoint is none.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn connect_lazy<E: Into<String>>(
+        endpoints: impl IntoIterator<Item = E>,
+        options: &Options,
+    ) -> Result<Self, ConnectError> {
+        let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
+        let options = options.clone().bounded();
+        let clients = Pool::connect_lazy(&endpoints, options.connections)?;
+        Ok(Self::over(clients, &options))
+    }
+
+    fn over(clients: Vec<Client>, options: &Options) -> Self {
+        let clients = clients.into_iter().map(|client| client.with_headers(options.headers.clone()));
+        let pool = Arc::new(Pool::new(clients));
+        let policy = Arc::new(Policy::new(options.retry.clone()));
+        let batcher = Batcher::new(options, &pool, &policy);
+        let shared = Shared { pool, policy, attempt_timeout: options.attempt_timeout, batcher };
+        Self { shared: Arc::new(shared), deadline: options.deadline }
+    }
+
+    /// The same client with another deadline for calls, all attempts included.
+    ///
+    /// A deadline is sent with the call and kept by this side, too. When it passes, what was asked may still be done.
+    #[must_use]
+    pub fn within(&self, deadline: Duration) -> Self {
+        Self { shared: Arc::clone(&self.shared), deadline }
+    }
+
+    /// One of the connections, for what is to be sent once, as it is.
+    #[must_use]
+    pub fn plain(&self) -> Option<Client> {
+        self.shared.pool.pick().map(|lease| lease.client())
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Sends a call until it has an answer, is refused for good, or is out of time or attempts.
+    async fn call<T, F>(&self, send: impl Fn(Client) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let mut attempts = Attempts::begin(&self.shared.policy, self.deadline);
+        loop {
+            let span = attempts.span(self.shared.attempt_timeout);
+            // Boxed: what the transport keeps for a call is large, and most callers keep several calls.
+            let attempt = Box::pin(self.shared.attempt(span, &send));
+            match attempts.within(attempt).await? {
+                Ok(answer) => return Ok(answer),
+                Err(status) => attempts.another(status).await?,
+            }
+        }
+    }
+
+    /// Has an operation decided in a shared message, again where the server says that it could not be.
+    async fn operate(&self, operation: Operation) -> Result<Decided, Error> {
+        let operation = Arc::new(pb::Operation { operation: Some(operation) });
+        let mut attempts = Attempts::begin(&self.shared.policy, self.deadline);
+        loop {
+            let deciding = self.shared.batcher.decide(Arc::clone(&operation), attempts.deadline());
+            let undecided = match attempts.within(deciding).await? {
+                Ok(Answered { result, server_time }) => match Decided::of(result, server_time) {
+                    Ok(decided) => return Ok(decided),
+                    Err(Some(error)) => status_of(error),
+                    Err(None) => return Err(Error::Malformed("a result without an outcome")),
+                },
+                Err(Unanswered::Later(status)) => status,
+                Err(Unanswered::Final(error)) => return Err(error),
+            };
+            attempts.another(undecided).await?;
+        }
+    }
+
+    operations! {
+        /// Sets units aside.
+        reserve: Reserve(ReserveRequest) -> Reserved by reserved;
+        /// Moves a hold's deadline, or the hold into payment and out of it.
+        extend: Extend(ExtendRequest) -> Changed by changed;
+        /// Turns a hold into a sale.
+        claim: Claim(ClaimRequest) -> Claimed by claimed;
+        /// Gives units back before the sale.
+        release: Release(ReleaseRequest) -> Changed by changed;
+        /// Gives units back after the sale.
+        return_units: ReturnUnits(ReturnUnitsRequest) -> Changed by changed;
+    }
+
+    calls! {
+        /// Shows a hold.
+        get_hold: GetHoldRequest -> GetHoldResponse;
+        /// One page of a list of holds; [`Stockade::holds`] walks all of them.
+        list_holds: ListHoldsRequest -> ListHoldsResponse;
+        /// Many operations in a message of the caller's own, each with its own result.
+        batch: BatchRequest -> BatchResponse;
+        /// Creates a drop.
+        create_drop: CreateDropRequest -> CreateDropResponse;
+        /// Changes a drop's definition.
+        update_drop: UpdateDropRequest -> UpdateDropResponse;
+        /// Shows a drop with its stock.
+        get_drop: GetDropRequest -> GetDropResponse;
+        /// One page of a list of drops; [`Stockade::drops`] walks all of them.
+        list_drops: ListDropsRequest -> ListDropsResponse;
+        /// Changes the stock of an item, once for each id.
+        adjust_stock: AdjustStockRequest -> AdjustStockResponse;
+        /// Stops new reserves for now.
+        pause_drop: PauseDropRequest -> PauseDropResponse;
+        /// Ends a pause.
+        resume_drop: ResumeDropRequest -> ResumeDropResponse;
+        /// Ends a sale for good.
+        close_drop: CloseDropRequest -> CloseDropResponse;
+    }
+}
+
+impl Shared {
+    /// Sends a call once, on the connection that has the least to do.
+    pub(super) async fn attempt<T, F>(&self, span: Duration, send: impl Fn(Client) -> F) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let lease = self.pool.pick().ok_or_else(|| Status::unavailable("there is no connection"))?;
+        let answered = send(lease.client().with_timeout(span)).await;
+        lease.report(answered.as_ref().err());
+        answered
+    }
+}

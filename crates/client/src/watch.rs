@@ -1,0 +1,83 @@
+//! Watching a drop for as long as one likes: a stream that is opened again when it breaks.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use stockade_proto as pb;
+use tonic::Status;
+
+use super::calls::Shared;
+use super::{Client, Error, Stockade, Watch};
+
+impl Stockade {
+    /// The drop, whole, now and whenever it has changed, until the stream is dropped.
+    ///
+    /// A stream that breaks is opened again, with the delays of [`Retry`](super::Retry); each message is whole, so that
+    /// none is missed for good. Ends after an error that is final, or when so many attempts in a row have failed as a
+    /// call may have.
+    pub fn watch_drop(&self, drop_id: impl Into<String>) -> BoxStream<'static, Result<pb::WatchDropResponse, Error>> {
+        self.shared().policy.earn();
+        let request = pb::WatchDropRequest { drop_id: drop_id.into() };
+        let watch = Watching { shared: Arc::clone(self.shared()), request, watch: None, failures: 0, ended: false };
+        stream::unfold(watch, |mut watch| async move { watch.next().await.map(|told| (told, watch)) }).boxed()
+    }
+}
+
+struct Watching {
+    shared: Arc<Shared>,
+    request: pb::WatchDropRequest,
+    watch: Option<Watch>,
+    /// In a row.
+    failures: u32,
+    ended: bool,
+}
+
+impl Watching {
+    async fn next(&mut self) -> Option<Result<pb::WatchDropResponse, Error>> {
+        while !self.ended {
+            match self.message().await {
+                Ok(message) => {
+                    self.failures = 0;
+                    // As a call does: who watches for weeks sees many a server go.
+                    self.shared.policy.earn();
+                    return Some(Ok(message));
+                }
+                Err(status) => {
+                    self.watch = None;
+                    self.failures = self.failures.saturating_add(1);
+                    let Err(error) = self.pause(status).await else { continue };
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+
+    /// The next message, of a stream that is opened if there is none.
+    async fn message(&mut self) -> Result<pb::WatchDropResponse, Status> {
+        let watch = match &mut self.watch {
+            Some(watch) => watch,
+            none @ None => {
+                let open = |client: Client| {
+                    let request = self.request.clone();
+                    async move { client.watch_drop(request).await }
+                };
+                none.insert(self.shared.attempt(self.shared.attempt_timeout, open).await?)
+            }
+        };
+        watch.next().await
+    }
+
+    async fn pause(&self, status: Status) -> Result<(), Error> {
+        let policy = &self.shared.policy;
+        let delay = policy.delay(&status, self.failures).filter(|_| self.failures < policy.attempts());
+        match delay {
+            Some(delay) if policy.spend() => {
+                tokio::time::sleep(delay).await;
+                Ok(())
+            }
+            Some(_) | None => Err(Error::of(status, self.failures)),
+        }
+    }
+}

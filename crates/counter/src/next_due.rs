@@ -1,0 +1,76 @@
+//! A pool's next deadline, where its holds are split over stripes: one word for all who would refuse.
+//!
+//! Each stripe has a first deadline, which changes under that stripe's lock; the word is the least of them all. Were it
+//! raised from a look at the other stripes, an earlier deadline could be entered in one of them between that look and
+//! the raise, and nobody would find it. So whoever changes a stripe's first deadline enters it in a list that all stripes
+//! share and sets the word from that list, both under the list's lock: the word is the least of the list after every
+//! step, and a step that moves a hold from stripe to stripe changes both places at once. Deadlines behind a stripe's
+//! first are entered and struck out without it.
+
+use stockade_types::time::Timestamp;
+
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// Stripes of a pool.
+pub const STRIPES: usize = 8;
+
+/// The word.
+#[derive(Debug)]
+pub struct NextDue(AtomicU64);
+
+/// The first deadline of each stripe.
+#[derive(Debug)]
+pub struct Firsts(Mutex<[Timestamp; STRIPES]>);
+
+impl NextDue {
+    /// Of a pool without deadlines.
+    pub fn never() -> Self {
+        Self(AtomicU64::new(Timestamp::NEVER.0))
+    }
+
+    /// The earliest deadline that has not been given back.
+    #[inline]
+    pub fn get(&self) -> Timestamp {
+        // Acquire: pairs with the Release in `show`, so that what was given back before is seen after.
+        Timestamp(self.0.load(Ordering::Acquire))
+    }
+
+    /// Only under the lock of the firsts. Says whether it came nearer.
+    fn show(&self, next: Timestamp) -> bool {
+        // Relaxed: it is written under the lock alone.
+        let shown = Timestamp(self.0.load(Ordering::Relaxed));
+        if next != shown {
+            // Release: whoever sees the risen deadline sees the units that were given back before, by this thread or by
+            // one that had the lock before it.
+            self.0.store(next.0, Ordering::Release);
+        }
+        next < shown
+    }
+}
+
+impl Firsts {
+    /// Of stripes without deadlines.
+    pub fn never() -> Self {
+        Self(Mutex::new([Timestamp::NEVER; STRIPES]))
+    }
+
+    /// The first deadlines of some stripes have changed, all in one step; those stripes are locked. Says whether the
+    /// pool's next deadline came nearer.
+    pub fn change(&self, next_due: &NextDue, changes: &[(usize, Timestamp)]) -> bool {
+        let mut firsts = self.0.lock();
+        for (stripe, first) in changes {
+            if let Some(known) = firsts.get_mut(*stripe) {
+                *known = *first;
+            }
+        }
+        let next = firsts.iter().copied().min().unwrap_or(Timestamp::NEVER);
+        next_due.show(next)
+    }
+
+    /// The least of all but one stripe's.
+    pub fn least_without(&self, stripe: usize) -> Timestamp {
+        let firsts = self.0.lock();
+        let others = firsts.iter().enumerate().filter(|(other, _)| *other != stripe);
+        others.map(|(_, first)| *first).min().unwrap_or(Timestamp::NEVER)
+    }
+}

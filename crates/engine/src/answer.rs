@@ -1,0 +1,162 @@
+//! What the engine answers: outcomes, refusals and faults, and how a drop and a hold look from outside.
+
+use std::sync::Arc;
+
+pub use crate::inventory::{DropState, Stock};
+use stockade_types::definition::{Definition, Scope};
+use stockade_types::hold::{Hold, ShortLine};
+use stockade_types::ids::{DropId, HoldId, IdentityKind, LimitId, Lsn, Sku};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+/// The answer to a verb on a hold.
+#[derive(Debug)]
+pub enum Outcome<H = HoldView> {
+    /// The hold as it stands now.
+    Hold(H),
+    /// A business "no".
+    Refused(Box<Refusal>),
+}
+
+/// A hold with what is needed to show it by names.
+#[derive(Debug, Clone)]
+pub struct HoldView {
+    /// The hold.
+    pub hold: Hold,
+    /// Its drop's definition: names for its numbers.
+    pub definition: Arc<Definition>,
+}
+
+impl HoldView {
+    /// Lines that the reserve got fewer units of than it asked for, as they were told at first, whatever has become of
+    /// the hold since.
+    #[must_use]
+    pub fn short_lines(&self) -> Vec<RefusedLine> {
+        let short = |ShortLine { item, requested, reason }: &ShortLine| RefusedLine {
+            sku: self.definition.sku(*item).clone(),
+            reason: *reason,
+            requested: *requested,
+            available: self.hold.at_first(*item),
+        };
+        self.hold.shorts().iter().map(short).collect()
+    }
+}
+
+/// A business "no", with what a checkout needs to explain it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The first that applies.
+    pub reason: Reason,
+    /// The first line that can't be served.
+    pub sku: Option<Sku>,
+    /// When it may be worth asking again, where that is known.
+    pub retry_after: Option<Millis>,
+    /// Whether units that others have on hold could serve it, were they given back.
+    pub may_come_back: bool,
+    /// Each line that can't be served.
+    pub lines: Vec<RefusedLine>,
+    /// The limit that was hit.
+    pub limit: Option<LimitHit>,
+    /// The hold in question, as it stands now.
+    pub hold: Option<HoldView>,
+}
+
+/// A line that can't be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedLine {
+    /// Which item.
+    pub sku: Sku,
+    /// Why.
+    pub reason: Reason,
+    /// Units asked for.
+    pub requested: u32,
+    /// Units that this customer could have: at most `requested`.
+    pub available: u32,
+}
+
+/// The limit that a request ran into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitHit {
+    /// Which.
+    pub id: LimitId,
+    /// Over what it counts.
+    pub scope: Scope,
+    /// The kind of identity that it counts by; none: the customer.
+    pub identity_kind: Option<IdentityKind>,
+    /// Units or holds at most; 0 for a cooldown.
+    pub max: u32,
+    /// Units or holds that the subject has, this request not counted; 0 for a cooldown.
+    pub used: u32,
+}
+
+/// A faulty field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its path in proto spelling, such as `lines[0].quantity`.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+/// Why a request could not be decided: neither an answer nor a refusal. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The request is faulty; all faulty fields are named.
+    #[error("faulty request")]
+    Invalid(Vec<Violation>),
+    /// No such drop.
+    #[error("drop {0} not found")]
+    NoDrop(DropId),
+    /// No such hold, or it is not the one that the caller means.
+    #[error("hold {0} not found")]
+    NoHold(HoldId),
+    /// The id is in use with other content.
+    #[error("{what} exists already with another {field}")]
+    Exists {
+        /// Which thing, by name.
+        what: String,
+        /// The field that differs, in proto spelling.
+        field: &'static str,
+    },
+    /// What the request was based on is not so any more.
+    #[error("{0}")]
+    Stale(String),
+    /// The drop's state forbids it.
+    #[error("{0}")]
+    Precondition(String),
+    /// A bound of the engine is reached.
+    #[error("{0}")]
+    Exhausted(&'static str),
+    /// Too much at once: try again soon.
+    #[error("overloaded: {0}")]
+    Overloaded(&'static str),
+    /// Units or usage are in doubt: taken by a cart that may still fail, or being given back. Nothing was changed.
+    /// The edge yields and asks again, for 10 ms at most; it never turns doubt into a refusal.
+    #[error("overloaded: units were in doubt for too long")]
+    InDoubt,
+    /// New reserves are not taken, whatever the drop says, until something is put right. All else goes on.
+    #[error("reserves are suspended: {0}")]
+    Suspended(&'static str),
+    /// The journal has failed: this process is about to end.
+    #[error("the journal has failed")]
+    JournalFailed,
+}
+
+/// A drop as it stands at one place of the journal.
+#[derive(Debug, Clone)]
+pub struct DropView {
+    /// As defined.
+    pub definition: Arc<Definition>,
+    /// When it opens: as defined, or when it was created.
+    pub opens_at: Timestamp,
+    /// When it was closed by hand.
+    pub closed_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: DropState,
+    /// LSN of the last change of the definition.
+    pub revision: Lsn,
+    /// The place of the journal that state and stock belong to.
+    pub as_of: Lsn,
+    /// Stock by item and pool, in the definition's order.
+    pub stock: Vec<Vec<Stock>>,
+}

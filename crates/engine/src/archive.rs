@@ -1,0 +1,208 @@
+//! Archiving: a drop that closed long ago, and has no live hold, gives its holds' memory back.
+//!
+//! One record says so, under the drop's gate; from then on no verb finds a hold of that drop. Its holds are taken out
+//! after that, one shard after the other, and what they count for limits of a series or a shop is folded into their
+//! subjects. A snapshot that is being taken delays that, not the record: it would have a hold and also what was folded of
+//! it, or neither. A start from the record finds the holds still there and folds them again: it comes to the same.
+
+use std::sync::Arc;
+
+use stockade_types::ids::DropNo;
+use stockade_types::record::DropVerb;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::agenda::{TurnEnd, Work};
+use super::answer::Fault;
+use super::context::Context;
+use super::pace::Pace;
+use super::turn::fact;
+use super::{Bounds, Engine};
+use crate::inventory::{DropEntry, Folding, Running};
+
+/// Drops that are archived at one turn, at most.
+const DROPS_A_TURN: usize = 16;
+/// Drops that are archived while the holds of others before them have not begun to leave memory, at most.
+const WAITING_MAX: usize = 4_096;
+/// Pieces in which holds are taken out at one turn: a shard each, 12,000 holds where there are 50 million.
+const PIECES_A_TURN: usize = 8;
+/// When a drop is looked at again that had a live hold, and all of them after a fault.
+const AGAIN: Millis = Millis(1_000);
+/// How often it is looked whether a snapshot has been taken, while holds wait for that.
+const SNAPSHOT_LOOK: Millis = Millis(100);
+
+/// Called after each piece of work, when no lock is held, with the number of records that it has appended. Says whether it
+/// has rested.
+type Rest<'r> = &'r mut dyn FnMut(usize) -> bool;
+
+/// The agenda's entry that archives drops: it writes records, and takes the holds of archived drops out of memory. Neither
+/// waits for the other.
+#[derive(Debug, Default)]
+pub(super) struct Archiving {
+    /// Archived drops whose holds are to leave memory.
+    waiting: Vec<Arc<DropEntry>>,
+    /// Those whose holds are just being taken out.
+    folding: Option<Folding>,
+    /// No drop is archived before this.
+    archives_from: Timestamp,
+    /// No hold is taken out before this.
+    folds_from: Timestamp,
+}
+
+impl Work for Archiving {
+    fn due_at(&self, engine: &Engine) -> Timestamp {
+        self.archives_at(engine).min(self.folds_at())
+    }
+
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
+        let mut rest = |appended| pace.rest(appended, Millis(0));
+        if self.archives_at(engine) <= now
+            && let Err(fault) = self.archive(engine, now, &mut rest)
+        {
+            tracing::warn!(%fault, "nothing was archived");
+            self.archives_from = now.plus(AGAIN);
+        }
+        // Without a record: whatever the journal does.
+        for _ in 0..PIECES_A_TURN {
+            if self.folds_at() > now {
+                break;
+            }
+            let Some(walking) = engine.walk.try_lock() else {
+                self.folds_from = now.plus(SNAPSHOT_LOOK);
+                break;
+            };
+            self.fold(engine);
+            drop(walking);
+            if rest(0) {
+                break;
+            }
+        }
+        if engine.journal.is_busy() { TurnEnd::Soon } else { TurnEnd::Done }
+    }
+}
+
+impl Archiving {
+    fn archives_at(&self, engine: &Engine) -> Timestamp {
+        if self.waiting.len() >= WAITING_MAX {
+            return Timestamp::NEVER;
+        }
+        engine.inventory.closings.next().plus(engine.bounds.archive_after).max(self.archives_from)
+    }
+
+    fn folds_at(&self) -> Timestamp {
+        if self.folding.is_none() && self.waiting.is_empty() { Timestamp::NEVER } else { self.folds_from }
+    }
+
+    /// Archives some drops whose time has come. Says how many.
+    fn archive(&mut self, engine: &Engine, now: Timestamp, rest: Rest<'_>) -> Result<usize, Fault> {
+        if engine.has_folded_enough() {
+            self.archives_from = now.plus(AGAIN);
+            return Ok(0);
+        }
+        let mut drops = 0_usize;
+        let room = WAITING_MAX.saturating_sub(self.waiting.len()).min(DROPS_A_TURN);
+        for number in engine.inventory.closings.due(now.minus(engine.bounds.archive_after), room) {
+            let archived = engine.archive_drop(number, Context::engine(now))?;
+            let count = usize::from(archived.is_some());
+            drops = drops.saturating_add(count);
+            self.waiting.extend(archived);
+            if rest(count) || engine.journal.is_busy() {
+                break;
+            }
+        }
+        Ok(drops)
+    }
+
+    /// Takes a piece of the archived drops' holds out. No snapshot is under way.
+    fn fold(&mut self, engine: &Engine) {
+        if self.folding.is_none() && !self.waiting.is_empty() {
+            self.folding = Some(Folding::of(std::mem::take(&mut self.waiting)));
+        }
+        if let Some(folding) = &mut self.folding
+            && !engine.inventory.fold_some(folding)
+        {
+            engine.has_folded(folding);
+            self.folding = None;
+        }
+    }
+}
+
+impl Engine {
+    /// Archives all drops that may be by now, and takes their holds out of memory, as the agenda does; also those that were
+    /// put off. Says how many drops those were. Blocks until a snapshot under way was taken, and for as long as it takes to
+    /// look through the holds.
+    ///
+    /// # Errors
+    /// Faults of the journal.
+    pub fn archive(&self, now: Timestamp) -> Result<usize, Fault> {
+        while self.turn_due(now)? > 0 && !self.journal.is_busy() {}
+        for entry in self.inventory.drops.all() {
+            let running = entry.running();
+            self.inventory.expect_archiving(entry.number, running.closed_at());
+        }
+        let (mut archiving, mut drops) = (Archiving::default(), 0_usize);
+        while archiving.due_at(self) <= now {
+            if archiving.archives_at(self) <= now {
+                drops = drops.saturating_add(archiving.archive(self, now, &mut |_| false)?);
+            }
+            let _walking = self.walk.lock();
+            archiving.fold(self);
+        }
+        Ok(drops)
+    }
+
+    /// What is folded has a bound as well: beyond it, holds stay, and count for `--max-holds`.
+    fn has_folded_enough(&self) -> bool {
+        self.inventory.subjects.old() >= self.bounds.max_holds
+    }
+
+    /// Archives a drop that closed long ago. Nothing where it may not be archived yet.
+    fn archive_drop(&self, number: DropNo, context: Context<'_>) -> Result<Option<Arc<DropEntry>>, Fault> {
+        let Some(entry) = self.inventory.drops.entry(number) else { return Ok(None) };
+        Ok(self.mark_archived(&entry, context)?.then_some(entry))
+    }
+
+    /// Writes down that a drop is archived, if it may be; from then on nobody finds its holds. One that has a live hold is
+    /// looked at again later. What is closed has no moment to come: none is made a fact before.
+    fn mark_archived(&self, entry: &DropEntry, context: Context<'_>) -> Result<bool, Fault> {
+        if !self.has_waited(&entry.running(), context.now) {
+            return Ok(false);
+        }
+        let mut running = entry.steer();
+        let Context { now, origin } = context.not_before(running.turned_at);
+        // Another may have archived it meanwhile.
+        if !self.has_waited(&running, now) {
+            return Ok(false);
+        }
+        if has_live_holds(entry) {
+            let again = now.minus(self.bounds.archive_after).plus(AGAIN);
+            self.inventory.expect_archiving(entry.number, again);
+            return Ok(false);
+        }
+        let fact = fact(entry, &running, DropVerb::Archive, (running.lifecycle, origin.clone()), now);
+        self.commit_fact(entry, &mut running, fact, now)?;
+        tracing::info!(drop = %running.definition.id, "archived");
+        Ok(true)
+    }
+
+    fn has_waited(&self, running: &Running, now: Timestamp) -> bool {
+        let closed_at = running.closed_at();
+        closed_at < Timestamp::NEVER && closed_at.plus(self.bounds.archive_after) <= now
+    }
+
+    /// The holds of archived drops have left memory: of all that were archived the oldest are forgotten. No snapshot is under
+    /// way.
+    fn has_folded(&self, folding: &Folding) {
+        let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
+        for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
+            tracing::info!(drop = %forgotten.running().definition.id, "archived long ago, forgotten now");
+        }
+        tracing::info!(drops = folding.drops(), holds = folding.holds(), "holds of archived drops have left memory");
+    }
+}
+
+fn has_live_holds(entry: &DropEntry) -> bool {
+    entry.pools().any(|pool| {
+        let (stock, _) = pool.stock();
+        stock.held > 0 || stock.paying > 0
+    })
+}

@@ -1,0 +1,172 @@
+//! What runs beside the requests: the agenda, snapshots, the journal's history, and the check that counters and ledgers
+//! agree. Threads of their own, so that no load on the requests' threads delays them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use stockade_journal::storage::{FolderLock, Storage};
+use stockade_types::time::{Clock, Millis, Timestamp};
+
+use super::Engine;
+use super::agenda::{Agenda, LOOK_PERIOD};
+use super::compact::{LastSnapshot, SnapshotPolicy};
+use super::librarian::{self, Librarian};
+use super::pace::{Pace, Share};
+use super::watch::{self, Watch};
+
+/// How often the snapshot policy is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often counters and ledgers are compared.
+const COMPARE_EVERY: Millis = Millis(1_000);
+
+/// An eighth of a core and of the disk for a snapshot, while customers are at work. Nobody waits for it.
+const SNAPSHOT: Share = Share { rests: 7, piece: Duration::from_micros(100) };
+
+/// The running threads. Stopped and joined when dropped.
+#[derive(Debug)]
+pub struct Background {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Where and when snapshots are taken; none for an engine that keeps nothing.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    /// Where.
+    pub storage: Arc<dyn Storage>,
+    /// When.
+    pub policy: SnapshotPolicy,
+    /// What the start has found.
+    pub last: LastSnapshot,
+}
+
+impl Background {
+    /// Starts the threads. `lock` is the data folder's, for seeing that it still holds.
+    ///
+    /// # Errors
+    /// When a thread can't be started.
+    pub fn start(
+        engine: &Arc<Engine>,
+        clock: &Arc<dyn Clock>,
+        snapshots: Option<Snapshots>,
+        lock: Option<Arc<FolderLock>>,
+    ) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut agenda = Agenda::new(Arc::clone(engine));
+        let (agenda_clock, agenda_stop) = (Arc::clone(clock), Arc::clone(&stop));
+        let agenda = thread::Builder::new().name("stockade-agenda".to_owned()).spawn(move || {
+            while !agenda_stop.load(Ordering::Relaxed) {
+                let next = agenda.look(agenda_clock.now());
+                let left = agenda_clock.now().until(next).duration().min(LOOK_PERIOD);
+                if !left.is_zero() {
+                    thread::park_timeout(left);
+                }
+            }
+        })?;
+        let mut keeper = Keeper::new(Arc::clone(engine), Arc::clone(clock), snapshots);
+        let keep_stop = Arc::clone(&stop);
+        let keeper = thread::Builder::new().name("stockade-keep".to_owned()).spawn(move || {
+            while !keep_stop.load(Ordering::Relaxed) {
+                keeper.look();
+                thread::park_timeout(LOOK_EVERY);
+            }
+        })?;
+        let mut watch = Watch::new(Arc::clone(engine), lock);
+        let watch_stop = Arc::clone(&stop);
+        let watch = thread::Builder::new().name("stockade-watch".to_owned()).spawn(move || {
+            while !watch_stop.load(Ordering::Relaxed) {
+                watch.look();
+                thread::park_timeout(watch::LOOK_EVERY);
+            }
+        })?;
+        let mut threads = vec![agenda, keeper, watch];
+        if let Some(mut librarian) = Librarian::new(engine, clock) {
+            let librarian_stop = Arc::clone(&stop);
+            threads.push(thread::Builder::new().name("stockade-history".to_owned()).spawn(move || {
+                while !librarian_stop.load(Ordering::Relaxed) {
+                    librarian.look();
+                    thread::park_timeout(librarian::LOOK_EVERY);
+                }
+            })?);
+        }
+        Ok(Self { stop, threads })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
+            // A panic in the thread has ended the process through its hook already.
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// The slower thread's work.
+struct Keeper {
+    books: Books,
+    snapshots: Option<Snapshots>,
+}
+
+/// Compares counters and ledgers, once a while.
+struct Books {
+    engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
+    compared: Timestamp,
+}
+
+impl Books {
+    /// Compares, if it is time.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        if self.compared.plus(COMPARE_EVERY) > now {
+            return;
+        }
+        self.compared = now;
+        let error = self.engine.conservation_error();
+        if error > 0 {
+            tracing::error!(units = error, "counters and ledgers disagree");
+        }
+        self.engine.metrics().conservation_error.set(error);
+    }
+}
+
+impl Keeper {
+    fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, snapshots: Option<Snapshots>) -> Self {
+        let compared = clock.now();
+        Self { books: Books { engine, clock, compared }, snapshots }
+    }
+
+    fn look(&mut self) {
+        let Self { books, snapshots } = self;
+        let engine = Arc::clone(&books.engine);
+        let now = books.clock.now();
+        books.look();
+        let Some(Snapshots { storage, policy, last }) = snapshots else { return };
+        let journal = engine.journal();
+        if policy.is_due(last, now, journal.appended(), journal.written()) {
+            let mut pace = Pace::new(Arc::clone(&engine), SNAPSHOT);
+            // It may take minutes under load: the books are looked at meanwhile, too.
+            let mut between = |_| {
+                books.look();
+                pace.rest(0, Millis(0));
+            };
+            match engine.snapshot_in_steps(storage.as_ref(), now, &mut between) {
+                Ok(taken) => {
+                    tracing::info!(from = taken.from.0, bytes = taken.bytes, "snapshot taken");
+                    *last = taken;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "snapshot failed: the journal grows until one succeeds");
+                    // Tried again after the policy's time, not at once: a full disk must not be hammered.
+                    *last = LastSnapshot { at: now, journaled: journal.written(), before: 0, ..*last };
+                }
+            }
+        }
+    }
+}

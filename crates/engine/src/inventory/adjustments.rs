@@ -1,0 +1,263 @@
+//! Adjustments of an item's stock that are remembered, so that one sent again is not made again.
+//!
+//! Each is remembered for seven days, and the last 256 for longer; of one item 100,000 at most. Of those that were forgotten
+//! the latest instant is kept at which one of them may have been made: an id of version 7 says when it was made, so one from
+//! before that instant, which is not remembered, may have been one of them.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use stockade_types::ids::{AdjustmentId, Lsn, PoolNo};
+use stockade_types::packed::Packed;
+use stockade_types::record::{Adjustment, StockChange};
+use stockade_types::time::{Millis, Timestamp};
+
+/// Adjustments of an item that are remembered however old they are.
+pub const REMEMBERED_MIN: usize = 256;
+/// Adjustments of an item that are remembered at most.
+pub const REMEMBERED_MAX: usize = if cfg!(test) { 1_000 } else { 100_000 };
+/// How long each is remembered, as far as there is room.
+const REMEMBERED_FOR: Millis = Millis::from_secs(7 * 24 * 60 * 60);
+/// So far may the clock be ahead that an id of version 7 was made by.
+const AHEAD_MAX: Millis = Millis::from_secs(24 * 60 * 60);
+
+/// The adjustments of one item.
+#[derive(Debug, Default)]
+pub struct ItemAdjustments {
+    /// LSN of the last one; 0 before the first.
+    pub revision: Lsn,
+    /// Oldest first.
+    last: VecDeque<Remembered>,
+    /// By id: their numbers, of which `first` is that of the oldest.
+    places: HashTable<u32>,
+    first: u32,
+    hasher: DefaultHashBuilder,
+    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was.
+    forgotten: Timestamp,
+}
+
+/// One adjustment, in little: there may be 100,000 of an item.
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    id: AdjustmentId,
+    /// When it was made; 0: not known.
+    at: Packed<8>,
+    pool: [u8; 2],
+    /// Whether it is a difference, `left` as a signed number, or sets the units from `left` to `right`.
+    is_delta: bool,
+    left: Packed<8>,
+    right: Packed<8>,
+}
+
+impl Remembered {
+    fn new(adjustment: &Adjustment, at: Option<Timestamp>) -> Self {
+        let Adjustment { id, pool, change } = *adjustment;
+        let (is_delta, left, right) = match change {
+            StockChange::Delta(delta) => (true, u64::from_le_bytes(delta.to_le_bytes()), 0),
+            StockChange::SetReceived { expected, units } => (false, expected, units),
+        };
+        let at = at.unwrap_or_default().0.into();
+        Self { id, at, pool: pool.0.to_le_bytes(), is_delta, left: left.into(), right: right.into() }
+    }
+
+    fn adjustment(&self) -> Adjustment {
+        let (left, units) = (self.left.get(), self.right.get());
+        let change = if self.is_delta {
+            StockChange::Delta(i64::from_le_bytes(left.to_le_bytes()))
+        } else {
+            StockChange::SetReceived { expected: left, units }
+        };
+        Adjustment { id: self.id, pool: PoolNo(u16::from_le_bytes(self.pool)), change }
+    }
+
+    fn at(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.at.get())).filter(|at| at.0 > 0)
+    }
+
+    /// From when on it counts as old: since it was made or since its id was made, whichever is later.
+    fn counts_from(&self) -> Option<Timestamp> {
+        let at = self.at()?;
+        Some(made_at(&self.id).map_or(at, |made| at.max(made.min(at.plus(AHEAD_MAX)))))
+    }
+}
+
+impl ItemAdjustments {
+    /// The adjustment with this id, if it is remembered.
+    #[must_use]
+    pub fn find(&self, id: &AdjustmentId) -> Option<Adjustment> {
+        let of = |number: &u32| self.numbered(*number).is_some_and(|known| known.id == *id);
+        let number = self.places.find(self.hasher.hash_one(id.as_bytes()), of)?;
+        self.numbered(*number).map(Remembered::adjustment)
+    }
+
+    /// Whether one with this id, which is not remembered, may have been made and forgotten: it is of version 7, and not
+    /// made later than all that were forgotten. Of other ids nobody can tell.
+    #[must_use]
+    pub fn may_be_forgotten(&self, id: &AdjustmentId) -> bool {
+        made_at(id).is_some_and(|made| made <= self.forgotten)
+    }
+
+    /// Remembers one, made at `at`, and forgets what is old by then or beyond the bound.
+    pub fn remember(&mut self, lsn: Lsn, adjustment: &Adjustment, at: Option<Timestamp>) {
+        self.revision = lsn;
+        self.put(adjustment, at);
+        let now = at.unwrap_or_default();
+        while let Some(oldest) = self.last.front().copied() {
+            let is_old = oldest.counts_from().is_none_or(|from| from.plus(REMEMBERED_FOR) <= now);
+            let goes = self.last.len() > REMEMBERED_MAX || (self.last.len() > REMEMBERED_MIN && is_old);
+            if !goes {
+                break;
+            }
+            self.forget(&oldest, now);
+        }
+    }
+
+    /// Remembers what a snapshot has, behind what is there.
+    pub(super) fn restore(&mut self, forgotten: Timestamp, adjustments: &[(Adjustment, Option<Timestamp>)]) {
+        self.forgotten = self.forgotten.max(forgotten);
+        for (adjustment, at) in adjustments {
+            if self.find(&adjustment.id).is_none() {
+                self.put(adjustment, *at);
+            }
+        }
+    }
+
+    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was.
+    #[must_use]
+    pub(super) const fn forgotten(&self) -> Timestamp {
+        self.forgotten
+    }
+
+    /// Each that is remembered, oldest first, with the instant at which it was made, as far as that is known.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Adjustment, Option<Timestamp>)> {
+        self.last.iter().map(|known| (known.adjustment(), known.at()))
+    }
+
+    /// The same with nothing remembered but that there were any.
+    pub(super) fn without_ids(&self) -> Self {
+        Self { revision: self.revision, ..Self::default() }
+    }
+
+    fn put(&mut self, adjustment: &Adjustment, at: Option<Timestamp>) {
+        let number = self.first.wrapping_add(u32::try_from(self.last.len()).unwrap_or(0));
+        self.last.push_back(Remembered::new(adjustment, at));
+        let Self { last, places, first, hasher, .. } = self;
+        let hash = |number: &u32| {
+            let place = usize::try_from(number.wrapping_sub(*first)).unwrap_or(usize::MAX);
+            last.get(place).map_or(0, |known| hasher.hash_one(known.id.as_bytes()))
+        };
+        places.insert_unique(hasher.hash_one(adjustment.id.as_bytes()), number, hash);
+    }
+
+    fn forget(&mut self, oldest: &Remembered, now: Timestamp) {
+        let number = self.first;
+        if let Ok(found) = self.places.find_entry(self.hasher.hash_one(oldest.id.as_bytes()), |known| *known == number)
+        {
+            found.remove();
+        }
+        self.last.pop_front();
+        self.first = self.first.wrapping_add(1);
+        // One from before its instant was written down: its id alone can say, as far as it is not ahead.
+        let made = oldest.counts_from().or_else(|| made_at(&oldest.id).map(|made| made.min(now)));
+        self.forgotten = self.forgotten.max(made.unwrap_or_default());
+    }
+
+    fn numbered(&self, number: u32) -> Option<&Remembered> {
+        self.last.get(usize::try_from(number.wrapping_sub(self.first)).ok()?)
+    }
+}
+
+/// When an id was made, if it is of version 7.
+fn made_at(id: &AdjustmentId) -> Option<Timestamp> {
+    id.made_at().map(Timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 24 * 60 * 60 * 1_000;
+
+    /// An id of version 7 that was made at this instant.
+    fn id(at: u64, n: u8) -> AdjustmentId {
+        let mut bytes = [n; 16];
+        bytes[..6].copy_from_slice(&at.to_be_bytes()[2..]);
+        (bytes[6], bytes[8]) = (0x70, 0x80);
+        AdjustmentId::from_bytes(bytes)
+    }
+
+    fn adjustment(id: AdjustmentId) -> Adjustment {
+        Adjustment { id, pool: PoolNo(0), change: StockChange::Delta(-3) }
+    }
+
+    fn remember(known: &mut ItemAdjustments, at: u64, n: u8) {
+        known.remember(known.revision.next(), &adjustment(id(at, n)), Some(Timestamp(at)));
+    }
+
+    #[test]
+    fn an_adjustment_is_remembered_for_a_week_or_as_one_of_the_last_and_what_is_older_may_have_been() {
+        let mut known = ItemAdjustments::default();
+        for n in 0..600_u64 {
+            remember(&mut known, 1_000 + n, 1);
+        }
+        assert_eq!((known.last.len(), known.forgotten), (600, Timestamp(0)), "none is a week old");
+        assert!(!known.may_be_forgotten(&id(5, 9)));
+        remember(&mut known, 1_100 + 7 * DAY, 1);
+        assert_eq!((known.last.len(), known.forgotten), (500, Timestamp(1_100)), "those of that week");
+        assert_eq!(known.find(&id(1_100, 1)), None);
+        assert_eq!(known.find(&id(1_101, 1)), Some(adjustment(id(1_101, 1))));
+        for (at, may) in [(0, true), (1_100, true), (1_101, false)] {
+            assert_eq!(known.may_be_forgotten(&id(at, 9)), may, "{at}");
+        }
+        let random = AdjustmentId::from_bytes([0x44; 16]);
+        assert!(!known.may_be_forgotten(&random), "nobody can tell");
+        remember(&mut known, 2_000 + 30 * DAY, 1);
+        assert_eq!(known.last.len(), REMEMBERED_MIN);
+        assert_eq!(known.places.len(), REMEMBERED_MIN);
+    }
+
+    #[test]
+    fn the_bound_counts_and_numbers_may_wrap() {
+        let mut known = ItemAdjustments { first: u32::MAX - 10, ..ItemAdjustments::default() };
+        let most = u64::try_from(REMEMBERED_MAX).expect("small");
+        for at in 1..=most + 50 {
+            remember(&mut known, at, 1);
+        }
+        assert_eq!(
+            (known.last.len(), known.places.len(), known.forgotten),
+            (REMEMBERED_MAX, REMEMBERED_MAX, Timestamp(50))
+        );
+        for at in 51..=most + 50 {
+            assert!(known.find(&id(at, 1)).is_some(), "{at}");
+        }
+        let mut again = ItemAdjustments::default();
+        again.restore(known.forgotten(), &known.iter().collect::<Vec<_>>());
+        assert!(again.iter().eq(known.iter()) && again.forgotten == known.forgotten);
+    }
+
+    #[test]
+    fn an_id_that_is_ahead_is_remembered_until_it_is_a_week_old_and_old_records_go_by_their_number() {
+        let mut known = ItemAdjustments::default();
+        let ahead = id(DAY / 2, 7);
+        known.remember(Lsn(1), &adjustment(ahead), Some(Timestamp(1)));
+        (2..400).for_each(|at| remember(&mut known, at, 1));
+        remember(&mut known, 7 * DAY + 500, 1);
+        assert!(known.find(&ahead).is_some() && known.last.len() == 400, "it stands before the others");
+        remember(&mut known, 8 * DAY, 1);
+        assert!(known.find(&ahead).is_none() && known.may_be_forgotten(&ahead));
+
+        let mut old = ItemAdjustments::default();
+        for n in 0..300 {
+            old.remember(Lsn(n), &adjustment(id(n, 1)), None);
+        }
+        assert_eq!((old.last.len(), old.forgotten), (REMEMBERED_MIN, Timestamp(0)));
+        old.remember(Lsn(300), &adjustment(id(400, 1)), Some(Timestamp(400)));
+        assert_eq!((old.last.len(), old.forgotten), (REMEMBERED_MIN, Timestamp(44)));
+    }
+
+    #[test]
+    fn one_takes_little() {
+        assert!(size_of::<Remembered>() <= 43, "{}", size_of::<Remembered>());
+    }
+}

@@ -1,0 +1,176 @@
+//! Taking the holds of an archived drop out of memory, and keeping what they count for limits of a series or a shop.
+//!
+//! A sale goes on counting for its customer, so each claimed hold leaves its units behind with its subjects, as
+//! reserved at the end of the hour that it was made in: a rolling limit counts them up to an hour longer than it would
+//! have counted the hold, never shorter. Folding again what was folded finds nothing: the holds are gone.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use stockade_types::hold::{Hold, HoldState};
+use stockade_types::ids::DropNo;
+use stockade_types::record::{OldUsage, UsageImage};
+use stockade_types::time::{Millis, Timestamp};
+
+use super::holds::SHARDS;
+use super::limits::{Counted, Whose};
+use super::{DropEntry, HoldRef, Inventory, LockedShard};
+
+/// Reserves within one such span are folded together, by subject and item.
+pub const BUCKET: Millis = Millis::from_secs(60 * 60);
+
+/// Archived drops whose holds are taken out piece by piece. Between two pieces each hold is there, or what was folded of it,
+/// never both and never neither.
+#[derive(Debug)]
+pub struct Folding {
+    drops: HashMap<DropNo, Arc<DropEntry>>,
+    /// Shards that may still have holds of theirs.
+    shards: Range<u32>,
+    /// Chunks of the ended holds that may still name some, not counted before all shards are done.
+    chunks: Option<usize>,
+    /// Those that still have their pools.
+    pools: Vec<DropNo>,
+    holds: u64,
+}
+
+impl Folding {
+    /// All holds of these drops are still there.
+    #[must_use]
+    pub fn of(drops: Vec<Arc<DropEntry>>) -> Self {
+        let shards = if drops.is_empty() { 0..0 } else { 0..u32::try_from(SHARDS).unwrap_or(u32::MAX) };
+        let pools = drops.iter().map(|drop| drop.number).collect();
+        let drops = drops.into_iter().map(|drop| (drop.number, drop)).collect();
+        Self { drops, shards, chunks: None, pools, holds: 0 }
+    }
+
+    /// How many drops these are.
+    #[must_use]
+    pub fn drops(&self) -> usize {
+        self.drops.len()
+    }
+
+    /// Holds that were taken out so far.
+    #[must_use]
+    pub const fn holds(&self) -> u64 {
+        self.holds
+    }
+}
+
+impl Inventory {
+    /// Takes all holds of archived drops out, and then the drops' pools.
+    pub(super) fn fold(&self, drops: Vec<Arc<DropEntry>>) {
+        let mut folding = Folding::of(drops);
+        while self.fold_some(&mut folding) {}
+    }
+
+    /// Takes a piece out: the holds of one shard, a chunk's worth of the names of ended holds, or a drop's pools. Says
+    /// whether there is more.
+    pub fn fold_some(&self, folding: &mut Folding) -> bool {
+        let Folding { drops, shards, chunks, pools, holds } = folding;
+        if let Some(shard) = shards.next() {
+            let drop_of = |hold: &Hold| drops.get(&hold.drop).map(Arc::as_ref);
+            let counted = |hold: &Hold| {
+                if !hold.state.is_ended() {
+                    self.forget_owned();
+                }
+                true
+            };
+            let folded = self.holds.with_number(shard, |mut shard| self.fold_shard(&mut shard, drop_of, counted));
+            *holds = holds.saturating_add(folded);
+            return true;
+        }
+        // They are forgotten: those of other drops must not make room for them.
+        let left = if drops.is_empty() { 0 } else { *chunks.get_or_insert_with(|| self.ended.lock().chunks()) };
+        if let Some(chunk) = left.checked_sub(1) {
+            self.ended.lock().retain_in(chunk, |ended| !drops.contains_key(&ended.drop));
+            *chunks = Some(chunk);
+            return true;
+        }
+        if let Some(drop) = pools.pop() {
+            self.drops.settle_archived(&[drop]);
+        }
+        !pools.is_empty()
+    }
+
+    /// A drop is to be archived as if it had closed at this instant: later than it did, where it could not be archived now.
+    /// Its gate is passed.
+    pub fn expect_archiving(&self, drop: DropNo, closed_at: Timestamp) {
+        self.closings.expect(drop, closed_at);
+    }
+
+    /// Takes the holds of archived drops out of one shard: `drop_of` names the drop of those that are to go, `counted`
+    /// says of each whether its subjects count it.
+    pub(super) fn fold_shard<'d>(
+        &self,
+        shard: &mut LockedShard<'_>,
+        drop_of: impl Fn(&Hold) -> Option<&'d DropEntry>,
+        counted: impl Fn(&Hold) -> bool,
+    ) -> u64 {
+        let going = |(place, hold): (HoldRef, &Hold)| Some((place, drop_of(hold)?));
+        let going: Vec<(HoldRef, &DropEntry)> = shard.iter().filter_map(going).collect();
+        let mut folded = 0_u64;
+        for (place, drop) in going {
+            if let Some(hold) = shard.remove(place) {
+                self.fold_hold(drop, place, &hold, counted(&hold));
+                folded = folded.saturating_add(1);
+            }
+        }
+        folded
+    }
+
+    /// Keeps what a hold counts for whose id was given to another, while records are applied: one of an archived drop
+    /// was there until then, where the engine had folded it already. Any other had been forgotten, and counts for nothing.
+    pub(super) fn fold_replaced(&self, place: HoldRef, hold: &Hold) {
+        let _known = self.drops.with_number(hold.drop, |drop| {
+            if drop.running().archived.is_some() {
+                self.fold_hold(drop, place, hold, false);
+            }
+        });
+    }
+
+    fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+        let keys = self.subjects_of(&drop.scope, hold);
+        self.subjects.with(&keys, |subjects| {
+            for subject in subjects {
+                if counted && let Some(counted) = Counted::of(hold) {
+                    subject.enter(whose, Some(counted), None);
+                }
+                if hold.state == HoldState::Claimed {
+                    for line in hold.lines().iter().filter(|line| line.quantity > 0) {
+                        let at = bucket(hold.created_at());
+                        subject.fold(OldUsage { drop: hold.drop, item: line.item, at, units: line.quantity.into() });
+                    }
+                }
+            }
+        });
+    }
+
+    /// Restores what a subject owns from archived drops, from a snapshot.
+    pub(super) fn apply_usage(&self, image: &UsageImage) {
+        self.subjects.with(&[image.subject], |subjects| {
+            for subject in subjects {
+                image.usage.iter().for_each(|usage| subject.fold(*usage));
+            }
+        });
+    }
+}
+
+/// The end of the bucket that an instant is in.
+fn bucket(at: Timestamp) -> Timestamp {
+    Timestamp(at.0.div_ceil(BUCKET.0).saturating_mul(BUCKET.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_ends_at_the_full_hour_and_never_before_what_is_in_it() {
+        let hour = BUCKET.0;
+        for (at, end) in [(0, 0), (1, hour), (hour, hour), (hour + 1, 2 * hour)] {
+            assert_eq!(bucket(Timestamp(at)), Timestamp(end), "{at}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! A cold start: from a snapshot and a journal's records to an inventory.
+//!
+//! While records are applied only drops and holds change; stock, limits and deadlines are derived from them once, at the
+//! end, and checked there. That is quicker than to follow them record by record, and it is what a snapshot needs: it was
+//! taken while the engine ran, so before all records up to its end are applied the holds need not add up. All else that a
+//! follower refuses of a record is refused here as well (`fits.rs`).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use stockade_counter::sync::Ordering;
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::Hold;
+use stockade_types::ids::{DropNo, HoldId, Lsn, PoolNo};
+use stockade_types::record::{
+    AdjustmentsImage, DropImage, DropVerb, HoldChange, Made, Record, Restart, StockImage, Superseded,
+};
+use stockade_types::time::Timestamp;
+
+use super::apply::{ReplayError, at, each_usage};
+use super::drop_entry::DropChange;
+use super::drops::among;
+use super::gathered::Gathered;
+use super::limits::Counted;
+use super::pool::{PoolUsage, UsageChange};
+use super::{DropEntry, Ended, Inventory, Running, fits};
+
+/// Steps in which ended holds are told apart by age.
+const AGES: u64 = 4_096;
+
+/// An inventory to which records are applied, and of which nothing can be asked yet.
+#[derive(Debug)]
+pub struct BulkLoad(Inventory);
+
+impl BulkLoad {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(key: DigestKey) -> Self {
+        Self(Inventory::new(key))
+    }
+
+    /// Applies one record of a journal. Idempotent: what an entity has seen already leaves it as it is.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the record does not go with those before it: then the journal is damaged, or not ours.
+    pub fn apply(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        match record {
+            Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.apply_hold(lsn, hold),
+            Record::Changed(change) => self.apply_change(lsn, change),
+            Record::Superseded(superseded) => {
+                fits::succeeds(lsn, superseded)?;
+                let Superseded { ended, made } = superseded.as_ref();
+                // Each is guarded by its own revision: a snapshot may have seen either without the other.
+                self.apply_change(lsn, ended)?;
+                self.apply_hold(lsn, made)
+            }
+            Record::Old(fact) => {
+                let today = self.0.record_of_today(lsn, fact);
+                today.map_or(Ok(()), |record| self.apply(lsn, &record))
+            }
+            Record::Restart(restart) => {
+                self.apply_restart(lsn, *restart);
+                Ok(())
+            }
+            Record::Upgraded(at) => {
+                self.0.mark_before(lsn, *at);
+                Ok(())
+            }
+            Record::Drop(_)
+            | Record::Lifecycle(_)
+            | Record::DropFact(_)
+            | Record::Adjusted(_)
+            | Record::Archived(_) => self.apply_to_drop(lsn, record),
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
+        }
+    }
+
+    /// Takes in one entity of a snapshot, as of a revision. Its drop may come later, or only with a record behind the
+    /// snapshot's beginning: whether it does is found out at the end.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the entity does not go with those before it: then the snapshot is damaged, or not ours.
+    pub fn restore(&self, revision: Lsn, image: &Record) -> Result<(), ReplayError> {
+        match image {
+            Record::Hold(hold) => self.put(revision, hold, Ok(())),
+            Record::Usage(image) => {
+                self.0.apply_usage(image);
+                Ok(())
+            }
+            Record::Drop(_)
+            | Record::Lifecycle(_)
+            | Record::Archived(_)
+            | Record::Stock(_)
+            | Record::Adjustments(_) => self.apply_to_drop(revision, image),
+            Record::DropFact(_)
+            | Record::Upgraded(_)
+            | Record::Made(_)
+            | Record::Changed(_)
+            | Record::Superseded(_)
+            | Record::Old(_)
+            | Record::Restart(_)
+            | Record::Adjusted(_) => Err(fits::only_in_journals(revision)),
+        }
+    }
+
+    fn apply_to_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        let drops = &self.0.drops;
+        let changed = record.drop_number().and_then(|number| {
+            drops.with_closed(number, |entry, running| {
+                entry.fits(running, lsn, record)?;
+                if let Record::Stock(image) = record {
+                    restore_stock(entry, running, lsn, image);
+                } else if let Record::Adjustments(image) = record {
+                    restore_adjustments(entry, running, lsn, image);
+                } else {
+                    set_basis(lsn, entry.change(running, lsn, record).as_ref());
+                }
+                Ok(())
+            })
+        });
+        match (changed, record) {
+            (None, Record::Drop(image)) => self.make(lsn, image),
+            (None, Record::DropFact(fact)) if fact.verb == DropVerb::Create => self.make(lsn, &fact.image),
+            // Its holds are discarded once all records are applied; its pools go at once.
+            (Some(Ok(())), Record::Archived(archived)) => drops.settle_archived(&[archived.drop]),
+            (Some(Ok(())), Record::DropFact(fact)) if fact.verb == DropVerb::Archive => {
+                drops.settle_archived(&[fact.number()]);
+            }
+            (Some(Err(error)), _) => return Err(error),
+            (None | Some(Ok(())), _) => {}
+        }
+        Ok(())
+    }
+
+    fn make(&self, lsn: Lsn, image: &DropImage) {
+        self.0.drops.with_registry(|registry| registry.put(lsn, image));
+    }
+
+    fn apply_change(&self, lsn: Lsn, change: &HoldChange) -> Result<(), ReplayError> {
+        let HoldChange { hold, .. } = change;
+        let has_left = self.has_left(lsn, hold.drop);
+        self.0.holds.with_id(&hold.id, |mut shard| {
+            let known = shard.find(&hold.id).and_then(|place| Some((place, shard.get(place)?)));
+            // One that is not there any more was forgotten, or has left memory with its drop.
+            let is_there = |known: &Hold| known.revision < lsn && !(has_left && known.drop == hold.drop);
+            let Some((place, known)) = known.filter(|(_, known)| is_there(known)) else { return Ok(()) };
+            fits::changes(lsn, change, known)?;
+            shard.change(place, lsn, |known| *known = hold.clone());
+            Ok(())
+        })
+    }
+
+    fn apply_hold(&self, lsn: Lsn, hold: &Hold) -> Result<(), ReplayError> {
+        let goes_into = self.0.drops.with_number(hold.drop, |drop| fits::goes_into(lsn, hold, &drop.running()));
+        self.put(lsn, hold, goes_into.unwrap_or(Err(ReplayError::Orphan(hold.id))))
+    }
+
+    /// Puts a hold there, unless it is there already; what stands against it does so only then.
+    fn put(&self, lsn: Lsn, hold: &Hold, goes_into: Result<(), ReplayError>) -> Result<(), ReplayError> {
+        let in_its_place = self.0.holds.with_id(&hold.id, |mut shard| {
+            let known = shard.find(&hold.id).and_then(|place| Some((place, shard.get(place)?.clone())));
+            if known.is_none() && goes_into.is_ok() {
+                shard.insert(at(hold.clone(), lsn));
+            }
+            known
+        });
+        let Some((place, known)) = in_its_place else { return goes_into };
+        // The engine that wrote the record had taken the holds of an archived drop out already.
+        let is_gone = known.revision < lsn && self.has_left(lsn, known.drop);
+        if !is_gone && fits::is_here(lsn, &known)? {
+            return Ok(());
+        }
+        goes_into?;
+        self.0.holds.with_ref(place, |mut shard| {
+            shard.remove(place);
+            shard.insert(at(hold.clone(), lsn));
+        });
+        self.0.fold_replaced(place, &known);
+        Ok(())
+    }
+
+    /// Whether the holds of a drop have left memory before this record.
+    fn has_left(&self, lsn: Lsn, drop: DropNo) -> bool {
+        let has_left = |drop: &DropEntry| drop.has_no_pools() && fits::has_left(lsn, &drop.running());
+        self.0.drops.with_number(drop, has_left).unwrap_or(false)
+    }
+
+    fn apply_restart(&self, lsn: Lsn, restart: Restart) {
+        self.0.holds.for_each_shard(|mut shard| {
+            for (place, ..) in shard.moved_by(restart) {
+                shard.change(place, lsn, |hold| restart.change(hold));
+            }
+        });
+    }
+
+    /// Whether a restart would move any hold's deadline.
+    #[must_use]
+    pub fn restart_matters(&self, restart: Restart) -> bool {
+        let mut matters = false;
+        self.0.holds.for_each_shard(|shard| matters |= shard.iter().any(|(_, hold)| restart.moves(hold)));
+        matters
+    }
+
+    /// Ended holds that are there.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        let [_held, _paying, _claimed, released, expired] = self.0.holds.counts();
+        usize::try_from(released.saturating_add(expired)).unwrap_or(usize::MAX)
+    }
+
+    /// Forgets the oldest ended holds until about `most` are left, but for those that are spared. Nothing is derived from
+    /// them yet.
+    pub fn forget_oldest_ended(&self, most: usize, spared: &HashSet<HoldId>) {
+        let excess = self.ended().saturating_sub(most);
+        let (mut first, mut last) = (u64::MAX, 0);
+        self.each_ended(|hold| {
+            (first, last) = (first.min(hold.revision.0), last.max(hold.revision.0));
+        });
+        // Counted by age in steps: an exact order would take as much memory as what is to be forgotten.
+        let step = last.saturating_sub(first).saturating_add(1).div_ceil(AGES).max(1);
+        let age = |hold: &Hold| usize::try_from(hold.revision.0.saturating_sub(first) / step).unwrap_or(usize::MAX);
+        let mut counts = vec![0_usize; usize::try_from(AGES).unwrap_or(1)];
+        self.each_ended(|hold| {
+            if let Some(count) = counts.get_mut(age(hold)) {
+                *count = count.saturating_add(1);
+            }
+        });
+        let mut sum = 0_usize;
+        let mut fits = |count: &usize| {
+            sum = sum.saturating_add(*count);
+            sum <= excess
+        };
+        let going = counts.iter().take_while(|count| fits(count)).count();
+        self.0.holds.for_each_shard(|mut shard| {
+            let goes = |hold: &Hold| hold.state.is_ended() && age(hold) < going && !spared.contains(&hold.id);
+            let places: Vec<_> = shard.iter().filter(|(_, hold)| goes(hold)).map(|(place, _)| place).collect();
+            for place in places {
+                shard.remove(place);
+            }
+        });
+    }
+
+    fn each_ended(&self, mut f: impl FnMut(&Hold)) {
+        self.0.holds.for_each_shard(|shard| {
+            shard.iter().filter(|(_, hold)| hold.state.is_ended()).for_each(|(_, hold)| f(hold));
+        });
+    }
+
+    /// Derives stock, limits, deadlines and the list of ended holds from drops and holds, once all records are applied, and
+    /// after a snapshot at least those up to its end. What it gathers for that takes about `room` bytes at most.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the holds do not add up.
+    pub fn finish(self, room: usize) -> Result<Inventory, ReplayError> {
+        let Self(mut inventory) = self;
+        inventory.derive(room)?;
+        inventory.reset_counters()?;
+        Ok(inventory)
+    }
+}
+
+impl Inventory {
+    fn derive(&mut self, room: usize) -> Result<(), ReplayError> {
+        let drops = self.drops.all();
+        let mut ended = Vec::new();
+        let mut unsound = None;
+        let mut gathered = Gathered::new(&drops, &self.subjects, room);
+        let any_archived = drops.iter().any(|drop| drop.has_no_pools());
+        let gone = |hold: &Hold| among(&drops, hold.drop).filter(|drop| drop.has_no_pools()).map(Arc::as_ref);
+        self.holds.for_each_shard(|mut shard| {
+            if any_archived {
+                self.fold_shard(&mut shard, gone, |_| false);
+            }
+            for (place, hold) in shard.iter() {
+                let Some(drop) = among(&drops, hold.drop) else {
+                    unsound = Some(ReplayError::Orphan(hold.id));
+                    continue;
+                };
+                each_usage(None, hold, |line, before, is| match drop.pool(line.item, line.pool) {
+                    Some(pool) => {
+                        let after = PoolUsage { due: None, ..is };
+                        pool.enter(hold.revision, &UsageChange { hold: place, before, after });
+                        if let Some(at) = is.due {
+                            gathered.due(at, place, (hold.drop, line.item, line.pool));
+                        }
+                    }
+                    None => unsound = Some(ReplayError::Orphan(hold.id)),
+                });
+                if Counted::of(hold).is_some() {
+                    gathered.used(&self.subjects_of(&drop.scope, hold), place, hold);
+                }
+                if hold.state.is_ended() {
+                    ended.push(Ended::of(place, hold));
+                } else {
+                    self.owned.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        gathered.finish();
+        for drop in &drops {
+            self.expect_moments(drop.number, &drop.running());
+        }
+        let newest = drops.iter().map(|drop| drop.running().revision).max();
+        self.openings.begin(newest.unwrap_or_default());
+        ended.sort_unstable_by_key(|ended| ended.revision);
+        self.ended.get_mut().extend(ended);
+        unsound.map_or(Ok(()), Err)
+    }
+
+    /// Sets each counter to what its ledger says is free.
+    fn reset_counters(&mut self) -> Result<(), ReplayError> {
+        let mut unsound = None;
+        self.drops.for_each_mut(|entry| {
+            let definition = Arc::clone(&entry.running().definition);
+            let skus = definition.items.iter().flat_map(|item| item.pools.iter().map(|_| &item.sku));
+            for (sku, pool) in skus.zip(entry.pools_mut()) {
+                if let Err(stock) = pool.reset_counter() {
+                    unsound = Some(ReplayError::oversold(&definition.id, sku, stock));
+                }
+            }
+        });
+        unsound.map_or(Ok(()), Err)
+    }
+}
+
+/// A pool's basis, where a record sets it. Counters are set at the end.
+fn set_basis(lsn: Lsn, change: Option<&DropChange<'_>>) {
+    if let Some(DropChange::Basis { pool, basis }) = change {
+        pool.set_basis(lsn, *basis);
+    }
+}
+
+/// An item's stock as a snapshot has it.
+fn restore_stock(entry: &DropEntry, running: &mut Running, lsn: Lsn, image: &StockImage) {
+    let StockImage { drop: _, item, pools, adjustments } = image;
+    if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
+        known.revision = lsn;
+        let adjustments: Vec<_> = adjustments.iter().map(|made| (*made, None)).collect();
+        known.restore(Timestamp::default(), &adjustments);
+        for (place, basis) in (0..).map(PoolNo).zip(pools) {
+            set_basis(lsn, Some(&entry.set_basis(running, (*item, place), *basis)));
+        }
+    }
+}
+
+/// A part of an item's remembered adjustments, as a snapshot has them.
+fn restore_adjustments(entry: &DropEntry, running: &mut Running, lsn: Lsn, image: &AdjustmentsImage) {
+    let AdjustmentsImage { drop: _, item, forgotten, adjustments } = image;
+    // Those of an archived drop are not asked for any more.
+    if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn >= known.revision)
+        && !entry.has_no_pools()
+    {
+        known.restore(*forgotten, adjustments);
+    }
+}

@@ -1,0 +1,485 @@
+//! A drop: definition, running state, pools, and the gate that requests pass.
+//!
+//! A request holds its drop's gate for reading from check to append; whoever changes the drop holds it for writing.
+//! Items and pools are never removed while the drop may change. Once it is archived and its holds are gone, it is made
+//! anew without pools and with a small gate: what is left of it are figures.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use stockade_types::definition::MAX_ITEMS;
+use stockade_types::hold::HoldLine;
+use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, Sku};
+use stockade_types::invariant;
+use stockade_types::metrics::Counter;
+use stockade_types::record::{
+    Adjusted, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, Lifecycle, PoolBasis, PoolFigures,
+    Record, StockImage,
+};
+use stockade_types::refusal::Reason;
+use stockade_types::time::Timestamp;
+
+use super::adjustments::ItemAdjustments;
+use super::apply::ReplayError;
+use super::drop_scope::DropScope;
+use super::fits;
+use super::item_stock::{DropStock, ItemStock};
+use super::pool::{Pool, Stock};
+use super::running::Running;
+
+/// Adjustments in one record of a snapshot: 50 KiB at most.
+const ADJUSTMENTS_A_RECORD: usize = 1_000;
+
+/// The gate of a drop, and what it guards.
+#[derive(Debug)]
+enum Gate {
+    /// For many requests at once: a lock of a kilobyte.
+    Live(ShardedLock<Running>),
+    /// For a few.
+    Archived(RwLock<Running>),
+}
+
+/// A drop whose gate was passed: nothing about it changes while this lives.
+#[derive(Debug)]
+pub enum ReadRunning<'a> {
+    /// Of one that is not archived, or just being archived.
+    Live(ShardedLockReadGuard<'a, Running>),
+    /// Of one that is archived.
+    Archived(RwLockReadGuard<'a, Running>),
+}
+
+/// A drop whose gate is closed: nobody else passes while this lives.
+#[derive(Debug)]
+pub enum WriteRunning<'a> {
+    /// Of one that is not archived, or just being archived.
+    Live(ShardedLockWriteGuard<'a, Running>),
+    /// Of one that is archived.
+    Archived(RwLockWriteGuard<'a, Running>),
+}
+
+impl Deref for ReadRunning<'_> {
+    type Target = Running;
+
+    #[inline]
+    fn deref(&self) -> &Running {
+        match self {
+            Self::Live(running) => running,
+            Self::Archived(running) => running,
+        }
+    }
+}
+
+impl Deref for WriteRunning<'_> {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        match self {
+            Self::Live(running) => running,
+            Self::Archived(running) => running,
+        }
+    }
+}
+
+impl DerefMut for WriteRunning<'_> {
+    fn deref_mut(&mut self) -> &mut Running {
+        match self {
+            Self::Live(running) => running,
+            Self::Archived(running) => running,
+        }
+    }
+}
+
+/// A drop in the engine.
+#[derive(Debug)]
+pub struct DropEntry {
+    /// Its number.
+    pub number: DropNo,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Digest of the definition as first asked for.
+    pub request: [u8; 32],
+    /// What of it never changes.
+    pub scope: DropScope,
+    /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never have most
+    /// reasons: each is made when it is first counted.
+    refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
+    gate: Gate,
+    items: DropStock,
+}
+
+/// What follows from a record about a drop, beyond what the drop itself is by it.
+#[derive(Debug)]
+pub(super) enum DropChange<'d> {
+    /// Nothing.
+    Itself,
+    /// It opens at another instant than before.
+    Opening { before: Timestamp },
+    /// A pool has received and given up so much in all.
+    Basis { pool: &'d Pool, basis: PoolBasis },
+}
+
+impl DropEntry {
+    /// A drop as its record makes it.
+    #[must_use]
+    pub fn new(revision: Lsn, image: DropImage) -> Self {
+        let DropImage { number, created_at, definition, request, update } = image;
+        let items = DropStock::new(&definition.items);
+        let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
+        let scope = DropScope::of(&definition);
+        let mut running = Running {
+            definition: Arc::new(definition),
+            revision,
+            lifecycle: Lifecycle::new(number),
+            lived: Lsn::default(),
+            turned_at: Timestamp::default(),
+            next_moment: Timestamp::NEVER,
+            update,
+            adjusted,
+            archived: None,
+            basis: None,
+        };
+        running.set_next_moment(created_at);
+        let (gate, refusals) = (Gate::Live(ShardedLock::new(running)), Default::default());
+        Self { number, created_at, request, scope, refusals, gate, items }
+    }
+
+    /// The same drop without pools, for one that is archived and whose holds have left memory, or will at the end of a
+    /// replay. Its figures are those of the record that archived it.
+    #[must_use]
+    pub(super) fn without_pools(&self) -> Self {
+        let running = self.running();
+        let Running {
+            definition,
+            revision,
+            lifecycle,
+            lived,
+            turned_at,
+            next_moment,
+            update,
+            adjusted,
+            archived,
+            basis: _,
+        } = &*running;
+        let still = Running {
+            definition: Arc::clone(definition),
+            revision: *revision,
+            lifecycle: *lifecycle,
+            lived: *lived,
+            turned_at: *turned_at,
+            next_moment: *next_moment,
+            update: *update,
+            // Its stock stays as it is: whether an adjustment was made is not asked any more.
+            adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
+            archived: archived.clone(),
+            basis: Some(self.basis(&running)),
+        };
+        Self {
+            number: self.number,
+            created_at: self.created_at,
+            request: self.request,
+            scope: self.scope.clone(),
+            refusals: Default::default(),
+            gate: Gate::Archived(RwLock::new(still)),
+            items: DropStock::without_pools(&definition.items),
+        }
+    }
+
+    /// Whether its pools have left memory: it is archived, and no hold of it is left.
+    #[must_use]
+    pub const fn has_no_pools(&self) -> bool {
+        matches!(self.gate, Gate::Archived(_))
+    }
+
+    /// Passes the gate: nothing about the drop changes while the guard lives.
+    #[inline]
+    pub fn running(&self) -> ReadRunning<'_> {
+        match &self.gate {
+            Gate::Live(gate) => ReadRunning::Live(gate.read().unwrap_or_else(PoisonError::into_inner)),
+            Gate::Archived(gate) => ReadRunning::Archived(gate.read()),
+        }
+    }
+
+    /// Passes the gate if nobody is changing the drop: for callers that hold a lock which comes after it.
+    pub fn try_running(&self) -> Option<ReadRunning<'_>> {
+        match &self.gate {
+            Gate::Live(gate) => gate.try_read().ok().map(ReadRunning::Live),
+            Gate::Archived(gate) => gate.try_read().map(ReadRunning::Archived),
+        }
+    }
+
+    /// Closes the gate: no request moves units while the guard lives.
+    pub fn steer(&self) -> WriteRunning<'_> {
+        match &self.gate {
+            Gate::Live(gate) => WriteRunning::Live(gate.write().unwrap_or_else(PoisonError::into_inner)),
+            Gate::Archived(gate) => WriteRunning::Archived(gate.write()),
+        }
+    }
+
+    /// Whether a record about this drop can be one.
+    pub(super) fn fits(&self, running: &Running, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        if let Record::Adjusted(adjusted) = record {
+            fits::units(lsn, adjusted.basis)?;
+        }
+        let Some(image) = record.drop_image().filter(|_| lsn > running.revision) else { return Ok(()) };
+        let (is, wanted) = (&running.definition, &image.definition);
+        let (known, items) = (self.items.len(), wanted.items.len());
+        let what = if wanted.id != is.id || items < known {
+            format!("drop {} is no change of {}", wanted.id, is.id)
+        } else if items > known.max(MAX_ITEMS) {
+            format!("drop {} has {items} items, and may have {MAX_ITEMS}", is.id)
+        } else {
+            return Ok(());
+        };
+        Err(ReplayError::Record { lsn, what })
+    }
+
+    /// Applies a record about this drop, unless that is known here already or makes no drop what it is: what the drop
+    /// itself is by it. Says what else follows. `running` is this drop's, its gate closed.
+    pub(super) fn change(&self, running: &mut Running, lsn: Lsn, record: &Record) -> Option<DropChange<'_>> {
+        match record {
+            Record::Drop(image) if lsn > running.revision => return Some(self.redefine(running, lsn, image)),
+            Record::Lifecycle(lifecycle) if lsn > running.lived => self.live(running, lsn, *lifecycle),
+            Record::DropFact(fact) => return self.change_by_fact(running, lsn, fact),
+            Record::Adjusted(Adjusted { drop: _, item, adjustment, basis, at, by: _ }) => {
+                let known = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)?;
+                known.remember(lsn, adjustment, *at);
+                return Some(self.set_basis(running, (*item, adjustment.pool), *basis));
+            }
+            Record::Archived(archived) if running.archived.is_none() => {
+                self.archive(running, lsn, archived.clone());
+            }
+            Record::Upgraded(at) => running.mark_before(self, lsn, *at),
+            Record::Drop(_)
+            | Record::Lifecycle(_)
+            | Record::Archived(_)
+            | Record::Hold(_)
+            | Record::Made(_)
+            | Record::Changed(_)
+            | Record::Superseded(_)
+            | Record::Old(_)
+            | Record::Restart(_)
+            | Record::Stock(_)
+            | Record::Adjustments(_)
+            | Record::Usage(_) => return None,
+        }
+        Some(DropChange::Itself)
+    }
+
+    /// Applies a fact, unless that is known here already.
+    fn change_by_fact(&self, running: &mut Running, lsn: Lsn, fact: &DropFact) -> Option<DropChange<'_>> {
+        match fact.verb {
+            DropVerb::Update if lsn > running.revision => return Some(self.redefine(running, lsn, &fact.image)),
+            DropVerb::Pause | DropVerb::Resume | DropVerb::Close | DropVerb::Turn if lsn > running.lived => {
+                running.turned_at = running.turned_at.max(fact.at);
+                self.live(running, lsn, fact.lifecycle);
+            }
+            DropVerb::Archive if running.archived.is_none() => {
+                self.archive(running, lsn, fact.archived()?);
+            }
+            DropVerb::Create
+            | DropVerb::Update
+            | DropVerb::Pause
+            | DropVerb::Resume
+            | DropVerb::Close
+            | DropVerb::Turn
+            | DropVerb::Archive => return None,
+        }
+        Some(DropChange::Itself)
+    }
+
+    fn live(&self, running: &mut Running, lsn: Lsn, lifecycle: Lifecycle) {
+        (running.lifecycle, running.lived) = (lifecycle, lsn);
+        running.set_next_moment(self.created_at);
+    }
+
+    fn archive(&self, running: &mut Running, lsn: Lsn, archived: Archived) {
+        running.archived = Some((lsn, archived));
+        running.set_next_moment(self.created_at);
+    }
+
+    /// Enters a change of the definition. Items are only ever added.
+    fn redefine(&self, running: &mut Running, revision: Lsn, image: &DropImage) -> DropChange<'_> {
+        let before = running.opens_at(self);
+        let DropImage { number: _, created_at: _, definition, request: _, update } = image;
+        for item in definition.items.iter().skip(self.items.len()) {
+            self.items.add(item);
+        }
+        running.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
+        running.definition = Arc::new(definition.clone());
+        running.revision = revision;
+        running.update = *update;
+        running.set_next_moment(self.created_at);
+        if running.opens_at(self) == before { DropChange::Itself } else { DropChange::Opening { before } }
+    }
+
+    /// Sets what a pool has received where it is kept without its pool; else says in which pool it is to be set.
+    pub(super) fn set_basis(
+        &self,
+        running: &mut Running,
+        (item, pool): (ItemNo, PoolNo),
+        basis: PoolBasis,
+    ) -> DropChange<'_> {
+        if let Some(known) = running.basis.as_mut().and_then(|all| all.get_mut(item.index())?.get_mut(pool.index())) {
+            *known = basis;
+        }
+        self.pool(item, pool).map_or(DropChange::Itself, |pool| DropChange::Basis { pool, basis })
+    }
+
+    /// The stock of an item of this drop.
+    ///
+    /// # Panics
+    /// When there is none: numbers are only made from the definition that the stock was made from, so that is a bug.
+    #[inline]
+    #[must_use]
+    pub fn item_stock(&self, item: ItemNo) -> &ItemStock {
+        invariant!(let Some(stock) = self.items.get(item.index()), "drop {} has no item {item}", self.number);
+        stock
+    }
+
+    /// A pool of this drop.
+    #[must_use]
+    pub fn pool(&self, item: ItemNo, pool: PoolNo) -> Option<&Pool> {
+        self.items.get(item.index())?.pool(pool)
+    }
+
+    /// The pool of a line's units. No hold of this drop has a line of any other pool.
+    ///
+    /// # Panics
+    /// When there is none: a bug.
+    #[must_use]
+    pub fn pool_of(&self, line: &HoldLine) -> &Pool {
+        let found = self.pool(line.item, line.pool);
+        invariant!(let Some(pool) = found, "drop {} has no pool {} of item {}", self.number, line.pool, line.item);
+        pool
+    }
+
+    /// The SKU of an item of this drop.
+    #[must_use]
+    pub fn sku(&self, item: ItemNo) -> Option<&Sku> {
+        Some(self.items.get(item.index())?.sku())
+    }
+
+    /// Each pool, in the definition's order.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.items.iter().flat_map(ItemStock::pools)
+    }
+
+    /// Stock by item and pool, and the last place of the journal that moved any of it. `running` is this drop's.
+    #[must_use]
+    pub fn stock(&self, running: &Running) -> (Vec<Vec<Stock>>, Lsn) {
+        if let (Some(basis), Some((lsn, archived))) = (&running.basis, &running.archived) {
+            let mut sold = archived.pools.iter().copied();
+            let mut stock = |basis: &PoolBasis| Stock::archived(*basis, sold.next().unwrap_or_default());
+            return (basis.iter().map(|item| item.iter().map(&mut stock).collect()).collect(), *lsn);
+        }
+        let mut as_of = Lsn::default();
+        let mut read = |pool: &Pool| {
+            let (stock, lsn) = pool.stock();
+            as_of = as_of.max(lsn);
+            stock
+        };
+        let stock = self.items.iter().map(|item| item.pools().map(&mut read).collect()).collect();
+        (stock, as_of)
+    }
+
+    /// Each pool's figures, in the definition's order. Exact while the gate is closed.
+    #[must_use]
+    pub fn figures(&self) -> Vec<PoolFigures> {
+        self.pools().map(Pool::figures).collect()
+    }
+
+    /// Those of one item's pools.
+    #[must_use]
+    pub fn item_figures(&self, item: ItemNo) -> Vec<PoolFigures> {
+        self.items.get(item.index()).map_or_else(Vec::new, |item| item.pools().map(Pool::figures).collect())
+    }
+
+    /// What each pool has received, by item.
+    fn basis(&self, running: &Running) -> Vec<Vec<PoolBasis>> {
+        let of_pools = || self.items.iter().map(|item| item.pools().map(Pool::basis).collect()).collect();
+        running.basis.clone().unwrap_or_else(of_pools)
+    }
+
+    /// Bytes that its definition takes as written down: a measure of what it takes in memory. `running` is this
+    /// drop's.
+    #[must_use]
+    pub fn weight(&self, running: &Running) -> usize {
+        self.image(running).encoded_len()
+    }
+
+    /// The drop as its definition's record says it.
+    #[must_use]
+    pub fn image(&self, running: &Running) -> DropImage {
+        DropImage {
+            number: self.number,
+            created_at: self.created_at,
+            definition: running.definition.as_ref().clone(),
+            request: self.request,
+            update: running.update,
+        }
+    }
+
+    /// Units by which counters and ledgers disagree: 0, always. Closes the gate for as long as it looks.
+    #[must_use]
+    pub fn conservation_error(&self) -> u64 {
+        let _closed = self.steer();
+        self.pools().map(Pool::conservation_error).fold(0, u64::saturating_add)
+    }
+
+    /// Counts a refusal.
+    pub fn count_refusal(&self, reason: Reason) {
+        if let Some(counter) = self.refusals.get(reason.place()) {
+            counter.get_or_init(Box::default).increment();
+        }
+    }
+
+    /// Refusals so far, in the order of [`Reason::ALL`].
+    #[must_use]
+    pub fn refusals(&self) -> [u64; Reason::ALL.len()] {
+        self.refusals.each_ref().map(|counter| counter.get().map_or(0, |counter| counter.get()))
+    }
+
+    /// The records that make this drop what it is, for a snapshot, each with the LSN that it stands for: definition,
+    /// lifecycle if anything has come of it, and the stock of items that were adjusted.
+    #[must_use]
+    pub fn images(&self) -> Vec<(Lsn, Record)> {
+        let running = self.running();
+        let mut images = vec![(running.revision, Record::Drop(Box::new(self.image(&running))))];
+        if running.lived > Lsn::default() {
+            images.push((running.lived, Record::Lifecycle(running.lifecycle)));
+        }
+        let basis = self.basis(&running);
+        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(basis) {
+            if adjusted.revision > Lsn::default() {
+                let image = StockImage { drop: self.number, item, pools, adjustments: Vec::new() };
+                images.push((adjusted.revision, Record::Stock(image)));
+                images.extend(self.adjustments(item, adjusted));
+            }
+        }
+        if let Some((lsn, archived)) = &running.archived {
+            images.push((*lsn, Record::Archived(archived.clone())));
+        }
+        images
+    }
+
+    /// An item's remembered adjustments, in parts that a record has room for.
+    fn adjustments(&self, item: ItemNo, adjusted: &ItemAdjustments) -> Vec<(Lsn, Record)> {
+        let remembered: Vec<_> = adjusted.iter().collect();
+        let image = |part: &[(Adjustment, Option<Timestamp>)]| {
+            let (drop, forgotten, adjustments) = (self.number, adjusted.forgotten(), part.to_vec());
+            (adjusted.revision, Record::Adjustments(AdjustmentsImage { drop, item, forgotten, adjustments }))
+        };
+        remembered.chunks(ADJUSTMENTS_A_RECORD).map(image).collect()
+    }
+
+    /// The stock of each item.
+    pub(super) fn items(&self) -> impl Iterator<Item = &ItemStock> {
+        self.items.iter()
+    }
+
+    pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {
+        self.items.iter_mut().flat_map(ItemStock::pools_mut)
+    }
+}

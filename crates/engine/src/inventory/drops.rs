@@ -1,0 +1,234 @@
+//! Drops by id and number.
+//!
+//! A drop that lives is never removed, and no number is given out twice. Of archived ones a bounded number is kept: the
+//! oldest go, id and figures, and what customers bought there counts for no limit any more.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use crossbeam_utils::sync::ShardedLock;
+use hashbrown::HashMap;
+use stockade_types::ids::{DropId, DropNo, ItemNo, Lsn, PoolNo};
+use stockade_types::invariant;
+use stockade_types::record::DropImage;
+use stockade_types::time::Timestamp;
+
+use super::drop_entry::DropEntry;
+use super::running::Running;
+
+/// The drops that there are, for who has the registry locked already: it must not be locked twice by one thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Roster<'a>(&'a BTreeMap<DropNo, Arc<DropEntry>>);
+
+impl<'a> Roster<'a> {
+    /// The drop with this number.
+    #[must_use]
+    pub fn drop(self, number: DropNo) -> Option<&'a DropEntry> {
+        self.0.get(&number).map(Arc::as_ref)
+    }
+}
+
+/// What became of adding a drop.
+#[derive(Debug)]
+pub enum Added {
+    /// It is there now.
+    New(Arc<DropEntry>),
+    /// One with its id was there before; nothing was added.
+    Known(Arc<DropEntry>),
+}
+
+/// All drops.
+#[derive(Debug, Default)]
+pub struct Drops(ShardedLock<Registry>);
+
+/// All drops, while nobody else adds one.
+#[derive(Debug, Default)]
+pub struct Registry {
+    ids: HashMap<DropId, Arc<DropEntry>>,
+    entries: BTreeMap<DropNo, Arc<DropEntry>>,
+    /// Those without pools, in the order in which they were archived, each with its weight.
+    archived: BTreeMap<(Lsn, DropNo), usize>,
+    /// The sum of these weights.
+    weight: usize,
+}
+
+/// Where a new drop would stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Seat {
+    /// Its number.
+    pub number: DropNo,
+    /// Drops that are not archived yet.
+    pub living: usize,
+}
+
+/// A drop among all drops in the order of their numbers.
+pub(super) fn among(drops: &[Arc<DropEntry>], number: DropNo) -> Option<&Arc<DropEntry>> {
+    // As long as none has gone, each stands at its number.
+    drops.get(number.index()).filter(|drop| drop.number == number).or_else(|| {
+        let place = drops.binary_search_by_key(&number, |drop| drop.number).ok()?;
+        drops.get(place)
+    })
+}
+
+impl Drops {
+    /// The drop with this id.
+    pub fn with_id<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
+        self.with_id_among(id, |entry, _| f(entry))
+    }
+
+    /// The drop with this number.
+    pub fn with_number<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
+        self.with_number_among(number, |entry, _| f(entry))
+    }
+
+    /// The drop with this id, among all the others.
+    #[inline]
+    pub fn with_id_among<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        registry.ids.get(id).map(|entry| f(entry, Roster(&registry.entries)))
+    }
+
+    /// The drop with this number, among all the others.
+    #[inline]
+    pub fn with_number_among<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        registry.entries.get(&number).map(|entry| f(entry, Roster(&registry.entries)))
+    }
+
+    /// The drop with this number, to keep: the registry is free meanwhile.
+    #[must_use]
+    pub fn entry(&self, number: DropNo) -> Option<Arc<DropEntry>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).entries.get(&number).cloned()
+    }
+
+    /// Where the next drop would stand.
+    #[must_use]
+    pub fn next_seat(&self) -> Seat {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).next_seat()
+    }
+
+    /// Every pool that has a hold due at `now`, and the earliest deadline of all that are not.
+    pub fn due(&self, now: Timestamp) -> (Vec<(DropNo, ItemNo, PoolNo)>, Timestamp) {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut due, mut next) = (Vec::new(), Timestamp::NEVER);
+        for entry in registry.entries.values().filter(|entry| !entry.has_no_pools()) {
+            for (item, stock) in (0..).map(ItemNo).zip(entry.items()) {
+                for (place, pool) in (0..).map(PoolNo).zip(stock.pools()) {
+                    match pool.next_due() {
+                        at if at <= now => due.push((entry.number, item, place)),
+                        at => next = next.min(at),
+                    }
+                }
+            }
+        }
+        (due, next)
+    }
+
+    /// Every drop, in the order of numbers. A copy of the list: the registry is free while it is walked.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<DropEntry>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).entries.values().cloned().collect()
+    }
+
+    /// Has a drop added, unless there is one with this id. The registry is closed while `make` does it, so that numbers
+    /// are given out in the order of the journal.
+    ///
+    /// # Errors
+    /// What `make` returns.
+    pub fn add<E>(&self, id: &DropId, make: impl FnOnce(&mut Registry) -> Result<(), E>) -> Result<Added, E> {
+        self.with_registry(|registry| {
+            if let Some(known) = registry.ids.get(id) {
+                return Ok(Added::Known(Arc::clone(known)));
+            }
+            make(registry)?;
+            invariant!(let Some(entry) = registry.ids.get(id), "drop {id} was made and is not there");
+            Ok(Added::New(Arc::clone(entry)))
+        })
+    }
+
+    /// Closes the registry.
+    pub(super) fn with_registry<R>(&self, f: impl FnOnce(&mut Registry) -> R) -> R {
+        f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Closes a drop's gate.
+    pub(super) fn with_closed<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, &mut Running) -> R) -> Option<R> {
+        self.with_number(number, |entry| f(entry, &mut entry.steer()))
+    }
+
+    /// Takes the pools of archived drops out of memory, whose holds are out already.
+    pub fn settle_archived(&self, drops: &[DropNo]) {
+        self.with_registry(|registry| drops.iter().for_each(|number| registry.settle(*number)));
+    }
+
+    /// Lets the oldest archived drops go, as long as there are more than `most` or they weigh more than `weight`. Says
+    /// which went. The one with the highest number stays: by it the next is known.
+    pub fn forget_archived(&self, most: usize, weight: usize) -> Vec<Arc<DropEntry>> {
+        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = Vec::new();
+        while registry.archived.len() > most || registry.weight > weight {
+            let Some(forgotten) = registry.forget_oldest() else { break };
+            gone.push(forgotten);
+        }
+        gone
+    }
+
+    /// Each entry, to change: only before anyone else has one.
+    pub(super) fn for_each_mut(&mut self, mut f: impl FnMut(&mut DropEntry)) {
+        let registry = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // An entry can be changed while nobody else has it.
+        registry.ids.clear();
+        for (number, entry) in &mut registry.entries {
+            invariant!(let Some(entry) = Arc::get_mut(entry), "drop {number} is used before all is loaded");
+            f(entry);
+        }
+        let id = |entry: &Arc<DropEntry>| (entry.running().definition.id.clone(), Arc::clone(entry));
+        registry.ids.extend(registry.entries.values().map(id));
+    }
+}
+
+impl Registry {
+    /// Where the next drop would stand.
+    #[must_use]
+    pub fn next_seat(&self) -> Seat {
+        let number = self.entries.last_key_value().map_or(0, |(last, _)| last.0.saturating_add(1));
+        Seat { number: DropNo(number), living: self.entries.len().saturating_sub(self.archived.len()) }
+    }
+
+    /// Adds a drop. None has its number.
+    pub fn put(&mut self, revision: Lsn, image: &DropImage) -> Arc<DropEntry> {
+        let entry = Arc::new(DropEntry::new(revision, image.clone()));
+        self.ids.insert(image.definition.id.clone(), Arc::clone(&entry));
+        let known = self.entries.insert(image.number, Arc::clone(&entry));
+        invariant!(known.is_none(), "two drops have the number {}", image.number);
+        entry
+    }
+
+    /// Puts an archived drop without pools in the place of what it was.
+    fn settle(&mut self, number: DropNo) {
+        let Some(entry) = self.entries.get(&number).cloned() else { return };
+        let archived_at = entry.running().archived.as_ref().map(|(lsn, _)| *lsn);
+        let Some(lsn) = archived_at.filter(|_| !entry.has_no_pools()) else { return };
+        let still = Arc::new(entry.without_pools());
+        let weight = still.weight(&still.running());
+        self.ids.insert(still.running().definition.id.clone(), Arc::clone(&still));
+        self.entries.insert(still.number, still);
+        self.archived.insert((lsn, number), weight);
+        self.weight = self.weight.saturating_add(weight);
+    }
+
+    fn forget_oldest(&mut self) -> Option<Arc<DropEntry>> {
+        let oldest = self.archived.first_entry()?;
+        let (_, number) = *oldest.key();
+        if self.entries.last_key_value().is_some_and(|(last, _)| *last == number) {
+            return None;
+        }
+        self.weight = self.weight.saturating_sub(oldest.remove());
+        let gone = self.entries.remove(&number)?;
+        let id = gone.running().definition.id.clone();
+        if self.ids.get(&id).is_some_and(|known| known.number == number) {
+            self.ids.remove(&id);
+        }
+        Some(gone)
+    }
+}

@@ -1,0 +1,246 @@
+//! A follower: one that applies a journal record by record, while it grows, and is up to date after each.
+//!
+//! It has the records alone, so it does by itself what a verb has done before its record was written: it finds the entity,
+//! locks it, and takes the units that the record needs out of their counters. Then the record is applied as it is for a
+//! verb. What can't be so is damage, or a bug of who wrote the journal, and is said, not survived: the inventory is of no
+//! use after that. Who forgets ended holds, or archived drops, does so by time and bounds, not by records: that is left to
+//! the follower's owner.
+
+use smallvec::SmallVec;
+use stockade_counter::stock::Taken;
+use stockade_types::hold::{Hold, HoldLine};
+use stockade_types::ids::{DropNo, HoldId, ItemNo, Lsn};
+use stockade_types::invariant;
+use stockade_types::record::{Adjusted, DropVerb, HoldChange, Made, Record, Restart, Superseded};
+use stockade_types::time::Timestamp;
+
+use super::apply::{Locked, LockedSubjects, ReplayError, usage};
+use super::drops::among;
+use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict, fits};
+
+/// Units taken from their counters, a guard a pool.
+type Guards<'d> = SmallVec<[Taken<'d>; 4]>;
+
+/// A hold that a record is about.
+struct Known {
+    place: HoldRef,
+    hold: Hold,
+}
+
+impl Inventory {
+    /// Applies the next record of a journal whose records before are in here. One at a time, and nobody else changes
+    /// anything; who only reads may do so meanwhile. A record that is in here already changes nothing.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the record does not go with what is here.
+    pub fn follow(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        match record {
+            Record::Drop(_) | Record::Lifecycle(_) | Record::Adjusted(_) => self.follow_drop(lsn, record),
+            Record::DropFact(fact) => {
+                self.follow_drop(lsn, record)?;
+                if fact.verb == DropVerb::Archive {
+                    self.fold_one(fact.number());
+                }
+                Ok(())
+            }
+            Record::Archived(archived) => {
+                self.follow_drop(lsn, record)?;
+                self.fold_one(archived.drop);
+                Ok(())
+            }
+            Record::Upgraded(at) => {
+                self.mark_before(lsn, *at);
+                Ok(())
+            }
+            Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.follow_hold(lsn, record, hold),
+            Record::Changed(change) => self.follow_change(lsn, change),
+            Record::Superseded(superseded) => self.follow_succession(lsn, record, superseded),
+            Record::Old(fact) => {
+                let today = self.record_of_today(lsn, fact);
+                today.map_or(Ok(()), |record| self.follow(lsn, &record))
+            }
+            Record::Restart(restart) => self.follow_restart(lsn, *restart),
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
+        }
+    }
+
+    fn fold_one(&self, number: DropNo) {
+        self.fold(self.drops.entry(number).into_iter().collect());
+    }
+
+    fn follow_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        let known = record.drop_number().and_then(|number| {
+            self.drops.with_closed(number, |entry, running| {
+                entry.fits(running, lsn, record)?;
+                let taken = taken_out((entry, running), lsn, record)?;
+                self.apply(Locked::Drop(entry, running), lsn, record.clone());
+                taken.into_iter().for_each(Taken::keep);
+                Ok(())
+            })
+        });
+        if known.is_none() {
+            self.drops.with_registry(|registry| self.apply(Locked::Registry(registry), lsn, record.clone()));
+        }
+        known.unwrap_or(Ok(()))
+    }
+
+    fn follow_hold(&self, lsn: Lsn, record: &Record, hold: &Hold) -> Result<(), ReplayError> {
+        if self.has(lsn, hold)? {
+            return Ok(());
+        }
+        self.in_drop(lsn, hold, |drop, running| {
+            let taken = taken((drop, running), None, hold)?;
+            self.holds.with_id(&hold.id, |mut shard| {
+                self.make(Locked::NewHold(drop, &mut shard, None), taken, lsn, record.clone());
+            });
+            Ok(())
+        })
+    }
+
+    fn follow_change(&self, lsn: Lsn, change: &HoldChange) -> Result<(), ReplayError> {
+        // One that is not there any more was forgotten.
+        let Some(known) = self.known(&change.hold.id).filter(|known| known.hold.revision < lsn) else {
+            return Ok(());
+        };
+        fits::changes(lsn, change, &known.hold)?;
+        self.in_drop(lsn, &known.hold, |drop, running| {
+            let taken = taken((drop, running), Some(&known.hold), &change.hold)?;
+            self.holds.with_ref(known.place, |mut shard| {
+                let record = Record::Changed(change.clone());
+                self.make(Locked::Hold(drop, (&mut shard, known.place), None), taken, lsn, record);
+            });
+            Ok(())
+        })
+    }
+
+    fn follow_succession(&self, lsn: Lsn, record: &Record, superseded: &Superseded) -> Result<(), ReplayError> {
+        fits::succeeds(lsn, superseded)?;
+        let Superseded { ended, made } = superseded;
+        let known = self.known(&ended.hold.id).filter(|known| known.hold.revision < lsn);
+        if let Some(known) = &known {
+            fits::changes(lsn, ended, &known.hold)?;
+        }
+        // Each is guarded by its own revision: a snapshot may have seen either without the other.
+        match (known, self.has(lsn, made)?) {
+            (Some(known), false) => self.follow_both(lsn, record, (&known, made)),
+            (Some(_), true) => self.follow_change(lsn, ended),
+            (None, false) => self.follow_hold(lsn, &Record::Hold(made.clone()), made),
+            (None, true) => Ok(()),
+        }
+    }
+
+    fn follow_both(&self, lsn: Lsn, record: &Record, (old, new): (&Known, &Hold)) -> Result<(), ReplayError> {
+        self.in_drop(lsn, new, |drop, running| {
+            let mut keys: Keys = self.subjects_of(&drop.scope, new);
+            for identity in old.hold.identities() {
+                if !keys.contains(&identity.subject) {
+                    keys.push(identity.subject);
+                }
+            }
+            let taken = taken((drop, running), Some(&old.hold), new)?;
+            self.holds.with_two(&new.id, &old.hold.id, |shards| {
+                self.subjects.with(&keys, |subjects| {
+                    let subjects = LockedSubjects { keys: &keys, subjects };
+                    self.make(Locked::Succession(drop, (shards, old.place), subjects), taken, lsn, record.clone());
+                });
+            });
+            Ok(())
+        })
+    }
+
+    fn follow_restart(&self, lsn: Lsn, restart: Restart) -> Result<(), ReplayError> {
+        let drops = self.drops.all();
+        let mut orphan = None;
+        self.holds.for_each_shard(|mut shard| {
+            for (place, id, number) in shard.moved_by(restart) {
+                // No unit moves, so no gate is needed.
+                let Some(drop) = among(&drops, number) else {
+                    orphan = Some(ReplayError::Orphan(id));
+                    continue;
+                };
+                self.move_deadline((drop, &mut shard, place), lsn, restart);
+            }
+        });
+        orphan.map_or(Ok(()), Err)
+    }
+
+    /// Applies a record that is not in here yet, and keeps what was taken for it.
+    fn make(&self, locked: Locked<'_, '_>, taken: Guards<'_>, lsn: Lsn, record: Record) {
+        let name = record.name();
+        let applied = self.apply(locked, lsn, record);
+        invariant!(applied.is_some(), "record {lsn} does not apply to what was found for it: {name}");
+        taken.into_iter().for_each(Taken::keep);
+    }
+
+    fn known(&self, id: &HoldId) -> Option<Known> {
+        self.holds.with_id(id, |shard| {
+            let place = shard.find(id)?;
+            Some(Known { place, hold: shard.get(place)?.clone() })
+        })
+    }
+
+    /// Whether a hold that a record makes is here already. One with its id that has ended is forgotten.
+    fn has(&self, lsn: Lsn, hold: &Hold) -> Result<bool, ReplayError> {
+        let Some(Known { place, hold: known }) = self.known(&hold.id) else { return Ok(false) };
+        let is_here = fits::is_here(lsn, &known)?;
+        if !is_here {
+            self.forget_ended(&Ended::of(place, &known));
+        }
+        Ok(is_here)
+    }
+
+    /// Passes the gate of a hold's drop.
+    fn in_drop(
+        &self,
+        lsn: Lsn,
+        hold: &Hold,
+        f: impl FnOnce(&DropEntry, &Running) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError> {
+        let followed = self.drops.with_number(hold.drop, |drop| {
+            let running = drop.running();
+            fits::goes_into(lsn, hold, &running)?;
+            f(drop, &running)
+        });
+        followed.unwrap_or(Err(ReplayError::Orphan(hold.id)))
+    }
+}
+
+/// Takes what a hold needs of each pool beyond what it had, or beyond what the one had whose place it takes.
+fn taken<'d>(drop: (&'d DropEntry, &Running), before: Option<&Hold>, after: &Hold) -> Result<Guards<'d>, ReplayError> {
+    let out = |hold: &Hold, line: &HoldLine| usage(hold.state, hold.expires_at(), line).out();
+    let mut guards = Guards::new();
+    for line in after.lines() {
+        let had = before.and_then(|before| {
+            let same = before.lines().iter().find(|had| (had.item, had.pool) == (line.item, line.pool))?;
+            Some(out(before, &same))
+        });
+        let more = out(after, &line).saturating_sub(had.unwrap_or(0));
+        let pool = drop.0.pool(line.item, line.pool).ok_or(ReplayError::Orphan(after.id))?;
+        guards.extend(take(drop.1, (line.item, pool), more)?);
+    }
+    Ok(guards)
+}
+
+/// Takes what an adjustment takes out of its pool, unless it is in here already.
+fn taken_out<'d>(
+    (entry, running): (&'d DropEntry, &Running),
+    lsn: Lsn,
+    record: &Record,
+) -> Result<Option<Taken<'d>>, ReplayError> {
+    let Record::Adjusted(Adjusted { item, adjustment, basis, .. }) = record else { return Ok(None) };
+    let is_new = running.adjusted.get(item.index()).is_some_and(|known| known.revision < lsn);
+    let Some(pool) = entry.pool(*item, adjustment.pool).filter(|_| is_new) else { return Ok(None) };
+    let (before, after) = (fits::units(lsn, pool.basis())?, fits::units(lsn, *basis)?);
+    take(running, (*item, pool), before.saturating_sub(after))
+}
+
+fn take<'d>(running: &Running, (item, pool): (ItemNo, &'d Pool), units: u64) -> Result<Option<Taken<'d>>, ReplayError> {
+    match pool.take_any(units, Timestamp::default()) {
+        Verdict::Yes(taken) => Ok(taken),
+        Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => {
+            let (stock, _) = pool.stock();
+            let stock = Stock { held: stock.held.saturating_add(units), ..stock };
+            Err(ReplayError::oversold(&running.definition.id, running.definition.sku(item), stock))
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Facts of format 1, made into those of today: what they leave out is what is known of their hold before them.
+
+use stockade_types::hold::{Change, Hold};
+use stockade_types::ids::{HoldId, Lsn};
+use stockade_types::record::{Actor, HoldChange, OldFact, Record, Superseded};
+use stockade_types::time::Timestamp;
+
+use super::Inventory;
+
+impl Inventory {
+    /// The record of today that says the same. Nothing where that would change nothing: the hold is not there any more, or
+    /// has seen the record.
+    pub(super) fn record_of_today(&self, lsn: Lsn, fact: &OldFact) -> Option<Record> {
+        match fact {
+            OldFact::Change(id, change) => {
+                let hold = self.hold_before(lsn, id)?;
+                Some(Record::Changed(HoldChange::of(&hold, change, at(change), Actor::of(change))))
+            }
+            // Each of the two is guarded by its own revision: where the old one is not there, the new one may still be made.
+            OldFact::Superseded { old, at, hold } => Some(match self.hold_before(lsn, old) {
+                None => Record::Hold(hold.clone()),
+                Some(before) => {
+                    let change = Change::Superseded { at: *at, by: hold.id };
+                    let ended = HoldChange::of(&before, &change, *at, Actor::Anonymous);
+                    Record::Superseded(Box::new(Superseded { ended, made: hold.clone() }))
+                }
+            }),
+        }
+    }
+
+    /// The journal is of format 1 up to this record: moments of drops up to an instant have come, without facts that say so.
+    pub(super) fn mark_before(&self, lsn: Lsn, at: Timestamp) {
+        for entry in self.drops.all() {
+            let mut running = entry.steer();
+            running.mark_before(&entry, lsn, at);
+            self.expect_moments(entry.number, &running);
+        }
+    }
+
+    fn hold_before(&self, lsn: Lsn, id: &HoldId) -> Option<Hold> {
+        self.holds.with_id(id, |shard| shard.get(shard.find(id)?).filter(|hold| hold.revision < lsn).cloned())
+    }
+}
+
+/// When a change of format 1 was made, as far as it says so.
+const fn at(change: &Change) -> Timestamp {
+    match change {
+        Change::Claimed { at, .. }
+        | Change::Released { at, .. }
+        | Change::Superseded { at, .. }
+        | Change::Expired { at } => *at,
+        Change::Extended { .. } | Change::Staged { .. } | Change::Returned { .. } => Timestamp(0),
+    }
+}

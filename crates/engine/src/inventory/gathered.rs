@@ -1,0 +1,205 @@
+//! What follows from the holds after a replay, gathered until it can be entered where it goes, one place after the other.
+//!
+//! Hold by hold, each subject and each deadline would be somewhere else in memory, and at ten million holds most of a
+//! restart would be spent on waiting for it. Gathered by stripe and by deadline, neighbours are entered together. It
+//! never holds more than [`A_STRIPE`] usages a stripe and [`MOST_DUES`] deadlines, whatever there is, and fewer where there is
+//! little memory.
+
+use std::sync::Arc;
+
+use stockade_types::hold::Hold;
+use stockade_types::ids::{DropNo, ItemNo, PoolNo, SubjectKey};
+use stockade_types::time::Timestamp;
+
+use super::drops::among;
+use super::limits::{Counted, Keys, STRIPES, Subjects, Whose};
+use super::{DropEntry, HoldRef, Standing};
+
+/// Usages of one stripe that wait: 64 MiB in all.
+const A_STRIPE: usize = if cfg!(test) { 4 } else { 256 };
+/// Deadlines that wait: 48 MiB.
+const MOST_DUES: usize = if cfg!(test) { 64 } else { 2 * 1024 * 1024 };
+
+/// A hold of a subject.
+struct Usage {
+    subject: SubjectKey,
+    whose: Whose,
+    standing: Standing,
+}
+
+/// A deadline in a pool. The order is that in which they are entered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    drop: DropNo,
+    item: ItemNo,
+    pool: PoolNo,
+    at: Timestamp,
+    hold: HoldRef,
+}
+
+/// What waits to be entered. It has to be [finished](Gathered::finish).
+pub(super) struct Gathered<'a> {
+    drops: &'a [Arc<DropEntry>],
+    subjects: &'a Subjects,
+    usages: Vec<Vec<Usage>>,
+    dues: Vec<Due>,
+    /// Usages of one stripe that may wait.
+    a_stripe: usize,
+    /// Deadlines that may wait.
+    most_dues: usize,
+}
+
+impl<'a> Gathered<'a> {
+    /// Nothing yet, for these drops in the order of their numbers and these subjects; it takes about `room` bytes at most.
+    pub(super) fn new(drops: &'a [Arc<DropEntry>], subjects: &'a Subjects, room: usize) -> Self {
+        let (usages, dues) = ((0..STRIPES).map(|_| Vec::new()).collect(), Vec::new());
+        // Half of it for either.
+        let a_stripe = (room / 2 / STRIPES / size_of::<Usage>()).clamp(1, A_STRIPE);
+        let most_dues = (room / 2 / size_of::<Due>()).clamp(1, MOST_DUES);
+        Self { drops, subjects, usages, dues, a_stripe, most_dues }
+    }
+
+    /// A hold that these subjects have.
+    pub(super) fn used(&mut self, keys: &Keys, place: HoldRef, hold: &Hold) {
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+        for subject in keys {
+            let Some(usages) = self.usages.get_mut(Subjects::stripe(*subject)) else { continue };
+            usages.push(Usage { subject: *subject, whose, standing: Standing::of(hold) });
+            if usages.len() >= self.a_stripe {
+                enter_usages(self.subjects, usages);
+            }
+        }
+    }
+
+    /// A hold that falls due in a pool.
+    pub(super) fn due(&mut self, at: Timestamp, hold: HoldRef, (drop, item, pool): (DropNo, ItemNo, PoolNo)) {
+        self.dues.push(Due { drop, item, pool, at, hold });
+        if self.dues.len() >= self.most_dues {
+            self.enter_dues();
+        }
+    }
+
+    /// Enters what still waits.
+    pub(super) fn finish(mut self) {
+        self.enter_dues();
+        for usages in &mut self.usages {
+            enter_usages(self.subjects, usages);
+        }
+    }
+
+    fn enter_dues(&mut self) {
+        self.dues.sort_unstable();
+        let same = |one: &Due, next: &Due| (one.drop, one.item, one.pool) == (next.drop, next.item, next.pool);
+        for dues in self.dues.chunk_by(same) {
+            let pool = dues.first().and_then(|due| among(self.drops, due.drop)?.pool(due.item, due.pool));
+            if let Some(pool) = pool {
+                pool.enter_dues(dues.iter().map(|due| (due.at, due.hold)));
+            }
+        }
+        self.dues.clear();
+    }
+}
+
+/// In the order in which they came: a subject's holds are entered as if nothing had waited.
+fn enter_usages(subjects: &Subjects, usages: &mut Vec<Usage>) {
+    for Usage { subject, whose, standing } in usages.drain(..) {
+        subjects.with(&[subject], |subjects| {
+            for subject in subjects {
+                subject.enter(whose, None, Some(Counted::from(&standing)));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use stockade_types::definition::{Definition, Item, Pool, Schedule, Terms};
+    use stockade_types::digest::DigestKey;
+    use stockade_types::hold::{ContentHash, HoldFields, HoldLine, HoldState, Lines};
+    use stockade_types::ids::{CustomerId, HoldId, Lsn, Sku};
+    use stockade_types::record::{DropImage, Record};
+    use stockade_types::time::Millis;
+
+    use super::*;
+    use crate::inventory::BulkLoad;
+
+    const HOLDS: u64 = 2_000;
+
+    fn drop_of_two_pools() -> DropImage {
+        let pool = |id: &str| Pool { id: id.parse().expect("an id"), units: 10_000 };
+        let item = |sku| Item { sku: Sku::try_from(sku).expect("a sku"), pools: vec![pool("all"), pool("few")] };
+        let definition = Definition {
+            id: "d".parse().expect("an id"),
+            title: String::new(),
+            shop: "s".parse().expect("an id"),
+            series: None,
+            labels: BTreeMap::new(),
+            schedule: Schedule { opens_at: None, closes_at: None },
+            terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
+            items: vec![item("KNIFE"), item("PAN")],
+            limits: Vec::new(),
+        };
+        DropImage { number: DropNo(0), created_at: Timestamp(0), definition, request: [0; 32], update: None }
+    }
+
+    /// Few customers and few deadlines, so that they meet; every fifth hold is dead, every third has two lines.
+    fn hold(n: u64) -> Hold {
+        let small = |of: u64| u16::try_from(n % of).expect("small");
+        let line = |item| HoldLine::new(ItemNo(item), PoolNo(small(2)), 1 + u32::from(small(3)));
+        let lines = if n.is_multiple_of(3) { vec![line(0), line(1)] } else { vec![line(small(2))] };
+        Hold::from(HoldFields {
+            id: HoldId::from_bytes(u128::from(n).to_le_bytes()),
+            drop: DropNo(0),
+            state: if n.is_multiple_of(5) { HoldState::Expired } else { HoldState::Held },
+            customer: CustomerId::try_from(format!("c{}", n % 37).as_str()).expect("an id"),
+            content: ContentHash(0),
+            created_at: Timestamp(n),
+            expires_at: Timestamp(10_000 + n * 7_919 % 300),
+            settled_at: Timestamp(n),
+            revision: Lsn(n),
+            lines: Lines::from_slice(&lines),
+            rare: None,
+        })
+    }
+
+    #[test]
+    fn what_is_gathered_comes_to_what_hold_by_hold_would() {
+        let (load, plain) = (BulkLoad::new(DigestKey::from_bytes([1; 16])), Subjects::new());
+        load.apply(Lsn(1), &Record::Drop(Box::new(drop_of_two_pools()))).expect("a drop");
+        for n in 2..HOLDS {
+            load.apply(Lsn(n), &Record::Hold(hold(n))).expect("a hold");
+        }
+        let derived = load.finish(usize::MAX).expect("it adds up");
+
+        let mut dues: BTreeMap<(ItemNo, PoolNo), Vec<(Timestamp, HoldRef)>> = BTreeMap::new();
+        let shop = drop_of_two_pools().definition.shop;
+        derived.holds.for_each_shard(|shard| {
+            for (place, hold) in shard.iter() {
+                let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+                plain.with(&[derived.key.customers(&shop).subject(&hold.customer)], |subjects| {
+                    subjects[0].enter(whose, None, Counted::of(hold));
+                });
+                for line in hold.lines().iter().filter(|_| hold.state.is_live()) {
+                    dues.entry((line.item, line.pool)).or_default().push((hold.expires_at(), place));
+                }
+            }
+        });
+        assert_eq!(derived.subjects.image(), plain.image());
+        let entry = derived.drops.with_number(DropNo(0), |entry| {
+            for ((item, pool), expected) in &dues {
+                let pool = entry.pool(*item, *pool).expect("a pool");
+                let first = expected.iter().map(|(at, _)| *at).min().expect("some");
+                let mut listed = pool.due(Timestamp::NEVER, usize::MAX);
+                let mut expected: Vec<HoldRef> = expected.iter().map(|(_, place)| *place).collect();
+                listed.sort_unstable();
+                expected.sort_unstable();
+                assert_eq!((pool.next_due(), listed), (first, expected));
+                assert_eq!(pool.conservation_error(), 0);
+            }
+        });
+        assert!(entry.is_some() && dues.len() == 4, "each pool has some");
+        assert_eq!(derived.ended(), (2..HOLDS).filter(|n| n.is_multiple_of(5)).count());
+    }
+}

@@ -1,0 +1,420 @@
+//! The table of holds: live, claimed and remembered ended ones, by id, in shards.
+//!
+//! A hold's shard stays locked from the look at its id to the change in memory, with the append between them: what
+//! happens to one hold happens in one order, in memory and in the journal. Guards never leave this file: callers get
+//! the locked shard inside a closure. Shards are many because a table that grows stalls whoever waits for it: with
+//! 4,096 the longest stall at ten million holds is a few milliseconds instead of hundreds.
+
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
+use prefetch_index::prefetch_index;
+use stockade_types::digest::{DigestKey, Placement};
+use stockade_types::hold::{Hold, HoldState, Lines};
+use stockade_types::ids::{DropNo, HoldId, Lsn};
+use stockade_types::invariant;
+use stockade_types::record::Restart;
+use stockade_types::time::Timestamp;
+
+use super::index::Index;
+use super::slab::{Slab, chunk_of};
+
+/// Shards of the table.
+pub const SHARDS: usize = 4096;
+/// Bits of a reference that say the place within the shard.
+const PLACE_BITS: u32 = 20;
+/// Holds that one shard can have: as many as its index knows places. Ids are spread by a keyed hash, so the table as a
+/// whole has `SHARDS` times as many.
+const SHARD_CAPACITY: usize = (1 << PLACE_BITS) - 1;
+
+/// Where a hold lives: shard and place. Good as long as the hold is in the table; afterwards another may live there,
+/// so whoever kept one looks at what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldRef(u32);
+
+impl HoldRef {
+    #[cfg(test)]
+    pub(super) const fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    const fn new(shard: u32, place: u32) -> Self {
+        Self((shard << PLACE_BITS) | place)
+    }
+
+    /// The number of its shard.
+    pub(super) const fn shard(self) -> u32 {
+        self.0 >> PLACE_BITS
+    }
+
+    const fn place(self) -> u32 {
+        self.0 & ((1 << PLACE_BITS) - 1)
+    }
+
+    /// Scattered over the low bits: for whoever sorts references into lists.
+    pub(super) fn scattered(self) -> usize {
+        // Fibonacci hashing: the product's upper half is well mixed.
+        let mixed = u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(mixed >> 32).unwrap_or(0)
+    }
+}
+
+/// What of a hold is counted elsewhere: stock, limits and deadlines follow from it.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Where it stands.
+    pub state: HoldState,
+    /// Its deadline.
+    pub expires_at: Timestamp,
+    /// What it has.
+    pub lines: Lines,
+}
+
+impl Standing {
+    /// Of a hold as it is.
+    #[must_use]
+    pub fn of(hold: &Hold) -> Self {
+        Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines().to_lines() }
+    }
+}
+
+/// All holds.
+#[derive(Debug)]
+pub struct Holds {
+    shards: Box<[CachePadded<Mutex<Shard>>]>,
+    placement: Placement,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Places in the slab, by the hash of the id.
+    index: Index,
+    slab: Slab<Hold, { chunk_of(size_of::<Hold>()) }>,
+    /// Holds in each state, by [`HoldState::ALL`].
+    counts: [u64; HoldState::ALL.len()],
+}
+
+/// A shard while it is locked.
+#[derive(Debug)]
+pub struct LockedShard<'a> {
+    shard: &'a mut Shard,
+    number: u32,
+    placement: &'a Placement,
+    /// The id that it was locked for, with its hash: made once a look, not once a step.
+    locked_for: Option<(HoldId, u64)>,
+}
+
+/// The shards of two holds while they are locked; one shard where both live in the same, or where there is no second.
+#[derive(Debug)]
+pub struct LockedShards<'a> {
+    own: LockedShard<'a>,
+    other: Option<LockedShard<'a>>,
+}
+
+impl Holds {
+    /// An empty table.
+    #[must_use]
+    pub fn new(key: &DigestKey) -> Self {
+        Self { shards: (0..SHARDS).map(|_| CachePadded::default()).collect(), placement: key.placement() }
+    }
+
+    /// Locks the shard where a hold with this id lives, or would live.
+    #[inline]
+    pub fn with_id<R>(&self, id: &HoldId, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
+        let hash = self.placement.of(id);
+        self.with(shard_of(hash), |shard| f(LockedShard { locked_for: Some((*id, hash)), ..shard }))
+    }
+
+    /// Has the shard's own memory fetched where a hold with this id lives, or would live: for who will lock it soon.
+    pub fn fetch_shard(&self, id: &HoldId) {
+        prefetch_index(&self.shards, place(self.number(id)));
+    }
+
+    /// Has fetched what a look for this id will read, and the place where a new hold goes. The shard's own memory has to
+    /// be there.
+    pub fn fetch_place(&self, id: &HoldId) {
+        let hash = self.placement.of(id);
+        // Who has it locked fetches it himself.
+        if let Some(shard) = self.shards.get(place(shard_of(hash))).and_then(|shard| shard.try_lock()) {
+            shard.index.fetch(hash);
+            shard.slab.fetch_next();
+        }
+    }
+
+    /// Locks the shards of two holds, ascending by number, one number once: so no two threads that need the same two
+    /// can wait for one another.
+    pub fn with_two<R>(&self, own: &HoldId, other: &HoldId, f: impl FnOnce(&mut LockedShards<'_>) -> R) -> R {
+        let (own, other) = (self.number(own), self.number(other));
+        if own == other {
+            return self.with(own, |shard| f(&mut LockedShards::one(shard)));
+        }
+        self.with(own.min(other), |low| {
+            self.with(own.max(other), |high| {
+                let (own, other) = if own < other { (low, high) } else { (high, low) };
+                f(&mut LockedShards { own, other: Some(other) })
+            })
+        })
+    }
+
+    /// Locks the shard that a reference points into.
+    pub fn with_ref<R>(&self, hold: HoldRef, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
+        self.with(hold.shard(), f)
+    }
+
+    /// Locks a shard by its number, below [`SHARDS`].
+    pub fn with_number<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
+        self.with(number, f)
+    }
+
+    /// Visits every shard in order, each locked by itself: a walk that stops nobody for long.
+    pub fn for_each_shard(&self, mut f: impl FnMut(LockedShard<'_>)) {
+        for (number, _) in (0..).zip(self.shards.iter()) {
+            self.with(number, &mut f);
+        }
+    }
+
+    /// Visits every shard in order, each locked by itself, with `between` run after each while nothing is locked: for
+    /// walks that do something slow with what they have seen.
+    ///
+    /// # Errors
+    /// What `between` returns; the walk ends there.
+    pub fn walk<E>(
+        &self,
+        mut visit: impl FnMut(LockedShard<'_>),
+        mut between: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (number, _) in (0..).zip(self.shards.iter()) {
+            self.with(number, &mut visit);
+            between()?;
+        }
+        Ok(())
+    }
+
+    /// Holds in each state, by [`HoldState::ALL`].
+    #[must_use]
+    pub fn counts(&self) -> [u64; HoldState::ALL.len()] {
+        let mut sums = [0_u64; HoldState::ALL.len()];
+        for shard in &self.shards {
+            for (sum, count) in sums.iter_mut().zip(shard.lock().counts) {
+                *sum = sum.saturating_add(count);
+            }
+        }
+        sums
+    }
+
+    /// The shard where a hold with this id lives, or would live.
+    fn number(&self, id: &HoldId) -> u32 {
+        shard_of(self.placement.of(id))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "shard numbers are made here, below SHARDS")]
+    #[inline]
+    fn with<R>(&self, number: u32, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
+        let shard = &self.shards[place(number)];
+        f(LockedShard { shard: &mut shard.lock(), number, placement: &self.placement, locked_for: None })
+    }
+}
+
+impl<'a> LockedShards<'a> {
+    /// One shard alone.
+    #[must_use]
+    pub const fn one(own: LockedShard<'a>) -> Self {
+        Self { own, other: None }
+    }
+
+    /// The first hold's shard.
+    #[inline]
+    pub const fn own(&mut self) -> &mut LockedShard<'a> {
+        &mut self.own
+    }
+
+    /// The second hold's shard; without a second, the first's.
+    pub const fn other(&mut self) -> &mut LockedShard<'a> {
+        match &mut self.other {
+            Some(other) => other,
+            None => &mut self.own,
+        }
+    }
+}
+
+impl LockedShard<'_> {
+    /// The hold with this id.
+    #[must_use]
+    pub fn find(&self, id: &HoldId) -> Option<HoldRef> {
+        let Shard { index, slab, .. } = &*self.shard;
+        let place = index.find(self.hash(id), |place| slab.get(place).is_some_and(|hold| hold.id == *id))?;
+        Some(HoldRef::new(self.number, place))
+    }
+
+    #[inline]
+    fn hash(&self, id: &HoldId) -> u64 {
+        match &self.locked_for {
+            Some((known, hash)) if known == id => *hash,
+            Some(_) | None => self.placement.of(id),
+        }
+    }
+
+    /// The hold there.
+    #[must_use]
+    pub fn get(&self, hold: HoldRef) -> Option<&Hold> {
+        self.shard.slab.get(hold.place())
+    }
+
+    /// Whether a new hold finds room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.shard.slab.len() < SHARD_CAPACITY
+    }
+
+    /// Puts a new hold in. Its id must not be in the table: the caller has looked under this same lock.
+    pub fn insert(&mut self, hold: Hold) -> HoldRef {
+        let hash = self.hash(&hold.id);
+        let Shard { index, slab, counts } = &mut *self.shard;
+        count_in(counts, hold.state);
+        let place = slab.insert(hold);
+        index.insert(hash, place);
+        HoldRef::new(self.number, place)
+    }
+
+    /// Changes a hold by the record with this LSN, and says how it stood before, and how it stands now; nothing when it
+    /// has seen that record.
+    #[inline]
+    pub fn change(&mut self, hold: HoldRef, lsn: Lsn, change: impl FnOnce(&mut Hold)) -> Option<(Standing, &Hold)> {
+        let Shard { slab, counts, .. } = &mut *self.shard;
+        let hold = slab.get_mut(hold.place())?;
+        if lsn <= hold.revision {
+            return None;
+        }
+        let before = Standing::of(hold);
+        change(hold);
+        hold.revision = lsn;
+        count_out(counts, before.state);
+        count_in(counts, hold.state);
+        Some((before, hold))
+    }
+
+    /// Takes a hold out of the table.
+    pub fn remove(&mut self, hold: HoldRef) -> Option<Hold> {
+        let Shard { index, slab, counts } = &mut *self.shard;
+        let hash = self.placement.of(&slab.get(hold.place())?.id);
+        index.remove(hash, hold.place());
+        let hold = slab.remove(hold.place())?;
+        count_out(counts, hold.state);
+        Some(hold)
+    }
+
+    /// The holds whose deadline a restart moves: where they live, and in which drops they are.
+    pub(super) fn moved_by(&self, restart: Restart) -> Vec<(HoldRef, HoldId, DropNo)> {
+        let moved = self.iter().filter(|(_, hold)| restart.moves(hold));
+        moved.map(|(place, hold)| (place, hold.id, hold.drop)).collect()
+    }
+
+    /// Each hold of the shard.
+    pub fn iter(&self) -> impl Iterator<Item = (HoldRef, &Hold)> {
+        self.shard.slab.iter().map(|(place, hold)| (HoldRef::new(self.number, place), hold))
+    }
+}
+
+/// From the upper half of the hash: a shard's index goes by the lower. Chosen by the same bits, the shard would leave
+/// its holds nothing to differ in, and each look would go through most of them.
+fn shard_of(hash: u64) -> u32 {
+    let shards = u64::try_from(SHARDS).unwrap_or(1);
+    u32::try_from((hash >> 32) % shards).unwrap_or(0)
+}
+
+fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(0) % SHARDS
+}
+
+fn count_in(counts: &mut [u64; HoldState::ALL.len()], state: HoldState) {
+    if let Some(count) = counts.get_mut(state.place()) {
+        *count = count.saturating_add(1);
+    }
+}
+
+fn count_out(counts: &mut [u64; HoldState::ALL.len()], state: HoldState) {
+    if let Some(count) = counts.get_mut(state.place()) {
+        invariant!(let Some(rest) = count.checked_sub(1), "a shard has a hold as {state:?} and counts none");
+        *count = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockade_types::hold::{Change, ContentHash, HoldFields, HoldLine};
+    use stockade_types::ids::{CustomerId, ItemNo, PoolNo};
+
+    use super::*;
+
+    fn hold(n: u32) -> Hold {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&n.to_le_bytes());
+        Hold::from(HoldFields {
+            id: HoldId::from_bytes(id),
+            drop: DropNo(0),
+            state: HoldState::Held,
+            customer: CustomerId::try_from("ada").expect("an id"),
+            content: ContentHash(0),
+            created_at: Timestamp(0),
+            expires_at: Timestamp(100),
+            settled_at: Timestamp(0),
+            revision: Lsn(1),
+            lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), n)]),
+            rare: None,
+        })
+    }
+
+    #[test]
+    fn holds_are_found_by_id_and_by_reference_until_they_are_removed() {
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
+        let refs: Vec<HoldRef> =
+            (0..20_000).map(|n| holds.with_id(&hold(n).id, |mut shard| shard.insert(hold(n)))).collect();
+        for (n, place) in (0..20_000).zip(&refs) {
+            let found = holds.with_id(&hold(n).id, |shard| shard.find(&hold(n).id));
+            assert_eq!(found, Some(*place));
+        }
+        assert_eq!(holds.counts(), [20_000, 0, 0, 0, 0]);
+        let gone = holds.with_ref(refs[77], |mut shard| shard.remove(refs[77]));
+        assert_eq!(gone, Some(hold(77)));
+        assert_eq!(holds.with_id(&hold(77).id, |shard| shard.find(&hold(77).id)), None);
+        assert_eq!(holds.counts(), [19_999, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn two_holds_are_locked_together_whatever_shards_they_live_in_and_in_whatever_order() {
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
+        let first = hold(0);
+        let same = (1..1_000_000).find(|n| holds.number(&hold(*n).id) == holds.number(&first.id)).expect("a neighbour");
+        for n in [1, 2, 3, same] {
+            holds.with_two(&first.id, &hold(n).id, |shards| {
+                let place = shards.other().insert(hold(n));
+                assert_eq!(shards.other().find(&hold(n).id), Some(place));
+                assert_eq!(shards.own().find(&hold(n).id).is_some(), n == same, "its own shard, or another");
+            });
+            holds.with_two(&hold(n).id, &first.id, |shards| {
+                let place = shards.own().find(&hold(n).id).expect("found where it was put");
+                assert_eq!(shards.own().remove(place), Some(hold(n)));
+            });
+        }
+        let ids = [first.id, hold(1).id];
+        std::thread::scope(|scope| {
+            for [own, other] in [ids, [ids[1], ids[0]]] {
+                let holds = &holds;
+                scope.spawn(move || (0..20_000).for_each(|_| holds.with_two(&own, &other, |_| ())));
+            }
+        });
+    }
+
+    #[test]
+    fn a_change_says_how_the_hold_stood_before_and_is_applied_once() {
+        let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
+        holds.with_id(&hold(5).id, |mut shard| {
+            let place = shard.insert(hold(5));
+            let expire = |hold: &mut Hold| hold.change(&Change::Expired { at: Timestamp(100) });
+            let (before, after) = shard.change(place, Lsn(2), expire).expect("a change");
+            assert_eq!((before.state, after.state, after.revision), (HoldState::Held, HoldState::Expired, Lsn(2)));
+            assert!(shard.change(place, Lsn(2), expire).is_none(), "at its revision: known already");
+            assert!(shard.change(place, Lsn(1), expire).is_none(), "below it: older");
+        });
+        assert_eq!(holds.counts(), [0, 0, 0, 0, 1]);
+    }
+}

@@ -1,0 +1,206 @@
+//! The stock of a drop, item by item: of those that it was made with, and behind them of those that were added later.
+//!
+//! Pools are never removed and never move, so a reference to one stays valid while others are added. The first ones are
+//! found without any synchronization, as if nothing could ever be added.
+
+use std::sync::{Arc, OnceLock};
+
+use stockade_counter::stock::Moving;
+use stockade_types::definition::{Item, MAX_ITEMS};
+use stockade_types::ids::{PoolNo, Sku};
+use stockade_types::invariant;
+
+use super::pool::Pool;
+
+/// The stock of one item: in one pool or several; in none, once it has left memory.
+#[derive(Debug)]
+pub struct ItemStock {
+    sku: Sku,
+    pools: Vec<Pool>,
+    /// What is given to the pools, where there are several.
+    moving: Option<Arc<Moving>>,
+}
+
+impl ItemStock {
+    /// An item's first stock.
+    #[must_use]
+    pub fn new(item: &Item) -> Self {
+        let moving = (item.pools.len() > 1).then(|| Arc::new(Moving::still()));
+        let pools = item.pools.iter().map(|pool| match &moving {
+            None => Pool::new(pool.units),
+            Some(moving) => Pool::new(pool.units).among(Arc::clone(moving)),
+        });
+        Self { sku: item.sku.clone(), pools: pools.collect(), moving }
+    }
+
+    fn without_pools(item: &Item) -> Self {
+        Self { sku: item.sku.clone(), pools: Vec::new(), moving: None }
+    }
+
+    /// Of which item.
+    #[must_use]
+    pub const fn sku(&self) -> &Sku {
+        &self.sku
+    }
+
+    /// Its pool, with its place, if it is just one. Nearly every item has one.
+    #[inline]
+    #[must_use]
+    pub fn only(&self) -> Option<(PoolNo, &Pool)> {
+        match self.pools.as_slice() {
+            [pool] => Some((PoolNo::default(), pool)),
+            _none_or_several => None,
+        }
+    }
+
+    /// One of its pools.
+    #[inline]
+    #[must_use]
+    pub fn pool(&self, pool: PoolNo) -> Option<&Pool> {
+        self.pools.get(pool.index())
+    }
+
+    /// Each of its pools, in the definition's order.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.iter()
+    }
+
+    /// What `read` finds in its pools, and whether no units came back to one of several meanwhile: if so, from the first
+    /// pool that `read` looks at on none of them had more than it found there, units in doubt included.
+    pub fn watch<T>(&self, read: impl FnOnce() -> T) -> (T, bool) {
+        match &self.moving {
+            None => (read(), true),
+            Some(moving) => moving.watch(read),
+        }
+    }
+
+    pub(super) fn pools_mut(&mut self) -> impl Iterator<Item = &mut Pool> {
+        self.pools.iter_mut()
+    }
+}
+
+/// The stock of each item of a drop. Only grows.
+#[derive(Debug)]
+pub(super) struct DropStock {
+    first: Vec<ItemStock>,
+    /// Made when the first item is added; filled from the front.
+    added: OnceLock<Box<[OnceLock<ItemStock>]>>,
+}
+
+impl DropStock {
+    /// Of these items.
+    pub(super) fn new(items: &[Item]) -> Self {
+        Self { first: items.iter().map(ItemStock::new).collect(), added: OnceLock::new() }
+    }
+
+    /// Of these items, with no pools any more.
+    pub(super) fn without_pools(items: &[Item]) -> Self {
+        Self { first: items.iter().map(ItemStock::without_pools).collect(), added: OnceLock::new() }
+    }
+
+    /// The stock of an item.
+    #[inline]
+    pub(super) fn get(&self, item: usize) -> Option<&ItemStock> {
+        match self.first.get(item) {
+            Some(stock) => Some(stock),
+            None => self.later(item),
+        }
+    }
+
+    /// As [`DropStock::get`], for an item that was added.
+    fn later(&self, item: usize) -> Option<&ItemStock> {
+        self.added.get()?.get(item.checked_sub(self.first.len())?)?.get()
+    }
+
+    /// How many items there are.
+    pub(super) fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Adds the stock of an item, behind all others. Only by one at a time: with the drop's gate closed. There are fewer
+    /// than [`MAX_ITEMS`].
+    pub(super) fn add(&self, item: &Item) {
+        let slots = self.added.get_or_init(|| (0..MAX_ITEMS).map(|_| OnceLock::new()).collect());
+        let free = slots.iter().find(|slot| slot.get().is_none());
+        invariant!(let Some(free) = free, "item {} is added to a drop that has {MAX_ITEMS} of them", item.sku);
+        let filled = free.set(ItemStock::new(item));
+        invariant!(filled.is_ok(), "two items are added to a drop at once, {} is one of them", item.sku);
+    }
+
+    /// That of each item, in the definition's order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ItemStock> {
+        self.first.iter().chain(self.added.get().into_iter().flatten().map_while(OnceLock::get))
+    }
+
+    /// The same, to change.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ItemStock> {
+        let added = self.added.get_mut().into_iter().flat_map(|slots| slots.iter_mut());
+        self.first.iter_mut().chain(added.map_while(OnceLock::get_mut))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockade_types::definition::GENERAL_POOL;
+    use stockade_types::definition::Pool as Defined;
+    use stockade_types::ids::PoolId;
+
+    use super::*;
+
+    fn item(n: u64) -> Item {
+        let pool = Defined { id: PoolId::try_from(GENERAL_POOL).expect("an id"), units: n };
+        Item { sku: Sku::try_from(format!("SKU-{n}").as_str()).expect("a sku"), pools: vec![pool] }
+    }
+
+    fn received(stock: &ItemStock) -> u64 {
+        stock.only().expect("one pool").1.stock().0.received
+    }
+
+    #[test]
+    fn what_is_added_stands_behind_what_was_there_and_nothing_moves() {
+        let mut stock = DropStock::new(&[item(0), item(1)]);
+        let place = std::ptr::from_ref(stock.get(1).expect("an item"));
+        assert!(stock.get(2).is_none());
+        for n in 2..10 {
+            stock.add(&item(n));
+        }
+        assert_eq!(std::ptr::from_ref(stock.get(1).expect("an item")), place);
+        assert_eq!(stock.len(), 10);
+        assert_eq!(stock.iter().map(received).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+        assert_eq!(stock.iter_mut().map(|item| received(item)).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+        assert_eq!((stock.get(9).map(received), stock.get(10).map(received)), (Some(9), None));
+    }
+
+    #[test]
+    fn as_many_items_fit_as_a_drop_may_have() {
+        let stock = DropStock::new(&[item(0)]);
+        for n in 1..u64::try_from(MAX_ITEMS).expect("small") {
+            stock.add(&item(n));
+        }
+        assert_eq!(stock.len(), MAX_ITEMS);
+        assert_eq!(stock.get(MAX_ITEMS - 1).map(received), Some(255));
+    }
+
+    #[test]
+    fn an_item_has_one_pool_or_several_each_in_its_place() {
+        let one = item(3);
+        assert_eq!(ItemStock::new(&one).only().map(|(place, _)| place), Some(PoolNo(0)));
+        let two = Item { pools: [one.pools.clone(), item(4).pools].concat(), ..one };
+        let stock = ItemStock::new(&two);
+        assert!(stock.only().is_none());
+        let units = |pool: &Pool| pool.stock().0.received;
+        assert_eq!(stock.pools().map(units).collect::<Vec<_>>(), [3, 4]);
+        let found = [0, 1, 2].map(|place| stock.pool(PoolNo(place)).map(units));
+        assert_eq!(found, [Some(3), Some(4), None]);
+        assert!(DropStock::without_pools(&[two]).iter().all(|item| item.pools().next().is_none()));
+    }
+
+    #[test]
+    #[should_panic(expected = "a bug: item SKU-256 is added to a drop that has 256 of them")]
+    fn an_item_that_finds_no_place_ends_the_process() {
+        let stock = DropStock::new(&[]);
+        for n in 0..=u64::try_from(MAX_ITEMS).expect("small") {
+            stock.add(&item(n));
+        }
+    }
+}

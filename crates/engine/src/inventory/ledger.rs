@@ -1,0 +1,353 @@
+//! The ledger of a pool: who has what of it and until when.
+//!
+//! What holds have is split over stripes by the shard that a hold lives in, so that threads with different holds rarely
+//! meet. A stripe has the sums of its own holds and their deadlines, behind its own lock; none of its sums can fall below
+//! zero. What concerns the whole pool, received and taken out, stands beside them.
+//!
+//! Whoever needs a sum over all holds locks all stripes, ascending, and what concerns the whole pool last: a hold whose
+//! units go over to one in another stripe is seen in one of the two. Stripes are made for the first hold: most pools of
+//! most drops have none.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+use stockade_counter::next_due::{Firsts, NextDue, STRIPES};
+use stockade_types::ids::Lsn;
+use stockade_types::invariant;
+use stockade_types::record::PoolBasis;
+use stockade_types::time::Timestamp;
+
+use super::expiry::{self, Deadlines};
+use super::holds::HoldRef;
+use super::pool::{PoolUsage, UsageChange};
+
+/// The ledger of one pool.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    next_due: NextDue,
+    whole: Mutex<Whole>,
+    stripes: OnceLock<Box<Stripes>>,
+}
+
+/// What concerns the whole pool.
+#[derive(Debug, Clone, Copy)]
+struct Whole {
+    basis: PoolBasis,
+    /// LSN of the last record that changed it.
+    as_of: Lsn,
+}
+
+#[derive(Debug)]
+struct Stripes {
+    firsts: Firsts,
+    stripes: [CachePadded<Stripe>; STRIPES],
+}
+
+#[derive(Debug, Default)]
+struct Stripe {
+    /// Units that holds have out, without those under a deadline that is not shown yet. For who only looks.
+    out: AtomicU64,
+    books: Mutex<Books>,
+}
+
+/// What the holds of a stripe have, and when they fall due.
+#[derive(Debug)]
+struct Books {
+    sums: Sums,
+    /// LSN of the last record that moved units here.
+    as_of: Lsn,
+    /// The first of the deadlines.
+    first: Timestamp,
+    deadlines: Deadlines,
+}
+
+/// All stripes, locked; none, if no hold was ever here.
+type All<'a> = SmallVec<[MutexGuard<'a, Books>; STRIPES]>;
+
+/// What holds have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sums {
+    pub(super) held: u64,
+    pub(super) paying: u64,
+    pub(super) claimed: u64,
+    /// Returned by customers and not for sale again.
+    pub(super) withdrawn: u64,
+    pub(super) returned_total: u64,
+}
+
+/// A ledger at one instant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) basis: PoolBasis,
+    pub(super) sums: Sums,
+    /// LSN of the last record that moved units.
+    pub(super) as_of: Lsn,
+}
+
+impl Sums {
+    /// Changes the sums in which a part was one and is the other; nothing where they don't have it.
+    #[inline]
+    fn count(&mut self, before: &PoolUsage, after: &PoolUsage) -> Option<()> {
+        let balance = |sum: u64, before: u32, after: u32| sum.checked_sub(before.into())?.checked_add(after.into());
+        self.held = balance(self.held, before.held, after.held)?;
+        self.paying = balance(self.paying, before.paying, after.paying)?;
+        self.withdrawn = balance(self.withdrawn, before.withdrawn, after.withdrawn)?;
+        self.claimed = balance(self.claimed, before.claimed, after.claimed)?;
+        self.returned_total = balance(self.returned_total, before.returned, after.returned)?;
+        Some(())
+    }
+
+    fn plus(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            held: self.held.checked_add(other.held)?,
+            paying: self.paying.checked_add(other.paying)?,
+            claimed: self.claimed.checked_add(other.claimed)?,
+            withdrawn: self.withdrawn.checked_add(other.withdrawn)?,
+            returned_total: self.returned_total.checked_add(other.returned_total)?,
+        })
+    }
+
+    /// Units that are not free.
+    #[inline]
+    fn out(&self) -> Option<u64> {
+        self.held.checked_add(self.paying)?.checked_add(self.claimed)?.checked_add(self.withdrawn)
+    }
+}
+
+impl Cut {
+    /// What is left of what was received; nothing if more is out.
+    pub(super) fn free(&self) -> Option<u64> {
+        left(self.basis, self.sums.out()?)
+    }
+}
+
+fn cut(Whole { basis, as_of }: Whole, all: &All<'_>) -> Cut {
+    let of_none = Cut { basis, sums: Sums::default(), as_of };
+    all.iter().fold(of_none, |Cut { basis, sums, as_of }, books| {
+        let more = sums.plus(&books.sums);
+        invariant!(let Some(sums) = more, "a pool has more out than can be counted: {sums:?} and {:?}", books.sums);
+        Cut { basis, sums, as_of: as_of.max(books.as_of) }
+    })
+}
+
+fn left(PoolBasis { received, taken_out }: PoolBasis, out: u64) -> Option<u64> {
+    received.checked_sub(out.checked_add(taken_out)?)
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        let (sums, deadlines) = (Sums::default(), Deadlines::default());
+        Self { sums, as_of: Lsn::default(), first: Timestamp::NEVER, deadlines }
+    }
+}
+
+impl Books {
+    /// Enters what a hold has now. Says whether the first deadline has changed.
+    #[inline]
+    fn enter(&mut self, lsn: Lsn, change: &UsageChange) -> bool {
+        let UsageChange { hold, before, after } = change;
+        let counts = self.sums.count(before, after).is_some();
+        invariant!(counts, "a pool's books don't have what a hold has had of it: {before:?}");
+        self.as_of = self.as_of.max(lsn);
+        if before.due == after.due {
+            return false;
+        }
+        if let Some(at) = before.due {
+            self.deadlines.remove(at, *hold);
+        }
+        if let Some(at) = after.due {
+            self.deadlines.insert(at, *hold);
+        }
+        self.find_first()
+    }
+
+    #[inline]
+    fn find_first(&mut self) -> bool {
+        let before = self.first;
+        self.first = self.deadlines.next();
+        self.first != before
+    }
+
+    #[inline]
+    fn out(&self) -> u64 {
+        let out = self.sums.out();
+        invariant!(let Some(out) = out, "a pool has more out than can be counted: {:?}", self.sums);
+        out
+    }
+}
+
+impl Stripes {
+    fn new() -> Box<Self> {
+        Box::new(Self { firsts: Firsts::never(), stripes: Default::default() })
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "below the number of stripes")]
+    fn of(&self, hold: HoldRef) -> (usize, &Stripe) {
+        let number = stripe_of(hold);
+        (number, &self.stripes[number])
+    }
+
+    fn lock_all(&self) -> All<'_> {
+        self.stripes.iter().map(|stripe| stripe.books.lock()).collect()
+    }
+}
+
+#[inline]
+fn stripe_of(hold: HoldRef) -> usize {
+    usize::try_from(hold.shard()).unwrap_or(0) % STRIPES
+}
+
+impl Ledger {
+    /// Of a pool with its first stock.
+    pub(super) fn new(received: u64) -> Self {
+        let whole = Whole { basis: PoolBasis { received, taken_out: 0 }, as_of: Lsn::default() };
+        Self { next_due: NextDue::never(), whole: Mutex::new(whole), stripes: OnceLock::new() }
+    }
+
+    /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.
+    #[inline]
+    pub(super) fn next_due(&self) -> Timestamp {
+        self.next_due.get()
+    }
+
+    /// The earliest deadline of a live hold here other than this one; [`Timestamp::NEVER`] without one.
+    pub(super) fn next_due_without(&self, hold: HoldRef) -> Timestamp {
+        let Some(stripes) = self.stripes.get() else { return Timestamp::NEVER };
+        let (number, stripe) = stripes.of(hold);
+        let books = stripe.books.lock();
+        books.deadlines.next_without(hold).min(stripes.firsts.least_without(number))
+    }
+
+    /// At most `most` holds that are due, earliest first.
+    pub(super) fn due(&self, now: Timestamp, most: usize) -> Vec<HoldRef> {
+        let all = self.lock_all();
+        let due = all.iter().filter(|books| books.first <= now);
+        expiry::due(due.map(|books| &books.deadlines), now, most)
+    }
+
+    /// The units that may be free at most, by what is entered: what is entered while this is called may be counted as
+    /// free, unless its deadline is shown before.
+    pub(super) fn free_at_most(&self) -> Option<u64> {
+        let basis = self.whole.lock().basis;
+        // Acquire: who sees units as out sees their deadline, or what has come of them.
+        let out = |stripe: &CachePadded<Stripe>| stripe.out.load(Ordering::Acquire);
+        let mut outs = self.stripes.get().into_iter().flat_map(|stripes| &stripes.stripes).map(out);
+        left(basis, outs.try_fold(0, u64::checked_add)?)
+    }
+
+    /// All of it at one instant.
+    pub(super) fn cut(&self) -> Cut {
+        let all = self.lock_all();
+        let whole = *self.whole.lock();
+        cut(whole, &all)
+    }
+
+    /// What the pool has received, and what was taken out of it.
+    pub(super) fn basis(&self) -> PoolBasis {
+        self.whole.lock().basis
+    }
+
+    /// Sets what the pool has received, and what was taken out of it. The ledger as it was before and is after.
+    pub(super) fn set_basis(&self, lsn: Lsn, basis: PoolBasis) -> (Cut, Cut) {
+        let all = self.lock_all();
+        let mut whole = self.whole.lock();
+        let before = *whole;
+        *whole = Whole { basis, as_of: before.as_of.max(lsn) };
+        (cut(before, &all), cut(*whole, &all))
+    }
+
+    /// What a hold has was changed by a record. Says whether it falls due before all others here.
+    #[inline]
+    pub(super) fn enter(&self, lsn: Lsn, change: &UsageChange) -> bool {
+        let stripes = self.stripes();
+        let (number, stripe) = stripes.of(change.hold);
+        let mut books = stripe.books.lock();
+        if books.enter(lsn, change) {
+            return self.show(stripes, &[(number, stripe, &*books)]);
+        }
+        // Release: with its deadline, which stands behind one that is shown.
+        stripe.out.store(books.out(), Ordering::Release);
+        false
+    }
+
+    /// Enters deadlines of holds that were entered without them: for a bulk load, earliest first.
+    pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
+        let stripes = self.stripes();
+        let mut all = stripes.lock_all();
+        for (at, hold) in dues {
+            if let Some(books) = all.get_mut(stripe_of(hold)) {
+                books.deadlines.insert(at, hold);
+            }
+        }
+        let found = (0..).zip(&mut all).map(|(number, books)| {
+            books.find_first();
+            (number, books.first)
+        });
+        let firsts: SmallVec<[_; STRIPES]> = found.collect();
+        stripes.firsts.change(&self.next_due, &firsts);
+    }
+
+    /// What one hold had goes over to another, by one record: who locks all stripes sees both or neither, and so does who
+    /// reads the next deadline.
+    pub(super) fn transfer(&self, lsn: Lsn, from: &UsageChange, to: &UsageChange) {
+        let stripes = self.stripes();
+        let ((left, left_stripe), (came, came_stripe)) = (stripes.of(from.hold), stripes.of(to.hold));
+        if left == came {
+            let mut books = left_stripe.books.lock();
+            books.enter(lsn, from);
+            books.enter(lsn, to);
+            self.show(stripes, &[(left, left_stripe, &*books)]);
+            return;
+        }
+        let (mut left_books, mut came_books);
+        if left < came {
+            left_books = left_stripe.books.lock();
+            came_books = came_stripe.books.lock();
+        } else {
+            came_books = came_stripe.books.lock();
+            left_books = left_stripe.books.lock();
+        }
+        left_books.enter(lsn, from);
+        came_books.enter(lsn, to);
+        self.show(stripes, &[(left, left_stripe, &*left_books), (came, came_stripe, &*came_books)]);
+    }
+
+    /// Shows what has changed in some stripes to who locks none. Says whether the next deadline came nearer.
+    fn show<const N: usize>(&self, stripes: &Stripes, changed: &[(usize, &Stripe, &Books); N]) -> bool {
+        // Units are out no sooner than their deadline is shown, and no longer than it is: Release, all of it.
+        for (_, stripe, books) in changed {
+            // Relaxed: it is written under the stripe's lock alone.
+            let shown = stripe.out.load(Ordering::Relaxed);
+            stripe.out.store(shown.min(books.out()), Ordering::Release);
+        }
+        let firsts = changed.map(|(number, _, books)| (number, books.first));
+        let nearer = stripes.firsts.change(&self.next_due, &firsts);
+        for (_, stripe, books) in changed {
+            stripe.out.store(books.out(), Ordering::Release);
+        }
+        nearer
+    }
+
+    #[inline]
+    fn stripes(&self) -> &Stripes {
+        self.stripes.get_or_init(Stripes::new)
+    }
+
+    /// Locks all stripes, ascending.
+    fn lock_all(&self) -> All<'_> {
+        self.stripes.get().map_or_else(All::new, |stripes| stripes.lock_all())
+    }
+
+    /// How many holds are due when, for comparing two ledgers.
+    pub(super) fn image(&self) -> Vec<(Timestamp, usize)> {
+        let all = self.lock_all();
+        expiry::image(all.iter().map(|books| &books.deadlines))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! One limit over what it covers: what a subject has of that, bound by bound.
+
+use std::cmp::Reverse;
+
+use smallvec::SmallVec;
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::hold::Hold;
+use stockade_types::ids::{DropNo, ItemNo};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::check::{Ask, Except, Hit, Purpose};
+use super::many::{LiveSet, Reserved};
+use super::subject::Subject;
+use crate::inventory::drop_entry::DropEntry;
+
+/// What a limit covers: of the request, and of what subjects have.
+#[derive(Debug)]
+pub(super) struct Cover<'a> {
+    ask: Ask<'a>,
+    limit: &'a Limit,
+    /// Where each item is counted by itself: which.
+    item: Option<ItemNo>,
+    /// The lines of the request that it covers: at least one.
+    lines: SmallVec<[(ItemNo, u32); 4]>,
+}
+
+/// One bound of a limit for one subject.
+#[derive(Debug)]
+pub(super) struct Bound<'a> {
+    limit: &'a Limit,
+    kind: Kind,
+    max: u64,
+    /// What the subject has, this request not counted.
+    used: u64,
+    /// The lines of the request that it covers.
+    pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
+    /// When it will refuse this request no more, if it does now and that is known.
+    over_at: Option<Timestamp>,
+}
+
+/// What a bound counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Nothing: the subject has reserved too short a time ago.
+    Cooldown,
+    /// Live holds.
+    LiveHolds,
+    /// Units of live holds.
+    LiveUnits,
+    /// Units held and owned.
+    Units,
+}
+
+impl Bound<'_> {
+    /// What the request asks for.
+    pub(super) fn asked(&self) -> u64 {
+        match self.kind {
+            Kind::Cooldown | Kind::LiveHolds => 1,
+            Kind::LiveUnits | Kind::Units => asked(&self.lines),
+        }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.used.saturating_add(self.asked()) > self.max
+    }
+
+    /// Units that the subject may still have.
+    pub(super) const fn left(&self) -> u64 {
+        match self.kind {
+            Kind::Cooldown | Kind::LiveHolds => 0,
+            Kind::LiveUnits | Kind::Units => self.max.saturating_sub(self.used),
+        }
+    }
+
+    /// Of one limit's hits the least is told: the line that the request names first, live holds before live units, and
+    /// of several identities the one that has most.
+    pub(super) fn told_first(&self, place: impl Fn(ItemNo) -> usize) -> (Option<usize>, Kind, Reverse<u64>) {
+        let first = self.lines.iter().map(|(item, _)| place(*item)).min();
+        (first, self.kind, Reverse(self.used))
+    }
+
+    pub(super) const fn reason(&self) -> Reason {
+        match self.kind {
+            Kind::Cooldown => Reason::Cooldown,
+            Kind::LiveHolds | Kind::LiveUnits => Reason::TooManyHolds,
+            Kind::Units => Reason::LimitReached,
+        }
+    }
+}
+
+impl<'a> Bound<'a> {
+    pub(super) const fn hit(&self) -> Hit<'a> {
+        let Self { limit, kind: _, max, used, lines: _, over_at } = *self;
+        Hit { limit, reason: self.reason(), max, used, over_at }
+    }
+}
+
+/// Whether a limit counts an item of this drop.
+fn covers(limit: &Limit, drop: &DropEntry, item: ItemNo) -> bool {
+    limit.skus.is_empty() || drop.sku(item).is_some_and(|sku| limit.covers(sku))
+}
+
+fn asked(lines: &[(ItemNo, u32)]) -> u64 {
+    lines.iter().map(|(_, units)| u64::from(*units)).fold(0, u64::saturating_add)
+}
+
+impl<'a> Cover<'a> {
+    /// What a limit covers of a request: each item by itself, or all together; nothing, if it is not about these goods.
+    pub(super) fn each(ask: &Ask<'a>, limit: &'a Limit) -> impl Iterator<Item = Self> {
+        let covered = ask.lines.iter().filter(|(item, _)| covers(limit, ask.drop, *item)).copied();
+        let mut covers: SmallVec<[Self; 1]> = SmallVec::new();
+        match limit.scope {
+            Scope::Item => covers.extend(covered.map(|line| Self {
+                ask: *ask,
+                limit,
+                item: Some(line.0),
+                lines: SmallVec::from_slice(&[line]),
+            })),
+            Scope::Drop | Scope::Series | Scope::Shop => {
+                let lines: SmallVec<_> = covered.collect();
+                if !lines.is_empty() {
+                    covers.push(Self { ask: *ask, limit, item: None, lines });
+                }
+            }
+        }
+        covers.into_iter()
+    }
+
+    /// Whether units of this item, in whatever drop, count.
+    fn counts(&self, drop: DropNo, item: ItemNo) -> bool {
+        let ours = || drop == self.ask.drop.number;
+        let known = |drop: &DropEntry| match self.limit.scope {
+            Scope::Item => ours() && self.item == Some(item),
+            Scope::Drop => ours() && covers(self.limit, drop, item),
+            Scope::Series => drop.scope.series == self.ask.drop.scope.series && covers(self.limit, drop, item),
+            // A subject is one of a shop's: whatever it has is in this one.
+            Scope::Shop => covers(self.limit, drop, item),
+        };
+        self.ask.roster.drop(drop).is_some_and(known)
+    }
+
+    /// Visits the limit's bounds in the order in which they are told.
+    pub(super) fn each_bound(&self, subject: &Subject, except: Option<Except<'a>>, f: &mut impl FnMut(&Bound<'a>)) {
+        let of = |kind, max: u32, used| Bound {
+            limit: self.limit,
+            kind,
+            max: u64::from(max),
+            used,
+            lines: self.lines.clone(),
+            over_at: None,
+        };
+        let tell =
+            |bound: Bound<'a>, over_at: &dyn Fn(&Bound<'a>) -> Option<Timestamp>, f: &mut dyn FnMut(&Bound<'a>)| {
+                let over_at = if bound.is_broken() { over_at(&bound) } else { None };
+                f(&Bound { over_at, ..bound });
+            };
+        let late = match self.ask.purpose {
+            Purpose::LateClaim { created_at } => Some(created_at),
+            Purpose::Reserve | Purpose::Instead(_) => None,
+        };
+        if late.is_none() {
+            if let Some(cooldown) = self.limit.cooldown
+                && let Some(over_at) = self.cooling_until(subject, except, cooldown)
+            {
+                tell(of(Kind::Cooldown, 0, 0), &|_| Some(over_at), f);
+            }
+            if let Some(max) = self.limit.max_live_holds {
+                let (used, next) = self.live_holds(subject, except);
+                tell(of(Kind::LiveHolds, max, used), &|_| next.filter(|_| max > 0), f);
+            }
+            if let Some(max) = self.limit.max_live_units {
+                let used = self.live_units(subject, except);
+                let may_ever_fit = asked(&self.lines) <= u64::from(max);
+                let next = || self.live_holds(subject, except).1;
+                tell(of(Kind::LiveUnits, max, used), &|_| if may_ever_fit { next() } else { None }, f);
+            }
+        }
+        let Some(max) = self.limit.units_for(self.ask.tiers) else { return };
+        match self.limit.rolling {
+            None => f(&of(Kind::Units, max, self.units(subject, except))),
+            // Units of a hold that has left the window count for nothing.
+            Some(span) if late.is_some_and(|created_at| created_at.plus(span) <= self.ask.now) => {}
+            Some(span) => {
+                let window = self.window(subject, except, span);
+                let used = window.iter().map(|(_, units)| *units).fold(0, u64::saturating_add);
+                // A late claim comes through, too, once its own units have left.
+                let left = late.map(|created_at| created_at.plus(span));
+                let over_at = |bound: &Bound<'a>| bound.leaves_room(&window, span).into_iter().chain(left).min();
+                tell(of(Kind::Units, max, used), &over_at, f);
+            }
+        }
+    }
+
+    /// Until when the subject's last reserve holds off the next, if it does now.
+    fn cooling_until(&self, subject: &Subject, except: Option<Except<'_>>, span: Millis) -> Option<Timestamp> {
+        let mut last = None;
+        subject.each_since(first_within(self.ask.now, span), |made| {
+            let others = made.holds.saturating_sub(u32::from(except.is_some_and(|except| except.made(&made))));
+            if others > 0 && self.counts(made.drop, made.item) {
+                last = Some(made.at.plus(span));
+            }
+            last.is_none()
+        });
+        last.filter(|until| self.ask.now < *until)
+    }
+
+    /// Live holds that have a unit that counts, and the first deadline of them.
+    fn live_holds(&self, subject: &Subject, except: Option<Except<'_>>) -> (u64, Option<Timestamp>) {
+        let (mut count, mut next): (u64, Option<Timestamp>) = (0, None);
+        subject.each_live_set(|LiveSet { drop, items, count: more, first, second }| {
+            if items.iter().any(|item| self.counts(drop, *item)) {
+                count = count.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+                let excepted = except.is_some_and(|except| except.place == first.1);
+                if let Some((at, _)) = if excepted { second } else { Some(first) } {
+                    next = Some(next.map_or(at, |next| next.min(at)));
+                }
+            }
+        });
+        let counts = |hold: &Hold| {
+            hold.state.is_live()
+                && hold.lines().iter().any(|line| line.quantity > 0 && self.counts(hold.drop, line.item))
+        };
+        let excepted = u64::from(except.is_some_and(|except| counts(except.hold)));
+        (count.saturating_sub(excepted), next)
+    }
+
+    fn live_units(&self, subject: &Subject, except: Option<Except<'_>>) -> u64 {
+        let live = except.filter(|except| except.hold.state.is_live());
+        self.sum(subject, |live, _| live).saturating_sub(self.units_in(live))
+    }
+
+    fn units(&self, subject: &Subject, except: Option<Except<'_>>) -> u64 {
+        self.sum(subject, u64::saturating_add).saturating_sub(self.units_in(except))
+    }
+
+    fn sum(&self, subject: &Subject, of: impl Fn(u64, u64) -> u64) -> u64 {
+        let mut units = 0_u64;
+        subject.each_sum(|sum| {
+            if self.counts(sum.drop, sum.item) {
+                units = units.saturating_add(of(sum.live, sum.owned));
+            }
+        });
+        units
+    }
+
+    /// Units of a hold that count.
+    fn units_in(&self, hold: Option<Except<'_>>) -> u64 {
+        let Some(Except { place: _, hold }) = hold.filter(|except| !except.hold.state.is_ended()) else { return 0 };
+        let counted = hold.lines().iter().filter(|line| self.counts(hold.drop, line.item));
+        counted.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
+    }
+
+    /// What was reserved within a span and is still held or owned, newest first.
+    fn window(&self, subject: &Subject, except: Option<Except<'_>>, span: Millis) -> SmallVec<[(Timestamp, u64); 4]> {
+        let mut window = SmallVec::new();
+        subject.each_owned_since(first_within(self.ask.now, span), |made| {
+            let excepted = except.map_or(0, |except| except.units_of(&made));
+            let units = made.units.saturating_sub(excepted);
+            if units > 0 && self.counts(made.drop, made.item) {
+                window.push((made.at, units));
+            }
+        });
+        window
+    }
+}
+
+impl Bound<'_> {
+    /// When enough of a window has passed for the request; never, if it asks for more than there may be at all.
+    fn leaves_room(&self, window: &[(Timestamp, u64)], span: Millis) -> Option<Timestamp> {
+        let mut used = self.used;
+        let mut oldest_first = window.iter().rev();
+        oldest_first.find_map(|(at, units)| {
+            used = used.saturating_sub(*units);
+            (used.saturating_add(self.asked()) <= self.max).then(|| at.plus(span))
+        })
+    }
+}
+
+impl Except<'_> {
+    /// Whether it is one of the holds that were made then, with units of this item.
+    fn made(&self, made: &Reserved) -> bool {
+        let Self { place: _, hold } = self;
+        (hold.created_at(), hold.drop) == (made.at, made.drop) && hold.lines().iter().any(|line| line.item == made.item)
+    }
+
+    fn units_of(&self, made: &Reserved) -> u64 {
+        if !self.made(made) || self.hold.state.is_ended() {
+            return 0;
+        }
+        let lines = self.hold.lines().iter().filter(|line| line.item == made.item);
+        lines.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
+    }
+}
+
+/// The first instant that is later than `now - span`: what was made then counts until `span` after it.
+const fn first_within(now: Timestamp, span: Millis) -> Timestamp {
+    Timestamp(now.0.saturating_add(1).saturating_sub(span.0))
+}

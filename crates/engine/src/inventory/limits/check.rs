@@ -1,0 +1,235 @@
+//! Whether subjects may have what a request asks for.
+//!
+//! Every limit is looked at, in the drop's order, for each subject that it counts: what is told is the first that
+//! refuses, cooldowns before live holds before units; what is left of each line is the least that any of them leaves.
+//! Nothing is changed here.
+
+use smallvec::SmallVec;
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::hold::{Hold, Identity};
+use stockade_types::ids::{ItemNo, TierId};
+use stockade_types::refusal::Reason;
+use stockade_types::time::Timestamp;
+
+use super::bound::{Bound, Cover};
+use super::subject::Subject;
+use crate::inventory::drop_entry::DropEntry;
+use crate::inventory::drops::Roster;
+use crate::inventory::holds::HoldRef;
+
+/// A request, as limits look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The drop that it is in.
+    pub drop: &'a DropEntry,
+    /// All others beside it.
+    pub roster: Roster<'a>,
+    /// The drop's limits, in its order.
+    pub limits: &'a [Limit],
+    /// Units of each item, ascending by item.
+    pub lines: &'a [(ItemNo, u32)],
+    /// The customer's tiers.
+    pub tiers: &'a [TierId],
+    /// The customer's identities: their subjects stand behind the customer's, in this order.
+    pub identities: &'a [Identity],
+    /// When.
+    pub now: Timestamp,
+    /// What it is.
+    pub purpose: Purpose<'a>,
+}
+
+/// What units are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    /// For a new hold.
+    Reserve,
+    /// For a new hold that takes this one's place: what this one has, and that it was made, does not count.
+    Instead(Except<'a>),
+    /// For the sale of an expired hold that was made then: it is no new reserve, and is live at no time.
+    LateClaim {
+        /// When the hold was made.
+        created_at: Timestamp,
+    },
+}
+
+/// A hold that does not count.
+#[derive(Debug, Clone, Copy)]
+pub struct Except<'a> {
+    /// Where it lives.
+    pub place: HoldRef,
+    /// The hold.
+    pub hold: &'a Hold,
+}
+
+/// A line that limits would refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokenLine {
+    /// Which item.
+    pub item: ItemNo,
+    /// Why: the first reason, in the documented order.
+    pub reason: Reason,
+    /// Units of this line that the subjects could have now: the least that any limit leaves.
+    pub left: u32,
+}
+
+/// The limit that is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit<'d> {
+    /// Which.
+    pub limit: &'d Limit,
+    /// How it refuses.
+    pub reason: Reason,
+    /// Units or holds at most; 0 for a cooldown.
+    pub max: u64,
+    /// Units or holds that the subject has, this request not counted; 0 for a cooldown.
+    pub used: u64,
+    /// When no limit will refuse for this reason any more, if that is known.
+    pub over_at: Option<Timestamp>,
+}
+
+/// What limits refuse of a request; nothing, if all may be had.
+#[derive(Debug, Default)]
+pub struct Broken<'d> {
+    /// Lines that they would refuse, ascending by item.
+    pub lines: SmallVec<[BrokenLine; 2]>,
+    /// The one that is told.
+    pub hit: Option<Hit<'d>>,
+}
+
+impl Broken<'_> {
+    /// Whether all may be had.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hit.is_none()
+    }
+
+    /// The line of this item, if it would be refused.
+    #[must_use]
+    pub fn line(&self, item: ItemNo) -> Option<&BrokenLine> {
+        self.lines.iter().find(|line| line.item == item)
+    }
+}
+
+impl<'a> Ask<'a> {
+    /// What limits refuse of it. `place` says where the request names an item: of one limit's hits the first is told.
+    /// `subjects` are the customer, then the identities.
+    #[must_use]
+    pub fn check(&self, subjects: &[Subject], place: impl Fn(ItemNo) -> usize) -> Broken<'a> {
+        let mut broken = Broken::default();
+        for limit in self.limits {
+            let mut hits: SmallVec<[_; 2]> = SmallVec::new();
+            self.each_bound(limit, subjects, |bound| {
+                if bound.is_broken() {
+                    bound.lines.iter().for_each(|line| broken.note_line(bound, *line));
+                    hits.push((bound.told_first(&place), bound.hit()));
+                }
+            });
+            hits.sort_unstable_by_key(|(first, _)| *first);
+            hits.into_iter().for_each(|(_, hit)| broken.note_hit(hit));
+        }
+        broken.lines.sort_unstable_by_key(|line| line.item);
+        broken
+    }
+
+    /// Whether all limits are the usual ones, and all may be had: a quick look before [`Ask::check`].
+    #[inline]
+    #[must_use]
+    pub fn fits_plainly(&self, subjects: &[Subject]) -> bool {
+        let reserve = match self.purpose {
+            Purpose::Reserve => true,
+            Purpose::Instead(_) | Purpose::LateClaim { .. } => false,
+        };
+        let Some(customer) = subjects.first() else { return self.limits.is_empty() };
+        self.limits.iter().all(|limit| reserve && limit.is_plain() && self.fits(limit, customer))
+    }
+
+    /// How much of a line may be had beside what the request has been granted already, and why not all of it.
+    #[must_use]
+    pub fn room(
+        &self,
+        subjects: &[Subject],
+        granted: &[(ItemNo, u32)],
+        (item, wanted): (ItemNo, u32),
+    ) -> (u32, Option<Reason>) {
+        let mut lines: SmallVec<[(ItemNo, u32); 4]> = granted.into();
+        lines.push((item, wanted));
+        let ask = Ask { lines: &lines, ..*self };
+        let mut room = (wanted, None);
+        for limit in self.limits {
+            ask.each_bound(limit, subjects, |bound| {
+                if bound.lines.iter().any(|(covered, _)| *covered == item) && bound.is_broken() {
+                    let others = bound.asked().saturating_sub(u64::from(wanted));
+                    let left = bound.left().saturating_sub(others);
+                    let reason = bound.reason();
+                    room.0 = room.0.min(u32::try_from(left).unwrap_or(u32::MAX));
+                    room.1 = Some(room.1.map_or(reason, |first: Reason| first.min(reason)));
+                }
+            });
+        }
+        room
+    }
+
+    /// The usual limit, of units of the drop or of each item: without an eye for anything else.
+    #[inline]
+    fn fits(&self, limit: &Limit, customer: &Subject) -> bool {
+        let Some(max) = limit.max_units.map(u64::from) else { return false };
+        let drop = self.drop.number;
+        match limit.scope {
+            Scope::Item => {
+                let mut lines = self.lines.iter();
+                lines.all(|(item, units)| customer.units(drop, Some(*item)).saturating_add(u64::from(*units)) <= max)
+            }
+            Scope::Drop => {
+                let asked = self.lines.iter().map(|(_, units)| u64::from(*units)).fold(0, u64::saturating_add);
+                customer.units(drop, None).saturating_add(asked) <= max
+            }
+            Scope::Series | Scope::Shop => false,
+        }
+    }
+
+    /// Visits each bound of a limit for each subject that it counts, as far as it covers the request.
+    fn each_bound(&self, limit: &'a Limit, subjects: &[Subject], mut f: impl FnMut(&Bound<'a>)) {
+        let except = match self.purpose {
+            Purpose::Instead(except) => Some(except),
+            Purpose::Reserve | Purpose::LateClaim { .. } => None,
+        };
+        let covers: SmallVec<[Cover<'a>; 1]> = Cover::each(self, limit).collect();
+        let Some(kind) = &limit.identity_kind else {
+            if let Some(customer) = subjects.first() {
+                covers.iter().for_each(|cover| cover.each_bound(customer, except, &mut f));
+            }
+            return;
+        };
+        let identities = self.identities.iter().zip(subjects.iter().skip(1));
+        for (identity, subject) in identities.filter(|(identity, _)| identity.kind == *kind) {
+            let except = except.filter(|except| except.hold.identities().contains(identity));
+            covers.iter().for_each(|cover| cover.each_bound(subject, except, &mut f));
+        }
+    }
+}
+
+impl<'d> Broken<'d> {
+    /// Notes that a bound refuses a line.
+    fn note_line(&mut self, bound: &Bound<'d>, (item, wanted): (ItemNo, u32)) {
+        let left = u32::try_from(bound.left()).unwrap_or(u32::MAX).min(wanted);
+        match self.lines.iter_mut().find(|line| line.item == item) {
+            Some(line) => {
+                line.left = left.min(line.left);
+                line.reason = line.reason.min(bound.reason());
+            }
+            None => self.lines.push(BrokenLine { item, reason: bound.reason(), left }),
+        }
+    }
+
+    /// Notes a hit. Reasons are told in the order of their numbers, and of one reason the first hit.
+    fn note_hit(&mut self, hit: Hit<'d>) {
+        match &mut self.hit {
+            Some(told) if told.reason < hit.reason => {}
+            // Asked again before the last of them is over, it would be refused again.
+            Some(told) if told.reason == hit.reason => {
+                told.over_at = told.over_at.zip(hit.over_at).map(|(one, other)| one.max(other));
+            }
+            Some(_) | None => self.hit = Some(hit),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a subject owns from archived drops. No hold tells of it any more, and it stays for good: limits of a series or
+//! shop go on counting it. So it is kept in little: 24 bytes for each item and hour.
+
+use stockade_types::ids::{DropNo, ItemNo};
+use stockade_types::packed::Packed;
+use stockade_types::record::OldUsage;
+use stockade_types::time::Timestamp;
+
+use super::many::{Reserved, Sum};
+use super::sorted::Sorted;
+
+/// One entry, where there is just one: an [`OldUsage`] in so little that a subject has room for it in itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Purchase {
+    at: Packed<8>,
+    units: Packed<8>,
+    drop: [u8; 4],
+    item: [u8; 2],
+}
+
+/// Units by the end of their hour, drop and item.
+#[derive(Debug, Default)]
+pub struct Folded(Sorted<(Timestamp, DropNo, ItemNo), u64>);
+
+impl Folded {
+    /// Adds units.
+    pub(super) fn add(&mut self, OldUsage { drop, item, at, units }: OldUsage) {
+        let key = (at, drop, item);
+        let had = self.0.get(&key).unwrap_or_default();
+        self.0.set(key, Some(had.saturating_add(units)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What there is, if it is of one item and hour.
+    pub(super) fn only(&self) -> Option<OldUsage> {
+        if self.0.len() == 1 { self.iter().next() } else { None }
+    }
+
+    /// All of it, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = OldUsage> {
+        self.0.iter().map(|((at, drop, item), units)| OldUsage { drop, item, at, units })
+    }
+
+    /// What was reserved at `from` or later, newest first.
+    pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+        self.0.each_down_to(&(from, DropNo::default(), ItemNo::default()), |(at, drop, item), units| {
+            f(OldUsage { drop, item, at, units }.into());
+            true
+        });
+    }
+}
+
+impl Purchase {
+    pub(super) fn usage(self) -> OldUsage {
+        let Self { at, units, drop, item } = self;
+        let (drop, item) = (DropNo(u32::from_le_bytes(drop)), ItemNo(u16::from_le_bytes(item)));
+        OldUsage { drop, item, at: Timestamp(at.get()), units: units.get() }
+    }
+}
+
+impl From<OldUsage> for Purchase {
+    fn from(OldUsage { drop, item, at, units }: OldUsage) -> Self {
+        let (drop, item) = (drop.0.to_le_bytes(), item.0.to_le_bytes());
+        Self { at: at.0.into(), units: units.into(), drop, item }
+    }
+}
+
+impl From<OldUsage> for Folded {
+    fn from(usage: OldUsage) -> Self {
+        let mut folded = Self::default();
+        folded.add(usage);
+        folded
+    }
+}
+
+impl From<OldUsage> for Sum {
+    fn from(OldUsage { drop, item, at: _, units }: OldUsage) -> Self {
+        Self { drop, item, live: 0, owned: units }
+    }
+}
+
+impl From<OldUsage> for Reserved {
+    /// No hold is remembered of it.
+    fn from(OldUsage { drop, item, at, units }: OldUsage) -> Self {
+        Self { at, drop, item, holds: 0, units }
+    }
+}

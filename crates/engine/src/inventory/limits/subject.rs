@@ -1,0 +1,367 @@
+//! One subject: the holds of it that are remembered, as far as limits look at them.
+//!
+//! Nearly every subject has one hold of one line. That one is kept as it is, without an allocation; whoever has more
+//! gets sums.
+
+use prefetch_index::prefetch_index;
+use stockade_types::hold::{Hold, HoldState, LinesView};
+use stockade_types::ids::{DropNo, ItemNo};
+use stockade_types::packed::Packed;
+use stockade_types::record::OldUsage;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::folded::{Folded, Purchase};
+use super::many::{Alone, LiveSet, Many, Reserved, Sum};
+use crate::inventory::holds::{HoldRef, Standing};
+
+/// What one subject has.
+#[derive(Debug, Default)]
+pub enum Subject {
+    /// No hold is remembered.
+    #[default]
+    None,
+    /// One hold of one line, as far as its numbers are what they usually are.
+    One(One),
+    /// No hold is remembered, but units of one item of an archived drop are.
+    Old(Purchase),
+    /// As that, units of several, or of several hours.
+    Olds(Box<Folded>),
+    /// Anything else.
+    Many(Box<Many>),
+}
+
+/// The one hold of a subject, and its one line. In this order of fields the other kinds of subject fit in front of the
+/// state, which tells them apart: 24 bytes for all.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct One {
+    place: HoldRef,
+    drop: DropNo,
+    /// Milliseconds from its beginning to its deadline; none once it is not live.
+    life: u32,
+    item: ItemNo,
+    /// Milliseconds since the epoch.
+    created_at: Packed<6>,
+    /// Held or owned.
+    units: Packed<3>,
+    state: HoldState,
+}
+
+/// Which hold a subject counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose {
+    /// Its drop.
+    pub drop: DropNo,
+    /// Where it lives.
+    pub place: HoldRef,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// How a hold stands, as far as a subject counts it.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// Where it stands.
+    pub state: HoldState,
+    /// Its deadline.
+    pub expires_at: Timestamp,
+    /// What it has.
+    pub lines: LinesView<'a>,
+}
+
+impl<'a> Counted<'a> {
+    /// As a hold's subjects count it: not at all, once another took its place. That one has its beginning, and stands
+    /// for both, so that a cart may change as often as it likes.
+    #[must_use]
+    pub fn of(hold: &'a Hold) -> Option<Self> {
+        let counted = Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines() };
+        hold.superseded_by().is_none().then_some(counted)
+    }
+}
+
+impl<'a> From<&'a Standing> for Counted<'a> {
+    fn from(standing: &'a Standing) -> Self {
+        Self { state: standing.state, expires_at: standing.expires_at, lines: standing.lines.view() }
+    }
+}
+
+impl Counted<'_> {
+    /// Its one line, if it has just one: the item, and the units that count.
+    #[inline]
+    pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
+        let (item, units) = match self.lines {
+            LinesView::One { item, pool: _, quantity } => (item, quantity),
+            LinesView::Many([line]) => (line.item, line.quantity),
+            LinesView::Many(_) => return None,
+        };
+        Some((item, if self.state.is_ended() { 0 } else { units }))
+    }
+}
+
+impl Subject {
+    /// Enters what became of a hold: nothing before it was made, nothing after it is forgotten. Between the two its
+    /// lines stay the same and in the same order; only their units change.
+    pub fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
+        match (&*self, before, after) {
+            (Self::None, None, Some(after)) => self.begin(whose, after),
+            (Self::One(one), Some(_), None) if one.place == whose.place => *self = Self::None,
+            (Self::One(one), Some(_), Some(after)) if one.place == whose.place => match one.now(after) {
+                Some(one) => *self = Self::One(one),
+                None => self.change(|many| many.enter(whose, before, Some(after))),
+            },
+            (Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) | Self::Many(_), before, after) => {
+                self.change(|many| many.enter(whose, before, after));
+            }
+        }
+    }
+
+    /// Adds units that the subject owns and that no hold tells of any more: those of an archived drop. Rolling limits
+    /// count them as reserved at `at`.
+    pub fn fold(&mut self, usage: OldUsage) {
+        match self {
+            Self::None => *self = Self::Old(usage.into()),
+            Self::Olds(folded) => folded.add(usage),
+            Self::Many(many) => many.folded_mut().add(usage),
+            Self::One(_) | Self::Old(_) => self.change(|many| many.folded_mut().add(usage)),
+        }
+    }
+
+    /// What was folded into it, in a fixed order.
+    #[must_use]
+    pub fn folded(&self) -> Vec<OldUsage> {
+        match self {
+            Self::None | Self::One(_) => Vec::new(),
+            Self::Old(bought) => vec![bought.usage()],
+            Self::Olds(folded) => folded.iter().collect(),
+            Self::Many(many) => many.folded().iter().collect(),
+        }
+    }
+
+    /// Has the sums of many holds fetched, which lie by themselves.
+    pub(super) fn fetch_sums(&self) {
+        if let Self::Many(many) = self {
+            prefetch_index(std::slice::from_ref(many.as_ref()), 0);
+        }
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Whether it only owns what it bought in archived drops.
+    #[must_use]
+    pub const fn is_old(&self) -> bool {
+        matches!(self, Self::Old(_) | Self::Olds(_))
+    }
+
+    /// A hold that is due at `now`: it must be given back before a limit may refuse.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Option<HoldRef> {
+        let (at, place) = match self {
+            Self::One(one) if one.state.is_live() => (one.expires_at(), one.place),
+            Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => return None,
+            Self::Many(many) => many.first_live()?,
+        };
+        (at <= now).then_some(place)
+    }
+
+    /// Units held and owned, of all items of a drop or of one of them.
+    #[must_use]
+    pub fn units(&self, drop: DropNo, item: Option<ItemNo>) -> u64 {
+        match self {
+            Self::One(one) if one.drop == drop && item.is_none_or(|item| one.item == item) => one.units.get(),
+            // Nothing is asked for in an archived drop.
+            Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => 0,
+            Self::Many(many) => {
+                let fits = |sum: &&Sum| item.is_none_or(|item| sum.item == item);
+                many.sums_of(drop).iter().filter(fits).map(Sum::units).fold(0, u64::saturating_add)
+            }
+        }
+    }
+
+    /// Visits what the subject has of each item of which it has any.
+    pub fn each_sum(&self, mut f: impl FnMut(Sum)) {
+        match self {
+            Self::None => {}
+            Self::One(one) => one.sum().into_iter().for_each(f),
+            Self::Old(bought) => f(Sum::from(bought.usage())),
+            Self::Olds(folded) => folded.iter().for_each(|usage| f(usage.into())),
+            Self::Many(many) => {
+                many.sums().iter().for_each(|sum| f(*sum));
+                many.folded().iter().for_each(|usage| f(usage.into()));
+            }
+        }
+    }
+
+    /// Visits the live holds, those of one drop and the same items together: drop, items, how many, the first deadline
+    /// and whose it is.
+    pub fn each_live_set(&self, mut f: impl FnMut(LiveSet<'_>)) {
+        match self {
+            Self::None | Self::Old(_) | Self::Olds(_) => {}
+            Self::One(one) => {
+                if one.has_live_units() {
+                    let first = (one.expires_at(), one.place);
+                    f(LiveSet { drop: one.drop, items: &[one.item], count: 1, first, second: None });
+                }
+            }
+            Self::Many(many) => many.each_live_set(f),
+        }
+    }
+
+    /// Visits what holds that are remembered reserved at `from` or later, newest first, until `f` says that it has seen
+    /// enough.
+    pub fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved) -> bool) {
+        match self {
+            Self::None | Self::Old(_) | Self::Olds(_) => {}
+            Self::One(one) => {
+                if one.created_at() >= from {
+                    f(one.reserved());
+                }
+            }
+            Self::Many(many) => many.each_since(from, f),
+        }
+    }
+
+    /// Visits what was reserved at `from` or later and still has units, newest first, archived drops included.
+    pub fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+        match self {
+            Self::None => {}
+            Self::One(one) => {
+                Some(one.reserved()).filter(|made| made.at >= from && made.units > 0).into_iter().for_each(f);
+            }
+            Self::Old(bought) => Some(bought.usage()).filter(|usage| usage.at >= from).into_iter().for_each(|usage| {
+                f(usage.into());
+            }),
+            Self::Olds(folded) => folded.each_since(from, f),
+            Self::Many(many) => many.each_owned_since(from, f),
+        }
+    }
+
+    /// Everything in a fixed order and in one form, for comparing two inventories.
+    pub(in crate::inventory) fn image(&self) -> Image {
+        let mut image = Image::default();
+        self.each_sum(|sum| image.sums.push((sum.drop, sum.item, sum.live, sum.owned)));
+        self.each_since(Timestamp::default(), |made| {
+            image.reserved.push((made.at, made.drop, made.item, made.holds, made.units));
+            true
+        });
+        match self {
+            Self::One(one) if one.has_live_units() => {
+                image.live.push((one.drop, vec![one.item], vec![one.expires_at()]));
+            }
+            Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => {}
+            Self::Many(many) => image.live = many.live_image(),
+        }
+        image.folded = self.folded();
+        image
+    }
+
+    fn begin(&mut self, whose: Whose, after: Counted<'_>) {
+        match One::of(whose, after) {
+            Some(one) => *self = Self::One(one),
+            None => self.change(|many| many.enter(whose, None, Some(after))),
+        }
+    }
+
+    /// Changes what is kept in sums. One hold becomes that first; where no hold is left, what was folded is kept alone.
+    fn change(&mut self, f: impl FnOnce(&mut Many)) {
+        if !matches!(self, Self::Many(_)) {
+            *self = Self::Many(std::mem::take(self).into_many());
+        }
+        let Self::Many(many) = self else { return };
+        f(many);
+        if many.has_no_hold() {
+            *self = std::mem::take(many.folded_mut()).into();
+        }
+    }
+
+    fn into_many(self) -> Box<Many> {
+        let mut many = Box::<Many>::default();
+        match self {
+            Self::None => {}
+            Self::One(one) => {
+                many.enter_alone(one.whose(), one.item, None, Some(one.alone()));
+            }
+            Self::Old(bought) => *many.folded_mut() = bought.usage().into(),
+            Self::Olds(folded) => *many.folded_mut() = *folded,
+            Self::Many(already) => many = already,
+        }
+        many
+    }
+}
+
+impl From<Folded> for Subject {
+    fn from(folded: Folded) -> Self {
+        match folded.only() {
+            Some(usage) => Self::Old(usage.into()),
+            None if folded.is_empty() => Self::None,
+            None => Self::Olds(Box::new(folded)),
+        }
+    }
+}
+
+impl One {
+    /// A hold of several lines is none, nor one whose numbers don't fit: a deadline before it was made or 49 days after,
+    /// more than 16 million units, as lines of one SKU together may have, or a time that no clock tells.
+    fn of(whose: Whose, counted: Counted<'_>) -> Option<Self> {
+        let Whose { drop, place, created_at } = whose;
+        let (none, state, item) = (Packed::ZERO, counted.state, ItemNo::default());
+        let created_at = Packed::new(created_at.0)?;
+        Self { place, drop, life: 0, item, created_at, units: none, state }.now(counted)
+    }
+
+    /// What is left of it, or has come to it. It is the same hold, so where it lives and when it was made stay.
+    fn now(&self, counted: Counted<'_>) -> Option<Self> {
+        let (item, units) = counted.only_line()?;
+        let Counted { state, expires_at, lines: _ } = counted;
+        let life = if state.is_live() { expires_at.0.checked_sub(self.created_at.get())? } else { 0 };
+        Some(Self { life: u32::try_from(life).ok()?, item, units: Packed::new(units.into())?, state, ..*self })
+    }
+
+    fn whose(&self) -> Whose {
+        Whose { drop: self.drop, place: self.place, created_at: self.created_at() }
+    }
+
+    fn created_at(&self) -> Timestamp {
+        Timestamp(self.created_at.get())
+    }
+
+    /// While it is live.
+    fn expires_at(&self) -> Timestamp {
+        self.created_at().plus(Millis(self.life.into()))
+    }
+
+    fn alone(&self) -> Alone {
+        Alone::of(self.state, self.units.get(), self.expires_at())
+    }
+
+    fn has_live_units(&self) -> bool {
+        self.state.is_live() && self.units != Packed::ZERO
+    }
+
+    fn sum(&self) -> Option<Sum> {
+        let units = self.units.get();
+        let (live, owned) = if self.state.is_live() { (units, 0) } else { (0, units) };
+        (units > 0).then_some(Sum { drop: self.drop, item: self.item, live, owned })
+    }
+
+    fn reserved(&self) -> Reserved {
+        let Self { place: _, drop, life: _, item, created_at: _, units, state: _ } = *self;
+        Reserved { at: self.created_at(), drop, item, holds: 1, units: units.get() }
+    }
+}
+
+/// A subject in a fixed order and in one form.
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::inventory) struct Image {
+    /// Units by drop and item: live and owned.
+    sums: Vec<(DropNo, ItemNo, u64, u64)>,
+    /// By time, drop and item: holds and units.
+    reserved: Vec<(Timestamp, DropNo, ItemNo, u32, u64)>,
+    /// Deadlines of live holds by drop and items.
+    live: Vec<(DropNo, Vec<ItemNo>, Vec<Timestamp>)>,
+    /// From archived drops.
+    folded: Vec<OldUsage>,
+}

@@ -1,0 +1,310 @@
+//! The table of subjects, in stripes.
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+use prefetch_index::prefetch_index;
+use smallvec::SmallVec;
+use stockade_counter::sync::{AtomicU64, Ordering};
+use stockade_types::ids::SubjectKey;
+use stockade_types::record::UsageImage;
+
+use super::subject::{Image, Subject};
+use crate::inventory::index::{Index, PLACES};
+use crate::inventory::slab::{Slab, chunk_of};
+
+/// Stripes of the table.
+pub const STRIPES: usize = 4096;
+
+/// The subjects of a request or hold: first the customer, then the identities. Each once.
+pub type Keys = SmallVec<[SubjectKey; 1]>;
+
+/// All subjects that have something.
+#[derive(Debug)]
+pub struct Subjects {
+    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    /// Subjects with holds that are remembered.
+    count: CachePadded<AtomicU64>,
+    /// Subjects that only own what they bought in archived drops.
+    old: CachePadded<AtomicU64>,
+}
+
+/// Some of them. (In a hash table of entries as they are, which doubles, a subject took half as much again.)
+#[derive(Debug, Default)]
+struct Stripe {
+    /// Places in the slab, by the half of the key that has not chosen the stripe.
+    index: Index,
+    slab: Slab<Entry, { chunk_of(size_of::<Entry>()) }>,
+}
+
+/// A subject and its key, in halves: as one number it would have to lie at a multiple of 16 bytes.
+#[derive(Debug)]
+struct Entry {
+    key: [u64; 2],
+    subject: Subject,
+}
+
+impl Subjects {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        let stripes = (0..STRIPES).map(|_| CachePadded::default()).collect();
+        Self { stripes, count: CachePadded::default(), old: CachePadded::default() }
+    }
+
+    /// Locks the stripes of these subjects, each key once, and gives the subjects in the order of the keys. A subject
+    /// that has nothing afterwards is forgotten.
+    pub fn with<R>(&self, keys: &[SubjectKey], f: impl FnOnce(&mut [Subject]) -> R) -> R {
+        match keys {
+            [key] => self.with_one(*key, |subject| f(std::slice::from_mut(subject))),
+            keys => self.with_several(keys, f),
+        }
+    }
+
+    /// Has the memory of a subject's stripe fetched: for who will lock it soon. This and the next three go step by step,
+    /// each over what the one before has brought.
+    pub fn fetch_stripe(&self, key: SubjectKey) {
+        prefetch_index(&self.stripes, place(key));
+    }
+
+    /// Has fetched what a look for this subject will read, and where a new one goes.
+    pub fn fetch_place(&self, key: SubjectKey) {
+        self.try_stripe(key, |stripe| {
+            stripe.index.fetch(low_half(key));
+            stripe.slab.fetch_next();
+        });
+    }
+
+    /// Has the subject's entry fetched, if it has one.
+    pub fn fetch_entry(&self, key: SubjectKey) {
+        self.try_stripe(key, |stripe| {
+            if let Some(place) = stripe.index.find(low_half(key), |_likely| true) {
+                stripe.slab.fetch(place);
+            }
+        });
+    }
+
+    /// Has the sums of a subject of many holds fetched.
+    pub fn fetch_sums(&self, key: SubjectKey) {
+        self.try_stripe(key, |stripe| {
+            if let Some((_, subject)) = stripe.find(key) {
+                subject.fetch_sums();
+            }
+        });
+    }
+
+    /// Who has it locked is at it himself.
+    fn try_stripe(&self, key: SubjectKey, f: impl FnOnce(&mut Stripe)) {
+        if let Some(mut stripe) = self.stripes.get(place(key)).and_then(|stripe| stripe.try_lock()) {
+            f(&mut stripe);
+        }
+    }
+
+    /// The stripe of a subject, below [`STRIPES`]: for whoever has many to enter, and spares memory the way.
+    #[must_use]
+    pub fn stripe(key: SubjectKey) -> usize {
+        place(key)
+    }
+
+    /// Subjects with holds that are remembered.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        // Relaxed: a bound that may be overstepped by as many requests as run at once.
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody has a hold.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a new subject finds room: a sixteenth below the places that all stripes together know of. Keys are spread
+    /// by a keyed hash, so no stripe is full before.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let stripes = u64::try_from(STRIPES).unwrap_or(0);
+        self.len().saturating_add(self.old()) < stripes.saturating_mul(u64::from(PLACES / 16 * 15))
+    }
+
+    /// Subjects that only own what they bought in archived drops.
+    #[must_use]
+    pub fn old(&self) -> u64 {
+        self.old.load(Ordering::Relaxed)
+    }
+
+    fn counter(&self, old: bool) -> &AtomicU64 {
+        if old { &self.old } else { &self.count }
+    }
+
+    /// A subject came into the table, if it has anything.
+    fn came(&self, subject: &Subject) {
+        if !subject.is_empty() {
+            self.counter(subject.is_old()).fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Visits what subjects own from archived drops, each stripe locked by itself, with `between` run after each while
+    /// nothing is locked.
+    ///
+    /// # Errors
+    /// What `between` returns; the walk ends there.
+    pub fn walk_folded<E>(
+        &self,
+        mut visit: impl FnMut(UsageImage),
+        mut between: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
+        for stripe in &self.stripes {
+            for (_, entry) in stripe.lock().slab.iter() {
+                let usage = entry.subject.folded();
+                if !usage.is_empty() {
+                    visit(UsageImage { subject: entry.key(), usage });
+                }
+            }
+            between()?;
+        }
+        Ok(())
+    }
+
+    /// Everything in it in a fixed order, for comparing two inventories.
+    pub(in crate::inventory) fn image(&self) -> Vec<(SubjectKey, Image)> {
+        let mut all = Vec::new();
+        for stripe in &self.stripes {
+            all.extend(stripe.lock().slab.iter().map(|(_, entry)| (entry.key(), entry.subject.image())));
+        }
+        all.sort_unstable();
+        all
+    }
+
+    /// One subject: changed where it lies, as a customer without identities is.
+    #[expect(clippy::indexing_slicing, reason = "taken modulo the number of stripes")]
+    pub(in crate::inventory) fn with_one<R>(&self, key: SubjectKey, f: impl FnOnce(&mut Subject) -> R) -> R {
+        let mut stripe = self.stripes[place(key)].lock();
+        if let Some((place, subject)) = stripe.find(key) {
+            let was_old = subject.is_old();
+            let result = f(subject);
+            let is_empty = subject.is_empty();
+            if is_empty || subject.is_old() != was_old {
+                self.counter(was_old).fetch_sub(1, Ordering::Relaxed);
+                self.came(subject);
+            }
+            if is_empty {
+                stripe.remove(key, place);
+            }
+            return result;
+        }
+        let mut subject = Subject::default();
+        let result = f(&mut subject);
+        if !subject.is_empty() {
+            self.came(&subject);
+            stripe.insert(key, subject);
+        }
+        result
+    }
+
+    /// Several subjects: taken out of their stripes, which stay locked until they are back.
+    fn with_several<R>(&self, keys: &[SubjectKey], f: impl FnOnce(&mut [Subject]) -> R) -> R {
+        let mut places: SmallVec<[usize; 8]> = keys.iter().map(|key| place(*key)).collect();
+        // Ascending, each stripe once: whoever locks several locks them in this order.
+        places.sort_unstable();
+        places.dedup();
+        let mut stripes: SmallVec<[MutexGuard<'_, Stripe>; 8]> =
+            places.iter().filter_map(|place| self.stripes.get(*place)).map(|stripe| stripe.lock()).collect();
+        let mut of = |key: &SubjectKey, f: &mut dyn FnMut(&mut Stripe)| {
+            if let Some(stripe) = places.binary_search(&place(*key)).ok().and_then(|nth| stripes.get_mut(nth)) {
+                f(stripe);
+            }
+        };
+        let mut subjects: SmallVec<[Subject; 8]> = SmallVec::with_capacity(keys.len());
+        for key in keys {
+            let mut subject = Subject::default();
+            of(key, &mut |stripe| {
+                if let Some(place) = stripe.find(*key).map(|(place, _)| place)
+                    && let Some(known) = stripe.remove(*key, place)
+                {
+                    subject = known;
+                    self.counter(subject.is_old()).fetch_sub(1, Ordering::Relaxed);
+                }
+            });
+            subjects.push(subject);
+        }
+        let result = f(&mut subjects);
+        for (key, subject) in keys.iter().zip(subjects).filter(|(_, subject)| !subject.is_empty()) {
+            let mut subject = Some(subject);
+            of(key, &mut |stripe| {
+                if let Some(subject) = subject.take() {
+                    self.came(&subject);
+                    stripe.insert(*key, subject);
+                }
+            });
+        }
+        result
+    }
+}
+
+impl Stripe {
+    /// The subject with this key, and where it is.
+    #[inline]
+    fn find(&mut self, key: SubjectKey) -> Option<(u32, &mut Subject)> {
+        let Self { index, slab } = self;
+        let [high, low] = halves(key);
+        let place = index.find(low, |place| slab.get(place).is_some_and(|entry| entry.key == [high, low]))?;
+        Some((place, &mut slab.get_mut(place)?.subject))
+    }
+
+    /// Puts a subject in that is not there yet.
+    fn insert(&mut self, key: SubjectKey, subject: Subject) {
+        let key = halves(key);
+        let place = self.slab.insert(Entry { key, subject });
+        self.index.insert(key[1], place);
+    }
+
+    fn remove(&mut self, key: SubjectKey, place: u32) -> Option<Subject> {
+        let [_, low] = halves(key);
+        self.index.remove(low, place);
+        self.slab.remove(place).map(|entry| entry.subject)
+    }
+}
+
+impl Entry {
+    fn key(&self) -> SubjectKey {
+        let [high, low] = self.key.map(u128::from);
+        SubjectKey((high << 64) | low)
+    }
+}
+
+impl Default for Subjects {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn place(key: SubjectKey) -> usize {
+    usize::try_from(key.place() % u64::try_from(STRIPES).unwrap_or(1)).unwrap_or(0)
+}
+
+/// What chooses the place within the stripe.
+fn low_half(key: SubjectKey) -> u64 {
+    let [_, low] = halves(key);
+    low
+}
+
+/// The high half chooses the stripe, the low one the place in it.
+fn halves(key: SubjectKey) -> [u64; 2] {
+    [key.place(), u64::try_from(key.0 & u128::from(u64::MAX)).unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_no_more_than_a_key_and_a_subject() {
+        assert_eq!(Slab::<Entry, 1>::SLOT, size_of::<SubjectKey>() + size_of::<Subject>());
+    }
+
+    #[test]
+    fn a_key_is_put_together_as_it_was() {
+        let key = SubjectKey(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210);
+        assert_eq!(Entry { key: halves(key), subject: Subject::None }.key(), key);
+    }
+}

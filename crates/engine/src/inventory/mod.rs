@@ -1,0 +1,302 @@
+//! What the engine knows, in memory: drops and their stock, holds, what each subject has, and when holds fall due.
+//!
+//! Synchronous, without I/O and without a clock. The inventory decides nothing about a request and appends nothing:
+//! the engine looks, takes and appends, then has the change entered here. Locks are taken in this order: registry and
+//! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
+
+mod adjustments;
+pub mod apply;
+mod archive;
+mod bulk_load;
+mod chunks;
+mod drop_entry;
+mod drop_scope;
+pub mod drops;
+mod expiry;
+mod fits;
+mod follow;
+mod format1;
+mod gathered;
+pub mod holds;
+mod index;
+mod item_stock;
+mod ledger;
+pub mod limits;
+mod moments;
+mod openings;
+pub mod pool;
+mod running;
+mod slab;
+mod succession;
+
+use parking_lot::Mutex;
+
+pub use adjustments::ItemAdjustments;
+pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
+pub use archive::Folding;
+pub use bulk_load::BulkLoad;
+pub use drop_entry::{DropEntry, ReadRunning, WriteRunning};
+pub use drop_scope::DropScope;
+pub use drops::{Added, Drops, Registry, Roster, Seat};
+pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
+pub use item_stock::ItemStock;
+pub use limits::{Broken, Keys, Subject, Subjects};
+pub use moments::Moments;
+pub use openings::Openings;
+pub use pool::{Pool, Stock, Verdict};
+pub use running::{DropState, Running};
+
+use stockade_counter::sync::{AtomicU64, Ordering};
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::Hold;
+use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
+use stockade_types::invariant;
+use stockade_types::record::Record;
+use stockade_types::time::{Millis, Timestamp};
+
+use chunks::Chunks;
+use limits::{Counted, Whose};
+
+/// Everything in memory.
+#[derive(Debug)]
+pub struct Inventory {
+    /// The data folder's key.
+    pub key: DigestKey,
+    /// Drops by id and number.
+    pub drops: Drops,
+    /// When drops opened before that was moved.
+    pub openings: Openings,
+    /// Which drops have a moment to come, and when.
+    pub moments: Moments,
+    /// Which drops have closed and are not archived, and when that was.
+    pub closings: Moments,
+    /// Holds by id.
+    pub holds: Holds,
+    /// What each subject has.
+    pub subjects: Subjects,
+    /// Ended holds that are remembered, oldest first.
+    ended: Mutex<Chunks<Ended>>,
+    /// Holds that have units: held, paying and claimed.
+    owned: AtomicU64,
+    /// No hold is due before this, in milliseconds: so that looking for due holds costs nothing while none is.
+    earliest: AtomicU64,
+}
+
+/// An ended hold, for forgetting it in time.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    at: Timestamp,
+    revision: Lsn,
+    hold: HoldRef,
+    drop: DropNo,
+}
+
+impl Ended {
+    fn of(place: HoldRef, hold: &Hold) -> Self {
+        Self { at: hold.settled_at(), revision: hold.revision, hold: place, drop: hold.drop }
+    }
+
+    /// Whether this is the hold, as it was then.
+    fn is(&self, found: Option<&Hold>) -> bool {
+        found.is_some_and(|found| found.state.is_ended() && found.revision == self.revision)
+    }
+}
+
+impl Inventory {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(key: DigestKey) -> Self {
+        Self {
+            drops: Drops::default(),
+            openings: Openings::default(),
+            moments: Moments::default(),
+            closings: Moments::default(),
+            holds: Holds::new(&key),
+            subjects: Subjects::new(),
+            ended: Mutex::default(),
+            owned: AtomicU64::new(0),
+            earliest: AtomicU64::new(0),
+            key,
+        }
+    }
+
+    /// Holds that have units.
+    #[must_use]
+    pub fn owned(&self) -> u64 {
+        // Relaxed: a bound that may be overstepped by as many requests as run at once.
+        self.owned.load(Ordering::Relaxed)
+    }
+
+    /// Ended holds that are remembered.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.ended.lock().len()
+    }
+
+    /// The subjects that count a hold: its customer, and its identities.
+    #[must_use]
+    pub fn subjects_of(&self, scope: &DropScope, hold: &Hold) -> Keys {
+        let mut keys = Keys::from_buf([self.customer_of(scope, hold)]);
+        for identity in hold.identities() {
+            keys.push(identity.subject);
+        }
+        keys
+    }
+
+    #[inline]
+    fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
+        scope.customers(&self.key).subject(&hold.customer)
+    }
+
+    /// When the next hold is forgotten, by the same bounds as [`Inventory::forget`]; [`Timestamp::NEVER`] where none has ended.
+    #[must_use]
+    pub fn next_forgotten(&self, window: Millis, most: usize) -> Timestamp {
+        let ended = self.ended.lock();
+        let excess = ended.len() > most;
+        ended.front().map_or(Timestamp::NEVER, |front| if excess { Timestamp(0) } else { front.at.plus(window) })
+    }
+
+    /// A hold to forget at `now`: the oldest ended one that is beyond the bound or older than the window, if any.
+    /// Its shard must not be locked by the caller.
+    pub fn forget(&self, now: Timestamp, window: Millis, most: usize) -> bool {
+        let oldest = {
+            let mut ended = self.ended.lock();
+            let excess = ended.len() > most;
+            match ended.front() {
+                Some(front) if excess || front.at.plus(window) <= now => ended.pop_front(),
+                Some(_) | None => None,
+            }
+        };
+        let Some(ended) = oldest else { return false };
+        self.forget_ended(&ended);
+        true
+    }
+
+    /// Forgets an ended hold, unless something has become of it since.
+    fn forget_ended(&self, ended: &Ended) {
+        let _known = self.drops.with_number(ended.drop, |entry| {
+            self.holds.with_ref(ended.hold, |mut shard| {
+                if ended.is(shard.get(ended.hold))
+                    && let Some(hold) = shard.remove(ended.hold)
+                {
+                    self.uncount(&entry.scope, ended.hold, &hold);
+                }
+            });
+        });
+    }
+
+    /// Takes a hold that is remembered no longer out of its subjects. Its shard is locked.
+    fn uncount(&self, scope: &DropScope, place: HoldRef, hold: &Hold) {
+        let Some(counted) = Counted::of(hold) else { return };
+        let keys = self.subjects_of(scope, hold);
+        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+        self.subjects.with(&keys, |subjects| {
+            for subject in subjects {
+                subject.enter(whose, Some(counted), None);
+            }
+        });
+    }
+
+    /// The pools that have a hold due at `now`. Looks at them all only if one can be due.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Vec<(DropNo, ItemNo, PoolNo)> {
+        if self.earliest.load(Ordering::Acquire) > now.0 {
+            return Vec::new();
+        }
+        // Forgotten before the look. Swapped, not stored: a deadline told before this is read here, and with it (AcqRel)
+        // its place in its pool's queue, which the look then finds; one told after this stays told.
+        self.earliest.swap(Timestamp::NEVER.0, Ordering::AcqRel);
+        let (due, next) = self.drops.due(now);
+        self.expect_due(if due.is_empty() { next } else { now });
+        due
+    }
+
+    /// No hold is due before this.
+    #[must_use]
+    pub fn next_due(&self) -> Timestamp {
+        Timestamp(self.earliest.load(Ordering::Acquire))
+    }
+
+    /// What comes of a drop by the clock, and when. Its gate is closed, or it is being made.
+    fn expect_moments(&self, drop: DropNo, running: &Running) {
+        self.moments.expect(drop, running.next_moment);
+        self.closings.expect(drop, running.closed_at());
+    }
+
+    /// Something falls due at `at`, and is in its pools' queues by now. Always a read-modify-write: a look at the value
+    /// first could miss that a sweep has just forgotten it.
+    fn expect_due(&self, at: Timestamp) {
+        self.earliest.fetch_min(at.0, Ordering::AcqRel);
+    }
+
+    fn count_owned(&self, changed: &HoldTransition<'_>) {
+        match (changed.was_owned(), changed.after.state.is_ended()) {
+            (false, false) => {
+                self.owned.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, true) => {
+                self.forget_owned();
+                self.remember(changed);
+            }
+            (true, false) => {}
+            (false, true) => self.remember(changed),
+        }
+    }
+
+    /// A hold that had units has them no more.
+    fn forget_owned(&self) {
+        let before = self.owned.fetch_sub(1, Ordering::Relaxed);
+        invariant!(before > 0, "a hold has no units any more, and none is counted that has any");
+    }
+
+    fn remember(&self, HoldTransition { place, lsn, after, .. }: &HoldTransition<'_>) {
+        let ended = Ended { at: after.settled_at(), revision: *lsn, hold: *place, drop: after.drop };
+        self.ended.lock().push_back(ended);
+    }
+
+    /// A digest of all that the engine knows: two inventories with the same history have the same. Exact only while
+    /// nothing changes.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut bytes = Vec::new();
+        let put = |bytes: &mut Vec<u8>, lsn: Lsn, record: Record| {
+            bytes.extend_from_slice(&lsn.0.to_le_bytes());
+            record.encode(bytes);
+        };
+        for entry in self.drops.all() {
+            for (revision, image) in entry.images() {
+                put(&mut bytes, revision, image);
+            }
+            entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
+        }
+        let mut holds = Vec::new();
+        self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));
+        holds.sort_unstable_by_key(|hold| hold.id);
+        for hold in holds {
+            put(&mut bytes, hold.revision, Record::Hold(hold));
+        }
+        let usage = self.subjects.image();
+        bytes.extend_from_slice(format!("{usage:?} {} {:?}", self.owned(), self.remembered()).as_bytes());
+        blake3::hash(&bytes).into()
+    }
+
+    /// The ended holds that will be forgotten, by what ended them. What is listed may have been claimed since, late.
+    fn remembered(&self) -> Vec<(Lsn, Timestamp)> {
+        let listed: Vec<Ended> = self.ended.lock().iter().copied().collect();
+        let is_there = |ended: &&Ended| self.holds.with_ref(ended.hold, |shard| ended.is(shard.get(ended.hold)));
+        let mut remembered: Vec<_> = listed.iter().filter(is_there).map(|ended| (ended.revision, ended.at)).collect();
+        remembered.sort_unstable();
+        remembered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a bug: a hold has no units any more, and none is counted that has any")]
+    fn a_count_of_holds_that_would_fall_below_nothing_ends_the_process() {
+        Inventory::new(DigestKey::from_bytes([1; 16])).forget_owned();
+    }
+}

@@ -1,0 +1,85 @@
+//! Which drops have a moment to come, and when: so that nobody looks at all drops in order to find the few that open or close
+//! now, or have been closed for long enough to be archived.
+
+use std::collections::{BTreeSet, HashMap};
+
+use parking_lot::Mutex;
+use stockade_counter::sync::{AtomicU64, Ordering};
+use stockade_types::ids::DropNo;
+use stockade_types::time::Timestamp;
+
+/// A moment of each drop that has one: its next one, or that of its closing.
+#[derive(Debug)]
+pub struct Moments {
+    known: Mutex<Known>,
+    /// The earliest of them, in milliseconds: a look costs nothing before it.
+    earliest: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    in_order: BTreeSet<(Timestamp, DropNo)>,
+    of_drop: HashMap<DropNo, Timestamp>,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self { known: Mutex::default(), earliest: AtomicU64::new(Timestamp::NEVER.0) }
+    }
+}
+
+impl Moments {
+    /// A drop's moment is at this instant; [`Timestamp::NEVER`]: it has none. The drop's gate is closed, or it is being
+    /// made.
+    pub(super) fn expect(&self, drop: DropNo, at: Timestamp) {
+        let mut known = self.known.lock();
+        let before = if at == Timestamp::NEVER { known.of_drop.remove(&drop) } else { known.of_drop.insert(drop, at) };
+        if before == Some(at) {
+            return;
+        }
+        if let Some(before) = before {
+            known.in_order.remove(&(before, drop));
+        }
+        if at < Timestamp::NEVER {
+            known.in_order.insert((at, drop));
+        }
+        // Under the lock, so that what is shown is never older than what is known. Relaxed: who reads it looks under the lock.
+        let earliest = known.in_order.first().map_or(Timestamp::NEVER, |(at, _)| *at);
+        self.earliest.store(earliest.0, Ordering::Relaxed);
+    }
+
+    /// At most so many drops whose moment has come, earliest first.
+    #[must_use]
+    pub fn due(&self, now: Timestamp, most: usize) -> Vec<DropNo> {
+        if self.earliest.load(Ordering::Relaxed) > now.0 {
+            return Vec::new();
+        }
+        let known = self.known.lock();
+        known.in_order.iter().take_while(|(at, _)| *at <= now).take(most).map(|(_, drop)| *drop).collect()
+    }
+
+    /// The instant of the earliest moment; [`Timestamp::NEVER`] without one.
+    #[must_use]
+    pub fn next(&self) -> Timestamp {
+        Timestamp(self.earliest.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drop_is_due_at_its_next_moment_alone_earliest_first() {
+        let moments = Moments::default();
+        let due = |now, most| moments.due(Timestamp(now), most).iter().map(|drop| drop.0).collect::<Vec<_>>();
+        assert!(due(u64::MAX - 1, 9).is_empty());
+        for (drop, at) in [(1, 30), (2, 10), (3, 20), (2, 40), (3, 20)] {
+            moments.expect(DropNo(drop), Timestamp(at));
+        }
+        assert_eq!(moments.next(), Timestamp(20));
+        assert_eq!([due(19, 9), due(30, 9), due(40, 2), due(40, 9)], [vec![], vec![3, 1], vec![3, 1], vec![3, 1, 2]]);
+        moments.expect(DropNo(3), Timestamp::NEVER);
+        assert_eq!((due(40, 9), moments.next()), (vec![1, 2], Timestamp(30)));
+    }
+}

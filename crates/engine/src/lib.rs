@@ -1,0 +1,347 @@
+//! The engine: the only room that knows memory and disk. One function a verb, giving what was
+//! decided and the record, or a ticket for it, that has to be durable before it is told.
+//!
+//! Under the locks of what it touches a verb gets a journal permit, looks up its own hold, checks, takes, appends, and
+//! changes memory. Nothing is awaited between; what a caller can cancel is its waiting. After the append nothing may
+//! fail. Doubt and due holds are never waited for under a lock: the decision is dropped and taken again.
+
+pub mod inventory;
+pub mod memory;
+pub mod rules;
+
+pub mod command;
+pub mod context;
+pub mod handle;
+pub mod answer;
+pub mod attempt;
+mod reserve;
+mod limits;
+mod refuse;
+mod hold_verbs;
+mod sale;
+mod drops;
+mod update;
+mod stock;
+mod turn;
+mod commit;
+mod sweep;
+mod archive;
+pub mod page;
+pub mod list;
+pub mod readings;
+pub mod identity_key;
+pub mod folder;
+mod meta;
+mod oblivion;
+pub mod recover;
+pub mod compact;
+mod librarian;
+mod pace;
+mod watch;
+pub mod agenda;
+pub mod background;
+mod fact_order;
+pub mod verify;
+pub mod watermark;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use stockade_journal::{AppendError, History, Journal, MemoryLog, Permit, Start};
+use stockade_types::definition::Definition;
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::{Change, Hold, HoldState};
+use stockade_types::invariant;
+use stockade_types::metrics::{Counter, Gauge, Histogram};
+use stockade_types::record::{HoldChange, Record};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::inventory::{DropEntry, HoldRef, Inventory, Locked, LockedShard, Roster};
+use answer::{Fault, HoldView, Outcome, Refusal};
+use attempt::{Answer, Attempt, Chore, Decided, Undecided};
+use commit::Prepared;
+use context::Context;
+
+/// How often one call gives back what is due before it lets others run. Each time at most [`sweep::MOST_AT_ONCE`].
+const MOST_SWEEPS: usize = 4;
+
+/// The engine's bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Holds that have units, at most: held and claimed.
+    pub max_holds: u64,
+    /// Ended holds that are remembered, at most.
+    pub max_ended_holds: usize,
+    /// How long an ended hold is remembered.
+    pub retry_window: Millis,
+    /// How long after its closing a drop is archived.
+    pub archive_after: Millis,
+    /// Drops that are not archived, at most.
+    pub max_drops: usize,
+    /// Archived drops that are remembered, at most.
+    pub max_archived_drops: usize,
+    /// Bytes that these take as written down, at most.
+    pub max_archived_bytes: usize,
+    /// Bytes that a start may take, for a while, beside what it starts.
+    pub start_room: usize,
+}
+
+impl Bounds {
+    /// Subjects of limits, at most: as many as there may be holds. A customer without a hold is none, so only identities
+    /// can be more.
+    fn max_subjects(&self) -> u64 {
+        let Self { max_holds, max_ended_holds, .. } = *self;
+        max_holds.saturating_add(u64::try_from(max_ended_holds).unwrap_or(u64::MAX))
+    }
+}
+
+/// The share of all holds that is kept for new ones, whatever is due and not given back yet.
+const KEPT_FREE: u64 = 16;
+
+impl Bounds {
+    /// Whether with so many holds that have units there is hardly room for more.
+    const fn is_nearly_full(&self, owned: u64) -> bool {
+        owned >= self.max_holds.saturating_sub(self.max_holds / KEPT_FREE)
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            max_holds: 50_000_000,
+            max_ended_holds: 10_000_000,
+            retry_window: Millis::from_secs(24 * 3600),
+            archive_after: Millis::from_secs(45 * 24 * 3600),
+            max_drops: 100_000,
+            max_archived_drops: 100_000,
+            max_archived_bytes: 64 * 1024 * 1024,
+            start_room: usize::MAX,
+        }
+    }
+}
+
+/// What the engine counts.
+#[derive(Debug, Default)]
+pub struct EngineMetrics {
+    /// Holds that came into each state, by [`HoldState::ALL`].
+    pub transitions: [Counter; HoldState::ALL.len()],
+    /// How long after its deadline a hold was given back.
+    pub expiry_lag: Histogram,
+    /// How long snapshots took.
+    pub snapshot_duration: Histogram,
+    /// When the last good snapshot was finished, in milliseconds since the epoch; 0 before the first.
+    pub snapshot_at: Gauge,
+    /// By how many units counters and ledgers disagreed at the last look: 0, always.
+    pub conservation_error: Gauge,
+}
+
+/// One term of service: born from recovery, ended by shutdown or by a failed journal.
+#[derive(Debug)]
+pub struct Engine {
+    inventory: Inventory,
+    journal: Journal,
+    /// None where nothing is kept.
+    history: Option<Arc<History>>,
+    bounds: Bounds,
+    metrics: EngineMetrics,
+    /// The process has nearly all memory that it may have: written by one thread, read by all.
+    short_of_memory: AtomicBool,
+    /// Held for as long as holds are written down one after the other, and for each piece of those that are taken out.
+    walk: Mutex<()>,
+    /// Engine time can't be relied on for new holds.
+    clock_is_in_doubt: AtomicBool,
+}
+
+impl Engine {
+    /// An engine over what recovery has found.
+    #[must_use]
+    pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
+        // What the start has found may be more than another process was allowed to keep.
+        inventory.drops.forget_archived(bounds.max_archived_drops, bounds.max_archived_bytes);
+        Self {
+            inventory,
+            journal,
+            history: None,
+            bounds,
+            metrics: EngineMetrics::default(),
+            short_of_memory: AtomicBool::new(false),
+            walk: Mutex::default(),
+            clock_is_in_doubt: AtomicBool::new(false),
+        }
+    }
+
+    /// An engine without a folder: what it knows is gone with the process.
+    ///
+    /// # Errors
+    /// The journal's thread can't be started.
+    pub fn ephemeral(key: DigestKey, bounds: Bounds) -> io::Result<Self> {
+        let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default())?;
+        Ok(Self::new(Inventory::new(key), journal, bounds))
+    }
+
+    /// As it is, with a journal that can be read by others.
+    #[must_use]
+    pub fn with_history(self, history: Option<Arc<History>>) -> Self {
+        Self { history, ..self }
+    }
+
+    /// What its journal keeps for readers; none where it keeps nothing.
+    #[must_use]
+    pub fn history(&self) -> Option<Arc<History>> {
+        self.history.clone()
+    }
+
+    /// Whether new holds are refused with [`Fault::Suspended`], because the wall clock is so far ahead of engine time that
+    /// one of them must be wrong. Holds that are there go on: they are extended, claimed, released, and expire.
+    pub fn doubt_clock(&self, is_in_doubt: bool) {
+        // Relaxed: it carries no other data, and a reserve beside it may be decided either way.
+        self.clock_is_in_doubt.store(is_in_doubt, Ordering::Relaxed);
+    }
+
+    /// What it knows. For metrics, snapshots and tests.
+    #[must_use]
+    pub const fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Its journal.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn metrics(&self) -> &EngineMetrics {
+        &self.metrics
+    }
+
+    /// Refuses what takes more memory while that is short.
+    #[inline]
+    fn has_memory(&self) -> Result<(), Fault> {
+        // Relaxed: a figure that is up to a tenth of a second old is as good.
+        if self.short_of_memory.load(Ordering::Relaxed) { Err(short_of_memory()) } else { Ok(()) }
+    }
+
+    /// Decides, giving back what is due in between, with no lock held. A call does that a few times only, so that a
+    /// million deadlines never stall one caller; then it is in doubt and the edge lets others run.
+    fn decide<T>(&self, now: Timestamp, mut attempt: impl FnMut() -> Attempt<Decided<T>>) -> Answer<T> {
+        for _ in 0..MOST_SWEEPS {
+            match attempt() {
+                Ok(decided) => return Ok(decided),
+                Err(Undecided::Fault(fault)) => return Err(fault),
+                Err(Undecided::InDoubt) => break,
+                Err(Undecided::Retry(chore)) => self.perform(chore, now)?,
+            }
+        }
+        Err(Fault::InDoubt.into())
+    }
+
+    fn perform(&self, chore: Chore, now: Timestamp) -> Result<(), Fault> {
+        match chore {
+            Chore::SweepItem(drop, item) => self.sweep_item(drop, item, now),
+            Chore::SweepHold(hold) => self.sweep_hold(hold, now).map(|_expired| ()),
+            Chore::Turn(drop) => self.turn(drop, now),
+            Chore::Again => Ok(()),
+        }
+    }
+
+    /// Appends a change of a hold and makes it; what is then shown of the hold waits for its revision. The hold's shard
+    /// is locked and its drop's gate held.
+    fn change(
+        &self,
+        own: &mut OwnHold<'_, '_>,
+        permit: Permit<'_>,
+        change: &Change,
+        context: Context<'_>,
+    ) -> Result<(), Fault> {
+        let record = Record::Changed(HoldChange::of(own.hold(), change, context.now, context.actor()));
+        let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
+        self.commit(record, Prepared { permit, locked, taken: None }, context.now).map(drop)
+    }
+
+    /// Units by which counters and ledgers disagree, over all drops: 0, always. Closes each drop's gate for a moment.
+    #[must_use]
+    pub fn conservation_error(&self) -> u64 {
+        let drops = self.inventory.drops.all();
+        drops.iter().map(|drop| drop.conservation_error()).fold(0, u64::saturating_add)
+    }
+}
+
+/// The caller's own hold, with its shard locked and its drop's gate held.
+struct OwnHold<'a, 's> {
+    drop: &'a DropEntry,
+    roster: Roster<'a>,
+    view: &'a Arc<Definition>,
+    shard: &'a mut LockedShard<'s>,
+    place: HoldRef,
+}
+
+impl OwnHold<'_, '_> {
+    #[inline]
+    fn hold(&self) -> &Hold {
+        // The place was found under this very lock.
+        invariant!(let Some(hold) = self.shard.get(self.place), "no hold is where one was found: {:?}", self.place);
+        hold
+    }
+
+    fn show(&self) -> HoldView {
+        HoldView { hold: self.hold().clone(), definition: Arc::clone(self.view) }
+    }
+
+    /// What is decided because of the hold as it stands.
+    #[inline]
+    fn decided<T>(&self, value: T) -> Decided<T> {
+        Decided { value, durable_after: self.hold().revision }
+    }
+
+    /// The hold as it stands.
+    #[inline]
+    fn shown(&self) -> Decided<Outcome> {
+        self.decided(Outcome::Hold(self.show()))
+    }
+
+    /// A refusal because of the hold.
+    fn refused<H>(&self, reason: Reason) -> Decided<Outcome<H>> {
+        self.drop.count_refusal(reason);
+        self.decided(Outcome::Refused(Box::new(Refusal {
+            reason,
+            sku: None,
+            retry_after: None,
+            may_come_back: false,
+            lines: Vec::new(),
+            limit: None,
+            hold: Some(self.show()),
+        })))
+    }
+}
+
+#[cold]
+const fn short_of_memory() -> Fault {
+    Fault::Exhausted("memory is short: nothing that takes more is let in until there is some again")
+}
+
+impl From<AppendError> for Fault {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Full => Self::Overloaded("the journal's queue is full"),
+            AppendError::Closed => Self::Overloaded("the server is stopping"),
+            AppendError::Failed => Self::JournalFailed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sixteenth_of_all_holds_is_kept_for_new_ones() {
+        let bounds = Bounds { max_holds: 1_600, ..Bounds::default() };
+        assert!(!bounds.is_nearly_full(1_499) && bounds.is_nearly_full(1_500));
+        assert!(Bounds { max_holds: 0, ..bounds }.is_nearly_full(0));
+    }
+}

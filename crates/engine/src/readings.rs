@@ -1,0 +1,161 @@
+//! What the engine tells a scrape about itself: plain numbers, gathered when they are asked for.
+//!
+//! The engine fills a [`Readings`]; the admin room gives the numbers their names. Nothing here is counted on a hot
+//! path and nothing here is text. Series that carry a drop or a SKU are bounded here, whatever the engine has.
+
+use stockade_types::hold::HoldState;
+use stockade_types::ids::{DropId, PoolId, Sku};
+use stockade_types::metrics::{Counter, HistogramReading};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::Engine;
+use super::answer::Stock;
+
+/// Most pools that are shown one by one: five states each make 1,000 series.
+pub const MAX_POOLS: usize = 200;
+/// Most refusal counts that are shown by drop.
+pub const MAX_REFUSALS: usize = 1_000;
+
+/// The engine at one scrape.
+#[derive(Debug, Clone, Default)]
+pub struct Readings {
+    /// Refusals by drop and reason, none of them 0. At most [`MAX_REFUSALS`].
+    pub refusals: Vec<(DropId, Reason, u64)>,
+    /// Refusals that found no room above, in the order of [`Reason::ALL`].
+    pub refusals_untracked: [u64; Reason::ALL.len()],
+    /// Holds that ever came into a state, in the order of [`HoldState::ALL`].
+    pub hold_transitions: [u64; HoldState::ALL.len()],
+    /// Holds in memory by state, in the order of [`HoldState::ALL`].
+    pub holds: [u64; HoldState::ALL.len()],
+    /// Pools of live drops. At most [`MAX_POOLS`].
+    pub pools: Vec<PoolReading>,
+    /// The pools of live drops that found no room above, together.
+    pub pools_untracked: Stock,
+    /// Units by which the books of a pool don't add up, over all pools, at the last consistent cut. 0, always.
+    pub conservation_error_units: u64,
+    /// How long after their deadlines holds were expired.
+    pub expiry_lag: HistogramReading,
+    /// The journal.
+    pub journal: JournalReading,
+    /// Snapshots.
+    pub snapshot: SnapshotReading,
+}
+
+/// A pool of a live drop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolReading {
+    /// In which drop.
+    pub drop: DropId,
+    /// Of which item.
+    pub sku: Sku,
+    /// Which pool.
+    pub pool: PoolId,
+    /// What it has.
+    pub stock: Stock,
+}
+
+/// The journal at one scrape.
+#[derive(Debug, Clone, Default)]
+pub struct JournalReading {
+    /// How long syncs took.
+    pub sync_duration: HistogramReading,
+    /// For how long the oldest record that is not durable has waited; 0 when all are.
+    pub oldest_unsynced: Millis,
+    /// Bytes that the journal takes.
+    pub bytes: u64,
+}
+
+/// Snapshots at one scrape.
+#[derive(Debug, Clone, Default)]
+pub struct SnapshotReading {
+    /// How long they took.
+    pub duration: HistogramReading,
+    /// When the last good one was finished; none yet in this process's life, and none found at start.
+    pub last_success: Option<Timestamp>,
+}
+
+impl Readings {
+    /// Adds a drop's refusal counts, in the order of [`Reason::ALL`].
+    pub fn add_refusals(&mut self, drop: &DropId, counts: &[u64; Reason::ALL.len()]) {
+        for ((reason, count), untracked) in Reason::ALL.iter().zip(counts).zip(&mut self.refusals_untracked) {
+            if *count == 0 {
+                continue;
+            }
+            if self.refusals.len() < MAX_REFUSALS {
+                self.refusals.push((drop.clone(), *reason, *count));
+            } else {
+                *untracked = untracked.saturating_add(*count);
+            }
+        }
+    }
+
+    /// Adds a pool of a live drop.
+    pub fn add_pool(&mut self, drop: &DropId, sku: &Sku, pool: &PoolId, stock: Stock) {
+        if self.pools.len() < MAX_POOLS {
+            let (drop, sku, pool) = (drop.clone(), sku.clone(), pool.clone());
+            self.pools.push(PoolReading { drop, sku, pool, stock });
+        } else {
+            self.pools_untracked = self.pools_untracked.plus(stock);
+        }
+    }
+}
+
+impl Engine {
+    /// Gathers the numbers. Takes each lock by itself and for a moment; only live drops are shown by pool.
+    #[must_use]
+    pub fn readings(&self) -> Readings {
+        let mut readings = Readings {
+            hold_transitions: self.metrics.transitions.each_ref().map(Counter::get),
+            holds: self.inventory.holds.counts(),
+            conservation_error_units: self.metrics.conservation_error.get(),
+            expiry_lag: self.metrics.expiry_lag.read(),
+            journal: JournalReading {
+                sync_duration: self.journal.metrics().sync_duration.read(),
+                oldest_unsynced: Millis::from(self.journal.oldest_unsynced()),
+                bytes: self.journal.bytes(),
+            },
+            snapshot: SnapshotReading {
+                duration: self.metrics.snapshot_duration.read(),
+                last_success: Some(Timestamp(self.metrics.snapshot_at.get())).filter(|at| at.0 > 0),
+            },
+            ..Readings::default()
+        };
+        for entry in self.inventory.drops.all() {
+            let running = entry.running();
+            readings.add_refusals(&running.definition.id, &entry.refusals());
+            let live = !running.state().is_over();
+            let (stock, _) = entry.stock(&running);
+            for (item, pools) in running.definition.items.iter().zip(&stock) {
+                for (pool, stock) in item.pools.iter().zip(pools) {
+                    // A closed drop is shown until its last hold has ended.
+                    if live || stock.held > 0 || stock.paying > 0 {
+                        readings.add_pool(&running.definition.id, &item.sku, &pool.id, *stock);
+                    }
+                }
+            }
+        }
+        readings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_told_in_sum() {
+        let (drop, sku, pool) = ("d".parse().expect("id"), "s".parse().expect("id"), "p".parse().expect("id"));
+        let mut readings = Readings::default();
+        for _ in 0..MAX_POOLS + 2 {
+            readings.add_pool(&drop, &sku, &pool, Stock { received: 3, free: 3, ..Stock::default() });
+        }
+        assert_eq!((readings.pools.len(), readings.pools_untracked.free), (MAX_POOLS, 6));
+        let mut counts = [0; Reason::ALL.len()];
+        counts[4] = 7;
+        for _ in 0..=MAX_REFUSALS {
+            readings.add_refusals(&drop, &counts);
+        }
+        assert_eq!((readings.refusals.len(), readings.refusals_untracked[4]), (MAX_REFUSALS, 7));
+    }
+}

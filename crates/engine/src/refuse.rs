@@ -1,0 +1,139 @@
+//! How a reserve is refused: which lines can't be served and why, and when it may be worth asking again.
+
+use stockade_types::ids::{ItemNo, Sku};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::answer::{LimitHit, Outcome, Refusal, RefusedLine};
+use super::attempt::{Attempt, Chore, Decided, Undecided};
+use super::limits::{due, told};
+use super::reserve::{Request, Reserved, Short, Shorts};
+use crate::inventory::{Broken, Pool, Subject};
+
+impl Request<'_> {
+    /// Refuses for want of stock, naming what limits would refuse of the cart as well.
+    pub(super) fn sold_out(&self, shorts: &[Short]) -> Attempt<Reserved> {
+        // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
+        if let [(_, 0)] = shorts
+            && self.asked.lines.len() == 1
+            && self.old.is_none()
+        {
+            return Ok(self.refuse_stock(shorts, &[]));
+        }
+        self.engine.inventory.subjects.with(&self.asked.counted.keys, |subjects| match due(subjects, self.now) {
+            // What the customer had must not be told to stand in his way.
+            Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
+            None => Ok(self.refuse_stock(shorts, subjects)),
+        })
+    }
+
+    /// A limit would refuse. What is due goes back first, and stock is looked at once more: the first look can't tell
+    /// of units that are spread, and `SOLD_OUT` stands before what limits say.
+    pub(super) fn over_limit(&self, broken: &Broken<'_>, subjects: &[Subject]) -> Attempt<Reserved> {
+        if let Some(due) = due(subjects, self.now) {
+            return Err(Undecided::Retry(Chore::SweepHold(due)));
+        }
+        let shorts = self.look_closely()?;
+        Ok(if shorts.is_empty() { self.limited(broken) } else { self.refuse_stock(&shorts, subjects) })
+    }
+
+    /// Refuses for want of stock. That `shorts` are short is certain; what else of the cart is short is looked up here,
+    /// as well as a look can tell.
+    pub(super) fn refuse_stock(&self, shorts: &[Short], subjects: &[Subject]) -> Reserved {
+        let shorts = self.all_shorts(shorts);
+        // Nobody's usage is asked for where it can make no difference.
+        let broken = if subjects.is_empty() { Broken::default() } else { self.broken(subjects) };
+        let mut lines = Vec::new();
+        for (item, units) in &self.asked.lines {
+            let short = shorts.iter().find(|(short, _)| short == item);
+            let limited = broken.line(*item);
+            let (reason, free) = match (short, limited) {
+                // What he has already in the hold that is to be superseded is there for him, too.
+                (Some((_, free)), _) => {
+                    let there = free.saturating_add(u64::from(self.own(*item)));
+                    (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
+                }
+                (None, Some(line)) => (line.reason, *units),
+                (None, None) => continue,
+            };
+            let available = free.min(*units).min(limited.map_or(u32::MAX, |line| line.left));
+            lines.push(self.refused_line(*item, reason, *units, available));
+        }
+        // Worth another try once every short line may have units again; never, where nothing is held.
+        let retry_at = shorts.iter().map(|short| self.comes_back(*short)).max();
+        let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
+        self.refuse(Reason::SoldOut, retry_after, lines, None)
+    }
+
+    fn all_shorts(&self, certain: &[Short]) -> Shorts {
+        let mut shorts = Shorts::from(certain);
+        if shorts.len() == self.asked.lines.len() {
+            return shorts;
+        }
+        for line in self.lines().filter(|line| line.needs() > 0) {
+            let known = shorts.iter().any(|(item, _)| *item == line.item);
+            // What is in doubt may be had: it is not named.
+            if !known && let Ok(Err(free)) = self.look_closely_at(line) {
+                shorts.push((line.item, free));
+            }
+        }
+        shorts
+    }
+
+    /// When units of a short line may come back: at the next deadline of the pools that it may draw on. That of the hold
+    /// that is to be superseded does not count: its units are the customer's already.
+    fn comes_back(&self, (item, free): Short) -> Timestamp {
+        let Some(line) = self.lines().find(|line| line.item == item) else { return Timestamp::NEVER };
+        let of =
+            |pool: &Pool| self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
+        let next_due = || self.earliest(line, of);
+        match next_due() {
+            // Units were taken and their hold is being made at this instant: it will live about as long as any.
+            Timestamp::NEVER if self.is_being_taken_from(line, free) => {
+                self.now.plus(self.running.definition.terms.hold_ttl)
+            }
+            // Entered between the two looks: then its deadline is in the queue by now.
+            Timestamp::NEVER => next_due(),
+            next => next,
+        }
+    }
+
+    /// Refuses because of limits, naming every line that they would refuse.
+    pub(super) fn limited(&self, broken: &Broken<'_>) -> Reserved {
+        let asked = |item| self.asked.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
+        let lines = broken
+            .lines
+            .iter()
+            .map(|line| self.refused_line(line.item, line.reason, asked(line.item), line.left))
+            .collect();
+        let reason = broken.hit.as_ref().map_or(Reason::LimitReached, |hit| hit.reason);
+        let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, self.now)).unzip();
+        self.refuse(reason, retry_after.flatten(), lines, hit)
+    }
+
+    fn refused_line(&self, item: ItemNo, reason: Reason, requested: u32, available: u32) -> RefusedLine {
+        RefusedLine { sku: self.running.definition.sku(item).clone(), reason, requested, available }
+    }
+
+    /// Where the request names a SKU first.
+    pub(super) fn place_of(&self, sku: &Sku) -> usize {
+        self.command.lines.iter().find(|wanted| wanted.sku == *sku).map_or(usize::MAX, |wanted| wanted.place)
+    }
+
+    /// A refusal, lines in the request's order. It waits for nothing: it says nothing about a hold of the caller's.
+    pub(super) fn refuse(
+        &self,
+        reason: Reason,
+        retry_after: Option<Millis>,
+        mut lines: Vec<RefusedLine>,
+        limit: Option<LimitHit>,
+    ) -> Reserved {
+        lines.sort_by_key(|line| self.place_of(&line.sku));
+        self.drop.count_refusal(reason);
+        let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
+        // Of a cart one line whose units never come back makes it final: then there is no instant to wait for.
+        let may_come_back = reason == Reason::SoldOut && retry_after.is_some();
+        let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
+        Decided::at_once(Outcome::Refused(Box::new(refusal)))
+    }
+}

@@ -1,0 +1,111 @@
+//! Serving what there is: of each line as many units as asked, free, and left under the limits, at least one in all.
+//!
+//! # Why less is exact
+//!
+//! Each line takes, in one step, what was asked or else all that was free at an instant at which nothing was in doubt
+//! or due (see `Pool::take_up_to`): never less because another taker was on his way to giving back, and nobody who came
+//! before is passed by. Nothing is looked up first and taken later, so no one can come in between. Units are taken in
+//! doubt, for limits may leave some of them unused: those go back before the record is appended, and until then nobody
+//! is refused on their account. With units in doubt or holds due the decision is dropped and taken again, as for any
+//! request. Limits are exact because the subject's stripe is locked all the while, and what was due of the subject's
+//! is given back before a limit may cut a line.
+
+use smallvec::SmallVec;
+use stockade_types::hold::ShortLine;
+use stockade_types::ids::ItemNo;
+use stockade_types::refusal::Reason;
+
+use super::allowance::Allotments;
+use super::draw::{Draw, Draws, Shares};
+use super::serve::Served;
+use super::{Hands, Line, Request, Reserved, Shorts};
+use crate::attempt::{Attempt, Chore, Undecided};
+use crate::inventory::Subject;
+use crate::limits::due;
+
+/// A line, and what stock has given for it.
+struct Got<'d> {
+    line: Line<'d>,
+    draws: Draws<'d>,
+}
+
+impl Got<'_> {
+    /// Units taken.
+    fn units(&self) -> u64 {
+        self.draws.iter().map(Draw::units).fold(0, u64::saturating_add)
+    }
+
+    /// Units that are there for the customer: those taken, and what he has already of those he asks for.
+    fn there(&self) -> u32 {
+        let own = self.line.units.min(self.line.own);
+        own.saturating_add(u32::try_from(self.units()).unwrap_or(u32::MAX))
+    }
+}
+
+type AllGot<'d> = SmallVec<[Got<'d>; 4]>;
+
+impl Request<'_> {
+    /// A read-only look whether there is anything at all: every line, where there is nothing of any; else none.
+    pub(super) fn look_for_any(&self) -> Attempt<Shorts> {
+        let mut shorts = Shorts::new();
+        for line in self.lines() {
+            if line.own > 0 {
+                return Ok(Shorts::new());
+            }
+            match self.look_at(line, 1)? {
+                Ok(()) => return Ok(Shorts::new()),
+                Err(free) => shorts.push((line.item, free)),
+            }
+        }
+        Ok(shorts)
+    }
+
+    /// Takes what there is, lets limits cut it, makes the hold.
+    #[cold]
+    pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Attempt<Reserved> {
+        let got = self.take_what_there_is()?;
+        let there: SmallVec<[(ItemNo, u32); 4]> = got.iter().map(|got| (got.line.item, got.there())).collect();
+        let allotted = self.allotted(hands.subjects, &there);
+        let cut = allotted.iter().any(|line| line.cut_by.is_some());
+        if cut && let Some(due) = due(hands.subjects, self.now) {
+            return Err(Undecided::Retry(Chore::SweepHold(due)));
+        }
+        if allotted.iter().all(|line| line.units == 0) {
+            return Ok(self.nothing_at_all(got, hands.subjects));
+        }
+        let rare = self.rare(self.short_lines(&got, &allotted));
+        let mut shares = Shares::default();
+        for (got, served) in got.into_iter().zip(&allotted) {
+            self.share(got.line, served.units, got.draws, &mut shares);
+        }
+        let Shares { lines, taken } = shares;
+        Ok(self.make(hands, Served { hold: self.new_hold(&lines, rare), taken })?)
+    }
+
+    fn take_what_there_is(&self) -> Attempt<AllGot<'_>> {
+        self.lines().map(|line| Ok(Got { line, draws: self.draw_up_to(line)? })).collect()
+    }
+
+    /// The usual refusal.
+    fn nothing_at_all(&self, got: AllGot<'_>, subjects: &[Subject]) -> Reserved {
+        let short = got.iter().filter(|got| got.there() < got.line.units);
+        let shorts: Shorts = short.map(|got| (got.line.item, got.units())).collect();
+        drop(got); // the guards give back what limits do not leave
+        if shorts.is_empty() { self.limited(&self.broken(subjects)) } else { self.refuse_stock(&shorts, subjects) }
+    }
+
+    /// Lines that get less than they asked for, in the request's order. `SOLD_OUT` stands before what limits say, as in
+    /// a refusal.
+    fn short_lines(&self, got: &AllGot<'_>, allotted: &Allotments) -> Vec<ShortLine> {
+        let short = got.iter().zip(allotted).filter(|(got, served)| served.units < got.line.units);
+        let mut shorts: Vec<ShortLine> = short
+            .map(|(got, served)| ShortLine {
+                item: got.line.item,
+                requested: got.line.units,
+                reason: served.cut_by.filter(|_| got.there() >= got.line.units).unwrap_or(Reason::SoldOut),
+            })
+            .collect();
+        shorts.sort_by_key(|short| self.place_of(self.running.definition.sku(short.item)));
+        shorts
+    }
+}

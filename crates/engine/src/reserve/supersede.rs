@@ -1,0 +1,90 @@
+//! A reserve in place of the customer's own hold: one ends and the other is made, by one record.
+//!
+//! Both holds' shards are locked, in ascending order, from the look at either to the change of both. So whatever else
+//! would happen to the old one, a claim, its deadline, another successor, comes before, and then this request finds what
+//! it left; or after, and then it finds a hold that was superseded.
+//!
+//! Only the difference moves: units that the new hold has beyond the old one's are taken before the append, in doubt;
+//! those that it has not go back after it; the rest goes over from one to the other and is never free. So the
+//! customer's own units never stand in his way, and nobody else can get between.
+
+use stockade_journal::Permit;
+use stockade_types::hold::{Change, Hold, HoldState};
+use stockade_types::ids::HoldId;
+use stockade_types::record::{HoldChange, Record, Superseded};
+use stockade_types::refusal::Reason;
+use stockade_types::time::Timestamp;
+
+use super::serve::Served;
+use super::{Asked, Hands, Request, Reserved};
+use crate::OwnHold;
+use crate::answer::{Fault, Outcome};
+use crate::attempt::Decided;
+use crate::commit::Prepared;
+use crate::hold_verbs::ended;
+use crate::inventory::{HoldRef, Locked, LockedShards, LockedSubjects};
+
+/// The hold that is to be superseded. Its shard is locked, so what stands here is so until the request is decided.
+pub(crate) struct Old {
+    /// Where it lives.
+    pub(crate) place: HoldRef,
+    pub(crate) hold: Hold,
+}
+
+impl Request<'_> {
+    /// The request with the hold that it is to supersede: that one must be this customer's in this drop, and held. One
+    /// that is due is expired first, and nothing may take its place.
+    #[cold]
+    pub(super) fn in_place_of<'p>(
+        &self,
+        id: &HoldId,
+        shards: &mut LockedShards<'_>,
+        permit: Permit<'p>,
+    ) -> Result<Result<(Self, Permit<'p>), Reserved>, Fault> {
+        let not_found = || Fault::NoHold(*id);
+        let shard = shards.other();
+        let place = shard.find(id).ok_or_else(not_found)?;
+        let known = shard.get(place).ok_or_else(not_found)?;
+        if known.drop != self.drop.number || known.customer != self.command.customer {
+            return Err(not_found());
+        }
+        let mut own = OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
+        let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
+            return Ok(Err(own.refused(Reason::HoldExpired)));
+        };
+        let hold = own.hold().clone();
+        if let Some(reason) = not_superseded(&hold) {
+            return Ok(Err(own.refused(reason)));
+        }
+        let asked = Asked { counted: self.asked.counted.with_subjects_of(&hold), ..self.asked.clone() };
+        Ok(Ok((Self { asked, old: Some(Old { place, hold }), ..*self }, permit)))
+    }
+
+    /// When the successor was made and falls due: it goes on with the old one's life, never shortened by it.
+    pub(super) fn life_of_successor(&self, old: &Hold) -> (Timestamp, Timestamp) {
+        let ceiling = old.created_at().plus(self.running.definition.terms.max_hold_life);
+        (old.created_at(), old.expires_at().max(self.now.plus(self.ttl()).min(ceiling)))
+    }
+
+    /// Appends the one record, ends the old hold and makes the new one.
+    pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Result<Reserved, Fault> {
+        let Hands { shards, subjects, permit } = hands;
+        let Served { mut hold, taken } = served;
+        let change = Change::Superseded { at: self.now, by: hold.id };
+        let ended = HoldChange::of(&old.hold, &change, self.now, self.actor);
+        let record = Record::Superseded(Box::new(Superseded { ended, made: hold.clone() }));
+        let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
+        let locked = Locked::Succession(self.drop, (shards, old.place), subjects);
+        hold.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
+        Ok(Decided { durable_after: hold.revision, value: Outcome::Hold(hold) })
+    }
+}
+
+/// Why a hold can't be superseded.
+fn not_superseded(hold: &Hold) -> Option<Reason> {
+    match hold.state {
+        HoldState::Held => None,
+        HoldState::Paying => Some(Reason::PaymentInProgress),
+        HoldState::Claimed | HoldState::Released | HoldState::Expired => ended(hold),
+    }
+}

@@ -1,0 +1,165 @@
+//! Operators' changes of stock: each made once for its id, never below what customers have.
+//!
+//! The drop's gate is closed meanwhile, so nobody else moves its units and the ledger's figures are exact. A moment of the
+//! drop that has come is made a fact before: no adjustment stands in the journal before an opening that it is later than.
+
+use stockade_types::definition::MAX_ITEM_UNITS;
+use stockade_types::ids::{ItemNo, Lsn, PoolNo};
+use stockade_types::invariant;
+use stockade_types::record::{Adjusted, AdjustedBy, Adjustment, PoolBasis, Record, StockChange};
+use stockade_types::time::Timestamp;
+
+use super::Engine;
+use super::answer::{DropView, Fault, Violation};
+use super::attempt::{Answer, Attempt, Chore, Decided, Undecided};
+use super::command::AdjustStock;
+use super::commit::Prepared;
+use super::context::Context;
+use super::drops::view;
+use crate::inventory::{DropEntry, Locked, Pool, Running, Verdict};
+
+impl Engine {
+    /// Changes the stock of an item, once for each id.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`]; [`Fault::Invalid`] for a SKU or pool that the drop does not have; [`Fault::Exists`] when the id
+    /// was used for another change; [`Fault::Stale`] when the units are not the expected ones;
+    /// [`Fault::Precondition`] when it would take what customers have, or pass the most that an item may have; and
+    /// faults of the journal.
+    pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Answer<DropView> {
+        // What is due of the item comes back first: it can be taken out. No other's: a wave elsewhere is not waited for.
+        let named = self.inventory.drops.with_id(&command.drop, |entry| {
+            find(&entry.running(), command).map(|(item, pool)| (entry.number, item, pool))
+        });
+        if let Some(Ok((drop, item, pool))) = named {
+            while self.sweep_pool(drop, item, pool, context.now)? > 0 {}
+        }
+        self.decide(context.now, || {
+            let adjusted = self
+                .inventory
+                .drops
+                .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, context));
+            adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone()).into()))
+        })
+    }
+
+    fn adjust_in(
+        &self,
+        entry: &DropEntry,
+        running: &mut Running,
+        command: &AdjustStock,
+        context: Context<'_>,
+    ) -> Attempt<Decided<DropView>> {
+        let Context { now, origin } = context.not_before(running.turned_at);
+        if running.is_to_turn(now) {
+            return Err(Undecided::Retry(Chore::Turn(entry.number)));
+        }
+        if running.archived.is_some() {
+            let what = format!("drop {} is archived: its stock stays as it is", command.drop);
+            return Err(Decided { value: Fault::Precondition(what), durable_after: running.known_at() }.into());
+        }
+        let (item, place) = find(running, command)?;
+        invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
+        let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
+        let known = running.adjusted.get(item.index());
+        // The answer shows the drop's state as well.
+        let durable_after = known.map_or(Lsn::default(), |known| known.revision).max(running.known_at());
+        if let Some(made) = known.and_then(|known| known.find(&command.id)) {
+            if made != adjustment {
+                let what = format!("adjustment {}", command.id);
+                let field = if made.pool == place { "change" } else { "pool" };
+                return Err(Decided { value: Fault::Exists { what, field }, durable_after }.into());
+            }
+            return Ok(Decided { value: view(entry, running), durable_after });
+        }
+        if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
+            return Err(Decided { value: may_be_made(command), durable_after }.into());
+        }
+        self.has_memory()?;
+        let permit = self.journal.permit()?;
+        let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
+        // What was due by then has been given back; what falls due up to the drop's last turn is not free yet.
+        let taken = match pool.take_any(taken_out, context.now) {
+            Verdict::Yes(taken) => taken,
+            Verdict::Short { .. } => return Err(too_few(pool, command).into()),
+            Verdict::InDoubt => return Err(Undecided::InDoubt),
+            Verdict::SweepDue => return Err(Undecided::Retry(Chore::SweepItem(entry.number, item))),
+        };
+        let mut stock = entry.item_figures(item);
+        if let Some(figures) = stock.get_mut(place.index()) {
+            figures.basis = basis;
+        }
+        let by = Some(Box::new(AdjustedBy { origin: origin.clone(), stock }));
+        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by });
+        let locked = Locked::Drop(entry, running);
+        let durable_after = self.commit(record, Prepared { permit, locked, taken }, now)?;
+        Ok(Decided { value: view(entry, running), durable_after })
+    }
+}
+
+/// Item and pool that are meant; no pool named: the last, which takes the rest.
+fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
+    let definition = &running.definition;
+    let Some((number, item)) = definition.item(&command.sku) else {
+        let description = format!("drop {} has no item {:?}", definition.id, command.sku.as_str());
+        return Err(Fault::Invalid(vec![Violation { field: "sku".to_owned(), description }]));
+    };
+    let place = match &command.pool {
+        Some(id) => item.pools.iter().position(|pool| pool.id == *id),
+        None => item.pools.len().checked_sub(1),
+    };
+    let place = place.and_then(|place| u16::try_from(place).ok()).ok_or_else(|| {
+        let description = format!("item {:?} has no such pool", command.sku.as_str());
+        Fault::Invalid(vec![Violation { field: "pool".to_owned(), description }])
+    })?;
+    Ok((number, PoolNo(place)))
+}
+
+/// The pool's basis after the change, and the units that have to be taken from what is free.
+fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault> {
+    let is = pool.basis();
+    let (stock, _) = pool.stock();
+    let (received, taken_out, less) = match command.change {
+        StockChange::Delta(delta) => {
+            let by = delta.unsigned_abs();
+            if delta >= 0 {
+                (is.received.saturating_add(by), is.taken_out, 0)
+            } else {
+                (is.received, is.taken_out.saturating_add(by), by)
+            }
+        }
+        StockChange::SetReceived { expected, .. } if expected != is.received => {
+            return Err(Fault::Stale(format!(
+                "{:?} has received {} units, not the expected {expected}",
+                command.sku.as_str(),
+                is.received
+            )));
+        }
+        StockChange::SetReceived { units, .. } => (units, is.taken_out, is.received.saturating_sub(units)),
+    };
+    if received > MAX_ITEM_UNITS {
+        let what = format!("{:?} would have received more than {MAX_ITEM_UNITS} units", command.sku.as_str());
+        return Err(Fault::Precondition(what));
+    }
+    if less > stock.free { Err(too_few(pool, command)) } else { Ok((PoolBasis { received, taken_out }, less)) }
+}
+
+/// The id is older than what is remembered.
+fn may_be_made(command: &AdjustStock) -> Fault {
+    let made = Timestamp(command.id.made_at().unwrap_or_default());
+    let description = format!(
+        "is a UUID of version 7 from {made}, older than the adjustments of {:?} that are remembered: it may have been made \
+         already. Look at the stock; a change that is still to be made needs an id of its own",
+        command.sku.as_str()
+    );
+    Fault::Invalid(vec![Violation { field: "adjustment_id".to_owned(), description }])
+}
+
+fn too_few(pool: &Pool, command: &AdjustStock) -> Fault {
+    let (stock, _) = pool.stock();
+    Fault::Precondition(format!(
+        "only {} units of {:?} are free: what is held, paying or claimed can't be taken out",
+        stock.free,
+        command.sku.as_str()
+    ))
+}

@@ -1,0 +1,262 @@
+//! The agenda, with nobody else calling: each entry does its work at its instant, a piece at a time.
+
+use std::sync::Arc;
+
+use stockade_engine::Engine;
+use stockade_engine::agenda::{Agenda, Entry};
+use stockade_engine::answer::{DropState, Outcome};
+use stockade_engine::command::Steer;
+use stockade_engine::compact::Between;
+use stockade_engine::context::Context;
+use stockade_journal::{MAX_QUEUED_OPERATIONS, Permit};
+use stockade_types::definition::Definition;
+use stockade_types::hold::HoldState;
+use stockade_types::record::{DropVerb, Record};
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::common::{self, START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
+
+/// Holds of which each shard of the table has one, about.
+const MANY: u64 = 4_096;
+
+fn after(seconds: u64) -> Timestamp {
+    START.plus(Millis::from_secs(seconds))
+}
+
+fn started(world: &World) -> (Arc<Engine>, Agenda) {
+    let engine = Arc::new(world.start().0);
+    let agenda = Agenda::new(Arc::clone(&engine));
+    (engine, agenda)
+}
+
+fn scheduled(id: &str) -> Definition {
+    let mut definition = definition(id, &[("A", 10_000)], &[]);
+    (definition.schedule.opens_at, definition.schedule.closes_at) = (Some(after(10)), Some(after(20)));
+    definition
+}
+
+/// As it stands, without a look at it that would turn it.
+fn state(engine: &Engine, id: &str) -> DropState {
+    engine.inventory().drops.with_id(&drop_id(id), |entry| entry.running().state()).expect("a drop")
+}
+
+fn in_state(engine: &Engine, wanted: DropState) -> usize {
+    engine.inventory().drops.all().iter().filter(|entry| entry.running().state() == wanted).count()
+}
+
+/// As if so many operations waited for a slow disk.
+fn busy(engine: &Engine) -> Vec<Permit<'_>> {
+    (0..MAX_QUEUED_OPERATIONS / 8).map(|_| engine.journal().permit().expect("room")).collect()
+}
+
+fn held(engine: &Engine, n: u64, id: &str, now: Timestamp) {
+    let command = reserve(hold_id(n), id, &format!("c{n}"), &[("A", 1)]);
+    let answer = settle(|| engine.reserve(&command, Context::anonymous(now))).expect("an answer");
+    assert!(matches!(answer.value, Outcome::Hold(_)), "{answer:?}");
+}
+
+fn sold(engine: &Engine, n: u64, id: &str, now: Timestamp) {
+    held(engine, n, id, now);
+    settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(now))).expect("claimed");
+}
+
+fn close(engine: &Engine, id: &str, now: Timestamp) {
+    engine.steer(&drop_id(id), Steer::Close, Context::anonymous(now)).expect("closed");
+}
+
+fn look_until_done(agenda: &mut Agenda, now: Timestamp) -> Timestamp {
+    loop {
+        let next = agenda.look(now);
+        if next > now {
+            return next;
+        }
+    }
+}
+
+#[test]
+fn a_drop_that_nobody_asks_for_opens_closes_and_is_archived_and_the_next_look_is_named() {
+    let world = World::new();
+    let (engine, mut agenda) = started(&world);
+    create(&engine, scheduled("d"), START);
+    assert_eq!((look_until_done(&mut agenda, after(9)), state(&engine, "d")), (after(10), DropState::Scheduled));
+    assert_eq!((agenda.look(after(10)), state(&engine, "d")), (after(20), DropState::Open));
+    held(&engine, 1, "d", after(11));
+    assert_eq!(agenda.look(after(11)), after(20), "the closing comes before the deadline");
+    let archived_at = after(20).plus(world.options.bounds.archive_after);
+    assert_eq!((agenda.look(after(20)), state(&engine, "d")), (after(311), DropState::Closed));
+    assert_eq!(engine.inventory().owned(), 1);
+    let forgotten_at = after(311).plus(world.options.bounds.retry_window);
+    assert_eq!(look_until_done(&mut agenda, after(311)), forgotten_at);
+    assert_eq!((engine.inventory().owned(), engine.inventory().ended()), (0, 1));
+    assert_eq!(look_until_done(&mut agenda, forgotten_at), archived_at);
+    assert_eq!(engine.inventory().ended(), 0);
+    assert_eq!(look_until_done(&mut agenda, archived_at), Timestamp::NEVER);
+    assert_eq!(state(&engine, "d"), DropState::Archived);
+}
+
+#[test]
+fn a_turn_that_meets_a_busy_journal_stops_and_goes_on_later() {
+    let world = World::new();
+    let (engine, mut agenda) = started(&world);
+    (0..10).for_each(|n| create(&engine, scheduled(&format!("d{n}")), START));
+    let open = || in_state(&engine, DropState::Open);
+    let waiting = busy(&engine);
+    let later = |ms| after(10).plus(Millis(ms));
+    assert_eq!((agenda.look(later(0)), open()), (later(2), 1), "one now, and the next later");
+    assert_eq!((agenda.look(later(0)), open()), (later(2), 1), "nor by looking again");
+    assert_eq!((agenda.look(later(2)), open()), (later(4), 2), "but one at each time");
+    drop(waiting);
+    assert_eq!((look_until_done(&mut agenda, later(4)), open()), (after(20), 10), "and all once there is room");
+
+    look_until_done(&mut agenda, after(20));
+    let due = after(20).plus(world.options.bounds.archive_after);
+    let archived = || in_state(&engine, DropState::Archived);
+    let waiting = busy(&engine);
+    assert_eq!((agenda.look(due), archived()), (due.plus(Millis(2)), 1));
+    assert_eq!((agenda.look(due.plus(Millis(2))), archived()), (due.plus(Millis(4)), 2));
+    drop(waiting);
+    look_until_done(&mut agenda, due.plus(Millis(4)));
+    assert_eq!(archived(), 10);
+}
+
+#[test]
+fn at_each_look_every_entry_has_its_turn_and_none_is_done_with_all_at_once() {
+    let mut world = World::new();
+    world.options.bounds.archive_after = Millis::from_secs(60);
+    let (engine, mut agenda) = started(&world);
+    for n in 0..40 {
+        let id = format!("d{n}");
+        create(&engine, definition(&id, &[("A", 10)], &[]), START);
+        held(&engine, n, &id, START);
+    }
+    let mut late = scheduled("late");
+    (late.schedule.opens_at, late.schedule.closes_at) = (Some(after(300)), None);
+    create(&engine, late, START);
+    create(&engine, definition("over", &[("A", 10)], &[]), START);
+    close(&engine, "over", START);
+    let due = after(300);
+    assert_eq!(agenda.look(due), Timestamp(0), "there is more to do at once");
+    let owned = engine.inventory().owned();
+    assert!((1..40).contains(&owned), "a part of the holds is given back: {owned} are left");
+    assert_eq!((state(&engine, "late"), state(&engine, "over")), (DropState::Open, DropState::Archived));
+    agenda.look(due);
+    assert!(engine.inventory().owned() < owned, "and another part at the next look");
+    look_until_done(&mut agenda, due);
+    assert_eq!(engine.inventory().owned(), 0, "each pool has had its turn");
+}
+
+#[test]
+fn a_closed_drop_with_a_live_hold_is_looked_at_again_until_it_has_none() {
+    let mut world = World::new();
+    world.options.bounds.archive_after = Millis::from_secs(60);
+    let (engine, mut agenda) = started(&world);
+    for id in ["d", "e"] {
+        create(&engine, definition(id, &[("A", 10)], &[]), START);
+        close(&engine, id, after(if id == "d" { 1 } else { 2 }));
+    }
+    create(&engine, definition("f", &[("A", 10)], &[]), START);
+    held(&engine, 1, "f", START);
+    close(&engine, "f", START);
+    assert_eq!(look_until_done(&mut agenda, after(60)), after(61), "one is put off, and another is due then");
+    look_until_done(&mut agenda, after(62));
+    let states = || ["d", "e", "f"].map(|id| state(&engine, id));
+    let (archived, closed) = (DropState::Archived, DropState::Closed);
+    assert_eq!(states(), [archived, archived, closed], "none waits for another");
+    look_until_done(&mut agenda, after(299));
+    assert_eq!(states(), [archived, archived, closed]);
+    look_until_done(&mut agenda, after(300));
+    look_until_done(&mut agenda, after(301));
+    assert_eq!(states(), [archived; 3]);
+}
+
+/// Sells in a drop whose series limits what a customer may have, and closes it.
+fn sold_out(engine: &Engine) {
+    let mut sale = definition("d", &[("A", 100_000)], &[]);
+    sale.series = Some("winter".parse().expect("a series"));
+    create(engine, sale, START);
+    for n in 0..MANY {
+        sold(engine, n, "d", START);
+        if n.is_multiple_of(512) {
+            engine.journal().barrier().wait().expect("durable");
+        }
+    }
+    close(engine, "d", START);
+}
+
+fn claimed(engine: &Engine) -> u64 {
+    engine.inventory().holds.counts()[HoldState::Claimed.place()]
+}
+
+#[test]
+fn a_drop_is_archived_while_a_snapshot_is_taken_and_its_holds_leave_memory_after_it() {
+    let world = World::new();
+    let (engine, mut agenda) = started(&world);
+    sold_out(&engine);
+    let now = START.plus(world.options.bounds.archive_after);
+    let mut parts = 0_u64;
+    engine
+        .snapshot_in_steps(&world.snapshots, now, &mut |between| {
+            parts += 1;
+            // Before the first part of the walk is written out, in the middle of it, and after it.
+            if between != Between::Shards || [1, 2_000].contains(&parts) {
+                assert!(agenda.look(now) > now, "it does not wait");
+                assert_eq!((state(&engine, "d"), claimed(&engine)), (DropState::Archived, MANY));
+            }
+        })
+        .expect("a snapshot");
+    let found = engine.get_hold(hold_id(0), None, Context::anonymous(now));
+    assert!(found.is_err(), "nobody finds them meanwhile");
+    let later = now.plus(Millis(100));
+    assert_eq!(look_until_done(&mut agenda, later), Timestamp::NEVER);
+    assert_eq!((claimed(&engine), engine.inventory().subjects.old()), (0, MANY));
+    same_after_a_start(world, engine, agenda, later);
+}
+
+#[test]
+fn a_snapshot_that_comes_while_holds_leave_memory_has_each_of_them_once() {
+    let world = World::new();
+    let (engine, mut agenda) = started(&world);
+    sold_out(&engine);
+    let now = START.plus(world.options.bounds.archive_after);
+    while claimed(&engine) > MANY / 2 {
+        assert!(agenda.look_at(Entry::Archiving, now) <= now, "there is more");
+    }
+    assert!(claimed(&engine) > 0);
+    engine.snapshot(&world.snapshots, now).expect("a snapshot");
+    look_until_done(&mut agenda, now);
+    assert_eq!((claimed(&engine), engine.inventory().subjects.old()), (0, MANY));
+    same_after_a_start(world, engine, agenda, now);
+}
+
+/// From the snapshot that there is, and from one of what that has come to.
+fn same_after_a_start(mut world: World, engine: Arc<Engine>, agenda: Agenda, now: Timestamp) {
+    drop(agenda);
+    let live = engine.inventory().digest();
+    engine.journal().close(now).expect("a clean stop");
+    drop(engine);
+    world.now = now;
+    for _ in 0..2 {
+        let (engine, report) = world.start();
+        assert!(report.snapshot.is_some());
+        assert_eq!(engine.inventory().digest(), live);
+        engine.snapshot(&world.snapshots, now).expect("a snapshot");
+        engine.journal().close(now).expect("a clean stop");
+    }
+}
+
+#[test]
+fn what_archives_a_drop_is_never_before_the_closing_that_came_late() {
+    let mut world = World::new();
+    world.options.bounds.archive_after = Millis::from_secs(5);
+    let (engine, mut agenda) = started(&world);
+    create(&engine, scheduled("d"), START);
+    // It is closed so late that a clock that was read before has seen its time to be archived come.
+    agenda.look_at(Entry::Moments, after(60));
+    engine.archive(after(30)).expect("archived");
+    engine.journal().barrier().wait().expect("durable");
+    let times: Vec<(DropVerb, Timestamp)> = common::records(&world)
+        .into_iter()
+        .filter_map(|(_, record)| if let Record::DropFact(fact) = record { Some((fact.verb, fact.at)) } else { None })
+        .collect();
+    assert_eq!(times[1..], [(DropVerb::Turn, after(60)), (DropVerb::Archive, after(60))]);
+}

@@ -1,0 +1,189 @@
+//! An engine over a simulated disk, with a clock that stands still: what the tests of the whole engine share.
+
+use std::sync::Arc;
+
+use stockade_engine::answer::Fault;
+use stockade_engine::attempt::{Answer, Decided};
+use stockade_engine::command::{CreateDrop, Reserve};
+use stockade_engine::context::Context;
+use stockade_engine::folder::Folder;
+use stockade_engine::inventory::{BulkLoad, Inventory};
+use stockade_engine::page::Page;
+use stockade_engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
+use stockade_engine::{Bounds, Engine};
+use stockade_journal::storage::SimulatedStorage;
+use stockade_journal::{FileLogOptions, inspect};
+use stockade_types::definition::Definition;
+use stockade_types::ids::{IdentityKind, Lsn};
+use stockade_types::record::{Lifecycle, Made, Record};
+use stockade_types::time::{Millis, Timestamp};
+
+pub use crate::naive::words::{
+    START, adjust, claim, definition, drop_id, extend, hold_id, lines, release, reserve, settle, sku, target, update,
+};
+
+/// A page of at most so many, as they come.
+pub fn page<V: Clone>(most: usize) -> Page<V, V> {
+    Page::new(most, usize::MAX, |view: &V| (view.clone(), 0))
+}
+/// How long after its closing a drop is archived here.
+const ARCHIVE_AFTER: Millis = Millis::from_secs(7 * 24 * 3_600);
+
+/// A machine: its disk, its clock, and the engine while one runs.
+pub struct World {
+    pub root: SimulatedStorage,
+    pub journal: SimulatedStorage,
+    pub snapshots: SimulatedStorage,
+    pub options: StartOptions,
+    pub now: Timestamp,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let options = StartOptions {
+            bounds: Bounds { archive_after: ARCHIVE_AFTER, ..Bounds::default() },
+            log: FileLogOptions::default(),
+            outage_grace: Millis::from_secs(30),
+            accept_clock: false,
+        };
+        Self {
+            root: SimulatedStorage::default(),
+            journal: SimulatedStorage::default(),
+            snapshots: SimulatedStorage::default(),
+            options,
+            now: START,
+        }
+    }
+
+    pub fn folder(&self) -> Folder {
+        let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
+        Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder")
+    }
+
+    /// Starts an engine on what the disk has.
+    pub fn start(&self) -> (Engine, Report) {
+        let recovered = self.try_start().expect("an engine");
+        (recovered.engine, recovered.report)
+    }
+
+    pub fn try_start(&self) -> Result<Recovered, RecoverError> {
+        recover(&self.folder(), &self.options, &|| self.now)
+    }
+
+    /// The power goes: what was not synced is lost, as the seed chooses.
+    pub fn lose_power(&mut self, seed: u64) {
+        self.root = self.root.reboot(seed);
+        self.journal = self.journal.reboot(seed.wrapping_add(1));
+        self.snapshots = self.snapshots.reboot(seed.wrapping_add(2));
+    }
+}
+
+pub fn create(engine: &Engine, definition: Definition, now: Timestamp) {
+    let command = CreateDrop { definition, validate_only: false };
+    durable(engine, engine.create_drop(&command, Context::anonymous(now))).expect("a durable drop");
+}
+
+/// What was decided, once it may be told.
+pub fn durable<T>(engine: &Engine, answer: Answer<T>) -> Result<T, Fault> {
+    let Decided { value, durable_after } = answer.map_err(|fault| fault.value)?;
+    engine.journal().ticket(durable_after).wait().map_err(|_failed| Fault::JournalFailed)?;
+    Ok(value)
+}
+
+/// The same, with a card beside the customer.
+pub fn with_card(command: Reserve, card: &str) -> Reserve {
+    let kind = IdentityKind::try_from("card").expect("a kind");
+    Reserve { identities: vec![(kind, card.to_owned())], ..command }
+}
+
+/// All records of a journal, in their order.
+pub fn records(world: &World) -> Vec<(Lsn, Record)> {
+    let batches = inspect(&world.journal).expect("a journal").map(|batch| batch.expect("a batch"));
+    batches.flat_map(|batch| batch.iter().map(|(lsn, record)| (lsn, record.clone())).collect::<Vec<_>>()).collect()
+}
+
+/// What is known of a journal's records that are loaded at once.
+pub fn loaded(world: &World, records: &[(Lsn, Record)]) -> Inventory {
+    let load = BulkLoad::new(world.folder().key);
+    for (lsn, record) in records {
+        load.apply(*lsn, record).expect("a sound record");
+    }
+    load.finish(usize::MAX).expect("sums that hold at every cut")
+}
+
+/// Goes on with a journal record by record.
+pub fn follow(follower: &Inventory, records: &[(Lsn, Record)]) {
+    for (lsn, record) in records {
+        follower.follow(*lsn, record).expect("a sound record");
+    }
+}
+
+/// How much of a journal is loaded at once, before the rest is followed record by record.
+#[derive(Debug, Clone, Copy)]
+pub enum AtOnce {
+    /// Nothing, each part that there is, and all of it.
+    Each,
+    /// Some parts, drawn by this number.
+    Drawn(u64),
+}
+
+/// Parts that are drawn of one journal.
+const DRAWN: u64 = 2;
+
+impl AtOnce {
+    /// In records.
+    fn of(self, records: usize) -> Vec<usize> {
+        let parts = u64::try_from(records + 1).expect("few");
+        let drawn = |seed: u64, n: u64| seed.wrapping_add(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) % parts;
+        match self {
+            Self::Each => (0..=records).collect(),
+            Self::Drawn(seed) => (0..DRAWN).map(|n| usize::try_from(drawn(seed, n)).expect("small")).collect(),
+        }
+    }
+}
+
+/// Who loads a part of the journal at once, and follows the rest, comes to know what is known by all of it.
+pub fn known_to_followers(world: &World, at_once: AtOnce, known: [u8; 32]) {
+    let records = records(world);
+    assert!(records.first().is_none_or(|(lsn, _)| *lsn == Lsn(1)), "the whole journal is there");
+    for at_once in at_once.of(records.len()) {
+        let (first, rest) = records.split_at(at_once);
+        let follower = loaded(world, first);
+        follow(&follower, rest);
+        assert_eq!(follower.digest(), known, "a follower from record {at_once} on knows something else");
+    }
+}
+
+/// Stops in order and starts again. With what was known before, and after. One that follows the journal comes to know
+/// what was known before, too, however much of it it had loaded at once.
+pub fn restart(engine: Engine, world: &World, at_once: AtOnce) -> (Engine, [u8; 32], [u8; 32]) {
+    let live = engine.inventory().digest();
+    engine.journal().close(world.now).expect("a clean stop");
+    drop(engine);
+    holds_stand_in_open_drops(world);
+    known_to_followers(world, at_once, live);
+    let (engine, _) = world.start();
+    let replayed = engine.inventory().digest();
+    (engine, live, replayed)
+}
+
+/// Every hold of a journal was made behind the opening of its drop, before its closing, and not while it was paused.
+pub fn holds_stand_in_open_drops(world: &World) {
+    let mut open = std::collections::HashMap::new();
+    for (lsn, record) in records(world) {
+        if let Record::DropFact(fact) = &record {
+            let Lifecycle { drop, paused, opened, closed } = fact.lifecycle;
+            open.insert(drop, opened.is_some() && closed.is_none() && !paused);
+        }
+        let made = if let Record::Made(Made { hold, .. }) = &record {
+            Some(hold.drop)
+        } else if let Record::Superseded(superseded) = &record {
+            Some(superseded.made.drop)
+        } else {
+            None
+        };
+        // Of a drop that was made before the oldest record the journal says nothing.
+        let sound = made.and_then(|drop| open.get(&drop)).copied().unwrap_or(true);
+        assert!(sound, "record {lsn} makes a hold in a drop that is not open: {record:?}");
+    }
+}

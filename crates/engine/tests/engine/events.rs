@@ -1,0 +1,426 @@
+//! Events are readings of the journal: the same from wherever they are read, after whatever has happened to it since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use stockade_engine::Engine;
+use stockade_engine::command::{Stage, Steer};
+use stockade_engine::context::Context;
+use stockade_engine::recover::recover;
+use stockade_feed::{BadCursor, Detail, Event, Feed, FeedError, Filter, Kind, Position, Recent};
+use stockade_journal::storage::SimulatedStorage;
+use stockade_journal::{Durability, KeepPolicy};
+use stockade_types::definition::{Definition, Schedule};
+use stockade_types::ids::Lsn;
+use stockade_types::record::StockChange;
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::common::{
+    START, World, adjust, claim, definition, drop_id, durable, extend, hold_id, release, reserve, settle, target,
+    update,
+};
+
+const EVERYTHING: KeepPolicy = KeepPolicy { age: Millis::from_secs(400 * 24 * 3_600), bytes: u64::MAX };
+
+/// A machine that keeps what its journal needs no more.
+struct Keeping {
+    world: World,
+}
+
+impl Keeping {
+    fn new() -> Self {
+        let mut world = World::new();
+        // Many segments.
+        world.options.log.segment_bytes = 2_000;
+        Self { world }
+    }
+
+    fn kept(&self) -> SimulatedStorage {
+        self.world.journal.beside("kept/")
+    }
+
+    fn start(&self) -> Arc<Engine> {
+        let folder = self.world.folder().keeping_in(Arc::new(self.kept()), EVERYTHING);
+        Arc::new(recover(&folder, &self.world.options, &|| self.world.now).expect("an engine").engine)
+    }
+}
+
+pub fn feed(engine: &Arc<Engine>) -> Feed {
+    engine.journal().barrier().wait().expect("durable");
+    let names = Arc::clone(engine);
+    Feed::new(engine.history().expect("a journal that is kept"), move |number| names.definition(number))
+}
+
+fn after(seconds: u64) -> Timestamp {
+    START.plus(Millis::from_secs(seconds))
+}
+
+/// As it is shown: of the drop that a hold or stock is of, only names are.
+fn shown(event: &Event) -> Event {
+    if let Detail::Drop { .. } = event.detail {
+        return event.clone();
+    }
+    let names = |drop: &Arc<Definition>| {
+        let (title, labels, limits) = (String::new(), BTreeMap::new(), Vec::new());
+        Arc::new(Definition { title, labels, limits, schedule: Schedule::default(), ..drop.as_ref().clone() })
+    };
+    Event { drop: event.drop.as_ref().map(names), ..event.clone() }
+}
+
+/// All events behind a position.
+fn read(feed: &Feed, mut from: Position) -> Vec<Event> {
+    let mut events = Vec::new();
+    loop {
+        let chunks = feed.read(from).expect("readable");
+        let Some(last) = chunks.last() else { return events };
+        for chunk in &chunks {
+            events.extend(chunk.after(from).flatten().map(shown));
+        }
+        from = from.max(last.end());
+    }
+}
+
+pub fn all(feed: &Feed) -> Vec<Event> {
+    read(feed, feed.oldest().expect("kept"))
+}
+
+fn create(engine: &Engine, id: &str, opens: u64, closes: u64) {
+    let mut definition = definition(id, &[("A", 100), ("B", 50)], &[]);
+    (definition.schedule.opens_at, definition.schedule.closes_at) = (Some(after(opens)), Some(after(closes)));
+    crate::common::create(engine, definition, START);
+}
+
+/// A bit of everything that gives events, in two drops.
+fn traffic(engine: &Engine) {
+    create(engine, "d", 10, 1_000);
+    create(engine, "e", 10, 1_000);
+    for n in 0..40 {
+        let drop = if n % 3 == 0 { "e" } else { "d" };
+        let command = reserve(hold_id(n), drop, &format!("c{n}"), &[("A", 1), ("B", 1)]);
+        settle(|| engine.reserve(&command, Context::anonymous(after(20)))).expect("a hold");
+    }
+    for n in 0..8 {
+        settle(|| engine.extend(&extend(hold_id(n), Some(Millis::from_secs(301))), Context::anonymous(after(21))))
+            .expect("extended");
+        let paying = stockade_engine::command::Extend { stage: Some(Stage::Paying), ..extend(hold_id(n), None) };
+        settle(|| engine.extend(&paying, Context::anonymous(after(22)))).expect("in payment");
+        settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(after(23)))).expect("a sale");
+    }
+    for n in 8..12 {
+        settle(|| engine.release(&release(hold_id(n), &[("A", 1)]), Context::anonymous(after(24)))).expect("less");
+        settle(|| engine.release(&release(hold_id(n), &[]), Context::anonymous(after(25)))).expect("released");
+    }
+    for n in 12..16 {
+        let drop = if n % 3 == 0 { "e" } else { "d" };
+        let other = reserve(hold_id(100 + n), drop, &format!("c{n}"), &[("A", 2)]);
+        let other = stockade_engine::command::Reserve { supersedes: Some(hold_id(n)), ..other };
+        settle(|| engine.reserve(&other, Context::anonymous(after(26)))).expect("in its place");
+    }
+    let back = |n| stockade_engine::command::Return { target: target(hold_id(n)), returned: Vec::new(), restock: true };
+    settle(|| engine.return_units(&back(0), Context::anonymous(after(27)))).expect("returned");
+    let more = adjust("d", "A", 900, StockChange::Delta(7));
+    durable(engine, engine.adjust_stock(&more, Context::anonymous(after(28)))).expect("adjusted");
+    durable(engine, engine.steer(&drop_id("d"), Steer::Pause, Context::anonymous(after(29)))).expect("paused");
+    durable(engine, engine.steer(&drop_id("d"), Steer::Resume, Context::anonymous(after(30)))).expect("resumed");
+    let change = update(engine, "d", after(31), |drop| drop.title = "Knives".into());
+    durable(engine, engine.update_drop(&change, Context::anonymous(after(31)))).expect("changed");
+    while engine.sweep(after(600)).expect("a sweep") > 0 {}
+    durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(after(700)))).expect("closed");
+}
+
+fn kinds(events: &[Event]) -> BTreeSet<Kind> {
+    events.iter().map(|event| event.kind).collect()
+}
+
+/// From each place that is kept, and from behind each event, what follows is the rest of all.
+fn the_same_from_everywhere(feed: &Feed, events: &[Event]) {
+    for lsn in feed.oldest().expect("kept").next().0..=feed.end().next().0 {
+        let from = Position::before(Lsn(lsn));
+        let rest = events.partition_point(|event| event.position <= from);
+        assert_eq!(read(feed, from), events[rest..], "from record {lsn}");
+    }
+    for (place, event) in events.iter().enumerate() {
+        let cursor = feed.cursor(event.position);
+        assert_eq!(feed.position(&cursor).as_ref(), Ok(&event.position));
+        assert_eq!(read(feed, event.position), events[place + 1..], "behind {event:?}");
+    }
+}
+
+/// Three snapshots, each of something new: the journal is trimmed behind the second.
+fn trim(engine: &Engine, snapshots: &SimulatedStorage, now: Timestamp) {
+    for n in 0..3 {
+        crate::common::create(engine, definition(&format!("new-{}-{n}", now.0), &[("A", 1)], &[]), now);
+        engine.snapshot(snapshots, now).expect("a snapshot");
+    }
+}
+
+fn end(engine: Arc<Engine>, now: Timestamp) {
+    engine.journal().close(now).expect("a clean stop");
+    drop(engine);
+}
+
+/// What there is now begins with what there was, and is the same from everywhere.
+fn goes_on_from(before: &mut Vec<Event>, engine: &Arc<Engine>, what: &str) {
+    let feed = feed(engine);
+    let events = all(&feed);
+    assert!(events.starts_with(before), "{what}: {} events, {} before", events.len(), before.len());
+    the_same_from_everywhere(&feed, &events);
+    *before = events;
+}
+
+#[test]
+fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
+    let mut machine = Keeping::new();
+    machine.world.options.bounds.max_archived_drops = 0;
+    let mut engine = machine.start();
+    traffic(&engine);
+    let mut events = all(&feed(&engine));
+    let missing: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| !kinds(&events).contains(kind)).collect();
+    assert_eq!(missing, [Kind::DropCancelled, Kind::DropArchived, Kind::EngineRestarted]);
+    trim(&engine, &machine.world.snapshots, after(701));
+    assert!(!machine.kept().files().is_empty(), "segments were trimmed and kept");
+    goes_on_from(&mut events, &engine, "snapshots and trimmed segments");
+
+    machine.world.now = after(702);
+    end(engine, after(702));
+    engine = machine.start();
+    goes_on_from(&mut events, &engine, "a stop and a start");
+
+    let late = reserve(hold_id(500), "e", "late", &[("A", 1)]);
+    settle(|| engine.reserve(&late, Context::anonymous(after(703)))).expect("a hold");
+    engine.journal().barrier().wait().expect("durable");
+    goes_on_from(&mut events, &engine, "a hold");
+    drop(engine);
+    machine.world.lose_power(7);
+    machine.world.now = after(999);
+    engine = machine.start();
+    goes_on_from(&mut events, &engine, "a loss of power");
+    assert!(kinds(&events).contains(&Kind::EngineRestarted), "the hold was given more time");
+
+    let long_after = after(9 * 24 * 3_600);
+    while engine.sweep(long_after).expect("a sweep") > 0 {}
+    assert_eq!(engine.archive(long_after).expect("archived"), 2);
+    assert!(engine.get_drop(&drop_id("d"), Context::anonymous(long_after)).is_err(), "archived, and forgotten");
+    trim(&engine, &machine.world.snapshots, long_after);
+    goes_on_from(&mut events, &engine, "archived drops");
+    let archived = events.iter().filter(|event| event.kind == Kind::DropArchived).count();
+    let ids: BTreeSet<_> = events.iter().map(|event| (event.lsn, event.kind.what())).collect();
+    assert_eq!((archived, ids.len()), (2, events.len()), "no id twice");
+}
+
+/// Power cuts by each durability.
+const SEEDS: u64 = 8;
+/// Power cuts in a row.
+const CUTS: u64 = 4;
+
+/// Some holds, and what becomes of them: each a batch.
+fn some_holds(engine: &Engine, ids: std::ops::Range<u64>, now: Timestamp) {
+    let written = |durable_after| engine.journal().ticket(durable_after).wait().expect("written");
+    for n in ids {
+        let command = reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1), ("B", 1)]);
+        written(settle(|| engine.reserve(&command, Context::anonymous(now))).expect("a hold").durable_after);
+        let then = match n % 3 {
+            0 => settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(now))),
+            1 => settle(|| engine.release(&release(hold_id(n), &[("A", 1)]), Context::anonymous(now))),
+            _ => continue,
+        };
+        written(then.expect("changed").durable_after);
+    }
+}
+
+/// All that was ever told, by the ids of events.
+#[derive(Default)]
+struct Told {
+    events: Vec<Event>,
+    by_id: BTreeMap<String, Event>,
+}
+
+impl Told {
+    /// All that is told now: it begins with what was told before, it is the same from everywhere, and no id that was given
+    /// to one event is given to another.
+    fn again(&mut self, engine: &Arc<Engine>, what: &str) {
+        goes_on_from(&mut self.events, engine, what);
+        let journal = engine.history().expect("a journal that is kept").name();
+        for event in &self.events {
+            let id = format!("{journal}-{}-{}", event.lsn, event.kind.what());
+            let before = self.by_id.entry(id.clone()).or_insert_with(|| event.clone());
+            assert_eq!(before, event, "{what}: {id} was another");
+        }
+        assert_eq!(self.by_id.len(), self.events.len(), "{what}: an id is given twice, or was told and is gone");
+    }
+}
+
+/// Says how many records were lost that had been written and not forced.
+fn power_cuts(durability: Durability, seed: u64) -> u64 {
+    let mut machine = Keeping::new();
+    machine.world.options.log.durability = durability;
+    let (mut told, mut lost) = (Told::default(), 0);
+    let mut engine = machine.start();
+    create(&engine, "d", 10, 1_000);
+    for cut in 0..CUTS {
+        let (now, ids) = (after(20 + 20 * cut), 100 * cut..100 * cut + 6 + seed % 4);
+        some_holds(&engine, ids.clone(), now);
+        engine.journal().force().expect("forced");
+        if cut == seed % CUTS {
+            trim(&engine, &machine.world.snapshots, now);
+        }
+        told.again(&engine, "before a cut");
+        // Written, and with `os` not forced: nobody is told of it.
+        some_holds(&engine, ids.end..ids.end + 5, now);
+        told.again(&engine, "more is written");
+        let written = engine.journal().appended().0;
+        machine.world.journal.crash();
+        drop(engine);
+        machine.world.lose_power(seed * 1_000 + cut);
+        machine.world.now = now.plus(Millis::from_secs(1));
+        engine = machine.start();
+        let found = engine.journal().appended().0;
+        lost += written.saturating_sub(found);
+        told.again(&engine, "behind a cut");
+    }
+    assert!(told.events.len() > 40, "{} events", told.events.len());
+    lost
+}
+
+#[test]
+fn through_power_cuts_the_rest_is_the_same_from_every_place_and_no_id_is_given_to_another_event() {
+    for durability in [Durability::Sync, Durability::Os] {
+        let lost: u64 = (0..SEEDS).map(|seed| power_cuts(durability, seed)).sum();
+        assert_eq!(lost > 0, durability == Durability::Os, "{lost} records were lost");
+    }
+}
+
+#[test]
+fn a_drop_s_opening_stands_before_its_first_hold_and_says_for_when_it_was() {
+    let machine = Keeping::new();
+    let engine = machine.start();
+    create(&engine, "d", 10, 20);
+    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(12))))
+        .expect("a hold");
+    while engine.sweep(after(600)).expect("a sweep") > 0 {}
+    let events = all(&feed(&engine));
+    let told: Vec<_> = events.iter().map(|event| (event.kind, event.at, event.scheduled_for)).collect();
+    let expected = [
+        (Kind::DropCreated, START, None),
+        (Kind::DropOpened, after(12), Some(after(10))),
+        (Kind::HoldCreated, after(12), None),
+        (Kind::HoldExpired, after(600), Some(after(312))),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_cursor_of_another_journal_or_behind_the_end_or_not_kept_names_the_oldest() {
+    let machine = Keeping::new();
+    let engine = machine.start();
+    traffic(&engine);
+    let feed = feed(&engine);
+    let oldest = feed.cursor(feed.oldest().expect("kept"));
+    let other = Keeping::new();
+    let others = other.start();
+    let foreign = self::feed(&others);
+    assert_eq!(feed.position("nonsense"), Err(BadCursor::NoCursor));
+    let of_another = feed.position(&foreign.cursor(foreign.oldest().expect("kept")));
+    assert_eq!(of_another, Err(BadCursor::OfAnotherJournal { oldest: oldest.clone() }));
+    let behind = feed.cursor(Position::behind(feed.end().next()));
+    assert_eq!(feed.position(&behind), Err(BadCursor::BehindTheEnd { oldest: oldest.clone() }));
+    assert_eq!(feed.position(&oldest), Ok(feed.oldest().expect("kept")));
+
+    // Without a folder for it, what is trimmed is gone.
+    let mut world = World::new();
+    world.options.log.segment_bytes = 2_000;
+    let engine = Arc::new(world.start().0);
+    traffic(&engine);
+    let feed = self::feed(&engine);
+    let first = feed.cursor(feed.oldest().expect("kept"));
+    trim(&engine, &world.snapshots, after(701));
+    let oldest = feed.oldest().expect("kept");
+    assert!(oldest > Position::before(Lsn(1)));
+    assert_eq!(feed.position(&first), Err(BadCursor::NotKept { oldest: feed.cursor(oldest) }));
+    assert!(matches!(feed.read(Position::before(Lsn(1))), Err(FeedError::History(_))));
+}
+
+fn of(recent: Recent) -> Vec<Event> {
+    let Recent::Chunks(chunks) = recent else { panic!("{recent:?}") };
+    let before = Position::before(Lsn(0));
+    chunks.iter().flat_map(|chunk| chunk.after(before).flatten().map(shown).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn who_is_at_the_tail_gets_what_was_decoded_for_all_and_who_is_behind_it_reads_files() {
+    let machine = Keeping::new();
+    let engine = machine.start();
+    create(&engine, "d", 10, 1_000);
+    let feed = feed(&engine);
+    let begin = feed.end();
+    assert!(matches!(feed.recent(begin, usize::MAX), Recent::Behind), "nothing is decoded while nobody follows");
+    assert_eq!(Position::behind(feed.begin_tail()), begin);
+    assert!(matches!(feed.recent(begin, usize::MAX), Recent::End));
+    assert!(matches!(feed.recent(feed.oldest().expect("kept"), usize::MAX), Recent::Behind));
+    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(12))))
+        .expect("a hold");
+    engine.journal().barrier().wait().expect("durable");
+    assert!(matches!(feed.recent(begin, usize::MAX), Recent::End), "it is behind until it is told to go on");
+    assert_eq!(Position::behind(feed.advance().expect("decoded")), feed.end());
+    let events = of(feed.recent(begin, usize::MAX));
+    assert_eq!(events, read(&feed, begin));
+    assert_eq!(kinds(&events), [Kind::HoldCreated, Kind::DropOpened].into());
+    let at_once = of(feed.recent(begin, 1));
+    assert!(events.starts_with(&at_once), "as much as was asked for, and a chunk at least");
+    assert!(matches!(feed.recent(feed.end(), usize::MAX), Recent::End));
+    feed.end_tail();
+    assert!(matches!(feed.recent(begin, usize::MAX), Recent::Behind));
+}
+
+#[test]
+fn the_tail_is_bounded_and_its_oldest_goes_first() {
+    let machine = Keeping::new();
+    let engine = machine.start();
+    create(&engine, "d", 10, 1_000);
+    let mut definition = definition("large", &[("A", 100)], &[]);
+    definition.title = "x".repeat(200);
+    crate::common::create(&engine, definition, START);
+    let feed = feed(&engine);
+    let begin = Position::behind(feed.begin_tail());
+    let mut pauses = 0_u32;
+    while !matches!(feed.recent(begin, 1), Recent::Behind) {
+        for steer in [Steer::Pause, Steer::Resume] {
+            durable(&engine, engine.steer(&drop_id("large"), steer, Context::anonymous(after(u64::from(pauses)))))
+                .expect("steered");
+        }
+        pauses += 1;
+        assert!(pauses < 10_000, "it has no bound");
+        feed.advance().expect("decoded");
+    }
+    let kept = read(&feed, begin);
+    assert!(kept.iter().map(Event::weight).sum::<usize>() > 3 * 1024 * 1024);
+    assert!(matches!(feed.recent(feed.end(), 1), Recent::End), "who kept up is at its end");
+}
+
+#[test]
+fn a_filter_wants_what_fits_in_all() {
+    let machine = Keeping::new();
+    let engine = machine.start();
+    traffic(&engine);
+    let events = all(&feed(&engine));
+    let wanted = |pattern: &str, change: fn(&mut Filter)| {
+        let mut filter = Filter::default();
+        filter.add(pattern).expect("a pattern");
+        change(&mut filter);
+        events.iter().filter(|event| filter.wants(event)).count()
+    };
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    let any: fn(&mut Filter) = |_| {};
+    assert_eq!(wanted("*", any), events.len());
+    let holds = count(|event| matches!(event.detail, Detail::Hold { .. }));
+    assert!(holds > 0 && holds < events.len());
+    assert_eq!(wanted("hold.*", any), holds);
+    let of_e = count(|event| event.drop.as_ref().is_some_and(|drop| drop.id.as_str() == "e"));
+    assert!(of_e > 0 && of_e < events.len());
+    assert_eq!(wanted("*", |filter| filter.drop = Some(drop_id("e"))), of_e);
+    assert_eq!(wanted("*", |filter| filter.shop = Some("default".parse().expect("a shop"))), events.len());
+    assert_eq!(wanted("*", |filter| filter.shop = Some("other".parse().expect("a shop"))), 0);
+    assert_eq!(wanted("*", |filter| filter.series = Some("other".parse().expect("a series"))), 0);
+    assert_eq!(wanted("*", |filter| filter.named = true), 0);
+    assert_eq!(wanted("signal.*", any), 0);
+}

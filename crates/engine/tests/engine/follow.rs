@@ -1,0 +1,166 @@
+//! A follower of a journal: it is up to date after each record, and what can't be so it says.
+
+use stockade_engine::inventory::{Inventory, ReplayError};
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
+use stockade_types::ids::{AdjustmentId, CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
+use stockade_types::record::{
+    Actor, Adjusted, Adjustment, DropImage, HoldChange, OldFact, PoolBasis, Record, StockChange, StockImage, UsageImage,
+};
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::common::{START, definition, hold_id};
+
+/// Units that the drop has.
+const UNITS: u64 = 5;
+
+/// A follower that knows a drop of one item.
+fn follower() -> Inventory {
+    let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
+    let definition = definition("d", &[("A", UNITS)], &[]);
+    let image = DropImage { number: DropNo(0), created_at: START, definition, request: [0; 32], update: None };
+    inventory.follow(Lsn(1), &Record::Drop(Box::new(image))).expect("a drop");
+    inventory
+}
+
+fn hold(id: HoldId, customer: &str, units: u32) -> Hold {
+    Hold::from(HoldFields {
+        id,
+        drop: DropNo(0),
+        state: HoldState::Held,
+        customer: CustomerId::try_from(customer).expect("an id"),
+        content: ContentHash(0),
+        created_at: START,
+        expires_at: Timestamp(START.0 + 1_000),
+        settled_at: Timestamp::default(),
+        revision: Lsn(0),
+        lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), units)]),
+        rare: None,
+    })
+}
+
+fn made(n: u64, units: u32) -> Record {
+    Record::Hold(hold(hold_id(n), "ada", units))
+}
+
+fn change(n: u64, change: Change) -> Record {
+    Record::Old(Box::new(OldFact::Change(hold_id(n), change)))
+}
+
+fn expired(n: u64) -> Record {
+    change(n, Change::Expired { at: Timestamp(START.0 + 1_000) })
+}
+
+fn adjusted(received: u64, taken_out: u64) -> Record {
+    let id = AdjustmentId::from_bytes([u8::try_from(received + taken_out).expect("small"); 16]);
+    let adjustment = Adjustment { id, pool: PoolNo(0), change: StockChange::Delta(0) };
+    let basis = PoolBasis { received, taken_out };
+    Record::Adjusted(Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment, basis, at: Some(START), by: None })
+}
+
+/// What is free by the books, and that the counter says so, too.
+fn free(inventory: &Inventory) -> u64 {
+    let found = inventory.drops.with_number(DropNo(0), |drop| {
+        assert_eq!(drop.conservation_error(), 0);
+        drop.pool(ItemNo(0), PoolNo(0)).expect("a pool").stock().0.free
+    });
+    found.expect("the drop")
+}
+
+#[test]
+fn units_go_out_of_the_counter_and_come_back_with_each_record() {
+    let inventory = follower();
+    let order_ref = OrderRef::try_from("o").expect("a ref");
+    let late = Change::Claimed { at: START, order_ref, late: true, kept: [].into_iter().collect() };
+    let successor = OldFact::Superseded { old: hold_id(2), at: START, hold: hold(hold_id(3), "ada", 2) };
+    let steps = [
+        (made(1, 3), UNITS - 3),
+        (expired(1), UNITS),
+        (change(1, late), UNITS - 3),
+        (made(2, 1), UNITS - 4),
+        (Record::Old(Box::new(successor)), UNITS - 5),
+        (adjusted(UNITS + 2, 0), 2),
+        (adjusted(UNITS + 2, 2), 0),
+    ];
+    for (lsn, (record, expected)) in (2..).map(Lsn).zip(steps) {
+        inventory.follow(lsn, &record).expect("a sound record");
+        assert_eq!(free(&inventory), expected, "{record:?}");
+        let before = inventory.digest();
+        inventory.follow(lsn, &record).expect("one that is known already");
+        assert_eq!(inventory.digest(), before, "{record:?}");
+    }
+    assert_eq!(
+        (inventory.owned(), inventory.ended()),
+        (2, 2),
+        "one was claimed after it had ended, another superseded"
+    );
+}
+
+#[test]
+fn an_id_is_used_again_once_its_hold_was_forgotten_by_who_wrote_that() {
+    let inventory = follower();
+    for (lsn, record) in (2..).map(Lsn).zip([made(1, 3), expired(1), made(1, 2)]) {
+        inventory.follow(lsn, &record).expect("a sound record");
+    }
+    assert_eq!((free(&inventory), inventory.owned()), (UNITS - 2, 1));
+    assert_eq!(inventory.holds.counts(), [1, 0, 0, 0, 0]);
+    while inventory.forget(START, Millis(0), 0) {}
+    assert_eq!(inventory.holds.counts(), [1, 0, 0, 0, 0], "what is listed of the hold before is not taken for it");
+}
+
+#[test]
+fn a_change_that_is_not_the_next_of_its_hold_is_said() {
+    let made_at = |lsn| Hold::from(HoldFields { revision: Lsn(lsn), ..HoldFields::from(hold(hold_id(1), "ada", 3)) });
+    let expire = |before: &Hold| HoldChange::of(before, &Change::Expired { at: START }, START, Actor::Engine);
+    let other = |change: fn(&mut HoldFields)| {
+        let mut fields = HoldFields::from(made_at(2));
+        change(&mut fields);
+        Record::Changed(expire(&Hold::from(fields)))
+    };
+    let wrong = [
+        other(|hold| hold.revision = Lsn(1)),
+        other(|hold| hold.state = HoldState::Paying),
+        other(|hold| hold.customer = "eve".parse().expect("an id")),
+        other(|hold| hold.created_at = Timestamp(START.0 + 1)),
+        other(|hold| hold.lines = Lines::from_slice(&[])),
+    ];
+    let sound = Record::Changed(expire(&made_at(2)));
+    for record in wrong {
+        let inventory = follower();
+        inventory.follow(Lsn(2), &made(1, 3)).expect("a hold");
+        let error = inventory.follow(Lsn(3), &record).expect_err("another hold").to_string();
+        assert!(error.contains("which is another"), "{error}");
+        assert_eq!(free(&inventory), UNITS - 3, "nothing was changed");
+        inventory.follow(Lsn(3), &sound).expect("the next of it");
+        assert_eq!(free(&inventory), UNITS);
+    }
+}
+
+#[test]
+fn what_can_t_be_so_is_said() {
+    let other = OldFact::Superseded { old: hold_id(1), at: START, hold: hold(hold_id(2), "eve", 1) };
+    let image = StockImage { drop: DropNo(0), item: ItemNo(0), pools: Vec::new(), adjustments: Vec::new() };
+    let usage = UsageImage { subject: stockade_types::ids::SubjectKey(1), usage: Vec::new() };
+    let elsewhere = Hold::from(HoldFields { drop: DropNo(1), ..HoldFields::from(hold(hold_id(2), "ada", 1)) });
+    let renamed = definition("e", &[("A", UNITS)], &[]);
+    let renamed =
+        DropImage { number: DropNo(0), created_at: START, definition: renamed, request: [0; 32], update: None };
+    let wrong = [
+        (made(2, 3), "drop d, item A: 6 units are held or claimed, 5 were received"),
+        (made(1, 1), "is made twice"),
+        (Record::Hold(elsewhere.clone()), "is in a drop, item or pool that does not exist"),
+        (Record::Old(Box::new(other)), "takes the place of another customer's"),
+        (adjusted(UNITS, 3), "drop d, item A: 6 units are held or claimed, 5 were received"),
+        (adjusted(0, 3), "more units are taken out than were received"),
+        (Record::Stock(image), "it stands in snapshots only"),
+        (Record::Usage(usage), "it stands in snapshots only"),
+        (Record::Drop(Box::new(renamed)), "drop e is no change of d"),
+    ];
+    for (record, expected) in wrong {
+        let inventory = follower();
+        inventory.follow(Lsn(2), &made(1, 3)).expect("a hold");
+        let error: ReplayError = inventory.follow(Lsn(3), &record).expect_err(expected);
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!((free(&inventory), inventory.owned()), (UNITS - 3, 1), "nothing was changed: {expected}");
+    }
+}

@@ -1,0 +1,30 @@
+//! The engine as a whole, on a simulated disk and with a clock that stands still.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod adjustments;
+mod agenda;
+mod archive;
+mod bounds;
+mod clock;
+mod common;
+mod crash;
+mod draws;
+mod events;
+mod follow;
+mod history;
+mod limits;
+mod lists;
+mod model;
+mod moments;
+#[path = "../../../../simulation/src/model/mod.rs"]
+#[expect(dead_code, reason = "the simulation uses more of it")]
+mod naive;
+mod races;
+mod scenarios;
+mod starts;
+mod succession;
+mod together;
+mod unsound;
+mod updates;
+mod upgrade;

@@ -1,0 +1,253 @@
+//! Journals that can't be: what a follower refuses, a start and an offline look refuse in the same words. And what looks
+//! like it and can be.
+
+use std::sync::Arc;
+
+use stockade_engine::inventory::Inventory;
+use stockade_engine::verify::verify_folder;
+use stockade_journal::{BatchHead, FileLog, Log as _, SealedBatch, Start};
+use stockade_types::definition::{Definition, MAX_ITEMS};
+use stockade_types::digest::DigestKey;
+use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
+use stockade_types::ids::{AdjustmentId, CustomerId, DropNo, ItemNo, Lsn, OrderRef, PoolNo, SubjectKey};
+use stockade_types::record::{
+    Actor, Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, HoldChange, Made, OldFact, PoolBasis, Record,
+    Sold, StockChange, StockImage, Superseded, UsageImage,
+};
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::common::{START, World, definition, hold_id};
+
+/// Units that each drop has.
+const UNITS: u64 = 5;
+/// The number of the drop that is archived.
+const ARCHIVED: u32 = 1;
+
+fn image(number: u32, definition: Definition) -> Record {
+    let number = DropNo(number);
+    Record::Drop(Box::new(DropImage { number, created_at: START, definition, request: [0; 32], update: None }))
+}
+
+/// A hold as the record at a place has left it.
+fn hold(n: u64, at: u64, change: impl FnOnce(&mut HoldFields)) -> Hold {
+    let mut fields = HoldFields {
+        id: hold_id(n),
+        drop: DropNo(0),
+        state: HoldState::Held,
+        customer: CustomerId::try_from("ada").expect("an id"),
+        content: ContentHash(n),
+        created_at: START,
+        expires_at: START.plus(Millis::from_secs(300)),
+        settled_at: Timestamp::default(),
+        revision: Lsn(at),
+        lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
+        rare: None,
+    };
+    change(&mut fields);
+    Hold::from(fields)
+}
+
+fn made(n: u64, change: impl FnOnce(&mut HoldFields)) -> Record {
+    Record::Made(Made { actor: Actor::Anonymous, hold: hold(n, 0, change) })
+}
+
+fn change(before: &Hold, change: &Change) -> HoldChange {
+    HoldChange::of(before, change, START, Actor::of(change))
+}
+
+fn claimed() -> Change {
+    let order_ref = OrderRef::try_from("order").expect("a ref");
+    Change::Claimed { at: START, order_ref, late: false, kept: [].into_iter().collect() }
+}
+
+fn expired() -> Change {
+    Change::Expired { at: START }
+}
+
+/// The first hold's place is taken by another.
+fn superseded(by: u64, made: impl FnOnce(&mut HoldFields)) -> Record {
+    let ended = change(&hold(1, 3, |_| ()), &Change::Superseded { at: START, by: hold_id(by) });
+    Record::Superseded(Box::new(Superseded { ended, made: hold(by, 0, made) }))
+}
+
+fn adjusted(basis: PoolBasis) -> Record {
+    let adjustment =
+        Adjustment { id: AdjustmentId::from_bytes([7; 16]), pool: PoolNo(0), change: StockChange::Delta(0) };
+    Record::Adjusted(Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment, basis, at: Some(START), by: None })
+}
+
+/// What all of these journals begin with: of two drops one is archived, the first hold is held, the second was sold in the
+/// archived drop, and the third has expired.
+fn beginning() -> Vec<Record> {
+    let in_archived = |hold: &mut HoldFields| hold.drop = DropNo(ARCHIVED);
+    let sold = Sold { claimed: 1, ..Sold::default() };
+    vec![
+        image(0, definition("d", &[("A", UNITS)], &[])),
+        image(ARCHIVED, definition("old", &[("A", UNITS)], &[])),
+        made(1, |_| ()),
+        made(2, in_archived),
+        Record::Changed(change(&hold(2, 4, in_archived), &claimed())),
+        Record::Archived(Archived { drop: DropNo(ARCHIVED), at: START, pools: vec![sold] }),
+        made(3, |_| ()),
+        Record::Changed(change(&hold(3, 7, |_| ()), &expired())),
+        image(2, definition("e", &[("A", UNITS)], &[])),
+    ]
+}
+
+/// Where what is wrong stands.
+const NEXT: Lsn = Lsn(10);
+
+fn world() -> World {
+    let mut world = World::new();
+    world.options.outage_grace = Millis(0);
+    world.folder();
+    world
+}
+
+/// Appends to a machine's journal, as a term of its own.
+fn append(world: &World, records: &[Record]) {
+    let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
+    let Start { next, chain, epoch } = opened.start();
+    let head = BatchHead { epoch, first: next, count: 0, written_at: world.now, before: chain };
+    log.append(next, &SealedBatch::of_records(head, records)).expect("appends");
+}
+
+/// A machine whose journal begins so and goes on so; with a snapshot of the beginning, or without.
+fn machine(rest: &[Record], with_snapshot: bool) -> World {
+    let world = world();
+    append(&world, &beginning());
+    if with_snapshot {
+        let (engine, _) = world.start();
+        engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
+        assert_eq!(engine.journal().appended().next(), NEXT);
+    }
+    append(&world, rest);
+    world
+}
+
+/// One who follows it from its first record on.
+fn follower(key: DigestKey, rest: &[Record]) -> Result<Inventory, String> {
+    let inventory = Inventory::new(key);
+    let beginning = beginning();
+    for (lsn, record) in (1..).map(Lsn).zip(&beginning) {
+        inventory.follow(lsn, record).expect("a sound record");
+    }
+    for (lsn, record) in (NEXT.0..).map(Lsn).zip(rest) {
+        inventory.follow(lsn, record).map_err(|error| error.to_string())?;
+    }
+    Ok(inventory)
+}
+
+/// Each with what is said of it.
+fn unsound() -> Vec<(Vec<Record>, &'static str)> {
+    let old = |fact| Record::Old(Box::new(fact));
+    let late = Change::Claimed {
+        at: START,
+        order_ref: OrderRef::try_from("late").expect("a ref"),
+        late: true,
+        kept: [].into_iter().collect(),
+    };
+    let first = hold(1, 3, |_| ());
+    let eve = |hold: &mut HoldFields| hold.customer = CustomerId::try_from("eve").expect("an id");
+    let line = |item, pool| Lines::from_slice(&[HoldLine::new(ItemNo(item), PoolNo(pool), 1)]);
+    let many: Vec<_> = (0..=MAX_ITEMS).map(|n| (format!("N{n}"), 1)).collect();
+    let many: Vec<_> =
+        [("A", UNITS)].into_iter().chain(many.iter().map(|(sku, units)| (sku.as_str(), *units))).collect();
+    let not_there = "is in a drop, item or pool that does not exist";
+    let only_in_snapshots = "it stands in snapshots only";
+    let another = "which is another";
+    let in_snapshots = [
+        Record::Stock(StockImage { drop: DropNo(0), item: ItemNo(0), pools: Vec::new(), adjustments: Vec::new() }),
+        Record::Adjustments(AdjustmentsImage {
+            drop: DropNo(0),
+            item: ItemNo(0),
+            forgotten: START,
+            adjustments: Vec::new(),
+        }),
+        Record::Usage(UsageImage { subject: SubjectKey(1), usage: Vec::new() }),
+    ];
+    let mut unsound = vec![
+        (vec![made(1, |_| ())], "is made twice"),
+        (vec![Record::Hold(first.clone())], "is made twice"),
+        (vec![Record::Changed(change(&first, &claimed())), made(1, |_| ())], "is made twice"),
+        (vec![made(4, |_| ()), superseded(4, |_| ())], "is made twice"),
+        (
+            vec![superseded(4, |_| ()), old(OldFact::Change(hold_id(1), late))],
+            "is changed after another took its place",
+        ),
+        (
+            vec![superseded(4, |_| ()), old(OldFact::Change(hold_id(1), expired()))],
+            "is changed after another took its place",
+        ),
+        (vec![superseded(4, eve)], "takes the place of another customer's"),
+        (vec![superseded(4, |hold| hold.drop = DropNo(2))], "takes the place of another customer's"),
+        (
+            vec![old(OldFact::Superseded { old: hold_id(1), at: START, hold: hold(4, 0, eve) })],
+            "takes the place of another customer's",
+        ),
+        (vec![made(4, |hold| hold.drop = DropNo(ARCHIVED))], not_there),
+        (vec![made(2, |hold| hold.drop = DropNo(ARCHIVED))], not_there),
+        (vec![made(4, |hold| hold.drop = DropNo(7))], not_there),
+        (vec![made(4, |hold| hold.lines = line(1, 0))], not_there),
+        (vec![made(4, |hold| hold.lines = line(0, 1))], not_there),
+        (vec![Record::Changed(change(&hold(1, 2, |_| ()), &expired()))], another),
+        (vec![Record::Changed(change(&hold(1, 3, eve), &expired()))], another),
+        (vec![Record::Changed(change(&hold(1, 3, |hold| hold.state = HoldState::Paying), &expired()))], another),
+        (vec![image(0, definition("x", &[("A", UNITS)], &[]))], "drop x is no change of d"),
+        (vec![image(0, definition("d", &[], &[]))], "drop d is no change of d"),
+        (vec![image(0, definition("d", &many, &[]))], "drop d has 258 items, and may have 256"),
+        (vec![adjusted(PoolBasis { received: 2, taken_out: 3 })], "more units are taken out than were received"),
+        (
+            vec![made(4, |hold| hold.lines = Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 5)]))],
+            "drop d, item A: 6 units are held or claimed, 5 were received",
+        ),
+    ];
+    unsound.extend(in_snapshots.map(|record| (vec![record], only_in_snapshots)));
+    unsound
+}
+
+#[test]
+fn what_a_follower_refuses_a_start_and_an_offline_look_refuse_in_the_same_words() {
+    for (rest, expected) in unsound() {
+        let told = follower(world().folder().key, &rest).expect_err(expected);
+        assert!(told.contains(expected), "{expected}: {told}");
+        for with_snapshot in [false, true] {
+            let world = machine(&rest, with_snapshot);
+            let found = verify_folder(&world.folder()).expect("a readable folder").findings;
+            assert!(found.iter().any(|finding| finding.ends_with(&told)), "{told}, with {with_snapshot}: {found:?}");
+            let before = world.journal.files();
+            match world.try_start() {
+                Ok(_) => panic!("{told}: a start takes it, with {with_snapshot}"),
+                Err(error) => assert_eq!(error.to_string(), format!("the journal does not add up: {told}")),
+            }
+            assert_eq!(world.journal.files(), before, "{told}: nobody has touched it");
+        }
+    }
+}
+
+/// Ids that are used again once their holds were forgotten, and what comes late to a hold that has left memory.
+#[test]
+fn what_only_looks_like_it_is_taken_by_all() {
+    let second = hold(2, 5, |hold| (hold.drop, hold.state) = (DropNo(ARCHIVED), HoldState::Claimed));
+    let returned = Change::Returned { totals: [(1, 1)].into_iter().collect() };
+    let sound = [
+        vec![made(3, |_| ())],
+        vec![made(2, |_| ()), Record::Changed(change(&hold(2, NEXT.0, |_| ()), &claimed()))],
+        vec![Record::Changed(change(&second, &returned))],
+        vec![Record::Old(Box::new(OldFact::Change(hold_id(2), returned)))],
+        vec![Record::Changed(change(&hold(9, 1, |_| ()), &expired()))],
+        vec![superseded(4, |_| ()), made(3, |_| ())],
+        vec![superseded(3, |_| ()), Record::Changed(change(&hold(3, NEXT.0, |_| ()), &claimed()))],
+    ];
+    for (rest, place) in sound.iter().zip(0..) {
+        for with_snapshot in [false, true] {
+            let world = machine(rest, with_snapshot);
+            let followed = follower(world.folder().key, rest).expect("a sound journal");
+            let found = verify_folder(&world.folder()).expect("a readable folder").findings;
+            assert!(found.is_empty(), "{place}, with {with_snapshot}: {found:?}");
+            let (engine, report) = world.start();
+            assert_eq!((report.snapshot.is_some(), report.skipped.len()), (with_snapshot, 0), "{report:?}");
+            assert_eq!(engine.inventory().digest(), followed.digest(), "{place}, with {with_snapshot}");
+        }
+    }
+}

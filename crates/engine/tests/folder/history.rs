@@ -1,0 +1,262 @@
+//! A short history that leaves all that a data folder can have: several segments, two snapshots, one trimmed segment
+//! behind them, and records after the newer. Always the same, and with the state after each of its records known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stockade_engine::Engine;
+use stockade_engine::answer::Outcome;
+use stockade_engine::command::{CreateDrop, Steer};
+use stockade_engine::context::Context;
+use stockade_engine::folder::{Folder, FolderError};
+use stockade_engine::inventory::BulkLoad;
+use stockade_engine::recover::{RecoverError, Recovered, recover};
+use stockade_journal::storage::SimulatedStorage;
+use stockade_journal::{Durability, inspect};
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::ids::Lsn;
+use stockade_types::record::StockChange;
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::common::{self, START, World, claim, definition, extend, hold_id, release, reserve, settle, with_card};
+
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Bytes of a segment, so that a history of this size takes several.
+const SEGMENT: u64 = 400;
+
+/// All files of a data folder, by where they lie.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    pub root: Files,
+    pub journal: Files,
+    pub snapshots: Files,
+}
+
+/// One of the three folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Root,
+    Journal,
+    Snapshots,
+}
+
+impl Image {
+    pub fn of(world: &World) -> Self {
+        Self { root: world.root.files(), journal: world.journal.files(), snapshots: world.snapshots.files() }
+    }
+
+    pub fn part(&mut self, part: Part) -> &mut Files {
+        match part {
+            Part::Root => &mut self.root,
+            Part::Journal => &mut self.journal,
+            Part::Snapshots => &mut self.snapshots,
+        }
+    }
+
+    /// Every file with the folder that it is in.
+    pub fn files(&self) -> Vec<(Part, String, Vec<u8>)> {
+        let parts = [(Part::Root, &self.root), (Part::Journal, &self.journal), (Part::Snapshots, &self.snapshots)];
+        let named = |(part, files): (Part, &Files)| -> Vec<_> {
+            files.iter().map(|(name, bytes)| (part, name.clone(), bytes.clone())).collect()
+        };
+        parts.into_iter().flat_map(named).collect()
+    }
+
+    /// A machine with these files on its disk, all of them durable.
+    pub fn world(&self) -> World {
+        let mut world = World::new();
+        world.root = SimulatedStorage::with_files(self.root.clone());
+        world.journal = SimulatedStorage::with_files(self.journal.clone());
+        world.snapshots = SimulatedStorage::with_files(self.snapshots.clone());
+        // No time passes, so no hold needs more of it: what is recovered is what was there.
+        world.options.outage_grace = Millis(0);
+        world.options.accept_clock = true;
+        world.options.log.segment_bytes = SEGMENT;
+        world
+    }
+}
+
+/// Why a folder was not started on.
+#[derive(Debug)]
+pub enum No {
+    Folder(FolderError),
+    Start(RecoverError),
+}
+
+impl No {
+    pub fn text(&self) -> String {
+        match self {
+            Self::Folder(error) => error.to_string(),
+            Self::Start(error) => error.to_string(),
+        }
+    }
+}
+
+pub fn folder(world: &World) -> Result<Folder, FolderError> {
+    let (journal, snapshots) = (Arc::new(world.journal.clone()), Arc::new(world.snapshots.clone()));
+    Folder::over(Arc::new(world.root.clone()), journal, snapshots, "simulated")
+}
+
+pub fn start(world: &World) -> Result<Recovered, No> {
+    let folder = folder(world).map_err(No::Folder)?;
+    recover(&folder, &world.options, &|| START).map_err(No::Start)
+}
+
+/// The history as it was played, and the folder that it left.
+pub struct Played {
+    pub image: Image,
+    /// The state after each record; the first is before all of them.
+    states: Vec<[u8; 32]>,
+}
+
+impl Played {
+    /// With this durability; closed in order, or left open.
+    pub fn new(durability: Durability, closed: bool) -> Self {
+        let states = learned();
+        let mut world = Image { root: root(), ..Image::default() }.world();
+        world.options.log.durability = durability;
+        let engine = start(&world).expect("a first start").engine;
+        play(&engine, &world);
+        assert_eq!(
+            engine.journal().appended(),
+            Lsn(u64::try_from(states.len() - 1).expect("small")),
+            "the same history"
+        );
+        if closed {
+            engine.journal().close(after(12)).expect("a clean stop");
+        }
+        drop(engine);
+        let image = Image::of(&world);
+        assert!(image.journal.len() >= 3 && image.snapshots.len() == 2, "{:?}", image.journal.keys());
+        assert!(!image.journal.contains_key("00000000000000000001.journal"), "trimmed behind the older snapshot");
+        Self { image, states }
+    }
+
+    /// The last record's place.
+    pub fn end(&self) -> Lsn {
+        Lsn(u64::try_from(self.states.len() - 1).expect("small"))
+    }
+
+    /// The first record of the last batch.
+    pub fn last_batch(&self) -> Lsn {
+        let storage = SimulatedStorage::with_files(self.image.journal.clone());
+        let last = inspect(&storage).expect("a journal").last().expect("a batch").expect("whole");
+        last.head.first
+    }
+
+    /// The bytes of a segment at which a batch ends, or its head: cut there, nothing in it shows that more was there.
+    pub fn seams(&self, segment: &str) -> Vec<usize> {
+        let bytes = &self.image.journal[segment];
+        let next = |at: &usize| {
+            let payload = bytes.get(at + 68..at + 72)?.first_chunk::<4>()?;
+            Some(at + 76 + usize::try_from(u32::from_le_bytes(*payload)).expect("small"))
+        };
+        std::iter::successors(Some(68), next).filter(|at| *at <= bytes.len()).collect()
+    }
+
+    /// The last record of the batches before a cut of a segment that are whole.
+    pub fn whole(&self, segment: &str, length: usize) -> Lsn {
+        let storage = SimulatedStorage::with_files(self.image.journal.clone());
+        let begins = Lsn(segment.trim_end_matches(".journal").parse().expect("a number"));
+        let firsts = inspect(&storage).expect("a journal").map(|batch| batch.expect("whole").head.first);
+        let whole = self.seams(segment).into_iter().skip(1).filter(|end| *end <= length).count();
+        let follower = firsts.filter(|first| *first >= begins).nth(whole).expect("a batch that was cut");
+        Lsn(follower.0 - 1)
+    }
+
+    pub fn state(&self, at: Lsn) -> [u8; 32] {
+        self.states[usize::try_from(at.0).expect("small")]
+    }
+}
+
+/// The file with the key: always the same one, so that states can be compared.
+pub fn root() -> Files {
+    let mut bytes = b"STOCKADE\x01\0\0\0".to_vec();
+    bytes.extend(0..16_u8);
+    let sum = crc32c::crc32c(&bytes);
+    bytes.extend(sum.to_le_bytes());
+    Files::from([("stockade.meta".to_owned(), bytes)])
+}
+
+/// Plays into one segment without snapshots, so that nothing is trimmed, and replays each prefix of it.
+fn learned() -> Vec<[u8; 32]> {
+    let mut world = Image { root: root(), ..Image::default() }.world();
+    world.options.log.segment_bytes = 1 << 20;
+    let engine = start(&world).expect("a first start").engine;
+    play(&engine, &world);
+    drop(engine);
+    let records: Vec<_> = inspect(&world.journal)
+        .expect("a journal")
+        .flat_map(|batch| {
+            let batch = batch.expect("a batch");
+            batch.iter().map(|(lsn, record)| (lsn, record.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let key = folder(&world).expect("a folder").key;
+    let state = |upto: usize| {
+        let load = BulkLoad::new(key.clone());
+        for (lsn, record) in &records[..upto] {
+            load.apply(*lsn, record).expect("a sound record");
+        }
+        load.finish(usize::MAX).expect("sums that hold at every cut").digest()
+    };
+    (0..=records.len()).map(state).collect()
+}
+
+pub fn after(seconds: u64) -> Timestamp {
+    START.plus(Millis(seconds * 1_000))
+}
+
+/// A drop with limits of several breadths.
+fn the_drop() -> CreateDrop {
+    let mut drop = definition("knife-1204", &[("KNIFE/20cm", 30), ("FORK", 40)], &[("nine", Scope::Drop, 9)]);
+    drop.title.push_str("The chef's knife, 20 cm");
+    drop.labels = [("season".to_owned(), "winter".to_owned())].into();
+    drop.series = Some("winter".parse().expect("a series"));
+    drop.limits.push(Limit {
+        identity_kind: Some("card".parse().expect("a kind")),
+        max_units: Some(9),
+        rolling: Some(Millis(60_000)),
+        ..Limit::new("cards".parse().expect("an id"), Scope::Shop)
+    });
+    CreateDrop { definition: drop, validate_only: false }
+}
+
+/// Every step waits until it is durable, so it is a batch of its own.
+fn play(engine: &Engine, world: &World) {
+    let durable = || engine.journal().barrier().wait().expect("durable");
+    engine.create_drop(&the_drop(), Context::anonymous(after(0))).expect("a drop");
+    durable();
+    let buys = |n: u64, wanted: &[(&str, u32)], instead: Option<u64>| {
+        let customer = format!("customer-{}", instead.unwrap_or(n));
+        let mut command = with_card(reserve(hold_id(n), "knife-1204", &customer, wanted), &format!("card-{n}"));
+        command.supersedes = instead.map(hold_id);
+        let answer = settle(|| engine.reserve(&command, Context::anonymous(after(n)))).expect("an answer");
+        assert!(matches!(answer.value, Outcome::Hold(_)), "{answer:?}");
+        engine.journal().ticket(answer.durable_after).wait().expect("durable");
+    };
+    buys(1, &[("KNIFE/20cm", 2), ("FORK", 1)], None);
+    buys(2, &[("KNIFE/20cm", 1)], None);
+    buys(3, &[("FORK", 3)], None);
+    buys(4, &[("FORK", 2)], None);
+    let sold = settle(|| engine.claim(&claim(hold_id(1), "order/1"), Context::anonymous(after(5)))).expect("an answer");
+    engine.journal().ticket(sold.durable_after).wait().expect("durable");
+    engine.snapshot(&world.snapshots, after(5)).expect("a snapshot");
+    settle(|| engine.release(&release(hold_id(3), &[("FORK", 1)]), Context::anonymous(after(6)))).expect("an answer");
+    durable();
+    settle(|| engine.extend(&extend(hold_id(2), Some(Millis(500_000))), Context::anonymous(after(6))))
+        .expect("an answer");
+    durable();
+    let more = common::adjust("knife-1204", "FORK", 77, StockChange::Delta(5));
+    engine.adjust_stock(&more, Context::anonymous(after(6))).expect("adjusted");
+    durable();
+    buys(7, &[("FORK", 1), ("KNIFE/20cm", 1)], Some(4));
+    engine.snapshot(&world.snapshots, after(7)).expect("a snapshot");
+    buys(8, &[("KNIFE/20cm", 3)], None);
+    engine.steer(&the_drop().definition.id, Steer::Pause, Context::anonymous(after(9))).expect("paused");
+    durable();
+    // What is due by then is given back, one record each.
+    engine.sweep(after(304)).expect("a sweep");
+    durable();
+}

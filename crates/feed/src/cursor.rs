@@ -1,0 +1,170 @@
+//! Cursors: places between events, as callers keep them.
+//!
+//! A cursor says behind which event its holder is. Its bytes are the journal's name, the LSN, the place among the record's
+//! events, and a checksum, in base64url: so one that was cut, mistyped or made up is known as none.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use stockade_journal::JournalName;
+use stockade_types::codec::Reader;
+use stockade_types::ids::Lsn;
+
+/// First byte: the form of what follows.
+const FORM: u8 = 1;
+/// Bytes of a cursor before its checksum.
+const BODY_BYTES: usize = 1 + 8 + 8 + 2;
+/// The place behind all events of a record, however many it gives.
+const ALL: u16 = u16::MAX;
+
+/// A place between events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    lsn: Lsn,
+    /// How many of the record's events are before it; [`ALL`] for all of them.
+    place: u16,
+}
+
+/// Why a cursor can't be gone on from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCursor {
+    /// It is none.
+    #[error("is no cursor that this service gave out")]
+    NoCursor,
+    /// It is of another journal.
+    #[error("the cursor is of another journal: the oldest of this one is {oldest}")]
+    OfAnotherJournal {
+        /// The oldest that there is.
+        oldest: String,
+    },
+    /// It is behind all that there is.
+    #[error("the cursor is behind the end of this journal, which has lost what it was of: the oldest is {oldest}")]
+    BehindTheEnd {
+        /// The oldest that there is.
+        oldest: String,
+    },
+    /// Whether it can be gone on from can't be known now. It may be known later.
+    #[error("what follows the cursor can't be looked for now: {why}")]
+    NotNow {
+        /// Why it can't.
+        why: String,
+    },
+    /// What follows it is not kept any more.
+    #[error("what follows the cursor is not kept any more: the oldest is {oldest}")]
+    NotKept {
+        /// The oldest that there is.
+        oldest: String,
+    },
+}
+
+impl Position {
+    /// Before all events of a record.
+    #[must_use]
+    pub const fn before(lsn: Lsn) -> Self {
+        Self { lsn: Lsn(lsn.0.saturating_sub(1)), place: ALL }
+    }
+
+    /// Behind all events of a record.
+    #[must_use]
+    pub const fn behind(lsn: Lsn) -> Self {
+        Self { lsn, place: ALL }
+    }
+
+    /// Behind an event of a record: the first has the place 1.
+    #[must_use]
+    pub(super) const fn at(lsn: Lsn, place: u16, is_last: bool) -> Self {
+        Self { lsn, place: if is_last { ALL } else { place } }
+    }
+
+    /// The record at or behind which it is.
+    #[must_use]
+    pub const fn lsn(self) -> Lsn {
+        self.lsn
+    }
+
+    /// The record at which to read on.
+    #[must_use]
+    pub const fn next(self) -> Lsn {
+        if self.place == ALL { self.lsn.next() } else { self.lsn }
+    }
+
+    /// As callers keep it.
+    #[must_use]
+    pub(super) fn cursor(self, journal: JournalName) -> String {
+        let mut bytes = Vec::with_capacity(BODY_BYTES.saturating_add(4));
+        bytes.push(FORM);
+        bytes.extend_from_slice(&journal.to_bytes());
+        bytes.extend_from_slice(&self.lsn.0.to_be_bytes());
+        bytes.extend_from_slice(&self.place.to_be_bytes());
+        let checksum = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&checksum.to_be_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// From what a caller has kept: of which journal it is, and where in it.
+    pub(super) fn of_cursor(text: &str) -> Option<(JournalName, Self)> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (body, checksum) = bytes.split_at_checked(BODY_BYTES)?;
+        if checksum != crc32c::crc32c(body).to_be_bytes() {
+            return None;
+        }
+        let mut reader = Reader::new(body);
+        if reader.u8().ok()? != FORM {
+            return None;
+        }
+        let journal = JournalName::from_bytes(reader.array().ok()?);
+        let lsn = Lsn(u64::from_be_bytes(reader.array().ok()?));
+        Some((journal, Self { lsn, place: u16::from_be_bytes(reader.array().ok()?) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(number: u64) -> JournalName {
+        JournalName::from_bytes(number.to_le_bytes())
+    }
+
+    #[test]
+    fn positions_stand_in_the_order_of_events() {
+        let lsn = Lsn(7);
+        let order = [
+            Position::before(lsn),
+            Position::at(lsn, 1, false),
+            Position::at(lsn, 2, true),
+            Position::at(Lsn(8), 1, false),
+            Position::behind(Lsn(8)),
+        ];
+        assert!(order.is_sorted());
+        assert_eq!(order.map(|position| position.next().0), [7, 7, 8, 8, 9]);
+        assert_eq!(Position::at(lsn, 2, true), Position::behind(lsn), "behind its last event");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_is_read_as_it_was_given_out(journal: u64, lsn: u64, place: u16) {
+            let position = Position { lsn: Lsn(lsn), place };
+            let cursor = position.cursor(name(journal));
+            prop_assert_eq!(Position::of_cursor(&cursor), Some((name(journal), position)));
+        }
+
+        #[test]
+        fn what_was_not_given_out_is_no_cursor(lsn: u64, at: prop::sample::Index, with in "[A-Za-z0-9_=+/ -]") {
+            let cursor = Position::behind(Lsn(lsn)).cursor(name(9));
+            let at = at.index(cursor.len());
+            let mut changed = cursor.clone();
+            changed.replace_range(at..=at, &with);
+            prop_assert!(changed == cursor || Position::of_cursor(&changed).is_none());
+            prop_assert!(Position::of_cursor(&cursor[..at]).is_none());
+            let longer = cursor + &with;
+            prop_assert!(Position::of_cursor(&longer).is_none());
+        }
+
+        #[test]
+        fn any_text_is_looked_at(text in ".{0,64}") {
+            prop_assert!(Position::of_cursor(&text).is_none());
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What each kind of record gives.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use stockade_types::definition::{Item, Pool, Schedule, Terms};
+use stockade_types::hold::{Change, ContentHash, HoldFields, HoldLine, Lines};
+use stockade_types::ids::{CustomerId, DropId, HoldId, OrderRef, PoolId, PoolNo, ShopId, Sku, SubjectKey};
+use stockade_types::record::{
+    Adjustment, AdjustmentsImage, Archived, Closed, DropImage, OldFact, Origin, PoolBasis, StockChange, StockImage,
+    UsageImage,
+};
+use stockade_types::time::Millis;
+
+use super::*;
+
+const LSN: Lsn = Lsn(40);
+
+fn definition() -> Definition {
+    let pool = Pool { id: PoolId::try_from("general").expect("an id"), units: 9 };
+    let item = |sku| Item { sku: Sku::try_from(sku).expect("a sku"), pools: vec![pool.clone()] };
+    Definition {
+        id: DropId::try_from("knife").expect("an id"),
+        title: String::new(),
+        shop: ShopId::try_from("s").expect("an id"),
+        series: None,
+        labels: BTreeMap::new(),
+        schedule: Schedule { opens_at: Some(Timestamp(10)), closes_at: Some(Timestamp(20)) },
+        terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
+        items: vec![item("A"), item("B")],
+        limits: Vec::new(),
+    }
+}
+
+fn given(record: Record) -> Vec<Event> {
+    let named = |number| {
+        assert_eq!(number, DropNo(3));
+        Ok::<_, Infallible>(Arc::new(definition()))
+    };
+    let Ok(events) = events(LSN, record, named);
+    events.into_vec()
+}
+
+fn only(record: Record) -> Event {
+    let mut events = given(record);
+    assert_eq!(events.len(), 1, "{events:?}");
+    let event = events.remove(0);
+    assert_eq!((event.lsn, event.position), (LSN, Position::behind(LSN)));
+    event
+}
+
+fn hold(id: u8, state: HoldState) -> Hold {
+    Hold::from(HoldFields {
+        id: HoldId::from_bytes([id; 16]),
+        drop: DropNo(3),
+        state,
+        customer: CustomerId::try_from("ada").expect("an id"),
+        content: ContentHash(1),
+        created_at: Timestamp(1_000),
+        expires_at: Timestamp(2_000),
+        settled_at: Timestamp(0),
+        revision: Lsn(7),
+        lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
+        rare: None,
+    })
+}
+
+fn change(before: &Hold, change: &Change) -> Record {
+    Record::Changed(HoldChange::of(before, change, Timestamp(1_500), Actor::of(change)))
+}
+
+/// A hold's event: its type, state before and after, and what was moved of each line: sold, released, returned.
+type Told = (Kind, Option<HoldState>, HoldState, Vec<(u32, u32, u32)>);
+
+fn told(event: &Event) -> Told {
+    let Detail::Hold { hold, was, moved } = &event.detail else { panic!("{event:?}") };
+    assert_eq!(hold.revision, LSN, "a hold's revision is its record's place");
+    assert_eq!(event.drop.as_ref().map(|drop| drop.id.as_str()), Some("knife"));
+    let moved = moved.iter().map(|line| (line.quantity, line.released, line.returned)).collect();
+    (event.kind, *was, hold.state, moved)
+}
+
+#[test]
+fn a_hold_that_is_made_sets_units_aside() {
+    let event = only(Record::Made(Made { actor: Actor::Anonymous, hold: hold(1, HoldState::Held) }));
+    assert_eq!(told(&event), (Kind::HoldCreated, None, HoldState::Held, vec![(3, 0, 0), (2, 0, 0)]));
+    assert_eq!((event.at, event.scheduled_for, event.actor), (Timestamp(1_000), None, Actor::Anonymous));
+}
+
+#[test]
+fn each_change_of_a_hold_has_its_type_and_says_what_was_before_and_what_it_moved() {
+    use HoldState::{Claimed, Expired, Held, Paying, Released};
+    let at = Timestamp(1_500);
+    let staged = |stage| Change::Staged { stage, expires_at: Timestamp(2_500) };
+    let order_ref = OrderRef::try_from("o").expect("a ref");
+    let claimed = |late| Change::Claimed { at, order_ref: order_ref.clone(), late, kept: SmallVec::new() };
+    let some = SmallVec::from_slice(&[1, 2]);
+    let released = |kept| Change::Released { at, kept };
+    let returned = Change::Returned { totals: SmallVec::from_slice(&[(1, 0), (0, 0)]) };
+    let none = vec![(0, 0, 0); 2];
+    let (all_sold, all_back) = (vec![(3, 0, 0), (2, 0, 0)], vec![(0, 3, 0), (0, 2, 0)]);
+    let expected = [
+        (Held, Change::Extended { expires_at: Timestamp(2_500) }, Kind::HoldExtended, Held, none.clone()),
+        (Held, staged(Paying), Kind::HoldPaying, Paying, none.clone()),
+        (Paying, staged(Held), Kind::HoldExtended, Held, none.clone()),
+        (Paying, Change::Extended { expires_at: Timestamp(2_500) }, Kind::HoldExtended, Paying, none),
+        (Paying, claimed(false), Kind::HoldClaimed, Claimed, all_sold.clone()),
+        (Expired, claimed(true), Kind::HoldClaimed, Claimed, all_sold),
+        (Held, released(SmallVec::new()), Kind::HoldReleased, Released, all_back.clone()),
+        (Held, released(some), Kind::HoldReleased, Held, vec![(0, 2, 0), (0, 0, 0)]),
+        (Claimed, returned, Kind::HoldReturned, Claimed, vec![(0, 0, 1), (0, 0, 0)]),
+        (Paying, Change::Expired { at }, Kind::HoldExpired, Expired, all_back),
+    ];
+    for (was, what, kind, is, moved) in expected {
+        let event = only(change(&hold(1, was), &what));
+        assert_eq!(told(&event), (kind, Some(was), is, moved), "{what:?}");
+        assert_eq!(event.at, at, "{what:?}");
+        let deadline = (kind == Kind::HoldExpired).then_some(Timestamp(2_000));
+        assert_eq!(event.scheduled_for, deadline, "{what:?}");
+        let by = if kind == Kind::HoldExpired { Actor::Engine } else { Actor::Anonymous };
+        assert_eq!(event.actor, by, "{what:?}");
+    }
+}
+
+#[test]
+fn a_hold_that_takes_another_s_place_gives_two_events_with_places_of_their_own() {
+    let by = HoldId::from_bytes([2; 16]);
+    let at = Timestamp(1_500);
+    let ended = HoldChange::of(&hold(1, HoldState::Held), &Change::Superseded { at, by }, at, Actor::Anonymous);
+    let made = hold(2, HoldState::Held);
+    let events = given(Record::Superseded(Box::new(Superseded { ended, made })));
+    let told: Vec<_> = events.iter().map(told).collect();
+    let ended = (Kind::HoldSuperseded, Some(HoldState::Held), HoldState::Released, vec![(0, 3, 0), (0, 2, 0)]);
+    assert_eq!(told, [ended, (Kind::HoldCreated, None, HoldState::Held, vec![(3, 0, 0), (2, 0, 0)])]);
+    assert!(events.iter().all(|event| event.at == at), "its own time, not the old hold's");
+    let places: Vec<_> = events.iter().map(|event| event.position).collect();
+    assert_eq!(places, [Position::at(LSN, 1, false), Position::behind(LSN)]);
+    assert_eq!(places[0].next(), LSN, "who has read the first reads this record again");
+}
+
+fn fact(verb: DropVerb, lifecycle: Lifecycle, moments: &[MomentKind]) -> Record {
+    let scheduled_for = |kind| Timestamp(if kind == MomentKind::Opens { 10 } else { 20 });
+    let image = DropImage {
+        number: DropNo(3),
+        created_at: Timestamp(1),
+        definition: definition(),
+        request: [0; 32],
+        update: None,
+    };
+    Record::DropFact(Box::new(DropFact {
+        verb,
+        at: Timestamp(25),
+        origin: if verb == DropVerb::Turn { Origin::ENGINE } else { Origin::ANONYMOUS },
+        image,
+        lifecycle,
+        moments: moments.iter().map(|kind| Moment { kind: *kind, scheduled_for: scheduled_for(*kind) }).collect(),
+        stock: vec![PoolFigures::default(); 2],
+    }))
+}
+
+#[test]
+fn each_fact_about_a_drop_has_its_type() {
+    let new = Lifecycle::new(DropNo(3));
+    let by_hand = Some(Closed { at: Timestamp(25), by_hand: true });
+    let open = Lifecycle { opened: Some(Timestamp(10)), ..new };
+    let expected = [
+        (DropVerb::Create, new, Kind::DropCreated),
+        (DropVerb::Update, new, Kind::DropUpdated),
+        (DropVerb::Pause, Lifecycle { paused: true, ..open }, Kind::DropPaused),
+        (DropVerb::Resume, open, Kind::DropResumed),
+        (DropVerb::Close, Lifecycle { closed: by_hand, ..open }, Kind::DropClosed),
+        (DropVerb::Close, Lifecycle { closed: by_hand, ..new }, Kind::DropCancelled),
+        (DropVerb::Archive, Lifecycle { closed: by_hand, ..open }, Kind::DropArchived),
+    ];
+    for (verb, lifecycle, kind) in expected {
+        let event = only(fact(verb, lifecycle, &[]));
+        assert_eq!((event.kind, event.at, event.scheduled_for), (kind, Timestamp(25), None));
+        let Detail::Drop { lifecycle: is, is_archived, opens_at, .. } = event.detail else { panic!("{verb:?}") };
+        assert_eq!((is, is_archived, opens_at), (lifecycle, verb == DropVerb::Archive, Timestamp(10)));
+    }
+}
+
+#[test]
+fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
+    let closed = Some(Closed { at: Timestamp(20), by_hand: false });
+    let lifecycle = Lifecycle { opened: Some(Timestamp(10)), closed, ..Lifecycle::new(DropNo(3)) };
+    let events = given(fact(DropVerb::Turn, lifecycle, &[MomentKind::Opens, MomentKind::Closes]));
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let Detail::Drop { lifecycle, .. } = &event.detail else { panic!("{event:?}") };
+            (event.kind, event.scheduled_for, lifecycle.closed.is_some(), event.actor)
+        })
+        .collect();
+    let opened = (Kind::DropOpened, Some(Timestamp(10)), false, Actor::Engine);
+    assert_eq!(told, [opened, (Kind::DropClosed, Some(Timestamp(20)), true, Actor::Engine)]);
+    let opened = only(fact(DropVerb::Turn, Lifecycle { closed: None, ..lifecycle }, &[MomentKind::Opens]));
+    assert_eq!(opened.kind, Kind::DropOpened);
+}
+
+fn adjusted(at: Option<Timestamp>, by: Option<AdjustedBy>) -> Record {
+    let change = StockChange::Delta(3);
+    Record::Adjusted(Adjusted {
+        drop: DropNo(3),
+        item: ItemNo(1),
+        adjustment: Adjustment { id: AdjustmentId::from_bytes([5; 16]), pool: PoolNo(0), change },
+        basis: PoolBasis::default(),
+        at,
+        by: by.map(Box::new),
+    })
+}
+
+#[test]
+fn an_adjustment_says_of_which_item_by_what_and_what_there_was_then() {
+    let figures = PoolFigures { claimed: 4, ..PoolFigures::default() };
+    let by = AdjustedBy { origin: Origin::ANONYMOUS, stock: vec![figures] };
+    let event = only(adjusted(Some(Timestamp(9)), Some(by)));
+    assert_eq!((event.kind, event.at), (Kind::StockAdjusted, Timestamp(9)));
+    let cause = AdjustmentId::from_bytes([5; 16]);
+    assert_eq!(event.detail, Detail::Stock { item: ItemNo(1), stock: vec![figures], cause });
+}
+
+#[test]
+fn a_start_after_an_outage_is_one_event() {
+    let restart = |at| Record::Restart(Restart { stopped_at: Timestamp(5), grace_until: Timestamp(35), at });
+    let event = only(restart(Some(Timestamp(7))));
+    assert_eq!((event.kind, event.at, event.drop), (Kind::EngineRestarted, Timestamp(7), None));
+    assert_eq!(event.detail, Detail::Restart { stopped_at: Timestamp(5), grace_until: Timestamp(35) });
+    assert_eq!(given(restart(None)), [], "format 1 does not say when");
+}
+
+#[test]
+fn what_format_1_says_and_what_only_snapshots_have_gives_none() {
+    let at = Timestamp(1_500);
+    let Record::DropFact(fact) = fact(DropVerb::Create, Lifecycle::new(DropNo(3)), &[]) else { panic!("a fact") };
+    let stock = StockImage { drop: DropNo(3), item: ItemNo(0), pools: Vec::new(), adjustments: Vec::new() };
+    let adjustments = AdjustmentsImage { drop: DropNo(3), item: ItemNo(0), forgotten: at, adjustments: Vec::new() };
+    let changed = OldFact::Change(HoldId::from_bytes([1; 16]), Change::Expired { at });
+    let superseded = OldFact::Superseded { old: HoldId::from_bytes([1; 16]), at, hold: hold(2, HoldState::Held) };
+    let old = [
+        Record::Drop(Box::new(fact.image)),
+        Record::Lifecycle(Lifecycle { opened: Some(at), ..Lifecycle::new(DropNo(3)) }),
+        Record::Upgraded(at),
+        Record::Hold(hold(1, HoldState::Held)),
+        Record::Old(Box::new(changed)),
+        Record::Old(Box::new(superseded)),
+        Record::Stock(stock),
+        Record::Adjustments(adjustments),
+        Record::Archived(Archived { drop: DropNo(3), at, pools: Vec::new() }),
+        Record::Usage(UsageImage { subject: SubjectKey(1), usage: Vec::new() }),
+        adjusted(Some(at), None),
+        adjusted(None, None),
+    ];
+    for record in old {
+        assert_eq!(given(record.clone()), [], "{record:?}");
+    }
+}

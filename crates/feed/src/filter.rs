@@ -1,0 +1,135 @@
+//! Which events somebody wants.
+
+use stockade_types::ids::{DropId, SeriesId, ShopId};
+
+use super::event::Event;
+use super::kind::{Kind, LATER, PREFIX};
+
+/// Which events somebody wants: those for which all of it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    kinds: Vec<Kind>,
+    /// Of this shop's drops.
+    pub shop: Option<ShopId>,
+    /// Of this series' drops.
+    pub series: Option<SeriesId>,
+    /// Of this drop.
+    pub drop: Option<DropId>,
+    /// Only what has a name or channels of its own: no event does yet.
+    pub named: bool,
+}
+
+/// A pattern that no type fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a type of event such as \"hold.created\", a prefix with \".*\" such as \"hold.*\", or \"*\"")]
+pub struct BadType;
+
+impl Filter {
+    /// Wants events of these types, too: an exact one, a prefix with `.*`, or `*`. Of one that no record gives yet, that is
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`BadType`].
+    pub fn add(&mut self, pattern: &str) -> Result<(), BadType> {
+        let fits = fitting(pattern)?;
+        if !Kind::ALL.iter().map(|kind| kind.name()).chain(LATER).any(|name| fits.is(name)) {
+            return Err(BadType);
+        }
+        let more = Kind::ALL.into_iter().filter(|kind| fits.is(kind.name()));
+        let more: Vec<Kind> = more.filter(|kind| !self.kinds.contains(kind)).collect();
+        self.kinds.extend(more);
+        Ok(())
+    }
+
+    /// Whether no event that there is can be wanted.
+    #[must_use]
+    pub const fn fits_nothing(&self) -> bool {
+        self.named || self.kinds.is_empty()
+    }
+
+    /// Whether an event is wanted.
+    #[must_use]
+    pub fn wants(&self, event: &Event) -> bool {
+        let Self { kinds, shop, series, drop, named } = self;
+        let of = event.drop.as_deref();
+        !named
+            && kinds.contains(&event.kind)
+            && shop.as_ref().is_none_or(|shop| of.is_some_and(|of| of.shop == *shop))
+            && series.as_ref().is_none_or(|series| of.is_some_and(|of| of.series.as_ref() == Some(series)))
+            && drop.as_ref().is_none_or(|drop| of.is_some_and(|of| of.id == *drop))
+    }
+}
+
+/// What a pattern fits.
+enum Fits<'a> {
+    All,
+    /// Whatever begins with it and a dot.
+    Below(&'a str),
+    Only(&'a str),
+}
+
+impl Fits<'_> {
+    fn is(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Below(prefix) => name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')),
+            Self::Only(only) => name == *only,
+        }
+    }
+}
+
+fn fitting(pattern: &str) -> Result<Fits<'_>, BadType> {
+    let short = pattern.strip_prefix(PREFIX).unwrap_or(pattern);
+    if short == "*" {
+        return Ok(Fits::All);
+    }
+    match short.strip_suffix(".*") {
+        Some(prefix) if !prefix.is_empty() => Ok(Fits::Below(prefix)),
+        Some(_) => Err(BadType),
+        None => Ok(Fits::Only(short)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(pattern: &str) -> Result<Vec<Kind>, BadType> {
+        let mut filter = Filter::default();
+        filter.add(pattern).map(|()| filter.kinds)
+    }
+
+    #[test]
+    fn a_pattern_is_a_type_a_prefix_or_all() {
+        assert_eq!(kinds("*").map(|kinds| kinds.len()), Ok(Kind::ALL.len()));
+        assert_eq!(kinds("stockade.*").map(|kinds| kinds.len()), Ok(Kind::ALL.len()));
+        assert_eq!(kinds("hold.created"), Ok(vec![Kind::HoldCreated]));
+        assert_eq!(kinds("stockade.hold.created"), Ok(vec![Kind::HoldCreated]));
+        assert_eq!(kinds("hold.*").map(|kinds| kinds.len()), Ok(8));
+        assert_eq!(kinds("stock.*"), Ok(vec![Kind::StockAdjusted]));
+    }
+
+    #[test]
+    fn what_comes_later_is_taken_and_gives_nothing() {
+        assert_eq!(kinds("drop.sold_out"), Ok(vec![]));
+        assert_eq!(kinds("signal.*"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_no_type_fits_is_refused() {
+        for bad in
+            ["", ".", ".*", "**", "hold", "hold.", "hold.*.*", "*.created", "hold.creat*", "hol.*", "Hold.created"]
+        {
+            assert_eq!(kinds(bad), Err(BadType), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_add_up_and_each_type_counts_once() {
+        let mut filter = Filter::default();
+        for pattern in ["hold.created", "hold.*", "drop.opened"] {
+            filter.add(pattern).expect("a pattern");
+        }
+        assert_eq!(filter.kinds.len(), 9);
+    }
+}

@@ -1,0 +1,152 @@
+//! What an event is of: its type, as the contract names it.
+
+/// What every type begins with. In a filter it may be left out.
+pub const PREFIX: &str = "stockade.";
+
+/// The type of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A hold was made.
+    HoldCreated,
+    /// Its deadline was moved, or it came back from payment.
+    HoldExtended,
+    /// It went into payment.
+    HoldPaying,
+    /// It was claimed.
+    HoldClaimed,
+    /// Units of it were given back before the sale.
+    HoldReleased,
+    /// Its deadline has passed.
+    HoldExpired,
+    /// Another hold took its place.
+    HoldSuperseded,
+    /// Units of it came back after the sale.
+    HoldReturned,
+    /// A drop was made.
+    DropCreated,
+    /// Its definition was changed.
+    DropUpdated,
+    /// It has opened.
+    DropOpened,
+    /// It was paused.
+    DropPaused,
+    /// It was resumed.
+    DropResumed,
+    /// It has closed.
+    DropClosed,
+    /// It was closed before it had opened.
+    DropCancelled,
+    /// Its holds have left memory.
+    DropArchived,
+    /// An item's stock was adjusted.
+    StockAdjusted,
+    /// The engine started after an outage.
+    EngineRestarted,
+}
+
+/// Types that the contract names and no record gives yet.
+pub(super) const LATER: [&str; 23] = [
+    "drop.sold_out",
+    "drop.back_in_stock",
+    "drop.band_changed",
+    "window.opened",
+    "window.closed",
+    "pool.flowed",
+    "tranche.added",
+    "terms.stepped",
+    "signal.fired",
+    "signal.missed",
+    "series.created",
+    "series.updated",
+    "series.occurrence_skipped",
+    "series.occurrence_failed",
+    "report.ready",
+    "guardrail.tripped",
+    "room.opened",
+    "room.closed",
+    "room.order_known",
+    "waitlist.joined",
+    "waitlist.offered",
+    "waitlist.left",
+    "webhook.test",
+];
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::HoldCreated,
+        Self::HoldExtended,
+        Self::HoldPaying,
+        Self::HoldClaimed,
+        Self::HoldReleased,
+        Self::HoldExpired,
+        Self::HoldSuperseded,
+        Self::HoldReturned,
+        Self::DropCreated,
+        Self::DropUpdated,
+        Self::DropOpened,
+        Self::DropPaused,
+        Self::DropResumed,
+        Self::DropClosed,
+        Self::DropCancelled,
+        Self::DropArchived,
+        Self::StockAdjusted,
+        Self::EngineRestarted,
+    ];
+
+    /// Its name without what every type begins with.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HoldCreated => "hold.created",
+            Self::HoldExtended => "hold.extended",
+            Self::HoldPaying => "hold.paying",
+            Self::HoldClaimed => "hold.claimed",
+            Self::HoldReleased => "hold.released",
+            Self::HoldExpired => "hold.expired",
+            Self::HoldSuperseded => "hold.superseded",
+            Self::HoldReturned => "hold.returned",
+            Self::DropCreated => "drop.created",
+            Self::DropUpdated => "drop.updated",
+            Self::DropOpened => "drop.opened",
+            Self::DropPaused => "drop.paused",
+            Self::DropResumed => "drop.resumed",
+            Self::DropClosed => "drop.closed",
+            Self::DropCancelled => "drop.cancelled",
+            Self::DropArchived => "drop.archived",
+            Self::StockAdjusted => "stock.adjusted",
+            Self::EngineRestarted => "engine.restarted",
+        }
+    }
+
+    /// The last part of its name: what happened. The ids of events end with it, so it never changes.
+    #[must_use]
+    pub fn what(self) -> &'static str {
+        self.name().split_once('.').map_or_else(|| self.name(), |(_, what)| what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_are_those_that_the_contract_names() {
+        let contract = include_str!("../../../proto/stockade/v1/event.proto");
+        let (_, listed) = contract.split_once("\"stockade.<entity>.<what>\":").expect("the list");
+        let (listed, _) = listed.split_once("string type").expect("its end");
+        let is_type = |word: &&str| word.contains('.') && !word.ends_with('.');
+        let words = listed.split(|c: char| !(c.is_ascii_lowercase() || c == '_' || c == '.'));
+        let mut wanted: Vec<&str> = words.filter(is_type).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut known: Vec<&str> = Kind::ALL.map(Kind::name).into_iter().chain(LATER).collect();
+        known.sort_unstable();
+        assert_eq!(known, wanted);
+    }
+
+    #[test]
+    fn what_happened_ends_the_name() {
+        assert_eq!((Kind::HoldCreated.what(), Kind::EngineRestarted.what()), ("created", "restarted"));
+    }
+}

@@ -1,0 +1,129 @@
+//! How far a log on a disk is forced to that disk, whatever its durability, and who waits for it to be forced further.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use stockade_types::ids::Lsn;
+
+use super::progress::{JournalFailed, Progress};
+use super::ticket::block_on;
+use super::waiters::Number;
+
+/// The mark of one log.
+#[derive(Debug)]
+pub(super) struct Forced {
+    progress: Arc<Progress>,
+    /// One raises it at a time; has scratch space.
+    raising: Mutex<Vec<Waker>>,
+}
+
+impl Forced {
+    /// Everything up to `last` is forced.
+    pub(super) fn from(last: Lsn) -> Self {
+        Self { progress: Arc::new(Progress::from(last)), raising: Mutex::new(Vec::new()) }
+    }
+
+    /// Everything up to it is forced.
+    pub(super) fn get(&self) -> Lsn {
+        self.progress.durable()
+    }
+
+    /// Everything before `next` is forced, too. Wakes who waited for it.
+    pub(super) fn raise(&self, next: Lsn) {
+        let last = Lsn(next.0.saturating_sub(1));
+        let mut woken = self.raising.lock();
+        if last > self.get() {
+            self.progress.advance(last, &mut woken);
+        }
+    }
+
+    /// Nothing more will be forced: tells who waits for it.
+    pub(super) fn end(&self) {
+        self.progress.fail(JournalFailed::Closed);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.progress.failure().is_some()
+    }
+
+    pub(super) fn beyond(&self, lsn: Lsn) -> Beyond {
+        Beyond { progress: Arc::clone(&self.progress), lsn: lsn.next(), number: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.progress.waiting()
+    }
+}
+
+/// Resolves once a record behind a place can be read; with an error once the journal has ended without it. Dropping it
+/// leaves nothing behind.
+#[derive(Debug)]
+#[must_use = "it waits only while it is polled"]
+pub struct Beyond {
+    progress: Arc<Progress>,
+    lsn: Lsn,
+    number: Option<Number>,
+}
+
+impl Beyond {
+    /// Waits on this thread. Not for threads that drive futures.
+    ///
+    /// # Errors
+    /// [`JournalFailed`] when the journal has ended.
+    pub fn wait(self) -> Result<(), JournalFailed> {
+        block_on(self)
+    }
+}
+
+impl Future for Beyond {
+    type Output = Result<(), JournalFailed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { progress, lsn, number } = self.get_mut();
+        progress.poll(*lsn, number, context.waker())
+    }
+}
+
+impl Drop for Beyond {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.progress.forget(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(beyond: &mut Beyond) -> Poll<Result<(), JournalFailed>> {
+        Pin::new(beyond).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn who_waits_is_told_once_a_record_behind_the_place_is_forced() {
+        let forced = Forced::from(Lsn(4));
+        assert!(poll(&mut forced.beyond(Lsn(3))).is_ready());
+        let (mut fifth, mut sixth) = (forced.beyond(Lsn(4)), forced.beyond(Lsn(5)));
+        assert!(poll(&mut fifth).is_pending() && poll(&mut sixth).is_pending());
+        forced.raise(Lsn(6));
+        assert!(matches!(poll(&mut fifth), Poll::Ready(Ok(()))) && poll(&mut sixth).is_pending());
+        forced.raise(Lsn(2));
+        assert_eq!(forced.get(), Lsn(5), "it never falls");
+        forced.end();
+        assert!(matches!(poll(&mut sixth), Poll::Ready(Err(JournalFailed::Closed))));
+    }
+
+    #[test]
+    fn who_waits_no_longer_leaves_nothing_behind() {
+        let forced = Forced::from(Lsn(4));
+        for _ in 0..3 {
+            assert!(poll(&mut forced.beyond(Lsn(4))).is_pending());
+        }
+        assert_eq!(forced.waiting(), 0);
+    }
+}

@@ -1,0 +1,164 @@
+//! The gate: who may bring an operation, and how many at once. One word.
+//!
+//! It never waits, and knows nothing of what is brought.
+
+use stockade_counter::sync::{AtomicU64, Ordering};
+
+/// The gate's bits above the count of operations.
+const CLOSED: u64 = 1 << 63;
+const FAILED: u64 = 1 << 62;
+/// The count of operations.
+const COUNT: u64 = FAILED - 1;
+
+/// Room for one operation, taken before anything else is. Given back when dropped unused.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped gives its room back"]
+pub struct Permit<'j>(&'j Gate);
+
+impl Permit<'_> {
+    pub(super) fn is_of(&self, gate: &Gate) -> bool {
+        std::ptr::eq(self.0, gate)
+    }
+
+    /// The room is the operation's now; the writer gives it back.
+    #[inline]
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.leave(1);
+    }
+}
+
+/// Room for several operations, taken by one change of the word. What is left of it is given back when dropped.
+#[derive(Debug)]
+#[must_use = "permits that are dropped give their room back"]
+pub struct Permits<'j> {
+    gate: &'j Gate,
+    left: u64,
+}
+
+impl<'j> Iterator for Permits<'j> {
+    type Item = Permit<'j>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Permit<'j>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Permit(self.gate))
+    }
+}
+
+impl Drop for Permits<'_> {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            self.gate.leave(self.left);
+        }
+    }
+}
+
+/// How an operation is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shut {
+    Full,
+    Closed,
+    Failed,
+}
+
+/// One word that admits operations: those that hold a permit and those that wait for the writer are counted in it.
+#[derive(Debug, Default)]
+pub(super) struct Gate(AtomicU64);
+
+impl Gate {
+    /// Admits one, if there are fewer than `most`.
+    #[inline]
+    pub(super) fn enter(&self, most: u64) -> Result<Permit<'_>, Shut> {
+        self.admit(1, most).map(|_one| Permit(self))
+    }
+
+    /// Admits so many, or as many as there is room for: at least one.
+    #[inline]
+    pub(super) fn enter_many(&self, count: u64, most: u64) -> Result<Permits<'_>, Shut> {
+        self.admit(count, most).map(|left| Permits { gate: self, left })
+    }
+
+    #[inline]
+    fn admit(&self, count: u64, most: u64) -> Result<u64, Shut> {
+        // Relaxed would do for the count; AcqRel, so that who is admitted before `close` is seen by it, and who comes
+        // after it sees it: both are changes of one word.
+        let seen = self.0.fetch_add(count, Ordering::AcqRel);
+        let room = if seen & (CLOSED | FAILED) == 0 { most.saturating_sub(seen & COUNT) } else { 0 };
+        let admitted = count.min(room);
+        if admitted < count {
+            self.leave(count.saturating_sub(admitted));
+        }
+        if admitted > 0 {
+            return Ok(admitted);
+        }
+        Err(if seen & FAILED != 0 {
+            Shut::Failed
+        } else if seen & CLOSED != 0 {
+            Shut::Closed
+        } else {
+            Shut::Full
+        })
+    }
+
+    #[inline]
+    pub(super) fn leave(&self, operations: u64) {
+        self.0.fetch_sub(operations, Ordering::AcqRel);
+    }
+
+    pub(super) fn close(&self) {
+        self.0.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(super) fn fail(&self) {
+        self.0.fetch_or(FAILED, Ordering::AcqRel);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Acquire) & FAILED != 0
+    }
+
+    pub(super) fn inside(&self) -> u64 {
+        self.0.load(Ordering::Acquire) & COUNT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_admits_so_many_and_none_once_shut() {
+        let gate = Gate::default();
+        gate.enter(2).expect("room").keep();
+        let dropped = gate.enter(2).expect("room");
+        assert_eq!(gate.enter(2).err(), Some(Shut::Full));
+        drop(dropped);
+        gate.enter(2).expect("room again").keep();
+        gate.close();
+        assert_eq!(gate.enter(9).err(), Some(Shut::Closed));
+        gate.fail();
+        assert_eq!(gate.enter(9).err(), Some(Shut::Failed));
+        assert_eq!((gate.inside(), gate.has_failed()), (2, true));
+    }
+
+    #[test]
+    fn several_are_admitted_together_as_many_as_there_is_room_for() {
+        let gate = Gate::default();
+        let mut permits = gate.enter_many(3, 4).expect("room");
+        let others = gate.enter_many(2, 4).expect("room for one");
+        assert_eq!((gate.inside(), gate.enter_many(2, 4).err()), (4, Some(Shut::Full)));
+        assert_eq!(others.count(), 1);
+        permits.next().expect("one of three").keep();
+        drop(permits.next());
+        assert_eq!(gate.inside(), 2);
+        drop(permits);
+        assert_eq!(gate.inside(), 1, "what was kept is the operation's");
+        assert!(gate.enter_many(3, 4).expect("room again").by_ref().count() == 3 && gate.inside() == 1);
+    }
+}

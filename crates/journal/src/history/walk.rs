@@ -1,0 +1,173 @@
+//! A walk over batches, segment after segment, each step of which is proved.
+
+use std::io::Read;
+
+use parking_lot::Mutex;
+use stockade_types::ids::Lsn;
+
+use super::HistoryError;
+use crate::frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FrameError, parse_batch};
+use crate::log::{LogError, Place};
+use crate::marks::{Mark, Marks};
+use crate::segment::{SEGMENT_HEAD, SegmentHead};
+use crate::window::Window;
+
+/// A segment that was opened.
+pub(super) struct Opened {
+    file: String,
+    first: Lsn,
+    /// Where the one behind it begins; none if it is the newest.
+    next: Option<Lsn>,
+    /// Where the window stood when it was opened: at the segment's head if that is byte 0, else at a batch.
+    start: Mark,
+    window: Window,
+}
+
+impl Opened {
+    pub(super) fn new(
+        file: String,
+        (first, next): (Lsn, Option<Lsn>),
+        start: Mark,
+        source: Box<dyn Read + Send>,
+    ) -> Self {
+        Self { file, first, next, start, window: Window::new(source, start.offset) }
+    }
+
+    /// Its first record, and that of the one behind it; none if it is the newest.
+    pub(super) const fn bounds(&self) -> (Lsn, Option<Lsn>) {
+        (self.first, self.next)
+    }
+
+    fn damage(&self, lsn: Lsn, what: String) -> HistoryError {
+        let place = Place { file: self.file.clone(), offset: self.window.offset(), lsn };
+        HistoryError::Damage(LogError::Damage { place, what })
+    }
+
+    fn not_as_written(&self, lsn: Lsn, what: &str, error: FrameError) -> HistoryError {
+        match error {
+            FrameError::Bad(why) => self.damage(lsn, format!("{what} {why}")),
+            FrameError::Foreign(found) => HistoryError::Damage(LogError::Foreign { file: self.file.clone(), found }),
+        }
+    }
+}
+
+/// A walk from one record to another.
+pub(super) struct Walk<'m> {
+    marks: &'m Mutex<Marks>,
+    from: Lsn,
+    until: Lsn,
+    bytes: u64,
+    taken: u64,
+    /// The next record, where batches were given already; and the hash of the last of them.
+    reached: Option<(Lsn, BatchHash)>,
+    /// The first record of the segment that was passed last.
+    passed: Option<Lsn>,
+    batches: Vec<Batch>,
+}
+
+impl<'m> Walk<'m> {
+    pub(super) const fn new(marks: &'m Mutex<Marks>, from: Lsn, until: Lsn, bytes: u64) -> Self {
+        Self { marks, from, until, bytes, taken: 0, reached: None, passed: None, batches: Vec::new() }
+    }
+
+    /// Whether something was read.
+    pub(super) const fn has_batches(&self) -> bool {
+        !self.batches.is_empty()
+    }
+
+    pub(super) fn into_batches(self) -> Vec<Batch> {
+        self.batches
+    }
+
+    /// The next record to be given.
+    pub(super) fn place(&self) -> Lsn {
+        self.reached.map_or(self.from, |(next, _)| next)
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        self.place() < self.until && (self.batches.is_empty() || self.taken < self.bytes)
+    }
+
+    /// Walks over a segment to its end, or until it is enough.
+    pub(super) fn pass(&mut self, mut segment: Opened) -> Result<(), HistoryError> {
+        segment.window.want(usize::try_from(self.bytes.saturating_sub(self.taken)).unwrap_or(usize::MAX));
+        let mut at = self.begin(&mut segment)?;
+        if let Some((_, chain)) = self.reached.filter(|(next, _)| *next == at.next) {
+            at.chain = Some(chain);
+        }
+        if self.passed.replace(segment.first) == Some(segment.first) {
+            return Err(segment.damage(at.next, "records are missing at the segment's end".to_owned()));
+        }
+        while self.goes_on() {
+            let view = segment.window.view().map_err(HistoryError::Io)?;
+            if view.is_empty() {
+                break;
+            }
+            let (head, length) = match parse_batch(view) {
+                Ok(parsed) => parsed,
+                Err(error) => return Err(segment.not_as_written(at.next, "what stands here", error)),
+            };
+            let hash = BatchHash::of(view.get(..length).unwrap_or_default());
+            check(&segment, &head, &at)?;
+            self.take(&mut segment, (head, hash), length)?;
+            self.marks.lock().pass(segment.first, head.first, at.offset);
+            segment.window.pass(length);
+            at = Mark { next: head.next(), offset: segment.window.offset(), chain: Some(hash) };
+        }
+        if segment.next.is_some_and(|next| at.next > next || (self.goes_on() && at.next < next)) {
+            return Err(segment.damage(at.next, "the segment does not end where the next one begins".to_owned()));
+        }
+        self.marks.lock().stop(segment.first, at);
+        Ok(())
+    }
+
+    /// The first batch to look at in a segment; checks what its head says.
+    fn begin(&self, segment: &mut Opened) -> Result<Mark, HistoryError> {
+        if segment.start.offset > 0 {
+            return Ok(segment.start);
+        }
+        let head = match SegmentHead::parse(segment.window.view().map_err(HistoryError::Io)?) {
+            Ok(head) => head,
+            Err(error) => return Err(segment.not_as_written(segment.first, "the segment's head", error)),
+        };
+        if head.first != segment.first {
+            let what = format!("the segment begins with record {}, not as it is named", head.first);
+            return Err(segment.damage(segment.first, what));
+        }
+        if self.reached.is_some_and(|(_, chain)| chain != head.before) {
+            return Err(segment.damage(segment.first, "the segment was not written after the one before it".to_owned()));
+        }
+        segment.window.pass(SEGMENT_HEAD);
+        Ok(Mark { next: segment.first, offset: segment.window.offset(), chain: Some(head.before) })
+    }
+
+    /// Takes the batch at the front of the window, if it is one of those that were asked for.
+    fn take(
+        &mut self,
+        segment: &mut Opened,
+        (head, hash): (BatchHead, BatchHash),
+        length: usize,
+    ) -> Result<(), HistoryError> {
+        if head.next() <= self.from {
+            return Ok(());
+        }
+        let view = segment.window.view().map_err(HistoryError::Io)?;
+        let decoded = Batch::decode(head, hash, view.get(BATCH_HEAD..length).unwrap_or_default());
+        let batch = decoded.map_err(|(lsn, what)| segment.damage(lsn, what.to_owned()))?;
+        self.taken = self.taken.saturating_add(batch.bytes);
+        self.reached = Some((head.next(), hash));
+        self.batches.push(batch);
+        Ok(())
+    }
+}
+
+/// A whole batch must be the one that comes next.
+fn check(segment: &Opened, head: &BatchHead, at: &Mark) -> Result<(), HistoryError> {
+    if head.first != at.next {
+        return Err(segment.damage(at.next, format!("a batch that begins with record {} stands here", head.first)));
+    }
+    if at.chain.is_some_and(|chain| chain != head.before) {
+        return Err(segment.damage(at.next, "the batch was not written after the one before it".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Reading a journal that is not in use, without changing a byte of it.
+
+use stockade_types::ids::Lsn;
+
+use super::frame::Batch;
+use super::log::LogError;
+use super::scan::{Ending, Files, Scan};
+use crate::storage::Storage;
+
+/// A walk over a journal, batch by batch. What is wrong comes as the last item; how it ends is told afterwards.
+#[derive(Debug)]
+pub struct Inspection<'s> {
+    scan: Scan<'s>,
+    files: Vec<String>,
+    oldest: Option<Lsn>,
+}
+
+/// Begins to inspect the journal in a folder.
+///
+/// # Errors
+/// [`LogError::ForeignFiles`], or when the folder can't be read.
+pub fn inspect(storage: &dyn Storage) -> Result<Inspection<'_>, LogError> {
+    let segments = Files::list(storage)?.segments;
+    let files = segments.iter().map(|segment| segment.name.clone()).collect();
+    let oldest = segments.first().map(|segment| segment.first);
+    Ok(Inspection { scan: Scan::new(storage, segments, None), files, oldest })
+}
+
+impl Inspection<'_> {
+    /// Its segments, oldest first.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// The oldest record that is there, or would be; none in an empty folder.
+    #[must_use]
+    pub const fn oldest(&self) -> Option<Lsn> {
+        self.oldest
+    }
+
+    /// The LSN after the last record seen so far.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.scan.tip().next
+    }
+
+    /// How the journal ends: told once all batches have been seen, and only if nothing was wrong.
+    #[must_use]
+    pub const fn ending(&self) -> Option<&Ending> {
+        self.scan.ending()
+    }
+}
+
+impl Iterator for Inspection<'_> {
+    type Item = Result<Batch, LogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.scan.batch().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::SimulatedStorage;
+    use crate::{FileLog, FileLogOptions};
+    use std::sync::Arc;
+
+    #[test]
+    fn an_empty_folder_is_no_journal_and_a_fresh_one_is_empty() {
+        let storage = SimulatedStorage::new();
+        let mut inspection = inspect(&storage).expect("readable");
+        assert!(inspection.next().is_none());
+        assert_eq!((inspection.oldest(), inspection.ending()), (None, Some(&Ending::Open)));
+        let opened = FileLog::open(Arc::new(storage.clone()), FileLogOptions::default());
+        opened.expect("opens");
+        let mut inspection = inspect(&storage).expect("readable");
+        assert!(inspection.next().is_none());
+        assert_eq!((inspection.oldest(), inspection.next_lsn()), (Some(Lsn(1)), Lsn(1)));
+        assert_eq!(inspection.files(), ["00000000000000000001.journal"]);
+    }
+}

@@ -1,0 +1,252 @@
+//! Segments that were trimmed, kept for readers in a folder of their own.
+//!
+//! A start neither lists the folder nor reads in it: the first reader afterwards lists it, and each reader checks what it
+//! reads. It is the first that goes where room is short.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use stockade_types::ids::Lsn;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::recover::Segment;
+use super::segment::{kept_name, parse_kept_name};
+use crate::storage::Storage;
+
+/// Segments that are kept at most, whatever the policy says.
+const MOST_SEGMENTS: usize = 16_384;
+/// While the disk has fewer bytes left than these, nothing is kept.
+const LOW_DISK: u64 = 512 * 1024 * 1024;
+
+/// How long trimmed segments are kept: until the first of the two says that it is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepPolicy {
+    /// So long after their last batch was written.
+    pub age: Millis,
+    /// As long as all of them take no more bytes.
+    pub bytes: u64,
+}
+
+impl KeepPolicy {
+    /// Nothing is kept.
+    pub const NOTHING: Self = Self { age: Millis(0), bytes: 0 };
+
+    const fn keeps_nothing(self) -> bool {
+        self.age.0 == 0 || self.bytes == 0
+    }
+}
+
+/// A segment as its name and its length tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeptSegment {
+    pub(super) name: String,
+    /// Its first record.
+    pub(super) first: Lsn,
+    /// The record after its last.
+    pub(super) next: Lsn,
+    /// When its last batch was written.
+    written_at: Timestamp,
+    bytes: u64,
+}
+
+/// What is in the folder.
+#[derive(Debug, Default)]
+struct Listing {
+    /// By first and next record.
+    segments: BTreeMap<(Lsn, Lsn), KeptSegment>,
+    bytes: u64,
+}
+
+impl Listing {
+    /// Files that are no kept segments are left alone. A folder that somebody has removed is an empty one.
+    fn list(storage: &dyn Storage) -> io::Result<Self> {
+        let mut listing = Self::default();
+        let names = match storage.list() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
+        for name in names {
+            let Some((first, next, written_at)) = parse_kept_name(&name) else { continue };
+            match storage.length(&name) {
+                Ok(bytes) => listing.put(KeptSegment { name, first, next, written_at, bytes }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(listing)
+    }
+
+    fn put(&mut self, segment: KeptSegment) {
+        self.bytes = self.bytes.saturating_add(segment.bytes);
+        if let Some(before) = self.segments.insert((segment.first, segment.next), segment) {
+            self.bytes = self.bytes.saturating_sub(before.bytes);
+        }
+    }
+
+    /// Those that lead up to `end` without a gap, the last one first. What else there is can't be read in order.
+    fn leading_to(&self, end: Lsn) -> impl Iterator<Item = &KeptSegment> {
+        let mut wanted = end;
+        self.segments.values().rev().filter(move |segment| {
+            let leads = segment.next == wanted && segment.first < wanted;
+            if leads {
+                wanted = segment.first;
+            }
+            leads
+        })
+    }
+}
+
+/// The folder of kept segments.
+#[derive(Debug)]
+pub struct KeptSegments {
+    storage: Arc<dyn Storage>,
+    policy: KeepPolicy,
+    /// None before somebody has looked. Locked while the folder is changed: by the journal's writer only where the disk is
+    /// full.
+    listing: Mutex<Option<Listing>>,
+    /// Why the last segment that was to be kept was not; none once that was reported.
+    trouble: Mutex<Option<io::Error>>,
+}
+
+impl KeptSegments {
+    /// Those in a folder on the journal's disk. The folder is not looked at.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, policy: KeepPolicy) -> Self {
+        Self { storage, policy, listing: Mutex::new(None), trouble: Mutex::new(None) }
+    }
+
+    pub(super) fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Listing) -> io::Result<R>) -> io::Result<R> {
+        let mut listing = self.listing.lock();
+        let listing = match &mut *listing {
+            Some(listing) => listing,
+            unknown @ None => unknown.insert(Listing::list(self.storage())?),
+        };
+        f(listing)
+    }
+
+    /// What is known of the folder may be wrong: the next one who asks looks again.
+    pub(super) fn forget(&self) {
+        *self.listing.lock() = None;
+    }
+
+    /// The oldest record that can be read in order up to `end`, the journal's oldest.
+    pub(super) fn oldest(&self, end: Lsn) -> io::Result<Lsn> {
+        self.with(|listing| Ok(listing.leading_to(end).last().map_or(end, |segment| segment.first)))
+    }
+
+    /// The segment with a record before `end`, the journal's oldest; or the oldest record that can be read.
+    pub(super) fn holding(&self, lsn: Lsn, end: Lsn) -> io::Result<Result<KeptSegment, Lsn>> {
+        self.with(|listing| {
+            let mut oldest = end;
+            for segment in listing.leading_to(end) {
+                if segment.first <= lsn {
+                    return Ok(Ok(segment.clone()));
+                }
+                oldest = segment.first;
+            }
+            Ok(Err(oldest))
+        })
+    }
+
+    /// Moves a segment here that the journal needs no more, whose last record is before `next`. Says whether it did: else
+    /// the journal may still have it, and drops it. Neither folder is forced to the disk.
+    pub(super) fn take_in(&self, journal: &dyn Storage, segment: &Segment, next: Lsn) -> bool {
+        if self.policy.keeps_nothing() {
+            return false;
+        }
+        let (first, written_at, bytes) = (segment.file.first, segment.written_at, segment.bytes);
+        let moved = self.in_its_place().and_then(|()| {
+            // Held over the move, so that nobody lists the folder meanwhile. While it is not known what is there, whoever
+            // asks next finds it: a folder that can't be listed now loses nothing.
+            let mut listing = self.listing.lock();
+            let name = kept_name(first, next, written_at);
+            let moved = journal.move_to(&segment.file.name, self.storage(), &name);
+            // Where only its old name could not be taken away it is here all the same.
+            if let Some(listing) = &mut *listing
+                && (moved.is_ok() || self.storage.length(&name).is_ok())
+            {
+                listing.put(KeptSegment { name, first, next, written_at, bytes });
+            }
+            moved
+        });
+        self.noted(moved)
+    }
+
+    /// Forces what was moved here to the disk. Where that fails, readers may miss segments after a crash, nobody else.
+    pub(super) fn settle(&self) {
+        self.noted(self.storage.sync_dir());
+    }
+
+    /// Keeps what went wrong, to be reported.
+    fn noted(&self, result: io::Result<()>) -> bool {
+        let went_well = result.is_ok();
+        if let Err(error) = result {
+            *self.trouble.lock() = Some(error);
+        }
+        went_well
+    }
+
+    /// The folder may have been removed by hand: where it is needed it is made again, empty.
+    fn in_its_place(&self) -> io::Result<()> {
+        if self.storage.make_again()? {
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Drops the oldest segment, whatever the policy. Says whether there was one.
+    pub(super) fn make_room(&self) -> bool {
+        self.with(|listing| self.drop_oldest(listing)).unwrap_or(false)
+    }
+
+    fn drop_oldest(&self, listing: &mut Listing) -> io::Result<bool> {
+        let Some(oldest) = listing.segments.first_entry() else { return Ok(false) };
+        match self.storage.remove(&oldest.get().name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        listing.bytes = listing.bytes.saturating_sub(oldest.remove().bytes);
+        Ok(true)
+    }
+
+    /// Drops what is more than the policy allows, by bytes, and by age where the time is known.
+    fn drop_excess(&self, now: Option<Timestamp>) -> io::Result<()> {
+        let KeepPolicy { age, bytes } = self.policy;
+        let aged = |segment: &KeptSegment| now.is_some_and(|now| segment.written_at.plus(age) <= now);
+        self.with(|listing| {
+            while let Some((_, oldest)) = listing.segments.first_key_value()
+                && (listing.bytes > bytes || listing.segments.len() > MOST_SEGMENTS || aged(oldest))
+            {
+                self.drop_oldest(listing)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// As much as may be kept stays, whatever the time.
+    pub(super) fn shrink(&self) {
+        self.noted(self.drop_excess(None));
+    }
+
+    /// Drops the oldest while the disk is nearly full. Looks at the folder in that case only.
+    ///
+    /// # Errors
+    /// When the folder can't be read or changed.
+    pub fn drop_while_disk_is_low(&self) -> io::Result<()> {
+        while self.storage.free_bytes()? < LOW_DISK && self.with(|listing| self.drop_oldest(listing))? {}
+        Ok(())
+    }
+
+    /// Looks after the folder: drops what has been kept for long enough, and, while the disk is nearly full, the oldest.
+    pub(super) fn tend(&self, now: Timestamp) -> io::Result<()> {
+        self.drop_excess(Some(now))?;
+        self.drop_while_disk_is_low()?;
+        self.trouble.lock().take().map_or(Ok(()), Err)
+    }
+}

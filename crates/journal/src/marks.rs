@@ -1,0 +1,111 @@
+//! Where batches begin within segments, as far as readers have come by: so that who reads on, or begins in the middle,
+//! does not walk from a segment's begin.
+
+use std::collections::BTreeMap;
+
+use stockade_types::ids::Lsn;
+
+use super::frame::BatchHash;
+
+/// Bytes between two marks, about.
+const SPACING: u64 = 256 * 1024;
+/// Segments that have marks at most. One of the usual size has 256 marks of 16 bytes, the longest that there may be 4,096.
+const MOST_SEGMENTS: usize = 64;
+
+/// A place within a segment where a batch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The batch's first record.
+    pub(super) next: Lsn,
+    /// At which byte of the file it begins.
+    pub(super) offset: u64,
+    /// Hash of the batch before, where it is known.
+    pub(super) chain: Option<BatchHash>,
+}
+
+#[derive(Debug, Default)]
+struct OfSegment {
+    /// Ascending, with their offsets.
+    spaced: Vec<(Lsn, u64)>,
+    /// Where the last reader has stopped.
+    stopped: Option<Mark>,
+    used: u64,
+}
+
+/// Marks of the segments that were read last.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// By the segment's first record.
+    segments: BTreeMap<Lsn, OfSegment>,
+    uses: u64,
+}
+
+impl Marks {
+    fn of(&mut self, segment: Lsn) -> &mut OfSegment {
+        self.uses = self.uses.saturating_add(1);
+        if self.segments.len() >= MOST_SEGMENTS && !self.segments.contains_key(&segment) {
+            let longest_unused = self.segments.iter().min_by_key(|(_, marks)| marks.used).map(|(first, _)| *first);
+            longest_unused.and_then(|first| self.segments.remove(&first));
+        }
+        let marks = self.segments.entry(segment).or_default();
+        marks.used = self.uses;
+        marks
+    }
+
+    /// The nearest place known at or before a record of the segment; none before its first mark.
+    pub(super) fn before(&mut self, segment: Lsn, lsn: Lsn) -> Option<Mark> {
+        let OfSegment { spaced, stopped, .. } = self.of(segment);
+        let passed = spaced.partition_point(|(next, _)| *next <= lsn);
+        let spaced = passed.checked_sub(1).and_then(|place| spaced.get(place));
+        let spaced = spaced.map(|(next, offset)| Mark { next: *next, offset: *offset, chain: None });
+        // Of two for one place the one with the hash.
+        let stopped = stopped.filter(|mark| mark.next <= lsn);
+        if stopped.map(|mark| mark.next) >= spaced.map(|mark| mark.next) { stopped } else { spaced }
+    }
+
+    /// A batch was found here.
+    pub(super) fn pass(&mut self, segment: Lsn, next: Lsn, offset: u64) {
+        let spaced = &mut self.of(segment).spaced;
+        let last = spaced.last().copied().unwrap_or_default();
+        if next > last.0 && offset >= last.1.saturating_add(SPACING) {
+            spaced.push((next, offset));
+        }
+    }
+
+    /// A reader stops here.
+    pub(super) fn stop(&mut self, segment: Lsn, mark: Mark) {
+        self.of(segment).stopped = Some(mark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_place_before_a_record_is_found() {
+        let mut marks = Marks::default();
+        assert_eq!(marks.before(Lsn(1), Lsn(9)), None);
+        for n in 1..100 {
+            marks.pass(Lsn(1), Lsn(n), n * SPACING / 2);
+        }
+        let spaced = |n| Some(Mark { next: Lsn(n), offset: n * SPACING / 2, chain: None });
+        assert_eq!((marks.before(Lsn(1), Lsn(1)), marks.before(Lsn(1), Lsn(2))), (None, spaced(2)));
+        assert_eq!((marks.before(Lsn(1), Lsn(51)), marks.before(Lsn(1), Lsn(1_000))), (spaced(50), spaced(98)));
+        let stopped = Mark { next: Lsn(51), offset: 51 * SPACING / 2, chain: Some(BatchHash::NONE) };
+        marks.stop(Lsn(1), stopped);
+        assert_eq!((marks.before(Lsn(1), Lsn(51)), marks.before(Lsn(1), Lsn(52))), (Some(stopped), spaced(52)));
+        assert_eq!(marks.before(Lsn(2), Lsn(51)), None, "another segment");
+    }
+
+    #[test]
+    fn the_segments_that_were_not_read_for_longest_are_forgotten() {
+        let mut marks = Marks::default();
+        for segment in 1..=200 {
+            marks.pass(Lsn(segment), Lsn(segment), SPACING);
+            assert!(marks.before(Lsn(1), Lsn(1)).is_some(), "the first is read again and again");
+        }
+        assert_eq!(marks.segments.len(), MOST_SEGMENTS);
+        assert_eq!(marks.before(Lsn(100), Lsn(100)), None);
+    }
+}

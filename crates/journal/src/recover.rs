@@ -1,0 +1,332 @@
+//! Opening a journal: a scan that changes nothing, then the repair that it calls for, then a fresh last segment.
+//!
+//! The last segment's good part is copied, forced and renamed over the old one before anything is appended: after a
+//! failed sync the operating system may show bytes that the disk does not have. Every step leaves a folder that opens
+//! to the same records when the machine stops right after it.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use stockade_types::ids::Lsn;
+use stockade_types::time::Timestamp;
+
+use super::Start;
+use super::file_log::FileLogOptions;
+use super::frame::BatchHash;
+use super::log::{Batches, LogError, Place};
+use super::scan::{Cut, Ending, Files, Scan, SegmentFile, Tip, Walked, batches_from};
+use super::segment::{Durability, SEGMENT_HEAD, SegmentHead, lost_name, new_name, segment_name};
+use crate::storage::{Storage, StorageFile};
+
+/// Bytes copied at once.
+const COPY: u64 = 1024 * 1024;
+
+/// What was found when a journal was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The oldest record that is there, or would be.
+    pub oldest: Lsn,
+    /// Where the next record goes; 1 on a first start.
+    pub next: Lsn,
+    /// Hash of the last batch.
+    pub chain: BatchHash,
+    /// The term that begins with this opening.
+    pub epoch: u64,
+    /// The last instant that the journal knows: the last batch's, or that of the clean shutdown. None on a first start.
+    pub last_written_at: Option<Timestamp>,
+    /// Whether it was closed: nothing can have been lost.
+    pub clean: bool,
+    /// What was cut off: never acknowledged with `sync` durability, perhaps acknowledged with `os`.
+    pub cut: Option<Cut>,
+    /// Files that hold what was cut from between whole batches (`os` durability only): an operator should know.
+    pub lost: Vec<String>,
+}
+
+impl Opened {
+    /// What the journal's writer goes on with.
+    #[must_use]
+    pub const fn start(&self) -> Start {
+        Start { next: self.next, chain: self.chain, epoch: self.epoch }
+    }
+}
+
+/// A segment that is complete or being written.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    pub(super) file: SegmentFile,
+    pub(super) bytes: u64,
+    /// When its last batch was written; that of the batch before it while it has none.
+    pub(super) written_at: Timestamp,
+}
+
+/// A journal that was walked over and proved, and not changed by a byte. It can be read, so that whoever opens it may
+/// still refuse it; [`super::FileLog::serve`] repairs it.
+#[derive(Debug)]
+pub struct Found {
+    pub(super) storage: Arc<dyn Storage>,
+    walked: Vec<Walked>,
+    unfinished: Vec<String>,
+    /// Segments behind a place between whole batches where the journal is cut; none if it is not cut there.
+    later: Option<Vec<String>>,
+    tip: Tip,
+    opened: Opened,
+}
+
+/// A journal that can be appended to.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) opened: Opened,
+    pub(super) tip: Tip,
+    /// Oldest first; the last one is `file`.
+    pub(super) segments: Vec<Segment>,
+    pub(super) file: Arc<dyn StorageFile>,
+}
+
+impl Found {
+    /// Walks over the journal in a folder; an empty folder is a first start. Changes nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Damage`], [`LogError::Foreign`], [`LogError::ForeignFiles`], or when the disk can't be read.
+    pub fn look(storage: Arc<dyn Storage>) -> Result<Self, LogError> {
+        let files = Files::list(storage.as_ref())?;
+        let mut scan = Scan::new(storage.as_ref(), files.segments, None);
+        while scan.step()?.is_some() {}
+        let tip = scan.tip();
+        let (mut clean, mut cut, mut later, mut epoch, mut known) = (false, None, None, tip.epoch, tip.written_at);
+        match scan.ending() {
+            Some(Ending::Clean(trailer)) => {
+                clean = true;
+                epoch = epoch.max(trailer.epoch);
+                known = known.max(trailer.closed_at);
+            }
+            Some(Ending::Torn(torn)) => cut = Some(torn.clone()),
+            Some(Ending::Lost(torn, lost)) => {
+                cut = Some(torn.clone());
+                later = Some(lost.clone());
+            }
+            Some(Ending::Open) | None => {}
+        }
+        let walked = scan.walked().to_vec();
+        let opened = Opened {
+            oldest: walked.first().map_or(tip.next, |segment| segment.file.first),
+            next: tip.next,
+            chain: tip.chain,
+            epoch: epoch.saturating_add(1),
+            last_written_at: (known > Timestamp(0)).then_some(known),
+            clean,
+            cut,
+            lost: Vec::new(),
+        };
+        Ok(Self { storage, walked, unfinished: files.unfinished, later, tip, opened })
+    }
+
+    /// What opening it will tell; which files keep what was cut is known only then.
+    #[must_use]
+    pub const fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// How its newest segment was written; none if there is no segment.
+    #[must_use]
+    pub fn durability(&self) -> Option<Durability> {
+        self.walked.last().map(|newest| newest.head.durability)
+    }
+
+    /// Reads batches as [`super::Log::read`] does, up to what is cut.
+    ///
+    /// # Errors
+    /// As [`super::Log::read`].
+    pub fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
+        let (oldest, next) = (self.opened.oldest, self.opened.next);
+        if from < oldest || from > next {
+            return Err(LogError::WrongPosition { asked: from, oldest, next });
+        }
+        let files = self.walked.iter().map(|segment| segment.file.clone()).collect();
+        Ok(batches_from(self.storage.as_ref(), files, from, next))
+    }
+
+    /// Repairs what a crash may leave and makes the journal ready to be appended to.
+    pub(super) fn repair(self, options: FileLogOptions) -> Result<Recovered, LogError> {
+        let Self { storage, walked, unfinished, later, tip, mut opened } = self;
+        let storage = storage.as_ref();
+        if let (Some(cut), Some(later)) = (&opened.cut, &later) {
+            opened.lost = set_aside(storage, cut, later)?;
+        }
+        for name in &unfinished {
+            storage.remove(name).map_err(LogError::writing("remove an unfinished segment"))?;
+        }
+        let (segments, file) = renew(storage, options, &walked, &tip)?;
+        Ok(Recovered { opened, tip, segments, file })
+    }
+}
+
+/// Makes the last segment anew, so that it can be appended to and is known to be on the disk.
+fn renew(
+    storage: &dyn Storage,
+    options: FileLogOptions,
+    walked: &[Walked],
+    tip: &Tip,
+) -> Result<(Vec<Segment>, Arc<dyn StorageFile>), LogError> {
+    let segment = |walked: &Walked| {
+        let Walked { file, good, written_at, .. } = walked;
+        Segment { file: file.clone(), bytes: *good, written_at: *written_at }
+    };
+    let Some((last, before)) = walked.split_last() else {
+        let (made, file) = make_segment(storage, &tip.segment(options.durability))?;
+        return Ok((vec![made], file));
+    };
+    let mut segments: Vec<Segment> = before.iter().map(segment).collect();
+    if tip.next == last.head.first {
+        let (made, file) = make_segment(storage, &tip.segment(options.durability))?;
+        segments.push(made);
+        return Ok((segments, file));
+    }
+    let file = copy_segment(storage, last, tip)?;
+    segments.push(segment(last));
+    if last.head.durability == options.durability {
+        return Ok((segments, file));
+    }
+    let (made, file) = make_segment(storage, &tip.segment(options.durability))?;
+    segments.push(made);
+    Ok((segments, file))
+}
+
+/// An empty file that is a segment once it has its head and its name. Nobody looks at it before.
+#[derive(Debug)]
+pub(super) struct Blank {
+    file: Box<dyn StorageFile>,
+    name: String,
+}
+
+impl Blank {
+    /// Makes one, its name for now on the disk: all of a segment's making that a disk or a process without room for a
+    /// file can refuse. `after` must be one that no other was made with.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] and [`LogError::Full`]: there is none, and another try may succeed. [`LogError::Unknown`]: the
+    /// folder can't be forced to the disk, which is final.
+    pub(super) fn make(storage: &dyn Storage, after: Lsn) -> Result<Self, LogError> {
+        let name = new_name(after);
+        let file = storage.create(&name).map_err(LogError::writing("make a segment"))?;
+        storage.sync_dir().map_err(LogError::Unknown)?;
+        Ok(Self { file, name })
+    }
+
+    /// Makes it the segment with this head, which `put` writes into the file of that name. It gets the segment's name
+    /// only when its head is on the disk; one that has it is replaced.
+    pub(super) fn begin(
+        self,
+        storage: &dyn Storage,
+        head: &SegmentHead,
+        put: impl FnOnce(&dyn StorageFile, &str, &[u8]) -> Result<(), LogError>,
+    ) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
+        let Self { file, name: blank } = self;
+        put(file.as_ref(), &blank, &head.encode())?;
+        let name = segment_name(head.first);
+        name_segment(storage, file.as_ref(), &blank, &name)?;
+        let bytes = u64::try_from(SEGMENT_HEAD).unwrap_or(u64::MAX);
+        let segment = Segment { file: SegmentFile { name, first: head.first }, bytes, written_at: head.written_at };
+        Ok((segment, Arc::from(file)))
+    }
+
+    /// Removes it: nobody begins it any more. One that can't be removed does no harm.
+    pub(super) fn remove(self, storage: &dyn Storage) {
+        let _removed = storage.remove(&self.name);
+    }
+}
+
+/// Makes a segment without batches.
+fn make_segment(storage: &dyn Storage, head: &SegmentHead) -> Result<(Segment, Arc<dyn StorageFile>), LogError> {
+    Blank::make(storage, head.first)?
+        .begin(storage, head, |file, _, bytes| file.append(bytes).map_err(LogError::writing("begin a segment")))
+}
+
+/// Copies what is good of a segment into a new file and puts that in its place.
+fn copy_segment(storage: &dyn Storage, walked: &Walked, tip: &Tip) -> Result<Arc<dyn StorageFile>, LogError> {
+    let new = new_name(walked.head.first);
+    let file = storage.create(&new).map_err(LogError::writing("copy its last segment"))?;
+    let source = storage.read_at(&walked.file.name, 0).map_err(LogError::reading)?;
+    copy(source.take(walked.good), file.as_ref())?;
+    // The records were applied from the old file: what is served from now on must be the same, whatever the operating
+    // system showed of it the second time.
+    let copied = SegmentFile { name: new.clone(), first: walked.head.first };
+    let mut scan = Scan::new(storage, vec![copied], Some(tip.next));
+    while scan.step()?.is_some() {}
+    if scan.tip() != *tip {
+        let place = Place { file: walked.file.name.clone(), offset: walked.good, lsn: tip.next };
+        return Err(LogError::Damage { place, what: "the segment was not the same when it was read again".to_owned() });
+    }
+    storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
+    name_segment(storage, file.as_ref(), &new, &walked.file.name)?;
+    Ok(Arc::from(file))
+}
+
+fn copy(mut source: impl Read, file: &dyn StorageFile) -> Result<(), LogError> {
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        if source.by_ref().take(COPY).read_to_end(&mut buffer).map_err(LogError::reading)? == 0 {
+            return Ok(());
+        }
+        file.append(&buffer).map_err(LogError::writing("copy a segment"))?;
+    }
+}
+
+/// Forces a file to the disk, whose name is there already, then gives it the name that counts.
+fn name_segment(storage: &dyn Storage, file: &dyn StorageFile, new: &str, name: &str) -> Result<(), LogError> {
+    file.sync_data().map_err(LogError::writing("force a new segment to the disk"))?;
+    storage.rename(new, name).map_err(LogError::writing("name a new segment"))?;
+    storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))
+}
+
+/// Keeps what an `os` journal lost the thread of: the rest of the segment that is cut, and all later ones. On the disk
+/// before the segment itself is made good: until then a crash leaves a journal that is cut at the same place again.
+fn set_aside(storage: &dyn Storage, cut: &Cut, later: &[String]) -> Result<Vec<String>, LogError> {
+    let writing = || LogError::writing("set lost batches aside");
+    let taken = storage.list().map_err(LogError::reading)?;
+    let mut free = (0..).map(|turn| lost_name(cut.lsn, turn)).filter(|name| !taken.contains(name));
+    let mut lost = Vec::new();
+    if let Some(name) = free.next() {
+        let file = storage.create(&name).map_err(writing())?;
+        copy(storage.read_at(&cut.file, cut.offset).map_err(LogError::reading)?, file.as_ref())?;
+        file.sync_data().map_err(writing())?;
+        lost.push(name);
+    }
+    for (segment, name) in later.iter().zip(free) {
+        storage.rename(segment, &name).map_err(writing())?;
+        lost.push(name);
+    }
+    storage.sync_dir().map_err(writing())?;
+    Ok(lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FileLog;
+    use crate::storage::SimulatedStorage;
+
+    #[test]
+    fn what_is_set_aside_never_takes_the_name_of_what_was_before() {
+        let storage = SimulatedStorage::new();
+        let file = storage.create("cut").expect("creates");
+        file.append(b"goodlost").expect("writes");
+        let cut = Cut { file: "cut".to_owned(), offset: 4, bytes: 4, lsn: Lsn(9), what: "is torn" };
+        for turn in 0..3 {
+            drop(storage.create("later").expect("creates"));
+            let names = set_aside(&storage, &cut, &["later".to_owned()]).expect("sets aside");
+            assert_eq!(names, [lost_name(Lsn(9), 2 * turn), lost_name(Lsn(9), 2 * turn + 1)]);
+            assert_eq!(storage.read(&names[0]).expect("there"), b"lost");
+        }
+    }
+
+    #[test]
+    fn opening_again_and_again_changes_nothing_but_the_term() {
+        let storage = SimulatedStorage::new();
+        let open = || FileLog::open(Arc::new(storage.clone()), FileLogOptions::default()).expect("opens").1;
+        let first = open();
+        let files = storage.files();
+        let second = open();
+        assert_eq!((storage.files(), second), (files, first));
+    }
+}

@@ -1,0 +1,362 @@
+//! Who waits for the journal, list by list, and how the word gets to them.
+//!
+//! Waking a task from another thread is a system call each time. So a thread that drives many of them has a list of its
+//! own and a [`Courier`]: the writer wakes the courier, once, and the courier wakes all others on the thread that they
+//! run on. Who waits on any other thread is woken by the writer.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use stockade_counter::sync::{Mutex, thread_local};
+use stockade_types::ids::Lsn;
+
+use super::progress::{JournalFailed, Progress};
+
+/// Says who among those that have ever waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number {
+    list: u64,
+    nth: u64,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    lsn: Lsn,
+    nth: u64,
+    waker: Waker,
+}
+
+/// What is waited for.
+pub(super) type Reached = Result<(), JournalFailed>;
+
+/// What came of trying to wait.
+#[derive(Debug)]
+pub(super) enum Entered {
+    /// It need not.
+    Reached(Reached),
+    Waits,
+    /// This list is no longer looked at.
+    Closed,
+}
+
+#[derive(Debug)]
+enum Told {
+    /// By the writer.
+    Directly,
+    /// By the courier, once it has been polled.
+    ByCourier(Option<Waker>),
+    /// By nobody: the courier is gone.
+    Closed,
+}
+
+#[derive(Debug)]
+struct List {
+    /// In the order in which they came: about that of their LSNs. A list, because nearly all of it goes at once: a tree
+    /// took as long to fill and to empty as the append itself.
+    all: Vec<Waiter>,
+    numbered: u64,
+    told: Told,
+}
+
+/// Those who wait on one thread that has a courier, or on any that has none.
+#[derive(Debug)]
+pub(super) struct Waiters {
+    number: u64,
+    list: Mutex<List>,
+}
+
+impl Waiters {
+    /// The list of all threads that have no courier.
+    pub(super) fn strays() -> Self {
+        Self { number: 0, list: Mutex::new(List { all: Vec::new(), numbered: 0, told: Told::Directly }) }
+    }
+
+    /// The list of one thread. No other of this journal has had its number, which is not 0.
+    fn of_lane(number: u64) -> Self {
+        Self { number, list: Mutex::new(List { all: Vec::new(), numbered: 0, told: Told::ByCourier(None) }) }
+    }
+
+    /// Waits for `lsn`, unless `reached` says under the list's lock that there is an answer.
+    pub(super) fn enter(
+        &self,
+        lsn: Lsn,
+        number: &mut Option<Number>,
+        waker: &Waker,
+        reached: impl FnOnce() -> Option<Reached>,
+    ) -> Entered {
+        let mut list = self.list.lock();
+        if let Some(result) = reached() {
+            return Entered::Reached(result);
+        }
+        if matches!(list.told, Told::Closed) {
+            return Entered::Closed;
+        }
+        let known = number.filter(|known| known.list == self.number);
+        if let Some(waiter) = known.and_then(|known| list.all.iter_mut().rfind(|waiter| waiter.nth == known.nth)) {
+            waiter.waker.clone_from(waker);
+            return Entered::Waits;
+        }
+        list.numbered = list.numbered.wrapping_add(1);
+        let nth = list.numbered;
+        *number = Some(Number { list: self.number, nth });
+        list.all.push(Waiter { lsn, nth, waker: waker.clone() });
+        Entered::Waits
+    }
+
+    /// All up to `lsn` is durable: gives out who has to be woken for it.
+    pub(super) fn tell(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
+        let mut list = self.list.lock();
+        let List { all, told, numbered: _ } = &mut *list;
+        match told {
+            Told::Directly => take(all, lsn, woken),
+            // One that was never polled looks by itself when it is.
+            Told::ByCourier(courier) if all.iter().any(|waiter| waiter.lsn <= lsn) => woken.extend(courier.clone()),
+            Told::ByCourier(_) | Told::Closed => {}
+        }
+    }
+
+    /// Wakes all of them, whatever they wait for.
+    pub(super) fn wake_all(&self) {
+        let waiters = std::mem::take(&mut self.list.lock().all);
+        for waiter in waiters {
+            waiter.waker.wake();
+        }
+    }
+
+    pub(super) fn forget(&self, number: Number) {
+        if number.list == self.number {
+            self.list.lock().all.retain(|waiter| waiter.nth != number.nth);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.list.lock().all.len()
+    }
+}
+
+fn take(all: &mut Vec<Waiter>, lsn: Lsn, woken: &mut Vec<Waker>) {
+    woken.extend(all.extract_if(.., |waiter| waiter.lsn <= lsn).map(|waiter| waiter.waker));
+}
+
+/// The lists of all threads that have couriers.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    open: Vec<Arc<Waiters>>,
+    opened: u64,
+}
+
+impl Lanes {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Waiters>> {
+        self.open.iter()
+    }
+
+    fn open(&mut self) -> Arc<Waiters> {
+        self.opened = self.opened.saturating_add(1);
+        let lane = Arc::new(Waiters::of_lane(self.opened));
+        self.open.push(Arc::clone(&lane));
+        lane
+    }
+
+    fn close(&mut self, lane: &Arc<Waiters>) {
+        self.open.retain(|other| !Arc::ptr_eq(other, lane));
+    }
+}
+
+/// This thread's list.
+struct Here {
+    progress: Arc<Progress>,
+    lane: Arc<Waiters>,
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+}
+
+/// With this thread's list of who waits for `progress`, if it has one.
+pub(super) fn here<R>(progress: &Progress, f: impl FnOnce(&Waiters) -> R) -> Option<R> {
+    let with = |here: &RefCell<Option<Here>>| {
+        let here = here.borrow();
+        let lane = here.as_ref().filter(|here| std::ptr::eq(Arc::as_ptr(&here.progress), progress))?;
+        Some(f(&lane.lane))
+    };
+    // An error: the thread is at its end.
+    HERE.try_with(with).ok().flatten()
+}
+
+/// Wakes those who wait on its thread. Never ends: it is dropped when its thread drives no more tasks.
+#[derive(Debug)]
+#[must_use = "who waits on this thread is not woken unless this is driven on it"]
+pub struct Courier {
+    progress: Arc<Progress>,
+    lane: Arc<Waiters>,
+    woken: Vec<Waker>,
+}
+
+impl Courier {
+    /// Of this thread, from now on: it must be driven here.
+    pub(super) fn new(progress: Arc<Progress>) -> Self {
+        let lane = progress.lanes.lock().open();
+        let here = Here { progress: Arc::clone(&progress), lane: Arc::clone(&lane) };
+        let _before = HERE.with(|slot| slot.replace(Some(here)));
+        Self { progress, lane, woken: Vec::new() }
+    }
+}
+
+impl Future for Courier {
+    type Output = std::convert::Infallible;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { progress, lane, woken } = self.get_mut();
+        {
+            let mut list = lane.list.lock();
+            list.told = Told::ByCourier(Some(context.waker().clone()));
+            // Under the lock: who raises the mark from now on finds the waker.
+            take(&mut list.all, progress.durable(), woken);
+        }
+        woken.drain(..).for_each(Waker::wake);
+        Poll::Pending
+    }
+}
+
+impl Drop for Courier {
+    fn drop(&mut self) {
+        self.progress.lanes.lock().close(&self.lane);
+        let left = {
+            let mut list = self.lane.list.lock();
+            list.told = Told::Closed;
+            std::mem::take(&mut list.all)
+        };
+        // Those that wait on find the list closed and go to the strays.
+        for waiter in left {
+            waiter.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::super::progress::NO_RECORD;
+    use super::super::ticket::Ticket;
+    use super::*;
+
+    #[derive(Default)]
+    struct Rings(AtomicUsize);
+
+    impl Wake for Rings {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Rings {
+        fn so_far(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn poll<F: Future + Unpin>(future: &mut F, rings: &Arc<Rings>) -> Poll<F::Output> {
+        Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(rings))))
+    }
+
+    fn ticket(progress: &Arc<Progress>, lsn: u64) -> Ticket {
+        Ticket::new(Arc::clone(progress), Lsn(lsn))
+    }
+
+    #[test]
+    fn the_writer_wakes_the_courier_once_and_the_courier_wakes_those_whose_records_are_durable() {
+        let progress = Arc::new(Progress::from(Lsn(0)));
+        let mut courier = Courier::new(Arc::clone(&progress));
+        let [to_courier, to_early, to_late] = [(); 3].map(|()| Arc::new(Rings::default()));
+        assert!(poll(&mut courier, &to_courier).is_pending());
+        let (mut early, mut late) = (ticket(&progress, 1), ticket(&progress, 2));
+        assert!(poll(&mut early, &to_early).is_pending() && poll(&mut late, &to_late).is_pending());
+        progress.advance(Lsn(1), &mut Vec::new());
+        assert_eq!((to_courier.so_far(), to_early.so_far()), (1, 0));
+        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert_eq!((to_early.so_far(), to_late.so_far()), (1, 0));
+        assert!(poll(&mut early, &to_early).is_ready());
+        progress.advance(Lsn(1), &mut Vec::new());
+        assert_eq!(to_courier.so_far(), 1, "nobody here waits for it");
+    }
+
+    #[test]
+    fn what_was_durable_before_the_courier_was_first_driven_is_told_when_it_is() {
+        let progress = Arc::new(Progress::from(Lsn(0)));
+        let mut courier = Courier::new(Arc::clone(&progress));
+        let [to_courier, to_waiter] = [(); 2].map(|()| Arc::new(Rings::default()));
+        assert!(poll(&mut ticket(&progress, 1), &to_waiter).is_pending());
+        progress.advance(Lsn(1), &mut Vec::new());
+        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert_eq!((to_courier.so_far(), to_waiter.so_far()), (0, 1));
+    }
+
+    #[test]
+    fn without_its_courier_a_thread_is_told_by_the_writer() {
+        let progress = Arc::new(Progress::from(Lsn(0)));
+        let courier = Courier::new(Arc::clone(&progress));
+        let rings = Arc::new(Rings::default());
+        let mut waiting = ticket(&progress, 1);
+        assert!(poll(&mut waiting, &rings).is_pending());
+        drop(courier);
+        assert_eq!(rings.so_far(), 1, "to wait elsewhere");
+        assert!(poll(&mut waiting, &rings).is_pending());
+        progress.advance(Lsn(1), &mut Vec::new());
+        assert_eq!(rings.so_far(), 2);
+        assert_eq!(progress.waiting(), 0);
+    }
+
+    #[test]
+    fn who_has_waited_on_another_thread_takes_nobodys_place_on_this_one() {
+        let progress = Arc::new(Progress::from(Lsn(0)));
+        let [to_courier, to_moved, to_local] = [(); 3].map(|()| Arc::new(Rings::default()));
+        let mut moved = ticket(&progress, 1);
+        assert!(poll(&mut moved, &to_moved).is_pending());
+        let mut courier = Courier::new(Arc::clone(&progress));
+        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert!(poll(&mut ticket(&progress, 1), &to_local).is_pending());
+        assert!(poll(&mut moved, &to_moved).is_pending());
+        progress.advance(Lsn(1), &mut Vec::new());
+        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert_eq!(to_local.so_far(), 1);
+        assert!(to_moved.so_far() > 0);
+    }
+
+    #[test]
+    fn a_failure_is_told_to_all_lists_at_once() {
+        let progress = Arc::new(Progress::from(Lsn(0)));
+        let _courier = Courier::new(Arc::clone(&progress));
+        let rings = Arc::new(Rings::default());
+        let mut waiting = ticket(&progress, 1);
+        assert!(poll(&mut waiting, &rings).is_pending());
+        progress.fail(JournalFailed::Panicked);
+        assert_eq!(rings.so_far(), 1);
+        assert!(matches!(poll(&mut waiting, &rings), Poll::Ready(Err(JournalFailed::Panicked))));
+    }
+
+    #[test]
+    fn another_journal_has_nothing_to_do_with_this_threads_courier() {
+        let _courier = Courier::new(Arc::new(Progress::from(Lsn(0))));
+        let other = Arc::new(Progress::from(Lsn(0)));
+        let rings = Arc::new(Rings::default());
+        let mut waiting = ticket(&other, 1);
+        assert!(poll(&mut waiting, &rings).is_pending());
+        other.advance(Lsn(1), &mut Vec::new());
+        assert_eq!(rings.so_far(), 1);
+        assert!(poll(&mut waiting, &rings).is_ready());
+    }
+
+    #[test]
+    fn nobody_waits_for_no_record() {
+        let progress = Arc::new(Progress::from(Lsn(0)));
+        let rings = Arc::new(Rings::default());
+        let waits = progress.poll(NO_RECORD, &mut None, &Waker::from(rings));
+        assert!(waits.is_pending() && progress.bell.wanted() == Lsn(0));
+    }
+}

@@ -1,0 +1,112 @@
+//! The writer: seals what has gathered, appends it to the log and wakes who waits. One thread's, or driven turn by turn.
+//!
+//! While it writes one batch the next gathers: that is all the group commit there is. A failure ends it for good.
+
+use std::sync::Arc;
+
+use stockade_types::ids::Lsn;
+use stockade_types::metrics::Stopwatch;
+use stockade_types::time::Timestamp;
+
+use super::Start;
+use super::frame::{BatchHash, BatchHead, SealedBatch};
+use super::log::LogError;
+use super::progress::JournalFailed;
+use super::queue::{Gathered, Work};
+use super::segment::Trailer;
+use super::shared::Shared;
+
+/// The journal's one writer. Dropping it ends the journal: nobody waits for it any longer.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    epoch: u64,
+    next: Lsn,
+    chain: BatchHash,
+    woken: Vec<std::task::Waker>,
+}
+
+/// What a turn of the writer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A batch is durable, and whoever waited for it was woken. There may be more.
+    Wrote,
+    /// The journal was closed or has failed: there are no more turns.
+    Ended,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A panic itself goes on to the thread's end and was told to the panic hook already.
+        let why = if std::thread::panicking() { JournalFailed::Panicked } else { JournalFailed::Closed };
+        self.shared.fail(why);
+    }
+}
+
+impl Writer {
+    pub(super) const fn new(shared: Arc<Shared>, start: Start) -> Self {
+        let Start { next, chain, epoch } = start;
+        Self { shared, epoch, next, chain, woken: Vec::new() }
+    }
+
+    /// All turns, on a thread of its own.
+    pub(super) fn run(mut self) {
+        self.shared.progress.bell.answer();
+        while self.turn() == Turn::Wrote {}
+    }
+
+    /// One turn: waits until something has gathered that is worth a batch or waited for, and writes that; or ends the
+    /// log, once the journal was closed and all is written. It does not wait where a ticket of what has gathered was
+    /// polled before, or the journal was closed: so whoever drives it decides when there is a turn.
+    pub fn turn(&mut self) -> Turn {
+        let done = match self.shared.queue.pop(&self.shared.progress) {
+            Work::Write(batch) => self.write(batch),
+            Work::Close(now) => {
+                self.close(now);
+                return Turn::Ended;
+            }
+            Work::Abandon => return Turn::Ended,
+        };
+        if let Err(error) = done {
+            self.shared.fail_by_log(error);
+            return Turn::Ended;
+        }
+        Turn::Wrote
+    }
+
+    /// Ends the journal as a crash of its thread would: nobody waits for it any longer.
+    pub fn abandon(&self) {
+        self.shared.fail(JournalFailed::Closed);
+    }
+
+    fn write(&mut self, gathered: Gathered) -> Result<(), LogError> {
+        let Gathered { bytes, first, records, operations, written_at, waiting: _ } = gathered;
+        // Let in as many as have gone out: while these are written, the next gather.
+        self.shared.gate.leave(operations);
+        assert_eq!(first, self.next, "the queue gives out batches in order");
+        let head = BatchHead { epoch: self.epoch, first, count: records, written_at, before: self.chain };
+        let sealed = SealedBatch::seal(head, bytes);
+        let watch = Stopwatch::start();
+        self.shared.log.append(first, &sealed)?;
+        let metrics = &self.shared.metrics;
+        metrics.sync_duration.observe(watch.elapsed());
+        metrics.batches.increment();
+        metrics.records.add(records.into());
+        metrics.bytes.add(u64::try_from(sealed.bytes().len()).unwrap_or(0));
+        self.next = sealed.head().next();
+        self.chain = sealed.hash();
+        let last = Lsn(self.next.0.saturating_sub(1));
+        // Before the mark is raised: who sees the mark finds a tip that is not behind it.
+        *self.shared.tip.lock() = (last, self.chain);
+        self.shared.progress.advance(last, &mut self.woken);
+        self.shared.queue.recycle(sealed.into_buffer());
+        Ok(())
+    }
+
+    fn close(&self, now: Timestamp) {
+        let trailer = Trailer { epoch: self.epoch, next: self.next, closed_at: now, chain: self.chain };
+        if let Err(error) = self.shared.log.close(&trailer) {
+            self.shared.fail_by_log(error);
+        }
+    }
+}
