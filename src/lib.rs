@@ -1,6 +1,6 @@
 //! Stockade: a reservation engine for drops.
 //!
-//! The modules stand in reading order: each uses only those above it.
+//! The modules are declared in reading order: each uses only the ones above it.
 
 pub mod invariant;
 pub mod text;
@@ -35,7 +35,7 @@ pub mod config;
 pub mod server;
 pub mod cli;
 
-/// The wire, as generated from `proto/`.
+/// The wire types, generated from `proto/`.
 pub mod proto {
     #![allow(
         clippy::all,
