@@ -170,7 +170,7 @@ struct Endings {
 pub struct EdgeMetrics {
     /// By method.
     calls: Box<[Calls]>,
-    /// Open streams of watchers and of followers of events.
+    /// Open `WatchDrop` streams.
     pub watchers: Gauge,
     reserve: Endings,
     extend: Endings,
