@@ -94,8 +94,8 @@ impl History {
         self.name
     }
 
-    /// The first record that can be read, or the next LSN if there is none: after all gaps and known damage. Blocks: the
-    /// first call after a start may list the folder of kept segments.
+    /// The first record that can be read, or the next LSN if there is none: after all gaps and known damage. Blocks:
+    /// the first call after a start may list the folder of kept segments.
     ///
     /// # Errors
     /// [`HistoryError::Io`] when that listing fails: a later call may succeed.
