@@ -214,7 +214,7 @@ impl Definition {
 #[cold]
 #[expect(clippy::panic, reason = "a number that the definition did not make is a bug, and a bug ends the process")]
 fn bug(what: &str) -> ! {
-    panic!("a hold names what its drop does not have: {what}")
+    panic!("a hold refers to an unknown {what} of its drop")
 }
 
 fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeError> {

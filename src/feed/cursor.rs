@@ -29,28 +29,28 @@ pub struct Position {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCursor {
     /// It is not a cursor.
-    #[error("is no cursor that this service gave out")]
+    #[error("is not a cursor of this service")]
     NoCursor,
     /// It is of another journal.
-    #[error("the cursor is of another journal: the oldest of this one is {oldest}")]
+    #[error("the cursor is of another journal: the oldest cursor of this one is {oldest}")]
     OfAnotherJournal {
         /// The oldest that there is.
         oldest: String,
     },
     /// It is after the end of the journal.
-    #[error("the cursor is behind the end of this journal, which has lost what it was of: the oldest is {oldest}")]
+    #[error("the cursor is after the end of this journal, which has lost records: the oldest cursor is {oldest}")]
     BehindTheEnd {
         /// The oldest that there is.
         oldest: String,
     },
     /// Whether reading can continue can't be determined now, but maybe later.
-    #[error("what follows the cursor can't be looked for now: {why}")]
+    #[error("reading from the cursor is not possible now: {why}")]
     NotNow {
         /// The reason.
         why: String,
     },
     /// The events after it are no longer kept.
-    #[error("what follows the cursor is not kept any more: the oldest is {oldest}")]
+    #[error("the events after the cursor are no longer kept: the oldest cursor is {oldest}")]
     NotKept {
         /// The oldest that there is.
         oldest: String,

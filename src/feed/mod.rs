@@ -44,7 +44,7 @@ pub enum FeedError {
     #[error(transparent)]
     History(#[from] HistoryError),
     /// A drop was archived and removed from memory while records about it were read, and its names can't be read yet.
-    #[error("what names drop number {0} can't be read yet")]
+    #[error("the names of drop number {0} can't be read yet")]
     Unnamed(DropNo),
 }
 

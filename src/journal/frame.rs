@@ -224,7 +224,7 @@ pub(super) fn parse_batch(bytes: &[u8]) -> Result<(BatchHead, usize), FrameError
     }
     let counted = usize::try_from(head.count).unwrap_or(usize::MAX);
     if reserved != 0 || counted == 0 || counted.saturating_mul(MIN_RECORD) > payload {
-        return Err(FrameError::Bad("has a head that fits no batch"));
+        return Err(FrameError::Bad("has an invalid head"));
     }
     Ok((head, BATCH_HEAD.saturating_add(payload)))
 }

@@ -41,7 +41,7 @@ pub enum LogError {
     #[error("no room is left for the journal")]
     Full(#[source] io::Error),
     /// The batch was written, but its sync failed: whether it is durable is unknown.
-    #[error("the journal could not be forced to the disk: whether its last batch will last is unknown")]
+    #[error("the journal could not be synced to the disk: whether its last batch is durable is unknown")]
     Unknown(#[source] io::Error),
     /// The path no longer names the open file: a restart would not find it.
     #[error("the journal was taken away while it was served")]
@@ -72,7 +72,7 @@ pub enum LogError {
         current: u64,
     },
     /// The requested position is outside the log.
-    #[error("record {asked} was asked for, but the journal has {oldest} up to before {next}")]
+    #[error("record {asked} was requested, but the journal begins with record {oldest} and ends before record {next}")]
     WrongPosition {
         /// The position in the call.
         asked: Lsn,
@@ -82,7 +82,7 @@ pub enum LogError {
         next: Lsn,
     },
     /// The log was closed, or an earlier call failed: it accepts nothing more.
-    #[error("the journal takes nothing more")]
+    #[error("the journal accepts nothing more")]
     Stopped,
 }
 

@@ -104,7 +104,7 @@ pub struct JournalMetrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// Too much is queued: try again soon.
-    #[error("too much waits for the journal")]
+    #[error("too much is queued for the journal")]
     Full,
     /// The journal has failed; this process is about to end.
     #[error("the journal has failed")]

@@ -254,7 +254,7 @@ fn copy_segment(storage: &dyn Storage, walked: &Walked, tip: &Tip) -> Result<Arc
     while scan.step()?.is_some() {}
     if scan.tip() != *tip {
         let place = Place { file: walked.file.name.clone(), offset: walked.good, lsn: tip.next };
-        return Err(LogError::Damage { place, what: "the segment was not the same when it was read again".to_owned() });
+        return Err(LogError::Damage { place, what: "the segment changed between two reads".to_owned() });
     }
     storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
     name_segment(storage, file.as_ref(), &new, &walked.file.name)?;

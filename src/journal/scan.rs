@@ -244,7 +244,7 @@ impl<'s> Scan<'s> {
             Err(what) => return damage(file.first, format!("the segment's head {what}")),
         };
         if head.first != file.first {
-            return damage(file.first, format!("the segment begins with record {}, not as it is named", head.first));
+            return damage(file.first, format!("the segment begins with record {}, unlike its name", head.first));
         }
         match self.tip {
             None => {
@@ -261,8 +261,8 @@ impl<'s> Scan<'s> {
             // Recovery copies the last segment and rereads it alone, so its head must agree with everything before.
             Some(tip) if (tip.epoch, tip.written_at) != (head.epoch, head.written_at) => {
                 let SegmentHead { epoch, written_at, .. } = head;
-                let what = format!("the segment says that term {epoch}, {written_at}, stands before it");
-                return damage(tip.next, format!("{what}, where term {}, {}, does", tip.epoch, tip.written_at));
+                let what = format!("the segment says that the batch before it is of term {epoch}, {written_at}");
+                return damage(tip.next, format!("{what}, but it is of term {}, {}", tip.epoch, tip.written_at));
             }
             Some(_) => {}
         }
@@ -274,7 +274,7 @@ impl<'s> Scan<'s> {
     fn check(&self, head: &BatchHead) -> Result<(), LogError> {
         let tip = self.tip();
         if head.first != tip.next {
-            return Err(self.damage(format!("a batch that begins with record {} stands here", head.first)));
+            return Err(self.damage(format!("found a batch that begins with record {}", head.first)));
         }
         if head.before != tip.chain {
             return Err(self.damage("the batch was not written after the one before it".to_owned()));
@@ -301,7 +301,7 @@ impl<'s> Scan<'s> {
     fn end_clean(&mut self, trailer: Trailer, alone: bool) -> Result<(), LogError> {
         let tip = self.tip();
         if !alone {
-            return Err(self.damage("the journal was closed here, but goes on".to_owned()));
+            return Err(self.damage("the journal was closed here, but more follows".to_owned()));
         }
         if trailer.next != tip.next || trailer.chain != tip.chain || trailer.epoch < tip.epoch {
             let what = format!("the journal was closed before record {}, but does not end there", trailer.next);

@@ -142,7 +142,7 @@ impl Trailer {
     }
 }
 
-const UNFIT: &str = "has a field that fits none";
+const UNFIT: &str = "has an invalid field";
 
 fn sealed(mut out: Vec<u8>) -> Vec<u8> {
     let checksum = crc32c::crc32c(&out);
@@ -158,7 +158,7 @@ fn open(bytes: &[u8], magic: [u8; 4]) -> Result<Reader<'_>, FrameError> {
     let checksum = rest.first_chunk::<4>().ok_or(short)?;
     let mut reader = Reader::new(body);
     if part::<4>(&mut reader)? != magic {
-        return Err(FrameError::Bad("does not begin as it should"));
+        return Err(FrameError::Bad("does not begin with the expected bytes"));
     }
     let version = u16::from_le_bytes(part(&mut reader)?);
     if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 /// The LSNs of an operation's records. They need not be durable yet: a ticket waits for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "what is told of it must wait until it is durable"]
+#[must_use = "an answer about it must wait until it is durable"]
 pub struct Appended {
     first: Lsn,
     last: Lsn,

@@ -188,7 +188,7 @@ pub(super) fn here<R>(progress: &Progress, f: impl FnOnce(&Waiters) -> R) -> Opt
 
 /// Wakes the waiters on its thread. A future that never resolves: it is dropped when its thread drives no more tasks.
 #[derive(Debug)]
-#[must_use = "who waits on this thread is not woken unless this is driven on it"]
+#[must_use = "tasks that wait on this thread are not woken unless this is polled on it"]
 pub struct Courier {
     progress: Arc<Progress>,
     lane: Arc<Waiters>,

@@ -140,7 +140,7 @@ impl Source {
             return Err(SnapshotError::Foreign { file: source.file, found: version });
         }
         if start != from.0 {
-            return Err(source.damage(12, "its header names another place than its name".to_owned()));
+            return Err(source.damage(12, "its header has another position than its file name".to_owned()));
         }
         Ok(source)
     }

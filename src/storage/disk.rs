@@ -204,7 +204,7 @@ fn names(path: &Path, opened: FileId) -> io::Result<()> {
     match opened.is_at(path) {
         Ok(true) => Ok(()),
         Ok(false) => Err(taken_away(path)),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{} can't be looked at: {error}", path.display()))),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{} can't be checked: {error}", path.display()))),
     }
 }
 

@@ -39,7 +39,7 @@ pub enum LockError {
         holder: String,
     },
     /// The path no longer names the locked folder.
-    #[error("{folder} is not the folder any more that was locked: it was removed, renamed, replaced or unmounted")]
+    #[error("{folder} is no longer the folder that was locked: it was removed, renamed, replaced or unmounted")]
     Gone {
         /// Which folder.
         folder: PathBuf,

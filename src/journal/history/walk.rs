@@ -131,7 +131,7 @@ impl<'m> Walk<'m> {
             Err(error) => return Err(segment.not_as_written(segment.first, "the segment's head", error)),
         };
         if head.first != segment.first {
-            let what = format!("the segment begins with record {}, not as it is named", head.first);
+            let what = format!("the segment begins with record {}, unlike its name", head.first);
             return Err(segment.damage(segment.first, what));
         }
         if self.reached.is_some_and(|(_, chain)| chain != head.before) {
@@ -164,7 +164,7 @@ impl<'m> Walk<'m> {
 /// A whole batch must be the expected next one.
 fn check(segment: &Opened, head: &BatchHead, at: &Mark) -> Result<(), HistoryError> {
     if head.first != at.next {
-        return Err(segment.damage(at.next, format!("a batch that begins with record {} stands here", head.first)));
+        return Err(segment.damage(at.next, format!("found a batch that begins with record {}", head.first)));
     }
     if at.chain.is_some_and(|chain| chain != head.before) {
         return Err(segment.damage(at.next, "the batch was not written after the one before it".to_owned()));
