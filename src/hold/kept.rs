@@ -18,7 +18,7 @@ pub struct Hold {
     pub id: HoldId,
     /// In which drop.
     pub drop: DropNo,
-    /// Where it stands.
+    /// Its state.
     pub state: HoldState,
     created_at: Packed<6>,
     life: Packed<5>,
@@ -38,7 +38,7 @@ pub struct HoldFields {
     pub id: HoldId,
     /// In which drop.
     pub drop: DropNo,
-    /// Where it stands.
+    /// Its state.
     pub state: HoldState,
     /// For whom.
     pub customer: CustomerId,

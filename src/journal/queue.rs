@@ -1,6 +1,6 @@
 //! The queue to the writer: whole operations in order, laid out as future batches.
 //!
-//! One mutex orders them. While it is held, bytes are copied and counters are updated, nothing else.
+//! One mutex orders them. While it is held, bytes are copied and counters are updated; there is no I/O.
 
 use std::collections::VecDeque;
 use std::time::Duration;

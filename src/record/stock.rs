@@ -16,7 +16,7 @@ pub struct Adjustment {
     pub id: AdjustmentId,
     /// In which pool of the item.
     pub pool: PoolNo,
-    /// What was asked.
+    /// The requested change.
     pub change: StockChange,
 }
 
