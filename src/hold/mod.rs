@@ -100,7 +100,7 @@ impl HoldState {
     }
 }
 
-/// Keyed digest of the request: distinguishes a repeat from another request with the same id.
+/// Keyed digest of what a request asks for: distinguishes a repeat from another request with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub u64);
 

@@ -38,7 +38,7 @@ pub enum Verb {
 /// The units of one line that a change moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MovedLine {
-    /// Units sold.
+    /// Units sold; in the event of a new hold, units set aside.
     pub quantity: u32,
     /// Units given back before the sale.
     pub released: u32,
