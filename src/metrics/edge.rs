@@ -1,12 +1,12 @@
-//! What is counted at the gRPC door: calls by method and status, how long they took, operations by outcome.
+//! Metrics of the gRPC edge: calls by method and status, their durations, operations by outcome.
 //!
-//! All cells exist from the start and are found by index, so that counting takes no lock, no hash and no allocation.
+//! All cells exist from the start and are found by index, so counting takes no lock, no hash and no allocation.
 
 use std::time::Duration;
 
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
-/// The calls of the contract, by name. The last stands for whatever is not among them.
+/// The contract's calls, by name. The last stands for all others.
 const METHODS: [&str; 21] = [
     "Reserve",
     "Extend",
@@ -76,12 +76,12 @@ impl Method {
 pub struct Code(usize);
 
 impl Code {
-    /// The call was answered.
+    /// The call succeeded.
     pub const OK: Self = Self(0);
-    /// The caller went away before the answer.
+    /// The caller went away before the answer was sent.
     pub const CANCELLED: Self = Self(1);
 
-    /// From its number; what is no known number is `UNKNOWN`.
+    /// From its number; an unknown number is `UNKNOWN`.
     #[must_use]
     pub fn from_number(number: i32) -> Self {
         Self(usize::try_from(number).ok().filter(|number| *number < CODES.len()).unwrap_or(2))
@@ -94,18 +94,18 @@ impl Code {
     }
 }
 
-/// A verb on a hold, as counted.
+/// A verb on a hold, as a metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Units were to be set aside.
+    /// Sets units aside.
     Reserve,
-    /// A deadline was to be moved.
+    /// Moves a deadline.
     Extend,
-    /// A hold was to become a sale.
+    /// Turns a hold into a sale.
     Claim,
-    /// Units were to be given back before the sale.
+    /// Gives units back before the sale.
     Release,
-    /// Units were to be given back after it.
+    /// Gives units back after the sale.
     Return,
 }
 
@@ -129,11 +129,11 @@ impl Operation {
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// As asked.
+    /// It was done.
     Ok,
-    /// With a business "no".
+    /// It was refused.
     Refused,
-    /// With a status: nothing was decided.
+    /// It failed with a gRPC status.
     Error,
 }
 
@@ -165,12 +165,12 @@ struct Endings {
     error: Counter,
 }
 
-/// The counts of the gRPC door.
+/// The metrics of the gRPC edge.
 #[derive(Debug)]
 pub struct EdgeMetrics {
     /// By method.
     calls: Box<[Calls]>,
-    /// Who watches a drop now.
+    /// Open `WatchDrop` streams.
     pub watchers: Gauge,
     reserve: Endings,
     extend: Endings,
@@ -210,19 +210,19 @@ impl EdgeMetrics {
         self.ending(operation, ending).increment();
     }
 
-    /// Counts as many operations.
+    /// Counts `many` operations.
     #[inline]
     pub fn operations_more(&self, operation: Operation, ending: Ending, many: u64) {
         self.ending(operation, ending).add(many);
     }
 
-    /// Operations that ended so.
+    /// The number of operations with this ending.
     #[must_use]
     pub fn operations(&self, operation: Operation, ending: Ending) -> u64 {
         self.ending(operation, ending).get()
     }
 
-    /// Calls by method and status, those that never happened left out.
+    /// Counts of calls by method and status, without zeroes.
     pub fn calls(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
         METHODS.iter().zip(&self.calls).flat_map(|(method, calls)| {
             let counts = CODES.iter().zip(&calls.codes).map(|(code, count)| (*method, *code, count.get()));
@@ -230,7 +230,7 @@ impl EdgeMetrics {
         })
     }
 
-    /// How long calls took, by method, those that never happened left out.
+    /// Durations of calls by method, without methods that were not called.
     pub fn durations(&self) -> impl Iterator<Item = (&'static str, HistogramReading)> + '_ {
         let readings = METHODS.iter().zip(&self.calls).map(|(method, calls)| (*method, calls.duration.read()));
         readings.filter(|(_, reading)| reading.buckets.iter().any(|count| *count > 0))

@@ -1,27 +1,27 @@
-//! What is counted of connections: how many there are, and what was shed.
+//! Metrics of connections: how many there are, and what was shed.
 
 use stockade_types::metrics::{Counter, Gauge};
 
-/// Why the server ended a connection, or did not take one or a call.
+/// Why the server closed a connection, or refused one or a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shed {
-    /// Too many calls were begun and reset.
+    /// Too many calls were started and reset.
     Resets,
-    /// Too many pings, settings and other frames of control.
+    /// Too many pings, settings and other control frames.
     ControlFrames,
     /// Too many window updates.
     WindowUpdates,
-    /// The peer did not say what it came for in time.
+    /// The peer did not send its first request in time.
     Silent,
-    /// The peer began something and did not go on, or did not take what it asked for.
+    /// The peer stalled: it did not finish what it began to send, or did not read what it requested.
     Stuck,
-    /// There were as many connections as there may be.
+    /// The limit on all connections was reached.
     Connections,
-    /// Its peer had as many connections as a peer may have.
+    /// The limit on connections of one peer was reached.
     PeerConnections,
-    /// A silent connection made room for another.
+    /// A silent connection was closed to make room for another.
     MadeRoom,
-    /// There was no room for more bytes in flight.
+    /// The limit on bytes in flight was reached.
     Bytes,
 }
 
@@ -56,7 +56,7 @@ impl Shed {
     }
 }
 
-/// The counts of a server's connections.
+/// The metrics of a server's connections.
 #[derive(Debug, Default)]
 pub struct TransportMetrics {
     /// gRPC connections that have not called yet.
@@ -69,14 +69,14 @@ pub struct TransportMetrics {
 }
 
 impl TransportMetrics {
-    /// Counts what was shed.
+    /// Counts one shed connection or call.
     pub fn shed(&self, reason: Shed) {
         if let Some((count, _)) = self.shed.iter().zip(Shed::ALL).find(|(_, other)| *other == reason) {
             count.increment();
         }
     }
 
-    /// What was shed so far, by reason.
+    /// Counts by reason.
     pub fn all_shed(&self) -> impl Iterator<Item = (Shed, u64)> + '_ {
         self.shed.iter().zip(Shed::ALL).map(|(count, reason)| (reason, count.get()))
     }

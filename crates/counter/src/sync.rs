@@ -1,7 +1,7 @@
-//! The one door to atomics, locks and threads for code that a model checker runs.
+//! The only source of atomics, locks and threads for code that a model checker runs.
 //!
-//! Such code names `crate::sync` and nothing else, so the models put their own types in its place and check the very
-//! source that ships. This module never decides anything.
+//! Such code imports these from `crate::sync` only, so the models can substitute their own types and check the source
+//! that ships. This module makes no decisions.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -13,7 +13,7 @@ pub use std::thread_local;
 
 pub use parking_lot::{Mutex, MutexGuard};
 
-/// Threads, and how they sleep.
+/// Threads, and functions to park them.
 pub mod thread {
     pub use std::thread::{Thread, current, park, park_timeout, sleep};
 }
@@ -24,8 +24,8 @@ thread_local! {
     static HOME: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// This thread's home: a number dealt round-robin, the same for the thread's whole life. Whoever splits data over
-/// cache lines takes it modulo the count of lines, so that neighbours rarely meet.
+/// This thread's home: a number assigned round-robin, fixed for the thread's life. Code that splits data over cache
+/// lines uses it modulo the number of lines, so that threads rarely share one.
 #[inline]
 pub fn home() -> usize {
     HOME.get().unwrap_or_else(deal_home)
@@ -33,13 +33,13 @@ pub fn home() -> usize {
 
 #[cold]
 fn deal_home() -> usize {
-    // Relaxed: the number carries no other data, it only has to differ from its neighbours'.
+    // Relaxed: the number orders no other data; it only has to be distinct.
     let home = NEXT_HOME.fetch_add(1, Ordering::Relaxed);
     HOME.set(Some(home));
     home
 }
 
-/// How many threads this machine runs at once. Asked once: the answer costs a look into the cgroup's files.
+/// How many threads this machine runs at once. Computed once, because it reads the cgroup's files.
 pub fn parallelism() -> usize {
     static ASKED: OnceLock<usize> = OnceLock::new();
     *ASKED.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))

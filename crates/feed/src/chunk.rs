@@ -9,7 +9,7 @@ use super::cursor::Position;
 use super::event::{Event, events};
 use super::names::Named;
 
-/// What a batch of the journal says.
+/// The events of one batch of the journal.
 #[derive(Debug)]
 pub struct Chunk {
     first: Lsn,
@@ -19,7 +19,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// From a batch. Names are asked for once a drop.
+    /// Converts a batch. Asks for each drop's names once.
     ///
     /// # Errors
     /// Those of `named`.
@@ -40,25 +40,25 @@ impl Chunk {
         Ok(Self { first: head.first, end: Position::before(head.next()), events: chunk, weight })
     }
 
-    /// LSN of its first record, whether that is an event or not.
+    /// LSN of its first record, which need not have an event.
     #[must_use]
     pub const fn first(&self) -> Lsn {
         self.first
     }
 
-    /// Behind its last record.
+    /// The position after its last record.
     #[must_use]
     pub const fn end(&self) -> Position {
         self.end
     }
 
-    /// About how many bytes its events take.
+    /// About the bytes that its events take.
     #[must_use]
     pub const fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Its events behind a position, those of one record together.
+    /// Its events after a position, grouped by record.
     pub fn after(&self, after: Position) -> impl Iterator<Item = &[Event]> {
         let from = self.events.partition_point(|event| event.position <= after);
         let rest = self.events.get(from..).unwrap_or_default();

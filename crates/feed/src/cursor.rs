@@ -1,7 +1,7 @@
-//! Cursors: places between events, as callers keep them.
+//! Cursors: positions between events, as callers keep them.
 //!
-//! A cursor says behind which event its holder is. Its bytes are the journal's name, the LSN, the place among the record's
-//! events, and a checksum, in base64url: so one that was cut, mistyped or made up is known as none.
+//! A cursor says which event its holder has read last. Its bytes are the journal's name, the LSN, the event's number
+//! within the record, and a checksum, in base64url. The checksum detects cursors that are cut, mistyped or made up.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,14 +9,14 @@ use stockade_journal::JournalName;
 use stockade_types::codec::Reader;
 use stockade_types::ids::Lsn;
 
-/// First byte: the form of what follows.
+/// First byte: the version of the format.
 const FORM: u8 = 1;
 /// Bytes of a cursor before its checksum.
 const BODY_BYTES: usize = 1 + 8 + 8 + 2;
-/// The place behind all events of a record, however many it gives.
+/// The place after all events of a record, however many it has.
 const ALL: u16 = u16::MAX;
 
-/// A place between events.
+/// A position between events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     lsn: Lsn,
@@ -24,32 +24,32 @@ pub struct Position {
     place: u16,
 }
 
-/// Why a cursor can't be gone on from.
+/// Why reading can't continue from a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCursor {
-    /// It is none.
-    #[error("is no cursor that this service gave out")]
+    /// It is not a cursor.
+    #[error("is not a cursor of this service")]
     NoCursor,
     /// It is of another journal.
-    #[error("the cursor is of another journal: the oldest of this one is {oldest}")]
+    #[error("the cursor is of another journal: the oldest cursor of this one is {oldest}")]
     OfAnotherJournal {
         /// The oldest that there is.
         oldest: String,
     },
-    /// It is behind all that there is.
-    #[error("the cursor is behind the end of this journal, which has lost what it was of: the oldest is {oldest}")]
+    /// It is after the end of the journal.
+    #[error("the cursor is after the end of this journal, which has lost records: the oldest cursor is {oldest}")]
     BehindTheEnd {
         /// The oldest that there is.
         oldest: String,
     },
-    /// Whether it can be gone on from can't be known now. It may be known later.
-    #[error("what follows the cursor can't be looked for now: {why}")]
+    /// Whether reading can continue can't be determined now, but maybe later.
+    #[error("reading from the cursor is not possible now: {why}")]
     NotNow {
-        /// Why it can't.
+        /// The reason.
         why: String,
     },
-    /// What follows it is not kept any more.
-    #[error("what follows the cursor is not kept any more: the oldest is {oldest}")]
+    /// The events after it are no longer kept.
+    #[error("the events after the cursor are no longer kept: the oldest cursor is {oldest}")]
     NotKept {
         /// The oldest that there is.
         oldest: String,
@@ -63,31 +63,31 @@ impl Position {
         Self { lsn: Lsn(lsn.0.saturating_sub(1)), place: ALL }
     }
 
-    /// Behind all events of a record.
+    /// After all events of a record.
     #[must_use]
     pub const fn behind(lsn: Lsn) -> Self {
         Self { lsn, place: ALL }
     }
 
-    /// Behind an event of a record: the first has the place 1.
+    /// After an event of a record; the first one has the place 1.
     #[must_use]
     pub(super) const fn at(lsn: Lsn, place: u16, is_last: bool) -> Self {
         Self { lsn, place: if is_last { ALL } else { place } }
     }
 
-    /// The record at or behind which it is.
+    /// The record at or after which it is.
     #[must_use]
     pub const fn lsn(self) -> Lsn {
         self.lsn
     }
 
-    /// The record at which to read on.
+    /// The record from which to read on.
     #[must_use]
     pub const fn next(self) -> Lsn {
         if self.place == ALL { self.lsn.next() } else { self.lsn }
     }
 
-    /// As callers keep it.
+    /// Encodes it as a cursor.
     #[must_use]
     pub(super) fn cursor(self, journal: JournalName) -> String {
         let mut bytes = Vec::with_capacity(BODY_BYTES.saturating_add(4));
@@ -100,7 +100,7 @@ impl Position {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// From what a caller has kept: of which journal it is, and where in it.
+    /// Decodes a cursor: the journal's name and the position.
     pub(super) fn of_cursor(text: &str) -> Option<(JournalName, Self)> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (body, checksum) = bytes.split_at_checked(BODY_BYTES)?;

@@ -1,7 +1,8 @@
-//! Records as events.
+//! Converts records to events.
 //!
-//! Records of format 1 give none. They don't say what came of a change, or when it was made, and half a life of a hold
-//! would mislead a reader that counts it: so events begin with the first record of format 2, whatever a journal has before.
+//! Records of format 1 have no events. They don't contain a change's result or its instant, and half the life of a hold
+//! would mislead a reader that counts. So events begin with the first record of format 2, whatever precedes it in the
+//! journal.
 
 use std::sync::Arc;
 
@@ -19,22 +20,23 @@ use super::cursor::Position;
 use super::kind::Kind;
 use super::names::Named;
 
-/// Something that has happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// The record that says so.
+    /// Its record.
     pub lsn: Lsn,
-    /// Behind it.
+    /// The position after it.
     pub position: Position,
     /// Its type.
     pub kind: Kind,
     /// When it was decided.
     pub at: Timestamp,
-    /// For when it was scheduled.
+    /// When it was scheduled for.
     pub scheduled_for: Option<Timestamp>,
     /// Who did it.
     pub actor: Actor,
-    /// The drop that it is about: names are the same at any time; all else only counts for what events say of the drop itself.
+    /// The drop that it is about. Its names are valid at any time; the other fields only in events about the drop
+    /// itself.
     pub drop: Option<Named>,
     /// What it is about.
     pub detail: Detail,
@@ -45,52 +47,52 @@ pub struct Event {
 pub enum Detail {
     /// A hold.
     Hold {
-        /// As it was then.
+        /// The hold after the event.
         hold: Hold,
-        /// The state before; none of one that was made.
+        /// The state before; none if the hold was just made.
         was: Option<HoldState>,
-        /// What was moved of each line's units, in the hold's order of lines.
+        /// The units moved of each line, in the hold's order of lines.
         moved: SmallVec<[MovedLine; 1]>,
     },
     /// A drop.
     Drop {
-        /// Where it stood in its life then.
+        /// Its lifecycle after the event.
         lifecycle: Lifecycle,
-        /// Its holds have left memory by then.
+        /// Whether its holds were removed from memory by then.
         is_archived: bool,
         /// When it opens.
         opens_at: Timestamp,
-        /// Its pools then, in the definition's order of items and pools.
+        /// Its pools after the event, in the definition's order of items and pools.
         stock: Vec<PoolFigures>,
     },
     /// An item's stock.
     Stock {
         /// Of which item.
         item: ItemNo,
-        /// Its pools then.
+        /// Its pools after the event.
         stock: Vec<PoolFigures>,
-        /// The adjustment that it was changed by.
+        /// The adjustment that changed it.
         cause: AdjustmentId,
     },
     /// The engine.
     Restart {
-        /// The last instant before the outage that the journal knows.
+        /// The last instant in the journal before the outage.
         stopped_at: Timestamp,
-        /// Deadlines between the two are here now.
+        /// Deadlines between the two were moved to this instant.
         grace_until: Timestamp,
     },
 }
 
-/// The events of one record: most give one.
+/// The events of one record: most have one.
 type Events = SmallVec<[Event; 1]>;
 
 impl Event {
-    /// About how many bytes it takes in memory.
+    /// About the bytes that it takes in memory.
     #[must_use]
     pub fn weight(&self) -> usize {
         let figures = |stock: &[PoolFigures]| size_of_val(stock);
         let more = match &self.detail {
-            // A hold's text and further lines stand by themselves.
+            // A hold's texts and further lines are allocated separately.
             Detail::Hold { hold, .. } => hold.lines().count().saturating_mul(64).saturating_add(128),
             Detail::Drop { stock, .. } => figures(stock).saturating_add(self.drop.as_deref().map_or(0, weight)),
             Detail::Stock { stock, .. } => figures(stock),
@@ -100,7 +102,7 @@ impl Event {
     }
 }
 
-/// About how many bytes a definition takes.
+/// About the bytes that a definition takes.
 fn weight(definition: &Definition) -> usize {
     let Definition { title, labels, items, limits, .. } = definition;
     let labels = labels.iter().map(|(key, value)| key.len().saturating_add(value.len()).saturating_add(64));
@@ -110,7 +112,7 @@ fn weight(definition: &Definition) -> usize {
     parts.fold(title.len().saturating_add(512), usize::saturating_add)
 }
 
-/// What a record says, as events in their order. Names are asked for where the record does not carry them.
+/// A record's events in order. Asks for the drop's names if the record does not contain them.
 ///
 /// # Errors
 /// Those of `named`.
@@ -125,7 +127,7 @@ pub fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> Result<
         Record::DropFact(fact) => of_drop(lsn, *fact),
         Record::Adjusted(adjusted) => of_adjusted(lsn, adjusted, named)?,
         Record::Restart(restart) => of_restart(lsn, restart).into_iter().collect(),
-        // Of format 1, or of snapshots only.
+        // Of format 1, or in snapshots only.
         Record::Drop(_)
         | Record::Lifecycle(_)
         | Record::Upgraded(_)
@@ -209,7 +211,7 @@ fn of_drop(lsn: Lsn, fact: DropFact) -> Events {
         DropVerb::Turn => {
             let closes = moments.iter().any(|moment| moment.kind == MomentKind::Closes);
             let of_moment = |Moment { kind, scheduled_for }| match kind {
-                // Where it closes by the same record, it had not yet.
+                // If the same record also closes it, it was not closed yet.
                 MomentKind::Opens if closes => {
                     event(Kind::DropOpened, Lifecycle { closed: None, ..lifecycle }, Some(scheduled_for))
                 }
@@ -236,7 +238,7 @@ fn of_restart(lsn: Lsn, Restart { stopped_at, grace_until, at }: Restart) -> Opt
 }
 
 impl Event {
-    /// By the engine, of no drop, and the only one of its record.
+    /// An event by the engine, without a drop, the only one of its record.
     const fn new(lsn: Lsn, kind: Kind, at: Timestamp, detail: Detail) -> Self {
         let position = Position::behind(lsn);
         Self { lsn, position, kind, at, scheduled_for: None, actor: Actor::Engine, drop: None, detail }

@@ -1,32 +1,31 @@
-//! Which events somebody wants.
+//! Filters of events.
 
 use stockade_types::ids::{DropId, SeriesId, ShopId};
 
 use super::event::Event;
 use super::kind::{Kind, LATER, PREFIX};
 
-/// Which events somebody wants: those for which all of it holds.
+/// A filter: it accepts events that meet all conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     kinds: Vec<Kind>,
-    /// Of this shop's drops.
+    /// Only this shop's drops.
     pub shop: Option<ShopId>,
-    /// Of this series' drops.
+    /// Only this series' drops.
     pub series: Option<SeriesId>,
-    /// Of this drop.
+    /// Only this drop.
     pub drop: Option<DropId>,
-    /// Only what has a name or channels of its own: no event does yet.
+    /// Only events with a name or channels of their own: none has any yet.
     pub named: bool,
 }
 
-/// A pattern that no type fits.
+/// A pattern that matches no type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a type of event such as \"hold.created\", a prefix with \".*\" such as \"hold.*\", or \"*\"")]
 pub struct BadType;
 
 impl Filter {
-    /// Wants events of these types, too: an exact one, a prefix with `.*`, or `*`. Of one that no record gives yet, that is
-    /// nothing.
+    /// Adds types: an exact one, a prefix with `.*`, or `*`. A type that no record has yet adds nothing.
     ///
     /// # Errors
     /// [`BadType`].
@@ -41,13 +40,13 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether no event that there is can be wanted.
+    /// Whether it accepts no event at all.
     #[must_use]
     pub const fn fits_nothing(&self) -> bool {
         self.named || self.kinds.is_empty()
     }
 
-    /// Whether an event is wanted.
+    /// Whether it accepts an event.
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
         let Self { kinds, shop, series, drop, named } = self;
@@ -60,10 +59,10 @@ impl Filter {
     }
 }
 
-/// What a pattern fits.
+/// What a pattern matches.
 enum Fits<'a> {
     All,
-    /// Whatever begins with it and a dot.
+    /// Names that begin with it and a dot.
     Below(&'a str),
     Only(&'a str),
 }

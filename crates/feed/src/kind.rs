@@ -1,6 +1,6 @@
-//! What an event is of: its type, as the contract names it.
+//! The types of events, as the contract names them.
 
-/// What every type begins with. In a filter it may be left out.
+/// The prefix of every type. In a filter it may be omitted.
 pub const PREFIX: &str = "stockade.";
 
 /// The type of an event.
@@ -8,7 +8,7 @@ pub const PREFIX: &str = "stockade.";
 pub enum Kind {
     /// A hold was made.
     HoldCreated,
-    /// Its deadline was moved, or it came back from payment.
+    /// Its deadline moved, or it came back from payment.
     HoldExtended,
     /// It went into payment.
     HoldPaying,
@@ -16,27 +16,27 @@ pub enum Kind {
     HoldClaimed,
     /// Units of it were given back before the sale.
     HoldReleased,
-    /// Its deadline has passed.
+    /// Its deadline passed.
     HoldExpired,
-    /// Another hold took its place.
+    /// Another hold replaced it.
     HoldSuperseded,
     /// Units of it came back after the sale.
     HoldReturned,
-    /// A drop was made.
+    /// A drop was created.
     DropCreated,
     /// Its definition was changed.
     DropUpdated,
-    /// It has opened.
+    /// It opened.
     DropOpened,
     /// It was paused.
     DropPaused,
     /// It was resumed.
     DropResumed,
-    /// It has closed.
+    /// It closed.
     DropClosed,
-    /// It was closed before it had opened.
+    /// It was closed before it opened.
     DropCancelled,
-    /// Its holds have left memory.
+    /// It was archived: its holds were removed from memory.
     DropArchived,
     /// An item's stock was adjusted.
     StockAdjusted,
@@ -44,7 +44,7 @@ pub enum Kind {
     EngineRestarted,
 }
 
-/// Types that the contract names and no record gives yet.
+/// Types that the contract names but no record has yet.
 pub(super) const LATER: [&str; 23] = [
     "drop.sold_out",
     "drop.back_in_stock",
@@ -94,7 +94,7 @@ impl Kind {
         Self::EngineRestarted,
     ];
 
-    /// Its name without what every type begins with.
+    /// Its name without the prefix.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -119,7 +119,7 @@ impl Kind {
         }
     }
 
-    /// The last part of its name: what happened. The ids of events end with it, so it never changes.
+    /// The last part of its name. The ids of events end with it, so it never changes.
     #[must_use]
     pub fn what(self) -> &'static str {
         self.name().split_once('.').map_or_else(|| self.name(), |(_, what)| what)

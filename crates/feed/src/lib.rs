@@ -1,9 +1,9 @@
-//! The feed: what the journal says, as events, for those who follow it.
+//! The feed: the journal's records as events, for followers.
 //!
-//! An event follows from a record, the record's place, and names that never change, and from nothing else: a
-//! reader that comes again, from whichever place that is still kept, reads the same. Nothing here is on the way of a request, and nothing
-//! is read or decoded while nobody follows. This room knows no engine, no wire and no runtime: reading blocks, and who
-//! may not block asks the tail.
+//! An event depends only on its record, the record's LSN, and names that never change. So a reader that returns to any
+//! position that is still kept reads the same events. The feed is not part of any request's path, and nothing is read
+//! or decoded while nobody follows. This module does not depend on the engine, the wire or a runtime: reads block, and
+//! callers that must not block use the tail.
 
 mod chunk;
 mod cursor;
@@ -33,30 +33,30 @@ use stockade_types::ids::{DropNo, Lsn};
 use names::{Forgotten, Named};
 use tail::{Ring, Seen};
 
-/// About so many bytes of the journal are read at once.
+/// About the bytes of the journal that are read at once.
 const READ_BYTES: usize = 256 * 1024;
-/// Bytes of events that were read from files and are kept for who reads on: pages are smaller than what is read at once.
+/// Bytes of events that were read from files and are cached for the next page: pages are smaller than one read.
 const READ_KEPT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Why there is nothing to read.
+/// Why events can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// What the journal has can't be read from there.
+    /// The journal can't be read from there.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// A drop that was archived and forgotten while it was read about: what names it can't be read yet.
-    #[error("what names drop number {0} can't be read yet")]
+    /// A drop was archived and removed from memory while records about it were read, and its names can't be read yet.
+    #[error("the names of drop number {0} can't be read yet")]
     Unnamed(DropNo),
 }
 
-/// What the tail has behind a position.
+/// The result of reading the tail after a position.
 #[derive(Debug)]
 pub enum Recent {
-    /// This, in order.
+    /// These chunks, in order.
     Chunks(Vec<Arc<Chunk>>),
-    /// Nothing: it is all read.
+    /// Nothing: the reader is at the end.
     End,
-    /// It does not reach back so far.
+    /// The position is before the tail.
     Behind,
 }
 
@@ -64,10 +64,10 @@ pub enum Recent {
 pub struct Feed {
     history: Arc<History>,
     names: Box<dyn Names>,
-    /// The names of drops that the engine has forgotten.
+    /// The names of drops that the engine has removed.
     forgotten: Mutex<Forgotten>,
     ring: Mutex<Ring>,
-    /// What was read from files last.
+    /// The chunks that were read from files last.
     read: Mutex<VecDeque<Arc<Chunk>>>,
 }
 
@@ -76,7 +76,7 @@ fn not_now(error: &HistoryError) -> BadCursor {
 }
 
 impl Feed {
-    /// Of this journal, with the names of its drops.
+    /// The feed of this journal, with the names of its drops.
     #[must_use]
     pub fn new(history: Arc<History>, names: impl Names + 'static) -> Self {
         Self {
@@ -88,27 +88,27 @@ impl Feed {
         }
     }
 
-    /// What names the journal.
+    /// The journal's name.
     #[must_use]
     pub fn journal(&self) -> JournalName {
         self.history.name()
     }
 
-    /// Before the oldest event that can be read. Blocks.
+    /// The position before the oldest event that can be read. Blocks.
     ///
     /// # Errors
-    /// [`HistoryError::Io`]: it can't be known now.
+    /// [`HistoryError::Io`]: it can't be determined now.
     pub fn oldest(&self) -> Result<Position, HistoryError> {
         self.history.oldest().map(Position::before)
     }
 
-    /// Behind the newest event that can be read.
+    /// The position after the newest event that can be read.
     #[must_use]
     pub fn end(&self) -> Position {
         Position::behind(self.history.forced())
     }
 
-    /// For as long as it is held, what is appended can be read soon, whatever the journal's durability.
+    /// While the result exists, appended records can be read soon, whatever the journal's durability.
     pub fn follow(&self) -> Following {
         self.history.follow()
     }
@@ -119,21 +119,21 @@ impl Feed {
         self.history.has_ended()
     }
 
-    /// Resolves once there is something to read behind a place.
+    /// Resolves once there is something to read after an LSN.
     pub fn beyond(&self, lsn: Lsn) -> Beyond {
         self.history.beyond(lsn)
     }
 
-    /// A position as callers keep it.
+    /// A position as a cursor.
     #[must_use]
     pub fn cursor(&self, position: Position) -> String {
         position.cursor(self.journal())
     }
 
-    /// The position that a caller has kept. Blocks.
+    /// The position of a cursor. Blocks.
     ///
     /// # Errors
-    /// [`BadCursor`] when it is none, or nothing can be read from there.
+    /// [`BadCursor`] when it is not a cursor, or nothing can be read from there.
     pub fn position(&self, cursor: &str) -> Result<Position, BadCursor> {
         let (journal, position) = Position::of_cursor(cursor).ok_or(BadCursor::NoCursor)?;
         let oldest = || self.oldest().map(|oldest| self.cursor(oldest)).map_err(|error| not_now(&error));
@@ -149,7 +149,7 @@ impl Feed {
         Ok(position)
     }
 
-    /// What follows a position, from the disk: at least a batch of the journal; nothing at its end. Blocks.
+    /// The chunks after a position, from the disk: at least one batch of the journal; nothing at its end. Blocks.
     ///
     /// # Errors
     /// [`FeedError`].
@@ -170,8 +170,7 @@ impl Feed {
         Ok(chunks)
     }
 
-    /// What was read from files before and is still there: the chunk that goes on behind a position, and those that follow
-    /// it without a gap.
+    /// The cached chunk after a position, and those that follow it without a gap.
     fn read_before(&self, after: Position) -> Vec<Arc<Chunk>> {
         let read = self.read.lock();
         let mut place = after;
@@ -192,7 +191,7 @@ impl Feed {
         batches.into_iter().map(|batch| self.chunk(batch)).collect()
     }
 
-    /// What the tail has behind a position, at most about `bytes` bytes of it. Never blocks for the disk.
+    /// What the tail has after a position, at most about `bytes` bytes of it. Never reads the disk.
     #[must_use]
     pub fn recent(&self, after: Position, bytes: usize) -> Recent {
         match self.ring.lock().after(after, bytes) {
@@ -202,7 +201,7 @@ impl Feed {
         }
     }
 
-    /// Begins a tail: from now on [`Feed::advance`] decodes what comes. Says behind which place it begins.
+    /// Begins a tail: from now on [`Feed::advance`] decodes new records. Returns the LSN after which it begins.
     #[must_use]
     pub fn begin_tail(&self) -> Lsn {
         let end = self.history.forced();
@@ -210,8 +209,8 @@ impl Feed {
         end
     }
 
-    /// Decodes what has come since for all who are at the tail, about 256 KiB of the journal. Says up to which place. Blocks;
-    /// for one thread at a time.
+    /// Decodes new records for all readers at the tail, about 256 KiB of the journal. Returns the LSN up to which it
+    /// did. Blocks; for one thread at a time.
     ///
     /// # Errors
     /// [`FeedError`].
@@ -225,7 +224,7 @@ impl Feed {
         Ok(ring.end().unwrap_or(end))
     }
 
-    /// Ends the tail: nobody is there any more.
+    /// Ends the tail, when nobody follows any more.
     pub fn end_tail(&self) {
         self.ring.lock().clear();
     }
@@ -238,8 +237,8 @@ impl Feed {
         })
     }
 
-    /// The names of a drop that the engine has forgotten: the fact that archived it has them, and stands behind all others
-    /// about it and its holds.
+    /// The names of a drop that the engine has removed. The fact that archived it contains them, and comes after all
+    /// other records about it and its holds.
     fn forgotten(&self, number: DropNo, from: Lsn) -> Result<Named, FeedError> {
         if let Some(named) = self.forgotten.lock().get(number) {
             return Ok(named);

@@ -1,4 +1,4 @@
-//! The names of drops: what never changes of a definition, and of what is added to it, what stays.
+//! The names of drops: the parts of a definition that never change.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use stockade_types::definition::{Definition, Schedule};
 use stockade_types::ids::DropNo;
 use stockade_types::record::{DropVerb, Record};
 
-/// A drop's names: id, shop, series, SKUs and ids of pools. All else in it may be as it is today.
+/// A drop's names: its id, shop, series, SKUs and pool ids. The other fields may be from any time.
 pub type Named = Arc<Definition>;
 
-/// Who knows the names of drops.
+/// A source of drops' names.
 pub trait Names: Send + Sync {
-    /// Those of a drop; nothing once it was archived and forgotten.
+    /// The names of a drop; none if it was archived and removed from memory.
     fn definition(&self, number: DropNo) -> Option<Named>;
 }
 
@@ -22,25 +22,25 @@ impl<F: Fn(DropNo) -> Option<Named> + Send + Sync> Names for F {
     }
 }
 
-/// Items of forgotten drops whose names are remembered, at most: about 2 MiB.
+/// Most items of removed drops whose names are cached: about 2 MiB.
 const ITEMS_MAX: usize = 8_192;
 
-/// Names of drops that the engine has forgotten, as they were met last.
+/// A cache of names of drops that the engine has removed.
 #[derive(Debug, Default)]
 pub struct Forgotten {
     known: HashMap<DropNo, Named>,
-    /// In the order in which they were met.
+    /// In the order in which they were read.
     order: VecDeque<DropNo>,
     items: usize,
 }
 
 impl Forgotten {
-    /// Those of this drop, if they were met.
+    /// The names of this drop, if they are cached.
     pub fn get(&self, number: DropNo) -> Option<Named> {
         self.known.get(&number).cloned()
     }
 
-    /// Remembers what a record says, where it archives a drop. The oldest go for it.
+    /// Caches a drop's names from the record that archives it. Evicts the oldest.
     pub fn learn(&mut self, record: &Record) {
         let Record::DropFact(fact) = record else { return };
         if fact.verb != DropVerb::Archive || self.known.contains_key(&fact.number()) {
@@ -62,7 +62,7 @@ impl Forgotten {
         self.items = self.items.saturating_add(named.items.len());
         self.order.push_back(fact.number());
         self.known.insert(fact.number(), Arc::new(named));
-        // The one that was just met stays, however large it is.
+        // The newest entry stays, however large it is.
         while self.items > ITEMS_MAX && self.order.len() > 1 {
             let Some(gone) = self.order.pop_front().and_then(|oldest| self.known.remove(&oldest)) else { return };
             self.items = self.items.saturating_sub(gone.items.len());

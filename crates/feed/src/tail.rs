@@ -1,4 +1,4 @@
-//! The tail: the newest events, decoded once for all who are there.
+//! The tail: the newest events, decoded once for all readers at the end.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use stockade_types::ids::Lsn;
 use super::chunk::Chunk;
 use super::cursor::Position;
 
-/// Bytes of events that are kept for who is a little behind. Beyond it, the oldest go: a reader that is further behind reads
-/// files.
+/// Bytes of events kept for readers that are slightly behind. Beyond it the oldest are dropped; readers further behind
+/// read files.
 pub const TAIL_BYTES: usize = 4 * 1024 * 1024;
 
-/// The last chunks of the journal, without a gap. Nothing while nobody follows.
+/// The last chunks of the journal, without a gap. Empty while nobody follows.
 #[derive(Debug, Default)]
 pub struct Ring {
     /// Up to where it has read; none while nobody follows.
@@ -21,7 +21,7 @@ pub struct Ring {
     weight: usize,
 }
 
-/// What it has behind a position.
+/// What the ring has after a position.
 #[derive(Debug)]
 pub enum Seen {
     Chunks(Vec<Arc<Chunk>>),
@@ -30,13 +30,13 @@ pub enum Seen {
 }
 
 impl Ring {
-    /// Begins behind a place.
+    /// Starts after an LSN.
     pub fn begin(&mut self, end: Lsn) {
         self.clear();
         self.end = Some(end);
     }
 
-    /// Keeps nothing any more.
+    /// Drops everything.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -46,9 +46,9 @@ impl Ring {
         self.end
     }
 
-    /// The next chunk.
+    /// Appends the next chunk.
     pub fn push(&mut self, chunk: Chunk) {
-        // Ended meanwhile.
+        // The tail ended in the meantime.
         if self.end.is_none() {
             return;
         }
@@ -63,7 +63,7 @@ impl Ring {
         }
     }
 
-    /// What is behind a position: at least a chunk, and no more that would go beyond `bytes` bytes.
+    /// The chunks after a position: at least one, and no more than fit `bytes` bytes.
     pub fn after(&self, after: Position, bytes: usize) -> Seen {
         let Some(end) = self.end else { return Seen::Behind };
         if after >= Position::behind(end) {

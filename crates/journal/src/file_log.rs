@@ -1,7 +1,7 @@
-//! The journal on a disk: segments that are appended to, one after another.
+//! The log on a disk: segment files that are appended to, one after another.
 //!
-//! A segment is rolled when it is full, never in the middle of a batch. All but the newest are on the disk whatever
-//! the durability. Nothing that was written is ever written over.
+//! The log starts a new segment when the newest is full, always between two batches. All segments but the newest are
+//! synced, whatever the durability. Written data is never overwritten.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,19 +20,19 @@ use super::scan::{Tip, batches_from};
 use super::segment::{Durability, Trailer, segment_name};
 use crate::storage::{Storage, StorageFile};
 
-/// A segment is rolled before it grows over this, unless told otherwise.
+/// Default for the most bytes of a segment.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// While no file can be made for the next one, a segment goes on to this many times its size.
+/// While no file can be made for the next segment, the newest grows to up to this many times its size.
 pub const SEGMENT_STRETCH: u64 = 16;
 
-/// How a log on a disk is kept.
+/// Options of a log on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileLogOptions {
     /// When an append counts as done.
     pub durability: Durability,
-    /// Bytes of a segment at most; one with a single batch may be larger, and one is while no file can be made for the
-    /// next ([`SEGMENT_STRETCH`]).
+    /// The most bytes of a segment. A segment with a single batch may be larger, and so may one while no file can be
+    /// made for the next ([`SEGMENT_STRETCH`]).
     pub segment_bytes: u64,
 }
 
@@ -42,7 +42,7 @@ impl Default for FileLogOptions {
     }
 }
 
-/// Where the next batch goes.
+/// The end of the log, where the next batch goes.
 #[derive(Debug)]
 struct Tail {
     file: Arc<dyn StorageFile>,
@@ -50,14 +50,14 @@ struct Tail {
     name: String,
     /// Bytes in the newest segment.
     bytes: u64,
-    /// LSN with which the newest segment begins.
+    /// First LSN of the newest segment.
     begins: Lsn,
     tip: Tip,
-    /// Batches of an older term are fenced off.
+    /// Batches of older terms are rejected.
     term: u64,
 }
 
-/// What can be read.
+/// The readable part of the log.
 #[derive(Debug)]
 struct Readable {
     /// Oldest first, never empty.
@@ -76,18 +76,18 @@ impl Readable {
 pub struct FileLog {
     storage: Arc<dyn Storage>,
     options: FileLogOptions,
-    /// Locked over the writing of a batch; before `readable`.
+    /// Locked while a batch is written. Lock order: `tail`, `blank`, `readable`.
     tail: Mutex<Tail>,
-    /// What the next segment is made of, made ahead. Behind `tail`, before `readable`.
+    /// The file for the next segment, made ahead.
     blank: Mutex<Option<Blank>>,
-    /// Where trimmed segments go; none: they are removed.
+    /// Where trimmed segments are moved; none: they are removed.
     kept: Option<KeptSegments>,
-    /// Locked for instants only.
+    /// Locked briefly.
     readable: Mutex<Readable>,
-    /// One trim at a time, so that segments go oldest first.
+    /// One trim at a time, so that segments are removed oldest first.
     trimming: Mutex<()>,
     bytes: AtomicU64,
-    /// How far all is on the disk.
+    /// How far everything is synced.
     forced: Forced,
     stopped: AtomicBool,
 }
@@ -96,21 +96,21 @@ impl FileLog {
     /// Opens the journal in a folder and repairs what a crash may leave; an empty folder is a first start.
     ///
     /// # Errors
-    /// [`LogError::Damage`], [`LogError::Foreign`] and [`LogError::ForeignFiles`], with nothing changed; else when the
-    /// disk refuses.
+    /// [`LogError::Damage`], [`LogError::Foreign`] and [`LogError::ForeignFiles`], with nothing changed; otherwise
+    /// errors of the disk.
     pub fn open(storage: Arc<dyn Storage>, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
         Self::serve(Found::look(storage)?, options)
     }
 
-    /// As [`FileLog::open`], with a journal that was looked at before: nobody may have changed it since.
+    /// As [`FileLog::open`], with a journal that was scanned before. It must not have changed since.
     ///
     /// # Errors
-    /// [`LogError::Damage`] when it reads otherwise now; else when the disk refuses.
+    /// [`LogError::Damage`] when it reads differently now; otherwise errors of the disk.
     pub fn serve(found: Found, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
         Self::serve_keeping(found, options, None)
     }
 
-    /// As [`FileLog::serve`], with a place for the segments that are trimmed.
+    /// As [`FileLog::serve`], with a folder for trimmed segments.
     ///
     /// # Errors
     /// As [`FileLog::serve`].
@@ -134,7 +134,7 @@ impl FileLog {
             readable: Mutex::new(readable),
             trimming: Mutex::new(()),
             bytes,
-            // What a start has found is on the disk: the newest segment was copied and forced.
+            // Everything found at a start is synced: the newest segment was copied and synced.
             forced: Forced::from(Lsn(tip.next.0.saturating_sub(1))),
             stopped: AtomicBool::new(false),
         };
@@ -142,11 +142,11 @@ impl FileLog {
     }
 
     fn running(&self) -> Result<(), LogError> {
-        // Acquire: pairs with the release in `stop`; only the flag itself matters.
+        // Acquire pairs with the release in `stop`; only the flag itself matters.
         if self.stopped.load(Ordering::Acquire) { Err(LogError::Stopped) } else { Ok(()) }
     }
 
-    /// A failure is final: the log takes nothing more.
+    /// Stops the log after a failure, which is final: it accepts nothing more.
     fn stop(&self, error: LogError) -> LogError {
         self.stopped.store(true, Ordering::Release);
         self.forced.end();
@@ -165,7 +165,8 @@ impl FileLog {
         self.storage.as_ref()
     }
 
-    /// The segment that holds a record, or will, with the first record of the one behind it; or the oldest record.
+    /// The segment that has or will have a record, and the first LSN of the segment after it; or, as the error, the
+    /// oldest record.
     pub(super) fn segment_of(&self, lsn: Lsn) -> Result<(Segment, Option<Lsn>), Lsn> {
         let readable = self.readable.lock();
         let begun = readable.segments.partition_point(|segment| segment.file.first <= lsn);
@@ -174,7 +175,7 @@ impl FileLog {
         segment.map(|segment| (segment, next)).ok_or_else(|| readable.oldest())
     }
 
-    /// The record behind a segment, and, in the newest, at which byte of it that record will stand.
+    /// The LSN after a segment's last record and, for the newest segment, the byte offset that it will have.
     pub(super) fn behind(&self, segment: Lsn) -> (Lsn, Option<u64>) {
         let readable = self.readable.lock();
         let begun = readable.segments.partition_point(|later| later.file.first <= segment);
@@ -193,8 +194,8 @@ impl FileLog {
         LogError::WrongPosition { asked, oldest: readable.oldest(), next: readable.next }
     }
 
-    /// Begins a new segment behind the newest, which is complete and on the disk from then on. While no file can be made
-    /// for it, also with all room that there is, the newest goes on, for a while.
+    /// Begins a new segment; the newest is complete and synced from then on. While no file can be made, also after room
+    /// was freed, the newest keeps growing up to a bound.
     fn roll(&self, tail: &mut Tail, length: u64) -> Result<(), LogError> {
         let made_ahead = self.blank.lock().take();
         let blank = match made_ahead.map_or_else(|| self.make(tail.tip.next), Ok) {
@@ -220,8 +221,8 @@ impl FileLog {
         Ok(())
     }
 
-    /// Looks whether the newest segment is still found by its name: with it the folders above it are at their places,
-    /// too. A look that fails says nothing of where it is: only what is missing or another file is gone.
+    /// Checks that the newest segment's path still names its open file; the folders above it are in place then, too. If
+    /// the check itself fails, that proves nothing: only a missing or different file counts as gone.
     fn at_its_place(&self, tail: &Tail) -> Result<(), LogError> {
         match self.storage.still_names(&tail.name, tail.file.id()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LogError::Gone(error)),
@@ -229,10 +230,10 @@ impl FileLog {
         }
     }
 
-    /// Keeps what was made for the next segment, unless the log takes nothing more.
+    /// Stores the file for the next segment, unless the log has stopped.
     fn put_ahead(&self, made: Blank) {
         let mut blank = self.blank.lock();
-        // `close` stops the log before it takes what was made ahead: one of the two sees the other.
+        // `close` stops the log before it takes this file: one of the two sees the other.
         if self.running().is_ok() {
             *blank = Some(made);
         } else {
@@ -240,13 +241,13 @@ impl FileLog {
         }
     }
 
-    /// Drops the oldest segment that is kept for readers, where that may help against want of room. Says whether it did.
+    /// If the disk is full, drops the oldest segment kept for readers. Returns whether it did.
     fn make_room(&self, full: &io::Error) -> bool {
-        // A file that may not grow is not helped by it.
+        // Freeing room does not help a file that has reached its maximum size.
         full.kind() != io::ErrorKind::FileTooLarge && self.kept.as_ref().is_some_and(KeptSegments::make_room)
     }
 
-    /// Makes a file for a segment. Where the disk is full, what is kept for readers goes first.
+    /// Makes a file for a segment. If the disk is full, segments kept for readers are dropped first.
     fn make(&self, after: Lsn) -> Result<Blank, LogError> {
         loop {
             match Blank::make(self.storage.as_ref(), after) {
@@ -256,8 +257,8 @@ impl FileLog {
         }
     }
 
-    /// Writes at the end of a file, which has so many bytes. Where the disk is full, what is kept for readers goes first,
-    /// and the rest is written behind what the disk has taken.
+    /// Appends to a file of `end` bytes. If the disk is full, segments kept for readers are dropped, and the part that
+    /// was not written yet is appended.
     fn put(&self, file: &dyn StorageFile, name: &str, end: u64, bytes: &[u8]) -> Result<(), LogError> {
         let mut rest = bytes;
         loop {
@@ -284,8 +285,8 @@ impl FileLog {
         if self.options.durability == Durability::Sync {
             tail.file.sync_data().map_err(LogError::Unknown)?;
         }
-        // Behind the sync and before anybody is answered: what is acknowledged was durable where a start will look for it,
-        // as far as that can be seen. A folder that can't be looked at is reported by its lock.
+        // After the sync and before any answer: what is acknowledged was durable at a path where a start will find it,
+        // as far as that can be checked. A folder that can't be read is reported by its lock.
         self.at_its_place(tail)?;
         tail.tip = Tip::after(batch.head(), batch.hash());
         tail.bytes = tail.bytes.saturating_add(length);
@@ -324,9 +325,9 @@ impl Log for FileLog {
         match self.options.durability {
             Durability::Sync => Ok(()),
             Durability::Os => {
-                // The lock is let go before the disk is asked, so that appends go on.
+                // The lock is released before the sync, so that appends go on.
                 let tail = self.tail.lock();
-                // All segments before the newest are forced already.
+                // All segments before the newest are synced already.
                 let (file, next) = (Arc::clone(&tail.file), tail.tip.next);
                 drop(tail);
                 file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))?;
@@ -356,7 +357,8 @@ impl Log for FileLog {
             drop(readable);
             let kept = self.kept.as_ref().filter(|kept| kept.take_in(self.storage(), &oldest, next));
             if kept.is_none() {
-                // Forgotten only once it is gone: one that stayed while later ones went would leave a gap.
+                // It is forgotten only once it is gone: if one stayed while later ones were removed, there would be a
+                // gap.
                 match self.storage.remove(&oldest.file.name) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         return Err(LogError::writing("drop a segment")(error));
@@ -366,10 +368,10 @@ impl Log for FileLog {
             }
             self.readable.lock().segments.pop_front();
             self.bytes.fetch_sub(oldest.bytes, Ordering::Relaxed);
-            // The folder that it went to first: a crash finds it in one of the two.
+            // The folder that it moved to is synced first: after a crash it is in one of the two.
             kept.inspect(|kept| kept.settle());
-            // One by one: a crash must never leave a gap in the middle.
-            // A failed sync is final here too: a later one of the folder would prove nothing for a new segment's name.
+            // One segment at a time: a crash must never leave a gap. A failed sync is final here too: a later sync of
+            // the folder would not prove that a new segment's name is durable.
             self.storage.sync_dir().map_err(|error| self.stop(LogError::Unknown(error)))?;
         }
         if let Some(kept) = &self.kept {
@@ -379,17 +381,17 @@ impl Log for FileLog {
     }
 
     fn tend(&self) -> Result<(), LogError> {
-        // Under the lock, so that no other segment becomes the newest meanwhile.
+        // Under the lock, so that the newest segment stays the same.
         let tail = self.tail.lock();
         self.running()?;
         self.at_its_place(&tail).map_err(|error| self.stop(error))?;
-        // The segment's first LSN is no other's, and the next one is not begun with it.
+        // The newest segment's first LSN makes a unique name: no later segment begins with it.
         let begins = tail.begins;
         drop(tail);
         if self.blank.lock().is_some() {
             return Ok(());
         }
-        // Made with nothing locked: a batch that needs a new segment meanwhile makes one itself and does not wait.
+        // No lock is held: a batch that needs a new segment in the meantime makes one itself.
         let made = Blank::make(self.storage.as_ref(), begins);
         let made = made.map_err(|error| if error.is_final() { self.stop(error) } else { error })?;
         self.put_ahead(made);
@@ -412,8 +414,8 @@ impl Log for FileLog {
         }
         self.stopped.store(true, Ordering::Release);
         if self.options.durability == Durability::Os {
-            // The trailer says that all before it is on the disk, so it may not get there first. Who waits for what will
-            // not be forced any more is told in either case.
+            // The trailer says that everything before it is synced, so it must not reach the disk first. Tasks that
+            // wait for more are failed in either case.
             tail.file.sync_data().map_err(|error| self.stop(LogError::Unknown(error)))?;
             self.forced.raise(tail.tip.next);
         }

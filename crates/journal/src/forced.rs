@@ -1,4 +1,4 @@
-//! How far a log on a disk is forced to that disk, whatever its durability, and who waits for it to be forced further.
+//! How far a log is synced to its disk, whatever its durability, and the tasks that wait for that.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,26 +12,26 @@ use super::progress::{JournalFailed, Progress};
 use super::ticket::block_on;
 use super::waiters::Number;
 
-/// The mark of one log.
+/// The synced position of one log.
 #[derive(Debug)]
 pub(super) struct Forced {
     progress: Arc<Progress>,
-    /// One raises it at a time; has scratch space.
+    /// Locked while the mark is raised; contains scratch space.
     raising: Mutex<Vec<Waker>>,
 }
 
 impl Forced {
-    /// Everything up to `last` is forced.
+    /// Everything up to `last` is synced.
     pub(super) fn from(last: Lsn) -> Self {
         Self { progress: Arc::new(Progress::from(last)), raising: Mutex::new(Vec::new()) }
     }
 
-    /// Everything up to it is forced.
+    /// The last synced record.
     pub(super) fn get(&self) -> Lsn {
         self.progress.durable()
     }
 
-    /// Everything before `next` is forced, too. Wakes who waited for it.
+    /// Everything before `next` is synced, too. Wakes the waiters for it.
     pub(super) fn raise(&self, next: Lsn) {
         let last = Lsn(next.0.saturating_sub(1));
         let mut woken = self.raising.lock();
@@ -40,7 +40,7 @@ impl Forced {
         }
     }
 
-    /// Nothing more will be forced: tells who waits for it.
+    /// Nothing more will be synced: fails the waiters.
     pub(super) fn end(&self) {
         self.progress.fail(JournalFailed::Closed);
     }
@@ -59,8 +59,8 @@ impl Forced {
     }
 }
 
-/// Resolves once a record behind a place can be read; with an error once the journal has ended without it. Dropping it
-/// leaves nothing behind.
+/// Resolves once a record after a position can be read; with an error if the journal ends before. Dropping it removes
+/// the waiter.
 #[derive(Debug)]
 #[must_use = "it waits only while it is polled"]
 pub struct Beyond {
@@ -70,7 +70,7 @@ pub struct Beyond {
 }
 
 impl Beyond {
-    /// Waits on this thread. Not for threads that drive futures.
+    /// Blocks this thread. Not for threads that drive futures.
     ///
     /// # Errors
     /// [`JournalFailed`] when the journal has ended.

@@ -1,7 +1,7 @@
-//! The sealed batch: what the journal's writer hands to a log as one piece, and its bytes.
+//! Sealed batches: the unit that the journal's writer appends to a log, and its bytes.
 //!
-//! A batch carries where it stands (epoch, first LSN), when it was written and the hash of the batch before it, so
-//! that a log proves its own order. Its checksum covers every byte. All integers are little-endian.
+//! A batch contains its position (epoch, first LSN), its write time and the hash of the batch before it, so that a log
+//! proves its own order. Its checksum covers every byte. All integers are little-endian.
 
 use std::fmt;
 
@@ -10,20 +10,20 @@ use stockade_types::ids::Lsn;
 use stockade_types::record::{MAX_RECORD, Record};
 use stockade_types::time::Timestamp;
 
-/// Version of the journal's bytes. A program reads this one only.
+/// Version of the journal's format. A program reads this one only.
 pub const FORMAT_VERSION: u16 = 1;
 /// Most bytes of a sealed batch, its head included.
 pub const MAX_BATCH: usize = 256 * 1024;
 /// Bytes before a batch's payload.
 pub const BATCH_HEAD: usize = 76;
-/// Most payload bytes of a batch, and so of one operation: each record with its length before it.
+/// Most payload bytes of a batch, and so of one operation: each record is preceded by its length.
 pub const MAX_PAYLOAD: usize = MAX_BATCH - BATCH_HEAD;
 
-/// First bytes of a batch. 0xff occurs in no UTF-8, so that no text in a record can look like the start of one.
+/// First bytes of a batch. 0xff does not occur in UTF-8, so no text in a record can look like the start of a batch.
 pub(super) const BATCH_MAGIC: [u8; 4] = [0xff, b'S', b'K', b'B'];
-/// Where the checksum stands: behind all other fields of the head.
+/// Offset of the checksum: after all other fields of the head.
 const CHECKSUM_AT: usize = BATCH_HEAD - 4;
-/// No record is empty, and each has a length before it.
+/// No record is empty, and each is preceded by its length.
 const MIN_RECORD: usize = 2;
 
 const _: () = assert!(MAX_RECORD + 3 <= MAX_PAYLOAD, "the largest record, with its length, fits a batch");
@@ -33,10 +33,10 @@ const _: () = assert!(MAX_RECORD + 3 <= MAX_PAYLOAD, "the largest record, with i
 pub struct BatchHash(pub [u8; 32]);
 
 impl BatchHash {
-    /// What stands before the first batch.
+    /// The hash before the first batch.
     pub const NONE: Self = Self([0; 32]);
 
-    /// Of sealed bytes.
+    /// The hash of sealed bytes.
     #[must_use]
     pub fn of(sealed: &[u8]) -> Self {
         Self(blake3::hash(sealed).into())
@@ -55,14 +55,14 @@ impl fmt::Debug for BatchHash {
     }
 }
 
-/// What a batch says of itself.
+/// A batch's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchHead {
-    /// The term of whoever wrote it: never falls along a journal.
+    /// The term of its writer: never decreases along a journal.
     pub epoch: u64,
     /// LSN of its first record.
     pub first: Lsn,
-    /// Records in it; at least one.
+    /// The number of its records; at least one.
     pub count: u32,
     /// The latest `now` of the operations in it.
     pub written_at: Timestamp,
@@ -80,7 +80,7 @@ impl BatchHead {
     }
 }
 
-/// Why bytes are not what they should be.
+/// Why bytes could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameError {
     /// Cut, torn or changed.
@@ -89,7 +89,7 @@ pub(super) enum FrameError {
     Foreign(u16),
 }
 
-/// A batch whose bytes will not change any more.
+/// A batch whose bytes are final.
 #[derive(Debug, Clone)]
 pub struct SealedBatch {
     head: BatchHead,
@@ -98,7 +98,7 @@ pub struct SealedBatch {
 }
 
 impl SealedBatch {
-    /// Seals a buffer: its first [`BATCH_HEAD`] bytes are written over, the rest is the payload.
+    /// Seals a buffer: its first [`BATCH_HEAD`] bytes are overwritten, the rest is the payload.
     ///
     /// # Panics
     /// When the buffer has no payload or more than [`MAX_PAYLOAD`], or the head counts no record: a bug.
@@ -126,7 +126,7 @@ impl SealedBatch {
         Self { head, hash: BatchHash::of(&bytes), bytes }
     }
 
-    /// Seals records: for tests and tools. The journal's writer encodes into its own buffers.
+    /// Seals records, for tests and tools. The journal's writer encodes into its own buffers.
     ///
     /// # Panics
     /// As [`SealedBatch::seal`].
@@ -140,13 +140,13 @@ impl SealedBatch {
         Self::seal(BatchHead { count, ..head }, bytes)
     }
 
-    /// What it says of itself.
+    /// Its head.
     #[must_use]
     pub const fn head(&self) -> &BatchHead {
         &self.head
     }
 
-    /// Its hash: what the next batch carries.
+    /// Its hash, which the next batch contains.
     #[must_use]
     pub const fn hash(&self) -> BatchHash {
         self.hash
@@ -158,23 +158,23 @@ impl SealedBatch {
         &self.bytes
     }
 
-    /// Its buffer, to be used again.
+    /// Its buffer, for reuse.
     #[must_use]
     pub fn into_buffer(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// Its records, as a log gives them back.
+    /// Decodes it, as a log does when it is read.
     #[must_use]
     pub fn decode(&self) -> Option<Batch> {
         Batch::decode(self.head, self.hash, self.bytes.get(BATCH_HEAD..)?).ok()
     }
 }
 
-/// Appends a record with its length before it.
+/// Appends a record, preceded by its length.
 #[inline]
 pub(super) fn put_record(out: &mut Vec<u8>, record: &Record) {
-    // Nearly every record is shorter than 128 bytes: its length takes the one byte kept free for it.
+    // Nearly every record is shorter than 128 bytes: its length fits the byte reserved here.
     let start = out.len();
     out.push(0);
     record.encode(out);
@@ -193,7 +193,7 @@ pub(super) fn put_record(out: &mut Vec<u8>, record: &Record) {
     }
 }
 
-/// Reads the batch at the front of `bytes`; gives its head and how long it is, payload included.
+/// Parses the batch at the front of `bytes`; returns its head and its length, head and payload together.
 pub(super) fn parse_batch(bytes: &[u8]) -> Result<(BatchHead, usize), FrameError> {
     let short = |_| FrameError::Bad("is cut short");
     let mut reader = Reader::new(bytes);
@@ -224,26 +224,26 @@ pub(super) fn parse_batch(bytes: &[u8]) -> Result<(BatchHead, usize), FrameError
     }
     let counted = usize::try_from(head.count).unwrap_or(usize::MAX);
     if reserved != 0 || counted == 0 || counted.saturating_mul(MIN_RECORD) > payload {
-        return Err(FrameError::Bad("has a head that fits no batch"));
+        return Err(FrameError::Bad("has an invalid head"));
     }
     Ok((head, BATCH_HEAD.saturating_add(payload)))
 }
 
-/// A batch as a log gives it back.
+/// A batch as it is read from a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// What it says of itself.
+    /// Its head.
     pub head: BatchHead,
     /// Its hash.
     pub hash: BatchHash,
-    /// Bytes that it takes in a log, its head included.
+    /// Its size in a log, head included.
     pub bytes: u64,
     /// Its records, from [`BatchHead::first`] on without a gap.
     pub records: Vec<Record>,
 }
 
 impl Batch {
-    /// Its records with their places.
+    /// Its records with their LSNs.
     pub fn iter(&self) -> impl Iterator<Item = (Lsn, &Record)> {
         std::iter::successors(Some(self.head.first), |lsn| Some(lsn.next())).zip(&self.records)
     }

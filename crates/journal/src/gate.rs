@@ -1,16 +1,16 @@
-//! The gate: who may bring an operation, and how many at once. One word.
+//! The gate: bounds the operations between permit and writer, with one atomic word.
 //!
-//! It never waits, and knows nothing of what is brought.
+//! It never blocks.
 
 use stockade_counter::sync::{AtomicU64, Ordering};
 
-/// The gate's bits above the count of operations.
+/// Flag bits above the count.
 const CLOSED: u64 = 1 << 63;
 const FAILED: u64 = 1 << 62;
 /// The count of operations.
 const COUNT: u64 = FAILED - 1;
 
-/// Room for one operation, taken before anything else is. Given back when dropped unused.
+/// Room for one operation, reserved before anything else. Released if dropped unused.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped gives its room back"]
 pub struct Permit<'j>(&'j Gate);
@@ -20,7 +20,7 @@ impl Permit<'_> {
         std::ptr::eq(self.0, gate)
     }
 
-    /// The room is the operation's now; the writer gives it back.
+    /// Transfers the room to the operation; the writer releases it.
     #[inline]
     pub(super) fn keep(self) {
         std::mem::forget(self);
@@ -33,7 +33,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// Room for several operations, taken by one change of the word. What is left of it is given back when dropped.
+/// Room for several operations, reserved by one atomic change. What is left of it is released on drop.
 #[derive(Debug)]
 #[must_use = "permits that are dropped give their room back"]
 pub struct Permits<'j> {
@@ -59,7 +59,7 @@ impl Drop for Permits<'_> {
     }
 }
 
-/// How an operation is turned away.
+/// Why an operation was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shut {
     Full,
@@ -67,7 +67,7 @@ pub(super) enum Shut {
     Failed,
 }
 
-/// One word that admits operations: those that hold a permit and those that wait for the writer are counted in it.
+/// Counts the operations that hold a permit or are queued for the writer.
 #[derive(Debug, Default)]
 pub(super) struct Gate(AtomicU64);
 
@@ -78,7 +78,7 @@ impl Gate {
         self.admit(1, most).map(|_one| Permit(self))
     }
 
-    /// Admits so many, or as many as there is room for: at least one.
+    /// Admits up to `count`: as many as there is room for, at least one.
     #[inline]
     pub(super) fn enter_many(&self, count: u64, most: u64) -> Result<Permits<'_>, Shut> {
         self.admit(count, most).map(|left| Permits { gate: self, left })
@@ -86,8 +86,8 @@ impl Gate {
 
     #[inline]
     fn admit(&self, count: u64, most: u64) -> Result<u64, Shut> {
-        // Relaxed would do for the count; AcqRel, so that who is admitted before `close` is seen by it, and who comes
-        // after it sees it: both are changes of one word.
+        // AcqRel: an operation admitted before `close` is seen by it, and a later one sees the close. Both change the
+        // same word.
         let seen = self.0.fetch_add(count, Ordering::AcqRel);
         let room = if seen & (CLOSED | FAILED) == 0 { most.saturating_sub(seen & COUNT) } else { 0 };
         let admitted = count.min(room);

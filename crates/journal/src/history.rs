@@ -1,7 +1,7 @@
-//! What a journal keeps for readers: the segments that were trimmed and kept, and the journal itself, up to what is forced
-//! to the disk.
+//! A journal's history for readers: the kept segments and the journal itself, up to the last synced record.
 //!
-//! Whatever the durability, a record that is not forced is not shown: after a loss of power its place may be another's.
+//! Whatever the durability, a record that is not synced is not returned: after a loss of power another record may have
+//! its LSN.
 
 mod walk;
 
@@ -23,19 +23,19 @@ use super::marks::{Mark, Marks};
 use super::name::JournalName;
 use super::segment::kept_name;
 
-/// How often a segment is looked for that is always moved before it is opened.
+/// How often to search again for a segment that is moved each time before it is opened.
 const OPENINGS: usize = 8;
 
 /// Why records can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// They are no longer kept.
+    /// The records are no longer kept.
     #[error("the journal is kept from record {oldest} on")]
     NotKept {
         /// The first record that can be read.
         oldest: Lsn,
     },
-    /// They do not exist yet: who names their place has it from another journal, or from before a restore.
+    /// The records do not exist yet: the position is from another journal, or from before a restore.
     #[error("the journal ends with record {end}")]
     Beyond {
         /// The last record that can be read.
@@ -44,69 +44,69 @@ pub enum HistoryError {
     /// What is kept is not what was written.
     #[error(transparent)]
     Damage(LogError),
-    /// The disk.
+    /// The disk returned an error.
     #[error("the journal could not be read")]
     Io(#[source] io::Error),
 }
 
-/// Where damage ends that somebody has met: before it, nothing can be read in order.
+/// Where known damage ends: nothing before it can be read in order.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sound {
     from: Lsn,
-    /// Within which segment that is, and where there; none where it is a segment's begin.
+    /// The segment, and the place in it, if damage ends within one; none if it ends at a segment's begin.
     inside: Option<(Lsn, Mark)>,
 }
 
-/// What a journal keeps for readers.
+/// A journal's history for readers.
 #[derive(Debug)]
 pub struct History {
     name: JournalName,
     log: Arc<FileLog>,
     followers: Arc<AtomicUsize>,
-    /// Locked for instants only.
+    /// Locked briefly.
     marks: Mutex<Marks>,
-    /// Locked for instants only. Known until the process ends: the next one meets the damage again, or what was put right.
+    /// Locked briefly. Kept in memory only: the next process finds the damage again, or that it was repaired.
     sound: Mutex<Sound>,
 }
 
-/// While one lives, what is appended is forced to the disk about every 100 ms, whatever the durability.
+/// While one exists, appended records are synced about every 100 ms, whatever the durability.
 #[derive(Debug)]
 #[must_use = "the journal is followed only while this lives"]
 pub struct Following(Arc<AtomicUsize>);
 
 impl Drop for Following {
     fn drop(&mut self) {
-        // Relaxed: a figure that carries no other data.
+        // Relaxed: the figure orders no other data.
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl History {
-    /// Of a log.
+    /// The history of a log.
     #[must_use]
     pub fn new(name: JournalName, log: Arc<FileLog>) -> Self {
         Self { name, log, followers: Arc::default(), marks: Mutex::default(), sound: Mutex::default() }
     }
 
-    /// What names the journal.
+    /// The journal's name.
     #[must_use]
     pub const fn name(&self) -> JournalName {
         self.name
     }
 
-    /// The first record that can be read, or could be if there were one: behind what is missing, and behind damage that
-    /// somebody has met. Blocks: who asks first after a start may wait for a listing of the folder of kept segments.
+    /// The first record that can be read, or the next LSN if there is none: after all gaps and known damage. Blocks:
+    /// the first call after a start may list the folder of kept segments.
     ///
     /// # Errors
-    /// [`HistoryError::Io`] when that listing fails: it may succeed later.
+    /// [`HistoryError::Io`] when that listing fails: a later call may succeed.
     pub fn oldest(&self) -> Result<Lsn, HistoryError> {
         let oldest = self.log.oldest();
         let oldest = self.log.kept().map_or(Ok(oldest), |kept| kept.oldest(oldest)).map_err(HistoryError::Io)?;
         Ok(oldest.max(self.sound.lock().from))
     }
 
-    /// Whether a record can be read, or could be if it were there. Blocks as [`History::oldest`] does, except for records
-    /// that the journal itself has.
+    /// Whether a record can be read, or could be if it existed. Blocks as [`History::oldest`] does, except for records
+    /// in the journal itself.
     ///
     /// # Errors
     /// As [`History::oldest`].
@@ -115,17 +115,17 @@ impl History {
         Ok(is_sound && (lsn >= self.log.oldest() || lsn >= self.oldest()?))
     }
 
-    /// Everything up to here is forced to the disk, whatever the durability: the last record that can be read, 0 before
-    /// the first. Never falls.
+    /// The last synced record, whatever the durability, which is the last that can be read; 0 if there is none. Never
+    /// decreases.
     #[must_use]
     pub fn forced(&self) -> Lsn {
         self.log.forced().get()
     }
 
-    /// Whole batches, from the one that holds `from` on: about `bytes` bytes of them, at least one if there is one, none
-    /// behind [`History::forced`]. Nothing where `from` is the next record after that. What is read is checked: each
-    /// batch's checksum, and that each was written after the one before it. Where it is damaged it ends; what is kept begins
-    /// behind that segment from then on. Blocks: for threads that may.
+    /// Whole batches, from the one that contains `from` on, none after [`History::forced`]: about `bytes` bytes, at
+    /// least one batch if there is one. Nothing if `from` is the next LSN. Each batch's checksum is verified, and that
+    /// it follows the one before. Reading stops at damage; from then on the history begins after the damaged segment.
+    /// Blocks the thread.
     ///
     /// # Errors
     /// [`HistoryError`].
@@ -143,7 +143,7 @@ impl History {
             let bounds = segment.bounds();
             if let Err(error) = walk.pass(segment) {
                 self.note(&error, bounds);
-                // What was read before the damage is given: it can't be asked for again.
+                // What was read before the damage is returned: it can't be read again.
                 if !walk.has_batches() || !matches!(error, HistoryError::Damage(_)) {
                     return Err(error);
                 }
@@ -153,8 +153,8 @@ impl History {
         Ok(walk.into_batches())
     }
 
-    /// Who goes on from the oldest record after damage is not to come to it again. The newest segment may be damaged only
-    /// so far as it has come: what is appended from now on can be read.
+    /// Marks damage, so that a reader who continues from the oldest record does not meet it again. In the newest
+    /// segment only what exists now may be damaged: later records can be read.
     fn note(&self, error: &HistoryError, (first, next): (Lsn, Option<Lsn>)) {
         let HistoryError::Damage(_) = error else { return };
         let (from, offset) = next.map_or_else(|| self.log.behind(first), |next| (next, None));
@@ -166,8 +166,8 @@ impl History {
         }
     }
 
-    /// Opens the segment that holds a record. A segment may be moved or dropped between the search for its place and the
-    /// opening: then it is looked for again. Once it is open, it stays readable.
+    /// Opens the segment that contains a record. It may be moved or dropped after it was found; then the search is
+    /// repeated. Once open, it stays readable.
     fn open(&self, lsn: Lsn) -> Result<Opened, HistoryError> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for _ in 0..OPENINGS {
@@ -188,7 +188,7 @@ impl History {
                 let found = kept.holding(lsn, oldest).map_err(HistoryError::Io)?;
                 let KeptSegment { name, first, next, .. } = found.map_err(|oldest| HistoryError::NotKept { oldest })?;
                 let start = self.start(first, lsn);
-                // One that was removed by hand is still known of.
+                // The listing may contain a segment that was removed by hand.
                 let source = kept.storage().read_at(&name, start.offset).inspect_err(|error| {
                     if error.kind() == io::ErrorKind::NotFound {
                         kept.forget();
@@ -200,7 +200,7 @@ impl History {
         let (name, first) = (segment.file.name, segment.file.first);
         let start = self.start(first, lsn);
         let source = match (self.log.storage().read_at(&name, start.offset), kept.zip(next)) {
-            // It was moved, and the log is about to say so.
+            // It was moved, but the log does not say so yet.
             (Err(error), Some((kept, next))) if error.kind() == io::ErrorKind::NotFound => {
                 kept.storage().read_at(&kept_name(first, next, segment.written_at), start.offset)
             }
@@ -209,7 +209,7 @@ impl History {
         Ok(Opened::new(name, (first, next), start, source.map_err(HistoryError::Io)?))
     }
 
-    /// Where to begin in a segment to come to a record.
+    /// Where to begin in a segment to reach a record.
     fn start(&self, segment: Lsn, lsn: Lsn) -> Mark {
         let known = self.marks.lock().before(segment, lsn);
         let known = known.unwrap_or(Mark { next: segment, offset: 0, chain: None });
@@ -217,31 +217,31 @@ impl History {
         sound.filter(|mark| mark.next <= lsn && mark.next > known.next).unwrap_or(known)
     }
 
-    /// Whether the journal has ended: nothing more will be forced.
+    /// Whether the journal has ended: nothing more will be synced.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.log.forced().has_ended()
     }
 
-    /// Resolves once [`History::forced`] is behind `lsn`; with an error once the journal has ended.
+    /// Resolves once [`History::forced`] is after `lsn`; with an error once the journal has ended.
     pub fn beyond(&self, lsn: Lsn) -> Beyond {
         self.log.forced().beyond(lsn)
     }
 
-    /// The journal is followed from now on, until the answer is dropped.
+    /// Marks the journal as followed until the result is dropped.
     pub fn follow(&self) -> Following {
         self.followers.fetch_add(1, Ordering::Relaxed);
         Following(Arc::clone(&self.followers))
     }
 
-    /// Whether somebody follows.
+    /// Whether the journal is followed.
     #[must_use]
     pub fn is_followed(&self) -> bool {
         self.followers.load(Ordering::Relaxed) > 0
     }
 
-    /// Looks after the kept segments: drops what the policy no longer keeps, and, while the disk is nearly full, the
-    /// oldest. To be called about once a second, on no thread that others wait for: the first call lists the folder.
+    /// Periodic maintenance of kept segments: drops those beyond the policy and, while the disk is nearly full, the
+    /// oldest. Must be called about once a second, on a thread that nobody waits for: the first call lists the folder.
     ///
     /// # Errors
     /// When the folder can't be read or changed, or a segment could not be kept since the last call.

@@ -1,4 +1,4 @@
-//! Reading a journal that is not in use, without changing a byte of it.
+//! Reads a journal that is not in use, without changing it.
 
 use stockade_types::ids::Lsn;
 
@@ -7,7 +7,7 @@ use super::log::LogError;
 use super::scan::{Ending, Files, Scan};
 use crate::storage::Storage;
 
-/// A walk over a journal, batch by batch. What is wrong comes as the last item; how it ends is told afterwards.
+/// A walk over a journal, batch by batch. Damage is returned as the last item; the ending is available afterwards.
 #[derive(Debug)]
 pub struct Inspection<'s> {
     scan: Scan<'s>,
@@ -15,7 +15,7 @@ pub struct Inspection<'s> {
     oldest: Option<Lsn>,
 }
 
-/// Begins to inspect the journal in a folder.
+/// Starts a walk over the journal in a folder.
 ///
 /// # Errors
 /// [`LogError::ForeignFiles`], or when the folder can't be read.
@@ -33,19 +33,19 @@ impl Inspection<'_> {
         &self.files
     }
 
-    /// The oldest record that is there, or would be; none in an empty folder.
+    /// The oldest record, or the next LSN if there is none; none in an empty folder.
     #[must_use]
     pub const fn oldest(&self) -> Option<Lsn> {
         self.oldest
     }
 
-    /// The LSN after the last record seen so far.
+    /// The LSN after the last record read so far.
     #[must_use]
     pub fn next_lsn(&self) -> Lsn {
         self.scan.tip().next
     }
 
-    /// How the journal ends: told once all batches have been seen, and only if nothing was wrong.
+    /// How the journal ends: set once all batches were read, and only if there was no error.
     #[must_use]
     pub const fn ending(&self) -> Option<&Ending> {
         self.scan.ending()

@@ -1,7 +1,7 @@
-//! Segments that were trimmed, kept for readers in a folder of their own.
+//! Trimmed segments, kept for readers in a folder of their own.
 //!
-//! A start neither lists the folder nor reads in it: the first reader afterwards lists it, and each reader checks what it
-//! reads. It is the first that goes where room is short.
+//! A start neither lists nor reads the folder: the first reader lists it, and each reader verifies what it reads. These
+//! segments are the first to be dropped when the disk is full.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,17 +15,17 @@ use super::recover::Segment;
 use super::segment::{kept_name, parse_kept_name};
 use crate::storage::Storage;
 
-/// Segments that are kept at most, whatever the policy says.
+/// Most kept segments, whatever the policy.
 const MOST_SEGMENTS: usize = 16_384;
-/// While the disk has fewer bytes left than these, nothing is kept.
+/// While the disk has fewer free bytes than this, nothing is kept.
 const LOW_DISK: u64 = 512 * 1024 * 1024;
 
-/// How long trimmed segments are kept: until the first of the two says that it is enough.
+/// How long trimmed segments are kept: until either bound is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepPolicy {
-    /// So long after their last batch was written.
+    /// The longest time after their last batch was written.
     pub age: Millis,
-    /// As long as all of them take no more bytes.
+    /// The most bytes of all of them.
     pub bytes: u64,
 }
 
@@ -38,7 +38,7 @@ impl KeepPolicy {
     }
 }
 
-/// A segment as its name and its length tell of it.
+/// A segment, as its name and length describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeptSegment {
     pub(super) name: String,
@@ -51,7 +51,7 @@ pub(super) struct KeptSegment {
     bytes: u64,
 }
 
-/// What is in the folder.
+/// The contents of the folder.
 #[derive(Debug, Default)]
 struct Listing {
     /// By first and next record.
@@ -60,7 +60,7 @@ struct Listing {
 }
 
 impl Listing {
-    /// Files that are no kept segments are left alone. A folder that somebody has removed is an empty one.
+    /// Other files are ignored. A folder that was removed counts as empty.
     fn list(storage: &dyn Storage) -> io::Result<Self> {
         let mut listing = Self::default();
         let names = match storage.list() {
@@ -85,7 +85,7 @@ impl Listing {
         }
     }
 
-    /// Those that lead up to `end` without a gap, the last one first. What else there is can't be read in order.
+    /// The segments that lead up to `end` without a gap, the last one first. Others can't be read in order.
     fn leading_to(&self, end: Lsn) -> impl Iterator<Item = &KeptSegment> {
         let mut wanted = end;
         self.segments.values().rev().filter(move |segment| {
@@ -103,15 +103,15 @@ impl Listing {
 pub struct KeptSegments {
     storage: Arc<dyn Storage>,
     policy: KeepPolicy,
-    /// None before somebody has looked. Locked while the folder is changed: by the journal's writer only where the disk is
-    /// full.
+    /// None until the folder is first listed. Locked while the folder is changed; the journal's writer locks it only
+    /// when the disk is full.
     listing: Mutex<Option<Listing>>,
-    /// Why the last segment that was to be kept was not; none once that was reported.
+    /// Why a segment was not kept, until that is reported.
     trouble: Mutex<Option<io::Error>>,
 }
 
 impl KeptSegments {
-    /// Those in a folder on the journal's disk. The folder is not looked at.
+    /// The kept segments in a folder on the journal's disk. The folder is not read yet.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, policy: KeepPolicy) -> Self {
         Self { storage, policy, listing: Mutex::new(None), trouble: Mutex::new(None) }
@@ -130,7 +130,7 @@ impl KeptSegments {
         f(listing)
     }
 
-    /// What is known of the folder may be wrong: the next one who asks looks again.
+    /// Drops the listing, which may be wrong: it is read again when needed.
     pub(super) fn forget(&self) {
         *self.listing.lock() = None;
     }
@@ -154,20 +154,20 @@ impl KeptSegments {
         })
     }
 
-    /// Moves a segment here that the journal needs no more, whose last record is before `next`. Says whether it did: else
-    /// the journal may still have it, and drops it. Neither folder is forced to the disk.
+    /// Moves a segment that the journal no longer needs here; `next` is the LSN after its last record. Returns whether
+    /// it did; if not, the journal may still have it and drops it. Syncs neither folder.
     pub(super) fn take_in(&self, journal: &dyn Storage, segment: &Segment, next: Lsn) -> bool {
         if self.policy.keeps_nothing() {
             return false;
         }
         let (first, written_at, bytes) = (segment.file.first, segment.written_at, segment.bytes);
         let moved = self.in_its_place().and_then(|()| {
-            // Held over the move, so that nobody lists the folder meanwhile. While it is not known what is there, whoever
-            // asks next finds it: a folder that can't be listed now loses nothing.
+            // Locked during the move, so that nobody lists the folder meanwhile. If the folder was not listed yet, a
+            // later listing includes the segment, so nothing is lost.
             let mut listing = self.listing.lock();
             let name = kept_name(first, next, written_at);
             let moved = journal.move_to(&segment.file.name, self.storage(), &name);
-            // Where only its old name could not be taken away it is here all the same.
+            // If only its old name could not be removed, it is here nevertheless.
             if let Some(listing) = &mut *listing
                 && (moved.is_ok() || self.storage.length(&name).is_ok())
             {
@@ -178,12 +178,12 @@ impl KeptSegments {
         self.noted(moved)
     }
 
-    /// Forces what was moved here to the disk. Where that fails, readers may miss segments after a crash, nobody else.
+    /// Syncs the folder. If that fails, only readers may miss segments after a crash.
     pub(super) fn settle(&self) {
         self.noted(self.storage.sync_dir());
     }
 
-    /// Keeps what went wrong, to be reported.
+    /// Stores an error, to be reported.
     fn noted(&self, result: io::Result<()>) -> bool {
         let went_well = result.is_ok();
         if let Err(error) = result {
@@ -192,7 +192,7 @@ impl KeptSegments {
         went_well
     }
 
-    /// The folder may have been removed by hand: where it is needed it is made again, empty.
+    /// The folder may have been removed by hand: it is made again, empty.
     fn in_its_place(&self) -> io::Result<()> {
         if self.storage.make_again()? {
             self.forget();
@@ -200,7 +200,7 @@ impl KeptSegments {
         Ok(())
     }
 
-    /// Drops the oldest segment, whatever the policy. Says whether there was one.
+    /// Drops the oldest segment, whatever the policy. Returns whether there was one.
     pub(super) fn make_room(&self) -> bool {
         self.with(|listing| self.drop_oldest(listing)).unwrap_or(false)
     }
@@ -215,7 +215,7 @@ impl KeptSegments {
         Ok(true)
     }
 
-    /// Drops what is more than the policy allows, by bytes, and by age where the time is known.
+    /// Drops segments beyond the policy: by bytes and, if the time is known, by age.
     fn drop_excess(&self, now: Option<Timestamp>) -> io::Result<()> {
         let KeepPolicy { age, bytes } = self.policy;
         let aged = |segment: &KeptSegment| now.is_some_and(|now| segment.written_at.plus(age) <= now);
@@ -229,12 +229,12 @@ impl KeptSegments {
         })
     }
 
-    /// As much as may be kept stays, whatever the time.
+    /// Applies the policy's bound on bytes, without the time.
     pub(super) fn shrink(&self) {
         self.noted(self.drop_excess(None));
     }
 
-    /// Drops the oldest while the disk is nearly full. Looks at the folder in that case only.
+    /// Drops the oldest segments while the disk is nearly full. Reads the folder only in that case.
     ///
     /// # Errors
     /// When the folder can't be read or changed.
@@ -243,7 +243,8 @@ impl KeptSegments {
         Ok(())
     }
 
-    /// Looks after the folder: drops what has been kept for long enough, and, while the disk is nearly full, the oldest.
+    /// Periodic maintenance: drops segments that are too old and, while the disk is nearly full, the oldest. Returns
+    /// the stored error.
     pub(super) fn tend(&self, now: Timestamp) -> io::Result<()> {
         self.drop_excess(Some(now))?;
         self.drop_while_disk_is_low()?;

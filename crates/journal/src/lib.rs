@@ -1,9 +1,9 @@
-//! The journal: every change, in order, on the disk before it is acknowledged.
+//! The journal: every change, in order, durable before it is acknowledged.
 //!
-//! Two storeys. [`Journal`] takes operations and gives tickets; its writer makes sealed batches of what has gathered.
-//! A [`Log`] keeps sealed batches: [`FileLog`] on a disk, [`MemoryLog`] for tests and for serving without one.
-//! Appending never waits for the disk; waiting for a [`Ticket`] does. This room knows what a record is, and nothing of
-//! what it means.
+//! Two layers. [`Journal`] takes operations and returns tickets; its writer seals the gathered operations into batches.
+//! A [`Log`] stores sealed batches: [`FileLog`] on a disk, [`MemoryLog`] for tests and for serving without one.
+//! Appending never waits for the disk; waiting for a [`Ticket`] does. This module encodes records but does not
+//! interpret them.
 
 pub mod snapshot;
 pub mod storage;
@@ -66,19 +66,19 @@ use self::gate::Shut;
 use self::queue::Operation;
 use self::shared::Shared;
 
-/// Most operations that hold a permit or wait for the writer.
+/// Most operations that hold a permit or are queued for the writer.
 pub const MAX_QUEUED_OPERATIONS: u64 = 131_072;
-/// No permit is given while more bytes than this wait for the writer. Permits given before may add theirs.
+/// No permit is granted while more bytes than this are queued. Permits granted before may still add to them.
 pub const MAX_QUEUED_BYTES: u64 = 32 * 1024 * 1024;
-/// The share of what may wait that is much already: beyond it, who is in no hurry leaves the rest to who is.
+/// Above this fraction of the bounds the journal counts as busy, and background work pauses to leave room for requests.
 const BUSY_SHARE: u64 = 16;
-/// How long a close waits for permits that are still out. They are held for microseconds.
+/// How long a close waits for outstanding permits. They are held for microseconds.
 const PERMITS_RETURN_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the writer goes on with.
+/// Where the writer continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// Where the next record goes.
+    /// The LSN of the next record.
     pub next: Lsn,
     /// Hash of the last batch.
     pub chain: BatchHash,
@@ -87,14 +87,14 @@ pub struct Start {
 }
 
 impl Start {
-    /// Of a log that has never been written to.
+    /// For an empty log.
     pub const FIRST: Self = Self { next: Lsn(1), chain: BatchHash::NONE, epoch: 1 };
 }
 
-/// What the journal counts.
+/// Metrics of the journal.
 #[derive(Debug, Default)]
 pub struct JournalMetrics {
-    /// How long appending a batch took, the forcing to the disk included.
+    /// How long appending a batch took, including the sync.
     pub sync_duration: Histogram,
     /// Batches appended.
     pub batches: Counter,
@@ -104,11 +104,11 @@ pub struct JournalMetrics {
     pub bytes: Counter,
 }
 
-/// Why an operation can't be journaled. Nothing of it was.
+/// Why an operation was not journaled. No part of it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Too much waits for the disk: try again soon.
-    #[error("too much waits for the journal")]
+    /// Too much is queued: try again soon.
+    #[error("too much is queued for the journal")]
     Full,
     /// The journal has failed; this process is about to end.
     #[error("the journal has failed")]
@@ -129,11 +129,11 @@ impl From<Shut> for AppendError {
 }
 
 thread_local! {
-    /// Where this thread encodes: at most an operation's bytes.
+    /// This thread's buffer for encoding: at most one operation's bytes.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The journal of one term. Dropping it without [`Journal::close`] is like a crash: what waits is told so.
+/// The journal of one term. Dropping it without [`Journal::close`] is like a crash: waiting tickets fail.
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
@@ -141,7 +141,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A journal whose writer runs on a thread of its own.
+    /// Starts a journal with a writer thread.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -151,9 +151,9 @@ impl Journal {
         Ok(journal)
     }
 
-    /// A journal and its writer, for who decides by himself when a batch is written: a simulation. Until the writer has
-    /// its turns nothing becomes durable, so nothing that waits for that may be called on the thread that drives it;
-    /// [`Journal::close`] only asks for the end then, and says how it was when it is called again afterwards.
+    /// A journal and its writer, for a simulation that decides when a batch is written. Nothing becomes durable until
+    /// the writer has its turns, so the driving thread must not block on durability. [`Journal::close`] then only
+    /// requests the end; calling it again afterwards returns the result.
     #[must_use]
     pub fn driven(log: Arc<dyn Log>, start: Start, metrics: Arc<JournalMetrics>) -> (Self, Writer) {
         let shared = Arc::new(Shared::new(log, start, metrics));
@@ -161,7 +161,7 @@ impl Journal {
         (Self { shared, writer: Mutex::new(None) }, writer)
     }
 
-    /// Gives the writer of [`Journal::driven`] a thread of its own.
+    /// Starts a thread for the writer of [`Journal::driven`].
     ///
     /// # Errors
     /// When no thread can be started; the journal is closed then.
@@ -171,20 +171,20 @@ impl Journal {
         Ok(())
     }
 
-    /// Room for one operation. With it, [`Journal::append`] can fail only if the journal has failed.
+    /// Reserves room for one operation. With a permit, [`Journal::append`] can fail only if the journal has failed.
     ///
     /// # Errors
     /// [`AppendError`].
     #[inline]
     pub fn permit(&self) -> Result<Permit<'_>, AppendError> {
-        // Relaxed: a bound, not a balance. It may be passed by what the permits out bring.
+        // Relaxed: the bound is approximate. Outstanding permits may exceed it.
         if self.shared.queue.bytes() > MAX_QUEUED_BYTES {
             return Err(AppendError::Full);
         }
         Ok(self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?)
     }
 
-    /// Room for so many operations, or for as many as there is room for, by one look at the bounds: at least for one.
+    /// Reserves room for up to `count` operations with one check of the bounds: at least for one.
     ///
     /// # Errors
     /// [`AppendError`].
@@ -196,18 +196,18 @@ impl Journal {
         Ok(self.shared.gate.enter_many(count, MAX_QUEUED_OPERATIONS)?)
     }
 
-    /// Whether much waits for the writer. There is still room, but what comes now has a while to wait.
+    /// Whether much is queued for the writer: there is still room, but a new operation waits a while.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.shared.gate.inside() > MAX_QUEUED_OPERATIONS / BUSY_SHARE
             || self.shared.queue.bytes() > MAX_QUEUED_BYTES / BUSY_SHARE
     }
 
-    /// Appends one operation's records, after all that were appended before. They come to stand in one batch. Never
-    /// waits for the disk.
+    /// Appends one operation's records, after all that were appended before. They are written in one batch. Never waits
+    /// for the disk.
     ///
     /// # Errors
-    /// [`AppendError::Failed`]; [`AppendError::Closed`] only if a close has waited for the permit in vain.
+    /// [`AppendError::Failed`]; [`AppendError::Closed`] only if a close stopped waiting for the permit.
     ///
     /// # Panics
     /// When there is no record, or they take more than [`MAX_PAYLOAD`] bytes: a bug.
@@ -228,28 +228,28 @@ impl Journal {
         })
     }
 
-    /// Resolves when all up to `lsn` is durable.
+    /// Resolves when everything up to `lsn` is durable.
     pub fn ticket(&self, lsn: Lsn) -> Ticket {
         if lsn <= self.durable() { Ticket::settled(lsn) } else { Ticket::new(Arc::clone(&self.shared.progress), lsn) }
     }
 
-    /// Resolves when all that was appended so far is durable.
+    /// Resolves when everything appended so far is durable.
     pub fn barrier(&self) -> Ticket {
         self.ticket(self.appended())
     }
 
-    /// LSN of the last record appended. Never falls.
+    /// The LSN of the last record appended. Never decreases.
     pub fn appended(&self) -> Lsn {
         self.shared.progress.appended.get()
     }
 
-    /// LSN up to which all is durable. Never falls, and is never past [`Journal::appended`].
+    /// The LSN up to which everything is durable. Never decreases, and never exceeds [`Journal::appended`].
     pub fn durable(&self) -> Lsn {
         self.shared.progress.durable()
     }
 
-    /// Waits until all that was appended so far is on the disk, whatever the durability. Gives the last LSN of the batch
-    /// up to which it is, and that batch's hash. Blocks: for threads that may.
+    /// Waits until everything appended so far is on the disk, whatever the durability. Returns the last LSN and the
+    /// hash of the last batch that is. Blocks the thread.
     ///
     /// # Errors
     /// [`JournalFailed`].
@@ -257,13 +257,13 @@ impl Journal {
         self.ticket(self.appended()).wait()?;
         let tip = *self.shared.tip.lock();
         if let Some(JournalFailed::Closed) = self.shared.progress.failure() {
-            return Ok(tip); // closing forces everything to the disk
+            return Ok(tip); // a close syncs everything
         }
         self.shared.log.sync().map_err(|error| self.shared.fail_by_log(error))?;
         Ok(tip)
     }
 
-    /// Forces to the disk what the log has, whatever the durability: for those who follow it. Blocks.
+    /// Syncs the log to the disk, whatever the durability, for its followers. Blocks.
     ///
     /// # Errors
     /// The journal has failed, or was closed.
@@ -271,7 +271,7 @@ impl Journal {
         self.shared.log.sync().map_err(|error| self.judge(error))
     }
 
-    /// What it counts.
+    /// Its metrics.
     pub fn metrics(&self) -> &JournalMetrics {
         &self.shared.metrics
     }
@@ -281,8 +281,8 @@ impl Journal {
         self.shared.metrics.bytes.get()
     }
 
-    /// For a thread that drives many tasks: whoever waits on it for a ticket from now on is woken through this, which must
-    /// be driven there. It spares the writer a system call for each.
+    /// A waker for this thread, which drives many tasks: tickets that are polled here from now on are woken through it,
+    /// and it must be polled here. It saves the writer a system call per task.
     pub fn courier(&self) -> Courier {
         Courier::new(Arc::clone(&self.shared.progress))
     }
@@ -292,31 +292,30 @@ impl Journal {
         Failure::new(Arc::clone(&self.shared.progress))
     }
 
-    /// Drops what is wholly before `below`. Blocks.
+    /// Drops segments that are wholly before `below`. Blocks.
     ///
     /// # Errors
-    /// [`LogError::Io`]: what could not be dropped costs room, nothing else. [`LogError::Unknown`]: the journal has
+    /// [`LogError::Io`]: a segment could not be dropped; it only takes up room. [`LogError::Unknown`]: the journal has
     /// failed.
     pub fn trim(&self, below: Lsn) -> Result<(), Arc<LogError>> {
         self.shared.log.trim(below).map_err(|error| self.judge(error))
     }
 
-    /// Looks after what appends rely on: see [`Log::tend`]. Blocks.
+    /// Background maintenance for appends: see [`Log::tend`]. Blocks.
     ///
     /// # Errors
-    /// [`LogError::Io`] and [`LogError::Full`]: what can't be done now is tried again by the next call. All others: the
-    /// journal has failed.
+    /// [`LogError::Io`] and [`LogError::Full`]: the next call tries again. All others: the journal has failed.
     pub fn tend(&self) -> Result<(), Arc<LogError>> {
         self.shared.log.tend().map_err(|error| self.judge(error))
     }
 
-    /// Ends it because what it is written to was taken away: nothing that it acknowledged from now on would be found
-    /// again.
+    /// Fails the journal because its files were removed or replaced: a restart would not find what it acknowledged from
+    /// now on.
     pub fn taken_away(&self, why: io::Error) {
         self.shared.fail_by_log(LogError::Gone(why));
     }
 
-    /// What did not fail in the writer's hands fails the journal only where the log takes nothing more.
+    /// An error outside the writer fails the journal only if the log accepts nothing more after it.
     fn judge(&self, error: LogError) -> Arc<LogError> {
         let error = Arc::new(error);
         if error.is_final() {
@@ -325,22 +324,22 @@ impl Journal {
         error
     }
 
-    /// Bytes that the log takes.
+    /// The size of the log in bytes.
     pub fn bytes(&self) -> u64 {
         self.shared.log.bytes()
     }
 
-    /// How long the oldest record that is not durable has waited; nothing if none is.
+    /// How long the oldest record that is not durable has waited; zero if all are.
     pub fn oldest_unsynced(&self) -> Duration {
         self.shared.queue.oldest()
     }
 
-    /// Takes nothing more, waits until all is durable and ends the log cleanly. Blocks.
+    /// Accepts nothing more, waits until everything is durable and closes the log cleanly. Blocks.
     ///
     /// # Errors
-    /// [`JournalFailed`] when the journal has failed, before or in this.
+    /// [`JournalFailed`] when the journal has failed, before or during this.
     pub fn close(&self, now: Timestamp) -> Result<(), JournalFailed> {
-        // Who drives the writer would wait for himself.
+        // With a driven writer, waiting would block the thread that drives it.
         let patience = if self.writer.lock().is_some() { PERMITS_RETURN_WITHIN } else { Duration::ZERO };
         self.shared.close(now, patience);
         self.join();
@@ -352,7 +351,7 @@ impl Journal {
 
     fn join(&self) {
         if let Some(writer) = self.writer.lock().take() {
-            // A panic was told to the hook, and to all that waited, where it happened.
+            // A panic was reported to the hook and to all waiters when it happened.
             let _ended = writer.join();
         }
     }

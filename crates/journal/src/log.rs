@@ -1,4 +1,4 @@
-//! What a log is to the journal: a place that sealed batches are appended to, in order.
+//! The log below the journal: it stores sealed batches in order.
 
 use std::fmt;
 use std::io;
@@ -8,14 +8,14 @@ use stockade_types::ids::Lsn;
 use super::frame::{Batch, SealedBatch};
 use super::segment::Trailer;
 
-/// Where something in a log is not as it should be.
+/// The location of a fault in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Which file.
     pub file: String,
-    /// How many bytes into it.
+    /// The byte offset in it.
     pub offset: u64,
-    /// The record that should stand there.
+    /// The record that was expected there.
     pub lsn: Lsn,
 }
 
@@ -26,10 +26,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a log did not do what it was asked.
+/// Why a call of a log failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The disk refused.
+    /// The disk returned an error.
     #[error("the journal could not {doing}")]
     Io {
         /// What was being done.
@@ -41,13 +41,13 @@ pub enum LogError {
     /// No room is left.
     #[error("no room is left for the journal")]
     Full(#[source] io::Error),
-    /// The batch was handed over, but whether it will last is not known.
-    #[error("the journal could not be forced to the disk: whether its last batch will last is unknown")]
+    /// The batch was written, but its sync failed: whether it is durable is unknown.
+    #[error("the journal could not be synced to the disk: whether its last batch is durable is unknown")]
     Unknown(#[source] io::Error),
-    /// What is written to is no longer what the path names: nobody would find it again.
+    /// The path no longer names the open file: a restart would not find it.
     #[error("the journal was taken away while it was served")]
     Gone(#[source] io::Error),
-    /// Something is there, and it is wrong.
+    /// The contents are wrong.
     #[error("the journal is damaged at {place}: {what}")]
     Damage {
         /// Where.
@@ -55,7 +55,7 @@ pub enum LogError {
         /// What is wrong.
         what: String,
     },
-    /// Written in a format that this program does not read.
+    /// The file's format is one that this program does not read.
     #[error("{file} has journal format {found}, but this program reads format {ours}", ours = super::FORMAT_VERSION)]
     Foreign {
         /// Which file.
@@ -66,24 +66,24 @@ pub enum LogError {
     /// The folder has files that no journal makes.
     #[error("the journal's folder has files that are not the journal's: {}", .0.join(", "))]
     ForeignFiles(Vec<String>),
-    /// A later term has begun: whoever wrote this must stop. Not a fault of the log.
+    /// A later term has begun: the writer of this batch must stop. The log is intact.
     #[error("the journal belongs to term {current} now")]
     Fenced {
         /// The term that has begun.
         current: u64,
     },
-    /// The place asked for is not the log's.
-    #[error("record {asked} was asked for, but the journal has {oldest} up to before {next}")]
+    /// The requested position is outside the log.
+    #[error("record {asked} was requested, but the journal begins with record {oldest} and ends before record {next}")]
     WrongPosition {
-        /// The place in the call.
+        /// The position in the call.
         asked: Lsn,
-        /// The oldest record that is still there, or would be.
+        /// The oldest record, or `next` if there is none.
         oldest: Lsn,
-        /// Where the next record goes.
+        /// The LSN of the next record.
         next: Lsn,
     },
-    /// The log was closed, or an earlier call has failed: it takes nothing more.
-    #[error("the journal takes nothing more")]
+    /// The log was closed, or an earlier call failed: it accepts nothing more.
+    #[error("the journal accepts nothing more")]
     Stopped,
 }
 
@@ -95,7 +95,7 @@ impl LogError {
         }
     }
 
-    /// Whether the log takes nothing more, where a call other than `append`, `sync` and `close` ends with it.
+    /// Whether the log accepts nothing more after a call other than `append`, `sync` and `close` returned this.
     pub(super) const fn is_final(&self) -> bool {
         matches!(self, Self::Unknown(_) | Self::Gone(_))
     }
@@ -110,56 +110,56 @@ pub type Batches<'a> = Box<dyn Iterator<Item = Result<Batch, LogError>> + Send +
 
 /// A log of sealed batches.
 ///
-/// One append is outstanding at a time. What a failed call leaves behind: [`LogError::WrongPosition`] and
-/// [`LogError::Fenced`] leave the log as it was. After any other failure of `append`, `sync` or `close`, and after
-/// [`LogError::Unknown`] and [`LogError::Gone`] of any call, the log takes nothing more ([`LogError::Stopped`]): the batch may be there wholly,
-/// in part or not at all, and only opening the log again tells. Such a batch must never be taken for absent.
+/// Only one append runs at a time. After a failed call: [`LogError::WrongPosition`] and [`LogError::Fenced`] leave the
+/// log unchanged. After any other failure of `append`, `sync` or `close`, and after [`LogError::Unknown`] and
+/// [`LogError::Gone`] of any call, the log accepts nothing more ([`LogError::Stopped`]). The failed batch may then be
+/// present wholly, in part or not at all, and only opening the log again shows which. It must never be assumed absent.
 pub trait Log: Send + Sync + fmt::Debug {
-    /// Appends a batch whose first record has the LSN `expected`. Durable, as this log understands it, on return; and
-    /// where it can be taken away under the process ([`LogError::Gone`]), it was still at its place then.
+    /// Appends a batch whose first record has the LSN `expected`. On return the batch is durable, as this log defines
+    /// it, and the log was still at its path, for logs that can be removed ([`LogError::Gone`]).
     ///
     /// # Errors
     /// See [`LogError`].
     fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError>;
 
-    /// Forces all that was appended to the disk, whatever the log's durability is. May run beside an append.
+    /// Syncs everything appended to the disk, whatever the log's durability. May run concurrently with an append.
     ///
     /// # Errors
     /// See [`LogError`].
     fn sync(&self) -> Result<(), LogError>;
 
-    /// Reads batches, from the one that holds `from` to the last that is appended now. Records before `from` in the
-    /// first batch are told too. Nothing when `from` is the next LSN.
+    /// Reads batches, from the one that contains `from` to the last one appended at the time of the call. The first
+    /// batch also has its records before `from`. Nothing if `from` is the next LSN.
     ///
     /// # Errors
-    /// [`LogError::WrongPosition`] when `from` is trimmed or not yet there; in the iteration also what is found wrong,
-    /// after which it ends. A trim below may take away what a slow reader has still to read.
+    /// [`LogError::WrongPosition`] when `from` is trimmed or not yet appended. The iteration also returns damage, and
+    /// ends after it. A trim may remove what a slow reader has not read yet.
     fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError>;
 
-    /// Drops whole pieces of the log (segments), all of whose records are before `below`. Never the newest piece.
+    /// Drops whole segments, all of whose records are before `below`. Never the newest.
     ///
     /// # Errors
-    /// [`LogError::Io`] when something can't be dropped: it costs room, and the log goes on. [`LogError::Unknown`] when
-    /// the dropping can't be forced to the disk: the log takes nothing more. What was dropped by then stays dropped.
+    /// [`LogError::Io`] when a segment can't be dropped: it takes up room, and the log continues. [`LogError::Unknown`]
+    /// when dropping can't be synced: the log accepts nothing more. What was dropped before stays dropped.
     fn trim(&self, below: Lsn) -> Result<(), LogError>;
 
-    /// Looks after what appends rely on, while they go on: that the log is where it was, and that the next piece of it is
-    /// ready. To be called several times a second, on no thread that others wait for.
+    /// Background maintenance while appends run: checks that the log is at its path, and prepares the next segment.
+    /// Must be called several times a second, on a thread that nobody waits for.
     ///
     /// # Errors
-    /// [`LogError::Io`] and [`LogError::Full`]: no next piece can be made now; the log goes on. [`LogError::Gone`] when
-    /// it was taken away, and [`LogError::Unknown`]: it takes nothing more.
+    /// [`LogError::Io`] and [`LogError::Full`]: no next segment can be made now; the log continues. [`LogError::Gone`]
+    /// when the log was removed or replaced, and [`LogError::Unknown`]: it accepts nothing more.
     fn tend(&self) -> Result<(), LogError> {
         Ok(())
     }
 
-    /// Bytes that the log takes.
+    /// Its size in bytes.
     fn bytes(&self) -> u64;
 
-    /// The oldest record that can be read, or would be.
+    /// The oldest record that can be read, or the next LSN if there is none.
     fn oldest(&self) -> Lsn;
 
-    /// Ends the log cleanly, all of it on the disk. It takes nothing more.
+    /// Closes the log cleanly, all of it synced. It accepts nothing more.
     ///
     /// # Errors
     /// See [`LogError`].

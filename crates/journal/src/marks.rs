@@ -1,5 +1,5 @@
-//! Where batches begin within segments, as far as readers have come by: so that who reads on, or begins in the middle,
-//! does not walk from a segment's begin.
+//! Offsets of batches within segments, as readers have found them. With these, a reader that continues, or begins in
+//! the middle, need not walk from a segment's begin.
 
 use std::collections::BTreeMap;
 
@@ -7,32 +7,32 @@ use stockade_types::ids::Lsn;
 
 use super::frame::BatchHash;
 
-/// Bytes between two marks, about.
+/// About the bytes between two marks.
 const SPACING: u64 = 256 * 1024;
-/// Segments that have marks at most. One of the usual size has 256 marks of 16 bytes, the longest that there may be 4,096.
+/// Most segments with marks. One of the usual size has 256 marks of 16 bytes, the longest possible 4,096.
 const MOST_SEGMENTS: usize = 64;
 
-/// A place within a segment where a batch begins.
+/// The place of a batch within a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     /// The batch's first record.
     pub(super) next: Lsn,
-    /// At which byte of the file it begins.
+    /// Its byte offset in the file.
     pub(super) offset: u64,
-    /// Hash of the batch before, where it is known.
+    /// Hash of the batch before, if it is known.
     pub(super) chain: Option<BatchHash>,
 }
 
 #[derive(Debug, Default)]
 struct OfSegment {
-    /// Ascending, with their offsets.
+    /// Ascending LSNs and offsets.
     spaced: Vec<(Lsn, u64)>,
-    /// Where the last reader has stopped.
+    /// Where the last reader stopped.
     stopped: Option<Mark>,
     used: u64,
 }
 
-/// Marks of the segments that were read last.
+/// Marks of the segments that were read most recently.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     /// By the segment's first record.
@@ -52,18 +52,18 @@ impl Marks {
         marks
     }
 
-    /// The nearest place known at or before a record of the segment; none before its first mark.
+    /// The nearest known place at or before a record of the segment; none before its first mark.
     pub(super) fn before(&mut self, segment: Lsn, lsn: Lsn) -> Option<Mark> {
         let OfSegment { spaced, stopped, .. } = self.of(segment);
         let passed = spaced.partition_point(|(next, _)| *next <= lsn);
         let spaced = passed.checked_sub(1).and_then(|place| spaced.get(place));
         let spaced = spaced.map(|(next, offset)| Mark { next: *next, offset: *offset, chain: None });
-        // Of two for one place the one with the hash.
+        // Of two marks for the same place, the one with the hash.
         let stopped = stopped.filter(|mark| mark.next <= lsn);
         if stopped.map(|mark| mark.next) >= spaced.map(|mark| mark.next) { stopped } else { spaced }
     }
 
-    /// A batch was found here.
+    /// Notes that a batch begins here.
     pub(super) fn pass(&mut self, segment: Lsn, next: Lsn, offset: u64) {
         let spaced = &mut self.of(segment).spaced;
         let last = spaced.last().copied().unwrap_or_default();
@@ -72,7 +72,7 @@ impl Marks {
         }
     }
 
-    /// A reader stops here.
+    /// Notes that a reader stopped here.
     pub(super) fn stop(&mut self, segment: Lsn, mark: Mark) {
         self.of(segment).stopped = Some(mark);
     }

@@ -1,4 +1,4 @@
-//! A log that lives and dies with the process: for tests, and for serving without a disk.
+//! A log in memory, for tests and for serving without a disk.
 
 use parking_lot::Mutex;
 use stockade_types::ids::Lsn;
@@ -8,12 +8,12 @@ use super::frame::{BatchHash, SealedBatch};
 use super::log::{Batches, Log, LogError, Place};
 use super::segment::Trailer;
 
-/// What becomes of a batch.
+/// What is kept of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeping {
-    /// Kept until trimmed: memory grows.
+    /// All of it, until trimmed: memory grows.
     All,
-    /// Only the place is kept: nothing can be read back.
+    /// Only the position: nothing can be read back.
     Nothing,
 }
 
@@ -42,19 +42,19 @@ impl MemoryLog {
         Self { keeping, kept: Mutex::new(kept) }
     }
 
-    /// Keeps all batches until they are trimmed: for tests.
+    /// A log that keeps all batches until they are trimmed, for tests.
     #[must_use]
     pub fn keeping() -> Self {
         Self::new(Keeping::All)
     }
 
-    /// Forgets each batch at once and only knows its place: takes the same memory however long it runs.
+    /// A log that drops each batch at once and keeps only the position, in constant memory.
     #[must_use]
     pub fn ephemeral() -> Self {
         Self::new(Keeping::Nothing)
     }
 
-    /// Begins a new term, as opening a log on a disk does; a log that was closed takes batches again.
+    /// Begins a new term, as opening a log on a disk does; a closed log accepts batches again.
     #[must_use]
     pub fn reopen(&self) -> Start {
         let mut kept = self.kept.lock();
@@ -110,7 +110,7 @@ impl Log for MemoryLog {
 
     fn trim(&self, below: Lsn) -> Result<(), LogError> {
         let mut kept = self.kept.lock();
-        // The newest stays, as in every log.
+        // The newest batch stays, as in every log.
         let passed = kept.batches.partition_point(|batch| batch.head().next() <= below);
         let dropped = passed.min(kept.batches.len().saturating_sub(1));
         let freed: usize = kept.batches.drain(..dropped).map(|batch| batch.bytes().len()).sum();

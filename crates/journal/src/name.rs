@@ -1,14 +1,14 @@
-//! What names a journal.
+//! A journal's name.
 
 use std::fmt;
 use std::io;
 
-/// What names a journal: random, so that no two have the same. The ids of events begin with it.
+/// A journal's name: random, so that no two have the same. The ids of events begin with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JournalName(u64);
 
 impl JournalName {
-    /// A new one.
+    /// A new random name.
     ///
     /// # Errors
     /// When the system has no random bytes.
@@ -18,13 +18,13 @@ impl JournalName {
         Ok(Self(u64::from_le_bytes(bytes)))
     }
 
-    /// As it is written down.
+    /// Decodes it.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_le_bytes(bytes))
     }
 
-    /// For writing it down.
+    /// Encodes it.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0.to_le_bytes()

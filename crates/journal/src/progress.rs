@@ -1,4 +1,4 @@
-//! How far the journal has come, and who waits for it to come further.
+//! The journal's progress, and the tasks that wait for it.
 //!
 //! `appended >= durable`, and both only grow.
 
@@ -13,13 +13,14 @@ use stockade_types::ids::Lsn;
 use super::log::LogError;
 use super::waiters::{Entered, Lanes, Number, Reached, Waiters, here};
 
-/// Why the journal resolves no more tickets. What waited may or may not be durable: only recovery tells.
+/// Why the journal resolves no more tickets. A record that was waited for may or may not be durable: only recovery
+/// shows which.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalFailed {
-    /// The log refused. Final: it is not tried again.
+    /// The log failed. Final: the call is not retried.
     #[error("the journal has failed")]
     Log(#[source] Arc<LogError>),
-    /// The writer has met a bug.
+    /// The writer panicked.
     #[error("the journal's writer has panicked")]
     Panicked,
     /// The journal was dropped or closed before the record was durable.
@@ -36,61 +37,61 @@ impl Watermark {
         Self(CachePadded::new(AtomicU64::new(lsn.0)))
     }
 
-    /// Acquire: who sees the mark sees what was done before it was raised.
+    /// Acquire: a reader of the mark sees everything done before it was raised.
     pub(super) fn get(&self) -> Lsn {
         Lsn(self.0.load(Ordering::Acquire))
     }
 
-    /// Only by one thread at a time, or under one lock.
+    /// Must be called by one thread at a time, or under one lock.
     pub(super) fn raise(&self, to: Lsn) {
         debug_assert!(self.0.load(Ordering::Relaxed) <= to.0, "a watermark never falls");
         self.0.store(to.0, Ordering::Release);
     }
 }
 
-/// Wakes the writer, if it sleeps and there is something to do. A wake-up is a system call and a change of threads, so it
-/// is spared where the writer is at work or nobody waits for it.
+/// Wakes the writer if it is parked and there is work. Waking costs a system call and a context switch, so it is
+/// skipped while the writer is running or nobody waits.
 ///
-/// One word has both what is wanted and whether the writer sleeps: two words would have to be changed in one order and
-/// read in the other by both sides, and either could miss the other.
+/// One word holds both the wanted LSN and the parked flag. With two words, each side would have to write one and then
+/// read the other, and either could miss the other's change.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
-    /// The highest LSN that anyone has waited for, above [`ASLEEP`].
+    /// The highest LSN that was waited for, shifted left by one; the lowest bit is [`ASLEEP`].
     word: CachePadded<AtomicU64>,
     writer: OnceLock<Thread>,
 }
 
-/// The writer sleeps, or is about to.
+/// The writer is parked, or about to park.
 const ASLEEP: u64 = 1;
 
 impl Bell {
-    /// This thread is the writer.
+    /// Registers this thread as the writer.
     pub(super) fn answer(&self) {
         let _first = self.writer.set(thread::current());
     }
 
-    /// The highest LSN that anyone has waited for.
+    /// The highest LSN that was waited for.
     pub(super) fn wanted(&self) -> Lsn {
         Lsn(self.word.load(Ordering::Acquire) >> 1)
     }
 
-    /// The writer is about to sleep; says what is wanted. What it looks at afterwards, before it sleeps, is either seen
-    /// or rung for later.
+    /// Called before the writer parks; returns the wanted LSN. The writer checks for work after this call: it sees work
+    /// that arrived before, and work that arrives later wakes it.
     pub(super) fn doze(&self) -> Lsn {
         Lsn(self.word.fetch_or(ASLEEP, Ordering::AcqRel) >> 1)
     }
 
-    /// The writer is at work.
+    /// The writer is running.
     pub(super) fn rise(&self) {
         if self.word.load(Ordering::Acquire) & ASLEEP != 0 {
             self.word.fetch_and(!ASLEEP, Ordering::AcqRel);
         }
     }
 
-    /// There is something to do, whoever waits for it.
+    /// Wakes the writer if it is parked, whether or not anyone waits.
     #[inline]
     pub(super) fn ring(&self) {
-        // A look first: while the writer is at work the line is shared, not fought over.
+        // A load first: while the writer runs, the cache line stays shared.
         if self.word.load(Ordering::Acquire) & ASLEEP != 0
             && self.word.fetch_and(!ASLEEP, Ordering::AcqRel) & ASLEEP != 0
         {
@@ -98,7 +99,7 @@ impl Bell {
         }
     }
 
-    /// Someone waits for this record.
+    /// Records that someone waits for this LSN, and wakes the writer if it is parked.
     #[inline]
     pub(super) fn want(&self, lsn: Lsn) {
         let wanted = lsn.0 << 1;
@@ -125,16 +126,16 @@ impl Bell {
     }
 }
 
-/// How far the journal has come, and who waits for it to come further.
+/// The journal's progress, and the tasks that wait for it.
 #[derive(Debug)]
 pub(super) struct Progress {
     pub(super) appended: Watermark,
     durable: Watermark,
     pub(super) bell: Bell,
     failure: OnceLock<JournalFailed>,
-    /// Who waits on a thread that has no courier.
+    /// The waiters on threads without a courier.
     strays: Waiters,
-    /// Who waits on one that has.
+    /// The lists of threads with one.
     pub(super) lanes: Mutex<Lanes>,
 }
 
@@ -158,14 +159,14 @@ impl Progress {
         self.failure.get()
     }
 
-    /// Whether anyone has waited for what is not durable yet.
+    /// Whether anyone waited for a record that is not durable yet.
     pub(super) fn is_awaited(&self) -> bool {
         self.bell.wanted() > self.durable()
     }
 
-    /// Everything up to `lsn` is durable: wakes who waited for it. `woken` is scratch space.
+    /// Everything up to `lsn` is durable: wakes the waiters. `woken` is scratch space.
     pub(super) fn advance(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
-        // Before the lists are looked at: who registers afterwards sees the mark under the list's lock.
+        // Before the lists are read: a waiter that registers afterwards sees the mark while it holds the list's lock.
         self.durable.raise(lsn);
         for lane in self.lanes.lock().iter() {
             lane.tell(lsn, woken);
@@ -174,7 +175,7 @@ impl Progress {
         woken.drain(..).for_each(Waker::wake);
     }
 
-    /// Nothing more will become durable. The first reason stays.
+    /// Nothing more will become durable. The first reason is kept.
     pub(super) fn fail(&self, failure: JournalFailed) {
         let _first = self.failure.set(failure);
         let lanes: Vec<_> = self.lanes.lock().iter().cloned().collect();
@@ -184,18 +185,18 @@ impl Progress {
         self.strays.wake_all();
     }
 
-    /// The result for `lsn`, once there is one.
+    /// The result for `lsn`, if there is one.
     fn reached(&self, lsn: Lsn) -> Option<Reached> {
-        // The mark first: what was durable before a failure is durable.
+        // The mark first: a record that was durable before the failure is durable.
         if self.durable() >= lsn {
             return Some(Ok(()));
         }
         let failure = self.failure.get()?.clone();
-        // Once more: the mark may have been raised between the two looks.
+        // Once more: the mark may have been raised between the two reads.
         Some(if self.durable() >= lsn { Ok(()) } else { Err(failure) })
     }
 
-    /// Waits for `lsn`; `number` is the waiter's, given on its first call. The writer is woken for it.
+    /// Polls for `lsn`; the first call sets `number`, the waiter's. Wakes the writer if needed.
     pub(super) fn poll(&self, lsn: Lsn, number: &mut Option<Number>, waker: &Waker) -> Poll<Reached> {
         if let Some(result) = self.reached(lsn) {
             return Poll::Ready(result);
@@ -214,8 +215,8 @@ impl Progress {
         Poll::Pending
     }
 
-    /// For who waits no longer, and for something that may never come. (A ticket's waker goes when its record is
-    /// durable, waited for or not: waking nobody is cheaper than looking for it.)
+    /// Removes a waiter for something that may never happen. (A ticket's waker is not removed this way: it goes when
+    /// its record is durable, because a needless wake is cheaper than a search.)
     pub(super) fn forget(&self, number: Number) {
         self.strays.forget(number);
         for lane in self.lanes.lock().iter() {
@@ -230,5 +231,5 @@ impl Progress {
     }
 }
 
-/// No record has it: only a failure wakes who waits for it.
+/// No record has this LSN: only a failure wakes a waiter for it.
 pub(super) const NO_RECORD: Lsn = Lsn(u64::MAX);

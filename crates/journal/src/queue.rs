@@ -1,6 +1,6 @@
-//! What waits for the writer: whole operations, in the order in which they happened, laid out as batches to be.
+//! The queue to the writer: whole operations in order, laid out as future batches.
 //!
-//! One mutex orders them. Under it bytes are copied and numbers are counted, nothing else.
+//! One mutex orders them. While it is held, bytes are copied and counters are updated; there is no I/O.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use stockade_types::time::Timestamp;
 use super::frame::{BATCH_HEAD, MAX_BATCH};
 use super::progress::Progress;
 
-/// Buffers kept for being used again. More are made when much waits, and let go afterwards.
+/// Buffers kept for reuse. More are allocated under load and freed afterwards.
 const SPARE: usize = 8;
-/// So many bytes are worth a batch of their own, whether anyone waits for them or not.
+/// A batch of at least this many bytes is written even if nobody waits for it.
 const ENOUGH: usize = 64 * 1024;
-/// What nobody waits for is written after at most so long. The writer looks by itself: waking it for such records would
-/// cost more than all else about them.
+/// Records that nobody waits for are written after at most this time. The writer wakes up by itself: waking it for such
+/// records would cost more than everything else about them.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// A batch that is not sealed yet.
 #[derive(Debug)]
 pub(super) struct Gathered {
-    /// Room for the head, then the payload.
+    /// Reserved bytes for the head, then the payload.
     pub(super) bytes: Vec<u8>,
     pub(super) first: Lsn,
     pub(super) records: u32,
     pub(super) operations: u64,
     pub(super) written_at: Timestamp,
-    /// Since its first operation.
+    /// Runs since its first operation.
     pub(super) waiting: Stopwatch,
 }
 
@@ -42,22 +42,22 @@ pub(super) struct Operation<'a> {
     pub(super) now: Timestamp,
 }
 
-/// What the writer is to do next.
+/// What the writer does next.
 #[derive(Debug)]
 pub(super) enum Work {
     Write(Gathered),
-    /// All is written; end the log cleanly.
+    /// Everything is written: close the log cleanly.
     Close(Timestamp),
-    /// Leave everything as it is.
+    /// Stop at once.
     Abandon,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Takes nothing more; what is there is written first.
+    /// Accepts nothing more; what is queued is written first.
     Closing(Timestamp),
-    /// Takes nothing more and gives nothing more.
+    /// Accepts and returns nothing more.
     Ended,
 }
 
@@ -67,18 +67,18 @@ struct Waiting {
     spare: Vec<Vec<u8>>,
     next: Lsn,
     phase: Phase,
-    /// Since when the batch that is being written has waited.
+    /// How long the batch that is being written has waited.
     writing: Option<Stopwatch>,
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
-    /// Payload bytes in it, for who has no lock.
+    /// Payload bytes in the queue, readable without the lock.
     bytes: AtomicU64,
 }
 
-/// The queue takes nothing more.
+/// The queue accepts nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended;
 
@@ -94,14 +94,14 @@ impl Queue {
         Self { waiting: Mutex::new(waiting), bytes: AtomicU64::new(0) }
     }
 
-    /// Payload bytes that wait for the writer.
+    /// Queued payload bytes.
     #[inline]
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Puts an operation behind all others, and says so to who follows the journal's progress. Wakes the writer only
-    /// when enough has gathered: who waits for less does.
+    /// Appends an operation and publishes the new end of the journal. Wakes the writer only if enough has gathered;
+    /// otherwise a waiting ticket wakes it.
     #[inline]
     pub(super) fn push(&self, operation: Operation<'_>, progress: &Progress) -> Result<Lsn, Ended> {
         let mut waiting = self.waiting.lock();
@@ -113,7 +113,7 @@ impl Queue {
         let next = first.plus(operation.records.into());
         waiting.take_in(operation);
         waiting.next = next;
-        // Both under the lock, so plain stores will do.
+        // Both are written under the lock only, so plain stores suffice.
         self.bytes.store(self.bytes().saturating_add(bytes), Ordering::Relaxed);
         progress.appended.raise(Lsn(next.0.saturating_sub(1)));
         let enough = waiting.has_enough();
@@ -124,8 +124,8 @@ impl Queue {
         Ok(first)
     }
 
-    /// Waits for work that is worth it or waited for; gives the oldest batch. From then on no operation joins it. On the
-    /// writer's thread only.
+    /// Waits until there is a batch that is large enough, waited for or old enough, and returns the oldest. No
+    /// operation joins that batch afterwards. For the writer's thread only.
     pub(super) fn pop(&self, progress: &Progress) -> Work {
         let mut rung = false;
         loop {
@@ -136,7 +136,7 @@ impl Queue {
             }
             let at_once = rung || waiting.phase != Phase::Open || waiting.has_enough() || progress.is_awaited();
             let batch = if at_once { self.take(&mut waiting) } else { None };
-            // Looked at again after it was said that the writer sleeps: who comes later rings.
+            // Checked again after the parked flag is set: later arrivals wake the writer.
             let late = || if progress.bell.doze() > progress.durable() { self.take(&mut waiting) } else { None };
             if let Some(batch) = batch.or_else(late) {
                 progress.bell.rise();
@@ -160,7 +160,7 @@ impl Queue {
         Some(batch)
     }
 
-    /// Takes a buffer back.
+    /// Returns a buffer for reuse.
     pub(super) fn recycle(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut waiting = self.waiting.lock();
@@ -169,7 +169,7 @@ impl Queue {
         }
     }
 
-    /// Takes nothing more from now on; the writer writes what is there and then closes the log.
+    /// Accepts nothing more; the writer writes what is queued and then closes the log.
     pub(super) fn close(&self, now: Timestamp, progress: &Progress) {
         let mut waiting = self.waiting.lock();
         if waiting.phase == Phase::Open {
@@ -179,7 +179,7 @@ impl Queue {
         progress.bell.ring();
     }
 
-    /// Takes nothing more and drops what is there.
+    /// Accepts nothing more and drops what is queued.
     pub(super) fn end(&self, progress: &Progress) {
         let mut waiting = self.waiting.lock();
         waiting.phase = Phase::Ended;
@@ -213,7 +213,7 @@ impl Waiting {
         }
     }
 
-    /// Whether there is a batch that is worth writing, waited for or not.
+    /// Whether a batch should be written even if nobody waits for it.
     #[inline]
     fn has_enough(&self) -> bool {
         self.batches.len() > 1 || self.batches.front().is_some_and(|batch| batch.bytes.len() >= ENOUGH)

@@ -1,8 +1,8 @@
-//! Opening a journal: a scan that changes nothing, then the repair that it calls for, then a fresh last segment.
+//! Opens a journal: a scan that changes nothing, then the repair, then a new last segment.
 //!
-//! The last segment's good part is copied, forced and renamed over the old one before anything is appended: after a
-//! failed sync the operating system may show bytes that the disk does not have. Every step leaves a folder that opens
-//! to the same records when the machine stops right after it.
+//! The valid part of the last segment is copied, synced and renamed over the old file before anything is appended:
+//! after a failed sync the operating system may show bytes that the disk does not have. If the machine stops after any
+//! step, the folder opens to the same records.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -21,29 +21,30 @@ use crate::storage::{Storage, StorageFile};
 /// Bytes copied at once.
 const COPY: u64 = 1024 * 1024;
 
-/// What was found when a journal was opened.
+/// The result of opening a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// The oldest record that is there, or would be.
+    /// The oldest record, or the next LSN if there is none.
     pub oldest: Lsn,
-    /// Where the next record goes; 1 on a first start.
+    /// The LSN of the next record; 1 on a first start.
     pub next: Lsn,
     /// Hash of the last batch.
     pub chain: BatchHash,
-    /// The term that begins with this opening.
+    /// The term that this opening begins.
     pub epoch: u64,
-    /// The last instant that the journal knows: the last batch's, or that of the clean shutdown. None on a first start.
+    /// The last instant in the journal: of the last batch, or of the clean shutdown. None on a first start.
     pub last_written_at: Option<Timestamp>,
-    /// Whether it was closed: nothing can have been lost.
+    /// Whether it was closed cleanly: nothing can have been lost.
     pub clean: bool,
-    /// What was cut off: never acknowledged with `sync` durability, perhaps acknowledged with `os`.
+    /// What was cut off: never acknowledged with `sync` durability, possibly acknowledged with `os`.
     pub cut: Option<Cut>,
-    /// Files that hold what was cut from between whole batches (`os` durability only): an operator should know.
+    /// Files with the data that was cut from between whole batches (`os` durability only): an operator should know of
+    /// them.
     pub lost: Vec<String>,
 }
 
 impl Opened {
-    /// What the journal's writer goes on with.
+    /// Where the journal's writer continues.
     #[must_use]
     pub const fn start(&self) -> Start {
         Start { next: self.next, chain: self.chain, epoch: self.epoch }
@@ -55,18 +56,18 @@ impl Opened {
 pub(super) struct Segment {
     pub(super) file: SegmentFile,
     pub(super) bytes: u64,
-    /// When its last batch was written; that of the batch before it while it has none.
+    /// When its last batch was written; if it has none, when the batch before it was.
     pub(super) written_at: Timestamp,
 }
 
-/// A journal that was walked over and proved, and not changed by a byte. It can be read, so that whoever opens it may
-/// still refuse it; [`super::FileLog::serve`] repairs it.
+/// A journal that was scanned and verified, but not changed. It can be read, so that its opener may still refuse it;
+/// [`super::FileLog::serve`] repairs it.
 #[derive(Debug)]
 pub struct Found {
     pub(super) storage: Arc<dyn Storage>,
     walked: Vec<Walked>,
     unfinished: Vec<String>,
-    /// Segments behind a place between whole batches where the journal is cut; none if it is not cut there.
+    /// If the journal is cut between whole batches: the segments after the cut.
     later: Option<Vec<String>>,
     tip: Tip,
     opened: Opened,
@@ -83,7 +84,7 @@ pub(super) struct Recovered {
 }
 
 impl Found {
-    /// Walks over the journal in a folder; an empty folder is a first start. Changes nothing.
+    /// Scans the journal in a folder; an empty folder is a first start. Changes nothing.
     ///
     /// # Errors
     /// [`LogError::Damage`], [`LogError::Foreign`], [`LogError::ForeignFiles`], or when the disk can't be read.
@@ -120,19 +121,19 @@ impl Found {
         Ok(Self { storage, walked, unfinished: files.unfinished, later, tip, opened })
     }
 
-    /// What opening it will tell; which files keep what was cut is known only then.
+    /// The result that opening it will have, without the names of files set aside.
     #[must_use]
     pub const fn opened(&self) -> &Opened {
         &self.opened
     }
 
-    /// How its newest segment was written; none if there is no segment.
+    /// The durability of its newest segment; none if there is no segment.
     #[must_use]
     pub fn durability(&self) -> Option<Durability> {
         self.walked.last().map(|newest| newest.head.durability)
     }
 
-    /// Reads batches as [`super::Log::read`] does, up to what is cut.
+    /// Reads batches as [`super::Log::read`] does, up to the cut.
     ///
     /// # Errors
     /// As [`super::Log::read`].
@@ -145,7 +146,7 @@ impl Found {
         Ok(batches_from(self.storage.as_ref(), files, from, next))
     }
 
-    /// Repairs what a crash may leave and makes the journal ready to be appended to.
+    /// Repairs what a crash may leave, and prepares the journal for appending.
     pub(super) fn repair(self, options: FileLogOptions) -> Result<Recovered, LogError> {
         let Self { storage, walked, unfinished, later, tip, mut opened } = self;
         let storage = storage.as_ref();
@@ -160,7 +161,7 @@ impl Found {
     }
 }
 
-/// Makes the last segment anew, so that it can be appended to and is known to be on the disk.
+/// Replaces the last segment by a copy, which can be appended to and is synced.
 fn renew(
     storage: &dyn Storage,
     options: FileLogOptions,
@@ -191,7 +192,7 @@ fn renew(
     Ok((segments, file))
 }
 
-/// An empty file that is a segment once it has its head and its name. Nobody looks at it before.
+/// A file that becomes a segment once it has a head and a name. It is ignored before.
 #[derive(Debug)]
 pub(super) struct Blank {
     file: Box<dyn StorageFile>,
@@ -199,12 +200,12 @@ pub(super) struct Blank {
 }
 
 impl Blank {
-    /// Makes one, its name for now on the disk: all of a segment's making that a disk or a process without room for a
-    /// file can refuse. `after` must be one that no other was made with.
+    /// Makes one, and syncs its temporary name. This is the only step of making a segment that can fail for want of
+    /// room or file handles. `after` must be unique among such files.
     ///
     /// # Errors
-    /// [`LogError::Io`] and [`LogError::Full`]: there is none, and another try may succeed. [`LogError::Unknown`]: the
-    /// folder can't be forced to the disk, which is final.
+    /// [`LogError::Io`] and [`LogError::Full`]: it was not made, and another try may succeed. [`LogError::Unknown`]:
+    /// the folder can't be synced, which is final.
     pub(super) fn make(storage: &dyn Storage, after: Lsn) -> Result<Self, LogError> {
         let name = new_name(after);
         let file = storage.create(&name).map_err(LogError::writing("make a segment"))?;
@@ -212,8 +213,8 @@ impl Blank {
         Ok(Self { file, name })
     }
 
-    /// Makes it the segment with this head, which `put` writes into the file of that name. It gets the segment's name
-    /// only when its head is on the disk; one that has it is replaced.
+    /// Turns it into the segment with this head, which `put` writes into the file. It gets the segment's name only
+    /// after its head is synced; an existing segment of that name is replaced.
     pub(super) fn begin(
         self,
         storage: &dyn Storage,
@@ -229,7 +230,7 @@ impl Blank {
         Ok((segment, Arc::from(file)))
     }
 
-    /// Removes it: nobody begins it any more. One that can't be removed does no harm.
+    /// Removes it. One that can't be removed does no harm.
     pub(super) fn remove(self, storage: &dyn Storage) {
         let _removed = storage.remove(&self.name);
     }
@@ -241,20 +242,20 @@ fn make_segment(storage: &dyn Storage, head: &SegmentHead) -> Result<(Segment, A
         .begin(storage, head, |file, _, bytes| file.append(bytes).map_err(LogError::writing("begin a segment")))
 }
 
-/// Copies what is good of a segment into a new file and puts that in its place.
+/// Copies the valid part of a segment into a new file and replaces the segment by it.
 fn copy_segment(storage: &dyn Storage, walked: &Walked, tip: &Tip) -> Result<Arc<dyn StorageFile>, LogError> {
     let new = new_name(walked.head.first);
     let file = storage.create(&new).map_err(LogError::writing("copy its last segment"))?;
     let source = storage.read_at(&walked.file.name, 0).map_err(LogError::reading)?;
     copy(source.take(walked.good), file.as_ref())?;
-    // The records were applied from the old file: what is served from now on must be the same, whatever the operating
-    // system showed of it the second time.
+    // The records were applied from the old file. The new one must be the same, even if the operating system returned
+    // other data on the second read.
     let copied = SegmentFile { name: new.clone(), first: walked.head.first };
     let mut scan = Scan::new(storage, vec![copied], Some(tip.next));
     while scan.step()?.is_some() {}
     if scan.tip() != *tip {
         let place = Place { file: walked.file.name.clone(), offset: walked.good, lsn: tip.next };
-        return Err(LogError::Damage { place, what: "the segment was not the same when it was read again".to_owned() });
+        return Err(LogError::Damage { place, what: "the segment changed between two reads".to_owned() });
     }
     storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
     name_segment(storage, file.as_ref(), &new, &walked.file.name)?;
@@ -272,15 +273,16 @@ fn copy(mut source: impl Read, file: &dyn StorageFile) -> Result<(), LogError> {
     }
 }
 
-/// Forces a file to the disk, whose name is there already, then gives it the name that counts.
+/// Syncs a file, whose temporary name is synced already, then gives it its final name.
 fn name_segment(storage: &dyn Storage, file: &dyn StorageFile, new: &str, name: &str) -> Result<(), LogError> {
     file.sync_data().map_err(LogError::writing("force a new segment to the disk"))?;
     storage.rename(new, name).map_err(LogError::writing("name a new segment"))?;
     storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))
 }
 
-/// Keeps what an `os` journal lost the thread of: the rest of the segment that is cut, and all later ones. On the disk
-/// before the segment itself is made good: until then a crash leaves a journal that is cut at the same place again.
+/// Sets aside what can't be read in order in an `os` journal: the rest of the segment that is cut, and all later ones.
+/// It is synced before the segment itself is repaired: until then a crash leaves a journal that is cut at the same
+/// place again.
 fn set_aside(storage: &dyn Storage, cut: &Cut, later: &[String]) -> Result<Vec<String>, LogError> {
     let writing = || LogError::writing("set lost batches aside");
     let taken = storage.list().map_err(LogError::reading)?;

@@ -1,6 +1,6 @@
-//! Walks over a journal's segments in order and proves each step. Changes nothing.
+//! Walks over a journal's segments in order and verifies each step. Changes nothing.
 //!
-//! What is found at the end decides between a torn write, which is nobody's loss, and damage: see [`Ending`].
+//! What is at the end decides whether it is a torn write, which loses nothing acknowledged, or damage: see [`Ending`].
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,13 +17,13 @@ use crate::storage::{LOCK_FILE, Storage};
 /// Bytes at the end of a journal that are no whole batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
-    /// In which file they begin.
+    /// The file in which they begin.
     pub file: String,
-    /// At which byte of it.
+    /// Their offset in it.
     pub offset: u64,
-    /// How many bytes of that file.
+    /// The number of bytes in that file.
     pub bytes: u64,
-    /// The record that would have stood there first.
+    /// The record that was expected first.
     pub lsn: Lsn,
     /// What is wrong with the first of them.
     pub what: &'static str,
@@ -34,16 +34,16 @@ pub struct Cut {
 pub enum Ending {
     /// With the trailer of a clean shutdown.
     Clean(Trailer),
-    /// With a whole batch: the process was stopped while nothing was being written.
+    /// With a whole batch: the process stopped while nothing was being written.
     Open,
-    /// With a write that the process did not live to see through, or with rot in the last batch: they look the same.
+    /// With an incomplete write, or with bit rot in the last batch: they can't be distinguished.
     Torn(Cut),
     /// With `os` durability: with bytes that the operating system had not written when the machine stopped. Whole
-    /// batches follow them, in the same file or in the later files that are named.
+    /// batches follow, in the same file or in the later files named here.
     Lost(Cut, Vec<String>),
 }
 
-/// The end of what was proved so far.
+/// The end of the verified part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tip {
     pub(super) next: Lsn,
@@ -66,7 +66,7 @@ impl Tip {
     }
 }
 
-/// Batches of these segments, from the one that holds `from` to the end of what was proved.
+/// Batches of these segments, from the one that contains `from` up to `until`.
 pub(super) fn batches_from(storage: &dyn Storage, mut files: Vec<SegmentFile>, from: Lsn, until: Lsn) -> Batches<'_> {
     let passed = files.partition_point(|file| file.first <= from).saturating_sub(1);
     files.drain(..passed);
@@ -109,14 +109,14 @@ impl Files {
     }
 }
 
-/// A segment that was walked over.
+/// A segment that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Walked {
     pub(super) file: SegmentFile,
     pub(super) head: SegmentHead,
-    /// Bytes that are good, from the front.
+    /// Valid bytes, from the start of the file.
     pub(super) good: u64,
-    /// When its last batch was written; that of the batch before it if it has none.
+    /// When its last batch was written; if it has none, when the batch before it was.
     pub(super) written_at: Timestamp,
 }
 
@@ -125,7 +125,7 @@ struct Current {
     file: SegmentFile,
     head: SegmentHead,
     window: Window,
-    /// Bytes of the batch that was told last; the view is still on it.
+    /// Length of the batch that was returned last; the view is still on it.
     told: usize,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct Scan<'s> {
     waiting: VecDeque<SegmentFile>,
     current: Option<Current>,
     tip: Option<Tip>,
-    /// A walk over a log that is being written ends here, and meets nothing but whole batches before.
+    /// If set, the walk ends here. The log is being written, and everything before must be whole batches.
     until: Option<Lsn>,
     walked: Vec<Walked>,
     ending: Option<Ending>,
@@ -148,22 +148,22 @@ impl<'s> Scan<'s> {
         Self { storage, waiting, current: None, tip: None, until, walked: Vec::new(), ending: None, failed: false }
     }
 
-    /// Where the walk stands.
+    /// The position of the walk.
     pub(super) fn tip(&self) -> Tip {
         self.tip.unwrap_or(Tip::START)
     }
 
-    /// How the journal ends; told once the walk is over.
+    /// How the journal ends; set once the walk is over.
     pub(super) const fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
     }
 
-    /// The segments that were walked over to the end of what is good in them.
+    /// The segments that were walked to the end of their valid part.
     pub(super) fn walked(&self) -> &[Walked] {
         &self.walked
     }
 
-    /// The next batch's head; none at the end. After an error there is nothing more.
+    /// The next batch's head and hash; none at the end, and after an error.
     pub(super) fn step(&mut self) -> Result<Option<(BatchHead, BatchHash)>, LogError> {
         if self.failed {
             return Ok(None);
@@ -216,14 +216,14 @@ impl<'s> Scan<'s> {
         Ok(None)
     }
 
-    /// What is told of the place where the walk stands.
+    /// Damage at the current position.
     fn damage(&self, what: String) -> LogError {
         let (file, offset) =
             self.current.as_ref().map_or_else(Default::default, |now| (now.file.name.clone(), now.window.offset()));
         LogError::Damage { place: Place { file, offset, lsn: self.tip().next }, what }
     }
 
-    /// Ends the walk over a segment.
+    /// Finishes a segment.
     fn leave(&mut self) {
         if let Some(Current { file, head, window, told: _ }) = self.current.take() {
             let written_at = self.tip().written_at;
@@ -245,7 +245,7 @@ impl<'s> Scan<'s> {
             Err(what) => return damage(file.first, format!("the segment's head {what}")),
         };
         if head.first != file.first {
-            return damage(file.first, format!("the segment begins with record {}, not as it is named", head.first));
+            return damage(file.first, format!("the segment begins with record {}, unlike its name", head.first));
         }
         match self.tip {
             None => {
@@ -259,11 +259,11 @@ impl<'s> Scan<'s> {
             Some(tip) if tip.chain != head.before => {
                 return damage(tip.next, "the segment was not written after the one before it".to_owned());
             }
-            // Recovery makes the last segment anew and reads it by itself: its head must say what is true of all before.
+            // Recovery copies the last segment and rereads it alone, so its head must agree with everything before.
             Some(tip) if (tip.epoch, tip.written_at) != (head.epoch, head.written_at) => {
                 let SegmentHead { epoch, written_at, .. } = head;
-                let what = format!("the segment says that term {epoch}, {written_at}, stands before it");
-                return damage(tip.next, format!("{what}, where term {}, {}, does", tip.epoch, tip.written_at));
+                let what = format!("the segment says that the batch before it is of term {epoch}, {written_at}");
+                return damage(tip.next, format!("{what}, but it is of term {}, {}", tip.epoch, tip.written_at));
             }
             Some(_) => {}
         }
@@ -271,11 +271,11 @@ impl<'s> Scan<'s> {
         Ok(())
     }
 
-    /// A whole batch must be the one that comes next: no torn write makes a whole one in the wrong place.
+    /// A whole batch must be the expected next one: no torn write makes a whole batch in the wrong place.
     fn check(&self, head: &BatchHead) -> Result<(), LogError> {
         let tip = self.tip();
         if head.first != tip.next {
-            return Err(self.damage(format!("a batch that begins with record {} stands here", head.first)));
+            return Err(self.damage(format!("found a batch that begins with record {}", head.first)));
         }
         if head.before != tip.chain {
             return Err(self.damage("the batch was not written after the one before it".to_owned()));
@@ -302,7 +302,7 @@ impl<'s> Scan<'s> {
     fn end_clean(&mut self, trailer: Trailer, alone: bool) -> Result<(), LogError> {
         let tip = self.tip();
         if !alone {
-            return Err(self.damage("the journal was closed here, but goes on".to_owned()));
+            return Err(self.damage("the journal was closed here, but more follows".to_owned()));
         }
         if trailer.next != tip.next || trailer.chain != tip.chain || trailer.epoch < tip.epoch {
             let what = format!("the journal was closed before record {}, but does not end there", trailer.next);
@@ -313,7 +313,7 @@ impl<'s> Scan<'s> {
         Ok(())
     }
 
-    /// Bytes that are no batch: a torn end, or damage.
+    /// Handles bytes that are no batch: a torn end, or damage.
     fn end_bad(&mut self, what: &'static str) -> Result<(), LogError> {
         let Some(current) = self.current.as_ref() else { return Ok(()) };
         if self.until.is_some() {
@@ -327,8 +327,8 @@ impl<'s> Scan<'s> {
             (Durability::Sync, Some(follower)) => {
                 return Err(self.damage(format!("what stands here {what}, and {follower}")));
             }
-            // Batches are forced to the disk one by one, so a torn write leaves no more than one. What is longer held
-            // batches that were acknowledged.
+            // Batches are synced one by one, so a torn write leaves at most one. More bytes mean that acknowledged
+            // batches were there.
             (Durability::Sync, None) if cut.bytes > u64::try_from(MAX_BATCH).unwrap_or(u64::MAX) => {
                 return Err(self.damage(format!("what stands here {what}, and is longer than a torn write can be")));
             }
@@ -346,7 +346,7 @@ impl<'s> Scan<'s> {
         Ok(())
     }
 
-    /// What proves that more had been written after a bad place.
+    /// Evidence that more had been written after a bad place.
     fn follower(&self, file: &str, bad: u64) -> Result<Option<String>, LogError> {
         if let Some(later) = self.waiting.front() {
             return Ok(Some(format!("{} follows", later.name)));
@@ -357,7 +357,8 @@ impl<'s> Scan<'s> {
         Ok(found.map(|offset| format!("a whole batch or trailer follows at byte {offset}")))
     }
 
-    /// A later segment that was begun with `sync` durability: all before it was forced to the disk then.
+    /// A later segment of `sync` durability, or with an unreadable head. All before a segment of `sync` durability was
+    /// synced when it began.
     fn forced_later(&self) -> Result<Option<&str>, LogError> {
         for later in &self.waiting {
             match read_head(self.storage, later)? {
@@ -385,7 +386,7 @@ fn read_head(
     }
 }
 
-/// Looks at every byte for the start of a whole batch or trailer that could come after `tip` in this journal.
+/// Searches every byte for the start of a whole batch or trailer that could come after `tip` in this journal.
 fn find_frame(mut window: Window, tip: &Tip) -> io::Result<Option<u64>> {
     loop {
         let view = window.view()?;

@@ -1,4 +1,4 @@
-//! A segment's file name, its head and the trailer that a clean shutdown leaves. All integers are little-endian.
+//! Segments: their file names, their heads, and the trailer of a clean shutdown. All integers are little-endian.
 
 use stockade_types::codec::Reader;
 use stockade_types::ids::Lsn;
@@ -10,26 +10,26 @@ use super::frame::{BatchHash, FORMAT_VERSION, FrameError};
 pub(super) const SEGMENT_HEAD: usize = 68;
 /// Bytes of a trailer.
 pub(super) const TRAILER: usize = 68;
-/// First bytes of a segment. 0xff for the reason given at the batch's.
+/// First bytes of a segment. They begin with 0xff as a batch's do, for the same reason.
 const SEGMENT_MAGIC: [u8; 4] = [0xff, b'S', b'K', b'J'];
 /// First bytes of a trailer.
 pub(super) const TRAILER_MAGIC: [u8; 4] = [0xff, b'S', b'K', b'T'];
 
 const SEGMENT_SUFFIX: &str = ".journal";
-/// A segment that is being made: nothing acknowledged is in it.
+/// A segment in the making: it has nothing acknowledged.
 const NEW_SUFFIX: &str = ".journal.new";
-/// What a recovery took out.
+/// Data that a recovery set aside.
 const LOST_SUFFIX: &str = ".lost";
-/// Digits of an LSN in a file name: as many as u64 needs, so that names sort as numbers.
+/// Digits of an LSN in a file name: enough for any u64, so that names sort as numbers.
 const DIGITS: usize = 20;
 
 /// When an append counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// When the disk has it: it survives a loss of power.
+    /// When it is synced to the disk: it survives a loss of power.
     #[default]
     Sync,
-    /// When the operating system has it: it survives the end of the process, not that of the machine.
+    /// When the operating system has it: it survives the end of the process, but not of the machine.
     Os,
 }
 
@@ -51,11 +51,11 @@ impl Durability {
     }
 }
 
-/// What a segment says of itself and of what stands before it.
+/// A segment's head: it describes the segment and the batch before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentHead {
     pub(super) durability: Durability,
-    /// LSN of the first record, once there is one.
+    /// LSN of the first record, which need not exist yet.
     pub(super) first: Lsn,
     /// Epoch of the batch before; 0 before the first.
     pub(super) epoch: u64,
@@ -85,8 +85,8 @@ impl SegmentHead {
             && let Ok(version) = reader.array().map(u16::from_le_bytes)
             && version != FORMAT_VERSION
         {
-            // Looked at before the checksum, which another version may keep elsewhere. A head is on the disk before
-            // its segment gets its name, so this is not a torn one.
+            // Checked before the checksum, which another version may place elsewhere. This can't be a torn head: a head
+            // is synced before its segment gets its name.
             return Err(FrameError::Foreign(version));
         }
         let mut reader = open(bytes, SEGMENT_MAGIC)?;
@@ -102,7 +102,7 @@ impl SegmentHead {
     }
 }
 
-/// The last bytes of a journal that was closed: all before it was on the disk when it was written.
+/// The last bytes of a closed journal: everything before it was synced when it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
     /// The term that ended.
@@ -143,7 +143,7 @@ impl Trailer {
     }
 }
 
-const UNFIT: &str = "has a field that fits none";
+const UNFIT: &str = "has an invalid field";
 
 fn sealed(mut out: Vec<u8>) -> Vec<u8> {
     let checksum = crc32c::crc32c(&out);
@@ -151,14 +151,15 @@ fn sealed(mut out: Vec<u8>) -> Vec<u8> {
     out
 }
 
-/// Checks magic, version and checksum; gives a reader that stands behind the version. Both kinds have 68 bytes.
+/// Checks magic, version and checksum; returns a reader positioned after the version. Heads and trailers both have 68
+/// bytes.
 fn open(bytes: &[u8], magic: [u8; 4]) -> Result<Reader<'_>, FrameError> {
     let short = FrameError::Bad("is cut short");
     let (body, rest) = bytes.split_at_checked(SEGMENT_HEAD - 4).ok_or(short)?;
     let checksum = rest.first_chunk::<4>().ok_or(short)?;
     let mut reader = Reader::new(body);
     if part::<4>(&mut reader)? != magic {
-        return Err(FrameError::Bad("does not begin as it should"));
+        return Err(FrameError::Bad("does not begin with the expected bytes"));
     }
     let version = u16::from_le_bytes(part(&mut reader)?);
     if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {
@@ -171,13 +172,13 @@ fn part<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], FrameError> 
     reader.array().map_err(|_| FrameError::Bad("is cut short"))
 }
 
-/// What a file in the journal's folder is, by its name.
+/// The kind of a file in the journal's folder, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     Segment(Lsn),
-    /// Being made when the process stopped.
+    /// In the making when the process stopped.
     New,
-    /// Taken out by a recovery.
+    /// Set aside by a recovery.
     Lost,
     Foreign,
 }
@@ -204,13 +205,13 @@ pub(super) fn new_name(first: Lsn) -> String {
     format!("{first:0>DIGITS$}{NEW_SUFFIX}", first = first.0)
 }
 
-/// Name for a segment that is kept after it was trimmed: a list of the folder tells what its files have.
+/// Name for a segment that is kept after it was trimmed: listing the folder shows what each file contains.
 pub(super) fn kept_name(first: Lsn, next: Lsn, written_at: Timestamp) -> String {
     let (first, next, written_at) = (first.0, next.0, written_at.0);
     format!("{first:0>DIGITS$}-{next:0>DIGITS$}-{written_at:0>DIGITS$}{SEGMENT_SUFFIX}")
 }
 
-/// First record, the one after the last, and when the last batch was written; none where it is another's name.
+/// The first record, the one after the last, and when the last batch was written; none for other names.
 pub(super) fn parse_kept_name(name: &str) -> Option<(Lsn, Lsn, Timestamp)> {
     let mut numbers = name.strip_suffix(SEGMENT_SUFFIX)?.split('-').map(|digits| {
         let whole = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -220,7 +221,7 @@ pub(super) fn parse_kept_name(name: &str) -> Option<(Lsn, Lsn, Timestamp)> {
     (numbers.next().is_none() && first < next).then_some((Lsn(first), Lsn(next), Timestamp(written_at)))
 }
 
-/// Name for what is taken out from `lsn` on, the `turn`-th time that this happens there.
+/// Name for data set aside from `lsn` on, the `turn`-th time that this happens there.
 pub(super) fn lost_name(lsn: Lsn, turn: u64) -> String {
     format!("{lsn:0>DIGITS$}.{turn}{LOST_SUFFIX}", lsn = lsn.0)
 }

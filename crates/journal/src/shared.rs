@@ -1,6 +1,6 @@
-//! What the journal and its writer share: how an operation comes in, and how it all ends.
+//! State shared by the journal and its writer, and how an operation is queued and everything ends.
 //!
-//! What was admitted is journaled, or told that it was not. Appending never waits; closing does.
+//! An admitted operation is journaled, or its caller gets an error. Appending never waits; closing does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use super::progress::{JournalFailed, Progress};
 use super::queue::{Ended, Operation, Queue};
 use super::{JournalMetrics, Start};
 
-/// Where an operation's records stand. It says nothing of their being durable: a ticket does.
+/// The LSNs of an operation's records. They need not be durable yet: a ticket waits for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "what is told of it must wait until it is durable"]
+#[must_use = "an answer about it must wait until it is durable"]
 pub struct Appended {
     first: Lsn,
     last: Lsn,
@@ -32,25 +32,25 @@ impl Appended {
         self.first
     }
 
-    /// LSN of the last of them: what rests on the operation is durable when this is.
+    /// The LSN of the last of them: the operation is durable when this is.
     #[must_use]
     pub const fn lsn(&self) -> Lsn {
         self.last
     }
 }
 
-/// What the journal and its writer share.
+/// State shared by the journal and its writer.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) log: Arc<dyn Log>,
     pub(super) queue: Queue,
     pub(super) gate: Gate,
-    /// By itself in an `Arc`: tickets outlive the journal.
+    /// In an `Arc` of its own: tickets outlive the journal.
     pub(super) progress: Arc<Progress>,
     pub(super) metrics: Arc<JournalMetrics>,
-    /// Why it has ended, if it has: what is reported to others.
+    /// The first reason why it ended, if it has.
     reason: OnceLock<JournalFailed>,
-    /// The last batch in the log: its last LSN and its hash.
+    /// The last LSN and the hash of the last batch in the log.
     pub(super) tip: Mutex<(Lsn, BatchHash)>,
 }
 
@@ -68,7 +68,7 @@ impl Shared {
         }
     }
 
-    /// Puts an operation behind all others.
+    /// Appends an operation to the queue.
     #[inline]
     pub(super) fn push(&self, permit: Permit<'_>, operation: Operation<'_>) -> Result<Appended, Shut> {
         debug_assert!(permit.is_of(&self.gate), "the permit is another journal's");
@@ -83,15 +83,15 @@ impl Shared {
         }
     }
 
-    /// Takes nothing more; once the writer has written what is there, it ends the log. Waits for who was admitted, but
-    /// no longer than `patience`.
+    /// Accepts nothing more; the writer closes the log when the queue is empty. Waits for outstanding permits, at most
+    /// `patience`.
     pub(super) fn close(&self, now: Timestamp, patience: Duration) {
         self.gate.close();
         self.await_permits(patience);
         self.queue.close(now, &self.progress);
     }
 
-    /// Waits for who holds a permit to append: what is admitted is journaled.
+    /// Waits until every admitted operation is appended.
     fn await_permits(&self, patience: Duration) {
         let watch = Stopwatch::start();
         while self.gate.inside() > 0 && !self.gate.has_failed() && watch.elapsed() < patience {
@@ -99,15 +99,15 @@ impl Shared {
         }
     }
 
-    /// Ends it all: nothing more is taken, and what waits is told.
+    /// Fails the journal: nothing more is accepted, and waiting tickets fail.
     #[cold]
     pub(super) fn fail(&self, failure: JournalFailed) {
         match failure {
             JournalFailed::Log(_) | JournalFailed::Panicked => self.gate.fail(),
             JournalFailed::Closed => self.gate.close(),
         }
-        // The first reason stays, and it is kept before the queue ends: the writer, once that has ended, says no more than
-        // that it is closed. It is said to others only afterwards: who hears it finds a queue that takes nothing.
+        // The first reason is kept. It is stored before the queue ends, because the writer then reports `Closed`. It is
+        // published afterwards, so that whoever sees it finds a queue that accepts nothing.
         let said = self.reason.set(failure.clone()).err().and_then(|_later| self.reason.get().cloned());
         self.queue.end(&self.progress);
         self.progress.fail(said.unwrap_or(failure));

@@ -1,11 +1,11 @@
-//! Snapshots: every entity whole, as of its revision, in one file, so that the journal behind it can go.
+//! Snapshots: every entity whole, as of its revision, in one file, so that the journal before it can be trimmed.
 //!
-//! A snapshot is taken while the engine runs. Its entries are as of any instant between the journal's place `from`,
-//! before the walk, and `upto`, after it; loading it and applying the journal from `from` on, each entity skipping
-//! what it has seen, gives what was there. It is good only together with a journal that reaches `upto`. This room
-//! writes, reads and keeps the files; what is in them and when they are taken, the engine knows.
+//! A snapshot is taken while the engine runs. Each entry is as of some instant between the journal's positions `from`,
+//! before the walk, and `upto`, after it. Loading it and applying the journal after `from`, where each entity skips
+//! what it contains already, restores the state. A snapshot is valid only with a journal that reaches `upto`. This
+//! module writes, reads and keeps the files; the engine decides what is in them and when they are taken.
 //!
-//! The bytes are drawn in `docs/journal-format.md`.
+//! `docs/journal-format.md` describes the bytes.
 
 mod read;
 mod write;
@@ -21,23 +21,23 @@ use crate::storage::Storage;
 pub use read::load;
 pub use write::{SnapshotWriter, Written};
 
-/// Version of the format. Another one is refused, never guessed at.
+/// Version of the format. Other versions are refused.
 pub const FORMAT_VERSION: u32 = 1;
-/// Snapshots that are kept: the newest, and the one before in case it is damaged.
+/// How many snapshots are kept: the newest, and the one before in case it is damaged.
 pub const KEPT: usize = 2;
-/// Snapshots that were set aside are kept so many, for who wants to know what became of them.
+/// How many snapshots set aside are kept, for later inspection.
 pub const KEPT_ASIDE: usize = 2;
 
 const MAGIC: [u8; 8] = *b"STKSNAP\0";
 const SUFFIX: &str = ".snapshot";
 const UNFINISHED: &str = ".snapshot.tmp";
-/// What could not be used at a start.
+/// A snapshot that a start could not use.
 const ASIDE: &str = ".snapshot.bad";
 /// Header: magic, version, `from`, CRC32C.
 const HEADER: usize = 8 + 4 + 8 + 4;
 /// Before each block: kind, length of its payload, CRC32C over kind, length and payload.
 const BLOCK_HEADER: usize = 1 + 4 + 4;
-/// Payload bytes after which a block is closed.
+/// Payload bytes after which a block ends.
 const BLOCK: usize = 64 * 1024;
 
 mod block {
@@ -50,25 +50,25 @@ mod block {
 /// Why a snapshot can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The disk.
+    /// The disk returned an error.
     #[error("snapshot {file}: {source}")]
     Io {
         /// Which file.
         file: String,
-        /// What it said.
+        /// Its error.
         source: io::Error,
     },
-    /// Bytes that are not what was written.
+    /// The bytes are not what was written.
     #[error("snapshot {file} is damaged at byte {offset}: {what}")]
     Damage {
         /// Which file.
         file: String,
-        /// Where.
+        /// The byte.
         offset: u64,
         /// What is wrong.
         what: String,
     },
-    /// Another version wrote it.
+    /// It has another format version.
     #[error("snapshot {file} has format version {found}; this build reads version {FORMAT_VERSION}")]
     Foreign {
         /// Which file.
@@ -78,30 +78,30 @@ pub enum SnapshotError {
     },
 }
 
-/// What a loaded snapshot says of itself.
+/// A loaded snapshot's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// Replay starts after this place.
+    /// Replay starts after this LSN.
     pub from: Lsn,
-    /// The journal must reach this place.
+    /// The journal must reach this LSN.
     pub upto: Lsn,
     /// Hash of the journal's batch that ends at `upto`.
     pub chain: [u8; 32],
     /// When it was finished.
     pub written_at: Timestamp,
-    /// Entities in it.
+    /// The number of entities.
     pub entries: u64,
-    /// Bytes of the file.
+    /// The file's size in bytes.
     pub bytes: u64,
 }
 
-/// The name of the snapshot that replay continues after `from`.
+/// The name of the snapshot whose replay begins after `from`.
 #[must_use]
 pub fn name(from: Lsn) -> String {
     format!("{:020}{SUFFIX}", from.0)
 }
 
-/// Snapshots in the folder, newest first. Other files are not looked at.
+/// Snapshots in the folder, newest first. Other files are ignored.
 ///
 /// # Errors
 /// When the folder can't be read.
@@ -124,11 +124,11 @@ pub fn list_set_aside(storage: &dyn Storage) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Sets snapshots aside that can't be used, so that none of them counts as one to fall back to. Keeps the newest
-/// [`KEPT_ASIDE`] of all that ever were. Says how those given are named now.
+/// Renames unusable snapshots, so that none counts as a fallback. Keeps the newest [`KEPT_ASIDE`] of all set aside.
+/// Returns the new names.
 ///
 /// # Errors
-/// When a file can't be renamed or removed, or that can't be forced to the disk.
+/// When a file can't be renamed or removed, or the folder can't be synced.
 pub fn set_aside(storage: &dyn Storage, unusable: &[Lsn]) -> io::Result<Vec<String>> {
     if unusable.is_empty() {
         return Ok(Vec::new());
@@ -147,8 +147,8 @@ pub fn set_aside(storage: &dyn Storage, unusable: &[Lsn]) -> io::Result<Vec<Stri
     Ok(named)
 }
 
-/// Removes all but the newest [`KEPT`] snapshots and what unfinished ones have left. Says where the oldest kept one
-/// starts: the journal up to there may go.
+/// Removes all but the newest [`KEPT`] snapshots and the remains of unfinished ones. Returns the `from` of the oldest
+/// kept one, up to which the journal may be trimmed; none if fewer than [`KEPT`] exist.
 ///
 /// # Errors
 /// When a file can't be removed.

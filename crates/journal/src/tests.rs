@@ -24,7 +24,7 @@ fn append(journal: &Journal, n: u64) -> Ticket {
     journal.ticket(appended.lsn())
 }
 
-/// A log that waits at each append until it is let through, and can be told to fail or to panic then.
+/// A log that blocks each append until it is let through. It can be set to fail or to panic then.
 #[derive(Debug)]
 struct HeldLog {
     inner: MemoryLog,

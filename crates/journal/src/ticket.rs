@@ -1,7 +1,6 @@
-//! Tickets: waiting for the disk, apart from appending.
+//! Tickets: they wait for the disk, separately from appending.
 //!
-//! A ticket resolves when `durable` has reached its LSN, or when it is certain that this process will not learn of it any
-//! more.
+//! A ticket resolves when its LSN is durable, or when this process will no longer learn whether it is.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,23 +13,23 @@ use stockade_types::ids::Lsn;
 use super::progress::{JournalFailed, NO_RECORD, Progress};
 use super::waiters::{Number, here};
 
-/// Resolves when a record, and with it all before it, is durable. Dropping it takes nothing back.
+/// Resolves when a record, and all before it, are durable. Dropping it undoes nothing.
 #[derive(Debug)]
 #[must_use = "what was appended is not acknowledged before its ticket has resolved"]
 pub struct Ticket {
-    /// None: ready from the start.
+    /// None: resolved from the start.
     progress: Option<Arc<Progress>>,
     lsn: Lsn,
     number: Option<Number>,
 }
 
 impl Ticket {
-    /// A ticket that waits for nothing. Its LSN is 0.
+    /// A resolved ticket. Its LSN is 0.
     pub const fn ready() -> Self {
         Self { progress: None, lsn: Lsn(0), number: None }
     }
 
-    /// A ticket for a record that is durable.
+    /// A ticket for a durable record.
     pub(super) const fn settled(lsn: Lsn) -> Self {
         Self { progress: None, lsn, number: None }
     }
@@ -39,15 +38,15 @@ impl Ticket {
         Self { progress: Some(progress), lsn, number: None }
     }
 
-    /// LSN of the record that it waits for.
+    /// The LSN that it waits for.
     pub const fn lsn(&self) -> Lsn {
         self.lsn
     }
 
-    /// Waits on this thread. Not for threads that drive futures.
+    /// Blocks this thread. Not for threads that drive futures.
     ///
     /// # Errors
-    /// [`JournalFailed`] when the record did not become durable as far as this process knows.
+    /// [`JournalFailed`] when this process does not know the record to be durable.
     pub fn wait(self) -> Result<(), JournalFailed> {
         let drives_others = self.progress.as_ref().is_some_and(|progress| here(progress, |_| ()).is_some());
         debug_assert!(!drives_others, "this thread's courier would never be driven");
@@ -67,7 +66,7 @@ impl Future for Ticket {
     }
 }
 
-/// Resolves once the journal has failed, with the reason. Never, when it is closed.
+/// Resolves once the journal has failed, with the reason. Never resolves if it is closed.
 #[derive(Debug)]
 pub struct Failure {
     progress: Arc<Progress>,

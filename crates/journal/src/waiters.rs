@@ -1,8 +1,8 @@
-//! Who waits for the journal, list by list, and how the word gets to them.
+//! The tasks that wait for the journal, in one list per thread, and how they are woken.
 //!
-//! Waking a task from another thread is a system call each time. So a thread that drives many of them has a list of its
-//! own and a [`Courier`]: the writer wakes the courier, once, and the courier wakes all others on the thread that they
-//! run on. Who waits on any other thread is woken by the writer.
+//! Waking a task from another thread takes a system call. So a thread that drives many tasks has its own list and a
+//! [`Courier`]: the writer wakes the courier once, and the courier wakes the tasks on their own thread. Tasks on other
+//! threads are woken by the writer directly.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -15,7 +15,7 @@ use stockade_types::ids::Lsn;
 
 use super::progress::{JournalFailed, Progress};
 
-/// Says who among those that have ever waited.
+/// Identifies a waiter among all that ever waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Number {
     list: u64,
@@ -29,16 +29,16 @@ struct Waiter {
     waker: Waker,
 }
 
-/// What is waited for.
+/// The result of waiting.
 pub(super) type Reached = Result<(), JournalFailed>;
 
-/// What came of trying to wait.
+/// The outcome of registering a waiter.
 #[derive(Debug)]
 pub(super) enum Entered {
-    /// It need not.
+    /// There is a result already.
     Reached(Reached),
     Waits,
-    /// This list is no longer looked at.
+    /// This list is closed.
     Closed,
 }
 
@@ -46,22 +46,22 @@ pub(super) enum Entered {
 enum Told {
     /// By the writer.
     Directly,
-    /// By the courier, once it has been polled.
+    /// By the courier, whose waker is known once it was polled.
     ByCourier(Option<Waker>),
-    /// By nobody: the courier is gone.
+    /// By nobody: the courier was dropped.
     Closed,
 }
 
 #[derive(Debug)]
 struct List {
-    /// In the order in which they came: about that of their LSNs. A list, because nearly all of it goes at once: a tree
-    /// took as long to fill and to empty as the append itself.
+    /// In order of arrival, which is nearly the order of their LSNs. A vector, because nearly all of it is removed at
+    /// once: filling and emptying a tree took as long as the append itself.
     all: Vec<Waiter>,
     numbered: u64,
     told: Told,
 }
 
-/// Those who wait on one thread that has a courier, or on any that has none.
+/// The waiters on one thread with a courier, or on all threads without.
 #[derive(Debug)]
 pub(super) struct Waiters {
     number: u64,
@@ -69,17 +69,17 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
-    /// The list of all threads that have no courier.
+    /// The list for threads without a courier.
     pub(super) fn strays() -> Self {
         Self { number: 0, list: Mutex::new(List { all: Vec::new(), numbered: 0, told: Told::Directly }) }
     }
 
-    /// The list of one thread. No other of this journal has had its number, which is not 0.
+    /// The list of one thread. `number` is not 0 and is unique in this journal.
     fn of_lane(number: u64) -> Self {
         Self { number, list: Mutex::new(List { all: Vec::new(), numbered: 0, told: Told::ByCourier(None) }) }
     }
 
-    /// Waits for `lsn`, unless `reached` says under the list's lock that there is an answer.
+    /// Registers a waiter for `lsn`, unless `reached` returns a result while the list is locked.
     pub(super) fn enter(
         &self,
         lsn: Lsn,
@@ -106,19 +106,19 @@ impl Waiters {
         Entered::Waits
     }
 
-    /// All up to `lsn` is durable: gives out who has to be woken for it.
+    /// Everything up to `lsn` is durable: collects the wakers to call.
     pub(super) fn tell(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
         let mut list = self.list.lock();
         let List { all, told, numbered: _ } = &mut *list;
         match told {
             Told::Directly => take(all, lsn, woken),
-            // One that was never polled looks by itself when it is.
+            // A courier that was never polled checks for itself when it is.
             Told::ByCourier(courier) if all.iter().any(|waiter| waiter.lsn <= lsn) => woken.extend(courier.clone()),
             Told::ByCourier(_) | Told::Closed => {}
         }
     }
 
-    /// Wakes all of them, whatever they wait for.
+    /// Wakes all waiters, whatever they wait for.
     pub(super) fn wake_all(&self) {
         let waiters = std::mem::take(&mut self.list.lock().all);
         for waiter in waiters {
@@ -142,7 +142,7 @@ fn take(all: &mut Vec<Waiter>, lsn: Lsn, woken: &mut Vec<Waker>) {
     woken.extend(all.extract_if(.., |waiter| waiter.lsn <= lsn).map(|waiter| waiter.waker));
 }
 
-/// The lists of all threads that have couriers.
+/// The lists of all threads with couriers.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     open: Vec<Arc<Waiters>>,
@@ -176,20 +176,20 @@ thread_local! {
     static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
 }
 
-/// With this thread's list of who waits for `progress`, if it has one.
+/// Calls `f` with this thread's list of waiters for `progress`, if it has one.
 pub(super) fn here<R>(progress: &Progress, f: impl FnOnce(&Waiters) -> R) -> Option<R> {
     let with = |here: &RefCell<Option<Here>>| {
         let here = here.borrow();
         let lane = here.as_ref().filter(|here| std::ptr::eq(Arc::as_ptr(&here.progress), progress))?;
         Some(f(&lane.lane))
     };
-    // An error: the thread is at its end.
+    // It fails only while the thread is ending.
     HERE.try_with(with).ok().flatten()
 }
 
-/// Wakes those who wait on its thread. Never ends: it is dropped when its thread drives no more tasks.
+/// Wakes the waiters on its thread. A future that never resolves: it is dropped when its thread drives no more tasks.
 #[derive(Debug)]
-#[must_use = "who waits on this thread is not woken unless this is driven on it"]
+#[must_use = "tasks that wait on this thread are not woken unless this is polled on it"]
 pub struct Courier {
     progress: Arc<Progress>,
     lane: Arc<Waiters>,
@@ -197,7 +197,7 @@ pub struct Courier {
 }
 
 impl Courier {
-    /// Of this thread, from now on: it must be driven here.
+    /// A courier for this thread, which must poll it.
     pub(super) fn new(progress: Arc<Progress>) -> Self {
         let lane = progress.lanes.lock().open();
         let here = Here { progress: Arc::clone(&progress), lane: Arc::clone(&lane) };
@@ -230,7 +230,7 @@ impl Drop for Courier {
             list.told = Told::Closed;
             std::mem::take(&mut list.all)
         };
-        // Those that wait on find the list closed and go to the strays.
+        // They find the list closed and register with the list for threads without a courier.
         for waiter in left {
             waiter.waker.wake();
         }

@@ -1,35 +1,35 @@
-//! A view that moves over a file's bytes: as much as one batch needs is in memory, never the file.
+//! A view that moves over a file's bytes: memory holds what a batch needs, never the whole file.
 
 use std::io::{self, Read};
 
 use super::frame::MAX_BATCH;
 
-/// Bytes read at once at most.
+/// The most bytes buffered.
 const BUFFER: usize = 4 * MAX_BATCH;
-/// Bytes read at once at least, beside a batch's worth: else the view would be moved to the buffer's begin for each batch.
+/// The fewest bytes buffered in addition to a batch's worth. With fewer, the buffer would be shifted for each batch.
 const LEAST: usize = MAX_BATCH / 4;
 
 pub(super) struct Window {
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
-    /// Bytes that the buffer takes.
+    /// Bytes to buffer.
     room: usize,
-    /// Bytes of the buffer that are behind the view.
+    /// Bytes of the buffer before the view.
     passed: usize,
-    /// Where in the file the view begins.
+    /// The view's offset in the file.
     offset: u64,
     ended: bool,
 }
 
 impl Window {
-    /// Begins at `offset` of a file, where `source` stands.
+    /// A view that begins at `offset` of a file, which is the position of `source`.
     pub(super) fn new(source: Box<dyn Read + Send>, offset: u64) -> Self {
         Self { source, buffer: Vec::new(), room: BUFFER, passed: 0, offset, ended: false }
     }
 
-    /// How many bytes are wanted, about: no more are read at once than may be needed for them.
+    /// Sets about how many bytes will be wanted, so that not many more are read at once.
     pub(super) fn want(&mut self, bytes: usize) {
-        // Where they end is known only with the batch in which they do.
+        // The batch in which they end must be read whole.
         self.room = bytes.max(LEAST).saturating_add(MAX_BATCH).min(BUFFER);
     }
 
@@ -37,7 +37,7 @@ impl Window {
         self.offset
     }
 
-    /// The next bytes: a batch's worth, or all that are left.
+    /// The next bytes: at least a batch's worth, or all that are left.
     pub(super) fn view(&mut self) -> io::Result<&[u8]> {
         if !self.ended && self.buffer.len().saturating_sub(self.passed) < MAX_BATCH {
             self.fill()?;
@@ -54,7 +54,7 @@ impl Window {
         Ok(())
     }
 
-    /// Moves the view forward over bytes that were seen.
+    /// Moves the view forward by `count` bytes.
     pub(super) fn pass(&mut self, count: usize) {
         let count = count.min(self.buffer.len().saturating_sub(self.passed));
         self.passed = self.passed.saturating_add(count);

@@ -1,6 +1,7 @@
-//! The writer: seals what has gathered, appends it to the log and wakes who waits. One thread's, or driven turn by turn.
+//! The writer: seals gathered operations into batches, appends them to the log and wakes the waiters. It runs on its
+//! own thread or is driven turn by turn.
 //!
-//! While it writes one batch the next gathers: that is all the group commit there is. A failure ends it for good.
+//! While it writes one batch the next one gathers; that is the whole group commit. A failure is final.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::queue::{Gathered, Work};
 use super::segment::Trailer;
 use super::shared::Shared;
 
-/// The journal's one writer. Dropping it ends the journal: nobody waits for it any longer.
+/// The journal's only writer. Dropping it fails the journal.
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -26,10 +27,10 @@ pub struct Writer {
     woken: Vec<std::task::Waker>,
 }
 
-/// What a turn of the writer came to.
+/// The outcome of one turn of the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// A batch is durable, and whoever waited for it was woken. There may be more.
+    /// A batch is durable and its waiters were woken. There may be more.
     Wrote,
     /// The journal was closed or has failed: there are no more turns.
     Ended,
@@ -37,7 +38,7 @@ pub enum Turn {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // A panic itself goes on to the thread's end and was told to the panic hook already.
+        // A panic continues to the thread's end; the hook has reported it already.
         let why = if std::thread::panicking() { JournalFailed::Panicked } else { JournalFailed::Closed };
         self.shared.fail(why);
     }
@@ -49,15 +50,15 @@ impl Writer {
         Self { shared, epoch, next, chain, woken: Vec::new() }
     }
 
-    /// All turns, on a thread of its own.
+    /// Runs all turns on this thread.
     pub(super) fn run(mut self) {
         self.shared.progress.bell.answer();
         while self.turn() == Turn::Wrote {}
     }
 
-    /// One turn: waits until something has gathered that is worth a batch or waited for, and writes that; or ends the
-    /// log, once the journal was closed and all is written. It does not wait where a ticket of what has gathered was
-    /// polled before, or the journal was closed: so whoever drives it decides when there is a turn.
+    /// One turn: waits until a batch is large enough, waited for or old enough, and writes it; or closes the log, once
+    /// the journal is closed and everything is written. It does not block if a ticket of a queued record was polled, or
+    /// if the journal was closed, so the driver controls when there is a turn.
     pub fn turn(&mut self) -> Turn {
         let done = match self.shared.queue.pop(&self.shared.progress) {
             Work::Write(batch) => self.write(batch),
@@ -74,14 +75,14 @@ impl Writer {
         Turn::Wrote
     }
 
-    /// Ends the journal as a crash of its thread would: nobody waits for it any longer.
+    /// Ends the journal as a crash of the writer's thread would.
     pub fn abandon(&self) {
         self.shared.fail(JournalFailed::Closed);
     }
 
     fn write(&mut self, gathered: Gathered) -> Result<(), LogError> {
         let Gathered { bytes, first, records, operations, written_at, waiting: _ } = gathered;
-        // Let in as many as have gone out: while these are written, the next gather.
+        // Releases their room: while these are written, the next ones gather.
         self.shared.gate.leave(operations);
         assert_eq!(first, self.next, "the queue gives out batches in order");
         let head = BatchHead { epoch: self.epoch, first, count: records, written_at, before: self.chain };
@@ -96,7 +97,7 @@ impl Writer {
         self.next = sealed.head().next();
         self.chain = sealed.hash();
         let last = Lsn(self.next.0.saturating_sub(1));
-        // Before the mark is raised: who sees the mark finds a tip that is not behind it.
+        // Before the mark is raised: whoever sees the mark finds a tip that is not behind it.
         *self.shared.tip.lock() = (last, self.chain);
         self.shared.progress.advance(last, &mut self.woken);
         self.shared.queue.recycle(sealed.into_buffer());

@@ -1,8 +1,8 @@
-//! Bytes for the disk: LEB128 integers and length-prefixed texts.
+//! Encoding for the disk: LEB128 integers and length-prefixed texts.
 //!
-//! Writing cannot fail. Reading checks every length against what is there and never allocates more than that.
+//! Writing cannot fail. Reading checks every length against the bytes that are left and never allocates more than that.
 
-/// Why bytes could not be read as what they should be.
+/// Why bytes could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Fewer bytes than announced.
@@ -19,13 +19,13 @@ pub enum DecodeError {
 /// Most bytes of an integer.
 const MAX_INTEGER: usize = 10;
 
-/// Integers below this take eight bytes at most, and are written without a loop.
+/// Integers below this take at most eight bytes and are written without a loop.
 const SPREAD_END: u64 = 1 << 56;
 
 /// Appends an integer: seven bits a byte, lowest first.
 #[inline]
 pub fn put_u64(out: &mut Vec<u8>, value: u64) {
-    // Most are small: lengths, counts, numbers of items.
+    // Most integers are small: lengths, counts, item numbers.
     match u8::try_from(value) {
         Ok(small) if small < 0x80 => out.push(small),
         Ok(_) | Err(_) if value < SPREAD_END => put_spread(out, value),
@@ -33,14 +33,14 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-/// All bytes at once: the integer's groups of seven bits are moved apart, a byte each, in three halvings. Eight bytes are
-/// written whatever its length, and what is too much is cut: a copy of a length that is known is one instruction.
+/// Encodes all bytes at once: three shifts spread the integer's groups of seven bits to one byte each. Eight bytes are
+/// always appended, then the surplus is truncated: a copy of constant length is one instruction.
 #[inline]
 fn put_spread(out: &mut Vec<u8>, value: u64) {
     let fours = (value & 0x00ff_ffff_f000_0000) << 4 | (value & 0x0000_0000_0fff_ffff);
     let twos = (fours & 0x0fff_c000_0fff_c000) << 2 | (fours & 0x0000_3fff_0000_3fff);
     let ones = (twos & 0x3f80_3f80_3f80_3f80) << 1 | (twos & 0x007f_007f_007f_007f);
-    // The last byte that is used alone says that none follows. An integer of this size is above 0.
+    // The last used byte has no continuation bit. The value is above 0 here: smaller ones took the short path.
     let last = (u64::BITS - 1 - ones.leading_zeros()) / 8;
     let more = 0x8080_8080_8080_8080 & ((1 << (8 * last)) - 1);
     let end = out.len() + usize::try_from(last).unwrap_or(0) + 1;
@@ -66,18 +66,18 @@ fn put_large(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(bytes.get(..used).unwrap_or_default());
 }
 
-/// Appends a text with its length before it.
+/// Appends a text, preceded by its length.
 pub fn put_text(out: &mut Vec<u8>, text: &str) {
     put_u64(out, u64::try_from(text.len()).unwrap_or(u64::MAX));
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Appends an optional integer: 0 for none, else one more than the value.
+/// Appends an optional integer: 0 for none, otherwise the value plus one.
 pub fn put_option(out: &mut Vec<u8>, value: Option<u64>) {
     put_u64(out, value.map_or(0, |value| value.saturating_add(1)));
 }
 
-/// Reads what the writers above wrote, front to back.
+/// Reads what the functions above wrote, front to back.
 #[derive(Debug, Clone)]
 pub struct Reader<'a>(&'a [u8]);
 
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         self.0.len()
     }
 
-    /// All of it was read.
+    /// Checks that everything was read.
     ///
     /// # Errors
     /// [`DecodeError::Long`] when bytes are left.
@@ -158,10 +158,11 @@ impl<'a> Reader<'a> {
         T::try_from(self.u64()?).map_err(|_| DecodeError::Bad(what))
     }
 
-    /// A count of things that take at least `least` bytes each, so a hostile count can't make a reader allocate.
+    /// A count of elements of at least `least` bytes each. It is checked against the bytes left, so a hostile count
+    /// can't cause a large allocation.
     ///
     /// # Errors
-    /// As [`Reader::u64`], and [`DecodeError::Short`] when so many can't follow.
+    /// As [`Reader::u64`], and [`DecodeError::Short`] when fewer bytes are left than that many elements need.
     pub fn count(&mut self, least: usize) -> Result<usize, DecodeError> {
         let count: usize = self.small("count")?;
         if count.saturating_mul(least) > self.left() { Err(DecodeError::Short) } else { Ok(count) }

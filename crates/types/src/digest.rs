@@ -1,11 +1,14 @@
-//! Keyed hashes: where a hold or subject lives in its table, and whether a request is a repeat.
+//! Keyed hashes: they place holds and subjects in their tables and detect repeated requests.
 //!
-//! The key is made once a data folder and kept in it, so that what stands on the disk means the same after a restart and
-//! nobody can aim at one shard by choosing ids. What stands there (subjects, contents) is `SipHash-1-3`: keyed, stable over
-//! versions. Its parts are laid side by side first: hashed one by one they took three times the instructions. Where a
-//! hold lives is asked at each step of its life and stands nowhere on the disk: that is a quicker keyed hash, which may
-//! change with a version. It withstands who chooses ids, not who can measure where each comes to lie; the tokens of
-//! `ListHolds`, which is for operators, carry twelve bits of that.
+//! The key is made once per data folder and stored in it, so hashes on the disk keep their meaning after a restart, and
+//! nobody can choose ids that all land in one shard.
+//!
+//! Hashes that are stored (subjects, contents) are `SipHash-1-3`: keyed, and stable over versions. Their parts are
+//! concatenated first: hashing them one by one took three times the instructions.
+//!
+//! A hold's place is computed at each step of its life and never stored. It uses a faster keyed hash, which may change
+//! between versions. That hash resists callers who choose ids, but not ones who can measure where ids are placed; the
+//! page tokens of `ListHolds`, an operators' call, contain twelve bits of it.
 
 use std::cell::RefCell;
 use std::hash::Hasher as _;
@@ -22,24 +25,24 @@ use crate::ids::{CustomerId, DropId, HoldId, IdentityKind, ShopId, Sku, SubjectK
 #[derive(Clone, PartialEq, Eq)]
 pub struct DigestKey([u8; 16]);
 
-/// Where holds live: a keyed hash of their ids, for this version of the program only. From one folder's key it is
-/// always the same.
+/// Places holds: a keyed hash of their ids, used by this version of the program only. The same folder key always makes
+/// the same hash.
 #[derive(Clone)]
 pub struct Placement {
     seed: u64,
     shared: SharedSeed,
 }
 
-/// The customers of one shop, as subjects: the key and the shop are hashed already.
+/// Makes subjects of one shop's customers. The key and the shop are hashed already.
 #[derive(Debug, Clone, Copy)]
 pub struct Customers(SipHasher13Wide);
 
 thread_local! {
-    /// Where this thread lays side by side what it hashes: at most a request's texts.
+    /// This thread's buffer for concatenating what it hashes: at most one request's texts.
     static PARTS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Hashes what `lay` lays side by side.
+/// Hashes what `lay` appends.
 #[inline]
 fn hash_parts<H>(lay: impl FnOnce(&mut Vec<u8>), hash: impl FnOnce(&[u8]) -> H) -> H {
     PARTS.with_borrow_mut(|parts| {
@@ -49,12 +52,12 @@ fn hash_parts<H>(lay: impl FnOnce(&mut Vec<u8>), hash: impl FnOnce(&[u8]) -> H) 
     })
 }
 
-/// How a reserve is to be served, beyond what it asks for.
+/// Options of a reserve that change what it may result in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Manner {
-    /// In place of this hold.
+    /// The hold that it replaces.
     pub supersedes: Option<HoldId>,
-    /// What there is, rather than nothing.
+    /// Serve what is free instead of refusing.
     pub allow_partial: bool,
 }
 
@@ -71,14 +74,14 @@ impl DigestKey {
         &self.0
     }
 
-    /// Where holds live.
+    /// The hash that places holds.
     #[must_use]
     pub fn placement(&self) -> Placement {
         let seed = |part: &[u8]| SipHasher13::new_with_key(&self.0).hash(part);
         Placement { seed: seed(b"placement"), shared: SharedSeed::from_u64(seed(b"placement, shared")) }
     }
 
-    /// The customers of a shop.
+    /// The subjects of a shop's customers.
     #[must_use]
     pub fn customers(&self, shop: &ShopId) -> Customers {
         let mut hasher = SipHasher13Wide::new_with_key(&self.0);
@@ -86,8 +89,8 @@ impl DigestKey {
         Customers(hasher)
     }
 
-    /// Another identity of a shop's customer (a card, a device, an address), as a subject. The value itself is kept
-    /// nowhere.
+    /// Another identity of a shop's customer (a card, a device, an address), as a subject. The value itself is not
+    /// stored.
     #[must_use]
     pub fn identity(&self, shop: &ShopId, kind: &IdentityKind, value: &str) -> SubjectKey {
         let lay = |parts: &mut Vec<u8>| {
@@ -97,7 +100,7 @@ impl DigestKey {
         hash_parts(lay, |parts| SubjectKey(SipHasher13Wide::new_with_key(&self.0).hash(parts).as_u128()))
     }
 
-    /// What a reserve asks for, but for its id and its wish for a ttl.
+    /// Digest of what a reserve asks for, without its id and its ttl.
     #[must_use]
     pub fn content<'a>(
         &self,
@@ -117,7 +120,7 @@ impl DigestKey {
                 parts.extend_from_slice(&units.to_le_bytes());
             }
             let Manner { supersedes, allow_partial } = manner;
-            // Written only where they are set, so that older journals' hashes still hold. No SKU begins with a zero byte.
+            // Written only if set, so that hashes in older journals stay valid. No SKU begins with a zero byte.
             if let Some(old) = supersedes {
                 parts.extend_from_slice(b"\0\0supersedes");
                 parts.extend_from_slice(old.as_bytes());
@@ -130,7 +133,7 @@ impl DigestKey {
     }
 }
 
-/// What stands before a subject's own text. Neither a kind nor a shop has a zero byte in it, so parts can't run together.
+/// Appends what precedes a subject's own text. Kinds and shops contain no zero byte, so the parts are unambiguous.
 fn lay_owner(parts: &mut Vec<u8>, kind: &str, shop: &ShopId) {
     parts.extend_from_slice(kind.as_bytes());
     parts.push(0);
@@ -139,7 +142,7 @@ fn lay_owner(parts: &mut Vec<u8>, kind: &str, shop: &ShopId) {
 }
 
 impl Customers {
-    /// One of them, as a subject.
+    /// The customer's subject key.
     #[inline]
     #[must_use]
     pub fn subject(&self, customer: &CustomerId) -> SubjectKey {
@@ -148,7 +151,7 @@ impl Customers {
 }
 
 impl Placement {
-    /// Of a hold's id.
+    /// The hash of a hold's id.
     #[inline]
     #[must_use]
     pub fn of(&self, id: &HoldId) -> u64 {
@@ -187,12 +190,12 @@ mod tests {
         assert_ne!(place(1, 2), place(3, 2));
         let spread = |half: fn(u64) -> u64| {
             let placement = DigestKey::from_bytes([1; 16]).placement();
-            // Ids that differ in their lowest bits only, as those of one millisecond may.
+            // Ids that differ only in their lowest bits, as ids of one millisecond may.
             let ids = (0..4096_u128).map(|n| HoldId::from_bytes(n.to_be_bytes()));
             ids.map(|id| half(placement.of(&id)) % 4096).collect::<std::collections::BTreeSet<_>>().len()
         };
-        // By chance 4096 * (1 - 1/e) = 2589 of 4096.
-        // A shard's index goes by the upper of twenty bits of the low half, the shard by the high half.
+        // By chance 4096 * (1 - 1/e) = 2589 of 4096. A shard's index uses the upper of twenty bits of the low half; the
+        // shard is chosen by the high half.
         for half in [|hash| hash, |hash: u64| hash >> 8, |hash: u64| hash >> 32] {
             assert!((2_400..2_800).contains(&spread(half)), "{} of 4096 places", spread(half));
         }

@@ -1,6 +1,6 @@
-//! Names of things: newtypes that can only hold a well-formed value.
+//! Ids and numbers: newtypes that can only hold a well-formed value.
 //!
-//! Parsing happens once, at the edge; behind it an id is known to be good. This module never looks anything up.
+//! They are parsed once, at the edge. This module does no look-ups.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use ecow::EcoString;
 
-/// Most characters in a slug id (drop, shop, pool, limit…).
+/// Most bytes in a slug id (drop, shop, pool, limit…).
 pub const MAX_SLUG: usize = 64;
 /// Most bytes in an opaque id (SKU, customer, order).
 pub const MAX_OPAQUE: usize = 128;
@@ -107,7 +107,7 @@ text_id!(
     check_slug
 );
 text_id!(
-    /// A series' id: a slug. Drops of one series are counted together where a limit says so, within a shop.
+    /// A series' id: a slug, unique within a shop. A limit may count all drops of one series together.
     SeriesId,
     check_slug
 );
@@ -117,7 +117,7 @@ text_id!(
     check_slug
 );
 text_id!(
-    /// What an identity is (card, device, address): a slug.
+    /// The kind of an identity (card, device, address): a slug.
     IdentityKind,
     check_slug
 );
@@ -127,7 +127,7 @@ text_id!(
     check_opaque
 );
 text_id!(
-    /// A customer: opaque, a pseudonym.
+    /// A customer: an opaque pseudonym.
     CustomerId,
     check_opaque
 );
@@ -160,7 +160,7 @@ macro_rules! uuid_id {
         impl TryFrom<&str> for $name {
             type Error = IdError;
             fn try_from(text: &str) -> Result<Self, IdError> {
-                // Only the plain form with hyphens, so that one id has one spelling but for the case of its letters.
+                // Only the hyphenated form is accepted, so an id has one spelling but for the case of its letters.
                 if text.len() != uuid::fmt::Hyphenated::LENGTH {
                     return Err(IdError::Uuid);
                 }
@@ -190,16 +190,16 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// A hold's id: a UUID chosen by the caller, and its idempotency key.
+    /// A hold's id: a UUID chosen by the caller; it is also the idempotency key.
     HoldId
 );
 uuid_id!(
-    /// A stock adjustment's id: a UUID chosen by the caller, so that it is made once.
+    /// A stock adjustment's id: a UUID chosen by the caller; it is also the idempotency key.
     AdjustmentId
 );
 
 impl AdjustmentId {
-    /// When it was made, in milliseconds since the Unix epoch, if it is a UUID of version 7.
+    /// When the id was made, in milliseconds since the Unix epoch, if it is a UUID of version 7.
     #[must_use]
     pub fn made_at(&self) -> Option<u64> {
         let [version, _, variant, ..] = *self.0.last_chunk::<10>()?;
@@ -208,19 +208,19 @@ impl AdjustmentId {
     }
 }
 
-/// A subject of limits, as a keyed hash of shop, kind and value: 128 bits, so that two never meet.
+/// A subject of limits, as a 128-bit keyed hash of shop, kind and value. At that width collisions are not expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectKey(pub u128);
 
 impl SubjectKey {
-    /// The part that places it in its table.
+    /// The upper half, which determines its place in its table.
     #[must_use]
     pub fn place(self) -> u64 {
         u64::try_from(self.0 >> 64).unwrap_or(0)
     }
 }
 
-/// How many units a line asks for: 1–1,000,000.
+/// The number of units that a line asks for: 1–1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity(NonZeroU32);
 
@@ -265,33 +265,30 @@ macro_rules! number {
 }
 
 number!(
-    /// A drop's number in this engine: in the order of creation, never used again.
+    /// A drop's number in this engine: assigned in the order of creation, never reused.
     DropNo(u32)
 );
 number!(
-    /// An item's place in its drop. Items are never removed, so it stays.
+    /// An item's index in its drop. Items are never removed, so it never changes.
     ItemNo(u16)
 );
 number!(
-    /// A pool's place in its item. Pools are never removed, so it stays.
+    /// A pool's index in its item. Pools are never removed, so it never changes.
     PoolNo(u16)
 );
 number!(
-    /// Log sequence number: a record's place in the journal. Grows by one a record; 0 stands before the first.
+    /// Log sequence number: a record's position in the journal. It grows by one per record; 0 is before the first.
     Lsn(u64)
 );
 
 impl Lsn {
-    /// The place after this one.
-    ///
-    /// # Panics
-    /// Never in practice: at ten million records a second, u64 lasts 58,000 years.
+    /// The next position. It saturates, but at ten million records a second u64 lasts 58,000 years.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The place `records` further on.
+    /// The position `records` further on.
     #[must_use]
     pub const fn plus(self, records: u64) -> Self {
         Self(self.0.saturating_add(records))

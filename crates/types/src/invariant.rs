@@ -1,10 +1,9 @@
-//! What has to hold for the books to be right. Where it does not, there is a bug, and the process ends before it answers
-//! or writes anything more.
+//! Invariants. One that does not hold is a bug, and the process ends before it answers or writes anything more.
 
 use std::fmt;
 
-/// Ends the process where a condition does not hold, or where a value has not the form that it must have: in the second
-/// form what the pattern binds can be used behind it. The message says what was found, of what.
+/// Ends the process if a condition does not hold, or if a value does not match a pattern. In the second form the
+/// pattern's bindings are usable after it. The message says what was found.
 #[macro_export]
 macro_rules! invariant {
     (let $pattern:pat = $value:expr, $($what:tt)+) => {
@@ -17,7 +16,7 @@ macro_rules! invariant {
     };
 }
 
-/// The end: the hook that a server sets for panics logs it and ends the process with 70, before anything is unwound.
+/// Panics. A server's panic hook logs it and ends the process with exit code 70 before anything is unwound.
 ///
 /// # Panics
 /// Always.

@@ -1,20 +1,21 @@
-//! Counting: counters, gauges and histograms that a hot path can afford, by value, one struct a room.
+//! Counters, gauges and histograms that a hot path can afford, in one struct per module.
 //!
-//! Nothing here is global and nothing here is text: names and exposition are the admin room's. A counter is split
-//! over cache lines and summed when it is read.
+//! No metric is global. Metric names and exposition are in `admin`. A counter is split over cache lines and summed when
+//! it is read.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-/// Cells of a counter: enough that the workers of a mid-size machine rarely meet.
+
+/// Cells of a counter: enough that a mid-size machine's threads rarely share one.
 const CELLS: usize = 8;
 
 static NEXT_CELL: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// This thread's cell, dealt round-robin.
+    /// This thread's cell, assigned round-robin.
     static CELL: usize = NEXT_CELL.fetch_add(1, Ordering::Relaxed) % CELLS;
 }
 
@@ -32,7 +33,7 @@ impl Counter {
     /// `count` more.
     #[inline]
     pub fn add(&self, count: u64) {
-        // Relaxed: a count carries no other data.
+        // Relaxed: the count orders no other data.
         if let Some(cell) = self.0.get(CELL.with(|cell| *cell)) {
             cell.fetch_add(count, Ordering::Relaxed);
         }
@@ -60,7 +61,7 @@ impl Gauge {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 
-    /// Lowers it: by no more than it was raised.
+    /// Lowers it. Never by more than it was raised.
     pub fn subtract(&self, by: u64) {
         self.0.fetch_sub(by, Ordering::Relaxed);
     }
@@ -92,7 +93,7 @@ pub const DURATION_BOUNDS: [u64; 16] = [
     5_000_000_000,
 ];
 
-/// How durations are spread: a bucket for each of [`DURATION_BOUNDS`], one for what is over, and their sum.
+/// A histogram of durations: a bucket for each of [`DURATION_BOUNDS`], one for longer ones, and their sum.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [AtomicU64; DURATION_BOUNDS.len() + 1],
@@ -102,7 +103,7 @@ pub struct Histogram {
 /// A histogram at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistogramReading {
-    /// Observations in each bucket, not cumulative; the last is over every bound.
+    /// Observations in each bucket, not cumulative; the last bucket is above every bound.
     pub buckets: Vec<u64>,
     /// Sum of all observations, in nanoseconds.
     pub nanos: u64,
@@ -130,8 +131,7 @@ impl Histogram {
     }
 }
 
-/// Measures how long something takes. For metrics, and for when work is done: nothing that is decided about a request may
-/// rest on it.
+/// Measures elapsed time, for metrics and for scheduling background work. No decision about a request may depend on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 

@@ -1,13 +1,13 @@
-//! Numbers in fewer bytes than their type has: for what there are millions of.
+//! Integers in fewer bytes than their type has, for data of which there are millions.
 //!
-//! Nothing is ever cut off: what does not fit is not made.
+//! Nothing is truncated: a number that does not fit is rejected.
 
 /// A number below 256 to the power of `N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Packed<const N: usize>([u8; N]);
 
 impl<const N: usize> Packed<N> {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self([0; N]);
 
     /// The number, if it fits.

@@ -1,8 +1,8 @@
-//! Records: the facts that the journal and the snapshots are made of, and their bytes.
+//! Records: the entries of the journal and of snapshots, and their bytes.
 //!
-//! A record carries what an entity became, never a difference, so applying it twice is the same as once. Its LSN is
-//! its place in the journal and is not part of its bytes. Images (`Drop`, `Steering`, `Hold`, …) are whole entities: a
-//! snapshot has one for every entity that there is. Facts are what the journal has: what was done, when and by whom, and
+//! A record carries an entity's new state, never a difference, so applying it twice has the same effect as once. Its
+//! LSN is its position in the journal and not part of its bytes. Images (`Drop`, `Lifecycle`, `Hold`, …) are whole
+//! entities: a snapshot has one for every entity. Facts are what the journal has: what was done, when and by whom, and
 //! the entity after it.
 
 mod archive;
@@ -34,51 +34,51 @@ pub const MAX_DROP_IMAGE: usize = 128 * 1024;
 /// Most bytes of one encoded record: of a fact about the largest drop, with its stock; a test holds it to this.
 pub const MAX_RECORD: usize = 160 * 1024;
 
-/// A drop as it is defined. The entity's revision is `Drop.revision` on the wire.
+/// A drop's definition. The entity's revision is `Drop.revision` on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropImage {
     /// Its number in this engine.
     pub number: DropNo,
     /// When it was created.
     pub created_at: Timestamp,
-    /// What it is.
+    /// Its definition.
     pub definition: Definition,
-    /// Digest of the definition as first asked for: tells a repeated `CreateDrop` from another one.
+    /// Digest of the definition as first requested: distinguishes a repeated `CreateDrop` from another one.
     pub request: [u8; 32],
-    /// How its definition was changed last.
+    /// The last change of its definition.
     pub update: Option<LastUpdate>,
 }
 
-/// The last change of a drop's definition: tells a repeated `UpdateDrop` from another one.
+/// The last change of a drop's definition: distinguishes a repeated `UpdateDrop` from another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastUpdate {
     /// The revision that it changed.
     pub base: Lsn,
-    /// Digest of what was asked for: see [`update_digest`].
+    /// Digest of the request: see [`update_digest`].
     pub request: [u8; 32],
 }
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// A drop, whole. In the journal only as format 1 wrote it: made, or its definition changed.
+    /// A drop, whole. In the journal only in format 1: it was created, or its definition changed.
     Drop(Box<DropImage>),
-    /// Where a drop stands in its life, whole. In the journal only as format 1 wrote it: paused, resumed or closed.
+    /// A drop's lifecycle, whole. In the journal only in format 1: it was paused, resumed or closed.
     Lifecycle(Lifecycle),
     /// Something was done to a drop.
     DropFact(Box<DropFact>),
-    /// The journal is of format 1 up to here. Moments up to this instant have come, without facts that say so.
+    /// Ends the journal's part of format 1. Moments scheduled up to this instant have come, without facts that say so.
     Upgraded(Timestamp),
-    /// A hold, whole. In the journal only as format 1 wrote it: the reserve that made it.
+    /// A hold, whole. In the journal only in format 1: a reserve made it.
     Hold(Hold),
     /// A hold was made.
     Made(Made),
     /// A hold was changed.
     Changed(HoldChange),
-    /// A hold took another's place. Both have its LSN as their revision, and each is guarded by its own: a snapshot may
-    /// have seen one of them, both, or neither.
+    /// A hold replaced another. Both get this record's LSN as their revision, and on replay each is checked against its
+    /// own: a snapshot may contain the effect on one of them, both, or neither.
     Superseded(Box<Superseded>),
-    /// A fact about holds as format 1 wrote it.
+    /// A fact about holds in format 1.
     Old(Box<OldFact>),
     /// The engine started after an outage.
     Restart(Restart),
@@ -88,17 +88,18 @@ pub enum Record {
     Stock(StockImage),
     /// A part of an item's remembered adjustments.
     Adjustments(AdjustmentsImage),
-    /// What is kept of an archived drop's holds, whole. In the journal only as format 1 wrote it: it was archived.
+    /// What is kept of an archived drop's holds, whole. In the journal only in format 1: it was archived.
     Archived(Archived),
     /// What a subject owns from archived drops, whole.
     Usage(UsageImage),
 }
 
-/// First byte of an encoded record. Never reused for another meaning.
+/// First byte of an encoded record. A number is never reused for another meaning.
 ///
-/// What an older build could not read gets a new number, at the end: a new record, and as well a new verb, actor, flag or
-/// tag inside one that there is. `stockade.meta` says which is the highest in a folder, and an older build refuses the
-/// folder by that, saying that a newer one has written to it. Under an old number it would call it damaged.
+/// Anything that an older build could not read gets a new number at the end: a new record, and also a new verb, actor,
+/// flag or tag inside an existing one. `stockade.meta` says which number is the highest in a folder. An older build
+/// refuses a folder with a higher one, saying that a newer build has written to it; under an old number it would report
+/// damage.
 mod kind {
     macro_rules! kinds {
         ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
@@ -110,19 +111,19 @@ mod kind {
 
     kinds! {
         DROP = 1,
-        /// Where a drop stands in its life, of one that no moment has come of.
+        /// The lifecycle of a drop of which no scheduled moment has come.
         STEERING = 2,
         HOLD = 3,
         CHANGE_1 = 4,
         RESTART_1 = 5,
         ADJUSTED_1 = 6,
         STOCK = 7,
-        /// A drop that has parts beyond the first fields.
+        /// A drop with parts beyond the first fields.
         DROP_IN_PARTS = 8,
         SUPERSEDED_1 = 9,
         ARCHIVED = 10,
         USAGE = 11,
-        /// An adjustment with the instant at which it was made.
+        /// An adjustment with its instant.
         ADJUSTED_AT_1 = 12,
         ADJUSTMENTS = 13,
         MADE = 14,
@@ -138,7 +139,7 @@ mod kind {
     /// The highest of them.
     pub const MAX: u8 = last(ALL);
 
-    /// The last of them, each of which is the one before and 1.
+    /// The last element. Checks that each is one more than the one before.
     const fn last(kinds: &[u8]) -> u8 {
         let (mut last, mut rest) = (0, kinds);
         while let [kind, behind @ ..] = rest {
@@ -150,7 +151,7 @@ mod kind {
 }
 
 impl DropImage {
-    /// Bytes that its record takes.
+    /// The size of its record, in bytes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         let mut bytes = Vec::new();
@@ -177,10 +178,10 @@ impl DropImage {
 }
 
 impl Record {
-    /// The highest kind that there is: a data folder says which kinds may be in it.
+    /// The highest kind. A data folder's metadata says which kinds may be in it.
     pub const KIND_MAX: u8 = kind::MAX;
 
-    /// The drop that it is about: itself, not its holds.
+    /// The drop that it is about. Records of holds are not about a drop.
     #[must_use]
     pub const fn drop_number(&self) -> Option<DropNo> {
         match self {
@@ -202,7 +203,7 @@ impl Record {
         }
     }
 
-    /// The drop that it has, as defined.
+    /// The drop's definition, if the record has it.
     #[must_use]
     pub fn drop_image(&self) -> Option<&DropImage> {
         if let Self::Drop(image) = self {
@@ -214,7 +215,7 @@ impl Record {
         }
     }
 
-    /// What it is, in a word.
+    /// Its kind in a word.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -304,7 +305,7 @@ impl Record {
         }
     }
 
-    /// Reads one record, all bytes of it.
+    /// Decodes one record, which must take all bytes.
     ///
     /// # Errors
     /// [`DecodeError`] when the bytes are not exactly one record.
@@ -339,7 +340,7 @@ impl Record {
     }
 }
 
-/// The digest that tells one `CreateDrop` from another: over the definition's bytes as they would stand on disk.
+/// The digest that distinguishes one `CreateDrop` from another: over the definition's bytes as they would be on disk.
 #[must_use]
 pub fn request_digest(definition: &Definition) -> [u8; 32] {
     let mut bytes = Vec::new();
@@ -347,8 +348,8 @@ pub fn request_digest(definition: &Definition) -> [u8; 32] {
     blake3::hash(&bytes).into()
 }
 
-/// The digest that tells one `UpdateDrop` of a revision from another: over the fields that it names, none being all, and
-/// the whole definition as it wants it.
+/// The digest that distinguishes one `UpdateDrop` of a revision from another: over the named fields (none means all)
+/// and the whole requested definition.
 #[must_use]
 pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
     let mut bytes = Vec::new();
@@ -361,7 +362,7 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
     blake3::hash(&bytes).into()
 }
 
-/// A drop's image, behind the byte that says of which kind it is.
+/// Reads a drop's image; its kind byte has been read.
 fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
     let in_parts = kind == kind::DROP_IN_PARTS;
     if !in_parts && kind != kind::DROP {

@@ -1,11 +1,11 @@
-//! The business "no": its reasons, their stable numbers and the words for people.
+//! Refusals: their reasons, stable numbers and messages.
 //!
-//! A refusal is an answer, never an error. Faults (disk, overload) and bugs have their own types elsewhere.
+//! A refusal is an answer, not an error. Faults (disk, overload) and bugs have their own types elsewhere.
 
-/// Why a request was refused. The numbers are the wire's and never change.
+/// Why a request was refused. The numbers are part of the wire and never change.
 ///
-/// Several may apply; the first in the documented order is told: the caller's own hold, then `Closed`, `Paused`,
-/// `NotOpen`, then `SoldOut`, then `Cooldown`, `TooManyHolds`, `LimitReached`.
+/// If several apply, the first in this order is returned: the caller's own hold, then `Closed`, `Paused`, `NotOpen`,
+/// then `SoldOut`, then `Cooldown`, `TooManyHolds`, `LimitReached`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// Before the drop opens.
@@ -14,21 +14,21 @@ pub enum Reason {
     Paused,
     /// After the drop's end.
     Closed,
-    /// The least time between two reserves of one subject has not passed.
+    /// The minimum time between two reserves of one subject has not passed.
     Cooldown,
     /// One subject has too many live holds, or too many units in them.
     TooManyHolds,
-    /// More was asked than one subject may hold and own.
+    /// The request would exceed what one subject may hold and own.
     LimitReached,
-    /// Fewer units were free than asked, and none was in doubt.
+    /// Fewer units were free than requested, and none was in doubt.
     SoldOut,
     /// The hold's deadline has passed.
     HoldExpired,
     /// The hold was given back.
     HoldReleased,
-    /// The hold is a sale already.
+    /// The hold has been claimed.
     HoldClaimed,
-    /// Another hold took this one's place.
+    /// Another hold has replaced this one.
     Superseded,
     /// The hold was claimed before, for another order.
     OrderMismatch,
@@ -57,7 +57,7 @@ impl Reason {
         Self::CeilingReached,
     ];
 
-    /// The wire's number.
+    /// The number on the wire.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -78,7 +78,7 @@ impl Reason {
         }
     }
 
-    /// Its place in [`Reason::ALL`].
+    /// Its index in [`Reason::ALL`].
     #[inline]
     #[must_use]
     pub const fn place(self) -> usize {
@@ -127,7 +127,7 @@ impl Reason {
         }
     }
 
-    /// What it means, for people; English.
+    /// A message for people, in English.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {

@@ -1,9 +1,9 @@
-//! Time as data: instants and spans in milliseconds, and the one door to the machine's clocks.
+//! Instants and spans in milliseconds, and the only access to the machine's clocks.
 //!
-//! Nothing below the edge reads a clock: `now` is an argument. The engine's clock follows the machine's boot-time
-//! clock, which counts suspended time too and cannot be set, from the wall clock at start. It never goes back. A wall
-//! clock that runs away is followed at 1 ms a second; one that has jumped ahead by more than a second is stepped to once
-//! it has stayed ahead, and never where it is far ahead (`follow`).
+//! Nothing below the edge reads a clock: `now` is an argument. The engine's clock starts at the wall clock and then
+//! advances with the machine's boot-time clock, which also counts suspended time and cannot be set. It never goes back.
+//! It is slewed towards the wall clock by at most 1 ms a second. It is stepped to a wall clock that is more than a
+//! second ahead only after that has stayed ahead, and never if it is far ahead (`follow`).
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -43,7 +43,7 @@ impl Millis {
 }
 
 impl From<Duration> for Millis {
-    /// Rounded down: finer digits are cut off.
+    /// Rounded down to whole milliseconds.
     fn from(span: Duration) -> Self {
         Self(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
     }
@@ -57,19 +57,19 @@ impl Timestamp {
     /// Later than every deadline: "never".
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The instant `span` later; at the end of time it stays there.
+    /// The instant `span` later; saturates.
     #[must_use]
     pub const fn plus(self, span: Millis) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 
-    /// The instant `span` earlier; at the beginning of time it stays there.
+    /// The instant `span` earlier; saturates.
     #[must_use]
     pub const fn minus(self, span: Millis) -> Self {
         Self(self.0.saturating_sub(span.0))
     }
 
-    /// How long until `later`; nothing when that has passed.
+    /// The span until `later`; zero if that has passed.
     #[must_use]
     pub const fn until(self, later: Self) -> Millis {
         Millis(later.0.saturating_sub(self.0))
@@ -87,18 +87,18 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where `now` comes from. One reading a request, at the edge.
+/// The source of `now`. The edge reads it once per request.
 pub trait Clock: Send + Sync {
-    /// The engine's time. Never earlier than an answer it gave before.
+    /// The engine's time, never earlier than what it returned before.
     fn now(&self) -> Timestamp;
 }
 
-/// A clock that stands still until it is moved: for tests, and for replaying what has been.
+/// A clock that is moved by hand, for tests and for replay.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// Stands at `start`.
+    /// A clock that shows `start`.
     #[must_use]
     pub const fn at(start: Timestamp) -> Self {
         Self(AtomicU64::new(start.0))
@@ -106,7 +106,7 @@ impl ManualClock {
 
     /// Moves forward.
     pub fn advance(&self, span: Millis) {
-        // Relaxed: a clock carries no other data.
+        // Relaxed: the clock orders no other data.
         self.0.fetch_add(span.0, Ordering::Relaxed);
     }
 }
@@ -122,14 +122,14 @@ impl Clock for ManualClock {
 pub struct EngineClock {
     /// Engine time minus boot time, in nanoseconds.
     offset: AtomicI64,
-    /// The latest instant that was given out, in milliseconds.
+    /// The latest instant that was returned, in milliseconds.
     given: AtomicU64,
-    /// What [`EngineClock::follow`] has seen.
+    /// State of [`EngineClock::follow`].
     follower: Mutex<Follower>,
 }
 
 impl EngineClock {
-    /// Starts at the later of the wall clock and `not_before`, the last instant that the journal knows.
+    /// Starts at the later of the wall clock and `not_before`, the last instant in the journal.
     #[must_use]
     pub fn start(not_before: Timestamp) -> Self {
         let boot = read(ClockId::Boottime);
@@ -141,7 +141,7 @@ impl EngineClock {
         }
     }
 
-    /// Looks at the wall clock and moves engine time towards it. To be called about once a second.
+    /// Reads the wall clock and moves engine time towards it. Must be called about once a second.
     pub fn follow(&self) -> Look {
         let mut follower = self.follower.lock();
         let boot = read(ClockId::Boottime);
@@ -157,8 +157,8 @@ impl Clock for EngineClock {
     fn now(&self) -> Timestamp {
         let nanos = read(ClockId::Boottime).saturating_add(self.offset.load(Ordering::Relaxed));
         let millis = u64::try_from(nanos / 1_000_000).unwrap_or(0);
-        // Slewing back may lower the sum; what was given out stays a floor. The store is skipped while the
-        // millisecond lasts, so that the line is shared, not fought over.
+        // Slewing back may lower the sum, so the last returned instant is a floor. Within one millisecond nothing is
+        // stored, so that the cache line stays shared.
         let given = self.given.load(Ordering::Relaxed);
         if millis <= given {
             return Timestamp(given);
@@ -167,7 +167,7 @@ impl Clock for EngineClock {
     }
 }
 
-/// The wall clock, for comparing with the journal before an engine clock exists.
+/// The wall clock, to compare with the journal before an engine clock exists.
 #[must_use]
 pub fn wall_clock() -> Timestamp {
     Timestamp(u64::try_from(read(ClockId::Realtime) / 1_000_000).unwrap_or(0))

@@ -1,4 +1,4 @@
-//! What each kind of record gives.
+//! The events of each kind of record.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -69,7 +69,7 @@ fn change(before: &Hold, change: &Change) -> Record {
     Record::Changed(HoldChange::of(before, change, Timestamp(1_500), Actor::of(change)))
 }
 
-/// A hold's event: its type, state before and after, and what was moved of each line: sold, released, returned.
+/// A hold's event: its type, the states before and after, and the units moved of each line: sold, released, returned.
 type Told = (Kind, Option<HoldState>, HoldState, Vec<(u32, u32, u32)>);
 
 fn told(event: &Event) -> Told {

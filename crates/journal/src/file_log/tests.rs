@@ -1,4 +1,4 @@
-//! Rolling, what is made ahead, and what is done where no file can be made.
+//! Rolling, segments made ahead, and what happens if no file can be made.
 
 use stockade_types::record::{Record, Restart};
 use stockade_types::time::Timestamp;
@@ -45,7 +45,7 @@ fn with_os_durability_only_segments_and_explicit_syncs_are_forced() {
     assert_eq!(filled(Durability::Sync, 5).0.count(Operation::SyncData), 6, "and each batch");
 }
 
-/// Fills a log further, each batch where the one before ended. Says how far it came.
+/// Appends `batches` batches, each after the one before.
 fn go_on(log: &FileLog, batches: u64) -> Result<(), LogError> {
     for n in 0..batches {
         let tip = log.tail.lock().tip;

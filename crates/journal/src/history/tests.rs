@@ -1,4 +1,4 @@
-//! Reading from kept segments on into the journal, while these are moved, dropped, lost and damaged.
+//! Reading from kept segments on into the journal, while they are moved, dropped, lost and damaged.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use crate::storage::{SimulatedStorage, Storage as _};
 
 const KEPT: &str = "kept/";
 const ALL: KeepPolicy = KeepPolicy { age: Millis(u64::MAX), bytes: u64::MAX };
-/// Bytes of a segment at most: six batches of one record.
+/// Most bytes of a segment: six batches of one record.
 const SEGMENT: u64 = 700;
 
-/// A journal of batches of one record each, the `n`-th written at `n`, with all that is kept of it.
+/// A journal of batches with one record each, the `n`-th written at `n`, of which everything is kept.
 struct Shop {
     storage: SimulatedStorage,
     kept: SimulatedStorage,
@@ -49,7 +49,7 @@ impl Shop {
         Self::open(&SimulatedStorage::new(), Durability::Sync, policy).expect("opens")
     }
 
-    /// A new process on what the disk has.
+    /// A restart with what the disk has.
     fn again(&self, policy: KeepPolicy) -> Self {
         Self::open(&self.storage.reopen(), Durability::Sync, policy).expect("opens")
     }
@@ -65,7 +65,7 @@ impl Shop {
         Ok(())
     }
 
-    /// Places of the records from one on, about so many bytes a call.
+    /// LSNs of the records from one on, read in calls of about `bytes` bytes.
     fn read(&self, from: u64, bytes: usize) -> Result<Vec<u64>, HistoryError> {
         let (mut places, mut from) = (Vec::new(), Lsn(from));
         loop {
@@ -87,7 +87,7 @@ impl Shop {
         self.kept.list().expect("lists")
     }
 
-    /// Writes over a kept file.
+    /// Overwrites a kept file.
     fn put(&self, name: &str, bytes: &[u8]) {
         self.kept.remove(name).expect("removes");
         self.kept.create(name).expect("creates").append(bytes).expect("writes");
@@ -274,7 +274,7 @@ fn damage_in_what_is_kept_is_told_to_who_reads_it_and_to_nobody_else() {
             let before = again.history.batches(Lsn(from), usize::MAX);
             if from < first.0 {
                 let before: Vec<u64> = before.expect(what).iter().map(|batch| batch.head.first.0).collect();
-                // Of the damaged segment itself, what is sound in front of the damage.
+                // The damaged segment's valid records before the damage.
                 assert!(before.starts_with(&places(from, first.0 - 1)), "{what}: {before:?}");
                 assert!(before.len() < places(from, next.0 - 1).len() && before.is_sorted(), "{what}: {before:?}");
             } else if what == "last byte" || what.starts_with("cut") {
@@ -304,7 +304,7 @@ fn a_segment_that_was_not_written_after_the_one_before_it_is_damage() {
     let mut shop = Shop::new(ALL);
     shop.fill(60).expect("fills");
     shop.log.trim(Lsn(55)).expect("trims");
-    // Another journal, with records in the same places.
+    // Another journal, with records at the same LSNs.
     let mut other = Shop::new(ALL);
     other.epoch += 1;
     other.fill(60).expect("fills");

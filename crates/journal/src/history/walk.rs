@@ -1,4 +1,4 @@
-//! A walk over batches, segment after segment, each step of which is proved.
+//! A walk over batches, segment after segment, that verifies each step.
 
 use std::io::Read;
 
@@ -12,13 +12,13 @@ use crate::marks::{Mark, Marks};
 use crate::segment::{SEGMENT_HEAD, SegmentHead};
 use crate::window::Window;
 
-/// A segment that was opened.
+/// An open segment.
 pub(super) struct Opened {
     file: String,
     first: Lsn,
-    /// Where the one behind it begins; none if it is the newest.
+    /// Where the next segment begins; none if this is the newest.
     next: Option<Lsn>,
-    /// Where the window stood when it was opened: at the segment's head if that is byte 0, else at a batch.
+    /// The window's initial position: the segment's head if that is byte 0, otherwise a batch.
     start: Mark,
     window: Window,
 }
@@ -33,7 +33,7 @@ impl Opened {
         Self { file, first, next, start, window: Window::new(source, start.offset) }
     }
 
-    /// Its first record, and that of the one behind it; none if it is the newest.
+    /// Its first record, and that of the next segment; none if this is the newest.
     pub(super) const fn bounds(&self) -> (Lsn, Option<Lsn>) {
         (self.first, self.next)
     }
@@ -58,9 +58,9 @@ pub(super) struct Walk<'m> {
     until: Lsn,
     bytes: u64,
     taken: u64,
-    /// The next record, where batches were given already; and the hash of the last of them.
+    /// Once a batch was taken: the LSN after it, and its hash.
     reached: Option<(Lsn, BatchHash)>,
-    /// The first record of the segment that was passed last.
+    /// The first record of the segment that was walked last.
     passed: Option<Lsn>,
     batches: Vec<Batch>,
 }
@@ -70,7 +70,7 @@ impl<'m> Walk<'m> {
         Self { marks, from, until, bytes, taken: 0, reached: None, passed: None, batches: Vec::new() }
     }
 
-    /// Whether something was read.
+    /// Whether any batch was taken.
     pub(super) const fn has_batches(&self) -> bool {
         !self.batches.is_empty()
     }
@@ -79,7 +79,7 @@ impl<'m> Walk<'m> {
         self.batches
     }
 
-    /// The next record to be given.
+    /// The next record to return.
     pub(super) fn place(&self) -> Lsn {
         self.reached.map_or(self.from, |(next, _)| next)
     }
@@ -88,7 +88,7 @@ impl<'m> Walk<'m> {
         self.place() < self.until && (self.batches.is_empty() || self.taken < self.bytes)
     }
 
-    /// Walks over a segment to its end, or until it is enough.
+    /// Walks over a segment to its end, or until enough was read.
     pub(super) fn pass(&mut self, mut segment: Opened) -> Result<(), HistoryError> {
         segment.window.want(usize::try_from(self.bytes.saturating_sub(self.taken)).unwrap_or(usize::MAX));
         let mut at = self.begin(&mut segment)?;
@@ -121,7 +121,7 @@ impl<'m> Walk<'m> {
         Ok(())
     }
 
-    /// The first batch to look at in a segment; checks what its head says.
+    /// Where to start in a segment; verifies the segment's head if the walk begins there.
     fn begin(&self, segment: &mut Opened) -> Result<Mark, HistoryError> {
         if segment.start.offset > 0 {
             return Ok(segment.start);
@@ -131,7 +131,7 @@ impl<'m> Walk<'m> {
             Err(error) => return Err(segment.not_as_written(segment.first, "the segment's head", error)),
         };
         if head.first != segment.first {
-            let what = format!("the segment begins with record {}, not as it is named", head.first);
+            let what = format!("the segment begins with record {}, unlike its name", head.first);
             return Err(segment.damage(segment.first, what));
         }
         if self.reached.is_some_and(|(_, chain)| chain != head.before) {
@@ -141,7 +141,7 @@ impl<'m> Walk<'m> {
         Ok(Mark { next: segment.first, offset: segment.window.offset(), chain: Some(head.before) })
     }
 
-    /// Takes the batch at the front of the window, if it is one of those that were asked for.
+    /// Takes the batch at the front of the window, if it is at or after the requested position.
     fn take(
         &mut self,
         segment: &mut Opened,
@@ -161,10 +161,10 @@ impl<'m> Walk<'m> {
     }
 }
 
-/// A whole batch must be the one that comes next.
+/// A whole batch must be the expected next one.
 fn check(segment: &Opened, head: &BatchHead, at: &Mark) -> Result<(), HistoryError> {
     if head.first != at.next {
-        return Err(segment.damage(at.next, format!("a batch that begins with record {} stands here", head.first)));
+        return Err(segment.damage(at.next, format!("found a batch that begins with record {}", head.first)));
     }
     if at.chain.is_some_and(|chain| chain != head.before) {
         return Err(segment.damage(at.next, "the batch was not written after the one before it".to_owned()));

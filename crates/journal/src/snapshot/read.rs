@@ -1,4 +1,4 @@
-//! Reading a snapshot, block by block: it is never in memory as a whole.
+//! Reads a snapshot block by block: it is never in memory as a whole.
 
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc;
@@ -12,20 +12,20 @@ use stockade_types::time::Timestamp;
 use super::{BLOCK_HEADER, FORMAT_VERSION, HEADER, Loaded, MAGIC, SnapshotError, bad, block, name};
 use crate::storage::Storage;
 
-/// A block is closed as soon as it is full, and one shard of holds is written at once: more than this was never
-/// written, so a damaged length can't make a reader allocate.
+/// Most bytes of a block. Blocks end as soon as they are full, and one shard of holds is written at once, so a larger
+/// one was never written, and a damaged length can't make a reader allocate.
 const LARGEST_BLOCK: u32 = 1 << 30;
 
-/// Bytes that are read and decoded by whoever loads them. What has more is large enough to be worth a second thread.
+/// Bytes that are read and decoded on the calling thread. A larger snapshot is worth a second thread.
 const ALONE: u64 = 1024 * 1024;
-/// Decoded blocks that may wait to be applied.
+/// Most decoded blocks that wait to be applied.
 const AHEAD: usize = 4;
 
-/// Reads the snapshot that starts at `from`, giving each entity with its revision to `apply`. A large one is decoded on a
-/// thread of its own while what came before is applied on this one.
+/// Reads the snapshot that starts at `from` and passes each entity with its revision to `apply`. A large one is decoded
+/// on a separate thread while this one applies.
 ///
 /// # Errors
-/// [`SnapshotError`]; what was applied until then is not a state of anything and must be thrown away.
+/// [`SnapshotError`]; what was applied until then is not a valid state and must be discarded.
 pub fn load(
     storage: &dyn Storage,
     from: Lsn,
@@ -52,7 +52,7 @@ pub fn load(
         let read = move || loop {
             let part = decoder.part();
             let more = matches!(part, Ok(Part::Entries { .. }));
-            // An error: what was read so far can't be applied, and nobody wants the rest.
+            // A send fails if applying failed: the rest is not needed.
             if ahead.send(part).is_err() || !more {
                 return;
             }
@@ -64,13 +64,13 @@ pub fn load(
                 return Ok(loaded);
             }
         }
-        Err(damage(&file, 0, "it has no end".to_owned())) // its end is the last part, or an error is: never seen
+        Err(damage(&file, 0, "it has no end".to_owned())) // unreachable: the last part is the end or an error
     })
 }
 
-/// What is read at once.
+/// The result of reading one block.
 enum Part {
-    /// Entities with their revisions, of the block at this byte.
+    /// Entities with their revisions, from the block at byte `at`.
     Entries {
         at: u64,
         entries: Vec<(Lsn, Record)>,
@@ -141,12 +141,12 @@ impl Source {
             return Err(SnapshotError::Foreign { file: source.file, found: version });
         }
         if start != from.0 {
-            return Err(source.damage(12, "its header names another place than its name".to_owned()));
+            return Err(source.damage(12, "its header has another position than its file name".to_owned()));
         }
         Ok(source)
     }
 
-    /// Reads a block's payload and says its kind.
+    /// Reads a block's payload; returns its kind.
     fn block(&mut self, payload: &mut Vec<u8>) -> Result<u8, SnapshotError> {
         let at = self.offset;
         let header: [u8; BLOCK_HEADER] = self.take()?;

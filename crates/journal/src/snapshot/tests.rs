@@ -1,4 +1,4 @@
-//! Snapshots as a whole: what is written is read, what is damaged is refused, what is old goes.
+//! Snapshots as a whole: round trips, damage, and removal of old ones.
 
 use stockade_types::ids::DropNo;
 use stockade_types::record::{Lifecycle, Record};

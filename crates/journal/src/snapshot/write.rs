@@ -1,4 +1,4 @@
-//! Writing a snapshot: blocks as they fill, and a new name once everything is on the disk.
+//! Writes a snapshot: blocks as they fill, then its final name once everything is synced.
 
 use std::io;
 
@@ -10,11 +10,10 @@ use stockade_types::time::Timestamp;
 use super::{BLOCK, FORMAT_VERSION, MAGIC, UNFINISHED, block, name};
 use crate::storage::{Storage, StorageFile};
 
-/// Bytes after which what was written is forced to the disk: in small parts, so that the sync at the end does not hold
-/// up the journal's.
+/// Bytes after which written data is synced: in small parts, so that the last sync does not delay the journal's.
 const SYNC_EVERY: u64 = 512 * 1024;
 
-/// A snapshot that is being written. Dropped unfinished, it leaves a file that nobody takes for a snapshot.
+/// A snapshot that is being written. Dropped unfinished, it leaves a file that does not count as a snapshot.
 #[derive(Debug)]
 pub struct SnapshotWriter<'a> {
     storage: &'a dyn Storage,
@@ -31,23 +30,23 @@ pub struct SnapshotWriter<'a> {
 /// A finished snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
-    /// Entities in it.
+    /// The number of entities.
     pub entries: u64,
-    /// Bytes of the file.
+    /// The file's size in bytes.
     pub bytes: u64,
 }
 
 impl<'a> SnapshotWriter<'a> {
-    /// Starts one that replay continues after `from`.
+    /// Starts a snapshot whose replay begins after `from`.
     ///
     /// # Errors
-    /// When the file can't be made.
+    /// When the file can't be created.
     pub fn create(storage: &'a dyn Storage, from: Lsn) -> io::Result<Self> {
         let unfinished = format!("{:020}{UNFINISHED}", from.0);
         if storage.list()?.contains(&unfinished) {
-            storage.remove(&unfinished)?; // an earlier try did not get to its end
-            // Forced before the name is used again: else a crash behind the new one's rename may find the old file
-            // under the snapshot's name, where a disk keeps no order among names.
+            storage.remove(&unfinished)?; // left by an unfinished snapshot
+            // Synced before the name is used again: disks keep no order among names, so after a crash the old file
+            // might otherwise be under the snapshot's final name.
             storage.sync_dir()?;
         }
         let file = storage.create(&unfinished)?;
@@ -72,7 +71,7 @@ impl<'a> SnapshotWriter<'a> {
         })
     }
 
-    /// Adds an entity as of its revision. Only remembers: call [`SnapshotWriter::flush`] when no lock is held.
+    /// Adds an entity as of its revision. Only buffers it: call [`SnapshotWriter::flush`] when no lock is held.
     pub fn put(&mut self, revision: Lsn, record: &Record) {
         self.scratch.clear();
         record.encode(&mut self.scratch);
@@ -82,19 +81,19 @@ impl<'a> SnapshotWriter<'a> {
         self.entries = self.entries.saturating_add(1);
     }
 
-    /// Writes what has gathered, if that is a block's worth.
+    /// Writes what is buffered, if that fills a block.
     ///
     /// # Errors
-    /// When the disk refuses; the snapshot is lost then.
+    /// When the disk returns an error; the snapshot is lost then.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.block.len() >= BLOCK { self.write_entries() } else { Ok(()) }
     }
 
-    /// Ends the snapshot and gives it its name, once all of it is on the disk. The journal must be on the disk up to
+    /// Finishes the snapshot and gives it its final name once all of it is synced. The journal must be synced up to
     /// `upto` before; `chain` is the hash of its batch that ends there.
     ///
     /// # Errors
-    /// When the disk refuses; then there is no such snapshot.
+    /// When the disk returns an error; then there is no such snapshot.
     pub fn finish(mut self, upto: Lsn, chain: &[u8; 32], now: Timestamp) -> io::Result<Written> {
         if !self.block.is_empty() {
             self.write_entries()?;

@@ -13,7 +13,7 @@ use super::rights::{PRIVATE_FILE, PRIVATE_FOLDER};
 use super::spares::Spares;
 use super::{FileId, Storage, StorageFile};
 
-/// Rights of folders that are made above one for files, before the process's mask.
+/// Mode of parent folders that are created, before the process's umask.
 const USUAL_FOLDER: u32 = 0o777;
 
 /// A folder of the file system.
@@ -24,7 +24,7 @@ pub struct DiskStorage {
     spares: Spares,
 }
 
-/// The folder itself, for syncing it: held open, so that a sync can't be refused for want of a descriptor.
+/// The folder itself, for syncing. It is kept open, so that a sync can't fail for want of a descriptor.
 #[derive(Debug)]
 struct OpenFolder {
     file: File,
@@ -43,10 +43,10 @@ impl OpenFolder {
 }
 
 impl DiskStorage {
-    /// Opens a folder; makes it, for the owner alone, and those above it, when it is not there.
+    /// Opens a folder. Creates it, for its owner alone, and its parents, if it does not exist.
     ///
     /// # Errors
-    /// When it can't be made or opened, or is not a folder.
+    /// When it can't be created or opened, or is not a folder.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         if !path.as_os_str().is_empty() && !path.is_dir() {
@@ -56,10 +56,10 @@ impl DiskStorage {
         Self::existing(path)
     }
 
-    /// Opens a folder that is there; makes nothing.
+    /// Opens an existing folder; creates nothing.
     ///
     /// # Errors
-    /// When it is not there, can't be opened, or is not a folder.
+    /// When it does not exist, can't be opened, or is not a folder.
     pub fn existing(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_path_buf();
         let folder = OpenFolder::open(&path)?;
@@ -68,7 +68,7 @@ impl DiskStorage {
         Ok(Self { path, folder: Mutex::new(Arc::new(folder)), spares })
     }
 
-    /// As it is, without descriptors that are kept back for it: for a folder that can be done without.
+    /// Without reserved descriptors: for a folder that the server can do without.
     #[must_use]
     pub fn without_spares(self) -> Self {
         Self { spares: Spares::none(), ..self }
@@ -83,15 +83,15 @@ impl DiskStorage {
         self.spares.open(open)
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Makes a folder and those above it, each one's name forced to the disk: else a crash could take the folder away
-/// with all that was synced in it.
+/// Creates a folder and its parents, and syncs each one's name: otherwise a crash could remove the folder with
+/// everything synced in it.
 fn create_synced(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -103,7 +103,7 @@ fn create_synced(path: &Path) -> io::Result<()> {
     make_synced(path, USUAL_FOLDER)
 }
 
-/// Makes a folder in one that is there, unless it is there, too.
+/// Creates a folder in an existing one, unless it exists already.
 fn make_synced(path: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -119,12 +119,12 @@ impl Storage for DiskStorage {
         for entry in self.open_with_spares(|| fs::read_dir(&self.path))? {
             let entry = entry?;
             if !entry.file_type()?.is_dir() {
-                // A name that is not UTF-8 is none of ours; told as well as it can be, so that it can be complained of.
+                // A name that is not UTF-8 is foreign; it is listed in a lossy form, so that it can be reported.
                 names.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
         names.sort_unstable();
-        // What was given up for it can be had again, before another thread takes it.
+        // A spare given up for this is taken again before another thread can take it.
         self.spares.fill(&self.folder().file);
         Ok(names)
     }
@@ -162,7 +162,7 @@ impl Storage for DiskStorage {
         };
         let (from, to) = (self.path.join(name), into.path.join(new));
         fs::rename(&from, &to)?;
-        // Where both were names of one file, as a crash may leave them, renaming has done nothing and told nobody.
+        // If both were names of one file, which a crash may leave, `rename` has done nothing and reported success.
         match fs::remove_file(&from) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -174,7 +174,7 @@ impl Storage for DiskStorage {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        // A folder that was removed or renamed can be synced as well, and says that all is well.
+        // Syncing a removed or renamed folder succeeds, so it is checked first.
         let folder = self.folder();
         names(&self.path, folder.id)?;
         folder.file.sync_all()
@@ -199,12 +199,12 @@ impl Storage for DiskStorage {
     }
 }
 
-/// Proves that a path names what is open.
+/// Checks that a path names what is open.
 fn names(path: &Path, opened: FileId) -> io::Result<()> {
     match opened.is_at(path) {
         Ok(true) => Ok(()),
         Ok(false) => Err(taken_away(path)),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{} can't be looked at: {error}", path.display()))),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{} can't be checked: {error}", path.display()))),
     }
 }
 

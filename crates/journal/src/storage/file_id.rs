@@ -1,4 +1,4 @@
-//! Which file or folder something is, whatever its name: for seeing that a path still names what was opened.
+//! The identity of a file or folder, whatever its name: to check that a path still names what was opened.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-/// A file's or folder's number on its device. As long as it is open no other can have it.
+/// A file's or folder's device and inode numbers. No other can have them while it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
     device: u64,
@@ -15,16 +15,16 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// Of a file by these two numbers.
+    /// From these two numbers.
     #[must_use]
     pub const fn new(device: u64, inode: u64) -> Self {
         Self { device, inode }
     }
 
-    /// Of what is open.
+    /// Of an open file or folder.
     ///
     /// # Errors
-    /// When it can't be looked at.
+    /// When its metadata can't be read.
     pub fn of_file(file: &File) -> io::Result<Self> {
         file.metadata().map(|metadata| Self::of(&metadata))
     }
@@ -32,15 +32,15 @@ impl FileId {
     /// Of what a path names now; symbolic links are followed.
     ///
     /// # Errors
-    /// `NotFound` when it names nothing, or when it can't be looked at.
+    /// `NotFound` when it names nothing, or when its metadata can't be read.
     pub fn of_path(path: &Path) -> io::Result<Self> {
         std::fs::metadata(path).map(|metadata| Self::of(&metadata))
     }
 
-    /// Whether a path names this: not where it names nothing, something else, or leads nowhere.
+    /// Whether a path names this. No, if it names nothing or something else, or can't be resolved.
     ///
     /// # Errors
-    /// When it can't be looked at, which says nothing of what it names.
+    /// When its metadata can't be read; what the path names is then unknown.
     pub fn is_at(self, path: &Path) -> io::Result<bool> {
         const NOWHERE: [Errno; 4] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::STALE];
         match Self::of_path(path) {

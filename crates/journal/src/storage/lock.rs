@@ -1,9 +1,9 @@
-//! One process a folder: advisory locks that end with the process, however it ends.
+//! One process per folder: advisory locks, which end with the process, however it ends.
 //!
-//! What is locked is the folder itself, through its own descriptor: it can't be missing, has no name of its own inside
-//! that somebody could take for stale, and is the same by whatever path it is reached. The file [`LOCK_FILE`] is locked
-//! too: builds that lock nothing else are kept out by it, and it names the holder. Where a file system can't lock
-//! folders, as some network file systems, that file and a second one ([`FolderLock::also`]) stand for the folder.
+//! The folder itself is locked, through its own descriptor: it can't be missing, has no name inside that somebody could
+//! take for stale, and is the same under every path. The file [`LOCK_FILE`] is locked too: it excludes builds that lock
+//! only that, and it names the holder. On file systems that can't lock folders, as some network file systems, that file
+//! and a second one ([`FolderLock::also`]) replace the folder's lock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -18,33 +18,33 @@ use rustix::io::Errno;
 use super::FileId;
 use super::rights::PRIVATE_FILE;
 
-/// Name of the file that is locked beside the folder itself. It stays when the lock ends; only the lock counts.
+/// Name of the file that is locked in addition to the folder. It stays when the lock ends; only the lock counts.
 pub const LOCK_FILE: &str = "LOCK";
-/// Most bytes of the lock file that are looked at: a process id is shorter.
+/// Most bytes read of the lock file: a process id is shorter.
 const NOTE_MAX: u64 = 32;
-/// How often a lock that is held is tried again: [`FolderLock::holder`] holds one for an instant.
+/// How often to try a held lock: [`FolderLock::holder`] holds one briefly.
 const TRIES: usize = 5;
-/// How long to wait between two tries.
+/// The pause between two tries.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// Why a folder could not be locked, or is no longer.
+/// Why a folder could not be locked, or no longer is.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process has locked it.
     #[error("{folder} is in use by {holder}: stop it first, or use another folder")]
     Held {
         /// Which folder.
         folder: PathBuf,
-        /// Who has it, as far as the lock file says.
+        /// The holder, as the lock file names it.
         holder: String,
     },
-    /// The path names another folder than the one that is locked, or none.
-    #[error("{folder} is not the folder any more that was locked: it was removed, renamed, replaced or unmounted")]
+    /// The path no longer names the locked folder.
+    #[error("{folder} is no longer the folder that was locked: it was removed, renamed, replaced or unmounted")]
     Gone {
         /// Which folder.
         folder: PathBuf,
     },
-    /// The lock file can't be made or locked.
+    /// The folder or its lock file can't be opened or locked.
     #[error("{folder} can't be locked")]
     Io {
         /// Which folder.
@@ -55,25 +55,25 @@ pub enum LockError {
     },
 }
 
-/// A folder that this process alone uses. Released when dropped.
+/// A folder that only this process uses. Unlocked when dropped.
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,
-    /// Open as long as the lock is held, and locked where the file system can lock folders.
+    /// Open while the lock is held, and locked if the file system can lock folders.
     folder: File,
-    /// Whether it is.
+    /// Whether `folder` is locked.
     locked: bool,
-    /// The lock file. Made anew when somebody has removed it.
+    /// The lock file. Created again if it was removed.
     note: Mutex<File>,
-    /// What is locked instead of the folder where that can't be.
+    /// The file that is locked if the folder can't be.
     stand_in: Option<File>,
 }
 
 impl FolderLock {
-    /// Locks a folder that is there. Waits for 100 ms at most, for those who only look.
+    /// Locks an existing folder. Waits about 100 ms at most, for processes that only check it.
     ///
     /// # Errors
-    /// [`LockError::Held`] when another process has it, [`LockError::Io`] when it can't be locked at all.
+    /// [`LockError::Held`] when another process has locked it, [`LockError::Io`] when it can't be locked at all.
     pub fn take(folder: impl AsRef<Path>) -> Result<Self, LockError> {
         let path = folder.as_ref().to_path_buf();
         let io = |source| LockError::Io { folder: path.clone(), source };
@@ -87,8 +87,8 @@ impl FolderLock {
         Ok(Self { path, folder: opened, locked, note: Mutex::new(note), stand_in: None })
     }
 
-    /// Locks a file of the folder as well, one that the folder can't be used without, where the file system can't lock
-    /// the folder itself.
+    /// If the file system can't lock the folder itself, also locks a file in it, which must be one that the folder
+    /// can't be used without.
     ///
     /// # Errors
     /// As [`FolderLock::take`].
@@ -97,7 +97,7 @@ impl FolderLock {
             return Ok(());
         }
         let io = |source| LockError::Io { folder: self.path.clone(), source };
-        // For writing: a network file system gives no other an exclusive lock. Nothing is written.
+        // Opened for writing, because network file systems grant an exclusive lock only then. Nothing is written.
         let file = OpenOptions::new().read(true).write(true).open(self.path.join(name)).map_err(io)?;
         match lock(&file).map_err(io)? {
             Locked::Ours | Locked::Unsupported => {}
@@ -107,12 +107,12 @@ impl FolderLock {
         Ok(())
     }
 
-    /// Whether the path still names the folder that is locked, and its lock file keeps others out. A lock file that
-    /// somebody has removed is made and locked again.
+    /// Checks that the path still names the locked folder and that the lock file is in place. A lock file that was
+    /// removed is created and locked again.
     ///
     /// # Errors
     /// [`LockError::Gone`] and [`LockError::Held`]: this process must not go on. [`LockError::Io`]: the lock file could
-    /// not be made again; the folder itself is still locked.
+    /// not be created again; the folder itself is still locked.
     pub fn keep(&self) -> Result<(), LockError> {
         let io = |source| LockError::Io { folder: self.path.clone(), source };
         if !is_at(&self.folder, &self.path).map_err(io)? {
@@ -125,11 +125,10 @@ impl FolderLock {
         Ok(())
     }
 
-    /// Who has a folder locked, if anybody has. Makes and writes nothing; the lock is tried for an instant and shared
-    /// with others who look.
+    /// The process that has locked a folder, if any. Writes nothing; takes a shared lock for an instant.
     ///
     /// # Errors
-    /// [`LockError::Io`] when that can't be found out.
+    /// [`LockError::Io`] when that can't be determined.
     pub fn holder(folder: impl AsRef<Path>) -> Result<Option<String>, LockError> {
         let folder = folder.as_ref();
         let io = |source| LockError::Io { folder: folder.to_path_buf(), source };
@@ -149,7 +148,7 @@ impl FolderLock {
     }
 }
 
-/// What came of locking.
+/// The result of locking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Locked {
     Ours,
@@ -173,7 +172,7 @@ fn lock(file: &File) -> io::Result<Locked> {
     Ok(Locked::Others)
 }
 
-/// What file systems say that lock no folders, or none that is open for reading only.
+/// Errors of file systems that can't lock folders, or none that is open for reading only.
 const fn is_unsupported(error: Errno) -> bool {
     matches!(error, Errno::BADF | Errno::INVAL | Errno::ISDIR | Errno::NOTSUP | Errno::NOLCK | Errno::NOSYS)
 }
@@ -184,7 +183,7 @@ fn take_note(folder: &Path) -> Result<File, LockError> {
     let path = folder.join(LOCK_FILE);
     for _ in 0..TRIES {
         let mut open = OpenOptions::new();
-        // Not truncated: until the lock is ours the note in it is the holder's.
+        // Not truncated: until the lock is ours, the id in it is the holder's.
         open.read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE);
         let mut file = open.open(&path).map_err(io)?;
         match lock(&file).map_err(io)? {
@@ -192,7 +191,7 @@ fn take_note(folder: &Path) -> Result<File, LockError> {
             Locked::Others => return Err(held(folder)),
             Locked::Unsupported => return Err(io(Errno::NOLCK.into())),
         }
-        // One that was removed between its opening and its locking keeps nobody out.
+        // A file that was removed between opening and locking excludes nobody.
         if is_at(&file, &path).map_err(io)? {
             note(&mut file).map_err(io)?;
             return Ok(file);
@@ -216,10 +215,10 @@ fn held(folder: &Path) -> LockError {
     LockError::Held { folder: folder.to_path_buf(), holder: noted(folder) }
 }
 
-/// Who has the folder, as its lock file says.
+/// The holder of the folder, as its lock file names it.
 fn noted(folder: &Path) -> String {
     let mut note = String::new();
-    // The note is a courtesy: without it the lock still holds.
+    // The id is only informative: the lock holds without it.
     let read = File::open(folder.join(LOCK_FILE)).and_then(|file| file.take(NOTE_MAX).read_to_string(&mut note));
     match (read, note.trim().parse::<u32>()) {
         (Ok(_), Ok(process)) => format!("process {process}"),
@@ -269,7 +268,7 @@ mod tests {
         assert!(matches!(lock.keep(), Err(LockError::Gone { .. })), "another one of that name is not ours");
     }
 
-    /// As builds did that locked this file and nothing else.
+    /// As builds did that locked only this file.
     fn lock_the_file_alone(folder: &Path) -> Option<File> {
         let mut open = OpenOptions::new();
         let file =

@@ -1,7 +1,8 @@
-//! Storage: the only door to the disk. A flat folder of files that are made once, appended to, renamed and removed.
+//! Storage: the only access to the disk. A flat folder of files that are created once, appended to, renamed and
+//! removed.
 //!
-//! Nothing here knows what the files mean. Nothing is buffered: what `append` was given is with the operating system
-//! when it returns, and on the disk only once `sync_data` has returned, its name only once `sync_folder` has.
+//! This module does not know what the files mean, and does not buffer. When `append` returns, the operating system has
+//! the bytes; they are on the disk only once `sync_data` has returned, and the file's name only once `sync_dir` has.
 
 mod disk;
 mod file_id;
@@ -24,43 +25,43 @@ pub use simulated::SimulatedStorage;
 
 /// A flat folder of files. Names are plain file names, never paths.
 pub trait Storage: Any + Send + Sync + fmt::Debug {
-    /// Names of all files, in ascending order. Folders inside are not told.
+    /// Names of all files, in ascending order. Folders inside are not listed.
     ///
     /// # Errors
     /// When the folder can't be read.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// Bytes in a file.
+    /// The size of a file in bytes.
     ///
     /// # Errors
-    /// `NotFound`, or when it can't be looked at.
+    /// `NotFound`, or when it can't be read.
     fn length(&self, name: &str) -> io::Result<u64>;
 
-    /// Reads a file's bytes from `offset` to its end, as they come: a file need never be in memory as a whole.
+    /// Reads a file's bytes from `offset` to its end as a stream: a file is never in memory as a whole.
     ///
     /// # Errors
     /// `NotFound`, or when it can't be opened.
     fn read_at(&self, name: &str, offset: u64) -> io::Result<Box<dyn Read + Send>>;
 
-    /// Makes a new, empty file.
+    /// Creates a new, empty file.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is one of that name, or when it can't be made.
+    /// `AlreadyExists` when there is one of that name, or when it can't be created.
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
 
-    /// Gives a file another name; a file that had it is replaced, at one instant. Open files stay usable.
+    /// Renames a file, atomically replacing any file of that name. Open files stay usable.
     ///
     /// # Errors
     /// `NotFound`, or when it can't be renamed.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Moves a file into another folder of the same file system, at one instant; a file there that had the new name is
-    /// replaced. Open files stay usable. Both folders are to be synced afterwards, `into` first: then the file is in one
-    /// of the two, or in both, whenever the machine stops.
+    /// Moves a file into another folder of the same file system, atomically replacing any file of the new name there.
+    /// Open files stay usable. Both folders must be synced afterwards, `into` first: then the file is in one of the
+    /// two, or in both, whenever the machine stops.
     ///
     /// # Errors
-    /// `NotFound`; `Unsupported` when the two are no folders of one kind; else when it can't be moved, or when it was and
-    /// its old name can't be taken away: the caller looks where it is.
+    /// `NotFound`; `Unsupported` when the folders are of different kinds; otherwise when it can't be moved, or when it
+    /// was moved but its old name can't be removed: the caller must check where it is.
     fn move_to(&self, name: &str, into: &(dyn Storage + 'static), new: &str) -> io::Result<()>;
 
     /// Removes a file.
@@ -69,34 +70,35 @@ pub trait Storage: Any + Send + Sync + fmt::Debug {
     /// `NotFound`, or when it can't be removed.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Forces names made, changed and removed so far to the disk.
+    /// Syncs all names created, changed and removed so far to the disk.
     ///
     /// # Errors
-    /// When the disk refuses. What has reached it is then unknown; trying again proves nothing. `NotFound` when this is
-    /// no longer the folder that its path names.
+    /// When the disk returns an error. What has reached it is then unknown, and a retry proves nothing. `NotFound` when
+    /// the path no longer names this folder.
     fn sync_dir(&self) -> io::Result<()>;
 
-    /// Proves that a name still names a file that was made here and is open: an open file can be written and forced to
-    /// the disk long after somebody has removed it, or the folder that it is in, and is found by nobody then.
+    /// Checks that a name still names a file that was created here and is open. An open file can be written and synced
+    /// long after it, or its folder, was removed, and is then lost.
     ///
     /// # Errors
-    /// `NotFound` when the name names nothing or another file; else when it can't be looked at. With the file's path.
+    /// `NotFound` when the name is missing or names another file; otherwise when that can't be checked. With the file's
+    /// path.
     fn still_names(&self, name: &str, file: FileId) -> io::Result<()>;
 
-    /// Makes the folder itself again where it is no longer what its path names, empty. For what can be written anew from
-    /// memory. Says whether it did. The folder that it is in is never made.
+    /// Creates the folder again, empty, if its path no longer names it. For data that can be rewritten from memory.
+    /// Returns whether it did. Parent folders are not created.
     ///
     /// # Errors
-    /// When it can't be made or opened.
+    /// When it can't be created or opened.
     fn make_again(&self) -> io::Result<bool>;
 
     /// Bytes that may still be written.
     ///
     /// # Errors
-    /// When the file system can't be asked.
+    /// When the file system returns an error.
     fn free_bytes(&self) -> io::Result<u64>;
 
-    /// A whole file. For small ones: those that may be large are read with [`Storage::read_at`].
+    /// Reads a whole file. For small files: others are read with [`Storage::read_at`].
     ///
     /// # Errors
     /// As [`Storage::read_at`].
@@ -107,21 +109,21 @@ pub trait Storage: Any + Send + Sync + fmt::Debug {
     }
 }
 
-/// A file that was just made and is being written. Closed when dropped; dropping forces nothing to the disk.
+/// A file that was created and is being written. Dropping it closes it without a sync.
 pub trait StorageFile: Send + Sync + fmt::Debug {
-    /// Which file it is, whatever its name.
+    /// Its identity, whatever its name.
     fn id(&self) -> FileId;
 
-    /// Writes all of `bytes` at the end. Not to be called by two threads at once: their bytes would mix.
+    /// Appends all of `bytes`. Must not be called by two threads at once: their bytes would mix.
     ///
     /// # Errors
-    /// When the bytes can't be taken; some of them may have been.
+    /// When the bytes can't be written; some of them may have been.
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Forces the bytes appended so far to the disk.
+    /// Syncs the bytes appended so far to the disk.
     ///
     /// # Errors
-    /// When the disk refuses. The bytes may be lost although they can still be read: the operating system may have
-    /// dropped them and forgotten that it did, so a second try proves nothing.
+    /// When the disk returns an error. The bytes may be lost although they can still be read: the operating system may
+    /// have dropped them and marked them as clean, so a retry proves nothing.
     fn sync_data(&self) -> io::Result<()>;
 }

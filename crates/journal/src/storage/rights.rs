@@ -1,4 +1,4 @@
-//! Rights of what is kept: nobody's but the owner's. Customers' ids stand in these files.
+//! File permissions: only the owner may use the data, which contains customers' ids.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io;
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-/// Rights of each file that is made here.
+/// Mode of each file that is created.
 pub(super) const PRIVATE_FILE: u32 = 0o600;
-/// Rights of each folder that is made here for files.
+/// Mode of each folder that is created for files.
 pub(super) const PRIVATE_FOLDER: u32 = 0o700;
-/// All that others than the owner may do.
+/// All rights of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Takes the rights of all others away from a folder and from those of its files that `ours` names, as far as this
-/// process's user owns them. Gives what others can still use.
+/// Removes the rights of group and others from a folder and from those of its files that `ours` accepts, as far as this
+/// process's user owns them. Returns what others can still use.
 ///
 /// # Errors
-/// When the folder can't be looked at.
+/// When the folder can't be read.
 pub fn make_private(folder: &Path, ours: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut exposed = Vec::new();
     let mut close = |path: PathBuf, metadata: &Metadata| {
@@ -29,7 +29,7 @@ pub fn make_private(folder: &Path, ours: impl Fn(&str) -> bool) -> io::Result<Ve
     close(folder.to_path_buf(), &fs::metadata(folder)?);
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // Symbolic links are not followed: what they lead to may be anybody's.
+        // Symbolic links are not followed: their targets may belong to anybody.
         let metadata = entry.metadata()?;
         if metadata.is_file() && ours(&entry.file_name().to_string_lossy()) {
             close(entry.path(), &metadata);
@@ -38,16 +38,16 @@ pub fn make_private(folder: &Path, ours: impl Fn(&str) -> bool) -> io::Result<Ve
     Ok(exposed)
 }
 
-/// Takes the rights of all others away from a folder, and with them every way to its files, whose own rights are not looked
-/// at: there may be many. Says whether others can't use it, or can't any more.
+/// Removes the rights of group and others from a folder, and with them all access to its files. The files' own modes,
+/// which may be many, are not read. Returns whether others have no access now.
 ///
 /// # Errors
-/// When the folder can't be looked at.
+/// When the folder can't be read.
 pub fn make_folder_private(folder: &Path) -> io::Result<bool> {
     Ok(closed(folder, &fs::metadata(folder)?))
 }
 
-/// Whether nobody but the owner can use it, or can't any more.
+/// Removes the rights of group and others if needed. Returns whether they have none now.
 fn closed(path: &Path, metadata: &Metadata) -> bool {
     let mode = metadata.permissions().mode();
     if mode & OTHERS == 0 {
@@ -58,7 +58,7 @@ fn closed(path: &Path, metadata: &Metadata) -> bool {
     {
         return false;
     }
-    // A file system without rights says that all is well.
+    // A file system without modes reports success.
     fs::metadata(path).is_ok_and(|now| now.permissions().mode() & OTHERS == 0)
 }
 

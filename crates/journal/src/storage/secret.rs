@@ -1,25 +1,25 @@
-//! Small files with a secret, which an operator has put somewhere: read whole, and only where others can't.
+//! Reads small files that contain a secret, and only if others can't read them.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// What others than the file's owner may not do: the group nothing but read, anybody else nothing.
+/// Rights that the file must not give: to the group anything but read, to others anything.
 const TOO_OPEN: u32 = 0o027;
 
-/// Why a secret can't be had.
+/// Why a secret was not read.
 #[derive(Debug)]
 pub enum SecretError {
     /// It can't be read.
     Io(io::Error),
-    /// It is no regular file.
+    /// It is not a regular file.
     NoFile,
-    /// Others can use it: its rights.
+    /// Others can use it: its mode.
     TooOpen(u32),
 }
 
-/// Reads a file with a secret, `max` bytes of it at most.
+/// Reads a file with a secret, at most `max` bytes of it.
 ///
 /// # Errors
 /// [`SecretError`].

@@ -1,8 +1,8 @@
-//! A disk for tests that can fail, crash and be rebooted. Keeps everything in memory; not for production.
+//! A simulated disk for tests: it can fail, crash and be rebooted. Everything is in memory; not for production.
 //!
-//! It has two images of everything: what is read (`live`) and what a crash leaves. Bytes that were not synced are
-//! lost, kept, torn at any byte or kept by sectors, in any order, some of them garbled; names that were not synced are kept or lost one by one, in any
-//! combination: no order among them is promised by a disk, so none is promised here.
+//! It has two images of everything: what is read (`live`) and what a crash leaves. On a crash, bytes that were not
+//! synced are lost, kept, torn at any byte or kept by sectors, in any order, some of them garbled. Names that were not
+//! synced are kept or lost one by one, in any combination: disks promise no order among them.
 
 mod faults;
 mod image;
@@ -17,20 +17,20 @@ use parking_lot::{Mutex, MutexGuard};
 use self::image::{FileNo, Folder, Seed};
 use super::{FileId, Storage, StorageFile};
 
-/// What can be told to fail.
+/// An operation that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
-    /// Making a file.
+    /// Creating a file.
     Create,
-    /// Writing: half of the bytes arrive.
+    /// Appending: half of the bytes are written.
     Append,
-    /// Forcing a file: the bytes can still be read, but will not be there after a crash.
+    /// Syncing a file: the bytes can still be read, but are lost in a crash.
     SyncData,
-    /// Renaming: not done.
+    /// Renaming: it is not done.
     Rename,
-    /// Removing: not done.
+    /// Removing: it is not done.
     Remove,
-    /// Forcing names: they stay unforced.
+    /// Syncing names: they stay unsynced.
     SyncDir,
 }
 
@@ -38,30 +38,30 @@ pub enum Operation {
 enum Verdict {
     Go,
     Fail(io::ErrorKind),
-    /// The machine stops in the middle of it: done, but not forced; and the caller never learns.
+    /// The machine stops in the middle: the operation is done, but not synced, and the caller gets no answer.
     Crash,
 }
 
 #[derive(Debug, Default)]
 struct Machine {
     folder: Folder,
-    /// Operations so far, each kind by itself.
+    /// Operations so far, by kind.
     counts: BTreeMap<Operation, u64>,
-    /// The operation, counted over all kinds, at which the machine stops.
+    /// The number of the operation, counted over all kinds, at which the machine stops.
     crash_at: Option<u64>,
     faults: Vec<(Operation, u64, io::ErrorKind)>,
-    /// Faults that were met.
+    /// Faults that occurred.
     failed: Vec<Operation>,
     crashed: bool,
-    /// Says that it has forced what it has not.
+    /// Whether it reports syncs that it has not done.
     lies: bool,
-    /// Bytes that it says it has; none: without end.
+    /// The capacity that it reports; none: unlimited.
     capacity: Option<u64>,
-    /// Why a move is said to have failed that was done.
+    /// The error that is returned for moves that were done.
     moves_refused: Option<io::ErrorKind>,
-    /// Why nothing can be looked at or read now.
+    /// The error that every read returns now.
     looks_refused: Option<io::ErrorKind>,
-    /// How often something of a folder was looked at or read.
+    /// Reads by folder.
     looks: BTreeMap<&'static str, u64>,
 }
 
@@ -105,16 +105,16 @@ fn failed(kind: io::ErrorKind) -> io::Error {
     io::Error::new(kind, "told to fail")
 }
 
-/// The double. Clones share the machine.
+/// The simulated disk. Clones share the machine.
 #[derive(Debug, Clone, Default)]
 pub struct SimulatedStorage {
     machine: Arc<Mutex<Machine>>,
-    /// What the machine's names of this folder's files begin with: nothing, or the folder's name and a slash.
+    /// Prefix of this folder's files in the machine: nothing, or the folder's name and a slash.
     folder: &'static str,
 }
 
 impl SimulatedStorage {
-    /// An empty folder on a disk that works.
+    /// An empty folder on a disk without faults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -127,9 +127,9 @@ impl SimulatedStorage {
         Self { machine: Arc::new(Mutex::new(machine)), folder: "" }
     }
 
-    /// Another folder of the same machine, on the same disk: what stops one stops the other, and files can be moved from
-    /// one to the other. Its name ends with a slash, and the names of its files begin with it where the machine has all
-    /// of them. After [`Self::reopen`] and [`Self::reboot`] it is to be asked for again.
+    /// Another folder on the same machine and disk: a crash stops both, and files can be moved between them. Its name
+    /// ends with a slash, and prefixes its files' names where the machine lists all files. After [`Self::reopen`] and
+    /// [`Self::reboot`] it must be opened again.
     #[must_use]
     pub fn beside(&self, folder: &'static str) -> Self {
         Self { machine: Arc::clone(&self.machine), folder }
@@ -139,13 +139,13 @@ impl SimulatedStorage {
         format!("{}{name}", self.folder)
     }
 
-    /// Looks and reads of this folder so far: lists, lengths and files opened.
+    /// Lists, lengths and reads of this folder so far.
     #[must_use]
     pub fn looks(&self) -> u64 {
         self.machine.lock().looks.get(self.folder).copied().unwrap_or(0)
     }
 
-    /// From now on its disk says that it has no more bytes than these. It takes more all the same.
+    /// From now on the disk reports this capacity. It accepts more nevertheless.
     pub fn limit(&self, capacity: u64) {
         self.machine.lock().capacity = Some(capacity);
     }
@@ -179,7 +179,7 @@ impl SimulatedStorage {
         self.machine.lock().counts.get(&operation).copied().unwrap_or(0)
     }
 
-    /// Lets the `place`-th operation of a kind, counted from the machine's start with 0, fail once.
+    /// Makes the `place`-th operation of a kind fail once, counted from the machine's start with 0.
     pub fn fail_at(&self, operation: Operation, place: u64, kind: io::ErrorKind) {
         self.machine.lock().faults.push((operation, place, kind));
     }
@@ -200,19 +200,19 @@ impl SimulatedStorage {
         self.machine.lock().crashed
     }
 
-    /// Operations that were told to fail and have, in order.
+    /// Operations that failed as planned, in order.
     #[must_use]
     pub fn failures(&self) -> Vec<Operation> {
         self.machine.lock().failed.clone()
     }
 
-    /// From now on it says that it has forced bytes and names, and has not: a disk that lies.
+    /// From now on syncs report success without having an effect.
     pub fn lie(&self) {
         self.machine.lock().lies = true;
     }
 
-    /// What is found after the process has ended and the machine has not: all that was written, forced or not, and what
-    /// was not forced is still at risk. Faults that were not met yet are forgotten. This double is as good as crashed.
+    /// The disk as a new process on the same machine finds it: everything written, synced or not; what was not synced
+    /// is still at risk. Faults that did not occur yet are dropped. This instance behaves as crashed afterwards.
     #[must_use]
     pub fn reopen(&self) -> Self {
         let mut machine = self.machine.lock();
@@ -222,7 +222,7 @@ impl SimulatedStorage {
         Self { machine: Arc::new(Mutex::new(machine)), folder: self.folder }
     }
 
-    /// What is found after the machine has stopped and started again. The same seed finds the same.
+    /// The disk as it is after the machine has crashed and rebooted. The same seed gives the same result.
     #[must_use]
     pub fn reboot(&self, seed: u64) -> Self {
         let survivors = self.machine.lock().folder.survivors(&mut Seed::new(seed));

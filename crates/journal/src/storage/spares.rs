@@ -1,5 +1,4 @@
-//! Descriptors that are kept back: a process that is out of them, for the crowd of its connections, can still make and
-//! read the few files that it can't do without.
+//! Reserved descriptors: a process whose connections use up all others can still create and read its essential files.
 
 use std::fs::File;
 use std::io;
@@ -7,14 +6,14 @@ use std::io;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-/// Kept back for each folder: a file that is being written, and a list of the folder meanwhile.
+/// Reserved for each folder: one for a file that is being written, one for a listing of the folder at the same time.
 const SPARES: usize = 2;
 
-/// Open descriptors of no use but to be closed when one is needed.
+/// Open descriptors whose only use is to be closed when one is needed.
 #[derive(Debug)]
 pub(super) struct Spares {
     kept: Mutex<Vec<File>>,
-    /// How many there should be.
+    /// How many to reserve.
     wanted: usize,
 }
 
@@ -25,23 +24,23 @@ impl Default for Spares {
 }
 
 impl Spares {
-    /// For a folder that can be done without: nothing is kept back.
+    /// For a folder that the server can do without: nothing is reserved.
     pub(super) fn none() -> Self {
         Self { wanted: 0, ..Self::default() }
     }
 
-    /// Keeps as many as there should be, or as there may be: copies of one that is open anyway.
+    /// Reserves up to the wanted number, as far as the system permits: copies of a descriptor that is open anyway.
     pub(super) fn fill(&self, like: &File) {
         let mut kept = self.kept.lock();
         while kept.len() < self.wanted {
-            // No more may be had now: the next call tries again.
+            // The system permits no more now: the next call tries again.
             let Ok(spare) = like.try_clone() else { return };
             kept.push(spare);
         }
     }
 
-    /// Opens something; where no descriptor is left for it, one of those kept back is given up for it. Between the two
-    /// another thread may take it: then one more is.
+    /// Opens something. If no descriptor is left, one of the reserved ones is closed for it. If another thread takes
+    /// that first, one more is closed.
     pub(super) fn open<T>(&self, mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         loop {
             match open() {

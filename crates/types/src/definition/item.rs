@@ -6,9 +6,10 @@ use crate::ids::{PoolId, Sku};
 
 /// Most items in a drop.
 pub const MAX_ITEMS: usize = 256;
-/// Most units that an item may have: 10^12, so that sums over a drop stay far inside u64 and the stock word's 40 bits.
+/// Most units that an item may have: 10^12. It fits the stock word's 40 bits, and a drop's sums stay far below u64's
+/// maximum.
 pub const MAX_ITEM_UNITS: u64 = 1_000_000_000_000;
-/// The pool that an item has when none is named.
+/// The pool of an item that names none.
 pub const GENERAL_POOL: &str = "general";
 
 /// One SKU in one drop.
@@ -16,7 +17,7 @@ pub const GENERAL_POOL: &str = "general";
 pub struct Item {
     /// Unique in the drop.
     pub sku: Sku,
-    /// At least one; drawn from in this order.
+    /// At least one; units are drawn from them in this order.
     pub pools: Vec<Pool>,
 }
 
@@ -25,7 +26,7 @@ pub struct Item {
 pub struct Pool {
     /// Unique in the item.
     pub id: PoolId,
-    /// The first stock, in units.
+    /// The initial stock, in units.
     pub units: u64,
 }
 

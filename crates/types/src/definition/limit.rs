@@ -1,4 +1,4 @@
-//! Limits: the most that one subject may hold and own.
+//! Limits: how much one subject may hold and own.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use crate::time::Millis;
 
 /// Most limits of a drop.
 pub const MAX_LIMITS: usize = 64;
-/// Most goods that a limit names.
+/// Most SKUs that a limit names.
 pub const MAX_LIMIT_SKUS: usize = 256;
 /// Most tiers that a limit names.
 pub const MAX_LIMIT_TIERS: usize = 64;
 
-/// Over what a limit counts.
+/// What a limit counts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Each item by itself.
@@ -27,33 +27,33 @@ pub enum Scope {
     Shop,
 }
 
-/// The most that one subject may hold and own. Held, paying and claimed units count. At least one bound is set.
+/// How much one subject may hold and own. Held, paying and claimed units count. At least one bound is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// Unique in the drop.
     pub id: LimitId,
-    /// Over what it counts.
+    /// What it counts over.
     pub scope: Scope,
-    /// The goods that it counts, ascending; none: all.
+    /// The SKUs that it counts, ascending; empty: all.
     pub skus: Vec<Sku>,
     /// The kind of identity that it counts by; none: the customer.
     pub identity_kind: Option<IdentityKind>,
-    /// Units at most. 0 is legal: nobody may buy.
+    /// Most units. 0 is legal: nobody may buy.
     pub max_units: Option<u32>,
-    /// Units at most for customers of a tier: the highest that fits wins over `max_units`.
+    /// Most units for customers of a tier. The highest bound of the customer's tiers replaces `max_units`.
     pub max_units_by_tier: BTreeMap<TierId, u32>,
-    /// Units at most that are held or in payment.
+    /// Most units that are held or in payment.
     pub max_live_units: Option<u32>,
-    /// Holds at most that are held or in payment.
+    /// Most holds that are held or in payment.
     pub max_live_holds: Option<u32>,
-    /// `max_units` counts only what was reserved within so long.
+    /// `max_units` counts only units that were reserved within this time.
     pub rolling: Option<Millis>,
-    /// The least time between two reserves.
+    /// The minimum time between two reserves.
     pub cooldown: Option<Millis>,
 }
 
 impl Limit {
-    /// A limit that bounds nothing yet.
+    /// A limit without bounds.
     #[must_use]
     pub const fn new(id: LimitId, scope: Scope) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Limit {
         }
     }
 
-    /// Whether it is the usual one: of the customer's units of the drop or of each item, and nothing else.
+    /// Whether it only bounds the customer's units of the drop or of each item, as most limits do.
     #[inline]
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -100,13 +100,13 @@ impl Limit {
             && cooldown.is_none()
     }
 
-    /// Whether it counts these goods.
+    /// Whether it counts this SKU.
     #[must_use]
     pub fn covers(&self, sku: &Sku) -> bool {
         self.skus.is_empty() || self.skus.binary_search(sku).is_ok()
     }
 
-    /// Units at most for a customer of these tiers: the highest for any of them, else what holds for everyone.
+    /// Most units for a customer of these tiers: the highest bound of any of them, otherwise `max_units`.
     #[must_use]
     pub fn units_for(&self, tiers: &[TierId]) -> Option<u32> {
         let fitting = tiers.iter().filter_map(|tier| self.max_units_by_tier.get(tier));
@@ -118,10 +118,10 @@ const SCOPE_ITEM: u8 = 1;
 const SCOPE_DROP: u8 = 2;
 const SCOPE_SERIES: u8 = 3;
 const SCOPE_SHOP: u8 = 4;
-/// Added to the scope of a limit that has more than `max_units`: then its parts follow, each behind its tag.
+/// Added to the scope if the limit has more than `max_units`. Its parts follow then, each preceded by its tag.
 const IN_PARTS: u8 = 16;
 
-/// Tags of a limit's parts. Writing has each once at most; reading takes the last.
+/// Tags of a limit's parts. The encoder writes each at most once; the decoder keeps the last.
 mod tag {
     pub const END: u8 = 0;
     pub const SKUS: u8 = 1;

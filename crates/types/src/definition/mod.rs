@@ -1,7 +1,6 @@
-//! What a drop is: its schedule, terms, items, pools and limits, as typed values.
+//! The definition of a drop: its schedule, terms, items, pools and limits, as typed values.
 //!
-//! A definition is checked once, by the code that builds it from a request; this module only carries it and answers questions
-//! about it that need nothing else. Each part is a file with its values, its bytes, and the names of its fields.
+//! The code that builds a definition from a request checks it. Each part has a file with its values and their encoding.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +24,7 @@ pub const MAX_LABELS: usize = 16;
 /// The shop of a drop that names none.
 pub const DEFAULT_SHOP: &str = "default";
 
-/// Tags of what follows the first fields of a definition.
+/// Tags of the parts that follow a definition's first fields.
 mod tag {
     pub const END: u8 = 0;
     pub const SERIES: u8 = 1;
@@ -36,13 +35,13 @@ mod tag {
 pub struct Definition {
     /// Unique in the engine.
     pub id: DropId,
-    /// For people; at most 200 bytes.
+    /// For display; at most 200 bytes.
     pub title: String,
-    /// Whose drop it is.
+    /// The shop that it belongs to.
     pub shop: ShopId,
     /// The series that it belongs to.
     pub series: Option<SeriesId>,
-    /// The caller's own notes; at most 16.
+    /// The caller's labels; at most 16.
     pub labels: BTreeMap<String, String>,
     /// When it sells.
     pub schedule: Schedule,
@@ -50,11 +49,11 @@ pub struct Definition {
     pub terms: Terms,
     /// 1–256, each SKU once.
     pub items: Vec<Item>,
-    /// All of them hold.
+    /// All of them apply.
     pub limits: Vec<Limit>,
 }
 
-/// A field of a definition, as far as it matters when it may change.
+/// A field of a definition, as far as the rules for updates distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the contract's names")]
 pub enum Field {
@@ -66,9 +65,9 @@ pub enum Field {
     MaxHoldLife,
     PaymentTtl,
     Limits,
-    /// Items behind those that there are.
+    /// Items appended after the existing ones.
     NewItems,
-    /// Items that there are: their place, SKU, first stock and pools.
+    /// Existing items: their order, SKUs, initial stock and pools.
     KnownItems,
     Shop,
     Series,
@@ -78,13 +77,13 @@ pub enum Field {
 type FieldDifference = (Field, &'static str, bool);
 
 impl Definition {
-    /// Whether it has parts beyond the first fields. Only then are they written: one without keeps the bytes, and the
-    /// digest, that it had before there were any.
+    /// Whether it has parts beyond the first fields. Parts are written only if there are any, so that definitions
+    /// without keep the bytes and the digest of older versions.
     pub(crate) const fn has_parts(&self) -> bool {
         self.series.is_some()
     }
 
-    /// Appends its bytes, with its parts, if it is to have any.
+    /// Appends its bytes; `in_parts` says whether the parts' end tag is written.
     pub(crate) fn encode(&self, in_parts: bool, out: &mut Vec<u8>) {
         let Self { id, title, shop, series, labels, schedule, terms, items, limits } = self;
         put_text(out, id.as_str());
@@ -114,7 +113,7 @@ impl Definition {
         }
     }
 
-    /// Reads one, with its parts, if it has any.
+    /// Reads one, with its parts if `in_parts`.
     pub(crate) fn decode(reader: &mut Reader<'_>, in_parts: bool) -> Result<Self, DecodeError> {
         let mut definition = Self {
             id: reader.id("drop id")?,
@@ -139,7 +138,7 @@ impl Definition {
         }
     }
 
-    /// Its fields but the id, and whether another definition has others. Items are compared as a whole.
+    /// All fields but the id, and whether they differ in another definition. Items are compared as a whole.
     fn fields(&self, other: &Self) -> impl Iterator<Item = FieldDifference> {
         let Self { id: _, title, shop, series, labels, schedule, terms, items, limits } = self;
         let first = [
@@ -156,7 +155,7 @@ impl Definition {
         first.into_iter().chain(schedule).chain(terms).chain(last)
     }
 
-    /// The first field in which another definition differs, in proto spelling.
+    /// The path of the first field in which another definition differs, in proto spelling.
     #[must_use]
     pub fn first_difference(&self, other: &Self) -> Option<&'static str> {
         self.fields(other).find(|(_, _, differs)| *differs).map(|(_, path, _)| path)
@@ -171,7 +170,7 @@ impl Definition {
             if known.sku != item.sku {
                 differing.push((Field::KnownItems, format!("drop.items[{place}].sku")));
             } else if known.pools != item.pools {
-                // An item has one pool so far, with all that it had first.
+                // An item has one pool so far, with all of its initial stock.
                 differing.push((Field::KnownItems, format!("drop.items[{place}].quantity")));
             }
         }
@@ -183,7 +182,7 @@ impl Definition {
         differing
     }
 
-    /// The item with this SKU. A linear search: drops have a few items, and a hash would cost more than it saves.
+    /// The item with this SKU. A linear search: drops have few items, and a hash would cost more than it saves.
     #[must_use]
     pub fn item(&self, sku: &Sku) -> Option<(ItemNo, &Item)> {
         let place = self.items.iter().position(|item| item.sku == *sku)?;
@@ -193,7 +192,7 @@ impl Definition {
     /// The SKU of an item of this drop.
     ///
     /// # Panics
-    /// When the item is not of this drop: numbers are only made from the definition, so that is a bug.
+    /// When the drop has no such item. Item numbers are only made from the definition, so that is a bug.
     #[must_use]
     pub fn sku(&self, item: ItemNo) -> &Sku {
         self.items.get(item.index()).map_or_else(|| bug("item"), |found| &found.sku)
@@ -202,7 +201,7 @@ impl Definition {
     /// The id of a pool of this drop.
     ///
     /// # Panics
-    /// When the pool is not of this drop: a bug, as with [`Definition::sku`].
+    /// When the drop has no such pool: a bug, as with [`Definition::sku`].
     #[must_use]
     pub fn pool(&self, item: ItemNo, pool: PoolNo) -> &PoolId {
         self.items
@@ -215,7 +214,7 @@ impl Definition {
 #[cold]
 #[expect(clippy::panic, reason = "a number that the definition did not make is a bug, and a bug ends the process")]
 fn bug(what: &str) -> ! {
-    panic!("a hold names what its drop does not have: {what}")
+    panic!("a hold refers to an unknown {what} of its drop")
 }
 
 fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeError> {
@@ -223,7 +222,7 @@ fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeErr
     (0..count).map(|_| Ok((reader.text()?.to_owned(), reader.text()?.to_owned()))).collect()
 }
 
-/// As many as the count before them says, each of at least `bytes` bytes.
+/// Reads a count and that many elements, each of at least `bytes` bytes.
 fn several<T>(
     reader: &mut Reader<'_>,
     bytes: usize,

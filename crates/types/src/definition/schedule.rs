@@ -1,4 +1,4 @@
-//! When a drop sells.
+//! A drop's schedule.
 
 use super::{Field, FieldDifference};
 use crate::codec::{DecodeError, Reader, put_option};
@@ -7,14 +7,14 @@ use crate::time::Timestamp;
 /// When a drop opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Schedule {
-    /// As asked; left out: the instant of creation.
+    /// As requested; none: the instant of creation.
     pub opens_at: Option<Timestamp>,
-    /// Left out: never by itself.
+    /// None: it does not close by itself.
     pub closes_at: Option<Timestamp>,
 }
 
 impl Schedule {
-    /// Its fields, and whether another schedule has others.
+    /// Its fields, and whether they differ in another schedule.
     pub(super) fn differences(self, other: Self) -> [FieldDifference; 2] {
         let Self { opens_at, closes_at } = self;
         [

@@ -1,4 +1,4 @@
-//! On which terms units are set aside.
+//! A drop's hold times.
 
 use super::{Field, FieldDifference};
 use crate::codec::{DecodeError, Reader, put_u64};
@@ -7,16 +7,16 @@ use crate::time::Millis;
 /// How long units are set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// How long a hold lives.
+    /// The life of a hold.
     pub hold_ttl: Millis,
-    /// Ceiling of a hold's life with all extensions.
+    /// The most that a hold lives, with all extensions.
     pub max_hold_life: Millis,
-    /// How long a payment may take.
+    /// The time for a payment.
     pub payment_ttl: Millis,
 }
 
 impl Terms {
-    /// Their fields, and whether other terms have others.
+    /// Their fields, and whether they differ in other terms.
     pub(super) fn differences(self, other: Self) -> [FieldDifference; 3] {
         let Self { hold_ttl, max_hold_life, payment_ttl } = self;
         [

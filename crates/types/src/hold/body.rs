@@ -1,4 +1,4 @@
-//! What a hold has, and when it was settled, in 16 bytes: nearly every hold has one whole line and nothing rare.
+//! A hold's lines, rare data and settling time in 16 bytes: nearly every hold has one whole line and nothing rare.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use super::times::Times;
 use crate::ids::{ItemNo, PoolNo};
 use crate::packed::Packed;
 
-/// The lines and what is rare. For the same content there is one form, so that equal holds are equal byte by byte. What
-/// does not lie here is shared by all copies of a hold, until one of them changes.
+/// The lines and what is rare. Equal content always has the same form, so that comparing holds compares their bytes.
+/// What is behind an `Arc` is shared by all copies of a hold until one of them changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Body {
     /// One line of which nothing was given back.
     Line { settled: Packed<5>, item: ItemNo, pool: PoolNo, quantity: u32 },
-    /// Any other lines. By themselves: with their length beside them they would be 8 bytes more.
+    /// Any other lines. A thin `Arc`: a fat one, with the slice's length, would take 8 bytes more.
     Cart { settled: Packed<5>, lines: Arc<Box<[HoldLine]>> },
-    /// Anything with what few holds have.
+    /// Any hold that has something rare.
     More { settled: Packed<5>, more: Arc<More> },
 }
 
-/// What a hold has, where anything of it is rare.
+/// The content of a hold that has something rare.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct More {
     pub(super) lines: Lines,
     pub(super) rare: Option<Rare>,
-    /// The hold's times, where they don't fit into its own bytes, which are nothing then.
+    /// The hold's times, if they don't fit its own bytes; those are zero then.
     pub(super) times: Option<Box<Times>>,
 }
 
@@ -36,7 +36,7 @@ impl Default for Body {
 }
 
 impl Body {
-    /// Of a hold that is not settled.
+    /// The body of a hold that is not settled.
     pub(super) fn new(lines: Lines, rare: Option<Rare>) -> Self {
         Self::of(More { lines, rare, times: None }, Packed::ZERO)
     }
@@ -60,7 +60,7 @@ impl Body {
         }
     }
 
-    /// The hold's times, where they are here.
+    /// The hold's times, if they are stored here.
     #[inline]
     pub(super) fn times(&self) -> Option<Times> {
         match self {
@@ -83,7 +83,7 @@ impl Body {
         }
     }
 
-    /// Changes anything but when it was settled.
+    /// Changes anything but the settling time.
     pub(super) fn change(&mut self, f: impl FnOnce(&mut More)) {
         let settled = self.settled();
         let plain = |lines| Arc::new(More { lines, rare: None, times: None });

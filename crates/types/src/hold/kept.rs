@@ -1,6 +1,6 @@
-//! A hold as it lies in memory, in 80 bytes: ten million are live at once.
+//! A hold as it is stored in memory, in 80 bytes: ten million may be live at once.
 //!
-//! What its own bytes have no room for it keeps elsewhere, and tells of it all the same: nothing is ever rounded or lost.
+//! What does not fit these bytes is stored elsewhere: nothing is rounded or lost.
 
 use std::fmt;
 
@@ -11,15 +11,14 @@ use crate::ids::{CustomerId, DropNo, HoldId, Lsn, OrderRef, TierId};
 use crate::packed::Packed;
 use crate::time::Timestamp;
 
-/// Units set aside for one customer. Complete: what is not here, the engine does not know of a hold. It is made from
-/// [`HoldFields`].
+/// Units set aside for one customer. All that the engine knows of a hold is in here. It is built from [`HoldFields`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// The caller's UUID.
     pub id: HoldId,
     /// In which drop.
     pub drop: DropNo,
-    /// Where it stands.
+    /// Its state.
     pub state: HoldState,
     created_at: Packed<6>,
     life: Packed<5>,
@@ -32,14 +31,14 @@ pub struct Hold {
     body: Body,
 }
 
-/// What a hold is made of.
+/// All fields of a hold, to build one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldFields {
     /// The caller's UUID.
     pub id: HoldId,
     /// In which drop.
     pub drop: DropNo,
-    /// Where it stands.
+    /// Its state.
     pub state: HoldState,
     /// For whom.
     pub customer: CustomerId,
@@ -59,7 +58,7 @@ pub struct HoldFields {
     pub rare: Option<Box<Rare>>,
 }
 
-/// All that a hold tells, for whoever must not forget any of it. The fields are those of [`HoldFields`].
+/// All fields of a hold, borrowed. A destructuring pattern on it can't miss a new field.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "they are told there")]
 pub struct HoldParts<'a> {
@@ -116,7 +115,7 @@ impl fmt::Debug for Hold {
 }
 
 impl Hold {
-    /// All that it tells.
+    /// All of its fields.
     #[must_use]
     #[inline]
     pub fn parts(&self) -> HoldParts<'_> {
@@ -190,7 +189,7 @@ impl Hold {
         self.rare()?.superseded_by
     }
 
-    /// Further subjects that limits count it for.
+    /// Further subjects that limits count the hold for.
     #[must_use]
     pub fn identities(&self) -> &[Identity] {
         self.rare().map_or(&[], |rare| &rare.identities)
@@ -202,7 +201,7 @@ impl Hold {
         self.rare().map_or(&[], |rare| &rare.tiers)
     }
 
-    /// Whether staff stepped over the limits for it.
+    /// Whether staff overrode the limits for it.
     #[must_use]
     pub fn is_over_limits(&self) -> bool {
         self.rare().is_some_and(|rare| rare.over_limits.is_some())
@@ -246,7 +245,7 @@ impl Hold {
         body.times().unwrap_or_else(|| short.into())
     }
 
-    /// In the hold's own bytes, if they fit there, and else in those of what is rare.
+    /// Stores them in the hold's own bytes if they fit, otherwise with what is rare.
     #[inline]
     fn set_times(&mut self, times: Times) {
         let nothing = Short { created_at: Packed::ZERO, life: Packed::ZERO, settled: Packed::ZERO };
@@ -282,7 +281,7 @@ mod tests {
         }
     }
 
-    /// Every kind of lines, of what is rare and of times, with every other.
+    /// Holds with every combination of kinds of lines, rare data and times.
     fn all() -> Vec<HoldFields> {
         let line = HoldLine::new(ItemNo(1), PoolNo(2), 3);
         let lines = [&[line][..], &[HoldLine { released: 1, ..line }], &[line, HoldLine::new(ItemNo(2), PoolNo(0), 1)]];
@@ -304,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_hold_takes_80_bytes() {
-        // The memory target counts on it: 10 million of these are held at once.
+        // The memory target depends on it: 10 million holds may be live at once.
         assert_eq!((size_of::<Hold>(), size_of::<Body>()), (80, 16));
     }
 

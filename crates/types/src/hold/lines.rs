@@ -1,27 +1,27 @@
-//! What a hold has, line by line.
+//! A hold's lines.
 
 use crate::ids::{ItemNo, PoolNo};
 
-/// What a hold has of one item and pool. `quantity + released + returned` is what it had at first.
+/// A hold's units of one item and pool. `quantity + released + returned` is what it had when it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HoldLine {
     /// Which item.
     pub item: ItemNo,
     /// Which of its pools.
     pub pool: PoolNo,
-    /// Units that the hold has. A dead hold keeps what it had at its end, for a payment that lands late; see
+    /// Units that the hold has. An ended hold keeps its last quantity, for a late claim; see
     /// [`Hold::shown_lines`](super::Hold::shown_lines).
     pub quantity: u32,
     /// Units given back before the sale.
     pub released: u32,
-    /// Units given back after it.
+    /// Units given back after the sale.
     pub returned: u32,
-    /// Of those, units that did not go back on sale.
+    /// Of those returned, the units that did not go back on sale.
     pub withdrawn: u32,
 }
 
 impl HoldLine {
-    /// A fresh line: everything still there.
+    /// A line of which nothing was given back.
     #[must_use]
     pub const fn new(item: ItemNo, pool: PoolNo, quantity: u32) -> Self {
         Self { item, pool, quantity, released: 0, returned: 0, withdrawn: 0 }
@@ -33,7 +33,7 @@ impl HoldLine {
         self.quantity.saturating_add(self.released).saturating_add(self.returned)
     }
 
-    /// Gives back all but `keep` before the sale; never grows.
+    /// Gives back all but `keep` before the sale; the quantity never grows.
     #[must_use]
     pub(super) fn keeping(self, keep: u32) -> Self {
         let kept = keep.min(self.quantity);
@@ -41,7 +41,7 @@ impl HoldLine {
     }
 }
 
-/// A hold's lines, ordered by item and pool. Nearly every hold has one whole line: that one takes no allocation.
+/// A hold's lines, ordered by item and pool. Nearly every hold has one whole line, which needs no allocation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lines {
     /// One line of which nothing was given back.
@@ -58,7 +58,7 @@ pub enum Lines {
 }
 
 impl Lines {
-    /// From lines in order.
+    /// From ordered lines.
     #[must_use]
     pub fn from_slice(lines: &[HoldLine]) -> Self {
         match lines {
@@ -69,7 +69,7 @@ impl Lines {
         }
     }
 
-    /// Them, wherever they lie.
+    /// A view of them.
     #[inline]
     #[must_use]
     pub fn view(&self) -> LinesView<'_> {
@@ -86,7 +86,7 @@ impl Lines {
     }
 }
 
-/// The lines of a hold, wherever they lie.
+/// A hold's lines, wherever they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinesView<'a> {
     /// As [`Lines::One`].
@@ -124,7 +124,7 @@ impl<'a> LinesView<'a> {
         }
     }
 
-    /// The one line of which nothing was given back, if that is all.
+    /// The hold's one line, if there is only one and nothing of it was given back.
     #[inline]
     #[must_use]
     pub const fn only(self) -> Option<HoldLine> {
@@ -154,8 +154,7 @@ impl<'a> LinesView<'a> {
     }
 }
 
-/// A hold's lines in order. (As a chain of one and many it cost each walk some fifty instructions: a walk takes one
-/// path, and the compiler could not see which.)
+/// Iterates over a hold's lines in order. A `chain` of one and many cost some fifty instructions more per walk.
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
     one: Option<HoldLine>,

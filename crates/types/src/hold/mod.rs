@@ -1,6 +1,6 @@
-//! A hold: units set aside for one customer until a deadline, and what a change makes of it.
+//! Holds: units set aside for one customer until a deadline, and the changes to them.
 //!
-//! [`Hold::change`] decides nothing. A record has the hold after the change, whole, and that is what is put in its place.
+//! [`Hold::change`] makes no decisions. A record carries the whole hold after the change, and that replaces the hold.
 
 mod lines;
 mod times;
@@ -19,18 +19,18 @@ use crate::time::Timestamp;
 /// Most lines in a hold.
 pub const MAX_LINES: usize = 32;
 
-/// Where a hold stands. The numbers are the wire's and the disk's and never change.
+/// A hold's state. The numbers are part of the wire and of the disk's format and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HoldState {
     /// Set aside until the deadline.
     Held,
-    /// In payment: the customer is at the till, until the deadline.
+    /// In payment, until the deadline.
     Paying,
-    /// A sale.
+    /// Sold.
     Claimed,
     /// Given back before the sale.
     Released,
-    /// Given back by the deadline.
+    /// Given back because the deadline passed.
     Expired,
 }
 
@@ -38,7 +38,7 @@ impl HoldState {
     /// All states, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Held, Self::Paying, Self::Claimed, Self::Released, Self::Expired];
 
-    /// Its place in [`HoldState::ALL`].
+    /// Its index in [`HoldState::ALL`].
     #[inline]
     #[must_use]
     pub const fn place(self) -> usize {
@@ -81,7 +81,7 @@ impl HoldState {
         }
     }
 
-    /// Whether the units may still come back by themselves: the hold has a deadline that counts.
+    /// Whether the hold's deadline still counts: its units go back when it passes.
     #[must_use]
     pub const fn is_live(self) -> bool {
         match self {
@@ -90,7 +90,7 @@ impl HoldState {
         }
     }
 
-    /// Whether the hold has no units any more.
+    /// Whether the hold's units were given back.
     #[must_use]
     pub const fn is_ended(self) -> bool {
         match self {
@@ -100,7 +100,7 @@ impl HoldState {
     }
 }
 
-/// Keyed digest of what the caller asked for: tells a repeat from another request under the same id.
+/// Keyed digest of what a request asks for: distinguishes a repeat from another request with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub u64);
 
@@ -109,15 +109,15 @@ pub struct ContentHash(pub u64);
 pub struct Rare {
     /// The order it was claimed for.
     pub order_ref: Option<OrderRef>,
-    /// It was claimed after its deadline, from free stock.
+    /// Whether it was claimed after its deadline, from free stock.
     pub late: bool,
     /// The hold that took its place.
     pub superseded_by: Option<HoldId>,
-    /// Further subjects that limits count: card, device, address. Ascending, each once.
+    /// Further subjects that limits count the hold for: card, device, address. Ascending, each once.
     pub identities: Vec<Identity>,
     /// The customer's tiers, as far as a limit of the drop named them when the hold was made. Ascending.
     pub tiers: Vec<TierId>,
-    /// Staff stepped over the limits for it, and why.
+    /// Why staff overrode the limits for it.
     pub over_limits: Option<Box<str>>,
     /// Lines that were served short, in the order of the request that made the hold.
     pub shorts: Vec<ShortLine>,
@@ -126,9 +126,9 @@ pub struct Rare {
 /// One of a customer's identities, as limits count it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
-    /// What it is.
+    /// Its kind.
     pub kind: IdentityKind,
-    /// Which: the value itself is not kept.
+    /// Its key: the value itself is not kept.
     pub subject: SubjectKey,
 }
 
@@ -137,13 +137,13 @@ pub struct Identity {
 pub struct ShortLine {
     /// Which item.
     pub item: ItemNo,
-    /// Units asked for. Those served are in the hold's lines.
+    /// Units requested. Those served are in the hold's lines.
     pub requested: u32,
-    /// Why there were not more.
+    /// Why not all of them were served.
     pub reason: Reason,
 }
 
-/// What may happen to a hold after it was made. Each carries results, never differences.
+/// A change of a hold. Each carries results, not differences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The deadline moved.
@@ -151,14 +151,14 @@ pub enum Change {
         /// The new deadline.
         expires_at: Timestamp,
     },
-    /// Went into payment, or back from it.
+    /// The hold went into payment, or back from it.
     Staged {
         /// [`HoldState::Held`] or [`HoldState::Paying`].
         stage: HoldState,
         /// The new deadline.
         expires_at: Timestamp,
     },
-    /// Turned into a sale.
+    /// It was claimed.
     Claimed {
         /// When.
         at: Timestamp,
@@ -166,19 +166,20 @@ pub enum Change {
         order_ref: OrderRef,
         /// After the deadline, from free stock.
         late: bool,
-        /// What is claimed of each line, in the hold's order of lines, the rest given back; empty: everything.
+        /// Units claimed of each line, in the hold's order of lines; the others are given back. Empty: everything is
+        /// claimed.
         kept: SmallVec<[u32; 4]>,
     },
-    /// Units of a sale came back: what has come back in total.
+    /// Units came back after the sale: the totals so far.
     Returned {
-        /// Of each line, in the hold's order of lines: units returned, and of those the ones not for sale again.
+        /// Of each line, in the hold's order of lines: units returned, and how many of those are not for sale again.
         totals: SmallVec<[(u32, u32); 4]>,
     },
     /// Units were given back before the sale.
     Released {
         /// When.
         at: Timestamp,
-        /// What is left in each line, in the hold's order of lines; empty: nothing at all, and the hold is dead.
+        /// Units left in each line, in the hold's order of lines; empty: nothing is left and the hold ends.
         kept: SmallVec<[u32; 4]>,
     },
     /// Another hold of the same customer took its place.
@@ -190,13 +191,13 @@ pub enum Change {
     },
     /// The deadline passed.
     Expired {
-        /// When it was seen.
+        /// When that was noticed.
         at: Timestamp,
     },
 }
 
 impl Hold {
-    /// Changes it. The record that says so gives it its revision.
+    /// Applies a change. The caller sets the revision from the record.
     pub fn change(&mut self, change: &Change) {
         match change {
             Change::Extended { expires_at } => self.set_expires_at(*expires_at),
@@ -226,19 +227,19 @@ impl Hold {
         }
     }
 
-    /// Whether the deadline has passed: from `expires_at` on the units are sellable again.
+    /// Whether the deadline has passed. The units are for sale from `expires_at` on.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.state.is_live() && now >= self.expires_at()
     }
 
-    /// The lines as they are shown: a dead hold has nothing, and has given back what it had.
+    /// The lines as they are shown: an ended hold has no units and has released what it had.
     pub fn shown_lines(&self) -> impl Iterator<Item = HoldLine> + '_ {
         let dead = self.state.is_ended();
         self.lines().iter().map(move |line| if dead { line.keeping(0) } else { line })
     }
 
-    /// Units of an item that the hold has: what it had at its end, where it is dead.
+    /// Units of an item that the hold has, or had when it ended.
     #[must_use]
     pub fn units_of(&self, item: ItemNo) -> u32 {
         self.sum_of(item, |line| line.quantity)
@@ -250,7 +251,7 @@ impl Hold {
         self.sum_of(item, HoldLine::at_first)
     }
 
-    /// Units of an item that its request asked for: what it had at first, unless that was less.
+    /// Units of an item that its request asked for: what it had when it was made, or more if that line was short.
     #[must_use]
     pub fn asked(&self, item: ItemNo) -> u32 {
         let short = self.shorts().iter().find(|short| short.item == item);

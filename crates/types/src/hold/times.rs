@@ -3,28 +3,28 @@
 use crate::packed::Packed;
 use crate::time::Timestamp;
 
-/// When a hold was made, is due and was settled.
+/// When a hold was made, when it is due and when it was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_field_names, reason = "as everywhere")]
 pub(super) struct Times {
     pub(super) created_at: Timestamp,
     pub(super) expires_at: Timestamp,
-    /// The epoch while it is not settled.
+    /// The epoch while the hold is not settled.
     pub(super) settled_at: Timestamp,
 }
 
-/// The same in few bytes: one instant and two spans of 34 years at most. Nearly all that any clock tells.
+/// The same in few bytes: one instant below 2^48 ms and two spans of at most 34 years. Nearly all holds fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Short {
     pub(super) created_at: Packed<6>,
-    /// From then until it is due.
+    /// From creation to deadline.
     pub(super) life: Packed<5>,
-    /// From then until it was settled, and one more: nothing while it is not.
+    /// From creation to settling, plus one; 0 while it is not settled.
     pub(super) settled: Packed<5>,
 }
 
 impl Times {
-    /// In few bytes, if they fit.
+    /// The short form, if everything fits.
     #[inline]
     pub(super) fn short(self) -> Option<Short> {
         let Self { created_at, expires_at, settled_at } = self;
@@ -36,13 +36,13 @@ impl Times {
     }
 }
 
-/// From when a hold was made until it is due, if that fits.
+/// The span from creation to deadline, if it fits.
 #[inline]
 pub(super) fn life(created_at: u64, expires_at: u64) -> Option<Packed<5>> {
     Packed::new(expires_at.checked_sub(created_at)?)
 }
 
-/// From when a hold was made until it was settled, and one more, if that fits; nothing while it is not.
+/// The span from creation to settling plus one, if it fits; 0 while the hold is not settled.
 #[inline]
 pub(super) fn settled(created_at: u64, settled_at: u64) -> Option<Packed<5>> {
     match settled_at {

@@ -1,37 +1,37 @@
-//! What archiving leaves behind, and its bytes.
+//! What is kept of an archived drop, and its bytes.
 
 use crate::codec::{DecodeError, Reader, put_u64};
 use crate::ids::{DropNo, ItemNo, SubjectKey};
 use crate::time::Timestamp;
 
-/// A drop's holds have left memory: what they had of each pool is all that is kept of them.
+/// A drop was archived: its holds were removed from memory, and these sums per pool replace them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archived {
     /// Which drop.
     pub drop: DropNo,
     /// When.
     pub at: Timestamp,
-    /// By pool, in the definition's order of items and pools.
+    /// Per pool, in the definition's order of items and pools.
     pub pools: Vec<Sold>,
 }
 
-/// What became of a pool's units, over all holds that there ever were.
+/// Sums over all holds that a pool ever had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sold {
-    /// Units sold, and not returned.
+    /// Units sold and not returned.
     pub claimed: u64,
-    /// Units returned, and not for sale again.
+    /// Units returned and not for sale again.
     pub withdrawn: u64,
     /// Units ever returned.
     pub returned_total: u64,
 }
 
-/// What a subject owns from archived drops. Stands in snapshots only: the journal has the holds that it came from.
+/// What a subject owns from archived drops. In snapshots only: the journal has the holds that it was computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageImage {
-    /// Whose.
+    /// The subject.
     pub subject: SubjectKey,
-    /// What.
+    /// Its units.
     pub usage: Vec<OldUsage>,
 }
 
@@ -42,7 +42,7 @@ pub struct OldUsage {
     pub drop: DropNo,
     /// Which item.
     pub item: ItemNo,
-    /// The end of the bucket of time that they were reserved in.
+    /// The end of the time bucket in which they were reserved.
     pub at: Timestamp,
     /// How many.
     pub units: u64,

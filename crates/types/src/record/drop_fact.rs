@@ -1,5 +1,5 @@
-//! What was done to a drop, as one record that says all of it: what, when and by whom, and the drop after it, whole: its
-//! definition, where it stands in its life, its stock. Whoever reads the record needs nothing else to tell of it.
+//! A change of a drop as one self-contained record: what was done, when and by whom, and the whole drop after it:
+//! definition, lifecycle, stock.
 
 use super::hold_change::Actor;
 use super::lifecycle::{self, Lifecycle, Moment};
@@ -8,36 +8,36 @@ use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::DropNo;
 use crate::time::Timestamp;
 
-/// Most bytes of a peer's address, and of the id that a caller gave its request.
+/// Most bytes of a peer's address, and of a request's id.
 pub const ORIGIN_TEXT_MAX: usize = 128;
 
 /// What was done to a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DropVerb {
-    /// It was made.
+    /// It was created.
     Create,
     /// Its definition was changed.
     Update,
-    /// No new reserves for now.
+    /// It was paused: new reserves are refused.
     Pause,
-    /// Reserves again.
+    /// It was resumed.
     Resume,
     /// It was closed by hand.
     Close,
-    /// Moments of it have come: it opened, it closed.
+    /// Scheduled moments have come: it opened or closed.
     Turn,
-    /// Its holds have left memory.
+    /// It was archived: its holds were removed from memory.
     Archive,
 }
 
-/// Where an operator's change came from.
+/// The origin of an operator's change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Who made it.
     pub actor: Actor,
-    /// The address that it came from.
+    /// The caller's address.
     pub peer: Option<Box<str>>,
-    /// The id that the caller gave the request.
+    /// The caller's id for the request.
     pub request_id: Option<Box<str>>,
 }
 
@@ -50,13 +50,13 @@ pub struct DropFact {
     pub at: Timestamp,
     /// By whom.
     pub origin: Origin,
-    /// The drop after it, as it is defined.
+    /// The drop's definition after it.
     pub image: DropImage,
-    /// Where it stands in its life after it.
+    /// The drop's lifecycle after it.
     pub lifecycle: Lifecycle,
-    /// The moments that have come by it, in their order; none but of a turn.
+    /// The moments that have come, in order; only a turn has any.
     pub moments: Vec<Moment>,
-    /// Its pools, in the definition's order of items and pools. Exact: nothing moves units meanwhile.
+    /// Its pools after it, in the definition's order of items and pools. Exact: no units move while the fact is made.
     pub stock: Vec<PoolFigures>,
 }
 
@@ -76,7 +76,7 @@ impl DropVerb {
         }
     }
 
-    /// What has become of the drop by it, in a word.
+    /// What happened to the drop, in a word.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -92,9 +92,9 @@ impl DropVerb {
 }
 
 impl Origin {
-    /// Of what the engine does by itself.
+    /// The engine itself.
     pub const ENGINE: Self = Self { actor: Actor::Engine, peer: None, request_id: None };
-    /// Of a caller of whom nothing is known.
+    /// A caller of whom nothing is known.
     pub const ANONYMOUS: Self = Self { actor: Actor::Anonymous, peer: None, request_id: None };
 }
 
@@ -105,7 +105,7 @@ impl DropFact {
         self.image.number
     }
 
-    /// What is kept of its holds, if it is archived by this.
+    /// What is kept of its holds, if this fact archives it.
     #[must_use]
     pub fn archived(&self) -> Option<Archived> {
         let pools = || self.stock.iter().map(PoolFigures::sold).collect();

@@ -1,5 +1,5 @@
-//! Facts as format 1 wrote them: they say what a change was, not what came of it. They are read, and made into the facts of
-//! today with what is known of their hold; nothing writes them any more but tests.
+//! Facts in format 1: they say what a change was, not the entity after it. They are read and converted to today's facts
+//! with the state of their hold. Only tests write them.
 
 use smallvec::SmallVec;
 
@@ -14,19 +14,19 @@ use crate::time::Timestamp;
 pub enum OldFact {
     /// A change of one hold.
     Change(HoldId, Change),
-    /// A hold took another's place: one ended and the other was made, in one step.
+    /// A hold replaced another: one ended and the other was made, in one step.
     Superseded {
         /// The hold that ended.
         old: HoldId,
         /// When.
         at: Timestamp,
-        /// The one that took its place, whole.
+        /// The hold that replaced it, whole.
         hold: Hold,
     },
 }
 
 impl OldFact {
-    /// The hold that it claims after its deadline.
+    /// The hold, if this claims it after its deadline.
     #[must_use]
     pub fn late_claim(&self) -> Option<HoldId> {
         match self {

@@ -1,4 +1,4 @@
-//! A hold's bytes. A fresh hold of one line takes about 60.
+//! A hold's bytes. A new hold of one line takes about 60.
 
 use smallvec::SmallVec;
 
@@ -14,24 +14,24 @@ use crate::time::Timestamp;
 /// Bytes of a hold's id.
 const ID_BYTES: usize = 16;
 
-/// What a hold's bytes carry beyond the plain fields: bits of its second part.
+/// Flags: what a hold's bytes carry beyond the plain fields.
 mod has {
     /// `settled_at` follows.
     pub const SETTLED: u8 = 1;
     /// `order_ref` follows.
     pub const ORDER: u8 = 2;
-    /// Lines carry what was given back.
+    /// Lines carry the units given back.
     pub const GIVEN_BACK: u8 = 4;
     /// It was claimed late.
     pub const LATE: u8 = 8;
     /// `superseded_by` follows.
     pub const SUPERSEDED: u8 = 16;
-    /// Parts follow the lines, each behind its tag.
+    /// Parts follow the lines, each preceded by its tag.
     pub const PARTS: u8 = 32;
     pub const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED | PARTS;
 }
 
-/// Tags of what few holds have, each at most once.
+/// Tags of a hold's rare parts, each at most once.
 mod part {
     pub const END: u8 = 0;
     pub const IDENTITIES: u8 = 1;
@@ -40,7 +40,8 @@ mod part {
     pub const SHORTS: u8 = 4;
 }
 
-/// The revision is not part of the bytes: it is the record's LSN, or stands beside it in a snapshot.
+/// Encodes a hold. The revision is not part of the bytes: it is the record's LSN, or is stored next to it in a
+/// snapshot.
 pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
         hold.parts();
@@ -87,7 +88,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     }
 }
 
-/// What has a length that is known in one piece: each piece asks whether the buffer has room for it.
+/// Appends the fields of known length in one piece, because each append checks the buffer's capacity.
 fn encode_head(id: HoldId, [state, flags]: [u8; 2], drop: DropNo, out: &mut Vec<u8>) {
     if let Ok(drop @ ..0x80) = u8::try_from(drop.0) {
         let mut head = [0; ID_BYTES + 3];
@@ -106,7 +107,7 @@ fn encode_lines(lines: LinesView<'_>, given_back: bool, out: &mut Vec<u8>) {
         && let (Ok(item), Ok(pool), Ok(quantity)) = (u8::try_from(item.0), u8::try_from(pool.0), u8::try_from(quantity))
         && [item, pool, quantity].iter().all(|number| *number < 0x80)
     {
-        // Nearly every hold is so: what else takes a byte each, in one piece.
+        // Nearly every hold is like this. Each number takes one byte, so all are appended in one piece.
         return out.extend_from_slice(&[1, item, pool, quantity]);
     }
     put_count(lines.count(), out);
@@ -234,7 +235,7 @@ fn lines(reader: &mut Reader<'_>, given_back: bool) -> Result<Lines, DecodeError
         }
         lines.push(line);
     }
-    // A line may be spread over pools, so there may be more of them than a request has.
+    // A requested line may be spread over pools, so there may be more lines than a request has.
     let bound = MAX_LINES.saturating_mul(usize::from(u8::MAX));
     if lines.is_empty() || lines.len() > bound { Err(DecodeError::Bad("lines")) } else { Ok(Lines::from_slice(&lines)) }
 }

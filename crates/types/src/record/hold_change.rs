@@ -1,5 +1,5 @@
-//! A change of a hold, as one record that says all of it: what was done, when and by whom, the hold after it, what it was
-//! before, and which units the change moved. Nothing else has to be kept to tell of it.
+//! A change of a hold as one self-contained record: what was done, when and by whom, the hold after it, its state
+//! before, and the units that moved.
 
 use smallvec::SmallVec;
 
@@ -12,16 +12,16 @@ use crate::time::Timestamp;
 /// Who did it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Actor {
-    /// A caller: callers are not told apart yet.
+    /// A caller. Callers are not distinguished yet.
     Anonymous,
-    /// The engine itself: a deadline that has passed.
+    /// The engine itself: a deadline passed.
     Engine,
 }
 
 /// What was done to a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Its deadline was moved, or it went into payment or back from it.
+    /// Its deadline moved, or it went into payment or back from it.
     Extend,
     /// It was claimed.
     Claim,
@@ -29,24 +29,24 @@ pub enum Verb {
     Release,
     /// Units of it came back after the sale.
     Return,
-    /// Its deadline has passed.
+    /// Its deadline passed.
     Expire,
-    /// Another hold took its place.
+    /// Another hold replaced it.
     Supersede,
 }
 
-/// What a change has moved of one line's units.
+/// The units of one line that a change moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MovedLine {
-    /// Units that it sold.
+    /// Units sold; in the event of a new hold, units set aside.
     pub quantity: u32,
-    /// Units that it gave back before the sale.
+    /// Units given back before the sale.
     pub released: u32,
-    /// Units that it gave back after the sale.
+    /// Units given back after the sale.
     pub returned: u32,
 }
 
-/// Of each line of a hold. Where a change has it, it lies elsewhere: each record is moved about, and hardly one has it.
+/// One for each line of a hold. Boxed in [`HoldChange`], because records are moved often and few have it.
 type MovedLines = SmallVec<[MovedLine; 4]>;
 
 /// A change of a hold.
@@ -54,17 +54,17 @@ type MovedLines = SmallVec<[MovedLine; 4]>;
 pub struct HoldChange {
     /// What was done.
     pub verb: Verb,
-    /// When; 0 where a record of format 1 did not say so.
+    /// When; 0 if a record of format 1 did not say.
     pub at: Timestamp,
     /// By whom.
     pub actor: Actor,
     /// The state before.
     pub was: HoldState,
-    /// The record before of this hold.
+    /// The LSN of this hold's previous record.
     pub prev: Lsn,
-    /// The hold after it. Its revision is the record's LSN and is not part of it.
+    /// The hold after it. Its revision is the record's LSN and not part of the bytes.
     pub hold: Hold,
-    /// By line, where lines have changed; else it follows from verb and lines: see [`HoldChange::moved`].
+    /// Per line, if lines have changed; otherwise [`HoldChange::moved`] computes it from the verb and the lines.
     moved: Option<Box<MovedLines>>,
 }
 
@@ -73,16 +73,16 @@ pub struct HoldChange {
 pub struct Made {
     /// By whom.
     pub actor: Actor,
-    /// The hold. Its revision is the record's LSN and is not part of it.
+    /// The hold. Its revision is the record's LSN and not part of the bytes.
     pub hold: Hold,
 }
 
-/// A hold took another's place: one ended and the other was made, in one step.
+/// A hold replaced another: one ended and the other was made, in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superseded {
     /// The hold that ended.
     pub ended: HoldChange,
-    /// The hold that took its place, by the same actor. Its revision is the record's LSN and is not part of it.
+    /// The hold that replaced it, made by the same actor. Its revision is the record's LSN and not part of the bytes.
     pub made: Hold,
 }
 
@@ -113,7 +113,7 @@ impl Verb {
         }
     }
 
-    /// Whether the hold's lines may say something else after it: what was given back, or returned.
+    /// Whether it may change the hold's lines.
     const fn may_change_lines(self) -> bool {
         match self {
             Self::Claim | Self::Release | Self::Return => true,
@@ -143,7 +143,7 @@ impl Actor {
         }
     }
 
-    /// Its name, as events and explanations tell it.
+    /// Its name in events.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -152,7 +152,7 @@ impl Actor {
         }
     }
 
-    /// Who makes a change: deadlines pass by themselves, whoever finds one that has.
+    /// Who makes a change. The engine expires holds, whichever request notices it.
     #[must_use]
     pub const fn of(change: &Change) -> Self {
         match change {
@@ -173,7 +173,7 @@ impl Actor {
 }
 
 impl HoldChange {
-    /// What a change makes of a hold.
+    /// Applies a change to a hold.
     #[must_use]
     pub fn of(before: &Hold, change: &Change, at: Timestamp, actor: Actor) -> Self {
         let mut hold = before.clone();
@@ -187,7 +187,7 @@ impl HoldChange {
         Self { verb, at, actor, was: before.state, prev: before.revision, hold, moved }
     }
 
-    /// Whether it is one of this hold as it stands: the next record of it behind its revision.
+    /// Whether it is the next change of this hold: it continues at the hold's revision and state.
     #[must_use]
     pub fn is_next_of(&self, known: &Hold) -> bool {
         let Self { was, prev, hold, .. } = self;
@@ -200,13 +200,13 @@ impl HoldChange {
             && same_lines()
     }
 
-    /// Whether it claims a hold whose deadline had passed.
+    /// Whether it claims a hold after its deadline.
     #[must_use]
     pub fn is_late_claim(&self) -> bool {
         self.verb == Verb::Claim && self.was.is_ended()
     }
 
-    /// Whether what was done can lead from the state before to the state after.
+    /// Whether the verb can lead from the state before to the state after.
     fn is_sound(&self) -> bool {
         let (was, is) = (self.was, self.hold.state);
         match self.verb {
@@ -219,7 +219,7 @@ impl HoldChange {
         }
     }
 
-    /// What it moved of each line's units, in the hold's order of lines.
+    /// The units moved of each line, in the hold's order of lines.
     #[must_use]
     pub fn moved(&self) -> MovedLines {
         match &self.moved {
@@ -230,7 +230,7 @@ impl HoldChange {
 }
 
 impl MovedLine {
-    /// Of a line that has the same units as before.
+    /// The move of a line whose numbers did not change.
     fn whole(verb: Verb, line: &HoldLine) -> Self {
         match verb {
             Verb::Claim => Self { quantity: line.quantity, ..Self::default() },
@@ -240,7 +240,7 @@ impl MovedLine {
     }
 
     fn between(verb: Verb, state: HoldState, was: &HoldLine, is: &HoldLine) -> Self {
-        // One that had ended had nothing any more that it could give back.
+        // An ended hold had no units left to give back.
         let had = if state.is_ended() { is.quantity } else { was.quantity };
         match verb {
             Verb::Claim => Self { quantity: is.quantity, released: had.saturating_sub(is.quantity), ..Self::default() },
@@ -251,12 +251,12 @@ impl MovedLine {
     }
 }
 
-/// Of a change's second byte: the state before,
+/// Bits of a change's second byte: the state before,
 const STATE: u8 = 7;
-/// and whether what was moved follows the hold.
+/// and whether the moved units follow the hold.
 const MOVED: u8 = 8;
 
-/// Behind the record's kind.
+/// Appends a change, its record's kind first.
 pub(super) fn encode(kind: u8, change: &HoldChange, out: &mut Vec<u8>) {
     let HoldChange { verb, at, actor, was, prev, hold, moved } = change;
     let moved_follows = if moved.is_some() { MOVED } else { 0 };

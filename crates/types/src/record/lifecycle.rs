@@ -1,42 +1,42 @@
-//! Where a drop stands in its life: which of its moments have come, and whether it is paused. The marks are facts: a state
-//! follows from them, and from no clock.
+//! A drop's lifecycle: which of its scheduled moments have come, and whether it is paused. These marks are facts: the
+//! drop's state follows from them, not from a clock.
 
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::ids::DropNo;
 use crate::time::Timestamp;
 
-/// Where a drop stands in its life. An entity of its own: it leaves `Drop.revision` alone.
+/// A drop's lifecycle. A separate entity: changing it does not change `Drop.revision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifecycle {
     /// Which drop.
     pub drop: DropNo,
-    /// No new reserves for now.
+    /// New reserves are refused.
     pub paused: bool,
-    /// It has opened: the instant for which that was scheduled.
+    /// If it has opened: the instant for which that was scheduled.
     pub opened: Option<Timestamp>,
-    /// It has closed.
+    /// If it has closed: how.
     pub closed: Option<Closed>,
 }
 
 /// How a drop closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed {
-    /// The instant for which that was scheduled; of one that was closed by hand: when.
+    /// The instant for which that was scheduled; if it was closed by hand, the instant of that.
     pub at: Timestamp,
-    /// An operator did it.
+    /// Whether an operator closed it.
     pub by_hand: bool,
 }
 
-/// A moment in a drop's life that was scheduled.
+/// A scheduled moment in a drop's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// What comes.
+    /// What is scheduled.
     pub kind: MomentKind,
-    /// For when it was scheduled.
+    /// When.
     pub scheduled_for: Timestamp,
 }
 
-/// What comes.
+/// A kind of scheduled moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MomentKind {
     /// It opens.
@@ -46,18 +46,18 @@ pub enum MomentKind {
 }
 
 impl Lifecycle {
-    /// Of a drop that was just made.
+    /// The lifecycle of a new drop.
     #[must_use]
     pub const fn new(drop: DropNo) -> Self {
         Self { drop, paused: false, opened: None, closed: None }
     }
 
-    /// Whether none of its moments has come: so is all that format 1 says.
+    /// Whether no scheduled moment has come. Format 1 can express only that.
     pub(super) fn is_steering(&self) -> bool {
         self.opened.is_none() && self.closed.is_none_or(|closed| closed.by_hand)
     }
 
-    /// The next moment of a drop that opens and closes then; none once it is closed.
+    /// The next moment of a drop with this schedule; none once it is closed.
     #[must_use]
     pub fn next(&self, opens_at: Timestamp, closes_at: Option<Timestamp>) -> Option<Moment> {
         match (self.closed, self.opened) {
@@ -67,7 +67,7 @@ impl Lifecycle {
         }
     }
 
-    /// Marks a moment: it has come.
+    /// Records that a moment has come.
     pub const fn mark(&mut self, moment: Moment) {
         let Moment { kind, scheduled_for } = moment;
         match kind {
@@ -76,8 +76,8 @@ impl Lifecycle {
         }
     }
 
-    /// Marks all moments up to an instant of a drop of format 1, which has no facts of them: one that was closed by hand had
-    /// opened before, or never did.
+    /// Marks all moments up to `now`, for a drop of format 1, which has no facts for them. A drop that was closed by
+    /// hand had opened if its opening was scheduled before, otherwise it never did.
     pub fn mark_before(&mut self, opens_at: Timestamp, closes_at: Option<Timestamp>, now: Timestamp) {
         match self.closed {
             Some(closed) if opens_at <= closed.at => self.opened = Some(opens_at),
@@ -88,7 +88,7 @@ impl Lifecycle {
         }
     }
 
-    /// Marks all moments up to an instant. Says which those are, in their order.
+    /// Marks all moments up to `now` and returns them in order.
     pub fn turn(&mut self, opens_at: Timestamp, closes_at: Option<Timestamp>, now: Timestamp) -> Vec<Moment> {
         let mut come = Vec::new();
         while let Some(moment) = self.next(opens_at, closes_at).filter(|moment| moment.scheduled_for <= now) {
@@ -100,7 +100,7 @@ impl Lifecycle {
 }
 
 impl MomentKind {
-    /// What has become of the drop by it, in a word.
+    /// What happened to the drop, in a word.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -110,7 +110,7 @@ impl MomentKind {
     }
 }
 
-/// Of the flags byte: it is paused,
+/// Bits of the flags byte: it is paused,
 const PAUSED: u8 = 1;
 /// and was closed by hand.
 const BY_HAND: u8 = 2;
@@ -164,7 +164,7 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeError> 
     Ok(Lifecycle { drop, ..decode_marks(reader)? })
 }
 
-/// As format 1 writes it: pause and close by hand.
+/// As in format 1: only pause and close by hand.
 pub(super) fn encode_steering(Lifecycle { drop, paused, opened: _, closed }: &Lifecycle, out: &mut Vec<u8>) {
     put_u64(out, drop.0.into());
     out.push(u8::from(*paused));

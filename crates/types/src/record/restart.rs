@@ -1,28 +1,28 @@
-//! The fact of a start after an outage, and its bytes.
+//! The fact that the engine started after an outage, and its bytes.
 
 use crate::codec::{DecodeError, Reader, put_u64};
 use crate::hold::Hold;
 use crate::time::Timestamp;
 
-/// The engine started again and gave the holds that it may have slept through some more time.
+/// The engine started after an outage and gave more time to holds that were due during or soon after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
-    /// The last instant before the outage that the journal knows.
+    /// The last instant in the journal before the outage.
     pub stopped_at: Timestamp,
-    /// Holds with a deadline after `stopped_at` and before this get this one.
+    /// The new deadline of live holds whose deadline is between `stopped_at` and this.
     pub grace_until: Timestamp,
     /// When it started; records of format 1 don't say.
     pub at: Option<Timestamp>,
 }
 
 impl Restart {
-    /// Whether it gives this hold more time.
+    /// Whether it changes this hold's deadline.
     #[must_use]
     pub fn moves(&self, hold: &Hold) -> bool {
         hold.state.is_live() && self.stopped_at < hold.expires_at() && hold.expires_at() < self.grace_until
     }
 
-    /// Gives a hold that it moves more time.
+    /// Sets the new deadline of a hold that it changes.
     pub fn change(&self, hold: &mut Hold) {
         hold.set_expires_at(self.grace_until);
     }

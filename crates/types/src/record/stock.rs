@@ -9,52 +9,52 @@ use crate::time::Timestamp;
 const DELTA: u8 = 1;
 const SET_RECEIVED: u8 = 2;
 
-/// A change of stock that was asked for by id.
+/// A requested change of stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adjustment {
-    /// The caller's id: it is made once.
+    /// The caller's id. An adjustment is made once per id.
     pub id: AdjustmentId,
     /// In which pool of the item.
     pub pool: PoolNo,
-    /// What was asked.
+    /// The requested change.
     pub change: StockChange,
 }
 
 /// What an adjustment asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StockChange {
-    /// So many more units, or fewer.
+    /// Adds this number of units, or removes it if negative.
     Delta(i64),
-    /// So many units received in all, if they are `expected` now.
+    /// Sets the units received, if they are `expected` now.
     SetReceived {
-        /// Compare with this.
+        /// The current value must be this.
         expected: u64,
-        /// And set this.
+        /// The new value.
         units: u64,
     },
 }
 
-/// What a pool has received and what was taken out of it by adjustments.
+/// What a pool has received, and what adjustments removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolBasis {
     /// Units ever put in.
     pub received: u64,
-    /// Units taken out again for good, other than by returns.
+    /// Units removed permanently, other than by returns.
     pub taken_out: u64,
 }
 
-/// A pool's units, whole.
+/// All figures of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolFigures {
-    /// What it has received, and what was taken out of it by adjustments.
+    /// What it has received, and what adjustments removed.
     pub basis: PoolBasis,
     /// Units set aside.
     pub held: u64,
     /// Units in payment.
     pub paying: u64,
-    /// Units sold, and not returned.
+    /// Units sold and not returned.
     pub claimed: u64,
-    /// Units returned, and not for sale again.
+    /// Units returned and not for sale again.
     pub withdrawn: u64,
     /// Units ever returned.
     pub returned_total: u64,
@@ -76,13 +76,13 @@ pub struct Adjusted {
     pub drop: DropNo,
     /// Of which item.
     pub item: ItemNo,
-    /// What was asked for.
+    /// What was requested.
     pub adjustment: Adjustment,
-    /// What came of it.
+    /// The pool's basis after it.
     pub basis: PoolBasis,
     /// When it was made; the oldest records of format 1 don't say.
     pub at: Option<Timestamp>,
-    /// By whom, and what was there then; records of format 1 don't say.
+    /// By whom, and the stock after it; records of format 1 don't say.
     pub by: Option<Box<AdjustedBy>>,
 }
 
@@ -95,20 +95,20 @@ pub struct StockImage {
     pub item: ItemNo,
     /// Its pools.
     pub pools: Vec<PoolBasis>,
-    /// The last adjustments, oldest first, as they were written before [`AdjustmentsImage`] was.
+    /// The last adjustments, oldest first, in snapshots older than [`AdjustmentsImage`].
     pub adjustments: Vec<Adjustment>,
 }
 
-/// A part of an item's remembered adjustments. Stands in snapshots only.
+/// A part of an item's remembered adjustments. In snapshots only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdjustmentsImage {
     /// In which drop.
     pub drop: DropNo,
     /// Of which item.
     pub item: ItemNo,
-    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was forgotten.
+    /// The latest instant at which a forgotten adjustment may have been made; 0 if none was forgotten.
     pub forgotten: Timestamp,
-    /// Each with the instant at which it was made, as far as that is known; oldest first.
+    /// Each with its instant, if that is known; oldest first.
     pub adjustments: Vec<(Adjustment, Option<Timestamp>)>,
 }
 
@@ -130,14 +130,14 @@ pub(super) fn encode_adjusted(adjusted: &Adjusted, out: &mut Vec<u8>) {
     }
 }
 
-/// How much an adjustment's record says.
+/// What an adjustment's record contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Says {
-    /// What was adjusted.
+    /// The adjustment.
     What,
-    /// And when.
+    /// And its instant.
     When,
-    /// And who did it, and what was there then.
+    /// And who made it, and the stock after it.
     All,
 }
 
@@ -159,14 +159,14 @@ fn decode_by(reader: &mut Reader<'_>) -> Result<AdjustedBy, DecodeError> {
 }
 
 impl PoolFigures {
-    /// What its holds have come to.
+    /// The sums over its holds.
     #[must_use]
     pub const fn sold(&self) -> Sold {
         let Self { claimed, withdrawn, returned_total, .. } = *self;
         Sold { claimed, withdrawn, returned_total }
     }
 
-    /// Units for sale: what is left of what was received.
+    /// Units for sale: those received, less all others.
     #[must_use]
     pub const fn free(&self) -> u64 {
         let Self { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total: _ } =

@@ -1,4 +1,4 @@
-//! Every kind of record: encoded and decoded again, damaged, and at its largest.
+//! Every kind of record: round trip, damage, and its largest size.
 
 mod changes;
 
@@ -81,7 +81,7 @@ fn hold(lines: &[HoldLine]) -> Hold {
     })
 }
 
-/// A limit with every part there is.
+/// A limit with every part set.
 fn full_limit() -> Limit {
     Limit {
         skus: vec![Sku::try_from("a").expect("a sku"), Sku::try_from("b").expect("a sku")],
@@ -105,7 +105,7 @@ fn drop_in_series() -> DropImage {
     image
 }
 
-/// A hold with every part there is.
+/// A hold with every part set.
 fn full_hold(lines: &[HoldLine]) -> Hold {
     let kind = |kind: &str| IdentityKind::try_from(kind).expect("a kind");
     let rare = Rare {
@@ -215,7 +215,7 @@ fn figures(units: u64) -> PoolFigures {
     PoolFigures { basis, held: units, paying: units, claimed: units, withdrawn: units, returned_total: units }
 }
 
-/// An origin with all that there may be.
+/// An origin with every part set.
 fn origin() -> Origin {
     let text = || Some("x".repeat(ORIGIN_TEXT_MAX).into());
     Origin { actor: Actor::Anonymous, peer: text(), request_id: text() }
@@ -232,7 +232,7 @@ fn adjusted_by(at: Timestamp) -> Adjusted {
     }
 }
 
-/// A fact about the largest drop that there may be, with all that it may say.
+/// A fact about the largest drop, with every part set.
 fn largest_fact() -> DropFact {
     let moment = |kind| Moment { kind, scheduled_for: Timestamp(u64::MAX - 1) };
     let closed = Some(Closed { at: Timestamp(u64::MAX - 1), by_hand: false });
@@ -338,7 +338,7 @@ fn each_kind_has_a_sample_and_is_read_and_no_other_is() {
     assert_eq!(kind::ALL.last(), Some(&Record::KIND_MAX));
 }
 
-/// Which bytes are read at a place of a record: what is not is refused with these words.
+/// The bytes that are accepted at a place of a record; others are refused with these words.
 fn read_at(record: &Record, place: usize, refused: &'static str) -> Vec<u8> {
     let whole = bytes(record);
     let is_read = |byte: &u8| {
@@ -349,7 +349,7 @@ fn read_at(record: &Record, place: usize, refused: &'static str) -> Vec<u8> {
     (0..=u8::MAX).filter(is_read).collect()
 }
 
-/// A new one gets a new kind of record: see the table of kinds.
+/// A new one needs a new kind of record: see the table of kinds.
 #[test]
 fn what_may_stand_inside_a_kind_is_what_its_first_build_could_read() {
     let is_of = |wanted: u8| move |record: &Record| bytes(record).first() == Some(&wanted);
@@ -390,7 +390,7 @@ fn flipped_bytes_never_panic() {
 
 #[test]
 fn a_fact_about_two_holds_makes_no_record_larger() {
-    // Every reserve moves one of these about.
+    // Every reserve moves a record.
     assert!(size_of::<Record>() <= 120, "{} bytes", size_of::<Record>());
 }
 

@@ -1,45 +1,46 @@
-//! How engine time follows the machine's wall clock: pure arithmetic, both clocks are arguments.
+//! How engine time follows the machine's wall clock. Pure arithmetic: both clocks are arguments.
 //!
-//! A wall clock that is nearly right, or behind, is slewed towards. One that is ahead is believed only when it has
-//! stayed so: a glitch must not expire holds and open drops. One that is far ahead is never believed by itself.
+//! Engine time is slewed towards a wall clock that is behind, or at most [`STEP_BEYOND`] ahead. It is stepped to one
+//! that is further ahead only after that has stayed ahead, so that a glitch neither expires holds nor opens drops. A
+//! wall clock beyond [`DISBELIEVED_BEYOND`] is not followed.
 
 use super::Millis;
 
-/// A wall clock further ahead of engine time than this is not slewed towards.
+/// If the wall clock is further ahead of engine time than this, engine time is not slewed towards it.
 pub const STEP_BEYOND: Millis = Millis(1_000);
-/// A wall clock that is ahead is stepped to once it has stayed ahead for this long, by boot time.
+/// Engine time is stepped to a wall clock that has stayed ahead for this long, by boot time.
 pub const STEP_AFTER: Millis = Millis::from_secs(30);
 /// A wall clock further ahead than this is not followed at all.
 pub const DISBELIEVED_BEYOND: Millis = Millis::from_secs(5 * 60);
-/// Engine time is slewed by at most this in a second, in nanoseconds.
+/// The most that engine time is slewed in a second, in nanoseconds.
 const SLEW_PER_SECOND: i64 = 1_000_000;
 
-/// A look at the wall clock.
+/// The result of one reading of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// How far the wall clock was ahead of engine time, in milliseconds; below 0: behind.
+    /// How far the wall clock was ahead of engine time, in milliseconds; negative if it was behind.
     pub ahead: i64,
-    /// What was done about it.
+    /// What was done.
     pub adjustment: Adjustment,
 }
 
-/// What a look at the wall clock led to.
+/// What was done after a reading of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adjustment {
-    /// Engine time follows, at most 1 ms a second.
+    /// Engine time was slewed, by at most 1 ms a second.
     Slewed,
-    /// The wall clock is ahead, and has not been for long enough: engine time goes on by itself.
+    /// The wall clock is ahead, but not for long enough yet: engine time was not changed.
     Waiting,
-    /// The wall clock had stayed ahead: engine time followed at once, by this much.
+    /// The wall clock had stayed ahead: engine time was stepped by this much.
     Stepped(Millis),
-    /// The wall clock is too far ahead to be believed: engine time goes on by itself.
+    /// The wall clock is too far ahead to be believed: engine time was not changed.
     Disbelieved,
 }
 
-/// What is known of the wall clock from one look to the next. All numbers are nanoseconds.
+/// State from one reading of the wall clock to the next. All numbers are nanoseconds.
 #[derive(Debug)]
 pub(super) struct Follower {
-    /// Boot time of the last look.
+    /// Boot time of the last reading.
     looked: i64,
     /// Since when the wall clock has been ahead.
     ahead: Option<Ahead>,
@@ -47,9 +48,9 @@ pub(super) struct Follower {
 
 #[derive(Debug, Clone, Copy)]
 struct Ahead {
-    /// Boot time of the first look that found it ahead.
+    /// Boot time of the first reading that found it ahead.
     since: i64,
-    /// The least that it was ahead by since then: so much has stayed.
+    /// The least that it was ahead by since then; engine time is stepped by this.
     least: i64,
 }
 
@@ -58,8 +59,8 @@ impl Follower {
         Self { looked: boot, ahead: None }
     }
 
-    /// Looks at a wall clock that is `ahead` of engine time, when boot time is `boot`. Gives by how much engine time
-    /// moves, beside going on with boot time.
+    /// Processes a reading: the wall clock is `ahead` of engine time at boot time `boot`. Returns the correction to
+    /// engine time, which otherwise advances with boot time.
     pub fn look(&mut self, boot: i64, ahead: i64) -> (i64, Adjustment) {
         let elapsed = boot.saturating_sub(self.looked);
         self.looked = boot;
@@ -93,7 +94,7 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    /// Clocks that the test sets, and engine time that follows them.
+    /// Clocks that the test sets, and the engine time that follows them.
     struct Clocks {
         boot: i64,
         wall: i64,
@@ -106,7 +107,7 @@ mod tests {
             Self { boot: 0, wall: 0, engine: 0, follower: Follower::new(0) }
         }
 
-        /// A second passes, and the wall clock is looked at.
+        /// A second passes, and the wall clock is read.
         fn second(&mut self) -> Adjustment {
             self.boot += SECOND;
             self.wall += SECOND;
@@ -116,7 +117,7 @@ mod tests {
             adjustment
         }
 
-        /// Seconds pass. Gives the last look's outcome, and all steps.
+        /// `many` seconds pass. Returns the last adjustment, and all steps.
         fn seconds(&mut self, many: i64) -> (Adjustment, Vec<Millis>) {
             let looks: Vec<_> = (0..many).map(|_| self.second()).collect();
             let stepped = |look: &Adjustment| if let Adjustment::Stepped(by) = look { Some(*by) } else { None };
@@ -131,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_jumps_is_followed_as_far_as_it_can_be_believed() {
-        // How far it jumps, for how many seconds; what the last of these looks led to, how much of it engine time has
-        // gained then, and what it has gained another minute after the wall clock is right again.
+        // The jump in ms and its duration in s; the last adjustment and the engine time gained by then; the engine time
+        // gained a minute after the wall clock is right again.
         let table: [(i64, i64, Adjustment, i64, i64); 12] = [
             (0, 60, Adjustment::Slewed, 0, 0),
             (900, 10, Adjustment::Slewed, 10, 0),

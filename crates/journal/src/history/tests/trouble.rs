@@ -1,4 +1,4 @@
-//! What the disk refuses: what is kept goes first, and nothing is lost that need not be.
+//! Errors of the disk: kept segments are dropped first, and nothing is lost unnecessarily.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn a_disk_that_is_full_takes_the_next_segment_once_what_is_kept_has_gone() {
         let (before, begun) = (shop.kept_files(), segments(&shop));
         let batch = shop.history.batches(Lsn(100), 0).expect("reads")[0].bytes;
         let newest = shop.log.segment_of(Lsn(100)).expect("there").0.file.name;
-        // Up to the batch with which the next segment begins.
+        // Up to the batch that begins the next segment.
         while shop.storage.length(&newest).expect("there") + batch <= SEGMENT {
             shop.fill(1).expect("fits");
         }

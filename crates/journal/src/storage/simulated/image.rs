@@ -1,4 +1,4 @@
-//! The two images of the simulated folder, and what of them a crash leaves.
+//! The two images of the simulated folder, and what a crash leaves of them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use super::super::FileId;
 /// Bytes that a disk writes at once.
 const SECTOR: usize = 512;
 
-/// A file's number: stays when the name changes.
+/// A file's number, which a rename does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct FileNo(u64);
 
@@ -19,12 +19,12 @@ impl FileNo {
     }
 }
 
-/// The name of a file in its folder; nothing for one of another folder.
+/// A file's name within its folder; none if the file is in another folder.
 pub(super) fn within<'n>(folder: &str, name: &'n str) -> Option<&'n str> {
     name.strip_prefix(folder).filter(|name| !name.contains('/'))
 }
 
-/// A change of names that is not forced yet.
+/// A change of names that is not synced yet.
 #[derive(Debug, Clone)]
 enum Pending {
     Create(String, FileNo),
@@ -33,7 +33,7 @@ enum Pending {
 }
 
 impl Pending {
-    /// Makes it on the disk, as far as that is forced when a folder is; gives what is still pending.
+    /// Applies the part that a sync of this folder makes durable; returns what is still pending.
     fn force(self, folder: &str, durable: &mut BTreeMap<String, FileNo>) -> Option<Self> {
         let ours = |name: &str| within(folder, name).is_some();
         match self {
@@ -45,7 +45,7 @@ impl Pending {
                 durable.remove(&name);
                 None
             }
-            // One change to the disk: that a name is gone is not there before its new one is.
+            // One change to the disk: the old name is never gone before the new one exists.
             Self::Rename(from, to, number) if ours(&from) || ours(&to) => {
                 durable.insert(to, number);
                 let goes = ours(&from);
@@ -62,9 +62,9 @@ impl Pending {
 #[derive(Debug, Default)]
 pub(super) struct FileImage {
     live: Vec<u8>,
-    /// Bytes of `live` that count as forced.
+    /// Bytes of `live` that count as synced.
     synced: usize,
-    /// Parts of them that are not there: a sync of them has failed.
+    /// Parts of those that are missing, because a sync failed.
     lost: Vec<Range<usize>>,
 }
 
@@ -77,7 +77,7 @@ impl FileImage {
         self.synced = self.live.len();
     }
 
-    /// A sync fails: what it should have forced counts as clean from now on, and is not on the disk.
+    /// A sync fails: what it should have synced counts as clean from now on, but is not on the disk.
     pub(super) fn lose(&mut self) {
         self.lost.push(self.synced..self.live.len());
         self.synced = self.live.len();
@@ -114,7 +114,7 @@ impl FileImage {
     }
 }
 
-/// All of the bytes, one bit of them turned: a write that the disk did not get right.
+/// All of the bytes with one bit flipped: a write that the disk got wrong.
 fn garbled(bytes: &[u8], seed: &mut Seed) -> Vec<u8> {
     let (mut bytes, at, bit) = (bytes.to_vec(), seed.below(bytes.len()), seed.below(8));
     if let Some(byte) = bytes.get_mut(at) {
@@ -123,7 +123,7 @@ fn garbled(bytes: &[u8], seed: &mut Seed) -> Vec<u8> {
     bytes
 }
 
-/// Cuts bytes that begin at `offset` of their file where the disk's sectors end.
+/// Splits bytes that begin at `offset` of their file at the disk's sector boundaries.
 fn sectors(offset: usize, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (first, rest) = bytes.split_at(bytes.len().min(SECTOR.saturating_sub(offset % SECTOR)));
     std::iter::once(first).chain(rest.chunks(SECTOR))
@@ -215,7 +215,7 @@ impl Folder {
         }
     }
 
-    /// Forces the names of one folder.
+    /// Syncs the names of one folder.
     pub(super) fn sync(&mut self, folder: &str) {
         let Self { durable, pending, .. } = self;
         *pending = pending.drain(..).filter_map(|change| change.force(folder, durable)).collect();
@@ -246,7 +246,7 @@ impl Folder {
     }
 }
 
-/// Choices that a number decides: the same number, the same choices.
+/// Pseudo-random choices: the same number gives the same choices.
 #[derive(Debug)]
 pub(super) struct Seed(u64);
 

@@ -1,4 +1,4 @@
-//! Changes of holds: what they say, and which ones can be.
+//! Changes of holds: what they contain, and which are valid.
 
 use super::*;
 
@@ -6,7 +6,7 @@ pub(super) fn old(fact: OldFact) -> Record {
     Record::Old(Box::new(fact))
 }
 
-/// A hold of two lines that is held, and has rare parts.
+/// A held hold of two lines with rare parts.
 pub(super) fn held() -> Hold {
     let lines =
         [HoldLine::new(ItemNo(0), PoolNo(0), 2), HoldLine { returned: 1, ..HoldLine::new(ItemNo(7), PoolNo(1), 3) }];
@@ -19,10 +19,10 @@ pub(super) fn changed(before: &Hold, change: &Change) -> HoldChange {
     HoldChange::of(before, change, Timestamp(1_796_403_600_500), Actor::of(change))
 }
 
-/// What a change moves of each of two lines: sold, released, returned.
+/// The units of each of two lines that a change moves: sold, released, returned.
 pub(super) type Moves = [(u32, u32, u32); 2];
 
-/// Every change, of a hold that it can be made of, and what it moves.
+/// Every change, applied to a hold in a suitable state, and the units that it moves.
 pub(super) fn changes() -> Vec<(HoldChange, Moves)> {
     let (held, at) = (held(), Timestamp(9));
     let order_ref = OrderRef::try_from("o").expect("a ref");
@@ -45,7 +45,7 @@ pub(super) fn changes() -> Vec<(HoldChange, Moves)> {
         (changed(&held, &claimed(false, &[])), [(2, 0, 0), (3, 0, 0)]),
         (changed(&held, &claimed(false, &[2, 1])), [(2, 0, 0), (1, 2, 0)]),
         (changed(&expired, &claimed(true, &[])), [(2, 0, 0), (3, 0, 0)]),
-        // What had expired was given back then.
+        // The units were given back when the hold expired.
         (changed(&expired, &claimed(true, &[1, 0])), [(1, 0, 0), none]),
         (changed(&held, &Change::Released { at, kept: [].into_iter().collect() }), [(0, 2, 0), (0, 3, 0)]),
         (changed(&held, &Change::Released { at, kept: [2, 1].into_iter().collect() }), [none, (0, 2, 0)]),
