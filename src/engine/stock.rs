@@ -1,7 +1,8 @@
-//! Operators' changes of stock: each made once for its id, never below what customers have.
+//! Operators' changes of stock. Each is made once for its id and never takes units that customers have.
 //!
-//! The drop's gate is closed meanwhile, so nobody else moves its units and the ledger's figures are exact. A moment of the
-//! drop that has come is made a fact before: no adjustment stands in the journal before an opening that it is later than.
+//! The drop's gate is closed meanwhile, so nothing else moves its units and the ledger's figures are exact. If the
+//! drop's next opening or closing has come, it is recorded first: no adjustment stands in the journal before an opening
+//! that it is later than.
 
 use super::Engine;
 use super::answer::{DropView, Fault, Violation};
@@ -22,11 +23,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::NoDrop`]; [`Fault::Invalid`] for a SKU or pool that the drop does not have; [`Fault::Exists`] when the id
-    /// was used for another change; [`Fault::Stale`] when the units are not the expected ones;
-    /// [`Fault::Precondition`] when it would take what customers have, or pass the most that an item may have; and
-    /// faults of the journal.
+    /// was used for another change; [`Fault::Stale`] when the units received are not the expected ones;
+    /// [`Fault::Precondition`] when it would take units that customers have, or exceed the most that an item may have;
+    /// and faults of the journal.
     pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Answer<DropView> {
-        // What is due of the item comes back first: it can be taken out. No other's: a wave elsewhere is not waited for.
+        // Due holds of this pool are given back first, since their units can be taken out. Other pools are not waited
+        // for.
         let named = self.inventory.drops.with_id(&command.drop, |entry| {
             find(&entry.running(), command).map(|(item, pool)| (entry.number, item, pool))
         });
@@ -61,7 +63,7 @@ impl Engine {
         invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
         let known = running.adjusted.get(item.index());
-        // The answer shows the drop's state as well.
+        // The answer shows the drop's state as well, so it waits for that, too.
         let durable_after = known.map_or(Lsn::default(), |known| known.revision).max(running.known_at());
         if let Some(made) = known.and_then(|known| known.find(&command.id)) {
             if made != adjustment {
@@ -77,7 +79,8 @@ impl Engine {
         self.has_memory()?;
         let permit = self.journal.permit()?;
         let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
-        // What was due by then has been given back; what falls due up to the drop's last turn is not free yet.
+        // Due holds were given back up to `context.now`. What is due only by the drop's later last turn is not free
+        // yet.
         let taken = match pool.take_any(taken_out, context.now) {
             Verdict::Yes(taken) => taken,
             Verdict::Short { .. } => return Err(too_few(pool, command).into()),
@@ -96,7 +99,7 @@ impl Engine {
     }
 }
 
-/// Item and pool that are meant; no pool named: the last, which takes the rest.
+/// The item and the pool. If no pool is named, it is the item's last one, which takes the units of no other pool.
 fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
     let definition = &running.definition;
     let Some((number, item)) = definition.item(&command.sku) else {
@@ -114,7 +117,7 @@ fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fa
     Ok((number, PoolNo(place)))
 }
 
-/// The pool's basis after the change, and the units that have to be taken from what is free.
+/// The pool's basis after the change, and the units that must be taken from the free ones.
 fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault> {
     let is = pool.basis();
     let (stock, _) = pool.stock();
@@ -143,7 +146,7 @@ fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault
     if less > stock.free { Err(too_few(pool, command)) } else { Ok((PoolBasis { received, taken_out }, less)) }
 }
 
-/// The id is older than what is remembered.
+/// The id is older than the adjustments that are remembered.
 fn may_be_made(command: &AdjustStock) -> Fault {
     let made = Timestamp(command.id.made_at().unwrap_or_default());
     let description = format!(
