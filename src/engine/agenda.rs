@@ -49,7 +49,7 @@ pub enum Entry {
 pub(super) enum TurnEnd {
     /// A piece was done. `due_at` returns when there is more.
     Done,
-    /// The remaining work has to wait a while: the journal is busy or takes nothing now, or nothing was found.
+    /// The remaining work must wait a while: the journal is busy or takes nothing now, or nothing was found.
     Soon,
 }
 

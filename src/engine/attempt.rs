@@ -42,7 +42,7 @@ pub(super) enum Chore {
     SweepItem(DropNo, ItemNo),
     /// This hold is due: it is expired.
     SweepHold(HoldRef),
-    /// An opening or closing of this drop has come: it is recorded.
+    /// An opening or closing of this drop is due: it is recorded.
     Turn(DropNo),
     /// Nothing: what the attempt read has changed.
     Again,

@@ -110,7 +110,7 @@ pub struct Claim {
 pub enum ExpiredPolicy {
     /// Refuses.
     Refuse,
-    /// The payment came late: claims from what is free, with limits checked again.
+    /// The payment arrived late: claims from what is free, with limits checked again.
     TakeFreeStock,
 }
 

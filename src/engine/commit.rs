@@ -1,7 +1,7 @@
 //! The one place where a decision becomes a fact: its record is appended and applied to memory, and the units that were
 //! taken for it are kept.
 //!
-//! All that can be refused or can fail comes before: with a permit, the append fails only if the journal has failed.
+//! All that can be refused or can fail happens before: with a permit, the append fails only if the journal has failed.
 //! After the append nothing may fail. A record that does not apply then is a bug and ends the process before any caller
 //! gets an answer.
 

@@ -123,7 +123,7 @@ impl Engine {
         self.has_memory()?;
         let Seat { number, living } = seat;
         if living >= self.bounds.max_drops {
-            return Err(Fault::Exhausted("too many drops that are not archived: each that is archived makes room"));
+            return Err(Fault::Exhausted("too many drops that are not archived: archived drops do not count"));
         }
         if number == DropNo(u32::MAX) {
             return Err(Fault::Exhausted("too many drops: no number is left for another"));

@@ -313,7 +313,7 @@ fn close_to_others(path: &Path) {
         tracing::warn!(count, %first, "others than the owner can use the data folder, and their rights can't be taken away");
     }
     for error in unknown.into_iter().filter_map(Result::err) {
-        tracing::warn!(%error, "whether others than the owner can use the data folder can't be found out");
+        tracing::warn!(%error, "can't check whether others than the owner can use the data folder");
     }
 }
 

@@ -170,7 +170,7 @@ impl Engine {
         // Records that are not durable may be lost in a crash, and others may take their numbers.
         let as_of = from.map_or_else(|| self.journal.durable(), |from| from.as_of);
         if as_of > self.journal.appended() || !self.inventory.openings.reach_back_to(as_of) {
-            let description = "is of a list that began too long ago: begin it anew".to_owned();
+            let description = "is of a list that began too long ago: begin a new list".to_owned();
             return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]).into());
         }
         // Drops are listed by their records. A bounded number of openings and closings that have come are recorded

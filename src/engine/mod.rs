@@ -308,7 +308,7 @@ impl OwnHold<'_, '_> {
 
 #[cold]
 const fn short_of_memory() -> Fault {
-    Fault::Exhausted("memory is short: nothing that takes more is let in until there is some again")
+    Fault::Exhausted("memory is short: requests that take more are refused until there is enough again")
 }
 
 impl From<AppendError> for Fault {

@@ -1,5 +1,5 @@
-//! Forgets ended holds while a journal is replayed: the engine that wrote it forgot them as it ran, and a start has to
-//! manage with the same memory.
+//! Forgets ended holds while a journal is replayed: the engine that wrote it forgot them as it ran, and a start must not
+//! need more memory.
 //!
 //! No record says that a hold was forgotten, so replay forgets by the bound. An ended hold that a later record claims
 //! late must not be forgotten. So before the first hold is forgotten, the remaining journal is searched for late
@@ -28,7 +28,7 @@ pub(super) struct Oblivion {
 }
 
 impl Oblivion {
-    /// Keeps about `most` ended holds; more for a while, up to a quarter, at least by [`RECORDS_MIN`].
+    /// Keeps about `most` ended holds: up to a quarter more at times, or twice [`RECORDS_MIN`] if that is more.
     pub(super) const fn new(most: usize) -> Self {
         Self { most, since: usize::MAX, spared: None }
     }

@@ -220,7 +220,7 @@ pub fn recover_driven(
     Ok((Recovered { engine, now, last_snapshot, report }, writer))
 }
 
-/// For deciding when the next snapshot is due. A process that restarts often must not start counting anew each time.
+/// For deciding when the next snapshot is due. A process that restarts often must not count from zero each time.
 fn last_snapshot(loaded: Option<&Loaded>, behind: &Behind, now: Timestamp) -> LastSnapshot {
     let (at, from, bytes) = loaded.map_or_else(
         || (behind.since.unwrap_or(now), Lsn::default(), 0),
@@ -321,7 +321,7 @@ fn load(
     }
     Ok(match chain_at(found, upto)? {
         Some(chain) if chain.0 == loaded.chain => Ok(loaded),
-        Some(_) => Err(format!("snapshot {file}: it belongs to another journal (the hash at {upto} is another)")),
+        Some(_) => Err(format!("snapshot {file}: it belongs to another journal (the hash at {upto} differs)")),
         None => Err(format!("snapshot {file}: it belongs to another journal (no batch ends at {upto})")),
     })
 }

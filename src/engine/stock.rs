@@ -22,8 +22,8 @@ impl Engine {
     /// Changes the stock of an item, once for each id.
     ///
     /// # Errors
-    /// [`Fault::NoDrop`]; [`Fault::Invalid`] for a SKU or pool that the drop does not have; [`Fault::Exists`] when the id
-    /// was used for another change; [`Fault::Stale`] when the units received are not the expected ones;
+    /// [`Fault::NoDrop`]; [`Fault::Invalid`] for a SKU or pool that the drop does not have; [`Fault::Exists`] when the
+    /// id was used for another change; [`Fault::Stale`] when the units received are not the expected ones;
     /// [`Fault::Precondition`] when it would take units that customers have, or exceed the most that an item may have;
     /// and faults of the journal.
     pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Answer<DropView> {
@@ -79,8 +79,7 @@ impl Engine {
         self.has_memory()?;
         let permit = self.journal.permit()?;
         let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
-        // Due holds were given back up to `context.now`. What is due only by the drop's later last turn is not free
-        // yet.
+        // Due holds were given back up to `context.now`. Holds that are due between it and `now` still have their units.
         let taken = match pool.take_any(taken_out, context.now) {
             Verdict::Yes(taken) => taken,
             Verdict::Short { .. } => return Err(too_few(pool, command).into()),
@@ -99,7 +98,7 @@ impl Engine {
     }
 }
 
-/// The item and the pool. If no pool is named, it is the item's last one, which takes the units of no other pool.
+/// The item and the pool. If the command names no pool, it is the item's last one.
 fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
     let definition = &running.definition;
     let Some((number, item)) = definition.item(&command.sku) else {
@@ -151,7 +150,7 @@ fn may_be_made(command: &AdjustStock) -> Fault {
     let made = Timestamp(command.id.made_at().unwrap_or_default());
     let description = format!(
         "is a UUID of version 7 from {made}, older than the adjustments of {:?} that are remembered: it may have been made \
-         already. Look at the stock; a change that is still to be made needs an id of its own",
+         already. Check the stock; a change that must still be made needs a new id",
         command.sku.as_str()
     );
     Fault::Invalid(vec![Violation { field: "adjustment_id".to_owned(), description }])

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 const AT_ONCE: usize = 64;
 
 impl Engine {
-    /// Records the moments that have come, of some drops, earliest first. Returns of how many; while that is not 0,
+    /// Records the moments that are due, of some drops, earliest first. Returns of how many; while that is not 0,
     /// there may be more. While the journal is busy it ends early.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Engine {
         Ok(turned)
     }
 
-    /// Records the moments of a drop that have come.
+    /// Records the moments of a drop that are due.
     pub(super) fn turn(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
         let turned = self.inventory.drops.with_number(drop, |entry| self.turn_in(entry, &mut entry.steer(), now));
         turned.unwrap_or(Ok(()))

@@ -72,7 +72,7 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
 pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
     let mut verified = Verified::default();
     if folder.key_elsewhere {
-        let note = "stockade.meta: the identity key is kept elsewhere; a start needs it, this look does not";
+        let note = "stockade.meta: the identity key is kept elsewhere; a start needs it, this check does not";
         verified.notes.push(note.to_owned());
     }
     for from in snapshot::list(folder.snapshots.as_ref())? {

@@ -160,7 +160,7 @@ impl ItemAdjustments {
         }
         self.last.pop_front();
         self.first = self.first.wrapping_add(1);
-        // A record of format 1 has no instant. Then the id's instant counts, if it is not in the future.
+        // An old record has no instant. Then the id's instant counts, if it is not in the future.
         let made = oldest.counts_from().or_else(|| made_at(&oldest.id).map(|made| made.min(now)));
         self.forgotten = self.forgotten.max(made.unwrap_or_default());
     }

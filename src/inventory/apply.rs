@@ -114,7 +114,7 @@ impl Inventory {
     /// about.
     #[expect(
         clippy::inline_always,
-        reason = "who calls knows what is locked: one arm is left, and no call for a reserve"
+        reason = "the caller knows what is locked: one arm is left, and no call for a reserve"
     )]
     #[inline(always)]
     pub fn apply(&self, locked: Locked<'_, '_>, lsn: Lsn, record: Record) -> Option<Applied> {

@@ -98,7 +98,7 @@ pub struct DropEntry {
     pub number: DropNo,
     /// When it was created.
     pub created_at: Timestamp,
-    /// Digest of the request that created it.
+    /// Digest of the definition that it was created with.
     pub request: [u8; 32],
     /// What never changes.
     pub scope: DropScope,

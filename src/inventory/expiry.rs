@@ -136,7 +136,7 @@ impl Bucket {
 }
 
 impl Lists {
-    #[expect(clippy::needless_bitwise_bool, reason = "without a jump for each: vectors of a list's places")]
+    #[expect(clippy::needless_bitwise_bool, reason = "without branches the search through a list is vectorised")]
     fn insert(&mut self, hold: HoldRef) {
         let place = self.place(hold);
         let Some(list) = self.lists.get_mut(place) else { return };

@@ -27,7 +27,7 @@ impl Inventory {
         }
     }
 
-    /// The journal is of format 1 up to this record: moments of drops up to `at` have come, without records of them.
+    /// The journal is of format 1 up to this record: moments of drops up to `at` are past, without records of them.
     pub(super) fn mark_before(&self, lsn: Lsn, at: Timestamp) {
         for entry in self.drops.all() {
             let mut running = entry.steer();

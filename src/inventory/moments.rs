@@ -49,7 +49,7 @@ impl Moments {
         self.earliest.store(earliest.0, Ordering::Relaxed);
     }
 
-    /// At most `most` drops whose moment has come, earliest first.
+    /// At most `most` drops whose moment is due, earliest first.
     #[must_use]
     pub fn due(&self, now: Timestamp, most: usize) -> Vec<DropNo> {
         if self.earliest.load(Ordering::Relaxed) > now.0 {

@@ -9,7 +9,7 @@ use crate::ids::Lsn;
 use crate::record::{Archived, LastUpdate, Lifecycle, Moment, PoolBasis};
 use crate::time::Timestamp;
 
-/// A drop's state, by which of its moments have come and what operators did.
+/// A drop's state, by which of its moments are recorded and what operators did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropState {
     /// It has not opened.
@@ -27,7 +27,7 @@ pub enum DropState {
 }
 
 impl DropState {
-    /// Whether the sale has ended for good.
+    /// Whether the sale has ended. It can't open again.
     #[must_use]
     pub const fn is_over(self) -> bool {
         match self {
@@ -97,14 +97,14 @@ impl Running {
         closed.map_or(Timestamp::NEVER, |closed| closed.at)
     }
 
-    /// Whether a moment of it has come that is not recorded yet.
+    /// Whether a moment of it is due that is not recorded yet.
     #[inline]
     #[must_use]
     pub fn is_to_turn(&self, now: Timestamp) -> bool {
         self.next_moment <= now
     }
 
-    /// Its lifecycle once all moments up to `now` have come, and these moments.
+    /// Its lifecycle once all moments up to `now` are recorded, and these moments.
     #[must_use]
     pub fn turned(&self, entry: &DropEntry, now: Timestamp) -> (Lifecycle, Vec<Moment>) {
         let mut lifecycle = self.lifecycle;
@@ -115,7 +115,7 @@ impl Running {
         (lifecycle, come)
     }
 
-    /// Marks moments up to `at` as come, without records of them.
+    /// Marks moments up to `at` as past, without records of them.
     pub(super) fn mark_before(&mut self, entry: &DropEntry, lsn: Lsn, at: Timestamp) {
         let mut lifecycle = self.lifecycle;
         lifecycle.mark_before(self.opens_at(entry), self.definition.schedule.closes_at, at);

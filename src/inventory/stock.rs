@@ -365,11 +365,11 @@ impl StockCounter {
             return;
         }
         for shard in &self.shards {
-            // A swap, so that nothing comes between reading and shutting. AcqRel: what came with the units goes on into
-            // core, and what was done before this fold is seen by those who find the shard shut.
+            // A swap, so that nothing comes between reading and shutting. AcqRel: passes on into core what the givers
+            // of the units wrote, and shows what was done before this fold to threads that find the shard shut.
             let Some(held) = Shard(shard.swap(SHUT, Ordering::AcqRel)).open() else { continue };
             if held > 0 {
-                // AcqRel: carries on what came with the units.
+                // AcqRel: passes on what the givers of the units wrote.
                 self.core.fetch_add(held, Ordering::AcqRel);
             }
         }
@@ -405,13 +405,13 @@ impl StockCounter {
         while let Some(share) = self.share(core, units) {
             let shards = u64::try_from(self.shards.len()).unwrap_or(0);
             let rest = core.spread(share.saturating_mul(shards));
-            // The mark goes with the units, in one step. AcqRel: sees what came with them. Acquire on failure: the
-            // value found is the next one to decide from.
+            // The mark goes with the units, in one step. AcqRel: sees what their givers wrote. Acquire on
+            // failure: the value found is the next one to decide from.
             match self.core.compare_exchange_weak(core.0, rest.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     for shard in &self.shards {
-                        // Release: threads that find the shard open see what came with the units. A store is enough:
-                        // only the holder of the lock writes to a shut shard.
+                        // Release: threads that find the shard open see what the units' givers wrote. A store is
+                        // enough: only the holder of the lock writes to a shut shard.
                         shard.store(share, Ordering::Release);
                     }
                     return;

@@ -1,4 +1,4 @@
-//! //! How many units limits allow each line of a reserve with `allow_partial`.
+//! How many units limits allow each line of a reserve with `allow_partial`.
 
 use smallvec::SmallVec;
 

@@ -39,7 +39,7 @@ use supersede::Old;
 const CLOCK_IN_DOUBT: &str =
     "the server's wall clock is more than 5 minutes ahead of engine time, so the time is in doubt";
 
-/// A decided reserve. Its hold comes without the drop's definition, which the caller has.
+/// A decided reserve: its hold without the drop's definition, which the caller has.
 pub(super) type Reserved = Decided<Outcome<Hold>>;
 
 impl Engine {

@@ -1,8 +1,8 @@
 //! A reserve in place of the customer's own hold: one record ends the old hold and makes the new one.
 //!
 //! Both holds' shards are locked, in ascending order, from the first read to the change of both. So anything else that
-//! happens to the old hold (a claim, its deadline, another successor) comes before, and this request finds its result;
-//! or it comes after and finds a superseded hold.
+//! happens to the old hold (a claim, its deadline, another successor) happens before, and this request finds its
+//! result; or it happens after and finds a superseded hold.
 //!
 //! Only the difference moves. Units that the new hold has beyond the old one's are taken before the append, in doubt;
 //! units that it does not have go back after the append; the rest moves from the old hold to the new one and is never
