@@ -3,7 +3,7 @@
 //! before the agenda has done it does it by itself, with the same functions.
 //!
 //! Each kind of work is an entry, which knows the instant at which it next has something to do. At a look, every entry
-//! whose instant has come gets one turn, in order, and does a bounded piece of its work, so that none waits until
+//! whose instant is reached gets one turn, in order, and does a bounded piece of its work, so that none waits until
 //! another has finished. A turn ends with a rest at the latest, so an opening waits for few rests. An entry that finds
 //! the journal busy gets its next turn a while later.
 //!
@@ -101,7 +101,7 @@ impl Agenda {
         Self { engine, entries, pace, idle: true }
     }
 
-    /// Gives a turn to every entry whose instant has come. Returns when there is more to do, as far as is known; not
+    /// Gives a turn to every entry whose instant is reached. Returns when there is more to do, as far as is known; not
     /// after `now` means at once.
     pub fn look(&mut self, now: Timestamp) -> Timestamp {
         self.look_where(now, |_| true)

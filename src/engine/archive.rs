@@ -92,7 +92,7 @@ impl Archiving {
         if self.folding.is_none() && self.waiting.is_empty() { Timestamp::NEVER } else { self.folds_from }
     }
 
-    /// Archives some drops whose time has come. Returns how many.
+    /// Archives some drops that are due for it. Returns how many.
     fn archive(&mut self, engine: &Engine, now: Timestamp, rest: Rest<'_>) -> Result<usize, Fault> {
         if engine.has_folded_enough() {
             self.archives_from = now.plus(AGAIN);

@@ -128,8 +128,8 @@ impl Request<'_> {
     }
 }
 
-/// Checks limits again for an expired hold that is claimed late. It is not a new reserve and its units were never live
-/// meanwhile, so only bounds on units count, with the identities and tiers that the hold was made with. A hold that was
+/// Checks limits again for an expired hold that is claimed late. It is not a new reserve and it never becomes live,
+/// so only bounds on units count, with the identities and tiers that the hold was made with. A hold that was
 /// made with `over_limits` passes again.
 pub(super) fn late_limits<'a>(
     own: &'a OwnHold<'_, '_>,

@@ -173,7 +173,7 @@ impl Engine {
             let description = "is of a list that began too long ago: begin a new list".to_owned();
             return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]).into());
         }
-        // Drops are listed by their records. A bounded number of openings and closings that have come are recorded
+        // Drops are listed by their records. A bounded number of openings and closings that are due are recorded
         // first; if that fails, the list goes on, since the agenda will do it.
         let _turned = self.turn_due(now);
         let entries = self.inventory.drops.all();

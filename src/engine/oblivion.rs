@@ -1,5 +1,5 @@
-//! Forgets ended holds while a journal is replayed: the engine that wrote it forgot them as it ran, and a start must not
-//! need more memory.
+//! Forgets ended holds while a journal is replayed: the engine that wrote it forgot them as it ran, and a start must
+//! not need more memory.
 //!
 //! No record says that a hold was forgotten, so replay forgets by the bound. An ended hold that a later record claims
 //! late must not be forgotten. So before the first hold is forgotten, the remaining journal is searched for late

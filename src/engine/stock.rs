@@ -1,7 +1,7 @@
 //! Operators' changes of stock. Each is made once for its id and never takes units that customers have.
 //!
 //! The drop's gate is closed meanwhile, so nothing else moves its units and the ledger's figures are exact. If the
-//! drop's next opening or closing has come, it is recorded first: no adjustment stands in the journal before an opening
+//! drop's next opening or closing is due, it is recorded first: no adjustment stands in the journal before an opening
 //! that it is later than.
 
 use super::Engine;
@@ -79,7 +79,7 @@ impl Engine {
         self.has_memory()?;
         let permit = self.journal.permit()?;
         let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
-        // Due holds were given back up to `context.now`. Holds that are due between it and `now` still have their units.
+        // Due holds were given back up to `context.now`. Holds that are due between it and `now` keep their units.
         let taken = match pool.take_any(taken_out, context.now) {
             Verdict::Yes(taken) => taken,
             Verdict::Short { .. } => return Err(too_few(pool, command).into()),

@@ -2,8 +2,8 @@
 //!
 //! A line draws on the pools that its request is offered, in their order. From each pool it first tries to take all
 //! that is missing. Only if a pool has fewer does the line take what that pool has, in doubt, and go on to the next. A
-//! pool that is in doubt is waited for, not skipped. So one unit, the usual case, comes from one pool and is never in
-//! doubt for having several pools.
+//! pool that is in doubt is waited for, not skipped. So a request for one unit, the usual case, takes from one pool and
+//! needs no doubt, however many pools there are.
 //!
 //! # Why a refusal over several pools is exact
 //!
@@ -15,8 +15,8 @@
 //! sum.
 //!
 //! A draw that falls short does not refuse, since a unit may have come back to a pool that it had passed. It gives its
-//! units back and looks. A reserve with `allow_partial` settles for less only if no units came back to any of the pools
-//! between its first and its last taking.
+//! units back and looks; the look decides. A reserve with `allow_partial` settles for less only if no units came back to
+//! any of the pools from before its first taking until after its last.
 
 use smallvec::SmallVec;
 
