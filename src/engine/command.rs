@@ -141,7 +141,7 @@ pub struct Return {
 pub struct CreateDrop {
     /// Its definition.
     pub definition: Definition,
-    /// Check only whether it could be created, and return how it would be.
+    /// Whether only to check that it could be created, and to return how it would be.
     pub validate_only: bool,
 }
 
@@ -157,7 +157,7 @@ pub struct UpdateDrop {
     pub revision: Lsn,
     /// The fields that the caller named, in a fixed order; none: all of them.
     pub named: Vec<&'static str>,
-    /// Check only whether it could be changed, and return how it would be.
+    /// Whether only to check that it could be changed, and to return how it would be.
     pub validate_only: bool,
 }
 

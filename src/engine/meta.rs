@@ -58,7 +58,7 @@ pub(super) struct Format {
 /// Why a file is not a meta file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MetaError {
-    /// Not written by any of our builds that this one knows.
+    /// Not written by a build that this one knows.
     #[error("{0}")]
     Foreign(String),
     /// Changed since it was written.

@@ -60,7 +60,8 @@ use attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use commit::Prepared;
 use context::Context;
 
-/// How many times one call sweeps before it yields. Each sweep expires at most [`sweep::MOST_AT_ONCE`] holds of a pool.
+/// Most attempts of one call before it yields, each with at most one chore after it. A sweep expires at most
+/// [`sweep::MOST_AT_ONCE`] holds of each pool.
 const MOST_SWEEPS: usize = 4;
 
 /// The engine's bounds.
@@ -93,7 +94,7 @@ impl Bounds {
     }
 }
 
-/// One of this many holds is kept free for new ones, whatever is due and not given back yet.
+/// Once only `max_holds / KEPT_FREE` holds are left for new ones, due holds are expired without rests.
 const KEPT_FREE: u64 = 16;
 
 impl Bounds {

@@ -18,8 +18,8 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// After a record of theirs, others count as active for this long. It is not shorter, since customers who get no turn
 /// append nothing, and that must not count as idle.
 const AT_WORK: Duration = Duration::from_millis(200);
-/// Work that is later than this rests less, the later the shorter. Not from the start, since work that hurries takes
-/// the core while most customers are active, and they get the slowest answers.
+/// Work that is later than this rests less, the later the shorter. Not earlier: most customers are
+/// active at the end of a burst of deadlines, and work that hurries then makes their slowest answers slower.
 const LATE: Millis = Millis(5_600);
 /// Work that is this late does not rest any more, since what is left undone takes memory.
 pub(super) const TOO_LATE: Millis = Millis(8_000);
@@ -46,7 +46,7 @@ pub(super) struct Pace {
     own: u64,
     /// Started when others last appended; none if they never have.
     others: Option<Stopwatch>,
-    /// How late its latest work has been since the last rest.
+    /// The greatest lateness of its work since the last rest.
     late: Millis,
     /// Rests so far.
     #[cfg(test)]

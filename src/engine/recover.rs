@@ -1,5 +1,5 @@
 //! From a data folder to a serving engine: load the newest snapshot that is whole, apply the journal after it, check
-//! that all sums are right, and give more time to holds whose deadlines the outage passed.
+//! that all sums are right, and give more time to holds whose deadline lies in the outage or shortly after it.
 
 use std::io;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ pub struct Report {
     pub upgraded: bool,
     /// The server was stopped in order.
     pub clean: bool,
-    /// Holds with an earlier deadline were given this one.
+    /// Holds whose deadline lies between the stop and this instant were given this one.
     pub grace_until: Option<Timestamp>,
 }
 

@@ -100,7 +100,7 @@ pub struct DropEntry {
     pub created_at: Timestamp,
     /// Digest of the definition that it was created with.
     pub request: [u8; 32],
-    /// What never changes.
+    /// The parts of it that never change.
     pub scope: DropScope,
     /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never refuse for
     /// most reasons: each is made when it is first needed.
@@ -170,7 +170,7 @@ impl DropEntry {
             turned_at: *turned_at,
             next_moment: *next_moment,
             update: *update,
-            // Its stock can't change any more, so no adjustment must be recognised.
+            // Its stock can't change any more, so adjustments need not be recognised.
             adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
             archived: archived.clone(),
             basis: Some(self.basis(&running)),

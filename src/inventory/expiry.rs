@@ -38,7 +38,7 @@ enum Bucket {
 /// A set of holds: a hash table that grows and shrinks by one list at a time (linear hashing).
 #[derive(Debug)]
 struct Lists {
-    /// At least one list. A hold is in the list that its hash names, with as many bits as there are lists for.
+    /// At least one list. A hold is in the list named by the low bits of its hash, as many as the lists need.
     lists: Vec<Vec<HoldRef>>,
     holds: usize,
 }

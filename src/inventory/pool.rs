@@ -180,7 +180,7 @@ impl Pool {
         }
     }
 
-    /// Takes `units`, if they can be had.
+    /// Takes `units`, if they are free.
     #[expect(
         clippy::inline_always,
         reason = "by `just instructions` it costs each reserve and each close look 40 more on its own"

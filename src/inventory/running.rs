@@ -22,7 +22,7 @@ pub enum DropState {
     Closed,
     /// Ended by hand before it opened.
     Cancelled,
-    /// Ended long ago: its holds have left memory.
+    /// Ended long ago: its holds count as gone and leave memory.
     Archived,
 }
 

@@ -211,7 +211,6 @@ impl StockCounter {
     /// being back; a sweep that found it ended too early would make a refusal false.
     ///
     /// # Panics
-    ///
     /// If the pool would have more than [`MAX_UNITS`]: units were given that never existed.
     #[inline]
     pub fn give(&self, units: u64) {

@@ -15,8 +15,8 @@
 //! sum.
 //!
 //! A draw that falls short does not refuse, since a unit may have come back to a pool that it had passed. It gives its
-//! units back and looks; the look decides. A reserve with `allow_partial` settles for less only if no units came back to
-//! any of the pools from before its first taking until after its last.
+//! units back and looks; the look decides. A reserve with `allow_partial` settles for less only if no units came back
+//! to any of the pools from before its first taking until after its last.
 
 use smallvec::SmallVec;
 

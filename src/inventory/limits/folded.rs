@@ -1,5 +1,5 @@
-//! What a subject owns from archived drops. No hold contains it any more, and it is never removed, since limits of a
-//! series or shop go on counting it. So it is kept small: 24 bytes for each item and hour.
+//! What a subject owns from archived drops. No hold contains it any more and it is never removed: limits of a series or
+//! shop count it as long as its drop is remembered. So it is kept small: 24 bytes for each item and hour.
 
 use super::many::{Reserved, Sum};
 use super::sorted::Sorted;
