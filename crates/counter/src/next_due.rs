@@ -1,11 +1,11 @@
-//! A pool's next deadline, where its holds are split over stripes: one word for all who would refuse.
+//! A pool's next deadline, if its holds are split over stripes: one word for all that may have to refuse.
 //!
-//! Each stripe has a first deadline, which changes under that stripe's lock; the word is the least of them all. Were it
-//! raised from a look at the other stripes, an earlier deadline could be entered in one of them between that look and
-//! the raise, and nobody would find it. So whoever changes a stripe's first deadline enters it in a list that all stripes
-//! share and sets the word from that list, both under the list's lock: the word is the least of the list after every
-//! step, and a step that moves a hold from stripe to stripe changes both places at once. Deadlines behind a stripe's
-//! first are entered and struck out without it.
+//! Each stripe has a first deadline, which changes under that stripe's lock; the word is the least of them. If a thread
+//! set the word after reading the other stripes, an earlier deadline could be entered in one of them between the
+//! reading and the setting, and would be lost. So a thread that changes a stripe's first deadline enters it in a list
+//! that all stripes share, and sets the word from that list, both under the list's lock. The word is the least of the
+//! list after every step, and a step that moves a hold from stripe to stripe changes both entries at once. Deadlines
+//! after a stripe's first are entered and removed without the list.
 
 use stockade_types::time::Timestamp;
 
@@ -28,20 +28,20 @@ impl NextDue {
         Self(AtomicU64::new(Timestamp::NEVER.0))
     }
 
-    /// The earliest deadline that has not been given back.
+    /// The earliest deadline of a hold that has not been given back.
     #[inline]
     pub fn get(&self) -> Timestamp {
         // Acquire: pairs with the Release in `show`, so that what was given back before is seen after.
         Timestamp(self.0.load(Ordering::Acquire))
     }
 
-    /// Only under the lock of the firsts. Says whether it came nearer.
+    /// Only called under the lock of the firsts. Returns whether the deadline is earlier than before.
     fn show(&self, next: Timestamp) -> bool {
-        // Relaxed: it is written under the lock alone.
+        // Relaxed: it is only written under the lock.
         let shown = Timestamp(self.0.load(Ordering::Relaxed));
         if next != shown {
-            // Release: whoever sees the risen deadline sees the units that were given back before, by this thread or by
-            // one that had the lock before it.
+            // Release: a reader that sees a later deadline sees the units that were given back before, by this thread
+            // or by one that had the lock before it.
             self.0.store(next.0, Ordering::Release);
         }
         next < shown

@@ -1,7 +1,7 @@
-//! How many units of one pool are free: a counter that many threads take from at once and that never says a wrong no.
+//! How many units of one pool are free: a counter that many threads take from at once and that never refuses wrongly.
 //!
-//! It knows units and nothing else: no holds, no deadlines, no journal. It never waits for I/O; its one lock is held
-//! for the time it takes to touch each shard once.
+//! It knows only units: no holds, no deadlines, no journal. It never waits for I/O; its one lock is held only while
+//! each shard is touched once.
 
 mod guard;
 mod moving;
@@ -20,8 +20,8 @@ use word::{Core, FOLDED, ONE_DOUBT, SHUT, Shard};
 
 /// Most shards of a pool: beyond that a fold costs more than the contention that it spares.
 pub const MAX_SHARDS: usize = 16;
-/// Units that each shard must get for a spread to be worth it: a shard is drained no sooner than after so many takes
-/// of one unit, and only then the pool folds again.
+/// Units that each shard must get for a spread to be worth it: a shard is drained after this many takes of one unit at
+/// the earliest, and only then does the pool fold again.
 pub const LEAST_SHARE: u64 = 64;
 /// Takes of the size just seen that each shard must be able to serve after a spread.
 const TAKES_A_SHARE: u64 = 4;
@@ -31,26 +31,27 @@ const TAKES_A_SHARE: u64 = 4;
 /// # How it works
 ///
 /// A pool is *spread* or *folded*. Spread, a thread takes from and gives to the shard that is its home. When a home is
-/// short, the pool folds: each shard is shut and what it held is added to `core`; only then core is marked folded.
+/// short, the pool folds: each shard is shut and its units are added to `core`; only then is core marked folded.
 /// Folded, every take is one compare-and-swap on core. When there is plenty again it spreads: one compare-and-swap
-/// takes the mark and the units off core, then the shards are opened. Fold and spread exclude one another by a mutex;
-/// taking and giving never wait for it, but for a taker whose home is short.
+/// takes the mark and the units off core, then the shards are opened. Fold and spread exclude each other by a mutex;
+/// takers and givers never wait for it, except a taker whose home is short.
 ///
 /// # Why no unit is sold twice
 ///
 /// Units leave a word only by an atomic step that takes no more than the word has, and enter the next word after they
-/// have left the one before. So at any instant the units in all words, in the hands of a fold or spread, and with the
-/// takers are as many as were ever put in. The take's linearization point is its successful compare-and-swap.
+/// have left the one before. So at any instant the units in all words, those that a fold or spread is moving, and those
+/// that takers have are together as many as were ever put in. The take's linearization point is its successful
+/// compare-and-swap.
 ///
 /// # Why no *short* is false
 ///
-/// *Short* comes from one load of core that is folded, has fewer units than asked, and no doubt. That load is the
+/// *Short* is the result of one load of core that is folded, has fewer units than asked, and no doubt. That load is the
 /// linearization point. Let M be the change of core whose value it read. Then at M too few units were free:
 ///
-/// 1. *At M all free units were in core.* The mark is set when the last shard has been shut and its units added, and
-///    is gone before the first shard opens; both under the mutex. So nothing was in a shard or on the way. A giver that
-///    found its home open did so before that shard was shut, and the fold that set M's mark carried its units to core;
-///    one that found it shut added to core itself. No give can slip in between: giving to a shard is a
+/// 1. *At M all free units were in core.* The mark is set after the last shard has been shut and its units added, and
+///    is removed before the first shard opens; both under the mutex. So nothing was in a shard or between words. A
+///    giver that found its home open gave before that shard was shut, and the fold that set M's mark moved its units to
+///    core; one that found it shut added to core itself. No give can come in between: giving to a shard is a
 ///    compare-and-swap on the word that the fold swaps.
 /// 2. *At M nobody had taken units that might come back.* Such a taker begins its doubt before it takes from a shard,
 ///    or with taking from core, and ends it after giving back to a shard, or with giving back to core. If it took from
@@ -58,52 +59,52 @@ const TAKES_A_SHARE: u64 = 4;
 ///    the shard read what the taker wrote, and the mark came after. If the doubt's end came before M, so did the units:
 ///    in core by the same step, or in a shard that was then open and, by 1., was folded before M.
 ///
-/// Core's changes have one order, and a load never reads a change older than one that happened before it. So M lies
-/// after all that was over when the call began, and before all that begins after the answer: an instant inside the
+/// Core's changes have one order, and a load never reads a change older than one that happened before the load. So M
+/// lies after all that was over when the call began, and before all that begins after the answer: an instant inside the
 /// call.
 ///
-/// A taker that is [`Certainty::Certain`] has no doubt. Should it drop its units all the same, that counts as a hold
-/// that was made and released: a *short* between the two was true.
+/// A taker that is [`Certainty::Certain`] has no doubt. If it drops its units all the same, that counts as a hold that
+/// was made and released: a *short* between the two was true.
 ///
 /// # Why taking less is exact
 ///
 /// [`StockCounter::take_up_to`] settles for less only on a core that could refuse: folded, fewer units than asked, no
-/// doubt. It takes all of them by one compare-and-swap on that very value, so between the look and the taking nothing
-/// came and nothing went: as for *short*, at that instant all free units were in core and nobody had any that might
-/// come back. It is as if it had been told *short*, with so many free, and had asked again for those at the same
-/// instant, with nobody in between; a loop of such tries would reach the same only when it is left alone. With units in
-/// doubt it is told so and takes nothing.
+/// doubt. It takes all of them by one compare-and-swap on that same value, so between the load and the taking nothing
+/// was taken or given: as for *short*, at that instant all free units were in core and nobody had any that might come
+/// back. It is as if the caller had been refused with this many free and had asked for exactly those at the same
+/// instant, with no other request in between. A loop of such tries would reach the same only if no other request came
+/// in between. With units in doubt it returns [`Take::InDoubt`] and takes nothing.
 ///
 /// # Why these orderings
 ///
-/// Each load is `Acquire` and each change is `AcqRel` (the opening of a shard, a plain store to a word that nobody
-/// else may write, is `Release`). Two things need them. Steps 1. and 2. carry knowledge from one word to another
+/// Each load is `Acquire` and each change is `AcqRel` (the opening of a shard, a plain store to a word that no other
+/// thread may write, is `Release`). Two things need them. Steps 1. and 2. carry knowledge from one word to another
 /// (shard to core in a fold, core to shard in a spread), so the reader of the first word must see all that came before
-/// the write. And units carry the journal's order: a giver has appended its record before it gives, and whoever takes
+/// the write. And units carry the journal's order: a giver has appended its record before it gives, and a taker of
 /// these units appends after it, through however many words they went. `SeqCst` would add one order over all words;
 /// nothing here compares the order of two words that no thread passes between.
 ///
 /// # Bounds
 ///
-/// A pool accounts for at most [`MAX_UNITS`], more than an item may have; the callers see to that and the counter
-/// asserts it. Each taker in doubt is a thread inside one call, so that [`MAX_DOUBTS`] is far away; from half of it on
-/// doubtful takers are told [`Take::InDoubt`], which leaves the other half to [`StockCounter::begin_doubt`].
+/// A pool accounts for at most [`MAX_UNITS`], more than an item may have; the callers ensure that and the counter
+/// asserts it. Each taker in doubt is a thread inside one call, so [`MAX_DOUBTS`] is never reached in practice. From
+/// half of it on doubtful takers get [`Take::InDoubt`], which leaves the other half to [`StockCounter::begin_doubt`].
 #[derive(Debug)]
 pub struct StockCounter {
     /// The one word that may refuse.
     core: CachePadded<AtomicU64>,
     /// None, or a power of two of them.
     shards: Box<[CachePadded<AtomicU64>]>,
-    /// Held by whoever folds or spreads.
+    /// Held by a thread that folds or spreads.
     fold: Mutex<()>,
     /// Units that each shard must get for a spread to be worth it.
     least_share: u64,
-    /// Where gives are counted, if the pool is one of several of its item.
+    /// Counts gives, if the pool is one of several of its item.
     moving: Option<Arc<Moving>>,
 }
 
 impl StockCounter {
-    /// A pool with `units` free, with as many shards as this machine has use for.
+    /// A pool with `units` free, with as many shards as suit this machine.
     ///
     /// # Panics
     /// If `units` is over [`MAX_UNITS`].
@@ -112,8 +113,8 @@ impl StockCounter {
         Self::with_shards(units, sync::parallelism())
     }
 
-    /// A pool with so many shards: rounded up to a power of two, at most [`MAX_SHARDS`]. With one there is nothing to
-    /// split, and it stays folded.
+    /// A pool with this many shards: rounded up to a power of two, at most [`MAX_SHARDS`]. With one there is nothing to
+    /// split, and the pool stays folded.
     ///
     /// # Panics
     /// If `units` is over [`MAX_UNITS`].
@@ -144,13 +145,13 @@ impl StockCounter {
         counter
     }
 
-    /// As it is, one of several pools of an item: what is given to it is counted there.
+    /// The same as one of several pools of an item: gives to it are counted in `moving`.
     #[must_use]
     pub fn among(self, moving: Arc<Moving>) -> Self {
         Self { moving: Some(moving), ..self }
     }
 
-    /// Puts the count to `units`, whatever it was. Only before serving: nobody may hold a guard of it.
+    /// Sets the count to `units`. Only before serving, while no guard of it exists.
     ///
     /// # Panics
     /// If `units` is over [`MAX_UNITS`].
@@ -159,7 +160,7 @@ impl StockCounter {
         *self = Self { moving, ..Self::with_shape(units, self.shards.len(), self.least_share) };
     }
 
-    /// One try to take `units`. A request takes from one pool once: its own doubt would hold it up.
+    /// One try to take `units`. A request must take from a pool only once, or its own doubt would delay it.
     #[inline]
     pub fn take(&self, units: u64, certainty: Certainty) -> Take<'_> {
         self.take_as(units, certainty, |_core| units)
@@ -171,7 +172,7 @@ impl StockCounter {
         self.take_as(most, Certainty::Doubtful, |core| core.up_to(most))
     }
 
-    /// One try to take `units`, or as many as a folded core is to be asked for.
+    /// One try to take `units`; from a folded core, as many as `of_core` returns.
     #[expect(
         clippy::inline_always,
         reason = "by `just instructions` a refusal because of limits takes 70 more where it is on its own"
@@ -197,19 +198,20 @@ impl StockCounter {
         }
     }
 
-    /// Whether `units` would be refused now: one load, so that a herd is turned away from one word that all cores share.
+    /// Whether `units` would be refused now: one load of a word that all cores share, so that many refusals cost
+    /// little.
     #[inline]
     pub fn look(&self, units: u64) -> Look {
         self.core().look(units)
     }
 
-    /// Gives `units` back, or new ones in: after the record that says so was appended. Never fails.
+    /// Gives `units` back, or puts new ones in: after the record of that was appended. Never fails.
     ///
-    /// Units of a hold are given while the hold is still locked: whoever finds it ended takes its units for given, and a
-    /// sweeper that did so too early would make a refusal false.
+    /// A hold's units are given while the hold is still locked. A thread that finds the hold ended relies on its units
+    /// being back; a sweep that found it ended too early would make a refusal false.
     ///
     /// # Panics
-    /// If the pool came to more than [`MAX_UNITS`]: units were given that never were there.
+    /// If the pool would have more than [`MAX_UNITS`]: units were given that never existed.
     #[inline]
     pub fn give(&self, units: u64) {
         match &self.moving {
@@ -225,23 +227,23 @@ impl StockCounter {
         }
     }
 
-    /// Begins a doubt: from here until the guard is dropped nobody is refused. It begins before the units that are to
-    /// be given leave the place where others could find them.
+    /// Begins a doubt: until the guard is dropped nobody is refused. It must begin before the units that will be given
+    /// leave the place where others could find them.
     ///
     /// # Panics
     /// If [`MAX_DOUBTS`] threads have one at once.
     #[inline]
     pub fn begin_doubt(&self) -> Doubt<'_> {
-        // AcqRel: comes before whatever this thread takes next, in the eyes of those who see the taking.
+        // AcqRel: a thread that sees what this thread takes next sees the doubt as well.
         let before = Core(self.core.fetch_add(ONE_DOUBT, Ordering::AcqRel));
         assert!(before.doubts() < MAX_DOUBTS, "more doubts than core can count");
         Doubt::new(self)
     }
 
-    /// Units that are free. Exact when nobody takes or gives; folding and spreading do not disturb it.
+    /// Units that are free. Exact while nobody takes or gives; folding and spreading do not disturb it.
     pub fn sum(&self) -> u64 {
         let _moving = self.fold.lock();
-        // Acquire, as every load: whoever compares the sum has at least seen what led to it.
+        // Acquire, as every load: the reader sees at least what led to these units.
         let open = self.shards.iter().filter_map(|shard| Shard(shard.load(Ordering::Acquire)).open());
         open.fold(self.core().units(), u64::saturating_add)
     }
@@ -249,8 +251,8 @@ impl StockCounter {
     /// The word that may refuse, at one instant.
     #[inline]
     fn core(&self) -> Core {
-        // Acquire: a taker that sees units in core sees what their giver appended, and one that sees the mark sees the
-        // shards shut.
+        // Acquire: a taker that sees units in core sees what their giver appended, and one that sees the mark sees that
+        // the shards are shut.
         Core(self.core.load(Ordering::Acquire))
     }
 
@@ -261,7 +263,7 @@ impl StockCounter {
         self.shards.get(sync::home() & last).map(|shard| &**shard)
     }
 
-    /// One try on a folded `core`; if it has changed, what it was found to be.
+    /// One try on a folded `core`; if it has changed, returns the value found.
     #[inline]
     fn take_from_core(&self, core: Core, units: u64, certainty: Certainty) -> Result<Take<'_>, Core> {
         match core.look(units) {
@@ -271,7 +273,7 @@ impl StockCounter {
         }
         let rest = core.taken(units, certainty);
         // AcqRel: sees what the givers of these units appended; shows the next taker what this one has seen. Acquire on
-        // failure: the value that was found is the next one to decide from.
+        // failure: the value found is the next one to decide from.
         match self.core.compare_exchange_weak(core.0, rest.0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 if self.share(rest, units).is_some() {
@@ -290,7 +292,7 @@ impl StockCounter {
                 self.change_home(|shard| shard.without(units)).then(|| Taken::new(self, units, certainty))
             }
             Certainty::Doubtful => {
-                // The doubt first: once the units are gone from the shard a fold could show them missing.
+                // The doubt first: once the units are gone from the shard, a fold could find them missing.
                 let doubt = self.begin_doubt();
                 let took = self.change_home(|shard| shard.without(units));
                 took.then(|| doubt.into_taken(units))
@@ -307,15 +309,15 @@ impl StockCounter {
         })
     }
 
-    /// Adds `change` to core, which has `units` more after it. Does not spread them: the next taker does, who knows how
-    /// much is asked for at a time.
+    /// Adds `change` to core, which then has `units` more. Does not spread them: the next taker does, since it knows
+    /// how much is asked for at a time.
     fn give_to_core(&self, units: u64, change: u64) {
-        // AcqRel: shows the next taker what this giver appended, and what those appended whose units are there already.
+        // AcqRel: shows the next taker what this giver and the givers of the units already there appended.
         let before = self.core.fetch_add(change, Ordering::AcqRel);
         assert!(Core(before).has_room_for(units), "more units given than a pool can count");
     }
 
-    /// Gives `units` back and ends the giver's doubt: not before they are back.
+    /// Gives `units` back and then, or with the same step, ends the giver's doubt.
     fn give_and_end_doubt(&self, units: u64) {
         match &self.moving {
             None => self.give_and_end_doubt_uncounted(units),
@@ -332,19 +334,19 @@ impl StockCounter {
     }
 
     fn end_doubt(&self) {
-        // AcqRel: whoever sees the doubt gone sees what it was about.
+        // AcqRel: a thread that sees the doubt gone sees the result of its taking.
         let before = Core(self.core.fetch_sub(ONE_DOUBT, Ordering::AcqRel));
         debug_assert!(before.doubts() > 0, "a doubt ended that never began");
     }
 
-    /// Changes this thread's shard, unless `change` does not want to.
+    /// Changes this thread's shard, unless `change` returns none.
     #[inline]
     fn change_home(&self, change: impl Fn(Shard) -> Option<u64>) -> bool {
         let Some(home) = self.home() else { return false };
-        // Acquire, as every load; what is decided here is decided again by the compare-and-swap.
+        // Acquire, as every load; the compare-and-swap confirms what is decided here.
         let mut held = home.load(Ordering::Acquire);
         while let Some(wanted) = change(Shard(held)) {
-            // AcqRel: as on core, for units that come and go through a shard.
+            // AcqRel: as on core, for units that pass through a shard.
             match home.compare_exchange_weak(held, wanted, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(found) => held = found,
@@ -353,7 +355,7 @@ impl StockCounter {
         false
     }
 
-    /// Brings all units into core, for a taker of `units` whose home is short.
+    /// Moves all units into core, for a taker of `units` whose home is short.
     #[cold]
     fn fold(&self, units: u64) {
         let _alone = self.fold.lock();
@@ -362,27 +364,27 @@ impl StockCounter {
             return;
         }
         for shard in &self.shards {
-            // A swap, so that nothing slips in between reading and shutting. AcqRel: what came with the units goes on
-            // into core, and what was done before this fold is seen by those who find the shard shut.
+            // A swap, so that nothing comes between reading and shutting. AcqRel: passes on into core what the givers
+            // of the units wrote, and shows what was done before this fold to threads that find the shard shut.
             let Some(held) = Shard(shard.swap(SHUT, Ordering::AcqRel)).open() else { continue };
             if held > 0 {
-                // AcqRel: carries on what came with the units.
+                // AcqRel: passes on what the givers of the units wrote.
                 self.core.fetch_add(held, Ordering::AcqRel);
             }
         }
-        // Last: from here on core may refuse. AcqRel: whoever sees the mark sees the units.
+        // Last: from here on core may refuse. AcqRel: a thread that sees the mark sees the units.
         self.core.fetch_or(FOLDED, Ordering::AcqRel);
     }
 
     fn home_has(&self, units: u64) -> bool {
-        // Acquire, as every load; nothing rests on it but whether to fold.
+        // Acquire, as every load; only the decision to fold depends on it.
         self.home().is_some_and(|home| Shard(home.load(Ordering::Acquire)).without(units).is_some())
     }
 
     /// What each shard would get if the pool, folded, were spread; none if that is too little.
     ///
-    /// `units` is the size of the take that brought it up: shards that serve only few of that size would be
-    /// folded again at once.
+    /// `units` is the size of the take after which this is checked: shards that serve only few takes of that size would
+    /// be folded again at once.
     #[inline]
     fn share(&self, core: Core, units: u64) -> Option<u64> {
         let shards = u64::try_from(self.shards.len()).ok()?;
@@ -393,22 +395,22 @@ impl StockCounter {
         (share >= units.saturating_mul(TAKES_A_SHARE)).then_some(share)
     }
 
-    /// Hands the units in core out to the shards, if there is still plenty.
+    /// Distributes the units in core to the shards, if there is still plenty.
     #[cold]
     fn spread(&self, units: u64) {
-        // Only a try: whoever has the lock is folding or spreading, and core serves meanwhile.
+        // Only a try: the thread that has the lock is folding or spreading, and core serves meanwhile.
         let Some(_alone) = self.fold.try_lock() else { return };
         let mut core = self.core();
         while let Some(share) = self.share(core, units) {
             let shards = u64::try_from(self.shards.len()).unwrap_or(0);
             let rest = core.spread(share.saturating_mul(shards));
-            // The mark goes with the units, in one step. AcqRel: sees what came with them. Acquire on failure: the value
-            // that was found is the next one to decide from.
+            // The mark goes with the units, in one step. AcqRel: sees what their givers wrote. Acquire on
+            // failure: the value found is the next one to decide from.
             match self.core.compare_exchange_weak(core.0, rest.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     for shard in &self.shards {
-                        // Release: what came with the units, to those who find the shard open. A store will do: nobody
-                        // writes to a shut shard but the holder of the lock.
+                        // Release: threads that find the shard open see what the units' givers wrote. A store is
+                        // enough: only the holder of the lock writes to a shut shard.
                         shard.store(share, Ordering::Release);
                     }
                     return;

@@ -1,13 +1,13 @@
-//! The agenda: what comes by the clock and that nobody asked for. Drops open and close at their moments, holds are given
-//! back at their deadlines, ended ones are forgotten, drops that closed long ago are archived. A request that needs one of
-//! these before the agenda has come to it does it by itself, by the same functions.
+//! The agenda: work that is due by the clock. Drops open and close at their moments, holds are given back at their
+//! deadlines, ended holds are forgotten, drops that closed long ago are archived. A request that needs one of these
+//! before the agenda has done it does it by itself, with the same functions.
 //!
-//! Each of these is an entry, which knows the instant from which it has something to do. At a look every entry whose instant
-//! has come has one turn, in their order, and does a bounded piece of its work: none waits until another is done with all of
-//! its own. A turn ends at the latest with a rest, so an opening waits for few of them. One that meets a busy journal has its
-//! next turn a while later.
+//! Each kind of work is an entry, which knows the instant at which it next has something to do. At a look, every entry
+//! whose instant is reached gets one turn, in order, and does a bounded piece of its work, so that none waits until
+//! another has finished. A turn ends with a rest at the latest, so an opening waits for few rests. An entry that finds
+//! the journal busy gets its next turn a while later.
 //!
-//! It has no clock of its own and no thread: its owner passes the time, and gets that of the next look.
+//! The agenda has no clock and no thread: its owner passes the time and gets back when to look next.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,20 +20,19 @@ use super::archive::Archiving;
 use super::pace::{Pace, Share, TOO_LATE};
 use super::sweep::PoolPlace;
 
-/// How often the agenda is looked at, at least. Nobody wakes it: a hold is given back, and a drop opens, about this long after
-/// its instant at most, as long as there is not much else to do.
+/// The longest time between two looks. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
+/// this long after its instant, while there is little else to do.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(SOON.0);
-/// When an entry has its next turn that the journal could take nothing more of, or that found nothing where it was to find
-/// something.
+/// How long an entry waits for its next turn if the journal could take no more or if it did not find what it expected.
 const SOON: Millis = Millis(2);
 
-/// A quarter of a core for all entries together, while customers are at work: what is due and not done yet is done by the
-/// request that needs it, at its own cost. In pieces of a few hundred holds.
+/// A quarter of a core for all entries together while customers are active, in pieces of about 1 ms: a few hundred
+/// holds. Work that is due and not done yet is done by the request that needs it.
 const SHARE: Share = Share { rests: 3, piece: Duration::from_millis(1) };
-/// Pools that have holds given back at one turn: of each a few at a time.
+/// Pools that have holds given back in one turn, a few holds of each at a time.
 const POOLS_A_TURN: usize = 16;
 
-/// The entries, in the order in which they have their turns.
+/// The entries, in the order of their turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     /// Drops open and close.
@@ -49,18 +48,19 @@ pub enum Entry {
 /// How an entry's turn has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TurnEnd {
-    /// A piece was done. When there is more, the entry's instant says.
+    /// A piece was done. `due_at` returns when there is more.
     Done,
-    /// The rest is for a while later: the journal is busy, or takes nothing now, or nothing was found.
+    /// The remaining work must wait a while: the journal is busy or takes nothing now, or nothing was found.
     Soon,
 }
 
 /// What an entry does.
 pub(super) trait Work: fmt::Debug + Send {
-    /// From when on there is something to do; [`Timestamp::NEVER`] for nothing. Asked at every look, so it costs little.
+    /// From when on there is something to do; [`Timestamp::NEVER`] for nothing. Called at every look, so it must be
+    /// cheap.
     fn due_at(&self, engine: &Engine) -> Timestamp;
 
-    /// Does a bounded piece of it, and rests in between where no lock is held.
+    /// Does a bounded piece of its work, and rests in between while no lock is held.
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd;
 }
 
@@ -72,19 +72,19 @@ struct Scheduled {
     not_before: Timestamp,
 }
 
-/// What comes by the clock.
+/// The work that is due by the clock.
 #[derive(Debug)]
 pub struct Agenda {
     engine: Arc<Engine>,
     entries: [Scheduled; 4],
-    /// One for all: what one of them appends is nobody else's work to another.
+    /// One for all entries, so that what one entry appends does not count as customers' activity for another.
     pace: Pace,
-    /// After the last look there was nothing to do at once.
+    /// Whether nothing was left to do at once after the last look.
     idle: bool,
 }
 
 impl Agenda {
-    /// One that has not been looked at yet.
+    /// An agenda before its first look.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         Self::with_share(engine, SHARE)
@@ -102,13 +102,13 @@ impl Agenda {
         Self { engine, entries, pace, idle: true }
     }
 
-    /// Gives every entry a turn whose instant has come. Says when there is more to do, as far as is known now: at once, where
-    /// that is not after `now`.
+    /// Gives a turn to every entry whose instant is reached. Returns when there is more to do, as far as is known; not
+    /// after `now` means at once.
     pub fn look(&mut self, now: Timestamp) -> Timestamp {
         self.look_where(now, |_| true)
     }
 
-    /// As [`Agenda::look`], at one entry alone: for a simulation, and tests, of what comes in between.
+    /// As [`Agenda::look`], for one entry alone: for simulations and tests.
     pub fn look_at(&mut self, entry: Entry, now: Timestamp) -> Timestamp {
         self.look_where(now, |other| other == entry)
     }
@@ -131,7 +131,7 @@ impl Agenda {
 }
 
 impl Scheduled {
-    /// When it has its next turn.
+    /// When the entry has its next turn.
     fn next(&self, engine: &Engine) -> Timestamp {
         self.work.due_at(engine).max(self.not_before)
     }
@@ -144,7 +144,7 @@ impl Scheduled {
     }
 }
 
-/// [`Entry::Moments`]. However late it is, it rests: a request that needs a drop turns it.
+/// [`Entry::Moments`]. It rests however late it is, since a request that needs a drop turned turns it.
 #[derive(Debug)]
 struct Moments;
 
@@ -163,14 +163,14 @@ impl Work for Moments {
 
 /// [`Entry::DueHolds`].
 ///
-/// A wave of deadlines is never let loose on the journal as fast as memory is: the queue would be full of it, customers
-/// would be turned away for what nobody waits for, and all others would stand behind it. Where much waits already, a part
-/// is given back every 2 ms and no more; and while customers are at work it rests between, until it is late. What is
-/// left is late, not lost: who needs units that are due gives them back first. Only `--max-holds` counts it meanwhile: near
-/// that bound it does not rest.
+/// Many holds may fall due at once. If all were expired as fast as memory allows, their records would fill the
+/// journal's queue: customers would be turned away, and all others would wait behind. So while the journal is busy, one
+/// part is given back every 2 ms, and while customers are active it rests in between, until it is late. Late holds cost
+/// little: a request that needs their units gives them back first. Until then they count for `--max-holds`; near that
+/// bound there is no rest.
 #[derive(Debug, Default)]
 struct DueHolds {
-    /// Pools that had holds due when all were looked at last, and have not had their turn since.
+    /// Pools that had due holds at the last look at all pools and have not had their turn since.
     pools: std::vec::IntoIter<PoolPlace>,
 }
 
@@ -201,8 +201,8 @@ impl Work for DueHolds {
     }
 }
 
-/// [`Entry::Forgetting`]. It writes nothing: it goes on whatever the journal does, and without a rest where memory is at its
-/// bound.
+/// [`Entry::Forgetting`]. It writes nothing, so it goes on whatever the journal does, and without a rest while too many
+/// holds are remembered.
 #[derive(Debug)]
 struct Forgetting;
 
@@ -254,7 +254,7 @@ mod tests {
         let mut agenda = Agenda::with_share(Arc::clone(&engine), Share { rests: 0, piece: Duration::ZERO });
         let archived_at = Timestamp(20).plus(engine.bounds.archive_after);
         let mut rested = 0;
-        // What others do comes right before each look, so they are at work.
+        // Customers' records are appended right before each look, so customers count as active.
         let looks = [(Entry::Moments, Timestamp(10)), (Entry::Moments, Timestamp(20)), (Entry::Archiving, archived_at)];
         for (n, (entry, at)) in (0..).zip(looks) {
             let _made = engine.create_drop(&sale(n), Context::anonymous(Timestamp(1))).expect("a drop");

@@ -1,4 +1,4 @@
-//! What the engine answers: outcomes, refusals and faults, and how a drop and a hold look from outside.
+//! What the engine answers: outcomes, refusals and faults, and drops and holds as callers see them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use stockade_types::time::{Millis, Timestamp};
 /// The answer to a verb on a hold.
 #[derive(Debug)]
 pub enum Outcome<H = HoldView> {
-    /// The hold as it stands now.
+    /// The hold as it is now.
     Hold(H),
     /// A business "no".
     Refused(Box<Refusal>),
@@ -28,7 +28,7 @@ pub struct HoldView {
 }
 
 impl HoldView {
-    /// Lines that the reserve got fewer units of than it asked for, as they were told at first, whatever has become of
+    /// Lines that got fewer units than the reserve asked for, as its first answer showed them, whatever has happened to
     /// the hold since.
     #[must_use]
     pub fn short_lines(&self) -> Vec<RefusedLine> {
@@ -45,19 +45,19 @@ impl HoldView {
 /// A business "no", with what a checkout needs to explain it.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// The first that applies.
+    /// The first reason that applies, in the fixed order of reasons.
     pub reason: Reason,
     /// The first line that can't be served.
     pub sku: Option<Sku>,
-    /// When it may be worth asking again, where that is known.
+    /// When to ask again, if that is known.
     pub retry_after: Option<Millis>,
-    /// Whether units that others have on hold could serve it, were they given back.
+    /// Whether units that are on hold now could serve the request if they were given back.
     pub may_come_back: bool,
     /// Each line that can't be served.
     pub lines: Vec<RefusedLine>,
     /// The limit that was hit.
     pub limit: Option<LimitHit>,
-    /// The hold in question, as it stands now.
+    /// The hold in question, as it is now.
     pub hold: Option<HoldView>,
 }
 
@@ -81,11 +81,11 @@ pub struct LimitHit {
     pub id: LimitId,
     /// Over what it counts.
     pub scope: Scope,
-    /// The kind of identity that it counts by; none: the customer.
+    /// The kind of identity that it counts; none: it counts customers.
     pub identity_kind: Option<IdentityKind>,
     /// Units or holds at most; 0 for a cooldown.
     pub max: u32,
-    /// Units or holds that the subject has, this request not counted; 0 for a cooldown.
+    /// Units or holds that the subject has, without this request; 0 for a cooldown.
     pub used: u32,
 }
 
@@ -98,7 +98,7 @@ pub struct Violation {
     pub description: String,
 }
 
-/// Why a request could not be decided: neither an answer nor a refusal. Nothing was changed.
+/// Why a request could not be decided: neither a value nor a refusal. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The request is faulty; all faulty fields are named.
@@ -107,7 +107,7 @@ pub enum Fault {
     /// No such drop.
     #[error("drop {0} not found")]
     NoDrop(DropId),
-    /// No such hold, or it is not the one that the caller means.
+    /// No such hold, or its drop or customer is not the one named in the request.
     #[error("hold {0} not found")]
     NoHold(HoldId),
     /// The id is in use with other content.
@@ -118,7 +118,7 @@ pub enum Fault {
         /// The field that differs, in proto spelling.
         field: &'static str,
     },
-    /// What the request was based on is not so any more.
+    /// The request was based on a state that has changed since.
     #[error("{0}")]
     Stale(String),
     /// The drop's state forbids it.
@@ -127,14 +127,14 @@ pub enum Fault {
     /// A bound of the engine is reached.
     #[error("{0}")]
     Exhausted(&'static str),
-    /// Too much at once: try again soon.
+    /// Too much load: try again soon.
     #[error("overloaded: {0}")]
     Overloaded(&'static str),
-    /// Units or usage are in doubt: taken by a cart that may still fail, or being given back. Nothing was changed.
-    /// The edge yields and asks again, for 10 ms at most; it never turns doubt into a refusal.
+    /// Units or usage are in doubt: taken by a cart that may still fail, or being given back. Nothing was changed. The
+    /// edge yields and asks again, for 10 ms at most; doubt never becomes a refusal.
     #[error("overloaded: units were in doubt for too long")]
     InDoubt,
-    /// New reserves are not taken, whatever the drop says, until something is put right. All else goes on.
+    /// New reserves are suspended in all drops until a problem is solved. All other verbs go on.
     #[error("reserves are suspended: {0}")]
     Suspended(&'static str),
     /// The journal has failed: this process is about to end.
@@ -142,20 +142,20 @@ pub enum Fault {
     JournalFailed,
 }
 
-/// A drop as it stands at one place of the journal.
+/// A drop as of one record of the journal.
 #[derive(Debug, Clone)]
 pub struct DropView {
     /// As defined.
     pub definition: Arc<Definition>,
-    /// When it opens: as defined, or when it was created.
+    /// When it opens: as defined, or else when it was created.
     pub opens_at: Timestamp,
-    /// When it was closed by hand.
+    /// When it closed, if it has.
     pub closed_at: Option<Timestamp>,
-    /// Where it stands.
+    /// Its state.
     pub state: DropState,
     /// LSN of the last change of the definition.
     pub revision: Lsn,
-    /// The place of the journal that state and stock belong to.
+    /// The last record that state and stock include.
     pub as_of: Lsn,
     /// Stock by item and pool, in the definition's order.
     pub stock: Vec<Vec<Stock>>,

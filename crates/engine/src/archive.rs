@@ -1,9 +1,10 @@
-//! Archiving: a drop that closed long ago, and has no live hold, gives its holds' memory back.
+//! Archiving: a drop that closed long ago and has no live hold has its holds taken out of memory.
 //!
-//! One record says so, under the drop's gate; from then on no verb finds a hold of that drop. Its holds are taken out
-//! after that, one shard after the other, and what they count for limits of a series or a shop is folded into their
-//! subjects. A snapshot that is being taken delays that, not the record: it would have a hold and also what was folded of
-//! it, or neither. A start from the record finds the holds still there and folds them again: it comes to the same.
+//! One record marks the drop as archived, under its gate; from then on no verb finds its holds. Then its holds are
+//! taken out, shard by shard, and what they count for limits of a series or a shop is folded into their subjects. While
+//! a snapshot is being taken, this waits, but the record does not: otherwise the snapshot could contain a hold both as
+//! itself and folded, or not at all. A start from the record finds the holds in memory and folds them again, with the
+//! same result.
 
 use std::sync::Arc;
 
@@ -19,28 +20,28 @@ use super::turn::fact;
 use super::{Bounds, Engine};
 use crate::inventory::{DropEntry, Folding, Running};
 
-/// Drops that are archived at one turn, at most.
+/// Most drops that are archived in one turn.
 const DROPS_A_TURN: usize = 16;
-/// Drops that are archived while the holds of others before them have not begun to leave memory, at most.
+/// Most archived drops that wait for their holds to be taken out; no more are archived meanwhile.
 const WAITING_MAX: usize = 4_096;
-/// Pieces in which holds are taken out at one turn: a shard each, 12,000 holds where there are 50 million.
+/// Shards whose holds are taken out in one turn; with 50 million holds a shard has some 12,000.
 const PIECES_A_TURN: usize = 8;
-/// When a drop is looked at again that had a live hold, and all of them after a fault.
+/// When a drop that had a live hold is checked again; after a fault, all drops.
 const AGAIN: Millis = Millis(1_000);
-/// How often it is looked whether a snapshot has been taken, while holds wait for that.
+/// How often to check whether a snapshot has ended, while holds wait for that.
 const SNAPSHOT_LOOK: Millis = Millis(100);
 
-/// Called after each piece of work, when no lock is held, with the number of records that it has appended. Says whether it
+/// Called after each piece of work, with no lock held, with the number of records that it appended. Returns whether it
 /// has rested.
 type Rest<'r> = &'r mut dyn FnMut(usize) -> bool;
 
-/// The agenda's entry that archives drops: it writes records, and takes the holds of archived drops out of memory. Neither
-/// waits for the other.
+/// The agenda's entry that archives drops: it writes records, and takes the holds of archived drops out of memory.
+/// Neither waits for the other.
 #[derive(Debug, Default)]
 pub(super) struct Archiving {
-    /// Archived drops whose holds are to leave memory.
+    /// Archived drops whose holds must leave memory.
     waiting: Vec<Arc<DropEntry>>,
-    /// Those whose holds are just being taken out.
+    /// The drops whose holds are being taken out.
     folding: Option<Folding>,
     /// No drop is archived before this.
     archives_from: Timestamp,
@@ -61,7 +62,7 @@ impl Work for Archiving {
             tracing::warn!(%fault, "nothing was archived");
             self.archives_from = now.plus(AGAIN);
         }
-        // Without a record: whatever the journal does.
+        // This writes no record, so it goes on whatever the journal does.
         for _ in 0..PIECES_A_TURN {
             if self.folds_at() > now {
                 break;
@@ -92,7 +93,7 @@ impl Archiving {
         if self.folding.is_none() && self.waiting.is_empty() { Timestamp::NEVER } else { self.folds_from }
     }
 
-    /// Archives some drops whose time has come. Says how many.
+    /// Archives some drops that are due for it. Returns how many.
     fn archive(&mut self, engine: &Engine, now: Timestamp, rest: Rest<'_>) -> Result<usize, Fault> {
         if engine.has_folded_enough() {
             self.archives_from = now.plus(AGAIN);
@@ -112,7 +113,7 @@ impl Archiving {
         Ok(drops)
     }
 
-    /// Takes a piece of the archived drops' holds out. No snapshot is under way.
+    /// Takes one piece of the archived drops' holds out. The caller excludes snapshots.
     fn fold(&mut self, engine: &Engine) {
         if self.folding.is_none() && !self.waiting.is_empty() {
             self.folding = Some(Folding::of(std::mem::take(&mut self.waiting)));
@@ -127,9 +128,9 @@ impl Archiving {
 }
 
 impl Engine {
-    /// Archives all drops that may be by now, and takes their holds out of memory, as the agenda does; also those that were
-    /// put off. Says how many drops those were. Blocks until a snapshot under way was taken, and for as long as it takes to
-    /// look through the holds.
+    /// Archives all drops that may be archived by now, also those that were postponed, and takes their holds out of
+    /// memory, as the agenda does. Returns the number of drops. Blocks until a snapshot under way has ended, and while
+    /// it scans the holds.
     ///
     /// # Errors
     /// Faults of the journal.
@@ -150,26 +151,27 @@ impl Engine {
         Ok(drops)
     }
 
-    /// What is folded has a bound as well: beyond it, holds stay, and count for `--max-holds`.
+    /// Folded usage has a bound as well: beyond it no drop is archived, and its holds count for `--max-holds`.
     fn has_folded_enough(&self) -> bool {
         self.inventory.subjects.old() >= self.bounds.max_holds
     }
 
-    /// Archives a drop that closed long ago. Nothing where it may not be archived yet.
+    /// Archives a drop that closed long ago. Returns none if it may not be archived yet.
     fn archive_drop(&self, number: DropNo, context: Context<'_>) -> Result<Option<Arc<DropEntry>>, Fault> {
         let Some(entry) = self.inventory.drops.entry(number) else { return Ok(None) };
         Ok(self.mark_archived(&entry, context)?.then_some(entry))
     }
 
-    /// Writes down that a drop is archived, if it may be; from then on nobody finds its holds. One that has a live hold is
-    /// looked at again later. What is closed has no moment to come: none is made a fact before.
+    /// Writes the record that the drop is archived, if it may be; from then on no verb finds its holds. If it has a
+    /// live hold, it is checked again later. A closed drop has no further opening or closing, so there is nothing to
+    /// record first.
     fn mark_archived(&self, entry: &DropEntry, context: Context<'_>) -> Result<bool, Fault> {
         if !self.has_waited(&entry.running(), context.now) {
             return Ok(false);
         }
         let mut running = entry.steer();
         let Context { now, origin } = context.not_before(running.turned_at);
-        // Another may have archived it meanwhile.
+        // Another thread may have archived it meanwhile.
         if !self.has_waited(&running, now) {
             return Ok(false);
         }
@@ -189,8 +191,8 @@ impl Engine {
         closed_at < Timestamp::NEVER && closed_at.plus(self.bounds.archive_after) <= now
     }
 
-    /// The holds of archived drops have left memory: of all that were archived the oldest are forgotten. No snapshot is under
-    /// way.
+    /// The holds of these drops have left memory. If too many archived drops are remembered, the oldest are forgotten.
+    /// The caller excludes snapshots.
     fn has_folded(&self, folding: &Folding) {
         let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
         for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {

@@ -1,7 +1,7 @@
-//! What an attempt to decide a request comes to, and what its answer has to wait for.
+//! The result of an attempt to decide a request, and what its answer must wait for.
 //!
-//! Every answer, refusal and fault of the engine names the record that it depends on, in the same way, so that
-//! the wait for the disk stands in one place.
+//! Every answer, refusal and fault of the engine names the record that it depends on in the same way, so that the wait
+//! for the disk is in one place.
 
 use stockade_types::ids::{DropNo, ItemNo, Lsn};
 
@@ -9,26 +9,26 @@ use super::answer::Fault;
 use crate::inventory::HoldRef;
 pub use stockade_journal::Ticket;
 
-/// Something that was decided, and what has to be durable before it may be sent: see
-/// [`Journal::ticket`](stockade_journal::Journal::ticket).
+/// A decision, and the record that must be durable before it may be sent: see
+/// [`Journal::ticket`](crate::journal::Journal::ticket).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided<T> {
     /// What was decided.
     pub value: T,
-    /// The record that has to be durable, and with it all before it; 0 where it says nothing that is in the journal.
+    /// The record that must be durable, with all records before it; 0 if the value depends on no record.
     pub durable_after: Lsn,
 }
 
-/// What a verb answers: a value, or why there is none.
+/// The answer of a verb: a value, or why there is none.
 pub type Answer<T> = Result<Decided<T>, Decided<Fault>>;
 
-/// What one attempt comes to, or a step of it.
+/// The result of one attempt, or of a step of it.
 pub(super) type Attempt<T> = Result<T, Undecided>;
 
-/// Why an attempt ended without a decision. Nothing was changed by it.
+/// Why an attempt ended without a decision. It has changed nothing that its caller can see.
 #[derive(Debug)]
 pub(super) enum Undecided {
-    /// Something has to be done first, with no lock held; then the request is decided anew.
+    /// Something must be done first, with no lock held; then the request is decided again.
     Retry(Chore),
     /// Units or usage are in doubt.
     InDoubt,
@@ -36,32 +36,32 @@ pub(super) enum Undecided {
     Fault(Decided<Fault>),
 }
 
-/// What is done before a request is decided anew.
+/// What is done before a request is decided again.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Chore {
-    /// Holds of this item are due: they are given back.
+    /// Holds of this item are due: they are expired.
     SweepItem(DropNo, ItemNo),
-    /// This hold is due.
+    /// This hold is due: it is expired.
     SweepHold(HoldRef),
-    /// A moment of this drop has come.
+    /// An opening or closing of this drop is due: it is recorded.
     Turn(DropNo),
-    /// Nothing: the attempt itself has changed what it was about.
+    /// Nothing: what the attempt read has changed.
     Again,
 }
 
 impl<T> Decided<T> {
-    /// What depends on no record.
+    /// A value that depends on no record.
     pub const fn at_once(value: T) -> Self {
         Self { value, durable_after: Lsn(0) }
     }
 
-    /// With another value, which depends on the same record.
+    /// The same with another value, which depends on the same record.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Decided<U> {
         Decided { value: f(self.value), durable_after: self.durable_after }
     }
 }
 
-/// A fault depends on no record, unless it is said which.
+/// A fault depends on no record, unless one is given.
 impl<E: Into<Fault>> From<E> for Decided<Fault> {
     fn from(error: E) -> Self {
         Self::at_once(error.into())

@@ -1,5 +1,5 @@
-//! What runs beside the requests: the agenda, snapshots, the journal's history, and the check that counters and ledgers
-//! agree. Threads of their own, so that no load on the requests' threads delays them.
+//! Background work: the agenda, snapshots, the journal's history, and the comparison of counters and ledgers. It has
+//! threads of its own, so that load on the requests' threads does not delay it.
 
 use std::io;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::librarian::{self, Librarian};
 use super::pace::{Pace, Share};
 use super::watch::{self, Watch};
 
-/// How often the snapshot policy is looked at.
+/// How often the snapshot policy is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often counters and ledgers are compared.
 const COMPARE_EVERY: Millis = Millis(1_000);
 
-/// An eighth of a core and of the disk for a snapshot, while customers are at work. Nobody waits for it.
+/// An eighth of a core and of the disk for a snapshot, while customers are active. No request waits for it.
 const SNAPSHOT: Share = Share { rests: 7, piece: Duration::from_micros(100) };
 
 /// The running threads. Stopped and joined when dropped.
@@ -32,19 +32,19 @@ pub struct Background {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Where and when snapshots are taken; none for an engine that keeps nothing.
+/// Where and when snapshots are taken; none for an engine without a data folder.
 #[derive(Debug, Clone)]
 pub struct Snapshots {
-    /// Where.
+    /// Their folder.
     pub storage: Arc<dyn Storage>,
-    /// When.
+    /// When one is due.
     pub policy: SnapshotPolicy,
-    /// What the start has found.
+    /// The last snapshot, as the start found it.
     pub last: LastSnapshot,
 }
 
 impl Background {
-    /// Starts the threads. `lock` is the data folder's, for seeing that it still holds.
+    /// Starts the threads. `lock` is the data folder's lock; one thread checks that it still holds.
     ///
     /// # Errors
     /// When a thread can't be started.
@@ -101,19 +101,19 @@ impl Drop for Background {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
-            // A panic in the thread has ended the process through its hook already.
+            // A panic in the thread has already ended the process, by its hook.
             let _ended = thread.join();
         }
     }
 }
 
-/// The slower thread's work.
+/// The work of the thread `stockade-keep`.
 struct Keeper {
     books: Books,
     snapshots: Option<Snapshots>,
 }
 
-/// Compares counters and ledgers, once a while.
+/// Compares counters and ledgers from time to time.
 struct Books {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
@@ -151,7 +151,7 @@ impl Keeper {
         let journal = engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {
             let mut pace = Pace::new(Arc::clone(&engine), SNAPSHOT);
-            // It may take minutes under load: the books are looked at meanwhile, too.
+            // A snapshot may take minutes under load, so counters and ledgers are compared meanwhile, too.
             let mut between = |_| {
                 books.look();
                 pace.rest(0, Millis(0));
@@ -163,7 +163,8 @@ impl Keeper {
                 }
                 Err(error) => {
                     tracing::error!(%error, "snapshot failed: the journal grows until one succeeds");
-                    // Tried again after the policy's time, not at once: a full disk must not be hammered.
+                    // Tried again when the policy next says so, not at once: a full disk must not be written to again
+                    // and again.
                     *last = LastSnapshot { at: now, journaled: journal.written(), before: 0, ..*last };
                 }
             }

@@ -1,4 +1,4 @@
-//! What callers ask of the engine, as typed values: whatever can be checked without looking anything up has been.
+//! Callers' requests to the engine as typed values. All checks that need no look-up have been made.
 
 use stockade_types::definition::Definition;
 use stockade_types::ids::{AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, Lsn, OrderRef, PoolId, Sku, TierId};
@@ -8,7 +8,7 @@ use stockade_types::time::Millis;
 /// Units of one SKU, summed over the request's lines of that SKU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Which item.
+    /// Its SKU.
     pub sku: Sku,
     /// How many; at most 32 lines of 1,000,000.
     pub units: u32,
@@ -16,7 +16,7 @@ pub struct Wanted {
     pub place: usize,
 }
 
-/// Sets units aside: all lines or, unless served partly, none.
+/// Sets units aside: all lines or none; with `allow_partial`, what is free of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserve {
     /// The caller's UUID: the idempotency key.
@@ -27,17 +27,18 @@ pub struct Reserve {
     pub customer: CustomerId,
     /// 1–32, each SKU once, ascending by SKU.
     pub lines: Vec<Wanted>,
-    /// The wish; left out: the drop's. Over the ceiling: granted shorter.
+    /// How long the hold shall live; none: the drop's `hold_ttl`. Longer than the drop's `max_hold_life` is cut to
+    /// that.
     pub ttl: Option<Millis>,
     /// The customer's tiers. Ascending, each once.
     pub tiers: Vec<TierId>,
     /// Further subjects that limits count, by kind and value. Ascending, each once.
     pub identities: Vec<(IdentityKind, String)>,
-    /// This customer's own hold in this drop that the new one takes the place of.
+    /// This customer's own hold in this drop that the new one replaces.
     pub supersedes: Option<HoldId>,
-    /// Serve what there is, at least one unit.
+    /// Serve what is free, at least one unit.
     pub allow_partial: bool,
-    /// Staff steps over the limits, and why.
+    /// The reason for which staff pass over the limits; none: limits apply.
     pub over_limits: Option<Box<str>>,
 }
 
@@ -60,34 +61,34 @@ impl Reserve {
     }
 }
 
-/// Which hold a verb is about. What is set must match, else the hold is not found.
+/// Which hold a verb is about. If what is set does not match, the hold is not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its id.
     pub hold: HoldId,
-    /// Its drop, if told.
+    /// Its drop, if given.
     pub drop: Option<DropId>,
-    /// Its customer, if told.
+    /// Its customer, if given.
     pub customer: Option<CustomerId>,
 }
 
-/// Moves a hold's deadline, never back.
+/// Moves a hold's deadline, or moves it into payment or back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extend {
     /// Which hold.
     pub target: Target,
-    /// From now; left out: the drop's.
+    /// From now on; none: the drop's.
     pub ttl: Option<Millis>,
-    /// Into payment, or back from it; left out: as it is.
+    /// Into payment, or back from it; none: unchanged.
     pub stage: Option<Stage>,
 }
 
-/// Where a live hold stands.
+/// The stage of a live hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Set aside.
     Held,
-    /// At the till.
+    /// In payment.
     Paying,
 }
 
@@ -96,11 +97,11 @@ pub enum Stage {
 pub struct Claim {
     /// Which hold.
     pub target: Target,
-    /// For which order: claiming again for the same is the same answer.
+    /// The order. Another claim for the same order gets the same answer.
     pub order_ref: OrderRef,
     /// What to do about a hold that has expired.
     pub expired: ExpiredPolicy,
-    /// What is claimed, the rest given back; none: everything. Each SKU once, ascending.
+    /// The lines claimed; the others are given back. None: all. Each SKU once, ascending.
     pub lines: Vec<Wanted>,
 }
 
@@ -109,7 +110,7 @@ pub struct Claim {
 pub enum ExpiredPolicy {
     /// Refuses.
     Refuse,
-    /// A payment has landed late: claims from what is free, limits checked again.
+    /// The payment arrived late: claims from what is free, with limits checked again.
     TakeFreeStock,
 }
 
@@ -118,45 +119,45 @@ pub enum ExpiredPolicy {
 pub struct Release {
     /// Which hold.
     pub target: Target,
-    /// What shall be left; none: nothing. Each SKU once, ascending.
+    /// The units to keep; none: all are given back. Each SKU once, ascending.
     pub keep: Vec<Wanted>,
-    /// Also when it is in payment.
+    /// Also if the hold is in payment.
     pub abandon_payment: bool,
 }
 
-/// Gives units of a sale back.
+/// Returns units of a sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Return {
     /// Which hold.
     pub target: Target,
-    /// What has come back so far, in total; none: everything. Each SKU once, ascending.
+    /// The units returned so far, in total; none: all. Each SKU once, ascending.
     pub returned: Vec<Wanted>,
-    /// What comes back now is for sale again, else withdrawn.
+    /// Whether units returned now are for sale again; otherwise they are withdrawn.
     pub restock: bool,
 }
 
 /// Creates a drop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateDrop {
-    /// What it is.
+    /// Its definition.
     pub definition: Definition,
-    /// Only say whether it could be created, and as what.
+    /// Whether only to check that it could be created, and to return how it would be.
     pub validate_only: bool,
 }
 
 /// Changes a drop's definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateDrop {
-    /// The whole definition as it shall be: what the caller says, on top of the one of `seen`. `opens_at` left out
-    /// means now.
+    /// The whole definition as it shall be: the caller's fields on top of the definition of `seen`. No `opens_at` means
+    /// now.
     pub wanted: Definition,
-    /// The revision that it stands on top of.
+    /// The revision that `wanted` is built on.
     pub seen: Lsn,
     /// The revision that the caller has read.
     pub revision: Lsn,
-    /// The fields that the caller has named, in one order; none: all of them.
+    /// The fields that the caller named, in a fixed order; none: all of them.
     pub named: Vec<&'static str>,
-    /// Only say whether it could be changed, and into what.
+    /// Whether only to check that it could be changed, and to return how it would be.
     pub validate_only: bool,
 }
 
@@ -167,7 +168,7 @@ pub enum Steer {
     Pause,
     /// Ends a pause.
     Resume,
-    /// Ends the sale, for good.
+    /// Ends the sale. It can't be opened again.
     Close,
 }
 
@@ -176,12 +177,12 @@ pub enum Steer {
 pub struct AdjustStock {
     /// In which drop.
     pub drop: DropId,
-    /// Which item.
+    /// Its SKU.
     pub sku: Sku,
-    /// Which of its pools; left out: the one that takes the rest.
+    /// Which of its pools; none: the item's last one.
     pub pool: Option<PoolId>,
-    /// The caller's id: the change is made once for each.
+    /// The caller's id: each id is applied once.
     pub id: AdjustmentId,
-    /// What to do.
+    /// The change.
     pub change: StockChange,
 }

@@ -1,8 +1,9 @@
-//! The one place where a decision becomes a fact: its record is appended, applied to memory, and the units that were taken
-//! for it are kept.
+//! The one place where a decision becomes a fact: its record is appended and applied to memory, and the units that were
+//! taken for it are kept.
 //!
-//! What can be refused or can fail has come before: with a permit, appending fails only where the journal has. Behind the
-//! append nothing may fail. What does not apply then is a bug, and ends the process before anybody is answered.
+//! All that can be refused or can fail happens before: with a permit, the append fails only if the journal has failed.
+//! After the append nothing may fail. A record that does not apply then is a bug and ends the process before any caller
+//! gets an answer.
 
 use stockade_counter::stock::Taken;
 use stockade_journal::Permit;
@@ -16,8 +17,8 @@ use super::Engine;
 use super::answer::Fault;
 use crate::inventory::{Applied, Locked};
 
-/// What an operation has when it has decided: a place in the journal's queue, what its record will change, locked, and the
-/// units that were taken for it.
+/// What an operation has when it has decided: room in the journal's queue, the locks on what its record changes, and
+/// the units taken for it.
 pub(super) struct Prepared<'a, 's, 'p, T> {
     pub(super) permit: Permit<'p>,
     pub(super) locked: Locked<'a, 's>,
@@ -25,10 +26,10 @@ pub(super) struct Prepared<'a, 's, 'p, T> {
 }
 
 impl Engine {
-    /// Appends a record and makes it so. Says where it stands.
+    /// Appends a record and applies it. Returns its LSN.
     ///
-    /// The units are kept last, when the deadline of the hold that has them is in the queues: until then nobody could tell
-    /// that they are due.
+    /// The units are kept last, after the deadline of their hold is entered: before that, nothing could find out that
+    /// they are due.
     #[expect(clippy::inline_always, reason = "measured: on its own it costs each reserve some 100 instructions")]
     #[inline(always)]
     pub(super) fn commit<'d>(
@@ -39,7 +40,7 @@ impl Engine {
     ) -> Result<Lsn, Fault> {
         let Prepared { permit, locked, taken } = prepared;
         let lsn = self.journal.append(permit, std::slice::from_ref(&record), now)?.lsn();
-        // From here on nothing may fail. A panic ends the process; no guard gives back.
+        // From here on nothing may fail. A panic ends the process without running the guards.
         let applied = self.inventory.apply(locked, lsn, record);
         invariant!(let Some(applied) = applied, "record {lsn} was written and does not apply");
         taken.into_iter().for_each(Taken::keep);

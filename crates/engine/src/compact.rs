@@ -1,4 +1,4 @@
-//! Keeping the journal short: snapshots while the engine runs, and trimming behind them.
+//! Keeps the journal short: snapshots while the engine runs, then trimming up to them.
 
 use std::io;
 use std::sync::Arc;
@@ -16,37 +16,37 @@ use super::Engine;
 /// When a snapshot is due: by time or by bytes journaled, whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotPolicy {
-    /// Time since the last one, if anything was journaled.
+    /// Time since the last snapshot, if anything was journaled since.
     pub every: Millis,
-    /// Bytes journaled since the last one; never less than half of that one's size.
+    /// Bytes journaled since the last snapshot; at least half of its size.
     pub bytes: u64,
 }
 
-/// What the last snapshot was like, for deciding when the next is due.
+/// The last snapshot, for deciding when the next is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastSnapshot {
-    /// When.
+    /// When it was taken.
     pub at: Timestamp,
-    /// The journal's place then.
+    /// The journal's last record when it began.
     pub from: Lsn,
-    /// Bytes that had been journaled in this term.
+    /// Bytes that had been journaled in this term when it began.
     pub journaled: u64,
-    /// Bytes that were journaled behind it in earlier terms.
+    /// Bytes journaled after it in earlier terms.
     pub before: u64,
     /// Its size; 0 before the first.
     pub bytes: u64,
 }
 
-/// Why no snapshot was made. The engine goes on without it.
+/// Why no snapshot was made. The engine goes on without one.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
-    /// The disk.
+    /// The disk failed.
     #[error("the snapshot could not be written: {0}")]
     Io(#[from] io::Error),
     /// The journal could not be forced to the disk.
     #[error(transparent)]
     Journal(#[from] JournalFailed),
-    /// The journal could not be trimmed behind it.
+    /// The journal could not be trimmed.
     #[error("the journal could not be trimmed: {0}")]
     Trim(#[from] Arc<LogError>),
 }
@@ -63,22 +63,22 @@ impl SnapshotPolicy {
     }
 }
 
-/// Where a snapshot stands while nothing but the walk is locked: requests may come in between here.
+/// Points of a snapshot at which only the walk is locked, so requests can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Between {
-    /// A part of the holds, or of what subjects have, was copied; the rest was not yet.
+    /// Some of the holds, or of the subjects' folded usage, are copied.
     Shards,
-    /// All was copied; next the journal is waited for.
+    /// All is copied; next the snapshot waits for the journal.
     WalkAndSync,
     /// The snapshot has its name; next the oldest is removed.
     NameAndPrune,
-    /// Next the journal is trimmed.
+    /// The oldest is removed; next the journal is trimmed.
     PruneAndTrim,
 }
 
 impl Engine {
-    /// Takes a snapshot, removes those that it replaces, and trims the journal behind the older kept one. Requests go
-    /// on meanwhile: each shard of holds is locked by itself, and nothing is written under a lock.
+    /// Takes a snapshot, removes those that it replaces, and trims the journal up to the oldest one kept. Requests go
+    /// on meanwhile: each shard of holds is locked by itself, and nothing is written to the disk under a lock.
     ///
     /// # Errors
     /// [`CompactError`].
@@ -86,10 +86,11 @@ impl Engine {
         self.snapshot_in_steps(storage, now, &mut |_| {})
     }
 
-    /// As [`Engine::snapshot`], with `between` called wherever requests may come in between: for who rests there, and for
-    /// who plays them out on one thread. It must not take another snapshot or call [`Engine::archive`], which wait for this
-    /// one's end; the agenda goes on, and leaves holds of archived drops in memory until then. After [`Between::WalkAndSync`]
-    /// the journal is waited for: who drives its writer lets that have its turns first.
+    /// As [`Engine::snapshot`], and calls `between` wherever requests can run: to rest there, or to run requests on the
+    /// same thread. `between` must not take another snapshot or call [`Engine::archive`], since both wait for this one
+    /// to end; the agenda can run, and leaves holds of archived drops in memory until then. After
+    /// [`Between::WalkAndSync`] the snapshot waits for the journal: a caller that drives the journal's writer itself
+    /// must let it run first.
     ///
     /// # Errors
     /// [`CompactError`].
@@ -113,7 +114,7 @@ impl Engine {
             }
             writer.flush()?;
         }
-        // Two closures share the writer: one fills it under a lock, the other writes it out under none.
+        // Two closures share the writer: one fills it under a lock, the other writes it out without one.
         let writer_cell = std::cell::RefCell::new(&mut writer);
         self.inventory.holds.walk(
             |shard| {

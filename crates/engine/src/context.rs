@@ -1,10 +1,10 @@
-//! What an operation is given beside what is asked of it: the time, and where the request came from. Nothing in the engine
+//! What an operation gets in addition to its request: the time, and where the request came from. Nothing in the engine
 //! reads a clock or a connection by itself.
 
 use stockade_types::record::{Actor, Origin};
 use stockade_types::time::Timestamp;
 
-/// The time of one attempt, and who asked for it.
+/// The time of one attempt, and its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context<'a> {
     /// The instant that the attempt is decided for.
@@ -14,13 +14,13 @@ pub struct Context<'a> {
 }
 
 impl Context<'static> {
-    /// Of what the engine does by itself.
+    /// For what the engine does by itself.
     #[must_use]
     pub const fn engine(now: Timestamp) -> Self {
         Self { now, origin: &Origin::ENGINE }
     }
 
-    /// Of a caller of whom nothing is known.
+    /// For a caller of whom nothing is known.
     #[must_use]
     pub const fn anonymous(now: Timestamp) -> Self {
         Self { now, origin: &Origin::ANONYMOUS }
@@ -28,19 +28,19 @@ impl Context<'static> {
 }
 
 impl Context<'_> {
-    /// The same, asked for from there.
+    /// The same with this origin.
     #[must_use]
     pub const fn by(self, origin: &Origin) -> Context<'_> {
         Context { now: self.now, origin }
     }
 
-    /// The same at this instant, if that is later.
+    /// The same, at this instant or later.
     #[must_use]
     pub fn not_before(self, at: Timestamp) -> Self {
         Self { now: self.now.max(at), ..self }
     }
 
-    /// Who asked.
+    /// Who made the request.
     pub(super) const fn actor(self) -> Actor {
         self.origin.actor
     }

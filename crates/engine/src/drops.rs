@@ -1,4 +1,4 @@
-//! The operators' verbs: create a drop, look at it, pause, resume and close it.
+//! The operators' verbs: create, get, pause, resume and close a drop.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use super::turn::fact;
 use crate::inventory::{Added, DropEntry, Locked, Running, Seat};
 
 impl Engine {
-    /// Creates a drop. The same drop asked for again is the same answer.
+    /// Creates a drop. The same request again returns the same answer.
     ///
     /// # Errors
-    /// [`Fault::Exists`] when its id has another drop, [`Fault::Invalid`] when it would close before it opens,
-    /// [`Fault::Exhausted`] when there are too many, and faults of the journal.
+    /// [`Fault::Exists`] when the id has another drop, [`Fault::Invalid`] when it would close before it opens,
+    /// [`Fault::Exhausted`] when there are too many drops, and faults of the journal.
     pub fn create_drop(&self, command: &CreateDrop, context: Context<'_>) -> Answer<DropView> {
         let now = context.now;
         let request = request_digest(&command.definition);
@@ -32,7 +32,7 @@ impl Engine {
             return self.validate_drop(command, request, now);
         }
         let permit = self.journal.permit()?;
-        // One that opens at once is open in the answer: there is room for that, too, or it is not made.
+        // A drop that opens at once is open in the answer. Without room for that record, too, it is not created.
         let opening = self.journal.permit()?;
         let added = self.inventory.drops.add(&command.definition.id, |registry| {
             let image = self.image(&command.definition, request, registry.next_seat(), now)?;
@@ -61,13 +61,14 @@ impl Engine {
         shown.ok_or_else(|| Fault::NoDrop(id.clone()).into())
     }
 
-    /// A drop's definition as it is now; none once it was archived and forgotten. Its names never change.
+    /// A drop's current definition; none once it is archived and forgotten. Its names never change.
     #[must_use]
     pub fn definition(&self, number: DropNo) -> Option<Arc<Definition>> {
         self.inventory.drops.with_number(number, |entry| Arc::clone(&entry.running().definition))
     }
 
-    /// Pauses, resumes or closes a drop. What it is already, it stays without a record. Live holds are left alone.
+    /// Pauses, resumes or closes a drop. If it is in that state already, no record is written. Live holds are left
+    /// alone.
     ///
     /// # Errors
     /// [`Fault::NoDrop`], [`Fault::Precondition`] when a closed drop would be paused or resumed, and faults of the
@@ -112,7 +113,7 @@ impl Engine {
         })
     }
 
-    /// A new drop's image, if there may be one.
+    /// A new drop's image, if bounds and schedule allow the drop.
     fn image(
         &self,
         definition: &Definition,
@@ -123,7 +124,7 @@ impl Engine {
         self.has_memory()?;
         let Seat { number, living } = seat;
         if living >= self.bounds.max_drops {
-            return Err(Fault::Exhausted("too many drops that are not archived: each that is archived makes room"));
+            return Err(Fault::Exhausted("too many drops that are not archived: archived drops do not count"));
         }
         if number == DropNo(u32::MAX) {
             return Err(Fault::Exhausted("too many drops: no number is left for another"));
@@ -140,8 +141,9 @@ impl Engine {
         Ok(image)
     }
 
-    /// How a drop looks with its moments that have come. Where the journal can't take those now, it looks as the facts are: a
-    /// look is answered whatever waits for the disk, and no opening is shown that has no record.
+    /// The drop after openings and closings up to `now` are recorded. If the journal can't take those records now, the
+    /// drop is shown by the records there are: reading a drop never fails for that, and no opening is shown without a
+    /// record.
     fn show_now(&self, entry: &DropEntry, now: Timestamp) -> Decided<DropView> {
         let running = entry.running();
         if !running.is_to_turn(now) {
@@ -154,12 +156,12 @@ impl Engine {
     }
 }
 
-/// How a drop looks, once its definition and state are durable. Stock may run ahead of the disk.
+/// Shows the drop, once its definition and state are durable. Its stock may include changes that are not durable yet.
 pub(super) fn show_drop(entry: &DropEntry, running: &Running) -> Decided<DropView> {
     Decided { value: view(entry, running), durable_after: running.known_at() }
 }
 
-/// A drop's fact of being made.
+/// The fact that a drop was made.
 fn made(image: DropImage, Context { now: at, origin }: Context<'_>) -> DropFact {
     let pools = || image.definition.items.iter().flat_map(|item| &item.pools);
     let basis = |units| PoolBasis { received: units, taken_out: 0 };
@@ -181,10 +183,10 @@ pub(super) fn view(entry: &DropEntry, running: &Running) -> DropView {
     }
 }
 
-/// Whether the drop fits into one record. Everything else is bounded so that it does; goods and tiers named by many limits
-/// may add up.
+/// Checks that the drop fits into one record. Bounds on its other parts ensure that; only goods and tiers named by many
+/// limits can add up to more.
 pub(super) fn fits(image: &DropImage) -> Result<(), Fault> {
-    // With room for what a change of it adds: a drop that could be made can be renamed.
+    // With room for what an update adds, so that every drop that was made can be renamed.
     let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32] });
     let size = DropImage { update, ..image.clone() }.encoded_len();
     if size <= MAX_DROP_IMAGE {
@@ -194,7 +196,7 @@ pub(super) fn fits(image: &DropImage) -> Result<(), Fault> {
     Err(Fault::Invalid(vec![Violation { field: "drop.limits".to_owned(), description }]))
 }
 
-/// A drop is created again only by the very request that created it.
+/// A drop may be created again only by the same request.
 fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Result<(), Decided<Fault>> {
     if entry.request == request {
         return Ok(());

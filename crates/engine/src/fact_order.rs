@@ -1,25 +1,25 @@
-//! Whether facts stand in the journal in an order that can be: no hold is made in a drop that has not opened, is paused or
-//! has closed. Memory does not tell: at the end of a journal a drop's state is that of its last record.
+//! Checks the order of a journal's records: no hold is made in a drop that has not opened, is paused or has closed.
+//! Memory can't show this, since it has only the drop's last state.
 
 use std::collections::HashMap;
 
 use stockade_types::ids::{DropNo, Lsn};
 use stockade_types::record::{Lifecycle, Record};
 
-/// Most findings that are reported one by one: the first says what is wrong, the rest are of its kind.
+/// Most findings that are reported one by one; the others are counted.
 const REPORTED_MAX: usize = 16;
 
 /// Follows the records of a journal.
 #[derive(Debug, Default)]
 pub(super) struct FactOrder {
-    /// Whether a drop takes reserves, as its last record says. Of a drop of whom no record was seen nothing is known.
+    /// Whether the drop takes reserves, by its last record. A drop without a record so far is not checked.
     open: HashMap<DropNo, bool>,
     findings: Vec<String>,
     unreported: u64,
 }
 
 impl FactOrder {
-    /// The next record.
+    /// Takes the next record.
     pub(super) fn see(&mut self, lsn: Lsn, record: &Record) {
         if let Record::DropFact(fact) = record {
             let Lifecycle { drop, paused, opened, closed } = fact.lifecycle;
@@ -42,7 +42,7 @@ impl FactOrder {
         }
     }
 
-    /// What is wrong.
+    /// The findings.
     pub(super) fn findings(self) -> Vec<String> {
         let Self { open: _, mut findings, unreported } = self;
         if unreported > 0 {

@@ -1,6 +1,6 @@
-//! The data folder: one process at a time, its format version, and its key.
+//! The data folder: its lock for one process, its format version, and its key.
 //!
-//! A folder that is not ours, or has lost the file that says what it is, is refused: never a silent fresh start.
+//! A folder that is not a data folder, or has lost its meta file, is refused; it is never silently started afresh.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,17 +26,17 @@ pub enum FolderError {
     /// Another process has it, or it can't be locked.
     #[error(transparent)]
     Locked(#[from] LockError),
-    /// The disk.
+    /// The disk failed.
     #[error("data folder {folder}: {what}")]
     Io {
         /// Which folder.
         folder: String,
         /// What was tried.
         what: &'static str,
-        /// What the disk said.
+        /// The disk's error.
         source: io::Error,
     },
-    /// Its meta file is not what was written.
+    /// Its meta file is damaged.
     #[error("data folder {folder}: {what}")]
     Damaged {
         /// Which folder.
@@ -71,16 +71,16 @@ pub struct Folder {
     pub journal: Arc<dyn Storage>,
     /// Where the snapshots are.
     pub snapshots: Arc<dyn Storage>,
-    /// Where segments go that the journal needs no more, and how long they are kept there; none: they are removed.
+    /// Where the journal's old segments are moved, and how long they are kept there; none: they are removed.
     kept: Option<(Arc<dyn Storage>, KeepPolicy)>,
-    /// The folder's key. One that was opened for looking at it, and whose key is kept elsewhere, has another in its place:
-    /// sums don't depend on it.
+    /// The folder's key. If the folder was opened by [`Folder::inspect`] and its key is kept elsewhere, this is another
+    /// key; usage sums don't depend on it.
     pub key: DigestKey,
     /// Whether its key is kept elsewhere.
     pub key_elsewhere: bool,
-    /// Where `stockade.meta` is, and what it says; none where the folder was opened for looking at it.
+    /// The storage of `stockade.meta`, and its content; none after [`Folder::inspect`].
     meta: Option<(Arc<dyn Storage>, Meta)>,
-    /// Held as long as the folder is in use; none in tests and for reading only.
+    /// Held as long as the folder is in use; none in tests and after [`Folder::inspect`].
     lock: Option<Arc<FolderLock>>,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Debug for Folder {
 }
 
 impl Folder {
-    /// Opens the folder for serving: makes it if there is none, locks it, and takes the rights of others away.
+    /// Opens the folder for serving: creates it if there is none, locks it, and removes others' access rights.
     ///
     /// # Errors
     /// [`FolderError`].
@@ -99,14 +99,14 @@ impl Folder {
         Self::open_with(path, None)
     }
 
-    /// As [`Folder::open`], with a key that is kept elsewhere: a new folder does not get one of its own, and one that has
-    /// this very key gives it up.
+    /// As [`Folder::open`], with a key that is kept elsewhere: a new folder stores no key, and a folder that stores
+    /// this very key has it removed.
     ///
     /// # Errors
     /// [`FolderError`]; with [`FolderError::Key`] nothing was changed.
     pub fn open_with(path: &Path, key: Option<&IdentityKey>) -> Result<Self, FolderError> {
         let io = |what| move |source| FolderError::Io { folder: path.display().to_string(), what, source };
-        // What is not ours is found before anything is made in it; once it is locked, it is looked at again.
+        // A foreign folder is refused before anything is created in it. After locking it is checked again.
         match DiskStorage::existing(path) {
             Ok(root) => not_foreign(path, &root, key)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -126,13 +126,13 @@ impl Folder {
         Ok(folder)
     }
 
-    /// As it is, with segments kept as long as this says. What is kept is not looked at.
+    /// The same, with segments kept as long as this says. The kept segments are not read.
     #[must_use]
     pub fn keeping(self, policy: KeepPolicy) -> Self {
         Self { kept: self.kept.map(|(storage, _)| (storage, policy)), ..self }
     }
 
-    /// As it is, with segments kept in this folder, which is on the journal's disk.
+    /// The same, with segments kept in this folder, which is on the journal's disk.
     #[must_use]
     pub fn keeping_in(self, storage: Arc<dyn Storage>, policy: KeepPolicy) -> Self {
         Self { kept: Some((storage, policy)), ..self }
@@ -143,16 +143,16 @@ impl Folder {
         self.kept.as_ref().map(|(storage, policy)| KeptSegments::new(Arc::clone(storage), *policy))
     }
 
-    /// What keeps other processes out of it; none in tests and for reading only.
+    /// The lock against other processes; none in tests and after [`Folder::inspect`].
     #[must_use]
     pub fn lock(&self) -> Option<Arc<FolderLock>> {
         self.lock.clone()
     }
 
-    /// Opens the folder for looking at it: makes nothing, changes nothing, takes no lock.
+    /// Opens the folder for reading: creates nothing, changes nothing, takes no lock.
     ///
     /// # Errors
-    /// [`FolderError`]; a folder that does not exist is one that can't be opened.
+    /// [`FolderError`], also for a folder that does not exist.
     pub fn inspect(path: &Path) -> Result<Self, FolderError> {
         let name = path.display().to_string();
         let io = |what| {
@@ -174,7 +174,7 @@ impl Folder {
         Ok(Self { journal, snapshots, kept: None, key, key_elsewhere, meta: None, lock: None })
     }
 
-    /// A folder over storages of any kind; `root` has the file with the key, made here on a first start.
+    /// A folder over storages of any kind; `root` has the meta file, which a first start writes here.
     ///
     /// # Errors
     /// [`FolderError`].
@@ -228,16 +228,17 @@ impl Folder {
         Ok(Self { journal, snapshots, kept: None, key, key_elsewhere: given.is_some(), meta, lock: None })
     }
 
-    /// Whether it was written by builds of format 1 when it was opened, and no start has come behind that yet.
+    /// Whether the folder was of format 1 when it was opened, or an upgrade from it is not finished.
     #[must_use]
     pub fn is_of_format_1(&self) -> bool {
         self.meta.as_ref().is_some_and(|(_, meta)| meta.format.is_none_or(|format| format.upgrading))
     }
 
-    /// The record that says where format 1 ends is durable: no later start has to write it.
+    /// Marks the upgrade as finished: the record that says where format 1 ends is durable, so no later start must write
+    /// it.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk's error.
     pub fn finish_upgrade(&self) -> io::Result<()> {
         let Some((root, _)) = self.meta.as_ref().filter(|_| self.is_of_format_1()) else { return Ok(()) };
         match Meta::read(root.as_ref())? {
@@ -248,25 +249,24 @@ impl Folder {
         }
     }
 
-    /// What names its journal; none where the folder was opened for looking at it, and in one of format 1 that was not
-    /// upgraded yet.
+    /// The journal's name; none after [`Folder::inspect`], and for a folder of format 1 that is not upgraded yet.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk's error.
     pub fn journal_name(&self) -> io::Result<Option<JournalName>> {
         let Some((root, _)) = &self.meta else { return Ok(None) };
-        // Read anew: the start that makes a folder one of format 2 gives it its name.
+        // Read again, since the start that upgrades a folder gives it the name.
         match Meta::read(root.as_ref())? {
             Ok(meta) => Ok(meta.and_then(|meta| meta.format).map(|format| format.journal)),
             Err(_) => Err(io::Error::other("stockade.meta is not what was written")),
         }
     }
 
-    /// Has `stockade.meta` say that records of this build may be in the folder, before the first of them is. Builds that
-    /// don't know them refuse the folder from then on. Says whether it did not say so before.
+    /// Marks the folder in `stockade.meta` as one that may have records of this build, before the first is written.
+    /// Builds that don't know them refuse the folder from then on. Returns whether it was not marked before.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk's error.
     pub fn upgrade(&self) -> io::Result<bool> {
         let Some((root, meta)) = &self.meta else { return Ok(false) };
         match meta.upgraded()? {
@@ -276,7 +276,7 @@ impl Folder {
     }
 }
 
-/// The key of a folder that is there, if it is at hand.
+/// The key of an existing folder, or why it can't be used.
 fn fitting(meta: &MetaKey, given: Option<&IdentityKey>, name: &str) -> Result<DigestKey, FolderError> {
     let wrong = |what| Err(FolderError::Key { folder: name.to_owned(), what });
     match (meta, given) {
@@ -297,14 +297,14 @@ fn fitting(meta: &MetaKey, given: Option<&IdentityKey>, name: &str) -> Result<Di
     }
 }
 
-/// Takes the rights of others away from all that is kept. What can't be closed is served all the same.
+/// Removes others' access rights to all that is kept. A folder for which this fails is served all the same.
 fn close_to_others(path: &Path) {
     let ours = |name: &str| [META, META_UNFINISHED, LOCK_FILE].contains(&name);
     let (journal, snapshots) = (path.join(JOURNAL), path.join(SNAPSHOTS));
     let looks = [make_private(path, ours), make_private(&journal, |_| true), make_private(&snapshots, |_| true)];
     let (exposed, mut unknown): (Vec<_>, Vec<_>) = looks.into_iter().partition(Result::is_ok);
     let mut exposed: Vec<_> = exposed.into_iter().flatten().flatten().collect();
-    // Not its files, one by one: there may be many, and whoever can't pass the folder can't come to them.
+    // Not its files, one by one: there may be many, and nobody without rights to the folder can reach them.
     let kept = path.join(KEPT);
     match make_folder_private(&kept) {
         Ok(true) => {}
@@ -316,7 +316,7 @@ fn close_to_others(path: &Path) {
         tracing::warn!(count, %first, "others than the owner can use the data folder, and their rights can't be taken away");
     }
     for error in unknown.into_iter().filter_map(Result::err) {
-        tracing::warn!(%error, "whether others than the owner can use the data folder can't be found out");
+        tracing::warn!(%error, "can't check whether others than the owner can use the data folder");
     }
 }
 
@@ -330,12 +330,12 @@ fn read_meta(root: &dyn Storage, name: &str) -> Result<Option<Meta>, FolderError
     }
 }
 
-/// Refuses a folder that is there and not ours, or whose key is another. Makes nothing.
+/// Refuses an existing folder that is not ours or has another key. Creates nothing.
 fn not_foreign(path: &Path, root: &dyn Storage, given: Option<&IdentityKey>) -> Result<(), FolderError> {
     let name = path.display().to_string();
     if let Some(meta) = read_meta(root, &name)? {
         fitting(&meta.key, given, &name)?;
-        // A first start makes the journal's folder before that file: where it is gone, somebody took it away.
+        // A first start makes the journal's folder before the meta file. If only the folder is missing, it was removed.
         return match DiskStorage::existing(path.join(JOURNAL)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let what = format!("it has {META} but no {JOURNAL} folder: restore that folder");
@@ -358,7 +358,7 @@ fn not_foreign(path: &Path, root: &dyn Storage, given: Option<&IdentityKey>) -> 
     new_folder(root, &name, &files(JOURNAL).map_err(io)?, &files(SNAPSHOTS).map_err(io)?)
 }
 
-/// Refuses a folder without the file with the key, if anything says that it is not a new one.
+/// Refuses a folder without a meta file if anything in it shows that it is not a new one.
 fn new_folder(root: &dyn Storage, name: &str, journal: &[String], snapshots: &[String]) -> Result<(), FolderError> {
     let foreign = |what| Err(FolderError::Foreign { folder: name.to_owned(), what });
     let io = |source| FolderError::Io { folder: name.to_owned(), what: "can't be read", source };

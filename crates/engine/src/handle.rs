@@ -1,7 +1,7 @@
-//! The engine of the current term, for what outlives a term: the endpoints, their workers, the pages.
+//! The engine of the current term, for what outlives a term: endpoints, their workers, pages.
 //!
-//! What belongs to one term alone, its background threads and the word of its journal's failure, is made and dropped with
-//! the term's engine and needs no handle.
+//! What belongs to one term alone, its background threads and the report of its journal's failure, is made and dropped
+//! with the term's engine and needs no handle.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,17 +15,17 @@ use stockade_journal::Courier;
 
 use super::Engine;
 
-/// Where the engine of the current term is found; none before the first term and between two.
+/// Holds the engine of the current term; empty before the first term and between two.
 #[derive(Debug, Default)]
 pub struct EngineHandle {
-    /// Sharded: a reader does not write to what readers on other cores read.
+    /// Sharded: a reader writes to nothing that readers on other cores read.
     current: ShardedLock<Option<Arc<Engine>>>,
-    /// Woken by each change: one for each thread that has a courier.
+    /// Woken by each swap: one for each thread that has a courier.
     waiting: Mutex<Vec<Waker>>,
 }
 
 impl EngineHandle {
-    /// With this engine.
+    /// A handle that holds this engine.
     #[must_use]
     pub fn of(engine: Arc<Engine>) -> Arc<Self> {
         let handle = Self::default();
@@ -33,21 +33,22 @@ impl EngineHandle {
         Arc::new(handle)
     }
 
-    /// Does this with the engine of the current term: for what is decided at once. Counts nothing that threads share, which
-    /// [`EngineHandle::current`] does. No term ends meanwhile.
+    /// Calls `f` with the engine of the current term, for what is decided at once. Unlike [`EngineHandle::current`] it
+    /// changes no reference count that threads share. The term can't end meanwhile.
     pub fn with<R>(&self, f: impl FnOnce(&Arc<Engine>) -> R) -> Option<R> {
         self.read().as_ref().map(f)
     }
 
-    /// The engine of the current term, for one decision or one reading. It may be another's turn meanwhile: then its journal
-    /// says what comes of what it decides.
+    /// The engine of the current term, for one decision or one reading. The term may end meanwhile: then the engine's
+    /// journal accepts nothing more.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Engine>> {
         self.read().clone()
     }
 
-    /// From now on this is the engine of the current term; gives the one before. The caller closes its journal, and should
-    /// keep it until nobody else has it: dropping it takes long, which a thread that serves has no time for.
+    /// Makes this the engine of the current term and returns the one before. The caller closes the old engine's
+    /// journal, and should keep the engine until nobody else has it: dropping it takes long, too long for a thread that
+    /// serves.
     pub fn swap(&self, engine: Option<Arc<Engine>>) -> Option<Arc<Engine>> {
         let before = std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), engine);
         let waiting = self.waiting.lock().clone();
@@ -55,18 +56,18 @@ impl EngineHandle {
         before
     }
 
-    /// For a thread that drives many tasks: as [`Journal::courier`](stockade_journal::Journal::courier), of the journal of
-    /// the term that is current, whichever that comes to be.
+    /// For a thread that drives many tasks: as [`Journal::courier`](crate::journal::Journal::courier), but it follows
+    /// each term to its journal.
     pub fn courier(self: Arc<Self>) -> TermCourier {
         TermCourier { handle: self, waker: None, term: None }
     }
 
     fn read(&self) -> ShardedLockReadGuard<'_, Option<Arc<Engine>>> {
-        // A panic ends the process through its hook.
+        // A panic ends the process by its hook, so poisoning can be ignored.
         self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each swap wakes this one instead of that.
+    /// Replaces `before` by `waker` among those that a swap wakes.
     fn exchange(&self, before: Option<&Waker>, waker: Option<&Waker>) {
         let mut waiting = self.waiting.lock();
         let place = before.and_then(|before| waiting.iter().position(|other| other.will_wake(before)));
@@ -77,15 +78,15 @@ impl EngineHandle {
     }
 }
 
-/// Wakes those who wait on its thread for the journal of the current term. Never ends: it is dropped when its thread drives
-/// no more tasks.
+/// Wakes the tasks of its thread that wait for the journal of the current term. It never completes; it is dropped when
+/// its thread drives no more tasks.
 #[derive(Debug)]
 #[must_use = "who waits on this thread is not woken unless this is driven on it"]
 pub struct TermCourier {
     handle: Arc<EngineHandle>,
-    /// What each swap wakes.
+    /// Woken by each swap.
     waker: Option<Waker>,
-    /// Which engine, as long as it is there, and the courier of its journal.
+    /// The engine that was current at the last poll, and the courier of its journal.
     term: Option<(Weak<Engine>, Courier)>,
 }
 
@@ -94,7 +95,7 @@ impl Future for TermCourier {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Infallible> {
         let Self { handle, waker, term } = self.get_mut();
-        // First this, then the comparison: a swap in between wakes it.
+        // The waker is registered before the comparison: a swap in between wakes it.
         if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
             handle.exchange(waker.as_ref(), Some(context.waker()));
             *waker = Some(context.waker().clone());
@@ -123,6 +124,7 @@ impl Drop for TermCourier {
     }
 }
 
+/// An engine that writes nothing to a disk.
 #[cfg(test)]
 pub(crate) fn ephemeral_engine() -> Arc<Engine> {
     let key = stockade_types::digest::DigestKey::from_bytes([1; 16]);
@@ -168,7 +170,7 @@ mod tests {
         assert_eq!(rings.0.load(Ordering::Relaxed), 1, "a swap wakes the courier");
         assert!(handle.current().is_some_and(|current| Arc::ptr_eq(&current, &second)));
         assert!(Pin::new(&mut courier).poll(&mut context).is_pending());
-        // Who waits here is woken through the courier, which looks when it is polled.
+        // Waiters of this thread are woken by the courier, when it is polled.
         let mut ticket = append(&second);
         let waiter = Waker::from(Arc::clone(&to_waiter));
         let waits = Pin::new(&mut ticket).poll(&mut Context::from_waker(&waiter)).is_pending();

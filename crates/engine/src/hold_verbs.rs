@@ -1,7 +1,7 @@
-//! The verbs on a hold before its sale: extend, release, and looking at one.
+//! The verbs on a hold before its sale: extend, release, and reading one.
 //!
-//! Each is decided under the hold's lock, so a claim that races its deadline is decided once: whoever comes first, the
-//! claim or the expiry, is in the journal, and the other finds what it left.
+//! Each is decided under the hold's lock. So a claim that races the deadline is decided once: whichever comes first,
+//! claim or expiry, is in the journal, and the other finds its result.
 
 use smallvec::SmallVec;
 use stockade_journal::Permit;
@@ -17,13 +17,14 @@ use super::command::{Extend, Release, Stage, Target, Wanted};
 use super::context::Context;
 use super::{Engine, OwnHold};
 
-/// A hold that comes back from payment has at least this long, and a payment that has less than this left of its total
-/// is not begun.
+/// A hold that comes back from payment has at least this long, unless its own deadline or its total life ends before. A
+/// payment with less than this left of the total life is refused.
 const LEAST: Millis = Millis(60_000);
 
 impl Engine {
-    /// Moves a hold's deadline, never back: to `now + ttl`, at most to the ceiling of its life. At the ceiling the hold
-    /// is answered as it is. Or moves it into payment or back, which may shorten.
+    /// Moves a hold's deadline to `now + ttl`, at most to the ceiling of its life and never to an earlier instant. At
+    /// the ceiling the hold is returned unchanged. Or moves the hold into payment or back; back from payment the
+    /// deadline may become earlier.
     ///
     /// # Errors
     /// [`Fault::NoHold`], and faults of the journal.
@@ -46,8 +47,8 @@ impl Engine {
         })
     }
 
-    /// Gives back all but what shall be kept. A hold never grows by it, so sending it twice is safe. One that is in
-    /// payment is left alone, unless the payment is abandoned.
+    /// Gives back all units but those to keep. A release never adds units, so it can be sent twice. A hold in payment
+    /// is refused unless the payment is abandoned.
     ///
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Invalid`] for a SKU that the drop does not have, and faults of the journal.
@@ -59,7 +60,7 @@ impl Engine {
                 HoldState::Held => {}
                 HoldState::Paying if command.abandon_payment => {}
                 HoldState::Paying => return Ok(own.refused(Reason::PaymentInProgress)),
-                // Nothing is left, whatever was to be kept at most: the same answer as the first time.
+                // No units are left, so none could be kept: the same answer as the first time.
                 HoldState::Released if hold.superseded_by().is_none() => return Ok(own.shown()),
                 HoldState::Claimed | HoldState::Released | HoldState::Expired => {
                     return Ok(own.refused(ended(hold).unwrap_or(Reason::HoldReleased)));
@@ -77,8 +78,8 @@ impl Engine {
         })
     }
 
-    /// One hold, live or ended, as long as it is remembered. One that is due is expired first: no answer says so
-    /// before its record is written.
+    /// One hold, live or ended, as long as it is remembered. If it is due, it is expired first: no answer shows it as
+    /// expired before that record is durable.
     ///
     /// # Errors
     /// [`Fault::NoHold`], and faults of the journal.
@@ -92,8 +93,8 @@ impl Engine {
         })
     }
 
-    /// Runs a verb on a hold that is not past its deadline. One that is becomes expired here, under the lock, and the
-    /// verb is refused.
+    /// Runs a verb on a hold that is not past its deadline. If it is, it is expired here, under the lock, and the verb
+    /// is refused.
     fn with_live(
         &self,
         target: &Target,
@@ -107,7 +108,7 @@ impl Engine {
         })
     }
 
-    /// Expires the hold if it is due; else gives the permit back, unused.
+    /// Expires the hold if it is due; otherwise returns the permit unused.
     pub(super) fn expire_if_due<'p>(
         &self,
         own: &mut OwnHold<'_, '_>,
@@ -124,8 +125,8 @@ impl Engine {
         Ok(None)
     }
 
-    /// Finds the hold that the caller means and runs `f` with its drop's gate held and its shard locked, in that order.
-    /// The drop is known only once the hold was seen, so it is looked at twice.
+    /// Finds the target hold and runs `f` with its drop's gate held and its shard locked, in that order. The hold names
+    /// its drop, so it is read once without the gate and again under it.
     pub(super) fn with_own<R, E: From<Fault>>(
         &self,
         target: &Target,
@@ -142,15 +143,15 @@ impl Engine {
             .ok_or_else(not_found)?;
         let found = self.inventory.drops.with_number_among(number, |drop, roster| {
             let running = drop.running();
-            // The holds of an archived drop are gone, also those that are not taken out yet.
+            // The holds of an archived drop count as gone, also those that are still in memory.
             let other = target.drop.as_ref().is_some_and(|id| *id != running.definition.id);
             if other || running.archived.is_some() {
                 return Err(not_found());
             }
-            // Where it was found: the second time neither hashed nor searched for.
+            // By its place: the id is not hashed and searched again.
             self.inventory.holds.with_ref(place, |mut shard| {
                 let hold = shard.get(place).ok_or_else(not_found)?;
-                // Forgotten in between, and another in its place, or its id used again elsewhere: for this call it was
+                // The hold may have been forgotten in between, and its place or its id used again: then it counts as
                 // not found.
                 let same = hold.id == target.hold
                     && hold.drop == number
@@ -165,7 +166,7 @@ impl Engine {
     }
 }
 
-/// Where an extension leads: stage and deadline.
+/// The state and deadline that an extension leads to.
 fn moved(
     hold: &Hold,
     definition: &Definition,
@@ -185,15 +186,15 @@ fn moved(
             let span = command.ttl.unwrap_or_default().max(definition.terms.payment_ttl);
             Ok((HoldState::Paying, later(now.plus(span), total)))
         }
-        // Back from payment: the card was declined.
+        // Back from payment, for instance because the card was declined.
         (Some(Stage::Held), HoldState::Paying) => {
             let left = hold.expires_at().min(ceiling).max(now.plus(LEAST));
-            // The total may be another one by now, or an outage's grace reach beyond it: what is there is not cut under
-            // the least.
+            // The total may have changed since, or an outage's grace may reach beyond it: the deadline is not cut to
+            // less than `LEAST` from now by either.
             let kept = hold.expires_at().min(now.plus(LEAST));
             Ok((HoldState::Held, left.min(total).max(kept)))
         }
-        // Sent again: it is back already.
+        // The same call again: the hold is back already.
         (Some(Stage::Held), state) if command.ttl.is_none() => Ok((state, hold.expires_at())),
         (Some(Stage::Held) | None, state) => {
             Ok((state, later(now.plus(command.ttl.unwrap_or(definition.terms.hold_ttl)), ceiling)))
@@ -201,7 +202,7 @@ fn moved(
     }
 }
 
-/// Why a hold that is not live any more refuses.
+/// Why a hold that is no longer live refuses.
 pub(super) fn ended(hold: &Hold) -> Option<Reason> {
     match hold.state {
         HoldState::Held | HoldState::Paying => None,
@@ -212,7 +213,7 @@ pub(super) fn ended(hold: &Hold) -> Option<Reason> {
     }
 }
 
-/// Every SKU of the request is one of the drop's.
+/// Checks that every SKU of the request is one of the drop's.
 pub(super) fn known_skus(definition: &Definition, field: &str, wanted: &[Wanted]) -> Result<(), Fault> {
     let unknown: Vec<Violation> = wanted
         .iter()
@@ -225,7 +226,7 @@ pub(super) fn known_skus(definition: &Definition, field: &str, wanted: &[Wanted]
     if unknown.is_empty() { Ok(()) } else { Err(Fault::Invalid(unknown)) }
 }
 
-/// The request's units by line of the hold: a SKU's units lie in its lines from the first on, and no line gets more
+/// The request's units for each line of the hold. A SKU's units fill its lines from the first on; no line gets more
 /// than it has.
 pub(super) fn by_line(hold: &Hold, definition: &Definition, wanted: &[Wanted]) -> SmallVec<[u32; 4]> {
     let mut wishes: SmallVec<[_; 4]> =

@@ -1,6 +1,6 @@
-//! The key of the keyed hashes, where it is kept apart from the data folder: in a file of its own.
+//! The key of the keyed hashes, if it is kept in a file of its own and not in the data folder.
 //!
-//! The folder has a check value then, by which a wrong key is known and from which the key can't be found.
+//! The folder then keeps a check value, which recognises a wrong key and does not reveal the right one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use stockade_types::digest::DigestKey;
 const DIGITS: usize = 32;
 /// Bytes of the file that are read: the digits, and white space around them.
 const FILE_MAX: u64 = 256;
-/// Derives the check value, and nothing else.
+/// The context by which the check value is derived; used for nothing else.
 const CHECK_CONTEXT: &str = "stockade.meta: check value of an identity key that is kept elsewhere, version 1";
 
-/// Why an identity key can't be had.
+/// Why an identity key can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityKeyError {
     /// Its file can't be read.
@@ -23,11 +23,11 @@ pub enum IdentityKeyError {
     Io {
         /// Which file.
         file: PathBuf,
-        /// Why not.
+        /// The error.
         #[source]
         source: io::Error,
     },
-    /// Others can use it.
+    /// Others than the owner can use it.
     #[error(
         "identity key file {file} has the rights {mode:03o}: its group may read it at most, and others nothing; \
          chmod 600 or 640 it"
@@ -38,7 +38,7 @@ pub enum IdentityKeyError {
         /// Its rights.
         mode: u32,
     },
-    /// It is no key.
+    /// It contains no key.
     #[error(
         "identity key file {file} must be a file of {DIGITS} hexadecimal digits, such as `openssl rand -hex 16` writes"
     )]
@@ -83,7 +83,7 @@ impl IdentityKey {
         &self.file
     }
 
-    /// What a folder that was made with it keeps of it.
+    /// The check value that a folder made with this key keeps.
     #[must_use]
     pub fn check_value(&self) -> [u8; 16] {
         let derived = blake3::derive_key(CHECK_CONTEXT, self.key.as_bytes());

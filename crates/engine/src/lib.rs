@@ -1,9 +1,10 @@
-//! The engine: the only room that knows memory and disk. One function a verb, giving what was
-//! decided and the record, or a ticket for it, that has to be durable before it is told.
+//! The engine: the only room that knows memory and disk. It has one function for each verb, which returns the decision
+//! and the record that must be durable before it is sent.
 //!
-//! Under the locks of what it touches a verb gets a journal permit, looks up its own hold, checks, takes, appends, and
-//! changes memory. Nothing is awaited between; what a caller can cancel is its waiting. After the append nothing may
-//! fail. Doubt and due holds are never waited for under a lock: the decision is dropped and taken again.
+//! Under the locks of what it touches, a verb takes a permit from the journal, finds its hold, checks, takes units,
+//! appends its record, and changes memory. Nothing is awaited in between; a caller can only cancel its own waiting.
+//! After the append nothing may fail. Doubt and due holds are never waited for under a lock: the attempt ends and the
+//! request is decided again.
 
 pub mod inventory;
 pub mod memory;
@@ -65,44 +66,45 @@ use attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use commit::Prepared;
 use context::Context;
 
-/// How often one call gives back what is due before it lets others run. Each time at most [`sweep::MOST_AT_ONCE`].
+/// Most attempts of one call before it yields, each with at most one chore after it. A sweep expires at most
+/// [`sweep::MOST_AT_ONCE`] holds of each pool.
 const MOST_SWEEPS: usize = 4;
 
 /// The engine's bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Holds that have units, at most: held and claimed.
+    /// Most holds that have units, live or claimed.
     pub max_holds: u64,
-    /// Ended holds that are remembered, at most.
+    /// Most ended holds that are remembered.
     pub max_ended_holds: usize,
     /// How long an ended hold is remembered.
     pub retry_window: Millis,
     /// How long after its closing a drop is archived.
     pub archive_after: Millis,
-    /// Drops that are not archived, at most.
+    /// Most drops that are not archived.
     pub max_drops: usize,
-    /// Archived drops that are remembered, at most.
+    /// Most archived drops that are remembered.
     pub max_archived_drops: usize,
-    /// Bytes that these take as written down, at most.
+    /// Most bytes that the remembered archived drops take, encoded.
     pub max_archived_bytes: usize,
-    /// Bytes that a start may take, for a while, beside what it starts.
+    /// Most bytes that a start may use temporarily, in addition to what it loads.
     pub start_room: usize,
 }
 
 impl Bounds {
-    /// Subjects of limits, at most: as many as there may be holds. A customer without a hold is none, so only identities
-    /// can be more.
+    /// Most subjects of limits: as many as holds, live and ended. A customer without a hold is no subject, so only
+    /// identities can be more.
     fn max_subjects(&self) -> u64 {
         let Self { max_holds, max_ended_holds, .. } = *self;
         max_holds.saturating_add(u64::try_from(max_ended_holds).unwrap_or(u64::MAX))
     }
 }
 
-/// The share of all holds that is kept for new ones, whatever is due and not given back yet.
+/// Once only `max_holds / KEPT_FREE` holds are left for new ones, due holds are expired without rests.
 const KEPT_FREE: u64 = 16;
 
 impl Bounds {
-    /// Whether with so many holds that have units there is hardly room for more.
+    /// Whether `owned` holds that have units leave hardly any room for more.
     const fn is_nearly_full(&self, owned: u64) -> bool {
         owned >= self.max_holds.saturating_sub(self.max_holds / KEPT_FREE)
     }
@@ -126,40 +128,40 @@ impl Default for Bounds {
 /// What the engine counts.
 #[derive(Debug, Default)]
 pub struct EngineMetrics {
-    /// Holds that came into each state, by [`HoldState::ALL`].
+    /// Holds that have entered each state, by [`HoldState::ALL`].
     pub transitions: [Counter; HoldState::ALL.len()],
-    /// How long after its deadline a hold was given back.
+    /// How long after its deadline a hold was expired.
     pub expiry_lag: Histogram,
     /// How long snapshots took.
     pub snapshot_duration: Histogram,
-    /// When the last good snapshot was finished, in milliseconds since the epoch; 0 before the first.
+    /// When the last snapshot that succeeded was finished, in milliseconds since the epoch; 0 before the first.
     pub snapshot_at: Gauge,
-    /// By how many units counters and ledgers disagreed at the last look: 0, always.
+    /// Units by which counters and ledgers disagreed at the last comparison: always 0.
     pub conservation_error: Gauge,
 }
 
-/// One term of service: born from recovery, ended by shutdown or by a failed journal.
+/// One term of service: from recovery to a shutdown or a failed journal.
 #[derive(Debug)]
 pub struct Engine {
     inventory: Inventory,
     journal: Journal,
-    /// None where nothing is kept.
+    /// None for an engine without a data folder.
     history: Option<Arc<History>>,
     bounds: Bounds,
     metrics: EngineMetrics,
-    /// The process has nearly all memory that it may have: written by one thread, read by all.
+    /// The process uses nearly all memory that it may use. Written by one thread, read by all.
     short_of_memory: AtomicBool,
-    /// Held for as long as holds are written down one after the other, and for each piece of those that are taken out.
+    /// Held while a snapshot copies all holds, and for each piece of holds that are taken out.
     walk: Mutex<()>,
     /// Engine time can't be relied on for new holds.
     clock_is_in_doubt: AtomicBool,
 }
 
 impl Engine {
-    /// An engine over what recovery has found.
+    /// An engine with the state that recovery found.
     #[must_use]
     pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
-        // What the start has found may be more than another process was allowed to keep.
+        // The start may have found more than these bounds allow.
         inventory.drops.forget_archived(bounds.max_archived_drops, bounds.max_archived_bytes);
         Self {
             inventory,
@@ -173,35 +175,32 @@ impl Engine {
         }
     }
 
-    /// An engine without a folder: what it knows is gone with the process.
-    ///
-    /// # Errors
-    /// The journal's thread can't be started.
+    /// The same, with a journal that readers can follow.
     pub fn ephemeral(key: DigestKey, bounds: Bounds) -> io::Result<Self> {
         let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default())?;
         Ok(Self::new(Inventory::new(key), journal, bounds))
     }
 
-    /// As it is, with a journal that can be read by others.
     #[must_use]
     pub fn with_history(self, history: Option<Arc<History>>) -> Self {
         Self { history, ..self }
     }
 
-    /// What its journal keeps for readers; none where it keeps nothing.
+    /// What its journal keeps for readers; none if it keeps nothing.
     #[must_use]
     pub fn history(&self) -> Option<Arc<History>> {
         self.history.clone()
     }
 
-    /// Whether new holds are refused with [`Fault::Suspended`], because the wall clock is so far ahead of engine time that
-    /// one of them must be wrong. Holds that are there go on: they are extended, claimed, released, and expire.
+    /// Sets whether new holds are refused with [`Fault::Suspended`], because the wall clock is so far ahead of engine
+    /// time that one of them must be wrong. Existing holds are not affected: they are extended, claimed, released, and
+    /// expire.
     pub fn doubt_clock(&self, is_in_doubt: bool) {
-        // Relaxed: it carries no other data, and a reserve beside it may be decided either way.
+        // Relaxed: it carries no other data, and a concurrent reserve may be decided either way.
         self.clock_is_in_doubt.store(is_in_doubt, Ordering::Relaxed);
     }
 
-    /// What it knows. For metrics, snapshots and tests.
+    /// Its memory, for metrics, snapshots and tests.
     #[must_use]
     pub const fn inventory(&self) -> &Inventory {
         &self.inventory
@@ -213,21 +212,21 @@ impl Engine {
         &self.journal
     }
 
-    /// What it counts.
+    /// Its counters.
     #[must_use]
     pub const fn metrics(&self) -> &EngineMetrics {
         &self.metrics
     }
 
-    /// Refuses what takes more memory while that is short.
+    /// Refuses a request that takes more memory while memory is short.
     #[inline]
     fn has_memory(&self) -> Result<(), Fault> {
-        // Relaxed: a figure that is up to a tenth of a second old is as good.
+        // Relaxed: the flag is up to a tenth of a second old anyway.
         if self.short_of_memory.load(Ordering::Relaxed) { Err(short_of_memory()) } else { Ok(()) }
     }
 
-    /// Decides, giving back what is due in between, with no lock held. A call does that a few times only, so that a
-    /// million deadlines never stall one caller; then it is in doubt and the edge lets others run.
+    /// Decides a request, with chores in between while no lock is held. A call does a few chores only, so that a
+    /// million deadlines never stall one caller; after that it is in doubt, and the edge lets other requests run.
     fn decide<T>(&self, now: Timestamp, mut attempt: impl FnMut() -> Attempt<Decided<T>>) -> Answer<T> {
         for _ in 0..MOST_SWEEPS {
             match attempt() {
@@ -249,8 +248,8 @@ impl Engine {
         }
     }
 
-    /// Appends a change of a hold and makes it; what is then shown of the hold waits for its revision. The hold's shard
-    /// is locked and its drop's gate held.
+    /// Appends a change of a hold and applies it; an answer that shows the hold then waits for its revision. The hold's
+    /// shard is locked and its drop's gate is held.
     fn change(
         &self,
         own: &mut OwnHold<'_, '_>,
@@ -263,7 +262,7 @@ impl Engine {
         self.commit(record, Prepared { permit, locked, taken: None }, context.now).map(drop)
     }
 
-    /// Units by which counters and ledgers disagree, over all drops: 0, always. Closes each drop's gate for a moment.
+    /// Units by which counters and ledgers disagree, over all drops: always 0. Closes each drop's gate for a moment.
     #[must_use]
     pub fn conservation_error(&self) -> u64 {
         let drops = self.inventory.drops.all();
@@ -283,7 +282,7 @@ struct OwnHold<'a, 's> {
 impl OwnHold<'_, '_> {
     #[inline]
     fn hold(&self) -> &Hold {
-        // The place was found under this very lock.
+        // The place was found under this same lock.
         invariant!(let Some(hold) = self.shard.get(self.place), "no hold is where one was found: {:?}", self.place);
         hold
     }
@@ -292,13 +291,13 @@ impl OwnHold<'_, '_> {
         HoldView { hold: self.hold().clone(), definition: Arc::clone(self.view) }
     }
 
-    /// What is decided because of the hold as it stands.
+    /// A value that depends on the hold as it is now.
     #[inline]
     fn decided<T>(&self, value: T) -> Decided<T> {
         Decided { value, durable_after: self.hold().revision }
     }
 
-    /// The hold as it stands.
+    /// The hold as it is now.
     #[inline]
     fn shown(&self) -> Decided<Outcome> {
         self.decided(Outcome::Hold(self.show()))
@@ -321,7 +320,7 @@ impl OwnHold<'_, '_> {
 
 #[cold]
 const fn short_of_memory() -> Fault {
-    Fault::Exhausted("memory is short: nothing that takes more is let in until there is some again")
+    Fault::Exhausted("memory is short: requests that take more are refused until there is enough again")
 }
 
 impl From<AppendError> for Fault {

@@ -1,5 +1,5 @@
-//! Looks after what the journal keeps for readers: while there are any, what is appended is forced to the disk for them;
-//! and what was kept for long enough is dropped.
+//! Tends what the journal keeps for readers: while there are readers, appended records are forced to the disk for them;
+//! segments that were kept long enough are removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use stockade_types::time::{Clock, Millis, Timestamp};
 use super::Engine;
 use super::watch::Lasting;
 
-/// How often it looks: with `os` durability readers see a record about so long after it was appended.
+/// How often it checks: with `os` durability readers see a record about this long after it was appended.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often kept segments are looked after.
+/// How often kept segments are tended.
 const TEND_EVERY: Millis = Millis(1_000);
 
-/// One thread's work: a look may wait for the disk.
+/// The work of one thread: a check may wait for the disk.
 pub(super) struct Librarian {
     engine: Arc<Engine>,
     history: Arc<History>,
     clock: Arc<dyn Clock>,
-    /// None: not yet.
+    /// None before the first time.
     tended: Option<Timestamp>,
     trouble: Lasting,
 }
 
 impl Librarian {
-    /// None for an engine that keeps nothing.
+    /// None for an engine without a data folder.
     pub(super) fn new(engine: &Arc<Engine>, clock: &Arc<dyn Clock>) -> Option<Self> {
         let history = engine.history()?;
         let (engine, clock) = (Arc::clone(engine), Arc::clone(clock));
         Some(Self { engine, history, clock, tended: None, trouble: Lasting::default() })
     }
 
-    /// Looks once.
+    /// Checks once.
     pub(super) fn look(&mut self) {
         let journal = self.engine.journal();
         if self.history.is_followed() && self.history.forced() < journal.durable() {
-            // Where it fails the journal has, and says so itself.
+            // If this fails, the journal has failed and reports it.
             let _forced = journal.force();
         }
         let now = self.clock.now();

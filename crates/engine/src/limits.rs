@@ -1,4 +1,4 @@
-//! Limits as the verbs meet them: what is asked for whom, and how a hit is told.
+//! Limits as the verbs use them: for which subjects a request counts, and how a reached limit is shown.
 
 use stockade_types::digest::DigestKey;
 use stockade_types::hold::{Hold, Identity, Rare, ShortLine};
@@ -13,17 +13,17 @@ use super::reserve::Request;
 use crate::inventory::limits::{Ask, Except, Hit, Purpose};
 use crate::inventory::{Broken, DropScope, HoldRef, Keys, Subject};
 
-/// Whom limits count a reserve for.
+/// The subjects that limits count a reserve for.
 #[derive(Clone)]
 pub(super) struct Counted {
     /// The customer, then the identities.
     pub(super) keys: Keys,
-    /// In the order of their subjects behind the customer's.
+    /// In the order of their subjects, which follow the customer's.
     pub(super) identities: Vec<Identity>,
 }
 
 impl Counted {
-    /// Of a request in a drop: the identities' values end here, only their hashes go on.
+    /// The subjects of a request in a drop. Identities are kept as hashes only; their values are not.
     #[inline]
     pub(super) fn of(key: &DigestKey, scope: &DropScope, command: &Reserve) -> Self {
         let mut keys = Keys::from_buf([scope.customers(key).subject(&command.customer)]);
@@ -41,7 +41,7 @@ impl Counted {
         Self { keys, identities }
     }
 
-    /// As this, with the subjects of a hold that the request takes the place of behind the others: theirs change too.
+    /// The same, followed by the subjects of the hold that the request supersedes: their usage changes too.
     pub(super) fn with_subjects_of(&self, old: &Hold) -> Self {
         let mut counted = self.clone();
         for identity in old.identities() {
@@ -58,7 +58,7 @@ pub(super) fn due(subjects: &[Subject], now: Timestamp) -> Option<HoldRef> {
     subjects.iter().find_map(|subject| subject.due(now))
 }
 
-/// A hit as it is told, and when it may be worth asking again.
+/// A reached limit as an answer shows it, and when to ask again.
 pub(super) fn told(hit: &Hit<'_>, now: Timestamp) -> (LimitHit, Option<Millis>) {
     let Hit { limit, reason: _, max, used, over_at } = hit;
     let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
@@ -73,7 +73,7 @@ pub(super) fn told(hit: &Hit<'_>, now: Timestamp) -> (LimitHit, Option<Millis>) 
 }
 
 impl Request<'_> {
-    /// What limits refuse of the request. Staff may step over them all.
+    /// What limits refuse of the request. With `over_limits`, which staff may set, nothing.
     pub(super) fn broken(&self, subjects: &[Subject]) -> Broken<'_> {
         if self.is_unlimited() {
             return Broken::default();
@@ -85,13 +85,13 @@ impl Request<'_> {
         ask.check(subjects, |item| self.place_of(self.running.definition.sku(item)))
     }
 
-    /// Whether no limit is asked.
+    /// Whether no limit applies.
     pub(super) fn is_unlimited(&self) -> bool {
         self.running.definition.limits.is_empty() || self.command.over_limits.is_some()
     }
 
-    /// The request, as limits look at it. The hold that is to be superseded does not count: its units go over to the
-    /// new one, or back.
+    /// The request as limits check it. The hold that is superseded does not count: its units move to the new one, or go
+    /// back.
     #[inline]
     pub(super) fn ask(&self) -> Ask<'_> {
         Ask {
@@ -109,7 +109,7 @@ impl Request<'_> {
         }
     }
 
-    /// What of the request few have, for its hold.
+    /// What the hold keeps of the request's rare parts; none if there is nothing.
     pub(super) fn rare(&self, shorts: Vec<ShortLine>) -> Option<Box<Rare>> {
         let Reserve { tiers, over_limits, .. } = self.command;
         let identities = &self.asked.counted.identities;
@@ -129,9 +129,9 @@ impl Request<'_> {
     }
 }
 
-/// Checks limits again for an expired hold that is claimed. It is no new reserve, and its units are never live: only
-/// the bounds on units count, with the identities and tiers that it was made with. A hold that staff stepped over
-/// the limits for is let through again.
+/// Checks limits again for an expired hold that is claimed late. It is not a new reserve and it never becomes live,
+/// so only bounds on units count, with the identities and tiers that the hold was made with. A hold that was
+/// made with `over_limits` passes again.
 pub(super) fn late_limits<'a>(
     own: &'a OwnHold<'_, '_>,
     lines: &'a [(ItemNo, u32)],

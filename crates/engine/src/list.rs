@@ -1,8 +1,8 @@
-//! Listing: holds and drops, page by page, in an order that changes don't disturb: drops stand where their opening was
-//! when the list began.
+//! Lists holds and drops, page by page, in an order that changes don't disturb.
 //!
-//! Holds come shard by shard and in the order of ids within one: a hold that is there all the while comes exactly once,
-//! whatever comes and goes meanwhile. Every shard is locked by itself, for as long as it takes to look through it.
+//! Drops are ordered by their opening as it was when the list began. Holds are listed shard by shard, in the order of
+//! ids within a shard: a hold that exists during the whole list is listed exactly once. Each shard is locked by itself,
+//! for one scan of it.
 
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::page::Page;
 use crate::inventory::holds::SHARDS;
 use crate::inventory::{DropEntry, Running};
 
-/// Which holds to list. Everything that is set must fit.
+/// Which holds to list: those that match everything that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HoldFilter {
     /// Of this drop.
@@ -33,20 +33,20 @@ pub struct HoldFilter {
     pub sku: Option<Sku>,
     /// In this state.
     pub state: Option<HoldState>,
-    /// Made so long ago, or longer.
+    /// Made at least this long ago.
     pub older_than: Option<Millis>,
 }
 
-/// Where a page of holds begins: after this hold of this shard.
+/// Where a page of holds begins: after this hold in this shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldPlace {
-    /// Shard of the table.
+    /// The shard's number.
     pub shard: u32,
-    /// The last hold that was told.
+    /// The last hold that was listed.
     pub after: HoldId,
 }
 
-/// Which drops to list. Everything that is set must fit.
+/// Which drops to list: those that match everything that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DropFilter {
     /// Of this shop.
@@ -57,20 +57,20 @@ pub struct DropFilter {
     pub state: Option<DropState>,
 }
 
-/// Where a page of drops begins: after the drop that opens then and has this id.
+/// Where a page of drops begins: after the drop with this opening and this id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropPlace {
-    /// The place of the journal where the list began: openings count as they were then.
+    /// The record at which the list began: drops are ordered by their openings as of it.
     pub as_of: Lsn,
-    /// When the last drop that was told opened.
+    /// The opening of the last drop that was listed.
     pub opens_at: Timestamp,
     /// Its id.
     pub after: DropId,
 }
 
 impl Engine {
-    /// Fills a page with holds, and says where the next one begins, if there is more; once all that it shows is durable.
-    /// Blocks for as long as it takes to look through the table: for threads that may.
+    /// Fills a page with holds and returns where the next page begins, if there is more; the answer waits until all
+    /// that it shows is durable. Blocks while it scans the table: only for threads that may block.
     ///
     /// # Errors
     /// [`Fault::NoDrop`], and faults of the journal.
@@ -81,19 +81,19 @@ impl Engine {
         page: &mut Page<HoldView, T>,
         Context { now, .. }: Context<'_>,
     ) -> Answer<Option<HoldPlace>> {
-        // What is due is told as what it is: expired.
+        // Due holds are expired first, so they are listed as expired.
         while self.sweep(now)? > 0 {}
         let wanted = self.wanted(filter, now)?;
         let (mut last, mut durable_after) = (from, Lsn::default());
         for shard in from.map_or(0, |place| place.shard)..u32::try_from(SHARDS).unwrap_or(u32::MAX) {
             loop {
                 let after = last.filter(|place| place.shard == shard).map(|place| place.after);
-                // One more than there is room for, so that it is known whether there is more.
+                // One more than there is room for, to know whether there is more.
                 let most = page.left().saturating_add(1);
                 let ids = self.next_ids(shard, after, most, &wanted);
                 for id in &ids {
                     let place = HoldPlace { shard, after: *id };
-                    // Looked up one by one: whatever they are like, one lock copies one hold.
+                    // Looked up one by one, so that only one hold is copied under each lock.
                     let Some(view) = self.listed(place, &wanted) else {
                         last = Some(place);
                         continue;
@@ -112,8 +112,8 @@ impl Engine {
         Ok(Decided { value: None, durable_after })
     }
 
-    /// What of the drops a list has to know, looked up before any shard is locked: a drop's gate stands before the shards
-    /// in the order of locks.
+    /// What a list must know of the drops, read before any shard is locked: in the order of locks a drop's gate comes
+    /// first.
     fn wanted<'f>(&self, filter: &'f HoldFilter, now: Timestamp) -> Result<Wanted<'f>, Fault> {
         let drop = match &filter.drop {
             None => None,
@@ -131,7 +131,7 @@ impl Engine {
         Ok(Wanted { filter, drop, items, archived, now })
     }
 
-    /// The first ids after one, in their order, of a shard's holds that fit: at most `most`.
+    /// The least `most` ids after `after`, ascending, of a shard's holds that match.
     fn next_ids(&self, shard: u32, after: Option<HoldId>, most: usize, wanted: &Wanted<'_>) -> Vec<HoldId> {
         let mut ids: Vec<HoldId> = self.inventory.holds.with_number(shard, |locked| {
             let later = |hold: &&Hold| after.is_none_or(|after| hold.id > after);
@@ -145,7 +145,7 @@ impl Engine {
         ids
     }
 
-    /// A hold as it is listed, if it is still there and still fits.
+    /// A hold as it is listed, if it still exists and still matches.
     fn listed(&self, place: HoldPlace, wanted: &Wanted<'_>) -> Option<HoldView> {
         let hold = self.inventory.holds.with_number(place.shard, |locked| {
             let hold = locked.get(locked.find(&place.after)?)?;
@@ -156,11 +156,11 @@ impl Engine {
         Some(HoldView { hold, definition })
     }
 
-    /// Fills a page with drops in the order of their opening as it was when the list began, and says where the next one
-    /// begins, if there is more. Blocks for as long as it takes to look at every drop.
+    /// Fills a page with drops, ordered by their opening as of the list's begin, and returns where the next page
+    /// begins, if there is more. Blocks while it reads every drop.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] when the list began so long ago that it is not known any more where drops stood then.
+    /// [`Fault::Invalid`] when the list began so long ago that the openings of then are no longer known.
     pub fn list_drops<T>(
         &self,
         filter: &DropFilter,
@@ -168,17 +168,17 @@ impl Engine {
         page: &mut Page<DropView, T>,
         Context { now, .. }: Context<'_>,
     ) -> Answer<Option<DropPlace>> {
-        // What is not durable yet may be gone after a crash, and another record may stand there.
+        // Records that are not durable may be lost in a crash, and others may take their numbers.
         let as_of = from.map_or_else(|| self.journal.durable(), |from| from.as_of);
         if as_of > self.journal.appended() || !self.inventory.openings.reach_back_to(as_of) {
-            let description = "is of a list that began too long ago: begin it anew".to_owned();
+            let description = "is of a list that began too long ago: begin a new list".to_owned();
             return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]).into());
         }
-        // A drop is listed by the facts. Moments that have just come are made some first, a bounded number; a list does not
-        // fail for what the agenda is about to do.
+        // Drops are listed by their records. A bounded number of openings and closings that are due are recorded
+        // first; if that fails, the list goes on, since the agenda will do it.
         let _turned = self.turn_due(now);
         let entries = self.inventory.drops.all();
-        // As many as may be on the page and one more; of those the last is on top.
+        // The first `page.left() + 1` drops; the heap's top is the last of them.
         let mut first: BinaryHeap<(Timestamp, DropId, usize)> = BinaryHeap::new();
         for (place, entry) in entries.iter().enumerate() {
             let running = entry.running();
@@ -204,7 +204,7 @@ impl Engine {
         Ok(Decided { value: None, durable_after })
     }
 
-    /// When a drop opened as of a place of the journal; of one that was made behind it, as it was made.
+    /// When the drop opens, as of this record; for a drop that was made after it, as it was made.
     fn opened(&self, entry: &DropEntry, running: &Running, as_of: Lsn) -> Timestamp {
         let moved = if running.revision > as_of { self.inventory.openings.as_of(entry.number, as_of) } else { None };
         moved.unwrap_or_else(|| running.opens_at(entry))
@@ -223,14 +223,14 @@ impl DropFilter {
     }
 }
 
-/// Which holds are listed, with what had to be looked up for that.
+/// The filter, with what was looked up for it.
 struct Wanted<'f> {
     filter: &'f HoldFilter,
     /// The filter's drop.
     drop: Option<DropNo>,
-    /// The item that the filter's SKU is, by drop.
+    /// The item that has the filter's SKU, by drop.
     items: Option<HashMap<DropNo, ItemNo>>,
-    /// Drops that are just being archived: their holds are gone, also where they are still in the table.
+    /// Drops that are being archived: their holds count as gone, also those that are still in the table.
     archived: HashSet<DropNo>,
     now: Timestamp,
 }

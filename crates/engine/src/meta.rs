@@ -1,5 +1,5 @@
-//! `stockade.meta`, the file that says what a data folder is: its format, its key, the journal's name, and the highest kind
-//! of record that may be in it.
+//! `stockade.meta`, the file that describes a data folder: its format, its key, the journal's name, and the highest
+//! kind of record that may be in it.
 
 use std::io;
 
@@ -9,23 +9,23 @@ use stockade_types::codec::{DecodeError, Reader};
 use stockade_types::digest::DigestKey;
 use stockade_types::record::Record;
 
-/// Version of the data folder as a whole: what records say.
+/// Version of the data folder as a whole, by the records in it.
 pub const FORMAT_VERSION: u32 = 2;
 /// The file.
 pub const META: &str = "stockade.meta";
-/// It while it is being written.
+/// The file while it is being written.
 pub const META_UNFINISHED: &str = "stockade.meta.tmp";
 
 const MAGIC: [u8; 8] = *b"STOCKADE";
-/// What the file's own version is in a folder of format 1 with its key in it,
+/// The file's own version in a folder of format 1 that has its key in it.
 const FORMAT_1: u32 = 1;
-/// in one of format 1 whose key is kept elsewhere,
+/// The same, of format 1 with the key kept elsewhere.
 const FORMAT_1_KEY_ELSEWHERE: u32 = 2;
-/// and of format 2 on.
+/// The same, from format 2 on.
 const FORMAT_2: u32 = 3;
-/// The flag that says that the key is kept elsewhere,
+/// Flag: the key is kept elsewhere.
 const KEY_ELSEWHERE: u8 = 1;
-/// and the one that says that the folder was of format 1, and its journal may not say yet where that ends.
+/// Flag: the folder was of format 1, and its journal may not say yet where that ends.
 const UPGRADING: u8 = 2;
 
 /// What the file has of the key.
@@ -33,7 +33,7 @@ const UPGRADING: u8 = 2;
 pub(super) enum MetaKey {
     /// The key itself.
     Here(DigestKey),
-    /// A check value of one that is kept elsewhere.
+    /// The check value of a key that is kept elsewhere.
     Elsewhere([u8; 16]),
 }
 
@@ -45,20 +45,20 @@ pub(super) struct Meta {
     pub(super) format: Option<Format>,
 }
 
-/// What a folder of format 2 says beyond its key.
+/// What the file has in addition from format 2 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Format {
     pub(super) journal: JournalName,
     /// Records of this kind, and of all before it, may be in its journal and snapshots.
     pub(super) highest_kind: u8,
-    /// It was of format 1, and the record that says where that ends may not be durable yet.
+    /// The folder was of format 1, and the record that says where that ends may not be durable yet.
     pub(super) upgrading: bool,
 }
 
-/// Why a file is none.
+/// Why a file is not a meta file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MetaError {
-    /// Not written by any build of ours that this one knows.
+    /// Not written by a build that this one knows.
     #[error("{0}")]
     Foreign(String),
     /// Changed since it was written.
@@ -67,7 +67,7 @@ pub(super) enum MetaError {
 }
 
 impl Meta {
-    /// The file of a folder that is made now.
+    /// The file of a new folder.
     ///
     /// # Errors
     /// When the system has no random bytes.
@@ -76,7 +76,7 @@ impl Meta {
         Ok(Self { key, format: Some(Format { journal, highest_kind: Record::KIND_MAX, upgrading: false }) })
     }
 
-    /// The file as this build writes it; nothing where it is that already.
+    /// The file as this build writes it; none if it is that already.
     ///
     /// # Errors
     /// When the system has no random bytes.
@@ -92,7 +92,7 @@ impl Meta {
     /// The file, if there is one.
     ///
     /// # Errors
-    /// What the disk says; the inner one says why it is none.
+    /// The disk's error; the inner one says why the file is not a meta file.
     pub(super) fn read(root: &dyn Storage) -> io::Result<Result<Option<Self>, MetaError>> {
         match root.read(META) {
             Ok(bytes) => Ok(Self::decode(&bytes).map(Some)),
@@ -101,10 +101,10 @@ impl Meta {
         }
     }
 
-    /// Writes the file, in place of the one that there is.
+    /// Writes the file, replacing the one that exists.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk's error.
     pub(super) fn write(&self, root: &dyn Storage) -> io::Result<()> {
         if root.list()?.iter().any(|file| file == META_UNFINISHED) {
             root.remove(META_UNFINISHED)?;
@@ -178,7 +178,7 @@ impl Meta {
         Ok(Self { key, format })
     }
 
-    /// Refuses one that may have records which this build does not know.
+    /// Refuses a file whose folder may have records that this build does not know.
     fn known(self) -> Result<Self, MetaError> {
         match self.format {
             Some(Format { highest_kind, .. }) if highest_kind > Record::KIND_MAX => Err(MetaError::Foreign(format!(

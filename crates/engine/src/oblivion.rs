@@ -1,8 +1,9 @@
-//! Forgetting ended holds while a journal is replayed: the engine that wrote it forgot them as they came, and a start has to
-//! do with the memory that serving had.
+//! Forgets ended holds while a journal is replayed: the engine that wrote it forgot them as it ran, and a start must
+//! not need more memory.
 //!
-//! What a record forgets stands in no record, so replay goes by the bound. One thing must not be forgotten: an ended hold
-//! that is claimed late further on. Before the first hold goes, the rest of the journal is looked through for those.
+//! No record says that a hold was forgotten, so replay forgets by the bound. An ended hold that a later record claims
+//! late must not be forgotten. So before the first hold is forgotten, the remaining journal is searched for late
+//! claims.
 
 use std::collections::HashSet;
 
@@ -13,7 +14,7 @@ use stockade_types::record::Record;
 use super::recover::RecoverError;
 use crate::inventory::BulkLoad;
 
-/// Records after which ended holds are counted, at least.
+/// Least number of records between two counts of ended holds.
 const RECORDS_MIN: usize = 16 * 1024;
 
 /// What is forgotten during one replay.
@@ -21,19 +22,19 @@ const RECORDS_MIN: usize = 16 * 1024;
 pub(super) struct Oblivion {
     /// Ended holds that are kept.
     most: usize,
-    /// Records since they were counted.
+    /// Records since the last count.
     since: usize,
-    /// Holds that are claimed late further on; looked up once it matters.
+    /// Holds that later records claim late; searched for before the first hold is forgotten.
     spared: Option<HashSet<HoldId>>,
 }
 
 impl Oblivion {
-    /// Keeps about so many ended holds: a quarter more for a while.
+    /// Keeps about `most` ended holds: up to a quarter more at times, or twice [`RECORDS_MIN`] if that is more.
     pub(super) const fn new(most: usize) -> Self {
         Self { most, since: usize::MAX, spared: None }
     }
 
-    /// So many records more were applied, up to this place.
+    /// Called after `records` more records were applied, the last one being `upto`.
     pub(super) fn after(
         &mut self,
         load: &BulkLoad,
@@ -60,7 +61,7 @@ impl Oblivion {
     }
 }
 
-/// Holds that are claimed late behind a place of the journal.
+/// Holds that are claimed late by records after `behind`.
 fn claimed_late(found: &Found, behind: Lsn) -> Result<HashSet<HoldId>, RecoverError> {
     let mut late = HashSet::new();
     for batch in found.read(behind.next())? {
@@ -71,7 +72,7 @@ fn claimed_late(found: &Found, behind: Lsn) -> Result<HashSet<HoldId>, RecoverEr
     Ok(late)
 }
 
-/// The hold that a record claims after its deadline.
+/// The hold that this record claims late.
 fn late_claim(record: &Record) -> Option<HoldId> {
     match record {
         Record::Changed(change) => change.is_late_claim().then_some(change.hold.id),

@@ -1,8 +1,8 @@
-//! Letting customers go first: what runs in the background rests between its pieces of work for as long as anyone else
-//! is at work, so that it takes a share of one core and of the disk, not all that there is.
+//! Gives customers priority: background work rests between its pieces while others append to the journal, so that it
+//! takes a share of one core and of the disk.
 //!
-//! A share, and not a lower priority of the thread: whoever is put aside by the scheduler while it holds a lock holds up
-//! all who wait for that lock. Who rests of its own accord does so with no lock held that a request could wait for.
+//! A lower thread priority would not do: a thread that the scheduler preempts while it holds a lock delays all threads
+//! that wait for the lock. A rest is taken while no lock is held that a request could wait for.
 
 use std::sync::Arc;
 use std::thread;
@@ -14,40 +14,40 @@ use stockade_types::time::Millis;
 
 use super::Engine;
 
-/// No rest is longer, however long a piece has taken: the disk may have stood still.
+/// No rest is longer, however long a piece took: the disk may have stalled.
 const LONGEST: Duration = Duration::from_millis(50);
-/// For so long after a record of theirs others are taken to be at work. Not shorter: customers who get no turn append
-/// nothing, and that must not be taken for leisure.
+/// After a record of theirs, others count as active for this long. It is not shorter, since customers who get no turn
+/// append nothing, and that must not count as idle.
 const AT_WORK: Duration = Duration::from_millis(200);
-/// Who is so late with its work rests less, the later the shorter. Not from the first moment on: who hurries at the end
-/// of a wave is at work when most customers are there, and the slowest of their answers are those of that end.
+/// Work that is later than this rests less, the later the shorter. Not earlier: most customers are
+/// active at the end of a burst of deadlines, and work that hurries then makes their slowest answers slower.
 const LATE: Millis = Millis(5_600);
-/// Who is so late does not rest any more: what it leaves undone takes memory.
+/// Work that is this late does not rest any more, since what is left undone takes memory.
 pub(super) const TOO_LATE: Millis = Millis(8_000);
 
-/// What share of a core one takes, and how finely.
+/// The share of a core that background work takes, and in what pieces.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
-    /// It rests so many times as long as it works.
+    /// It rests this many times as long as it works.
     pub(super) rests: u32,
-    /// Work shorter than this is put together before a rest. Each rest costs a change of threads before and after it, and
-    /// is as much longer than it should be as the timer is coarse and others are before it in the queue for a core.
+    /// Shorter pieces are put together before a rest. Each rest costs two thread switches, and takes longer than asked
+    /// by the timer's resolution and by the wait for a core.
     pub(super) piece: Duration,
 }
 
-/// One who works in the background.
+/// The pace of one background worker.
 #[derive(Debug)]
 pub(super) struct Pace {
     engine: Arc<Engine>,
     share: Share,
-    /// Since it last rested.
+    /// Started after the last rest.
     working: Stopwatch,
-    /// The journal's place when it last looked, and how many of the records since are its own.
+    /// The journal's last record at the last look, and how many records the worker itself has appended since.
     seen: Lsn,
     own: u64,
-    /// Since others have appended; none if they never have.
+    /// Started when others last appended; none if they never have.
     others: Option<Stopwatch>,
-    /// The latest that any work has been done since it last rested.
+    /// The greatest lateness of its work since the last rest.
     late: Millis,
     /// Rests so far.
     #[cfg(test)]
@@ -55,7 +55,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// One that has not worked yet.
+    /// The pace of a worker that has not worked yet.
     pub(super) fn new(engine: Arc<Engine>, share: Share) -> Self {
         let seen = engine.journal.appended();
         Self {
@@ -71,17 +71,17 @@ impl Pace {
         }
     }
 
-    /// There was nothing to do until now: that was a rest, too.
+    /// There was nothing to do until now, which counts as a rest.
     pub(super) fn has_rested(&mut self) {
         self.working = Stopwatch::start();
         self.late = Millis(0);
     }
 
-    /// A piece of work is done, for which so many records were appended, and which should have been done so long ago.
-    /// Rests, if that is due. Says whether so much work had come together that it was time for it.
+    /// Called after a piece of work, with the number of records appended for it and how late it was. Rests if others
+    /// are active. Returns whether enough work had come together for a rest.
     pub(super) fn rest(&mut self, appended: usize, late: Millis) -> bool {
         self.own = self.own.saturating_add(u64::try_from(appended).unwrap_or(u64::MAX));
-        // Whatever piece happens to be the last before a rest: how late the others were counts, too.
+        // The lateness of all pieces since the last rest counts, not only that of the last piece.
         self.late = self.late.max(late);
         let worked = self.working.elapsed();
         if worked < self.share.piece {

@@ -1,9 +1,8 @@
-//! A page of a list while it is filled: it ends at its count, and at its bytes as they will be sent.
+//! A page of a list while it is filled: bounded by a count and by the bytes as they will be sent.
 //!
-//! What is listed is made, shown and put here one by one, so a page never needs more memory than it may have and one
-//! thing more.
+//! Entries are made, converted and put here one by one, so a page never needs more memory than its bound and one entry.
 
-/// Things of one kind, as they are shown, up to a count and up to a number of bytes.
+/// Converted entries, bounded by a count and by a number of bytes.
 #[derive(Debug)]
 pub struct Page<V, T> {
     most: usize,
@@ -13,19 +12,20 @@ pub struct Page<V, T> {
 }
 
 impl<V, T> Page<V, T> {
-    /// An empty page for at most `most` things and about `room` bytes. `show` says how one is shown, and its bytes.
+    /// An empty page for at most `most` entries and about `room` bytes. `show` converts an entry and returns its bytes.
     #[must_use]
     pub const fn new(most: usize, room: usize, show: fn(&V) -> (T, usize)) -> Self {
         Self { most, room, show, shown: Vec::new() }
     }
 
-    /// How many more it may take, if they are small.
+    /// How many more entries it may take, if they are small.
     #[must_use]
     pub const fn left(&self) -> usize {
         self.most.saturating_sub(self.shown.len())
     }
 
-    /// Puts one more on the page. Says whether there was room: for the first there is, however large it is.
+    /// Puts one more entry on the page. Returns whether there was room; the first entry always fits, however large it
+    /// is.
     pub fn put(&mut self, view: &V) -> bool {
         if self.left() == 0 {
             return false;
@@ -39,7 +39,7 @@ impl<V, T> Page<V, T> {
         true
     }
 
-    /// What is on it, in the order in which it was put there.
+    /// The entries, in the order in which they were put.
     #[must_use]
     pub fn into_shown(self) -> Vec<T> {
         self.shown

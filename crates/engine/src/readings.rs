@@ -1,7 +1,7 @@
-//! What the engine tells a scrape about itself: plain numbers, gathered when they are asked for.
+//! What the engine reports about itself: plain numbers, gathered when they are asked for.
 //!
-//! The engine fills a [`Readings`]; the admin room gives the numbers their names. Nothing here is counted on a hot
-//! path and nothing here is text. Series that carry a drop or a SKU are bounded here, whatever the engine has.
+//! The engine fills a [`Readings`]; the admin room names the numbers. Nothing here is counted on a hot path and nothing
+//! here is text. The number of series that carry a drop or a SKU is bounded here.
 
 use stockade_types::hold::HoldState;
 use stockade_types::ids::{DropId, PoolId, Sku};
@@ -12,27 +12,27 @@ use stockade_types::time::{Millis, Timestamp};
 use super::Engine;
 use super::answer::Stock;
 
-/// Most pools that are shown one by one: five states each make 1,000 series.
+/// Most pools that are shown one by one; with five states each that makes 1,000 series.
 pub const MAX_POOLS: usize = 200;
 /// Most refusal counts that are shown by drop.
 pub const MAX_REFUSALS: usize = 1_000;
 
-/// The engine at one scrape.
+/// The engine's numbers at one scrape.
 #[derive(Debug, Clone, Default)]
 pub struct Readings {
     /// Refusals by drop and reason, none of them 0. At most [`MAX_REFUSALS`].
     pub refusals: Vec<(DropId, Reason, u64)>,
-    /// Refusals that found no room above, in the order of [`Reason::ALL`].
+    /// Refusals beyond [`MAX_REFUSALS`] counts, in the order of [`Reason::ALL`].
     pub refusals_untracked: [u64; Reason::ALL.len()],
-    /// Holds that ever came into a state, in the order of [`HoldState::ALL`].
+    /// Holds that have ever entered each state, in the order of [`HoldState::ALL`].
     pub hold_transitions: [u64; HoldState::ALL.len()],
     /// Holds in memory by state, in the order of [`HoldState::ALL`].
     pub holds: [u64; HoldState::ALL.len()],
     /// Pools of live drops. At most [`MAX_POOLS`].
     pub pools: Vec<PoolReading>,
-    /// The pools of live drops that found no room above, together.
+    /// The sum of all pools beyond [`MAX_POOLS`].
     pub pools_untracked: Stock,
-    /// Units by which the books of a pool don't add up, over all pools, at the last consistent cut. 0, always.
+    /// Units by which the counters and ledgers of all pools disagreed at the last comparison: always 0.
     pub conservation_error_units: u64,
     /// How long after their deadlines holds were expired.
     pub expiry_lag: HistogramReading,
@@ -45,13 +45,13 @@ pub struct Readings {
 /// A pool of a live drop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolReading {
-    /// In which drop.
+    /// Its drop.
     pub drop: DropId,
-    /// Of which item.
+    /// Its item.
     pub sku: Sku,
-    /// Which pool.
+    /// Its id.
     pub pool: PoolId,
-    /// What it has.
+    /// Its stock.
     pub stock: Stock,
 }
 
@@ -60,7 +60,7 @@ pub struct PoolReading {
 pub struct JournalReading {
     /// How long syncs took.
     pub sync_duration: HistogramReading,
-    /// For how long the oldest record that is not durable has waited; 0 when all are.
+    /// How long the oldest record that is not durable has waited; 0 if all are durable.
     pub oldest_unsynced: Millis,
     /// Bytes that the journal takes.
     pub bytes: u64,
@@ -69,9 +69,9 @@ pub struct JournalReading {
 /// Snapshots at one scrape.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotReading {
-    /// How long they took.
+    /// How long snapshots took.
     pub duration: HistogramReading,
-    /// When the last good one was finished; none yet in this process's life, and none found at start.
+    /// When the last snapshot that succeeded was finished; none if there is none.
     pub last_success: Option<Timestamp>,
 }
 
@@ -102,7 +102,8 @@ impl Readings {
 }
 
 impl Engine {
-    /// Gathers the numbers. Takes each lock by itself and for a moment; only live drops are shown by pool.
+    /// Gathers the numbers. Takes each lock by itself and for a moment. Pools are shown for drops that are not over or
+    /// have live holds.
     #[must_use]
     pub fn readings(&self) -> Readings {
         let mut readings = Readings {

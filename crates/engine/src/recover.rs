@@ -1,5 +1,5 @@
-//! From a data folder to a serving engine: load the newest snapshot that is whole, apply the journal behind it, check
-//! that everything adds up, and give holds that the outage would have eaten some more time.
+//! From a data folder to a serving engine: load the newest snapshot that is whole, apply the journal after it, check
+//! that all sums are right, and give more time to holds whose deadline lies in the outage or shortly after it.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use super::oblivion::Oblivion;
 use super::{Bounds, Engine};
 use crate::inventory::{BulkLoad, ReplayError};
 
-/// A journal whose last record is further ahead of the wall clock than this is not started on unasked.
+/// If the journal's last record is further ahead of the wall clock than this, a start is refused unless it is asked
+/// for.
 pub const CLOCK_TOLERANCE: Millis = Millis(5_000);
 
 /// How to start.
@@ -32,9 +33,9 @@ pub struct StartOptions {
     pub bounds: Bounds,
     /// How the journal is written.
     pub log: FileLogOptions,
-    /// How much time a hold has at least after an outage.
+    /// How much time holds have at least after an outage.
     pub outage_grace: Millis,
-    /// Start although the wall clock is behind the journal.
+    /// Start even if the wall clock is behind the journal.
     pub accept_clock: bool,
 }
 
@@ -52,7 +53,7 @@ pub enum RecoverError {
         /// Why each snapshot can't be used.
         why: String,
     },
-    /// Records are gone that were on the disk when a snapshot was taken.
+    /// Records are missing that were on the disk when a snapshot was taken.
     #[error(
         "snapshot {file} was taken when the journal went up to record {upto}, but now it ends before record {next}: \
          records {next} to {upto} are missing. Put the missing end of the journal back; or, to go on without those \
@@ -61,7 +62,7 @@ pub enum RecoverError {
     Behind {
         /// Which snapshot.
         file: String,
-        /// Where the journal ended then, at least.
+        /// The journal's last record then, at least.
         upto: Lsn,
         /// The first record that is missing.
         next: Lsn,
@@ -69,10 +70,10 @@ pub enum RecoverError {
     /// The folder can't be marked as one of this build's format.
     #[error("can't write that the data folder has records of this build's format: {0}")]
     Upgrade(#[source] io::Error),
-    /// A snapshot that can't be used is in the way.
+    /// A snapshot that can't be used can't be set aside.
     #[error("can't set a snapshot aside that can't be used: {0}")]
     SetAside(#[source] io::Error),
-    /// Records that do not add up.
+    /// Records that contradict each other.
     #[error("the journal does not add up: {0}")]
     Unsound(#[from] ReplayError),
     /// The wall clock is behind the journal.
@@ -86,15 +87,15 @@ pub enum RecoverError {
         /// The last record's time.
         last: Timestamp,
     },
-    /// The disk.
+    /// The disk failed.
     #[error("can't read the snapshots: {0}")]
     Io(#[from] io::Error),
-    /// The fact of this start could not be journaled.
+    /// The record of this start could not be journaled.
     #[error("can't write to the journal: {0}")]
     Append(#[from] AppendError),
 }
 
-/// A started engine, and what its start was like.
+/// A started engine, and how it was started.
 #[derive(Debug)]
 pub struct Recovered {
     /// The engine.
@@ -110,38 +111,38 @@ pub struct Recovered {
 /// What recovery found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// Where the snapshot that was used starts.
+    /// The record after which the snapshot that was used begins.
     pub snapshot: Option<Lsn>,
     /// Newer snapshots that could not be used, and why.
     pub skipped: Vec<String>,
-    /// What the files of those are named now.
+    /// The new names of those files.
     pub set_aside: Vec<String>,
     /// Entities in that snapshot.
     pub entries: u64,
     /// Records that were applied after it.
     pub replayed: u64,
-    /// The last place of the journal.
+    /// The last record of the journal.
     pub last: Lsn,
     /// A torn tail that was cut.
     pub cut: Option<Cut>,
-    /// Files that keep what was cut from between whole batches.
+    /// Files that keep what was cut off between whole batches.
     pub lost: Vec<String>,
-    /// There was nothing before: a new data folder.
+    /// The data folder was new.
     pub first_start: bool,
-    /// It was written by an older build, and older builds can't read it from now on.
+    /// The folder was written by an older build, and older builds can't read it from now on.
     pub upgraded: bool,
     /// The server was stopped in order.
     pub clean: bool,
-    /// Holds with a deadline before this were given this one.
+    /// Holds whose deadline lies between the stop and this instant were given this one.
     pub grace_until: Option<Timestamp>,
 }
 
-/// Starts an engine on a data folder. `wall` is the wall clock: the journal is compared with what it says at first, and
-/// engine time and the outage's grace begin with what it says after the replay, which may take minutes.
+/// Starts an engine on a data folder. `wall` reads the wall clock: the journal is compared with its first reading.
+/// Engine time and the outage's grace begin with a reading after the replay, which may take minutes.
 ///
 /// # Errors
-/// [`RecoverError`]. Whatever speaks against a start is found before anything is changed: a refused folder is as it
-/// was.
+/// [`RecoverError`]. Reasons found in the journal, the snapshots or the clock are found before anything is changed: the
+/// refused folder is unchanged.
 pub fn recover(
     folder: &Folder,
     options: &StartOptions,
@@ -151,14 +152,14 @@ pub fn recover(
     let journal = &recovered.engine.journal;
     journal.run(writer)?;
     if folder.is_of_format_1() {
-        // Whatever the durability: what the file says from then on must not outlast what it says it of.
+        // With any durability: what the meta file says must not outlast the record that it refers to.
         journal.sync().map_err(|failed| RecoverError::Upgrade(io::Error::other(failed)))?;
         folder.finish_upgrade().map_err(RecoverError::Upgrade)?;
     }
     Ok(recovered)
 }
 
-/// As [`recover`], with the journal's writer in the caller's hands: see [`Journal::driven`].
+/// As [`recover`], with the journal's writer driven by the caller: see [`Journal::driven`].
 ///
 /// # Errors
 /// As [`recover`].
@@ -176,7 +177,7 @@ pub fn recover_driven(
     check_clock(options, asked, last_time)?;
     let now = wall().max(last_time.unwrap_or_default());
     let mut appended_first = Vec::new();
-    // A start that ended before it had said that in `stockade.meta` may have written the record already.
+    // An earlier start that ended before it marked `stockade.meta` may have written the record already.
     if folder.is_of_format_1() && !report.first_start && !marked {
         appended_first.push(Record::Upgraded(now));
     }
@@ -192,11 +193,11 @@ pub fn recover_driven(
     }
     let inventory = load.finish(options.bounds.start_room)?;
 
-    // The first change of the folder: before a record that builds from before don't know.
+    // The first change of the folder, before any record that older builds don't know.
     report.upgraded = folder.upgrade().map_err(RecoverError::Upgrade)? || folder.is_of_format_1();
     let kept = folder.kept();
-    // A start needs room, and what is kept for readers is the first to go. Where that can't be done the journal says what
-    // it lacks.
+    // A start needs disk space, and segments kept for readers are dropped first. If that fails, the journal reports
+    // what it lacks.
     let _tried = kept.as_ref().map(KeptSegments::drop_while_disk_is_low);
     let (log, opened) = FileLog::serve_keeping(found, options.log, kept)?;
     let Opened { clean, ref cut, ref lost, .. } = opened;
@@ -220,7 +221,7 @@ pub fn recover_driven(
     Ok((Recovered { engine, now, last_snapshot, report }, writer))
 }
 
-/// For deciding when the next snapshot is due: a process that ends again and again must not begin to count anew.
+/// For deciding when the next snapshot is due. A process that restarts often must not count from zero each time.
 fn last_snapshot(loaded: Option<&Loaded>, behind: &Behind, now: Timestamp) -> LastSnapshot {
     let (at, from, bytes) = loaded.map_or_else(
         || (behind.since.unwrap_or(now), Lsn::default(), 0),
@@ -229,20 +230,20 @@ fn last_snapshot(loaded: Option<&Loaded>, behind: &Behind, now: Timestamp) -> La
     LastSnapshot { at, from, journaled: 0, before: behind.bytes, bytes }
 }
 
-/// The journal behind a snapshot, or all of it.
+/// The journal after a snapshot, or all of it.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     /// Bytes of its batches.
     bytes: u64,
-    /// When the first of them was written.
+    /// When its first batch was written.
     since: Option<Timestamp>,
 }
 
-/// What a start has read: everything on disk was applied, and nothing is derived yet.
+/// What a start has read: all that is on the disk is applied, nothing is derived yet.
 pub(super) struct Replayed {
     pub(super) load: BulkLoad,
     pub(super) report: Report,
-    /// The latest time that snapshot or journal name.
+    /// The latest time in snapshot and journal.
     pub(super) last_time: Option<Timestamp>,
     /// Newer snapshots that can't be used.
     unusable: Vec<Lsn>,
@@ -250,12 +251,12 @@ pub(super) struct Replayed {
     loaded: Option<Loaded>,
     /// What was applied after it.
     behind: Behind,
-    /// A record of it says where format 1 ends.
+    /// One of its records says where format 1 ends.
     marked: bool,
 }
 
-/// Loads the newest snapshot that is whole and belongs to this journal, and applies the journal behind it. Of ended holds
-/// it keeps about `most_ended` at most. Changes nothing.
+/// Loads the newest snapshot that is whole and belongs to this journal, and applies the journal after it. Keeps about
+/// `most_ended` ended holds. Changes nothing on the disk.
 pub(super) fn replay(
     key: &DigestKey,
     snapshots: &dyn Storage,
@@ -287,8 +288,8 @@ pub(super) fn replay(
     Ok(replayed)
 }
 
-/// Loads a snapshot and proves that the journal is the one it was taken with. The inner error says why it can't be used;
-/// what was loaded must be thrown away then.
+/// Loads a snapshot and proves that it was taken with this journal. The inner error says why it can't be used; `into`
+/// must be discarded then.
 fn load(
     from: Lsn,
     into: &BulkLoad,
@@ -308,7 +309,7 @@ fn load(
     if upto >= next {
         let missing = RecoverError::Behind { file, upto, next };
         return match found.durability() {
-            // What it lacks had been forced to the disk for the snapshot, but this mode promises no more than a prefix.
+            // The missing records had been forced to the disk for the snapshot, but this mode only promises a prefix.
             Some(Durability::Os) => Ok(Err(missing.to_string())),
             Some(Durability::Sync) | None => Err(missing),
         };
@@ -321,13 +322,13 @@ fn load(
     }
     Ok(match chain_at(found, upto)? {
         Some(chain) if chain.0 == loaded.chain => Ok(loaded),
-        Some(_) => Err(format!("snapshot {file}: it belongs to another journal (the hash at {upto} is another)")),
+        Some(_) => Err(format!("snapshot {file}: it belongs to another journal (the hash at {upto} differs)")),
         None => Err(format!("snapshot {file}: it belongs to another journal (no batch ends at {upto})")),
     })
 }
 
-/// The hash of the batch that ends at a place: what the next batch, or the journal's end, says of it. None when no
-/// batch ends there.
+/// The hash of the batch that ends at `place`, as the next batch, or the journal's end, has it. None if no batch ends
+/// there.
 fn chain_at(found: &Found, place: Lsn) -> Result<Option<BatchHash>, RecoverError> {
     let Opened { next, chain, .. } = *found.opened();
     let follower = place.next();
@@ -338,7 +339,7 @@ fn chain_at(found: &Found, place: Lsn) -> Result<Option<BatchHash>, RecoverError
     Ok(batch.filter(|batch| batch.head.first == follower).map(|batch| batch.head.before))
 }
 
-/// Applies the journal behind a snapshot, or all of it.
+/// Applies the journal after a snapshot, or all of it.
 fn apply_journal(
     load: BulkLoad,
     loaded: Option<Loaded>,
@@ -356,7 +357,7 @@ fn apply_journal(
     for batch in found.read(from.next())? {
         let batch = batch?;
         for (lsn, record) in batch.iter() {
-            // A batch may begin before the snapshot: what it has seen may have been forgotten since.
+            // A batch may begin before the snapshot, and its holds may have been forgotten since.
             if lsn > from {
                 load.apply(lsn, record)?;
                 report.replayed = report.replayed.saturating_add(1);

@@ -1,4 +1,4 @@
-//! How a reserve is refused: which lines can't be served and why, and when it may be worth asking again.
+//! How a reserve is refused: which lines can't be served and why, and when to ask again.
 
 use stockade_types::ids::{ItemNo, Sku};
 use stockade_types::refusal::Reason;
@@ -11,9 +11,9 @@ use super::reserve::{Request, Reserved, Short, Shorts};
 use crate::inventory::{Broken, Pool, Subject};
 
 impl Request<'_> {
-    /// Refuses for want of stock, naming what limits would refuse of the cart as well.
+    /// Refuses for lack of stock, and names the lines that limits would refuse as well.
     pub(super) fn sold_out(&self, shorts: &[Short]) -> Attempt<Reserved> {
-        // The herd's refusal: one line, nothing left. The customer's own usage can't make less of nothing.
+        // The most frequent refusal: one line, nothing left. Limits can't make it less, so no subject is locked.
         if let [(_, 0)] = shorts
             && self.asked.lines.len() == 1
             && self.old.is_none()
@@ -21,14 +21,14 @@ impl Request<'_> {
             return Ok(self.refuse_stock(shorts, &[]));
         }
         self.engine.inventory.subjects.with(&self.asked.counted.keys, |subjects| match due(subjects, self.now) {
-            // What the customer had must not be told to stand in his way.
+            // A due hold must not be shown as the reason.
             Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
             None => Ok(self.refuse_stock(shorts, subjects)),
         })
     }
 
-    /// A limit would refuse. What is due goes back first, and stock is looked at once more: the first look can't tell
-    /// of units that are spread, and `SOLD_OUT` stands before what limits say.
+    /// A limit would refuse. Due holds go back first, and stock is checked again, exactly: the first look can't see a
+    /// shortage while units are spread, and `SOLD_OUT` has precedence over limits.
     pub(super) fn over_limit(&self, broken: &Broken<'_>, subjects: &[Subject]) -> Attempt<Reserved> {
         if let Some(due) = due(subjects, self.now) {
             return Err(Undecided::Retry(Chore::SweepHold(due)));
@@ -37,18 +37,18 @@ impl Request<'_> {
         Ok(if shorts.is_empty() { self.limited(broken) } else { self.refuse_stock(&shorts, subjects) })
     }
 
-    /// Refuses for want of stock. That `shorts` are short is certain; what else of the cart is short is looked up here,
-    /// as well as a look can tell.
+    /// Refuses for lack of stock. `shorts` are known to be short; other short lines of the cart are found here, as far
+    /// as nothing is in doubt.
     pub(super) fn refuse_stock(&self, shorts: &[Short], subjects: &[Subject]) -> Reserved {
         let shorts = self.all_shorts(shorts);
-        // Nobody's usage is asked for where it can make no difference.
+        // Limits are checked only if subjects were passed in.
         let broken = if subjects.is_empty() { Broken::default() } else { self.broken(subjects) };
         let mut lines = Vec::new();
         for (item, units) in &self.asked.lines {
             let short = shorts.iter().find(|(short, _)| short == item);
             let limited = broken.line(*item);
             let (reason, free) = match (short, limited) {
-                // What he has already in the hold that is to be superseded is there for him, too.
+                // Units in the hold that is superseded are available to the customer, too.
                 (Some((_, free)), _) => {
                     let there = free.saturating_add(u64::from(self.own(*item)));
                     (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
@@ -59,7 +59,7 @@ impl Request<'_> {
             let available = free.min(*units).min(limited.map_or(u32::MAX, |line| line.left));
             lines.push(self.refused_line(*item, reason, *units, available));
         }
-        // Worth another try once every short line may have units again; never, where nothing is held.
+        // Worth another try once every short line may have units again; never if one has nothing held.
         let retry_at = shorts.iter().map(|short| self.comes_back(*short)).max();
         let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
         self.refuse(Reason::SoldOut, retry_after, lines, None)
@@ -72,7 +72,7 @@ impl Request<'_> {
         }
         for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(item, _)| *item == line.item);
-            // What is in doubt may be had: it is not named.
+            // Lines in doubt may still be served: they are not named.
             if !known && let Ok(Err(free)) = self.look_closely_at(line) {
                 shorts.push((line.item, free));
             }
@@ -80,25 +80,25 @@ impl Request<'_> {
         shorts
     }
 
-    /// When units of a short line may come back: at the next deadline of the pools that it may draw on. That of the hold
-    /// that is to be superseded does not count: its units are the customer's already.
+    /// When units of a short line may come back: the next deadline of the pools that it may draw on. The deadline of
+    /// the hold that is superseded does not count: its units are the customer's already.
     fn comes_back(&self, (item, free): Short) -> Timestamp {
         let Some(line) = self.lines().find(|line| line.item == item) else { return Timestamp::NEVER };
         let of =
             |pool: &Pool| self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
         let next_due = || self.earliest(line, of);
         match next_due() {
-            // Units were taken and their hold is being made at this instant: it will live about as long as any.
+            // Units were taken and their hold is being made at this instant: assume the drop's usual hold time.
             Timestamp::NEVER if self.is_being_taken_from(line, free) => {
                 self.now.plus(self.running.definition.terms.hold_ttl)
             }
-            // Entered between the two looks: then its deadline is in the queue by now.
+            // The hold may have been entered between the two reads: then its deadline is in the queue by now.
             Timestamp::NEVER => next_due(),
             next => next,
         }
     }
 
-    /// Refuses because of limits, naming every line that they would refuse.
+    /// Refuses because of limits, naming every line that they refuse.
     pub(super) fn limited(&self, broken: &Broken<'_>) -> Reserved {
         let asked = |item| self.asked.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
         let lines = broken
@@ -115,12 +115,13 @@ impl Request<'_> {
         RefusedLine { sku: self.running.definition.sku(item).clone(), reason, requested, available }
     }
 
-    /// Where the request names a SKU first.
+    /// The place in the request at which it names a SKU first.
     pub(super) fn place_of(&self, sku: &Sku) -> usize {
         self.command.lines.iter().find(|wanted| wanted.sku == *sku).map_or(usize::MAX, |wanted| wanted.place)
     }
 
-    /// A refusal, lines in the request's order. It waits for nothing: it says nothing about a hold of the caller's.
+    /// A refusal, lines in the request's order. It waits for no record, since it says nothing about a hold of the
+    /// caller's.
     pub(super) fn refuse(
         &self,
         reason: Reason,
@@ -131,7 +132,7 @@ impl Request<'_> {
         lines.sort_by_key(|line| self.place_of(&line.sku));
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
-        // Of a cart one line whose units never come back makes it final: then there is no instant to wait for.
+        // In a cart one line whose units never come back makes the refusal final: `retry_after` is none.
         let may_come_back = reason == Reason::SoldOut && retry_after.is_some();
         let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
         Decided::at_once(Outcome::Refused(Box::new(refusal)))

@@ -1,4 +1,4 @@
-//! The verbs of a sale: claim, also when the payment lands late, and units that come back after it.
+//! The verbs of a sale: claim, also after the deadline, and units that are returned after it.
 
 use smallvec::SmallVec;
 use stockade_counter::stock::{Certainty, Taken};
@@ -19,13 +19,13 @@ use super::limits::{late_limits, told};
 use super::{Engine, OwnHold};
 use crate::inventory::{Broken, Locked, LockedSubjects, Verdict};
 
-/// Units taken, one guard a line.
+/// Units taken, one guard for each line.
 type Units<'d> = SmallVec<[Taken<'d>; 4]>;
-/// Lines that can't be served: requested and available.
+/// Lines that can't be served: item, units requested, units available.
 type Refused = SmallVec<[(ItemNo, u32, u32); 4]>;
 
 impl Engine {
-    /// Turns a hold into a sale. For the order that it was claimed for, it is the same answer again.
+    /// Turns a hold into a sale. A second claim for the same order returns the same answer.
     ///
     /// # Errors
     /// [`Fault::NoHold`], [`Fault::Invalid`] for lines that the hold does not have, and faults of the journal.
@@ -36,7 +36,7 @@ impl Engine {
             self.with_own(&command.target, |own| {
                 known_skus(own.view, "lines", &command.lines)?;
                 let Some(permit) = self.expire_if_due(own, permit, now)? else {
-                    // Expired by this very call: what comes of it, the next look decides.
+                    // Expired by this very call: a late claim is decided by the next attempt.
                     return match command.expired {
                         ExpiredPolicy::Refuse => Ok(own.refused(Reason::HoldExpired)),
                         ExpiredPolicy::TakeFreeStock => Err(Undecided::Retry(Chore::Again)),
@@ -63,11 +63,11 @@ impl Engine {
         })
     }
 
-    /// Gives units of a sale back: what has come back so far, in total, which never sinks.
+    /// Returns units of a sale. The command states the total returned so far; the total never sinks.
     ///
     /// # Errors
-    /// [`Fault::NoHold`], [`Fault::Precondition`] for a hold that is no sale yet, [`Fault::Invalid`] for more units than
-    /// were sold, and faults of the journal.
+    /// [`Fault::NoHold`], [`Fault::Precondition`] for a hold that is not claimed yet, [`Fault::Invalid`] for more units
+    /// than were sold, and faults of the journal.
     pub fn return_units(&self, command: &Return, context: Context<'_>) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
         self.with_own(&command.target, |own| {
@@ -94,7 +94,8 @@ impl Engine {
         })
     }
 
-    /// Claims an expired hold from what is free now, limits checked again: all of what is asked, or none.
+    /// Claims an expired hold from units that are free now, with limits checked again: all that is asked for, or
+    /// nothing.
     fn claim_late(
         &self,
         command: &Claim,
@@ -145,7 +146,7 @@ fn late_limited(
     late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()), false)
 }
 
-/// Takes every line's units from the line's own pool, or says why not: as a refusal that names every item that is short.
+/// Takes every line's units from the line's own pool, or returns a refusal that names every item that is short.
 fn late_take<'d>(
     own: &OwnHold<'d, '_>,
     lines: &[HoldLine],
@@ -175,7 +176,7 @@ fn late_take<'d>(
     if taken.len() == lines.len() {
         return Ok(Ok(taken));
     }
-    drop(taken); // the guards give back what other lines could have had
+    drop(taken); // the guards give back what was taken
     let there = summed(there);
     let available = |item| there.iter().find(|(known, _)| *known == item).map_or(0, |(_, units)| *units);
     let wanted = by_item(lines).into_iter().map(|(item, units)| (item, units, available(item)));
@@ -205,7 +206,7 @@ fn late_refusal(
     own.decided(Outcome::Refused(Box::new(refusal)))
 }
 
-/// What a claim takes of each line; empty for everything.
+/// The units that a claim takes of each line; empty for all units.
 fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u32; 4]>, Fault> {
     let hold = own.hold();
     if lines.is_empty() {
@@ -218,7 +219,7 @@ fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u3
     Ok(if all { SmallVec::new() } else { kept })
 }
 
-/// Of each line, units returned in total and of those the withdrawn ones, after this call.
+/// For each line, the units returned in total after this call, and how many of those were withdrawn.
 fn returned_totals(own: &OwnHold<'_, '_>, command: &Return) -> Result<SmallVec<[(u32, u32); 4]>, Fault> {
     let hold = own.hold();
     let sold = |line: &HoldLine| line.quantity.saturating_add(line.returned);
@@ -245,7 +246,7 @@ fn returned_totals(own: &OwnHold<'_, '_>, command: &Return) -> Result<SmallVec<[
     Ok(totals.collect())
 }
 
-/// Names every line that asks for more than there is.
+/// Fails with every line that asks for more units than the hold has.
 fn more_than(own: &OwnHold<'_, '_>, field: &str, wanted: &[Wanted], has: impl Fn(ItemNo) -> u32) -> Result<(), Fault> {
     let too_many: Vec<Violation> = wanted
         .iter()
@@ -264,7 +265,7 @@ fn by_item(lines: &[HoldLine]) -> SmallVec<[(ItemNo, u32); 4]> {
     summed(lines.iter().map(|line| (line.item, line.quantity)))
 }
 
-/// Units of each item, of all its lines together.
+/// The units of each item, summed over its lines.
 fn summed(lines: impl IntoIterator<Item = (ItemNo, u32)>) -> SmallVec<[(ItemNo, u32); 4]> {
     let mut items: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
     for (of, more) in lines {

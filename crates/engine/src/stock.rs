@@ -1,7 +1,8 @@
-//! Operators' changes of stock: each made once for its id, never below what customers have.
+//! Operators' changes of stock. Each is made once for its id and never takes units that customers have.
 //!
-//! The drop's gate is closed meanwhile, so nobody else moves its units and the ledger's figures are exact. A moment of the
-//! drop that has come is made a fact before: no adjustment stands in the journal before an opening that it is later than.
+//! The drop's gate is closed meanwhile, so nothing else moves its units and the ledger's figures are exact. If the
+//! drop's next opening or closing is due, it is recorded first: no adjustment stands in the journal before an opening
+//! that it is later than.
 
 use stockade_types::definition::MAX_ITEM_UNITS;
 use stockade_types::ids::{ItemNo, Lsn, PoolNo};
@@ -22,12 +23,13 @@ impl Engine {
     /// Changes the stock of an item, once for each id.
     ///
     /// # Errors
-    /// [`Fault::NoDrop`]; [`Fault::Invalid`] for a SKU or pool that the drop does not have; [`Fault::Exists`] when the id
-    /// was used for another change; [`Fault::Stale`] when the units are not the expected ones;
-    /// [`Fault::Precondition`] when it would take what customers have, or pass the most that an item may have; and
-    /// faults of the journal.
+    /// [`Fault::NoDrop`]; [`Fault::Invalid`] for a SKU or pool that the drop does not have; [`Fault::Exists`] when the
+    /// id was used for another change; [`Fault::Stale`] when the units received are not the expected ones;
+    /// [`Fault::Precondition`] when it would take units that customers have, or exceed the most that an item may have;
+    /// and faults of the journal.
     pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Answer<DropView> {
-        // What is due of the item comes back first: it can be taken out. No other's: a wave elsewhere is not waited for.
+        // Due holds of this pool are given back first, since their units can be taken out. Other pools are not waited
+        // for.
         let named = self.inventory.drops.with_id(&command.drop, |entry| {
             find(&entry.running(), command).map(|(item, pool)| (entry.number, item, pool))
         });
@@ -62,7 +64,7 @@ impl Engine {
         invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
         let known = running.adjusted.get(item.index());
-        // The answer shows the drop's state as well.
+        // The answer shows the drop's state as well, so it waits for that, too.
         let durable_after = known.map_or(Lsn::default(), |known| known.revision).max(running.known_at());
         if let Some(made) = known.and_then(|known| known.find(&command.id)) {
             if made != adjustment {
@@ -78,7 +80,7 @@ impl Engine {
         self.has_memory()?;
         let permit = self.journal.permit()?;
         let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
-        // What was due by then has been given back; what falls due up to the drop's last turn is not free yet.
+        // Due holds were given back up to `context.now`. Holds that are due between it and `now` keep their units.
         let taken = match pool.take_any(taken_out, context.now) {
             Verdict::Yes(taken) => taken,
             Verdict::Short { .. } => return Err(too_few(pool, command).into()),
@@ -97,7 +99,7 @@ impl Engine {
     }
 }
 
-/// Item and pool that are meant; no pool named: the last, which takes the rest.
+/// The item and the pool. If the command names no pool, it is the item's last one.
 fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
     let definition = &running.definition;
     let Some((number, item)) = definition.item(&command.sku) else {
@@ -115,7 +117,7 @@ fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fa
     Ok((number, PoolNo(place)))
 }
 
-/// The pool's basis after the change, and the units that have to be taken from what is free.
+/// The pool's basis after the change, and the units that must be taken from the free ones.
 fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault> {
     let is = pool.basis();
     let (stock, _) = pool.stock();
@@ -144,12 +146,12 @@ fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault
     if less > stock.free { Err(too_few(pool, command)) } else { Ok((PoolBasis { received, taken_out }, less)) }
 }
 
-/// The id is older than what is remembered.
+/// The id is older than the adjustments that are remembered.
 fn may_be_made(command: &AdjustStock) -> Fault {
     let made = Timestamp(command.id.made_at().unwrap_or_default());
     let description = format!(
         "is a UUID of version 7 from {made}, older than the adjustments of {:?} that are remembered: it may have been made \
-         already. Look at the stock; a change that is still to be made needs an id of its own",
+         already. Check the stock; a change that must still be made needs a new id",
         command.sku.as_str()
     );
     Fault::Invalid(vec![Violation { field: "adjustment_id".to_owned(), description }])

@@ -1,6 +1,6 @@
-//! Giving back what is due: in the background, and by whoever would otherwise have to refuse.
+//! Expires due holds: in the background, and for requests that would otherwise be refused.
 //!
-//! Each hold is expired by itself, under its own lock, so a sweep never holds up more than one customer.
+//! Each hold is expired under its own shard's lock, so a sweep blocks no shard for long.
 
 use stockade_types::ids::{DropNo, ItemNo, PoolNo};
 use stockade_types::time::{Millis, Timestamp};
@@ -9,16 +9,16 @@ use super::answer::Fault;
 use super::{Engine, OwnHold};
 use crate::inventory::{HoldRef, Pool};
 
-/// Holds that one sweep of a pool gives back at most.
+/// Most holds of a pool that one sweep expires.
 pub const MOST_AT_ONCE: usize = 64;
 /// A pool: its drop, its item, and which of the item's pools it is.
 pub(super) type PoolPlace = (DropNo, ItemNo, PoolNo);
-/// Holds that are given back under one look at their drop: whoever would steer it waits for so many.
+/// Most holds that are expired under one hold of their drop's gate: a verb that steers the drop waits for that many.
 const UNDER_ONE_GATE: usize = 8;
 
 impl Engine {
-    /// Gives back what is due anywhere, a bounded part of it. Says how many holds that were: as long as it is more
-    /// than none, there may be more.
+    /// Expires due holds of all pools, a bounded number of each. Returns how many; while that is not 0, there may be
+    /// more.
     ///
     /// # Errors
     /// Faults of the journal.
@@ -26,9 +26,9 @@ impl Engine {
         self.sweep_pools(self.inventory.due(now), now, |_, _| false)
     }
 
-    /// Gives back what is due in these pools, a bounded part of each. Says how many holds that were. Calls `rest` after each
-    /// pool, when no lock is held, with the number of holds that were given back in it, and how late the first of them was;
-    /// ends where that says so.
+    /// Expires due holds of these pools, a bounded number of each. Returns how many. Calls `rest` after each pool,
+    /// while no lock is held, with the number of holds expired in it and how late the first was; ends if `rest` returns
+    /// true.
     pub(super) fn sweep_pools(
         &self,
         pools: impl IntoIterator<Item = PoolPlace>,
@@ -41,7 +41,8 @@ impl Engine {
             let swept = self.sweep_pool(drop, item, pool, now)?;
             expired = expired.saturating_add(swept);
             let rested = rest(swept, late);
-            // However many pools there are, a wave does not fill the journal's queue: the others' turn comes.
+            // However many pools have due holds, they must not fill the journal's queue: the others get their turn
+            // later.
             if rested || (expired > 0 && self.journal.is_busy()) {
                 break;
             }
@@ -55,22 +56,22 @@ impl Engine {
         due.flatten().map_or(Millis(0), |due| due.until(now))
     }
 
-    /// Whether there is hardly room for new holds: then those that are due must not take it.
+    /// Whether due holds must be expired without rests, to leave room for new holds.
     pub(super) fn has_hardly_room(&self) -> bool {
         self.bounds.is_nearly_full(self.inventory.owned())
     }
 
-    /// Whether more ended holds are remembered than should be.
+    /// Whether more ended holds are remembered than the bound allows.
     pub(super) fn remembers_too_many(&self) -> bool {
         self.inventory.ended() > self.bounds.max_ended_holds
     }
 
-    /// When there is something to forget.
+    /// When the next hold may be forgotten.
     pub(super) fn next_forgotten(&self) -> Timestamp {
         self.inventory.next_forgotten(self.bounds.retry_window, self.bounds.max_ended_holds)
     }
 
-    /// Forgets ended holds that are beyond the bound or older than the retry window, a bounded number of them.
+    /// Forgets a bounded number of ended holds beyond the bound or older than the retry window. Returns how many.
     pub fn forget(&self, now: Timestamp) -> usize {
         let forget = || self.inventory.forget(now, self.bounds.retry_window, self.bounds.max_ended_holds);
         (0..MOST_AT_ONCE).take_while(|_| forget()).count()
@@ -83,7 +84,7 @@ impl Engine {
         self.expire_all(drop, &due.unwrap_or_default(), now)
     }
 
-    /// Gives back what is due in any of an item's pools, a bounded part of each.
+    /// Expires due holds of all pools of an item, a bounded number of each.
     pub(super) fn sweep_item(&self, drop: DropNo, item: ItemNo, now: Timestamp) -> Result<(), Fault> {
         let due = self.inventory.drops.with_number(drop, |entry| {
             let pools = entry.item_stock(item).pools();
@@ -97,8 +98,8 @@ impl Engine {
         drop.map_or(Ok(0), |drop| self.expire_all(drop, &[hold], now))
     }
 
-    /// Expires those of these holds of a drop that are due, each under its own lock. Another may live in a hold's place by
-    /// now: then that one's deadline counts, if it is in the same drop; else its own drop's sweep finds it.
+    /// Expires those of these holds of a drop that are due, each under its own lock. If another hold lives in a place
+    /// by now, its own deadline counts; a hold of another drop is left to that drop's sweep.
     fn expire_all(&self, number: DropNo, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
         let mut expired = 0_usize;
         for some in holds.chunks(UNDER_ONE_GATE) {
@@ -112,7 +113,7 @@ impl Engine {
             let running = drop.running();
             let permits = self.journal.permits(u64::try_from(holds.len()).unwrap_or(u64::MAX))?;
             let mut expired = 0_usize;
-            // Where there is room for fewer, the next sweep finds the others.
+            // If the journal has room for fewer, the next sweep finds the others.
             for (place, permit) in holds.iter().zip(permits) {
                 let due = self.inventory.holds.with_ref(*place, |mut shard| {
                     if shard.get(*place).is_none_or(|hold| hold.drop != number) {

@@ -1,8 +1,8 @@
-//! Moments of drops become facts: a drop opens, and closes, by a record that says so, made by whoever needs it first, a
-//! request or the agenda. What it was scheduled for stands in it, however late it comes.
+//! Moments of drops, openings and closings, become facts by a record, written by whatever needs it first, a request or
+//! the agenda. The record has the scheduled instant, however late it is written.
 //!
-//! All moments up to now come by one record, in their order, while the drop's gate is closed. So every hold of a drop
-//! stands in the journal behind the record of its opening, and before that of its closing.
+//! All moments up to now are written in one record, in order, while the drop's gate is closed. So every hold of a drop
+//! stands in the journal after the record of its opening and before that of its closing.
 
 use stockade_journal::Permit;
 use stockade_types::ids::DropNo;
@@ -14,12 +14,12 @@ use super::answer::Fault;
 use super::commit::Prepared;
 use crate::inventory::{DropEntry, Locked, Running};
 
-/// Drops that are turned at one turn of the agenda's entry, at most.
+/// Most drops that are turned in one call.
 const AT_ONCE: usize = 64;
 
 impl Engine {
-    /// Makes the moments that have come facts, of some drops, earliest first. Says of how many: as long as it is more than
-    /// none, there may be more. Where the journal is busy that may be for later.
+    /// Records the moments that are due, of some drops, earliest first. Returns of how many; while that is not 0,
+    /// there may be more. While the journal is busy it ends early.
     ///
     /// # Errors
     /// Faults of the journal.
@@ -27,13 +27,14 @@ impl Engine {
         self.turn_due_with(now, || false)
     }
 
-    /// As [`Engine::turn_due`]; calls `rest` after each drop, when no lock is held, and ends where that says so.
+    /// As [`Engine::turn_due`]. Calls `rest` after each drop, while no lock is held, and ends if it returns true.
     pub(super) fn turn_due_with(&self, now: Timestamp, mut rest: impl FnMut() -> bool) -> Result<usize, Fault> {
         let mut turned = 0_usize;
         for drop in self.inventory.moments.due(now, AT_ONCE) {
             self.turn(drop, now)?;
             turned = turned.saturating_add(1);
-            // However many drops open together, they do not fill the journal's queue: a request that needs one turns it.
+            // However many drops open together, they must not fill the journal's queue; a request that needs one turns
+            // it.
             if rest() || self.journal.is_busy() {
                 break;
             }
@@ -41,7 +42,7 @@ impl Engine {
         Ok(turned)
     }
 
-    /// Makes a drop's moments that have come facts.
+    /// Records the moments of a drop that are due.
     pub(super) fn turn(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
         let turned = self.inventory.drops.with_number(drop, |entry| self.turn_in(entry, &mut entry.steer(), now));
         turned.unwrap_or(Ok(()))
@@ -55,7 +56,7 @@ impl Engine {
         self.turn_with(self.journal.permit()?, entry, running, now)
     }
 
-    /// The same with a permit that is there already.
+    /// The same with a permit that the caller has already.
     pub(super) fn turn_with(
         &self,
         permit: Permit<'_>,
@@ -79,7 +80,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Appends a fact about a drop, and makes it so. The drop's gate is closed.
+    /// Appends a fact about a drop and applies it. The drop's gate is closed.
     pub(super) fn commit_fact(
         &self,
         entry: &DropEntry,
@@ -93,7 +94,7 @@ impl Engine {
     }
 }
 
-/// What is done to a drop as it is now, by which its lifecycle is another. Its gate is closed.
+/// A fact about a drop as it is now, with its new lifecycle. The drop's gate is closed.
 pub(super) fn fact(
     entry: &DropEntry,
     running: &Running,

@@ -1,8 +1,8 @@
 //! Changes of a drop's definition while it exists, also while it sells.
 //!
-//! The gate is closed for the change, so every request is decided by one definition or the other. What holds have
-//! already been granted stays theirs: a change of times counts from the next extend and reserve on, one of limits from
-//! the next reserve on. Items are only added.
+//! The gate is closed for the change, so every request is decided by one definition or the other. Holds keep what they
+//! were granted: changed times apply from the next extend or reserve on, changed limits from the next reserve on. Items
+//! can only be added.
 
 use std::sync::Arc;
 
@@ -40,17 +40,17 @@ const MAY_CHANGE: [(Field, &[DropState]); 12] = [
     (Field::Shop, NEVER),
     (Field::Series, NEVER),
 ];
-/// Most fields that a refusal names: it has to fit into a trailer.
+/// Most fields that a refusal names: it must fit into a trailer.
 const MOST_NAMED: usize = 32;
 
 impl Engine {
-    /// Changes a drop's definition. What it is already, it stays without a record. Sent again it is the same answer, as
-    /// long as no other change came after it.
+    /// Changes a drop's definition. If nothing differs, no record is written. The same request again returns the same
+    /// answer, as long as no other change came after it.
     ///
     /// # Errors
     /// [`Fault::NoDrop`]; [`Fault::Stale`] when the definition is not the one that the change was made for;
-    /// [`Fault::Precondition`] when the drop's state forbids the change of a field; [`Fault::Invalid`] for times that
-    /// don't fit; and faults of the journal.
+    /// [`Fault::Precondition`] when the drop's state forbids the change of a field; [`Fault::Invalid`] for a closing
+    /// that is not after the opening or not in the future; and faults of the journal.
     pub fn update_drop(&self, command: &UpdateDrop, context: Context<'_>) -> Answer<DropView> {
         let updated = self.inventory.drops.with_id(&command.wanted.id, |entry| {
             let mut running = entry.steer();
@@ -71,7 +71,7 @@ impl Engine {
                 let mut fact = fact(entry, &running, DropVerb::Update, (running.lifecycle, origin.clone()), now);
                 fact.image = image;
                 fact.stock.extend(new);
-                // It may have been said to open now: there is room for that, too, or it is not changed.
+                // The change may open the drop at once. Without room for that record, too, it is not changed.
                 let opening = self.journal.permit()?;
                 self.commit_fact(entry, &mut running, fact, now)?;
                 self.turn_with(opening, entry, &mut running, now)?;
@@ -82,7 +82,7 @@ impl Engine {
     }
 }
 
-/// How the drop would look.
+/// The drop as the change would leave it.
 fn tried(entry: &DropEntry, running: &Running, command: &UpdateDrop, now: Timestamp) -> Answer<DropView> {
     let mut shown = show_drop(entry, running);
     if let Some(definition) = changed(entry, running, command, now)? {
@@ -110,12 +110,12 @@ fn first_stock(item: &Item) -> Vec<Stock> {
     item.pools.iter().map(|pool| stock(pool.units)).collect()
 }
 
-/// What a command is remembered as.
+/// How a command is remembered, to recognise it when it is sent again.
 fn of(command: &UpdateDrop) -> LastUpdate {
     LastUpdate { base: command.revision, request: update_digest(&command.named, &command.wanted) }
 }
 
-/// The definition that there would be; nothing where all is as wanted.
+/// The definition after the change; none if nothing differs.
 fn changed(
     entry: &DropEntry,
     running: &Running,
@@ -134,8 +134,8 @@ fn changed(
     let mut wanted = command.wanted.clone();
     let opens_at = running.opens_at(entry);
     wanted.schedule.opens_at = match wanted.schedule.opens_at {
-        // Left out means now; where it was left out before it still means then.
-        // Where nothing is named, and it can't change any more, it is simply not said again.
+        // No instant means now. If none was given at creation either, it still means the creation. If no field is named
+        // and the opening can't change any more, it stays as it is.
         None if command.named.is_empty() && running.state() != DropState::Scheduled => is.schedule.opens_at,
         None => is.schedule.opens_at.map(|_| now),
         Some(at) if at == opens_at => is.schedule.opens_at,

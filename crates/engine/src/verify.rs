@@ -1,4 +1,4 @@
-//! Looking at a data folder without serving it: is everything readable, does everything add up. Changes nothing.
+//! Checks a data folder without serving it: whether all can be read and all sums are right. Changes nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use super::fact_order::FactOrder;
 use super::folder::{Folder, FolderError};
 use super::recover::{RecoverError, replay};
 
-/// What an offline look at a data folder found.
+/// What an offline check of a data folder found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// What is worth knowing, and no fault.
+    /// Remarks that are no faults.
     pub notes: Vec<String>,
-    /// Damage and broken sums.
+    /// Damage and wrong sums.
     pub findings: Vec<String>,
 }
 
-/// Why a folder could not be looked at.
+/// Why a folder could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The folder.
+    /// The folder can't be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The journal can't be read.
@@ -32,19 +32,19 @@ pub enum VerifyError {
     /// The snapshots can't be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The disk.
+    /// The disk failed.
     #[error("can't read the data folder: {0}")]
     Io(#[from] std::io::Error),
 }
 
-/// Reads journal and snapshots of a data folder and checks that everything adds up.
+/// Reads journal and snapshots of a data folder and checks all sums.
 ///
 /// # Errors
 /// [`VerifyError`] when something can't be read at all. Damage is a finding, not an error.
 pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
     match Folder::inspect(path) {
         Ok(folder) => {
-            // For a note only: a lock that can't be looked at hinders nothing.
+            // Only for a note, so an error is ignored.
             let served = FolderLock::holder(path).unwrap_or_default();
             let mut verified = verify_folder(&folder)?;
             if let Some(holder) = served {
@@ -66,14 +66,14 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
     }
 }
 
-/// As [`verify`], over an open folder.
+/// As [`verify`], for an open folder.
 ///
 /// # Errors
 /// As [`verify`].
 pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
     let mut verified = Verified::default();
     if folder.key_elsewhere {
-        let note = "stockade.meta: the identity key is kept elsewhere; a start needs it, this look does not";
+        let note = "stockade.meta: the identity key is kept elsewhere; a start needs it, this check does not";
         verified.notes.push(note.to_owned());
     }
     for from in snapshot::list(folder.snapshots.as_ref())? {
@@ -97,7 +97,7 @@ pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
     Ok(verified)
 }
 
-/// Reads every batch of the journal. Says whether it is whole.
+/// Reads every batch of the journal. Returns whether it is whole.
 fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError> {
     let mut inspection = inspect(folder.journal.as_ref())?;
     let (mut batches, mut records) = (0_u64, 0_usize);
@@ -136,7 +136,7 @@ fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError
     Ok(true)
 }
 
-/// Replays everything, as a start would, and checks the sums.
+/// Replays all, as a start would, and checks the sums.
 fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
     let found = match Found::look(Arc::clone(&folder.journal)) {
         Ok(found) => found,
@@ -160,7 +160,7 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
         }
     };
     for skipped in replayed.report.skipped.drain(..) {
-        // A damaged one was found before, when each was read by itself.
+        // A damaged snapshot is among the findings already, since each was read by itself.
         if !verified.findings.contains(&skipped) {
             verified.findings.push(skipped);
         }

@@ -1,7 +1,7 @@
-//! Watches over what the engine writes to: that nobody takes the data folder away or unlocks it under a running server,
-//! and that the journal's next segment is there before it is needed.
+//! Watches the data folder: that it is not removed or unlocked under a running server, and that the journal's next
+//! segment exists before it is needed.
 //!
-//! The journal looks for its file by itself before it acknowledges a batch; this sees it where nothing is written.
+//! The journal checks its file before it acknowledges a batch; this finds a loss also while nothing is written.
 
 use std::error::Error as _;
 use std::io;
@@ -13,25 +13,25 @@ use stockade_journal::storage::{FolderLock, LockError};
 
 use super::Engine;
 
-/// How often it looks.
+/// How often it checks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// One thread's work: a look takes a few system calls, but the disk may let them wait.
+/// The work of one thread of its own: a check takes a few system calls, but the disk may make them wait.
 #[derive(Debug)]
 pub(super) struct Watch {
     engine: Arc<Engine>,
-    /// None for an engine that keeps nothing.
+    /// None for an engine without a data folder.
     lock: Option<Arc<FolderLock>>,
     lock_file: Lasting,
     next_segment: Lasting,
 }
 
-/// What is amiss for a while and no reason to end: said once.
+/// A lasting problem that is no reason to end: reported once.
 #[derive(Debug, Default)]
 pub(super) struct Lasting(Option<String>);
 
 impl Lasting {
-    /// Takes in how it is now; gives what has not been said yet.
+    /// Sets the current problem; returns it if it has not been reported yet.
     pub(super) fn becomes(&mut self, now: Option<String>) -> Option<&str> {
         let said = std::mem::replace(&mut self.0, now);
         self.0.as_deref().filter(|now| said.as_deref() != Some(now))
@@ -43,7 +43,7 @@ impl Watch {
         Self { engine, lock, lock_file: Lasting::default(), next_segment: Lasting::default() }
     }
 
-    /// Looks once.
+    /// Checks once.
     pub(super) fn look(&mut self) {
         let lock_file = self.keep_locked();
         if let Some(error) = self.lock_file.becomes(lock_file) {
@@ -55,7 +55,7 @@ impl Watch {
         }
     }
 
-    /// What is amiss with the lock and no reason to end.
+    /// A problem with the lock that is no reason to end. A lock that is gone or held by another fails the journal.
     fn keep_locked(&self) -> Option<String> {
         match self.lock.as_ref()?.keep() {
             Ok(()) => None,
@@ -67,7 +67,7 @@ impl Watch {
         }
     }
 
-    /// What is amiss with the journal and no reason to end. What is one has failed the journal, which says so itself.
+    /// A problem with the journal that is no reason to end. Other errors have failed the journal, which reports them.
     fn tend_journal(&self) -> Option<String> {
         let error = self.engine.journal().tend().err()?;
         match &*error {

@@ -1,8 +1,10 @@
-//! Memory: which bounds follow from what there is, and the mark from which on nothing that takes more is let in.
+//! Memory: bounds that follow from how much there is, and the watermark from which on requests that take more are
+//! refused.
 //!
-//! Bounds count holds; the mark counts bytes. What a hold takes depends on its lines and its customer, so bounds alone can't
-//! keep a process within its memory. A thread looks at what the process has, and the engine reads what it found: one
-//! flag. Beyond the mark new holds, drops and adjustments are refused; whatever ends, sells or shows a hold goes on.
+//! Bounds count holds; the watermark counts bytes. How much a hold takes depends on its lines and its customer, so
+//! bounds alone can't keep a process within its memory. A thread reads how much the process uses and sets one flag,
+//! which the engine reads. Above the watermark new holds, drops and adjustments are refused; verbs that end, sell or
+//! show a hold go on.
 
 use std::io;
 use std::sync::Arc;
@@ -13,28 +15,28 @@ use std::time::Duration;
 use super::{Bounds, Engine};
 use crate::memory;
 
-/// How often memory is looked at.
+/// How often the process's memory is read.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Hundredths of the memory from which on what takes more is refused, and below which it is let in again.
+/// Percentage of the memory from which on requests that take more are refused, and below which they are accepted again.
 const SHORT: u64 = 85;
 const ENOUGH: u64 = 82;
-/// Hundredths of the memory that holds, live and ended, may take by their bounds; the rest is for all that comes and goes.
+/// Percentage of the memory that holds, live and ended, may take by their bounds; the remainder is for temporary use.
 const FOR_HOLDS: u64 = 75;
-/// Of these, bytes that are set aside for what is there without any hold, and for the journal's queue.
+/// Bytes of that percentage set aside for what exists without any hold, and for the journal's queue.
 const FIXED: u64 = 48 * 1024 * 1024;
 /// Bytes that a live hold takes with its subject and its deadline, and an ended one with its subject: see
 /// docs/performance.md. A hold of several lines takes more.
 const A_LIVE_HOLD: u64 = 240;
 const AN_ENDED_HOLD: u64 = 200;
-/// Live holds take five parts of six, ended ones the sixth.
+/// Live holds get five parts of six, ended ones the sixth.
 const PARTS: u64 = 6;
-/// Holds that a server may have however little memory there is.
+/// Holds that are allowed however little memory there is.
 const HOLDS_MIN: u64 = 1_000;
 
-/// Bytes that a start may take, for a while, beside what it starts: a sixteenth of the memory.
+/// A start may temporarily use a sixteenth of the memory, in addition to what it loads.
 const START_SHARE: u64 = 16;
 
-/// Bounds on live and on ended holds for so much memory: the usual ones, where these find room.
+/// Bounds on live and on ended holds for this much memory: at most the default ones.
 #[must_use]
 pub fn bounds_for(memory: u64) -> (u64, u64) {
     let usual = Bounds::default();
@@ -45,13 +47,13 @@ pub fn bounds_for(memory: u64) -> (u64, u64) {
     (live.max(HOLDS_MIN).min(usual.max_holds), ended.max(HOLDS_MIN).min(usual_ended))
 }
 
-/// Bytes that a start may gather before it enters what it has gathered.
+/// Bytes that a start may gather before it enters them.
 #[must_use]
 pub fn start_room(memory: u64) -> usize {
     usize::try_from(memory / START_SHARE).unwrap_or(usize::MAX)
 }
 
-/// The thread that looks at memory. Stopped and joined when dropped.
+/// The thread that reads the process's memory. Stopped and joined when dropped.
 #[derive(Debug)]
 pub struct Watermark {
     stop: Arc<AtomicBool>,
@@ -59,7 +61,7 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// Looks from now on, for an engine that may have so many bytes.
+    /// Reads from now on, for an engine that may use `memory` bytes.
     ///
     /// # Errors
     /// When the thread can't be started.
@@ -83,14 +85,14 @@ impl Drop for Watermark {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A panic in the thread has ended the process through its hook already.
+            // A panic in the thread has already ended the process, by its hook.
             let _ended = thread.join();
         }
     }
 }
 
 impl Engine {
-    /// Learns how many bytes the process has, of how many that it may have.
+    /// Takes how many bytes the process uses, of how many that it may use.
     pub fn see_memory(&self, resident: u64, memory: u64) {
         let was = self.short_of_memory.load(Ordering::Relaxed);
         let mark = if was { ENOUGH } else { SHORT };

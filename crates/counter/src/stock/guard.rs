@@ -1,39 +1,39 @@
-//! What a caller of the counter gets into its hands. Each guard puts things right when it is dropped.
+//! The guards that the counter returns. Each restores the counter when it is dropped.
 
 use std::mem;
 
 use super::StockCounter;
 
-/// What may still become of units once they are taken.
+/// Whether units that are taken may be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Certainty {
-    /// The taker keeps them: it takes last, nothing after can refuse the request. A hold of one line.
+    /// The taker keeps them: it takes last, and nothing after can refuse the request. A hold of one line.
     Certain,
-    /// The taker may still give them back, because another line may fail. Until it has made up its mind nobody is
-    /// refused on account of these units.
+    /// The taker may still give them back, because another line may fail. Until it has decided, nobody is refused
+    /// because of these units.
     Doubtful,
 }
 
-/// How a try to take ended.
+/// The result of a try to take.
 #[derive(Debug)]
 #[must_use = "what was taken is given back when this is dropped"]
 pub enum Take<'a> {
-    /// The units are the taker's, unless it drops them.
+    /// The units are the taker's, unless it drops this.
     Taken(Taken<'a>),
     /// Fewer units were free than asked, and none was in doubt.
     Short {
         /// Units that were free at that instant.
         free: u64,
     },
-    /// Too few for now, but some may come back: try again, or tell the caller to.
+    /// Too few for now, but some may come back: try again.
     InDoubt,
 }
 
-/// What a read-only look at a pool found.
+/// The result of a read-only look at a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a look changes nothing"]
 pub enum Look {
-    /// A try to take is worth it. It may still fail.
+    /// A try to take may succeed.
     MayServe,
     /// Fewer units were free than asked, and none was in doubt.
     Short {
@@ -58,13 +58,13 @@ impl<'a> Taken<'a> {
         Self { counter, units, certainty }
     }
 
-    /// How many units were taken.
+    /// The number of units taken.
     #[must_use]
     pub const fn units(&self) -> u64 {
         self.units
     }
 
-    /// Gives back all but `units`; never grows. A doubt goes on about those that are left.
+    /// Gives back all but `units`; never grows. A doubt goes on about the units that are left.
     pub fn shrink(&mut self, units: u64) {
         let back = self.units.saturating_sub(units);
         if back > 0 {
@@ -73,7 +73,7 @@ impl<'a> Taken<'a> {
         }
     }
 
-    /// Keeps the units: from here on only [`StockCounter::give`] brings them back.
+    /// Keeps the units: from here on only [`StockCounter::give`] returns them.
     #[inline]
     pub fn keep(self) {
         match self.certainty {
@@ -93,7 +93,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Someone is about to give units back: while it lives, nobody is refused. Ends when dropped.
+/// While this lives nobody is refused, since its owner is about to give units back. Ends when dropped.
 #[derive(Debug)]
 #[must_use = "a doubt that is dropped at once protects nothing"]
 pub struct Doubt<'a>(&'a StockCounter);
@@ -103,14 +103,14 @@ impl<'a> Doubt<'a> {
         Self(counter)
     }
 
-    /// Gives `units` and ends the doubt, where it can in one step. As [`StockCounter::give`], it comes after the
-    /// record was appended.
+    /// Gives `units` and ends the doubt, if possible in one step. As with [`StockCounter::give`], the record was
+    /// appended before.
     pub fn give(self, units: u64) {
         self.0.give_and_end_doubt(units);
         mem::forget(self);
     }
 
-    /// The doubt goes over to one who has taken `units`.
+    /// Turns the doubt into that of a taker of `units`.
     pub(super) fn into_taken(self, units: u64) -> Taken<'a> {
         let counter = self.0;
         mem::forget(self);

@@ -1,27 +1,28 @@
-//! What is given to the pools of one item, counted: so that a reader of one pool after the other knows that nothing came
-//! back to one that was read already.
+//! Counts gives to the pools of one item, so that a reader of one pool after the other knows whether units came back to
+//! a pool that it had read.
 //!
 //! ```text
 //!  63 ................. 20   19 ............. 0
 //!  gives begun               gives in flight
 //! ```
 //!
-//! # Why nothing is overlooked
+//! # Why nothing is missed
 //!
-//! Each give to any of the pools is counted before it and leaves the gives in flight after it. A reader finds none in
-//! flight, reads the pools, and finds the same word again. So no give began in between, and each that had begun had
-//! landed before the first pool was read. Units come to a pool by a give alone: from the reading of a pool to the second
-//! look at the word it had at most what was read, units in doubt included. At that second look all pools together had at
-//! most the sum.
+//! Each give to any of the pools is counted before it, and leaves the count of gives in flight after it. A reader finds
+//! none in flight, reads the pools, and then finds the same word again. So no give began in between, and each that had
+//! begun had landed before the first pool was read. A pool gains units by a give only: from its reading to the second
+//! load of the word it had at most what was read, units in doubt included. At that second load all pools together had
+//! at most the sum.
 //!
 //! # Why these orderings
 //!
-//! `Release` at the end of a give, `Acquire` at the first look: who sees it landed sees its units. The second look stands
-//! behind reads that are `Acquire`: who saw a pool as someone left it who knew of a give sees that give's beginning. The
-//! beginning is `AcqRel`, as all changes of the counter's words.
+//! `Release` at the end of a give, `Acquire` at the first load: a reader that sees the give landed sees its units. The
+//! second load comes after reads that are `Acquire`: a reader that saw a pool as left by a thread that knew of a give
+//! sees that give's beginning. The beginning is `AcqRel`, as all changes of the counter's words.
 //!
-//! The gives begun wrap after 2^44: for the same word to come again between two looks, a reader would have to sleep over
-//! as many. Each give in flight is a thread inside one call, so that 2^20 of them are far away.
+//! The count of gives begun wraps after 2^44: for the same word to appear again between two loads, a reader would have
+//! to be stopped during as many gives. Each give in flight is a thread inside one call, so 2^20 of them are never
+//! reached in practice.
 
 use crossbeam_utils::CachePadded;
 
@@ -39,7 +40,7 @@ const ONE_BEGUN: u64 = 1 << FLIGHT_BITS;
 pub struct Moving(CachePadded<AtomicU64>);
 
 impl Moving {
-    /// Of an item to whose pools nothing was given yet.
+    /// For an item to whose pools nothing was given yet.
     #[must_use]
     pub fn still() -> Self {
         Self(CachePadded::new(AtomicU64::new(0)))
@@ -52,7 +53,7 @@ impl Moving {
         self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);
     }
 
-    /// What `read` finds in the pools, and whether nothing was given to any of them meanwhile.
+    /// Returns what `read` found in the pools, and whether nothing was given to any of them meanwhile.
     pub fn watch<T>(&self, read: impl FnOnce() -> T) -> (T, bool) {
         let before = self.0.load(Ordering::Acquire);
         let found = read();

@@ -1,4 +1,4 @@
-//! The counter with real threads, and against a plain sum. Interleavings are the models' business.
+//! The counter with real threads, and compared with a plain sum. The models check interleavings.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
@@ -200,7 +200,7 @@ fn a_herd_takes_each_unit_once_and_is_refused_only_when_none_is_left() {
     }
 }
 
-/// Threads reserve, give back and put carts together, with as many units as all can have at once: none is refused.
+/// Threads reserve, give back and fill carts, with as many units as all can have at once: none is refused.
 #[test]
 fn nobody_is_refused_while_there_is_one_for_everyone() {
     const THREADS: u64 = 4;
@@ -301,7 +301,7 @@ fn run(counter: &StockCounter, step: &Step, free: &mut u64) -> Result<(), TestCa
 }
 
 proptest! {
-    /// A thread alone sees a plain sum, whichever of two homes it acts from.
+    /// A thread alone sees a plain sum, from whichever of two homes it acts.
     #[test]
     fn one_after_the_other_it_is_a_plain_sum(
         start in 0..3_000u64,

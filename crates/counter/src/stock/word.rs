@@ -14,18 +14,18 @@ const UNIT_BITS: u32 = 40;
 /// Bits of core that count doubts.
 const DOUBT_BITS: u32 = 20;
 
-/// Most units that one pool can ever account for: 2^40 - 1, more than an item may have.
+/// Most units that one pool can account for: 2^40 - 1, more than an item may have.
 pub const MAX_UNITS: u64 = (1 << UNIT_BITS) - 1;
 /// Most doubts that core can count: 2^20 - 1.
 pub const MAX_DOUBTS: u64 = (1 << DOUBT_BITS) - 1;
-/// From so many doubts on, a taker in doubt has to wait. The other half is for those who cannot wait.
+/// From this many doubts on, a taker in doubt must wait. The other half is for those that cannot wait.
 const DOUBTS_OF_TAKERS: u64 = MAX_DOUBTS / 2;
 
 /// In core: every shard is shut, so core has all units that are free.
 pub(super) const FOLDED: u64 = 1 << 63;
-/// In core: one who has taken, or is giving back, and may still change what is free.
+/// In core: a thread that has taken or is giving back, and may still change what is free.
 pub(super) const ONE_DOUBT: u64 = 1 << UNIT_BITS;
-/// In a shard: nobody may touch it, its units are in core.
+/// In a shard: no taker or giver may change it; its units are in core.
 pub(super) const SHUT: u64 = 1 << 63;
 
 /// A value of core.
@@ -50,17 +50,17 @@ impl Core {
         (self.0 >> UNIT_BITS) & MAX_DOUBTS
     }
 
-    /// Whether `units` more can be counted without running into the doubts.
+    /// Whether `units` more can be counted without overflowing into the doubts.
     pub(super) const fn has_room_for(self, units: u64) -> bool {
         units <= MAX_UNITS.saturating_sub(self.units())
     }
 
-    /// Whether a taker in doubt has to wait for others to make up their minds.
+    /// Whether a taker in doubt must wait until others have decided.
     pub(super) const fn is_crowded(self) -> bool {
         self.doubts() >= DOUBTS_OF_TAKERS
     }
 
-    /// What this value, read at one instant, says to one who asks for `units`.
+    /// What this value, read at one instant, means for a request of `units`.
     pub(super) const fn look(self, units: u64) -> Look {
         let free = self.units();
         if !self.is_folded() || free >= units {
@@ -72,8 +72,8 @@ impl Core {
         }
     }
 
-    /// As many of `most` units as can be asked for without a false refusal: all that there are where this value, read at
-    /// one instant, would be *short* of `most`; but never none.
+    /// As many of `most` units as can be asked for without a false refusal: all that there are if this value, read at
+    /// one instant, would be *short* of `most`; but never 0.
     pub(super) const fn up_to(self, most: u64) -> u64 {
         match self.look(most) {
             Look::Short { free: 0 } => 1,
@@ -82,7 +82,7 @@ impl Core {
         }
     }
 
-    /// Without `units`, which it must have; with a doubt more, where there is one.
+    /// Without `units`, which it must have; with one more doubt, if the taker is in doubt.
     pub(super) const fn taken(self, units: u64, certainty: Certainty) -> Self {
         let rest = self.0.wrapping_sub(units);
         match certainty {

@@ -1,8 +1,8 @@
-//! Adjustments of an item's stock that are remembered, so that one sent again is not made again.
+//! Remembered adjustments of an item's stock, so that one sent again is not applied again.
 //!
-//! Each is remembered for seven days, and the last 256 for longer; of one item 100,000 at most. Of those that were forgotten
-//! the latest instant is kept at which one of them may have been made: an id of version 7 says when it was made, so one from
-//! before that instant, which is not remembered, may have been one of them.
+//! Each is remembered for seven days, and the last 256 for longer; at most 100,000 of one item. Of the forgotten ones
+//! only the latest instant is kept at which one of them may have been made. An id of version 7 contains its instant, so
+//! an id from before that instant that is not remembered may be one of the forgotten.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
@@ -15,11 +15,11 @@ use stockade_types::time::{Millis, Timestamp};
 
 /// Adjustments of an item that are remembered however old they are.
 pub const REMEMBERED_MIN: usize = 256;
-/// Adjustments of an item that are remembered at most.
+/// Most adjustments of an item that are remembered.
 pub const REMEMBERED_MAX: usize = if cfg!(test) { 1_000 } else { 100_000 };
-/// How long each is remembered, as far as there is room.
+/// How long each is remembered, up to [`REMEMBERED_MAX`].
 const REMEMBERED_FOR: Millis = Millis::from_secs(7 * 24 * 60 * 60);
-/// So far may the clock be ahead that an id of version 7 was made by.
+/// The clock that made an id of version 7 may be ahead by this much.
 const AHEAD_MAX: Millis = Millis::from_secs(24 * 60 * 60);
 
 /// The adjustments of one item.
@@ -29,22 +29,23 @@ pub struct ItemAdjustments {
     pub revision: Lsn,
     /// Oldest first.
     last: VecDeque<Remembered>,
-    /// By id: their numbers, of which `first` is that of the oldest.
+    /// The numbers of the adjustments, by id. `first` is the number of the oldest.
     places: HashTable<u32>,
     first: u32,
     hasher: DefaultHashBuilder,
-    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was.
+    /// The latest instant at which a forgotten adjustment may have been made; 0 while none was forgotten.
     forgotten: Timestamp,
 }
 
-/// One adjustment, in little: there may be 100,000 of an item.
+/// One adjustment, packed: an item may have 100,000.
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
     id: AdjustmentId,
-    /// When it was made; 0: not known.
+    /// When it was made; 0 if that is not known.
     at: Packed<8>,
     pool: [u8; 2],
-    /// Whether it is a difference, `left` as a signed number, or sets the units from `left` to `right`.
+    /// If set, the change is a difference: `left`, as a signed number. Otherwise it sets the units received from `left`
+    /// to `right`.
     is_delta: bool,
     left: Packed<8>,
     right: Packed<8>,
@@ -75,7 +76,7 @@ impl Remembered {
         Some(Timestamp(self.at.get())).filter(|at| at.0 > 0)
     }
 
-    /// From when on it counts as old: since it was made or since its id was made, whichever is later.
+    /// Its age counts from when it was applied or when its id was made, whichever is later.
     fn counts_from(&self) -> Option<Timestamp> {
         let at = self.at()?;
         Some(made_at(&self.id).map_or(at, |made| at.max(made.min(at.plus(AHEAD_MAX)))))
@@ -91,14 +92,14 @@ impl ItemAdjustments {
         self.numbered(*number).map(Remembered::adjustment)
     }
 
-    /// Whether one with this id, which is not remembered, may have been made and forgotten: it is of version 7, and not
-    /// made later than all that were forgotten. Of other ids nobody can tell.
+    /// Whether an adjustment with this id, which is not remembered, may have been made and forgotten: the id is of
+    /// version 7 and not later than all that were forgotten. Of other ids it is not known.
     #[must_use]
     pub fn may_be_forgotten(&self, id: &AdjustmentId) -> bool {
         made_at(id).is_some_and(|made| made <= self.forgotten)
     }
 
-    /// Remembers one, made at `at`, and forgets what is old by then or beyond the bound.
+    /// Remembers an adjustment made at `at`, and forgets those that are old by then or beyond the bound.
     pub fn remember(&mut self, lsn: Lsn, adjustment: &Adjustment, at: Option<Timestamp>) {
         self.revision = lsn;
         self.put(adjustment, at);
@@ -113,7 +114,7 @@ impl ItemAdjustments {
         }
     }
 
-    /// Remembers what a snapshot has, behind what is there.
+    /// Adds a snapshot's adjustments after those that are there.
     pub(super) fn restore(&mut self, forgotten: Timestamp, adjustments: &[(Adjustment, Option<Timestamp>)]) {
         self.forgotten = self.forgotten.max(forgotten);
         for (adjustment, at) in adjustments {
@@ -123,18 +124,18 @@ impl ItemAdjustments {
         }
     }
 
-    /// The latest instant that one which was forgotten may have been made at; 0 as long as none was.
+    /// The latest instant at which a forgotten adjustment may have been made; 0 while none was forgotten.
     #[must_use]
     pub(super) const fn forgotten(&self) -> Timestamp {
         self.forgotten
     }
 
-    /// Each that is remembered, oldest first, with the instant at which it was made, as far as that is known.
+    /// The remembered adjustments, oldest first, with the instants at which they were made, if known.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Adjustment, Option<Timestamp>)> {
         self.last.iter().map(|known| (known.adjustment(), known.at()))
     }
 
-    /// The same with nothing remembered but that there were any.
+    /// Nothing but the revision.
     pub(super) fn without_ids(&self) -> Self {
         Self { revision: self.revision, ..Self::default() }
     }
@@ -158,7 +159,7 @@ impl ItemAdjustments {
         }
         self.last.pop_front();
         self.first = self.first.wrapping_add(1);
-        // One from before its instant was written down: its id alone can say, as far as it is not ahead.
+        // An old record has no instant. Then the id's instant counts, if it is not in the future.
         let made = oldest.counts_from().or_else(|| made_at(&oldest.id).map(|made| made.min(now)));
         self.forgotten = self.forgotten.max(made.unwrap_or_default());
     }

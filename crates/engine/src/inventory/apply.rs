@@ -1,10 +1,10 @@
-//! Records, applied: a record changes its entity, and with it everything that follows: tallies, usage of subjects, stock,
+//! Applies records: a record changes its entity, and all that follows from it: tallies, usage of subjects, stock,
 //! deadlines, counters.
 //!
-//! One function for all who apply: a verb that has just appended the record, with the locks and the units that it has
-//! taken in order to decide; and a follower of the journal, which locks and takes by itself ([`Inventory::follow`]). A
-//! start, which has a whole journal to read, changes the entities by the same steps, but derives what follows from them
-//! once, at the end ([`BulkLoad`](super::BulkLoad)). Idempotent: what an entity has seen already leaves it as it is.
+//! One function for all callers: a verb that has just appended the record, with the locks and units that it has taken
+//! to decide; and a follower of the journal, which takes locks and units by itself ([`Inventory::follow`]). A start,
+//! which reads a whole journal, changes the entities by the same steps but derives all that follows once, at the end
+//! ([`BulkLoad`](super::BulkLoad)). Idempotent: an entity that has seen a record already is left as it is.
 
 use stockade_types::hold::{Hold, HoldLine, HoldState};
 use stockade_types::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};
@@ -18,27 +18,27 @@ use super::pool::{PoolUsage, Stock, UsageChange};
 use super::running::Running;
 use super::{HoldRef, Inventory, LockedShard, LockedShards, Standing, Subject};
 
-/// What a record is about to change, locked. Of a hold that is its drop, whose gate is held; the shard that it lives in,
-/// or will; and its subjects, where the caller has them locked already.
+/// What a record changes, locked. For a hold: its drop, whose gate is held; the shard that it lives or will live in;
+/// and its subjects, if the caller has locked them.
 #[derive(Debug)]
 pub enum Locked<'a, 's> {
     /// The registry is closed, and no drop has the record's number.
     Registry(&'a mut Registry),
-    /// A drop, and what its gate guards: that is closed.
+    /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut Running),
     /// No hold has the record's id.
     NewHold(&'a DropEntry, &'a mut LockedShard<'s>, Option<LockedSubjects<'a>>),
     /// A hold, in its place.
     Hold(&'a DropEntry, (&'a mut LockedShard<'s>, HoldRef), Option<LockedSubjects<'a>>),
-    /// A hold in its place, and no hold has the id of the one that takes its place: the new one's shard and the old one's,
-    /// the subjects of both.
+    /// A hold in its place, and no hold has its successor's id: the successor's shard and the hold's, and the subjects
+    /// of both.
     Succession(&'a DropEntry, (&'a mut LockedShards<'s>, HoldRef), LockedSubjects<'a>),
 }
 
-/// The subjects of a hold, and maybe others, while their stripes are locked.
+/// Subjects whose stripes are locked: those of a hold, possibly with others.
 #[derive(Debug)]
 pub struct LockedSubjects<'a> {
-    /// Whose they are: the hold's customer first.
+    /// Their keys: the hold's customer first.
     pub keys: &'a [SubjectKey],
     /// In the order of the keys.
     pub subjects: &'a mut [Subject],
@@ -51,16 +51,16 @@ pub enum Applied {
     Drop,
     /// A hold was made.
     Made,
-    /// A hold: how it stood, and how it stands.
+    /// A hold changed from one state to another.
     Changed(HoldState, HoldState),
     /// A hold was made, and another was released for it.
     Replaced,
 }
 
-/// Records that do not add up: damage, or a bug that wrote them.
+/// Records that contradict each other: damage, or a bug of the engine that wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    /// A record that can't stand where it stands.
+    /// A record that is not possible at its place.
     #[error("record {lsn}: {what}")]
     Record {
         /// Its place.
@@ -68,15 +68,15 @@ pub enum ReplayError {
         /// What is wrong.
         what: String,
     },
-    /// A hold in a drop, item or pool that there is not.
+    /// A hold in a drop, item or pool that does not exist.
     #[error("hold {0} is in a drop, item or pool that does not exist")]
     Orphan(HoldId),
-    /// More is out than was received.
+    /// More units are out than were received.
     #[error("drop {drop}, item {item}: {out} units are held or claimed, {received} were received")]
     Oversold {
-        /// In which drop.
+        /// Its drop.
         drop: String,
-        /// Which item.
+        /// Its item.
         item: String,
         /// Units out.
         out: u64,
@@ -93,28 +93,29 @@ impl ReplayError {
     }
 }
 
-/// A hold as it was before a record and as it is by it.
+/// A hold before and after a record.
 #[derive(Debug, Clone, Copy)]
 pub struct HoldTransition<'a> {
-    /// The drop that it is in.
+    /// Its drop.
     pub drop: &'a DropEntry,
     /// Where it lives.
     pub place: HoldRef,
-    /// The record's place.
+    /// The record's LSN.
     pub lsn: Lsn,
-    /// How it stood before; nothing for a new one.
+    /// Its standing before; none for a new hold.
     pub before: Option<&'a Standing>,
-    /// How it stands now; whichever revision it says.
+    /// The hold after the record. Its own revision is ignored.
     pub after: &'a Hold,
 }
 
 impl Inventory {
-    /// Applies a record to what is locked, and changes all that follows. Units that a hold wins, or that an adjustment
-    /// takes out, have been taken from their counters before; units that are lost are given to them here. Nothing where
-    /// the entity has seen the record already, or where something else is locked than what the record is about.
+    /// Applies a record to what is locked, and changes all that follows. The caller has taken from the counters the
+    /// units that a hold gains or an adjustment takes out; units that a hold loses are given to the counters here.
+    /// Returns none if the entity has seen the record already, or if something else is locked than what the record is
+    /// about.
     #[expect(
         clippy::inline_always,
-        reason = "who calls knows what is locked: one arm is left, and no call for a reserve"
+        reason = "the caller knows what is locked: one arm is left, and no call for a reserve"
     )]
     #[inline(always)]
     pub fn apply(&self, locked: Locked<'_, '_>, lsn: Lsn, record: Record) -> Option<Applied> {
@@ -165,7 +166,7 @@ impl Inventory {
         Applied::Drop
     }
 
-    /// Gives a hold more time by the record of a start.
+    /// Moves a hold's deadline by the record of a start.
     pub(super) fn move_deadline(
         &self,
         (drop, shard, place): (&DropEntry, &mut LockedShard<'_>, HoldRef),
@@ -184,7 +185,7 @@ impl Inventory {
             return self.enter_with(changed, keys, subjects);
         }
         if changed.after.identities().is_empty() {
-            // Nearly every hold: no list of keys for one.
+            // The usual hold: it needs no list of keys.
             let customer = self.customer_of(&changed.drop.scope, changed.after);
             let enter = |subject: &mut Subject| self.enter_with(changed, &[customer], std::slice::from_mut(subject));
             return self.subjects.with_one(customer, enter);
@@ -193,8 +194,8 @@ impl Inventory {
         self.subjects.with(&keys, |subjects| self.enter_with(changed, &keys, subjects));
     }
 
-    /// The same, with the stripes of all subjects of the hold locked, and maybe of others: `keys` says whose, the customer
-    /// first.
+    /// The same, with the stripes of all subjects of the hold locked, possibly with others; `keys` are the subjects'
+    /// keys, the customer's first.
     pub fn enter_with(&self, changed: &HoldTransition<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let HoldTransition { drop, place, lsn, before, after } = changed;
         changed.enter_subjects(keys, subjects);
@@ -203,8 +204,8 @@ impl Inventory {
             let change = UsageChange { hold: *place, before, after };
             is_first |= drop.pool_of(line).apply_usage(*lsn, &change);
         });
-        // Else a deadline before it is in a queue: it was told of, or is about to be, or whoever forgets what was told
-        // finds it there.
+        // If it is not its pool's first deadline, an earlier one is in the pool's queue: that was announced already, or
+        // is about to be, or the scan that resets the announced instant finds it there.
         if is_first && after.state.is_live() {
             self.expect_due(after.expires_at());
         }
@@ -213,8 +214,8 @@ impl Inventory {
 }
 
 impl HoldTransition<'_> {
-    /// Enters it into the hold's subjects among these, which may have others among them: `keys` says whose they are, the
-    /// customer first.
+    /// Enters the change into those of these subjects that are the hold's. `keys` are the subjects' keys, the
+    /// customer's first.
     pub(super) fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Self { drop, place, lsn: _, before, after } = self;
         let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at() };
@@ -229,19 +230,19 @@ impl HoldTransition<'_> {
         }
     }
 
-    /// Whether it had units before.
+    /// Whether the hold had units before.
     pub(super) fn was_owned(&self) -> bool {
         self.before.is_some_and(|before| !before.state.is_ended())
     }
 }
 
-/// A hold as its record makes it.
+/// A hold with the revision of its record.
 pub(super) fn at(mut hold: Hold, lsn: Lsn) -> Hold {
     hold.revision = lsn;
     hold
 }
 
-/// Visits each line with what the hold had of its pool before, and has now. A hold's lines never change their order.
+/// Visits each line with what the hold had of its pool before and has now. A hold's lines never change their order.
 #[inline]
 pub(super) fn each_usage(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, PoolUsage, PoolUsage)) {
     let (lines, expires_at) = (after.lines(), after.expires_at());
@@ -251,7 +252,7 @@ pub(super) fn each_usage(before: Option<&Standing>, after: &Hold, mut f: impl Fn
     };
     let then = |line: &HoldLine| usage(before.state, before.expires_at, line);
     match (before.lines.view().only(), lines.only()) {
-        // Nearly every hold: no walk through two lists.
+        // The usual hold has one line: no walk through two lists.
         (Some(was), Some(is)) => f(&is, then(&was), now(&is)),
         (None, _) | (_, None) => {
             before.lines.iter().zip(lines.iter()).for_each(|(was, is)| f(&is, then(&was), now(&is)));
@@ -259,7 +260,7 @@ pub(super) fn each_usage(before: Option<&Standing>, after: &Hold, mut f: impl Fn
     }
 }
 
-/// What a hold that stands so has of a line's pool.
+/// What a hold in this state has of a line's pool.
 pub(super) fn usage(state: HoldState, expires_at: Timestamp, line: &HoldLine) -> PoolUsage {
     let units = line.quantity;
     let due = (units > 0).then_some(expires_at);

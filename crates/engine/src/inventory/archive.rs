@@ -1,8 +1,8 @@
-//! Taking the holds of an archived drop out of memory, and keeping what they count for limits of a series or a shop.
+//! Takes the holds of an archived drop out of memory, and keeps what they count for limits of a series or a shop.
 //!
-//! A sale goes on counting for its customer, so each claimed hold leaves its units behind with its subjects, as
-//! reserved at the end of the hour that it was made in: a rolling limit counts them up to an hour longer than it would
-//! have counted the hold, never shorter. Folding again what was folded finds nothing: the holds are gone.
+//! A sale goes on counting for its customer, so each claimed hold leaves its units with its subjects, as reserved at
+//! the end of the hour in which it was made: a rolling limit counts them up to an hour longer than it would have
+//! counted the hold, never shorter. Folding a drop again finds no holds and changes nothing.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,22 +20,21 @@ use super::{DropEntry, HoldRef, Inventory, LockedShard};
 /// Reserves within one such span are folded together, by subject and item.
 pub const BUCKET: Millis = Millis::from_secs(60 * 60);
 
-/// Archived drops whose holds are taken out piece by piece. Between two pieces each hold is there, or what was folded of it,
-/// never both and never neither.
+/// Archived drops whose holds are taken out piece by piece. Between two pieces each hold either is there or is folded.
 #[derive(Debug)]
 pub struct Folding {
     drops: HashMap<DropNo, Arc<DropEntry>>,
-    /// Shards that may still have holds of theirs.
+    /// Shards that may still have holds of these drops.
     shards: Range<u32>,
-    /// Chunks of the ended holds that may still name some, not counted before all shards are done.
+    /// Chunks of the list of ended holds that may still name holds of these drops; none until all shards are done.
     chunks: Option<usize>,
-    /// Those that still have their pools.
+    /// Drops that still have their pools.
     pools: Vec<DropNo>,
     holds: u64,
 }
 
 impl Folding {
-    /// All holds of these drops are still there.
+    /// Nothing is folded yet.
     #[must_use]
     pub fn of(drops: Vec<Arc<DropEntry>>) -> Self {
         let shards = if drops.is_empty() { 0..0 } else { 0..u32::try_from(SHARDS).unwrap_or(u32::MAX) };
@@ -44,7 +43,7 @@ impl Folding {
         Self { drops, shards, chunks: None, pools, holds: 0 }
     }
 
-    /// How many drops these are.
+    /// The number of drops.
     #[must_use]
     pub fn drops(&self) -> usize {
         self.drops.len()
@@ -64,7 +63,7 @@ impl Inventory {
         while self.fold_some(&mut folding) {}
     }
 
-    /// Takes a piece out: the holds of one shard, a chunk's worth of the names of ended holds, or a drop's pools. Says
+    /// Takes one piece out: the holds of one shard, the names in one chunk of ended holds, or a drop's pools. Returns
     /// whether there is more.
     pub fn fold_some(&self, folding: &mut Folding) -> bool {
         let Folding { drops, shards, chunks, pools, holds } = folding;
@@ -80,7 +79,7 @@ impl Inventory {
             *holds = holds.saturating_add(folded);
             return true;
         }
-        // They are forgotten: those of other drops must not make room for them.
+        // Their names are removed, since they would count for the bound on ended holds.
         let left = if drops.is_empty() { 0 } else { *chunks.get_or_insert_with(|| self.ended.lock().chunks()) };
         if let Some(chunk) = left.checked_sub(1) {
             self.ended.lock().retain_in(chunk, |ended| !drops.contains_key(&ended.drop));
@@ -93,14 +92,14 @@ impl Inventory {
         !pools.is_empty()
     }
 
-    /// A drop is to be archived as if it had closed at this instant: later than it did, where it could not be archived now.
-    /// Its gate is passed.
+    /// Schedules the archiving of a drop as if it had closed at `closed_at`; an instant after its real closing
+    /// postpones it. The caller holds the drop's gate.
     pub fn expect_archiving(&self, drop: DropNo, closed_at: Timestamp) {
         self.closings.expect(drop, closed_at);
     }
 
-    /// Takes the holds of archived drops out of one shard: `drop_of` names the drop of those that are to go, `counted`
-    /// says of each whether its subjects count it.
+    /// Takes holds of archived drops out of one shard. `drop_of` returns the drop of a hold that must go, `counted`
+    /// whether the hold's subjects count it.
     pub(super) fn fold_shard<'d>(
         &self,
         shard: &mut LockedShard<'_>,
@@ -119,8 +118,9 @@ impl Inventory {
         folded
     }
 
-    /// Keeps what a hold counts for whose id was given to another, while records are applied: one of an archived drop
-    /// was there until then, where the engine had folded it already. Any other had been forgotten, and counts for nothing.
+    /// Keeps what a hold counts for when, while records are applied, a new hold gets its id. If its drop is archived,
+    /// the engine that wrote the records had folded it already. Any other hold had been forgotten and counts for
+    /// nothing.
     pub(super) fn fold_replaced(&self, place: HoldRef, hold: &Hold) {
         let _known = self.drops.with_number(hold.drop, |drop| {
             if drop.running().archived.is_some() {
@@ -147,7 +147,7 @@ impl Inventory {
         });
     }
 
-    /// Restores what a subject owns from archived drops, from a snapshot.
+    /// Restores a subject's folded usage from a snapshot.
     pub(super) fn apply_usage(&self, image: &UsageImage) {
         self.subjects.with(&[image.subject], |subjects| {
             for subject in subjects {
@@ -157,7 +157,7 @@ impl Inventory {
     }
 }
 
-/// The end of the bucket that an instant is in.
+/// The end of the bucket that contains `at`.
 fn bucket(at: Timestamp) -> Timestamp {
     Timestamp(at.0.div_ceil(BUCKET.0).saturating_mul(BUCKET.0))
 }

@@ -1,9 +1,9 @@
 //! A cold start: from a snapshot and a journal's records to an inventory.
 //!
-//! While records are applied only drops and holds change; stock, limits and deadlines are derived from them once, at the
-//! end, and checked there. That is quicker than to follow them record by record, and it is what a snapshot needs: it was
-//! taken while the engine ran, so before all records up to its end are applied the holds need not add up. All else that a
-//! follower refuses of a record is refused here as well (`fits.rs`).
+//! While records are applied only drops and holds change. Stock, limits and deadlines are derived from them once, at
+//! the end, and checked there. That is faster than updating them for each record. A snapshot also requires it: it was
+//! taken while the engine ran, so its sums need not be right until all records up to its end are applied. All other
+//! contradictions for which a follower refuses a record are refused here as well (`fits.rs`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,24 +25,24 @@ use super::limits::Counted;
 use super::pool::{PoolUsage, UsageChange};
 use super::{DropEntry, Ended, Inventory, Running, fits};
 
-/// Steps in which ended holds are told apart by age.
+/// Steps of age by which ended holds are distinguished.
 const AGES: u64 = 4_096;
 
-/// An inventory to which records are applied, and of which nothing can be asked yet.
+/// An inventory to which records are applied, before anything can be read from it.
 #[derive(Debug)]
 pub struct BulkLoad(Inventory);
 
 impl BulkLoad {
-    /// Nothing yet.
+    /// An empty one.
     #[must_use]
     pub fn new(key: DigestKey) -> Self {
         Self(Inventory::new(key))
     }
 
-    /// Applies one record of a journal. Idempotent: what an entity has seen already leaves it as it is.
+    /// Applies one record of a journal. Idempotent: an entity that has seen a record already is left as it is.
     ///
     /// # Errors
-    /// [`ReplayError`] when the record does not go with those before it: then the journal is damaged, or not ours.
+    /// [`ReplayError`] when the record contradicts those before it: the journal is damaged, or not ours.
     pub fn apply(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
             Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.apply_hold(lsn, hold),
@@ -50,7 +50,7 @@ impl BulkLoad {
             Record::Superseded(superseded) => {
                 fits::succeeds(lsn, superseded)?;
                 let Superseded { ended, made } = superseded.as_ref();
-                // Each is guarded by its own revision: a snapshot may have seen either without the other.
+                // Each is guarded by its own revision, since a snapshot may contain either without the other.
                 self.apply_change(lsn, ended)?;
                 self.apply_hold(lsn, made)
             }
@@ -75,11 +75,11 @@ impl BulkLoad {
         }
     }
 
-    /// Takes in one entity of a snapshot, as of a revision. Its drop may come later, or only with a record behind the
-    /// snapshot's beginning: whether it does is found out at the end.
+    /// Enters one entity of a snapshot, as of a revision. Its drop may follow later, even in a record after the
+    /// snapshot's begin; whether it exists is checked at the end.
     ///
     /// # Errors
-    /// [`ReplayError`] when the entity does not go with those before it: then the snapshot is damaged, or not ours.
+    /// [`ReplayError`] when the entity contradicts those before it: the snapshot is damaged, or not ours.
     pub fn restore(&self, revision: Lsn, image: &Record) -> Result<(), ReplayError> {
         match image {
             Record::Hold(hold) => self.put(revision, hold, Ok(())),
@@ -121,7 +121,7 @@ impl BulkLoad {
         match (changed, record) {
             (None, Record::Drop(image)) => self.make(lsn, image),
             (None, Record::DropFact(fact)) if fact.verb == DropVerb::Create => self.make(lsn, &fact.image),
-            // Its holds are discarded once all records are applied; its pools go at once.
+            // Its holds are discarded once all records are applied; its pools at once.
             (Some(Ok(())), Record::Archived(archived)) => drops.settle_archived(&[archived.drop]),
             (Some(Ok(())), Record::DropFact(fact)) if fact.verb == DropVerb::Archive => {
                 drops.settle_archived(&[fact.number()]);
@@ -141,7 +141,7 @@ impl BulkLoad {
         let has_left = self.has_left(lsn, hold.drop);
         self.0.holds.with_id(&hold.id, |mut shard| {
             let known = shard.find(&hold.id).and_then(|place| Some((place, shard.get(place)?)));
-            // One that is not there any more was forgotten, or has left memory with its drop.
+            // A hold that is missing was forgotten, or has left memory with its drop.
             let is_there = |known: &Hold| known.revision < lsn && !(has_left && known.drop == hold.drop);
             let Some((place, known)) = known.filter(|(_, known)| is_there(known)) else { return Ok(()) };
             fits::changes(lsn, change, known)?;
@@ -155,7 +155,7 @@ impl BulkLoad {
         self.put(lsn, hold, goes_into.unwrap_or(Err(ReplayError::Orphan(hold.id))))
     }
 
-    /// Puts a hold there, unless it is there already; what stands against it does so only then.
+    /// Puts a hold there, unless it is there already; `goes_into` is an error only if the hold must be put.
     fn put(&self, lsn: Lsn, hold: &Hold, goes_into: Result<(), ReplayError>) -> Result<(), ReplayError> {
         let in_its_place = self.0.holds.with_id(&hold.id, |mut shard| {
             let known = shard.find(&hold.id).and_then(|place| Some((place, shard.get(place)?.clone())));
@@ -179,7 +179,7 @@ impl BulkLoad {
         Ok(())
     }
 
-    /// Whether the holds of a drop have left memory before this record.
+    /// Whether the holds of a drop had left memory before this record.
     fn has_left(&self, lsn: Lsn, drop: DropNo) -> bool {
         let has_left = |drop: &DropEntry| drop.has_no_pools() && fits::has_left(lsn, &drop.running());
         self.0.drops.with_number(drop, has_left).unwrap_or(false)
@@ -201,22 +201,22 @@ impl BulkLoad {
         matters
     }
 
-    /// Ended holds that are there.
+    /// The number of ended holds.
     #[must_use]
     pub fn ended(&self) -> usize {
         let [_held, _paying, _claimed, released, expired] = self.0.holds.counts();
         usize::try_from(released.saturating_add(expired)).unwrap_or(usize::MAX)
     }
 
-    /// Forgets the oldest ended holds until about `most` are left, but for those that are spared. Nothing is derived from
-    /// them yet.
+    /// Forgets the oldest ended holds until about `most` are left, but none in `spared`. Called before anything is
+    /// derived.
     pub fn forget_oldest_ended(&self, most: usize, spared: &HashSet<HoldId>) {
         let excess = self.ended().saturating_sub(most);
         let (mut first, mut last) = (u64::MAX, 0);
         self.each_ended(|hold| {
             (first, last) = (first.min(hold.revision.0), last.max(hold.revision.0));
         });
-        // Counted by age in steps: an exact order would take as much memory as what is to be forgotten.
+        // Counted by age in steps: an exact order would take as much memory as the holds that are forgotten.
         let step = last.saturating_sub(first).saturating_add(1).div_ceil(AGES).max(1);
         let age = |hold: &Hold| usize::try_from(hold.revision.0.saturating_sub(first) / step).unwrap_or(usize::MAX);
         let mut counts = vec![0_usize; usize::try_from(AGES).unwrap_or(1)];
@@ -246,11 +246,11 @@ impl BulkLoad {
         });
     }
 
-    /// Derives stock, limits, deadlines and the list of ended holds from drops and holds, once all records are applied, and
-    /// after a snapshot at least those up to its end. What it gathers for that takes about `room` bytes at most.
+    /// Derives stock, limits, deadlines and the list of ended holds from drops and holds. All records must be applied,
+    /// after a snapshot at least those up to its end. Uses about `room` bytes at most for what it gathers.
     ///
     /// # Errors
-    /// [`ReplayError`] when the holds do not add up.
+    /// [`ReplayError`] when the sums are wrong.
     pub fn finish(self, room: usize) -> Result<Inventory, ReplayError> {
         let Self(mut inventory) = self;
         inventory.derive(room)?;
@@ -307,7 +307,7 @@ impl Inventory {
         unsound.map_or(Ok(()), Err)
     }
 
-    /// Sets each counter to what its ledger says is free.
+    /// Sets each counter to its ledger's free units.
     fn reset_counters(&mut self) -> Result<(), ReplayError> {
         let mut unsound = None;
         self.drops.for_each_mut(|entry| {
@@ -323,14 +323,14 @@ impl Inventory {
     }
 }
 
-/// A pool's basis, where a record sets it. Counters are set at the end.
+/// Sets a pool's basis, if the record changes one. Counters are set at the end.
 fn set_basis(lsn: Lsn, change: Option<&DropChange<'_>>) {
     if let Some(DropChange::Basis { pool, basis }) = change {
         pool.set_basis(lsn, *basis);
     }
 }
 
-/// An item's stock as a snapshot has it.
+/// Restores an item's stock from a snapshot.
 fn restore_stock(entry: &DropEntry, running: &mut Running, lsn: Lsn, image: &StockImage) {
     let StockImage { drop: _, item, pools, adjustments } = image;
     if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
@@ -343,10 +343,10 @@ fn restore_stock(entry: &DropEntry, running: &mut Running, lsn: Lsn, image: &Sto
     }
 }
 
-/// A part of an item's remembered adjustments, as a snapshot has them.
+/// Restores a part of an item's remembered adjustments from a snapshot.
 fn restore_adjustments(entry: &DropEntry, running: &mut Running, lsn: Lsn, image: &AdjustmentsImage) {
     let AdjustmentsImage { drop: _, item, forgotten, adjustments } = image;
-    // Those of an archived drop are not asked for any more.
+    // Those of an archived drop are not needed any more.
     if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn >= known.revision)
         && !entry.has_no_pools()
     {

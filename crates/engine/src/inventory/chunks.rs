@@ -1,19 +1,19 @@
 //! A long queue that grows by chunks.
 //!
-//! An array that doubles copies all there is at once, milliseconds for half a million, while whoever wants to put
-//! something in waits with locks held. Here only the list of chunks is copied now and then: a thousandth of it.
+//! An array that doubles copies all its values at once: milliseconds for half a million, while a thread that adds one
+//! waits with locks held. Here only the list of chunks is copied at times, a thousandth of that.
 
 use std::collections::VecDeque;
 
 use stockade_types::invariant;
 
-/// Values a chunk.
+/// Values in a chunk.
 const CHUNK: usize = 1024;
 
 /// First in, first out.
 #[derive(Debug)]
 pub(super) struct Chunks<T> {
-    /// None is empty; all but the last were full once.
+    /// No chunk is empty; all but the last were full once.
     chunks: VecDeque<VecDeque<T>>,
     len: usize,
 }
@@ -25,17 +25,17 @@ impl<T> Default for Chunks<T> {
 }
 
 impl<T> Chunks<T> {
-    /// Values in it.
+    /// The number of values.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// The one that has been in it for longest.
+    /// The oldest value.
     pub(super) fn front(&self) -> Option<&T> {
         self.chunks.front()?.front()
     }
 
-    /// Takes that one out.
+    /// Takes the oldest value out.
     pub(super) fn pop_front(&mut self) -> Option<T> {
         let first = self.chunks.front_mut()?;
         let value = first.pop_front();
@@ -46,7 +46,7 @@ impl<T> Chunks<T> {
         value
     }
 
-    /// Puts one behind all others.
+    /// Appends a value.
     pub(super) fn push_back(&mut self, value: T) {
         match self.chunks.back_mut() {
             Some(last) if last.len() < last.capacity() => last.push_back(value),
@@ -59,18 +59,18 @@ impl<T> Chunks<T> {
         self.len = self.len.saturating_add(1);
     }
 
-    /// Each, in their order.
+    /// All values, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
 
-    /// Chunks in it.
+    /// The number of chunks.
     pub(super) fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Leaves only those of one chunk that `stays` says yes to, in their order. A caller that visits all chunks goes from the
-    /// last to the first: then none is passed over, whatever is put in and taken out between two of them.
+    /// Removes the values of one chunk for which `stays` returns false. A caller that visits all chunks must go from
+    /// the last to the first: then no value is missed, whatever is added and taken out in between.
     pub(super) fn retain_in(&mut self, chunk: usize, stays: impl FnMut(&T) -> bool) {
         let Some(values) = self.chunks.get_mut(chunk) else { return };
         let before = values.len();
@@ -118,7 +118,7 @@ mod tests {
         queue.extend(0..CHUNK * 4);
         for (nth, chunk) in (0..queue.chunks()).rev().enumerate() {
             queue.retain_in(chunk, |n| n % 2 == 0);
-            // Once the whole first chunk: those behind it move up by one.
+            // The whole first chunk once, so that those after it move up by one.
             let popped = if nth == 1 { CHUNK } else { 3 };
             assert!((0..popped).all(|_| queue.pop_front().is_some()));
             queue.extend((0..CHUNK / 2).map(|n| 2 * n));

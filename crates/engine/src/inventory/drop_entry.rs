@@ -1,8 +1,8 @@
-//! A drop: definition, running state, pools, and the gate that requests pass.
+//! A drop: definition, running state, pools, and its gate.
 //!
-//! A request holds its drop's gate for reading from check to append; whoever changes the drop holds it for writing.
-//! Items and pools are never removed while the drop may change. Once it is archived and its holds are gone, it is made
-//! anew without pools and with a small gate: what is left of it are figures.
+//! A request holds its drop's gate for reading from check to append; a change of the drop holds it for writing. Items
+//! and pools are never removed while the drop may change. Once it is archived and its holds are gone, it is replaced by
+//! an entry without pools and with a small gate, which has only figures.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -29,33 +29,33 @@ use super::item_stock::{DropStock, ItemStock};
 use super::pool::{Pool, Stock};
 use super::running::Running;
 
-/// Adjustments in one record of a snapshot: 50 KiB at most.
+/// Adjustments in one record of a snapshot: at most 50 KiB.
 const ADJUSTMENTS_A_RECORD: usize = 1_000;
 
-/// The gate of a drop, and what it guards.
+/// A drop's gate, and what it guards.
 #[derive(Debug)]
 enum Gate {
-    /// For many requests at once: a lock of a kilobyte.
+    /// For many requests at once: this lock takes a kilobyte.
     Live(ShardedLock<Running>),
-    /// For a few.
+    /// For few requests.
     Archived(RwLock<Running>),
 }
 
-/// A drop whose gate was passed: nothing about it changes while this lives.
+/// A drop's running state, read under its gate: it does not change while this lives.
 #[derive(Debug)]
 pub enum ReadRunning<'a> {
-    /// Of one that is not archived, or just being archived.
+    /// The drop has its pools.
     Live(ShardedLockReadGuard<'a, Running>),
-    /// Of one that is archived.
+    /// The drop is archived and has no pools.
     Archived(RwLockReadGuard<'a, Running>),
 }
 
-/// A drop whose gate is closed: nobody else passes while this lives.
+/// A drop's running state with its gate closed: nothing else reads or changes it while this lives.
 #[derive(Debug)]
 pub enum WriteRunning<'a> {
-    /// Of one that is not archived, or just being archived.
+    /// The drop has its pools.
     Live(ShardedLockWriteGuard<'a, Running>),
-    /// Of one that is archived.
+    /// The drop is archived and has no pools.
     Archived(RwLockWriteGuard<'a, Running>),
 }
 
@@ -98,30 +98,30 @@ pub struct DropEntry {
     pub number: DropNo,
     /// When it was created.
     pub created_at: Timestamp,
-    /// Digest of the definition as first asked for.
+    /// Digest of the definition that it was created with.
     pub request: [u8; 32],
-    /// What of it never changes.
+    /// The parts of it that never change.
     pub scope: DropScope,
-    /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never have most
-    /// reasons: each is made when it is first counted.
+    /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never refuse for
+    /// most reasons: each is made when it is first needed.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
     gate: Gate,
     items: DropStock,
 }
 
-/// What follows from a record about a drop, beyond what the drop itself is by it.
+/// What follows from a record about a drop, in addition to the drop's own change.
 #[derive(Debug)]
 pub(super) enum DropChange<'d> {
     /// Nothing.
     Itself,
     /// It opens at another instant than before.
     Opening { before: Timestamp },
-    /// A pool has received and given up so much in all.
+    /// A pool's basis changes: the units received and taken out in total.
     Basis { pool: &'d Pool, basis: PoolBasis },
 }
 
 impl DropEntry {
-    /// A drop as its record makes it.
+    /// A drop as its record describes it.
     #[must_use]
     pub fn new(revision: Lsn, image: DropImage) -> Self {
         let DropImage { number, created_at, definition, request, update } = image;
@@ -145,8 +145,8 @@ impl DropEntry {
         Self { number, created_at, request, scope, refusals, gate, items }
     }
 
-    /// The same drop without pools, for one that is archived and whose holds have left memory, or will at the end of a
-    /// replay. Its figures are those of the record that archived it.
+    /// The same drop without pools: for an archived drop whose holds have left memory, or will at the end of a replay.
+    /// Its figures are those of the record that archived it.
     #[must_use]
     pub(super) fn without_pools(&self) -> Self {
         let running = self.running();
@@ -170,7 +170,7 @@ impl DropEntry {
             turned_at: *turned_at,
             next_moment: *next_moment,
             update: *update,
-            // Its stock stays as it is: whether an adjustment was made is not asked any more.
+            // Its stock can't change any more, so adjustments need not be recognised.
             adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
             archived: archived.clone(),
             basis: Some(self.basis(&running)),
@@ -186,13 +186,13 @@ impl DropEntry {
         }
     }
 
-    /// Whether its pools have left memory: it is archived, and no hold of it is left.
+    /// Whether its pools have left memory: it is archived, and none of its holds is left.
     #[must_use]
     pub const fn has_no_pools(&self) -> bool {
         matches!(self.gate, Gate::Archived(_))
     }
 
-    /// Passes the gate: nothing about the drop changes while the guard lives.
+    /// Holds the gate for reading: the running state does not change while the guard lives.
     #[inline]
     pub fn running(&self) -> ReadRunning<'_> {
         match &self.gate {
@@ -201,7 +201,8 @@ impl DropEntry {
         }
     }
 
-    /// Passes the gate if nobody is changing the drop: for callers that hold a lock which comes after it.
+    /// Holds the gate for reading if that is possible at once: for callers with a lock that comes after it in the
+    /// order.
     pub fn try_running(&self) -> Option<ReadRunning<'_>> {
         match &self.gate {
             Gate::Live(gate) => gate.try_read().ok().map(ReadRunning::Live),
@@ -217,7 +218,7 @@ impl DropEntry {
         }
     }
 
-    /// Whether a record about this drop can be one.
+    /// Checks whether this record about the drop is possible.
     pub(super) fn fits(&self, running: &Running, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         if let Record::Adjusted(adjusted) = record {
             fits::units(lsn, adjusted.basis)?;
@@ -235,8 +236,8 @@ impl DropEntry {
         Err(ReplayError::Record { lsn, what })
     }
 
-    /// Applies a record about this drop, unless that is known here already or makes no drop what it is: what the drop
-    /// itself is by it. Says what else follows. `running` is this drop's, its gate closed.
+    /// Applies a record to this drop's own state, unless the drop has seen it already or it is no record about a drop.
+    /// Returns what else follows. `running` is this drop's, with the gate closed.
     pub(super) fn change(&self, running: &mut Running, lsn: Lsn, record: &Record) -> Option<DropChange<'_>> {
         match record {
             Record::Drop(image) if lsn > running.revision => return Some(self.redefine(running, lsn, image)),
@@ -267,7 +268,7 @@ impl DropEntry {
         Some(DropChange::Itself)
     }
 
-    /// Applies a fact, unless that is known here already.
+    /// Applies a fact, unless the drop has seen it already.
     fn change_by_fact(&self, running: &mut Running, lsn: Lsn, fact: &DropFact) -> Option<DropChange<'_>> {
         match fact.verb {
             DropVerb::Update if lsn > running.revision => return Some(self.redefine(running, lsn, &fact.image)),
@@ -299,7 +300,7 @@ impl DropEntry {
         running.set_next_moment(self.created_at);
     }
 
-    /// Enters a change of the definition. Items are only ever added.
+    /// Enters a change of the definition. Items are only added.
     fn redefine(&self, running: &mut Running, revision: Lsn, image: &DropImage) -> DropChange<'_> {
         let before = running.opens_at(self);
         let DropImage { number: _, created_at: _, definition, request: _, update } = image;
@@ -314,7 +315,8 @@ impl DropEntry {
         if running.opens_at(self) == before { DropChange::Itself } else { DropChange::Opening { before } }
     }
 
-    /// Sets what a pool has received where it is kept without its pool; else says in which pool it is to be set.
+    /// Sets a pool's basis if the drop is kept without pools; otherwise returns the pool in which the caller must set
+    /// it.
     pub(super) fn set_basis(
         &self,
         running: &mut Running,
@@ -330,7 +332,7 @@ impl DropEntry {
     /// The stock of an item of this drop.
     ///
     /// # Panics
-    /// When there is none: numbers are only made from the definition that the stock was made from, so that is a bug.
+    /// When there is none. Item numbers only come from this drop's definition, so that is a bug.
     #[inline]
     #[must_use]
     pub fn item_stock(&self, item: ItemNo) -> &ItemStock {
@@ -344,7 +346,7 @@ impl DropEntry {
         self.items.get(item.index())?.pool(pool)
     }
 
-    /// The pool of a line's units. No hold of this drop has a line of any other pool.
+    /// The pool of a line's units. Every line of this drop's holds has one.
     ///
     /// # Panics
     /// When there is none: a bug.
@@ -366,7 +368,7 @@ impl DropEntry {
         self.items.iter().flat_map(ItemStock::pools)
     }
 
-    /// Stock by item and pool, and the last place of the journal that moved any of it. `running` is this drop's.
+    /// Stock by item and pool, and the last record that moved any of it. `running` is this drop's.
     #[must_use]
     pub fn stock(&self, running: &Running) -> (Vec<Vec<Stock>>, Lsn) {
         if let (Some(basis), Some((lsn, archived))) = (&running.basis, &running.archived) {
@@ -390,26 +392,25 @@ impl DropEntry {
         self.pools().map(Pool::figures).collect()
     }
 
-    /// Those of one item's pools.
+    /// The figures of one item's pools.
     #[must_use]
     pub fn item_figures(&self, item: ItemNo) -> Vec<PoolFigures> {
         self.items.get(item.index()).map_or_else(Vec::new, |item| item.pools().map(Pool::figures).collect())
     }
 
-    /// What each pool has received, by item.
+    /// Each pool's basis, by item.
     fn basis(&self, running: &Running) -> Vec<Vec<PoolBasis>> {
         let of_pools = || self.items.iter().map(|item| item.pools().map(Pool::basis).collect()).collect();
         running.basis.clone().unwrap_or_else(of_pools)
     }
 
-    /// Bytes that its definition takes as written down: a measure of what it takes in memory. `running` is this
-    /// drop's.
+    /// Bytes of its encoded definition, as a measure of what it takes in memory. `running` is this drop's.
     #[must_use]
     pub fn weight(&self, running: &Running) -> usize {
         self.image(running).encoded_len()
     }
 
-    /// The drop as its definition's record says it.
+    /// The drop as a record of its definition.
     #[must_use]
     pub fn image(&self, running: &Running) -> DropImage {
         DropImage {
@@ -421,7 +422,7 @@ impl DropEntry {
         }
     }
 
-    /// Units by which counters and ledgers disagree: 0, always. Closes the gate for as long as it looks.
+    /// Units by which counters and ledgers disagree: always 0. Closes the gate meanwhile.
     #[must_use]
     pub fn conservation_error(&self) -> u64 {
         let _closed = self.steer();
@@ -441,8 +442,8 @@ impl DropEntry {
         self.refusals.each_ref().map(|counter| counter.get().map_or(0, |counter| counter.get()))
     }
 
-    /// The records that make this drop what it is, for a snapshot, each with the LSN that it stands for: definition,
-    /// lifecycle if anything has come of it, and the stock of items that were adjusted.
+    /// The records that describe this drop in a snapshot, each with its LSN: the definition, the lifecycle if it has
+    /// changed, the stock of items that were adjusted, and the archiving.
     #[must_use]
     pub fn images(&self) -> Vec<(Lsn, Record)> {
         let running = self.running();
@@ -464,7 +465,7 @@ impl DropEntry {
         images
     }
 
-    /// An item's remembered adjustments, in parts that a record has room for.
+    /// An item's remembered adjustments, in parts that fit into a record.
     fn adjustments(&self, item: ItemNo, adjusted: &ItemAdjustments) -> Vec<(Lsn, Record)> {
         let remembered: Vec<_> = adjusted.iter().collect();
         let image = |part: &[(Adjustment, Option<Timestamp>)]| {

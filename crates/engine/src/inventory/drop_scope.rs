@@ -1,4 +1,4 @@
-//! Whose a drop is, and who its customers are to limits.
+//! A drop's shop and series, and its customers as subjects of limits.
 
 use std::sync::OnceLock;
 
@@ -6,12 +6,12 @@ use stockade_types::definition::Definition;
 use stockade_types::digest::{Customers, DigestKey};
 use stockade_types::ids::{SeriesId, ShopId};
 
-/// What of a drop never changes: it may be read without passing the gate.
+/// The parts of a drop that never change: they may be read without the gate.
 #[derive(Debug, Clone)]
 pub struct DropScope {
-    /// Whose drop it is.
+    /// Its shop.
     pub shop: ShopId,
-    /// The series that it belongs to.
+    /// Its series.
     pub series: Option<SeriesId>,
     customers: OnceLock<Customers>,
 }
@@ -21,7 +21,7 @@ impl DropScope {
         Self { shop: definition.shop.clone(), series: definition.series.clone(), customers: OnceLock::new() }
     }
 
-    /// The shop's customers, as subjects. Nearly every request asks for one of them.
+    /// The shop's customers as subjects. Kept, since nearly every request needs one.
     #[inline]
     pub fn customers(&self, key: &DigestKey) -> &Customers {
         self.customers.get_or_init(|| key.customers(&self.shop))

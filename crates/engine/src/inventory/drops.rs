@@ -1,7 +1,7 @@
 //! Drops by id and number.
 //!
-//! A drop that lives is never removed, and no number is given out twice. Of archived ones a bounded number is kept: the
-//! oldest go, id and figures, and what customers bought there counts for no limit any more.
+//! A live drop is never removed, and no number is given out twice. A bounded number of archived ones is kept: the
+//! oldest are forgotten, with id and figures, and what customers bought there no longer counts for any limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -16,7 +16,7 @@ use stockade_types::time::Timestamp;
 use super::drop_entry::DropEntry;
 use super::running::Running;
 
-/// The drops that there are, for who has the registry locked already: it must not be locked twice by one thread.
+/// All drops, for callers that have the registry locked already: one thread must not lock it twice.
 #[derive(Debug, Clone, Copy)]
 pub struct Roster<'a>(&'a BTreeMap<DropNo, Arc<DropEntry>>);
 
@@ -28,12 +28,12 @@ impl<'a> Roster<'a> {
     }
 }
 
-/// What became of adding a drop.
+/// The result of adding a drop.
 #[derive(Debug)]
 pub enum Added {
-    /// It is there now.
+    /// It was added.
     New(Arc<DropEntry>),
-    /// One with its id was there before; nothing was added.
+    /// A drop with its id existed; nothing was added.
     Known(Arc<DropEntry>),
 }
 
@@ -41,18 +41,18 @@ pub enum Added {
 #[derive(Debug, Default)]
 pub struct Drops(ShardedLock<Registry>);
 
-/// All drops, while nobody else adds one.
+/// All drops, while the registry is locked.
 #[derive(Debug, Default)]
 pub struct Registry {
     ids: HashMap<DropId, Arc<DropEntry>>,
     entries: BTreeMap<DropNo, Arc<DropEntry>>,
-    /// Those without pools, in the order in which they were archived, each with its weight.
+    /// Drops without pools, in the order in which they were archived, each with its weight.
     archived: BTreeMap<(Lsn, DropNo), usize>,
-    /// The sum of these weights.
+    /// The sum of the weights.
     weight: usize,
 }
 
-/// Where a new drop would stand.
+/// The place of a new drop.
 #[derive(Debug, Clone, Copy)]
 pub struct Seat {
     /// Its number.
@@ -61,9 +61,9 @@ pub struct Seat {
     pub living: usize,
 }
 
-/// A drop among all drops in the order of their numbers.
+/// The drop with this number among all drops, which are sorted by number.
 pub(super) fn among(drops: &[Arc<DropEntry>], number: DropNo) -> Option<&Arc<DropEntry>> {
-    // As long as none has gone, each stands at its number.
+    // While none has been forgotten, each drop is at the index of its number.
     drops.get(number.index()).filter(|drop| drop.number == number).or_else(|| {
         let place = drops.binary_search_by_key(&number, |drop| drop.number).ok()?;
         drops.get(place)
@@ -71,43 +71,43 @@ pub(super) fn among(drops: &[Arc<DropEntry>], number: DropNo) -> Option<&Arc<Dro
 }
 
 impl Drops {
-    /// The drop with this id.
+    /// Calls `f` with the drop with this id.
     pub fn with_id<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
         self.with_id_among(id, |entry, _| f(entry))
     }
 
-    /// The drop with this number.
+    /// Calls `f` with the drop with this number.
     pub fn with_number<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry) -> R) -> Option<R> {
         self.with_number_among(number, |entry, _| f(entry))
     }
 
-    /// The drop with this id, among all the others.
+    /// Calls `f` with the drop with this id, and with all drops.
     #[inline]
     pub fn with_id_among<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         registry.ids.get(id).map(|entry| f(entry, Roster(&registry.entries)))
     }
 
-    /// The drop with this number, among all the others.
+    /// Calls `f` with the drop with this number, and with all drops.
     #[inline]
     pub fn with_number_among<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         registry.entries.get(&number).map(|entry| f(entry, Roster(&registry.entries)))
     }
 
-    /// The drop with this number, to keep: the registry is free meanwhile.
+    /// The drop with this number, as a reference that keeps it; the registry is not locked afterwards.
     #[must_use]
     pub fn entry(&self, number: DropNo) -> Option<Arc<DropEntry>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).entries.get(&number).cloned()
     }
 
-    /// Where the next drop would stand.
+    /// The place of the next drop.
     #[must_use]
     pub fn next_seat(&self) -> Seat {
         self.0.read().unwrap_or_else(PoisonError::into_inner).next_seat()
     }
 
-    /// Every pool that has a hold due at `now`, and the earliest deadline of all that are not.
+    /// All pools that have a hold due at `now`, and the earliest deadline of all other pools.
     pub fn due(&self, now: Timestamp) -> (Vec<(DropNo, ItemNo, PoolNo)>, Timestamp) {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let (mut due, mut next) = (Vec::new(), Timestamp::NEVER);
@@ -124,14 +124,14 @@ impl Drops {
         (due, next)
     }
 
-    /// Every drop, in the order of numbers. A copy of the list: the registry is free while it is walked.
+    /// All drops, in the order of numbers. A copy of the list: the registry is not locked while the caller walks it.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<DropEntry>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).entries.values().cloned().collect()
     }
 
-    /// Has a drop added, unless there is one with this id. The registry is closed while `make` does it, so that numbers
-    /// are given out in the order of the journal.
+    /// Calls `make` to add a drop, unless one has this id. The registry is closed meanwhile, so numbers are given out
+    /// in the order of the journal.
     ///
     /// # Errors
     /// What `make` returns.
@@ -156,13 +156,13 @@ impl Drops {
         self.with_number(number, |entry| f(entry, &mut entry.steer()))
     }
 
-    /// Takes the pools of archived drops out of memory, whose holds are out already.
+    /// Takes the pools of archived drops out of memory. Their holds must be out already.
     pub fn settle_archived(&self, drops: &[DropNo]) {
         self.with_registry(|registry| drops.iter().for_each(|number| registry.settle(*number)));
     }
 
-    /// Lets the oldest archived drops go, as long as there are more than `most` or they weigh more than `weight`. Says
-    /// which went. The one with the highest number stays: by it the next is known.
+    /// Forgets the oldest archived drops while there are more than `most` or they weigh more than `weight`. Returns
+    /// those that were forgotten. The drop with the highest number is kept, since the next number follows from it.
     pub fn forget_archived(&self, most: usize, weight: usize) -> Vec<Arc<DropEntry>> {
         let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut gone = Vec::new();
@@ -173,10 +173,10 @@ impl Drops {
         gone
     }
 
-    /// Each entry, to change: only before anyone else has one.
+    /// Calls `f` with each entry, mutably: only before anything else has a reference to one.
     pub(super) fn for_each_mut(&mut self, mut f: impl FnMut(&mut DropEntry)) {
         let registry = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // An entry can be changed while nobody else has it.
+        // Drops the second reference to each entry, so that it can be changed.
         registry.ids.clear();
         for (number, entry) in &mut registry.entries {
             invariant!(let Some(entry) = Arc::get_mut(entry), "drop {number} is used before all is loaded");
@@ -188,14 +188,14 @@ impl Drops {
 }
 
 impl Registry {
-    /// Where the next drop would stand.
+    /// The place of the next drop.
     #[must_use]
     pub fn next_seat(&self) -> Seat {
         let number = self.entries.last_key_value().map_or(0, |(last, _)| last.0.saturating_add(1));
         Seat { number: DropNo(number), living: self.entries.len().saturating_sub(self.archived.len()) }
     }
 
-    /// Adds a drop. None has its number.
+    /// Adds a drop. No other may have its number.
     pub fn put(&mut self, revision: Lsn, image: &DropImage) -> Arc<DropEntry> {
         let entry = Arc::new(DropEntry::new(revision, image.clone()));
         self.ids.insert(image.definition.id.clone(), Arc::clone(&entry));
@@ -204,7 +204,7 @@ impl Registry {
         entry
     }
 
-    /// Puts an archived drop without pools in the place of what it was.
+    /// Replaces an archived drop by an entry without pools.
     fn settle(&mut self, number: DropNo) {
         let Some(entry) = self.entries.get(&number).cloned() else { return };
         let archived_at = entry.running().archived.as_ref().map(|(lsn, _)| *lsn);

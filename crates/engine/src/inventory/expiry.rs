@@ -1,11 +1,13 @@
-//! When holds fall due: one queue a stripe of a pool, exact to the millisecond.
+//! When holds are due: one queue for each stripe of a pool, exact to the millisecond.
 //!
 //! An ordered map from instant to the holds that are due then. The first key is the next deadline, exactly, after every
-//! removal: a refusal can tell when units may come back. Holds of one instant lie in short lists, found by a hash, of
-//! which there is one more, or one less, when they get too long or too short: no step touches more than two of them,
-//! so a million deadlines at one instant cost each request its own entry only, and nothing cascades. (As a tree of a
-//! million, a hold's coming and going took 1,000 instructions and a dozen cache misses; as lists, 200 and three.)
-//! It never decides that a hold has expired: it only knows where to look.
+//! removal, so a refusal can say when units may come back. Holds of one instant are in short lists, chosen by a hash.
+//! One list is added or removed when they get too long or too short on average. No step touches more than two lists, so
+//! with a million deadlines at one instant each request only pays for its own entry, and nothing cascades. (As a tree
+//! of a million, inserting and removing a hold took 1,000 instructions and a dozen cache misses; as lists, 200 and
+//! three.)
+//!
+//! A queue never decides that a hold has expired: it only says which holds to check.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,16 +18,17 @@ use stockade_types::time::Timestamp;
 
 use super::holds::HoldRef;
 
-/// Holds a list, on average, when one more list is made: two cache lines of them.
+/// Holds in a list, on average, from which on one more list is made: two cache lines of them.
 const FULL: usize = 32;
-/// Holds a list, on average, when one is given up: far below [`FULL`], so that coming and going changes nothing.
+/// Holds in a list, on average, below which one list is given up: far below [`FULL`], so that a few changes cause
+/// neither.
 const SPARSE: usize = 8;
 
-/// Deadlines of live holds of one pool.
+/// Deadlines of live holds of one stripe of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines(BTreeMap<Timestamp, Bucket>);
 
-/// Holds that are due at the same instant. Most instants have one: that one takes no list.
+/// Holds that are due at the same instant. Most instants have one hold: that needs no list.
 #[derive(Debug)]
 enum Bucket {
     One(HoldRef),
@@ -35,7 +38,7 @@ enum Bucket {
 /// A set of holds: a hash table that grows and shrinks by one list at a time (linear hashing).
 #[derive(Debug)]
 struct Lists {
-    /// Never empty. A hold is in the list that its hash names, by as many bits as that takes.
+    /// At least one list. A hold is in the list named by the low bits of its hash, as many as the lists need.
     lists: Vec<Vec<HoldRef>>,
     holds: usize,
 }
@@ -46,14 +49,14 @@ impl Deadlines {
         self.0.first_key_value().map_or(Timestamp::NEVER, |(at, _)| *at)
     }
 
-    /// The earliest deadline of any hold but this one.
+    /// The earliest deadline of all holds but this one.
     pub(super) fn next_without(&self, hold: HoldRef) -> Timestamp {
-        // A hold is in the queue once, so this looks at two instants at most.
+        // A hold is in the queue once, so at most two instants are read.
         let others = self.0.iter().find(|(_, bucket)| bucket.iter().any(|other| other != hold));
         others.map_or(Timestamp::NEVER, |(at, _)| *at)
     }
 
-    /// A hold falls due at `at`.
+    /// Enters a hold that is due at `at`.
     pub(super) fn insert(&mut self, at: Timestamp, hold: HoldRef) {
         match self.0.entry(at) {
             Entry::Vacant(place) => {
@@ -70,7 +73,7 @@ impl Deadlines {
         }
     }
 
-    /// It does not any more.
+    /// Removes it again.
     pub(super) fn remove(&mut self, at: Timestamp, hold: HoldRef) {
         let Entry::Occupied(mut place) = self.0.entry(at) else { return };
         let emptied = match place.get_mut() {
@@ -82,7 +85,7 @@ impl Deadlines {
         }
     }
 
-    /// Holds in the queue.
+    /// The number of holds in the queue.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.0.values().map(|bucket| bucket.iter().count()).sum()
@@ -90,7 +93,7 @@ impl Deadlines {
 }
 
 /// At most `most` holds of these queues that are due at `now`, earliest first. They stay in their queues until they are
-/// given back.
+/// expired.
 pub(super) fn due<'a>(queues: impl Iterator<Item = &'a Deadlines>, now: Timestamp, most: usize) -> Vec<HoldRef> {
     let begun = |queue: &'a Deadlines| {
         let mut rest = queue.0.range(..=now);
@@ -110,7 +113,7 @@ pub(super) fn due<'a>(queues: impl Iterator<Item = &'a Deadlines>, now: Timestam
     due
 }
 
-/// How many holds of these queues are due when, for comparing two pools.
+/// The number of holds of these queues by instant, for comparing two pools.
 pub(super) fn image<'a>(queues: impl Iterator<Item = &'a Deadlines>) -> Vec<(Timestamp, usize)> {
     let mut image = BTreeMap::new();
     for (at, bucket) in queues.flat_map(|queue| &queue.0) {
@@ -121,7 +124,8 @@ pub(super) fn image<'a>(queues: impl Iterator<Item = &'a Deadlines>) -> Vec<(Tim
 }
 
 impl Bucket {
-    /// Each list from its end, where [`Lists::remove`] begins to look: to strike them out in this order takes one look each.
+    /// Each list from its end, where [`Lists::remove`] begins to search: removing the holds in this order finds each at
+    /// once.
     fn iter(&self) -> impl Iterator<Item = HoldRef> + '_ {
         let (one, many): (_, &[Vec<HoldRef>]) = match self {
             Self::One(hold) => (Some(*hold), &[]),
@@ -132,11 +136,11 @@ impl Bucket {
 }
 
 impl Lists {
-    #[expect(clippy::needless_bitwise_bool, reason = "without a jump for each: vectors of a list's places")]
+    #[expect(clippy::needless_bitwise_bool, reason = "without branches the search through a list is vectorised")]
     fn insert(&mut self, hold: HoldRef) {
         let place = self.place(hold);
         let Some(list) = self.lists.get_mut(place) else { return };
-        // To the end in any case: a search that may stop anywhere is no work for vectors.
+        // Always to the end: a search that may stop early can't be vectorised.
         if list.iter().fold(false, |found, listed| found | (*listed == hold)) {
             return;
         }
@@ -147,11 +151,11 @@ impl Lists {
         }
     }
 
-    /// Says whether it was the last.
+    /// Returns whether it was the last hold.
     fn remove(&mut self, hold: HoldRef) -> bool {
         let place = self.place(hold);
         if let Some(list) = self.lists.get_mut(place)
-            // From the end: what goes soon after it came is found at once.
+            // From the end: a hold that is removed soon after it was inserted is found at once.
             && let Some(found) = list.iter().rposition(|listed| *listed == hold)
         {
             list.swap_remove(found);
@@ -163,7 +167,7 @@ impl Lists {
         self.holds == 0
     }
 
-    /// One list more: what belongs there is taken out of the one list that had it so far.
+    /// Adds one list: its holds are taken out of the one list that had them.
     fn split(&mut self) {
         let fresh = self.lists.len();
         self.lists.push(Vec::new());
@@ -173,7 +177,7 @@ impl Lists {
         self.put(parent(fresh), stays);
     }
 
-    /// One list less, unless it is the only one: what it had goes where it would be without it.
+    /// Removes the last list, unless it is the only one: its holds move to the list that it was split from.
     fn merge(&mut self) {
         let last = self.lists.len().saturating_sub(1);
         if last > 0
@@ -190,7 +194,7 @@ impl Lists {
         }
     }
 
-    /// Which list a hold is in: the hash's low bits, one bit less for lists that are not there yet.
+    /// The list that a hold is in: by the hash's low bits, one bit less if that list does not exist yet.
     fn place(&self, hold: HoldRef) -> usize {
         let bits = self.lists.len().next_power_of_two().wrapping_sub(1);
         let wide = hold.scattered() & bits;

@@ -1,8 +1,9 @@
-//! Whether a record goes with what is known before it. What does not is damage, or a bug of who wrote the journal.
+//! Checks that a record is possible after those before it. One that is not is damage, or a bug of the engine that wrote
+//! the journal.
 //!
-//! Written once for all who read a journal: a follower asks before it applies a record, and a start, which derives what
-//! follows from the records once, at its end, asks the same of each. Whether units add up only the follower knows after
-//! each record; a start finds it out at the end.
+//! Written once for all readers of a journal: a follower checks before it applies a record, and so does a start,
+//! although it derives stock and limits once, at its end. Whether units add up, a follower knows after each record, a
+//! start only at its end.
 
 use stockade_types::hold::Hold;
 use stockade_types::ids::Lsn;
@@ -11,8 +12,8 @@ use stockade_types::record::{HoldChange, PoolBasis, Superseded};
 use super::apply::ReplayError;
 use super::running::Running;
 
-/// Whether a hold that a record makes is here already, where one with its id is known. One that has ended goes: who wrote
-/// the record had forgotten it.
+/// Whether the hold that a record makes is here already, if a hold with its id is known. A known hold that has ended is
+/// replaced: the engine that wrote the record had forgotten it.
 pub(super) fn is_here(lsn: Lsn, known: &Hold) -> Result<bool, ReplayError> {
     if known.revision >= lsn {
         return Ok(true);
@@ -23,7 +24,7 @@ pub(super) fn is_here(lsn: Lsn, known: &Hold) -> Result<bool, ReplayError> {
     Err(ReplayError::Record { lsn, what: format!("hold {} is made twice", known.id) })
 }
 
-/// Whether a change is one of a hold that has not seen it yet.
+/// Checks that a change follows the known state of its hold.
 pub(super) fn changes(lsn: Lsn, change: &HoldChange, known: &Hold) -> Result<(), ReplayError> {
     if !change.is_next_of(known) {
         let HoldChange { hold, prev, .. } = change;
@@ -37,7 +38,7 @@ pub(super) fn changes(lsn: Lsn, change: &HoldChange, known: &Hold) -> Result<(),
     Ok(())
 }
 
-/// Whether one hold may take another's place.
+/// Checks that one hold may take another's place.
 pub(super) fn succeeds(lsn: Lsn, Superseded { ended, made }: &Superseded) -> Result<(), ReplayError> {
     let old = &ended.hold;
     if old.id == made.id {
@@ -52,8 +53,8 @@ pub(super) fn succeeds(lsn: Lsn, Superseded { ended, made }: &Superseded) -> Res
     Ok(())
 }
 
-/// Whether a hold that a record makes goes into its drop, whose gate is passed. The holds of an archived drop have left
-/// memory, and none comes after.
+/// Checks that the hold that a record makes goes into its drop, whose gate is held. The holds of an archived drop have
+/// left memory, and no further ones are made.
 pub(super) fn goes_into(lsn: Lsn, hold: &Hold, running: &Running) -> Result<(), ReplayError> {
     let pools = |item: usize| running.definition.items.get(item).map_or(0, |item| item.pools.len());
     let has_pools = hold.lines().iter().all(|line| line.pool.index() < pools(line.item.index()));
@@ -65,18 +66,18 @@ pub(super) fn has_left(lsn: Lsn, running: &Running) -> bool {
     running.archived.as_ref().is_some_and(|(archived, _)| *archived < lsn)
 }
 
-/// Units that a pool has to give.
+/// Units that a pool has: received and not taken out.
 pub(super) fn units(lsn: Lsn, PoolBasis { received, taken_out }: PoolBasis) -> Result<u64, ReplayError> {
     let more_out = || ReplayError::Record { lsn, what: "more units are taken out than were received".to_owned() };
     received.checked_sub(taken_out).ok_or_else(more_out)
 }
 
-/// A record of snapshots, in a journal.
+/// The error for a record of snapshots in a journal.
 pub(super) fn only_in_snapshots(lsn: Lsn) -> ReplayError {
     ReplayError::Record { lsn, what: "it stands in snapshots only".to_owned() }
 }
 
-/// A record of journals, in a snapshot.
+/// The error for a record of journals in a snapshot.
 pub(super) fn only_in_journals(lsn: Lsn) -> ReplayError {
     ReplayError::Record { lsn, what: "it stands in journals only".to_owned() }
 }

@@ -1,10 +1,10 @@
-//! A follower: one that applies a journal record by record, while it grows, and is up to date after each.
+//! A follower: applies a journal record by record, while it grows, and is up to date after each.
 //!
-//! It has the records alone, so it does by itself what a verb has done before its record was written: it finds the entity,
-//! locks it, and takes the units that the record needs out of their counters. Then the record is applied as it is for a
-//! verb. What can't be so is damage, or a bug of who wrote the journal, and is said, not survived: the inventory is of no
-//! use after that. Who forgets ended holds, or archived drops, does so by time and bounds, not by records: that is left to
-//! the follower's owner.
+//! It has only the records, so it does what a verb did before its record was written: it finds the entity, locks it,
+//! and takes the units that the record needs from their counters. Then the record is applied as for a verb. A record
+//! that is not possible is damage, or a bug of the engine that wrote the journal. It is returned as an error, and the
+//! inventory must not be used after that. Ended holds and archived drops are forgotten by time and bounds, not by
+//! records: that is left to the follower's owner.
 
 use smallvec::SmallVec;
 use stockade_counter::stock::Taken;
@@ -18,21 +18,22 @@ use super::apply::{Locked, LockedSubjects, ReplayError, usage};
 use super::drops::among;
 use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict, fits};
 
-/// Units taken from their counters, a guard a pool.
+/// Units taken from their counters, one guard for each pool.
 type Guards<'d> = SmallVec<[Taken<'d>; 4]>;
 
-/// A hold that a record is about.
+/// The hold that a record is about.
 struct Known {
     place: HoldRef,
     hold: Hold,
 }
 
 impl Inventory {
-    /// Applies the next record of a journal whose records before are in here. One at a time, and nobody else changes
-    /// anything; who only reads may do so meanwhile. A record that is in here already changes nothing.
+    /// Applies the next record of a journal; all records before it are applied already. Called for one record at a
+    /// time, while nothing else changes the inventory; reads may run meanwhile. A record that was applied already
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`ReplayError`] when the record does not go with what is here.
+    /// [`ReplayError`] when the record contradicts the inventory.
     pub fn follow(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
             Record::Drop(_) | Record::Lifecycle(_) | Record::Adjusted(_) => self.follow_drop(lsn, record),
@@ -98,7 +99,7 @@ impl Inventory {
     }
 
     fn follow_change(&self, lsn: Lsn, change: &HoldChange) -> Result<(), ReplayError> {
-        // One that is not there any more was forgotten.
+        // A hold that is missing was forgotten.
         let Some(known) = self.known(&change.hold.id).filter(|known| known.hold.revision < lsn) else {
             return Ok(());
         };
@@ -120,7 +121,7 @@ impl Inventory {
         if let Some(known) = &known {
             fits::changes(lsn, ended, &known.hold)?;
         }
-        // Each is guarded by its own revision: a snapshot may have seen either without the other.
+        // Each is guarded by its own revision, since a snapshot may contain either without the other.
         match (known, self.has(lsn, made)?) {
             (Some(known), false) => self.follow_both(lsn, record, (&known, made)),
             (Some(_), true) => self.follow_change(lsn, ended),
@@ -153,7 +154,7 @@ impl Inventory {
         let mut orphan = None;
         self.holds.for_each_shard(|mut shard| {
             for (place, id, number) in shard.moved_by(restart) {
-                // No unit moves, so no gate is needed.
+                // No units move, so no gate is needed.
                 let Some(drop) = among(&drops, number) else {
                     orphan = Some(ReplayError::Orphan(id));
                     continue;
@@ -164,7 +165,7 @@ impl Inventory {
         orphan.map_or(Ok(()), Err)
     }
 
-    /// Applies a record that is not in here yet, and keeps what was taken for it.
+    /// Applies a record that was not applied yet, and keeps the units taken for it.
     fn make(&self, locked: Locked<'_, '_>, taken: Guards<'_>, lsn: Lsn, record: Record) {
         let name = record.name();
         let applied = self.apply(locked, lsn, record);
@@ -179,7 +180,7 @@ impl Inventory {
         })
     }
 
-    /// Whether a hold that a record makes is here already. One with its id that has ended is forgotten.
+    /// Whether the hold that a record makes is here already. A known hold with its id that has ended is forgotten.
     fn has(&self, lsn: Lsn, hold: &Hold) -> Result<bool, ReplayError> {
         let Some(Known { place, hold: known }) = self.known(&hold.id) else { return Ok(false) };
         let is_here = fits::is_here(lsn, &known)?;
@@ -189,7 +190,7 @@ impl Inventory {
         Ok(is_here)
     }
 
-    /// Passes the gate of a hold's drop.
+    /// Calls `f` with the gate of the hold's drop held.
     fn in_drop(
         &self,
         lsn: Lsn,
@@ -205,7 +206,7 @@ impl Inventory {
     }
 }
 
-/// Takes what a hold needs of each pool beyond what it had, or beyond what the one had whose place it takes.
+/// Takes the units that a hold needs of each pool beyond what it had; a successor, beyond what the superseded hold had.
 fn taken<'d>(drop: (&'d DropEntry, &Running), before: Option<&Hold>, after: &Hold) -> Result<Guards<'d>, ReplayError> {
     let out = |hold: &Hold, line: &HoldLine| usage(hold.state, hold.expires_at(), line).out();
     let mut guards = Guards::new();
@@ -221,7 +222,7 @@ fn taken<'d>(drop: (&'d DropEntry, &Running), before: Option<&Hold>, after: &Hol
     Ok(guards)
 }
 
-/// Takes what an adjustment takes out of its pool, unless it is in here already.
+/// Takes the units that an adjustment takes out of its pool, unless it was applied already.
 fn taken_out<'d>(
     (entry, running): (&'d DropEntry, &Running),
     lsn: Lsn,

@@ -1,4 +1,4 @@
-//! Facts of format 1, made into those of today: what they leave out is what is known of their hold before them.
+//! Facts of format 1, turned into current records. What they leave out is taken from their hold as it was before.
 
 use stockade_types::hold::{Change, Hold};
 use stockade_types::ids::{HoldId, Lsn};
@@ -8,15 +8,15 @@ use stockade_types::time::Timestamp;
 use super::Inventory;
 
 impl Inventory {
-    /// The record of today that says the same. Nothing where that would change nothing: the hold is not there any more, or
-    /// has seen the record.
+    /// The current record that says the same. None if it would change nothing: the hold is missing or has seen the
+    /// record.
     pub(super) fn record_of_today(&self, lsn: Lsn, fact: &OldFact) -> Option<Record> {
         match fact {
             OldFact::Change(id, change) => {
                 let hold = self.hold_before(lsn, id)?;
                 Some(Record::Changed(HoldChange::of(&hold, change, at(change), Actor::of(change))))
             }
-            // Each of the two is guarded by its own revision: where the old one is not there, the new one may still be made.
+            // Each of the two is guarded by its own revision: without the old hold, the new one may still be made.
             OldFact::Superseded { old, at, hold } => Some(match self.hold_before(lsn, old) {
                 None => Record::Hold(hold.clone()),
                 Some(before) => {
@@ -28,7 +28,7 @@ impl Inventory {
         }
     }
 
-    /// The journal is of format 1 up to this record: moments of drops up to an instant have come, without facts that say so.
+    /// The journal is of format 1 up to this record: moments of drops up to `at` are past, without records of them.
     pub(super) fn mark_before(&self, lsn: Lsn, at: Timestamp) {
         for entry in self.drops.all() {
             let mut running = entry.steer();
@@ -42,7 +42,7 @@ impl Inventory {
     }
 }
 
-/// When a change of format 1 was made, as far as it says so.
+/// When a change of format 1 was made; 0 if it has no instant.
 const fn at(change: &Change) -> Timestamp {
     match change {
         Change::Claimed { at, .. }

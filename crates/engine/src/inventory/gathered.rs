@@ -1,9 +1,9 @@
-//! What follows from the holds after a replay, gathered until it can be entered where it goes, one place after the other.
+//! What follows from the holds after a replay, gathered so that it can be entered in the order of memory.
 //!
-//! Hold by hold, each subject and each deadline would be somewhere else in memory, and at ten million holds most of a
-//! restart would be spent on waiting for it. Gathered by stripe and by deadline, neighbours are entered together. It
-//! never holds more than [`A_STRIPE`] usages a stripe and [`MOST_DUES`] deadlines, whatever there is, and fewer where there is
-//! little memory.
+//! Entered hold by hold, each subject and each deadline would be elsewhere in memory, and with ten million holds most
+//! of a restart would be spent waiting for cache misses. Gathered by stripe and by deadline, neighbours are entered
+//! together. At most [`A_STRIPE`] usages for each stripe and [`MOST_DUES`] deadlines are gathered at once, fewer if
+//! there is little memory.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use super::drops::among;
 use super::limits::{Counted, Keys, STRIPES, Subjects, Whose};
 use super::{DropEntry, HoldRef, Standing};
 
-/// Usages of one stripe that wait: 64 MiB in all.
+/// Gathered usages of one stripe: 64 MiB in all stripes.
 const A_STRIPE: usize = if cfg!(test) { 4 } else { 256 };
-/// Deadlines that wait: 48 MiB.
+/// Gathered deadlines: 48 MiB.
 const MOST_DUES: usize = if cfg!(test) { 64 } else { 2 * 1024 * 1024 };
 
-/// A hold of a subject.
+/// A hold as a subject's usage.
 struct Usage {
     subject: SubjectKey,
     whose: Whose,
     standing: Standing,
 }
 
-/// A deadline in a pool. The order is that in which they are entered.
+/// A deadline in a pool. The derived order is the order of entering.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     drop: DropNo,
@@ -37,29 +37,29 @@ struct Due {
     hold: HoldRef,
 }
 
-/// What waits to be entered. It has to be [finished](Gathered::finish).
+/// What is gathered and not entered yet. [`Gathered::finish`] must be called.
 pub(super) struct Gathered<'a> {
     drops: &'a [Arc<DropEntry>],
     subjects: &'a Subjects,
     usages: Vec<Vec<Usage>>,
     dues: Vec<Due>,
-    /// Usages of one stripe that may wait.
+    /// Most usages of one stripe that are gathered.
     a_stripe: usize,
-    /// Deadlines that may wait.
+    /// Most deadlines that are gathered.
     most_dues: usize,
 }
 
 impl<'a> Gathered<'a> {
-    /// Nothing yet, for these drops in the order of their numbers and these subjects; it takes about `room` bytes at most.
+    /// Empty, for these drops in the order of their numbers and these subjects; takes about `room` bytes at most.
     pub(super) fn new(drops: &'a [Arc<DropEntry>], subjects: &'a Subjects, room: usize) -> Self {
         let (usages, dues) = ((0..STRIPES).map(|_| Vec::new()).collect(), Vec::new());
-        // Half of it for either.
+        // Half of `room` for each.
         let a_stripe = (room / 2 / STRIPES / size_of::<Usage>()).clamp(1, A_STRIPE);
         let most_dues = (room / 2 / size_of::<Due>()).clamp(1, MOST_DUES);
         Self { drops, subjects, usages, dues, a_stripe, most_dues }
     }
 
-    /// A hold that these subjects have.
+    /// Gathers a hold's usage by these subjects.
     pub(super) fn used(&mut self, keys: &Keys, place: HoldRef, hold: &Hold) {
         let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
         for subject in keys {
@@ -71,7 +71,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// A hold that falls due in a pool.
+    /// Gathers a hold's deadline in a pool.
     pub(super) fn due(&mut self, at: Timestamp, hold: HoldRef, (drop, item, pool): (DropNo, ItemNo, PoolNo)) {
         self.dues.push(Due { drop, item, pool, at, hold });
         if self.dues.len() >= self.most_dues {
@@ -79,7 +79,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// Enters what still waits.
+    /// Enters all that is still gathered.
     pub(super) fn finish(mut self) {
         self.enter_dues();
         for usages in &mut self.usages {
@@ -100,7 +100,7 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// In the order in which they came: a subject's holds are entered as if nothing had waited.
+/// In the order in which they were gathered: a subject's holds are entered as if each had been entered at once.
 fn enter_usages(subjects: &Subjects, usages: &mut Vec<Usage>) {
     for Usage { subject, whose, standing } in usages.drain(..) {
         subjects.with(&[subject], |subjects| {
@@ -144,7 +144,8 @@ mod tests {
         DropImage { number: DropNo(0), created_at: Timestamp(0), definition, request: [0; 32], update: None }
     }
 
-    /// Few customers and few deadlines, so that they meet; every fifth hold is dead, every third has two lines.
+    /// Few customers and few deadlines, so that holds share them; every fifth hold has ended, every third has two
+    /// lines.
     fn hold(n: u64) -> Hold {
         let small = |of: u64| u16::try_from(n % of).expect("small");
         let line = |item| HoldLine::new(ItemNo(item), PoolNo(small(2)), 1 + u32::from(small(3)));

@@ -1,8 +1,8 @@
 //! The table of holds: live, claimed and remembered ended ones, by id, in shards.
 //!
-//! A hold's shard stays locked from the look at its id to the change in memory, with the append between them: what
-//! happens to one hold happens in one order, in memory and in the journal. Guards never leave this file: callers get
-//! the locked shard inside a closure. Shards are many because a table that grows stalls whoever waits for it: with
+//! A hold's shard stays locked from the look-up of its id to the change in memory, with the append in between: all that
+//! happens to a hold happens in one order, in memory and in the journal. Guards never leave this file: callers get the
+//! locked shard inside a closure. There are many shards because a table that grows blocks all that wait for it: with
 //! 4,096 the longest stall at ten million holds is a few milliseconds instead of hundreds.
 
 use crossbeam_utils::CachePadded;
@@ -20,14 +20,14 @@ use super::slab::{Slab, chunk_of};
 
 /// Shards of the table.
 pub const SHARDS: usize = 4096;
-/// Bits of a reference that say the place within the shard.
+/// Bits of a reference that are the place within the shard.
 const PLACE_BITS: u32 = 20;
-/// Holds that one shard can have: as many as its index knows places. Ids are spread by a keyed hash, so the table as a
-/// whole has `SHARDS` times as many.
+/// Most holds in one shard: as many places as its index can name. Ids are spread by a keyed hash, so the whole table
+/// can have about `SHARDS` times as many.
 const SHARD_CAPACITY: usize = (1 << PLACE_BITS) - 1;
 
-/// Where a hold lives: shard and place. Good as long as the hold is in the table; afterwards another may live there,
-/// so whoever kept one looks at what it finds.
+/// Where a hold lives: shard and place. Valid as long as the hold is in the table. Afterwards another hold may live
+/// there, so a caller that has kept a reference must check what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldRef(u32);
 
@@ -50,7 +50,7 @@ impl HoldRef {
         self.0 & ((1 << PLACE_BITS) - 1)
     }
 
-    /// Scattered over the low bits: for whoever sorts references into lists.
+    /// A hash of the reference, mixed into the low bits.
     pub(super) fn scattered(self) -> usize {
         // Fibonacci hashing: the product's upper half is well mixed.
         let mixed = u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -58,19 +58,19 @@ impl HoldRef {
     }
 }
 
-/// What of a hold is counted elsewhere: stock, limits and deadlines follow from it.
+/// The parts of a hold from which stock, limits and deadlines follow.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// Where it stands.
+    /// Its state.
     pub state: HoldState,
     /// Its deadline.
     pub expires_at: Timestamp,
-    /// What it has.
+    /// Its lines.
     pub lines: Lines,
 }
 
 impl Standing {
-    /// Of a hold as it is.
+    /// The standing of this hold.
     #[must_use]
     pub fn of(hold: &Hold) -> Self {
         Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines().to_lines() }
@@ -93,17 +93,17 @@ struct Shard {
     counts: [u64; HoldState::ALL.len()],
 }
 
-/// A shard while it is locked.
+/// A locked shard.
 #[derive(Debug)]
 pub struct LockedShard<'a> {
     shard: &'a mut Shard,
     number: u32,
     placement: &'a Placement,
-    /// The id that it was locked for, with its hash: made once a look, not once a step.
+    /// The id that it was locked for, with its hash, so that it is hashed once.
     locked_for: Option<(HoldId, u64)>,
 }
 
-/// The shards of two holds while they are locked; one shard where both live in the same, or where there is no second.
+/// The locked shards of two holds; one shard if both live in the same or there is no second.
 #[derive(Debug)]
 pub struct LockedShards<'a> {
     own: LockedShard<'a>,
@@ -117,31 +117,31 @@ impl Holds {
         Self { shards: (0..SHARDS).map(|_| CachePadded::default()).collect(), placement: key.placement() }
     }
 
-    /// Locks the shard where a hold with this id lives, or would live.
+    /// Locks the shard in which a hold with this id lives, or would live.
     #[inline]
     pub fn with_id<R>(&self, id: &HoldId, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
         let hash = self.placement.of(id);
         self.with(shard_of(hash), |shard| f(LockedShard { locked_for: Some((*id, hash)), ..shard }))
     }
 
-    /// Has the shard's own memory fetched where a hold with this id lives, or would live: for who will lock it soon.
+    /// Prefetches the memory of the shard in which a hold with this id lives, or would live.
     pub fn fetch_shard(&self, id: &HoldId) {
         prefetch_index(&self.shards, place(self.number(id)));
     }
 
-    /// Has fetched what a look for this id will read, and the place where a new hold goes. The shard's own memory has to
-    /// be there.
+    /// Prefetches what a look-up of this id reads, and the place of the next new hold. The shard's own memory should be
+    /// prefetched already.
     pub fn fetch_place(&self, id: &HoldId) {
         let hash = self.placement.of(id);
-        // Who has it locked fetches it himself.
+        // If it is locked, the thread that has it locked loads this memory itself.
         if let Some(shard) = self.shards.get(place(shard_of(hash))).and_then(|shard| shard.try_lock()) {
             shard.index.fetch(hash);
             shard.slab.fetch_next();
         }
     }
 
-    /// Locks the shards of two holds, ascending by number, one number once: so no two threads that need the same two
-    /// can wait for one another.
+    /// Locks the shards of two holds, ascending by number, one number once, so that no two threads can wait for each
+    /// other.
     pub fn with_two<R>(&self, own: &HoldId, other: &HoldId, f: impl FnOnce(&mut LockedShards<'_>) -> R) -> R {
         let (own, other) = (self.number(own), self.number(other));
         if own == other {
@@ -165,15 +165,15 @@ impl Holds {
         self.with(number, f)
     }
 
-    /// Visits every shard in order, each locked by itself: a walk that stops nobody for long.
+    /// Visits every shard in order, each locked by itself, so no request waits for long.
     pub fn for_each_shard(&self, mut f: impl FnMut(LockedShard<'_>)) {
         for (number, _) in (0..).zip(self.shards.iter()) {
             self.with(number, &mut f);
         }
     }
 
-    /// Visits every shard in order, each locked by itself, with `between` run after each while nothing is locked: for
-    /// walks that do something slow with what they have seen.
+    /// Visits every shard in order, each locked by itself, and calls `between` after each while none is locked: for
+    /// walks that do something slow with what they have read.
     ///
     /// # Errors
     /// What `between` returns; the walk ends there.
@@ -201,7 +201,7 @@ impl Holds {
         sums
     }
 
-    /// The shard where a hold with this id lives, or would live.
+    /// The number of the shard in which a hold with this id lives, or would live.
     fn number(&self, id: &HoldId) -> u32 {
         shard_of(self.placement.of(id))
     }
@@ -215,7 +215,7 @@ impl Holds {
 }
 
 impl<'a> LockedShards<'a> {
-    /// One shard alone.
+    /// One locked shard.
     #[must_use]
     pub const fn one(own: LockedShard<'a>) -> Self {
         Self { own, other: None }
@@ -259,13 +259,13 @@ impl LockedShard<'_> {
         self.shard.slab.get(hold.place())
     }
 
-    /// Whether a new hold finds room.
+    /// Whether there is room for a new hold.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.shard.slab.len() < SHARD_CAPACITY
     }
 
-    /// Puts a new hold in. Its id must not be in the table: the caller has looked under this same lock.
+    /// Inserts a new hold. Its id must not be in the table: the caller has checked under this same lock.
     pub fn insert(&mut self, hold: Hold) -> HoldRef {
         let hash = self.hash(&hold.id);
         let Shard { index, slab, counts } = &mut *self.shard;
@@ -275,8 +275,8 @@ impl LockedShard<'_> {
         HoldRef::new(self.number, place)
     }
 
-    /// Changes a hold by the record with this LSN, and says how it stood before, and how it stands now; nothing when it
-    /// has seen that record.
+    /// Changes a hold by the record with this LSN. Returns its standing before and the hold after; none if it has seen
+    /// that record.
     #[inline]
     pub fn change(&mut self, hold: HoldRef, lsn: Lsn, change: impl FnOnce(&mut Hold)) -> Option<(Standing, &Hold)> {
         let Shard { slab, counts, .. } = &mut *self.shard;
@@ -302,20 +302,20 @@ impl LockedShard<'_> {
         Some(hold)
     }
 
-    /// The holds whose deadline a restart moves: where they live, and in which drops they are.
+    /// The holds whose deadline a restart moves: their places, their ids and their drops.
     pub(super) fn moved_by(&self, restart: Restart) -> Vec<(HoldRef, HoldId, DropNo)> {
         let moved = self.iter().filter(|(_, hold)| restart.moves(hold));
         moved.map(|(place, hold)| (place, hold.id, hold.drop)).collect()
     }
 
-    /// Each hold of the shard.
+    /// All holds of the shard.
     pub fn iter(&self) -> impl Iterator<Item = (HoldRef, &Hold)> {
         self.shard.slab.iter().map(|(place, hold)| (HoldRef::new(self.number, place), hold))
     }
 }
 
-/// From the upper half of the hash: a shard's index goes by the lower. Chosen by the same bits, the shard would leave
-/// its holds nothing to differ in, and each look would go through most of them.
+/// By the upper half of the hash, since a shard's index uses the lower half. By the same bits, all holds of a shard
+/// would have the same home in its index, and each look-up would search through most of them.
 fn shard_of(hash: u64) -> u32 {
     let shards = u64::try_from(SHARDS).unwrap_or(1);
     u32::try_from((hash >> 32) % shards).unwrap_or(0)

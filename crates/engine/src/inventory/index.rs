@@ -1,36 +1,36 @@
-//! Where the values of one slab are, by the hashes of what names them.
+//! The places of the values in one slab, by the hashes of their keys.
 //!
-//! One array of hash and place side by side, five bytes together, searched from the hash's own spot on. A look for what is
-//! there mostly touches one cache line, a look for what is not two in about half of all cases. The hash stands beside
-//! the place, so growing moves entries without looking at a value, and a look for what is not there looks at one in a few
-//! hundred cases. What is removed leaves no mark: those behind it move up.
+//! One array of hash and place side by side, five bytes together, searched from the hash's home on. A look-up that
+//! finds its value mostly touches one cache line; one that does not touches two in about half of all cases. The hash is
+//! next to the place, so growing reads no values, and a look-up that finds nothing reads a value in one of a few
+//! hundred cases. Removal leaves no tombstones: later entries move up.
 //!
-//! Each hold has two entries, one of its own and one of its subject, so arrays are kept full: they grow by a seventh to a
-//! quarter, through the sizes that an allocator has, and not by doubling.
+//! Each hold has two entries, its own and its subject's, so arrays are kept full: they grow by a seventh to a quarter,
+//! through the size classes of allocators, instead of doubling.
 
 use prefetch_index::prefetch_index;
 use stockade_types::packed::Packed;
 
-/// Bits of a place, and of the hash that stands beside it.
+/// Bits of a place, and of the hash next to it.
 const PLACE_BITS: u32 = 20;
 const HASH_BITS: u32 = 20;
-/// Places that an index knows: those below. One number fewer than its bits have, because none is "no place".
+/// Places below this can be named. One less than the bits allow, since 0 means no place.
 pub(super) const PLACES: u32 = (1 << PLACE_BITS) - 1;
 
-/// Hash and place in 40 bits, little-endian: the hash in the upper ones, in the lower ones the place and one more. So
-/// nothing but zeros is no entry.
+/// Hash and place in 40 bits, little-endian: the hash in the upper bits, the place plus one in the lower bits. So all
+/// zeros is no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry(Packed<5>);
 
-/// Bytes of the smallest array there is.
+/// Bytes of the smallest array.
 const LEAST: usize = 64;
-/// Entries of a full hundred that are used at most. Beyond that, looks get long.
+/// Percentage of entries that are used at most. Beyond that, searches get long.
 const FULLEST: usize = 75;
 
-/// Places by hash. Knows nothing of what lives there: who looks says whether a place is the right one.
+/// Places by hash. It does not know the values: the caller says whether a place is the right one.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// None yet, or more of them than are used.
+    /// Empty, or with more entries than are used.
     entries: Box<[Entry]>,
     used: usize,
 }
@@ -38,7 +38,7 @@ pub(super) struct Index {
 impl Entry {
     const NONE: Self = Self(Packed::ZERO);
 
-    /// Of a place below [`PLACES`].
+    /// For a place below [`PLACES`].
     fn new(hash: u32, place: u32) -> Self {
         let bits = (u64::from(hash) << PLACE_BITS) | u64::from(place.saturating_add(1));
         Self(Packed::new(bits).unwrap_or(Packed::ZERO))
@@ -57,7 +57,7 @@ impl Entry {
 }
 
 impl Index {
-    /// The place that has this hash and is `right`.
+    /// The place that has this hash and for which `right` returns true.
     #[inline]
     pub(super) fn find(&self, hash: u64, right: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = low(hash, HASH_BITS);
@@ -71,13 +71,13 @@ impl Index {
         None
     }
 
-    /// Has fetched what a look for this hash reads first.
+    /// Prefetches what a search for this hash reads first.
     #[inline]
     pub(super) fn fetch(&self, hash: u64) {
         prefetch_index(&self.entries, self.home(low(hash, HASH_BITS)));
     }
 
-    /// Enters a place below [`PLACES`] that is not there yet.
+    /// Enters a place below [`PLACES`] that is not entered yet.
     pub(super) fn insert(&mut self, hash: u64, place: u32) {
         assert!(place < PLACES, "a place beyond those that an index knows");
         if self.used.saturating_mul(100) >= self.entries.len().saturating_mul(FULLEST) {
@@ -87,7 +87,7 @@ impl Index {
         self.used = self.used.saturating_add(1);
     }
 
-    /// Takes a place out, if it is there.
+    /// Removes a place, if it is entered.
     pub(super) fn remove(&mut self, hash: u64, place: u32) {
         let gone = Entry::new(low(hash, HASH_BITS), place);
         let mut hole = self.home(gone.hash());
@@ -99,7 +99,7 @@ impl Index {
             }
         }
         self.used = self.used.saturating_sub(1);
-        // Whoever stands behind the hole and may stand in it moves there, and leaves the next hole.
+        // An entry after the hole that may be in it moves there, and leaves the next hole.
         let mut behind = hole;
         loop {
             behind = self.after(behind);
@@ -120,7 +120,7 @@ impl Index {
         before.iter().filter(|entry| **entry != Entry::NONE).for_each(|entry| self.put(*entry));
     }
 
-    /// Into the first free spot from its home on. There is one.
+    /// Into the first free spot from its home on. There always is one.
     fn put(&mut self, entry: Entry) {
         let home = self.home(entry.hash());
         let (front, back) = self.entries.split_at_mut_checked(home).unwrap_or_default();
@@ -149,22 +149,22 @@ impl Index {
         if to >= from { steps } else { steps.wrapping_add(self.entries.len()) }
     }
 
-    /// Where the search for a hash begins: as far into the array as the hash is into all hashes. So the array may have
-    /// any length, and growing goes through old and new array from their beginnings to their ends.
+    /// Where the search for a hash begins: at the fraction of the array that the hash is of all hashes. So the array
+    /// may have any length, and growing reads the old and writes the new array from begin to end.
     #[inline]
     fn home(&self, hash: u32) -> usize {
         usize::try_from(hash).unwrap_or(0).wrapping_mul(self.entries.len()) >> HASH_BITS
     }
 }
 
-/// The least size for so many bytes that is a whole number of quarters of a power of two, as the classes of allocators
+/// The least size of at least `bytes` that is a whole number of quarters of a power of two, as allocators' size classes
 /// are.
 fn size_class(bytes: usize) -> usize {
     let bytes = bytes.max(LEAST);
     bytes.next_multiple_of((1 << bytes.ilog2()) / 4)
 }
 
-/// So many low bits of a number.
+/// The `count` low bits of a number.
 #[inline]
 fn low(bits: u64, count: u32) -> u32 {
     u32::try_from(bits & ((1 << count) - 1)).unwrap_or(0)
@@ -210,7 +210,7 @@ mod tests {
                 assert!((0..=place).all(|known| index.find(hash(known), |found| found == known) == Some(known)));
             }
         }
-        // Each a few bytes, less than an entry, below a class.
+        // Each is less than one entry below its class.
         let classes: Vec<usize> = sizes.iter().map(|bytes| size_class(*bytes)).collect();
         assert!(sizes.iter().zip(&classes).all(|(bytes, class)| class - bytes < size_of::<Entry>()), "{sizes:?}");
         assert_eq!(&classes[..8], [64, 80, 96, 112, 128, 160, 192, 224]);
@@ -218,12 +218,12 @@ mod tests {
     }
 
     proptest! {
-        /// Hashes of few bits, so that they meet, at the array's end too.
+        /// Hashes of few bits, so that they collide, also at the array's end.
         #[test]
         fn agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), 0_u32..200, 0_u64..64), 0..600), apart in 0_u32..15) {
             let (mut index, mut model) = (Index::default(), BTreeMap::new());
             for (put, place, hash) in steps {
-                // From all at the array's ends to all over it.
+                // From all at the array's ends to spread over it.
                 let hash = (hash << apart).wrapping_sub(20);
                 match model.get(&place).copied() {
                     None if put => {

@@ -1,7 +1,7 @@
-//! The stock of a drop, item by item: of those that it was made with, and behind them of those that were added later.
+//! The stock of a drop, item by item: first the items that it was made with, then those that were added later.
 //!
-//! Pools are never removed and never move, so a reference to one stays valid while others are added. The first ones are
-//! found without any synchronization, as if nothing could ever be added.
+//! Pools are never removed and never move, so a reference to one stays valid while others are added. The first items
+//! are found without any synchronisation.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,12 +12,12 @@ use stockade_types::invariant;
 
 use super::pool::Pool;
 
-/// The stock of one item: in one pool or several; in none, once it has left memory.
+/// The stock of one item: one pool or several; none after its pools have left memory.
 #[derive(Debug)]
 pub struct ItemStock {
     sku: Sku,
     pools: Vec<Pool>,
-    /// What is given to the pools, where there are several.
+    /// Counts what is given to the pools, if there are several.
     moving: Option<Arc<Moving>>,
 }
 
@@ -37,13 +37,13 @@ impl ItemStock {
         Self { sku: item.sku.clone(), pools: Vec::new(), moving: None }
     }
 
-    /// Of which item.
+    /// Its SKU.
     #[must_use]
     pub const fn sku(&self) -> &Sku {
         &self.sku
     }
 
-    /// Its pool, with its place, if it is just one. Nearly every item has one.
+    /// Its pool, with its place, if it has exactly one; nearly every item does.
     #[inline]
     #[must_use]
     pub fn only(&self) -> Option<(PoolNo, &Pool)> {
@@ -60,13 +60,13 @@ impl ItemStock {
         self.pools.get(pool.index())
     }
 
-    /// Each of its pools, in the definition's order.
+    /// Its pools, in the definition's order.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
         self.pools.iter()
     }
 
-    /// What `read` finds in its pools, and whether no units came back to one of several meanwhile: if so, from the first
-    /// pool that `read` looks at on none of them had more than it found there, units in doubt included.
+    /// Returns the result of `read`, and whether no units came back to any of several pools meanwhile. If none did, no
+    /// pool had more units after `read` read it than it found there, units in doubt included.
     pub fn watch<T>(&self, read: impl FnOnce() -> T) -> (T, bool) {
         match &self.moving {
             None => (read(), true),
@@ -79,21 +79,21 @@ impl ItemStock {
     }
 }
 
-/// The stock of each item of a drop. Only grows.
+/// The stock of each item of a drop. Items are only added.
 #[derive(Debug)]
 pub(super) struct DropStock {
     first: Vec<ItemStock>,
-    /// Made when the first item is added; filled from the front.
+    /// Made when the first item is added; filled in order.
     added: OnceLock<Box<[OnceLock<ItemStock>]>>,
 }
 
 impl DropStock {
-    /// Of these items.
+    /// The stock of these items.
     pub(super) fn new(items: &[Item]) -> Self {
         Self { first: items.iter().map(ItemStock::new).collect(), added: OnceLock::new() }
     }
 
-    /// Of these items, with no pools any more.
+    /// The same for a drop whose pools have left memory.
     pub(super) fn without_pools(items: &[Item]) -> Self {
         Self { first: items.iter().map(ItemStock::without_pools).collect(), added: OnceLock::new() }
     }
@@ -112,13 +112,13 @@ impl DropStock {
         self.added.get()?.get(item.checked_sub(self.first.len())?)?.get()
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub(super) fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Adds the stock of an item, behind all others. Only by one at a time: with the drop's gate closed. There are fewer
-    /// than [`MAX_ITEMS`].
+    /// Adds the stock of an item after all others. The drop's gate is closed, so only one is added at a time. There are
+    /// fewer than [`MAX_ITEMS`].
     pub(super) fn add(&self, item: &Item) {
         let slots = self.added.get_or_init(|| (0..MAX_ITEMS).map(|_| OnceLock::new()).collect());
         let free = slots.iter().find(|slot| slot.get().is_none());
@@ -127,12 +127,12 @@ impl DropStock {
         invariant!(filled.is_ok(), "two items are added to a drop at once, {} is one of them", item.sku);
     }
 
-    /// That of each item, in the definition's order.
+    /// The stock of each item, in the definition's order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &ItemStock> {
         self.first.iter().chain(self.added.get().into_iter().flatten().map_while(OnceLock::get))
     }
 
-    /// The same, to change.
+    /// The same, mutably.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ItemStock> {
         let added = self.added.get_mut().into_iter().flat_map(|slots| slots.iter_mut());
         self.first.iter_mut().chain(added.map_while(OnceLock::get_mut))

@@ -1,12 +1,12 @@
-//! The ledger of a pool: who has what of it and until when.
+//! The ledger of a pool: what holds have of it, and until when.
 //!
-//! What holds have is split over stripes by the shard that a hold lives in, so that threads with different holds rarely
-//! meet. A stripe has the sums of its own holds and their deadlines, behind its own lock; none of its sums can fall below
-//! zero. What concerns the whole pool, received and taken out, stands beside them.
+//! It is split over stripes by the shard that a hold lives in, so that threads with different holds rarely contend. A
+//! stripe has the sums and the deadlines of its own holds behind its own lock; none of its sums can fall below zero.
+//! What concerns the whole pool, the units received and taken out, is kept separately.
 //!
-//! Whoever needs a sum over all holds locks all stripes, ascending, and what concerns the whole pool last: a hold whose
-//! units go over to one in another stripe is seen in one of the two. Stripes are made for the first hold: most pools of
-//! most drops have none.
+//! A reader that needs a sum over all holds locks all stripes, ascending, and then what concerns the whole pool. So a
+//! hold whose units move to one in another stripe is counted once. Stripes are made for the pool's first hold: most
+//! pools of most drops have none.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,23 +48,23 @@ struct Stripes {
 
 #[derive(Debug, Default)]
 struct Stripe {
-    /// Units that holds have out, without those under a deadline that is not shown yet. For who only looks.
+    /// Units that holds have out, but only those whose deadline is shown. For readers without the lock.
     out: AtomicU64,
     books: Mutex<Books>,
 }
 
-/// What the holds of a stripe have, and when they fall due.
+/// What the holds of a stripe have, and their deadlines.
 #[derive(Debug)]
 struct Books {
     sums: Sums,
     /// LSN of the last record that moved units here.
     as_of: Lsn,
-    /// The first of the deadlines.
+    /// The earliest deadline.
     first: Timestamp,
     deadlines: Deadlines,
 }
 
-/// All stripes, locked; none, if no hold was ever here.
+/// All stripes, locked; empty if the pool never had a hold.
 type All<'a> = SmallVec<[MutexGuard<'a, Books>; STRIPES]>;
 
 /// What holds have.
@@ -88,7 +88,7 @@ pub(super) struct Cut {
 }
 
 impl Sums {
-    /// Changes the sums in which a part was one and is the other; nothing where they don't have it.
+    /// Replaces one hold's part in the sums. None if the sums do not contain `before`.
     #[inline]
     fn count(&mut self, before: &PoolUsage, after: &PoolUsage) -> Option<()> {
         let balance = |sum: u64, before: u32, after: u32| sum.checked_sub(before.into())?.checked_add(after.into());
@@ -118,7 +118,7 @@ impl Sums {
 }
 
 impl Cut {
-    /// What is left of what was received; nothing if more is out.
+    /// Units received that are neither taken out nor with a hold; none if more is out.
     pub(super) fn free(&self) -> Option<u64> {
         left(self.basis, self.sums.out()?)
     }
@@ -145,7 +145,7 @@ impl Default for Books {
 }
 
 impl Books {
-    /// Enters what a hold has now. Says whether the first deadline has changed.
+    /// Enters what a hold has now. Returns whether the earliest deadline has changed.
     #[inline]
     fn enter(&mut self, lsn: Lsn, change: &UsageChange) -> bool {
         let UsageChange { hold, before, after } = change;
@@ -202,19 +202,19 @@ fn stripe_of(hold: HoldRef) -> usize {
 }
 
 impl Ledger {
-    /// Of a pool with its first stock.
+    /// The ledger of a pool with its first stock.
     pub(super) fn new(received: u64) -> Self {
         let whole = Whole { basis: PoolBasis { received, taken_out: 0 }, as_of: Lsn::default() };
         Self { next_due: NextDue::never(), whole: Mutex::new(whole), stripes: OnceLock::new() }
     }
 
-    /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.
+    /// The earliest deadline of the pool's live holds; [`Timestamp::NEVER`] without one.
     #[inline]
     pub(super) fn next_due(&self) -> Timestamp {
         self.next_due.get()
     }
 
-    /// The earliest deadline of a live hold here other than this one; [`Timestamp::NEVER`] without one.
+    /// The same without this hold.
     pub(super) fn next_due_without(&self, hold: HoldRef) -> Timestamp {
         let Some(stripes) = self.stripes.get() else { return Timestamp::NEVER };
         let (number, stripe) = stripes.of(hold);
@@ -229,29 +229,29 @@ impl Ledger {
         expiry::due(due.map(|books| &books.deadlines), now, most)
     }
 
-    /// The units that may be free at most, by what is entered: what is entered while this is called may be counted as
-    /// free, unless its deadline is shown before.
+    /// The most units that may be free, by what is entered. Units that are entered during this call may be counted as
+    /// free, unless their deadline was shown before it.
     pub(super) fn free_at_most(&self) -> Option<u64> {
         let basis = self.whole.lock().basis;
-        // Acquire: who sees units as out sees their deadline, or what has come of them.
+        // Acquire: a reader that sees units as out also sees their deadline, or what has replaced it.
         let out = |stripe: &CachePadded<Stripe>| stripe.out.load(Ordering::Acquire);
         let mut outs = self.stripes.get().into_iter().flat_map(|stripes| &stripes.stripes).map(out);
         left(basis, outs.try_fold(0, u64::checked_add)?)
     }
 
-    /// All of it at one instant.
+    /// The whole ledger at one instant.
     pub(super) fn cut(&self) -> Cut {
         let all = self.lock_all();
         let whole = *self.whole.lock();
         cut(whole, &all)
     }
 
-    /// What the pool has received, and what was taken out of it.
+    /// The units that the pool has received and that were taken out of it.
     pub(super) fn basis(&self) -> PoolBasis {
         self.whole.lock().basis
     }
 
-    /// Sets what the pool has received, and what was taken out of it. The ledger as it was before and is after.
+    /// Sets these. Returns the ledger before and after.
     pub(super) fn set_basis(&self, lsn: Lsn, basis: PoolBasis) -> (Cut, Cut) {
         let all = self.lock_all();
         let mut whole = self.whole.lock();
@@ -260,7 +260,7 @@ impl Ledger {
         (cut(before, &all), cut(*whole, &all))
     }
 
-    /// What a hold has was changed by a record. Says whether it falls due before all others here.
+    /// Enters a record's change of what a hold has. Returns whether the hold is due before all others of the pool.
     #[inline]
     pub(super) fn enter(&self, lsn: Lsn, change: &UsageChange) -> bool {
         let stripes = self.stripes();
@@ -269,12 +269,12 @@ impl Ledger {
         if books.enter(lsn, change) {
             return self.show(stripes, &[(number, stripe, &*books)]);
         }
-        // Release: with its deadline, which stands behind one that is shown.
+        // Release: the hold's deadline is entered, after one that is shown already.
         stripe.out.store(books.out(), Ordering::Release);
         false
     }
 
-    /// Enters deadlines of holds that were entered without them: for a bulk load, earliest first.
+    /// Enters deadlines of holds that were entered without them, earliest first: for a bulk load.
     pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
         let stripes = self.stripes();
         let mut all = stripes.lock_all();
@@ -291,8 +291,8 @@ impl Ledger {
         stripes.firsts.change(&self.next_due, &firsts);
     }
 
-    /// What one hold had goes over to another, by one record: who locks all stripes sees both or neither, and so does who
-    /// reads the next deadline.
+    /// Moves what one hold had to another, by one record. A reader that locks all stripes sees both changes or neither,
+    /// and so does one that reads the next deadline.
     pub(super) fn transfer(&self, lsn: Lsn, from: &UsageChange, to: &UsageChange) {
         let stripes = self.stripes();
         let ((left, left_stripe), (came, came_stripe)) = (stripes.of(from.hold), stripes.of(to.hold));
@@ -316,11 +316,12 @@ impl Ledger {
         self.show(stripes, &[(left, left_stripe, &*left_books), (came, came_stripe, &*came_books)]);
     }
 
-    /// Shows what has changed in some stripes to who locks none. Says whether the next deadline came nearer.
+    /// Shows changes in some stripes to readers without locks. Returns whether the next deadline is earlier now.
     fn show<const N: usize>(&self, stripes: &Stripes, changed: &[(usize, &Stripe, &Books); N]) -> bool {
-        // Units are out no sooner than their deadline is shown, and no longer than it is: Release, all of it.
+        // Units are shown as out only while their deadline is shown: first fewer units, then the deadlines, then all
+        // units; each with Release.
         for (_, stripe, books) in changed {
-            // Relaxed: it is written under the stripe's lock alone.
+            // Relaxed: it is only written under the stripe's lock.
             let shown = stripe.out.load(Ordering::Relaxed);
             stripe.out.store(shown.min(books.out()), Ordering::Release);
         }
@@ -342,7 +343,7 @@ impl Ledger {
         self.stripes.get().map_or_else(All::new, |stripes| stripes.lock_all())
     }
 
-    /// How many holds are due when, for comparing two ledgers.
+    /// The number of holds by deadline, for comparing two ledgers.
     pub(super) fn image(&self) -> Vec<(Timestamp, usize)> {
         let all = self.lock_all();
         expiry::image(all.iter().map(|books| &books.deadlines))

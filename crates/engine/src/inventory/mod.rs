@@ -1,8 +1,8 @@
-//! What the engine knows, in memory: drops and their stock, holds, what each subject has, and when holds fall due.
+//! What the engine has in memory: drops and their stock, holds, what each subject has, and deadlines.
 //!
-//! Synchronous, without I/O and without a clock. The inventory decides nothing about a request and appends nothing:
-//! the engine looks, takes and appends, then has the change entered here. Locks are taken in this order: registry and
-//! gate of the drop, hold shard, subject stripe, then a pool's own short locks.
+//! Synchronous, without I/O and without a clock. The inventory decides nothing about a request and appends nothing: the
+//! engine checks, takes and appends, then enters the change here. Locks are taken in this order: registry and gate of
+//! the drop, hold shard, subject stripe, then a pool's own short locks.
 
 mod adjustments;
 pub mod apply;
@@ -57,18 +57,18 @@ use stockade_types::time::{Millis, Timestamp};
 use chunks::Chunks;
 use limits::{Counted, Whose};
 
-/// Everything in memory.
+/// All that is in memory.
 #[derive(Debug)]
 pub struct Inventory {
     /// The data folder's key.
     pub key: DigestKey,
     /// Drops by id and number.
     pub drops: Drops,
-    /// When drops opened before that was moved.
+    /// Openings of drops before they were moved.
     pub openings: Openings,
-    /// Which drops have a moment to come, and when.
+    /// The next moment of each drop that has one.
     pub moments: Moments,
-    /// Which drops have closed and are not archived, and when that was.
+    /// When each drop closed that is not archived yet.
     pub closings: Moments,
     /// Holds by id.
     pub holds: Holds,
@@ -78,11 +78,11 @@ pub struct Inventory {
     ended: Mutex<Chunks<Ended>>,
     /// Holds that have units: held, paying and claimed.
     owned: AtomicU64,
-    /// No hold is due before this, in milliseconds: so that looking for due holds costs nothing while none is.
+    /// No hold is due before this, in milliseconds, so that [`Inventory::due`] costs nothing while none is.
     earliest: AtomicU64,
 }
 
-/// An ended hold, for forgetting it in time.
+/// An ended hold that must be forgotten in time.
 #[derive(Debug, Clone, Copy)]
 struct Ended {
     at: Timestamp,
@@ -96,14 +96,14 @@ impl Ended {
         Self { at: hold.settled_at(), revision: hold.revision, hold: place, drop: hold.drop }
     }
 
-    /// Whether this is the hold, as it was then.
+    /// Whether `found` is this hold, unchanged since.
     fn is(&self, found: Option<&Hold>) -> bool {
         found.is_some_and(|found| found.state.is_ended() && found.revision == self.revision)
     }
 }
 
 impl Inventory {
-    /// Nothing yet.
+    /// An empty inventory.
     #[must_use]
     pub fn new(key: DigestKey) -> Self {
         Self {
@@ -120,20 +120,20 @@ impl Inventory {
         }
     }
 
-    /// Holds that have units.
+    /// The number of holds that have units.
     #[must_use]
     pub fn owned(&self) -> u64 {
-        // Relaxed: a bound that may be overstepped by as many requests as run at once.
+        // Relaxed: the bound on it may be exceeded by as many requests as run at once.
         self.owned.load(Ordering::Relaxed)
     }
 
-    /// Ended holds that are remembered.
+    /// The number of ended holds that are remembered.
     #[must_use]
     pub fn ended(&self) -> usize {
         self.ended.lock().len()
     }
 
-    /// The subjects that count a hold: its customer, and its identities.
+    /// The subjects that count a hold: its customer and its identities.
     #[must_use]
     pub fn subjects_of(&self, scope: &DropScope, hold: &Hold) -> Keys {
         let mut keys = Keys::from_buf([self.customer_of(scope, hold)]);
@@ -148,7 +148,8 @@ impl Inventory {
         scope.customers(&self.key).subject(&hold.customer)
     }
 
-    /// When the next hold is forgotten, by the same bounds as [`Inventory::forget`]; [`Timestamp::NEVER`] where none has ended.
+    /// When the next hold is forgotten, by the same bounds as [`Inventory::forget`]; [`Timestamp::NEVER`] if none has
+    /// ended.
     #[must_use]
     pub fn next_forgotten(&self, window: Millis, most: usize) -> Timestamp {
         let ended = self.ended.lock();
@@ -156,8 +157,8 @@ impl Inventory {
         ended.front().map_or(Timestamp::NEVER, |front| if excess { Timestamp(0) } else { front.at.plus(window) })
     }
 
-    /// A hold to forget at `now`: the oldest ended one that is beyond the bound or older than the window, if any.
-    /// Its shard must not be locked by the caller.
+    /// Forgets the oldest ended hold, if there are more than `most` or it is older than the window. Returns whether it
+    /// did. The caller must not have that hold's shard locked.
     pub fn forget(&self, now: Timestamp, window: Millis, most: usize) -> bool {
         let oldest = {
             let mut ended = self.ended.lock();
@@ -172,7 +173,7 @@ impl Inventory {
         true
     }
 
-    /// Forgets an ended hold, unless something has become of it since.
+    /// Forgets an ended hold, unless it has changed since.
     fn forget_ended(&self, ended: &Ended) {
         let _known = self.drops.with_number(ended.drop, |entry| {
             self.holds.with_ref(ended.hold, |mut shard| {
@@ -185,7 +186,7 @@ impl Inventory {
         });
     }
 
-    /// Takes a hold that is remembered no longer out of its subjects. Its shard is locked.
+    /// Takes a hold that is forgotten out of its subjects. Its shard is locked.
     fn uncount(&self, scope: &DropScope, place: HoldRef, hold: &Hold) {
         let Some(counted) = Counted::of(hold) else { return };
         let keys = self.subjects_of(scope, hold);
@@ -197,14 +198,15 @@ impl Inventory {
         });
     }
 
-    /// The pools that have a hold due at `now`. Looks at them all only if one can be due.
+    /// The pools that have a hold due at `now`. Reads all pools, but only if a hold can be due.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<(DropNo, ItemNo, PoolNo)> {
         if self.earliest.load(Ordering::Acquire) > now.0 {
             return Vec::new();
         }
-        // Forgotten before the look. Swapped, not stored: a deadline told before this is read here, and with it (AcqRel)
-        // its place in its pool's queue, which the look then finds; one told after this stays told.
+        // Reset before the scan. A swap, not a store: if a deadline was announced before it, this reads that value and
+        // so sees (AcqRel) the deadline in its pool's queue, where the scan finds it; if it is announced after it, the
+        // announcement stays.
         self.earliest.swap(Timestamp::NEVER.0, Ordering::AcqRel);
         let (due, next) = self.drops.due(now);
         self.expect_due(if due.is_empty() { next } else { now });
@@ -217,14 +219,14 @@ impl Inventory {
         Timestamp(self.earliest.load(Ordering::Acquire))
     }
 
-    /// What comes of a drop by the clock, and when. Its gate is closed, or it is being made.
+    /// Enters a drop's next moment, and its closing. Its gate is closed, or it is being made.
     fn expect_moments(&self, drop: DropNo, running: &Running) {
         self.moments.expect(drop, running.next_moment);
         self.closings.expect(drop, running.closed_at());
     }
 
-    /// Something falls due at `at`, and is in its pools' queues by now. Always a read-modify-write: a look at the value
-    /// first could miss that a sweep has just forgotten it.
+    /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:
+    /// if the value were read first, a reset in between could be missed.
     fn expect_due(&self, at: Timestamp) {
         self.earliest.fetch_min(at.0, Ordering::AcqRel);
     }
@@ -243,7 +245,7 @@ impl Inventory {
         }
     }
 
-    /// A hold that had units has them no more.
+    /// A hold that had units has none any more.
     fn forget_owned(&self) {
         let before = self.owned.fetch_sub(1, Ordering::Relaxed);
         invariant!(before > 0, "a hold has no units any more, and none is counted that has any");
@@ -254,7 +256,7 @@ impl Inventory {
         self.ended.lock().push_back(ended);
     }
 
-    /// A digest of all that the engine knows: two inventories with the same history have the same. Exact only while
+    /// A digest of the whole inventory: two inventories with the same history have the same one. Exact only while
     /// nothing changes.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
@@ -280,7 +282,8 @@ impl Inventory {
         blake3::hash(&bytes).into()
     }
 
-    /// The ended holds that will be forgotten, by what ended them. What is listed may have been claimed since, late.
+    /// The ended holds that will be forgotten, by the record that ended them. Holds in the list that were claimed late
+    /// since are left out.
     fn remembered(&self) -> Vec<(Lsn, Timestamp)> {
         let listed: Vec<Ended> = self.ended.lock().iter().copied().collect();
         let is_there = |ended: &&Ended| self.holds.with_ref(ended.hold, |shard| ended.is(shard.get(ended.hold)));

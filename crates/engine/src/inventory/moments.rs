@@ -1,5 +1,5 @@
-//! Which drops have a moment to come, and when: so that nobody looks at all drops in order to find the few that open or close
-//! now, or have been closed for long enough to be archived.
+//! The next moment of each drop that has one, so that not all drops are read to find the few that open or close now, or
+//! have been closed long enough to be archived.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,11 +8,11 @@ use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::ids::DropNo;
 use stockade_types::time::Timestamp;
 
-/// A moment of each drop that has one: its next one, or that of its closing.
+/// One moment for each drop that has one: its next opening or closing, or its past closing.
 #[derive(Debug)]
 pub struct Moments {
     known: Mutex<Known>,
-    /// The earliest of them, in milliseconds: a look costs nothing before it.
+    /// The earliest of them, in milliseconds, so that reading it costs nothing before that.
     earliest: AtomicU64,
 }
 
@@ -29,8 +29,7 @@ impl Default for Moments {
 }
 
 impl Moments {
-    /// A drop's moment is at this instant; [`Timestamp::NEVER`]: it has none. The drop's gate is closed, or it is being
-    /// made.
+    /// Sets a drop's moment; [`Timestamp::NEVER`] for none. The drop's gate is closed, or it is being made.
     pub(super) fn expect(&self, drop: DropNo, at: Timestamp) {
         let mut known = self.known.lock();
         let before = if at == Timestamp::NEVER { known.of_drop.remove(&drop) } else { known.of_drop.insert(drop, at) };
@@ -43,12 +42,13 @@ impl Moments {
         if at < Timestamp::NEVER {
             known.in_order.insert((at, drop));
         }
-        // Under the lock, so that what is shown is never older than what is known. Relaxed: who reads it looks under the lock.
+        // Under the lock, so that the value is never older than the list. Relaxed: [`Moments::due`] reads the list
+        // under the lock.
         let earliest = known.in_order.first().map_or(Timestamp::NEVER, |(at, _)| *at);
         self.earliest.store(earliest.0, Ordering::Relaxed);
     }
 
-    /// At most so many drops whose moment has come, earliest first.
+    /// At most `most` drops whose moment is due, earliest first.
     #[must_use]
     pub fn due(&self, now: Timestamp, most: usize) -> Vec<DropNo> {
         if self.earliest.load(Ordering::Relaxed) > now.0 {

@@ -1,5 +1,5 @@
-//! When drops opened before their opening was moved: for lists that are under way, which go on in the order that they
-//! began with. So a drop that is there all the while comes once, wherever its opening or that of others has moved to.
+//! Openings of drops before they were moved: a list of drops goes on in the order in which it began. So a drop that
+//! exists during the whole list is listed once, however its opening and those of others are moved.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use stockade_types::ids::{DropNo, Lsn};
 use stockade_types::time::Timestamp;
 
-/// Moves that are remembered, at most: some megabytes.
+/// Most moves that are remembered: some megabytes.
 const MOVES_MAX: usize = if cfg!(test) { 4 } else { 65_536 };
 
 /// The last moves of openings.
@@ -16,23 +16,23 @@ pub struct Openings(Mutex<Moves>);
 
 #[derive(Debug, Default)]
 struct Moves {
-    /// When a drop opened before the change with this LSN moved that.
+    /// The opening of a drop before the change with this LSN moved it.
     before: BTreeMap<(DropNo, Lsn), Timestamp>,
-    /// In the order in which they came.
+    /// In the order of the moves.
     order: VecDeque<(DropNo, Lsn)>,
-    /// All moves behind this place of the journal are here.
+    /// All moves after this record are here.
     since: Lsn,
 }
 
 impl Openings {
-    /// Nothing is known of moves up to this place.
+    /// Moves up to this record are not known.
     pub(super) fn begin(&self, since: Lsn) {
         let mut moves = self.0.lock();
         moves.since = moves.since.max(since);
     }
 
-    /// A change with this LSN has moved an opening, which was at `before`. The drop's gate is closed: whoever passes it
-    /// later finds this here.
+    /// The change with this LSN has moved an opening from `before`. The drop's gate is closed, so a thread that passes
+    /// it later finds this move.
     pub fn moved(&self, drop: DropNo, lsn: Lsn, before: Timestamp) {
         let mut moves = self.0.lock();
         moves.before.insert((drop, lsn), before);
@@ -45,7 +45,7 @@ impl Openings {
         }
     }
 
-    /// When a drop opened as of a place of the journal, if its opening was moved behind that.
+    /// The opening of a drop as of a record, if it was moved after that.
     #[must_use]
     pub fn as_of(&self, drop: DropNo, place: Lsn) -> Option<Timestamp> {
         let moves = self.0.lock();
@@ -53,7 +53,7 @@ impl Openings {
         moves.before.range(later).next().map(|(_, before)| *before)
     }
 
-    /// Whether all moves behind this place are known.
+    /// Whether all moves after this record are known.
     #[must_use]
     pub fn reach_back_to(&self, place: Lsn) -> bool {
         place >= self.0.lock().since

@@ -1,15 +1,15 @@
-//! A pool: the counter that is taken from, and the ledger of who has what of it and until when.
+//! A pool: the counter that units are taken from, and the ledger of what holds have of it and until when.
 //!
-//! The counter decides; the ledger (`ledger.rs`) tells. Free units in the ledger are what is left of those received, so
-//! its sum holds at every instant by construction; that the counter agrees is what the conservation check compares.
+//! The counter decides; the ledger (`ledger.rs`) is what is shown. Free units in the ledger are those received minus
+//! those out, so its sum is right at every instant by construction. The conservation check compares the counter with
+//! it.
 //!
-//! # Why a refusal never overlooks a due hold
+//! # Why a refusal never misses a due hold
 //!
-//! A hold that falls due is given back in this order: its record is appended, its units go back to the counter, and
-//! only then does its deadline leave the ledger and `next_due` rise (Release; `next_due.rs`). A refuser reads `next_due`
-//! (Acquire) *before* the counter. If it is later than now, every hold that was due has been given back before that
-//! read, and the counter's word, read after it, has those units. If it is not, the refuser gives back what is due
-//! itself.
+//! A due hold is given back in this order: its record is appended, its units go back to the counter, and only then does
+//! its deadline leave the ledger and `next_due` rise (Release; `next_due.rs`). A refuser reads `next_due` (Acquire)
+//! *before* the counter. If it is later than now, every hold that was due was given back before that read, and the
+//! counter's word, read after it, has those units. If it is not, the refuser gives back the due holds itself.
 
 use std::sync::Arc;
 
@@ -29,20 +29,20 @@ pub struct Stock {
     pub received: u64,
     /// Sellable now.
     pub free: u64,
-    /// Set aside.
+    /// Held.
     pub held: u64,
-    /// At the till.
+    /// In payment.
     pub paying: u64,
-    /// Sold.
+    /// Claimed.
     pub claimed: u64,
-    /// Taken out for good.
+    /// Taken out of the sale.
     pub withdrawn: u64,
     /// Ever returned after a sale; not part of the sum.
     pub returned_total: u64,
 }
 
 impl Stock {
-    /// As the ledger has it, with `free` units free.
+    /// The ledger's figures, with `free` units free.
     const fn of(cut: &Cut, free: u64) -> Self {
         let Cut { basis: PoolBasis { received, taken_out }, sums, as_of: _ } = cut;
         let Sums { held, paying, claimed, withdrawn, returned_total } = *sums;
@@ -50,12 +50,12 @@ impl Stock {
         Self { received: *received, free, held, paying, claimed, withdrawn, returned_total }
     }
 
-    /// Units out: not free.
+    /// Units that are not free.
     pub(super) const fn out(&self) -> u64 {
         self.held.saturating_add(self.paying).saturating_add(self.claimed).saturating_add(self.withdrawn)
     }
 
-    /// Without units that are counted twice.
+    /// The same without `twice` units that are counted twice.
     const fn once(self, twice: u64) -> Self {
         let held = self.held.saturating_sub(twice);
         let twice = twice.saturating_sub(self.held);
@@ -64,7 +64,7 @@ impl Stock {
         Self { held, paying, claimed, ..self }
     }
 
-    /// Of a pool that has left memory with the holds of its drop: nothing is set aside.
+    /// The stock of a pool that has left memory with the holds of its drop: nothing is held or in payment.
     #[must_use]
     pub const fn archived(basis: PoolBasis, sold: Sold) -> Self {
         let PoolBasis { received, taken_out } = basis;
@@ -74,7 +74,7 @@ impl Stock {
         Self { received, free, held: 0, paying: 0, claimed, withdrawn, returned_total }
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -97,20 +97,20 @@ pub(super) struct PoolUsage {
     pub(super) claimed: u32,
     pub(super) returned: u32,
     pub(super) withdrawn: u32,
-    /// The hold's deadline, while it has one that counts.
+    /// The hold's deadline, while it is live and has units.
     pub(super) due: Option<Timestamp>,
 }
 
 impl PoolUsage {
-    /// Units that are not free: the counter must not have them.
+    /// Units that are not free, so the counter does not have them.
     pub(super) fn out(&self) -> u64 {
-        // Of numbers of 32 bits: the sum never saturates.
+        // A sum of numbers of 32 bits never saturates.
         let Self { held, paying, claimed, returned: _, withdrawn, due: _ } = *self;
         [held, paying, claimed, withdrawn].map(u64::from).into_iter().fold(0, u64::saturating_add)
     }
 }
 
-/// What a hold has of a pool, as it was and as it is.
+/// What a hold has of a pool, before and after a change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UsageChange {
     pub(super) hold: HoldRef,
@@ -118,19 +118,19 @@ pub(super) struct UsageChange {
     pub(super) after: PoolUsage,
 }
 
-/// Whether units can be had.
+/// Whether units can be taken.
 #[derive(Debug)]
 pub enum Verdict<T> {
     /// They can.
     Yes(T),
-    /// They can't: at one instant inside this call so few were free, and none was in doubt or due.
+    /// Too few: at one instant inside this call this many were free, and none was in doubt or due.
     Short {
         /// Units that were free.
         free: u64,
     },
-    /// Units are in doubt: ask again.
+    /// Units are in doubt: try again.
     InDoubt,
-    /// Holds are due: give them back, then ask again.
+    /// Holds are due: expire them, then try again.
     SweepDue,
 }
 
@@ -148,12 +148,13 @@ impl Pool {
         Self { counter: StockCounter::new(units), ledger: Ledger::new(units) }
     }
 
-    /// As it is, one of several pools of an item: what comes back to it is counted there.
+    /// The same as one of several pools of an item: units that come back to it are counted in `moving`.
     pub(super) fn among(self, moving: Arc<Moving>) -> Self {
         Self { counter: self.counter.among(moving), ..self }
     }
 
-    /// Whether `units` would be refused at `now`: a read-only look, so that a herd is refused from one word.
+    /// Whether `units` would be refused at `now`. Read-only, one load of the counter, so that many refusals cost
+    /// little.
     #[must_use]
     pub fn look(&self, units: u64, now: Timestamp) -> Verdict<()> {
         let due = self.next_due() <= now; // before the counter: see the module's head
@@ -165,8 +166,8 @@ impl Pool {
         }
     }
 
-    /// As [`Pool::look`], but certain also when the units are spread: by taking them and giving them back. For
-    /// whoever would refuse for another reason, which stands behind `SOLD_OUT` in the order of refusals.
+    /// As [`Pool::look`], but exact also while the units are spread: takes them and gives them back. For a caller that
+    /// would refuse for another reason, over which `SOLD_OUT` has precedence.
     #[inline(never)]
     pub fn look_closely(&self, units: u64, now: Timestamp) -> Verdict<()> {
         match self.take(units, Certainty::Doubtful, now) {
@@ -180,7 +181,7 @@ impl Pool {
         }
     }
 
-    /// Takes `units`, if they can be had.
+    /// Takes `units`, if they are free.
     #[expect(
         clippy::inline_always,
         reason = "by `just instructions` it costs each reserve and each close look 40 more on its own"
@@ -197,11 +198,11 @@ impl Pool {
     }
 
     /// Takes `most` units or, if fewer are free, all of those: at one instant inside this call no more were free, and
-    /// none was in doubt or due. [`Verdict::Short`] only where none was free at all. The taker is in doubt until it
-    /// keeps them: it may find that it can't use them all.
+    /// none was in doubt or due. [`Verdict::Short`] only if none was free. The taker is in doubt until it keeps the
+    /// units, since it may not be able to use them all.
     pub fn take_up_to(&self, most: u64, now: Timestamp) -> Verdict<Taken<'_>> {
         let due = self.next_due() <= now; // before the counter: see the module's head
-        // What is due may make up what is missing: until it is given back, less is not settled for.
+        // Due holds may have the missing units: until they are given back, less is not settled for.
         let take = if due { self.counter.take(most, Certainty::Doubtful) } else { self.counter.take_up_to(most) };
         match take {
             Take::Taken(taken) => Verdict::Yes(taken),
@@ -211,7 +212,7 @@ impl Pool {
         }
     }
 
-    /// Takes `units` for sure, or nothing where none are asked for.
+    /// Takes `units` with certainty; takes nothing and succeeds if `units` is 0.
     pub fn take_any(&self, units: u64, now: Timestamp) -> Verdict<Option<Taken<'_>>> {
         if units == 0 {
             return Verdict::Yes(None);
@@ -224,31 +225,31 @@ impl Pool {
         }
     }
 
-    /// The units that may be free at most, by what is entered. Where that is more than are free, someone has taken units
-    /// that are not yet entered. None, while more than the pool has received is out by it.
+    /// The most units that may be free, by what is entered. If that is more than are free, a request has taken units
+    /// that are not entered yet. None while by this count more is out than the pool has received.
     #[must_use]
     pub fn free_at_most(&self) -> Option<u64> {
         self.ledger.free_at_most()
     }
 
-    /// The earliest deadline of a live hold here; [`Timestamp::NEVER`] without one.
+    /// The earliest deadline of the pool's live holds; [`Timestamp::NEVER`] without one.
     #[must_use]
     pub fn next_due(&self) -> Timestamp {
         self.ledger.next_due()
     }
 
-    /// The earliest deadline of a live hold here other than this one; [`Timestamp::NEVER`] without one.
+    /// The same without this hold.
     #[must_use]
     pub fn next_due_without(&self, hold: HoldRef) -> Timestamp {
         self.ledger.next_due_without(hold)
     }
 
-    /// Whether units that holds have here may be given back: some are out, or are just being taken. `free` were free when
-    /// it was found to be short.
+    /// Whether units that holds have of this pool may be given back: some are out, or are just being taken. `free` were
+    /// free when the pool was found to be short.
     #[must_use]
     pub fn may_have_more(&self, free: u64) -> bool {
         let is_held = || self.next_due() != Timestamp::NEVER;
-        // What is entered between the first two is in the queue by the third.
+        // A hold that is entered between the first two reads is in the queue by the third.
         is_held() || self.free_at_most().is_some_and(|known| known > free) || is_held()
     }
 
@@ -258,9 +259,10 @@ impl Pool {
         self.ledger.due(now, most)
     }
 
-    /// Units as they stand, and the place of the journal that this belongs to. What a hold gives back is free before it
-    /// leaves the ledger: another may have taken it, and be entered, by then. Of the two only one is shown, whichever it is:
-    /// for that instant the sum is right, and what is held, in payment or sold may be short by what the other has more.
+    /// The pool's units, and the record up to which they are counted. What a hold gives back is free before it leaves
+    /// the ledger, so another hold may have taken it and be entered already. Then it is shown once only: the sum is
+    /// right, and for that instant the figures held, in payment or claimed may be too low by what the other hold has
+    /// more.
     #[must_use]
     pub fn stock(&self) -> (Stock, Lsn) {
         let cut = self.ledger.cut();
@@ -270,7 +272,7 @@ impl Pool {
         (stock, cut.as_of)
     }
 
-    /// The books, whole.
+    /// The ledger's figures.
     #[must_use]
     pub fn figures(&self) -> PoolFigures {
         let Cut { basis, sums, as_of: _ } = self.ledger.cut();
@@ -278,15 +280,15 @@ impl Pool {
         PoolFigures { basis, held, paying, claimed, withdrawn, returned_total }
     }
 
-    /// By how many units counter and ledger disagree: 0, always. Exact only while nothing moves units: under the
-    /// drop's write gate.
+    /// Units by which counter and ledger disagree: always 0. Exact only while nothing moves units: with the drop's gate
+    /// closed.
     #[must_use]
     pub fn conservation_error(&self) -> u64 {
         self.ledger.cut().free().map_or(u64::MAX, |free| free.abs_diff(self.counter.sum()))
     }
 
-    /// What a hold has was changed by a record. Units that it lost go back to the counter; units that it won have been
-    /// taken from there before. Says whether it falls due before all others here.
+    /// Enters a record's change of what a hold has. Units that the hold lost go back to the counter; units that it
+    /// gained were taken from it before. Returns whether the hold is due before all others of the pool.
     pub(super) fn apply_usage(&self, lsn: Lsn, change: &UsageChange) -> bool {
         if let Some(back @ 1..) = change.before.out().checked_sub(change.after.out()) {
             self.counter.give(back);
@@ -294,19 +296,19 @@ impl Pool {
         self.ledger.enter(lsn, change)
     }
 
-    /// The ledger's part of [`Pool::apply_usage`], alone: for a bulk load, which sets the counter at its end.
+    /// The ledger's part of [`Pool::apply_usage`] only: for a bulk load, which sets the counter at its end.
     pub(super) fn enter(&self, lsn: Lsn, change: &UsageChange) -> bool {
         self.ledger.enter(lsn, change)
     }
 
-    /// Enters deadlines of holds that were entered without them: for a bulk load, earliest first.
+    /// Enters deadlines of holds that were entered without them, earliest first: for a bulk load.
     pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
         self.ledger.enter_dues(dues);
     }
 
-    /// What one hold had goes over to another, by one record. What both had and have not any more goes back to the
-    /// counter; what the new one has beyond what the old one had has been taken from there before. The ledger shows both
-    /// or neither, so the units that go over are in one of the two holds, under its deadline, always.
+    /// Moves what one hold had to another, by one record. Units that neither has any more go back to the counter; units
+    /// that the new hold has beyond the old one's were taken from it before. The ledger shows both changes or neither,
+    /// so the units that move are always with one of the two holds, under its deadline.
     pub(super) fn transfer(&self, lsn: Lsn, from: &UsageChange, to: &UsageChange) {
         let out = |from: PoolUsage, to: PoolUsage| from.out().saturating_add(to.out());
         if let Some(back @ 1..) = out(from.before, to.before).checked_sub(out(from.after, to.after)) {
@@ -315,14 +317,14 @@ impl Pool {
         self.ledger.transfer(lsn, from, to);
     }
 
-    /// What the pool has received, and what was taken out of it by adjustments.
+    /// The units that the pool has received, and that adjustments have taken out of it.
     #[must_use]
     pub fn basis(&self) -> PoolBasis {
         self.ledger.basis()
     }
 
-    /// Enters an adjustment. Units that it adds go to the counter; units that it takes out have been taken from there
-    /// before. Nobody else moves units meanwhile: the drop's gate is closed.
+    /// Enters an adjustment. Units that it adds go to the counter; units that it takes out were taken from it before.
+    /// The drop's gate is closed, so nothing else moves units meanwhile.
     pub fn adjust(&self, lsn: Lsn, basis: PoolBasis) {
         let (before, after) = self.ledger.set_basis(lsn, basis);
         invariant!(
@@ -334,12 +336,12 @@ impl Pool {
         }
     }
 
-    /// The ledger's part of [`Pool::adjust`], alone: for a bulk load.
+    /// The ledger's part of [`Pool::adjust`] only: for a bulk load.
     pub(super) fn set_basis(&self, lsn: Lsn, basis: PoolBasis) {
         self.ledger.set_basis(lsn, basis);
     }
 
-    /// Sets the counter to what the ledger says is free. Says so when the ledger has more out than it received.
+    /// Sets the counter to the ledger's free units. Fails if the ledger has more out than it received.
     pub(super) fn reset_counter(&mut self) -> Result<(), Stock> {
         let cut = self.ledger.cut();
         let free = cut.free().ok_or_else(|| Stock::of(&cut, 0))?;
@@ -347,7 +349,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Everything in it as text, for comparing two inventories: stock, counter, and how many holds are due when.
+    /// All of it as text, for comparing two inventories: stock, counter, and how many holds are due when.
     pub(super) fn image(&self) -> String {
         let (stock, _) = self.stock();
         format!("{stock:?} {} {} {:?}", self.counter.sum(), self.next_due().0, self.ledger.image())
@@ -373,7 +375,7 @@ mod tests {
         };
         enter(0, PoolUsage { claimed: 2, ..PoolUsage::default() });
         enter(1, PoolUsage { paying: 1, ..PoolUsage::default() });
-        // One of the two that are sold comes back, and is held again before the return is entered; then both are.
+        // One of two claimed units comes back and is held again before the return is entered; then the other one, too.
         for (hold, (held, paying, claimed)) in [(2, (0, 1, 2)), (3, (0, 1, 2))] {
             enter(hold, PoolUsage { held: 1, ..PoolUsage::default() });
             let (shown, _) = pool.stock();

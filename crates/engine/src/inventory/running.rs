@@ -1,4 +1,4 @@
-//! What may change about a drop while it runs: its definition, where it stands in its life, how its stock was adjusted.
+//! What may change about a drop while it runs: its definition, its lifecycle, and how its stock was adjusted.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use stockade_types::time::Timestamp;
 use super::DropEntry;
 use super::adjustments::ItemAdjustments;
 
-/// The state that a drop is in: which of its moments have come, and what operators did.
+/// A drop's state, by which of its moments are recorded and what operators did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropState {
     /// It has not opened.
@@ -23,12 +23,12 @@ pub enum DropState {
     Closed,
     /// Ended by hand before it opened.
     Cancelled,
-    /// Ended long ago: its holds have left memory.
+    /// Ended long ago: its holds count as gone and leave memory.
     Archived,
 }
 
 impl DropState {
-    /// Whether nothing is sold any more, for good.
+    /// Whether the sale has ended. It can't open again.
     #[must_use]
     pub const fn is_over(self) -> bool {
         match self {
@@ -45,39 +45,39 @@ pub struct Running {
     pub definition: Arc<Definition>,
     /// LSN of the definition's record.
     pub revision: Lsn,
-    /// Where it stands in its life.
+    /// Its lifecycle.
     pub lifecycle: Lifecycle,
-    /// LSN of the record that said so; 0 before the first.
+    /// LSN of the record of `lifecycle`; 0 before the first.
     pub lived: Lsn,
-    /// When that was: a request that read the clock before it counts as of then.
+    /// The instant of that record: a request that read the clock before it counts as of then.
     pub turned_at: Timestamp,
-    /// The instant of its next moment: until a record says that it has come, the drop takes no request from then on.
+    /// The instant of its next moment. From then on the drop takes no request until the moment is recorded.
     pub next_moment: Timestamp,
     /// The last change of the definition, if there was one.
     pub update: Option<LastUpdate>,
     /// How each item's stock was adjusted.
     pub adjusted: Vec<ItemAdjustments>,
-    /// Its holds have left memory, by the record with this LSN.
+    /// The record that archived it, by which its holds leave memory.
     pub archived: Option<(Lsn, Archived)>,
-    /// What its pools had received, by item and pool, once they have left memory as well.
+    /// Each pool's basis, by item, once its pools have left memory as well.
     pub basis: Option<Vec<Vec<PoolBasis>>>,
 }
 
 impl Running {
-    /// When it opens: as defined, or when it was created.
+    /// When it opens: as defined, or else when it was created.
     #[must_use]
     pub fn opens_at(&self, entry: &DropEntry) -> Timestamp {
         self.definition.schedule.opens_at.unwrap_or(entry.created_at)
     }
 
-    /// The newest record that definition and state rest on.
+    /// The newest record that definition and state depend on.
     #[must_use]
     pub fn known_at(&self) -> Lsn {
         let archived = self.archived.as_ref().map_or(Lsn::default(), |(lsn, _)| *lsn);
         self.revision.max(self.lived).max(archived)
     }
 
-    /// Where the drop stands, by its marks alone.
+    /// Its state, by its lifecycle alone.
     #[must_use]
     pub fn state(&self) -> DropState {
         let Lifecycle { drop: _, paused, opened, closed } = self.lifecycle;
@@ -98,14 +98,14 @@ impl Running {
         closed.map_or(Timestamp::NEVER, |closed| closed.at)
     }
 
-    /// Whether a moment of it has come that no record tells of yet.
+    /// Whether a moment of it is due that is not recorded yet.
     #[inline]
     #[must_use]
     pub fn is_to_turn(&self, now: Timestamp) -> bool {
         self.next_moment <= now
     }
 
-    /// Where it stands once all moments up to an instant have come, and which those are.
+    /// Its lifecycle once all moments up to `now` are recorded, and these moments.
     #[must_use]
     pub fn turned(&self, entry: &DropEntry, now: Timestamp) -> (Lifecycle, Vec<Moment>) {
         let mut lifecycle = self.lifecycle;
@@ -116,7 +116,7 @@ impl Running {
         (lifecycle, come)
     }
 
-    /// Moments up to an instant have come, without records that say so.
+    /// Marks moments up to `at` as past, without records of them.
     pub(super) fn mark_before(&mut self, entry: &DropEntry, lsn: Lsn, at: Timestamp) {
         let mut lifecycle = self.lifecycle;
         lifecycle.mark_before(self.opens_at(entry), self.definition.schedule.closes_at, at);
@@ -126,7 +126,7 @@ impl Running {
         }
     }
 
-    /// The same with another definition: how it would look.
+    /// The same with another definition, to show how the drop would be.
     #[must_use]
     pub fn with_definition(&self, definition: Arc<Definition>) -> Self {
         let Self { definition: _, revision, lifecycle, lived, turned_at, next_moment, update, .. } = self;

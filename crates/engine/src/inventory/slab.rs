@@ -1,25 +1,25 @@
-//! A growing table of values with stable places: chunks, so that growing never copies what is there, and never
+//! A growing table of values with stable places. It grows by chunks, so that growing never copies a value and never
 //! reserves more than one chunk ahead.
 
 use prefetch_index::prefetch_index;
 use smallvec::SmallVec;
 
-/// Bytes of a chunk: a size that allocators have, so that nothing is lost behind it, and small enough that thousands of
+/// Bytes of a chunk: one of the allocators' size classes, so that nothing is lost, and small enough that thousands of
 /// half-empty slabs cost little.
 const CHUNK_BYTES: usize = 2048;
-/// Chunks that are listed in the slab itself: a look into a small one is a cache miss less.
+/// Chunks that are listed in the slab itself: reading a small slab costs one cache miss less.
 const FEW: usize = 2;
 
-/// How many values of so many bytes a chunk has.
+/// The number of values of this size in a chunk.
 pub(super) const fn chunk_of(bytes: usize) -> usize {
     CHUNK_BYTES / bytes
 }
 
-/// Values at stable places, freed places used again: the last freed first, which is still in the caches.
+/// Values at stable places. Freed places are used again, the last freed first, since it is still in the caches.
 #[derive(Debug)]
 pub(super) struct Slab<T, const CHUNK: usize> {
     chunks: SmallVec<[Box<[Slot<T>; CHUNK]>; FEW]>,
-    /// The first free place, if any was freed: it names the next. A list of its own would be one more cache miss.
+    /// The first free place, if any was freed; it names the next. A separate list would cost one more cache miss.
     free: Option<u32>,
     /// Places that were ever used.
     used: u32,
@@ -29,7 +29,7 @@ pub(super) struct Slab<T, const CHUNK: usize> {
 #[derive(Debug)]
 enum Slot<T> {
     Value(T),
-    /// Free, and so is the place that it names.
+    /// A free place; it names the next free one.
     Free(Option<u32>),
 }
 
@@ -60,12 +60,12 @@ impl<T, const CHUNK: usize> Slab<T, CHUNK> {
     #[cfg(test)]
     pub(super) const SLOT: usize = size_of::<Slot<T>>();
 
-    /// Values in it.
+    /// The number of values.
     pub(super) fn len(&self) -> usize {
         index(self.values)
     }
 
-    /// Puts a value in and says where.
+    /// Inserts a value and returns its place.
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.values = self.values.saturating_add(1);
         let place = self.free.unwrap_or(self.used);
@@ -86,7 +86,7 @@ impl<T, const CHUNK: usize> Slab<T, CHUNK> {
         place
     }
 
-    /// Has the place fetched where the next value goes: the lines of its beginning and of what stands behind it.
+    /// Prefetches the place of the next new value: the cache lines of its beginning and of the place after it.
     pub(super) fn fetch_next(&self) {
         let place = index(self.free.unwrap_or(self.used));
         if let Some(chunk) = self.chunks.get(place / CHUNK) {
@@ -95,7 +95,7 @@ impl<T, const CHUNK: usize> Slab<T, CHUNK> {
         }
     }
 
-    /// Has the value there fetched: the lines of its beginning and of what stands behind it.
+    /// Prefetches the value there: the cache lines of its beginning and of the place after it.
     pub(super) fn fetch(&self, place: u32) {
         if let Some(chunk) = self.chunks.get(index(place) / CHUNK) {
             prefetch_index(chunk.as_slice(), index(place) % CHUNK);
@@ -108,7 +108,7 @@ impl<T, const CHUNK: usize> Slab<T, CHUNK> {
         self.chunks.get(index(place) / CHUNK)?.get(index(place) % CHUNK)?.value()
     }
 
-    /// The value there, to change.
+    /// The value there, mutably.
     pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut T> {
         self.slot(place)?.value_mut()
     }
@@ -142,7 +142,7 @@ impl<T, const CHUNK: usize> Slab<T, CHUNK> {
     }
 }
 
-/// A chunk without values, made where it lies. (From an array it would be made on the stack first.)
+/// A chunk without values, made on the heap. (An array would be made on the stack first.)
 fn chunk<T, const CHUNK: usize>() -> Option<Box<[Slot<T>; CHUNK]>> {
     let slots: Box<[Slot<T>]> = (0..CHUNK).map(|_| Slot::Free(None)).collect();
     slots.try_into().ok()
@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// Slabs of what there are millions of lose nothing: neither in a value nor behind a chunk.
+    /// Slabs with millions of values waste no memory, neither in a value nor after a chunk.
     #[test]
     fn values_fill_their_chunks() {
         assert_eq!(Slab::<Hold, 1>::SLOT, size_of::<Hold>());

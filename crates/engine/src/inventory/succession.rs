@@ -1,6 +1,6 @@
-//! A hold that takes another's place, entered into everything that follows from holds.
+//! Enters a hold that takes another's place into all that follows from holds.
 //!
-//! What both have of a pool goes over from one to the other and is never free in between. It decides nothing.
+//! What both have of a pool moves from one to the other and is never free in between.
 
 use smallvec::SmallVec;
 use stockade_types::hold::HoldLine;
@@ -21,7 +21,7 @@ impl Inventory {
         new.enter_subjects(keys, subjects);
         transfer(old, new);
         self.expect_due(new.after.expires_at());
-        // The new one first: the count of holds that have units never dips below what there is.
+        // The new one first: the count of holds that have units is never too low.
         self.count_owned(new);
         self.count_owned(old);
     }

@@ -1,4 +1,4 @@
-//! What limits leave a request that takes what there is.
+//! How many units limits allow each line of a reserve with `allow_partial`.
 
 use smallvec::SmallVec;
 use stockade_types::ids::ItemNo;
@@ -7,19 +7,19 @@ use stockade_types::refusal::Reason;
 use super::Request;
 use crate::inventory::Subject;
 
-/// What a line may have.
+/// Units granted to one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allotment {
     pub(super) units: u32,
-    /// Why limits leave it no more, where they do.
+    /// The limit's reason, if limits grant fewer units than stock has for the line.
     pub(super) cut_by: Option<Reason>,
 }
 
-/// Line by line.
+/// One for each line, in the order of the lines.
 pub(super) type Allotments = SmallVec<[Allotment; 4]>;
 
 impl Request<'_> {
-    /// What limits leave of so many units of each line, which stock has. They are shared in the order of the request:
+    /// What limits allow of `there`, the units that stock has for each line. Lines are served in the request's order:
     /// what an earlier line gets, a later one can't have.
     pub(super) fn allotted(&self, subjects: &[Subject], there: &[(ItemNo, u32)]) -> Allotments {
         let whole = |(_, units): &(ItemNo, u32)| Allotment { units: *units, cut_by: None };

@@ -1,21 +1,22 @@
-//! A line's units, pool by pool.
+//! Takes a line's units, pool by pool.
 //!
-//! A line draws on the pools that its request is offered, in their order, and tries for all that is missing from the next
-//! one, for sure where nothing can fail after it. Only a pool that has some, but too few, gives what it has, in doubt, and
-//! the draw goes on. A pool in doubt is waited for, not passed by. So one unit, the usual case, comes from one pool and
-//! is never in doubt, however many pools there are.
+//! A line draws on the pools that its request is offered, in their order. From each pool it first tries to take all
+//! that is missing. Only if a pool has fewer does the line take what that pool has, in doubt, and go on to the next. A
+//! pool that is in doubt is waited for, not skipped. So a request for one unit, the usual case, takes from one pool and
+//! needs no doubt, however many pools there are.
 //!
 //! # Why a refusal over several pools is exact
 //!
-//! A look reads one pool after the other. A unit could come back to one that was read, while the last one leaves another
-//! that is read next: then one was free all the time and none was seen. So gives to the pools of such an item are counted
-//! (`src/inventory/stock/moving.rs`), and a look refuses only where none came meanwhile; else the request is decided anew.
-//! Each pool was found with too few units, none in doubt and none due, as for an item of one pool, and had no more since:
-//! at the end of the look all together had at most the sum.
+//! A look reads one pool after the other. A unit could come back to a pool that was read already while the last unit of
+//! a pool that is read later is taken: one unit was free all the time and the look saw none. So gives to the pools of
+//! an item with several pools are counted (`src/inventory/stock/moving.rs`), and a look refuses only if no give
+//! happened during it; otherwise the request is decided again. Then each pool was found with too few units, none in
+//! doubt and none due, and had no more since it was read: at the end of the look all pools together had at most the
+//! sum.
 //!
-//! A draw that falls short refuses nothing: a unit may have come back to a pool that it had passed. It gives back and
-//! looks. A reserve that takes what there is settles for less only where nothing came back to any of the pools from before
-//! the first taking to behind the last.
+//! A draw that falls short does not refuse, since a unit may have come back to a pool that it had passed. It gives its
+//! units back and looks; the look decides. A reserve with `allow_partial` settles for less only if no units came back
+//! to any of the pools from before its first taking until after its last.
 
 use smallvec::SmallVec;
 use stockade_counter::stock::{Certainty, Taken};
@@ -33,19 +34,19 @@ use crate::rules;
 /// Something of a line; or how many units are free for it, where they are too few.
 pub(crate) type Had<T> = Attempt<Result<T, u64>>;
 
-/// Units came back while several pools were read.
+/// Units came back while several pools were read: decide again.
 const DISTURBED: Undecided = Undecided::Retry(Chore::Again);
 
-/// What was taken for a line from one pool.
+/// Units taken for a line from one pool.
 pub(super) struct Draw<'d> {
     pool: PoolNo,
     taken: Taken<'d>,
 }
 
-/// From each of several pools, in their order.
+/// The same from several pools, in the order of drawing.
 pub(super) type Draws<'d> = SmallVec<[Draw<'d>; 2]>;
 
-/// What a hold gets: lines, one for each pool of an item, and the units that were taken for them.
+/// What a hold gets: its lines, one for each pool of an item, and the guards of the units taken for them.
 #[derive(Default)]
 pub(super) struct Shares<'d> {
     pub(super) lines: SmallVec<[HoldLine; 4]>,
@@ -53,14 +54,13 @@ pub(super) struct Shares<'d> {
 }
 
 impl Draw<'_> {
-    /// Units taken.
     pub(super) const fn units(&self) -> u64 {
         self.taken.units()
     }
 }
 
 impl Request<'_> {
-    /// Whether stock may have `units` for a line, as far as a look can tell.
+    /// Whether stock may have `units` for a line. A look can't tell exactly while the units are spread.
     #[inline]
     pub(super) fn look_at(&self, line: Line<'_>, units: u64) -> Had<()> {
         match line.stock.only() {
@@ -69,7 +69,7 @@ impl Request<'_> {
         }
     }
 
-    /// The same of all units that a line needs, and certain also when they are spread.
+    /// Whether stock has all units that a line needs; exact also while they are spread.
     #[inline]
     pub(crate) fn look_closely_at(&self, line: Line<'_>) -> Had<()> {
         match line.stock.only() {
@@ -78,7 +78,7 @@ impl Request<'_> {
         }
     }
 
-    /// Takes what a line needs and adds the line to the hold's; or nothing.
+    /// Takes all that a line needs and adds the line to the hold's lines; or takes nothing.
     #[inline]
     pub(super) fn take<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> Had<()> {
         let Some((place, pool)) = line.stock.only() else { return self.take_over(line, certainty, shares) };
@@ -97,20 +97,20 @@ impl Request<'_> {
         Ok(self.draw_over(line, certainty)?.map(|draws| self.share(line, line.units, draws, shares)))
     }
 
-    /// Takes what a line needs or, where fewer units are free, all of those; in doubt.
+    /// Takes what a line needs or, if fewer units are free, all of those. They are in doubt.
     pub(super) fn draw_up_to<'d>(&'d self, line: Line<'d>) -> Attempt<Draws<'d>> {
         if let Some((pool, of)) = line.stock.only() {
             let needs = line.needs();
             let taken = if needs == 0 { Err(0) } else { self.had(line, of.take_up_to(needs, self.now))? };
             return Ok(taken.into_iter().map(|taken| Draw { pool, taken }).collect());
         }
-        // They live on behind the reading: to drop one gives, and would disturb it.
+        // Declared outside the watched closure: dropping a draw gives units back, which would count as a disturbance.
         let mut draws = Draws::new();
         let (all, undisturbed) = line.stock.watch(|| self.draw_what_there_is(line, &mut draws));
         if all? || undisturbed { Ok(draws) } else { Err(DISTURBED) }
     }
 
-    /// Says whether that is all that the line needs.
+    /// Returns whether the line has all that it needs.
     #[cold]
     fn draw_what_there_is<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<bool> {
         let mut rest = line.needs();
@@ -126,13 +126,13 @@ impl Request<'_> {
         Ok(rest == 0)
     }
 
-    /// Adds `units` of a line to the hold: those that the customer has already, in the pools in which they are,
-    /// then what was drawn for it, in its order. What is drawn beyond goes back.
+    /// Adds `units` of a line to the hold: first those that the customer has already, in the pools that they are in,
+    /// then those drawn, in the order of drawing. Drawn units beyond that go back.
     pub(super) fn share<'d>(&self, line: Line<'_>, units: u32, draws: Draws<'d>, shares: &mut Shares<'d>) {
         let mut parts = self.kept(line.item, units);
         let mut rest = units.saturating_sub(line.own);
         for Draw { pool, mut taken } in draws {
-            // What is more than a line can have is more than is missing.
+            // A draw of more than `u32::MAX` units covers all that is missing.
             let used = u32::try_from(taken.units()).map_or(rest, |units| units.min(rest));
             if used == 0 {
                 continue;
@@ -155,7 +155,7 @@ impl Request<'_> {
         }
     }
 
-    /// Of the units that the customer has already, `most` at most: by pool, those of the hold's first lines first.
+    /// At most `most` of the units that the customer has already, by pool; those of the hold's first lines first.
     fn kept(&self, item: ItemNo, most: u32) -> SmallVec<[(PoolNo, u32); 4]> {
         let mut left = most;
         let lines = self.old.iter().flat_map(|old| old.hold.lines()).filter(|line| line.item == item);
@@ -167,7 +167,7 @@ impl Request<'_> {
         parts.filter(|(_, kept)| *kept > 0).collect()
     }
 
-    /// The earliest of what is said of each pool that a line may draw on.
+    /// The least of `of` over the pools that a line may draw on.
     #[inline]
     pub(crate) fn earliest(&self, line: Line<'_>, of: impl Fn(&Pool) -> Timestamp) -> Timestamp {
         match line.stock.only() {
@@ -182,14 +182,14 @@ impl Request<'_> {
         known.fold(0, u64::saturating_add) > free
     }
 
-    /// The pools that a line may draw on, in the order in which it does.
+    /// The pools that a line may draw on, in the order of drawing.
     fn offered<'l>(&'l self, line: Line<'l>) -> impl Iterator<Item = (PoolNo, &'l Pool)> {
         let item = self.running.definition.items.get(line.item.index());
         let places = item.into_iter().flat_map(|item| rules::offer(item).pools());
         places.filter_map(move |place| Some((place, line.stock.pool(place)?)))
     }
 
-    /// Takes what a line needs from several pools; or nothing.
+    /// Takes all that a line needs from several pools; or takes nothing.
     #[cold]
     fn draw_over<'d>(&'d self, line: Line<'d>, certainty: Certainty) -> Had<Draws<'d>> {
         let mut rest = line.needs();
@@ -212,7 +212,7 @@ impl Request<'_> {
         if rest == 0 {
             return Ok(Ok(draws));
         }
-        drop(draws); // the guards give back
+        drop(draws); // the guards give the units back
         match self.look_over(line, line.needs())? {
             Ok(()) => Err(DISTURBED),
             Err(free) => Ok(Err(free)),
@@ -238,7 +238,8 @@ impl Request<'_> {
         Ok(Err(sum))
     }
 
-    /// What a pool says to a line. What is due in any of its item's is given back first.
+    /// Turns a pool's verdict into an attempt's result. If holds are due, those of all pools of the item are swept
+    /// first.
     #[inline]
     fn had<T>(&self, line: Line<'_>, verdict: Verdict<T>) -> Had<T> {
         match verdict {

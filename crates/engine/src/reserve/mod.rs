@@ -1,8 +1,8 @@
-//! Reserve: sets units aside for a customer, all lines or none; or, where the caller says so, what there is of each.
+//! Reserve: sets units aside for a customer, all lines or none; with `allow_partial`, what is free of each.
 //!
-//! The order of checks is the order of refusals: the caller's own hold, the hold that is to be superseded, the drop's
-//! state, stock (a read-only look, so that a herd is refused from one word), limits; then the units are taken, the
-//! record is appended, and the hold is made. Everything that is taken is guarded until the hold is entered.
+//! Checks are made in the order of refusals: the caller's own hold, the hold that is superseded, the drop's state,
+//! stock (a read-only look, so a sold-out drop refuses from one load per line), limits. Then the units are taken, the
+//! record is appended, and the hold is made. Units that were taken are guarded until the hold is entered.
 
 mod allowance;
 mod draw;
@@ -35,19 +35,19 @@ use crate::inventory::{DropEntry, DropScope, DropState, ItemStock, LockedShards,
 use draw::Had;
 use supersede::Old;
 
-/// Why no hold is made now.
+/// Why no hold is made while the clock is in doubt.
 const CLOCK_IN_DOUBT: &str =
     "the server's wall clock is more than 5 minutes ahead of engine time, so the time is in doubt";
 
-/// What comes of a request: a hold without its drop's definition, which its caller has.
+/// A decided reserve: its hold without the drop's definition, which the caller has.
 pub(super) type Reserved = Decided<Outcome<Hold>>;
 
 impl Engine {
-    /// Sets units aside. Asked for again with the same content, the same hold is answered as it stands now, as long as
-    /// its units are still the customer's; a dead one refuses.
+    /// Sets units aside. The same request with the same content returns the same hold as it is now, while its units are
+    /// still the customer's; a hold that has ended refuses.
     ///
     /// # Errors
-    /// [`Fault::NoDrop`], [`Fault::NoHold`] for a hold to be superseded that is not this customer's in this drop,
+    /// [`Fault::NoDrop`], [`Fault::NoHold`] if the hold to supersede is not this customer's in this drop,
     /// [`Fault::Invalid`] for a SKU that the drop does not have, [`Fault::Exists`] when the id has a hold of other
     /// content, [`Fault::Exhausted`], [`Fault::Suspended`] while the clock is in doubt, and faults of the journal.
     pub fn reserve(&self, command: &Reserve, context: Context<'_>) -> Answer<Outcome> {
@@ -86,14 +86,14 @@ pub(super) struct Line<'a> {
     stock: &'a ItemStock,
     /// Units asked for.
     pub(super) units: u32,
-    /// Units that the customer has already, in the hold that is to be superseded.
+    /// Units that the customer has already, in the hold that is superseded.
     own: u32,
 }
 
-/// What follows from a request and its drop's definition alone.
+/// What follows from the request and its drop's definition alone.
 #[derive(Clone)]
 pub(super) struct Asked {
-    /// Ascending by item: carts take in one order.
+    /// Ascending by item, so that all carts take in one order.
     pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
     content: ContentHash,
     pub(super) counted: Counted,
@@ -117,11 +117,11 @@ pub(super) struct Request<'a> {
     pub(super) roster: Roster<'a>,
     pub(super) running: &'a Running,
     pub(super) asked: Asked,
-    /// The hold that is to be superseded, once it has been found to be one that can be.
+    /// The hold to supersede, once it is found and may be superseded.
     pub(super) old: Option<Old>,
 }
 
-/// What a request has in its hands while it is served: the locks, and a place in the journal's queue.
+/// What a request holds while it is served: locks, and room in the journal's queue.
 struct Hands<'r, 's, 'p> {
     shards: &'r mut LockedShards<'s>,
     /// In the order of the request's keys.
@@ -129,13 +129,12 @@ struct Hands<'r, 's, 'p> {
     permit: Permit<'p>,
 }
 
-/// A line that stock can't serve: which, and how many units were free.
+/// A line that stock can't serve: its item, and how many units were free.
 pub(super) type Short = (ItemNo, u64);
-/// Several of them.
 pub(super) type Shorts = SmallVec<[Short; 4]>;
 
 impl Request<'_> {
-    // Inlined into its callers, it does not inline what it calls: by `just instructions` a reserve takes 17 more.
+    // If this is inlined into its callers, its own callees are not inlined: 17 instructions more for each reserve.
     #[inline(never)]
     fn decide(&self, permit: Permit<'_>) -> Attempt<Reserved> {
         let holds = &self.engine.inventory.holds;
@@ -147,7 +146,7 @@ impl Request<'_> {
     }
 
     fn decide_in(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Attempt<Reserved> {
-        // The holds of an archived drop are gone, also those that are not taken out yet.
+        // The holds of an archived drop count as gone, also those that are still in memory.
         if self.running.archived.is_some() {
             return Ok(self.refused_by_drop(Reason::Closed, None));
         }
@@ -171,7 +170,7 @@ impl Request<'_> {
         request.decide_new(shards, permit)
     }
 
-    /// The id has a hold already: the same request again, or another one by mistake.
+    /// The id has a hold already: the same request again, or another request by mistake.
     fn again(&self, own: &mut OwnHold<'_, '_>, permit: Permit<'_>) -> Result<Reserved, Decided<Fault>> {
         let hold = own.hold();
         if hold.content != self.asked.content || hold.drop != self.drop.number {
@@ -186,7 +185,7 @@ impl Request<'_> {
         })
     }
 
-    /// In what this request differs from the one that made the hold: in the first of these fields.
+    /// The first field in which this request differs from the one that made the hold.
     #[cold]
     fn differing_field(&self, hold: &Hold) -> &'static str {
         if hold.drop != self.drop.number {
@@ -223,7 +222,7 @@ impl Request<'_> {
         }
         self.engine.has_memory()?;
         let Engine { inventory, bounds, .. } = self.engine;
-        // A hold that takes another's place makes no hold more.
+        // A successor adds no hold.
         let full = self.old.is_none() && inventory.owned() >= bounds.max_holds;
         if full || !shards.own().has_room() {
             return Err(Fault::Exhausted("too many holds: --max-holds is reached").into());
@@ -238,12 +237,12 @@ impl Request<'_> {
         })
     }
 
-    /// A refusal because of the drop's state, once that is durable.
+    /// A refusal because of the drop's state. It is sent once that state is durable.
     fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> Reserved {
         Decided { durable_after: self.running.known_at(), ..self.refuse(reason, retry_after, Vec::new(), None) }
     }
 
-    /// Why the drop takes no reserves now, and when it may.
+    /// Why the drop takes no reserves now, and when it will.
     fn barred(&self) -> Option<(Reason, Option<Millis>)> {
         match self.running.state() {
             DropState::Open => None,
@@ -253,12 +252,12 @@ impl Request<'_> {
         }
     }
 
-    /// Which lines stock can't serve: none, as far as a look can tell.
+    /// The lines that stock can't serve. Units that are spread can hide a short line.
     fn look(&self) -> Attempt<Shorts> {
         self.shorts(|line| self.look_at(line, line.needs()))
     }
 
-    /// The same, certain.
+    /// The same; exact also while units are spread.
     pub(super) fn look_closely(&self) -> Attempt<Shorts> {
         self.shorts(|line| self.look_closely_at(line))
     }
@@ -283,14 +282,14 @@ impl Request<'_> {
         })
     }
 
-    /// Units of an item that the customer has already, in the hold that is to be superseded.
+    /// Units of an item that the customer has already, in the hold that is superseded.
     pub(super) fn own(&self, item: ItemNo) -> u32 {
         self.old.as_ref().map_or(0, |old| old.hold.units_of(item))
     }
 }
 
 impl Line<'_> {
-    /// Units that have to come from stock.
+    /// Units that must come from stock.
     pub(super) fn needs(self) -> u64 {
         u64::from(self.units.saturating_sub(self.own))
     }

@@ -1,14 +1,14 @@
-//! Serving what there is: of each line as many units as asked, free, and left under the limits, at least one in all.
+//! Serves what is free: of each line as many units as were asked for, are free and are allowed by limits; at least one
+//! unit in all.
 //!
 //! # Why less is exact
 //!
 //! Each line takes, in one step, what was asked or else all that was free at an instant at which nothing was in doubt
-//! or due (see `Pool::take_up_to`): never less because another taker was on his way to giving back, and nobody who came
-//! before is passed by. Nothing is looked up first and taken later, so no one can come in between. Units are taken in
-//! doubt, for limits may leave some of them unused: those go back before the record is appended, and until then nobody
-//! is refused on their account. With units in doubt or holds due the decision is dropped and taken again, as for any
-//! request. Limits are exact because the subject's stripe is locked all the while, and what was due of the subject's
-//! is given back before a limit may cut a line.
+//! or due (see `Pool::take_up_to`). So it never gets less because another taker was about to give units back. Nothing
+//! is read first and taken later, so no other request gets in between. Units are taken in doubt, since limits may leave
+//! some of them unused: those go back before the record is appended, and until then no request is refused because of
+//! them. With units in doubt or holds due the request is decided again, as any other. Limits are exact because the
+//! subjects' stripes stay locked and the subjects' due holds are given back before a limit may cut a line.
 
 use smallvec::SmallVec;
 use stockade_types::hold::ShortLine;
@@ -23,19 +23,18 @@ use crate::attempt::{Attempt, Chore, Undecided};
 use crate::inventory::Subject;
 use crate::limits::due;
 
-/// A line, and what stock has given for it.
+/// A line and the units taken for it.
 struct Got<'d> {
     line: Line<'d>,
     draws: Draws<'d>,
 }
 
 impl Got<'_> {
-    /// Units taken.
     fn units(&self) -> u64 {
         self.draws.iter().map(Draw::units).fold(0, u64::saturating_add)
     }
 
-    /// Units that are there for the customer: those taken, and what he has already of those he asks for.
+    /// Units that the line can have: those taken, and those of the units asked for that the customer has already.
     fn there(&self) -> u32 {
         let own = self.line.units.min(self.line.own);
         own.saturating_add(u32::try_from(self.units()).unwrap_or(u32::MAX))
@@ -45,7 +44,7 @@ impl Got<'_> {
 type AllGot<'d> = SmallVec<[Got<'d>; 4]>;
 
 impl Request<'_> {
-    /// A read-only look whether there is anything at all: every line, where there is nothing of any; else none.
+    /// Checks, read-only, whether any unit of any line is free. Returns all lines if none is, otherwise no line.
     pub(super) fn look_for_any(&self) -> Attempt<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines() {
@@ -60,7 +59,7 @@ impl Request<'_> {
         Ok(shorts)
     }
 
-    /// Takes what there is, lets limits cut it, makes the hold.
+    /// Takes what is free, cuts it by limits, makes the hold.
     #[cold]
     pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Attempt<Reserved> {
         let got = self.take_what_there_is()?;
@@ -86,16 +85,16 @@ impl Request<'_> {
         self.lines().map(|line| Ok(Got { line, draws: self.draw_up_to(line)? })).collect()
     }
 
-    /// The usual refusal.
+    /// No unit can be served: refuses as a reserve of all lines does.
     fn nothing_at_all(&self, got: AllGot<'_>, subjects: &[Subject]) -> Reserved {
         let short = got.iter().filter(|got| got.there() < got.line.units);
         let shorts: Shorts = short.map(|got| (got.line.item, got.units())).collect();
-        drop(got); // the guards give back what limits do not leave
+        drop(got); // the guards give back what limits do not allow
         if shorts.is_empty() { self.limited(&self.broken(subjects)) } else { self.refuse_stock(&shorts, subjects) }
     }
 
-    /// Lines that get less than they asked for, in the request's order. `SOLD_OUT` stands before what limits say, as in
-    /// a refusal.
+    /// Lines that get less than they asked for, in the request's order. `SOLD_OUT` has precedence over limits, as in a
+    /// refusal.
     fn short_lines(&self, got: &AllGot<'_>, allotted: &Allotments) -> Vec<ShortLine> {
         let short = got.iter().zip(allotted).filter(|(got, served)| served.units < got.line.units);
         let mut shorts: Vec<ShortLine> = short

@@ -1,9 +1,8 @@
-//! Reserves that came together, one after another in the same drop: a stretch of a batch.
+//! Runs of reserves: consecutive reserves of a batch in the same drop.
 //!
-//! What each of them would do by itself and all have in common is done once: passing registry and gate, and asking the
-//! journal for room. And since it is known what comes next, what all of them will touch is fetched into the cache ahead: a
-//! hold's shard, its place in the index, its customer's stripe and entry are somewhere in memory, and waited for one
-//! after the other they take a good part of a reserve's time.
+//! What all of them have in common is done once: locking the registry and the gate, and taking permits from the
+//! journal. All memory that they will touch is prefetched: a hold's shard, its place in the index, its customer's
+//! stripe and entry. Their cache misses, one after another, would take a good part of a reserve's time.
 
 use std::sync::Arc;
 
@@ -17,15 +16,16 @@ use crate::attempt::{Decided, Undecided};
 use crate::command::Reserve;
 use crate::context::Context;
 
-/// Most reserves of one run: enough for their misses to overlap, few enough that nobody waits long at the gate.
+/// Most reserves of one run: enough for their cache misses to overlap, few enough that the gate is held briefly.
 pub const MOST_IN_RUN: usize = 8;
 
 impl Engine {
-    /// Decides reserves in one drop, in their order and at one instant, and reports each as it is decided. Ends before one
-    /// that can't be decided at once; that one, and what comes after it, is to be asked for by itself.
+    /// Decides reserves in one drop, in their order and at one instant, and reports each as it is decided. It stops
+    /// before the first reserve that can't be decided at once; the caller must decide that one and all after it
+    /// separately.
     ///
     /// # Errors
-    /// As [`Engine::reserve`], for the one behind those that were decided.
+    /// As [`Engine::reserve`], for the first reserve that was not reported.
     pub fn reserve_run(
         &self,
         commands: &[&Reserve],
@@ -54,7 +54,7 @@ impl Engine {
             self.fetch(commands, &asked);
             let permits = self.journal.permits(u64::try_from(asked.len()).unwrap_or(u64::MAX))?;
             let mut left = asked.len();
-            // One for all of them: counting who has it, on two cores at once, costs more than a look at it.
+            // One for all of them: changing its reference count on two cores at once costs more than moving it.
             let mut definition = Arc::clone(&running.definition);
             for ((command, asked), permit) in commands.iter().zip(asked).zip(permits) {
                 let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
@@ -76,13 +76,13 @@ impl Engine {
                     }
                 }
             }
-            // The faulty one stands behind those that the journal had no room for.
+            // A fault is reported only after all before it are decided; the journal may have had room for fewer.
             fault.filter(|_| left == 0).map_or(Ok(()), |fault| Err(fault.into()))
         });
         decided.unwrap_or_else(|| Err(Fault::NoDrop(first.drop.clone()).into()))
     }
 
-    /// Has fetched what these will touch, step by step: what a step reads the one before has asked for.
+    /// Prefetches what these reserves will touch, step by step: each step reads what the one before has prefetched.
     fn fetch(&self, commands: &[&Reserve], asked: &[Asked]) {
         let inventory = &self.inventory;
         for (command, asked) in commands.iter().zip(asked) {

@@ -1,4 +1,4 @@
-//! Serving a request whole, and making the hold that comes of any.
+//! Serves a request whole, and makes the hold of any request.
 
 use smallvec::SmallVec;
 use stockade_counter::stock::{Certainty, Taken};
@@ -14,34 +14,34 @@ use crate::attempt::{Attempt, Decided};
 use crate::commit::Prepared;
 use crate::inventory::{Locked, LockedSubjects};
 
-/// A hold that lives shorter may be past its deadline before that is in the queue, if its thread is held up between
-/// reading the clock and there. Until it is, its pools' refusals are kept in doubt.
+/// A hold with a shorter life may be past its deadline before that is in the queue, if its thread is held up after
+/// reading the clock. Until the deadline is entered, its pools' refusals are kept in doubt.
 const SHORT_TTL: Millis = Millis(10_000);
 
-/// Units taken, a guard for each pool that any were taken from.
+/// Guards of the units taken, one for each pool.
 pub(super) type Guards<'d> = SmallVec<[Taken<'d>; 4]>;
 
-/// What a request is served: the hold to be, and the units that were taken for it.
+/// What a request gets: the hold to make, and the units taken for it.
 pub(super) struct Served<'d> {
     pub(super) hold: Hold,
     pub(super) taken: Guards<'d>,
 }
 
 impl Request<'_> {
-    /// Checks limits, takes, makes the hold: all lines or none.
+    /// Checks limits, takes the units, makes the hold: all lines or none.
     #[inline]
     pub(super) fn serve(&self, hands: Hands<'_, '_, '_>) -> Attempt<Reserved> {
         let broken = self.broken(hands.subjects);
         if !broken.is_empty() {
             return self.over_limit(&broken, hands.subjects);
         }
-        // A hold that lives shorter than its thread may be held up, and a cart, are in doubt until they are entered.
+        // In doubt until entered: a cart, a successor, and a hold shorter than a thread may be held up.
         let certain = self.asked.lines.len() == 1 && self.old.is_none() && self.ttl() >= SHORT_TTL;
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
         let mut shares = Shares::default();
         for line in self.lines() {
             if let Err(free) = self.take(line, certainty, &mut shares)? {
-                drop(shares); // the guards give back what the cart has already taken
+                drop(shares); // the guards give back what the cart has taken so far
                 return Ok(self.refuse_stock(&[(line.item, free)], hands.subjects));
             }
         }
@@ -49,7 +49,7 @@ impl Request<'_> {
         Ok(self.make(hands, Served { hold: self.new_hold(&lines, self.rare(Vec::new())), taken })?)
     }
 
-    /// Appends, and makes the hold.
+    /// Appends the record and makes the hold.
     #[expect(clippy::inline_always, reason = "measured: on its own it costs each reserve some 100 instructions")]
     #[inline(always)]
     pub(super) fn make(&self, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Result<Reserved, Fault> {
@@ -66,7 +66,7 @@ impl Request<'_> {
         Ok(Decided { durable_after: shown.revision, value: Outcome::Hold(shown) })
     }
 
-    /// How long the hold is granted: the wish or the drop's, at most the ceiling.
+    /// How long the hold lives: as long as was asked, or the drop's `hold_ttl`; at most `max_hold_life`.
     pub(super) fn ttl(&self) -> Millis {
         let definition = &self.running.definition;
         self.command.ttl.unwrap_or(definition.terms.hold_ttl).min(definition.terms.max_hold_life)

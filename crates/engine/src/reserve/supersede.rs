@@ -1,12 +1,12 @@
-//! A reserve in place of the customer's own hold: one ends and the other is made, by one record.
+//! A reserve in place of the customer's own hold: one record ends the old hold and makes the new one.
 //!
-//! Both holds' shards are locked, in ascending order, from the look at either to the change of both. So whatever else
-//! would happen to the old one, a claim, its deadline, another successor, comes before, and then this request finds what
-//! it left; or after, and then it finds a hold that was superseded.
+//! Both holds' shards are locked, in ascending order, from the first read to the change of both. So anything else that
+//! happens to the old hold (a claim, its deadline, another successor) happens before, and this request finds its
+//! result; or it happens after and finds a superseded hold.
 //!
-//! Only the difference moves: units that the new hold has beyond the old one's are taken before the append, in doubt;
-//! those that it has not go back after it; the rest goes over from one to the other and is never free. So the
-//! customer's own units never stand in his way, and nobody else can get between.
+//! Only the difference moves. Units that the new hold has beyond the old one's are taken before the append, in doubt;
+//! units that it does not have go back after the append; the rest moves from the old hold to the new one and is never
+//! free. So a customer is never refused because of units of their own, and no other customer can get those.
 
 use stockade_journal::Permit;
 use stockade_types::hold::{Change, Hold, HoldState};
@@ -32,8 +32,8 @@ pub(crate) struct Old {
 }
 
 impl Request<'_> {
-    /// The request with the hold that it is to supersede: that one must be this customer's in this drop, and held. One
-    /// that is due is expired first, and nothing may take its place.
+    /// The request, with the hold that it supersedes. That hold must be this customer's in this drop, and held. If it
+    /// is due, it is expired first and the request is refused.
     #[cold]
     pub(super) fn in_place_of<'p>(
         &self,
@@ -60,7 +60,7 @@ impl Request<'_> {
         Ok(Ok((Self { asked, old: Some(Old { place, hold }), ..*self }, permit)))
     }
 
-    /// When the successor was made and falls due: it goes on with the old one's life, never shortened by it.
+    /// Creation and deadline of the successor: it keeps the old hold's creation, and its deadline is never earlier.
     pub(super) fn life_of_successor(&self, old: &Hold) -> (Timestamp, Timestamp) {
         let ceiling = old.created_at().plus(self.running.definition.terms.max_hold_life);
         (old.created_at(), old.expires_at().max(self.now.plus(self.ttl()).min(ceiling)))

@@ -1,6 +1,6 @@
-//! What a drop's definition gives to a request: pure functions of plain values.
+//! How a drop's definition applies to a request: pure functions of plain values.
 //!
-//! They lock nothing and read neither stock nor a clock, so what they say can be shown to anyone and recomputed later.
+//! They take no locks and read neither stock nor a clock, so their results can be recomputed later.
 
 mod offer;
 

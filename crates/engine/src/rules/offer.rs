@@ -1,15 +1,15 @@
-//! What is offered of an item: the pools that a request may draw on.
+//! The pools of an item that a request may draw on.
 
 use stockade_types::definition::{Item, Pool};
 use stockade_types::ids::PoolNo;
 
-/// The pools of an item that a request may draw on, in the order in which it does.
+/// The pools of an item that a request may draw on, in the order of drawing.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
     pools: &'a [Pool],
 }
 
-/// What a request is offered of an item: so far all of its pools, in the definition's order, whoever asks.
+/// The pools offered to a request: so far all of the item's pools, in the definition's order, for every customer.
 #[must_use]
 pub fn offer(item: &Item) -> Offer<'_> {
     Offer { pools: &item.pools }

@@ -1,4 +1,4 @@
-//! The striped ledger against one of a single piece, alone and with threads in all stripes.
+//! The striped ledger compared with one in a single piece, by one thread and by threads in all stripes.
 
 use std::collections::BTreeMap;
 use std::mem::size_of;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::super::pool::Pool;
 use super::*;
 
-/// Neighbours are in different stripes.
+/// Consecutive numbers are in different stripes.
 fn hold(n: u32) -> HoldRef {
     let stripes = u32::try_from(STRIPES).expect("few");
     HoldRef::from_raw(((n % stripes) << 20) | (n / stripes))
@@ -58,7 +58,7 @@ fn who_locks_all_sees_a_hold_in_one_stripe_while_it_changes_stripes() {
         scope.spawn(|| {
             for n in 0..50_000 {
                 let (none, some) = (PoolUsage::default(), usage(1, Some(9)));
-                // Down and up, and within one stripe.
+                // Between stripes in both directions, and within one.
                 let (from, to) = ((n * 3) % 16, (n * 3 + 3) % 16);
                 ledger.transfer(Lsn(u64::from(n)), &change(from, some, none), &change(to, none, some));
             }
@@ -108,7 +108,7 @@ fn the_next_deadline_is_exact_when_threads_have_come_and_gone_in_all_stripes() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// A hold has so much now: until then, or for good, or no more.
+    /// A hold has this many units now: until a deadline, claimed, or none.
     Enter(u32, u32, Option<u64>),
     Transfer(u32, u32, u64),
 }

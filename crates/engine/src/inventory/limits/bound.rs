@@ -1,4 +1,4 @@
-//! One limit over what it covers: what a subject has of that, bound by bound.
+//! One limit, and what a subject has of what it covers, bound by bound.
 
 use std::cmp::Reverse;
 
@@ -14,14 +14,14 @@ use super::many::{LiveSet, Reserved};
 use super::subject::Subject;
 use crate::inventory::drop_entry::DropEntry;
 
-/// What a limit covers: of the request, and of what subjects have.
+/// What a limit covers: lines of the request, and usage of subjects.
 #[derive(Debug)]
 pub(super) struct Cover<'a> {
     ask: Ask<'a>,
     limit: &'a Limit,
-    /// Where each item is counted by itself: which.
+    /// The item, if the limit counts each item by itself.
     item: Option<ItemNo>,
-    /// The lines of the request that it covers: at least one.
+    /// The request's lines that it covers: at least one.
     lines: SmallVec<[(ItemNo, u32); 4]>,
 }
 
@@ -31,29 +31,29 @@ pub(super) struct Bound<'a> {
     limit: &'a Limit,
     kind: Kind,
     max: u64,
-    /// What the subject has, this request not counted.
+    /// What the subject has, without this request.
     used: u64,
-    /// The lines of the request that it covers.
+    /// The request's lines that it covers.
     pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
-    /// When it will refuse this request no more, if it does now and that is known.
+    /// When the bound will no longer refuse this request, if it does now and that is known.
     over_at: Option<Timestamp>,
 }
 
 /// What a bound counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// Nothing: the subject has reserved too short a time ago.
+    /// Nothing: the subject's last reserve is too recent.
     Cooldown,
     /// Live holds.
     LiveHolds,
     /// Units of live holds.
     LiveUnits,
-    /// Units held and owned.
+    /// Units held, in payment and claimed.
     Units,
 }
 
 impl Bound<'_> {
-    /// What the request asks for.
+    /// What the request adds to the count.
     pub(super) fn asked(&self) -> u64 {
         match self.kind {
             Kind::Cooldown | Kind::LiveHolds => 1,
@@ -73,8 +73,8 @@ impl Bound<'_> {
         }
     }
 
-    /// Of one limit's hits the least is told: the line that the request names first, live holds before live units, and
-    /// of several identities the one that has most.
+    /// Of one limit's hits the least by this order is shown: the line that the request names first, live holds before
+    /// live units, and of several identities the one that has most.
     pub(super) fn told_first(&self, place: impl Fn(ItemNo) -> usize) -> (Option<usize>, Kind, Reverse<u64>) {
         let first = self.lines.iter().map(|(item, _)| place(*item)).min();
         (first, self.kind, Reverse(self.used))
@@ -106,7 +106,8 @@ fn asked(lines: &[(ItemNo, u32)]) -> u64 {
 }
 
 impl<'a> Cover<'a> {
-    /// What a limit covers of a request: each item by itself, or all together; nothing, if it is not about these goods.
+    /// The parts of a request that a limit counts separately: each item by itself, or all together; none if it covers
+    /// none of the items.
     pub(super) fn each(ask: &Ask<'a>, limit: &'a Limit) -> impl Iterator<Item = Self> {
         let covered = ask.lines.iter().filter(|(item, _)| covers(limit, ask.drop, *item)).copied();
         let mut covers: SmallVec<[Self; 1]> = SmallVec::new();
@@ -127,20 +128,20 @@ impl<'a> Cover<'a> {
         covers.into_iter()
     }
 
-    /// Whether units of this item, in whatever drop, count.
+    /// Whether units of this item, in any drop, count.
     fn counts(&self, drop: DropNo, item: ItemNo) -> bool {
         let ours = || drop == self.ask.drop.number;
         let known = |drop: &DropEntry| match self.limit.scope {
             Scope::Item => ours() && self.item == Some(item),
             Scope::Drop => ours() && covers(self.limit, drop, item),
             Scope::Series => drop.scope.series == self.ask.drop.scope.series && covers(self.limit, drop, item),
-            // A subject is one of a shop's: whatever it has is in this one.
+            // A subject belongs to one shop, so all that it has is in this shop.
             Scope::Shop => covers(self.limit, drop, item),
         };
         self.ask.roster.drop(drop).is_some_and(known)
     }
 
-    /// Visits the limit's bounds in the order in which they are told.
+    /// Visits the limit's bounds in the order in which they are shown.
     pub(super) fn each_bound(&self, subject: &Subject, except: Option<Except<'a>>, f: &mut impl FnMut(&Bound<'a>)) {
         let of = |kind, max: u32, used| Bound {
             limit: self.limit,
@@ -179,12 +180,12 @@ impl<'a> Cover<'a> {
         let Some(max) = self.limit.units_for(self.ask.tiers) else { return };
         match self.limit.rolling {
             None => f(&of(Kind::Units, max, self.units(subject, except))),
-            // Units of a hold that has left the window count for nothing.
+            // Units of a hold that has left the window are not counted.
             Some(span) if late.is_some_and(|created_at| created_at.plus(span) <= self.ask.now) => {}
             Some(span) => {
                 let window = self.window(subject, except, span);
                 let used = window.iter().map(|(_, units)| *units).fold(0, u64::saturating_add);
-                // A late claim comes through, too, once its own units have left.
+                // A late claim also passes once its own units have left the window.
                 let left = late.map(|created_at| created_at.plus(span));
                 let over_at = |bound: &Bound<'a>| bound.leaves_room(&window, span).into_iter().chain(left).min();
                 tell(of(Kind::Units, max, used), &over_at, f);
@@ -192,7 +193,7 @@ impl<'a> Cover<'a> {
         }
     }
 
-    /// Until when the subject's last reserve holds off the next, if it does now.
+    /// Until when the subject's last reserve prevents the next, if it does now.
     fn cooling_until(&self, subject: &Subject, except: Option<Except<'_>>, span: Millis) -> Option<Timestamp> {
         let mut last = None;
         subject.each_since(first_within(self.ask.now, span), |made| {
@@ -205,7 +206,7 @@ impl<'a> Cover<'a> {
         last.filter(|until| self.ask.now < *until)
     }
 
-    /// Live holds that have a unit that counts, and the first deadline of them.
+    /// Live holds with a unit that counts, and their earliest deadline.
     fn live_holds(&self, subject: &Subject, except: Option<Except<'_>>) -> (u64, Option<Timestamp>) {
         let (mut count, mut next): (u64, Option<Timestamp>) = (0, None);
         subject.each_live_set(|LiveSet { drop, items, count: more, first, second }| {
@@ -244,14 +245,14 @@ impl<'a> Cover<'a> {
         units
     }
 
-    /// Units of a hold that count.
+    /// The hold's units that count.
     fn units_in(&self, hold: Option<Except<'_>>) -> u64 {
         let Some(Except { place: _, hold }) = hold.filter(|except| !except.hold.state.is_ended()) else { return 0 };
         let counted = hold.lines().iter().filter(|line| self.counts(hold.drop, line.item));
         counted.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
     }
 
-    /// What was reserved within a span and is still held or owned, newest first.
+    /// What was reserved within a span and is still held or claimed, newest first.
     fn window(&self, subject: &Subject, except: Option<Except<'_>>, span: Millis) -> SmallVec<[(Timestamp, u64); 4]> {
         let mut window = SmallVec::new();
         subject.each_owned_since(first_within(self.ask.now, span), |made| {
@@ -266,7 +267,7 @@ impl<'a> Cover<'a> {
 }
 
 impl Bound<'_> {
-    /// When enough of a window has passed for the request; never, if it asks for more than there may be at all.
+    /// When enough of the window has passed for the request; none if it asks for more than the bound allows at all.
     fn leaves_room(&self, window: &[(Timestamp, u64)], span: Millis) -> Option<Timestamp> {
         let mut used = self.used;
         let mut oldest_first = window.iter().rev();
@@ -278,7 +279,7 @@ impl Bound<'_> {
 }
 
 impl Except<'_> {
-    /// Whether it is one of the holds that were made then, with units of this item.
+    /// Whether it is one of the holds that were made at this instant with units of this item.
     fn made(&self, made: &Reserved) -> bool {
         let Self { place: _, hold } = self;
         (hold.created_at(), hold.drop) == (made.at, made.drop) && hold.lines().iter().any(|line| line.item == made.item)
@@ -293,7 +294,7 @@ impl Except<'_> {
     }
 }
 
-/// The first instant that is later than `now - span`: what was made then counts until `span` after it.
+/// The first instant later than `now - span`: what was made then counts until `span` after it.
 const fn first_within(now: Timestamp, span: Millis) -> Timestamp {
     Timestamp(now.0.saturating_add(1).saturating_sub(span.0))
 }

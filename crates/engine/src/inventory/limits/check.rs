@@ -1,7 +1,7 @@
-//! Whether subjects may have what a request asks for.
+//! Checks whether subjects may have what a request asks for.
 //!
-//! Every limit is looked at, in the drop's order, for each subject that it counts: what is told is the first that
-//! refuses, cooldowns before live holds before units; what is left of each line is the least that any of them leaves.
+//! Every limit is checked, in the drop's order, for each subject that it counts. The hit that is shown is the first
+//! that refuses, cooldowns before live holds before units. What is left of a line is the least that any limit leaves.
 //! Nothing is changed here.
 
 use smallvec::SmallVec;
@@ -17,12 +17,12 @@ use crate::inventory::drop_entry::DropEntry;
 use crate::inventory::drops::Roster;
 use crate::inventory::holds::HoldRef;
 
-/// A request, as limits look at it.
+/// A request, as limits check it.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// The drop that it is in.
+    /// Its drop.
     pub drop: &'a DropEntry,
-    /// All others beside it.
+    /// All drops.
     pub roster: Roster<'a>,
     /// The drop's limits, in its order.
     pub limits: &'a [Limit],
@@ -30,11 +30,11 @@ pub struct Ask<'a> {
     pub lines: &'a [(ItemNo, u32)],
     /// The customer's tiers.
     pub tiers: &'a [TierId],
-    /// The customer's identities: their subjects stand behind the customer's, in this order.
+    /// The customer's identities; their subjects follow the customer's, in this order.
     pub identities: &'a [Identity],
-    /// When.
+    /// The instant of the request.
     pub now: Timestamp,
-    /// What it is.
+    /// What the units are for.
     pub purpose: Purpose<'a>,
 }
 
@@ -43,9 +43,9 @@ pub struct Ask<'a> {
 pub enum Purpose<'a> {
     /// For a new hold.
     Reserve,
-    /// For a new hold that takes this one's place: what this one has, and that it was made, does not count.
+    /// For a new hold that supersedes this one: the old hold's units and its reserve do not count.
     Instead(Except<'a>),
-    /// For the sale of an expired hold that was made then: it is no new reserve, and is live at no time.
+    /// For the late claim of an expired hold. It is no new reserve, and its units are never live.
     LateClaim {
         /// When the hold was made.
         created_at: Timestamp,
@@ -72,38 +72,38 @@ pub struct BrokenLine {
     pub left: u32,
 }
 
-/// The limit that is told.
+/// The hit that is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Hit<'d> {
-    /// Which.
+    /// The limit.
     pub limit: &'d Limit,
-    /// How it refuses.
+    /// The reason of the refusal.
     pub reason: Reason,
-    /// Units or holds at most; 0 for a cooldown.
+    /// Most units or holds; 0 for a cooldown.
     pub max: u64,
-    /// Units or holds that the subject has, this request not counted; 0 for a cooldown.
+    /// Units or holds that the subject has, without this request; 0 for a cooldown.
     pub used: u64,
     /// When no limit will refuse for this reason any more, if that is known.
     pub over_at: Option<Timestamp>,
 }
 
-/// What limits refuse of a request; nothing, if all may be had.
+/// What limits refuse of a request; empty if they allow all of it.
 #[derive(Debug, Default)]
 pub struct Broken<'d> {
-    /// Lines that they would refuse, ascending by item.
+    /// Lines that they refuse, ascending by item.
     pub lines: SmallVec<[BrokenLine; 2]>,
-    /// The one that is told.
+    /// The hit that is shown.
     pub hit: Option<Hit<'d>>,
 }
 
 impl Broken<'_> {
-    /// Whether all may be had.
+    /// Whether limits allow the whole request.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.hit.is_none()
     }
 
-    /// The line of this item, if it would be refused.
+    /// The line of this item, if it is refused.
     #[must_use]
     pub fn line(&self, item: ItemNo) -> Option<&BrokenLine> {
         self.lines.iter().find(|line| line.item == item)
@@ -111,8 +111,8 @@ impl Broken<'_> {
 }
 
 impl<'a> Ask<'a> {
-    /// What limits refuse of it. `place` says where the request names an item: of one limit's hits the first is told.
-    /// `subjects` are the customer, then the identities.
+    /// What limits refuse of the request. `place` returns where the request names an item: of one limit's hits that of
+    /// the first item is shown. `subjects` are the customer, then the identities.
     #[must_use]
     pub fn check(&self, subjects: &[Subject], place: impl Fn(ItemNo) -> usize) -> Broken<'a> {
         let mut broken = Broken::default();
@@ -131,7 +131,7 @@ impl<'a> Ask<'a> {
         broken
     }
 
-    /// Whether all limits are the usual ones, and all may be had: a quick look before [`Ask::check`].
+    /// Whether all limits are of the usual kind and allow all of it: a fast check before [`Ask::check`].
     #[inline]
     #[must_use]
     pub fn fits_plainly(&self, subjects: &[Subject]) -> bool {
@@ -143,7 +143,8 @@ impl<'a> Ask<'a> {
         self.limits.iter().all(|limit| reserve && limit.is_plain() && self.fits(limit, customer))
     }
 
-    /// How much of a line may be had beside what the request has been granted already, and why not all of it.
+    /// How many units of a line limits allow in addition to what was granted already, and the reason if that is not all
+    /// of it.
     #[must_use]
     pub fn room(
         &self,
@@ -169,7 +170,7 @@ impl<'a> Ask<'a> {
         room
     }
 
-    /// The usual limit, of units of the drop or of each item: without an eye for anything else.
+    /// Checks a limit of the usual kind: units of the drop or of each item, and nothing else.
     #[inline]
     fn fits(&self, limit: &Limit, customer: &Subject) -> bool {
         let Some(max) = limit.max_units.map(u64::from) else { return false };
@@ -187,7 +188,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Visits each bound of a limit for each subject that it counts, as far as it covers the request.
+    /// Visits each bound of a limit, for each subject that it counts, that covers a part of the request.
     fn each_bound(&self, limit: &'a Limit, subjects: &[Subject], mut f: impl FnMut(&Bound<'a>)) {
         let except = match self.purpose {
             Purpose::Instead(except) => Some(except),
@@ -221,11 +222,11 @@ impl<'d> Broken<'d> {
         }
     }
 
-    /// Notes a hit. Reasons are told in the order of their numbers, and of one reason the first hit.
+    /// Notes a hit. Reasons are shown in the order of their numbers; of one reason the first hit is shown.
     fn note_hit(&mut self, hit: Hit<'d>) {
         match &mut self.hit {
             Some(told) if told.reason < hit.reason => {}
-            // Asked again before the last of them is over, it would be refused again.
+            // Before the last of these hits is over, the request would be refused again.
             Some(told) if told.reason == hit.reason => {
                 told.over_at = told.over_at.zip(hit.over_at).map(|(one, other)| one.max(other));
             }

@@ -1,4 +1,4 @@
-//! What limits leave of a request that is served in part, or that takes another hold's place.
+//! What limits leave of a request that is served in part or that supersedes a hold.
 
 use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
 use stockade_types::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare};
@@ -40,7 +40,7 @@ fn definition() -> Definition {
     }
 }
 
-/// Asks in a drop of knives and pans.
+/// Asks in a drop with knives and pans.
 fn asking<R>(limits: &[Limit], identities: &[Identity], purpose: Purpose<'_>, f: impl FnOnce(Ask<'_>) -> R) -> R {
     let drops = Drops::default();
     let id = definition().id;
@@ -128,7 +128,7 @@ fn a_hold_whose_place_is_taken_does_not_count_by_any_bound() {
     let instead = Purpose::Instead(Except { place, hold: &old });
     assert_eq!(broken(&subject, Purpose::Reserve), Some((Reason::Cooldown, 0)));
     assert_eq!(broken(&subject, instead), None);
-    // Another hold beside it counts as ever, and the time to wait is that one's.
+    // Another hold counts as always, and the time to wait is that hold's.
     let other = Hold::from(HoldFields {
         created_at: Timestamp(400),
         expires_at: Timestamp(3_000),

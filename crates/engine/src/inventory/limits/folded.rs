@@ -1,5 +1,5 @@
-//! What a subject owns from archived drops. No hold tells of it any more, and it stays for good: limits of a series or
-//! shop go on counting it. So it is kept in little: 24 bytes for each item and hour.
+//! What a subject owns from archived drops. No hold contains it any more and it is never removed: limits of a series or
+//! shop count it as long as its drop is remembered. So it is kept small: 24 bytes for each item and hour.
 
 use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::packed::Packed;
@@ -9,7 +9,7 @@ use stockade_types::time::Timestamp;
 use super::many::{Reserved, Sum};
 use super::sorted::Sorted;
 
-/// One entry, where there is just one: an [`OldUsage`] in so little that a subject has room for it in itself.
+/// One entry: an [`OldUsage`] packed so small that a subject holds it without an allocation.
 #[derive(Debug, Clone, Copy)]
 pub struct Purchase {
     at: Packed<8>,
@@ -34,12 +34,12 @@ impl Folded {
         self.0.is_empty()
     }
 
-    /// What there is, if it is of one item and hour.
+    /// The only entry, if there is exactly one.
     pub(super) fn only(&self) -> Option<OldUsage> {
         if self.0.len() == 1 { self.iter().next() } else { None }
     }
 
-    /// All of it, oldest first.
+    /// All entries, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = OldUsage> {
         self.0.iter().map(|((at, drop, item), units)| OldUsage { drop, item, at, units })
     }
@@ -83,7 +83,7 @@ impl From<OldUsage> for Sum {
 }
 
 impl From<OldUsage> for Reserved {
-    /// No hold is remembered of it.
+    /// No hold of it is remembered.
     fn from(OldUsage { drop, item, at, units }: OldUsage) -> Self {
         Self { at, drop, item, holds: 0, units }
     }

@@ -1,8 +1,8 @@
-//! A subject that has more than one hold of one line: sums, so that a request never looks at holds one by one.
+//! A subject that has more than one hold of one line: sums, so that a request never reads holds one by one.
 //!
-//! Units are summed by drop and item. What was reserved when is summed by time, drop and item, so that a rolling limit
-//! looks at its window and no further. Live holds lie in the order of their deadlines, those of the same items
-//! together, so that counting them is one look for each set of items.
+//! Units are summed by drop and item. What was reserved is summed by time, drop and item, so that a rolling limit reads
+//! only its window. Live holds are ordered by deadline, those of the same items together, so that counting them takes
+//! one step for each set of items.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -20,17 +20,17 @@ use crate::inventory::holds::HoldRef;
 
 /// Items of a hold that have units, ascending.
 type Items = SmallVec<[ItemNo; 4]>;
-/// A deadline and whose it is.
+/// A deadline and its hold.
 type Deadline = (Timestamp, HoldRef);
-/// The drop and the items that live holds have in common, and their deadlines.
+/// The drop and the items that live holds have in common, and the deadlines of these holds.
 type SameItems = (DropNo, Items, Sorted<Deadline, ()>);
 
 /// Units that a subject has of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
-    /// In which drop.
+    /// Its drop.
     pub drop: DropNo,
-    /// Of which item.
+    /// Its item.
     pub item: ItemNo,
     /// Held and in payment.
     pub live: u64,
@@ -39,7 +39,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// All of them.
+    /// All units.
     #[must_use]
     pub const fn units(&self) -> u64 {
         self.live.saturating_add(self.owned)
@@ -49,15 +49,15 @@ impl Sum {
 /// What a subject reserved of one item at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reserved {
-    /// When.
+    /// The instant.
     pub at: Timestamp,
-    /// In which drop.
+    /// Its drop.
     pub drop: DropNo,
-    /// Of which item.
+    /// Its item.
     pub item: ItemNo,
-    /// Holds that are remembered, ended ones too.
+    /// Holds that are remembered, ended ones included.
     pub holds: u32,
-    /// Units of them that are held or owned.
+    /// Their units that are held, in payment or claimed.
     pub units: u64,
 }
 
@@ -68,27 +68,27 @@ pub struct LiveSet<'a> {
     pub drop: DropNo,
     /// The items of which they have units, ascending.
     pub items: &'a [ItemNo],
-    /// How many there are.
+    /// The number of holds.
     pub count: usize,
-    /// The first deadline.
+    /// The earliest deadline.
     pub first: Deadline,
     /// The one after it.
     pub second: Option<Deadline>,
 }
 
-/// Everything that a subject of many holds has.
+/// All that a subject of many holds has.
 #[derive(Debug, Default)]
 pub struct Many {
-    /// Ascending by drop and item; what has no units is not there.
+    /// Ascending by drop and item; none without units.
     sums: SmallVec<[Sum; 1]>,
     /// By time, drop and item: holds and units.
     reserved: Sorted<(Timestamp, DropNo, ItemNo), (u32, u64)>,
-    /// Those of them that have units: few, where a subject has very many holds that have ended. Kept only then: while
-    /// `reserved` is short, it is looked through.
+    /// The keys of `reserved` that have units: few, if a subject has very many ended holds. Kept only while `reserved`
+    /// is a tree; while it is short, it is searched itself.
     owned: BTreeSet<(Timestamp, DropNo, ItemNo)>,
     /// Ascending by drop and items; none is empty.
     live: SmallVec<[SameItems; 1]>,
-    /// From archived drops. Nothing else here counts it.
+    /// From archived drops. No other field counts it.
     folded: Folded,
 }
 
@@ -110,9 +110,9 @@ impl Many {
         &mut self.folded
     }
 
-    /// What it has of the items of one drop.
+    /// What it has of one drop's items.
     pub(super) fn sums_of(&self, drop: DropNo) -> &[Sum] {
-        // Most subjects are in one drop: then no search is needed.
+        // Most subjects are in one drop: no search is needed then.
         if let ([first, ..], [.., last]) = (&*self.sums, &*self.sums)
             && first.drop == drop
             && last.drop == drop
@@ -143,12 +143,12 @@ impl Many {
         self.reserved.each_down_to(&from, |key, counts| f(reserved(key, counts)));
     }
 
-    /// What still has units, archived drops included.
+    /// What still has units, archived drops included, newest first.
     pub(super) fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
         if self.folded.is_empty() {
             return self.each_held_since(from, f);
         }
-        // Both are in order; what is folded is rare, and few.
+        // Each is in order already; folded usage is rare and small.
         let mut owned: SmallVec<[Reserved; 8]> = SmallVec::new();
         self.each_held_since(from, |made| owned.push(made));
         self.folded.each_since(from, |made| owned.push(made));
@@ -180,12 +180,12 @@ impl Many {
     }
 
     pub(super) fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
-        // Nearly every hold has one line: then nothing has to be gathered.
+        // Nearly every hold has one line: nothing must be gathered then.
         let Some(item) = only_item(after.or(before)) else { return self.enter_lines(whose, before, after) };
         self.enter_alone(whose, item, before.map(|counted| alone(&counted)), after.map(|counted| alone(&counted)));
     }
 
-    /// As [`Many::enter`], of a hold whose one line is of this item.
+    /// As [`Many::enter`], for a hold whose only line is of this item.
     #[inline]
     pub(super) fn enter_alone(&mut self, whose: Whose, item: ItemNo, was: Option<Alone>, is: Option<Alone>) {
         let units = |weight: Option<Alone>| weight.map_or((0, 0), |weight| (weight.live, weight.owned));
@@ -208,7 +208,7 @@ impl Many {
         for line in lines {
             let (was, is) = (were.next().unwrap_or_default(), are.next().unwrap_or_default());
             self.count(whose.drop, line.item, was, is);
-            // An item counts once for its hold, however many pools its units are from.
+            // A hold counts once for an item, however many pools its units are from.
             let first = last != Some(line.item);
             last = Some(line.item);
             let holds = i32::from(first && after.is_some()).saturating_sub(i32::from(first && before.is_some()));
@@ -223,7 +223,7 @@ impl Many {
         }
     }
 
-    /// Counts units of an item: live and owned, before and after.
+    /// Counts units of an item: live and claimed, before and after.
     fn count(&mut self, drop: DropNo, item: ItemNo, before: (u64, u64), after: (u64, u64)) {
         if before == after {
             return;
@@ -253,7 +253,7 @@ impl Many {
         }
     }
 
-    /// Notes holds that came or went, and units, by the time of the reserve.
+    /// Notes holds that were added or removed, and units, by the time of the reserve.
     fn note(&mut self, key: (Timestamp, DropNo, ItemNo), holds: i32, before: u64, after: u64) {
         if holds == 0 && before == after {
             return;
@@ -283,14 +283,15 @@ impl Many {
         }
     }
 
-    /// A live hold came, went, moved its deadline, or has units of other items: deadline and items, before and after.
+    /// A live hold was added or removed, moved its deadline, or has units of other items: deadline and items, before
+    /// and after.
     fn follow(&mut self, whose: Whose, was: Option<(Timestamp, &[ItemNo])>, is: Option<(Timestamp, &[ItemNo])>) {
         if let Some((at, items)) = was
             && let Ok(place) = self.set(whose.drop, items)
             && let Some((_, _, holds)) = self.live.get_mut(place)
         {
             holds.set((at, whose.place), None);
-            // A set that is needed again at once stays.
+            // A set that is needed again at once is kept.
             if holds.is_empty() && is.is_none_or(|(_, now)| now != items) {
                 self.live.remove(place);
             }
@@ -322,7 +323,7 @@ impl Many {
     }
 }
 
-/// A hold of one line.
+/// What a hold of one line counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Alone {
     live: u64,
@@ -331,7 +332,7 @@ pub(super) struct Alone {
 }
 
 impl Alone {
-    /// One in this state, of whose units so many count.
+    /// A hold in this state with this many units.
     #[inline]
     pub(super) const fn of(state: HoldState, units: u64, expires_at: Timestamp) -> Self {
         let (live, owned) = if state.is_live() { (units, 0) } else { (0, units) };
@@ -339,7 +340,7 @@ impl Alone {
     }
 }
 
-/// The item of a hold's one line, if it has just one.
+/// The item of a hold's line, if it has exactly one.
 fn only_item(counted: Option<Counted<'_>>) -> Option<ItemNo> {
     counted?.only_line().map(|(item, _)| item)
 }
@@ -349,7 +350,7 @@ fn alone(counted: &Counted<'_>) -> Alone {
     Alone::of(counted.state, units, counted.expires_at)
 }
 
-/// Units of each line: live and owned.
+/// Units of each line: live and claimed.
 fn weights(counted: Option<Counted<'_>>) -> impl Iterator<Item = (u64, u64)> {
     counted.into_iter().flat_map(|counted| {
         counted.lines.iter().map(move |line| {

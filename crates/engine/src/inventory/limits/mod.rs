@@ -1,10 +1,10 @@
-//! What each subject holds, owns and has reserved, and what limits make of it.
+//! What each subject holds, owns and has reserved, and how limits count it.
 //!
 //! A subject is a customer of a shop, or one of a customer's identities: a card, a device, an address. Usage is counted
-//! by drop and item, whatever limits there are: a limit of any breadth is a sum over it. All of it follows from the
-//! holds that are remembered, so it is the same after a replay. A subject's stripe stays locked from the check to the
-//! append, so two requests of one customer, or of two with one card, can't both fit where one does. A subject that has
-//! nothing is not in the table: refused requests leave no trace.
+//! by drop and item, whatever limits there are; each limit is a sum over it. All of it follows from the remembered
+//! holds, so it is the same after a replay. A subject's stripe stays locked from the check to the append, so two
+//! requests of one customer, or of two customers with one card, can't both pass where only one fits. A subject without
+//! usage is not in the table: refused requests leave no trace.
 
 mod sorted;
 mod folded;

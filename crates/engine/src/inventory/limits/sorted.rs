@@ -1,16 +1,15 @@
 //! A sorted map for what is nearly always short.
 //!
-//! A few entries lie in one array: what comes last in order, as nearly everything does, is put behind the others, and
-//! all of it is on one or two cache lines. A B-tree takes half a kilobyte for its first entry; with two of them and a
-//! map for each of 100,000 customers of ten holds, a third of a reserve's time went there. Whoever has very many
-//! entries gets the tree, so that no step grows with them.
+//! A few entries are in one array: an entry that is last in order, as nearly every new one is, is appended, and all of
+//! them fit on one or two cache lines. A B-tree takes half a kilobyte for its first entry; with two of them and a map
+//! for each of 100,000 customers of ten holds, they took a third of a reserve's time. Very many entries become a tree,
+//! so that no step grows with their number.
 
 use std::collections::BTreeMap;
 
-/// Entries that an array has at most.
+/// Most entries of an array.
 const FEW: usize = 64;
-/// Entries that are left of a tree when it becomes an array again: far below [`FEW`], so that coming and going changes
-/// nothing.
+/// Entries at which a tree becomes an array again: far below [`FEW`], so that a few changes cause neither.
 const FEW_AGAIN: usize = FEW / 4;
 
 /// Entries in the order of their keys.
@@ -27,7 +26,7 @@ impl<K, V> Default for Sorted<K, V> {
 }
 
 impl<K: Ord + Copy, V: Copy> Sorted<K, V> {
-    /// Entries in it.
+    /// The number of entries.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Few(entries) => entries.len(),
@@ -39,7 +38,7 @@ impl<K: Ord + Copy, V: Copy> Sorted<K, V> {
         self.len() == 0
     }
 
-    /// Whether it has become a tree.
+    /// Whether it is a tree now.
     pub(super) const fn is_tree(&self) -> bool {
         match self {
             Self::Few(_) => false,
@@ -54,7 +53,7 @@ impl<K: Ord + Copy, V: Copy> Sorted<K, V> {
         }
     }
 
-    /// Sets the key's value, or takes it out.
+    /// Sets the key's value, or removes the key.
     pub(super) fn set(&mut self, key: K, value: Option<V>) {
         match (&mut *self, value) {
             (Self::Few(entries), value) => match (place(entries, &key), value) {
@@ -86,7 +85,7 @@ impl<K: Ord + Copy, V: Copy> Sorted<K, V> {
         }
     }
 
-    /// Visits the entries from `from` on, last first, until `f` says that it has seen enough.
+    /// Visits the entries from `from` on, last first, until `f` returns false.
     pub(super) fn each_down_to(&self, from: &K, mut f: impl FnMut(K, V) -> bool) {
         match self {
             Self::Few(entries) => {
@@ -108,18 +107,18 @@ impl<K: Ord + Copy, V: Copy> Sorted<K, V> {
         few.iter().copied().chain(many.into_iter().flatten().map(|(key, value)| (*key, *value)))
     }
 
-    /// The two first keys.
+    /// The first two keys.
     pub(super) fn first_two(&self) -> (Option<K>, Option<K>) {
         let mut keys = self.iter().map(|(key, _)| key);
         (keys.next(), keys.next())
     }
 }
 
-/// Where a key is, or would be.
+/// Where a key is, or would be inserted.
 #[inline]
 fn place<K: Ord, V>(entries: &[(K, V)], key: &K) -> Result<usize, usize> {
     match entries.last() {
-        // What comes last in order comes last in time.
+        // New keys are nearly always last.
         Some((last, _)) if last < key => Err(entries.len()),
         Some(_) => entries.binary_search_by(|(known, _)| known.cmp(key)),
         None => Err(0),

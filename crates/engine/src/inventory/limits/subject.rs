@@ -1,7 +1,7 @@
-//! One subject: the holds of it that are remembered, as far as limits look at them.
+//! One subject: its remembered holds, as far as limits need them.
 //!
-//! Nearly every subject has one hold of one line. That one is kept as it is, without an allocation; whoever has more
-//! gets sums.
+//! Nearly every subject has one hold of one line. That hold is kept as it is, without an allocation; for more, sums are
+//! kept.
 
 use prefetch_index::prefetch_index;
 use stockade_types::hold::{Hold, HoldState, LinesView};
@@ -20,34 +20,34 @@ pub enum Subject {
     /// No hold is remembered.
     #[default]
     None,
-    /// One hold of one line, as far as its numbers are what they usually are.
+    /// One hold of one line, if its numbers fit.
     One(One),
-    /// No hold is remembered, but units of one item of an archived drop are.
+    /// No hold is remembered, but units of one item and hour of an archived drop.
     Old(Purchase),
-    /// As that, units of several, or of several hours.
+    /// The same with several items or hours.
     Olds(Box<Folded>),
     /// Anything else.
     Many(Box<Many>),
 }
 
-/// The one hold of a subject, and its one line. In this order of fields the other kinds of subject fit in front of the
-/// state, which tells them apart: 24 bytes for all.
+/// The only hold of a subject, with its only line. With the fields in this order the other variants of [`Subject`] fit
+/// in front of the state, which serves as the tag: all take 24 bytes.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct One {
     place: HoldRef,
     drop: DropNo,
-    /// Milliseconds from its beginning to its deadline; none once it is not live.
+    /// Milliseconds from its creation to its deadline; 0 once it is not live.
     life: u32,
     item: ItemNo,
     /// Milliseconds since the epoch.
     created_at: Packed<6>,
-    /// Held or owned.
+    /// Live or claimed.
     units: Packed<3>,
     state: HoldState,
 }
 
-/// Which hold a subject counts.
+/// The hold that a subject counts.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose {
     /// Its drop.
@@ -58,20 +58,20 @@ pub struct Whose {
     pub created_at: Timestamp,
 }
 
-/// How a hold stands, as far as a subject counts it.
+/// What a subject counts of a hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted<'a> {
-    /// Where it stands.
+    /// Its state.
     pub state: HoldState,
     /// Its deadline.
     pub expires_at: Timestamp,
-    /// What it has.
+    /// Its lines.
     pub lines: LinesView<'a>,
 }
 
 impl<'a> Counted<'a> {
-    /// As a hold's subjects count it: not at all, once another took its place. That one has its beginning, and stands
-    /// for both, so that a cart may change as often as it likes.
+    /// What the hold's subjects count; none once it is superseded. Its successor has its creation instant and counts
+    /// for both, so a cart may change any number of times.
     #[must_use]
     pub fn of(hold: &'a Hold) -> Option<Self> {
         let counted = Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines() };
@@ -86,7 +86,7 @@ impl<'a> From<&'a Standing> for Counted<'a> {
 }
 
 impl Counted<'_> {
-    /// Its one line, if it has just one: the item, and the units that count.
+    /// Its line, if it has exactly one: the item, and the units that count.
     #[inline]
     pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
         let (item, units) = match self.lines {
@@ -99,8 +99,8 @@ impl Counted<'_> {
 }
 
 impl Subject {
-    /// Enters what became of a hold: nothing before it was made, nothing after it is forgotten. Between the two its
-    /// lines stay the same and in the same order; only their units change.
+    /// Enters the change of a hold: `before` is none for a new hold, `after` for one that is forgotten. Its lines are
+    /// the same in both and in the same order; only their units differ.
     pub fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
         match (&*self, before, after) {
             (Self::None, None, Some(after)) => self.begin(whose, after),
@@ -115,7 +115,7 @@ impl Subject {
         }
     }
 
-    /// Adds units that the subject owns and that no hold tells of any more: those of an archived drop. Rolling limits
+    /// Adds units that the subject owns and that no hold contains any more: those of an archived drop. Rolling limits
     /// count them as reserved at `at`.
     pub fn fold(&mut self, usage: OldUsage) {
         match self {
@@ -137,7 +137,7 @@ impl Subject {
         }
     }
 
-    /// Has the sums of many holds fetched, which lie by themselves.
+    /// Prefetches the sums of a subject of many holds, which are an allocation of their own.
     pub(super) fn fetch_sums(&self) {
         if let Self::Many(many) = self {
             prefetch_index(std::slice::from_ref(many.as_ref()), 0);
@@ -150,7 +150,7 @@ impl Subject {
         matches!(self, Self::None)
     }
 
-    /// Whether it only owns what it bought in archived drops.
+    /// Whether it only has units of archived drops.
     #[must_use]
     pub const fn is_old(&self) -> bool {
         matches!(self, Self::Old(_) | Self::Olds(_))
@@ -167,12 +167,12 @@ impl Subject {
         (at <= now).then_some(place)
     }
 
-    /// Units held and owned, of all items of a drop or of one of them.
+    /// Units live and claimed, of all items of a drop or of one of them. Folded units are not included.
     #[must_use]
     pub fn units(&self, drop: DropNo, item: Option<ItemNo>) -> u64 {
         match self {
             Self::One(one) if one.drop == drop && item.is_none_or(|item| one.item == item) => one.units.get(),
-            // Nothing is asked for in an archived drop.
+            // An archived drop takes no requests, so folded units of this drop are not needed.
             Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => 0,
             Self::Many(many) => {
                 let fits = |sum: &&Sum| item.is_none_or(|item| sum.item == item);
@@ -181,7 +181,7 @@ impl Subject {
         }
     }
 
-    /// Visits what the subject has of each item of which it has any.
+    /// Visits the sums of all items of which the subject has units.
     pub fn each_sum(&self, mut f: impl FnMut(Sum)) {
         match self {
             Self::None => {}
@@ -195,8 +195,7 @@ impl Subject {
         }
     }
 
-    /// Visits the live holds, those of one drop and the same items together: drop, items, how many, the first deadline
-    /// and whose it is.
+    /// Visits the live holds, those of one drop and the same items together.
     pub fn each_live_set(&self, mut f: impl FnMut(LiveSet<'_>)) {
         match self {
             Self::None | Self::Old(_) | Self::Olds(_) => {}
@@ -210,8 +209,7 @@ impl Subject {
         }
     }
 
-    /// Visits what holds that are remembered reserved at `from` or later, newest first, until `f` says that it has seen
-    /// enough.
+    /// Visits what remembered holds reserved at `from` or later, newest first, until `f` returns false.
     pub fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved) -> bool) {
         match self {
             Self::None | Self::Old(_) | Self::Olds(_) => {}
@@ -239,7 +237,7 @@ impl Subject {
         }
     }
 
-    /// Everything in a fixed order and in one form, for comparing two inventories.
+    /// All of it in a fixed order and in one form, for comparing two inventories.
     pub(in crate::inventory) fn image(&self) -> Image {
         let mut image = Image::default();
         self.each_sum(|sum| image.sums.push((sum.drop, sum.item, sum.live, sum.owned)));
@@ -265,7 +263,7 @@ impl Subject {
         }
     }
 
-    /// Changes what is kept in sums. One hold becomes that first; where no hold is left, what was folded is kept alone.
+    /// Changes the sums. A single hold becomes sums first; if no hold is left, only folded usage is kept.
     fn change(&mut self, f: impl FnOnce(&mut Many)) {
         if !matches!(self, Self::Many(_)) {
             *self = Self::Many(std::mem::take(self).into_many());
@@ -303,8 +301,9 @@ impl From<Folded> for Subject {
 }
 
 impl One {
-    /// A hold of several lines is none, nor one whose numbers don't fit: a deadline before it was made or 49 days after,
-    /// more than 16 million units, as lines of one SKU together may have, or a time that no clock tells.
+    /// None for a hold of several lines or with numbers that do not fit: a deadline before its creation or over 49 days
+    /// after it, units over 2^24 - 1 (lines of one SKU together may have more), or a creation instant of more than 48
+    /// bits.
     fn of(whose: Whose, counted: Counted<'_>) -> Option<Self> {
         let Whose { drop, place, created_at } = whose;
         let (none, state, item) = (Packed::ZERO, counted.state, ItemNo::default());
@@ -312,7 +311,7 @@ impl One {
         Self { place, drop, life: 0, item, created_at, units: none, state }.now(counted)
     }
 
-    /// What is left of it, or has come to it. It is the same hold, so where it lives and when it was made stay.
+    /// The same hold with changed units, state or deadline. Its place and its creation stay.
     fn now(&self, counted: Counted<'_>) -> Option<Self> {
         let (item, units) = counted.only_line()?;
         let Counted { state, expires_at, lines: _ } = counted;
@@ -328,7 +327,7 @@ impl One {
         Timestamp(self.created_at.get())
     }
 
-    /// While it is live.
+    /// Only meaningful while it is live.
     fn expires_at(&self) -> Timestamp {
         self.created_at().plus(Millis(self.life.into()))
     }
@@ -356,7 +355,7 @@ impl One {
 /// A subject in a fixed order and in one form.
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::inventory) struct Image {
-    /// Units by drop and item: live and owned.
+    /// Units by drop and item: live and claimed.
     sums: Vec<(DropNo, ItemNo, u64, u64)>,
     /// By time, drop and item: holds and units.
     reserved: Vec<(Timestamp, DropNo, ItemNo, u32, u64)>,

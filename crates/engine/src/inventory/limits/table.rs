@@ -15,28 +15,29 @@ use crate::inventory::slab::{Slab, chunk_of};
 /// Stripes of the table.
 pub const STRIPES: usize = 4096;
 
-/// The subjects of a request or hold: first the customer, then the identities. Each once.
+/// The subjects of a request or hold: first the customer, then the identities, each once.
 pub type Keys = SmallVec<[SubjectKey; 1]>;
 
-/// All subjects that have something.
+/// All subjects with any usage.
 #[derive(Debug)]
 pub struct Subjects {
     stripes: Box<[CachePadded<Mutex<Stripe>>]>,
-    /// Subjects with holds that are remembered.
+    /// Subjects with remembered holds.
     count: CachePadded<AtomicU64>,
-    /// Subjects that only own what they bought in archived drops.
+    /// Subjects that only have units of archived drops.
     old: CachePadded<AtomicU64>,
 }
 
-/// Some of them. (In a hash table of entries as they are, which doubles, a subject took half as much again.)
+/// The subjects of one stripe. (In a hash table of the entries themselves, which grows by doubling, a subject took half
+/// as much memory again.)
 #[derive(Debug, Default)]
 struct Stripe {
-    /// Places in the slab, by the half of the key that has not chosen the stripe.
+    /// Places in the slab, by the half of the key that does not choose the stripe.
     index: Index,
     slab: Slab<Entry, { chunk_of(size_of::<Entry>()) }>,
 }
 
-/// A subject and its key, in halves: as one number it would have to lie at a multiple of 16 bytes.
+/// A subject and its key. The key is in two halves, since a 128-bit number would be aligned to 16 bytes.
 #[derive(Debug)]
 struct Entry {
     key: [u64; 2],
@@ -51,8 +52,8 @@ impl Subjects {
         Self { stripes, count: CachePadded::default(), old: CachePadded::default() }
     }
 
-    /// Locks the stripes of these subjects, each key once, and gives the subjects in the order of the keys. A subject
-    /// that has nothing afterwards is forgotten.
+    /// Locks the stripes of these subjects, each key once, and calls `f` with the subjects in the order of the keys. A
+    /// subject without usage afterwards is removed.
     pub fn with<R>(&self, keys: &[SubjectKey], f: impl FnOnce(&mut [Subject]) -> R) -> R {
         match keys {
             [key] => self.with_one(*key, |subject| f(std::slice::from_mut(subject))),
@@ -60,13 +61,13 @@ impl Subjects {
         }
     }
 
-    /// Has the memory of a subject's stripe fetched: for who will lock it soon. This and the next three go step by step,
-    /// each over what the one before has brought.
+    /// Prefetches the memory of a subject's stripe. This and the next three functions go step by step: each reads what
+    /// the one before has prefetched.
     pub fn fetch_stripe(&self, key: SubjectKey) {
         prefetch_index(&self.stripes, place(key));
     }
 
-    /// Has fetched what a look for this subject will read, and where a new one goes.
+    /// Prefetches what a look-up of this subject reads, and the place of the next new one.
     pub fn fetch_place(&self, key: SubjectKey) {
         self.try_stripe(key, |stripe| {
             stripe.index.fetch(low_half(key));
@@ -74,7 +75,7 @@ impl Subjects {
         });
     }
 
-    /// Has the subject's entry fetched, if it has one.
+    /// Prefetches the subject's entry, if it has one.
     pub fn fetch_entry(&self, key: SubjectKey) {
         self.try_stripe(key, |stripe| {
             if let Some(place) = stripe.index.find(low_half(key), |_likely| true) {
@@ -83,7 +84,7 @@ impl Subjects {
         });
     }
 
-    /// Has the sums of a subject of many holds fetched.
+    /// Prefetches the sums of a subject of many holds.
     pub fn fetch_sums(&self, key: SubjectKey) {
         self.try_stripe(key, |stripe| {
             if let Some((_, subject)) = stripe.find(key) {
@@ -92,41 +93,41 @@ impl Subjects {
         });
     }
 
-    /// Who has it locked is at it himself.
+    /// Does nothing if the stripe is locked: the thread that has it locked loads this memory itself.
     fn try_stripe(&self, key: SubjectKey, f: impl FnOnce(&mut Stripe)) {
         if let Some(mut stripe) = self.stripes.get(place(key)).and_then(|stripe| stripe.try_lock()) {
             f(&mut stripe);
         }
     }
 
-    /// The stripe of a subject, below [`STRIPES`]: for whoever has many to enter, and spares memory the way.
+    /// The stripe of a subject, below [`STRIPES`]: for a caller that enters many and sorts them by stripe.
     #[must_use]
     pub fn stripe(key: SubjectKey) -> usize {
         place(key)
     }
 
-    /// Subjects with holds that are remembered.
+    /// The number of subjects with remembered holds.
     #[must_use]
     pub fn len(&self) -> u64 {
-        // Relaxed: a bound that may be overstepped by as many requests as run at once.
+        // Relaxed: the bound on it may be exceeded by as many requests as run at once.
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody has a hold.
+    /// Whether no subject has a remembered hold.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether a new subject finds room: a sixteenth below the places that all stripes together know of. Keys are spread
-    /// by a keyed hash, so no stripe is full before.
+    /// Whether there is room for a new subject: fifteen sixteenths of the places of all stripes together. Keys are
+    /// spread by a keyed hash, so no single stripe is full before that.
     #[must_use]
     pub fn has_room(&self) -> bool {
         let stripes = u64::try_from(STRIPES).unwrap_or(0);
         self.len().saturating_add(self.old()) < stripes.saturating_mul(u64::from(PLACES / 16 * 15))
     }
 
-    /// Subjects that only own what they bought in archived drops.
+    /// The number of subjects that only have units of archived drops.
     #[must_use]
     pub fn old(&self) -> u64 {
         self.old.load(Ordering::Relaxed)
@@ -136,15 +137,15 @@ impl Subjects {
         if old { &self.old } else { &self.count }
     }
 
-    /// A subject came into the table, if it has anything.
+    /// Counts a subject that was put into the table, unless it is empty.
     fn came(&self, subject: &Subject) {
         if !subject.is_empty() {
             self.counter(subject.is_old()).fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Visits what subjects own from archived drops, each stripe locked by itself, with `between` run after each while
-    /// nothing is locked.
+    /// Visits what subjects own from archived drops, each stripe locked by itself, and calls `between` after each while
+    /// none is locked.
     ///
     /// # Errors
     /// What `between` returns; the walk ends there.
@@ -165,7 +166,7 @@ impl Subjects {
         Ok(())
     }
 
-    /// Everything in it in a fixed order, for comparing two inventories.
+    /// All of it in a fixed order, for comparing two inventories.
     pub(in crate::inventory) fn image(&self) -> Vec<(SubjectKey, Image)> {
         let mut all = Vec::new();
         for stripe in &self.stripes {
@@ -175,7 +176,7 @@ impl Subjects {
         all
     }
 
-    /// One subject: changed where it lies, as a customer without identities is.
+    /// One subject, changed in its place: the usual case, a customer without identities.
     #[expect(clippy::indexing_slicing, reason = "taken modulo the number of stripes")]
     pub(in crate::inventory) fn with_one<R>(&self, key: SubjectKey, f: impl FnOnce(&mut Subject) -> R) -> R {
         let mut stripe = self.stripes[place(key)].lock();
@@ -201,10 +202,10 @@ impl Subjects {
         result
     }
 
-    /// Several subjects: taken out of their stripes, which stay locked until they are back.
+    /// Several subjects: taken out of their stripes, which stay locked until the subjects are back.
     fn with_several<R>(&self, keys: &[SubjectKey], f: impl FnOnce(&mut [Subject]) -> R) -> R {
         let mut places: SmallVec<[usize; 8]> = keys.iter().map(|key| place(*key)).collect();
-        // Ascending, each stripe once: whoever locks several locks them in this order.
+        // Ascending, each stripe once, so that no two threads can wait for each other.
         places.sort_unstable();
         places.dedup();
         let mut stripes: SmallVec<[MutexGuard<'_, Stripe>; 8]> =
@@ -242,7 +243,7 @@ impl Subjects {
 }
 
 impl Stripe {
-    /// The subject with this key, and where it is.
+    /// The subject with this key, and its place.
     #[inline]
     fn find(&mut self, key: SubjectKey) -> Option<(u32, &mut Subject)> {
         let Self { index, slab } = self;
@@ -251,7 +252,7 @@ impl Stripe {
         Some((place, &mut slab.get_mut(place)?.subject))
     }
 
-    /// Puts a subject in that is not there yet.
+    /// Inserts a subject that is not in the stripe yet.
     fn insert(&mut self, key: SubjectKey, subject: Subject) {
         let key = halves(key);
         let place = self.slab.insert(Entry { key, subject });
@@ -282,13 +283,13 @@ fn place(key: SubjectKey) -> usize {
     usize::try_from(key.place() % u64::try_from(STRIPES).unwrap_or(1)).unwrap_or(0)
 }
 
-/// What chooses the place within the stripe.
+/// The half of the key that chooses the place within the stripe.
 fn low_half(key: SubjectKey) -> u64 {
     let [_, low] = halves(key);
     low
 }
 
-/// The high half chooses the stripe, the low one the place in it.
+/// The high half chooses the stripe, the low half the place within it.
 fn halves(key: SubjectKey) -> [u64; 2] {
     [key.place(), u64::try_from(key.0 & u128::from(u64::MAX)).unwrap_or(0)]
 }

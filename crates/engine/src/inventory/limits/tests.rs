@@ -1,4 +1,4 @@
-//! Subjects by themselves: what they keep, in how little, and that it goes when it is forgotten.
+//! Subjects by themselves: what they keep, how small they are, and that they are empty once all is forgotten.
 
 use stockade_types::hold::{HoldLine, HoldState, Lines};
 use stockade_types::ids::{DropNo, ItemNo, PoolNo, SubjectKey};
@@ -12,7 +12,7 @@ const DROP: DropNo = DropNo(1);
 const KNIFE: ItemNo = ItemNo(0);
 const PAN: ItemNo = ItemNo(1);
 
-/// A hold as a subject sees it.
+/// A hold as its subject counts it.
 #[derive(Clone)]
 struct Seen {
     whose: Whose,
@@ -81,7 +81,7 @@ fn the_usual_subject_takes_no_allocation_and_little_room() {
     assert!(subject.is_empty());
 }
 
-/// Everything that a subject tells of itself.
+/// All that can be read from a subject.
 fn told(subject: &Subject) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut sets = Vec::new();
     subject.each_live_set(|set| sets.push((set.drop, set.items.to_vec(), set.count, set.first, set.second)));
@@ -98,7 +98,7 @@ fn numbers_that_one_hold_has_no_room_for_are_told_as_they_are() {
         let mut subject = Subject::default();
         let held = hold(1, at, until, &[(KNIFE, units)]).made(&mut subject);
         assert_eq!(matches!(subject, Subject::One(_)), number < fits.len(), "{at} {until} {units}");
-        // As one among sums, of which the other was forgotten.
+        // The same hold among sums, after the other hold is forgotten.
         let mut summed = Subject::default();
         let cart = hold(2, 6, 60, &[(KNIFE, 1), (PAN, 3)]).made(&mut summed);
         held.made(&mut summed);
@@ -169,7 +169,7 @@ fn a_cart_is_one_live_hold_however_many_items_it_has() {
     hold(2, 5, 40, &[(PAN, 1)]).made(&mut subject);
     assert_eq!((live_holds(&subject), subject.units(DROP, None), subject.units(DROP, Some(PAN))), (2, 4, 2));
     assert_eq!(subject.due(Timestamp(99)), Some(HoldRef::from_raw(2)), "the earliest is due first");
-    // Its pans are given back: it counts for knives alone.
+    // Its pans are given back: it counts for knives only.
     let kept = [HoldLine::new(KNIFE, PoolNo(0), 2), HoldLine { released: 1, ..HoldLine::new(PAN, PoolNo(0), 0) }];
     let after = Seen { lines: Lines::from_slice(&kept), ..cart.clone() };
     subject.enter(cart.whose, Some(cart.counted()), Some(after.counted()));
@@ -179,7 +179,7 @@ fn a_cart_is_one_live_hold_however_many_items_it_has() {
     assert_eq!(reserved(&subject, 0), [(5, 2, 1), (5, 1, 2)], "that there were pans in it is still remembered");
 }
 
-/// What limits of a series or shop count: units by item and hour, newest first, and all together.
+/// What limits of a series or shop count: units by item and hour, newest first, and their sum.
 fn owned(subject: &Subject, from: u64) -> (Vec<(u64, ItemNo, u64)>, u64) {
     let (mut told, mut sum) = (Vec::new(), 0);
     subject.each_owned_since(Timestamp(from), |made| told.push((made.at.0, made.item, made.units)));
@@ -209,7 +209,7 @@ fn folded_units_count_without_a_hold_and_take_little() {
     assert_eq!((owned(&subject, 0), live_holds(&subject)), ((vec![(7, KNIFE, 7), (5, PAN, 2)], 9), 0));
     assert_eq!(owned(&subject, 6).0, [(7, KNIFE, 7)]);
     assert_eq!(reserved(&subject, 0), [], "no reserve is remembered: cooldowns look at those");
-    // Beside a hold, and after it.
+    // With a hold in addition, and after it.
     let cart = hold(1, 6, 50, &[(KNIFE, 1)]).made(&mut subject);
     assert!(!subject.is_old());
     assert_eq!(owned(&subject, 0), (vec![(7, KNIFE, 7), (6, KNIFE, 1), (5, PAN, 2)], 10));
@@ -272,7 +272,7 @@ fn several_subjects_come_in_the_order_of_their_keys() {
     assert_eq!(subjects.len(), 9);
 }
 
-/// A subject of two holds, with its sums.
+/// A subject of two holds, which has sums.
 fn of_two() -> Subject {
     let mut subject = Subject::default();
     for n in 1..=2 {
