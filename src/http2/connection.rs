@@ -32,8 +32,8 @@ const LOOKS_WIDE: u32 = 5;
 const STREAM_WINDOW: u32 = WIDE_WINDOW;
 /// Most bytes of answers that wait in h2 for the socket, per stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Small frames of data cost memory beside their bytes: h2 counts 256 bytes for each that waits, and ends a connection
-/// that has more. A peer that sends the end of each request in a frame of its own has one for each call.
+/// h2 counts 256 bytes for each small DATA frame that waits, and ends a connection above this. A peer that sends the
+/// end of each request in a frame of its own has one such frame for each call.
 const SMALL_FRAMES: usize = 2 * 256 * 1024;
 /// Most streams that may be reset for a protocol error, over a connection's life.
 const LOCAL_RESETS_MAX: usize = 16 * 1024;
