@@ -1,4 +1,4 @@
-//! A drop as the public may see it: no figure, no limit, no customer.
+//! A drop as the public may see it: without figures, limits and customers.
 
 use prost::Message;
 
@@ -10,16 +10,16 @@ use crate::proto as pb;
 use crate::record::PoolFigures;
 use crate::time::Timestamp;
 
-/// Labels whose key begins with this are for the public.
+/// Labels whose key begins with this are public.
 const PUBLIC: &str = "public.";
-/// The bands of a drop that says nothing about scarcity: from one unit on,
+/// The bands of a drop without a definition of scarcity: for at least one free unit,
 const AVAILABLE: &str = "available";
-/// and of nothing.
+/// and for none.
 const SOLD_OUT: &str = "sold_out";
 /// Digits of a version.
 const VERSION_DIGITS: usize = 16;
 
-/// A drop that opens then and is in this state, with these pools in the definition's order.
+/// The public status of a drop, with its opening time, state and the stock of its pools in the definition's order.
 #[must_use]
 pub fn drop_status(
     definition: &Definition,
@@ -56,9 +56,9 @@ pub fn drop_status(
     status
 }
 
-/// What changes with whatever is shown.
+/// A hash of everything that is shown.
 fn version(status: &pb::DropStatus) -> String {
-    // Labels stand in no order: they are taken in theirs.
+    // A map has no order: the labels are sorted.
     let mut labels: Vec<_> = status.labels.iter().collect();
     labels.sort();
     let mut hash = blake3::Hasher::new();
