@@ -112,7 +112,7 @@ impl Events {
     /// What the calls of the current term share.
     fn shared(&self) -> Result<Arc<Shared>, Status> {
         let mut last = self.shared.lock();
-        // Asked under the lock: no term comes back after a later one.
+        // Read under the lock, so that an earlier term can't replace a later one.
         let engine = self.edge.engine();
         if let (Ok(engine), Some(shared)) = (&engine, last.as_ref())
             && shared.is_of(engine)

@@ -31,7 +31,7 @@ pub enum BrokenShape {
     /// A message has more counted fields than [`COUNTED_MAX`].
     #[error("{0} has too many repeated fields")]
     TooMany(String),
-    /// There is no such message.
+    /// The contract has no such message.
     #[error("{0} is not in the contract")]
     Unknown(String),
 }

@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_map_whose_entries_have_no_length_is_not_read_in_another_way_than_it_will_be() {
-        // prost reads eight bytes; the walk would read an empty label and the begin of an item with very many pools.
+        // By their wire type eight bytes; prost would read an empty label and the begin of an item with many pools.
         let pools = [0x1a, 0].repeat(1_000);
         let hidden = [&[0x81, 1, 0, 0x5a, 0xd2, 0x8f, 0x80, 0, 0x1a, 0][..], &pools].concat();
         let length = u32::try_from(hidden.len()).expect("short");
