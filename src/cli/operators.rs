@@ -11,13 +11,13 @@ use crate::client::Client;
 use crate::proto as pb;
 use crate::proto::adjust_stock_request::Change;
 
-/// Things asked for on one page.
+/// Entries requested for one page.
 const PAGE: i32 = 1_000;
 
-/// Lists drops in the order of their opening, all of them.
+/// Lists all drops, ordered by opening time.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Result<Finding, Failure> {
     let client = Client::connect(&options.remote.endpoint).await?;
     let state =
@@ -65,7 +65,7 @@ pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Resu
 /// Changes the stock of an item.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Finding, Failure> {
     let change = match (options.delta, options.set, options.expected) {
         (Some(delta), None, None) => Change::Delta(delta),
@@ -97,10 +97,10 @@ pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Find
     Ok(Finding::Well)
 }
 
-/// Lists holds, at most as many as asked for.
+/// Lists holds, at most as many as requested.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Result<Finding, Failure> {
     let client = Client::connect(&options.remote.endpoint).await?;
     let state =
@@ -149,7 +149,7 @@ pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Resu
     Ok(Finding::Well)
 }
 
-/// The number of an enum's value that is named in short, in any case.
+/// The number of an enum value by its short name, in any case.
 fn number<E: Into<i32>>(prefix: &str, word: &str, find: impl Fn(&str) -> Option<E>) -> Result<i32, Failure> {
     let name = format!("{prefix}{}", word.to_uppercase());
     find(&name).map(Into::into).ok_or_else(|| Failure::Usage(format!("{word:?} is not a state")))
