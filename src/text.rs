@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The requirement for free text, for error messages.
-pub const PLAIN: &str = "must be free of control characters and of those that turn the direction of writing";
+pub const PLAIN: &str = "must be free of control characters and of those that change the writing direction";
 
 /// Whether the text has no character that must be escaped.
 #[must_use]

@@ -253,7 +253,7 @@ fn explain(name: &str, text: &str, error: &Error) -> String {
 /// The fault in words for users; the parser's own words are for programmers.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the parser has 60 faults, and what they say is for its callers")]
 fn what(error: &Error) -> String {
-    const NO_YAML: &str = "this is no YAML: look at the indentation, colons, quotes and brackets up to here";
+    const NO_YAML: &str = "this is no YAML: check the indentation, colons, quotes and brackets up to here";
     match error {
         Error::SerdeUnknownField { field, .. } if UNBUILT.split(' ').any(|key| key == field) => {
             format!("{field} is not supported yet")
@@ -272,15 +272,15 @@ fn what(error: &Error) -> String {
         Error::TaggedScalarCannotDeserializeIntoString { .. } | Error::UnsupportedTag { .. } => {
             "tags (!) are not supported".to_owned()
         }
-        Error::UnknownAnchor { .. } => "no anchor (&) of that name stands before".to_owned(),
+        Error::UnknownAnchor { .. } => "there is no anchor (&) of that name before".to_owned(),
         Error::AliasError { .. }
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::RecursiveReferencesRequireWeakTypes { .. } => "aliases (*) go too far here".to_owned(),
-        Error::Budget { .. } => "the file is too large, or goes too deep".to_owned(),
-        Error::QuotingRequired { value, .. } => format!("{value:?} must stand in quotes"),
+        | Error::RecursiveReferencesRequireWeakTypes { .. } => "aliases (*) expand too far here".to_owned(),
+        Error::Budget { .. } => "the file is too large, or nested too deeply".to_owned(),
+        Error::QuotingRequired { value, .. } => format!("{value:?} must be in quotes"),
         Error::InvalidUtf8Input => "the file is not UTF-8".to_owned(),
         _ => NO_YAML.to_owned(),
     }
@@ -296,7 +296,7 @@ fn must_be(expected: &str) -> String {
         ("string", "must be a text or a number"),
     ];
     let kind = kinds.into_iter().find(|(word, _)| expected.contains(word));
-    kind.map_or("something else must stand here", |(_, wanted)| wanted).to_owned()
+    kind.map_or("something else is needed here", |(_, wanted)| wanted).to_owned()
 }
 
 /// The key whose value is at this place, if it is in the same line.
@@ -346,7 +346,7 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
             ("labels: [\n", "knife.yaml:"),
             ("title: [a]\n", "knife.yaml:8:8: title: must be a text or a number"),
             ("title:\n", "knife.yaml:8:6: title: must not be left empty"),
-            ("title: *a\n", "knife.yaml:8:8: title: no anchor (&) of that name stands before"),
+            ("title: *a\n", "knife.yaml:8:8: title: there is no anchor (&) of that name before"),
             ("---\nkind: Drop\n", "knife.yaml:9:1: a file has one drop, but a second document begins here"),
         ];
         for (line, told) in table {

@@ -36,7 +36,7 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
     let answered = client.reserve(request).await;
     if options.hold_id.is_none() && answered.as_ref().is_err_and(is_unknown) {
         // The units may be reserved or not: sending the same id again is safe and shows it.
-        output.complain(&format!("to ask again safely: --hold-id {hold_id}"));
+        output.complain(&format!("to retry safely: --hold-id {hold_id}"));
     }
     let answer = answered?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {

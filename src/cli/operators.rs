@@ -70,7 +70,7 @@ pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Find
     let change = match (options.delta, options.set, options.expected) {
         (Some(delta), None, None) => Change::Delta(delta),
         (None, Some(units), Some(expected)) => Change::SetReceived(pb::SetReceived { expected, units }),
-        _ => return Err(Failure::Usage("say either --delta, or --set together with --expected".to_owned())),
+        _ => return Err(Failure::Usage("use either --delta, or --set together with --expected".to_owned())),
     };
     let id = options.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let request = pb::AdjustStockRequest {
@@ -84,7 +84,7 @@ pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Find
         Ok(answer) => answer,
         Err(status) => {
             if options.id.is_none() && status.code() == tonic::Code::Unavailable {
-                output.complain(&format!("to ask again safely: --id {id}"));
+                output.complain(&format!("to retry safely: --id {id}"));
             }
             return Err(status.into());
         }
@@ -144,7 +144,7 @@ pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Resu
     }
     output.table(rows);
     if !all.next_page_token.is_empty() {
-        output.line(&format!("more holds fit: these are the first {}; see --most", all.holds.len()));
+        output.line(&format!("more holds match: these are the first {}; see --most", all.holds.len()));
     }
     Ok(Finding::Well)
 }

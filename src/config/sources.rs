@@ -112,7 +112,7 @@ impl Sources {
             let what = if error.message().contains("duplicate") {
                 "this key is given twice"
             } else {
-                "this is no TOML: a setting stands as key = \"text\", key = 5 or key = true"
+                "this is no TOML: write a setting as key = \"text\", key = 5 or key = true"
             };
             broken.insert(line);
             let fault = format!("{name}:{line}:{column}: {what}");

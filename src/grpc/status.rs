@@ -97,7 +97,7 @@ pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, His
             with_oldest(|_, oldest| cursor(&BadCursor::BehindTheEnd { oldest }))
         }
         FeedError::History(HistoryError::Damage(_)) => with_oldest(|error, oldest| {
-            Status::out_of_range(format!("what is kept there is damaged: {error}; the oldest is {oldest}"))
+            Status::out_of_range(format!("the events there are damaged: {error}; the oldest is {oldest}"))
         }),
         FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => unreadable_now(error),
     }
@@ -124,7 +124,7 @@ pub fn cursor(bad: &BadCursor) -> Status {
 /// The server is stopping: the caller retries at its next start, or at another server.
 #[must_use]
 pub fn stopping() -> Status {
-    unavailable("the server is stopping: connect again and go on with what was not answered".to_owned(), RESTART_DELAY)
+    unavailable("the server is stopping: connect again and continue with what was not answered".to_owned(), RESTART_DELAY)
 }
 
 fn unavailable(message: String, delay: Duration) -> Status {

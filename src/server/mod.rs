@@ -81,8 +81,8 @@ pub enum ServeError {
     Journal(String),
     /// The last snapshot failed. The journal was closed cleanly and is complete.
     #[error(
-        "the last snapshot failed: nothing is lost, for the journal has everything and was closed in order; the next \
-         start applies it: {0}"
+        "the last snapshot failed, but nothing is lost: the journal is complete and was closed cleanly; the next start \
+         replays it: {0}"
     )]
     LastSnapshot(String),
     /// A thread could not be started.

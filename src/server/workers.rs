@@ -133,8 +133,8 @@ fn admit(socket: TcpStream, peer: SocketAddr, serving: &Serving, refusals: &mut 
             }
             Err(_exhausted) => "no bytes are left for another connection",
         },
-        Err(Refused::All) => "there are as many connections as there may be",
-        Err(Refused::Peer) => "its address has as many connections as one may have",
+        Err(Refused::All) => "the bound on connections is reached",
+        Err(Refused::Peer) => "the bound on connections of its address is reached",
     };
     if let Some(others) = refusals.now() {
         tracing::warn!(peer = %peer.ip(), why, others, "a connection was not taken");

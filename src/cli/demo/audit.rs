@@ -34,7 +34,7 @@ pub struct Audit {
 pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Audit, Failure> {
     let mut findings: Vec<String> = ledger.troubles.clone();
     if ledger.trouble_count > 0 {
-        findings.push(format!("{} answers in all that must not be", ledger.trouble_count));
+        findings.push(format!("{} wrong answers in all", ledger.trouble_count));
     }
     let refused = ledger.refused.values().copied().fold(0, u64::saturating_add);
     let answered = refused.saturating_add(u64::try_from(ledger.entries.len()).unwrap_or(u64::MAX));
@@ -54,7 +54,7 @@ pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Au
     }
     let unaccounted = unaccounted(ledger, &shown(client).await?);
     if unaccounted > 0 {
-        findings.push(format!("{unaccounted} holds are unknown to one side, or stand elsewhere than it thinks"));
+        findings.push(format!("{unaccounted} holds are unknown to one side, or differ between the two"));
     }
     let conservation_error =
         stage.metric("stockade_conservation_error_units").await?.unwrap_or_else(|| "unknown".to_owned());

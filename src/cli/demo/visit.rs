@@ -33,7 +33,7 @@ pub async fn visit(herd: &Herd, client: &Client, ledger: &mut Ledger, number: u3
         let again = ask(client, &request).await;
         let same = matches!(&again, Ok((pb::reserve_response::Outcome::Hold(same), _)) if same.lines == hold.lines);
         if !same {
-            ledger.trouble(format!("hold {} was answered otherwise the second time: {again:?}", hold.id));
+            ledger.trouble(format!("hold {} was answered differently the second time: {again:?}", hold.id));
         }
     }
     settle(herd, client, ledger, (number, plan), answered).await;
@@ -86,7 +86,7 @@ async fn settle(herd: &Herd, client: &Client, ledger: &mut Ledger, (number, plan
             herd.held.increment();
             ledger.record(took);
             if !is_whole(&hold, &plan) {
-                ledger.trouble(format!("hold {} has not what was asked for: {:?}", hold.id, hold.lines));
+                ledger.trouble(format!("hold {} does not have what was requested: {:?}", hold.id, hold.lines));
             }
             if let Err(why) = finish(client, &hold, plan.fate).await {
                 ledger.trouble(format!("hold {} could not end as {:?}: {why}", hold.id, plan.fate));

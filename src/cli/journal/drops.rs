@@ -40,7 +40,7 @@ impl Drops {
         let snapshots = match snapshot::list(folder.snapshots.as_ref()) {
             Ok(snapshots) => snapshots,
             Err(error) => {
-                output.complain(&format!("note: the snapshots can't be listed, older drops stay numbers: {error}"));
+                output.complain(&format!("note: the snapshots can't be listed, older drops are shown by number: {error}"));
                 return;
             }
         };
@@ -56,7 +56,7 @@ impl Drops {
             match loaded {
                 Ok(_) => return,
                 Err(_stopped) if enough => return,
-                Err(error) => output.complain(&format!("note: {error}; drops' names are looked for elsewhere")),
+                Err(error) => output.complain(&format!("note: {error}; drops' names are read from another snapshot, if there is one")),
             }
         }
     }

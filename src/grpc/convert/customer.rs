@@ -78,7 +78,7 @@ pub fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<
     let pb::Override { limits, windows, reason } = given?;
     faults.unbuilt(*windows, "override.windows");
     if !limits && !windows {
-        faults.invalid("override", "must be of limits or windows: else it is of nothing");
+        faults.invalid("override", "must have limits or windows set");
     }
     if reason.is_empty() || reason.len() > MAX_REASON {
         faults.invalid("override.reason", format_args!("must be 1-{MAX_REASON} bytes"));

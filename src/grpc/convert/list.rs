@@ -131,7 +131,7 @@ fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) 
     }
     let place = parse(text);
     if place.is_none() {
-        faults.invalid("page_token", "is not one that this call gave out");
+        faults.invalid("page_token", "was not returned by this call");
     }
     place
 }
