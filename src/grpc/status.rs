@@ -124,7 +124,10 @@ pub fn cursor(bad: &BadCursor) -> Status {
 /// The server is stopping: the caller retries at its next start, or at another server.
 #[must_use]
 pub fn stopping() -> Status {
-    unavailable("the server is stopping: connect again and continue with what was not answered".to_owned(), RESTART_DELAY)
+    unavailable(
+        "the server is stopping: connect again and continue with what was not answered".to_owned(),
+        RESTART_DELAY,
+    )
 }
 
 fn unavailable(message: String, delay: Duration) -> Status {

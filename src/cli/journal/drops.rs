@@ -40,7 +40,9 @@ impl Drops {
         let snapshots = match snapshot::list(folder.snapshots.as_ref()) {
             Ok(snapshots) => snapshots,
             Err(error) => {
-                output.complain(&format!("note: the snapshots can't be listed, older drops are shown by number: {error}"));
+                output.complain(&format!(
+                    "note: the snapshots can't be listed, older drops are shown by number: {error}"
+                ));
                 return;
             }
         };
@@ -56,7 +58,8 @@ impl Drops {
             match loaded {
                 Ok(_) => return,
                 Err(_stopped) if enough => return,
-                Err(error) => output.complain(&format!("note: {error}; drops' names are read from another snapshot, if there is one")),
+                Err(error) => output
+                    .complain(&format!("note: {error}; drops' names are read from another snapshot, if there is one")),
             }
         }
     }

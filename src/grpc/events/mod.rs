@@ -43,7 +43,8 @@ const ROOM_PERIOD: Duration = Duration::from_millis(20);
 /// How long a page without a wait is searched. After that its answer says how far the search got.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
 /// The message if no newest event was found in time.
-const TOO_FAR: &str = "none of the newest events matches, and searching further back takes too long: read on from a cursor";
+const TOO_FAR: &str =
+    "none of the newest events matches, and searching further back takes too long: read on from a cursor";
 /// About how many bytes of the tail are searched at once.
 const RECENT_BYTES: usize = 1024 * 1024;
 /// Events of up to this size are made into a message on the call's own thread: it takes about a millisecond.

@@ -75,7 +75,7 @@ impl Page {
         page
     }
 
-    /// A page of the wanted events on the disk. Ends if the page is full, the end is reached, or about [`SCAN_BYTES`]
+    /// A page of the wanted events on the disk. Ends if the page is full, the end is reached, or about `SCAN_BYTES`
     /// were searched. Blocks.
     ///
     /// # Errors

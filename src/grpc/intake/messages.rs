@@ -124,7 +124,9 @@ impl Messages {
         let Some(([flag, length @ ..], _)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
         match flag {
             0 => {}
-            1 => return Err(Status::unimplemented("compressed messages are not accepted: send grpc-encoding identity")),
+            1 => {
+                return Err(Status::unimplemented("compressed messages are not accepted: send grpc-encoding identity"));
+            }
             _ => return Err(Status::invalid_argument("the message's compression flag is neither 0 nor 1")),
         }
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);

@@ -28,7 +28,7 @@ pub enum BrokenShape {
     /// A repeated field of a request has no bound in [`ENTRIES_MAX`].
     #[error("{0} has no bound")]
     Unbounded(String),
-    /// A message has more counted fields than [`COUNTED_MAX`].
+    /// A message has more counted fields than `COUNTED_MAX`.
     #[error("{0} has too many repeated fields")]
     TooMany(String),
     /// The contract has no such message.
