@@ -314,7 +314,7 @@ impl Watcher {
 fn follows(shown: &Shown, told: &Shown) -> bool {
     let place = |shown: &Shown| Lsn(shown.drop.as_of_lsn);
     match place(shown).cmp(&place(told)) {
-        // The clock may have been read long before the version.
+        // A newer version may have an older time: the clock is read first, maybe long before.
         Greater => true,
         Equal if shown.drop != told.drop => shown.at >= told.at,
         Equal => told.at.until(shown.at) >= SAME_AGAIN,

@@ -56,7 +56,7 @@ pub(super) fn hold_in(definition: &Definition, hold: &Hold) -> pb::Hold {
         order_ref: hold.order_ref().map(ToString::to_string).unwrap_or_default(),
         revision: hold.revision.0,
         superseded_by: hold.superseded_by().map(|id| id.to_string()).unwrap_or_default(),
-        source: pb::HoldSource::Unspecified.into(), // each was reserved
+        source: pb::HoldSource::Unspecified.into(), // every hold is a reserve so far
     }
 }
 

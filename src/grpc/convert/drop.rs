@@ -77,7 +77,7 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         items: goods,
         limits: rules,
         labels: notes,
-        .. // output only, or in `UNBUILT`: a test holds the table to the contract
+        .. // output only, or in `UNBUILT`: a test compares the table with the contract
     } = drop;
     for (field, is_set) in UNBUILT {
         faults.unbuilt(is_set(drop), format_args!("drop.{field}"));

@@ -37,7 +37,7 @@ pub fn drop_status(
         sku: item.sku.to_string(),
         kind: pb::ItemKind::Goods.into(),
         band: band(item.pools.len()).to_owned(),
-        ..pb::ItemStatus::default() // what no item has yet
+        ..pb::ItemStatus::default() // fields that are not built yet
     });
     let public = labels.iter().filter(|(key, _)| key.starts_with(PUBLIC));
     let mut status = pb::DropStatus {
@@ -50,7 +50,7 @@ pub fn drop_status(
         closes_at: schedule.closes_at.map(timestamp),
         items: items.collect(),
         labels: public.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..pb::DropStatus::default() // what no drop has yet
+        ..pb::DropStatus::default() // fields that are not built yet
     };
     status.version = version(&status);
     status

@@ -60,7 +60,7 @@ fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -
         items: items.iter().zip(stock).map(|(item, pools)| item_view(item, pools)).collect(),
         limits: limits.iter().map(limit_view).collect(),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..pb::Drop::default() // what no drop has yet, and what its state and stock say
+        ..pb::Drop::default() // fields that are not built yet, and its state and stock
     }
 }
 

@@ -34,7 +34,7 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: Shown) -> pb::
         drop_id: drop.map(|drop| drop.id.to_string()).unwrap_or_default(),
         actor: if shown.customers { actor.label().to_owned() } else { String::new() },
         lsn: lsn.0,
-        ..pb::Event::default() // what only some have, and what none has yet
+        ..pb::Event::default() // fields of certain kinds, and fields that are not built yet
     };
     match (detail, drop) {
         (Detail::Hold { hold, was, moved }, Some(drop)) => pb::Event {
