@@ -37,7 +37,11 @@ pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
             kind: Kind::Histogram,
             series: durations.collect(),
         },
-        gauge("stockade_watchers", "Open streams of WatchDrop.", single(Value::Whole(metrics.watchers.get()))),
+        gauge(
+            "stockade_watchers",
+            "Open streams of watches and of events, and pages of events that wait.",
+            single(Value::Whole(metrics.watchers.get())),
+        ),
     ]
 }
 

@@ -157,7 +157,7 @@ impl Edge {
         listed
     }
 
-    /// The number of open watches.
+    /// Open streams of watches and of events, and pages of events that wait.
     pub fn watchers(&self) -> &Gauge {
         &self.metrics.watchers
     }

@@ -1,4 +1,4 @@
-//! Places for long streams: watches of drops and followers of events. They share one bound for the server.
+//! Places for long calls: watches of drops, streams of events, and pages of events that wait. They share one bound.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use super::edge::Edge;
 use crate::engine::answer::Fault;
 use crate::http2::Peer;
 
-/// Most watches and followers of a server.
+/// Most of these streams and waiting pages of a server.
 pub const MAX_WATCHERS: usize = 20_000;
 
 /// The places of a server.

@@ -54,7 +54,7 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The connection's share of the budget.
     pub share: Arc<Share>,
-    /// Watched drops and open event streams on this connection.
+    /// Places in use on this connection: watches of drops, streams of events, and pages of events that wait.
     pub watched: AtomicUsize,
     calls: AtomicUsize,
     /// Calls whose answers wait for the peer to read.
