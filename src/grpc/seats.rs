@@ -9,7 +9,7 @@ use super::edge::Edge;
 use crate::engine::answer::Fault;
 use crate::http2::Peer;
 
-/// Most of these streams and waiting pages of a server.
+/// Most places of a server.
 pub const MAX_WATCHERS: usize = 20_000;
 
 /// The places of a server.

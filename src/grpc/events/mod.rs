@@ -80,7 +80,7 @@ pub struct Asker {
     peer: Arc<Peer>,
     /// It waits at the tail, and need not see at once what the tail has not decoded yet.
     waits: bool,
-    /// Where it began, if the request named no cursor. If that position is dropped meanwhile, it begins at the oldest
+    /// Where it began, if that was the oldest event. If that event is dropped meanwhile, reading begins at the oldest
     /// event kept then.
     began: Option<Position>,
 }
