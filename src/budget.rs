@@ -1,7 +1,8 @@
-//! Bytes in flight: a bound on what has been received and is not handled yet, and on answers that wait to be taken.
+//! A bound on bytes in flight: bytes that were received and not yet handled, and answers that the peer has not yet
+//! read.
 //!
-//! There is one budget for the server, and each connection has a share of it. Memory is charged when it is filled, not
-//! when a peer announces that it will be. What is charged is given back when the charge is dropped.
+//! The server has one budget, and each connection has a share of it. Memory is charged when it is filled, not when a
+//! peer announces it. A dropped charge gives its bytes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,26 +10,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use stockade_types::metrics::Counter;
 
-/// A charge that has grown beyond this is large: all large ones together leave a quarter of the budget to small ones.
+/// A charge above this is large. All large charges together may use three quarters of the budget.
 pub const LARGE_BYTES: usize = 64 * 1024;
-/// A share takes from the server's budget in pieces of this size, so that most charges touch no line that other
-/// connections write to.
+/// A share takes bytes from the server's budget in pieces of this size, so that most charges write no cache line that
+/// other connections write.
 const PIECE_BYTES: usize = 16 * 1024;
-/// The budget is this part of the memory that the process may have,
+/// The budget is this part of the process's memory,
 const PART_OF_MEMORY: u64 = 8;
-/// but not less than a connection's share and a full batch beside it take, where that is no more than so large a part,
+/// but at least this, enough for one connection's share and one full batch, unless that is more than a quarter of the
+/// memory,
 const USUAL_MIN: u64 = 48 * 1024 * 1024;
 const PART_AT_MOST: u64 = 4;
-/// never less than this,
+/// and never less than this,
 const CAPACITY_MIN: u64 = 32 * 1024 * 1024;
-/// and not more than this.
+/// nor more than this.
 const CAPACITY_MAX: u64 = 1024 * 1024 * 1024;
 /// A connection may use this part of the budget,
 const CONNECTION_PART: usize = 4;
-/// and always as much as a full batch needs.
+/// and always as much as a full batch needs, if the budget has that.
 const CONNECTION_MIN: usize = 16 * 1024 * 1024;
 
-/// Whose bound leaves no room.
+/// Which bound leaves no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exhausted {
     /// The connection has as much in flight as one connection may.
@@ -49,42 +51,43 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of as many bytes.
+    /// A budget of `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self { capacity, used: AtomicUsize::new(0), large: AtomicUsize::new(0), refused: Counter::default() })
     }
 
-    /// The budget of a process that may have this much memory, in bytes.
+    /// The budget of a process that may use this much memory, in bytes.
     #[must_use]
     pub fn of_memory(memory: u64) -> Arc<Self> {
         let part = (memory / PART_OF_MEMORY).max(USUAL_MIN.min(memory / PART_AT_MOST));
         Self::new(usize::try_from(part.clamp(CAPACITY_MIN, CAPACITY_MAX)).unwrap_or(usize::MAX))
     }
 
-    /// Bytes that it has in all.
+    /// Its size in bytes.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Bytes that connections have taken from it. A connection takes some ahead: up to 32 KiB.
+    /// Bytes that connections have taken from it. Each connection takes up to 32 KiB more than it has charged.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How often something was refused for want of room, for a connection or for the server.
+    /// How often a connection or a charge was refused because the connection or the server had no room.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.get()
     }
 
-    /// Takes bytes for a share that has so many: one that has much leaves an eighth to those that have little.
+    /// Takes bytes for a share that has charged `has` bytes. A share with more than [`LARGE_BYTES`] leaves an eighth
+    /// of the budget to the others.
     fn take(&self, bytes: usize, has: usize) -> bool {
         let kept = if has > LARGE_BYTES { self.capacity / 8 } else { 0 };
         let most = self.capacity.saturating_sub(kept);
-        // Relaxed, here and below: a count of bytes that guards no other data.
+        // Relaxed, here and below: the count guards no other data.
         let taken = self.used.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(bytes).filter(|sum| *sum <= most)
         });
@@ -120,7 +123,7 @@ pub struct Share {
 struct Held {
     /// Charged by this connection.
     used: usize,
-    /// Taken from the server's budget: at least as much.
+    /// Taken from the server's budget; never less than `used`.
     taken: usize,
 }
 
@@ -139,13 +142,13 @@ impl Share {
         Ok(Arc::new(Self { budget: Arc::clone(budget), limit, held }))
     }
 
-    /// An empty charge, to grow with what comes.
+    /// An empty charge, which the caller grows as bytes arrive.
     #[must_use]
     pub fn empty_charge(self: &Arc<Self>) -> Charge {
         Charge { share: Arc::clone(self), bytes: 0, never_large: false }
     }
 
-    /// Charges as many bytes.
+    /// Charges this many bytes.
     ///
     /// # Errors
     /// When the connection or the server has no room for them.
@@ -155,7 +158,7 @@ impl Share {
         Ok(charge)
     }
 
-    /// Charges as many bytes that may come and have not: they don't count as one large charge.
+    /// Charges bytes that the peer may send and has not sent. They never count as large.
     ///
     /// # Errors
     /// When the connection or the server has no room for them.
@@ -174,7 +177,7 @@ impl Share {
         let mut held = self.held.lock();
         let used = held.used.checked_add(bytes).filter(|used| *used <= self.limit).ok_or(Exhausted::Connection)?;
         if let Some(missing) = used.checked_sub(held.taken).filter(|missing| *missing > 0) {
-            // A piece more than needed, if there is one.
+            // One piece more than needed, if the budget has it.
             let ahead = missing.saturating_add(PIECE_BYTES);
             let taken = [ahead, missing].into_iter().find(|bytes| self.budget.take(*bytes, used));
             held.taken = held.taken.saturating_add(taken.ok_or(Exhausted::Server)?);
@@ -200,7 +203,7 @@ impl Drop for Share {
     }
 }
 
-/// Bytes of a connection that are in flight, until it is dropped.
+/// Bytes of a connection in flight. Dropped, it gives them back.
 #[derive(Debug)]
 pub struct Charge {
     share: Arc<Share>,
@@ -215,7 +218,7 @@ impl Charge {
         self.bytes
     }
 
-    /// Charges more, and counts it where there is no room. What was charged before stays so.
+    /// Charges more bytes, and counts a refusal. What was charged before stays charged.
     ///
     /// # Errors
     /// When the connection or the server has no room for more.
@@ -223,7 +226,7 @@ impl Charge {
         self.try_grow(more).inspect_err(|_exhausted| self.share.budget.refused.increment())
     }
 
-    /// As [`Charge::grow`], for a caller that tries again: where there is no room, that is not counted.
+    /// As [`Charge::grow`], for a caller that tries again: a refusal is not counted.
     ///
     /// # Errors
     /// When the connection or the server has no room for more.
@@ -241,12 +244,12 @@ impl Charge {
         Ok(())
     }
 
-    /// How much of it counts as large with so many bytes: all, once it is.
+    /// How many of `bytes` count as large: all of them, above [`LARGE_BYTES`].
     const fn large_part(&self, bytes: usize) -> usize {
         if bytes > LARGE_BYTES && !self.never_large { bytes } else { 0 }
     }
 
-    /// Gives back all but as many bytes.
+    /// Gives back all but this many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         if let Some(less) = self.bytes.checked_sub(bytes) {
             let large = self.large_part(self.bytes).saturating_sub(self.large_part(bytes));
@@ -306,7 +309,7 @@ mod tests {
         assert_eq!(large.len(), 3);
         assert_eq!(shares[4].charge(LARGE_BYTES + 1).expect_err("large"), Exhausted::Server);
         assert!(shares[4].charge(LARGE_BYTES).is_ok());
-        // A charge that grows large is counted as a whole.
+        // A charge that becomes large counts as large with all its bytes.
         let mut growing = shares[4].charge(LARGE_BYTES).expect("small");
         assert_eq!(growing.grow(1), Err(Exhausted::Server));
         assert_eq!(growing.bytes(), LARGE_BYTES);

@@ -1,7 +1,7 @@
 //! The `stockade` binary: parse, run, exit code.
 
-/// Requests come and go in a dozen small pieces each, on one thread and the next: mimalloc gives and takes them in half
-/// of the time that glibc's allocator needs, and keeps what it frees in place for the next.
+/// One request makes a dozen small allocations, and another thread may free them. mimalloc needs half of the time of
+/// glibc's allocator for this, and keeps freed memory for reuse.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,23 +1,22 @@
-//! Text from outside: what may not be in it, and how it is shown where it is there all the same.
+//! Text from outside: which characters are refused, and how they are shown if present.
 //!
-//! A terminal obeys control characters, and characters that turn the direction of writing show another text than there
-//! is. New free text has neither; text that may come from an older or a foreign server is escaped where it
-//! is shown.
+//! Control characters steer a terminal, and characters that change the writing direction make text look like other
+//! text. New free text may have neither. Text from an older or a foreign server is escaped when it is shown.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// What free text must be, for messages.
-pub const PLAIN: &str = "must be free of control characters and of those that turn the direction of writing";
+/// The requirement for free text, for error messages.
+pub const PLAIN: &str = "must be free of control characters and of those that change the writing direction";
 
-/// Whether all of it is shown as it stands.
+/// Whether the text has no character that must be escaped.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
     !text.contains(is_unsafe)
 }
 
-/// Control characters (C0, DEL and C1), marks that turn the direction of writing, separators of lines and paragraphs, and
-/// a byte order mark.
+/// Control characters (C0, DEL and C1), marks that change the writing direction, separators of lines and paragraphs,
+/// and the byte order mark.
 fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(
@@ -26,26 +25,26 @@ fn is_unsafe(letter: char) -> bool {
         )
 }
 
-/// With all that is not plain as `\u{1b}`, line ends included.
+/// Escapes each unsafe character as `\u{1b}`, line ends included.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(text, is_unsafe, |shown, letter| shown.extend(letter.escape_default()))
 }
 
-/// As [`escaped`], but for line ends: for text of several lines.
+/// As [`escaped`], but keeps line ends: for text of several lines.
 #[must_use]
 pub fn escaped_lines(text: &str) -> Cow<'_, str> {
     let is_unsafe = |letter| letter != '\n' && is_unsafe(letter);
     replaced(text, is_unsafe, |shown, letter| shown.extend(letter.escape_default()))
 }
 
-/// A JSON text with all that is not plain as `\u001b`, which is the same to who reads it. Line ends stay: they stand between
-/// the parts of a JSON text, never within a string.
+/// JSON with each unsafe character as `\u001b`, which a JSON parser reads as the same text. Line ends are kept: in
+/// JSON they stand between tokens, never inside a string.
 #[must_use]
 pub fn escaped_json(text: &str) -> Cow<'_, str> {
     let is_unsafe = |letter| letter != '\n' && is_unsafe(letter);
     replaced(text, is_unsafe, |shown, letter| {
-        // Writing to a text can't fail. All of these are below U+10000.
+        // Writing to a string can't fail. All of these characters are below U+10000.
         let _written = write!(shown, "\\u{:04x}", u32::from(letter));
     })
 }

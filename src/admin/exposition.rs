@@ -1,11 +1,11 @@
-//! Writes metrics as text: the Prometheus format 0.0.4 and `OpenMetrics` 1.0, from the same families.
+//! Writes metrics as text, in the Prometheus format 0.0.4 or as `OpenMetrics` 1.0.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use stockade_types::metrics::{DURATION_BOUNDS, HistogramReading};
 
-/// The two formats that a scraper may ask for.
+/// The formats that a scraper may request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus text 0.0.4.
@@ -15,7 +15,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// What an `Accept` header asks for: `OpenMetrics` where it is named and not liked less than plain text.
+    /// The format that an `Accept` header requests: `OpenMetrics` if it is named with a quality of at least that of
+    /// plain text.
     #[must_use]
     pub fn accepted(accept: &str) -> Self {
         let quality = |wanted: &str| {
@@ -46,14 +47,14 @@ fn quality(parameters: &str) -> f64 {
     given.find_map(|text| text.parse().ok()).unwrap_or(1.0)
 }
 
-/// What kind of numbers a family has.
+/// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// They only grow.
+    /// Only grows.
     Counter,
-    /// They go up and down.
+    /// Goes up and down.
     Gauge,
-    /// They are durations, by bucket.
+    /// Durations, in buckets.
     Histogram,
 }
 
@@ -70,11 +71,11 @@ impl Kind {
 /// A metric with all its series.
 #[derive(Debug, Clone)]
 pub struct Family {
-    /// Its name; a counter's without `_total`.
+    /// The name; for a counter without `_total`.
     pub name: &'static str,
-    /// What it says, in one sentence.
+    /// One sentence for the `HELP` line.
     pub help: &'static str,
-    /// What kind it is.
+    /// The type.
     pub kind: Kind,
     /// Its series.
     pub series: Vec<Series>,
@@ -86,24 +87,24 @@ pub type Label = (&'static str, Cow<'static, str>);
 /// One series of a family.
 #[derive(Debug, Clone)]
 pub struct Series {
-    /// What tells it from the others.
+    /// What distinguishes it from the other series.
     pub labels: Vec<Label>,
-    /// Where it stands.
+    /// The current value.
     pub value: Value,
 }
 
-/// A number, or many.
+/// The value of a series.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// A count.
     Whole(u64),
-    /// A measure, in the unit that the name says.
+    /// A measure, in the unit that the name states.
     Real(f64),
     /// Durations.
     Durations(HistogramReading),
 }
 
-/// Writes a page.
+/// Writes a page of metrics.
 #[must_use]
 pub fn write(families: &[Family], format: Format) -> String {
     let mut page = Page { text: String::with_capacity(16 * 1024), format };
@@ -128,7 +129,7 @@ impl Page {
             Kind::Counter => Cow::Owned(format!("{name}_total")),
             Kind::Gauge | Kind::Histogram => Cow::Borrowed(*name),
         };
-        // The older format knows a counter by the name of its samples, the newer one by the family's.
+        // Prometheus describes a counter by its samples' name, `OpenMetrics` by its family's name.
         let described = match self.format {
             Format::Prometheus => &sample,
             Format::OpenMetrics => *name,
@@ -178,14 +179,14 @@ impl Page {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing into a string does not fail.
+        // Writing to a string can't fail.
         if writeln!(self.text, "{line}").is_err() {
             self.text.push('\n');
         }
     }
 }
 
-/// Nanoseconds as seconds, exactly: a float would show 0.0003 as 0.00030000000000000003.
+/// Nanoseconds as seconds, exactly. A float would show 0.0003 as 0.00030000000000000003.
 fn seconds(nanos: u64) -> String {
     let text = format!("{}.{:09}", nanos / 1_000_000_000, nanos.checked_rem(1_000_000_000).unwrap_or(0));
     let short = text.trim_end_matches('0');

@@ -1,4 +1,4 @@
-//! The names of the metrics: what [`Readings`] and the edge's counts are called outside. The names are contract.
+//! Maps [`Readings`] and the edge's counters to metric families. The names are a contract.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 use crate::metrics::transport::{Shed, TransportMetrics};
 
-/// What is counted at the gRPC door.
+/// Counters of the gRPC endpoint.
 #[must_use]
 pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
     let endings = Operation::ALL.into_iter().flat_map(|operation| Ending::ALL.map(|ending| (operation, ending)));
@@ -30,19 +30,23 @@ pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
         .durations()
         .map(|(method, reading)| Series { labels: vec![label("method", method)], value: Value::Durations(reading) });
     vec![
-        counter("stockade_operations", "Operations on holds by how they ended.", operations.collect()),
-        counter("stockade_rpcs", "gRPC calls by method and status.", calls.collect()),
+        counter("stockade_operations", "Operations on holds, by outcome.", operations.collect()),
+        counter("stockade_rpcs", "gRPC calls, by method and status.", calls.collect()),
         Family {
             name: "stockade_request_duration_seconds",
-            help: "Time from a call's headers to its answer, durable.",
+            help: "Time from a call's headers to its durable answer.",
             kind: Kind::Histogram,
             series: durations.collect(),
         },
-        gauge("stockade_watchers", "Streams on which a drop is watched.", single(Value::Whole(metrics.watchers.get()))),
+        gauge(
+            "stockade_watchers",
+            "Open streams of watches and of events, and pages of events that wait.",
+            single(Value::Whole(metrics.watchers.get())),
+        ),
     ]
 }
 
-/// What is counted of connections, and the bytes in flight on them.
+/// Counters of connections, and the bytes in flight on them.
 #[must_use]
 pub fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
     let connections = [("silent", &metrics.silent), ("calling", &metrics.calling), ("http", &metrics.http)];
@@ -57,23 +61,23 @@ pub fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
     vec![
         gauge(
             "stockade_connections",
-            "Open connections: gRPC that has not called yet, gRPC that has, and HTTP.",
+            "Open connections: gRPC without a call yet (silent), gRPC with calls (calling), and HTTP (http).",
             connections.into(),
         ),
         gauge(
             "stockade_inflight_bytes",
-            "Bytes that are set aside for requests that are being received or handled, and for answers that wait.",
+            "Bytes reserved for requests being received or handled, and for answers not yet sent.",
             single(Value::Whole(used)),
         ),
         counter(
             "stockade_shed",
-            "Connections and calls that were refused or ended to protect the rest.",
+            "Connections and calls refused or ended to protect the others, by reason.",
             shed.collect(),
         ),
     ]
 }
 
-/// What the engine tells.
+/// The engine's readings.
 #[must_use]
 pub fn engine(readings: Readings) -> Vec<Family> {
     let Readings {
@@ -90,18 +94,18 @@ pub fn engine(readings: Readings) -> Vec<Family> {
     } = readings;
     let transitions = states(hold_transitions, "to");
     let mut families = vec![
-        counter("stockade_refusals", "Refusals by drop and reason.", refused(&refusals, refusals_untracked)),
-        counter("stockade_hold_transitions", "Holds that came into a state.", transitions),
-        gauge("stockade_holds", "Holds in memory by state.", states(holds, "state")),
-        gauge("stockade_units", "Units of live drops by pool and state.", pools.iter().flat_map(pool).collect()),
+        counter("stockade_refusals", "Refusals, by drop and reason.", refused(&refusals, refusals_untracked)),
+        counter("stockade_hold_transitions", "Holds that entered a state, by state.", transitions),
+        gauge("stockade_holds", "Holds in memory, by state.", states(holds, "state")),
+        gauge("stockade_units", "Units of live drops, by pool and state.", pools.iter().flat_map(pool).collect()),
         gauge(
             "stockade_units_untracked",
-            "Units of live drops that stockade_units has no room for, by state.",
+            "Units of live drops that have no series in stockade_units, by state.",
             units(pools_untracked, &[]),
         ),
         gauge(
             "stockade_conservation_error_units",
-            "Units by which the books do not add up. Must be 0.",
+            "Units by which the stock counters disagree. Must be 0.",
             single(Value::Whole(conservation_error_units)),
         ),
         durations("stockade_expiry_lag_seconds", "Time from a hold's deadline to its expiry.", expiry_lag),
@@ -114,13 +118,13 @@ pub fn engine(readings: Readings) -> Vec<Family> {
 fn journal_families(journal: JournalReading) -> [Family; 3] {
     let JournalReading { sync_duration, oldest_unsynced, bytes } = journal;
     [
-        durations("stockade_journal_sync_duration_seconds", "Time that a sync of the journal takes.", sync_duration),
+        durations("stockade_journal_sync_duration_seconds", "Duration of a journal sync.", sync_duration),
         gauge(
             "stockade_journal_oldest_unsynced_seconds",
             "Age of the oldest record that is not durable yet.",
             single(Value::Real(seconds(oldest_unsynced))),
         ),
-        gauge("stockade_journal_bytes", "Bytes that the journal takes.", single(Value::Whole(bytes))),
+        gauge("stockade_journal_bytes", "Size of the journal.", single(Value::Whole(bytes))),
     ]
 }
 
@@ -128,33 +132,33 @@ fn snapshot_families(snapshot: SnapshotReading) -> [Family; 2] {
     let SnapshotReading { duration, last_success } = snapshot;
     let last = last_success.map_or(0.0, |Timestamp(millis)| seconds(Millis(millis)));
     [
-        durations("stockade_snapshot_duration_seconds", "Time that a snapshot takes.", duration),
+        durations("stockade_snapshot_duration_seconds", "Duration of a snapshot.", duration),
         gauge(
             "stockade_snapshot_last_success_timestamp_seconds",
-            "When the last good snapshot was finished; 0 when there was none.",
+            "Time of the last successful snapshot; 0 if there was none.",
             single(Value::Real(last)),
         ),
     ]
 }
 
-/// How the server stands.
+/// The state of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerReading {
-    /// Requests are served.
+    /// Whether requests are served.
     pub ready: bool,
-    /// The version of the format that it writes.
+    /// The version of the data format that it writes.
     pub format: u64,
-    /// By how much engine time was stepped ahead so far.
+    /// By how much engine time was stepped ahead since the start.
     pub clock_steps: Millis,
-    /// How far the wall clock is ahead of engine time, in milliseconds; below 0: behind.
+    /// How far the wall clock is ahead of engine time, in milliseconds; negative if it is behind.
     pub clock_ahead: i64,
-    /// Bytes free where the data folder is, if there is one.
+    /// Free bytes on the data folder's volume, if there is a data folder.
     pub disk_free: Option<u64>,
-    /// Lines of the log that were lost so far.
+    /// Log lines lost since the start.
     pub log_lines_lost: u64,
 }
 
-/// What the server tells of itself.
+/// The server's own metrics.
 #[must_use]
 pub fn server(reading: ServerReading) -> Vec<Family> {
     let ServerReading { ready, format, clock_steps, clock_ahead, disk_free, log_lines_lost } = reading;
@@ -163,8 +167,8 @@ pub fn server(reading: ServerReading) -> Vec<Family> {
         value: Value::Whole(1),
     };
     vec![
-        gauge("stockade_ready", "1 when requests are served.", single(Value::Whole(u64::from(ready)))),
-        gauge("stockade_build_info", "What is running, and which format it writes.", vec![build]),
+        gauge("stockade_ready", "1 while requests are served, else 0.", single(Value::Whole(u64::from(ready)))),
+        gauge("stockade_build_info", "The running version, and the data format that it writes.", vec![build]),
         counter(
             "stockade_clock_step_seconds",
             "Seconds by which engine time was stepped to a wall clock that had jumped ahead.",
@@ -172,17 +176,17 @@ pub fn server(reading: ServerReading) -> Vec<Family> {
         ),
         gauge(
             "stockade_clock_ahead_seconds",
-            "Seconds by which the wall clock is ahead of engine time; below 0: behind.",
+            "Seconds by which the wall clock is ahead of engine time; negative if it is behind.",
             single(Value::Real(signed_seconds(clock_ahead))),
         ),
         counter(
             "stockade_log_lines_lost",
-            "Lines of the log that could not be written, or found no room in the queue.",
+            "Log lines lost: not written, or no room in the queue.",
             single(Value::Whole(log_lines_lost)),
         ),
         gauge(
             "stockade_disk_free_bytes",
-            "Bytes free where the data folder is.",
+            "Free bytes on the data folder's volume.",
             disk_free.map(Value::Whole).map(single).unwrap_or_default(),
         ),
     ]
@@ -230,7 +234,7 @@ fn refused(
 ) -> Vec<Series> {
     let by_drop = refusals.iter().map(|(drop, reason, count)| (drop.to_string(), *reason, *count));
     let rest = Reason::ALL.into_iter().zip(untracked).filter(|(_, count)| *count > 0);
-    // An empty label is no label: the sum over the drops that found no room.
+    // An empty label counts as no label: the sum of the drops that have no series of their own.
     let rest = rest.map(|(reason, count)| (String::new(), reason, count));
     let series = by_drop.chain(rest).map(|(drop, reason, count)| Series {
         labels: vec![("drop", Cow::Owned(drop)), label("reason", reason.label())],

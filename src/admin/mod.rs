@@ -1,6 +1,6 @@
-//! The HTTP door: whether the server lives, whether it is ready, and its metrics.
+//! The HTTP endpoint: liveness, readiness and metrics.
 //!
-//! It only reads. It stands before the engine does, so that a long recovery can be watched.
+//! It only reads. It is served before the engine is opened, so that a long recovery can be watched.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,18 +26,18 @@ mod process;
 use exposition::{Family, Format};
 use families::ServerReading;
 
-/// Where the server stands on its way from start to end.
+/// The phase of the server, from start to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Reading journal and snapshot.
+    /// It reads snapshot and journal.
     Recovering,
-    /// Serving.
+    /// It serves.
     Ready,
-    /// All but new reserves is served: the wall clock is too far ahead to be believed.
+    /// It serves everything but new reserves: the wall clock is too far ahead to be trusted.
     ClockInDoubt,
-    /// On its way out: calls in flight are finished.
+    /// It is stopping: calls in flight finish.
     Draining,
-    /// The journal has failed: the process is about to end.
+    /// The journal has failed, and the process is about to end.
     Failed,
 }
 
@@ -65,30 +65,31 @@ impl Phase {
     }
 }
 
-/// What the HTTP door shows.
+/// The state that the HTTP endpoint shows.
 pub struct Admin {
     phase: AtomicU8,
-    /// Nothing of one is shown before recovery is done, and between two terms.
+    /// Has no engine before recovery is done, and between two terms.
     engines: Arc<EngineHandle>,
-    /// What the gRPC door counts.
+    /// Counters of the gRPC endpoint.
     pub edge: Arc<EdgeMetrics>,
-    /// What is counted of connections.
+    /// Counters of connections.
     pub transport: Arc<TransportMetrics>,
-    /// The bytes that may be in flight.
+    /// The budget of bytes in flight.
     budget: Arc<Budget>,
-    /// By how much engine time was stepped ahead so far, in milliseconds.
+    /// By how much engine time was stepped ahead since the start, in milliseconds.
     pub clock_steps: Gauge,
-    /// How far the wall clock was ahead of engine time at the last look, in milliseconds; below 0: behind.
+    /// How far the wall clock was ahead of engine time at the last check, in milliseconds; negative if it was behind.
     pub clock_ahead: AtomicI64,
     data: Option<PathBuf>,
     started: Timestamp,
-    /// Lines of the log that were lost so far.
+    /// Reads how many log lines were lost since the start.
     log_lines_lost: fn() -> u64,
 }
 
 impl Admin {
-    /// An endpoint in the phase of recovering, which shows the engine of the current term. `data` is the data folder, if there
-    /// is one; `started` the wall clock; `log_lines_lost` reads how many lines of the log were lost so far.
+    /// Starts in [`Phase::Recovering`]. `engines` has the engine of the current term, `data` is the data folder, if
+    /// there is one, `started` is the wall clock at the start, and `log_lines_lost` reads how many log lines were
+    /// lost since then.
     #[must_use]
     pub fn new(
         engines: Arc<EngineHandle>,
@@ -111,9 +112,9 @@ impl Admin {
         }
     }
 
-    /// Moves on to a phase.
+    /// Enters a phase.
     pub fn enter(&self, phase: Phase) {
-        // Relaxed: whoever reads it acts on nothing else.
+        // Relaxed: the phase guards no other data.
         self.phase.store(phase.number(), Ordering::Relaxed);
     }
 
@@ -122,7 +123,7 @@ impl Admin {
         Phase::ALL.into_iter().find(|phase| phase.number() == number).unwrap_or(Phase::Failed)
     }
 
-    /// Everything but the engine.
+    /// All families but the engine's.
     fn families(&self) -> Vec<Family> {
         let disk_free = self.data.as_ref().and_then(|folder| {
             let volume = rustix::fs::statvfs(folder).ok()?;
@@ -151,10 +152,10 @@ impl Admin {
     }
 }
 
-/// The version of the journal's and the snapshot's format.
+/// The version of the format of journal and snapshot.
 const FORMAT: u64 = 1;
 
-/// The pages.
+/// The routes.
 pub fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/", get(home))
@@ -168,9 +169,9 @@ async fn home(State(admin): State<Arc<Admin>>) -> Html<String> {
     let (version, phase) = (env!("CARGO_PKG_VERSION"), admin.phase().label());
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Stockade</title>\
-         <h1>Stockade {version}</h1><p>This server is {phase}.</p>\
-         <ul><li><a href=\"/healthz\">healthz</a>: it lives<li><a href=\"/readyz\">readyz</a>: it serves\
-         <li><a href=\"/metrics\">metrics</a>: how it is doing</ul></html>\n"
+         <h1>Stockade {version}</h1><p>State: {phase}.</p>\
+         <ul><li><a href=\"/healthz\">healthz</a>: liveness<li><a href=\"/readyz\">readyz</a>: readiness\
+         <li><a href=\"/metrics\">metrics</a>: metrics</ul></html>\n"
     ))
 }
 
@@ -190,7 +191,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
 async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    // Gathering may take locks and walk over drops: not on a thread that serves calls.
+    // Gathering may take locks and visit every drop, so it runs on no thread that serves calls.
     match tokio::task::spawn_blocking(move || admin.metrics(format)).await {
         Ok(page) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),
         Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

@@ -1,6 +1,6 @@
-//! The process as the kernel sees it, under the names that Prometheus client libraries use.
+//! The process's metrics from the kernel, under the names that Prometheus client libraries use.
 //!
-//! What can't be read is left out: a scrape does not fail over it.
+//! A value that can't be read is left out; the scrape still succeeds.
 
 use std::fs;
 
@@ -50,7 +50,7 @@ fn started_seconds(started: Timestamp) -> f64 {
     std::time::Duration::from_millis(started.0).as_secs_f64()
 }
 
-/// A line of `/proc/self/status`, which counts in units of 1,024 bytes.
+/// A line of `/proc/self/status`, in bytes; the file counts in units of 1,024.
 fn memory(key: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
@@ -60,7 +60,7 @@ fn memory(key: &str) -> Option<u64> {
 
 fn open_files() -> Option<u64> {
     let listed = fs::read_dir("/proc/self/fd").ok()?.count();
-    // The listing itself holds one open.
+    // Reading the directory holds one file open itself.
     u64::try_from(listed.saturating_sub(1)).ok()
 }
 

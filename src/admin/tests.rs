@@ -16,7 +16,7 @@ fn page(admin: &Admin, readings: Readings, format: Format) -> String {
     exposition::write(&all, format)
 }
 
-/// Every name of the contract whose feature exists.
+/// Every name of the contract whose feature is built.
 const NAMES: [&str; 23] = [
     "# TYPE stockade_operations_total counter",
     "# TYPE stockade_rpcs_total counter",

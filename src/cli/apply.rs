@@ -1,5 +1,5 @@
-//! What `stockade drop apply` makes and says of a drop that is there already: what stays because the file leaves it out,
-//! what has changed, and how stock is changed instead.
+//! What `stockade drop apply` does with a drop that exists: which values stay because the file leaves them out, what
+//! has changed, and how stock is changed instead.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use stockade_proto as pb;
 use super::drop_file::LeftOut;
 use super::show;
 
-/// Keeps what the file leaves out where the drop would open, run on or be unbound without it. Gives a line for each such
-/// key that would have made a difference.
+/// Keeps the values that the file leaves out, if leaving them out would open the drop, keep it open or remove its
+/// limits. Returns a line for each kept value that makes a difference.
 pub fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut]) -> Vec<String> {
     let is_to_open = matches!(before.state(), pb::DropState::Scheduled | pb::DropState::Paused);
     let stays = |key: &str, value: &str, otherwise: &str| {
@@ -35,8 +35,8 @@ pub fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut]) -> Vec
     kept.collect()
 }
 
-/// How stock is changed where the file says another quantity than the drop began with. What has been received in all
-/// by now may stand in the file as well: then there is nothing to change.
+/// How to change stock, if the file's quantity differs from the one that the drop was created with. The file may also
+/// have the units received so far: then there is nothing to change.
 pub fn stock_advice(before: &pb::Drop, file: &mut pb::Drop) -> Option<String> {
     let mut lines = Vec::new();
     for item in &mut file.items {
@@ -52,7 +52,7 @@ pub fn stock_advice(before: &pb::Drop, file: &mut pb::Drop) -> Option<String> {
     (!lines.is_empty()).then(|| format!("to change stock instead:\n    {}", lines.join("\n    ")))
 }
 
-/// What has become of a drop, or would.
+/// What was changed in a drop, or would be.
 pub fn outcome(before: &pb::Drop, after: &pb::Drop, dry_run: bool) -> String {
     let changed = changed(before, after).join(", ");
     let (id, was, is) = (&before.id, before.revision, after.revision);
@@ -64,7 +64,7 @@ pub fn outcome(before: &pb::Drop, after: &pb::Drop, dry_run: bool) -> String {
     }
 }
 
-/// In what two definitions differ, a line for each: `field: before -> after`.
+/// The differences of two definitions, a line each: `field: before -> after`.
 pub fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
     let span =
         |of: fn(&pb::Drop) -> &Option<prost_types::Duration>| [before, after].map(|drop| show::span(of(drop).as_ref()));
@@ -91,7 +91,7 @@ pub fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
     differing.map(|(field, [was, is])| format!("{field}: {was} -> {is}")).collect()
 }
 
-/// What one of two drops has under each name, or `-`.
+/// The values of two drops under each name, or `-`.
 fn named(field: &str, [before, after]: [BTreeMap<String, String>; 2]) -> Vec<(String, [String; 2])> {
     let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let shown = |drop: &BTreeMap<String, String>, name: &String| drop.get(name).map_or("-", String::as_str).to_owned();
@@ -102,7 +102,7 @@ fn quoted(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { format!("{text:?}") }
 }
 
-/// The fields of a definition in which two drops differ.
+/// The fields in which two definitions differ.
 fn changed(before: &pb::Drop, after: &pb::Drop) -> Vec<&'static str> {
     let fields = [
         ("title", before.title != after.title),

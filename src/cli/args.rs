@@ -1,4 +1,4 @@
-//! The words of the command line, and the help that teaches them.
+//! The arguments of the command line, and their help.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,23 +16,23 @@ pub use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, V
 use serve::SERVE_HELP;
 pub use serve::ServeFlags;
 
-/// Where a server is looked for.
+/// The server's default address.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
 
 /// A reservation engine for drops.
 ///
-/// Stockade holds a drop's stock in memory, answers a thundering herd exactly, and loses nothing that it has
+/// Stockade keeps a drop's stock in memory, answers concurrent reserves exactly, and never loses what it has
 /// acknowledged.
 #[derive(Debug, Parser)]
 #[command(
     name = "stockade",
     version,
     after_help = "Examples:\n  \
-        stockade demo                                      see it work, in a minute\n  \
+        stockade demo                                      run a demonstration, in a minute\n  \
         stockade serve --data ./stockade-data              run a server\n  \
         stockade drop apply knife.yaml                     create a drop from a file\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n\n\
-        Exit codes: 0 well; 1 a refusal or a finding; 64 usage or configuration; 69 server not reached; 70 a bug;\n\
+        Exit codes: 0 success; 1 a refusal or a finding; 64 usage or configuration; 69 server not reached; 70 a bug;\n\
         74 I/O or damage; 77 denied."
 )]
 pub struct Cli {
@@ -45,71 +45,71 @@ pub enum Command {
     /// Run a server.
     #[command(after_help = SERVE_HELP)]
     Serve(Box<ServeFlags>),
-    /// Start a server, send a herd at it, and audit what came of it.
+    /// Start a server, load it with many customers, and audit the result.
     #[command(after_help = "Examples:\n  stockade demo\n  stockade demo --customers 5000 --connections 2\n\n\
-        Exits with 0 only if the audit is clean. Its data folder is gone afterwards.")]
+        Exits with 0 only if the audit is clean. Its data folder is removed afterwards.")]
     Demo(DemoOptions),
-    /// Define drops, and steer them while they run.
+    /// Define drops, and control them while they run.
     #[command(subcommand)]
     Drop(DropCommand),
-    /// Set units aside for a customer.
+    /// Reserve units for a customer.
     #[command(after_help = "Examples:\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm --sku SHEATH --customer c1 --ttl 2m\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm=3 --customer c1 --allow-partial\n  \
         stockade reserve knife-1204 --sku SHEATH --customer c1 --supersedes 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n\n\
-        All lines or none, unless less will do. The hold id is the idempotency key: sent again with the same id, the\n\
-        answer is the same hold. A refusal exits with 1 and says why.\n\n\
-        The quantity stands behind the last =, so a SKU that has one needs its quantity: --sku size=9=1.")]
+        All lines or none, unless --allow-partial is set. The hold id is the idempotency key: a reserve sent again\n\
+        with the same id gets the same hold. A refusal exits with 1 and its reason.\n\n\
+        The quantity follows the last =, so a SKU that contains = needs a quantity: --sku size=9=1.")]
     Reserve(ReserveOptions),
-    /// Move a hold's deadline, never back; or the hold into payment and out of it.
+    /// Extend a hold's deadline, or move the hold into or out of payment.
     #[command(after_help = "Examples:\n  \
         stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --ttl 3m\n  \
         stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --stage paying\n  \
         stockade extend 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --stage held\n\n\
-        Into payment the deadline moves to now + payment_ttl at least. Back from it, when a card was declined, the\n\
-        hold has at least a minute left: the one move that may shorten.")]
+        --stage paying moves the deadline to now + payment_ttl at least. --stage held, for example after a declined\n\
+        card, leaves the hold at least a minute: only this may shorten the deadline.")]
     Extend(ExtendOptions),
     /// Turn a hold into a sale.
     #[command(after_help = "Examples:\n  \
         stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001\n  \
         stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001 --sku KNIFE/20cm=1\n  \
         stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001 --late\n\n\
-        Claiming again for the same order is the same answer.")]
+        Claiming again for the same order returns the same answer.")]
     Claim(ClaimOptions),
     /// Give units back before the sale.
     #[command(after_help = "Examples:\n  \
         stockade release 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade release 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --keep KNIFE/20cm=1\n\n\
-        --keep says what shall be left, so sending it twice is safe.")]
+        --keep states what remains in the hold, so sending it twice is safe.")]
     Release(ReleaseOptions),
     /// Give units back after the sale.
     #[command(after_help = "Examples:\n  \
         stockade return 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade return 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --sku KNIFE/20cm=1 --restock\n\n\
-        --sku says what has come back so far, in total, so sending it twice is safe. What comes back is withdrawn,\n\
-        unless it goes on sale again with --restock.")]
+        --sku states what was returned so far, in total, so sending it twice is safe. Returned units are withdrawn,\n\
+        unless --restock puts them on sale again.")]
     Return(ReturnOptions),
-    /// Look at holds.
+    /// Show and list holds.
     #[command(subcommand)]
     Hold(HoldCommand),
-    /// Follow what happens.
+    /// Follow events.
     #[command(subcommand)]
     Events(EventsCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
     #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
         stockade verify --data ./backup --json\n\n\
-        Exits with 0 when all is well, also with a torn tail (which is told), and with 1 for damage\n\
-        or a sum that does not add up; 74 when the folder can't be read.")]
+        Exits with 0 if nothing is wrong, also with a torn tail (which is reported), and with 1 for damage\n\
+        or a wrong sum; 74 if the folder can't be read.")]
     Verify(VerifyOptions),
-    /// Look into a data folder's journal offline. Changes nothing.
+    /// Read a data folder's journal offline. Changes nothing.
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Print the contract as a descriptor set, for clients that are not made from the .proto files.
+    /// Print the contract as a protobuf descriptor set, for clients without the .proto files.
     #[command(after_help = "Examples:\n  stockade descriptors > stockade.binpb\n  \
         grpcurl -plaintext -protoset stockade.binpb -d '{\"drop_id\": \"knife-1204\"}' \\\n    \
         127.0.0.1:7411 stockade.v1.DropService/GetDrop\n\n\
-        The server tells the same by reflection.")]
+        The server provides the same by reflection.")]
     Descriptors,
     /// Print a script that completes this command line in a shell.
     #[command(after_help = "Examples:\n  source <(stockade completions bash)\n  \
@@ -119,10 +119,10 @@ pub enum Command {
     Completions(CompletionOptions),
 }
 
-/// Which server, and how to show its answers.
+/// The server, and the format of its answers.
 #[derive(Debug, Args)]
 pub struct Remote {
-    /// The server to talk to
+    /// The server's address
     #[arg(long, value_name = "URL", env = "STOCKADE_ENDPOINT", default_value = DEFAULT_ENDPOINT)]
     pub endpoint: String,
     /// Print the answer as JSON, with the contract's names
@@ -132,24 +132,24 @@ pub struct Remote {
 
 #[derive(Debug, Subcommand)]
 pub enum DropCommand {
-    /// Create a drop from a YAML file, or change the one that is there. The same file again changes nothing.
+    /// Create a drop from a YAML file, or change an existing one. Applying the same file again changes nothing.
     #[command(after_help = "A file looks like this:\n\n  \
         kind: Drop\n  id: knife-1204\n  opens_at: 2026-12-04T18:00:00+01:00\n  closes_at: 2026-12-04T20:00:00+01:00\n  \
         hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
-        Of a drop that is there the title, labels, closes_at, hold times and limits may change until it is closed,\n\
-        opens_at until it opens; items may be added behind the others. What the file leaves out of opens_at, closes_at\n\
-        and limits stays as it is: opens_at: now, closes_at: never and limits: [] say otherwise. Stock is changed with:\n\
+        Of an existing drop the title, labels, closes_at, hold times and limits may change until it is closed,\n\
+        opens_at until it opens; items may be added after the others. What the file leaves out of opens_at, closes_at\n\
+        and limits stays as it is: opens_at: now, closes_at: never and limits: [] change that. Stock is changed with:\n\
         stockade drop adjust.\n\n\
         Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml\n\n\
         All keys, for an editor: stockade drop schema")]
     Apply(ApplyOptions),
-    /// Print the JSON Schema of such a file, for editors and checks.
+    /// Print the JSON Schema of a drop's file, for editors and checks.
     #[command(after_help = "Example:\n  stockade drop schema > drop.schema.json\n\n\
-        and at the head of a drop's file, for editors that know it:\n\n  \
+        and, at the top of a drop's file, for editors that support it:\n\n  \
         # yaml-language-server: $schema=drop.schema.json")]
     Schema,
-    /// List drops in the order of their opening.
+    /// List drops, ordered by opening time.
     #[command(after_help = "Examples:\n  stockade drop list\n  stockade drop list --shop default --state open --json")]
     List(ListDropsOptions),
     /// Show a drop with its state and stock.
@@ -160,10 +160,10 @@ pub enum DropCommand {
         stockade drop watch knife-1204 | tee knife.log\n  \
         stockade drop watch knife-1204 --json | jq -c '.drop.items[] | {sku, free: .stock.free}'\n\n\
         On a terminal one view is redrawn in place: the state, the time to opening or closing, and for each item what\n\
-        is claimed, in payment, held and free. Into a pipe goes a line for each change, at most 10 a second; with\n\
+        is claimed, in payment, held and free. A pipe gets a line for each change, at most 10 a second; with\n\
         --json one object a line for each message, at least one every 15 seconds.\n\n\
-        Exit codes: 0 for Ctrl-C or a reader that has gone; 1 for a drop that is not there; 69 when the server can't be\n\
-        reached, stops, or goes silent: it is not connected to again.")]
+        Exit codes: 0 for Ctrl-C or a closed pipe; 1 for a drop that does not exist; 69 if the server can't be\n\
+        reached, stops, or goes silent: the command does not reconnect.")]
     Watch(DropOptions),
     /// Stop new reserves; live holds can still be extended, claimed and released.
     #[command(after_help = "Example:\n  stockade drop pause knife-1204")]
@@ -171,10 +171,10 @@ pub enum DropCommand {
     /// End a pause.
     #[command(after_help = "Example:\n  stockade drop resume knife-1204")]
     Resume(DropOptions),
-    /// End the sale now, for good; live holds can still be claimed and released.
+    /// End the sale now, permanently; live holds can still be claimed and released.
     #[command(after_help = "Example:\n  stockade drop close knife-1204")]
     Close(DropOptions),
-    /// Change the stock of an item, once for each id; never below what customers have.
+    /// Change the stock of an item, once for each id; never below the units that customers have.
     #[command(after_help = "Examples:\n  stockade drop adjust knife-1204 --sku KNIFE/20cm --delta 50\n  \
         stockade drop adjust knife-1204 --sku KNIFE/20cm --delta -20\n  \
         stockade drop adjust knife-1204 --sku KNIFE/20cm --set 350 --expected 300")]
@@ -183,10 +183,10 @@ pub enum DropCommand {
 
 #[derive(Debug, Args)]
 pub struct ListDropsOptions {
-    /// Only of this shop
+    /// Only drops of this shop
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub shop: String,
-    /// Only in this state: scheduled, open, paused, closed, cancelled or archived [default: all but archived]
+    /// Only drops in this state: scheduled, open, paused, closed, cancelled or archived [default: all but archived]
     #[arg(long)]
     pub state: Option<String>,
     #[command(flatten)]
@@ -200,17 +200,17 @@ pub struct AdjustOptions {
     /// The item
     #[arg(long)]
     pub sku: String,
-    /// So many units more; below zero: fewer
+    /// Units to add; negative: units to remove
     #[arg(long, value_name = "UNITS", value_parser = whole::<i64>, allow_hyphen_values = true)]
     pub delta: Option<i64>,
-    /// So many units received in all; together with --expected
+    /// The units received in all; together with --expected
     #[arg(long, value_name = "UNITS", value_parser = whole::<u64>, conflicts_with = "delta")]
     pub set: Option<u64>,
-    /// Only if so many were received until now
+    /// Only if this many units were received so far
     #[arg(long, value_name = "UNITS", value_parser = whole::<u64>)]
     pub expected: Option<u64>,
-    /// A UUID for this change, best of version 7: the same again is made once, for 7 days and among the last 256 of the
-    /// item; one of version 7 that is older than that is refused. Left out: a new one of version 7
+    /// A UUID for this change, best of version 7. A repeated change is made once, within 7 days and the item's last
+    /// 256 changes; an id of version 7 that is older than that is refused [default: a new one of version 7]
     #[arg(long, value_name = "UUID")]
     pub id: Option<String>,
     #[command(flatten)]
@@ -253,7 +253,7 @@ fn goods(text: &str) -> Result<Goods, String> {
     }
 }
 
-/// A whole number, in this tool's words where it is none.
+/// Parses a whole number, with an error in the words of this tool.
 fn whole<N: FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_bad| "it must be a whole number within its bounds".to_owned())
 }
@@ -267,46 +267,46 @@ fn ttl(text: &str) -> Result<Duration, String> {
 pub struct ReserveOptions {
     /// The drop's id
     pub drop: String,
-    /// What to set aside, and how much of it, behind the last =; one unit where there is none. Once for each SKU
+    /// A SKU, with its quantity after the last =, or one unit without =. Repeat for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods, required = true)]
     pub lines: Vec<Goods>,
     #[command(flatten)]
     pub buyer: BuyerOptions,
-    /// The hold's id, a UUID; made and printed where left out
+    /// The hold's id, a UUID [default: a new one, which is printed]
     #[arg(long, value_name = "UUID")]
     pub hold_id: Option<String>,
-    /// The customer's own hold that this one takes the place of, in one step: it must be held, in the same drop
+    /// A hold of the same customer and drop that this one replaces in one step; it must be held
     #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
     pub supersedes: String,
-    /// Take what there is of each SKU, at least one unit in all
+    /// Accept fewer units than requested, at least one in all
     #[arg(long)]
     pub allow_partial: bool,
-    /// For how long, such as 5m; the drop's `hold_ttl` where left out
+    /// How long the hold lives, such as 5m [default: the drop's `hold_ttl`]
     #[arg(long, value_name = "DURATION", value_parser = ttl, allow_hyphen_values = true)]
     pub ttl: Option<Duration>,
     #[command(flatten)]
     pub remote: Remote,
 }
 
-/// Which hold a command is about.
+/// The hold that a command is about.
 #[derive(Debug, Args)]
 pub struct HoldTarget {
     /// The hold's id
     pub hold: String,
-    /// The drop that it must be in
+    /// The drop that it must belong to
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub drop: String,
-    /// The customer that it must be for
+    /// The customer that it must belong to
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub customer: String,
 }
 
-/// Where a live hold stands.
+/// The stage of a live hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StageWord {
-    /// Set aside.
+    /// Reserved.
     Held,
-    /// At the till.
+    /// In payment.
     Paying,
 }
 
@@ -314,10 +314,10 @@ pub enum StageWord {
 pub struct ExtendOptions {
     #[command(flatten)]
     pub target: HoldTarget,
-    /// From now on, such as 5m; the drop's `hold_ttl` where left out, and into payment its `payment_ttl` at least
+    /// The time from now, such as 5m [default: the drop's `hold_ttl`]; with --stage paying at least its `payment_ttl`
     #[arg(long, value_name = "DURATION", value_parser = ttl, allow_hyphen_values = true)]
     pub ttl: Option<Duration>,
-    /// Into payment, or back from it: a card was declined
+    /// Move the hold into payment, or back, for example after a declined card
     #[arg(long, value_enum, value_name = "held|paying", hide_possible_values = true)]
     pub stage: Option<StageWord>,
     #[command(flatten)]
@@ -328,13 +328,13 @@ pub struct ExtendOptions {
 pub struct ClaimOptions {
     #[command(flatten)]
     pub target: HoldTarget,
-    /// The order that it is for
+    /// The order's reference
     #[arg(long, value_name = "REF")]
     pub order: String,
-    /// What is sold, the rest given back; everything where left out. Once for each SKU
+    /// What is sold; the remainder is released [default: everything]. Repeat for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods)]
     pub lines: Vec<Goods>,
-    /// A payment has landed after the deadline: take what is free, limits checked again
+    /// Claim after the deadline: takes free units, and checks limits again
     #[arg(long)]
     pub late: bool,
     #[command(flatten)]
@@ -345,10 +345,10 @@ pub struct ClaimOptions {
 pub struct ReleaseOptions {
     #[command(flatten)]
     pub target: HoldTarget,
-    /// What shall be left in the hold; nothing where left out
+    /// What remains in the hold [default: nothing]. Repeat for each SKU
     #[arg(long = "keep", value_name = "SKU=N", value_parser = goods)]
     pub keep: Vec<Goods>,
-    /// Also when it is in payment, which is given up then
+    /// Also release a hold in payment, which abandons the payment
     #[arg(long)]
     pub abandon_payment: bool,
     #[command(flatten)]
@@ -359,13 +359,13 @@ pub struct ReleaseOptions {
 pub struct ReturnOptions {
     /// The hold's id
     pub hold: String,
-    /// The drop that it must be in
+    /// The drop that it must belong to
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub drop: String,
-    /// What has come back so far, in total; everything where left out. Once for each SKU
+    /// What was returned so far, in total [default: everything]. Repeat for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods)]
     pub returned: Vec<Goods>,
-    /// What comes back now is for sale again; else it is withdrawn
+    /// Put the units that are returned now on sale again; otherwise they are withdrawn
     #[arg(long)]
     pub restock: bool,
     #[command(flatten)]
@@ -378,7 +378,7 @@ pub enum HoldCommand {
     #[command(after_help = "Examples:\n  stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --drop knife-1204 --json")]
     Show(ShowHoldOptions),
-    /// List holds of a drop, a customer or an order; ended ones too, as long as they are remembered.
+    /// List holds of a drop, a customer or an order; also ended ones, as long as they are remembered.
     #[command(after_help = "Examples:\n  stockade hold list --drop knife-1204 --state held\n  \
         stockade hold list --customer c1 --older-than 10m")]
     List(ListHoldsOptions),
@@ -386,25 +386,25 @@ pub enum HoldCommand {
 
 #[derive(Debug, Args)]
 pub struct ListHoldsOptions {
-    /// Only of this drop. One of --drop, --customer and --order is needed
+    /// Only holds of this drop. One of --drop, --customer and --order is needed
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub drop: String,
-    /// Only of this customer
+    /// Only holds of this customer
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub customer: String,
-    /// Only claimed for this order
+    /// Only holds claimed for this order
     #[arg(long, value_name = "REF", default_value = "", hide_default_value = true)]
     pub order: String,
-    /// Only with a line of this SKU
+    /// Only holds with a line of this SKU
     #[arg(long, default_value = "", hide_default_value = true)]
     pub sku: String,
-    /// Only in this state: held, paying, claimed, released or expired
+    /// Only holds in this state: held, paying, claimed, released or expired
     #[arg(long)]
     pub state: Option<String>,
-    /// Only made so long ago, or longer: 10m
+    /// Only holds made at least this long ago, such as 10m
     #[arg(long, value_name = "SPAN", value_parser = ttl)]
     pub older_than: Option<Duration>,
-    /// So many at most
+    /// Most holds to list
     #[arg(long, value_name = "COUNT", value_parser = whole::<usize>, default_value_t = 100)]
     pub most: usize,
     #[command(flatten)]
@@ -415,7 +415,7 @@ pub struct ListHoldsOptions {
 pub struct ShowHoldOptions {
     /// The hold's id
     pub hold: String,
-    /// The drop that it must be in
+    /// The drop that it must belong to
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub drop: String,
     #[command(flatten)]
@@ -424,33 +424,33 @@ pub struct ShowHoldOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
-    /// Print events as they come, until Ctrl-C.
+    /// Print events as they happen, until Ctrl-C.
     #[command(after_help = "Examples:\n  stockade events tail\n  \
         stockade events tail --drop knife-1204 --type 'hold.*' --type drop.closed\n  \
         stockade events tail --from-oldest --json | jq -c '{id, type, hold: .hold.id}'\n\n\
-        Into a pipe, too, a line for each event. With --json each is one object, with its cursor, from which --after\n\
-        goes on.")]
+        Prints a line for each event, also into a pipe. With --json a line is an object with a cursor; --after\n\
+        continues from it.")]
     Tail(TailOptions),
 }
 
 #[derive(Debug, Args)]
 pub struct TailOptions {
-    /// A type such as hold.created, a prefix such as 'hold.*', or '*' for all; may be given again [default: *]
+    /// A type such as hold.created, a prefix such as 'hold.*', or '*' for all; may be repeated [default: *]
     #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
-    /// Only of this drop
+    /// Only events of this drop
     #[arg(long)]
     pub drop: Option<String>,
-    /// What comes behind this cursor; only what comes from now on where left out
+    /// Only events after this cursor [default: only new events]
     #[arg(long, value_name = "CURSOR", conflicts_with = "from_oldest")]
     pub after: Option<String>,
-    /// From the oldest event that is kept
+    /// Begin with the oldest event that is kept
     #[arg(long)]
     pub from_oldest: bool,
-    /// With customers, order references and who did it
+    /// Include customers, order references and actors
     #[arg(long)]
     pub with_customers: bool,
-    /// With figures of stock
+    /// Include stock figures
     #[arg(long)]
     pub with_stock: bool,
     #[command(flatten)]

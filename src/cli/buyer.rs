@@ -1,20 +1,20 @@
-//! Who a reserve is for, on the command line: customer, tiers and identities, and staff's word.
+//! The customer of a reserve on the command line: id, tiers, identities, and the override of limits.
 
 use clap::Args;
 use stockade_proto as pb;
 
 #[derive(Debug, Args)]
 pub struct BuyerOptions {
-    /// For whom: a pseudonym, not an e-mail address
+    /// The customer's id: a pseudonym, not an e-mail address
     #[arg(long, value_name = "ID")]
     pub customer: String,
-    /// A tier that the customer is in, for limits that have their own maximum for it. Once for each
+    /// A tier of the customer, for limits with their own maximum for it. Repeat for each
     #[arg(long = "tier", value_name = "TIER")]
     pub tiers: Vec<String>,
-    /// A further subject that limits count, such as card=4242. Only a hash of it is kept. Once for each
+    /// A further subject that limits count, such as card=4242. Only a hash of it is stored. Repeat for each
     #[arg(long = "identity", value_name = "KIND=VALUE", value_parser = identity)]
     pub identities: Vec<Identity>,
-    /// Step over all limits. The reason is kept with the hold
+    /// Override all limits. The reason is stored with the hold
     #[arg(long, value_name = "REASON")]
     pub override_limits: Option<String>,
 }
@@ -43,7 +43,7 @@ impl BuyerOptions {
         }
     }
 
-    /// What staff steps over.
+    /// The override that staff requests, if any.
     pub fn stepping_over(&self) -> Option<pb::Override> {
         let reason = self.override_limits.clone()?;
         Some(pb::Override { limits: true, windows: false, reason })

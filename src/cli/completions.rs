@@ -1,4 +1,4 @@
-//! `stockade completions`: scripts that complete this command line in a shell.
+//! `stockade completions`: completion scripts for shells.
 
 use clap::CommandFactory as _;
 
@@ -7,10 +7,10 @@ use super::args::{Cli, CompletionOptions};
 use super::failure::Failure;
 use super::output::Output;
 
-/// Prints the script for a shell.
+/// Prints the script of a shell.
 ///
 /// # Errors
-/// When the script is not text: a bug.
+/// If the script is not UTF-8, which is a bug.
 pub fn completions(options: &CompletionOptions, output: &mut Output) -> Result<Finding, Failure> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();

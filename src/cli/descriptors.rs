@@ -1,4 +1,4 @@
-//! `stockade descriptors`: the contract as a descriptor set, for clients that are not made from the `.proto` files.
+//! `stockade descriptors`: the contract as a descriptor set, for clients without the `.proto` files.
 
 use std::io::IsTerminal as _;
 
@@ -8,10 +8,10 @@ use super::Finding;
 use super::failure::Failure;
 use super::output::Output;
 
-/// Prints a `google.protobuf.FileDescriptorSet`: the contract and all that it imports, each file after its imports.
+/// Prints a `google.protobuf.FileDescriptorSet`: the contract and its imports, each file after those that it imports.
 ///
 /// # Errors
-/// When a person would get the bytes.
+/// If standard output is a terminal.
 pub fn descriptors(output: &mut Output) -> Result<Finding, Failure> {
     if std::io::stdout().is_terminal() {
         let advice = "these are bytes, not text; send them to a file: stockade descriptors > stockade.binpb";

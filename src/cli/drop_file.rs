@@ -1,6 +1,7 @@
-//! A drop as a YAML file: the contract's names in `snake_case`, short enums, spans like `5m`, times with an offset.
+//! A drop as a YAML file: the contract's names in `snake_case`, short enums, durations like `5m`, times with an
+//! offset.
 //!
-//! Whatever is wrong is told with its line and column. Whether the values make a good drop is the server's to say.
+//! Every fault is reported with its line and column. The server checks the values.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -12,11 +13,11 @@ use stockade_proto as pb;
 
 use crate::config::span;
 
-/// Keys of the contract that are not built yet: of a drop, then of an item.
+/// Keys of the contract that are not built yet, for a drop and for an item.
 const UNBUILT: &str = "windows terms slot_required time_zone location tranches signals scarcity conduct zones waiting_room \
     waitlist pools kind slot price_floor unit_cost";
 
-/// The least that a file must say.
+/// The smallest valid file.
 const SMALLEST: &str = "kind: Drop\nid: knife-1204\nitems: [{sku: KNIFE/20cm, quantity: 300}]\n";
 
 #[derive(Debug, Deserialize)]
@@ -42,7 +43,8 @@ struct DropFile {
     limits: Option<Vec<LimitEntry>>,
 }
 
-/// What stands in the file: left out it is none, left empty it is an error as for any list.
+/// Distinguishes a key that is left out, which is `None`, from one that is left empty, which is an error as for any
+/// list.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -72,32 +74,32 @@ struct LimitEntry {
     cooldown: Option<Spanned<String>>,
 }
 
-/// A drop as a file has it.
+/// A drop in a file.
 #[derive(Debug)]
 pub struct Wanted {
     /// The drop.
     pub drop: pb::Drop,
-    /// The keys that the file leaves out although a drop without them is open, or unbound.
+    /// The keys that the file leaves out and without which a drop is open or has no limits.
     pub left_out: Vec<LeftOut>,
 }
 
-/// A key whose absence would open a drop, let it run on, or unbind it.
+/// A key whose absence would open a drop, keep it open, or remove its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
     /// Without it a drop opens at once.
     OpensAt,
     /// Without it a drop never closes.
     ClosesAt,
-    /// Without it a customer may have any number.
+    /// Without it a customer may have any number of units.
     Limits,
 }
 
-/// What `opens_at` says for: at once.
+/// The value of `opens_at` for opening at once.
 const NOW: &str = "now";
-/// What `closes_at` says for: not by itself.
+/// The value of `closes_at` for never closing by itself.
 const NEVER: &str = "never";
 
-/// A drop from the text of a file with this name.
+/// Reads a drop from the text of a file with this name.
 ///
 /// # Errors
 /// As [`read`].
@@ -105,10 +107,10 @@ pub fn parse(name: &str, text: &str) -> Result<pb::Drop, String> {
     read(name, text).map(|Wanted { drop, left_out: _ }| drop)
 }
 
-/// A drop from the text of a file with this name, and what it leaves out.
+/// Reads a drop from the text of a file with this name, and which keys it leaves out.
 ///
 /// # Errors
-/// Everything that is wrong that can be found at once, each with line and column.
+/// All faults that can be found at once, each with line and column.
 pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
     if says_nothing(text) {
         return Err(format!("{name} is empty; the least that a file must say is:\n\n{SMALLEST}"));
@@ -142,7 +144,7 @@ pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
     if faults.lines.is_empty() { Ok(Wanted { drop, left_out }) } else { Err(faults.lines.join("\n")) }
 }
 
-/// Whether there is nothing but space, comments and marks of documents.
+/// Whether there is nothing but space, comments and document markers.
 fn says_nothing(text: &str) -> bool {
     text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
 }
@@ -195,7 +197,7 @@ impl Faults<'_> {
         pb::LimitScope::Unspecified
     }
 
-    /// A whole number. What is none is noted, and `instead` stands in until all is told.
+    /// A whole number. Otherwise a fault is recorded and `instead` is returned, so that checking goes on.
     fn whole<N: FromStr>(&mut self, given: &Spanned<String>, key: &str, instead: N) -> N {
         let digits: String = given.value.split('_').collect();
         digits.parse().unwrap_or_else(|_bad| {
@@ -205,7 +207,7 @@ impl Faults<'_> {
         })
     }
 
-    /// An instant; none also for a word that says so.
+    /// An instant; `None` also for the word `none`.
     fn instant(&mut self, given: Option<&Spanned<String>>, key: &str, none: &str) -> Option<prost_types::Timestamp> {
         let given = given.filter(|given| given.value != none)?;
         let Ok(at) = given.value.parse::<jiff::Timestamp>() else {
@@ -228,7 +230,7 @@ impl Faults<'_> {
     }
 }
 
-/// A span for the wire.
+/// A duration for the wire.
 pub fn proto_span(span: Duration) -> prost_types::Duration {
     let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     prost_types::Duration { seconds, nanos: i32::try_from(span.subsec_nanos()).unwrap_or(0) }
@@ -238,7 +240,7 @@ fn explain(name: &str, text: &str, error: &Error) -> String {
     let error = error.without_snippet();
     let place = error.location().unwrap_or(Location::UNKNOWN);
     let what = what(error);
-    // A fault of a key names it already.
+    // A fault of a key names the key already.
     let names_key = matches!(
         error,
         Error::SerdeUnknownField { .. } | Error::SerdeMissingField { .. } | Error::DuplicateMappingKey { .. }
@@ -248,10 +250,10 @@ fn explain(name: &str, text: &str, error: &Error) -> String {
     format!("{name}:{}:{}: {what}", place.line(), place.column())
 }
 
-/// What is wrong, in this tool's words: those of the parser are for who writes programs with it.
+/// The fault in words for users; the parser's own words are for programmers.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the parser has 60 faults, and what they say is for its callers")]
 fn what(error: &Error) -> String {
-    const NO_YAML: &str = "this is no YAML: look at the indentation, colons, quotes and brackets up to here";
+    const NO_YAML: &str = "this is no YAML: check the indentation, colons, quotes and brackets up to here";
     match error {
         Error::SerdeUnknownField { field, .. } if UNBUILT.split(' ').any(|key| key == field) => {
             format!("{field} is not supported yet")
@@ -270,21 +272,21 @@ fn what(error: &Error) -> String {
         Error::TaggedScalarCannotDeserializeIntoString { .. } | Error::UnsupportedTag { .. } => {
             "tags (!) are not supported".to_owned()
         }
-        Error::UnknownAnchor { .. } => "no anchor (&) of that name stands before".to_owned(),
+        Error::UnknownAnchor { .. } => "there is no anchor (&) of that name before".to_owned(),
         Error::AliasError { .. }
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::RecursiveReferencesRequireWeakTypes { .. } => "aliases (*) go too far here".to_owned(),
-        Error::Budget { .. } => "the file is too large, or goes too deep".to_owned(),
-        Error::QuotingRequired { value, .. } => format!("{value:?} must stand in quotes"),
+        | Error::RecursiveReferencesRequireWeakTypes { .. } => "aliases (*) expand too far here".to_owned(),
+        Error::Budget { .. } => "the file is too large, or nested too deeply".to_owned(),
+        Error::QuotingRequired { value, .. } => format!("{value:?} must be in quotes"),
         Error::InvalidUtf8Input => "the file is not UTF-8".to_owned(),
         _ => NO_YAML.to_owned(),
     }
 }
 
-/// What should stand somewhere, by the parser's word for it.
+/// What the value must be, from the parser's word for it.
 fn must_be(expected: &str) -> String {
     let kinds = [
         ("seq", "must be a list, such as [a, b]"),
@@ -294,16 +296,16 @@ fn must_be(expected: &str) -> String {
         ("string", "must be a text or a number"),
     ];
     let kind = kinds.into_iter().find(|(word, _)| expected.contains(word));
-    kind.map_or("something else must stand here", |(_, wanted)| wanted).to_owned()
+    kind.map_or("something else is needed here", |(_, wanted)| wanted).to_owned()
 }
 
-/// The key whose value stands at this place, if it stands in the same line.
+/// The key whose value is at this place, if it is in the same line.
 fn key_before(text: &str, place: Location) -> Option<&str> {
     let line = text.lines().nth(usize::try_from(place.line()).ok()?.checked_sub(1)?)?;
     let column = usize::try_from(place.column()).ok()?.checked_sub(1)?;
     let end = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
     let (before, rest) = line.split_at_checked(end)?;
-    // A value that is left empty is placed at the colon, any other behind it.
+    // An empty value is located at the colon, any other after it.
     let before = before.trim_end();
     let before = before.strip_suffix(':').or_else(|| rest.starts_with(':').then_some(before))?;
     let key = before.rsplit([' ', ',', '{', '[']).next()?;
@@ -344,7 +346,7 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
             ("labels: [\n", "knife.yaml:"),
             ("title: [a]\n", "knife.yaml:8:8: title: must be a text or a number"),
             ("title:\n", "knife.yaml:8:6: title: must not be left empty"),
-            ("title: *a\n", "knife.yaml:8:8: title: no anchor (&) of that name stands before"),
+            ("title: *a\n", "knife.yaml:8:8: title: there is no anchor (&) of that name before"),
             ("---\nkind: Drop\n", "knife.yaml:9:1: a file has one drop, but a second document begins here"),
         ];
         for (line, told) in table {
@@ -353,7 +355,7 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
         }
     }
 
-    /// Words of the parser's.
+    /// Words of the parser.
     const THEIRS: [&str; 9] =
         ["from_str", "serde", "deserializ", "Spanned", "scalar", "mapping", "sequence", "simple key", "expected"];
 

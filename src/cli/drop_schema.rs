@@ -1,15 +1,16 @@
-//! `stockade drop schema`: the JSON Schema of a drop's file, for editors and checks before a server is asked.
+//! `stockade drop schema`: the JSON Schema of a drop's file, for editors and for checks without a server.
 //!
-//! Kept by hand in `docs/drop.schema.json`. The tests here hold its keys to the parser's; `tests/python/drop_files.py`
-//! has both judge the same documents. It knows no calendar: a 30th of February is the parser's to find.
+//! It is written by hand in `docs/drop.schema.json`. The tests here compare its keys with the parser's;
+//! `tests/python/drop_files.py` checks the same documents with both. It can't check the calendar: only the parser
+//! finds a 30th of February.
 
 use super::Finding;
 use super::output::Output;
 
-/// The schema, as it is published.
+/// The published schema.
 const SCHEMA: &str = include_str!("../../docs/drop.schema.json");
 
-/// Prints it.
+/// Prints the schema.
 pub fn schema(output: &mut Output) -> Finding {
     output.line(SCHEMA.trim_end());
     Finding::Well
@@ -32,7 +33,7 @@ mod tests {
         serde_json::from_str(SCHEMA).expect("JSON")
     }
 
-    /// The keys that the parser itself names when it meets one that it does not know.
+    /// The keys that the parser lists in its error about an unknown key.
     fn known_to_the_parser(text: &str) -> BTreeSet<String> {
         let error = drop_file::parse("f", text).expect_err("an unknown key");
         let (_, keys) = error.split_once("; keys here are ").unwrap_or_else(|| panic!("{error}"));

@@ -13,20 +13,20 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, apply, drop_file, json, show};
 
-/// Standard input in place of a file.
+/// The name of standard input, in place of a file.
 const STDIN: &str = "-";
 
-/// Creates a drop from a file, changes the one that is there, or says that it is as the file has it.
+/// Creates a drop from a file, changes the existing one, or says that it is unchanged.
 ///
 /// # Errors
-/// When the file is faulty, the server is not reached, or it answers with a status.
+/// If the file is faulty, or the server is not reached or answers with a status.
 pub async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Finding, Failure> {
     let name = options.file.display().to_string();
     let wanted = drop_file::read(&name, &read(&options.file)?).map_err(Failure::Usage)?;
     let client = Client::connect(&options.remote.endpoint).await?;
     let before = match client.get_drop(pb::GetDropRequest { drop_id: wanted.drop.id.clone() }).await {
         Ok(answer) => answer.drop,
-        // A faulty id is told together with all other faults, below.
+        // A faulty id is reported together with all other faults, below.
         Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => None,
         Err(status) => return Err(status.into()),
     };
@@ -67,7 +67,7 @@ async fn change(
 ) -> Result<Finding, Failure> {
     let Wanted { mut drop, left_out } = wanted;
     for kept in apply::keep(&before, &mut drop, &left_out) {
-        // Beside an answer in JSON, not in it.
+        // Not within the JSON answer.
         if options.remote.json { output.complain(&kept) } else { output.line(&kept) }
     }
     let stock = apply::stock_advice(&before, &mut drop);
@@ -111,7 +111,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 /// Shows a drop.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::GetDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_drop(request).await?;
@@ -125,7 +125,7 @@ pub async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding,
 /// Stops new reserves for now.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn pause(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::PauseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.pause_drop(request).await?;
@@ -135,17 +135,17 @@ pub async fn pause(options: &DropOptions, output: &mut Output) -> Result<Finding
 /// Ends a pause.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn resume(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::ResumeDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.resume_drop(request).await?;
     steered(output, &options.remote, "ResumeDropResponse", &answer, answer.drop.as_ref())
 }
 
-/// Ends a sale for good.
+/// Ends a sale permanently.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn close(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::CloseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.close_drop(request).await?;

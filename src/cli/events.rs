@@ -1,4 +1,4 @@
-//! `stockade events tail`: events as they come, a line for each, until it is interrupted or the server ends it.
+//! `stockade events tail`: prints a line for each event, until it is interrupted or the server ends the stream.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use super::{Finding, json};
 use crate::server::told_to_stop;
 use crate::text::escaped;
 
-/// How often it is looked whether somebody still reads.
+/// How often to check whether the output is still read.
 const TICK: Duration = Duration::from_secs(1);
-/// What every type begins with.
+/// The prefix of all types.
 const PREFIX: &str = "stockade.";
 
-/// Prints events as they come.
+/// Prints events as they happen.
 ///
 /// # Errors
-/// When the server is not reached, answers with a status, or ends the stream with one.
+/// If the server is not reached, answers with a status, or ends the stream with one.
 pub async fn tail(options: &TailOptions, output: &mut Output) -> Result<Finding, Failure> {
     let stop = told_to_stop().map_err(Failure::Machine)?;
     let client = Client::connect(&options.remote.endpoint).await?;
@@ -48,7 +48,7 @@ fn request(options: &TailOptions) -> pb::ReadEventsRequest {
     }
 }
 
-/// Until the stream ends with a status, or nobody reads any more.
+/// Runs until the stream ends, or the output is not read any more.
 async fn print(events: &mut Events, as_json: bool, output: &mut Output) -> Result<(), Failure> {
     let mut ticks = tokio::time::interval(TICK);
     while !output.is_gone() {

@@ -1,4 +1,4 @@
-//! Why a command failed, and what the process ends with then.
+//! Why a command failed, and the exit code for that.
 
 use std::error::Error;
 use std::io;
@@ -13,7 +13,7 @@ use crate::config::ConfigErrors;
 use crate::server::ServeError;
 use crate::text::escaped;
 
-/// A wrong usage or configuration.
+/// Wrong usage or configuration.
 pub const USAGE: u8 = 64;
 const UNREACHED: u8 = 69;
 const BUG: u8 = 70;
@@ -23,56 +23,56 @@ const DENIED: u8 = 77;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What was asked can't be done so.
+    /// Wrong usage.
     #[error("{0}")]
     Usage(String),
     /// The configuration is faulty.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// No server.
+    /// There is no connection to the server.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The server answered with a status.
     #[error("{}: {}", name(.0.code()), escaped(.0.message()))]
     Status(#[from] Status),
-    /// The server answered with a status, and there is something to be done about it.
+    /// The server answered with a status, and there is advice.
     #[error("{}: {}", name(.status.code()), escaped(.status.message()))]
     Advised {
         /// The status.
         status: Box<Status>,
-        /// What to do.
+        /// The advice.
         advice: String,
     },
-    /// What the log has told already.
+    /// The log has the message already.
     #[error("see the log")]
     Logged {
-        /// What the process ends with.
+        /// The exit code.
         exit_code: u8,
     },
-    /// The server did not start, or did not end well.
+    /// The server did not start, or did not end cleanly.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// A data folder can't be looked at.
+    /// A data folder can't be checked.
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// A file can't be read or written.
     #[error("{path}: {source}", path = .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The machine does not give what every process needs.
+    /// The system refused a resource that every process needs.
     #[error("the system refused: {0}")]
     Machine(io::Error),
-    /// A part of this program ended that never should.
+    /// A bug: something that can't happen did.
     #[error("a bug: {0}")]
     Bug(&'static str),
 }
 
 impl Failure {
-    /// What the process ends with.
+    /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Connect(ConnectError::Endpoint(_)) => USAGE,
@@ -86,12 +86,12 @@ impl Failure {
         }
     }
 
-    /// Says it on standard error, causes included.
+    /// Prints it on standard error, with its causes.
     pub fn tell(&self, output: &mut Output) {
         self.lines().iter().for_each(|line| output.complain(line));
     }
 
-    /// What is said of it, line by line: nothing where the log has it.
+    /// The lines to print; none if the log has the message.
     pub fn lines(&self) -> Vec<String> {
         if let Self::Logged { exit_code: _ } = self {
             return Vec::new();
@@ -113,13 +113,13 @@ impl Failure {
         std::iter::once(format!("error: {self}")).chain(causes).chain(advice).collect()
     }
 
-    /// Why, from the outside in. Layers that only repeat each other are told once.
+    /// The causes, from the outermost in, without those that only repeat the one before.
     fn causes(&self) -> Vec<String> {
         let mut cause = match self {
             Self::Serve(error) => error.source(),
             Self::Connect(error) => error.source(),
             Self::Verify(error) => error.source(),
-            // These have said all there is in their own words.
+            // The message of these includes the cause.
             Self::Usage(_)
             | Self::Config(_)
             | Self::Status(_)
@@ -169,7 +169,7 @@ const fn of_status(code: Code) -> u8 {
     }
 }
 
-/// A status's name in the gRPC specification.
+/// The name of a status in the gRPC specification.
 const fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

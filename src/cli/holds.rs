@@ -14,10 +14,10 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, json, show};
 
-/// Sets units aside.
+/// Reserves units.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::reserve_response::Outcome;
     let hold_id = options.hold_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
@@ -35,8 +35,8 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
     let client = Client::connect(&options.remote.endpoint).await?;
     let answered = client.reserve(request).await;
     if options.hold_id.is_none() && answered.as_ref().is_err_and(is_unknown) {
-        // The units may be set aside or not: the same id again is safe and tells.
-        output.complain(&format!("to ask again safely: --hold-id {hold_id}"));
+        // The units may be reserved or not: sending the same id again is safe and shows it.
+        output.complain(&format!("to retry safely: --hold-id {hold_id}"));
     }
     let answer = answered?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
@@ -47,7 +47,7 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
     tell(output, &options.remote, "ReserveResponse", &answer, shown)
 }
 
-/// Whether such a status leaves open what was done.
+/// Whether it is unknown after this status if the call took effect.
 fn is_unknown(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -63,10 +63,10 @@ const fn stage(word: Option<StageWord>) -> pb::HoldStage {
     }
 }
 
-/// Moves a hold's deadline, or the hold into payment and out of it.
+/// Moves a hold's deadline, or moves the hold into or out of payment.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::extend_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
@@ -88,7 +88,7 @@ pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Find
 /// Turns a hold into a sale.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::claim_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
@@ -114,7 +114,7 @@ pub async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Findin
 /// Gives units back before the sale.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::release_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
@@ -136,7 +136,7 @@ pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Fi
 /// Gives units back after the sale.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::return_units_response::Outcome;
     let request = pb::ReturnUnitsRequest {
@@ -156,7 +156,7 @@ pub async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<F
 /// Shows a hold.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn show(options: &ShowHoldOptions, output: &mut Output) -> Result<Finding, Failure> {
     let (hold_id, drop_id) = (options.hold.clone(), options.drop.clone());
     let request = pb::GetHoldRequest { hold_id, drop_id, ..pb::GetHoldRequest::default() };
@@ -169,12 +169,12 @@ enum Shown {
     Hold(pb::Hold),
     /// A hold that was claimed after its deadline.
     LateSale(pb::Hold),
-    /// A hold that got less than was asked for, and of what.
+    /// A hold that got fewer units than requested, with these lines.
     Short(pb::Hold, Vec<pb::RefusedLine>),
     Refusal(pb::Refusal),
 }
 
-/// Prints an answer. A refusal is one too, and ends in 1.
+/// Prints an answer. A refusal is an answer too, with exit code 1.
 fn tell(
     output: &mut Output,
     remote: &Remote,

@@ -1,4 +1,4 @@
-//! Answers as JSON: the canonical mapping of protobuf, with the contract's own names.
+//! Answers as JSON: the canonical protobuf mapping, with the contract's field names.
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
@@ -10,7 +10,7 @@ use super::failure::Failure;
 /// A message of the contract, such as `GetDropResponse`, as indented JSON.
 ///
 /// # Errors
-/// When the message is not of the contract: a bug.
+/// If the contract has no such message, which is a bug.
 pub fn text(name: &str, message: &impl Message) -> Result<String, Failure> {
     let mut json = Vec::new();
     write(name, message, &mut serde_json::Serializer::pretty(&mut json))?;

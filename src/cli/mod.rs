@@ -1,6 +1,6 @@
 //! The command line: parse, run, exit code.
 //!
-//! All printing goes through the module `output`; every command ends in an exit code that scripts can rely on.
+//! All printing goes through the module `output`. Every command ends with an exit code that scripts can rely on.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -34,16 +34,16 @@ use output::Output;
 
 use crate::config::{environment_names, unknown_variables};
 
-/// What a command found.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
     /// All is well.
     Well,
-    /// A refusal, damage, or an audit that does not add up.
+    /// A refusal, damage, or a failed audit.
     Amiss,
 }
 
-/// Runs a command line, its first word being the program's name.
+/// Runs a command line; its first word is the program's name.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
@@ -61,18 +61,18 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(output.finish(code))
 }
 
-/// Clap prints help on standard output, which is well, and complaints on standard error, which is a wrong usage.
+/// Clap prints help on standard output, with exit code 0, and errors on standard error, as wrong usage.
 fn help_or_usage(error: &clap::Error) -> ExitCode {
     let code = if error.use_stderr() { USAGE } else { 0 };
-    // A reader that has gone away does not change what was asked.
+    // A closed pipe does not change the exit code.
     error.print().map_or(ExitCode::from(code), |()| ExitCode::from(code))
 }
 
 fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
     if !matches!(cli.command, Command::Serve(_)) {
-        // A server says so in its log.
+        // A server logs them instead.
         for variable in unknown_variables(environment_names()) {
-            output.complain(&format!("warning: {variable} is no variable of stockade's: it is ignored"));
+            output.complain(&format!("warning: {variable} is no variable of stockade: it is ignored"));
         }
     }
     match cli.command {
@@ -102,7 +102,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
     }
 }
 
-/// Runs a command that talks to a server. One thread is enough for that.
+/// Runs a command that calls a server. One thread is enough for that.
 fn talk(command: impl Future<Output = Result<Finding, Failure>>) -> Result<Finding, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Machine)?;
     runtime.block_on(command)

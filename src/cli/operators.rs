@@ -12,13 +12,13 @@ use super::output::{Output, table};
 use super::show::{instant, short};
 use super::{Finding, json, show};
 
-/// Things asked for on one page.
+/// Entries requested for one page.
 const PAGE: i32 = 1_000;
 
-/// Lists drops in the order of their opening, all of them.
+/// Lists all drops, ordered by opening time.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Result<Finding, Failure> {
     let client = Client::connect(&options.remote.endpoint).await?;
     let state =
@@ -66,12 +66,12 @@ pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Resu
 /// Changes the stock of an item.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Finding, Failure> {
     let change = match (options.delta, options.set, options.expected) {
         (Some(delta), None, None) => Change::Delta(delta),
         (None, Some(units), Some(expected)) => Change::SetReceived(pb::SetReceived { expected, units }),
-        _ => return Err(Failure::Usage("say either --delta, or --set together with --expected".to_owned())),
+        _ => return Err(Failure::Usage("use either --delta, or --set together with --expected".to_owned())),
     };
     let id = options.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let request = pb::AdjustStockRequest {
@@ -85,7 +85,7 @@ pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Find
         Ok(answer) => answer,
         Err(status) => {
             if options.id.is_none() && status.code() == tonic::Code::Unavailable {
-                output.complain(&format!("to ask again safely: --id {id}"));
+                output.complain(&format!("to retry safely: --id {id}"));
             }
             return Err(status.into());
         }
@@ -98,10 +98,10 @@ pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Find
     Ok(Finding::Well)
 }
 
-/// Lists holds, at most as many as asked for.
+/// Lists holds, at most as many as requested.
 ///
 /// # Errors
-/// When the server is not reached or answers with a status.
+/// If the server is not reached or answers with a status.
 pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Result<Finding, Failure> {
     let client = Client::connect(&options.remote.endpoint).await?;
     let state =
@@ -145,12 +145,12 @@ pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Resu
     }
     output.table(rows);
     if !all.next_page_token.is_empty() {
-        output.line(&format!("more holds fit: these are the first {}; see --most", all.holds.len()));
+        output.line(&format!("more holds match: these are the first {}; see --most", all.holds.len()));
     }
     Ok(Finding::Well)
 }
 
-/// The number of an enum's value that is named in short, in any case.
+/// The number of an enum value by its short name, in any case.
 fn number<E: Into<i32>>(prefix: &str, word: &str, find: impl Fn(&str) -> Option<E>) -> Result<i32, Failure> {
     let name = format!("{prefix}{}", word.to_uppercase());
     find(&name).map(Into::into).ok_or_else(|| Failure::Usage(format!("{word:?} is not a state")))

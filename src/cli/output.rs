@@ -1,6 +1,6 @@
-//! The one place that prints. A reader that goes away is quiet; a disk that is full is not.
+//! The only module that prints. A closed pipe is no error; a full disk is one.
 //!
-//! What a server says is shown with its control characters escaped: nothing of it steers the terminal.
+//! Control characters in a server's answers are escaped, so that they can't steer the terminal.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
@@ -10,29 +10,29 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::text::{escaped, escaped_json, escaped_lines};
 
-/// An output that could not be written.
+/// The exit code if an output could not be written.
 const IO: u8 = 74;
 
-/// Of a terminal that does not tell its size.
+/// For a terminal that does not report its size.
 const USUAL_HEIGHT: usize = 23;
-/// Lines that are too long run out of sight.
+/// Cut lines that are too long.
 const NO_WRAP: &str = "\x1b[?7l";
-/// They go on in the next line again.
+/// Wrap them again.
 const WRAP: &str = "\x1b[?7h";
-/// Nothing is left below the cursor.
+/// Clear everything below the cursor.
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// Where a command prints: answers to one side, complaints to the other.
+/// The outputs of a command: answers and complaints.
 pub struct Output {
     answers: Box<dyn Write>,
     complaints: Box<dyn Write>,
-    /// Whether a person watches.
+    /// Whether the output is a terminal.
     terminal: bool,
-    /// Nobody reads any more.
+    /// The output is not read any more.
     gone: bool,
     /// Why an answer could not be written.
     failed: Option<io::Error>,
-    /// Lines of the view that stands on the terminal now.
+    /// The number of lines of the view on the terminal.
     drawn: usize,
 }
 
@@ -54,12 +54,12 @@ impl Output {
         self.print(&escaped_json(json), "\n");
     }
 
-    /// Prints bytes as they are: what this program has made itself, for a file.
+    /// Prints bytes as they are, made by this program and meant for a file.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.write(&[bytes]);
     }
 
-    /// Prints over the line before, on a terminal; elsewhere a line of its own.
+    /// On a terminal overwrites the line before; elsewhere prints a line.
     pub fn progress(&mut self, line: &str) {
         if self.terminal {
             self.print(&format!("\r\x1b[2K{}", escaped(line)), "");
@@ -68,36 +68,37 @@ impl Output {
         }
     }
 
-    /// Ends lines that were printed over.
+    /// Ends overwriting.
     pub fn end_progress(&mut self) {
         if self.terminal {
             self.line("");
         }
     }
 
-    /// Prints a table, its columns apart by two spaces.
+    /// Prints a table, with two spaces between columns.
     pub fn table(&mut self, table: Table) {
         self.line(&rows(table).join("\n"));
     }
 
-    /// Whether a person watches, so that a view can be drawn in place.
+    /// Whether the output is a terminal, so that a view can be redrawn in place.
     pub const fn is_live(&self) -> bool {
         self.terminal
     }
 
-    /// Whether nobody reads any more, or nothing can be written. Looks, for who prints seldom.
+    /// Whether the output is not read any more or can't be written. Also checks the pipe, for a caller that prints
+    /// seldom.
     pub fn is_gone(&self) -> bool {
         self.gone || self.failed.is_some() || hung_up()
     }
 
-    /// Draws a view on the terminal, over the one before. What is higher than the terminal is cut, and what is wider
-    /// runs out of sight: else the next one could not be drawn over it.
+    /// Draws a view on the terminal, over the one before. A view that is too high or too wide is cut: otherwise the
+    /// next one could not overwrite it.
     pub fn view(&mut self, lines: &[String]) {
         let height = height();
         let room = if lines.len() > height { height.saturating_sub(1) } else { height };
         let mut drawn: Vec<_> = lines.iter().take(room).cloned().collect();
         if let Some(hidden @ 1..) = lines.len().checked_sub(room) {
-            drawn.push(format!("… {hidden} lines more than there is room for"));
+            drawn.push(format!("… {hidden} more lines"));
         }
         let up = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
         self.drawn = drawn.len();
@@ -105,7 +106,7 @@ impl Output {
         self.print(&[NO_WRAP, &up, &drawn, CLEAR_BELOW].concat(), WRAP);
     }
 
-    /// Leaves the view where it stands. What a key press has put on its last line is wiped.
+    /// Leaves the view as it is. Clears what a key press has echoed on its last line.
     pub fn end_view(&mut self) {
         self.drawn = 0;
         self.print("\r\x1b[2K", "");
@@ -127,18 +128,18 @@ impl Output {
         }
     }
 
-    /// Whether what is printed may still reach anybody: if not, there is no sense in going on.
+    /// Whether the output may still be read: if not, the command need not go on.
     pub const fn is_open(&self) -> bool {
         !self.gone && self.failed.is_none()
     }
 
-    /// Prints a complaint. Where even that fails, there is nobody left to tell.
+    /// Prints a complaint. If that fails too, nothing can be done.
     pub fn complain(&mut self, line: &str) {
         let line = escaped_lines(line);
         self.gone |= writeln!(self.complaints, "{line}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
     }
 
-    /// The exit code: that of the command, unless its answer could not be written.
+    /// The exit code of the command, unless its answer could not be written.
     pub fn finish(mut self, code: u8) -> u8 {
         match self.failed.take() {
             None => code,
@@ -153,19 +154,19 @@ impl Output {
 /// Whether standard output is a pipe without a reader.
 fn hung_up() -> bool {
     let out = io::stdout();
-    // Asked for nothing: only what went wrong is told.
+    // No events are requested: errors are always reported.
     let mut looked = [PollFd::new(&out, PollFlags::empty())];
     let told = poll(&mut looked, Some(&Timespec::default())).is_ok();
     told && looked.iter().any(|out| out.revents().contains(PollFlags::ERR))
 }
 
-/// Lines that fit on the terminal above the one that the cursor is left on.
+/// Lines that fit on the terminal above the cursor's line.
 fn height() -> usize {
     let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
     if rows == 0 { USUAL_HEIGHT } else { rows.saturating_sub(1).max(1) }
 }
 
-/// A table's lines, its columns apart by two spaces.
+/// A table's lines, with two spaces between columns.
 pub fn rows(mut table: Table) -> Vec<String> {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -208,7 +209,7 @@ mod tests {
         output.finish(0)
     }
 
-    /// Both outputs of a command, as a terminal gets them.
+    /// Both outputs of a command, as a terminal receives them.
     #[derive(Clone, Default)]
     struct Shown(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
 

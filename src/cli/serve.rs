@@ -6,13 +6,13 @@ use super::failure::Failure;
 use crate::config::{Config, LogFormat, environment, environment_names, unknown_variables};
 use crate::server;
 
-/// How long threads that do not come back may hold up the end.
+/// How long the end waits for threads that do not finish.
 const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Runs a server until it is told to stop.
+/// Runs a server until a signal stops it.
 ///
 /// # Errors
-/// When the configuration is faulty, the server can't start, or it does not end well.
+/// If the configuration is faulty, or the server can't start or does not end cleanly.
 pub fn serve(flags: ServeFlags) -> Result<Finding, Failure> {
     let ServeFlags { given, config: file } = flags;
     let config = Config::load(given, file, environment)?;
@@ -27,8 +27,8 @@ pub fn serve(flags: ServeFlags) -> Result<Finding, Failure> {
     served
 }
 
-/// The last word goes through the log, behind all others: a reader that takes nothing must not keep the process from
-/// ending. A log of JSON is JSON to its last word, as long as errors are logged at all.
+/// Sends the failure through the log, after all other lines: a reader that takes nothing must not keep the process
+/// from ending. A JSON log gets it as JSON, if errors are logged at all.
 fn logged(failure: Failure, format: LogFormat) -> Failure {
     let exit_code = failure.exit_code();
     match format {

@@ -1,4 +1,4 @@
-//! Answers for people: holds, refusals and drops as short tables.
+//! Prints answers for people: holds, refusals and drops as short tables.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use stockade_proto as pb;
 use super::output::{Output, table};
 use crate::text::escaped;
 
-/// What stands where there is nothing to say.
+/// Shown if there is no value.
 const NOTHING: &str = "-";
 
-/// An instant as RFC 3339 in UTC, always to the millisecond, so that columns stand still.
+/// An instant as RFC 3339 in UTC, always with milliseconds, so that columns are aligned.
 pub fn instant(at: Option<&prost_types::Timestamp>) -> String {
     let shown = at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok());
     shown.map_or_else(|| NOTHING.to_owned(), |shown| format!("{shown:.3}"))
 }
 
-/// A span as `5m`.
+/// A duration such as `5m`.
 pub fn span(span: Option<&prost_types::Duration>) -> String {
     span.and_then(whole).map_or_else(|| NOTHING.to_owned(), |shown| humantime::format_duration(shown).to_string())
 }
 
-/// How long to wait. Nobody waits for 4 m 59 s 992 ms: above this, seconds are enough, never too few of them.
+/// Above this a wait is shown in whole seconds, rounded up.
 const EXACT: Duration = Duration::from_secs(10);
 
 fn wait(span: &prost_types::Duration) -> String {
@@ -37,7 +37,7 @@ fn whole(span: &prost_types::Duration) -> Option<Duration> {
     Some(Duration::new(u64::try_from(span.seconds).ok()?, nanos))
 }
 
-/// An enum's value in short: `HOLD_STATE_HELD` of the prefix `HOLD_STATE_` is `HELD`.
+/// The short name of an enum value: `HOLD_STATE_HELD` without the prefix `HOLD_STATE_` is `HELD`.
 pub fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
     name.strip_prefix(prefix).unwrap_or(name)
 }
@@ -46,7 +46,7 @@ fn or_nothing(text: &str) -> &str {
     if text.is_empty() { NOTHING } else { text }
 }
 
-/// A hold.
+/// Prints a hold.
 pub fn hold(output: &mut Output, hold: &pb::Hold) {
     let mut facts = table(&[]);
     facts.add_row(["hold", &hold.id]);
@@ -73,7 +73,7 @@ pub fn hold(output: &mut Output, hold: &pb::Hold) {
     output.table(lines);
 }
 
-/// Lines that were served short.
+/// Prints the lines that got fewer units than requested.
 pub fn short_lines(output: &mut Output, lines: &[pb::RefusedLine]) {
     output.line("served short:");
     output.table(refused_lines(lines));
@@ -92,7 +92,7 @@ fn reason(reason: pb::RefusalReason) -> &'static str {
     short(reason.as_str_name(), "REFUSAL_REASON_")
 }
 
-/// A refusal.
+/// Prints a refusal.
 pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
     let sku = if refusal.sku.is_empty() { String::new() } else { format!(" ({})", refusal.sku) };
     output.line(&format!("refused: {}: {}{sku}", reason(refusal.reason()), escaped(&refusal.message)));
@@ -122,7 +122,7 @@ pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
     }
 }
 
-/// What may come of asking again.
+/// Whether and when it is worth asking again.
 fn advice(refusal: &pb::Refusal) -> Option<String> {
     use pb::RefusalReason as Reason;
     if let Some(span) = &refusal.retry_after {
@@ -135,7 +135,7 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
         }
         Reason::HoldClaimed => "it is a sale: units come back with stockade return",
         Reason::NotOpen => "try again when it opens",
-        // A late claim does not know when.
+        // The refusal of a late claim has no time.
         Reason::SoldOut if refusal.may_come_back => "units that others hold may come back",
         Reason::SoldOut => "this is final, as far as is known",
         Reason::Paused => "try again when it is resumed",
@@ -155,7 +155,7 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
     Some(words.to_owned())
 }
 
-/// A drop with its state and stock.
+/// Prints a drop with its state and stock.
 pub fn drop(output: &mut Output, drop: &pb::Drop) {
     let mut facts = table(&[]);
     facts.add_row(["drop", &drop.id]);
@@ -206,7 +206,7 @@ fn subject(limit: &pb::Limit) -> &str {
     if limit.identity_kind.is_empty() { "customer" } else { &limit.identity_kind }
 }
 
-/// What a limit allows, bound by bound.
+/// The bounds of a limit, in words.
 fn bounds(limit: &pb::Limit) -> Vec<String> {
     let counted = |most: u32, what: &str| {
         let many = if most == 1 { "" } else { "s" };
@@ -235,7 +235,7 @@ pub fn limit(limit: &pb::Limit) -> String {
     format!("{} for each {}{goods} {of_what}", bounds(limit).join(", "), subject(limit))
 }
 
-/// Who may buy what when.
+/// Prints when units may be bought, and how many.
 pub fn timeline(output: &mut Output, drop: &pb::Drop) {
     let goods: Vec<_> = drop.items.iter().map(|item| format!("{} of {}", item.quantity, item.sku)).collect();
     let mut rows = table(&["when", "what"]);

@@ -1,4 +1,4 @@
-//! That the command line is sound, and what its words come to.
+//! The command line is sound, and its arguments are parsed as expected.
 
 use clap::CommandFactory as _;
 

@@ -10,7 +10,7 @@ use super::output::Output;
 /// Checks a data folder and prints what was found.
 ///
 /// # Errors
-/// When the folder can't be read.
+/// If the folder can't be read.
 pub fn verify(options: &VerifyOptions, output: &mut Output) -> Result<Finding, Failure> {
     let Verified { notes, findings } = look_at(&options.data)?;
     let finding = if findings.is_empty() { Finding::Well } else { Finding::Amiss };

@@ -1,7 +1,7 @@
-//! `stockade drop watch`: a drop as it changes, until it is interrupted or the server ends the watch.
+//! `stockade drop watch`: shows a drop as it changes, until it is interrupted or the server ends the watch.
 //!
-//! On a terminal one view is drawn again in place, each second too, so that the time to opening or closing runs. Into
-//! a pipe goes a line for each change, or one JSON object for each message.
+//! On a terminal one view is redrawn in place, also each second, to count down to opening or closing. A pipe gets a
+//! line for each change, or one JSON object for each message.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use super::{Finding, json};
 use crate::server::told_to_stop;
 use crate::text::escaped;
 
-/// How often the view is drawn again while nothing changes, or looked whether somebody still reads.
+/// How often the view is redrawn without a change, or a pipe is checked for a reader.
 const TICK: Duration = Duration::from_secs(1);
-/// Characters of a bar.
+/// Width of a bar.
 const BAR: u64 = 20;
 
 /// Watches a drop.
 ///
 /// # Errors
-/// When the server is not reached, answers with a status, or ends the watch with one.
+/// If the server is not reached, answers with a status, or ends the watch with one.
 pub async fn watch(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let stop = told_to_stop().map_err(Failure::Machine)?;
     let client = Client::connect(&options.remote.endpoint).await?;
@@ -43,7 +43,7 @@ pub async fn watch(options: &DropOptions, output: &mut Output) -> Result<Finding
     ended.map(|()| Finding::Well)
 }
 
-/// What is shown, and how.
+/// The last message, and how it is shown.
 struct Watching {
     live: bool,
     json: bool,
@@ -51,13 +51,13 @@ struct Watching {
 }
 
 impl Watching {
-    /// Until the watch ends with a status, or nobody reads any more.
+    /// Runs until the watch ends with a status, or the output is not read any more.
     async fn follow(&mut self, watch: &mut Watch, output: &mut Output) -> Result<(), Failure> {
         let mut ticks = tokio::time::interval(TICK);
         while !output.is_gone() {
             tokio::select! {
                 message = watch.next() => self.tell(message?, output)?,
-                // Into a pipe nothing is drawn, but looked whether somebody still reads.
+                // For a pipe only the loop's condition is checked again.
                 _ = ticks.tick() => self.tick(output)?,
             }
         }
@@ -92,7 +92,7 @@ impl Watching {
     }
 }
 
-/// Whether a reader would see a difference: the place of the journal alone is none.
+/// Whether a reader would see a difference; the journal's position alone is none.
 fn differs(one: Option<&pb::Drop>, other: Option<&pb::Drop>) -> bool {
     let bare = |drop: Option<&pb::Drop>| drop.map(|drop| pb::Drop { as_of_lsn: 0, ..drop.clone() });
     bare(one) != bare(other)
@@ -119,7 +119,7 @@ fn one_line(message: &pb::WatchDropResponse) -> Result<String, Failure> {
     Ok(parts.join(" | "))
 }
 
-/// A drop for a terminal, so long after its message came.
+/// A drop for a terminal, this long after its message arrived.
 fn view(message: &pb::WatchDropResponse, since: Duration) -> Result<Vec<String>, Failure> {
     let drop = drop_of(message)?;
     let now = message.server_time.as_ref().and_then(moment);
@@ -150,11 +150,11 @@ fn moment(at: &prost_types::Timestamp) -> Option<Timestamp> {
     Timestamp::new(at.seconds, at.nanos).ok()
 }
 
-/// What the clock will do to a drop next.
+/// The next scheduled change of a drop.
 fn next(drop: &pb::Drop, now: Option<Timestamp>) -> String {
     let until = |at: Option<&prost_types::Timestamp>| {
         let left = at.and_then(moment)?.duration_since(now?);
-        // Rounded up: at 0 it has happened.
+        // Rounded up: 0 means that it has happened.
         let seconds = left.as_secs().saturating_add(i64::from(left.subsec_nanos() > 0));
         Some(humantime::format_duration(Duration::from_secs(u64::try_from(seconds).ok()?)).to_string())
     };
@@ -171,20 +171,20 @@ fn next(drop: &pb::Drop, now: Option<Timestamp>) -> String {
     said.unwrap_or_default()
 }
 
-/// What is claimed of what was received, rounded down: only what is all sold is 100 %.
+/// The claimed part of the received units, rounded down: 100 % only if all are claimed.
 fn sold(stock: &pb::Stock) -> String {
     let percent = stock.claimed.saturating_mul(100).checked_div(stock.received);
     percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent}%"))
 }
 
-/// A bar of what was received: claimed, in payment, held, free. What is withdrawn is left out.
+/// A bar of the received units: claimed, in payment, held, free. Withdrawn units are left out.
 fn bar(stock: &pb::Stock) -> String {
     let pb::Stock { received, free, held, paying, claimed, withdrawn: _, returned_total: _ } = *stock;
     let mut bar = String::new();
     let (mut sum, mut drawn) = (0_u64, 0_u64);
     for (units, mark) in [(claimed, '█'), (paying, '▓'), (held, '▒'), (free, '░')] {
         sum = sum.saturating_add(units);
-        // Each part ends where the sum of all up to it does, so that roundings never add up.
+        // Each part ends where the sum up to it does, so that rounding errors do not accumulate.
         let end = sum.saturating_mul(BAR).checked_div(received).unwrap_or_default().min(BAR);
         bar.extend((drawn..end).map(|_| mark));
         drawn = drawn.max(end);

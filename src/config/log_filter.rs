@@ -1,8 +1,8 @@
-//! What is logged: a level, or a list of `target=level`.
+//! The log filter: a level, or a list of `target=level`.
 
 use tracing::level_filters::LevelFilter;
 
-/// The levels by name, from the most to the least that is logged.
+/// The levels by name, from the most verbose to none.
 const LEVELS: [(&str, LevelFilter); 6] = [
     ("trace", LevelFilter::TRACE),
     ("debug", LevelFilter::DEBUG),
@@ -11,30 +11,30 @@ const LEVELS: [(&str, LevelFilter); 6] = [
     ("error", LevelFilter::ERROR),
     ("off", LevelFilter::OFF),
 ];
-/// What is logged of targets that a list does not name.
+/// The level of targets that a list does not name, if the list has no level alone.
 const USUAL: LevelFilter = LevelFilter::INFO;
-/// Targets that a list may name.
+/// Most targets in a list.
 const TARGETS_MAX: usize = 100;
 
 /// What is logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Of all targets that `targets` does not name.
+    /// The level of all targets that `targets` does not name.
     pub level: LevelFilter,
-    /// Of these targets, and of what lies within them.
+    /// The level of these targets and of the modules within them.
     pub targets: Vec<(String, LevelFilter)>,
 }
 
 impl LogFilter {
-    /// From `warn`, or `stockade::grpc=debug,warn`. A word that is no level is not taken for a target: that would
-    /// silence everything else. None where it can't be read.
+    /// Parses `warn`, or `stockade::grpc=debug,warn`. `None` if it can't be parsed. A word that is no level is not
+    /// taken for a target: that would silence everything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mut level, mut targets) = (None, Vec::new());
         for part in text.split(',').map(str::trim) {
             match part.split_once('=') {
                 None if level.is_none() => level = Some(named(part)?),
-                // One level is enough: of two, one would be without effect.
+                // Of two levels alone, one would have no effect.
                 None => return None,
                 Some((target, level)) => targets.push((is_target(target).then(|| target.to_owned())?, named(level)?)),
             }

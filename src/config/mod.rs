@@ -1,6 +1,7 @@
-//! How a server is set up: flag over environment over file, every error told at once, and then plain typed data.
+//! The server's configuration. Flags override the environment, which overrides the file. All errors are reported at
+//! once.
 //!
-//! This is the one door to the environment. Nothing here listens, or opens a data folder.
+//! Only this module reads the environment. It opens no socket and no data folder.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ pub use table::{Config, Preset, SETTINGS, Setting, Takes};
 
 use sources::Sources;
 
-/// Read when it is there and no other file was named.
+/// Read if it exists and no other file is named.
 const DEFAULT_FILE: &str = "stockade.toml";
 
 /// When a record counts as durable.
@@ -26,25 +27,25 @@ const DEFAULT_FILE: &str = "stockade.toml";
 pub enum Durability {
     /// Once it is synced to the disk.
     Sync,
-    /// Once the operating system has it: a crash of the machine may lose what was acknowledged.
+    /// Once the operating system has it. A crash of the machine may lose acknowledged records.
     Os,
 }
 
-/// When a snapshot is taken: whichever comes first.
+/// When a snapshot is taken: after the first of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotEvery {
-    /// So long after the last one.
+    /// This long after the last one.
     pub period: Millis,
-    /// After so many bytes of journal; never before half of the last snapshot's size.
+    /// After this many bytes of journal, but at least half of the last snapshot's size.
     pub bytes: u64,
 }
 
-/// How long the journal is kept for readers beyond what a start needs: until the first of the two says that it is enough.
+/// How much of the journal is kept for readers, beyond what a start needs: up to the first of the two bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepEvents {
-    /// So long.
+    /// The largest age.
     pub age: Millis,
-    /// So many bytes.
+    /// The most bytes.
     pub bytes: u64,
 }
 
@@ -63,11 +64,11 @@ pub enum LogFormat {
 pub struct ConfigErrors(pub Vec<String>);
 
 impl Config {
-    /// Brings flags, environment and file together. `file` is the file that was named, if any; `environment` looks a
-    /// variable up.
+    /// Merges flags, environment and file. `file` is the file that was named, if any; `environment` looks up a
+    /// variable.
     ///
     /// # Errors
-    /// With everything that is wrong, in all three sources.
+    /// All errors of all three sources.
     pub fn load(
         flags: Vec<Given>,
         file: Option<PathBuf>,
@@ -84,10 +85,10 @@ impl Config {
         Self::from_sources(sources)
     }
 
-    /// From flags alone: neither environment nor file is looked at.
+    /// From flags alone, without environment and file.
     ///
     /// # Errors
-    /// With everything that is wrong.
+    /// All errors.
     pub fn from_flags(flags: Vec<Given>) -> Result<Self, ConfigErrors> {
         Self::from_sources(Sources::new(flags))
     }
@@ -105,10 +106,10 @@ impl Config {
     }
 }
 
-/// What a command that is no server logs: `STOCKADE_LOG` where it is given.
+/// The log filter of a command that is no server: `STOCKADE_LOG` if it is set, else `usual`.
 ///
 /// # Errors
-/// When that can't be read.
+/// If that can't be parsed.
 pub fn log_filter(environment: impl Fn(&str) -> Option<String>, usual: LogFilter) -> Result<LogFilter, ConfigErrors> {
     let mut sources = Sources::new(Vec::new());
     sources.read_environment(&environment);

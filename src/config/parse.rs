@@ -1,4 +1,4 @@
-//! Settings from their text. Each parser says what it wants, not what went wrong inside.
+//! Parses settings. A parser's error says what the text must be, not what is wrong inside it.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use stockade_types::time::Millis;
 
 use super::{Durability, KeepEvents, LogFilter, LogFormat, SnapshotEvery};
 
-/// A parser's answer: the value, or what the text must be.
+/// The value, or what the text must be.
 pub type Parsed<T> = Result<T, &'static str>;
 
 const SPAN: &str = "must be a duration, such as 30s, 5m or 1h 30m";
 const SIZE: &str = "must be a size, such as 64MiB or 1GiB";
 
-/// An address to listen on. A name is looked up, and its first address taken.
+/// An address to listen on. A name is resolved, and its first address is taken.
 pub fn address(text: &str) -> Parsed<SocketAddr> {
     const WANTED: &str = "must be an address with a port, such as 127.0.0.1:7411, [::]:7411 or localhost:7411";
     if let Ok(address) = text.parse() {
@@ -29,7 +29,7 @@ pub fn address(text: &str) -> Parsed<SocketAddr> {
     found.ok_or("must name a host whose address can be found")
 }
 
-/// A path, there or not.
+/// A path, which need not exist.
 pub fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() { Err("must be a path") } else { Ok(PathBuf::from(text)) }
 }
@@ -79,7 +79,7 @@ pub fn log_format(text: &str) -> Parsed<LogFormat> {
 /// A span of time: `5m`, `1h 30m`, `250ms`. Zero is `0s`.
 ///
 /// # Errors
-/// When it is not one.
+/// If it is not one.
 pub fn span(text: &str) -> Parsed<Duration> {
     humantime::parse_duration(text).map_err(|_bad| SPAN)
 }
@@ -92,7 +92,7 @@ pub fn millis(text: &str) -> Parsed<Millis> {
 /// A size in bytes: a number and `B`, `KiB`, `MiB`, `GiB` or `TiB`, or `kB`, `MB`, `GB`, `TB` for powers of ten.
 ///
 /// # Errors
-/// When it is not one, or over 2^64.
+/// If it is not one, or is 2^64 or more.
 pub fn size(text: &str) -> Parsed<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or(SIZE)?;

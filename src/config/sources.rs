@@ -1,4 +1,4 @@
-//! Where settings come from. All three sources give text; the strongest that names a setting wins.
+//! The sources of settings. All three supply text; the source of the highest precedence that sets a setting wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,11 +12,11 @@ use super::table::{PREFIX, SETTINGS};
 /// A setting as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
-    /// Which setting, by its flag's name.
+    /// The setting, by its flag's name.
     pub setting: &'static str,
     /// Its text.
     pub text: String,
-    /// Where it stands, for error messages.
+    /// Where it was set, for error messages.
     pub origin: String,
 }
 
@@ -28,8 +28,8 @@ impl Given {
     }
 }
 
-/// A variable of the environment. Bytes that are not UTF-8 are replaced, so that the value is told as faulty rather
-/// than taken for missing.
+/// A variable of the environment. Bytes that are not UTF-8 are replaced, so that the value is reported as faulty
+/// rather than taken for missing.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one door to the environment")]
 pub fn environment(name: &str) -> Option<String> {
@@ -42,12 +42,12 @@ pub fn environment_names() -> Vec<String> {
     std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
 }
 
-/// Variables that are no settings of a server.
+/// Variables that are not settings of a server.
 const OTHERS: [&str; 2] = ["STOCKADE_CONFIG", "STOCKADE_ENDPOINT"];
-/// What Kubernetes sets for every process beside a service of the name `stockade`.
+/// Prefixes of the variables that Kubernetes sets for a service named `stockade`.
 const OF_A_SERVICE: [&str; 2] = ["STOCKADE_SERVICE_", "STOCKADE_PORT_"];
 
-/// Those of these names that look like ours and are not: most often misspelt, and without effect. In order.
+/// The names that begin like our variables and are none of them: most often misspelt, and without effect. Sorted.
 #[must_use]
 pub fn unknown_variables(names: Vec<String>) -> Vec<String> {
     let known = |name: &str| {
@@ -61,17 +61,17 @@ pub fn unknown_variables(names: Vec<String>) -> Vec<String> {
     unknown
 }
 
-/// What the sources gave so far, strongest first, and what was wrong with them.
+/// What the sources have set so far, with the highest precedence first, and what is wrong with it.
 pub struct Sources {
     given: BTreeMap<&'static str, Given>,
     /// Settings whose text can't be parsed.
     faulty: BTreeSet<&'static str>,
-    /// Everything that is wrong.
+    /// All errors.
     pub errors: Vec<String>,
 }
 
 impl Sources {
-    /// Flags are the strongest source.
+    /// Flags have the highest precedence.
     pub fn new(flags: Vec<Given>) -> Self {
         let mut sources = Self { given: BTreeMap::new(), faulty: BTreeSet::new(), errors: Vec::new() };
         for flag in flags {
@@ -84,7 +84,7 @@ impl Sources {
         self.given.entry(given.setting).or_insert(given);
     }
 
-    /// Each setting's variable.
+    /// Reads each setting's variable.
     pub fn read_environment(&mut self, environment: &impl Fn(&str) -> Option<String>) {
         for setting in SETTINGS {
             let origin = setting.variable();
@@ -94,7 +94,7 @@ impl Sources {
         }
     }
 
-    /// A TOML file with the settings as its top-level keys.
+    /// Reads a TOML file with the settings as its top-level keys.
     pub fn read_file(&mut self, file: &Path) {
         match fs::read_to_string(file) {
             Ok(text) => self.read_toml(&file.display().to_string(), &text),
@@ -102,17 +102,17 @@ impl Sources {
         }
     }
 
-    /// The text of such a file.
+    /// Reads the text of such a file.
     pub fn read_toml(&mut self, name: &str, text: &str) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut broken = BTreeSet::new();
         for error in errors {
             let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
-            // The parser's words are for who writes programs with it.
+            // The parser's messages are written for programmers.
             let what = if error.message().contains("duplicate") {
                 "this key is given twice"
             } else {
-                "this is no TOML: a setting stands as key = \"text\", key = 5 or key = true"
+                "this is no TOML: write a setting as key = \"text\", key = 5 or key = true"
             };
             broken.insert(line);
             let fault = format!("{name}:{line}:{column}: {what}");
@@ -123,7 +123,7 @@ impl Sources {
         let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
         for (key, value) in table.get_ref() {
             let (line, column) = place(text, key.span().start);
-            // What stands in for a value that can't be read is no fault of its own.
+            // The placeholder for a value that can't be read is not reported too.
             if broken.contains(&line) {
                 continue;
             }
@@ -145,8 +145,8 @@ impl Sources {
         }
     }
 
-    /// A setting, or its default. What can't be parsed is noted, and the default stands in until all errors are known.
-    /// None only for a default that can't be parsed.
+    /// A setting, or its default. If its text can't be parsed, an error is recorded and the default is returned, so
+    /// that parsing goes on. `None` only for a default that can't be parsed.
     pub fn take<T>(&mut self, flag: &'static str, default: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
         match self.take_if_given(flag, &parse) {
             Some(value) => Some(value),
@@ -154,7 +154,7 @@ impl Sources {
         }
     }
 
-    /// A setting without a default. What can't be parsed is noted.
+    /// A setting without a default. If its text can't be parsed, an error is recorded.
     pub fn take_if_given<T>(&mut self, flag: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
         let Given { setting, text, origin } = self.given.remove(flag)?;
         match parse(&text) {

@@ -1,5 +1,5 @@
-//! The table of settings: each stands here once, and the flags of `serve`, the variables, the keys of the file, the
-//! help and [`Config`] are made from it. A test holds the table in docs/operations.md to it.
+//! The table of settings. It defines the flags of `serve`, the variables, the keys of the file, the help and
+//! [`Config`]. A test compares the table in docs/operations.md with it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,21 +12,21 @@ use super::parse;
 use super::sources::Sources;
 use super::{Durability, KeepEvents, LogFormat, SnapshotEvery};
 
-/// What the names of our variables begin with.
+/// The prefix of our variables.
 pub const PREFIX: &str = "STOCKADE_";
 
-/// A setting of the server, as it is named and described outside.
+/// A setting of the server, with its name and description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// Its key in the file, which is the field of [`Config`], too.
+    /// Its key in the file, and its field in [`Config`].
     pub key: &'static str,
     /// Its flag, without the dashes in front.
     pub flag: &'static str,
     /// What its flag takes.
     pub takes: Takes,
-    /// What holds where it is not given.
+    /// Its value if it is not set.
     pub default: Preset,
-    /// What it is, in one sentence.
+    /// One sentence about it.
     pub what: &'static str,
 }
 
@@ -41,18 +41,18 @@ impl Setting {
 /// What a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// A value, called so in the help.
+    /// A value, with its name in the help.
     Value(&'static str),
     /// Nothing, or `=true` or `=false`.
     Switch,
 }
 
-/// What holds where a setting is not given.
+/// The value of a setting that is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
-    /// This text, as if it had been given.
+    /// This text, as if it had been set.
     Text(&'static str),
-    /// No value: what is done then, in words.
+    /// No value; the words say what happens then.
     Unset(&'static str),
 }
 
@@ -66,8 +66,8 @@ impl Preset {
     }
 }
 
-/// Makes [`Config`], [`SETTINGS`] and the function that reads the one by the other, so that no setting is in one of
-/// them only. A default is `is "text"`, or `unset "words"` for a setting that is an `Option`.
+/// Makes [`Config`], [`SETTINGS`] and the function that reads [`Config`] from the sources, so that no setting can be
+/// missing from one of them. A default is `is "text"`, or `unset "words"` for a setting that is an `Option`.
 macro_rules! settings {
     ($($key:ident $flag:literal: $kind:ty, $takes:expr, $preset:ident $default:literal, $parser:path, $what:literal;)*) => {
         /// A server's settings.
@@ -85,7 +85,7 @@ macro_rules! settings {
             what: $what,
         },)*];
 
-        /// Every setting from what was given. None where a default can't be parsed, which a test rules out.
+        /// Every setting from the sources. `None` if a default can't be parsed, which a test rules out.
         pub fn read(sources: &mut Sources) -> Option<Config> {
             $(let $key = settings!(@take $preset sources, $flag, $default, $parser);)*
             Some(Config { $($key: $key?,)* })

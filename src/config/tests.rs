@@ -35,7 +35,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.log, LogFilter { level: LevelFilter::INFO, targets: Vec::new() });
 }
 
-/// A text for each setting that is not its default.
+/// For each setting a text that is not its default.
 const OTHERS: [(&str, &str); 21] = [
     ("grpc", "127.0.0.1:1"),
     ("http", "127.0.0.1:2"),

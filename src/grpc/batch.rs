@@ -1,9 +1,8 @@
-//! Many operations in one message: decided one after another in list order, each with a result of its own, and one
-//! wait for the disk.
+//! Many operations in one message: decided in list order, each with its own result, with one wait for the disk.
 //!
-//! Whatever is wrong with one operation is its own result and never anyone else's. An operation is decided only while
-//! the answer has room for the longest result there is; from the first that does not fit on, all are left out, so that
-//! none is ever decided behind one that was not.
+//! A fault of one operation is its own result and affects no other. An operation is decided only while the answer has
+//! room for the longest possible result. From the first operation without room on, all are left out, so that none is
+//! decided after one that was not.
 
 use std::sync::Arc;
 
@@ -24,51 +23,52 @@ use super::edge::{Edge, Pending};
 use super::status::of_fault;
 use crate::metrics::edge::{Ending, Operation};
 
-/// An answer stays below this: what a client takes if it is not told otherwise.
+/// An answer stays below this: the default limit of clients.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of an answer beside its results, at most: sequence and server time.
+/// Most bytes of an answer besides its results: sequence and server time.
 const ENVELOPE_BYTES: usize = 64;
-/// Bytes that a result has in an answer beside its own, at most: its tag and its length.
+/// Most bytes that an answer adds to a result: its tag and its length.
 const FRAME_BYTES: usize = 6;
-/// Bytes of any one result, at most: a refusal with its full house of lines and the hold in question.
+/// Most bytes of a result: a refusal with the most lines and the hold in question.
 const LONGEST_RESULT: usize = 32 * 1024;
-/// Bytes of the result of an operation that is left out, at most. Set aside for each from the start.
+/// Most bytes of the result of an operation that is left out. Reserved for each operation at the start.
 const LEFT_OUT_BYTES: usize = 80;
-/// Why an operation is left out.
+/// The message of an operation that is left out.
 const LEFT_OUT: &str = "batch answer too large; send again in smaller batches";
-/// After so many operations others have their turn.
+/// Operations that are decided before other tasks run.
 const TURN: usize = 64;
-/// So many operations that follow each other are decided by one reading of the clock: some ten microseconds.
+/// Consecutive operations that share one reading of the clock, about ten microseconds.
 const ONE_READING: usize = 8;
 
-/// A message's results, of which nothing may be told before it is durable.
+/// The results of a message, which must not be sent before they are durable.
 pub struct Decisions {
-    /// With the instant of the last.
+    /// With the time of the last decision.
     pending: Pending<(Vec<pb::Result>, Timestamp)>,
     tally: Tally,
 }
 
-/// A message whose operations are decided.
+/// A message while its operations are decided.
 struct Deciding {
-    /// Decides all of them, also where it is another's turn meanwhile: what follows an operation sees what came of it.
+    /// Decides all operations, also if the term ends meanwhile: an operation must see the effects of those before it.
     engine: Arc<Engine>,
     results: Vec<pb::Result>,
     tally: Tally,
-    /// Bytes that results may still take.
+    /// Bytes that the results may still take.
     room: usize,
     /// The last record that the results depend on.
     durable_after: Lsn,
-    /// When the last operation was decided; of a message without one, when it came.
+    /// When the last operation was decided; without operations, when the message arrived.
     at: Timestamp,
-    /// The last reading of the clock. All operations of the message had come by then; it never stands before the
-    /// instant at which another of them was decided.
+    /// The last reading of the clock. It is not earlier than the arrival of the message's operations, nor than the
+    /// last decision.
     now: Timestamp,
 }
 
-/// Decides operations, one after another.
+/// Decides operations in order.
 ///
 /// # Errors
-/// `JournalFailed`: what was decided by then may be durable or not. `Overloaded` between two terms, before anything is.
+/// `JournalFailed`: what was decided by then may be durable or not. `Overloaded` between two terms, before anything
+/// is decided.
 pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Decisions, Fault> {
     let mut decided = Deciding::of(edge, operations.len())?;
     for (turn, operations) in operations.chunks(TURN).enumerate() {
@@ -81,7 +81,8 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
             let (mut rest, mut at_once) = (asked.as_slice(), true);
             while let Some(first) = rest.first() {
                 let told = if at_once { decided.decide_run(rest, view)? } else { None };
-                // Begun anew behind each that has to wait, a run would look at the same ones again and again.
+                // If the first operation of a run had to wait, the rest is decided one by one: trying a run after each
+                // would check the same operations again and again.
                 at_once &= told != Some(0);
                 let told = told.unwrap_or(0);
                 if told == 0 {
@@ -94,9 +95,9 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
     Ok(decided.done())
 }
 
-/// An operation of a message, and what it asks for if that is sound.
+/// An operation of a message, with its command if it is valid.
 struct Asked<'a> {
-    /// None where it asks for nothing.
+    /// `None` if it is empty.
     operation: Option<&'a pb::operation::Operation>,
     command: Result<Command, Rejection>,
 }
@@ -116,7 +117,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Rejects a message whole, each of its operations by itself: as many as an answer has room for.
+/// Rejects each operation of a message with this status, as many as an answer has room for.
 pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Decisions {
     let mut tally = Tally::of(edge);
     let error = convert::error(status);
@@ -130,7 +131,7 @@ pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -
 }
 
 impl Decisions {
-    /// The results and their instant, once all that they tell is durable.
+    /// The results and the time of the last decision, once they are durable.
     ///
     /// # Errors
     /// `JournalFailed`, for all of them.
@@ -142,7 +143,7 @@ impl Decisions {
     }
 }
 
-/// Bytes that results of so many operations may take.
+/// Bytes that the results of this many operations may take.
 const fn room(operations: usize) -> usize {
     let aside = operations.saturating_mul(LEFT_OUT_BYTES).saturating_add(ENVELOPE_BYTES);
     MAX_ANSWER_BYTES.saturating_sub(aside)
@@ -161,8 +162,9 @@ impl Deciding {
         })
     }
 
-    /// Decides reserves that stand first, in one drop, in one go, if there are several and room for whatever comes of
-    /// them. Says how many operations were decided; then the next is to be decided by itself.
+    /// Decides the reserves of one drop at the front in one go, if there are several and the answer has room for
+    /// their results. Returns how many operations were decided; `None` if no run was tried. After `None` or 0 the next
+    /// operation must be decided by itself.
     fn decide_run(&mut self, asked: &[Asked<'_>], view: View) -> Result<Option<usize>, Fault> {
         let reserves = asked.iter().map_while(Asked::reserve);
         let drop = asked.first().and_then(Asked::reserve).map(|first| &first.drop);
@@ -213,7 +215,7 @@ impl Deciding {
     }
 
     async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
-        // Later than `now`, if it had to wait: what follows it is decided no earlier.
+        // Later than `now` if it had to wait; the operations after it are decided no earlier.
         let (answer, at) = attempt(&self.tally.edge, &self.engine, self.now, command).await;
         self.now = at;
         match answer {
@@ -226,7 +228,7 @@ impl Deciding {
         }
     }
 
-    /// What is told of an operation that could not be decided.
+    /// The result of an operation that could not be decided.
     fn failed(&mut self, fault: Decided<Fault>) -> Result<(pb::Result, Ending), Fault> {
         let Decided { value: fault, durable_after } = fault;
         if fault == Fault::JournalFailed {
@@ -264,7 +266,7 @@ const fn ending(outcome: &Outcome) -> Ending {
     }
 }
 
-/// Bytes of a result in an answer, at most.
+/// Most bytes of a result in an answer.
 fn taken(result: &pb::Result) -> usize {
     result.encoded_len().saturating_add(FRAME_BYTES)
 }
@@ -279,11 +281,12 @@ const fn counted(operation: &pb::operation::Operation) -> Operation {
     }
 }
 
-/// How many operations of each kind ended in each way, in the order of [`Operation::ALL`] and [`Ending::ALL`].
+/// How many operations ended how, by kind, in the order of [`Operation::ALL`] and [`Ending::ALL`].
 #[derive(Default)]
 struct Endings([[u64; Ending::ALL.len()]; Operation::ALL.len()]);
 
-/// Counts a message's operations when it is over. What its caller was not told, or did not wait for, is an error.
+/// Counts a message's operations when it is dropped. If its answer was not durable, or its caller did not wait, all
+/// count as errors.
 struct Tally {
     edge: Arc<Edge>,
     endings: Endings,
@@ -297,7 +300,7 @@ impl Tally {
 }
 
 impl Endings {
-    /// What asks for nothing is no operation to be counted.
+    /// An operation that is empty is not counted.
     fn count_asked(&mut self, asked: Option<&pb::operation::Operation>, ending: Ending) {
         if let Some(asked) = asked {
             self.count(counted(asked), ending);
@@ -335,7 +338,7 @@ mod tests {
 
     use super::*;
 
-    /// A hold with everything that the contract has, as long as it may be.
+    /// A hold with every field of the contract, each as long as possible.
     fn longest_hold() -> pb::Hold {
         let line = pb::HoldLine {
             sku: "s".repeat(128),

@@ -1,5 +1,5 @@
-//! Messages become values: looked over first, charged for what they will take, and both, for large ones, on a thread
-//! where that holds nobody up.
+//! Decodes messages. A message is checked first and charged for the memory that it will take. Large messages are
+//! decoded on threads for long work.
 
 use std::sync::Arc;
 
@@ -15,36 +15,37 @@ use super::status;
 use crate::budget::Charge;
 use crate::http2::CALL_BYTES;
 
-/// A message of up to this is decoded, and an answer encoded, where its call runs: about a millisecond.
+/// A message of up to this size is decoded, and an answer encoded, on the call's own thread: it takes about a
+/// millisecond.
 pub const AT_ONCE_BYTES: usize = 256 * 1024;
-/// What the result of an operation takes in memory, at most nearly always: a hold of some lines.
+/// Memory that the result of an operation takes in nearly all cases: a hold with a few lines.
 const RESULT_BYTES: usize = 768;
-/// What a request may take decoded under what its call is charged.
+/// Memory of a decoded request that the call's own charge covers.
 const COVERED_BYTES: usize = CALL_BYTES / 2;
 
-/// A request that was decoded, and what it is charged.
+/// A decoded request, with its charge.
 #[derive(Debug)]
 pub struct Decoded<T> {
     /// The request.
     pub message: T,
-    /// Given back when it is dropped.
+    /// Gives its bytes back when it is dropped.
     pub charge: Charge,
 }
 
 /// Decodes requests.
 pub struct Decode {
     shapes: Arc<Shapes>,
-    /// Of each call's request, in the order of [`CALLS`].
+    /// The place of each call's request type in the shapes, in the order of [`CALLS`].
     places: Vec<usize>,
-    /// Large messages that may be decoded or encoded at once.
+    /// Bounds the large messages that are decoded or encoded at once.
     large: Arc<Semaphore>,
 }
 
 impl Decode {
-    /// The requests of all calls.
+    /// Decodes the requests of all calls.
     ///
     /// # Errors
-    /// When the contract's descriptors can't be used.
+    /// If the contract's descriptors can't be used.
     pub fn new() -> Result<Self, BrokenShape> {
         let (shapes, places) = Shapes::of(CALLS.iter().map(|call| call.request))?;
         Ok(Self { shapes: Arc::new(shapes), places, large: Arc::new(Semaphore::new(parallelism().div_ceil(2))) })
@@ -53,14 +54,14 @@ impl Decode {
     /// Decodes a request of the call at this place in [`CALLS`].
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for what is malformed or has too much of something; when there is no room for it.
+    /// `INVALID_ARGUMENT` if it is malformed or has too many parts; also if the budget has no room for it.
     pub async fn decode<T>(&self, call: usize, received: Received) -> Result<Decoded<T>, Status>
     where
         T: Message + Default + 'static,
     {
         let place = self.places.get(call).copied().unwrap_or_default();
         let large = received.bytes.len() > AT_ONCE_BYTES;
-        // What it is charged goes along: where the caller goes away meanwhile, it is looked over and decoded all the same.
+        // The charge moves along: if the caller gives up meanwhile, the work goes on and the memory stays charged.
         let (takes, mut received) = if large {
             let shapes = Arc::clone(&self.shapes);
             self.aside(move || (walk(&shapes, place, &received.bytes), received)).await?
@@ -75,7 +76,7 @@ impl Decode {
         let Received { bytes, mut charge } = received;
         let decode = move || {
             let message = T::decode(bytes);
-            // What was encoded is gone.
+            // The encoded bytes are freed.
             charge.shrink_to(charge.bytes().saturating_sub(encoded));
             message.map(|message| Decoded { message, charge })
         };
@@ -83,7 +84,7 @@ impl Decode {
         decoded.map_err(|error| status::undecodable(&error))
     }
 
-    /// Decodes a batch. What its results will take is charged, too.
+    /// Decodes a batch. The memory of its results is charged too.
     ///
     /// # Errors
     /// As [`Decode::decode`].
@@ -93,7 +94,7 @@ impl Decode {
         Ok(decoded)
     }
 
-    /// Decodes a message of a stream of batches. What its results will take is charged, too.
+    /// Decodes a message of a stream of batches. The memory of its results is charged too.
     ///
     /// # Errors
     /// As [`Decode::decode`].
@@ -107,17 +108,17 @@ impl Decode {
         Ok(decoded)
     }
 
-    /// Does what takes long on a thread where that holds nobody up, a few at once.
+    /// Runs long work on a thread for it, a few at once.
     ///
     /// # Errors
-    /// When the server stops meanwhile.
+    /// If the server stops meanwhile.
     pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
         let permit = Arc::clone(&self.large).acquire_owned().await.map_err(|_closed| status::stopping())?;
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
         });
-        // A panic in there has ended the process through its hook.
+        // A panic would have ended the process through its hook.
         done.await.map_err(|_stopped| status::stopping())
     }
 }

@@ -1,4 +1,4 @@
-//! The operators' door: the calls about drops.
+//! The calls of `DropService`.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// Before this edge, until its streams end.
+    /// Over this edge; watches end with `streams`.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
         let hub = Arc::new(Hub::new(Arc::clone(&edge), streams, seats));
         Self { edge, hub }
@@ -48,7 +48,7 @@ impl Drops {
         let command = convert::create_drop(&request)?;
         let mut known = false;
         let asked = self.edge.ask(|engine, context| {
-            // Only for the log: two that create it at once may both say so.
+            // Only for the log: of two concurrent calls both may log a definition.
             known = engine.get_drop(&command.definition.id, context).is_ok();
             engine.create_drop(&command, context.by(&origin))
         });
@@ -131,7 +131,7 @@ impl Drops {
         origin: Origin,
     ) -> Result<pb::AdjustStockResponse, Status> {
         let command = convert::adjust_stock(&request)?;
-        // A wave of the item's deadlines may be due: that takes long.
+        // Many deadlines of the item may be due, which takes long.
         let asked = command.clone();
         let (view, _now) = self
             .edge
@@ -142,10 +142,10 @@ impl Drops {
         Ok(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) })
     }
 
-    /// A drop as it changes, for this peer.
+    /// A stream of a drop's changes, for this peer.
     ///
     /// # Errors
-    /// When there is no such drop, or no place among its watchers.
+    /// If there is no such drop, or the bound on watchers is reached.
     pub async fn watch_drop(&self, request: pb::WatchDropRequest, peer: &Arc<Peer>) -> Result<Updates, Status> {
         let id = convert::drop_id(&request.drop_id)?;
         self.hub.watch(id, peer).await.map_err(of_fault)

@@ -1,4 +1,4 @@
-//! The one place that waits: for doubt to pass, and for what was decided to be durable.
+//! The only module that waits: for doubt to pass, and for decisions to be durable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use tokio::sync::Semaphore;
 
 use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
 
-/// How long a request waits for doubt to pass before the caller is told to come again.
+/// How long a request waits for doubt to pass. After that it fails and may be sent again.
 const IN_DOUBT_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Between two terms.
+/// The fault between two terms.
 const NO_ENGINE: Fault = Fault::Overloaded("the server's engine is being replaced");
 
-/// Lists that are gathered at the same time: others wait for their turn with nothing in memory but their request.
+/// Most lists that are gathered at once. Other lists wait, with only their request in memory.
 const LISTS_AT_ONCE: usize = 4;
 
 /// What the services share.
@@ -31,7 +31,7 @@ pub struct Edge {
     lists: Arc<Semaphore>,
 }
 
-/// A verb of the engine that answers with an outcome.
+/// A verb of the engine that returns an outcome.
 pub type Verb<C> = fn(&Engine, &C, Context<'_>) -> Answer<Outcome>;
 
 impl Edge {
@@ -41,20 +41,20 @@ impl Edge {
         Self { engines, clock, metrics, lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) }
     }
 
-    /// The engine of the current term: what it decides waits for its own journal.
+    /// The engine of the current term. Its decisions wait for its own journal.
     ///
     /// # Errors
-    /// `Overloaded` between two terms, when there is none.
+    /// `Overloaded` between two terms, when there is no engine.
     pub(super) fn engine(&self) -> Result<Arc<Engine>, Fault> {
         self.engines.current().ok_or(NO_ENGINE)
     }
 
-    /// Decides and waits until the answer may be sent.
+    /// Decides a command and waits until the answer may be sent.
     ///
     /// # Errors
-    /// Those of the verb, `JournalFailed`, and `Overloaded` between two terms.
+    /// The verb's faults, `JournalFailed`, and `Overloaded` between two terms.
     pub async fn decide<C>(&self, command: &C, verb: Verb<C>) -> Result<(Outcome, Timestamp), Fault> {
-        // Nearly every call is decided by its first attempt, with nothing counted that the cores share.
+        // Nearly every call is decided at its first attempt, without a shared reference count.
         let first = self.engines.with(|engine| {
             let now = self.clock.now();
             let answer = verb(engine, command, Context::anonymous(now));
@@ -71,9 +71,9 @@ impl Edge {
         Ok((pending.settle().await?, now))
     }
 
-    /// Decides, without waiting for the disk: nothing of the answer may be sent before the record that it depends on is
-    /// durable. The first attempt is decided for an instant that was read after the request had come, which many share that
-    /// came together; the clock is read anew for each after it, for a decision is only as good as its instant.
+    /// Decides without waiting for the disk: the answer must not be sent before its record is durable. The first
+    /// attempt uses the time `read`, which was read after the request had arrived and which several operations may
+    /// share. Each later attempt reads the clock again.
     pub async fn decide_from<C>(
         &self,
         engine: &Engine,
@@ -89,15 +89,15 @@ impl Edge {
         .await
     }
 
-    /// This instant.
+    /// The current engine time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Asks for something that is decided at once, and waits until it may be shown.
+    /// Asks the engine and waits until the answer may be sent.
     ///
     /// # Errors
-    /// Those of the question, `JournalFailed`, and `Overloaded` between two terms.
+    /// The question's faults, `JournalFailed`, and `Overloaded` between two terms.
     pub async fn ask<T>(
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
@@ -119,7 +119,7 @@ impl Edge {
         Ok((pending.ok_or(NO_ENGINE)?, now))
     }
 
-    /// As [`Edge::ask`], for what may take long: on a thread where that holds nobody up.
+    /// As [`Edge::ask`], for long work: on a blocking thread.
     ///
     /// # Errors
     /// As [`Edge::ask`].
@@ -129,12 +129,12 @@ impl Edge {
     ) -> Result<(T, Timestamp), Fault> {
         let (engine, now) = (self.engine()?, self.clock.now());
         let ask = move || Pending::of(&engine, question(&engine, Context::anonymous(now)));
-        // A panic in there has ended the process through its hook.
+        // A panic would have ended the process through its hook.
         let pending = tokio::task::spawn_blocking(ask).await.map_err(|_panic| Fault::JournalFailed)?;
         Ok((pending.settle().await?, now))
     }
 
-    /// As [`Edge::ask_at_length`], for pages of lists: few are gathered at the same time.
+    /// As [`Edge::ask_at_length`], for pages of lists: only a few are gathered at once.
     ///
     /// # Errors
     /// As [`Edge::ask`].
@@ -142,9 +142,10 @@ impl Edge {
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T> + Send + 'static,
     ) -> Result<(T, Timestamp), Fault> {
-        // It is never closed, so there is always a turn.
+        // The semaphore is never closed.
         let turn = Arc::new(Arc::clone(&self.lists).acquire_owned().await);
-        // Until it may be shown, for a page waits for the disk; and until it is gathered, also where the caller has gone.
+        // Held until the page may be sent, since it waits for the disk; and until it is gathered, even if the caller
+        // has given up.
         let gathering = Arc::clone(&turn);
         let gathered = move |engine: &Engine, context: Context<'_>| {
             let gathered = question(engine, context);
@@ -156,23 +157,24 @@ impl Edge {
         listed
     }
 
-    /// Who watches a drop now.
+    /// Open streams of watches and of events, and pages of events that wait.
     pub fn watchers(&self) -> &Gauge {
         &self.metrics.watchers
     }
 
-    /// Counts how an operation ended.
+    /// Counts an operation by its outcome.
     pub fn count(&self, operation: Operation, ending: Ending) {
         self.metrics.operation(operation, ending);
     }
 
-    /// Counts how so many operations ended.
+    /// Counts several operations by their outcome.
     pub fn count_many(&self, operation: Operation, ending: Ending, many: u64) {
         self.metrics.operations_more(operation, ending, many);
     }
 }
 
-/// What was decided, value or fault, and waits for the journal of the engine that has decided it. Keeps no engine.
+/// A decision, value or fault, that waits for the journal of the engine that made it. It holds no reference to the
+/// engine.
 #[must_use = "nothing of it may be sent before it is settled"]
 pub struct Pending<T> {
     answer: Result<T, Fault>,
@@ -180,7 +182,7 @@ pub struct Pending<T> {
 }
 
 impl<T> Pending<T> {
-    /// What this engine has answered.
+    /// An answer of this engine.
     pub fn of(engine: &Engine, answer: Answer<T>) -> Self {
         let (answer, durable_after) = match answer {
             Ok(Decided { value, durable_after }) => (Ok(value), durable_after),
@@ -189,20 +191,20 @@ impl<T> Pending<T> {
         Self { answer, ticket: engine.journal().ticket(durable_after) }
     }
 
-    /// What nobody has decided, and waits for nothing.
+    /// A value that depends on no record.
     pub const fn at_once(value: T) -> Self {
         Self { answer: Ok(value), ticket: Ticket::ready() }
     }
 
-    /// The value, if there is one, for a look before it may be sent.
+    /// The value, if there is one, before it may be sent.
     pub fn unsettled(&self) -> Option<&T> {
         self.answer.as_ref().ok()
     }
 
-    /// What was decided, once it may be sent. Whoever waits for the disk does so here.
+    /// The decision, once it may be sent. All waiting for the disk happens here.
     ///
     /// # Errors
-    /// The fault, and `JournalFailed`.
+    /// The fault, or `JournalFailed`.
     pub async fn settle(self) -> Result<T, Fault> {
         self.ticket.await.map_err(|_failed| Fault::JournalFailed)?;
         self.answer
@@ -213,7 +215,7 @@ const fn is_in_doubt<T>(answer: &Answer<T>) -> bool {
     matches!(answer, Err(Decided { value: Fault::InDoubt, .. }))
 }
 
-/// Attempts until nothing is in doubt, for as long as patience lasts. Others go first between two attempts.
+/// Attempts until nothing is in doubt, or the timeout has passed. Other tasks run between two attempts.
 async fn attempted<T>(mut attempt: impl FnMut() -> (Answer<T>, Timestamp)) -> (Answer<T>, Timestamp) {
     let mut waiting: Option<Stopwatch> = None;
     loop {

@@ -1,14 +1,14 @@
-//! What `grpc.health.v1` says: serving, or not, for the server as a whole and for each service.
+//! The `grpc.health.v1` service: serving or not, for the whole server and for each service.
 
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::rpc;
 
-/// The whole server's name in health checks.
+/// The name of the whole server in health checks.
 const EVERYTHING: &str = "";
 
-/// The switch of the standard health service.
+/// Switches the standard health service.
 #[derive(Debug, Clone)]
 pub struct Health(HealthReporter);
 
@@ -23,12 +23,12 @@ impl Health {
         self.0.clone()
     }
 
-    /// From now on: serving.
+    /// Reports serving from now on.
     pub async fn serving(&self) {
         self.set(ServingStatus::Serving).await;
     }
 
-    /// From now on: not serving. Watchers are told.
+    /// Reports not serving from now on, also to watchers.
     pub async fn not_serving(&self) {
         self.set(ServingStatus::NotServing).await;
     }

@@ -1,7 +1,7 @@
-//! The gRPC door: requests become commands, the engine decides, answers go out once they are durable.
+//! The gRPC endpoint: requests become commands, the engine decides them, and answers are sent once they are durable.
 //!
-//! This room decides nothing about stock. It reads the clock once an attempt, waits where the engine never does, and
-//! gives every fault its status. A refusal is an answer here, as everywhere.
+//! This module decides nothing about stock. It reads the clock once for each attempt, waits where the engine never
+//! waits, and maps each fault to a status. A refusal is an answer, not a fault.
 
 use std::sync::Arc;
 
@@ -44,16 +44,16 @@ use others::Others;
 use reservation::Reservations;
 use seats::Seats;
 
-/// The calls that are served, each by its path in HTTP/2 and its request's full name. All others of the contract are
-/// answered with `UNIMPLEMENTED`.
+/// The path and the request's full name of each call that is served. All other calls of the contract are answered
+/// with `UNIMPLEMENTED`.
 pub fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
     rpc::CALLS.iter().map(|call| (call.path, call.request))
 }
 
-/// Most bytes of a request: what is longer is answered with `OUT_OF_RANGE`, naming the limit.
+/// Most bytes of a request. A longer one is answered with `OUT_OF_RANGE` and the limit.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
-/// The descriptors of the contract can't be used: a fault of the build.
+/// The contract's descriptors can't be used: the build is broken.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokenContract {
     /// For reflection.
@@ -64,11 +64,11 @@ pub enum BrokenContract {
     Shape(#[from] intake::BrokenShape),
 }
 
-/// All services: reservations, drops, events, health and reflection, ready to be served. Health starts as not serving, streams
-/// as going on.
+/// All services: reservations, drops, events, health and reflection. Health starts as not serving, and streams are
+/// open.
 ///
 /// # Errors
-/// When the descriptors of the contract can't be used.
+/// If the contract's descriptors can't be used.
 pub async fn services(
     edge: Edge,
     metrics: Arc<EdgeMetrics>,

@@ -1,4 +1,4 @@
-//! A call as it is counted: its method, its status, how long it took; and what its caller sent to know it by.
+//! Observes a call: its method, status and duration for the metrics, and the ids that its caller sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::metrics::edge::{Code, EdgeMetrics, Method};
 
 const REQUEST_ID: &str = "x-request-id";
 const TRACE: &str = "traceparent";
-/// Most bytes of either; a longer one is neither logged nor handed back.
+/// Most bytes of either id; a longer one is neither logged nor returned.
 const KNOWN_BY_MAX: usize = 512;
 const TIMEOUT: &str = "grpc-timeout";
 
-/// How long the caller waits, by its `grpc-timeout`: at most 8 digits and a unit. What is malformed is no deadline.
+/// How long the caller waits, by its `grpc-timeout`: at most 8 digits and a unit. A malformed one is ignored.
 pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -32,7 +32,7 @@ pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// A call under way.
+/// A call in flight.
 pub struct Call {
     under_way: Option<UnderWay>,
 }
@@ -46,7 +46,7 @@ struct UnderWay {
 }
 
 impl Call {
-    /// From a request's head.
+    /// Starts with a request's head.
     pub fn begin(method: Method, headers: &HeaderMap, metrics: &Arc<EdgeMetrics>) -> Self {
         let under_way = UnderWay {
             method,
@@ -58,19 +58,19 @@ impl Call {
         Self { under_way: Some(under_way) }
     }
 
-    /// Where the call comes from, as records of what it changes say: a request id of more than [`ORIGIN_TEXT_MAX`] bytes, or
-    /// with anything but visible ASCII in it, is left out.
+    /// The origin of the call, for the records of its changes. A request id of more than [`ORIGIN_TEXT_MAX`] bytes,
+    /// or with other characters than visible ASCII, is left out.
     pub fn origin(&self, peer: &Peer) -> Origin {
         let request_id = self.under_way.as_ref().and_then(|under_way| under_way.request_id.as_ref());
         let request_id = request_id
             .map(HeaderValue::as_bytes)
             .filter(|id| !id.is_empty() && id.len() <= ORIGIN_TEXT_MAX && id.iter().all(u8::is_ascii_graphic));
         let request_id = request_id.and_then(|id| std::str::from_utf8(id).ok()).map(Box::from);
-        // Callers are not told apart yet. An address with its port is far shorter than the bound.
+        // Callers are not authenticated yet. An address with its port is far shorter than the bound.
         Origin { actor: Actor::Anonymous, peer: Some(peer.address.to_string().into()), request_id }
     }
 
-    /// Counts how it ended, and hands the caller's `x-request-id` back.
+    /// Counts how the call ended, and returns the caller's `x-request-id`.
     pub fn end(mut self, code: Code, head: &mut HeaderMap) {
         if let Some(under_way) = self.under_way.take() {
             if let Some(id) = &under_way.request_id {
@@ -82,7 +82,7 @@ impl Call {
 }
 
 impl Drop for Call {
-    /// A caller that went away is counted too.
+    /// A call that its caller has given up is counted too.
     fn drop(&mut self) {
         if let Some(under_way) = self.under_way.take() {
             under_way.end(Code::CANCELLED);

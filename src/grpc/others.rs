@@ -1,4 +1,4 @@
-//! The services that are not ours, health and reflection: served by their own code, under the same bounds.
+//! Health and reflection: services by other crates, served under the same bounds.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -22,22 +22,22 @@ use super::status;
 use super::stream::Streams;
 use crate::http2::{Answer, Chunk, Part, Peer, Rest};
 
-/// Routes of services that are not ours.
+/// Routes of the other services.
 pub struct Others(Routes);
 
 impl Others {
-    /// Ready to be asked.
+    /// Prepares the routes.
     pub fn new(routes: Routes) -> Self {
         Self(routes.prepare())
     }
 
-    /// Hands a request on, each message once it is whole, and its answer back.
+    /// Passes a request on, each message once it is complete, and its answer back.
     pub async fn answer(&self, request: Request<Messages>, streams: &Streams) -> Answer {
         let peer = Arc::clone(request.body().peer());
         let mut routes = self.0.clone();
         let answered: Result<Response<Body>, Infallible> = tokio::select! {
             biased;
-            // They are always ready.
+            // The routes are always ready.
             answered = routes.call(request.map(body)) => answered,
             () = stopping(streams.ending()) => return reply::failed(&status::stopping()),
         };
@@ -51,7 +51,7 @@ impl Others {
     }
 }
 
-/// Messages as a body: each in its frame, at once and whole.
+/// Messages as a body: each in one frame.
 fn body(messages: Messages) -> Body {
     let frames = stream::unfold(Some(messages), async |messages| {
         let mut messages = messages?;
@@ -72,7 +72,7 @@ fn framed(message: &Bytes) -> Bytes {
     frame.freeze()
 }
 
-/// A body's frames, charged.
+/// A body's frames, with their charge.
 fn parts(body: Body, peer: Arc<Peer>) -> impl futures_util::Stream<Item = Part> + Send {
     stream::unfold(Some((body, peer)), async |state| {
         let (mut body, peer) = state?;

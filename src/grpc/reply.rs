@@ -1,4 +1,4 @@
-//! What is sent back: messages in their frames, and statuses as heads and trailers.
+//! Replies: messages in their gRPC frames, and statuses as heads and trailers.
 
 use std::sync::Arc;
 
@@ -19,21 +19,21 @@ const PREFIX_BYTES: usize = 5;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const OK: HeaderValue = HeaderValue::from_static("0");
 const STATUS: &str = "grpc-status";
-/// What an answer takes as a value and encoded, by its encoded bytes: three times, nearly always.
+/// The memory of an answer, as a value and encoded, relative to its encoded bytes; seldom more.
 const DECODED_FACTOR: usize = 3;
-/// An answer of up to this is covered by what its call is charged.
+/// An answer of up to this size is covered by its call's own charge.
 const COVERED_BYTES: usize = CALL_BYTES / 2;
 
-/// What a call came to.
+/// The result of a call.
 pub enum Reply {
-    /// A message, in its frame.
+    /// One message, in its frame.
     One(Chunk),
-    /// Messages as they come, each in its frame.
+    /// A stream of messages, each in its frame.
     Stream(BoxStream<'static, Result<Chunk, Status>>),
 }
 
 impl Reply {
-    /// Messages as they come, each with what it is charged already.
+    /// A stream of messages, each with its charge.
     pub fn stream<M: Message + 'static>(
         messages: BoxStream<'static, Result<(M, Charge), Status>>,
         decode: Arc<Decode>,
@@ -48,7 +48,7 @@ impl Reply {
         Self::Stream(framed.boxed())
     }
 
-    /// Messages that are made of what comes, each once there is room for it.
+    /// A stream of messages that are made from `things`, each once there is room for it.
     pub fn stream_of<T: Send + Sync + 'static, M: Message + 'static>(
         things: BoxStream<'static, Result<T, Status>>,
         make: fn(&T) -> M,
@@ -65,7 +65,7 @@ impl Reply {
         Self::Stream(framed.boxed())
     }
 
-    /// The answer, with its status.
+    /// The HTTP/2 answer, with its status.
     pub fn answer(self) -> Answer {
         let head = head();
         match self {
@@ -75,7 +75,7 @@ impl Reply {
     }
 }
 
-/// Messages, and then the status: of the first that failed, or that all is well.
+/// The messages, then the status: the first error, or OK.
 fn parts(messages: BoxStream<'static, Result<Chunk, Status>>) -> impl futures_util::Stream<Item = Part> + Send {
     stream::unfold(Some(messages), async |messages| {
         let mut messages = messages?;
@@ -87,12 +87,12 @@ fn parts(messages: BoxStream<'static, Result<Chunk, Status>>) -> impl futures_ut
     })
 }
 
-/// A status as the end of an answer in pieces.
+/// A status as the end of a streamed answer.
 pub fn end(status: &Status) -> Part {
     Part::Trailers(status_headers(status))
 }
 
-/// A status alone.
+/// An answer that is a status alone.
 pub fn failed(status: &Status) -> Answer {
     let mut head = head();
     head.headers_mut().extend(status_headers(status));
@@ -115,18 +115,18 @@ fn trailers() -> HeaderMap {
 fn status_headers(status: &Status) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if status.add_header(&mut headers).is_err() {
-        // A message or metadata that no header can carry: the code can always be said.
+        // No header can carry the message or the metadata; the code can always be sent.
         headers = HeaderMap::new();
         headers.insert(STATUS, HeaderValue::from(i32::from(Code::Internal)));
     }
     headers
 }
 
-/// A message in its frame that can be made again. Where there is no room for it, it is dropped and made anew once there is:
-/// messages that wait would be memory that nobody is charged. However often that is, it waits no longer than once.
+/// Frames a message that can be made again. If there is no room for it, it is dropped, and made again once there is:
+/// waiting messages would be memory that is not charged. All waits together last no longer than one.
 ///
 /// # Errors
-/// Those of making it, and when there is no room for it.
+/// Those of `make`; also if there is no room.
 pub async fn made<M, F>(mut make: impl FnMut() -> F, decode: &Decode, peer: &Arc<Peer>) -> Result<Chunk, Status>
 where
     M: Message + 'static,
@@ -145,10 +145,10 @@ where
     }
 }
 
-/// A message in its frame, with what it is charged already.
+/// Frames a message, with what is charged for it already.
 ///
 /// # Errors
-/// When there is no room for it.
+/// If there is no room for it.
 pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, mut charge: Charge) -> Result<Chunk, Status> {
     let length = message.encoded_len();
     if length <= COVERED_BYTES {
@@ -159,7 +159,7 @@ pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, mut charg
     if more > 0 {
         grow(&mut charge, more).await?;
     }
-    // What it is charged goes along: where the caller goes away meanwhile, it is encoded all the same.
+    // The charge moves along: if the caller gives up meanwhile, the encoding goes on.
     let encode = move || {
         let bytes = encoded(&message, length);
         drop(message);
@@ -169,7 +169,7 @@ pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, mut charg
     if length <= AT_ONCE_BYTES { Ok(encode()) } else { decode.aside(encode).await }
 }
 
-/// What an answer of this length is charged until it is encoded: what it takes as a value, too.
+/// The charge for an answer of this length until it is encoded: it covers the value too.
 const fn charged(length: usize) -> usize {
     if length <= COVERED_BYTES { 0 } else { length.saturating_mul(DECODED_FACTOR) }
 }
@@ -209,7 +209,7 @@ mod tests {
         let (budget, peer) = peer_of_few_bytes();
         let decode = Decode::new().expect("the contract");
         let mut filling = peer.share.charge(300 * KIB).expect("room");
-        // Each time there is room for what was made the last time, and not for what is made then.
+        // Each time there is room for the last message, but not for the next one.
         let freed = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(900)).await;
@@ -224,7 +224,7 @@ mod tests {
         let watch = Stopwatch::start();
         let answer = made(make, &decode, &peer).await;
         assert_eq!(answer.expect_err("no room").code(), Code::Unavailable);
-        // Five times as long where each time is waited for by itself.
+        // It would take five times as long if each message had a wait of its own.
         assert!(watch.elapsed() < Duration::from_secs(5), "{:?}", watch.elapsed());
         assert_eq!((budget.refused(), made_so_often > 1), (1, true), "{made_so_often}");
         freed.abort();

@@ -1,4 +1,4 @@
-//! Checkout's door: the calls about holds.
+//! The calls of `ReservationService`.
 
 use std::sync::Arc;
 
@@ -25,12 +25,12 @@ pub struct Reservations {
 }
 
 impl Reservations {
-    /// Before this edge; these are its streams.
+    /// Over this edge; `streams` are its streams.
     pub const fn new(edge: Arc<Edge>, streams: Streams) -> Self {
         Self { edge, streams }
     }
 
-    /// One operation from command to durable outcome, counted.
+    /// Runs one operation from command to durable outcome, and counts it.
     async fn run<C>(
         &self,
         operation: Operation,
@@ -47,7 +47,7 @@ impl Reservations {
     }
 }
 
-/// Counts an operation when it is over, also one that its caller left alone.
+/// Counts an operation when it ends, also if its caller has given up.
 struct Counted<'a> {
     edge: &'a Edge,
     operation: Operation,
@@ -142,10 +142,10 @@ impl Reservations {
         Ok(pb::ListHoldsResponse { holds, next_page_token, server_time })
     }
 
-    /// Operations, decided one after another. What the request is charged goes over to the answer.
+    /// Decides operations in order. The request's charge moves to the answer.
     ///
     /// # Errors
-    /// When the message is faulty as a whole, or nothing can be decided any more.
+    /// If the message is faulty as a whole, or nothing can be decided any more.
     pub async fn batch(&self, request: Decoded<pb::BatchRequest>) -> Result<(pb::BatchResponse, Charge), Status> {
         let Decoded { message: pb::BatchRequest { operations, view }, charge } = request;
         let view = convert::batch(operations.len(), view)?;
@@ -154,7 +154,7 @@ impl Reservations {
         Ok((pb::BatchResponse { results, server_time: Some(convert::timestamp(now)) }, charge))
     }
 
-    /// Messages of operations, answered in their order.
+    /// Decides a stream of batches, answered in their order.
     pub fn batch_stream(&self, messages: Incoming) -> Answers {
         self.streams.answers(&self.edge, messages)
     }

@@ -1,10 +1,10 @@
-//! The calls that are served: their paths, their requests, and how long a message of theirs may be.
+//! The calls that are served: their paths, their requests, and the most bytes of their messages.
 
 use super::MAX_REQUEST_BYTES;
 
-/// Most bytes of a request that has no list of operations and no drop.
+/// Most bytes of a request without operations and without a drop.
 const SMALL_REQUEST_BYTES: usize = 64 * 1024;
-/// Most bytes of a request with a drop, which has at most 96 KiB itself.
+/// Most bytes of a request with a drop, which has at most 96 KiB.
 const DROP_REQUEST_BYTES: usize = 128 * 1024;
 
 /// A call that is served.
@@ -32,10 +32,10 @@ pub enum Rpc {
     ListEvents,
 }
 
-/// How a call is asked for.
+/// The description of a call.
 #[derive(Debug)]
 pub struct Row {
-    /// Which call.
+    /// The call.
     pub rpc: Rpc,
     /// Its path in HTTP/2.
     pub path: &'static str,
@@ -49,7 +49,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
     Row { rpc, path, request, request_bytes_max }
 }
 
-/// All of them, those that are called most first.
+/// All calls, the most frequent ones first.
 pub static CALLS: [Row; 20] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
@@ -93,7 +93,7 @@ pub static CALLS: [Row; 20] = [
     row(Rpc::ListEvents, "/stockade.v1.EventService/ListEvents", "stockade.v1.ListEventsRequest", SMALL_REQUEST_BYTES),
 ];
 
-/// The services that have a call that is served. One comes once for each of its runs in [`CALLS`].
+/// The services with a call that is served; a service is repeated if its calls are not adjacent in [`CALLS`].
 pub(super) fn services() -> impl Iterator<Item = &'static str> {
     let mut last = "";
     let name = |row: &'static Row| row.path.trim_start_matches('/').split('/').next().unwrap_or_default();

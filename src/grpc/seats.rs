@@ -1,4 +1,4 @@
-//! Places of streams that go on by themselves: who watches a drop, who follows events. All of a server's have one bound.
+//! Places for long calls: watches of drops, streams of events, and pages of events that wait. They share one bound.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,16 +9,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::edge::Edge;
 use crate::http2::Peer;
 
-/// Most watchers of a server, and followers of its events.
+/// Most places of a server.
 pub const MAX_WATCHERS: usize = 20_000;
 
-/// All places of a server.
+/// The places of a server.
 pub struct Seats {
     edge: Arc<Edge>,
     free: Arc<Semaphore>,
 }
 
-/// A watcher's place among all that there are; free again when it is dropped.
+/// A place, free again when it is dropped.
 pub struct Seat {
     edge: Arc<Edge>,
     peer: Arc<Peer>,
@@ -26,19 +26,19 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// All of them are free.
+    /// All places are free.
     pub fn new(edge: Arc<Edge>) -> Self {
         Self { edge, free: Arc::new(Semaphore::new(MAX_WATCHERS)) }
     }
 
-    /// A place for this peer.
+    /// Takes a place for this peer.
     ///
     /// # Errors
-    /// `Exhausted` when there is none, or the peer has its part.
+    /// `Exhausted` if no place is free, or the connection already has more than there are left.
     pub fn take(&self, peer: &Arc<Peer>) -> Result<Seat, Fault> {
         let full = Fault::Exhausted("too many watchers: the server's bound is reached");
         let permit = Arc::clone(&self.free).try_acquire_owned().map_err(|_none| full)?;
-        // The next caller finds as many places free as one connection has: none takes all.
+        // A connection may not have more places than are left, so none can take all.
         if peer.watched.load(Ordering::Relaxed) > self.free.available_permits() {
             return Err(Fault::Exhausted("too many watchers on this connection, with few places left on the server"));
         }

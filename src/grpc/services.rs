@@ -1,4 +1,4 @@
-//! Requests find their calls: by path to a method, its message decoded, its answer framed, its status counted.
+//! Dispatches requests: finds the method by its path, decodes the message, frames the answer and counts the status.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -30,9 +30,9 @@ use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
 
 /// Most bytes of a message for health or reflection.
 const OTHER_REQUEST_BYTES: usize = 64 * 1024;
-/// What a message that has begun may still take to come when the server stops.
+/// How long a message that has begun may still take when the server stops.
 const STRAGGLERS: Duration = Duration::from_millis(500);
-/// How requests for our services begin.
+/// The path prefix of our services.
 const PREFIX: &str = "/stockade.v1.";
 
 /// All calls of a server.
@@ -77,7 +77,7 @@ impl Services {
             return ended(call, Err(status));
         };
         let deadline = deadline(request.headers());
-        // The head is not needed any more: what its caller sent goes.
+        // The head is dropped: it is not needed any more.
         let messages = Messages::new(request.into_body(), peer, row.request_bytes_max);
         let working = self.reply(row.rpc, Ask { services: self, place, messages, call: &call });
         let reply = match deadline {
@@ -96,7 +96,7 @@ impl Services {
             Rpc::Claim => ask.unary(|asked| holds.claim(asked)).await,
             Rpc::Release => ask.unary(|asked| holds.release(asked)).await,
             Rpc::Extend => ask.unary(|asked| holds.extend(asked)).await,
-            // Boxed, so that a call of the ones above takes no more memory than it needs.
+            // Boxed, so that the future of the calls above stays small.
             Rpc::ReturnUnits => Box::pin(ask.unary(|asked| holds.return_units(asked))).await,
             Rpc::GetHold => Box::pin(ask.unary(|asked| holds.get_hold(asked))).await,
             Rpc::ListHolds => Box::pin(ask.read(|asked| holds.list_holds(asked))).await,
@@ -117,17 +117,17 @@ impl Services {
     }
 }
 
-/// A request whose call is known.
+/// A request with a known call.
 struct Ask<'a> {
     services: &'a Services,
-    /// Of its row among the calls.
+    /// The call's place in the table of calls.
     place: usize,
     messages: Messages,
     call: &'a Call,
 }
 
 impl Ask<'_> {
-    /// The only message, decoded; the handler's answer, framed.
+    /// Decodes the only message, and frames the handler's answer.
     async fn unary<T, U, F>(mut self, handler: impl FnOnce(T) -> F) -> Result<Reply, Status>
     where
         T: Message + Default + 'static,
@@ -143,7 +143,7 @@ impl Ask<'_> {
         Ok(Reply::One(reply::framed(answer, &services.decode, charge).await?))
     }
 
-    /// As [`Ask::unary`], for an operator's change, whose record says where it came from.
+    /// As [`Ask::unary`], for an operator's change, whose record has its origin.
     async fn operation<T, U, F>(self, handler: impl FnOnce(T, Origin) -> F) -> Result<Reply, Status>
     where
         T: Message + Default + 'static,
@@ -154,7 +154,8 @@ impl Ask<'_> {
         self.unary(|asked| handler(asked, origin)).await
     }
 
-    /// As [`Ask::unary`], for what changes nothing and may be long: it is asked again where there was no room for it.
+    /// As [`Ask::unary`], for a read whose answer may be long: the handler is called again if there was no room for
+    /// its answer.
     async fn read<T, U, F>(mut self, handler: impl Fn(T) -> F) -> Result<Reply, Status>
     where
         T: Message + Default + Clone + 'static,
@@ -172,7 +173,7 @@ impl Ask<'_> {
         let received = self.only().await?;
         let decode = &self.services.decode;
         let asked = decode.batch(self.place, received).await?;
-        // Boxed: a message that has not come yet does not keep the memory of deciding it.
+        // Boxed, so that a call that waits for its message does not hold the memory for deciding it.
         let (answer, charge) = Box::pin(self.services.reservations.batch(asked)).await?;
         Ok(Reply::One(reply::framed(answer, decode, charge).await?))
     }
@@ -208,11 +209,11 @@ impl Ask<'_> {
         Ok(Reply::One(reply::framed(answer, decode, charge).await?))
     }
 
-    /// The only message. A server that stops does not wait for one that does not come.
+    /// The only message. A stopping server does not wait for it.
     async fn only(&mut self) -> Result<Received, Status> {
         let streams = &self.services.streams;
         let mut receiving = std::pin::pin!(self.messages.only());
-        // Nearly always it is there already.
+        // Nearly always it has arrived already.
         if let Poll::Ready(received) = futures_util::poll!(receiving.as_mut()) {
             return received;
         }
@@ -224,9 +225,9 @@ impl Ask<'_> {
     }
 }
 
-/// Once the server stops, and what was on its way by then has had time to come.
+/// Resolves when the server stops, after a grace time for messages that are on their way.
 pub(super) async fn stopping(mut ending: watch::Receiver<bool>) {
-    // Also when nobody is left who could say so.
+    // Also if the sender is gone.
     drop(ending.wait_for(|ended| *ended).await);
     sleep(STRAGGLERS).await;
 }

@@ -1,7 +1,7 @@
-//! Faults as gRPC statuses, with their details.
+//! Maps faults to gRPC statuses with details.
 //!
-//! Statuses travel in HTTP/2 trailers, of which many clients take 8 KiB and no more. What is said in words and in
-//! details is bounded so that a request with hundreds of faults still gets its answer.
+//! Statuses are sent in HTTP/2 trailers, and many clients accept only 8 KiB of them. Message and details are bounded,
+//! so that a request with hundreds of faults still gets its answer.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -17,19 +17,19 @@ use super::convert::Rejection;
 use super::intake::Oversized;
 use crate::budget::Exhausted;
 
-/// When to come again after an overload: longer than doubt and queues last.
+/// The retry delay after an overload: longer than doubt and full queues last.
 const OVERLOAD_DELAY: Duration = Duration::from_millis(50);
-/// When to come again to a server that is about to end: long enough for another start.
+/// The retry delay while the server is stopping: enough for a restart.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// When to come again while reserves are suspended: someone has to put something right.
+/// The retry delay while reserves are suspended: an operator must correct something.
 const SUSPENDED_DELAY: Duration = Duration::from_secs(1);
-/// Tells a client's retry policy how long to wait, in milliseconds.
+/// The retry delay for a client's retry policy, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
-/// Most bytes of a message, as it is encoded for a trailer. It travels twice: once more with the details.
+/// Most bytes of an encoded message. It is sent twice: also within the details.
 const MESSAGE_BYTES: usize = 1_900;
-/// Most bytes of all violations in the details; a third more once they are in base64.
+/// Most bytes of all violations in the details; base64 adds a third.
 const DETAIL_BYTES: usize = 2_700;
-/// Bytes that a violation takes beside its text.
+/// Bytes of a violation besides its text.
 const DETAIL_FRAME: usize = 8;
 
 /// A fault of the engine as its status.
@@ -58,7 +58,7 @@ impl From<Rejection> for Status {
     }
 }
 
-/// There is no room for the bytes of a request or an answer: of the connection's own, or of the server's.
+/// There is no room for a request or an answer, on the connection or on the server.
 #[must_use]
 pub fn no_room(exhausted: Exhausted) -> Status {
     let message = exhausted.to_string();
@@ -68,7 +68,7 @@ pub fn no_room(exhausted: Exhausted) -> Status {
     }
 }
 
-/// A request that is not decoded: which field is at fault, and why.
+/// A request that is not decoded: the faulty field and the reason.
 #[must_use]
 pub fn oversized(oversized: &Oversized) -> Status {
     let (field, description) = oversized.field();
@@ -82,7 +82,7 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
     Status::invalid_argument(format!("the request is not encoded as the contract says: {error}"))
 }
 
-/// Events that can't be read from there, with the cursor of the oldest that can, where that is known.
+/// Events that can't be read from a position, with the cursor of the oldest event if that is known.
 #[must_use]
 pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, HistoryError>) -> Status {
     let with_oldest = |status: fn(&FeedError, String) -> Status| match oldest() {
@@ -97,19 +97,19 @@ pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, His
             with_oldest(|_, oldest| cursor(&BadCursor::BehindTheEnd { oldest }))
         }
         FeedError::History(HistoryError::Damage(_)) => with_oldest(|error, oldest| {
-            Status::out_of_range(format!("what is kept there is damaged: {error}; the oldest is {oldest}"))
+            Status::out_of_range(format!("the events there are damaged: {error}; the oldest is {oldest}"))
         }),
         FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => unreadable_now(error),
     }
 }
 
-/// Events that can't be read for a reason that passes.
+/// Events that can't be read for now.
 #[must_use]
 pub fn unreadable_now(error: &impl Error) -> Status {
     unavailable(format!("events can't be read now: {error}"), OVERLOAD_DELAY)
 }
 
-/// A cursor that can't be gone on from.
+/// A cursor that can't be used.
 #[must_use]
 pub fn cursor(bad: &BadCursor) -> Status {
     match bad {
@@ -121,10 +121,13 @@ pub fn cursor(bad: &BadCursor) -> Status {
     }
 }
 
-/// This server is about to end: another start, or another server, goes on.
+/// The server is stopping: the caller retries at its next start, or at another server.
 #[must_use]
 pub fn stopping() -> Status {
-    unavailable("the server is stopping: connect again and go on with what was not answered".to_owned(), RESTART_DELAY)
+    unavailable(
+        "the server is stopping: connect again and continue with what was not answered".to_owned(),
+        RESTART_DELAY,
+    )
 }
 
 fn unavailable(message: String, delay: Duration) -> Status {
@@ -156,7 +159,7 @@ fn invalid(violations: &[Violation]) -> Status {
     Status::with_error_details(Code::InvalidArgument, words(violations), ErrorDetails::with_bad_request(details))
 }
 
-/// Every faulty field and what is wrong with it. Fields with the same fault stand together, so that many fit.
+/// Every faulty field and its fault. Fields with the same fault are grouped, so that more fit.
 fn words(violations: &[Violation]) -> String {
     let mut message = Bounded::new();
     let mut told: HashSet<&str> = HashSet::new();
@@ -181,7 +184,7 @@ fn words(violations: &[Violation]) -> String {
     message.finish()
 }
 
-/// A message that keeps within what a trailer may take. Pieces that do not fit are counted.
+/// A message within the bound of a trailer. Parts that do not fit are counted.
 struct Bounded {
     text: String,
     room: usize,
@@ -197,7 +200,7 @@ impl Bounded {
         self.text.is_empty()
     }
 
-    /// Takes room for a piece that is written later.
+    /// Reserves room for a part that is written later.
     fn reserve(&mut self, parts: &[&str]) -> bool {
         let size = parts.iter().map(|part| encoded(part)).fold(0, usize::saturating_add);
         let left = self.room.checked_sub(size);
@@ -220,7 +223,7 @@ impl Bounded {
     }
 }
 
-/// Bytes of a text in a `grpc-message` trailer, where spaces and what is not plain ASCII take three.
+/// Bytes of a text in a `grpc-message` trailer, where spaces and anything but plain ASCII take three.
 fn encoded(text: &str) -> usize {
     text.bytes().map(|byte| if byte.is_ascii_graphic() && byte != b'%' { 1 } else { 3 }).fold(0, usize::saturating_add)
 }

@@ -1,8 +1,8 @@
-//! Messages of operations as a stream: answers in the order of the requests, and the next message is decided while
-//! the ones before it wait for the disk.
+//! Streams of batches: answered in the order of the requests. The next message is decided while earlier ones wait for
+//! the disk.
 //!
-//! A task of its own takes messages in and decides them, each as a whole; what was decided waits its turn in a bounded
-//! queue. The caller's pace is the pace: when answers are not fetched, messages are not taken in.
+//! A task per stream reads and decides messages, each as a whole; decided messages wait in a bounded queue. If the
+//! caller does not read answers, no further messages are read.
 
 use std::sync::Arc;
 
@@ -24,15 +24,15 @@ use crate::budget::Charge;
 
 /// Most messages of a stream that are decided and not yet answered.
 const MESSAGES_IN_FLIGHT: usize = 64;
-/// Most operations in them: few enough that several streams together don't fill the journal's queue.
+/// Most operations in them: few enough that several streams together do not fill the journal's queue.
 const OPERATIONS_IN_FLIGHT: usize = 16 * 1024;
-// A full message fits by itself.
+// A full message fits.
 const _: () = assert!(MAX_OPERATIONS <= OPERATIONS_IN_FLIGHT);
 
-/// A stream's answers, each with what its request is charged, which goes over to it.
+/// A stream's answers, each with the charge of its request.
 pub type Answers = BoxStream<'static, Result<(pb::BatchStreamResponse, Charge), Status>>;
 
-/// The switch of all streams of a server. Clones are of the same server.
+/// Ends all streams of a server. Clones belong to the same server.
 #[derive(Debug, Clone)]
 pub struct Streams(watch::Sender<bool>);
 
@@ -41,18 +41,18 @@ impl Streams {
         Self(watch::Sender::new(false))
     }
 
-    /// From now on no stream takes another message in: each answers what it has and ends with `UNAVAILABLE`. Whoever
-    /// watches a drop is told the same.
+    /// From now on no stream reads another message: each answers what it has and ends with `UNAVAILABLE`. Watches and
+    /// readers of events end too.
     pub fn end(&self) {
         self.0.send_replace(true);
     }
 
-    /// Whether they end.
+    /// Whether the streams end.
     pub(super) fn ended(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// For waiting until they end.
+    /// A receiver to wait for the end of the streams.
     pub(super) fn ending(&self) -> watch::Receiver<bool> {
         self.0.subscribe()
     }
@@ -66,18 +66,18 @@ impl Streams {
     }
 }
 
-/// The messages of a stream, as they come.
+/// The messages of a stream.
 pub struct Incoming {
-    /// As they are encoded.
+    /// The encoded messages.
     pub messages: Messages,
-    /// Decodes them.
+    /// Their decoder.
     pub decode: Arc<Decode>,
-    /// The call's place among all.
+    /// The call's place in the table of calls.
     pub place: usize,
 }
 
 impl Incoming {
-    /// The next; none if no more will come.
+    /// The next message; `None` if there will be no more.
     async fn next(&mut self) -> Result<Option<Decoded<pb::BatchStreamRequest>>, Status> {
         match self.messages.next().await? {
             Some(received) => self.decode.batch_stream(self.place, received).await.map(Some),
@@ -86,17 +86,17 @@ impl Incoming {
     }
 }
 
-/// A message that was decided, or how the stream ends. Boxed, for a channel has room for 32 of them from its beginning:
-/// most streams that there are wait for something.
+/// A decided message, or the status that ends the stream. Boxed: a channel allocates 32 slots at once, and most
+/// streams are idle.
 type Next = Box<Result<InFlight, Status>>;
 
 /// A message that was decided and is not answered yet.
 struct InFlight {
     sequence: u64,
     decided: Decisions,
-    /// Given back once it is answered.
+    /// Released once it is answered.
     room: OwnedSemaphorePermit,
-    /// Goes over to the answer.
+    /// Moves to the answer.
     charge: Charge,
 }
 
@@ -107,7 +107,7 @@ async fn told(next: Next) -> Result<(pb::BatchStreamResponse, Charge), Status> {
     Ok((pb::BatchStreamResponse { sequence, results, server_time: Some(convert::timestamp(at)) }, charge))
 }
 
-/// The side of a stream that takes messages in.
+/// The reading side of a stream.
 struct Intake {
     edge: Arc<Edge>,
     messages: Incoming,
@@ -116,12 +116,13 @@ struct Intake {
 }
 
 impl Intake {
-    /// Until the caller has no more, is gone, or the server ends. A message that was begun is decided to its end.
+    /// Runs until the caller sends no more or is gone, or the server stops. A message that was begun is decided to
+    /// its end.
     async fn run(mut self) {
         let room = Arc::new(Semaphore::new(OPERATIONS_IN_FLIGHT));
         loop {
             let next = match self.message().await {
-                // Boxed: a stream that is not used does not keep the memory of deciding.
+                // Boxed, so that an idle stream does not hold the memory for deciding.
                 Ok(Some(message)) => Box::pin(self.decide(message, Arc::clone(&room))).await,
                 Ok(None) => return,
                 Err(status) => Err(status),
@@ -133,11 +134,11 @@ impl Intake {
         }
     }
 
-    /// The next message; none if no more will come, or nobody listens any more.
+    /// The next message; `None` if there will be no more, or the answers are not read any more.
     async fn message(&mut self) -> Result<Option<Decoded<pb::BatchStreamRequest>>, Status> {
         tokio::select! {
             biased;
-            // Also when nobody is left who could say so.
+            // Also if the sender is gone.
             _ended = self.ending.wait_for(|ended| *ended) => Err(status::stopping()),
             () = self.answers.closed() => Ok(None),
             message = self.messages.next() => message,

@@ -1,9 +1,9 @@
-//! Drops as they change: who watches a drop gets it at once, and again whenever something about it has changed.
+//! Watches of drops: a watcher gets the drop at once, and again whenever it has changed.
 //!
-//! Nothing is hooked into the path of requests: a watched drop is looked at every [`PERIOD`], by one task for a group
-//! of its watchers, alive only while the group has any. What it sees is shared within the group, and each watcher
-//! fetches it at his own pace, so a slow one skips. Groups are small and are told one after another, requests having
-//! their turn in between: where a crowd watches and the machine has no time left, it is the watchers who wait.
+//! Watches add nothing to the path of requests. One task for each group of a drop's watchers checks the drop every
+//! [`PERIOD`], as long as the group has watchers. What it finds is shared within the group. Each watcher reads it at
+//! its own pace, so a slow one skips versions. Groups are small and are notified one after another, with requests in
+//! between: on a busy machine the watchers wait, not the requests.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::HashMap;
@@ -31,28 +31,29 @@ use super::status::{self, of_fault};
 use super::stream::Streams;
 use crate::http2::Peer;
 
-/// How often a watched drop is looked at. Longer than [`SPACING`] by more than a watcher's delays: else watchers would
-/// fall behind their group little by little, up to a whole period.
+/// How often a watched drop is checked. It is longer than [`SPACING`] by more than a watcher's delays; otherwise
+/// watchers would fall behind their group, up to a whole period.
 const PERIOD: Duration = Duration::from_millis(110);
-/// Least time between two messages to one watcher: at most 10 a second.
+/// The least time between two messages to one watcher: at most 10 a second.
 const SPACING: Duration = Duration::from_millis(100);
-/// A drop that does not change is shown again after so long; well within the 15 s that are promised.
+/// A drop that does not change is sent again after this time, well within the 15 s of the contract.
 const HEARTBEAT: Millis = Millis(6_000);
-/// A watcher is not told the same again sooner: less than the time between beats, for he may have come between two.
+/// A watcher does not get the same again before this time. It is less than the heartbeat, since a watcher may join
+/// between two beats.
 const SAME_AGAIN: Millis = Millis(3_000);
-/// Most watchers in a group: so many are woken in one instant.
+/// Most watchers in a group: they are woken at the same time.
 const GROUP: usize = 64;
-/// After so many watchers were told, whoever else has something to do goes first,
+/// After this many watchers were notified, other tasks run
 const TURN: usize = GROUP;
-/// so many rounds of the runtime's queue: watchers never take more than a part of a machine that is busy.
+/// for this many rounds of the runtime's queue. So watchers take only a part of a busy machine.
 const ROUNDS: u32 = 4;
-/// The groups of a drop look so much after one another, modulo the period: wherever they begin, they spread.
+/// The groups of a drop check it this much after one another, modulo the period, so they are spread over it.
 const STAGGER: Duration = Duration::from_millis(41);
 
-/// What a watcher is shown, of which messages are made.
+/// The versions that a watcher is shown.
 pub type Updates = BoxStream<'static, Result<Shown, Status>>;
 
-/// A drop as it was seen at an instant.
+/// A drop at one instant.
 #[derive(Debug, Clone)]
 pub struct Shown {
     drop: Arc<pb::Drop>,
@@ -70,9 +71,9 @@ impl Shown {
     }
 }
 
-/// What a group is shown last, or how its streams end.
+/// The last version that a group was shown, or the status that ends its streams.
 type Last = Result<Shown, Status>;
-/// A group of a drop's watchers: where its poller publishes. It has as many watchers as there are receivers.
+/// A group of a drop's watchers: its poller sends, its watchers receive.
 type Group = Arc<watch::Sender<Last>>;
 
 /// All watchers of a server.
@@ -81,22 +82,22 @@ pub struct Hub {
     streams: Streams,
     seats: Arc<Seats>,
     groups: Mutex<HashMap<DropId, Vec<Group>>>,
-    /// Whose turn it is to tell a group.
+    /// The turn to notify a group.
     turn: Semaphore,
-    /// Watchers told since others went first.
+    /// Watchers that were notified since other tasks ran.
     told: AtomicUsize,
 }
 
 impl Hub {
-    /// Nobody watches yet.
+    /// Without watchers.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
         Self { edge, streams, seats, groups: Mutex::default(), turn: Semaphore::new(1), told: AtomicUsize::new(0) }
     }
 
-    /// A drop at once, and then as it changes, until the caller is gone or the server ends.
+    /// A drop at once, and then as it changes, until the caller is gone or the server stops.
     ///
     /// # Errors
-    /// `NoDrop`, `Exhausted` when too many watch, and `JournalFailed`.
+    /// `NoDrop`, `Exhausted` if there are too many watchers, and `JournalFailed`.
     pub async fn watch(self: &Arc<Self>, drop: DropId, peer: &Arc<Peer>) -> Result<Updates, Fault> {
         let seat = self.seats.take(peer)?;
         let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&drop, context)).await?;
@@ -108,13 +109,13 @@ impl Hub {
         Ok(stream::unfold(Some(watcher), Watcher::next).boxed())
     }
 
-    /// Into a group of this drop that has room, or a new one. What it publishes from now on is news.
+    /// Joins a group of this drop that has room, or makes one.
     fn join(self: &Arc<Self>, drop: DropId, view: DropView, first: &Shown) -> watch::Receiver<Last> {
         let mut groups = self.groups.lock();
         let of_drop = groups.entry(drop.clone()).or_default();
         if let Some(group) = of_drop.iter().find(|group| group.receiver_count() < GROUP) {
             let mut news = group.subscribe();
-            // It may have seen more than this watcher, who asked before he joined.
+            // The group may have seen a later version than this watcher, which read the drop before it joined.
             news.mark_changed();
             return news;
         }
@@ -127,7 +128,7 @@ impl Hub {
         news
     }
 
-    /// Others go first, if enough watchers were told. Only by whoever has the turn.
+    /// Lets other tasks run if enough watchers were notified. Called only with the turn.
     async fn give_way(&self, told: usize) {
         let sum = self.told.load(Ordering::Relaxed).saturating_add(told);
         self.told.store(if sum < TURN { sum } else { 0 }, Ordering::Relaxed);
@@ -138,10 +139,10 @@ impl Hub {
         }
     }
 
-    /// Forgets a group that nobody is in any more, or which has ended.
+    /// Removes a group that has no watchers or has ended. False if a watcher has joined meanwhile.
     fn leave(&self, drop: &DropId, group: &Group, ended: bool) -> bool {
         let mut groups = self.groups.lock();
-        // Looked at under the lock that joining takes: whoever has joined is counted.
+        // Checked under the lock that joining takes, so that a watcher that has joined is counted.
         if !ended && group.receiver_count() > 0 {
             return false;
         }
@@ -155,7 +156,7 @@ impl Hub {
     }
 }
 
-/// Looks at a drop for a group of its watchers.
+/// Checks a drop for a group of its watchers.
 struct Poller {
     hub: Arc<Hub>,
     drop: DropId,
@@ -165,7 +166,7 @@ struct Poller {
 }
 
 impl Poller {
-    /// Until nobody is left, the server ends, or the drop can't be shown any more.
+    /// Runs until there are no watchers, the server stops, or the drop can't be shown any more.
     async fn run(mut self, place: u32) {
         let mut ending = self.hub.streams.ending();
         let mut ticks = interval(PERIOD);
@@ -174,7 +175,7 @@ impl Poller {
         loop {
             let over = tokio::select! {
                 biased;
-                // Also when nobody is left who could say so.
+                // Also if the sender is gone.
                 _ended = ending.wait_for(|ended| *ended) => true,
                 () = self.group.closed() => {
                     if self.hub.leave(&self.drop, &self.group, false) {
@@ -202,7 +203,7 @@ impl Poller {
         }
         let hub = Arc::clone(&self.hub);
         let mut settling = std::pin::pin!(seen.settle());
-        // A disk that hangs must not keep heartbeats from watchers.
+        // Heartbeats go on while the disk hangs.
         let view = loop {
             if let Ok(view) = timeout(PERIOD, settling.as_mut()).await {
                 break view?;
@@ -213,7 +214,7 @@ impl Poller {
             self.beat(self.hub.edge.now()).await;
         };
         let _turn = hub.turn.acquire().await;
-        // The turn may have been long in coming: what there is by now, if that may be shown.
+        // The turn may have taken long: publishes the current version, if it is durable.
         let (later, then) = self.look_at_drop()?;
         let (view, now) = match later.settle().now_or_never() {
             Some(Ok(later)) => (later, then),
@@ -234,7 +235,7 @@ impl Poller {
         self.group.send_modify(|before| *before = last);
     }
 
-    /// Shows again what was shown last, if that is long ago.
+    /// Publishes the last version again if that was long ago.
     async fn beat(&mut self, now: Timestamp) {
         if self.seen.1.at.until(now) >= HEARTBEAT {
             let hub = Arc::clone(&self.hub);
@@ -246,7 +247,7 @@ impl Poller {
     }
 }
 
-/// When a group looks first, by its place among those of its drop.
+/// When a group checks first, by its place among the groups of its drop.
 fn staggered(place: u32) -> Duration {
     let late = STAGGER.saturating_mul(place).as_millis().checked_rem(PERIOD.as_millis()).unwrap_or_default();
     PERIOD.saturating_sub(Duration::from_millis(u64::try_from(late).unwrap_or_default()))
@@ -254,7 +255,7 @@ fn staggered(place: u32) -> Duration {
 
 /// Whether a watcher would see no difference.
 fn same(one: &DropView, other: &DropView) -> bool {
-    // The definition is another one when its revision is.
+    // The revision changes with the definition.
     let DropView { definition: _, opens_at, closed_at, state, revision, as_of, stock } = one;
     *revision == other.revision
         && *as_of == other.as_of
@@ -264,19 +265,19 @@ fn same(one: &DropView, other: &DropView) -> bool {
         && *stock == other.stock
 }
 
-/// One watcher's side.
+/// A watcher.
 struct Watcher {
     news: watch::Receiver<Last>,
-    /// What he asked for himself, until it is told.
+    /// The version that it read itself, until that is sent.
     first: Option<Shown>,
-    /// What he was told last.
+    /// The version that was sent last.
     told: Option<Shown>,
     pace: Interval,
     _seat: Seat,
 }
 
 impl Watcher {
-    /// His next message, and himself for the one after it; nothing more after an end.
+    /// The next version, and the watcher for the one after it; `None` after an end.
     async fn next(mut watcher: Option<Self>) -> Option<(Result<Shown, Status>, Option<Self>)> {
         let next = watcher.as_mut()?.news().await;
         match next {
@@ -297,7 +298,7 @@ impl Watcher {
         }
         self.pace.tick().await;
         loop {
-            // A poller that is gone without a word went with its server.
+            // A poller that has ended without a status ended with its server.
             self.news.changed().await.map_err(|_gone| status::stopping())?;
             let mut shown = self.news.borrow_and_update().clone()?;
             let told_at = self.told.as_ref().map_or(shown.at, |told| told.at);
@@ -309,11 +310,11 @@ impl Watcher {
     }
 }
 
-/// Whether this is to be told after that: something else and not older, or the same much later.
+/// Whether this version is sent after that one: a different one that is not older, or the same one much later.
 fn follows(shown: &Shown, told: &Shown) -> bool {
     let place = |shown: &Shown| Lsn(shown.drop.as_of_lsn);
     match place(shown).cmp(&place(told)) {
-        // Whoever looked had read his clock before, maybe long before.
+        // A newer version may have an older time: the clock is read first, maybe long before.
         Greater => true,
         Equal if shown.drop != told.drop => shown.at >= told.at,
         Equal => told.at.until(shown.at) >= SAME_AGAIN,

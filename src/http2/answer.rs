@@ -1,4 +1,4 @@
-//! An answer on its way to the peer: its head, its bytes with what they are charged, its trailers.
+//! An answer to the peer: its head, its bytes with their charge, its trailers.
 
 use std::pin::Pin;
 
@@ -8,8 +8,8 @@ use tonic::codegen::http::{HeaderMap, Response};
 
 use crate::budget::Charge;
 
-/// Bytes that wait to be sent. What they are charged is given back when the last of them was written to the socket, or
-/// nobody wants them any more.
+/// Bytes that wait to be sent. Their charge is given back once the last of them is written to the socket, or they are
+/// dropped.
 #[derive(Debug)]
 pub struct Chunk {
     bytes: Bytes,
@@ -17,19 +17,19 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Bytes, with their charge if they have one of their own.
+    /// Bytes, with a charge of their own if they have one.
     #[must_use]
     pub const fn new(bytes: Bytes, charge: Option<Charge>) -> Self {
         Self { bytes, charge }
     }
 
-    /// Covers bytes that have no charge of their own.
+    /// Adds a charge, if the bytes have none of their own.
     pub(super) fn or_charge(mut self, charge: Option<Charge>) -> Self {
         self.charge = self.charge.or(charge);
         self
     }
 
-    /// The first bytes, or all. The charge stays with the last.
+    /// Splits off the first bytes, or all. The charge stays with the last ones.
     pub(super) fn split_to(&mut self, bytes: usize) -> Self {
         if bytes < self.bytes.len() {
             Self { bytes: self.bytes.split_to(bytes), charge: None }
@@ -53,7 +53,7 @@ impl Buf for Chunk {
     }
 }
 
-/// A piece of an answer that comes in pieces.
+/// A part of a streamed answer.
 #[derive(Debug)]
 pub enum Part {
     /// Bytes.
@@ -64,11 +64,11 @@ pub enum Part {
 
 /// What follows an answer's first bytes.
 pub enum Rest {
-    /// Nothing: the head was all, or the bytes were.
+    /// Nothing.
     End,
-    /// The end, with these.
+    /// Trailers.
     Trailers(HeaderMap),
-    /// Pieces, as they come.
+    /// Parts, as they are produced.
     Stream(Pin<Box<dyn Stream<Item = Part> + Send>>),
 }
 
@@ -76,14 +76,14 @@ pub enum Rest {
 pub struct Answer {
     /// Its head.
     pub head: Response<()>,
-    /// Bytes that are there already.
+    /// Bytes that are available already.
     pub data: Option<Chunk>,
     /// What follows them.
     pub rest: Rest,
 }
 
 impl Answer {
-    /// An answer that is its head alone.
+    /// An answer that consists of its head.
     #[must_use]
     pub const fn head_only(head: Response<()>) -> Self {
         Self { head, data: None, rest: Rest::End }

@@ -20,56 +20,56 @@ use super::watchdog::{PERIOD, Verdict, Watchdog};
 use super::{HEAD_BYTES_MAX, Peer, STREAMS_MAX, Service};
 use crate::budget::Charge;
 
-/// A peer greets within this time.
+/// The peer must complete the HTTP/2 greeting within this time.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that may be on their way to us on a connection,
+/// The receive window of a connection,
 const WINDOW: u32 = 64 * 1024;
-/// and on one that sends long messages.
+/// and of one that receives long messages.
 const WIDE_WINDOW: u32 = 1024 * 1024;
-/// It is given back after so many looks without a long message.
+/// The wide window is given up after this many checks without a long message.
 const LOOKS_WIDE: u32 = 5;
-/// Bytes that may be on their way on one stream: within the connection's.
+/// The receive window of a stream. The connection's window bounds it.
 const STREAM_WINDOW: u32 = WIDE_WINDOW;
-/// Bytes of an answer that are on their way to the socket.
+/// Most bytes of answers that wait in h2 for the socket, per stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Small frames of data cost memory beside their bytes: h2 counts 256 bytes for each that waits, and ends a connection
-/// that has more. A peer that sends the end of each request in a frame of its own has one for each call.
+/// h2 counts 256 bytes for each small DATA frame that waits, and ends a connection above this. A peer that sends the
+/// end of each request in a frame of its own has one such frame for each call.
 const SMALL_FRAMES: usize = 2 * 256 * 1024;
-/// Streams that may break the protocol, over a connection's life.
+/// Most streams that may be reset for a protocol error, over a connection's life.
 const LOCAL_RESETS_MAX: usize = 16 * 1024;
-/// A connection that is ended may take so long to take its last words.
+/// How long an ended connection may take to send its GOAWAY.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// A server that stops waits so long for a peer without calls to say goodbye.
+/// How long a stopping server waits for a peer without calls to close.
 const GOODBYE: Duration = Duration::from_millis(250);
-/// And so many times as long for a peer that has calls and takes none of their answers.
+/// It waits this many times as long for a peer that has calls and reads none of their answers.
 const GOODBYES_UNTAKEN: u32 = 4;
 
 /// How a connection ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// In order, by either side.
+    /// By either side, in order.
     Closed,
-    /// The peer did not greet in time.
+    /// The peer did not complete the greeting in time.
     Silent,
-    /// It was silent and another needed its place.
+    /// It was silent, and another connection needed its place.
     MadeRoom,
-    /// The peer used up an allowance.
+    /// The peer exceeded an allowance.
     Excess(Excess),
-    /// The peer began something and did not go on, or did not take what it asked for.
+    /// The peer began something and did not continue, or did not read its answers.
     Stuck,
-    /// The peer was silent and did not answer.
+    /// The peer was silent and did not answer a ping.
     Dead,
-    /// It broke.
+    /// The connection failed.
     Failed(h2::Error),
 }
 
-/// What a connection is told from outside.
+/// How a connection is controlled from outside.
 pub struct Control<F> {
-    /// Whether the server stops.
+    /// True once the server stops.
     pub stopping: watch::Receiver<bool>,
-    /// Its place is needed. Only a connection that has not called yet listens.
+    /// Notified when its place is needed. Only a connection without a call yet heeds it.
     pub make_room: Arc<Notify>,
-    /// What is done when it calls first. False: its place is another's by now, and it ends.
+    /// Called at the first call. If it returns false, the place is taken already, and the connection ends.
     pub spoke: F,
 }
 
@@ -82,10 +82,10 @@ fn builder() -> Builder {
         .max_header_list_size(HEAD_BYTES_MAX)
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(SMALL_FRAMES)
-        // Streams that were reset are remembered for what is still on its way to them.
+        // Reset streams are remembered for frames that are still on their way to them.
         .max_concurrent_reset_streams(usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX))
         .max_pending_accept_reset_streams(usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX))
-        // Over the connection's whole life: calls that were refused while their bytes came are no attack.
+        // Over the connection's whole life: a call that was refused while its bytes arrived is no attack.
         .max_local_error_reset_streams(Some(LOCAL_RESETS_MAX));
     builder
 }
@@ -131,11 +131,11 @@ struct Serving<S, V> {
     service: Arc<V>,
     peer: Arc<Peer>,
     watchdog: Watchdog,
-    /// For more bytes on their way.
+    /// The charge for the wide window.
     wide: Option<Charge>,
-    /// There was no room for them lately.
+    /// The budget had no room for the wide window since the last check.
     no_room: bool,
-    /// Looks since the last long message.
+    /// Checks since the last long message.
     looks_without_long: u32,
 }
 
@@ -200,7 +200,7 @@ where
         }
     }
 
-    /// As few bytes are on their way as at first, if no long message has come for a while.
+    /// Returns to the first window if no long message has arrived for a while.
     fn narrow(&mut self, wide: bool) {
         self.looks_without_long = if wide { 0 } else { self.looks_without_long.saturating_add(1) };
         if self.looks_without_long >= LOOKS_WIDE && self.wide.take().is_some() {
@@ -208,7 +208,7 @@ where
         }
     }
 
-    /// A look at how it stands. Gives an end if it has come.
+    /// The periodic check. Returns the end if the connection must end.
     async fn look(&mut self) -> Option<Ended> {
         let vitals = &self.peer.vitals;
         vitals.seconds_passed(u32::try_from(PERIOD.as_secs()).unwrap_or(u32::MAX));
@@ -219,7 +219,7 @@ where
         match self.watchdog.look(seen, self.peer.calls()) {
             Verdict::Fine => None,
             Verdict::Ask => {
-                // Fails while another is on its way.
+                // Fails while another ping is in flight.
                 self.asked |= self.pings.as_mut().is_some_and(|pings| pings.send_ping(Ping::opaque()).is_ok());
                 None
             }
@@ -232,7 +232,7 @@ where
         }
     }
 
-    /// Lets more bytes be on their way, if there is room for them.
+    /// Widens the receive window, if the budget has room.
     fn widen(&mut self) {
         let more = usize::try_from(WIDE_WINDOW.saturating_sub(WINDOW)).unwrap_or(usize::MAX);
         match self.peer.share.charge_for_window(more) {
@@ -244,20 +244,20 @@ where
         }
     }
 
-    /// Ends it at once, with a reason.
+    /// Ends the connection at once, with a reason.
     async fn end(&mut self, reason: Reason, ended: Ended) -> Ended {
         self.connection.abrupt_shutdown(reason);
         self.closed(LAST_WORDS, ended).await
     }
 
     async fn closed(&mut self, within: Duration, ended: Ended) -> Ended {
-        // Broken or late: it is over either way.
+        // Failed or late: it is over either way.
         let _closed = timeout(within, poll_fn(|cx| self.connection.poll_closed(cx))).await;
         ended
     }
 
-    /// The server stops: no new calls, and an end once those in flight are over, or only wait for a peer that takes
-    /// nothing.
+    /// The server stops: no new calls are accepted. The connection ends once its calls are finished, or only wait for
+    /// a peer that reads nothing.
     async fn stop(&mut self) -> Ended {
         self.connection.graceful_shutdown();
         let (mut untaken_for, mut written) = (0_u32, self.peer.vitals.seen().written);
@@ -265,14 +265,14 @@ where
             tokio::select! {
                 biased;
                 accepted = self.connection.accept() => match accepted {
-                    // Was on its way already.
+                    // It was on its way already.
                     Some(Ok((request, respond))) => self.begin(request, respond),
                     Some(Err(error)) => return Ended::Failed(error),
                     None => return Ended::Closed,
                 },
                 () = sleep(GOODBYE) => {
                     let (calls, seen) = (self.peer.calls(), self.peer.vitals.seen());
-                    // What was handed over and not written yet is on its way to a peer that reads slowly.
+                    // Answers that are queued and not yet written are on their way to a peer that reads slowly.
                     if calls == 0 && !seen.write_blocked && written == seen.written {
                         return self.end(Reason::NO_ERROR, Ended::Closed).await;
                     }
@@ -288,13 +288,13 @@ where
     }
 }
 
-/// What a connection's calls and its socket want of whoever drives it.
+/// What the connection's calls and its socket request from the task that drives it.
 enum Sign {
     Excess(Excess),
     Widen,
 }
 
-/// Looked for whenever the connection is driven for another reason: it needs no waker.
+/// Checked whenever the connection is polled for another reason, so it needs no waker.
 async fn sign(vitals: &Vitals, narrow: bool) -> Sign {
     let look = |_cx: &mut Context<'_>| {
         let seen = vitals.seen();
@@ -307,14 +307,14 @@ async fn sign(vitals: &Vitals, narrow: bool) -> Sign {
     poll_fn(look).await
 }
 
-/// Until the server stops, or nobody is left who could say so.
+/// Resolves once the server stops, or the sender is gone.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     drop(stopping.wait_for(|stop| *stop).await);
 }
 
 async fn pong(pings: Option<&mut PingPong>) {
     if let Some(pings) = pings {
-        // Broken: then the connection says so.
+        // If the connection failed, accepting reports it.
         let _pong = poll_fn(|cx| pings.poll_pong(cx)).await;
     }
 }

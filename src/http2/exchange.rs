@@ -1,4 +1,4 @@
-//! One call on a connection: the answer is made, and sent as the peer takes it.
+//! One call on a connection: makes the answer and sends it as the peer reads it.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -17,12 +17,12 @@ use tonic::codegen::http::Request;
 use super::answer::{Answer, Chunk, Part, Rest};
 use super::{CALL_BYTES, Peer, Service};
 
-/// An answer of which little is taken for so long is given up,
+/// An answer is given up if within this time the peer takes
 pub(super) const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
-/// if it is less than this and not all.
+/// less than this, and not the remainder.
 const TAKE_BYTES: usize = 16 * 1024;
 
-/// Counts a call for as long as it lasts.
+/// Counts a call while it is in flight.
 pub(super) struct InFlight(Arc<Peer>);
 
 impl InFlight {
@@ -38,7 +38,7 @@ impl Drop for InFlight {
     }
 }
 
-/// Counts a call while its answer waits to be taken.
+/// Counts a call while its answer waits for the peer.
 struct Untaken<'a>(&'a Peer);
 
 impl<'a> Untaken<'a> {
@@ -54,7 +54,7 @@ impl Drop for Untaken<'_> {
     }
 }
 
-/// Answers a request, until the peer has the answer or does not want it any more.
+/// Answers a request, until the peer has the answer or resets the stream.
 pub(super) async fn run<S: Service>(
     request: Request<RecvStream>,
     mut respond: SendResponse<Chunk>,
@@ -65,7 +65,7 @@ pub(super) async fn run<S: Service>(
     let (charge, answer) = match peer.share.charge(CALL_BYTES) {
         Ok(charge) => {
             let mut answering = pin!(service.call(request, Arc::clone(peer)));
-            // First whether the peer still wants it: what was begun and reset in one go costs no work.
+            // The reset is checked first: a request that was sent and reset in one read costs no work.
             let wanted = poll_fn(|cx| match respond.poll_reset(cx) {
                 Poll::Ready(_reason) => Poll::Ready(None),
                 Poll::Pending => answering.as_mut().poll(cx).map(Some),
@@ -75,7 +75,7 @@ pub(super) async fn run<S: Service>(
         Err(exhausted) => (None, Some(service.no_room(&request, exhausted))),
     };
     let Some(mut answer) = answer else { return };
-    // The charge goes with the bytes that are there; an answer in pieces keeps it for as long as it lasts.
+    // The charge moves to the bytes that are available; a streamed answer keeps it until its end.
     let _charge = match answer.data.take() {
         Some(data) => {
             answer.data = Some(data.or_charge(charge));
@@ -116,7 +116,7 @@ fn end(stream: &mut SendStream<Chunk>) -> Result<(), h2::Error> {
     stream.send_data(Chunk::new(Bytes::new(), None), true)
 }
 
-/// The next part of an answer, for as long as the peer wants it.
+/// The next part of a streamed answer, or an error once the peer resets the stream.
 async fn next(
     stream: &mut SendStream<Chunk>,
     mut parts: std::pin::Pin<&mut (dyn Stream<Item = Part> + Send)>,
@@ -128,7 +128,7 @@ async fn next(
     .await
 }
 
-/// Hands over as much as the peer has room for, as it has it. It takes [`TAKE_BYTES`], or all that is left, within
+/// Sends data as the peer's window allows. The peer must take [`TAKE_BYTES`], or all that is left, within
 /// [`TAKE_TIMEOUT`].
 async fn give(stream: &mut SendStream<Chunk>, mut data: Chunk, peer: &Peer) -> Result<(), h2::Error> {
     let mut deadline: Option<(Instant, usize)> = None;

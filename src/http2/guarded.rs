@@ -1,5 +1,5 @@
-//! A connection's socket with a guard before it: frames are metered, reading is done in turns, and whether something
-//! moves can be seen from outside.
+//! Wraps a connection's socket: meters frames, reads in turns with other connections, and shows outside whether bytes
+//! move.
 
 use std::io;
 use std::pin::Pin;
@@ -11,49 +11,49 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::{Excess, FrameMeter};
 
-/// Bytes that a connection is read in one go before others have their turn.
+/// Bytes that a connection reads in one turn.
 const TURN_BYTES: usize = 64 * 1024;
-/// Requests that begin in one go before others have their turn.
+/// Requests that begin in one turn.
 const TURN_REQUESTS: u64 = 64;
 
-/// What can be seen of a connection from outside its socket.
+/// The state of a connection, visible outside its socket.
 #[derive(Debug, Default)]
 pub struct Vitals(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
     seen: Seen,
-    /// What time and answers allow again, not yet handed to the meter.
+    /// Seconds and answers that refill the allowances, not yet passed to the meter.
     seconds: u32,
     answered: u32,
 }
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Seen {
-    /// Bytes that came.
+    /// Bytes read.
     pub read: u64,
-    /// Bytes that went.
+    /// Bytes written.
     pub written: u64,
-    /// The socket takes nothing now.
+    /// The socket accepts no bytes now.
     pub write_blocked: bool,
     /// The peer has begun something that only it can end.
     pub in_pieces: bool,
     /// Requests that have begun.
     pub requests: u64,
-    /// An allowance is used up: nothing more is read.
+    /// The allowance that was exceeded: nothing more is read.
     pub excess: Option<Excess>,
-    /// A long message has come: more may be on its way at once.
+    /// A long message arrives: a wider window helps.
     pub wide: bool,
 }
 
 impl Vitals {
-    /// How the connection stands.
+    /// The current state.
     pub fn seen(&self) -> Seen {
         self.0.lock().seen
     }
 
-    /// Time fills the allowances again.
+    /// Time refills the allowances.
     pub fn seconds_passed(&self, seconds: u32) {
         let mut kept = self.0.lock();
         kept.seconds = kept.seconds.saturating_add(seconds);
@@ -65,39 +65,39 @@ impl Vitals {
         kept.answered = kept.answered.saturating_add(1);
     }
 
-    /// More may be on its way at once from now on.
+    /// Requests a wider window.
     pub fn widen(&self) {
         self.0.lock().seen.wide = true;
     }
 
-    /// No long message has come since the last look.
+    /// Clears the request for a wider window.
     pub fn narrow(&self) {
         self.0.lock().seen.wide = false;
     }
 
-    /// Whether an allowance is used up.
+    /// The allowance that was exceeded, if any.
     pub fn excess(&self) -> Option<Excess> {
         self.0.lock().seen.excess
     }
 }
 
-/// The socket of a connection, guarded.
+/// The socket of a connection, with its meter.
 #[derive(Debug)]
 pub struct Guarded<S> {
     socket: S,
     meter: FrameMeter,
     vitals: Arc<Vitals>,
-    /// Bytes, and requests in all, since this turn began.
+    /// Bytes read in this turn, and the number of requests at its begin.
     turn: (usize, u64),
 }
 
 impl<S> Guarded<S> {
-    /// Before this socket.
+    /// Wraps this socket.
     pub const fn new(socket: S, vitals: Arc<Vitals>) -> Self {
         Self { socket, meter: FrameMeter::new(), vitals, turn: (0, 0) }
     }
 
-    /// Whether others have their turn now; the next one of this connection begins then.
+    /// Whether this turn is over. If it is, the connection's next turn begins.
     fn turn_is_over(&mut self) -> bool {
         let (bytes, requests) = self.turn;
         let over = bytes >= TURN_BYTES || self.meter.requests().saturating_sub(requests) >= TURN_REQUESTS;
@@ -160,7 +160,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         guarded.turn.0 = guarded.turn.0.saturating_add(bytes.len());
         if guarded.came(bytes).is_err() {
-            // What the peer sent is not looked at: whoever drives the connection ends it.
+            // The bytes are not processed; the task that drives the connection ends it.
             buffer.set_filled(before);
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -1,12 +1,12 @@
-//! Reads the heads of the frames that pass by, and counts what a peer may not send without end.
+//! Reads the heads of the frames that arrive, and counts the kinds that a peer may not send without limit.
 //!
-//! A frame of control costs its sender nine bytes and makes the server work or answer. Each kind has an allowance, which
-//! requests and time fill again; a peer that goes beyond it is ended. The meter decides nothing about HTTP/2 itself:
-//! what is malformed is passed on, and the protocol's own code says so.
+//! A control frame costs its sender nine bytes and makes the server work or answer. Each kind has an allowance, which
+//! requests and time refill. A peer that exceeds it is ended. The meter does not check the protocol: malformed frames
+//! are passed on, and h2 reports them.
 
 use std::collections::VecDeque;
 
-/// What a connection sends first: 24 bytes that are no frame.
+/// The client's preface: 24 bytes before the first frame.
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
 
@@ -19,18 +19,18 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Which allowance a peer used up.
+/// The allowance that a peer exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excess {
-    /// Calls that were begun and reset.
+    /// Resets of calls.
     Resets,
-    /// Pings, settings, priorities, empty data, frames of unknown kinds.
+    /// Pings, settings, priorities, empty data, and frames of unknown kinds.
     Control,
-    /// Window updates, and further resets of streams that were reset.
+    /// Window updates, and repeated resets of one stream.
     WindowUpdates,
 }
 
-/// How often something may still be done.
+/// How many more frames of a kind are allowed.
 #[derive(Debug, Clone, Copy)]
 struct Allowance {
     left: u32,
@@ -64,21 +64,21 @@ impl Allowance {
 /// All calls of a connection may be reset at once, and as many again soon after: a proxy whose callers give up is no
 /// attacker.
 const RESETS_MAX: u32 = 2 * super::STREAMS_MAX;
-/// Streams that are known to have been reset, the newest. A peer that gave a call up and has forgotten it resets it once
-/// more for each frame of the answer that was on its way: those are resets of no further call.
+/// How many reset streams are remembered, the newest. A peer that has given up a call may reset it once more for each
+/// frame of the answer that was on its way. Those resets do not count as resets of another call.
 const RESET_STREAMS_MAX: usize = 2_048;
-/// Resets that a second allows.
+/// Resets that each second refills.
 const RESETS_A_SECOND: u32 = 100;
-/// Frames of control that a connection may send at once.
+/// Control frames that a connection may send at once.
 const CONTROL_MAX: u32 = 2_048;
-/// And that a second allows.
+/// Control frames that each second refills.
 const CONTROL_A_SECOND: u32 = 100;
-/// Window updates, and further resets of streams that were reset, that a connection may send at once: one for every answer
-/// on each stream, and the connection's.
+/// Window updates and repeated resets that a connection may send at once: one for every answer on each stream, and
+/// the connection's own.
 const UPDATES_MAX: u32 = 16 * super::STREAMS_MAX;
-/// And that a second allows.
+/// Those that each second refills.
 const UPDATES_A_SECOND: u32 = 1_000;
-/// And that a request allows.
+/// Those that each request refills.
 const UPDATES_A_REQUEST: u32 = 4;
 
 impl Default for FrameMeter {
@@ -96,18 +96,18 @@ pub struct FrameMeter {
     payload_left: usize,
     /// A block of headers has begun and not ended.
     in_block: bool,
-    /// Requests that began in all.
+    /// Requests that have begun.
     requests: u64,
     resets: Allowance,
-    /// Streams that were reset, ascending, at most [`RESET_STREAMS_MAX`]: the newest are the highest. None once all resets
-    /// are allowed again.
+    /// Streams that were reset, ascending; at most [`RESET_STREAMS_MAX`], the highest ones. Empty once `resets` is
+    /// full again.
     reset_streams: VecDeque<u32>,
     control: Allowance,
     updates: Allowance,
 }
 
 impl FrameMeter {
-    /// Before the first byte.
+    /// A meter at the first byte of a connection.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -130,13 +130,13 @@ impl FrameMeter {
         self.requests
     }
 
-    /// Whether the peer has begun something that only it can end: the preface, a frame, a block of headers.
+    /// Whether the peer has begun something that only it can end: the preface, a frame or a block of headers.
     #[must_use]
     pub const fn in_pieces(&self) -> bool {
         self.preface_left > 0 || self.head_filled > 0 || self.payload_left > 0 || self.in_block
     }
 
-    /// What time allows again.
+    /// Refills the allowances for time that has passed.
     pub fn seconds_passed(&mut self, seconds: u32) {
         self.resets.earn(RESETS_A_SECOND.saturating_mul(seconds));
         if self.resets.is_full() && !self.reset_streams.is_empty() {
@@ -146,7 +146,7 @@ impl FrameMeter {
         self.updates.earn(UPDATES_A_SECOND.saturating_mul(seconds));
     }
 
-    /// A call that was answered allows another to be reset.
+    /// Each answered call allows one more reset.
     pub fn answered(&mut self, calls: u32) {
         self.resets.earn(calls);
     }
@@ -154,7 +154,7 @@ impl FrameMeter {
     /// Follows these bytes.
     ///
     /// # Errors
-    /// When an allowance is used up.
+    /// If an allowance is exceeded.
     pub fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
         let mut followed = Ok(());
         let preface = self.preface_left.min(bytes.len());
@@ -173,7 +173,7 @@ impl FrameMeter {
         followed
     }
 
-    /// Takes what a frame's head still lacks, once the frame before it is over.
+    /// Fills the head of the next frame, once the payload of the last one is over.
     fn fill_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let wanted = HEAD_BYTES.saturating_sub(self.head_filled).min(bytes.len());
         let Some((taken, rest)) = bytes.split_at_checked(wanted) else { return bytes };
@@ -208,7 +208,7 @@ impl FrameMeter {
         if allowed { Ok(()) } else { Err(excess) }
     }
 
-    /// Whether this stream is reset for the first time, as far as is known.
+    /// Whether this stream is reset for the first time, as far as is remembered.
     fn is_first_reset(&mut self, stream: u32) -> bool {
         let Err(place) = self.reset_streams.binary_search(&stream) else { return false };
         self.reset_streams.insert(place, stream);
@@ -236,7 +236,7 @@ mod tests {
         frame
     }
 
-    /// Resets of a stream each, in the order in which streams begin.
+    /// Resets of different streams, in the order in which streams begin.
     fn resets() -> impl Iterator<Item = Vec<u8>> {
         (1..).step_by(2).map(reset)
     }

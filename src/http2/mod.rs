@@ -1,8 +1,8 @@
-//! HTTP/2 connections: frames, streams and what a peer may cost.
+//! HTTP/2 connections: frames, streams and bounds on what a peer may cost.
 //!
-//! The protocol itself is the `h2` crate's. Here is what it leaves to its user: deadlines for what a peer begins and
-//! does not end, allowances for frames of control, turns between connections, and that an answer waits in bounded
-//! memory and not for ever. This room knows bytes and heads; what a message is, it does not know.
+//! The `h2` crate implements the protocol. This module adds what it leaves to its user: deadlines for what a peer
+//! begins and does not end, allowances for control frames, turns between connections, and bounded memory and time for
+//! answers that wait for the peer. It handles bytes and heads and knows no messages.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,34 +30,34 @@ use guarded::Vitals;
 pub const STREAMS_MAX: u32 = 1_024;
 /// Most bytes of a request's head.
 pub const HEAD_BYTES_MAX: u32 = 16 * 1024;
-/// What a call is charged from its begin on: its task, its stream, its head, and a message or an answer of up to half
-/// of this.
+/// What a call is charged from its begin: for its task, its stream, its head, and a message or an answer of up to
+/// half of this.
 pub const CALL_BYTES: usize = 8 * 1024;
 
-/// What answers requests.
+/// Answers requests.
 pub trait Service: Send + Sync + 'static {
-    /// Answers one. Dropped when the peer does not want the answer any more.
+    /// Answers a request. Dropped if the peer resets the stream.
     fn call(
         self: Arc<Self>,
         request: Request<RecvStream>,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Answer> + Send + 'static;
 
-    /// Answers one for which there is no room.
+    /// Answers a request for which there is no room.
     fn no_room(&self, request: &Request<RecvStream>, why: crate::budget::Exhausted) -> Answer;
 }
 
-/// The other side of a connection, as its calls know it.
+/// The peer of a connection, as its calls see it.
 #[derive(Debug)]
 pub struct Peer {
-    /// Where it is: an address of IPv4 that came over a socket of IPv6 is shown as one of IPv4.
+    /// Its address. An IPv4 address mapped to IPv6 is shown as IPv4.
     pub address: SocketAddr,
-    /// What the connection has in flight.
+    /// The connection's share of the budget.
     pub share: Arc<Share>,
-    /// Drops that are watched, and readings of events that go on, over this connection.
+    /// Places in use on this connection: watches of drops, streams of events, and pages of events that wait.
     pub watched: AtomicUsize,
     calls: AtomicUsize,
-    /// Calls whose answers wait for the peer to take something.
+    /// Calls whose answers wait for the peer to read.
     untaken: AtomicUsize,
     vitals: Arc<Vitals>,
 }
@@ -82,13 +82,13 @@ impl Peer {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Calls in flight for which nothing is left to do but to wait for the peer to take its answers.
+    /// Calls in flight that only wait for the peer to read their answers.
     #[must_use]
     pub fn untaken(&self) -> usize {
         self.untaken.load(Ordering::Relaxed)
     }
 
-    /// A long message comes: the connection may have more on its way.
+    /// A long message arrives: requests a wider receive window.
     pub fn widen(&self) {
         self.vitals.widen();
     }

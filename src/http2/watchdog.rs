@@ -1,56 +1,56 @@
-//! Looks at a connection every now and then, and says when it is to be ended.
+//! Checks a connection periodically, and says when it must end.
 
 use std::time::Duration;
 
 use super::exchange::TAKE_TIMEOUT;
 use super::guarded::Seen;
 
-/// How often a connection is looked at.
+/// How often a connection is checked.
 pub(super) const PERIOD: Duration = Duration::from_secs(2);
-/// A peer that has begun a frame or a block of headers goes on within this time,
+/// A peer that has begun a frame or a block of headers must continue within this time,
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
-/// by at least as many bytes.
+/// by at least this many bytes.
 const PIECE_BYTES: u64 = 256;
-/// A connection without a call and without a byte for so long is told to go.
+/// A connection without a call for this long is asked to close.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
-/// A silent peer is asked after so long whether it still lives,
+/// A peer that is silent for this long is pinged,
 const ASK_AFTER: Duration = Duration::from_secs(30);
-/// and given up if it is silent for so long more.
+/// and given up if it is silent for this much longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// What is to be done with a connection.
+/// What to do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing.
     Fine,
-    /// It is silent: ask whether anyone is there.
+    /// It is silent: ping it.
     Ask,
-    /// It has been idle for long: tell it to go.
+    /// It has been idle for long: ask it to close.
     Idle,
-    /// It has begun something and does not go on, or takes nothing: end it.
+    /// It does not continue what it has begun, or does not read: end it.
     Stuck,
-    /// Nobody is there.
+    /// It did not answer the ping.
     Dead,
 }
 
-/// What was seen before.
+/// What the earlier checks saw.
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
     last: Seen,
-    /// For how long nothing has been read,
+    /// How long nothing has been read,
     silent: Duration,
     /// no call has begun and none has been in flight,
     idle: Duration,
     /// nothing could be written,
     blocked: Duration,
-    /// and the peer has been in the middle of something.
+    /// and how long the peer has been in the middle of something.
     in_pieces: Duration,
-    /// How much had been read when that began.
+    /// How many bytes had been read when that began.
     pieces_from: u64,
 }
 
 impl Watchdog {
-    /// One [`PERIOD`] later.
+    /// Checks the connection, one [`PERIOD`] after the last check.
     pub(super) fn look(&mut self, seen: Seen, calls: usize) -> Verdict {
         let grown = |so_far: Duration, still: bool| if still { so_far.saturating_add(PERIOD) } else { Duration::ZERO };
         self.silent = grown(self.silent, seen.read == self.last.read);
@@ -80,7 +80,7 @@ impl Watchdog {
 mod tests {
     use super::*;
 
-    /// Looks until there is another verdict than these, and says after how long.
+    /// Checks until the verdict is none of these. Returns the time and the verdict.
     fn until(mut seen: impl FnMut(u64) -> Seen, calls: usize, fine: &[Verdict]) -> (Duration, Verdict) {
         let mut watchdog = Watchdog::default();
         let mut passed = Duration::ZERO;

@@ -1,33 +1,33 @@
-//! How fast connections are accepted: a herd at once, a flood no faster than it leaves the workers time for their calls.
-//! What comes beyond waits in the socket's backlog.
+//! How fast connections are accepted. A burst is accepted at once. A flood is accepted at a rate that leaves the
+//! workers time for calls; connections beyond the rate wait in the socket's backlog.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Connections that are accepted at once after a quiet second: as many as the backlog has.
+/// Connections that are accepted at once after a second without any: as many as the backlog holds.
 const AT_ONCE: u32 = super::sockets::BACKLOG;
-/// And from then on one in this time: 4,000 a second. A connection costs a core 50 µs, mostly for its greeting: a fifth of
-/// a core.
+/// After that, one connection in this time: 4,000 a second. A connection costs a core 50 µs, mostly for its HTTP/2
+/// greeting, so the rate takes a fifth of a core.
 const EARNED_IN: Duration = Duration::from_micros(250);
-/// Waits are of this length, for several connections.
+/// How long to wait before the next try; several connections may be due then.
 const WAIT: Duration = Duration::from_millis(2);
 
-/// How many more may be accepted now.
+/// How many connections may be accepted now.
 #[derive(Debug)]
 pub(super) struct AcceptRate {
     left: u32,
-    /// Up to when they have been counted.
+    /// The time up to which they were counted.
     at: Instant,
 }
 
 impl AcceptRate {
-    /// From now on.
+    /// A full allowance, from now on.
     pub fn new() -> Self {
         Self { left: AT_ONCE, at: Instant::now() }
     }
 
-    /// One more is accepted, as soon as it may be.
+    /// Waits until one more connection may be accepted.
     pub async fn one_more(&mut self) {
         while !self.take(Instant::now()) {
             sleep(WAIT).await;

@@ -1,4 +1,4 @@
-//! The wall clock beside a running server: it is looked at once a second, and what is wrong with it is reported.
+//! Follows the wall clock while the server runs: checks it once a second, and logs what is wrong with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,36 +6,38 @@ use std::time::Duration;
 use stockade_types::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// How often engine time looks at the wall clock.
+use crate::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
+
+/// How often engine time is compared with the wall clock.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How often a wall clock that stays wrong is reported.
 const REPORT_PERIOD: Millis = Millis::from_secs(60);
 
-/// The machine's wall clock, as engine time follows it.
+/// The machine's wall clock, which engine time follows.
 pub(super) struct WallClock {
     clock: Arc<EngineClock>,
     ticks: Interval,
     reports: Reports,
-    /// It is too far ahead to be believed.
+    /// The wall clock is too far ahead to be trusted.
     is_in_doubt: bool,
 }
 
 impl WallClock {
     pub fn new(clock: &Arc<EngineClock>) -> Self {
-        // A first look at once, so that the next one measures from here.
+        // The first look, so that the next one measures from here.
         clock.follow();
         let mut ticks = interval(LOOK_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { clock: Arc::clone(clock), ticks, reports: Reports::default(), is_in_doubt: false }
     }
 
-    /// Looks at it, when it is time. Cancelled, nothing has happened.
+    /// Waits for the next tick and looks at the wall clock. Cancelling it before the tick has no effect.
     pub async fn look(&mut self) -> Look {
         self.ticks.tick().await;
         self.clock.follow()
     }
 
-    /// Whether a look has changed if it is in doubt: to what.
+    /// Whether this look started or ended the doubt; `None` if nothing changed.
     pub fn turned(&mut self, look: Look) -> Option<bool> {
         let is_in_doubt = look.adjustment == Adjustment::Disbelieved;
         let turned = is_in_doubt != self.is_in_doubt;
@@ -43,7 +45,7 @@ impl WallClock {
         turned.then_some(is_in_doubt)
     }
 
-    /// Says in the log what is wrong, at engine time `now`.
+    /// Logs what is wrong, at engine time `now`.
     pub fn report(&mut self, look: Look, now: Timestamp) {
         let ahead_millis = look.ahead;
         match self.reports.of(look.adjustment, now) {
@@ -62,30 +64,30 @@ impl WallClock {
     }
 }
 
-/// What is said of the wall clock.
+/// What is logged about the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Report {
-    /// It is ahead and may be stepped to.
+    /// It is ahead, and engine time may be stepped to it.
     Ahead,
     /// It is too far ahead.
     InDoubt,
-    /// It was stepped to.
+    /// Engine time was stepped to it.
     Stepped(Millis),
-    /// It was reported as wrong, and is not any more.
+    /// It was reported as wrong, and is right again.
     Right,
 }
 
-/// What was said of the wall clock, and when.
+/// When each fault was last logged.
 #[derive(Debug, Default)]
 struct Reports {
     ahead: Option<Timestamp>,
     in_doubt: Option<Timestamp>,
-    /// What was reported last is that it is wrong.
+    /// The last report said that it is wrong.
     is_wrong: bool,
 }
 
 impl Reports {
-    /// What to say at this instant: of one kind of fault once a minute at most.
+    /// What to log now. A fault that stays is logged at most once a minute.
     fn of(&mut self, adjustment: Adjustment, now: Timestamp) -> Option<Report> {
         let (report, last) = match adjustment {
             Adjustment::Waiting => (Report::Ahead, &mut self.ahead),

@@ -1,7 +1,7 @@
-//! Who may connect: a bound on all connections and on those of one peer, and places taken back from the silent.
+//! Admits connections: a bound on all, and a bound on those of one peer.
 //!
-//! A connection that has not called yet is silent. Where there is no place left, the one that has been silent for longest
-//! makes room; so a crowd that connects and says nothing keeps nobody out.
+//! A connection without a call is silent. If all places are taken, the connection that has been silent longest is
+//! ended to make room. So idle connections can't keep callers out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -12,28 +12,28 @@ use tokio::sync::Notify;
 
 use crate::metrics::transport::{Shed, TransportMetrics};
 
-/// Connections that were told to make room and have not gone, at most.
+/// Most connections that were asked to make room and are still open.
 const GOING_MAX: usize = 16;
 
-/// How many connections there may be.
+/// Bounds on connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// In all.
     pub all: usize,
-    /// Of one address beyond this machine; none of its own.
+    /// Of one remote address; loopback addresses are not bounded.
     pub of_a_peer: usize,
 }
 
-/// Why a connection is not taken.
+/// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// There are as many as there may be, and none of them is silent.
+    /// All places are taken, and no silent connection can make room.
     All,
-    /// Its peer has as many as a peer may have.
+    /// The peer has as many as one peer may have.
     Peer,
 }
 
-/// All connections of a listener.
+/// The connections of a listener.
 #[derive(Debug)]
 pub struct Connections {
     bounds: Bounds,
@@ -46,21 +46,21 @@ struct Open {
     next: u64,
     all: usize,
     peers: HashMap<IpAddr, usize>,
-    /// In the order in which they came.
+    /// The silent connections, in the order in which they arrived.
     silent: BTreeMap<u64, Arc<Notify>>,
 }
 
 impl Connections {
-    /// None yet.
+    /// No connections yet.
     #[must_use]
     pub fn new(bounds: Bounds, metrics: Arc<TransportMetrics>) -> Arc<Self> {
         Arc::new(Self { bounds, open: Mutex::default(), metrics })
     }
 
-    /// A place for one more from this peer.
+    /// Takes a place for a connection of this peer.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is no place.
     pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Refused> {
         let mut open = self.open.lock();
         let peer = peer.to_canonical();
@@ -70,7 +70,7 @@ impl Connections {
             return Err(Refused::Peer);
         }
         if open.all >= self.bounds.all {
-            // Those that were told to go and have not gone are few: files are kept back for them.
+            // Connections that were asked to go and are still open need files; a few are kept back for them.
             let going = open.all.saturating_sub(self.bounds.all);
             let longest = if going < GOING_MAX { open.silent.pop_first() } else { None };
             let Some((_, longest)) = longest else {
@@ -94,20 +94,21 @@ impl Connections {
     }
 }
 
-/// A connection's place, until it is dropped.
+/// A connection's place. Dropped, it is free again.
 #[derive(Debug)]
 pub struct Place {
     connections: Arc<Connections>,
     number: u64,
-    /// None on this machine.
+    /// `None` for a loopback address.
     peer: Option<IpAddr>,
-    /// Notified when the place is needed.
+    /// Notified when the connection must make room.
     pub make_room: Arc<Notify>,
     calls: bool,
 }
 
 impl Place {
-    /// It has called: it is not silent any more, and keeps its place. False where another has its place by now.
+    /// The first call has arrived: the connection is no longer silent and keeps its place. False if it was already
+    /// asked to make room.
     #[must_use]
     pub fn spoke(&mut self) -> bool {
         if self.calls {
@@ -182,7 +183,7 @@ mod tests {
         let connections = Connections::new(Bounds { all: 8, of_a_peer: 2 }, Arc::default());
         let places = [connections.enter(FAR).expect("one"), connections.enter(FAR).expect("two")];
         assert_eq!(connections.enter(FAR).map(drop), Err(Refused::Peer));
-        // The same peer, as a socket for both families shows it.
+        // The same peer, as a dual-stack socket shows it.
         let mapped = "::ffff:10.1.2.3".parse().expect("an address");
         assert_eq!(connections.enter(mapped).map(drop), Err(Refused::Peer));
         let here: Vec<_> = (0..6).map(|_| connections.enter(HERE).expect("no bound")).collect();

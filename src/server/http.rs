@@ -1,5 +1,5 @@
-//! The HTTP listener: connections with deadlines and places of their own, so that health is answered whatever goes on
-//! elsewhere.
+//! The HTTP listener. Its connections have deadlines and places of their own, so that health checks are answered
+//! whatever the gRPC load.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,22 +18,22 @@ use super::seldom::Seldom;
 use super::sockets;
 use crate::metrics::transport::{Shed, TransportMetrics};
 
-/// A request's head is there within this time, also of the next one on a connection: else it ends.
+/// A request's head must arrive within this time, also the next one's on an open connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection lasts no longer than this.
+/// A connection is closed after this time.
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(2);
-/// Most bytes of a head, and of what waits to be read or written.
+/// Most bytes of a head, and of the buffers for reading and writing.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// How a peer that speaks HTTP/2 begins.
+/// The first bytes of an HTTP/2 peer.
 const GREETING: [u8; 14] = *b"PRI * HTTP/2.0";
-/// In its language: no settings, and GOAWAY with `HTTP_1_1_REQUIRED`.
+/// The refusal as HTTP/2 frames: empty SETTINGS, then GOAWAY with `HTTP_1_1_REQUIRED`.
 const HTTP_1_1_REQUIRED: [u8; 26] = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13];
-/// How long it may take to hear that.
+/// How long sending the refusal may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long nothing is accepted after that has failed.
+/// How long to wait after accepting has failed.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
 
-/// Serves until it is dropped. With as many connections as there may be, the one that is there for longest makes room.
+/// Serves until it is dropped. If all places are taken, the oldest connection is closed to make room.
 pub async fn serve(listener: TcpListener, pages: Router, most: usize, metrics: Arc<TransportMetrics>) {
     let mut connections = JoinSet::new();
     let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
@@ -69,11 +69,12 @@ pub async fn serve(listener: TcpListener, pages: Router, most: usize, metrics: A
     }
 }
 
-/// Says to a peer that speaks HTTP/2 that it is not spoken here: most often someone has mistaken this port for gRPC's.
+/// Refuses an HTTP/2 peer in its own protocol: usually it has mistaken this port for the gRPC port.
 async fn refuse(mut socket: TcpStream) -> io::Result<()> {
     socket.write_all(&HTTP_1_1_REQUIRED).await?;
     socket.shutdown().await?;
-    // What it has sent is read, or the end would overtake what it was told.
+    // Reads what the peer has sent: closing with unread bytes would reset the connection before the peer reads the
+    // refusal.
     tokio::io::copy(&mut socket, &mut tokio::io::sink()).await?;
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The log: lines for the reader of standard error. It is a convenience, and nothing waits for it.
+//! The log: lines on standard error. No request waits for it.
 //!
-//! Lines go into a bounded queue, from which a thread of its own writes them. Where the reader is slow, gone, or a full
-//! disk, lines are lost: they are counted, and once one can be written again, one line says how many were lost. What is
-//! written never fails for the one who logs, and what a process says last waits for its reader for a bounded time.
+//! Lines go into a bounded queue, and a thread writes them. If the reader is slow or gone, or the disk is full, lines
+//! are lost. They are counted, and the next line that can be written is preceded by a line that says how many were
+//! lost. Logging never fails for the caller. The process's last lines wait for the reader for a bounded time.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -24,22 +24,22 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFilter, LogFormat};
 
-/// Lines that wait to be written, at most.
+/// Most lines that wait to be written.
 const LINES_MAX: usize = 10_000;
-/// Bytes of them, at most.
+/// Most bytes that wait to be written.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How often lost lines are reported, at most.
+/// The least time between two reports of lost lines.
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
-/// How long someone who logs waits for the queue's lock, at most: beyond it their line is lost.
+/// How long a caller waits for the queue's lock. After that the line is lost.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
-/// How long the end of the process waits for the last lines to be written, at most.
+/// How long the end of the process waits for the last lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the thread waits before it tries again, where standard error takes nothing now and does not block.
+/// How long the thread waits before it tries again if standard error is non-blocking and full.
 const RETRY_PERIOD: Duration = Duration::from_millis(10);
-/// What lines of this module name as their target.
+/// The target of the lines that this module writes itself.
 const TARGET: &str = module_path!();
 
-/// The log of this process, once it has begun.
+/// The log of this process, once it was started.
 static LOG: OnceLock<Log> = OnceLock::new();
 
 struct Log {
@@ -47,10 +47,10 @@ struct Log {
     format: LogFormat,
 }
 
-/// Begins to log to standard error. Only the first call of a process counts.
+/// Starts logging to standard error. Only the first call in a process has an effect.
 ///
 /// # Errors
-/// When the thread that writes can't be started.
+/// When the writing thread can't be started.
 pub fn log_to_stderr(format: LogFormat, filter: &LogFilter) -> io::Result<()> {
     let lines = Arc::new(Lines::default());
     let begun = LOG.get_or_init(|| Log { lines: Arc::clone(&lines), format });
@@ -67,7 +67,7 @@ pub fn log_to_stderr(format: LogFormat, filter: &LogFilter) -> io::Result<()> {
     let writing = Arc::clone(&lines);
     thread::Builder::new().name("stockade-log".to_owned()).spawn(move || {
         match io::stderr().as_fd().try_clone_to_owned() {
-            // Past the standard library's lock, which everyone else who writes to standard error takes.
+            // A descriptor of its own bypasses the standard library's lock on standard error.
             Ok(file) => writing.write_out(File::from(file), report),
             Err(_none_left) => writing.write_out(io::stderr(), report),
         }
@@ -77,26 +77,26 @@ pub fn log_to_stderr(format: LogFormat, filter: &LogFilter) -> io::Result<()> {
         LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
     };
-    // Where logs go somewhere already, they stay there.
+    // If another subscriber is installed already, it stays.
     let _begun = tracing_subscriber::registry().with(logs.with_filter(filter)).try_init();
     Ok(())
 }
 
-/// Lines of this process's log that were lost so far.
+/// Log lines lost since the start of the process.
 #[must_use]
 pub fn log_lines_lost() -> u64 {
     LOG.get().map_or(0, |log| log.lines.lost.get())
 }
 
-/// Waits until everything that was logged is written, for two seconds at most.
+/// Waits until all logged lines are written, for two seconds at most.
 pub fn flush_log() {
     if let Some(log) = LOG.get() {
         log.lines.flush(FLUSH_TIMEOUT);
     }
 }
 
-/// Writes plain text behind everything that was logged, and waits until it is written, for two seconds at most. Says
-/// whether there is a log that took it.
+/// Writes plain text after all logged lines and waits until it is written, for two seconds at most. Returns whether
+/// the log has been started.
 #[must_use]
 pub fn last_words(text: &str) -> bool {
     let Some(log) = LOG.get() else { return false };
@@ -104,8 +104,8 @@ pub fn last_words(text: &str) -> bool {
     true
 }
 
-/// Logs an error past the subscriber, whatever it is at and whatever is filtered, and waits until it is written, for two
-/// seconds at most: for the end of a process that may be in the middle of a line.
+/// Logs an error, bypassing the subscriber and its filter, and waits until it is written, for two seconds at most.
+/// For the end of a process whose subscriber may be in the middle of a line.
 pub(super) fn last_error(message: &str, fields: &[(&str, String)]) {
     if let Some(log) = LOG.get() {
         log.lines.push_last(line(log.format, message, fields).as_bytes());
@@ -114,7 +114,7 @@ pub(super) fn last_error(message: &str, fields: &[(&str, String)]) {
     }
 }
 
-/// An error as the subscriber would write it.
+/// An error in the subscriber's format.
 fn line(format: LogFormat, message: &str, fields: &[(&str, String)]) -> String {
     let now = wall_clock();
     match format {
@@ -135,7 +135,7 @@ fn line(format: LogFormat, message: &str, fields: &[(&str, String)]) -> String {
     }
 }
 
-/// Gives the subscriber the queue to write to.
+/// Makes the subscriber write to the queue.
 struct Writer(Arc<Lines>);
 
 impl<'a> MakeWriter<'a> for Writer {
@@ -146,13 +146,13 @@ impl<'a> MakeWriter<'a> for Writer {
     }
 }
 
-/// The lines that wait to be written.
+/// The queue of lines that wait to be written.
 #[derive(Default)]
 struct Lines {
     queue: Mutex<Queue>,
-    /// There is something to write.
+    /// Signalled when a line is queued.
     filled: Condvar,
-    /// There is nothing to write.
+    /// Signalled when all lines are written.
     emptied: Condvar,
     lost: Counter,
 }
@@ -161,9 +161,9 @@ struct Lines {
 struct Queue {
     lines: VecDeque<Box<[u8]>>,
     bytes: usize,
-    /// The thread is writing.
+    /// The thread is writing a line.
     is_busy: bool,
-    /// Lines that were lost since that was last reported.
+    /// Lines lost since the last report.
     unreported: u64,
 }
 
@@ -174,7 +174,7 @@ enum Step {
 }
 
 impl Write for &Lines {
-    /// Takes a line. It never fails: a line that finds no room is lost.
+    /// Queues a line. It never fails: a line without room is lost.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())
@@ -190,8 +190,8 @@ impl Lines {
         self.push_within(line, LINES_MAX, BYTES_MAX);
     }
 
-    /// Takes one of the process's last lines, whatever room there is, and waits until it is written, for two seconds at
-    /// most.
+    /// Queues one of the process's last lines regardless of the bounds, and waits until it is written, for two
+    /// seconds at most.
     fn push_last(&self, line: &[u8]) {
         self.push_within(line, usize::MAX, usize::MAX);
         self.flush(FLUSH_TIMEOUT);
@@ -215,7 +215,7 @@ impl Lines {
         self.filled.notify_one();
     }
 
-    /// Waits until there is nothing left to write, or what is left can't be written now; for at most this long.
+    /// Waits until all lines are written, for at most `within`.
     fn flush(&self, within: Duration) {
         let watch = Stopwatch::start();
         let Some(mut queue) = self.queue.try_lock_for(within) else { return };
@@ -225,7 +225,7 @@ impl Lines {
         }
     }
 
-    /// Writes lines as they come, for as long as the process lives. `report` makes the line about lost ones.
+    /// Writes lines for as long as the process lives. `report` makes the line about lost lines.
     fn write_out(&self, out: impl Write, report: impl Fn(u64) -> Option<String>) {
         let mut out = Out { out, is_inside: false };
         let mut last = LastReport { at: None, is_well: true };
@@ -253,7 +253,7 @@ impl Lines {
         let mut queue = self.queue.lock();
         loop {
             let wait = last.wait();
-            // What can't be written now is tried again when there is another line to write, not before.
+            // After a failed write, lost lines are reported again only when another line is queued.
             if queue.unreported > 0 && wait.is_zero() && (last.is_well || !queue.lines.is_empty()) {
                 queue.is_busy = true;
                 return Step::Report(std::mem::take(&mut queue.unreported));
@@ -274,11 +274,11 @@ impl Lines {
     }
 }
 
-/// How the thread last fared.
+/// The state of the last report and write.
 struct LastReport {
-    /// When it last reported lost lines.
+    /// When lost lines were last reported.
     at: Option<Stopwatch>,
-    /// What it wrote last was written.
+    /// The last write succeeded.
     is_well: bool,
 }
 
@@ -289,7 +289,7 @@ impl LastReport {
     }
 }
 
-/// Where lines are written, each whole or, where the last one was not, on a line of its own.
+/// Where lines are written. If a write ended inside a line, the next line begins on a line of its own.
 struct Out<W> {
     out: W,
     /// The last write ended inside a line.

@@ -1,4 +1,4 @@
-//! A server from start to end: recover, serve, drain, close. Sockets and the signal to stop are arguments.
+//! The life of a server: recover, serve, drain, close. Sockets and the stop signal are arguments.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use clock::WallClock;
 use connections::Connections;
 use workers::Serving;
 
-/// The sockets that a server serves on, bound already.
+/// The bound sockets that a server serves on.
 #[derive(Debug)]
 pub struct Listeners {
     /// For gRPC.
@@ -47,15 +47,15 @@ pub struct Listeners {
     pub http: TcpListener,
 }
 
-/// Why a server did not start, or did not end well.
+/// Why a server did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// An address can't be listened on.
+    /// An address can't be bound.
     #[error("can't listen on {address}")]
     Bind {
-        /// Which.
+        /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -65,38 +65,39 @@ pub enum ServeError {
          limit (ulimit -n, LimitNOFILE)"
     )]
     TooFewFiles {
-        /// How many it may open.
+        /// How many files it may open.
         files: u64,
-        /// Threads that serve.
+        /// The number of worker threads.
         workers: usize,
-        /// How many it needs.
+        /// How many files it needs at least.
         least: u64,
     },
     /// The data folder can't be used: locked, not writable, full, foreign or damaged.
     #[error("{0}")]
     Data(String),
-    /// The journal failed while serving: in its own words. What was acknowledged is durable; a start repairs the rest.
+    /// The journal failed while serving, with its own message. What was acknowledged is durable; a restart repairs
+    /// the rest.
     #[error("{0}")]
     Journal(String),
-    /// The last snapshot failed. The journal was closed in order and has everything.
+    /// The last snapshot failed. The journal was closed cleanly and is complete.
     #[error(
-        "the last snapshot failed: nothing is lost, for the journal has everything and was closed in order; the next \
-         start applies it: {0}"
+        "the last snapshot failed, but nothing is lost: the journal is complete and was closed cleanly; the next start \
+         replays it: {0}"
     )]
     LastSnapshot(String),
-    /// No thread could be started.
+    /// A thread could not be started.
     #[error("can't start a thread to serve on")]
     Thread(#[source] std::io::Error),
-    /// The build is broken.
+    /// The protobuf descriptors of this build are broken.
     #[error(transparent)]
     Contract(#[from] BrokenContract),
-    /// A part of the server ended that never should.
+    /// A task of the server ended that never should.
     #[error("a part of the server ended by itself")]
     Bug,
 }
 
 impl ServeError {
-    /// What the process ends with: 74 for what the machine or the disk did, 70 for a bug.
+    /// The exit code of the process: 74 for a failure of the machine or the disk, 70 for a bug.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -114,17 +115,18 @@ impl ServeError {
 /// Binds both sockets.
 ///
 /// # Errors
-/// Naming the address that can't be had.
+/// Names the address that can't be bound.
 pub fn bind(config: &Config) -> Result<Listeners, ServeError> {
     let listen = |address| sockets::listen(address).map_err(|source| ServeError::Bind { address, source });
     Ok(Listeners { grpc: listen(config.grpc)?, http: listen(config.http)? })
 }
 
-/// Serves until `shutdown`, then drains: not ready, the drain delay, GOAWAY, streams ended at a message boundary,
-/// calls in flight for at most the drain timeout, journal flushed, snapshot.
+/// Serves until `shutdown` resolves, then drains: it reports not ready, waits for the drain delay, sends GOAWAY, ends
+/// streams at a message boundary, waits for calls in flight for at most the drain timeout, flushes the journal and
+/// takes a snapshot.
 ///
 /// # Errors
-/// When the data folder can't be used, the journal fails, or a door can't be served on.
+/// If the data folder can't be used, the journal fails, or an endpoint can't be served.
 pub async fn run(
     config: Config,
     listeners: Listeners,
@@ -132,7 +134,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let Listeners { grpc, http } = listeners;
     let data = (!config.ephemeral).then(|| config.data.clone());
-    // Where nothing says how much there is, the bounds that do not follow from it hold.
+    // If the memory is unknown, only the bounds that do not depend on it apply.
     let memory = config.memory_budget.or_else(|| memory::limit().map(|limit| limit.bytes)).unwrap_or(u64::MAX);
     let budget = Budget::of_memory(memory);
     let engines = Arc::new(EngineHandle::default());
@@ -149,7 +151,7 @@ pub async fn run(
     let (bounds, http_most) = sockets::bounds(files, least, memory, budget.capacity(), asked);
     let (connections, bytes) = (bounds.all, budget.capacity());
     tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
-    // First, so that a long recovery can be watched.
+    // Served first, so that a long recovery can be watched.
     let pages = admin::router(Arc::clone(&admin));
     let http = AbortOnDrop(tokio::spawn(http::serve(http, pages, http_most, Arc::clone(&admin.transport))));
     let mut shutdown = std::pin::pin!(shutdown);
@@ -171,7 +173,7 @@ pub async fn run(
     serve(&config, door, opened, grpc, shutdown).await
 }
 
-/// The parts that show how the server stands.
+/// The HTTP endpoint, the health service and the wall clock: what shows the server's state.
 struct Door {
     admin: Arc<Admin>,
     health: Health,
@@ -181,7 +183,7 @@ struct Door {
 }
 
 impl Door {
-    /// Takes in what a look at the wall clock has come to. Gives whether it is in doubt, where that has changed.
+    /// Handles a look at the wall clock. Returns whether the clock is in doubt, if that has changed.
     fn follow(&mut self, look: Look, opened: &Opened) -> Option<bool> {
         self.admin.clock_ahead.store(look.ahead, Ordering::Relaxed);
         if let Adjustment::Stepped(by) = look.adjustment {
@@ -195,7 +197,7 @@ impl Door {
         turned
     }
 
-    /// Shows that reserves are taken, or are not while the wall clock is in doubt.
+    /// Shows whether reserves are taken: they are not while the wall clock is in doubt.
     async fn show_doubt(&self, is_in_doubt: bool) {
         if is_in_doubt {
             self.admin.enter(Phase::ClockInDoubt);
@@ -206,7 +208,7 @@ impl Door {
         }
     }
 
-    /// Shows that the journal has failed, and gives what the process ends with.
+    /// Shows that the journal has failed, and returns the error that the process ends with.
     async fn failed(&self, reason: &JournalFailed) -> ServeError {
         self.admin.enter(Phase::Failed);
         self.health.not_serving().await;
@@ -242,7 +244,7 @@ async fn serve(
     tokio::task::spawn_blocking(move || opened.close()).await.map_err(|_panic| ServeError::Bug)?
 }
 
-/// Not ready, and serving on for a while; then GOAWAY, and calls in flight come to their end.
+/// Reports not ready and serves on for the drain delay. Then sends GOAWAY and waits for the calls in flight.
 async fn drain(config: &Config, door: &mut Door, opened: &mut Opened, mut grpc: GrpcDoor) -> Result<(), ServeError> {
     tracing::info!(delay = ?config.drain_delay, timeout = ?config.drain_timeout, "draining");
     door.admin.enter(Phase::Draining);
@@ -252,12 +254,12 @@ async fn drain(config: &Config, door: &mut Door, opened: &mut Opened, mut grpc: 
         tokio::select! {
             () = &mut delay => break,
             reason = &mut opened.failed => return Err(door.failed(&reason).await),
-            // It is not ready either way.
+            // Readiness does not change: the server is not ready already.
             look = door.wall_clock.look() => { door.follow(look, opened); }
         }
     }
     grpc.streams.end();
-    // A receiver that is gone has stopped already.
+    // If the receiver is gone, serving has stopped already.
     if grpc.stop.send(()).is_ok() {
         match tokio::time::timeout(config.drain_timeout, &mut grpc.serving.0).await {
             Ok(_ended) => tracing::info!("all calls are finished"),
@@ -267,7 +269,7 @@ async fn drain(config: &Config, door: &mut Door, opened: &mut Opened, mut grpc: 
     Ok(())
 }
 
-/// The gRPC side, serving in a task of its own.
+/// The gRPC endpoint, served in a task of its own.
 struct GrpcDoor {
     address: Option<SocketAddr>,
     streams: Streams,
@@ -290,7 +292,7 @@ impl GrpcDoor {
     }
 }
 
-/// A task that does not outlive what started it.
+/// A task that is aborted when this is dropped.
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {

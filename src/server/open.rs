@@ -1,4 +1,4 @@
-//! Opening what a server serves: the data folder with its engine and clock, and closing it in order.
+//! Opens the data folder with its engine and clock, and closes them in order.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -26,13 +26,13 @@ pub struct Opened {
     pub engine: Arc<Engine>,
     /// Its clock.
     pub clock: Arc<EngineClock>,
-    /// Resolves with the reason when the journal has failed.
+    /// Resolves with the reason if the journal fails.
     pub failed: Failure,
-    /// What runs beside the requests.
+    /// Background threads: the agenda, snapshots, the journal's history and the comparison of counters with ledgers.
     background: Background,
-    /// None where nothing says how much memory the process may have.
+    /// `None` if the process's memory is unknown.
     watermark: Option<Watermark>,
-    /// None for an engine that keeps nothing. Its lock is held until everything is closed.
+    /// `None` for an ephemeral engine. The folder's lock is held until everything is closed.
     folder: Option<Folder>,
 }
 
@@ -62,7 +62,7 @@ pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
     Ok(Opened { engine, clock, failed, background, watermark, folder })
 }
 
-/// An engine, where its time starts, and where it keeps what it knows, with the last snapshot there.
+/// An engine, the time at which its clock starts, and its folder with the last snapshot in it.
 type Started = (Engine, Timestamp, Option<(Folder, LastSnapshot)>);
 
 fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
@@ -85,13 +85,13 @@ fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     Ok((recovered.engine, recovered.now, Some((folder, recovered.last_snapshot))))
 }
 
-/// The key that is kept elsewhere, if one is.
+/// The key from `--identity-key-file`, if that is set.
 fn identity_key(config: &Config) -> Result<Option<IdentityKey>, ServeError> {
     config.identity_key_file.as_deref().map(IdentityKey::read).transpose().map_err(|error| refused(&error))
 }
 
 fn ephemeral(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
-    // What is named is looked at here, too: a wrong file should not wait for the day on which something is kept.
+    // The file is read here too, so that a wrong file is found now and not at the first durable start.
     let key = if let Some(given) = identity_key(config)? {
         given.key().clone()
     } else {
@@ -104,8 +104,7 @@ fn ephemeral(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     Ok((engine, Timestamp::default(), None))
 }
 
-/// The bounds that are given, or follow from the memory that the process may have, and how much that is, as far as it is
-/// known.
+/// The bounds, as configured or derived from the process's memory, and that memory, if it is known.
 fn bounds(config: &Config) -> (Bounds, Option<u64>) {
     let given = config.memory_budget.map(|bytes| Limit { bytes, from: "--memory-budget".to_owned() });
     let limit = given.or_else(memory::limit);
@@ -167,15 +166,15 @@ fn refused(error: &(impl Error + ?Sized)) -> ServeError {
     ServeError::Data(told_whole(error))
 }
 
-/// An error with all its causes, in one line.
+/// An error with all its causes, on one line.
 pub(super) fn told_whole(error: &(impl Error + ?Sized)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let words = error.to_string();
-        // Some say their cause themselves.
+        // Some errors include their cause in their own message.
         if !text.ends_with(&words) {
-            // Writing to a text can't fail.
+            // Writing to a string can't fail.
             let _written = write!(text, ": {words}");
         }
         cause = error.source();
@@ -184,16 +183,16 @@ pub(super) fn told_whole(error: &(impl Error + ?Sized)) -> String {
 }
 
 impl Opened {
-    /// Ends what runs in the background, takes a last snapshot and closes the journal in order.
+    /// Stops the background work, takes a last snapshot and closes the journal.
     ///
     /// # Errors
-    /// [`ServeError::Journal`] when the journal can't be closed, [`ServeError::LastSnapshot`] when it could be and has
-    /// everything, but no snapshot could be taken.
+    /// [`ServeError::Journal`] if the journal can't be closed. [`ServeError::LastSnapshot`] if it was closed and is
+    /// complete, but no snapshot could be taken.
     pub fn close(self) -> Result<(), ServeError> {
         let Self { engine, clock, failed: _, background, watermark, folder } = self;
         drop((background, watermark));
         let taken = folder.as_ref().map(|folder| engine.snapshot(folder.snapshots.as_ref(), clock.now())).transpose();
-        // Whatever came of it: the journal has everything, and its trailer proves that.
+        // Also after a failed snapshot: the journal is complete, and its trailer proves that.
         engine.journal().close(clock.now()).map_err(|error| ServeError::Journal(told_whole(&error)))?;
         match taken {
             Ok(Some(taken)) => tracing::info!(from = taken.from.0, bytes = taken.bytes, "last snapshot taken"),

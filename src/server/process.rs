@@ -1,4 +1,4 @@
-//! What concerns the process as a whole: its signals, and that a panic ends it.
+//! What concerns the whole process: its signals, and that a panic ends it.
 
 use std::convert::Infallible;
 
@@ -7,11 +7,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::log;
 
-/// A bug: the process ends with this.
+/// The exit code for a bug.
 const BUG: i32 = 70;
 
-/// From now on a panic in any thread is logged and ends the process with 70, before anything is unwound: a guard must
-/// never give back what was journaled. A log that takes nothing holds that up for two seconds at most.
+/// From now on a panic in any thread is logged and ends the process with 70. Nothing is unwound: a guard must never
+/// give back units whose taking is journaled. A log that can't be written delays the end by two seconds at most.
 pub fn end_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::force_capture();
@@ -24,7 +24,7 @@ pub fn end_on_panic() {
 /// Resolves when a signal asks the process to stop: SIGTERM, SIGINT or SIGQUIT.
 ///
 /// # Errors
-/// When the signals can't be listened for.
+/// If the signals can't be listened for.
 pub fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -38,17 +38,17 @@ pub fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// Outlives the signals that end a process which does not handle them, and are no order to stop: a terminal that closes,
-/// a log that is rotated, a timer, a file size limit. The future says so in the log, each time; it never ends.
+/// Ignores signals whose default action ends the process and that are no request to stop: SIGHUP, SIGUSR1, SIGUSR2,
+/// SIGALRM, SIGPIPE and SIGXFSZ. The future never ends; it logs each of the first four.
 ///
 /// # Errors
-/// When the signals can't be listened for.
+/// If the signals can't be listened for.
 pub fn ignore_signals() -> std::io::Result<impl Future<Output = Infallible> + Send> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut user_1 = signal(SignalKind::user_defined1())?;
     let mut user_2 = signal(SignalKind::user_defined2())?;
     let mut alarm = signal(SignalKind::alarm())?;
-    // What they mean is an error of the write that they came with.
+    // The write that caused one of these two returns an error, so they are not logged.
     let mut pipe = signal(SignalKind::pipe())?;
     let mut file_size = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     Ok(async move {

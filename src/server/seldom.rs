@@ -1,22 +1,22 @@
-//! A line of log that may have cause to come often comes once a minute, with how many there would have been.
+//! Limits a log line to once a minute, and counts the lines that were left out.
 
 use std::time::Duration;
 
 use stockade_types::metrics::Stopwatch;
 
-/// At least so long lies between two.
+/// The least time between two lines.
 const BETWEEN: Duration = Duration::from_mins(1);
 
-/// When something was logged last.
+/// When the line was last logged.
 #[derive(Default)]
 pub struct Seldom {
     last: Option<Stopwatch>,
-    /// Since then, not logged.
+    /// How many lines were left out since then.
     held_back: u64,
 }
 
 impl Seldom {
-    /// Whether to log it now; then, how many were held back since the last time.
+    /// `None` if the line must not be logged now; else how many were left out since the last one.
     pub fn now(&mut self) -> Option<u64> {
         if self.last.as_ref().is_some_and(|last| last.elapsed() < BETWEEN) {
             self.held_back = self.held_back.saturating_add(1);

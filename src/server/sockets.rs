@@ -1,4 +1,4 @@
-//! Sockets and files: how many there may be, and what is listened on.
+//! How many sockets and files there may be, and how sockets are set up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,25 +8,26 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::connections::Bounds;
 
-/// Connections that may wait to be accepted: a herd comes within the time that one accept takes. The system may allow
-/// fewer (`net.core.somaxconn`).
+/// Connections that may wait to be accepted: many arrive within the time of one accept. The system may allow fewer
+/// (`net.core.somaxconn`).
 pub const BACKLOG: u32 = 4_096;
-/// Files that are kept back from connections for the journal and its segments, snapshots, and the process,
+/// Files that are kept back from connections: for the journal and its segments, snapshots and the process,
 const KEPT_FILES: u64 = 56;
 /// and for each worker's runtime.
 const WORKER_FILES: u64 = 4;
-/// Connections for health, metrics and pages, at most.
+/// Most connections for health, metrics and pages.
 const HTTP_CONNECTIONS_MAX: usize = 64;
-/// Of files that are few, connections have this part, and HTTP this part of theirs.
+/// If files are few, connections have at least this part of them, and HTTP has at most this part of theirs.
 const PART_OF_FEW: u64 = 4;
-/// Memory that a connection may take at most, of all that the process may have: its windows, mostly.
+/// Memory that one connection may use, mostly for its windows. It bounds the number of connections by the process's
+/// memory.
 const CONNECTION_MEMORY: u64 = 256 * 1024;
-/// Bytes in flight that each connection finds at the least: twice what it takes ahead.
+/// Bytes in flight that are available to each connection at least: twice the piece that a share takes ahead.
 const CONNECTION_INFLIGHT: usize = 32 * 1024;
-/// Connections of one peer, of all.
+/// One peer may have this part of all connections.
 const PART_OF_A_PEER: usize = 2;
 
-/// Raises the soft limit of open files to the hard one; says how many there may be.
+/// Raises the soft limit of open files to the hard limit, and returns the resulting limit.
 #[must_use]
 pub fn raise_file_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -39,15 +40,15 @@ pub fn raise_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Files that are kept back from connections. With fewer in all a server does not start: some connections would find
-/// none, or the journal.
+/// Files that are kept back from connections. A server does not start with fewer in all: connections or the journal
+/// would run out of files.
 #[must_use]
 pub fn kept_files(workers: usize) -> u64 {
     KEPT_FILES.saturating_add(WORKER_FILES.saturating_mul(u64::try_from(workers).unwrap_or(u64::MAX)))
 }
 
-/// How many connections gRPC and HTTP may have: as configured, else as memory allows; never more
-/// than there are files, and bytes in flight, for.
+/// How many connections gRPC and HTTP may have: as configured, else as memory allows, and never more than files and
+/// bytes in flight allow.
 #[must_use]
 pub fn bounds(
     files: u64,
@@ -68,19 +69,19 @@ pub fn bounds(
     (Bounds { all, of_a_peer }, http)
 }
 
-/// Listens on an address, with a backlog for a herd.
+/// Listens on an address.
 ///
 /// # Errors
-/// When the address can't be had.
+/// If the address can't be bound.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // As the standard library does it: a server that starts again has its port back at once.
+    // As the standard library does: a restarted server can bind its port at once.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Whether a connection that could not be accepted says something of the server: that it is out of files, or of memory.
+/// Whether a failed accept is a problem of the server, such as no files or no memory, and not of the connection.
 #[must_use]
 pub fn is_ours(error: &io::Error) -> bool {
     !matches!(
@@ -89,10 +90,10 @@ pub fn is_ours(error: &io::Error) -> bool {
     )
 }
 
-/// Sets what all connections have.
+/// Sets the options of an accepted connection.
 ///
 /// # Errors
-/// When the connection is gone already.
+/// If the connection is closed already.
 pub fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)
 }

@@ -1,12 +1,13 @@
-//! Workers: the threads that gRPC is served on, one for each core, each with a runtime of its own.
+//! Workers: the threads that serve gRPC, one for each core, each with a runtime of its own.
 //!
-//! A connection stays on its worker. There tasks run in the order in which they were woken: all calls that came in one
-//! read are decided before the first answer is written, and all that became durable in one sync are answered in one
-//! write. A runtime of several threads runs what was woken last first, and nearly every answer was a write, and for
-//! the caller a read and a wake-up, of its own. What a connection costs is paid by one core, though: callers who want
-//! more than one open more than one, as they must to get past what HTTP/2 allows on one.
+//! A connection stays on its worker. The worker runs tasks in the order in which they were woken: all calls that
+//! arrived in one read are decided before the first answer is written, and all answers that became durable in one
+//! sync are written in one write. A multi-threaded runtime runs the task that was woken last first; with it nearly
+//! every answer cost a write, and the caller a read and a wake-up. The price is that one core pays for a whole
+//! connection: a caller that needs more than one core opens more than one connection, as it must anyway to get past
+//! the stream limit of HTTP/2.
 //!
-//! One task accepts for all of them and gives each connection to the worker that has the fewest.
+//! One task accepts for all workers and passes each connection to the worker that has the fewest.
 
 use std::convert::Infallible;
 use std::io;
@@ -29,35 +30,35 @@ use crate::grpc::Services;
 use crate::http2::{self, Control, Ended, Excess, Peer};
 use crate::metrics::transport::{Shed, TransportMetrics};
 
-/// Connections that were accepted and wait for their worker: few, for each that it takes is a greeting before the calls
-/// that have come meanwhile.
+/// Accepted connections that may wait for one worker. Few: the worker greets each of them before it serves the calls
+/// that arrived meanwhile.
 const WAITING: usize = 16;
-/// How long nothing is accepted after that has failed.
+/// How long to wait after accepting has failed.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
-/// Threads of a worker for calls that take long: lists of holds, large messages.
+/// Threads of a worker for long calls: lists of holds, large messages.
 const LONG_CALLS: usize = 8;
-/// Sockets are looked at after so many turns of tasks, whatever is still to do: a connection that has always more to read
-/// is woken at once, and each of its turns may take a millisecond.
+/// The runtime polls its sockets after this many polls of tasks, even if tasks are ready. A connection that always
+/// has more to read is woken at once, and each of its polls may take a millisecond.
 const SOCKETS_EVERY: u32 = 16;
 
-/// What connections are served with.
+/// What a worker needs to serve connections.
 #[derive(Clone)]
 pub struct Serving {
     /// Answers requests.
     pub services: Arc<Services>,
     /// The bytes that may be in flight.
     pub budget: Arc<Budget>,
-    /// Who may connect.
+    /// Admits connections.
     pub connections: Arc<Connections>,
     /// Counts how connections end.
     pub metrics: Arc<TransportMetrics>,
 }
 
-/// Serves on all cores, with a task `beside` on each worker's thread that is made there. Ends once `stopped` says so and
-/// every call is finished; dropped, it leaves the calls behind.
+/// Serves on all cores. On each worker's thread it also spawns the task that `beside` makes. Resolves once `stopped`
+/// resolves and every call is finished. Dropped, it abandons the calls.
 ///
 /// # Errors
-/// When a worker can't be started.
+/// If a worker can't be started.
 pub fn serve<B, F>(
     listener: TcpListener,
     serving: Serving,
@@ -78,22 +79,22 @@ where
         ends.push(end);
     }
     Ok(async move {
-        // Dropped with this future: then the workers stop, whatever they are at.
+        // Dropped with this future; then the workers stop at once.
         let _abandon = &stop;
         tokio::select! {
             () = accept(listener, workers, &serving) => {}
-            // By a word, or because nobody is left who could say it.
+            // The signal to stop, or its sender is gone.
             _word = stopped => {}
         }
         stop.send_replace(true);
         for end in ends {
-            // A worker that is gone has nothing left.
+            // A worker that is gone has no calls.
             let _gone = end.await;
         }
     })
 }
 
-/// Gives connections to workers for as long as there are any.
+/// Accepts connections and passes them to the workers.
 async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) {
     let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
     let mut rate = AcceptRate::new();
@@ -102,7 +103,7 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
             Ok(accepted) => accepted,
             Err(error) if !sockets::is_ours(&error) => continue,
             Err(error) => {
-                // Out of files, mostly: it stays so for a while, and the socket goes on saying that someone is there.
+                // Usually out of files: this lasts for a while, and the listener stays readable meanwhile.
                 if let Some(others) = failures.now() {
                     tracing::warn!(%error, others, "a connection could not be accepted");
                 }
@@ -110,7 +111,7 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
                 continue;
             }
         };
-        // One that is refused costs little and leaves the rate to others.
+        // A refused connection costs little and does not count against the rate.
         let Some(admitted) = admit(socket, peer, serving, &mut refusals) else { continue };
         rate.one_more().await;
         let Some(worker) = emptiest(&workers) else { return };
@@ -121,19 +122,19 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
     }
 }
 
-/// Finds a place for a connection; else closes it.
+/// Takes a place for a connection, or closes it.
 fn admit(socket: TcpStream, peer: SocketAddr, serving: &Serving, refusals: &mut Seldom) -> Option<Admitted> {
     let why = match serving.connections.enter(peer.ip()) {
         Ok(place) => match Share::open(&serving.budget) {
-            // Sockets belong to the runtime that they are made in: the worker's, not this one.
+            // A tokio socket belongs to the runtime that it is made in, which must be the worker's.
             Ok(share) => {
                 let prepared = sockets::prepare(&socket).and_then(|()| socket.into_std());
                 return prepared.ok().map(|socket| Admitted { socket, place, peer: Peer::new(peer, share) });
             }
             Err(_exhausted) => "no bytes are left for another connection",
         },
-        Err(Refused::All) => "there are as many connections as there may be",
-        Err(Refused::Peer) => "its address has as many connections as one may have",
+        Err(Refused::All) => "the bound on connections is reached",
+        Err(Refused::Peer) => "the bound on connections of its address is reached",
     };
     if let Some(others) = refusals.now() {
         tracing::warn!(peer = %peer.ip(), why, others, "a connection was not taken");
@@ -141,10 +142,10 @@ fn admit(socket: TcpStream, peer: SocketAddr, serving: &Serving, refusals: &mut 
     None
 }
 
-/// The worker with the fewest connections of those that take one now; of all where none does.
+/// The worker with the fewest connections among those with room in their queue; if none has room, among all.
 fn emptiest(workers: &[Worker]) -> Option<&Worker> {
     let load = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
-    // Nobody else sends, so what has room now has it when it is sent.
+    // Only this task sends, so a queue that has room now has it when the connection is sent.
     let ready = workers.iter().filter(|worker| worker.accepted.capacity() > 0).min_by_key(load);
     ready.or_else(|| workers.iter().min_by_key(load))
 }
@@ -152,7 +153,7 @@ fn emptiest(workers: &[Worker]) -> Option<&Worker> {
 /// One thread that serves connections.
 struct Worker {
     accepted: mpsc::Sender<Accepted>,
-    /// How many it has.
+    /// How many connections it has.
     connections: Arc<AtomicUsize>,
 }
 
@@ -173,9 +174,9 @@ impl Worker {
                 let _beside = tokio::spawn(beside());
                 run(serving, waiting, stopping).await;
             });
-            // What is left of its calls goes first: whoever hears of the end hears that nothing is left.
+            // The remaining calls are dropped first, so that the end is reported only when nothing is left.
             drop(runtime);
-            // Nobody may be left who wants to know.
+            // The receiver may be gone.
             let _heard = ended.send(());
         })?;
         Ok((Self { accepted, connections: Arc::default() }, end))
@@ -193,15 +194,15 @@ async fn run(serving: Serving, mut waiting: mpsc::Receiver<Accepted>, mut stoppi
                 None => break,
             },
             Some(_ended) = connections.join_next() => {}
-            // Or nobody is left who could say so.
+            // Stop, or its sender is gone.
             () = async { drop(stopping.wait_for(|stop| *stop).await) } => break,
         }
     }
-    // Those that were accepted and not begun are closed.
+    // Accepted connections that were not begun are closed.
     drop(waiting);
     tokio::select! {
         () = async { while connections.join_next().await.is_some() {} } => {}
-        // Whoever waits for the calls does not wait any more.
+        // The sender is gone: the calls are abandoned.
         () = async { while stopping.changed().await.is_ok() {} } => {}
     }
 }
@@ -213,7 +214,7 @@ struct Admitted {
     peer: Peer,
 }
 
-/// A connection that no worker has taken yet.
+/// A connection that waits for its worker.
 struct Accepted {
     admitted: Admitted,
     counted: Counted,
@@ -233,7 +234,7 @@ impl Accepted {
     }
 }
 
-/// Whether the server ended it, and why.
+/// The metric's reason, if the server ended the connection for misuse.
 const fn shed(ended: &Ended) -> Option<Shed> {
     match ended {
         Ended::Excess(Excess::Resets) => Some(Shed::Resets),
@@ -241,12 +242,12 @@ const fn shed(ended: &Ended) -> Option<Shed> {
         Ended::Excess(Excess::WindowUpdates) => Some(Shed::WindowUpdates),
         Ended::Silent => Some(Shed::Silent),
         Ended::Stuck | Ended::Dead => Some(Shed::Stuck),
-        // Making room was counted where it was asked for.
+        // `MadeRoom` was counted when room was requested.
         Ended::Closed | Ended::MadeRoom | Ended::Failed(_) => None,
     }
 }
 
-/// Takes a connection off its worker's count when it is gone.
+/// Counts a connection of a worker until it is dropped.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -326,7 +327,7 @@ mod tests {
         let (address, _stop, serving) = served().await;
         let mut connection = TcpStream::connect(address).await.expect("accepted");
         serving.abort();
-        // Whatever was on its way, and then the end; or a reset, which is one, too.
+        // What was on its way, then the end; or a reset, which is an end too.
         let mut bytes = Vec::new();
         let closed = async { connection.read_to_end(&mut bytes).await.unwrap_or(0) };
         tokio::time::timeout(WITHIN, closed).await.expect("closed in time");

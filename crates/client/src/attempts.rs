@@ -8,29 +8,29 @@ use tonic::{Code, Status};
 use super::Error;
 use super::retry::Policy;
 
-/// How long a call may take, and until when that is.
+/// The time that a call may take, and its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     span: Duration,
-    /// `None` for one beyond what the machine can count.
+    /// `None` if it is beyond what the machine can represent.
     at: Option<Instant>,
 }
 
 impl Deadline {
-    /// So long from now.
+    /// This span from now.
     pub(super) fn after(span: Duration) -> Self {
         Self { span, at: Instant::now().checked_add(span) }
     }
 
-    /// What is left of it.
+    /// What is left.
     pub(super) fn left(self) -> Duration {
         self.at.map_or(self.span, |at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits for something until the deadline.
+    /// Waits for a future until the deadline.
     ///
     /// # Errors
-    /// When it has passed.
+    /// If the deadline has passed.
     pub(super) async fn within<T>(self, future: impl Future<Output = T>) -> Result<T, Late> {
         match self.at {
             Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_elapsed| Late),
@@ -49,13 +49,13 @@ pub(super) struct Attempts<'p> {
     policy: &'p Policy,
     deadline: Deadline,
     made: u32,
-    /// Whether the attempt under way has all the time that is left, and not an attempt's own.
+    /// The current attempt may take all the time that is left, which is less than an attempt's own timeout.
     is_last: bool,
     last: Option<Status>,
 }
 
 impl<'p> Attempts<'p> {
-    /// The first.
+    /// The first attempt.
     pub(super) fn begin(policy: &'p Policy, deadline: Duration) -> Self {
         policy.earn();
         Self { policy, deadline: Deadline::after(deadline), made: 1, is_last: false, last: None }
@@ -66,7 +66,7 @@ impl<'p> Attempts<'p> {
         self.deadline
     }
 
-    /// How long the next attempt may take, of so much that any may.
+    /// How long the next attempt may take: what is left, `most` at most.
     pub(super) fn span(&mut self, most: Duration) -> Duration {
         let left = self.deadline.left();
         self.is_last = left <= most;
@@ -76,7 +76,7 @@ impl<'p> Attempts<'p> {
     /// Waits for this attempt's answer until the call's deadline.
     ///
     /// # Errors
-    /// When it has passed.
+    /// If the deadline has passed.
     pub(super) async fn within<T>(&self, attempt: impl Future<Output = T>) -> Result<T, Error> {
         self.deadline.within(attempt).await.map_err(|Late| self.late())
     }
@@ -85,14 +85,15 @@ impl<'p> Attempts<'p> {
         Error::Deadline { deadline: self.deadline.span, last: self.last.clone() }
     }
 
-    /// After an attempt that ended so, waits until it is time for the next.
+    /// After an attempt that ended with `status`, waits until the next attempt may be made.
     ///
     /// # Errors
-    /// Why there is none: the status is final, or came too late, too often, or to too many.
+    /// If there is no next attempt: the status is final, or the deadline, the attempts or the retry budget are used
+    /// up.
     pub(super) async fn another(&mut self, status: Status) -> Result<(), Error> {
         let left = self.deadline.left();
         if self.is_last && status.code() == Code::DeadlineExceeded {
-            // The same deadline, told by whoever saw it pass first.
+            // It is the call's deadline, whichever side reports it first.
             return Err(self.late());
         }
         if left.is_zero() {

@@ -1,4 +1,4 @@
-//! The upper storey: every call of the contract, with a deadline, sent again where that helps.
+//! The upper layer: every call of the contract, with a deadline and with retries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::pool::Pool;
 use super::retry::Policy;
 use super::{Changed, Claimed, Client, ConnectError, Error, Options, Outcome, Reserved};
 
-/// A client for services: several connections, deadlines, retries, shared messages. Clones share all of it.
+/// A client for services, with several connections, deadlines, retries and shared messages. Clones share all of it.
 ///
-/// Dropping a call's future is always safe, and leaves open what was done: a hold that nobody wants expires by itself,
-/// or is released by its id.
+/// A call's future may be dropped at any time. Whether the call took effect is then unknown: an unwanted hold expires
+/// by itself, or is released by its id.
 #[derive(Clone)]
 pub struct Stockade {
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ macro_rules! calls {
             $(#[$doc])*
             ///
             /// # Errors
-            /// Why there is no answer.
+            /// If there is no answer.
             pub async fn $call(&self, request: pb::$request) -> Result<pb::$response, Error> {
                 self.call(|client| {
                     let request = request.clone();
@@ -64,10 +64,10 @@ macro_rules! operations {
         $(
             $(#[$doc])*
             ///
-            /// In a message shared with other callers.
+            /// Sent in a message that is shared with other callers.
             ///
             /// # Errors
-            /// Why it was not decided; a refusal is none.
+            /// If it was not decided. A refusal is no error.
             pub async fn $call(&self, request: pb::$request) -> Result<Outcome<$outcome>, Error> {
                 self.operate(Operation::$operation(request)).await.map(Decided::$told)
             }
@@ -76,11 +76,11 @@ macro_rules! operations {
 }
 
 impl Stockade {
-    /// Connects to endpoints such as `http://127.0.0.1:7411`, of one server or of several that stand for each other.
-    /// One that does not answer yet is connected to later, as long as another does.
+    /// Connects to endpoints such as `http://127.0.0.1:7411`, of one server or of several that replace each other.
+    /// Endpoints that do not answer are connected later, if at least one answers now.
     ///
     /// # Errors
-    /// When an endpoint is none, or none answers.
+    /// If an endpoint is malformed, or none answers.
     pub async fn connect<E: Into<String>>(
         endpoints: impl IntoIterator<Item = E>,
         options: Options,
@@ -91,10 +91,10 @@ impl Stockade {
         Ok(Self::over(clients, &options))
     }
 
-    /// The same, to be connected to when the first call is made: for a service that may start before its server.
+    /// As [`Stockade::connect`], but connects at the first call: for a service that may start before its server.
     ///
     /// # Errors
-    /// When an endpoint is none.
+    /// If an endpoint is malformed.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -119,13 +119,14 @@ impl Stockade {
 
     /// The same client with another deadline for calls, all attempts included.
     ///
-    /// A deadline is sent with the call and kept by this side, too. When it passes, what was asked may still be done.
+    /// The deadline is sent with the call, and this side enforces it too. After it has passed, the call may still
+    /// take effect.
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
         Self { shared: Arc::clone(&self.shared), deadline }
     }
 
-    /// One of the connections, for what is to be sent once, as it is.
+    /// One of the connections, for calls without retries.
     #[must_use]
     pub fn plain(&self) -> Option<Client> {
         self.shared.pool.pick().map(|lease| lease.client())
@@ -135,7 +136,7 @@ impl Stockade {
         &self.shared
     }
 
-    /// Sends a call until it has an answer, is refused for good, or is out of time or attempts.
+    /// Sends a call until it is answered, fails finally, or has no time or attempts left.
     async fn call<T, F>(&self, send: impl Fn(Client) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Status>>,
@@ -143,7 +144,7 @@ impl Stockade {
         let mut attempts = Attempts::begin(&self.shared.policy, self.deadline);
         loop {
             let span = attempts.span(self.shared.attempt_timeout);
-            // Boxed: what the transport keeps for a call is large, and most callers keep several calls.
+            // Boxed: the transport's future is large, and most callers keep several calls.
             let attempt = Box::pin(self.shared.attempt(span, &send));
             match attempts.within(attempt).await? {
                 Ok(answer) => return Ok(answer),
@@ -152,7 +153,7 @@ impl Stockade {
         }
     }
 
-    /// Has an operation decided in a shared message, again where the server says that it could not be.
+    /// Has an operation decided in a shared message, and again if the server says that it could not decide it.
     async fn operate(&self, operation: Operation) -> Result<Decided, Error> {
         let operation = Arc::new(pb::Operation { operation: Some(operation) });
         let mut attempts = Attempts::begin(&self.shared.policy, self.deadline);
@@ -172,9 +173,9 @@ impl Stockade {
     }
 
     operations! {
-        /// Sets units aside.
+        /// Reserves units.
         reserve: Reserve(ReserveRequest) -> Reserved by reserved;
-        /// Moves a hold's deadline, or the hold into payment and out of it.
+        /// Moves a hold's deadline, or moves the hold into or out of payment.
         extend: Extend(ExtendRequest) -> Changed by changed;
         /// Turns a hold into a sale.
         claim: Claim(ClaimRequest) -> Claimed by claimed;
@@ -187,9 +188,9 @@ impl Stockade {
     calls! {
         /// Shows a hold.
         get_hold: GetHoldRequest -> GetHoldResponse;
-        /// One page of a list of holds; [`Stockade::holds`] walks all of them.
+        /// One page of a list of holds; [`Stockade::holds`] reads all of them.
         list_holds: ListHoldsRequest -> ListHoldsResponse;
-        /// Many operations in a message of the caller's own, each with its own result.
+        /// Many operations in one message, each with its own result.
         batch: BatchRequest -> BatchResponse;
         /// Creates a drop.
         create_drop: CreateDropRequest -> CreateDropResponse;
@@ -197,7 +198,7 @@ impl Stockade {
         update_drop: UpdateDropRequest -> UpdateDropResponse;
         /// Shows a drop with its stock.
         get_drop: GetDropRequest -> GetDropResponse;
-        /// One page of a list of drops; [`Stockade::drops`] walks all of them.
+        /// One page of a list of drops; [`Stockade::drops`] reads all of them.
         list_drops: ListDropsRequest -> ListDropsResponse;
         /// Changes the stock of an item, once for each id.
         adjust_stock: AdjustStockRequest -> AdjustStockResponse;
@@ -205,13 +206,13 @@ impl Stockade {
         pause_drop: PauseDropRequest -> PauseDropResponse;
         /// Ends a pause.
         resume_drop: ResumeDropRequest -> ResumeDropResponse;
-        /// Ends a sale for good.
+        /// Ends a sale permanently.
         close_drop: CloseDropRequest -> CloseDropResponse;
     }
 }
 
 impl Shared {
-    /// Sends a call once, on the connection that has the least to do.
+    /// Sends a call once, on the connection with the fewest calls in flight.
     pub(super) async fn attempt<T, F>(&self, span: Duration, send: impl Fn(Client) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,

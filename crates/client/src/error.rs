@@ -1,6 +1,6 @@
-//! Why a call has no answer, in one type that keeps what the server said.
+//! Why a call has no answer. The error keeps what the server said.
 //!
-//! A refusal is not in here: it is an answer.
+//! A refusal is an answer, not an error.
 
 use std::time::Duration;
 
@@ -9,40 +9,42 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-/// Why a call was not answered. All of them may be tried again with the same content: nothing is done twice.
+use crate::proto as pb;
+
+/// Why a call was not answered. Every call may be sent again with the same content; nothing is done twice.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The request is faulty, and nothing has changed.
     #[error("{:?}: {}", .status.code(), .status.message())]
     Invalid {
-        /// Each faulty field, as far as the server's answer had room.
+        /// Each faulty field, as far as they fitted into the server's answer.
         violations: Vec<pb::FieldViolation>,
-        /// The status, whose message names the fields, too.
+        /// The status; its message names the fields too.
         status: Status,
     },
-    /// The server was not available, attempt after attempt. What was asked may have been done or not.
+    /// The server was unavailable at every attempt. The call may have taken effect or not.
     #[error("given up after {attempts} attempts: {:?}: {}", .status.code(), .status.message())]
     Unavailable {
-        /// How often it was sent.
+        /// How many attempts were made.
         attempts: u32,
-        /// What came of the last attempt.
+        /// The status of the last attempt.
         status: Status,
     },
-    /// The deadline has passed. What was asked may have been done or not.
+    /// The deadline has passed. The call may have taken effect or not.
     #[error("no answer within {}{}", humantime::format_duration(*.deadline), after(.last.as_ref()))]
     Deadline {
-        /// How long the call was given.
+        /// The call's deadline.
         deadline: Duration,
-        /// What came of the last attempt that ended before.
+        /// The status of the last attempt that ended before the deadline.
         last: Option<Status>,
     },
-    /// Any other status that the server answered with: unknown, existing otherwise, not allowed.
+    /// Any other status of the server, for example not found or already exists.
     #[error("{:?}: {}", .0.code(), .0.message())]
     Status(Status),
-    /// An answer that the contract does not know.
+    /// An answer that does not fit the contract.
     #[error("the server's answer does not fit the contract: {0}")]
     Malformed(&'static str),
-    /// The runtime that carried the client is shut down.
+    /// The tokio runtime of the client has shut down.
     #[error("the client has ended")]
     Closed,
 }
@@ -52,7 +54,7 @@ fn after(last: Option<&Status>) -> String {
 }
 
 impl Error {
-    /// Of the status that ended the last of so many attempts.
+    /// The error for the status that ended the last of `attempts` attempts.
     pub(super) fn of(status: Status, attempts: u32) -> Self {
         match status.code() {
             Code::InvalidArgument => {
@@ -80,7 +82,7 @@ impl Error {
         }
     }
 
-    /// The server's last word, if there was any.
+    /// The server's last status, if there was one.
     #[must_use]
     pub const fn status(&self) -> Option<&Status> {
         match self {
@@ -92,7 +94,7 @@ impl Error {
         }
     }
 
-    /// The gRPC code that says the same.
+    /// The corresponding gRPC code.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -118,13 +120,13 @@ impl Error {
         }
     }
 
-    /// When the server wants to be asked again, as it said last.
+    /// The delay before the next try that the server last requested.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.status()?.get_details_retry_info()?.retry_delay
     }
 
-    /// Whether it is open what was done. Asking again with the same ids tells.
+    /// Whether it is unknown if the call took effect. Sending it again with the same ids shows it.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         matches!(
@@ -134,7 +136,7 @@ impl Error {
     }
 }
 
-/// What an operation's own call would have been answered.
+/// The status that the operation's own call would have had.
 pub(super) fn status_of(error: pb::Error) -> Status {
     let pb::Error { code, message, field_violations, retry_after } = error;
     let mut details = ErrorDetails::new();

@@ -1,11 +1,11 @@
-//! Talking to a server, in two storeys.
+//! The client, in two layers.
 //!
-//! [`Stockade`] is what a checkout service wants: it keeps connections, gives every call a deadline, sends again what
-//! may be sent again, and puts the operations of many concurrent callers into shared messages by itself. [`Client`] is
-//! the plain storey below it: one connection, one attempt, the contract's own messages.
+//! [`Stockade`] is for checkout services: it keeps connections, gives every call a deadline, retries what may be
+//! retried, and puts the operations of many concurrent callers into shared messages. [`Client`] is the plain layer
+//! below it: one connection, one attempt, the contract's own messages.
 //!
-//! Nothing here decides about stock, remembers an answer or invents an id: whoever reserves chooses the hold's id, and
-//! that is what makes every call safe to send again, by this client and by the next process after a crash.
+//! The client decides nothing about stock, stores no answers and makes no ids. The caller chooses the hold's id, so
+//! every call is safe to send again, by this client and by the next process after a crash.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -27,7 +27,7 @@
 //!     Outcome::Granted(reserved) => println!("yours for {:?}", reserved.time_left()),
 //!     Outcome::Refused(refusal) => println!("no: {refusal}; come again in {:?}", refusal.retry_after),
 //! }
-//! // A refusal can be an error, too, where that reads better.
+//! A refusal can also be handled as an error.
 //! let claim = pb::ClaimRequest { hold_id, order_ref: "A-1001".to_owned(), ..pb::ClaimRequest::default() };
 //! let sold = stockade.claim(claim).await?.granted()?;
 //! println!("order {}", sold.hold.order_ref);

@@ -1,20 +1,23 @@
-//! How a client behaves: deadlines, retries, shared messages. The defaults suit a checkout service.
+//! The client's options: deadlines, retries, shared messages. The defaults suit a checkout service.
 
 use std::time::Duration;
 
 use stockade_proto as pb;
 use tonic::metadata::MetadataMap;
 
-/// How a [`Stockade`](super::Stockade) behaves. Counts of 0 mean 1; one that is over its bound means that.
+use crate::proto as pb;
+
+/// The options of a [`Stockade`](super::Stockade). Each count is clamped to its bounds, from 1 on.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// HTTP/2 connections to each endpoint, at most [`Options::MOST_CONNECTIONS`].
     pub connections: usize,
-    /// How long a call may take with all its attempts, unless it is told otherwise.
+    /// How long a call may take with all its attempts, unless [`Stockade::within`](super::Stockade::within) says
+    /// otherwise.
     pub deadline: Duration,
-    /// How long one attempt may take. Also how long a shared stream may be silent while answers are due.
+    /// How long one attempt may take. Also how long a shared stream may be silent while answers are outstanding.
     pub attempt_timeout: Duration,
-    /// When a call is sent again.
+    /// When a call is retried.
     pub retry: Retry,
     /// How operations of many callers share messages.
     pub batching: Batching,
@@ -23,10 +26,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// No endpoint has more connections, whatever is asked for.
+    /// Most connections to one endpoint.
     pub const MOST_CONNECTIONS: usize = 64;
 
-    /// The same, with each count within its bounds.
+    /// The same options, with each count within its bounds.
     pub(super) fn bounded(self) -> Self {
         let Batching { operations, messages, queue, streams, view } = self.batching;
         let batching = Batching {
@@ -53,23 +56,23 @@ impl Default for Options {
     }
 }
 
-/// When a call is sent again. Every call of the contract may be: nothing is done twice.
+/// When a call is retried. Every call of the contract may be retried; nothing is done twice.
 ///
-/// It is where the server is not available, the connection broke, an attempt took too long, or the server has said when
-/// to come again; never after what will not change. A server's own delay is kept to. Else delays double from the
-/// shortest to the longest, each cut by up to a half at random.
+/// A call is retried if the server is unavailable, the connection failed, an attempt took too long, or the server
+/// requested a retry. It is not retried after a status that would not change. A delay that the server requests is
+/// kept. Otherwise delays double from the shortest to the longest, each reduced by up to a half at random.
 #[derive(Debug, Clone)]
 pub struct Retry {
     /// Most attempts of a call, the first included.
     pub attempts: u32,
     /// The delay after the first attempt.
     pub shortest_delay: Duration,
-    /// No delay of this client's own is longer.
+    /// The longest delay of the client's own.
     pub longest_delay: Duration,
     /// Retries that may be spent beyond [`Retry::percent`].
     pub reserve: u32,
-    /// Retries for each hundred calls, in the long run. What is over that fails at once, so that a server in trouble is
-    /// not asked several times as much as one that is well.
+    /// Retries for each hundred calls, in the long run. A retry above that fails at once, so that a server in trouble
+    /// does not get several times its usual load.
     pub percent: u32,
 }
 
@@ -87,32 +90,32 @@ impl Default for Retry {
 
 /// How operations of many callers share messages of a stream.
 ///
-/// An operation that finds no message on its way goes at once. What gathers while [`Batching::messages`] are on their
-/// way goes as the next one. So nothing waits while there is little to do, and messages grow with the load.
+/// An operation is sent at once if no message is in flight. Operations that are made while [`Batching::messages`]
+/// messages are in flight go together in the next one. So nothing waits at low load, and messages grow with the load.
 #[derive(Debug, Clone)]
 pub struct Batching {
     /// Most operations in a message, at most [`Batching::MOST_OPERATIONS`].
     pub operations: usize,
-    /// Most messages of a stream on their way, at most [`Batching::MOST_MESSAGES`].
+    /// Most messages of a stream in flight, at most [`Batching::MOST_MESSAGES`].
     pub messages: usize,
-    /// Operations of a stream that wait for a message, at most [`Batching::LONGEST_QUEUE`]. When there are more, their
-    /// callers wait for room.
+    /// Operations of a stream that wait for a message, at most [`Batching::LONGEST_QUEUE`]. If the queue is full,
+    /// callers wait.
     pub queue: usize,
-    /// Streams, at most [`Batching::MOST_STREAMS`], each on the connection that has the least to do. More than one spreads the work on a server with many
-    /// cores, and makes messages smaller.
+    /// Streams, at most [`Batching::MOST_STREAMS`], each on the connection with the fewest calls in flight. More
+    /// streams spread the work over a server's cores and make messages smaller.
     pub streams: usize,
-    /// How much of a hold is told: all of it, or state, deadline and revision.
+    /// How much of a hold is returned: all of it, or state, deadline and revision.
     pub view: pb::HoldView,
 }
 
 impl Batching {
-    /// No message carries more operations, whatever is asked for.
+    /// Most operations in one message.
     pub const MOST_OPERATIONS: usize = 1_000;
-    /// No stream has more messages on their way: a server takes no more in before it has answered some.
+    /// Most messages of a stream in flight: the server reads no more before it has answered some.
     pub const MOST_MESSAGES: usize = 64;
-    /// No queue is longer.
+    /// The longest queue.
     pub const LONGEST_QUEUE: usize = 1_000_000;
-    /// There are no more streams.
+    /// Most streams.
     pub const MOST_STREAMS: usize = 64;
 }
 

@@ -1,4 +1,4 @@
-//! What a server has decided: the units are the caller's, or a refusal.
+//! The outcomes of operations: granted, or refused.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use prost_types::Timestamp;
 use stockade_proto as pb;
 use stockade_proto::result::Result as Came;
 
-/// What came of an operation. Both are answers; what could not be decided is an [`Error`](super::Error).
+/// The outcome of an operation. Both variants are answers; what could not be decided is an [`Error`](super::Error).
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "a refusal is no error"]
 pub enum Outcome<T> {
-    /// It is done.
+    /// The operation was performed.
     Granted(T),
-    /// A business "no".
+    /// A business refusal.
     Refused(Box<Refusal>),
 }
 
 impl<T> Outcome<T> {
-    /// What was granted; a refusal as an error.
+    /// The granted value, or the refusal as an error.
     ///
     /// # Errors
     /// The refusal.
@@ -45,39 +45,39 @@ impl<T> Outcome<T> {
     }
 }
 
-/// Units that are set aside.
+/// Reserved units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reserved {
-    /// The hold, as it stands now. In the brief view with state, deadline and revision only.
+    /// The hold as it is now. In the brief view it has state, deadline and revision only.
     pub hold: pb::Hold,
-    /// With `allow_partial`: the lines that were served short.
+    /// With `allow_partial`: the lines that got fewer units than requested.
     pub short_lines: Vec<pb::RefusedLine>,
-    /// The server's clock when it was decided.
+    /// The server's clock at the decision.
     pub server_time: Option<Timestamp>,
 }
 
-/// Units that are sold.
+/// Sold units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
-    /// The hold, as it stands now.
+    /// The hold as it is now.
     pub hold: pb::Hold,
     /// Whether the claim came in time.
     pub mode: pb::ClaimMode,
-    /// The server's clock when it was decided.
+    /// The server's clock at the decision.
     pub server_time: Option<Timestamp>,
 }
 
 /// A hold that was extended, released or returned from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changed {
-    /// The hold, as it stands now.
+    /// The hold as it is now.
     pub hold: pb::Hold,
-    /// The server's clock when it was decided.
+    /// The server's clock at the decision.
     pub server_time: Option<Timestamp>,
 }
 
 impl Reserved {
-    /// How long the units are set aside from now on, by the server's clock: this machine's does not matter.
+    /// How long the units are reserved from now on, by the server's clock. This machine's clock does not matter.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         time_left(&self.hold, self.server_time)
@@ -85,7 +85,7 @@ impl Reserved {
 }
 
 impl Changed {
-    /// How long the hold still lives, by the server's clock. Nothing for one that is over.
+    /// How long the hold still lives, by the server's clock. Zero for a hold that has ended.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         time_left(&self.hold, self.server_time)
@@ -99,7 +99,7 @@ fn time_left(hold: &pb::Hold, server_time: Option<Timestamp>) -> Duration {
             let now = server_time.unwrap_or_default();
             let seconds = until.seconds.saturating_sub(now.seconds);
             let nanos = until.nanos.saturating_sub(now.nanos);
-            // Signed: the nanoseconds may be less.
+            // Signed: the nanoseconds of the difference may be negative.
             let span = prost_types::Duration { seconds, nanos };
             Duration::try_from(span).unwrap_or_default()
         }
@@ -109,27 +109,27 @@ fn time_left(hold: &pb::Hold, server_time: Option<Timestamp>) -> Duration {
     }
 }
 
-/// A business "no".
+/// A business refusal.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{}: {message}", .reason.as_str_name().trim_start_matches("REFUSAL_REASON_"))]
 pub struct Refusal {
-    /// The first reason that applies. `Unspecified` for one that this client does not know yet.
+    /// The first reason that applies. `Unspecified` for a reason that this client does not know.
     pub reason: pb::RefusalReason,
-    /// The SKU that it is about, if it is about one.
+    /// The SKU that it concerns, if any.
     pub sku: String,
-    /// For people; English.
+    /// For people, in English.
     pub message: String,
-    /// When it may be worth asking again, where that is known.
+    /// When to try again, if that is known.
     pub retry_after: Option<Duration>,
-    /// Of `SoldOut`: whether what others have on hold may be given back. False: final as far as is known.
+    /// For `SoldOut`: whether units on hold may still be given back. False: final as far as is known.
     pub may_come_back: bool,
     /// Each line that can't be served.
     pub lines: Vec<pb::RefusedLine>,
-    /// The limit that was hit.
+    /// The limit that was reached.
     pub limit: Option<pb::LimitHit>,
-    /// The hold in question, as it stands now.
+    /// The hold in question, as it is now.
     pub hold: Option<pb::Hold>,
-    /// The server's clock when it was decided.
+    /// The server's clock at the decision.
     pub server_time: Option<Timestamp>,
 }
 
@@ -150,7 +150,7 @@ impl Refusal {
     }
 }
 
-/// What was decided about an operation of any kind, and all that its result carries.
+/// The outcome of an operation of any kind, with all that its result carries.
 pub(super) struct Decided {
     outcome: Outcome<pb::Hold>,
     claim_mode: pb::ClaimMode,
@@ -159,10 +159,10 @@ pub(super) struct Decided {
 }
 
 impl Decided {
-    /// Of a result on the wire; what could not be decided is told apart.
+    /// Reads a result from the wire.
     ///
     /// # Errors
-    /// The operation's own error; none if there is no result at all.
+    /// The operation's own error; `None` if there is no result at all.
     pub(super) fn of(result: pb::Result, server_time: Option<Timestamp>) -> Result<Self, Option<pb::Error>> {
         let claim_mode = result.claim_mode();
         let pb::Result { result, claim_mode: _, short_lines } = result;

@@ -1,15 +1,15 @@
-//! Lists as streams: the next page is fetched when it is needed, and each page is a call with its own deadline.
+//! Lists as streams: each page is fetched when it is needed, by a call with its own deadline.
 
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use stockade_proto as pb;
 
 use super::{Error, Stockade};
 
-/// A page of a list: what is on it, and where the next one begins.
+/// A page: its entries, and the token of the next page.
 type Page<T> = (Vec<T>, String);
 
 impl Stockade {
-    /// All holds that fit, from the request's page on. `page_size` is how many are fetched at once.
+    /// All matching holds, from the request's page on. `page_size` is how many are fetched at once.
     ///
     /// Ends after the first error.
     pub fn holds(&self, request: pb::ListHoldsRequest) -> BoxStream<'static, Result<pb::Hold, Error>> {
@@ -23,7 +23,7 @@ impl Stockade {
         })
     }
 
-    /// All drops that fit, from the request's page on. `page_size` is how many are fetched at once.
+    /// All matching drops, from the request's page on. `page_size` is how many are fetched at once.
     ///
     /// Ends after the first error.
     pub fn drops(&self, request: pb::ListDropsRequest) -> BoxStream<'static, Result<pb::Drop, Error>> {

@@ -1,6 +1,6 @@
-//! The plain storey: one connection over the generated stubs, a timeout on everything, one method a verb.
+//! The plain layer: one connection over the generated stubs, a timeout for every call, one method for each RPC.
 //!
-//! It connects again by itself, but never sends a call a second time: that is for whoever knows the whole deadline.
+//! It reconnects by itself, but never sends a call twice: retries are for a caller that knows the whole deadline.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,27 +17,27 @@ use tonic::{Code, Request, Status, Streaming, TimeoutExpired};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take, unless told otherwise.
+/// How long a call may take, unless another timeout is set.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// No timeout is longer: the wire can't say more than some thousand years.
+/// The longest timeout: gRPC can't express more than about 11,000 years.
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
-/// A watch, or one who follows events, that is silent for so long is dead: a message comes every 15 s.
+/// A watch or an event stream that is silent for this long is dead: the server sends a message every 15 s.
 const WATCH_SILENCE: Duration = Duration::from_secs(30);
-/// A silent connection is asked so often whether it still lives, while calls are in flight.
+/// How often a silent connection is pinged while calls are in flight.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Why there is no connection.
+/// Why a connection can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The endpoint is not an URL of the form `http://host:port`.
+    /// The endpoint is not a URL of the form `http://host:port`.
     #[error("{0:?} is not an endpoint such as http://127.0.0.1:7411")]
     Endpoint(String),
-    /// Nobody answers there.
+    /// No server answers there.
     #[error("no server answers at {endpoint}")]
     Unreachable {
-        /// Where.
+        /// The endpoint.
         endpoint: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: tonic::transport::Error,
     },
@@ -63,27 +63,27 @@ pub struct Client {
     headers: MetadataMap,
 }
 
-/// What the transport calls an HTTP answer that is none of gRPC.
+/// tonic's message for an HTTP answer without gRPC.
 const NO_GRPC: &str = "grpc-status header missing";
-/// And one that is not even HTTP/2, or that broke off.
+/// h2's message for an answer that is not HTTP/2, or that broke off.
 const NO_HTTP2: &str = "h2 protocol error";
 
-/// A connection that broke during a call is a server that is not available, whatever the transport calls it; and so is
-/// one that speaks something else.
+/// Maps the transport's own errors. A connection that failed during a call, and a peer that speaks another protocol,
+/// mean that the server is unavailable, whatever code the transport uses.
 fn lost(endpoint: &str, status: Status) -> Status {
     let message = status.message();
-    // What a server says has no source: it came over the wire. This side's own troubles have one.
+    // A status from the wire has no source; an error of this side has one.
     let ours = status.source();
     if causes(ours).any(<dyn Error>::is::<TimeoutExpired>) {
         return late(message);
     }
     match status.code() {
-        // What a proxy says about rights and overload keeps its meaning.
+        // A proxy's statuses about permissions and overload are kept as they are.
         Code::Unimplemented | Code::Internal | Code::Unknown if message.starts_with(NO_GRPC) => Status::unavailable(
-            format!("no gRPC server answers at {endpoint}: what is there speaks HTTP; is it the port of the metrics?"),
+            format!("no gRPC server answers at {endpoint}: the peer speaks HTTP; is this the metrics port?"),
         ),
         Code::Internal | Code::Unknown if message.starts_with(NO_HTTP2) => {
-            Status::unavailable(format!("no gRPC server answers at {endpoint}, or it broke off: {message}"))
+            Status::unavailable(format!("no gRPC server answers at {endpoint}, or it closed the connection: {message}"))
         }
         Code::Unknown | Code::Cancelled | Code::Internal if ours.is_some() => {
             Status::unavailable(format!("the connection was lost: {message}"))
@@ -116,7 +116,7 @@ fn late(why: &str) -> Status {
     Status::deadline_exceeded(format!("no answer came in time: {why}"))
 }
 
-/// Messages that a server sends one after another.
+/// A stream of messages from the server.
 #[derive(Debug)]
 pub struct Incoming<T> {
     messages: Streaming<T>,
@@ -124,43 +124,43 @@ pub struct Incoming<T> {
 }
 
 impl<T> Incoming<T> {
-    /// The next one; none when the server has ended the stream in order. Dropping the future loses no message.
+    /// The next message; `None` once the server has ended the stream in order. Dropping the future loses no message.
     ///
     /// # Errors
-    /// How the stream ended otherwise.
+    /// The status that ended the stream otherwise.
     pub async fn message(&mut self) -> Result<Option<T>, Status> {
         self.messages.message().await.map_err(|status| lost(&self.endpoint, status))
     }
 }
 
-/// A drop under watch.
+/// A watched drop.
 #[derive(Debug)]
 pub struct Watch {
     incoming: Incoming<pb::WatchDropResponse>,
 }
 
-/// Events as they are read.
+/// A stream of events.
 #[derive(Debug)]
 pub struct Events {
     incoming: Incoming<pb::ReadEventsResponse>,
 }
 
 impl<T> Incoming<T> {
-    /// The next one of a stream in which one comes every 15 s.
+    /// The next message of a stream on which the server sends one every 15 s.
     async fn message_in_time(&mut self) -> Result<Option<T>, Status> {
         let Ok(next) = tokio::time::timeout(WATCH_SILENCE, self.message()).await else {
-            return Err(Status::unavailable(format!("{} is silent: the watch is given up", self.endpoint)));
+            return Err(Status::unavailable(format!("{} is silent: the stream is given up", self.endpoint)));
         };
         next
     }
 }
 
 impl Watch {
-    /// The drop at once, then as it changes. Dropping the future loses no message.
+    /// The drop at once, then each time it changes. Dropping the future loses no message.
     ///
     /// # Errors
-    /// Any gRPC status: it is the end. `UNAVAILABLE` also where the server is silent for longer than the contract lets
-    /// it.
+    /// Any gRPC status; it ends the watch. `UNAVAILABLE` also if the server is silent for longer than the contract
+    /// allows.
     pub async fn next(&mut self) -> Result<pb::WatchDropResponse, Status> {
         let next = self.incoming.message_in_time().await?;
         next.ok_or_else(|| Status::unavailable(format!("{} has ended the watch", self.incoming.endpoint)))
@@ -168,7 +168,7 @@ impl Watch {
 }
 
 impl Events {
-    /// The next message; none at the end of what one who does not follow reads. Dropping the future loses no message.
+    /// The next message; `None` at the end of a read that does not follow. Dropping the future loses no message.
     ///
     /// # Errors
     /// As [`Watch::next`].
@@ -183,11 +183,11 @@ macro_rules! verbs {
             $(#[$doc])*
             ///
             /// # Errors
-            /// Any gRPC status; a business "no" is not one.
+            /// Any gRPC status. A refusal is none.
             pub async fn $verb(&self, request: pb::$request) -> Result<pb::$response, Status> {
                 let mut request = self.request(request);
                 request.set_timeout(self.timeout);
-                // The stub only needs to be its own to be called: a clone shares the connection.
+                // Calling needs a mutable stub; a clone shares the connection.
                 let mut stub = self.$service.clone();
                 self.in_time(stub.$verb(request)).await.map(tonic::Response::into_inner)
             }
@@ -199,17 +199,17 @@ impl Client {
     /// Connects to an endpoint such as `http://127.0.0.1:7411`.
     ///
     /// # Errors
-    /// When it is no endpoint, or nobody answers there.
+    /// If the endpoint is malformed, or no server answers there.
     pub async fn connect(endpoint: &str) -> Result<Self, ConnectError> {
         let unreachable = |source| ConnectError::Unreachable { endpoint: endpoint.to_owned(), source };
         let channel = address(endpoint)?.connect().await.map_err(unreachable)?;
         Ok(Self::over(channel, endpoint))
     }
 
-    /// For such an endpoint, to be connected to when the first call is made.
+    /// As [`Client::connect`], but connects at the first call.
     ///
     /// # Errors
-    /// When it is no endpoint.
+    /// If the endpoint is malformed.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -246,7 +246,7 @@ impl Client {
         request
     }
 
-    /// The server keeps to the deadline that it is sent; this side does not rely on it.
+    /// The server enforces the deadline that it receives; this side does not rely on it.
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         match tokio::time::timeout(self.timeout, call).await {
             Ok(answered) => answered.map_err(|status| lost(&self.endpoint, status)),
@@ -254,7 +254,7 @@ impl Client {
         }
     }
 
-    /// Opens a stream of messages of operations. The timeout is for the opening.
+    /// Opens a stream of batches of operations. The timeout applies to opening it.
     ///
     /// # Errors
     /// Any gRPC status.
@@ -267,7 +267,7 @@ impl Client {
         Ok(Incoming { messages: opened.into_inner(), endpoint: Arc::clone(&self.endpoint) })
     }
 
-    /// Watches a drop. The timeout is for the opening: a watch has no end of its own.
+    /// Watches a drop. The timeout applies to opening the stream; a watch has no end of its own.
     ///
     /// # Errors
     /// Any gRPC status.
@@ -277,7 +277,7 @@ impl Client {
         Ok(Watch { incoming: Incoming { messages: opened.into_inner(), endpoint: Arc::clone(&self.endpoint) } })
     }
 
-    /// Reads events. The timeout is for the opening.
+    /// Reads events. The timeout applies to opening the stream.
     ///
     /// # Errors
     /// Any gRPC status.
@@ -288,7 +288,7 @@ impl Client {
     }
 
     verbs! {
-        /// Sets units aside.
+        /// Reserves units.
         reserve: reservations, ReserveRequest -> ReserveResponse;
         /// Moves a hold's deadline.
         extend: reservations, ExtendRequest -> ExtendResponse;
@@ -318,7 +318,7 @@ impl Client {
         pause_drop: drops, PauseDropRequest -> PauseDropResponse;
         /// Ends a pause.
         resume_drop: drops, ResumeDropRequest -> ResumeDropResponse;
-        /// Ends a sale for good.
+        /// Ends a sale permanently.
         close_drop: drops, CloseDropRequest -> CloseDropResponse;
         /// Lists events, page by page.
         list_events: events, ListEventsRequest -> ListEventsResponse;

@@ -1,7 +1,8 @@
-//! Connections, and which of them is asked next: the one with the least to do, in turn where several have as little.
+//! The connections of a client, and the choice of the next one: the one with the fewest calls in flight, in turn
+//! among equals.
 //!
-//! One that has failed is left alone for a while, as long as there are others. Then one caller tries it; the others
-//! come back once that went well. Each connects again by itself.
+//! A connection that has failed is set aside while others are available. After a while one caller tries it, and the
+//! others use it again once that succeeded. Each connection reconnects by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -13,19 +14,19 @@ use tonic::{Code, Status};
 
 use super::{Client, ConnectError};
 
-/// A connection that failed is left alone for so long, twice as long after each try that did not go well.
+/// How long a failed connection is set aside. The time doubles with each try that fails,
 const ASIDE: Duration = Duration::from_secs(1);
-/// So often that doubles.
+/// this many times.
 const DOUBLINGS: u32 = 4;
-/// Whoever got no answer on a connection for so long, while nobody else did, has found it dead. A shorter wait says
-/// more of the caller's haste.
+/// If a caller got no answer on a connection for this long, and no other caller did either, the connection is dead. A
+/// shorter wait says nothing about the connection.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// The connections of a client.
 #[derive(Debug)]
 pub(super) struct Pool {
     connections: Vec<Connection>,
-    /// Where the next look begins.
+    /// Where the next choice begins.
     turn: AtomicUsize,
     since: Instant,
 }
@@ -34,11 +35,11 @@ pub(super) struct Pool {
 struct Connection {
     client: Client,
     in_flight: AtomicUsize,
-    /// Failures and tries since it went well. None: it is well.
+    /// Failures and tries since the last success. 0: it is well.
     failures: AtomicU32,
-    /// When it may be tried again, if it is not well. Here and below: milliseconds since the pool's beginning.
+    /// When a failed connection may be tried again. Here and below: milliseconds since the pool was made.
     aside_until: AtomicU64,
-    /// When something came over it last.
+    /// When something was last received on it.
     heard: AtomicU64,
 }
 
@@ -53,7 +54,7 @@ impl Connection {
         }
     }
 
-    // Relaxed, here and below: these are counts, and a choice that is a little stale is as good.
+    // Relaxed, here and below: these are counts, and a slightly stale choice does no harm.
 
     fn is_aside(&self, now: u64) -> bool {
         self.failures.load(Ordering::Relaxed) > 0 && self.aside_until.load(Ordering::Relaxed) > now
@@ -66,14 +67,14 @@ impl Connection {
         }
     }
 
-    /// The first of many that fail at once counts.
+    /// Of many calls that fail at once only the first counts.
     fn has_failed(&self, now: u64) {
         if self.failures.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.aside_until.store(now.saturating_add(span(0)), Ordering::Relaxed);
         }
     }
 
-    /// Whoever takes one that is not well tries it: the others leave it alone for longer.
+    /// A caller that takes a failed connection tries it; it is set aside for the others for longer.
     fn is_taken(&self, now: u64) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let failures = self.failures.load(Ordering::Relaxed);
@@ -84,7 +85,7 @@ impl Connection {
     }
 }
 
-/// How long a connection is left alone, in milliseconds, after so many tries.
+/// How long a connection is set aside after this many tries, in milliseconds.
 fn span(tries: u32) -> u64 {
     millis(ASIDE.saturating_mul(2_u32.saturating_pow(tries.min(DOUBLINGS))))
 }
@@ -94,12 +95,12 @@ fn millis(span: Duration) -> u64 {
 }
 
 impl Pool {
-    /// Connects so many times to each endpoint.
+    /// Connects `each` times to each endpoint.
     ///
     /// # Errors
-    /// When an endpoint is none, or none of them answers.
+    /// If an endpoint is malformed, or none answers.
     pub(super) async fn connect(endpoints: &[String], each: usize) -> Result<Vec<Client>, ConnectError> {
-        // First, so that a misspelt one is told even if the others answer.
+        // First, so that a malformed endpoint is reported even if the others answer.
         let later = Self::connect_lazy(endpoints, each)?;
         let all = endpoints.iter().flat_map(|endpoint| std::iter::repeat_n(endpoint, each));
         let came = join_all(all.map(|endpoint| Client::connect(endpoint))).await;
@@ -109,10 +110,10 @@ impl Pool {
         came.into_iter().collect()
     }
 
-    /// For connecting when the first call is made.
+    /// Makes connections that connect at the first call.
     ///
     /// # Errors
-    /// When an endpoint is none.
+    /// If an endpoint is malformed.
     pub(super) fn connect_lazy(endpoints: &[String], each: usize) -> Result<Vec<Client>, ConnectError> {
         if endpoints.is_empty() {
             return Err(ConnectError::Endpoint(String::new()));
@@ -126,7 +127,7 @@ impl Pool {
         Self { connections, turn: AtomicUsize::new(0), since: Instant::now() }
     }
 
-    /// The connection to ask next.
+    /// The connection for the next call.
     pub(super) fn pick(self: &Arc<Self>) -> Option<Lease> {
         let now = self.now();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -143,15 +144,15 @@ impl Pool {
     }
 }
 
-/// A call, or a stream, on one of the connections. Counted until it is dropped.
+/// A call or a stream on one of the connections, counted until it is dropped.
 ///
-/// One that is dropped without a report has waited in vain: its caller's time was over, or its interest.
+/// A lease that is dropped without a report had no answer: its caller's time was over, or the caller gave up.
 #[derive(Debug)]
 pub(super) struct Lease {
     pool: Arc<Pool>,
     place: usize,
     client: Client,
-    /// When it was taken, or heard of something last.
+    /// When it was taken, or something was last received.
     since: u64,
     ended: bool,
 }
@@ -166,7 +167,7 @@ impl Lease {
         self.pool.connections.get(self.place)
     }
 
-    /// Says that something came: a sign of life.
+    /// Reports that something was received: the connection is alive.
     pub(super) fn heard(&mut self) {
         self.since = self.pool.now();
         if let Some(connection) = self.connection() {
@@ -174,10 +175,10 @@ impl Lease {
         }
     }
 
-    /// Says what a call on it ended with.
+    /// Reports how a call on it ended.
     pub(super) fn report(mut self, ended: Option<&Status>) {
         match ended.map(Status::code) {
-            // It waited in vain, for all that is known.
+            // As far as is known it had no answer.
             Some(Code::DeadlineExceeded) => return,
             Some(Code::Unavailable) => {
                 if let Some(connection) = self.connection() {
@@ -231,13 +232,13 @@ mod tests {
         assert_eq!(one_by_one, [0, 1, 2], "in turn");
     }
 
-    /// Lets time pass, while nobody has a lease.
+    /// Advances the pool's time while there is no lease.
     fn pass(pool: &mut Arc<Pool>, span: Duration) {
         let pool = Arc::get_mut(pool).expect("no lease");
         pool.since = pool.since.checked_sub(span).expect("a machine that runs for longer");
     }
 
-    /// As if it were taken so much earlier.
+    /// As if the lease had been taken this much earlier.
     fn wait(lease: &mut Lease, span: Duration) {
         lease.since = lease.since.checked_sub(millis(span)).expect("a pool that is older");
     }
@@ -246,7 +247,7 @@ mod tests {
         pool.pick().expect("a connection")
     }
 
-    /// Has a connection fail; which.
+    /// Makes a connection fail, and returns its place.
     fn failed(pool: &Arc<Pool>) -> usize {
         let lease = pick(pool);
         let place = lease.place;
@@ -294,24 +295,24 @@ mod tests {
         let next = |pool: &Arc<Pool>| places(&(0..4).map(|_| pick(pool)).collect::<Vec<_>>());
         let mut pool = pool(2);
         pass(&mut pool, Duration::from_mins(1));
-        // Given up at once: that says nothing.
+        // Dropped at once, it says nothing about the connection.
         drop(pick(&pool));
         assert_eq!(next(&pool), [0, 0, 1, 1]);
-        // Slow for one, while another is answered over it.
+        // One call is slow while another is answered on the same connection.
         let (mut slow, quick) = (pick(&pool), (pick(&pool), pick(&pool)));
         wait(&mut slow, QUIET);
         quick.0.report(None);
         quick.1.report(None);
         slow.report(Some(&Status::deadline_exceeded("late")));
         assert_eq!(next(&pool), [0, 0, 1, 1]);
-        // A stream that has brought something is well.
+        // A stream that has received something is well.
         let mut stream = pick(&pool);
         wait(&mut stream, QUIET);
         stream.heard();
         drop(stream);
         assert_eq!(next(&pool), [0, 0, 1, 1]);
         pass(&mut pool, Duration::from_mins(1));
-        // Nothing came at all: whether its time was over or its caller went away.
+        // Nothing was received, because the caller's time was over or the caller gave up.
         let mut given_up = pick(&pool);
         let place = given_up.place;
         wait(&mut given_up, QUIET);

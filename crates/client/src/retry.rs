@@ -1,4 +1,4 @@
-//! Whether a call is sent again, and when: the one place that judges statuses.
+//! Whether and when a call is retried. Only this module judges statuses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tonic_types::StatusExt as _;
 
 use super::Retry;
 
-/// When a server wants to be asked again, in milliseconds; anything else there means: not at all.
+/// The delay that the server requests, in milliseconds; any other value means that the call must not be retried.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
-/// What a retry costs.
+/// The cost of a retry.
 const RETRY: u64 = 100;
 
-/// When calls are sent again, and what is left to spend on that. Shared by all callers of a client.
+/// When calls are retried, and the budget for that. Shared by all callers of a client.
 #[derive(Debug)]
 pub(super) struct Policy {
     retry: Retry,
-    /// Hundredths of retries.
+    /// In hundredths of retries.
     left: AtomicU64,
 }
 
@@ -32,28 +32,28 @@ impl Policy {
         self.retry.attempts.max(1)
     }
 
-    /// No delay of this client's own is longer.
+    /// The longest delay of the client's own.
     pub(super) const fn longest_delay(&self) -> Duration {
         self.retry.longest_delay
     }
 
-    /// A call is made for the first time: others may be made again for it.
+    /// Adds to the budget for a call that is made for the first time.
     pub(super) fn earn(&self) {
         let most = u64::from(self.retry.reserve).saturating_mul(RETRY).max(RETRY);
         let more = |left: u64| (left < most).then(|| left.saturating_add(self.retry.percent.into()).min(most));
-        // Relaxed: an amount carries no other data. A full reserve is left as it is.
+        // Relaxed: the amount guards no other data. A full budget is left as it is.
         let _full: Result<u64, u64> = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
-    /// Whether one more call may be sent again now.
+    /// Takes one retry from the budget. False if it has none.
     pub(super) fn spend(&self) -> bool {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(RETRY)).is_ok()
     }
 
-    /// How long to wait after so many failures in a row, the last with this status; none if it is final.
+    /// How long to wait after this many failures in a row, the last with this status; `None` if it is final.
     pub(super) fn delay(&self, status: &Status, failures: u32) -> Option<Duration> {
         let passes = matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
-        // A server's bound stands until something changes; sometimes it knows when that is.
+        // A bound of the server lasts until something changes; the server may know when that is.
         let may_pass = passes || status.code() == Code::ResourceExhausted;
         let told = match Told::by(status) {
             Told::After(delay) if may_pass => Some(delay),
@@ -63,12 +63,12 @@ impl Policy {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
         let own = self.retry.shortest_delay.saturating_mul(doubled).min(self.retry.longest_delay);
         let half = own / 2;
-        // Never earlier than the server asks for, and not all at once.
+        // Never earlier than the server requests, and with a random part, so that callers do not all return at once.
         Some(told.unwrap_or(half).saturating_add(up_to(half)))
     }
 }
 
-/// What a server says about asking it again.
+/// What the server says about a retry.
 enum Told {
     Nothing,
     After(Duration),
@@ -89,7 +89,7 @@ impl Told {
 /// A random part of a span.
 fn up_to(span: Duration) -> Duration {
     let most = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).saturating_add(1);
-    // A machine without randomness has the whole of it.
+    // Without random numbers it is the whole span.
     getrandom::u64().map_or(span, |random| Duration::from_nanos(random.checked_rem(most).unwrap_or(0)))
 }
 

@@ -1,4 +1,4 @@
-//! Watching a drop for as long as one likes: a stream that is opened again when it breaks.
+//! Watches a drop without end: the stream is opened again if it breaks.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::calls::Shared;
 use super::{Client, Error, Stockade, Watch};
 
 impl Stockade {
-    /// The drop, whole, now and whenever it has changed, until the stream is dropped.
+    /// The whole drop, now and whenever it has changed, until the stream is dropped.
     ///
-    /// A stream that breaks is opened again, with the delays of [`Retry`](super::Retry); each message is whole, so that
-    /// none is missed for good. Ends after an error that is final, or when so many attempts in a row have failed as a
-    /// call may have.
+    /// If the stream breaks, it is opened again with the delays of [`Retry`](super::Retry). Each message has the
+    /// whole drop, so a missed message does no harm. The stream ends after a final error, or when as many attempts in
+    /// a row have failed as a call may make.
     pub fn watch_drop(&self, drop_id: impl Into<String>) -> BoxStream<'static, Result<pb::WatchDropResponse, Error>> {
         self.shared().policy.earn();
         let request = pb::WatchDropRequest { drop_id: drop_id.into() };
@@ -38,7 +38,7 @@ impl Watching {
             match self.message().await {
                 Ok(message) => {
                     self.failures = 0;
-                    // As a call does: who watches for weeks sees many a server go.
+                    // As a call does: a watch of weeks outlives many restarts of the server.
                     self.shared.policy.earn();
                     return Some(Ok(message));
                 }
@@ -54,7 +54,7 @@ impl Watching {
         None
     }
 
-    /// The next message, of a stream that is opened if there is none.
+    /// The next message. Opens a stream if there is none.
     async fn message(&mut self) -> Result<pb::WatchDropResponse, Status> {
         let watch = match &mut self.watch {
             Some(watch) => watch,

@@ -1,30 +1,30 @@
-//! How much memory the process may have, and how much it has now: from the kernel's own files, as far as they are there.
+//! How much memory the process may use, and how much it uses now, as far as the kernel's files say.
 //!
-//! The least of these counts: the machine's memory; the limits of the process's control group and of all groups that this
-//! one is in, of version 2 (`memory.max`) and 1 (`memory.limit_in_bytes`); and the process's own limits for its addresses
-//! and data. Nothing here decides anything.
+//! The limit is the least of: the machine's memory; the limits of the process's control group and of that group's
+//! ancestors, of version 2 (`memory.max`) and 1 (`memory.limit_in_bytes`); and the process's own limits for address
+//! space and data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, getrlimit};
 
-/// The most memory that the process may have.
+/// The most memory that the process may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// In bytes.
     pub bytes: u64,
-    /// What says so.
+    /// What sets the limit: a file, a process limit or the machine.
     pub from: String,
 }
 
-/// The most memory that the process may have; nothing where no file and no limit says anything.
+/// The most memory that the process may use; `None` where no file and no limit says it.
 #[must_use]
 pub fn limit() -> Option<Limit> {
     limit_by(&|path| fs::read_to_string(path).ok())
 }
 
-/// Memory of the process that is its own: what lies in files can be read again, so it is not counted.
+/// Resident memory of the process without file-backed pages: those can be read again from their files.
 #[must_use]
 pub fn resident() -> Option<u64> {
     let pages = own_pages(&fs::read_to_string("/proc/self/statm").ok()?)?;
@@ -50,7 +50,7 @@ fn limit_by(read: Read<'_>) -> Option<Limit> {
     limits.into_iter().filter(|limit| limit.bytes > 0).min_by_key(|limit| limit.bytes)
 }
 
-/// All memory of the machine.
+/// The machine's memory.
 fn physical(read: Read<'_>) -> Option<Limit> {
     let text = read(Path::new("/proc/meminfo"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -58,7 +58,7 @@ fn physical(read: Read<'_>) -> Option<Limit> {
     Some(Limit { bytes: kibibytes.checked_mul(1024)?, from: "the machine".to_owned() })
 }
 
-/// What the control groups say that the process is in.
+/// The memory limits of the process's control groups.
 fn groups(read: Read<'_>) -> Vec<Limit> {
     let (Some(groups), Some(mounts)) = (read(Path::new("/proc/self/cgroup")), read(Path::new("/proc/self/mountinfo")))
     else {
@@ -85,20 +85,21 @@ fn groups(read: Read<'_>) -> Vec<Limit> {
 }
 
 fn limit_in(file: &Path, read: Read<'_>) -> Option<Limit> {
-    // Without a limit: the word max in version 2, in version 1 a number beyond all memory.
+    // Without a limit, version 2 has the word `max`, and version 1 a number larger than any memory.
     let bytes = read(file)?.trim().parse().ok()?;
     Some(Limit { bytes, from: file.display().to_string() })
 }
 
-/// Where a tree of control groups can be seen.
+/// A mount point of a control group hierarchy.
 struct Mount<'a> {
-    /// The group that is seen at the mount point.
+    /// The group that is visible at the mount point.
     root: &'a str,
     point: &'a str,
 }
 
 impl<'a> Mount<'a> {
-    /// From a line of `mountinfo`, if it is of this kind and, of version 1, of the memory controller.
+    /// Parses a line of `mountinfo`. `None` if it is of another kind, or, for version 1, not of the memory
+    /// controller.
     fn parse(line: &'a str, kind: &str) -> Option<Self> {
         let (left, right) = line.split_once(" - ")?;
         let mut right = right.split(' ');
@@ -109,12 +110,12 @@ impl<'a> Mount<'a> {
         Some(Self { root: left.next()?, point: left.next()? })
     }
 
-    /// The folders of a group and of all that it is in, as far as they can be seen here.
+    /// The folders of a group and of its ancestors, as far as they are visible under this mount.
     fn folders(&self, group: &str) -> impl Iterator<Item = PathBuf> {
         let point = PathBuf::from(self.point);
         let below = group.strip_prefix(self.root.trim_end_matches('/')).unwrap_or("");
         let own = point.join(below.trim_start_matches('/'));
-        // A path that leads out of what can be seen says nothing.
+        // A path that leads out of the mount is not followed.
         let own = if below.contains("..") { point.clone() } else { own };
         let folders: Vec<PathBuf> =
             own.ancestors().take_while(|at| at.starts_with(&point)).map(PathBuf::from).collect();
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(own_pages("nonsense"), None);
     }
 
-    /// Other tests take memory and give it back meanwhile: what one block adds is seen in a process of its own.
+    /// Other tests allocate and free meanwhile, so this one runs in a process of its own.
     #[test]
     fn a_process_knows_its_own_memory() {
         const ALONE: &str = "--exact";

@@ -1,4 +1,4 @@
-//! The words of commands that need no server of theirs.
+//! The arguments of commands that need no running server.
 
 use std::path::PathBuf;
 
@@ -17,20 +17,20 @@ pub struct VerifyOptions {
     /// The data folder
     #[arg(long, value_name = "DIR", default_value = "./stockade-data")]
     pub data: PathBuf,
-    /// Print what was found as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum JournalCommand {
-    /// Print the journal's records, a line each, in their order.
+    /// Print the journal's records in order, a line each.
     #[command(after_help = "Examples:\n  stockade journal dump --data /var/lib/stockade --from 120000 --limit 20\n  \
         stockade journal dump --hold 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade journal dump --drop knife-1204 --json | jq -r 'select(.kind == \"claimed\") | .order_ref'\n\n\
-        Customers' ids are shown as they stand. The journal begins where the older snapshot does: what lies before\n\
-        is in the snapshots alone. Exits with 0, also with a torn tail (which is told on standard error), with 1\n\
-        for damage, after all records before it; 74 when the folder can't be read.")]
+        Customers' ids are shown unmasked. The journal begins where the older snapshot does: older records are in\n\
+        the snapshots alone. Exits with 0, also with a torn tail (which is reported on standard error), with 1\n\
+        for damage, after all records before it; 74 if the folder can't be read.")]
     Dump(DumpOptions),
 }
 
@@ -42,13 +42,13 @@ pub struct DumpOptions {
     /// Begin with this record
     #[arg(long, value_name = "LSN", value_parser = lsn)]
     pub from: Option<Lsn>,
-    /// So many records at most
+    /// Most records to print
     #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub limit: Option<u64>,
-    /// Only what became of this hold
+    /// Only records of this hold
     #[arg(long, value_name = "UUID")]
     pub hold: Option<HoldId>,
-    /// Only what became of this drop and its holds; keeps the ids of its holds in memory
+    /// Only records of this drop and its holds; keeps the ids of its holds in memory
     #[arg(long, value_name = "ID")]
     pub drop: Option<DropId>,
     /// Print each record as a JSON object
@@ -62,17 +62,17 @@ fn lsn(text: &str) -> Result<Lsn, String> {
 
 #[derive(Debug, Args)]
 pub struct CompletionOptions {
-    /// For which shell
+    /// The shell
     #[arg(value_parser = PossibleValuesParser::new(SHELLS).try_map(|name| Shell::from_str(&name, false)))]
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub struct DemoOptions {
-    /// How many customers come
+    /// The number of customers
     #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub customers: u32,
-    /// Over how many connections
+    /// The number of connections
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub connections: u32,
     /// How many customers are served at once over each connection

@@ -1,4 +1,4 @@
-//! The settings of a server as flags, made from the table of settings.
+//! The flags of `serve`, made from the table of settings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,21 +14,21 @@ pub(super) const SERVE_HELP: &str = "Every flag is also read from the environmen
     stockade serve --grpc 0.0.0.0:7411 --http 0.0.0.0:7412 --data /var/lib/stockade --drain-delay 5s\n  \
     stockade serve --ephemeral --log warn,stockade::grpc=debug --log-format json";
 
-/// The flag that names the file: no setting, for it says where settings are.
+/// The flag that names the configuration file. It is no setting itself.
 const CONFIG: &str = "config";
 
-/// What `serve` was given on the command line.
+/// The flags of `serve` as given.
 #[derive(Debug)]
 pub struct ServeFlags {
-    /// The settings, as text: they are checked together with the other sources.
+    /// The settings, as text: they are checked together with those of the other sources.
     pub given: Vec<Given>,
-    /// The file with settings, where one was named.
+    /// The configuration file, if one was named.
     pub config: Option<PathBuf>,
 }
 
 fn flag(setting: &Setting) -> Arg {
     let help = format!("{} [default: {}]", setting.what, setting.default.words());
-    // Bytes that are not UTF-8 are refused with the other faulty values, not by the command line alone.
+    // Text that is not UTF-8 is reported together with the other faulty values, not by clap.
     let flag = Arg::new(setting.flag).long(setting.flag).value_parser(value_parser!(OsString)).help(help);
     match setting.takes {
         Takes::Value(name) => flag.value_name(name),
@@ -39,7 +39,7 @@ fn flag(setting: &Setting) -> Arg {
 impl Args for ServeFlags {
     fn augment_args(command: Command) -> Command {
         let file = Arg::new(CONFIG).long(CONFIG).value_name("FILE").value_parser(value_parser!(PathBuf));
-        let file = file.help("A TOML file with settings [default: stockade.toml, if it is there]");
+        let file = file.help("A TOML file with settings [default: stockade.toml, if it exists]");
         SETTINGS.iter().fold(command, |command, setting| command.arg(flag(setting))).arg(file)
     }
 

@@ -1,4 +1,4 @@
-//! The audit: what the herd was answered, held against what the server shows afterwards.
+//! The audit: compares the answers that the customers got with what the server shows afterwards.
 
 use std::collections::HashMap;
 
@@ -11,31 +11,31 @@ use super::stage::Stage;
 use super::visit::patiently;
 use crate::cli::failure::Failure;
 
-/// Holds that are listed at once.
+/// Holds on one page.
 const PAGE: i32 = 1_000;
 
-/// What the audit came to.
+/// The result of the audit.
 pub struct Audit {
-    /// Units that more customers have than there are.
+    /// Units that customers have beyond those that exist.
     pub oversold: u64,
-    /// Customers that have more than a limit.
+    /// Customers that have more than a limit allows.
     pub over_limit: usize,
-    /// Units that the server itself misses.
+    /// The server's own metric of the same name.
     pub conservation_error: String,
-    /// Holds that only one side knows of, or that stand elsewhere than their customers think.
+    /// Holds that only one side has, or whose state, customer or units differ.
     pub unaccounted: usize,
-    /// Everything that does not add up; none: all is well.
+    /// Everything that is wrong; empty if all is well.
     pub findings: Vec<String>,
 }
 
-/// Looks at everything.
+/// Audits everything.
 ///
 /// # Errors
-/// When the server can't be asked.
+/// If the server can't be asked.
 pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Audit, Failure> {
     let mut findings: Vec<String> = ledger.troubles.clone();
     if ledger.trouble_count > 0 {
-        findings.push(format!("{} answers in all that must not be", ledger.trouble_count));
+        findings.push(format!("{} wrong answers in all", ledger.trouble_count));
     }
     let refused = ledger.refused.values().copied().fold(0, u64::saturating_add);
     let answered = refused.saturating_add(u64::try_from(ledger.entries.len()).unwrap_or(u64::MAX));
@@ -55,7 +55,7 @@ pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Au
     }
     let unaccounted = unaccounted(ledger, &shown(client).await?);
     if unaccounted > 0 {
-        findings.push(format!("{unaccounted} holds are unknown to one side, or stand elsewhere than it thinks"));
+        findings.push(format!("{unaccounted} holds are unknown to one side, or differ between the two"));
     }
     let conservation_error =
         stage.metric("stockade_conservation_error_units").await?.unwrap_or_else(|| "unknown".to_owned());
@@ -66,7 +66,7 @@ pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Au
     Ok(Audit { oversold, over_limit, conservation_error, unaccounted, findings })
 }
 
-/// What is wrong with one item. Answers by how many units it is oversold, as the customers count.
+/// Finds what is wrong with one item. Returns by how many units it is oversold, by the customers' count.
 fn item_findings(ledger: &Ledger, item: &pb::Item, findings: &mut Vec<String>) -> u64 {
     let sku = &item.sku;
     let stock = item.stock.unwrap_or_default();
@@ -97,7 +97,7 @@ fn item_findings(ledger: &Ledger, item: &pb::Item, findings: &mut Vec<String>) -
     oversold
 }
 
-/// Customers that have more than one limit or the other.
+/// The number of customers that have more than one of the limits allows.
 fn over_limit(entries: &[Entry]) -> usize {
     let mut owned: HashMap<u32, HashMap<&str, u32>> = HashMap::new();
     for entry in entries.iter().filter(|entry| entry.fate.has_units()) {
@@ -114,7 +114,7 @@ fn over_limit(entries: &[Entry]) -> usize {
     over.count()
 }
 
-/// Every hold that the server knows of, live and ended.
+/// Every hold that the server has, live and ended.
 async fn shown(client: &Client) -> Result<Vec<pb::Hold>, Failure> {
     let mut holds = Vec::new();
     let mut page_token = String::new();
@@ -134,7 +134,7 @@ async fn shown(client: &Client) -> Result<Vec<pb::Hold>, Failure> {
     }
 }
 
-/// Holds that are not in both books, or not with the same state, customer and units.
+/// The number of holds that only one side has, or whose state, customer or units differ.
 fn unaccounted(ledger: &Ledger, shown: &[pb::Hold]) -> usize {
     let mut ours: HashMap<&str, &Entry> = ledger.entries.iter().map(|entry| (entry.hold.as_str(), entry)).collect();
     let twice = ledger.entries.len().saturating_sub(ours.len());
@@ -148,7 +148,7 @@ fn agrees(entry: &Entry, hold: &pb::Hold) -> bool {
     hold.state() == entry.fate.end() && hold.customer_id == format!("customer-{}", entry.customer) && units == wanted
 }
 
-/// The server's counters against the customers' count.
+/// Compares the server's counters with the customers' counts.
 async fn counters(stage: &Stage, ledger: &Ledger, findings: &mut Vec<String>) -> Result<(), Failure> {
     let to_the_till = Fate::ALL.into_iter().filter(|fate| fate.goes_to_the_till());
     let mut counted = vec![
@@ -165,7 +165,7 @@ async fn counters(stage: &Stage, ledger: &Ledger, findings: &mut Vec<String>) ->
         counted.push((series, usize::try_from(*count).unwrap_or(usize::MAX)));
     }
     for (series, counted) in counted {
-        // A counter that never counted may not be there.
+        // A counter that is still 0 may be missing.
         let told = stage.metric(&format!("stockade_{series}")).await?.unwrap_or_else(|| "0".to_owned());
         if told != counted.to_string() {
             findings.push(format!("stockade_{series} is {told}, the customers count {counted}"));

@@ -1,23 +1,25 @@
-//! What one customer wants and does. Decided by the customer's number alone, so that each run is the same rush.
+//! What one customer wants and does. It follows from the customer's number alone, so every run is the same.
 
 use std::time::Duration;
 
 use stockade_proto as pb;
 use uuid::Uuid;
 
-/// The drop that all come for.
+use crate::proto as pb;
+
+/// The drop of the demo.
 pub const DROP: &str = "demo";
-/// What most want.
+/// The item that most customers want.
 pub const KNIFE: &str = "KNIFE/20cm";
-/// What some want with it.
+/// An item that some want with it.
 pub const SHEATH: &str = "SHEATH";
-/// What a few want with both.
+/// An item that a few want with both.
 pub const BOARD: &str = "BOARD";
 /// The most units of one item that a customer may have.
 pub const ITEM_LIMIT: u32 = 2;
 /// The most units that a customer may have in all.
 pub const DROP_LIMIT: u32 = 4;
-/// How long those hold who will leave their cart behind.
+/// The time to live of holds whose customers will walk away.
 pub const IMPATIENT_TTL: Duration = Duration::from_secs(2);
 
 /// What a customer does with a hold.
@@ -25,26 +27,26 @@ pub const IMPATIENT_TTL: Duration = Duration::from_secs(2);
 pub enum Fate {
     /// Claims at once.
     Claimed,
-    /// Goes to the till, then claims.
+    /// Enters payment, then claims.
     Paid,
-    /// Goes to the till, and gives up there.
+    /// Enters payment, and releases the hold there.
     GaveUp,
-    /// Is still at the till when the demo ends.
+    /// Is still in payment when the demo ends.
     AtTheTill,
-    /// Gives it back.
+    /// Releases the hold.
     Released,
-    /// Walks away; it expires.
+    /// Walks away; the hold expires.
     WalkedAway,
-    /// Is still thinking when the demo ends.
+    /// Still has the hold when the demo ends.
     Kept,
 }
 
 impl Fate {
-    /// All of them.
+    /// All fates.
     pub const ALL: [Self; 7] =
         [Self::Claimed, Self::Paid, Self::GaveUp, Self::AtTheTill, Self::Released, Self::WalkedAway, Self::Kept];
 
-    /// Where the hold must stand in the end.
+    /// The state of the hold at the end.
     pub const fn end(self) -> pb::HoldState {
         match self {
             Self::Claimed | Self::Paid => pb::HoldState::Claimed,
@@ -55,7 +57,7 @@ impl Fate {
         }
     }
 
-    /// Whether the customer has the units in the end.
+    /// Whether the customer has the units at the end.
     pub const fn has_units(self) -> bool {
         match self {
             Self::Claimed | Self::Paid | Self::AtTheTill | Self::Kept => true,
@@ -63,7 +65,7 @@ impl Fate {
         }
     }
 
-    /// Whether the hold goes through payment.
+    /// Whether the hold enters payment.
     pub const fn goes_to_the_till(self) -> bool {
         match self {
             Self::Paid | Self::GaveUp | Self::AtTheTill => true,
@@ -75,13 +77,13 @@ impl Fate {
 /// A customer's plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// What is wanted, in one hold: all of it or nothing.
+    /// The wanted units, in one hold: all or nothing.
     pub cart: [(&'static str, u32); 3],
     /// What happens to the hold.
     pub fate: Fate,
-    /// Clicks twice: two requests at once, for one cart each.
+    /// Sends two requests at once, each for a cart of its own.
     pub double_click: bool,
-    /// Loses the answer and asks again with the same id.
+    /// Sends the same request again, as if the answer was lost.
     pub asks_again: bool,
 }
 
@@ -108,20 +110,20 @@ impl Plan {
             8..=11 => Fate::Paid,
             _ => Fate::Claimed,
         };
-        // Who walks away does not come back to ask.
+        // A customer who walks away does not send again.
         let asks_again = spread % 31 == 3 && !matches!(fate, Fate::WalkedAway);
         let cart = [(KNIFE, knives), (SHEATH, sheaths), (BOARD, boards)];
         Self { cart, fate, double_click: spread % 23 == 7, asks_again }
     }
 
-    /// What a customer takes who is given a second chance: one knife, paid at the till.
+    /// The plan of a customer with a second chance: one knife, with payment.
     #[must_use]
     pub const fn second_chance() -> Self {
         let cart = [(KNIFE, 1), (SHEATH, 0), (BOARD, 0)];
         Self { cart, fate: Fate::Paid, double_click: false, asks_again: false }
     }
 
-    /// The request for this plan, under an id of its own.
+    /// The request for this plan, with a new hold id.
     #[must_use]
     pub fn request(&self, number: u32) -> pb::ReserveRequest {
         let line = |(sku, quantity): (&str, u32)| pb::Line { sku: sku.to_owned(), quantity, pool: String::new() };

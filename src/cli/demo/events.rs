@@ -1,4 +1,4 @@
-//! What happens while the customers come and after: a delivery in the middle of the sale, and the wave of deadlines.
+//! What happens during and after the rush: a delivery in the middle of it, and the expiry of abandoned holds.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use super::visit::patiently;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 
-/// How often it is looked whether it is time.
+/// How often to check whether half of the customers have started.
 const LOOK: Duration = Duration::from_millis(5);
-/// How often the wave is looked at.
+/// How often to check the expiry of holds.
 const PROGRESS: Duration = Duration::from_millis(500);
-/// After its deadline a hold is expired within this, in milliseconds: on a busy machine, with time to spare.
+/// A hold must be expired within this time after its deadline, in milliseconds: enough for a busy machine.
 const ON_TIME: i64 = 1_000;
 
-/// Puts so many knives in once half of the herd has come, and again under the same id, which changes nothing. Gives
-/// how many there are more now.
+/// Adds `more` knives once half of the customers have started, and again under the same id, which changes nothing.
+/// Returns how many were added in all.
 ///
 /// # Errors
-/// When the server answers with a status.
+/// If the server answers with a status.
 pub async fn delivery(herd: &Herd, client: &Client, more: u32) -> Result<u64, Failure> {
     while !herd.is_half_through() {
         tokio::time::sleep(LOOK).await;
@@ -47,7 +47,7 @@ pub async fn delivery(herd: &Herd, client: &Client, more: u32) -> Result<u64, Fa
 /// The stock of knives.
 ///
 /// # Errors
-/// When the server answers with a status.
+/// If the server answers with a status.
 pub async fn knives(client: &Client) -> Result<pb::Stock, Failure> {
     let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
     let drop = patiently(|| client.get_drop(request.clone())).await?.drop.unwrap_or_default();
@@ -55,11 +55,11 @@ pub async fn knives(client: &Client) -> Result<pb::Stock, Failure> {
     Ok(item.and_then(|item| item.stock).unwrap_or_default())
 }
 
-/// Waits until the last hold whose customer walked away is past its deadline, showing what comes back, and notes in
-/// the ledger whether all of them had expired by then.
+/// Waits until all abandoned holds are past their deadlines, showing the progress, and records in the ledger whether
+/// all of them have expired by then.
 ///
 /// # Errors
-/// When the server can't be asked.
+/// If the server can't be asked.
 pub async fn wave(client: &Client, stage: &Stage, ledger: &mut Ledger, output: &mut Output) -> Result<(), Failure> {
     let left = ledger.holds(Fate::WalkedAway);
     let (mut holds, mut units, mut last) = (0_u64, 0_u64, 0_i64);
@@ -72,7 +72,7 @@ pub async fn wave(client: &Client, stage: &Stage, ledger: &mut Ledger, output: &
     let mut ticks = tokio::time::interval(PROGRESS);
     loop {
         let _due = ticks.tick().await;
-        // The instant first: what it shows must be true of all deadlines before it.
+        // The time is read first: the metric then covers all deadlines before it.
         let now = patiently(|| client.get_drop(request.clone())).await?.server_time;
         let expired =
             stage.metric("stockade_hold_transitions_total{to=\"expired\"}").await?.unwrap_or_else(|| "0".to_owned());

@@ -1,4 +1,4 @@
-//! The herd: many customers at once over a few connections.
+//! Many customers at once over a few connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,31 +17,31 @@ use crate::cli::output::Output;
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_millis(500);
 
-/// Which time round it is.
+/// Which round it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wave {
-    /// Everyone.
+    /// All customers.
     Rush,
-    /// Those who found it sold out while others still held units.
+    /// The customers who were refused as sold out while others held units.
     SecondChance,
 }
 
-/// Customers that are yet to come, and counts for whoever watches.
+/// The customers of a round, and counts of their answers.
 pub struct Herd {
-    /// Which time round.
+    /// The round.
     pub wave: Wave,
     customers: Vec<u32>,
     next: AtomicUsize,
     /// Reserves that were answered.
     pub asked: Counter,
-    /// Of those, holds.
+    /// Those that were granted.
     pub held: Counter,
-    /// And refusals.
+    /// Those that were refused.
     pub refused: Counter,
 }
 
 impl Herd {
-    /// A herd of these customers.
+    /// A round of these customers.
     pub fn new(wave: Wave, customers: Vec<u32>) -> Self {
         let (next, asked, held, refused) =
             (AtomicUsize::new(0), Counter::default(), Counter::default(), Counter::default());
@@ -49,11 +49,11 @@ impl Herd {
     }
 
     fn next(&self) -> Option<u32> {
-        // Relaxed: whoever takes a number needs nothing else of the others.
+        // Relaxed: the number guards no other data.
         self.customers.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
     }
 
-    /// Whether half of the customers have come.
+    /// Whether half of the customers have started.
     pub fn is_half_through(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= self.customers.len() / 2
     }
@@ -67,10 +67,10 @@ impl Herd {
     }
 }
 
-/// Sends the herd over these connections, so many at once over each, and shows progress.
+/// Runs the customers over these connections, `in_flight` at once over each, and shows the progress.
 ///
 /// # Errors
-/// When a customer panics: a bug.
+/// If a customer panics, which is a bug.
 pub async fn run(herd: &Arc<Herd>, clients: &[Client], in_flight: u32, output: &mut Output) -> Result<Ledger, Failure> {
     let watch = Stopwatch::start();
     let mut workers = JoinSet::new();

@@ -1,4 +1,4 @@
-//! The ledger: what the herd was answered, and what each customer did then. It knows nothing else.
+//! The ledger: the answers that the customers got, and what each customer did then. It knows nothing else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use stockade_proto as pb;
 use super::customer::Fate;
 use crate::cli::failure::Failure;
 
-/// The slowest answer that is told from slower ones, in microseconds.
+/// The longest latency that is recorded exactly, in microseconds.
 const SLOWEST: u64 = 60_000_000;
-/// Most troubles that are told in words.
+/// Most troubles that are kept in words.
 const MAX_TROUBLES: usize = 5;
 
 /// A hold that was granted, and what its customer did with it.
@@ -19,13 +19,13 @@ const MAX_TROUBLES: usize = 5;
 pub struct Entry {
     /// The hold's id.
     pub hold: String,
-    /// Whose.
+    /// The customer's number.
     pub customer: u32,
     /// Its lines, as answered.
     pub lines: Vec<pb::HoldLine>,
     /// Its deadline when it was made.
     pub expires_at: prost_types::Timestamp,
-    /// What became of it.
+    /// What the customer did with it.
     pub fate: Fate,
 }
 
@@ -36,37 +36,37 @@ impl Entry {
     }
 }
 
-/// What a herd was answered.
+/// The answers of a round.
 pub struct Ledger {
-    /// Reserves asked for.
+    /// Reserves that were answered.
     pub asked: u64,
     /// Every hold that was granted.
     pub entries: Vec<Entry>,
     /// Refusals by reason.
     pub refused: BTreeMap<&'static str, u64>,
-    /// Customers who may come again.
+    /// Customers of the second round.
     pub again: Vec<u32>,
-    /// Answers that must not be, in words; the first few.
+    /// The first few wrong answers, in words.
     pub troubles: Vec<String>,
-    /// How many there were.
+    /// How many wrong answers there were.
     pub trouble_count: u64,
-    /// Microseconds from question to answer, reserves only.
+    /// Microseconds from request to answer, reserves only.
     pub latency: Histogram<u64>,
-    /// How long the rush took.
+    /// How long the round took.
     pub took: Duration,
-    /// Knives that were put in while the sale was on.
+    /// Knives that were added during the sale.
     pub restocked: u64,
-    /// Units that came back from holds which expired.
+    /// Units of holds that expired.
     pub came_back: u64,
-    /// Units that those took who had waited for them.
+    /// Units that the customers of the second round got.
     pub bought_again: u64,
 }
 
 impl Ledger {
-    /// Nothing yet.
+    /// An empty ledger.
     ///
     /// # Errors
-    /// When the bounds of the latencies are none: a bug.
+    /// If the bounds of the histogram are invalid, which is a bug.
     pub fn new() -> Result<Self, Failure> {
         let latency = Histogram::new_with_bounds(1, SLOWEST, 3).map_err(|_bad| Failure::Bug("the bounds are fixed"))?;
         Ok(Self {
@@ -84,7 +84,7 @@ impl Ledger {
         })
     }
 
-    /// Notes what must not be.
+    /// Records a wrong answer.
     pub fn trouble(&mut self, what: String) {
         self.trouble_count = self.trouble_count.saturating_add(1);
         if self.troubles.len() < MAX_TROUBLES {
@@ -92,12 +92,12 @@ impl Ledger {
         }
     }
 
-    /// Notes how long an answer took.
+    /// Records the latency of an answer.
     pub fn record(&mut self, took: Duration) {
         self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Adds what another part of the herd was answered.
+    /// Adds another ledger.
     pub fn merge(&mut self, other: Self) {
         let Self {
             asked,
@@ -135,12 +135,12 @@ impl Ledger {
         self.entries.iter().filter(move |entry| entry.fate == fate)
     }
 
-    /// How many holds stand in this state in the end.
+    /// The number of holds with this state at the end.
     pub fn count(&self, state: pb::HoldState) -> usize {
         self.entries.iter().filter(|entry| entry.fate.end() == state).count()
     }
 
-    /// Units of an item in holds that stand in this state in the end.
+    /// Units of an item in holds with this state at the end.
     pub fn units(&self, state: pb::HoldState, sku: &str) -> u64 {
         let holds = self.entries.iter().filter(|entry| entry.fate.end() == state);
         let lines = holds.flat_map(|entry| &entry.lines).filter(|line| line.sku == sku);

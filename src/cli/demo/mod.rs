@@ -1,6 +1,6 @@
-//! `stockade demo`: a server, a drop, a herd of customers over real gRPC, and an audit from the outside.
+//! `stockade demo`: a server, a drop, many customers over real gRPC, and an audit from the outside.
 //!
-//! The herd knows only what it was answered. The audit holds that against what the server shows.
+//! The customers know only the answers that they got. The audit compares these with what the server shows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,17 +29,17 @@ use herd::{Herd, Wave};
 use ledger::Ledger;
 use stage::Stage;
 
-/// Logs of the demo's own server, unless `STOCKADE_LOG` asks for more.
+/// The log level of the demo's own server, unless `STOCKADE_LOG` sets another.
 const QUIET: LogFilter = LogFilter { level: LevelFilter::WARN, targets: Vec::new() };
-/// One knife for so many customers is put in during the rush.
+/// One knife for this many customers is added during the rush.
 const DELIVERED: u32 = 20;
-/// How long threads that do not come back may hold up the end.
+/// How long the end waits for threads that do not finish.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Runs the demo. All is well when the audit finds nothing.
+/// Runs the demo. All is well if the audit finds nothing.
 ///
 /// # Errors
-/// When `STOCKADE_LOG` can't be read, or the server can't be started or is not reached.
+/// If `STOCKADE_LOG` can't be parsed, or the server can't be started or reached.
 pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failure> {
     server::log_to_stderr(LogFormat::Text, &log_filter(environment, QUIET)?).map_err(Failure::Machine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
@@ -51,7 +51,7 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
             finding = play(options, &stage, output) => finding.map(Some),
             () = stop => Ok(None),
         };
-        // However it went: the server ends well before its folder is removed.
+        // In any case: the server must end before its folder is removed.
         let struck = stage.strike().await;
         finding.and_then(|finding| struck.map(|()| finding))
     });
@@ -63,7 +63,7 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
     }))
 }
 
-/// A drop for so many customers: about six want what one can have.
+/// A drop for this many customers: its stock is far too small for all.
 fn drop_text(customers: u32) -> String {
     let (knives, sheaths, boards) = (customers / 4, customers / 8, customers / 16);
     format!(
@@ -94,8 +94,8 @@ async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     Ok(if audit.findings.is_empty() { Finding::Well } else { Finding::Amiss })
 }
 
-/// Everyone at once, with a delivery in the middle; then, once what was left behind is back, those again who found it
-/// sold out.
+/// Runs all customers, with a delivery in the middle. Once the abandoned holds have expired, the customers who were
+/// refused as sold out try again.
 async fn sale(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Result<Ledger, Failure> {
     let mut clients = Vec::new();
     for _ in 0..options.connections {
@@ -121,7 +121,7 @@ async fn sale(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     let second = Arc::new(Herd::new(Wave::SecondChance, std::mem::take(&mut ledger.again)));
     let mut later = herd::run(&second, &clients, options.in_flight, output).await?;
     later.bought_again = later.entries.iter().map(ledger::Entry::units).fold(0, u64::saturating_add);
-    // Each of them asks for one knife and has none: nobody is refused while there is one, and nobody gets what is not.
+    // Each of them asks for one knife and has none: as many must succeed as there are knives.
     if later.bought_again != free.min(later.asked) {
         later.trouble(format!("{} asked for {free} knives, {} were bought", later.asked, later.bought_again));
     }

@@ -1,4 +1,4 @@
-//! The audit in words and figures.
+//! Prints the audit.
 
 use super::audit::Audit;
 use super::customer::Fate;
@@ -52,7 +52,7 @@ fn latency(ledger: &Ledger) -> String {
     )
 }
 
-/// Microseconds as milliseconds with two digits.
+/// Microseconds as milliseconds with two decimals.
 fn millis(micros: u64) -> String {
     format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
 }

@@ -1,4 +1,4 @@
-//! Where the demo plays: a server of its own on free ports, with a data folder that is gone afterwards.
+//! The demo's server, on free ports and with a data folder that is removed afterwards.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ impl Stage {
     /// Starts the server.
     ///
     /// # Errors
-    /// When the folder or the sockets can't be had.
+    /// If the folder or the sockets can't be opened.
     pub fn set() -> Result<Self, Failure> {
         let folder = Folder::new()?;
         let flag = |setting, text: &str| Given::flag(setting, text.to_owned());
@@ -38,26 +38,26 @@ impl Stage {
         let http = listeners.http.local_addr().map_err(Failure::Machine)?;
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server::run(config, listeners, async {
-            // Told, or left alone: both end it.
+            // A signal, or the sender is gone: both end the server.
             stopped.await.unwrap_or_default();
         }));
         Ok(Self { folder, endpoint: format!("http://{grpc}"), http, stop, serving })
     }
 
-    /// Where to connect to.
+    /// The address of the server.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Where the journal is.
+    /// The data folder.
     pub fn folder(&self) -> &Path {
         &self.folder.0
     }
 
-    /// The value of a series in the metrics page, if it is there.
+    /// The value of a series of the metrics page, if the page has it.
     ///
     /// # Errors
-    /// When the page can't be read.
+    /// If the page can't be read.
     pub async fn metric(&self, series: &str) -> Result<Option<String>, Failure> {
         Ok(metric(&self.metrics().await?, series).map(str::to_owned))
     }
@@ -71,13 +71,13 @@ impl Stage {
         Ok(page)
     }
 
-    /// Stops the server and waits for its end. The folder goes with the stage.
+    /// Stops the server and waits for its end. Then the folder is removed.
     ///
     /// # Errors
-    /// When the server does not end well.
+    /// If the server does not end cleanly.
     pub async fn strike(self) -> Result<(), Failure> {
         let Self { folder, endpoint: _, http: _, stop, serving } = self;
-        // A server that is gone already has its own reason, which is told below.
+        // A server that has ended already has a reason of its own, which is returned below.
         let stopped = stop.send(());
         let ended = serving.await.map_err(|_panic| Failure::Bug("the server panicked"))?;
         drop(folder);
@@ -86,7 +86,7 @@ impl Stage {
     }
 }
 
-/// A folder that is removed with its guard.
+/// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -105,7 +105,7 @@ impl Drop for Folder {
     }
 }
 
-/// The value of a series in a metrics page.
+/// The value of a series of a metrics page.
 fn metric<'a>(page: &'a str, series: &str) -> Option<&'a str> {
     page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).map(str::trim)
 }

@@ -1,4 +1,4 @@
-//! One customer's visit, from the question to the end of the hold.
+//! One customer's visit, from the request to the end of the hold.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::customer::{DROP, Fate, Plan};
 use super::herd::{Herd, Wave};
 use super::ledger::{Entry, Ledger};
 
-/// How often a customer asks again whose call was answered with `UNAVAILABLE`.
+/// How often a call is sent again after `UNAVAILABLE`.
 const PATIENCE: u32 = 40;
-/// How long such a customer waits.
+/// How long a customer waits before that.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Comes, asks, and does what was planned.
+/// Runs one customer's plan.
 pub async fn visit(herd: &Herd, client: &Client, ledger: &mut Ledger, number: u32, plan: Plan) {
     let request = plan.request(number);
     if plan.double_click {
@@ -33,7 +33,7 @@ pub async fn visit(herd: &Herd, client: &Client, ledger: &mut Ledger, number: u3
         let again = ask(client, &request).await;
         let same = matches!(&again, Ok((pb::reserve_response::Outcome::Hold(same), _)) if same.lines == hold.lines);
         if !same {
-            ledger.trouble(format!("hold {} was answered otherwise the second time: {again:?}", hold.id));
+            ledger.trouble(format!("hold {} was answered differently the second time: {again:?}", hold.id));
         }
     }
     settle(herd, client, ledger, (number, plan), answered).await;
@@ -48,10 +48,10 @@ async fn ask(client: &Client, request: &pb::ReserveRequest) -> Answered {
     Ok((outcome, watch.elapsed()))
 }
 
-/// Asks again while the server is busy, as any client should.
+/// Sends a call again while the server is unavailable, as any client should.
 ///
 /// # Errors
-/// Any other status, or that one in the end.
+/// Any other status, or the last one.
 pub async fn patiently<T, F: Future<Output = Result<T, Status>>>(question: impl Fn() -> F) -> Result<T, Status> {
     let mut tries = 0;
     loop {
@@ -86,7 +86,7 @@ async fn settle(herd: &Herd, client: &Client, ledger: &mut Ledger, (number, plan
             herd.held.increment();
             ledger.record(took);
             if !is_whole(&hold, &plan) {
-                ledger.trouble(format!("hold {} has not what was asked for: {:?}", hold.id, hold.lines));
+                ledger.trouble(format!("hold {} does not have what was requested: {:?}", hold.id, hold.lines));
             }
             if let Err(why) = finish(client, &hold, plan.fate).await {
                 ledger.trouble(format!("hold {} could not end as {:?}: {why}", hold.id, plan.fate));
@@ -106,7 +106,7 @@ fn is_whole(hold: &pb::Hold, plan: &Plan) -> bool {
     })
 }
 
-/// Pays, gives back, or walks away.
+/// Pays, releases, or walks away.
 async fn finish(client: &Client, hold: &pb::Hold, fate: Fate) -> Result<(), Status> {
     if fate.goes_to_the_till() {
         to_the_till(client, hold).await?;
@@ -148,7 +148,7 @@ async fn release(client: &Client, hold: &pb::Hold, abandon_payment: bool) -> Res
     }
 }
 
-/// A live hold of one's own is never refused any of this.
+/// None of this is ever refused for a customer's own live hold.
 fn unexpected(answer: &impl std::fmt::Debug) -> Status {
     Status::internal(format!("answered with {answer:?}"))
 }

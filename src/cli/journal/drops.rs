@@ -1,6 +1,6 @@
-//! What a dump knows of drops: their names, and which holds are of the one that was asked for.
+//! The drops of a dump: their names, and the holds of the requested drop.
 //!
-//! Records name drops, items and pools by number. The names are in the drops' own records or, where the journal has
+//! Records have the numbers of drops, items and pools. The names are in the drops' own records or, if the journal has
 //! been trimmed, in a snapshot.
 
 use std::collections::{HashMap, HashSet};
@@ -18,38 +18,40 @@ use crate::cli::output::Output;
 /// Drops by number, and the holds of one of them.
 pub struct Drops {
     known: HashMap<DropNo, Arc<Definition>>,
-    /// The drop that was asked for; none: all.
+    /// The requested drop; `None` for all.
     wanted: Option<DropId>,
-    /// Its holds, as far as they were met. As large as that drop; empty where none was asked for.
+    /// The holds of the requested drop that were seen so far; empty if none is requested.
     holds: HashSet<HoldId>,
 }
 
 impl Drops {
-    /// Knows nothing yet.
+    /// Without any drops.
     pub fn new(wanted: Option<DropId>) -> Self {
         Self { known: HashMap::new(), wanted, holds: HashSet::new() }
     }
 
-    /// The drop with this number, if its record was met.
+    /// The drop with this number, if its record was seen.
     pub fn get(&self, number: DropNo) -> Option<&Definition> {
         self.known.get(&number).map(AsRef::as_ref)
     }
 
-    /// Learns from the oldest snapshot that can be read. Without one, drops that are older than the journal stay
-    /// numbers, and their holds unknown; that is told.
+    /// Reads the oldest snapshot that can be read. Without one, drops that are older than the journal are shown by
+    /// number, and their holds are unknown; a note says so.
     pub fn read_snapshot(&mut self, folder: &Folder, output: &mut Output) {
         let snapshots = match snapshot::list(folder.snapshots.as_ref()) {
             Ok(snapshots) => snapshots,
             Err(error) => {
-                output.complain(&format!("note: the snapshots can't be listed, older drops stay numbers: {error}"));
+                output.complain(&format!(
+                    "note: the snapshots can't be listed, older drops are shown by number: {error}"
+                ));
                 return;
             }
         };
-        // The oldest that can be read: the journal begins behind it, and has what came between.
+        // The oldest one that can be read: the journal begins after it and has everything since.
         for from in snapshots.into_iter().rev() {
             let mut enough = false;
             let loaded = snapshot::load(folder.snapshots.as_ref(), from, |_revision, record| {
-                // Drops stand before holds: whoever wants names only has them all by then.
+                // Drops come before holds: by then all names are known.
                 enough = self.wanted.is_none() && matches!(record, Record::Hold(_) | Record::Made(_));
                 self.meet(&record);
                 if enough { Err(String::new()) } else { Ok(()) }
@@ -57,12 +59,13 @@ impl Drops {
             match loaded {
                 Ok(_) => return,
                 Err(_stopped) if enough => return,
-                Err(error) => output.complain(&format!("note: {error}; drops' names are looked for elsewhere")),
+                Err(error) => output
+                    .complain(&format!("note: {error}; drops' names are read from another snapshot, if there is one")),
             }
         }
     }
 
-    /// Learns from a record. Says whether it is of the drop that was asked for.
+    /// Learns from a record. Returns whether it is of the requested drop.
     pub fn meet(&mut self, record: &Record) -> bool {
         if let Some(image) = record.drop_image() {
             self.known.insert(image.number, Arc::new(image.definition.clone()));
@@ -71,7 +74,7 @@ impl Drops {
         let Some(wanted) = &self.wanted else { return true };
         let matches = of_drop.and_then(|number| self.get(number)).is_some_and(|drop| drop.id == *wanted);
         match (hold_of(record), record) {
-            // An id that was forgotten may have been used again, in another drop.
+            // A forgotten id may have been used again, in another drop.
             (Some(hold), _) => self.note(hold, matches),
             (None, Record::Old(fact)) => match fact.as_ref() {
                 OldFact::Change(id, _) => self.holds.contains(id),
@@ -91,7 +94,7 @@ impl Drops {
     }
 }
 
-/// The hold that a record has, whole.
+/// The whole hold in a record, if it has one.
 fn hold_of(record: &Record) -> Option<&Hold> {
     match record {
         Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => Some(hold),

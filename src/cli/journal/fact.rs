@@ -1,4 +1,4 @@
-//! What a record says, as a fact with named fields. Everything in a record is shown; nothing is left out or added.
+//! Converts a record to a fact with named fields. Everything in the record is shown, and nothing else.
 
 use serde_json::{Map, Value, json};
 use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
@@ -14,7 +14,7 @@ use stockade_types::time::Timestamp;
 use super::drops::Drops;
 use super::fields::{Fact, hex, is_nothing, millis, time};
 
-/// What a record says.
+/// Converts a record.
 pub fn fact(record: &Record, drops: &Drops) -> Fact {
     match record {
         Record::Drop(image) => drop_image(image),
@@ -49,13 +49,13 @@ pub fn fact(record: &Record, drops: &Drops) -> Fact {
     }
 }
 
-/// A fact of a drop: by name, if that is known, and by number.
+/// A fact about a drop, with its id, if that is known, and its number.
 fn of_drop(kind: &'static str, number: DropNo, drops: &Drops) -> Fact {
     let id = drops.get(number).map(|drop| drop.id.to_string());
     Fact::new(kind).with("drop_id", id).with("drop_number", number.0)
 }
 
-/// Adds where a drop stands in its life.
+/// Adds a drop's lifecycle.
 fn lifecycle(fact: Fact, Lifecycle { drop: _, paused, opened, closed }: &Lifecycle) -> Fact {
     fact.with("paused", *paused)
         .with("opened", time(*opened))
@@ -63,7 +63,7 @@ fn lifecycle(fact: Fact, Lifecycle { drop: _, paused, opened, closed }: &Lifecyc
         .with("closed_by_hand", closed.is_some_and(|closed| closed.by_hand))
 }
 
-/// What was done to a drop, and the drop after it.
+/// A change of a drop, with the drop after it.
 fn drop_fact(fact: &DropFact) -> Fact {
     let DropFact { verb, at, origin, image, lifecycle: life, moments, stock } = fact;
     let kind = match verb {
@@ -83,7 +83,7 @@ fn drop_fact(fact: &DropFact) -> Fact {
         .with("stock", stock.iter().map(figures).collect::<Value>())
 }
 
-/// Adds where a change came from.
+/// Adds the origin of a change.
 fn by(fact: Fact, Origin { actor, peer, request_id }: &Origin) -> Fact {
     fact.with("actor", actor.label()).with("peer", peer.as_deref()).with("request_id", request_id.as_deref())
 }
@@ -135,7 +135,7 @@ fn item(Item { sku, pools }: &Item) -> Value {
     json!({"sku": sku.as_str(), "pools": pools.iter().map(pool).collect::<Value>()})
 }
 
-/// A limit; what it does not bound is left out.
+/// A limit; bounds that it does not have are left out.
 fn limit(limit: &Limit) -> Value {
     let Limit {
         id,
@@ -172,7 +172,7 @@ fn limit(limit: &Limit) -> Value {
 }
 
 fn hold(image: &Hold, drops: &Drops) -> Fact {
-    // The revision is the record's own LSN, which stands before it.
+    // The revision is the record's own LSN, which precedes it.
     let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
         image.parts();
     let definition = drops.get(drop);
@@ -191,7 +191,7 @@ fn hold(image: &Hold, drops: &Drops) -> Fact {
     rarely(fact, rare.unwrap_or(&Rare::default()), definition)
 }
 
-/// Adds what few holds have.
+/// Adds the fields that few holds have.
 fn rarely(fact: Fact, rare: &Rare, drop: Option<&Definition>) -> Fact {
     let Rare { order_ref, late, superseded_by, identities, tiers, over_limits, shorts } = rare;
     let identity =
@@ -214,7 +214,7 @@ fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
     let mut shown: Map<String, Value> =
         place(item, pool, drop).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     shown.insert("quantity".to_owned(), quantity.into());
-    // As in the bytes: only where something was given back.
+    // As in the record: only if units were given back.
     for (name, units) in [("released", released), ("returned", returned), ("withdrawn", withdrawn)] {
         if units > 0 {
             shown.insert(name.to_owned(), units.into());
@@ -223,20 +223,20 @@ fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
     shown.into()
 }
 
-/// An item: by name, if that is known, else by number.
+/// An item by SKU, if that is known, else by number.
 fn sku(item: ItemNo, drop: Option<&Definition>) -> (&'static str, Value) {
     let known = drop.and_then(|drop| drop.items.get(item.index()));
     known.map_or(("item", item.0.into()), |item| ("sku", item.sku.as_str().into()))
 }
 
-/// An item's pool, likewise.
+/// An item and its pool, by name if known, else by number.
 fn place(item: ItemNo, pool: PoolNo, drop: Option<&Definition>) -> [(&'static str, Value); 2] {
     let known = drop.and_then(|drop| drop.items.get(item.index())?.pools.get(pool.index()));
     let named = known.map_or(("pool_number", pool.0.into()), |pool| ("pool", pool.id.as_str().into()));
     [sku(item, drop), named]
 }
 
-/// A change: its verb in the past, and the hold after it.
+/// A change, with the hold after it. The kind is the verb in the past tense.
 fn changed(change: &HoldChange, drops: &Drops) -> Fact {
     let HoldChange { verb, at, actor, was, prev, hold: image, .. } = change;
     let kind = match verb {
@@ -256,7 +256,7 @@ fn changed(change: &HoldChange, drops: &Drops) -> Fact {
         .with("moved", moved(change))
 }
 
-/// What a change moved, by line; what it did not move is left out.
+/// What a change moved, by line; zeros are left out.
 fn moved(change: &HoldChange) -> Value {
     let line = |MovedLine { quantity, released, returned }: MovedLine| {
         let units = [("quantity", quantity), ("released", released), ("returned", returned)];

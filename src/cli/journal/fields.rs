@@ -1,4 +1,4 @@
-//! A fact as fields with names, and its two faces: a line of text and a JSON object.
+//! A fact as named fields, printed as a line of text or as a JSON object.
 
 use std::iter::once;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 use stockade_types::ids::Lsn;
 use stockade_types::time::{Millis, Timestamp};
 
-/// What a record says: a kind and fields in a fixed order. Names and kinds are stable.
+/// A record as a kind and fields in a fixed order. Names and kinds are stable.
 #[derive(Debug)]
 pub struct Fact {
     kind: &'static str,
@@ -14,7 +14,7 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// A fact that says nothing yet.
+    /// A fact without fields.
     pub const fn new(kind: &'static str) -> Self {
         Self { kind, fields: Vec::new() }
     }
@@ -32,13 +32,13 @@ impl Fact {
         self
     }
 
-    /// The fact in one line, with its place and when its batch was written.
+    /// The fact in one line, with its LSN and the time at which its batch was written.
     pub fn line(&self, lsn: Lsn, written_at: Timestamp, json: bool) -> String {
         if json { self.json(lsn, written_at) } else { self.text(lsn, written_at) }
     }
 
     fn json(&self, lsn: Lsn, written_at: Timestamp) -> String {
-        // Put together by hand to keep the order: a map would sort the names. They need no escapes.
+        // Written by hand to keep the order: a map would sort the names. The names need no escapes.
         let head = format!("\"lsn\":{lsn},\"written_at\":\"{written_at}\",\"kind\":\"{}\"", self.kind);
         let fields = self.fields.iter().map(|(name, value)| format!("\"{name}\":{value}"));
         format!("{{{}}}", once(head).chain(fields).collect::<Vec<_>>().join(","))
@@ -52,7 +52,7 @@ impl Fact {
     }
 }
 
-/// An instant as RFC 3339; nothing where there is none.
+/// An instant as RFC 3339; null if there is none.
 pub fn time(at: impl Into<Option<Timestamp>>) -> Value {
     at.into().map_or(Value::Null, |at| at.to_string().into())
 }
@@ -67,7 +67,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
-/// What a line of text leaves out.
+/// Whether a line of text leaves the value out.
 pub fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -77,7 +77,7 @@ pub fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// A plain word stands as it is; all else as JSON, so that a line can be taken apart again.
+/// A plain word is printed as it is, and everything else as JSON, so that the line can be parsed.
 fn text(value: &Value) -> String {
     match value {
         Value::String(word) if is_plain(word) => word.clone(),

@@ -1,7 +1,7 @@
-//! `stockade journal dump`: every record of a journal that nobody serves, in order, a line each.
+//! `stockade journal dump`: prints every record of a journal that no server has open, in order, a line each.
 //!
-//! Reads as `verify` does and changes nothing. Records go to standard output, everything else to standard error. It
-//! replays nothing: a record is shown as it stands, not what came of it.
+//! It reads as `verify` does and changes nothing. Records go to standard output, everything else to standard error.
+//! Nothing is replayed: each record is shown as it is.
 
 use stockade_engine::folder::{Folder, FolderError};
 use stockade_engine::verify::VerifyError;
@@ -24,7 +24,7 @@ use fact::fact;
 /// Prints the journal of a data folder.
 ///
 /// # Errors
-/// When the folder or its journal can't be read. Damage is a finding, told once all records before it are printed.
+/// If the folder or its journal can't be read. Damage is a finding, reported after all records before it.
 pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failure> {
     let folder = match Folder::inspect(&options.data) {
         Ok(folder) => folder,
@@ -42,7 +42,7 @@ pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failu
             return Err(VerifyError::from(error).into());
         }
     };
-    // For a note only: a lock that can't be looked at hinders nothing.
+    // Only for a note: a lock that can't be checked is ignored.
     if let Some(holder) = FolderLock::holder(&options.data).unwrap_or_default() {
         output.complain(&format!(
             "note: {holder} serves this folder: what it writes meanwhile may be missing, or look torn or damaged"
@@ -66,13 +66,13 @@ pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failu
     Ok(if walked == Walked::ToDamage { Finding::Amiss } else { Finding::Well })
 }
 
-/// How far the walk came.
+/// How far the walk got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Walked {
     ToTheEnd,
-    /// As many records as were asked for, or as anybody reads.
+    /// As many records as requested, or the output is not read any more.
     Enough,
-    /// The damage is told.
+    /// To damage, which was reported.
     ToDamage,
 }
 
@@ -108,8 +108,7 @@ impl Dump<'_> {
             };
             let lines = self.lines(&batch);
             if !lines.is_empty() {
-                // A batch at a time: a line by itself would be a write by itself.
-                // What is not a plain word is JSON in either form.
+                // One write for each batch, not for each line. In both formats everything but plain words is JSON.
                 output.json(&lines.join("\n"));
             }
             if self.is_enough() || !output.is_open() {
@@ -123,7 +122,7 @@ impl Dump<'_> {
         self.options.limit.is_some_and(|limit| self.printed >= limit)
     }
 
-    /// What is asked for of a batch, as lines.
+    /// The requested records of a batch, as lines.
     fn lines(&mut self, batch: &Batch) -> Vec<String> {
         let mut lines = Vec::new();
         let mut lsn = batch.head.first;
@@ -139,7 +138,7 @@ impl Dump<'_> {
         lines
     }
 
-    /// Why nothing was printed, where something was asked for by name.
+    /// Says why nothing was printed, if something was requested by name.
     fn tell_nothing(&self, next: Lsn, output: &mut Output) {
         if self.printed > 0 {
             return;
@@ -156,7 +155,7 @@ impl Dump<'_> {
     }
 }
 
-/// Says how the journal ends, where that is not in order.
+/// Says how the journal ends, if it was not closed cleanly.
 fn tell_ending(ending: Option<&Ending>, output: &mut Output) {
     match ending {
         Some(Ending::Torn(cut)) => output.complain(&format!(

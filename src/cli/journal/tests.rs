@@ -1,4 +1,4 @@
-//! What each kind of record looks like in a dump, and which records a filter lets through.
+//! What each kind of record looks like in a dump, and which records a filter passes.
 
 use std::collections::BTreeMap;
 

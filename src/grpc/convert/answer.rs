@@ -1,4 +1,4 @@
-//! Holds, refusals and times as the wire shows them.
+//! Holds, refusals and times on the wire.
 
 use stockade_engine::answer::{HoldView, LimitHit, Outcome, Refusal, RefusedLine};
 use stockade_proto as pb;
@@ -7,21 +7,21 @@ use stockade_types::hold::{Hold, HoldLine, HoldState};
 use stockade_types::ids::IdentityKind;
 use stockade_types::time::{Millis, Timestamp};
 
-/// The kind of subject that a limit counts by where none is named. No identity has it.
+/// The default kind of subject of a limit. No identity may have this kind.
 pub const CUSTOMER: &str = "customer";
-/// The end of the year 9999, the last instant that the wire can show.
+/// The end of the year 9999, the last instant on the wire.
 const LAST: Timestamp = Timestamp(253_402_300_799_999);
-/// The longest span that the wire can show: 10,000 years.
+/// The longest duration on the wire: 10,000 years.
 const LONGEST: Millis = Millis(315_576_000_000_000);
 
-/// An instant.
+/// An instant, at most `LAST`.
 #[must_use]
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     let (seconds, nanos) = split(at.min(LAST).0);
     prost_types::Timestamp { seconds, nanos }
 }
 
-/// A span.
+/// A duration, at most `LONGEST`.
 #[must_use]
 pub fn duration(span: Millis) -> prost_types::Duration {
     let (seconds, nanos) = split(span.min(LONGEST).0);
@@ -33,14 +33,14 @@ fn split(millis: u64) -> (i64, i32) {
     (i64::try_from(millis / 1000).unwrap_or(i64::MAX), i32::try_from(nanos).unwrap_or(0))
 }
 
-/// A hold by names.
+/// A hold with the names of its drop, items and pools.
 #[must_use]
 pub fn hold(view: &HoldView) -> pb::Hold {
     let HoldView { hold, definition } = view;
     hold_in(definition, hold)
 }
 
-/// A hold of a drop by names.
+/// As [`hold`], from its parts.
 #[must_use]
 pub(super) fn hold_in(definition: &Definition, hold: &Hold) -> pb::Hold {
     let claimed = hold.state == HoldState::Claimed;
@@ -56,11 +56,11 @@ pub(super) fn hold_in(definition: &Definition, hold: &Hold) -> pb::Hold {
         order_ref: hold.order_ref().map(ToString::to_string).unwrap_or_default(),
         revision: hold.revision.0,
         superseded_by: hold.superseded_by().map(|id| id.to_string()).unwrap_or_default(),
-        source: pb::HoldSource::Unspecified.into(), // each was reserved
+        source: pb::HoldSource::Unspecified.into(), // every hold is a reserve so far
     }
 }
 
-/// A line of a hold by names.
+/// A line of a hold with the names of its item and pool.
 #[must_use]
 pub fn hold_line(definition: &Definition, line: HoldLine) -> pb::HoldLine {
     pb::HoldLine {
@@ -75,13 +75,13 @@ pub fn hold_line(definition: &Definition, line: HoldLine) -> pb::HoldLine {
     }
 }
 
-/// How a claimed hold was claimed.
+/// Whether a claimed hold was claimed in time.
 #[must_use]
 pub fn claim_mode(view: &HoldView) -> pb::ClaimMode {
     if view.hold.is_late() { pb::ClaimMode::LateFromFreeStock } else { pb::ClaimMode::OnTime }
 }
 
-/// A business "no".
+/// A business refusal.
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> pb::Refusal {
     let Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: view } = refusal;
@@ -97,7 +97,7 @@ pub fn refusal(refusal: &Refusal) -> pb::Refusal {
     }
 }
 
-/// Lines that a reserve was served short; none where it was refused.
+/// Lines of a reserve that got fewer units than requested; none for a refusal.
 #[must_use]
 pub fn short_lines(outcome: &Outcome) -> Vec<pb::RefusedLine> {
     match outcome {
@@ -128,7 +128,7 @@ fn limit_hit(hit: &LimitHit) -> pb::LimitHit {
     }
 }
 
-/// The kind of subject that a limit counts by: the customer, where no kind of identity is named.
+/// The kind of subject that a limit counts: the customer, if no kind of identity is named.
 #[must_use]
 pub fn kind_of_subject(kind: Option<&IdentityKind>) -> String {
     kind.map_or(CUSTOMER, IdentityKind::as_str).to_owned()

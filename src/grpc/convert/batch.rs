@@ -1,4 +1,4 @@
-//! Messages of many operations: what they ask for, and what came of each.
+//! Batches: the operations of a message, and the result of each.
 
 use stockade_engine::answer::{HoldView, Outcome, Violation};
 use stockade_engine::command::{Claim, Extend, Release, Reserve, Return, Wanted};
@@ -15,19 +15,19 @@ use super::hold::{claim, extend, release, reserve, return_units};
 /// Most operations of a message.
 pub const MAX_OPERATIONS: usize = 5_000;
 
-/// How much of a hold is shown.
+/// How much of a hold is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// All of it.
     Full,
-    /// State, deadline and revision, and the lines where they are not simply those of the request.
+    /// State, deadline and revision, and the lines if they differ from the request's.
     Brief,
 }
 
-/// One operation of many.
+/// One operation of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Sets units aside.
+    /// Reserves units.
     Reserve(Reserve),
     /// Moves a deadline.
     Extend(Extend),
@@ -39,10 +39,10 @@ pub enum Command {
     Return(Return),
 }
 
-/// What holds for a whole message of so many operations.
+/// Checks the number of operations and the view of a message.
 ///
 /// # Errors
-/// With every field that is faulty.
+/// All faulty fields.
 pub fn batch(operations: usize, view: i32) -> Result<View, Rejection> {
     let mut faults = Faults::default();
     if operations == 0 || operations > MAX_OPERATIONS {
@@ -56,10 +56,10 @@ pub fn batch(operations: usize, view: i32) -> Result<View, Rejection> {
     faults.finish(view)
 }
 
-/// An operation of a message.
+/// Converts an operation of a message.
 ///
 /// # Errors
-/// As its request by itself.
+/// As for the operation's own call.
 pub fn operation(operation: &pb::operation::Operation) -> Result<Command, Rejection> {
     use pb::operation::Operation;
     match operation {
@@ -71,14 +71,14 @@ pub fn operation(operation: &pb::operation::Operation) -> Result<Command, Reject
     }
 }
 
-/// An operation that asks for nothing, as far as this server knows the contract.
+/// The rejection of an operation that is empty or of a kind that this server does not know.
 #[must_use]
 pub fn no_operation() -> Rejection {
     let violation = Violation { field: "operation".to_owned(), description: "must be set".to_owned() };
     Rejection::Invalid(vec![violation])
 }
 
-/// What came of an operation that was decided.
+/// The result of an operation that was decided.
 #[must_use]
 pub fn result(command: &Command, outcome: &Outcome, view: View) -> pb::Result {
     let (mode, short_lines) = match (command, outcome) {
@@ -103,7 +103,7 @@ pub fn result(command: &Command, outcome: &Outcome, view: View) -> pb::Result {
     pb::Result { result: Some(result), claim_mode: mode.into(), short_lines }
 }
 
-/// What came of an operation that could not be decided: what a call of its own would have answered.
+/// The result of an operation that could not be decided: the status that its own call would have had.
 #[must_use]
 pub fn error(status: &Status) -> pb::Result {
     let details = status.get_error_details();
@@ -142,7 +142,8 @@ fn brief(command: &Command, view: &HoldView) -> pb::Hold {
     }
 }
 
-/// Whether the request says already what the hold's lines would: what the verb asks for is so, and nothing else.
+/// Whether the request implies the hold's lines: the lines are what the operation requested, and nothing else has
+/// changed.
 fn as_asked(command: &Command, view: &HoldView) -> bool {
     let HoldView { hold, definition } = view;
     let asked = |wanted: &[Wanted], line: &HoldLine| {
@@ -152,8 +153,8 @@ fn as_asked(command: &Command, view: &HoldView) -> bool {
     let untouched = |line: &HoldLine| line.released == 0 && line.returned == 0;
     let mut lines = hold.shown_lines();
     match command {
-        // Content that differs is no hold: the request's lines are the hold's, as they were at first, unless it was
-        // served short: then a line may be missing, too.
+        // A granted reserve has the request's lines as they were at first: other content under the same id is
+        // refused. Only a hold that got fewer units than requested may lack a line.
         Command::Reserve(reserve) => {
             hold.shorts().is_empty()
                 && lines.all(|line| untouched(&line) && line.quantity == asked(&reserve.lines, &line))

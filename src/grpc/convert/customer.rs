@@ -1,4 +1,4 @@
-//! Who a reserve is for: customer, tiers and identities, and whether staff steps over limits.
+//! The customer of a reserve: id, tiers, identities, and whether staff overrides limits.
 
 use stockade_proto as pb;
 use stockade_types::ids::{CustomerId, IdError, IdentityKind, MAX_OPAQUE, TierId};
@@ -12,20 +12,20 @@ use crate::text;
 const MAX_TIERS: usize = 16;
 /// Most identities of a request.
 const MAX_IDENTITIES: usize = 16;
-/// Most bytes of a reason for stepping over limits.
+/// Most bytes of the reason for an override.
 const MAX_REASON: usize = 200;
 
-/// Who a reserve is for.
+/// The customer of a reserve.
 pub struct Buyer {
-    /// Nothing where it is faulty.
+    /// `None` if it is faulty.
     pub customer: Option<CustomerId>,
-    /// Ascending, each once.
+    /// Sorted, without duplicates.
     pub tiers: Vec<TierId>,
-    /// By kind and value, ascending, each once.
+    /// Sorted by kind and value, without duplicates.
     pub identities: Vec<(IdentityKind, String)>,
 }
 
-/// The customer of a request.
+/// Converts the customer of a request.
 pub fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Buyer {
     let Some(customer) = customer else {
         return Buyer { customer: id(faults, "customer.id", ""), tiers: Vec::new(), identities: Vec::new() };
@@ -74,12 +74,12 @@ fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind,
     identities
 }
 
-/// Why staff steps over limits, if it does.
+/// The reason for which staff overrides limits, if it does.
 pub fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<Box<str>> {
     let pb::Override { limits, windows, reason } = given?;
     faults.unbuilt(*windows, "override.windows");
     if !limits && !windows {
-        faults.invalid("override", "must be of limits or windows: else it is of nothing");
+        faults.invalid("override", "must have limits or windows set");
     }
     if reason.is_empty() || reason.len() > MAX_REASON {
         faults.invalid("override.reason", format_args!("must be 1-{MAX_REASON} bytes"));

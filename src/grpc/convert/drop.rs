@@ -1,4 +1,4 @@
-//! A drop as it is asked for, as a definition.
+//! Converts a drop of a request to a definition.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,19 +20,19 @@ use crate::text;
 const SHORTEST_TTL: Millis = Millis::from_secs(1);
 const LONGEST_TTL: Millis = Millis::from_secs(24 * 60 * 60);
 const USUAL_TTL: Millis = Millis::from_secs(5 * 60);
-/// How long a payment may take where nothing is said.
+/// The default time for a payment.
 const USUAL_PAYMENT_TTL: Millis = Millis::from_secs(15 * 60);
 const LONGEST_LIFE: Millis = Millis::from_secs(7 * 24 * 60 * 60);
-/// Most bytes of a drop as encoded, without what is output only: so that it fits into a record, and a page of a list has
-/// room for several.
+/// Most bytes of an encoded drop without its output-only fields. It then fits into a record, and several fit into a
+/// page of a list.
 const MAX_DROP: usize = 96 * 1024;
 const MAX_LABEL_KEY: usize = 64;
 const MAX_LABEL_VALUE: usize = 256;
 
-/// Says whether a field of a drop is set.
+/// Whether a field of a drop is set.
 type IsSet = fn(&pb::Drop) -> bool;
 
-/// Fields that no drop has yet: set, they are refused by name.
+/// Fields that are not built yet. A request that sets one is refused with its name.
 pub(super) const UNBUILT: [(&str, IsSet); 12] = [
     ("windows", |drop| !drop.windows.is_empty()),
     ("terms", |drop| !drop.terms.is_empty()),
@@ -48,10 +48,10 @@ pub(super) const UNBUILT: [(&str, IsSet); 12] = [
     ("waitlist", |drop| drop.waitlist.is_some()),
 ];
 
-/// A drop to create.
+/// Converts a request to create a drop.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn create_drop(request: &pb::CreateDropRequest) -> Result<CreateDrop, Rejection> {
     let pb::CreateDropRequest { drop, validate_only } = request;
     let mut faults = Faults::default();
@@ -63,7 +63,7 @@ pub fn create_drop(request: &pb::CreateDropRequest) -> Result<CreateDrop, Reject
     faults.finish(command)
 }
 
-/// A whole drop's definition, or nothing with the faults noted. Output-only fields are not looked at.
+/// Converts a whole drop; `None` with the faults recorded. Output-only fields are ignored.
 pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definition> {
     let pb::Drop {
         id: name,
@@ -78,7 +78,7 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         items: goods,
         limits: rules,
         labels: notes,
-        .. // output only, or in `UNBUILT`: a test holds the table to the contract
+        .. // output only, or in `UNBUILT`: a test compares the table with the contract
     } = drop;
     for (field, is_set) in UNBUILT {
         faults.unbuilt(is_set(drop), format_args!("drop.{field}"));
@@ -190,7 +190,7 @@ fn items(faults: &mut Faults, goods: &[pb::Item]) -> Option<Vec<Item>> {
     (items.len() == goods.len()).then_some(items)
 }
 
-/// The one pool of an item, with all its stock.
+/// The single pool of an item, with all its stock.
 fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Pool> {
     let pb::Item { sku: _, quantity, pools, stock: _, kind, slot, price_floor, unit_cost } = item;
     if *quantity > MAX_ITEM_UNITS {
@@ -208,7 +208,8 @@ fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Po
     Some(Pool { id, units: *quantity })
 }
 
-/// Whether these are the pools that an item has where none are named; as a drop that was read shows them.
+/// Whether these are the pools of an item that names none: no pool, or the general pool, as a drop that was read
+/// shows it.
 fn is_general(pools: &[pb::Pool], quantity: u64) -> bool {
     let general = |pool: &pb::Pool| {
         let pb::Pool { id, audience, size, flows, place, stock: _ } = pool;

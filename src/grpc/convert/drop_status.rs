@@ -1,4 +1,4 @@
-//! A drop as the public may see it: no figure, no limit, no customer.
+//! A drop as the public may see it: without figures, limits and customers.
 
 use prost::Message;
 use stockade_engine::answer::DropState;
@@ -10,16 +10,16 @@ use stockade_types::time::Timestamp;
 use super::answer::timestamp;
 use super::drop_view::drop_state;
 
-/// Labels whose key begins with this are for the public.
+/// Labels whose key begins with this are public.
 const PUBLIC: &str = "public.";
-/// The bands of a drop that says nothing about scarcity: from one unit on,
+/// The bands of a drop without a definition of scarcity: for at least one free unit,
 const AVAILABLE: &str = "available";
-/// and of nothing.
+/// and for none.
 const SOLD_OUT: &str = "sold_out";
 /// Digits of a version.
 const VERSION_DIGITS: usize = 16;
 
-/// A drop that opens then and is in this state, with these pools in the definition's order.
+/// The public status of a drop, with its opening time, state and the stock of its pools in the definition's order.
 #[must_use]
 pub fn drop_status(
     definition: &Definition,
@@ -37,7 +37,7 @@ pub fn drop_status(
         sku: item.sku.to_string(),
         kind: pb::ItemKind::Goods.into(),
         band: band(item.pools.len()).to_owned(),
-        ..pb::ItemStatus::default() // what no item has yet
+        ..pb::ItemStatus::default() // fields that are not built yet
     });
     let public = labels.iter().filter(|(key, _)| key.starts_with(PUBLIC));
     let mut status = pb::DropStatus {
@@ -50,15 +50,15 @@ pub fn drop_status(
         closes_at: schedule.closes_at.map(timestamp),
         items: items.collect(),
         labels: public.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..pb::DropStatus::default() // what no drop has yet
+        ..pb::DropStatus::default() // fields that are not built yet
     };
     status.version = version(&status);
     status
 }
 
-/// What changes with whatever is shown.
+/// A hash of everything that is shown.
 fn version(status: &pb::DropStatus) -> String {
-    // Labels stand in no order: they are taken in theirs.
+    // A map has no order: the labels are sorted.
     let mut labels: Vec<_> = status.labels.iter().collect();
     labels.sort();
     let mut hash = blake3::Hasher::new();

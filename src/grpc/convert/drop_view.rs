@@ -1,4 +1,4 @@
-//! A drop as the wire shows it.
+//! A drop on the wire.
 
 use prost::Message;
 use stockade_engine::answer::{DropState, DropView, Stock};
@@ -11,7 +11,7 @@ use super::answer::{duration, kind_of_subject, limit_scope, timestamp};
 /// A drop with its state and stock.
 #[must_use]
 pub fn drop_view(view: &DropView) -> pb::Drop {
-    // When it was closed by hand shows in the state; the schedule stays as defined.
+    // Closing by hand shows in the state; the schedule stays as defined.
     let DropView { definition, opens_at, closed_at: _, state, revision, as_of, stock } = view;
     pb::Drop {
         state: drop_state(*state).into(),
@@ -21,8 +21,8 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
     }
 }
 
-/// Bytes that a drop takes as encoded, without what is output only and the one pool that an item has by itself: the same
-/// for a drop that is defined and for one that was read and is sent back.
+/// Bytes of an encoded drop without its output-only fields and without the default pool of an item. A new drop and
+/// the same drop, read and sent back, have the same size.
 #[must_use]
 pub(super) fn encoded_len(definition: &Definition) -> usize {
     let mut drop = defined(definition, definition.schedule.opens_at.unwrap_or(Timestamp::NEVER), &[]);
@@ -32,7 +32,7 @@ pub(super) fn encoded_len(definition: &Definition) -> usize {
     drop.encoded_len()
 }
 
-/// A drop as it was defined.
+/// A drop as it was defined, with its stock.
 fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -> pb::Drop {
     let Definition {
         id,
@@ -60,7 +60,7 @@ fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -
         items: items.iter().zip(stock).map(|(item, pools)| item_view(item, pools)).collect(),
         limits: limits.iter().map(limit_view).collect(),
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..pb::Drop::default() // what no drop has yet, and what its state and stock say
+        ..pb::Drop::default() // fields that are not built yet, and its state and stock
     }
 }
 

@@ -1,4 +1,4 @@
-//! Events as the wire shows them.
+//! Events on the wire.
 
 use stockade_engine::answer::DropState;
 use stockade_feed::{Detail, Event, PREFIX};
@@ -11,16 +11,16 @@ use stockade_types::record::{Lifecycle, MovedLine, PoolBasis, PoolFigures};
 use super::answer::{hold_in, hold_line, timestamp};
 use super::drop_status::drop_status;
 
-/// What of an event is shown.
+/// Which parts of an event are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shown {
-    /// Who bought, for which order, and who did it.
+    /// The customer, the order and the actor.
     pub customers: bool,
-    /// Figures of stock.
+    /// Stock figures.
     pub stock: bool,
 }
 
-/// An event of this journal, with the cursor behind it.
+/// An event of this journal, with the cursor after it.
 #[must_use]
 pub fn event(event: &Event, journal: &str, cursor: String, shown: Shown) -> pb::Event {
     let Event { lsn, position: _, kind, at, scheduled_for, actor, drop, detail } = event;
@@ -35,7 +35,7 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: Shown) -> pb::
         drop_id: drop.map(|drop| drop.id.to_string()).unwrap_or_default(),
         actor: if shown.customers { actor.label().to_owned() } else { String::new() },
         lsn: lsn.0,
-        ..pb::Event::default() // what only some have, and what none has yet
+        ..pb::Event::default() // fields of certain kinds, and fields that are not built yet
     };
     match (detail, drop) {
         (Detail::Hold { hold, was, moved }, Some(drop)) => pb::Event {
@@ -59,7 +59,7 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: Shown) -> pb::
             let labels = labels.into_iter().map(|(key, at)| (key.to_owned(), at.to_string())).collect();
             pb::Event { labels, ..plain }
         }
-        // Each of these is of a drop.
+        // Each of these events has a drop.
         (Detail::Hold { .. } | Detail::Drop { .. } | Detail::Stock { .. }, None) => plain,
     }
 }
@@ -69,7 +69,7 @@ fn shown_hold(drop: &Definition, hold: &Hold, shown: Shown) -> pb::Hold {
     if shown.customers { hold } else { pb::Hold { customer_id: String::new(), order_ref: String::new(), ..hold } }
 }
 
-/// Lines of which something was moved.
+/// The lines of which units were moved.
 fn moved_lines(drop: &Definition, hold: &Hold, moved: &[MovedLine]) -> Vec<pb::HoldLine> {
     let lines = hold.lines().iter().zip(moved).filter(|(_, moved)| **moved != MovedLine::default());
     let moved = |(HoldLine { item, pool, .. }, MovedLine { quantity, released, returned }): (HoldLine, &MovedLine)| {
@@ -83,7 +83,7 @@ fn sku(drop: &Definition, item: ItemNo) -> String {
     drop.sku(item).to_string()
 }
 
-/// Where a drop stands, by its marks alone.
+/// The state of a drop according to its lifecycle record alone.
 const fn drop_state(lifecycle: &Lifecycle, is_archived: bool) -> DropState {
     let Lifecycle { drop: _, paused, opened, closed } = lifecycle;
     match (closed, opened) {
@@ -96,7 +96,7 @@ const fn drop_state(lifecycle: &Lifecycle, is_archived: bool) -> DropState {
     }
 }
 
-/// An item's stock over all of its pools.
+/// An item's stock, summed over its pools.
 fn sum(pools: &[PoolFigures]) -> pb::Stock {
     pools.iter().fold(pb::Stock::default(), |sum, pool| {
         let PoolFigures { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total } =

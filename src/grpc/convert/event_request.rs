@@ -9,63 +9,63 @@ use super::faults::{Faults, Rejection};
 use super::fields::optional_id;
 use super::list;
 
-/// Events in a message where nothing is said, and at most; more asked for is served so many.
+/// The default and the most events of a message; a larger request gets this many.
 const EVENTS_MAX: usize = 1_000;
-/// Types that a filter names, at most; and names, and channels.
+/// Most types in a filter; also most names, and most channels.
 const ENTRIES_MAX: usize = 64;
-/// A page is held back for so long, at most; longer asked for is served so long.
+/// The longest wait for a page; a longer request gets this.
 const WAIT_MAX: Millis = Millis::from_secs(30);
 
-/// From where on.
+/// Where to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum From {
-    /// The oldest that there is.
+    /// At the oldest event that is kept.
     Oldest,
-    /// Only what comes.
+    /// At the end: only new events.
     Now,
-    /// Behind this cursor.
+    /// After this cursor.
     Cursor(String),
 }
 
-/// Which events, and what of them.
+/// Which events are returned, and which parts of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Which.
+    /// Which events.
     pub filter: Filter,
-    /// What is shown of them.
+    /// Which parts of them.
     pub shown: Shown,
-    /// How many at once, at most.
+    /// Most events of a message or page.
     pub events: usize,
 }
 
-/// Events as they come.
+/// A stream of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadEvents {
-    /// From where on.
+    /// Where to begin.
     pub from: From,
-    /// Which.
+    /// Which events.
     pub wanted: Wanted,
-    /// Also those that come.
+    /// Whether the stream goes on with new events.
     pub follow: bool,
 }
 
 /// A page of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListEvents {
-    /// From where on.
+    /// Where to begin.
     pub from: From,
-    /// Which.
+    /// Which events.
     pub wanted: Wanted,
-    /// How long it is held back while there is none.
+    /// How long to wait for an event if there is none.
     pub wait: Option<Millis>,
-    /// The newest instead, newest first.
+    /// The newest events, newest first.
     pub latest: bool,
 }
 
-/// Events as they come.
+/// Converts a request for a stream of events.
 ///
 /// # Errors
-/// With every field that is faulty.
+/// All faulty fields.
 pub fn read_events(request: &pb::ReadEventsRequest) -> Result<ReadEvents, Rejection> {
     let pb::ReadEventsRequest { after, filter, follow, from_now, max_events, with_customers, with_stock } = request;
     let mut faults = Faults::default();
@@ -87,10 +87,10 @@ pub fn read_events(request: &pb::ReadEventsRequest) -> Result<ReadEvents, Reject
     faults.finish(Some(ReadEvents { from, wanted, follow: *follow }))
 }
 
-/// A page of events.
+/// Converts a request for a page of events.
 ///
 /// # Errors
-/// With every field that is faulty.
+/// All faulty fields.
 pub fn list_events(request: &pb::ListEventsRequest) -> Result<ListEvents, Rejection> {
     let pb::ListEventsRequest { after, filter, page_size, wait, with_customers, with_stock, latest } = request;
     let mut faults = Faults::default();
@@ -126,7 +126,7 @@ fn event_filter(faults: &mut Faults, filter: Option<&pb::EventFilter>) -> Filter
     wanted
 }
 
-/// How long a page is held back; none for no time.
+/// How long to wait for an event; `None` for no wait.
 fn waiting(faults: &mut Faults, wait: Option<&prost_types::Duration>) -> Option<Millis> {
     let prost_types::Duration { seconds, nanos } = wait?;
     let parts = u64::try_from(*seconds).ok().zip(u64::try_from(*nanos).ok().filter(|nanos| *nanos < 1_000_000_000));

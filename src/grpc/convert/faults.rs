@@ -1,19 +1,19 @@
-//! Gathers all that is wrong with a request, so that a caller hears of everything at once.
+//! Collects everything that is wrong with a request, so that all of it is reported at once.
 
 use std::fmt::Display;
 
 use stockade_engine::answer::Violation;
 
-/// Why a request did not become a command.
+/// Why a request was not converted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// Faulty fields.
     Invalid(Vec<Violation>),
-    /// Fields of the contract that are set and not built yet, in proto spelling.
+    /// Fields of the contract that are set and not built yet, by their proto names.
     Unbuilt(Vec<String>),
 }
 
-/// The faults of one request. Paths are only written out when there is something to say.
+/// The faults of one request. Field paths are formatted only if there is a fault.
 #[derive(Debug, Default)]
 pub struct Faults {
     invalid: Vec<Violation>,
@@ -21,13 +21,13 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Notes a faulty field.
+    /// Records a faulty field.
     #[cold]
     pub fn invalid(&mut self, field: impl Display, description: impl Display) {
         self.invalid.push(Violation { field: field.to_string(), description: description.to_string() });
     }
 
-    /// Notes a field that is not built yet, if it is set.
+    /// Records a field that is not built yet, if it is set.
     #[inline]
     pub fn unbuilt(&mut self, set: bool, field: impl Display) {
         if set {
@@ -35,7 +35,8 @@ impl Faults {
         }
     }
 
-    /// The value, if nothing was noted. Faulty fields come before those not built: fixing them is the caller's.
+    /// The value, if nothing was recorded. Faulty fields are reported before fields that are not built: the caller
+    /// can correct them.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Rejection> {
         match value {
             Some(value) if self.invalid.is_empty() && self.unbuilt.is_empty() => Ok(value),

@@ -1,6 +1,7 @@
-//! Single fields: ids, enums, spans and instants. Each answers its value, or notes its fault and answers nothing.
+//! Converts single fields: ids, enums, durations and instants.
 //!
-//! What may be left out answers nothing in that case too: a noted fault keeps the command from being made.
+//! Each function returns the value, or records a fault and returns `None`. It also returns `None` for an optional
+//! field that is not set; a recorded fault prevents the command in any case.
 
 use std::fmt::Display;
 
@@ -11,10 +12,10 @@ use stockade_types::time::{Millis, Timestamp};
 use super::faults::Faults;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
-/// The end of the year 9999, in seconds since the epoch: the last that RFC 3339 can write.
+/// The end of the year 9999, in seconds since the epoch: the last instant of RFC 3339.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// An id that must be there.
+/// A required id.
 #[inline]
 pub fn id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
 where
@@ -29,7 +30,7 @@ where
     }
 }
 
-/// An id that may be left out: empty is none.
+/// An optional id: an empty text is `None`.
 #[inline]
 pub fn optional_id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
 where
@@ -38,7 +39,7 @@ where
     if text.is_empty() { None } else { id(faults, field, text) }
 }
 
-/// An enum's value; a number that the contract does not know is a fault.
+/// An enum value; a number that the contract does not define is a fault.
 pub fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, number: i32) -> Option<E> {
     let known = E::try_from(number).ok();
     if known.is_none() {
@@ -47,7 +48,8 @@ pub fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, nu
     known
 }
 
-/// A span above zero, left out or not. Under a millisecond it is one; too long for a u64 it is the longest there is.
+/// An optional duration above zero. Below a millisecond it becomes one millisecond; a duration that overflows becomes
+/// the longest one.
 pub fn span(faults: &mut Faults, field: impl Display, span: Option<&Duration>) -> Option<Millis> {
     let millis = positive(*span?);
     if millis.is_none() {
@@ -63,7 +65,7 @@ fn positive(Duration { seconds, nanos }: Duration) -> Option<Millis> {
     (seconds > 0 || nanos > 0).then(|| Millis(millis.max(1)))
 }
 
-/// An instant of the years 1970 to 9999, left out or not. Finer digits than milliseconds are cut off.
+/// An optional instant of the years 1970 to 9999. Digits finer than milliseconds are cut off.
 pub fn instant(faults: &mut Faults, field: impl Display, at: Option<&Instant>) -> Option<Timestamp> {
     let at = at?;
     let seconds = u64::try_from(at.seconds).ok().filter(|seconds| *seconds <= LAST_SECOND);

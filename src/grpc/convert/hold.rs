@@ -1,4 +1,4 @@
-//! Requests about holds, as commands.
+//! Converts requests about holds to commands.
 
 use stockade_engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve, Return, Stage, Target, Wanted};
 use stockade_proto as pb;
@@ -12,7 +12,7 @@ use super::fields::{enumeration, id, optional_id, span};
 /// A reserve.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     let pb::ReserveRequest {
         hold_id,
@@ -51,7 +51,7 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     faults.finish(command)
 }
 
-/// Lines summed by SKU, ascending. Which line was the first of its SKU is kept for naming it in an error.
+/// Lines summed by SKU, in ascending order. The place of a SKU's first line is kept for error messages.
 fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<Wanted>> {
     if lines.len() > MAX_LINES {
         faults.invalid(field, format_args!("must have at most {MAX_LINES} lines, not {}", lines.len()));
@@ -70,7 +70,7 @@ fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<Wa
             wanted.push(Wanted { sku, units: units.get(), place });
         }
     }
-    // Stable, so that of one SKU's lines the first stays first and keeps its place.
+    // A stable sort: a SKU's first line stays first, and its place is kept.
     wanted.sort_by(|a, b| a.sku.cmp(&b.sku));
     wanted.dedup_by(|later, first| {
         let same = later.sku == first.sku;
@@ -92,7 +92,7 @@ fn target(faults: &mut Faults, hold_id: &str, drop_id: &str, customer_id: &str) 
 /// An extend.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn extend(request: &pb::ExtendRequest) -> Result<Extend, Rejection> {
     let pb::ExtendRequest { hold_id, drop_id, customer_id, ttl, stage } = request;
     let mut faults = Faults::default();
@@ -110,7 +110,7 @@ pub fn extend(request: &pb::ExtendRequest) -> Result<Extend, Rejection> {
 /// A claim.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn claim(request: &pb::ClaimRequest) -> Result<Claim, Rejection> {
     let pb::ClaimRequest { hold_id, drop_id, customer_id, order_ref, expired_policy, lines } = request;
     let mut faults = Faults::default();
@@ -128,7 +128,7 @@ pub fn claim(request: &pb::ClaimRequest) -> Result<Claim, Rejection> {
 /// A release.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn release(request: &pb::ReleaseRequest) -> Result<Release, Rejection> {
     let pb::ReleaseRequest { hold_id, drop_id, customer_id, keep, abandon_payment } = request;
     let mut faults = Faults::default();
@@ -139,10 +139,10 @@ pub fn release(request: &pb::ReleaseRequest) -> Result<Release, Rejection> {
     faults.finish(command)
 }
 
-/// Units that came back after a sale.
+/// A return of units after a sale.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn return_units(request: &pb::ReturnUnitsRequest) -> Result<Return, Rejection> {
     let pb::ReturnUnitsRequest { hold_id, drop_id, returned, restock } = request;
     let mut faults = Faults::default();
@@ -152,10 +152,10 @@ pub fn return_units(request: &pb::ReturnUnitsRequest) -> Result<Return, Rejectio
     faults.finish(command)
 }
 
-/// Which hold to show, and the drop that it must be in, if one is named.
+/// The hold to show, and the drop that it must belong to, if one is named.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn get_hold(request: &pb::GetHoldRequest) -> Result<(HoldId, Option<DropId>), Rejection> {
     let pb::GetHoldRequest { hold_id, drop_id, with_token } = request;
     let mut faults = Faults::default();
@@ -166,10 +166,10 @@ pub fn get_hold(request: &pb::GetHoldRequest) -> Result<(HoldId, Option<DropId>)
     faults.finish(named)
 }
 
-/// The drop that a request names in its `drop_id`.
+/// The drop in a request's `drop_id`.
 ///
 /// # Errors
-/// When it is not an id.
+/// If it is not an id.
 pub fn drop_id(text: &str) -> Result<DropId, Rejection> {
     let mut faults = Faults::default();
     let drop = id(&mut faults, "drop_id", text);

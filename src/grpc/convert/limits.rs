@@ -1,4 +1,4 @@
-//! The limits of a drop as they are asked for.
+//! Converts the limits of a drop.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,7 +14,7 @@ use super::fields::{enumeration, id, span};
 const LONGEST_ROLLING: Millis = Millis::from_secs(366 * 24 * 60 * 60);
 const LONGEST_COOLDOWN: Millis = Millis::from_secs(24 * 60 * 60);
 
-/// All limits of a drop, or nothing with the faults noted.
+/// All limits of a drop; `None` with the faults recorded.
 pub fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Option<Vec<Limit>> {
     if rules.len() > MAX_LIMITS {
         faults.invalid("drop.limits", format_args!("must be at most {MAX_LIMITS}, not {}", rules.len()));
@@ -102,7 +102,7 @@ impl Rule<'_> {
         }
     }
 
-    /// The goods that it counts, ascending. Where it counts those of this drop alone, they are to be had there.
+    /// The SKUs that it counts, sorted. For a limit within this drop they must be items of the drop.
     fn skus(&mut self, named: &[String], scope: Option<Scope>) -> Vec<Sku> {
         if named.len() > MAX_LIMIT_SKUS {
             self.invalid("skus", format_args!("must be at most {MAX_LIMIT_SKUS}, not {}", named.len()));
@@ -128,7 +128,7 @@ impl Rule<'_> {
         skus
     }
 
-    /// The kind of identity; none for the customer.
+    /// The kind of identity; `None` for the customer.
     fn kind(&mut self, kind: &str) -> Option<IdentityKind> {
         if kind.is_empty() || kind == CUSTOMER {
             return None;
@@ -142,7 +142,7 @@ impl Rule<'_> {
             self.invalid("max_units_by_tier", format_args!("must be at most {MAX_LIMIT_TIERS}, not {}", named.len()));
             return BTreeMap::new();
         }
-        // In one order, so that the same faults are told in the same words.
+        // Sorted, so that the same faults are reported in the same order.
         let named: BTreeMap<&String, &u32> = named.iter().collect();
         let mut tiers = BTreeMap::new();
         for (tier, most) in named {

@@ -1,4 +1,4 @@
-//! Lists and their pages. A page token says where the next page begins; it is opaque to callers.
+//! Lists and their pages. A page token has the place of the next page; it is opaque to callers.
 
 use prost::Message;
 use stockade_engine::answer::{DropState, DropView, HoldView};
@@ -14,26 +14,26 @@ use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, optional_id, span};
 
-/// Things on a page where no size is asked for.
+/// The default size of a page.
 const USUAL_PAGE: usize = 100;
-/// Things on a page at most; more asked for is served so many.
+/// The largest size of a page; a larger request gets this.
 const LARGEST_PAGE: usize = 1_000;
 
-/// Bytes of a page, as encoded: where one more thing would go beyond, the page ends before it. Far below what clients
-/// take in one message where nothing is said, 4 MiB.
+/// Most bytes of an encoded page: the page ends before an entry that would exceed this. Clients accept 4 MiB in a
+/// message by default.
 const PAGE_BYTES: usize = 1024 * 1024;
-/// Bytes that a thing takes on a page beside its own: tag and length.
+/// Bytes that a page adds to an entry: its tag and length.
 const PER_THING: usize = 8;
 
-/// What a list of holds is asked for.
+/// What a list of holds is asked for: filter, place and size.
 pub type HoldList = (HoldFilter, Option<HoldPlace>, usize);
-/// What a list of drops is asked for.
+/// What a list of drops is asked for: filter, place and size.
 pub type DropList = (DropFilter, Option<DropPlace>, usize);
 
-/// A list of holds.
+/// Converts a request for a list of holds.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection> {
     let pb::ListHoldsRequest { drop_id, customer_id, order_ref, sku, state, older_than, page_size, page_token, shop } =
         request;
@@ -55,10 +55,10 @@ pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection>
     faults.finish(Some((filter, place, size)))
 }
 
-/// A list of drops.
+/// Converts a request for a list of drops.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet.
+/// All faulty fields; if there are none, all that are set and not built.
 pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection> {
     let pb::ListDropsRequest { shop, series, state, page_size, page_token, opens_from, opens_until, zone } = request;
     let mut faults = Faults::default();
@@ -77,13 +77,13 @@ pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection>
     faults.finish(Some((filter, place, size)))
 }
 
-/// An empty page for so many holds.
+/// An empty page for this many holds.
 #[must_use]
 pub fn hold_page(size: usize) -> Page<HoldView, pb::Hold> {
     Page::new(size, PAGE_BYTES, |view| sized(hold(view)))
 }
 
-/// An empty page for so many drops.
+/// An empty page for this many drops.
 #[must_use]
 pub fn drop_page(size: usize) -> Page<DropView, pb::Drop> {
     Page::new(size, PAGE_BYTES, |view| sized(drop_view(view)))
@@ -94,19 +94,19 @@ fn sized<T: Message>(shown: T) -> (T, usize) {
     (shown, bytes)
 }
 
-/// How this version places holds in shards. A token of another version would leave holds out: it is refused.
+/// The version of the placement of holds in shards. A token of another version would skip holds, so it is refused.
 const PLACEMENT: &str = "2:";
 
-/// The token of a page of holds.
+/// The token of the next page of holds; empty if there is none.
 #[must_use]
 pub fn hold_token(place: Option<HoldPlace>) -> String {
     place.map(|HoldPlace { shard, after }| format!("{PLACEMENT}{shard:x}.{after}")).unwrap_or_default()
 }
 
-/// The form of a token of drops: one of another is refused.
+/// The version of tokens of drops. A token of another version is refused.
 const AS_OF: &str = "2:";
 
-/// The token of a page of drops.
+/// The token of the next page of drops; empty if there is none.
 #[must_use]
 pub fn drop_token(place: Option<DropPlace>) -> String {
     let token = |DropPlace { as_of, opens_at, after }| format!("{AS_OF}{:x}.{:x}.{after}", as_of.0, opens_at.0);
@@ -131,12 +131,12 @@ fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) 
     }
     let place = parse(text);
     if place.is_none() {
-        faults.invalid("page_token", "is not one that this call gave out");
+        faults.invalid("page_token", "was not returned by this call");
     }
     place
 }
 
-/// Things on a page, as asked for.
+/// The size of a page, as requested.
 pub(super) fn page(faults: &mut Faults, size: i32) -> usize {
     match usize::try_from(size) {
         Ok(0) => USUAL_PAGE,

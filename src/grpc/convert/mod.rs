@@ -1,8 +1,9 @@
-//! Between the wire and typed values, both ways. A request becomes a command or a full list of what is wrong with it.
+//! Converts between the wire and typed values. A request becomes a command, or a complete list of what is wrong with
+//! it.
 //!
-//! Generated messages are destructured field by field, and a test holds the tables of a drop's fields to the contract:
-//! a field that the contract grows can't be forgotten here, and one that is set but not built yet is named, never
-//! ignored.
+//! Generated messages are destructured field by field, and a test compares the tables of a drop's fields with the
+//! contract. So a new field of the contract can't be forgotten here, and a field that is set and not built yet is
+//! named, never ignored.
 
 mod answer;
 mod batch;

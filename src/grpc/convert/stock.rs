@@ -1,4 +1,4 @@
-//! Changes of stock, as commands.
+//! Converts stock adjustments.
 
 use stockade_engine::command::AdjustStock;
 use stockade_proto as pb;
@@ -11,7 +11,7 @@ use super::fields::{id, optional_id};
 /// A stock adjustment.
 ///
 /// # Errors
-/// With every field that is faulty.
+/// All faulty fields.
 pub fn adjust_stock(request: &pb::AdjustStockRequest) -> Result<AdjustStock, Rejection> {
     let pb::AdjustStockRequest { drop_id, sku, pool, adjustment_id, change } = request;
     let mut faults = Faults::default();

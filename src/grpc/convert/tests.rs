@@ -1,4 +1,4 @@
-//! Bad input, field by field: what is named, and that nothing slips through.
+//! Bad input, field by field: each fault is named, and none passes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -433,7 +433,7 @@ fn times_are_shown_to_the_millisecond_and_end_with_the_year_9999() {
 
 #[test]
 fn a_drop_takes_at_most_so_many_bytes_whether_it_is_new_or_was_read() {
-    // Each limit with its goods takes about 12 KiB.
+    // Each limit with its SKUs takes about 12 KiB.
     let fat = |many: usize, title: usize| {
         move |d: &mut pb::Drop| {
             let names: Vec<String> = (0..90).map(|n| format!("{n:0>128}")).collect();

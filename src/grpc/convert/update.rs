@@ -1,7 +1,7 @@
-//! Changes of a drop, as commands: the fields that a request names, on top of the drop as it is.
+//! Converts changes of a drop: the fields that a request names replace those of the current drop.
 //!
-//! Which fields may change when is the engine's to say. Here every value is checked by the code that checks a new
-//! drop's, as part of the whole drop that would come of it.
+//! The engine decides which fields may change at which time. Here the whole resulting drop is checked by the code
+//! that checks a new drop.
 
 use stockade_engine::answer::DropView;
 use stockade_engine::command::UpdateDrop;
@@ -13,10 +13,10 @@ use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::id;
 
-/// Takes one field of a drop from another.
+/// Copies one field of a drop.
 type Take = fn(&mut pb::Drop, &pb::Drop);
 
-/// Fields that a mask may name. Whether they may change the engine says.
+/// Fields that a mask may name. The engine decides whether they may change.
 const FIELDS: [(&str, Take); 11] = [
     ("title", |drop, from| drop.title.clone_from(&from.title)),
     ("shop", |drop, from| drop.shop.clone_from(&from.shop)),
@@ -33,21 +33,21 @@ const FIELDS: [(&str, Take); 11] = [
 /// Fields that only the server sets.
 const OUTPUT_ONLY: [&str; 5] = ["state", "revision", "as_of_lsn", "tightenings", "occurrence"];
 
-/// A change as it was asked for, before it is known what it changes.
+/// A checked request for a change, not yet applied to the current drop.
 #[derive(Debug)]
 pub struct AskedUpdate<'a> {
     request: &'a pb::UpdateDropRequest,
     drop: &'a pb::Drop,
     id: DropId,
-    /// Indices into [`FIELDS`], ascending, each once; none: all.
+    /// Indices into [`FIELDS`], sorted, without duplicates; empty for all fields.
     named: Vec<usize>,
 }
 
-/// A change of a drop.
+/// Converts a request to change a drop.
 ///
 /// # Errors
-/// With every field that is faulty, or else not built yet. Where a mask names the fields, their values are looked at
-/// later, by `AskedUpdate::onto`.
+/// All faulty fields; if there are none, all that are set and not built. With a mask, values are checked later, by
+/// `AskedUpdate::onto`.
 pub fn update_drop(request: &pb::UpdateDropRequest) -> Result<AskedUpdate<'_>, Rejection> {
     let pb::UpdateDropRequest { drop, update_mask, revision, validate_only: _ } = request;
     let mut faults = Faults::default();
@@ -61,7 +61,7 @@ pub fn update_drop(request: &pb::UpdateDropRequest) -> Result<AskedUpdate<'_>, R
             faults.invalid("drop", "must be set");
             None
         }
-        // Whose drop it is may be left out: whatever it is by then, limits may be of a series.
+        // The series may be left out: then the current one is kept, and a limit of the series is valid.
         Some(drop) if mask.is_empty() => definition(&mut faults, &within(drop, "-")).map(|definition| definition.id),
         Some(drop) => id(&mut faults, "drop.id", &drop.id),
     };
@@ -92,7 +92,7 @@ fn named(faults: &mut Faults, mask: &[String]) -> Vec<usize> {
     named
 }
 
-/// A drop as it is asked for; in this series where it names none.
+/// The requested drop; without a series it gets this one.
 fn within(drop: &pb::Drop, series: &str) -> pb::Drop {
     let mut drop = drop.clone();
     if drop.series.is_empty() {
@@ -102,15 +102,15 @@ fn within(drop: &pb::Drop, series: &str) -> pb::Drop {
 }
 
 impl AskedUpdate<'_> {
-    /// Which drop is meant.
+    /// The drop to change.
     pub const fn id(&self) -> &DropId {
         &self.id
     }
 
-    /// The change, on top of the drop as it is.
+    /// Applies the change to the current drop.
     ///
     /// # Errors
-    /// With every field that is faulty, or else not built yet.
+    /// All faulty fields; if there are none, all that are set and not built.
     pub fn onto(&self, current: &DropView) -> Result<UpdateDrop, Rejection> {
         let mut faults = Faults::default();
         let fields: Vec<_> = self.named.iter().filter_map(|place| FIELDS.get(*place)).collect();

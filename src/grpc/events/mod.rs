@@ -1,7 +1,7 @@
-//! The calls of those who follow what happens: events from the journal, page by page or as they come.
+//! The calls of `EventService`: events from the journal, as pages or as a stream.
 //!
-//! Reading blocks, so it is done on threads that may, a few at a time; who is at the tail gets what was decoded for all.
-//! What a message takes is charged before it is made.
+//! Reading blocks, so it runs on blocking threads, a few at once. Followers at the tail share what is decoded once
+//! for all. The memory of a message is charged before the message is made.
 
 mod page;
 mod reader;
@@ -36,72 +36,74 @@ use page::{Newest, PAGE_BYTES, Page, Source};
 use reader::Reader;
 use tail::Tails;
 
-/// Those who read files at the same time, at most: others wait for their turn.
+/// Most readers of files at once; others wait.
 const READERS_MAX: usize = 4;
-/// How often who waits for room to read looks whether there is some.
+/// How often a reader that waits for room in the budget tries again.
 const ROOM_PERIOD: Duration = Duration::from_millis(20);
-/// How long a page that does not wait for events is searched for: then it says how far the search has come.
+/// How long a page without a wait is searched. After that its answer says how far the search got.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// Of the newest events none was found in time.
-const TOO_FAR: &str = "none of the newest events fits, and looking further back takes too long: read on from a cursor";
-/// Bytes of the tail that are searched at once, about.
+/// The message if no newest event was found in time.
+const TOO_FAR: &str =
+    "none of the newest events matches, and searching further back takes too long: read on from a cursor";
+/// About how many bytes of the tail are searched at once.
 const RECENT_BYTES: usize = 1024 * 1024;
-/// Events of up to this are made into a message where the call runs: about a millisecond.
+/// Events of up to this size are made into a message on the call's own thread: it takes about a millisecond.
 const AT_ONCE_BYTES: usize = 256 * 1024;
-/// What is made of so much is covered by what its call is charged.
+/// Events of up to this size are covered by the call's own charge.
 const COVERED_BYTES: usize = 2 * 1024;
-/// What a message takes as values and encoded, by what its events take.
+/// The memory of a message, as values and encoded, relative to its events.
 const MESSAGE_FACTOR: usize = 3;
-/// Bytes of events that are made into messages at the tail before other tasks go first, about,
+/// After about this many bytes were made into messages at the tail, other tasks run
 const TURN_BYTES: usize = 64 * 1024;
-/// for this number of rounds of the runtime's queue: followers never take more than a part of a machine that is busy.
+/// for this many rounds of the runtime's queue. So followers take only a part of a busy machine.
 const ROUNDS: u32 = 4;
-/// How long it is waited for what was durable to be forced to the disk: that is done every 100 ms.
+/// How long to wait for durable records to be forced to the disk, which happens every 100 ms.
 const FORCED_WITHIN: Duration = Duration::from_millis(500);
 
-/// A message of a stream, and what it is charged.
+/// A message of a stream, with its charge.
 pub type Message = (pb::ReadEventsResponse, Charge);
 
-/// The calls about events. Where nothing is kept there are none.
+/// The calls about events. With `--ephemeral` they are refused.
 pub struct Events {
     edge: Arc<Edge>,
     streams: Streams,
     seats: Arc<Seats>,
     files: Arc<Semaphore>,
     large: Arc<Semaphore>,
-    /// Of the term that was asked about last.
+    /// Of the last term that was asked about.
     shared: Mutex<Option<Arc<Shared>>>,
 }
 
-/// For whom is read.
+/// A reader of events: what it wants, and for which peer.
 pub struct Asker {
     wanted: Arc<Wanted>,
     peer: Arc<Peer>,
-    /// Waits at the tail for what comes, and needs not see at once what that has not decoded yet.
+    /// It waits at the tail, and need not see at once what the tail has not decoded yet.
     waits: bool,
-    /// Where it began, if it named no place: should that go meanwhile, it begins at the oldest that there is then.
+    /// Where it began, if that was the oldest event. If that event is dropped meanwhile, reading begins at the oldest
+    /// event kept then.
     began: Option<Position>,
 }
 
-/// What the calls of a term share. It ends with the term's journal, and so do they.
+/// What the calls of one term share. It ends with the term's journal.
 pub struct Shared {
-    /// The term's: what follows events does not keep it.
+    /// Weak: followers do not keep a term's engine.
     engine: Weak<Engine>,
     feed: Arc<Feed>,
     streams: Streams,
     seats: Arc<Seats>,
     tails: Arc<Tails>,
     files: Arc<Semaphore>,
-    /// Of large messages few are made at the same time.
+    /// Bounds the large messages that are made at once.
     large: Arc<Semaphore>,
-    /// Whose turn it is at the tail.
+    /// The turn to make a message at the tail.
     turn: Arc<Semaphore>,
-    /// Bytes that were made into messages since others went first.
+    /// Bytes that were made into messages since other tasks ran.
     made: AtomicUsize,
 }
 
 impl Events {
-    /// Before this edge, until its streams end.
+    /// Over this edge; readers end with `streams`.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
         let files = Arc::new(Semaphore::new(parallelism().min(READERS_MAX)));
         let large = Arc::new(Semaphore::new(parallelism().div_ceil(2)));
@@ -111,14 +113,14 @@ impl Events {
     /// What the calls of the current term share.
     fn shared(&self) -> Result<Arc<Shared>, Status> {
         let mut last = self.shared.lock();
-        // Asked under the lock: no term comes back after a later one.
+        // Read under the lock, so that an earlier term can't replace a later one.
         let engine = self.edge.engine();
         if let (Ok(engine), Some(shared)) = (&engine, last.as_ref())
             && shared.is_of(engine)
         {
             return Ok(Arc::clone(shared));
         }
-        // Between two terms nothing of the last one stays.
+        // Between two terms nothing of the last one is kept.
         let shared = engine.map(|engine| self.of_term(&engine).map(Arc::new));
         let before = std::mem::replace(&mut *last, shared.as_ref().ok().cloned().flatten());
         drop(last);
@@ -143,10 +145,10 @@ impl Events {
         })
     }
 
-    /// Events as they come, for this peer.
+    /// A stream of events, for this peer.
     ///
     /// # Errors
-    /// When the request is faulty, can't be read from there, or there is no place among those who follow.
+    /// If the request is faulty, can't be read from its cursor, or the bound on followers is reached.
     pub async fn read_events(
         &self,
         request: &pb::ReadEventsRequest,
@@ -159,10 +161,10 @@ impl Events {
         Ok(stream::unfold(Some(Box::new(reader)), Reader::step).boxed())
     }
 
-    /// A page of events, for this peer, and what it is charged.
+    /// A page of events, for this peer, with its charge.
     ///
     /// # Errors
-    /// When the request is faulty, can't be read from there, or there is no room for it.
+    /// If the request is faulty, can't be read from its cursor, or has no room.
     pub async fn list_events(
         &self,
         request: &pb::ListEventsRequest,
@@ -179,7 +181,7 @@ impl Events {
         let mut after = shared.start(from).await?;
         let (wanted, peer, began) = (Arc::new(wanted), Arc::clone(peer), began.then_some(after));
         let asker = Asker { wanted, peer, waits: deadline.is_some(), began };
-        // Joined before it is looked: what comes in between is news.
+        // Joined before the first read, so that no event in between is missed.
         let mut tail = deadline.map(|_| shared.tails.join());
         loop {
             let (page, charge) =
@@ -187,7 +189,7 @@ impl Events {
             let went_on = page.read_to > after;
             after = after.max(page.read_to);
             let at_end = latest || !went_on;
-            // A search that finds nothing for long answers how far it has come: the caller goes on from there.
+            // A long search without a match returns how far it got; the caller goes on from there.
             if !page.events.is_empty() || Instant::now() >= until || (at_end && deadline.is_none()) {
                 let Page { events, .. } = page;
                 return Ok((pb::ListEventsResponse { events, read_to: shared.feed.cursor(after) }, charge));
@@ -208,17 +210,17 @@ impl Shared {
         std::ptr::eq(self.engine.as_ptr(), Arc::as_ptr(engine))
     }
 
-    /// Once all that was durable before can be read.
+    /// Waits until everything that is durable now can be read.
     async fn settled(&self) {
-        // Where the engine is gone, its journal has ended: there is what there is.
+        // If the engine is gone, its journal has ended and can be read as it is.
         let durable = self.engine.upgrade().map_or(Lsn(0), |engine| engine.journal().durable());
         let Some(before) = durable.0.checked_sub(1) else { return };
         let forced = self.feed.beyond(Lsn(before));
-        // A disk that takes longer shows it later; a journal that has failed shows what it has.
+        // A slower disk shows its records later; a journal that has failed shows what it has.
         let _forced = timeout(FORCED_WITHIN, forced).await;
     }
 
-    /// Where to begin.
+    /// The position to begin at.
     async fn start(&self, from: From) -> Result<Position, Status> {
         match from {
             From::Now => Ok(self.feed.end()),
@@ -234,7 +236,7 @@ impl Shared {
         }
     }
 
-    /// What follows a position, as far as it fits into a message, and what that is charged. It goes on behind the position,
+    /// The events after a position that fit into a message, with their charge. The page's position is beyond `after`,
     /// unless that is the end.
     async fn gather(&self, after: Position, asker: &Asker) -> Result<(Page, Charge), Status> {
         let mut charge = asker.peer.share.empty_charge();
@@ -279,7 +281,7 @@ impl Shared {
         Ok((page, charge))
     }
 
-    /// Others go first, if much was made into messages. Only by the task that has the turn.
+    /// Lets other tasks run if much was made into messages. Called only with the turn.
     async fn give_way(&self, more: usize) {
         let sum = self.made.load(Ordering::Relaxed).saturating_add(more);
         self.made.store(if sum < TURN_BYTES { sum } else { 0 }, Ordering::Relaxed);
@@ -290,7 +292,7 @@ impl Shared {
         }
     }
 
-    /// The newest events behind a position, newest first, as far as they are found by then.
+    /// The newest events after a position, newest first, that are found until then.
     async fn newest(&self, after: Position, until: Instant, asker: &Asker) -> Result<(Page, Charge), Status> {
         let (mut newest, mut charge) = (Newest::upto(self.feed.end()), asker.peer.share.empty_charge());
         if asker.wanted.filter.fits_nothing() {
@@ -300,7 +302,7 @@ impl Shared {
         loop {
             let look = move |source: &Source<'_>| match newest.look(after, source) {
                 Ok(done) => Ok((newest, done)),
-                // What was the oldest is gone: no more is there.
+                // The oldest event was dropped meanwhile: there are no more.
                 Err(FeedError::History(HistoryError::NotKept { .. })) if from_oldest => Ok((newest, true)),
                 Err(error) => Err(error),
             };
@@ -316,7 +318,7 @@ impl Shared {
         }
     }
 
-    /// Reads files, with the most that a message takes charged before.
+    /// Reads files. The most that a message takes is charged before.
     async fn read_files<T: Send + 'static>(
         &self,
         mut charge: Charge,
@@ -325,7 +327,7 @@ impl Shared {
     ) -> Result<(T, Charge), Status> {
         let permit = with_room(&self.files, &mut charge, PAGE_BYTES.saturating_mul(MESSAGE_FACTOR)).await?;
         let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
-        // Charge and turn go along: where the caller goes away meanwhile, it is read all the same.
+        // Charge and permit move along: if the caller gives up meanwhile, the read goes on.
         let read = blocking(move || {
             let _permit = permit;
             let read = read(&Source { feed: &feed, wanted: &wanted });
@@ -336,24 +338,24 @@ impl Shared {
         read.await?
     }
 
-    /// Waits for news at the tail, or until then.
+    /// Waits for news at the tail, or until the deadline.
     async fn news(&self, tail: &mut tail::Tail, deadline: Instant) -> Result<(), Status> {
         match timeout_at(deadline, tail.changed()).await {
             Ok(Ok(())) => tail.borrow_and_update().clone(),
-            // It went with its server.
+            // The tail ended with its server.
             Ok(Err(_gone)) => Err(status::stopping()),
             Err(_elapsed) => Ok(()),
         }
     }
 
-    /// Whether streams end: the server's, or those of the term.
+    /// Whether streams must end: because the server stops, or the term has ended.
     fn stops(&self) -> bool {
         self.streams.ended() || self.feed.has_ended()
     }
 }
 
-/// A turn, with a charge of as many bytes. First the turn, then the room: who waits for a turn takes no room meanwhile, and
-/// who waits for room no turn.
+/// Takes a turn and grows the charge to this many bytes. A caller that waits for a turn holds no bytes, and one that
+/// waits for bytes holds no turn.
 async fn with_room(turns: &Arc<Semaphore>, charge: &mut Charge, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
     let deadline = room_deadline();
     loop {
@@ -371,8 +373,8 @@ async fn with_room(turns: &Arc<Semaphore>, charge: &mut Charge, bytes: usize) ->
     }
 }
 
-/// Does what blocks on a thread where that holds nobody up.
+/// Runs blocking work on a blocking thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
-    // A panic in there has ended the process through its hook.
+    // A panic would have ended the process through its hook.
     tokio::task::spawn_blocking(work).await.map_err(|_stopped| status::stopping())
 }

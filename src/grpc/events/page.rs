@@ -1,4 +1,4 @@
-//! Events as they are put into a message: as many as fit, those of one record together.
+//! The events of a message: as many as fit, never a part of a record's events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,38 +10,38 @@ use stockade_types::ids::Lsn;
 
 use crate::grpc::convert::{self, Wanted};
 
-/// Bytes of a message's events, as encoded: where one record more would go beyond, the message ends before it. Far below
-/// what clients take in one message where nothing is said, 4 MiB.
+/// Most bytes of a message's encoded events: the message ends before a record that would exceed this. Clients accept
+/// 4 MiB in a message by default.
 pub const PAGE_BYTES: usize = 512 * 1024;
-/// Bytes that an event takes in a message beside its own: tag and length.
+/// Bytes that a message adds to an event: its tag and length.
 const PER_EVENT: usize = 8;
-/// Bytes of events that are searched at once, about: a thread is held for some ten milliseconds.
+/// About how many bytes of events are searched at once: this holds a thread for about ten milliseconds.
 const SCAN_BYTES: usize = 8 * 1024 * 1024;
-/// Records among which the newest are looked for first. As long as there are too few, twice as many.
+/// How many of the last records are searched first for the newest events. The number doubles while too few are found,
 const WINDOW: u64 = 1_024;
-/// And at most.
+/// up to this.
 const WINDOW_MAX: u64 = 32 * 1_024;
 
-/// Events for one message.
+/// The events of one message.
 #[derive(Debug)]
 pub struct Page {
     /// In order.
     pub events: Vec<pb::Event>,
-    /// Up to here everything was looked at.
+    /// Everything up to here was searched.
     pub read_to: Position,
     bytes: usize,
 }
 
-/// What is read for whom: the events of this journal.
+/// The journal's events, and the request that they are read for.
 pub struct Source<'a> {
-    /// The journal's.
+    /// The journal's feed.
     pub feed: &'a Feed,
-    /// Which of them.
+    /// The request.
     pub wanted: &'a Wanted,
 }
 
 impl Page {
-    /// Nothing was looked at behind this.
+    /// An empty page; nothing after this position was searched.
     pub const fn behind(read_to: Position) -> Self {
         Self { events: Vec::new(), read_to, bytes: 0 }
     }
@@ -52,7 +52,7 @@ impl Page {
                 && self.bytes.saturating_add(bytes) <= PAGE_BYTES)
     }
 
-    /// Takes what is wanted of a chunk, as far as it fits. Says whether nothing more does.
+    /// Adds the wanted events of a chunk that fit. Returns whether the page is full.
     pub fn fill(&mut self, chunk: &Chunk, source: &Source<'_>) -> bool {
         let journal = source.feed.journal().to_string();
         for record in chunk.after(self.read_to) {
@@ -68,14 +68,15 @@ impl Page {
         self.events.len() >= source.wanted.events
     }
 
-    /// Takes what is wanted from chunks.
+    /// A page of the wanted events of these chunks.
     pub fn of_chunks(after: Position, chunks: &[Arc<Chunk>], source: &Source<'_>) -> Self {
         let mut page = Self::behind(after);
         let _full = chunks.iter().any(|chunk| page.fill(chunk, source));
         page
     }
 
-    /// Takes what is wanted from the disk, until the page is full, all was looked at, or much of it was. Blocks.
+    /// A page of the wanted events on the disk. Ends if the page is full, the end is reached, or about `SCAN_BYTES`
+    /// were searched. Blocks.
     ///
     /// # Errors
     /// [`FeedError`].
@@ -100,7 +101,7 @@ impl Page {
 }
 
 impl Source<'_> {
-    /// What is wanted of one record's events, and its bytes.
+    /// The wanted events of one record, with their bytes.
     fn shown(&self, record: &[Event], journal: &str) -> (Vec<pb::Event>, usize) {
         let Self { feed, wanted } = self;
         let show = |event: &Event| convert::event(event, journal, feed.cursor(event.position), wanted.shown);
@@ -111,33 +112,33 @@ impl Source<'_> {
     }
 }
 
-/// The newest events, gathered from the end backwards.
+/// The newest events, searched from the end backwards.
 #[derive(Debug)]
 pub struct Newest {
     page: Page,
-    /// Up to here it is still to be looked.
+    /// Everything after this position was searched.
     upto: Position,
     window: u64,
 }
 
 impl Newest {
-    /// Those up to a position: nothing was looked at yet.
+    /// Starts at this end; nothing was searched yet.
     pub const fn upto(end: Position) -> Self {
         Self { page: Page::behind(end), upto: end, window: WINDOW }
     }
 
-    /// Whether none was found so far.
+    /// Whether nothing was found so far.
     pub const fn is_empty(&self) -> bool {
         self.page.events.is_empty()
     }
 
-    /// The events that were found, newest first. What comes behind the end as it was is not among them.
+    /// The events that were found, newest first. Events after the end at the start are not among them.
     pub fn into_page(self) -> Page {
         self.page
     }
 
-    /// Looks at the records before those that were looked at, down to `after`. Says whether that was all, or nothing more
-    /// fits. Blocks.
+    /// Searches the records before those that were searched, down to `after`. Returns whether the search is complete
+    /// or the page is full. Blocks.
     ///
     /// # Errors
     /// [`FeedError`].
@@ -158,7 +159,7 @@ impl Newest {
         Ok(from <= after || self.page.events.len() >= source.wanted.events)
     }
 
-    /// The newest of what is wanted behind a position: no more than the page could take.
+    /// The newest wanted events after a position, no more than the page could take.
     fn between(&self, from: Position, source: &Source<'_>) -> Result<VecDeque<(Vec<pb::Event>, usize)>, FeedError> {
         let journal = source.feed.journal().to_string();
         let (mut found, mut bytes) = (VecDeque::new(), 0_usize);

@@ -1,4 +1,4 @@
-//! One who reads events as they come.
+//! A reader of a stream of events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,36 +17,36 @@ use crate::grpc::seats::Seat;
 use crate::grpc::status;
 use crate::http2::Peer;
 
-/// How often a reader's place is sent again where nothing happens: well within the 15 s that are promised.
+/// How often the reader's position is sent if there are no events: well within the 15 s of the contract.
 const HEARTBEAT: Duration = Duration::from_secs(6);
 
-/// One who reads, and how far.
+/// A reader and its position.
 pub struct Reader {
     shared: Arc<Shared>,
     asker: Asker,
     read_to: Position,
     goes: Goes,
-    /// Until when something is said.
+    /// When the next message must be sent.
     beat: Instant,
     _following: Following,
     _seat: Seat,
 }
 
-/// How far it goes.
+/// How far the reader goes.
 enum Goes {
-    /// To where the end was when it began, with a word there.
+    /// To the end as it was when the reader began; the last message says so.
     To(Position),
-    /// On and on.
+    /// It follows the tail.
     On(Tail),
-    /// Nowhere: all was said.
+    /// It has sent everything.
     Over,
 }
 
 impl Reader {
-    /// Begins where it was asked to.
+    /// Begins where the request says.
     ///
     /// # Errors
-    /// When nothing can be read from there.
+    /// If nothing can be read from there.
     pub async fn begin(
         shared: &Arc<Shared>,
         request: ReadEvents,
@@ -64,13 +64,13 @@ impl Reader {
             waits: follow,
             began: from_oldest.then_some(read_to),
         };
-        // Where it is is said at once.
+        // The first message, with the position, is sent at once.
         let beat = Instant::now();
         let shared = Arc::clone(shared);
         Ok(Self { shared, asker, read_to, goes, beat, _following: following, _seat: seat })
     }
 
-    /// Its next message, and itself for the one after it; nothing more after an end.
+    /// The next message, and the reader for the one after it; `None` after the end.
     pub async fn step(reader: Option<Box<Self>>) -> Option<(Result<Message, Status>, Option<Box<Self>>)> {
         let mut reader = reader?;
         match reader.next().await {

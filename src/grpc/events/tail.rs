@@ -1,5 +1,5 @@
-//! Who is at the tail: one task has what comes decoded, once for all who follow, and wakes them. It lives only while there
-//! are any.
+//! The tail of the feed: one task decodes new records once for all followers, and wakes them. It runs only while
+//! there are followers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use tonic::Status;
 use crate::grpc::status;
 use crate::grpc::stream::Streams;
 
-/// What comes is gathered for so long before it is decoded: under load many batches come in it.
+/// How long new records are gathered before they are decoded; under load many batches arrive in this time.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
-/// How long nothing is read after that has failed.
+/// How long to wait after a read has failed.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 
-/// How the tail goes on: with each turn of it there is more; or how streams end.
+/// Each change means that there are new events; an error ends the followers' streams.
 type News = Result<(), Status>;
 
-/// A follower's side. As long as it lives, the tail does.
+/// A follower's receiver. The tail runs while there is one.
 pub type Tail = watch::Receiver<News>;
 
 /// The tail of a server's feed.
@@ -33,12 +33,12 @@ pub struct Tails {
 }
 
 impl Tails {
-    /// Nobody follows yet.
+    /// Without followers.
     pub fn new(feed: Arc<Feed>, streams: Streams) -> Arc<Self> {
         Arc::new(Self { feed, streams, news: Mutex::default() })
     }
 
-    /// Follows: what is appended from now on comes to the tail.
+    /// Follows: records that are appended from now on are decoded at the tail.
     pub fn join(self: &Arc<Self>) -> Tail {
         let mut running = self.news.lock();
         if let Some(news) = running.as_ref() {
@@ -52,7 +52,7 @@ impl Tails {
         tail
     }
 
-    /// Until nobody is left, the server ends, or the journal does.
+    /// Runs until there are no followers, the server stops, or the journal ends.
     async fn run(self: Arc<Self>, mut end: Lsn) {
         let _following = self.feed.follow();
         let mut ending = self.streams.ending();
@@ -60,7 +60,7 @@ impl Tails {
         loop {
             tokio::select! {
                 biased;
-                // Also when nobody is left who could say so.
+                // Also if the sender is gone.
                 _ended = ending.wait_for(|ended| *ended) => return self.end(status::stopping()),
                 () = self.deserted() => {
                     if self.leave() {
@@ -78,7 +78,7 @@ impl Tails {
                 sleep(GATHERED_FOR).await;
             }
             let feed = Arc::clone(&self.feed);
-            // A panic in there ends the process through its hook.
+            // A panic would have ended the process through its hook.
             let Ok(advanced) = tokio::task::spawn_blocking(move || advance(&feed)).await else {
                 return self.end(status::stopping());
             };
@@ -103,7 +103,7 @@ impl Tails {
         }
     }
 
-    /// Resolves once nobody follows.
+    /// Resolves once there are no followers.
     async fn deserted(&self) {
         let news = self.news.lock().clone();
         if let Some(news) = news {
@@ -111,10 +111,10 @@ impl Tails {
         }
     }
 
-    /// Ends, unless somebody has come meanwhile.
+    /// Ends the tail, unless a follower has joined meanwhile.
     fn leave(&self) -> bool {
         let mut running = self.news.lock();
-        // Looked at under the lock that joining takes.
+        // Checked under the lock that joining takes.
         if running.as_ref().is_some_and(|news| news.receiver_count() > 0) {
             return false;
         }
@@ -123,7 +123,7 @@ impl Tails {
         true
     }
 
-    /// Ends for all, with this.
+    /// Ends all followers' streams with this status.
     fn end(&self, status: Status) {
         let mut running = self.news.lock();
         if let Some(news) = running.take() {
@@ -133,7 +133,7 @@ impl Tails {
     }
 }
 
-/// Has the tail go on; or says what is in the way, and what ends the followers' streams where that lasts. Blocks.
+/// Advances the tail. On failure returns the error, and the status for the followers if the error is lasting. Blocks.
 fn advance(feed: &Feed) -> Result<Lsn, (FeedError, Option<Status>)> {
     feed.advance().map_err(|error| {
         let lasts = match &error {

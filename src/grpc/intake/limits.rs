@@ -1,7 +1,7 @@
-//! How many of what a request may have.
+//! Bounds on the parts of a request.
 
-/// The most entries of each repeated field of a request, by the field's full name. As the contract says; where it says
-/// nothing, as `convert` checks.
+/// The most entries of each repeated field of a request, by the field's full name: as the contract says, or, where it
+/// says nothing, as `convert` checks.
 pub const ENTRIES_MAX: [(&str, u32); 38] = [
     ("stockade.v1.BatchRequest.operations", 5_000),
     ("stockade.v1.BatchStreamRequest.operations", 5_000),
@@ -43,6 +43,6 @@ pub const ENTRIES_MAX: [(&str, u32); 38] = [
     ("google.protobuf.FieldMask.paths", 64),
 ];
 
-/// A request is decoded with up to as many times the entries that it may have: then all that is wrong with it is named at
-/// once. What has more is not decoded.
+/// A request with up to this many times the allowed entries is still decoded, so that all its faults are reported at
+/// once. A request with more is not decoded.
 pub const LENIENCE: u32 = 2;

@@ -1,4 +1,4 @@
-//! Messages as they come: each is put together from what has arrived, never from what was announced.
+//! Assembles messages from the bytes that have arrived, never trusting the announced length.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,35 +13,35 @@ use super::super::status;
 use crate::budget::Charge;
 use crate::http2::{CALL_BYTES, Peer};
 
-/// A message that has begun goes on within this time,
+/// A message that has begun must continue within this time,
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// by at least as many bytes, or to its end.
+/// by at least this many bytes, or to its end.
 const PROGRESS_BYTES: usize = 64 * 1024;
-/// How long a message waits for room in the budget of bytes in flight, at most,
+/// How long a message waits for room in the budget of bytes in flight,
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
-/// and how often it asks.
+/// and how often it tries.
 const ROOM_PERIOD: Duration = Duration::from_millis(5);
-/// The flag for compression, and the length.
+/// The compression flag and the length.
 const PREFIX_BYTES: usize = 5;
-/// A message of up to this is covered by what its call is charged.
+/// A message of up to this size is covered by its call's own charge.
 const COVERED_BYTES: usize = CALL_BYTES / 2;
-/// A message of which more has come needs more than a connection has on its way at first.
+/// A message longer than this needs a wider receive window than a connection has at first.
 const LONG_BYTES: usize = 16 * 1024;
 
-/// A whole message.
+/// A complete message.
 #[derive(Debug)]
 pub struct Received {
-    /// As it was encoded.
+    /// The encoded bytes.
     pub bytes: Bytes,
-    /// For what is beyond its call's charge.
+    /// For what the call's own charge does not cover.
     pub charge: Charge,
 }
 
 impl Received {
-    /// Charges as many bytes more, as soon as there is room.
+    /// Charges this many bytes more, as soon as there is room.
     ///
     /// # Errors
-    /// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` when there is none for too long.
+    /// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` if there is no room for too long.
     pub async fn charge_more(&mut self, bytes: usize) -> Result<(), Status> {
         grow(&mut self.charge, bytes).await
     }
@@ -51,42 +51,42 @@ impl Received {
 pub struct Messages {
     body: RecvStream,
     peer: Arc<Peer>,
-    /// Most bytes of one.
+    /// Most bytes of a message.
     most: usize,
-    /// What came and has not been looked at.
+    /// Received bytes that were not processed yet.
     left: Bytes,
 }
 
 impl Messages {
-    /// Those of a request's body, each of at most so many bytes.
+    /// The messages of a request's body, each of at most `most` bytes.
     pub const fn new(body: RecvStream, peer: Arc<Peer>, most: usize) -> Self {
         Self { body, peer, most, left: Bytes::new() }
     }
 
-    /// Whose they are.
+    /// The peer that sends them.
     pub const fn peer(&self) -> &Arc<Peer> {
         &self.peer
     }
 
-    /// The next message; none once the peer has no more.
+    /// The next message; `None` if the peer sends no more.
     ///
     /// # Errors
-    /// When a message is too long, compressed, cut off, does not come to its end in time, or there is no room for it.
+    /// If a message is too long, compressed, cut off or too slow, or there is no room for it.
     pub async fn next(&mut self) -> Result<Option<Received>, Status> {
         if self.left.is_empty() && !self.more().await? {
             return Ok(None);
         }
-        // Nearly always the first bytes are all of it.
+        // Nearly always the first bytes are the whole message.
         match self.whole()? {
             Some(bytes) => Ok(Some(Received { bytes, charge: self.peer.share.empty_charge() })),
             None => self.gathered().await.map(Some),
         }
     }
 
-    /// The only message of a call that has one, once the peer has said that it is.
+    /// The only message of a unary call, once the peer has ended the request.
     ///
     /// # Errors
-    /// As [`Messages::next`], and when there is none, or another.
+    /// As [`Messages::next`]; also if there is no message, or more than one.
     pub async fn only(&mut self) -> Result<Received, Status> {
         let there = !self.left.is_empty() || self.more_in_time().await?;
         let message = if there { self.next().await? } else { None };
@@ -97,17 +97,17 @@ impl Messages {
         Ok(message)
     }
 
-    /// As [`Messages::more`], for what is to come at once.
+    /// As [`Messages::more`], with a timeout.
     async fn more_in_time(&mut self) -> Result<bool, Status> {
         let mut more = std::pin::pin!(self.more());
-        // No timer for what is there already.
+        // No timer if the bytes are available already.
         match futures_util::poll!(more.as_mut()) {
             std::task::Poll::Ready(more) => more,
             std::task::Poll::Pending => timeout(MESSAGE_TIMEOUT, more).await.unwrap_or_else(|_elapsed| Err(late())),
         }
     }
 
-    /// A message that lies whole in what came, if it does.
+    /// The message, if it is complete in the received bytes.
     fn whole(&mut self) -> Result<Option<Bytes>, Status> {
         let Some(length) = self.length(&self.left)? else { return Ok(None) };
         if length > COVERED_BYTES || self.left.len() < PREFIX_BYTES.saturating_add(length) {
@@ -119,12 +119,14 @@ impl Messages {
         Ok(Some(message))
     }
 
-    /// A message's length, once its prefix is there.
+    /// A message's length, once its prefix has arrived.
     fn length(&self, bytes: &[u8]) -> Result<Option<usize>, Status> {
         let Some(([flag, length @ ..], _)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
         match flag {
             0 => {}
-            1 => return Err(Status::unimplemented("compressed messages are not taken: send grpc-encoding identity")),
+            1 => {
+                return Err(Status::unimplemented("compressed messages are not accepted: send grpc-encoding identity"));
+            }
             _ => return Err(Status::invalid_argument("the message's compression flag is neither 0 nor 1")),
         }
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -137,7 +139,7 @@ impl Messages {
         Ok(Some(length))
     }
 
-    /// Puts a message together. The buffer grows with what has come.
+    /// Assembles a message. The buffer grows with the bytes that have arrived.
     async fn gathered(&mut self) -> Result<Received, Status> {
         let mut charge = self.peer.share.empty_charge();
         let mut buffer = BytesMut::new();
@@ -170,7 +172,7 @@ impl Messages {
         }
     }
 
-    /// Waits for more bytes. False if there will be none.
+    /// Waits for more bytes. False if the request has ended.
     async fn more(&mut self) -> Result<bool, Status> {
         loop {
             match poll_fn(|cx| self.body.poll_data(cx)).await {
@@ -185,13 +187,13 @@ impl Messages {
         }
     }
 
-    /// The peer may send as many bytes more.
+    /// Allows the peer to send this many bytes more.
     fn release(&mut self, bytes: usize) -> Result<(), Status> {
         self.body.flow_control().release_capacity(bytes).map_err(|error| Status::internal(error.to_string()))
     }
 }
 
-/// Makes room for bytes that have come: twice as much as is there, and never more than will be wanted.
+/// Makes room for received bytes: doubles the buffer, but never beyond the message's length.
 async fn make_room(buffer: &mut BytesMut, more: usize, wanted: usize, charge: &mut Charge) -> Result<(), Status> {
     let needed = buffer.len().saturating_add(more);
     if needed > buffer.capacity() {
@@ -205,23 +207,23 @@ async fn make_room(buffer: &mut BytesMut, more: usize, wanted: usize, charge: &m
     Ok(())
 }
 
-/// Charges as many bytes more, as soon as there is room.
+/// Charges this many bytes more, as soon as there is room.
 ///
 /// # Errors
-/// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` when there is none for too long.
+/// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` if there is no room for too long.
 pub async fn grow(charge: &mut Charge, bytes: usize) -> Result<(), Status> {
     grow_until(room_deadline(), charge, bytes).await
 }
 
-/// Until when what begins to wait for room now waits.
+/// The deadline of a wait for room that begins now.
 pub fn room_deadline() -> Instant {
     Instant::now() + ROOM_TIMEOUT
 }
 
-/// Charges as many bytes more, as soon as there is room, and tries once where the deadline has passed.
+/// Charges this many bytes more, as soon as there is room. After the deadline it tries once more.
 ///
 /// # Errors
-/// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` when there is none by the deadline.
+/// `UNAVAILABLE` or `RESOURCE_EXHAUSTED` if there is no room by the deadline.
 pub async fn grow_until(deadline: Instant, charge: &mut Charge, bytes: usize) -> Result<(), Status> {
     while Instant::now() < deadline {
         if charge.try_grow(bytes).is_ok() {
@@ -234,5 +236,5 @@ pub async fn grow_until(deadline: Instant, charge: &mut Charge, bytes: usize) ->
 
 fn late() -> Status {
     let seconds = MESSAGE_TIMEOUT.as_secs();
-    Status::deadline_exceeded(format!("the message did not go on within {seconds} s"))
+    Status::deadline_exceeded(format!("the message did not continue within {seconds} s"))
 }

@@ -1,7 +1,8 @@
-//! What comes in: messages are gathered under the budget of bytes in flight, and looked over before they are decoded.
+//! Receives messages: gathers them under the budget of bytes in flight, and checks them before they are decoded.
 //!
-//! Decoding makes a multiple of a message's bytes: of two bytes it can make four hundred. So what a message would take
-//! is counted in its tags first, and charged; what has more of something than the contract allows is not decoded.
+//! A decoded message takes a multiple of its encoded bytes: two bytes can become four hundred. So the memory that it
+//! would take is computed from its tags first, and charged. A message with more entries than the contract allows is
+//! not decoded.
 
 mod limits;
 mod messages;

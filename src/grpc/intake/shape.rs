@@ -1,4 +1,4 @@
-//! What messages look like, as far as their size in memory goes: made once, from the contract's own descriptors.
+//! The memory layout of messages, as far as their size goes. Made once, from the contract's own descriptors.
 
 use std::collections::HashMap;
 
@@ -7,67 +7,67 @@ use stockade_proto::DESCRIPTORS;
 
 use super::limits::{ENTRIES_MAX, LENIENCE};
 
-/// Bytes of a text, of a list, of a map, as they lie in a message.
+/// Bytes of a text, of a list and of a map within a message, without what they point to.
 const TEXT_BYTES: usize = 24;
 const LIST_BYTES: usize = 24;
 const MAP_BYTES: usize = 48;
-/// Bytes of a number, and of what says whether something is set.
+/// Bytes of a number, and of the mark that a field is set.
 const NUMBER_BYTES: usize = 8;
 const PRESENCE_BYTES: usize = 8;
-/// A list that grows has up to twice the room that it needs.
+/// A growing list may have twice the capacity that it needs.
 const GROWTH: usize = 2;
-/// Most fields of a message that are counted: repeated ones, and messages.
+/// Most fields of a message that are counted: repeated fields and messages.
 pub(super) const COUNTED_MAX: usize = 24;
 
-/// The contract's descriptors can't be used: a fault of the build.
+/// The contract's descriptors can't be used: the build is broken.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokenShape {
     /// They don't parse.
     #[error("the contract's descriptors do not parse")]
     Descriptors(#[from] prost_reflect::DescriptorError),
-    /// A repeated field of a request has no bound.
+    /// A repeated field of a request has no bound in [`ENTRIES_MAX`].
     #[error("{0} has no bound")]
     Unbounded(String),
-    /// A message has more repeated fields than are counted.
+    /// A message has more counted fields than `COUNTED_MAX`.
     #[error("{0} has too many repeated fields")]
     TooMany(String),
-    /// There is no such message.
+    /// The contract has no such message.
     #[error("{0} is not in the contract")]
     Unknown(String),
 }
 
-/// A field, as it is encoded and as it lies in memory.
+/// A field, as it is encoded and in memory.
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) name: Box<str>,
-    /// Its place among the fields of its message that are counted, if it is, and how many there may be.
+    /// Its place among the counted fields of its message, and its most occurrences; `None` if it is not counted.
     pub(super) counted: Option<(usize, u32)>,
-    /// Bytes that each occurrence takes beside what lies in the message.
+    /// Bytes of each occurrence, besides those within the message.
     pub(super) each: usize,
     pub(super) what: What,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
     /// A number.
     Number,
-    /// Text or bytes: takes its length, too.
+    /// Text or bytes: its length counts too.
     Text,
-    /// Another message, by its place.
+    /// A message, by its place in [`Shapes`].
     Message(usize),
 }
 
-/// A message.
+/// The shape of a message.
 #[derive(Debug, Default)]
 pub struct Shape {
-    /// By number; fields have small ones.
+    /// By field number; the numbers are small.
     pub(super) fields: Vec<Option<Field>>,
-    /// Bytes of it in memory, without what its lists and texts point to. A little more than it takes.
+    /// Bytes of the message in memory, without what its lists and texts point to. Never too small.
     pub(super) size: usize,
 }
 
-/// All messages that requests are made of.
+/// The shapes of all messages that requests consist of.
 #[derive(Debug)]
 pub struct Shapes {
     messages: Vec<Shape>,
@@ -75,10 +75,10 @@ pub struct Shapes {
 }
 
 impl Shapes {
-    /// Those of these requests and of all that they have in them, and where each request's is.
+    /// The shapes of these requests and of all messages within them, and the place of each request.
     ///
     /// # Errors
-    /// When the contract's descriptors can't be used, or a list in a request has no bound.
+    /// If the contract's descriptors can't be used, or a list in a request has no bound.
     pub fn of(requests: impl IntoIterator<Item = &'static str>) -> Result<(Self, Vec<usize>), BrokenShape> {
         let pool = DescriptorPool::decode(DESCRIPTORS)?;
         let mut shapes = Self { messages: Vec::new(), places: HashMap::new() };
@@ -94,7 +94,7 @@ impl Shapes {
         self.messages.get(place)
     }
 
-    /// Adds a message and what it has in it; says where it is.
+    /// Adds a message and the messages within it, and returns its place.
     fn add(&mut self, message: &MessageDescriptor) -> Result<usize, BrokenShape> {
         if let Some(place) = self.places.get(message.full_name()) {
             return Ok(*place);
@@ -104,7 +104,7 @@ impl Shapes {
         self.messages.push(Shape::default());
         let mut shape = Shape { fields: Vec::new(), size: PRESENCE_BYTES };
         let mut counted = 0;
-        // Of what can only be set one at a time the largest counts.
+        // Of the fields of a oneof the largest counts.
         let mut choices: HashMap<String, usize> = HashMap::new();
         for field in message.fields() {
             let choice = field.containing_oneof().map(|oneof| oneof.name().to_owned());
@@ -134,7 +134,7 @@ impl Shapes {
         Ok(place)
     }
 
-    /// A field, and what it takes in its message.
+    /// A field, and its bytes within its message.
     fn field(&mut self, field: &FieldDescriptor, counted: &mut usize) -> Result<(Field, usize), BrokenShape> {
         let (what, size) = match field.kind() {
             Kind::String | Kind::Bytes => (What::Text, TEXT_BYTES),
@@ -164,7 +164,7 @@ impl Shapes {
                 let (_, most) = bound.ok_or_else(|| BrokenShape::Unbounded(field.full_name().to_owned()))?;
                 Some(most.saturating_mul(LENIENCE))
             }
-            // Said again, it is merged with what was said before: its lists would grow beyond their bounds.
+            // Set again, it would be merged with its first occurrence, and its lists could exceed their bounds.
             (false, What::Message(_)) => Some(1),
             (false, What::Number | What::Text) => None,
         };
@@ -222,7 +222,7 @@ mod tests {
         hold("stockade.v1.Waitlist", size_of::<pb::Waitlist>());
     }
 
-    /// Each list and map of this message and of all that it has in it, by its full name.
+    /// Each list and map of this message and of the messages within it, by full name.
     fn lists(message: &MessageDescriptor, seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
         if !seen.insert(message.full_name().to_owned()) {
             return;

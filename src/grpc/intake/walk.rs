@@ -1,14 +1,15 @@
-//! A walk over a message's tags: how much memory it would take decoded, and whether it has more than it may.
+//! Reads a message's tags: how much memory the decoded message would take, and whether it has more entries than
+//! allowed.
 //!
-//! Nothing is decoded and nothing is taken: the walk looks at each tag once, goes into the messages that the contract
-//! knows, and passes over what it does not know. It never fails on what can be decoded and is within the bounds; what it
-//! lets through takes at most what it says.
+//! Nothing is decoded or allocated. Each tag is read once; known messages are entered, unknown fields are skipped. A
+//! message that can be decoded and is within the bounds always passes, and a message that passes takes at most the
+//! returned memory.
 
 use super::shape::{COUNTED_MAX, Field, Shapes, What};
 
-/// A message, and groups and messages in one another below it, at most: as prost has it.
+/// The deepest nesting of messages and groups, as in prost.
 const DEPTH_MAX: u32 = 101;
-/// A text that is not empty has room for so many bytes.
+/// The least capacity of a text that is not empty.
 const TEXT_ROOM: usize = 8;
 
 const VARINT: u64 = 0;
@@ -21,21 +22,21 @@ const FIXED32: u64 = 5;
 /// Why a message is not decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Oversized {
-    /// More entries than are looked at.
+    /// It has too many entries.
     #[error("{path}: has more than {most} entries")]
     TooMany {
-        /// Of what, such as `operations[3].reserve.lines`.
+        /// The field, such as `operations[3].reserve.lines`.
         path: String,
-        /// How many would still have been decoded.
+        /// The most entries that are decoded.
         most: u32,
     },
-    /// A part that can be there once is there again.
+    /// A field that may be set once is set again.
     #[error("{path}: is set more than once")]
     Twice {
-        /// Which.
+        /// The field.
         path: String,
     },
-    /// It is no protobuf.
+    /// It is not valid protobuf.
     #[error("{path}: is malformed")]
     Malformed {
         /// Where.
@@ -44,7 +45,7 @@ pub enum Oversized {
 }
 
 impl Oversized {
-    /// The field that is at fault, and what is wrong with it.
+    /// The faulty field, and what is wrong with it.
     #[must_use]
     pub fn field(&self) -> (&str, String) {
         match self {
@@ -54,7 +55,7 @@ impl Oversized {
         }
     }
 
-    /// The same, seen from the message around it.
+    /// The same fault, with the path from the enclosing message.
     fn within(self, outer: &str) -> Self {
         let join = |path: String| match path.as_str() {
             "" => outer.to_owned(),
@@ -68,16 +69,16 @@ impl Oversized {
     }
 }
 
-/// Bytes of memory that a message takes once it is decoded, at most.
+/// The most memory that a message takes when it is decoded, in bytes.
 ///
 /// # Errors
-/// When it is malformed, or has more of something than is decoded.
+/// If it is malformed, or has more entries than are decoded.
 pub fn walk(shapes: &Shapes, request: usize, message: &[u8]) -> Result<usize, Oversized> {
     let own = shapes.at(request).map_or(0, |shape| shape.size);
     Ok(own.saturating_add(walk_in(shapes, request, message, DEPTH_MAX)?))
 }
 
-/// What a message points to.
+/// The memory that a message points to.
 fn walk_in(shapes: &Shapes, place: usize, mut bytes: &[u8], depth: u32) -> Result<usize, Oversized> {
     let depth = depth.checked_sub(1).ok_or_else(malformed)?;
     let Some(shape) = shapes.at(place) else { return Ok(0) };
@@ -99,8 +100,8 @@ fn walk_in(shapes: &Shapes, place: usize, mut bytes: &[u8], depth: u32) -> Resul
                 sum = sum.saturating_add(inside(shapes, field, &mut counts, inner, depth)?);
                 continue;
             }
-            // What has a length has it always. prost does not ask a map's entries: it would read a length in any case, and
-            // something else from there on than this walk.
+            // A field with a length must be encoded with one. prost does not check this for a map's entries: it would
+            // read a length in any case, and interpret the following bytes differently from this walk.
             _ => Err(malformed()),
         };
         entry.map_err(|oversized| oversized.within(&field.name))?;
@@ -110,7 +111,7 @@ fn walk_in(shapes: &Shapes, place: usize, mut bytes: &[u8], depth: u32) -> Resul
     Ok(sum)
 }
 
-/// What a field's bytes take.
+/// The memory of a field's bytes.
 fn inside(
     shapes: &Shapes,
     field: &Field,
@@ -132,7 +133,7 @@ fn inside(
             let text = if inner.is_empty() { 0 } else { inner.len().max(TEXT_ROOM) };
             Ok(room(field, before, 1).saturating_add(text))
         }
-        // Packed: as many numbers as bytes that end one.
+        // Packed: one number for each byte that ends a varint.
         What::Number => {
             let numbers = inner.iter().filter(|byte| **byte < 0x80).count();
             let before = count(field, counts, u32::try_from(numbers).unwrap_or(u32::MAX))?;
@@ -141,13 +142,13 @@ fn inside(
     }
 }
 
-/// What entries take in the list or map that they are in, which has room for some more with its first.
+/// The memory of entries within their list or map, which allocates for one more at the first.
 const fn room(field: &Field, before: u32, entries: usize) -> usize {
     let first = if before == 0 && entries > 0 { 1 } else { 0 };
     field.each.saturating_mul(entries.saturating_add(first))
 }
 
-/// Counts entries of a field; says how many there were before.
+/// Counts entries of a field, and returns how many there were before.
 fn count(field: &Field, counts: &mut [u32; COUNTED_MAX], more: u32) -> Result<u32, Oversized> {
     let Some((place, most)) = field.counted else { return Ok(0) };
     let Some(count) = counts.get_mut(place) else { return Ok(0) };
@@ -168,13 +169,13 @@ const fn malformed() -> Oversized {
 fn tag(bytes: &mut &[u8]) -> Result<(u64, u64), Oversized> {
     let key = varint(bytes)?;
     let (number, wire) = (key >> 3, key & 7);
-    // Numbers have 29 bits.
+    // Field numbers have 29 bits.
     if number == 0 || number >> 29 > 0 { Err(malformed()) } else { Ok((number, wire)) }
 }
 
 #[inline]
 fn varint(bytes: &mut &[u8]) -> Result<u64, Oversized> {
-    // Most have one byte.
+    // Most varints have one byte.
     if let [first @ ..0x80, rest @ ..] = *bytes {
         *bytes = rest;
         return Ok(u64::from(*first));
@@ -187,7 +188,7 @@ fn long_varint(bytes: &mut &[u8]) -> Result<u64, Oversized> {
     for place in 0..10_u32 {
         let Some((byte, rest)) = bytes.split_first() else { return Err(malformed()) };
         *bytes = rest;
-        // The tenth byte has one bit of 64.
+        // The tenth byte has only one bit of the 64.
         if place == 9 && *byte > 1 {
             return Err(malformed());
         }
@@ -206,7 +207,7 @@ fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Oversized> {
     Ok(taken)
 }
 
-/// Passes over a field that the contract does not know.
+/// Skips a field that the contract does not have.
 fn skip(bytes: &mut &[u8], number: u64, wire: u64, depth: u32) -> Result<(), Oversized> {
     match wire {
         VARINT => varint(bytes).map(|_number| ()),
@@ -273,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_said_twice_would_be_merged_and_is_not_decoded() {
-        // Two customers in one request: prost would put their identities together.
+        // Two customers in one request: prost would merge their identities.
         let customer = [0x22, 0];
         let path = "customer".to_owned();
         assert_eq!(walked(REQUESTS[1], &customer.repeat(2)), Err(Oversized::Twice { path }));
@@ -282,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_map_whose_entries_have_no_length_is_not_read_in_another_way_than_it_will_be() {
-        // Eight bytes to one reader; to another, an empty label and the begin of an item with very many pools.
+        // By their wire type eight bytes; prost would read an empty label and the begin of an item with many pools.
         let pools = [0x1a, 0].repeat(1_000);
         let hidden = [&[0x81, 1, 0, 0x5a, 0xd2, 0x8f, 0x80, 0, 0x1a, 0][..], &pools].concat();
         let length = u32::try_from(hidden.len()).expect("short");
@@ -304,11 +305,11 @@ mod tests {
         assert_eq!(walked(REQUESTS[1], &[0x1a, 5, 1]), malformed(""));
         assert_eq!(walked(REQUESTS[1], &[0x1a, 2, 0x0a, 5]), malformed("lines[0]"));
         assert_eq!(walked(REQUESTS[1], &[0]), malformed(""));
-        // Unknown: a group that ends in order, one that does not, and one too deep.
+        // Unknown fields: a closed group, one that is not closed, and one that is too deep.
         assert!(walked(REQUESTS[1], &[0xa3, 6, 0xa4, 6]).is_ok());
         assert_eq!(walked(REQUESTS[1], &[0xa3, 6, 0xac, 6]), malformed(""));
         assert_eq!(walked(REQUESTS[1], &[0xa3, 6].repeat(1000)), malformed(""));
-        // As deep as prost goes, and no deeper.
+        // As deep as prost allows, and one deeper.
         let groups = |deep| [[0xa3, 6].repeat(deep), [0xa4, 6].repeat(deep)].concat();
         for (deep, decoded) in [(100, true), (101, false)] {
             assert_eq!(pb::ReserveRequest::decode(groups(deep).as_slice()).is_ok(), decoded, "{deep}");

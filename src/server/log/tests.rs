@@ -1,20 +1,20 @@
-//! Readers that are slow, gone or a full disk.
+//! Readers that are slow or gone, and a full disk.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
 
-/// What a write comes to.
+/// The outcome of a write.
 enum Fate {
-    /// All of it is taken.
+    /// All bytes are written.
     Taken,
-    /// These bytes of it are taken.
+    /// Only this many bytes are written.
     Cut(usize),
     /// It fails.
     Fails(ErrorKind),
 }
 
-/// A place that takes a write whenever the test lets it.
+/// A writer whose writes return when the test says so.
 struct Reader {
     fates: Receiver<Fate>,
     read: Arc<Mutex<Vec<u8>>>,
@@ -26,7 +26,7 @@ impl Write for Reader {
             Ok(Fate::Taken) => bytes.len(),
             Ok(Fate::Cut(taken)) => taken,
             Ok(Fate::Fails(kind)) => return Err(kind.into()),
-            // The test is over.
+            // The test has ended.
             Err(_gone) => return Ok(bytes.len()),
         };
         self.read.lock().extend_from_slice(&bytes[..taken]);
@@ -53,12 +53,12 @@ impl Log {
         Self { lines, fates, read }
     }
 
-    /// The reader's next writes come to this. Returns when they have begun.
+    /// Queues the outcomes of the next writes, and returns once they have begun.
     fn fates(&self, fates: impl IntoIterator<Item = Fate>) {
         fates.into_iter().for_each(|fate| self.fates.send(fate).expect("a writer"));
     }
 
-    /// What was read once the last line was written.
+    /// The output, once the last line is written.
     fn read(&self) -> String {
         self.lines.flush(Duration::from_secs(20));
         String::from_utf8(self.read.lock().clone()).expect("text")
@@ -84,7 +84,7 @@ fn a_reader_that_takes_nothing_holds_nobody_up_and_learns_how_many_lines_it_miss
     }
     log.lines.flush(Duration::from_millis(50));
     assert!(watch.elapsed() < Duration::from_secs(5), "nothing waits for a reader");
-    // One of them may be on its way out already.
+    // The thread may have taken one line already.
     let lost = log.lines.lost.get();
     assert!((499..=500).contains(&lost), "{lost}");
     let kept = LINES_MAX + 500 - usize::try_from(lost).expect("few");
@@ -109,7 +109,7 @@ fn what_fails_is_counted_and_reported_once_something_can_be_written_again() {
     let log = Log::begin();
     for line in ["one\n", "two\n"] {
         log.lines.push(line.as_bytes());
-        // The line, and before the second one the report about the first.
+        // The first line fails; the report about it precedes the second line.
         log.fates([Fate::Fails(ErrorKind::StorageFull)]);
     }
     log.fates([Fate::Fails(ErrorKind::StorageFull)]);

@@ -1,4 +1,4 @@
-//! One stream after another: when one breaks, what was not answered goes again on the next.
+//! Runs one stream after another. If a stream breaks, the unanswered operations are sent again on the next one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use crate::pool::Pool;
 use crate::retry::Policy;
 use crate::{Batching, Error, Options};
 
-/// What a driver keeps to.
+/// The limits of a driver.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Operations in a message.
+    /// Most operations in a message.
     operations: usize,
-    /// Messages on their way.
+    /// Most messages in flight.
     pub(super) messages: usize,
     view: pb::HoldView,
-    /// How long a stream may be silent while answers are due.
+    /// How long a stream may be silent while answers are outstanding.
     pub(super) silence: Duration,
 }
 
 impl Limits {
-    /// Of options that are within their bounds.
+    /// From options that are within their bounds.
     pub(super) fn of(options: &Options) -> Self {
         let Batching { operations, messages, queue: _, streams: _, view } = options.batching;
         Self { operations, messages, view, silence: options.attempt_timeout }
@@ -40,7 +40,7 @@ pub(super) struct Driver {
     pub(super) pool: Arc<Pool>,
     policy: Arc<Policy>,
     jobs: mpsc::Receiver<Job>,
-    /// Taken from the queue and not on their way; those that go again first.
+    /// Operations that were taken from the queue and are not in flight; those that are sent again come first.
     waiting: VecDeque<Job>,
     /// Streams that broke since the last answer.
     failures: u32,
@@ -52,7 +52,7 @@ impl Driver {
         Self { limits, pool, policy, jobs, waiting: VecDeque::new(), failures: 0, sequence: 0 }
     }
 
-    /// Until nobody can ask any more. No stream is opened while nobody asks.
+    /// Runs until no caller can make an operation any more. A stream is opened only when an operation waits.
     pub(super) async fn run(mut self) {
         while self.is_needed().await {
             let mut in_flight = VecDeque::new();
@@ -76,7 +76,7 @@ impl Driver {
         }
     }
 
-    /// Takes in what is queued, a message's worth at most; waits if there is nothing. False if nothing will ever come.
+    /// Takes queued operations, one message's worth at most; waits if there is none. False if the queue is closed.
     /// Dropping the future loses nothing.
     pub(super) async fn gather(&mut self) -> bool {
         let mut gathered = Vec::new();
@@ -85,7 +85,7 @@ impl Driver {
         count > 0
     }
 
-    /// The next message, of what waits; none if nothing does.
+    /// The next message of waiting operations; `None` if none waits.
     pub(super) fn message(&mut self) -> Option<(pb::BatchStreamRequest, Sent)> {
         let (mut jobs, mut bytes) = (Vec::new(), 0_usize);
         while let Some(mut job) = self.waiting.pop_front() {
@@ -109,20 +109,20 @@ impl Driver {
         Some((message, Sent { sequence: self.sequence, jobs }))
     }
 
-    /// An answer came: the server is well.
+    /// An answer was received: the server is well.
     pub(super) fn is_well(&mut self) {
         self.failures = 0;
     }
 
-    /// These go again before all others.
+    /// Puts these operations before all others.
     pub(super) fn again(&mut self, jobs: Vec<Job>) {
         for job in jobs.into_iter().rev() {
             self.waiting.push_front(job);
         }
     }
 
-    /// After a stream that broke: tells those whose time or attempts are over, and waits with the others until it is
-    /// time for another stream. One retry is spent, however many operations go again.
+    /// After a stream broke: answers the operations whose time or attempts are used up, and waits until the others
+    /// may be sent on another stream. One retry is spent, however many operations are sent again.
     async fn recover(&mut self, status: Status) {
         if self.waiting.is_empty() {
             return;
@@ -140,14 +140,14 @@ impl Driver {
         }
         let longest = self.policy.longest_delay();
         if delay > longest {
-            // Only who was sent has to wait for so long, and does so in its caller's own time.
+            // Only operations that were sent have to wait this long; each waits within its own caller's deadline.
             self.give_up(|job| job.sent > 0, |_| Unanswered::Later(status.clone()));
         } else if self.policy.spend() {
             return tokio::time::sleep(delay).await;
         } else {
             self.give_up(|job| job.sent > 0, |job| Unanswered::of(&status, job));
         }
-        // What was never sent still has its first attempt, but not at a server's expense that is in trouble.
+        // An operation that was never sent still has its first attempt, but not at once: the server is in trouble.
         if !self.waiting.is_empty() {
             tokio::time::sleep(delay.min(longest)).await;
         }
@@ -164,7 +164,7 @@ impl Driver {
 }
 
 impl Unanswered {
-    /// Of the status that ended an operation's last stream.
+    /// For the status that ended the operation's last stream.
     fn of(status: &Status, job: &Job) -> Self {
         Self::Final(Error::of(status.clone(), job.sent))
     }

@@ -1,7 +1,7 @@
-//! Operations of many callers in shared messages: each caller waits for its own result, a driver does the rest.
+//! Operations of many callers in shared messages. Each caller waits for its own result; a driver sends the messages.
 //!
-//! A caller that goes away takes nothing with it: its operation is left out if it is not on its way yet, else its
-//! result is dropped. Callers are held back, not refused, while the queue is full.
+//! If a caller gives up, its operation is left out if it is not in flight yet; else its result is dropped. If the
+//! queue is full, callers wait; none is refused.
 
 mod driver;
 mod session;
@@ -22,12 +22,12 @@ use super::pool::Pool;
 use super::retry::Policy;
 use super::{Error, Options};
 
-/// Most bytes of operations in a message: well below what a server takes.
+/// Most bytes of operations in a message: well below the server's bound.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
-/// Bytes that an operation has in a message beside its own, at most: its tag and its length.
+/// Most bytes that a message adds to an operation: its tag and its length.
 const FRAME_BYTES: usize = 6;
 
-/// A result as it came, with the server's clock.
+/// A result, with the server's clock.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) result: pb::Result,
@@ -37,16 +37,16 @@ pub(super) struct Answered {
 /// Why there is no result.
 #[derive(Debug)]
 pub(super) enum Unanswered {
-    /// For good.
+    /// It must not be sent again.
     Final(Error),
-    /// The server wants it again later than others can wait behind it: when, says the status.
+    /// The server wants it again later than the other operations can wait. The status has the delay.
     Later(Status),
 }
 
 /// An operation that waits for its result.
 #[derive(Debug)]
 struct Job {
-    /// Shared with the caller, who may ask again.
+    /// Shared with the caller, who may send it again.
     operation: Arc<pb::Operation>,
     bytes: usize,
     deadline: Deadline,
@@ -56,18 +56,18 @@ struct Job {
 }
 
 impl Job {
-    /// Whether somebody still waits for it.
+    /// Whether its caller still waits.
     fn is_wanted(&self) -> bool {
         !self.reply.is_closed()
     }
 
-    /// Tells its caller. One that has gone is no loss.
+    /// Answers its caller. The caller may be gone.
     fn tell(self, answer: Result<Answered, Unanswered>) {
         drop(self.reply.send(answer));
     }
 }
 
-/// Where operations go in. Dropping it ends the streams.
+/// Accepts operations. Dropping it ends the streams.
 #[derive(Debug)]
 pub(super) struct Batcher {
     lanes: Vec<Lane>,
@@ -82,13 +82,13 @@ struct Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        // It may be waiting for its server: nobody waits for it.
+        // It may be waiting for its server, and no caller waits for it.
         self.driver.abort();
     }
 }
 
 impl Batcher {
-    /// With a driver for each stream, of options that are within their bounds. Needs a tokio runtime.
+    /// Makes a driver for each stream, from options that are within their bounds. Needs a tokio runtime.
     pub(super) fn new(options: &Options, pool: &Arc<Pool>, policy: &Arc<Policy>) -> Self {
         let lane = |_| {
             let (jobs, queued) = mpsc::channel(options.batching.queue);
@@ -98,11 +98,11 @@ impl Batcher {
         Self { lanes: (0..options.batching.streams).map(lane).collect(), turn: AtomicUsize::new(0) }
     }
 
-    /// Has an operation decided. Sent again by itself where a stream breaks, as often as the policy has it; what the
-    /// server says about the operation is for the caller.
+    /// Has an operation decided. If a stream breaks, the operation is sent again, as often as the policy allows; an
+    /// error of the operation itself is returned to the caller.
     ///
     /// # Errors
-    /// Why there is no result.
+    /// If there is no result.
     pub(super) async fn decide(
         &self,
         operation: Arc<pb::Operation>,
@@ -114,7 +114,7 @@ impl Batcher {
             let why = format!("an operation of {bytes} bytes is larger than any message, {MAX_MESSAGE_BYTES} at most");
             return Err(Unanswered::Final(Error::of(Status::invalid_argument(why), 0)));
         }
-        // Relaxed: whoever takes a number needs nothing else of the others.
+        // Relaxed: the number guards no other data.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let lane = turn.checked_rem(self.lanes.len()).and_then(|place| self.lanes.get(place)).ok_or_else(closed)?;
         let room = lane.jobs.reserve().await.map_err(|_ended| closed())?;

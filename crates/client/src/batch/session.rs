@@ -1,4 +1,4 @@
-//! One stream from its opening to its end: messages out, results to their callers.
+//! One stream from its opening to its end: sends messages, and delivers results to their callers.
 
 use std::collections::VecDeque;
 
@@ -15,33 +15,33 @@ use super::{Answered, Job};
 use crate::Incoming;
 use crate::pool::Lease;
 
-/// A server leaves operations out only of an answer that is about to be too large for a message.
+/// A server leaves operations out of an answer only if the answer would otherwise be too large for a message.
 const LARGE_ANSWER: usize = 2 * 1024 * 1024;
 
-/// A message on its way.
+/// A message in flight.
 pub(super) struct Sent {
     pub(super) sequence: u64,
     pub(super) jobs: Vec<Job>,
 }
 
-/// A stream, and what is on its way.
+/// A stream, with its messages in flight.
 pub(super) struct Session<'d> {
     driver: &'d mut Driver,
     outgoing: mpsc::Sender<pb::BatchStreamRequest>,
     in_flight: &'d mut VecDeque<Sent>,
-    /// When the last answer came, or the first message went of those on their way.
+    /// When the last answer was received, or the first message in flight was sent.
     heard: Instant,
 }
 
 impl<'d> Session<'d> {
-    /// Opens a stream and uses it until it ends; `in_flight` is what was not answered then. None if nobody can ask any
-    /// more.
+    /// Opens a stream and uses it until it ends. `in_flight` then has the unanswered messages. `None` if no caller
+    /// can make an operation any more.
     pub(super) async fn run(driver: &'d mut Driver, in_flight: &'d mut VecDeque<Sent>) -> Option<Status> {
         let mut lease = driver.pool.pick()?;
         let client = lease.client().with_timeout(driver.limits.silence);
         let (outgoing, messages) = mpsc::channel(driver.limits.messages);
         let mut session = Self { driver, outgoing, in_flight, heard: Instant::now() };
-        // The first message goes with the opening.
+        // The first message is sent with the opening.
         session.send();
         let ended = match client.batch_stream(ReceiverStream::new(messages)).await {
             Ok(answers) => session.talk(answers, &mut lease).await,
@@ -64,7 +64,7 @@ impl<'d> Session<'d> {
                             return Some(status);
                         }
                         lease.heard();
-                        // Callers who ask at once again come along in the next message.
+                        // Callers that send again at once get into the next message.
                         tokio::task::yield_now().await;
                     }
                     Ok(None) => return Some(Status::unavailable("the server has ended the stream")),
@@ -85,19 +85,19 @@ impl<'d> Session<'d> {
         self.in_flight.len() < self.driver.limits.messages
     }
 
-    /// Sends the next message. False if there is nothing to send.
+    /// Sends the next message. False if no operation waits.
     fn send(&mut self) -> bool {
         let Some((message, sent)) = self.driver.message() else { return false };
         if self.in_flight.is_empty() {
             self.heard = Instant::now();
         }
         self.in_flight.push_back(sent);
-        // There is room for as many as may be on their way. A stream that takes no more tells why by its answers.
+        // The channel has room for all messages in flight. If the stream has ended, its answers report why.
         drop(self.outgoing.try_send(message));
         true
     }
 
-    /// Gives each caller its own result.
+    /// Delivers each result to its caller.
     fn deliver(&mut self, answer: pb::BatchStreamResponse) -> Result<(), Status> {
         let is_large = answer.results.iter().any(is_left_out) && answer.encoded_len() >= LARGE_ANSWER;
         let pb::BatchStreamResponse { sequence, results, server_time } = answer;
@@ -120,8 +120,8 @@ impl<'d> Session<'d> {
     }
 }
 
-/// Whether an operation may have been left out because the answer was full: that is for this side to repair, not for
-/// the caller to hear of. An operation that is over a bound of the server's says so again, in a message that has room.
+/// Whether an operation may have been left out because the answer was full. It is sent again and not reported to the
+/// caller. An operation that is really over a bound of the server is answered so again, in a message with room.
 fn is_left_out(result: &pb::Result) -> bool {
     match &result.result {
         Some(Came::Error(error)) => {
