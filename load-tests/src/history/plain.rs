@@ -70,7 +70,7 @@ fn baseless(call: &Call) -> Option<String> {
     (items.is_empty() || !items.iter().all(asked)).then(|| "sold out, but of nothing that was asked for".to_owned())
 }
 
-/// A hold's revision in an answer that is larger than the one of a later call.
+/// A finding if a call returned a smaller revision of this hold than an earlier call.
 fn went_back(id: &str, mut seen: Vec<(&Call, &Seen)>) -> Option<String> {
     let mut shown: Vec<(u64, u64)> = seen.iter().map(|(call, seen)| (call.back.ns, seen.revision)).collect();
     shown.sort_unstable();

@@ -266,7 +266,7 @@ impl<'a> Search<'a> {
             next.extend(states.into_iter().map(|state| self.normal(Config { state, done })));
         }
         for (number, op, _) in open.iter().filter(|(_, _, is_unknown)| *is_unknown) {
-            // A hold that the last read did not find is in no state that surely survives a crash.
+            // A hold that the last read did not find can be made only while a crash may still undo it.
             let may_be = scene.may_be_lost || !self.part.never.contains(&op.id);
             if may_be && blocked.iter().any(|blocked| may_need(blocked, op)) {
                 let done = config.done | bit(*number);

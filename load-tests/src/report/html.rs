@@ -1,4 +1,4 @@
-//! The report as one page: its plots are in it, and it asks nobody for anything.
+//! The report as one page. Its plots are embedded; it loads nothing.
 
 use std::fmt::Write as _;
 
@@ -131,7 +131,7 @@ fn crowds(crowds: &[CrowdTold]) -> String {
     text
 }
 
-/// Marks for an axis of seconds.
+/// Tick marks of a time axis in seconds.
 fn seconds(slices: &[Slice]) -> Vec<(f64, String)> {
     let last = slices.last().map_or(0.0, |slice| slice.from);
     let step = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0].into_iter().find(|step| last / step <= 10.0);
@@ -175,7 +175,7 @@ fn latency(slices: &[Slice]) -> Plot<'static> {
 }
 
 fn curve(curve: &[(f64, f64)]) -> Plot<'static> {
-    // So that each nine takes as much room as the one before.
+    // On this scale each further nine of a percentile takes the same space.
     let at = |percentile: f64| -(1.0 - percentile / 100.0).max(1e-12).log10();
     let points = curve.iter().map(|(percentile, value)| (at(*percentile), Some(*value))).collect();
     let lines = vec![Line { name: "all calls", class: "green", points }];
