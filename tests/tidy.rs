@@ -1,8 +1,8 @@
-//! The architecture, held to: who may import whom, how long a file may be, what every file begins with, and what is in
-//! none of them.
+//! Checks of the architecture: which module may import which, the length of files, the head of every file, and what no
+//! file may contain.
 //!
-//! It reads source as text, so a rule is checked in every line, tests and unused code included. Each rule is a function
-//! from text to findings; `planted` shows that each finds what it is there to find.
+//! It reads source as text, so a rule covers every line, including tests and unused code. Each rule is a function from
+//! text to findings; `planted` tests that each finds what it must.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -23,12 +23,12 @@ use std::path::{Path, PathBuf};
 
 use rooms::Order;
 
-/// Folders whose files are held to a length. Those that are not there yet will be.
+/// Folders whose files have a maximum length. A missing folder is skipped.
 const FOLDERS: [&str; 8] = ["src", "tests", "benches", "models", "examples", "fuzz", "load-tests", "simulation"];
-/// Those of them that must be there: else the rules would hold nothing to anything.
+/// Folders that must exist, so that the rules check something.
 const THERE: [&str; 6] = ["src", "tests", "benches", "models", "load-tests", "simulation"];
 
-/// A place that breaks a rule.
+/// A violation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
     file: String,
@@ -54,7 +54,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Each Rust file in a folder and its folders, in the order of names; build output is nobody's source.
+/// Each Rust file in a folder and its subfolders, sorted by name, without build output.
 fn sources(folder: &str) -> Vec<Source> {
     let (mut folders, mut files) = (vec![root().join(folder)], Vec::<PathBuf>::new());
     while let Some(folder) = folders.pop() {
@@ -80,7 +80,7 @@ fn order() -> Order {
     Order::of(&map)
 }
 
-/// Fails with every place that breaks the rule, if there is one.
+/// Fails and lists all violations of the rule, if there are any.
 fn hold<'s>(sources: impl IntoIterator<Item = &'s Source>, rule: impl Fn(&str, &str) -> Vec<Finding>) {
     let findings: Vec<String> =
         sources.into_iter().flat_map(|Source { file, text }| rule(file, text)).map(|found| found.to_string()).collect();

@@ -55,13 +55,13 @@ impl Pending {
 /// The state before an operation, which its records are checked against.
 #[derive(Debug)]
 pub struct Before {
-    /// The last record before it.
+    /// The LSN of the last record before it.
     pub appended: u64,
     /// Holds that were due.
     pub due: BTreeSet<u64>,
-    /// The model with those expired.
+    /// The model with those holds expired.
     pub was: Model,
-    /// As it was, and then with what was asked for.
+    /// The same model; later with the operation applied.
     pub seen: Model,
 }
 

@@ -1,16 +1,16 @@
-//! The paths that source names, in `use` and in the midst of code, with their groups spread out; and where in the crate
-//! they lead.
+//! The paths in source, both in `use` and elsewhere, with groups expanded; and the part of the crate that they refer
+//! to.
 
 use crate::scan::{Token, scan};
 
-/// A path as it is written: `a::{b, c::*}` is two.
+/// A path as written: `a::{b, c::*}` is two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named<'t> {
     pub segments: Vec<&'t str>,
-    /// The name that `as` gives it.
+    /// The name after `as`.
     pub alias: Option<&'t str>,
     pub line: usize,
-    /// Modules written out in this file that it stands in.
+    /// How many inline modules of this file it is nested in.
     pub within: usize,
 }
 
@@ -52,7 +52,7 @@ struct Reader<'a, 't> {
 }
 
 impl<'t> Reader<'_, 't> {
-    /// Reads the path that the tokens begin with; `segments` stand before it.
+    /// Reads the path at the begin of the tokens; `segments` is its prefix.
     fn path(&mut self, segments: &mut Vec<&'t str>) {
         while let [first, rest @ ..] = self.tokens {
             match rest {
@@ -99,7 +99,7 @@ impl<'t> Reader<'_, 't> {
     }
 }
 
-/// The modules that a file of `src` is, from the crate down: none for the crate's own files.
+/// The modules of a file of `src`, from the crate down: none for the crate's own files.
 pub fn home(file: &str) -> Vec<&str> {
     let inside = file.strip_prefix("src/").unwrap_or(file);
     let mut modules: Vec<&str> = inside.strip_suffix(".rs").unwrap_or(inside).split('/').collect();
@@ -109,11 +109,11 @@ pub fn home(file: &str) -> Vec<&str> {
     modules
 }
 
-/// Where a path leads, from the crate's root on; nothing if it leads out of the crate or stays in its room.
+/// A path from the crate's root on; none if it leads out of the crate or stays in its room.
 pub fn from_root<'p, 't>(named: &'p Named<'t>, home: &[&str]) -> Option<&'p [&'t str]> {
     let segments = named.segments.as_slice();
     match segments {
-        // `pub(crate)` leads nowhere.
+        // `pub(crate)` names no path.
         ["crate"] if named.alias.is_none() => None,
         ["crate" | "stockade", rest @ ..] => Some(rest),
         ["self" | "super", ..] => {

@@ -1,4 +1,4 @@
-//! Each rule finds what it is there to find, where it is, and nothing in what only looks like it.
+//! Each rule finds its violations in the right lines, and nothing in text that only looks like one.
 
 use crate::rooms::{self, Order};
 use crate::{Finding, rules};
@@ -26,7 +26,7 @@ pub mod cli;
 pub mod proto { pub mod inner; }
 ";
 
-/// Lines of what was found; each finding names its file and rule.
+/// Line numbers of the findings; each finding must name its file and rule.
 fn lines(file: &str, rule: &str, findings: &[Finding]) -> Vec<usize> {
     for found in findings {
         assert!(found.to_string().starts_with(&format!("{file}:{}: {rule}: ", found.line)), "{found}");

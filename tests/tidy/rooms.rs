@@ -1,7 +1,7 @@
-//! Who may import whom.
+//! Which module may import which.
 //!
-//! The modules of `src/lib.rs` stand in reading order. Those that the table does not name are leaves and come first;
-//! a leaf imports leaves that stand before it, a room imports what the table lets it.
+//! The modules of `src/lib.rs` are in reading order. Those that the table does not name are leaves and come first. A
+//! leaf may import earlier leaves; a room may import what the table allows.
 
 use crate::Finding;
 use crate::paths::{from_root, home, paths};
@@ -9,13 +9,13 @@ use crate::scan::scan;
 
 /// All leaves.
 const LEAVES: &str = "leaves";
-/// The generated types: no module of ours, but imported as one.
+/// The generated types: no module of the crate, but imported like one.
 const PROTO: &str = "proto";
-/// The crate's two files of its own.
+/// The two files of the crate's root.
 const MAP: &str = "lib";
 const MAIN: &str = "main";
 
-/// What a room may import besides itself.
+/// What a room may import, other than itself.
 const TABLE: [(&str, &[&str]); 15] = [
     ("rules", &[LEAVES]),
     ("inventory", &[LEAVES]),
@@ -53,7 +53,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     (MAIN, &["cli"]),
 ];
 
-/// Rooms that are plain synchronous code: they run in a test without a runtime and know no wire. Leaves are, too.
+/// Rooms of plain synchronous code: they use neither a runtime nor the wire. Leaves don't either.
 const SYNCHRONOUS: [&str; 7] = ["rules", "inventory", "storage", "journal", "snapshot", "engine", "feed"];
 const RUNTIME_AND_WIRE: [&[&str]; 8] = [
     &["tokio"],
@@ -65,7 +65,7 @@ const RUNTIME_AND_WIRE: [&[&str]; 8] = [
     &["prost_types"],
     &["std", "net"],
 ];
-/// The disk has one door, and the kernel's files on memory another.
+/// The modules that may use the disk, and the kernel's files about memory.
 const DISK: [&[&str]; 2] = [&["std", "fs"], &["rustix", "fs"]];
 const DOORS: [&str; 2] = ["storage", "memory"];
 
@@ -73,7 +73,7 @@ const DOORS: [&str; 2] = ["storage", "memory"];
 pub struct Order(Vec<(String, usize)>);
 
 impl Order {
-    /// As the map has them.
+    /// Reads them from the map.
     pub fn of(map: &str) -> Self {
         let tokens = scan(map).tokens;
         let (mut depth, mut modules) = (0_usize, Vec::new());
@@ -103,7 +103,7 @@ fn allowed(room: &str) -> Option<&'static [&'static str]> {
     TABLE.iter().find(|(name, _)| *name == room).map(|(_, allowed)| *allowed)
 }
 
-/// The map names each room of the table, after all leaves, and each after what it may import.
+/// Checks that the map names each room of the table, after all leaves and after what it may import.
 pub fn map(text: &str) -> Vec<Finding> {
     let order = Order::of(text);
     let finding = |line, what| Finding { file: "src/lib.rs".to_owned(), line, rule: "reading order", what };
@@ -143,7 +143,7 @@ fn room(file: &str) -> &str {
     }
 }
 
-/// Imports that neither the table nor the reading order allows.
+/// Imports that the table or the reading order forbids.
 pub fn imports(file: &str, text: &str, order: &Order) -> Vec<Finding> {
     let (home, room) = (home(file), room(file));
     let mut findings = Vec::new();
@@ -167,7 +167,7 @@ fn may_import(room: &str, other: &str, order: &Order) -> bool {
     }
 }
 
-/// Crates that a room has no business with.
+/// Crates that a room must not use.
 pub fn outside(file: &str, text: &str, order: &Order) -> Vec<Finding> {
     let room = room(file);
     let synchronous = SYNCHRONOUS.contains(&room) || order.is_leaf(room);

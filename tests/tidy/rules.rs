@@ -1,24 +1,24 @@
-//! Rules that look at one file by itself.
+//! Rules about a single file.
 
 use crate::Finding;
 use crate::paths::paths;
 use crate::scan::{Token, scan};
 
-/// Lines that a file may have.
+/// The most lines of a file.
 pub const MOST_LINES: usize = 500;
 
-/// Words by which a comment says that something is missing.
+/// Words in comments that mark missing work.
 const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
-/// Macros that stand for code that is missing.
+/// Macros that stand for missing code.
 const STUBS: [&str; 2] = ["todo", "unimplemented"];
-/// Macros that write past whoever has the output.
+/// Macros that print directly to standard output or standard error.
 const PRINTING: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
 
 fn finding(file: &str, line: usize, rule: &'static str, what: String) -> Finding {
     Finding { file: file.to_owned(), line, rule, what }
 }
 
-/// A file that is too long is two.
+/// A file may have at most [`MOST_LINES`].
 pub fn length(file: &str, text: &str) -> Vec<Finding> {
     let lines = text.lines().count();
     if lines <= MOST_LINES {
@@ -27,14 +27,14 @@ pub fn length(file: &str, text: &str) -> Vec<Finding> {
     vec![finding(file, MOST_LINES + 1, "length", format!("{lines} lines, {MOST_LINES} at most"))]
 }
 
-/// A file begins by saying what it is for.
+/// A file begins with a line of `//!` that describes it.
 pub fn head(file: &str, text: &str) -> Vec<Finding> {
     let first = text.lines().next().unwrap_or_default();
     let says = first.strip_prefix("//!").is_some_and(|said| !said.trim().is_empty());
     if says { Vec::new() } else { vec![finding(file, 1, "head", "does not begin with `//!`".to_owned())] }
 }
 
-/// Generated types are imported by name: the proto's `Drop` would stand before the trait.
+/// Generated types are imported by name, since the proto's `Drop` would shadow the trait.
 pub fn globs(file: &str, text: &str) -> Vec<Finding> {
     let paths = paths(text);
     let generated = |path: &[&str]| path.iter().any(|segment| ["proto", "pb"].contains(segment));
@@ -50,7 +50,7 @@ pub fn globs(file: &str, text: &str) -> Vec<Finding> {
         .collect()
 }
 
-/// What is not done is not there.
+/// No comment marks missing work, and no macro stands for missing code.
 pub fn unfinished(file: &str, text: &str) -> Vec<Finding> {
     let scan = scan(text);
     let mut findings = Vec::new();
@@ -70,7 +70,7 @@ pub fn unfinished(file: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
-/// Output has one writer, so that it can be given another.
+/// Output has a single writer, so that it can be redirected.
 pub fn printing(file: &str, text: &str) -> Vec<Finding> {
     let tokens = scan(text).tokens;
     let printed = macros(&tokens, &PRINTING);

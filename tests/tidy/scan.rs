@@ -1,7 +1,7 @@
-//! Rust source as tokens and comments, each with its line. Strings, characters and numbers are left out: nothing that
-//! is checked can be in them. Not a parser: it knows where a comment or a string ends, no more.
+//! Splits Rust source into tokens and comments, each with its line. Strings, characters and numbers are left out, since
+//! no rule concerns them. Not a parser: it recognizes only where comments and strings end.
 
-/// A word, `::` or a single sign; or a comment.
+/// A word, `::` or a single character; or a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token<'t> {
     pub text: &'t str,
@@ -38,7 +38,7 @@ pub fn scan(text: &str) -> Scan<'_> {
     scan
 }
 
-/// What the text begins with, and how many bytes of it that is.
+/// The kind of the text's first piece, and its length in bytes.
 fn piece(rest: &str, first: char) -> (Kind, usize) {
     if rest.starts_with("//") {
         (Kind::Comment, rest.find('\n').unwrap_or(rest.len()))
@@ -69,7 +69,7 @@ fn word(rest: &str) -> usize {
     rest.find(|c| !is_word(c)).unwrap_or(rest.len())
 }
 
-/// Comments in comments count: the outer one ends with its own end.
+/// The length of a block comment. Comments can be nested.
 fn block_comment(text: &str) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     for (place, pair) in text.as_bytes().windows(2).enumerate() {
@@ -109,7 +109,7 @@ fn string(text: &str) -> Option<usize> {
     Some(inside.find(&close).map_or(text.len(), |end| open + end + close.len()))
 }
 
-/// The length of a character literal; a lifetime is none.
+/// The length of a character literal, if the text begins with one; a lifetime is none.
 fn character(text: &str) -> Option<usize> {
     let (prefix, body) = match text.strip_prefix('b') {
         Some(body) => (1, body),
@@ -121,7 +121,7 @@ fn character(text: &str) -> Option<usize> {
     (escaped || chars.next() == Some('\'')).then(|| prefix + 1 + until_quote(inside, '\''))
 }
 
-/// Bytes up to and with the quote that ends a literal.
+/// Bytes up to and including the quote that ends a literal.
 fn until_quote(inside: &str, quote: char) -> usize {
     let mut escaped = false;
     for (place, c) in inside.char_indices() {
