@@ -1,4 +1,4 @@
-//! Bad requests over a real socket: the status, its words, its details.
+//! Bad requests over a real socket: the status, its message, its details.
 
 use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
 use stockade::proto as pb;

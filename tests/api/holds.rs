@@ -1,4 +1,4 @@
-//! A hold's life over a real socket: set aside, kept longer, sold, given back; and every "no" on the way.
+//! A hold's life over a real socket: reserved, extended, sold, released; and every refusal.
 
 use crate::common::{Server, create, held, hold_id, knife_drop, line, refused, reserve, start};
 use stockade::client::Client;

@@ -1,4 +1,4 @@
-//! Limits over a real socket: what is told of them, what of a customer counts, and what staff may do.
+//! Limits over a real socket: what answers say of them, what counts for a customer, and overrides by staff.
 
 use crate::cli::{code, out, stockade};
 use crate::common::{create, held, item, knife_drop, line, refused, reserve, start};

@@ -1,10 +1,9 @@
-//! Frozen data folders, whole, of each format version that there ever was: what came of them then comes of them now.
+//! Frozen data folders of each format version: a start on them has the same result as when they were frozen.
 //!
-//! `tests/fixtures/folder/v<version>/<name>/` is a folder as a build of that version left it, or as a disk spoilt it;
-//! `<name>.txt` beside it is what a start finds: its report and the state, or why it refuses (its words may be bettered by
-//! hand; the state never is). When the format version
-//! grows, `cargo test --test folder -- --ignored` writes the folders of the new version; those of older ones stay as
-//! they are, and stay in [`VERSIONS`], so that the new build is held to reading them.
+//! `tests/fixtures/folder/v<version>/<name>/` is a folder as left by a build of that version, or damaged. `<name>.txt`
+//! next to it is what a start finds: its report and the state, or why it refuses. Its wording may be edited, its state
+//! never. When the format version grows, `cargo test --test folder -- --ignored` writes the folders of the new version.
+//! Those of older versions stay unchanged and stay in [`VERSIONS`], so that the new build must read them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +16,7 @@ use crate::history::{Files, Image, Played, start};
 use crate::on_disk;
 use crate::state::{reported, told};
 
-/// Versions that have been frozen, and how each folder of them looks to `stockade verify`: its exit code.
+/// The frozen versions; and the folders of each with the exit code of `stockade verify`.
 const VERSIONS: [u32; 2] = [1, 2];
 const FOLDERS: [(&str, i32); 7] = [
     ("closed", 0),
@@ -33,7 +32,7 @@ fn path(version: u32) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/folder/v{version}"))
 }
 
-/// A folder's newest file of one kind, changed.
+/// Changes the last file by name.
 fn newest(files: &mut Files, change: impl FnOnce(&mut Vec<u8>)) {
     change(files.last_entry().expect("some").get_mut());
 }
@@ -46,7 +45,8 @@ fn made() -> Vec<(&'static str, Image)> {
         image
     };
     let mut hole = Played::new(Durability::Os, false).image;
-    // Behind what the newer snapshot has, and before the last segment: the operating system wrote that one first.
+    // Damages the last batch of the second-to-last segment, after the newer snapshot: the operating system wrote the
+    // last one first.
     let before_last = hole.journal.values_mut().rev().nth(1).expect("several");
     let end = before_last.len();
     before_last[end - 40..].fill(0);
@@ -61,7 +61,7 @@ fn made() -> Vec<(&'static str, Image)> {
     ]
 }
 
-/// What a start on these files finds.
+/// The result of a start on these files.
 fn found(image: &Image) -> String {
     match start(&image.world()) {
         Ok(recovered) => reported(&recovered.report) + &told(&recovered.engine),
@@ -112,7 +112,7 @@ fn every_format_version_up_to_this_one_is_frozen() {
     assert_eq!(VERSIONS.to_vec(), (1..=FORMAT_VERSION).collect::<Vec<_>>());
 }
 
-/// The command changes nothing, so it looks at the frozen folders themselves.
+/// The command changes nothing, so it runs on the frozen folders themselves.
 #[test]
 fn verify_says_of_each_frozen_folder_what_it_is() {
     for version in VERSIONS {

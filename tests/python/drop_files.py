@@ -18,7 +18,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALLEST = "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n"
 LIMITED = SMALLEST + "limits: [{id: two, scope: drop, max_units: 2}]\n"
-# What the binary ends with when a file is faulty, and when it is not but nobody serves.
+# The binary's exit codes for a faulty file, and for a valid one when no server answers.
 USAGE, UNREACHED = 64, 69
 
 GOOD = {

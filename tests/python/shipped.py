@@ -23,7 +23,7 @@ from life_of_a_hold import ROOT, Server
 PACKAGE = "stockade.v1"
 RESERVATIONS, DROPS, EVENTS = (f"{PACKAGE}.{name}Service" for name in ("Reservation", "Drop", "Event"))
 CONFIG = ROOT / "deploy" / "service_config.json"
-# How long the server stays away: longer than the first retries, which must fail.
+# The length of the server's outage: longer than the first retries, which must fail.
 OUTAGE = 3.0
 
 
@@ -33,7 +33,7 @@ class Contract:
     def __init__(self, descriptors):
         pool = descriptor_pool.DescriptorPool()
         for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors).file:
-            # In the order of the set: a pool takes a file after all that it imports.
+            # In the order of the set, in which a file follows all that it imports.
             pool.Add(file)
         self.services = {name: pool.FindServiceByName(name) for name in (RESERVATIONS, DROPS, EVENTS)}
         self.pool = pool
