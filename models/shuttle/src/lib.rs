@@ -1,8 +1,8 @@
-//! The second flavour of the models: the same source, scenarios and mutants under random schedules.
+//! The models under shuttle: the same source, scenarios and mutants with random schedules.
 //!
-//! Every interleaving can be tried of two or three threads and a few operations (`../src`, under loom). Here six threads
-//! do dozens of operations in schedules that are drawn: fewer of all that there are, but of longer histories. Memory is
-//! sequentially consistent here: what a weaker ordering breaks, only loom shows.
+//! Under loom (`../src`) every interleaving of two or three threads with a few operations is run. Here six threads run
+//! dozens of operations in random schedules: a small part of all schedules, but longer histories. Memory is
+//! sequentially consistent here; only loom finds what needs a weaker ordering.
 
 #![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
 #![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
@@ -18,7 +18,7 @@ pub mod sync;
 
 pub use self::stand_ins::{ids, metrics, time};
 
-/// The journal's hand-off to its writer as it ships, and the scenarios on it.
+/// The shipped source of the journal's hand-off to its writer, and its scenarios.
 #[path = "../../../src/journal"]
 #[expect(dead_code, reason = "not all of the journal is modelled")]
 pub mod journal {
@@ -35,7 +35,7 @@ pub mod journal {
     use crate::stand_ins::{JournalMetrics, Start, frame, log, segment};
 }
 
-/// The counter and the next deadline of a pool's stripes as they ship, and the scenarios on them.
+/// The shipped source of the counter and of the next deadline of a pool's stripes, and its scenarios.
 #[path = "../../../src/inventory"]
 pub mod inventory {
     #[expect(dead_code, reason = "not all of it is modelled")]
@@ -45,7 +45,7 @@ pub mod inventory {
     pub mod stock;
 }
 
-/// Copies of the counter and of the next deadline with one thing spoilt in each; the same scenarios on them.
+/// Mutants of the counter and of the next deadline, with the same scenarios.
 #[expect(clippy::pedantic, dead_code, reason = "spoilt code need not be tidy")]
 pub mod mutants {
     include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
