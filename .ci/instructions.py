@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BASELINE = ROOT / "benches" / "instructions.json"
 # The one function in which instructions are counted.
 COUNTED = "*counted_part*"
-# Growth that fails, in percent; as much shrinking is worth a new baseline.
+# Growth in percent that fails; a decrease by as much is worth a new baseline.
 TOLERANCE = 5
 RENEW = "just instructions --renew  (or .ci/instructions.py --renew)"
 
@@ -42,7 +42,7 @@ def compare(baseline, now):
             continue
         growth = 100 * (after - before) / before
         rows.append((name, before, after, f"{growth:+.1f} %"))
-        # In whole numbers: 5 % is allowed, and a rounding is not to decide.
+        # In whole numbers, so that rounding never decides: exactly 5 % is allowed.
         if 100 * after > (100 + TOLERANCE) * before:
             findings.append(f"{name} takes {growth:.1f} % more instructions than the baseline: {TOLERANCE} % is allowed")
         elif 100 * after < (100 - TOLERANCE) * before:
@@ -86,7 +86,7 @@ def count(binary, name, turns):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "counts"
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", f"--toggle-collect={COUNTED}"]
-        # Without an environment, whose size moves the stack.
+        # An empty environment but for PATH, since its size moves the stack.
         path = {"PATH": os.environ["PATH"]}
         ran = subprocess.run([*command, binary, name], env=path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if ran.returncode != 0:

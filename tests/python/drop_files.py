@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Has the published JSON Schema and the binary's own parser judge the same drop files.
+"""Checks the same drop files with the published JSON Schema and with the binary's own parser.
 
-Takes the binary as its first argument. The examples and every document below must be judged alike, and as it says
-here. Documents are read as YAML 1.2, as editors read them. Needs what requirements.txt beside it pins.
+Takes the binary as its first argument. Both must accept or refuse the examples and every document below, as stated
+here. Documents are read as YAML 1.2, as editors read them. Needs the packages of requirements.txt in this folder.
 """
 
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Walks the life of a hold against a running server, as a foreign client that knows the contract alone.
+"""Tests the life of a hold against a running server, as a foreign client that has only the contract.
 
-The stubs are made from proto/ into a temporary folder; nothing of the project's own client is used. Starts the binary
-named by the first argument, or the newest one that cargo has built. Exits with 0 when every step is as the contract
-says; the first step that is not ends it with a traceback.
+The stubs are generated from proto/ into a temporary folder; the project's own client is not used. Starts the binary
+named by the first argument, or the newest one that cargo has built. Exits with 0 if every step follows the contract;
+the first one that does not ends it with a traceback.
 
-Needs what requirements.txt beside it pins.
+Needs the packages of requirements.txt in this folder.
 """
 
 import datetime
@@ -46,8 +46,7 @@ def make_stubs(folder):
 
 
 class Server:
-    """The binary on free ports, or gRPC on a given one, with a data folder of its own. Killed at the end, whatever
-    happens."""
+    """The binary on free ports, or gRPC on a given one, with a data folder of its own. Always killed at the end."""
 
     def __init__(self, binary, data, grpc="127.0.0.1:0"):
         words = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--data", str(data), "--log-format", "json"]
@@ -72,7 +71,7 @@ class Server:
             return error.code, error.headers["content-type"], error.read().decode()
 
     def stop(self):
-        """Tells it to stop; gives its exit code."""
+        """Tells it to stop. Returns its exit code."""
         self.process.terminate()
         self.process.communicate(timeout=15)
         return self.process.returncode
@@ -85,7 +84,7 @@ class Server:
 
 
 def newest_binary():
-    """What cargo has built last."""
+    """The binary that cargo has built last."""
     built = [ROOT / "target" / profile / "stockade" for profile in ("debug", "release")]
     built = [path for path in built if path.exists()]
     assert built, "no binary: name one, or run cargo build"
@@ -93,7 +92,7 @@ def newest_binary():
 
 
 def status_of(call, request):
-    """The error that a call must end with."""
+    """The status of a call, which must fail."""
     try:
         answer = call(request, timeout=5)
     except grpc.RpcError as error:
@@ -102,7 +101,7 @@ def status_of(call, request):
 
 
 def violations(error):
-    """The fields that a status names in its details, with what is wrong with each."""
+    """The fields in a status's details, with a description of each violation."""
     details = dict(error.trailing_metadata())[STATUS_DETAILS]
     status = status_pb2.Status.FromString(details)
     assert status.code == error.code().value[0] and status.message == error.details()
@@ -117,7 +116,7 @@ def seconds(message):
 
 
 class Walk:
-    """One walk through the contract. Each method is a step and tells what it walks."""
+    """One run through the contract. Each step prints what it tests."""
 
     def __init__(self, server):
         self.drop_pb2 = importlib.import_module("stockade.v1.drop_pb2")
@@ -131,7 +130,7 @@ class Walk:
         self.steps = 0
 
     def step(self, text):
-        """Tells what is walked next."""
+        """Prints the next step."""
         self.steps += 1
         print(f"{self.steps:2}. {text}", flush=True)
 
