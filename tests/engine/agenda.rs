@@ -250,7 +250,7 @@ fn what_archives_a_drop_is_never_before_the_closing_that_came_late() {
     world.options.bounds.archive_after = Millis::from_secs(5);
     let (engine, mut agenda) = started(&world);
     create(&engine, scheduled("d"), START);
-    // It is closed so late that for a clock that was read before, its time to be archived has come.
+    // It closes at 60, though scheduled for 20: archiving with a clock that was read at 30 must not be recorded before.
     agenda.look_at(Entry::Moments, after(60));
     engine.archive(after(30)).expect("archived");
     engine.journal().barrier().wait().expect("durable");

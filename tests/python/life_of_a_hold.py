@@ -34,7 +34,7 @@ DROP = "knife-1204"
 
 
 def make_stubs(folder):
-    """Compiles the contract into `folder`, from where it can be imported then."""
+    """Compiles the contract into `folder` and makes it importable."""
     import grpc_tools
     from grpc_tools import protoc
 
@@ -155,14 +155,14 @@ class Walk:
         return self.pb2.ReserveRequest(hold_id=hold_id, drop_id=DROP, customer=customer, lines=lines, **more)
 
     def reserved(self, request):
-        """A hold that must be given."""
+        """Reserves; the answer must be a hold."""
         answer = self.holds.Reserve(request, timeout=5)
         assert answer.WhichOneof("outcome") == "hold", answer
         assert answer.HasField("server_time")
         return answer.hold
 
     def refused(self, answer, reason):
-        """The refusal that an answer must be."""
+        """The refusal in an answer, which must be one."""
         assert answer.WhichOneof("outcome") == "refusal", answer
         told = self.pb2.RefusalReason.Name(answer.refusal.reason)
         assert told == f"REFUSAL_REASON_{reason}", told
@@ -170,11 +170,11 @@ class Walk:
         return answer.refusal
 
     def shown(self, hold_id):
-        """A hold as it stands now."""
+        """A hold in its present state."""
         return self.holds.GetHold(self.pb2.GetHoldRequest(hold_id=hold_id, drop_id=DROP), timeout=5).hold
 
     def stock(self, sku):
-        """An item's stock; it adds up at every look."""
+        """An item's stock, whose parts must always add up."""
         drop = self.drops.GetDrop(self.drop_pb2.GetDropRequest(drop_id=DROP), timeout=5).drop
         stock = next(item.stock for item in drop.items if item.sku == sku)
         parts = stock.free + stock.held + stock.paying + stock.claimed + stock.withdrawn
@@ -334,7 +334,7 @@ class Walk:
         assert status_of(self.holds.Reserve, nowhere).code() == grpc.StatusCode.NOT_FOUND
 
     def not_built(self):
-        """What a server may not have yet it says by name; what it has is walked elsewhere."""
+        """A server refuses by name what is not implemented; what is implemented is tested elsewhere."""
         self.step("what is not built is UNIMPLEMENTED, by name, and never ignored")
         asked = self.cart(str(uuid.uuid4()), "hal", {"KNIFE/20cm": 1}, admission_token="token")
         masked = self.drop_pb2.UpdateDropRequest(drop=self.drop_pb2.Drop(id=DROP), revision=1)
@@ -468,7 +468,7 @@ class Walk:
         assert sold.state == self.pb2.HOLD_STATE_CLAIMED
 
     def following(self):
-        """What has happened so far, read as events, and what comes."""
+        """Reads all earlier events, and follows new ones."""
         event_pb2 = importlib.import_module("stockade.v1.event_pb2")
         events = importlib.import_module("stockade.v1.event_pb2_grpc").EventServiceStub(self.channel)
         everything = event_pb2.EventFilter(types=["*"], drop_id=DROP)
@@ -550,7 +550,7 @@ class Walk:
         assert kind.startswith("application/openmetrics-text") and page.endswith("# EOF\n"), kind
 
     def all(self):
-        """The whole walk."""
+        """Runs all steps."""
         self.the_drop()
         hold = self.a_hold()
         self.refusals()

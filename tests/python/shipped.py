@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Uses what is shipped for callers as a caller would: the descriptor set and service_config.json.
+"""Uses the files that are shipped for callers, as a caller would: the descriptor set and service_config.json.
 
-Takes the binary as its first argument. The descriptor set alone makes a client, without the .proto files; under the
-retry policy a call that is sent while the server is dead succeeds once it is back. Needs what requirements.txt beside
-it pins.
+Takes the binary as its first argument. A client can be made from the descriptor set alone, without the .proto files.
+With the retry policy, a call that is sent while the server is down succeeds once it is up again. Needs the packages of
+requirements.txt in this folder.
 """
 
 import json
@@ -51,7 +51,7 @@ class Contract:
 
 
 def the_config_names_every_call_that_may_be_sent_again(contract, config):
-    """A unary call that is not named would not be retried; a stream of changes must not be."""
+    """Every unary call and both streams of reads must be named, or they are not retried; BatchStream must not be."""
     unary = {
         (name, method.name)
         for name, service in contract.services.items()
