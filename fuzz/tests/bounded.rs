@@ -33,7 +33,7 @@ fn tried(target: &str, input: &[u8], what: &str) {
     let file = folder.join(format!("{target}-{}", &blake3::hash(input).to_hex()[..16]));
     fs::write(&file, input).expect("written");
     panic!(
-        "{what} breaks a promise; it is in {}. To play it again: cp it to fuzz/corpus/{target}/ and run \
+        "{what} violates a property; it is in {}. To run it again: cp it to fuzz/corpus/{target}/ and run \
          cargo test -p stockade-fuzz {target}",
         file.display()
     );

@@ -252,7 +252,7 @@ async fn until_interrupted(work: impl Future<Output = Result<bool, Failure>>) ->
     let stop = told_to_stop()?;
     tokio::select! {
         done = work => done,
-        () = stop => Err(Failure::Work("told to stop: what was started is ended".to_owned())),
+        () = stop => Err(Failure::Work("interrupted: everything that was started is ended".to_owned())),
     }
 }
 

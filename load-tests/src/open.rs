@@ -67,9 +67,9 @@ where
             });
         }
     };
-    tokio::task::spawn_blocking(keeper).await.map_err(|_panic| Failure::Bug("the keeper of the time panicked"))?;
+    tokio::task::spawn_blocking(keeper).await.map_err(|_panic| Failure::Bug("the timekeeping thread panicked"))?;
     // All permits are free once all visits are answered.
-    let _all = room.acquire_many(most).await.map_err(|_closed| Failure::Bug("the room is never closed"))?;
+    let _all = room.acquire_many(most).await.map_err(|_closed| Failure::Bug("the semaphore is never closed"))?;
     Ok(())
 }
 

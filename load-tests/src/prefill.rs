@@ -117,7 +117,7 @@ async fn filler(
         let (answered, server_time) = (watch.elapsed(), wire::instant(answer.server_time));
         for (number, result) in numbers.zip(answer.results) {
             let Some(pb::result::Result::Hold(hold)) = result.result else {
-                return Err(Failure::Work(format!("a hold that must be there before the load is not: {result:?}")));
+                return Err(Failure::Work(format!("a hold could not be made before the load: {result:?}")));
             };
             let (id, customer) = (id(&plan, number), number.checked_div(plan.each).unwrap_or(0));
             let (expires_at, revision) = (wire::instant(hold.expires_at), hold.revision);

@@ -92,7 +92,7 @@ fn of_drop(drop: u16, sale: &Sale, shown: &Shown, ledger: &Ledger, audit: &mut A
             }
         }
         if !(least..=most).contains(&stock.received) {
-            differs(audit, || format!("{name}: {} units were received, {least} were put there", stock.received));
+            differs(audit, || format!("{name}: {} units were received, {least} were put in", stock.received));
         }
     }
     if let Some(limit) = sale.limit {

@@ -51,7 +51,7 @@ pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence, audit: &
 
 fn phantom(id: Uuid, audit: &mut Audit) {
     audit.phantoms = audit.phantoms.saturating_add(1);
-    audit.tell(|| format!("phantom: hold {id} is there, and nobody was told so"));
+    audit.tell(|| format!("phantom: hold {id} exists, and no customer was granted it"));
 }
 
 /// Checks each answer by itself, and against answers to the same request sent again.
@@ -63,7 +63,7 @@ fn answers(visit: &Visit, audit: &mut Audit) {
             Said::Unknown { .. } => audit.unanswered = audit.unanswered.saturating_add(1),
             Said::Hold { faithful: false, .. } => {
                 audit.wrong_answers = audit.wrong_answers.saturating_add(1);
-                audit.tell(|| format!("wrong answer: hold {} was asked for otherwise: {:?}", visit.hold, call.said));
+                audit.tell(|| format!("wrong answer: hold {} does not match its request: {:?}", visit.hold, call.said));
             }
             Said::Hold { expires_at, .. } => deadline = deadline.max(expires_at),
             Said::Refused { reason, server_time, .. } => {
@@ -181,7 +181,7 @@ fn claims(ledger: &Ledger, evidence: &Evidence, audit: &mut Audit) {
     for visit in &ledger.visits {
         if visit.granted(Verb::Claim).is_some() && visit.granted(Verb::Release).is_some() {
             audit.double_claims = audit.double_claims.saturating_add(1);
-            audit.tell(|| format!("double claim: hold {} was told as claimed and as released", visit.hold));
+            audit.tell(|| format!("double claim: hold {} was answered as claimed and as released", visit.hold));
         }
     }
 }

@@ -65,7 +65,7 @@ fn oversold(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16, u16, 
         && over > 0
     {
         audit.oversold = audit.oversold.saturating_add(over);
-        audit.tell(|| format!("oversold: item {item} of drop {drop}: {over} units more than there were, at one time"));
+        audit.tell(|| format!("oversold: item {item} of drop {drop}: {over} units more than existed, at one time"));
     }
 }
 
@@ -158,7 +158,10 @@ fn false_refusals(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16,
         if free >= i64::from(turned.units) {
             audit.false_refusals = audit.false_refusals.saturating_add(1);
             audit.tell(|| {
-                format!("false \"sold out\": {} units of item {item} asked, at least {free} were free", turned.units)
+                format!(
+                    "false \"sold out\": {} units of item {item} requested, at least {free} were free",
+                    turned.units
+                )
             });
         }
     }
@@ -186,7 +189,7 @@ fn false_limits(visits: &[&Visit], ledger: &Ledger, (drop, limit): (u16, i64), a
                 audit.false_refusals = audit.false_refusals.saturating_add(1);
                 let asked = turned.all;
                 audit.tell(|| {
-                    format!("false \"limit reached\": {asked} units asked, there was room for {room} at least")
+                    format!("false \"limit reached\": {asked} units requested, there was room for at least {room}")
                 });
             }
         }

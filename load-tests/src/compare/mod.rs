@@ -217,7 +217,7 @@ pub fn told(comparison: &Comparison) -> String {
         let _written = writeln!(
             text,
             "\nMedians over {pairs} alternating pairs; the interval is that of order statistics over the pairs' ratios, and \
-             holds the true median with {sure:.1} %. \"close\": the target is within it."
+             encloses the true median with {sure:.1} %. \"close\": the target is within it."
         );
     }
     for (row, why) in &comparison.skipped {

@@ -185,7 +185,7 @@ fn elsewhere<F, S>(
         }
         folder = end(server)?;
     }
-    Err(Failure::Work(format!("of {MOST_STARTS} starts each got the port of a server before it")))
+    Err(Failure::Work(format!("all {MOST_STARTS} starts got the port of an earlier server")))
 }
 
 /// The times of all kills and pauses: each at a random time within its equal part of the run.

@@ -135,6 +135,6 @@ fn silences(history: &History) -> Vec<String> {
         }
     }
     let looks = history.calls.iter().filter(|call| call.last && call.answer.is_unknown());
-    found.extend(looks.map(|call| format!("a last look has no answer: {call:?}")));
+    found.extend(looks.map(|call| format!("a last read has no answer: {call:?}")));
     found
 }

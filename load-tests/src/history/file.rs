@@ -61,7 +61,10 @@ pub fn read(path: &Path) -> Result<History, Failure> {
     // The search depends on both. A truncated file must not pass for an empty history.
     let placed = |call: &Call| usize::try_from(call.term).is_ok_and(|term| term < terms);
     if !is_set_up || terms == 0 || !history.calls.iter().all(placed) {
-        return Err(Failure::Usage(format!("{}: no whole history: its set-up or terms are missing", path.display())));
+        return Err(Failure::Usage(format!(
+            "{}: an incomplete history: its settings or terms are missing",
+            path.display()
+        )));
     }
     history.calls.sort_by_key(|call| call.sent.ns);
     Ok(history)

@@ -37,7 +37,7 @@ pub fn look(history: &History) -> Vec<String> {
 /// An answer that this call can't have.
 fn odd(call: &Call) -> Option<String> {
     match &call.answer {
-        Answer::Odd(what) => Some(format!("no answer to that: {what}")),
+        Answer::Odd(what) => Some(format!("not an answer to this call: {what}")),
         Answer::Hold(_)
         | Answer::Refused(..)
         | Answer::Absent

@@ -92,7 +92,7 @@ fn audit(report: &Report) -> String {
         ("verdict amiss", "The audit is not clean.")
     };
     let mut text = format!(
-        "<h2>Audit</h2><p class=\"{class}\">{verdict} {} answers and {} holds were looked at; {} requests had no answer.</p>",
+        "<h2>Audit</h2><p class=\"{class}\">{verdict} {} answers and {} holds were checked; {} requests had no answer.</p>",
         grouped(audit.answers),
         grouped(audit.listed),
         grouped(audit.unanswered)
@@ -121,7 +121,7 @@ fn verbs(verbs: &[VerbTold]) -> String {
 }
 
 fn crowds(crowds: &[CrowdTold]) -> String {
-    let names = ["crowd", "got a hold", "units", "bought", "units", "gave back", "refusals"];
+    let names = ["crowd", "got a hold", "units", "bought", "units", "released", "refusals"];
     let mut text = format!("<h2>Customers</h2><table>{}", row("th", names.map(str::to_owned)));
     for CrowdTold { name, held, units, claimed, bought, released, refused } in crowds {
         let counts = [held, units, claimed, bought, released, refused].map(|value| grouped(*value));

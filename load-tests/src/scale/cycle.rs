@@ -114,7 +114,7 @@ where
         }
     }
     while let Some(done) = tasks.join_next().await {
-        done.map_err(|_panic| Failure::Bug("who sends messages panicked"))?.map_err(Failure::Work)?;
+        done.map_err(|_panic| Failure::Bug("a sender of messages panicked"))?.map_err(Failure::Work)?;
     }
     Ok(())
 }

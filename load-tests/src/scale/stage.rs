@@ -56,7 +56,7 @@ pub async fn audit(server: &Server, drops: &[String], acknowledged: u64) -> Resu
     let mut shown = 0_u64;
     for id in drops {
         let request = pb::GetDropRequest { drop_id: id.clone() };
-        let answer = operators.get_drop(request).await.map_err(Failure::status("looking at a drop"))?;
+        let answer = operators.get_drop(request).await.map_err(Failure::status("reading a drop"))?;
         for item in answer.into_inner().drop.map(|drop| drop.items).unwrap_or_default() {
             let stock = item.stock.unwrap_or_default();
             shown = shown.saturating_add(stock.held);
@@ -76,5 +76,5 @@ pub async fn audit(server: &Server, drops: &[String], acknowledged: u64) -> Resu
 /// # Errors
 /// When there is none.
 pub fn own<T>(value: Option<T>) -> Result<T, Failure> {
-    value.ok_or(Failure::Bug("a server that was started here is one's own"))
+    value.ok_or(Failure::Bug("a server that was started here has a process and a folder"))
 }

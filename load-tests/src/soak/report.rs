@@ -186,7 +186,7 @@ impl fmt::Display for Report {
             ]);
         }
         write!(f, "{}", columns(&rows))?;
-        writeln!(f, "(memory and disk in MiB; a measure grows where it is beyond both of its bounds)")?;
+        writeln!(f, "(memory and disk in MiB; a measure grows if it exceeds both of its bounds)")?;
         let sum = |part: fn(&Round) -> u64| self.rounds.iter().map(part).fold(0, u64::saturating_add);
         let restarts = self.rounds.iter().filter(|round| round.restart_millis.is_some()).count();
         let findings = sum(|round| count(round.findings.len()));

@@ -167,7 +167,7 @@ impl Streamed {
                 Ok(_) => {}
                 // It was never made.
                 Err(status) if status.code() == Code::NotFound && self.doubtful.contains(id) => {}
-                Err(status) => return Err(Failure::status("giving back what the stream had")(status)),
+                Err(status) => return Err(Failure::status("releasing the holds of the stream")(status)),
             }
         }
         Ok(self.wrong)
