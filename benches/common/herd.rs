@@ -44,7 +44,7 @@ pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
     engine.journal().barrier().wait().expect("a durable drop");
 }
 
-/// Makes the drop "knives" and its live holds. Returns the herd that made them.
+/// Makes the drop "knives" and its live holds. Returns the [`Herd`] that made them.
 pub fn fill(engine: &Engine, now: Timestamp) -> Herd {
     create(engine, "knives", 2 * LIVE, now);
     let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);

@@ -201,7 +201,7 @@ fn extremes() -> [(&'static str, Vec<u8>); 15] {
         ("operations-at-the-bound", of(BATCH, [0x0a, 0].repeat(10_000))),
         ("items-of-one-pool", of(CREATE, within(0x0a, [0x5a, 2, 0x1a, 0].repeat(256)))),
         ("labels-beyond", of(CREATE, within(0x0a, [0x82, 1, 0].repeat(33)))),
-        // Labels encoded as a fixed64, which hides the begin of an item with very many pools.
+        // Labels encoded as a fixed64, which hides the start of an item with very many pools.
         (
             "labels-that-hide-pools",
             of(

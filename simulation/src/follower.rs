@@ -17,7 +17,7 @@ const MEETINGS: u64 = 2;
 /// The journal as a start found it.
 struct Journal<'m> {
     machine: &'m Machine,
-    /// The begin and the end of the snapshot that the start used.
+    /// The first and the last LSN of the snapshot that the start used.
     snapshot: Option<(Lsn, Lsn)>,
     records: Vec<(Lsn, Record)>,
     last: Lsn,
@@ -85,7 +85,7 @@ impl<'m> Journal<'m> {
 }
 
 /// The digest of the journal that a start found, including the restart record if there was one. One follower goes
-/// record by record from the journal's begin or from the end of the snapshot that the start used. Another loads
+/// record by record from the journal's beginning or from the end of the snapshot that the start used. Another loads
 /// everything up to some record at once and follows the rest. At some places and at the end both must have the same
 /// state.
 pub fn digest(

@@ -1,4 +1,4 @@
-//! A herd that connects at one moment: its connections wait in the backlog, and need no second attempt.
+//! Many clients that connect at one moment: they wait in the backlog, and need no second attempt.
 
 use std::net::TcpStream;
 use std::time::Duration;

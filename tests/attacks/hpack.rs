@@ -1,4 +1,4 @@
-//! HPACK headers: written as literals, and read as far as the answers need it. The peer was told to keep no dynamic
+//! HPACK headers: written as literals, and read as far as the answers need it. The peer was asked to keep no dynamic
 //! table.
 
 /// Code lengths in bits of all bytes in HPACK's Huffman code. The code is canonical, so its lengths define it.

@@ -1,5 +1,5 @@
-//! A herd at a server with few places: silent connections make room for new ones; those with calls keep their places,
-//! and later ones are refused.
+//! Many clients at a server with few places: silent connections make room for new ones; those with calls keep their
+//! places, and later ones are refused.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use stockade::time::{Millis, Timestamp};
 
 use crate::common::{self, START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
 
-/// So many holds that each shard of the table has about one.
+/// About one hold for each shard of the table.
 const MANY: u64 = 4_096;
 
 fn after(seconds: u64) -> Timestamp {

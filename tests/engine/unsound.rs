@@ -76,8 +76,8 @@ fn adjusted(basis: PoolBasis) -> Record {
     Record::Adjusted(Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment, basis, at: Some(START), by: None })
 }
 
-/// The begin of all these journals: one of two drops is archived, the first hold is held, the second was sold in the
-/// archived drop, and the third has expired.
+/// The first records of all these journals: one of two drops is archived, the first hold is held, the second was sold
+/// in the archived drop, and the third has expired.
 fn beginning() -> Vec<Record> {
     let in_archived = |hold: &mut HoldFields| hold.drop = DropNo(ARCHIVED);
     let sold = Sold { claimed: 1, ..Sold::default() };
@@ -112,7 +112,7 @@ fn append(world: &World, records: &[Record]) {
     log.append(next, &SealedBatch::of_records(head, records)).expect("appends");
 }
 
-/// A machine with this journal, with a snapshot of its begin or without.
+/// A machine with this journal, with a snapshot of its beginning or without.
 fn machine(rest: &[Record], with_snapshot: bool) -> World {
     let world = world();
     append(&world, &beginning());

@@ -52,7 +52,7 @@ struct Reader<'a, 't> {
 }
 
 impl<'t> Reader<'_, 't> {
-    /// Reads the path at the begin of the tokens; `segments` is its prefix.
+    /// Reads the path at the start of the tokens; `segments` is its prefix.
     fn path(&mut self, segments: &mut Vec<&'t str>) {
         while let [first, rest @ ..] = self.tokens {
             match rest {

@@ -91,7 +91,7 @@ fn untrue(visit: &Visit, call: &Call, reason: pb::RefusalReason, (now, deadline)
             Some(format!("{verb} was refused as claimed, and nobody claimed it"))
         }
         pb::RefusalReason::OrderMismatch => Some(format!("{verb} was refused for another order, and there is none")),
-        // Refused although it had been granted: nothing else ends a hold.
+        // It was granted before, and a hold ends only by expiry, release or claim.
         pb::RefusalReason::SoldOut | pb::RefusalReason::LimitReached
             if visit.granted(Verb::Reserve).is_some_and(|granted| granted.received < call.sent) =>
         {

@@ -1,7 +1,8 @@
 //! The bare handler: tonic, the contract's messages, a fixed answer taken from a Stockade server, and no work. Each
 //! request is decoded and each answer encoded; nothing is decided, kept or written.
 //!
-//! It runs in a process of its own, as Stockade does, over tonic's own server, with windows large enough for a herd.
+//! It runs in a process of its own, as Stockade does, over tonic's own server, with windows large enough for thousands
+//! of calls.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! Rows of the 99th percentile: Stockade with and without a snapshot or an expiry wave, under an open loop at half its
+//! Rows of the 99th percentile: Stockade with and without a snapshot or a mass expiry, under an open loop at half its
 //! capacity.
 //!
 //! Each pair is one server on an empty folder and one load with two spans: while it happens, and while it does not. The
@@ -41,10 +41,10 @@ const MOST_IN_FLIGHT: u32 = 8_000;
 const LONG: Duration = Duration::from_mins(50);
 /// The time within which all holds expire.
 const WAVE: Duration = Duration::from_secs(1);
-/// The load goes on for at least this long after the wave: the server's sweep leaves most of a core to requests until
-/// it is late, and takes what it needs once it is eight seconds late.
+/// The load goes on for at least this long after the mass expiry: the server's sweep leaves most of a core to requests
+/// until it is late, and takes what it needs once it is eight seconds late.
 const BEHIND_THE_WAVE: Duration = Duration::from_secs(10);
-/// How often the wave is tried again if making the holds took longer than expected.
+/// How often the mass expiry is tried again if making the holds took longer than expected.
 const TRIES: u32 = 3;
 /// Runs that measure the capacity.
 const TRIALS: usize = 3;
@@ -194,7 +194,7 @@ async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair,
     Err(Failure::Work("making the holds takes ever longer: choose fewer by --holds".to_owned()))
 }
 
-/// When the last of the holds has expired, by the watch; never before the wave is over.
+/// When the last of the holds has expired, by the watch; never before its one second is over.
 async fn expired(
     server: &Server,
     watch: Stopwatch,

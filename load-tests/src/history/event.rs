@@ -52,7 +52,7 @@ pub enum Verb {
         /// The requested ttl in milliseconds.
         ttl: u64,
     },
-    /// A later deadline, or the begin of a payment.
+    /// A later deadline, or the start of a payment.
     Extend {
         /// The requested ttl in milliseconds.
         ttl: u64,

@@ -1,4 +1,4 @@
-//! The begin and the end of each measurement: a server with its drops, and the check that its stock agrees with what
+//! The start and the end of each measurement: a server with its drops, and the check that its stock agrees with what
 //! was acknowledged.
 
 use std::time::Duration;

@@ -166,7 +166,7 @@ pub struct Arrivals {
     pub length: Span,
     /// Arrivals a second; for a ramp, at its end.
     pub rate: Option<f64>,
-    /// Arrivals a second at the begin of a ramp.
+    /// Arrivals a second at the start of a ramp.
     pub from: Option<f64>,
     /// Number of arrivals of a herd.
     pub count: Option<u64>,

@@ -21,7 +21,7 @@ const OPERATIONS: u64 = 8;
 #[derive(Debug)]
 struct Shadow {
     free: AtomicI64,
-    /// For each observation, the least number of free units since its begin.
+    /// For each observation, the least number of free units since its start.
     least: PlainMutex<Vec<i64>>,
 }
 

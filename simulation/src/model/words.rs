@@ -12,7 +12,7 @@ use stockade::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, OrderRef,
 use stockade::record::StockChange;
 use stockade::time::{Millis, Timestamp};
 
-/// The begin of a history's time.
+/// The instant at which a history starts.
 pub const START: Timestamp = Timestamp(1_800_000_000_000);
 
 pub fn drop_id(text: &str) -> DropId {
