@@ -12,7 +12,7 @@ use crate::common::{self, START, World, create, definition, drop_id, durable, re
 
 const WEEK: Millis = Millis::from_secs(7 * 24 * 3_600);
 
-/// A UUIDv7 that was made at this instant.
+/// A UUID of version 7 that was made at this instant.
 fn made_at(at: Timestamp) -> AdjustmentId {
     let mut bytes = [0x80; 16];
     bytes[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
