@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Holds the dependencies to deny.toml where cargo-deny is not installed: licenses, sources, versions in double.
+"""Checks the dependencies against deny.toml if cargo-deny is not installed: licenses, sources, duplicate versions.
 
-Reads `cargo metadata` of the locked tree. Exits with 1 and a line for each finding; doubles are only told. Advisories
-need a database that only cargo-deny has: they are not looked at here.
+Reads `cargo metadata` of the locked tree. Exits with 1 and a line for each finding; duplicates are only reported.
+Advisories need a database that only cargo-deny has: they are not checked here.
 """
 
 import collections

@@ -2,13 +2,13 @@
 """Counts the hot path's instructions and compares them with the committed baseline.
 
 Builds `benches/instructions.rs`, runs each of its operations under callgrind and prints a table: name, baseline, now,
-growth. Exits with 1 when one has grown by more than 5 %, is new or is gone; with `--renew` it writes the baseline
+growth. Exits with 1 if one has grown by more than 5 %, is new or is missing; with `--renew` it writes the baseline
 instead. Needs valgrind.
 
-The counts are of instructions, not of time: caches, branches and other processes make no difference to them. What does
-is named in the baseline: the compiler, and the C library, whose memcpy is chosen by what the processor can do. Under
-valgrind that is what valgrind emulates (AVX2, no AVX-512), so processors of the last ten years choose the same. On
-another architecture there is nothing to compare with.
+The counts are of instructions, not of time, so caches, branches and other processes do not affect them. The compiler
+and the C library do, and the baseline names both. The C library chooses its memcpy by the processor's features. Under
+valgrind these are the ones that it emulates (AVX2, no AVX-512), so all processors of the last ten years choose the
+same. On another architecture there is no baseline.
 """
 
 import concurrent.futures
@@ -25,13 +25,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BASELINE = ROOT / "benches" / "instructions.json"
 # The one function in which instructions are counted.
 COUNTED = "*counted_part*"
-# Growth that fails, in percent; as much shrinking is worth a new baseline.
+# Growth in percent that fails; a decrease by as much is worth a new baseline.
 TOLERANCE = 5
 RENEW = "just instructions --renew  (or .ci/instructions.py --renew)"
 
 
 def compare(baseline, now):
-    """A table of both, what is wrong, and what is worth saying. Both map names to instructions per operation."""
+    """The rows of a table, findings, and notes. Both arguments map names to instructions per operation."""
     rows, findings, notes = [], [], []
     for name in sorted(baseline.keys() | now.keys()):
         before, after = baseline.get(name), now.get(name)
@@ -42,7 +42,7 @@ def compare(baseline, now):
             continue
         growth = 100 * (after - before) / before
         rows.append((name, before, after, f"{growth:+.1f} %"))
-        # In whole numbers: 5 % is allowed, and a rounding is not to decide.
+        # In whole numbers, so that rounding never decides: exactly 5 % is allowed.
         if 100 * after > (100 + TOLERANCE) * before:
             findings.append(f"{name} takes {growth:.1f} % more instructions than the baseline: {TOLERANCE} % is allowed")
         elif 100 * after < (100 - TOLERANCE) * before:
@@ -60,13 +60,13 @@ def table(rows):
 
 
 def made_with():
-    """What counts depend on beside the code."""
+    """What the counts depend on, other than the code."""
     rustc = subprocess.run(["rustc", "--version"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     return {"architecture": platform.machine(), "libc": " ".join(platform.libc_ver()), "rustc": rustc.strip()}
 
 
 def build():
-    """Builds the benchmark; says where it is."""
+    """Builds the benchmark. Returns its path."""
     command = ["cargo", "build", "--profile", "instructions", "--bench", "instructions", "--locked"]
     command.append("--message-format=json-render-diagnostics")
     told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -76,7 +76,7 @@ def build():
 
 
 def listed(binary):
-    """What can be counted: pairs of a name and how often it is run."""
+    """The operations: pairs of a name and how often it is run."""
     told = subprocess.run([binary, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
     return [(name, int(turns)) for turns, name in (line.split(" ", 1) for line in told.splitlines())]
 
@@ -86,7 +86,7 @@ def count(binary, name, turns):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "counts"
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", f"--toggle-collect={COUNTED}"]
-        # Without an environment, whose size moves the stack.
+        # An empty environment but for PATH, since its size moves the stack.
         path = {"PATH": os.environ["PATH"]}
         ran = subprocess.run([*command, binary, name], env=path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if ran.returncode != 0:

@@ -1,4 +1,4 @@
-"""The comparison of instruction counts finds what it is there to find: `python3 -m unittest discover -s .ci`."""
+"""The comparison of instruction counts finds what it must: `python3 -m unittest discover -s .ci`."""
 
 import unittest
 

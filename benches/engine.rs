@@ -1,17 +1,16 @@
 //! The engine in process, over a journal without a disk: a million live holds of a hundred thousand customers, one
 //! limit, a clock that stands still.
 //!
-//! * `cycle`: reserve and release with their records encoded, on one thread, against the 2,000,000 reserves a second
-//!   that it is to reach; the ratio is printed. `oldest` gives back the hold that was made a million holds ago instead
-//!   of its own, and so finds nothing in the caches.
-//!   `gathered` is over a log that takes as long as a disk: where a batch costs nothing the writer has always caught up
-//!   and every record wakes it, so the two together tell what a wake-up costs.
-//! * `two threads`: the same on two; `threads.rs` compares them with one.
-//! * `refusal`: a sold-out reserve, against `cycle`: a herd is to cost next to nothing.
-//! * `sweep`: a hundred thousand holds that fall due in one millisecond.
+//! - `cycle`: reserve and release with their records encoded, on one thread, compared with the target of 2,000,000
+//!   reserves a second; the ratio is printed. `oldest` releases a hold that was made a million holds ago, which is in
+//!   no cache, instead of the new one. `gathered` uses a log that is as slow as a disk. With a free log the writer has
+//!   always caught up and every record wakes it, so the difference shows the cost of a wake-up.
+//! - `two threads`: the same on two; `threads.rs` compares them with one.
+//! - `refusal`: a sold-out reserve, compared with `cycle`: it must cost almost nothing.
+//! - `sweep`: a hundred thousand holds that fall due in one millisecond.
 //!
-//! Requests and holds are made before the clock runs. The journal's writer seals what gathers on a thread of its
-//! own, as in a server.
+//! Requests and holds are made before the measurement. The journal's writer seals batches on a thread of its own, as in
+//! a server.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
@@ -43,20 +42,20 @@ use herd::{CUSTOMERS, Herd, LIVE, create, engine, fill};
 use short::short;
 
 const DUE: u64 = 100_000;
-/// Reserves a second that one thread is to reach.
+/// The target for one thread in reserves a second.
 const TARGET: f64 = 2_000_000.0;
 /// Runs for the printed ratio, and cycles in each.
 const RUNS: usize = 9;
 const CYCLES: u32 = 300_000;
 
-/// An engine with the live holds in it, and the herd that made them.
+/// An engine with the live holds, and the herd that made them.
 fn filled(log: impl Log + 'static) -> (Engine, Herd) {
     let engine = engine(log);
     let herd = fill(&engine, NOW);
     (engine, herd)
 }
 
-/// How long a piece of work takes, done so many times.
+/// The duration of a piece of work, repeated this often.
 fn timed(times: u64, mut work: impl FnMut()) -> Duration {
     let watch = Stopwatch::start();
     for _ in 0..times {
@@ -86,7 +85,7 @@ fn cycles(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// As `cycle`, over a log that takes its time: the writer is woken once a batch, not once a record.
+/// As `cycle`, over a slow log: the writer is woken once for each batch, not once for each record.
 fn gathered(criterion: &mut Criterion) {
     let (engine, mut herd) = filled(DiskLike::new());
     let mut group = criterion.benchmark_group("engine");

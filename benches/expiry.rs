@@ -1,9 +1,9 @@
-//! Deadlines: entering one, asking for the next, listing what is due and striking one out, in a pool that has a million
-//! of them already: all in one millisecond, and spread over five minutes.
+//! Deadlines in a pool that already has a million of them, all in one millisecond or spread over five minutes: entering
+//! one, reading the next, listing due ones and removing one.
 //!
-//! Compared with `few`: the same with a thousand spread deadlines, so that the difference is what the million costs.
-//! The queue itself is the inventory's own; it is measured where the engine meets it, through a change that is entered
-//! into subject, stock and queue. Holds, drop and subjects are made before the clock runs.
+//! Compared with `few`: the same with a thousand spread deadlines, so the difference is the cost of the million. The
+//! queue is internal to the inventory. It is measured through the inventory's interface: a change that is entered into
+//! subject, stock and queue. Holds, drop and subjects are made before the measurement.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 
@@ -31,14 +31,14 @@ use common::{customer, hold_id};
 use drops::{NOW, TTL, definition};
 use short::short;
 
-/// Deadlines that come and go at a time.
+/// Deadlines that are entered and removed at a time.
 const TURN: u64 = 1_000;
-/// Holds that a sweep asks for at a time.
+/// Holds that a sweep lists at a time.
 const SWEEP: usize = 64;
-/// A step that scatters what comes one after the other.
+/// A prime step that scatters successive holds.
 const STRIDE: u64 = 7_919;
 
-/// How deadlines lie.
+/// The distribution of the deadlines.
 #[derive(Clone, Copy)]
 struct Shape {
     name: &'static str,
@@ -52,7 +52,7 @@ const SHAPES: [Shape; 3] = [
     Shape { name: "a million over five minutes", count: 1_000_000, spread: TTL },
 ];
 
-/// A hold as the queue sees it.
+/// A hold's entry in the queue.
 #[derive(Clone, Copy)]
 struct Due {
     place: HoldRef,
@@ -60,17 +60,17 @@ struct Due {
     subject: SubjectKey,
 }
 
-/// A pool with deadlines, and some more that come and go.
+/// A pool with deadlines, and some more to enter and remove.
 struct Queue {
     inventory: Inventory,
     drop: Arc<DropEntry>,
-    /// The hold that is entered, again and again, with another place and deadline.
+    /// The hold that is entered again and again, with another place and deadline.
     hold: Hold,
     fresh: Vec<Due>,
     lsn: Lsn,
 }
 
-/// Enters a change of a hold whose subject is its own.
+/// Enters a change of a hold with its own subject.
 fn enter(inventory: &Inventory, entered: &HoldTransition<'_>, subject: SubjectKey) {
     inventory.subjects.with(&[subject], |subjects| inventory.enter_with(entered, &[subject], subjects));
 }
@@ -112,7 +112,7 @@ impl Queue {
         queue
     }
 
-    /// Takes the units of holds that are about to be entered.
+    /// Takes the units of holds that will be entered.
     fn take(&self, units: u64) {
         let pool = self.drop.pool(ItemNo(0), PoolNo(0)).expect("the pool");
         match pool.take(units, Certainty::Certain, NOW) {
@@ -121,7 +121,7 @@ impl Queue {
         }
     }
 
-    /// A hold is made: its deadline comes.
+    /// A hold is made: its deadline is entered.
     fn enter(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
@@ -131,7 +131,8 @@ impl Queue {
         enter(inventory, &entered, due.subject);
     }
 
-    /// It is claimed: its deadline goes. Given back it would go the same way, but be remembered besides.
+    /// It is claimed: its deadline is removed. A release would remove it too, but the hold would be remembered as
+    /// ended.
     fn strike(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
@@ -142,7 +143,7 @@ impl Queue {
         enter(inventory, &entered, due.subject);
     }
 
-    /// The sale is undone outside of every measurement, so that the same hold can come again.
+    /// Undoes the sale outside of every measurement, so that the same hold can be entered again.
     fn forget(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
@@ -154,7 +155,7 @@ impl Queue {
         inventory.forget(NOW, Millis(0), 0);
     }
 
-    /// Enters and strikes out, `TURN` at a time; says how long each took.
+    /// Enters and removes deadlines, `TURN` at a time. Returns the duration of each.
     fn turns(&mut self, cycles: u64) -> (Duration, Duration) {
         let (mut entering, mut striking) = (Duration::ZERO, Duration::ZERO);
         let fresh = self.fresh.clone();

@@ -1,7 +1,7 @@
 //! The table of holds: insert, find, change and remove, with ten thousand holds in it and with a million.
 //!
-//! The two sizes are compared with each other: the table is to cost a million no more than the caches do. One thread,
-//! so no shard is ever waited for. Ids and holds are made before the clock runs.
+//! The two sizes are compared: a million may cost more only because of the caches. There is one thread, so no shard is
+//! contended. Ids and holds are made before the measurement.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 
@@ -24,9 +24,9 @@ use common::{customer, hold_id};
 use short::short;
 
 const SIZES: [u64; 2] = [10_000, 1_000_000];
-/// Holds that come and go at a time: a tenth of the small table, so that it stays small.
+/// Holds that are inserted and removed at a time: a tenth of the small table, so that it stays small.
 const TURN: u64 = 1_000;
-/// A step through the table that visits every hold and has no part in any order of it.
+/// A prime step through the table that visits every hold in no order of the table.
 const STRIDE: u64 = 7_919;
 
 fn hold(n: u64) -> Hold {
@@ -57,7 +57,7 @@ fn filled(size: u64) -> Holds {
     holds
 }
 
-/// Inserts and removes again, `TURN` holds at a time; says how long the inserting and the removing took.
+/// Inserts and removes `TURN` holds at a time. Returns the durations of inserting and removing.
 fn turns(holds: &Holds, size: u64, cycles: u64) -> (Duration, Duration) {
     let (mut inserting, mut removing) = (Duration::ZERO, Duration::ZERO);
     let mut left = cycles;

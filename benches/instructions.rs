@@ -1,12 +1,12 @@
-//! Instruction counts of the hot path: how much work an operation is, however busy the machine is with other things.
+//! Instruction counts of the hot path: the work of an operation, independent of other load on the machine.
 //!
-//! Wall clocks can't tell a growth of 5 % in CI; counted instructions can. `.ci/instructions.py` runs each operation here
-//! under callgrind, in a process of its own, and compares the counts with `benches/instructions.json`. Collection is on
-//! in [`counted_part`] alone and on its thread alone: what is made before, and the journal's writer beside it, count
-//! nothing. The writer waits in its log the whole time, so no count depends on when it wakes.
+//! In CI, wall-clock time can't show a growth of 5 %; counted instructions can. `.ci/instructions.py` runs each
+//! operation under callgrind, in a process of its own, and compares the counts with `benches/instructions.json`. Only
+//! instructions in [`counted_part`] on its thread are counted, not the preparation and not the journal's writer. The
+//! writer waits in its log the whole time, so no count depends on its wake-ups.
 //!
-//! With `--list` the names are printed, and how many operations are counted; with a name that one is run. Without either,
-//! as `cargo bench` does, all are run once, which shows that they work and measures nothing.
+//! `--list` prints the names, and how many operations are counted. A name runs that operation. Without either, as in
+//! `cargo bench`, all are run once, which shows that they work and measures nothing.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the list is read by who counts")]
@@ -24,17 +24,17 @@ mod stage;
 
 use std::hint::black_box;
 
-/// An operation, ready to be run.
+/// A prepared operation.
 pub struct Work {
-    /// Runs it for the n-th time, each time on something else.
+    /// Runs it for the n-th time, each time on another object.
     turn: Box<dyn FnMut(usize)>,
-    /// How often before it is counted: caches, pools of buffers and lazy statics are then as they stay.
+    /// How often it runs before it is counted, so that caches, buffer pools and lazy statics are in their final state.
     warm: usize,
-    /// How often it is counted: often enough that the rare growth of a table is no more than a part of it.
+    /// How often it is counted: often enough that the rare growth of a table has little weight.
     counted: usize,
 }
 
-/// What is counted: the loop costs a handful of instructions a turn.
+/// The counted code; the loop itself costs a few instructions an iteration.
 #[inline(never)]
 fn counted_part(turn: &mut dyn FnMut(usize), turns: std::ops::Range<usize>) {
     for n in turns {
@@ -68,5 +68,5 @@ fn main() {
             run(prepare());
         }
     }
-    std::process::exit(0); // writers wait in their logs for ever
+    std::process::exit(0); // The writers wait in their logs forever.
 }

@@ -1,7 +1,7 @@
-//! Group commit: how long it takes until N operations that arrive together are durable.
+//! Group commit: the time until N operations that arrive together are durable.
 //!
-//! Compared with `bare`: the same bytes, written and forced to the disk by one thread in one piece. What the journal
-//! takes more is its price: encoding, the queue, the writer's wake-up, sealing and the waking of who waits.
+//! Compared with `bare`: the same bytes, written and forced to the disk by one thread in one piece. The difference is
+//! the cost of the journal: encoding, the queue, waking the writer, sealing, and waking the callers.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 
@@ -24,7 +24,7 @@ use short::short;
 const WAITERS: [u64; 4] = [1, 16, 128, 1024];
 const NOW: Timestamp = Timestamp(1_796_403_600_000);
 
-/// A reserve of one line: what most records are.
+/// A reserve of one line, the most frequent record.
 fn reserve() -> Record {
     Record::Hold(Hold::from(HoldFields {
         id: HoldId::from_bytes([7; 16]),
@@ -82,7 +82,7 @@ fn bare(criterion: &mut Criterion, storage: &dyn Storage) {
     group.finish();
 }
 
-/// What an operation pays under its locks: no waiting, the writer at work beside it.
+/// The cost of an append under an operation's locks: without waiting, while the writer works.
 fn append_only(criterion: &mut Criterion, journal: &Journal) {
     let records = [reserve()];
     let mut group = criterion.benchmark_group("append");

@@ -1,8 +1,8 @@
-//! Limits: what it costs to check a request against them and to count what it takes, with one limit and with ten.
+//! Limits: the cost of checking a request against one limit and against ten, and of counting its units.
 //!
-//! Compared with `no limits`: the same two visits of the subject, one that turns its hold into a sale and one that turns
-//! it back, so that the difference is the check. Many subjects are in the table, each with a unit and a live hold, and
-//! the visits come in no order of theirs, as customers do.
+//! Compared with `no limits`: the same two changes of the subject, one that turns its hold into a sale and one that
+//! turns it back. So the difference is the check. The table has many subjects, each with a unit and a live hold, and
+//! they are visited in random order, as with real customers.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 
@@ -34,7 +34,7 @@ const DROP: DropNo = DropNo(0);
 const ITEM: ItemNo = ItemNo(0);
 const DUE: Timestamp = Timestamp(300_000);
 
-/// So many limits that nobody reaches: every other one counts the whole drop.
+/// This many limits that are never reached; every other one counts the whole drop.
 fn limits(count: u32) -> Vec<Limit> {
     let scope = |n: u32| if n.is_multiple_of(2) { Scope::Drop } else { Scope::Item };
     (0..count)
@@ -45,7 +45,7 @@ fn limits(count: u32) -> Vec<Limit> {
         .collect()
 }
 
-/// Subjects with a unit and a live hold each, and their keys in an order of no meaning.
+/// Subjects with a unit and a live hold each, and their keys in an arbitrary order.
 fn filled(count: u64) -> (Subjects, Vec<SubjectKey>) {
     let key = DigestKey::from_bytes([1; 16]);
     let shop = ShopId::try_from("default").expect("an id");
@@ -60,7 +60,7 @@ fn filled(count: u64) -> (Subjects, Vec<SubjectKey>) {
     (subjects, shuffled)
 }
 
-/// A hold of one unit, as a subject sees it. Any place will do: it is all that is remembered of where it lives.
+/// A hold of one unit, as a subject stores it. Its place in the table does not matter here.
 struct Held {
     whose: Whose,
     lines: Lines,

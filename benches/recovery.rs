@@ -1,9 +1,9 @@
 //! Recovery: from a data folder on a disk to an engine with 1,100,000 live holds.
 //!
-//! * `snapshot and journal`: a snapshot of a million, and a hundred thousand records behind it, as a restart finds it.
-//! * `journal alone`: all of it as records, as after a crash before the first snapshot.
+//! - `snapshot and journal`: a snapshot of a million, and a hundred thousand records after it, as in a restart.
+//! - `journal alone`: all of it as records, as after a crash before the first snapshot.
 //!
-//! What is printed compares them with the 10,000,000 holds in 10 s that a restart may take.
+//! The output compares them with the target for a restart: 10,000,000 holds in 10 s.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
@@ -31,16 +31,16 @@ use drops::NOW;
 use herd::{LIVE, bounds, fill};
 use short::short;
 
-/// Records behind the snapshot that a restart applies.
+/// Records after the snapshot.
 const BEHIND: u32 = 100_000;
-/// Holds a second that a restart is to reach.
+/// The target of a restart in holds a second.
 const TARGET: f64 = 1_000_000.0;
 
 fn options() -> StartOptions {
     StartOptions { bounds: bounds(), log: FileLogOptions::default(), outage_grace: Millis(0), accept_clock: false }
 }
 
-/// A data folder with a snapshot of the live holds, if one is wanted, and a journal.
+/// Makes a data folder with a snapshot of the live holds, if wanted, and a journal.
 fn prepare(path: &Path, snapshot: bool) {
     let folder = Folder::open(path).expect("a folder");
     let engine = recover(&folder, &options(), &|| NOW).expect("an engine").engine;

@@ -1,6 +1,6 @@
-//! Snapshots: a million live holds of a hundred thousand customers, written to a disk while the engine could go on.
+//! Snapshots: a million live holds of a hundred thousand customers, written to a disk while the engine can go on.
 //!
-//! Printed besides: the bytes a hold takes there, against the 100 that it may take.
+//! It also prints the bytes of each hold in the snapshot, of which 100 are allowed.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
@@ -22,7 +22,7 @@ use drops::NOW;
 use herd::{LIVE, engine, fill};
 use short::short;
 
-/// Bytes that a hold may take in a snapshot.
+/// The maximum bytes of a hold in a snapshot.
 const TARGET: f64 = 100.0;
 
 fn snapshot(criterion: &mut Criterion) {

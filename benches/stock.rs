@@ -1,8 +1,8 @@
 //! Contention on one pool: the stock counter against one atomic word and against a mutex.
 //!
-//! Each thread takes a unit and gives it back, over and over. The counter is measured with plenty of units, where it
-//! works on shards, and with few, where all threads meet in one word and no refusal may be false. Besides criterion's
-//! report it prints medians of alternating runs and what the counter's are to the atomic word's.
+//! Each thread takes a unit and gives it back, over and over. The counter is measured with many units, where it uses
+//! its shards, and with few, where all threads contend for one word and no refusal may be false. In addition to
+//! criterion's report it prints medians of alternating runs, and the ratio of the counter's to the atomic word's.
 #![expect(clippy::print_stdout, reason = "the ratios are what this program is for")]
 
 #[path = "common/short.rs"]
@@ -23,13 +23,13 @@ use short::short;
 
 const THREADS: [u64; 4] = [1, 2, 4, 8];
 const PLENTY: u64 = 1_000_000_000;
-/// Below any spread: the counter stays folded.
+/// Too few units to spread: the counter stays folded.
 const FEW: u64 = 100;
 /// Alternating runs for the ratios, and cycles in each.
 const PAIRS: usize = 9;
 const CYCLES: u64 = 400_000;
 
-/// Something to take a unit from and to give it back to.
+/// A pool to take a unit from and to give it back to.
 trait Pool: Sync {
     fn cycle(&self);
 }
@@ -73,7 +73,7 @@ impl Pool for Locked {
     }
 }
 
-/// The contenders; the second is what the others are compared with.
+/// The pools; the others are compared with the second.
 fn contenders() -> [(&'static str, Box<dyn Pool>); 4] {
     [
         ("sharded", Box::new(Sharded(StockCounter::new(PLENTY)))),
@@ -83,7 +83,7 @@ fn contenders() -> [(&'static str, Box<dyn Pool>); 4] {
     ]
 }
 
-/// How long `threads` take for `cycles` between them, from the moment all are ready.
+/// The time that `threads` take together for `cycles`, from the moment all are ready.
 fn herd(pool: &dyn Pool, threads: u64, cycles: u64) -> Duration {
     let all = usize::try_from(threads).unwrap_or(usize::MAX).saturating_add(1);
     let (ready, done) = (Barrier::new(all), Barrier::new(all));

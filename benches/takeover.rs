@@ -1,10 +1,11 @@
 //! A follower takes over: from "lead" to the first durable answer, with 10,000,000 live holds.
 //!
-//! A leader fills a data folder and stops. A follower reads its journal and applies record by record, and is up to date
-//! after each. Then it leads: it opens the log's end for writing, makes an engine of what it knows, and answers one
-//! reserve. Nothing is derived anew; a start of the same folder, which does derive, is printed beside it.
+//! A leader fills a data folder and stops. A follower reads its journal and applies it record by record, so its state
+//! is current after each. Then it leads: it opens the log's end for writing, makes an engine from its state, and
+//! answers one reserve. Nothing is derived anew. For comparison a start on the same folder, which does derive, is
+//! printed too.
 //!
-//! `cargo bench --bench takeover [-- HOLDS]`. It takes about 2 GiB of memory and as much of the disk.
+//! `cargo bench --bench takeover [-- HOLDS]`. It takes about 2 GiB of memory and as much disk space.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
@@ -32,28 +33,28 @@ use stockade_types::time::Millis;
 use drops::NOW;
 use herd::{CUSTOMERS, Herd, bounds, create};
 
-/// Live holds, where the command line says no other number.
+/// Live holds, unless the command line gives a number.
 const HOLDS: u64 = 10_000_000;
-/// Live holds where the benchmarks are only tried, as a test run does.
+/// Live holds in a test run of the benchmarks.
 const TRIED: u64 = 1_000;
-/// How often it takes over.
+/// Number of takeovers.
 const TURNS: u32 = 5;
-/// What the first answer may take.
+/// The maximum time until the first answer.
 const TARGET: Duration = Duration::from_millis(500);
 
 fn options() -> StartOptions {
     StartOptions { bounds: bounds(), log: FileLogOptions::default(), outage_grace: Millis(0), accept_clock: false }
 }
 
-/// What the command line asks for; options are those of `cargo bench`.
+/// The number of holds on the command line; the options are those of `cargo bench`.
 fn asked() -> u64 {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = words.iter().find_map(|word| word.parse().ok());
-    // `cargo bench` says `--bench`, `cargo test` does not.
+    // `cargo bench` passes `--bench`, `cargo test` does not.
     number.unwrap_or(if words.iter().any(|word| word == "--bench") { HOLDS } else { TRIED })
 }
 
-/// A data folder whose journal has so many live holds.
+/// Makes a data folder whose journal has this many live holds.
 fn prepare(path: &Path, holds: u64) {
     let folder = Folder::open(path).expect("a folder");
     let engine = recover(&folder, &options(), &|| NOW).expect("an engine").engine;
@@ -65,7 +66,7 @@ fn prepare(path: &Path, holds: u64) {
     engine.journal().close(NOW).expect("closes");
 }
 
-/// What a follower knows at the journal's end.
+/// The inventory of a follower at the journal's end.
 fn followed(folder: &Folder, found: &Found) -> Inventory {
     let inventory = Inventory::new(folder.key.clone());
     for batch in found.read(Lsn(1)).expect("a journal") {
@@ -76,7 +77,7 @@ fn followed(folder: &Folder, found: &Found) -> Inventory {
     inventory
 }
 
-/// From a follower to a leader that has answered.
+/// Turns a follower into a leader. Returns the engine, and the time until its first answer.
 fn lead(inventory: Inventory, found: Found, next: u64) -> (Engine, Duration) {
     let mut herd = Herd::new("knives", 0..1, next);
     let watch = Stopwatch::start();

@@ -1,10 +1,10 @@
-//! What a second thread adds: cycles of reserve and release by one thread and by two, in rounds that take turns, so
-//! that a machine whose speed swings does so for all rows alike. Each round gives a ratio; printed is the median.
+//! The gain of a second thread: cycles of reserve and release by one thread and by two, in alternating rounds, so that
+//! changes in the machine's speed affect all rows alike. Each round has a ratio; the median is printed.
 //!
-//! * `one pool`: two threads on one SKU of one drop.
-//! * `two drops`: a drop for each thread. What they still share is the journal and the tables of holds and subjects.
-//! * `two engines`: nothing is shared but the machine. This row is the most that the machine gives: two writers of
-//!   journals run beside the two threads.
+//! - `one pool`: two threads on one SKU of one drop.
+//! - `two drops`: a drop for each thread. They still share the journal and the tables of holds and subjects.
+//! - `two engines`: nothing is shared but the machine. This row is the machine's maximum: the two threads run while two
+//!   journals' writers run.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the ratios are what this program is for")]

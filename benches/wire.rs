@@ -1,13 +1,14 @@
-//! The server over real sockets, against a handler that does nothing.
+//! The server over real sockets, compared with a handler that does nothing.
 //!
-//! Both answer the same requests with answers of the same size, on the same runtime, one after the other in pairs; load
-//! and server share the machine. What is printed is the median of the pairs' ratios, so that a machine that is busy
-//! with something else disturbs both sides.
+//! Both answer the same requests with answers of the same size, on the same runtime, one after the other in pairs. Load
+//! and server share the machine. The median of the pairs' ratios is printed, so that other load on the machine affects
+//! both sides.
 //!
-//! * `unary`: durable `Reserve`, one hot SKU, a limit, 8 connections with 16 calls in flight each.
-//! * `batches`: `BatchStream` of 1,000 durable reserves a message, brief view, 8 streams with 4 messages in flight each.
+//! - `unary`: durable `Reserve`, one hot SKU, a limit, 8 connections with 16 calls in flight each.
+//! - `batches`: `BatchStream` of 1,000 durable reserves a message, brief view, 8 streams with 4 messages in flight
+//!   each.
 //!
-//! With an argument that is a number, so many pairs are run.
+//! A number as an argument sets the number of pairs.
 
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
@@ -37,7 +38,7 @@ const CALLS_IN_FLIGHT: usize = 16;
 const MESSAGES_IN_FLIGHT: usize = 4;
 const MESSAGE: usize = 1_000;
 const CUSTOMERS: u64 = 100_000;
-/// Pairs, unless told otherwise, and how long each side of one runs.
+/// Default number of pairs, and the duration of each side.
 const PAIRS: usize = 5;
 const SIDE: Duration = Duration::from_secs(2);
 
@@ -55,7 +56,7 @@ fn reserve(number: u64) -> pb::ReserveRequest {
     }
 }
 
-/// What the handler that does nothing answers: as long as what a server answers.
+/// The answer of the handler that does nothing: as long as a server's.
 fn hold(request: &pb::ReserveRequest) -> pb::Hold {
     let line = pb::HoldLine {
         sku: "KNIFE/20cm".to_owned(),
@@ -178,7 +179,7 @@ async fn connect(endpoint: &str) -> Channel {
     Channel::from_shared(endpoint.to_owned()).expect("an endpoint").connect().await.expect("a connection")
 }
 
-/// Operations answered so far, and when to stop.
+/// The number of operations, and whether to stop. A unary call counts when it is sent, a batch when it is answered.
 #[derive(Default)]
 struct Load {
     answered: AtomicU64,
@@ -262,5 +263,5 @@ fn main() {
         let (bare, durable, ratio) = (median(rates.0), median(rates.1), median(ratios));
         println!("{name}: {durable:.0} of {bare:.0} operations a second, ratio {ratio:.2} (median of {pairs} pairs)");
     }
-    std::process::exit(0); // both runtimes serve on for ever
+    std::process::exit(0); // Both runtimes serve forever.
 }

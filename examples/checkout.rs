@@ -1,5 +1,5 @@
-//! A checkout: two knives are set aside, paid and sold; a third is more than one customer may have; a shopper who goes
-//! away gives back. Prints what the shopper would see.
+//! A checkout: two knives are reserved, paid and sold; a third exceeds the customer's limit; another shopper leaves and
+//! releases what they had. Prints what the shopper would see.
 //!
 //! ```console
 //! $ cargo run --example checkout                            # with a server of its own
@@ -26,11 +26,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let stockade = Stockade::connect([endpoint], Options::default()).await?;
     let drop_id = open_drop(&stockade).await?;
-    // A shopper waits for seconds, not for ever; a payment that was taken is worth more patience.
+    // A shopper waits for seconds only; after a payment it is worth waiting longer.
     let at_the_shelf = stockade.within(Duration::from_secs(2));
     let at_the_till = stockade.within(Duration::from_secs(30));
 
-    // The shop makes up the hold's id and keeps it with the cart: whoever asks again with it never gets more than once.
+    // The shop chooses the hold's id and keeps it with the cart: a repeated request never reserves more than once.
     let hold_id = Uuid::now_v7().to_string();
     let request = cart(&hold_id, &drop_id, "ada", 2);
     match at_the_shelf.reserve(request.clone()).await? {
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let left = at_the_shelf.extend(paying).await?.granted()?.time_left();
     say(&format!("Pay within {} minutes.", left.as_secs().div_ceil(60)))?;
 
-    // The money is here. Even if it came late: what is still free is taken then.
+    // The payment has arrived. If that was after the deadline, the claim takes units that are still free.
     let claim = pb::ClaimRequest { hold_id, order_ref: "A-1001".to_owned(), ..pb::ClaimRequest::default() };
     let claim = pb::ClaimRequest { expired_policy: pb::ExpiredPolicy::TakeFreeStock.into(), ..claim };
     match at_the_till.claim(claim).await? {
@@ -102,7 +102,7 @@ fn units(hold: &pb::Hold) -> u32 {
     hold.lines.iter().map(|line| line.quantity).sum()
 }
 
-/// A refusal in a shop's own words.
+/// A refusal in the shop's words.
 fn sorry(refusal: &Refusal) -> String {
     let why = match (refusal.reason, &refusal.limit) {
         (pb::RefusalReason::SoldOut, _) => "Sorry, they are all taken.".to_owned(),

@@ -1,7 +1,7 @@
-//! Writes the mutants: copies of the source of the stock counter, the count of gives, the next deadline and the journal's
-//! hand-off, with one thing spoilt in each.
+//! Writes the mutants: copies of the source of the stock counter, the count of gives, the next deadline and the
+//! journal's hand-off, each with one fault.
 //!
-//! A mutant whose text is no longer in the source, or stands there twice, fails the build: it would prove nothing.
+//! If a mutant's text is not in the source exactly once, the build fails: that mutant would test nothing.
 
 #[path = "mutants/handoff.rs"]
 mod handoff;
@@ -17,7 +17,7 @@ const WORD: &str = "stock/word.rs";
 const MOVING: &str = "stock/moving.rs";
 const NEXT_DUE: &str = "next_due.rs";
 
-/// One thing spoilt.
+/// One fault.
 struct Mutant {
     name: &'static str,
     file: &'static str,
@@ -169,7 +169,7 @@ const MUTANTS: [Mutant; 22] = [
     },
 ];
 
-/// The source as it ships, with the mutant's one change if it is in this file.
+/// The shipped source, with the mutant's change if it belongs to this file.
 fn spoil(mutant: &Mutant, file: &str, source: &str) -> Result<String, String> {
     if mutant.file != file {
         return Ok(source.to_owned());
@@ -182,7 +182,7 @@ fn spoil(mutant: &Mutant, file: &str, source: &str) -> Result<String, String> {
 
 #[expect(clippy::disallowed_methods, reason = "a build script is told its folders by cargo, in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
-    // Both flavours of the models are built by this, one folder deeper the one than the other.
+    // Both kinds of models use this build script; one is a folder deeper than the other.
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let root = here.ancestors().find(|folder| folder.join("models/build.rs").exists()).ok_or("no root")?;
     let inventory = root.join("crates/counter/src");

@@ -1,8 +1,8 @@
-//! What the compiler and clippy do not see of the architecture: which crate may depend on which, the reading order of
-//! modules, who may touch the disk, how long a file may be, and that nothing is left for later.
+//! Checks of the architecture: which module may import which, the length of files, the head of every file, and what no
+//! file may contain.
 //!
-//! It reads source as text. Each rule is a function from text to findings, and `planted` shows that each finds what it
-//! is there to find.
+//! It reads source as text, so a rule covers every line, including tests and unused code. Each rule is a function from
+//! text to findings; `planted` tests that each finds what it must.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -45,7 +45,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Each Rust file in a folder and its folders, in the order of names, without build output.
+/// Each Rust file in a folder and its subfolders, sorted by name, without build output.
 fn sources(folder: &str) -> Vec<Source> {
     let (mut folders, mut files) = (vec![root().join(folder)], Vec::<PathBuf>::new());
     while let Some(folder) = folders.pop() {

@@ -1,15 +1,15 @@
-//! A log that takes as long as a disk.
+//! A log in memory that is as slow as a disk.
 
 use std::time::Duration;
 
 use stockade_journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
 use stockade_types::ids::Lsn;
 
-/// A log in memory whose batches take as long as a disk takes to force them: meanwhile what comes next gathers.
+/// Each batch takes as long as a disk takes to force it; meanwhile the next batch gathers.
 #[derive(Debug)]
 pub struct DiskLike(MemoryLog);
 
-/// About what one `fdatasync` takes.
+/// The approximate duration of an `fdatasync`.
 const FORCING: Duration = Duration::from_micros(120);
 
 impl DiskLike {

@@ -1,4 +1,4 @@
-//! A drop of one item, as the benchmarks of stock and of the whole engine use it.
+//! A drop of one item for the benchmarks of stock and of the whole engine.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Terms}
 use stockade_types::ids::{DropId, PoolId, ShopId, Sku};
 use stockade_types::time::{Millis, Timestamp};
 
-/// Where the benchmarks' time stands.
+/// The benchmarks' present time.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
-/// How long a hold lives.
+/// The ttl of a hold.
 pub const TTL: Millis = Millis::from_secs(300);
 
 /// The one item.

@@ -1,4 +1,4 @@
-//! An engine with a million live holds of a hundred thousand customers, and customers who come for more.
+//! An engine with a million live holds of a hundred thousand customers, and customers who reserve more.
 
 use std::sync::Arc;
 
@@ -17,25 +17,25 @@ use stockade_types::time::Timestamp;
 use crate::common::{customer, hold_id};
 use crate::drops::{definition, sku};
 
-/// Holds that an engine is filled with.
+/// Live holds of a filled engine.
 pub const LIVE: u64 = 1_000_000;
 pub const CUSTOMERS: u64 = 100_000;
-/// Ended holds that are remembered: a full table of them, so that each cycle forgets one, as an old server does.
+/// Remembered ended holds: the list is full, so that each cycle forgets one, as on a server that has run for long.
 const REMEMBERED: usize = 100_000;
-/// Cycles between two calls of [`Engine::forget`], which forgets at most so many holds.
+/// Cycles between two calls of [`Engine::forget`], each of which forgets at most this many holds.
 const FORGET_EVERY: u64 = 64;
 
 pub fn bounds() -> Bounds {
     Bounds { max_ended_holds: REMEMBERED, ..Bounds::default() }
 }
 
-/// An engine over a log in memory: everything else is as it is in a server.
+/// An engine over a log in memory; everything else is as in a server.
 pub fn engine(log: impl Log + 'static) -> Engine {
     let journal = Journal::start(Arc::new(log), Start::FIRST, Arc::default()).expect("starts");
     Engine::new(Inventory::new(DigestKey::from_bytes([1; 16])), journal, bounds())
 }
 
-/// A drop with one limit over the whole of it, which nobody reaches.
+/// Creates a drop with one limit over the whole of it, which is never reached.
 pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
     let name = LimitId::try_from("per-customer").expect("an id");
     let limit = Limit { max_units: Some(1_000_000), ..Limit::new(name, Scope::Drop) };
@@ -44,7 +44,7 @@ pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
     engine.journal().barrier().wait().expect("a durable drop");
 }
 
-/// Makes the drop "knives" and the live holds in it; gives the herd that made them.
+/// Makes the drop "knives" and its live holds. Returns the [`Herd`] that made them.
 pub fn fill(engine: &Engine, now: Timestamp) -> Herd {
     create(engine, "knives", 2 * LIVE, now);
     let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
@@ -54,7 +54,7 @@ pub fn fill(engine: &Engine, now: Timestamp) -> Herd {
     herd
 }
 
-/// Asks until there is an answer. Where the journal is full the caller waits for it, as a caller must.
+/// Tries until there is an answer. If the journal is full, waits for it, as a caller must.
 fn settle(engine: &Engine, mut ask: impl FnMut() -> Answer<Outcome>) -> Decided<Outcome> {
     loop {
         match ask() {
@@ -66,7 +66,7 @@ fn settle(engine: &Engine, mut ask: impl FnMut() -> Answer<Outcome>) -> Decided<
     }
 }
 
-/// Customers with their requests made: what is measured is the engine, not the making of requests.
+/// Customers with prepared requests, so that only the engine is measured.
 pub struct Herd {
     requests: Vec<Reserve>,
     release: Release,
@@ -75,7 +75,7 @@ pub struct Herd {
 }
 
 impl Herd {
-    /// So many customers of a drop, beginning with the one of this number; their holds begin at `next`.
+    /// These customers of a drop; the numbers of their holds begin at `next`.
     pub fn new(drop: &str, customers: std::ops::Range<u64>, next: u64) -> Self {
         let lines = vec![Wanted { sku: sku(), units: 1, place: 0 }];
         let drop = DropId::try_from(drop).expect("an id");
@@ -88,10 +88,10 @@ impl Herd {
         }
     }
 
-    /// The next customer asks for a unit; says what became of it.
+    /// The next customer requests a unit. Returns the hold's id and the answer.
     pub fn ask(&mut self, engine: &Engine, now: Timestamp) -> (HoldId, Decided<Outcome>) {
         let hold = hold_id(self.next);
-        // A prime step: neighbours in time are no neighbours in memory.
+        // A prime step: customers that follow each other are not adjacent in memory.
         let customers = u64::try_from(self.requests.len()).expect("few");
         let customer = usize::try_from(self.next.wrapping_mul(7_919) % customers).expect("few");
         self.next += 1;
@@ -100,28 +100,28 @@ impl Herd {
         (hold, settle(engine, || engine.reserve(request, Context::anonymous(now))))
     }
 
-    /// The next customer takes a unit.
+    /// The next customer reserves a unit; it must be granted.
     pub fn reserve(&mut self, engine: &Engine, now: Timestamp) -> HoldId {
         let (hold, answer) = self.ask(engine, now);
         assert!(matches!(answer.value, Outcome::Hold(_)), "refused: {:?}", answer.value);
         hold
     }
 
-    /// A hold is given back.
+    /// Releases a hold.
     pub fn release(&mut self, engine: &Engine, hold: HoldId, now: Timestamp) {
         self.release.target.hold = hold;
         let answer = settle(engine, || engine.release(&self.release, Context::anonymous(now)));
         assert!(matches!(answer.value, Outcome::Hold(_)), "refused: {:?}", answer.value);
     }
 
-    /// Takes a unit and gives it back.
+    /// Reserves a unit and releases it.
     pub fn cycle(&mut self, engine: &Engine, now: Timestamp) {
         let hold = self.reserve(engine, now);
         self.release(engine, hold, now);
         self.tidy(engine, now);
     }
 
-    /// What the background does beside, done here: the one thread pays for it.
+    /// Work of the background, done on this thread, so that its cost is measured too.
     pub fn tidy(&self, engine: &Engine, now: Timestamp) {
         if self.next.is_multiple_of(FORGET_EVERY) {
             engine.forget(now);

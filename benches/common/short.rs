@@ -1,4 +1,4 @@
-//! How long criterion measures: short, so that all of `cargo bench` is a matter of minutes.
+//! Short measuring times of criterion, so that all of `cargo bench` takes minutes.
 
 use std::time::Duration;
 

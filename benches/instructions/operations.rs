@@ -1,4 +1,4 @@
-//! The operations that are counted, each with what it needs made ready.
+//! The counted operations, each with its preparation.
 
 use std::hint::black_box;
 
@@ -21,13 +21,13 @@ const ALL: usize = WARM + COUNTED;
 const _: () = assert!(ALL <= REGULARS, "each regular asks once");
 /// Holds that fall due together.
 const DUE: usize = 1_000;
-/// Shorter than the drop's time to live.
+/// Shorter than the drop's ttl.
 const SHORT: Millis = Millis::from_secs(60);
 
-/// What is counted, by name, and how to make it ready.
+/// An operation's name, and the function that prepares it.
 pub type Operation = (&'static str, fn() -> Work);
 
-/// All of them.
+/// All operations.
 pub fn all() -> Vec<Operation> {
     vec![
         ("reserve, new customer", reserve_new),
@@ -45,7 +45,7 @@ pub fn all() -> Vec<Operation> {
     ]
 }
 
-/// A command for each turn.
+/// One command for each run.
 fn each<C: 'static>(engine: &'static Engine, commands: Vec<C>, run: fn(&Engine, &C)) -> Work {
     assert_eq!(commands.len(), ALL, "a command for each turn");
     let turn = move |n| run(engine, commands.get(n).expect("a command for each turn"));
@@ -56,12 +56,12 @@ fn reserves(requests: Vec<Reserve>) -> Work {
     each(Stage::new().hold_up(), requests, |engine, request| held(engine.reserve(request, Context::anonymous(NOW))))
 }
 
-/// A unit each for customers who have nothing.
+/// Reserves of one unit for customers without holds.
 fn fresh(drop: &str) -> Vec<Reserve> {
     (FRESH..FRESH + ALL).map(|n| request(drop, n, n)).collect()
 }
 
-/// One more for the regulars.
+/// Reserves of one more unit for the regulars.
 fn eleventh() -> Vec<Reserve> {
     (0..ALL).map(|n| request(PLENTY, FRESH + n, n)).collect()
 }
@@ -97,7 +97,7 @@ fn release_eleven() -> Work {
     releases(eleventh())
 }
 
-/// A deadline is moved.
+/// Moves a deadline.
 fn extend() -> Work {
     let stage = Stage::new();
     stage.make(fresh(PLENTY).into_iter().map(|request| Reserve { ttl: Some(SHORT), ..request }));
@@ -118,21 +118,21 @@ fn claim() -> Work {
     each(stage.hold_up(), commands, |engine, command| held(engine.claim(command, Context::anonymous(NOW))))
 }
 
-/// The herd behind the last unit.
+/// Reserves after the last unit was taken.
 fn sold_out() -> Work {
     let stage = Stage::new();
     stage.make(std::iter::once(request(SOLD_OUT, 3 * FRESH, 3 * FRESH)));
     each(stage.hold_up(), fresh(SOLD_OUT), |engine, request| refused(engine.reserve(request, Context::anonymous(NOW))))
 }
 
-/// Each has the one that he may have.
+/// Reserves of customers who already have the one unit that they may have.
 fn limit() -> Work {
     let stage = Stage::new();
     stage.make((FRESH..FRESH + ALL).map(|n| request(ONE_EACH, 3 * FRESH + n, n)));
     each(stage.hold_up(), fresh(ONE_EACH), |engine, request| refused(engine.reserve(request, Context::anonymous(NOW))))
 }
 
-/// A thousand holds fall due in one millisecond, and another thousand in a later one.
+/// A sweep of a thousand holds that are due in one millisecond, while another thousand are due later.
 fn sweep() -> Work {
     let stage = Stage::new();
     let wave = |turn: usize, ttl: Millis| {
@@ -158,7 +158,7 @@ fn sweep() -> Work {
     Work { turn: Box::new(turn), warm: 1, counted: 1 }
 }
 
-/// What a reserve of one unit leaves in the journal.
+/// The record of a reserve of one unit.
 fn record(n: usize) -> Record {
     Record::Hold(Hold::from(HoldFields {
         id: id(n),

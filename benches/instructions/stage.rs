@@ -1,4 +1,4 @@
-//! An engine with some holds in it, whose journal's writer can be held up.
+//! An engine with some holds, whose journal's writer can be blocked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,24 +19,24 @@ use crate::common::{customer, hold_id};
 use crate::drops::{NOW, definition, sku};
 use crate::herd;
 
-/// The drop that has enough of everything.
+/// The drop with plenty of units.
 pub const PLENTY: &str = "plenty";
-/// The drop whose one unit is taken.
+/// The drop whose only unit is taken.
 pub const SOLD_OUT: &str = "sold-out";
-/// The drop that allows one unit a customer.
+/// The drop that allows one unit for each customer.
 pub const ONE_EACH: &str = "one-each";
 
 /// Customers with ten live holds each, from number 0 on.
 pub const REGULARS: usize = 1_000;
 const HOLDS_OF_A_REGULAR: usize = 10;
-/// The number of the first customer who has no hold, and of the first hold that is not made.
+/// The number of the first customer without a hold, and of the first hold that is not made.
 pub const FRESH: usize = 1_000_000;
 
-/// Where a writer can be held up.
+/// A gate that blocks the writer.
 #[derive(Debug, Default)]
 struct Gate {
     way: Mutex<()>,
-    /// The writer has come to it.
+    /// Whether the writer has reached it.
     reached: AtomicBool,
 }
 
@@ -80,7 +80,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Three drops, and regulars with their holds in one of them.
+    /// Three drops, and the regulars' holds in one of them.
     pub fn new() -> Self {
         let gate = Arc::<Gate>::default();
         let engine = herd::engine(Gated { log: MemoryLog::ephemeral(), gate: Arc::clone(&gate) });
@@ -98,7 +98,8 @@ impl Stage {
         self.engine.journal().barrier().wait().expect("durable");
     }
 
-    /// From here on the writer waits in its log; what is appended gathers. For ever: such an engine can't be dropped.
+    /// Blocks the writer in its log from now on; appended records gather. This is permanent: the engine can't be
+    /// dropped.
     pub fn hold_up(self) -> &'static Engine {
         let Self { engine, gate } = self;
         std::mem::forget(gate.way.lock());
@@ -114,7 +115,7 @@ impl Stage {
 fn create(engine: &Engine, id: &str, units: u64, each: u32) {
     let name = LimitId::try_from("each").expect("an id");
     let limit = Limit { max_units: Some(each), ..Limit::new(name, Scope::Drop) };
-    // A life longer than the time to live, so that a deadline can be moved.
+    // A life longer than the ttl, so that a deadline can be moved.
     let mut definition = definition(id, units, vec![limit]);
     definition.terms.max_hold_life = Millis::from_secs(3_600);
     let command = CreateDrop { definition, validate_only: false };
@@ -122,12 +123,12 @@ fn create(engine: &Engine, id: &str, units: u64, each: u32) {
     engine.journal().barrier().wait().expect("a durable drop");
 }
 
-/// The n-th hold's number.
+/// The n-th hold's id.
 pub fn id(n: usize) -> HoldId {
     hold_id(u64::try_from(n).expect("a small number"))
 }
 
-/// A unit for a customer.
+/// A reserve of one unit for a customer.
 pub fn request(drop: &str, hold: usize, whose: usize) -> Reserve {
     let drop = DropId::try_from(drop).expect("an id");
     let whose = customer(u64::try_from(whose).expect("a small number"));
@@ -139,7 +140,7 @@ pub fn target(hold: usize) -> Target {
     Target { hold: id(hold), drop: None, customer: None }
 }
 
-/// The answer is a hold.
+/// Asserts that the answer is a hold.
 #[inline]
 pub fn held(answered: Answer<Outcome>) {
     match answered {
@@ -148,7 +149,7 @@ pub fn held(answered: Answer<Outcome>) {
     }
 }
 
-/// The answer is a refusal.
+/// Asserts that the answer is a refusal.
 #[inline]
 pub fn refused(answered: Answer<Outcome>) {
     match answered {
@@ -157,7 +158,7 @@ pub fn refused(answered: Answer<Outcome>) {
     }
 }
 
-/// Later than [`NOW`].
+/// An instant after [`NOW`].
 pub const fn after(span: Millis) -> Timestamp {
     Timestamp(NOW.0 + span.0)
 }

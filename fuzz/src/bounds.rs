@@ -1,6 +1,6 @@
-//! How much memory a reader may take: a multiple of its input, so that hostile lengths and counts buy nothing.
+//! Bounds the memory of a reader by a multiple of its input, so that hostile lengths and counts have no effect.
 
-/// Runs `work`; at any moment of it no more than `fixed` bytes and `multiple` times those of the input may be taken.
+/// Runs `work`. It must never have more than `fixed` bytes plus `multiple` times the input's length allocated.
 pub(crate) fn bounded<T>(what: &str, input: usize, (fixed, multiple): (u64, u64), work: impl FnOnce() -> T) -> T {
     let mut made = None;
     let taken = allocation_counter::measure(|| made = Some(work())).bytes_max;

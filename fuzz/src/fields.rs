@@ -1,4 +1,5 @@
-//! Whether an error names a field of the contract: callers show it beside their form's field, so it must be there.
+//! Whether an error names a field of the contract. Callers show the error next to that field of a form, so it must
+//! exist.
 
 use std::sync::OnceLock;
 
@@ -25,7 +26,7 @@ pub(crate) fn names_a_field(message: &MessageDescriptor, path: &str) -> bool {
     };
     let rest = match rest.strip_prefix('[') {
         None => rest,
-        // A map's key may be any text, so it ends with the path: values of maps have no fields here.
+        // A map's key may be any text and ends the path, since values of maps have no fields here.
         Some(key) if field.is_map() => return key.ends_with(']'),
         Some(index) => {
             let Some((index, rest)) = index.split_once(']') else { return false };

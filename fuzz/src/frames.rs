@@ -1,5 +1,5 @@
-//! The bytes of journals and snapshots, walked over and sealed anew without the product's code, from
-//! `docs/journal-format.md` alone: what the product reads is held against this.
+//! Reads and reseals the bytes of journals and snapshots without the product's code, from `docs/journal-format.md`
+//! alone. What the product reads is compared with this.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 const SEGMENT: &[u8] = b"\xffSKJ";
 const BATCH: &[u8] = b"\xffSKB";
-/// Bytes of a segment's head.
+/// Bytes of a segment's header.
 pub(crate) const SEGMENT_HEAD: usize = 68;
 const BATCH_HEAD: usize = 76;
 const MOST_PAYLOAD: usize = 262_068;
 const SNAPSHOT_HEAD: usize = 24;
 const BLOCK_HEAD: usize = 9;
 
-/// An integer of the bytes at `at`; 0 where they end.
+/// The integer at `at`; 0 if the bytes end before it.
 fn number(bytes: &[u8], at: usize, size: usize) -> u64 {
     let field = bytes.get(at..).unwrap_or_default().iter().take(size).rev();
     field.fold(0, |value, byte| (value << 8) | u64::from(*byte))
@@ -32,7 +32,7 @@ fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     bytes.get_mut(at..at + field.len()).expect("room in a head").copy_from_slice(field);
 }
 
-/// Writes the CRC32C of all before `at` and of what follows it.
+/// Writes at `at` the CRC32C of everything before and after it.
 fn seal(bytes: &mut [u8], at: usize) {
     let sum = crc(bytes, at);
     put(bytes, at, &sum.to_le_bytes());
@@ -47,7 +47,7 @@ fn name(first: u64) -> String {
     format!("{first:020}.journal")
 }
 
-/// A journal's files out of one input: a segment begins where the bytes say so.
+/// A journal's files from one input: a segment begins where the bytes say so.
 #[must_use]
 pub fn journal_of(input: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let begins = |at: &usize| *at == 0 || input.get(*at..).is_some_and(|rest| rest.starts_with(SEGMENT));
@@ -57,14 +57,14 @@ pub fn journal_of(input: &[u8]) -> BTreeMap<String, Vec<u8>> {
     segments.map(|segment| (name(number(segment, 8, 8).max(1)), segment.to_vec())).collect()
 }
 
-/// The place that a snapshot's bytes name, and its file.
+/// The LSN in a snapshot's bytes, and its file.
 #[must_use]
 pub fn snapshot_of(input: &[u8]) -> (u64, BTreeMap<String, Vec<u8>>) {
     let from = number(input, 12, 8);
     (from, BTreeMap::from([(format!("{from:020}.snapshot"), input.to_vec())]))
 }
 
-/// A batch as these bytes have it.
+/// The contents of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) first: u64,
@@ -72,14 +72,14 @@ pub(crate) struct Frame {
     pub(crate) records: Vec<Record>,
 }
 
-/// The good batches from the front, and the file and byte behind the last of them, if not all is good.
+/// The good batches from the front. If not all bytes are good, also the file and the offset after the last good batch.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     pub(crate) frames: Vec<Frame>,
     pub(crate) stopped: Option<(String, u64)>,
 }
 
-/// Walks over a journal's files as the document says that opening does.
+/// Reads a journal's files as the document says that opening does.
 pub(crate) fn walk(files: &Files) -> Walk {
     let mut walk = Walk::default();
     let (mut next, mut chain, mut epoch, mut written_at) = (None, Vec::new(), 0, 0);
@@ -125,7 +125,7 @@ pub(crate) fn walk(files: &Files) -> Walk {
     walk
 }
 
-/// A batch, if these are the bytes of exactly one.
+/// A batch, if the bytes are exactly one.
 fn frame(batch: &[u8]) -> Option<Frame> {
     let count = number(batch, 64, 4);
     let good = batch.len() > BATCH_HEAD
@@ -143,7 +143,7 @@ fn frame(batch: &[u8]) -> Option<Frame> {
     whole.then(|| Frame { first: number(batch, 8 + 8, 8), epoch: number(batch, 8, 8), records })
 }
 
-/// The same journal with every head, place and checksum made right, so that what is inside the batches is looked at.
+/// The same journal with all headers, LSNs and checksums corrected, so that the contents of batches are read.
 pub(crate) fn sealed_journal(files: &Files) -> Files {
     let (mut next, mut chain, mut epoch, mut written_at) = (1, vec![0; 32], 0, 0);
     let mut sealed = Files::new();
@@ -186,7 +186,7 @@ pub(crate) fn sealed_journal(files: &Files) -> Files {
     sealed
 }
 
-/// The same snapshot with its head and the lengths and checksums of its blocks made right.
+/// The same snapshot with its header and the lengths and checksums of its blocks corrected.
 pub(crate) fn sealed_snapshot(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes.resize(bytes.len().max(SNAPSHOT_HEAD), 0);
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_changed_byte_stops_the_walk_and_sealing_makes_it_whole_again() {
         let mut changed = KEPT.to_vec();
-        changed[SEGMENT_HEAD + 20] ^= 1; // the first LSN of the first batch
+        changed[SEGMENT_HEAD + 20] ^= 1; // The first LSN of the first batch.
         let files = journal_of(&changed);
         let stopped = walk(&files).stopped.expect("not whole");
         assert_eq!(stopped.1, u64::try_from(SEGMENT_HEAD).expect("small"));

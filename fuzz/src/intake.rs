@@ -1,5 +1,5 @@
-//! The look that requests are given before they are decoded: what it lets through takes no more memory than it says, and
-//! what it refuses is no protobuf, or has more of something than it may.
+//! The check of requests before they are decoded. A request that it accepts takes no more memory than it computes. A
+//! request that it refuses is not protobuf, or has too many entries of a field.
 
 use std::sync::OnceLock;
 
@@ -13,10 +13,10 @@ use stockade_proto as pb;
 use crate::fields::message;
 use crate::structured::{DEEPEST, build};
 
-/// Decodes a request; gives what it takes in memory, and what it took at most while it was decoded, if it can be.
+/// Decodes a request. Returns the memory of the result, and the peak while decoding, if it can be decoded.
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
-/// Every request that is served; the first byte of an input chooses.
+/// Every served request; the first byte of an input chooses one.
 const REQUESTS: [(&str, Decode); 20] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
@@ -39,7 +39,7 @@ const REQUESTS: [(&str, Decode); 20] = [
     ("stockade.v1.ReadEventsRequest", decode::<pb::ReadEventsRequest>),
     ("stockade.v1.ListEventsRequest", decode::<pb::ListEventsRequest>),
 ];
-/// Added to the first byte: the rest chooses fields and values by the contract's descriptors.
+/// Added to the first byte: then the other bytes choose fields and values by the contract's descriptors.
 const STRUCTURED: u8 = 0x80;
 
 fn decode<M: Message + Default>(bytes: &[u8]) -> Option<(usize, usize)> {
@@ -51,7 +51,7 @@ fn decode<M: Message + Default>(bytes: &[u8]) -> Option<(usize, usize)> {
     Some((with_itself(kept), with_itself(usize::try_from(taken.bytes_max).unwrap_or(usize::MAX))))
 }
 
-/// The shapes of all requests, made once, and where each is.
+/// The shapes of all requests, made once, and the index of each.
 fn shapes() -> &'static (Shapes, Vec<usize>) {
     static SHAPES: OnceLock<(Shapes, Vec<usize>)> = OnceLock::new();
     SHAPES.get_or_init(|| Shapes::of(REQUESTS.map(|(name, _)| name)).expect("the contract"))
@@ -80,7 +80,7 @@ fn check(request: usize, bytes: &[u8]) {
             assert_eq!(looked.count_total, 0, "{name}: a look takes no memory");
             if let Some((taken, at_most)) = taken {
                 assert!(taken <= said, "{name} takes {taken} bytes, and {said} were said");
-                // A list that grows is there twice for a moment, the old one half as large.
+                // A growing list exists twice for a moment, the old one half as large.
                 assert!(at_most <= said + said / 2, "{name} took {at_most} bytes for a moment, and {said} were said");
             }
         }
@@ -92,14 +92,14 @@ fn check(request: usize, bytes: &[u8]) {
     }
 }
 
-/// What could have been decoded was refused for more of something than there may be, and has more of it.
+/// A request that can be decoded but was refused must have more entries of the named field than its bound.
 fn deserved(request: &MessageDescriptor, bytes: &[u8], refused: &Oversized) {
     let name = request.full_name();
     let (path, most) = match refused {
         Oversized::TooMany { path, most } => (path, *most),
         Oversized::Twice { path } => (path, 1),
         Oversized::Malformed { path } => {
-            // prost does not look at how the entries of a map are encoded.
+            // prost does not check the encoding of a map's entries.
             assert!(leads_to_a_map(request, path), "{name}: {path:?} is not malformed: it can be decoded");
             return;
         }
@@ -122,7 +122,7 @@ fn leads_to_a_map(message: &MessageDescriptor, path: &str) -> bool {
     }
 }
 
-/// The field that a path leads to, such as `operations[3].reserve.lines`, and how often it is there.
+/// The field that a path leads to, such as `operations[3].reserve.lines`, and the number of its entries.
 fn occurrences(message: &MessageDescriptor, bytes: &[u8], path: &str) -> Option<(FieldDescriptor, usize)> {
     let (step, rest) = path.split_once('.').map_or((path, None), |(step, rest)| (step, Some(rest)));
     let (field, place) = match step.split_once('[') {
@@ -138,7 +138,7 @@ fn occurrences(message: &MessageDescriptor, bytes: &[u8], path: &str) -> Option<
     }
 }
 
-/// Each occurrence of a field, read with prost's own code: its bytes, if it has a length.
+/// Each occurrence of a field, read with prost's own code: its bytes, if it is length-delimited.
 fn entries(mut bytes: &[u8], number: u32) -> Vec<&[u8]> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! Journals: what a scan reads is a prefix of whole batches, how it ends is told rightly, and opening does as told.
+//! Journals: a scan reads a prefix of whole batches and reports the right ending, and opening agrees with it.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::bounds::bounded;
 use crate::frames::{Files, SEGMENT_HEAD, Walk, journal_of, sealed_journal, walk};
 use crate::{record, written};
 
-/// What reading a journal batch by batch may take: two views on a file, and one batch as records.
+/// Memory for reading a journal batch by batch: two buffers of a file, and the records of one batch.
 const MEMORY: (u64, u64) = (2 * 1024 * 1024, 128);
 
 pub(crate) fn run(input: &[u8]) {
     let files = journal_of(input);
     check(&files);
-    // As they are, nearly all changed bytes fail at a checksum: with those made right, what stands behind is read.
+    // Nearly every changed byte fails a checksum; with corrected checksums, the contents are read.
     check(&sealed_journal(&files));
 }
 
@@ -58,7 +58,7 @@ fn check(files: &Files) {
     written::applied(&records);
 }
 
-/// What was read is what stands there, from the front.
+/// What was read must equal the bytes from the front.
 fn prefix(batches: &[Batch], walk: &Walk) {
     assert!(batches.len() <= walk.frames.len(), "more batches were read than are whole");
     for (batch, frame) in batches.iter().zip(&walk.frames) {
@@ -86,7 +86,7 @@ fn ends(ending: &Ending, walk: &Walk, files: &Files) {
     }
 }
 
-/// A no names the file and a byte that is in it.
+/// A refusal names the file and an offset within it.
 fn placed(error: &LogError, files: &Files) {
     match error {
         LogError::Damage { place, what } => {
@@ -106,10 +106,11 @@ fn placed(error: &LogError, files: &Files) {
     }
 }
 
-/// Opening finds what the scan found, changes nothing if it refuses, and what it leaves is read as the same again.
+/// Opening must find what the scan found, change nothing if it refuses, and leave files that are read as the same
+/// again.
 fn opened(files: &Files, durability: Durability, failed: Option<&LogError>, records: &[(Lsn, Record)]) {
     let storage = SimulatedStorage::with_files(files.clone());
-    // As a start does it: everything is read before anything is changed.
+    // As in a start: everything is read before anything is changed.
     let open = || {
         let found = Found::look(Arc::new(storage.clone()))?;
         let mut read = Vec::new();
@@ -128,7 +129,7 @@ fn opened(files: &Files, durability: Durability, failed: Option<&LogError>, reco
             assert_eq!(read, records, "opened again, it has other records");
         }
         (Err(error), Some(_)) => {
-            // Where several things are wrong it may name another: it looks at every head before it reads a record.
+            // Of several faults it may report another one: it reads every header before any record.
             placed(&error, files);
             assert_eq!(&storage.files(), files, "a refused journal is left alone");
         }

@@ -1,8 +1,8 @@
-//! What must hold for whatever bytes come in: from a disk, from a file that an operator wrote, from a caller.
+//! Properties that must hold for any bytes: from a disk, from an operator's file, from a caller.
 //!
-//! Each target is an ordinary function of bytes that panics where a promise is broken, so the same function is run by
-//! `tests/bounded.rs` on any toolchain (kept inputs, and seeded mutations of them) and by libFuzzer (`fuzz/libfuzzer`).
-//! Nothing here is part of the server.
+//! Each target is a function of bytes that panics if a property is violated. `tests/bounded.rs` runs it on any
+//! toolchain (with kept inputs, and mutations of them from a seed), and so does libFuzzer (`fuzz/libfuzzer`). Nothing
+//! here is part of the server.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken promise is told by a panic, and by nothing else")]
 #![expect(clippy::missing_panics_doc, reason = "every function here panics on what it is there to find")]
@@ -25,17 +25,17 @@ pub use frames::{journal_of, snapshot_of};
 pub use mutate::Mutator;
 pub use requests::{Kind, kinds};
 
-/// Inputs are not longer than this: what follows is left away. Every format repeats itself long before.
+/// The maximum length of an input; the rest is cut off. Every format repeats itself long before.
 pub const MOST_BYTES: usize = 64 * 1024;
 
-/// A target: what is run, and under which name its inputs are kept in `fuzz/corpus`.
+/// A target: its function, and the name under which its inputs are kept in `fuzz/corpus`.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
     /// Its name.
     pub name: &'static str,
-    /// Panics if a promise is broken.
+    /// Panics if a property is violated.
     pub run: fn(&[u8]),
-    /// Mutations in the bounded run: what fits some two seconds, unoptimized.
+    /// Mutations in the bounded run: as many as fit into about two seconds, unoptimized.
     pub mutations: u32,
 }
 

@@ -4,9 +4,9 @@ use fastrand::Rng;
 
 use crate::MOST_BYTES;
 
-/// Bytes at which lengths, counts and signs change.
+/// Bytes at which encodings of lengths, counts and signs change.
 const EDGES: [u8; 9] = [0, 1, 2, 0x7f, 0x80, 0x81, 0xfe, 0xff, b'\n'];
-/// Most changes of one input.
+/// Maximum changes of one input.
 const MOST_CHANGES: usize = 5;
 
 /// Makes new inputs out of kept ones.
@@ -17,7 +17,7 @@ pub struct Mutator<'a> {
 }
 
 impl<'a> Mutator<'a> {
-    /// From these inputs, of which there must be one.
+    /// A mutator of these inputs, of which there must be at least one.
     #[must_use]
     pub fn new(seed: u64, kept: &'a [Vec<u8>]) -> Self {
         assert!(!kept.is_empty(), "nothing to begin with");
@@ -38,7 +38,7 @@ impl<'a> Mutator<'a> {
         input
     }
 
-    /// A piece of `bytes`, more often a short one.
+    /// A range within `bytes`; short ones are more frequent.
     fn piece(&mut self, bytes: usize) -> std::ops::Range<usize> {
         let start = self.rng.usize(..=bytes);
         let most = if self.rng.bool() { 8 } else { bytes };

@@ -1,4 +1,4 @@
-//! Requests: any bytes of protobuf, and what becomes of them at the edge.
+//! Requests: any bytes of protobuf, and their conversion at the edge.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::bounds::bounded;
 use crate::fields::{message, names_a_field};
 
-/// What reading a request may take. An empty message in a list is two bytes on the wire; the widest one that lists
-/// have, an item, takes 328 in memory, and a list that has just grown has had room for three times what is in it.
+/// Memory for reading a request. An empty message in a list is two bytes on the wire. The widest such message, an item,
+/// takes 328 in memory, and a list that has just grown had room for three times its entries.
 const MEMORY: (u64, u64) = (64 * 1024, 512);
 
-/// A kind of request: its name in the contract, and what must hold for its bytes.
+/// A kind of request: its name in the contract, and the check of its bytes.
 pub type Kind = (&'static str, fn(&'static str, &[u8]));
 
-/// Every kind; the first byte of an input chooses.
+/// Every kind; the first byte of an input chooses one.
 #[must_use]
 pub fn kinds() -> [Kind; 12] {
     [
@@ -47,14 +47,14 @@ pub(crate) fn run(input: &[u8]) {
     check(*kind, bytes);
 }
 
-/// Runs what must hold for the bytes of a request of this kind.
+/// Checks the bytes of a request of this kind.
 pub(crate) fn check(kind: u8, bytes: &[u8]) {
     let kinds = kinds();
     let (name, check) = kinds.get(usize::from(kind) % kinds.len()).expect("a kind");
     check(name, bytes);
 }
 
-/// Reads a request; what is read can be sent, and is read as the same again.
+/// Reads a request; if it can be read it can be encoded, and is read as the same again.
 fn read<M: Message + Default + PartialEq + Debug>(name: &str, bytes: &[u8]) -> Option<M> {
     let request = bounded(name, bytes.len(), MEMORY, || M::decode(bytes)).ok()?;
     let again = M::decode(request.encode_to_vec().as_slice()).expect("what was sent is read");
@@ -62,7 +62,7 @@ fn read<M: Message + Default + PartialEq + Debug>(name: &str, bytes: &[u8]) -> O
     Some(request)
 }
 
-/// Converts a request twice, the second time as it is read when it is sent again: the same comes of it.
+/// Converts a request twice, the second time after encoding and decoding: the result must be the same.
 fn stable<M, C>(name: &str, bytes: &[u8], convert: impl Fn(&M) -> Result<C, Rejection>) -> Option<(M, C)>
 where
     M: Message + Default + PartialEq + Debug,
@@ -81,7 +81,7 @@ where
     }
 }
 
-/// A rejection names at least one field, and only fields that the contract has, each with what is wrong.
+/// Checks that a rejection names at least one field, and only fields of the contract, each with a description.
 pub(crate) fn explained(name: &str, rejection: &Rejection) {
     let message = message(name);
     let fields: Vec<&String> = match rejection {
@@ -100,7 +100,7 @@ pub(crate) fn explained(name: &str, rejection: &Rejection) {
     }
 }
 
-/// Lines of one command in the order that all code behind the edge relies on.
+/// Checks that the lines of a command have the order that all code after the edge depends on.
 fn ordered(lines: &[Wanted]) {
     assert!(lines.is_sorted_by(|a, b| a.sku < b.sku), "lines that are not summed and ascending: {lines:?}");
     assert!(lines.iter().all(|line| line.units > 0), "a line of nothing: {lines:?}");
@@ -109,7 +109,7 @@ fn ordered(lines: &[Wanted]) {
 fn reserve(name: &'static str, bytes: &[u8]) {
     let Some((request, command)) = stable(name, bytes, convert::reserve) else { return };
     ordered(&command.lines);
-    // The order of lines is the caller's: the same cart either way.
+    // Lines in another order are the same cart.
     let mut reversed: pb::ReserveRequest = request;
     reversed.lines.reverse();
     let other = convert::reserve(&reversed).expect("the same lines");
@@ -131,7 +131,7 @@ fn create_drop(name: &'static str, bytes: &[u8]) {
     let record = Record::Drop(Box::new(image));
     record.encode(&mut written);
     assert_eq!(Record::decode(&written), Ok(record), "a drop that was accepted can't be read back");
-    // A drop as it is shown can be asked for again, and is the same.
+    // A drop as it is shown can be used in a create request, and is the same drop.
     let opens_at = definition.schedule.opens_at;
     let mut shown = convert::drop_view(&view(definition.clone()));
     if opens_at.is_none() {
@@ -155,7 +155,7 @@ fn batch(name: &'static str, bytes: &[u8]) {
     }
     for operation in operations.iter().filter_map(|operation| operation.operation.as_ref()) {
         use pb::operation::Operation;
-        // In a batch an operation is decided as its request would be by itself.
+        // An operation of a batch must be decided as its own request would be.
         let (kind, bytes) = match operation {
             Operation::Reserve(request) => (0, request.encode_to_vec()),
             Operation::Extend(request) => (1, request.encode_to_vec()),
@@ -182,7 +182,7 @@ fn view(definition: Definition) -> DropView {
     }
 }
 
-/// The drop that changes are laid over.
+/// The drop that updates are applied to.
 fn sample() -> Definition {
     let pool = Pool { id: "general".parse().expect("an id"), units: 300 };
     Definition {
@@ -202,7 +202,7 @@ fn sample() -> Definition {
 mod tests {
     use super::*;
 
-    /// An input of many empty messages is the worst that a request can be.
+    /// An input of many empty messages is the worst case of a request.
     fn of_empty(messages: usize) -> Vec<u8> {
         [0x0a, 0x00].repeat(messages)
     }
@@ -231,7 +231,7 @@ mod tests {
             size_of::<pb::PriceStep>(),
         ];
         let widest = sizes.into_iter().max().and_then(|size| u64::try_from(size).ok()).expect("some");
-        // Two bytes on the wire; a list that has just grown has had room for three times what is in it.
+        // Two bytes on the wire; a list that has just grown had room for three times its entries.
         assert!(widest * 3 / 2 <= MEMORY.1, "{widest} bytes: {sizes:?}");
     }
 

@@ -1,4 +1,5 @@
-//! Snapshots: what is loaded can be written and is loaded as the same again; all else is refused with its place.
+//! Snapshots: one that can be loaded can be written, and is loaded as the same again; others are refused with an
+//! offset.
 
 use stockade_journal::snapshot::{Loaded, SnapshotError, SnapshotWriter, load};
 use stockade_journal::storage::{SimulatedStorage, Storage};
@@ -9,14 +10,14 @@ use crate::bounds::bounded;
 use crate::frames::{sealed_snapshot, snapshot_of};
 use crate::{record, written};
 
-/// What loading may take: a view on the file, and one block.
+/// Memory for loading: a buffer of the file, and one block.
 const MEMORY: (u64, u64) = (2 * 1024 * 1024, 128);
 
 type Entries = Vec<(Lsn, Record)>;
 
 pub(crate) fn run(input: &[u8]) {
     check(input);
-    // As they are, nearly all changed bytes fail at a checksum: with those made right, what stands behind is read.
+    // Nearly every changed byte fails a checksum; with corrected checksums, the contents are read.
     check(&sealed_snapshot(input));
 }
 
@@ -61,7 +62,7 @@ fn check(input: &[u8]) {
     written::restored(&entries);
 }
 
-/// A no names a byte of the file.
+/// A refusal names an offset within the file.
 fn placed(error: &SnapshotError, bytes: usize) {
     match error {
         SnapshotError::Damage { offset, what, .. } => {

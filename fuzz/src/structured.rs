@@ -1,5 +1,5 @@
-//! Requests that are well formed: bytes choose which fields are set, and to what, so that most of them get past the
-//! first check. Follows the contract's descriptors, so a field that it grows is set here, too.
+//! Well-formed requests: bytes choose which fields are set and their values, so that most requests pass the first
+//! check. It follows the contract's descriptors, so new fields are included.
 
 use arbitrary::{Result, Unstructured};
 use prost::Message as _;
@@ -8,9 +8,9 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use crate::fields::message;
 use crate::requests::{check, kinds};
 
-/// How deep messages are nested: as deep as a batch of reserves and a drop's items with their slots.
+/// The maximum nesting of messages: that of a batch of reserves and of a drop's items with their slots.
 pub(crate) const DEEPEST: usize = 5;
-/// Texts that mean something somewhere.
+/// Texts with a meaning in some field.
 const TEXTS: [&str; 16] = [
     "",
     "0190b5f0-8a5e-7c3e-9d3a-0123456789ab",
@@ -29,7 +29,7 @@ const TEXTS: [&str; 16] = [
     "2:1.0190b5f0-8a5e-7c3e-9d3a-0123456789ab",
     "1a2.knife-1204",
 ];
-/// Numbers at which something changes.
+/// Numbers at which behaviour changes.
 const NUMBERS: [i64; 14] =
     [0, 1, 2, 3, 60, 300, 86_400, 604_800, 999_999_999, 1_000_000, 1_000_000_000_000, 253_402_300_799, -1, i64::MAX];
 
@@ -42,7 +42,7 @@ pub(crate) fn run(input: &[u8]) {
     }
 }
 
-/// A message whose fields and values are what the bytes choose.
+/// A message whose fields and values the bytes choose.
 pub(crate) fn build(
     bytes: &mut Unstructured<'_>,
     descriptor: &MessageDescriptor,
@@ -50,7 +50,7 @@ pub(crate) fn build(
 ) -> Result<DynamicMessage> {
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
-        // Three of four fields are set; when the bytes are used up, none is.
+        // Three of four fields are set; once the bytes are used up, none.
         if deep == 0 || !bytes.ratio(3_u8, 4_u8)? || bytes.is_empty() {
             continue;
         }

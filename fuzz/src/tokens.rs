@@ -1,4 +1,4 @@
-//! Page tokens: what a list gives out it takes back, and what it takes means one place.
+//! Page tokens: a list accepts every token that it returns, and every accepted token means one place.
 
 use stockade::grpc::convert::{drop_token, hold_token, list_drops, list_holds};
 use stockade_engine::list::{DropPlace, HoldPlace};
@@ -8,7 +8,7 @@ use stockade_types::time::Timestamp;
 
 use crate::requests::explained;
 
-/// Longest id of a drop.
+/// The maximum length of a drop id.
 const LONGEST_ID: usize = 64;
 
 pub(crate) fn run(input: &[u8]) {
@@ -40,7 +40,7 @@ fn place_of_drops(token: &str) -> Option<DropPlace> {
     }
 }
 
-/// Any place there can be.
+/// The token of any place must be accepted.
 fn given_back(input: &[u8]) {
     let Some((shard, rest)) = input.split_first_chunk() else { return };
     let Some((after, rest)) = rest.split_first_chunk() else { return };
@@ -55,7 +55,7 @@ fn given_back(input: &[u8]) {
     assert_eq!(place_of_drops(&drop_token(place.clone())), place, "a token that was given out is not taken back");
 }
 
-/// Any text: a place that is read from it is the one that its own token says.
+/// A place that is read from any text must equal the place of its own token.
 fn taken(text: &str) {
     let holds = place_of_holds(text);
     assert_eq!(place_of_holds(&hold_token(holds)), holds);

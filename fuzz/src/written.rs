@@ -1,32 +1,33 @@
-//! Records as they are applied: any that can be read lead to a sound state or to a clear no, and twice to the same.
+//! Applying records: any readable records lead to a consistent state or to a clear error, and to the same state when
+//! applied twice.
 
 use stockade_engine::inventory::{BulkLoad, Inventory, ReplayError};
 use stockade_types::digest::DigestKey;
 use stockade_types::ids::Lsn;
 use stockade_types::record::Record;
 
-/// How one of them is read.
+/// How one record is applied.
 type Read = fn(&BulkLoad, Lsn, &Record) -> Result<(), ReplayError>;
 
-/// Takes in the entities of a snapshot, derives the rest, and holds what came of it to the rules.
+/// Loads the entities of a snapshot, derives the rest, and checks the state.
 pub(crate) fn restored(entities: &[(Lsn, Record)]) {
     if has_a_drop(entities) {
         let _state = twice_the_same(entities, BulkLoad::restore);
     }
 }
 
-/// Applies the records of a journal, derives the rest, and holds what came of it to the rules.
+/// Applies the records of a journal, derives the rest, and checks the state.
 pub(crate) fn applied(records: &[(Lsn, Record)]) {
     if !has_a_drop(records) {
         return;
     }
     let once = twice_the_same(records, BulkLoad::apply);
-    // In the order of a journal, who follows them comes to the same, or says no.
+    // If the records are in a journal's order, a follower must have the same result.
     if records.is_sorted_by(|one, next| one.0 < next.0) {
         for at_once in [0, records.len() / 2] {
             let follower = followed(records, at_once);
             let agrees = match &follower {
-                // It looks at units after each record, a start at the end.
+                // A follower checks units after each record, a start at the end.
                 Err(ReplayError::Oversold { .. }) => true,
                 Err(ReplayError::Record { .. } | ReplayError::Orphan(_)) => once.is_err(),
                 Ok(_) => follower == once,
@@ -36,7 +37,7 @@ pub(crate) fn applied(records: &[(Lsn, Record)]) {
     }
 }
 
-/// An inventory has thousands of shards: without a drop there is nothing to see in one.
+/// An inventory has thousands of shards; without a drop it is not worth the time.
 fn has_a_drop(records: &[(Lsn, Record)]) -> bool {
     records.iter().any(|(_, record)| matches!(record, Record::Drop(_) | Record::DropFact(_)))
 }
@@ -55,7 +56,7 @@ fn state(records: &[(Lsn, Record)], read: Read, times: usize) -> Result<[u8; 32]
     load.finish(usize::MAX).map(|inventory| sound(&inventory))
 }
 
-/// The state of one that follows the records, having loaded so many at once.
+/// The state of a follower that has loaded the first `at_once` records at once.
 fn followed(records: &[(Lsn, Record)], at_once: usize) -> Result<[u8; 32], ReplayError> {
     let load = BulkLoad::new(DigestKey::from_bytes([7; 16]));
     let (first, rest) = records.split_at(at_once);

@@ -1,4 +1,4 @@
-//! Drop files: a file that is accepted can be written anew with the same meaning; a no tells line and column.
+//! Drop files: an accepted file can be written anew with the same meaning; a refusal has line and column.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use stockade_proto as pb;
 use crate::bounds::bounded;
 use crate::requests::explained;
 
-/// What reading a file may take. The parser keeps each key and value with its place.
+/// Memory for reading a file. The parser keeps the position of each key and value.
 const MEMORY: (u64, u64) = (1024 * 1024, 1024);
 
 const NAME: &str = "drop.yaml";
@@ -31,7 +31,7 @@ fn accepted(drop: pb::Drop) {
     }
 }
 
-/// Either the file is empty, or every line of the answer begins with a place that is in it.
+/// Either the file is empty, or every line of the message begins with a position in the file.
 fn refused(text: &str, told: &str) {
     if told.starts_with(&format!("{NAME} is empty")) {
         return;
@@ -47,7 +47,7 @@ fn refused(text: &str, told: &str) {
     assert!(column >= 1, "column {column}: {told:?}");
 }
 
-/// A text as YAML reads it under all circumstances.
+/// A text that YAML always reads as this string.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

@@ -1,7 +1,7 @@
 //! The bounded run: every kept input, and mutations of them from a seed, on any toolchain.
 //!
-//! `STOCKADE_FUZZ_SEED` and `STOCKADE_FUZZ_MUTATIONS` ask for others, and more. An input that breaks a promise is written
-//! to `target/fuzz/`, and the answer says how it is played again: kept in `fuzz/corpus`, it always will be.
+//! `STOCKADE_FUZZ_SEED` and `STOCKADE_FUZZ_MUTATIONS` set another seed and number. An input that violates a property is
+//! written to `target/fuzz/`, and the message says how to run it again. Once it is in `fuzz/corpus` it is always run.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on must stop")]
 
@@ -23,7 +23,7 @@ fn asked(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Runs an input; one that breaks a promise is kept for who looks into it.
+/// Runs an input; one that violates a property is written to a file.
 fn tried(target: &str, input: &[u8], what: &str) {
     if panic::catch_unwind(|| run(target, input)).is_ok() {
         return;
@@ -33,7 +33,7 @@ fn tried(target: &str, input: &[u8], what: &str) {
     let file = folder.join(format!("{target}-{}", &blake3::hash(input).to_hex()[..16]));
     fs::write(&file, input).expect("written");
     panic!(
-        "{what} breaks a promise; it is in {}. To play it again: cp it to fuzz/corpus/{target}/ and run \
+        "{what} violates a property; it is in {}. To run it again: cp it to fuzz/corpus/{target}/ and run \
          cargo test -p stockade-fuzz {target}",
         file.display()
     );

@@ -1,7 +1,7 @@
-//! The inputs that fuzzing begins with: real journals, snapshots, records, drop files, requests and tokens.
+//! The initial inputs of fuzzing: real journals, snapshots, records, drop files, requests and tokens.
 //!
-//! They are written by `cargo test -p stockade-fuzz --test seeds -- --ignored`; each begins with `seed-`, and what else
-//! is in `fuzz/corpus` was found and is kept.
+//! `cargo test -p stockade-fuzz --test seeds -- --ignored` writes them; their names begin with `seed-`. Other files in
+//! `fuzz/corpus` were found by fuzzing and are kept.
 
 #![expect(clippy::expect_used, reason = "a test that can't go on must stop")]
 
@@ -174,7 +174,7 @@ fn requests_of_operators() -> [Vec<u8>; 5] {
     ]
 }
 
-/// Requests at the bounds of what is decoded, and beyond them: many parts of two bytes.
+/// Requests at the bounds of decoding, and beyond them: many parts of two bytes.
 fn extremes() -> [(&'static str, Vec<u8>); 15] {
     const RESERVE: u8 = 0;
     const CREATE: u8 = 9;
@@ -201,7 +201,7 @@ fn extremes() -> [(&'static str, Vec<u8>); 15] {
         ("operations-at-the-bound", of(BATCH, [0x0a, 0].repeat(10_000))),
         ("items-of-one-pool", of(CREATE, within(0x0a, [0x5a, 2, 0x1a, 0].repeat(256)))),
         ("labels-beyond", of(CREATE, within(0x0a, [0x82, 1, 0].repeat(33)))),
-        // Labels of a fixed size, which hide the begin of an item with very many pools.
+        // Labels encoded as a fixed64, which hides the start of an item with very many pools.
         (
             "labels-that-hide-pools",
             of(
@@ -213,7 +213,7 @@ fn extremes() -> [(&'static str, Vec<u8>); 15] {
     ]
 }
 
-/// A short history with every verb; leaves two snapshots and a journal of several segments.
+/// A short history with every verb; it leaves two snapshots and a journal of several segments.
 fn history(durability: Durability, closed: bool) -> (SimulatedStorage, SimulatedStorage) {
     let [root, journal, snapshots] = [(); 3].map(|()| SimulatedStorage::new());
     let folder = Folder::over(Arc::new(root), Arc::new(journal.clone()), Arc::new(snapshots.clone()), "seeds")
@@ -303,7 +303,7 @@ fn write_seeds() -> io::Result<()> {
         let kind = u8::try_from(kind).expect("few");
         let request = [vec![kind], request].concat();
         keep("request", &format!("{kind}"), &request)?;
-        // Bytes that choose what is in a request: any will do, the same on each machine.
+        // Bytes that choose the fields of a request: arbitrary, but the same on each machine.
         let chosen: Vec<u8> = (0..512_u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 13).to_le_bytes()[0]).collect();
         keep("structured", &format!("{kind}"), &[vec![kind], chosen.clone()].concat())?;
         keep("intake", &format!("{kind}"), &request)?;

@@ -1,4 +1,4 @@
-//! What the wire's answers say, in the ledger's words: is it the hold that was asked for, or why not.
+//! Turns answers of the wire into the ledger's types: the hold that was asked for, or why not.
 
 use stockade_proto as pb;
 use tonic::{Code, Status};
@@ -44,7 +44,7 @@ answers! {
     ReleaseResponse, release_response, Release;
 }
 
-/// What a customer was told.
+/// The outcome that an answer reports to the customer.
 #[must_use]
 pub fn told(answer: Result<Answer, Status>, visit: &Visit, floor: &Floor) -> Said {
     let Answer { verb, outcome, server_time } = match answer {
@@ -75,10 +75,10 @@ pub fn told(answer: Result<Answer, Status>, visit: &Visit, floor: &Floor) -> Sai
     }
 }
 
-/// Whether a hold is what this verb makes of what was asked.
+/// Whether a hold is what this verb makes of the request.
 fn is_faithful(verb: Verb, hold: &pb::Hold, visit: &Visit, goods: &[Goods]) -> bool {
     let state = match verb {
-        // A reserve that is sent again shows the hold as it stands by then.
+        // A reserve that is sent again returns the hold in its present state.
         Verb::Reserve | Verb::Extend => [pb::HoldState::Held, pb::HoldState::Paying].contains(&hold.state()),
         Verb::Claim => hold.state() == pb::HoldState::Claimed && hold.order_ref == order(visit.hold),
         Verb::Release => hold.state() == pb::HoldState::Released,

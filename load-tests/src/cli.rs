@@ -18,7 +18,7 @@ use crate::scale;
 use crate::server::Recipe;
 use crate::soak;
 
-/// How long threads that do not come back may hold up the end.
+/// How long threads that do not end may delay the exit.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Load on a real Stockade server: drops as scenarios, audited from the outside, and comparisons with peers.
@@ -35,11 +35,11 @@ enum Command {
     Run(RunOptions),
     /// Runs Stockade and its peers alternately and prints ratios
     Compare(CompareOptions),
-    /// Measures what live holds, drops and connections cost, from few to many
+    /// Measures the cost of live holds, drops and connections at growing numbers
     Scale(ScaleOptions),
-    /// Records what clients see of a server that is killed and stopped in its tracks, and checks it for linearizability
+    /// Records what clients see of a server that is killed and paused, and checks it for linearizability
     History(HistoryOptions),
-    /// Everything at once for long, with restarts in between: audited after each, and memory must not grow
+    /// Runs all kinds of load for long, with restarts in between: audits each round, and memory must not grow
     Soak(SoakOptions),
     /// Answers reserves without any work
     #[command(hide = true)]
@@ -49,10 +49,10 @@ enum Command {
 /// How a server is started.
 #[derive(Debug, Args)]
 struct ServerOptions {
-    /// The stockade binary; else the one beside this program
+    /// The stockade binary; by default the one next to this program
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
-    /// Where data folders are made (each is removed at the end); else where temporary files go
+    /// Where data folders are made (each is removed at the end); by default the folder for temporary files
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -70,16 +70,16 @@ struct RunOptions {
     /// Scenarios, as TOML
     #[arg(required = true, value_name = "FILE")]
     scenarios: Vec<PathBuf>,
-    /// A server that runs already, by its address with `http://`, instead of one that is started
+    /// The address, with `http://`, of a server that runs already, instead of one that is started
     #[arg(long, value_name = "URL", conflicts_with_all = ["server", "data"])]
     endpoint: Option<String>,
-    /// Where that server's metrics are, such as 127.0.0.1:7412; else the audit does without them
+    /// Where that server's metrics are, such as 127.0.0.1:7412; without it the audit does not use them
     #[arg(long, value_name = "ADDRESS", requires = "endpoint")]
     metrics: Option<SocketAddr>,
-    /// Stock, customers and arrivals by this factor, for machines smaller or larger than the scenario has in mind
+    /// Multiplies stock, customers and arrivals, for machines smaller or larger than the scenario assumes
     #[arg(long, default_value_t = 1.0, value_parser = factor)]
     scale: f64,
-    /// Decides all that is left to chance, instead of the scenario's own
+    /// The seed of everything random, instead of the scenario's own
     #[arg(long)]
     seed: Option<u64>,
     /// Where reports go, as text, JSON and HTML, by the scenario's name
@@ -91,10 +91,10 @@ struct RunOptions {
 struct CompareOptions {
     #[command(flatten)]
     server: ServerOptions,
-    /// Rows to run, by name, with commas between them; else all
+    /// Rows to run, by name, separated by commas; by default all
     #[arg(long, value_delimiter = ',', value_name = "ROW")]
     rows: Vec<String>,
-    /// Few and short pairs: to see that all works, not to know how fast
+    /// Few and short pairs: shows that everything works, measures nothing
     #[arg(long)]
     quick: bool,
     /// Pairs of each row; 15, or 3 with --quick
@@ -115,7 +115,7 @@ struct CompareOptions {
 struct ScaleOptions {
     #[command(flatten)]
     server: ServerOptions,
-    /// What grows, with commas between; else all
+    /// Rows to run, separated by commas; by default all
     #[arg(long, value_delimiter = ',', value_name = "ROW")]
     rows: Vec<scale::Row>,
     /// The most live holds
@@ -139,31 +139,31 @@ struct ScaleOptions {
 struct HistoryOptions {
     #[command(flatten)]
     server: ServerOptions,
-    /// How long clients ask
+    /// How long clients send requests
     #[arg(long = "for", default_value = "30s", value_parser = span, value_name = "SPAN")]
     length: Duration,
-    /// How often the server is killed; else as --kill-every says
+    /// How often the server is killed; by default as --kill-every says
     #[arg(long, value_name = "N", conflicts_with = "kill_every", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     kills: Option<u32>,
     /// How long from kill to kill, on average
     #[arg(long, default_value = "2s", value_parser = span, value_name = "SPAN")]
     kill_every: Duration,
-    /// How often the server is stopped in its tracks and let go on; else once for each kill
+    /// How often the server is paused and continued; by default once for each kill
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pauses: Option<u32>,
-    /// Clients that ask at once
+    /// Number of concurrent clients
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     clients: u16,
-    /// Decides what they ask; else by chance, and told
+    /// The seed of the requests; by default random, and printed
     #[arg(long)]
     seed: Option<u64>,
     /// When a record counts as durable, as in `stockade serve`. A killed process loses nothing with `os` either
     #[arg(long, default_value = "sync", value_name = "WHEN", value_parser = ["sync", "os"])]
     durability: String,
-    /// Keeps the history there, as JSON lines
+    /// Writes the history to this file, as JSON lines
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// Checks a history that was kept, instead of making one
+    /// Checks a history from a file, instead of making one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "kills", "pauses", "seed"])]
     check: Option<PathBuf>,
 }
@@ -172,13 +172,13 @@ struct HistoryOptions {
 struct SoakOptions {
     #[command(flatten)]
     server: ServerOptions,
-    /// How long there is load, over all rounds
+    /// Total time under load, over all rounds
     #[arg(long = "for", default_value = "30m", value_parser = span, value_name = "SPAN")]
     length: Duration,
-    /// How long a round's load is; in the first two thirds each ends with a restart, by SIGKILL and SIGTERM in turn
+    /// Length of a round's load; in the first two thirds each ends with a restart, by SIGKILL and SIGTERM in turn
     #[arg(long, default_value = "60s", value_parser = span, value_name = "SPAN")]
     restart_every: Duration,
-    /// Decides what is left to chance
+    /// The seed of everything random
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the report goes, as soak.txt and soak.json
@@ -206,13 +206,13 @@ fn factor(text: &str) -> Result<f64, String> {
     if factor > 0.0 && factor <= 1000.0 { Ok(factor) } else { Err("must be above 0 and at most 1000".to_owned()) }
 }
 
-/// Runs a command line, its first word being the program's name.
+/// Runs a command line whose first word is the program's name.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { 0 };
-            // A reader that has gone away does not change what was asked.
+            // A reader that has gone away does not change the exit code.
             return error.print().map_or(ExitCode::from(code), |()| ExitCode::from(code));
         }
     };
@@ -228,7 +228,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(output.finish(code))
 }
 
-/// Whether all is well.
+/// Whether the command found nothing wrong.
 fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = match command {
@@ -242,17 +242,17 @@ fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
             runtime.block_on(served).map(|()| true)
         }
     };
-    // What was given up in the midst of a load may still have requests in flight.
+    // Requests of an aborted load may still be in flight.
     runtime.shutdown_timeout(LAST_WAIT);
     done
 }
 
-/// What was started is ended when it is given up.
+/// Runs the work until it ends or the user interrupts. An interrupt drops the work, which ends what it started.
 async fn until_interrupted(work: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
     let stop = told_to_stop()?;
     tokio::select! {
         done = work => done,
-        () = stop => Err(Failure::Work("told to stop: what was started is ended".to_owned())),
+        () = stop => Err(Failure::Work("interrupted: everything that was started is ended".to_owned())),
     }
 }
 
@@ -282,7 +282,7 @@ async fn compare(options: CompareOptions, output: &mut Output) -> Result<bool, F
     }
     output.line("");
     output.line(&compare::told(&comparison));
-    // Quick figures mean nothing, so they miss nothing.
+    // Quick figures are not meaningful, so no target is checked.
     Ok(if options.quick { comparison.is_whole() } else { comparison.hit() })
 }
 

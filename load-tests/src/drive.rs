@@ -1,5 +1,5 @@
-//! The closed loop: callers that each ask, wait for the answer and ask again. What is measured is throughput; a slow
-//! server slows its callers down, so latencies are those of a server that is as busy as it can be.
+//! The closed loop: each caller asks, waits for the answer and asks again. It measures throughput. A slow server slows
+//! its callers down, so latencies are those of a saturated server.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use tokio::task::JoinSet;
 use crate::failure::Failure;
 use crate::numbers::{micros, real};
 
-/// The slowest answer that is told from slower ones, in microseconds.
+/// The longest latency that the histogram distinguishes, in microseconds.
 pub const SLOWEST: u64 = 120_000_000;
 
 /// Something that asks and waits.
 pub trait Caller: Send + 'static {
-    /// Asks once. Answers how many operations that was.
+    /// Asks once. Returns how many operations that was.
     ///
     /// # Errors
-    /// In words, when an answer is missing or is not the one that this work has.
+    /// When an answer is missing or is not the one that this work expects.
     fn call(&mut self) -> impl Future<Output = Result<u64, String>> + Send;
 }
 
@@ -31,18 +31,18 @@ pub struct Span {
     pub measured: Duration,
 }
 
-/// What a closed loop came to.
+/// The result of a closed loop.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// Operations a second.
     pub rate: f64,
-    /// All operations that were answered, the warm-up and the last ones included.
+    /// All operations that were answered, including the warm-up and those that ended after the span.
     pub operations: u64,
-    /// Microseconds from question to answer.
+    /// Microseconds from request to answer.
     pub latency: Histogram<u64>,
 }
 
-/// An empty histogram of microseconds, three digits exact.
+/// An empty histogram of microseconds with three significant digits.
 ///
 /// # Errors
 /// Never: the bounds are fixed.
@@ -56,7 +56,7 @@ struct Tally {
     latency: Histogram<u64>,
 }
 
-/// Drives all callers at once, each in a task of its own, until the span is over and the last answer is there.
+/// Drives all callers at once, each in a task of its own, until the span is over and the last answer has arrived.
 ///
 /// # Errors
 /// When a caller does not get its answer.

@@ -1,5 +1,4 @@
-//! Why a command could not do what it was asked, and what the process ends with then. A finding of the audit is none of
-//! these: it is an answer.
+//! Why a command failed, and the exit code for it. A finding of the audit is none of these: it is a result.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +8,7 @@ use tonic::{Code, Status};
 
 /// A finding of an audit, or a target that was missed.
 pub const AMISS: u8 = 1;
-/// A wrong usage, or a scenario that makes no sense.
+/// Wrong usage, or an inconsistent scenario.
 pub const USAGE: u8 = 64;
 const UNREACHED: u8 = 69;
 const BUG: u8 = 70;
@@ -18,57 +17,57 @@ const IO: u8 = 74;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What was asked can't be done so.
+    /// The request can't be carried out as given.
     #[error("{0}")]
     Usage(String),
-    /// A scenario that makes no sense, every fault in a line.
+    /// An inconsistent scenario, one fault a line.
     #[error("{path}:\n{faults}", path = .path.display())]
     Scenario {
-        /// Which.
+        /// The scenario's file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The faults.
         faults: String,
     },
-    /// Nobody answers.
+    /// No server answers.
     #[error("no server answers at {endpoint}")]
     Unreached {
-        /// Where.
+        /// The address.
         endpoint: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A server answered what it must not where the load is prepared or looked at afterwards.
+    /// A server gave an unexpected status while the load was prepared or audited.
     #[error("{what}: {status}")]
     Status {
-        /// What was asked.
+        /// The request.
         what: &'static str,
         /// The answer.
         status: Box<Status>,
     },
-    /// A program did not start, or not in time; with its last words.
+    /// A program did not start, or not in time; with its last lines of output.
     #[error("{program} did not start: {why}")]
     Start {
-        /// Which.
+        /// The program.
         program: String,
-        /// What it said.
+        /// Its last output.
         why: String,
     },
-    /// The work could not be done as it had to be.
+    /// The work could not be done as required.
     #[error("{0}")]
     Work(String),
     /// A file can't be read or written.
     #[error("{path}: {source}", path = .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The machine does not give what every process needs.
+    /// The operating system refused a resource that every process needs.
     #[error("the system refused: {0}")]
     Machine(#[from] io::Error),
-    /// A part of this program ended that never should.
+    /// A part of this program ended that should never end.
     #[error("a bug: {0}")]
     Bug(&'static str),
 }
@@ -80,12 +79,12 @@ impl Failure {
         move |source| Self::File { path, source }
     }
 
-    /// An answer that must not be, to this question.
+    /// An unexpected status in answer to this request.
     pub fn status(what: &'static str) -> impl FnOnce(Status) -> Self {
         move |status| Self::Status { what, status: Box::new(status) }
     }
 
-    /// What the process ends with.
+    /// The exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -98,7 +97,7 @@ impl Failure {
         }
     }
 
-    /// It and its causes, in one line; a cause that is told already is not told again.
+    /// The error and its causes in one line. A cause whose text is already part of the line is left out.
     #[must_use]
     pub fn whole(&self) -> String {
         let mut words = self.to_string();

@@ -1,4 +1,4 @@
-//! What all visits of a run share.
+//! State that all visits of a run share.
 
 use std::sync::atomic::AtomicU64;
 
@@ -9,24 +9,24 @@ use crate::samples::Recorder;
 use crate::scenario::Scenario;
 use crate::wire::Checkout;
 
-/// What all visits share.
+/// State that all visits share.
 pub struct Floor {
-    /// What is played.
+    /// The scenario that is run.
     pub scenario: Scenario,
     /// The drops' ids in this run, in the scenario's order.
     pub drops: Vec<String>,
     /// Connections for reserves.
     pub clients: Vec<Checkout>,
-    /// Connections for all that comes after, as a shop's tills have their own: who holds units does not stand in one line
-    /// with a million who have not asked yet.
+    /// Connections for all later calls, as a shop's checkouts have their own: a customer who has units does not queue
+    /// behind a million who have not asked yet.
     pub tills: Vec<Checkout>,
-    /// Where measurements go.
+    /// Collects measurements.
     pub recorder: Recorder,
-    /// Where answers go.
+    /// Collects answers.
     pub ledger: OpenLedger,
-    /// Since the start of the load.
+    /// Started with the load.
     pub watch: Stopwatch,
-    /// Visits of each crowd so far: customers come in turn.
+    /// Visits of each crowd so far: its customers come in turn.
     pub turns: Vec<AtomicU64>,
     /// Requests so far, for sending some of them twice.
     pub requests: AtomicU64,

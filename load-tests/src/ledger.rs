@@ -1,4 +1,4 @@
-//! What customers asked and what they were told, kept for the audit. Nothing here judges.
+//! What customers asked and what they were answered, kept for the audit. Nothing here judges.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::samples::Verb;
 
-/// An instant: nanoseconds from the start of the load; below 0 for what was before.
+/// An instant: nanoseconds from the start of the load; negative before it.
 pub type At = i64;
 
 /// An instant by the load's watch.
@@ -18,16 +18,16 @@ pub fn at(elapsed: Duration) -> At {
     At::try_from(elapsed.as_nanos()).unwrap_or(At::MAX)
 }
 
-/// Stands for the crowd of those whose holds were there before the load.
+/// The crowd index of holds that existed before the load.
 pub const BEFORE: u16 = u16::MAX;
 
-/// Lists that visits are spread over, so that those who keep them rarely meet.
+/// Number of lists that visits are spread over, so that concurrent writers rarely contend.
 const SHARDS: usize = 8;
 
-/// What a customer was told.
+/// An answer as the customer saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
-    /// A hold: it is as asked.
+    /// A hold.
     Hold {
         /// Its state.
         state: pb::HoldState,
@@ -40,18 +40,18 @@ pub enum Said {
         /// Whether id, drop, customer, lines and order are those of the request.
         faithful: bool,
     },
-    /// A business "no".
+    /// A business refusal.
     Refused {
         /// Why.
         reason: pb::RefusalReason,
-        /// The item of the first line that it is about, by its place in the drop.
+        /// The item of the first line that the refusal is about, by its place in the drop.
         item: Option<u16>,
         /// Whether units may come back.
         may_come_back: bool,
         /// The server's time, in milliseconds since the epoch.
         server_time: u64,
     },
-    /// Nothing that tells what became of the request.
+    /// An answer that does not show the request's outcome.
     Unknown {
         /// The status.
         code: Code,
@@ -67,11 +67,11 @@ pub struct Call {
     pub sent: At,
     /// When it was answered.
     pub received: At,
-    /// What was told.
+    /// The answer.
     pub said: Said,
 }
 
-/// A customer who was given units, or may have been.
+/// A customer who got units, or may have.
 #[derive(Debug, Clone)]
 pub struct Visit {
     /// The hold's id.
@@ -86,7 +86,7 @@ pub struct Visit {
     pub turn: u64,
     /// Items by their place in the drop, and units.
     pub lines: Vec<(u16, u32)>,
-    /// All that was asked and told.
+    /// All requests and answers.
     pub calls: Vec<Call>,
 }
 
@@ -103,11 +103,11 @@ pub struct Turned {
     pub drop: u16,
     /// The crowd.
     pub crowd: u16,
-    /// The item of the line that it is about.
+    /// The item of the line that the refusal is about.
     pub item: u16,
-    /// Units asked of that.
+    /// Units of that item in the request.
     pub units: u32,
-    /// Units asked of all items.
+    /// Units of all items in the request.
     pub all: u32,
     /// The customer, by their turn in the crowd.
     pub turn: u64,
@@ -119,7 +119,7 @@ pub struct Turned {
     pub received: At,
 }
 
-/// Stock that came in addition.
+/// Stock that was added during the load.
 #[derive(Debug, Clone, Copy)]
 pub struct Restock {
     /// The drop, by its place in the scenario.
@@ -130,29 +130,29 @@ pub struct Restock {
     pub units: u64,
     /// When it was asked for.
     pub sent: At,
-    /// When it was answered; none where it was not.
+    /// When it was answered, if it was.
     pub received: Option<At>,
 }
 
-/// Everything that was asked and told.
+/// All requests and answers.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// Customers who were given units, or may have been.
+    /// Customers who got units, or may have.
     pub visits: Vec<Visit>,
-    /// Those who were turned away.
+    /// Customers who were refused.
     pub turned: Vec<Turned>,
-    /// Stock that came in addition.
+    /// Stock that was added.
     pub restocks: Vec<Restock>,
 }
 
-/// A ledger that many write at once.
+/// A ledger that many tasks write at once.
 #[derive(Debug, Default)]
 pub struct OpenLedger {
     shards: [Mutex<Ledger>; SHARDS],
 }
 
 impl OpenLedger {
-    /// Keeps what became of a customer. Who was only refused is kept short: a million of them must fit.
+    /// Keeps a visit. One that was only refused is stored in short form, since a million of them must fit into memory.
     pub fn keep(&self, lane: usize, visit: Visit) {
         let Some(shard) = self.shards.get(lane % SHARDS) else { return };
         let mut shard = shard.lock();
@@ -164,7 +164,7 @@ impl OpenLedger {
         shard.turned.extend(visit.calls.iter().filter_map(|call| turned(&visit, call)));
     }
 
-    /// Keeps what was there before.
+    /// Keeps visits of before the load.
     pub fn keep_before(&self, visits: Vec<Visit>) {
         if let Some(shard) = self.shards.first() {
             shard.lock().visits.extend(visits);
@@ -178,7 +178,7 @@ impl OpenLedger {
         }
     }
 
-    /// All of it.
+    /// Closes the ledger and returns its contents.
     #[must_use]
     pub fn close(&self) -> Ledger {
         let mut all = Ledger::default();
@@ -207,7 +207,7 @@ pub fn turned(visit: &Visit, call: &Call) -> Option<Turned> {
 }
 
 impl Visit {
-    /// Units asked, over all lines.
+    /// Units in the request, over all lines.
     #[must_use]
     pub fn units(&self) -> u64 {
         self.lines.iter().map(|(_, units)| u64::from(*units)).fold(0, u64::saturating_add)
@@ -218,13 +218,13 @@ impl Visit {
         self.calls.iter().filter(move |call| call.verb == verb)
     }
 
-    /// When a verb was first answered with a hold, and with which answer.
+    /// When a verb was first answered with a hold, and that call.
     #[must_use]
     pub fn granted(&self, verb: Verb) -> Option<&Call> {
         self.of(verb).filter(|call| matches!(call.said, Said::Hold { .. })).min_by_key(|call| call.received)
     }
 
-    /// Whether a request of this verb was sent of which nobody knows what became.
+    /// Whether a request of this verb has an unknown outcome.
     #[must_use]
     pub fn in_doubt(&self, verb: Verb) -> bool {
         self.granted(verb).is_none() && self.of(verb).any(|call| matches!(call.said, Said::Unknown { .. }))

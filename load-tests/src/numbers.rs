@@ -1,15 +1,15 @@
-//! Counts, spans and real numbers into each other: the one place where that loses digits, and says so.
+//! Conversions between counts, spans and real numbers. This is the only place where they lose precision.
 
 use std::time::Duration;
 
-/// A count as a real number. Exact up to 2^53, which no run here comes near.
+/// A count as a real number. Exact up to 2^53, which no run here reaches.
 #[must_use]
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
 pub const fn real(count: u64) -> f64 {
     count as f64
 }
 
-/// The whole number nearest to a real one; 0 for what is below it or no number.
+/// The nearest whole number; 0 for a negative number or NaN.
 #[must_use]
 #[expect(
     clippy::as_conversions,
@@ -21,13 +21,13 @@ pub fn whole(value: f64) -> u64 {
     value.round() as u64
 }
 
-/// How many there are.
+/// A length as a count.
 #[must_use]
 pub fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// A place in memory for a number; the last there can be for one that is too large.
+/// A count as an index; the largest index if it does not fit.
 #[must_use]
 pub fn place(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
@@ -45,13 +45,13 @@ pub fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Microseconds as milliseconds with two digits, for people.
+/// Microseconds as milliseconds with two digits, for display.
 #[must_use]
 pub fn millis(micros: u64) -> String {
     format!("{:.2}", real(micros) / 1000.0)
 }
 
-/// A count with its thousands apart, for people.
+/// A count with separated thousands, for display.
 #[must_use]
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();

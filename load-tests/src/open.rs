@@ -1,7 +1,7 @@
-//! The open loop: requests leave when the schedule says, and their time is counted from then. A server that falls behind
-//! is not spared: its queue shows in the latencies.
+//! The open loop: requests are sent when the schedule says, and their time counts from then. If a server falls behind,
+//! its queue shows in the latencies.
 //!
-//! A thread of its own keeps the time: a runtime's timers are no finer than a millisecond.
+//! A dedicated thread keeps the time, since a runtime's timers are no finer than a millisecond.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +13,12 @@ use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
 
-/// The thread never sleeps shorter than this: what is due meanwhile leaves together.
+/// The thread never sleeps for less than this; arrivals that are due meanwhile are sent together.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
-/// And never longer: it has to see that the loop was given up.
+/// Nor for longer: it must notice when the loop is cancelled.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
-/// Stops the thread when the loop is given up.
+/// Stops the thread when the loop is cancelled.
 struct GivenUp(Arc<AtomicBool>);
 
 impl Drop for GivenUp {
@@ -28,13 +28,13 @@ impl Drop for GivenUp {
     }
 }
 
-/// Sends each arrival when it is due, and waits until all are answered. Where more than `most` are in flight, the next
-/// ones wait here; their time runs all the same.
+/// Sends each arrival when it is due, and waits until all are answered. While `most` are in flight, later ones wait
+/// here, and their time counts.
 ///
-/// `visit` is given the arrival's number and when it is due, by `watch`.
+/// `visit` gets the arrival's number and its due time by `watch`.
 ///
 /// # Errors
-/// When the thread can't be had.
+/// When the thread can't be started.
 pub async fn run<F>(
     arrivals: Vec<u64>,
     watch: Stopwatch,
@@ -67,13 +67,13 @@ where
             });
         }
     };
-    tokio::task::spawn_blocking(keeper).await.map_err(|_panic| Failure::Bug("the keeper of the time panicked"))?;
-    // All places free: all are answered.
-    let _all = room.acquire_many(most).await.map_err(|_closed| Failure::Bug("the room is never closed"))?;
+    tokio::task::spawn_blocking(keeper).await.map_err(|_panic| Failure::Bug("the timekeeping thread panicked"))?;
+    // All permits are free once all visits are answered.
+    let _all = room.acquire_many(most).await.map_err(|_closed| Failure::Bug("the semaphore is never closed"))?;
     Ok(())
 }
 
-/// Waits until then. Whether the loop is still wanted.
+/// Waits until the due time. Returns whether the loop still runs.
 fn wait(due: Duration, watch: Stopwatch, stop: &AtomicBool) -> bool {
     loop {
         if stop.load(Ordering::Relaxed) {

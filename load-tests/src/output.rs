@@ -1,16 +1,16 @@
-//! The one place that prints. A reader that goes away is quiet.
+//! The one place that prints. A broken pipe is no error.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
-/// Where answers and complaints go.
+/// Writes results and errors.
 pub struct Output {
     answers: Box<dyn Write>,
     complaints: Box<dyn Write>,
-    /// Whether a person watches.
+    /// Whether the output is a terminal.
     terminal: bool,
-    /// A line that may be printed over stands there.
+    /// Whether a progress line is shown that may be overwritten.
     passing: bool,
-    /// Nobody reads any more.
+    /// Whether the reader has closed the pipe.
     gone: bool,
     failed: Option<io::Error>,
 }
@@ -23,7 +23,7 @@ impl Output {
         Self { answers, complaints, terminal, passing: false, gone: false, failed: None }
     }
 
-    /// Prints a line of an answer.
+    /// Prints a line of a result.
     pub fn line(&mut self, line: &str) {
         if std::mem::take(&mut self.passing) {
             self.print("\n");
@@ -31,7 +31,7 @@ impl Output {
         self.print(&format!("{line}\n"));
     }
 
-    /// Prints over the passing line before, on a terminal; elsewhere, where nobody watches, not at all.
+    /// Overwrites the previous progress line on a terminal; elsewhere prints nothing.
     pub fn progress(&mut self, line: &str) {
         if self.terminal {
             self.passing = true;
@@ -50,12 +50,12 @@ impl Output {
         }
     }
 
-    /// Prints a complaint. Where even that fails, there is nobody left to tell.
+    /// Prints an error. A failure to print it is ignored.
     pub fn complain(&mut self, line: &str) {
         self.gone |= writeln!(self.complaints, "{line}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
     }
 
-    /// The exit code: that of the command, unless its answer could not be written.
+    /// The exit code: that of the command, unless its output could not be written.
     pub fn finish(mut self, code: u8) -> u8 {
         match self.failed.take() {
             Some(error) if code == 0 => {
@@ -67,7 +67,7 @@ impl Output {
     }
 }
 
-/// Rows with their columns under each other, two spaces apart; numbers to the right.
+/// Rows as aligned columns, two spaces apart, numbers to the right.
 #[must_use]
 pub fn columns(rows: &[Vec<String>]) -> String {
     let most = rows.iter().map(Vec::len).max().unwrap_or(0);

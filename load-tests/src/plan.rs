@@ -1,5 +1,5 @@
-//! What one customer will want and do: decided by the scenario's seed and the visit's number alone, so that each run is
-//! the same rush.
+//! What one customer wants and does. It depends on the scenario's seed and the visit's number alone, so that each run
+//! has the same requests.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::numbers::micros;
 use crate::scenario::{Crowd, Scenario};
 use crate::wire::hold_id;
 
-/// How a visit ends that was given units.
+/// How a visit ends that got units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// A sale.
+    /// The units are sold.
     Buys,
-    /// The units go back at once.
+    /// The units are released.
     GivesBack,
     /// The hold expires.
     WalksAway,
@@ -31,24 +31,24 @@ pub struct Plan {
     pub lines: Vec<(u16, u32)>,
     /// The hold's id.
     pub hold: Uuid,
-    /// A life of its own choosing.
+    /// A ttl of the customer's own.
     pub ttl: Option<Duration>,
-    /// Asks for more time.
+    /// Whether the customer asks for more time.
     pub extends: bool,
-    /// Goes to the till first.
+    /// Whether the hold goes into payment before the sale.
     pub pays: bool,
     /// How it ends.
     pub fate: Fate,
-    /// Comes again so often.
+    /// How often the customer comes again.
     pub again: u16,
-    /// So long after.
+    /// How long after a refusal.
     pub again_after: Duration,
     think: (Duration, Duration),
     random: fastrand::Rng,
 }
 
 impl Plan {
-    /// The visit with this number. None of a scenario without crowds, which there is not.
+    /// The visit with this number. None if the scenario has no crowds, which its check excludes.
     #[must_use]
     pub fn of(scenario: &Scenario, number: u64) -> Option<Self> {
         let mut random = fastrand::Rng::with_seed(scenario.load.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -86,7 +86,7 @@ impl Plan {
             hold: hold_id(&mut random),
             ttl: crowd.ttl.map(|ttl| ttl.0),
             extends: random.f64() < crowd.extend,
-            // Of those who buy, so many that it is the part of all that was said.
+            // `pay` is a part of all customers but only buyers pay, so among buyers the chance is `pay / claim`.
             pays: fate == Fate::Buys && random.f64() * crowd.claim < crowd.pay,
             fate,
             again: crowd.again,
@@ -96,7 +96,7 @@ impl Plan {
         })
     }
 
-    /// Which of the crowd's customers it is who comes as the so-manieth: they come in turn.
+    /// The customer of the crowd's visit number `come`: customers come in turn.
     #[must_use]
     pub fn turn(&self, scenario: &Scenario, coming: u64) -> u64 {
         let customers = scenario.crowds.get(usize::from(self.crowd)).map_or(1, |crowd| crowd.customers);
@@ -109,14 +109,14 @@ impl Plan {
         format!("c{}-{turn}", self.crowd)
     }
 
-    /// How long it is thought before the next step.
+    /// How long the customer thinks before the next step.
     pub fn thought(&mut self) -> Duration {
         let (least, most) = (micros(self.think.0), micros(self.think.1));
         Duration::from_micros(self.random.u64(least..=most.max(least)))
     }
 }
 
-/// A crowd by the crowds' shares.
+/// Draws a crowd by the crowds' shares.
 fn crowd<'s>(scenario: &'s Scenario, random: &mut fastrand::Rng) -> Option<(usize, &'s Crowd)> {
     let all: f64 = scenario.crowds.iter().map(|crowd| crowd.share).sum();
     let mut at = random.f64() * all;
@@ -126,7 +126,7 @@ fn crowd<'s>(scenario: &'s Scenario, random: &mut fastrand::Rng) -> Option<(usiz
         }
         at -= crowd.share;
     }
-    // Rounding may leave a little: it is the last one's that has a share.
+    // Rounding may leave a remainder: it goes to the last crowd that has a share.
     scenario.crowds.iter().enumerate().rfind(|(_, crowd)| crowd.share > 0.0)
 }
 

@@ -1,4 +1,4 @@
-//! Holds that are there before the load begins: made in batches, with a deadline of their own choosing.
+//! Holds that exist before the load begins: made in batches, with a chosen deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,19 +14,19 @@ use crate::failure::Failure;
 use crate::numbers::place;
 use crate::wire::{self, Checkout};
 
-/// Connections that holds are made over.
+/// Connections that the holds are made over.
 const CONNECTIONS: usize = 4;
 /// Holds in a message.
 const BATCH: u64 = 1_000;
 /// The shortest life that a server grants.
 const SHORTEST_TTL: u64 = 1_000;
-/// How often a full server is asked again.
+/// How often a busy server is asked again.
 const PATIENCE: u32 = 200;
 
 /// When the holds end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// After this life.
+    /// After this ttl.
     Life(Duration),
     /// At instants spread evenly over a span, in milliseconds since the epoch.
     Instants {
@@ -37,20 +37,20 @@ pub enum Until {
     },
 }
 
-/// What is to be made.
+/// The holds to make.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// In which drop.
+    /// Their drop.
     pub drop: String,
-    /// Of what; one unit each.
+    /// Their item; one unit each.
     pub sku: String,
     /// How many.
     pub holds: u64,
-    /// Holds that one customer has.
+    /// Holds for each customer.
     pub each: u64,
     /// When they end.
     pub until: Until,
-    /// Decides their ids.
+    /// The seed of their ids.
     pub seed: u64,
 }
 
@@ -59,11 +59,11 @@ pub struct Plan {
 pub struct Made {
     /// Its id.
     pub id: Uuid,
-    /// Whose.
+    /// Its customer.
     pub customer: u64,
-    /// When it was asked for and when it was answered, by the watch.
+    /// When it was asked for, by the watch.
     pub asked: Duration,
-    /// As above.
+    /// When it was answered, by the watch.
     pub answered: Duration,
     /// Its deadline, in milliseconds since the epoch.
     pub expires_at: u64,
@@ -73,7 +73,7 @@ pub struct Made {
     pub revision: u64,
 }
 
-/// The name of a customer who has such holds.
+/// The id of a customer of such holds.
 #[must_use]
 pub fn customer(number: u64) -> String {
     format!("before-{number}")
@@ -82,7 +82,7 @@ pub fn customer(number: u64) -> String {
 /// Makes the holds. All of them must be granted.
 ///
 /// # Errors
-/// When one is not.
+/// When a hold is not granted.
 pub async fn fill(endpoint: &str, plan: &Plan, watch: Stopwatch) -> Result<Vec<Made>, Failure> {
     let plan = Arc::new(plan.clone());
     let next = Arc::new(AtomicU64::new(0));
@@ -105,7 +105,7 @@ async fn filler(
 ) -> Result<Vec<Made>, Failure> {
     let mut made = Vec::new();
     loop {
-        // Relaxed: whoever takes a number needs nothing else of the others.
+        // Relaxed: the counter orders nothing else.
         let first = next.fetch_add(BATCH, Ordering::Relaxed);
         if first >= plan.holds {
             return Ok(made);
@@ -117,7 +117,7 @@ async fn filler(
         let (answered, server_time) = (watch.elapsed(), wire::instant(answer.server_time));
         for (number, result) in numbers.zip(answer.results) {
             let Some(pb::result::Result::Hold(hold)) = result.result else {
-                return Err(Failure::Work(format!("a hold that must be there before the load is not: {result:?}")));
+                return Err(Failure::Work(format!("a hold could not be made before the load: {result:?}")));
             };
             let (id, customer) = (id(&plan, number), number.checked_div(plan.each).unwrap_or(0));
             let (expires_at, revision) = (wire::instant(hold.expires_at), hold.revision);
@@ -142,7 +142,7 @@ fn operation(plan: &Plan, number: u64) -> pb::Operation {
     pb::Operation { operation: Some(pb::operation::Operation::Reserve(request)) }
 }
 
-/// How long the hold with this number has to live from now on.
+/// The ttl, from now on, of the hold with this number.
 fn life(until: Until, number: u64, all: u64, now: u64) -> Duration {
     match until {
         Until::Life(life) => life,
@@ -154,7 +154,7 @@ fn life(until: Until, number: u64, all: u64, now: u64) -> Duration {
     }
 }
 
-/// Asks; where the server is full for the moment, again: the same ids, so nothing is made twice.
+/// Sends a batch. While the server is busy it is sent again with the same ids, so nothing is made twice.
 async fn ask(client: &mut Checkout, request: pb::BatchRequest) -> Result<pb::BatchResponse, Failure> {
     for _ in 0..PATIENCE {
         match client.batch(request.clone()).await {

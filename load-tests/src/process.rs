@@ -1,4 +1,4 @@
-//! Programs that are started, waited for and ended by their own process id, and folders that go with them.
+//! Starts programs, waits for them, and ends them by their own process id; and their folders.
 //!
 //! Nothing here ends a process that it did not start.
 
@@ -17,14 +17,14 @@ use stockade_types::metrics::Stopwatch;
 
 use crate::failure::Failure;
 
-/// Last lines of a program that are kept, for telling why it ended.
+/// Last output lines of a program that are kept to explain why it ended.
 const LAST_LINES: usize = 20;
-/// Lines that may wait to be looked at. A reader that looks at none of them loses the later ones.
+/// Lines that may wait to be read. If nobody reads them, later ones are dropped.
 const LINES_WAITING: usize = 1024;
-/// How often a program is looked at that shall end.
+/// How often a program that must end is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// A program that runs. Killed when dropped.
+/// A running program. Killed when dropped.
 pub struct Process {
     program: String,
     child: Child,
@@ -34,14 +34,14 @@ pub struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended already can't be killed; it is gone either way.
+        // Killing a process that has ended already fails; that is harmless.
         let _killed = self.child.kill();
         let _ended = self.child.wait();
     }
 }
 
 impl Process {
-    /// Starts a program. What it says, on either side, is read to its end.
+    /// Starts a program. Its standard output and standard error are read to their end.
     ///
     /// # Errors
     /// When there is no such program, or it can't be run.
@@ -70,7 +70,8 @@ impl Process {
                 }
                 last.push(line.clone());
                 drop(last);
-                // Nobody may be waiting for lines any more; reading goes on, so that the program never blocks.
+                // Nobody may be waiting for lines any more; reading goes on, so that the program never blocks on a full
+                // pipe.
                 let _heard = tell.try_send(line);
             }
         };
@@ -78,10 +79,10 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for a line that says what is wanted.
+    /// Waits for a line of output for which `wanted` returns a value.
     ///
     /// # Errors
-    /// When the program ends before, or does not say it in time; with its last words.
+    /// When the program ends before, or does not print such a line in time; with its last lines.
     pub fn wait_for<T>(&self, patience: Duration, wanted: impl Fn(&str) -> Option<T>) -> Result<T, Failure> {
         let watch = Stopwatch::start();
         while let Ok(line) = self.lines.recv_timeout(patience.saturating_sub(watch.elapsed())) {
@@ -92,7 +93,7 @@ impl Process {
         Err(self.complaint())
     }
 
-    /// That the program is not as it should be, in its own last words.
+    /// A failure with the program's last lines of output.
     #[must_use]
     pub fn complaint(&self) -> Failure {
         let why = self.last.lock().join("\n");
@@ -100,7 +101,7 @@ impl Process {
         Failure::Start { program: self.program.clone(), why }
     }
 
-    /// Its id, by which the kernel tells of it.
+    /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -111,12 +112,13 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends it a signal. Whether it was sent.
+    /// Sends it a signal. Returns whether that worked.
     pub fn signal(&self, signal: Signal) -> bool {
         kill_process(Pid::from_child(&self.child), signal).is_ok()
     }
 
-    /// Tells it to stop, and waits so long; one that does not end is killed. Whether it ended well.
+    /// Sends a signal and waits until the process ends; kills it if that takes too long. Returns whether it exited
+    /// successfully.
     pub fn stop(mut self, signal: Signal, patience: Duration) -> bool {
         let told = self.signal(signal);
         let watch = Stopwatch::start();
@@ -131,7 +133,7 @@ impl Process {
     }
 }
 
-/// A port of this machine's loopback that nobody has right now.
+/// A free port of this machine's loopback.
 ///
 /// # Errors
 /// When there is none.
@@ -139,7 +141,7 @@ pub fn free_port() -> Result<SocketAddr, Failure> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// Where a program is, by the folders of `PATH` and by others where distributions put it.
+/// Finds a program in the folders of `PATH` and in others where distributions install it.
 #[must_use]
 pub fn find(program: &str, others: &[&str]) -> Option<PathBuf> {
     let path = environment("PATH").unwrap_or_default();

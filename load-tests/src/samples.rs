@@ -1,5 +1,5 @@
-//! Every measurement of a run: when it was due, how long it took, what it was and how it ended. All that is told of
-//! latency and throughput is worked out from these afterwards.
+//! Every measurement of a run: when it was due, how long it took, its verb and its outcome. All latencies and
+//! throughputs of the report are computed from these.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::drive::histogram;
 use crate::failure::Failure;
 use crate::numbers::{count, micros, place, real};
 
-/// Lists that measurements are spread over, so that those who measure rarely meet.
+/// Number of lists that measurements are spread over, so that concurrent writers rarely contend.
 const SHARDS: usize = 8;
 
-/// What was asked.
+/// A verb of the reservation service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
@@ -33,7 +33,7 @@ impl Verb {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Reserve, Self::Extend, Self::Claim, Self::Release];
 
-    /// As metrics label it.
+    /// Its label in the metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -45,12 +45,12 @@ impl Verb {
     }
 }
 
-/// How it ended.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// As asked.
+    /// As requested.
     Done,
-    /// A business "no".
+    /// A business refusal.
     Refused,
     /// A status, or no answer at all.
     Failed,
@@ -77,7 +77,7 @@ impl Sample {
     }
 }
 
-/// Where measurements go while a load runs, with counts for whoever watches.
+/// Collects measurements while a load runs, with counts for the progress line.
 #[derive(Debug, Default)]
 pub struct Recorder {
     shards: [CachePadded<Mutex<Vec<Sample>>>; SHARDS],
@@ -91,7 +91,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Keeps one. `lane` says where: any number, best the connection's.
+    /// Records one measurement. `lane` selects the list: any number, best the connection's.
     pub fn record(&self, lane: usize, verb: Verb, ending: Ending, (due, answered): (Duration, Duration)) {
         let short = |span: Duration| u32::try_from(micros(span)).unwrap_or(u32::MAX);
         let sample = Sample { due: short(due), took: short(answered.saturating_sub(due)), verb, ending };
@@ -105,7 +105,7 @@ impl Recorder {
         }
     }
 
-    /// So far: done, refused, failed.
+    /// Counts so far: done, refused, failed.
     pub fn so_far(&self) -> [u64; 3] {
         [self.done.get(), self.refused.get(), self.failed.get()]
     }
@@ -122,13 +122,13 @@ impl Recorder {
     }
 }
 
-/// The percentiles that are told, up to p99.99.
+/// The percentiles that are reported.
 pub const PERCENTILES: [f64; 6] = [50.0, 90.0, 95.0, 99.0, 99.9, 99.99];
 
-/// How long things took, in milliseconds.
+/// Latencies in milliseconds.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Latency {
-    /// How many were measured.
+    /// Number of measurements.
     pub measured: u64,
     /// The mean.
     pub mean: f64,
@@ -138,21 +138,21 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// A histogram of these times.
+/// A histogram of these latencies.
 ///
 /// # Errors
 /// Never: the bounds are fixed.
 pub fn spread<'s>(samples: impl IntoIterator<Item = &'s Sample>) -> Result<Histogram<u64>, Failure> {
     let mut spread = histogram()?;
     for sample in samples {
-        // Below the histogram's first microsecond there is nothing to tell.
+        // The histogram begins at one microsecond.
         spread.saturating_record(u64::from(sample.took).max(1));
     }
     Ok(spread)
 }
 
 impl Latency {
-    /// What a histogram of microseconds tells.
+    /// The figures of a histogram of microseconds.
     #[must_use]
     pub fn of(spread: &Histogram<u64>) -> Self {
         let millis = |micros: u64| real(micros) / 1000.0;
@@ -170,21 +170,21 @@ impl Latency {
 pub struct Slice {
     /// When it begins, in seconds from the start of the load.
     pub from: f64,
-    /// Answers a second in it: as asked.
+    /// Requests answered as asked, per second.
     pub done: f64,
     /// Refusals a second.
     pub refused: f64,
     /// Failures a second.
     pub failed: f64,
-    /// Of those that were due in it, in milliseconds; none where none was.
+    /// The median latency of requests that were due in this slice, in milliseconds; none if there were none.
     pub p50: Option<f64>,
-    /// As above.
+    /// The 99th percentile of the same.
     pub p99: Option<f64>,
-    /// As above.
+    /// The maximum of the same.
     pub max: Option<f64>,
 }
 
-/// The run in so many slices of one length: throughput by when answers came, latency by when they were due.
+/// Divides the run into slices of equal length: throughput by when answers arrived, latency by when requests were due.
 ///
 /// # Errors
 /// Never: the bounds are fixed.

@@ -1,4 +1,4 @@
-//! When requests come, decided before the first one is sent: an open loop asks on time, whatever the server does.
+//! When requests are sent. It is fixed before the first one: an open loop sends on time, whatever the server does.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use crate::numbers::{count, nanos, real, whole};
 
 const NANOS: f64 = 1e9;
 
-/// How arrivals are spread.
+/// How arrivals are distributed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
-    /// At even distances: so many a second.
+    /// At equal intervals.
     Constant {
         /// Arrivals a second.
         rate: f64,
     },
-    /// Independent of each other, as people are: so many a second on average.
+    /// Independent of each other, as people are.
     Poisson {
         /// Arrivals a second.
         rate: f64,
     },
-    /// More and more, or fewer and fewer, at distances that change evenly.
+    /// At a rate that rises or falls linearly.
     Ramp {
-        /// Arrivals a second at first.
+        /// The first rate, in arrivals a second.
         from: f64,
-        /// At last.
+        /// The last rate.
         to: f64,
     },
     /// All at once.
     Herd {
-        /// How many.
+        /// Number of arrivals.
         arrivals: u64,
     },
 }
@@ -38,14 +38,14 @@ pub enum Shape {
 pub struct Phase {
     /// When it begins, from the start of the load.
     pub after: Duration,
-    /// How long it lasts. A herd that lasts comes spread evenly over that time; one of no length comes at once.
+    /// How long it lasts. A herd with a length is spread evenly over it; one without arrives at once.
     pub length: Duration,
-    /// How arrivals are spread in it.
+    /// How arrivals are distributed in it.
     pub shape: Shape,
 }
 
 impl Phase {
-    /// How many arrivals there will be; on average, where that is left to chance.
+    /// The number of arrivals; the average where it is random.
     #[must_use]
     pub fn expected(&self) -> u64 {
         let seconds = self.length.as_secs_f64();
@@ -56,7 +56,7 @@ impl Phase {
         }
     }
 
-    /// When each arrival is, in nanoseconds from the start of the load, in order.
+    /// The instant of each arrival, in nanoseconds from the start of the load, ascending.
     fn arrivals(&self, random: &mut fastrand::Rng) -> Vec<u64> {
         let seconds = self.length.as_secs_f64();
         let at = |second: f64| nanos(self.after).saturating_add(whole(second * NANOS));
@@ -86,7 +86,8 @@ impl Phase {
     }
 }
 
-/// When the n-th arrives at a rate that begins at `from` and grows by `growth` a second: from t + growth t² / 2 = n.
+/// When the n-th arrives at a rate that begins at `from` and grows by `growth` a second: t solves from t + growth t² /
+/// 2 = n.
 fn ramped(from: f64, growth: f64, n: f64) -> f64 {
     if growth.abs() < 1e-9 {
         return n / from;
@@ -95,7 +96,8 @@ fn ramped(from: f64, growth: f64, n: f64) -> f64 {
     (root - from) / growth
 }
 
-/// When each arrival of all phases is, in nanoseconds from the start of the load, in order. The same seed gives the same.
+/// The instants of all arrivals of all phases, in nanoseconds from the start of the load, ascending. They depend on the
+/// seed alone.
 #[must_use]
 pub fn arrivals(phases: &[Phase], seed: u64) -> Vec<u64> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -104,13 +106,13 @@ pub fn arrivals(phases: &[Phase], seed: u64) -> Vec<u64> {
     all
 }
 
-/// When the last phase is over.
+/// When the last phase ends.
 #[must_use]
 pub fn length(phases: &[Phase]) -> Duration {
     phases.iter().map(|phase| phase.after.saturating_add(phase.length)).max().unwrap_or_default()
 }
 
-/// How many arrivals there will be in all phases, about.
+/// The approximate number of arrivals in all phases.
 #[must_use]
 pub fn expected(phases: &[Phase]) -> u64 {
     phases.iter().map(Phase::expected).fold(count(0), u64::saturating_add)
@@ -142,7 +144,7 @@ mod tests {
         let gaps: Vec<f64> = at.windows(2).map(|two| real(two[1] - two[0])).collect();
         let mean = gaps.iter().sum::<f64>() / real(count(gaps.len()));
         let long = gaps.iter().filter(|gap| **gap > mean).count();
-        // Of exponential gaps 1/e are longer than the mean; of even ones none, of uniform ones half.
+        // Of exponential gaps a part of 1/e is longer than the mean; of equal ones none, of uniform ones half.
         let share = real(count(long)) / real(count(gaps.len()));
         assert!((0.35..0.39).contains(&share), "{share}");
         assert_eq!(at, of(Shape::Poisson { rate: 10_000.0 }), "the same seed gives the same");

@@ -1,4 +1,4 @@
-//! A Stockade server to send load at: one that is started here on free ports and an empty data folder, or one that runs
+//! A Stockade server under load: one that is started here on free ports and an empty data folder, or one that runs
 //! already.
 
 use std::net::SocketAddr;
@@ -14,9 +14,9 @@ use tokio::net::TcpStream;
 use crate::failure::Failure;
 use crate::process::Process;
 
-/// How long a server on an empty folder may take to serve.
+/// How long a server on an empty folder may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long one may take to end: it drains, and takes a last snapshot.
+/// How long a server may take to end: it drains, and takes a last snapshot.
 const LAST_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the metrics page may take.
 const PAGE_PATIENCE: Duration = Duration::from_secs(20);
@@ -27,29 +27,30 @@ const DATA: &str = "data";
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
 pub struct Recipe {
-    /// The `stockade` binary; none: the one beside this program.
+    /// The `stockade` binary; if none, the one next to this program.
     pub binary: Option<PathBuf>,
-    /// Where its data folder is made; none: where temporary files go.
+    /// Where its data folder is made; if none, the folder for temporary files.
     pub data: Option<PathBuf>,
 }
 
-/// A server that answers.
+/// A running server.
 pub struct Server {
-    /// Where gRPC is served, as an URL.
+    /// The URL of its gRPC service.
     pub endpoint: String,
-    /// Where metrics are served, if that is known.
+    /// The address of its metrics, if known.
     pub http: Option<SocketAddr>,
     own: Option<Own>,
 }
 
-/// What goes with a server that was started here. The process stands first: it ends before its folder goes.
+/// The process and folder of a server that was started here. Fields drop in order: the process ends before its folder
+/// is removed.
 struct Own {
     process: Process,
     folder: TempDir,
 }
 
 impl Recipe {
-    /// The binary that would be started.
+    /// The path of the binary.
     ///
     /// # Errors
     /// When it is not there.
@@ -68,7 +69,7 @@ impl Recipe {
         )))
     }
 
-    /// A folder that goes when it is dropped.
+    /// A folder that is removed when dropped.
     ///
     /// # Errors
     /// When it can't be made.
@@ -83,20 +84,20 @@ impl Recipe {
     /// Starts a server on free ports and an empty folder.
     ///
     /// # Errors
-    /// When it does not serve in time; with its last words.
+    /// When it does not serve in time; with its last lines of output.
     pub fn start(&self, flags: &[String]) -> Result<Server, Failure> {
         self.start_on(self.folder()?, flags, PATIENCE)
     }
 
-    /// Starts a server on free ports and on a folder that another one has left; it may take so long to serve.
+    /// Starts a server on free ports and on the folder of an earlier one. It has `patience` to start.
     ///
     /// # Errors
-    /// When it does not serve in time; with its last words.
+    /// When it does not serve in time; with its last lines of output.
     pub fn start_on(&self, folder: TempDir, flags: &[String], patience: Duration) -> Result<Server, Failure> {
         let mut command = Command::new(self.program()?);
         command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json", "--data"]);
         command.arg(folder.path().join(DATA)).args(flags);
-        // Not the folder of the sources, which may have a stockade.toml.
+        // Not the folder of the sources, which may contain a stockade.toml.
         command.current_dir(folder.path());
         let process = Process::start("stockade", command)?;
         let (grpc, http) = process.wait_for(patience, serving)?;
@@ -105,7 +106,7 @@ impl Recipe {
     }
 }
 
-/// The addresses in the line of the log that says that the server serves.
+/// The addresses in the log line that reports that the server serves.
 fn serving(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let text = |name: &str| line.get(name).and_then(serde_json::Value::as_str);
@@ -116,19 +117,19 @@ fn serving(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 impl Server {
-    /// A server that somebody else runs.
+    /// A server that runs already.
     #[must_use]
     pub const fn running(endpoint: String, http: Option<SocketAddr>) -> Self {
         Self { endpoint, http, own: None }
     }
 
-    /// Whether it was started here: nobody else uses it, and it counted nothing before.
+    /// Whether it was started here: then nobody else uses it, and its counters began at 0.
     #[must_use]
     pub const fn is_own(&self) -> bool {
         self.own.is_some()
     }
 
-    /// The metrics page; none where it is not known where that is.
+    /// The metrics page, if its address is known.
     ///
     /// # Errors
     /// When it can't be read.
@@ -151,13 +152,13 @@ impl Server {
         self.own.as_ref().map(|own| own.folder.path().join(DATA))
     }
 
-    /// Sends a signal to a server that was started here. Whether it was sent.
+    /// Sends a signal to a server that was started here. Returns whether that worked.
     pub fn signal(&self, signal: Signal) -> bool {
         self.own.as_ref().is_some_and(|own| own.process.signal(signal))
     }
 
-    /// Ends a server that was started here by a signal, and leaves its folder; one that does not end so soon is killed.
-    /// None of a server that somebody else runs.
+    /// Ends a server that was started here by a signal and keeps its folder; kills it if that takes longer than
+    /// `patience`. None for a server that was not started here.
     #[must_use]
     pub fn leave(self, signal: Signal, patience: Duration) -> Option<Left> {
         let Own { process, folder } = self.own?;
@@ -167,7 +168,7 @@ impl Server {
     /// Ends a server that was started here, as an operator would.
     ///
     /// # Errors
-    /// When it does not end well.
+    /// When it does not end successfully.
     pub fn stop(self) -> Result<(), Failure> {
         let Some(Own { process, folder }) = self.own else { return Ok(()) };
         let well = process.stop(Signal::TERM, LAST_PATIENCE);
@@ -184,11 +185,11 @@ impl Left {
     }
 }
 
-/// The folder that was used, and whether its server ended well.
+/// What a server that has ended leaves.
 pub struct Left {
-    /// As it was left.
+    /// Its data folder.
     pub folder: TempDir,
-    /// Whether it ended in order.
+    /// Whether it exited successfully.
     pub well: bool,
 }
 
@@ -203,7 +204,7 @@ async fn page(http: SocketAddr) -> Result<String, Failure> {
     }
 }
 
-/// The value of a series in a metrics page; by the whole name, labels as they stand.
+/// The value of a series in a metrics page, by its whole name with labels.
 #[must_use]
 pub fn metric(page: &str, series: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?.trim().parse().ok()

@@ -1,12 +1,12 @@
-//! What pairs of measurements tell: a median, and between which values the true one lies.
+//! The median of measurements, and an interval for the true one.
 //!
-//! The interval is that of order statistics: it takes no shape of the noise for granted and draws no random numbers.
-//! How many of n measurements lie below the true median is binomial with one half, so the k-th smallest and the k-th
-//! largest stand around it with a probability that can be counted.
+//! The interval is that of order statistics: it assumes no distribution of the noise and draws no random numbers. How
+//! many of n measurements lie below the true median is binomial with one half, so the probability that the k-th
+//! smallest and the k-th largest enclose it can be computed.
 
 use crate::numbers::{count, real};
 
-/// How sure an interval has to be.
+/// The confidence that an interval must have.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// A median and its interval.
@@ -18,11 +18,11 @@ pub struct Estimate {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// With what probability the true median is between them. Under 0.95 where there are fewer than six measurements.
+    /// The probability that the true median lies between them. Under 0.95 for fewer than six measurements.
     pub confidence: f64,
 }
 
-/// The median; of an even number of values the mean of the two in the middle. None of none.
+/// The median; for an even number of values the mean of the middle two. None if there are no values.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let sorted = sorted(values);
@@ -35,7 +35,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(*lower, *upper))
 }
 
-/// The median and the narrowest interval of order statistics that is sure enough; the widest where none is.
+/// The median and the narrowest interval of order statistics with enough confidence; the widest if none has.
 #[must_use]
 pub fn estimate(values: &[f64]) -> Option<Estimate> {
     let median = median(values)?;
@@ -51,7 +51,7 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// How many measurements may be left out at each end.
+/// How many measurements can be left out at each end.
 fn rank(measurements: usize) -> usize {
     let mut rank = 0_usize;
     while rank.saturating_add(1).saturating_mul(2) < measurements
@@ -62,7 +62,7 @@ fn rank(measurements: usize) -> usize {
     rank
 }
 
-/// The probability that the true median is between the measurements that are left when `out` are left out at each end.
+/// The probability that the true median lies between the measurements that remain when `out` are left out at each end.
 fn coverage(measurements: usize, out: usize) -> f64 {
     // Term by term: the chance that exactly k of n lie below is (n over k) / 2^n.
     let sides = real(count(measurements));

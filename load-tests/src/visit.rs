@@ -1,5 +1,4 @@
-//! One customer from the first question to the end: reserve, think, ask for more time, go to the till, buy, give back, or
-//! walk away.
+//! One customer from the first request to the last: reserve, think, extend, pay, claim or release, or walk away.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,12 +14,12 @@ use crate::plan::{Fate, Plan};
 use crate::samples::{Ending, Verb};
 use crate::wire::{self, Checkout};
 
-/// How often a caller asks again who was told that the server is not available.
+/// How often a request that was answered with `UNAVAILABLE` is sent again.
 pub const PATIENCE: u32 = 40;
-/// How long such a caller waits.
+/// How long a caller waits before that.
 pub const PAUSE: Duration = Duration::from_millis(50);
 
-/// A visit that goes on.
+/// A visit that is under way.
 struct Customer<'a> {
     floor: &'a Floor,
     client: Checkout,
@@ -31,14 +30,14 @@ struct Customer<'a> {
 }
 
 impl Floor {
-    /// Plays the visit with this number, which is due then.
+    /// Runs the visit with this number, which is due at `due`.
     pub async fn visit(&self, number: u64, due: Duration) {
         let lane = place(number).checked_rem(self.clients.len()).unwrap_or(0);
         let till = place(number).checked_rem(self.tills.len()).unwrap_or(0);
         let (Some(client), Some(till)) = (self.clients.get(lane), self.tills.get(till)) else { return };
         let (client, till) = (client.clone(), till.clone());
         let Some(plan) = Plan::of(&self.scenario, number) else { return };
-        // Relaxed: whoever takes a turn needs nothing else of the others.
+        // Relaxed: the counter orders nothing else.
         let come = self.turns.get(usize::from(plan.crowd)).map_or(0, |turns| turns.fetch_add(1, Ordering::Relaxed));
         let turn = plan.turn(&self.scenario, come);
         let customer = plan.customer(turn);
@@ -94,7 +93,7 @@ impl Customer<'_> {
         }
     }
 
-    /// Whether units were given.
+    /// Reserves. Returns whether units were granted.
     async fn reserve(&mut self, mut due: Duration) -> bool {
         let sale = self.floor.scenario.drops.get(usize::from(self.plan.drop));
         let sku = |item: u16| sale.and_then(|sale| sale.items.get(usize::from(item))).map_or("", |goods| &goods.sku);
@@ -129,7 +128,7 @@ impl Customer<'_> {
         self.floor.drops.get(usize::from(self.plan.drop)).cloned().unwrap_or_default()
     }
 
-    /// Thinks. When it is over, the next step is due.
+    /// Waits. Returns the end of the wait: the next step is due then.
     async fn think(&mut self) -> Duration {
         let thought = self.plan.thought();
         if !thought.is_zero() {
@@ -138,7 +137,7 @@ impl Customer<'_> {
         self.floor.watch.elapsed()
     }
 
-    /// Asks, some questions twice at once. Whether the answer is the hold.
+    /// Sends a request, and some requests twice at once. Returns whether the answer is the hold.
     async fn ask(&mut self, due: Duration, question: &Question) -> bool {
         if self.floor.twice() {
             let (one, other) = tokio::join!(self.attempt(due, question), self.attempt(due, question));
@@ -151,7 +150,8 @@ impl Customer<'_> {
         self.visit.granted(question.verb()).is_some()
     }
 
-    /// Asks until there is an answer, as a client should; all that was asked and told.
+    /// Sends a request until it is answered with something other than `UNAVAILABLE`, at most `PATIENCE` times more.
+    /// Returns all attempts.
     async fn attempt(&self, due: Duration, question: &Question) -> Vec<Call> {
         let (floor, verb) = (self.floor, question.verb());
         let mut calls = Vec::with_capacity(1);
@@ -180,7 +180,7 @@ impl Customer<'_> {
     }
 }
 
-/// What a customer asks.
+/// A customer's request.
 enum Question {
     Reserve(pb::ReserveRequest),
     Extend(pb::ExtendRequest),

@@ -1,4 +1,4 @@
-//! What every load here says to a server: connections, ids, and the requests of one drop.
+//! What every load here sends to a server: connections, ids, and the requests for one drop.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::failure::Failure;
 
 /// How long connecting may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// The largest answer that is taken: a page of a thousand holds with many lines each.
+/// The largest answer that is accepted: a page of a thousand holds with many lines each.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Checkout's door. A clone shares the connection.
+/// A client of the reservation service. Clones share the connection.
 pub type Checkout = ReservationServiceClient<Channel>;
-/// The operators' door.
+/// A client of the drop service.
 pub type Operators = DropServiceClient<Channel>;
 
 /// One connection.
@@ -31,7 +31,7 @@ pub async fn connect(endpoint: &str) -> Result<Channel, Failure> {
     address.connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).connect().await.map_err(unreached)
 }
 
-/// So many connections of their own to checkout's door.
+/// This many clients of the reservation service, each with a connection of its own.
 ///
 /// # Errors
 /// When nobody answers.
@@ -43,7 +43,7 @@ pub async fn checkouts(endpoint: &str, connections: usize) -> Result<Vec<Checkou
     Ok(clients)
 }
 
-/// Checkout's door on a connection.
+/// A client of the reservation service on this connection.
 #[must_use]
 pub fn checkout(channel: Channel) -> Checkout {
     Checkout::new(channel).max_decoding_message_size(LARGEST_ANSWER)
@@ -62,7 +62,7 @@ pub fn span(span: Duration) -> Span {
     Span { seconds, nanos: i32::try_from(span.subsec_nanos()).unwrap_or(0) }
 }
 
-/// An instant of the wire in milliseconds since the epoch; 0 where it is left out.
+/// An instant of the wire in milliseconds since the epoch; 0 if absent.
 #[must_use]
 pub fn instant(at: Option<prost_types::Timestamp>) -> u64 {
     let at = at.unwrap_or_default();
@@ -76,7 +76,7 @@ pub fn line(sku: &str, quantity: u32) -> pb::Line {
     pb::Line { sku: sku.to_owned(), quantity, pool: String::new() }
 }
 
-/// A customer with nothing but an id.
+/// A customer with an id and nothing else.
 #[must_use]
 pub fn customer(id: String) -> pb::Customer {
     pb::Customer { id, ..pb::Customer::default() }

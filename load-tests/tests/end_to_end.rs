@@ -1,4 +1,4 @@
-//! The program itself, on a real server: a short run that is audited, one on a server that runs already, a faulty
+//! The program itself, on a real server: a short run with its audit, one on a server that runs already, a faulty
 //! scenario, and a pair with the bare handler.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
@@ -12,7 +12,7 @@ fn load_tests(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-tests")).args(words).output().expect("the program")
 }
 
-/// What was told, all of it.
+/// The whole output.
 fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -1,5 +1,5 @@
 //! The history checker on a real server: a short run with kills and pauses has an order, and the same run with any one
-//! answer spoilt has none.
+//! answer changed has none.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -14,7 +14,7 @@ fn history(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-tests")).arg("history").args(words).output().expect("the program")
 }
 
-/// What was told, all of it.
+/// The whole output.
 fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -24,7 +24,7 @@ fn lines(file: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Checks a history that differs in what `spoil` does.
+/// Checks a copy of the history that `spoil` has changed.
 fn spoilt(folder: &Path, lines: &[Value], spoil: impl FnOnce(&mut Vec<Value>)) -> Output {
     let mut lines = lines.to_vec();
     spoil(&mut lines);
@@ -34,7 +34,7 @@ fn spoilt(folder: &Path, lines: &[Value], spoil: impl FnOnce(&mut Vec<Value>)) -
     history(&["--check", file.to_str().unwrap()])
 }
 
-/// The first call of which this holds.
+/// The first call that fulfils the predicate.
 fn call(lines: &mut [Value], wanted: impl Fn(&Value) -> bool) -> &mut Value {
     let found = lines.iter_mut().filter_map(|line| line.get_mut("call")).find(|call| wanted(call));
     found.expect("such a call is in every run")

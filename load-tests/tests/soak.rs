@@ -33,7 +33,7 @@ fn a_short_soak_is_clean_and_reported() {
         assert!(counted(&format!("/rounds/{round}/listed")) > 50, "{told}");
     }
     assert!(counted("/samples/3/resident") > 1_000_000 && counted("/samples/3/files") > 5, "{told}");
-    // So few samples tell nothing of memory, and the report says so.
+    // There are too few samples for a verdict on memory, and the report says so.
     assert_eq!(report.pointer("/trends/0/verdict"), Some(&serde_json::json!("unjudged")), "{told}");
     assert!(reports.join("soak.txt").is_file());
 }

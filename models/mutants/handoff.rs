@@ -2,7 +2,7 @@
 
 use super::Mutant;
 
-/// What is modelled of `src/journal`.
+/// The modelled files of `src/journal`.
 pub const FILES: [&str; 7] = [GATE, PROGRESS, QUEUE, SHARED, "ticket.rs", WAITERS, WRITER];
 
 const GATE: &str = "gate.rs";

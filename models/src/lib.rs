@@ -1,15 +1,15 @@
-//! Models: the source of the stock counter and of the journal's hand-off to its writer, run through every interleaving
-//! that a bound on preemptions allows.
+//! Models: the source of the stock counter and of the journal's hand-off to its writer, run in every interleaving
+//! within a bound on preemptions.
 //!
-//! `crates/counter` and the hand-off of `crates/journal` take their atomics, locks and threads from `crate::sync`; here that module
-//! has the checker's, so what is checked is what ships. Each scenario also runs on mutants, copies of that source with
-//! one thing spoilt, to show that it would see the fault. Nothing here is part of the server.
+//! `src/inventory/stock.rs` and `src/journal/` take their atomics, locks and threads from `crate::sync`. Here that
+//! module has the checker's types, so the shipped source itself is checked. Each scenario also runs on mutants, copies
+//! of that source with one fault, to show that it finds the fault. Nothing here is part of the server.
 //!
-//! Not modelled: time (the writer sleeps until it is called, so what its patience would put right is a finding here), a
-//! writer that panics, a thread's end while its courier lives, permits refused for bytes that wait, `Journal` itself
-//! (what it does beyond `Shared`: encoding, joining the writer's thread) and the bytes (`stand_ins`: batches and a log
-//! that only note how far they go). Loom remembers one last access a place, so that an order can escape it: what needs no
-//! weak memory is drawn by shuttle, too.
+//! Not modelled: time (the writer sleeps until it is unparked, so a fault that its timeout would repair is found here),
+//! a writer that panics, the end of a thread before its courier's, permits refused because of queued bytes, the rest of
+//! `Journal` (encoding, joining the writer's thread), and bytes (`stand_ins` has batches and a log that only note their
+//! LSNs). Loom remembers only the last access to each place, so an order can escape it; shuttle therefore also runs
+//! what needs no weak memory.
 
 #![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
 #![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
@@ -54,7 +54,7 @@ pub mod inventory {
     pub mod stock;
 }
 
-/// Copies of the counter and of the next deadline with one thing spoilt in each; the same scenarios on them.
+/// Mutants of the counter and of the next deadline, with the same scenarios.
 #[expect(clippy::pedantic, dead_code, reason = "spoilt code need not be tidy")]
 pub mod mutants {
     include!(concat!(env!("OUT_DIR"), "/mutants.rs"));

@@ -1,4 +1,4 @@
-//! What a first implementation tends to look like. Both counters give false refusals; the models show how.
+//! Typical first implementations of a counter. Both cause false refusals; the models show how.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ pub enum SoldOutFlag {
     Sticky,
 }
 
-/// Two shards; a taker gathers from both and gives back what is not enough. `SeqCst` throughout: no ordering helps.
+/// Two shards. A taker takes from both and gives back if that is not enough. `SeqCst` throughout: no ordering helps.
 #[derive(Debug)]
 pub struct Gathering {
     shards: [AtomicU64; 2],
@@ -40,7 +40,7 @@ impl Gathering {
         }
     }
 
-    /// Takes `units`, beginning with the shard `home`; whether there were enough.
+    /// Takes `units`, first from the shard `home`. Returns whether there were enough.
     pub fn take(&self, home: usize, units: u64) -> bool {
         if self.flag == SoldOutFlag::Sticky && self.sold_out.load(Ordering::SeqCst) == 1 {
             return false;

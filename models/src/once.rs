@@ -1,4 +1,4 @@
-//! `std::sync::OnceLock` in the checker's types: that it was set is an atomic, as there, which the checker sees.
+//! `std::sync::OnceLock` in the checker's types: as there, an atomic that the checker sees says whether it is set.
 
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
@@ -7,7 +7,7 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 pub struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
     is_set: AtomicU64,
-    /// Who comes second waits until the first is through.
+    /// A second setter waits until the first has finished.
     setting: Mutex<()>,
 }
 
@@ -18,21 +18,21 @@ impl<T> Default for OnceLock<T> {
 }
 
 impl<T> OnceLock<T> {
-    /// Nothing yet.
+    /// An unset value.
     #[must_use]
     pub fn new() -> Self {
         Self { value: std::sync::OnceLock::new(), is_set: AtomicU64::new(0), setting: Mutex::new(()) }
     }
 
-    /// The value, once it was set.
+    /// The value, if it is set.
     pub fn get(&self) -> Option<&T> {
         if self.is_set.load(Ordering::Acquire) == 0 { None } else { self.value.get() }
     }
 
-    /// Sets it, unless it is.
+    /// Sets the value, unless it is set.
     ///
     /// # Errors
-    /// With what was not taken.
+    /// With the given value, if it was set before.
     pub fn set(&self, value: T) -> Result<(), T> {
         let _setting = self.setting.lock();
         self.value.set(value)?;

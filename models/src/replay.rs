@@ -1,8 +1,8 @@
-//! A snapshot and the journal behind it: what they are replayed to is what was there.
+//! Replaying a snapshot and the journal after it restores the state.
 //!
-//! A small engine: one hold's id, a table, a journal, and a snapshot that is taken while requests go on. The id is used
-//! again after its first hold was forgotten, which no record tells of. Each change is appended and entered under the
-//! table's lock, as in the server; how a replay knows what a snapshot has seen is the question.
+//! A small engine: one hold id, a table, a journal, and a snapshot that is taken during requests. The id is reused
+//! after its first hold was forgotten, of which there is no record. Each change is appended and entered under the
+//! table's lock, as in the server. The question is how a replay knows which changes a snapshot includes.
 
 use std::sync::Arc;
 
@@ -12,19 +12,20 @@ use crate::sync::Mutex;
 /// How the engine numbers changes, and where its snapshots begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// A hold's revision is its record's place in the journal; a snapshot reads the journal's end before it walks.
+    /// A hold's revision is its record's place in the journal. A snapshot reads the journal's end before it walks the
+    /// table.
     Places,
-    /// Fault: revisions of a hold are 1, 2, 3: they begin anew when its id is used again.
+    /// Fault: a hold's revisions are 1, 2, 3, and start anew when its id is reused.
     Dense,
     /// Fault: as `Places`, but the journal's end is read after the walk.
     EndReadLate,
-    /// Fault: as `Places`, but a change is entered first, and appended when the table has been unlocked.
+    /// Fault: as `Places`, but a change is entered first, and appended after the table was unlocked.
     EnteredFirst,
-    /// Fault: as `Places`, but a change is applied to whatever hold is there, whatever it has seen.
+    /// Fault: as `Places`, but a change is applied to any existing hold, whatever its revision.
     Unguarded,
 }
 
-/// Units of the hold: a difference, so that to apply it twice would show.
+/// Units that the hold grows by: a difference, so that applying it twice shows.
 const MORE: u32 = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +45,16 @@ struct Hold {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     step: Step,
-    /// What the hold's revision becomes, where that is not the record's place.
+    /// The hold's new revision under `Rule::Dense`.
     dense: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Snapshot {
-    /// The place behind which a replay goes on.
+    /// The place after which a replay continues.
     from: usize,
     seen: Option<Hold>,
-    /// The place that the journal must reach for the snapshot to be used.
+    /// The place that the journal must reach before the snapshot may be used.
     upto: usize,
 }
 
@@ -63,7 +64,7 @@ struct Engine {
     journal: Mutex<Vec<Record>>,
 }
 
-/// The one place that applies a step, live and in a replay.
+/// Applies a step, live and in a replay.
 fn apply(hold: &mut Option<Hold>, step: Step, revision: usize, guarded: bool) {
     if guarded && hold.is_some_and(|hold| hold.revision >= revision) {
         return;
@@ -77,7 +78,7 @@ fn apply(hold: &mut Option<Hold>, step: Step, revision: usize, guarded: bool) {
 }
 
 impl Engine {
-    /// The place of the new record, from 1 on.
+    /// Appends a record. Returns its place, from 1 on.
     fn append(&self, step: Step, dense: usize) -> usize {
         let mut journal = self.journal.lock();
         journal.push(Record { step, dense });
@@ -88,7 +89,7 @@ impl Engine {
         let mut table = self.table.lock();
         let dense = table.map_or(1, |hold| hold.revision + 1);
         if self.rule == Rule::EnteredFirst {
-            // The place that it would get if nobody else appended: there is one writer here.
+            // The place that its record will have: there is only one writer here.
             let place = self.journal.lock().len() + 1;
             apply(&mut table, step, place, false);
             drop(table);
@@ -99,7 +100,7 @@ impl Engine {
         apply(&mut table, step, if self.rule == Rule::Dense { dense } else { place }, false);
     }
 
-    /// An ended hold that is old enough leaves memory, and nothing is written of it.
+    /// An old ended hold leaves memory, without a record.
     fn forget(&self) {
         let mut table = self.table.lock();
         if table.is_some_and(|hold| !hold.live) {
@@ -124,7 +125,7 @@ impl Engine {
     }
 }
 
-/// A hold lives, ends, is forgotten, and its id is used again, while a snapshot is taken: replayed, it is what was there.
+/// A hold is made, ends and is forgotten, and its id is reused, while a snapshot is taken: a replay restores the state.
 pub fn a_snapshot_and_what_follows_it_are_what_was_there(rule: Rule) {
     let engine = Arc::new(Engine { rule, table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
     engine.change(Step::Made(1));
@@ -141,8 +142,8 @@ pub fn a_snapshot_and_what_follows_it_are_what_was_there(rule: Rule) {
     assert_eq!(replayed, there, "replayed from {snapshot:?}, it is another hold");
 }
 
-/// The same while the hold only grows: nothing is counted twice, and what the snapshot has seen is in the journal up to
-/// where it says, so that it is never used with a journal that has lost some of it.
+/// The same while the hold only grows: nothing is applied twice. The snapshot's `upto` covers everything that it
+/// includes, so it is never used with a journal that has lost some of it.
 pub fn a_change_is_never_applied_twice(rule: Rule) {
     let engine = Arc::new(Engine { rule, table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
     engine.change(Step::Made(1));

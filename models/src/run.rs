@@ -1,15 +1,15 @@
-//! How a model is run, and the threads in it.
+//! Runs a model and its threads.
 
 use loom::thread;
 
 use crate::sync::live_at;
 
-/// Preemptions that a run may have unless `LOOM_MAX_PREEMPTIONS` says otherwise. Each mutant is caught with fewer.
+/// Maximum preemptions of a run unless `LOOM_MAX_PREEMPTIONS` says otherwise. Each mutant is caught with fewer.
 const PREEMPTIONS: usize = 3;
-/// Steps of one run; more means that it does not end.
+/// Maximum steps of a run; with more it counts as endless.
 const MOST_STEPS: usize = 20_000;
 
-/// Runs `model` through every interleaving up to the bound.
+/// Runs `model` in every interleaving within the bound.
 pub fn check(model: impl Fn() + Sync + Send + 'static) {
     check_within(PREEMPTIONS, model);
 }
@@ -30,10 +30,10 @@ pub fn at<T: 'static>(home: usize, work: impl FnOnce() -> T + 'static) -> thread
     })
 }
 
-/// What a thread came to.
+/// The result of a thread.
 ///
 /// # Panics
-/// If the thread did.
+/// If the thread panicked.
 #[expect(clippy::expect_used, reason = "a panic of a model's thread is the finding")]
 pub fn joined<T>(thread: thread::JoinHandle<T>) -> T {
     thread.join().expect("a thread that ends well")
@@ -45,7 +45,7 @@ pub fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = attempt() {
             return answer;
         }
-        // Tells the checker that nothing comes of it unless another thread moves.
+        // Tells the checker that this thread can't progress until another thread runs.
         thread::yield_now();
     }
 }

@@ -1,6 +1,7 @@
-//! What the hand-off's source names and the models do not check: places, times, batches and a log that only notes.
+//! Types that the hand-off's source names and the models do not check: LSNs, times, batches, and a log that only notes
+//! LSNs.
 
-/// What `crate::ids` has of a place in the journal.
+/// The part of `crate::ids` for LSNs.
 pub mod ids {
     /// A place in the journal.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -15,7 +16,7 @@ pub mod ids {
     }
 }
 
-/// What `crate::time` has of an instant.
+/// The part of `crate::time` for instants.
 pub mod time {
     /// An instant.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,11 +28,11 @@ pub mod time {
     }
 }
 
-/// What `crate::metrics` has of measuring.
+/// The part of `crate::metrics` for durations.
 pub mod metrics {
     use std::time::Duration;
 
-    /// Time stands still in the models.
+    /// A stopwatch; time does not pass in the models.
     #[derive(Debug, Clone, Copy)]
     pub struct Stopwatch;
 
@@ -42,28 +43,28 @@ pub mod metrics {
             Self
         }
 
-        /// Always nothing.
+        /// Always zero.
         #[must_use]
         pub const fn elapsed(&self) -> Duration {
             Duration::ZERO
         }
     }
 
-    /// Counts nothing.
+    /// A metric that records nothing.
     #[derive(Debug, Default)]
     pub struct Uncounted;
 
     impl Uncounted {
-        /// Nothing.
+        /// Does nothing.
         pub const fn observe(&self, _took: Duration) {}
-        /// Nothing.
+        /// Does nothing.
         pub const fn increment(&self) {}
-        /// Nothing.
+        /// Does nothing.
         pub const fn add(&self, _more: u64) {}
     }
 }
 
-/// What the journal's own modules have of a batch: its head, and its place for a hash.
+/// Batches of the journal: the head, and an LSN in place of the hash.
 pub mod frame {
     use crate::ids::Lsn;
     use crate::time::Timestamp;
@@ -73,27 +74,27 @@ pub mod frame {
     /// Room for two operations.
     pub const MAX_BATCH: usize = BATCH_HEAD + 2;
 
-    /// The last place of the batch that it is the hash of.
+    /// The last LSN of the batch, in place of its hash.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct BatchHash(pub u64);
 
-    /// What stands before a batch's records.
+    /// The head of a batch.
     #[derive(Debug, Clone, Copy)]
     pub struct BatchHead {
         /// The term.
         pub epoch: u64,
-        /// Place of the first record.
+        /// LSN of the first record.
         pub first: Lsn,
-        /// How many.
+        /// Number of records.
         pub count: u32,
-        /// When.
+        /// The time of writing.
         pub written_at: Timestamp,
         /// Hash of the batch before.
         pub before: BatchHash,
     }
 
     impl BatchHead {
-        /// Where the next batch goes.
+        /// The LSN of the next batch.
         #[must_use]
         pub fn next(&self) -> Lsn {
             self.first.plus(self.count.into())
@@ -108,7 +109,7 @@ pub mod frame {
     }
 
     impl SealedBatch {
-        /// Of these bytes.
+        /// A batch with these bytes.
         #[must_use]
         pub const fn seal(head: BatchHead, bytes: Vec<u8>) -> Self {
             Self { head, bytes }
@@ -132,7 +133,7 @@ pub mod frame {
             &self.bytes
         }
 
-        /// The buffer, to be used again.
+        /// The buffer, to be reused.
         #[must_use]
         pub fn into_buffer(self) -> Vec<u8> {
             self.bytes
@@ -140,34 +141,34 @@ pub mod frame {
     }
 }
 
-/// What the journal's own modules have of a segment's end.
+/// The end of a segment.
 pub mod segment {
     use super::frame::BatchHash;
     use crate::ids::Lsn;
     use crate::time::Timestamp;
 
-    /// How the log ends.
+    /// The end of the log.
     #[derive(Debug, Clone, Copy)]
     pub struct Trailer {
         /// The term.
         pub epoch: u64,
-        /// Where the next term goes on.
+        /// Where the next term continues.
         pub next: Lsn,
-        /// When.
+        /// The time of closing.
         pub closed_at: Timestamp,
         /// Hash of the last batch.
         pub chain: BatchHash,
     }
 }
 
-/// What the journal's own modules have of a log, and one that notes how far it was written.
+/// A log, and an implementation that notes how far it was written.
 pub mod log {
     use super::frame::SealedBatch;
     use super::segment::Trailer;
     use crate::ids::Lsn;
     use crate::sync::{AtomicU64, Ordering};
 
-    /// A log's refusal.
+    /// The log's error.
     #[derive(Debug, Clone, thiserror::Error)]
     #[error("the log refused")]
     pub struct LogError;
@@ -176,18 +177,18 @@ pub mod log {
     pub trait Log: Send + Sync + std::fmt::Debug {
         /// Appends a batch.
         ///
-        /// # Errors
+        /// When the log fails.
         /// When the log refuses.
         fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError>;
 
         /// Ends the log.
         ///
         /// # Errors
-        /// When the log refuses.
+        /// When the log fails.
         fn close(&self, trailer: &Trailer) -> Result<(), LogError>;
     }
 
-    /// Notes how far it was written, with no ordering of its own: who reads it late has been told too early.
+    /// A log that notes how far it was written, without ordering: an early acknowledgement shows as a stale value.
     #[derive(Debug)]
     pub struct Book {
         written: AtomicU64,
@@ -196,7 +197,7 @@ pub mod log {
     }
 
     impl Book {
-        /// A log that takes records up to this place, and refuses then.
+        /// A log that accepts records up to this LSN, and then fails.
         #[must_use]
         pub fn up_to(takes: u64) -> Self {
             Self { written: AtomicU64::new(0), ended: AtomicU64::new(0), takes }
@@ -207,7 +208,7 @@ pub mod log {
             Lsn(self.written.load(Ordering::Relaxed))
         }
 
-        /// Where it was ended; 0 while it is not.
+        /// Where it was ended; 0 if it was not.
         pub fn ended(&self) -> Lsn {
             Lsn(self.ended.load(Ordering::Relaxed))
         }
@@ -231,10 +232,10 @@ pub mod log {
     }
 }
 
-/// What the journal has of what it goes on with.
+/// The state with which a journal starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Start {
-    /// Where the next record goes.
+    /// LSN of the next record.
     pub next: ids::Lsn,
     /// Hash of the last batch.
     pub chain: frame::BatchHash,
@@ -243,11 +244,11 @@ pub struct Start {
 }
 
 impl Start {
-    /// Of a log that has never been written to.
+    /// The start of an empty log.
     pub const FIRST: Self = Self { next: ids::Lsn(1), chain: frame::BatchHash(0), epoch: 1 };
 }
 
-/// What the journal has of metrics.
+/// The metrics of the journal.
 #[derive(Debug, Default)]
 pub struct JournalMetrics {
     /// Not counted.

@@ -1,4 +1,4 @@
-//! What `crate::sync` is in the server, in the checker's types: the same names, the same signatures.
+//! The counterpart of the server's `crate::sync` in the checker's types, with the same names and signatures.
 
 use std::cell::Cell;
 use std::sync::{PoisonError, TryLockError};
@@ -25,12 +25,12 @@ pub fn home() -> usize {
     HOME.with(Cell::get)
 }
 
-/// Gives the calling thread a home, so that each run of a model deals the same ones.
+/// Sets the calling thread's home, so that every run of a model assigns the same ones.
 pub fn live_at(home: usize) {
     HOME.with(|cell| cell.set(home));
 }
 
-/// The models always say how many shards they want.
+/// Never called: the models specify the number of shards.
 pub fn parallelism() -> usize {
     2
 }
@@ -50,7 +50,7 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock, if nobody has it.
+    /// The lock, if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -60,7 +60,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Threads, and how they sleep: for ever, or until they are called, or by chance once.
+/// Threads that sleep until they are unparked.
 pub mod thread {
     use std::sync::Arc;
     use std::time::Duration;
@@ -71,12 +71,12 @@ pub mod thread {
         static THIS: Thread = Thread(Arc::new(Notify::new()));
     }
 
-    /// A thread's handle. The checker's own wakes who waits for a lock, too.
+    /// A thread's handle. Not the checker's own, which also wakes threads that wait for a lock.
     #[derive(Debug, Clone)]
     pub struct Thread(Arc<Notify>);
 
     impl Thread {
-        /// Calls it.
+        /// Unparks it.
         pub fn unpark(&self) {
             self.0.notify();
         }
@@ -92,12 +92,12 @@ pub mod thread {
         current().0.wait();
     }
 
-    /// Sleeps: nothing may rest on the time's being short.
+    /// Sleeps until it is unparked: nothing may depend on the timeout.
     pub fn park_timeout(_most: Duration) {
         park();
     }
 
-    /// Lets others go on.
+    /// Lets other threads run.
     pub fn sleep(_time: Duration) {
         loom::thread::yield_now();
     }

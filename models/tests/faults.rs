@@ -1,5 +1,5 @@
-//! What the models find: naive counters, mutants of the one that ships, and sweepers that work in a wrong order.
-//! Were one of these to pass, its scenario would prove nothing.
+//! Faults that the models find: naive counters, mutants of the shipped one, and sweepers with a wrong order of steps.
+//! If one of these passed, its scenario would test nothing.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The counter that ships, in every interleaving up to the bound.
+//! The shipped counter in every interleaving within the bound.
 
 use stockade_models::inventory::scenarios;
 use stockade_models::inventory::scenarios::prefix::Order;

@@ -1,4 +1,4 @@
-//! Callers: what they ask, that they are answered as the model says, and what they may believe of the answer.
+//! Callers: their requests, the check of each answer against the model, and what an answer guarantees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -30,7 +30,7 @@ pub enum Sent {
     On(Verb),
 }
 
-/// A caller that waits for the disk.
+/// A caller that waits for durability.
 #[derive(Debug)]
 pub struct Pending(Ticket);
 
@@ -39,7 +39,7 @@ impl Pending {
         Self(ticket)
     }
 
-    /// Whether the caller has been told by now, and what.
+    /// Whether the caller has an answer by now, and whether the record is durable.
     pub fn poll(&mut self) -> Option<bool> {
         match Pin::new(&mut self.0).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(told) => Some(told.is_ok()),
@@ -52,16 +52,16 @@ impl Pending {
     }
 }
 
-/// What the records of an operation have to be explained by.
+/// The state before an operation, which its records are checked against.
 #[derive(Debug)]
 pub struct Before {
-    /// The last record before it.
+    /// The LSN of the last record before it.
     pub appended: u64,
     /// Holds that were due.
     pub due: BTreeSet<u64>,
-    /// The model with those expired.
+    /// The model with those holds expired.
     pub was: Model,
-    /// As it was, and then with what was asked for.
+    /// The same model; later with the operation applied.
     pub seen: Model,
 }
 
@@ -81,7 +81,7 @@ impl Simulation {
         self.send(&sent)
     }
 
-    /// A caller has heard nothing, or not waited, and asks again.
+    /// A caller without an answer, or that did not wait for one, sends the request again.
     pub(crate) fn call_again(&mut self) -> Checked {
         if self.sent.is_empty() {
             return Ok(());
@@ -92,14 +92,14 @@ impl Simulation {
         if let Sent::Reserve(ask) = &mut sent
             && self.dice.percent(20)
         {
-            // The same id by mistake for something else.
+            // The same id by mistake for another request.
             (ask.partial, ask.customer) =
                 if self.dice.percent(50) { (!ask.partial, ask.customer) } else { (ask.partial, 1) };
         }
         self.send(&sent)
     }
 
-    /// The model as callers may see it: what is due is expired.
+    /// The model as callers see it: due holds are expired.
     pub(crate) fn seen(&self) -> Model {
         let mut seen = self.truth.clone();
         seen.now = self.machine.now();
@@ -132,7 +132,7 @@ impl Simulation {
                 (ask.hold, expected, says::reserved(&engine, &asked, now))
             }
             Sent::On(verb) => {
-                // Where the model knows no such hold, the engine finds none either, whatever goods are named.
+                // If the model has no such hold, the engine finds none either, whichever drop is named.
                 let drop = before.seen.drop_of(verb.hold()).unwrap_or(0);
                 let expected = before.seen.on_hold(verb, verb.hold());
                 (verb.hold(), expected, says::answered(&engine, verb, drop, now))
@@ -162,7 +162,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// What an answer or a refusal shows of a hold is durable before the caller is told.
+    /// Checks that an answer or a refusal that shows a hold waits until that state of the hold is durable.
     fn rests_on_what_it_shows(&self, said: &Said) -> Checked {
         let (Some(ticket), Some(shown)) = (&said.ticket, said.shown) else { return Ok(()) };
         if ticket.lsn().0 < shown {
@@ -181,8 +181,8 @@ impl Simulation {
         self.pending.push(Pending::new(ticket));
     }
 
-    /// Explains each record that an operation has appended: an expiry of what was due, or, last, what was asked for, if
-    /// that was to change anything.
+    /// Explains each record that an operation has appended. It must be the expiry of a due hold, or, last, the
+    /// requested operation; that record must exist if the operation changes anything.
     pub(crate) fn explain(&mut self, before: Before) -> Checked {
         let Before { appended, due, was, mut seen } = before;
         let changes = seen != was;
@@ -193,7 +193,7 @@ impl Simulation {
         for id in due {
             match remembered(&engine, id) {
                 Some(hold) if hold.revision.0 <= appended => {
-                    // Nobody has met it yet: as far as records go it lives.
+                    // No request has reached this hold yet: by the records it is live.
                     if let (Some(hold), Some(was)) = (seen.holds.get_mut(&id), self.truth.holds.get(&id)) {
                         hold.state = was.state;
                     }
@@ -212,7 +212,7 @@ impl Simulation {
         let mut unexplained: Vec<u64> =
             (appended + 1..=last).filter(|lsn| !expired.contains_key(lsn) && Some(*lsn) != main).collect();
         for id in ended_otherwise {
-            // It was claimed late: expired first, and that record is no longer its revision.
+            // It was claimed late: it expired first, and the record of that is no longer its revision.
             match unexplained.pop() {
                 Some(lsn) => expired.insert(lsn, id),
                 None => return self.violated(format!("hold {id} was due and has no record of its expiry")),
@@ -234,7 +234,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Who waited is told what has become durable.
+    /// Answers the callers whose records have become durable.
     pub(crate) fn answers(&mut self) -> Checked {
         let durable = self.engine().journal().durable().0;
         for mut pending in std::mem::take(&mut self.pending) {
@@ -251,12 +251,12 @@ impl Simulation {
         Ok(())
     }
 
-    /// What a caller has been told by now.
+    /// The caller's answer by now.
     pub(crate) fn heard(&self, pending: &mut Pending) -> Option<bool> {
         if self.options.plant == Some(Plant::NeverTold) { None } else { pending.poll() }
     }
 
-    /// A caller waits on, for what is not durable yet.
+    /// Checks that a caller that still waits does so for something that is not durable yet.
     pub(crate) fn waits(&self, lsn: u64, durable: u64) -> Checked {
         if lsn <= durable {
             return self.violated(format!("a caller waits for record {lsn}, and {durable} is durable"));
@@ -305,7 +305,7 @@ impl Simulation {
     }
 }
 
-/// A record that changes nothing and that nobody asked for.
+/// Appends a record that changes nothing and that no request explains.
 fn stray(engine: &Engine, now: Timestamp) {
     let record = Record::Restart(Restart { stopped_at: now, grace_until: START, at: None });
     if let Ok(permit) = engine.journal().permit() {
@@ -313,7 +313,7 @@ fn stray(engine: &Engine, now: Timestamp) {
     }
 }
 
-/// What a counter would do that gives a released unit back twice.
+/// Does what a faulty counter would do that returns a released unit twice.
 fn give_twice(engine: &Engine, hold: u64) {
     let Some(hold) = remembered(engine, hold) else { return };
     let _done = engine.inventory().drops.with_number(hold.drop, |drop| {

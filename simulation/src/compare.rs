@@ -1,4 +1,4 @@
-//! The engine's whole state against the model's, record for record, changing nothing.
+//! Compares the engine's whole state with the model's, hold by hold, and changes nothing.
 
 use stockade_engine::Engine;
 use stockade_engine::answer::HoldView;
@@ -12,7 +12,7 @@ use crate::model::state::Model;
 use crate::model::stock::shown;
 use crate::model::words::{START, drop_id, hold_id};
 
-/// A hold as the engine remembers it, due or not. Those of archived drops are gone, also where they are in memory still.
+/// A hold in the engine's memory, due or not. None for a hold of an archived drop, even while it is still in memory.
 pub fn remembered(engine: &Engine, hold: u64) -> Option<Hold> {
     let id = hold_id(hold);
     let found = engine.inventory().holds.with_id(&id, |shard| shard.get(shard.find(&id)?).cloned())?;
@@ -24,7 +24,7 @@ fn archived(engine: &Engine) -> Vec<DropNo> {
     drops.iter().filter(|drop| drop.running().archived.is_some()).map(|drop| drop.number).collect()
 }
 
-/// What of one hold is not as the model says.
+/// A difference between the engine's hold and the model's, if any.
 pub fn hold(engine: &Engine, model: &Model, hold: u64) -> Result<(), String> {
     let known = remembered(engine, hold);
     let (Some(expected), Some(found)) = (model.holds.get(&hold), known) else {
@@ -54,7 +54,7 @@ pub fn hold(engine: &Engine, model: &Model, hold: u64) -> Result<(), String> {
     }
 }
 
-/// What is not as the model says.
+/// The first difference between the engine and the model, if any.
 pub fn all(engine: &Engine, model: &Model, now: Timestamp) -> Result<(), String> {
     for number in model.holds.keys() {
         hold(engine, model, *number)?;

@@ -1,13 +1,13 @@
-//! What a run has exercised, counted by name, so that one can see what is never reached.
+//! Counts by name what a run has exercised, so that gaps show.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How often each thing has happened.
+/// Counts by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage(BTreeMap<String, u64>);
 
-/// What every longer run must have reached: without one of these it proves less than it says.
+/// What every longer run must have reached; without one of these it proves less than it claims.
 pub const IMPORTANT: &[&str] = &[
     "answer already_exists",
     "answer held",
@@ -93,7 +93,7 @@ pub const IMPORTANT: &[&str] = &[
 ];
 
 impl Coverage {
-    /// Counts of one thing, once.
+    /// One count of one name.
     #[must_use]
     pub fn of_one(what: &str) -> Self {
         Self(BTreeMap::from([(what.to_owned(), 1)]))
@@ -112,20 +112,20 @@ impl Coverage {
         }
     }
 
-    /// How often it has happened.
+    /// The count of a name.
     #[must_use]
     pub fn of(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
     }
 
-    /// Takes in what another run has reached.
+    /// Adds the counts of another run.
     pub fn merge(&mut self, other: &Self) {
         for (what, times) in &other.0 {
             self.add(what, *times);
         }
     }
 
-    /// Important things that have not happened.
+    /// Important names with a count of 0.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         IMPORTANT.iter().copied().filter(|what| self.of(what) == 0).collect()

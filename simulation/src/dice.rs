@@ -1,10 +1,10 @@
-//! Choices that a seed decides. The generator is PCG, whose stream is part of its definition: a seed that was written
-//! down today is the same run after an update.
+//! Random choices from a seed. The generator is PCG, whose stream is part of its definition: a seed that was recorded
+//! today is the same run after an update.
 
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-/// Draws from one seed.
+/// A generator with one seed.
 #[derive(Debug, Clone)]
 pub struct Dice(Pcg64Mcg);
 
@@ -17,10 +17,10 @@ impl Dice {
         self.0.next_u64()
     }
 
-    /// Below `bound`, which is above 0.
+    /// A number below `bound`, which is above 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of a product: as even as 64 bits can be, with no division. Not the library's ranges, whose draws
-        // may change between versions.
+        // The high half of a product: as even as 64 bits allow, without a division. Not the library's ranges, whose
+        // draws may change between versions.
         u64::try_from((u128::from(self.number()) * u128::from(bound)) >> 64).expect("below the bound")
     }
 
@@ -32,22 +32,22 @@ impl Dice {
         usize::try_from(self.below(u64::try_from(length).expect("small"))).expect("small")
     }
 
-    /// True in `percent` of a hundred.
+    /// True with a probability of `percent` %.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// A number below `bound`, or none, in `percent` of a hundred.
+    /// A number from `least` to `most` with a probability of `percent` %, else none.
     pub fn maybe(&mut self, percent: u64, least: u64, most: u64) -> Option<u64> {
         self.percent(percent).then(|| self.between(least, most))
     }
 
-    /// As [`Dice::maybe`], of units.
+    /// As [`Dice::maybe`], for units, from 0.
     pub fn units(&mut self, percent: u64, most: u64) -> Option<u32> {
         self.maybe(percent, 0, most).map(|units| u32::try_from(units).expect("few"))
     }
 
-    /// One of these, each as often as its weight says.
+    /// One of the choices, with probabilities by their weights.
     pub fn weighted<T: Copy>(&mut self, choices: &[(u64, T)]) -> T {
         let mut left = self.below(choices.iter().map(|(weight, _)| weight).sum());
         for (weight, choice) in choices {

@@ -1,4 +1,4 @@
-//! What callers and operators come up with.
+//! Draws requests of callers and operators.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use crate::model::stock::Adjust;
 use crate::model::updates::Update;
 use crate::model::{HOUR, Shape, Units, Verb};
 
-/// Numbers of holds that are drawn at random.
+/// Hold numbers that are drawn at random.
 const HOLDS: u64 = 6;
-/// Numbers of adjustments that are drawn at random: few, so that some come twice.
+/// Adjustment numbers that are drawn at random: few, so that some repeat.
 const ADJUSTMENTS: u64 = 6;
 
 pub fn shape(dice: &mut Dice) -> Shape {

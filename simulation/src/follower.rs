@@ -1,5 +1,5 @@
-//! Followers of the journal that is on the disk: what a start makes of it at once, they make of it record by record, from
-//! wherever they begin.
+//! Followers of the journal on the disk. A start applies it all at once; a follower that applies it record by record,
+//! from any place on, must reach the same state.
 
 use stockade_engine::inventory::{BulkLoad, Inventory, ReplayError};
 use stockade_journal::inspect;
@@ -11,19 +11,19 @@ use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::machine::Machine;
 
-/// Places on the way at which what two of them know is compared, behind the one at which the second begins.
+/// Places at which two followers are compared, in addition to the second one's first place and the end.
 const MEETINGS: u64 = 2;
 
-/// The journal as a start has found it.
+/// The journal as a start found it.
 struct Journal<'m> {
     machine: &'m Machine,
-    /// Where the snapshot begins that the start has used, and ends.
+    /// The first and the last LSN of the snapshot that the start used.
     snapshot: Option<(Lsn, Lsn)>,
     records: Vec<(Lsn, Record)>,
     last: Lsn,
 }
 
-/// One who has come to a place of it.
+/// A follower at one place of the journal.
 struct Follower {
     at: Lsn,
     inventory: Inventory,
@@ -42,7 +42,7 @@ impl<'m> Journal<'m> {
         let snapshot = snapshot.map(ending).transpose()?;
         let mut records = Vec::new();
         for batch in inspect(&machine.journal).map_err(|error| error.to_string())? {
-            // Behind what the start has found it may write already.
+            // After what the start found, the engine may be writing already.
             let Ok(batch) = batch else { break };
             records.extend(batch.iter().map(|(lsn, record)| (lsn, record.clone())));
         }
@@ -50,7 +50,7 @@ impl<'m> Journal<'m> {
         Ok(Self { machine, snapshot, records, last })
     }
 
-    /// Whether it is there from its first record on.
+    /// Whether it is kept from its first record on.
     fn is_whole(&self) -> bool {
         self.records.first().is_some_and(|(lsn, _)| *lsn == Lsn(1))
     }
@@ -60,7 +60,7 @@ impl<'m> Journal<'m> {
         &self.records[place(from)..place(upto).max(place(from))]
     }
 
-    /// What is known at a place by all that is loaded at once, with the snapshot or without.
+    /// The state at a place when everything up to it is loaded at once, with the snapshot or without.
     fn loaded(&self, snapshot: Option<(Lsn, Lsn)>, upto: Lsn) -> Result<Follower, String> {
         let load = BulkLoad::new(self.machine.folder().key);
         let from = snapshot.map_or(Lsn(0), |(from, _)| from);
@@ -84,9 +84,10 @@ impl<'m> Journal<'m> {
     }
 }
 
-/// What is known of the journal that a start has found, and of the restart, if there was one to tell of: by one who follows
-/// it from its beginning or from the end of the snapshot that the start has used, and by another who loads all up to some
-/// record at once. At some places on the way, and at the end, they must know the same.
+/// The digest of the journal that a start found, including the restart record if there was one. One follower goes
+/// record by record from the journal's beginning or from the end of the snapshot that the start used. Another loads
+/// everything up to some record at once and follows the rest. At some places and at the end both must have the same
+/// state.
 pub fn digest(
     machine: &Machine,
     (snapshot, last): (Option<Lsn>, Lsn),
@@ -95,7 +96,7 @@ pub fn digest(
     coverage: &mut Coverage,
 ) -> Result<[u8; 32], String> {
     let journal = Journal::read(machine, snapshot, last)?;
-    // A snapshot adds up once all records up to its end are applied.
+    // A snapshot is consistent once all records up to its end are applied.
     let first = journal.snapshot.map_or(Lsn(0), |(_, upto)| upto);
     let mut one = if journal.snapshot.is_none() || (journal.is_whole() && dice.percent(50)) {
         coverage.count("followed from the beginning");

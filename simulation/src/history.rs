@@ -1,22 +1,22 @@
-//! What each record of the journal has made of the model: the states that a recovery may come to.
+//! The model after each record of the journal: the states that a recovery may reach.
 
 use crate::model::state::Model;
 
 /// The state after one record.
 #[derive(Debug, Clone)]
 pub struct Moment {
-    /// The record's place.
+    /// The record's LSN.
     pub lsn: u64,
     /// Engine time when it was appended.
     pub at: u64,
     pub model: Model,
 }
 
-/// All of them since the drops were made, in order and without a gap.
+/// All moments since the drops were made, in order and without a gap.
 #[derive(Debug)]
 pub struct History {
     moments: Vec<Moment>,
-    /// Where batches have ended, as far as anyone knows: a batch survives whole or not at all.
+    /// The LSNs at which batches are known to have ended: a batch survives whole or not at all.
     ends: Vec<u64>,
 }
 
@@ -31,12 +31,12 @@ impl History {
         self.moments.push(Moment { lsn, at, model: model.clone() });
     }
 
-    /// LSN of the record that made the last of the drops.
+    /// The LSN of the record that made the last of the drops.
     pub fn first(&self) -> u64 {
         self.moments.first().map_or(0, |moment| moment.lsn)
     }
 
-    /// LSN of the last record appended.
+    /// The LSN of the last record appended.
     pub fn last(&self) -> u64 {
         self.moments.last().map_or(0, |moment| moment.lsn)
     }
@@ -46,7 +46,7 @@ impl History {
         self.moments.get(usize::try_from(place).ok()?)
     }
 
-    /// A batch that ends here was given to the disk.
+    /// Records that a batch ending here was written to the disk.
     pub fn batch_ends(&mut self, lsn: u64) {
         if self.ends.last().is_none_or(|last| *last < lsn) {
             self.ends.push(lsn);
@@ -57,13 +57,13 @@ impl History {
         self.ends.binary_search(&lsn).is_ok()
     }
 
-    /// The last place before this one at which a batch ended.
+    /// The last LSN before this one at which a batch ended.
     pub fn end_before(&self, lsn: u64) -> u64 {
         let earlier = self.ends.partition_point(|end| *end < lsn);
         earlier.checked_sub(1).and_then(|place| self.ends.get(place)).copied().unwrap_or(0)
     }
 
-    /// What came after is gone.
+    /// Removes everything after this LSN.
     pub fn cut(&mut self, lsn: u64) {
         self.moments.retain(|moment| moment.lsn <= lsn);
         self.ends.retain(|end| *end <= lsn);

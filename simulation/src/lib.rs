@@ -1,9 +1,9 @@
-//! The whole engine simulated from one seed: its clock, its disk, its journal's writer and its callers are the
-//! simulation's, every answer is checked against a naive model, and after every crash the state that was recovered is
-//! compared with the model's at that place of the journal.
+//! Simulates the whole engine from one seed: its clock, its disk, its journal's writer and its callers are simulated.
+//! Every answer is checked against a naive model. After every crash the recovered state is compared with the model's at
+//! that place of the journal.
 //!
-//! One thread, no clock, no disk: the same seed is the same run, step by step. What is simulated and what is not is told
-//! in `docs/simulation.md`.
+//! There is one thread, no real clock and no real disk: the same seed is the same run, step by step.
+//! `docs/simulation.md` says what is simulated and what is not.
 
 #![expect(
     clippy::expect_used,

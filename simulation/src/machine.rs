@@ -13,24 +13,24 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::dice::Dice;
 use crate::model::words::START;
 
-/// A few segments are kept for readers.
+/// Keeps a few segments for readers.
 const KEEP: KeepPolicy = KeepPolicy { age: Millis(u64::MAX), bytes: 1_500 };
-/// A wall clock that is further ahead of engine time than this is stepped to.
+/// When the wall clock is further ahead of engine time than this, engine time is stepped to it.
 const STEP_BEYOND: u64 = 1_000;
 
-/// The folder, and what it is on.
+/// The data folder, its disk and its clocks.
 #[derive(Debug)]
 pub struct Machine {
     pub root: SimulatedStorage,
     pub journal: SimulatedStorage,
     pub snapshots: SimulatedStorage,
-    /// What the wall clock says, since [`START`].
+    /// The wall clock, in milliseconds since [`START`].
     wall: u64,
-    /// Engine time, since [`START`]: follows the wall clock ahead, never back.
+    /// Engine time, in milliseconds since [`START`]. It follows the wall clock forwards, never back.
     now: u64,
 }
 
-/// Which of the disk's folders.
+/// One of the disk's folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Journal,
@@ -38,7 +38,7 @@ pub enum Part {
 }
 
 impl Machine {
-    /// A machine with a data folder whose key comes from the dice: where holds lie depends on it.
+    /// A machine with a data folder whose key is drawn from the dice, since the key decides the shards of holds.
     pub fn new(dice: &mut Dice) -> Self {
         let mut meta = b"STOCKADE".to_vec();
         meta.extend_from_slice(&3_u32.to_le_bytes());
@@ -57,7 +57,7 @@ impl Machine {
         }
     }
 
-    /// A copy of the disk as it is read now, everything on it forced.
+    /// A copy of the disk as a reader sees it now, with everything forced.
     pub fn copy(&self) -> Self {
         let copy = |storage: &SimulatedStorage| SimulatedStorage::with_files(storage.files());
         let (wall, now) = (self.wall, self.now);
@@ -70,7 +70,7 @@ impl Machine {
         folder.keeping_in(Arc::new(self.kept()), KEEP)
     }
 
-    /// Where segments go that the journal needs no more.
+    /// Where segments are kept that the journal no longer needs.
     pub fn kept(&self) -> SimulatedStorage {
         self.journal.beside("kept/")
     }
@@ -89,7 +89,7 @@ impl Machine {
         }
     }
 
-    /// Engine time, since the beginning.
+    /// Engine time, in milliseconds since [`START`].
     pub const fn now(&self) -> u64 {
         self.now
     }
@@ -112,7 +112,7 @@ impl Machine {
         self.follow();
     }
 
-    /// Somebody sets the wall clock.
+    /// Sets the wall clock.
     pub fn set_wall(&mut self, wall: u64) {
         self.wall = wall;
         self.follow();
@@ -124,7 +124,7 @@ impl Machine {
         }
     }
 
-    /// A new process begins with this engine time.
+    /// Starts a new process at this engine time.
     pub fn begin(&mut self, now: Timestamp) {
         self.now = START.until(now).0;
         self.follow();
@@ -139,19 +139,19 @@ impl Machine {
         self.snapshots.crash();
     }
 
-    /// The power has gone and come back.
+    /// Ends the machine by a loss of power and starts it again.
     pub fn reboot(&mut self, dice: &mut Dice) {
         self.journal = self.journal.reboot(dice.number());
         self.snapshots = self.snapshots.reboot(dice.number());
     }
 
-    /// The process has ended; what it wrote is still there.
+    /// Ends the process; what it wrote is still there.
     pub fn reopen(&mut self) {
         self.journal = self.journal.reopen();
         self.snapshots = self.snapshots.reopen();
     }
 
-    /// Lets an operation of the near future fail. Says which.
+    /// Makes one of the next operations fail. Returns a description.
     pub fn arm(&self, part: Part, dice: &mut Dice) -> String {
         let operation = dice.weighted(&[
             (4, Operation::Append),
@@ -168,7 +168,7 @@ impl Machine {
         format!("{part:?} {operation:?} fails with {kind:?} after {after}")
     }
 
-    /// Lets the machine stop in the middle of an operation of the near future.
+    /// Stops the machine in the middle of one of the next operations. Returns a description.
     pub fn doom(&self, part: Part, dice: &mut Dice) -> String {
         let storage = self.part(part);
         let after = dice.below(if part == Part::Journal { 6 } else { 12 });

@@ -1,4 +1,4 @@
-//! `simulate`: many seeds, or one of them step by step.
+//! `simulate`: runs many seeds, or one of them step by step.
 
 #![expect(clippy::print_stdout, reason = "a command line tool speaks on its standard output")]
 
@@ -13,7 +13,7 @@ use clap::Parser;
 use stockade_simulation::{Coverage, Finished, Options, Violation, panicked, run_caught};
 use stockade_types::metrics::Stopwatch;
 
-/// A simulation is made of small pieces that come and go.
+/// A simulation makes and frees many small allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -24,37 +24,37 @@ const PROGRESS: u64 = 1_000;
 #[derive(Debug, Parser)]
 #[command(name = "simulate", version)]
 struct Arguments {
-    /// Runs this seed alone.
+    /// Runs this seed alone
     #[arg(long, conflicts_with_all = ["seeds", "from", "jobs"])]
     seed: Option<u64>,
-    /// With --seed: prints every step.
+    /// With --seed: prints every step
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Runs so many seeds.
+    /// Runs this many seeds
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
-    /// The first of them.
+    /// The first of them
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// On so many threads.
+    /// Number of threads
     #[arg(long, default_value_t = NonZeroU64::MIN)]
     jobs: NonZeroU64,
-    /// Steps of each run.
+    /// Steps of each run
     #[arg(long, default_value_t = Options::default().steps)]
     steps: u64,
 }
 
-/// What all runs came to.
+/// The results of all runs.
 #[derive(Debug, Default)]
 struct Sums {
     coverage: Coverage,
-    /// By seed: at most one of each thread.
+    /// By seed: at most one for each thread.
     violations: BTreeMap<u64, Box<Violation>>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // What panics is told with its seed, once.
+    // A panic is reported once, with its seed.
     std::panic::set_hook(Box::new(|_| {}));
     match arguments.seed {
         Some(seed) => one(seed, Options { steps: arguments.steps, trace: arguments.trace, plant: None }),
@@ -110,7 +110,7 @@ fn many(arguments: &Arguments) -> ExitCode {
                     all.coverage.merge(&sums.coverage);
                     all.violations.extend(sums.violations);
                 }
-                // A run's panic is caught where it happens; this one is the tool's own, and its hook says nothing.
+                // A panic of a run is caught in the run; this one is the tool's own, and the hook prints nothing.
                 Err(panic) => println!("outside of any run {}", panicked(panic.as_ref())),
             }
         }
@@ -130,7 +130,7 @@ fn many(arguments: &Arguments) -> ExitCode {
 fn progress(nth: u64, of: u64, watch: &Stopwatch) {
     if nth > 0 && nth.is_multiple_of(PROGRESS) && stdout().is_terminal() {
         print!("\r{nth} of {of} seeds, {:.0} s", watch.elapsed().as_secs_f64());
-        // A line of progress that can't be written is not missed.
+        // A progress line that can't be written is no error.
         let _written = stdout().flush();
     }
 }

@@ -1,4 +1,4 @@
-//! Operators: changes of drops and stock, pauses, closings.
+//! Operators: they change drops and stock, pause and close.
 
 use crate::draw;
 use crate::model::says::Said;

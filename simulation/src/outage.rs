@@ -1,4 +1,5 @@
-//! Ends and starts: what survives, and that it is what the model says of that place of the journal.
+//! Ends and starts of the process and the machine: what survives, and that it equals the model at that place of the
+//! journal.
 
 use std::sync::Arc;
 
@@ -19,11 +20,11 @@ use crate::model::state::Model;
 use crate::model::words::START;
 use crate::simulation::{Checked, Doom, Plant, Running, Simulation};
 
-/// Starts that may fail one after the other for faults of the disk.
+/// How many starts in a row may fail because of disk faults.
 const MOST_STARTS: u64 = 50;
 
 impl Simulation {
-    /// The end comes now, or in the middle of one of the disk's next operations.
+    /// Ends the process or the machine now, or the machine in the middle of one of the disk's next operations.
     pub(crate) fn crash(&mut self) {
         match self.dice.below(4) {
             0 => self.doom = Some(Doom::Process),
@@ -41,7 +42,7 @@ impl Simulation {
             if self.machine.crashed() {
                 self.doom = Some(Doom::Machine);
             }
-            // A fault that was meant for a start may end what has started: who reads then has the journal forced.
+            // A fault that was armed for a start may hit after it: the reader forces the journal then.
             match self.doom.take() {
                 None => return Ok(()),
                 Some(doom) => self.restart(doom)?,
@@ -49,7 +50,7 @@ impl Simulation {
         }
     }
 
-    /// The writer has ended although nobody closed the journal: that is final.
+    /// Checks why the writer has ended although the journal was not closed. It can't be continued.
     pub(crate) fn journal_failed(&mut self, failures: usize) -> Checked {
         let crashed = self.machine.crashed();
         if !crashed && self.machine.failures().len() == failures {
@@ -78,7 +79,7 @@ impl Simulation {
         self.restart(doom)
     }
 
-    /// Takes nothing more, writes what there is, and ends the journal in order.
+    /// Stops in order: accepts nothing more, writes what is queued, and closes the journal.
     pub(crate) fn stop_in_order(&mut self) -> Checked {
         let engine = self.engine();
         let failures = self.machine.failures().len();
@@ -104,7 +105,7 @@ impl Simulation {
         }
     }
 
-    /// The process ends, with the machine or without, and starts again on what is left.
+    /// Ends the process, or the machine too, and starts again on what is left.
     pub(crate) fn restart(&mut self, doom: Doom) -> Checked {
         let durable = self.engine().journal().durable().0;
         self.running = None;
@@ -151,7 +152,7 @@ impl Simulation {
         self.violated("no start succeeds")
     }
 
-    /// The machine counts its failures until the process ends.
+    /// Counts the machine's failed operations before the process ends.
     pub(crate) fn count_failures(&mut self) {
         for operation in self.machine.failures() {
             let what = match operation {
@@ -170,7 +171,7 @@ impl Simulation {
         self.count_failures();
         if doom == Doom::Machine && self.weather.durability == Durability::Os {
             self.coverage.count("crash of the machine with os durability");
-            // What was acknowledged may be gone: no more is promised.
+            // Acknowledged records may be lost: no more is promised.
             (self.written, self.acknowledged) = (self.certain, self.acknowledged.min(self.certain));
         }
         match doom {
@@ -225,7 +226,8 @@ impl Simulation {
         self.running = Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
         let (known, appended) = (engine.inventory().digest(), engine.journal().appended().0);
         self.may_be_archived = [None; DROPS.len()];
-        // What came while nothing ran comes now. A journal that can't take it is met by the next step.
+        // Moments that passed during the outage are applied now. If the journal can't accept their records, the next
+        // step finds that.
         self.have_turns(Entry::Moments, self.machine.instant());
         let mut wrong = format!("time starts at {now}, but neither a record nor the wall clock says so");
         for last in self.last_times(moment.at, now, wall) {
@@ -248,7 +250,7 @@ impl Simulation {
                     }
                     self.truth = model;
                     self.moments_made(appended)?;
-                    // Choices of their own: what is looked at changes nothing of the run.
+                    // A generator of its own: this check does not change the run.
                     let mut dice = Dice::new(self.seed.rotate_left(32) ^ upto);
                     let found = (report.snapshot, report.last);
                     return match follower::digest(&self.machine, found, restart, &mut dice, &mut self.coverage) {
@@ -266,21 +268,22 @@ impl Simulation {
         self.violated(format!("recovered at {upto}: {wrong}"))
     }
 
-    /// The last instants that the disk may know: that of the last record, or of a snapshot or a stop after it.
+    /// The possible instants of the last stop that the disk knows: that of the last record, or of a later snapshot or
+    /// stop.
     fn last_times(&self, at: u64, now: Timestamp, wall: Timestamp) -> Vec<u64> {
         let mut times: Vec<u64> = self.times.iter().copied().filter(|time| *time > at).collect();
         times.push(at);
         times.sort_unstable();
         times.dedup();
-        // Engine time starts at the later of the two.
+        // Engine time starts at the later of that instant and the wall clock.
         times.retain(|last| START.0 + last.max(&START.until(wall).0) == now.0);
         times
     }
 
-    /// Holds that the outage would have eaten live on for a while.
+    /// The model with the outage's grace applied. Also returns whether that moved any hold.
     fn with_grace(&self, model: &Model, last: u64, now: u64) -> (Model, bool) {
         let (mut model, until) = (model.clone(), now + self.weather.grace);
-        // A start leaves none of their holds in memory.
+        // A start leaves no holds of archived drops in memory.
         model.drops.iter_mut().for_each(|drop| drop.leaving = false);
         let mut moved = false;
         for hold in model.holds.values_mut().filter(|hold| hold.is_live()) {
@@ -305,7 +308,7 @@ impl Simulation {
         }
     }
 
-    /// What a disk would do that loses what it has promised to keep.
+    /// Loses bytes that were forced, as a faulty disk would.
     fn cut_newest_batch(&mut self) {
         let mut files = self.machine.journal.files();
         if let Some(bytes) = files.values_mut().next_back() {

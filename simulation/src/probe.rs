@@ -1,5 +1,5 @@
-//! Rot: one bit of the disk turns, and a copy of the machine is started. It must say so, or be none the worse for it; and
-//! refuse only where there is nothing sound to go on from.
+//! Rot: flips one bit in a copy of the disk and starts there. The start must report it, or its state must be
+//! unaffected. It may refuse only if there is nothing sound to start from.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ use crate::simulation::{Checked, Plant, Simulation};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Bytes of a segment's head.
+/// Bytes of a segment's header.
 const HEAD: usize = 68;
-/// Where in a batch the length of its payload stands, and how many bytes it has beside that.
+/// The offset of the payload's length in a batch, and the bytes of a batch without its payload.
 const LENGTH: usize = 68;
 const FRAME: usize = 76;
 
-/// One bit that has turned.
+/// A flipped bit.
 #[derive(Debug)]
 struct Rot {
     part: Part,
     file: String,
     at: usize,
-    /// Where the batch begins that it is in, 0 in a segment's head; and whether that is the journal's last batch.
+    /// The offset of the batch that has the bit, 0 in a segment's header; and whether it is the journal's last batch.
     batch: usize,
     last: bool,
     what: String,
 }
 
 impl Simulation {
-    /// Turns one bit of a copy of the disk and starts there.
+    /// Flips one bit of a copy of the disk and starts there.
     pub(crate) fn rot(&mut self) -> Checked {
         let mut copy = self.machine.copy();
         let part = self.dice.weighted(&[(2, Part::Journal), (1, Part::Snapshots)]);
@@ -62,7 +62,7 @@ impl Simulation {
     fn start_of(&self, copy: &Machine) -> Result<(Recovered, Writer), RecoverError> {
         let mut options = self.start_options(true);
         options.outage_grace = Millis(0);
-        // The wall clock stands long before: time starts where the disk says, so nothing is moved.
+        // The wall clock is far behind: engine time starts where the disk says, so no deadline is moved.
         recover_driven(&copy.folder(), &options, &|| Timestamp(0))
     }
 
@@ -86,7 +86,7 @@ impl Simulation {
             self.coverage.count("rot in a snapshot passed over");
         }
         let said = report.cut.is_some() || !report.lost.is_empty();
-        // With os durability what follows a bad batch is set aside, not refused.
+        // With `os` durability what follows a bad batch is set aside, not refused.
         let least = match self.weather.durability {
             Durability::Sync => self.history.end_before(written),
             Durability::Os => 0,
@@ -95,7 +95,7 @@ impl Simulation {
             return self.violated(format!("{what}: {upto} of {written} was recovered, and it says {report:?}"));
         }
         if upto < self.history.first() {
-            return Ok(()); // the drops themselves are cut away
+            return Ok(()); // The records that made the drops are cut away.
         }
         let Some(moment) = self.history.at(upto).filter(|_| self.history.is_end(upto)) else {
             return self.violated(format!("{what}: {upto} was recovered: no batch ends there"));
@@ -106,14 +106,15 @@ impl Simulation {
         compare::all(&recovered.engine, &model, now).or_else(|wrong| self.violated(format!("{what}: {wrong}")))
     }
 
-    /// A refusal is right only where no start could go on, and it says where the rot is.
+    /// Checks that no start was possible there, and that the refusal names the place of the rot.
     fn rightly_refused(&mut self, mut copy: Machine, rot: &Rot, error: &RecoverError) -> Checked {
         let Rot { part, file, at, batch, last, what } = rot;
         let place = if *part == Part::Journal { "the journal" } else { "a snapshot" };
         self.coverage.count(&format!("rot in {place} refused"));
         let wrong = match (part, error) {
             (Part::Snapshots, RecoverError::NoSnapshot { why, .. }) if why.contains(file.as_str()) => {
-                // As good as if that file were away: another snapshot, or the journal from its beginning, would do.
+                // A start without that file must fail too: else another snapshot, or the journal from its beginning,
+                // would do.
                 let mut files = copy.snapshots.files();
                 files.remove(file);
                 copy.snapshots = SimulatedStorage::with_files(files);
@@ -126,7 +127,7 @@ impl Simulation {
             (Part::Journal, RecoverError::Journal(LogError::Foreign { file: named, .. })) => {
                 (named != file || *at >= HEAD).then_some("it is not the format")
             }
-            // What is cut of the journal had been forced for a snapshot that is still there.
+            // The part that was cut off the journal had been forced for a snapshot that still exists.
             (Part::Journal, RecoverError::Behind { upto, next, .. }) => {
                 let begins = self.history.end_before(self.written) + 1;
                 (!last || next.0 != begins || upto < next || upto.0 > self.written).then_some("nothing is missing")
@@ -147,7 +148,8 @@ fn turn(files: &mut Files, file: &str, at: usize, bit: u64) {
     }
 }
 
-/// Where the batch begins that has this byte of a segment, 0 for its head; and whether it is the journal's last.
+/// The offset of the batch that has this byte of a segment, 0 for its header; and whether it is the journal's last
+/// batch.
 fn batch_at(files: &Files, file: &str, at: usize) -> (usize, bool) {
     let bytes = &files[file];
     let follower = |begins: &usize| {

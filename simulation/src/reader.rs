@@ -1,5 +1,4 @@
-//! Somebody who reads what the journal keeps for readers: what was once told of a place stays true of it, and is
-//! there, whatever ends.
+//! A reader of the history that the journal keeps: what it was shown of a place stays true, and survives every crash.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +8,39 @@ use stockade_types::ids::Lsn;
 
 use crate::simulation::{Checked, Doom, Plant, Simulation};
 
-/// Bytes that are read at once, about.
+/// The approximate number of bytes in each read.
 const AT_ONCE: usize = 2_000;
 
-/// What he knows.
+/// The reader's state.
 #[derive(Debug)]
 pub struct Reader {
-    /// Batches by their first record.
+    /// Hashes of batches by their first record.
     seen: BTreeMap<Lsn, BatchHash>,
-    /// Where he reads on; from the oldest that is kept where that is later.
+    /// Where it reads on; from the oldest kept record if that is later.
     from: Lsn,
 }
 
 impl Reader {
-    /// Who knows nothing yet.
+    /// A reader that has read nothing.
     pub const fn new() -> Self {
         Self { seen: BTreeMap::new(), from: Lsn(1) }
     }
 
-    /// A new process: he reads all of it once more.
+    /// After a restart it reads everything once more.
     pub fn begin_again(&mut self) {
         self.from = Lsn(1);
     }
 }
 
 impl Simulation {
-    /// He reads on, and what has been kept for long enough is dropped. Planted faults are for others to see, but for one.
+    /// Reads on, and lets the history drop what it has kept for long enough. Under a planted fault nothing is read,
+    /// unless it is the one that concerns the history.
     pub(crate) fn read_history(&mut self) -> Checked {
         let is_spoilt = self.options.plant == Some(Plant::UnforcedHistory);
         if self.doom.is_some() || (self.options.plant.is_some() && !is_spoilt) {
             return Ok(());
         }
-        // With `os` he is shown what others have had forced, and now and then has it forced himself.
+        // With `os` the reader is shown what others have forced, and in half of the cases forces the journal itself.
         let is_os = self.weather.durability == Durability::Os;
         if is_os && !is_spoilt && self.dice.percent(50) && !self.force() {
             return Ok(());
@@ -82,7 +82,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// What the history shows him next; or, planted, what the disk has, forced or not.
+    /// The next batches of the history; under the planted fault those on the disk, forced or not.
     fn shown(&self, history: &History) -> Result<Vec<Batch>, HistoryError> {
         if self.options.plant != Some(Plant::UnforcedHistory) {
             return history.batches(self.reader.from, AT_ONCE);
@@ -92,7 +92,8 @@ impl Simulation {
         Ok(written.map_while(Result::ok).filter(new).collect())
     }
 
-    /// Up to here a record was shown: from now on no end of the machine may take it. With `sync` that is known before.
+    /// A record up to here was shown: no crash of the machine may lose it. With `sync` it must have been certain
+    /// before.
     fn is_certain(&mut self, shown: u64) -> Checked {
         if shown > self.certain {
             if self.weather.durability == Durability::Sync {
@@ -104,7 +105,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Forces what was appended, for him. Says whether that was done.
+    /// Forces what was appended. Returns whether that worked.
     fn force(&mut self) -> bool {
         let engine = self.engine();
         let forced = engine.journal().force();

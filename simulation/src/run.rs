@@ -23,12 +23,12 @@ use crate::reader::Reader;
 use crate::simulation::{Checked, Options, Plant, Running, Simulation};
 use crate::trace::{Trace, Violation};
 
-/// A run that has seen nothing wrong.
+/// A run without a violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Of every step: the same seed, the same hash.
+    /// The hash of all steps; it depends on the seed alone.
     pub trace: [u8; 32],
-    /// What it has reached.
+    /// What the run has reached.
     pub coverage: Coverage,
 }
 
@@ -38,13 +38,13 @@ pub struct Finished {
 /// [`Violation`].
 ///
 /// # Panics
-/// When the engine does, or the simulation itself is wrong.
+/// When the engine panics, or the simulation itself is wrong.
 pub fn run(seed: u64, options: Options) -> Result<Finished, Box<Violation>> {
     let (coverage, trace) = begin(seed, options)?.run()?;
     Ok(Finished { trace: trace.hash(), coverage })
 }
 
-/// As [`run`], a panic being a violation, too.
+/// As [`run`], but a panic is a violation too.
 ///
 /// # Errors
 /// [`Violation`].
@@ -53,7 +53,7 @@ pub fn run_caught(seed: u64, options: Options) -> Result<Finished, Box<Violation
         .unwrap_or_else(|panic| Err(Box::new(Violation { seed, what: panicked(panic.as_ref()), trace: Vec::new() })))
 }
 
-/// What a panic says.
+/// The message of a panic.
 #[must_use]
 pub fn panicked(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -61,7 +61,7 @@ pub fn panicked(panic: &(dyn Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or("with no text"))
 }
 
-/// A started engine with two drops that are durable.
+/// A started engine with two durable drops.
 fn begin(seed: u64, options: Options) -> Checked<Simulation> {
     let mut dice = Dice::new(seed);
     let weather = Simulation::draw_weather(&mut dice);
@@ -108,7 +108,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
     }
     simulation.tell(&format!("{weather:?} {shapes:?}"));
     simulation.turn()?;
-    // A small start is forced whatever the durability: the history begins with it.
+    // The first records are forced whatever the durability, since the history begins with them.
     if let Err(error) = engine.journal().sync() {
         return simulation.violated(format!("the first records can't be forced: {error}"));
     }

@@ -1,4 +1,4 @@
-//! One run: what there is, and the choice of the next step.
+//! The state of a run, and the choice of the next step.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::model::{ARCHIVE_AFTER, DROPS};
 use crate::reader::Reader;
 use crate::trace::{Trace, Violation};
 
-/// A result that a violation ends.
+/// A result that ends the run with a violation.
 pub type Checked<T = ()> = Result<T, Box<Violation>>;
 
 /// How to run.
@@ -29,7 +29,7 @@ pub struct Options {
     pub steps: u64,
     /// Whether each step is printed.
     pub trace: bool,
-    /// A fault in the engine's surroundings that the oracle must see.
+    /// A fault in the engine's surroundings that the checks must find.
     pub plant: Option<Plant>,
 }
 
@@ -39,45 +39,45 @@ impl Default for Options {
     }
 }
 
-/// Faults that no engine can stand, or that stand for an engine that is wrong: each must be seen.
+/// Faults that no engine can withstand, or that imitate a faulty engine: each must be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
-    /// The disk says that it has forced what it has not.
+    /// The disk reports that it has forced what it has not.
     LyingSync,
     /// The newest batch, acknowledged, is cut out of the journal before a start.
     LostBatch,
-    /// Callers are told that all is well before anything is durable.
+    /// Callers get their answers before anything is durable.
     EarlyAcknowledgement,
     /// The sweeper's clock is ahead: holds expire before their deadline.
     EarlyExpiry,
-    /// The sweeper sleeps: holds live on behind their deadline.
+    /// The sweeper does not run: holds live beyond their deadline.
     LateExpiry,
-    /// A unit that was given back is given to the stock twice.
+    /// A released unit returns to the stock twice.
     UnitTwice,
     /// Limits are left out of one request in eight.
     LimitPassed,
     /// A start gives no grace.
     NoGrace,
-    /// The same request is decided anew instead of being answered again.
+    /// A repeated request is decided anew instead of getting the same answer.
     ForgottenKey,
-    /// A refusal that shows a hold waits for nothing.
+    /// A refusal that shows a hold is sent before that hold is durable.
     EarlyRefusal,
-    /// A call that changes nothing appends a record all the same.
+    /// A call that changes nothing appends a record nevertheless.
     StrayRecord,
-    /// Callers are never told, whatever is durable.
+    /// Callers never get an answer, whatever is durable.
     NeverTold,
-    /// The history shows what was written, forced or not.
+    /// The history shows what was written, even if it is not forced.
     UnforcedHistory,
-    /// More of the disk turns than the oracle knows: a start that refuses where it could go on.
+    /// More of the disk is changed than the checks know, so that a start refuses although they expect it to go on.
     TimidStart,
 }
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doom {
-    /// The process alone: the disk has what was written.
+    /// The process alone: everything written is still on the disk.
     Process,
-    /// The machine: what was not forced is at risk.
+    /// The machine: what was not forced may be lost.
     Machine,
 }
 
@@ -89,18 +89,18 @@ pub struct Running {
     pub agenda: Agenda,
 }
 
-/// How rough this run is, drawn from its seed: some see no fault at all, some little else.
+/// How rough this run is, drawn from its seed: some runs have no faults, others very many.
 #[derive(Debug, Clone, Copy)]
 pub struct Weather {
-    /// Percent of the steps in which the disk is told to fail.
+    /// Percent of the steps in which a disk operation is made to fail.
     pub faults: u64,
     /// Percent of the steps in which the process or the machine ends.
     pub crashes: u64,
-    /// Percent of the steps in which the writer has a turn.
+    /// Percent of the steps in which the writer runs.
     pub turns: u64,
     pub grace: u64,
     pub segment_bytes: u64,
-    /// With `os`, what was written is acknowledged, and forced now and then only.
+    /// With `os`, a record is acknowledged once it is written; it is forced only at times.
     pub durability: Durability,
 }
 
@@ -127,29 +127,29 @@ pub struct Simulation {
     pub(crate) machine: Machine,
     pub(crate) running: Option<Running>,
     pub(crate) doom: Option<Doom>,
-    /// What the engine's records say, as the model has it: what is due is expired only once the engine has said so.
+    /// The model by the engine's records: a due hold is expired only once a record says so.
     pub(crate) truth: Model,
     pub(crate) history: History,
-    /// All up to here must survive the end of the machine.
+    /// Everything up to this LSN must survive a crash of the machine.
     pub(crate) certain: u64,
-    /// All up to here must survive the end of the process alone.
+    /// Everything up to this LSN must survive a crash of the process alone.
     pub(crate) written: u64,
-    /// The highest record that a caller was told of.
+    /// The highest record of an answer that a caller got.
     pub(crate) acknowledged: u64,
     pub(crate) pending: Vec<Pending>,
     pub(crate) sent: Vec<Sent>,
-    /// When snapshots were taken and the journal was closed: a start may take its time from there.
+    /// When snapshots were taken and the journal was closed: a start may take the last instant from there.
     pub(crate) times: Vec<u64>,
     pub(crate) reader: Reader,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
-    /// Requests come in between the parts of a snapshot.
+    /// Whether a snapshot is being taken; requests are then made between its parts.
     pub(crate) nested: bool,
-    /// Since when the agenda has passed over a drop that may be archived.
+    /// Since when each drop may be archived and is not.
     pub(crate) may_be_archived: [Option<u64>; DROPS.len()],
 }
 
-/// What may happen next.
+/// The kinds of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Call,
@@ -235,7 +235,7 @@ impl Simulation {
         }
     }
 
-    /// Some steps while a snapshot is between two of its parts.
+    /// Makes some steps between two parts of a snapshot.
     pub(crate) fn meanwhile(&mut self, steps: u64) -> Checked {
         for _ in 0..steps {
             if self.doom.is_some() {
@@ -284,7 +284,7 @@ impl Simulation {
         self.tell(&told);
     }
 
-    /// The writer writes what has gathered.
+    /// Runs the writer on everything that is queued.
     pub(crate) fn turn(&mut self) -> Checked {
         let engine = self.engine();
         let (from, upto) = (engine.journal().durable().0, engine.journal().appended().0);
@@ -292,7 +292,7 @@ impl Simulation {
             return Ok(());
         }
         let failures = self.machine.failures().len();
-        // Somebody waits: else the writer would wait for more.
+        // Without a waiter the writer would wait for more records.
         let _pending = Pending::new(engine.journal().barrier()).poll();
         self.history.batch_ends(upto);
         let turn = self.running.as_mut().expect("an engine runs").writer.turn();

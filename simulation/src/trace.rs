@@ -1,9 +1,9 @@
-//! What has happened, step by step: hashed as a whole, the last of it kept for telling.
+//! The steps of a run: all of them hashed, the last ones kept for the report of a violation.
 
 use std::collections::VecDeque;
 use std::fmt;
 
-/// Steps told with a violation.
+/// Steps that are reported with a violation.
 const TOLD: usize = 60;
 
 /// The steps of one run.
@@ -33,7 +33,7 @@ impl Trace {
         self.last.push_back(line);
     }
 
-    /// Of all steps.
+    /// The hash of all steps.
     pub fn hash(&self) -> [u8; 32] {
         self.hash.finalize().into()
     }
@@ -52,12 +52,12 @@ fn speak(line: &str) {
     println!("{line}");
 }
 
-/// What must never be, and how it came to it.
+/// A violation, and the steps that led to it.
 #[derive(Debug, Clone)]
 pub struct Violation {
-    /// Of the run.
+    /// The seed of the run.
     pub seed: u64,
-    /// What was seen and what was expected.
+    /// What was found and what was expected.
     pub what: String,
     /// The last steps before it.
     pub trace: Vec<String>,

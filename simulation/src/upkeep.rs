@@ -1,4 +1,4 @@
-//! What goes on by itself: time, sweeps, archiving, snapshots.
+//! Background work: time, sweeps, archiving, snapshots.
 
 use stockade_engine::agenda::Entry;
 use stockade_engine::compact::Between;
@@ -12,11 +12,11 @@ use crate::model::words::drop_id;
 use crate::model::{DROPS, HOUR};
 use crate::simulation::{Checked, Doom, Plant, Simulation};
 
-/// A pause of this many milliseconds is long enough for the journal to be looked after.
+/// The journal is tended after a pause of at least this many milliseconds.
 const TEND_EVERY: u64 = 250;
-/// Shards of holds that a snapshot walks over.
+/// Shards of holds that a snapshot walks through.
 const SHARDS: u64 = 4_096;
-/// A drop that may be archived is, so long after it had a live hold, at the latest.
+/// A drop that may be archived must be after this many milliseconds.
 const ARCHIVED_WITHIN: u64 = 1_000;
 
 impl Simulation {
@@ -33,14 +33,14 @@ impl Simulation {
         }
     }
 
-    /// One entry of the agenda has its turns, as long as there is more to do at once.
+    /// Runs one entry of the agenda for as long as it has more to do at once.
     pub(crate) fn have_turns(&mut self, entry: Entry, now: Timestamp) {
         let agenda = &mut self.running.as_mut().expect("an engine runs").agenda;
         while agenda.look_at(entry, now) <= now {}
     }
 
-    /// Drops whose moment has come are turned, a record each, which changes nothing that callers are told. Where the journal
-    /// takes nothing more, the next step meets that, too.
+    /// Applies due moments of drops. Each appends a record that changes no answer. If the journal accepts no records
+    /// any more, the next step finds that.
     pub(crate) fn make_moments(&mut self) -> Checked {
         if self.doom.is_some() {
             return Ok(());
@@ -50,7 +50,8 @@ impl Simulation {
         self.moments_made(before)
     }
 
-    /// Enters what turning has appended behind a place of the journal, where the history ends.
+    /// Adds to the history the records that these moments have appended after the LSN `before`, where the history must
+    /// end.
     pub(crate) fn moments_made(&mut self, before: u64) -> Checked {
         let after = self.engine().journal().appended().0;
         if self.history.last() != before {
@@ -63,7 +64,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The journal's next segment is made ahead, while everything else goes on.
+    /// Makes the journal's next segment in advance.
     fn tend(&mut self) {
         if self.doom.is_some() {
             return;
@@ -79,7 +80,7 @@ impl Simulation {
         }
     }
 
-    /// Somebody sets the wall clock.
+    /// Sets the wall clock.
     pub(crate) fn set_wall(&mut self) {
         let wall = self.machine.wall();
         let by = self.dice.below(20_000);
@@ -90,7 +91,7 @@ impl Simulation {
         self.tell(&format!("the wall clock jumps {direction} by {by}"));
     }
 
-    /// The sweeper gives back all that is due; nothing that was due before it is live after.
+    /// Runs the sweeper on all due holds, and checks that none of them is live afterwards.
     pub(crate) fn sweep(&mut self) -> Checked {
         let before = self.before();
         let due = before.due.len();
@@ -112,7 +113,7 @@ impl Simulation {
         self.check(compare::conserved(&self.engine()))
     }
 
-    /// Each entry of the agenda has its turns, archiving last; and then none has anything to do.
+    /// Runs each entry of the agenda, archiving last, and checks that none has anything left to do.
     pub(crate) fn look_at_agenda(&mut self) -> Checked {
         self.make_moments()?;
         self.sweep()?;
@@ -128,7 +129,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Drops are archived, a record each, where they may be. Between the parts of a snapshot their holds stay in memory.
+    /// Archives drops that may be archived, with a record each. During a snapshot their holds stay in memory.
     fn archive(&mut self) -> Checked {
         let before = self.engine().journal().appended();
         self.have_turns(Entry::Archiving, self.machine.instant());
@@ -159,7 +160,7 @@ impl Simulation {
         self.nothing_is_left_for_long()
     }
 
-    /// Takes in of which archived drops the holds have left memory.
+    /// Updates for each archived drop whether its holds have left memory.
     fn see_what_left(&mut self) {
         let engine = self.engine();
         for (drop, id) in self.truth.drops.iter_mut().zip(DROPS) {
@@ -168,7 +169,7 @@ impl Simulation {
         }
     }
 
-    /// A drop that had a live hold when it was looked at is looked at again soon.
+    /// Checks that no drop stays unarchived for long once it may be archived.
     fn nothing_is_left_for_long(&mut self) -> Checked {
         let now = self.machine.now();
         for drop in 0..DROPS.len() {
@@ -183,7 +184,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A snapshot, with requests between its parts.
+    /// Takes a snapshot, with requests between its parts.
     pub(crate) fn snapshot(&mut self) -> Checked {
         let engine = self.engine();
         let storage = self.machine.snapshots.clone();
@@ -225,7 +226,7 @@ impl Simulation {
         ));
         outcome?;
         if taken.is_ok() && self.doom.is_none() {
-            // It was forced for the snapshot, whatever the durability; what came after may not have been.
+            // Records up to here were forced for the snapshot, whatever the durability; later ones may not have been.
             self.certain = self.certain.max(forced);
         }
         if taken.is_err() && self.doom.is_none() {
@@ -236,14 +237,14 @@ impl Simulation {
             self.doom = Some(Doom::Machine);
         }
         if self.doom.is_none() && self.broken() {
-            // The log can fail under a snapshot's sync or trim: then no ticket resolves any more.
+            // The log can fail during a snapshot's sync or trim: then no ticket resolves any more.
             self.coverage.count("fault of the journal");
             self.doom = Some(Doom::Process);
         }
         Ok(())
     }
 
-    /// Whether the journal takes nothing more.
+    /// Whether the journal accepts no records any more.
     fn broken(&self) -> bool {
         self.engine().journal().permit().is_err()
     }
@@ -251,13 +252,14 @@ impl Simulation {
     fn between(&mut self, between: Between, steps: u64) -> Checked {
         let done = self.meanwhile(steps).and_then(|()| self.let_sync(between));
         if done.is_err() || self.doom.is_some() {
-            // The run or the process is over: nobody drives the writer any more, so nobody may wait for it.
+            // The run or the process ends: the writer does not run any more, so nothing may wait for it.
             self.running.as_mut().expect("an engine runs").writer.abandon();
         }
         done
     }
 
-    /// The power may go here; and what was appended has to become durable, or fail, where it is waited for next.
+    /// The machine may stop here. Otherwise, before the snapshot waits for durability, runs the writer until everything
+    /// is durable or has failed.
     fn let_sync(&mut self, between: Between) -> Checked {
         if self.dice.percent(self.weather.crashes) && self.doom.is_none() {
             self.tell("the power goes in a snapshot");

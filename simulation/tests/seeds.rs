@@ -1,5 +1,5 @@
-//! A bounded number of seeds, and that they prove what they should: the same seed is the same run, everything important
-//! is reached, and each planted fault is seen.
+//! Runs a bounded number of seeds. The same seed must be the same run, everything important must be reached, and each
+//! planted fault must be found.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use stockade_simulation::{Coverage, Options, Plant, Violation, run, run_caught};
 
 /// Seeds of a default run.
 const SEEDS: u64 = 1_200;
-/// Seeds within which a planted fault must have been seen.
+/// Seeds within which a planted fault must be found.
 const PLANTED: u64 = 60;
 
 fn merged(coverages: impl Iterator<Item = Coverage>) -> Coverage {
@@ -54,7 +54,7 @@ fn the_same_seed_is_the_same_run_on_any_thread() {
     assert_ne!(other.trace, run(1_000_002, Options::default()).expect("nothing wrong").trace);
 }
 
-/// The first seeds see the fault, say one of these things, and see it again.
+/// Checks that one of the first seeds finds the fault with one of these messages, and finds it again when repeated.
 fn seen(plant: Plant, tells: &[&str]) {
     let options = Options { plant: Some(plant), ..Options::default() };
     let violations: Vec<Box<Violation>> = (0..PLANTED).filter_map(|seed| run_caught(seed, options).err()).collect();
@@ -108,7 +108,7 @@ fn a_start_without_grace_is_seen() {
 
 #[test]
 fn a_key_that_is_forgotten_is_seen() {
-    // A model that holds fewer than the engine may also have none that an outage concerns.
+    // A model with fewer holds than the engine may also have none that an outage's grace concerns.
     seen(Plant::ForgottenKey, &["expected", "says what nobody asked for", "holds: model", "hold ", "grace from"]);
 }
 

@@ -1,4 +1,4 @@
-//! A drop that closed a while ago leaves memory by itself, and says so.
+//! A drop that closed some time ago leaves memory by itself, and its state shows that.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn a_drop_is_archived_so_long_after_its_closing_and_its_figures_stay() {
     assert_eq!(client.list_drops(drops(pb::DropState::Archived)).await.expect("a list").drops.len(), 1);
     assert!(client.list_drops(drops(pb::DropState::Closed)).await.expect("a list").drops.is_empty());
 
-    // The drop is archived first; its holds leave memory behind that.
+    // The drop is archived first; its holds leave memory after that.
     let mut metrics = String::new();
     for _ in 0..600 {
         (_, metrics) = get(server.http, "/metrics", "text/plain").await;

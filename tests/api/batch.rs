@@ -1,4 +1,4 @@
-//! Many operations in one call over a real socket.
+//! Many operations in one call, over a real socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use tonic_types::StatusExt as _;
 
 use crate::common::{Server, create, engine, get, hold_id, item, knife_drop, line, reserve, serve_here, start};
 
-/// The generated stub, which has the calls for many operations.
+/// The generated stub, which has the batch calls.
 pub type Stub = ReservationServiceClient<Channel>;
 
 /// A server with ten knives and three sheaths.
@@ -194,7 +194,7 @@ async fn the_brief_view_shows_no_more_than_is_needed() {
         ..pb::Hold::default()
     };
     assert_eq!(held(&results[0]), &wanted);
-    // A moment later it lives a moment longer.
+    // A moment later its deadline is a moment later.
     let extended = held(&results[1]);
     assert!(extended.revision >= full.revision && extended.expires_at.is_some(), "{extended:?}");
     assert_eq!(extended, &pb::Hold { revision: extended.revision, expires_at: extended.expires_at, ..wanted });
@@ -317,7 +317,7 @@ async fn each_operation_is_counted_and_so_is_the_call() {
     }
 }
 
-/// A clock that stands still, until so many readings are left.
+/// A clock that returns one instant for a number of readings, and then a later one.
 struct Readings {
     left: AtomicU64,
     before: Timestamp,
@@ -342,11 +342,11 @@ async fn what_follows_an_operation_that_had_to_wait_is_decided_no_earlier() {
     let ttl = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     create(&client, pb::Drop { hold_ttl: ttl, ..knife_drop("knife") }).await;
     crate::common::held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
-    // Someone has taken all of what the first operation asks for, and may still give it back.
+    // All units of the first operation's item are taken, and may be given back.
     let drops = engine.inventory().drops.all();
     let pool = drops[0].pool(ItemNo(1), PoolNo(0)).expect("a pool");
     let Verdict::Yes(taken) = pool.take(3, Certainty::Doubtful, start) else { panic!("all are free") };
-    // The message's own two readings and the one for its operations; while the first waits, the hold falls due.
+    // Two readings for the message and one for its operations. While the first operation waits, the hold falls due.
     clock.left.store(3, Ordering::SeqCst);
     let waiting = operation(Operation::Reserve(reserve(2, "knife", "bea", vec![line("SHEATH", 1)])));
     let mut stub = Stub::connect(endpoint).await.expect("a connection");

@@ -1,5 +1,4 @@
-//! A checkout in a few lines, as docs/calling.md shows it: and that it shows what is run here and in the other
-//! languages.
+//! A checkout in a few lines. docs/calling.md must show exactly this code, and that of the other languages.
 
 use stockade_client::Client;
 use stockade_proto as pb;
@@ -59,7 +58,7 @@ async fn the_checkout_of_the_guide_sells_gives_back_and_tells_why_not() {
     assert_eq!(refusal.reason(), pb::RefusalReason::LimitReached);
 }
 
-/// What stands between the marks of a source.
+/// The lines between the marks in a source file.
 fn shown(source: &str) -> String {
     let ends = |line: &&str| line.ends_with("docs/calling.md: end");
     assert!(source.lines().any(|line| ends(&line)), "an end");

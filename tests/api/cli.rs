@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use crate::common::{create, hold_id, knife_drop, start};
 
-/// The binary, told where its server is.
+/// Runs the binary with the server's endpoint.
 pub fn stockade(endpoint: &str, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stockade"))
         .args(words)
@@ -14,17 +14,17 @@ pub fn stockade(endpoint: &str, words: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-/// What it ended with.
+/// The exit code.
 pub fn code(output: &Output) -> i32 {
     output.status.code().expect("an exit code")
 }
 
-/// Its answer.
+/// Standard output.
 pub fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("text")
 }
 
-/// Its complaints.
+/// Standard error.
 pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
@@ -103,7 +103,7 @@ async fn a_drop_is_applied_from_a_file() {
     assert!(out(&run(&["drop", "close", "knife"])).contains("CLOSED"));
 }
 
-/// A command that goes on, and what it prints, line by line.
+/// Starts a command that keeps running. Returns its standard output line by line.
 pub fn printing(endpoint: &str, words: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut printing = Command::new(env!("CARGO_BIN_EXE_stockade"))
         .args(words)

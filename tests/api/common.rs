@@ -1,4 +1,4 @@
-//! A server on free ports in this process, and the requests that tests send it.
+//! A server on free ports in this process, and the requests of the tests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ use tokio::task::JoinHandle;
 
 /// A running server. Dropping it stops it.
 pub struct Server {
-    /// Where gRPC is served.
+    /// The URL of its gRPC service.
     pub endpoint: String,
-    /// Where HTTP is served.
+    /// The address of its HTTP pages.
     pub http: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
-/// A server with nothing on disk, unless the flags say otherwise.
+/// Starts an ephemeral server, unless the flags say otherwise.
 pub async fn start(flags: &[(&'static str, &str)]) -> Server {
     let own = [("grpc", "127.0.0.1:0"), ("http", "127.0.0.1:0"), ("ephemeral", "true")];
-    // The first that names a setting wins.
+    // The first flag for a setting wins.
     let flags = flags.iter().chain(&own).map(|(setting, text)| Given::flag(setting, (*text).to_owned())).collect();
     let config = Config::from_flags(flags).expect("a good configuration");
     let listeners = server::bind(&config).expect("free ports");
@@ -46,12 +46,12 @@ pub async fn start(flags: &[(&'static str, &str)]) -> Server {
     Server { endpoint, http, stop, serving }
 }
 
-/// Serves an engine of the test's own in the test's runtime, where its tasks can be counted; says where.
+/// Serves an engine of the test in the test's runtime, where its tasks can be counted. Returns the endpoint.
 pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
     serve_terms(EngineHandle::of(Arc::clone(engine)), clock, metrics).await
 }
 
-/// As [`serve_here`], the engine of the current term.
+/// As [`serve_here`], for engines that can be replaced.
 pub async fn serve_terms(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
     let edge = Edge::new(engines, clock, Arc::clone(metrics));
     let (services, _health, _streams) = grpc::services(edge, Arc::clone(metrics)).await.expect("the contract");
@@ -69,26 +69,26 @@ pub async fn serve_terms(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metr
     endpoint
 }
 
-/// An engine that keeps nothing.
+/// An ephemeral engine.
 pub fn engine() -> Arc<Engine> {
     let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default()).expect("starts");
     Arc::new(Engine::new(Inventory::new(DigestKey::from_bytes([1; 16])), journal, Bounds::default()))
 }
 
 impl Server {
-    /// A connection to it.
+    /// A client with a connection to it.
     pub async fn client(&self) -> Client {
         Client::connect(&self.endpoint).await.expect("a connection")
     }
 
-    /// Asks it to stop, without waiting.
+    /// Tells it to stop, and does not wait.
     pub fn stop(self) -> JoinHandle<Result<(), ServeError>> {
         self.stop.send(()).expect("a running server");
         self.serving
     }
 }
 
-/// An HTTP answer: head and body.
+/// Headers and body of an HTTP answer.
 pub async fn get(address: SocketAddr, path: &str, accept: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\naccept: {accept}\r\nconnection: close\r\n\r\n");
@@ -143,7 +143,7 @@ pub fn reserve(n: u8, drop: &str, customer: &str, lines: Vec<pb::Line>) -> pb::R
     }
 }
 
-/// Reserves, and gets a hold.
+/// Reserves; the answer must be a hold.
 pub async fn held(client: &Client, request: pb::ReserveRequest) -> pb::Hold {
     match client.reserve(request).await.expect("an answer").outcome {
         Some(pb::reserve_response::Outcome::Hold(hold)) => hold,
@@ -151,7 +151,7 @@ pub async fn held(client: &Client, request: pb::ReserveRequest) -> pb::Hold {
     }
 }
 
-/// Reserves, and gets a refusal.
+/// Reserves; the answer must be a refusal.
 pub async fn refused(client: &Client, request: pb::ReserveRequest) -> pb::Refusal {
     match client.reserve(request).await.expect("an answer").outcome {
         Some(pb::reserve_response::Outcome::Refusal(refusal)) => refusal,

@@ -1,4 +1,4 @@
-//! What the binary says when something is not as its user thinks.
+//! The binary's messages about wrong usage and unexpected conditions.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
-//! The contract against the server: each method that is not served, and each field, value of an enum and path of a mask
-//! that is not built, is refused by its name. Asked for by the descriptors, so that what the contract grows is served,
-//! output only or refused, and never ignored.
+//! The contract against the server: each method that is not served, and each field, enum value and mask path that is
+//! not implemented, is refused by its name. The tests read the contract's descriptors, so whatever is added to it must
+//! be served, output only or refused, and is never ignored.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use tonic_prost::ProstCodec;
 
 use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
 
-/// Fields that are served, by message. What is in no table must be refused.
+/// Served fields, by message. A field that is in no table must be refused.
 const SERVED: [(&str, &[&str]); 29] = [
     ("ReserveRequest", &["hold_id", "drop_id", "lines", "customer", "ttl", "supersedes", "allow_partial", "override"]),
     ("Line", &["sku", "quantity"]),
@@ -84,15 +84,15 @@ const SERVED: [(&str, &[&str]); 29] = [
     ("ListEventsRequest", &["after", "filter", "page_size", "wait", "with_customers", "with_stock", "latest"]),
     ("EventFilter", &["types", "shop", "series", "drop_id", "names", "channels"]),
 ];
-/// Fields that a request may have and only the server sets.
+/// Fields of requests that only the server sets.
 const OUTPUT_ONLY: [(&str, &[&str]); 3] = [
     ("Drop", &["state", "revision", "as_of_lsn", "tightenings", "occurrence"]),
     ("Item", &["stock"]),
     ("Pool", &["stock"]),
 ];
-/// A list that is served as the server itself fills it in, and refused by its own name for all else that is in it.
+/// A list that is accepted as the server itself shows it; any other content is refused by the list's name.
 const AS_SHOWN: &str = "stockade.v1.Item.pools";
-/// Values of enums that are not served in a request.
+/// Enum values that are refused in a request.
 const UNSERVED_VALUES: [&str; 2] = ["DROP_STATE_DRAFT", "ITEM_KIND_SLOT"];
 
 fn contract() -> DescriptorPool {
@@ -112,7 +112,7 @@ fn is_served(field: &FieldDescriptor) -> bool {
     stands_in(&SERVED, field)
 }
 
-/// Something that a field can be set to, other than what it has when it is left out.
+/// A value for a field, other than its default.
 fn sample(kind: &Kind) -> Value {
     match kind {
         Kind::Message(inner) => Value::Message(DynamicMessage::new(inner.clone())),
@@ -138,14 +138,14 @@ fn sample_of(field: &FieldDescriptor) -> Value {
     if field.is_list() { Value::List(vec![value]) } else { value }
 }
 
-/// A message as another one but for a field: which, whether it must be refused, and the message.
+/// A message with one field changed: the field's path, whether it must be refused, and the message.
 struct Variant {
     path: String,
     refused: bool,
     message: DynamicMessage,
 }
 
-/// One for each field, for each field of the messages that it has, and for each value of an enum.
+/// A variant for each field, for each field of its submessages, and for each value of an enum.
 fn variants(message: &DynamicMessage) -> Vec<Variant> {
     let mut found = Vec::new();
     for field in message.descriptor().fields() {
@@ -186,12 +186,13 @@ fn variants(message: &DynamicMessage) -> Vec<Variant> {
     found
 }
 
-/// Operations of a batch are asked for by themselves: what is wrong with one is its result.
+/// Whether the fields of a submessage are varied too. Not those of a batch's operation: a fault in one is its own
+/// result.
 fn is_looked_into(message: &MessageDescriptor) -> bool {
     message.package_name() == "stockade.v1" && message.name() != "Operation"
 }
 
-/// What a message has in this field, its first one of a list; else one that may be there.
+/// The message's value of this field, or the first of its list; if it has none, a sample.
 fn there(message: &DynamicMessage, field: &FieldDescriptor, inner: &MessageDescriptor) -> DynamicMessage {
     let value = message.get_field(field);
     let first = value.as_list().map_or_else(|| value.as_message(), |list| list.first().and_then(Value::as_message));
@@ -203,7 +204,7 @@ fn there(message: &DynamicMessage, field: &FieldDescriptor, inner: &MessageDescr
     DynamicMessage::decode(inner.clone(), &*bytes).expect("a message")
 }
 
-/// A call as any client makes it, of a method that a client may not have.
+/// Calls a method by its path, even if the generated clients do not have it.
 pub async fn ask<Q, A>(channel: &Channel, path: &str, request: Q) -> Result<A, Status>
 where
     Q: Message + 'static,
@@ -215,7 +216,7 @@ where
     calls.unary(Request::new(request), path, ProstCodec::<Q, A>::default()).await.map(tonic::Response::into_inner)
 }
 
-/// A server with a drop and a hold, in a folder: one that keeps nothing serves no events.
+/// A server with a drop and a hold in a data folder, since an ephemeral server has no events.
 async fn serving() -> ((crate::common::Server, tempfile::TempDir), Channel) {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().to_str().expect("a path");
@@ -227,7 +228,7 @@ async fn serving() -> ((crate::common::Server, tempfile::TempDir), Channel) {
     ((server, folder), channel.expect("a connection"))
 }
 
-/// A request of each call that is served, with nothing in it that is not built.
+/// A valid request for each served method.
 pub fn good(request: &str) -> DynamicMessage {
     let (id, drop_id) = (hold_id(1), "knife".to_owned());
     let lines = vec![line("KNIFE", 1)];
@@ -255,7 +256,7 @@ pub fn good(request: &str) -> DynamicMessage {
             let (sku, adjustment_id) = ("KNIFE".to_owned(), hold_id(9));
             pb::AdjustStockRequest { drop_id, sku, adjustment_id, change, ..Default::default() }.encode_to_vec()
         }
-        // Of a drop that is there a watch would not end, nor would a reading of events that follows them.
+        // Empty, since a watch of an existing drop would not end, nor would a reading of its events.
         "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" | "ReadEventsRequest" => {
             Vec::new()
         }

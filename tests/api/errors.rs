@@ -1,4 +1,4 @@
-//! Bad requests over a real socket: the status, its words, its details.
+//! Bad requests over a real socket: the status, its message, its details.
 
 use stockade_proto as pb;
 use stockade_proto::drop_service_client::DropServiceClient;

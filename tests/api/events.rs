@@ -1,4 +1,4 @@
-//! Events over a real socket: as they come, page by page, and from wherever they are kept.
+//! Events over a real socket: live, page by page, and from any kept position.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::common::{Server, create, get, held, hold_id, item, knife_drop, line, 
 
 pub type Stub = EventServiceClient<Channel>;
 
-/// Longer than anything here takes on a machine that does other things as well.
+/// Longer than any of these tests takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server that keeps what happens.
+/// A server that keeps its events.
 pub struct Shop {
     pub server: Server,
     pub client: Client,
@@ -59,7 +59,7 @@ pub fn page_of(types: &[&str]) -> pb::ListEventsRequest {
     pb::ListEventsRequest { filter: Some(filter(types)), ..pb::ListEventsRequest::default() }
 }
 
-/// One who reads.
+/// A stream of events.
 pub struct Reading(pub Streaming<pb::ReadEventsResponse>);
 
 impl Reading {
@@ -67,7 +67,7 @@ impl Reading {
         Ok(Self(stub.clone().read_events(request).await?.into_inner()))
     }
 
-    /// Follows what comes from now on.
+    /// Follows events from now on.
     pub async fn from_now(stub: &Stub) -> Self {
         let request = pb::ReadEventsRequest { from_now: true, follow: true, ..everything() };
         let mut reading = Self::begin(stub, request).await.expect("a stream");
@@ -84,7 +84,7 @@ impl Reading {
         self.next().await.expect("no end without a status")
     }
 
-    /// So many events.
+    /// The next events, as many as `count`.
     pub async fn events(&mut self, count: usize) -> Vec<pb::Event> {
         let mut events = Vec::new();
         while events.len() < count {
@@ -94,7 +94,7 @@ impl Reading {
         events
     }
 
-    /// All messages of one who does not follow.
+    /// All messages of a stream that does not follow.
     async fn till_its_end(mut self) -> Vec<pb::ReadEventsResponse> {
         let mut messages = Vec::new();
         while let Some(message) = self.next().await {
@@ -113,7 +113,7 @@ pub fn kinds(events: &[pb::Event]) -> Vec<&str> {
     events.iter().map(|event| event.r#type.as_str()).collect()
 }
 
-/// Lines as SKU and units: sold or set aside, released, returned.
+/// Lines as SKU and units: sold or held, released, returned.
 fn moved(event: &pb::Event) -> Vec<(&str, u32, u32, u32)> {
     event.moved.iter().map(|line| (line.sku.as_str(), line.quantity, line.released, line.returned)).collect()
 }
@@ -373,7 +373,7 @@ async fn the_latest_come_newest_first() {
     assert_eq!(latest(pb::ListEventsRequest { after: few.read_to, ..page_of(&["*"]) }).await.events, []);
 }
 
-/// Reserves of one unit each, for as many customers.
+/// Reserves of one unit each, for `count` customers.
 fn reserves(batch: u32, count: u32) -> Vec<pb::Operation> {
     let one = |n: u32| {
         let hold_id = format!("018f4e9a-7c1e-7b3a-9d52-{:012x}", batch * count + n + 1_000);
@@ -389,7 +389,7 @@ fn reserves(batch: u32, count: u32) -> Vec<pb::Operation> {
 async fn who_is_slow_misses_nothing_and_slows_nobody() {
     let shop = shop().await;
     create(&shop.client, pb::Drop { id: "many".into(), items: vec![item("SKU", 90_000)], ..pb::Drop::default() }).await;
-    // As little as HTTP/2 allows is sent ahead of the fetching.
+    // The smallest window that HTTP/2 allows, so that little is sent before it is read.
     let channel = Channel::from_shared(shop.server.endpoint.clone()).expect("an endpoint");
     let channel = channel.initial_stream_window_size(65_535).connect().await.expect("a connection");
     let slow_stub = EventServiceClient::new(channel);
@@ -445,7 +445,7 @@ async fn a_follower_is_told_where_it_is_though_nothing_happens_and_gives_its_pla
     while watchers(&shop.server).await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Who comes later is served as ever.
+    // A reader that connects later is served as usual.
     let mut reading = Reading::from_now(&shop.stub).await;
     held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
     assert_eq!(kinds(&reading.events(1).await), ["stockade.hold.created"]);

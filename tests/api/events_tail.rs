@@ -1,4 +1,4 @@
-//! `stockade events tail`: what it prints, and how it ends.
+//! `stockade events tail`: its output and its end.
 
 use crate::cli::{code, printing, stockade};
 use crate::common::{held, hold_id, line, reserve};

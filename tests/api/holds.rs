@@ -1,4 +1,4 @@
-//! A hold's life over a real socket: set aside, kept longer, sold, given back; and every "no" on the way.
+//! A hold's life over a real socket: reserved, extended, sold, released; and every refusal.
 
 use stockade_client::Client;
 use stockade_proto as pb;

@@ -1,4 +1,4 @@
-//! Limits over a real socket: what is told of them, what of a customer counts, and what staff may do.
+//! Limits over a real socket: what answers say of them, what counts for a customer, and overrides by staff.
 
 use stockade_client::Client;
 use stockade_proto as pb;

@@ -1,4 +1,4 @@
-//! Lists of large things: a page ends at about 1 MiB as well as at its count, and what follows goes on where it ended.
+//! Lists of large items: a page ends at about 1 MiB or at its count, and the next page continues there.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use uuid::Uuid;
 use crate::cli::{code, err, out, stockade};
 use crate::common::{create, held, item, line, start};
 
-/// Beyond this no page may go.
+/// The maximum size of a page.
 const MOST: usize = 1024 * 1024 + 64;
 
 fn skus() -> Vec<String> {
     (0..256).map(|n| format!("{n:0>128}")).collect()
 }
 
-/// How many the command line lists, whatever pages they are on.
+/// Number of items that the command line lists, over all pages.
 fn by_hand(endpoint: &str, words: &[&str], what: &str) -> usize {
     let listed = stockade(endpoint, &[words, &["--json"]].concat());
     assert_eq!(code(&listed), 0, "{}", err(&listed));

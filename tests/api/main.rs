@@ -1,4 +1,4 @@
-//! The server over real sockets, and the binary as scripts use it.
+//! The server over real sockets, and the binary in scripts.
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail as tests do")]
 
 mod archive;

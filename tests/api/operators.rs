@@ -1,4 +1,4 @@
-//! What operators do over the wire: change stock, list holds and drops.
+//! Operators' calls over the wire: adjust stock, list holds and drops.
 
 use stockade_client::Client;
 use stockade_proto as pb;

@@ -1,4 +1,4 @@
-//! Where an operator's change came from stands in its record: the caller's address, and the id that it gave the request.
+//! The record of an operator's change has its origin: the caller's address, and the request id from the caller.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use crate::cli::{code, err, out, stockade};
 use crate::common::{Server, held, hold_id, knife_drop, line, reserve, start};
 
-/// As long as a request id may be that is kept.
+/// The maximum length of a request id that is kept.
 const LONGEST: usize = 128;
 
 async fn serve(data: &Path) -> (Server, DropServiceClient<Channel>) {
@@ -41,7 +41,7 @@ fn creation() -> pb::CreateDropRequest {
     pb::CreateDropRequest { drop: Some(knife_drop("knife")), validate_only: false }
 }
 
-/// The journal's records once the server has ended.
+/// The journal's records after the server has stopped.
 async fn records(server: Server, data: &Path) -> Vec<Value> {
     server.stop().await.expect("no panic").expect("a clean end");
     let dumped = stockade("", &["journal", "dump", "--json", "--data", data.to_str().expect("a path in UTF-8")]);

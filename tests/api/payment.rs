@@ -1,4 +1,4 @@
-//! A payment's life over a real socket: into it, back, out of it by a sale, late, and units that come back after it.
+//! A payment's life over a real socket: into it, back, to a sale, a late claim, and returned units.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn a_payment_is_abandoned_only_by_a_word() {
     assert_eq!((hold.state(), knives(&client).await.free), (pb::HoldState::Released, 10));
 }
 
-/// Sets units aside for a moment, and waits until they are gone.
+/// Reserves with a short ttl, and waits until the hold has expired.
 async fn expired(client: &Client, n: u8, goods: Vec<pb::Line>) {
     let ttl = Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 });
     held(client, pb::ReserveRequest { ttl, ..reserve(n, "knife", "ada", goods) }).await;

@@ -1,4 +1,4 @@
-//! What stands around the calls: health, reflection, the HTTP pages, and how a server stops.
+//! Health, reflection, HTTP pages, and the stop of the server.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub async fn channel(endpoint: &str) -> Channel {
 #[tokio::test]
 async fn health_is_told_for_the_server_and_each_service() {
     let server = start(&[]).await;
-    // A call that is answered says that the server has recovered.
+    // An answered call shows that recovery is over.
     create(&server.client().await, knife_drop("knife")).await;
     let channel = channel(&server.endpoint).await;
     for service in ["", "stockade.v1.ReservationService", "stockade.v1.DropService", "stockade.v1.EventService"] {

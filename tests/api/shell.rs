@@ -1,4 +1,4 @@
-//! What the binary prints for other programs: completions for shells, the schema of drop files, the contract.
+//! Output of the binary for other programs: shell completions, the schema of drop files, the contract.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -24,7 +24,7 @@ fn each_shell_gets_a_script_and_others_are_told_which_there_are() {
     assert!(err(&other).contains("bash, zsh, fish"), "{}", err(&other));
 }
 
-/// What bash offers for a line that is being typed, or nothing where there is no bash.
+/// Bash's completions for a line; none if bash is not installed.
 fn offered(line: &[&str]) -> Option<String> {
     let script = out(&stockade(NOWHERE, &["completions", "bash"]));
     let mut bash = Command::new("bash");

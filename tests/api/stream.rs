@@ -1,4 +1,4 @@
-//! Many operations as a stream of messages over a real socket.
+//! Many operations as a stream of messages, over a real socket.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tonic::{Code, Status, Streaming};
 use crate::batch::{Stub, claiming, failed, fields, held, knives, operation, reserving, shop};
 use crate::common::{create, get, item, line};
 
-/// One stream: where messages go, where answers come from.
+/// A stream: the sender of messages, and the answers.
 struct Pipe {
     messages: mpsc::Sender<pb::BatchStreamRequest>,
     answers: Streaming<pb::BatchStreamResponse>,
@@ -40,7 +40,7 @@ impl Pipe {
     }
 }
 
-/// A message that reserves so many units, one each, of a drop without limits.
+/// A message with this many reserves of one unit each, of a drop without limits.
 fn many(message: u32, operations: u32) -> Vec<pb::Operation> {
     let reserve = |n: u32| pb::ReserveRequest {
         hold_id: format!("018f4e9a-7c1e-7b3a-9d52-{message:06x}{n:06x}"),
@@ -66,7 +66,7 @@ async fn answers_come_in_the_order_of_the_requests_however_many_are_sent_ahead()
     let (server, client, mut stub) = shop().await;
     plenty(&client).await;
     let mut pipe = Pipe::open(&mut stub).await;
-    // The first is the longest: whoever overtook it would be seen.
+    // The first message is the longest, so an answer that overtook it would show.
     for message in 0..100 {
         pipe.send(1_000 - u64::from(message), many(message, if message == 0 { 3_000 } else { 20 })).await;
     }
@@ -117,7 +117,7 @@ async fn a_faulty_message_is_answered_and_the_stream_goes_on() {
     pipe.send(4, vec![pb::Operation::default(), reserving(2, "ada", 1)]).await;
     pipe.send(5, vec![pb::Operation::default(); 10_000]).await;
     pipe.send(6, vec![reserving(3, "bob", 1)]).await;
-    // So many are not decoded.
+    // A message with this many operations is not decoded.
     pipe.send(7, vec![pb::Operation::default(); 10_001]).await;
     for (sequence, results, field) in [(1, 5_001, "operations"), (2, 0, ""), (3, 1, "view")] {
         let answer = pipe.answer().await;
@@ -169,7 +169,7 @@ async fn a_stream_that_was_cut_can_be_sent_again() {
 async fn who_does_not_fetch_answers_is_not_read_from() {
     let (server, client, _stub) = shop().await;
     plenty(&client).await;
-    // As little as HTTP/2 allows is sent ahead of the fetching.
+    // The smallest window that HTTP/2 allows, so that little is sent before it is read.
     let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
     let channel = channel.initial_stream_window_size(65_535).connect().await.expect("a connection");
     let mut pipe = Pipe::open(&mut Stub::new(channel)).await;
@@ -218,7 +218,7 @@ async fn a_server_that_stops_ends_streams_at_a_message_boundary() {
     assert_eq!(idle.next().await.expect("an end with a status").expect_err("no answer").code(), Code::Unavailable);
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.metadata().get("grpc-retry-pushback-ms").is_some());
-    // Well before the drain's own patience is over.
+    // Well before the drain timeout.
     let ended = tokio::time::timeout(Duration::from_secs(8), ended).await.expect("nothing is left behind");
     ended.expect("no panic").expect("it ends well");
 }

@@ -1,4 +1,4 @@
-//! Over a real socket: a hold in place of another, and what there is in place of all or nothing.
+//! Superseding and partial reserves over a real socket.
 
 use stockade_client::Client;
 use stockade_proto as pb;
@@ -10,12 +10,12 @@ use crate::batch::{self, operation, shop};
 use crate::cli::{code, out, stockade};
 use crate::common::{get, held, hold_id, line, refused, reserve};
 
-/// A reserve in place of another hold.
+/// A reserve that supersedes another hold.
 fn in_place_of(old: u8, request: pb::ReserveRequest) -> pb::ReserveRequest {
     pb::ReserveRequest { supersedes: hold_id(old), ..request }
 }
 
-/// A reserve of what there is.
+/// A partial reserve.
 fn partly(request: pb::ReserveRequest) -> pb::ReserveRequest {
     pb::ReserveRequest { allow_partial: true, ..request }
 }
@@ -25,7 +25,7 @@ async fn shown(client: &Client, n: u8) -> pb::Hold {
     client.get_hold(request).await.expect("an answer").hold.expect("a hold")
 }
 
-/// Lines that were served short: SKU, reason, requested, available.
+/// Lines that got less: SKU, reason, requested, available.
 fn told(lines: &[pb::RefusedLine]) -> Vec<(&str, pb::RefusalReason, u32, u32)> {
     lines.iter().map(|line| (line.sku.as_str(), line.reason(), line.requested, line.available)).collect()
 }

@@ -1,4 +1,4 @@
-//! A server whose engine is replaced while it serves: what callers are told meanwhile, and where they go on.
+//! A server whose engine is replaced while it serves: the answers to callers meanwhile, and where they go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::contract::{ask, good, own_name};
 use crate::events::{self, Reading, everything, kinds, read_all};
 use crate::server::{channel, health};
 
-/// Longer than anything here takes on a machine that does other things as well.
+/// Longer than any of these tests takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn assert_comes_again(call: &str, status: &Status) {
@@ -29,7 +29,7 @@ fn assert_comes_again(call: &str, status: &Status) {
     assert!(status.metadata().get("grpc-retry-pushback-ms").is_some(), "{call}: {status}");
 }
 
-/// How a stream ends.
+/// The status that ends a stream.
 async fn end<T>(stream: &mut Streaming<T>) -> Status {
     let end = async {
         loop {

@@ -1,4 +1,4 @@
-//! Changes of a drop over a real socket: what may change when, how errors name it, and that sending again is safe.
+//! Changes of a drop over a real socket: which fields may change when, how errors name them, and repeated requests.
 
 use stockade_client::Client;
 use stockade_proto as pb;
@@ -39,7 +39,7 @@ async fn knife() -> (Server, Client, pb::Drop) {
     (server, client, drop)
 }
 
-/// The faulty fields, which the message names as well.
+/// The faulty fields; the message names them too.
 fn faulty(status: &Status) -> Vec<String> {
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     let details = status.get_details_bad_request().expect("details");
@@ -120,7 +120,7 @@ async fn whatever_is_wrong_with_a_change_is_named() {
         fields.sort_unstable();
         assert_eq!(named, fields);
     }
-    // Only in the mask's fields is anything wrong.
+    // Only fields in the mask are checked.
     updated(&client, &pb::Drop { labels: bad.labels.clone(), ..bad.clone() }, &["labels"], drop.revision)
         .await
         .expect("what is not named is not looked at");

@@ -1,5 +1,5 @@
-//! Drops as they change, over a real socket. No test here depends on how fast the machine is: each waits for what must
-//! come, and says only in which order.
+//! Watches of drops over a real socket. No test here depends on the machine's speed: each waits for the expected
+//! messages, and asserts only their order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::common::{
 
 type Stub = DropServiceClient<Channel>;
 
-/// Longer than anything here takes on a machine that does other things as well.
+/// Longer than any of these tests takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A drop under watch.
+/// A watch of a drop.
 struct Watch(Streaming<pb::WatchDropResponse>);
 
 impl Watch {
@@ -40,7 +40,7 @@ impl Watch {
         self.next().await.expect("a message").drop.expect("a drop")
     }
 
-    /// Messages until one that is as wanted; how many there were, and that one.
+    /// Reads messages until one fulfils the predicate. Returns their number and that one.
     async fn until(&mut self, wanted: impl Fn(&pb::Drop) -> bool) -> (u32, pb::Drop) {
         for messages in 1.. {
             let drop = self.drop().await;
@@ -69,7 +69,7 @@ fn stock(drop: &pb::Drop, place: usize) -> pb::Stock {
     drop.items.get(place).and_then(|item| item.stock).expect("stock")
 }
 
-/// Eventually: what must come, comes.
+/// Waits until the check holds.
 async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !check().await {
@@ -184,7 +184,7 @@ async fn a_slow_reader_gets_the_latest_only() {
     let client = server.client().await;
     let items = (0..200).map(|n| item(&format!("SKU-{n:0>100}"), 10_000)).collect();
     create(&client, pb::Drop { id: "wide".into(), items, ..pb::Drop::default() }).await;
-    // As little as HTTP/2 allows is sent ahead of the fetching: one message, or two.
+    // The smallest window that HTTP/2 allows: one or two messages are sent before they are read.
     let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
     let channel = channel.initial_stream_window_size(65_535).connect().await.expect("a connection");
     let mut watch = Watch::of(&DropServiceClient::new(channel), "wide").await.expect("a watch");
@@ -235,7 +235,7 @@ async fn nothing_is_left_of_watchers_that_are_gone() {
     let channel = Channel::from_shared(endpoint).expect("an endpoint");
     let stub = DropServiceClient::new(channel.connect().await.expect("a connection"));
     let count = || metrics.watchers.get();
-    // More than a group of one drop.
+    // More watchers than one group has.
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let mut first = Watch::of(&stub, "knife").await.expect("a watch");
     first.drop().await;
@@ -261,7 +261,7 @@ async fn nothing_is_left_of_watchers_that_are_gone() {
     assert_eq!(stock(&again.drop().await, 0).held, 2, "and whoever comes later is served as ever");
 }
 
-/// So many at once, on one drop and over many.
+/// Watchers at once, on one drop and over many.
 const CROWD: usize = 10_000;
 const DROPS: usize = 100;
 const CONNECTIONS: usize = 10;
@@ -293,7 +293,7 @@ async fn ten_thousand_watch_over_ten_connections_and_nobody_is_held_back() {
         watches.push(watch);
     }
     assert_eq!(watchers(&server).await, u64::try_from(CROWD).expect("small"));
-    // While all watch, requests are answered.
+    // Requests are answered during all these watches.
     for n in 0..100 {
         held(&client, reserve(n, "hot", &format!("c{n}"), vec![line("SKU", 1)])).await;
     }
@@ -317,7 +317,7 @@ async fn whoever_comes_later_to_a_quiet_drop_is_shown_it_again_in_time() {
     let (_server, _client, stub) = watched().await;
     let mut first = Watch::of(&stub, "knife").await.expect("a watch");
     first.next().await.expect("a message");
-    // Between two beats of those who are there already.
+    // Between two heartbeats of the existing watchers.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut later = Watch::of(&stub, "knife").await.expect("a watch");
     later.next().await.expect("a message");

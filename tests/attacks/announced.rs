@@ -1,4 +1,4 @@
-//! Messages of 4 MiB that are announced, and of which a byte comes: memory follows what has come.
+//! Messages that announce 4 MiB and send one byte: memory grows with the received bytes.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use super::peer::{Peer, WIDE, WITHIN};
 use super::server::{MIB, Target};
 use super::state::Outcome;
 
-/// Calls that one connection may have in flight.
+/// Maximum calls in flight of a connection.
 const STREAMS: usize = 1_024;
-/// Calls beyond them.
+/// Calls beyond that.
 const BEYOND: usize = 76;
-/// Memory that 2,048 calls may take: 8 KiB are charged for each, and it may be twice as much.
+/// Memory for 2,048 calls: 8 KiB are charged for each, and twice that is allowed.
 const MOST: u64 = 32 * MIB;
 
 #[test]
 fn what_is_announced_takes_no_memory() {
     let target = Target::start();
     let measured = Measured::beside("4 MiB announced on 2,048 streams", &target);
-    // A flag, a length of nearly 4 MiB, and one byte of it.
+    // A flag, a length of nearly 4 MiB, and one byte of the message.
     let announced = [0, 0, 0x3f, 0xff, 0xff, 0x0a];
     let mut peers: Vec<Peer> = (0..2).map(|_| Peer::connect(target.grpc, WIDE)).collect();
     for peer in &mut peers {

@@ -1,4 +1,4 @@
-//! Full batches where there is little memory: they are served, also beside a connection that has filled its share.
+//! Full batches with little memory: they are served, even while another connection uses its whole share.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use super::peer::{Peer, WIDE};
 use super::polite::{Caller, reserves};
 use super::server::{Flag, MIB, Target};
 
-/// Operations that a message may have.
+/// Maximum operations of a message.
 const FULL: usize = 5_000;
-/// Lines of each reserve with which 5,000 of them are nearly 4 MiB.
+/// Lines of each reserve, with which 5,000 reserves are nearly 4 MiB.
 const LINES: u16 = 4;
-/// Messages that fill a connection's share together: four of them, and what it may have on its way beside them.
+/// Four messages together fill a connection's share, less what its window allows in flight.
 const FILLING: u64 = 4;
 const WINDOW: u64 = MIB;
 
-/// Full batches, short and as long as a message may be, of which each reserve has its hold.
+/// Sends full batches, with short operations and with the longest that fit. Each reserve must get its hold.
 fn are_served(target: &Target, caller: &Caller, beside: &str) {
     is_served(target, caller, beside, (reserves(FULL), pb::HoldView::Full));
     is_served(target, caller, beside, ((0..FULL).map(|_| long_reserve(LINES)).collect(), pb::HoldView::Brief));
@@ -36,7 +36,7 @@ fn is_served(target: &Target, caller: &Caller, beside: &str, (operations, view):
     eprintln!("a full batch beside {beside}: {:?}", watch.elapsed());
 }
 
-/// A connection that has as much in flight as it may have.
+/// A connection with as much in flight as is allowed.
 fn greedy(target: &Target) -> Peer {
     let (_, share) = target.inflight_bytes();
     let bytes = usize::try_from((share - WINDOW) / FILLING).expect("a size") - 64 * 1024;

@@ -1,5 +1,5 @@
-//! Legal requests that decode to a multiple of themselves: many parts of two bytes each. What has more parts than it may
-//! is refused by the field's name, before it is decoded.
+//! Valid requests that take a multiple of their size when decoded: many parts of two bytes each. A request with too
+//! many parts is refused by the field's name before it is decoded.
 
 use super::frames::{BATCH, BATCH_STREAM, CREATE_DROP, RESERVE, UPDATE_DROP, field, filled, framed};
 use super::measured::Measured;
@@ -9,19 +9,19 @@ use super::server::{MIB, Target};
 const INVALID_ARGUMENT: u32 = 3;
 const OUT_OF_RANGE: u32 = 11;
 
-/// Most bytes of a list of operations, of a drop, of anything else; less a little for what is around the parts.
+/// Maximum bytes of a list of operations, of a drop, of any other request; less a little for the enclosing fields.
 const LISTS: usize = 4 * 1024 * 1024 - 32;
 const DROPS: usize = 128 * 1024 - 32;
 const OTHERS: usize = 64 * 1024 - 32;
 
-/// A request of very many parts.
+/// A request with very many parts.
 struct Request {
     path: &'static str,
-    /// How many bytes it may have.
+    /// Its maximum size in bytes.
     most: usize,
-    /// The request, with parts of this length together.
+    /// Makes the request with parts of this total length.
     of: fn(usize) -> Vec<u8>,
-    /// What the answer names.
+    /// The text that the refusal must contain.
     named: &'static str,
 }
 
@@ -29,10 +29,10 @@ const fn request(path: &'static str, most: usize, of: fn(usize) -> Vec<u8>, name
     Request { path, most, of, named }
 }
 
-/// Of each part that a request can have in numbers.
+/// One for each repeated part of a request.
 static REQUESTS: [Request; 17] = [
     request(BATCH, LISTS, |bytes| filled(&[0x0a, 0], bytes), "operations: "),
-    // Reserves without anything, and reserves of an empty customer and an empty override.
+    // Empty reserves, and reserves with an empty customer and an empty override.
     request(BATCH, LISTS, |bytes| filled(&[0x0a, 2, 0x0a, 0], bytes), "operations: "),
     request(BATCH, LISTS, |bytes| filled(&[0x0a, 6, 0x0a, 4, 0x22, 0, 0x4a, 0], bytes), "operations: "),
     request(BATCH_STREAM, LISTS, |bytes| filled(&[0x12, 0], bytes), "operations: "),
@@ -42,7 +42,7 @@ static REQUESTS: [Request; 17] = [
     request(RESERVE, OTHERS, |bytes| filled(&[0x1a, 0], bytes), "lines: "),
     request(RESERVE, OTHERS, |bytes| field(4, &filled(&[0x22, 0], bytes)), "customer.identities: "),
     request(RESERVE, OTHERS, |bytes| field(4, &filled(&[0x12, 0], bytes)), "customer.tiers: "),
-    // Fields and groups that nobody knows take no memory: the request is refused for what it lacks.
+    // Unknown fields and groups take no memory: the request is refused for its missing fields.
     request(RESERVE, OTHERS, |bytes| filled(&[0xa2, 6, 0], bytes), "hold_id"),
     request(RESERVE, OTHERS, |bytes| filled(&[[0xa3, 6].repeat(90), [0xa4, 6].repeat(90)].concat(), bytes), "hold_id"),
     request(CREATE_DROP, DROPS, |bytes| field(1, &filled(&[0x5a, 0], bytes)), "drop.items: "),
@@ -59,7 +59,7 @@ fn very_many_parts_are_refused_by_their_name_and_take_no_memory() {
     let measured = Measured::beside("requests of empty parts", &target);
     for Request { path, most, of, named } in &REQUESTS {
         let body = framed(&of(*most));
-        // Two connections, each with two of them at once.
+        // Two connections, each with two of these at once.
         let mut peers: Vec<Peer> = (0..2).map(|_| Peer::connect(target.grpc, WIDE)).collect();
         let calls: Vec<_> = peers.iter_mut().map(|peer| [peer.call(path, &body), peer.call(path, &body)]).collect();
         for (peer, calls) in peers.iter().zip(calls) {

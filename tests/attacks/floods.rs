@@ -1,4 +1,4 @@
-//! Frames of control without end: cheap to send, not to take.
+//! Endless control frames: cheap to send, costly to receive.
 
 use super::frames::{
     CALM, CONTINUATION, DATA, HEADERS, PING, PRIORITY, RESERVE, WINDOW, WINDOW_UPDATE, begin, block, frame, number,
@@ -10,12 +10,12 @@ use super::peer::{Peer, WIDE, WITHIN};
 use super::server::{MIB, Target};
 use super::state::End;
 
-/// Frames that are sent in one go,
+/// Frames sent at once,
 const TOGETHER: usize = 500;
-/// and how often, at most.
+/// and the maximum number of rounds.
 const ROUNDS: usize = 400;
 
-/// How a flood begins, and what it goes on with.
+/// A flood's name, its first frame, and the frames that follow.
 type Flood = (&'static str, Vec<u8>, Vec<u8>);
 
 fn floods() -> [Flood; 9] {
@@ -34,7 +34,7 @@ fn floods() -> [Flood; 9] {
     ]
 }
 
-/// Sends frames until the connection is ended.
+/// Sends frames until the connection ends.
 fn until_ended(peer: &mut Peer, first: &[u8], frames: &[u8]) -> Option<End> {
     peer.send(first);
     let together = frames.repeat(TOGETHER);

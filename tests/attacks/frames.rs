@@ -1,4 +1,4 @@
-//! Frames of HTTP/2 and messages of gRPC, written by hand: what no client library would send can be sent.
+//! Hand-made frames of HTTP/2 and messages of gRPC, to send what no client library would.
 
 use super::hpack::literal;
 
@@ -12,24 +12,24 @@ pub const GOAWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
 
-/// Of data and of headers.
+/// Flag of data and headers.
 pub const END_STREAM: u8 = 1;
-/// Of settings and pings.
+/// Flag of settings and pings.
 pub const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
-/// Settings by their numbers.
+/// Setting numbers.
 pub const TABLE: u16 = 1;
 pub const WINDOW: u16 = 4;
 
-/// A call that is not wanted any more.
+/// Error code: the caller no longer wants the call.
 pub const CANCEL: u32 = 8;
-/// A call that the server did not take.
+/// Error code: the server did not process the call.
 pub const REFUSED: u32 = 7;
-/// What a server says to a peer that it ends for its manners.
+/// Error code: the server ends a connection that misbehaves (`ENHANCE_YOUR_CALM`).
 pub const CALM: u32 = 11;
 
-/// Bytes of a frame's payload that each peer takes.
+/// Maximum payload of a frame that each peer accepts.
 pub const PAYLOAD: usize = 16_384;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -54,7 +54,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A frame with a number: an update of a window, a reset.
+/// A frame with a number as its payload: a window update or a reset.
 pub fn number(kind: u8, stream: u32, number: u32) -> Vec<u8> {
     frame(kind, 0, stream, &number.to_be_bytes())
 }
@@ -66,7 +66,7 @@ pub fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-/// The block of headers of a call. Without a state: it may be sent again and again.
+/// The header block of a call. It uses no dynamic table, so it can be sent again and again.
 pub fn block(path: &str) -> Vec<u8> {
     let headers = [
         (":method", "POST"),
@@ -79,12 +79,12 @@ pub fn block(path: &str) -> Vec<u8> {
     headers.iter().flat_map(|(name, value)| literal(name, value)).collect()
 }
 
-/// The begin of a call.
+/// The headers of a call.
 pub fn begin(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(path))
 }
 
-/// A whole call, of a short message.
+/// A whole call with a short message.
 pub fn whole(stream: u32, path: &str, message: &[u8]) -> Vec<u8> {
     [begin(stream, path), frame(DATA, END_STREAM, stream, &framed(message))].concat()
 }
@@ -95,7 +95,7 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     [&[0][..], &length.to_be_bytes(), message].concat()
 }
 
-/// A field of protobuf that has a length.
+/// A length-delimited field of protobuf.
 pub fn field(number: u32, payload: &[u8]) -> Vec<u8> {
     [varint(number << 3 | 2), varint(u32::try_from(payload.len()).expect("short")), payload.to_vec()].concat()
 }
@@ -110,7 +110,7 @@ fn varint(mut value: u32) -> Vec<u8> {
     bytes
 }
 
-/// A unit, as often as it fits into a length.
+/// The unit repeated as often as it fits into this length.
 pub fn filled(unit: &[u8], bytes: usize) -> Vec<u8> {
     unit.repeat(bytes / unit.len())
 }

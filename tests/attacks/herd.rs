@@ -1,4 +1,4 @@
-//! A herd that connects in one moment: it waits in the backlog, and not for a second attempt.
+//! Many clients that connect at one moment: they wait in the backlog, and need no second attempt.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::measured::Measured;
 use super::peer::{WITHIN, greeting};
 use super::server::{MIB, Target};
 
-/// Connections that come while the server does not accept.
+/// Connections that arrive while the server does not accept.
 const HERD: usize = 2_000;
-/// Memory that they may take: 48 KiB each, mostly what h2 keeps for a connection.
+/// Memory for them: 48 KiB each, mostly h2's state of a connection.
 const MOST: u64 = 96 * MIB;
-/// A connect that found no place in the backlog is tried again by the system after a second.
+/// If the backlog is full, the system retries a connect after a second.
 const AT_ONCE: Duration = Duration::from_millis(900);
 
-/// How many connections the system lets wait.
+/// The system's maximum backlog.
 fn backlog() -> usize {
     let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
     most.trim().parse().unwrap_or(128)

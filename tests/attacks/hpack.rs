@@ -1,6 +1,7 @@
-//! Headers in HPACK: written as literals, and read as far as answers need it, from a peer that keeps no table, as it was asked to.
+//! HPACK headers: written as literals, and read as far as the answers need it. The peer was asked to keep no dynamic
+//! table.
 
-/// Bits of each byte's code in HPACK's Huffman code. The code is canonical: lengths are all that there is to know.
+/// Code lengths in bits of all bytes in HPACK's Huffman code. The code is canonical, so its lengths define it.
 const CODE_BITS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
     28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12,
@@ -13,7 +14,7 @@ const CODE_BITS: [u8; 256] = [
     27, 27, 27, 27, 27, 26,
 ];
 
-/// A header that leaves no trace in the peer's table.
+/// A header that is not added to the peer's table.
 pub fn literal(name: &str, value: &str) -> Vec<u8> {
     let mut bytes = vec![0];
     for text in [name, value] {
@@ -39,11 +40,11 @@ fn integer(bytes: &mut Vec<u8>, value: usize) {
     bytes.push(small(rest));
 }
 
-/// The value of a header, if the block has it and its name is not a number of the static table.
+/// The value of a header, if the block has it with its name as a literal.
 pub fn find(mut block: &[u8], name: &str) -> Option<String> {
     while let Some(first) = block.first().copied() {
         let index = match first {
-            // A header of the static table, whole; or a size for the table.
+            // An indexed header, or a table size update.
             0x80.. => {
                 take_integer(&mut block, 7);
                 continue;
@@ -93,7 +94,7 @@ fn take_text(bytes: &mut &[u8]) -> String {
     String::from_utf8(if coded { decoded(text) } else { text.to_vec() }).expect("a header in UTF-8")
 }
 
-/// Walks down the code, a bit at a time: of each length, the first code and the bytes that have one.
+/// Decodes Huffman bits one at a time, with the first code and the bytes of each code length.
 fn decoded(coded: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let (mut code, mut first, mut bits) = (0_u64, 0_u64, 0_u8);
@@ -116,7 +117,7 @@ fn decoded(coded: &[u8]) -> Vec<u8> {
 
 #[test]
 fn what_a_server_writes_is_read() {
-    // As in the examples of RFC 7541, C.4.1 and C.6.1.
+    // Examples of RFC 7541, C.4.1 and C.6.1.
     let host = [0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff];
     assert_eq!(decoded(&host), b"www.example.com");
     assert_eq!(decoded(&[0x64, 0x02]), b"302");

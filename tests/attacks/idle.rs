@@ -1,5 +1,5 @@
-//! Streams that are opened and not used, and watches that are not taken: each has its place in the budget of bytes in
-//! flight, and the place is free again once they are gone.
+//! Streams that are opened and not used, and watches that are not read: each is charged to the budget of bytes in
+//! flight, and the charge is released when they end.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::server::{DROP, MIB, Target};
 use super::state::Outcome;
 
 const UNAVAILABLE: u32 = 14;
-/// Calls that one connection may have in flight,
+/// Maximum calls in flight of a connection,
 const STREAMS: usize = 1_024;
-/// and connections that have more of them than the budget has places for.
+/// and connections that together have more calls than the budget allows.
 const GREEDY: usize = 10;
 
-/// Opens as many calls as a connection may have: of an even one streams, of an odd one watches of which nothing is taken.
+/// Opens as many calls as a connection may have: streams if its number is even, else watches that are not read.
 fn greedy(target: &Target, number: usize) -> Peer {
     let watch = pb::WatchDropRequest { drop_id: DROP.into() }.encode_to_vec();
     let is_watch = number % 2 == 1;

@@ -1,4 +1,4 @@
-//! Lists of holds that are long: an answer of a MiB to a short question.
+//! Long lists of holds: an answer of a MiB to a short request.
 
 use prost::Message as _;
 use stockade_proto as pb;
@@ -8,7 +8,7 @@ use super::server::Target;
 
 /// A drop with holds of many lines.
 const DROP: &str = "fat";
-/// Lines of a hold, and bytes of their SKUs: a hold has some 4 KiB, and a page of them ends at a MiB.
+/// Lines of a hold with long SKUs, about 4 KiB, and the number of such holds: a page ends at a MiB.
 const LINES: u16 = 32;
 const HOLDS: usize = 500;
 const TOGETHER: usize = 250;
@@ -17,7 +17,7 @@ fn sku(line: u16) -> String {
     format!("{line:0120}")
 }
 
-/// Makes such a drop and its holds.
+/// Makes the drop and its holds.
 pub fn fill(target: &Target) {
     let item = |line| pb::Item { sku: sku(line), quantity: 1_000_000, ..pb::Item::default() };
     target.create(pb::Drop { id: DROP.into(), items: (0..LINES).map(item).collect(), ..pb::Drop::default() });
@@ -35,7 +35,7 @@ pub fn long_reserve(lines: u16) -> pb::Operation {
     pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve)) }
 }
 
-/// The question, encoded.
+/// The encoded request of a list.
 pub fn list() -> Vec<u8> {
     pb::ListHoldsRequest { drop_id: DROP.into(), page_size: 1_000, ..pb::ListHoldsRequest::default() }.encode_to_vec()
 }

@@ -1,9 +1,10 @@
-//! Clients that mean harm: frames by hand over raw sockets, against the binary as a process, beside a client that means
-//! well and must have all its answers.
+//! Hostile clients: hand-made frames over raw sockets, against the binary as a process. Meanwhile a well-behaved client
+//! must get all its answers.
 //!
-//! The variable `STOCKADE_TEST_SERVER` names another binary that is attacked in place of the built one.
+//! The variable `STOCKADE_TEST_SERVER` names another binary to attack in place of the built one.
 //!
-//! Each attack is bounded and so is what it may cost: memory is read from the process itself, and what is ended must be
+//! Each attack is bounded, and so is what it may cost: memory is read from the process itself, and the server must end
+//! what has to be ended.
 //! ended by the server.
 #![expect(
     clippy::expect_used,

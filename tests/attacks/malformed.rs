@@ -1,4 +1,4 @@
-//! Bytes that are no request: the caller's fault, and the answer says so.
+//! Bytes that are no request: the status says that it is the caller's fault.
 
 use prost::Message as _;
 
@@ -98,7 +98,7 @@ fn frames_of_grpc_that_are_none_are_the_callers_fault() {
     target.ends_well();
 }
 
-/// A call whose body is empty.
+/// A call with an empty body.
 fn ended_at_once(peer: &mut Peer) -> u32 {
     use super::frames::{DATA, END_STREAM, frame};
     let call = peer.open(RESERVE);

@@ -1,5 +1,5 @@
-//! What an attack costs: the server's memory before, at its highest and after, and how a client that means well fares
-//! beside it. One line for each attack, printed before anything is held to it.
+//! The cost of an attack: the server's memory before, at its peak and after, and the answers to a well-behaved client
+//! meanwhile. One line for each attack is printed before its assertions.
 
 use std::fs;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::polite::{Manners, Polite};
 use super::server::{MIB, Target};
 
-/// Memory that comes back comes back within this time.
+/// Memory must be released within this time.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// An attack, measured from here on.
+/// A measured attack.
 pub struct Measured {
     name: String,
     folder: String,
@@ -21,7 +21,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Measures from now on, with a client beside it that has had its first answer.
+    /// Measures from now on, with a well-behaved client that has had its first answer.
     pub fn beside(name: &str, target: &Target) -> Self {
         let polite = Polite::beside(target);
         Self::new(name, target, Some(polite))
@@ -33,30 +33,30 @@ impl Measured {
         Self::new(name, target, Some(polite))
     }
 
-    /// Without a client beside it.
+    /// Without a client.
     pub fn alone(name: &str, target: &Target) -> Self {
         Self::new(name, target, None)
     }
 
     fn new(name: &str, target: &Target, polite: Option<Polite>) -> Self {
         let folder = format!("/proc/{}", target.server.id().as_raw_nonzero());
-        // From here on the highest counts anew. Where the system does not let us, it counts from the start.
+        // Resets the peak. If the system does not allow that, it counts from the start.
         let _reset = fs::write(format!("{folder}/clear_refs"), "5");
         let before = status(&folder, "VmRSS:");
         Self { name: name.to_owned(), folder, before, polite, printed: false }
     }
 
-    /// By how many bytes memory has grown at most so far.
+    /// The growth of memory at its peak so far, in bytes.
     pub fn grown(&self) -> u64 {
         status(&self.folder, "VmHWM:").saturating_sub(self.before)
     }
 
-    /// By how many bytes it is greater now.
+    /// The growth of memory now, in bytes.
     pub fn kept(&self) -> u64 {
         status(&self.folder, "VmRSS:").saturating_sub(self.before)
     }
 
-    /// What was in flight is given back, and the memory of it, too: all but `most` bytes.
+    /// Waits until bytes in flight are released, and memory has grown by less than `most` bytes.
     pub fn comes_back(&self, target: &Target, most: u64) {
         let tries = BACK_WITHIN.as_millis() / PERIOD.as_millis();
         let came = (0..tries).any(|_| {
@@ -67,7 +67,8 @@ impl Measured {
         assert!(came, "{}: {inflight} bytes in flight, {kept} MiB more than before", self.name);
     }
 
-    /// Ends the client beside it and prints the line. Each of its calls had an answer, and there were at least `least`.
+    /// Ends the client and prints the line. Each of its calls must have been answered, and at least `least` of them
+    /// made.
     pub fn had_all_answers(mut self, least: usize) {
         let Some(Manners { failures, times }) = self.print() else { panic!("{}: it has no client", self.name) };
         let asked = times.len() + failures.len();
@@ -88,13 +89,13 @@ impl Measured {
 }
 
 impl Drop for Measured {
-    /// Also where the attack came to something else than it should.
+    /// Prints the line even if an assertion has failed.
     fn drop(&mut self) {
         drop(self.print());
     }
 }
 
-/// A figure of a process in bytes; 0 where it is gone.
+/// A figure of a process in bytes; 0 if it has ended.
 fn status(folder: &str, of: &str) -> u64 {
     let status = fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(of)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A peer that sends what it likes over a socket of its own, and may listen or not.
+//! A peer that sends arbitrary bytes over a raw socket, and may read or not.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -10,14 +10,14 @@ use super::frames::{
 };
 use super::state::{End, Heard, Outcome, State};
 
-/// What does not come within this time does not come.
+/// What does not arrive within this time counts as missing.
 pub const WITHIN: Duration = Duration::from_secs(20);
-/// A socket that takes nothing for so long takes nothing.
+/// A socket that can't be written to for this long accepts no more bytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Windows for a peer that takes all that it is sent.
+/// A window for a peer that reads everything.
 pub const WIDE: u32 = 0x7fff_ffff;
 
-/// A socket that has said nothing yet.
+/// A connected socket that has sent nothing.
 pub fn dial(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect_timeout(&address, WITHIN).expect("a connection");
     socket.set_nodelay(true).expect("an option");
@@ -25,11 +25,11 @@ pub fn dial(address: SocketAddr) -> TcpStream {
     socket
 }
 
-/// The first words of a peer that takes so much of each answer.
+/// The first bytes of a peer that accepts `window` bytes of each answer.
 pub fn greeting(window: u32) -> Vec<u8> {
     [
         PREFACE.to_vec(),
-        // Without a table, answers can be read without a state.
+        // Without a dynamic table, headers can be decoded without state.
         settings(&[(TABLE, 0), (WINDOW, window)]),
         frame(SETTINGS, ACK, 0, &[]),
         number(WINDOW_UPDATE, 0, WIDE - 65_535),
@@ -37,7 +37,7 @@ pub fn greeting(window: u32) -> Vec<u8> {
     .concat()
 }
 
-/// A connection that listens.
+/// A connection that reads what it is sent.
 pub struct Peer {
     socket: TcpStream,
     heard: Arc<Heard>,
@@ -46,18 +46,18 @@ pub struct Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Ends the thread that listens, too.
+        // This ends the reading thread too.
         let _gone = self.socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
 impl Peer {
-    /// Connects and greets. Of each answer it takes `window` bytes and no more.
+    /// Connects and sends the greeting. It accepts `window` bytes of each answer.
     pub fn connect(address: SocketAddr, window: u32) -> Self {
         Self::attempt(address, window).expect("the server greets")
     }
 
-    /// The same, where the server may close it instead of greeting: then there is none.
+    /// The same; none if the server closes the connection instead of greeting.
     pub fn attempt(address: SocketAddr, window: u32) -> Option<Self> {
         let mut socket = dial(address);
         socket.write_all(&greeting(window)).ok()?;
@@ -66,7 +66,7 @@ impl Peer {
         greeted.expect("the server greets, or closes").then_some(Self { socket, heard, next: 1 })
     }
 
-    /// Sends bytes. False if the server does not take them any more.
+    /// Sends bytes. False if the server no longer accepts them.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.socket.write_all(bytes).is_ok()
     }
@@ -84,7 +84,7 @@ impl Peer {
         taken.expect("the window stays closed, and the connection stands")
     }
 
-    /// The number of a new stream, which what was heard of it is kept by.
+    /// The number of a new stream.
     pub fn stream(&mut self) -> u32 {
         let id = self.next;
         self.next += 2;
@@ -95,22 +95,22 @@ impl Peer {
         id
     }
 
-    /// Begins a call.
+    /// Sends the headers of a call.
     pub fn open(&mut self, path: &str) -> u32 {
         let id = self.stream();
         assert!(self.send(&begin(id, path)), "the connection was ended");
         id
     }
 
-    /// A whole call, as the windows allow.
+    /// Sends a whole call, as the windows allow.
     pub fn call(&mut self, path: &str, body: &[u8]) -> u32 {
         let id = self.open(path);
         self.pour(&[id], body, true, WITHIN);
         id
     }
 
-    /// Sends a body on each of these streams, in turns, as the windows allow, until all is sent or nothing moves for so
-    /// long. Gives the sum of what was sent.
+    /// Sends a body on each of these streams, in turns, as the windows allow, until all is sent or nothing moves for
+    /// the time `still`. Returns the sum of sent bytes.
     pub fn pour(&mut self, streams: &[u32], body: &[u8], ends: bool, still: Duration) -> usize {
         let mut sent = vec![0; streams.len()];
         loop {
@@ -141,12 +141,12 @@ impl Peer {
         }
     }
 
-    /// How a call ends.
+    /// The outcome of a call, if it ends in time.
     pub fn outcome(&self, stream: u32, within: Duration) -> Option<Outcome> {
         self.heard.wait(within, |state| state.streams.get(&stream)?.outcome.clone())
     }
 
-    /// The status that a call ends with.
+    /// The status of a call.
     pub fn status(&self, stream: u32) -> (u32, String) {
         match self.outcome(stream, WITHIN) {
             Some(Outcome::Status(code, words)) => (code, words),
@@ -154,43 +154,43 @@ impl Peer {
         }
     }
 
-    /// How the calls that have ended did.
+    /// The outcomes of the calls that have ended.
     pub fn outcomes(&self) -> Vec<Outcome> {
         self.heard.with(|state| state.streams.values().filter_map(|stream| stream.outcome.clone()).collect())
     }
 
-    /// How many of its streams were sent at least this many bytes.
+    /// How many of its streams have received at least this many bytes.
     pub fn received(&self, least: usize) -> usize {
         self.heard.with(|state| state.streams.values().filter(|stream| stream.received >= least).count())
     }
 
-    /// How many bytes of a call's answer have come.
+    /// Received bytes of a call's answer.
     pub fn received_of(&self, stream: u32) -> usize {
         self.heard.with(|state| state.streams.get(&stream).map_or(0, |stream| stream.received))
     }
 
-    /// How many bytes a call's answer has, as its head tells.
+    /// The length of a call's answer by its prefix.
     pub fn announced_of(&self, stream: u32) -> Option<usize> {
         self.heard.with(|state| state.streams.get(&stream)?.announced())
     }
 
-    /// How many bytes of answers have come.
+    /// Received bytes of all answers.
     pub fn received_in_all(&self) -> usize {
         self.heard.with(|state| state.streams.values().map(|stream| stream.received).sum())
     }
 
-    /// Waits until this many bytes of a call's answer have come.
+    /// Waits until this many bytes of a call's answer have arrived.
     pub fn receives(&self, stream: u32, bytes: usize) -> bool {
         let came = |state: &mut State| (state.streams.get(&stream)?.received >= bytes).then_some(());
         self.heard.wait(WITHIN, came).is_some()
     }
 
-    /// Waits for the end of the connection. Nothing if it stands.
+    /// Waits for the end of the connection. None if it stays open.
     pub fn ended(&self, within: Duration) -> Option<End> {
         self.heard.wait(within, |state| state.over.then(|| state.goaway.map_or(End::Cut, End::Goodbye)))
     }
 
-    /// Whether the connection stands.
+    /// Whether the connection is open.
     pub fn stands(&self) -> bool {
         self.heard.with(|state| !state.over && state.goaway.is_none())
     }

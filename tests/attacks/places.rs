@@ -1,5 +1,5 @@
-//! A herd where there are few places: those that say nothing make room, and those that call keep out others of the herd and
-//! no one that has a place.
+//! Many clients at a server with few places: silent connections make room for new ones; those with calls keep their
+//! places, and later ones are refused.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::server::{DROP, Flag, Target};
 
 const PLACES: u64 = 16;
 const FEW: [Flag; 1] = [("--max-connections", "16")];
-/// Connections that come.
+/// Connections that arrive.
 const HERD: u64 = 40;
-/// Between two of them: a client that means well has called within the time in which as many come as there are places.
+/// The pause between them. A well-behaved client makes its first call before as many arrive as there are places.
 const PAUSE: Duration = Duration::from_millis(10);
 
 #[test]
@@ -54,14 +54,14 @@ fn a_herd_that_calls_is_refused_and_harms_no_one_who_is_there() {
             None => refused += 1,
         }
     }
-    // One has the client that means well.
+    // The well-behaved client has one place.
     assert_eq!((herd.len(), refused), (15, 25));
     assert_eq!((target.shed("connections"), target.shed("made_room")), (25, 0));
     assert!(herd.iter().all(Peer::stands), "who has a place keeps it");
     std::thread::sleep(Duration::from_millis(300));
     measured.had_all_answers(10);
     drop(herd);
-    // There are places again.
+    // Places are free again.
     std::thread::sleep(Duration::from_millis(300));
     let late = Polite::beside(&target).stop();
     assert!(late.failures.is_empty() && !late.times.is_empty(), "{late}");

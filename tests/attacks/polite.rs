@@ -1,4 +1,4 @@
-//! A client that means well: calls one after another, some on a new connection, and wants an answer to each.
+//! A well-behaved client: it makes one call after another, some on a new connection, and expects an answer to each.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use super::server::{DROP, SKU, Target};
 /// How long it waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
-/// It connects anew after this many calls.
+/// It reconnects after this many calls.
 const ANEW: usize = 20;
 
-/// Runs what is asynchronous.
+/// A runtime for asynchronous code.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
@@ -34,12 +34,12 @@ pub struct Polite {
     thread: JoinHandle<Manners>,
 }
 
-/// How it fared.
+/// Its results.
 #[derive(Debug, Default)]
 pub struct Manners {
-    /// How long each answer took.
+    /// The duration of each answered call.
     pub times: Vec<Duration>,
-    /// Calls that had none.
+    /// The statuses of calls without an answer.
     pub failures: Vec<Status>,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Manners {
 }
 
 impl Polite {
-    /// Begins to call, and has its first answer.
+    /// Starts calling, and waits for the first answer.
     pub fn beside(target: &Target) -> Self {
         Self::calling(target, ANEW)
     }
@@ -72,7 +72,7 @@ impl Polite {
         let going = Arc::clone(&on);
         let (first, answered) = sync_channel(1);
         let thread = std::thread::spawn(move || runtime().block_on(calls(&endpoint, anew, &going, first)));
-        // Where it comes to nothing, that is among the failures.
+        // A missing answer is counted as a failure.
         let _first = answered.recv_timeout(PATIENCE);
         Self { on, thread }
     }
@@ -104,7 +104,7 @@ async fn calls(endpoint: &Endpoint, anew: usize, going: &AtomicBool, first: Sync
             Err(status) => manners.failures.push(status),
         }
         count += 1;
-        // Of the others nobody wants to hear.
+        // Only the first answer is waited for.
         let _heard = first.try_send(());
         sleep(PAUSE).await;
     }
@@ -115,7 +115,7 @@ async fn connected(endpoint: &Endpoint) -> Result<Channel, Status> {
     endpoint.connect().await.map_err(|error| Status::unavailable(format!("no connection: {error:?}")))
 }
 
-/// A client, in a runtime of its own.
+/// A client with a runtime of its own.
 pub struct Caller {
     runtime: tokio::runtime::Runtime,
     client: Client,

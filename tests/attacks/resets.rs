@@ -1,4 +1,4 @@
-//! Calls that are begun and reset: a peer has an allowance of them, one that is wide enough for callers who give up.
+//! Calls that are begun and reset: a peer has an allowance of them, large enough for callers that cancel.
 
 use std::time::Duration;
 
@@ -15,20 +15,21 @@ use super::polite::{reserve, runtime};
 use super::server::{DROP, MIB, Target};
 use super::state::End;
 
-/// Calls that are sent in one go,
+/// Calls sent at once,
 const TOGETHER: usize = 200;
-/// and how often, at most: many times more than is allowed.
+/// and the maximum number of rounds: many times more than allowed.
 const ROUNDS: usize = 200;
 
-/// What is sent on a stream.
+/// The bytes of a call on a stream.
 type Call = Box<dyn Fn(u32) -> Vec<u8>>;
 
-/// Sends calls, each with `data` bytes of data, until the connection is ended. Gives the goodbye's code, and how many calls it took.
+/// Sends calls, each with `data` bytes of data, until the connection ends. Returns how it ended, and after how many
+/// calls.
 fn until_ended(target: &Target, data: usize, call: impl Fn(u32) -> Vec<u8>) -> (End, usize) {
     let mut peer = Peer::connect(target.grpc, WIDE);
     for round in 0..ROUNDS {
         let calls: Vec<u8> = (0..TOGETHER).flat_map(|_| call(peer.stream())).collect();
-        // Within the connection's window: what was reset gives its part back.
+        // Within the connection's window: a reset call returns its part of it.
         if !peer.may_send(TOGETHER * data) || !peer.send(&calls) || !peer.stands() {
             let goodbye = peer.ended(WITHIN).expect("it ends");
             return (goodbye, round * TOGETHER);
@@ -53,7 +54,7 @@ fn a_peer_that_resets_without_end_is_ended() {
             Box::new(move |id| [whole(id, RESERVE, &reserve().encode_to_vec()), reset(id)].concat()),
         ),
         ("reads", of_read, Box::new(move |id| [whole(id, GET_DROP, &read), reset(id)].concat())),
-        // The server is made to reset: a window is as wide as can be, and is widened.
+        // Makes the server reset: the window is at its maximum, and is increased.
         ("errors", 0, Box::new(move |id| [begin(id, RESERVE), number(WINDOW_UPDATE, id, 1)].concat())),
     ];
     for (kind, data, call) in kinds {
@@ -82,7 +83,7 @@ fn callers_who_give_up_together_are_no_attackers() {
         for _ in 0..2 {
             let watches = join_all((0..1_000).map(|_| watch())).await;
             assert!(watches.iter().all(Result::is_ok), "{:?}", watches.iter().find(|watch| watch.is_err()));
-            // All give up at once.
+            // All of them cancel.
             drop(watches);
             tokio::time::sleep(Duration::from_millis(200)).await;
             client.clone().get_drop(pb::GetDropRequest { drop_id: DROP.into() }).await.expect("an answer");

@@ -1,4 +1,4 @@
-//! The server under attack, with a drop to sell: the binary that was built, or another one to compare it with.
+//! The server under attack, with a drop: the built binary, or another one to compare it with.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -12,22 +12,23 @@ use super::polite::runtime;
 use super::process::{BINARY, Ended, Server, on_free_ports, try_start};
 
 pub const MIB: u64 = 1024 * 1024;
-/// The drop that is sold.
+/// The drop of the attacks.
 pub const DROP: &str = "drop";
 pub const SKU: &str = "SKU";
-/// The path of a binary that is attacked in place of the built one. Flags that it does not know are left out.
+/// The variable with the path of a binary to attack in place of the built one. Flags that it does not have are left
+/// out.
 const OTHER: &str = "STOCKADE_TEST_SERVER";
-/// Bytes that a connection may have in flight at least, and its part of all.
+/// A connection's least share of the bytes in flight, and the divisor for its usual share.
 const CONNECTION_MIN: u64 = 16 * MIB;
 const CONNECTION_PART: u64 = 4;
 
 /// A flag and its value.
 pub type Flag = (&'static str, &'static str);
 
-/// Memory that a server has where an attack needs no other: an eighth of it, 64 MiB, may be in flight.
+/// The memory budget of most attacks: an eighth of it, 64 MiB, may be in flight.
 const MEMORY: Flag = ("--memory-budget", "512MiB");
 
-/// A server that is attacked.
+/// A server under attack.
 pub struct Target {
     pub server: Server,
     pub grpc: SocketAddr,
@@ -55,7 +56,7 @@ fn has(flag: &str) -> bool {
 }
 
 impl Target {
-    /// Starts one with 512 MiB of memory, and creates the drop.
+    /// Starts one with a budget of 512 MiB, and creates the drop.
     pub fn start() -> Self {
         Self::with(&[])
     }
@@ -83,7 +84,7 @@ impl Target {
         target
     }
 
-    /// Over a folder that may have been served before.
+    /// Starts it on an existing or a new folder.
     fn over(mut command: Command, folder: TempDir, flags: Vec<Flag>) -> Self {
         command.arg("serve").arg("--data").arg(folder.path()).env_remove(OTHER);
         for (flag, value) in flags.iter().filter(|(flag, _)| has(flag)) {
@@ -95,7 +96,7 @@ impl Target {
         Self { server, grpc, folder, flags }
     }
 
-    /// Stops it and starts another over its folder.
+    /// Stops it and starts another on its folder.
     pub fn again(self) -> Self {
         let Self { server, folder, flags, .. } = self;
         let ended = server.stop();
@@ -109,7 +110,7 @@ impl Target {
         runtime().block_on(async { self.server.client().await.create_drop(request).await.expect("a drop") });
     }
 
-    /// Bytes that may be in flight, and the part of one connection.
+    /// The maximum bytes in flight, and the share of one connection.
     pub fn inflight_bytes(&self) -> (u64, u64) {
         let mut lines = self.server.start_log().lines().map(|line| serde_json::from_str(line).unwrap_or_default());
         let bytes = lines.find_map(|line: serde_json::Value| line["inflight_bytes"].as_u64());
@@ -117,7 +118,7 @@ impl Target {
         (bytes, (bytes / CONNECTION_PART).max(CONNECTION_MIN).min(bytes))
     }
 
-    /// Bytes that are in flight now.
+    /// Bytes in flight.
     pub fn inflight(&self) -> u64 {
         self.number("stockade_inflight_bytes")
     }
@@ -127,7 +128,7 @@ impl Target {
         self.number(&format!("stockade_shed_total{{reason=\"{reason}\"}}"))
     }
 
-    /// A metric. Another binary may lack it: then it is 0.
+    /// A metric; 0 if the binary does not have it.
     pub fn number(&self, series: &str) -> u64 {
         let (_, page) = self.server.page("/metrics");
         let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -135,7 +136,7 @@ impl Target {
         value.unwrap_or_else(|| panic!("{series} is missing in\n{page}")).parse().expect("a number")
     }
 
-    /// Ends it in order, as a server that was attacked and is well does; nothing went wrong in it.
+    /// Ends it in order. Its exit code and its log must show that nothing went wrong.
     pub fn ends_well(self) -> Ended {
         let ended = self.server.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.log);

@@ -1,4 +1,4 @@
-//! Reserves without end where memory is short: they are refused, what ends a hold goes on, and there is a way back.
+//! Endless reserves with little memory: they are refused, calls that end a hold go on, and releases make room again.
 
 use stockade_proto as pb;
 use stockade_proto::operation::Operation as Verb;
@@ -10,7 +10,7 @@ use super::polite::{Caller, reserve};
 use super::server::{Flag, MIB, Target};
 
 const RESOURCE_EXHAUSTED: u32 = 8;
-/// Reserves in a message, and messages that have more of them than there is room for, whatever they take.
+/// Reserves in a message, and messages that together have more of them than fit into memory.
 const TOGETHER: usize = 2_000;
 const MESSAGES: usize = 500;
 
@@ -21,7 +21,7 @@ fn sent(caller: &Caller, operations: impl IntoIterator<Item = Verb>) -> Vec<Opti
     answer.results.into_iter().map(|result| result.result).collect()
 }
 
-/// Reserves until one is refused. Gives the holds that were granted, and the refusal's words.
+/// Reserves until one is refused. Returns the granted holds and the refusal's message.
 fn until_refused(caller: &Caller) -> (Vec<String>, String) {
     let mut granted = Vec::new();
     for _ in 0..MESSAGES {
@@ -75,7 +75,7 @@ fn holds_beyond_their_bound_are_refused_until_others_end() {
     assert_eq!(granted.len(), 20_000);
     assert!(!takes_again(&target), "it stays so");
     end_all(&caller, &granted);
-    // Claims are counted for as long as they are there; nine of ten were released.
+    // Claimed holds still count; nine of ten were released.
     let (again, words) = until_refused(&caller);
     assert!(words.contains("--max-holds"), "{words}");
     assert_eq!(again.len(), 18_000);
@@ -87,7 +87,7 @@ fn holds_beyond_their_bound_are_refused_until_others_end() {
 
 #[test]
 fn holds_beyond_the_mark_are_refused_and_a_start_takes_them_again() {
-    // The bound on holds lies far beyond the mark.
+    // The bound on holds is far beyond the memory bound.
     let memory = [("--memory-budget", "64MiB"), ("--max-holds", "5000000")];
     let target = Target::with(&memory);
     let measured = Measured::alone("reserves without end, to the mark", &target);
@@ -98,7 +98,7 @@ fn holds_beyond_the_mark_are_refused_and_a_start_takes_them_again() {
     eprintln!("{} holds in {:?}", granted.len(), watch.elapsed());
     end_all(&caller, &granted);
     assert_eq!(target.number("stockade_holds{state=\"held\"}"), 0);
-    // Tables keep what holds had: whether reserves are taken again before the next start is not promised.
+    // Tables keep their memory, so reserves need not be accepted again before the next start.
     eprintln!("taken again at once: {}", takes_again(&target));
     let grown = measured.grown();
     assert!(grown < 64 * MIB, "{} MiB", grown / MIB);

@@ -1,4 +1,4 @@
-//! Connections that say nothing, or half of something: they keep nobody out, and they end.
+//! Connections that send nothing, or half of something: they do not block others, and they end.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,18 +9,18 @@ use super::measured::Measured;
 use super::peer::{WITHIN, dial, greeting};
 use super::server::{MIB, Target};
 
-/// Files that the server may have open: fewer than come.
+/// The server's limit of open files, which the attack exceeds.
 const FILES: u32 = 128;
 /// More connections of a kind than there are places,
 const MANY: usize = 60;
-/// and few enough to stay until their time is over.
+/// and few enough to stay until their timeout.
 const FEW: usize = 12;
 
-/// Between two of them: a place that is silent is kept until as many come as there are places, and who means well has
-/// called by then.
+/// The pause between two connections. A silent connection keeps its place until as many arrive as there are places; a
+/// well-behaved client makes its first call before that.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// What is said and no more, how often, and whether it is said to the HTTP listener.
+/// The name of the kind, the bytes sent, the number of connections, and whether they go to the HTTP listener.
 fn kinds() -> [(&'static str, Vec<u8>, usize, bool); 5] {
     let half = block(RESERVE);
     [
@@ -34,7 +34,7 @@ fn kinds() -> [(&'static str, Vec<u8>, usize, bool); 5] {
 
 fn connect(address: SocketAddr, words: &[u8]) -> TcpStream {
     let mut socket = dial(address);
-    // It may have made room for another already.
+    // The server may have closed it already to make room.
     let _said = socket.write_all(words);
     socket
 }
@@ -63,7 +63,7 @@ fn a_silent_crowd_keeps_nobody_out_and_ends() {
             crowd.push((kind, connect(address, &words)));
             std::thread::sleep(PAUSE);
         }
-        // While they are there: new callers, and health.
+        // Meanwhile new callers and the health pages are served.
         assert!(target.server.page("/healthz").0.contains(" 200 "), "{kind}");
         assert!(target.server.page("/readyz").0.contains(" 200 "), "{kind}");
         std::thread::sleep(Duration::from_millis(300));

@@ -1,4 +1,4 @@
-//! What a raw connection has heard: windows, answers, and how it ended.
+//! The state of a raw connection: windows, answers, and its end.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -12,64 +12,64 @@ use stockade_types::metrics::Stopwatch;
 use super::frames::{ACK, DATA, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, WINDOW, WINDOW_UPDATE};
 use super::hpack;
 
-/// What a connection and its streams may have on their way at first.
+/// The initial window of a connection and its streams.
 const FIRST_WINDOW: i64 = 65_535;
-/// Bytes in front of a message.
+/// Bytes of the prefix of a message.
 const HEAD: usize = 5;
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// With a status of gRPC and its words.
+    /// A gRPC status and its message.
     Status(u32, String),
-    /// With a reset.
+    /// A reset with its code.
     Reset(u32),
 }
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// With a goodbye, which has a code.
+    /// A GOAWAY frame with its code.
     Goodbye(u32),
-    /// Without a word: what the server said last may be lost where it was still being sent to.
+    /// The socket closed without one: the server's last bytes may be lost if the peer was still sending.
     Cut,
 }
 
 /// A call.
 #[derive(Debug, Default)]
 pub struct Stream {
-    /// What it may still send.
+    /// Bytes that may still be sent on it.
     pub window: i64,
-    /// What it was sent.
+    /// Received bytes.
     pub received: usize,
-    /// The first five bytes of them: they tell how long the message behind them is.
+    /// The first five of them, which contain the length of the message.
     pub head: Vec<u8>,
     pub outcome: Option<Outcome>,
 }
 
 impl Stream {
-    /// How long its message is with its head, once that has come.
+    /// The length of its message with its prefix, once that has arrived.
     pub fn announced(&self) -> Option<usize> {
         let length = self.head.get(1..HEAD).filter(|length| length.len() == HEAD - 1)?;
         Some(HEAD + usize::try_from(number(length)).expect("32 bits"))
     }
 }
 
-/// All that was heard.
+/// The whole state.
 #[derive(Debug)]
 pub struct State {
     pub window: i64,
     pub first_window: i64,
     pub streams: HashMap<u32, Stream>,
-    /// Whether the server has greeted.
+    /// Whether the server has sent its greeting.
     pub greeted: bool,
-    /// The code of a goodbye.
+    /// The code of a GOAWAY frame.
     pub goaway: Option<u32>,
-    /// Nothing comes any more.
+    /// Whether the socket has closed.
     pub over: bool,
 }
 
-/// What was heard, and a bell for more.
+/// The state, and a condition variable that signals changes.
 #[derive(Debug)]
 pub struct Heard {
     state: Mutex<State>,
@@ -77,7 +77,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Listens to a socket on a thread of its own, until it ends.
+    /// Reads from a socket on a thread of its own, until it closes.
     pub fn of(socket: TcpStream) -> Arc<Self> {
         let state = State {
             window: FIRST_WINDOW,
@@ -110,12 +110,12 @@ impl Heard {
         self.more.notify_all();
     }
 
-    /// Looks at, or changes, what is known.
+    /// Reads or changes the state.
     pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock())
     }
 
-    /// Waits until there is what is looked for.
+    /// Waits until `look` returns a value.
     pub fn wait<T>(&self, within: Duration, mut look: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let watch = Stopwatch::start();
         let mut state = self.state.lock();
@@ -129,7 +129,7 @@ impl Heard {
     }
 }
 
-/// How many bytes the first frame has, if it is whole.
+/// The length of the first frame, if it is complete.
 fn whole_frame(bytes: &[u8]) -> Option<usize> {
     let head = bytes.first_chunk::<9>()?;
     let length = 9 + usize::try_from(u32::from_be_bytes([0, head[0], head[1], head[2]])).expect("24 bits");
@@ -174,7 +174,7 @@ impl State {
                 stream.outcome.get_or_insert(Outcome::Reset(number(payload)));
             }),
             GOAWAY => {
-                // The first of two is a warning; the last one counts.
+                // Of two GOAWAY frames the first is a warning; the last one counts.
                 self.goaway = Some(number(&payload[4..]));
             }
             _ => {}
@@ -186,7 +186,7 @@ impl State {
     }
 }
 
-/// A message as it is meant: `%20` is a space.
+/// A decoded message: `%20` is a space.
 fn plain(words: &str) -> String {
     let mut parts = words.split('%');
     let mut plain = parts.next().unwrap_or_default().as_bytes().to_vec();

@@ -1,4 +1,5 @@
-//! A server that stops while peers hold it up: it ends at once, and says what is true. Who goes on taking an answer has it.
+//! A server that stops while peers delay it: it ends soon, with correct answers. A peer that keeps reading an answer
+//! gets it.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -19,17 +20,17 @@ use super::state::Outcome;
 
 /// Far less than the drain timeout, which is 10 s.
 const SOON: Duration = Duration::from_secs(5);
-/// What a slow reader takes at once, and how often.
+/// Bytes that a slow reader takes at once, and its interval.
 const STEP: u32 = 16 * 1024;
 const PACE: Duration = Duration::from_millis(50);
 
-/// What a peer has said when the server stops.
+/// What a peer has sent when the server stops.
 fn kinds() -> [(&'static str, Vec<u8>); 9] {
     let watch = pb::WatchDropRequest { drop_id: DROP.into() }.encode_to_vec();
     let half = [0, 0, 0, 0, 16, b'a', b'b', b'c'];
     let greeted = |frames: &[u8]| [greeting(0), frames.to_vec()].concat();
     let taking = |frames: &[u8]| [greeting(WIDE), frames.to_vec()].concat();
-    // A list of services is asked for, and more may be.
+    // A request for the list of services, on a stream that stays open.
     let reflection = [begin(1, REFLECTION), frame(DATA, 0, 1, &framed(&[0x3a, 0]))].concat();
     [
         ("no byte", Vec::new()),
@@ -82,7 +83,7 @@ fn an_answer_that_is_being_taken_arrives_whole_though_the_server_stops() {
     assert_eq!(peer.status(call).0, 0);
     let bytes = peer.received_of(call);
     let half = u32::try_from(bytes / 2).expect("a MiB");
-    // Of two that have taken half, one goes on and one does not.
+    // Of two that have read half, one goes on and one does not.
     let [(mut slow, call), (stuck, _)] = [(), ()].map(|()| {
         let mut peer = Peer::connect(target.grpc, half);
         let call = peer.call(LIST_HOLDS, &framed(&list()));
@@ -94,7 +95,7 @@ fn an_answer_that_is_being_taken_arrives_whole_though_the_server_stops() {
         scope.spawn(|| ends_soon("answers half taken", target));
         while slow.outcome(call, PACE).is_none() && slow.send(&number(WINDOW_UPDATE, call, STEP)) {}
         let (outcome, received) = (slow.outcome(call, Duration::ZERO), slow.received_of(call));
-        // Not as many as the first had: the time that is in it takes a byte more or less.
+        // The lengths of the two answers may differ by a few bytes, since they contain the time.
         assert_eq!((outcome, Some(received)), (Some(Outcome::Status(0, String::new())), slow.announced_of(call)));
         assert!(received.abs_diff(bytes) < 16, "{received} of {bytes}");
         assert!(stuck.ended(SOON).is_some(), "the other is ended");

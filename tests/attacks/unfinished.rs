@@ -1,4 +1,4 @@
-//! Messages of which the last byte never comes: they have a part of the memory, and an end.
+//! Messages without their last byte: their memory is bounded, and they time out.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::state::Outcome;
 const DEADLINE_EXCEEDED: u32 = 4;
 const RESOURCE_EXHAUSTED: u32 = 8;
 const UNAVAILABLE: u32 = 14;
-/// Messages of each of two connections: together more than one connection may have in flight, if it is not much more
-/// than a hundred MiB.
+/// Messages of each of two connections: together more than a connection's share, as long as that is not much above a
+/// hundred MiB.
 const STREAMS: usize = 24;
 
 #[test]
@@ -45,7 +45,7 @@ fn messages_that_never_end_are_ended_and_give_their_memory_back() {
     };
     assert!(peers.iter().all(|peer| late(peer) > 0), "what had room was ended when its time was over");
     let grown = measured.grown();
-    // A buffer that has grown leaves as much behind, which the allocator keeps for a while.
+    // A buffer that has grown leaves free memory of the same size, which the allocator keeps for some time.
     assert!(grown < 5 * share, "{} MiB of {}", grown / MIB, 2 * share / MIB);
     drop(peers);
     measured.comes_back(&target, 2 * share);
@@ -53,9 +53,9 @@ fn messages_that_never_end_are_ended_and_give_their_memory_back() {
     target.ends_well();
 }
 
-/// Memory of 64 connections themselves: their windows, and what h2 keeps for each.
+/// Memory of the 64 connections themselves: their windows, and h2's state of each.
 const CROWD_MOST: u64 = 16 * MIB;
-/// Connections that each send a message, which have room for few of them together.
+/// Connections that each send a message; the budget has room for few of these together.
 const CROWD: usize = 64;
 
 #[test]

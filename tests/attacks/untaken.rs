@@ -1,4 +1,4 @@
-//! Answers that nobody takes: they wait in bounded memory, and not for ever.
+//! Answers that are not read: they wait in bounded memory, and time out.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,25 +18,25 @@ use super::polite::reserves;
 use super::server::{DROP, MIB, Target};
 use super::state::Outcome;
 
-/// Answers that wait, and where they come in pieces, calls that wait for the second.
+/// Answers that wait. If an answer has several messages, the calls wait for the second.
 const CALLS: usize = 100;
 /// Longer than an answer may wait.
 const LONG: Duration = Duration::from_secs(25);
-/// Answers that are taken by the byte, and a byte of each comes so often: over a thousand updates of windows in the time
-/// that an answer has, and fewer than are a flood.
+/// Answers that are read byte by byte, and the interval of bytes: over a thousand window updates before an answer times
+/// out, and fewer than count as a flood.
 const DRIPS: usize = 12;
 const DRIP: Duration = Duration::from_millis(50);
-/// Room of the answers to a thousand watches, and to a hundred batches.
+/// Memory for the answers to a thousand watches, and to a hundred batches.
 const WATCHES_MOST: u64 = 32 * MIB;
 const BATCHES_MOST: u64 = 64 * MIB;
 
-/// Given up; or there was no room for the answer.
+/// Whether the server reset the call, or had no room for the answer.
 fn given_up(outcome: Option<&Outcome>) -> bool {
     matches!(outcome, Some(Outcome::Reset(CALM) | Outcome::Status(8, _)))
 }
 
-/// Calls of a kind over one connection that takes nothing. Each is given up by the server. Memory grows by less than
-/// `most`, or as far as a connection's part of what may be in flight lets it.
+/// Makes calls of a kind over one connection that reads nothing. The server must end each of them. Memory must grow by
+/// less than `most`; if it is none, by less than three times a connection's share of the bytes in flight.
 fn untaken(path: &str, calls: usize, message: &[u8], most: Option<u64>) {
     let target = Target::start();
     if path == LIST_HOLDS {
@@ -53,7 +53,7 @@ fn untaken(path: &str, calls: usize, message: &[u8], most: Option<u64>) {
     }
     assert!(peer.stands(), "the connection itself did nothing wrong");
     let grown = measured.grown();
-    // What is charged is what is sent: before it is encoded, an answer takes two to three times as much.
+    // The charge is the encoded size: before it is encoded, an answer takes two to three times as much.
     let most = most.unwrap_or(3 * share);
     assert!(grown < most, "{path}: {} MiB", grown / MIB);
     measured.comes_back(&target, most);
@@ -79,7 +79,7 @@ fn answers_that_nobody_takes_are_given_up() {
     });
 }
 
-/// Each byte of an answer has to be asked for. That is no way to keep it: 16 KiB within 15 s are.
+/// The peer grants one byte of window at a time. That is too slow: an answer must proceed by 16 KiB within 15 s.
 fn answers_that_are_taken_by_the_byte() {
     let target = Target::start();
     fill(&target);
@@ -112,11 +112,11 @@ fn answers_that_are_taken_by_the_byte() {
 }
 
 fn a_byte(socket: &mut TcpStream) {
-    // Or nothing, where it is ended.
+    // The read fails if the connection has ended.
     let _read = socket.read(&mut [0]);
 }
 
-/// Windows as wide as can be, and a socket of which hardly anything is read.
+/// Windows at their maximum, and a socket from which hardly anything is read.
 fn a_socket(name: &str, read: impl Fn(&mut TcpStream)) {
     let target = Target::start();
     fill(&target);

@@ -1,4 +1,4 @@
-//! Watchers of one peer: however many places it takes, the next one finds one.
+//! Watchers of one peer: however many places it takes, another client still gets one.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::server::{DROP, Target};
 use super::state::Outcome;
 
 const RESOURCE_EXHAUSTED: u32 = 8;
-/// Calls that one connection may have in flight.
+/// Maximum calls in flight of a connection.
 const STREAMS: usize = 1_024;
-/// Connections that would together have more watchers than a server has places.
+/// Connections that together have more watchers than the server has places.
 const GREEDY: usize = 22;
 
 #[test]
 fn no_peer_takes_all_places_of_watchers() {
-    // Room for all of them: what is short here are places.
+    // Memory for all of them: only places are scarce.
     let target = Target::with(&[("--memory-budget", "2GiB")]);
     let measured = Measured::alone("22,528 watches", &target);
     let watch = pb::WatchDropRequest { drop_id: DROP.into() }.encode_to_vec();

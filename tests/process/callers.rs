@@ -1,5 +1,5 @@
-//! Callers that go away: in the middle of a call, with their connection, or because their deadline has passed. What a
-//! caller can cancel is its waiting, never half a change.
+//! Callers that go away: during a call, with their connection, or because their deadline has passed. A caller can
+//! cancel only its waiting, never half of a change.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ fn cart(id: &str) -> pb::ReserveRequest {
     reserve(id, &format!("for-{id}"), vec![line("A", 1), line("B", 1)])
 }
 
-/// Whatever became of these calls, it is whole; sent again, each gets its units.
+/// Checks that each of these calls was carried out entirely or not at all, and that each gets its units when sent
+/// again.
 async fn all_is_whole(server: Server, ids: &[String], folder: &std::path::Path) {
     let client = server.client().await;
     let found = all_shown(&client, ids.iter().cloned()).await;
@@ -48,7 +49,7 @@ async fn a_caller_that_goes_away_leaves_no_half_change() {
     let mut dice = Dice::seeded("a_caller_that_goes_away_leaves_no_half_change");
     let mut ids = Vec::new();
     for round in 0..40 {
-        // Every second time the whole connection goes, with all that is under way on it.
+        // Every second time the whole connection ends, with all calls in flight on it.
         let own = if round % 2 == 0 { server.client().await } else { client.clone() };
         let calls: Vec<_> = (0..20)
             .map(|_| {
@@ -82,7 +83,7 @@ async fn a_deadline_that_passes_leaves_no_half_change() {
         let hasty: Client = server.client().await.with_timeout(Duration::from_millis(millis));
         for answer in join_all(ids.iter().map(|id| hasty.reserve(cart(id)))).await {
             if let Err(status) = answer {
-                // The caller's own clock may end it first, and calls that CANCELLED.
+                // The caller's own timeout may end it first, with CANCELLED.
                 assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status}");
                 late += 1;
             }

@@ -1,4 +1,4 @@
-//! Killed under load, again and again on one folder: what was acknowledged is there, nothing is sold twice, and every
+//! Killed under load, again and again on one folder: what was acknowledged survives, nothing is sold twice, and every
 //! call can be sent again.
 
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::wire::{Dice, all_shown, books_balance, create, line, reserve};
 
 const WORKERS: u64 = 8;
 const LIMIT: u32 = 4;
-/// A stock for each round, small enough to be sold out in it.
+/// A stock for each round, small enough to sell out in it.
 const SCARCE: [&str; 6] = ["SCARCE/0", "SCARCE/1", "SCARCE/2", "SCARCE/3", "SCARCE/4", "SCARCE/5"];
 const PLENTY: &str = "PLENTY";
 
-/// How each round's server is started, and how long it lives at least and at most, in milliseconds.
+/// The flags of each round's server, and its shortest and longest life in milliseconds.
 const ROUNDS: [(&[&str], u64, u64); 6] = [
     (&[], 50, 500),
     (&["--snapshot-every", "1s,1MiB"], 1_100, 1_700),
@@ -34,7 +34,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// One front end: a call after the other, until one is not answered.
+    /// Makes one call after another, until one is not answered.
     async fn work(&mut self, client: Client, round: usize, unhurried: bool) {
         loop {
             let live: Vec<usize> = (0..self.entries.len()).filter(|n| self.entries[*n].is_live()).collect();
@@ -80,7 +80,7 @@ impl Worker {
             Call::Extend(pb::ExtendRequest { hold_id, stage: stage.into(), ..pb::ExtendRequest::default() })
         };
         match (hold.state(), self.dice.below(5)) {
-            // To the ceiling, so that sending it again moves nothing.
+            // To the ceiling, so that a repetition changes nothing.
             (pb::HoldState::Held, 0) => Call::Extend(pb::ExtendRequest {
                 hold_id,
                 ttl: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
@@ -102,7 +102,7 @@ impl Worker {
     }
 }
 
-/// Everything that has ever been sent, held to what the server shows, and sent again.
+/// Compares everything that was ever sent with what the server shows, and sends it again.
 async fn audit(server: &Server, workers: &mut [Worker]) {
     let client = server.client().await;
     let ids = |workers: &[Worker]| -> Vec<String> {
@@ -142,7 +142,7 @@ async fn live_and_die(server: Server, workers: &mut [Worker], round: usize, life
     assert_eq!(ended.code, None, "only the signal may end it: {}", ended.log);
 }
 
-/// A start that does not come far.
+/// Kills a server shortly after its start.
 async fn die_young(data: &Path, dice: &mut Dice) {
     let mut child = serve(data, &[]).stderr(std::process::Stdio::null()).spawn().expect("the binary runs");
     tokio::time::sleep(Duration::from_micros(dice.below(40_000))).await;

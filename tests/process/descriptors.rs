@@ -1,4 +1,4 @@
-//! A process without a descriptor left: what it needs for the disk was kept back.
+//! A process without free descriptors: those that the disk needs were reserved before.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::server::{BINARY, on_free_ports, try_start, verified};
 use crate::wire::{Dice, create, hold};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What a small container, or an old login shell, gives to a process, and less.
+/// The limit of a small container or an old login shell, and less.
 const FILES: usize = 128;
 
 fn with_few_files(files: usize, data: &Path) -> Command {
@@ -58,7 +58,7 @@ async fn snapshots_are_taken_though_connections_have_every_descriptor() {
     let watch = Stopwatch::start();
     let before = snapshots(&data);
     let mut dice = Dice::new(1);
-    // Four snapshots more, each of which needs its file and several looks into the folder.
+    // Four more snapshots, each of which opens its file and lists the folder several times.
     let mut last = before.last().cloned();
     let mut taken = 0;
     while taken < 4 {

@@ -1,4 +1,4 @@
-//! Disks that are full: the end is clear, and nothing that was acknowledged is lost.
+//! Full disks: the process ends with a clear message, and nothing acknowledged is lost.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::wire::{Dice, all_shown, books_balance, create, line, reserve};
 
 const STOCK: [(&str, u64); 1] = [("SKU", 10_000_000)];
 
-/// Reserves until the server is gone; gives the holds that were acknowledged.
+/// Reserves until the server has ended. Returns the acknowledged holds.
 async fn until_the_end(client: &Client, dice: &mut Dice) -> Vec<String> {
     let mut acknowledged = Vec::new();
     loop {
@@ -61,7 +61,7 @@ async fn a_write_that_is_refused_in_its_middle_ends_the_process_and_loses_nothin
     all_are_there(&data, &acknowledged).await;
 }
 
-/// No file grows over 64 blocks; the signal that comes with it is ignored, so that the write is cut short instead.
+/// No file grows over 64 blocks. SIGXFSZ is ignored, so that the write is cut short instead.
 fn with_small_files(data: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"", BINARY, "serve", "--data"]).arg(data);
@@ -107,7 +107,7 @@ async fn a_batch_that_the_disk_did_not_take_is_unavailable_as_a_whole() {
 struct Volume(PathBuf);
 
 impl Volume {
-    /// None where this user may not mount.
+    /// None if this user may not mount.
     fn mount(at: &Path) -> Option<Self> {
         fs::create_dir(at).expect("a folder");
         let mut mount = Command::new("mount");
@@ -118,7 +118,7 @@ impl Volume {
 
 impl Drop for Volume {
     fn drop(&mut self) {
-        // Lazily, should a process still be on its way out.
+        // Lazily, in case a process is still ending.
         let _unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

@@ -1,4 +1,4 @@
-//! Told to stop, stopped for a while, keeping nothing, or leaving it to the operating system.
+//! Stopped in order, paused for a while, ephemeral, or with `--durability os`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn calls_in_flight_are_finished_before_the_end() {
     create(&client, &STOCK, 1).await;
     let mut dice = Dice::seeded("calls_in_flight_are_finished_before_the_end");
     let ids: Vec<String> = (0..100).map(|_| dice.hold_id()).collect();
-    // Calls that have been sent while the process stands still; it wakes up to them and to the signal at once.
+    // Calls are sent while the process is paused; it gets them and the signal at the same time.
     server.signal(Signal::STOP);
     let calls: Vec<_> = ids
         .iter()
@@ -92,7 +92,7 @@ async fn a_process_that_stood_still_goes_on() {
     server.signal(Signal::STOP);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     server.signal(Signal::CONT);
-    // A hold past its deadline is never sold, not even before the sweep has come to it.
+    // A hold past its deadline is never sold, even before a sweep has reached it.
     let claim = pb::ClaimRequest { hold_id: brief.clone(), order_ref: "o".into(), ..pb::ClaimRequest::default() };
     let Some(pb::claim_response::Outcome::Refusal(no)) = client.claim(claim).await.expect("an answer").outcome else {
         panic!("sold after its deadline");
@@ -161,7 +161,7 @@ fn a_server_told_to_stop_while_it_starts_ends_well() {
         std::thread::sleep(Duration::from_micros(dice.below(30_000)));
         let id = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(id, Signal::TERM).expect("a signal");
-        // Before it listens for the signal, the signal ends it as any process.
+        // Before the process handles the signal, the signal ends it like any process.
         let code = child.wait().expect("an end").code();
         assert!(matches!(code, Some(0) | None), "{code:?}");
         heard += i32::from(code.is_some());

@@ -1,4 +1,4 @@
-//! `stockade journal dump` on folders that a server has left behind.
+//! `stockade journal dump` on folders that a server has left.
 
 use std::fs;
 use std::io::Read as _;
@@ -14,7 +14,7 @@ use crate::wire::{DROP, Dice, create, hold, line, reserve};
 
 fn dump_command(data: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
-    // Without the tests' own settings, which it would warn of.
+    // Without the tests' own environment variables, which it would warn of.
     command.env_clear().args(["journal", "dump", "--data"]).arg(data).args(words);
     command
 }
@@ -27,7 +27,7 @@ fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
-/// Its lines; it must have ended well.
+/// The lines of its output; it must exit successfully.
 fn lines(data: &Path, words: &[&str]) -> Vec<String> {
     let output = dump(data, words);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
@@ -50,7 +50,7 @@ fn segment(data: &Path) -> PathBuf {
     files.filter(|file| file.extension().is_some_and(|kind| kind == "journal")).max().expect("a segment")
 }
 
-/// A folder with one drop, a hold that became a sale and one that is still held; the server was killed.
+/// A folder with one drop, a claimed hold and a held one; the server was killed.
 async fn a_sale_and_a_hold(data: &Path) -> [String; 2] {
     let server = start(data, &[]);
     let client = server.client().await;
@@ -118,13 +118,13 @@ async fn a_torn_tail_is_told_and_well_and_damage_is_a_finding() {
     );
 
     let mut bad = good.clone();
-    // In the second batch: the segment's head and the whole first batch stand before it.
+    // In the second batch, after the segment's header and the whole first batch.
     let second = 68 + (good[68..].windows(4).skip(1).position(|bytes| bytes == b"\xffSKB").expect("a batch") + 1);
     bad[second + 80] ^= 1;
     fs::write(&segment, &bad).expect("a segment");
     let damaged = dump(folder.path(), &["--json"]);
     assert_eq!(damaged.status.code(), Some(1));
-    // The drop and its opening may stand in one batch or in two.
+    // The drop and its opening may be in one batch or in two.
     let first = usize::try_from(u32::from_le_bytes(good[132..136].try_into().expect("a count"))).expect("small");
     assert_eq!(String::from_utf8_lossy(&damaged.stdout).lines().count(), first, "what stands before the damage");
     let told = err(&damaged);
@@ -161,7 +161,8 @@ async fn a_folder_in_use_is_read_and_its_process_named() {
 async fn drops_that_are_older_than_the_journal_keep_their_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let [sold, held] = a_sale_and_a_hold(folder.path()).await;
-    // A stop in order takes a snapshot, another durability begins a new segment: the oldest goes behind the older one.
+    // A stop in order takes a snapshot, and another durability begins a new segment: the oldest is trimmed once the
+    // older snapshot covers it.
     for (seed, durability) in [(11, "os"), (12, "sync"), (13, "os")] {
         let server = start(folder.path(), &["--durability", durability]);
         hold(&server.client().await, &Dice::new(seed).hold_id(), "SKU").await;

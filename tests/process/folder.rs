@@ -1,4 +1,4 @@
-//! Data folders that can't be served, and what is said about them.
+//! Data folders that can't be served, and the messages about them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified, verify};
 use crate::wire::{Dice, all_shown, create, hold};
 
-/// Neither root nor anybody in particular.
+/// A user without rights.
 const NOBODY: u32 = 65_534;
 
 /// A folder with a drop and ten holds, whose server was killed or stopped.
@@ -74,7 +74,7 @@ fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(file, bytes).expect("a file");
 }
 
-/// All files below a folder, but for the lock, which is no content.
+/// All files below a folder, except the lock.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -122,7 +122,7 @@ async fn a_last_snapshot_that_fails_is_no_good_end_and_loses_nothing() {
     let server = start(shop.path(), &[]);
     let last = server.client().await;
     hold(&last, &Dice::new(2).hold_id(), "SKU").await;
-    // Whatever the last record is: a folder stands where its snapshot would be written.
+    // Whatever the last LSN is: a folder is where its snapshot would be written.
     for lsn in 11..=16 {
         fs::create_dir(shop.path().join(format!("snapshots/{lsn:020}.snapshot.tmp"))).expect("a folder");
     }
@@ -143,7 +143,7 @@ fn a_folder_that_can_not_be_written_is_refused() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
     let mut command = Command::new(BINARY);
     if geteuid().is_root() {
-        // Root may write anywhere: somebody else tries, with a binary that everybody can reach.
+        // Root may write anywhere: so another user tries, with a copy of the binary that it can execute.
         let binary = folder.path().join("stockade");
         fs::copy(BINARY, &binary).expect("a copy");
         command = Command::new(binary);
@@ -211,7 +211,7 @@ async fn a_changed_byte_is_refused_with_its_place_and_left_as_it_is() {
     }
 }
 
-/// The last batch and the trailer are gone without a trace in the journal, but the last snapshot has seen more.
+/// The last batch and the trailer are missing without a trace in the journal, but the last snapshot covers them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_ends_before_its_snapshot_is_refused() {
     let shop = Shop::left(false).await;
@@ -265,7 +265,7 @@ async fn a_strangers_folder_is_refused_and_left_alone() {
     assert_eq!(shop.held().await, 10);
 }
 
-/// By the kinds of records that may be in it, before any of them is read.
+/// `stockade.meta` has the highest kind of records that the folder may have, which is checked before any is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_a_newer_build_has_written_to_is_refused_by_name_and_left_alone() {
     let shop = Shop::left(false).await;

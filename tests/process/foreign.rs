@@ -1,6 +1,6 @@
-//! Programs that are not ours, against our server: clients in Python and TypeScript made from the contract alone, and
-//! Prometheus's own checker of metrics pages. Where they are not installed the test is skipped and says so, unless they
-//! are named in `STOCKADE_TEST_REQUIRED` (`python,typescript,promtool`): then that is a failure.
+//! Foreign programs against our server: clients in Python and TypeScript made from the contract alone, and Prometheus's
+//! own checker of metrics pages. If one is not installed, its test is skipped with a message, unless it is named in
+//! `STOCKADE_TEST_REQUIRED` (`python,typescript,promtool`): then the test fails.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use crate::wire::{Dice, create, hold, line, reserve};
 
 const REQUIRED: &str = "STOCKADE_TEST_REQUIRED";
 
-/// Whether what the test needs is there, by a program that must run.
+/// Whether a test's requirement is installed, checked by running a program.
 fn is_there(what: &str, program: &str, arguments: &[&str]) -> bool {
     let mut probe = Command::new(program);
     probe.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -26,7 +26,7 @@ fn is_there(what: &str, program: &str, arguments: &[&str]) -> bool {
     there
 }
 
-/// Runs a program that must end well; tells what it said.
+/// Runs a program, which must exit successfully. Returns its output.
 fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("it runs");
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -34,7 +34,7 @@ fn run(program: &str, arguments: &[&str]) {
     eprintln!("{told}");
 }
 
-/// Runs one of our Python scripts with the binary, if its packages are there.
+/// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
     let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, jsonschema, yaml";
@@ -61,13 +61,13 @@ fn schema_and_parser_judge_drop_files_alike() {
 #[test]
 fn a_typescript_client_walks_the_life_of_a_hold() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
-    // Its packages, typescript among them: `npm ci` in that folder brings them.
+    // `npm ci` in that folder installs its packages, typescript among them.
     if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {
         run("npm", &["--prefix", folder, "run", "--silent", "walk", "--", BINARY]);
     }
 }
 
-/// Every kind of call and outcome, so that every family has series.
+/// Causes every kind of call and outcome, so that every metric family has series.
 async fn some_of_everything(server: &Server) {
     let client = server.client().await;
     create(&client, &[("A \"quoted\\sku\"", 1_000), ("B", 1)], 2).await;

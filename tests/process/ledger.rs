@@ -1,4 +1,4 @@
-//! What one customer's front end remembers: every call it has sent, and every answer it got.
+//! The memory of a customer's front end: every call it has sent, and every answer.
 
 use stockade_client::Client;
 use stockade_proto as pb;
@@ -14,7 +14,7 @@ pub enum Call {
     Return(pb::ReturnUnitsRequest),
 }
 
-/// What a call was answered.
+/// The answer to a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Hold(pb::Hold),
@@ -32,7 +32,7 @@ macro_rules! outcome {
 }
 
 impl Call {
-    /// Sends it.
+    /// Sends the call.
     pub async fn send(&self, client: &Client) -> Result<Answer, Status> {
         match self.clone() {
             Self::Reserve(request) => outcome!(client.reserve(request).await, reserve_response),
@@ -43,7 +43,7 @@ impl Call {
         }
     }
 
-    /// Whether a hold that stood as `before` may stand as `after` if this call was carried out.
+    /// Whether this call, carried out, explains the change of a hold from `before` to `after`.
     fn explains(&self, before: Option<&pb::Hold>, after: &pb::Hold) -> bool {
         match (self, before) {
             (Self::Reserve(request), None) => {
@@ -80,7 +80,7 @@ impl Call {
     }
 }
 
-/// A hold that differs from another in its stage and deadline at most.
+/// The hold `from` with the stage, deadline and revision of `to`.
 fn moved(from: &pb::Hold, to: &pb::Hold) -> pb::Hold {
     pb::Hold { state: to.state, expires_at: to.expires_at, revision: to.revision, ..from.clone() }
 }
@@ -92,11 +92,11 @@ fn units(hold: &pb::Hold) -> u32 {
 /// One hold's history.
 #[derive(Debug)]
 pub struct Entry {
-    /// How it was asked for.
+    /// The request that made it.
     pub reserve: pb::ReserveRequest,
-    /// As it was last acknowledged; none before that, and where it was refused.
+    /// The hold as last acknowledged; none before that, and if it was refused.
     pub known: Option<pb::Hold>,
-    /// The last call that was answered.
+    /// The last call that was answered, and its answer.
     last: Option<(Call, Answer)>,
     /// A call without an answer.
     pub doubt: Option<Call>,
@@ -112,10 +112,10 @@ impl Entry {
         self.doubt.is_none() && self.known.as_ref().is_some_and(|hold| units(hold) > 0)
     }
 
-    /// Sends a call and remembers what comes of it.
+    /// Sends a call and records the answer.
     ///
     /// # Errors
-    /// When there is no answer: the call is in doubt then.
+    /// When there is no answer: then the call is in doubt.
     pub async fn send(&mut self, client: &Client, call: Call) -> Result<(), Status> {
         self.doubt = Some(call.clone());
         let answer = call.send(client).await?;
@@ -127,7 +127,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Holds what a server shows after a crash to what was acknowledged before it.
+    /// Checks that what a server shows after a crash agrees with what was acknowledged before it.
     pub fn must_explain(&self, found: Option<&pb::Hold>) {
         if found == self.known.as_ref() {
             return;
@@ -139,7 +139,7 @@ impl Entry {
         assert!(explained, "{}: found\n{found:?}\nremembered\n{self:?}", self.reserve.hold_id);
     }
 
-    /// Sends everything again that a caller would: what is in doubt, the last call, the reserve.
+    /// Sends again, as a caller would: the call in doubt, the last call, the reserve.
     pub async fn send_again(&mut self, client: &Client, found: Option<&pb::Hold>) {
         if let Some(call) = self.doubt.clone() {
             let done = found.filter(|found| Some(*found) != self.known.as_ref());
@@ -166,7 +166,7 @@ impl Entry {
     }
 }
 
-/// A call that is sent again is answered as before; only payment's deadline counts from now.
+/// Checks that a repeated call has the same answer; only the deadline of a payment counts from now.
 fn must_be_the_same(call: &Call, before: &pb::Hold, after: &pb::Hold) {
     match call {
         Call::Extend(request) if request.stage() != pb::HoldStage::Unspecified => {

@@ -1,4 +1,4 @@
-//! Who reads the log is gone, slow, or a full disk: the server serves on, and ends as it should.
+//! The log's reader has gone, is slow, or is a full disk: the server keeps serving, and ends in order.
 
 use std::fs::OpenOptions;
 use std::io::{BufReader, Read as _};
@@ -17,7 +17,7 @@ use crate::wire::{DROP, Dice, create, hold};
 const STOCK: [(&str, u64); 1] = [("SKU", 100_000)];
 const LOST: &str = "stockade_log_lines_lost_total";
 
-/// A server whose log the test holds the other end of.
+/// A server whose log is a pipe that the test holds.
 fn unread(data: &Path, flags: &[&str]) -> (Server, BufReader<ChildStderr>) {
     try_start_unread(serve(data, flags)).unwrap_or_else(|ended| panic!("it did not start: {ended:?}"))
 }
@@ -55,7 +55,7 @@ async fn a_reader_that_reads_nothing_holds_nobody_up_and_learns_what_it_missed()
         lost = server.metric(LOST).parse().expect("a number");
     }
     hold(&client, &Dice::new(1).hold_id(), "SKU").await;
-    // Now someone reads: the report comes once the queue is written, and then the server's end.
+    // Now the log is read: the report of dropped lines follows once the queue is written, and then the server's end.
     let reading = std::thread::spawn(move || {
         let (mut all, mut log) = (String::new(), log);
         log.read_to_string(&mut all).expect("a log");

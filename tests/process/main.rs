@@ -1,5 +1,4 @@
-//! The binary as a process: killed, stopped, on folders that are damaged and disks that are full, and called by others
-//! than our own client.
+//! The binary as a process: killed, stopped, on damaged folders and full disks, and called by foreign clients.
 #![expect(
     clippy::expect_used,
     clippy::panic,

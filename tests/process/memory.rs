@@ -1,4 +1,5 @@
-//! Little memory: what would take more is refused before it runs out, and a start does with what serving did.
+//! Little memory: calls that would take more are refused before it is exhausted, and a restart gets along with the same
+//! memory.
 
 use stockade_proto as pb;
 use stockade_proto::operation::Operation as Verb;
@@ -8,14 +9,14 @@ use crate::server::start;
 use crate::wire::{DROP, Dice, create};
 
 const BUDGET: &str = "48MiB";
-/// Holds that find no room in that, whatever they take.
+/// Holds that do not fit into that.
 const TOO_MANY: u64 = 1_000_000;
 const A_MESSAGE: u64 = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_holds_are_refused_before_the_memory_runs_out_and_a_start_has_all_that_were_granted() {
     let folder = tempfile::tempdir().expect("a folder");
-    // The bound on holds lies far beyond the mark, so that the mark is met.
+    // The bound on holds is far beyond the memory bound, so that the latter is reached.
     let flags = ["--memory-budget", BUDGET, "--max-holds", "5_000_000", "--snapshot-every", "1h,10GiB"];
     let server = start(folder.path(), &flags);
     let client = server.client().await;
@@ -47,7 +48,7 @@ async fn new_holds_are_refused_before_the_memory_runs_out_and_a_start_has_all_th
     assert_eq!(error.code, 8, "RESOURCE_EXHAUSTED: {error:?}");
     assert!(error.message.contains("memory"), "{error:?}");
 
-    // What ends a hold or shows it goes on.
+    // Calls that end or show a hold go on.
     let first = granted.first().cloned().expect("some were granted");
     let release = pb::ReleaseRequest { hold_id: first.clone(), ..pb::ReleaseRequest::default() };
     client.release(release).await.expect("released");

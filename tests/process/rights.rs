@@ -1,4 +1,4 @@
-//! Who can read a data folder, and where the key of its keyed hashes is.
+//! Access rights of a data folder, and the place of the key of its keyed hashes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,11 +12,11 @@ use rustix::process::geteuid;
 use crate::server::{BINARY, Ended, Server, on_free_ports, serve, start, try_start, verified, verify};
 use crate::wire::{Dice, all_shown, create, hold};
 
-/// Neither root nor anybody in particular.
+/// A user without rights.
 const NOBODY: u32 = 65_534;
 const KEY: &str = "00112233445566778899aabbccddeeff";
 
-/// All folders and files from a folder on, with their bytes, but for the lock's.
+/// All folders and files below a folder with their bytes, except the lock's.
 fn contents(at: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::from([(at.to_path_buf(), Vec::new())]);
     for entry in fs::read_dir(at).expect("a folder") {
@@ -35,7 +35,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("rights");
 }
 
-/// Whether all below a folder is its owner's alone.
+/// Whether everything below a folder is accessible to its owner alone.
 fn is_private(data: &Path) -> bool {
     contents(data).keys().all(|path| {
         let mode = fs::metadata(path).expect("there").permissions().mode() & 0o777;

@@ -1,4 +1,4 @@
-//! The binary as a child process on free ports. Whatever happens to a test, its processes end with it.
+//! The binary as a child process on free ports. Its processes end with the test, even if it fails.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -12,21 +12,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use stockade_client::Client;
 use stockade_types::metrics::Stopwatch;
 
-/// A process that has not ended by then never will.
+/// A process that has not ended within this time has hung.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_stockade");
 
-/// A process that serves.
+/// A serving process.
 pub struct Server {
-    /// Where gRPC is served.
+    /// The URL of its gRPC service.
     pub endpoint: String,
-    /// Where HTTP is served.
+    /// The address of its HTTP pages.
     pub http: SocketAddr,
     process: Process,
     told: String,
-    /// Takes the logs in until the process ends.
+    /// Reads the logs until the process ends.
     rest: Option<JoinHandle<String>>,
 }
 
@@ -35,7 +35,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended already can't be killed; it is gone either way.
+        // Killing a process that has ended already fails; that is harmless.
         let _killed = self.0.kill();
         let _ended = self.0.wait();
     }
@@ -44,14 +44,14 @@ impl Drop for Process {
 /// How a process ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// None when a signal ended it.
+    /// None if a signal ended it.
     pub code: Option<i32>,
-    /// All that it said on standard error.
+    /// All of its standard error.
     pub log: String,
 }
 
 impl Ended {
-    /// Holds it to an exit code and to words that its last complaint must have.
+    /// Asserts the exit code, and words of its last message.
     pub fn must(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{}", self.log);
         let complaint = self.log.rsplit("error: ").next().unwrap_or_default();
@@ -72,11 +72,11 @@ pub fn serve(data: &Path, flags: &[&str]) -> Command {
 /// Adds the flags that every server here has.
 pub fn on_free_ports(command: &mut Command) {
     command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json"]);
-    // Not the folder of the sources, which may have a stockade.toml.
+    // Not the folder of the sources, which may contain a stockade.toml.
     command.current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
 }
 
-/// Starts a server; gives it once it serves.
+/// Starts a server and waits until it serves.
 ///
 /// # Errors
 /// How it ended, if it ended instead.
@@ -86,7 +86,7 @@ pub fn try_start(command: Command) -> Result<Server, Ended> {
     Ok(server)
 }
 
-/// As [`try_start`]; what it logs after that is the caller's to read, or not.
+/// As [`try_start`]; the caller may read what it logs after that.
 ///
 /// # Errors
 /// How it ended, if it ended instead.
@@ -110,12 +110,12 @@ pub fn try_start_unread(mut command: Command) -> Result<(Server, BufReader<Child
     }
 }
 
-/// As [`try_start`], where nothing is in the way.
+/// As [`try_start`]; panics if the server does not start.
 pub fn start(data: &Path, flags: &[&str]) -> Server {
     try_start(serve(data, flags)).unwrap_or_else(|ended| panic!("it did not start: {ended:?}"))
 }
 
-/// Starts a server that can't serve.
+/// Starts a server that must refuse to start.
 pub fn refused(data: &Path) -> Ended {
     match try_start(serve(data, &[])) {
         Ok(server) => panic!("it serves: {}", server.kill().log),
@@ -141,7 +141,7 @@ fn wait(child: &mut Child) -> Option<i32> {
 }
 
 impl Server {
-    /// A connection of its own.
+    /// A client with a connection of its own.
     pub async fn client(&self) -> Client {
         Client::connect(&self.endpoint).await.expect("a connection")
     }
@@ -156,12 +156,12 @@ impl Server {
         Pid::from_child(&self.process.0)
     }
 
-    /// What it has logged until it served.
+    /// Its log up to the line that it serves.
     pub fn start_log(&self) -> &str {
         &self.told
     }
 
-    /// Kills it as a power cut would.
+    /// Kills it with SIGKILL.
     pub fn kill(self) -> Ended {
         self.signal(Signal::KILL);
         self.end()
@@ -201,12 +201,12 @@ impl Server {
     }
 }
 
-/// `stockade verify` on a folder that nobody serves.
+/// Runs `stockade verify` on a folder that no server uses.
 pub fn verify(data: &Path) -> Output {
     Command::new(BINARY).arg("verify").arg("--data").arg(data).output().expect("the binary runs")
 }
 
-/// Everything in that folder is as it should be; gives what was told.
+/// Asserts that `stockade verify` finds nothing. Returns its output.
 pub fn verified(data: &Path) -> String {
     let output = verify(data);
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

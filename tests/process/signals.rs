@@ -1,4 +1,4 @@
-//! Signals: those that stop the server do it in order, no other ends it.
+//! Signals: those that stop the server do so in order, no other ends it.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Data folders that are taken away under a running server: nothing is acknowledged from then on, and the end is clear.
+//! Data folders that are moved or removed under a running server: nothing is acknowledged from then on, and the process
+//! ends with a clear message.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::server::{Server, serve, start, try_start, verified};
 use crate::wire::{Dice, all_shown, create, hold, line, reserve};
 
-/// A server that has nothing to do sees it within a second, and needs another to end at most.
+/// An idle server notices it within a second, and needs at most another to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 const WORDS: [&str; 2] = ["the journal was taken away while it was served", "data"];
 
@@ -38,7 +39,7 @@ impl Shop {
         Self { above, server, client, ids }
     }
 
-    /// Takes the folder away; the very next reserve must not be acknowledged, and the process ends.
+    /// Takes the folder away: the very next reserve must not be acknowledged, and the process must end.
     async fn after(self, take: impl FnOnce(&Path, &Path)) -> (TempDir, Vec<String>) {
         let Self { above, server, client, ids } = self;
         take(&above.path().join("data"), &above.path().join("moved"));

@@ -1,4 +1,4 @@
-//! Requests, and what their answers say.
+//! Requests, and reading of their answers.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use stockade_client::Client;
 use stockade_proto as pb;
 use tonic::{Code, Status};
 
-/// The drop that all these tests sell.
+/// The drop of all these tests.
 pub const DROP: &str = "drop";
-/// Questions that are under way at once where there are many.
+/// Maximum requests in flight.
 const AT_ONCE: usize = 64;
 
-/// Random numbers that a seed gives again (`SplitMix64`).
+/// Random numbers from a seed (`SplitMix64`).
 pub struct Dice(u64);
 
 impl Dice {
@@ -20,7 +20,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// A seed that is told, so that a failure can be played again: `STOCKADE_TEST_SEED`, or one by chance.
+    /// A seed that is printed, so that a failure can be repeated: `STOCKADE_TEST_SEED`, or a random one.
     pub fn seeded(test: &str) -> Self {
         let given = stockade::config::environment("STOCKADE_TEST_SEED").and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| getrandom::u64().expect("chance"));
@@ -63,7 +63,7 @@ pub fn reserve(hold_id: &str, customer: &str, lines: Vec<pb::Line>) -> pb::Reser
     }
 }
 
-/// Creates the drop, with these items and at most so many units for a customer.
+/// Creates the drop with these items and this limit of units for each customer.
 pub async fn create(client: &Client, items: &[(&str, u64)], limit: u32) {
     let item =
         |(sku, quantity): &(&str, u64)| pb::Item { sku: (*sku).into(), quantity: *quantity, ..pb::Item::default() };
@@ -79,7 +79,7 @@ pub async fn create(client: &Client, items: &[(&str, u64)], limit: u32) {
     client.create_drop(request).await.expect("a drop");
 }
 
-/// Reserves one unit for a customer of its own, and gets it.
+/// Reserves one unit for a customer of its own; it must be granted.
 pub async fn hold(client: &Client, hold_id: &str, sku: &str) -> pb::Hold {
     let answer = client.reserve(reserve(hold_id, &format!("for-{hold_id}"), vec![line(sku, 1)])).await;
     match answer.expect("an answer").outcome {
@@ -88,7 +88,7 @@ pub async fn hold(client: &Client, hold_id: &str, sku: &str) -> pb::Hold {
     }
 }
 
-/// A hold as the server shows it; none where it knows none.
+/// A hold as the server shows it; none if the server does not know it.
 pub async fn shown(client: &Client, hold_id: &str) -> Option<pb::Hold> {
     let request = pb::GetHoldRequest { hold_id: hold_id.into(), ..Default::default() };
     match client.get_hold(request).await {
@@ -104,8 +104,8 @@ pub async fn all_shown(client: &Client, ids: impl IntoIterator<Item = String>) -
     asked.buffered(AT_ONCE).try_collect().await.expect("answers")
 }
 
-/// Holds the drop's stock, item by item, to these holds: nothing is sold twice, and nothing is lost. `limit` is what
-/// a customer may have.
+/// Checks the drop's stock, item by item, against these holds: nothing is sold twice, nothing is lost, and no customer
+/// has more than `limit`.
 pub async fn books_balance(client: &Client, holds: &[Option<pb::Hold>], limit: u32) {
     let mut units: BTreeMap<(&str, pb::HoldState), u64> = BTreeMap::new();
     let mut owned: BTreeMap<&str, u32> = BTreeMap::new();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Has the published JSON Schema and the binary's own parser judge the same drop files.
+"""Checks the same drop files with the published JSON Schema and with the binary's own parser.
 
-Takes the binary as its first argument. The examples and every document below must be judged alike, and as it says
-here. Documents are read as YAML 1.2, as editors read them. Needs what requirements.txt beside it pins.
+Takes the binary as its first argument. Both must accept or refuse the examples and every document below, as stated
+here. Documents are read as YAML 1.2, as editors read them. Needs the packages of requirements.txt in this folder.
 """
 
 import json
@@ -18,7 +18,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALLEST = "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n"
 LIMITED = SMALLEST + "limits: [{id: two, scope: drop, max_units: 2}]\n"
-# What the binary ends with when a file is faulty, and when it is not but nobody serves.
+# The binary's exit codes for a faulty file, and for a valid one when no server answers.
 USAGE, UNREACHED = 64, 69
 
 GOOD = {

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Walks the life of a hold against a running server, as a foreign client that knows the contract alone.
+"""Tests the life of a hold against a running server, as a foreign client that has only the contract.
 
-The stubs are made from proto/ into a temporary folder; nothing of the project's own client is used. Starts the binary
-named by the first argument, or the newest one that cargo has built. Exits with 0 when every step is as the contract
-says; the first step that is not ends it with a traceback.
+The stubs are generated from proto/ into a temporary folder; the project's own client is not used. Starts the binary
+named by the first argument, or the newest one that cargo has built. Exits with 0 if every step follows the contract;
+the first one that does not ends it with a traceback.
 
-Needs what requirements.txt beside it pins.
+Needs the packages of requirements.txt in this folder.
 """
 
 import datetime
@@ -34,7 +34,7 @@ DROP = "knife-1204"
 
 
 def make_stubs(folder):
-    """Compiles the contract into `folder`, from where it can be imported then."""
+    """Compiles the contract into `folder` and makes it importable."""
     import grpc_tools
     from grpc_tools import protoc
 
@@ -46,8 +46,7 @@ def make_stubs(folder):
 
 
 class Server:
-    """The binary on free ports, or gRPC on a given one, with a data folder of its own. Killed at the end, whatever
-    happens."""
+    """The binary on free ports, or gRPC on a given one, with a data folder of its own. Always killed at the end."""
 
     def __init__(self, binary, data, grpc="127.0.0.1:0"):
         words = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--data", str(data), "--log-format", "json"]
@@ -72,7 +71,7 @@ class Server:
             return error.code, error.headers["content-type"], error.read().decode()
 
     def stop(self):
-        """Tells it to stop; gives its exit code."""
+        """Tells it to stop. Returns its exit code."""
         self.process.terminate()
         self.process.communicate(timeout=15)
         return self.process.returncode
@@ -85,7 +84,7 @@ class Server:
 
 
 def newest_binary():
-    """What cargo has built last."""
+    """The binary that cargo has built last."""
     built = [ROOT / "target" / profile / "stockade" for profile in ("debug", "release")]
     built = [path for path in built if path.exists()]
     assert built, "no binary: name one, or run cargo build"
@@ -93,7 +92,7 @@ def newest_binary():
 
 
 def status_of(call, request):
-    """The error that a call must end with."""
+    """The status of a call, which must fail."""
     try:
         answer = call(request, timeout=5)
     except grpc.RpcError as error:
@@ -102,7 +101,7 @@ def status_of(call, request):
 
 
 def violations(error):
-    """The fields that a status names in its details, with what is wrong with each."""
+    """The fields in a status's details, with a description of each violation."""
     details = dict(error.trailing_metadata())[STATUS_DETAILS]
     status = status_pb2.Status.FromString(details)
     assert status.code == error.code().value[0] and status.message == error.details()
@@ -117,7 +116,7 @@ def seconds(message):
 
 
 class Walk:
-    """One walk through the contract. Each method is a step and tells what it walks."""
+    """One run through the contract. Each step prints what it tests."""
 
     def __init__(self, server):
         self.drop_pb2 = importlib.import_module("stockade.v1.drop_pb2")
@@ -131,7 +130,7 @@ class Walk:
         self.steps = 0
 
     def step(self, text):
-        """Tells what is walked next."""
+        """Prints the next step."""
         self.steps += 1
         print(f"{self.steps:2}. {text}", flush=True)
 
@@ -156,14 +155,14 @@ class Walk:
         return self.pb2.ReserveRequest(hold_id=hold_id, drop_id=DROP, customer=customer, lines=lines, **more)
 
     def reserved(self, request):
-        """A hold that must be given."""
+        """Reserves; the answer must be a hold."""
         answer = self.holds.Reserve(request, timeout=5)
         assert answer.WhichOneof("outcome") == "hold", answer
         assert answer.HasField("server_time")
         return answer.hold
 
     def refused(self, answer, reason):
-        """The refusal that an answer must be."""
+        """The refusal in an answer, which must be one."""
         assert answer.WhichOneof("outcome") == "refusal", answer
         told = self.pb2.RefusalReason.Name(answer.refusal.reason)
         assert told == f"REFUSAL_REASON_{reason}", told
@@ -171,11 +170,11 @@ class Walk:
         return answer.refusal
 
     def shown(self, hold_id):
-        """A hold as it stands now."""
+        """A hold in its present state."""
         return self.holds.GetHold(self.pb2.GetHoldRequest(hold_id=hold_id, drop_id=DROP), timeout=5).hold
 
     def stock(self, sku):
-        """An item's stock; it adds up at every look."""
+        """An item's stock, whose parts must always add up."""
         drop = self.drops.GetDrop(self.drop_pb2.GetDropRequest(drop_id=DROP), timeout=5).drop
         stock = next(item.stock for item in drop.items if item.sku == sku)
         parts = stock.free + stock.held + stock.paying + stock.claimed + stock.withdrawn
@@ -335,7 +334,7 @@ class Walk:
         assert status_of(self.holds.Reserve, nowhere).code() == grpc.StatusCode.NOT_FOUND
 
     def not_built(self):
-        """What a server may not have yet it says by name; what it has is walked elsewhere."""
+        """A server refuses by name what is not implemented; what is implemented is tested elsewhere."""
         self.step("what is not built is UNIMPLEMENTED, by name, and never ignored")
         asked = self.cart(str(uuid.uuid4()), "hal", {"KNIFE/20cm": 1}, admission_token="token")
         masked = self.drop_pb2.UpdateDropRequest(drop=self.drop_pb2.Drop(id=DROP), revision=1)
@@ -469,7 +468,7 @@ class Walk:
         assert sold.state == self.pb2.HOLD_STATE_CLAIMED
 
     def following(self):
-        """What has happened so far, read as events, and what comes."""
+        """Reads all earlier events, and follows new ones."""
         event_pb2 = importlib.import_module("stockade.v1.event_pb2")
         events = importlib.import_module("stockade.v1.event_pb2_grpc").EventServiceStub(self.channel)
         everything = event_pb2.EventFilter(types=["*"], drop_id=DROP)
@@ -551,7 +550,7 @@ class Walk:
         assert kind.startswith("application/openmetrics-text") and page.endswith("# EOF\n"), kind
 
     def all(self):
-        """The whole walk."""
+        """Runs all steps."""
         self.the_drop()
         hold = self.a_hold()
         self.refusals()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Uses what is shipped for callers as a caller would: the descriptor set and service_config.json.
+"""Uses the files that are shipped for callers, as a caller would: the descriptor set and service_config.json.
 
-Takes the binary as its first argument. The descriptor set alone makes a client, without the .proto files; under the
-retry policy a call that is sent while the server is dead succeeds once it is back. Needs what requirements.txt beside
-it pins.
+Takes the binary as its first argument. A client can be made from the descriptor set alone, without the .proto files.
+With the retry policy, a call that is sent while the server is down succeeds once it is up again. Needs the packages of
+requirements.txt in this folder.
 """
 
 import json
@@ -23,7 +23,7 @@ from life_of_a_hold import ROOT, Server
 PACKAGE = "stockade.v1"
 RESERVATIONS, DROPS, EVENTS = (f"{PACKAGE}.{name}Service" for name in ("Reservation", "Drop", "Event"))
 CONFIG = ROOT / "deploy" / "service_config.json"
-# How long the server stays away: longer than the first retries, which must fail.
+# The length of the server's outage: longer than the first retries, which must fail.
 OUTAGE = 3.0
 
 
@@ -33,7 +33,7 @@ class Contract:
     def __init__(self, descriptors):
         pool = descriptor_pool.DescriptorPool()
         for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors).file:
-            # In the order of the set: a pool takes a file after all that it imports.
+            # In the order of the set, in which a file follows all that it imports.
             pool.Add(file)
         self.services = {name: pool.FindServiceByName(name) for name in (RESERVATIONS, DROPS, EVENTS)}
         self.pool = pool
@@ -51,7 +51,7 @@ class Contract:
 
 
 def the_config_names_every_call_that_may_be_sent_again(contract, config):
-    """A unary call that is not named would not be retried; a stream of changes must not be."""
+    """Every unary call and both streams of reads must be named, or they are not retried; BatchStream must not be."""
     unary = {
         (name, method.name)
         for name, service in contract.services.items()

@@ -1,4 +1,4 @@
-// A typed client from the contract alone: `@grpc/proto-loader` reads proto/ when it starts, the types are generated.
+// A typed client made from the contract alone: `@grpc/proto-loader` reads proto/ at the start, the types are generated.
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -6,9 +6,9 @@ import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import type { ProtoGrpcType } from "./types/reservation";
 
-// From build/, where this runs.
+// Relative to build/, where this runs.
 const ROOT = resolve(__dirname, "../../..");
-// Numbers are exact up to 2^53, which no quantity or journal reaches; enums come as their names.
+// Numbers are exact up to 2^53, which no quantity or LSN reaches; enums are their names.
 const LOADED = loadSync(["stockade/v1/reservation.proto", "stockade/v1/drop.proto"], {
   includeDirs: [resolve(ROOT, "proto")],
   keepCase: true,
@@ -19,7 +19,7 @@ const LOADED = loadSync(["stockade/v1/reservation.proto", "stockade/v1/drop.prot
 });
 const { v1 } = (grpc.loadPackageDefinition(LOADED) as unknown as ProtoGrpcType).stockade;
 
-/** Both services over one connection, with the retry policy that is shipped. */
+/** Both services over one connection, with the shipped retry policy. */
 export function connect(address: string) {
   const options = { "grpc.service_config": readFileSync(resolve(ROOT, "deploy/service_config.json"), "utf8") };
   const credentials = grpc.credentials.createInsecure();

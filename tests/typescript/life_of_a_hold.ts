@@ -1,7 +1,7 @@
-// Walks the life of a hold against a running server, as a foreign client that knows the contract alone.
+// Tests the life of a hold against a running server, as a foreign client that has only the contract.
 //
-// Takes the binary as its argument. Exits with 0 when every step is as the contract says; the first step that is not
-// ends it with a trace.
+// Takes the binary as its argument. Exits with 0 if every step follows the contract; the first one that does not ends
+// it with a trace.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -22,13 +22,13 @@ const KNIFE = "KNIFE/20cm";
 
 type Outcome = { outcome?: "hold" | "refusal"; hold?: Hold__Output | null; refusal?: Refusal__Output | null };
 
-/** The hold that an answer must be. */
+/** The hold in an answer, which must be one. */
 function held(answer: Outcome): Hold__Output {
   assert.equal(answer.outcome, "hold", JSON.stringify(answer));
   return answer.hold!;
 }
 
-/** The refusal that an answer must be. */
+/** The refusal in an answer, which must be one. */
 function refused(answer: Outcome, reason: string): Refusal__Output {
   assert.equal(answer.outcome, "refusal", JSON.stringify(answer));
   assert.equal(answer.refusal!.reason, `REFUSAL_REASON_${reason}`);
@@ -143,7 +143,7 @@ class Walk {
     const ended = once(stream, "end");
     const carts = Array.from({ length: 5 }, (_, n) => cart(`streamer-${n}`, 1));
     for (const [n, reserve] of carts.entries()) {
-      // The whole herd is sent before the first answer is awaited.
+      // All reserves are sent before the first answer is awaited.
       stream.write({ sequence: n + 1, operations: [{ reserve }], view: "HOLD_VIEW_BRIEF" });
     }
     for (const [n, { hold_id }] of carts.entries()) {
@@ -205,7 +205,7 @@ class Walk {
       now = (await messages.next()).value.drop!;
     }
     await ask(this.clients.drops, "ResumeDrop", { drop_id: DROP });
-    // A client that has seen enough cancels.
+    // A client cancels when it needs no more messages.
     stream.on("error", (error: grpc.ServiceError) => assert.equal(error.code, grpc.status.CANCELLED));
     stream.cancel();
   }

@@ -1,4 +1,4 @@
-// The binary on free ports, with a data folder of its own that is gone afterwards.
+// The binary on free ports, with a data folder of its own that is removed afterwards.
 
 import { ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,11 +11,11 @@ export class Server {
   private constructor(
     private readonly child: ChildProcess,
     private readonly folder: string,
-    /** Where gRPC is served: a host and a port. */
+    /** The host and port of its gRPC service. */
     readonly grpc: string,
   ) {}
 
-  /** Starts the binary; gives it once it serves. */
+  /** Starts the binary and waits until it serves. */
   static async start(binary: string): Promise<Server> {
     const folder = mkdtempSync(join(tmpdir(), "stockade-typescript-"));
     const data = join(folder, "data");
@@ -35,7 +35,7 @@ export class Server {
     throw new Error(`the server did not start:\n${said.join("\n")}`);
   }
 
-  /** Tells it to stop; gives its exit code. */
+  /** Tells it to stop. Returns its exit code. */
   async stop(): Promise<number | null> {
     const ended = once(this.child, "exit");
     this.child.kill("SIGTERM");

@@ -1,4 +1,4 @@
-//! The journal on a disk that crashes at every operation, and fails at every one.
+//! The journal on a disk that crashes at every operation, and one that fails at every operation.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on must stop")]
 
@@ -15,21 +15,21 @@ use stockade_types::time::Timestamp;
 
 use support::{batch, fill, open_and_read, options, record, trailer};
 
-/// What a run has come to know.
+/// The progress of a run.
 #[derive(Debug, Default, Clone, Copy)]
 struct Known {
-    /// Records handed to the journal.
+    /// Records appended to the queue.
     appended: u64,
-    /// Records whose tickets have resolved well.
+    /// Records whose tickets have resolved with success.
     acknowledged: u64,
     /// Records that a sync has forced, whatever the durability.
     forced: u64,
-    /// Nothing before this need be there any more.
+    /// Records before this may be missing.
     trimmed: u64,
 }
 
-/// Two terms of a journal: appends of one to three records, a trim, a clean close between the terms and none at the
-/// end. Stops at the first thing that fails, after proving that nothing is acknowledged any more.
+/// Runs two terms of a journal: appends of one to three records, a trim, a clean close between the terms and none at
+/// the end. Stops at the first failure, after checking that nothing is acknowledged any more.
 fn run(storage: &SimulatedStorage, durability: Durability) -> Known {
     let mut known = Known::default();
     for term in 0..2 {
@@ -63,21 +63,21 @@ fn run_term(journal: &Journal, known: &mut Known) -> bool {
         }
         known.acknowledged = known.appended;
         if turn % 3 == 1 {
-            // What it can't make ahead it makes when it is needed, or the newest segment goes on.
+            // A segment that can't be made in advance is made when it is needed, or the newest segment goes on.
             let _tended = journal.tend();
         }
         if turn == 4 {
             let Ok(forced) = journal.sync() else { return false };
             known.forced = forced.0.0;
             known.trimmed = known.acknowledged - 4;
-            // A trim that fails costs room, not records: the journal may go on, or not.
+            // A trim that fails costs space, not records: the journal may go on, or not.
             let _trimmed = journal.trim(Lsn(known.trimmed));
         }
     }
     true
 }
 
-/// Opens what is left, proves that it is what it must be, and goes on with it.
+/// Opens what is left, checks it, and appends to it.
 fn prove(storage: &SimulatedStorage, durability: Durability, known: Known, what: &str) {
     let (log, opened, range) =
         open_and_read(Arc::new(storage.clone()), durability).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -173,7 +173,7 @@ fn any_failing_operation_is_final_and_loses_nothing_that_was_acknowledged() {
                     prove(&storage.reboot(seed), durability, known, &format!("{what}, seed {seed}"));
                 }
                 prove(&storage, durability, known, &format!("{what}, the process alone starts again"));
-                // What recovery has made durable out of what could be read survives the machine too.
+                // Records that recovery has read and made durable survive a crash of the machine too.
                 let range = open_and_read(Arc::new(storage.clone()), durability).expect("opens").2;
                 let after = open_and_read(Arc::new(storage.reboot(1)), durability).expect("opens").2;
                 assert_eq!(range, after, "{what}");
@@ -190,7 +190,7 @@ fn a_log_takes_nothing_more_after_a_failed_write_or_sync() {
         let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 4000)).expect("opens");
         let end = fill(&log, opened.start(), 1).expect("the first is written");
         let error = log.append(end.next, &batch(end, 2)).expect_err("told to fail");
-        // A write that finds no room tells so; what becomes of a batch whose sync has failed, nobody knows.
+        // A write without space reports that; the outcome of a batch whose sync failed is unknown.
         let told = if kind == Operation::Append {
             matches!(error, LogError::Full(_))
         } else {

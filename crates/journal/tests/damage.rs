@@ -1,5 +1,5 @@
-//! A journal with any byte changed, cut anywhere or with files missing: the right records or a clear no, never a wrong
-//! one.
+//! A journal with any byte changed, cut anywhere or with files missing: it is read correctly or refused, never read
+//! wrongly.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on must stop")]
 
@@ -32,7 +32,7 @@ fn journal(durability: Durability, closed: bool) -> Files {
     files
 }
 
-/// What an inspection finds: the LSN after the last good record and how it ends, or what is wrong.
+/// The result of an inspection: the LSN after the last good record and the kind of ending, or the error.
 fn inspected(storage: &SimulatedStorage) -> Result<(u64, Ending), LogError> {
     let before = storage.files();
     let mut inspection = inspect(storage)?;
@@ -49,7 +49,7 @@ fn inspected(storage: &SimulatedStorage) -> Result<(u64, Ending), LogError> {
     Ok((next, ending))
 }
 
-/// Opens changed files: only the last batch may be missing, or it is a no that names a file of the journal.
+/// Opens changed files: at most the last batch may be missing, or the refusal names a file of the journal.
 fn check(files: &Files, durability: Durability, least: u64, what: &str) -> bool {
     let told = inspected(&SimulatedStorage::with_files(files.clone()));
     let storage = SimulatedStorage::with_files(files.clone());
@@ -104,16 +104,16 @@ fn any_changed_byte_is_noticed_and_costs_the_last_batch_at_most() {
     }
 }
 
-/// Bytes of the last batch, and of the trailer.
+/// Bytes of the last batch, including the trailer.
 fn last_frame(closed: bool) -> usize {
     let batch = support::batch(Start::FIRST, 2).bytes().len();
     if closed { batch + 68 } else { batch }
 }
 
-/// Bytes of a segment's head.
+/// Bytes of a segment's header.
 const HEAD: usize = 68;
 
-/// The record that follows the whole batches before a cut of a segment.
+/// The LSN after the whole batches before a cut of a segment.
 fn whole(segment: &str, length: usize) -> u64 {
     let first: u64 = segment.trim_end_matches(".journal").parse().expect("a number");
     let batches = length.saturating_sub(HEAD) / last_frame(false);
@@ -132,8 +132,8 @@ fn any_cut_gives_a_right_prefix_or_a_no() {
                     cut.get_mut(name).expect("there").truncate(length);
                     let what = format!("{durability:?}, closed {closed}: {name} cut to {length}");
                     let opens = check(&cut, durability, whole(name, length), &what);
-                    // Only what is cut off the end can pass for a torn write; what follows a cut shows that more was
-                    // there.
+                    // Only a cut at the end looks like a torn write; elsewhere the following segment shows that there
+                    // was more.
                     assert!(!opens || name == newest || durability == Durability::Os, "{what}");
                     assert!(opens || name != newest || length < HEAD, "{what}: a torn end is cut");
                 }
@@ -232,7 +232,7 @@ fn a_segment_that_says_another_term_or_time_than_stands_before_it_is_damage() {
     let files = journal(Durability::Sync, false);
     let name = files.last_key_value().expect("some").0;
     for place in [16, 24] {
-        // Recovery makes the last segment anew and reads it by itself, so what its head says must be true.
+        // Recovery rewrites the last segment and reads it separately, so its header must be valid.
         let mut changed = files.clone();
         let head = changed.get_mut(name).expect("there");
         head[place] += 1;

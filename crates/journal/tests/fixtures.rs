@@ -1,6 +1,6 @@
-//! Frozen journals, good and bad: what an earlier build has written is read by this one, byte for byte the same.
+//! Frozen journals, good and bad: this build reads what an earlier build wrote, byte for byte.
 //!
-//! The folders are written by `cargo test -p stockade-journal --test fixtures -- --ignored`, for a new format version only.
+//! `cargo test --test journal_fixtures -- --ignored` writes the folders, for a new format version only.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that can't go on must stop")]
 
@@ -69,7 +69,7 @@ fn hold(n: u8) -> Hold {
     })
 }
 
-/// Batch by batch: each kind of record, each kind of change.
+/// Batches with each kind of record and each kind of change.
 fn batches() -> Vec<Vec<Record>> {
     let change = |n: u8, change| Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([n; 16]), change)));
     let at = Timestamp(AT + 9);
@@ -154,7 +154,7 @@ fn frozen(name: &str) -> Files {
     files
 }
 
-/// Records read and how the journal ends, or what is wrong with it.
+/// The records and the kind of ending, or the error.
 fn inspected(name: &str) -> Result<(Vec<Record>, Ending), LogError> {
     let storage = DiskStorage::open(folder(name)).expect("opens");
     let mut inspection = inspect(&storage)?;

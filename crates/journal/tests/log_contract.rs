@@ -1,4 +1,4 @@
-//! One contract for every log: what the journal and the engine rely on, run on each implementation.
+//! The contract of every log that the journal and the engine depend on, tested with each implementation.
 
 #![expect(clippy::expect_used, reason = "a test that can't go on must stop")]
 
@@ -13,7 +13,7 @@ use stockade_types::ids::Lsn;
 use stockade_types::record::{Record, Restart};
 use stockade_types::time::Timestamp;
 
-/// A log that can be opened again with all that it has kept.
+/// A log that can be reopened with everything that it has kept.
 trait Subject {
     fn open(&mut self) -> (Arc<dyn Log>, Start);
 }
@@ -62,7 +62,7 @@ fn batch(start: Start, records: u64) -> SealedBatch {
     SealedBatch::of_records(head, &records)
 }
 
-/// Appends batches of two records each; gives where the log stands then.
+/// Appends batches of two records each. Returns the log's new start.
 fn fill(log: &dyn Log, mut start: Start, batches: usize) -> Start {
     for _ in 0..batches {
         let batch = batch(start, 2);

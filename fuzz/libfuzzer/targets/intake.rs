@@ -1,4 +1,4 @@
-//! libFuzzer on the target `intake`.
+//! libFuzzer with the target `intake`.
 
 #![no_main]
 

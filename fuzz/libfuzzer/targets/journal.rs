@@ -1,4 +1,4 @@
-//! libFuzzer on the target `journal`.
+//! libFuzzer with the target `journal`.
 
 #![no_main]
 

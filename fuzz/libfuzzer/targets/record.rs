@@ -1,4 +1,4 @@
-//! libFuzzer on the target `record`.
+//! libFuzzer with the target `record`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! libFuzzer on the target `request`.
+//! libFuzzer with the target `request`.
 
 #![no_main]
 

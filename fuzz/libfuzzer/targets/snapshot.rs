@@ -1,4 +1,4 @@
-//! libFuzzer on the target `snapshot`.
+//! libFuzzer with the target `snapshot`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! libFuzzer on the target `structured`.
+//! libFuzzer with the target `structured`.
 
 #![no_main]
 

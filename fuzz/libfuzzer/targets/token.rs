@@ -1,4 +1,4 @@
-//! libFuzzer on the target `token`.
+//! libFuzzer with the target `token`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! libFuzzer on the target `yaml`.
+//! libFuzzer with the target `yaml`.
 
 #![no_main]
 

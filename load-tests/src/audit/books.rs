@@ -1,4 +1,4 @@
-//! The server's own books: stock against the sum of holds, against the metrics, and against what the customers count.
+//! The server's own books: its stock against the sum of its holds, its metrics, and the customers' count.
 
 use stockade_proto as pb;
 use stockade_proto::HoldState;
@@ -18,7 +18,7 @@ struct Units {
     claimed: u64,
 }
 
-/// Looks at every drop, and at the metrics.
+/// Checks every drop, and the metrics.
 pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence, audit: &mut Audit) {
     for (drop, (sale, shown)) in (0_u16..).zip(scenario.drops.iter().zip(&evidence.drops)) {
         of_drop(drop, sale, shown, ledger, audit);
@@ -34,7 +34,7 @@ fn differs(audit: &mut Audit, what: impl FnOnce() -> String) {
     audit.tell(what);
 }
 
-/// Units of an item in the holds that are listed, as they stood at that time: what was due by then is free.
+/// Units of an item in the listed holds at the time of the stock: holds that were due by then are free.
 fn held(shown: &Shown, item: u16) -> Units {
     let mut sum = Units::default();
     let live = |listed: &Listed| listed.expires_at > shown.as_of;
@@ -92,7 +92,7 @@ fn of_drop(drop: u16, sale: &Sale, shown: &Shown, ledger: &Ledger, audit: &mut A
             }
         }
         if !(least..=most).contains(&stock.received) {
-            differs(audit, || format!("{name}: {} units were received, {least} were put there", stock.received));
+            differs(audit, || format!("{name}: {} units were received, {least} were put in", stock.received));
         }
     }
     if let Some(limit) = sale.limit {
@@ -100,7 +100,7 @@ fn of_drop(drop: u16, sale: &Sale, shown: &Shown, ledger: &Ledger, audit: &mut A
     }
 }
 
-/// Customers that have more by the server's own list.
+/// Customers that exceed their limit by the server's own list.
 fn limits(sale: &Sale, shown: &Shown, limit: u64, audit: &mut Audit) {
     let mut owned: std::collections::HashMap<&str, u64> = std::collections::HashMap::new();
     for listed in shown.holds.values() {
@@ -121,13 +121,13 @@ fn limits(sale: &Sale, shown: &Shown, limit: u64, audit: &mut Audit) {
     }
 }
 
-/// How far a counter went during the load.
+/// By how much a counter grew during the load.
 fn grown(series: &str, (before, after): (&str, &str)) -> u64 {
     let value = |page| metric(page, series).map_or(0, whole);
     value(after).saturating_sub(value(before))
 }
 
-/// What the page tells of these drops' units and of conservation.
+/// Checks the page's units of these drops and its conservation error.
 fn of_metrics(evidence: &Evidence, (_, after): (&str, &str), audit: &mut Audit) {
     match metric(after, "stockade_conservation_error_units").map(whole) {
         Some(0) => {}
@@ -140,7 +140,7 @@ fn of_metrics(evidence: &Evidence, (_, after): (&str, &str), audit: &mut Audit) 
     for (name, shown) in evidence.names.iter().zip(&evidence.drops) {
         let claimed = sum(after, name, "claimed");
         let counted = shown.stocks.iter().map(|stock| stock.claimed).fold(0, u64::saturating_add);
-        // A drop beyond the bound of series is in none of them.
+        // The metrics have no series for drops beyond their bound.
         if let Some(claimed) = claimed
             && claimed != counted
         {
@@ -149,7 +149,7 @@ fn of_metrics(evidence: &Evidence, (_, after): (&str, &str), audit: &mut Audit) 
     }
 }
 
-/// Units of a drop in a state, over its series; none where it has none.
+/// Units of a drop in a state, summed over its series; none if it has no series.
 fn sum(page: &str, drop: &str, state: &str) -> Option<u64> {
     let (drop, state) = (format!("drop=\"{drop}\""), format!("state=\"{state}\""));
     let lines = page.lines().filter(|line| line.starts_with("stockade_units{"));
@@ -161,7 +161,7 @@ fn sum(page: &str, drop: &str, state: &str) -> Option<u64> {
     (!values.is_empty()).then(|| values.into_iter().fold(0, u64::saturating_add))
 }
 
-/// What the server counted against what the customers count, where nobody else uses it and every request was answered.
+/// Compares the server's counters with the customers' count, if nobody else uses it and every request was answered.
 fn counters(ledger: &Ledger, evidence: &Evidence, pages: (&str, &str), audit: &mut Audit) {
     let calls = || ledger.visits.iter().filter(|visit| visit.crowd != BEFORE).flat_map(|visit| &visit.calls);
     if !evidence.alone || calls().any(|call| matches!(call.said, Said::Unknown { .. })) {

@@ -1,4 +1,4 @@
-//! What the server shows after a load: holds page by page, stock, metrics.
+//! Reads what the server shows after a load: holds page by page, stock, metrics.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use crate::wire::{self, Checkout, Operators};
 
 /// Holds on a page.
 const PAGE: i32 = 1_000;
-/// So near a deadline the stock is not looked at, in milliseconds.
+/// The stock is not read when a deadline is nearer than this, in milliseconds.
 const MOTION: u64 = 200;
-/// How often it is looked at again. Where holds run out all the time, the last look counts.
+/// How often it is read again. If holds expire all the time, the last reading counts.
 const LOOKS: u32 = 20;
 
-/// Asks for all of it. `before` is the metrics page from right before the load.
+/// Reads all of it. `before` is the metrics page from right before the load.
 ///
 /// # Errors
-/// When the server does not show it.
+/// When a request fails.
 pub async fn fetch(
     server: &Server,
     scenario: &Scenario,
@@ -52,13 +52,13 @@ pub async fn fetch(
     Ok(Evidence { names: names.to_vec(), drops, metrics, alone: server.is_own() })
 }
 
-/// Whether a hold runs out just then: the stock may show it either way.
+/// Whether a hold expires about now: the stock may show it either way.
 fn is_in_motion(shown: &Shown) -> bool {
     let live = |listed: &&Listed| [pb::HoldState::Held, pb::HoldState::Paying].contains(&listed.state);
     shown.holds.values().filter(live).any(|listed| listed.expires_at.abs_diff(shown.as_of) < MOTION)
 }
 
-/// The stock of each item, in the scenario's order; nothing of one that is not shown, which the books will not forgive.
+/// The stock of each item, in the scenario's order; an empty one for an item that is not shown, which the books report.
 fn stocks(sale: &Sale, drop: &pb::Drop) -> Vec<pb::Stock> {
     let shown = |goods: &Goods| drop.items.iter().find(|item| item.sku == goods.sku).and_then(|item| item.stock);
     sale.items.iter().map(|goods| shown(goods).unwrap_or_default()).collect()
@@ -95,7 +95,7 @@ async fn holds(mut checkout: Checkout, drop: &str, goods: &[Goods]) -> Result<Sh
 fn listed(hold: &pb::Hold, goods: &[Goods], (as_of, until): (u64, u64)) -> Listed {
     let mut lines: Vec<(u16, u32)> = Vec::with_capacity(hold.lines.len());
     for line in &hold.lines {
-        // A SKU that the drop has not: no item, so that it fits no request.
+        // A SKU that the drop does not have: no item, so it matches no request.
         let item = goods.iter().position(|goods| goods.sku == line.sku).and_then(|item| u16::try_from(item).ok());
         let item = item.unwrap_or(u16::MAX);
         match lines.iter_mut().find(|(known, _)| *known == item) {

@@ -1,4 +1,4 @@
-//! Hold by hold: what its customer was told last, and what the server lists.
+//! Each hold: the customer's last answer against what the server lists.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::ledger::{Call, Ledger, Said, Visit, order};
 use crate::samples::Verb;
 use crate::scenario::Scenario;
 
-/// Looks at every visit and at every hold that is listed.
+/// Checks every visit and every listed hold.
 pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence, audit: &mut Audit) {
     let mut known: HashSet<Uuid> = HashSet::with_capacity(ledger.visits.len());
     audit.answers = u64::try_from(ledger.turned.len()).unwrap_or(u64::MAX);
@@ -30,7 +30,7 @@ pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence, audit: &
                 audit.lost_acks = audit.lost_acks.saturating_add(1);
                 audit.tell(|| format!("lost ack: hold {} of {} is not there", visit.hold, visit.customer));
             }
-            // Whoever got no answer may have the units, or not.
+            // A customer without an answer may have the units, or not.
             (Some(_), None) if visit.in_doubt(Verb::Reserve) => {}
             (Some(_), None) => phantom(visit.hold, audit),
             (None, None) => {}
@@ -51,10 +51,10 @@ pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence, audit: &
 
 fn phantom(id: Uuid, audit: &mut Audit) {
     audit.phantoms = audit.phantoms.saturating_add(1);
-    audit.tell(|| format!("phantom: hold {id} is there, and nobody was told so"));
+    audit.tell(|| format!("phantom: hold {id} exists, and no customer was granted it"));
 }
 
-/// Looks at each answer by itself, and at those to the same request sent again.
+/// Checks each answer by itself, and against answers to the same request sent again.
 fn answers(visit: &Visit, audit: &mut Audit) {
     let mut deadline = 0_u64;
     for call in &visit.calls {
@@ -63,7 +63,7 @@ fn answers(visit: &Visit, audit: &mut Audit) {
             Said::Unknown { .. } => audit.unanswered = audit.unanswered.saturating_add(1),
             Said::Hold { faithful: false, .. } => {
                 audit.wrong_answers = audit.wrong_answers.saturating_add(1);
-                audit.tell(|| format!("wrong answer: hold {} was asked for otherwise: {:?}", visit.hold, call.said));
+                audit.tell(|| format!("wrong answer: hold {} does not match its request: {:?}", visit.hold, call.said));
             }
             Said::Hold { expires_at, .. } => deadline = deadline.max(expires_at),
             Said::Refused { reason, server_time, .. } => {
@@ -76,7 +76,7 @@ fn answers(visit: &Visit, audit: &mut Audit) {
     }
 }
 
-/// Why a refusal over the customer's own hold can't be true, by what was told before.
+/// Why a refusal that concerns the customer's own hold contradicts earlier answers.
 fn untrue(visit: &Visit, call: &Call, reason: pb::RefusalReason, (now, deadline): (u64, u64)) -> Option<String> {
     let sent = |verb| visit.of(verb).any(|other| other.sent <= call.received);
     let verb = call.verb.label();
@@ -91,13 +91,13 @@ fn untrue(visit: &Visit, call: &Call, reason: pb::RefusalReason, (now, deadline)
             Some(format!("{verb} was refused as claimed, and nobody claimed it"))
         }
         pb::RefusalReason::OrderMismatch => Some(format!("{verb} was refused for another order, and there is none")),
-        // Taken after it had been told as given: nothing else ends a hold.
+        // It was granted before, and a hold ends only by expiry, release or claim.
         pb::RefusalReason::SoldOut | pb::RefusalReason::LimitReached
             if visit.granted(Verb::Reserve).is_some_and(|granted| granted.received < call.sent) =>
         {
             Some("the same reserve was granted before and is refused now".to_owned())
         }
-        // These come from the drop's state, or fit what was told.
+        // These concern the drop's state, or agree with the earlier answers.
         pb::RefusalReason::Unspecified
         | pb::RefusalReason::NotOpen
         | pb::RefusalReason::Paused
@@ -118,7 +118,7 @@ fn untrue(visit: &Visit, call: &Call, reason: pb::RefusalReason, (now, deadline)
     }
 }
 
-/// Why what is listed can't be what was acknowledged.
+/// Why the listed hold contradicts what was acknowledged.
 fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
     let Listed { state, customer, lines, order: listed_order, expires_at: _, revision, as_of, until } = listed;
     if *customer != visit.customer {
@@ -156,7 +156,7 @@ fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
     (!fits).then(|| format!("it was acknowledged with {} ms to live, and it is {state:?} of {lines:?}", left()))
 }
 
-/// Claims that two have, or nobody asked for.
+/// Holds claimed for the same order, or claimed by nobody.
 fn claims(ledger: &Ledger, evidence: &Evidence, audit: &mut Audit) {
     let mut orders: HashMap<&str, Uuid> = HashMap::new();
     let claimed = |shown: &'_ super::Shown| -> Vec<Uuid> {
@@ -181,7 +181,7 @@ fn claims(ledger: &Ledger, evidence: &Evidence, audit: &mut Audit) {
     for visit in &ledger.visits {
         if visit.granted(Verb::Claim).is_some() && visit.granted(Verb::Release).is_some() {
             audit.double_claims = audit.double_claims.saturating_add(1);
-            audit.tell(|| format!("double claim: hold {} was told as claimed and as released", visit.hold));
+            audit.tell(|| format!("double claim: hold {} was answered as claimed and as released", visit.hold));
         }
     }
 }

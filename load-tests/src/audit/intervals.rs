@@ -1,7 +1,7 @@
-//! From when to when a hold's units were taken, by what its customer was told: surely, and possibly.
+//! When a hold's units were taken, by its customer's answers: surely, and possibly.
 //!
-//! The server's clock is never compared with ours. An answer says how long the hold has to live from the server's time of
-//! the answer on, and that instant was between sending and receiving.
+//! The server's clock is never compared with ours. An answer shows how long the hold has to live from the server's time
+//! of the answer on, and that instant was between sending and receiving.
 
 use std::ops::Range;
 
@@ -10,14 +10,14 @@ use crate::samples::Verb;
 
 /// A millisecond, in nanoseconds.
 const MILLI: At = 1_000_000;
-/// By how much a hold may live shorter or longer than told: milliseconds are cut off, and the clocks' pace differs.
+/// How much shorter or longer a hold may live than answered: milliseconds are truncated, and the clocks' rates differ.
 const SLACK: At = 10 * MILLI;
-/// What a clock that is slewed may gain or lose: a thousandth.
+/// What a slewed clock may gain or lose: a thousandth.
 const PACE: At = 1_000;
-/// How long after its deadline a hold's units may still count as taken by the server's own working.
+/// How long after its deadline a hold's units may still count as taken while the server returns them.
 const LATE: At = 50 * MILLI;
 
-/// How long a hold had to live when this was answered.
+/// The hold's remaining life when this call was answered.
 fn life(call: &Call) -> Option<At> {
     match call.said {
         Said::Hold { expires_at, server_time, .. } => {
@@ -27,7 +27,7 @@ fn life(call: &Call) -> Option<At> {
     }
 }
 
-/// Whether this verb decides when a hold ends.
+/// Whether this call's answer sets the hold's end.
 const fn moves(call: &Call) -> bool {
     matches!(call.verb, Verb::Reserve | Verb::Extend)
 }
@@ -36,7 +36,7 @@ fn slack(life: At) -> At {
     SLACK.saturating_add(life / PACE)
 }
 
-/// In this time its units were the customer's, and nobody else's.
+/// In this time the units were surely the customer's.
 #[must_use]
 pub fn surely(visit: &Visit) -> Option<Range<At>> {
     let start = visit.granted(Verb::Reserve)?.received;
@@ -52,7 +52,7 @@ pub fn surely(visit: &Visit) -> Option<Range<At>> {
     (start < end).then_some(start..end)
 }
 
-/// Outside of this time its units were not the customer's.
+/// Outside of this time the units were surely not the customer's.
 #[must_use]
 pub fn possibly(visit: &Visit) -> Option<Range<At>> {
     let may = |call: &&Call| !matches!(call.said, Said::Refused { .. });
@@ -84,7 +84,7 @@ mod tests {
         Call { verb, sent: sent * MILLI, received: (sent + 10) * MILLI, said }
     }
 
-    /// A hold that has so many milliseconds to live.
+    /// A hold with this many milliseconds to live.
     fn hold(life: u64) -> Said {
         let (server_time, state) = (5_000_000, HoldState::Held);
         Said::Hold { state, expires_at: server_time + life, server_time, revision: 1, faithful: true }

@@ -1,7 +1,7 @@
-//! The audit from the outside: every answer that was received, held against what the server shows afterwards.
+//! The audit from the outside: every answer that a customer got is compared with what the server shows afterwards.
 //!
-//! It believes nobody. What customers were told gives, for each hold, a time in which its units were surely taken and a
-//! time in which they may have been; what the server lists has to fit both.
+//! It trusts no counter of the server. The answers give, for each hold, a time in which its units were surely taken and
+//! a time in which they may have been; what the server lists must agree with both.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ mod time;
 
 pub use fetch::fetch;
 
-/// Findings that are told in words; the others are only counted.
+/// Findings that are described in words; further ones are only counted.
 const MOST_WORDS: usize = 20;
 
 /// A hold as the server lists it.
@@ -39,7 +39,7 @@ pub struct Listed {
     pub revision: u64,
     /// The server's time when the page was asked for, in milliseconds since the epoch.
     pub as_of: u64,
-    /// And when it was there: what ran out meanwhile may be shown either way.
+    /// The server's time when the page arrived: what expired meanwhile may be shown either way.
     pub until: u64,
 }
 
@@ -63,13 +63,13 @@ pub struct Evidence {
     pub names: Vec<String>,
     /// The drops, in the scenario's order.
     pub drops: Vec<Shown>,
-    /// The metrics page right before the load, and after it; none where the page is not known.
+    /// The metrics page right before the load, and after it; none if its address is not known.
     pub metrics: Option<(String, String)>,
     /// Whether nobody else uses the server, so that its counters count this load alone.
     pub alone: bool,
 }
 
-/// What the audit came to. All counts have to be 0, but those of requests without an answer.
+/// The audit's result. All counts but those of unanswered requests, answers and listed holds must be 0.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Audit {
     /// Units that more customers had at one time than there were.
@@ -80,20 +80,20 @@ pub struct Audit {
     pub lost_acks: u64,
     /// Holds and orders that are claimed twice, or that nobody claimed.
     pub double_claims: u64,
-    /// Customers that were told "sold out" although enough units were free during the whole call, or that they have all
-    /// they may although they had room.
+    /// Customers that were refused as sold out although enough units were free during the whole call, or as over a
+    /// limit although they had room.
     pub false_refusals: u64,
-    /// Answers that are not what was asked.
+    /// Answers that do not match the request.
     pub wrong_answers: u64,
-    /// Holds that the server has and that nobody was told of.
+    /// Holds that the server has and no customer was granted.
     pub phantoms: u64,
     /// Units by which the server's books do not add up.
     pub conservation_error: u64,
     /// Places where the server's own pages disagree with each other or with the customers' count.
     pub disagreements: u64,
-    /// Requests of which nobody knows what became. No finding: a server may be busy, or be stopped.
+    /// Requests with an unknown outcome. No finding: a server may be busy, or be stopped.
     pub unanswered: u64,
-    /// Answers that were looked at.
+    /// Answers that were checked.
     pub answers: u64,
     /// Holds that the server lists.
     pub listed: u64,
@@ -102,7 +102,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// The counts that have to be 0, with their names.
+    /// The counts that must be 0, with their names.
     #[must_use]
     pub const fn counts(&self) -> [(&'static str, u64); 9] {
         [
@@ -118,13 +118,13 @@ impl Audit {
         ]
     }
 
-    /// Whether all of them are.
+    /// Whether all of them are 0.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.counts().iter().all(|(_, count)| *count == 0)
     }
 
-    /// Notes a finding in words, as long as there are few.
+    /// Describes a finding in words, up to a bound.
     fn tell(&mut self, what: impl FnOnce() -> String) {
         if self.findings.len() < MOST_WORDS {
             self.findings.push(what());
@@ -132,7 +132,7 @@ impl Audit {
     }
 }
 
-/// Holds everything that was told against everything that is shown.
+/// Compares all answers with all that the server shows.
 #[must_use]
 pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence) -> Audit {
     let mut audit = Audit::default();

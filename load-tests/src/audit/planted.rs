@@ -1,4 +1,4 @@
-//! The audit can fail: each wrong answer that is planted is found, by the count that is there for it.
+//! The audit finds each kind of wrong answer that is planted, under the right count.
 
 use stockade_proto as pb;
 use stockade_proto::HoldState;
@@ -55,8 +55,8 @@ fn listed(visit: &Visit, state: HoldState) -> Listed {
     }
 }
 
-/// A load that went well: one unit is held, one was claimed, one was given back and then taken by another; a fourth
-/// customer was told that all is sold out.
+/// A load without faults: one unit is held, one was claimed, one was released and then taken by another customer; a
+/// fourth customer was refused as sold out.
 fn played() -> (Ledger, Evidence) {
     let held = visit(1, "ann", 1, vec![call(Verb::Reserve, 0, HoldState::Held, 1)]);
     let claimed = visit(
@@ -106,7 +106,7 @@ fn played() -> (Ledger, Evidence) {
     (ledger, evidence)
 }
 
-/// What the audit finds after something was planted.
+/// The audit's result after a fault was planted.
 fn planted(plant: impl FnOnce(&mut Ledger, &mut Evidence)) -> Audit {
     let (mut ledger, mut evidence) = played();
     plant(&mut ledger, &mut evidence);
@@ -128,7 +128,7 @@ fn a_load_that_went_well_is_clean() {
 
 #[test]
 fn a_unit_given_to_two_at_one_time_is_oversold() {
-    // Dan was told that he has the unit two seconds before Cyd gave it back.
+    // Dan got the unit two seconds before Cyd released it.
     let audit = planted(|ledger, _| ledger.visits[3].calls[0] = call(Verb::Reserve, 2, HoldState::Held, 7));
     assert_eq!(audit.oversold, 1, "{audit:?}");
     let more = planted(|_, evidence| evidence.drops[0].stocks[0].received = 2);

@@ -1,5 +1,5 @@
-//! What was true at one time: units that were surely taken all at once, by all and by each customer, and units that were
-//! surely free while somebody was told that there were none.
+//! What was true at one instant: units that were surely taken at once, by all and by each customer, and units that were
+//! surely free during a refusal.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use super::intervals::{possibly, surely};
 use crate::ledger::{At, Ledger, Turned, Visit, turned};
 use crate::scenario::Scenario;
 
-/// Units that come and go: when, and by how many.
+/// Changes of a number of units: when, and by how many.
 type Steps = Vec<(At, i64)>;
 
-/// Looks at every item of every drop.
+/// Checks every item of every drop.
 pub fn judge(scenario: &Scenario, ledger: &Ledger, audit: &mut Audit) {
     for (drop, sale) in (0_u16..).zip(&scenario.drops) {
         let visits: Vec<&Visit> = ledger.visits.iter().filter(|visit| visit.drop == drop).collect();
@@ -33,12 +33,12 @@ fn signed(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)
 }
 
-/// Units of an item that a visit asked.
+/// Units of an item in a visit's request.
 fn of_item(visit: &Visit, item: u16) -> i64 {
     visit.lines.iter().filter(|(line, _)| *line == item).map(|(_, units)| i64::from(*units)).sum()
 }
 
-/// The most at one time. Where one goes and another comes at the same instant, the first goes first.
+/// The maximum at one instant. Of changes at the same instant, decreases come first.
 fn peak(mut steps: Steps) -> i64 {
     steps.sort_unstable();
     let (mut now, mut peak) = (0_i64, 0_i64);
@@ -49,7 +49,7 @@ fn peak(mut steps: Steps) -> i64 {
     peak
 }
 
-/// Coming and going of these units within this time.
+/// The changes that these units make over this time.
 fn steps(range: std::ops::Range<At>, units: i64) -> [(At, i64); 2] {
     [(range.start, units), (range.end, units.saturating_neg())]
 }
@@ -57,7 +57,7 @@ fn steps(range: std::ops::Range<At>, units: i64) -> [(At, i64); 2] {
 fn oversold(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16, u16, i64), audit: &mut Audit) {
     let taken = visits.iter().filter_map(|visit| Some(steps(surely(visit)?, of_item(visit, item))));
     let mut all: Steps = taken.flatten().filter(|(_, change)| *change != 0).collect();
-    // What came in addition was there when it was asked for, at the earliest.
+    // Restocked units may have been available from when the restock was sent.
     let restocks = ledger.restocks.iter().filter(|restock| (restock.drop, restock.item) == (drop, item));
     all.extend(restocks.map(|restock| (restock.sent, signed(restock.units).saturating_neg())));
     let over = peak(all).saturating_sub(units);
@@ -65,7 +65,7 @@ fn oversold(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16, u16, 
         && over > 0
     {
         audit.oversold = audit.oversold.saturating_add(over);
-        audit.tell(|| format!("oversold: item {item} of drop {drop}: {over} units more than there were, at one time"));
+        audit.tell(|| format!("oversold: item {item} of drop {drop}: {over} units more than existed, at one time"));
     }
 }
 
@@ -87,9 +87,10 @@ fn over_limit(visits: &[&Visit], limit: i64, audit: &mut Audit) {
 
 /// How many units may have been taken, over time.
 struct Taken {
-    /// When it changed, in order.
+    /// When it changed, ascending.
     times: Vec<At>,
-    /// A tree over the levels from then on: leaves in the second half, each node the higher of its two.
+    /// A segment tree of maxima over the levels from then on: leaves in the second half, each node the higher of its
+    /// two.
     tree: Vec<i64>,
 }
 
@@ -116,10 +117,11 @@ impl Taken {
         Self { times, tree }
     }
 
-    /// The most at any instant from `from` to `to`, both within.
+    /// The maximum from `from` to `to`, both included.
     fn most(&self, from: At, to: At) -> i64 {
         let leaves = self.times.len().saturating_add(1);
-        // Leaf 0 is the level before the first change. Several changes at one instant: all levels in between count.
+        // Leaf 0 is the level before the first change. If several changes fall on one instant, all levels in between
+        // count.
         let first = self.times.partition_point(|at| *at < from);
         let last = self.times.partition_point(|at| *at <= to);
         let (mut low, mut high) = (leaves.saturating_add(first), leaves.saturating_add(last).saturating_add(1));
@@ -148,7 +150,7 @@ fn false_refusals(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16,
     let here =
         |turned: &Turned| (turned.drop, turned.item) == (drop, item) && turned.reason == pb::RefusalReason::SoldOut;
     for turned in refused.filter(here) {
-        // What came in addition was there once it was answered, at the latest.
+        // Restocked units were surely available from when the restock was answered.
         let restocks = ledger.restocks.iter().filter(|restock| (restock.drop, restock.item) == (drop, item));
         let there = restocks.filter(|restock| restock.received.is_some_and(|received| received <= turned.sent));
         let received = there.map(|restock| signed(restock.units)).fold(units, i64::saturating_add);
@@ -156,13 +158,16 @@ fn false_refusals(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16,
         if free >= i64::from(turned.units) {
             audit.false_refusals = audit.false_refusals.saturating_add(1);
             audit.tell(|| {
-                format!("false \"sold out\": {} units of item {item} asked, at least {free} were free", turned.units)
+                format!(
+                    "false \"sold out\": {} units of item {item} requested, at least {free} were free",
+                    turned.units
+                )
             });
         }
     }
 }
 
-/// Customers who were told that they have all they may, and surely had not.
+/// Customers who were refused by a limit although they surely had room.
 fn false_limits(visits: &[&Visit], ledger: &Ledger, (drop, limit): (u16, i64), audit: &mut Audit) {
     let mut customers: HashMap<(u16, u64), (Steps, Vec<Turned>)> = HashMap::new();
     let late = visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
@@ -184,7 +189,7 @@ fn false_limits(visits: &[&Visit], ledger: &Ledger, (drop, limit): (u16, i64), a
                 audit.false_refusals = audit.false_refusals.saturating_add(1);
                 let asked = turned.all;
                 audit.tell(|| {
-                    format!("false \"limit reached\": {asked} units asked, there was room for {room} at least")
+                    format!("false \"limit reached\": {asked} units requested, there was room for at least {room}")
                 });
             }
         }
@@ -212,7 +217,7 @@ mod tests {
         for _ in 0..2_000 {
             let (one, other) = (random.i64(-5..105), random.i64(-5..105));
             let (from, to) = (one.min(other), one.max(other));
-            // The level on entering, and after each change within.
+            // The level at `from`, and after each change up to the end.
             let mut level: i64 = sorted.iter().filter(|(at, _)| *at < from).map(|(_, change)| change).sum();
             let mut most = level;
             for (_, change) in sorted.iter().filter(|(at, _)| (from..=to).contains(at)) {

@@ -1,7 +1,8 @@
-//! The bare handler: tonic, the contract's messages, the very answer that Stockade gives, and no work at all. Each
+//! The bare handler: tonic, the contract's messages, a fixed answer taken from a Stockade server, and no work. Each
 //! request is decoded and each answer encoded; nothing is decided, kept or written.
 //!
-//! It runs as a process of its own, as Stockade does, over tonic's own server, with windows that fit a herd.
+//! It runs in a process of its own, as Stockade does, over tonic's own server, with windows large enough for thousands
+//! of calls.
 
 use std::net::Ipv4Addr;
 
@@ -17,12 +18,12 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::failure::Failure;
 
-/// Most calls in flight on a connection.
+/// Maximum calls in flight on a connection.
 const STREAMS_MAX: u32 = 20_000;
-/// Bytes on their way on a connection: enough for as many small requests.
+/// Flow-control window of a connection in bytes: enough for as many small requests.
 const CONNECTION_WINDOW: u32 = 2 * 256 * STREAMS_MAX;
 
-/// What it answers.
+/// The fixed answers.
 #[derive(Debug, Clone, Default)]
 struct Empty {
     /// To each unary call.
@@ -31,10 +32,10 @@ struct Empty {
     result: pb::Result,
 }
 
-/// Serves on a free port until the process is ended; says where on standard output, through `tell`.
+/// Serves on a free port until the process is ended. `tell` writes the address to standard output.
 ///
 /// # Errors
-/// When the answers are no messages, or there is no port.
+/// When the answers are not valid messages, or no port is free.
 pub async fn serve(answer: &str, result: &str, tell: impl FnOnce(String)) -> Result<(), Failure> {
     let faulty = |error: prost::DecodeError| Failure::Usage(format!("an answer is no message: {error}"));
     let empty = Empty {
@@ -52,13 +53,13 @@ pub async fn serve(answer: &str, result: &str, tell: impl FnOnce(String)) -> Res
     served.map_err(|error| Failure::Work(format!("the empty handler can't serve: {error}")))
 }
 
-/// Bytes as text that fits into an argument.
+/// Bytes in hexadecimal, as an argument of a command line.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
-        // Writing to a text never fails.
+        // Writing to a string never fails.
         let _written = write!(text, "{byte:02x}");
     }
     text

@@ -1,7 +1,7 @@
-//! `load-tests compare`: Stockade beside its peers, each doing the same work, alternately, in one run on one machine.
+//! `load-tests compare`: Stockade and its peers do the same work alternately, in one run on one machine.
 //!
-//! Load and server share the machine. A pair is one run of Stockade and one of the peer, one right after the other, the
-//! first to run changing from pair to pair; every Stockade run begins with an empty data folder.
+//! Load and server share the machine. A pair is one run of Stockade and one of the peer, one right after the other;
+//! which runs first changes from pair to pair. Every Stockade run begins with an empty data folder.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::statistics::Estimate;
 use pairs::Arena;
 use rows::{Kind, ROWS, Row};
 
-/// The part of a run before it is counted: caches and windows fill.
+/// The uncounted first part of a run, in which caches and windows fill.
 const WARM_UP_DIVISOR: u32 = 5;
 
 /// What to compare, and for how long.
@@ -34,13 +34,13 @@ const WARM_UP_DIVISOR: u32 = 5;
 pub struct Options {
     /// How Stockade is started, and where folders are made.
     pub recipe: Recipe,
-    /// Rows to run, by name; none: all.
+    /// Rows to run, by name; empty: all.
     pub rows: Vec<String>,
     /// Pairs of a row.
     pub pairs: usize,
     /// How long each run of a pair is measured.
     pub measured: Duration,
-    /// Live holds for the rows that tell of percentiles.
+    /// Live holds for the rows of percentiles.
     pub holds: u64,
 }
 
@@ -61,48 +61,48 @@ impl Options {
     }
 }
 
-/// What a ratio has to be.
+/// The bound of a ratio.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
-    /// So much, and so many operations a second where that is said.
+    /// At least this ratio, and at least this rate if there is one.
     AtLeast {
         /// The ratio.
         ratio: f64,
-        /// The rate.
+        /// The rate, in operations a second.
         rate: Option<f64>,
     },
-    /// No more than that.
+    /// At most this ratio.
     AtMost {
         /// The ratio.
         ratio: f64,
     },
 }
 
-/// What a row came to.
+/// The result of a row.
 #[derive(Debug, serde::Serialize)]
 pub struct Compared {
-    /// Which.
+    /// The row's name.
     pub row: &'static str,
-    /// What was done, and beside whom.
+    /// The work, and the peer.
     pub title: &'static str,
-    /// What the two values are.
+    /// The unit of the two values.
     pub unit: &'static str,
-    /// The peer, at its best.
+    /// The peer in its fastest configuration.
     pub peer: String,
     /// Stockade's median.
     pub stockade: f64,
-    /// The peer's.
+    /// The peer's median.
     pub other: f64,
     /// The median over the runs of Stockade's 99th percentile, in milliseconds.
     pub stockade_p99_ms: f64,
-    /// The peer's.
+    /// The same of the peer.
     pub other_p99_ms: f64,
-    /// Stockade by peer, pair by pair.
+    /// The ratio of Stockade to peer, pair by pair.
     pub pairs: Vec<f64>,
-    /// Their median, and between which values the true one is.
+    /// The median of the ratios and its interval.
     pub ratio: Estimate,
-    /// What it has to be.
+    /// The bound of that median.
     pub goal: Goal,
 }
 
@@ -118,7 +118,7 @@ impl Compared {
         }
     }
 
-    /// Whether the interval still has the other answer in it.
+    /// Whether the interval includes values on the other side of the goal.
     #[must_use]
     pub fn is_close(&self) -> bool {
         let (Goal::AtLeast { ratio, rate: _ } | Goal::AtMost { ratio }) = self.goal;
@@ -126,12 +126,12 @@ impl Compared {
     }
 }
 
-/// What became of all rows.
+/// The results of all rows.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct Comparison {
     /// Rows that were run.
     pub rows: Vec<Compared>,
-    /// Rows whose peer is not there, and how to get it.
+    /// Rows whose peer is not installed, and how to install it.
     pub skipped: Vec<(&'static str, String)>,
     /// Rows that could not be run to their end, and why.
     pub failed: Vec<(&'static str, String)>,
@@ -151,10 +151,10 @@ impl Comparison {
     }
 }
 
-/// Runs the rows that were chosen. One that fails is told, and the others go on.
+/// Runs the chosen rows. A row that fails is reported, and the others go on.
 ///
 /// # Errors
-/// When there is no such row, or no server to begin with.
+/// When there is no such row, or the first server does not start.
 pub async fn compare(options: &Options, output: &mut Output) -> Result<Comparison, Failure> {
     let chosen = options.chosen()?;
     let mut arena = Arena::open(options).await?;
@@ -174,7 +174,7 @@ pub async fn compare(options: &Options, output: &mut Output) -> Result<Compariso
             }
             Kind::Tail { beside, most } => tail::compare(&mut arena, row, (beside, most), output).await,
         };
-        // What a peer was started for is over, however the row ended.
+        // The peers of this row are no longer needed, however the row ended.
         arena.clear();
         match compared {
             Ok(compared) => comparison.rows.push(compared),
@@ -213,11 +213,11 @@ pub fn told(comparison: &Comparison) -> String {
     let mut text = columns(&rows);
     if let Some(first) = comparison.rows.first() {
         let (pairs, sure) = (first.pairs.len(), first.ratio.confidence * 100.0);
-        // Writing to a text never fails; the same below.
+        // Writing to a string never fails; the same below.
         let _written = writeln!(
             text,
             "\nMedians over {pairs} alternating pairs; the interval is that of order statistics over the pairs' ratios, and \
-             holds the true median with {sure:.1} %. \"close\": the target is within it."
+             encloses the true median with {sure:.1} %. \"close\": the target is within it."
         );
     }
     for (row, why) in &comparison.skipped {

@@ -1,4 +1,4 @@
-//! Rows of throughput: the peer's best way first, then pair by pair.
+//! Rows of throughput: first the peer's fastest configuration is found, then the pairs run.
 
 use super::postgres::{self, Postgres};
 use super::redis;
@@ -12,24 +12,24 @@ use crate::numbers::{grouped, millis, whole};
 use crate::output::Output;
 use crate::statistics::{estimate, median};
 
-/// Whoever runs, with what outlives a single run.
+/// What outlives a single run.
 pub struct Arena<'a> {
     options: &'a Options,
     answers: Answers,
-    /// Started when it is first needed: making its folder takes seconds.
+    /// Started when it is first needed, since making its folder takes seconds.
     postgres: Option<Postgres>,
 }
 
 impl<'a> Arena<'a> {
-    /// Asks a real server for the answers that the bare handler will give.
+    /// Takes the answers for the bare handler from a real server.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the server does not start.
     pub async fn open(options: &'a Options) -> Result<Self, Failure> {
         Ok(Self { options, answers: Answers::of(&options.recipe).await?, postgres: None })
     }
 
-    /// What was asked for.
+    /// The options of the comparison.
     pub const fn options(&self) -> &'a Options {
         self.options
     }
@@ -37,7 +37,7 @@ impl<'a> Arena<'a> {
     /// One run.
     ///
     /// # Errors
-    /// When it could not be done, or not all of it was kept.
+    /// When it fails, or an acknowledged operation was not kept.
     pub async fn run(&mut self, contestant: Contestant) -> Result<Measured, Failure> {
         let (recipe, span) = (&self.options.recipe, self.options.span());
         match contestant {
@@ -66,7 +66,7 @@ impl<'a> Arena<'a> {
         measured
     }
 
-    /// Ends what runs on its own between the runs of a row: it would take time from the next one.
+    /// Ends what keeps running between the runs of a row: it would take time from the next row.
     pub fn clear(&mut self) {
         self.postgres = None;
     }
@@ -87,7 +87,7 @@ impl<'a> Arena<'a> {
     }
 }
 
-/// Why a peer can't be had; nothing where it can.
+/// Why a peer is not available, if it is not.
 #[must_use]
 pub fn missing(peers: &[Contestant]) -> Option<&'static str> {
     match peers.first() {
@@ -99,10 +99,10 @@ pub fn missing(peers: &[Contestant]) -> Option<&'static str> {
     }
 }
 
-/// One row, pair by pair.
+/// Runs one row, pair by pair.
 ///
 /// # Errors
-/// When a run can't be done.
+/// When a run fails.
 pub async fn compare(
     arena: &mut Arena<'_>,
     row: &Row,
@@ -115,7 +115,7 @@ pub async fn compare(
     let (mut our_p99, mut their_p99) = (Vec::new(), Vec::new());
     let pairs = arena.options.pairs;
     for pair in 1..=pairs {
-        // The first to run changes, so that what drifts favours nobody.
+        // The first to run changes, so that drift favours neither.
         let (one, other) = if pair % 2 == 1 {
             let one = arena.run(Contestant::Stockade(work)).await?;
             (one, arena.run(peer).await?)

@@ -1,6 +1,6 @@
 //! `PostgreSQL` with the reservation as a function, called as a prepared statement: one round trip and one commit each.
 //!
-//! It runs as a user other than root, as it must, on a folder of its own; the tables are emptied before each run.
+//! It runs on a folder of its own, never as root, which it refuses. The tables are emptied before each run.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -23,22 +23,22 @@ use crate::process::{Process, find, free_port};
 use crate::server::Recipe;
 use crate::wire;
 
-/// The reservation.
+/// The reservation function.
 const SCRIPT: &str = include_str!("../../peers/reserve.sql");
-/// Where distributions put its programs, which are mostly not in `PATH`.
+/// Where distributions install its programs, which are mostly not in `PATH`.
 const FOLDERS: [&str; 4] = [
     "/usr/lib/postgresql/15/bin",
     "/usr/lib/postgresql/16/bin",
     "/usr/lib/postgresql/17/bin",
     "/usr/lib/postgresql/18/bin",
 ];
-/// Users that it may run as where we are root.
+/// Users that it may run as if this process runs as root.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 /// How long it may take to make its folder, and to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long it may take to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(30);
-/// What has to be done where it is not installed.
+/// The message if it is not installed.
 pub const INSTALL: &str = "PostgreSQL is not installed: apt-get install postgresql (Debian 12 has PostgreSQL 15)";
 
 /// Where its programs are: `initdb` and `postgres`.
@@ -47,7 +47,7 @@ pub fn programs() -> Option<(PathBuf, PathBuf)> {
     Some((find("initdb", &FOLDERS)?, find("postgres", &FOLDERS)?))
 }
 
-/// A running `PostgreSQL`. It ends before its folder goes.
+/// A running `PostgreSQL`. It ends before its folder is removed.
 pub struct Postgres {
     address: SocketAddr,
     process: Option<Process>,
@@ -56,12 +56,12 @@ pub struct Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Its workers are processes of their own: only told to stop does it take them along. A fast stop is SIGINT.
+        // Its workers are processes of their own. It ends them only if it is asked to stop. SIGINT is a fast stop.
         let _well = self.process.take().is_some_and(|process| process.stop(Signal::INT, LAST_PATIENCE));
     }
 }
 
-/// A user and their group, by number.
+/// The numbers of the user and the group to run as.
 fn user() -> Result<Option<(u32, u32)>, Failure> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -106,7 +106,7 @@ impl Postgres {
         for setting in ["listen_addresses=127.0.0.1", "max_connections=200", "fsync=on", "synchronous_commit=on"] {
             serving.args(["-c", setting]);
         }
-        // What would be set on a machine of this size; a checkpoint in the midst of a run is spared it.
+        // Settings that suit a machine of this size. No checkpoint happens during a run.
         for setting in ["shared_buffers=512MB", "max_wal_size=8GB", "checkpoint_timeout=1h"] {
             serving.args(["-c", setting]);
         }
@@ -117,14 +117,14 @@ impl Postgres {
         Ok(started)
     }
 
-    /// A connection; waits while it is starting.
+    /// Connects; retries while the server starts.
     async fn client(&self) -> Result<Client, Failure> {
         let settings = format!("host=127.0.0.1 port={} user=stockade dbname=postgres", self.address.port());
         let watch = Stopwatch::start();
         loop {
             match tokio_postgres::connect(&settings, NoTls).await {
                 Ok((client, connection)) => {
-                    // It ends with its client; what went wrong the client is told, too.
+                    // The task ends with its client, which gets its errors too.
                     tokio::spawn(async { connection.await.unwrap_or_default() });
                     return Ok(client);
                 }
@@ -134,10 +134,10 @@ impl Postgres {
         }
     }
 
-    /// Drives it with so many connections, from empty tables.
+    /// Drives it over this many connections, from empty tables.
     ///
     /// # Errors
-    /// When it does not answer as it should.
+    /// When an answer is missing or wrong.
     pub async fn measure(&self, clients: usize, span: Span) -> Result<Measured, Failure> {
         let admin = self.client().await?;
         let empty = format!("truncate stock, usage, holds; insert into stock values ('{HOT}', {STOCK}); checkpoint");

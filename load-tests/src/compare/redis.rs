@@ -1,7 +1,7 @@
-//! Redis with `appendonly yes`, `appendfsync always` and the reservation as a script that it keeps: its best case, since
-//! the caller sends nothing but a digest and five words.
+//! Redis with `appendonly yes`, `appendfsync always` and the reservation as a cached script. That is its best case: the
+//! caller sends a digest and a few words.
 //!
-//! The few bytes of its protocol that are needed are written here: a client library would cost the peer speed.
+//! The needed part of its protocol is written here, since a client library would slow the peer down.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,16 +22,16 @@ use crate::process::{Process, find, free_port};
 use crate::server::Recipe;
 use crate::wire;
 
-/// The reservation.
+/// The reservation script.
 const SCRIPT: &str = include_str!("../../peers/reserve.lua");
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a hold lives there, in seconds.
 const TTL: u64 = 3600;
-/// What has to be done where it is not installed.
+/// The message if it is not installed.
 pub const INSTALL: &str = "redis-server is not installed: apt-get install redis-server (Debian 12 has Redis 7)";
 
-/// How many ask it, and how.
+/// How many clients send requests, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Callers {
     /// Connections.
@@ -40,7 +40,7 @@ pub struct Callers {
     pub pipeline: usize,
 }
 
-/// Where its program is.
+/// The path of its program.
 #[must_use]
 pub fn program() -> Option<PathBuf> {
     find("redis-server", &[])
@@ -49,7 +49,7 @@ pub fn program() -> Option<PathBuf> {
 /// Starts Redis on an empty folder and drives it.
 ///
 /// # Errors
-/// When it does not start, or does not answer as it should.
+/// When it does not start, or an answer is missing or wrong.
 pub async fn measure(recipe: &Recipe, callers: Callers, span: Span) -> Result<Measured, Failure> {
     let redis = Redis::start(recipe).await?;
     let mut admin = Connection::open(redis.address).await?;
@@ -69,7 +69,7 @@ pub async fn measure(recipe: &Recipe, callers: Callers, span: Span) -> Result<Me
     Err(Failure::Work(format!("Redis has {free} units left, {} reserves were answered", measured.operations)))
 }
 
-/// A running Redis. It ends before its folder goes.
+/// A running Redis. It ends before its folder is removed.
 struct Redis {
     address: SocketAddr,
     _process: Process,
@@ -82,7 +82,7 @@ impl Redis {
         let address = free_port()?;
         let mut command = Command::new(program().ok_or_else(|| Failure::Work(INSTALL.to_owned()))?);
         command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""]);
-        // A rewrite of the file in the midst of a run would cost it speed: it is spared that.
+        // Redis does not rewrite its file during a run, which would slow it down.
         command.args(["--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"]);
         command.args(["--daemonize", "no", "--dir"]);
         command.arg(folder.path());
@@ -100,7 +100,7 @@ impl Redis {
     }
 }
 
-/// Appends a command.
+/// Appends a command to the buffer.
 fn command(buffer: &mut Vec<u8>, words: &[&str]) {
     buffer.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
@@ -110,7 +110,7 @@ fn command(buffer: &mut Vec<u8>, words: &[&str]) {
     }
 }
 
-/// The first answer in these bytes and how long it is; none while it is not whole.
+/// The first answer in these bytes and its length; none if it is incomplete.
 fn answer(bytes: &[u8]) -> Option<(Result<&str, &str>, usize)> {
     let end = bytes.windows(2).position(|two| two == b"\r\n")?;
     let line = str::from_utf8(bytes.get(..end)?).unwrap_or_default();
@@ -152,7 +152,7 @@ impl Connection {
         Ok(told)
     }
 
-    /// Sends what was gathered and reads so many answers.
+    /// Sends the buffered commands and reads as many answers as expected.
     async fn exchange(
         &mut self,
         answers: usize,

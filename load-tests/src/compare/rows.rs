@@ -1,4 +1,4 @@
-//! The rows of the comparison: who stands beside whom, and what Stockade has to reach.
+//! The rows of the comparison: the peers, and the bound of each ratio.
 
 use super::redis::Callers;
 use super::work::Work;
@@ -12,12 +12,12 @@ pub enum Contestant {
     Bare(Work),
     /// The script in Redis.
     Redis(Callers),
-    /// The function in `PostgreSQL`, with so many connections.
+    /// The function in `PostgreSQL`, over this many connections.
     Postgres(usize),
 }
 
 impl Contestant {
-    /// For people.
+    /// The name for display.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -30,7 +30,7 @@ impl Contestant {
     }
 }
 
-/// What happens beside the load in a row that compares Stockade with itself.
+/// What happens during the load in a row that compares Stockade with itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
     /// Snapshots of all live holds are taken.
@@ -42,22 +42,22 @@ pub enum Beside {
 /// How a row is measured.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
-    /// Throughput beside a peer at its best of several ways.
+    /// Throughput against a peer in its fastest of several configurations.
     Rate {
-        /// What is done.
+        /// The work.
         work: Work,
-        /// The ways; the best is chosen by a run of each.
+        /// The configurations; the fastest in a run of each is chosen.
         peers: &'static [Contestant],
-        /// Stockade's rate by the peer's, at least.
+        /// The least ratio of Stockade's rate to the peer's.
         least: f64,
-        /// And operations a second, at least.
+        /// The least rate in operations a second.
         floor: Option<f64>,
     },
-    /// The 99th percentile while something happens, by that without.
+    /// The 99th percentile while something happens, divided by that without it.
     Tail {
         /// What happens.
         beside: Beside,
-        /// At most.
+        /// The greatest ratio.
         most: f64,
     },
 }
@@ -65,11 +65,11 @@ pub enum Kind {
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// By which it is chosen.
+    /// The name by which it is chosen.
     pub name: &'static str,
-    /// For people.
+    /// The title for display.
     pub title: &'static str,
-    /// How.
+    /// How it is measured.
     pub kind: Kind,
 }
 
@@ -77,7 +77,7 @@ const fn redis(clients: usize, pipeline: usize) -> Contestant {
     Contestant::Redis(Callers { clients, pipeline })
 }
 
-/// Every row that has a peer, or itself as one.
+/// All rows, whether their peer is another program or Stockade itself.
 pub const ROWS: [Row; 8] = [
     Row {
         name: "unary-empty",

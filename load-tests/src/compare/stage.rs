@@ -1,5 +1,5 @@
-//! Where the gRPC side of a comparison plays: a Stockade server on an empty folder with its drop, or the bare handler
-//! with the very answers that such a server gives.
+//! The servers of a comparison's gRPC side: Stockade on an empty folder with its drop, or the bare handler with answers
+//! taken from such a server.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::process::Process;
 use crate::server::{Recipe, Server};
 use crate::wire::{self, Operators};
 
-/// How long the bare handler may take to serve.
+/// How long the bare handler may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server with the drop of every comparison: one hot SKU, a limit for each customer, one SKU of which nothing is left.
+/// A server with the drop of every comparison: one hot SKU, a limit for each customer, one sold-out SKU.
 ///
 /// # Errors
-/// When it does not start, or does not take the drop.
+/// When the server does not start, or refuses the drop.
 pub async fn stockade(recipe: &Recipe, flags: &[String]) -> Result<Server, Failure> {
     let server = recipe.start(flags)?;
     let channel = wire::connect(&server.endpoint).await?;
@@ -40,7 +40,7 @@ pub async fn stockade(recipe: &Recipe, flags: &[String]) -> Result<Server, Failu
     Ok(server)
 }
 
-/// Drives a work on whatever serves the contract there.
+/// Drives a work on the server at this endpoint.
 ///
 /// # Errors
 /// When an answer is missing or wrong.
@@ -54,10 +54,10 @@ pub async fn drive(endpoint: &str, work: Work, span: Span) -> Result<Measured, F
     }
 }
 
-/// What a server has to show after a run: every reserve that was answered is held.
+/// Checks after a run that every acknowledged reserve is held.
 ///
 /// # Errors
-/// When it shows less, or, where nothing was cut off in flight, more.
+/// When fewer units are held, or more although no request was cut off in flight.
 pub async fn check(server: &Server, work: Work, measured: &Measured) -> Result<(), Failure> {
     let mut operators = Operators::new(wire::connect(&server.endpoint).await?);
     let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
@@ -76,14 +76,14 @@ pub async fn check(server: &Server, work: Work, measured: &Measured) -> Result<(
     Err(Failure::Work(format!("the server shows {held} units held, {} reserves were answered", measured.operations)))
 }
 
-/// The bare handler, running.
+/// A running bare handler.
 pub struct Bare {
-    /// Where.
+    /// Its address.
     pub endpoint: String,
     _process: Process,
 }
 
-/// What a real server answers, for the bare handler to say.
+/// The answers of a real server, for the bare handler to repeat.
 #[derive(Debug, Clone)]
 pub struct Answers {
     held: String,
@@ -92,7 +92,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Asks a real server once for each.
+    /// Takes one answer of each kind from a real server.
     ///
     /// # Errors
     /// When it does not answer.
@@ -118,7 +118,7 @@ impl Answers {
         Ok(Self { held, refused, brief: text(brief.encode_to_vec()) })
     }
 
-    /// Starts the bare handler, in a process of its own, with the answers to this work.
+    /// Starts the bare handler in a process of its own, with the answers to this work.
     ///
     /// # Errors
     /// When it does not serve in time.

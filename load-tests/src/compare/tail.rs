@@ -1,8 +1,8 @@
-//! Rows of the 99th percentile: Stockade beside itself, with a snapshot or a wave of expiry and without, under an open
-//! loop at half of what it can do.
+//! Rows of the 99th percentile: Stockade with and without a snapshot or a mass expiry, under an open loop at half its
+//! capacity.
 //!
-//! Each pair is one server on an empty folder, one load, and two spans of it: while it happens, and while it does not.
-//! When a snapshot ran is seen from the outside, in the metrics.
+//! Each pair is one server on an empty folder and one load with two spans: while it happens, and while it does not. The
+//! metrics show when a snapshot ran.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,38 +29,38 @@ use crate::statistics::{estimate, median};
 use crate::visit::{PATIENCE, PAUSE};
 use crate::wire::{self, Checkout};
 
-/// How often the metrics are looked at.
+/// How often the metrics are read.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// Kept free on both sides of what happens: neither with it nor without.
+/// Time on both sides of the event that counts for neither span.
 const MARGIN: Duration = Duration::from_millis(200);
-/// A percentile of fewer measurements says nothing.
+/// The fewest measurements for a percentile.
 const FEWEST: u64 = 200;
-/// Most requests in flight.
+/// Maximum requests in flight.
 const MOST_IN_FLIGHT: u32 = 8_000;
-/// How long the holds live where they do not expire.
+/// How long the holds live if they must not expire.
 const LONG: Duration = Duration::from_mins(50);
-/// The wave.
+/// The time within which all holds expire.
 const WAVE: Duration = Duration::from_secs(1);
-/// The load goes on for at least so long behind the wave: the server's sweep leaves most of a core to requests until it is
-/// late, and takes what it needs once it is eight seconds late.
+/// The load goes on for at least this long after the mass expiry: the server's sweep leaves most of a core to requests
+/// until it is late, and takes what it needs once it is eight seconds late.
 const BEHIND_THE_WAVE: Duration = Duration::from_secs(10);
-/// How often the wave is tried again when making the holds took longer than thought.
+/// How often the mass expiry is tried again if making the holds took longer than expected.
 const TRIES: u32 = 3;
-/// Runs that tell what half of capacity is.
+/// Runs that measure the capacity.
 const TRIALS: usize = 3;
-/// Never so soon; then only by bytes, of which there are never so many.
+/// A snapshot interval that no run reaches, in time or bytes.
 const NO_SNAPSHOT: &str = "24h,1TiB";
 
-/// What one pair told: the 99th percentile with and without, in microseconds.
+/// The result of one pair: the 99th percentile with and without the event, in microseconds.
 struct Pair {
     with: u64,
     without: u64,
 }
 
-/// One row.
+/// Runs one row.
 ///
 /// # Errors
-/// When a run can't be done, or what was to happen did not.
+/// When a run fails, or the event did not happen.
 pub async fn compare(
     arena: &mut Arena<'_>,
     row: &Row,
@@ -116,7 +116,7 @@ pub async fn compare(
     })
 }
 
-/// Reserves a second in the closed loop. A single run that went badly would make the load too light.
+/// Reserves a second in the closed loop: the median of several runs, since one bad run would make the load too light.
 async fn capacity(arena: &mut Arena<'_>) -> Result<f64, Failure> {
     let mut rates = Vec::with_capacity(TRIALS);
     for _ in 0..TRIALS {
@@ -147,7 +147,7 @@ async fn snapshot(options: &Options, rate: f64) -> Result<Pair, Failure> {
     pair(&samples, &spans, options.span().warm_up)
 }
 
-/// When snapshots ran, by the watch: the metrics tell when one has ended, and how long it took.
+/// When snapshots ran, by the watch. The metrics show that one has ended and how long it took.
 async fn snapshots(server: &Server, watch: Stopwatch, length: Duration) -> Result<Vec<Range<Duration>>, Failure> {
     let mut spans = Vec::new();
     let mut last: Option<(f64, f64, Duration)> = None;
@@ -194,7 +194,7 @@ async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair,
     Err(Failure::Work("making the holds takes ever longer: choose fewer by --holds".to_owned()))
 }
 
-/// When the last of the holds has expired, by the watch; never before the wave is over.
+/// When the last of the holds has expired, by the watch; never before its one second is over.
 async fn expired(
     server: &Server,
     watch: Stopwatch,
@@ -213,7 +213,7 @@ async fn expired(
     Err(Failure::Work("not all holds have expired by the end of the load: choose a longer --measured".to_owned()))
 }
 
-/// The 99th percentiles of what was due in these spans, and of what was due well outside of them.
+/// The 99th percentile of requests that were due in these spans, and of those that were due well outside of them.
 fn pair(samples: &[Sample], spans: &[Range<Duration>], warm_up: Duration) -> Result<Pair, Failure> {
     let due = |sample: &&Sample| Duration::from_micros(u64::from(sample.due));
     let counted = || samples.iter().filter(|sample| due(sample) >= warm_up);
@@ -270,7 +270,7 @@ impl Load {
     }
 }
 
-/// Asks; a server that is not available is asked again, as a client should. All the while the request's time runs.
+/// Sends a request. While it is answered with `UNAVAILABLE` it is sent again, and its time goes on counting.
 async fn patiently(
     client: &mut Checkout,
     request: &pb::ReserveRequest,

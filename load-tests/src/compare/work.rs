@@ -1,4 +1,4 @@
-//! The work that is compared, and the callers that do it over gRPC: the same ones for Stockade and for the bare handler.
+//! The work that is compared, and its callers over gRPC: the same ones for Stockade and for the bare handler.
 
 use prost::Message as _;
 use stockade_proto as pb;
@@ -18,11 +18,11 @@ use crate::wire::{self, Checkout};
 pub const DROP: &str = "compare";
 /// The one hot SKU.
 pub const HOT: &str = "KNIFE/20cm";
-/// A SKU of which nothing is left.
+/// A sold-out SKU.
 pub const GONE: &str = "SHEATH";
-/// Customers that take turns.
+/// Customers, in turn.
 pub const CUSTOMERS: u32 = 100_000;
-/// Units that one of them may have: a limit that is counted, and that nobody reaches.
+/// Units that each may have: a limit that is counted but never reached.
 pub const LIMIT: u32 = 1_000_000;
 /// Units of the hot SKU: more than any run can take.
 pub const STOCK: u64 = 1_000_000_000;
@@ -32,19 +32,19 @@ pub const CONNECTIONS: usize = 8;
 pub const IN_FLIGHT: usize = 16;
 /// Operations in a message of a stream.
 pub const BATCH: u32 = 1_000;
-/// Messages of a stream that wait for their answers.
+/// Messages in flight on a stream.
 const MESSAGES_IN_FLIGHT: usize = 4;
-/// Messages that a stream makes once and sends again and again with other ids: together all customers, about.
+/// Messages that a stream encodes once and sends again and again with new ids: together about all customers.
 const MESSAGES: u32 = 12;
 
-/// What is compared.
+/// A work to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// A durable reserve in a call of its own.
+    /// A durable reserve in a unary call.
     Reserve,
     /// Durable reserves, many in a message of a stream.
     Batch,
-    /// A refusal of a sold-out SKU in a call of its own.
+    /// A refusal of a sold-out SKU in a unary call.
     Refusal,
 }
 
@@ -54,7 +54,7 @@ pub fn customer(number: u32) -> String {
     format!("cust-{number:07}")
 }
 
-/// One unit for a customer.
+/// A request of one unit for a customer.
 #[must_use]
 pub fn reserve(hold_id: String, sku: &str, number: u32) -> pb::ReserveRequest {
     pb::ReserveRequest {
@@ -66,7 +66,7 @@ pub fn reserve(hold_id: String, sku: &str, number: u32) -> pb::ReserveRequest {
     }
 }
 
-/// Calls on their own, one after the other.
+/// Unary calls, one after the other.
 pub struct Unary {
     client: Checkout,
     random: fastrand::Rng,
@@ -74,7 +74,7 @@ pub struct Unary {
 }
 
 impl Unary {
-    /// As many callers as a comparison has.
+    /// The callers of a comparison.
     #[must_use]
     pub fn callers(clients: &[Checkout], work: Work) -> Vec<Self> {
         let of = |client: &Checkout| Self { client: client.clone(), random: fastrand::Rng::new(), work };
@@ -101,14 +101,14 @@ impl Caller for Unary {
     }
 }
 
-/// A message that was encoded once. Only the ids of its holds change, so that the load costs little beside the work.
+/// A message that is encoded once. Only the ids of its holds change, so that the load costs little CPU time.
 struct Template {
     bytes: Vec<u8>,
-    /// Where the ids stand.
+    /// Where the ids are in the bytes.
     ids: Vec<usize>,
 }
 
-/// What stands where an id will be.
+/// Encoded in place of an id.
 const PLACEHOLDER: &str = "00000000-0000-4000-8000-00000000000f";
 
 impl Template {
@@ -126,7 +126,7 @@ impl Template {
         Self { bytes, ids }
     }
 
-    /// The message with ids of its own.
+    /// The message with new ids.
     fn filled(&self, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         for place in &self.ids {
@@ -202,7 +202,7 @@ impl Caller for Batch {
     }
 }
 
-/// Messages that are encoded already; answers as the contract has them.
+/// Sends messages that are already encoded; decodes answers by the contract.
 struct Bytes;
 
 impl Codec for Bytes {

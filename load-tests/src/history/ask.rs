@@ -1,4 +1,4 @@
-//! One call over the wire: sent, timed, and kept as it was answered.
+//! One call over the wire: sent, timed, and recorded with its answer.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -16,17 +16,17 @@ pub fn sku(item: u8) -> String {
     format!("item-{item}")
 }
 
-/// What a customer's number stands for on the wire.
+/// The customer's id on the wire.
 fn customer(number: u32) -> String {
     format!("customer-{number}")
 }
 
-/// What a hold's order stands for on the wire. One that came back is told by its last sign.
+/// The hold's order on the wire. Its last character tells orders of a hold apart.
 fn order(hold: &str, order: u8) -> String {
     format!("{hold}/{order}")
 }
 
-/// Asks, and keeps what was seen. None when the run is over before it could be asked.
+/// Sends a call and records it. None if the run ended before.
 pub async fn ask(
     floor: &Floor,
     (client, patience): (u16, Duration),
@@ -45,16 +45,16 @@ pub async fn ask(
     Some(answer)
 }
 
-/// What a status tells.
+/// The answer that a status stands for.
 fn failed(status: &Status, verb: Verb) -> Answer {
     let what = || format!("{:?}: {}", status.code(), status.message());
     match status.code() {
         Code::NotFound if !matches!(verb, Verb::Reserve { .. } | Verb::Adjust | Verb::GetDrop) => Answer::Absent,
-        // Decided or not: the connection was lost, or the answer came too late, or the server is busy.
+        // Decided or not: the connection was lost, or the deadline passed, or the server is busy.
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
             Answer::Unknown(what())
         }
-        // A connection that is lost in the midst of an answer is told so, too; but then there is a cause on this side.
+        // A connection that is lost during an answer has these codes too, but then the status has a cause on this side.
         Code::Unknown | Code::Internal if status.source().is_some() => Answer::Unknown(what()),
         Code::Ok
         | Code::NotFound
@@ -74,7 +74,7 @@ fn failed(status: &Status, verb: Verb) -> Answer {
 
 type Told = (Answer, Option<u64>);
 
-/// What a response tells: each verb has its own type of outcome, all of the same form.
+/// The answer that a response stands for. Each verb has its own type of outcome, all of the same form.
 macro_rules! outcome {
     ($goal:expr, $response:expr, $kind:ident) => {{
         let response = $response.into_inner();
@@ -160,7 +160,7 @@ fn refused(refusal: &pb::Refusal) -> Answer {
     let items: Option<Vec<u8>> = short.map(|line| line.sku.strip_prefix("item-")?.parse().ok()).collect();
     match items {
         Some(items) => Answer::Refused(why, items),
-        // A limit may be told of no item; who is sold out is one that there is.
+        // A limit need not name an item; a sold-out item must be one of the drop's.
         None if why != Why::SoldOut => Answer::Refused(why, Vec::new()),
         None => Answer::Odd(format!("{refusal:?}")),
     }

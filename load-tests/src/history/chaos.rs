@@ -1,4 +1,4 @@
-//! What is done to the server: killed and started again on the same folder, stopped in its tracks and let go on.
+//! Kills the server and starts it again on the same folder, and pauses it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::wire;
 
 /// How long a start or an end may take.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The longest that the server stands still.
+/// The longest pause in milliseconds.
 const LONGEST_PAUSE: u64 = 400;
 
-/// Starts of one life: the system hands out ports by chance, so even the second is rarely needed.
+/// Attempts to start one life on an unused port. The system chooses ports at random, so a second one is rarely needed.
 const MOST_STARTS: u32 = 50;
 
-/// When the server is to be killed and stopped.
+/// How often the server is killed and paused.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// How long the load lasts.
@@ -41,9 +41,9 @@ pub struct Chaos {
     server: Server,
     endpoints: Vec<String>,
     way: watch::Sender<Option<Way>>,
-    /// Its lives so far.
+    /// The server's lives so far.
     pub terms: Vec<Term>,
-    /// When it stood still.
+    /// Its pauses so far.
     pub pauses: Vec<Pause>,
 }
 
@@ -54,7 +54,7 @@ enum Deed {
 }
 
 impl Chaos {
-    /// Starts the first server. Clients find it once it is shown to them.
+    /// Starts the first server. Clients reach it after [`Self::show`].
     ///
     /// # Errors
     /// When it does not start.
@@ -78,7 +78,7 @@ impl Chaos {
         &self.server
     }
 
-    /// Shows clients the way to the server.
+    /// Connects the clients to the server.
     ///
     /// # Errors
     /// When it does not answer.
@@ -92,10 +92,10 @@ impl Chaos {
         Ok(())
     }
 
-    /// Kills and stops the server by a plan, while clients ask.
+    /// Kills and pauses the server by a plan while clients send requests.
     ///
     /// # Errors
-    /// When it does not come back.
+    /// When it does not start again.
     pub async fn rage(
         mut self,
         floor: &Floor,
@@ -112,7 +112,7 @@ impl Chaos {
             ));
             match deed {
                 Deed::Kill => {
-                    // Now and then one that stands still: what it has decided by then waits in the air.
+                    // One in four kills hits a paused server: answers that it has decided by then are lost.
                     if random.u8(..4) == 0 && self.server.signal(Signal::STOP) {
                         tokio::time::sleep(Duration::from_millis(random.u64(1..30))).await;
                     }
@@ -157,10 +157,10 @@ impl Chaos {
         Ok(chaos)
     }
 
-    /// Ends the server as an operator would.
+    /// Ends the server with a signal, as an operator would.
     ///
     /// # Errors
-    /// When it does not end well.
+    /// When it does not exit successfully.
     pub fn stop(self) -> Result<(Vec<Term>, Vec<Pause>), Failure> {
         let Self { server, terms, pauses, .. } = self;
         tokio::task::block_in_place(|| server.stop())?;
@@ -168,9 +168,9 @@ impl Chaos {
     }
 }
 
-/// Starts a server where none was before: an old connection could lead there, and a call would count for the wrong life.
-/// One that is started where one was has served nobody, and is ended. Before which instant of the wall clock the process
-/// was made, and the server.
+/// Starts a server on a port that no earlier life had: an old connection could lead there, and a call would count for
+/// the wrong life. A server on a used port has served no client, and is ended. Returns the server and a wall-clock time
+/// from before its process was made.
 fn elsewhere<F, S>(
     mut folder: F,
     mut start: impl FnMut(F) -> Result<S, Failure>,
@@ -185,10 +185,10 @@ fn elsewhere<F, S>(
         }
         folder = end(server)?;
     }
-    Err(Failure::Work(format!("of {MOST_STARTS} starts each got the port of a server before it")))
+    Err(Failure::Work(format!("all {MOST_STARTS} starts got the port of an earlier server")))
 }
 
-/// When what is done: evenly over the run, each by chance within its part of it.
+/// The times of all kills and pauses: each at a random time within its equal part of the run.
 fn deeds(plan: Plan, random: &mut fastrand::Rng) -> Vec<(Duration, Deed)> {
     let mut deeds = Vec::new();
     for (many, deed) in [(plan.kills, Deed::Kill), (plan.pauses, Deed::Pause)] {

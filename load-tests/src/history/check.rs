@@ -1,4 +1,4 @@
-//! A history as a whole: single answers first, then every part.
+//! Checks a whole history: single answers first, then every part.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use super::search::{Bounds, Verdict, search};
 use super::terms::Terms;
 use crate::numbers::count;
 
-/// Violations told at most.
+/// The most violations that are described.
 const MOST: usize = 3;
 
-/// A life that served for so long answers most of its calls, in milliseconds: a call without an answer is one that was
-/// under way when it ended, or that a client gave up at once, and clients ask by the thousand in a second.
+/// A life that served for this long, in milliseconds, must have answered most of its calls: only calls that were in
+/// flight at its end, or that a client gave up at once, have no answer, and clients send thousands in a second.
 const LONG: u64 = 1_000;
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Report {
     /// Calls in the history.
@@ -26,25 +26,25 @@ pub struct Report {
     pub unknowns: u64,
     /// Crashes of the server.
     pub kills: u64,
-    /// Spans in which it stood still.
+    /// Spans in which it was paused.
     pub pauses: u64,
     /// Holds, customers, stocks and figures that were checked.
     pub parts: [u64; 4],
-    /// Configurations that were looked at.
+    /// Configurations that were examined.
     pub states: u64,
     /// Parts without an order, and findings in single answers.
     pub violations: u64,
-    /// Parts whose search was given up.
+    /// Parts whose search was abandoned.
     pub undecided: u64,
-    /// Lives of the server that left calls unanswered beyond what its end explains, and last looks without an answer:
-    /// where nobody is told anything, any order will do.
+    /// Lives of the server that left more calls unanswered than its end explains, and last reads without an answer:
+    /// without answers any order fits.
     pub silences: u64,
-    /// The first of all in words.
+    /// The first findings in words.
     pub findings: Vec<String>,
 }
 
 impl Report {
-    /// Whether every part has an order, and there were answers enough to tell.
+    /// Whether every part has an order, and there were enough answers.
     #[must_use]
     pub const fn is_linearizable(&self) -> bool {
         self.violations == 0 && self.undecided == 0 && self.silences == 0
@@ -117,7 +117,7 @@ pub fn check(history: &History, bounds: Bounds) -> Report {
     report
 }
 
-/// Where too little was answered to tell anything.
+/// Lives and last reads with too few answers.
 fn silences(history: &History) -> Vec<String> {
     let is_answered = |call: &&Call| !call.answer.is_unknown();
     let mut found = Vec::new();
@@ -135,6 +135,6 @@ fn silences(history: &History) -> Vec<String> {
         }
     }
     let looks = history.calls.iter().filter(|call| call.last && call.answer.is_unknown());
-    found.extend(looks.map(|call| format!("a last look has no answer: {call:?}")));
+    found.extend(looks.map(|call| format!("a last read has no answer: {call:?}")));
     found
 }

@@ -1,4 +1,4 @@
-//! What one client does: reserves, and comes back to its own holds and to those of others, so that calls on one hold meet.
+//! One client: it reserves, and then calls on its own holds and on those of others, so that calls on one hold overlap.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use super::event::{Answer, Verb, Why};
 use super::floor::{Floor, Goal};
 use crate::wire;
 
-/// How long an answer is waited for. Longer than a pause of the server, so that most calls outlive one.
+/// How long a client waits for an answer. Longer than a pause of the server, so that most calls outlive one.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// And by those who give up early: what they asked for may still be decided.
+/// The same for clients that give up early: their requests may still be decided.
 const HASTE: Duration = Duration::from_micros(700);
 /// How often a call without an answer is sent again.
 const TRIES: u32 = 40;
 /// How long a client waits between two tries.
 const PAUSE: Duration = Duration::from_millis(15);
-/// Customers at a time.
+/// Customers that are active at a time.
 const CUSTOMERS: u32 = 8;
 
-/// A client that asks until it is told to stop.
+/// A client that sends requests until the run ends.
 pub struct Client {
-    /// What all share.
+    /// State that all clients share.
     pub floor: Arc<Floor>,
-    /// Which it is.
+    /// Its number.
     pub number: u16,
-    /// Decides what it asks.
+    /// Decides what it requests.
     pub random: fastrand::Rng,
-    /// The longest that it waits between two calls.
+    /// The longest wait between two calls.
     pub think: Duration,
 }
 
 impl Client {
-    /// Asks until the run's length is over, or the way to the server is closed.
+    /// Runs until the length is over, or the connection to the server is closed.
     pub async fn run(mut self, length: Duration) {
         while self.floor.watch.elapsed() < length {
             if self.visit().await.is_none() {
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// One thing that a client may want. None when the run is over.
+    /// One visit. None when the run is over.
     async fn visit(&mut self) -> Option<()> {
         match self.random.u8(..100) {
             0..45 => self.reserve().await,
@@ -83,13 +83,13 @@ impl Client {
         let customer = self.floor.customer(random, CUSTOMERS);
         let goal = Goal { id: wire::hold_id(random).to_string(), customer, lines };
         let verb = Verb::Reserve { ttl: random.u64(150..1_500) };
-        // Others may ask for some before they are there.
+        // Other clients may call on some holds before they exist.
         let early = self.random.u8(..8) == 0;
         if early {
             self.floor.share(goal.clone());
         }
         if self.random.u8(..10) == 0 {
-            // The same request twice at once, as an impatient proxy would.
+            // The same request twice at once, as an impatient proxy would send it.
             let (floor, number) = (Arc::clone(&self.floor), self.number);
             let asked = (number, PATIENCE);
             let (one, other) =
@@ -98,7 +98,7 @@ impl Client {
         }
         for _ in 0..3 {
             let answer = self.until_known(&goal, verb).await?;
-            // A refusal is not remembered: the same id may be tried again.
+            // A refused reserve is not remembered: its id may be used again.
             if matches!(answer, Answer::Hold(_)) && !early {
                 self.floor.share(goal);
                 return Some(());
@@ -112,7 +112,7 @@ impl Client {
         Some(())
     }
 
-    /// Asks until there is an answer, or for as long as a client would.
+    /// Sends a call until it is answered, at most `TRIES` times.
     async fn until_known(&mut self, goal: &Goal, verb: Verb) -> Option<Answer> {
         let mut answer = self.ask(goal, verb).await?;
         for _ in 0..TRIES {
@@ -131,7 +131,7 @@ impl Client {
     }
 }
 
-/// Replaces what was sold until the run's length is over.
+/// Restocks sold units until the length is over.
 pub async fn restock(floor: Arc<Floor>, number: u16, mut random: fastrand::Rng, length: Duration) {
     let items = u8::try_from(floor.setup.stock.len()).unwrap_or(u8::MAX);
     while floor.watch.elapsed() < length {

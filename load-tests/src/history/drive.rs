@@ -1,4 +1,4 @@
-//! A run: a server, a drop that is always nearly sold out, clients, what is done to the server, and a last look at every
+//! A run: a server, a drop that is nearly sold out all the time, clients, kills and pauses, and a last read of every
 //! hold.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::output::Output;
 use crate::server::Recipe;
 use crate::wire::{self, Operators};
 
-/// Units of each item: few, so that they are sold out and come back all the time.
+/// Units of each item: few, so that they sell out and return all the time.
 const STOCK: [u32; 3] = [4, 3, 6];
 /// Units that a customer may have.
 const LIMIT: u32 = 3;
@@ -27,39 +27,39 @@ const LIMIT: u32 = 3;
 const MAX_HOLD_LIFE: u64 = 2_500;
 /// A payment's time, in milliseconds.
 const PAYMENT_TTL: u64 = 1_000;
-/// What a hold has after a restart, in milliseconds.
+/// What a hold has at least after a restart, in milliseconds.
 const GRACE: u64 = 400;
-/// By how much clocks may differ, in milliseconds: each side cuts off its digits below one, and the server's time
+/// By how much clocks may differ, in milliseconds: each side truncates to whole milliseconds, and the server's time
 /// follows the wall clock by at most 1 ms a second.
 const SLACK: u64 = 5;
-/// The longest that a client waits between two calls.
+/// The longest wait of a client between two calls.
 const THINK: Duration = Duration::from_millis(8);
-/// How long a last look waits for an answer.
+/// How long a last read waits for an answer.
 const LAST_PATIENCE: Duration = Duration::from_secs(20);
 
-/// How a history is made.
+/// How to make a history.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How a server is started.
     pub recipe: Recipe,
-    /// Flags of it that come in addition.
+    /// Further flags of the server.
     pub flags: Vec<String>,
-    /// How long clients ask.
+    /// How long clients send requests.
     pub length: Duration,
     /// How often the server is killed.
     pub kills: u32,
-    /// How often it is stopped in its tracks.
+    /// How often it is paused.
     pub pauses: u32,
-    /// Clients.
+    /// Number of clients.
     pub clients: u16,
-    /// Decides what they ask.
+    /// The seed of the requests.
     pub seed: u64,
 }
 
 /// Makes a history.
 ///
 /// # Errors
-/// When the server can't be run; not when it answers wrongly.
+/// When the server does not start or end; not when an answer is wrong.
 pub async fn record(options: Options, output: &mut Output) -> Result<History, Failure> {
     let Options { recipe, flags: more, length, kills, pauses, clients, seed } = options;
     let setup = Setup {
@@ -73,7 +73,7 @@ pub async fn record(options: Options, output: &mut Output) -> Result<History, Fa
     };
     let mut flags = vec!["--outage-grace".to_owned(), format!("{GRACE}ms")];
     flags.extend(more);
-    // One connection more, for whoever replaces what was sold.
+    // One more connection, for the task that restocks.
     let (chaos, way) = Chaos::start(recipe, flags, clients.saturating_add(1))?;
     create(&chaos.server().endpoint, &setup).await?;
     let floor = Arc::new(Floor::new(setup, way));
@@ -96,7 +96,7 @@ pub async fn record(options: Options, output: &mut Output) -> Result<History, Fa
     Ok(History { setup: floor.setup.clone(), terms, pauses, calls: floor.close() })
 }
 
-/// What was acknowledged is there when all is over, whatever came between.
+/// Reads every hold at the end: what was acknowledged must still be there.
 async fn look_at_all(floor: &Floor, clients: u16) {
     let lanes = usize::from(clients).max(1);
     let looks = floor.goals().into_iter().enumerate().map(|(number, goal)| async move {

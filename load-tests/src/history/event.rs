@@ -1,10 +1,10 @@
 //! What clients saw: every call with the instants around it and its answer, and what was done to the server meanwhile.
-//! This is what a history file holds, a JSON object a line. Nothing here judges.
+//! A history file contains this, one JSON object a line. Nothing here judges.
 
 use serde::{Deserialize, Serialize};
 use stockade_proto as pb;
 
-/// An instant, twice: by a watch that never goes back, for what came before what; and by the wall clock, for deadlines.
+/// An instant by two clocks: a monotonic one, for the order of events, and the wall clock, for deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Moment {
     /// Nanoseconds since the run began.
@@ -13,7 +13,7 @@ pub struct Moment {
     pub wall: u64,
 }
 
-/// What the run was set up with.
+/// The settings of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Setup {
     /// Units that each item begins with.
@@ -28,49 +28,49 @@ pub struct Setup {
     pub grace: u64,
     /// By how much the clients' wall clock and the server's time may differ, in milliseconds.
     pub slack: u64,
-    /// Decides what clients ask.
+    /// The seed of the requests.
     pub seed: u64,
 }
 
 /// One life of the server's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Term {
-    /// Before the process was made, in wall clock milliseconds.
+    /// A wall-clock time before the process was made, in milliseconds.
     pub spawned: u64,
-    /// When it said that it serves, in wall clock milliseconds.
+    /// When it reported that it serves, in wall-clock milliseconds.
     pub serving: u64,
-    /// When it was gone for sure; none for the last.
+    /// When it had surely ended; none for the last life.
     pub gone: Option<Moment>,
 }
 
-/// What was asked.
+/// The request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
-    /// Units set aside for so many milliseconds.
+    /// Units set aside.
     Reserve {
-        /// The wish.
+        /// The requested ttl in milliseconds.
         ttl: u64,
     },
-    /// A deadline moved to so many milliseconds from now; or a payment begun.
+    /// A later deadline, or the start of a payment.
     Extend {
-        /// The wish.
+        /// The requested ttl in milliseconds.
         ttl: u64,
-        /// Into payment.
+        /// Whether a payment begins.
         pay: bool,
     },
     /// A sale.
     Claim {
-        /// Which of a hold's orders.
+        /// Which of the hold's orders.
         order: u8,
     },
-    /// Units given back.
+    /// Units released.
     Release,
-    /// A hold looked at.
+    /// Reads a hold.
     GetHold,
-    /// Units put on sale in addition: `lines` says of what and how many, `hold` is the adjustment's id.
+    /// Units added to the stock: `lines` has items and units, `hold` is the adjustment's id.
     Adjust,
-    /// The drop's stock looked at.
+    /// Reads the drop's stock.
     GetDrop,
 }
 
@@ -80,13 +80,13 @@ pub enum Verb {
 pub enum Shown {
     /// Set aside.
     Held,
-    /// At the till.
+    /// In payment.
     Paying,
     /// Sold.
     Claimed,
-    /// Given back.
+    /// Released.
     Released,
-    /// Run out.
+    /// Past its deadline.
     Expired,
 }
 
@@ -101,98 +101,98 @@ pub struct Seen {
     pub due: u64,
     /// Its revision.
     pub revision: u64,
-    /// Its order, where it is sold: one of those that clients use.
+    /// Its order, if it is sold: one of those that clients use.
     pub order: Option<u8>,
-    /// Items by their place and units that the hold has.
+    /// Items by their place, and units of the hold.
     pub lines: Vec<(u8, u32)>,
     /// Its customer's number.
     pub customer: u32,
 }
 
-/// A business "no".
+/// A business refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// Too few units are free.
     SoldOut,
-    /// The customer has too many.
+    /// The customer's limit is reached.
     LimitReached,
-    /// The hold has run out.
+    /// The hold has expired.
     Expired,
-    /// The hold was given back.
+    /// The hold was released.
     Released,
     /// The hold is sold.
     Claimed,
-    /// The hold is sold for another order.
+    /// The hold is sold to another order.
     OrderMismatch,
-    /// The hold is at the till.
+    /// The hold is in payment.
     Paying,
 }
 
 /// Stock of one item as it was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Ever put in.
+    /// Units ever received.
     pub received: u32,
-    /// For sale.
+    /// Units for sale.
     pub free: u32,
-    /// Set aside.
+    /// Units held.
     pub held: u32,
-    /// At the till.
+    /// Units in payment.
     pub paying: u32,
-    /// Sold.
+    /// Units sold.
     pub claimed: u32,
 }
 
-/// What came back.
+/// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// A hold.
     Hold(Seen),
-    /// A refusal; with items that it says are short.
+    /// A refusal, with the items that it reports as short.
     Refused(Why, Vec<u8>),
     /// There is no such hold.
     Absent,
-    /// The adjustment is made.
+    /// The adjustment was made.
     Adjusted,
-    /// Stock of each item.
+    /// The stock of each item.
     Stock(Vec<Figures>),
-    /// Nothing that tells what became of it.
+    /// An answer that does not show the call's outcome.
     Unknown(String),
-    /// What can't be an answer to this question.
+    /// An answer that this call can't have.
     Odd(String),
 }
 
 /// A call and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// Who asked.
+    /// The client.
     pub client: u16,
-    /// Which of the server's lives was asked.
+    /// The life of the server that the call was sent to.
     pub term: u32,
-    /// What was asked.
+    /// The request.
     pub verb: Verb,
-    /// The hold's id, or the adjustment's; empty for a look at the stock.
+    /// The hold's id, or the adjustment's; empty for a read of the stock.
     pub hold: String,
     /// The customer's number.
     pub customer: u32,
     /// Items by their place, and units.
     pub lines: Vec<(u8, u32)>,
-    /// Before it was sent.
+    /// An instant before it was sent.
     pub sent: Moment,
-    /// After it was answered, or given up.
+    /// An instant after it was answered, or abandoned.
     pub back: Moment,
-    /// The server's time when it was decided, where the answer tells, in milliseconds since the epoch.
+    /// The server's time of the decision, if the answer contains it, in milliseconds since the epoch.
     pub now: Option<u64>,
     /// The answer.
     pub answer: Answer,
-    /// A last look when all is over: it concerns nobody but the hold.
+    /// Whether it is a last read at the end, which concerns the hold alone.
     #[serde(default)]
     pub last: bool,
 }
 
-/// A span in which the server's process stood still.
+/// A span in which the server's process was paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// When it was stopped.
@@ -204,18 +204,18 @@ pub struct Pause {
 /// A whole history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
-    /// What the run was set up with.
+    /// The settings of the run.
     pub setup: Setup,
     /// The lives of the server's process, in order.
     pub terms: Vec<Term>,
-    /// When it stood still.
+    /// Its pauses.
     pub pauses: Vec<Pause>,
-    /// Every call, by the instant at which it was sent.
+    /// Every call, in order of sending.
     pub calls: Vec<Call>,
 }
 
 impl Shown {
-    /// That of the wire.
+    /// The state for one of the wire.
     #[must_use]
     pub const fn of(state: pb::HoldState) -> Option<Self> {
         match state {
@@ -228,7 +228,7 @@ impl Shown {
         }
     }
 
-    /// Whether the hold has a deadline that counts.
+    /// Whether the hold has a deadline that matters.
     #[must_use]
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Held | Self::Paying)
@@ -236,7 +236,7 @@ impl Shown {
 }
 
 impl Why {
-    /// That of the wire; none for what the load can't bring about.
+    /// The reason for one of the wire; none for one that this load can't cause.
     #[must_use]
     pub const fn of(reason: pb::RefusalReason) -> Option<Self> {
         match reason {
@@ -263,7 +263,7 @@ impl Why {
 }
 
 impl Answer {
-    /// Whether nobody knows what became of the call.
+    /// Whether the call's outcome is unknown.
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown(_))

@@ -1,4 +1,4 @@
-//! A violation in words: the call whose answer fits nowhere, what was under way with it, and what came before.
+//! Describes a violation: the call whose answer fits nowhere, the calls in flight with it, and earlier calls.
 
 use std::fmt::Write as _;
 
@@ -7,16 +7,16 @@ use super::lens::Part;
 use super::search::Stuck;
 use super::state::{Life, State};
 
-/// Calls before it that are told.
+/// The most earlier calls that are shown.
 const BEFORE: usize = 12;
 
-/// Tells where there is no order.
+/// Describes where the search found no order.
 #[must_use]
 pub fn explain(part: &Part, history: &History, stuck: &Stuck) -> String {
     let mut text = format!("{}: no order of its calls gives these answers\n", part.subject);
     let call = |op: usize| part.ops.get(op).and_then(|op| history.calls.get(op.call));
     let at = part.ops.get(stuck.op).map_or(0, |op| op.back);
-    // What it is about comes first; of the rest, what ended last.
+    // Calls on the same hold come first; then the latest.
     let id = part.ops.get(stuck.op).map_or(u32::MAX, |op| op.id);
     let mut before: Vec<(bool, u64, usize)> = part
         .ops
@@ -29,7 +29,7 @@ pub fn explain(part: &Part, history: &History, stuck: &Stuck) -> String {
     let mut before: Vec<usize> = before.into_iter().rev().take(BEFORE).map(|(_, _, place)| place).collect();
     before.sort_unstable();
     let mut tell = |title: &str, ops: &[usize]| {
-        // Writing to a text can't fail.
+        // Writing to a string never fails.
         let _written = writeln!(text, "  {title}");
         for call in ops.iter().filter_map(|op| call(*op)) {
             let _written = writeln!(text, "    {}", told(call));
@@ -53,7 +53,7 @@ fn millis(ns: u64) -> f64 {
     crate::numbers::real(ns) / 1e6
 }
 
-/// A call in one line.
+/// A call as one line.
 #[must_use]
 pub fn told(call: &Call) -> String {
     let Call { client, term, verb, hold, customer, lines, sent, back, now, answer, last: _ } = call;

@@ -1,4 +1,4 @@
-//! A history as a file of JSON lines: the set-up first, then the server's lives and pauses, then the calls.
+//! A history as a file of JSON lines: the settings first, then the server's lives and pauses, then the calls.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
@@ -39,7 +39,7 @@ pub fn write(history: &History, path: &Path) -> Result<(), Failure> {
 /// Reads a history.
 ///
 /// # Errors
-/// When the file can't be read, or a line is none of a history's.
+/// When the file can't be read, or has an invalid line.
 pub fn read(path: &Path) -> Result<History, Failure> {
     let file = BufReader::new(File::open(path).map_err(Failure::file(path))?);
     let mut history = History::default();
@@ -58,10 +58,13 @@ pub fn read(path: &Path) -> Result<History, Failure> {
         }
     }
     let terms = history.terms.len();
-    // The search relies on both; a file that was cut must not pass for an empty history.
+    // The search depends on both. A truncated file must not pass for an empty history.
     let placed = |call: &Call| usize::try_from(call.term).is_ok_and(|term| term < terms);
     if !is_set_up || terms == 0 || !history.calls.iter().all(placed) {
-        return Err(Failure::Usage(format!("{}: no whole history: its set-up or terms are missing", path.display())));
+        return Err(Failure::Usage(format!(
+            "{}: an incomplete history: its settings or terms are missing",
+            path.display()
+        )));
     }
     history.calls.sort_by_key(|call| call.sent.ns);
     Ok(history)

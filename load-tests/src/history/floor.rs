@@ -1,4 +1,4 @@
-//! What all clients of a run share: the way to the server as it is now, the watch, and the record of what they saw.
+//! State that all clients of a run share: connections to the present server, the watch, and the recorded calls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use tonic::transport::Channel;
 use super::event::{Call, Moment, Setup};
 use crate::numbers::nanos;
 
-/// Holds that clients meet on.
+/// Number of recent holds that clients call on.
 const RECENT: usize = 48;
 
 /// The drop that is sold.
 pub const DROP: &str = "history";
 
-/// The way to the server while it lives; none between two of its lives.
+/// Connections to the server while it lives.
 #[derive(Debug, Clone, Default)]
 pub struct Way {
-    /// Which of its lives it is.
+    /// The life of the server.
     pub term: u32,
     /// The connections, one for each client.
     pub channels: Arc<Vec<Channel>>,
 }
 
-/// A hold that a client asked for.
+/// A hold that a client requested.
 #[derive(Debug, Clone)]
 pub struct Goal {
     /// Its id.
@@ -38,22 +38,22 @@ pub struct Goal {
     pub lines: Vec<(u8, u32)>,
 }
 
-/// What all clients share.
+/// State that all clients share.
 pub struct Floor {
-    /// What the run is set up with.
+    /// The settings of the run.
     pub setup: Setup,
-    /// The way to the server.
+    /// The connections to the server; none between two of its lives.
     pub way: watch::Receiver<Option<Way>>,
-    /// Since the run began.
+    /// Started with the run.
     pub watch: Stopwatch,
     calls: Mutex<Vec<Call>>,
     recent: Mutex<VecDeque<Goal>>,
-    /// Units of each item that were sold and not replaced yet; and sales so far.
+    /// Units of each item that were sold and not restocked yet; and the number of sales.
     sold: Mutex<(Vec<u32>, u32)>,
 }
 
 impl Floor {
-    /// Before anything was asked.
+    /// The state before the first call.
     #[must_use]
     pub fn new(setup: Setup, way: watch::Receiver<Option<Way>>) -> Self {
         let sold = Mutex::new((vec![0; setup.stock.len()], 0));
@@ -67,24 +67,24 @@ impl Floor {
         Moment { ns: nanos(self.watch.elapsed()), wall: wall_clock().0 }
     }
 
-    /// Keeps a call.
+    /// Records a call.
     pub fn keep(&self, call: Call) {
         self.calls.lock().push(call);
     }
 
-    /// Calls so far.
+    /// Number of calls so far.
     pub fn asked(&self) -> usize {
         self.calls.lock().len()
     }
 
-    /// All calls, by the instant at which they were sent.
+    /// All calls, in order of sending.
     pub fn close(&self) -> Vec<Call> {
         let mut calls = std::mem::take(&mut *self.calls.lock());
         calls.sort_by_key(|call| call.sent.ns);
         calls
     }
 
-    /// Every hold that was asked for.
+    /// Every hold that was requested.
     pub fn goals(&self) -> Vec<Goal> {
         let calls = self.calls.lock();
         let reserves = calls.iter().filter(|call| matches!(call.verb, super::event::Verb::Reserve { .. }));
@@ -96,7 +96,7 @@ impl Floor {
         goals
     }
 
-    /// Lets others meet on a hold.
+    /// Adds a hold to those that other clients call on.
     pub fn share(&self, goal: Goal) {
         let mut recent = self.recent.lock();
         if recent.len() >= RECENT {
@@ -105,14 +105,14 @@ impl Floor {
         recent.push_back(goal);
     }
 
-    /// One of the last holds, more likely one of the very last.
+    /// One of the recent holds; later ones are more likely.
     pub fn recent(&self, random: &mut fastrand::Rng) -> Option<Goal> {
         let recent = self.recent.lock();
         let back = random.usize(..recent.len().max(1)).min(random.usize(..recent.len().max(1)));
         recent.iter().rev().nth(back).cloned()
     }
 
-    /// Notes a sale, so that its units are replaced.
+    /// Counts a sale, so that its units are restocked.
     pub fn sell(&self, goal: &Goal) {
         let mut sold = self.sold.lock();
         for (item, units) in &goal.lines {
@@ -123,18 +123,19 @@ impl Floor {
         sold.1 = sold.1.saturating_add(1);
     }
 
-    /// Units of an item to be replaced: those sold since this was asked last.
+    /// Units of an item to restock: those sold since the last call.
     pub fn replace(&self, item: u8) -> u32 {
         self.sold.lock().0.get_mut(usize::from(item)).map_or(0, std::mem::take)
     }
 
-    /// A customer: of a few at a time, others as sales go on, since what was bought counts for a limit for good.
+    /// A random customer of a small window. The window moves with each sale, since sold units count for a limit
+    /// forever.
     pub fn customer(&self, random: &mut fastrand::Rng, window: u32) -> u32 {
         let sales = self.sold.lock().1;
         sales.saturating_add(random.u32(..window.max(1)))
     }
 
-    /// Where clients find the server; waits until it lives. None when the run is over.
+    /// The present life and the client's connection to it; waits until the server lives. None when the run is over.
     pub async fn reach(&self, client: u16) -> Option<(u32, Channel)> {
         let mut way = self.way.clone();
         let way = way.wait_for(Option::is_some).await.ok()?.clone()?;

@@ -1,25 +1,25 @@
-//! Parts of a history that are checked by themselves: what concerns one hold, one item, one customer.
+//! Parts of a history that are checked separately: the calls that concern one hold, one item or one customer.
 //!
-//! If all calls together took effect in one order, then those of any part did, in that same order; so a part that has no
-//! order convicts the whole, and there is no false alarm. The reverse does not hold: each part may have an order of its
-//! own, and they may contradict each other. Stock and limits are promised per item and per customer only.
+//! If all calls together have an order, the calls of each part have the same order. So a part without an order is a
+//! violation of the whole, and there are no false alarms. The reverse does not hold: each part may have an order of its
+//! own, and these may contradict each other. Stock and limits are promised per item and per customer only.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::event::{Answer, Call, Figures, History, Seen, Verb, Why};
 
-/// What a part is about.
+/// The subject of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// A hold's life, by the hold's number in the history.
     Hold(u32),
-    /// What one customer may have.
+    /// The limit of one customer.
     Customer(u32),
-    /// Who is served of an item's stock, and who is told that it is sold out.
+    /// An item's stock as grants and refusals show it.
     Stock(u8),
-    /// What is shown of an item's stock. By itself: figures may run behind the counter that decides, by calls that are
-    /// not answered yet.
+    /// An item's stock as `GetDrop` shows it. A separate part, since its figures may lag behind the counter by calls
+    /// that are not answered yet.
     Figures(u8),
 }
 
@@ -34,12 +34,12 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What came of a call, as far as it concerns the part.
+/// The result of a call, as far as it concerns the part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// A hold.
     Hold(Seen),
-    /// A refusal; and whether it says that this book has too few units.
+    /// A refusal.
     Refused {
         /// Why.
         why: Why,
@@ -52,7 +52,7 @@ pub enum Said {
     Adjusted,
     /// The item's stock.
     Figures(Figures),
-    /// Nobody knows.
+    /// The outcome is unknown.
     Unknown,
 }
 
@@ -63,40 +63,40 @@ pub struct Op {
     pub call: usize,
     /// The hold or adjustment, by its number in this part.
     pub id: u32,
-    /// What was asked.
+    /// The request.
     pub verb: Verb,
-    /// What came of it.
+    /// The result.
     pub said: Said,
-    /// Which of the server's lives was asked.
+    /// The life of the server that the call was sent to.
     pub term: u32,
     /// When it was sent, in nanoseconds of the run's watch.
     pub sent: u64,
-    /// By when it took effect, if it ever did and was answered.
+    /// An instant by which it took effect, if it was answered and ever did.
     pub back: u64,
     /// When it was sent, in wall clock milliseconds.
     pub sent_wall: u64,
     /// When it was answered, in wall clock milliseconds.
     pub back_wall: u64,
-    /// The server's time when it was decided.
+    /// The server's time of the decision.
     pub now: Option<u64>,
 }
 
 /// A part of a history.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// What it is about.
+    /// Its subject.
     pub subject: Subject,
-    /// Units of the book at first; none where nothing runs short, which is so in a hold's own life.
+    /// Units of the book at first; none for a hold's own life, which no units bound.
     pub capacity: Option<i64>,
-    /// Units that each hold has of the book, by its number here; of an adjustment, those that it adds.
+    /// Units of the book that each hold has, by its number here; for an adjustment, those that it adds.
     pub units: Vec<i64>,
-    /// Holds of which there was nothing when all was over: if one ever was there, a crash undid it.
+    /// Holds that the last read did not find: if one ever existed, a crash undid it.
     pub never: HashSet<u32>,
-    /// The calls, by the instant at which they were sent.
+    /// The calls, in order of sending.
     pub ops: Vec<Op>,
 }
 
-/// Parts of a history that is looked at hold by hold, customer by customer and item by item.
+/// All parts of a history: holds, customers and items.
 #[must_use]
 pub fn parts(history: &History) -> Vec<Part> {
     let absent = |call: &&Call| call.last && call.answer == Answer::Absent;
@@ -107,14 +107,14 @@ pub fn parts(history: &History) -> Vec<Part> {
         sorter.sort(place, call);
     }
     let mut parts: Vec<Part> = sorter.parts.into_values().collect();
-    // Small ones first: what is wrong is easiest to see in them.
+    // Small parts first: a violation is easiest to understand there.
     parts.sort_by_key(|part| part.subject);
     parts
 }
 
 struct Sorter<'h> {
     history: &'h History,
-    /// Holds of which there was nothing when all was over.
+    /// Holds that the last read did not find.
     never: HashSet<&'h str>,
     parts: HashMap<Subject, Part>,
     /// Numbers of holds and adjustments in the history, by their ids.
@@ -126,11 +126,12 @@ struct Sorter<'h> {
 impl<'h> Sorter<'h> {
     fn sort(&mut self, place: usize, call: &'h Call) {
         if let Answer::Odd(_) = call.answer {
-            return; // told by itself
+            return; // reported by `plain`
         }
         let term = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term));
         let gone = term.and_then(|term| term.gone);
-        // Sent to a process that was gone already: it never reached anyone. Or to the last one, and nothing came of it.
+        // It was sent to a process that had ended, so it was never received. Or it was sent to the last life, and its
+        // hold does not exist at the end.
         let unreached = gone.map_or(self.never.contains(call.hold.as_str()), |gone| gone.ns <= call.sent.ns);
         if call.answer.is_unknown() && unreached {
             return;
@@ -184,7 +185,7 @@ impl<'h> Sorter<'h> {
             u32::try_from(part.units.len().saturating_sub(1)).unwrap_or(u32::MAX)
         });
         let term = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term));
-        // An answer may be read after its process has gone, but it was decided before.
+        // An answer may be read after its process has ended, but it was decided before.
         let gone = term.and_then(|term| term.gone);
         let back = gone.map_or(call.back.ns, |gone| gone.ns.min(call.back.ns));
         let back_wall = gone.map_or(call.back.wall, |gone| gone.wall.min(call.back.wall));
@@ -203,7 +204,7 @@ impl<'h> Sorter<'h> {
     }
 }
 
-/// What came of it; where it was refused for want of units, `short` says whether of those of this book.
+/// The result of a call. For a refusal, `short` says whether this book had too few units.
 fn said(call: &Call, short: Option<bool>) -> Said {
     match &call.answer {
         Answer::Hold(seen) => Said::Hold(seen.clone()),

@@ -1,5 +1,4 @@
-//! `load-tests history`: what real clients saw of a real server that is killed and stopped in its tracks, checked for
-//! linearizability.
+//! `load-tests history`: checks for linearizability what real clients saw of a real server that is killed and paused.
 
 mod event;
 mod file;
@@ -29,7 +28,7 @@ pub use event::History;
 
 use crate::failure::Failure;
 
-/// Checks a history; the search within its usual bounds.
+/// Checks a history, with the usual bounds of the search.
 #[must_use]
 pub fn check(history: &History) -> Report {
     check::check(history, search::Bounds::default())
@@ -38,7 +37,7 @@ pub fn check(history: &History) -> Report {
 /// Reads a history from a file.
 ///
 /// # Errors
-/// When it can't be read, or is none.
+/// When it can't be read, or is not a history.
 pub fn read(path: &Path) -> Result<History, Failure> {
     file::read(path)
 }

@@ -1,14 +1,15 @@
-//! What can be seen in single answers, without looking for an order: an answer that is none, a hold with other lines than
-//! asked, "sold out" of nothing that was asked for, a time outside of the call, an id with two outcomes, a revision that goes back.
+//! Faults that single answers show without a search: an invalid answer, a hold with other lines than requested, "sold
+//! out" for items that were not requested, a time outside of the call, an id with two outcomes, a revision that
+//! decreases.
 
 use std::collections::HashMap;
 
 use super::event::{Answer, Call, History, Seen, Shown, Why};
 
-/// Findings told at most.
+/// The most findings that are described.
 const MOST: usize = 20;
 
-/// What is wrong with single answers, in words.
+/// Faults of single answers, in words.
 #[must_use]
 pub fn look(history: &History) -> Vec<String> {
     let mut findings = Vec::new();
@@ -33,10 +34,10 @@ pub fn look(history: &History) -> Vec<String> {
     findings
 }
 
-/// What can't be an answer.
+/// An answer that this call can't have.
 fn odd(call: &Call) -> Option<String> {
     match &call.answer {
-        Answer::Odd(what) => Some(format!("no answer to that: {what}")),
+        Answer::Odd(what) => Some(format!("not an answer to this call: {what}")),
         Answer::Hold(_)
         | Answer::Refused(..)
         | Answer::Absent
@@ -46,7 +47,7 @@ fn odd(call: &Call) -> Option<String> {
     }
 }
 
-/// A decision at a time that was not during the call.
+/// A decision at a time outside of the call.
 fn late(call: &Call, slack: u64) -> Option<String> {
     let now = call.now?;
     let early = now.saturating_add(slack) < call.sent.wall;
@@ -54,7 +55,7 @@ fn late(call: &Call, slack: u64) -> Option<String> {
     (early || late).then(|| "the server's time is outside of the call".to_owned())
 }
 
-/// A hold that is not what was asked for.
+/// A hold that does not match the request.
 fn unfaithful(call: &Call) -> Option<String> {
     let Answer::Hold(seen) = &call.answer else { return None };
     let has = seen.state.is_live() || seen.state == Shown::Claimed;
@@ -62,14 +63,14 @@ fn unfaithful(call: &Call) -> Option<String> {
     (seen.lines != wanted || seen.customer != call.customer).then(|| "not the hold that was asked for".to_owned())
 }
 
-/// "Sold out" that says of no item, or of one that was not asked for: what no part's search would hold against a stock.
+/// "Sold out" that names no item, or one that was not requested. No part's search would check that against a stock.
 fn baseless(call: &Call) -> Option<String> {
     let Answer::Refused(Why::SoldOut, items) = &call.answer else { return None };
     let asked = |item: &u8| call.lines.iter().any(|(line, _)| line == item);
     (items.is_empty() || !items.iter().all(asked)).then(|| "sold out, but of nothing that was asked for".to_owned())
 }
 
-/// A revision that was shown before a call and is larger than the one that the call was shown.
+/// A finding if a call returned a smaller revision of this hold than an earlier call.
 fn went_back(id: &str, mut seen: Vec<(&Call, &Seen)>) -> Option<String> {
     let mut shown: Vec<(u64, u64)> = seen.iter().map(|(call, seen)| (call.back.ns, seen.revision)).collect();
     shown.sort_unstable();

@@ -1,4 +1,4 @@
-//! The checker finds what it is there to find: small histories with one fault each, and their sound twins.
+//! The checker finds each planted fault: small histories with one fault each, and their sound counterparts.
 
 use super::event::{Answer, Call, Figures, History, Moment, Seen, Setup, Shown, Term, Verb, Why};
 use super::search::{Bounds, Verdict, search};
@@ -13,10 +13,10 @@ const fn moment(ms: u64) -> Moment {
     Moment { ns: ms * 1_000_000, wall: ZERO + ms }
 }
 
-/// A history in the making: two units of one item, three a customer. Instants are in milliseconds.
+/// Builds a history: two units of one item, three a customer. Instants are in milliseconds.
 pub struct Tape(History);
 
-/// A hold that is asked for: its name, its customer, units.
+/// A requested hold: its name, its customer, units.
 type Goal = (&'static str, u32, u32);
 const A: Goal = ("a", 1, 1);
 const A2: Goal = ("a", 1, 2);
@@ -110,7 +110,7 @@ fn look(tape: Tape) -> Report {
     check(&history)
 }
 
-/// One history is sound, and one that differs in one answer is not.
+/// Asserts that one history is sound, and that one that differs in one answer is not.
 fn told_apart(what: &str, sound: Tape, faulty: Tape) {
     let report = look(sound);
     assert!(report.is_linearizable(), "{what}, sound: {report}");
@@ -202,14 +202,14 @@ fn crashes() {
     let full = || Tape::new().held(A2, (0, 10)).call(A2, Verb::Release, (20, 30), hold(A2, Shown::Released, 9, 1_009));
     let ask = |tape: Tape| tape.crash(100).reserve(B, (200, 210), refused(Why::SoldOut));
     told_apart("false sold out after it", ask(Tape::new().held(A2, (0, 10))), ask(full()));
-    // Killed at 950, serves again from 1000 at the latest: whoever lived then has until 1260 at least.
+    // Killed at 950, serves again from 1000 at the latest: a hold that lived then lives until 1260 at least.
     let graced = |at| Tape::new().held(A, (0, 10)).crash(950).get(A, (at, at + 10), hold(A, Shown::Expired, 9, 1_290));
     told_apart("eaten by the outage", graced(1_310), graced(1_200));
     let undone = |state: Shown, due| {
         let tape = Tape::new().held(A, (0, 10)).held(B, (1_100, 1_110)).crash(1_120);
         tape.get(A, (1_200, 1_210), hold(A, state, 9, due))
     };
-    // Of two holds, one is past its deadline for sure, the other may be: they are not alike.
+    // Of two holds, one is surely past its deadline, the other may be: they are not interchangeable.
     let two = |more: Goal| {
         let brief = Answer::Hold(Seen {
             state: Shown::Held,
@@ -232,12 +232,12 @@ fn crashes() {
 fn calls_without_an_answer() {
     let maybe = |tape: Tape, goal, at| tape.reserve(goal, (at, at + 20), unknown());
     let refused_by_it = || maybe(Tape::new(), A2, 90).reserve(B, (92, 98), refused(Why::SoldOut));
-    // What the crash undid is free again; what it kept is not.
+    // Units of a hold that the crash undid are free again; those of a hold that it kept are not.
     let after = |tape: Tape| tape.crash(100).held(B2, (200, 210));
     let kept = |tape: Tape| tape.get(A2, (220, 230), hold(A2, Shown::Held, 95, 1_095));
     told_apart("sold out by a hold that was lost", after(refused_by_it()), kept(after(refused_by_it())));
     told_apart("or that was kept", kept(refused_by_it().crash(100)), kept(Tape::new().crash(100)));
-    // It reached nobody before it was sent, and nobody after the process was gone.
+    // A call takes no effect before it is sent, nor after the process has ended.
     let early = Tape::new().reserve(B, (70, 80), refused(Why::SoldOut));
     told_apart("taken before it was sent", refused_by_it(), maybe(early, A2, 90));
     let late = || Tape::new().crash(60).reserve(B, (200, 210), refused(Why::SoldOut));
@@ -249,7 +249,7 @@ fn calls_without_an_answer() {
     let release = |tape: Tape, at| tape.call(A2, Verb::Release, (at, at + 10), unknown());
     let taken = || Tape::new().held(A2, (0, 10));
     told_apart("given back, perhaps", release(taken(), 20).held(B, (40, 50)), release(taken().held(B, (40, 50)), 60));
-    // Seen once to be there, it stays; seen once not to be there after the crash, it never comes.
+    // If one answer shows that it exists, it stays; if one after the crash shows that it does not, it never does.
     let tape = || maybe(Tape::new(), A, 50).crash(100).get(A, (200, 210), Answer::Absent);
     let here = hold(A, Shown::Held, 55, 1_055);
     told_apart("absent, then there", tape().get(A, (220, 230), Answer::Absent), tape().get(A, (220, 230), here));
@@ -261,11 +261,11 @@ fn calls_without_an_answer() {
 
 #[test]
 fn who_asks_at_once_may_be_served_in_any_order() {
-    // The refusal came back first, and was sent after the reserve that took all: sound. Sent before it: not.
+    // The refusal returned first, and was sent after the reserve that took all: sound. Sent before it: not.
     let at = |sent| Tape::new().held(A2, (10, 40)).reserve(B, (sent, 20), refused(Why::SoldOut));
     assert!(look(at(15)).is_linearizable());
     assert!(!look(Tape::new().reserve(B, (1, 5), refused(Why::SoldOut)).held(A2, (10, 40))).is_linearizable());
-    // Three ask for two units at once: whoever is refused, two are served.
+    // Three ask for two units at once: whichever is refused, two are granted.
     let crowd = |third: Answer| Tape::new().held(A, (0, 50)).held(B, (1, 49)).reserve(C, (2, 48), third);
     assert!(look(crowd(refused(Why::SoldOut))).is_linearizable());
     assert!(!look(crowd(hold(C, Shown::Held, 47, 1_047))).is_linearizable());

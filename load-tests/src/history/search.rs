@@ -1,13 +1,13 @@
-//! The search for an order in which one part's calls took effect, each between its sending and its return.
+//! Searches for an order in which one part's calls took effect, each between its sending and its return.
 //!
-//! After Wing and Gong, in Lowe's just-in-time form: the history is walked event by event, and all configurations that
-//! are possible are kept side by side, each once. A configuration is a state and which of the calls under way have
-//! taken effect in it. A call takes effect when it has to at the latest: right before some call returns. Where a return
-//! leaves no configuration, there is no order.
+//! The algorithm is Wing and Gong's with Lowe's just-in-time linearization. It walks the history event by event and
+//! keeps all possible configurations, each once. A configuration is a state and the set of calls in flight that have
+//! taken effect in it. A call takes effect as late as possible: right before some call returns. If a return leaves no
+//! configuration, there is no order.
 //!
-//! Three shortcuts, none of which loses an order. A call that changes nothing takes effect as soon as it can. One
-//! without an answer takes effect only where some answer needs it: whatever does not need it can as well come before
-//! it. And a hold whose deadline has passed for every call that is still to come is expired without being asked for.
+//! Three shortcuts, none of which loses an order. A call that changes nothing takes effect as soon as it can. A call
+//! without an answer takes effect only if some answer needs it; an answer that does not need it can be ordered before
+//! it. A hold whose deadline has passed for every call still to take effect expires at once.
 
 use std::collections::HashSet;
 
@@ -17,15 +17,15 @@ use super::state::{Life, State};
 use super::step::Scene;
 use super::terms::Terms;
 
-/// Calls of one part under way at a time. More, and the search gives up.
+/// Maximum calls in flight of one part. With more the search is abandoned.
 const SLOTS: usize = 128;
 
-/// What the search may cost.
+/// The bounds of a search.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Configurations side by side.
+    /// Configurations at one time.
     pub wide: usize,
-    /// Configurations looked at, in one part.
+    /// Configurations examined, in one part.
     pub all: u64,
 }
 
@@ -35,58 +35,58 @@ impl Default for Bounds {
     }
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// There is an order.
     Linearizable,
     /// There is none.
     Violation(Stuck),
-    /// The search was given up: nobody knows.
+    /// The search was abandoned.
     Undecided(&'static str),
 }
 
 /// Where a search found that there is no order.
 #[derive(Debug, Clone)]
 pub struct Stuck {
-    /// The call whose answer fits nowhere, by its place in the part.
+    /// The call whose answer fits nowhere, by its index in the part.
     pub op: usize,
-    /// Calls under way with it, by their places in the part.
+    /// Calls in flight with it, by their indices in the part.
     pub under_way: Vec<usize>,
-    /// States that there might have been before it returned, some of them.
+    /// Some of the states that were possible before it returned.
     pub states: Vec<State>,
 }
 
-/// A state, and which of the calls under way have taken effect in it.
+/// A state, and which calls in flight have taken effect in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Config {
     state: State,
     done: u128,
 }
 
-/// A call under way.
+/// A call in flight.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     op: usize,
     is_unknown: bool,
 }
 
-/// What happens in a history.
+/// An event of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    // In this order at one instant: calls that touch each other count as at once.
+    // The order of events at one instant: calls that touch each other count as concurrent.
     Sent(usize),
     Back(usize),
     Crash(u32),
 }
 
-/// A search that is under way.
+/// The state of a search.
 struct Search<'a> {
     part: &'a Part,
     history: &'a History,
     terms: &'a Terms,
     slots: Vec<Option<Slot>>,
-    /// Calls of each entry that are not over.
+    /// For each entry, the number of calls that are not over.
     left: Vec<u32>,
     configs: HashSet<Config>,
     looked_at: u64,
@@ -96,7 +96,7 @@ struct Search<'a> {
     at: (u64, u64),
 }
 
-/// Looks for an order of a part's calls; and how many configurations were looked at.
+/// Searches for an order of a part's calls. Returns the verdict, and how many configurations were examined.
 #[must_use]
 pub fn search(part: &Part, history: &History, terms: &Terms, bounds: Bounds) -> (Verdict, u64) {
     let mut left = vec![0_u32; part.units.len()];
@@ -191,7 +191,7 @@ impl<'a> Search<'a> {
         self.normalize()
     }
 
-    /// A call is over: nobody asks for it any more.
+    /// Removes a call that is over from the slots and from its entry's count.
     fn over(&mut self, slot: usize, id: u32) {
         if let Some(slot) = self.slots.get_mut(slot) {
             *slot = None;
@@ -201,7 +201,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Calls without an answer of which nothing is possible any more, in no configuration.
+    /// Removes calls without an answer that can take effect in no configuration any more.
     fn retire(&mut self) {
         let done = self.configs.iter().fold(u128::MAX, |done, config| done & config.done);
         for number in 0..self.slots.len() {
@@ -223,7 +223,7 @@ impl<'a> Search<'a> {
             let Some(states) = self.terms.crashed(&config.state, term) else {
                 return Err(Verdict::Undecided("too many ways to crash"));
             };
-            // What was kept was kept from the beginning: nobody has units that another still had.
+            // Whatever a crash keeps was there before it, so no two holds have the same units.
             let is_shown = matches!(self.part.subject, Subject::Figures(_));
             let fits = |state: &State| is_shown || scene.free(state).is_none_or(|free| free >= 0);
             let fits =
@@ -242,7 +242,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Calls under way that have not taken effect in a configuration, with their slots.
+    /// Calls in flight that have not taken effect in a configuration, with their slots.
     fn open(&self, config: &Config) -> Vec<(usize, &'a Op, bool)> {
         let slots = self.slots.iter().enumerate();
         slots
@@ -266,7 +266,7 @@ impl<'a> Search<'a> {
             next.extend(states.into_iter().map(|state| self.normal(Config { state, done })));
         }
         for (number, op, _) in open.iter().filter(|(_, _, is_unknown)| *is_unknown) {
-            // Of what never lasted, nothing is durable by now that will be.
+            // A hold that the last read did not find can be made only while a crash may still undo it.
             let may_be = scene.may_be_lost || !self.part.never.contains(&op.id);
             if may_be && blocked.iter().any(|blocked| may_need(blocked, op)) {
                 let done = config.done | bit(*number);
@@ -286,7 +286,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// A configuration in which all has happened that can't wait or need not.
+    /// Applies to a configuration all that changes nothing or can't be delayed.
     fn normal(&self, mut config: Config) -> Config {
         let scene = self.scene();
         let open = self.open(&config);
@@ -305,8 +305,8 @@ impl<'a> Search<'a> {
         config
     }
 
-    /// Holds whose deadline has passed for every call that is still to take effect. What is shown of the stock may still
-    /// have them until the sweep comes along.
+    /// Expires holds whose deadline has passed for every call still to take effect. Not for figures: those may include
+    /// such holds until a sweep returns their units.
     fn expire_passed(&self, scene: &Scene<'_>, config: &mut Config) {
         if matches!(self.part.subject, Subject::Figures(_)) {
             return;
@@ -327,7 +327,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Entries that nobody asks for any more.
+    /// Removes entries that no call refers to any more.
     fn settle(&self, scene: &Scene<'_>, config: &mut Config) {
         let over = |life: Life| !matches!(life, Life::Live { .. });
         let is_left = |id: u32| self.left.get(place(id)).is_some_and(|left| *left > 0);
@@ -339,7 +339,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Calls without an answer of an earlier life on the same hold: once it was looked at, they are in it, or never were.
+/// Calls without an answer of an earlier life on the same hold. An answer of a later life shows their effect, or they
+/// never had one.
 fn overtaken(op: &Op, open: &[(usize, &Op, bool)]) -> u128 {
     let old = |other: &Op| other.id == op.id && other.term < op.term;
     let bits = open.iter().filter(|(_, other, is_unknown)| *is_unknown && old(other));
@@ -352,19 +353,19 @@ fn may_need(blocked: &Op, unknown: &Op) -> bool {
         return true;
     }
     match blocked.said {
-        // Figures depend on everything; so does whether units are short, as a deadline that moved keeps units away.
+        // Figures depend on everything. So does a shortage, since a moved deadline keeps units taken.
         Said::Figures(_) | Said::Refused { .. } => true,
-        // Units for one come from others.
+        // Its units may have been freed or added by another call.
         Said::Hold(_) => matches!(unknown.verb, Verb::Release | Verb::Adjust),
         Said::Absent | Said::Adjusted | Said::Unknown => false,
     }
 }
 
-/// Whether a call without an answer can't change anything any more.
+/// Whether a call without an answer can no longer change anything.
 fn can_never_be(op: &Op, state: &State) -> bool {
     let entry = state.get(op.id);
     match op.verb {
-        // An id is used once; unless a crash undoes it.
+        // An id is used once, unless a crash undoes it.
         Verb::Reserve { .. } | Verb::Adjust => entry.is_some_and(|entry| entry.before.is_empty()),
         Verb::Extend { .. } | Verb::Claim { .. } | Verb::Release => {
             entry.is_some_and(|entry| entry.before.is_empty() && !matches!(entry.life, Life::Live { .. }))
@@ -373,7 +374,7 @@ fn can_never_be(op: &Op, state: &State) -> bool {
     }
 }
 
-/// What happens, in order.
+/// All events of a part and of the server's lives, in order.
 fn events(part: &Part, terms: &Terms) -> Vec<(u64, Event)> {
     let mut events = Vec::with_capacity(part.ops.len().saturating_mul(2));
     for (place, op) in part.ops.iter().enumerate() {

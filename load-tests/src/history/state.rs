@@ -1,65 +1,65 @@
-//! One possible state of a book: what there may be after some of the calls took effect, in some order.
+//! One possible state of a book after some of the calls took effect, in some order.
 //!
-//! A book is an item's stock or a customer's allowance: a number of units, of which holds have some until they are given
-//! back. Where a call without an answer made a hold, or a restart moved its deadline, that is known as a span only.
+//! A book is an item's stock or a customer's limit: a number of units, some of which holds have until they end. Where a
+//! call without an answer made a hold, or a restart moved its deadline, its times are known as spans only.
 
-/// From one millisecond to another, both within.
+/// From one millisecond to another, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Span {
-    /// Not before.
+    /// The earliest instant.
     pub from: u64,
-    /// Not after.
+    /// The latest instant.
     pub until: u64,
 }
 
 impl Span {
-    /// An instant that is known.
+    /// A known instant.
     #[must_use]
     pub const fn at(instant: u64) -> Self {
         Self { from: instant, until: instant }
     }
 
-    /// What of it lies in another one; none where nothing does.
+    /// The intersection with another span, if there is one.
     #[must_use]
     pub fn within(self, other: Self) -> Option<Self> {
         let (from, until) = (self.from.max(other.from), self.until.min(other.until));
         (from <= until).then_some(Self { from, until })
     }
 
-    /// Both of its ends not before those of another.
+    /// Raises both ends to at least those of another.
     #[must_use]
     pub fn at_least(self, other: Self) -> Self {
         Self { from: self.from.max(other.from), until: self.until.max(other.until) }
     }
 
-    /// Both of its ends not after those of another.
+    /// Lowers both ends to at most those of another.
     #[must_use]
     pub fn at_most(self, other: Self) -> Self {
         Self { from: self.from.min(other.from), until: self.until.min(other.until) }
     }
 
-    /// Both of its ends later by so much.
+    /// Moves both ends later by a number of milliseconds.
     #[must_use]
     pub const fn plus(self, millis: u64) -> Self {
         Self { from: self.from.saturating_add(millis), until: self.until.saturating_add(millis) }
     }
 }
 
-/// Where a hold stands.
+/// The state of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Life {
-    /// Held, or at the till, until a deadline.
+    /// Held or in payment, until a deadline.
     Live {
         /// The deadline.
         due: Span,
-        /// At the till.
+        /// Whether it is in payment.
         paying: bool,
     },
     /// Sold for this order.
     Claimed(u8),
-    /// Given back.
+    /// Released.
     Released,
-    /// Run out.
+    /// Past its deadline.
     Expired,
     /// No hold: an adjustment that was made.
     Adjusted,
@@ -68,14 +68,14 @@ pub enum Life {
 /// A hold, or an adjustment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// Which, by its number in the book.
+    /// Its number in the book.
     pub id: u32,
-    /// Where it stands.
+    /// Its state.
     pub life: Life,
     /// When it was made.
     pub created: Span,
-    /// What a crash may make of it instead: where it stood before changes that nobody knows to be durable. None: it was
-    /// not there.
+    /// The states that a crash may restore: those before changes that are not known to be durable. None: it did not
+    /// exist.
     pub before: Vec<Option<Life>>,
 }
 
@@ -84,21 +84,21 @@ pub struct Entry {
 pub struct State {
     /// Holds and adjustments that may still matter, ascending by number.
     pub entries: Vec<Entry>,
-    /// Units that are sold for good, of holds that are in no call any more.
+    /// Units that are sold, of holds that no call refers to any more.
     pub sold: i64,
-    /// Units that came in addition, of adjustments that are in no call any more.
+    /// Units that were added, by adjustments that no call refers to any more.
     pub added: i64,
 }
 
 impl State {
-    /// A hold or an adjustment; none where it is not there.
+    /// A hold or an adjustment, if it exists.
     #[must_use]
     pub fn get(&self, id: u32) -> Option<&Entry> {
         let place = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
         self.entries.get(place)
     }
 
-    /// Enters one, or another state of it.
+    /// Inserts or replaces an entry.
     pub fn put(&mut self, entry: Entry) {
         match self.entries.binary_search_by_key(&entry.id, |entry| entry.id) {
             Ok(place) => {
@@ -110,14 +110,14 @@ impl State {
         }
     }
 
-    /// Takes one out.
+    /// Removes an entry.
     pub fn remove(&mut self, id: u32) {
         self.entries.retain(|entry| entry.id != id);
     }
 }
 
 impl Entry {
-    /// With another life, this one being kept for a crash where the change may not be durable.
+    /// The entry in another state. The present one is kept for a crash if the change may not be durable.
     #[must_use]
     pub fn becomes(&self, life: Life, may_be_lost: bool) -> Self {
         let mut before = self.before.clone();
@@ -127,7 +127,7 @@ impl Entry {
         Self { id: self.id, life, created: self.created, before }
     }
 
-    /// As it is known to be durable: an answer said so.
+    /// The entry as durable: an answer acknowledged it.
     #[must_use]
     pub fn durable(&self, life: Life) -> Self {
         Self { id: self.id, life, created: self.created, before: Vec::new() }

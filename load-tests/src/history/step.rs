@@ -1,31 +1,32 @@
-//! What a call does to a state: which states there may be after it gave the answer that it gave. None: it can't have
-//! given that answer there.
+//! The effect of a call on a state: the states that are possible after it returned this answer. None: it can't have
+//! returned that answer there.
 
 use super::event::{Figures, Seen, Setup, Shown, Verb, Why};
 use super::lens::{Op, Part, Said, Subject};
 use super::state::{Entry, Life, Span, State};
 use super::terms::Terms;
 
-/// What a step is taken in.
+/// The context of a step.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     /// The part of the history.
     pub part: &'a Part,
-    /// What the run was set up with.
+    /// The settings of the run.
     pub setup: &'a Setup,
     /// The server's lives.
     pub terms: &'a Terms,
-    /// Which of them it is.
+    /// The present one.
     pub term: u32,
-    /// The server's time is no later than this, in milliseconds.
+    /// The upper bound of the server's time, in milliseconds.
     pub latest: u64,
-    /// Whether what nobody was told of by now may be lost in the crash that ends this life.
+    /// Whether changes that no answer has acknowledged by now may be lost in the crash that ends this life.
     pub may_be_lost: bool,
-    /// Calls of each entry that are not over.
+    /// For each entry, the number of calls that are not over.
     pub left: &'a [u32],
 }
 
-/// What makes two holds alike that are past their deadline and in no call any more: units, and whether at the till.
+/// Two holds past their deadline that no call refers to are interchangeable if these are equal: units, and whether in
+/// payment.
 type Kind = (i64, bool);
 
 impl Scene<'_> {
@@ -33,7 +34,7 @@ impl Scene<'_> {
         usize::try_from(id).ok().and_then(|id| self.part.units.get(id)).copied().unwrap_or(0)
     }
 
-    /// Units of the book that are left; none where it never runs short.
+    /// Units of the book that are left; none if it has no bound.
     #[must_use]
     pub fn free(&self, state: &State) -> Option<i64> {
         let taken = state.entries.iter().map(|entry| match entry.life {
@@ -45,7 +46,7 @@ impl Scene<'_> {
         self.part.capacity.map(|capacity| capacity.saturating_sub(taken))
     }
 
-    /// Takes an entry out that is in no call any more.
+    /// Removes an entry that no call refers to any more, and keeps its units in the sums.
     pub fn settle(&self, state: &mut State, entry: &Entry) {
         let units = self.units(entry.id);
         match entry.life {
@@ -56,7 +57,7 @@ impl Scene<'_> {
         state.remove(entry.id);
     }
 
-    /// The states that there may be after a call that was answered.
+    /// The possible states after a call that was answered.
     #[must_use]
     pub fn answered(&self, op: &Op, state: &State) -> Vec<State> {
         match (&op.said, op.verb) {
@@ -73,7 +74,7 @@ impl Scene<'_> {
         }
     }
 
-    /// A hold that was not there before.
+    /// After a reserve of a new hold.
     fn made(&self, op: &Op, state: &State, seen: &Seen, ttl: u64) -> Vec<State> {
         let due = seen.created.saturating_add(ttl.min(self.setup.max_hold_life));
         if seen.state != Shown::Held || op.now != Some(seen.created) || seen.due != due {
@@ -90,9 +91,10 @@ impl Scene<'_> {
             .collect()
     }
 
-    /// States in which so many units are free: as it is, or with holds expired that may be past their deadline.
+    /// The state, if that many units are free in it; else those in which enough holds that may be past their deadline
+    /// have expired.
     fn with_room(&self, state: &State, units: i64) -> Vec<State> {
-        // What is shown of the stock has holds past their deadline until the sweep comes along.
+        // Figures include holds past their deadline until a sweep returns their units.
         let is_shown = matches!(self.part.subject, Subject::Figures(_));
         if is_shown || self.free(state).is_none_or(|free| free >= units) {
             return vec![state.clone()];
@@ -109,9 +111,8 @@ impl Scene<'_> {
         rooms
     }
 
-    /// Holds that may be past their deadline. Where only what is shown of the stock is looked at, and nobody may be refused
-    /// for want of units, the kind is told of those that nobody asks for and whose deadline the server surely outlived:
-    /// nothing but that tells them apart.
+    /// Holds that may be past their deadline. For figures, a hold has its kind with it if no call refers to it and its
+    /// deadline has surely passed: only the kind tells such holds apart.
     fn may_be_due(&self, state: &State) -> Vec<(u32, Option<Kind>)> {
         let ran_until = self.terms.ran_until(self.term);
         let is_shown = matches!(self.part.subject, Subject::Figures(_));
@@ -126,7 +127,8 @@ impl Scene<'_> {
         due.collect()
     }
 
-    /// Every choice of these holds, expired; no further where `enough` says so. Of those that are alike, the first ones.
+    /// Every choice of these holds to expire, but for further ones once `enough` holds. Of interchangeable ones, the
+    /// first.
     fn expire_some(&self, state: &State, due: &[(u32, Option<Kind>)], enough: &mut impl FnMut(&State) -> bool) {
         if enough(state) {
             return;
@@ -141,7 +143,7 @@ impl Scene<'_> {
         }
     }
 
-    /// With this hold expired.
+    /// The state with this hold expired.
     #[must_use]
     pub fn expired(&self, state: &State, id: u32) -> State {
         let mut state = state.clone();
@@ -151,7 +153,7 @@ impl Scene<'_> {
         state
     }
 
-    /// "Sold out", or "limit reached".
+    /// After a refusal as sold out or limit reached.
     fn short(&self, op: &Op, state: &State, short: bool) -> Option<State> {
         if state.get(op.id).is_some() {
             return None;
@@ -160,7 +162,7 @@ impl Scene<'_> {
         if !short {
             return Some(state);
         }
-        // Whatever is due by its own time was given back before it could be refused.
+        // Holds that were due by the server's time of this answer had been expired before it refused.
         let now = op.now?;
         let due: Vec<u32> = state
             .entries
@@ -174,19 +176,19 @@ impl Scene<'_> {
         (self.free(&state)? < self.units(op.id)).then_some(state)
     }
 
-    /// A hold that was there, and what the call made of it.
+    /// After a call that changed an existing hold.
     fn moved(&self, op: &Op, state: &State, seen: &Seen, verb: Verb) -> Option<State> {
         let entry = state.get(op.id)?;
         let now = op.now?;
         let created = entry.created.within(Span::at(seen.created))?;
         let life = match (entry.life, verb) {
             (Life::Live { due, .. }, _) if seen.state == Shown::Expired => {
-                // It was by somebody's time, and that is no later than now.
+                // It expired by the time of some call, which is no later than now.
                 let due = due.within(Span::at(seen.due))?;
                 (verb == Verb::GetHold && due.from <= self.latest).then_some(Life::Expired)?
             }
             (Life::Live { due, paying }, _) => {
-                // Not yet due by its own time.
+                // It was not due at this time.
                 let due = due.within(Span { from: now.saturating_add(1), until: u64::MAX })?;
                 self.changed((due, paying), seen, (verb, now))?
             }
@@ -206,7 +208,7 @@ impl Scene<'_> {
         Some(state)
     }
 
-    /// What a call made of a live hold, that shows it so.
+    /// What a call made of a live hold, if the answer shows it live.
     fn changed(&self, (due, paying): (Span, bool), seen: &Seen, (verb, now): (Verb, u64)) -> Option<Life> {
         let stage = if paying { Shown::Paying } else { Shown::Held };
         let shown = Span::at(seen.due);
@@ -218,7 +220,7 @@ impl Scene<'_> {
             Verb::Extend { ttl, pay } => {
                 let wish = self.wish((ttl, pay), Span::at(seen.created), Span::at(now)).from;
                 let stage = if pay { Shown::Paying } else { stage };
-                // At least as late as it was, and as was wished; and one of the two.
+                // The deadline is the later of the old one and the requested one.
                 let fits = if seen.due == wish { due.from <= wish } else { due.within(shown).is_some() };
                 let fits = fits && seen.due >= wish && seen.state == stage;
                 fits.then_some(Life::Live { due: shown, paying: pay || paying })
@@ -232,7 +234,7 @@ impl Scene<'_> {
         }
     }
 
-    /// To when an extension would move a deadline.
+    /// The deadline that an extension requests.
     fn wish(&self, (ttl, pay): (u64, bool), created: Span, now: Span) -> Span {
         let Setup { max_hold_life, payment_ttl, .. } = *self.setup;
         if pay {
@@ -243,7 +245,7 @@ impl Scene<'_> {
         }
     }
 
-    /// A refusal because of what the hold is.
+    /// After a refusal that concerns the hold's state.
     fn dead(&self, op: &Op, state: &State, why: Why) -> Option<State> {
         let entry = state.get(op.id)?;
         let life = match (why, entry.life) {
@@ -275,7 +277,7 @@ impl Scene<'_> {
         Some(state)
     }
 
-    /// What an item's stock may be shown as: with some of the holds that may be due expired, as the sweep comes along.
+    /// The states that fit a stock as shown: some of the holds that may be due may have expired.
     fn figures(&self, shown: &Figures, state: &State) -> Vec<State> {
         let due = self.may_be_due(state);
         let mut states = Vec::new();
@@ -303,10 +305,10 @@ impl Scene<'_> {
             && i64::from(claimed) == sum(|life| matches!(life, Life::Claimed(_)), state.sold)
     }
 
-    /// The states that there may be after a call took effect that nobody knows of.
+    /// The possible states after a call without an answer took effect.
     #[must_use]
     pub fn unknown(&self, op: &Op, state: &State) -> Vec<State> {
-        // One of a life before took effect by the end of that, if it did, and what it did was durable.
+        // A call of an earlier life took effect before that life ended, if it did, and its effect was durable.
         let is_old = op.term < self.term;
         let may_be_lost = self.may_be_lost && !is_old;
         let until = if is_old { self.terms.latest(op.term) } else { self.latest };
@@ -368,7 +370,7 @@ impl Scene<'_> {
     }
 }
 
-/// An adjustment that is made, whether by this call or by one before it.
+/// The state with an adjustment made, by this call or by an earlier one.
 fn adjusted(op: &Op, state: &State) -> State {
     let mut state = state.clone();
     state.put(Entry { id: op.id, life: Life::Adjusted, created: Span::at(0), before: Vec::new() });

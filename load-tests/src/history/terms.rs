@@ -1,32 +1,32 @@
-//! The server's lives: when each began and ended, what a crash may undo, and where a restart moves deadlines.
+//! The server's lives: when each began and ended, what a crash may undo, and how a restart moves deadlines.
 
 use super::event::{Answer, History, Setup, Verb};
 use super::state::{Entry, Life, Span, State};
 
-/// Most states that one state may become in a crash. Beyond it the search gives up.
+/// The most states that a crash may make of one state. With more the search is abandoned.
 const MOST: usize = 4_096;
 
-/// All lives of the server, and what the answers say of each.
+/// All lives of the server, and what the answers show of each.
 #[derive(Debug, Clone, Default)]
 pub struct Terms(Vec<Facts>);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Facts {
-    /// What a hold has at least after this start.
+    /// The least deadline of a live hold after this start.
     grace: Span,
-    /// The server's time was at least this while it lived: something was journaled then, and acknowledged.
+    /// A lower bound of the server's time at its end: something was journaled then, and acknowledged.
     ran_until: u64,
-    /// The server's time was no later.
+    /// An upper bound of the same.
     latest: u64,
-    /// What was done before this instant of the watch was durable before the end: a call that was sent after it was
-    /// acknowledged, and the journal is kept from its beginning.
+    /// Changes before this instant of the watch were durable at the end: a call that was sent after it was
+    /// acknowledged, and the journal keeps a prefix.
     durable_before: u64,
-    /// When it was gone, by the watch; none for the last.
+    /// When it had ended, by the watch; none for the last life.
     gone: Option<u64>,
 }
 
 impl Terms {
-    /// What a history says of them.
+    /// Collects the facts of each life from a history.
     #[must_use]
     pub fn of(history: &History) -> Self {
         let Setup { slack, grace, .. } = history.setup;
@@ -46,7 +46,7 @@ impl Terms {
             .collect();
         let mut asked = std::collections::HashSet::new();
         for call in &history.calls {
-            // Only the first reserve of a hold surely journaled by itself what it was acknowledged.
+            // Only the first reserve of a hold surely appended a record of its own before it was acknowledged.
             let first = matches!(call.verb, Verb::Reserve { .. }) && asked.insert(call.hold.as_str());
             let made = matches!(&call.answer, Answer::Hold(seen) if Some(seen.created) == call.now);
             let known = usize::try_from(call.term).ok().and_then(|term| facts.get_mut(term));
@@ -68,45 +68,45 @@ impl Terms {
         ended.take(self.0.len().saturating_sub(1))
     }
 
-    /// The server's time was never later than this in that life.
+    /// The upper bound of the server's time in that life.
     #[must_use]
     pub fn latest(&self, term: u32) -> u64 {
         self.facts(term).latest
     }
 
-    /// The server lived at this time of its own, and journaled.
+    /// The lower bound of the server's time at the end of that life.
     #[must_use]
     pub fn ran_until(&self, term: u32) -> u64 {
         self.facts(term).ran_until
     }
 
-    /// Whether what is done at this instant of the watch may be lost when that life ends.
+    /// Whether a change at this instant of the watch may be lost when that life ends.
     #[must_use]
     pub fn may_lose(&self, term: u32, at: u64) -> bool {
         let facts = self.facts(term);
         facts.gone.is_some() && at >= facts.durable_before
     }
 
-    /// A deadline of one life in a later one.
+    /// A deadline of one life as seen in a later one.
     #[must_use]
     pub fn carried(&self, due: Span, from: u32, to: u32) -> Span {
         (from..to).fold(due, |due, term| self.moved(due, term))
     }
 
-    /// Where the start after this life moves the deadline of a hold that is live.
+    /// The deadline of a live hold after the start that follows this life.
     fn moved(&self, due: Span, term: u32) -> Span {
         let (ended, next) = (self.facts(term), self.facts(term.saturating_add(1)));
         if due.until <= ended.ran_until {
-            return due; // it was over before the server stopped
+            return due; // It expired before the server stopped.
         }
         if due.from > ended.latest {
             return due.at_least(next.grace);
         }
-        // It may have run out before the server stopped, or not.
+        // It may have expired before the server stopped, or not.
         Span { from: due.from, until: due.until.max(next.grace.until) }
     }
 
-    /// What the crash at the end of this life, and the start after it, may make of a state. None: too much.
+    /// The states that the crash at the end of this life and the next start may make of a state. None: too many.
     #[must_use]
     pub fn crashed(&self, state: &State, term: u32) -> Option<Vec<State>> {
         let mut states = vec![State { entries: Vec::new(), ..state.clone() }];

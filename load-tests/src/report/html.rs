@@ -1,4 +1,4 @@
-//! The report as one page: its plots are in it, and it asks nobody for anything.
+//! The report as one page. Its plots are embedded; it loads nothing.
 
 use std::fmt::Write as _;
 
@@ -92,7 +92,7 @@ fn audit(report: &Report) -> String {
         ("verdict amiss", "The audit is not clean.")
     };
     let mut text = format!(
-        "<h2>Audit</h2><p class=\"{class}\">{verdict} {} answers and {} holds were looked at; {} requests had no answer.</p>",
+        "<h2>Audit</h2><p class=\"{class}\">{verdict} {} answers and {} holds were checked; {} requests had no answer.</p>",
         grouped(audit.answers),
         grouped(audit.listed),
         grouped(audit.unanswered)
@@ -121,7 +121,7 @@ fn verbs(verbs: &[VerbTold]) -> String {
 }
 
 fn crowds(crowds: &[CrowdTold]) -> String {
-    let names = ["crowd", "got a hold", "units", "bought", "units", "gave back", "refusals"];
+    let names = ["crowd", "got a hold", "units", "bought", "units", "released", "refusals"];
     let mut text = format!("<h2>Customers</h2><table>{}", row("th", names.map(str::to_owned)));
     for CrowdTold { name, held, units, claimed, bought, released, refused } in crowds {
         let counts = [held, units, claimed, bought, released, refused].map(|value| grouped(*value));
@@ -131,7 +131,7 @@ fn crowds(crowds: &[CrowdTold]) -> String {
     text
 }
 
-/// Marks for an axis of seconds.
+/// Tick marks of a time axis in seconds.
 fn seconds(slices: &[Slice]) -> Vec<(f64, String)> {
     let last = slices.last().map_or(0.0, |slice| slice.from);
     let step = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0].into_iter().find(|step| last / step <= 10.0);
@@ -175,7 +175,7 @@ fn latency(slices: &[Slice]) -> Plot<'static> {
 }
 
 fn curve(curve: &[(f64, f64)]) -> Plot<'static> {
-    // So that each nine takes as much room as the one before.
+    // On this scale each further nine of a percentile takes the same space.
     let at = |percentile: f64| -(1.0 - percentile / 100.0).max(1e-12).log10();
     let points = curve.iter().map(|(percentile, value)| (at(*percentile), Some(*value))).collect();
     let lines = vec![Line { name: "all calls", class: "green", points }];

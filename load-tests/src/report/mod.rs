@@ -1,4 +1,4 @@
-//! What a run came to: as text, as JSON, and as one page that needs nothing beside it.
+//! The result of a run: as text, as JSON, and as one self-contained page.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,72 +19,72 @@ use crate::samples::{Ending, Latency, Sample, Slice, Verb, rate, slices, spread}
 
 /// Slices of a run in its plots.
 const SLICES: u32 = 100;
-/// Points of the curve of percentiles for each nine.
+/// Points of the percentile curve for each nine.
 const POINTS: u32 = 12;
 
-/// What is known before.
+/// Facts that are known before the run.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The scenario's file, without its ending.
+    /// The name of the scenario's file without its extension.
     pub name: String,
-    /// How much larger or smaller than written.
+    /// The factor that the scenario was scaled by.
     pub scale: f64,
-    /// Whether the server was started for it.
+    /// Whether the server was started for this run.
     pub own: bool,
 }
 
-/// How one verb went.
+/// The figures of one verb.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct VerbTold {
-    /// Which.
+    /// The verb.
     pub verb: Verb,
-    /// Answers as asked.
+    /// Requests answered as asked.
     pub done: u64,
     /// Refusals.
     pub refused: u64,
     /// Requests without an answer.
     pub failed: u64,
-    /// How long it took, from when it was due.
+    /// Latency, from when the request was due.
     pub latency: Latency,
 }
 
-/// How one crowd fared.
+/// The figures of one crowd.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct CrowdTold {
     /// Its name.
     pub name: String,
-    /// Those who were given units.
+    /// Visits that got units.
     pub held: u64,
-    /// Units that they were given.
+    /// Units that they got.
     pub units: u64,
-    /// Those who bought.
+    /// Visits that bought.
     pub claimed: u64,
     /// Units that they bought.
     pub bought: u64,
-    /// Those who gave back.
+    /// Visits that released their units.
     pub released: u64,
-    /// Refusals that they were told.
+    /// Refusals.
     pub refused: u64,
 }
 
 /// A whole report.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Report {
-    /// The scenario's file, without its ending.
+    /// The name of the scenario's file without its extension.
     pub scenario: String,
     /// Its title.
     pub title: String,
     /// When the run was over.
     pub at: String,
-    /// How much larger or smaller than written.
+    /// The factor that the scenario was scaled by.
     pub scale: f64,
-    /// Decides all that is left to chance.
+    /// The seed of everything random.
     pub seed: u64,
     /// Whether the server was started for this run.
     pub own_server: bool,
-    /// Whether arrivals came by schedule; else a closed loop.
+    /// Whether arrivals followed a schedule; else a closed loop.
     pub open_loop: bool,
-    /// Connections that were shared.
+    /// Connections for reserves.
     pub connections: u16,
     /// From the first request that was due to the last answer, in seconds.
     pub took: f64,
@@ -98,20 +98,20 @@ pub struct Report {
     pub crowds: Vec<CrowdTold>,
     /// Refusals by reason.
     pub refusals: BTreeMap<String, u64>,
-    /// Requests without an answer, by status, those that were sent again included.
+    /// Requests without an answer, by status, including those that were sent again.
     pub failures: BTreeMap<String, u64>,
     /// Requests that were sent again after `UNAVAILABLE`.
     pub sent_again: u64,
     /// The run over time.
     pub slices: Vec<Slice>,
-    /// Percentiles and milliseconds, for the curve.
+    /// Percentiles and milliseconds of the curve.
     pub curve: Vec<(f64, f64)>,
-    /// What the audit found.
+    /// The audit's result.
     pub audit: Audit,
 }
 
 impl Report {
-    /// Brings it all together.
+    /// Computes the report of a run.
     ///
     /// # Errors
     /// Never: the bounds of the histograms are fixed.
@@ -148,7 +148,7 @@ impl Report {
         })
     }
 
-    /// For a terminal.
+    /// The report for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -171,7 +171,7 @@ impl Report {
             rows.push(row);
         }
         let loop_name = if self.open_loop { "open loop, from the scheduled instant" } else { "closed loop" };
-        // Writing to a text never fails; the same below.
+        // Writing to a string never fails; the same below.
         let _written = writeln!(
             text,
             "\n{} answers in {:.1} s, {}/s; {loop_name}; scale {}",
@@ -209,7 +209,7 @@ impl Report {
         text
     }
 
-    /// Writes it as text, JSON and HTML. Answers the files.
+    /// Writes the report as text, JSON and HTML. Returns the files.
     ///
     /// # Errors
     /// When a file can't be written.
@@ -226,7 +226,7 @@ impl Report {
     }
 }
 
-/// How one verb went; nothing of one that nobody asked.
+/// The figures of one verb; none if it was never sent.
 fn verb_told(verb: Verb, samples: &[Sample]) -> Result<Option<VerbTold>, Failure> {
     let of = || samples.iter().filter(|sample| sample.verb == verb);
     if of().next().is_none() {
@@ -238,7 +238,7 @@ fn verb_told(verb: Verb, samples: &[Sample]) -> Result<Option<VerbTold>, Failure
     Ok(Some(VerbTold { verb, done, refused, failed, latency }))
 }
 
-/// Percentiles evenly spread over the nines: as many points from 90 to 99 as from 99 to 99.9.
+/// Percentiles at equal distances for each nine: as many points from 90 to 99 as from 99 to 99.9.
 fn curve(spread: &hdrhistogram::Histogram<u64>) -> Vec<(f64, f64)> {
     let nines = real(spread.len().max(10)).log10();
     let points = whole(nines * f64::from(POINTS)).max(1);

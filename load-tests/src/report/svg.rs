@@ -1,4 +1,4 @@
-//! Plots as SVG, made by hand: lines over an axis, and bars. Nothing is fetched, nothing is run.
+//! Plots as SVG: lines over an axis, and bars. No scripts, no external resources.
 
 use std::fmt::Write as _;
 
@@ -6,47 +6,47 @@ use crate::numbers::{count, grouped, real, whole};
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 260.0;
-/// Left, right, top, bottom of the plot itself.
+/// Margins of the plot area: left, right, top, bottom.
 const MARGINS: (f64, f64, f64, f64) = (70.0, 16.0, 14.0, 40.0);
-/// The height of a bar with its distance to the next.
+/// The height of a bar, including the gap to the next.
 const BAR: f64 = 26.0;
 
 /// A line of a plot.
 pub struct Line<'a> {
-    /// For the legend.
+    /// The name in the legend.
     pub name: &'a str,
-    /// The class that gives its color.
+    /// The CSS class that sets its color.
     pub class: &'a str,
-    /// Its points; none where there is nothing to tell.
+    /// Its points; without a value where there is no measurement.
     pub points: Vec<(f64, Option<f64>)>,
 }
 
 /// A plot of lines.
 pub struct Plot<'a> {
-    /// Under the axis.
+    /// The label of the horizontal axis.
     pub across: &'a str,
-    /// Beside it.
+    /// The label of the vertical axis.
     pub up: &'a str,
     /// The lines.
     pub lines: Vec<Line<'a>>,
     /// Marks on the axis, with their text.
     pub marks: Vec<(f64, String)>,
-    /// Whether each step up is ten times as much.
+    /// Whether the vertical axis is logarithmic.
     pub by_tens: bool,
 }
 
-/// A text that is safe between tags.
+/// Escapes a text for HTML.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A number for an axis.
+/// A number as an axis label.
 fn short(value: f64) -> String {
     if value >= 10.0 || value.abs() < f64::EPSILON { grouped(whole(value)) } else { format!("{value}") }
 }
 
-/// Round numbers from 0 to just over the highest.
+/// Round numbers from 0 to just above the highest value.
 fn steps(most: f64) -> Vec<f64> {
     let rough = (most / 4.0).max(1e-6);
     let ten = 10.0_f64.powf(rough.log10().floor());
@@ -55,7 +55,7 @@ fn steps(most: f64) -> Vec<f64> {
     (0..=needed).map(|number| real(number) * step).collect()
 }
 
-/// Powers of ten around the values.
+/// The powers of ten that enclose the values.
 fn tens(least: f64, most: f64) -> Vec<f64> {
     let (low, high) = (least.max(1e-3).log10().floor(), most.max(1e-3).log10().ceil());
     let needed = whole(high - low).max(1);
@@ -63,7 +63,7 @@ fn tens(least: f64, most: f64) -> Vec<f64> {
 }
 
 impl Plot<'_> {
-    /// As SVG.
+    /// The plot as SVG.
     #[must_use]
     pub fn svg(&self) -> String {
         let (left, right, top, bottom) = MARGINS;
@@ -79,7 +79,7 @@ impl Plot<'_> {
         let range = (scale(top_value) - scale(bottom_value)).max(1e-9);
         let y = |value: f64| HEIGHT - bottom - (scale(value) - scale(bottom_value)) / range * (HEIGHT - top - bottom);
         let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
-        // Writing to a text never fails; the same below.
+        // Writing to a string never fails; the same below.
         for value in &grid {
             let (at, end, text) = (y(*value), WIDTH - right, short(*value));
             let _written = write!(
@@ -121,7 +121,7 @@ impl Plot<'_> {
     }
 }
 
-/// A path through the points; it begins anew after a gap.
+/// A path through the points, interrupted at gaps.
 fn path(points: &[(f64, Option<f64>)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> String {
     let mut path = String::new();
     let mut drawing = false;

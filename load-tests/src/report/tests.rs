@@ -1,4 +1,4 @@
-//! A report tells what happened, in all three forms.
+//! A report contains what happened, in all three forms.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Holds that are there before the load, some of them with deadlines in its midst.
+//! Holds that are made before the load; some may expire during it.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::scenario::{Before, Sale, Scenario};
 use crate::server::Server;
 use crate::wire::Operators;
 
-/// Holds that show how fast they are made.
+/// Holds that are made to measure how long making takes.
 const TRIAL: u64 = 20_000;
-/// How long holds live that outlive the load, and those of the trial.
+/// The ttl of holds that outlive the load, and of those of the trial.
 const LONG: Duration = Duration::from_hours(1);
-/// How much longer than the trial promises the making may take, and what is added to that.
+/// The time allowed for making the holds: a factor of the trial's forecast, and a constant in addition.
 const ROOM: (f64, Duration) = (2.0, Duration::from_secs(2));
 
 /// Holds that were made.
@@ -30,7 +30,7 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// The visits that they are to the audit, by the watch of the load.
+    /// The same holds as visits for the audit, in the time of the load's watch.
     #[must_use]
     pub fn since(self, load: Stopwatch) -> Vec<Visit> {
         let earlier = at(self.watch.elapsed()).saturating_sub(at(load.elapsed()));
@@ -43,10 +43,10 @@ impl Holds {
     }
 }
 
-/// Makes them. Also tells when the load has to begin, in milliseconds since the epoch; none: when it likes.
+/// Makes the holds. Also returns when the load must begin, in milliseconds since the epoch; none if at any time.
 ///
 /// # Errors
-/// When one is not granted, or making them takes longer than a trial has promised.
+/// When one is not granted, or making them takes longer than the trial's forecast allows.
 pub async fn make(
     server: &Server,
     scenario: &Scenario,
@@ -92,7 +92,7 @@ fn longest(sale: &Sale) -> Duration {
     sale.hold_ttl.map_or(LONG, |ttl| ttl.0)
 }
 
-/// How long the making may take: some are made of a drop that nobody looks at.
+/// How long making the holds may take, measured on some in a drop of its own.
 async fn trial(server: &Server, sale: &Sale, name: &str, holds: u64) -> Result<Duration, Failure> {
     let few = holds.min(TRIAL);
     let mut goods = sale.items.clone();
@@ -113,7 +113,7 @@ async fn trial(server: &Server, sale: &Sale, name: &str, holds: u64) -> Result<D
     Ok(watch.elapsed().mul_f64(share * times).saturating_add(more))
 }
 
-/// As the visit that it is to the audit.
+/// A hold as a visit for the audit.
 fn visit(made: &Made, drop: u16, item: u16) -> Visit {
     let said = Said::Hold {
         state: HoldState::Held,
@@ -128,7 +128,7 @@ fn visit(made: &Made, drop: u16, item: u16) -> Visit {
     Visit { hold: made.id, drop, crowd: BEFORE, customer, turn: made.customer, lines: vec![(item, 1)], calls }
 }
 
-/// Waits until the load has to begin.
+/// Waits until the load must begin.
 pub async fn wait(load_at: Option<u64>) {
     if let Some(load_at) = load_at {
         tokio::time::sleep(Duration::from_millis(load_at.saturating_sub(wall_clock().0))).await;

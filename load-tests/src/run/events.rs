@@ -1,4 +1,4 @@
-//! What operators do in the midst of the load.
+//! Operators' actions during the load.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::ledger::{Restock, at};
 use crate::scenario::{Action, Event};
 use crate::wire::Operators;
 
-/// How often a server is asked again that is not available.
+/// How often a request that was answered with `UNAVAILABLE` is sent again.
 const PATIENCE: u32 = 100;
-/// How long after.
+/// The wait before that.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Does it all, each when it is due.
+/// Runs all actions, each when it is due.
 ///
 /// # Errors
-/// When the server does not take one.
+/// When the server refuses one.
 pub async fn happen(floor: &Floor, mut operators: Operators) -> Result<(), Failure> {
     let mut events: Vec<&Event> = floor.scenario.events.iter().collect();
     events.sort_by_key(|event| event.after);
@@ -72,7 +72,7 @@ async fn restock(
     answer.map_err(Failure::status("adjusting the stock"))
 }
 
-/// Asks again while the server is busy: the adjustment's id makes that safe.
+/// Sends an adjustment again while the server is busy: its id makes that safe.
 async fn patiently(operators: &mut Operators, request: &pb::AdjustStockRequest) -> Result<(), Status> {
     let mut tries = 0_u32;
     loop {

@@ -1,4 +1,4 @@
-//! The load itself, open or closed, with progress for whoever watches.
+//! The load itself, open or closed, with a progress line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use crate::output::Output;
 use crate::scenario::{Closed, MOST_ARRIVALS};
 use crate::schedule::arrivals;
 
-/// How often progress is shown.
+/// The interval of the progress line.
 const PROGRESS: Duration = Duration::from_millis(500);
-/// Most visits at the same time in an open loop. The others wait for their turn, and their time runs.
+/// Maximum visits at a time in an open loop. Later ones wait, and their time counts.
 const MOST_AT_ONCE: u32 = 50_000;
-/// How long after its end a load may go on: a server that no longer answers ends the run.
+/// How long a load may go on after its end: if the server no longer answers, the run ends.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// Runs it to its end: until every visit is over.
+/// Runs the load until every visit is over.
 ///
 /// # Errors
 /// When it does not end.
@@ -65,7 +65,7 @@ async fn closed_loop(floor: &Arc<Floor>, closed: &Closed) -> Result<(), Failure>
         visitors.spawn(async move {
             loop {
                 let due = floor.watch.elapsed();
-                // Relaxed: whoever takes a number needs nothing else of the others.
+                // Relaxed: the counter orders nothing else.
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if due >= end || number >= MOST_ARRIVALS {
                     return;
@@ -80,7 +80,7 @@ async fn closed_loop(floor: &Arc<Floor>, closed: &Closed) -> Result<(), Failure>
     Ok(())
 }
 
-/// What was shown last.
+/// The counts of the last progress line.
 #[derive(Default)]
 struct Progress {
     at: Duration,

@@ -1,4 +1,4 @@
-//! `load-tests run`: a server, drops, holds that are there before, the load, what has to settle, the audit, the report.
+//! `load-tests run`: starts a server, makes drops and earlier holds, runs the load, waits, audits, reports.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,28 +25,28 @@ use crate::scenario::{Sale, Scenario, Span};
 use crate::server::{Recipe, Server};
 use crate::wire::{self, Operators};
 
-/// For so many connections for reserves there is one more for all that comes after.
+/// For each this many connections for reserves there is one for all later calls.
 const TILLS: usize = 4;
 
-/// How a scenario is played.
+/// How to run a scenario.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How a server is started.
     pub recipe: Recipe,
-    /// A server that runs already, instead; and where its metrics are.
+    /// The endpoint of a server that runs already, to use instead; and the address of its metrics.
     pub running: Option<(String, Option<SocketAddr>)>,
-    /// How much larger or smaller than written.
+    /// The factor to scale the scenario by.
     pub scale: f64,
-    /// Instead of the scenario's own.
+    /// The seed, instead of the scenario's own.
     pub seed: Option<u64>,
     /// Where reports go.
     pub reports: PathBuf,
 }
 
-/// Plays one scenario from its file. What it came to is told, and written as a report.
+/// Runs one scenario from its file, prints its result and writes a report.
 ///
 /// # Errors
-/// When it can't be played; not when the audit finds something.
+/// When it can't be run; not when the audit has findings.
 pub async fn run(file: &Path, options: &Options, output: &mut Output) -> Result<Audit, Failure> {
     let mut scenario = Scenario::read(file)?.scaled(options.scale);
     if let Some(seed) = options.seed {
@@ -64,7 +64,7 @@ pub async fn run(file: &Path, options: &Options, output: &mut Output) -> Result<
     for written in report.write(&options.reports)? {
         output.line(&format!("written: {}", written.display()));
     }
-    // Last: what was found is told even if the server does not end well.
+    // Last: the findings are printed even if the server does not end well.
     server.stop()?;
     Ok(report.audit)
 }
@@ -73,7 +73,7 @@ async fn play(scenario: Scenario, facts: Facts, server: &Server, output: &mut Ou
     let channel = wire::connect(&server.endpoint).await?;
     let mut operators = Operators::new(channel);
     let names = names(&scenario, fastrand::u32(..));
-    // Drops that are open before are made first: what is held before is held of them.
+    // Drops that are open before the load are made first, since the earlier holds are holds of them.
     for (sale, name) in scenario.drops.iter().zip(&names).filter(|(sale, _)| sale.opens_after.is_none()) {
         create(&mut operators, sale, name, None).await?;
     }
@@ -109,12 +109,12 @@ async fn play(scenario: Scenario, facts: Facts, server: &Server, output: &mut Ou
     Report::of(facts, &floor, &ledger, audit)
 }
 
-/// The drops' ids in this run: a server that is used again has those of the last run, too.
+/// The drops' ids in this run. They differ from run to run, since a running server still has those of the last run.
 fn names(scenario: &Scenario, run: u32) -> Vec<String> {
     scenario.drops.iter().map(|sale| format!("{}-{run:08x}", sale.id)).collect()
 }
 
-/// Creates a drop. Where it opens after the load begins, that instant is needed, in milliseconds since the epoch.
+/// Creates a drop. One that opens after the load begins needs `begins`, in milliseconds since the epoch.
 ///
 /// # Errors
 /// When the server refuses it.
@@ -141,7 +141,7 @@ pub async fn create(operators: &mut Operators, sale: &Sale, name: &str, begins: 
     Ok(())
 }
 
-/// Waits for what has to run out.
+/// Waits for holds to expire.
 async fn settle(scenario: &Scenario, output: &mut Output) {
     let settle = scenario.load.settle.0;
     if !settle.is_zero() {

@@ -1,4 +1,4 @@
-//! What connections cost: the same load, with the same total in flight, over ever more of them.
+//! The cost of connections: the same load, with the same total in flight, over more and more of them.
 
 use stockade_proto as pb;
 
@@ -11,28 +11,28 @@ use crate::numbers::{place, real};
 use crate::output::Output;
 use crate::wire::{self, Operators};
 
-/// Files that a process needs beside its connections.
+/// Files that a process needs in addition to its connections.
 const OTHER_FILES: u64 = 200;
 
-/// What so many connections cost.
+/// The cost of this many connections.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Point {
     /// Connections, each of which is used.
     pub connections: u64,
     /// Reserves a second.
     pub rate: f64,
-    /// Their median, in milliseconds.
+    /// The median latency of a reserve, in milliseconds.
     pub p50_ms: f64,
     /// The 99th percentile, in milliseconds.
     pub p99_ms: f64,
-    /// Growth of the server's resident memory by a connection that is open and was used once, in bytes.
+    /// Growth of the server's resident memory for each connection that is open and was used once, in bytes.
     pub memory: f64,
 }
 
-/// One count of connections; none where this process may not open so many.
+/// Measures one number of connections; none if this process may not open that many.
 ///
 /// # Errors
-/// When a reserve is not granted, or the books do not show all of them.
+/// When a reserve is not granted, or the stock does not show all of them.
 pub async fn measure(options: &Options, connections: u64, output: &mut Output) -> Result<Option<Point>, Failure> {
     let allowed = kernel::open_more_files().unwrap_or(u64::MAX);
     if connections.saturating_add(OTHER_FILES) > allowed {

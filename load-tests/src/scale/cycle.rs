@@ -1,4 +1,4 @@
-//! The work at each size: a reserve and the release of what it got, in calls of their own or many in a message.
+//! The work at each size: a reserve and the release of its hold, in unary calls or batched.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ pub const CONNECTIONS: usize = 8;
 const IN_FLIGHT: usize = 16;
 /// Messages in flight on each connection.
 const MESSAGES_IN_FLIGHT: usize = 2;
-/// Customers of the work: others than those who have the holds that are there before.
+/// Customers of the work: different ones from those of the prefilled holds.
 const CUSTOMERS: u64 = 100_000;
 
 /// The one drop.
@@ -59,7 +59,7 @@ async fn send(client: &mut Checkout, operations: Vec<pb::Operation>) -> Result<(
     }
 }
 
-/// Makes so many holds of one unit, each of a customer of its own. All must be granted.
+/// Makes this many holds of one unit, each for a customer of its own. All must be granted.
 ///
 /// # Errors
 /// When one is not.
@@ -76,7 +76,7 @@ pub async fn fill(endpoint: &str, holds: u64) -> Result<(), Failure> {
     by_messages(endpoint, holds, made).await
 }
 
-/// Plays so many cycles. All must be granted.
+/// Runs this many cycles. All must be granted.
 ///
 /// # Errors
 /// When one is not.
@@ -87,7 +87,7 @@ pub async fn cycles(endpoint: &str, wanted: u64) -> Result<(), Failure> {
     by_messages(endpoint, wanted, played).await
 }
 
-/// So many of something, up to [`BATCH`] of them in a message, over all connections at once.
+/// Sends this many operations, up to [`BATCH`] of them in a message, over all connections at once.
 async fn by_messages<W>(
     endpoint: &str,
     wanted: u64,
@@ -103,7 +103,7 @@ where
             let (client, next, work) = (client.clone(), Arc::clone(&next), work.clone());
             tasks.spawn(async move {
                 loop {
-                    // Relaxed: whoever takes a number needs nothing else of the others.
+                    // Relaxed: the counter orders nothing else.
                     let first = next.fetch_add(BATCH, Ordering::Relaxed);
                     if first >= wanted {
                         return Ok::<(), String>(());
@@ -114,12 +114,12 @@ where
         }
     }
     while let Some(done) = tasks.join_next().await {
-        done.map_err(|_panic| Failure::Bug("who sends messages panicked"))?.map_err(Failure::Work)?;
+        done.map_err(|_panic| Failure::Bug("a sender of messages panicked"))?.map_err(Failure::Work)?;
     }
     Ok(())
 }
 
-/// Cycles in messages: all of a message's holds, then their releases.
+/// Cycles in messages: the reserves of a message, then their releases.
 pub struct Batches {
     client: Checkout,
     random: fastrand::Rng,
@@ -157,7 +157,7 @@ impl Caller for Batches {
     }
 }
 
-/// Cycles in calls of their own.
+/// Cycles in unary calls.
 pub struct Calls {
     client: Checkout,
     random: fastrand::Rng,
@@ -193,7 +193,7 @@ impl Caller for Calls {
     }
 }
 
-/// How many callers of calls there are.
+/// Number of callers with unary calls.
 #[must_use]
 pub fn in_flight() -> u64 {
     count(CONNECTIONS.saturating_mul(IN_FLIGHT))

@@ -1,4 +1,4 @@
-//! What drops cost: the same load spread over ever more of them, and what the server does while nobody asks.
+//! The cost of drops: the same load spread over more and more of them, and the CPU time of an idle server.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use crate::failure::Failure;
 use crate::numbers::{count, real};
 use crate::output::Output;
 
-/// How long a server is left alone before it is looked at, and while it is.
+/// How long a server idles before its CPU time is measured, and during that.
 const IDLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
 
-/// What so many drops cost.
+/// The cost of this many drops.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Point {
     /// Drops of one item, all of them open.
     pub drops: u64,
-    /// Part of one core that the server takes while nobody asks.
+    /// The part of one core that an idle server uses.
     pub idle_cpu: f64,
-    /// Reserves a second, each of a drop by chance.
+    /// Reserves a second, each of a random drop.
     pub rate: f64,
     /// The 99th percentile, in milliseconds.
     pub p99_ms: f64,
-    /// Growth of the server's resident memory by making a drop, in bytes.
+    /// Growth of the server's resident memory for each drop, in bytes.
     pub memory: f64,
 }
 
-/// One count of drops.
+/// Measures one number of drops.
 ///
 /// # Errors
-/// When a reserve is not granted, or the books do not show all of them.
+/// When a reserve is not granted, or the stock does not show all of them.
 pub async fn measure(options: &Options, drops: u64, output: &mut Output) -> Result<Point, Failure> {
     let names: Vec<String> = (0..drops).map(|number| format!("scale-{number}")).collect();
     let empty = stage::server(&options.recipe, &[]).await?;

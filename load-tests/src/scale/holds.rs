@@ -1,8 +1,8 @@
-//! What live holds cost: memory, throughput, a snapshot and a restart, at each count of them.
+//! The cost of live holds: memory, throughput, a snapshot and a restart, at each number of them.
 //!
-//! Four servers run one after the other on one folder. The first is filled, and leaves a snapshot of just the holds.
-//! The second is started on that alone, and takes a snapshot while it serves. The third does the work in calls, fills
-//! the journal up and is killed. The fourth has both to recover, and does the work in messages.
+//! Four servers run one after the other on one folder. The first is filled, and leaves a snapshot of the holds alone.
+//! The second starts on that, and takes a snapshot while it serves. The third does the work in unary calls, fills the
+//! journal and is killed. The fourth recovers snapshot and journal, and does the work in messages.
 
 use std::fs;
 use std::path::Path;
@@ -20,41 +20,41 @@ use crate::numbers::real;
 use crate::output::Output;
 use crate::server::{Server, metric};
 
-/// Records behind the snapshot that a restart has to apply: half of them reserves, half of them releases.
+/// Records after the snapshot that a restart must apply: half of them reserves, half releases.
 const BEHIND: u64 = 1_000_000;
 /// How long a restart may take.
 const RESTART_PATIENCE: Duration = Duration::from_mins(3);
 /// How long a server may take to end with its last snapshot.
 const LAST_PATIENCE: Duration = Duration::from_mins(3);
-/// How long a snapshot is waited for.
+/// How long to wait for a snapshot.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_mins(3);
-/// How often it is looked for.
+/// How often it is checked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Takes one as soon as there is something new.
+/// A flag that makes the server take a snapshot as soon as there is something new.
 const SNAPSHOT_EVERY: &str = "1s,1TiB";
 
-/// What so many live holds cost.
+/// The cost of this many live holds.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Point {
     /// Live holds: one line, one unit, a customer of 12 bytes for each.
     pub holds: u64,
     /// Holds a second while they were made.
     pub made: f64,
-    /// Growth of the server's resident memory, by holds, in bytes.
+    /// Growth of the server's resident memory for each hold, in bytes.
     pub memory: f64,
-    /// Resident memory of the next server, which has recovered them and done nothing else, by holds, in bytes.
+    /// Resident memory of the next server, which has recovered them and done nothing else, for each hold, in bytes.
     pub memory_recovered: f64,
-    /// The snapshot's file, by holds, in bytes.
+    /// The size of the snapshot file for each hold, in bytes.
     pub snapshot: f64,
     /// How long a snapshot took while the server served, in seconds.
     pub snapshot_took: f64,
-    /// From starting the process to serving, with the snapshot alone, in seconds.
+    /// From the process's start until it serves, with the snapshot alone, in seconds.
     pub restart: f64,
-    /// The same with the journal behind it.
+    /// The same with the snapshot and the journal.
     pub restart_with_journal: f64,
     /// Records of that journal.
     pub behind: u64,
-    /// Reserves with their releases a second, in calls of their own.
+    /// Reserves with their releases a second, in unary calls.
     pub calls: f64,
     /// The 99th percentile of both calls together, in milliseconds.
     pub calls_p99_ms: f64,
@@ -62,10 +62,10 @@ pub struct Point {
     pub messages: f64,
 }
 
-/// One count of holds.
+/// Measures one number of holds.
 ///
 /// # Errors
-/// When a server does not start or end well, a hold is not granted, or the books do not show all of them.
+/// When a server does not start or end well, a hold is not granted, or the stock does not show all of them.
 pub async fn measure(options: &Options, holds: u64, output: &mut Output) -> Result<Point, Failure> {
     let drops = [DROP.to_owned()];
     let server = stage::server(&options.recipe, &drops).await?;
@@ -130,24 +130,24 @@ fn left(server: Server, signal: Signal, well: bool) -> Result<TempDir, Failure> 
     Ok(left.folder)
 }
 
-/// The next server on the folder, and the seconds from its start until it serves.
+/// Starts the next server on the folder. Also returns the seconds from its start until it serves.
 fn restarted(options: &Options, folder: TempDir, snapshot_every: Option<&str>) -> Result<(Server, f64), Failure> {
     let watch = Stopwatch::start();
     let server = options.recipe.start_on(folder, &stage::flags(snapshot_every), RESTART_PATIENCE)?;
     Ok((server, watch.elapsed().as_secs_f64()))
 }
 
-/// The size of the newest snapshot there is.
+/// The size of the newest snapshot.
 fn newest_snapshot(folder: &Path) -> Result<u64, Failure> {
     let files = fs::read_dir(folder).map_err(Failure::file(folder))?.filter_map(Result::ok);
     let snapshots = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "snapshot"));
-    // The names begin with the place in the journal, all of one length.
+    // File names begin with the LSN at a fixed width, so they sort by it.
     let newest = snapshots.max_by_key(fs::DirEntry::file_name);
     let newest = newest.ok_or_else(|| Failure::Work("the server left no snapshot".to_owned()))?;
     Ok(newest.metadata().map_err(Failure::file(&newest.path()))?.len())
 }
 
-/// Waits for the first snapshot of a server. In seconds.
+/// Waits for the first snapshot of a server. Returns its duration in seconds.
 async fn snapshot_duration(server: &Server) -> Result<f64, Failure> {
     let watch = Stopwatch::start();
     while watch.elapsed() < SNAPSHOT_PATIENCE {
@@ -161,7 +161,7 @@ async fn snapshot_duration(server: &Server) -> Result<f64, Failure> {
     Err(Failure::Work("the server takes no snapshot".to_owned()))
 }
 
-/// The counts of holds to measure, up to the most that is wanted: powers of ten, and it.
+/// The numbers of holds to measure: powers of ten up to the greatest, and the greatest itself.
 #[must_use]
 pub fn counts(least: u64, most: u64) -> Vec<u64> {
     let mut counts: Vec<u64> =

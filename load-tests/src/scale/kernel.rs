@@ -1,11 +1,11 @@
-//! What the kernel tells of a process and of the machine. What can't be read is none: a measurement is told without it.
+//! Figures of the kernel about a process and about the machine. None if they can't be read; then the report omits them.
 
 use std::fs;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Resident memory of a process in bytes.
+/// Resident memory of a process, in bytes.
 #[must_use]
 pub fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -19,7 +19,7 @@ fn bytes(status: &str, key: &str) -> Option<u64> {
     Some(kibibytes.saturating_mul(1024))
 }
 
-/// CPU time that the threads of a process have had which run now.
+/// CPU time of a process, over the threads that run now.
 #[must_use]
 pub fn cpu_time(process: u32) -> Option<Duration> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
@@ -31,17 +31,17 @@ pub fn cpu_time(process: u32) -> Option<Duration> {
     Some(Duration::from_nanos(spent.fold(0, u64::saturating_add)))
 }
 
-/// Processes that ran or wanted to, over the last minute.
+/// The load average of the last minute.
 #[must_use]
 pub fn load_average() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Lets this process, and those that it starts, open as many files as an ordinary process may. Says how many.
+/// Raises the limit of open files to the hard limit, for this process and those that it starts. Returns the limit.
 #[must_use]
 pub fn open_more_files() -> Option<u64> {
     let Rlimit { current: _, maximum } = getrlimit(Resource::Nofile);
-    // What is refused leaves what there was.
+    // If that fails, the old limit stays.
     let _raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     getrlimit(Resource::Nofile).current
 }

@@ -1,8 +1,8 @@
-//! `load-tests scale`: what cost does against size. Live holds, drops and connections, each from few to many, on a real
-//! server that was started for it; tables, JSON and plots.
+//! `load-tests scale`: cost against size. Live holds, drops and connections at growing numbers, on a server that is
+//! started for each; as tables, JSON and plots.
 //!
-//! Load and server share the machine. Each size is measured once, on an empty folder, and every measurement ends with
-//! the server's books agreeing with what was answered.
+//! Load and server share the machine. Each size is measured once, on an empty folder. After every measurement the
+//! server's stock must agree with what was acknowledged.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,14 +27,14 @@ use crate::numbers::{count, grouped};
 use crate::output::Output;
 use crate::server::Recipe;
 
-/// The part of a measurement before it counts: caches and windows fill.
+/// The uncounted first part of a measurement, in which caches and windows fill.
 const WARM_UP_DIVISOR: u32 = 5;
-/// The fewest holds that are measured.
+/// The smallest number of holds that is measured.
 const FEWEST_HOLDS: u64 = 10_000;
-/// As many holds as the targets are for.
+/// The number of holds that the targets are for.
 const TARGET_HOLDS: u64 = 10_000_000;
 
-/// What grows.
+/// The size that grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Row {
     /// Live holds.
@@ -50,7 +50,7 @@ pub enum Row {
 pub struct Options {
     /// How a server is started, and where folders are made.
     pub recipe: Recipe,
-    /// What grows; none: all.
+    /// The rows to measure; empty: all.
     pub rows: Vec<Row>,
     /// The most live holds.
     pub most_holds: u64,
@@ -74,14 +74,14 @@ impl Options {
     }
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct Scale {
-    /// When it was begun.
+    /// When they began.
     pub at: String,
     /// Cores that load and server share.
     pub cores: u64,
-    /// The load average of the machine's last minute before it was begun: above 0, others were at work.
+    /// The machine's load average over the minute before: above 0, other processes were running.
     pub load_before: Option<f64>,
     /// By live holds.
     pub holds: Vec<holds::Point>,
@@ -91,21 +91,21 @@ pub struct Scale {
     pub connections: Vec<connections::Point>,
 }
 
-/// A figure that has to be reached.
+/// A figure with a bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// What.
+    /// Its name.
     pub name: &'static str,
-    /// In what.
+    /// Its unit.
     pub unit: &'static str,
-    /// What was measured.
+    /// The measured value.
     pub value: f64,
-    /// At most this.
+    /// The bound: at most this.
     pub most: f64,
 }
 
 impl Target {
-    /// Whether it is reached.
+    /// Whether the value is within the bound.
     #[must_use]
     pub fn hit(&self) -> bool {
         self.value <= self.most
@@ -113,7 +113,7 @@ impl Target {
 }
 
 impl Scale {
-    /// The targets that there are for the most holds; none where fewer were measured.
+    /// The targets for the greatest number of holds; none if fewer were measured.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         let Some(point) = self.holds.iter().find(|point| point.holds == TARGET_HOLDS) else { return Vec::new() };
@@ -125,10 +125,10 @@ impl Scale {
     }
 }
 
-/// Measures what is wanted, and writes it down after each size, so that what is known stays known.
+/// Measures all rows, and writes the files after each size, so that an abort loses no results.
 ///
 /// # Errors
-/// When a size can't be measured, or a file not be written.
+/// When a size can't be measured, or a file can't be written.
 pub async fn measure(options: &Options, output: &mut Output) -> Result<Scale, Failure> {
     let cores = std::thread::available_parallelism().map_or(0, |cores| count(cores.get()));
     let at = wall_clock().to_string();
@@ -158,7 +158,7 @@ pub async fn measure(options: &Options, output: &mut Output) -> Result<Scale, Fa
 }
 
 impl Scale {
-    /// As text: tables that are Markdown, too.
+    /// The report as text, in Markdown tables.
     #[must_use]
     pub fn text(&self) -> String {
         tables::text(self)

@@ -1,4 +1,4 @@
-//! The plots: cost up, size across by powers of ten, each a file of its own.
+//! The plots: cost on the vertical axis, size on a logarithmic horizontal one, each in a file of its own.
 
 use std::fmt::Write as _;
 
@@ -6,19 +6,20 @@ use super::Scale;
 use crate::numbers::real;
 use crate::report::svg::{Line, Plot, escaped};
 
-/// What the page's own style would give a plot that stands alone. On white, so that it can be read on any page.
+/// The styles that the HTML report would supply, for a stand-alone plot. The background is white, so that it is
+/// readable on any page.
 const STYLE: &str = "<style>svg{background:#fff;font:12px system-ui,sans-serif}text{fill:#66737f}\
     .up{text-anchor:end}.across{text-anchor:middle}.grid{stroke:#d8dee4}path{fill:none;stroke-width:2}\
     .blue{stroke:#1f6feb}.orange{stroke:#d9730d}.green{stroke:#1a7f37}\
     text.blue{fill:#1f6feb;stroke:none}text.orange{fill:#d9730d;stroke:none}text.green{fill:#1a7f37;stroke:none}</style>";
-/// Powers of ten that are marked across, as far as a plot goes.
+/// Powers of ten on the horizontal axis.
 const MARKS: [(f64, &str); 8] =
     [(0.0, "1"), (1.0, "10"), (2.0, "100"), (3.0, "1,000"), (4.0, "10⁴"), (5.0, "10⁵"), (6.0, "10⁶"), (7.0, "10⁷")];
-/// Where the legend begins and how far its names are apart.
+/// Where the legend begins and the distance of its names.
 const LEGEND: (f64, f64) = (80.0, 190.0);
 const CLASSES: [&str; 3] = ["blue", "orange", "green"];
 
-/// A file for each plot of what was measured at two sizes or more.
+/// A file for each plot that has at least two sizes.
 #[must_use]
 pub fn files(scale: &Scale) -> Vec<(&'static str, String)> {
     let mut files = Vec::new();
@@ -64,7 +65,7 @@ fn plot(sizes: &[u64], across: &str, lines: &[(&str, Vec<f64>)], by_tens: bool) 
     let mut head = format!(">{STYLE}");
     let mut at = LEGEND.0;
     for line in &plot.lines {
-        // Writing to a text never fails.
+        // Writing to a string never fails.
         let _written = write!(head, "<text class=\"{}\" x=\"{at}\" y=\"11\">{}</text>", line.class, escaped(line.name));
         at += LEGEND.1;
     }

@@ -1,4 +1,4 @@
-//! Reserves in calls of their own, over as many connections and drops as are wanted, with always as many in flight.
+//! Unary reserves over any number of connections and drops, with the same number in flight.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::failure::Failure;
 use crate::numbers::place;
 use crate::wire::{self, Checkout};
 
-/// Customers that take turns.
+/// Customers, in turn.
 const CUSTOMERS: u64 = 100_000;
 
-/// One of those who ask. It has its part of the connections and takes them in turn.
+/// A caller. It uses its part of the connections in turn.
 pub struct Reserves {
     clients: Vec<Checkout>,
     drops: Arc<[String]>,
@@ -22,7 +22,7 @@ pub struct Reserves {
 }
 
 impl Reserves {
-    /// As many as there are in flight at every size.
+    /// As many callers as requests in flight at every size.
     ///
     /// # Errors
     /// When nobody answers.
@@ -30,13 +30,13 @@ impl Reserves {
         Ok(Self::over(&wire::checkouts(endpoint, connections).await?, drops))
     }
 
-    /// The same over connections that are there.
+    /// The same over existing connections.
     #[must_use]
     pub fn over(clients: &[Checkout], drops: &[String]) -> Vec<Self> {
         let callers = place(cycle::in_flight());
         let drops: Arc<[String]> = drops.into();
         let of = |caller: usize| {
-            // Each connection is somebody's; where there are too few, they are shared.
+            // Each connection belongs to one caller; if there are fewer connections than callers, they are shared.
             let own: Vec<Checkout> = clients.iter().skip(caller).step_by(callers).cloned().collect();
             let shared = || clients.iter().cycle().skip(caller).take(1).cloned().collect();
             let clients = if own.is_empty() { shared() } else { own };

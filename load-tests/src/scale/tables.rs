@@ -1,16 +1,16 @@
-//! Tables that read well in a terminal and are Markdown as they stand.
+//! Tables that are Markdown and aligned for a terminal.
 
 use std::fmt::Write as _;
 
 use super::{Scale, Target};
 use crate::numbers::{grouped, whole};
 
-/// All that was measured.
+/// All measurements as text.
 #[must_use]
 pub fn text(scale: &Scale) -> String {
     let mut text = format!("{}, {} cores", scale.at, scale.cores);
     if let Some(load) = scale.load_before {
-        // Writing to a text never fails; the same below.
+        // Writing to a string never fails; the same below.
         let _written = write!(text, ", load average before {load:.2}");
     }
     text.push('\n');
@@ -81,7 +81,7 @@ fn target(target: &Target) -> Vec<String> {
     vec![(*name).to_owned(), format!("{value:.1} {unit}"), format!("at most {most} {unit}"), verdict.to_owned()]
 }
 
-/// Columns under each other, all but the first to the right.
+/// Aligned columns: the first to the left, the others to the right.
 fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     let cells = |column: usize| std::iter::once(&heads).chain(rows).filter_map(move |row| row.get(column));

@@ -1,4 +1,4 @@
-//! What was measured as tables, plots and JSON, and which targets it reaches.
+//! Measurements as tables, plots and JSON, and which targets they meet.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What no scenario may be: every fault by the key that has it, in the file's own spelling.
+//! Checks a scenario. Every fault is reported by its key, in the file's own spelling.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::schedule::expected;
 const LONGEST: Duration = Duration::from_mins(30);
 /// The most arrivals of a scenario: a run is bounded in count, and all answers are kept for the audit.
 pub const MOST_ARRIVALS: u64 = 5_000_000;
-/// The most holds that are there before.
+/// The most holds that are made before the load.
 const MOST_HOLDS: u64 = 10_000_000;
 /// The most connections.
 const MOST_CONNECTIONS: u16 = 1_024;
-/// The most that a customer comes again.
+/// How often a customer comes again at most.
 const MOST_AGAIN: u16 = 100;
 
 /// Collects faults.
@@ -32,7 +32,7 @@ impl Faults {
     }
 }
 
-/// Everything that is wrong.
+/// All faults.
 pub fn faults(scenario: &Scenario) -> Vec<String> {
     let mut faults = Faults::default();
     let Scenario { title, server: _, drops, before, load, crowds, events } = scenario;

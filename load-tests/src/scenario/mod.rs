@@ -1,5 +1,5 @@
-//! A scenario: what is sold, who comes when, what they do, and what happens meanwhile. Read from TOML; every key is known
-//! and every fault is told by its key, all at once.
+//! A scenario: what is sold, when customers arrive, what they do, and what operators do meanwhile. Read from TOML.
+//! Unknown keys are errors; all other faults are reported at once, by key.
 
 use std::fmt;
 use std::path::Path;
@@ -37,20 +37,20 @@ impl fmt::Display for Span {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// For people.
+    /// The title for display.
     pub title: String,
-    /// How a server is started for it.
+    /// How the server is started.
     #[serde(default)]
     pub server: ServerPart,
-    /// What is sold.
+    /// The drops.
     pub drops: Vec<Sale>,
-    /// Holds that are there before.
+    /// Holds that are made before the load.
     pub before: Option<Before>,
-    /// Who comes when.
+    /// When customers arrive.
     pub load: Load,
-    /// Who they are, and what they do.
+    /// The kinds of customers, and what they do.
     pub crowds: Vec<Crowd>,
-    /// What operators do meanwhile.
+    /// Actions of operators during the load.
     #[serde(default)]
     pub events: Vec<Event>,
 }
@@ -68,22 +68,22 @@ pub struct ServerPart {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sale {
-    /// Its id; what makes it one of this run's own is added.
+    /// Its id; a part that is unique to the run is added.
     pub id: String,
-    /// Its goods.
+    /// Its items.
     pub items: Vec<Goods>,
-    /// The most that a customer may have of the whole drop.
+    /// The most units that a customer may have of the whole drop.
     pub limit: Option<u32>,
     /// How long a hold lives.
     #[serde(default)]
     pub hold_ttl: Option<Span>,
-    /// With all extensions.
+    /// How long it lives with all extensions.
     #[serde(default)]
     pub max_hold_life: Option<Span>,
     /// How long a payment may take.
     #[serde(default)]
     pub payment_ttl: Option<Span>,
-    /// It opens so long after the load begins; left out: it is open before.
+    /// It opens this long after the load begins; if absent, it is open before.
     #[serde(default)]
     pub opens_after: Option<Span>,
 }
@@ -94,7 +94,7 @@ pub struct Sale {
 pub struct Goods {
     /// Its name.
     pub sku: String,
-    /// The first stock.
+    /// The initial stock.
     pub units: u64,
 }
 
@@ -102,27 +102,27 @@ pub struct Goods {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Before {
-    /// In which drop.
+    /// The drop's id.
     pub drop: String,
-    /// Of which SKU.
+    /// The SKU.
     pub sku: String,
-    /// How many.
+    /// The number of holds.
     pub holds: u64,
-    /// They begin to expire so long after the load begins; left out: they outlive it.
+    /// The first expires this long after the load begins; if absent, they outlive it.
     pub expire_after: Option<Span>,
-    /// And the last expires so long after the first.
+    /// The last expires this long after the first.
     #[serde(default)]
     pub expire_within: Option<Span>,
 }
 
-/// Who comes when: an open loop, or a closed one.
+/// The arrivals: an open loop, or a closed one.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Load {
-    /// Connections that they share.
+    /// Connections for reserves.
     #[serde(default = "usual_connections")]
     pub connections: u16,
-    /// Decides everything that is left to chance.
+    /// The seed of everything random.
     #[serde(default = "usual_seed")]
     pub seed: u64,
     /// An open loop: arrivals by a schedule.
@@ -130,12 +130,12 @@ pub struct Load {
     pub arrivals: Vec<Arrivals>,
     /// A closed loop instead.
     pub closed: Option<Closed>,
-    /// Every so-manieth request is sent twice at once.
+    /// One in this many requests is sent twice at once.
     pub twice_every: Option<u64>,
     /// How long a caller waits for an answer.
     #[serde(default = "usual_timeout")]
     pub timeout: Span,
-    /// How long it is waited after the load, for what has to expire, before the audit.
+    /// How long to wait after the load for holds to expire, before the audit.
     #[serde(default)]
     pub settle: Span,
 }
@@ -156,31 +156,31 @@ const fn usual_timeout() -> Span {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arrivals {
-    /// How they are spread.
+    /// How they are distributed.
     pub shape: ShapeName,
     /// When they begin.
     #[serde(default)]
     pub after: Span,
-    /// For how long.
+    /// How long they last.
     #[serde(default)]
     pub length: Span,
-    /// Arrivals a second; of a ramp, at last.
+    /// Arrivals a second; for a ramp, at its end.
     pub rate: Option<f64>,
-    /// Of a ramp, at first.
+    /// Arrivals a second at the start of a ramp.
     pub from: Option<f64>,
-    /// Of a herd: how many.
+    /// Number of arrivals of a herd.
     pub count: Option<u64>,
 }
 
-/// How arrivals are spread.
+/// How arrivals are distributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShapeName {
-    /// At even distances.
+    /// At equal intervals.
     Constant,
-    /// As people come.
+    /// Independently of each other, as people arrive.
     Poisson,
-    /// More and more.
+    /// At a rate that changes linearly.
     Ramp,
     /// All at once.
     Herd,
@@ -190,9 +190,9 @@ pub enum ShapeName {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Closed {
-    /// Visits at the same time on each connection.
+    /// Visits at a time on each connection.
     pub in_flight: u16,
-    /// For how long.
+    /// How long the loop runs.
     pub length: Span,
 }
 
@@ -200,39 +200,39 @@ pub struct Closed {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crowd {
-    /// For people.
+    /// The name for display.
     pub name: String,
-    /// Their part of all visits, by the sum of all crowds' parts.
+    /// Their part of all visits, relative to the sum of all crowds' parts.
     #[serde(default = "usual_share")]
     pub share: f64,
-    /// How many customers there are; they come in turn, and start over when all have come.
+    /// The number of customers; they come in turn, again and again.
     pub customers: u64,
-    /// The drops that they come for, evenly; none: all.
+    /// The drops that they want, evenly; empty: all.
     #[serde(default)]
     pub drops: Vec<String>,
-    /// What they want.
+    /// Their cart.
     pub cart: Vec<Want>,
-    /// Asked instead of the drop's own.
+    /// The ttl in their requests, instead of the drop's own.
     pub ttl: Option<Span>,
-    /// What part of those who got a hold asks for more time.
+    /// The part of those with a hold that asks for more time.
     #[serde(default)]
     pub extend: f64,
-    /// What part goes to the till first, which is a stage of its own.
+    /// The part that begins a payment before the sale.
     #[serde(default)]
     pub pay: f64,
-    /// What part buys.
+    /// The part that buys.
     #[serde(default)]
     pub claim: f64,
-    /// What part gives back. The others walk away, and their holds expire.
+    /// The part that releases. The others walk away, and their holds expire.
     #[serde(default)]
     pub release: f64,
-    /// How long they think before each step, at least and at most.
+    /// How long they wait before each step, at least and at most.
     #[serde(default)]
     pub think: Option<(Span, Span)>,
-    /// How often they come again who found it sold out while others held units.
+    /// How often they come again after a "sold out" that may be temporary.
     #[serde(default)]
     pub again: u16,
-    /// And how long after.
+    /// How long after that.
     #[serde(default)]
     pub again_after: Span,
 }
@@ -245,12 +245,12 @@ const fn usual_share() -> f64 {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Want {
-    /// Of what.
+    /// The SKU.
     pub sku: String,
-    /// How many.
+    /// The units.
     #[serde(default = "one")]
     pub units: u32,
-    /// In what part of the carts. A cart in which nothing would be has its first line.
+    /// The part of the carts that contain it. A cart that would be empty contains its first line.
     #[serde(default = "usual_share")]
     pub chance: f64,
 }
@@ -259,35 +259,35 @@ const fn one() -> u32 {
     1
 }
 
-/// What an operator does meanwhile.
+/// An action of an operator during the load.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// When, from the start of the load.
     pub after: Span,
-    /// What.
+    /// The action.
     pub action: Action,
-    /// To which drop.
+    /// The drop's id.
     pub drop: String,
-    /// Of a restock: of what.
+    /// The SKU of a restock.
     #[serde(default)]
     pub sku: Option<String>,
-    /// Of a restock: how many.
+    /// The units of a restock.
     #[serde(default)]
     pub units: Option<u64>,
 }
 
-/// What an operator does.
+/// The kinds of actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// More units.
+    /// Adds units.
     Restock,
-    /// No reserves for now.
+    /// Stops reserves.
     Pause,
-    /// Reserves again.
+    /// Allows reserves again.
     Resume,
-    /// No reserves for good.
+    /// Ends reserves permanently.
     Close,
 }
 
@@ -295,7 +295,7 @@ impl Scenario {
     /// Reads a scenario from its file.
     ///
     /// # Errors
-    /// When it can't be read, with the place in the file; or makes no sense, with every faulty key.
+    /// When it can't be read, with the place in the file; or is inconsistent, with every faulty key.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(Failure::file(path))?;
         Self::parse(&text).map_err(|faults| Failure::Scenario { path: path.to_owned(), faults })
@@ -304,15 +304,15 @@ impl Scenario {
     /// Reads a scenario from text.
     ///
     /// # Errors
-    /// In words, a line for each fault.
+    /// A description, one line for each fault.
     pub fn parse(text: &str) -> Result<Self, String> {
         let scenario: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         let faults = check::faults(&scenario);
         if faults.is_empty() { Ok(scenario) } else { Err(faults.join("\n")) }
     }
 
-    /// The same, smaller or larger: stock, customers, arrivals, holds that are there before and restocks, all by the
-    /// same factor, so that demand and stock keep their ratio. A closed loop keeps its length.
+    /// The scenario scaled: stock, customers, arrivals, prefilled holds and restocks are multiplied by the factor, so
+    /// that demand and stock keep their ratio. A closed loop keeps its length.
     #[must_use]
     pub fn scaled(mut self, factor: f64) -> Self {
         let scale = |number: &mut u64| *number = whole(real(*number) * factor).max(1);
@@ -345,7 +345,7 @@ impl Scenario {
         self.load.arrivals.iter().map(Arrivals::phase).collect()
     }
 
-    /// How long the load is, visits that begin late not counted.
+    /// The length of the load, without visits that begin late.
     #[must_use]
     pub fn length(&self) -> Duration {
         let closed = self.load.closed.as_ref().map_or(Duration::ZERO, |closed| closed.length.0);

@@ -1,4 +1,4 @@
-//! Faulty scenarios are told by their keys; sound ones mean what they say.
+//! Faults of scenarios are reported by their keys; sound scenarios are read as written.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! `load-tests soak`: everything at once for long, with restarts in between, audited from the outside after each round,
-//! and a verdict on what the server takes: memory, open files, disk.
+//! `load-tests soak`: all kinds of load for long, with restarts in between and an audit after each round. It also
+//! checks that the server's memory, open files and disk use do not grow.
 //!
-//! A soak goes in rounds. Each has drops of its own, which are closed after its audit and archived, so that a round
-//! leaves nothing behind but ended holds, of which a bounded number is remembered. In the first two thirds each round
-//! ends with a restart in the midst of its load, by `SIGKILL` and by `SIGTERM` in turn; in the last third the server
-//! lives on, so that what only grows within a life is seen, too.
+//! A soak consists of rounds. Each has drops of its own, which are closed and archived after its audit, so that a round
+//! leaves only ended holds, of which the server remembers a bounded number. In the first two thirds each round ends
+//! with a restart during its load, by `SIGKILL` and `SIGTERM` in turn. In the last third the server runs on, so that
+//! growth within one life shows too.
 
 mod report;
 mod scene;
@@ -40,30 +40,30 @@ use watch::{Target, Watcher};
 
 /// How long a start or an end may take.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// So long before its load would end a round's server is ended, at most: callers are still asking.
+/// How long before the end of a round's load its server is ended at most, so that requests are still in flight.
 const BEFORE_THE_END: Duration = Duration::from_millis(500);
-/// Units of the drop that the stream reserves of.
+/// Units of the drop that the stream uses.
 const STREAM_UNITS: u64 = 1_000_000;
 
-/// How a soak is made.
+/// How to run a soak.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How a server is started.
     pub recipe: Recipe,
-    /// How long there is load, over all rounds.
+    /// Total time under load, over all rounds.
     pub length: Duration,
-    /// How long in each round.
+    /// Time under load in each round.
     pub round: Duration,
-    /// Decides what is left to chance.
+    /// The seed of everything random.
     pub seed: u64,
     /// Where the report goes.
     pub reports: PathBuf,
 }
 
-/// Makes a soak, and tells what came of it. Whether nothing was found.
+/// Runs a soak and prints its report. Returns whether it is clean.
 ///
 /// # Errors
-/// When it can't be run to its end; not when it finds something.
+/// When it can't be run to its end; not when it has findings.
 pub async fn soak(options: &Options, output: &mut Output) -> Result<bool, Failure> {
     let watcher = Watcher::default();
     let watch = Stopwatch::start();
@@ -78,20 +78,20 @@ pub async fn soak(options: &Options, output: &mut Output) -> Result<bool, Failur
     Ok(report.is_clean())
 }
 
-/// A soak that is under way.
+/// A soak that is running.
 struct Soak<'a> {
     options: &'a Options,
     flags: Vec<String>,
     watcher: &'a Watcher,
     life: u32,
-    /// Seeds of its rounds: of their own, so that no two ever make the same ids.
+    /// Draws the seeds of its rounds, so that no two use the same ids.
     random: fastrand::Rng,
 }
 
 async fn rounds(options: &Options, watcher: &Watcher, output: &mut Output) -> Result<Vec<Round>, Failure> {
     let many = options.length.as_millis().div_ceil(options.round.as_millis().max(1));
     let many = u64::try_from(many).unwrap_or(u64::MAX).max(1);
-    // At least one life is longer than a round, where there is more than one.
+    // With more than one round, at least one life is longer than a round.
     let restarts = many.saturating_mul(2) / 3;
     let ended = scene::ended_holds(options.round).to_string();
     let flags =
@@ -154,7 +154,7 @@ impl Soak<'_> {
         self.look_at(&server, false);
         tokio::time::sleep(floor.scenario.load.settle.0).await;
         let ledger = floor.ledger.close();
-        // The load's watch goes since before the end of the server was planned: it lives longer than that, not shorter.
+        // The load's watch was started before the server's end was scheduled, so the server lives longer than that.
         let span = Span { length, ended: how.map(|_signal| until_the_end(length)) };
         round.findings.extend(span.unanswered(&ledger));
         round.findings.extend(span.stalled(&streamed_so_far));
@@ -188,7 +188,7 @@ impl Soak<'_> {
         Ok(server)
     }
 
-    /// What `stockade verify` finds in the folder that a server has left.
+    /// The finding of `stockade verify` in the folder that a server has left, if any.
     fn verify(&self, left: &Left) -> Result<Option<String>, Failure> {
         let mut command = Command::new(self.options.recipe.program()?);
         command.args(["verify", "--data"]).arg(left.data()).stdin(Stdio::null());
@@ -199,18 +199,18 @@ impl Soak<'_> {
     }
 }
 
-/// What became of a server at the end of a round.
+/// The server at the end of a round.
 enum Ended {
     Left(Left),
     Lives(Box<Server>),
 }
 
-/// How long a server that is ended in the midst of its load lives with it.
+/// How long a server lives that is ended during its load.
 fn until_the_end(length: Duration) -> Duration {
     length.saturating_sub(BEFORE_THE_END.min(length / 4))
 }
 
-/// Ends a server in the midst of its load, or lets it live.
+/// Ends a server during its load, or lets it live.
 async fn end(server: Server, how: Option<Signal>, length: Duration, watcher: Watcher) -> Result<Ended, Failure> {
     tokio::time::sleep(until_the_end(length)).await;
     let Some(signal) = how else { return Ok(Ended::Lives(Box::new(server))) };
@@ -220,7 +220,7 @@ async fn end(server: Server, how: Option<Signal>, length: Duration, watcher: Wat
     left.map(Ended::Left).ok_or(Failure::Bug("the server was started here"))
 }
 
-/// Creates a round's drops, and connects everyone.
+/// Creates a round's drops, and opens all connections.
 async fn open(scenario: Scenario, names: &[String], streamed: &str, server: &Server) -> Result<Arc<Floor>, Failure> {
     let mut operators = Operators::new(wire::connect(&server.endpoint).await?);
     for (sale, name) in scenario.drops.iter().zip(names) {
@@ -246,7 +246,7 @@ async fn open(scenario: Scenario, names: &[String], streamed: &str, server: &Ser
     }))
 }
 
-/// What the server's own comparison of its books says.
+/// The finding of the server's own comparison of its books, if any.
 async fn conservation(server: &Server) -> Result<Option<String>, Failure> {
     let page = server.metrics().await?.unwrap_or_default();
     let error = crate::server::metric(&page, "stockade_conservation_error_units");

@@ -1,4 +1,4 @@
-//! What a soak came to: round by round, and how memory, open files and disk went; as text and as JSON.
+//! The result of a soak: round by round, and how memory, open files and disk use changed; as text and as JSON.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,35 +15,36 @@ use crate::numbers::{count, real};
 use crate::output::columns;
 
 const MIB: f64 = 1024.0 * 1024.0;
-/// Rounds before which memory is not judged: until then fewer ended holds are remembered than may be.
+/// Lives before which memory is not judged: until then the number of remembered ended holds still grows.
 const WARM_UP_ROUNDS: usize = 3;
 /// The part of a life of several rounds before which memory is not judged.
 const WARM_UP_PART: f64 = 0.25;
-/// Across restarts: one value a life.
+/// Memory across restarts: one value for each life.
 const ACROSS: Bound = Bound { percent_per_hour: 10.0, absolute: 8.0 * MIB, fewest: 6 };
-/// Within one life: a value a second.
+/// Memory within one life: one value a second.
 const WITHIN: Bound = Bound { percent_per_hour: 20.0, absolute: 8.0 * MIB, fewest: 60 };
-/// Open files, over all.
+/// Open files, over the whole soak.
 const FILES: Bound = Bound { percent_per_hour: 50.0, absolute: 8.0, fewest: 60 };
-/// The data folder, over all. A segment of the journal goes as a whole, when all of its 64 MiB are behind a snapshot: until
-/// then it grows.
+/// The data folder, over the whole soak. The journal drops a segment only when all of its 64 MiB are covered by a
+/// snapshot; until then the folder grows.
 const FOLDER: Bound = Bound { percent_per_hour: 50.0, absolute: 96.0 * MIB, fewest: 60 };
 
-/// A soak of so many seconds of load tells of every measure; of lives, where there are enough of them.
+/// A soak with this many seconds of load has enough samples for every measure; for memory across restarts, if it has
+/// enough lives.
 const LONG_ENOUGH: f64 = 1_200.0;
 
 /// One round.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Round {
-    /// Which, from 0.
+    /// Its number, from 0.
     pub number: u64,
     /// How its server ended.
     pub how: &'static str,
-    /// How long it took to serve again.
+    /// How long the server took to serve again.
     pub restart_millis: Option<u64>,
-    /// Customers who were given units, or may have been.
+    /// Customers who got units, or may have.
     pub visits: u64,
-    /// Customers' answers that were looked at.
+    /// Answers that were checked.
     pub answers: u64,
     /// Requests without an answer.
     pub unanswered: u64,
@@ -51,11 +52,11 @@ pub struct Round {
     pub listed: u64,
     /// Messages of the stream.
     pub messages: u64,
-    /// What was found.
+    /// The findings.
     pub findings: Vec<String>,
 }
 
-/// How a server ended, in words.
+/// How a server ended.
 #[must_use]
 pub fn told(how: Option<Signal>) -> &'static str {
     match how {
@@ -66,7 +67,7 @@ pub fn told(how: Option<Signal>) -> &'static str {
 }
 
 impl Round {
-    /// Takes over what an audit found.
+    /// Adds the findings of an audit.
     pub fn take(&mut self, audit: &Audit, ledger: &Ledger) {
         self.visits = count(ledger.visits.len());
         (self.answers, self.unanswered, self.listed) = (audit.answers, audit.unanswered, audit.listed);
@@ -100,20 +101,20 @@ impl fmt::Display for Round {
 pub struct Report {
     /// Seconds of load.
     pub load_seconds: f64,
-    /// Decides what was left to chance.
+    /// The seed of everything random.
     pub seed: u64,
     /// Its rounds.
     pub rounds: Vec<Round>,
-    /// How memory, files and disk went.
+    /// How memory, files and disk use changed.
     pub trends: Vec<Trend>,
-    /// Measures that were not taken often enough to tell, though the soak was long enough.
+    /// Measures with too few samples although the soak was long enough.
     pub unmeasured: Vec<String>,
-    /// What was measured.
+    /// The samples.
     pub samples: Vec<Sample>,
 }
 
 impl Report {
-    /// Of what was done and measured.
+    /// The report of these rounds and samples.
     #[must_use]
     pub fn of(options: &Options, rounds: Vec<Round>, samples: Vec<Sample>) -> Self {
         let trends = vec![
@@ -123,7 +124,7 @@ impl Report {
             judge("data folder", &series(&samples, |sample| sample.folder), FOLDER),
         ];
         let load_seconds = options.length.as_secs_f64();
-        // The first life began before any restart.
+        // The first life began without a restart.
         let restarts = rounds.iter().filter(|round| round.restart_millis.is_some()).count();
         let has_lives = restarts.saturating_add(1) >= WARM_UP_ROUNDS.saturating_add(ACROSS.fewest);
         let unmeasured = trends.iter().enumerate().filter(|(place, trend)| {
@@ -133,14 +134,14 @@ impl Report {
         Self { load_seconds, seed: options.seed, rounds, trends, unmeasured, samples }
     }
 
-    /// Whether nothing was found, and all was measured that the soak is long enough for.
+    /// Whether there are no findings, and everything was measured that the soak was long enough for.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let grows = self.trends.iter().any(|trend| trend.verdict == Verdict::Growing);
         !grows && self.unmeasured.is_empty() && self.rounds.iter().all(|round| round.findings.is_empty())
     }
 
-    /// Writes it, as text and as JSON.
+    /// Writes it as text and as JSON.
     ///
     /// # Errors
     /// When a file can't be written.
@@ -165,7 +166,7 @@ impl fmt::Display for Report {
         let mut rows = vec![head.map(String::from).to_vec()];
         for trend in &self.trends {
             let Trend { name, measured, median, per_hour, percent_per_hour, grown, bound, verdict } = trend;
-            // Files are counted, all else is bytes.
+            // Files are a number, all else is bytes.
             let unit = if bound.absolute < MIB { 1.0 } else { MIB };
             let said = match verdict {
                 Verdict::Flat => "flat",
@@ -185,7 +186,7 @@ impl fmt::Display for Report {
             ]);
         }
         write!(f, "{}", columns(&rows))?;
-        writeln!(f, "(memory and disk in MiB; a measure grows where it is beyond both of its bounds)")?;
+        writeln!(f, "(memory and disk in MiB; a measure grows if it exceeds both of its bounds)")?;
         let sum = |part: fn(&Round) -> u64| self.rounds.iter().map(part).fold(0, u64::saturating_add);
         let restarts = self.rounds.iter().filter(|round| round.restart_millis.is_some()).count();
         let findings = sum(|round| count(round.findings.len()));
@@ -207,7 +208,7 @@ fn series(samples: &[Sample], of: fn(&Sample) -> u64) -> Vec<(f64, f64)> {
     samples.iter().map(|sample| (hours(sample), real(of(sample)))).collect()
 }
 
-/// The lives in order, with their samples.
+/// The lives in order, each with its samples.
 fn lives(samples: &[Sample]) -> Vec<Vec<Sample>> {
     let mut lives: Vec<Vec<Sample>> = Vec::new();
     for sample in samples {
@@ -219,11 +220,11 @@ fn lives(samples: &[Sample]) -> Vec<Vec<Sample>> {
     lives
 }
 
-/// Memory of each life at the same age: in the second half of its first round under load.
+/// Memory of each life at the same age: in the second half of its first load.
 fn across(samples: &[Sample]) -> Vec<(f64, f64)> {
     let lives = lives(samples);
     let of_life = lives.iter().filter_map(|life| {
-        // A life begins with the audit of the round before; its own load comes then.
+        // A life begins with the audit of the round before; its own load follows.
         let loaded: Vec<&Sample> =
             life.iter().skip_while(|sample| !sample.under_load).take_while(|sample| sample.under_load).collect();
         let values: Vec<f64> = loaded.iter().map(|sample| real(sample.resident)).collect();
@@ -232,7 +233,7 @@ fn across(samples: &[Sample]) -> Vec<(f64, f64)> {
     of_life.skip(WARM_UP_ROUNDS).collect()
 }
 
-/// Memory of the life with the most samples, under load.
+/// Memory under load of the life with the most samples.
 fn within(samples: &[Sample]) -> Vec<(f64, f64)> {
     let longest = lives(samples).into_iter().max_by_key(Vec::len).unwrap_or_default();
     let loaded: Vec<Sample> = longest.into_iter().filter(|sample| sample.under_load).collect();
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
     use crate::server::Recipe;
 
-    /// Lives of 50 s, and one of 250 s at last.
+    /// Lives of 50 s, and a last one of 250 s.
     fn samples(resident: impl Fn(u32, u32, u32) -> u32) -> Vec<Sample> {
         let sample = |life: u32, age: u32, at: u32| Sample {
             at: f64::from(at),
@@ -293,7 +294,7 @@ mod tests {
         assert_eq!(never.unmeasured.len(), 4, "{never}");
         let whole = report(samples(|_life, _age, _at| 80_000), rounds(20));
         assert!(whole.is_clean(), "{whole}");
-        // Few lives are no fault of whoever measures them.
+        // Too few lives are no fault of the measurement.
         let one_life =
             |samples: Vec<Sample>| samples.into_iter().filter(|sample| sample.life == 20).collect::<Vec<_>>();
         let few = report(one_life(samples(|_life, _age, _at| 80_000)), rounds(2));

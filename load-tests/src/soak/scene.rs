@@ -1,25 +1,25 @@
-//! The load of a round: steady arrivals, and a herd every few seconds, whose holds run out as a wave.
+//! The load of a round: steady arrivals, and a herd every few seconds, whose holds expire together.
 
 use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::scenario::{Arrivals, Scenario, ShapeName, Span};
 
-/// How often a herd comes.
+/// The interval of herds.
 const HERD_EVERY: Duration = Duration::from_secs(4);
-/// How many come in it.
+/// The size of a herd.
 const HERD: u64 = 250;
 
-/// Holds that a second of load leaves behind at most, by the figures of the scenario and of the stream, and a quarter
-/// more: the audit after a round needs all of them, and a bound that is reached soon keeps memory steady.
+/// Ended holds a second of load at most, by the figures of the scenario and of the stream, plus a quarter. The audit
+/// after a round needs all of them, and memory becomes steady only when the bound on remembered holds is reached.
 const ENDED_PER_SECOND: u64 = 700;
-/// The least that is remembered of them.
+/// The least bound of remembered ended holds.
 const LEAST_ENDED: u64 = 5_000;
 
-/// The load of one round, so long.
+/// The load of one round of this length.
 ///
 /// # Errors
-/// Never: the scenario is tested.
+/// Never: a test parses the scenario.
 pub fn round(length: Duration, seed: u64) -> Result<Scenario, Failure> {
     let parsed = Scenario::parse(include_str!("soak.toml"));
     let mut scenario = parsed.map_err(|_bad| Failure::Bug("the soak's own scenario is one"))?;
@@ -44,7 +44,7 @@ pub fn round(length: Duration, seed: u64) -> Result<Scenario, Failure> {
     Ok(scenario)
 }
 
-/// How many ended holds the server has to remember: those of a round, for the audit after it, and some.
+/// How many ended holds the server must remember: at least those of a round, for its audit.
 #[must_use]
 pub fn ended_holds(length: Duration) -> u64 {
     length.as_secs().saturating_add(1).saturating_mul(ENDED_PER_SECOND).max(LEAST_ENDED)

@@ -1,4 +1,4 @@
-//! What a round's server left without an answer while it lived: that is a finding, since nobody did anything to it.
+//! Requests that a round's server did not answer while it lived. They are findings, since nothing disturbed it.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use super::stream::{EVERY, Streamed};
 use crate::ledger::{At, Ledger, Said, at};
 use crate::numbers::count;
 
-/// A request that was sent so long before the server was ended had its answer by then.
+/// A request that was sent this long before the server was ended must have been answered by then.
 const LONGEST_ANSWER: Duration = Duration::from_secs(2);
-/// Of the messages that there is time for, one in so many is answered at least: an answer takes time, too.
+/// At least one in this many of the messages that could have been sent must have been answered, since an answer takes
+/// time too.
 const LEAST_MESSAGES: u128 = 4;
 
-/// How long a round's server is asked, by the watch of its load.
+/// How long a round's server is under load, by the load's watch.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
-    /// How long there is load.
+    /// The length of the load.
     pub length: Duration,
-    /// Until when the server surely lives, where it is ended in the midst of that; none where it lives on.
+    /// Until when the server surely lives, if it is ended during the load; none if it is not.
     pub ended: Option<Duration>,
 }
 
 impl Span {
-    /// Requests without an answer that the end of the server does not explain. Those that were sent shortly before it
-    /// were under way; those that were sent after it met nobody, and are sent again and again.
+    /// Requests without an answer that the server's end does not explain. Those sent shortly before it were in flight;
+    /// those sent after it reached no server, and are sent again and again.
     #[must_use]
     pub fn unanswered(self, ledger: &Ledger) -> Option<String> {
         let until = self.ended.map_or(At::MAX, |ended| at(ended.saturating_sub(LONGEST_ANSWER)));
@@ -32,7 +33,7 @@ impl Span {
         (silent > 0).then(|| format!("requests without an answer while the server lived: {silent}"))
     }
 
-    /// Whether a stream ended although the server lived, or was hardly answered.
+    /// Findings if a stream ended while the server lived, or if too few messages were answered.
     #[must_use]
     pub fn stalled(self, streamed: &Streamed) -> Vec<String> {
         let mut found = Vec::new();
@@ -64,7 +65,7 @@ mod tests {
     const LIVES: Span = Span { length: Duration::from_mins(1), ended: None };
     const ENDED: Span = Span { ended: Some(Duration::from_millis(59_500)), ..LIVES };
 
-    /// Requests of a visit, by the instants at which they were sent, with an answer or not.
+    /// The requests of a visit, by the instants of sending, with an answer or not.
     fn ledger(sent: impl Iterator<Item = (u64, bool)>) -> Ledger {
         let unknown = Said::Unknown { code: Code::Unavailable };
         let reason = pb::RefusalReason::SoldOut;
@@ -108,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_is_not_opened_says_so() {
-        // Nobody listens there.
+        // No server listens there.
         let channel = tonic::transport::Channel::from_static("http://127.0.0.1:1").connect_lazy();
         let (random, watch) = (fastrand::Rng::with_seed(1), Stopwatch::start());
         let client = crate::wire::checkout(channel);

@@ -1,5 +1,5 @@
-//! A batch stream that goes on beside everyone else: reserves, and releases of what the message before reserved. Its holds
-//! are looked at afterwards one by one.
+//! A batch stream that runs during the rest of the load: each message has reserves, and releases of what the message
+//! before reserved. Its holds are read one by one afterwards.
 
 use std::time::Duration;
 
@@ -14,37 +14,37 @@ use tonic::Code;
 use crate::failure::Failure;
 use crate::wire::{self, Checkout};
 
-/// Reserves in a message.
+/// Reserves in each message.
 const RESERVES: usize = 32;
-/// From message to message.
+/// The interval of messages.
 pub const EVERY: Duration = Duration::from_millis(100);
-/// Of those that were given back, so many are looked at afterwards: the last.
+/// Of the released holds, this many are read afterwards: the last.
 const LOOKED_AT: usize = 400;
-/// How long an answer is waited for.
+/// How long the stream waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Its SKU.
+/// The SKU of its reserves.
 pub const SKU: &str = "S";
-/// Long enough to outlive a restart.
+/// The ttl of its holds: long enough to outlive a restart.
 const TTL: Duration = Duration::from_mins(5);
 
-/// What a stream was told.
+/// The answers of a stream.
 #[derive(Debug, Default)]
 pub struct Streamed {
-    /// Messages that were answered, and not with "busy" throughout.
+    /// Messages with at least one answer other than "busy".
     pub messages: u64,
-    /// When it ended before its time, by the load's watch, and why.
+    /// When it ended early, by the load's watch, and why.
     pub ended: Option<(Duration, String)>,
-    /// Holds that were acknowledged and not given back.
+    /// Holds that were acknowledged and not released.
     pub held: Vec<String>,
-    /// Holds of which nobody knows.
+    /// Holds with an unknown outcome.
     pub doubtful: Vec<String>,
     /// Holds whose release was acknowledged.
     pub released: Vec<String>,
-    /// What was not answered as it had to be.
+    /// Descriptions of wrong answers.
     pub wrong: Vec<String>,
 }
 
-/// Streams for so long by the load's watch, or until the server goes.
+/// Streams for this long by the load's watch, or until the server ends.
 pub async fn run(
     mut client: Checkout,
     drop_id: String,
@@ -80,7 +80,7 @@ pub async fn run(
         let answer = match answer.unwrap_or_else(|_late| Err("a message was not answered in time".to_owned())) {
             Ok(answer) => answer,
             Err(why) => {
-                // Whatever was on its way may have been done.
+                // Operations in flight may have been done.
                 streamed.doubtful.extend(new.into_iter().chain(old));
                 return streamed.end(watch, why);
             }
@@ -96,7 +96,7 @@ fn reserve(drop_id: &str, hold_id: &str) -> pb::ReserveRequest {
         hold_id: hold_id.to_owned(),
         drop_id: drop_id.to_owned(),
         lines: vec![wire::line(SKU, 1)],
-        // Few customers: the drop has no limit.
+        // One customer is enough: the drop has no limit.
         customer: Some(wire::customer("streamer".to_owned())),
         ttl: Some(wire::span(TTL)),
         ..Default::default()
@@ -128,7 +128,7 @@ impl Streamed {
                         self.released.push(id);
                     }
                 }
-                // Busy: asked for nothing else, so nothing is known of it.
+                // Busy: the operation is not tried again, so its outcome is unknown.
                 Some(Came::Error(error)) if is_busy(error.code) => self.doubtful.push(id),
                 Some(Came::Hold(_) | Came::Refusal(_) | Came::Error(_)) | None => {
                     self.wrong.push(format!("hold {id} of the stream: {result:?}"));
@@ -138,12 +138,12 @@ impl Streamed {
         if self.doubtful.len().saturating_sub(doubtful) < answer.results.len() {
             self.messages = self.messages.saturating_add(1);
         }
-        // What is not looked at afterwards is not kept.
+        // Holds that are not read afterwards are not kept.
         let beyond = self.released.len().saturating_sub(LOOKED_AT);
         self.released.drain(..beyond);
     }
 
-    /// Looks at what was acknowledged, and gives back what is left.
+    /// Reads the acknowledged holds, and releases what is left.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -165,9 +165,9 @@ impl Streamed {
             let request = pb::ReleaseRequest { hold_id, drop_id, ..Default::default() };
             match client.release(request).await {
                 Ok(_) => {}
-                // One that was never made.
+                // It was never made.
                 Err(status) if status.code() == Code::NotFound && self.doubtful.contains(id) => {}
-                Err(status) => return Err(Failure::status("giving back what the stream had")(status)),
+                Err(status) => return Err(Failure::status("releasing the holds of the stream")(status)),
             }
         }
         Ok(self.wrong)

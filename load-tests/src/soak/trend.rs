@@ -1,57 +1,57 @@
-//! Whether a measure grows: the median of the slopes between all pairs of measurements (Theil and Sen), which a third of
-//! outliers does not move.
+//! Whether a measure grows: by the median of the slopes between all pairs of measurements (Theil and Sen), which
+//! outliers do not move while they are less than about 29 %.
 
 use crate::numbers::{count, real};
 use crate::statistics::median;
 
-/// Measurements that are compared pair by pair at most; of more, each n-th.
+/// The most measurements that are compared pairwise; of more, each n-th is used.
 const MOST: usize = 600;
 
-/// Beyond what a measure counts as growing: beyond both.
+/// A measure counts as growing if it exceeds both bounds.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Bound {
-    /// Growth in an hour, in percent of the median.
+    /// Growth per hour, in percent of the median.
     pub percent_per_hour: f64,
     /// Growth from the first measurement to the last, by the slope.
     pub absolute: f64,
-    /// Fewer measurements tell nothing.
+    /// The fewest measurements for a verdict.
     pub fewest: usize,
 }
 
-/// What measurements tell.
+/// The verdict on a measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It does not grow beyond its bound.
+    /// It does not exceed its bound.
     Flat,
-    /// It does.
+    /// It exceeds its bound.
     Growing,
-    /// Too few measurements to tell.
+    /// Too few measurements.
     Unjudged,
 }
 
-/// How a measure went.
+/// The trend of a measure.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Trend {
-    /// Of what, and where.
+    /// What was measured, and where.
     pub name: String,
-    /// Measurements.
+    /// Number of measurements.
     pub measured: u64,
     /// Their median.
     pub median: f64,
-    /// Growth in an hour.
+    /// Growth per hour.
     pub per_hour: f64,
     /// The same in percent of the median.
     pub percent_per_hour: f64,
     /// Growth from the first measurement to the last, by the slope.
     pub grown: f64,
-    /// Beyond what it counts as growing.
+    /// The bound.
     pub bound: Bound,
-    /// What that tells.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// Judges measurements: hours, and values.
+/// Judges measurements: pairs of hours and values.
 #[must_use]
 pub fn judge(name: &str, series: &[(f64, f64)], bound: Bound) -> Trend {
     let values: Vec<f64> = series.iter().map(|(_, value)| *value).collect();
@@ -87,7 +87,7 @@ fn slope(series: &[(f64, f64)]) -> f64 {
     median(&slopes).unwrap_or(0.0)
 }
 
-/// The median of the values from one part of the whole to another.
+/// The median of the values between two fractions of the whole.
 #[must_use]
 pub fn median_of_part(values: &[f64], from: f64, until: f64) -> Option<f64> {
     let place = |part: f64| crate::numbers::place(crate::numbers::whole(part * real(count(values.len()))));
@@ -101,7 +101,7 @@ mod tests {
     const MIB: f64 = 1024.0 * 1024.0;
     const BOUND: Bound = Bound { percent_per_hour: 10.0, absolute: 8.0 * MIB, fewest: 30 };
 
-    /// Ten minutes, a measurement a second.
+    /// Ten minutes, one measurement a second.
     fn series(value: impl Fn(f64, &mut fastrand::Rng) -> f64) -> Vec<(f64, f64)> {
         let mut random = fastrand::Rng::with_seed(7);
         (0..600).map(|second| (f64::from(second) / 3600.0, value(f64::from(second), &mut random))).collect()

@@ -1,4 +1,4 @@
-//! What the server takes, once a second: memory, open files, and room on the disk.
+//! Measures the server once a second: memory, open files, and disk use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use stockade_types::metrics::Stopwatch;
 
 use crate::numbers::count;
 
-/// How often it is looked.
+/// The interval of samples.
 const EVERY: Duration = Duration::from_secs(1);
-/// Folders in a data folder, one in another, at most: no link leads round and round.
+/// The depth to which a data folder is read, so that cyclic links end.
 const DEEPEST: u8 = 4;
 
-/// One look.
+/// One sample.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Sample {
     /// Seconds since the soak began.
     pub at: f64,
-    /// Which of the server's lives, from 0.
+    /// The life of the server, from 0.
     pub life: u32,
-    /// Whether load was on: before and after it the server settles.
+    /// Whether there was load; before and after it the server settles.
     pub under_load: bool,
-    /// Resident memory, in bytes.
+    /// Memory that the process has allocated, in bytes.
     pub resident: u64,
     /// Open files.
     pub files: u64,
@@ -32,20 +32,20 @@ pub struct Sample {
     pub folder: u64,
 }
 
-/// Who is looked at.
+/// The server to measure.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The process.
     pub process: u32,
     /// Its data folder.
     pub folder: PathBuf,
-    /// Which of the server's lives.
+    /// The life of the server.
     pub life: u32,
-    /// Whether load is on.
+    /// Whether there is load.
     pub under_load: bool,
 }
 
-/// Looks, as long as it is there.
+/// Takes samples while it has a target.
 #[derive(Debug, Clone, Default)]
 pub struct Watcher {
     target: Arc<Mutex<Option<Target>>>,
@@ -53,18 +53,18 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Looks at another one, or at none.
+    /// Sets another target, or none.
     pub fn look_at(&self, target: Option<Target>) {
         *self.target.lock() = target;
     }
 
-    /// All looks so far.
+    /// All samples so far.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
         self.samples.lock().clone()
     }
 
-    /// Looks for ever: to be dropped with the task that it runs in.
+    /// Samples forever: drop the task that runs it.
     pub async fn run(self, watch: Stopwatch) {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
@@ -77,7 +77,7 @@ impl Watcher {
     }
 }
 
-/// None where the process is gone.
+/// Takes a sample. None if the process has ended.
 fn look(target: &Target, watch: Stopwatch) -> Option<Sample> {
     let Target { process, folder, life, under_load } = target;
     let resident = resident(*process)?;
@@ -86,8 +86,8 @@ fn look(target: &Target, watch: Stopwatch) -> Option<Sample> {
     Some(Sample { at, life: *life, under_load: *under_load, resident, files: count(files), folder })
 }
 
-/// Memory that the process has made, in bytes. Not what is mapped of its program: how much of that is resident depends on
-/// what else the system has in its cache.
+/// Anonymous memory of the process in bytes. Not the mapped pages of its program: how many of those are resident
+/// depends on the system's page cache.
 fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
@@ -95,7 +95,7 @@ fn resident(process: u32) -> Option<u64> {
     Some(kibibytes.saturating_mul(1024))
 }
 
-/// A file that goes meanwhile counts for nothing.
+/// The size of a folder. A file that disappears meanwhile counts as 0.
 fn size(folder: &Path, deepest: u8) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().map_while(Result::ok);
     let sizes = entries.map(|entry| match entry.metadata() {
@@ -118,7 +118,7 @@ mod tests {
         let own = Target { process: std::process::id(), folder: folder.path().into(), life: 3, under_load: true };
         let sample = look(&own, Stopwatch::start()).expect("a sample");
         assert!(sample.resident > 1_000_000 && sample.files > 2 && sample.folder == 1_000, "{sample:?}");
-        // No process has this number.
+        // No process has this id.
         assert!(look(&Target { process: u32::MAX, ..own }, Stopwatch::start()).is_none());
     }
 }

@@ -1,9 +1,9 @@
-//! Where the server's binary is, for the tests that start it.
+//! The path of the server's binary, for the tests that start it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The server's binary, in the folder of this test's program. Where only this member is built it is not there yet.
+/// The server's binary, in the folder of this test's binary. It is missing if only this package was built.
 pub fn binary() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_load-tests"));
     let server = program.with_file_name("stockade");

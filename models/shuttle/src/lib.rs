@@ -1,8 +1,8 @@
-//! The second flavour of the models: the same source, scenarios and mutants under random schedules.
+//! The models under shuttle: the same source, scenarios and mutants with random schedules.
 //!
-//! Every interleaving can be tried of two or three threads and a few operations (`../src`, under loom). Here six threads
-//! do dozens of operations in schedules that are drawn: fewer of all that there are, but of longer histories. Memory is
-//! sequentially consistent here: what a weaker ordering breaks, only loom shows.
+//! Under loom (`../src`) every interleaving of two or three threads with a few operations is run. Here six threads run
+//! dozens of operations in random schedules: a small part of all schedules, but longer histories. Memory is
+//! sequentially consistent here; only loom finds what needs a weaker ordering.
 
 #![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
 #![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
@@ -49,7 +49,7 @@ pub mod inventory {
     pub mod stock;
 }
 
-/// Copies of the counter and of the next deadline with one thing spoilt in each; the same scenarios on them.
+/// Mutants of the counter and of the next deadline, with the same scenarios.
 #[expect(clippy::pedantic, dead_code, reason = "spoilt code need not be tidy")]
 pub mod mutants {
     include!(concat!(env!("OUT_DIR"), "/mutants.rs"));

@@ -1,18 +1,18 @@
-//! How a model is run, and the threads in it.
+//! Runs a model and its threads.
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner, thread};
 
 use crate::sync::live_at;
 
-/// Schedules of a run unless `STOCKADE_SCHEDULES` says otherwise: half of them drawn at random, half with few changes of
-/// thread at drawn places, which finds what needs a thread to sleep for long.
+/// Schedules of a run unless `STOCKADE_SCHEDULES` says otherwise. Half of them are random. The other half change
+/// threads only a few times at random places, which finds faults that need a thread to sleep for long.
 const SCHEDULES: usize = 16_000;
-/// Changes of thread in the second half.
+/// Thread changes in the second half.
 const CHANGES: usize = 3;
-/// Steps of one schedule; more means that it does not end.
+/// Maximum steps of a schedule; with more it counts as endless.
 const MOST_STEPS: usize = 1_000_000;
-/// The schedules that are drawn, unless `STOCKADE_SCHEDULES_SEED` says otherwise: the same in each run.
+/// The seed of the schedules, unless `STOCKADE_SCHEDULES_SEED` says otherwise.
 const SEED: u64 = 1;
 
 #[expect(clippy::disallowed_methods, reason = "what a run is asked for; the product's own settings have their door")]
@@ -21,7 +21,7 @@ fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Runs `model` in as many schedules as were asked for. A failing one is printed, and [`shuttle::replay`] plays it again.
+/// Runs `model` in the wanted number of schedules. A failing one is printed; [`shuttle::replay`] repeats it.
 pub fn check(model: impl Fn() + Sync + Send + 'static) {
     let schedules = asked("STOCKADE_SCHEDULES").and_then(|asked| usize::try_from(asked).ok()).unwrap_or(SCHEDULES);
     let seed = asked("STOCKADE_SCHEDULES_SEED").unwrap_or(SEED);
@@ -42,10 +42,10 @@ pub fn at<T: Send + 'static>(home: usize, work: impl FnOnce() -> T + Send + 'sta
     })
 }
 
-/// What a thread came to.
+/// The result of a thread.
 ///
 /// # Panics
-/// If the thread did.
+/// If the thread panicked.
 #[expect(clippy::expect_used, reason = "a panic of a model's thread is the finding")]
 pub fn joined<T>(thread: thread::JoinHandle<T>) -> T {
     thread.join().expect("a thread that ends well")
@@ -57,7 +57,7 @@ pub fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = attempt() {
             return answer;
         }
-        // Tells the checker that nothing comes of it unless another thread moves.
+        // Tells the checker that this thread can't progress until another thread runs.
         thread::yield_now();
     }
 }

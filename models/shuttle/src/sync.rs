@@ -1,4 +1,4 @@
-//! What `crate::sync` is in the server, in this checker's types: the same names, the same signatures.
+//! The counterpart of the server's `crate::sync` in this checker's types, with the same names and signatures.
 
 use std::cell::Cell;
 use std::sync::{PoisonError, TryLockError};
@@ -18,12 +18,12 @@ pub fn home() -> usize {
     HOME.with(Cell::get)
 }
 
-/// Gives the calling thread a home, so that each run of a model deals the same ones.
+/// Sets the calling thread's home, so that every run of a model assigns the same ones.
 pub fn live_at(home: usize) {
     HOME.with(|cell| cell.set(home));
 }
 
-/// The models always say how many shards they want.
+/// Never called: the models specify the number of shards.
 pub fn parallelism() -> usize {
     2
 }
@@ -43,7 +43,7 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock, if nobody has it.
+    /// The lock, if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -53,13 +53,13 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Threads, and how they sleep: until they are called, for time does not pass here.
+/// Threads that sleep until they are unparked, since time does not pass here.
 pub mod thread {
     use std::time::Duration;
 
     pub use shuttle::thread::{Thread, current, park, park_timeout};
 
-    /// Lets others go on.
+    /// Lets other threads run.
     pub fn sleep(_time: Duration) {
         shuttle::thread::yield_now();
     }

@@ -1,5 +1,5 @@
-//! What drawn schedules find: each mutant whose fault shows without a weaker memory, by the crowd and by its scenario,
-//! and sweepers that work in a wrong order.
+//! Faults that random schedules find: each mutant whose fault shows under sequential consistency, by the crowd and by
+//! its scenario; and sweepers with a wrong order of steps.
 
 use stockade_schedules::inventory::scenarios::due::{self, Protocol};
 use stockade_schedules::inventory::scenarios::prefix::{self, Order};

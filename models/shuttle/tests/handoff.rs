@@ -1,4 +1,4 @@
-//! The journal's hand-off to its writer: the source that ships, and spoilt copies of it that must be caught.
+//! The journal's hand-off to its writer: the shipped source passes, and its mutants are caught.
 
 use stockade_schedules::journal::handoff::{bell, closing, couriers, waiting};
 use stockade_schedules::mutants;

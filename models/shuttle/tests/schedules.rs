@@ -1,4 +1,4 @@
-//! The counter that ships in drawn schedules: a crowd, and the scenarios that loom runs through every interleaving.
+//! The shipped counter in random schedules: a crowd, and the scenarios that loom runs in every interleaving.
 
 use stockade_schedules::inventory::scenarios;
 use stockade_schedules::inventory::scenarios::prefix::Order;

@@ -1,5 +1,5 @@
-//! The queue's end where the writer sleeps, and who wakes it. Its patience is endless here: nothing but a call wakes it,
-//! or chance.
+//! The end of the queue where the writer sleeps, and its wake-up. Its patience is endless here: only an unpark, or a
+//! spurious wake-up, wakes it.
 
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ impl Desk {
         Arc::new(Self { queue: Queue::new(FIRST), progress: Arc::new(Progress::from(Lsn(0))) })
     }
 
-    /// The writer: publishes what it gets until all up to `last` is durable, or the queue is closed. Gives where it ended.
+    /// The writer: publishes batches until everything up to `last` is durable, or the queue is closed. Returns where it
+    /// ended.
     fn write_up_to(&self, last: Lsn) -> Lsn {
         self.progress.bell.answer();
         let mut durable = Lsn(0);
@@ -41,7 +42,7 @@ impl Desk {
     }
 }
 
-/// One appends and waits, while the writer goes to sleep: the writer gets up.
+/// One thread appends and waits while the writer goes to sleep: the writer wakes up.
 pub fn who_waits_is_not_left_to_a_sleeping_writer() {
     let desk = Desk::open();
     let writing = desk.clone();
@@ -51,7 +52,7 @@ pub fn who_waits_is_not_left_to_a_sleeping_writer() {
     joined(writer);
 }
 
-/// Two append and wait, one after the other was told or before.
+/// Two threads append and wait; one may append before or after the other has its result.
 pub fn two_who_wait_are_not_left_to_a_sleeping_writer() {
     let desk = Desk::open();
     let (writing, other) = (desk.clone(), desk.clone());
@@ -66,7 +67,7 @@ pub fn two_who_wait_are_not_left_to_a_sleeping_writer() {
     joined(writer);
 }
 
-/// One has asked for a record that is yet to come: it does not hide who waits for one that is there.
+/// A waiter for a later record does not hide one that waits for an appended record.
 pub fn who_asks_for_later_hides_nobody() {
     let desk = Desk::open();
     let mut later = Task::new(ticket(&desk.progress, Lsn(9)));
@@ -78,7 +79,7 @@ pub fn who_asks_for_later_hides_nobody() {
     joined(writer);
 }
 
-/// Enough gathers for a batch, and nobody waits for it: the writer gets up all the same.
+/// Enough records for a batch are queued, and nobody waits for them: the writer wakes up nevertheless.
 pub fn enough_is_written_whoever_waits() {
     let desk = Desk::open();
     let writing = desk.clone();
@@ -89,7 +90,8 @@ pub fn enough_is_written_whoever_waits() {
     assert!(joined(writer) >= FIRST, "not written");
 }
 
-/// The queue is closed while the writer goes to sleep, and nobody waits: what is there is written, and then it is told.
+/// The queue is closed while the writer goes to sleep, and nobody waits: queued records are written, then the writer
+/// learns of the close.
 pub fn a_close_is_told_to_a_sleeping_writer() {
     let desk = Desk::open();
     let writing = desk.clone();

@@ -1,4 +1,4 @@
-//! The gate, and a close that meets an append.
+//! The gate, and a close at the same time as an append.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as Plain, Ordering};
@@ -14,19 +14,19 @@ use crate::run::{at, joined};
 use crate::stand_ins::log::Book;
 use crate::time::Timestamp;
 
-/// What came of an append.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Came {
     Journaled,
-    /// Journaled or not: only recovery tells.
+    /// Journaled or not: only recovery shows it.
     Unknown,
     Refused(Shut),
-    /// Admitted, and turned away then.
+    /// Admitted, and rejected later.
     TurnedAway(Shut),
 }
 
 fn append_and_wait(shared: &Shared) -> Came {
-    // Room for two, of which one is used.
+    // Two permits, one of which is used.
     let mut permits = match shared.gate.enter_many(2, 9) {
         Ok(permits) => permits,
         Err(shut) => return Came::Refused(shut),
@@ -39,7 +39,7 @@ fn append_and_wait(shared: &Shared) -> Came {
     }
 }
 
-/// An append, a close and the writer at once: what came of the append, and the log.
+/// An append, a close and the writer at the same time. Returns the result of the append, and the log.
 fn close_meets_append(log: Book, patience: Duration) -> (Came, Arc<Book>) {
     let book = Arc::new(log);
     let shared = Arc::new(Shared::new(book.clone(), Start::FIRST, Arc::new(JournalMetrics::default())));
@@ -55,7 +55,7 @@ fn close_meets_append(log: Book, patience: Duration) -> (Came, Arc<Book>) {
     (came, book)
 }
 
-/// What is admitted is journaled, and a close waits for it; what is not is told so.
+/// An admitted record is journaled, and a close waits for it; one that is not admitted is refused.
 pub fn what_is_admitted_is_journaled() {
     let (came, book) = close_meets_append(Book::up_to(u64::MAX), Duration::MAX);
     match came {
@@ -65,7 +65,7 @@ pub fn what_is_admitted_is_journaled() {
     }
 }
 
-/// A close that waits for nobody: what came too late is told so, and nothing is lost in silence.
+/// A close that does not wait for permits: a late append gets an error, and nothing is lost silently.
 pub fn an_impatient_close_loses_nothing_in_silence() {
     let (came, book) = close_meets_append(Book::up_to(u64::MAX), Duration::ZERO);
     match came {
@@ -77,20 +77,20 @@ pub fn an_impatient_close_loses_nothing_in_silence() {
     }
 }
 
-/// The log refuses: nobody is told that a record is durable, nobody waits for ever, and who is turned away hears why.
+/// The log fails: nobody gets a success, nobody waits forever, and a rejected append gets the reason.
 pub fn a_log_that_refuses_is_told_to_all() {
     let (came, book) = close_meets_append(Book::up_to(0), Duration::MAX);
     assert_eq!(book.written(), Lsn(0), "written after all");
     assert!(matches!(came, Came::Unknown | Came::Refused(Shut::Closed)), "told as {came:?}");
 }
 
-/// Two want the one place: never both have it, and it comes back.
+/// Two threads want the only permit: they never both have it, and it is returned.
 pub fn permits_return() {
     let (gate, inside) = (Arc::new(Gate::default()), Arc::new(Plain::new(0)));
     let enter = |gate: &Gate, inside: &Plain| {
         let Ok(permit) = gate.enter(1) else { return };
         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "more inside than there may be");
-        // The checker changes threads where one looks at the gate.
+        // The checker may switch threads when one reads the gate.
         assert!(gate.inside() > 0, "permits lost");
         inside.fetch_sub(1, Ordering::SeqCst);
         drop(permit);

@@ -1,4 +1,4 @@
-//! A thread with a courier, and a writer that publishes or fails.
+//! A thread with a waker task (`Courier`), and a writer that publishes or fails.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{FIRST, SECOND, Task, all_durable, drive, ticket};
 use crate::ids::Lsn;
 use crate::run::{at, joined};
 
-/// Waits on a thread that has a courier, which is polled for the first time while the writer publishes.
+/// A ticket waits on a thread with a courier, which is first polled while the writer publishes.
 pub fn a_courier_forgets_nobody() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let mut courier = Task::new(Courier::new(progress.clone()));
@@ -19,7 +19,7 @@ pub fn a_courier_forgets_nobody() {
     joined(writer);
 }
 
-/// Two wait on it, and the writer publishes their records one after the other: both are told.
+/// Two tickets wait there, and the writer publishes their records one after the other: both resolve.
 pub fn a_courier_wakes_all_whose_records_are_durable() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let mut courier = Task::new(Courier::new(progress.clone()));
@@ -35,7 +35,8 @@ pub fn a_courier_wakes_all_whose_records_are_durable() {
     joined(writer);
 }
 
-/// The courier is dropped while the writer publishes: who has waited with it is told directly, and who comes after too.
+/// The courier is dropped while the writer publishes: tickets that waited with it are woken directly, and later ones
+/// too.
 pub fn a_dropped_courier_leaves_nobody_behind() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let mut courier = Task::new(Courier::new(progress.clone()));
@@ -49,7 +50,7 @@ pub fn a_dropped_courier_leaves_nobody_behind() {
     joined(writer);
 }
 
-/// The writer fails while one waits with a courier that nobody polls any more, and one without: both are told.
+/// The writer fails while one ticket waits with a courier that is no longer polled, and one without: both resolve.
 pub fn a_failure_wakes_all_lists() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let (writing, stray) = (progress.clone(), progress.clone());

@@ -1,7 +1,7 @@
 //! Scenarios of the journal's hand-off to its writer.
 //!
-//! The source beside this module is the one that ships (`src/journal/`), or a mutant of it. Who waits sleeps, as in the
-//! server: were one forgotten, all would sleep, which the checker tells as a deadlock.
+//! The source next to this module is the shipped one (`src/journal/`), or a mutant of it. Waiting threads sleep, as in
+//! the server: if one is forgotten, all sleep in the end, and the checker reports a deadlock.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic of a scenario is the finding")]
 
@@ -33,8 +33,8 @@ fn ticket(progress: &Arc<Progress>, lsn: Lsn) -> Ticket {
     Ticket::new(Arc::clone(progress), lsn)
 }
 
-/// A task's wake-up call to the thread that drives it. The flag is a plain one: that it comes is what is checked, and
-/// sleeping and waking orders it.
+/// A task's waker: it unparks the thread that drives the task. The flag is a plain atomic that the checker does not
+/// see: what is checked is that the wake-up happens, and parking orders the flag.
 #[derive(Debug)]
 struct Call {
     woken: AtomicBool,
@@ -56,7 +56,7 @@ struct Task<F: Future> {
 }
 
 impl<F: Future + Unpin> Task<F> {
-    /// To be polled at once.
+    /// A task that is polled at once.
     fn new(future: F) -> Self {
         Self {
             future: Some(future),
@@ -65,7 +65,7 @@ impl<F: Future + Unpin> Task<F> {
         }
     }
 
-    /// Polls it if it was woken; whether it was.
+    /// Polls it if it was woken. Returns whether it was.
     fn turn(&mut self) -> bool {
         if self.output.is_some() || !self.call.woken.swap(false, Plain::SeqCst) {
             return false;
@@ -81,17 +81,17 @@ impl<F: Future + Unpin> Task<F> {
 
 impl<F: Future> Drop for Task<F> {
     fn drop(&mut self) {
-        // A finding was made: a courier that takes locks now would hide it.
+        // The scenario has failed: a courier that locks now would hide that.
         if panicking() {
             std::mem::forget(self.future.take());
         }
     }
 }
 
-/// What became of those that waited, in order.
+/// The results of the waiting tickets, in order.
 type Results = Vec<Option<Result<(), JournalFailed>>>;
 
-/// A thread's runtime: polls those that were woken, first those that wait and then the courier, until none waits.
+/// A thread's runtime: polls woken tasks, first tickets and then the courier, until no ticket waits.
 fn drive(mut courier: Option<&mut Task<Courier>>, tickets: &mut [Task<Ticket>]) -> Results {
     while tickets.iter().any(|task| task.output.is_none()) {
         let mut busy = false;

@@ -1,4 +1,4 @@
-//! One who waits, and a writer that publishes or fails.
+//! One waiter, and a writer that publishes or fails.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::run::{at, joined};
 use crate::stand_ins::log::Book;
 use crate::sync::{AtomicU64, Ordering};
 
-/// One waits while the writer makes its record durable: it is told, and what was written before is seen.
+/// A ticket waits while the writer makes its record durable: it resolves, and what was written before is visible.
 pub fn a_waiter_is_never_forgotten() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let written = Arc::new(AtomicU64::new(0));
@@ -27,8 +27,8 @@ pub fn a_waiter_is_never_forgotten() {
     joined(writer);
 }
 
-/// Whoever sees the mark sees what was done before it was raised, in the log and at its tip: durable never runs ahead of
-/// what the log was given.
+/// A thread that reads the watermark sees what was done before it was raised, in the log and at its tip: durable is
+/// never ahead of the log.
 pub fn durable_never_runs_ahead_of_the_log() {
     let book = Arc::new(Book::up_to(u64::MAX));
     let shared = Arc::new(Shared::new(book.clone(), Start::FIRST, Arc::new(JournalMetrics::default())));
@@ -45,7 +45,7 @@ pub fn durable_never_runs_ahead_of_the_log() {
     assert!(written.turn() && matches!(written.output, Some(Ok(()))), "written, and not told");
 }
 
-/// One waits while the writer fails: it is told, and hears why.
+/// A ticket waits while the writer fails: it resolves with the reason.
 pub fn a_failed_writer_wakes_who_waits() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let writing = progress.clone();
@@ -55,7 +55,7 @@ pub fn a_failed_writer_wakes_who_waits() {
     joined(writer);
 }
 
-/// The writer makes a record durable and fails with the next: who waited for the first hears that it is durable.
+/// The writer makes a record durable and fails with the next: a ticket for the first one resolves with success.
 pub fn what_was_durable_before_a_failure_is_durable() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let writing = progress.clone();

@@ -1,7 +1,7 @@
-//! Many threads and many operations: too much for every interleaving, so this is run in drawn schedules.
+//! Many threads with many operations: too many for every interleaving, so this runs in random schedules.
 //!
-//! What a refusal rests on is held against a shadow of the pool, kept by plain atomics that the checker does not see, so
-//! that no schedule comes between a step and its shadow.
+//! Refusals are checked against a shadow of the pool in plain atomics, which the checker does not see, so that it never
+//! switches threads between a step and its shadow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering as Plain};
@@ -16,12 +16,12 @@ use crate::sync::live_at;
 /// Operations of each thread.
 const OPERATIONS: u64 = 8;
 
-/// Units that were free for sure: given before, less those that somebody keeps, or has asked for and may keep. Units of
-/// carts that will fail are among them: those are free, or in doubt, all the while.
+/// Units that were surely free: given before, less those that a thread keeps, or has requested and may keep. Units of
+/// carts that will fail are included: they are free or in doubt all the time.
 #[derive(Debug)]
 struct Shadow {
     free: AtomicI64,
-    /// The least that was free since each look that is not over, by look.
+    /// For each observation, the least number of free units since its start.
     least: PlainMutex<Vec<i64>>,
 }
 
@@ -36,7 +36,7 @@ impl Shadow {
         least.iter_mut().for_each(|least| *least = (*least).min(now));
     }
 
-    /// Begins to watch how many are free.
+    /// Begins an observation of the number of free units.
     fn watch(&self) -> usize {
         let mut least = self.least.lock();
         least.push(self.free.load(Plain::Relaxed));
@@ -61,7 +61,8 @@ struct Crowded {
 }
 
 impl Crowded {
-    /// Asks for units and keeps what it gets; a refusal must have been right at one instant. How many it got.
+    /// Requests units and keeps what it gets. A refusal must have been right at one instant. Returns the number of
+    /// units.
     fn buy(&self, units: u64, all: bool) -> u64 {
         let asked = signed(units);
         self.shadow.change(-asked);
@@ -79,14 +80,14 @@ impl Crowded {
             }
         });
         if got < units {
-            // With this request's own units among those asked for, fewer than none were left.
+            // The shadow already excludes this request's units, so a true refusal leaves it negative at some instant.
             assert!(self.shadow.least_since(watch) < 0, "a false sold out: {got} of {units}");
         }
         self.shadow.change(asked - signed(got));
         got
     }
 
-    /// A cart that gets its units and keeps them, while another line of it could have failed.
+    /// A cart that gets its units in doubt and keeps them.
     fn cart(&self, units: u64) -> u64 {
         let asked = signed(units);
         self.shadow.change(-asked);
@@ -109,7 +110,7 @@ impl Crowded {
         drop(self.pool.take(units, Certainty::Doubtful));
     }
 
-    /// A look that says no must have been right at one instant.
+    /// A look that refuses must have been right at one instant.
     fn look(&self, units: u64) {
         let watch = self.shadow.watch();
         if let Look::Short { .. } = self.pool.look(units) {
@@ -123,8 +124,8 @@ impl Crowded {
     }
 }
 
-/// Six threads buy, fill carts that fail and that don't, take what there is, give and count; the pool folds and spreads
-/// all the while. Nobody is refused wrongly, and in the end as many units are free as were not kept.
+/// Six threads buy, fill carts that fail or succeed, take up to a number, give and count, while the pool folds and
+/// spreads. No refusal is false, and in the end exactly the units that were not kept are free.
 pub fn a_crowd_is_never_refused_wrongly() {
     let begun = 14;
     let crowd = Arc::new(Crowded { pool: StockCounter::with_shape(begun, 2, 3), shadow: Shadow::new(begun) });
@@ -146,7 +147,7 @@ pub fn a_crowd_is_never_refused_wrongly() {
                         }
                         (4, _) => kept += crowd.buy(1, true),
                         (_, 0 | 2) => crowd.look(1),
-                        // What was taken out by nobody is never there twice.
+                        // Units that no thread took are never counted twice.
                         _ => assert!(crowd.pool.sum() <= begun + 2 * 3 * OPERATIONS, "units made"),
                     }
                 }
@@ -162,8 +163,8 @@ pub fn a_crowd_is_never_refused_wrongly() {
     assert_left(&crowd.pool, begun + given - kept);
 }
 
-/// Two who take what there is, in turn with one who gives as much back, beside carts that fail: there is enough for all
-/// the while, so nobody settles for less.
+/// Two threads take up to two units and then give as many back, while carts fail. There are always enough, so nobody
+/// gets less.
 pub fn nobody_settles_for_less_while_there_is_enough() {
     let begun = 4;
     let crowd = Arc::new(Crowded { pool: StockCounter::with_shape(begun, 2, 1), shadow: Shadow::new(begun) });
@@ -195,7 +196,8 @@ pub fn nobody_settles_for_less_while_there_is_enough() {
     assert_left(&crowd.pool, begun);
 }
 
-/// Two who sell out a spread pool against four whose carts fail over and over: all of it is sold, and not one more.
+/// Two buyers sell out a spread pool while the carts of four threads fail over and over: no unit is oversold, and no
+/// refusal is false.
 pub fn carts_that_fail_over_and_over_sell_nobody_out() {
     let begun = 6;
     let crowd = Arc::new(Crowded { pool: StockCounter::with_shape(begun, 2, 1), shadow: Shadow::new(begun) });

@@ -1,7 +1,7 @@
-//! Due holds: units whose deadline has passed count as free, though nobody has given them back yet.
+//! Due holds: units whose deadline has passed count as free, even if they have not been given back yet.
 //!
-//! A small engine: one pool, one hold, a queue with its deadline, and the two orders in which a sweeper may work.
-//! Whatever ends a hold gives its units back under the hold's lock: whoever finds it ended finds its units given.
+//! A small engine: one pool, one hold, a queue with its deadline, and several orders of a sweeper's steps. Whatever
+//! ends a hold gives its units back under the hold's lock, so a thread that finds the hold ended finds its units given.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::{FIRST, Outcome, SECOND, assert_left, reserve};
 use crate::run::{at, joined, until};
 use crate::sync::{AtomicU64, Mutex, Ordering, live_at};
 
-/// The hold's deadline, and the time at which it is due.
+/// The hold's deadline: it is due from then on.
 const DEADLINE: u64 = 10;
-/// The last instant at which it is not.
+/// The last instant at which it is not due.
 const IN_TIME: u64 = DEADLINE - 1;
-/// `next_due` when nothing is waiting.
+/// `next_due` if there is no deadline.
 const NEVER: u64 = u64::MAX;
 
-/// How sweeper and refuser work together.
+/// How sweepers and refusing requests work together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// One sweeper at a time gives the units, then takes the deadline from the queue and raises `next_due`.
@@ -51,7 +51,7 @@ struct Engine {
 }
 
 impl Engine {
-    /// All stock, one unit, is in a hold.
+    /// An engine whose only unit is in a hold.
     fn sold_out(protocol: Protocol) -> Arc<Self> {
         Arc::new(Self {
             protocol,
@@ -74,7 +74,7 @@ impl Engine {
         })
     }
 
-    /// Takes what is due from the queue and raises `next_due`; how many there were.
+    /// Takes due deadlines from the queue and raises `next_due`. Returns how many there were.
     fn take_from_queue(&self, now: u64) -> usize {
         let mut queue = self.queue.lock();
         let waiting = queue.len();
@@ -84,7 +84,7 @@ impl Engine {
         waiting - queue.len()
     }
 
-    /// Ends the hold if it is held: its units go back.
+    /// Ends the hold if it is held, and gives its units back.
     fn end_hold(&self) -> bool {
         let mut hold = self.hold.lock();
         if *hold != Hold::Held {
@@ -100,7 +100,7 @@ impl Engine {
         true
     }
 
-    /// Gives back what is due. Nothing, if another sweeper is at it and this protocol has one at a time.
+    /// Gives back due units. None if another sweeper is running and this protocol allows only one.
     fn sweep(&self, now: u64) -> Option<()> {
         match self.protocol {
             Protocol::Doubt => {
@@ -125,7 +125,7 @@ impl Engine {
         Some(())
     }
 
-    /// One try to reserve the unit, with what is due swept: nothing while in doubt, or while another sweeps.
+    /// One try to reserve the unit, after a sweep of due holds. None while in doubt, or while another thread sweeps.
     fn try_reserve(&self, now: u64) -> Option<Outcome> {
         loop {
             let early = self.next_due();
@@ -149,7 +149,7 @@ impl Engine {
         until(|| self.try_reserve(now))
     }
 
-    /// The hold becomes a sale, unless it is due or ended; a due one is ended on the spot.
+    /// Claims the hold, unless it has ended. If it is due, the claim ends it.
     fn claim(&self, now: u64) -> Outcome {
         if now >= DEADLINE {
             self.end_hold();
@@ -177,7 +177,7 @@ pub fn a_due_hold_is_never_a_sold_out(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// Two requests for one due unit, each ready to sweep: one gets it, and only one.
+/// Two requests for one due unit, each ready to sweep: exactly one gets it.
 pub fn two_refusers_share_one_due_hold(protocol: Protocol) {
     let engine = Engine::sold_out(protocol);
     let other = engine.clone();
@@ -189,7 +189,7 @@ pub fn two_refusers_share_one_due_hold(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// A claim in time against a request that is ready to sweep: one of the two gets the unit.
+/// A claim in time and a request that is ready to sweep: one of the two gets the unit.
 pub fn a_claim_in_time_meets_a_sweep(protocol: Protocol) {
     let engine = Engine::sold_out(protocol);
     let buyer = engine.clone();
@@ -201,7 +201,7 @@ pub fn a_claim_in_time_meets_a_sweep(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// A late claim ends the hold while a request looks for its unit: the request gets it.
+/// A late claim ends the hold while a request wants its unit: the request gets it.
 pub fn a_late_claim_gives_the_unit_to_the_one_who_waits(protocol: Protocol) {
     let engine = Engine::sold_out(protocol);
     let late = engine.clone();
@@ -224,7 +224,7 @@ pub fn a_release_at_the_deadline_is_never_a_sold_out(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// A release long before the deadline: a refusal beside it is an answer, but none after it.
+/// A release long before the deadline: a refusal during it is allowed, but not after it.
 pub fn after_a_release_nobody_is_refused(protocol: Protocol) {
     let engine = Engine::sold_out(protocol);
     let customer = engine.clone();

@@ -1,8 +1,8 @@
-//! Scenarios on the counter beside this module: the one that ships, or a mutant.
+//! Scenarios with the counter next to this module: the shipped one, or a mutant.
 //!
-//! A scenario is one run of a model; it panics with the rule that was broken, and only when its threads have ended: the
-//! checker cannot clean up after a panic beside a thread that has not begun. The `Arc`s are the standard library's, as
-//! they are not what is checked.
+//! A scenario is one run of a model. If a rule is broken it panics, and only after its threads have ended: the checker
+//! can't clean up after a panic while a thread has not begun. The `Arc`s are the standard library's, since they are not
+//! checked.
 
 pub mod crowd;
 pub mod due;
@@ -16,12 +16,12 @@ use super::stock::{Certainty, Look, StockCounter, Take};
 use crate::run::{at, joined, until};
 use crate::sync::{AtomicU64, Ordering, live_at};
 
-/// The two shards' places.
+/// Home of the first shard.
 const FIRST: usize = 0;
-/// The second one.
+/// Home of the second shard.
 const SECOND: usize = 1;
 
-/// How a request for units ended.
+/// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Kept,
@@ -56,22 +56,22 @@ fn settle(take: Take<'_>) -> Option<Outcome> {
     }
 }
 
-/// One try by a request of one line.
+/// One try of a request with one line.
 fn take(pool: &StockCounter, units: u64) -> Option<Outcome> {
     settle(pool.take(units, Certainty::Certain))
 }
 
-/// A request of one line, tried again while it is in doubt.
+/// A request with one line, tried again while it is in doubt.
 fn reserve(pool: &StockCounter, units: u64) -> Outcome {
     until(|| take(pool, units))
 }
 
-/// A request of two lines whose other line fails: takes, and gives back.
+/// A cart whose other line fails: takes, and gives back.
 fn failing_cart(pool: &StockCounter, units: u64) {
     drop(pool.take(units, Certainty::Doubtful));
 }
 
-/// A request that takes what there is, tried again while it is in doubt: how many units it gets.
+/// A request for up to `most` units, tried again while it is in doubt. Returns the number of units.
 fn reserve_up_to(pool: &StockCounter, most: u64) -> u64 {
     until(|| match pool.take_up_to(most) {
         Take::Taken(taken) => {
@@ -84,7 +84,7 @@ fn reserve_up_to(pool: &StockCounter, most: u64) -> u64 {
     })
 }
 
-/// At the end all doubts are over and `units` are free: they can be taken, and then there is none.
+/// At the end no doubt is left and exactly `units` are free.
 fn assert_left(pool: &StockCounter, units: u64) {
     assert_eq!(pool.sum(), units, "units lost or made");
     assert_eq!(take(pool, units), Some(Outcome::Kept), "free units that nobody gets");
@@ -118,7 +118,7 @@ pub fn a_moving_unit_is_never_missed() {
     assert_left(&pool, 0);
 }
 
-/// The herd's look, while a unit moves from shard to shard and a taker folds the pool.
+/// A look without taking, while a unit moves from shard to shard and a taker folds the pool.
 pub fn a_look_never_misses_a_moving_unit() {
     let pool = spread_pool(0, 2);
     let (mover, taker) = (pool.clone(), pool.clone());
@@ -147,7 +147,7 @@ pub fn a_failing_cart_never_makes_a_false_sold_out() {
     assert_left(&pool, 0);
 }
 
-/// The same on a folded pool, and the other request is a cart as well, one that keeps.
+/// The same on a folded pool, and the other request is a cart that keeps its unit.
 pub fn of_two_carts_one_fails_and_the_other_gets_the_unit() {
     let pool = folded_pool(1, 100);
     let cart = pool.clone();
@@ -159,7 +159,7 @@ pub fn of_two_carts_one_fails_and_the_other_gets_the_unit() {
     assert_left(&pool, 0);
 }
 
-/// A failing cart, one who gives one and takes two: both units are there for the one who asks for two.
+/// A failing cart, and a thread that gives one and takes two: both units are available to it.
 pub fn a_failing_cart_a_giver_and_a_taker_of_two() {
     let pool = spread_pool(1, 0);
     let cart = pool.clone();
@@ -172,7 +172,7 @@ pub fn a_failing_cart_a_giver_and_a_taker_of_two() {
     assert_left(&pool, 0);
 }
 
-/// A cart takes one of two units, fails and gives it back: whoever takes what there is gets both.
+/// A cart takes one of two units, fails and gives it back: a request for up to two gets both.
 pub fn nobody_settles_for_less_while_a_unit_is_in_doubt() {
     let pool = spread_pool(1, 1);
     let cart = pool.clone();
@@ -184,7 +184,7 @@ pub fn nobody_settles_for_less_while_a_unit_is_in_doubt() {
     assert_left(&pool, 0);
 }
 
-/// Two take what there is, of three units: each gets at least one, and all are gone.
+/// Two requests for up to a number share three units: each gets at least one, and none is left.
 pub fn two_who_take_what_there_is_share_it() {
     let pool = spread_pool(1, 2);
     let other = pool.clone();
@@ -196,7 +196,7 @@ pub fn two_who_take_what_there_is_share_it() {
     assert_left(&pool, 0);
 }
 
-/// New units arrive while a request is refused: no refusal sticks, no unit is lost.
+/// Units are added during a refusal: the refusal has no lasting effect, and no unit is lost.
 pub fn a_restock_meets_a_refusal() {
     let pool = spread_pool(0, 0);
     let restock = pool.clone();
@@ -210,7 +210,7 @@ pub fn a_restock_meets_a_refusal() {
     assert_left(&pool, left);
 }
 
-/// One takes while another's take folds and spreads the pool: nobody is refused, nothing is lost.
+/// One thread takes while another's take folds and spreads the pool: nobody is refused, nothing is lost.
 pub fn fold_and_spread_lose_nothing() {
     let pool = spread_pool(9, 0);
     let (other, giver) = (pool.clone(), pool.clone());
@@ -223,7 +223,7 @@ pub fn fold_and_spread_lose_nothing() {
     assert_left(&pool, 4);
 }
 
-/// The count at any moment while the pool folds and spreads, with nobody giving: what was there, or that less the take.
+/// The sum at any moment while the pool folds and spreads, without gives: the units before, or those less the take.
 pub fn a_sum_is_not_disturbed_by_folding_and_spreading() {
     let pool = spread_pool(9, 0);
     let taker = pool.clone();
@@ -235,7 +235,7 @@ pub fn a_sum_is_not_disturbed_by_folding_and_spreading() {
     assert_left(&pool, 8);
 }
 
-/// A giver appends its record, then gives to a shard; whoever takes the unit sees the record.
+/// A giver appends its record, then gives to a shard; a taker of the unit sees the record.
 pub fn what_was_appended_before_a_give_is_seen_by_the_taker() {
     let pool = spread_pool(0, 0);
     let appended = Arc::new(AtomicU64::new(0));
@@ -251,7 +251,7 @@ pub fn what_was_appended_before_a_give_is_seen_by_the_taker() {
     assert!(outcome == Outcome::Refused || seen == 1, "taken before the record that gave it");
 }
 
-/// The same through core, a spread and a fold: eight of eleven units cannot be without those that were given.
+/// The same through core, a spread and a fold: eight of eleven units must include some that were given.
 pub fn an_appended_record_follows_its_units_from_word_to_word() {
     let pool = folded_pool(7, 5);
     let appended = Arc::new(AtomicU64::new(0));

@@ -1,7 +1,8 @@
-//! Units and the journal: every prefix of the journal is a legal history, in which nobody has what nobody gave back.
+//! Units and the journal: every prefix of the journal is a legal history, in which no unit is sold again before its
+//! release.
 //!
-//! A releaser and a buyer of the one unit there is, with the counter beside this module and a journal of a mutex. Which of
-//! its two steps each does first is the question: a record stands behind all that was appended before it.
+//! A releaser and a buyer of the only unit, with the counter next to this module and a journal behind a mutex. The
+//! question is the order of each one's two steps. Records are ordered by their appends.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::SECOND;
 use crate::run::{at, joined};
 use crate::sync::{Mutex, live_at};
 
-/// Who does what first.
+/// The order of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Units are taken, then the reserve is appended; a release is appended, then its units go back.
@@ -69,7 +70,7 @@ impl Engine {
     }
 }
 
-/// A release of the only unit there is, and one who wants it: cut anywhere, the journal has no more out than received.
+/// A release of the only unit, and a request for it: no prefix of the journal has more out than received.
 pub fn every_prefix_is_a_legal_history(order: Order) {
     let engine =
         Arc::new(Engine { pool: StockCounter::with_shape(0, 2, 1), journal: Mutex::new(vec![Fact::Reserved]), order });

@@ -1,4 +1,4 @@
-//! Items of two pools, on the counter and the count of gives beside this module: those that ship, or a mutant.
+//! Items of two pools, with the counter and the count of gives next to this module: the shipped ones, or mutants.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::sync::live_at;
 /// How a request draws on two pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// A draw that falls short gives back, and looks at both pools while nothing is given to them.
+    /// A draw that falls short gives back, and then reads both pools during a time without gives.
     Sound,
     /// Fault: it refuses at once.
     RefuseAtOnce,
-    /// Fault: it looks at one pool after the other, whatever is given meanwhile.
+    /// Fault: it reads one pool after the other, even during gives.
     LookAlone,
 }
 
@@ -25,7 +25,7 @@ struct Item {
 }
 
 impl Item {
-    /// With these units in its pools, which have one word each.
+    /// An item with these units in its two pools, which have one word each.
     fn new(protocol: Protocol, units: [u64; 2]) -> Arc<Self> {
         let moving = Arc::new(Moving::still());
         let pools = units.map(|units| StockCounter::with_shards(units, 1).among(Arc::clone(&moving)));
@@ -40,7 +40,7 @@ impl Item {
         &self.pools[1]
     }
 
-    /// Whether so many units can't be had. Nothing, if that can't be told now.
+    /// Whether fewer units are free. None if that can't be decided now.
     fn is_short(&self, units: u64) -> Option<bool> {
         let read = || {
             let mut sum = 0;
@@ -62,7 +62,7 @@ impl Item {
         }
     }
 
-    /// One try of a request of one line.
+    /// One try of a request with one line.
     fn draw(&self, units: u64) -> Option<Outcome> {
         let mut rest = units;
         let mut drawn = Vec::new();
@@ -91,13 +91,13 @@ impl Item {
         self.is_short(units)?.then_some(Outcome::Refused)
     }
 
-    /// A request of one line, tried again while that can't be decided.
+    /// A request with one line, tried again while it can't be decided.
     fn reserve(&self, units: u64) -> Outcome {
         until(|| self.draw(units))
     }
 }
 
-/// A unit comes back to the first pool, then the last one of the second is taken: one is free all the time.
+/// A unit returns to the first pool, then the last one of the second is taken: one is free all the time.
 pub fn a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed(protocol: Protocol) {
     let item = Item::new(protocol, [0, 1]);
     let mover = item.clone();
@@ -114,7 +114,7 @@ pub fn a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed(protocol: Pr
     assert_left(item.second(), 0);
 }
 
-/// The same where one gives, and another, who has seen that, takes.
+/// The same, where one thread gives and another, which has seen that, takes.
 pub fn whoever_takes_the_last_has_seen_what_came_back(protocol: Protocol) {
     let item = Item::new(protocol, [0, 1]);
     let (giver, taker) = (item.clone(), item.clone());
@@ -132,7 +132,7 @@ pub fn whoever_takes_the_last_has_seen_what_came_back(protocol: Protocol) {
     assert_left(item.first(), 1);
 }
 
-/// The same where the giver has announced it by a doubt.
+/// The same, where the giver's doubt has announced the unit.
 pub fn what_comes_back_by_the_end_of_a_doubt_is_not_missed(protocol: Protocol) {
     let item = Item::new(protocol, [0, 1]);
     let mover = item.clone();
@@ -147,7 +147,7 @@ pub fn what_comes_back_by_the_end_of_a_doubt_is_not_missed(protocol: Protocol) {
     assert_left(item.first(), 1);
 }
 
-/// Units of the first pool go back after all, taken for sure as they were, and then the last one of the second is taken.
+/// A guard returns units of the first pool that were taken for certain, and then the last unit of the second is taken.
 pub fn what_a_guard_gives_back_is_not_missed(protocol: Protocol) {
     let item = Item::new(protocol, [1, 1]);
     let cart = item.clone();
@@ -163,7 +163,7 @@ pub fn what_a_guard_gives_back_is_not_missed(protocol: Protocol) {
     assert_eq!(item.pools.iter().map(StockCounter::sum).sum::<u64>(), left, "units lost or made");
 }
 
-/// Two units are free all the time: one comes back to the first pool before one of the second is taken.
+/// Two units are free all the time: one returns to the first pool before one of the second is taken.
 pub fn a_draw_that_falls_short_is_no_refusal(protocol: Protocol) {
     let item = Item::new(protocol, [1, 1]);
     let mover = item.clone();
@@ -177,7 +177,7 @@ pub fn a_draw_that_falls_short_is_no_refusal(protocol: Protocol) {
     assert_eq!(outcome, Outcome::Kept, "a false sold out");
 }
 
-/// With nothing given the look refuses, and what was drawn is back.
+/// Without gives the look refuses, and what was drawn is given back.
 pub fn what_is_short_is_refused(protocol: Protocol) {
     let item = Item::new(protocol, [1, 0]);
     let other = item.clone();

@@ -1,8 +1,8 @@
-//! Due holds of a pool whose deadlines are split over stripes, on the next deadline beside this module: the one that
-//! ships, or a mutant.
+//! Due holds of a pool whose deadlines are in several stripes, with the next deadline next to this module: the shipped
+//! one, or a mutant.
 //!
 //! A small engine: one pool, two holds, two stripes with a queue each. Whatever changes a hold does so under the hold's
-//! lock, gives its units back there, and changes the queue of its stripe under the stripe's.
+//! lock, gives its units back there, and changes the queue of its stripe under the stripe's lock.
 
 #![expect(clippy::indexing_slicing, reason = "there are two holds and two stripes")]
 
@@ -15,26 +15,26 @@ use crate::run::{at, joined, until};
 use crate::sync::{Mutex, MutexGuard, live_at};
 use crate::time::Timestamp;
 
-/// When the holds are due, and the time at which they are.
+/// The holds' deadline, at which the requests run.
 const DUE: Timestamp = Timestamp(10);
-/// Before that.
+/// Before it.
 const EARLY: Timestamp = Timestamp(5);
 /// After it.
 const LATE: Timestamp = Timestamp(20);
 
-/// How who gives back, who refuses and who moves a hold work.
+/// The order of steps in sweeps, refusals and transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// Units are given back, then the deadline leaves; a refuser reads the next deadline, then the counter; a hold moves
-    /// with both stripes locked, in one step.
+    /// Units are given back, then the deadline is removed. A refusing request reads the next deadline, then the
+    /// counter. A transfer locks both stripes and changes both at once.
     Sound,
-    /// Fault: the deadline leaves before the units are given back.
+    /// Fault: the deadline is removed before the units are given back.
     RaiseThenGive,
-    /// Fault: the refuser reads the counter first.
+    /// Fault: the refusing request reads the counter first.
     CounterFirst,
-    /// Fault: a hold leaves its stripe in one step and comes to the other in the next, with both locked.
+    /// Fault: with both stripes locked, a transfer publishes the change of each stripe separately.
     TwoSteps,
-    /// Fault: a hold moves with one stripe locked after the other.
+    /// Fault: a transfer locks one stripe after the other.
     OneLockAtATime,
 }
 
@@ -46,7 +46,7 @@ struct Engine {
     pool: StockCounter,
     /// Whether each hold has its unit.
     holds: [Mutex<bool>; 2],
-    /// In which stripe each hold's deadline is, while it has one.
+    /// The deadlines of each stripe; a hold's stripe has its number.
     stripes: [Mutex<Queue>; 2],
     firsts: Firsts,
     next_due: NextDue,
@@ -61,7 +61,7 @@ fn strike(queue: &mut Queue, hold: usize) {
 }
 
 impl Engine {
-    /// A pool whose units, if there are any, are with these holds, each in the stripe of its number, due then.
+    /// A pool without free units. Each hold has a unit if it has a deadline here, in the stripe of its number.
     fn new(protocol: Protocol, dues: [Option<Timestamp>; 2]) -> Arc<Self> {
         let (firsts, next_due) = (Firsts::never(), NextDue::never());
         let changes: Vec<_> = (0..).zip(dues.map(|due| due.unwrap_or(Timestamp::NEVER))).collect();
@@ -77,7 +77,7 @@ impl Engine {
         })
     }
 
-    /// A hold's deadline comes or goes.
+    /// Changes the deadlines of a stripe.
     fn enter(&self, stripe: usize, change: impl FnOnce(&mut Queue)) {
         let mut queue = self.stripes[stripe].lock();
         let before = first(&queue);
@@ -87,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// Ends a hold if it has its unit, which goes back.
+    /// Ends a hold and gives its unit back, if it has one.
     fn end(&self, hold: usize) {
         let mut has = self.holds[hold].lock();
         if std::mem::take(&mut *has) {
@@ -101,7 +101,7 @@ impl Engine {
         }
     }
 
-    /// A hold keeps its unit for good.
+    /// Sells a hold's unit: it does not return.
     fn claim(&self, hold: usize) {
         let mut has = self.holds[hold].lock();
         if std::mem::take(&mut *has) {
@@ -109,14 +109,14 @@ impl Engine {
         }
     }
 
-    /// A hold that is being made: its unit was taken before.
+    /// Makes a hold whose unit was taken before.
     fn make(&self, hold: usize, due: Timestamp) {
         let mut has = self.holds[hold].lock();
         *has = true;
         self.enter(hold, |queue| queue.push((due, hold)));
     }
 
-    /// What one hold has goes over to the other, which is due then, unless it has ended. Whether it did.
+    /// Transfers one hold's unit to the other, with a new deadline, unless it has ended. Returns whether it did.
     fn transfer(&self, from: usize, to: usize, due: Timestamp) -> bool {
         let [mut low, mut high] = self.holds.each_ref().map(Mutex::lock);
         let (left, came) = if from < to { (&mut *low, &mut *high) } else { (&mut *high, &mut *low) };
@@ -158,7 +158,7 @@ impl Engine {
         }
     }
 
-    /// One try to reserve a unit: nothing where something was due and none was there.
+    /// One try to reserve a unit. None if a hold was due and no unit was free.
     fn try_reserve(&self, now: Timestamp) -> Option<Outcome> {
         let early = self.next_due.get();
         match self.pool.take(1, Certainty::Certain) {
@@ -181,15 +181,15 @@ impl Engine {
         until(|| self.try_reserve(now))
     }
 
-    /// That the word is the least of all deadlines.
+    /// Asserts that the word is the least of all deadlines.
     fn assert_exact(&self) {
         let least = self.lock_all().iter().map(|queue| first(queue)).min();
         assert_eq!(Some(self.next_due.get()), least, "the next deadline is not the first of all");
     }
 }
 
-/// A hold is due in one stripe and is given back, beside one who asks for its unit, while another is due later in the
-/// other stripe: he gets it.
+/// A due hold in one stripe is given back while a request wants its unit and the other stripe has a later deadline: the
+/// request gets it.
 pub fn a_due_hold_beside_a_later_one_is_never_a_sold_out(protocol: Protocol) {
     let engine = Engine::new(protocol, [Some(DUE), Some(LATE)]);
     let buyer = engine.clone();
@@ -202,7 +202,7 @@ pub fn a_due_hold_beside_a_later_one_is_never_a_sold_out(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// Two holds are due in two stripes, each with its sweeper, beside one who asks for a unit: he gets it.
+/// Two holds are due in two stripes, each with its sweeper, while a request wants a unit: it gets one.
 pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out(protocol: Protocol) {
     let engine = Engine::new(protocol, [Some(DUE), Some(DUE)]);
     let (buyer, sweeper) = (engine.clone(), engine.clone());
@@ -217,7 +217,7 @@ pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out(protocol: Protoco
     assert_left(&engine.pool, 1);
 }
 
-/// The first of all deadlines leaves one stripe while an earlier one than what is left comes to the other: it is found.
+/// The first deadline leaves one stripe while a deadline that is now the earliest is entered in the other: it is found.
 pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one(protocol: Protocol) {
     let engine = Engine::new(protocol, [Some(EARLY), None]);
     let (leaver, maker) = (engine.clone(), engine.clone());
@@ -230,7 +230,7 @@ pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one(protocol: Protocol) {
     assert_left(&engine.pool, 0);
 }
 
-/// A hold in either stripe is the only one, and due, and two ask for its unit: whichever stripe it is, one gets it.
+/// The only hold is due, in either stripe, and two requests want its unit: exactly one gets it.
 pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
     for stripe in [FIRST, SECOND] {
         let mut dues = [None; 2];
@@ -247,8 +247,8 @@ pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
     const { assert!(SECOND < STRIPES, "two stripes of those that there are") };
 }
 
-/// A hold goes over to one in the other stripe, by a thread that was held up until both are due, beside one who asks for
-/// the unit: he gets it.
+/// A hold is transferred to one in the other stripe, by a thread that was delayed until both are due, while a request
+/// wants the unit: the request gets it.
 pub fn a_hold_that_changes_its_stripe_is_never_overlooked(protocol: Protocol) {
     for [from, to] in [[FIRST, SECOND], [SECOND, FIRST]] {
         let mut dues = [None; 2];
@@ -265,7 +265,7 @@ pub fn a_hold_that_changes_its_stripe_is_never_overlooked(protocol: Protocol) {
     }
 }
 
-/// The same beside one who counts what is in all stripes: the hold is in one of them, always.
+/// The same while a thread counts the holds of all stripes: the hold is always in exactly one.
 pub fn a_hold_that_changes_its_stripe_is_counted_once(protocol: Protocol) {
     let engine = Engine::new(protocol, [None, Some(DUE)]);
     let mover = engine.clone();

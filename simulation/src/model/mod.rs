@@ -1,7 +1,7 @@
-//! A naive model of the engine: plain lists, everything that is due expired before each step, all counted by adding up.
+//! A naive model of the engine: plain lists, sums over all holds, and all due holds expired before each step.
 //!
-//! It shares nothing with the engine but the words. The simulation checks every answer with it, and the engine's own
-//! tests, which include this folder, check random histories that they can shrink.
+//! It shares only types with the engine. The simulation checks every answer with it. The engine's own tests include
+//! this folder too and check random histories that they can shrink.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "an oracle that is wrong itself must stop")]
 
@@ -15,29 +15,29 @@ pub mod words;
 
 use rules::Rule;
 
-/// Two drops of one series sell the same goods, in another order.
+/// Two drops of one series that sell the same items in another order.
 pub const DROPS: [&str; 2] = ["d", "e"];
-/// Their goods. The last of each is not there at first.
+/// Their items. The last of each drop is added later.
 pub const ITEMS: [[&str; 4]; 2] = [["A", "B", "C", "D"], ["C", "A", "B", "D"]];
-/// Who buys.
+/// The customers.
 pub const CUSTOMERS: [&str; 3] = ["ada", "bob", "cleo"];
-/// How long a hold lives unless its request says otherwise, in milliseconds, as all times here.
+/// The default ttl of a hold. All times here are in milliseconds.
 pub const TTL: u64 = 1_000;
-/// How long it lives at most.
+/// The longest life of a hold.
 pub const LIFE: u64 = 2_500;
-/// How long a payment takes at most.
+/// The longest time of a payment.
 pub const PAYMENT: u64 = 1_500;
-/// How long after its closing a drop is archived here, so that its series sells on meanwhile.
+/// How long after its closing a drop is archived. Other drops of its series still sell then.
 pub const ARCHIVE_AFTER: u64 = 800;
-/// What was bought in an archived drop is counted by the hour.
+/// Units sold in archived drops are counted by the hour.
 pub const HOUR: u64 = 3_600_000;
 
-/// What a drop is like in a history: units of each item, and limits.
+/// The initial state of a drop in a history: units of each item, and limits.
 pub type Shape = (Vec<u64>, Vec<Rule>);
-/// Units of items, each by its place in the drop.
+/// Units of items, by their places in the drop.
 pub type Units = Vec<(usize, u32)>;
 
-/// What is asked about a hold, by its number in the history.
+/// A verb on a hold, named by its number in the history.
 #[derive(Debug, Clone)]
 pub enum Verb {
     Extend { hold: u64, ttl: Option<u64> },
@@ -49,7 +49,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The hold that it is about.
+    /// The hold's number.
     pub const fn hold(&self) -> u64 {
         match self {
             Self::Extend { hold, .. }

@@ -1,4 +1,4 @@
-//! Reserves as the naive model sees them: also in place of another hold, and of what there is.
+//! Reserves in the naive model, including those that supersede a hold and partial ones.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::state::{Model, ModelHold};
 use super::words::{self, hold_id};
 use super::{CUSTOMERS, DROPS, ITEMS, LIFE};
 
-/// Who asks for what.
+/// A reserve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     pub hold: u64,
@@ -32,13 +32,13 @@ pub struct Ask {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
-    /// At what there is.
+    /// At existing items and holds.
     Something,
-    /// At whatever was drawn, also where that makes no sense.
+    /// At whatever was drawn, even if it is invalid.
     Anything,
 }
 
-/// What the answer to a reserve says about lines served short.
+/// What the answer to a reserve says about lines that got less.
 pub fn shorts(view: &HoldView) -> String {
     let line =
         |line: &RefusedLine| format!(" {}:{} {} of {}", line.sku, line.reason.label(), line.available, line.requested);
@@ -67,7 +67,8 @@ impl Ask {
 }
 
 impl Model {
-    /// What is asked in earnest: mostly by a new id, of goods that there are, and in place of one's own hold.
+    /// The request adjusted to the state, if it is aimed at something: a new id, existing items, and an own hold to
+    /// supersede.
     pub fn in_earnest(&self, ask: &Ask) -> Ask {
         let mut ask = ask.clone();
         if ask.aim == Aim::Anything {
@@ -85,7 +86,7 @@ impl Model {
         ask
     }
 
-    /// The id of a hold that there is: the n-th, those that live last first, and round again.
+    /// The id of the n-th existing hold, modulo their number: live holds first, then the latest.
     pub fn known(&self, nth: u64) -> u64 {
         let mut known: Vec<_> = self.holds.iter().map(|(id, hold)| (!hold.is_live(), u64::MAX - id)).collect();
         known.sort_unstable();
@@ -173,7 +174,7 @@ impl Model {
         }
     }
 
-    /// Why a hold can't be superseded by one of this customer's in this drop.
+    /// Why this request can't supersede the hold.
     fn not_superseded(&self, old: u64, ask: &Ask) -> Option<String> {
         let his = |hold: &&ModelHold| (hold.ask.customer, hold.ask.drop) == (ask.customer, ask.drop);
         let Some(hold) = self.holds.get(&old).filter(his) else {
@@ -189,13 +190,13 @@ impl Model {
         Some(self.dead(old, reason))
     }
 
-    /// Units that are there for the customer: free ones, and those of the hold that he gives up for them.
+    /// Units that the customer can get: free ones, and those of the hold to be superseded.
     fn there(&self, ask: &Ask, item: usize) -> u32 {
         let own = ask.old.and_then(|old| self.holds.get(&old)).map_or(0, |old| old.owns(item));
         u32::try_from(self.free(ask.drop, item)).expect("small") + own
     }
 
-    /// What limits say to these lines of a request.
+    /// The result of the limits for these lines of a request.
     fn limits_on(&self, ask: &Ask, lines: &[(usize, u32)]) -> (Limited, Option<String>) {
         if ask.over {
             return (Limited::default(), None);
@@ -207,7 +208,7 @@ impl Model {
         (limited, told)
     }
 
-    /// What is served of each line, one after the other, and what is told of those that get less.
+    /// The units that each line gets, one line after the other, and the answer's text about lines that get less.
     fn partly(&self, ask: &Ask) -> (BTreeMap<usize, u32>, String) {
         let mut served: Vec<(usize, u32)> = Vec::new();
         let mut shorts = Vec::new();

@@ -1,4 +1,4 @@
-//! Limits in the naive model: every hold is looked at for every bound.
+//! Limits in the naive model: each bound is computed from all holds.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// So many units in all.
+    /// A limit of `max` units in all.
     pub const fn plain(max: u32) -> Self {
         Self {
             scope: Scope::Drop,
@@ -40,7 +40,7 @@ impl Rule {
         }
     }
 
-    /// As the engine has it.
+    /// The same limit as the engine's type.
     pub fn limit(&self, place: usize) -> Limit {
         let tier = |most| ("gold".parse().expect("a tier"), most);
         Limit {
@@ -56,7 +56,8 @@ impl Rule {
         }
     }
 
-    /// Whether it counts an item of a drop for a request in another; `item` where it counts each by itself.
+    /// Whether the limit counts an item of one drop for a request in another. `item` is set if it counts each item
+    /// separately.
     fn counts(&self, asked: usize, item: Option<usize>, (drop, of): (usize, usize)) -> bool {
         let here = asked == drop;
         let named = self.skus.is_empty() || self.skus.contains(&ITEMS[drop][of]);
@@ -68,7 +69,7 @@ impl Rule {
     }
 }
 
-/// For whom limits are asked.
+/// The subjects of a request.
 #[derive(Debug)]
 pub struct Subjects<'a> {
     pub customer: usize,
@@ -76,50 +77,50 @@ pub struct Subjects<'a> {
     pub gold: bool,
 }
 
-/// What limits are asked.
+/// A request to check against limits.
 #[derive(Debug)]
 pub struct Question<'a> {
     pub drop: usize,
     pub subjects: Subjects<'a>,
-    /// In the order in which they are asked.
+    /// In the request's order.
     pub lines: &'a [(usize, u32)],
     /// For a late claim: when its hold was made.
     pub late: Option<u64>,
     pub now: u64,
 }
 
-/// One bound that refuses: in the order in which one is told.
+/// A bound that refuses. The order decides which one the refusal reports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Hit {
     reason: Reason,
     rule: usize,
-    /// The first line that it refuses, in the order in which they are asked.
+    /// The first line that it refuses, in the request's order.
     first: usize,
-    /// Live holds stand before live units.
+    /// Bounds of live holds are ordered before those of live units.
     kind: u8,
-    /// The fullest card comes first.
+    /// The fullest card is ordered first.
     left_over: std::cmp::Reverse<u32>,
     max: u32,
     over_at: Option<u64>,
 }
 
-/// Lines that are counted together; of which item, where each is counted by itself.
+/// Lines that are counted together, and their item if each is counted separately.
 type Group = (Option<usize>, Vec<(usize, u32)>);
-/// Whether a hold is a subject's.
+/// Whether a hold belongs to a subject.
 type Whose = Box<dyn Fn(&ModelHold) -> bool>;
 
-/// What limits refuse.
+/// The result of the limits.
 #[derive(Debug, Default)]
 pub struct Limited {
-    /// By item: why, and how many units are left.
+    /// By item: the reason, and how many units are left.
     pub lines: BTreeMap<usize, (Reason, u32)>,
-    /// By item: how many units are left of it if the other lines get what they ask for.
+    /// By item: how many units are left of it if the other lines get what they request.
     pub room: BTreeMap<usize, u32>,
     hits: Vec<Hit>,
 }
 
 impl Limited {
-    /// `archived` are holds of archived drops: only what they own counts.
+    /// `archived` are holds of archived drops: only units that they own count.
     pub fn of(rules: &[Rule], question: &Question<'_>, holds: &[ModelHold], archived: &[ModelHold]) -> Self {
         let mut limited = Self::default();
         for (place, rule) in rules.iter().enumerate() {
@@ -163,7 +164,7 @@ impl Limited {
             let items = hold.has.keys().filter(|of| rule.counts(question.drop, item, (hold.drop(), **of)));
             items.map(|of| hold.owns(*of)).sum::<u32>()
         };
-        // What was superseded counts as its successor, which has its beginning.
+        // A superseded hold counts as its successor, which keeps its time of creation.
         let reserved = |hold: &ModelHold| {
             let counts = |of| rule.counts(question.drop, item, (hold.drop(), of));
             hold.superseded_by.is_none() && hold.has.keys().any(|of| counts(*of))
@@ -210,7 +211,7 @@ impl Limited {
             holds.filter(|hold| within(hold.created_at)).map(counted).sum::<u32>()
         };
         if used(now) + asked > max {
-            // The first instant at which so many have left that it would fit, tried one by one.
+            // The first instant at which enough holds have left the window, tried one by one.
             let span = rule.rolling.unwrap_or_default();
             let mut ends: Vec<u64> =
                 holds.iter().chain(archived).map(|hold| hold.created_at + span).filter(|at| *at > now).collect();
@@ -222,7 +223,7 @@ impl Limited {
         }
     }
 
-    /// The refusal, if there is one.
+    /// The text of the refusal, if there is one.
     pub fn told(&self, Question { drop, lines, now, .. }: &Question<'_>) -> Option<String> {
         let hit = self.hits.iter().min()?;
         let same = self.hits.iter().filter(|other| other.reason == hit.reason).map(|other| other.over_at);

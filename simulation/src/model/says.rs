@@ -1,4 +1,4 @@
-//! What the engine says, in the words in which the model says what it expects.
+//! The engine's answers as text, in the form of the model's.
 
 use stockade_engine::Engine;
 use stockade_engine::answer::{Fault, HoldView, Outcome};
@@ -17,17 +17,17 @@ use super::{ITEMS, Units, Verb};
 pub struct Said {
     pub text: String,
     pub ticket: Option<Ticket>,
-    /// The record that made the hold what the answer shows of it, a refusal too.
+    /// The LSN of the record that made the hold as the answer shows it; set for a refusal too.
     pub shown: Option<u64>,
 }
 
-/// What the engine says to a reserve.
+/// The engine's answer to a reserve.
 pub fn reserved(engine: &Engine, ask: &Ask, now: Timestamp) -> Said {
     let command = ask.command();
     said(engine, settle(|| engine.reserve(&command, Context::anonymous(now))), |view| show(view) + &shorts(view))
 }
 
-/// What the engine says to a verb on a hold of this drop.
+/// The engine's answer to a verb on a hold of this drop.
 pub fn answered(engine: &Engine, verb: &Verb, drop: usize, now: Timestamp) -> Said {
     let lines = |units: &Units| -> Vec<_> {
         let named: Vec<_> = units.iter().map(|(item, units)| (ITEMS[drop][*item], *units)).collect();

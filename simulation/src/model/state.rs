@@ -1,4 +1,4 @@
-//! The naive model: plain lists, counted by adding up.
+//! The naive model: plain lists and sums over them.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use super::stock::Adjustments;
 use super::words::hold_id;
 use super::{HOUR, ITEMS, LIFE, PAYMENT, Shape, TTL, Verb};
 
-/// What a hold has at least after payment.
+/// The least remaining life of a hold after it leaves payment.
 const MINUTE: u64 = 60_000;
 
 /// A hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelHold {
     pub ask: super::reserves::Ask,
-    /// Whether its customer's tier counts: a limit named it when it was made.
+    /// Whether the customer's tier counts: a limit used it when the hold was made.
     pub gold: bool,
-    /// What the answer said about lines served short.
+    /// What the answer said about lines that got less.
     pub shorts: String,
     pub superseded_by: Option<u64>,
     pub has: BTreeMap<usize, u32>,
@@ -35,7 +35,7 @@ impl ModelHold {
         self.ask.drop
     }
 
-    /// Units that nobody else can have: those of a dead hold are free again.
+    /// Units of the hold that are not free: none if it has ended without a sale.
     pub fn owns(&self, item: usize) -> u32 {
         let lives = matches!(self.state, HoldState::Held | HoldState::Paying | HoldState::Claimed);
         if lives { self.has.get(&item).copied().unwrap_or(0) } else { 0 }
@@ -49,7 +49,7 @@ impl ModelHold {
         self.has.get(&item).unwrap_or(&0) + self.returned.get(&item).unwrap_or(&0)
     }
 
-    /// Units of a sale that came back, in total.
+    /// Enters the units of a sale that were returned, in total.
     fn come_back(&mut self, returned: &[(usize, u32)], restock: bool) {
         for item in self.has.clone().into_keys() {
             let asked = returned.iter().find(|(back, _)| *back == item).map(|(_, units)| *units);
@@ -67,7 +67,7 @@ impl ModelHold {
         }
     }
 
-    /// Why it refuses once it was released.
+    /// The reason of a refusal once it was released.
     pub fn released(&self) -> &'static str {
         if self.superseded_by.is_some() { "superseded" } else { "hold_released" }
     }
@@ -81,17 +81,17 @@ pub struct ModelDrop {
     pub ttl: u64,
     /// When it closes by its definition.
     pub closes: Option<u64>,
-    /// When it was closed by hand.
+    /// When an operator closed it.
     pub closed: Option<u64>,
     pub paused: bool,
     /// The holds that it had when it was archived.
     pub archived: Option<Vec<ModelHold>>,
-    /// They are still in memory: they count as they are, and their ids are not free.
+    /// Whether they are still in memory: they count as they are, and their ids are not free.
     pub leaving: bool,
     pub adjustments: Adjustments,
 }
 
-/// Everything, as plainly as it can be said. Times count from the beginning.
+/// The whole state. Times count from [`START`](super::words::START).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     pub drops: Vec<ModelDrop>,
@@ -127,7 +127,7 @@ impl Model {
         }
     }
 
-    /// A hold that has expired.
+    /// Some expired hold.
     pub fn expired(&self) -> Option<u64> {
         self.holds.iter().find(|(_, hold)| hold.state == HoldState::Expired).map(|(id, _)| *id)
     }
@@ -151,7 +151,7 @@ impl Model {
         format!("{reason} [{}]", self.show(id))
     }
 
-    /// Holds of archived drops, those that are still in memory or the others.
+    /// Holds of archived drops: those that are still in memory, or the others.
     fn archived(&self, leaving: bool) -> impl Iterator<Item = &ModelHold> {
         self.drops.iter().filter(move |drop| drop.leaving == leaving).flat_map(|drop| drop.archived.iter().flatten())
     }
@@ -161,8 +161,8 @@ impl Model {
         self.archived(true).find(|hold| hold.ask.hold == id)
     }
 
-    /// What limits say, the hold that is to be superseded left out. What was bought in an archived drop, and has left memory,
-    /// counts as reserved at the end of its hour; that it was reserved is forgotten.
+    /// The result of the limits, without the hold to be superseded. Units sold in an archived drop whose holds have
+    /// left memory count as reserved at the end of their hour. That they were reserved no longer counts for cooldowns.
     pub fn limited(&self, question: &Question<'_>, but: Option<u64>) -> Limited {
         let live = self.holds.iter().filter(|(id, _)| Some(**id) != but).map(|(_, hold)| hold.clone());
         let live = live.chain(self.archived(true).cloned());
@@ -190,7 +190,8 @@ impl Model {
             }
             Verb::Stage { paying: false, .. } if state == HoldState::Paying => {
                 hold.state = HoldState::Held;
-                // An outage's grace may reach beyond the total: what is there is not cut under the least.
+                // An outage's grace may reach beyond the total: then the deadline is not cut below the least remaining
+                // life.
                 let kept = hold.expires_at.min(now + MINUTE);
                 hold.expires_at = total.min((now + MINUTE).max(hold.expires_at.min(ceiling))).max(kept);
             }
@@ -256,7 +257,7 @@ impl Model {
         self.show(id)
     }
 
-    /// A late claim checks limits first: stock was set aside for it once.
+    /// A late claim checks limits before stock, since stock was set aside for it before.
     fn late_refusal(&self, hold: &ModelHold, lines: &[(usize, u32)]) -> Option<String> {
         let (drop, items) = (hold.drop(), ITEMS[hold.drop()]);
         let subjects = Subjects { customer: hold.ask.customer, cards: &hold.ask.cards, gold: hold.gold };

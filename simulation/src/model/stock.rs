@@ -1,4 +1,4 @@
-//! Operators' adjustments of stock and steering in the naive model.
+//! Adjustments of stock, and pausing, resuming and closing, in the naive model.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use super::state::Model;
 use super::words::{adjust, drop_id};
 use super::{DROPS, ITEMS};
 
-/// What operators have done to the stock of a drop.
+/// Adjustments of a drop's stock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adjustments {
     /// By item.
     taken_out: BTreeMap<usize, u64>,
-    /// By item and the caller's number of it.
+    /// By item and the caller's number of the adjustment.
     made: BTreeMap<(usize, u64), StockChange>,
 }
 
@@ -30,7 +30,7 @@ impl Adjustments {
     }
 }
 
-/// A change of an item's stock, and which of the caller's it is.
+/// A change of an item's stock, with the caller's number.
 #[derive(Debug, Clone, Copy)]
 pub struct Adjust {
     pub drop: usize,
@@ -81,7 +81,7 @@ impl Model {
         self.state(drop)
     }
 
-    /// A drop's state and, of each item, units received and free.
+    /// A drop's state and, for each item, units received and free.
     pub fn stock(&self, drop: usize) -> String {
         let stock: Vec<_> =
             self.drops[drop].units.iter().enumerate().map(|(item, units)| (*units, self.free(drop, item))).collect();
@@ -89,18 +89,18 @@ impl Model {
     }
 }
 
-/// What the engine says when stock is adjusted.
+/// The engine's answer to an adjustment.
 pub fn adjusted(engine: &Engine, Adjust { drop, item, number, change }: &Adjust, now: Timestamp) -> Said {
     let command = adjust(DROPS[*drop], ITEMS[*drop][*item], *number, *change);
     said(engine, engine.adjust_stock(&command, Context::anonymous(now)))
 }
 
-/// What the engine says when a drop is steered.
+/// The engine's answer to a pause, resume or close.
 pub fn steered(engine: &Engine, drop: usize, steer: Steer, now: Timestamp) -> Said {
     said(engine, engine.steer(&drop_id(DROPS[drop]), steer, Context::anonymous(now)))
 }
 
-/// A drop's state and stock as the engine shows them, in the words of [`Model::stock`].
+/// A drop's state and stock as the engine shows them, in the form of [`Model::stock`].
 pub fn shown(engine: &Engine, drop: usize, now: Timestamp) -> String {
     match engine.get_drop(&drop_id(DROPS[drop]), Context::anonymous(now)) {
         Ok(Decided { value: view, .. }) => {

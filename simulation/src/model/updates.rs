@@ -1,5 +1,5 @@
-//! What operators do to a drop in a history: changes of it, its closing, its archiving. What that comes to in the model,
-//! and that the engine answers as it should.
+//! Updates, closing and archiving of a drop in a history: their effect on the model, and the check of the engine's
+//! answers.
 
 use stockade_engine::Engine;
 use stockade_engine::answer::{DropState, Fault};
@@ -16,13 +16,13 @@ use super::{ARCHIVE_AFTER, DROPS, ITEMS};
 #[derive(Debug, Clone)]
 pub enum Update {
     Ttl(u64),
-    /// Of the first limit; where there is none, a new one.
+    /// Sets the first limit's maximum, or adds a limit if there is none.
     MaxUnits(u32),
-    /// In place of all that there are.
+    /// Replaces all limits.
     Limits(Vec<Rule>),
-    /// So long from now.
+    /// Closes the drop after this time.
     Closes(u64),
-    /// An item with so many units, unless all are there.
+    /// Adds an item with this many units, unless all items exist.
     Add(u64),
 }
 
@@ -40,7 +40,7 @@ impl Update {
 }
 
 impl Model {
-    /// Since when a drop is closed.
+    /// When the drop was closed, if it was.
     pub fn closed_since(&self, drop: usize) -> Option<u64> {
         let drop = &self.drops[drop];
         drop.closes.filter(|at| *at <= self.now).into_iter().chain(drop.closed).min()
@@ -96,9 +96,10 @@ impl Model {
     }
 }
 
-/// What the engine says to a change; sent again it must say the same, and another one of the same revision is stale.
+/// The engine's answer to an update. Checks that the same one repeated has the same answer, and that another one with
+/// the same revision is stale.
 pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Model, now: Timestamp) -> String {
-    // What the limits are to be is said by the model; the rest follows from what the engine shows.
+    // The model has the wanted limits; the other fields are taken from what the engine shows.
     let mut rules = model.drops[drop].rules.clone();
     act.change_rules(&mut rules);
     let id = DROPS[drop];

@@ -1,4 +1,4 @@
-//! Commands in few words, and asking until there is no doubt.
+//! Short forms of commands, and repeated attempts until an answer is free of doubt.
 
 use stockade_engine::Engine;
 use stockade_engine::answer::Fault;
@@ -12,7 +12,7 @@ use stockade_types::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, Ord
 use stockade_types::record::StockChange;
 use stockade_types::time::{Millis, Timestamp};
 
-/// Where a history's time begins.
+/// The instant at which a history starts.
 pub const START: Timestamp = Timestamp(1_800_000_000_000);
 
 pub fn drop_id(text: &str) -> DropId {
@@ -98,7 +98,7 @@ pub fn release(hold: HoldId, keep: &[(&str, u32)]) -> Release {
     Release { target: target(hold), keep: lines(keep), abandon_payment: false }
 }
 
-/// Asks until there is no doubt, as the edge does.
+/// Tries until the answer is free of doubt, as the edge does.
 pub fn settle<T>(mut ask: impl FnMut() -> Answer<T>) -> Result<Decided<T>, Fault> {
     loop {
         match ask() {
@@ -114,7 +114,7 @@ pub fn adjust(drop: &str, item: &str, n: u64, change: StockChange) -> AdjustStoc
     AdjustStock { drop: drop_id(drop), sku: sku(item), pool: None, id, change }
 }
 
-/// A change of a drop as it is, with all its fields as they are shown.
+/// An update of a drop with all its fields as shown, and a change.
 pub fn update(engine: &Engine, drop: &str, now: Timestamp, change: impl FnOnce(&mut Definition)) -> UpdateDrop {
     let view = engine.get_drop(&drop_id(drop), Context::anonymous(now)).expect("the drop").value;
     let mut wanted = view.definition.as_ref().clone();

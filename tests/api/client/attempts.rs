@@ -25,7 +25,7 @@ fn get() -> pb::GetHoldRequest {
     pb::GetHoldRequest { hold_id: hold_id(1), ..Default::default() }
 }
 
-/// Refuses so many times.
+/// Fails this many times.
 fn refusing(times: usize, status: impl Fn() -> Status + Send + Sync + 'static) -> Fake {
     Fake::new().on_get(move |nth| {
         let answer = if nth < times { Err(status()) } else { Ok(pb::GetHoldResponse::default()) };
@@ -99,7 +99,7 @@ async fn callers_together_spend_no_more_than_the_budget() {
         stockade.get_hold(get()).await.expect_err("no answer");
     }
     let asked = fake.gets.load(Ordering::Relaxed);
-    // The first finds the reserve full; what it adds is over.
+    // The retry reserve is full at the first call, so what that call adds to it is lost.
     assert!((26..=27).contains(&asked), "20 calls, 3 of the reserve, one more for each five: {asked}");
 }
 
@@ -167,7 +167,7 @@ async fn an_endpoint_that_is_gone_is_made_up_for_by_another() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_silent_is_avoided_though_its_callers_gave_up_early() {
-    // It takes connections, and never says a word.
+    // It accepts connections, and never sends a byte.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let silent = format!("http://{}", silent.local_addr().expect("an address"));
     let server = start(&[]).await;

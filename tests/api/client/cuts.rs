@@ -1,4 +1,4 @@
-//! Connections that are cut, and a server that starts again, while thousands call.
+//! Connections that are cut, and a server that restarts, during thousands of calls.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::shared::plenty;
 use super::{all_at_once, asking, batching, granted, id, options};
 use crate::common::{create, item, start};
 
-/// A way to a server that can be cut, with all connections on it.
+/// A proxy to a server that can cut all its connections.
 struct Way {
     endpoint: String,
     cut: broadcast::Sender<()>,
@@ -51,7 +51,7 @@ impl Way {
         Self { endpoint, cut, carrying }
     }
 
-    /// Cuts all connections; how many there were.
+    /// Cuts all connections. Returns how many there were.
     fn cut(&self) -> usize {
         self.cut.send(()).unwrap_or(0)
     }
@@ -93,7 +93,7 @@ async fn connections_that_are_cut_lose_nobodys_answer_and_reserve_nothing_twice(
     }
     assert!(cutting.await.expect("no panic") >= 8);
     assert_eq!(held(&straight).await, u64::from(callers), "each once");
-    // What was answered stands, and is answered the same again.
+    // Acknowledged results stand, and the same requests get the same answers.
     for ended in all_at_once(&straight, (0..callers).map(|n| asking(n, 1))).await {
         assert_eq!(granted(ended.expect("an answer")).hold.state(), pb::HoldState::Held);
     }

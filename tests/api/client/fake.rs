@@ -1,4 +1,4 @@
-//! A server that does what a test tells it to, and remembers what it was asked.
+//! A fake server that behaves as a test says, and records the requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,27 +23,27 @@ type OnGet = dyn Fn(usize) -> Answering<pb::GetHoldResponse> + Send + Sync;
 type OnMessage = dyn Fn(Message) -> Answering<Vec<pb::Result>> + Send + Sync;
 type OnWatch = dyn Fn(usize) -> Vec<Result<pb::WatchDropResponse, Status>> + Send + Sync;
 
-/// A message that came over one of the streams.
+/// A message that arrived on one of the streams.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Which stream, from 0.
+    /// The stream, from 0.
     pub stream: usize,
-    /// Which message of its stream, from 0.
+    /// Its place in its stream, from 0.
     pub place: usize,
-    /// Which message of all streams, from 0.
+    /// Its place among the messages of all streams, from 0.
     pub nth: usize,
     pub operations: Vec<pb::Operation>,
     pub view: pb::HoldView,
 }
 
 impl Message {
-    /// What each operation asks for, granted.
+    /// Grants each operation of the message.
     pub fn grant(&self) -> Vec<pb::Result> {
         self.operations.iter().map(|operation| result(Came::Hold(hold(operation)))).collect()
     }
 }
 
-/// The hold that an operation is about.
+/// The hold of an operation.
 pub fn hold(operation: &pb::Operation) -> pb::Hold {
     let (id, customer_id) = match operation.operation.as_ref().expect("an operation") {
         Operation::Reserve(asked) => (&asked.hold_id, asked.customer.clone().unwrap_or_default().id),
@@ -59,7 +59,7 @@ pub fn result(came: Came) -> pb::Result {
     pb::Result { result: Some(came), ..pb::Result::default() }
 }
 
-/// What the fake does, and what it was asked.
+/// The fake's behaviour, and the requests that it got.
 #[derive(Clone)]
 pub struct Fake {
     on_get: Arc<OnGet>,
@@ -67,14 +67,14 @@ pub struct Fake {
     on_watch: Arc<OnWatch>,
     pub gets: Arc<AtomicUsize>,
     pub streams: Arc<AtomicUsize>,
-    /// Streams that are over.
+    /// Streams that have ended.
     pub ended: Arc<AtomicUsize>,
     pub watches: Arc<AtomicUsize>,
     pub messages: Arc<Mutex<Vec<Message>>>,
     pub headers: Arc<Mutex<Vec<MetadataMap>>>,
 }
 
-/// A running fake. Dropping it ends it.
+/// A running fake. Dropping it stops it.
 pub struct Running {
     pub endpoint: String,
     serving: JoinHandle<()>,
@@ -87,7 +87,7 @@ impl Drop for Running {
 }
 
 impl Fake {
-    /// Grants whatever is asked.
+    /// A fake that grants everything.
     pub fn new() -> Self {
         Self {
             on_get: Arc::new(|_| Box::pin(async { Ok(pb::GetHoldResponse::default()) })),
@@ -102,7 +102,7 @@ impl Fake {
         }
     }
 
-    /// Answers the n-th `GetHold` so.
+    /// Sets the answer to the n-th `GetHold`.
     pub fn on_get<F>(mut self, answer: impl Fn(usize) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<pb::GetHoldResponse, Status>> + Send + 'static,
@@ -111,7 +111,7 @@ impl Fake {
         self
     }
 
-    /// Answers a message of operations so.
+    /// Sets the answer to a message of operations.
     pub fn on_message<F>(mut self, answer: impl Fn(Message) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Vec<pb::Result>, Status>> + Send + 'static,
@@ -120,7 +120,7 @@ impl Fake {
         self
     }
 
-    /// Answers the n-th `WatchDrop` so.
+    /// Sets the answer to the n-th `WatchDrop`.
     pub fn on_watch(
         mut self,
         answer: impl Fn(usize) -> Vec<Result<pb::WatchDropResponse, Status>> + Send + Sync + 'static,
@@ -140,12 +140,12 @@ impl Fake {
         Running { endpoint, serving: tokio::spawn(async move { server.await.expect("a server") }) }
     }
 
-    /// How many operations each message carried.
+    /// Number of operations of each message.
     pub fn sizes(&self) -> Vec<usize> {
         self.messages.lock().iter().map(|message| message.operations.len()).collect()
     }
 
-    /// The holds of all operations that came, in their order.
+    /// The holds of all operations that arrived, in order.
     pub fn asked_for(&self) -> Vec<String> {
         self.messages.lock().iter().flat_map(|message| &message.operations).map(|asked| hold(asked).id).collect()
     }
@@ -155,10 +155,10 @@ fn count(counter: &AtomicUsize) -> usize {
     counter.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Messages on their way, each with its sequence number and what will be its answer.
+/// Messages in flight, each with its sequence number and its future answer.
 type InFlight = mpsc::Receiver<(u64, JoinHandle<Result<Vec<pb::Result>, Status>>)>;
 
-/// Answers in order; the first status is the last.
+/// Sends answers in order; a status ends the stream.
 async fn next_answer(answers: Option<InFlight>) -> Option<(Result<pb::BatchStreamResponse, Status>, Option<InFlight>)> {
     let mut answers = answers?;
     let (sequence, answer) = answers.recv().await?;
@@ -200,7 +200,7 @@ impl ReservationService for Fake {
     ) -> Result<Response<Self::BatchStreamStream>, Status> {
         self.headers.lock().push(request.metadata().clone());
         let (fake, stream) = (self.clone(), count(&self.streams));
-        // As a server does: messages are taken in while those before them wait for their answer.
+        // As a real server does: messages are read while earlier ones wait for their answers.
         let (in_flight, answers) = mpsc::channel(64);
         tokio::spawn(async move {
             let mut messages = request.into_inner();

@@ -1,4 +1,4 @@
-//! Lists that are walked page by page, and drops that are watched.
+//! Lists that are read page by page, and watches of drops.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use stockade_proto as pb;
 
 use crate::common::line;
 
-/// Patient, so that a busy machine fails no test, and quick to try again.
+/// Many attempts, so that a busy machine fails no test, with short delays.
 fn options() -> Options {
     let retry = Retry { attempts: 50, shortest_delay: Duration::from_millis(2), ..Retry::default() };
     Options { deadline: Duration::from_mins(1), attempt_timeout: Duration::from_secs(30), retry, ..Options::default() }
@@ -24,7 +24,7 @@ fn batching(operations: usize, messages: usize, queue: usize) -> Options {
     Options { batching: Batching { operations, messages, queue, ..Batching::default() }, ..options() }
 }
 
-/// The n-th of many holds.
+/// The n-th hold's id.
 fn id(n: u32) -> String {
     format!("018f4e9a-7c1e-7b3a-9d52-{n:012x}")
 }
@@ -43,7 +43,7 @@ fn granted<T: std::fmt::Debug>(outcome: Outcome<T>) -> T {
     outcome.granted().expect("no refusal")
 }
 
-/// Many callers at once, each in a task of its own; how each ended, in their order.
+/// Many callers at once, each in a task of its own. Returns their results in order.
 async fn all_at_once(
     stockade: &Stockade,
     requests: impl IntoIterator<Item = pb::ReserveRequest>,
@@ -60,7 +60,7 @@ async fn all_at_once(
     ended
 }
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {

@@ -29,7 +29,7 @@ pub async fn plenty() -> (Server, Stockade) {
     (server, stockade)
 }
 
-/// A fake whose every message waits for a permit.
+/// A fake each of whose answers waits for a permit.
 fn gated() -> (Fake, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
@@ -54,7 +54,7 @@ const OPEN: usize = 1_000_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_thousands_gets_its_own_answer_over_one_stream() {
     let (server, stockade) = plenty().await;
-    // Every third asks for too much, every fifth for nothing at all.
+    // Every third requests too much, every fifth nothing at all.
     let units = |n: u32| match n {
         _ if n.is_multiple_of(5) => 0,
         _ if n.is_multiple_of(3) => 3,
@@ -101,7 +101,7 @@ fn last_word(line: &str) -> u64 {
     line.rsplit(' ').next().and_then(|word| word.parse().ok()).expect("a count")
 }
 
-/// The metrics, once there is a stream to be counted.
+/// The metrics page once a stream has ended.
 async fn once_a_stream_has_ended(server: &Server) -> String {
     loop {
         let (_, page) = get(server.http, "/metrics", "text/plain").await;
@@ -174,7 +174,7 @@ async fn no_more_is_on_its_way_than_is_allowed() {
     });
     for on_their_way in 3..6 {
         until("as many as may be", || fake.sizes().len() >= on_their_way).await;
-        // Whatever else would come has time to.
+        // Time for further messages to arrive.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let sizes = fake.sizes();
         assert!(sizes.len() == on_their_way && sizes.iter().all(|size| *size <= 10), "{sizes:?}");
@@ -197,10 +197,10 @@ async fn callers_that_go_away_take_nothing_with_them() {
     };
     let first = call(0);
     until("the first message", || fake.sizes() == [1]).await;
-    // Four find room in the queue, the others wait for it.
+    // Four have room in the queue, the others wait for room.
     let mut waiting: Vec<_> = (1..=12).map(call).collect();
     tokio::task::yield_now().await;
-    // One that is on its way, and every second of those that wait.
+    // Aborts the call in flight, and every second one of the waiting calls.
     first.abort();
     let mut gone = Vec::new();
     for (n, call) in (1..=12).zip(&waiting) {
@@ -209,7 +209,7 @@ async fn callers_that_go_away_take_nothing_with_them() {
             gone.push(id(n));
         }
     }
-    // Aborted tasks have dropped their calls once they are joined.
+    // An aborted task has dropped its call once it is joined.
     for n in [12, 10, 8, 6, 4, 2] {
         assert!(waiting.remove(n - 1).await.is_err_and(|error| error.is_cancelled()));
     }
@@ -221,7 +221,7 @@ async fn callers_that_go_away_take_nothing_with_them() {
     let asked = fake.asked_for();
     assert!(gone.iter().all(|id| !asked.contains(id)), "what nobody waits for is not sent: {asked:?}");
     assert_eq!(asked.len(), 7, "each once");
-    // There is room for all again.
+    // All the room is free again.
     let all: Vec<_> = join_all((20..60).map(|n| stockade.reserve(asking(n, 1)))).await;
     assert!(all.into_iter().all(|ended| ended.is_ok()));
 }
@@ -258,7 +258,7 @@ async fn nothing_is_opened_before_it_is_needed_nor_left_behind() {
     let (_running, stockade) = connected(&fake, options()).await;
     tokio::task::yield_now().await;
     assert_eq!(fake.streams.load(Ordering::Relaxed), 0);
-    // Too large for any message: refused here, and the others go on.
+    // Too large for any message: the client refuses it, and the others go on.
     let monster = pb::ReserveRequest { admission_token: "x".repeat(2 * 1024 * 1024), ..asking(0, 1) };
     assert_eq!(stockade.reserve(monster).await.expect_err("too large").code(), Code::InvalidArgument);
     let _granted = stockade.reserve(asking(1, 1)).await.expect("an answer");

@@ -1,4 +1,4 @@
-//! Shared streams that break, are silent, or answer nonsense.
+//! Shared streams that break, stay silent, or have invalid answers.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -173,7 +173,7 @@ async fn an_operations_own_error_is_its_callers_alone() {
 
 #[tokio::test]
 async fn what_an_answer_had_no_room_for_goes_again_unseen() {
-    // As a server does: what would make the answer too large is left out.
+    // As a real server does: results that would make the answer too large are left out.
     let fake = Fake::new().on_message(|message: Message| async move {
         let large = |operation| {
             let lines = vec![pb::HoldLine { sku: "s".repeat(128), ..pb::HoldLine::default() }; 32];

@@ -1,4 +1,4 @@
-//! Adjustments that are sent again long after: made once, or refused where that can't be known any more.
+//! Adjustments that are sent again much later: made once, or refused if that can no longer be known.
 
 use stockade_engine::Engine;
 use stockade_engine::answer::{DropState, Fault};
@@ -12,7 +12,7 @@ use crate::common::{self, START, World, create, definition, drop_id, durable, re
 
 const WEEK: Millis = Millis::from_secs(7 * 24 * 3_600);
 
-/// An id of version 7 that was made at this instant.
+/// A UUID of version 7 that was made at this instant.
 fn made_at(at: Timestamp) -> AdjustmentId {
     let mut bytes = [0x80; 16];
     bytes[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
@@ -20,7 +20,7 @@ fn made_at(at: Timestamp) -> AdjustmentId {
     AdjustmentId::from_bytes(bytes)
 }
 
-/// Ten units more; how many were received then.
+/// Adds ten units. Returns how many were received by then.
 fn ten_more(engine: &Engine, id: AdjustmentId, now: Timestamp) -> Result<u64, Fault> {
     let change = StockChange::Delta(10);
     let command = AdjustStock { drop: drop_id("d"), sku: sku("A"), pool: None, id, change };
@@ -38,7 +38,7 @@ fn what_was_adjusted_within_a_week_is_made_once_and_what_may_have_been_before_is
         assert_eq!(ten_more(&engine, made_at(at(n)), at(n)), Ok(10 * n));
     }
     assert_eq!(ten_more(&engine, made_at(at(1)), at(601)), Ok(6_000), "after 599 others, and made once");
-    // Then a week goes by, and one more comes.
+    // A week later, one more.
     let later = at(100).plus(WEEK);
     assert_eq!(ten_more(&engine, made_at(later), later), Ok(6_010));
     let check = |engine: &Engine, start: &str| {

@@ -1,4 +1,4 @@
-//! The agenda, with nobody else calling: each entry does its work at its instant, a piece at a time.
+//! The agenda alone: each entry does its work at its instant, in bounded pieces.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use crate::common::{self, START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
 
-/// Holds of which each shard of the table has one, about.
+/// About one hold for each shard of the table.
 const MANY: u64 = 4_096;
 
 fn after(seconds: u64) -> Timestamp {
@@ -35,7 +35,7 @@ fn scheduled(id: &str) -> Definition {
     definition
 }
 
-/// As it stands, without a look at it that would turn it.
+/// The drop's state, read without applying its due moments.
 fn state(engine: &Engine, id: &str) -> DropState {
     engine.inventory().drops.with_id(&drop_id(id), |entry| entry.running().state()).expect("a drop")
 }
@@ -44,7 +44,7 @@ fn in_state(engine: &Engine, wanted: DropState) -> usize {
     engine.inventory().drops.all().iter().filter(|entry| entry.running().state() == wanted).count()
 }
 
-/// As if so many operations waited for a slow disk.
+/// Takes permits, as if this many operations waited for a slow disk.
 fn busy(engine: &Engine) -> Vec<Permit<'_>> {
     (0..MAX_QUEUED_OPERATIONS / 8).map(|_| engine.journal().permit().expect("room")).collect()
 }
@@ -169,7 +169,7 @@ fn a_closed_drop_with_a_live_hold_is_looked_at_again_until_it_has_none() {
     assert_eq!(states(), [archived; 3]);
 }
 
-/// Sells in a drop whose series limits what a customer may have, and closes it.
+/// Sells units of a drop whose series has a limit for each customer, and closes it.
 fn sold_out(engine: &Engine) {
     let mut sale = definition("d", &[("A", 100_000)], &[]);
     sale.series = Some("winter".parse().expect("a series"));
@@ -197,7 +197,7 @@ fn a_drop_is_archived_while_a_snapshot_is_taken_and_its_holds_leave_memory_after
     engine
         .snapshot_in_steps(&world.snapshots, now, &mut |between| {
             parts += 1;
-            // Before the first part of the walk is written out, in the middle of it, and after it.
+            // Before the first part of the walk is written, in the middle of it, and after it.
             if between != Between::Shards || [1, 2_000].contains(&parts) {
                 assert!(agenda.look(now) > now, "it does not wait");
                 assert_eq!((state(&engine, "d"), claimed(&engine)), (DropState::Archived, MANY));
@@ -228,7 +228,7 @@ fn a_snapshot_that_comes_while_holds_leave_memory_has_each_of_them_once() {
     same_after_a_start(world, engine, agenda, now);
 }
 
-/// From the snapshot that there is, and from one of what that has come to.
+/// Starts from the existing snapshot, and from a new one of the state recovered from it.
 fn same_after_a_start(mut world: World, engine: Arc<Engine>, agenda: Agenda, now: Timestamp) {
     drop(agenda);
     let live = engine.inventory().digest();
@@ -250,7 +250,7 @@ fn what_archives_a_drop_is_never_before_the_closing_that_came_late() {
     world.options.bounds.archive_after = Millis::from_secs(5);
     let (engine, mut agenda) = started(&world);
     create(&engine, scheduled("d"), START);
-    // It is closed so late that a clock that was read before has seen its time to be archived come.
+    // It closes at 60, though scheduled for 20: archiving with a clock that was read at 30 must not be recorded before.
     agenda.look_at(Entry::Moments, after(60));
     engine.archive(after(30)).expect("archived");
     engine.journal().barrier().wait().expect("durable");

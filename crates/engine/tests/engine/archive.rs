@@ -1,4 +1,4 @@
-//! Archiving against what comes back late: each return and each late claim is in the archived figures, or finds nothing.
+//! Archiving during late returns and claims: each is in the archived figures, or finds no hold.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::common::{START, World, claim, create, definition, drop_id, durable, h
 const HOLDS: u64 = 24;
 const ROUNDS: u64 = 60;
 
-/// Whether it was done; not, when the hold was not found any more.
+/// Whether the verb succeeded; false if the hold no longer existed.
 fn done(engine: &Engine, answer: Result<Decided<Outcome>, Fault>) -> bool {
     match answer {
         Ok(Decided { value: Outcome::Hold(_), durable_after }) => {
@@ -41,7 +41,7 @@ fn claim_late(engine: &Engine, hold: HoldId, now: Timestamp) -> bool {
     done(engine, settle(|| engine.claim(&command, Context::anonymous(now))))
 }
 
-/// A closed drop: the even holds are claimed, the odd ones expired.
+/// A closed drop: even holds are claimed, odd ones have expired.
 fn closed(engine: &Engine) {
     create(engine, definition("d", &[("A", 100)], &[]), START);
     for n in 0..HOLDS {
@@ -79,7 +79,7 @@ fn what_comes_back_while_a_drop_is_archived_is_in_its_figures_or_finds_nothing()
                 }
             });
             together.wait();
-            // Another moment in each round.
+            // At a different moment in each round.
             (0..round * 20).for_each(|_| std::hint::spin_loop());
             engine.archive(now).expect("a look")
         });

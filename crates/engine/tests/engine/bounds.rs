@@ -1,4 +1,4 @@
-//! Bounds that are met, and told.
+//! Bounds that are reached, and the answers then.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     let held = || engine.inventory().owned();
     let mut agenda = Agenda::new(Arc::clone(&engine));
     let due = START.plus(Millis::from_secs(301));
-    // As if so many operations waited for a slow disk.
+    // As if this many operations waited for a slow disk.
     let waiting: Vec<_> = (0..MAX_QUEUED_OPERATIONS / 8).map(|_| engine.journal().permit().expect("room")).collect();
     assert!(agenda.look(due) > due, "a part now, and no more at once");
     let part = held();
@@ -149,7 +149,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
             let room = CreateDrop { definition: definition("one-more", &[("A", 1)], &[]), validate_only: true };
             let _made = engine.create_drop(&room, Context::anonymous(now)).expect("its place is given back");
         }
-        // Two are kept: the last that were archived. The one with the highest number is kept in any case.
+        // Two are kept: the last that were archived. The one with the highest number is always kept.
         let known =
             |engine: &Engine, n: u64| engine.get_drop(&drop_id(&format!("d{round}-{n}")), Context::anonymous(now));
         assert!(
@@ -163,7 +163,8 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
             assert_eq!(view.stock[1], [sold], "round {round}, start {engine_again}");
             assert_eq!(listed(&engine, Some(DropState::Archived), now).len(), 2);
             assert!(listed(&engine, None, now).is_empty());
-            // From the journal alone, from a snapshot, and from a snapshot behind which nothing is left of the others.
+            // From the journal alone, from a snapshot, and from a snapshot after which the journal has none of the
+            // others.
             if engine_again > 0 {
                 engine.snapshot(&world.snapshots, now).expect("a snapshot");
             }
@@ -242,7 +243,7 @@ fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
     }
     let end = START.plus(Millis::from_secs(600));
     while engine.sweep(end).expect("a sweep") > 0 {}
-    // The oldest that has ended, behind all others: expired, and claimed late.
+    // The first hold in the list of ended ones moves to its end: it expired, and is claimed late.
     let late = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(0), "late") };
     for n in HOLDS..HOLDS + 20_000 {
         engine.reserve(&reserve(hold_id(n), "d", "x", &[("A", 1)]), Context::anonymous(end)).expect("an answer");

@@ -1,4 +1,4 @@
-//! A clock that is in doubt, and a journal that was written by one that was wrong.
+//! A clock in doubt, and a journal that was written with a wrong clock.
 
 use stockade_engine::answer::{Fault, Outcome};
 use stockade_engine::attempt::Decided;
@@ -65,7 +65,7 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     assert_eq!(state(&asked(&command(4), due).expect("a hold")), HoldState::Held);
 }
 
-/// A server whose clock was ten days ahead: it made a hold, and was stopped.
+/// A server whose clock was ten days ahead has made a hold and stopped.
 fn written_in_the_future() -> (World, Timestamp) {
     let mut world = World::new();
     let ahead = START.plus(Millis(10 * DAY.0));

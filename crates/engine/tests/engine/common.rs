@@ -1,4 +1,4 @@
-//! An engine over a simulated disk, with a clock that stands still: what the tests of the whole engine share.
+//! An engine over a simulated disk, with a clock that stands still: shared by all tests of the engine.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub use crate::naive::words::{
     START, adjust, claim, definition, drop_id, extend, hold_id, lines, release, reserve, settle, sku, target, update,
 };
 
-/// A page of at most so many, as they come.
+/// A page of at most this many items, in order.
 pub fn page<V: Clone>(most: usize) -> Page<V, V> {
     Page::new(most, usize::MAX, |view: &V| (view.clone(), 0))
 }
@@ -60,7 +60,7 @@ impl World {
         Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder")
     }
 
-    /// Starts an engine on what the disk has.
+    /// Starts an engine on this disk.
     pub fn start(&self) -> (Engine, Report) {
         let recovered = self.try_start().expect("an engine");
         (recovered.engine, recovered.report)
@@ -70,7 +70,7 @@ impl World {
         recover(&self.folder(), &self.options, &|| self.now)
     }
 
-    /// The power goes: what was not synced is lost, as the seed chooses.
+    /// A loss of power: what was not synced is lost, chosen by the seed.
     pub fn lose_power(&mut self, seed: u64) {
         self.root = self.root.reboot(seed);
         self.journal = self.journal.reboot(seed.wrapping_add(1));
@@ -83,26 +83,26 @@ pub fn create(engine: &Engine, definition: Definition, now: Timestamp) {
     durable(engine, engine.create_drop(&command, Context::anonymous(now))).expect("a durable drop");
 }
 
-/// What was decided, once it may be told.
+/// The value of an answer once it is durable.
 pub fn durable<T>(engine: &Engine, answer: Answer<T>) -> Result<T, Fault> {
     let Decided { value, durable_after } = answer.map_err(|fault| fault.value)?;
     engine.journal().ticket(durable_after).wait().map_err(|_failed| Fault::JournalFailed)?;
     Ok(value)
 }
 
-/// The same, with a card beside the customer.
+/// The same reserve with a card as an identity.
 pub fn with_card(command: Reserve, card: &str) -> Reserve {
     let kind = IdentityKind::try_from("card").expect("a kind");
     Reserve { identities: vec![(kind, card.to_owned())], ..command }
 }
 
-/// All records of a journal, in their order.
+/// All records of a journal, in order.
 pub fn records(world: &World) -> Vec<(Lsn, Record)> {
     let batches = inspect(&world.journal).expect("a journal").map(|batch| batch.expect("a batch"));
     batches.flat_map(|batch| batch.iter().map(|(lsn, record)| (lsn, record.clone())).collect::<Vec<_>>()).collect()
 }
 
-/// What is known of a journal's records that are loaded at once.
+/// The inventory after a bulk load of a journal's records.
 pub fn loaded(world: &World, records: &[(Lsn, Record)]) -> Inventory {
     let load = BulkLoad::new(world.folder().key);
     for (lsn, record) in records {
@@ -111,27 +111,27 @@ pub fn loaded(world: &World, records: &[(Lsn, Record)]) -> Inventory {
     load.finish(usize::MAX).expect("sums that hold at every cut")
 }
 
-/// Goes on with a journal record by record.
+/// Follows a journal record by record.
 pub fn follow(follower: &Inventory, records: &[(Lsn, Record)]) {
     for (lsn, record) in records {
         follower.follow(*lsn, record).expect("a sound record");
     }
 }
 
-/// How much of a journal is loaded at once, before the rest is followed record by record.
+/// How many records of a journal are loaded at once before the rest is followed record by record.
 #[derive(Debug, Clone, Copy)]
 pub enum AtOnce {
-    /// Nothing, each part that there is, and all of it.
+    /// Every number from none to all.
     Each,
-    /// Some parts, drawn by this number.
+    /// Some numbers, drawn with this seed.
     Drawn(u64),
 }
 
-/// Parts that are drawn of one journal.
+/// Numbers that are drawn for one journal.
 const DRAWN: u64 = 2;
 
 impl AtOnce {
-    /// In records.
+    /// The numbers of records.
     fn of(self, records: usize) -> Vec<usize> {
         let parts = u64::try_from(records + 1).expect("few");
         let drawn = |seed: u64, n: u64| seed.wrapping_add(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) % parts;
@@ -142,7 +142,7 @@ impl AtOnce {
     }
 }
 
-/// Who loads a part of the journal at once, and follows the rest, comes to know what is known by all of it.
+/// Checks that a follower that loads a part of the journal at once and follows the rest has this digest.
 pub fn known_to_followers(world: &World, at_once: AtOnce, known: [u8; 32]) {
     let records = records(world);
     assert!(records.first().is_none_or(|(lsn, _)| *lsn == Lsn(1)), "the whole journal is there");
@@ -154,8 +154,8 @@ pub fn known_to_followers(world: &World, at_once: AtOnce, known: [u8; 32]) {
     }
 }
 
-/// Stops in order and starts again. With what was known before, and after. One that follows the journal comes to know
-/// what was known before, too, however much of it it had loaded at once.
+/// Stops in order and starts again. Returns the engine with the digests before and after. Also checks that a follower
+/// has the digest from before the stop, whatever part of the journal it loaded at once.
 pub fn restart(engine: Engine, world: &World, at_once: AtOnce) -> (Engine, [u8; 32], [u8; 32]) {
     let live = engine.inventory().digest();
     engine.journal().close(world.now).expect("a clean stop");
@@ -167,7 +167,8 @@ pub fn restart(engine: Engine, world: &World, at_once: AtOnce) -> (Engine, [u8; 
     (engine, live, replayed)
 }
 
-/// Every hold of a journal was made behind the opening of its drop, before its closing, and not while it was paused.
+/// Checks that every hold of a journal was made after the opening of its drop, before its closing, and not during a
+/// pause.
 pub fn holds_stand_in_open_drops(world: &World) {
     let mut open = std::collections::HashMap::new();
     for (lsn, record) in records(world) {
@@ -182,7 +183,7 @@ pub fn holds_stand_in_open_drops(world: &World) {
         } else {
             None
         };
-        // Of a drop that was made before the oldest record the journal says nothing.
+        // If a drop was made before the oldest record, the journal does not have its state.
         let sound = made.and_then(|drop| open.get(&drop)).copied().unwrap_or(true);
         assert!(sound, "record {lsn} makes a hold in a drop that is not open: {record:?}");
     }

@@ -1,9 +1,9 @@
-//! The power goes at every operation of the disk: what was acknowledged is there, and what is there is a prefix of what
-//! was done.
+//! Crashes at every operation of the disk: what was acknowledged survives, and what survives is a prefix of what was
+//! done.
 //!
-//! One scripted history is played once to learn the state after each record. Then it is played again and again, with a
-//! crash at each operation of journal and snapshots, and started again on what the disk kept: the state must be the one
-//! after some record that is not before the last acknowledged one. Starting checks that every sum holds.
+//! One scripted history runs once to learn the state after each record. Then it runs again with a crash at each
+//! operation of journal and snapshots, and starts on what the disk kept. That state must be the one after some record
+//! that is not before the last acknowledged one. The start checks that every sum holds.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ use crate::common::{
     self, START, World, claim, create, definition, drop_id, extend, hold_id, release, reserve, settle, with_card,
 };
 
-/// Seeds of what a crash leaves of unsynced writes.
+/// Seeds that choose which unsynced writes survive a crash.
 const SEEDS: u64 = 3;
 
-/// Steps while the drop is open, and with those long after it has closed.
+/// Steps while the drop is open, and with those long after its closing.
 const OPEN: u64 = 30;
 const STEPS: u64 = OPEN + 7;
 
-/// One step; says whether it was acknowledged.
+/// Runs one step. Returns whether it was acknowledged.
 fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     world.now = START.plus(Millis(step * 400));
     if step >= OPEN {
@@ -44,8 +44,8 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let command = common::adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
             return common::durable(engine, engine.adjust_stock(&command, Context::anonymous(now))).is_ok();
         }
-        // One hold takes another's place, served what the limit leaves; a third takes that one's, with less; and one that
-        // is claimed then.
+        // One hold supersedes another, served as far as the limit allows. A third supersedes that one, with less.
+        // Another one that supersedes is claimed later.
         3 | 4 if step == 13 || step == 14 || step == 23 => {
             let customer = if step == 23 { "customer-22" } else { "customer-12" };
             let wanted: &[(&str, u32)] = if step == 14 { &[("B", 1)] } else { &[("A", 2), ("B", 30)] };
@@ -102,12 +102,12 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     common::durable(engine, answer.map_err(Decided::from)).is_ok()
 }
 
-/// The drop is closed, archived, and another one of its shop is opened.
+/// Closes and archives the drop, and opens another one of its shop.
 fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
     let now = world.now;
     match step - OPEN {
         0 => {
-            // Closed a week before, as it were: the clock of the steps before has not come so far.
+            // Closed a week earlier, by the clock of the steps before.
             let closed = START.plus(Millis(OPEN * 400));
             common::durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(closed))).is_ok()
         }
@@ -126,13 +126,13 @@ fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
     }
 }
 
-/// What an undisturbed run is like.
+/// The results of an undisturbed run.
 struct Undisturbed {
     /// The state after each record of the journal; the first is before all of them.
     states: Vec<[u8; 32]>,
-    /// The last place of the journal after each step; the first is before all of them.
+    /// The journal's last LSN after each step; the first is before all of them.
     places: Vec<Lsn>,
-    /// Operations that each disk saw.
+    /// Number of operations of each disk.
     journal: u64,
     snapshots: u64,
 }
@@ -140,7 +140,7 @@ struct Undisturbed {
 impl Undisturbed {
     fn run(root: &SimulatedStorage) -> Self {
         let mut world = world(root);
-        world.options.log.segment_bytes = 1 << 20; // one segment: nothing is trimmed away
+        world.options.log.segment_bytes = 1 << 20; // One segment: nothing is trimmed.
         let (engine, _) = world.start();
         let mut places = vec![Lsn(0)];
         for n in 0..STEPS {
@@ -156,13 +156,13 @@ impl Undisturbed {
     }
 }
 
-/// The state that each record has led to; the first is before all of them.
+/// The state after each record; the first is before all of them.
 fn states(world: &World) -> Vec<[u8; 32]> {
     let records = common::records(world);
     (0..=records.len()).map(|count| common::loaded(world, &records[..count]).digest()).collect()
 }
 
-/// A machine whose data folder has been made: its key makes states comparable.
+/// A machine with this data folder, whose key makes states comparable.
 fn world(root: &SimulatedStorage) -> World {
     let mut world = World::new();
     world.root = SimulatedStorage::with_files(root.files());
@@ -171,7 +171,7 @@ fn world(root: &SimulatedStorage) -> World {
     world
 }
 
-/// Plays until the crash; says how many steps were acknowledged.
+/// Runs until the crash. Returns how many steps were acknowledged.
 fn play(world: &mut World) -> u64 {
     world.now = START;
     let Ok(started) = world.try_start() else { return 0 };
@@ -197,7 +197,7 @@ fn crash_everywhere(operations: impl Fn(&Undisturbed) -> u64, crash_at: impl Fn(
             world.journal.crash();
             world.snapshots.crash();
             world.lose_power(seed * 1_000 + place);
-            // Started with a wall clock that stands at the journal's end: no time passes, so no hold needs more of it.
+            // The wall clock is at the journal's end: no time has passed, so no hold needs grace.
             world.now = START;
             world.options.accept_clock = true;
             let verified = verify_folder(&world.folder()).expect("a readable folder");
@@ -223,7 +223,7 @@ fn a_follower_has_the_state_of_each_place_from_whichever_place_it_follows() {
     let (mut engine, _) = world.start();
     for n in 0..STEPS {
         assert!(step(&engine, &mut world, n), "step {n}");
-        // An outage that some holds are given more time for.
+        // An outage that extends some holds by grace.
         if n == 16 {
             engine.journal().close(world.now).expect("a clean stop");
             drop(engine);
@@ -243,7 +243,7 @@ fn a_follower_has_the_state_of_each_place_from_whichever_place_it_follows() {
             assert_eq!(follower.digest(), *state, "from record {at_once} on, after {place}");
             let conserved = |drop: &Arc<stockade_engine::inventory::DropEntry>| drop.conservation_error() == 0;
             assert!(follower.drops.all().iter().all(conserved), "from record {at_once} on, after {place}");
-            // The last one again is known already.
+            // The last record once more, which must change nothing.
             let again = if place > at_once { place - 1 } else { place };
             common::follow(&follower, &records[again..records.len().min(place + 1)]);
         }
@@ -318,7 +318,7 @@ fn a_hold_that_was_made_while_its_drop_was_paused_is_a_finding() {
         .expect("an answer");
     engine.journal().close(world.now).expect("a clean stop");
     drop(engine);
-    // The same journal without what ended the pause.
+    // The same journal without the record that ended the pause.
     let is_resume = |record: &Record| matches!(record, Record::DropFact(fact) if fact.verb == DropVerb::Resume);
     let mut records: Vec<Record> = common::records(&world).into_iter().map(|(_, record)| record).collect();
     records.retain(|record| !is_resume(record));

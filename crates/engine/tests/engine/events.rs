@@ -1,4 +1,4 @@
-//! Events are readings of the journal: the same from wherever they are read, after whatever has happened to it since.
+//! Events are read from the journal: the same ones from any position, after whatever happened to the journal since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::common::{
 
 const EVERYTHING: KeepPolicy = KeepPolicy { age: Millis::from_secs(400 * 24 * 3_600), bytes: u64::MAX };
 
-/// A machine that keeps what its journal needs no more.
+/// A machine that keeps segments that its journal no longer needs.
 struct Keeping {
     world: World,
 }
@@ -55,7 +55,7 @@ fn after(seconds: u64) -> Timestamp {
     START.plus(Millis::from_secs(seconds))
 }
 
-/// As it is shown: of the drop that a hold or stock is of, only names are.
+/// The event as readers get it: of the drop of a hold or of stock, only the names.
 fn shown(event: &Event) -> Event {
     if let Detail::Drop { .. } = event.detail {
         return event.clone();
@@ -67,7 +67,7 @@ fn shown(event: &Event) -> Event {
     Event { drop: event.drop.as_ref().map(names), ..event.clone() }
 }
 
-/// All events behind a position.
+/// All events after a position.
 fn read(feed: &Feed, mut from: Position) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
@@ -90,7 +90,7 @@ fn create(engine: &Engine, id: &str, opens: u64, closes: u64) {
     crate::common::create(engine, definition, START);
 }
 
-/// A bit of everything that gives events, in two drops.
+/// Operations in two drops that produce every kind of event.
 fn traffic(engine: &Engine) {
     create(engine, "d", 10, 1_000);
     create(engine, "e", 10, 1_000);
@@ -132,7 +132,7 @@ fn kinds(events: &[Event]) -> BTreeSet<Kind> {
     events.iter().map(|event| event.kind).collect()
 }
 
-/// From each place that is kept, and from behind each event, what follows is the rest of all.
+/// From each kept LSN, and from after each event, the rest of all events follows.
 fn the_same_from_everywhere(feed: &Feed, events: &[Event]) {
     for lsn in feed.oldest().expect("kept").next().0..=feed.end().next().0 {
         let from = Position::before(Lsn(lsn));
@@ -146,7 +146,7 @@ fn the_same_from_everywhere(feed: &Feed, events: &[Event]) {
     }
 }
 
-/// Three snapshots, each of something new: the journal is trimmed behind the second.
+/// Takes three snapshots, each of something new: the journal is trimmed up to the second.
 fn trim(engine: &Engine, snapshots: &SimulatedStorage, now: Timestamp) {
     for n in 0..3 {
         crate::common::create(engine, definition(&format!("new-{}-{n}", now.0), &[("A", 1)], &[]), now);
@@ -159,7 +159,7 @@ fn end(engine: Arc<Engine>, now: Timestamp) {
     drop(engine);
 }
 
-/// What there is now begins with what there was, and is the same from everywhere.
+/// The present events begin with the earlier ones, and are the same from every position.
 fn goes_on_from(before: &mut Vec<Event>, engine: &Arc<Engine>, what: &str) {
     let feed = feed(engine);
     let events = all(&feed);
@@ -208,12 +208,12 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
     assert_eq!((archived, ids.len()), (2, events.len()), "no id twice");
 }
 
-/// Power cuts by each durability.
+/// Power cuts with each durability.
 const SEEDS: u64 = 8;
 /// Power cuts in a row.
 const CUTS: u64 = 4;
 
-/// Some holds, and what becomes of them: each a batch.
+/// Makes and changes some holds, each in a batch of its own.
 fn some_holds(engine: &Engine, ids: std::ops::Range<u64>, now: Timestamp) {
     let written = |durable_after| engine.journal().ticket(durable_after).wait().expect("written");
     for n in ids {
@@ -228,7 +228,7 @@ fn some_holds(engine: &Engine, ids: std::ops::Range<u64>, now: Timestamp) {
     }
 }
 
-/// All that was ever told, by the ids of events.
+/// All events ever read, by their ids.
 #[derive(Default)]
 struct Told {
     events: Vec<Event>,
@@ -236,8 +236,8 @@ struct Told {
 }
 
 impl Told {
-    /// All that is told now: it begins with what was told before, it is the same from everywhere, and no id that was given
-    /// to one event is given to another.
+    /// Reads all present events. They begin with the earlier ones, are the same from every position, and no id that was
+    /// used for one event is used for another.
     fn again(&mut self, engine: &Arc<Engine>, what: &str) {
         goes_on_from(&mut self.events, engine, what);
         let journal = engine.history().expect("a journal that is kept").name();
@@ -250,7 +250,7 @@ impl Told {
     }
 }
 
-/// Says how many records were lost that had been written and not forced.
+/// Returns how many records were lost that had been written but not forced.
 fn power_cuts(durability: Durability, seed: u64) -> u64 {
     let mut machine = Keeping::new();
     machine.world.options.log.durability = durability;
@@ -265,7 +265,7 @@ fn power_cuts(durability: Durability, seed: u64) -> u64 {
             trim(&engine, &machine.world.snapshots, now);
         }
         told.again(&engine, "before a cut");
-        // Written, and with `os` not forced: nobody is told of it.
+        // Written, but with `os` not forced: no reader gets them.
         some_holds(&engine, ids.end..ids.end + 5, now);
         told.again(&engine, "more is written");
         let written = engine.journal().appended().0;
@@ -326,7 +326,7 @@ fn a_cursor_of_another_journal_or_behind_the_end_or_not_kept_names_the_oldest() 
     assert_eq!(feed.position(&behind), Err(BadCursor::BehindTheEnd { oldest: oldest.clone() }));
     assert_eq!(feed.position(&oldest), Ok(feed.oldest().expect("kept")));
 
-    // Without a folder for it, what is trimmed is gone.
+    // Without a folder for kept segments, what is trimmed is gone.
     let mut world = World::new();
     world.options.log.segment_bytes = 2_000;
     let engine = Arc::new(world.start().0);

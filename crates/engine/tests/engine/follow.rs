@@ -1,4 +1,4 @@
-//! A follower of a journal: it is up to date after each record, and what can't be so it says.
+//! A follower of a journal has the state after each record, and refuses records that do not fit its state.
 
 use stockade_engine::inventory::{Inventory, ReplayError};
 use stockade_types::digest::DigestKey;
@@ -11,10 +11,10 @@ use stockade_types::time::{Millis, Timestamp};
 
 use crate::common::{START, definition, hold_id};
 
-/// Units that the drop has.
+/// Units of the drop.
 const UNITS: u64 = 5;
 
-/// A follower that knows a drop of one item.
+/// A follower of a journal with a drop of one item.
 fn follower() -> Inventory {
     let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
     let definition = definition("d", &[("A", UNITS)], &[]);
@@ -58,7 +58,7 @@ fn adjusted(received: u64, taken_out: u64) -> Record {
     Record::Adjusted(Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment, basis, at: Some(START), by: None })
 }
 
-/// What is free by the books, and that the counter says so, too.
+/// Units free by the ledger, which must equal the counter.
 fn free(inventory: &Inventory) -> u64 {
     let found = inventory.drops.with_number(DropNo(0), |drop| {
         assert_eq!(drop.conservation_error(), 0);

@@ -1,4 +1,4 @@
-//! What the journal keeps for readers, across snapshots, trims and starts.
+//! The part of the journal that is kept for readers, across snapshots, trims and starts.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ fn start(world: &World) -> (Engine, Arc<History>) {
     (engine, history)
 }
 
-/// Places and hashes of all batches from one on.
+/// First LSNs and hashes of all batches from one LSN on.
 fn read(history: &History, mut from: Lsn) -> Vec<(Lsn, BatchHash)> {
     let mut read = Vec::new();
     loop {

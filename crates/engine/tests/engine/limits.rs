@@ -1,4 +1,4 @@
-//! Limits at their edges: what is forgotten, what is too much, and that many holds make no request slow.
+//! Limits at their edges: forgotten holds, excess, and that many holds make no request slow.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn identities_are_kept_as_hashes_and_only_tiers_that_a_limit_names() {
 
 #[test]
 fn a_customer_of_very_many_holds_is_answered_as_quickly() {
-    // Each reserve looks at sums and at the window of a rolling limit: not at what was long ago.
+    // Each reserve reads sums and the window of a rolling limit, not older holds.
     let (engine, _) = World::new().start();
     let limits = vec![
         Limit { max_units: Some(1_000_000), ..limit("all", Scope::Shop) },

@@ -1,4 +1,4 @@
-//! Lists: every hold that is there all the while comes exactly once, whatever comes and goes between the pages.
+//! Lists: every hold that exists throughout is listed exactly once, whatever is made or ends between the pages.
 
 use std::collections::BTreeMap;
 
@@ -111,7 +111,7 @@ fn a_page_that_ends_by_bytes_is_gone_on_with_where_it_ended_and_a_shard_is_looke
     let filter = HoldFilter { drop: Some(drop_id("e")), ..HoldFilter::default() };
     let (mut seen, mut from) = (BTreeMap::new(), None);
     loop {
-        // Forty bytes each, and room for two of them.
+        // Forty bytes each, with room for two of them.
         let mut shown = Page::new(1_000, 100, |view: &HoldView| (view.hold.id, 40));
         let next = engine.list_holds(&filter, from, &mut shown, Context::anonymous(START)).expect("a page").value;
         let ids = shown.into_shown();
@@ -127,7 +127,7 @@ fn a_page_that_ends_by_bytes_is_gone_on_with_where_it_ended_and_a_shard_is_looke
     assert_eq!((seen.len(), seen.values().copied().max()), (100, Some(1)));
 }
 
-/// One page of three drops, and where the next begins.
+/// A page of three drops, and where the next page begins.
 fn three(engine: &Engine, from: Option<&DropPlace>) -> Result<(Vec<String>, Option<DropPlace>), Fault> {
     let mut shown = page::<DropView>(3);
     let listed = engine.list_drops(&DropFilter::default(), from, &mut shown, Context::anonymous(START));
@@ -151,19 +151,19 @@ fn a_drop_that_stays_is_told_once_although_openings_move() {
         create(&engine, sale, START);
     }
     let (mut seen, next) = three(&engine, None).expect("a page");
-    // One that was told moves behind the place, one that was not before it; both twice.
+    // A listed one moves to after the place, an unlisted one to before it; both twice.
     for later in [90_000, 95_000] {
         open_later(&engine, "d01", later);
         open_later(&engine, "d07", later / 90_000);
     }
     let (more, next) = three(&engine, next.as_ref()).expect("a page");
     seen.extend(more);
-    // And another, just before it would be told, to where one stands that was told.
+    // Another one, just before it would be listed, moves to the place of a listed one.
     open_later(&engine, "d06", 1_000);
     let (more, next) = three(&engine, next.as_ref()).expect("a page");
     seen.extend(more);
 
-    // A start knows nothing of these moves, and says so; where none came since the list began, it goes on.
+    // A start has no record of these moves and refuses to go on; if there were none since the list began, it goes on.
     engine.journal().close(START).expect("a clean stop");
     drop(engine);
     world.now = START;

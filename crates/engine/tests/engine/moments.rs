@@ -1,4 +1,4 @@
-//! Openings and closings are facts: made once, in their order, before whatever depends on them.
+//! Openings and closings are facts: appended once, in order, before whatever depends on them.
 
 use std::thread;
 
@@ -37,7 +37,7 @@ fn answer(engine: &Engine, n: u64, now: Timestamp) -> Result<Lsn, Reason> {
     }
 }
 
-/// The moments that the journal tells of: where each stands, when that was, and for when it was scheduled.
+/// The moments in the journal: LSN, kind, time of the record, and scheduled time.
 fn turned(engine: &Engine, world: &World) -> Vec<(Lsn, MomentKind, Timestamp, Timestamp)> {
     engine.journal().barrier().wait().expect("durable");
     let mut turned = Vec::new();
@@ -114,7 +114,7 @@ fn a_crash_between_a_drop_and_its_opening_opens_it_at_the_next_start() {
     drop(engine);
     let journal = world.journal.files();
     let (name, bytes) = journal.first_key_value().expect("a segment");
-    // Whichever batches the two stand in, each prefix of the journal is one that a crash may leave.
+    // Whichever batches the two are in, each prefix of the journal is one that a crash may leave.
     for cut in (0..bytes.len()).rev() {
         let world = World {
             journal: SimulatedStorage::with_files([(name.clone(), bytes[..cut].to_vec())].into()),

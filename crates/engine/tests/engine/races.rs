@@ -1,4 +1,4 @@
-//! Many threads at once: never one unit too many, never a false "no".
+//! Many threads at once: nothing is oversold, and no refusal is false.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,7 +122,8 @@ fn a_card_at_many_doors_never_passes_its_limit_whoever_holds_it() {
 
 #[test]
 fn crossed_subjects_and_drops_that_are_made_meanwhile_never_stand_still() {
-    // Each has all cards, named in another order; holds fall due, are released and sold, and drops come all the while.
+    // Each thread uses all cards, named in another order; meanwhile holds fall due, are released and sold, and drops
+    // are made.
     let world = World::new();
     let (engine, _) = world.start();
     let mut sale = definition("d", &[("A", 1_000_000)], &[("many", Scope::Series, 1_000_000)]);
@@ -162,14 +163,14 @@ fn crossed_subjects_and_drops_that_are_made_meanwhile_never_stand_still() {
         });
     });
     assert_eq!(engine.conservation_error(), 0);
-    // Four customers and six cards: nobody else has anything.
+    // Four customers and six cards: no other subject has anything.
     assert_eq!(engine.inventory().subjects.len(), THREADS + 6);
 }
 
 #[test]
 fn whoever_gives_back_before_asking_is_never_refused() {
-    // Two units, as many threads: each holds at most one at a time, and beside them carts over both items fail and
-    // give back. A free unit is always there for a single line, so SOLD_OUT would be false.
+    // As many units as threads, plus one: each thread holds at most one at a time. Carts over both items fail meanwhile
+    // and give back what they took. A unit is always free for a single line, so SOLD_OUT would be false.
     let world = World::new();
     let engine = engine(&world, &[("A", THREADS + 1), ("B", 1)], &[]);
     thread::scope(|scope| {
@@ -200,7 +201,7 @@ fn whoever_gives_back_before_asking_is_never_refused() {
 fn a_due_unit_is_there_for_whoever_asks_from_its_deadline_on() {
     let world = World::new();
     let engine = engine(&world, &[("A", 8)], &[]);
-    // Every round the holds of the round before are due: nobody sweeps but those who ask.
+    // In every round the holds of the round before are due, and only reserves sweep them.
     for round in 0..300_u64 {
         let now = START.plus(Millis::from_secs(300 * round));
         let won: usize = thread::scope(|scope| {
@@ -297,12 +298,12 @@ fn a_claim_that_races_the_deadline_is_decided_once() {
     assert_eq!(engine.conservation_error(), 0);
 }
 
-/// In place of another hold.
+/// A reserve that supersedes another hold.
 fn in_place_of(old: u64, id: u64, wanted: &[(&str, u32)]) -> Reserve {
     Reserve { supersedes: Some(hold_id(old)), ..reserve(hold_id(id), "d", "x", wanted) }
 }
 
-/// Who got a hold that several went for at once.
+/// Which call got a hold that several competed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Winner {
     Claim,
@@ -321,13 +322,13 @@ fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
         let start = START.plus(Millis::from_secs(1_000 * round));
         while engine.sweep(start).expect("a sweep") > 0 {}
         let deadline = start.plus(Millis::from_secs(300));
-        // Every other round nobody is late, so that claim and successors meet one another alone.
+        // In every other round no sweep runs and no call is late, so only the claim and the successors compete.
         let (just_before, sweeps) = (Timestamp(deadline.0 - 1), round % 2 == 0);
         let id = round * 10;
         let cart = reserve(hold_id(id), "d", "x", &[("A", 2), ("B", 1)]);
         assert!(held(&settle(|| engine.reserve(&cart, Context::anonymous(start))).expect("an answer")));
         let barrier = Barrier::new(4);
-        // Each comes a little later than the others in its turn, so that each wins now and then.
+        // Each waits a little longer than the others in its turn, so that each wins at times.
         let come = |turn: u64| {
             barrier.wait();
             (0..(round * turn % 7) * 300).for_each(|_| std::hint::spin_loop());
@@ -371,7 +372,7 @@ fn of_a_successor_a_claim_and_the_deadline_exactly_one_wins() {
     assert!(wins.iter().all(|wins| *wins > 0), "a race that one side never wins proves nothing: {wins:?}");
 }
 
-/// Whether this one won; a loser is told by whom.
+/// Checks whether this call won; if not, its refusal must name the winner.
 fn won(answer: &Decided<Outcome>, winner: Winner) -> Winner {
     match &answer.value {
         Outcome::Hold(_) => winner,
@@ -385,8 +386,8 @@ fn won(answer: &Decided<Outcome>, winner: Winner) -> Winner {
 
 #[test]
 fn two_chains_that_cross_never_wait_for_one_another() {
-    // Each thread has one hold and puts another in its place over and over; the shards of old and new are locked in
-    // whatever order the ids fall. Every unit stays with its owner, though the item is sold out.
+    // Each thread has one hold and supersedes it over and over, so shards of old and new holds are locked in every
+    // order of their ids. Every unit stays with its owner, though the item is sold out.
     let world = World::new();
     let engine = engine(&world, &[("A", 2 * THREADS), ("B", THREADS)], &[]);
     for t in 0..THREADS {
@@ -467,7 +468,7 @@ fn whoever_takes_what_there_is_leaves_nothing_and_takes_nothing_twice() {
 
 #[test]
 fn nobody_settles_for_less_while_all_is_there_or_in_doubt() {
-    // Three times as many units as anyone takes at once, but carts that fail take some in between and give them back.
+    // Three times as many units as all take at once, but carts that fail take some for a moment and give them back.
     let world = World::new();
     let engine = engine(&world, &[("A", 3 * THREADS), ("B", 0)], &[]);
     thread::scope(|scope| {

@@ -1,6 +1,5 @@
-//! Lifecycle scenarios as text tables: each line of `tests/scenarios/*.txt` is what someone does, and after the arrow
-//! what comes of it. A product owner can read them; `# …` is a comment. The language is described in
-//! `tests/scenarios/README.md`.
+//! Lifecycle scenarios as text tables: each line of `tests/scenarios/*.txt` is an action and, after the arrow, its
+//! result. `# …` is a comment. `tests/scenarios/README.md` describes the language.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -56,20 +55,20 @@ fn every_scenario_goes_as_it_is_written() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// A scenario while it is played.
+/// A running scenario.
 struct Play {
     world: World,
     engine: Option<Engine>,
-    /// Holds by the names that the scenario gives them.
+    /// Holds by their names in the scenario.
     holds: BTreeMap<String, HoldId>,
-    /// Revisions by the names that the scenario gives them.
+    /// Revisions by their names in the scenario.
     revisions: BTreeMap<String, Lsn>,
 }
 
 impl Play {
     fn new() -> Self {
         let mut world = World::new();
-        // What is forgotten by time no follower of the journal forgets.
+        // A follower of the journal never forgets by time, so the engine must not either.
         world.options.bounds.retry_window = Millis::from_secs(10 * 365 * 24 * 3_600);
         let engine = world.start().0;
         Self { world, engine: Some(engine), holds: BTreeMap::new(), revisions: BTreeMap::new() }
@@ -79,7 +78,7 @@ impl Play {
         self.engine.as_ref().expect("a running engine")
     }
 
-    /// Whoever follows the journal, from whichever record on, knows what the engine knows.
+    /// Checks that followers of the journal, from any record on, have the engine's state.
     fn known_to_followers(&self) {
         let Some(engine) = &self.engine else { return };
         engine.journal().barrier().wait().expect("durable");
@@ -278,7 +277,7 @@ impl Play {
         *self.holds.entry(name.to_owned()).or_insert_with(|| common::hold_id(next))
     }
 
-    /// A number for a name: the same for the same.
+    /// A number for a name, always the same for the same name.
     fn number(&mut self, name: &str) -> u64 {
         let id = self.hold(name);
         u64::from_be_bytes(id.as_bytes()[8..].try_into().expect("eight bytes"))
@@ -447,8 +446,8 @@ fn parse_limit(text: &str) -> Limit {
     limit
 }
 
-/// Changes a definition as the settings say. An item that is there gets other units, one that is not is added; limits
-/// take the place of all.
+/// Changes a definition by the settings. An existing item gets other units, a new one is added; limits replace all
+/// existing ones.
 fn change(wanted: &mut Definition, settings: &[&str]) {
     let named = |key: &str| settings.iter().any(|word| word.starts_with(key));
     let fresh: Vec<&str> = settings.iter().copied().filter(|word| *word != "limit=none" && is_of_drop(word)).collect();

@@ -1,4 +1,4 @@
-//! Starts that are refused change nothing, and starts that go on tell what they went on from.
+//! Starts that are refused change nothing, and starts that go on report what they are based on.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ fn the_grace_begins_when_the_replay_has_ended() {
     assert_eq!(recovered.report.grace_until, Some(START.plus(replay).plus(world.options.outage_grace)));
 }
 
-/// A world whose journal is put back to before two records that a snapshot has.
+/// A world whose journal has lost two records that a snapshot has.
 fn journal_put_back(durability: Durability) -> World {
     let mut world = World::new();
     world.options.log.durability = durability;

@@ -1,4 +1,4 @@
-//! One record about two holds meets every snapshot that there can be: of one of them, of both, of neither.
+//! A record about two holds is applied to every possible snapshot: with one of them, with both, with neither.
 
 use stockade_engine::inventory::{BulkLoad, Inventory};
 use stockade_types::digest::DigestKey;
@@ -11,7 +11,7 @@ use crate::common::{START, definition, hold_id};
 
 const OLD: u64 = 1;
 const NEW: u64 = 2;
-/// Where the record stands.
+/// The record's LSN.
 const AT: Lsn = Lsn(5);
 
 fn hold(n: u64, units: u32) -> Hold {
@@ -34,7 +34,7 @@ fn superseded() -> Record {
     Record::Old(Box::new(OldFact::Superseded { old: hold_id(OLD), at: START, hold: hold(NEW, 3) }))
 }
 
-/// The drop that they are in, and then these, applied at once.
+/// An inventory with their drop and these records, loaded at once.
 fn applied(records: &[(Lsn, Record)]) -> Inventory {
     let definition = definition("d", &[("A", 9)], &[]);
     let image = DropImage { number: DropNo(0), created_at: START, definition, request: [0; 32], update: None };
@@ -46,7 +46,7 @@ fn applied(records: &[(Lsn, Record)]) -> Inventory {
     load.finish(usize::MAX).expect("sums that hold")
 }
 
-/// The first of these applied at once, and the last one by a follower.
+/// The same, with the last record applied by a follower.
 fn followed(records: &[(Lsn, Record)]) -> Inventory {
     let ((lsn, record), first) = records.split_last().expect("a record");
     let inventory = applied(first);
@@ -54,7 +54,7 @@ fn followed(records: &[(Lsn, Record)]) -> Inventory {
     inventory
 }
 
-/// A hold as a snapshot has it.
+/// The image of a hold in a snapshot.
 fn image(inventory: &Inventory, id: HoldId) -> (Lsn, Record) {
     inventory.holds.with_id(&id, |shard| {
         let hold = shard.get(shard.find(&id).expect("there")).expect("there").clone();

@@ -1,4 +1,4 @@
-//! Reserves that came together: decided in one go they come out as one by one.
+//! Reserves that are decided in one run have the same results as when decided one by one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -16,7 +16,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use crate::common::{AtOnce, START, World, create, definition, hold_id, reserve, restart, settle, with_card};
 
-/// Two engines with one key over two disks.
+/// Two engines with the same key on two disks.
 fn twins() -> [Engine; 2] {
     let world = World::new();
     let (first, _) = world.start();
@@ -38,7 +38,7 @@ fn one_by_one(engine: &Engine, commands: &[Reserve], now: Timestamp) -> Vec<Told
     commands.iter().map(|command| ask(command).map(|answer| (said(&answer.value), answer.durable_after))).collect()
 }
 
-/// As whoever has a message of them does it: what is not decided in one go is asked for by itself.
+/// Decides reserves in runs, as a batch does. What a run leaves undecided is tried singly.
 fn together(engine: &Engine, commands: &[Reserve], now: Timestamp) -> (Vec<Told>, usize) {
     let (mut told, mut in_one_go): (Vec<Told>, usize) = (Vec::new(), 0);
     while told.len() < commands.len() {
@@ -61,7 +61,7 @@ fn said(outcome: &Outcome) -> String {
     format!("{outcome:?}")
 }
 
-/// Few units, few customers with few units each, few holds: so that everything happens that may.
+/// Few units, few customers with low limits, few holds: so that everything possible happens.
 fn command() -> impl Strategy<Value = Reserve> {
     let lines = prop_oneof![
         6 => Just(vec![("A", 1)]),
@@ -143,8 +143,8 @@ fn where_the_journal_has_room_for_some_the_first_are_decided() {
     assert_eq!(engine.inventory().holds.counts()[0], held, "the first was there");
 }
 
-/// Two threads with messages of their own for the same units, a third that gives back what is due: nothing is sold twice,
-/// nobody is over his limit, and a replay comes to the same.
+/// Two threads reserve the same units in runs, a third returns due ones: nothing is sold twice, no customer exceeds the
+/// limit, and a replay has the same state.
 #[test]
 fn runs_of_several_threads_agree_on_every_unit() {
     let mut world = World::new();
@@ -177,7 +177,7 @@ fn runs_of_several_threads_agree_on_every_unit() {
     assert_eq!(engine.conservation_error(), 0);
     assert!(engine.inventory().owned() <= 40);
     assert!(engine.journal().appended() > Lsn(100), "units went round");
-    // All are given back, so that the start gives nobody more time for the outage.
+    // All holds end, so that no grace applies at the start.
     world.now = Timestamp(clock.load(Ordering::Acquire)).plus(Millis(40));
     while engine.sweep(world.now).expect("a sweep") > 0 {}
     assert_eq!(engine.inventory().owned(), 0);

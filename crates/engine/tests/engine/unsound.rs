@@ -1,5 +1,5 @@
-//! Journals that can't be: what a follower refuses, a start and an offline look refuse in the same words. And what looks
-//! like it and can be.
+//! Impossible journals: what a follower refuses, a start and an offline check refuse in the same words. And journals
+//! that only look impossible.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use crate::common::{START, World, definition, hold_id};
 
-/// Units that each drop has.
+/// Units of each drop.
 const UNITS: u64 = 5;
 /// The number of the drop that is archived.
 const ARCHIVED: u32 = 1;
@@ -28,7 +28,7 @@ fn image(number: u32, definition: Definition) -> Record {
     Record::Drop(Box::new(DropImage { number, created_at: START, definition, request: [0; 32], update: None }))
 }
 
-/// A hold as the record at a place has left it.
+/// A hold as the record at an LSN left it.
 fn hold(n: u64, at: u64, change: impl FnOnce(&mut HoldFields)) -> Hold {
     let mut fields = HoldFields {
         id: hold_id(n),
@@ -64,7 +64,7 @@ fn expired() -> Change {
     Change::Expired { at: START }
 }
 
-/// The first hold's place is taken by another.
+/// A record by which another hold supersedes the first one.
 fn superseded(by: u64, made: impl FnOnce(&mut HoldFields)) -> Record {
     let ended = change(&hold(1, 3, |_| ()), &Change::Superseded { at: START, by: hold_id(by) });
     Record::Superseded(Box::new(Superseded { ended, made: hold(by, 0, made) }))
@@ -76,8 +76,8 @@ fn adjusted(basis: PoolBasis) -> Record {
     Record::Adjusted(Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment, basis, at: Some(START), by: None })
 }
 
-/// What all of these journals begin with: of two drops one is archived, the first hold is held, the second was sold in the
-/// archived drop, and the third has expired.
+/// The first records of all these journals: one of two drops is archived, the first hold is held, the second was sold
+/// in the archived drop, and the third has expired.
 fn beginning() -> Vec<Record> {
     let in_archived = |hold: &mut HoldFields| hold.drop = DropNo(ARCHIVED);
     let sold = Sold { claimed: 1, ..Sold::default() };
@@ -94,7 +94,7 @@ fn beginning() -> Vec<Record> {
     ]
 }
 
-/// Where what is wrong stands.
+/// The LSN of the wrong record.
 const NEXT: Lsn = Lsn(10);
 
 fn world() -> World {
@@ -112,7 +112,7 @@ fn append(world: &World, records: &[Record]) {
     log.append(next, &SealedBatch::of_records(head, records)).expect("appends");
 }
 
-/// A machine whose journal begins so and goes on so; with a snapshot of the beginning, or without.
+/// A machine with this journal, with a snapshot of its beginning or without.
 fn machine(rest: &[Record], with_snapshot: bool) -> World {
     let world = world();
     append(&world, &beginning());
@@ -125,7 +125,7 @@ fn machine(rest: &[Record], with_snapshot: bool) -> World {
     world
 }
 
-/// One who follows it from its first record on.
+/// A follower from the first record on.
 fn follower(key: DigestKey, rest: &[Record]) -> Result<Inventory, String> {
     let inventory = Inventory::new(key);
     let beginning = beginning();
@@ -138,7 +138,7 @@ fn follower(key: DigestKey, rest: &[Record]) -> Result<Inventory, String> {
     Ok(inventory)
 }
 
-/// Each with what is said of it.
+/// Wrong records, each with the expected message.
 fn unsound() -> Vec<(Vec<Record>, &'static str)> {
     let old = |fact| Record::Old(Box::new(fact));
     let late = Change::Claimed {
@@ -225,7 +225,7 @@ fn what_a_follower_refuses_a_start_and_an_offline_look_refuse_in_the_same_words(
     }
 }
 
-/// Ids that are used again once their holds were forgotten, and what comes late to a hold that has left memory.
+/// Ids that are reused after their holds were forgotten, and late requests for a hold that has left memory.
 #[test]
 fn what_only_looks_like_it_is_taken_by_all() {
     let second = hold(2, 5, |hold| (hold.drop, hold.state) = (DropNo(ARCHIVED), HoldState::Claimed));

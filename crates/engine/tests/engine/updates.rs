@@ -1,5 +1,5 @@
-//! A drop that is changed while many ask for its units: nothing is lost, nothing is sold twice, nothing is refused
-//! that is there.
+//! A drop that is changed while many reserve its units: nothing is lost, nothing is sold twice, and no refusal is
+//! false.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -59,7 +59,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
         for t in 0..THREADS {
             let (engine, there, won) = (&engine, &there, &won);
             scope.spawn(move || {
-                // Until a while after the last item was added, however late that is.
+                // Until some time after the last item was added.
                 let mut rounds_with_all = 0;
                 for round in 0_u64.. {
                     let items = there.load(Ordering::Acquire);
@@ -67,7 +67,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
                     if round >= 4_000 && rounds_with_all > 500 {
                         break;
                     }
-                    // The newest most of all; each thread has its own way through them.
+                    // The newest items most often; each thread in an order of its own.
                     let back = usize::try_from(round * (t + 1) % 5).expect("small");
                     let sku = format!("N{}", items.saturating_sub(1 + back));
                     let command = reserve(hold_id(t * 1_000_000 + round), "d", "x", &[(&sku, 1)]);
@@ -86,7 +86,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
     let sold: u64 = view.stock.iter().map(|pools| pools[0].held).sum();
     assert_eq!(sold, won.load(Ordering::Relaxed), "every hold is in the books");
     assert!(sold > UNITS * 2, "new items were sold while others were added: {sold}");
-    // What is left is there for whoever asks: no unit was lost.
+    // The remaining units can be reserved: no unit was lost.
     for (n, pools) in (0..).zip(&view.stock) {
         let sku = format!("N{n}");
         for unit in 0..pools[0].free {
@@ -128,7 +128,7 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
                 while !over.load(Ordering::Relaxed) {
                     n += 1;
                     let id = hold_id(t * 10_000_000 + n);
-                    // Within every limit that there ever is, or within some.
+                    // Units within every maximum that the limit ever has, or within some.
                     let units = 1 + u32::try_from(n % 3).expect("small");
                     let customer = format!("c{t}");
                     let command = reserve(id, "d", &customer, &[(if n % 2 == 0 { "A" } else { "B" }, units)]);

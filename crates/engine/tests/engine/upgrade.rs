@@ -1,4 +1,4 @@
-//! A folder of format 1 becomes one of format 2, once, wherever the start that does it ends.
+//! A folder of format 1 is upgraded to format 2 once, wherever the start that does it is interrupted.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use crate::events;
 
 const HOUR: u64 = 3_600_000;
 
-/// A drop of format 1: when it opens and closes, pause and close by hand, in hours from [`START`], and where it stands then.
+/// A drop of format 1: when it opens and closes, pause and manual close, in hours from [`START`], and the expected
+/// state.
 type OldDrop = (&'static str, i64, Option<i64>, bool, Option<i64>, DropState);
 
 const DROPS: [OldDrop; 7] = [
@@ -35,7 +36,7 @@ fn at(hours: i64) -> Timestamp {
     if hours < 0 { Timestamp(START.0 - from_start) } else { Timestamp(START.0 + from_start) }
 }
 
-/// A folder as a build of format 1 left it.
+/// A folder as left by a build of format 1.
 fn of_format_1() -> World {
     let mut world = World::new();
     world.options.outage_grace = Millis(0);
@@ -67,7 +68,7 @@ fn states(engine: &Engine) -> Vec<DropState> {
     DROPS.map(|(id, ..)| engine.get_drop(&drop_id(id), Context::anonymous(START)).expect("a drop").value.state).to_vec()
 }
 
-/// Where the journal says that format 1 ends.
+/// The LSNs of the records that end format 1.
 fn ends(world: &World) -> Vec<Lsn> {
     let records = common::records(world);
     records.into_iter().filter(|(_, record)| matches!(record, Record::Upgraded(_))).map(|(lsn, _)| lsn).collect()
@@ -119,7 +120,7 @@ fn moments_behind_the_upgrade_are_facts() {
 
 #[test]
 fn a_start_that_ends_on_the_way_is_gone_on_with_by_the_next() {
-    // After the file says so, and before the journal does.
+    // Interrupted after the file was written, before the journal's record.
     let world = of_format_1();
     assert!(world.folder().upgrade().expect("written"));
     let between = world.root.files();
@@ -128,7 +129,7 @@ fn a_start_that_ends_on_the_way_is_gone_on_with_by_the_next() {
     assert_eq!(states(&engine), wanted());
     drop(engine);
     assert_eq!(ends(&world).len(), 1);
-    // After the journal says so, and before the file says that it does.
+    // Interrupted after the journal's record, before the file says that it exists.
     let world = World { root: SimulatedStorage::with_files(between), ..world };
     let (engine, _) = world.start();
     assert_eq!(states(&engine), wanted());

@@ -1,7 +1,7 @@
-//! Every file of a data folder cut at every byte, with every byte changed, and away.
+//! Every file of a data folder: cut at every byte, with every byte changed, and missing.
 //!
-//! The engine starts with the state after some record, the last one unless the report says what was cut; or it refuses,
-//! changes nothing and says where. Looking at the folder offline says the same.
+//! The engine must start with the state after some record, which is the last one unless the report says what was cut.
+//! Or it must refuse, change nothing and name the place. The offline check must say the same.
 
 use stockade_engine::recover::RecoverError;
 use stockade_engine::verify::verify_folder;
@@ -12,17 +12,17 @@ use stockade_types::ids::Lsn;
 
 use crate::history::{Image, No, Part, Played, folder, start};
 
-/// What came of a changed folder.
+/// The result of a start on a changed folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Came {
-    /// It started with the state after this record; these snapshots could not be used; so many bytes of the journal
-    /// were told as cut, if any.
+    /// It started with the state after this record. These snapshots were skipped, and this many bytes of the journal
+    /// were reported as cut, if any.
     Started { last: Lsn, skipped: Vec<String>, cut: Option<u64> },
-    /// It was refused, with this text.
+    /// It was refused, with this message.
     Refused(String),
 }
 
-/// Looks at a changed folder offline, then starts on it.
+/// Checks a changed folder offline, then starts on it.
 fn tried(played: &Played, image: &Image, durability: Durability, what: &str) -> Came {
     let mut world = image.world();
     world.options.log.durability = durability;
@@ -42,7 +42,7 @@ fn tried(played: &Played, image: &Image, durability: Durability, what: &str) -> 
                 let bytes = image.journal[&cut.file].len();
                 assert_eq!(cut.offset + cut.bytes, u64::try_from(bytes).expect("small"), "{what}: {report:?}");
             }
-            // Damaged snapshots that no start would look at are findings, too.
+            // Damaged snapshots that a start would not read are findings too.
             assert!(!well || report.skipped.is_empty(), "{what}: verify tells what a start does not use: {report:?}");
             Came::Started { last: report.last, skipped: report.skipped, cut: report.cut.map(|cut| cut.bytes) }
         }
@@ -54,7 +54,7 @@ fn tried(played: &Played, image: &Image, durability: Durability, what: &str) -> 
     }
 }
 
-/// The text of a no, which must name the place of the damage.
+/// The message of a refusal, which must name the place of the damage.
 fn no_with_a_place(no: &No, image: &Image, what: &str) -> String {
     let text = no.text();
     match no {
@@ -104,7 +104,7 @@ fn cut(image: &Image, part: Part) -> impl Iterator<Item = (Image, String, usize)
     })
 }
 
-/// Newest and older snapshot, by name.
+/// The names of the newest and the older snapshot.
 fn snapshots(played: &Played) -> (String, String) {
     let mut names: Vec<String> = played.image.snapshots.keys().cloned().collect();
     let newest = names.pop().expect("two");
@@ -178,7 +178,7 @@ fn a_damaged_journal_costs_the_last_batch_at_most() {
                 Came::Refused(told) => assert!(told.contains(&name), "{what}: {told}"),
                 Came::Started { last, skipped, cut } => {
                     assert!(name == last_file && skipped.is_empty(), "{what}: {skipped:?}");
-                    // Closed in order, only the trailer itself can look torn: then no record is lost.
+                    // After a stop in order, only the trailer itself can look torn: then no record is lost.
                     let least = if closed { played.end().next() } else { played.last_batch() };
                     assert_eq!(last.next(), least, "{what}");
                     assert!(cut.is_some_and(|bytes| bytes > 0), "{what}: the loss is told");
@@ -202,7 +202,7 @@ fn a_cut_journal_is_a_prefix_that_is_told_or_a_no() {
             match tried(&played, &image, durability, &what) {
                 Came::Started { last, cut, .. } => {
                     assert!(cut.is_some() || seam, "{what}: not told");
-                    // What follows a cut segment shows that more was there, wherever it was cut.
+                    // Wherever a segment is cut, the following segment shows that there was more.
                     assert!(name == newest || durability == Durability::Os, "{what}: taken for the end");
                     assert_eq!(last, played.whole(&name, length), "{what}: all whole batches before the cut");
                     started += 1;
@@ -229,7 +229,7 @@ fn with_os_durability_a_changed_byte_is_a_prefix_that_is_told_or_a_no() {
                 assert!(last < played.end() && cut.is_some(), "{what}: noticed, and told");
                 started += 1;
             }
-            // Cut before what the older snapshot has, and trimmed behind it: there is nothing to go on from.
+            // Cut before the end of the older snapshot, while earlier segments are trimmed: no start is possible.
             Came::Refused(told) => assert!(told.contains("snapshot") || told.contains(&name), "{what}: {told}"),
         }
     }
@@ -256,7 +256,7 @@ fn a_missing_file_is_a_right_prefix_or_a_no() {
             image.part(part).remove(&name);
             match tried(&played, &image, durability, &format!("without {name}")) {
                 Came::Started { last, .. } if part == Part::Snapshots => assert_eq!(last, played.end()),
-                // Documented: a missing newest segment can't be seen in the journal alone.
+                // Documented: a missing newest segment does not show in the journal alone.
                 Came::Started { last, .. } => assert!(name == newest || last == played.end(), "without {name}: {last}"),
                 Came::Refused(_) => {}
             }

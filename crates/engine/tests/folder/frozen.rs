@@ -1,10 +1,9 @@
-//! Frozen data folders, whole, of each format version that there ever was: what came of them then comes of them now.
+//! Frozen data folders of each format version: a start on them has the same result as when they were frozen.
 //!
-//! `tests/fixtures/folder/v<version>/<name>/` is a folder as a build of that version left it, or as a disk spoilt it;
-//! `<name>.txt` beside it is what a start finds: its report and the state, or why it refuses (its words may be bettered by
-//! hand; the state never is). When the format version
-//! grows, `cargo test -p stockade-engine --test folder -- --ignored` writes the folders of the new version; those of older ones stay as
-//! they are, and stay in [`VERSIONS`], so that the new build is held to reading them.
+//! `tests/fixtures/folder/v<version>/<name>/` is a folder as left by a build of that version, or damaged. `<name>.txt`
+//! next to it is what a start finds: its report and the state, or why it refuses. Its wording may be edited, its state
+//! never. When the format version grows, `cargo test --test folder -- --ignored` writes the folders of the new version.
+//! Those of older versions stay unchanged and stay in [`VERSIONS`], so that the new build must read them.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -16,7 +15,7 @@ use crate::history::{Files, Image, Played, start};
 use crate::on_disk;
 use crate::state::{reported, told};
 
-/// Versions that have been frozen.
+/// The frozen versions; and the folders of each with the exit code of `stockade verify`.
 const VERSIONS: [u32; 2] = [1, 2];
 /// The folders of each version.
 const FOLDERS: [&str; 7] = ["closed", "open", "torn", "os-hole", "newest-snapshot-damaged", "rotten", "meta-damaged"];
@@ -25,7 +24,7 @@ fn path(version: u32) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/folder/v{version}"))
 }
 
-/// A folder's newest file of one kind, changed.
+/// Changes the last file by name.
 fn newest(files: &mut Files, change: impl FnOnce(&mut Vec<u8>)) {
     change(files.last_entry().expect("some").get_mut());
 }
@@ -38,7 +37,8 @@ fn made() -> Vec<(&'static str, Image)> {
         image
     };
     let mut hole = Played::new(Durability::Os, false).image;
-    // Behind what the newer snapshot has, and before the last segment: the operating system wrote that one first.
+    // Damages the last batch of the second-to-last segment, after the newer snapshot: the operating system wrote the
+    // last one first.
     let before_last = hole.journal.values_mut().rev().nth(1).expect("several");
     let end = before_last.len();
     before_last[end - 40..].fill(0);
@@ -53,7 +53,7 @@ fn made() -> Vec<(&'static str, Image)> {
     ]
 }
 
-/// What a start on these files finds.
+/// The result of a start on these files.
 fn found(image: &Image) -> String {
     match start(&image.world()) {
         Ok(recovered) => reported(&recovered.report) + &told(&recovered.engine),
@@ -102,4 +102,23 @@ fn frozen_folders_are_read_to_the_state_that_they_had() {
 #[test]
 fn every_format_version_up_to_this_one_is_frozen() {
     assert_eq!(VERSIONS.to_vec(), (1..=FORMAT_VERSION).collect::<Vec<_>>());
+}
+
+/// The command changes nothing, so it runs on the frozen folders themselves.
+#[test]
+fn verify_says_of_each_frozen_folder_what_it_is() {
+    for version in VERSIONS {
+        for (name, code) in FOLDERS {
+            let folder = path(version).join(name);
+            let before = frozen(&folder);
+            let output = Command::new(env!("CARGO_BIN_EXE_stockade"))
+                .args(["verify", "--data"])
+                .arg(&folder)
+                .output()
+                .expect("the command runs");
+            let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "version {version}, {name}: {told}");
+            assert_eq!(frozen(&folder), before, "version {version}, {name}: changed");
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! A short history that leaves all that a data folder can have: several segments, two snapshots, one trimmed segment
-//! behind them, and records after the newer. Always the same, and with the state after each of its records known.
+//! A short history that leaves every kind of file of a data folder: several segments, two snapshots, a trimmed segment,
+//! and records after the newer snapshot. It is always the same, and the state after each of its records is known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::common::{self, START, World, claim, definition, extend, hold_id, rele
 
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Bytes of a segment, so that a history of this size takes several.
+/// Bytes of a segment: small, so that this history takes several.
 const SEGMENT: u64 = 400;
 
-/// All files of a data folder, by where they lie.
+/// All files of a data folder, by folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
     pub root: Files,
@@ -54,7 +54,7 @@ impl Image {
         }
     }
 
-    /// Every file with the folder that it is in.
+    /// Every file with its folder and name.
     pub fn files(&self) -> Vec<(Part, String, Vec<u8>)> {
         let parts = [(Part::Root, &self.root), (Part::Journal, &self.journal), (Part::Snapshots, &self.snapshots)];
         let named = |(part, files): (Part, &Files)| -> Vec<_> {
@@ -69,7 +69,7 @@ impl Image {
         world.root = SimulatedStorage::with_files(self.root.clone());
         world.journal = SimulatedStorage::with_files(self.journal.clone());
         world.snapshots = SimulatedStorage::with_files(self.snapshots.clone());
-        // No time passes, so no hold needs more of it: what is recovered is what was there.
+        // No time passes, so no hold needs grace: the recovered state is the one before.
         world.options.outage_grace = Millis(0);
         world.options.accept_clock = true;
         world.options.log.segment_bytes = SEGMENT;
@@ -77,7 +77,7 @@ impl Image {
     }
 }
 
-/// Why a folder was not started on.
+/// Why a start was refused.
 #[derive(Debug)]
 pub enum No {
     Folder(FolderError),
@@ -103,7 +103,7 @@ pub fn start(world: &World) -> Result<Recovered, No> {
     recover(&folder, &world.options, &|| START).map_err(No::Start)
 }
 
-/// The history as it was played, and the folder that it left.
+/// The history after its run, and the folder that it left.
 pub struct Played {
     pub image: Image,
     /// The state after each record; the first is before all of them.
@@ -111,7 +111,7 @@ pub struct Played {
 }
 
 impl Played {
-    /// With this durability; closed in order, or left open.
+    /// Runs the history with this durability; the journal is closed in order or left open.
     pub fn new(durability: Durability, closed: bool) -> Self {
         let states = learned();
         let mut world = Image { root: root(), ..Image::default() }.world();
@@ -133,19 +133,20 @@ impl Played {
         Self { image, states }
     }
 
-    /// The last record's place.
+    /// The LSN of the last record.
     pub fn end(&self) -> Lsn {
         Lsn(u64::try_from(self.states.len() - 1).expect("small"))
     }
 
-    /// The first record of the last batch.
+    /// The LSN of the first record of the last batch.
     pub fn last_batch(&self) -> Lsn {
         let storage = SimulatedStorage::with_files(self.image.journal.clone());
         let last = inspect(&storage).expect("a journal").last().expect("a batch").expect("whole");
         last.head.first
     }
 
-    /// The bytes of a segment at which a batch ends, or its head: cut there, nothing in it shows that more was there.
+    /// The lengths of a segment at which a batch or the header ends: after a cut there, the segment does not show that
+    /// it is cut.
     pub fn seams(&self, segment: &str) -> Vec<usize> {
         let bytes = &self.image.journal[segment];
         let next = |at: &usize| {
@@ -155,7 +156,7 @@ impl Played {
         std::iter::successors(Some(68), next).filter(|at| *at <= bytes.len()).collect()
     }
 
-    /// The last record of the batches before a cut of a segment that are whole.
+    /// The last record of the whole batches before a cut of a segment.
     pub fn whole(&self, segment: &str, length: usize) -> Lsn {
         let storage = SimulatedStorage::with_files(self.image.journal.clone());
         let begins = Lsn(segment.trim_end_matches(".journal").parse().expect("a number"));
@@ -170,7 +171,7 @@ impl Played {
     }
 }
 
-/// The file with the key: always the same one, so that states can be compared.
+/// The file with the key: always the same, so that states can be compared.
 pub fn root() -> Files {
     let mut bytes = b"STOCKADE\x01\0\0\0".to_vec();
     bytes.extend(0..16_u8);
@@ -179,7 +180,7 @@ pub fn root() -> Files {
     Files::from([("stockade.meta".to_owned(), bytes)])
 }
 
-/// Plays into one segment without snapshots, so that nothing is trimmed, and replays each prefix of it.
+/// Runs with one segment and no snapshots, so that nothing is trimmed, and replays each prefix of it.
 fn learned() -> Vec<[u8; 32]> {
     let mut world = Image { root: root(), ..Image::default() }.world();
     world.options.log.segment_bytes = 1 << 20;
@@ -208,7 +209,7 @@ pub fn after(seconds: u64) -> Timestamp {
     START.plus(Millis(seconds * 1_000))
 }
 
-/// A drop with limits of several breadths.
+/// A drop with limits of several scopes.
 fn the_drop() -> CreateDrop {
     let mut drop = definition("knife-1204", &[("KNIFE/20cm", 30), ("FORK", 40)], &[("nine", Scope::Drop, 9)]);
     drop.title.push_str("The chef's knife, 20 cm");
@@ -223,7 +224,7 @@ fn the_drop() -> CreateDrop {
     CreateDrop { definition: drop, validate_only: false }
 }
 
-/// Every step waits until it is durable, so it is a batch of its own.
+/// Runs the history. Every step waits until it is durable, so it is a batch of its own.
 fn play(engine: &Engine, world: &World) {
     let durable = || engine.journal().barrier().wait().expect("durable");
     engine.create_drop(&the_drop(), Context::anonymous(after(0))).expect("a drop");
@@ -256,7 +257,7 @@ fn play(engine: &Engine, world: &World) {
     buys(8, &[("KNIFE/20cm", 3)], None);
     engine.steer(&the_drop().definition.id, Steer::Pause, Context::anonymous(after(9))).expect("paused");
     durable();
-    // What is due by then is given back, one record each.
+    // Holds that are due by then expire, one record each.
     engine.sweep(after(304)).expect("a sweep");
     durable();
 }

@@ -1,5 +1,5 @@
-//! A whole data folder with anything wrong with any of its bytes: a right state, or a no that says where. And frozen
-//! folders of each format version, which every later build must read.
+//! A data folder with any byte damaged: a correct state, or a refusal that names the place. And frozen folders of each
+//! format version, which every later build must read.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! The parts of a data folder that only a real disk has: the lock file, and the command line that looks at it.
+//! The parts of a data folder that only a real disk has: the lock file, and the commands that check it.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use stockade_journal::Durability;
 use crate::common::START;
 use crate::history::{Image, Part, Played};
 
-/// Puts a folder on the disk.
+/// Writes a folder to the disk.
 pub fn write(image: &Image, at: &Path) {
     for (part, name, bytes) in image.files() {
         let folder = match part {

@@ -1,4 +1,4 @@
-//! What an engine knows, as text that a person can check.
+//! An engine's state as text that a person can check.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub fn told(engine: &Engine) -> String {
     out
 }
 
-/// What a start said of the folder.
+/// The report of a start.
 pub fn reported(report: &Report) -> String {
     let mut out = String::new();
     let mut line = |text: String| writeln!(out, "{text}").expect("a string takes all");

@@ -1,4 +1,4 @@
-//! What the tests of the journal share: records that tell their own place, and small journals.
+//! Shared by the tests of the journal: records that contain their LSN, and small journals.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use stockade_types::ids::Lsn;
 use stockade_types::record::{Record, Restart};
 use stockade_types::time::Timestamp;
 
-/// The record that stands at this place in every journal of these tests.
+/// The record at this LSN in every journal of these tests.
 pub fn record(lsn: u64) -> Record {
     Record::Restart(Restart { stopped_at: Timestamp(lsn), grace_until: Timestamp(lsn + 30_000), at: None })
 }
@@ -19,7 +19,7 @@ pub fn options(durability: Durability, segment_bytes: u64) -> FileLogOptions {
     FileLogOptions { durability, segment_bytes }
 }
 
-/// All records of a log from its oldest on. Panics if one is not what stands at its place, or there is a gap.
+/// All records of a log from its oldest on. Panics if one is not the expected record of its LSN, or there is a gap.
 pub fn read_all(log: &dyn Log) -> Result<std::ops::Range<u64>, LogError> {
     let oldest = log.oldest().0;
     let mut next = oldest;

@@ -1,5 +1,5 @@
-//! Random histories of a drop whose items have several pools, every answer compared with the naive model's, and at the end
-//! the state that is there with the one that its journal replays to.
+//! Random histories of a drop whose items have several pools. Every answer is compared with the naive model's, and at
+//! the end the state with the one that the journal replays to.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::common::{
 const HISTORIES: u32 = 2_000;
 const ITEMS: [&str; 3] = ["A", "B", "C"];
 
-/// One step of a history. Holds are counted from the last one that was made.
+/// One step of a history. Holds are counted back from the last one.
 #[derive(Debug, Clone)]
 enum Act {
     Reserve { lines: Units, old: Option<usize>, partial: bool },
@@ -64,7 +64,7 @@ fn place(sku: &str) -> usize {
     ITEMS.iter().position(|item| *item == sku).expect("an item")
 }
 
-/// What the engine says, in the model's words.
+/// The engine's answer in the form of the model's.
 fn said(answer: Result<Decided<Outcome>, Fault>) -> String {
     match answer.map(|decided| decided.value) {
         Err(Fault::Invalid(_)) => "invalid".to_owned(),
@@ -83,7 +83,7 @@ fn said(answer: Result<Decided<Outcome>, Fault>) -> String {
     }
 }
 
-/// A history while it is played.
+/// A running history.
 struct Play {
     world: World,
     engine: Engine,
@@ -101,12 +101,12 @@ impl Play {
         self.made.iter().rev().nth(nth).copied()
     }
 
-    /// One of its holds that may be changed for another.
+    /// One of the holds that can be superseded.
     fn held(&self, nth: usize) -> Option<u64> {
         self.nth(nth).filter(|id| self.model.holds[id].state == HoldState::Held)
     }
 
-    /// What the engine says and what it should.
+    /// The engine's answer and the expected one.
     fn play(&mut self, act: &Act) -> Option<(String, String)> {
         let context = self.context();
         match act {
@@ -125,7 +125,7 @@ impl Play {
             Act::Release { hold, keep } => {
                 let id = self.nth(*hold)?;
                 let command = release(hold_id(id), &wanted(keep));
-                // Sent again for one that is gone it is the same answer; the model says no.
+                // Releasing a released hold again returns the same answer, which the model does not have.
                 (self.model.holds[&id].state != HoldState::Released)
                     .then(|| (said(settle(|| self.engine.release(&command, context))), self.model.release(id, keep)))
             }

@@ -1,4 +1,4 @@
-//! Items with several pools: in which order units are drawn, and where they go back to.
+//! Items with several pools: the order in which units are drawn, and the pools to which they return.
 
 mod histories;
 mod naive;
@@ -20,9 +20,9 @@ use crate::common::{
     settle, target,
 };
 
-/// How long a hold lives.
+/// The ttl of a hold.
 pub const TTL: Millis = Millis::from_secs(300);
-/// How long it lives at most, with all that take its place.
+/// The longest life of a hold with all its successors.
 pub const LIFE: Millis = Millis::from_secs(600);
 
 /// A drop whose items have these pools.
@@ -44,7 +44,7 @@ fn engine(world: &World, items: &[(&str, &[u64])]) -> Engine {
     engine
 }
 
-/// What a hold has: SKU, pool, units; and how it stands.
+/// A hold's state and lines: SKU, pool, units.
 pub fn shown(outcome: &Outcome) -> (HoldState, Vec<(String, u16, u32)>) {
     let Outcome::Hold(view) = outcome else { panic!("refused: {outcome:?}") };
     let line =
@@ -65,7 +65,7 @@ fn cart(n: u64, wanted: &[(&str, u32)]) -> Reserve {
     reserve(hold_id(n), "d", "ada", wanted)
 }
 
-/// What the n-th hold gets of one item: pools and units.
+/// The pools and units that a reserve of one item gets.
 fn gets(engine: &Engine, command: &Reserve) -> Vec<(u16, u32)> {
     shown(&ask(engine, command, START)).1.into_iter().map(|(_, pool, units)| (pool, units)).collect()
 }
@@ -120,7 +120,7 @@ fn the_earliest_deadline_of_all_pools_says_when_to_ask_again() {
     assert_eq!(gets(&engine, &shorter), [(1, 1)]);
     let refusal = refused(ask(&engine, &cart(2, &[("A", 1)]), START));
     assert_eq!(refusal.retry_after, Some(Millis::from_secs(100)));
-    // At that instant the unit is for sale, whoever gives it back.
+    // At that instant the unit is for sale, before a sweep has returned it.
     let later = START.plus(Millis::from_secs(100));
     assert_eq!(shown(&ask(&engine, &cart(3, &[("A", 1)]), later)).1, [("A".to_owned(), 1, 1)]);
 }
@@ -147,7 +147,7 @@ fn a_successor_keeps_the_units_of_the_first_lines_in_their_pools_and_draws_only_
     assert_eq!((refusal.lines[0].available, refusal.lines[0].requested), (5, 6));
     assert_eq!(gets(&engine, &instead(3, 1, 2)), [(0, 1), (1, 1)]);
     assert_eq!(free(&engine, START), [[0, 3]]);
-    // What was released is not kept.
+    // A successor does not keep released units.
     engine.release(&release(hold_id(3), &[("A", 1)]), Context::anonymous(START)).expect("a release");
     assert_eq!(gets(&engine, &instead(4, 3, 3)), [(0, 1), (1, 2)]);
     let (engine, live, replayed) = restart(engine, &world, AtOnce::Each);
@@ -160,7 +160,7 @@ fn units_go_back_to_the_pool_that_they_came_from() {
     let engine = engine(&world, &[("A", &[1, 2])]);
     let at = |now| Context::anonymous(now);
     assert_eq!(gets(&engine, &cart(0, &[("A", 3)])), [(0, 1), (1, 2)]);
-    // A release keeps the first lines' units.
+    // A release keeps the units of the first lines.
     engine.release(&release(hold_id(0), &[("A", 2)]), at(START)).expect("a release");
     assert_eq!(free(&engine, START), [[0, 1]]);
     engine.claim(&claim(hold_id(0), "order"), at(START)).expect("a claim");
@@ -181,7 +181,7 @@ fn what_is_due_in_every_pool_is_given_back_for_one_request_of_all() {
         assert_eq!(gets(&engine, &cart(n, &[("A", 1)])).len(), 1);
     }
     let later = Context::anonymous(START.plus(TTL));
-    // One call, which is not made again.
+    // A single call is enough.
     let all = engine.reserve(&cart(6, &[("A", 6)]), later).expect("decided at the first call").value;
     assert_eq!(shown(&all).1.len(), 6, "a line for each pool");
     let refusal = refused(engine.reserve(&cart(7, &[("A", 1)]), later).expect("decided at the first call").value);
@@ -200,7 +200,7 @@ fn a_late_claim_draws_on_the_pools_of_its_lines_alone() {
         command.expired = ExpiredPolicy::TakeFreeStock;
         settle(|| engine.claim(&command, Context::anonymous(later))).expect("an answer").value
     };
-    // Pool 0 has none, and pool 1 two: one of each was held.
+    // Pool 0 has no free unit, pool 1 has two; the hold had one of each.
     let refusal = refused(late("o"));
     let told: Vec<_> = refusal.lines.iter().map(|line| (line.available, line.requested)).collect();
     assert_eq!((refusal.reason, told, refusal.may_come_back), (Reason::SoldOut, vec![(1, 2)], true));

@@ -1,5 +1,5 @@
-//! One drop with items of several pools, as plainly as it can be said: each hold with its units by item and pool, what is
-//! free counted by adding up, what is due expired before each step.
+//! A naive model of one drop whose items have several pools: each hold with its units by item and pool, free units by
+//! summing up, due holds expired before each step.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub struct Kept {
     withdrawn: Parts,
 }
 
-/// What is asked of the drop.
+/// A reserve.
 #[derive(Debug, Clone)]
 pub struct Ask {
     pub hold: u64,
@@ -32,10 +32,10 @@ pub struct Ask {
     pub partial: bool,
 }
 
-/// Everything.
+/// The whole state.
 #[derive(Debug)]
 pub struct Naive {
-    /// What each pool has received, less what was taken out.
+    /// Units that each pool has received, less those taken out.
     pub pools: Vec<Vec<u64>>,
     pub holds: BTreeMap<u64, Kept>,
     pub now: u64,
@@ -51,7 +51,7 @@ impl Kept {
         self.has.iter().filter(|((of, _), _)| *of == item).map(|(_, units)| units).sum()
     }
 
-    /// Of so many units of each item those of the first pools, and no more than there are.
+    /// The wanted units of each item, from the first pools on, as far as `there` has them.
     fn first(&self, wanted: &Units, there: impl Fn((usize, u16)) -> u32) -> Parts {
         let mut left = wanted.clone();
         let part = |place: (usize, u16)| {
@@ -95,7 +95,7 @@ impl Naive {
         self.holds[&hold].told()
     }
 
-    /// What is free of so many units of an item: pool by pool, the first ones first.
+    /// Free units of an item, up to `rest`: pool by pool, from the first on.
     fn drawn(&self, item: usize, mut rest: u32) -> Parts {
         let mut parts = Parts::new();
         for (pool, _) in (0..).zip(&self.pools[item]) {
@@ -139,7 +139,7 @@ impl Naive {
         self.told(ask.hold)
     }
 
-    /// When all that is short may have units again: each item at the first deadline in any of its pools.
+    /// When all short items may have units again: the latest of each item's first deadline in any of its pools.
     fn retry(&self, short: &Units, but: Option<u64>) -> Option<u64> {
         let lives = |id: u64, hold: &Kept| Some(id) != but && hold.state == HoldState::Held;
         let next = |item: usize| {

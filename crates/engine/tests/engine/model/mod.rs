@@ -1,8 +1,5 @@
-//! The engine against a naive model: random histories, every answer compared, and at the end the state that is there
-//! against the state that its journal replays to.
-//!
-//! The model keeps plain lists, expires everything that is due before each step and counts by adding up. It shares
-//! nothing with the engine but the words. A failing history is shrunk and printed with its seed.
+//! The engine against the naive model of `simulation/src/model`: random histories, every answer compared, and at the
+//! end the state against the one that the journal replays to. A failing history is shrunk and printed with its seed.
 
 mod operators;
 mod strategies;
@@ -24,17 +21,17 @@ use strategies::{asks, rule, ttls, updates};
 /// Random histories in a default run.
 const HISTORIES: u32 = 10_000;
 
-/// Of how many histories one is followed from each of its records, the others from a few.
+/// One in this many histories is followed from each of its records, the others from a few.
 const FOLLOWED: u64 = 32;
 
-/// Ids of holds in a history.
+/// Hold ids in a history.
 const HOLDS: u64 = 6;
 
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Act {
     Reserve(Ask),
-    /// The same request as the one that made this hold.
+    /// The request that made this hold, sent again.
     Again {
         hold: u64,
     },
@@ -44,7 +41,7 @@ enum Act {
         update: Update,
     },
     Close(usize),
-    /// What may be archived after so long.
+    /// After this time, archives what may be archived.
     Archive(u64),
     Tick(u64),
     Sweep,
@@ -81,7 +78,7 @@ fn acts() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Mostly one act; or the second drop of the series ends, and all that is about it.
+/// Mostly one act; sometimes the series' second drop is closed and archived.
 fn steps() -> impl Strategy<Value = Vec<Act>> {
     let ends = (ARCHIVE_AFTER..4 * ARCHIVE_AFTER).prop_map(|wait| vec![Act::Close(1), Act::Archive(wait)]);
     prop_oneof![59 => acts().prop_map(|act| vec![act]), 1 => ends]
@@ -132,7 +129,7 @@ fn check(shapes: &[Shape; 2], history: &[Act], seed: u64) -> TestCaseResult {
     same_after_restart(engine, (&world, at_once)).map(drop)
 }
 
-/// An act on something that is there, as far as there is.
+/// An act adjusted to existing holds and items, as far as there are any.
 fn in_earnest(model: &Model, act: &Act) -> Act {
     let mut act = act.clone();
     match &mut act {
@@ -167,7 +164,7 @@ fn step(
             same_answer(act, &expected, || says::reserved(&engine, ask, world.now).text)?;
         }
         Act::On(verb) => {
-            // Where the model knows no such hold, the engine finds none either, whatever goods are named.
+            // If the model has no such hold, the engine finds none either, whichever drop is named.
             let drop = model.drop_of(verb.hold()).unwrap_or(0);
             let expected = model.on_hold(verb, verb.hold());
             same_answer(act, &expected, || says::answered(&engine, verb, drop, world.now).text)?;
@@ -194,7 +191,7 @@ fn step(
     Ok(engine)
 }
 
-/// The engine says what is expected; where units are the customer's, it says so again.
+/// Checks that the engine returns the expected answer, and returns it again if the answer shows units of the customer.
 fn same_answer(act: &Act, expected: &str, ask: impl Fn() -> String) -> TestCaseResult {
     let answer = ask();
     prop_assert_eq!(&answer, expected, "{:?}", act);
@@ -204,9 +201,9 @@ fn same_answer(act: &Act, expected: &str, ask: impl Fn() -> String) -> TestCaseR
     Ok(())
 }
 
-/// hash(live state) = hash(replayed state) = hash(followed state).
+/// Checks that live, replayed and followed states have the same digest.
 fn same_after_restart(engine: Engine, (world, at_once): (&World, AtOnce)) -> Result<Engine, TestCaseError> {
-    // What was due is given back first: nothing is due while the server is down, with no grace.
+    // Due holds are expired first, and no grace applies: so nothing falls due while the server is down.
     sweep_all(&engine, world.now);
     let (engine, live, replayed) = common::restart(engine, world, at_once);
     prop_assert_eq!(replayed, live, "the journal replays to another state");

@@ -1,4 +1,4 @@
-//! What operators do to a drop in a history, besides changes: its closing and its archiving.
+//! Operators' actions in a history that are not updates: closing and archiving.
 
 use stockade_engine::Engine;
 use stockade_engine::command::Steer;
@@ -17,7 +17,7 @@ impl Model {
         self.state(drop)
     }
 
-    /// Archives what may be, holds and all, and says how many drops that were.
+    /// Archives all drops that may be, with their holds. Returns the number of drops.
     pub fn archive(&mut self) -> String {
         let archived = (0..self.drops.len()).filter(|drop| self.archive_one(*drop)).count();
         self.drops.iter_mut().for_each(|drop| drop.leaving = false);
@@ -26,7 +26,7 @@ impl Model {
 }
 
 impl Verb {
-    /// The same about another hold.
+    /// The same verb on another hold.
     pub fn about(mut self, other: u64) -> Self {
         match &mut self {
             Self::Extend { hold, .. }
@@ -40,7 +40,7 @@ impl Verb {
     }
 }
 
-/// What the engine says when a drop is closed, twice.
+/// The engine's answer to a close, sent twice.
 pub fn engine_closes(engine: &Engine, drop: usize, now: Timestamp) -> String {
     let close = || engine.steer(&drop_id(DROPS[drop]), Steer::Close, Context::anonymous(now)).expect("a drop").value;
     let view = close();

@@ -1,4 +1,4 @@
-//! Random acts on the naive model's world.
+//! Random acts on the naive model.
 
 use proptest::prelude::*;
 use stockade_types::definition::Scope;
@@ -33,7 +33,7 @@ pub fn ttls() -> impl Strategy<Value = Option<u64>> {
 }
 
 pub fn asks() -> impl Strategy<Value = Ask> {
-    // The last item is not there at first.
+    // The last item does not exist at first.
     let item = prop_oneof![5 => Just(0_usize), 3 => Just(1), 2 => Just(2), 1 => Just(3)];
     let lines = prop::collection::btree_map(item, 1_u32..4, 1..=3);
     let lines = lines.prop_map(|map| map.into_iter().collect::<Vec<_>>()).prop_shuffle();
