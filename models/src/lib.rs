@@ -1,7 +1,7 @@
 //! Models: the source of the stock counter and of the journal's hand-off to its writer, run in every interleaving
 //! within a bound on preemptions.
 //!
-//! `src/inventory/stock.rs` and `src/journal/` take their atomics, locks and threads from `crate::sync`. Here that
+//! `crates/counter/src/stock.rs` and `crates/journal/src/` take their atomics, locks and threads from `crate::sync`. Here that
 //! module has the checker's types, so the shipped source itself is checked. Each scenario also runs on mutants, copies
 //! of that source with one fault, to show that it finds the fault. Nothing here is part of the server.
 //!

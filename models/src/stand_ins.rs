@@ -177,8 +177,8 @@ pub mod log {
     pub trait Log: Send + Sync + std::fmt::Debug {
         /// Appends a batch.
         ///
+        /// # Errors
         /// When the log fails.
-        /// When the log refuses.
         fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError>;
 
         /// Ends the log.

@@ -6,8 +6,6 @@ use std::time::Duration;
 use stockade_types::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
-
 /// How often engine time is compared with the wall clock.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How often a wall clock that stays wrong is reported.

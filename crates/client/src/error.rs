@@ -9,8 +9,6 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use crate::proto as pb;
-
 /// Why a call was not answered. Every call may be sent again with the same content; nothing is done twice.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {

@@ -5,8 +5,6 @@ use std::time::Duration;
 use stockade_proto as pb;
 use tonic::metadata::MetadataMap;
 
-use crate::proto as pb;
-
 /// The options of a [`Stockade`](super::Stockade). Each count is clamped to its bounds, from 1 on.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -10,7 +10,7 @@ use crate::inventory::HoldRef;
 pub use stockade_journal::Ticket;
 
 /// A decision, and the record that must be durable before it may be sent: see
-/// [`Journal::ticket`](crate::journal::Journal::ticket).
+/// [`Journal::ticket`](stockade_journal::Journal::ticket).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided<T> {
     /// What was decided.

@@ -56,7 +56,7 @@ impl EngineHandle {
         before
     }
 
-    /// For a thread that drives many tasks: as [`Journal::courier`](crate::journal::Journal::courier), but it follows
+    /// For a thread that drives many tasks: as [`Journal::courier`](stockade_journal::Journal::courier), but it follows
     /// each term to its journal.
     pub fn courier(self: Arc<Self>) -> TermCourier {
         TermCourier { handle: self, waker: None, term: None }

@@ -175,12 +175,16 @@ impl Engine {
         }
     }
 
-    /// The same, with a journal that readers can follow.
+    /// An engine without a folder: what it knows ends with the process.
+    ///
+    /// # Errors
+    /// The journal's thread can't be started.
     pub fn ephemeral(key: DigestKey, bounds: Bounds) -> io::Result<Self> {
         let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default())?;
         Ok(Self::new(Inventory::new(key), journal, bounds))
     }
 
+    /// The same, with a journal that readers can follow.
     #[must_use]
     pub fn with_history(self, history: Option<Arc<History>>) -> Self {
         Self { history, ..self }

@@ -1,6 +1,6 @@
 //! Frozen journals, good and bad: this build reads what an earlier build wrote, byte for byte.
 //!
-//! `cargo test --test journal_fixtures -- --ignored` writes the folders, for a new format version only.
+//! `cargo test -p stockade-journal --test fixtures -- --ignored` writes the folders, for a new format version only.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that can't go on must stop")]
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-
 /// Cells of a counter: enough that a mid-size machine's threads rarely share one.
 const CELLS: usize = 8;
 

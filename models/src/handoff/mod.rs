@@ -1,6 +1,6 @@
 //! Scenarios of the journal's hand-off to its writer.
 //!
-//! The source next to this module is the shipped one (`src/journal/`), or a mutant of it. Waiting threads sleep, as in
+//! The source next to this module is the shipped one (`crates/journal/src/`), or a mutant of it. Waiting threads sleep, as in
 //! the server: if one is forgotten, all sleep in the end, and the checker reports a deadlock.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic of a scenario is the finding")]

@@ -5,8 +5,6 @@ use std::time::Duration;
 use stockade_proto as pb;
 use uuid::Uuid;
 
-use crate::proto as pb;
-
 /// The drop of the demo.
 pub const DROP: &str = "demo";
 /// The item that most customers want.

@@ -9,7 +9,7 @@
 //!
 //! A look reads one pool after the other. A unit could come back to a pool that was read already while the last unit of
 //! a pool that is read later is taken: one unit was free all the time and the look saw none. So gives to the pools of
-//! an item with several pools are counted (`src/inventory/stock/moving.rs`), and a look refuses only if no give
+//! an item with several pools are counted (`crates/counter/src/stock/moving.rs`), and a look refuses only if no give
 //! happened during it; otherwise the request is decided again. Then each pool was found with too few units, none in
 //! doubt and none due, and had no more since it was read: at the end of the look all pools together had at most the
 //! sum.

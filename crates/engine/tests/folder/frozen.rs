@@ -1,8 +1,8 @@
 //! Frozen data folders of each format version: a start on them has the same result as when they were frozen.
 //!
-//! `tests/fixtures/folder/v<version>/<name>/` is a folder as left by a build of that version, or damaged. `<name>.txt`
+//! `crates/engine/tests/fixtures/folder/v<version>/<name>/` is a folder as left by a build of that version, or damaged. `<name>.txt`
 //! next to it is what a start finds: its report and the state, or why it refuses. Its wording may be edited, its state
-//! never. When the format version grows, `cargo test --test folder -- --ignored` writes the folders of the new version.
+//! never. When the format version grows, `cargo test -p stockade-engine --test folder -- --ignored` writes the folders of the new version.
 //! Those of older versions stay unchanged and stay in [`VERSIONS`], so that the new build must read them.
 
 use std::path::{Path, PathBuf};
