@@ -1,9 +1,10 @@
-//! Frozen data folders of each format version: a start on them has the same result as when they were frozen.
+//! Frozen data folders of each format version: they must be read to the state that they had when they were written.
 //!
-//! `crates/engine/tests/fixtures/folder/v<version>/<name>/` is a folder as left by a build of that version, or damaged. `<name>.txt`
+//! `tests/fixtures/folder/v<version>/<name>/` is a folder as left by a build of that version, or damaged. `<name>.txt`
 //! next to it is what a start finds: its report and the state, or why it refuses. Its wording may be edited, its state
-//! never. When the format version grows, `cargo test -p stockade-engine --test folder -- --ignored` writes the folders of the new version.
-//! Those of older versions stay unchanged and stay in [`VERSIONS`], so that the new build must read them.
+//! never. When the format version grows, `cargo test -p stockade-engine --test folder -- --ignored` writes the folders
+//! of the new version. Those of older versions stay unchanged and stay in [`VERSIONS`], so that the new build must read
+//! them.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -102,23 +103,4 @@ fn frozen_folders_are_read_to_the_state_that_they_had() {
 #[test]
 fn every_format_version_up_to_this_one_is_frozen() {
     assert_eq!(VERSIONS.to_vec(), (1..=FORMAT_VERSION).collect::<Vec<_>>());
-}
-
-/// The command changes nothing, so it runs on the frozen folders themselves.
-#[test]
-fn verify_says_of_each_frozen_folder_what_it_is() {
-    for version in VERSIONS {
-        for (name, code) in FOLDERS {
-            let folder = path(version).join(name);
-            let before = frozen(&folder);
-            let output = Command::new(env!("CARGO_BIN_EXE_stockade"))
-                .args(["verify", "--data"])
-                .arg(&folder)
-                .output()
-                .expect("the command runs");
-            let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(code), "version {version}, {name}: {told}");
-            assert_eq!(frozen(&folder), before, "version {version}, {name}: changed");
-        }
-    }
 }
