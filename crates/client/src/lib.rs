@@ -10,7 +10,7 @@
 //! ```no_run
 //! use std::time::Duration;
 //!
-//! use crate::{Options, Outcome, Stockade};
+//! use stockade_client::{Options, Outcome, Stockade};
 //! use stockade_proto as pb;
 //!
 //! # async fn checkout() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,7 @@
 //!     Outcome::Granted(reserved) => println!("yours for {:?}", reserved.time_left()),
 //!     Outcome::Refused(refusal) => println!("no: {refusal}; come again in {:?}", refusal.retry_after),
 //! }
-//! A refusal can also be handled as an error.
+//! // A refusal can also be handled as an error.
 //! let claim = pb::ClaimRequest { hold_id, order_ref: "A-1001".to_owned(), ..pb::ClaimRequest::default() };
 //! let sold = stockade.claim(claim).await?.granted()?;
 //! println!("order {}", sold.hold.order_ref);
