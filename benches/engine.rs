@@ -20,8 +20,8 @@ mod common;
 mod disk_like;
 #[path = "common/drops.rs"]
 mod drops;
-#[path = "common/herd.rs"]
-mod herd;
+#[path = "common/crowd.rs"]
+mod crowd;
 #[path = "common/short.rs"]
 mod short;
 
@@ -36,9 +36,9 @@ use stockade_journal::{Log, MemoryLog};
 use stockade_types::metrics::Stopwatch;
 
 use common::hold_id;
+use crowd::{CUSTOMERS, Crowd, LIVE, create, engine, fill};
 use disk_like::DiskLike;
 use drops::{NOW, TTL};
-use herd::{CUSTOMERS, Herd, LIVE, create, engine, fill};
 use short::short;
 
 const DUE: u64 = 100_000;
@@ -49,10 +49,10 @@ const RUNS: usize = 9;
 const CYCLES: u32 = 300_000;
 
 /// An engine with the live holds, and the herd that made them.
-fn filled(log: impl Log + 'static) -> (Engine, Herd) {
+fn filled(log: impl Log + 'static) -> (Engine, Crowd) {
     let engine = engine(log);
-    let herd = fill(&engine, NOW);
-    (engine, herd)
+    let crowd = fill(&engine, NOW);
+    (engine, crowd)
 }
 
 /// The duration of a piece of work, repeated this often.
@@ -77,9 +77,9 @@ fn cycles(criterion: &mut Criterion) {
             oldest += 1;
         });
     });
-    let mut herd = Herd::new("knives", 0..CUSTOMERS, 100 * LIVE);
-    group.bench_function("cycle", |bencher| bencher.iter(|| herd.cycle(&engine, NOW)));
-    ratio("cycle", &engine, &mut herd);
+    let mut crowd = Crowd::new("knives", 0..CUSTOMERS, 100 * LIVE);
+    group.bench_function("cycle", |bencher| bencher.iter(|| crowd.cycle(&engine, NOW)));
+    ratio("cycle", &engine, &mut crowd);
     two_threads(&mut group, &engine);
     refusal(&mut group, &engine);
     group.finish();
@@ -87,27 +87,27 @@ fn cycles(criterion: &mut Criterion) {
 
 /// As `cycle`, over a slow log: the writer is woken once for each batch, not once for each record.
 fn gathered(criterion: &mut Criterion) {
-    let (engine, mut herd) = filled(DiskLike::new());
+    let (engine, mut crowd) = filled(DiskLike::new());
     let mut group = criterion.benchmark_group("engine");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("cycle, gathered", |bencher| bencher.iter(|| herd.cycle(&engine, NOW)));
+    group.bench_function("cycle, gathered", |bencher| bencher.iter(|| crowd.cycle(&engine, NOW)));
     group.finish();
-    ratio("cycle, gathered", &engine, &mut herd);
+    ratio("cycle, gathered", &engine, &mut crowd);
 }
 
 type Group<'a> = criterion::BenchmarkGroup<'a, criterion::measurement::WallTime>;
 
 fn two_threads(group: &mut Group<'_>, engine: &Engine) {
     let half = CUSTOMERS / 2;
-    let mut herds = [Herd::new("knives", 0..half, 200 * LIVE), Herd::new("knives", half..CUSTOMERS, 300 * LIVE)];
+    let mut herds = [Crowd::new("knives", 0..half, 200 * LIVE), Crowd::new("knives", half..CUSTOMERS, 300 * LIVE)];
     group.bench_function("cycle, two threads", |bencher| {
         bencher.iter_custom(|cycles| {
             let (ready, done) = (Barrier::new(3), Barrier::new(3));
             thread::scope(|scope| {
-                for herd in &mut herds {
+                for crowd in &mut herds {
                     scope.spawn(|| {
                         ready.wait();
-                        (0..cycles.div_ceil(2)).for_each(|_| herd.cycle(engine, NOW));
+                        (0..cycles.div_ceil(2)).for_each(|_| crowd.cycle(engine, NOW));
                         done.wait();
                     });
                 }
@@ -122,7 +122,7 @@ fn two_threads(group: &mut Group<'_>, engine: &Engine) {
 
 fn refusal(group: &mut Group<'_>, engine: &Engine) {
     create(engine, "sold-out", 1, NOW);
-    let mut late = Herd::new("sold-out", 0..CUSTOMERS, 400 * LIVE);
+    let mut late = Crowd::new("sold-out", 0..CUSTOMERS, 400 * LIVE);
     late.reserve(engine, NOW);
     group.bench_function("refusal", |bencher| {
         bencher.iter(|| {
@@ -132,9 +132,10 @@ fn refusal(group: &mut Group<'_>, engine: &Engine) {
     });
 }
 
-fn ratio(name: &str, engine: &Engine, herd: &mut Herd) {
-    let mut rates: Vec<f64> =
-        (0..RUNS).map(|_| f64::from(CYCLES) / timed(CYCLES.into(), || herd.cycle(engine, NOW)).as_secs_f64()).collect();
+fn ratio(name: &str, engine: &Engine, crowd: &mut Crowd) {
+    let mut rates: Vec<f64> = (0..RUNS)
+        .map(|_| f64::from(CYCLES) / timed(CYCLES.into(), || crowd.cycle(engine, NOW)).as_secs_f64())
+        .collect();
     rates.sort_by(f64::total_cmp);
     let median = rates.get(RUNS / 2).copied().unwrap_or(f64::NAN);
     println!("{name}: reserves a second, median of {RUNS} runs: {median:.0}, {:.2} of {TARGET:.0}", median / TARGET);
@@ -143,7 +144,7 @@ fn ratio(name: &str, engine: &Engine, herd: &mut Herd) {
 fn sweep(criterion: &mut Criterion) {
     let engine = engine(MemoryLog::ephemeral());
     create(&engine, "knives", DUE, NOW);
-    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    let mut crowd = Crowd::new("knives", 0..CUSTOMERS, 0);
     let mut now = NOW;
     let mut group = criterion.benchmark_group("engine");
     group.throughput(Throughput::Elements(DUE)).sample_size(10);
@@ -152,12 +153,12 @@ fn sweep(criterion: &mut Criterion) {
             let mut taken = Duration::ZERO;
             for _ in 0..times {
                 for _ in 0..DUE {
-                    herd.reserve(&engine, now);
+                    crowd.reserve(&engine, now);
                 }
                 now = now.plus(TTL);
                 taken += timed(1, || while engine.sweep(now).expect("a sweep") > 0 {});
                 assert_eq!(engine.inventory().owned(), 0, "all were given back");
-                while engine.forget(now) > 0 {}
+                while engine.evict_ended(now) > 0 {}
             }
             taken
         });

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use stockade_counter::stock::Certainty;
-use stockade_engine::inventory::{DropEntry, HoldRef, HoldTransition, Inventory, Standing, Subject, Verdict};
+use stockade_engine::inventory::{Availability, CountedHold, DropEntry, HoldSlot, HoldTransition, Inventory, Subject};
 use stockade_types::digest::DigestKey;
 use stockade_types::hold::{ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
@@ -55,7 +55,7 @@ const SHAPES: [Shape; 3] = [
 /// A hold's entry in the queue.
 #[derive(Clone, Copy)]
 struct Due {
-    place: HoldRef,
+    place: HoldSlot,
     at: Timestamp,
     subject: SubjectKey,
 }
@@ -93,7 +93,7 @@ impl Queue {
             settled_at: Timestamp(0),
             revision: Lsn(1),
             lines,
-            rare: None,
+            extras: None,
         });
         let due = |n: u64| {
             let mut hold = hold.clone();
@@ -116,8 +116,10 @@ impl Queue {
     fn take(&self, units: u64) {
         let pool = self.drop.pool(ItemNo(0), PoolNo(0)).expect("the pool");
         match pool.take(units, Certainty::Certain, NOW) {
-            Verdict::Yes(taken) => taken.keep(),
-            Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => unreachable!("a unit for each hold"),
+            Availability::Yes(taken) => taken.keep(),
+            Availability::Short { .. } | Availability::InDoubt | Availability::SweepDue => {
+                unreachable!("a unit for each hold")
+            }
         }
     }
 
@@ -136,7 +138,7 @@ impl Queue {
     fn strike(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
-        let before = Standing { state: HoldState::Held, expires_at: due.at, lines: hold.lines().to_lines() };
+        let before = CountedHold { state: HoldState::Held, expires_at: due.at, lines: hold.lines().to_lines() };
         (hold.state, hold.revision) = (HoldState::Claimed, *lsn);
         hold.set_expires_at(due.at);
         let entered = HoldTransition { drop, place: due.place, lsn: *lsn, before: Some(&before), after: hold };
@@ -147,12 +149,12 @@ impl Queue {
     fn forget(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
-        let before = Standing { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines().to_lines() };
+        let before = CountedHold { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines().to_lines() };
         (hold.state, hold.revision) = (HoldState::Expired, *lsn);
         let entered = HoldTransition { drop, place: due.place, lsn: *lsn, before: Some(&before), after: hold };
         enter(inventory, &entered, due.subject);
         inventory.subjects.with(&[due.subject], |subjects| subjects.fill_with(Subject::default));
-        inventory.forget(NOW, Millis(0), 0);
+        inventory.evict_ended(NOW, Millis(0), 0);
     }
 
     /// Enters and removes deadlines, `TURN` at a time. Returns the duration of each.

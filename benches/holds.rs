@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use stockade_engine::inventory::{HoldRef, Holds};
+use stockade_engine::inventory::{HoldSlot, Holds};
 use stockade_types::digest::DigestKey;
 use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo};
@@ -41,11 +41,11 @@ fn hold(n: u64) -> Hold {
         settled_at: Timestamp(0),
         revision: Lsn(1),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
-        rare: None,
+        extras: None,
     })
 }
 
-fn insert(holds: &Holds, hold: Hold) -> HoldRef {
+fn insert(holds: &Holds, hold: Hold) -> HoldSlot {
     holds.with_id(&hold.id.clone(), |mut shard| shard.insert(hold))
 }
 

@@ -15,8 +15,8 @@ mod common;
 #[path = "common/drops.rs"]
 mod drops;
 #[expect(dead_code, reason = "of the herd only its engine is needed here")]
-#[path = "common/herd.rs"]
-mod herd;
+#[path = "common/crowd.rs"]
+mod crowd;
 #[path = "instructions/operations.rs"]
 mod operations;
 #[path = "instructions/stage.rs"]

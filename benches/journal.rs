@@ -37,7 +37,7 @@ fn reserve() -> Record {
         settled_at: Timestamp(0),
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
-        rare: None,
+        extras: None,
     }))
 }
 

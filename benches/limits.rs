@@ -15,7 +15,7 @@ mod short;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use stockade_engine::inventory::limits::{Ask, Counted, Purpose, Whose};
+use stockade_engine::inventory::limits::{CountedHoldView, HoldKey, LimitQuery, Purpose};
 use stockade_engine::inventory::{Drops, Holds, Registry, Subject, Subjects};
 use stockade_types::definition::{Limit, Scope};
 use stockade_types::digest::DigestKey;
@@ -62,7 +62,7 @@ fn filled(count: u64) -> (Subjects, Vec<SubjectKey>) {
 
 /// A hold of one unit, as a subject stores it. Its place in the table does not matter here.
 struct Held {
-    whose: Whose,
+    hold_key: HoldKey,
     lines: Lines,
 }
 
@@ -80,26 +80,26 @@ impl Held {
             settled_at: Timestamp(0),
             revision: Lsn(1),
             lines: lines.clone(),
-            rare: None,
+            extras: None,
         });
         let place = Holds::new(key).with_id(&hold_id(0), |mut shard| shard.insert(hold));
-        Self { whose: Whose { drop: DROP, place, created_at: Timestamp(0) }, lines }
+        Self { hold_key: HoldKey { drop: DROP, place, created_at: Timestamp(0) }, lines }
     }
 
-    fn standing(&self, state: HoldState) -> Counted<'_> {
-        Counted { state, expires_at: DUE, lines: self.lines.view() }
+    fn counted(&self, state: HoldState) -> CountedHoldView<'_> {
+        CountedHoldView { state, expires_at: DUE, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) {
-        subject.enter(self.whose, None, Some(self.standing(HoldState::Held)));
+        subject.enter(self.hold_key, None, Some(self.counted(HoldState::Held)));
     }
 
     fn sold(&self, subject: &mut Subject) {
-        subject.enter(self.whose, Some(self.standing(HoldState::Held)), Some(self.standing(HoldState::Claimed)));
+        subject.enter(self.hold_key, Some(self.counted(HoldState::Held)), Some(self.counted(HoldState::Claimed)));
     }
 
     fn back(&self, subject: &mut Subject) {
-        subject.enter(self.whose, Some(self.standing(HoldState::Claimed)), Some(self.standing(HoldState::Held)));
+        subject.enter(self.hold_key, Some(self.counted(HoldState::Claimed)), Some(self.counted(HoldState::Held)));
     }
 }
 
@@ -113,12 +113,12 @@ fn check_and_count(criterion: &mut Criterion) {
             let limits = limits(limit);
             let mut keys = keys.iter().cycle();
             let name = if limits.is_empty() { "no limits".to_owned() } else { format!("{limit} checked") };
-            in_a_drop(&limits, |ask| {
+            in_a_drop(&limits, |query| {
                 group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
                     bencher.iter(|| {
                         let key = *keys.next().expect("an endless walk");
                         let fits = subjects.with(&[key], |subjects| {
-                            let fits = black_box(ask).check(subjects, ItemNo::index).is_empty();
+                            let fits = black_box(query).check(subjects, ItemNo::index).is_empty();
                             for subject in subjects {
                                 held.sold(subject);
                             }
@@ -135,21 +135,21 @@ fn check_and_count(criterion: &mut Criterion) {
 }
 
 /// A request for a unit in a drop with these limits.
-fn in_a_drop(limits: &[Limit], f: impl FnOnce(Ask<'_>)) {
+fn in_a_drop(limits: &[Limit], f: impl FnOnce(LimitQuery<'_>)) {
     let drops = Drops::default();
     let definition = definition("knives", 1, limits.to_vec());
     let id = definition.id.clone();
     let make = |registry: &mut Registry| {
-        let number = registry.next_seat().number;
+        let number = registry.new_drop_slot().number;
         let image = DropImage { number, created_at: NOW, definition, request: [0; 32], update: None };
         registry.put(Lsn(1), &image);
         Ok::<_, std::convert::Infallible>(())
     };
     drops.add(&id, make).expect("a drop");
-    drops.with_id_among(&id, |drop, roster| {
+    drops.with_id_among(&id, |drop, drop_table| {
         let (lines, now) = (&[(ITEM, 1)], NOW);
         let purpose = Purpose::Reserve;
-        f(Ask { drop, roster, limits, lines, tiers: &[], identities: &[], now, purpose });
+        f(LimitQuery { drop, drop_table, limits, lines, tiers: &[], identities: &[], now, purpose });
     });
 }
 

@@ -12,8 +12,8 @@ mod common;
 #[path = "common/drops.rs"]
 mod drops;
 #[expect(dead_code, reason = "of the herd only its holds are needed here")]
-#[path = "common/herd.rs"]
-mod herd;
+#[path = "common/crowd.rs"]
+mod crowd;
 #[path = "common/short.rs"]
 mod short;
 
@@ -21,14 +21,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_engine::recover::{StartOptions, recover};
 use stockade_journal::FileLogOptions;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::Millis;
 
+use crowd::{LIVE, bounds, fill};
 use drops::NOW;
-use herd::{LIVE, bounds, fill};
 use short::short;
 
 /// Records after the snapshot.
@@ -42,14 +42,14 @@ fn options() -> StartOptions {
 
 /// Makes a data folder with a snapshot of the live holds, if wanted, and a journal.
 fn prepare(path: &Path, snapshot: bool) {
-    let folder = Folder::open(path).expect("a folder");
+    let folder = DataFolder::open(path).expect("a folder");
     let engine = recover(&folder, &options(), &|| NOW).expect("an engine").engine;
-    let mut herd = fill(&engine, NOW);
+    let mut crowd = fill(&engine, NOW);
     if snapshot {
         engine.snapshot(folder.snapshots.as_ref(), NOW).expect("a snapshot");
     }
     for _ in 0..BEHIND {
-        herd.reserve(&engine, NOW);
+        crowd.reserve(&engine, NOW);
     }
     engine.journal().close(NOW).expect("closes");
 }
@@ -66,7 +66,7 @@ fn recovery(criterion: &mut Criterion) {
             bencher.iter_custom(|times| {
                 let mut taken = Duration::ZERO;
                 for _ in 0..times {
-                    let folder = Folder::open(path.path()).expect("a folder");
+                    let folder = DataFolder::open(path.path()).expect("a folder");
                     let watch = Stopwatch::start();
                     let recovered = recover(&folder, &options(), &|| NOW).expect("an engine");
                     let once = watch.elapsed();

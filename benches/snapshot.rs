@@ -9,8 +9,8 @@ mod common;
 #[path = "common/drops.rs"]
 mod drops;
 #[expect(dead_code, reason = "of the herd only its holds are needed here")]
-#[path = "common/herd.rs"]
-mod herd;
+#[path = "common/crowd.rs"]
+mod crowd;
 #[path = "common/short.rs"]
 mod short;
 
@@ -18,8 +18,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use stockade_journal::MemoryLog;
 use stockade_journal::storage::DiskStorage;
 
+use crowd::{LIVE, engine, fill};
 use drops::NOW;
-use herd::{LIVE, engine, fill};
 use short::short;
 
 /// The maximum bytes of a hold in a snapshot.

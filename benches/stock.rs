@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
-use stockade_counter::stock::{Certainty, StockCounter, Take};
+use stockade_counter::stock::{Certainty, StockCounter, TakeResult};
 use stockade_types::metrics::Stopwatch;
 
 use short::short;
@@ -38,7 +38,7 @@ struct Sharded(StockCounter);
 
 impl Pool for Sharded {
     fn cycle(&self) {
-        if let Take::Taken(taken) = self.0.take(1, Certainty::Certain) {
+        if let TakeResult::Taken(taken) = self.0.take(1, Certainty::Certain) {
             taken.keep();
             self.0.give(black_box(1));
         }
@@ -84,7 +84,7 @@ fn contenders() -> [(&'static str, Box<dyn Pool>); 4] {
 }
 
 /// The time that `threads` take together for `cycles`, from the moment all are ready.
-fn herd(pool: &dyn Pool, threads: u64, cycles: u64) -> Duration {
+fn crowd(pool: &dyn Pool, threads: u64, cycles: u64) -> Duration {
     let all = usize::try_from(threads).unwrap_or(usize::MAX).saturating_add(1);
     let (ready, done) = (Barrier::new(all), Barrier::new(all));
     thread::scope(|scope| {
@@ -110,7 +110,7 @@ fn contention(criterion: &mut Criterion) {
     for threads in THREADS {
         for (name, pool) in contenders() {
             group.bench_function(BenchmarkId::new(name, threads), |bencher| {
-                bencher.iter_custom(|cycles| herd(&*pool, threads, cycles));
+                bencher.iter_custom(|cycles| crowd(&*pool, threads, cycles));
             });
         }
     }
@@ -119,7 +119,7 @@ fn contention(criterion: &mut Criterion) {
 
 fn refusal(criterion: &mut Criterion) {
     let counter = StockCounter::new(0);
-    criterion.bench_function("refusal of a sold out pool", |bencher| bencher.iter(|| counter.look(black_box(1))));
+    criterion.bench_function("refusal of a sold out pool", |bencher| bencher.iter(|| counter.peek(black_box(1))));
 }
 
 fn ratios(_: &mut Criterion) {
@@ -129,7 +129,7 @@ fn ratios(_: &mut Criterion) {
         let mut times = pools.each_ref().map(|_| Vec::with_capacity(PAIRS));
         for _ in 0..PAIRS {
             for ((_, pool), times) in pools.iter().zip(&mut times) {
-                times.push(herd(&**pool, threads, CYCLES).as_secs_f64());
+                times.push(crowd(&**pool, threads, CYCLES).as_secs_f64());
             }
         }
         let medians = times.map(|mut times| {

@@ -14,24 +14,24 @@ mod common;
 #[path = "common/drops.rs"]
 mod drops;
 #[expect(dead_code, reason = "of the herd only its holds are needed here")]
-#[path = "common/herd.rs"]
-mod herd;
+#[path = "common/crowd.rs"]
+mod crowd;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stockade_engine::Engine;
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_engine::inventory::Inventory;
 use stockade_engine::recover::{StartOptions, recover};
-use stockade_journal::{FileLog, FileLogOptions, Found, Journal, JournalMetrics};
+use stockade_journal::{FileLog, FileLogOptions, Journal, JournalMetrics, ScannedJournal};
 use stockade_types::ids::Lsn;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::Millis;
 
+use crowd::{CUSTOMERS, Crowd, bounds, create};
 use drops::NOW;
-use herd::{CUSTOMERS, Herd, bounds, create};
 
 /// Live holds, unless the command line gives a number.
 const HOLDS: u64 = 10_000_000;
@@ -56,20 +56,20 @@ fn asked() -> u64 {
 
 /// Makes a data folder whose journal has this many live holds.
 fn prepare(path: &Path, holds: u64) {
-    let folder = Folder::open(path).expect("a folder");
+    let folder = DataFolder::open(path).expect("a folder");
     let engine = recover(&folder, &options(), &|| NOW).expect("an engine").engine;
     create(&engine, "knives", 2 * holds, NOW);
-    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    let mut crowd = Crowd::new("knives", 0..CUSTOMERS, 0);
     for _ in 0..holds {
-        herd.reserve(&engine, NOW);
+        crowd.reserve(&engine, NOW);
     }
     engine.journal().close(NOW).expect("closes");
 }
 
 /// The inventory of a follower at the journal's end.
-fn followed(folder: &Folder, found: &Found) -> Inventory {
+fn followed(folder: &DataFolder, scanned: &ScannedJournal) -> Inventory {
     let inventory = Inventory::new(folder.key.clone());
-    for batch in found.read(Lsn(1)).expect("a journal") {
+    for batch in scanned.read(Lsn(1)).expect("a journal") {
         for (lsn, record) in batch.expect("a sound batch").iter() {
             inventory.follow(lsn, record).expect("a sound record");
         }
@@ -78,13 +78,13 @@ fn followed(folder: &Folder, found: &Found) -> Inventory {
 }
 
 /// Turns a follower into a leader. Returns the engine, and the time until its first answer.
-fn lead(inventory: Inventory, found: Found, next: u64) -> (Engine, Duration) {
-    let mut herd = Herd::new("knives", 0..1, next);
+fn lead(inventory: Inventory, scanned: ScannedJournal, next: u64) -> (Engine, Duration) {
+    let mut crowd = Crowd::new("knives", 0..1, next);
     let watch = Stopwatch::start();
-    let (log, opened) = FileLog::serve(found, FileLogOptions::default()).expect("a log");
+    let (log, opened) = FileLog::serve(scanned, FileLogOptions::default()).expect("a log");
     let journal = Journal::start(Arc::new(log), opened.start(), Arc::new(JournalMetrics::default()));
     let engine = Engine::new(inventory, journal.expect("a journal"), bounds());
-    herd.reserve(&engine, NOW);
+    crowd.reserve(&engine, NOW);
     engine.journal().barrier().wait().expect("a durable answer");
     (engine, watch.elapsed())
 }
@@ -95,19 +95,19 @@ fn main() {
     prepare(path.path(), holds);
     let mut slowest = Duration::ZERO;
     for turn in 0..TURNS {
-        let folder = Folder::open(path.path()).expect("a folder");
-        let found = Found::look(Arc::clone(&folder.journal)).expect("a journal");
+        let folder = DataFolder::open(path.path()).expect("a folder");
+        let scanned = ScannedJournal::scan(Arc::clone(&folder.journal)).expect("a journal");
         let watch = Stopwatch::start();
-        let inventory = followed(&folder, &found);
+        let inventory = followed(&folder, &scanned);
         let follows = watch.elapsed();
         let known = inventory.owned();
         assert_eq!(known, holds + u64::from(turn), "it knows all");
-        let (engine, taken) = lead(inventory, found, known);
+        let (engine, taken) = lead(inventory, scanned, known);
         engine.journal().close(NOW).expect("closes");
         println!("{known} live holds: followed in {follows:.1?}, leads and has answered after {taken:.1?}");
         slowest = slowest.max(taken);
     }
-    let folder = Folder::open(path.path()).expect("a folder");
+    let folder = DataFolder::open(path.path()).expect("a folder");
     let watch = Stopwatch::start();
     let recovered = recover(&folder, &options(), &|| NOW).expect("an engine");
     let start = watch.elapsed();

@@ -12,8 +12,8 @@
 mod common;
 #[path = "common/drops.rs"]
 mod drops;
-#[path = "common/herd.rs"]
-mod herd;
+#[path = "common/crowd.rs"]
+mod crowd;
 
 use std::sync::Barrier;
 use std::thread;
@@ -22,22 +22,22 @@ use stockade_engine::Engine;
 use stockade_journal::MemoryLog;
 use stockade_types::metrics::Stopwatch;
 
+use crowd::{CUSTOMERS, Crowd, LIVE, create, engine, fill};
 use drops::NOW;
-use herd::{CUSTOMERS, Herd, LIVE, create, engine, fill};
 
 const ROUNDS: usize = 41;
 /// Cycles of one thread in one round: about a tenth of a second.
 const CYCLES: u32 = 20_000;
 
 /// Cycles a second of all pairs together, each on a thread of its own.
-fn rate(pairs: &mut [(&Engine, &mut Herd)]) -> f64 {
+fn rate(pairs: &mut [(&Engine, &mut Crowd)]) -> f64 {
     let threads = u32::try_from(pairs.len()).expect("few");
     let (ready, done) = (Barrier::new(pairs.len() + 1), Barrier::new(pairs.len() + 1));
     let elapsed = thread::scope(|scope| {
-        for (engine, herd) in pairs {
+        for (engine, crowd) in pairs {
             scope.spawn(|| {
                 ready.wait();
-                (0..CYCLES).for_each(|_| herd.cycle(engine, NOW));
+                (0..CYCLES).for_each(|_| crowd.cycle(engine, NOW));
                 done.wait();
             });
         }
@@ -60,10 +60,10 @@ fn main() {
     fill(&second, NOW);
     create(&first, "spoons", 2 * LIVE, NOW);
     let half = CUSTOMERS / 2;
-    let mut one = Herd::new("knives", 0..half, 100 * LIVE);
-    let mut other = Herd::new("knives", half..CUSTOMERS, 200 * LIVE);
-    let mut spoons = Herd::new("spoons", half..CUSTOMERS, 300 * LIVE);
-    let mut elsewhere = Herd::new("knives", half..CUSTOMERS, 400 * LIVE);
+    let mut one = Crowd::new("knives", 0..half, 100 * LIVE);
+    let mut other = Crowd::new("knives", half..CUSTOMERS, 200 * LIVE);
+    let mut spoons = Crowd::new("spoons", half..CUSTOMERS, 300 * LIVE);
+    let mut elsewhere = Crowd::new("knives", half..CUSTOMERS, 400 * LIVE);
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         rounds.push([

@@ -51,27 +51,28 @@ const MUTANTS: [Mutant; 22] = [
         name: "refusal_ignores_doubts",
         file: WORD,
         sound: "} else if self.doubts() == 0 {",
-        spoilt: "} else if self.doubts() <= MAX_DOUBTS {",
+        spoilt: "} else if self.doubts() <= DOUBTS_MAX {",
     },
     Mutant {
         name: "less_is_taken_beside_doubts",
         file: WORD,
-        sound: "            Look::MayServe | Look::InDoubt => most,",
-        spoilt: "            Look::MayServe => most,\n            Look::InDoubt if self.units() == 0 => most,\n            \
-                 Look::InDoubt => self.units(),",
+        sound: "            PeekResult::MayServe | PeekResult::InDoubt => most,",
+        spoilt: "            PeekResult::MayServe => most,\n            \
+                PeekResult::InDoubt if self.units() == 0 => most,\n            \
+                PeekResult::InDoubt => self.units(),",
     },
     Mutant {
         name: "refusal_ignores_the_mark",
         file: WORD,
-        sound: "if !self.is_folded() || free >= units {\n            Look::MayServe",
-        spoilt: "if free >= units {\n            Look::MayServe",
+        sound: "if !self.is_folded() || free >= units {\n            PeekResult::MayServe",
+        spoilt: "if free >= units {\n            PeekResult::MayServe",
     },
     Mutant {
         name: "mark_before_units",
         file: COUNTER,
         sound: "        for shard in &self.shards {\n            // A swap,",
         spoilt: "        self.core.fetch_or(FOLDED, Ordering::AcqRel);\n        for shard in &self.shards {\n            \
-                 // A swap,",
+                // A swap,",
     },
     Mutant {
         name: "shard_read_then_shut",
@@ -102,8 +103,8 @@ const MUTANTS: [Mutant; 22] = [
         name: "shards_open_under_the_mark",
         file: COUNTER,
         sound: "            let rest = core.spread(",
-        spoilt: "            for shard in &self.shards {\n                shard.store(share, Ordering::Release);\n            \
-                 }\n            let rest = core.spread(",
+        spoilt: "            for shard in &self.shards {\n                \
+                shard.store(share, Ordering::Release);\n            }\n            let rest = core.spread(",
     },
     Mutant {
         name: "giving_to_a_shut_shard",
@@ -138,15 +139,15 @@ const MUTANTS: [Mutant; 22] = [
     Mutant {
         name: "counted_before_the_give_alone",
         file: MOVING,
-        sound: "        self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);\n        give();\n        \
-                self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);",
+        sound: "        self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);\n        \
+                give();\n        self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);",
         spoilt: "        self.0.fetch_add(ONE_BEGUN, Ordering::AcqRel);\n        give();",
     },
     Mutant {
         name: "counted_after_the_give_alone",
         file: MOVING,
-        sound: "        self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);\n        give();\n        \
-                self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);",
+        sound: "        self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);\n        \
+                give();\n        self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);",
         spoilt: "        give();\n        self.0.fetch_add(ONE_BEGUN, Ordering::AcqRel);",
     },
     Mutant {

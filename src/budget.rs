@@ -20,7 +20,7 @@ const PART_OF_MEMORY: u64 = 8;
 /// but at least this, enough for one connection's share and one full batch, unless that is more than a quarter of the
 /// memory,
 const USUAL_MIN: u64 = 48 * 1024 * 1024;
-const PART_AT_MOST: u64 = 4;
+const PART_MIN_DIVISOR: u64 = 4;
 /// and never less than this,
 const CAPACITY_MIN: u64 = 32 * 1024 * 1024;
 /// nor more than this.
@@ -60,7 +60,7 @@ impl Budget {
     /// The budget of a process that may use this much memory, in bytes.
     #[must_use]
     pub fn of_memory(memory: u64) -> Arc<Self> {
-        let part = (memory / PART_OF_MEMORY).max(USUAL_MIN.min(memory / PART_AT_MOST));
+        let part = (memory / PART_OF_MEMORY).max(USUAL_MIN.min(memory / PART_MIN_DIVISOR));
         Self::new(usize::try_from(part.clamp(CAPACITY_MIN, CAPACITY_MAX)).unwrap_or(usize::MAX))
     }
 

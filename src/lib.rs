@@ -1,6 +1,7 @@
 //! Stockade: a reservation engine for drops. This package is the service: what listens, and the command line.
 //!
-//! What it is made of are the crates under `crates/`. The modules stand in reading order: each uses only those above it.
+//! What it is made of are the crates under `crates/`. The modules stand in reading order: each uses only those above
+//! it.
 
 pub mod text;
 pub mod metrics;

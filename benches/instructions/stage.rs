@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use stockade_engine::Engine;
 use stockade_engine::answer::Outcome;
 use stockade_engine::attempt::{Answer, Decided};
-use stockade_engine::command::{CreateDrop, Reserve, Target, Wanted};
+use stockade_engine::command::{CreateDrop, Reserve, Target, WantedUnits};
 use stockade_engine::context::Context;
 use stockade_journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
 use stockade_types::definition::{Limit, Scope};
@@ -16,8 +16,8 @@ use stockade_types::ids::{DropId, HoldId, LimitId, Lsn};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::common::{customer, hold_id};
+use crate::crowd;
 use crate::drops::{NOW, definition, sku};
-use crate::herd;
 
 /// The drop with plenty of units.
 pub const PLENTY: &str = "plenty";
@@ -83,7 +83,7 @@ impl Stage {
     /// Three drops, and the regulars' holds in one of them.
     pub fn new() -> Self {
         let gate = Arc::<Gate>::default();
-        let engine = herd::engine(Gated { log: MemoryLog::ephemeral(), gate: Arc::clone(&gate) });
+        let engine = crowd::engine(Gated { log: MemoryLog::ephemeral(), gate: Arc::clone(&gate) });
         create(&engine, PLENTY, 1_000_000_000, 1_000_000);
         create(&engine, SOLD_OUT, 1, 1_000_000);
         create(&engine, ONE_EACH, 1_000_000_000, 1);
@@ -132,7 +132,7 @@ pub fn id(n: usize) -> HoldId {
 pub fn request(drop: &str, hold: usize, whose: usize) -> Reserve {
     let drop = DropId::try_from(drop).expect("an id");
     let whose = customer(u64::try_from(whose).expect("a small number"));
-    Reserve::new(id(hold), drop, whose, vec![Wanted { sku: sku(), units: 1, place: 0 }])
+    Reserve::new(id(hold), drop, whose, vec![WantedUnits { sku: sku(), units: 1, place: 0 }])
 }
 
 /// A hold, named by its id alone.

@@ -14,7 +14,7 @@ const BATCH: &[u8] = b"\xffSKB";
 /// Bytes of a segment's header.
 pub(crate) const SEGMENT_HEAD: usize = 68;
 const BATCH_HEAD: usize = 76;
-const MOST_PAYLOAD: usize = 262_068;
+const PAYLOAD_BYTES_MAX: usize = 262_068;
 const SNAPSHOT_HEAD: usize = 24;
 const BLOCK_HEAD: usize = 9;
 
@@ -68,7 +68,7 @@ pub fn snapshot_of(input: &[u8]) -> (u64, BTreeMap<String, Vec<u8>>) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) first: u64,
-    pub(crate) epoch: u64,
+    pub(crate) term: u64,
     pub(crate) records: Vec<Record>,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Walk {
 /// Reads a journal's files as the document says that opening does.
 pub(crate) fn walk(files: &Files) -> Walk {
     let mut walk = Walk::default();
-    let (mut next, mut chain, mut epoch, mut written_at) = (None, Vec::new(), 0, 0);
+    let (mut next, mut chain, mut term, mut written_at) = (None, Vec::new(), 0, 0);
     for (file, bytes) in files {
         let head = bytes.get(..SEGMENT_HEAD).unwrap_or_default();
         let first = number(head, 8, 8);
@@ -93,14 +93,14 @@ pub(crate) fn walk(files: &Files) -> Walk {
             && u64::from(crc(head, SEGMENT_HEAD - 4)) == number(head, SEGMENT_HEAD - 4, 4)
             && next.is_none_or(|next| {
                 let before = (number(head, 16, 8), number(head, 24, 8));
-                next == first && before == (epoch, written_at) && head.get(32..64) == Some(&chain)
+                next == first && before == (term, written_at) && head.get(32..64) == Some(&chain)
             });
         if !good {
             walk.stopped = Some((file.clone(), 0));
             return walk;
         }
         if next.is_none() {
-            (epoch, written_at) = (number(head, 16, 8), number(head, 24, 8));
+            (term, written_at) = (number(head, 16, 8), number(head, 24, 8));
             chain = head.get(32..64).unwrap_or_default().to_vec();
         }
         let (mut at, mut expected) = (SEGMENT_HEAD, first);
@@ -109,13 +109,13 @@ pub(crate) fn walk(files: &Files) -> Walk {
             let length = BATCH_HEAD.saturating_add(index(number(rest, 68, 4)));
             let batch = rest.get(..length).unwrap_or_default();
             let frame = frame(batch)
-                .filter(|frame| frame.first == expected && frame.epoch >= epoch && batch.get(32..64) == Some(&chain));
+                .filter(|frame| frame.first == expected && frame.term >= term && batch.get(32..64) == Some(&chain));
             let Some(frame) = frame else {
                 walk.stopped = Some((file.clone(), u64::try_from(at).expect("small")));
                 return walk;
             };
             expected += u64::try_from(frame.records.len()).expect("small");
-            (epoch, written_at) = (frame.epoch, number(batch, 24, 8));
+            (term, written_at) = (frame.term, number(batch, 24, 8));
             chain = blake3::hash(batch).as_bytes().to_vec();
             at += length;
             walk.frames.push(frame);
@@ -129,7 +129,7 @@ pub(crate) fn walk(files: &Files) -> Walk {
 fn frame(batch: &[u8]) -> Option<Frame> {
     let count = number(batch, 64, 4);
     let good = batch.len() > BATCH_HEAD
-        && batch.len() <= BATCH_HEAD + MOST_PAYLOAD
+        && batch.len() <= BATCH_HEAD + PAYLOAD_BYTES_MAX
         && batch.starts_with(BATCH)
         && number(batch, 4, 4) == 1
         && u64::from(crc(batch, BATCH_HEAD - 4)) == number(batch, BATCH_HEAD - 4, 4);
@@ -140,19 +140,19 @@ fn frame(batch: &[u8]) -> Option<Frame> {
         records.push(Record::decode(reader.bytes(length).ok()?).ok()?);
     }
     let whole = good && count > 0 && u64::try_from(records.len()) == Ok(count);
-    whole.then(|| Frame { first: number(batch, 8 + 8, 8), epoch: number(batch, 8, 8), records })
+    whole.then(|| Frame { first: number(batch, 8 + 8, 8), term: number(batch, 8, 8), records })
 }
 
 /// The same journal with all headers, LSNs and checksums corrected, so that the contents of batches are read.
 pub(crate) fn sealed_journal(files: &Files) -> Files {
-    let (mut next, mut chain, mut epoch, mut written_at) = (1, vec![0; 32], 0, 0);
+    let (mut next, mut chain, mut term, mut written_at) = (1, vec![0; 32], 0, 0);
     let mut sealed = Files::new();
     for (place, bytes) in files.values().enumerate() {
         let mut bytes = bytes.clone();
         bytes.resize(bytes.len().max(SEGMENT_HEAD), 0);
         if place == 0 {
             next = number(&bytes, 8, 8).max(1);
-            (epoch, written_at) = (number(&bytes, 16, 8), number(&bytes, 24, 8));
+            (term, written_at) = (number(&bytes, 16, 8), number(&bytes, 24, 8));
             chain = bytes.get(32..64).unwrap_or_default().to_vec();
         }
         let mark = if number(&bytes, 6, 1) == 2 { 2 } else { 1 };
@@ -160,19 +160,19 @@ pub(crate) fn sealed_journal(files: &Files) -> Files {
         put(head, 0, SEGMENT);
         put(head, 4, &[1, 0, mark, 0]);
         put(head, 8, &u64::to_le_bytes(next));
-        put(head, 16, &u64::to_le_bytes(epoch));
+        put(head, 16, &u64::to_le_bytes(term));
         put(head, 24, &u64::to_le_bytes(written_at));
         put(head, 32, &chain);
         seal(head, SEGMENT_HEAD - 4);
         let (file, mut at) = (name(next), SEGMENT_HEAD);
         while bytes.len() > at + BATCH_HEAD + 1 {
             let rest = bytes.get_mut(at..).unwrap_or_default();
-            let payload = index(number(rest, 68, 4)).clamp(2, MOST_PAYLOAD).min(rest.len() - BATCH_HEAD);
+            let payload = index(number(rest, 68, 4)).clamp(2, PAYLOAD_BYTES_MAX).min(rest.len() - BATCH_HEAD);
             let batch = rest.get_mut(..BATCH_HEAD + payload).unwrap_or_default();
-            (epoch, written_at) = (epoch.max(number(batch, 8, 8)), number(batch, 24, 8));
+            (term, written_at) = (term.max(number(batch, 8, 8)), number(batch, 24, 8));
             put(batch, 0, BATCH);
             put(batch, 4, &[1, 0, 0, 0]);
-            put(batch, 8, &epoch.to_le_bytes());
+            put(batch, 8, &term.to_le_bytes());
             put(batch, 16, &next.to_le_bytes());
             put(batch, 32, &chain);
             put(batch, 68, &u32::try_from(payload).expect("small").to_le_bytes());

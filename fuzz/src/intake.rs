@@ -7,7 +7,7 @@ use arbitrary::Unstructured;
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
-use stockade::grpc::intake::{ENTRIES_MAX, LENIENCE, Oversized, Shapes, walk};
+use stockade::grpc::intake::{ENTRIES_MAX, LENIENCE, Oversized, Shapes, decoded_size};
 use stockade_proto as pb;
 
 use crate::fields::message;
@@ -71,11 +71,11 @@ pub(crate) fn run(input: &[u8]) {
 fn check(request: usize, bytes: &[u8]) {
     let (name, decode) = REQUESTS.get(request).expect("a request");
     let (shapes, places) = shapes();
-    let mut walked = None;
+    let mut sized = None;
     let place = *places.get(request).expect("of each request");
-    let looked = allocation_counter::measure(|| walked = Some(walk(shapes, place, bytes)));
+    let looked = allocation_counter::measure(|| sized = Some(decoded_size(shapes, place, bytes)));
     let taken = decode(bytes);
-    match walked.expect("measuring runs it") {
+    match sized.expect("measuring runs it") {
         Ok(said) => {
             assert_eq!(looked.count_total, 0, "{name}: a look takes no memory");
             if let Some((taken, at_most)) = taken {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stockade_journal::storage::SimulatedStorage;
-use stockade_journal::{Batch, Durability, Ending, FileLog, FileLogOptions, Found, LogError, inspect};
+use stockade_journal::{Batch, Durability, Ending, FileLog, FileLogOptions, LogError, ScannedJournal, inspect};
 use stockade_types::ids::Lsn;
 use stockade_types::record::Record;
 
@@ -62,7 +62,7 @@ fn check(files: &Files) {
 fn prefix(batches: &[Batch], walk: &Walk) {
     assert!(batches.len() <= walk.frames.len(), "more batches were read than are whole");
     for (batch, frame) in batches.iter().zip(&walk.frames) {
-        assert_eq!((batch.head.first.0, batch.head.epoch), (frame.first, frame.epoch), "another batch was read");
+        assert_eq!((batch.head.first.0, batch.head.term), (frame.first, frame.term), "another batch was read");
         assert_eq!(batch.records, frame.records, "other records were read");
     }
 }
@@ -112,12 +112,12 @@ fn opened(files: &Files, durability: Durability, failed: Option<&LogError>, reco
     let storage = SimulatedStorage::with_files(files.clone());
     // As in a start: everything is read before anything is changed.
     let open = || {
-        let found = Found::look(Arc::new(storage.clone()))?;
+        let scanned = ScannedJournal::scan(Arc::new(storage.clone()))?;
         let mut read = Vec::new();
-        for batch in found.read(found.opened().oldest)? {
+        for batch in scanned.read(scanned.state().oldest)? {
             read.extend(batch?.iter().map(|(lsn, record)| (lsn, record.clone())));
         }
-        let (_log, opened) = FileLog::serve(found, FileLogOptions { durability, ..FileLogOptions::default() })?;
+        let (_log, opened) = FileLog::serve(scanned, FileLogOptions { durability, ..FileLogOptions::default() })?;
         Ok::<_, LogError>((opened, read))
     };
     match (open(), failed) {

@@ -26,7 +26,7 @@ pub use mutate::Mutator;
 pub use requests::{Kind, kinds};
 
 /// The maximum length of an input; the rest is cut off. Every format repeats itself long before.
-pub const MOST_BYTES: usize = 64 * 1024;
+pub const BYTES_MAX: usize = 64 * 1024;
 
 /// A target: its function, and the name under which its inputs are kept in `fuzz/corpus`.
 #[derive(Debug, Clone, Copy)]
@@ -54,5 +54,5 @@ pub const TARGETS: [Target; 8] = [
 /// Runs a target of [`TARGETS`] by its name.
 pub fn run(name: &str, input: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
-    (target.run)(input.get(..MOST_BYTES).unwrap_or(input));
+    (target.run)(input.get(..BYTES_MAX).unwrap_or(input));
 }

@@ -2,12 +2,12 @@
 
 use fastrand::Rng;
 
-use crate::MOST_BYTES;
+use crate::BYTES_MAX;
 
 /// Bytes at which encodings of lengths, counts and signs change.
 const EDGES: [u8; 9] = [0, 1, 2, 0x7f, 0x80, 0x81, 0xfe, 0xff, b'\n'];
 /// Maximum changes of one input.
-const MOST_CHANGES: usize = 5;
+const CHANGES_MAX: usize = 5;
 
 /// Makes new inputs out of kept ones.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl<'a> Mutator<'a> {
     /// The next input.
     pub fn input(&mut self) -> Vec<u8> {
         let mut input = self.one_of_the_kept().to_vec();
-        for _ in 0..self.rng.usize(1..=MOST_CHANGES) {
+        for _ in 0..self.rng.usize(1..=CHANGES_MAX) {
             self.change(&mut input);
         }
-        input.truncate(MOST_BYTES);
+        input.truncate(BYTES_MAX);
         input
     }
 

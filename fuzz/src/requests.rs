@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prost::Message;
 use stockade::grpc::convert::{self, Rejection};
 use stockade_engine::answer::{DropState, DropView};
-use stockade_engine::command::{CreateDrop, Reserve, Wanted};
+use stockade_engine::command::{CreateDrop, Reserve, WantedUnits};
 use stockade_proto as pb;
 use stockade_types::definition::{Definition, Item, Pool, Schedule, Terms};
 use stockade_types::ids::{DropNo, Lsn};
@@ -101,7 +101,7 @@ pub(crate) fn explained(name: &str, rejection: &Rejection) {
 }
 
 /// Checks that the lines of a command have the order that all code after the edge depends on.
-fn ordered(lines: &[Wanted]) {
+fn ordered(lines: &[WantedUnits]) {
     assert!(lines.is_sorted_by(|a, b| a.sku < b.sku), "lines that are not summed and ascending: {lines:?}");
     assert!(lines.iter().all(|line| line.units > 0), "a line of nothing: {lines:?}");
 }

@@ -9,7 +9,7 @@ use stockade_types::time::Timestamp;
 use crate::requests::explained;
 
 /// The maximum length of a drop id.
-const LONGEST_ID: usize = 64;
+const ID_LENGTH_MAX: usize = 64;
 
 pub(crate) fn run(input: &[u8]) {
     given_back(input);
@@ -48,7 +48,7 @@ fn given_back(input: &[u8]) {
     assert_eq!(place_of_holds(&hold_token(place)), place, "a token that was given out is not taken back");
     let Some((as_of, rest)) = rest.split_first_chunk() else { return };
     let Some((opens_at, rest)) = rest.split_first_chunk() else { return };
-    let name: String = rest.iter().take(LONGEST_ID).map(|byte| char::from(b'A' + byte % 26)).collect();
+    let name: String = rest.iter().take(ID_LENGTH_MAX).map(|byte| char::from(b'A' + byte % 26)).collect();
     let Ok(after) = DropId::try_from(name.as_str()) else { return };
     let (as_of, opens_at) = (Lsn(u64::from_le_bytes(*as_of)), Timestamp(u64::from_le_bytes(*opens_at)));
     let place = Some(DropPlace { as_of, opens_at, after });

@@ -15,7 +15,7 @@ use stockade_engine::answer::Outcome;
 use stockade_engine::attempt::Decided;
 use stockade_engine::command::{Claim, CreateDrop, Extend, Release, Reserve, Return, Steer};
 use stockade_engine::context::Context;
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_engine::recover::{StartOptions, recover};
 use stockade_engine::{Bounds, Engine};
 use stockade_journal::storage::SimulatedStorage;
@@ -216,7 +216,7 @@ fn extremes() -> [(&'static str, Vec<u8>); 15] {
 /// A short history with every verb; it leaves two snapshots and a journal of several segments.
 fn history(durability: Durability, closed: bool) -> (SimulatedStorage, SimulatedStorage) {
     let [root, journal, snapshots] = [(); 3].map(|()| SimulatedStorage::new());
-    let folder = Folder::over(Arc::new(root), Arc::new(journal.clone()), Arc::new(snapshots.clone()), "seeds")
+    let folder = DataFolder::over(Arc::new(root), Arc::new(journal.clone()), Arc::new(snapshots.clone()), "seeds")
         .expect("a folder");
     let options = StartOptions {
         bounds: Bounds::default(),

@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 use crate::failure::Failure;
 
 /// The thread never sleeps for less than this; arrivals that are due meanwhile are sent together.
-const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
+const SLEEP_MIN: Duration = Duration::from_micros(50);
 /// Nor for longer: it must notice when the loop is cancelled.
-const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+const SLEEP_MAX: Duration = Duration::from_millis(50);
 
 /// Stops the thread when the loop is cancelled.
 struct GivenUp(Arc<AtomicBool>);
@@ -83,7 +83,7 @@ fn wait(due: Duration, watch: Stopwatch, stop: &AtomicBool) -> bool {
         if left.is_zero() {
             return true;
         }
-        std::thread::sleep(left.clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
+        std::thread::sleep(left.clamp(SLEEP_MIN, SLEEP_MAX));
     }
 }
 

@@ -19,9 +19,9 @@ const CONNECTIONS: usize = 4;
 /// Holds in a message.
 const BATCH: u64 = 1_000;
 /// The shortest life that a server grants.
-const SHORTEST_TTL: u64 = 1_000;
+const TTL_MIN: u64 = 1_000;
 /// How often a busy server is asked again.
-const PATIENCE: u32 = 200;
+const RETRIES_MAX: u32 = 200;
 
 /// When the holds end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,14 +149,14 @@ fn life(until: Until, number: u64, all: u64, now: u64) -> Duration {
         Until::Instants { first, within } => {
             let share = within.saturating_mul(number).checked_div(all).unwrap_or(0);
             let deadline = first.saturating_add(share);
-            Duration::from_millis(deadline.saturating_sub(now).max(SHORTEST_TTL))
+            Duration::from_millis(deadline.saturating_sub(now).max(TTL_MIN))
         }
     }
 }
 
 /// Sends a batch. While the server is busy it is sent again with the same ids, so nothing is made twice.
 async fn ask(client: &mut Checkout, request: pb::BatchRequest) -> Result<pb::BatchResponse, Failure> {
-    for _ in 0..PATIENCE {
+    for _ in 0..RETRIES_MAX {
         match client.batch(request.clone()).await {
             Ok(answer) => return Ok(answer.into_inner()),
             Err(status) if status.code() == tonic::Code::Unavailable => {

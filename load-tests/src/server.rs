@@ -15,11 +15,11 @@ use crate::failure::Failure;
 use crate::process::Process;
 
 /// How long a server on an empty folder may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server may take to end: it drains, and takes a last snapshot.
-const LAST_PATIENCE: Duration = Duration::from_mins(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long the metrics page may take.
-const PAGE_PATIENCE: Duration = Duration::from_secs(20);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The data folder's name.
 const DATA: &str = "data";
@@ -86,7 +86,7 @@ impl Recipe {
     /// # Errors
     /// When it does not serve in time; with its last lines of output.
     pub fn start(&self, flags: &[String]) -> Result<Server, Failure> {
-        self.start_on(self.folder()?, flags, PATIENCE)
+        self.start_on(self.folder()?, flags, START_TIMEOUT)
     }
 
     /// Starts a server on free ports and on the folder of an earlier one. It has `patience` to start.
@@ -135,7 +135,7 @@ impl Server {
     /// When it can't be read.
     pub async fn metrics(&self) -> Result<Option<String>, Failure> {
         let Some(http) = self.http else { return Ok(None) };
-        let page = tokio::time::timeout(PAGE_PATIENCE, page(http)).await;
+        let page = tokio::time::timeout(PAGE_TIMEOUT, page(http)).await;
         let page = page.map_err(|_late| Failure::Work(format!("the metrics page at {http} does not come")))??;
         Ok(Some(page))
     }
@@ -171,7 +171,7 @@ impl Server {
     /// When it does not end successfully.
     pub fn stop(self) -> Result<(), Failure> {
         let Some(Own { process, folder }) = self.own else { return Ok(()) };
-        let well = process.stop(Signal::TERM, LAST_PATIENCE);
+        let well = process.stop(Signal::TERM, SHUTDOWN_TIMEOUT);
         drop(folder);
         if well { Ok(()) } else { Err(Failure::Work("the server did not end well".to_owned())) }
     }

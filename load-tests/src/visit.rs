@@ -15,7 +15,7 @@ use crate::samples::{Ending, Verb};
 use crate::wire::{self, Checkout};
 
 /// How often a request that was answered with `UNAVAILABLE` is sent again.
-pub const PATIENCE: u32 = 40;
+pub const RETRIES_MAX: u32 = 40;
 /// How long a caller waits before that.
 pub const PAUSE: Duration = Duration::from_millis(50);
 
@@ -150,7 +150,7 @@ impl Customer<'_> {
         self.visit.granted(question.verb()).is_some()
     }
 
-    /// Sends a request until it is answered with something other than `UNAVAILABLE`, at most `PATIENCE` times more.
+    /// Sends a request until it is answered with something other than `UNAVAILABLE`, at most `RETRIES_MAX` times more.
     /// Returns all attempts.
     async fn attempt(&self, due: Duration, question: &Question) -> Vec<Call> {
         let (floor, verb) = (self.floor, question.verb());
@@ -164,7 +164,7 @@ impl Customer<'_> {
             let said = told(answer, &self.visit, floor);
             let unavailable = matches!(said, Said::Unknown { code: Code::Unavailable });
             calls.push(Call { verb, sent: at(sent), received: at(received), said });
-            if unavailable && calls.len() < place(u64::from(PATIENCE)) {
+            if unavailable && calls.len() < place(u64::from(RETRIES_MAX)) {
                 floor.again.increment();
                 tokio::time::sleep(PAUSE).await;
                 continue;

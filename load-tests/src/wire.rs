@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::failure::Failure;
 
 /// How long connecting may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer that is accepted: a page of a thousand holds with many lines each.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -28,7 +28,7 @@ pub async fn connect(endpoint: &str) -> Result<Channel, Failure> {
     let unreached =
         |source: tonic::transport::Error| Failure::Unreached { endpoint: endpoint.to_owned(), source: source.into() };
     let address = Endpoint::from_shared(endpoint.to_owned()).map_err(unreached)?;
-    address.connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).connect().await.map_err(unreached)
+    address.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(unreached)
 }
 
 /// This many clients of the reservation service, each with a connection of its own.

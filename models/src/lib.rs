@@ -1,9 +1,9 @@
 //! Models: the source of the stock counter and of the journal's hand-off to its writer, run in every interleaving
 //! within a bound on preemptions.
 //!
-//! `crates/counter/src/stock.rs` and `crates/journal/src/` take their atomics, locks and threads from `crate::sync`. Here that
-//! module has the checker's types, so the shipped source itself is checked. Each scenario also runs on mutants, copies
-//! of that source with one fault, to show that it finds the fault. Nothing here is part of the server.
+//! `crates/counter/src/stock.rs` and `crates/journal/src/` take their atomics, locks and threads from `crate::sync`.
+//! Here that module has the checker's types, so the shipped source itself is checked. Each scenario also runs on
+//! mutants, copies of that source with one fault, to show that it finds the fault. Nothing here is part of the server.
 //!
 //! Not modelled: time (the writer sleeps until it is unparked, so a fault that its timeout would repair is found here),
 //! a writer that panics, the end of a thread before its courier's, permits refused because of queued bytes, the rest of
@@ -31,7 +31,7 @@ pub use self::stand_ins::{ids, metrics, time};
 #[path = "../../crates/journal/src"]
 #[expect(dead_code, reason = "not all of the journal is modelled")]
 pub mod journal {
-    mod gate;
+    mod permits;
     #[path = "../../../models/src/handoff/mod.rs"]
     pub mod handoff;
     mod progress;

@@ -7,7 +7,7 @@ use crate::sync::live_at;
 /// Maximum preemptions of a run unless `LOOM_MAX_PREEMPTIONS` says otherwise. Each mutant is caught with fewer.
 const PREEMPTIONS: usize = 3;
 /// Maximum steps of a run; with more it counts as endless.
-const MOST_STEPS: usize = 20_000;
+const STEPS_MAX: usize = 20_000;
 
 /// Runs `model` in every interleaving within the bound.
 pub fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -17,7 +17,7 @@ pub fn check(model: impl Fn() + Sync + Send + 'static) {
 /// The same for a model of many steps, with its own bound.
 pub fn check_within(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.max_branches = MOST_STEPS;
+    builder.max_branches = STEPS_MAX;
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.check(model);
 }

@@ -72,7 +72,7 @@ pub mod frame {
     /// Bytes before the payload.
     pub const BATCH_HEAD: usize = 8;
     /// Room for two operations.
-    pub const MAX_BATCH: usize = BATCH_HEAD + 2;
+    pub const BATCH_BYTES_MAX: usize = BATCH_HEAD + 2;
 
     /// The last LSN of the batch, in place of its hash.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub mod frame {
     #[derive(Debug, Clone, Copy)]
     pub struct BatchHead {
         /// The term.
-        pub epoch: u64,
+        pub term: u64,
         /// LSN of the first record.
         pub first: Lsn,
         /// Number of records.
@@ -151,7 +151,7 @@ pub mod segment {
     #[derive(Debug, Clone, Copy)]
     pub struct Trailer {
         /// The term.
-        pub epoch: u64,
+        pub term: u64,
         /// Where the next term continues.
         pub next: Lsn,
         /// The time of closing.
@@ -240,12 +240,12 @@ pub struct Start {
     /// Hash of the last batch.
     pub chain: frame::BatchHash,
     /// This term.
-    pub epoch: u64,
+    pub term: u64,
 }
 
 impl Start {
     /// The start of an empty log.
-    pub const FIRST: Self = Self { next: ids::Lsn(1), chain: frame::BatchHash(0), epoch: 1 };
+    pub const FIRST: Self = Self { next: ids::Lsn(1), chain: frame::BatchHash(0), term: 1 };
 }
 
 /// The metrics of the journal.

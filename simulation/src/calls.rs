@@ -21,7 +21,7 @@ use crate::model::words::START;
 use crate::simulation::{Checked, Plant, Simulation};
 
 /// Requests that callers may send again.
-const MOST_SENT: usize = 24;
+const SENT_MAX: usize = 24;
 
 /// A request as it was sent.
 #[derive(Debug, Clone)]
@@ -73,8 +73,8 @@ impl Simulation {
         } else {
             Sent::On(draw::verb(&mut self.dice, &seen))
         };
-        if self.sent.len() == MOST_SENT {
-            let gone = self.dice.place(MOST_SENT);
+        if self.sent.len() == SENT_MAX {
+            let gone = self.dice.place(SENT_MAX);
             self.sent.swap_remove(gone);
         }
         self.sent.push(sent.clone());
@@ -138,7 +138,7 @@ impl Simulation {
                 (verb.hold(), expected, says::answered(&engine, verb, drop, now))
             }
         };
-        self.tell(&format!("{sent:?} -> {}", said.text));
+        self.log(&format!("{sent:?} -> {}", said.text));
         self.count_call(sent, &said.text);
         if said.text != expected {
             return self.violated(format!("expected {expected}, was told {}", said.text));

@@ -21,7 +21,7 @@ pub fn remembered(engine: &Engine, hold: u64) -> Option<Hold> {
 
 fn archived(engine: &Engine) -> Vec<DropNo> {
     let drops = engine.inventory().drops.all();
-    drops.iter().filter(|drop| drop.running().archived.is_some()).map(|drop| drop.number).collect()
+    drops.iter().filter(|drop| drop.read().archived.is_some()).map(|drop| drop.number).collect()
 }
 
 /// A difference between the engine's hold and the model's, if any.
@@ -32,7 +32,7 @@ pub fn hold(engine: &Engine, model: &Model, hold: u64) -> Result<(), String> {
         return if ours == theirs { Ok(()) } else { Err(format!("hold {hold}: model {ours}, engine {theirs}")) };
     };
     let drop = drop_id(DROPS[expected.drop()]);
-    let definition = engine.inventory().drops.with_id(&drop, |entry| entry.running().definition.clone());
+    let definition = engine.inventory().drops.with_id(&drop, |entry| entry.read().definition.clone());
     let definition = definition.ok_or_else(|| format!("no drop {drop}"))?;
     let created_at = START.until(found.created_at()).0;
     let returned: Vec<(u32, u32)> = found.lines().iter().map(|line| (line.returned, line.withdrawn)).collect();

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_journal::KeepPolicy;
 use stockade_journal::storage::SimulatedStorage;
-use stockade_journal::storage::simulated::Operation;
+use stockade_journal::storage::simulated::StorageOperation;
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::dice::Dice;
@@ -64,9 +64,10 @@ impl Machine {
         Self { root: copy(&self.root), journal: copy(&self.journal), snapshots: copy(&self.snapshots), wall, now }
     }
 
-    pub fn folder(&self) -> Folder {
+    pub fn folder(&self) -> DataFolder {
         let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
-        let folder = Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder");
+        let folder =
+            DataFolder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder");
         folder.keeping_in(Arc::new(self.kept()), KEEP)
     }
 
@@ -154,12 +155,12 @@ impl Machine {
     /// Makes one of the next operations fail. Returns a description.
     pub fn arm(&self, part: Part, dice: &mut Dice) -> String {
         let operation = dice.weighted(&[
-            (4, Operation::Append),
-            (4, Operation::SyncData),
-            (2, Operation::Create),
-            (1, Operation::Rename),
-            (1, Operation::Remove),
-            (2, Operation::SyncDir),
+            (4, StorageOperation::Append),
+            (4, StorageOperation::SyncData),
+            (2, StorageOperation::Create),
+            (1, StorageOperation::Rename),
+            (1, StorageOperation::Remove),
+            (2, StorageOperation::SyncDir),
         ]);
         let kind = dice.weighted(&[(1, ErrorKind::StorageFull), (1, ErrorKind::Other)]);
         let storage = self.part(part);
@@ -177,7 +178,7 @@ impl Machine {
     }
 
     /// Operations that have failed since the process began.
-    pub fn failures(&self) -> Vec<Operation> {
+    pub fn failures(&self) -> Vec<StorageOperation> {
         [self.journal.failures(), self.snapshots.failures()].concat()
     }
 }

@@ -48,7 +48,7 @@ impl Simulation {
     }
 
     fn operated(&mut self, what: &str, expected: &str, said: Said) -> Checked {
-        self.tell(&format!("{what} -> {}", said.text));
+        self.log(&format!("{what} -> {}", said.text));
         if said.text != expected {
             return self.violated(format!("expected {expected}, was told {}", said.text));
         }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use stockade_engine::agenda::{Agenda, Entry};
+use stockade_engine::agenda::{Agenda, AgendaEntry};
 use stockade_engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade_engine::verify::verify_folder;
-use stockade_journal::storage::simulated::Operation;
-use stockade_journal::{Durability, Turn, Writer};
+use stockade_journal::storage::simulated::StorageOperation;
+use stockade_journal::{Durability, Step, Writer};
 use stockade_types::record::Restart;
 use stockade_types::time::{Millis, Timestamp};
 
@@ -21,7 +21,7 @@ use crate::model::words::START;
 use crate::simulation::{Checked, Doom, Plant, Running, Simulation};
 
 /// How many starts in a row may fail because of disk faults.
-const MOST_STARTS: u64 = 50;
+const STARTS_MAX: u64 = 50;
 
 impl Simulation {
     /// Ends the process or the machine now, or the machine in the middle of one of the disk's next operations.
@@ -32,7 +32,7 @@ impl Simulation {
             _ => {
                 let part = if self.dice.percent(70) { Part::Journal } else { Part::Snapshots };
                 let told = self.machine.doom(part, &mut self.dice);
-                self.tell(&told);
+                self.log(&told);
             }
         }
     }
@@ -87,9 +87,9 @@ impl Simulation {
         let asked = engine.journal().close(self.machine.instant());
         let writer = &mut self.running.as_mut().expect("an engine runs").writer;
         self.history.batch_ends(engine.journal().appended().0);
-        while writer.turn() == Turn::Wrote {}
+        while writer.step() == Step::Wrote {}
         let closed = asked.and_then(|()| engine.journal().close(self.machine.instant()));
-        self.tell(&format!("stop: {}", if closed.is_ok() { "in order" } else { "failed" }));
+        self.log(&format!("stop: {}", if closed.is_ok() { "in order" } else { "failed" }));
         match closed {
             Ok(()) => {
                 self.certain = engine.journal().appended().0;
@@ -127,10 +127,10 @@ impl Simulation {
             self.verify()?;
         }
         let mut accept_clock = false;
-        for _ in 0..MOST_STARTS {
+        for _ in 0..STARTS_MAX {
             if self.dice.percent(2 * self.weather.faults) {
                 let told = self.machine.arm(Part::Journal, &mut self.dice);
-                self.tell(&format!("in the start {told}"));
+                self.log(&format!("in the start {told}"));
             }
             let failures = self.machine.failures().len();
             let wall = self.machine.wall_instant();
@@ -142,7 +142,7 @@ impl Simulation {
                 }
                 Err(error) if self.machine.failures().len() > failures => {
                     self.coverage.count("fault of a start");
-                    self.tell(&format!("a start fails: {error}"));
+                    self.log(&format!("a start fails: {error}"));
                     let doom = if self.dice.percent(50) { Doom::Machine } else { Doom::Process };
                     self.end(doom);
                 }
@@ -156,12 +156,12 @@ impl Simulation {
     pub(crate) fn count_failures(&mut self) {
         for operation in self.machine.failures() {
             let what = match operation {
-                Operation::Create => "create",
-                Operation::Append => "append",
-                Operation::SyncData => "sync",
-                Operation::Rename => "rename",
-                Operation::Remove => "remove",
-                Operation::SyncDir => "sync of names",
+                StorageOperation::Create => "create",
+                StorageOperation::Append => "append",
+                StorageOperation::SyncData => "sync",
+                StorageOperation::Rename => "rename",
+                StorageOperation::Remove => "remove",
+                StorageOperation::SyncDir => "sync of names",
             };
             self.coverage.count(&format!("fault {what}"));
         }
@@ -187,7 +187,7 @@ impl Simulation {
         if self.options.plant == Some(Plant::LyingSync) {
             self.machine.journal.lie();
         }
-        self.tell(&format!("the {doom:?} ends"));
+        self.log(&format!("the {doom:?} ends"));
         let outage = if self.dice.percent(50) { 0 } else { self.dice.below(3_000) };
         self.machine.pass(outage);
     }
@@ -204,7 +204,7 @@ impl Simulation {
     fn recovered(&mut self, recovered: Recovered, writer: Writer, wall: Timestamp) -> Checked {
         let Recovered { engine, now, last_snapshot: _, report } = recovered;
         let upto = engine.journal().durable().0;
-        self.tell(&format!("recovered {upto} of {}, {} certain: {report:?}", self.history.last(), self.certain));
+        self.log(&format!("recovered {upto} of {}, {} certain: {report:?}", self.history.last(), self.certain));
         self.count_recovery(&report, upto);
         if upto < self.acknowledged.max(self.certain).max(self.written) {
             let (told, certain) = (self.acknowledged, self.certain.max(self.written));
@@ -228,7 +228,7 @@ impl Simulation {
         self.may_be_archived = [None; DROPS.len()];
         // Moments that passed during the outage are applied now. If the journal can't accept their records, the next
         // step finds that.
-        self.have_turns(Entry::Moments, self.machine.instant());
+        self.have_turns(AgendaEntry::Moments, self.machine.instant());
         let mut wrong = format!("time starts at {now}, but neither a record nor the wall clock says so");
         for last in self.last_times(moment.at, now, wall) {
             let (mut model, moved) = self.with_grace(&moment.model, last, START.until(now).0);

@@ -47,7 +47,7 @@ impl Simulation {
             files.iter().nth(nth).map(|(name, bytes)| (name.clone(), bytes.len())).expect("one of them");
         let (at, bit) = (self.dice.place(bytes), self.dice.below(8));
         let what = format!("bit {bit} of byte {at} of {file} turns");
-        self.tell(&what);
+        self.log(&what);
         let (batch, last) = if part == Part::Journal { batch_at(&files, &file, at) } else { (0, false) };
         turn(&mut files, &file, at, bit);
         if self.options.plant == Some(Plant::TimidStart) {
@@ -72,13 +72,13 @@ impl Simulation {
         let (recovered, _writer) = match self.start_of(&copy) {
             Ok(started) => started,
             Err(error) => {
-                self.tell(&format!("refused: {error}"));
+                self.log(&format!("refused: {error}"));
                 return self.rightly_refused(copy, rot, &error);
             }
         };
         let upto = recovered.engine.journal().durable().0;
         let report = &recovered.report;
-        self.tell(&format!("recovered {upto} of {written}: {report:?}"));
+        self.log(&format!("recovered {upto} of {written}: {report:?}"));
         if report.cut.is_some() {
             self.coverage.count("rot in the journal cut");
         }

@@ -106,7 +106,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
             return simulation.violated(format!("no drop is made: {}", fault.value));
         }
     }
-    simulation.tell(&format!("{weather:?} {shapes:?}"));
+    simulation.log(&format!("{weather:?} {shapes:?}"));
     simulation.turn()?;
     // The first records are forced whatever the durability, since the history begins with them.
     if let Err(error) = engine.journal().sync() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stockade_engine::agenda::Agenda;
 use stockade_engine::recover::StartOptions;
 use stockade_engine::{Bounds, Engine};
-use stockade_journal::{Durability, FileLogOptions, Turn, Writer};
+use stockade_journal::{Durability, FileLogOptions, Step as WriterStep, Writer};
 use stockade_types::time::Millis;
 
 use crate::calls::{Pending, Sent};
@@ -218,7 +218,7 @@ impl Simulation {
             Step::Answers => self.answers(),
             Step::Sweep => self.sweep(),
             Step::Operator => self.operate(),
-            Step::Agenda => self.look_at_agenda(),
+            Step::Agenda => self.run_agenda(),
             Step::Snapshot if !self.nested => self.snapshot(),
             Step::Rot if !self.nested => self.rot(),
             Step::Stop if !self.nested => self.stop_and_start(),
@@ -261,8 +261,8 @@ impl Simulation {
         }
     }
 
-    pub(crate) fn tell(&mut self, what: &str) {
-        self.trace.tell(self.machine.now(), what);
+    pub(crate) fn log(&mut self, what: &str) {
+        self.trace.log(self.machine.now(), what);
     }
 
     pub(crate) fn violated<T>(&self, what: impl Into<String>) -> Checked<T> {
@@ -281,7 +281,7 @@ impl Simulation {
     fn arm(&mut self) {
         let part = self.dice.weighted(&[(3, Part::Journal), (2, Part::Snapshots)]);
         let told = self.machine.arm(part, &mut self.dice);
-        self.tell(&told);
+        self.log(&told);
     }
 
     /// Runs the writer on everything that is queued.
@@ -295,11 +295,11 @@ impl Simulation {
         // Without a waiter the writer would wait for more records.
         let _pending = Pending::new(engine.journal().barrier()).poll();
         self.history.batch_ends(upto);
-        let turn = self.running.as_mut().expect("an engine runs").writer.turn();
+        let turn = self.running.as_mut().expect("an engine runs").writer.step();
         let durable = engine.journal().durable().0;
-        self.tell(&format!("turn {from} to {upto}: {turn:?}"));
+        self.log(&format!("turn {from} to {upto}: {turn:?}"));
         match turn {
-            Turn::Wrote if durable == upto => {
+            WriterStep::Wrote if durable == upto => {
                 self.written = upto;
                 if self.weather.durability == Durability::Sync {
                     self.certain = upto;
@@ -307,8 +307,8 @@ impl Simulation {
                 self.coverage.count("batch");
                 Ok(())
             }
-            Turn::Wrote => self.violated(format!("the writer wrote {upto} and says that {durable} is durable")),
-            Turn::Ended => self.journal_failed(failures),
+            WriterStep::Wrote => self.violated(format!("the writer wrote {upto} and says that {durable} is durable")),
+            WriterStep::Ended => self.journal_failed(failures),
         }
     }
 }

@@ -20,7 +20,7 @@ impl Trace {
         Self { hash: blake3::Hasher::new(), last: VecDeque::new(), steps: 0, aloud }
     }
 
-    pub fn tell(&mut self, now: u64, what: &str) {
+    pub fn log(&mut self, now: u64, what: &str) {
         self.steps += 1;
         let line = format!("{:>6} {now:>9} {what}", self.steps);
         self.hash.update(line.as_bytes());

@@ -1,8 +1,8 @@
 //! Background work: time, sweeps, archiving, snapshots.
 
-use stockade_engine::agenda::Entry;
-use stockade_engine::compact::Between;
+use stockade_engine::agenda::AgendaEntry;
 use stockade_engine::inventory::DropEntry;
+use stockade_engine::snapshots::Between;
 use stockade_journal::LogError;
 use stockade_types::ids::Lsn;
 use stockade_types::time::Timestamp;
@@ -27,16 +27,16 @@ impl Simulation {
             _ => self.dice.below(600),
         };
         self.machine.pass(span);
-        self.tell(&format!("{span} ms pass"));
+        self.log(&format!("{span} ms pass"));
         if span >= TEND_EVERY {
             self.tend();
         }
     }
 
     /// Runs one entry of the agenda for as long as it has more to do at once.
-    pub(crate) fn have_turns(&mut self, entry: Entry, now: Timestamp) {
+    pub(crate) fn have_turns(&mut self, entry: AgendaEntry, now: Timestamp) {
         let agenda = &mut self.running.as_mut().expect("an engine runs").agenda;
-        while agenda.look_at(entry, now) <= now {}
+        while agenda.run_entry(entry, now) <= now {}
     }
 
     /// Applies due moments of drops. Each appends a record that changes no answer. If the journal accepts no records
@@ -46,7 +46,7 @@ impl Simulation {
             return Ok(());
         }
         let before = self.engine().journal().appended().0;
-        self.have_turns(Entry::Moments, self.machine.instant());
+        self.have_turns(AgendaEntry::Moments, self.machine.instant());
         self.moments_made(before)
     }
 
@@ -88,7 +88,7 @@ impl Simulation {
             if self.dice.percent(50) { (wall + by, "ahead") } else { (wall.saturating_sub(by), "back") };
         self.coverage.count(&format!("clock jumped {direction}"));
         self.machine.set_wall(to);
-        self.tell(&format!("the wall clock jumps {direction} by {by}"));
+        self.log(&format!("the wall clock jumps {direction} by {by}"));
     }
 
     /// Runs the sweeper on all due holds, and checks that none of them is live afterwards.
@@ -100,11 +100,11 @@ impl Simulation {
             now = now.plus(stockade_types::time::Millis(700));
         }
         if self.options.plant != Some(Plant::LateExpiry) {
-            self.have_turns(Entry::DueHolds, now);
-            self.have_turns(Entry::Forgetting, now);
+            self.have_turns(AgendaEntry::DueHolds, now);
+            self.have_turns(AgendaEntry::Eviction, now);
         }
         self.coverage.count("did sweep");
-        self.tell(&format!("sweep of {due}"));
+        self.log(&format!("sweep of {due}"));
         self.explain(before)?;
         let late = self.before().due;
         if !late.is_empty() {
@@ -114,7 +114,7 @@ impl Simulation {
     }
 
     /// Runs each entry of the agenda, archiving last, and checks that none has anything left to do.
-    pub(crate) fn look_at_agenda(&mut self) -> Checked {
+    pub(crate) fn run_agenda(&mut self) -> Checked {
         self.make_moments()?;
         self.sweep()?;
         self.archive()?;
@@ -122,7 +122,7 @@ impl Simulation {
             return Ok(());
         }
         let now = self.machine.instant();
-        let next = self.running.as_mut().expect("an engine runs").agenda.look(now);
+        let next = self.running.as_mut().expect("an engine runs").agenda.run_due(now);
         if next <= now || self.engine().journal().appended().0 != self.history.last() {
             return self.violated(format!("all was done, and the agenda has more to do at {next}"));
         }
@@ -132,12 +132,12 @@ impl Simulation {
     /// Archives drops that may be archived, with a record each. During a snapshot their holds stay in memory.
     fn archive(&mut self) -> Checked {
         let before = self.engine().journal().appended();
-        self.have_turns(Entry::Archiving, self.machine.instant());
+        self.have_turns(AgendaEntry::Archiving, self.machine.instant());
         let engine = self.engine();
         let archived_at = |drop: &usize| {
             let archived = |lsn: &Lsn| *lsn > before;
             engine.inventory().drops.with_id(&drop_id(DROPS[*drop]), |entry| {
-                entry.running().archived.as_ref().map(|(lsn, _)| *lsn).filter(archived)
+                entry.read().archived.as_ref().map(|(lsn, _)| *lsn).filter(archived)
             })
         };
         let mut archived: Vec<(Lsn, usize)> =
@@ -150,7 +150,7 @@ impl Simulation {
                 return self.violated(format!("drop {drop} was archived by {lsn}, which is not expected"));
             }
             self.coverage.count(if self.nested { "did archive in a snapshot" } else { "did archive" });
-            self.tell(&format!("{drop} archived"));
+            self.log(&format!("{drop} archived"));
             self.history.append(now, &self.truth);
         }
         if engine.journal().appended().0 != self.history.last() {
@@ -190,7 +190,7 @@ impl Simulation {
         let storage = self.machine.snapshots.clone();
         let now = self.machine.now();
         self.times.push(now);
-        self.tell("snapshot begins");
+        self.log("snapshot begins");
         self.nested = true;
         let busy = self.dice.percent(70);
         let mut next = if busy { self.dice.below(SHARDS) } else { u64::MAX };
@@ -220,7 +220,7 @@ impl Simulation {
         });
         self.nested = false;
         self.coverage.count("did snapshot");
-        self.tell(&format!(
+        self.log(&format!(
             "snapshot: {}",
             taken.as_ref().map_or_else(ToString::to_string, |taken| taken.from.to_string())
         ));
@@ -262,7 +262,7 @@ impl Simulation {
     /// is durable or has failed.
     fn let_sync(&mut self, between: Between) -> Checked {
         if self.dice.percent(self.weather.crashes) && self.doom.is_none() {
-            self.tell("the power goes in a snapshot");
+            self.log("the power goes in a snapshot");
             self.machine.stop();
             self.doom = Some(Doom::Machine);
         }

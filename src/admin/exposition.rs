@@ -107,7 +107,7 @@ pub enum Value {
 /// Writes a page of metrics.
 #[must_use]
 pub fn write(families: &[Family], format: Format) -> String {
-    let mut page = Page { text: String::with_capacity(16 * 1024), format };
+    let mut page = MetricsPage { text: String::with_capacity(16 * 1024), format };
     for family in families.iter().filter(|family| !family.series.is_empty()) {
         page.family(family);
     }
@@ -117,12 +117,12 @@ pub fn write(families: &[Family], format: Format) -> String {
     page.text
 }
 
-struct Page {
+struct MetricsPage {
     text: String,
     format: Format,
 }
 
-impl Page {
+impl MetricsPage {
     fn family(&mut self, family: &Family) {
         let Family { name, help, kind, series } = family;
         let sample = match kind {

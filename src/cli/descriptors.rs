@@ -44,8 +44,8 @@ mod tests {
         }
         let ours = set.file.iter().filter(|file| file.package() == "stockade.v1");
         for file in ours {
-            let told = file.source_code_info.as_ref().map(|info| info.location.iter());
-            let comments = told.into_iter().flatten().filter(|place| place.leading_comments.is_some()).count();
+            let locations = file.source_code_info.as_ref().map(|info| info.location.iter());
+            let comments = locations.into_iter().flatten().filter(|place| place.leading_comments.is_some()).count();
             assert!(comments > 0, "{} has lost its comments", file.name());
         }
     }

@@ -116,7 +116,7 @@ pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
         return Err(format!("{name} is empty; the least that a file must say is:\n\n{SMALLEST}"));
     }
     let file: DropFile = serde_saphyr::from_str(text).map_err(|error| explain(name, text, &error))?;
-    let mut faults = Faults { name, lines: Vec::new() };
+    let mut faults = FileFaults { name, lines: Vec::new() };
     if file.kind.value != "Drop" {
         faults.add(file.kind.referenced, format_args!("kind must be Drop, not {:?}", file.kind.value));
     }
@@ -149,12 +149,12 @@ fn says_nothing(text: &str) -> bool {
     text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
 }
 
-struct Faults<'a> {
+struct FileFaults<'a> {
     name: &'a str,
     lines: Vec<String>,
 }
 
-impl Faults<'_> {
+impl FileFaults<'_> {
     fn add(&mut self, at: Location, fault: impl std::fmt::Display) {
         self.lines.push(format!("{}:{}:{}: {fault}", self.name, at.line(), at.column()));
     }
@@ -349,9 +349,9 @@ limits: [{id: two-each, scope: drop, max_units: 2}]
             ("title: *a\n", "knife.yaml:8:8: title: there is no anchor (&) of that name before"),
             ("---\nkind: Drop\n", "knife.yaml:9:1: a file has one drop, but a second document begins here"),
         ];
-        for (line, told) in table {
+        for (line, message) in table {
             let error = parse("knife.yaml", &format!("{GOOD}{line}")).expect_err(line);
-            assert!(error.starts_with(told), "{error}");
+            assert!(error.starts_with(message), "{error}");
         }
     }
 

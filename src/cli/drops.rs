@@ -119,7 +119,7 @@ pub async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding,
         output.json(&json::text("GetDropResponse", &answer)?);
         return Ok(Finding::Well);
     }
-    tell(output, answer.drop.as_ref())
+    print(output, answer.drop.as_ref())
 }
 
 /// Stops new reserves for now.
@@ -163,10 +163,10 @@ fn steered(
         output.json(&json::text(name, answer)?);
         return Ok(Finding::Well);
     }
-    tell(output, drop)
+    print(output, drop)
 }
 
-fn tell(output: &mut Output, drop: Option<&pb::Drop>) -> Result<Finding, Failure> {
+fn print(output: &mut Output, drop: Option<&pb::Drop>) -> Result<Finding, Failure> {
     show::drop(output, drop.ok_or(Failure::Bug("the server answered with nothing"))?);
     Ok(Finding::Well)
 }

@@ -115,9 +115,9 @@ mod tests {
             moved: vec![line],
             ..pb::Event::default()
         };
-        let told = one_line(&event);
-        assert!(told.starts_with("1970-01-01T00:00:01.500Z 7 hold.claimed knife h1 CLAIMED a"), "{told}");
-        assert!(told.ends_with("da KNIFE:2,released=1") && !told.contains('\x1b'), "{told}");
+        let printed = one_line(&event);
+        assert!(printed.starts_with("1970-01-01T00:00:01.500Z 7 hold.claimed knife h1 CLAIMED a"), "{printed}");
+        assert!(printed.ends_with("da KNIFE:2,released=1") && !printed.contains('\x1b'), "{printed}");
         let restarted = pb::Event {
             r#type: "stockade.engine.restarted".into(),
             labels: [("stopped_at", "x"), ("grace_until", "y")].map(|(k, v)| (k.into(), v.into())).into(),

@@ -87,7 +87,7 @@ impl Failure {
     }
 
     /// Prints it on standard error, with its causes.
-    pub fn tell(&self, output: &mut Output) {
+    pub fn print(&self, output: &mut Output) {
         self.lines().iter().for_each(|line| output.complain(line));
     }
 

@@ -40,11 +40,11 @@ pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Fi
     }
     let answer = answered?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) if !answer.short_lines.is_empty() => Shown::Short(hold, answer.short_lines.clone()),
-        Outcome::Hold(hold) => Shown::Hold(hold),
-        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+        Outcome::Hold(hold) if !answer.short_lines.is_empty() => HoldAnswer::Short(hold, answer.short_lines.clone()),
+        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
+        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
     });
-    tell(output, &options.remote, "ReserveResponse", &answer, shown)
+    print(output, &options.remote, "ReserveResponse", &answer, shown)
 }
 
 /// Whether it is unknown after this status if the call took effect.
@@ -79,10 +79,10 @@ pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Find
     };
     let answer = Client::connect(&options.remote.endpoint).await?.extend(request).await?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) => Shown::Hold(hold),
-        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
+        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
     });
-    tell(output, &options.remote, "ExtendResponse", &answer, shown)
+    print(output, &options.remote, "ExtendResponse", &answer, shown)
 }
 
 /// Turns a hold into a sale.
@@ -104,11 +104,11 @@ pub async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Findin
     let answer = Client::connect(&options.remote.endpoint).await?.claim(request).await?;
     let late = answer.mode() == pb::ClaimMode::LateFromFreeStock;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) if late => Shown::LateSale(hold),
-        Outcome::Hold(hold) => Shown::Hold(hold),
-        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+        Outcome::Hold(hold) if late => HoldAnswer::LateSale(hold),
+        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
+        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
     });
-    tell(output, &options.remote, "ClaimResponse", &answer, shown)
+    print(output, &options.remote, "ClaimResponse", &answer, shown)
 }
 
 /// Gives units back before the sale.
@@ -127,10 +127,10 @@ pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Fi
     };
     let answer = Client::connect(&options.remote.endpoint).await?.release(request).await?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) => Shown::Hold(hold),
-        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
+        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
     });
-    tell(output, &options.remote, "ReleaseResponse", &answer, shown)
+    print(output, &options.remote, "ReleaseResponse", &answer, shown)
 }
 
 /// Gives units back after the sale.
@@ -147,10 +147,10 @@ pub async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<F
     };
     let answer = Client::connect(&options.remote.endpoint).await?.return_units(request).await?;
     let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) => Shown::Hold(hold),
-        Outcome::Refusal(refusal) => Shown::Refusal(refusal),
+        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
+        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
     });
-    tell(output, &options.remote, "ReturnUnitsResponse", &answer, shown)
+    print(output, &options.remote, "ReturnUnitsResponse", &answer, shown)
 }
 
 /// Shows a hold.
@@ -161,11 +161,11 @@ pub async fn show(options: &ShowHoldOptions, output: &mut Output) -> Result<Find
     let (hold_id, drop_id) = (options.hold.clone(), options.drop.clone());
     let request = pb::GetHoldRequest { hold_id, drop_id, ..pb::GetHoldRequest::default() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_hold(request).await?;
-    let shown = answer.hold.clone().map(Shown::Hold);
-    tell(output, &options.remote, "GetHoldResponse", &answer, shown)
+    let shown = answer.hold.clone().map(HoldAnswer::Hold);
+    print(output, &options.remote, "GetHoldResponse", &answer, shown)
 }
 
-enum Shown {
+enum HoldAnswer {
     Hold(pb::Hold),
     /// A hold that was claimed after its deadline.
     LateSale(pb::Hold),
@@ -175,36 +175,36 @@ enum Shown {
 }
 
 /// Prints an answer. A refusal is an answer too, with exit code 1.
-fn tell(
+fn print(
     output: &mut Output,
     remote: &Remote,
     name: &str,
     answer: &impl Message,
-    shown: Option<Shown>,
+    shown: Option<HoldAnswer>,
 ) -> Result<Finding, Failure> {
     let shown = shown.ok_or(Failure::Bug("the server answered with nothing"))?;
     if remote.json {
         output.json(&json::text(name, answer)?);
     }
     let finding = match &shown {
-        Shown::Hold(_) | Shown::LateSale(_) | Shown::Short(..) => Finding::Well,
-        Shown::Refusal(_) => Finding::Amiss,
+        HoldAnswer::Hold(_) | HoldAnswer::LateSale(_) | HoldAnswer::Short(..) => Finding::Well,
+        HoldAnswer::Refusal(_) => Finding::Amiss,
     };
     if remote.json {
         return Ok(finding);
     }
     match &shown {
-        Shown::Hold(hold) => show::hold(output, hold),
-        Shown::LateSale(hold) => {
+        HoldAnswer::Hold(hold) => show::hold(output, hold),
+        HoldAnswer::LateSale(hold) => {
             output.line("claimed late, from free stock");
             show::hold(output, hold);
         }
-        Shown::Short(hold, lines) => {
+        HoldAnswer::Short(hold, lines) => {
             show::hold(output, hold);
             output.line("");
             show::short_lines(output, lines);
         }
-        Shown::Refusal(refusal) => show::refusal(output, refusal),
+        HoldAnswer::Refusal(refusal) => show::refusal(output, refusal),
     }
     Ok(finding)
 }

@@ -54,7 +54,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Finding::Well) => 0,
         Ok(Finding::Amiss) => 1,
         Err(failure) => {
-            failure.tell(&mut output);
+            failure.print(&mut output);
             failure.exit_code()
         }
     };

@@ -156,8 +156,8 @@ fn hung_up() -> bool {
     let out = io::stdout();
     // No events are requested: errors are always reported.
     let mut looked = [PollFd::new(&out, PollFlags::empty())];
-    let told = poll(&mut looked, Some(&Timespec::default())).is_ok();
-    told && looked.iter().any(|out| out.revents().contains(PollFlags::ERR))
+    let is_ready = poll(&mut looked, Some(&Timespec::default())).is_ok();
+    is_ready && looked.iter().any(|out| out.revents().contains(PollFlags::ERR))
 }
 
 /// Lines that fit on the terminal above the cursor's line.

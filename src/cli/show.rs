@@ -264,7 +264,7 @@ mod tests {
         pb::Refusal { reason: reason.into(), ..pb::Refusal::default() }
     }
 
-    fn told(refusal: &pb::Refusal) -> String {
+    fn advice_for(refusal: &pb::Refusal) -> String {
         advice(refusal).expect("something to say")
     }
 
@@ -279,12 +279,12 @@ mod tests {
         let soon = prost_types::Duration { seconds: 5, nanos: 0 };
         let later = pb::Refusal { retry_after: Some(soon), ..refused(Reason::SoldOut) };
         for no in [&refused(Reason::SoldOut), &refused(Reason::Closed), &limit(0), &refused(Reason::OrderMismatch)] {
-            assert!(told(no).contains("final"), "{no:?}");
+            assert!(advice_for(no).contains("final"), "{no:?}");
         }
         for maybe in [&refused(Reason::Paused), &limit(1), &late, &later, &refused(Reason::PaymentInProgress)] {
-            assert!(!told(maybe).contains("final"), "{maybe:?}");
+            assert!(!advice_for(maybe).contains("final"), "{maybe:?}");
         }
-        assert_eq!(told(&refused(Reason::Paused)), "try again when it is resumed");
+        assert_eq!(advice_for(&refused(Reason::Paused)), "try again when it is resumed");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Watching {
         let mut ticks = tokio::time::interval(TICK);
         while !output.is_gone() {
             tokio::select! {
-                message = watch.next() => self.tell(message?, output)?,
+                message = watch.next() => self.print(message?, output)?,
                 // For a pipe only the loop's condition is checked again.
                 _ = ticks.tick() => self.tick(output)?,
             }
@@ -64,7 +64,7 @@ impl Watching {
         Ok(())
     }
 
-    fn tell(&mut self, message: pb::WatchDropResponse, output: &mut Output) -> Result<(), Failure> {
+    fn print(&mut self, message: pb::WatchDropResponse, output: &mut Output) -> Result<(), Failure> {
         if self.json {
             output.json(&json::line("WatchDropResponse", &message)?);
             return Ok(());
@@ -242,10 +242,10 @@ mod tests {
 
     #[test]
     fn a_change_is_one_line_and_the_journals_place_alone_is_none() {
-        let told = one_line(&in_state(pb::DropState::Open)).expect("a line");
+        let printed = one_line(&in_state(pb::DropState::Open)).expect("a line");
         let wanted = "1970-01-01T00:15:40.000Z knife OPEN | KNIFE received=200 free=100 held=40 paying=10 claimed=50 \
                       withdrawn=0";
-        assert_eq!(told, wanted);
+        assert_eq!(printed, wanted);
         let (one, mut other) = (message().drop, message().drop);
         other.as_mut().expect("a drop").as_of_lsn = 7;
         assert!(!differs(one.as_ref(), other.as_ref()));

@@ -18,19 +18,19 @@ use stockade_types::ids::Lsn;
 use stockade_types::time::Timestamp;
 use tonic::Status;
 
-use super::convert::{self, Command, Rejection, View};
+use super::convert::{self, BatchCommand, Rejection, View};
 use super::edge::{Edge, Pending};
 use super::status::of_fault;
 use crate::metrics::edge::{Ending, Operation};
 
 /// An answer stays below this: the default limit of clients.
-pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most bytes of an answer besides its results: sequence and server time.
 const ENVELOPE_BYTES: usize = 64;
 /// Most bytes that an answer adds to a result: its tag and its length.
 const FRAME_BYTES: usize = 6;
 /// Most bytes of a result: a refusal with the most lines and the hold in question.
-const LONGEST_RESULT: usize = 32 * 1024;
+const RESULT_BYTES_MAX: usize = 32 * 1024;
 /// Most bytes of the result of an operation that is left out. Reserved for each operation at the start.
 const LEFT_OUT_BYTES: usize = 80;
 /// The message of an operation that is left out.
@@ -77,18 +77,19 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
         }
         for operations in operations.chunks(ONE_READING) {
             decided.now = edge.now();
-            let asked: SmallVec<[Asked<'_>; ONE_READING]> = operations.iter().map(Asked::of).collect();
+            let asked: SmallVec<[BatchOperation<'_>; ONE_READING]> =
+                operations.iter().map(BatchOperation::of).collect();
             let (mut rest, mut at_once) = (asked.as_slice(), true);
             while let Some(first) = rest.first() {
-                let told = if at_once { decided.decide_run(rest, view)? } else { None };
+                let decided_count = if at_once { decided.decide_run(rest, view)? } else { None };
                 // If the first operation of a run had to wait, the rest is decided one by one: trying a run after each
                 // would check the same operations again and again.
-                at_once &= told != Some(0);
-                let told = told.unwrap_or(0);
-                if told == 0 {
+                at_once &= decided_count != Some(0);
+                let decided_count = decided_count.unwrap_or(0);
+                if decided_count == 0 {
                     decided.decide(first, view).await?;
                 }
-                rest = rest.get(told.max(1)..).unwrap_or_default();
+                rest = rest.get(decided_count.max(1)..).unwrap_or_default();
             }
         }
     }
@@ -96,13 +97,13 @@ pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) 
 }
 
 /// An operation of a message, with its command if it is valid.
-struct Asked<'a> {
+struct BatchOperation<'a> {
     /// `None` if it is empty.
     operation: Option<&'a pb::operation::Operation>,
-    command: Result<Command, Rejection>,
+    command: Result<BatchCommand, Rejection>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> BatchOperation<'a> {
     fn of(operation: &'a pb::Operation) -> Self {
         let operation = operation.operation.as_ref();
         let command = operation.map_or_else(|| Err(convert::no_operation()), convert::operation);
@@ -111,8 +112,11 @@ impl<'a> Asked<'a> {
 
     fn reserve(&self) -> Option<&Reserve> {
         match &self.command {
-            Ok(Command::Reserve(command)) => Some(command),
-            Ok(Command::Extend(_) | Command::Claim(_) | Command::Release(_) | Command::Return(_)) | Err(_) => None,
+            Ok(BatchCommand::Reserve(command)) => Some(command),
+            Ok(
+                BatchCommand::Extend(_) | BatchCommand::Claim(_) | BatchCommand::Release(_) | BatchCommand::Return(_),
+            )
+            | Err(_) => None,
         }
     }
 }
@@ -146,7 +150,7 @@ impl Decisions {
 /// Bytes that the results of this many operations may take.
 const fn room(operations: usize) -> usize {
     let aside = operations.saturating_mul(LEFT_OUT_BYTES).saturating_add(ENVELOPE_BYTES);
-    MAX_ANSWER_BYTES.saturating_sub(aside)
+    ANSWER_BYTES_MAX.saturating_sub(aside)
 }
 
 impl Deciding {
@@ -165,11 +169,11 @@ impl Deciding {
     /// Decides the reserves of one drop at the front in one go, if there are several and the answer has room for
     /// their results. Returns how many operations were decided; `None` if no run was tried. After `None` or 0 the next
     /// operation must be decided by itself.
-    fn decide_run(&mut self, asked: &[Asked<'_>], view: View) -> Result<Option<usize>, Fault> {
-        let reserves = asked.iter().map_while(Asked::reserve);
-        let drop = asked.first().and_then(Asked::reserve).map(|first| &first.drop);
+    fn decide_run(&mut self, asked: &[BatchOperation<'_>], view: View) -> Result<Option<usize>, Fault> {
+        let reserves = asked.iter().map_while(BatchOperation::reserve);
+        let drop = asked.first().and_then(BatchOperation::reserve).map(|first| &first.drop);
         let run: SmallVec<[&Reserve; ONE_READING]> = reserves.take_while(|next| Some(&next.drop) == drop).collect();
-        if run.len() < 2 || self.room < LONGEST_RESULT.saturating_mul(run.len()) {
+        if run.len() < 2 || self.room < RESULT_BYTES_MAX.saturating_mul(run.len()) {
             return Ok(None);
         }
         let before = self.results.len();
@@ -184,37 +188,37 @@ impl Deciding {
             *room = room.saturating_sub(taken(&result));
             results.push(result);
         });
-        let told = self.results.len().saturating_sub(before);
-        match (ended, asked.get(told)) {
+        let decided_count = self.results.len().saturating_sub(before);
+        match (ended, asked.get(decided_count)) {
             (Err(fault), Some(asked)) => {
-                let came = self.failed(fault)?;
-                self.put(asked, came);
-                Ok(Some(told.saturating_add(1)))
+                let result = self.failed(fault)?;
+                self.put(asked, result);
+                Ok(Some(decided_count.saturating_add(1)))
             }
-            (Ok(()) | Err(_), _) => Ok(Some(told)),
+            (Ok(()) | Err(_), _) => Ok(Some(decided_count)),
         }
     }
 
     /// Decides one operation.
-    async fn decide(&mut self, asked: &Asked<'_>, view: View) -> Result<(), Fault> {
-        if self.room < LONGEST_RESULT {
+    async fn decide(&mut self, asked: &BatchOperation<'_>, view: View) -> Result<(), Fault> {
+        if self.room < RESULT_BYTES_MAX {
             self.push(asked.operation, (convert::error(&Status::resource_exhausted(LEFT_OUT)), Ending::Error));
             return Ok(());
         }
-        let came = match &asked.command {
+        let result = match &asked.command {
             Ok(command) => self.decide_command(command, view).await?,
             Err(rejection) => (convert::error(&rejection.clone().into()), Ending::Error),
         };
-        self.put(asked, came);
+        self.put(asked, result);
         Ok(())
     }
 
-    fn put(&mut self, asked: &Asked<'_>, came: (pb::Result, Ending)) {
-        self.room = self.room.saturating_sub(taken(&came.0));
-        self.push(asked.operation, came);
+    fn put(&mut self, asked: &BatchOperation<'_>, result: (pb::Result, Ending)) {
+        self.room = self.room.saturating_sub(taken(&result.0));
+        self.push(asked.operation, result);
     }
 
-    async fn decide_command(&mut self, command: &Command, view: View) -> Result<(pb::Result, Ending), Fault> {
+    async fn decide_command(&mut self, command: &BatchCommand, view: View) -> Result<(pb::Result, Ending), Fault> {
         // Later than `now` if it had to wait; the operations after it are decided no earlier.
         let (answer, at) = attempt(&self.tally.edge, &self.engine, self.now, command).await;
         self.now = at;
@@ -249,13 +253,13 @@ impl Deciding {
     }
 }
 
-async fn attempt(edge: &Edge, engine: &Engine, now: Timestamp, command: &Command) -> (Answer<Outcome>, Timestamp) {
+async fn attempt(edge: &Edge, engine: &Engine, now: Timestamp, command: &BatchCommand) -> (Answer<Outcome>, Timestamp) {
     match command {
-        Command::Reserve(command) => edge.decide_from(engine, now, command, Engine::reserve).await,
-        Command::Extend(command) => edge.decide_from(engine, now, command, Engine::extend).await,
-        Command::Claim(command) => edge.decide_from(engine, now, command, Engine::claim).await,
-        Command::Release(command) => edge.decide_from(engine, now, command, Engine::release).await,
-        Command::Return(command) => edge.decide_from(engine, now, command, Engine::return_units).await,
+        BatchCommand::Reserve(command) => edge.decide_from(engine, now, command, Engine::reserve).await,
+        BatchCommand::Extend(command) => edge.decide_from(engine, now, command, Engine::extend).await,
+        BatchCommand::Claim(command) => edge.decide_from(engine, now, command, Engine::claim).await,
+        BatchCommand::Release(command) => edge.decide_from(engine, now, command, Engine::release).await,
+        BatchCommand::Return(command) => edge.decide_from(engine, now, command, Engine::return_units).await,
     }
 }
 
@@ -283,23 +287,23 @@ const fn counted(operation: &pb::operation::Operation) -> Operation {
 
 /// How many operations ended how, by kind, in the order of [`Operation::ALL`] and [`Ending::ALL`].
 #[derive(Default)]
-struct Endings([[u64; Ending::ALL.len()]; Operation::ALL.len()]);
+struct EndingCounts([[u64; Ending::ALL.len()]; Operation::ALL.len()]);
 
 /// Counts a message's operations when it is dropped. If its answer was not durable, or its caller did not wait, all
 /// count as errors.
 struct Tally {
     edge: Arc<Edge>,
-    endings: Endings,
+    endings: EndingCounts,
     durable: bool,
 }
 
 impl Tally {
     fn of(edge: &Arc<Edge>) -> Self {
-        Self { edge: Arc::clone(edge), endings: Endings::default(), durable: false }
+        Self { edge: Arc::clone(edge), endings: EndingCounts::default(), durable: false }
     }
 }
 
-impl Endings {
+impl EndingCounts {
     /// An operation that is empty is not counted.
     fn count_asked(&mut self, asked: Option<&pb::operation::Operation>, ending: Ending) {
         if let Some(asked) = asked {
@@ -330,7 +334,7 @@ impl Drop for Tally {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
-    use stockade_engine::answer::Violation;
+    use stockade_engine::answer::InvalidField;
     use stockade_engine::handle::EngineHandle;
     use stockade_engine::{Bounds, Engine};
     use stockade_types::digest::DigestKey;
@@ -393,10 +397,10 @@ mod tests {
             claim_mode: 2,
             short_lines: vec![line; 32],
         };
-        assert!(taken(&result) < LONGEST_RESULT, "{}", taken(&result));
-        let violation = |n| Violation { field: format!("lines[{n}].sku"), description: "\u{200b}".repeat(400) };
+        assert!(taken(&result) < RESULT_BYTES_MAX, "{}", taken(&result));
+        let violation = |n| InvalidField { field: format!("lines[{n}].sku"), description: "\u{200b}".repeat(400) };
         let error = convert::error(&of_fault(Fault::Invalid((0..64).map(violation).collect())));
-        assert!(taken(&error) < LONGEST_RESULT, "{}", taken(&error));
+        assert!(taken(&error) < RESULT_BYTES_MAX, "{}", taken(&error));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use stockade_proto as pb;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
-use super::intake::{BrokenShape, Received, Shapes, grow, walk};
+use super::intake::{BrokenShape, Received, Shapes, decoded_size, grow};
 use super::rpc::CALLS;
 use super::status;
 use crate::budget::Charge;
@@ -64,9 +64,9 @@ impl Decode {
         // The charge moves along: if the caller gives up meanwhile, the work goes on and the memory stays charged.
         let (takes, mut received) = if large {
             let shapes = Arc::clone(&self.shapes);
-            self.aside(move || (walk(&shapes, place, &received.bytes), received)).await?
+            self.aside(move || (decoded_size(&shapes, place, &received.bytes), received)).await?
         } else {
-            (walk(&self.shapes, place, &received.bytes), received)
+            (decoded_size(&self.shapes, place, &received.bytes), received)
         };
         let takes = takes.map_err(|oversized| status::oversized(&oversized))?;
         let encoded = received.charge.bytes();

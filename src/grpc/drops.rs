@@ -18,12 +18,12 @@ use super::watch::{Hub, Updates};
 use crate::http2::Peer;
 
 /// The calls about drops.
-pub struct Drops {
+pub struct DropsService {
     edge: Arc<Edge>,
     hub: Arc<Hub>,
 }
 
-impl Drops {
+impl DropsService {
     /// Over this edge; watches end with `streams`.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
         let hub = Arc::new(Hub::new(Arc::clone(&edge), streams, seats));
@@ -39,7 +39,7 @@ impl Drops {
     }
 }
 
-impl Drops {
+impl DropsService {
     pub async fn create_drop(
         &self,
         request: pb::CreateDropRequest,

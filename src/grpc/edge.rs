@@ -102,7 +102,7 @@ impl Edge {
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
     ) -> Result<(T, Timestamp), Fault> {
-        let (pending, now) = self.look(question)?;
+        let (pending, now) = self.peek(question)?;
         Ok((pending.settle().await?, now))
     }
 
@@ -110,7 +110,7 @@ impl Edge {
     ///
     /// # Errors
     /// `Overloaded` between two terms.
-    pub fn look<T>(
+    pub fn peek<T>(
         &self,
         question: impl FnOnce(&Engine, Context<'_>) -> Answer<T>,
     ) -> Result<(Pending<T>, Timestamp), Fault> {

@@ -33,12 +33,12 @@ mod watch;
 
 pub use edge::Edge;
 pub use health::Health;
-pub use seats::MAX_WATCHERS;
+pub use seats::WATCHERS_MAX;
 pub use services::Services;
 pub use stream::Streams;
 
 use decode::Decode;
-use drops::Drops;
+use drops::DropsService;
 use events::Events;
 use others::Others;
 use reservation::Reservations;
@@ -51,7 +51,7 @@ pub fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Most bytes of a request. A longer one is answered with `OUT_OF_RANGE` and the limit.
-pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The contract's descriptors can't be used: the build is broken.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ pub async fn services(
     let seats = Arc::new(Seats::new(Arc::clone(&edge)));
     let services = Services {
         reservations: Reservations::new(Arc::clone(&edge), streams.clone()),
-        drops: Drops::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
+        drops: DropsService::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
         events: Events::new(edge, streams.clone(), seats),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),

@@ -37,7 +37,7 @@ impl Reservations {
         command: Result<C, convert::Rejection>,
         verb: Verb<C>,
     ) -> Result<(Outcome, Timestamp), Status> {
-        let mut counted = Counted { edge: &self.edge, operation, ending: Ending::Error };
+        let mut counted = CountedCall { edge: &self.edge, operation, ending: Ending::Error };
         let (outcome, now) = self.edge.decide(&command?, verb).await.map_err(of_fault)?;
         counted.ending = match &outcome {
             Outcome::Hold(_) => Ending::Ok,
@@ -48,13 +48,13 @@ impl Reservations {
 }
 
 /// Counts an operation when it ends, also if its caller has given up.
-struct Counted<'a> {
+struct CountedCall<'a> {
     edge: &'a Edge,
     operation: Operation,
     ending: Ending,
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CountedCall<'_> {
     fn drop(&mut self) {
         self.edge.count(self.operation, self.ending);
     }

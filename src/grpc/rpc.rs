@@ -1,6 +1,6 @@
 //! The calls that are served: their paths, their requests, and the most bytes of their messages.
 
-use super::MAX_REQUEST_BYTES;
+use super::REQUEST_BYTES_MAX;
 
 /// Most bytes of a request without operations and without a drop.
 const SMALL_REQUEST_BYTES: usize = 64 * 1024;
@@ -55,12 +55,12 @@ pub static CALLS: [Row; 20] = [
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Extend, "/stockade.v1.ReservationService/Extend", "stockade.v1.ExtendRequest", SMALL_REQUEST_BYTES),
-    row(Rpc::Batch, "/stockade.v1.ReservationService/Batch", "stockade.v1.BatchRequest", MAX_REQUEST_BYTES),
+    row(Rpc::Batch, "/stockade.v1.ReservationService/Batch", "stockade.v1.BatchRequest", REQUEST_BYTES_MAX),
     row(
         Rpc::BatchStream,
         "/stockade.v1.ReservationService/BatchStream",
         "stockade.v1.BatchStreamRequest",
-        MAX_REQUEST_BYTES,
+        REQUEST_BYTES_MAX,
     ),
     row(
         Rpc::ReturnUnits,

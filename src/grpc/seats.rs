@@ -10,7 +10,7 @@ use super::edge::Edge;
 use crate::http2::Peer;
 
 /// Most places of a server.
-pub const MAX_WATCHERS: usize = 20_000;
+pub const WATCHERS_MAX: usize = 20_000;
 
 /// The places of a server.
 pub struct Seats {
@@ -28,7 +28,7 @@ pub struct Seat {
 impl Seats {
     /// All places are free.
     pub fn new(edge: Arc<Edge>) -> Self {
-        Self { edge, free: Arc::new(Semaphore::new(MAX_WATCHERS)) }
+        Self { edge, free: Arc::new(Semaphore::new(WATCHERS_MAX)) }
     }
 
     /// Takes a place for this peer.

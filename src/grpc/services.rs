@@ -13,7 +13,7 @@ use tonic::codegen::http::{HeaderMap, Request, Response, StatusCode, header};
 use tonic::{Code, Status};
 
 use super::decode::{Decode, Decoded};
-use super::drops::Drops;
+use super::drops::DropsService;
 use super::events::Events;
 use super::intake::{Messages, Received};
 use super::observe::{Call, deadline};
@@ -23,7 +23,7 @@ use super::reservation::Reservations;
 use super::rpc::{self, Rpc};
 use super::status;
 use super::stream::{Incoming, Streams};
-use super::watch::Shown;
+use super::watch::DropSnapshot;
 use crate::budget::Exhausted;
 use crate::http2::{Answer, Peer, Service};
 use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
@@ -38,7 +38,7 @@ const PREFIX: &str = "/stockade.v1.";
 /// All calls of a server.
 pub struct Services {
     pub(super) reservations: Reservations,
-    pub(super) drops: Drops,
+    pub(super) drops: DropsService,
     pub(super) events: Events,
     /// Health and reflection.
     pub(super) others: Others,
@@ -79,7 +79,7 @@ impl Services {
         let deadline = deadline(request.headers());
         // The head is dropped: it is not needed any more.
         let messages = Messages::new(request.into_body(), peer, row.request_bytes_max);
-        let working = self.reply(row.rpc, Ask { services: self, place, messages, call: &call });
+        let working = self.reply(row.rpc, IncomingCall { services: self, place, messages, call: &call });
         let reply = match deadline {
             None => working.await,
             Some(deadline) => timeout(deadline, working)
@@ -89,36 +89,36 @@ impl Services {
         ended(call, reply)
     }
 
-    async fn reply(&self, rpc: Rpc, ask: Ask<'_>) -> Result<Reply, Status> {
+    async fn reply(&self, rpc: Rpc, incoming: IncomingCall<'_>) -> Result<Reply, Status> {
         let (holds, drops) = (&self.reservations, &self.drops);
         match rpc {
-            Rpc::Reserve => ask.unary(|asked| holds.reserve(asked)).await,
-            Rpc::Claim => ask.unary(|asked| holds.claim(asked)).await,
-            Rpc::Release => ask.unary(|asked| holds.release(asked)).await,
-            Rpc::Extend => ask.unary(|asked| holds.extend(asked)).await,
+            Rpc::Reserve => incoming.unary(|asked| holds.reserve(asked)).await,
+            Rpc::Claim => incoming.unary(|asked| holds.claim(asked)).await,
+            Rpc::Release => incoming.unary(|asked| holds.release(asked)).await,
+            Rpc::Extend => incoming.unary(|asked| holds.extend(asked)).await,
             // Boxed, so that the future of the calls above stays small.
-            Rpc::ReturnUnits => Box::pin(ask.unary(|asked| holds.return_units(asked))).await,
-            Rpc::GetHold => Box::pin(ask.unary(|asked| holds.get_hold(asked))).await,
-            Rpc::ListHolds => Box::pin(ask.read(|asked| holds.list_holds(asked))).await,
-            Rpc::Batch => Box::pin(ask.batch()).await,
-            Rpc::BatchStream => Ok(ask.batch_stream()),
-            Rpc::CreateDrop => Box::pin(ask.operation(|asked, origin| drops.create_drop(asked, origin))).await,
-            Rpc::UpdateDrop => Box::pin(ask.operation(|asked, origin| drops.update_drop(asked, origin))).await,
-            Rpc::GetDrop => Box::pin(ask.read(|asked| drops.get_drop(asked))).await,
-            Rpc::ListDrops => Box::pin(ask.read(|asked| drops.list_drops(asked))).await,
-            Rpc::PauseDrop => Box::pin(ask.operation(|asked, origin| drops.pause_drop(asked, origin))).await,
-            Rpc::ResumeDrop => Box::pin(ask.operation(|asked, origin| drops.resume_drop(asked, origin))).await,
-            Rpc::CloseDrop => Box::pin(ask.operation(|asked, origin| drops.close_drop(asked, origin))).await,
-            Rpc::AdjustStock => Box::pin(ask.operation(|asked, origin| drops.adjust_stock(asked, origin))).await,
-            Rpc::WatchDrop => Box::pin(ask.watch_drop()).await,
-            Rpc::ReadEvents => Box::pin(ask.read_events()).await,
-            Rpc::ListEvents => Box::pin(ask.list_events()).await,
+            Rpc::ReturnUnits => Box::pin(incoming.unary(|asked| holds.return_units(asked))).await,
+            Rpc::GetHold => Box::pin(incoming.unary(|asked| holds.get_hold(asked))).await,
+            Rpc::ListHolds => Box::pin(incoming.read(|asked| holds.list_holds(asked))).await,
+            Rpc::Batch => Box::pin(incoming.batch()).await,
+            Rpc::BatchStream => Ok(incoming.batch_stream()),
+            Rpc::CreateDrop => Box::pin(incoming.operation(|asked, origin| drops.create_drop(asked, origin))).await,
+            Rpc::UpdateDrop => Box::pin(incoming.operation(|asked, origin| drops.update_drop(asked, origin))).await,
+            Rpc::GetDrop => Box::pin(incoming.read(|asked| drops.get_drop(asked))).await,
+            Rpc::ListDrops => Box::pin(incoming.read(|asked| drops.list_drops(asked))).await,
+            Rpc::PauseDrop => Box::pin(incoming.operation(|asked, origin| drops.pause_drop(asked, origin))).await,
+            Rpc::ResumeDrop => Box::pin(incoming.operation(|asked, origin| drops.resume_drop(asked, origin))).await,
+            Rpc::CloseDrop => Box::pin(incoming.operation(|asked, origin| drops.close_drop(asked, origin))).await,
+            Rpc::AdjustStock => Box::pin(incoming.operation(|asked, origin| drops.adjust_stock(asked, origin))).await,
+            Rpc::WatchDrop => Box::pin(incoming.watch_drop()).await,
+            Rpc::ReadEvents => Box::pin(incoming.read_events()).await,
+            Rpc::ListEvents => Box::pin(incoming.list_events()).await,
         }
     }
 }
 
 /// A request with a known call.
-struct Ask<'a> {
+struct IncomingCall<'a> {
     services: &'a Services,
     /// The call's place in the table of calls.
     place: usize,
@@ -126,7 +126,7 @@ struct Ask<'a> {
     call: &'a Call,
 }
 
-impl Ask<'_> {
+impl IncomingCall<'_> {
     /// Decodes the only message, and frames the handler's answer.
     async fn unary<T, U, F>(mut self, handler: impl FnOnce(T) -> F) -> Result<Reply, Status>
     where
@@ -143,7 +143,7 @@ impl Ask<'_> {
         Ok(Reply::One(reply::framed(answer, &services.decode, charge).await?))
     }
 
-    /// As [`Ask::unary`], for an operator's change, whose record has its origin.
+    /// As [`IncomingCall::unary`], for an operator's change, whose record has its origin.
     async fn operation<T, U, F>(self, handler: impl FnOnce(T, Origin) -> F) -> Result<Reply, Status>
     where
         T: Message + Default + 'static,
@@ -154,8 +154,8 @@ impl Ask<'_> {
         self.unary(|asked| handler(asked, origin)).await
     }
 
-    /// As [`Ask::unary`], for a read whose answer may be long: the handler is called again if there was no room for
-    /// its answer.
+    /// As [`IncomingCall::unary`], for a read whose answer may be long: the handler is called again if there was no
+    /// room for its answer.
     async fn read<T, U, F>(mut self, handler: impl Fn(T) -> F) -> Result<Reply, Status>
     where
         T: Message + Default + Clone + 'static,
@@ -190,7 +190,7 @@ impl Ask<'_> {
         let (decode, peer) = (Arc::clone(&self.services.decode), Arc::clone(self.messages.peer()));
         let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
         let updates = self.services.drops.watch_drop(message, &peer).await?;
-        Ok(Reply::stream_of(updates, Shown::message, decode, peer))
+        Ok(Reply::stream_of(updates, DropSnapshot::message, decode, peer))
     }
 
     async fn read_events(mut self) -> Result<Reply, Status> {

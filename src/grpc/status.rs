@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
-use stockade_engine::answer::{Fault, Violation};
+use stockade_engine::answer::{Fault, InvalidField};
 use stockade_feed::{BadCursor, FeedError, HistoryError};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
@@ -73,7 +73,7 @@ pub fn no_room(exhausted: Exhausted) -> Status {
 pub fn oversized(oversized: &Oversized) -> Status {
     let (field, description) = oversized.field();
     let field = if field.is_empty() { "request" } else { field };
-    invalid(&[Violation { field: field.to_owned(), description }])
+    invalid(&[InvalidField { field: field.to_owned(), description }])
 }
 
 /// A request that can't be decoded.
@@ -113,7 +113,7 @@ pub fn unreadable_now(error: &impl Error) -> Status {
 #[must_use]
 pub fn cursor(bad: &BadCursor) -> Status {
     match bad {
-        BadCursor::NoCursor => invalid(&[Violation { field: "after".to_owned(), description: bad.to_string() }]),
+        BadCursor::NoCursor => invalid(&[InvalidField { field: "after".to_owned(), description: bad.to_string() }]),
         BadCursor::NotNow { .. } => unavailable(bad.to_string(), OVERLOAD_DELAY),
         BadCursor::OfAnotherJournal { .. } | BadCursor::BehindTheEnd { .. } | BadCursor::NotKept { .. } => {
             Status::out_of_range(bad.to_string())
@@ -146,10 +146,10 @@ fn unbuilt(fields: &[String]) -> String {
     message.finish()
 }
 
-fn invalid(violations: &[Violation]) -> Status {
+fn invalid(violations: &[InvalidField]) -> Status {
     let mut room = DETAIL_BYTES;
     let mut details = Vec::new();
-    for Violation { field, description } in violations {
+    for InvalidField { field, description } in violations {
         let size = field.len().saturating_add(description.len()).saturating_add(DETAIL_FRAME);
         if let Some(left) = room.checked_sub(size) {
             room = left;
@@ -160,11 +160,11 @@ fn invalid(violations: &[Violation]) -> Status {
 }
 
 /// Every faulty field and its fault. Fields with the same fault are grouped, so that more fit.
-fn words(violations: &[Violation]) -> String {
+fn words(violations: &[InvalidField]) -> String {
     let mut message = Bounded::new();
-    let mut told: HashSet<&str> = HashSet::new();
-    for Violation { field: _, description } in violations {
-        if !told.insert(description) {
+    let mut seen: HashSet<&str> = HashSet::new();
+    for InvalidField { field: _, description } in violations {
+        if !seen.insert(description) {
             continue;
         }
         let same = violations.iter().filter(|other| other.description == *description).map(|other| &other.field);
@@ -232,8 +232,8 @@ fn encoded(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn violation(field: &str, description: &str) -> Violation {
-        Violation { field: field.into(), description: description.into() }
+    fn violation(field: &str, description: &str) -> InvalidField {
+        InvalidField { field: field.into(), description: description.into() }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::batch::{self, Decisions};
-use super::convert::{self, MAX_OPERATIONS};
+use super::convert::{self, OPERATIONS_MAX};
 use super::decode::{Decode, Decoded};
 use super::edge::Edge;
 use super::intake::Messages;
@@ -27,7 +27,7 @@ const MESSAGES_IN_FLIGHT: usize = 64;
 /// Most operations in them: few enough that several streams together do not fill the journal's queue.
 const OPERATIONS_IN_FLIGHT: usize = 16 * 1024;
 // A full message fits.
-const _: () = assert!(MAX_OPERATIONS <= OPERATIONS_IN_FLIGHT);
+const _: () = assert!(OPERATIONS_MAX <= OPERATIONS_IN_FLIGHT);
 
 /// A stream's answers, each with the charge of its request.
 pub type Answers = BoxStream<'static, Result<(pb::BatchStreamResponse, Charge), Status>>;
@@ -62,7 +62,7 @@ impl Streams {
         let (answers, decided) = mpsc::channel(MESSAGES_IN_FLIGHT);
         let intake = Intake { edge: Arc::clone(edge), messages, ending: self.ending(), answers };
         tokio::spawn(intake.run());
-        ReceiverStream::new(decided).then(told).boxed()
+        ReceiverStream::new(decided).then(durable_response).boxed()
     }
 }
 
@@ -88,10 +88,10 @@ impl Incoming {
 
 /// A decided message, or the status that ends the stream. Boxed: a channel allocates 32 slots at once, and most
 /// streams are idle.
-type Next = Box<Result<InFlight, Status>>;
+type Next = Box<Result<OperationsInFlight, Status>>;
 
 /// A message that was decided and is not answered yet.
-struct InFlight {
+struct OperationsInFlight {
     sequence: u64,
     decided: Decisions,
     /// Released once it is answered.
@@ -100,8 +100,8 @@ struct InFlight {
     charge: Charge,
 }
 
-async fn told(next: Next) -> Result<(pb::BatchStreamResponse, Charge), Status> {
-    let InFlight { sequence, decided, room, charge } = (*next)?;
+async fn durable_response(next: Next) -> Result<(pb::BatchStreamResponse, Charge), Status> {
+    let OperationsInFlight { sequence, decided, room, charge } = (*next)?;
     let (results, at) = decided.durable().await.map_err(of_fault)?;
     drop(room);
     Ok((pb::BatchStreamResponse { sequence, results, server_time: Some(convert::timestamp(at)) }, charge))
@@ -145,15 +145,19 @@ impl Intake {
         }
     }
 
-    async fn decide(&self, asked: Decoded<pb::BatchStreamRequest>, room: Arc<Semaphore>) -> Result<InFlight, Status> {
+    async fn decide(
+        &self,
+        asked: Decoded<pb::BatchStreamRequest>,
+        room: Arc<Semaphore>,
+    ) -> Result<OperationsInFlight, Status> {
         let Decoded { message: pb::BatchStreamRequest { sequence, operations, view }, charge } = asked;
-        let permits = u32::try_from(operations.len().min(MAX_OPERATIONS)).unwrap_or(u32::MAX);
+        let permits = u32::try_from(operations.len().min(OPERATIONS_MAX)).unwrap_or(u32::MAX);
         // It is never closed.
         let room = room.acquire_many_owned(permits).await.map_err(|_closed| of_fault(Fault::JournalFailed))?;
         let decided = match convert::batch(operations.len(), view) {
             Ok(view) => batch::decide(&self.edge, &operations, view).await.map_err(of_fault)?,
             Err(rejection) => batch::reject(&self.edge, &operations, &rejection.into()),
         };
-        Ok(InFlight { sequence, decided, room, charge })
+        Ok(OperationsInFlight { sequence, decided, room, charge })
     }
 }

@@ -51,16 +51,16 @@ const ROUNDS: u32 = 4;
 const STAGGER: Duration = Duration::from_millis(41);
 
 /// The versions that a watcher is shown.
-pub type Updates = BoxStream<'static, Result<Shown, Status>>;
+pub type Updates = BoxStream<'static, Result<DropSnapshot, Status>>;
 
 /// A drop at one instant.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct DropSnapshot {
     drop: Arc<pb::Drop>,
     at: Timestamp,
 }
 
-impl Shown {
+impl DropSnapshot {
     fn new(view: &DropView, at: Timestamp) -> Self {
         Self { drop: Arc::new(convert::drop_view(view)), at }
     }
@@ -72,7 +72,7 @@ impl Shown {
 }
 
 /// The last version that a group was shown, or the status that ends its streams.
-type Last = Result<Shown, Status>;
+type Last = Result<DropSnapshot, Status>;
 /// A group of a drop's watchers: its poller sends, its watchers receive.
 type Group = Arc<watch::Sender<Last>>;
 
@@ -85,13 +85,13 @@ pub struct Hub {
     /// The turn to notify a group.
     turn: Semaphore,
     /// Watchers that were notified since other tasks ran.
-    told: AtomicUsize,
+    notified: AtomicUsize,
 }
 
 impl Hub {
     /// Without watchers.
     pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
-        Self { edge, streams, seats, groups: Mutex::default(), turn: Semaphore::new(1), told: AtomicUsize::new(0) }
+        Self { edge, streams, seats, groups: Mutex::default(), turn: Semaphore::new(1), notified: AtomicUsize::new(0) }
     }
 
     /// A drop at once, and then as it changes, until the caller is gone or the server stops.
@@ -101,37 +101,37 @@ impl Hub {
     pub async fn watch(self: &Arc<Self>, drop: DropId, peer: &Arc<Peer>) -> Result<Updates, Fault> {
         let seat = self.seats.take(peer)?;
         let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&drop, context)).await?;
-        let first = Shown::new(&view, now);
-        let news = self.join(drop, view, &first);
+        let first = DropSnapshot::new(&view, now);
+        let updates = self.join(drop, view, &first);
         let mut pace = interval(SPACING);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let watcher = Watcher { news, told: None, first: Some(first), pace, _seat: seat };
+        let watcher = Watcher { updates, sent: None, first: Some(first), pace, _seat: seat };
         Ok(stream::unfold(Some(watcher), Watcher::next).boxed())
     }
 
     /// Joins a group of this drop that has room, or makes one.
-    fn join(self: &Arc<Self>, drop: DropId, view: DropView, first: &Shown) -> watch::Receiver<Last> {
+    fn join(self: &Arc<Self>, drop: DropId, view: DropView, first: &DropSnapshot) -> watch::Receiver<Last> {
         let mut groups = self.groups.lock();
         let of_drop = groups.entry(drop.clone()).or_default();
         if let Some(group) = of_drop.iter().find(|group| group.receiver_count() < GROUP) {
-            let mut news = group.subscribe();
+            let mut updates = group.subscribe();
             // The group may have seen a later version than this watcher, which read the drop before it joined.
-            news.mark_changed();
-            return news;
+            updates.mark_changed();
+            return updates;
         }
-        let (group, news) = watch::channel(Ok(first.clone()));
+        let (group, updates) = watch::channel(Ok(first.clone()));
         let group = Arc::new(group);
         let place = u32::try_from(of_drop.len()).unwrap_or(u32::MAX);
         of_drop.push(Arc::clone(&group));
         let seen = (view, first.clone());
         tokio::spawn(Poller { hub: Arc::clone(self), drop, group, seen }.run(place));
-        news
+        updates
     }
 
     /// Lets other tasks run if enough watchers were notified. Called only with the turn.
-    async fn give_way(&self, told: usize) {
-        let sum = self.told.load(Ordering::Relaxed).saturating_add(told);
-        self.told.store(if sum < TURN { sum } else { 0 }, Ordering::Relaxed);
+    async fn give_way(&self, notified: usize) {
+        let sum = self.notified.load(Ordering::Relaxed).saturating_add(notified);
+        self.notified.store(if sum < TURN { sum } else { 0 }, Ordering::Relaxed);
         if sum >= TURN {
             for _ in 0..ROUNDS {
                 yield_now().await;
@@ -162,7 +162,7 @@ struct Poller {
     drop: DropId,
     group: Group,
     /// What was published last.
-    seen: (DropView, Shown),
+    seen: (DropView, DropSnapshot),
 }
 
 impl Poller {
@@ -185,7 +185,7 @@ impl Poller {
                 }
                 _ = ticks.tick() => false,
             };
-            let seen = if over { Err(status::stopping()) } else { self.look().await.map_err(of_fault) };
+            let seen = if over { Err(status::stopping()) } else { self.poll().await.map_err(of_fault) };
             if let Err(status) = seen {
                 self.hub.leave(&self.drop, &self.group, true);
                 self.publish(Err(status));
@@ -195,8 +195,8 @@ impl Poller {
     }
 
     /// Publishes the drop if it has changed, once its definition and state are durable.
-    async fn look(&mut self) -> Result<(), Fault> {
-        let (seen, now) = self.look_at_drop()?;
+    async fn poll(&mut self) -> Result<(), Fault> {
+        let (seen, now) = self.read_drop()?;
         if seen.unsettled().is_some_and(|seen| same(seen, &self.seen.0)) {
             self.beat(now).await;
             return Ok(());
@@ -215,20 +215,20 @@ impl Poller {
         };
         let _turn = hub.turn.acquire().await;
         // The turn may have taken long: publishes the current version, if it is durable.
-        let (later, then) = self.look_at_drop()?;
+        let (later, then) = self.read_drop()?;
         let (view, now) = match later.settle().now_or_never() {
             Some(Ok(later)) => (later, then),
             Some(Err(_)) | None => (view, now),
         };
-        let shown = Shown::new(&view, now);
+        let shown = DropSnapshot::new(&view, now);
         self.seen = (view, shown);
         self.publish(Ok(self.seen.1.clone()));
         hub.give_way(self.group.receiver_count()).await;
         Ok(())
     }
 
-    fn look_at_drop(&self) -> Result<(Pending<DropView>, Timestamp), Fault> {
-        self.hub.edge.look(|engine, context| engine.get_drop(&self.drop, context))
+    fn read_drop(&self) -> Result<(Pending<DropView>, Timestamp), Fault> {
+        self.hub.edge.peek(|engine, context| engine.get_drop(&self.drop, context))
     }
 
     fn publish(&self, last: Last) {
@@ -267,23 +267,23 @@ fn same(one: &DropView, other: &DropView) -> bool {
 
 /// A watcher.
 struct Watcher {
-    news: watch::Receiver<Last>,
+    updates: watch::Receiver<Last>,
     /// The version that it read itself, until that is sent.
-    first: Option<Shown>,
+    first: Option<DropSnapshot>,
     /// The version that was sent last.
-    told: Option<Shown>,
+    sent: Option<DropSnapshot>,
     pace: Interval,
     _seat: Seat,
 }
 
 impl Watcher {
     /// The next version, and the watcher for the one after it; `None` after an end.
-    async fn next(mut watcher: Option<Self>) -> Option<(Result<Shown, Status>, Option<Self>)> {
-        let next = watcher.as_mut()?.news().await;
+    async fn next(mut watcher: Option<Self>) -> Option<(Result<DropSnapshot, Status>, Option<Self>)> {
+        let next = watcher.as_mut()?.updates().await;
         match next {
             Ok(shown) => {
                 if let Some(watcher) = &mut watcher {
-                    watcher.told = Some(shown.clone());
+                    watcher.sent = Some(shown.clone());
                     watcher.pace.reset();
                 }
                 Some((Ok(shown), watcher))
@@ -292,18 +292,18 @@ impl Watcher {
         }
     }
 
-    async fn news(&mut self) -> Result<Shown, Status> {
+    async fn updates(&mut self) -> Result<DropSnapshot, Status> {
         if let Some(first) = self.first.take() {
             return Ok(first);
         }
         self.pace.tick().await;
         loop {
             // A poller that has ended without a status ended with its server.
-            self.news.changed().await.map_err(|_gone| status::stopping())?;
-            let mut shown = self.news.borrow_and_update().clone()?;
-            let told_at = self.told.as_ref().map_or(shown.at, |told| told.at);
-            if self.told.as_ref().is_none_or(|told| follows(&shown, told)) {
-                shown.at = shown.at.max(told_at);
+            self.updates.changed().await.map_err(|_gone| status::stopping())?;
+            let mut shown = self.updates.borrow_and_update().clone()?;
+            let sent_at = self.sent.as_ref().map_or(shown.at, |sent| sent.at);
+            if self.sent.as_ref().is_none_or(|sent| follows(&shown, sent)) {
+                shown.at = shown.at.max(sent_at);
                 return Ok(shown);
             }
         }
@@ -311,13 +311,13 @@ impl Watcher {
 }
 
 /// Whether this version is sent after that one: a different one that is not older, or the same one much later.
-fn follows(shown: &Shown, told: &Shown) -> bool {
-    let place = |shown: &Shown| Lsn(shown.drop.as_of_lsn);
-    match place(shown).cmp(&place(told)) {
+fn follows(shown: &DropSnapshot, sent: &DropSnapshot) -> bool {
+    let place = |shown: &DropSnapshot| Lsn(shown.drop.as_of_lsn);
+    match place(shown).cmp(&place(sent)) {
         // A newer version may have an older time: the clock is read first, maybe long before.
         Greater => true,
-        Equal if shown.drop != told.drop => shown.at >= told.at,
-        Equal => told.at.until(shown.at) >= SAME_AGAIN,
+        Equal if shown.drop != sent.drop => shown.at >= sent.at,
+        Equal => sent.at.until(shown.at) >= SAME_AGAIN,
         Less => false,
     }
 }
@@ -338,13 +338,15 @@ mod tests {
 
     #[test]
     fn what_is_older_is_not_told_and_the_same_only_as_a_heartbeat() {
-        let shown =
-            |at, as_of_lsn| Shown { drop: Arc::new(pb::Drop { as_of_lsn, ..pb::Drop::default() }), at: Timestamp(at) };
-        let told = shown(1_000, 7);
-        assert!(follows(&shown(1_000, 8), &told));
-        assert!(!follows(&shown(1_001, 6), &told), "another group's look, but an older one");
-        assert!(follows(&shown(999, 8), &told), "the clock was read before the drop was");
-        assert!(!follows(&shown(1_110, 7), &told));
-        assert!(follows(&shown(1_000 + SAME_AGAIN.0, 7), &told));
+        let shown = |at, as_of_lsn| DropSnapshot {
+            drop: Arc::new(pb::Drop { as_of_lsn, ..pb::Drop::default() }),
+            at: Timestamp(at),
+        };
+        let sent = shown(1_000, 7);
+        assert!(follows(&shown(1_000, 8), &sent));
+        assert!(!follows(&shown(1_001, 6), &sent), "another group's look, but an older one");
+        assert!(follows(&shown(999, 8), &sent), "the clock was read before the drop was");
+        assert!(!follows(&shown(1_110, 7), &sent));
+        assert!(follows(&shown(1_000 + SAME_AGAIN.0, 7), &sent));
     }
 }

@@ -16,7 +16,7 @@ use super::answer::Chunk;
 use super::exchange;
 use super::guarded::{Guarded, Vitals};
 use super::meter::Excess;
-use super::watchdog::{PERIOD, Verdict, Watchdog};
+use super::watchdog::{Liveness, PERIOD, Watchdog};
 use super::{HEAD_BYTES_MAX, Peer, STREAMS_MAX, Service};
 use crate::budget::Charge;
 
@@ -100,7 +100,7 @@ where
     let peer = Arc::new(peer);
     let greeting = builder().handshake(Guarded::new(socket, Arc::clone(&peer.vitals)));
     match greet(greeting, &mut control).await {
-        Ok(connection) => Serving::new(connection, service, peer).run(control).await,
+        Ok(connection) => ServedConnection::new(connection, service, peer).run(control).await,
         Err(ended) => ended,
     }
 }
@@ -124,7 +124,7 @@ where
 }
 
 /// A connection that is served.
-struct Serving<S, V> {
+struct ServedConnection<S, V> {
     connection: Connection<Guarded<S>, Chunk>,
     pings: Option<PingPong>,
     asked: bool,
@@ -139,7 +139,7 @@ struct Serving<S, V> {
     looks_without_long: u32,
 }
 
-impl<S, V> Serving<S, V>
+impl<S, V> ServedConnection<S, V>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     V: Service,
@@ -188,7 +188,7 @@ where
                     Some(Err(error)) => return Ended::Failed(error),
                     None => return Ended::Closed,
                 },
-                _ = looks.tick() => if let Some(ended) = self.look().await {
+                _ = looks.tick() => if let Some(ended) = self.check_liveness().await {
                     return ended;
                 },
                 () = pong(self.pings.as_mut()), if self.asked => self.asked = false,
@@ -209,26 +209,26 @@ where
     }
 
     /// The periodic check. Returns the end if the connection must end.
-    async fn look(&mut self) -> Option<Ended> {
+    async fn check_liveness(&mut self) -> Option<Ended> {
         let vitals = &self.peer.vitals;
         vitals.seconds_passed(u32::try_from(PERIOD.as_secs()).unwrap_or(u32::MAX));
         let seen = vitals.seen();
         self.no_room = false;
         vitals.narrow();
         self.narrow(seen.wide);
-        match self.watchdog.look(seen, self.peer.calls()) {
-            Verdict::Fine => None,
-            Verdict::Ask => {
+        match self.watchdog.check(seen, self.peer.calls()) {
+            Liveness::Fine => None,
+            Liveness::Ask => {
                 // Fails while another ping is in flight.
                 self.asked |= self.pings.as_mut().is_some_and(|pings| pings.send_ping(Ping::opaque()).is_ok());
                 None
             }
-            Verdict::Idle => {
+            Liveness::Idle => {
                 self.connection.graceful_shutdown();
                 Some(self.closed(GOODBYE, Ended::Closed).await)
             }
-            Verdict::Stuck => Some(self.end(Reason::ENHANCE_YOUR_CALM, Ended::Stuck).await),
-            Verdict::Dead => Some(Ended::Dead),
+            Liveness::Stuck => Some(self.end(Reason::ENHANCE_YOUR_CALM, Ended::Stuck).await),
+            Liveness::Dead => Some(Ended::Dead),
         }
     }
 

@@ -111,7 +111,7 @@ impl<S> Guarded<S> {
         self.turn = (0, self.meter.requests());
     }
 
-    fn came(&mut self, bytes: &[u8]) -> Result<(), Excess> {
+    fn count_read(&mut self, bytes: &[u8]) -> Result<(), Excess> {
         let mut kept = self.vitals.0.lock();
         if kept.seconds > 0 {
             self.meter.seconds_passed(std::mem::take(&mut kept.seconds));
@@ -159,7 +159,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         }
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         guarded.turn.0 = guarded.turn.0.saturating_add(bytes.len());
-        if guarded.came(bytes).is_err() {
+        if guarded.count_read(bytes).is_err() {
             // The bytes are not processed; the task that drives the connection ends it.
             buffer.set_filled(before);
             cx.waker().wake_by_ref();

@@ -20,7 +20,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Liveness {
     /// Nothing.
     Fine,
     /// It is silent: ping it.
@@ -51,7 +51,7 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     /// Checks the connection, one [`PERIOD`] after the last check.
-    pub(super) fn look(&mut self, seen: Seen, calls: usize) -> Verdict {
+    pub(super) fn check(&mut self, seen: Seen, calls: usize) -> Liveness {
         let grown = |so_far: Duration, still: bool| if still { so_far.saturating_add(PERIOD) } else { Duration::ZERO };
         self.silent = grown(self.silent, seen.read == self.last.read);
         self.idle = grown(self.idle, calls == 0 && seen.requests == self.last.requests);
@@ -63,15 +63,15 @@ impl Watchdog {
         }
         self.last = seen;
         if self.blocked >= TAKE_TIMEOUT || self.in_pieces > PIECE_TIMEOUT {
-            Verdict::Stuck
+            Liveness::Stuck
         } else if self.silent >= ASK_AFTER.saturating_add(ANSWER_WITHIN) {
-            Verdict::Dead
+            Liveness::Dead
         } else if self.idle >= IDLE_TIMEOUT {
-            Verdict::Idle
+            Liveness::Idle
         } else if self.silent >= ASK_AFTER {
-            Verdict::Ask
+            Liveness::Ask
         } else {
-            Verdict::Fine
+            Liveness::Fine
         }
     }
 }
@@ -81,46 +81,46 @@ mod tests {
     use super::*;
 
     /// Checks until the verdict is none of these. Returns the time and the verdict.
-    fn until(mut seen: impl FnMut(u64) -> Seen, calls: usize, fine: &[Verdict]) -> (Duration, Verdict) {
+    fn until(mut seen: impl FnMut(u64) -> Seen, calls: usize, fine: &[Liveness]) -> (Duration, Liveness) {
         let mut watchdog = Watchdog::default();
         let mut passed = Duration::ZERO;
         for look in 0..10_000 {
             passed += PERIOD;
-            let verdict = watchdog.look(seen(look), calls);
-            if !fine.contains(&verdict) {
-                return (passed, verdict);
+            let liveness = watchdog.check(seen(look), calls);
+            if !fine.contains(&liveness) {
+                return (passed, liveness);
             }
         }
-        (passed, Verdict::Fine)
+        (passed, Liveness::Fine)
     }
 
     #[test]
     fn a_peer_that_takes_nothing_is_ended() {
         let seen = |look| Seen { read: look, written: 7, write_blocked: true, ..Seen::default() };
-        assert_eq!(until(seen, 1, &[Verdict::Fine]), (Duration::from_secs(18), Verdict::Stuck));
+        assert_eq!(until(seen, 1, &[Liveness::Fine]), (Duration::from_secs(18), Liveness::Stuck));
         let slow = |look| Seen { read: look, written: look, write_blocked: true, ..Seen::default() };
-        assert_eq!(until(slow, 1, &[Verdict::Fine]).1, Verdict::Fine);
+        assert_eq!(until(slow, 1, &[Liveness::Fine]).1, Liveness::Fine);
     }
 
     #[test]
     fn a_peer_in_the_middle_of_something_goes_on_or_is_ended() {
         let drip = |look| Seen { read: 2 * look, in_pieces: true, ..Seen::default() };
-        assert_eq!(until(drip, 1, &[Verdict::Fine]), (Duration::from_secs(12), Verdict::Stuck));
+        assert_eq!(until(drip, 1, &[Liveness::Fine]), (Duration::from_secs(12), Liveness::Stuck));
         let upload = |look| Seen { read: PIECE_BYTES * look, in_pieces: true, ..Seen::default() };
-        assert_eq!(until(upload, 1, &[Verdict::Fine]).1, Verdict::Fine);
+        assert_eq!(until(upload, 1, &[Liveness::Fine]).1, Liveness::Fine);
     }
 
     #[test]
     fn a_silent_peer_is_asked_and_one_that_does_not_answer_is_dead() {
         let seen = |_| Seen::default();
-        assert_eq!(until(seen, 1, &[Verdict::Fine]), (Duration::from_secs(30), Verdict::Ask));
-        assert_eq!(until(seen, 1, &[Verdict::Fine, Verdict::Ask]), (Duration::from_secs(40), Verdict::Dead));
+        assert_eq!(until(seen, 1, &[Liveness::Fine]), (Duration::from_secs(30), Liveness::Ask));
+        assert_eq!(until(seen, 1, &[Liveness::Fine, Liveness::Ask]), (Duration::from_secs(40), Liveness::Dead));
     }
 
     #[test]
     fn a_peer_that_calls_nothing_is_told_to_go_though_it_answers_pings() {
         let pongs = |look| Seen { read: look / 10, ..Seen::default() };
-        assert_eq!(until(pongs, 0, &[Verdict::Fine, Verdict::Ask]), (IDLE_TIMEOUT, Verdict::Idle));
-        assert_eq!(until(pongs, 1, &[Verdict::Fine, Verdict::Ask]).1, Verdict::Fine);
+        assert_eq!(until(pongs, 0, &[Liveness::Fine, Liveness::Ask]), (IDLE_TIMEOUT, Liveness::Idle));
+        assert_eq!(until(pongs, 1, &[Liveness::Fine, Liveness::Ask]).1, Liveness::Fine);
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stockade_types::time::{Adjustment, EngineClock, Look, Millis, Timestamp};
+use stockade_types::time::{ClockAdjustment, ClockReading, EngineClock, Millis, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How often engine time is compared with the wall clock.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
+const CHECK_PERIOD: Duration = Duration::from_secs(1);
 /// How often a wall clock that stays wrong is reported.
 const REPORT_PERIOD: Millis = Millis::from_secs(60);
 
@@ -24,29 +24,29 @@ impl WallClock {
     pub fn new(clock: &Arc<EngineClock>) -> Self {
         // The first look, so that the next one measures from here.
         clock.follow();
-        let mut ticks = interval(LOOK_PERIOD);
+        let mut ticks = interval(CHECK_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { clock: Arc::clone(clock), ticks, reports: Reports::default(), is_in_doubt: false }
     }
 
     /// Waits for the next tick and looks at the wall clock. Cancelling it before the tick has no effect.
-    pub async fn look(&mut self) -> Look {
+    pub async fn read(&mut self) -> ClockReading {
         self.ticks.tick().await;
         self.clock.follow()
     }
 
     /// Whether this look started or ended the doubt; `None` if nothing changed.
-    pub fn turned(&mut self, look: Look) -> Option<bool> {
-        let is_in_doubt = look.adjustment == Adjustment::Disbelieved;
+    pub fn turned(&mut self, reading: ClockReading) -> Option<bool> {
+        let is_in_doubt = reading.adjustment == ClockAdjustment::Disbelieved;
         let turned = is_in_doubt != self.is_in_doubt;
         self.is_in_doubt = is_in_doubt;
         turned.then_some(is_in_doubt)
     }
 
     /// Logs what is wrong, at engine time `now`.
-    pub fn report(&mut self, look: Look, now: Timestamp) {
-        let ahead_millis = look.ahead;
-        match self.reports.of(look.adjustment, now) {
+    pub fn report(&mut self, reading: ClockReading, now: Timestamp) {
+        let ahead_millis = reading.ahead;
+        match self.reports.of(reading.adjustment, now) {
             None => {}
             Some(Report::Ahead) => {
                 tracing::error!(ahead_millis, "the wall clock is ahead: engine time is stepped to it if it stays so");
@@ -86,15 +86,15 @@ struct Reports {
 
 impl Reports {
     /// What to log now. A fault that stays is logged at most once a minute.
-    fn of(&mut self, adjustment: Adjustment, now: Timestamp) -> Option<Report> {
+    fn of(&mut self, adjustment: ClockAdjustment, now: Timestamp) -> Option<Report> {
         let (report, last) = match adjustment {
-            Adjustment::Waiting => (Report::Ahead, &mut self.ahead),
-            Adjustment::Disbelieved => (Report::InDoubt, &mut self.in_doubt),
-            Adjustment::Stepped(by) => {
+            ClockAdjustment::Waiting => (Report::Ahead, &mut self.ahead),
+            ClockAdjustment::Disbelieved => (Report::InDoubt, &mut self.in_doubt),
+            ClockAdjustment::Stepped(by) => {
                 self.is_wrong = false;
                 return Some(Report::Stepped(by));
             }
-            Adjustment::Slewed => return std::mem::take(&mut self.is_wrong).then_some(Report::Right),
+            ClockAdjustment::Slewed => return std::mem::take(&mut self.is_wrong).then_some(Report::Right),
         };
         if last.is_some_and(|last| last.until(now) < REPORT_PERIOD) {
             return None;
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_at_once_and_then_once_a_minute() {
-        let (right, little, far) = (Adjustment::Slewed, Adjustment::Waiting, Adjustment::Disbelieved);
-        let stepped = Adjustment::Stepped(Millis(2_000));
+        let (right, little, far) = (ClockAdjustment::Slewed, ClockAdjustment::Waiting, ClockAdjustment::Disbelieved);
+        let stepped = ClockAdjustment::Stepped(Millis(2_000));
         let table = [
             (0, right, None),
             (1, little, Some(Report::Ahead)),
@@ -141,8 +141,13 @@ mod tests {
     #[tokio::test]
     async fn doubt_is_turned_on_and_off_once() {
         let mut wall_clock = WallClock::new(&Arc::new(EngineClock::start(Timestamp::default())));
-        let looks = [Adjustment::Slewed, Adjustment::Disbelieved, Adjustment::Disbelieved, Adjustment::Waiting];
-        let turns = looks.map(|adjustment| wall_clock.turned(Look { ahead: 0, adjustment }));
+        let looks = [
+            ClockAdjustment::Slewed,
+            ClockAdjustment::Disbelieved,
+            ClockAdjustment::Disbelieved,
+            ClockAdjustment::Waiting,
+        ];
+        let turns = looks.map(|adjustment| wall_clock.turned(ClockReading { ahead: 0, adjustment }));
         assert_eq!(turns, [None, Some(true), None, Some(false)]);
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::seldom::Seldom;
+use super::rate_limited::Seldom;
 use super::sockets;
 use crate::metrics::transport::{Shed, TransportMetrics};
 

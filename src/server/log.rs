@@ -43,7 +43,7 @@ const TARGET: &str = module_path!();
 static LOG: OnceLock<Log> = OnceLock::new();
 
 struct Log {
-    lines: Arc<Lines>,
+    lines: Arc<LineQueue>,
     format: LogFormat,
 }
 
@@ -52,7 +52,7 @@ struct Log {
 /// # Errors
 /// When the writing thread can't be started.
 pub fn log_to_stderr(format: LogFormat, filter: &LogFilter) -> io::Result<()> {
-    let lines = Arc::new(Lines::default());
+    let lines = Arc::new(LineQueue::default());
     let begun = LOG.get_or_init(|| Log { lines: Arc::clone(&lines), format });
     if !Arc::ptr_eq(&begun.lines, &lines) {
         return Ok(());
@@ -136,20 +136,20 @@ fn line(format: LogFormat, message: &str, fields: &[(&str, String)]) -> String {
 }
 
 /// Makes the subscriber write to the queue.
-struct Writer(Arc<Lines>);
+struct Writer(Arc<LineQueue>);
 
 impl<'a> MakeWriter<'a> for Writer {
-    type Writer = &'a Lines;
+    type Writer = &'a LineQueue;
 
-    fn make_writer(&'a self) -> &'a Lines {
+    fn make_writer(&'a self) -> &'a LineQueue {
         &self.0
     }
 }
 
 /// The queue of lines that wait to be written.
 #[derive(Default)]
-struct Lines {
-    queue: Mutex<Queue>,
+struct LineQueue {
+    queue: Mutex<QueuedLines>,
     /// Signalled when a line is queued.
     filled: Condvar,
     /// Signalled when all lines are written.
@@ -158,7 +158,7 @@ struct Lines {
 }
 
 #[derive(Default)]
-struct Queue {
+struct QueuedLines {
     lines: VecDeque<Box<[u8]>>,
     bytes: usize,
     /// The thread is writing a line.
@@ -173,7 +173,7 @@ enum Step {
     Report(u64),
 }
 
-impl Write for &Lines {
+impl Write for &LineQueue {
     /// Queues a line. It never fails: a line without room is lost.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -185,7 +185,7 @@ impl Write for &Lines {
     }
 }
 
-impl Lines {
+impl LineQueue {
     fn push(&self, line: &[u8]) {
         self.push_within(line, LINES_MAX, BYTES_MAX);
     }
@@ -227,7 +227,7 @@ impl Lines {
 
     /// Writes lines for as long as the process lives. `report` makes the line about lost lines.
     fn write_out(&self, out: impl Write, report: impl Fn(u64) -> Option<String>) {
-        let mut out = Out { out, is_inside: false };
+        let mut out = LineWriter { out, is_inside: false };
         let mut last = LastReport { at: None, is_well: true };
         loop {
             let written = match self.next(&last) {
@@ -290,13 +290,13 @@ impl LastReport {
 }
 
 /// Where lines are written. If a write ended inside a line, the next line begins on a line of its own.
-struct Out<W> {
+struct LineWriter<W> {
     out: W,
     /// The last write ended inside a line.
     is_inside: bool,
 }
 
-impl<W: Write> Out<W> {
+impl<W: Write> LineWriter<W> {
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_inside {
             self.write(b"\n")?;

@@ -8,7 +8,7 @@ use stockade_counter::sync::parallelism;
 use stockade_engine::handle::EngineHandle;
 use stockade_engine::memory;
 use stockade_journal::JournalFailed;
-use stockade_types::time::{Adjustment, Clock, Look, wall_clock};
+use stockade_types::time::{Clock, ClockAdjustment, ClockReading, wall_clock};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,17 +26,17 @@ mod http;
 mod log;
 mod open;
 mod process;
-mod seldom;
+mod rate_limited;
 mod sockets;
 mod workers;
 
 pub use log::{flush_log, last_words, log_to_stderr};
-pub use open::{Opened, open_engine};
+pub use open::{OpenedEngine, open_engine};
 pub use process::{end_on_panic, ignore_signals, told_to_stop};
 
 use clock::WallClock;
 use connections::Connections;
-use workers::Serving;
+use workers::ConnectionContext;
 
 /// The bound sockets that a server serves on.
 #[derive(Debug)]
@@ -166,15 +166,15 @@ pub async fn run(
     let (services, health, streams) = grpc::services(edge, Arc::clone(&admin.edge)).await?;
     let metrics = Arc::clone(&admin.transport);
     let connections = Connections::new(bounds, Arc::clone(&metrics));
-    let serving = Serving { services, budget, connections, metrics };
+    let serving = ConnectionContext { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
-    let door = Door { admin, health, address, http, wall_clock };
-    let grpc = GrpcDoor::open(grpc, serving, streams, engines)?;
-    serve(&config, door, opened, grpc, shutdown).await
+    let endpoints = StatusEndpoints { admin, health, address, http, wall_clock };
+    let grpc = GrpcEndpoint::open(grpc, serving, streams, engines)?;
+    serve(&config, endpoints, opened, grpc, shutdown).await
 }
 
 /// The HTTP endpoint, the health service and the wall clock: what shows the server's state.
-struct Door {
+struct StatusEndpoints {
     admin: Arc<Admin>,
     health: Health,
     address: Option<SocketAddr>,
@@ -182,15 +182,15 @@ struct Door {
     wall_clock: WallClock,
 }
 
-impl Door {
+impl StatusEndpoints {
     /// Handles a look at the wall clock. Returns whether the clock is in doubt, if that has changed.
-    fn follow(&mut self, look: Look, opened: &Opened) -> Option<bool> {
-        self.admin.clock_ahead.store(look.ahead, Ordering::Relaxed);
-        if let Adjustment::Stepped(by) = look.adjustment {
+    fn follow(&mut self, reading: ClockReading, opened: &OpenedEngine) -> Option<bool> {
+        self.admin.clock_ahead.store(reading.ahead, Ordering::Relaxed);
+        if let ClockAdjustment::Stepped(by) = reading.adjustment {
             self.admin.clock_steps.add(by.0);
         }
-        self.wall_clock.report(look, opened.clock.now());
-        let turned = self.wall_clock.turned(look);
+        self.wall_clock.report(reading, opened.clock.now());
+        let turned = self.wall_clock.turned(reading);
         if let Some(is_in_doubt) = turned {
             opened.engine.doubt_clock(is_in_doubt);
         }
@@ -218,44 +218,49 @@ impl Door {
 
 async fn serve(
     config: &Config,
-    mut door: Door,
-    mut opened: Opened,
-    mut grpc: GrpcDoor,
+    mut endpoints: StatusEndpoints,
+    mut opened: OpenedEngine,
+    mut grpc: GrpcEndpoint,
     mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
 ) -> Result<(), ServeError> {
-    door.admin.enter(Phase::Ready);
-    door.health.serving().await;
-    let (grpc_at, http_at) = (grpc.address.map(display), door.address.map(display));
+    endpoints.admin.enter(Phase::Ready);
+    endpoints.health.serving().await;
+    let (grpc_at, http_at) = (grpc.address.map(display), endpoints.address.map(display));
     tracing::info!(grpc = grpc_at, http = http_at, "serving");
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            reason = &mut opened.failed => return Err(door.failed(&reason).await),
+            reason = &mut opened.failed => return Err(endpoints.failed(&reason).await),
             _ended = &mut grpc.serving.0 => return Err(ServeError::Bug),
-            _ended = &mut door.http.0 => return Err(ServeError::Bug),
-            look = door.wall_clock.look() => {
-                if let Some(is_in_doubt) = door.follow(look, &opened) {
-                    door.show_doubt(is_in_doubt).await;
+            _ended = &mut endpoints.http.0 => return Err(ServeError::Bug),
+            reading = endpoints.wall_clock.read() => {
+                if let Some(is_in_doubt) = endpoints.follow(reading, &opened) {
+                    endpoints.show_doubt(is_in_doubt).await;
                 }
             }
         }
     }
-    drain(config, &mut door, &mut opened, grpc).await?;
+    drain(config, &mut endpoints, &mut opened, grpc).await?;
     tokio::task::spawn_blocking(move || opened.close()).await.map_err(|_panic| ServeError::Bug)?
 }
 
 /// Reports not ready and serves on for the drain delay. Then sends GOAWAY and waits for the calls in flight.
-async fn drain(config: &Config, door: &mut Door, opened: &mut Opened, mut grpc: GrpcDoor) -> Result<(), ServeError> {
+async fn drain(
+    config: &Config,
+    endpoints: &mut StatusEndpoints,
+    opened: &mut OpenedEngine,
+    mut grpc: GrpcEndpoint,
+) -> Result<(), ServeError> {
     tracing::info!(delay = ?config.drain_delay, timeout = ?config.drain_timeout, "draining");
-    door.admin.enter(Phase::Draining);
-    door.health.not_serving().await;
+    endpoints.admin.enter(Phase::Draining);
+    endpoints.health.not_serving().await;
     let mut delay = std::pin::pin!(tokio::time::sleep(config.drain_delay));
     loop {
         tokio::select! {
             () = &mut delay => break,
-            reason = &mut opened.failed => return Err(door.failed(&reason).await),
+            reason = &mut opened.failed => return Err(endpoints.failed(&reason).await),
             // Readiness does not change: the server is not ready already.
-            look = door.wall_clock.look() => { door.follow(look, opened); }
+            reading = endpoints.wall_clock.read() => { endpoints.follow(reading, opened); }
         }
     }
     grpc.streams.end();
@@ -270,24 +275,24 @@ async fn drain(config: &Config, door: &mut Door, opened: &mut Opened, mut grpc: 
 }
 
 /// The gRPC endpoint, served in a task of its own.
-struct GrpcDoor {
+struct GrpcEndpoint {
     address: Option<SocketAddr>,
     streams: Streams,
     stop: oneshot::Sender<()>,
     serving: AbortOnDrop<()>,
 }
 
-impl GrpcDoor {
+impl GrpcEndpoint {
     fn open(
         listener: TcpListener,
-        serving: Serving,
+        serving: ConnectionContext,
         streams: Streams,
         engines: Arc<EngineHandle>,
     ) -> Result<Self, ServeError> {
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().ok();
-        let courier = move || engines.courier();
-        let serving = workers::serve(listener, serving, courier, stopped).map_err(ServeError::Thread)?;
+        let local_waker = move || engines.local_waker();
+        let serving = workers::serve(listener, serving, local_waker, stopped).map_err(ServeError::Thread)?;
         Ok(Self { address, streams, stop, serving: AbortOnDrop(tokio::spawn(serving)) })
     }
 }

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use stockade_engine::background::{Background, Snapshots};
-use stockade_engine::compact::{LastSnapshot, SnapshotPolicy};
-use stockade_engine::folder::{FORMAT_VERSION, Folder};
+use stockade_engine::folder::{DataFolder, FORMAT_VERSION};
 use stockade_engine::identity_key::IdentityKey;
 use stockade_engine::memory::{self, Limit};
 use stockade_engine::recover::{Report, StartOptions, recover};
-use stockade_engine::watermark::{self, Watermark};
+use stockade_engine::snapshots::{LastSnapshot, SnapshotPolicy};
+use stockade_engine::watermark::{self, MemoryWatermark};
 use stockade_engine::{Bounds, Engine};
 use stockade_journal::{Failure, FileLogOptions, KeepPolicy};
 use stockade_types::digest::DigestKey;
@@ -21,7 +21,7 @@ use crate::config::{Config, Durability};
 
 /// An engine that is ready to serve.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedEngine {
     /// The engine.
     pub engine: Arc<Engine>,
     /// Its clock.
@@ -31,16 +31,16 @@ pub struct Opened {
     /// Background threads: the agenda, snapshots, the journal's history and the comparison of counters with ledgers.
     background: Background,
     /// `None` if the process's memory is unknown.
-    watermark: Option<Watermark>,
+    watermark: Option<MemoryWatermark>,
     /// `None` for an ephemeral engine. The folder's lock is held until everything is closed.
-    folder: Option<Folder>,
+    folder: Option<DataFolder>,
 }
 
 /// Opens the data folder and recovers.
 ///
 /// # Errors
 /// When the data folder can't be used.
-pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
+pub fn open_engine(config: &Config) -> Result<OpenedEngine, ServeError> {
     let (bounds, memory) = bounds(config);
     let (engine, not_before, kept) =
         if config.ephemeral { ephemeral(config, bounds)? } else { durable(config, bounds)? };
@@ -48,27 +48,27 @@ pub fn open_engine(config: &Config) -> Result<Opened, ServeError> {
     let clock = Arc::new(EngineClock::start(not_before));
     let policy = SnapshotPolicy { every: config.snapshot_every.period, bytes: config.snapshot_every.bytes };
     let (folder, last) = kept.unzip();
-    let snapshots = folder.as_ref().zip(last).map(|(folder, last): (&Folder, _)| Snapshots {
+    let snapshots = folder.as_ref().zip(last).map(|(folder, last): (&DataFolder, _)| Snapshots {
         storage: Arc::clone(&folder.snapshots),
         policy,
         last,
     });
     let ticking: Arc<dyn Clock> = clock.clone();
-    let lock = folder.as_ref().and_then(Folder::lock);
+    let lock = folder.as_ref().and_then(DataFolder::lock);
     let background = Background::start(&engine, &ticking, snapshots, lock).map_err(|error| refused(&error))?;
     let watermark =
-        memory.map(|memory| Watermark::start(&engine, memory)).transpose().map_err(|error| refused(&error))?;
+        memory.map(|memory| MemoryWatermark::start(&engine, memory)).transpose().map_err(|error| refused(&error))?;
     let failed = engine.journal().failure();
-    Ok(Opened { engine, clock, failed, background, watermark, folder })
+    Ok(OpenedEngine { engine, clock, failed, background, watermark, folder })
 }
 
 /// An engine, the time at which its clock starts, and its folder with the last snapshot in it.
-type Started = (Engine, Timestamp, Option<(Folder, LastSnapshot)>);
+type Started = (Engine, Timestamp, Option<(DataFolder, LastSnapshot)>);
 
 fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     let key = identity_key(config)?;
     let keep = KeepPolicy { age: config.keep_events.age, bytes: config.keep_events.bytes };
-    let folder = Folder::open_with(&config.data, key.as_ref()).map_err(|error| refused(&error))?.keeping(keep);
+    let folder = DataFolder::open_with(&config.data, key.as_ref()).map_err(|error| refused(&error))?.keeping(keep);
     let durability = match config.durability {
         Durability::Sync => stockade_journal::Durability::Sync,
         Durability::Os => stockade_journal::Durability::Os,
@@ -81,7 +81,7 @@ fn durable(config: &Config, bounds: Bounds) -> Result<Started, ServeError> {
     };
     let recovered = recover(&folder, &options, &wall_clock)
         .map_err(|error| ServeError::Data(format!("data folder {}: {}", config.data.display(), told_whole(&error))))?;
-    tell(config, &recovered.report);
+    log_report(config, &recovered.report);
     Ok((recovered.engine, recovered.now, Some((folder, recovered.last_snapshot))))
 }
 
@@ -127,7 +127,7 @@ fn bounds(config: &Config) -> (Bounds, Option<u64>) {
     (bounds, memory)
 }
 
-fn tell(config: &Config, report: &Report) {
+fn log_report(config: &Config, report: &Report) {
     let Report { snapshot, skipped, set_aside, entries, replayed, last, .. } = report;
     let Report { cut, lost, first_start, upgraded, clean, grace_until, .. } = report;
     if *first_start {
@@ -182,7 +182,7 @@ pub(super) fn told_whole(error: &(impl Error + ?Sized)) -> String {
     text
 }
 
-impl Opened {
+impl OpenedEngine {
     /// Stops the background work, takes a last snapshot and closes the journal.
     ///
     /// # Errors

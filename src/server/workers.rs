@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use super::accept_rate::AcceptRate;
 use super::connections::{Connections, Place, Refused};
-use super::seldom::Seldom;
+use super::rate_limited::Seldom;
 use super::sockets;
 use crate::budget::{Budget, Share};
 use crate::grpc::Services;
@@ -43,7 +43,7 @@ const SOCKETS_EVERY: u32 = 16;
 
 /// What a worker needs to serve connections.
 #[derive(Clone)]
-pub struct Serving {
+pub struct ConnectionContext {
     /// Answers requests.
     pub services: Arc<Services>,
     /// The bytes that may be in flight.
@@ -61,7 +61,7 @@ pub struct Serving {
 /// If a worker can't be started.
 pub fn serve<B, F>(
     listener: TcpListener,
-    serving: Serving,
+    serving: ConnectionContext,
     beside: B,
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<impl Future<Output = ()> + Send + use<B, F>>
@@ -95,7 +95,7 @@ where
 }
 
 /// Accepts connections and passes them to the workers.
-async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) {
+async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &ConnectionContext) {
     let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
     let mut rate = AcceptRate::new();
     loop {
@@ -115,7 +115,7 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
         let Some(admitted) = admit(socket, peer, serving, &mut refusals) else { continue };
         rate.one_more().await;
         let Some(worker) = emptiest(&workers) else { return };
-        let accepted = Accepted { admitted, counted: Counted::one_more(&worker.connections) };
+        let accepted = Accepted { admitted, counted: ConnectionCount::one_more(&worker.connections) };
         if worker.accepted.send(accepted).await.is_err() {
             return;
         }
@@ -123,7 +123,7 @@ async fn accept(listener: TcpListener, workers: Vec<Worker>, serving: &Serving) 
 }
 
 /// Takes a place for a connection, or closes it.
-fn admit(socket: TcpStream, peer: SocketAddr, serving: &Serving, refusals: &mut Seldom) -> Option<Admitted> {
+fn admit(socket: TcpStream, peer: SocketAddr, serving: &ConnectionContext, refusals: &mut Seldom) -> Option<Admitted> {
     let why = match serving.connections.enter(peer.ip()) {
         Ok(place) => match Share::open(&serving.budget) {
             // A tokio socket belongs to the runtime that it is made in, which must be the worker's.
@@ -160,7 +160,7 @@ struct Worker {
 impl Worker {
     fn start<B: Future<Output = Infallible> + Send + 'static>(
         number: usize,
-        serving: Serving,
+        serving: ConnectionContext,
         beside: impl FnOnce() -> B + Send + 'static,
         stopping: watch::Receiver<bool>,
     ) -> io::Result<(Self, oneshot::Receiver<()>)> {
@@ -183,7 +183,7 @@ impl Worker {
     }
 }
 
-async fn run(serving: Serving, mut waiting: mpsc::Receiver<Accepted>, mut stopping: watch::Receiver<bool>) {
+async fn run(serving: ConnectionContext, mut waiting: mpsc::Receiver<Accepted>, mut stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -217,11 +217,11 @@ struct Admitted {
 /// A connection that waits for its worker.
 struct Accepted {
     admitted: Admitted,
-    counted: Counted,
+    counted: ConnectionCount,
 }
 
 impl Accepted {
-    async fn serve(self, serving: Serving, stopping: watch::Receiver<bool>) {
+    async fn serve(self, serving: ConnectionContext, stopping: watch::Receiver<bool>) {
         let Self { admitted: Admitted { socket, mut place, peer }, counted: _counted } = self;
         let Ok(socket) = TcpStream::from_std(socket) else { return };
         let make_room = Arc::clone(&place.make_room);
@@ -248,16 +248,16 @@ const fn shed(ended: &Ended) -> Option<Shed> {
 }
 
 /// Counts a connection of a worker until it is dropped.
-struct Counted(Arc<AtomicUsize>);
+struct ConnectionCount(Arc<AtomicUsize>);
 
-impl Counted {
+impl ConnectionCount {
     fn one_more(connections: &Arc<AtomicUsize>) -> Self {
         connections.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(connections))
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -283,10 +283,10 @@ mod tests {
         let workers = [worker(), worker(), worker()];
         let place =
             |worker: &Worker| workers.iter().position(|other| Arc::ptr_eq(&other.connections, &worker.connections));
-        let mut open: Vec<(usize, Counted)> = Vec::new();
+        let mut open: Vec<(usize, ConnectionCount)> = Vec::new();
         for _ in 0..6 {
             let worker = emptiest(&workers).expect("one of three");
-            open.push((place(worker).expect("one of them"), Counted::one_more(&worker.connections)));
+            open.push((place(worker).expect("one of them"), ConnectionCount::one_more(&worker.connections)));
         }
         let counts = || workers.each_ref().map(|worker| worker.connections.load(Ordering::Relaxed));
         assert_eq!(counts(), [2, 2, 2]);
@@ -303,7 +303,7 @@ mod tests {
         let (services, _health, _streams) = grpc::services(edge, Arc::default()).await.expect("the contract");
         let metrics = Arc::default();
         let connections = Connections::new(Bounds { all: 100, of_a_peer: 100 }, Arc::clone(&metrics));
-        let serving = Serving { services, budget: Budget::new(64 << 20), connections, metrics };
+        let serving = ConnectionContext { services, budget: Budget::new(64 << 20), connections, metrics };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
         let (stop, stopped) = oneshot::channel();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prost::Message as _;
 use stockade_client::Client;
 use stockade_counter::stock::Certainty;
-use stockade_engine::inventory::Verdict;
+use stockade_engine::inventory::Availability;
 use stockade_proto as pb;
 use stockade_proto::operation::Operation;
 use stockade_proto::reservation_service_client::ReservationServiceClient;
@@ -345,7 +345,7 @@ async fn what_follows_an_operation_that_had_to_wait_is_decided_no_earlier() {
     // All units of the first operation's item are taken, and may be given back.
     let drops = engine.inventory().drops.all();
     let pool = drops[0].pool(ItemNo(1), PoolNo(0)).expect("a pool");
-    let Verdict::Yes(taken) = pool.take(3, Certainty::Doubtful, start) else { panic!("all are free") };
+    let Availability::Yes(taken) = pool.take(3, Certainty::Doubtful, start) else { panic!("all are free") };
     // Two readings for the message and one for its operations. While the first operation waits, the hold falls due.
     clock.left.store(3, Ordering::SeqCst);
     let waiting = operation(Operation::Reserve(reserve(2, "knife", "bea", vec![line("SHEATH", 1)])));

@@ -17,7 +17,7 @@ use crate::common::{Server, create, get, held, hold_id, item, knife_drop, line, 
 pub type Stub = EventServiceClient<Channel>;
 
 /// Longer than any of these tests takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server that keeps its events.
 pub struct Shop {
@@ -77,7 +77,7 @@ impl Reading {
     }
 
     async fn next(&mut self) -> Option<Result<pb::ReadEventsResponse, Status>> {
-        tokio::time::timeout(PATIENCE, self.0.next()).await.expect("in time")
+        tokio::time::timeout(WAIT_TIMEOUT, self.0.next()).await.expect("in time")
     }
 
     pub async fn message(&mut self) -> Result<pb::ReadEventsResponse, Status> {
@@ -280,7 +280,7 @@ async fn pages_follow_one_another_and_a_wait_is_over_once_there_is_something() {
         held(&shop.client, reserve(n, "knife", &format!("c{n}"), vec![line("KNIFE", 1)])).await;
     }
     let list = async |request: pb::ListEventsRequest| {
-        let listed = tokio::time::timeout(PATIENCE, shop.stub.clone().list_events(request)).await.expect("in time");
+        let listed = tokio::time::timeout(WAIT_TIMEOUT, shop.stub.clone().list_events(request)).await.expect("in time");
         listed.expect("a page").into_inner()
     };
     let (mut after, mut lsns) = (String::new(), Vec::new());

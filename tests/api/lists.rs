@@ -11,7 +11,7 @@ use crate::cli::{code, err, out, stockade};
 use crate::common::{create, held, item, line, start};
 
 /// The maximum size of a page.
-const MOST: usize = 1024 * 1024 + 64;
+const PAGE_BYTES_MAX: usize = 1024 * 1024 + 64;
 
 fn skus() -> Vec<String> {
     (0..256).map(|n| format!("{n:0>128}")).collect()
@@ -30,7 +30,7 @@ async fn drops(client: &Client, page_size: i32) -> (BTreeMap<String, u32>, usize
     loop {
         let request = pb::ListDropsRequest { page_size, page_token: token, ..pb::ListDropsRequest::default() };
         let page = client.list_drops(request).await.expect("a page");
-        assert!(page.encoded_len() <= MOST && !page.drops.is_empty(), "{} bytes", page.encoded_len());
+        assert!(page.encoded_len() <= PAGE_BYTES_MAX && !page.drops.is_empty(), "{} bytes", page.encoded_len());
         for drop in page.drops {
             *seen.entry(drop.id).or_insert(0) += 1;
         }
@@ -80,7 +80,7 @@ async fn large_holds_are_listed_by_pages_that_end_by_their_bytes() {
         let filter =
             pb::ListHoldsRequest { drop_id: "fat".into(), page_size: 1_000, ..pb::ListHoldsRequest::default() };
         let page = client.list_holds(pb::ListHoldsRequest { page_token: token, ..filter }).await.expect("a page");
-        assert!(page.encoded_len() <= MOST, "{} bytes", page.encoded_len());
+        assert!(page.encoded_len() <= PAGE_BYTES_MAX, "{} bytes", page.encoded_len());
         for hold in page.holds {
             *seen.entry(hold.id).or_insert(0) += 1;
         }

@@ -14,7 +14,7 @@ use crate::cli::{code, err, out, stockade};
 use crate::common::{Server, held, hold_id, knife_drop, line, reserve, start};
 
 /// The maximum length of a request id that is kept.
-const LONGEST: usize = 128;
+const ORIGIN_LENGTH_MAX: usize = 128;
 
 async fn serve(data: &Path) -> (Server, DropServiceClient<Channel>) {
     let data = data.to_str().expect("a path in UTF-8");
@@ -106,8 +106,8 @@ async fn a_request_id_that_is_too_long_or_not_of_visible_ascii_is_left_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, mut drops) = serve(folder.path()).await;
     drops.create_drop(creation()).await.expect("a drop");
-    let longest = "x".repeat(LONGEST);
-    let too_long = "x".repeat(LONGEST + 1);
+    let longest = "x".repeat(ORIGIN_LENGTH_MAX);
+    let too_long = "x".repeat(ORIGIN_LENGTH_MAX + 1);
     drops.pause_drop(called(pause(), longest.as_bytes())).await.expect("a pause");
     drops.resume_drop(called(resume(), too_long.as_bytes())).await.expect("an end of it");
     drops.pause_drop(called(pause(), "größe".as_bytes())).await.expect("a pause");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use stockade::config::{Config, Given};
 use stockade::grpc;
-use stockade::server::{Opened, open_engine};
+use stockade::server::{OpenedEngine, open_engine};
 use stockade_client::Client;
 use stockade_engine::handle::EngineHandle;
 use stockade_proto as pb;
@@ -22,7 +22,7 @@ use crate::events::{self, Reading, everything, kinds, read_all};
 use crate::server::{channel, health};
 
 /// Longer than any of these tests takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn assert_comes_again(call: &str, status: &Status) {
     assert_eq!(status.code(), Code::Unavailable, "{call}: {status}");
@@ -39,7 +39,7 @@ async fn end<T>(stream: &mut Streaming<T>) -> Status {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, end).await.expect("in time")
+    tokio::time::timeout(WAIT_TIMEOUT, end).await.expect("in time")
 }
 
 #[tokio::test]
@@ -90,20 +90,20 @@ async fn between_two_terms_each_call_says_that_it_can_be_sent_again_and_then_the
             }
         }
     };
-    tokio::time::timeout(PATIENCE, seen).await.expect("in time");
+    tokio::time::timeout(WAIT_TIMEOUT, seen).await.expect("in time");
     let status = client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect_err("of the term before");
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(second.inventory().drops.all().len(), 1);
 }
 
-async fn open(folder: &TempDir) -> Opened {
+async fn open(folder: &TempDir) -> OpenedEngine {
     let data = folder.path().to_str().expect("a path").to_owned();
     let config = Config::from_flags(vec![Given::flag("data", data)]).expect("a good configuration");
     let opening = tokio::task::spawn_blocking(move || open_engine(&config));
     opening.await.expect("no panic").expect("an engine")
 }
 
-async fn close(term: Opened) {
+async fn close(term: OpenedEngine) {
     tokio::task::spawn_blocking(move || term.close()).await.expect("no panic").expect("it ends well");
 }
 

@@ -21,7 +21,7 @@ use crate::common::{
 type Stub = DropServiceClient<Channel>;
 
 /// Longer than any of these tests takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A watch of a drop.
 struct Watch(Streaming<pb::WatchDropResponse>);
@@ -33,7 +33,7 @@ impl Watch {
     }
 
     async fn next(&mut self) -> Result<pb::WatchDropResponse, Status> {
-        tokio::time::timeout(PATIENCE, self.0.next()).await.expect("in time").expect("no end without a status")
+        tokio::time::timeout(WAIT_TIMEOUT, self.0.next()).await.expect("in time").expect("no end without a status")
     }
 
     async fn drop(&mut self) -> pb::Drop {
@@ -71,7 +71,7 @@ fn stock(drop: &pb::Drop, place: usize) -> pb::Stock {
 
 /// Waits until the check holds.
 async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
+    let waited = tokio::time::timeout(WAIT_TIMEOUT, async {
         while !check().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -13,7 +13,7 @@ const STREAMS: usize = 1_024;
 /// Calls beyond that.
 const BEYOND: usize = 76;
 /// Memory for 2,048 calls: 8 KiB are charged for each, and twice that is allowed.
-const MOST: u64 = 32 * MIB;
+const GROWTH_MAX: u64 = 32 * MIB;
 
 #[test]
 fn what_is_announced_takes_no_memory() {
@@ -34,9 +34,9 @@ fn what_is_announced_takes_no_memory() {
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(peers.iter().map(|peer| peer.outcomes().len()).sum::<usize>(), 2 * BEYOND, "the others wait");
     let grown = measured.grown();
-    assert!(grown < MOST, "{} MiB", grown / MIB);
+    assert!(grown < GROWTH_MAX, "{} MiB", grown / MIB);
     drop(peers);
-    measured.comes_back(&target, MOST);
+    measured.comes_back(&target, GROWTH_MAX);
     measured.had_all_answers(50);
     target.ends_well();
 }

@@ -13,7 +13,7 @@ use super::server::{MIB, Target};
 /// Connections that arrive while the server does not accept.
 const HERD: usize = 2_000;
 /// Memory for them: 48 KiB each, mostly h2's state of a connection.
-const MOST: u64 = 96 * MIB;
+const GROWTH_MAX: u64 = 96 * MIB;
 /// If the backlog is full, the system retries a connect after a second.
 const AT_ONCE: Duration = Duration::from_millis(900);
 
@@ -48,7 +48,7 @@ fn a_herd_is_taken_in_though_nobody_accepts_yet() {
         socket.read_exact(&mut [0; 9]).expect("the server greets");
     }
     let grown = measured.grown();
-    assert!(grown < MOST, "{} MiB", grown / MIB);
+    assert!(grown < GROWTH_MAX, "{} MiB", grown / MIB);
     measured.had_all_answers(5);
     drop(sockets);
     target.ends_well();

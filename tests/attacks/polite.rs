@@ -18,7 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::server::{DROP, SKU, Target};
 
 /// How long it waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 /// It reconnects after this many calls.
 const ANEW: usize = 20;
@@ -73,7 +73,7 @@ impl Polite {
         let (first, answered) = sync_channel(1);
         let thread = std::thread::spawn(move || runtime().block_on(calls(&endpoint, anew, &going, first)));
         // A missing answer is counted as a failure.
-        let _first = answered.recv_timeout(PATIENCE);
+        let _first = answered.recv_timeout(WAIT_TIMEOUT);
         Self { on, thread }
     }
 
@@ -89,7 +89,7 @@ async fn calls(endpoint: &Endpoint, anew: usize, going: &AtomicBool, first: Sync
     let (mut manners, mut client, mut count) = (Manners::default(), None, 0_usize);
     while going.load(Ordering::Relaxed) {
         let watch = Stopwatch::start();
-        let call = timeout(PATIENCE, async {
+        let call = timeout(WAIT_TIMEOUT, async {
             if client.is_none() || count.is_multiple_of(anew) {
                 client = Some(ReservationServiceClient::new(connected(endpoint).await?));
             }

@@ -54,7 +54,7 @@ fn messages_that_never_end_are_ended_and_give_their_memory_back() {
 }
 
 /// Memory of the 64 connections themselves: their windows, and h2's state of each.
-const CROWD_MOST: u64 = 16 * MIB;
+const CROWD_BYTES_MAX: u64 = 16 * MIB;
 /// Connections that each send a message; the budget has room for few of these together.
 const CROWD: usize = 64;
 
@@ -88,9 +88,9 @@ fn a_crowd_of_messages_that_never_end_keeps_to_the_budget() {
     assert!(no_room > 0, "{late} had room and were ended, {no_room} found none");
     assert!(peers.iter().all(Peer::stands), "a connection was ended");
     let grown = measured.grown();
-    assert!(grown < 2 * all + CROWD_MOST, "{} MiB of {}", grown / MIB, all / MIB);
+    assert!(grown < 2 * all + CROWD_BYTES_MAX, "{} MiB of {}", grown / MIB, all / MIB);
     drop(peers);
-    measured.comes_back(&target, all + CROWD_MOST);
+    measured.comes_back(&target, all + CROWD_BYTES_MAX);
     measured.had_all_answers(100);
     target.ends_well();
 }

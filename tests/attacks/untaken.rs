@@ -27,8 +27,8 @@ const LONG: Duration = Duration::from_secs(25);
 const DRIPS: usize = 12;
 const DRIP: Duration = Duration::from_millis(50);
 /// Memory for the answers to a thousand watches, and to a hundred batches.
-const WATCHES_MOST: u64 = 32 * MIB;
-const BATCHES_MOST: u64 = 64 * MIB;
+const WATCHES_BYTES_MAX: u64 = 32 * MIB;
+const BATCHES_BYTES_MAX: u64 = 64 * MIB;
 
 /// Whether the server reset the call, or had no room for the answer.
 fn given_up(outcome: Option<&Outcome>) -> bool {
@@ -70,9 +70,9 @@ fn answers_that_nobody_takes_are_given_up() {
     let stream = pb::BatchStreamRequest { sequence: 1, operations: reserves(500), view }.encode_to_vec();
     std::thread::scope(|scope| {
         scope.spawn(|| untaken(LIST_HOLDS, CALLS, &list(), None));
-        scope.spawn(|| untaken(WATCH_DROP, 10 * CALLS, &watch, Some(WATCHES_MOST)));
-        scope.spawn(|| untaken(BATCH, CALLS, &batch, Some(BATCHES_MOST)));
-        scope.spawn(|| untaken(BATCH_STREAM, CALLS, &stream, Some(BATCHES_MOST)));
+        scope.spawn(|| untaken(WATCH_DROP, 10 * CALLS, &watch, Some(WATCHES_BYTES_MAX)));
+        scope.spawn(|| untaken(BATCH, CALLS, &batch, Some(BATCHES_BYTES_MAX)));
+        scope.spawn(|| untaken(BATCH_STREAM, CALLS, &stream, Some(BATCHES_BYTES_MAX)));
         scope.spawn(answers_that_are_taken_by_the_byte);
         scope.spawn(|| a_socket("a socket that is not read", |_socket| ()));
         scope.spawn(|| a_socket("a socket that is read by the byte", a_byte));

@@ -11,7 +11,7 @@ use stockade_types::metrics::Stopwatch;
 use crate::server::{BINARY, on_free_ports, try_start, verified};
 use crate::wire::{Dice, create, hold};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The limit of a small container or an old login shell, and less.
 const FILES: usize = 128;
 
@@ -62,7 +62,7 @@ async fn snapshots_are_taken_though_connections_have_every_descriptor() {
     let mut last = before.last().cloned();
     let mut taken = 0;
     while taken < 4 {
-        assert!(watch.elapsed() < PATIENCE, "{taken} snapshots");
+        assert!(watch.elapsed() < START_TIMEOUT, "{taken} snapshots");
         for _ in 0..20 {
             hold(&client, &dice.hold_id(), "SKU").await;
         }

@@ -13,7 +13,7 @@ use stockade_client::Client;
 use stockade_types::metrics::Stopwatch;
 
 /// A process that has not ended within this time has hung.
-const PATIENCE: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_stockade");
@@ -135,7 +135,7 @@ fn wait(child: &mut Child) -> Option<i32> {
         if let Some(status) = child.try_wait().expect("a child") {
             return status.code();
         }
-        assert!(watch.elapsed() < PATIENCE, "the process does not end");
+        assert!(watch.elapsed() < START_TIMEOUT, "the process does not end");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -185,7 +185,7 @@ impl Server {
     /// An HTTP page: status line and body.
     pub fn page(&self, path: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.http).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_read_timeout(Some(START_TIMEOUT)).expect("a timeout");
         write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");

@@ -12,7 +12,7 @@ use super::attempts::Attempts;
 use super::batch::{Answered, Batcher, Unanswered};
 use super::error::status_of;
 use super::outcome::Decided;
-use super::pool::Pool;
+use super::pool::ConnectionPool;
 use super::retry::Policy;
 use super::{Changed, Claimed, Client, ConnectError, Error, Options, Outcome, Reserved};
 
@@ -27,7 +27,7 @@ pub struct Stockade {
 }
 
 pub(super) struct Shared {
-    pool: Arc<Pool>,
+    pool: Arc<ConnectionPool>,
     pub(super) policy: Arc<Policy>,
     pub(super) attempt_timeout: Duration,
     batcher: Batcher,
@@ -60,7 +60,7 @@ macro_rules! calls {
 }
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $call:ident: $operation:ident($request:ident) -> $outcome:ident by $told:ident;)*) => {
+    ($($(#[$doc:meta])* $call:ident: $operation:ident($request:ident) -> $outcome:ident by $constructor:ident;)*) => {
         $(
             $(#[$doc])*
             ///
@@ -69,7 +69,7 @@ macro_rules! operations {
             /// # Errors
             /// If it was not decided. A refusal is no error.
             pub async fn $call(&self, request: pb::$request) -> Result<Outcome<$outcome>, Error> {
-                self.operate(Operation::$operation(request)).await.map(Decided::$told)
+                self.operate(Operation::$operation(request)).await.map(Decided::$constructor)
             }
         )*
     };
@@ -87,7 +87,7 @@ impl Stockade {
     ) -> Result<Self, ConnectError> {
         let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
         let options = options.bounded();
-        let clients = Pool::connect(&endpoints, options.connections).await?;
+        let clients = ConnectionPool::connect(&endpoints, options.connections).await?;
         Ok(Self::over(clients, &options))
     }
 
@@ -104,13 +104,13 @@ impl Stockade {
     ) -> Result<Self, ConnectError> {
         let endpoints: Vec<String> = endpoints.into_iter().map(Into::into).collect();
         let options = options.clone().bounded();
-        let clients = Pool::connect_lazy(&endpoints, options.connections)?;
+        let clients = ConnectionPool::connect_lazy(&endpoints, options.connections)?;
         Ok(Self::over(clients, &options))
     }
 
     fn over(clients: Vec<Client>, options: &Options) -> Self {
         let clients = clients.into_iter().map(|client| client.with_headers(options.headers.clone()));
-        let pool = Arc::new(Pool::new(clients));
+        let pool = Arc::new(ConnectionPool::new(clients));
         let policy = Arc::new(Policy::new(options.retry.clone()));
         let batcher = Batcher::new(options, &pool, &policy);
         let shared = Shared { pool, policy, attempt_timeout: options.attempt_timeout, batcher };

@@ -8,7 +8,7 @@ use tonic::metadata::MetadataMap;
 /// The options of a [`Stockade`](super::Stockade). Each count is clamped to its bounds, from 1 on.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// HTTP/2 connections to each endpoint, at most [`Options::MOST_CONNECTIONS`].
+    /// HTTP/2 connections to each endpoint, at most [`Options::CONNECTIONS_MAX`].
     pub connections: usize,
     /// How long a call may take with all its attempts, unless [`Stockade::within`](super::Stockade::within) says
     /// otherwise.
@@ -25,19 +25,19 @@ pub struct Options {
 
 impl Options {
     /// Most connections to one endpoint.
-    pub const MOST_CONNECTIONS: usize = 64;
+    pub const CONNECTIONS_MAX: usize = 64;
 
     /// The same options, with each count within its bounds.
     pub(super) fn bounded(self) -> Self {
         let Batching { operations, messages, queue, streams, view } = self.batching;
         let batching = Batching {
-            operations: operations.clamp(1, Batching::MOST_OPERATIONS),
-            messages: messages.clamp(1, Batching::MOST_MESSAGES),
-            queue: queue.clamp(1, Batching::LONGEST_QUEUE),
-            streams: streams.clamp(1, Batching::MOST_STREAMS),
+            operations: operations.clamp(1, Batching::OPERATIONS_MAX),
+            messages: messages.clamp(1, Batching::MESSAGES_MAX),
+            queue: queue.clamp(1, Batching::QUEUE_MAX),
+            streams: streams.clamp(1, Batching::STREAMS_MAX),
             view,
         };
-        Self { connections: self.connections.clamp(1, Self::MOST_CONNECTIONS), batching, ..self }
+        Self { connections: self.connections.clamp(1, Self::CONNECTIONS_MAX), batching, ..self }
     }
 }
 
@@ -92,14 +92,14 @@ impl Default for Retry {
 /// messages are in flight go together in the next one. So nothing waits at low load, and messages grow with the load.
 #[derive(Debug, Clone)]
 pub struct Batching {
-    /// Most operations in a message, at most [`Batching::MOST_OPERATIONS`].
+    /// Most operations in a message, at most [`Batching::OPERATIONS_MAX`].
     pub operations: usize,
-    /// Most messages of a stream in flight, at most [`Batching::MOST_MESSAGES`].
+    /// Most messages of a stream in flight, at most [`Batching::MESSAGES_MAX`].
     pub messages: usize,
-    /// Operations of a stream that wait for a message, at most [`Batching::LONGEST_QUEUE`]. If the queue is full,
+    /// Operations of a stream that wait for a message, at most [`Batching::QUEUE_MAX`]. If the queue is full,
     /// callers wait.
     pub queue: usize,
-    /// Streams, at most [`Batching::MOST_STREAMS`], each on the connection with the fewest calls in flight. More
+    /// Streams, at most [`Batching::STREAMS_MAX`], each on the connection with the fewest calls in flight. More
     /// streams spread the work over a server's cores and make messages smaller.
     pub streams: usize,
     /// How much of a hold is returned: all of it, or state, deadline and revision.
@@ -108,17 +108,17 @@ pub struct Batching {
 
 impl Batching {
     /// Most operations in one message.
-    pub const MOST_OPERATIONS: usize = 1_000;
+    pub const OPERATIONS_MAX: usize = 1_000;
     /// Most messages of a stream in flight: the server reads no more before it has answered some.
-    pub const MOST_MESSAGES: usize = 64;
+    pub const MESSAGES_MAX: usize = 64;
     /// The longest queue.
-    pub const LONGEST_QUEUE: usize = 1_000_000;
+    pub const QUEUE_MAX: usize = 1_000_000;
     /// Most streams.
-    pub const MOST_STREAMS: usize = 64;
+    pub const STREAMS_MAX: usize = 64;
 }
 
 impl Default for Batching {
     fn default() -> Self {
-        Self { operations: Self::MOST_OPERATIONS, messages: 4, queue: 10_000, streams: 1, view: pb::HoldView::Full }
+        Self { operations: Self::OPERATIONS_MAX, messages: 4, queue: 10_000, streams: 1, view: pb::HoldView::Full }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prost_types::Timestamp;
 use stockade_proto as pb;
-use stockade_proto::result::Result as Came;
+use stockade_proto::result::Result as OperationResult;
 
 /// The outcome of an operation. Both variants are answers; what could not be decided is an [`Error`](super::Error).
 #[derive(Debug, Clone, PartialEq)]
@@ -168,9 +168,9 @@ impl Decided {
         let pb::Result { result, claim_mode: _, short_lines } = result;
         let outcome = match result {
             None => return Err(None),
-            Some(Came::Error(error)) => return Err(Some(error)),
-            Some(Came::Hold(hold)) => Outcome::Granted(hold),
-            Some(Came::Refusal(refusal)) => Outcome::Refused(Box::new(Refusal::new(*refusal, server_time))),
+            Some(OperationResult::Error(error)) => return Err(Some(error)),
+            Some(OperationResult::Hold(hold)) => Outcome::Granted(hold),
+            Some(OperationResult::Refusal(refusal)) => Outcome::Refused(Box::new(Refusal::new(*refusal, server_time))),
         };
         Ok(Self { outcome, claim_mode, short_lines, server_time })
     }
@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn a_refusal_says_its_reason_and_is_an_error_where_that_is_wanted() {
-        let told = pb::Refusal {
+        let sent = pb::Refusal {
             reason: pb::RefusalReason::SoldOut.into(),
             message: "not enough units are free".into(),
             retry_after: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
             may_come_back: true,
             ..pb::Refusal::default()
         };
-        let result = pb::Result { result: Some(Came::Refusal(Box::new(told))), ..pb::Result::default() };
+        let result = pb::Result { result: Some(OperationResult::Refusal(Box::new(sent))), ..pb::Result::default() };
         let Ok(decided) = Decided::of(result, Some(at(1, 0))) else { panic!("an error") };
         let refusal = decided.reserved().granted().expect_err("a refusal");
         assert_eq!(refusal.to_string(), "SOLD_OUT: not enough units are free");

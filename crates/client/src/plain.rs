@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take, unless another timeout is set.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest timeout: gRPC can't express more than about 11,000 years.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
+const TIMEOUT_MAX: Duration = Duration::from_hours(365 * 24);
 /// A watch or an event stream that is silent for this long is dead: the server sends a message every 15 s.
 const WATCH_SILENCE: Duration = Duration::from_secs(30);
 /// How often a silent connection is pinged while calls are in flight.
@@ -231,7 +231,7 @@ impl Client {
     /// The same connection with another timeout for calls, of a year at most.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout: timeout.min(LONGEST_TIMEOUT), ..self }
+        Self { timeout: timeout.min(TIMEOUT_MAX), ..self }
     }
 
     /// The same connection, sending these headers with every call.

@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// The connections of a client.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct ConnectionPool {
     connections: Vec<Connection>,
     /// Where the next choice begins.
     turn: AtomicUsize,
@@ -94,7 +94,7 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Pool {
+impl ConnectionPool {
     /// Connects `each` times to each endpoint.
     ///
     /// # Errors
@@ -103,11 +103,11 @@ impl Pool {
         // First, so that a malformed endpoint is reported even if the others answer.
         let later = Self::connect_lazy(endpoints, each)?;
         let all = endpoints.iter().flat_map(|endpoint| std::iter::repeat_n(endpoint, each));
-        let came = join_all(all.map(|endpoint| Client::connect(endpoint))).await;
-        if came.iter().any(Result::is_ok) {
-            return Ok(came.into_iter().zip(later).map(|(now, later)| now.unwrap_or(later)).collect());
+        let connected = join_all(all.map(|endpoint| Client::connect(endpoint))).await;
+        if connected.iter().any(Result::is_ok) {
+            return Ok(connected.into_iter().zip(later).map(|(now, later)| now.unwrap_or(later)).collect());
         }
-        came.into_iter().collect()
+        connected.into_iter().collect()
     }
 
     /// Makes connections that connect at the first call.
@@ -149,7 +149,7 @@ impl Pool {
 /// A lease that is dropped without a report had no answer: its caller's time was over, or the caller gave up.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pool: Arc<Pool>,
+    pool: Arc<ConnectionPool>,
     place: usize,
     client: Client,
     /// When it was taken, or something was last received.
@@ -207,9 +207,10 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
-    fn pool(connections: usize) -> Arc<Pool> {
-        let clients = Pool::connect_lazy(&["http://127.0.0.1:1".to_owned()], connections).expect("an endpoint");
-        Arc::new(Pool::new(clients))
+    fn pool(connections: usize) -> Arc<ConnectionPool> {
+        let clients =
+            ConnectionPool::connect_lazy(&["http://127.0.0.1:1".to_owned()], connections).expect("an endpoint");
+        Arc::new(ConnectionPool::new(clients))
     }
 
     fn places(leases: &[Lease]) -> Vec<usize> {
@@ -233,7 +234,7 @@ mod tests {
     }
 
     /// Advances the pool's time while there is no lease.
-    fn pass(pool: &mut Arc<Pool>, span: Duration) {
+    fn pass(pool: &mut Arc<ConnectionPool>, span: Duration) {
         let pool = Arc::get_mut(pool).expect("no lease");
         pool.since = pool.since.checked_sub(span).expect("a machine that runs for longer");
     }
@@ -243,12 +244,12 @@ mod tests {
         lease.since = lease.since.checked_sub(millis(span)).expect("a pool that is older");
     }
 
-    fn pick(pool: &Arc<Pool>) -> Lease {
+    fn pick(pool: &Arc<ConnectionPool>) -> Lease {
         pool.pick().expect("a connection")
     }
 
     /// Makes a connection fail, and returns its place.
-    fn failed(pool: &Arc<Pool>) -> usize {
+    fn failed(pool: &Arc<ConnectionPool>) -> usize {
         let lease = pick(pool);
         let place = lease.place;
         lease.report(Some(&Status::unavailable("gone")));
@@ -292,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_without_a_sign_of_life_is_found_dead_by_who_waits() {
-        let next = |pool: &Arc<Pool>| places(&(0..4).map(|_| pick(pool)).collect::<Vec<_>>());
+        let next = |pool: &Arc<ConnectionPool>| places(&(0..4).map(|_| pick(pool)).collect::<Vec<_>>());
         let mut pool = pool(2);
         pass(&mut pool, Duration::from_mins(1));
         // Dropped at once, it says nothing about the connection.
@@ -322,9 +323,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_endpoint_is_needed() {
-        assert!(matches!(Pool::connect_lazy(&[], 1), Err(ConnectError::Endpoint(_))));
+        assert!(matches!(ConnectionPool::connect_lazy(&[], 1), Err(ConnectError::Endpoint(_))));
         let endpoints = ["http://127.0.0.1:1".to_owned(), "localhost".to_owned()];
-        assert!(matches!(Pool::connect(&endpoints, 1).await, Err(ConnectError::Endpoint(_))));
-        assert!(matches!(Pool::connect(&endpoints[..1], 1).await, Err(ConnectError::Unreachable { .. })));
+        assert!(matches!(ConnectionPool::connect(&endpoints, 1).await, Err(ConnectError::Endpoint(_))));
+        assert!(matches!(ConnectionPool::connect(&endpoints[..1], 1).await, Err(ConnectError::Unreachable { .. })));
     }
 }

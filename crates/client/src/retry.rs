@@ -55,27 +55,27 @@ impl Policy {
         let passes = matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
         // A bound of the server lasts until something changes; the server may know when that is.
         let may_pass = passes || status.code() == Code::ResourceExhausted;
-        let told = match Told::by(status) {
-            Told::After(delay) if may_pass => Some(delay),
-            Told::Nothing if passes => None,
-            Told::Nothing | Told::After(_) | Told::Never => return None,
+        let pushback = match Pushback::by(status) {
+            Pushback::After(delay) if may_pass => Some(delay),
+            Pushback::Nothing if passes => None,
+            Pushback::Nothing | Pushback::After(_) | Pushback::Never => return None,
         };
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
         let own = self.retry.shortest_delay.saturating_mul(doubled).min(self.retry.longest_delay);
         let half = own / 2;
         // Never earlier than the server requests, and with a random part, so that callers do not all return at once.
-        Some(told.unwrap_or(half).saturating_add(up_to(half)))
+        Some(pushback.unwrap_or(half).saturating_add(up_to(half)))
     }
 }
 
 /// What the server says about a retry.
-enum Told {
+enum Pushback {
     Nothing,
     After(Duration),
     Never,
 }
 
-impl Told {
+impl Pushback {
     fn by(status: &Status) -> Self {
         if let Some(pushback) = status.metadata().get(PUSHBACK) {
             let millis = pushback.to_str().ok().and_then(|text| text.parse().ok());
@@ -119,10 +119,11 @@ mod tests {
             assert!(!again(Status::new(code, "")), "{code:?}");
         }
         let details = |delay| ErrorDetails::with_retry_info(delay);
-        let told = |code, delay| Status::with_error_details_and_metadata(code, "", details(delay), MetadataMap::new());
-        assert!(again(told(Code::ResourceExhausted, Some(Duration::from_millis(5)))));
-        assert!(!again(told(Code::ResourceExhausted, None)));
-        assert!(!again(told(Code::Internal, Some(Duration::from_millis(5)))));
+        let pushback =
+            |code, delay| Status::with_error_details_and_metadata(code, "", details(delay), MetadataMap::new());
+        assert!(again(pushback(Code::ResourceExhausted, Some(Duration::from_millis(5)))));
+        assert!(!again(pushback(Code::ResourceExhausted, None)));
+        assert!(!again(pushback(Code::Internal, Some(Duration::from_millis(5)))));
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Stockade {
         self.shared().policy.earn();
         let request = pb::WatchDropRequest { drop_id: drop_id.into() };
         let watch = Watching { shared: Arc::clone(self.shared()), request, watch: None, failures: 0, ended: false };
-        stream::unfold(watch, |mut watch| async move { watch.next().await.map(|told| (told, watch)) }).boxed()
+        stream::unfold(watch, |mut watch| async move { watch.next().await.map(|item| (item, watch)) }).boxed()
     }
 }
 

@@ -11,18 +11,18 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-pub use guard::{Certainty, Doubt, Look, Take, Taken};
+pub use guard::{Certainty, Doubt, PeekResult, TakeResult, Taken};
 pub use moving::Moving;
-pub use word::{MAX_DOUBTS, MAX_UNITS};
+pub use word::{DOUBTS_MAX, UNITS_MAX};
 
 use crate::sync::{self, AtomicU64, Mutex, Ordering};
 use word::{Core, FOLDED, ONE_DOUBT, SHUT, Shard};
 
 /// Most shards of a pool: beyond that a fold costs more than the contention that it spares.
-pub const MAX_SHARDS: usize = 16;
+pub const SHARDS_MAX: usize = 16;
 /// Units that each shard must get for a spread to be worth it: a shard is drained after this many takes of one unit at
 /// the earliest, and only then does the pool fold again.
-pub const LEAST_SHARE: u64 = 64;
+pub const SHARE_MIN: u64 = 64;
 /// Takes of the size just seen that each shard must be able to serve after a spread.
 const TAKES_A_SHARE: u64 = 4;
 
@@ -73,7 +73,7 @@ const TAKES_A_SHARE: u64 = 4;
 /// was taken or given: as for *short*, at that instant all free units were in core and nobody had any that might come
 /// back. It is as if the caller had been refused with this many free and had asked for exactly those at the same
 /// instant, with no other request in between. A loop of such tries would reach the same only if no other request came
-/// in between. With units in doubt it returns [`Take::InDoubt`] and takes nothing.
+/// in between. With units in doubt it returns [`TakeResult::InDoubt`] and takes nothing.
 ///
 /// # Why these orderings
 ///
@@ -86,9 +86,10 @@ const TAKES_A_SHARE: u64 = 4;
 ///
 /// # Bounds
 ///
-/// A pool accounts for at most [`MAX_UNITS`], more than an item may have; the callers ensure that and the counter
-/// asserts it. Each taker in doubt is a thread inside one call, so [`MAX_DOUBTS`] is never reached in practice. From
-/// half of it on doubtful takers get [`Take::InDoubt`], which leaves the other half to [`StockCounter::begin_doubt`].
+/// A pool accounts for at most [`UNITS_MAX`], more than an item may have; the callers ensure that and the counter
+/// asserts it. Each taker in doubt is a thread inside one call, so [`DOUBTS_MAX`] is never reached in practice. From
+/// half of it on doubtful takers get [`TakeResult::InDoubt`], which leaves the other half to
+/// [`StockCounter::begin_doubt`].
 #[derive(Debug)]
 pub struct StockCounter {
     /// The one word that may refuse.
@@ -107,30 +108,30 @@ impl StockCounter {
     /// A pool with `units` free, with as many shards as suit this machine.
     ///
     /// # Panics
-    /// If `units` is over [`MAX_UNITS`].
+    /// If `units` is over [`UNITS_MAX`].
     #[must_use]
     pub fn new(units: u64) -> Self {
         Self::with_shards(units, sync::parallelism())
     }
 
-    /// A pool with this many shards: rounded up to a power of two, at most [`MAX_SHARDS`]. With one there is nothing to
+    /// A pool with this many shards: rounded up to a power of two, at most [`SHARDS_MAX`]. With one there is nothing to
     /// split, and the pool stays folded.
     ///
     /// # Panics
-    /// If `units` is over [`MAX_UNITS`].
+    /// If `units` is over [`UNITS_MAX`].
     #[must_use]
     pub fn with_shards(units: u64, shards: usize) -> Self {
-        Self::with_shape(units, shards, LEAST_SHARE)
+        Self::with_shape(units, shards, SHARE_MIN)
     }
 
     /// As [`Self::with_shards`]; spreads when each shard gets `least_share` units, and starts spread if that is so.
     ///
     /// # Panics
-    /// If `units` is over [`MAX_UNITS`].
+    /// If `units` is over [`UNITS_MAX`].
     #[must_use]
     pub fn with_shape(units: u64, shards: usize, least_share: u64) -> Self {
-        assert!(units <= MAX_UNITS, "a pool of {units} units cannot be counted");
-        let shards = match shards.min(MAX_SHARDS).next_power_of_two() {
+        assert!(units <= UNITS_MAX, "a pool of {units} units cannot be counted");
+        let shards = match shards.min(SHARDS_MAX).next_power_of_two() {
             1 => 0,
             shards => shards,
         };
@@ -154,7 +155,7 @@ impl StockCounter {
     /// Sets the count to `units`. Only before serving, while no guard of it exists.
     ///
     /// # Panics
-    /// If `units` is over [`MAX_UNITS`].
+    /// If `units` is over [`UNITS_MAX`].
     pub fn set(&mut self, units: u64) {
         let moving = self.moving.take();
         *self = Self { moving, ..Self::with_shape(units, self.shards.len(), self.least_share) };
@@ -162,13 +163,13 @@ impl StockCounter {
 
     /// One try to take `units`. A request must take from a pool only once, or its own doubt would delay it.
     #[inline]
-    pub fn take(&self, units: u64, certainty: Certainty) -> Take<'_> {
+    pub fn take(&self, units: u64, certainty: Certainty) -> TakeResult<'_> {
         self.take_as(units, certainty, |_core| units)
     }
 
     /// One try to take `most` units or, if fewer are free, all of those; *short* only if there is none. In doubt until
     /// they are kept. See *Why taking less is exact*.
-    pub fn take_up_to(&self, most: u64) -> Take<'_> {
+    pub fn take_up_to(&self, most: u64) -> TakeResult<'_> {
         self.take_as(most, Certainty::Doubtful, |core| core.up_to(most))
     }
 
@@ -178,11 +179,11 @@ impl StockCounter {
         reason = "by `just instructions` a refusal because of limits takes 70 more where it is on its own"
     )]
     #[inline(always)]
-    fn take_as(&self, units: u64, certainty: Certainty, of_core: impl Fn(Core) -> u64) -> Take<'_> {
+    fn take_as(&self, units: u64, certainty: Certainty, of_core: impl Fn(Core) -> u64) -> TakeResult<'_> {
         let mut core = self.core();
         loop {
             if certainty == Certainty::Doubtful && core.is_crowded() {
-                return Take::InDoubt;
+                return TakeResult::InDoubt;
             }
             if core.is_folded() {
                 match self.take_from_core(core, of_core(core), certainty) {
@@ -190,7 +191,7 @@ impl StockCounter {
                     Err(found) => core = found,
                 }
             } else if let Some(taken) = self.take_from_home(units, certainty) {
-                return Take::Taken(taken);
+                return TakeResult::Taken(taken);
             } else {
                 self.fold(units);
                 core = self.core();
@@ -201,8 +202,8 @@ impl StockCounter {
     /// Whether `units` would be refused now: one load of a word that all cores share, so that many refusals cost
     /// little.
     #[inline]
-    pub fn look(&self, units: u64) -> Look {
-        self.core().look(units)
+    pub fn peek(&self, units: u64) -> PeekResult {
+        self.core().peek(units)
     }
 
     /// Gives `units` back, or puts new ones in: after the record of that was appended. Never fails.
@@ -211,7 +212,7 @@ impl StockCounter {
     /// being back; a sweep that found it ended too early would make a refusal false.
     ///
     /// # Panics
-    /// If the pool would have more than [`MAX_UNITS`]: units were given that never existed.
+    /// If the pool would have more than [`UNITS_MAX`]: units were given that never existed.
     #[inline]
     pub fn give(&self, units: u64) {
         match &self.moving {
@@ -231,12 +232,12 @@ impl StockCounter {
     /// leave the place where others could find them.
     ///
     /// # Panics
-    /// If [`MAX_DOUBTS`] threads have one at once.
+    /// If [`DOUBTS_MAX`] threads have one at once.
     #[inline]
     pub fn begin_doubt(&self) -> Doubt<'_> {
         // AcqRel: a thread that sees what this thread takes next sees the doubt as well.
         let before = Core(self.core.fetch_add(ONE_DOUBT, Ordering::AcqRel));
-        assert!(before.doubts() < MAX_DOUBTS, "more doubts than core can count");
+        assert!(before.doubts() < DOUBTS_MAX, "more doubts than core can count");
         Doubt::new(self)
     }
 
@@ -265,11 +266,11 @@ impl StockCounter {
 
     /// One try on a folded `core`; if it has changed, returns the value found.
     #[inline]
-    fn take_from_core(&self, core: Core, units: u64, certainty: Certainty) -> Result<Take<'_>, Core> {
-        match core.look(units) {
-            Look::MayServe => {}
-            Look::Short { free } => return Ok(Take::Short { free }),
-            Look::InDoubt => return Ok(Take::InDoubt),
+    fn take_from_core(&self, core: Core, units: u64, certainty: Certainty) -> Result<TakeResult<'_>, Core> {
+        match core.peek(units) {
+            PeekResult::MayServe => {}
+            PeekResult::Short { free } => return Ok(TakeResult::Short { free }),
+            PeekResult::InDoubt => return Ok(TakeResult::InDoubt),
         }
         let rest = core.taken(units, certainty);
         // AcqRel: sees what the givers of these units appended; shows the next taker what this one has seen. Acquire on
@@ -279,7 +280,7 @@ impl StockCounter {
                 if self.share(rest, units).is_some() {
                     self.spread(units);
                 }
-                Ok(Take::Taken(Taken::new(self, units, certainty)))
+                Ok(TakeResult::Taken(Taken::new(self, units, certainty)))
             }
             Err(found) => Err(Core(found)),
         }
@@ -304,7 +305,7 @@ impl StockCounter {
     fn give_to_home(&self, units: u64) -> bool {
         self.change_home(|shard| {
             let held = shard.with(units)?;
-            assert!(held <= MAX_UNITS, "more units given than a pool can count");
+            assert!(held <= UNITS_MAX, "more units given than a pool can count");
             Some(held)
         })
     }

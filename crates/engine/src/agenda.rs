@@ -17,30 +17,30 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::Engine;
 use super::archive::Archiving;
-use super::pace::{Pace, Share, TOO_LATE};
 use super::sweep::PoolPlace;
+use super::throttle::{DutyCycle, TOO_LATE, Throttle};
 
 /// The longest time between two looks. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
 /// this long after its instant, while there is little else to do.
-pub const LOOK_PERIOD: Duration = Duration::from_millis(SOON.0);
+pub const CHECK_PERIOD: Duration = Duration::from_millis(SOON.0);
 /// How long an entry waits for its next turn if the journal could take no more or if it did not find what it expected.
 const SOON: Millis = Millis(2);
 
 /// A quarter of a core for all entries together while customers are active, in pieces of about 1 ms: a few hundred
 /// holds. Work that is due and not done yet is done by the request that needs it.
-const SHARE: Share = Share { rests: 3, piece: Duration::from_millis(1) };
+const DUTY_CYCLE: DutyCycle = DutyCycle { rests: 3, piece: Duration::from_millis(1) };
 /// Pools that have holds given back in one turn, a few holds of each at a time.
 const POOLS_A_TURN: usize = 16;
 
 /// The entries, in the order of their turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
+pub enum AgendaEntry {
     /// Drops open and close.
     Moments,
     /// Holds are given back at their deadlines.
     DueHolds,
     /// Ended holds are forgotten.
-    Forgetting,
+    Eviction,
     /// Drops that closed long ago are archived, and their holds leave memory.
     Archiving,
 }
@@ -61,13 +61,13 @@ pub(super) trait Work: fmt::Debug + Send {
     fn due_at(&self, engine: &Engine) -> Timestamp;
 
     /// Does a bounded piece of its work, and rests in between while no lock is held.
-    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd;
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd;
 }
 
 /// An entry, and when it may have its next turn.
 #[derive(Debug)]
 struct Scheduled {
-    entry: Entry,
+    entry: AgendaEntry,
     work: Box<dyn Work>,
     not_before: Timestamp,
 }
@@ -78,7 +78,7 @@ pub struct Agenda {
     engine: Arc<Engine>,
     entries: [Scheduled; 4],
     /// One for all entries, so that what one entry appends does not count as customers' activity for another.
-    pace: Pace,
+    throttle: Throttle,
     /// Whether nothing was left to do at once after the last look.
     idle: bool,
 }
@@ -87,41 +87,41 @@ impl Agenda {
     /// An agenda before its first look.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self::with_share(engine, SHARE)
+        Self::with_duty_cycle(engine, DUTY_CYCLE)
     }
 
-    fn with_share(engine: Arc<Engine>, share: Share) -> Self {
+    fn with_duty_cycle(engine: Arc<Engine>, duty_cycle: DutyCycle) -> Self {
         let at_once = |entry, work: Box<dyn Work>| Scheduled { entry, work, not_before: Timestamp(0) };
         let entries = [
-            at_once(Entry::Moments, Box::new(Moments)),
-            at_once(Entry::DueHolds, Box::<DueHolds>::default()),
-            at_once(Entry::Forgetting, Box::new(Forgetting)),
-            at_once(Entry::Archiving, Box::<Archiving>::default()),
+            at_once(AgendaEntry::Moments, Box::new(DropMoments)),
+            at_once(AgendaEntry::DueHolds, Box::<DueHolds>::default()),
+            at_once(AgendaEntry::Eviction, Box::new(Eviction)),
+            at_once(AgendaEntry::Archiving, Box::<Archiving>::default()),
         ];
-        let pace = Pace::new(Arc::clone(&engine), share);
-        Self { engine, entries, pace, idle: true }
+        let throttle = Throttle::new(Arc::clone(&engine), duty_cycle);
+        Self { engine, entries, throttle, idle: true }
     }
 
     /// Gives a turn to every entry whose instant is reached. Returns when there is more to do, as far as is known; not
     /// after `now` means at once.
-    pub fn look(&mut self, now: Timestamp) -> Timestamp {
-        self.look_where(now, |_| true)
+    pub fn run_due(&mut self, now: Timestamp) -> Timestamp {
+        self.run_where(now, |_| true)
     }
 
-    /// As [`Agenda::look`], for one entry alone: for simulations and tests.
-    pub fn look_at(&mut self, entry: Entry, now: Timestamp) -> Timestamp {
-        self.look_where(now, |other| other == entry)
+    /// As [`Agenda::run_due`], for one entry alone: for simulations and tests.
+    pub fn run_entry(&mut self, entry: AgendaEntry, now: Timestamp) -> Timestamp {
+        self.run_where(now, |other| other == entry)
     }
 
-    fn look_where(&mut self, now: Timestamp, wanted: impl Fn(Entry) -> bool) -> Timestamp {
-        let Self { engine, entries, pace, idle } = self;
+    fn run_where(&mut self, now: Timestamp, wanted: impl Fn(AgendaEntry) -> bool) -> Timestamp {
+        let Self { engine, entries, throttle, idle } = self;
         if *idle {
-            pace.has_rested();
+            throttle.has_rested();
         }
         let mut next = Timestamp::NEVER;
         for scheduled in entries.iter_mut().filter(|scheduled| wanted(scheduled.entry)) {
             if scheduled.next(engine) <= now {
-                scheduled.take_turn(engine, now, pace);
+                scheduled.take_turn(engine, now, throttle);
             }
             next = next.min(scheduled.next(engine));
         }
@@ -136,32 +136,32 @@ impl Scheduled {
         self.work.due_at(engine).max(self.not_before)
     }
 
-    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) {
-        self.not_before = match self.work.take_turn(engine, now, pace) {
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) {
+        self.not_before = match self.work.take_turn(engine, now, throttle) {
             TurnEnd::Done => Timestamp(0),
             TurnEnd::Soon => now.plus(SOON),
         };
     }
 }
 
-/// [`Entry::Moments`]. It rests however late it is, since a request that needs a drop turned turns it.
+/// [`AgendaEntry::Moments`]. It rests however late it is, since a request that needs a drop turned turns it.
 #[derive(Debug)]
-struct Moments;
+struct DropMoments;
 
-impl Work for Moments {
+impl Work for DropMoments {
     fn due_at(&self, engine: &Engine) -> Timestamp {
         engine.inventory.moments.next()
     }
 
-    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
-        match engine.turn_due_with(now, || pace.rest(1, Millis(0))) {
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        match engine.turn_due_with(now, || throttle.rest(1, Millis(0))) {
             Ok(1..) if !engine.journal.is_busy() => TurnEnd::Done,
             Ok(_) | Err(_) => TurnEnd::Soon,
         }
     }
 }
 
-/// [`Entry::DueHolds`].
+/// [`AgendaEntry::DueHolds`].
 ///
 /// Many holds may fall due at once. If all were expired as fast as memory allows, their records would fill the
 /// journal's queue: customers would be turned away, and all others would wait behind. So while the journal is busy, one
@@ -185,14 +185,14 @@ impl Work for DueHolds {
         if self.has_pools() { Timestamp(0) } else { engine.inventory.next_due() }
     }
 
-    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
         if !self.has_pools() {
             self.pools = engine.inventory.due(now).into_iter();
             if !self.has_pools() {
                 return TurnEnd::Done;
             }
         }
-        let rest = |expired, late| pace.rest(expired, if engine.has_hardly_room() { TOO_LATE } else { late });
+        let rest = |expired, late| throttle.rest(expired, if engine.has_hardly_room() { TOO_LATE } else { late });
         match engine.sweep_pools(self.pools.by_ref().take(POOLS_A_TURN), now, rest) {
             Ok(1..) if !engine.journal.is_busy() => TurnEnd::Done,
             Ok(0) if self.has_pools() => TurnEnd::Done,
@@ -201,20 +201,20 @@ impl Work for DueHolds {
     }
 }
 
-/// [`Entry::Forgetting`]. It writes nothing, so it goes on whatever the journal does, and without a rest while too many
-/// holds are remembered.
+/// [`AgendaEntry::Eviction`]. It writes nothing, so it goes on whatever the journal does, and without a rest while too
+/// many holds are remembered.
 #[derive(Debug)]
-struct Forgetting;
+struct Eviction;
 
-impl Work for Forgetting {
+impl Work for Eviction {
     fn due_at(&self, engine: &Engine) -> Timestamp {
-        engine.next_forgotten()
+        engine.next_eviction()
     }
 
-    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
-        engine.forget(now);
-        if !engine.remembers_too_many() {
-            pace.rest(0, Millis(0));
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        engine.evict_ended(now);
+        if !engine.has_too_many_ended() {
+            throttle.rest(0, Millis(0));
         }
         TurnEnd::Done
     }
@@ -251,16 +251,20 @@ mod tests {
     #[test]
     fn moments_and_archiving_rest_while_others_are_at_work() {
         let engine = ephemeral_engine();
-        let mut agenda = Agenda::with_share(Arc::clone(&engine), Share { rests: 0, piece: Duration::ZERO });
+        let mut agenda = Agenda::with_duty_cycle(Arc::clone(&engine), DutyCycle { rests: 0, piece: Duration::ZERO });
         let archived_at = Timestamp(20).plus(engine.bounds.archive_after);
         let mut rested = 0;
         // Customers' records are appended right before each look, so customers count as active.
-        let looks = [(Entry::Moments, Timestamp(10)), (Entry::Moments, Timestamp(20)), (Entry::Archiving, archived_at)];
+        let looks = [
+            (AgendaEntry::Moments, Timestamp(10)),
+            (AgendaEntry::Moments, Timestamp(20)),
+            (AgendaEntry::Archiving, archived_at),
+        ];
         for (n, (entry, at)) in (0..).zip(looks) {
             let _made = engine.create_drop(&sale(n), Context::anonymous(Timestamp(1))).expect("a drop");
-            agenda.look_at(entry, at);
-            assert!(agenda.pace.rests > rested, "{entry:?} at {at}");
-            rested = agenda.pace.rests;
+            agenda.run_entry(entry, at);
+            assert!(agenda.throttle.rests > rested, "{entry:?} at {at}");
+            rested = agenda.throttle.rests;
         }
         assert_eq!(engine.inventory.closings.next(), Timestamp::NEVER, "what was closed is archived");
     }

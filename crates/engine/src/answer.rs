@@ -91,7 +91,7 @@ pub struct LimitHit {
 
 /// A faulty field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
+pub struct InvalidField {
     /// Its path in proto spelling, such as `lines[0].quantity`.
     pub field: String,
     /// What is wrong with it.
@@ -103,7 +103,7 @@ pub struct Violation {
 pub enum Fault {
     /// The request is faulty; all faulty fields are named.
     #[error("faulty request")]
-    Invalid(Vec<Violation>),
+    Invalid(Vec<InvalidField>),
     /// No such drop.
     #[error("drop {0} not found")]
     NoDrop(DropId),

@@ -15,10 +15,10 @@ use stockade_types::time::{Millis, Timestamp};
 use super::agenda::{TurnEnd, Work};
 use super::answer::Fault;
 use super::context::Context;
-use super::pace::Pace;
+use super::throttle::Throttle;
 use super::turn::fact;
 use super::{Bounds, Engine};
-use crate::inventory::{DropEntry, Folding, Running};
+use crate::inventory::{DropEntry, DropInner, Folding};
 
 /// Most drops that are archived in one turn.
 const DROPS_A_TURN: usize = 16;
@@ -29,7 +29,7 @@ const PIECES_A_TURN: usize = 8;
 /// When a drop that had a live hold is checked again; after a fault, all drops.
 const AGAIN: Millis = Millis(1_000);
 /// How often to check whether a snapshot has ended, while holds wait for that.
-const SNAPSHOT_LOOK: Millis = Millis(100);
+const SNAPSHOT_CHECK: Millis = Millis(100);
 
 /// Called after each piece of work, with no lock held, with the number of records that it appended. Returns whether it
 /// has rested.
@@ -54,8 +54,8 @@ impl Work for Archiving {
         self.archives_at(engine).min(self.folds_at())
     }
 
-    fn take_turn(&mut self, engine: &Engine, now: Timestamp, pace: &mut Pace) -> TurnEnd {
-        let mut rest = |appended| pace.rest(appended, Millis(0));
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        let mut rest = |appended| throttle.rest(appended, Millis(0));
         if self.archives_at(engine) <= now
             && let Err(fault) = self.archive(engine, now, &mut rest)
         {
@@ -67,12 +67,12 @@ impl Work for Archiving {
             if self.folds_at() > now {
                 break;
             }
-            let Some(walking) = engine.walk.try_lock() else {
-                self.folds_from = now.plus(SNAPSHOT_LOOK);
+            let Some(scanning) = engine.scan_lock.try_lock() else {
+                self.folds_from = now.plus(SNAPSHOT_CHECK);
                 break;
             };
             self.fold(engine);
-            drop(walking);
+            drop(scanning);
             if rest(0) {
                 break;
             }
@@ -137,15 +137,15 @@ impl Engine {
     pub fn archive(&self, now: Timestamp) -> Result<usize, Fault> {
         while self.turn_due(now)? > 0 && !self.journal.is_busy() {}
         for entry in self.inventory.drops.all() {
-            let running = entry.running();
-            self.inventory.expect_archiving(entry.number, running.closed_at());
+            let inner = entry.read();
+            self.inventory.expect_archiving(entry.number, inner.closed_at());
         }
         let (mut archiving, mut drops) = (Archiving::default(), 0_usize);
         while archiving.due_at(self) <= now {
             if archiving.archives_at(self) <= now {
                 drops = drops.saturating_add(archiving.archive(self, now, &mut |_| false)?);
             }
-            let _walking = self.walk.lock();
+            let _scanning = self.scan_lock.lock();
             archiving.fold(self);
         }
         Ok(drops)
@@ -166,13 +166,13 @@ impl Engine {
     /// live hold, it is checked again later. A closed drop has no further opening or closing, so there is nothing to
     /// record first.
     fn mark_archived(&self, entry: &DropEntry, context: Context<'_>) -> Result<bool, Fault> {
-        if !self.has_waited(&entry.running(), context.now) {
+        if !self.has_waited(&entry.read(), context.now) {
             return Ok(false);
         }
-        let mut running = entry.steer();
-        let Context { now, origin } = context.not_before(running.turned_at);
+        let mut inner = entry.write();
+        let Context { now, origin } = context.not_before(inner.turned_at);
         // Another thread may have archived it meanwhile.
-        if !self.has_waited(&running, now) {
+        if !self.has_waited(&inner, now) {
             return Ok(false);
         }
         if has_live_holds(entry) {
@@ -180,14 +180,14 @@ impl Engine {
             self.inventory.expect_archiving(entry.number, again);
             return Ok(false);
         }
-        let fact = fact(entry, &running, DropVerb::Archive, (running.lifecycle, origin.clone()), now);
-        self.commit_fact(entry, &mut running, fact, now)?;
-        tracing::info!(drop = %running.definition.id, "archived");
+        let fact = fact(entry, &inner, DropVerb::Archive, (inner.lifecycle, origin.clone()), now);
+        self.commit_fact(entry, &mut inner, fact, now)?;
+        tracing::info!(drop = %inner.definition.id, "archived");
         Ok(true)
     }
 
-    fn has_waited(&self, running: &Running, now: Timestamp) -> bool {
-        let closed_at = running.closed_at();
+    fn has_waited(&self, inner: &DropInner, now: Timestamp) -> bool {
+        let closed_at = inner.closed_at();
         closed_at < Timestamp::NEVER && closed_at.plus(self.bounds.archive_after) <= now
     }
 
@@ -196,7 +196,7 @@ impl Engine {
     fn has_folded(&self, folding: &Folding) {
         let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
         for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
-            tracing::info!(drop = %forgotten.running().definition.id, "archived long ago, forgotten now");
+            tracing::info!(drop = %forgotten.read().definition.id, "archived long ago, forgotten now");
         }
         tracing::info!(drops = folding.drops(), holds = folding.holds(), "holds of archived drops have left memory");
     }

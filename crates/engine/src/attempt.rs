@@ -6,7 +6,7 @@
 use stockade_types::ids::{DropNo, ItemNo, Lsn};
 
 use super::answer::Fault;
-use crate::inventory::HoldRef;
+use crate::inventory::HoldSlot;
 pub use stockade_journal::Ticket;
 
 /// A decision, and the record that must be durable before it may be sent: see
@@ -42,7 +42,7 @@ pub(super) enum Chore {
     /// Holds of this item are due: they are expired.
     SweepItem(DropNo, ItemNo),
     /// This hold is due: it is expired.
-    SweepHold(HoldRef),
+    SweepHold(HoldSlot),
     /// An opening or closing of this drop is due: it is recorded.
     Turn(DropNo),
     /// Nothing: what the attempt read has changed.

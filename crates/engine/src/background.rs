@@ -11,19 +11,19 @@ use stockade_journal::storage::{FolderLock, Storage};
 use stockade_types::time::{Clock, Millis, Timestamp};
 
 use super::Engine;
-use super::agenda::{Agenda, LOOK_PERIOD};
-use super::compact::{LastSnapshot, SnapshotPolicy};
-use super::librarian::{self, Librarian};
-use super::pace::{Pace, Share};
+use super::agenda::{Agenda, CHECK_PERIOD};
+use super::retention::{self, Retention};
+use super::snapshots::{LastSnapshot, SnapshotPolicy};
+use super::throttle::{DutyCycle, Throttle};
 use super::watch::{self, Watch};
 
 /// How often the snapshot policy is checked.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// How often counters and ledgers are compared.
-const COMPARE_EVERY: Millis = Millis(1_000);
+const COMPARE_INTERVAL: Millis = Millis(1_000);
 
 /// An eighth of a core and of the disk for a snapshot, while customers are active. No request waits for it.
-const SNAPSHOT: Share = Share { rests: 7, piece: Duration::from_micros(100) };
+const SNAPSHOT: DutyCycle = DutyCycle { rests: 7, piece: Duration::from_micros(100) };
 
 /// The running threads. Stopped and joined when dropped.
 #[derive(Debug)]
@@ -59,36 +59,36 @@ impl Background {
         let (agenda_clock, agenda_stop) = (Arc::clone(clock), Arc::clone(&stop));
         let agenda = thread::Builder::new().name("stockade-agenda".to_owned()).spawn(move || {
             while !agenda_stop.load(Ordering::Relaxed) {
-                let next = agenda.look(agenda_clock.now());
-                let left = agenda_clock.now().until(next).duration().min(LOOK_PERIOD);
+                let next = agenda.run_due(agenda_clock.now());
+                let left = agenda_clock.now().until(next).duration().min(CHECK_PERIOD);
                 if !left.is_zero() {
                     thread::park_timeout(left);
                 }
             }
         })?;
-        let mut keeper = Keeper::new(Arc::clone(engine), Arc::clone(clock), snapshots);
-        let keep_stop = Arc::clone(&stop);
-        let keeper = thread::Builder::new().name("stockade-keep".to_owned()).spawn(move || {
-            while !keep_stop.load(Ordering::Relaxed) {
-                keeper.look();
-                thread::park_timeout(LOOK_EVERY);
+        let mut upkeep = Upkeep::new(Arc::clone(engine), Arc::clone(clock), snapshots);
+        let upkeep_stop = Arc::clone(&stop);
+        let upkeep = thread::Builder::new().name("stockade-keep".to_owned()).spawn(move || {
+            while !upkeep_stop.load(Ordering::Relaxed) {
+                upkeep.tick();
+                thread::park_timeout(TICK_INTERVAL);
             }
         })?;
         let mut watch = Watch::new(Arc::clone(engine), lock);
         let watch_stop = Arc::clone(&stop);
         let watch = thread::Builder::new().name("stockade-watch".to_owned()).spawn(move || {
             while !watch_stop.load(Ordering::Relaxed) {
-                watch.look();
-                thread::park_timeout(watch::LOOK_EVERY);
+                watch.tick();
+                thread::park_timeout(watch::TICK_INTERVAL);
             }
         })?;
-        let mut threads = vec![agenda, keeper, watch];
-        if let Some(mut librarian) = Librarian::new(engine, clock) {
-            let librarian_stop = Arc::clone(&stop);
+        let mut threads = vec![agenda, upkeep, watch];
+        if let Some(mut retention) = Retention::new(engine, clock) {
+            let retention_stop = Arc::clone(&stop);
             threads.push(thread::Builder::new().name("stockade-history".to_owned()).spawn(move || {
-                while !librarian_stop.load(Ordering::Relaxed) {
-                    librarian.look();
-                    thread::park_timeout(librarian::LOOK_EVERY);
+                while !retention_stop.load(Ordering::Relaxed) {
+                    retention.tick();
+                    thread::park_timeout(retention::TICK_INTERVAL);
                 }
             })?);
         }
@@ -108,23 +108,23 @@ impl Drop for Background {
 }
 
 /// The work of the thread `stockade-keep`.
-struct Keeper {
-    books: Books,
+struct Upkeep {
+    books_check: BooksCheck,
     snapshots: Option<Snapshots>,
 }
 
 /// Compares counters and ledgers from time to time.
-struct Books {
+struct BooksCheck {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
     compared: Timestamp,
 }
 
-impl Books {
+impl BooksCheck {
     /// Compares, if it is time.
-    fn look(&mut self) {
+    fn tick(&mut self) {
         let now = self.clock.now();
-        if self.compared.plus(COMPARE_EVERY) > now {
+        if self.compared.plus(COMPARE_INTERVAL) > now {
             return;
         }
         self.compared = now;
@@ -136,25 +136,25 @@ impl Books {
     }
 }
 
-impl Keeper {
+impl Upkeep {
     fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, snapshots: Option<Snapshots>) -> Self {
         let compared = clock.now();
-        Self { books: Books { engine, clock, compared }, snapshots }
+        Self { books_check: BooksCheck { engine, clock, compared }, snapshots }
     }
 
-    fn look(&mut self) {
-        let Self { books, snapshots } = self;
-        let engine = Arc::clone(&books.engine);
-        let now = books.clock.now();
-        books.look();
+    fn tick(&mut self) {
+        let Self { books_check, snapshots } = self;
+        let engine = Arc::clone(&books_check.engine);
+        let now = books_check.clock.now();
+        books_check.tick();
         let Some(Snapshots { storage, policy, last }) = snapshots else { return };
         let journal = engine.journal();
         if policy.is_due(last, now, journal.appended(), journal.written()) {
-            let mut pace = Pace::new(Arc::clone(&engine), SNAPSHOT);
+            let mut throttle = Throttle::new(Arc::clone(&engine), SNAPSHOT);
             // A snapshot may take minutes under load, so counters and ledgers are compared meanwhile, too.
             let mut between = |_| {
-                books.look();
-                pace.rest(0, Millis(0));
+                books_check.tick();
+                throttle.rest(0, Millis(0));
             };
             match engine.snapshot_in_steps(storage.as_ref(), now, &mut between) {
                 Ok(taken) => {

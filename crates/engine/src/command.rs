@@ -7,7 +7,7 @@ use stockade_types::time::Millis;
 
 /// Units of one SKU, summed over the request's lines of that SKU.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedUnits {
     /// Its SKU.
     pub sku: Sku,
     /// How many; at most 32 lines of 1,000,000.
@@ -26,7 +26,7 @@ pub struct Reserve {
     /// For whom.
     pub customer: CustomerId,
     /// 1–32, each SKU once, ascending by SKU.
-    pub lines: Vec<Wanted>,
+    pub lines: Vec<WantedUnits>,
     /// How long the hold shall live; none: the drop's `hold_ttl`. Longer than the drop's `max_hold_life` is cut to
     /// that.
     pub ttl: Option<Millis>,
@@ -45,7 +45,7 @@ pub struct Reserve {
 impl Reserve {
     /// A plain reserve: all lines or none, for a customer without tiers.
     #[must_use]
-    pub const fn new(hold: HoldId, drop: DropId, customer: CustomerId, lines: Vec<Wanted>) -> Self {
+    pub const fn new(hold: HoldId, drop: DropId, customer: CustomerId, lines: Vec<WantedUnits>) -> Self {
         Self {
             hold,
             drop,
@@ -102,7 +102,7 @@ pub struct Claim {
     /// What to do about a hold that has expired.
     pub expired: ExpiredPolicy,
     /// The lines claimed; the others are given back. None: all. Each SKU once, ascending.
-    pub lines: Vec<Wanted>,
+    pub lines: Vec<WantedUnits>,
 }
 
 /// What a claim does about a hold that has expired.
@@ -120,7 +120,7 @@ pub struct Release {
     /// Which hold.
     pub target: Target,
     /// The units to keep; none: all are given back. Each SKU once, ascending.
-    pub keep: Vec<Wanted>,
+    pub keep: Vec<WantedUnits>,
     /// Also if the hold is in payment.
     pub abandon_payment: bool,
 }
@@ -131,7 +131,7 @@ pub struct Return {
     /// Which hold.
     pub target: Target,
     /// The units returned so far, in total; none: all. Each SKU once, ascending.
-    pub returned: Vec<Wanted>,
+    pub returned: Vec<WantedUnits>,
     /// Whether units returned now are for sale again; otherwise they are withdrawn.
     pub restock: bool,
 }

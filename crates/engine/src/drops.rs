@@ -5,19 +5,19 @@ use std::sync::Arc;
 use stockade_types::definition::Definition;
 use stockade_types::ids::{DropId, DropNo, Lsn};
 use stockade_types::record::{
-    Closed, DropFact, DropImage, DropVerb, LastUpdate, Lifecycle, MAX_DROP_IMAGE, PoolBasis, PoolFigures, Record,
+    Closed, DROP_IMAGE_BYTES_MAX, DropFact, DropImage, DropVerb, LastUpdate, Lifecycle, PoolBasis, PoolFigures, Record,
     request_digest,
 };
 use stockade_types::time::Timestamp;
 
 use super::Engine;
-use super::answer::{DropView, Fault, Violation};
+use super::answer::{DropView, Fault, InvalidField};
 use super::attempt::{Answer, Decided};
 use super::command::{CreateDrop, Steer};
 use super::commit::Prepared;
 use super::context::Context;
 use super::turn::fact;
-use crate::inventory::{Added, DropEntry, Locked, Running, Seat};
+use crate::inventory::{Added, DropEntry, DropInner, Locked, NewDropSlot};
 
 impl Engine {
     /// Creates a drop. The same request again returns the same answer.
@@ -35,7 +35,7 @@ impl Engine {
         // A drop that opens at once is open in the answer. Without room for that record, too, it is not created.
         let opening = self.journal.permit()?;
         let added = self.inventory.drops.add(&command.definition.id, |registry| {
-            let image = self.image(&command.definition, request, registry.next_seat(), now)?;
+            let image = self.image(&command.definition, request, registry.new_drop_slot(), now)?;
             let prepared = Prepared { permit, locked: Locked::Registry(registry), taken: None };
             self.commit(Record::DropFact(Box::new(made(image, context))), prepared, now).map(drop)
         })?;
@@ -46,10 +46,10 @@ impl Engine {
                 entry
             }
         };
-        if entry.running().is_to_turn(now) {
-            self.turn_with(opening, &entry, &mut entry.steer(), now)?;
+        if entry.read().is_to_turn(now) {
+            self.turn_with(opening, &entry, &mut entry.write(), now)?;
         }
-        Ok(show_drop(&entry, &entry.running()))
+        Ok(show_drop(&entry, &entry.read()))
     }
 
     /// One drop, with its state and stock.
@@ -64,7 +64,7 @@ impl Engine {
     /// A drop's current definition; none once it is archived and forgotten. Its names never change.
     #[must_use]
     pub fn definition(&self, number: DropNo) -> Option<Arc<Definition>> {
-        self.inventory.drops.with_number(number, |entry| Arc::clone(&entry.running().definition))
+        self.inventory.drops.with_number(number, |entry| Arc::clone(&entry.read().definition))
     }
 
     /// Pauses, resumes or closes a drop. If it is in that state already, no record is written. Live holds are left
@@ -75,15 +75,15 @@ impl Engine {
     /// journal.
     pub fn steer(&self, id: &DropId, steer: Steer, context: Context<'_>) -> Answer<DropView> {
         let steered = self.inventory.drops.with_id(id, |entry| {
-            let mut running = entry.steer();
-            let Context { now, origin } = context.not_before(running.turned_at);
-            self.turn_in(entry, &mut running, now)?;
-            let closed = running.state().is_over();
-            let is = running.lifecycle;
+            let mut inner = entry.write();
+            let Context { now, origin } = context.not_before(inner.turned_at);
+            self.turn_in(entry, &mut inner, now)?;
+            let closed = inner.state().is_over();
+            let is = inner.lifecycle;
             let (verb, wanted) = match steer {
                 Steer::Pause | Steer::Resume if closed => {
                     let what = format!("drop {id} is closed: it can't be paused or resumed");
-                    return Err(Decided { value: Fault::Precondition(what), durable_after: running.known_at() });
+                    return Err(Decided { value: Fault::Precondition(what), durable_after: inner.durable_after() });
                 }
                 Steer::Pause => (DropVerb::Pause, Lifecycle { paused: true, ..is }),
                 Steer::Resume => (DropVerb::Resume, Lifecycle { paused: false, ..is }),
@@ -91,10 +91,10 @@ impl Engine {
                 Steer::Close => (DropVerb::Close, Lifecycle { closed: Some(Closed { at: now, by_hand: true }), ..is }),
             };
             if wanted != is {
-                let fact = fact(entry, &running, verb, (wanted, origin.clone()), now);
-                self.commit_fact(entry, &mut running, fact, now)?;
+                let fact = fact(entry, &inner, verb, (wanted, origin.clone()), now);
+                self.commit_fact(entry, &mut inner, fact, now)?;
             }
-            Ok(show_drop(entry, &running))
+            Ok(show_drop(entry, &inner))
         });
         steered.unwrap_or_else(|| Err(Fault::NoDrop(id.clone()).into()))
     }
@@ -105,11 +105,11 @@ impl Engine {
             Ok(self.show_now(entry, now))
         });
         known.unwrap_or_else(|| {
-            let image = self.image(&command.definition, request, self.inventory.drops.next_seat(), now)?;
+            let image = self.image(&command.definition, request, self.inventory.drops.new_drop_slot(), now)?;
             let entry = DropEntry::new(Lsn::default(), image);
-            let mut running = entry.steer();
-            (running.lifecycle, _) = running.turned(&entry, now);
-            Ok(Decided::at_once(view(&entry, &running)))
+            let mut inner = entry.write();
+            (inner.lifecycle, _) = inner.turned(&entry, now);
+            Ok(Decided::at_once(view(&entry, &inner)))
         })
     }
 
@@ -118,11 +118,11 @@ impl Engine {
         &self,
         definition: &Definition,
         request: [u8; 32],
-        seat: Seat,
+        seat: NewDropSlot,
         now: Timestamp,
     ) -> Result<DropImage, Fault> {
         self.has_memory()?;
-        let Seat { number, living } = seat;
+        let NewDropSlot { number, living } = seat;
         if living >= self.bounds.max_drops {
             return Err(Fault::Exhausted("too many drops that are not archived: archived drops do not count"));
         }
@@ -131,7 +131,7 @@ impl Engine {
         }
         let opens_at = definition.schedule.opens_at.unwrap_or(now);
         if definition.schedule.closes_at.is_some_and(|closes_at| closes_at <= opens_at) {
-            return Err(Fault::Invalid(vec![Violation {
+            return Err(Fault::Invalid(vec![InvalidField {
                 field: "drop.closes_at".to_owned(),
                 description: "must be after opens_at".to_owned(),
             }]));
@@ -145,20 +145,20 @@ impl Engine {
     /// drop is shown by the records there are: reading a drop never fails for that, and no opening is shown without a
     /// record.
     fn show_now(&self, entry: &DropEntry, now: Timestamp) -> Decided<DropView> {
-        let running = entry.running();
-        if !running.is_to_turn(now) {
-            return show_drop(entry, &running);
+        let inner = entry.read();
+        if !inner.is_to_turn(now) {
+            return show_drop(entry, &inner);
         }
-        drop(running);
-        let mut running = entry.steer();
-        let _turned = self.turn_in(entry, &mut running, now);
-        show_drop(entry, &running)
+        drop(inner);
+        let mut inner = entry.write();
+        let _turned = self.turn_in(entry, &mut inner, now);
+        show_drop(entry, &inner)
     }
 }
 
 /// Shows the drop, once its definition and state are durable. Its stock may include changes that are not durable yet.
-pub(super) fn show_drop(entry: &DropEntry, running: &Running) -> Decided<DropView> {
-    Decided { value: view(entry, running), durable_after: running.known_at() }
+pub(super) fn show_drop(entry: &DropEntry, inner: &DropInner) -> Decided<DropView> {
+    Decided { value: view(entry, inner), durable_after: inner.durable_after() }
 }
 
 /// The fact that a drop was made.
@@ -170,15 +170,15 @@ fn made(image: DropImage, Context { now: at, origin }: Context<'_>) -> DropFact 
     DropFact { verb: DropVerb::Create, at, origin, image, lifecycle, moments: Vec::new(), stock }
 }
 
-pub(super) fn view(entry: &DropEntry, running: &Running) -> DropView {
-    let (stock, moved) = entry.stock(running);
+pub(super) fn view(entry: &DropEntry, inner: &DropInner) -> DropView {
+    let (stock, moved) = entry.stock(inner);
     DropView {
-        definition: Arc::clone(&running.definition),
-        opens_at: running.opens_at(entry),
-        closed_at: running.lifecycle.closed.map(|closed| closed.at),
-        state: running.state(),
-        revision: running.revision,
-        as_of: moved.max(running.known_at()),
+        definition: Arc::clone(&inner.definition),
+        opens_at: inner.opens_at(entry),
+        closed_at: inner.lifecycle.closed.map(|closed| closed.at),
+        state: inner.state(),
+        revision: inner.revision,
+        as_of: moved.max(inner.durable_after()),
         stock,
     }
 }
@@ -189,11 +189,12 @@ pub(super) fn fits(image: &DropImage) -> Result<(), Fault> {
     // With room for what an update adds, so that every drop that was made can be renamed.
     let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32] });
     let size = DropImage { update, ..image.clone() }.encoded_len();
-    if size <= MAX_DROP_IMAGE {
+    if size <= DROP_IMAGE_BYTES_MAX {
         return Ok(());
     }
-    let description = format!("name too many goods and tiers: the drop takes {size} bytes, {MAX_DROP_IMAGE} at most");
-    Err(Fault::Invalid(vec![Violation { field: "drop.limits".to_owned(), description }]))
+    let description =
+        format!("name too many goods and tiers: the drop takes {size} bytes, {DROP_IMAGE_BYTES_MAX} at most");
+    Err(Fault::Invalid(vec![InvalidField { field: "drop.limits".to_owned(), description }]))
 }
 
 /// A drop may be created again only by the same request.
@@ -201,8 +202,8 @@ fn same_request(entry: &DropEntry, request: [u8; 32], asked: &Definition) -> Res
     if entry.request == request {
         return Ok(());
     }
-    let running = entry.running();
-    let field = running.definition.first_difference(asked).unwrap_or("definition");
+    let inner = entry.read();
+    let field = inner.definition.first_difference(asked).unwrap_or("definition");
     let fault = Fault::Exists { what: format!("drop {}", asked.id), field };
-    Err(Decided { value: fault, durable_after: running.revision })
+    Err(Decided { value: fault, durable_after: inner.revision })
 }

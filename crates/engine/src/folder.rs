@@ -66,31 +66,31 @@ pub enum FolderError {
 }
 
 /// An open data folder.
-pub struct Folder {
+pub struct DataFolder {
     /// Where the journal is.
     pub journal: Arc<dyn Storage>,
     /// Where the snapshots are.
     pub snapshots: Arc<dyn Storage>,
     /// Where the journal's old segments are moved, and how long they are kept there; none: they are removed.
     kept: Option<(Arc<dyn Storage>, KeepPolicy)>,
-    /// The folder's key. If the folder was opened by [`Folder::inspect`] and its key is kept elsewhere, this is another
-    /// key; usage sums don't depend on it.
+    /// The folder's key. If the folder was opened by [`DataFolder::inspect`] and its key is kept elsewhere, this is
+    /// another key; usage sums don't depend on it.
     pub key: DigestKey,
     /// Whether its key is kept elsewhere.
     pub key_elsewhere: bool,
-    /// The storage of `stockade.meta`, and its content; none after [`Folder::inspect`].
+    /// The storage of `stockade.meta`, and its content; none after [`DataFolder::inspect`].
     meta: Option<(Arc<dyn Storage>, Meta)>,
-    /// Held as long as the folder is in use; none in tests and after [`Folder::inspect`].
+    /// Held as long as the folder is in use; none in tests and after [`DataFolder::inspect`].
     lock: Option<Arc<FolderLock>>,
 }
 
-impl fmt::Debug for Folder {
+impl fmt::Debug for DataFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Folder").field("locked", &self.lock.is_some()).finish_non_exhaustive()
+        f.debug_struct("DataFolder").field("locked", &self.lock.is_some()).finish_non_exhaustive()
     }
 }
 
-impl Folder {
+impl DataFolder {
     /// Opens the folder for serving: creates it if there is none, locks it, and removes others' access rights.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Folder {
         Self::open_with(path, None)
     }
 
-    /// As [`Folder::open`], with a key that is kept elsewhere: a new folder stores no key, and a folder that stores
+    /// As [`DataFolder::open`], with a key that is kept elsewhere: a new folder stores no key, and a folder that stores
     /// this very key has it removed.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Folder {
         self.kept.as_ref().map(|(storage, policy)| KeptSegments::new(Arc::clone(storage), *policy))
     }
 
-    /// The lock against other processes; none in tests and after [`Folder::inspect`].
+    /// The lock against other processes; none in tests and after [`DataFolder::inspect`].
     #[must_use]
     pub fn lock(&self) -> Option<Arc<FolderLock>> {
         self.lock.clone()
@@ -187,7 +187,7 @@ impl Folder {
         Self::over_with(root, journal, snapshots, name, None)
     }
 
-    /// As [`Folder::over`], with a key that is kept elsewhere.
+    /// As [`DataFolder::over`], with a key that is kept elsewhere.
     ///
     /// # Errors
     /// [`FolderError`].
@@ -249,7 +249,7 @@ impl Folder {
         }
     }
 
-    /// The journal's name; none after [`Folder::inspect`], and for a folder of format 1 that is not upgraded yet.
+    /// The journal's name; none after [`DataFolder::inspect`], and for a folder of format 1 that is not upgraded yet.
     ///
     /// # Errors
     /// The disk's error.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use parking_lot::Mutex;
-use stockade_journal::Courier;
+use stockade_journal::LocalWaker;
 
 use super::Engine;
 
@@ -56,10 +56,10 @@ impl EngineHandle {
         before
     }
 
-    /// For a thread that drives many tasks: as [`Journal::courier`](stockade_journal::Journal::courier), but it follows
-    /// each term to its journal.
-    pub fn courier(self: Arc<Self>) -> TermCourier {
-        TermCourier { handle: self, waker: None, term: None }
+    /// For a thread that drives many tasks: as [`Journal::local_waker`](stockade_journal::Journal::local_waker), but it
+    /// follows each term to its journal.
+    pub fn local_waker(self: Arc<Self>) -> TermWaker {
+        TermWaker { handle: self, waker: None, term: None }
     }
 
     fn read(&self) -> ShardedLockReadGuard<'_, Option<Arc<Engine>>> {
@@ -82,15 +82,15 @@ impl EngineHandle {
 /// its thread drives no more tasks.
 #[derive(Debug)]
 #[must_use = "who waits on this thread is not woken unless this is driven on it"]
-pub struct TermCourier {
+pub struct TermWaker {
     handle: Arc<EngineHandle>,
     /// Woken by each swap.
     waker: Option<Waker>,
     /// The engine that was current at the last poll, and the courier of its journal.
-    term: Option<(Weak<Engine>, Courier)>,
+    term: Option<(Weak<Engine>, LocalWaker)>,
 }
 
-impl Future for TermCourier {
+impl Future for TermWaker {
     type Output = Infallible;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Infallible> {
@@ -107,18 +107,18 @@ impl Future for TermCourier {
         };
         if !same(&handle.read()) {
             *term = handle.current().map(|engine| {
-                let courier = engine.journal().courier();
-                (Arc::downgrade(&engine), courier)
+                let local_waker = engine.journal().local_waker();
+                (Arc::downgrade(&engine), local_waker)
             });
         }
         match term {
-            Some((_, courier)) => Pin::new(courier).poll(context),
+            Some((_, local_waker)) => Pin::new(local_waker).poll(context),
             None => Poll::Pending,
         }
     }
 }
 
-impl Drop for TermCourier {
+impl Drop for TermWaker {
     fn drop(&mut self) {
         self.handle.exchange(self.waker.as_ref(), None);
     }
@@ -163,13 +163,13 @@ mod tests {
         let rings = Arc::new(Rings::default());
         let (waker, to_waiter) = (Waker::from(Arc::clone(&rings)), Arc::new(Rings::default()));
         let mut context = Context::from_waker(&waker);
-        let mut courier = Arc::clone(&handle).courier();
-        assert!(Pin::new(&mut courier).poll(&mut context).is_pending());
+        let mut local_waker = Arc::clone(&handle).local_waker();
+        assert!(Pin::new(&mut local_waker).poll(&mut context).is_pending());
         let before = handle.swap(Some(Arc::clone(&second)));
         assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &first)));
         assert_eq!(rings.0.load(Ordering::Relaxed), 1, "a swap wakes the courier");
         assert!(handle.current().is_some_and(|current| Arc::ptr_eq(&current, &second)));
-        assert!(Pin::new(&mut courier).poll(&mut context).is_pending());
+        assert!(Pin::new(&mut local_waker).poll(&mut context).is_pending());
         // Waiters of this thread are woken by the courier, when it is polled.
         let mut ticket = append(&second);
         let waiter = Waker::from(Arc::clone(&to_waiter));
@@ -177,13 +177,13 @@ mod tests {
         while second.journal().durable() < ticket.lsn() {
             std::thread::yield_now();
         }
-        assert!(Pin::new(&mut courier).poll(&mut context).is_pending());
+        assert!(Pin::new(&mut local_waker).poll(&mut context).is_pending());
         assert_eq!(to_waiter.0.load(Ordering::Relaxed), usize::from(waits));
         assert!(Pin::new(&mut ticket).poll(&mut context).is_ready());
         assert!(handle.swap(None).is_some());
-        assert!(Pin::new(&mut courier).poll(&mut context).is_pending() && handle.current().is_none());
+        assert!(Pin::new(&mut local_waker).poll(&mut context).is_pending() && handle.current().is_none());
         assert_eq!(Arc::strong_count(&first) + Arc::strong_count(&second), 2, "a courier keeps no engine");
-        drop(courier);
+        drop(local_waker);
         let so_far = rings.0.load(Ordering::Relaxed);
         let _none = handle.swap(Some(first));
         assert_eq!(rings.0.load(Ordering::Relaxed), so_far, "nobody is left to be woken");

@@ -11,15 +11,15 @@ use stockade_types::ids::{DropId, HoldId};
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use super::answer::{Fault, HoldView, Outcome, Violation};
+use super::answer::{Fault, HoldView, InvalidField, Outcome};
 use super::attempt::{Answer, Decided};
-use super::command::{Extend, Release, Stage, Target, Wanted};
+use super::command::{Extend, Release, Stage, Target, WantedUnits};
 use super::context::Context;
-use super::{Engine, OwnHold};
+use super::{Engine, LockedHold};
 
 /// A hold that comes back from payment has at least this long, unless its own deadline or its total life ends before. A
 /// payment with less than this left of the total life is refused.
-const LEAST: Millis = Millis(60_000);
+const PAYMENT_TIME_MIN: Millis = Millis(60_000);
 
 impl Engine {
     /// Moves a hold's deadline to `now + ttl`, at most to the ceiling of its life and never to an earlier instant. At
@@ -99,7 +99,7 @@ impl Engine {
         &self,
         target: &Target,
         now: Timestamp,
-        verb: impl FnOnce(&mut OwnHold<'_, '_>, Permit<'_>) -> Result<Decided<Outcome>, Fault>,
+        verb: impl FnOnce(&mut LockedHold<'_, '_>, Permit<'_>) -> Result<Decided<Outcome>, Fault>,
     ) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
         self.with_own(target, |own| match self.expire_if_due(own, permit, now)? {
@@ -111,7 +111,7 @@ impl Engine {
     /// Expires the hold if it is due; otherwise returns the permit unused.
     pub(super) fn expire_if_due<'p>(
         &self,
-        own: &mut OwnHold<'_, '_>,
+        own: &mut LockedHold<'_, '_>,
         permit: Permit<'p>,
         now: Timestamp,
     ) -> Result<Option<Permit<'p>>, Fault> {
@@ -130,7 +130,7 @@ impl Engine {
     pub(super) fn with_own<R, E: From<Fault>>(
         &self,
         target: &Target,
-        f: impl FnOnce(&mut OwnHold<'_, '_>) -> Result<R, E>,
+        f: impl FnOnce(&mut LockedHold<'_, '_>) -> Result<R, E>,
     ) -> Result<R, E> {
         let not_found = || E::from(Fault::NoHold(target.hold));
         let (number, place) = self
@@ -141,11 +141,11 @@ impl Engine {
                 Some((shard.get(place)?.drop, place))
             })
             .ok_or_else(not_found)?;
-        let found = self.inventory.drops.with_number_among(number, |drop, roster| {
-            let running = drop.running();
+        let found = self.inventory.drops.with_number_among(number, |drop, drop_table| {
+            let inner = drop.read();
             // The holds of an archived drop count as gone, also those that are still in memory.
-            let other = target.drop.as_ref().is_some_and(|id| *id != running.definition.id);
-            if other || running.archived.is_some() {
+            let other = target.drop.as_ref().is_some_and(|id| *id != inner.definition.id);
+            if other || inner.archived.is_some() {
                 return Err(not_found());
             }
             // By its place: the id is not hashed and searched again.
@@ -159,7 +159,7 @@ impl Engine {
                 if !same {
                     return Err(not_found());
                 }
-                f(&mut OwnHold { drop, roster, view: &running.definition, shard: &mut shard, place })
+                f(&mut LockedHold { drop, drop_table, view: &inner.definition, shard: &mut shard, place })
             })
         });
         found.unwrap_or_else(|| Err(not_found()))
@@ -179,8 +179,8 @@ fn moved(
     match (command.stage, hold.state) {
         (Some(Stage::Paying), from) => {
             let begins = from != HoldState::Paying;
-            let worthwhile = hold.created_at().until(total) >= LEAST;
-            if begins && worthwhile && now.until(total) < LEAST {
+            let worthwhile = hold.created_at().until(total) >= PAYMENT_TIME_MIN;
+            if begins && worthwhile && now.until(total) < PAYMENT_TIME_MIN {
                 return Err(Reason::CeilingReached);
             }
             let span = command.ttl.unwrap_or_default().max(definition.terms.payment_ttl);
@@ -188,10 +188,10 @@ fn moved(
         }
         // Back from payment, for instance because the card was declined.
         (Some(Stage::Held), HoldState::Paying) => {
-            let left = hold.expires_at().min(ceiling).max(now.plus(LEAST));
+            let left = hold.expires_at().min(ceiling).max(now.plus(PAYMENT_TIME_MIN));
             // The total may have changed since, or an outage's grace may reach beyond it: the deadline is not cut to
-            // less than `LEAST` from now by either.
-            let kept = hold.expires_at().min(now.plus(LEAST));
+            // less than `PAYMENT_TIME_MIN` from now by either.
+            let kept = hold.expires_at().min(now.plus(PAYMENT_TIME_MIN));
             Ok((HoldState::Held, left.min(total).max(kept)))
         }
         // The same call again: the hold is back already.
@@ -214,11 +214,11 @@ pub(super) fn ended(hold: &Hold) -> Option<Reason> {
 }
 
 /// Checks that every SKU of the request is one of the drop's.
-pub(super) fn known_skus(definition: &Definition, field: &str, wanted: &[Wanted]) -> Result<(), Fault> {
-    let unknown: Vec<Violation> = wanted
+pub(super) fn known_skus(definition: &Definition, field: &str, wanted: &[WantedUnits]) -> Result<(), Fault> {
+    let unknown: Vec<InvalidField> = wanted
         .iter()
         .filter(|wanted| definition.item(&wanted.sku).is_none())
-        .map(|wanted| Violation {
+        .map(|wanted| InvalidField {
             field: format!("{field}[{}].sku", wanted.place),
             description: format!("drop {} has no item {:?}", definition.id, wanted.sku.as_str()),
         })
@@ -228,7 +228,7 @@ pub(super) fn known_skus(definition: &Definition, field: &str, wanted: &[Wanted]
 
 /// The request's units for each line of the hold. A SKU's units fill its lines from the first on; no line gets more
 /// than it has.
-pub(super) fn by_line(hold: &Hold, definition: &Definition, wanted: &[Wanted]) -> SmallVec<[u32; 4]> {
+pub(super) fn by_line(hold: &Hold, definition: &Definition, wanted: &[WantedUnits]) -> SmallVec<[u32; 4]> {
     let mut wishes: SmallVec<[_; 4]> =
         wanted.iter().filter_map(|wanted| Some((definition.item(&wanted.sku)?.0, wanted.units))).collect();
     hold.lines()

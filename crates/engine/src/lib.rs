@@ -17,7 +17,7 @@ pub mod answer;
 pub mod attempt;
 mod reserve;
 mod limits;
-mod refuse;
+mod refusal;
 mod hold_verbs;
 mod sale;
 mod drops;
@@ -33,11 +33,11 @@ pub mod readings;
 pub mod identity_key;
 pub mod folder;
 mod meta;
-mod oblivion;
+mod replay_eviction;
 pub mod recover;
-pub mod compact;
-mod librarian;
-mod pace;
+pub mod snapshots;
+mod retention;
+mod throttle;
 mod watch;
 pub mod agenda;
 pub mod background;
@@ -60,15 +60,15 @@ use stockade_types::record::{HoldChange, Record};
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use crate::inventory::{DropEntry, HoldRef, Inventory, Locked, LockedShard, Roster};
+use crate::inventory::{DropEntry, DropTable, HoldSlot, Inventory, Locked, LockedShard};
 use answer::{Fault, HoldView, Outcome, Refusal};
 use attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use commit::Prepared;
 use context::Context;
 
 /// Most attempts of one call before it yields, each with at most one chore after it. A sweep expires at most
-/// [`sweep::MOST_AT_ONCE`] holds of each pool.
-const MOST_SWEEPS: usize = 4;
+/// [`sweep::AT_ONCE_MAX`] holds of each pool.
+const SWEEPS_MAX: usize = 4;
 
 /// The engine's bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ pub struct Engine {
     /// The process uses nearly all memory that it may use. Written by one thread, read by all.
     short_of_memory: AtomicBool,
     /// Held while a snapshot copies all holds, and for each piece of holds that are taken out.
-    walk: Mutex<()>,
+    scan_lock: Mutex<()>,
     /// Engine time can't be relied on for new holds.
     clock_is_in_doubt: AtomicBool,
 }
@@ -170,7 +170,7 @@ impl Engine {
             bounds,
             metrics: EngineMetrics::default(),
             short_of_memory: AtomicBool::new(false),
-            walk: Mutex::default(),
+            scan_lock: Mutex::default(),
             clock_is_in_doubt: AtomicBool::new(false),
         }
     }
@@ -232,7 +232,7 @@ impl Engine {
     /// Decides a request, with chores in between while no lock is held. A call does a few chores only, so that a
     /// million deadlines never stall one caller; after that it is in doubt, and the edge lets other requests run.
     fn decide<T>(&self, now: Timestamp, mut attempt: impl FnMut() -> Attempt<Decided<T>>) -> Answer<T> {
-        for _ in 0..MOST_SWEEPS {
+        for _ in 0..SWEEPS_MAX {
             match attempt() {
                 Ok(decided) => return Ok(decided),
                 Err(Undecided::Fault(fault)) => return Err(fault),
@@ -256,7 +256,7 @@ impl Engine {
     /// shard is locked and its drop's gate is held.
     fn change(
         &self,
-        own: &mut OwnHold<'_, '_>,
+        own: &mut LockedHold<'_, '_>,
         permit: Permit<'_>,
         change: &Change,
         context: Context<'_>,
@@ -275,15 +275,15 @@ impl Engine {
 }
 
 /// The caller's own hold, with its shard locked and its drop's gate held.
-struct OwnHold<'a, 's> {
+struct LockedHold<'a, 's> {
     drop: &'a DropEntry,
-    roster: Roster<'a>,
+    drop_table: DropTable<'a>,
     view: &'a Arc<Definition>,
     shard: &'a mut LockedShard<'s>,
-    place: HoldRef,
+    place: HoldSlot,
 }
 
-impl OwnHold<'_, '_> {
+impl LockedHold<'_, '_> {
     #[inline]
     fn hold(&self) -> &Hold {
         // The place was found under this same lock.

@@ -1,28 +1,28 @@
 //! Limits as the verbs use them: for which subjects a request counts, and how a reached limit is shown.
 
 use stockade_types::digest::DigestKey;
-use stockade_types::hold::{Hold, Identity, Rare, ShortLine};
+use stockade_types::hold::{Hold, HoldExtras, Identity, ShortLine};
 use stockade_types::ids::{ItemNo, TierId};
 use stockade_types::time::{Millis, Timestamp};
 
-use super::OwnHold;
+use super::LockedHold;
 use super::answer::LimitHit;
 use super::attempt::{Attempt, Chore, Undecided};
 use super::command::Reserve;
-use super::reserve::Request;
-use crate::inventory::limits::{Ask, Except, Hit, Purpose};
-use crate::inventory::{Broken, DropScope, HoldRef, Keys, Subject};
+use super::reserve::ReserveRequest;
+use crate::inventory::limits::{Excluded, LimitQuery, Purpose, Violation};
+use crate::inventory::{DropScope, HoldSlot, Keys, Subject, Violations};
 
 /// The subjects that limits count a reserve for.
 #[derive(Clone)]
-pub(super) struct Counted {
+pub(super) struct LimitSubjects {
     /// The customer, then the identities.
     pub(super) keys: Keys,
     /// In the order of their subjects, which follow the customer's.
     pub(super) identities: Vec<Identity>,
 }
 
-impl Counted {
+impl LimitSubjects {
     /// The subjects of a request in a drop. Identities are kept as hashes only; their values are not.
     #[inline]
     pub(super) fn of(key: &DigestKey, scope: &DropScope, command: &Reserve) -> Self {
@@ -54,78 +54,78 @@ impl Counted {
 }
 
 /// A hold of these subjects that is due: it must be given back before a limit may refuse.
-pub(super) fn due(subjects: &[Subject], now: Timestamp) -> Option<HoldRef> {
+pub(super) fn due(subjects: &[Subject], now: Timestamp) -> Option<HoldSlot> {
     subjects.iter().find_map(|subject| subject.due(now))
 }
 
 /// A reached limit as an answer shows it, and when to ask again.
-pub(super) fn told(hit: &Hit<'_>, now: Timestamp) -> (LimitHit, Option<Millis>) {
-    let Hit { limit, reason: _, max, used, over_at } = hit;
+pub(super) fn limit_hit(violation: &Violation<'_>, now: Timestamp) -> (LimitHit, Option<Millis>) {
+    let Violation { limit, reason: _, max, used, over_at } = violation;
     let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-    let hit = LimitHit {
+    let limit = LimitHit {
         id: limit.id.clone(),
         scope: limit.scope,
         identity_kind: limit.identity_kind.clone(),
         max: small(*max),
         used: small(*used),
     };
-    (hit, over_at.map(|at| now.until(at)))
+    (limit, over_at.map(|at| now.until(at)))
 }
 
-impl Request<'_> {
+impl ReserveRequest<'_> {
     /// What limits refuse of the request. With `over_limits`, which staff may set, nothing.
-    pub(super) fn broken(&self, subjects: &[Subject]) -> Broken<'_> {
+    pub(super) fn violations(&self, subjects: &[Subject]) -> Violations<'_> {
         if self.is_unlimited() {
-            return Broken::default();
+            return Violations::default();
         }
-        let ask = self.ask();
-        if ask.fits_plainly(subjects) {
-            return Broken::default();
+        let query = self.query();
+        if query.fits_plainly(subjects) {
+            return Violations::default();
         }
-        ask.check(subjects, |item| self.place_of(self.running.definition.sku(item)))
+        query.check(subjects, |item| self.place_of(self.inner.definition.sku(item)))
     }
 
     /// Whether no limit applies.
     pub(super) fn is_unlimited(&self) -> bool {
-        self.running.definition.limits.is_empty() || self.command.over_limits.is_some()
+        self.inner.definition.limits.is_empty() || self.command.over_limits.is_some()
     }
 
     /// The request as limits check it. The hold that is superseded does not count: its units move to the new one, or go
     /// back.
     #[inline]
-    pub(super) fn ask(&self) -> Ask<'_> {
-        Ask {
+    pub(super) fn query(&self) -> LimitQuery<'_> {
+        LimitQuery {
             drop: self.drop,
-            roster: self.roster,
-            limits: &self.running.definition.limits,
-            lines: &self.asked.lines,
+            drop_table: self.drop_table,
+            limits: &self.inner.definition.limits,
+            lines: &self.resolved.lines,
             tiers: &self.command.tiers,
-            identities: &self.asked.counted.identities,
+            identities: &self.resolved.limit_subjects.identities,
             now: self.now,
-            purpose: match &self.old {
+            purpose: match &self.superseded {
                 None => Purpose::Reserve,
-                Some(old) => Purpose::Instead(Except { place: old.place, hold: &old.hold }),
+                Some(old) => Purpose::Instead(Excluded { place: old.place, hold: &old.hold }),
             },
         }
     }
 
     /// What the hold keeps of the request's rare parts; none if there is nothing.
-    pub(super) fn rare(&self, shorts: Vec<ShortLine>) -> Option<Box<Rare>> {
+    pub(super) fn extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
         let Reserve { tiers, over_limits, .. } = self.command;
-        let identities = &self.asked.counted.identities;
+        let identities = &self.resolved.limit_subjects.identities;
         if identities.is_empty() && tiers.is_empty() && over_limits.is_none() && shorts.is_empty() {
             return None;
         }
-        let limits = &self.running.definition.limits;
+        let limits = &self.inner.definition.limits;
         let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
-        let rare = Rare {
+        let extras = HoldExtras {
             identities: identities.clone(),
             tiers: tiers.iter().filter(named).cloned().collect(),
             over_limits: over_limits.clone(),
             shorts,
-            ..Rare::default()
+            ..HoldExtras::default()
         };
-        (rare != Rare::default()).then(|| Box::new(rare))
+        (extras != HoldExtras::default()).then(|| Box::new(extras))
     }
 }
 
@@ -133,17 +133,17 @@ impl Request<'_> {
 /// so only bounds on units count, with the identities and tiers that the hold was made with. A hold that was
 /// made with `over_limits` passes again.
 pub(super) fn late_limits<'a>(
-    own: &'a OwnHold<'_, '_>,
+    own: &'a LockedHold<'_, '_>,
     lines: &'a [(ItemNo, u32)],
     subjects: &[Subject],
     now: Timestamp,
-) -> Attempt<Broken<'a>> {
+) -> Attempt<Violations<'a>> {
     let Some(hold) = own.shard.get(own.place).filter(|hold| !hold.is_over_limits()) else {
-        return Ok(Broken::default());
+        return Ok(Violations::default());
     };
-    let ask = Ask {
+    let query = LimitQuery {
         drop: own.drop,
-        roster: own.roster,
+        drop_table: own.drop_table,
         limits: &own.view.limits,
         lines,
         tiers: hold.tiers(),
@@ -151,9 +151,9 @@ pub(super) fn late_limits<'a>(
         now,
         purpose: Purpose::LateClaim { created_at: hold.created_at() },
     };
-    let broken = ask.check(subjects, ItemNo::index);
+    let violations = query.check(subjects, ItemNo::index);
     match due(subjects, now) {
-        Some(due) if !broken.is_empty() => Err(Undecided::Retry(Chore::SweepHold(due))),
-        Some(_) | None => Ok(broken),
+        Some(due) if !violations.is_empty() => Err(Undecided::Retry(Chore::SweepHold(due))),
+        Some(_) | None => Ok(violations),
     }
 }

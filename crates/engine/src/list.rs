@@ -12,13 +12,13 @@ use stockade_types::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, Order
 use stockade_types::time::{Millis, Timestamp};
 
 use super::Engine;
-use super::answer::{DropState, DropView, Fault, HoldView, Violation};
+use super::answer::{DropState, DropView, Fault, HoldView, InvalidField};
 use super::attempt::{Answer, Decided};
 use super::context::Context;
 use super::drops::show_drop;
 use super::page::Page;
 use crate::inventory::holds::SHARDS;
-use crate::inventory::{DropEntry, Running};
+use crate::inventory::{DropEntry, DropInner};
 
 /// Which holds to list: those that match everything that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Engine {
 
     /// What a list must know of the drops, read before any shard is locked: in the order of locks a drop's gate comes
     /// first.
-    fn wanted<'f>(&self, filter: &'f HoldFilter, now: Timestamp) -> Result<Wanted<'f>, Fault> {
+    fn wanted<'f>(&self, filter: &'f HoldFilter, now: Timestamp) -> Result<HoldSelection<'f>, Fault> {
         let drop = match &filter.drop {
             None => None,
             Some(id) => {
@@ -124,15 +124,15 @@ impl Engine {
         };
         let drops = self.inventory.drops.all();
         let drops = || drops.iter().filter(|entry| drop.is_none_or(|drop| drop == entry.number));
-        let going = |entry: &&Arc<DropEntry>| !entry.has_no_pools() && entry.running().archived.is_some();
+        let going = |entry: &&Arc<DropEntry>| !entry.has_no_pools() && entry.read().archived.is_some();
         let archived = drops().filter(going).map(|entry| entry.number).collect();
-        let item = |entry: &Arc<DropEntry>, sku| Some((entry.number, entry.running().definition.item(sku)?.0));
+        let item = |entry: &Arc<DropEntry>, sku| Some((entry.number, entry.read().definition.item(sku)?.0));
         let items = filter.sku.as_ref().map(|sku| drops().filter_map(|entry| item(entry, sku)).collect());
-        Ok(Wanted { filter, drop, items, archived, now })
+        Ok(HoldSelection { filter, drop, items, archived, now })
     }
 
     /// The least `most` ids after `after`, ascending, of a shard's holds that match.
-    fn next_ids(&self, shard: u32, after: Option<HoldId>, most: usize, wanted: &Wanted<'_>) -> Vec<HoldId> {
+    fn next_ids(&self, shard: u32, after: Option<HoldId>, most: usize, wanted: &HoldSelection<'_>) -> Vec<HoldId> {
         let mut ids: Vec<HoldId> = self.inventory.holds.with_number(shard, |locked| {
             let later = |hold: &&Hold| after.is_none_or(|after| hold.id > after);
             locked.iter().map(|(_, hold)| hold).filter(later).filter(|hold| wanted.fits(hold)).map(|h| h.id).collect()
@@ -146,12 +146,12 @@ impl Engine {
     }
 
     /// A hold as it is listed, if it still exists and still matches.
-    fn listed(&self, place: HoldPlace, wanted: &Wanted<'_>) -> Option<HoldView> {
+    fn listed(&self, place: HoldPlace, wanted: &HoldSelection<'_>) -> Option<HoldView> {
         let hold = self.inventory.holds.with_number(place.shard, |locked| {
             let hold = locked.get(locked.find(&place.after)?)?;
             wanted.fits(hold).then(|| hold.clone())
         })?;
-        let definition = |entry: &DropEntry| Arc::clone(&entry.running().definition);
+        let definition = |entry: &DropEntry| Arc::clone(&entry.read().definition);
         let definition = self.inventory.drops.with_number(hold.drop, definition)?;
         Some(HoldView { hold, definition })
     }
@@ -172,7 +172,7 @@ impl Engine {
         let as_of = from.map_or_else(|| self.journal.durable(), |from| from.as_of);
         if as_of > self.journal.appended() || !self.inventory.openings.reach_back_to(as_of) {
             let description = "is of a list that began too long ago: begin a new list".to_owned();
-            return Err(Fault::Invalid(vec![Violation { field: "page_token".to_owned(), description }]).into());
+            return Err(Fault::Invalid(vec![InvalidField { field: "page_token".to_owned(), description }]).into());
         }
         // Drops are listed by their records. A bounded number of openings and closings that are due are recorded
         // first; if that fails, the list goes on, since the agenda will do it.
@@ -181,10 +181,10 @@ impl Engine {
         // The first `page.left() + 1` drops; the heap's top is the last of them.
         let mut first: BinaryHeap<(Timestamp, DropId, usize)> = BinaryHeap::new();
         for (place, entry) in entries.iter().enumerate() {
-            let running = entry.running();
-            let (opens_at, id) = (self.opened(entry, &running, as_of), &running.definition.id);
+            let inner = entry.read();
+            let (opens_at, id) = (self.opened(entry, &inner, as_of), &inner.definition.id);
             let later = from.is_none_or(|from| (opens_at, id) > (from.opens_at, &from.after));
-            if later && filter.fits(&running) {
+            if later && filter.fits(&inner) {
                 first.push((opens_at, id.clone(), place));
                 if first.len() > page.left().saturating_add(1) {
                     first.pop();
@@ -194,7 +194,7 @@ impl Engine {
         let (mut last, mut durable_after) = (None, Lsn::default());
         for (opens_at, after, place) in first.into_sorted_vec() {
             let Some(entry) = entries.get(place) else { continue };
-            let shown = show_drop(entry, &entry.running());
+            let shown = show_drop(entry, &entry.read());
             if !page.put(&shown.value) {
                 return Ok(Decided { value: last, durable_after });
             }
@@ -205,18 +205,18 @@ impl Engine {
     }
 
     /// When the drop opens, as of this record; for a drop that was made after it, as it was made.
-    fn opened(&self, entry: &DropEntry, running: &Running, as_of: Lsn) -> Timestamp {
-        let moved = if running.revision > as_of { self.inventory.openings.as_of(entry.number, as_of) } else { None };
-        moved.unwrap_or_else(|| running.opens_at(entry))
+    fn opened(&self, entry: &DropEntry, inner: &DropInner, as_of: Lsn) -> Timestamp {
+        let moved = if inner.revision > as_of { self.inventory.openings.as_of(entry.number, as_of) } else { None };
+        moved.unwrap_or_else(|| inner.opens_at(entry))
     }
 }
 
 impl DropFilter {
-    fn fits(&self, running: &Running) -> bool {
+    fn fits(&self, inner: &DropInner) -> bool {
         let Self { shop, series, state } = self;
-        shop.as_ref().is_none_or(|shop| *shop == running.definition.shop)
-            && (series.is_none() || *series == running.definition.series)
-            && match (state, running.state()) {
+        shop.as_ref().is_none_or(|shop| *shop == inner.definition.shop)
+            && (series.is_none() || *series == inner.definition.series)
+            && match (state, inner.state()) {
                 (Some(wanted), is) => *wanted == is,
                 (None, is) => is != DropState::Archived,
             }
@@ -224,7 +224,7 @@ impl DropFilter {
 }
 
 /// The filter, with what was looked up for it.
-struct Wanted<'f> {
+struct HoldSelection<'f> {
     filter: &'f HoldFilter,
     /// The filter's drop.
     drop: Option<DropNo>,
@@ -235,7 +235,7 @@ struct Wanted<'f> {
     now: Timestamp,
 }
 
-impl Wanted<'_> {
+impl HoldSelection<'_> {
     fn fits(&self, hold: &Hold) -> bool {
         let Self { filter, drop, items, archived, now } = self;
         let HoldFilter { drop: _, customer, order_ref, sku: _, state, older_than } = filter;

@@ -218,13 +218,13 @@ mod tests {
     fn one_from_a_newer_build_is_refused_by_its_kind_or_its_version() {
         let newer =
             Format { journal: JournalName::from_bytes([5; 8]), highest_kind: Record::KIND_MAX + 1, upgrading: false };
-        let told = Meta::decode(&Meta { key: here(), format: Some(newer) }.encode()).expect_err("newer").to_string();
-        assert!(told.contains("a newer build has written to it"), "{told}");
+        let text = Meta::decode(&Meta { key: here(), format: Some(newer) }.encode()).expect_err("newer").to_string();
+        assert!(text.contains("a newer build has written to it"), "{text}");
         let mut bytes = Meta { key: here(), format: None }.encode();
         bytes[8] = 4;
         let sum = crc32c::crc32c(&bytes[..28]);
         bytes[28..].copy_from_slice(&sum.to_le_bytes());
-        assert!(matches!(Meta::decode(&bytes), Err(MetaError::Foreign(told)) if told.contains("version 4")));
+        assert!(matches!(Meta::decode(&bytes), Err(MetaError::Foreign(text)) if text.contains("version 4")));
     }
 
     #[test]

@@ -13,24 +13,24 @@ use super::Engine;
 use super::answer::Stock;
 
 /// Most pools that are shown one by one; with five states each that makes 1,000 series.
-pub const MAX_POOLS: usize = 200;
+pub const POOLS_MAX: usize = 200;
 /// Most refusal counts that are shown by drop.
-pub const MAX_REFUSALS: usize = 1_000;
+pub const REFUSALS_MAX: usize = 1_000;
 
 /// The engine's numbers at one scrape.
 #[derive(Debug, Clone, Default)]
 pub struct Readings {
-    /// Refusals by drop and reason, none of them 0. At most [`MAX_REFUSALS`].
+    /// Refusals by drop and reason, none of them 0. At most [`REFUSALS_MAX`].
     pub refusals: Vec<(DropId, Reason, u64)>,
-    /// Refusals beyond [`MAX_REFUSALS`] counts, in the order of [`Reason::ALL`].
+    /// Refusals beyond [`REFUSALS_MAX`] counts, in the order of [`Reason::ALL`].
     pub refusals_untracked: [u64; Reason::ALL.len()],
     /// Holds that have ever entered each state, in the order of [`HoldState::ALL`].
     pub hold_transitions: [u64; HoldState::ALL.len()],
     /// Holds in memory by state, in the order of [`HoldState::ALL`].
     pub holds: [u64; HoldState::ALL.len()],
-    /// Pools of live drops. At most [`MAX_POOLS`].
+    /// Pools of live drops. At most [`POOLS_MAX`].
     pub pools: Vec<PoolReading>,
-    /// The sum of all pools beyond [`MAX_POOLS`].
+    /// The sum of all pools beyond [`POOLS_MAX`].
     pub pools_untracked: Stock,
     /// Units by which the counters and ledgers of all pools disagreed at the last comparison: always 0.
     pub conservation_error_units: u64,
@@ -82,7 +82,7 @@ impl Readings {
             if *count == 0 {
                 continue;
             }
-            if self.refusals.len() < MAX_REFUSALS {
+            if self.refusals.len() < REFUSALS_MAX {
                 self.refusals.push((drop.clone(), *reason, *count));
             } else {
                 *untracked = untracked.saturating_add(*count);
@@ -92,7 +92,7 @@ impl Readings {
 
     /// Adds a pool of a live drop.
     pub fn add_pool(&mut self, drop: &DropId, sku: &Sku, pool: &PoolId, stock: Stock) {
-        if self.pools.len() < MAX_POOLS {
+        if self.pools.len() < POOLS_MAX {
             let (drop, sku, pool) = (drop.clone(), sku.clone(), pool.clone());
             self.pools.push(PoolReading { drop, sku, pool, stock });
         } else {
@@ -123,15 +123,15 @@ impl Engine {
             ..Readings::default()
         };
         for entry in self.inventory.drops.all() {
-            let running = entry.running();
-            readings.add_refusals(&running.definition.id, &entry.refusals());
-            let live = !running.state().is_over();
-            let (stock, _) = entry.stock(&running);
-            for (item, pools) in running.definition.items.iter().zip(&stock) {
+            let inner = entry.read();
+            readings.add_refusals(&inner.definition.id, &entry.refusals());
+            let live = !inner.state().is_over();
+            let (stock, _) = entry.stock(&inner);
+            for (item, pools) in inner.definition.items.iter().zip(&stock) {
                 for (pool, stock) in item.pools.iter().zip(pools) {
                     // A closed drop is shown until its last hold has ended.
                     if live || stock.held > 0 || stock.paying > 0 {
-                        readings.add_pool(&running.definition.id, &item.sku, &pool.id, *stock);
+                        readings.add_pool(&inner.definition.id, &item.sku, &pool.id, *stock);
                     }
                 }
             }
@@ -148,15 +148,15 @@ mod tests {
     fn what_finds_no_room_is_told_in_sum() {
         let (drop, sku, pool) = ("d".parse().expect("id"), "s".parse().expect("id"), "p".parse().expect("id"));
         let mut readings = Readings::default();
-        for _ in 0..MAX_POOLS + 2 {
+        for _ in 0..POOLS_MAX + 2 {
             readings.add_pool(&drop, &sku, &pool, Stock { received: 3, free: 3, ..Stock::default() });
         }
-        assert_eq!((readings.pools.len(), readings.pools_untracked.free), (MAX_POOLS, 6));
+        assert_eq!((readings.pools.len(), readings.pools_untracked.free), (POOLS_MAX, 6));
         let mut counts = [0; Reason::ALL.len()];
         counts[4] = 7;
-        for _ in 0..=MAX_REFUSALS {
+        for _ in 0..=REFUSALS_MAX {
             readings.add_refusals(&drop, &counts);
         }
-        assert_eq!((readings.refusals.len(), readings.refusals_untracked[4]), (MAX_REFUSALS, 7));
+        assert_eq!((readings.refusals.len(), readings.refusals_untracked[4]), (REFUSALS_MAX, 7));
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use stockade_journal::snapshot::{self, Loaded, SnapshotError};
 use stockade_journal::storage::Storage;
 use stockade_journal::{
-    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, Found, History, Journal, JournalMetrics,
-    KeptSegments, LogError, Opened, Writer,
+    AppendError, BatchHash, Cut, Durability, FileLog, FileLogOptions, History, Journal, JournalMetrics, JournalState,
+    KeptSegments, LogError, ScannedJournal, Writer,
 };
 use stockade_types::digest::DigestKey;
 use stockade_types::ids::Lsn;
@@ -16,9 +16,9 @@ use stockade_types::invariant;
 use stockade_types::record::{Record, Restart};
 use stockade_types::time::{Millis, Timestamp};
 
-use super::compact::LastSnapshot;
-use super::folder::Folder;
-use super::oblivion::Oblivion;
+use super::folder::DataFolder;
+use super::replay_eviction::ReplayEviction;
+use super::snapshots::LastSnapshot;
 use super::{Bounds, Engine};
 use crate::inventory::{BulkLoad, ReplayError};
 
@@ -75,7 +75,7 @@ pub enum RecoverError {
     SetAside(#[source] io::Error),
     /// Records that contradict each other.
     #[error("the journal does not add up: {0}")]
-    Unsound(#[from] ReplayError),
+    Replay(#[from] ReplayError),
     /// The wall clock is behind the journal.
     #[error(
         "the wall clock says {wall}, but the journal's last record is from {last}: set the clock right, or start with \
@@ -144,7 +144,7 @@ pub struct Report {
 /// [`RecoverError`]. Reasons found in the journal, the snapshots or the clock are found before anything is changed: the
 /// refused folder is unchanged.
 pub fn recover(
-    folder: &Folder,
+    folder: &DataFolder,
     options: &StartOptions,
     wall: &dyn Fn() -> Timestamp,
 ) -> Result<Recovered, RecoverError> {
@@ -164,16 +164,16 @@ pub fn recover(
 /// # Errors
 /// As [`recover`].
 pub fn recover_driven(
-    folder: &Folder,
+    folder: &DataFolder,
     options: &StartOptions,
     wall: &dyn Fn() -> Timestamp,
 ) -> Result<(Recovered, Writer), RecoverError> {
     let asked = wall();
-    let found = Found::look(Arc::clone(&folder.journal))?;
+    let scanned = ScannedJournal::scan(Arc::clone(&folder.journal))?;
     let Replayed { load, mut report, last_time, unusable, loaded, behind, marked } =
-        replay(&folder.key, folder.snapshots.as_ref(), &found, options.bounds.max_ended_holds)?;
-    report.first_start = report.snapshot.is_none() && found.opened().next == Lsn(1);
-    let last_time = last_time.max(found.opened().last_written_at);
+        replay(&folder.key, folder.snapshots.as_ref(), &scanned, options.bounds.max_ended_holds)?;
+    report.first_start = report.snapshot.is_none() && scanned.state().next == Lsn(1);
+    let last_time = last_time.max(scanned.state().last_written_at);
     check_clock(options, asked, last_time)?;
     let now = wall().max(last_time.unwrap_or_default());
     let mut appended_first = Vec::new();
@@ -186,7 +186,7 @@ pub fn recover_driven(
         .filter(|restart| load.restart_matters(*restart));
     report.grace_until = restart.map(|restart| restart.grace_until);
     appended_first.extend(restart.map(Record::Restart));
-    let mut next = found.opened().next;
+    let mut next = scanned.state().next;
     for record in &appended_first {
         load.apply(next, record)?;
         next = next.next();
@@ -199,8 +199,8 @@ pub fn recover_driven(
     // A start needs disk space, and segments kept for readers are dropped first. If that fails, the journal reports
     // what it lacks.
     let _tried = kept.as_ref().map(KeptSegments::drop_while_disk_is_low);
-    let (log, opened) = FileLog::serve_keeping(found, options.log, kept)?;
-    let Opened { clean, ref cut, ref lost, .. } = opened;
+    let (log, opened) = FileLog::serve_keeping(scanned, options.log, kept)?;
+    let JournalState { clean, ref cut, ref lost, .. } = opened;
     (report.clean, report.cut, report.lost) = (clean, cut.clone(), lost.clone());
     report.set_aside = snapshot::set_aside(folder.snapshots.as_ref(), &unusable).map_err(RecoverError::SetAside)?;
     let log = Arc::new(log);
@@ -260,15 +260,15 @@ pub(super) struct Replayed {
 pub(super) fn replay(
     key: &DigestKey,
     snapshots: &dyn Storage,
-    found: &Found,
+    scanned: &ScannedJournal,
     most_ended: usize,
 ) -> Result<Replayed, RecoverError> {
     let (mut skipped, mut unusable) = (Vec::new(), Vec::new());
     for from in snapshot::list(snapshots)? {
         let into = BulkLoad::new(key.clone());
-        match load(from, &into, snapshots, found)? {
+        match load(from, &into, snapshots, scanned)? {
             Ok(loaded) => {
-                let mut replayed = apply_journal(into, Some(loaded), found, most_ended)?;
+                let mut replayed = apply_journal(into, Some(loaded), scanned, most_ended)?;
                 (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
                 return Ok(replayed);
             }
@@ -278,12 +278,12 @@ pub(super) fn replay(
             }
         }
     }
-    let first = found.opened().oldest;
+    let first = scanned.state().oldest;
     if first > Lsn(1) {
         let why = if skipped.is_empty() { "there is none".to_owned() } else { skipped.join("; ") };
         return Err(RecoverError::NoSnapshot { first, why });
     }
-    let mut replayed = apply_journal(BulkLoad::new(key.clone()), None, found, most_ended)?;
+    let mut replayed = apply_journal(BulkLoad::new(key.clone()), None, scanned, most_ended)?;
     (replayed.report.skipped, replayed.unusable) = (skipped, unusable);
     Ok(replayed)
 }
@@ -294,7 +294,7 @@ fn load(
     from: Lsn,
     into: &BulkLoad,
     snapshots: &dyn Storage,
-    found: &Found,
+    scanned: &ScannedJournal,
 ) -> Result<Result<Loaded, String>, RecoverError> {
     let restore = |lsn, image: Record| into.restore(lsn, &image).map_err(|error| error.to_string());
     let loaded = match snapshot::load(snapshots, from, restore) {
@@ -304,11 +304,11 @@ fn load(
         }
     };
     let file = snapshot::name(from);
-    let Opened { oldest, next, .. } = *found.opened();
+    let JournalState { oldest, next, .. } = *scanned.state();
     let upto = loaded.upto;
     if upto >= next {
         let missing = RecoverError::Behind { file, upto, next };
-        return match found.durability() {
+        return match scanned.durability() {
             // The missing records had been forced to the disk for the snapshot, but this mode only promises a prefix.
             Some(Durability::Os) => Ok(Err(missing.to_string())),
             Some(Durability::Sync) | None => Err(missing),
@@ -320,7 +320,7 @@ fn load(
     if oldest > from.next() {
         return Ok(Err(format!("snapshot {file}: the journal starts at {oldest} only")));
     }
-    Ok(match chain_at(found, upto)? {
+    Ok(match chain_at(scanned, upto)? {
         Some(chain) if chain.0 == loaded.chain => Ok(loaded),
         Some(_) => Err(format!("snapshot {file}: it belongs to another journal (the hash at {upto} differs)")),
         None => Err(format!("snapshot {file}: it belongs to another journal (no batch ends at {upto})")),
@@ -329,13 +329,13 @@ fn load(
 
 /// The hash of the batch that ends at `place`, as the next batch, or the journal's end, has it. None if no batch ends
 /// there.
-fn chain_at(found: &Found, place: Lsn) -> Result<Option<BatchHash>, RecoverError> {
-    let Opened { next, chain, .. } = *found.opened();
+fn chain_at(scanned: &ScannedJournal, place: Lsn) -> Result<Option<BatchHash>, RecoverError> {
+    let JournalState { next, chain, .. } = *scanned.state();
     let follower = place.next();
     if follower >= next {
         return Ok((follower == next).then_some(chain));
     }
-    let batch = found.read(follower)?.next().transpose()?;
+    let batch = scanned.read(follower)?.next().transpose()?;
     Ok(batch.filter(|batch| batch.head.first == follower).map(|batch| batch.head.before))
 }
 
@@ -343,7 +343,7 @@ fn chain_at(found: &Found, place: Lsn) -> Result<Option<BatchHash>, RecoverError
 fn apply_journal(
     load: BulkLoad,
     loaded: Option<Loaded>,
-    found: &Found,
+    scanned: &ScannedJournal,
     most_ended: usize,
 ) -> Result<Replayed, RecoverError> {
     let from = loaded.as_ref().map_or(Lsn::default(), |loaded| loaded.from);
@@ -353,8 +353,8 @@ fn apply_journal(
     let mut last_time = loaded.as_ref().map(|loaded| loaded.written_at);
     let mut behind = Behind::default();
     let mut marked = false;
-    let mut oblivion = Oblivion::new(most_ended);
-    for batch in found.read(from.next())? {
+    let mut eviction = ReplayEviction::new(most_ended);
+    for batch in scanned.read(from.next())? {
         let batch = batch?;
         for (lsn, record) in batch.iter() {
             // A batch may begin before the snapshot, and its holds may have been forgotten since.
@@ -365,7 +365,7 @@ fn apply_journal(
             marked |= matches!(record, Record::Upgraded(_));
             report.last = report.last.max(lsn);
         }
-        oblivion.after(&load, found, report.last, batch.head.count)?;
+        eviction.after(&load, scanned, report.last, batch.head.count)?;
         last_time = last_time.max(Some(batch.head.written_at));
         behind.bytes = behind.bytes.saturating_add(batch.bytes);
         behind.since = behind.since.or(Some(batch.head.written_at));

@@ -9,20 +9,20 @@ use stockade_types::record::{HoldChange, Record};
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use super::answer::{Fault, LimitHit, Outcome, Refusal, RefusedLine, Violation};
+use super::answer::{Fault, InvalidField, LimitHit, Outcome, Refusal, RefusedLine};
 use super::attempt::{Answer, Attempt, Chore, Decided, Undecided};
-use super::command::{Claim, ExpiredPolicy, Return, Wanted};
+use super::command::{Claim, ExpiredPolicy, Return, WantedUnits};
 use super::commit::Prepared;
 use super::context::Context;
 use super::hold_verbs::{by_line, ended, known_skus};
-use super::limits::{late_limits, told};
-use super::{Engine, OwnHold};
-use crate::inventory::{Broken, Locked, LockedSubjects, Verdict};
+use super::limits::{late_limits, limit_hit};
+use super::{Engine, LockedHold};
+use crate::inventory::{Availability, Locked, LockedSubjects, Violations};
 
 /// Units taken, one guard for each line.
 type Units<'d> = SmallVec<[Taken<'d>; 4]>;
 /// Lines that can't be served: item, units requested, units available.
-type Refused = SmallVec<[(ItemNo, u32, u32); 4]>;
+type RefusedItems = SmallVec<[(ItemNo, u32, u32); 4]>;
 
 impl Engine {
     /// Turns a hold into a sale. A second claim for the same order returns the same answer.
@@ -99,7 +99,7 @@ impl Engine {
     fn claim_late(
         &self,
         command: &Claim,
-        own: &mut OwnHold<'_, '_>,
+        own: &mut LockedHold<'_, '_>,
         permit: Permit<'_>,
         context: Context<'_>,
     ) -> Attempt<Decided<Outcome>> {
@@ -116,9 +116,9 @@ impl Engine {
         let wanted = by_item(&lines);
         let keys = self.inventory.subjects_of(&own.drop.scope, hold);
         self.inventory.subjects.with(&keys, |subjects| {
-            let broken = late_limits(own, &wanted, subjects, now)?;
-            if !broken.is_empty() {
-                return Ok(late_limited(own, &wanted, &broken, now));
+            let violations = late_limits(own, &wanted, subjects, now)?;
+            if !violations.is_empty() {
+                return Ok(late_limited(own, &wanted, &violations, now));
             }
             let taken = match late_take(own, &lines, now)? {
                 Ok(taken) => taken,
@@ -135,20 +135,20 @@ impl Engine {
 }
 
 fn late_limited(
-    own: &OwnHold<'_, '_>,
+    own: &LockedHold<'_, '_>,
     wanted: &[(ItemNo, u32)],
-    broken: &Broken<'_>,
+    violations: &Violations<'_>,
     now: Timestamp,
 ) -> Decided<Outcome> {
-    let left = |item: ItemNo| broken.line(item).map(|line| line.left);
-    let refused: Refused = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
-    let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, now)).unzip();
-    late_refusal(own, Reason::LimitReached, &refused, (hit, retry_after.flatten()), false)
+    let left = |item: ItemNo| violations.line(item).map(|line| line.left);
+    let refused: RefusedItems = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
+    let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, now)).unzip();
+    late_refusal(own, Reason::LimitReached, &refused, (limit, retry_after.flatten()), false)
 }
 
 /// Takes every line's units from the line's own pool, or returns a refusal that names every item that is short.
 fn late_take<'d>(
-    own: &OwnHold<'d, '_>,
+    own: &LockedHold<'d, '_>,
     lines: &[HoldLine],
     now: Timestamp,
 ) -> Attempt<Result<Units<'d>, Decided<Outcome>>> {
@@ -159,16 +159,16 @@ fn late_take<'d>(
     for line in lines {
         let pool = own.drop.pool_of(line);
         match pool.take(u64::from(line.quantity), certainty, now) {
-            Verdict::Yes(units) => {
+            Availability::Yes(units) => {
                 taken.push(units);
                 there.push((line.item, line.quantity));
             }
-            Verdict::Short { free } => {
+            Availability::Short { free } => {
                 may_come_back &= pool.may_have_more(free);
                 there.push((line.item, u32::try_from(free).unwrap_or(u32::MAX).min(line.quantity)));
             }
-            Verdict::InDoubt => return Err(Undecided::InDoubt),
-            Verdict::SweepDue => {
+            Availability::InDoubt => return Err(Undecided::InDoubt),
+            Availability::SweepDue => {
                 return Err(Undecided::Retry(Chore::SweepItem(own.drop.number, line.item)));
             }
         }
@@ -180,12 +180,12 @@ fn late_take<'d>(
     let there = summed(there);
     let available = |item| there.iter().find(|(known, _)| *known == item).map_or(0, |(_, units)| *units);
     let wanted = by_item(lines).into_iter().map(|(item, units)| (item, units, available(item)));
-    let short: Refused = wanted.filter(|(_, units, there)| there < units).collect();
+    let short: RefusedItems = wanted.filter(|(_, units, there)| there < units).collect();
     Ok(Err(late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)))
 }
 
 fn late_refusal(
-    own: &OwnHold<'_, '_>,
+    own: &LockedHold<'_, '_>,
     reason: Reason,
     lines: &[(ItemNo, u32, u32)],
     (limit, retry_after): (Option<LimitHit>, Option<Millis>),
@@ -207,7 +207,7 @@ fn late_refusal(
 }
 
 /// The units that a claim takes of each line; empty for all units.
-fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u32; 4]>, Fault> {
+fn claimed_lines(own: &LockedHold<'_, '_>, lines: &[WantedUnits]) -> Result<SmallVec<[u32; 4]>, Fault> {
     let hold = own.hold();
     if lines.is_empty() {
         return Ok(SmallVec::new());
@@ -220,7 +220,7 @@ fn claimed_lines(own: &OwnHold<'_, '_>, lines: &[Wanted]) -> Result<SmallVec<[u3
 }
 
 /// For each line, the units returned in total after this call, and how many of those were withdrawn.
-fn returned_totals(own: &OwnHold<'_, '_>, command: &Return) -> Result<SmallVec<[(u32, u32); 4]>, Fault> {
+fn returned_totals(own: &LockedHold<'_, '_>, command: &Return) -> Result<SmallVec<[(u32, u32); 4]>, Fault> {
     let hold = own.hold();
     let sold = |line: &HoldLine| line.quantity.saturating_add(line.returned);
     let of_item = |item| -> u32 { hold.lines().iter().filter(|line| line.item == item).map(|line| sold(&line)).sum() };
@@ -247,12 +247,17 @@ fn returned_totals(own: &OwnHold<'_, '_>, command: &Return) -> Result<SmallVec<[
 }
 
 /// Fails with every line that asks for more units than the hold has.
-fn more_than(own: &OwnHold<'_, '_>, field: &str, wanted: &[Wanted], has: impl Fn(ItemNo) -> u32) -> Result<(), Fault> {
-    let too_many: Vec<Violation> = wanted
+fn more_than(
+    own: &LockedHold<'_, '_>,
+    field: &str,
+    wanted: &[WantedUnits],
+    has: impl Fn(ItemNo) -> u32,
+) -> Result<(), Fault> {
+    let too_many: Vec<InvalidField> = wanted
         .iter()
         .filter_map(|wanted| {
             let most = has(own.view.item(&wanted.sku)?.0);
-            (wanted.units > most).then(|| Violation {
+            (wanted.units > most).then(|| InvalidField {
                 field: format!("{field}[{}].quantity", wanted.place),
                 description: format!("the hold has {most} units of {:?}", wanted.sku.as_str()),
             })

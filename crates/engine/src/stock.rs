@@ -4,20 +4,20 @@
 //! drop's next opening or closing is due, it is recorded first: no adjustment stands in the journal before an opening
 //! that it is later than.
 
-use stockade_types::definition::MAX_ITEM_UNITS;
+use stockade_types::definition::ITEM_UNITS_MAX;
 use stockade_types::ids::{ItemNo, Lsn, PoolNo};
 use stockade_types::invariant;
 use stockade_types::record::{Adjusted, AdjustedBy, Adjustment, PoolBasis, Record, StockChange};
 use stockade_types::time::Timestamp;
 
 use super::Engine;
-use super::answer::{DropView, Fault, Violation};
+use super::answer::{DropView, Fault, InvalidField};
 use super::attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use super::command::AdjustStock;
 use super::commit::Prepared;
 use super::context::Context;
 use super::drops::view;
-use crate::inventory::{DropEntry, Locked, Pool, Running, Verdict};
+use crate::inventory::{Availability, DropEntry, DropInner, Locked, Pool};
 
 impl Engine {
     /// Changes the stock of an item, once for each id.
@@ -31,7 +31,7 @@ impl Engine {
         // Due holds of this pool are given back first, since their units can be taken out. Other pools are not waited
         // for.
         let named = self.inventory.drops.with_id(&command.drop, |entry| {
-            find(&entry.running(), command).map(|(item, pool)| (entry.number, item, pool))
+            find(&entry.read(), command).map(|(item, pool)| (entry.number, item, pool))
         });
         if let Some(Ok((drop, item, pool))) = named {
             while self.sweep_pool(drop, item, pool, context.now)? > 0 {}
@@ -40,7 +40,7 @@ impl Engine {
             let adjusted = self
                 .inventory
                 .drops
-                .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.steer(), command, context));
+                .with_id(&command.drop, |entry| self.adjust_in(entry, &mut entry.write(), command, context));
             adjusted.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone()).into()))
         })
     }
@@ -48,31 +48,31 @@ impl Engine {
     fn adjust_in(
         &self,
         entry: &DropEntry,
-        running: &mut Running,
+        inner: &mut DropInner,
         command: &AdjustStock,
         context: Context<'_>,
     ) -> Attempt<Decided<DropView>> {
-        let Context { now, origin } = context.not_before(running.turned_at);
-        if running.is_to_turn(now) {
+        let Context { now, origin } = context.not_before(inner.turned_at);
+        if inner.is_to_turn(now) {
             return Err(Undecided::Retry(Chore::Turn(entry.number)));
         }
-        if running.archived.is_some() {
+        if inner.archived.is_some() {
             let what = format!("drop {} is archived: its stock stays as it is", command.drop);
-            return Err(Decided { value: Fault::Precondition(what), durable_after: running.known_at() }.into());
+            return Err(Decided { value: Fault::Precondition(what), durable_after: inner.durable_after() }.into());
         }
-        let (item, place) = find(running, command)?;
+        let (item, place) = find(inner, command)?;
         invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
-        let known = running.adjusted.get(item.index());
+        let known = inner.adjusted.get(item.index());
         // The answer shows the drop's state as well, so it waits for that, too.
-        let durable_after = known.map_or(Lsn::default(), |known| known.revision).max(running.known_at());
+        let durable_after = known.map_or(Lsn::default(), |known| known.revision).max(inner.durable_after());
         if let Some(made) = known.and_then(|known| known.find(&command.id)) {
             if made != adjustment {
                 let what = format!("adjustment {}", command.id);
                 let field = if made.pool == place { "change" } else { "pool" };
                 return Err(Decided { value: Fault::Exists { what, field }, durable_after }.into());
             }
-            return Ok(Decided { value: view(entry, running), durable_after });
+            return Ok(Decided { value: view(entry, inner), durable_after });
         }
         if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
             return Err(Decided { value: may_be_made(command), durable_after }.into());
@@ -82,10 +82,10 @@ impl Engine {
         let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
         // Due holds were given back up to `context.now`. Holds that are due between it and `now` keep their units.
         let taken = match pool.take_any(taken_out, context.now) {
-            Verdict::Yes(taken) => taken,
-            Verdict::Short { .. } => return Err(too_few(pool, command).into()),
-            Verdict::InDoubt => return Err(Undecided::InDoubt),
-            Verdict::SweepDue => return Err(Undecided::Retry(Chore::SweepItem(entry.number, item))),
+            Availability::Yes(taken) => taken,
+            Availability::Short { .. } => return Err(too_few(pool, command).into()),
+            Availability::InDoubt => return Err(Undecided::InDoubt),
+            Availability::SweepDue => return Err(Undecided::Retry(Chore::SweepItem(entry.number, item))),
         };
         let mut stock = entry.item_figures(item);
         if let Some(figures) = stock.get_mut(place.index()) {
@@ -93,18 +93,18 @@ impl Engine {
         }
         let by = Some(Box::new(AdjustedBy { origin: origin.clone(), stock }));
         let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by });
-        let locked = Locked::Drop(entry, running);
+        let locked = Locked::Drop(entry, inner);
         let durable_after = self.commit(record, Prepared { permit, locked, taken }, now)?;
-        Ok(Decided { value: view(entry, running), durable_after })
+        Ok(Decided { value: view(entry, inner), durable_after })
     }
 }
 
 /// The item and the pool. If the command names no pool, it is the item's last one.
-fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
-    let definition = &running.definition;
+fn find(inner: &DropInner, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
+    let definition = &inner.definition;
     let Some((number, item)) = definition.item(&command.sku) else {
         let description = format!("drop {} has no item {:?}", definition.id, command.sku.as_str());
-        return Err(Fault::Invalid(vec![Violation { field: "sku".to_owned(), description }]));
+        return Err(Fault::Invalid(vec![InvalidField { field: "sku".to_owned(), description }]));
     };
     let place = match &command.pool {
         Some(id) => item.pools.iter().position(|pool| pool.id == *id),
@@ -112,7 +112,7 @@ fn find(running: &Running, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fa
     };
     let place = place.and_then(|place| u16::try_from(place).ok()).ok_or_else(|| {
         let description = format!("item {:?} has no such pool", command.sku.as_str());
-        Fault::Invalid(vec![Violation { field: "pool".to_owned(), description }])
+        Fault::Invalid(vec![InvalidField { field: "pool".to_owned(), description }])
     })?;
     Ok((number, PoolNo(place)))
 }
@@ -139,8 +139,8 @@ fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault
         }
         StockChange::SetReceived { units, .. } => (units, is.taken_out, is.received.saturating_sub(units)),
     };
-    if received > MAX_ITEM_UNITS {
-        let what = format!("{:?} would have received more than {MAX_ITEM_UNITS} units", command.sku.as_str());
+    if received > ITEM_UNITS_MAX {
+        let what = format!("{:?} would have received more than {ITEM_UNITS_MAX} units", command.sku.as_str());
         return Err(Fault::Precondition(what));
     }
     if less > stock.free { Err(too_few(pool, command)) } else { Ok((PoolBasis { received, taken_out }, less)) }
@@ -154,7 +154,7 @@ fn may_be_made(command: &AdjustStock) -> Fault {
          already. Check the stock; a change that must still be made needs a new id",
         command.sku.as_str()
     );
-    Fault::Invalid(vec![Violation { field: "adjustment_id".to_owned(), description }])
+    Fault::Invalid(vec![InvalidField { field: "adjustment_id".to_owned(), description }])
 }
 
 fn too_few(pool: &Pool, command: &AdjustStock) -> Fault {

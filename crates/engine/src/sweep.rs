@@ -6,11 +6,11 @@ use stockade_types::ids::{DropNo, ItemNo, PoolNo};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::answer::Fault;
-use super::{Engine, OwnHold};
-use crate::inventory::{HoldRef, Pool};
+use super::{Engine, LockedHold};
+use crate::inventory::{HoldSlot, Pool};
 
 /// Most holds of a pool that one sweep expires.
-pub const MOST_AT_ONCE: usize = 64;
+pub const AT_ONCE_MAX: usize = 64;
 /// A pool: its drop, its item, and which of the item's pools it is.
 pub(super) type PoolPlace = (DropNo, ItemNo, PoolNo);
 /// Most holds that are expired under one hold of their drop's gate: a verb that steers the drop waits for that many.
@@ -62,25 +62,26 @@ impl Engine {
     }
 
     /// Whether more ended holds are remembered than the bound allows.
-    pub(super) fn remembers_too_many(&self) -> bool {
+    pub(super) fn has_too_many_ended(&self) -> bool {
         self.inventory.ended() > self.bounds.max_ended_holds
     }
 
     /// When the next hold may be forgotten.
-    pub(super) fn next_forgotten(&self) -> Timestamp {
-        self.inventory.next_forgotten(self.bounds.retry_window, self.bounds.max_ended_holds)
+    pub(super) fn next_eviction(&self) -> Timestamp {
+        self.inventory.next_eviction(self.bounds.retry_window, self.bounds.max_ended_holds)
     }
 
     /// Forgets a bounded number of ended holds beyond the bound or older than the retry window. Returns how many.
-    pub fn forget(&self, now: Timestamp) -> usize {
-        let forget = || self.inventory.forget(now, self.bounds.retry_window, self.bounds.max_ended_holds);
-        (0..MOST_AT_ONCE).take_while(|_| forget()).count()
+    pub fn evict_ended(&self, now: Timestamp) -> usize {
+        let evict_ended = || self.inventory.evict_ended(now, self.bounds.retry_window, self.bounds.max_ended_holds);
+        (0..AT_ONCE_MAX).take_while(|_| evict_ended()).count()
     }
 
     pub(super) fn sweep_pool(&self, drop: DropNo, item: ItemNo, pool: PoolNo, now: Timestamp) -> Result<usize, Fault> {
-        let due = self.inventory.drops.with_number(drop, |entry| {
-            entry.pool(item, pool).map_or_else(Vec::new, |pool| pool.due(now, MOST_AT_ONCE))
-        });
+        let due = self
+            .inventory
+            .drops
+            .with_number(drop, |entry| entry.pool(item, pool).map_or_else(Vec::new, |pool| pool.due(now, AT_ONCE_MAX)));
         self.expire_all(drop, &due.unwrap_or_default(), now)
     }
 
@@ -88,19 +89,19 @@ impl Engine {
     pub(super) fn sweep_item(&self, drop: DropNo, item: ItemNo, now: Timestamp) -> Result<(), Fault> {
         let due = self.inventory.drops.with_number(drop, |entry| {
             let pools = entry.item_stock(item).pools();
-            pools.flat_map(|pool| pool.due(now, MOST_AT_ONCE)).collect::<Vec<_>>()
+            pools.flat_map(|pool| pool.due(now, AT_ONCE_MAX)).collect::<Vec<_>>()
         });
         self.expire_all(drop, &due.unwrap_or_default(), now).map(|_expired| ())
     }
 
-    pub(super) fn sweep_hold(&self, hold: HoldRef, now: Timestamp) -> Result<usize, Fault> {
+    pub(super) fn sweep_hold(&self, hold: HoldSlot, now: Timestamp) -> Result<usize, Fault> {
         let drop = self.inventory.holds.with_ref(hold, |shard| Some(shard.get(hold)?.drop));
         drop.map_or(Ok(0), |drop| self.expire_all(drop, &[hold], now))
     }
 
     /// Expires those of these holds of a drop that are due, each under its own lock. If another hold lives in a place
     /// by now, its own deadline counts; a hold of another drop is left to that drop's sweep.
-    fn expire_all(&self, number: DropNo, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
+    fn expire_all(&self, number: DropNo, holds: &[HoldSlot], now: Timestamp) -> Result<usize, Fault> {
         let mut expired = 0_usize;
         for some in holds.chunks(UNDER_ONE_GATE) {
             expired = expired.saturating_add(self.expire_some(number, some, now)?);
@@ -108,9 +109,9 @@ impl Engine {
         Ok(expired)
     }
 
-    fn expire_some(&self, number: DropNo, holds: &[HoldRef], now: Timestamp) -> Result<usize, Fault> {
-        let expired = self.inventory.drops.with_number_among(number, |drop, roster| {
-            let running = drop.running();
+    fn expire_some(&self, number: DropNo, holds: &[HoldSlot], now: Timestamp) -> Result<usize, Fault> {
+        let expired = self.inventory.drops.with_number_among(number, |drop, drop_table| {
+            let inner = drop.read();
             let permits = self.journal.permits(u64::try_from(holds.len()).unwrap_or(u64::MAX))?;
             let mut expired = 0_usize;
             // If the journal has room for fewer, the next sweep finds the others.
@@ -119,8 +120,8 @@ impl Engine {
                     if shard.get(*place).is_none_or(|hold| hold.drop != number) {
                         return Ok(false);
                     }
-                    let view = &running.definition;
-                    let mut own = OwnHold { drop, roster, view, shard: &mut shard, place: *place };
+                    let view = &inner.definition;
+                    let mut own = LockedHold { drop, drop_table, view, shard: &mut shard, place: *place };
                     Ok::<_, Fault>(self.expire_if_due(&mut own, permit, now)?.is_none())
                 })?;
                 expired = expired.saturating_add(usize::from(due));

@@ -12,7 +12,7 @@ use stockade_types::time::Timestamp;
 use super::Engine;
 use super::answer::Fault;
 use super::commit::Prepared;
-use crate::inventory::{DropEntry, Locked, Running};
+use crate::inventory::{DropEntry, DropInner, Locked};
 
 /// Most drops that are turned in one call.
 const AT_ONCE: usize = 64;
@@ -44,16 +44,16 @@ impl Engine {
 
     /// Records the moments of a drop that are due.
     pub(super) fn turn(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
-        let turned = self.inventory.drops.with_number(drop, |entry| self.turn_in(entry, &mut entry.steer(), now));
+        let turned = self.inventory.drops.with_number(drop, |entry| self.turn_in(entry, &mut entry.write(), now));
         turned.unwrap_or(Ok(()))
     }
 
     /// As [`Engine::turn`], of a drop whose gate is closed.
-    pub(super) fn turn_in(&self, entry: &DropEntry, running: &mut Running, now: Timestamp) -> Result<(), Fault> {
-        if !running.is_to_turn(now) {
+    pub(super) fn turn_in(&self, entry: &DropEntry, inner: &mut DropInner, now: Timestamp) -> Result<(), Fault> {
+        if !inner.is_to_turn(now) {
             return Ok(());
         }
-        self.turn_with(self.journal.permit()?, entry, running, now)
+        self.turn_with(self.journal.permit()?, entry, inner, now)
     }
 
     /// The same with a permit that the caller has already.
@@ -61,20 +61,20 @@ impl Engine {
         &self,
         permit: Permit<'_>,
         entry: &DropEntry,
-        running: &mut Running,
+        inner: &mut DropInner,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        if !running.is_to_turn(now) {
+        if !inner.is_to_turn(now) {
             return Ok(());
         }
-        let now = now.max(running.turned_at);
-        let (lifecycle, moments) = running.turned(entry, now);
-        let fact = DropFact { moments, ..fact(entry, running, DropVerb::Turn, (lifecycle, Origin::ENGINE), now) };
+        let now = now.max(inner.turned_at);
+        let (lifecycle, moments) = inner.turned(entry, now);
+        let fact = DropFact { moments, ..fact(entry, inner, DropVerb::Turn, (lifecycle, Origin::ENGINE), now) };
         let come = fact.moments.clone();
-        let prepared = Prepared { permit, locked: Locked::Drop(entry, running), taken: None };
+        let prepared = Prepared { permit, locked: Locked::Drop(entry, inner), taken: None };
         self.commit(Record::DropFact(Box::new(fact)), prepared, now)?;
         for Moment { kind, scheduled_for } in come {
-            let (drop, what) = (&running.definition.id, kind.label());
+            let (drop, what) = (&inner.definition.id, kind.label());
             tracing::info!(%drop, %scheduled_for, "drop {what}");
         }
         Ok(())
@@ -84,12 +84,12 @@ impl Engine {
     pub(super) fn commit_fact(
         &self,
         entry: &DropEntry,
-        running: &mut Running,
+        inner: &mut DropInner,
         fact: DropFact,
         now: Timestamp,
     ) -> Result<(), Fault> {
         let permit = self.journal.permit()?;
-        let prepared = Prepared { permit, locked: Locked::Drop(entry, running), taken: None };
+        let prepared = Prepared { permit, locked: Locked::Drop(entry, inner), taken: None };
         self.commit(Record::DropFact(Box::new(fact)), prepared, now).map(drop)
     }
 }
@@ -97,10 +97,10 @@ impl Engine {
 /// A fact about a drop as it is now, with its new lifecycle. The drop's gate is closed.
 pub(super) fn fact(
     entry: &DropEntry,
-    running: &Running,
+    inner: &DropInner,
     verb: DropVerb,
     (lifecycle, origin): (Lifecycle, Origin),
     at: Timestamp,
 ) -> DropFact {
-    DropFact { verb, at, origin, image: entry.image(running), lifecycle, moments: Vec::new(), stock: entry.figures() }
+    DropFact { verb, at, origin, image: entry.image(inner), lifecycle, moments: Vec::new(), stock: entry.figures() }
 }

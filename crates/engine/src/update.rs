@@ -11,13 +11,13 @@ use stockade_types::record::{DropImage, DropVerb, LastUpdate, PoolBasis, PoolFig
 use stockade_types::time::Timestamp;
 
 use super::Engine;
-use super::answer::{DropView, Fault, Stock, Violation};
+use super::answer::{DropView, Fault, InvalidField, Stock};
 use super::attempt::{Answer, Decided};
 use super::command::UpdateDrop;
 use super::context::Context;
 use super::drops::{fits, show_drop, view};
 use super::turn::fact;
-use crate::inventory::{DropEntry, DropState, Running};
+use crate::inventory::{DropEntry, DropInner, DropState};
 
 const BEFORE: &[DropState] = &[DropState::Scheduled];
 const UNTIL_CLOSED: &[DropState] = &[DropState::Scheduled, DropState::Open, DropState::Paused];
@@ -41,7 +41,7 @@ const MAY_CHANGE: [(Field, &[DropState]); 12] = [
     (Field::Series, NEVER),
 ];
 /// Most fields that a refusal names: it must fit into a trailer.
-const MOST_NAMED: usize = 32;
+const NAMED_MAX: usize = 32;
 
 impl Engine {
     /// Changes a drop's definition. If nothing differs, no record is written. The same request again returns the same
@@ -53,46 +53,46 @@ impl Engine {
     /// that is not after the opening or not in the future; and faults of the journal.
     pub fn update_drop(&self, command: &UpdateDrop, context: Context<'_>) -> Answer<DropView> {
         let updated = self.inventory.drops.with_id(&command.wanted.id, |entry| {
-            let mut running = entry.steer();
-            let Context { now, origin } = context.not_before(running.turned_at);
-            self.turn_in(entry, &mut running, now)?;
+            let mut inner = entry.write();
+            let Context { now, origin } = context.not_before(inner.turned_at);
+            self.turn_in(entry, &mut inner, now)?;
             if command.validate_only {
-                return tried(entry, &running, command, now);
+                return tried(entry, &inner, command, now);
             }
-            if let Some(definition) = changed(entry, &running, command, now)? {
+            if let Some(definition) = changed(entry, &inner, command, now)? {
                 let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
                 let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
                 fits(&image)?;
-                if image.encoded_len() > entry.weight(&running) {
+                if image.encoded_len() > entry.weight(&inner) {
                     self.has_memory()?;
                 }
-                let new = image.definition.items.iter().skip(running.definition.items.len());
+                let new = image.definition.items.iter().skip(inner.definition.items.len());
                 let new: Vec<_> = new.flat_map(first_figures).collect();
-                let mut fact = fact(entry, &running, DropVerb::Update, (running.lifecycle, origin.clone()), now);
+                let mut fact = fact(entry, &inner, DropVerb::Update, (inner.lifecycle, origin.clone()), now);
                 fact.image = image;
                 fact.stock.extend(new);
                 // The change may open the drop at once. Without room for that record, too, it is not changed.
                 let opening = self.journal.permit()?;
-                self.commit_fact(entry, &mut running, fact, now)?;
-                self.turn_with(opening, entry, &mut running, now)?;
+                self.commit_fact(entry, &mut inner, fact, now)?;
+                self.turn_with(opening, entry, &mut inner, now)?;
             }
-            Ok(show_drop(entry, &running))
+            Ok(show_drop(entry, &inner))
         });
         updated.unwrap_or_else(|| Err(Fault::NoDrop(command.wanted.id.clone()).into()))
     }
 }
 
 /// The drop as the change would leave it.
-fn tried(entry: &DropEntry, running: &Running, command: &UpdateDrop, now: Timestamp) -> Answer<DropView> {
-    let mut shown = show_drop(entry, running);
-    if let Some(definition) = changed(entry, running, command, now)? {
+fn tried(entry: &DropEntry, inner: &DropInner, command: &UpdateDrop, now: Timestamp) -> Answer<DropView> {
+    let mut shown = show_drop(entry, inner);
+    if let Some(definition) = changed(entry, inner, command, now)? {
         let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
         let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
         fits(&image)?;
         let definition = Arc::new(image.definition);
         let new = definition.items.iter().skip(shown.value.stock.len());
         let new: Vec<Vec<Stock>> = new.map(first_stock).collect();
-        let mut then = running.with_definition(definition);
+        let mut then = inner.with_definition(definition);
         (then.lifecycle, _) = then.turned(entry, now);
         shown.value = view(entry, &then);
         shown.value.stock.extend(new);
@@ -118,25 +118,25 @@ fn of(command: &UpdateDrop) -> LastUpdate {
 /// The definition after the change; none if nothing differs.
 fn changed(
     entry: &DropEntry,
-    running: &Running,
+    inner: &DropInner,
     command: &UpdateDrop,
     now: Timestamp,
 ) -> Result<Option<Definition>, Decided<Fault>> {
-    let is = running.definition.as_ref();
-    if running.revision != command.revision || running.revision != command.seen {
-        if running.update == Some(of(command)) {
+    let is = inner.definition.as_ref();
+    if inner.revision != command.revision || inner.revision != command.seen {
+        if inner.update == Some(of(command)) {
             return Ok(None);
         }
-        let (known, asked) = (running.revision, command.revision.0);
+        let (known, asked) = (inner.revision, command.revision.0);
         let what = format!("drop {} has revision {known}, not {asked}: read it again", is.id);
         return Err(Decided { value: Fault::Stale(what), durable_after: known });
     }
     let mut wanted = command.wanted.clone();
-    let opens_at = running.opens_at(entry);
+    let opens_at = inner.opens_at(entry);
     wanted.schedule.opens_at = match wanted.schedule.opens_at {
         // No instant means now. If none was given at creation either, it still means the creation. If no field is named
         // and the opening can't change any more, it stays as it is.
-        None if command.named.is_empty() && running.state() != DropState::Scheduled => is.schedule.opens_at,
+        None if command.named.is_empty() && inner.state() != DropState::Scheduled => is.schedule.opens_at,
         None => is.schedule.opens_at.map(|_| now),
         Some(at) if at == opens_at => is.schedule.opens_at,
         Some(at) => Some(at),
@@ -145,11 +145,11 @@ fn changed(
     if changes.is_empty() {
         return Ok(None);
     }
-    let state = running.state();
+    let state = inner.state();
     let forbidden: Vec<&str> =
         changes.iter().filter(|(field, _)| !may_change(*field, state)).map(|(_, path)| path.as_str()).collect();
     if !forbidden.is_empty() {
-        return Err(Decided { value: refused(is, state, &forbidden), durable_after: running.known_at() });
+        return Err(Decided { value: refused(is, state, &forbidden), durable_after: inner.durable_after() });
     }
     let closing = changes.iter().any(|(field, _)| *field == Field::ClosesAt);
     let description = match wanted.schedule.closes_at {
@@ -158,7 +158,7 @@ fn changed(
         Some(_) | None => return Ok(Some(wanted)),
     };
     let field = "drop.closes_at".to_owned();
-    Err(Fault::Invalid(vec![Violation { field, description: description.to_owned() }]).into())
+    Err(Fault::Invalid(vec![InvalidField { field, description: description.to_owned() }]).into())
 }
 
 fn may_change(field: Field, state: DropState) -> bool {
@@ -166,8 +166,8 @@ fn may_change(field: Field, state: DropState) -> bool {
 }
 
 fn refused(is: &Definition, state: DropState, paths: &[&str]) -> Fault {
-    let named = paths.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
-    let more = match paths.len().saturating_sub(MOST_NAMED) {
+    let named = paths.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    let more = match paths.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
@@ -235,9 +235,9 @@ mod tests {
         };
         let paths: Vec<String> = (0..256).map(|n| format!("drop.items[{n}].quantity")).collect();
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let told = refused(&definition, DropState::Open, &paths).to_string();
-        assert!(told.starts_with("drop d is OPEN: drop.items[0].quantity, "), "{told}");
-        assert!(told.ends_with(" and 224 more can't be changed; stock changes by AdjustStock"), "{told}");
-        assert!(told.len() < 1_500, "{}", told.len());
+        let text = refused(&definition, DropState::Open, &paths).to_string();
+        assert!(text.starts_with("drop d is OPEN: drop.items[0].quantity, "), "{text}");
+        assert!(text.ends_with(" and 224 more can't be changed; stock changes by AdjustStock"), "{text}");
+        assert!(text.len() < 1_500, "{}", text.len());
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use stockade_journal::snapshot::{self, SnapshotError};
 use stockade_journal::storage::FolderLock;
-use stockade_journal::{Ending, Found, LogError, inspect};
+use stockade_journal::{Ending, LogError, ScannedJournal, inspect};
 
 use super::fact_order::FactOrder;
-use super::folder::{Folder, FolderError};
+use super::folder::{DataFolder, FolderError};
 use super::recover::{RecoverError, replay};
 
 /// What an offline check of a data folder found.
@@ -42,7 +42,7 @@ pub enum VerifyError {
 /// # Errors
 /// [`VerifyError`] when something can't be read at all. Damage is a finding, not an error.
 pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
-    match Folder::inspect(path) {
+    match DataFolder::inspect(path) {
         Ok(folder) => {
             // Only for a note, so an error is ignored.
             let served = FolderLock::holder(path).unwrap_or_default();
@@ -70,7 +70,7 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
+pub fn verify_folder(folder: &DataFolder) -> Result<Verified, VerifyError> {
     let mut verified = Verified::default();
     if folder.key_elsewhere {
         let note = "stockade.meta: the identity key is kept elsewhere; a start needs it, this check does not";
@@ -98,7 +98,7 @@ pub fn verify_folder(folder: &Folder) -> Result<Verified, VerifyError> {
 }
 
 /// Reads every batch of the journal. Returns whether it is whole.
-fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError> {
+fn journal(folder: &DataFolder, verified: &mut Verified) -> Result<bool, VerifyError> {
     let mut inspection = inspect(folder.journal.as_ref())?;
     let (mut batches, mut records) = (0_u64, 0_usize);
     let mut order = FactOrder::default();
@@ -137,12 +137,12 @@ fn journal(folder: &Folder, verified: &mut Verified) -> Result<bool, VerifyError
 }
 
 /// Replays all, as a start would, and checks the sums.
-fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
-    let found = match Found::look(Arc::clone(&folder.journal)) {
-        Ok(found) => found,
+fn sums(folder: &DataFolder, verified: &mut Verified) -> Result<(), VerifyError> {
+    let scanned = match ScannedJournal::scan(Arc::clone(&folder.journal)) {
+        Ok(scanned) => scanned,
         Err(error) => return damage(error, verified),
     };
-    let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &found, usize::MAX) {
+    let mut replayed = match replay(&folder.key, folder.snapshots.as_ref(), &scanned, usize::MAX) {
         Ok(replayed) => replayed,
         Err(RecoverError::Journal(error)) => return damage(error, verified),
         Err(RecoverError::Io(error)) => return Err(error.into()),
@@ -151,7 +151,7 @@ fn sums(folder: &Folder, verified: &mut Verified) -> Result<(), VerifyError> {
             | RecoverError::Behind { .. }
             | RecoverError::SetAside(_)
             | RecoverError::Upgrade(_)
-            | RecoverError::Unsound(_)
+            | RecoverError::Replay(_)
             | RecoverError::Clock { .. }
             | RecoverError::Append(_)),
         ) => {

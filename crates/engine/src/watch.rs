@@ -14,7 +14,7 @@ use stockade_journal::storage::{FolderLock, LockError};
 use super::Engine;
 
 /// How often it checks.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
+pub(super) const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The work of one thread of its own: a check takes a few system calls, but the disk may make them wait.
 #[derive(Debug)]
@@ -22,15 +22,15 @@ pub(super) struct Watch {
     engine: Arc<Engine>,
     /// None for an engine without a data folder.
     lock: Option<Arc<FolderLock>>,
-    lock_file: Lasting,
-    next_segment: Lasting,
+    lock_file: LastingTrouble,
+    next_segment: LastingTrouble,
 }
 
 /// A lasting problem that is no reason to end: reported once.
 #[derive(Debug, Default)]
-pub(super) struct Lasting(Option<String>);
+pub(super) struct LastingTrouble(Option<String>);
 
-impl Lasting {
+impl LastingTrouble {
     /// Sets the current problem; returns it if it has not been reported yet.
     pub(super) fn becomes(&mut self, now: Option<String>) -> Option<&str> {
         let said = std::mem::replace(&mut self.0, now);
@@ -40,11 +40,11 @@ impl Lasting {
 
 impl Watch {
     pub(super) fn new(engine: Arc<Engine>, lock: Option<Arc<FolderLock>>) -> Self {
-        Self { engine, lock, lock_file: Lasting::default(), next_segment: Lasting::default() }
+        Self { engine, lock, lock_file: LastingTrouble::default(), next_segment: LastingTrouble::default() }
     }
 
     /// Checks once.
-    pub(super) fn look(&mut self) {
+    pub(super) fn tick(&mut self) {
         let lock_file = self.keep_locked();
         if let Some(error) = self.lock_file.becomes(lock_file) {
             tracing::warn!(error, "the lock file can't be made again: builds that lock it alone are not kept out");
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_lasts_is_said_once_and_again_when_it_has_come_back() {
-        let mut lasting = Lasting::default();
+        let mut lasting = LastingTrouble::default();
         let mut becomes = |now: Option<&str>| lasting.becomes(now.map(str::to_owned)).map(str::to_owned);
         assert_eq!(becomes(Some("a")).as_deref(), Some("a"));
         assert_eq!((becomes(Some("a")), becomes(Some("b"))), (None, Some("b".to_owned())));

@@ -16,10 +16,10 @@ use super::{Bounds, Engine};
 use crate::memory;
 
 /// How often the process's memory is read.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Percentage of the memory from which on requests that take more are refused, and below which they are accepted again.
 const SHORT: u64 = 85;
-const ENOUGH: u64 = 82;
+const RESUME_PERCENT: u64 = 82;
 /// Percentage of the memory that holds, live and ended, may take by their bounds; the remainder is for temporary use.
 const FOR_HOLDS: u64 = 75;
 /// Bytes of that percentage set aside for what exists without any hold, and for the journal's queue.
@@ -55,32 +55,32 @@ pub fn start_room(memory: u64) -> usize {
 
 /// The thread that reads the process's memory. Stopped and joined when dropped.
 #[derive(Debug)]
-pub struct Watermark {
+pub struct MemoryWatermark {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Watermark {
+impl MemoryWatermark {
     /// Reads from now on, for an engine that may use `memory` bytes.
     ///
     /// # Errors
     /// When the thread can't be started.
     pub fn start(engine: &Arc<Engine>, memory: u64) -> io::Result<Self> {
         let (engine, stop) = (Arc::clone(engine), Arc::new(AtomicBool::new(false)));
-        let told = Arc::clone(&stop);
+        let stopping = Arc::clone(&stop);
         let thread = thread::Builder::new().name("stockade-memory".to_owned()).spawn(move || {
-            while !told.load(Ordering::Relaxed) {
+            while !stopping.load(Ordering::Relaxed) {
                 if let Some(resident) = memory::resident() {
                     engine.see_memory(resident, memory);
                 }
-                thread::park_timeout(LOOK_EVERY);
+                thread::park_timeout(CHECK_INTERVAL);
             }
         })?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }
 
-impl Drop for Watermark {
+impl Drop for MemoryWatermark {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -95,7 +95,7 @@ impl Engine {
     /// Takes how many bytes the process uses, of how many that it may use.
     pub fn see_memory(&self, resident: u64, memory: u64) {
         let was = self.short_of_memory.load(Ordering::Relaxed);
-        let mark = if was { ENOUGH } else { SHORT };
+        let mark = if was { RESUME_PERCENT } else { SHORT };
         let is = resident >= (memory / 100).saturating_mul(mark);
         if is == was {
             return;

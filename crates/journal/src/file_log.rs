@@ -15,7 +15,7 @@ use super::forced::Forced;
 use super::frame::SealedBatch;
 use super::kept::KeptSegments;
 use super::log::{Batches, Log, LogError};
-use super::recover::{Blank, Found, Opened, Recovered, Segment};
+use super::recover::{Blank, JournalState, OpenedFiles, ScannedJournal, Segment};
 use super::scan::{Tip, batches_from};
 use super::segment::{Durability, Trailer, segment_name};
 use crate::storage::{Storage, StorageFile};
@@ -98,16 +98,16 @@ impl FileLog {
     /// # Errors
     /// [`LogError::Damage`], [`LogError::Foreign`] and [`LogError::ForeignFiles`], with nothing changed; otherwise
     /// errors of the disk.
-    pub fn open(storage: Arc<dyn Storage>, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
-        Self::serve(Found::look(storage)?, options)
+    pub fn open(storage: Arc<dyn Storage>, options: FileLogOptions) -> Result<(Self, JournalState), LogError> {
+        Self::serve(ScannedJournal::scan(storage)?, options)
     }
 
     /// As [`FileLog::open`], with a journal that was scanned before. It must not have changed since.
     ///
     /// # Errors
     /// [`LogError::Damage`] when it reads differently now; otherwise errors of the disk.
-    pub fn serve(found: Found, options: FileLogOptions) -> Result<(Self, Opened), LogError> {
-        Self::serve_keeping(found, options, None)
+    pub fn serve(scanned: ScannedJournal, options: FileLogOptions) -> Result<(Self, JournalState), LogError> {
+        Self::serve_keeping(scanned, options, None)
     }
 
     /// As [`FileLog::serve`], with a folder for trimmed segments.
@@ -115,14 +115,14 @@ impl FileLog {
     /// # Errors
     /// As [`FileLog::serve`].
     pub fn serve_keeping(
-        found: Found,
+        scanned: ScannedJournal,
         options: FileLogOptions,
         kept: Option<KeptSegments>,
-    ) -> Result<(Self, Opened), LogError> {
-        let storage = Arc::clone(&found.storage);
-        let Recovered { opened, tip, segments, file } = found.repair(options)?;
+    ) -> Result<(Self, JournalState), LogError> {
+        let storage = Arc::clone(&scanned.storage);
+        let OpenedFiles { state, tip, segments, file } = scanned.repair(options)?;
         let (bytes, begins) = segments.last().map_or((0, tip.next), |newest| (newest.bytes, newest.file.first));
-        let tail = Tail { file, name: segment_name(begins), bytes, begins, tip, term: opened.epoch };
+        let tail = Tail { file, name: segment_name(begins), bytes, begins, tip, term: state.term };
         let bytes = AtomicU64::new(segments.iter().map(|segment| segment.bytes).sum());
         let readable = Readable { segments: segments.into(), next: tip.next };
         let log = Self {
@@ -138,7 +138,7 @@ impl FileLog {
             forced: Forced::from(Lsn(tip.next.0.saturating_sub(1))),
             stopped: AtomicBool::new(false),
         };
-        Ok((log, opened))
+        Ok((log, state))
     }
 
     fn running(&self) -> Result<(), LogError> {
@@ -311,7 +311,7 @@ impl Log for FileLog {
         let mut tail = self.tail.lock();
         self.running()?;
         let head = batch.head();
-        if head.epoch < tail.term {
+        if head.term < tail.term {
             return Err(LogError::Fenced { current: tail.term });
         }
         if expected != tail.tip.next || head.first != expected || head.before != tail.tip.chain {

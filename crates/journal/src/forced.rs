@@ -10,7 +10,7 @@ use stockade_types::ids::Lsn;
 
 use super::progress::{JournalFailed, Progress};
 use super::ticket::block_on;
-use super::waiters::Number;
+use super::waiters::WaiterId;
 
 /// The synced position of one log.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Forced {
     }
 
     pub(super) fn beyond(&self, lsn: Lsn) -> Beyond {
-        Beyond { progress: Arc::clone(&self.progress), lsn: lsn.next(), number: None }
+        Beyond { progress: Arc::clone(&self.progress), lsn: lsn.next(), waiter_id: None }
     }
 
     #[cfg(test)]
@@ -66,7 +66,7 @@ impl Forced {
 pub struct Beyond {
     progress: Arc<Progress>,
     lsn: Lsn,
-    number: Option<Number>,
+    waiter_id: Option<WaiterId>,
 }
 
 impl Beyond {
@@ -83,15 +83,15 @@ impl Future for Beyond {
     type Output = Result<(), JournalFailed>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { progress, lsn, number } = self.get_mut();
-        progress.poll(*lsn, number, context.waker())
+        let Self { progress, lsn, waiter_id } = self.get_mut();
+        progress.poll(*lsn, waiter_id, context.waker())
     }
 }
 
 impl Drop for Beyond {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.progress.forget(number);
+        if let Some(waiter_id) = self.waiter_id {
+            self.progress.forget(waiter_id);
         }
     }
 }

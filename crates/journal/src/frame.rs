@@ -7,26 +7,26 @@ use std::fmt;
 
 use stockade_types::codec::{Reader, put_u64};
 use stockade_types::ids::Lsn;
-use stockade_types::record::{MAX_RECORD, Record};
+use stockade_types::record::{RECORD_BYTES_MAX, Record};
 use stockade_types::time::Timestamp;
 
 /// Version of the journal's format. A program reads this one only.
 pub const FORMAT_VERSION: u16 = 1;
 /// Most bytes of a sealed batch, its head included.
-pub const MAX_BATCH: usize = 256 * 1024;
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Bytes before a batch's payload.
 pub const BATCH_HEAD: usize = 76;
 /// Most payload bytes of a batch, and so of one operation: each record is preceded by its length.
-pub const MAX_PAYLOAD: usize = MAX_BATCH - BATCH_HEAD;
+pub const PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX - BATCH_HEAD;
 
 /// First bytes of a batch. 0xff does not occur in UTF-8, so no text in a record can look like the start of a batch.
 pub(super) const BATCH_MAGIC: [u8; 4] = [0xff, b'S', b'K', b'B'];
 /// Offset of the checksum: after all other fields of the head.
 const CHECKSUM_AT: usize = BATCH_HEAD - 4;
 /// No record is empty, and each is preceded by its length.
-const MIN_RECORD: usize = 2;
+const RECORD_BYTES_MIN: usize = 2;
 
-const _: () = assert!(MAX_RECORD + 3 <= MAX_PAYLOAD, "the largest record, with its length, fits a batch");
+const _: () = assert!(RECORD_BYTES_MAX + 3 <= PAYLOAD_BYTES_MAX, "the largest record, with its length, fits a batch");
 
 /// BLAKE3 of a batch's sealed bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl fmt::Debug for BatchHash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchHead {
     /// The term of its writer: never decreases along a journal.
-    pub epoch: u64,
+    pub term: u64,
     /// LSN of its first record.
     pub first: Lsn,
     /// The number of its records; at least one.
@@ -101,17 +101,17 @@ impl SealedBatch {
     /// Seals a buffer: its first [`BATCH_HEAD`] bytes are overwritten, the rest is the payload.
     ///
     /// # Panics
-    /// When the buffer has no payload or more than [`MAX_PAYLOAD`], or the head counts no record: a bug.
+    /// When the buffer has no payload or more than [`PAYLOAD_BYTES_MAX`], or the head counts no record: a bug.
     #[must_use]
     pub fn seal(head: BatchHead, mut bytes: Vec<u8>) -> Self {
-        assert!(bytes.len() > BATCH_HEAD && bytes.len() <= MAX_BATCH, "a batch of {} bytes", bytes.len());
+        assert!(bytes.len() > BATCH_HEAD && bytes.len() <= BATCH_BYTES_MAX, "a batch of {} bytes", bytes.len());
         assert!(head.count > 0, "a batch without a record");
         let payload = u32::try_from(bytes.len().saturating_sub(BATCH_HEAD)).unwrap_or(u32::MAX);
         let mut written = Vec::with_capacity(BATCH_HEAD);
         written.extend_from_slice(&BATCH_MAGIC);
         written.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         written.extend_from_slice(&[0; 2]);
-        written.extend_from_slice(&head.epoch.to_le_bytes());
+        written.extend_from_slice(&head.term.to_le_bytes());
         written.extend_from_slice(&head.first.0.to_le_bytes());
         written.extend_from_slice(&head.written_at.0.to_le_bytes());
         written.extend_from_slice(&head.before.0);
@@ -203,7 +203,7 @@ pub(super) fn parse_batch(bytes: &[u8]) -> Result<(BatchHead, usize), FrameError
     let version = u16::from_le_bytes(reader.array().map_err(short)?);
     let reserved = u16::from_le_bytes(reader.array().map_err(short)?);
     let head = BatchHead {
-        epoch: u64::from_le_bytes(reader.array().map_err(short)?),
+        term: u64::from_le_bytes(reader.array().map_err(short)?),
         first: Lsn(u64::from_le_bytes(reader.array().map_err(short)?)),
         written_at: Timestamp(u64::from_le_bytes(reader.array().map_err(short)?)),
         before: BatchHash(reader.array().map_err(short)?),
@@ -211,7 +211,7 @@ pub(super) fn parse_batch(bytes: &[u8]) -> Result<(BatchHead, usize), FrameError
     };
     let payload = usize::try_from(u32::from_le_bytes(reader.array().map_err(short)?)).unwrap_or(usize::MAX);
     let checksum = u32::from_le_bytes(reader.array().map_err(short)?);
-    if payload > MAX_PAYLOAD {
+    if payload > PAYLOAD_BYTES_MAX {
         return Err(FrameError::Bad("is longer than a batch may be"));
     }
     let body = reader.bytes(payload).map_err(short)?;
@@ -223,7 +223,7 @@ pub(super) fn parse_batch(bytes: &[u8]) -> Result<(BatchHead, usize), FrameError
         return Err(FrameError::Foreign(version));
     }
     let counted = usize::try_from(head.count).unwrap_or(usize::MAX);
-    if reserved != 0 || counted == 0 || counted.saturating_mul(MIN_RECORD) > payload {
+    if reserved != 0 || counted == 0 || counted.saturating_mul(RECORD_BYTES_MIN) > payload {
         return Err(FrameError::Bad("has an invalid head"));
     }
     Ok((head, BATCH_HEAD.saturating_add(payload)))
@@ -275,7 +275,7 @@ mod tests {
 
     fn sample() -> SealedBatch {
         let before = BatchHash([7; 32]);
-        let head = BatchHead { epoch: 3, first: Lsn(41), count: 0, written_at: Timestamp(9), before };
+        let head = BatchHead { term: 3, first: Lsn(41), count: 0, written_at: Timestamp(9), before };
         SealedBatch::of_records(head, &[restart(1), restart(1 << 40)])
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let order_ref = OrderRef::try_from("x".repeat(128).as_str()).expect("a ref");
         let claimed = Change::Claimed { at: Timestamp(1), order_ref, late: false, kept: smallvec::SmallVec::new() };
         let record = Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([1; 16]), claimed)));
-        let head = BatchHead { epoch: 1, first: Lsn(1), count: 0, written_at: Timestamp(1), before: BatchHash::NONE };
+        let head = BatchHead { term: 1, first: Lsn(1), count: 0, written_at: Timestamp(1), before: BatchHash::NONE };
         let sealed = SealedBatch::of_records(head, &[record.clone(), restart(1)]);
         assert_eq!(sealed.decode().expect("reads").records, [record, restart(1)]);
     }
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "without a record")]
     fn an_empty_batch_is_a_bug() {
-        let head = BatchHead { epoch: 1, first: Lsn(1), count: 0, written_at: Timestamp(1), before: BatchHash::NONE };
+        let head = BatchHead { term: 1, first: Lsn(1), count: 0, written_at: Timestamp(1), before: BatchHash::NONE };
         let _batch = SealedBatch::seal(head, vec![0; BATCH_HEAD + 2]);
     }
 }

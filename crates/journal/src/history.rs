@@ -3,7 +3,7 @@
 //! Whatever the durability, a record that is not synced is not returned: after a loss of power another record may have
 //! its LSN.
 
-mod walk;
+mod reader;
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use stockade_types::ids::Lsn;
 use stockade_types::time::Timestamp;
 
-use self::walk::{Opened, Walk};
+use self::reader::{HistoryRead, OpenSegment};
 use super::file_log::FileLog;
 use super::forced::Beyond;
 use super::frame::Batch;
@@ -137,20 +137,20 @@ impl History {
         if from < self.sound.lock().from {
             return Err(HistoryError::NotKept { oldest: self.oldest()? });
         }
-        let mut walk = Walk::new(&self.marks, from, end.next(), u64::try_from(bytes).unwrap_or(u64::MAX));
-        while walk.goes_on() {
-            let segment = self.open(walk.place())?;
+        let mut read = HistoryRead::new(&self.marks, from, end.next(), u64::try_from(bytes).unwrap_or(u64::MAX));
+        while read.has_more() {
+            let segment = self.open(read.place())?;
             let bounds = segment.bounds();
-            if let Err(error) = walk.pass(segment) {
+            if let Err(error) = read.pass(segment) {
                 self.note(&error, bounds);
                 // What was read before the damage is returned: it can't be read again.
-                if !walk.has_batches() || !matches!(error, HistoryError::Damage(_)) {
+                if !read.has_batches() || !matches!(error, HistoryError::Damage(_)) {
                     return Err(error);
                 }
                 break;
             }
         }
-        Ok(walk.into_batches())
+        Ok(read.into_batches())
     }
 
     /// Marks damage, so that a reader who continues from the oldest record does not meet it again. In the newest
@@ -168,7 +168,7 @@ impl History {
 
     /// Opens the segment that contains a record. It may be moved or dropped after it was found; then the search is
     /// repeated. Once open, it stays readable.
-    fn open(&self, lsn: Lsn) -> Result<Opened, HistoryError> {
+    fn open(&self, lsn: Lsn) -> Result<OpenSegment, HistoryError> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for _ in 0..OPENINGS {
             match self.try_open(lsn) {
@@ -179,7 +179,7 @@ impl History {
         Err(HistoryError::Io(last))
     }
 
-    fn try_open(&self, lsn: Lsn) -> Result<Opened, HistoryError> {
+    fn try_open(&self, lsn: Lsn) -> Result<OpenSegment, HistoryError> {
         let kept = self.log.kept();
         let (segment, next) = match (self.log.segment_of(lsn), kept) {
             (Ok(found), _) => found,
@@ -194,7 +194,7 @@ impl History {
                         kept.forget();
                     }
                 });
-                return Ok(Opened::new(name, (first, Some(next)), start, source.map_err(HistoryError::Io)?));
+                return Ok(OpenSegment::new(name, (first, Some(next)), start, source.map_err(HistoryError::Io)?));
             }
         };
         let (name, first) = (segment.file.name, segment.file.first);
@@ -206,7 +206,7 @@ impl History {
             }
             (source, _) => source,
         };
-        Ok(Opened::new(name, (first, next), start, source.map_err(HistoryError::Io)?))
+        Ok(OpenSegment::new(name, (first, next), start, source.map_err(HistoryError::Io)?))
     }
 
     /// Where to begin in a segment to reach a record.

@@ -16,7 +16,7 @@ use super::segment::{kept_name, parse_kept_name};
 use crate::storage::Storage;
 
 /// Most kept segments, whatever the policy.
-const MOST_SEGMENTS: usize = 16_384;
+const SEGMENTS_MAX: usize = 16_384;
 /// While the disk has fewer free bytes than this, nothing is kept.
 const LOW_DISK: u64 = 512 * 1024 * 1024;
 
@@ -221,7 +221,7 @@ impl KeptSegments {
         let aged = |segment: &KeptSegment| now.is_some_and(|now| segment.written_at.plus(age) <= now);
         self.with(|listing| {
             while let Some((_, oldest)) = listing.segments.first_key_value()
-                && (listing.bytes > bytes || listing.segments.len() > MOST_SEGMENTS || aged(oldest))
+                && (listing.bytes > bytes || listing.segments.len() > SEGMENTS_MAX || aged(oldest))
             {
                 self.drop_oldest(listing)?;
             }

@@ -11,7 +11,7 @@ pub mod storage;
 mod file_log;
 mod forced;
 mod frame;
-mod gate;
+mod permits;
 mod history;
 mod inspect;
 mod kept;
@@ -40,36 +40,38 @@ use parking_lot::Mutex;
 
 pub use file_log::{FileLog, FileLogOptions, SEGMENT_BYTES, SEGMENT_STRETCH};
 pub use forced::Beyond;
-pub use frame::{BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, MAX_BATCH, MAX_PAYLOAD, SealedBatch};
-pub use gate::{Permit, Permits};
+pub use frame::{
+    BATCH_BYTES_MAX, BATCH_HEAD, Batch, BatchHash, BatchHead, FORMAT_VERSION, PAYLOAD_BYTES_MAX, SealedBatch,
+};
 pub use history::{Following, History, HistoryError};
 pub use inspect::{Inspection, inspect};
 pub use kept::{KeepPolicy, KeptSegments};
 pub use log::{Batches, Log, LogError, Place};
 pub use memory_log::MemoryLog;
 pub use name::JournalName;
+pub use permits::{Permit, Permits};
 pub use progress::JournalFailed;
-pub use recover::{Found, Opened};
+pub use recover::{JournalState, ScannedJournal};
 pub use scan::{Cut, Ending};
 pub use segment::{Durability, Trailer};
 pub use shared::Appended;
 pub use ticket::{Failure, Ticket};
-pub use waiters::Courier;
-pub use writer::{Turn, Writer};
+pub use waiters::LocalWaker;
+pub use writer::{Step, Writer};
 
 use stockade_types::ids::Lsn;
 use stockade_types::metrics::{Counter, Histogram};
 use stockade_types::record::Record;
 use stockade_types::time::Timestamp;
 
-use self::gate::Shut;
-use self::queue::Operation;
+use self::permits::Refused;
+use self::queue::QueuedOperation;
 use self::shared::Shared;
 
 /// Most operations that hold a permit or are queued for the writer.
-pub const MAX_QUEUED_OPERATIONS: u64 = 131_072;
+pub const QUEUED_OPERATIONS_MAX: u64 = 131_072;
 /// No permit is granted while more bytes than this are queued. Permits granted before may still add to them.
-pub const MAX_QUEUED_BYTES: u64 = 32 * 1024 * 1024;
+pub const QUEUED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Above this fraction of the bounds the journal counts as busy, and background work pauses to leave room for requests.
 const BUSY_SHARE: u64 = 16;
 /// How long a close waits for outstanding permits. They are held for microseconds.
@@ -83,12 +85,12 @@ pub struct Start {
     /// Hash of the last batch.
     pub chain: BatchHash,
     /// This term.
-    pub epoch: u64,
+    pub term: u64,
 }
 
 impl Start {
     /// For an empty log.
-    pub const FIRST: Self = Self { next: Lsn(1), chain: BatchHash::NONE, epoch: 1 };
+    pub const FIRST: Self = Self { next: Lsn(1), chain: BatchHash::NONE, term: 1 };
 }
 
 /// Metrics of the journal.
@@ -118,12 +120,12 @@ pub enum AppendError {
     Closed,
 }
 
-impl From<Shut> for AppendError {
-    fn from(shut: Shut) -> Self {
-        match shut {
-            Shut::Full => Self::Full,
-            Shut::Closed => Self::Closed,
-            Shut::Failed => Self::Failed,
+impl From<Refused> for AppendError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => Self::Full,
+            Refused::Closed => Self::Closed,
+            Refused::Failed => Self::Failed,
         }
     }
 }
@@ -178,10 +180,10 @@ impl Journal {
     #[inline]
     pub fn permit(&self) -> Result<Permit<'_>, AppendError> {
         // Relaxed: the bound is approximate. Outstanding permits may exceed it.
-        if self.shared.queue.bytes() > MAX_QUEUED_BYTES {
+        if self.shared.queue.bytes() > QUEUED_BYTES_MAX {
             return Err(AppendError::Full);
         }
-        Ok(self.shared.gate.enter(MAX_QUEUED_OPERATIONS)?)
+        Ok(self.shared.permit_pool.enter(QUEUED_OPERATIONS_MAX)?)
     }
 
     /// Reserves room for up to `count` operations with one check of the bounds: at least for one.
@@ -190,17 +192,17 @@ impl Journal {
     /// [`AppendError`].
     #[inline]
     pub fn permits(&self, count: u64) -> Result<Permits<'_>, AppendError> {
-        if self.shared.queue.bytes() > MAX_QUEUED_BYTES {
+        if self.shared.queue.bytes() > QUEUED_BYTES_MAX {
             return Err(AppendError::Full);
         }
-        Ok(self.shared.gate.enter_many(count, MAX_QUEUED_OPERATIONS)?)
+        Ok(self.shared.permit_pool.enter_many(count, QUEUED_OPERATIONS_MAX)?)
     }
 
     /// Whether much is queued for the writer: there is still room, but a new operation waits a while.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.shared.gate.inside() > MAX_QUEUED_OPERATIONS / BUSY_SHARE
-            || self.shared.queue.bytes() > MAX_QUEUED_BYTES / BUSY_SHARE
+        self.shared.permit_pool.inside() > QUEUED_OPERATIONS_MAX / BUSY_SHARE
+            || self.shared.queue.bytes() > QUEUED_BYTES_MAX / BUSY_SHARE
     }
 
     /// Appends one operation's records, after all that were appended before. They are written in one batch. Never waits
@@ -210,11 +212,11 @@ impl Journal {
     /// [`AppendError::Failed`]; [`AppendError::Closed`] only if a close stopped waiting for the permit.
     ///
     /// # Panics
-    /// When there is no record, or they take more than [`MAX_PAYLOAD`] bytes: a bug.
+    /// When there is no record, or they take more than [`PAYLOAD_BYTES_MAX`] bytes: a bug.
     #[inline]
     pub fn append(&self, permit: Permit<'_>, records: &[Record], now: Timestamp) -> Result<Appended, AppendError> {
         let shared = self.shared.as_ref();
-        if shared.gate.has_failed() {
+        if shared.permit_pool.has_failed() {
             return Err(AppendError::Failed);
         }
         SCRATCH.with_borrow_mut(|scratch| {
@@ -222,9 +224,13 @@ impl Journal {
             for record in records {
                 frame::put_record(scratch, record);
             }
-            assert!(!scratch.is_empty() && scratch.len() <= MAX_PAYLOAD, "an operation of {} bytes", scratch.len());
+            assert!(
+                !scratch.is_empty() && scratch.len() <= PAYLOAD_BYTES_MAX,
+                "an operation of {} bytes",
+                scratch.len()
+            );
             let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-            Ok(shared.push(permit, Operation { bytes: scratch, records: count, now })?)
+            Ok(shared.push(permit, QueuedOperation { bytes: scratch, records: count, now })?)
         })
     }
 
@@ -283,8 +289,8 @@ impl Journal {
 
     /// A waker for this thread, which drives many tasks: tickets that are polled here from now on are woken through it,
     /// and it must be polled here. It saves the writer a system call per task.
-    pub fn courier(&self) -> Courier {
-        Courier::new(Arc::clone(&self.shared.progress))
+    pub fn local_waker(&self) -> LocalWaker {
+        LocalWaker::new(Arc::clone(&self.shared.progress))
     }
 
     /// Resolves once the journal has failed, with the reason.

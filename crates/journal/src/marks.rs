@@ -10,7 +10,7 @@ use super::frame::BatchHash;
 /// About the bytes between two marks.
 const SPACING: u64 = 256 * 1024;
 /// Most segments with marks. One of the usual size has 256 marks of 16 bytes, the longest possible 4,096.
-const MOST_SEGMENTS: usize = 64;
+const SEGMENTS_MAX: usize = 64;
 
 /// The place of a batch within a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) struct Marks {
 impl Marks {
     fn of(&mut self, segment: Lsn) -> &mut OfSegment {
         self.uses = self.uses.saturating_add(1);
-        if self.segments.len() >= MOST_SEGMENTS && !self.segments.contains_key(&segment) {
+        if self.segments.len() >= SEGMENTS_MAX && !self.segments.contains_key(&segment) {
             let longest_unused = self.segments.iter().min_by_key(|(_, marks)| marks.used).map(|(first, _)| *first);
             longest_unused.and_then(|first| self.segments.remove(&first));
         }
@@ -105,7 +105,7 @@ mod tests {
             marks.pass(Lsn(segment), Lsn(segment), SPACING);
             assert!(marks.before(Lsn(1), Lsn(1)).is_some(), "the first is read again and again");
         }
-        assert_eq!(marks.segments.len(), MOST_SEGMENTS);
+        assert_eq!(marks.segments.len(), SEGMENTS_MAX);
         assert_eq!(marks.before(Lsn(100), Lsn(100)), None);
     }
 }

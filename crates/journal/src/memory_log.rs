@@ -37,8 +37,8 @@ pub struct MemoryLog {
 
 impl MemoryLog {
     fn new(keeping: Keeping) -> Self {
-        let Start { next, chain, epoch } = Start::FIRST;
-        let kept = Kept { batches: Vec::new(), next, oldest: next, chain, term: epoch, bytes: 0, stopped: false };
+        let Start { next, chain, term } = Start::FIRST;
+        let kept = Kept { batches: Vec::new(), next, oldest: next, chain, term, bytes: 0, stopped: false };
         Self { keeping, kept: Mutex::new(kept) }
     }
 
@@ -60,7 +60,7 @@ impl MemoryLog {
         let mut kept = self.kept.lock();
         kept.stopped = false;
         kept.term = kept.term.saturating_add(1);
-        Start { next: kept.next, chain: kept.chain, epoch: kept.term }
+        Start { next: kept.next, chain: kept.chain, term: kept.term }
     }
 }
 
@@ -71,7 +71,7 @@ impl Log for MemoryLog {
         if kept.stopped {
             return Err(LogError::Stopped);
         }
-        if head.epoch < kept.term {
+        if head.term < kept.term {
             return Err(LogError::Fenced { current: kept.term });
         }
         if expected != kept.next || head.first != expected || head.before != kept.chain {
@@ -153,10 +153,10 @@ mod tests {
     #[test]
     fn an_ephemeral_log_keeps_its_place_and_nothing_else() {
         let log = MemoryLog::ephemeral();
-        let Start { mut next, mut chain, epoch } = Start::FIRST;
+        let Start { mut next, mut chain, term } = Start::FIRST;
         for n in 0..100 {
             let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
-            let head = BatchHead { epoch, first: next, count: 0, written_at: Timestamp(n), before: chain };
+            let head = BatchHead { term, first: next, count: 0, written_at: Timestamp(n), before: chain };
             let batch = SealedBatch::of_records(head, &[record]);
             log.append(next, &batch).expect("fits");
             (next, chain) = (batch.head().next(), batch.hash());

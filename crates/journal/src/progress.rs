@@ -11,7 +11,7 @@ use stockade_counter::sync::{AtomicU64, Mutex, OnceLock, Ordering};
 use stockade_types::ids::Lsn;
 
 use super::log::LogError;
-use super::waiters::{Entered, Lanes, Number, Reached, Waiters, here};
+use super::waiters::{Entered, LocalLists, Reached, WaiterId, Waiters, with_local};
 
 /// Why the journal resolves no more tickets. A record that was waited for may or may not be durable: only recovery
 /// shows which.
@@ -55,7 +55,7 @@ impl Watermark {
 /// One word holds both the wanted LSN and the parked flag. With two words, each side would have to write one and then
 /// read the other, and either could miss the other's change.
 #[derive(Debug, Default)]
-pub(super) struct Bell {
+pub(super) struct WriterParker {
     /// The highest LSN that was waited for, shifted left by one; the lowest bit is [`ASLEEP`].
     word: CachePadded<AtomicU64>,
     writer: OnceLock<Thread>,
@@ -64,9 +64,9 @@ pub(super) struct Bell {
 /// The writer is parked, or about to park.
 const ASLEEP: u64 = 1;
 
-impl Bell {
+impl WriterParker {
     /// Registers this thread as the writer.
-    pub(super) fn answer(&self) {
+    pub(super) fn bind(&self) {
         let _first = self.writer.set(thread::current());
     }
 
@@ -77,12 +77,12 @@ impl Bell {
 
     /// Called before the writer parks; returns the wanted LSN. The writer checks for work after this call: it sees work
     /// that arrived before, and work that arrives later wakes it.
-    pub(super) fn doze(&self) -> Lsn {
+    pub(super) fn prepare_park(&self) -> Lsn {
         Lsn(self.word.fetch_or(ASLEEP, Ordering::AcqRel) >> 1)
     }
 
     /// The writer is running.
-    pub(super) fn rise(&self) {
+    pub(super) fn cancel_park(&self) {
         if self.word.load(Ordering::Acquire) & ASLEEP != 0 {
             self.word.fetch_and(!ASLEEP, Ordering::AcqRel);
         }
@@ -90,24 +90,24 @@ impl Bell {
 
     /// Wakes the writer if it is parked, whether or not anyone waits.
     #[inline]
-    pub(super) fn ring(&self) {
+    pub(super) fn unpark(&self) {
         // A load first: while the writer runs, the cache line stays shared.
         if self.word.load(Ordering::Acquire) & ASLEEP != 0
             && self.word.fetch_and(!ASLEEP, Ordering::AcqRel) & ASLEEP != 0
         {
-            self.wake();
+            self.unpark_writer();
         }
     }
 
     /// Records that someone waits for this LSN, and wakes the writer if it is parked.
     #[inline]
-    pub(super) fn want(&self, lsn: Lsn) {
+    pub(super) fn request_flush(&self, lsn: Lsn) {
         let wanted = lsn.0 << 1;
         let mut word = self.word.load(Ordering::Acquire);
         while word < wanted || word & ASLEEP != 0 {
             match self.word.compare_exchange_weak(word, wanted.max(word & !ASLEEP), Ordering::AcqRel, Ordering::Acquire)
             {
-                Ok(_) if word & ASLEEP != 0 => return self.wake(),
+                Ok(_) if word & ASLEEP != 0 => return self.unpark_writer(),
                 Ok(_) => return,
                 Err(now) => word = now,
             }
@@ -119,7 +119,7 @@ impl Bell {
         self.word.load(Ordering::Acquire) & ASLEEP != 0
     }
 
-    fn wake(&self) {
+    fn unpark_writer(&self) {
         if let Some(writer) = self.writer.get() {
             writer.unpark();
         }
@@ -131,12 +131,12 @@ impl Bell {
 pub(super) struct Progress {
     pub(super) appended: Watermark,
     durable: Watermark,
-    pub(super) bell: Bell,
+    pub(super) parker: WriterParker,
     failure: OnceLock<JournalFailed>,
     /// The waiters on threads without a courier.
-    strays: Waiters,
+    shared_waiters: Waiters,
     /// The lists of threads with one.
-    pub(super) lanes: Mutex<Lanes>,
+    pub(super) local_lists: Mutex<LocalLists>,
 }
 
 impl Progress {
@@ -144,10 +144,10 @@ impl Progress {
         Self {
             appended: Watermark::at(last),
             durable: Watermark::at(last),
-            bell: Bell::default(),
+            parker: WriterParker::default(),
             failure: OnceLock::new(),
-            strays: Waiters::strays(),
-            lanes: Mutex::new(Lanes::default()),
+            shared_waiters: Waiters::shared(),
+            local_lists: Mutex::new(LocalLists::default()),
         }
     }
 
@@ -161,28 +161,28 @@ impl Progress {
 
     /// Whether anyone waited for a record that is not durable yet.
     pub(super) fn is_awaited(&self) -> bool {
-        self.bell.wanted() > self.durable()
+        self.parker.wanted() > self.durable()
     }
 
     /// Everything up to `lsn` is durable: wakes the waiters. `woken` is scratch space.
     pub(super) fn advance(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
         // Before the lists are read: a waiter that registers afterwards sees the mark while it holds the list's lock.
         self.durable.raise(lsn);
-        for lane in self.lanes.lock().iter() {
-            lane.tell(lsn, woken);
+        for waiters in self.local_lists.lock().iter() {
+            waiters.notify(lsn, woken);
         }
-        self.strays.tell(lsn, woken);
+        self.shared_waiters.notify(lsn, woken);
         woken.drain(..).for_each(Waker::wake);
     }
 
     /// Nothing more will become durable. The first reason is kept.
     pub(super) fn fail(&self, failure: JournalFailed) {
         let _first = self.failure.set(failure);
-        let lanes: Vec<_> = self.lanes.lock().iter().cloned().collect();
-        for lane in &lanes {
-            lane.wake_all();
+        let local_lists: Vec<_> = self.local_lists.lock().iter().cloned().collect();
+        for waiters in &local_lists {
+            waiters.wake_all();
         }
-        self.strays.wake_all();
+        self.shared_waiters.wake_all();
     }
 
     /// The result for `lsn`, if there is one.
@@ -196,38 +196,38 @@ impl Progress {
         Some(if self.durable() >= lsn { Ok(()) } else { Err(failure) })
     }
 
-    /// Polls for `lsn`; the first call sets `number`, the waiter's. Wakes the writer if needed.
-    pub(super) fn poll(&self, lsn: Lsn, number: &mut Option<Number>, waker: &Waker) -> Poll<Reached> {
+    /// Polls for `lsn`; the first call sets `waiter_id`, the waiter's. Wakes the writer if needed.
+    pub(super) fn poll(&self, lsn: Lsn, waiter_id: &mut Option<WaiterId>, waker: &Waker) -> Poll<Reached> {
         if let Some(result) = self.reached(lsn) {
             return Poll::Ready(result);
         }
         let reached = || self.reached(lsn);
-        let entered = match here(self, |lane| lane.enter(lsn, number, waker, reached)) {
-            Some(Entered::Closed) | None => self.strays.enter(lsn, number, waker, reached),
+        let entered = match with_local(self, |waiters| waiters.enter(lsn, waiter_id, waker, reached)) {
+            Some(Entered::Closed) | None => self.shared_waiters.enter(lsn, waiter_id, waker, reached),
             Some(entered @ (Entered::Reached(_) | Entered::Waits)) => entered,
         };
         if let Entered::Reached(result) = entered {
             return Poll::Ready(result);
         }
         if lsn != NO_RECORD {
-            self.bell.want(lsn);
+            self.parker.request_flush(lsn);
         }
         Poll::Pending
     }
 
     /// Removes a waiter for something that may never happen. (A ticket's waker is not removed this way: it goes when
     /// its record is durable, because a needless wake is cheaper than a search.)
-    pub(super) fn forget(&self, number: Number) {
-        self.strays.forget(number);
-        for lane in self.lanes.lock().iter() {
-            lane.forget(number);
+    pub(super) fn forget(&self, waiter_id: WaiterId) {
+        self.shared_waiters.forget(waiter_id);
+        for waiters in self.local_lists.lock().iter() {
+            waiters.forget(waiter_id);
         }
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        let lanes = self.lanes.lock();
-        lanes.iter().map(|lane| lane.len()).sum::<usize>() + self.strays.len()
+        let local_lists = self.local_lists.lock();
+        local_lists.iter().map(|waiters| waiters.len()).sum::<usize>() + self.shared_waiters.len()
     }
 }
 

@@ -10,20 +10,20 @@ use stockade_types::ids::Lsn;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::Timestamp;
 
-use super::frame::{BATCH_HEAD, MAX_BATCH};
+use super::frame::{BATCH_BYTES_MAX, BATCH_HEAD};
 use super::progress::Progress;
 
 /// Buffers kept for reuse. More are allocated under load and freed afterwards.
 const SPARE: usize = 8;
 /// A batch of at least this many bytes is written even if nobody waits for it.
-const ENOUGH: usize = 64 * 1024;
+const FLUSH_BYTES: usize = 64 * 1024;
 /// Records that nobody waits for are written after at most this time. The writer wakes up by itself: waking it for such
 /// records would cost more than everything else about them.
-const PATIENCE: Duration = Duration::from_millis(5);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A batch that is not sealed yet.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct PendingBatch {
     /// Reserved bytes for the head, then the payload.
     pub(super) bytes: Vec<u8>,
     pub(super) first: Lsn,
@@ -31,12 +31,12 @@ pub(super) struct Gathered {
     pub(super) operations: u64,
     pub(super) written_at: Timestamp,
     /// Runs since its first operation.
-    pub(super) waiting: Stopwatch,
+    pub(super) queued_since: Stopwatch,
 }
 
 /// One operation, encoded.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Operation<'a> {
+pub(super) struct QueuedOperation<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) records: u32,
     pub(super) now: Timestamp,
@@ -45,7 +45,7 @@ pub(super) struct Operation<'a> {
 /// What the writer does next.
 #[derive(Debug)]
 pub(super) enum Work {
-    Write(Gathered),
+    Write(PendingBatch),
     /// Everything is written: close the log cleanly.
     Close(Timestamp),
     /// Stop at once.
@@ -58,12 +58,12 @@ enum Phase {
     /// Accepts nothing more; what is queued is written first.
     Closing(Timestamp),
     /// Accepts and returns nothing more.
-    Ended,
+    QueueClosed,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    batches: VecDeque<Gathered>,
+struct QueueState {
+    batches: VecDeque<PendingBatch>,
     spare: Vec<Vec<u8>>,
     next: Lsn,
     phase: Phase,
@@ -73,25 +73,25 @@ struct Waiting {
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+    state: Mutex<QueueState>,
     /// Payload bytes in the queue, readable without the lock.
     bytes: AtomicU64,
 }
 
 /// The queue accepts nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ended;
+pub(super) struct QueueClosed;
 
 impl Queue {
     pub(super) fn new(next: Lsn) -> Self {
-        let waiting = Waiting {
+        let state = QueueState {
             batches: VecDeque::new(),
-            spare: (0..SPARE).map(|_| Vec::with_capacity(MAX_BATCH)).collect(),
+            spare: (0..SPARE).map(|_| Vec::with_capacity(BATCH_BYTES_MAX)).collect(),
             next,
             phase: Phase::Open,
             writing: None,
         };
-        Self { waiting: Mutex::new(waiting), bytes: AtomicU64::new(0) }
+        Self { state: Mutex::new(state), bytes: AtomicU64::new(0) }
     }
 
     /// Queued payload bytes.
@@ -103,23 +103,23 @@ impl Queue {
     /// Appends an operation and publishes the new end of the journal. Wakes the writer only if enough has gathered;
     /// otherwise a waiting ticket wakes it.
     #[inline]
-    pub(super) fn push(&self, operation: Operation<'_>, progress: &Progress) -> Result<Lsn, Ended> {
-        let mut waiting = self.waiting.lock();
-        if waiting.phase != Phase::Open {
-            return Err(Ended);
+    pub(super) fn push(&self, operation: QueuedOperation<'_>, progress: &Progress) -> Result<Lsn, QueueClosed> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Err(QueueClosed);
         }
-        let first = waiting.next;
+        let first = state.next;
         let bytes = u64::try_from(operation.bytes.len()).unwrap_or(0);
         let next = first.plus(operation.records.into());
-        waiting.take_in(operation);
-        waiting.next = next;
+        state.take_in(operation);
+        state.next = next;
         // Both are written under the lock only, so plain stores suffice.
         self.bytes.store(self.bytes().saturating_add(bytes), Ordering::Relaxed);
         progress.appended.raise(Lsn(next.0.saturating_sub(1)));
-        let enough = waiting.has_enough();
-        drop(waiting);
-        if enough {
-            progress.bell.ring();
+        let flush_due = state.is_flush_due();
+        drop(state);
+        if flush_due {
+            progress.parker.unpark();
         }
         Ok(first)
     }
@@ -127,81 +127,82 @@ impl Queue {
     /// Waits until there is a batch that is large enough, waited for or old enough, and returns the oldest. No
     /// operation joins that batch afterwards. For the writer's thread only.
     pub(super) fn pop(&self, progress: &Progress) -> Work {
-        let mut rung = false;
+        let mut woken = false;
         loop {
-            let mut waiting = self.waiting.lock();
-            waiting.writing = None;
-            if waiting.phase == Phase::Ended {
+            let mut state = self.state.lock();
+            state.writing = None;
+            if state.phase == Phase::QueueClosed {
                 return Work::Abandon;
             }
-            let at_once = rung || waiting.phase != Phase::Open || waiting.has_enough() || progress.is_awaited();
-            let batch = if at_once { self.take(&mut waiting) } else { None };
+            let at_once = woken || state.phase != Phase::Open || state.is_flush_due() || progress.is_awaited();
+            let batch = if at_once { self.take(&mut state) } else { None };
             // Checked again after the parked flag is set: later arrivals wake the writer.
-            let late = || if progress.bell.doze() > progress.durable() { self.take(&mut waiting) } else { None };
+            let late =
+                || if progress.parker.prepare_park() > progress.durable() { self.take(&mut state) } else { None };
             if let Some(batch) = batch.or_else(late) {
-                progress.bell.rise();
+                progress.parker.cancel_park();
                 return Work::Write(batch);
             }
-            if let Phase::Closing(now) = waiting.phase {
-                waiting.phase = Phase::Ended;
+            if let Phase::Closing(now) = state.phase {
+                state.phase = Phase::QueueClosed;
                 return Work::Close(now);
             }
-            drop(waiting);
-            thread::park_timeout(PATIENCE);
-            rung = true;
+            drop(state);
+            thread::park_timeout(FLUSH_INTERVAL);
+            woken = true;
         }
     }
 
-    fn take(&self, waiting: &mut Waiting) -> Option<Gathered> {
-        let batch = waiting.batches.pop_front()?;
+    fn take(&self, state: &mut QueueState) -> Option<PendingBatch> {
+        let batch = state.batches.pop_front()?;
         let payload = u64::try_from(batch.bytes.len().saturating_sub(BATCH_HEAD)).unwrap_or(0);
         self.bytes.store(self.bytes().saturating_sub(payload), Ordering::Relaxed);
-        waiting.writing = Some(batch.waiting);
+        state.writing = Some(batch.queued_since);
         Some(batch)
     }
 
     /// Returns a buffer for reuse.
     pub(super) fn recycle(&self, mut buffer: Vec<u8>) {
         buffer.clear();
-        let mut waiting = self.waiting.lock();
-        if waiting.spare.len() < SPARE {
-            waiting.spare.push(buffer);
+        let mut state = self.state.lock();
+        if state.spare.len() < SPARE {
+            state.spare.push(buffer);
         }
     }
 
     /// Accepts nothing more; the writer writes what is queued and then closes the log.
     pub(super) fn close(&self, now: Timestamp, progress: &Progress) {
-        let mut waiting = self.waiting.lock();
-        if waiting.phase == Phase::Open {
-            waiting.phase = Phase::Closing(now);
+        let mut state = self.state.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closing(now);
         }
-        drop(waiting);
-        progress.bell.ring();
+        drop(state);
+        progress.parker.unpark();
     }
 
     /// Accepts nothing more and drops what is queued.
     pub(super) fn end(&self, progress: &Progress) {
-        let mut waiting = self.waiting.lock();
-        waiting.phase = Phase::Ended;
-        waiting.batches.clear();
-        waiting.writing = None;
-        drop(waiting);
-        progress.bell.ring();
+        let mut state = self.state.lock();
+        state.phase = Phase::QueueClosed;
+        state.batches.clear();
+        state.writing = None;
+        drop(state);
+        progress.parker.unpark();
     }
 
     /// How long the oldest operation that is not written has waited.
     pub(super) fn oldest(&self) -> Duration {
-        let waiting = self.waiting.lock();
-        let oldest = waiting.writing.or(waiting.batches.front().map(|batch| batch.waiting));
+        let state = self.state.lock();
+        let oldest = state.writing.or(state.batches.front().map(|batch| batch.queued_since));
         oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
-impl Waiting {
+impl QueueState {
     #[inline]
-    fn take_in(&mut self, operation: Operation<'_>) {
-        let Operation { bytes, records, now } = operation;
-        let room = self.batches.back().map_or(0, |last| MAX_BATCH.saturating_sub(last.bytes.len()));
+    fn take_in(&mut self, operation: QueuedOperation<'_>) {
+        let QueuedOperation { bytes, records, now } = operation;
+        let room = self.batches.back().map_or(0, |last| BATCH_BYTES_MAX.saturating_sub(last.bytes.len()));
         if room < bytes.len() {
             self.begin_batch();
         }
@@ -215,20 +216,20 @@ impl Waiting {
 
     /// Whether a batch should be written even if nobody waits for it.
     #[inline]
-    fn has_enough(&self) -> bool {
-        self.batches.len() > 1 || self.batches.front().is_some_and(|batch| batch.bytes.len() >= ENOUGH)
+    fn is_flush_due(&self) -> bool {
+        self.batches.len() > 1 || self.batches.front().is_some_and(|batch| batch.bytes.len() >= FLUSH_BYTES)
     }
 
     fn begin_batch(&mut self) {
-        let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(MAX_BATCH));
+        let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH_BYTES_MAX));
         bytes.resize(BATCH_HEAD, 0);
-        self.batches.push_back(Gathered {
+        self.batches.push_back(PendingBatch {
             bytes,
             first: self.next,
             records: 0,
             operations: 0,
             written_at: Timestamp(0),
-            waiting: Stopwatch::start(),
+            queued_since: Stopwatch::start(),
         });
     }
 }
@@ -237,15 +238,15 @@ impl Waiting {
 mod tests {
     use super::*;
 
-    fn operation(bytes: &[u8], now: u64) -> Operation<'_> {
-        Operation { bytes, records: 2, now: Timestamp(now) }
+    fn operation(bytes: &[u8], now: u64) -> QueuedOperation<'_> {
+        QueuedOperation { bytes, records: 2, now: Timestamp(now) }
     }
 
     fn progress(last: u64) -> Progress {
         Progress::from(Lsn(last))
     }
 
-    fn written(work: Work) -> Gathered {
+    fn written(work: Work) -> PendingBatch {
         match work {
             Work::Write(batch) => batch,
             other @ (Work::Close(_) | Work::Abandon) => panic!("{other:?}"),
@@ -280,7 +281,7 @@ mod tests {
         let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
         queue.push(operation(b"x", 1), &progress).expect("open");
         queue.close(Timestamp(7), &progress);
-        assert_eq!(queue.push(operation(b"y", 1), &progress), Err(Ended));
+        assert_eq!(queue.push(operation(b"y", 1), &progress), Err(QueueClosed));
         assert_eq!(written(queue.pop(&progress)).operations, 1);
         assert!(matches!(queue.pop(&progress), Work::Close(Timestamp(7))));
         assert!(matches!(queue.pop(&progress), Work::Abandon));
@@ -289,16 +290,16 @@ mod tests {
     #[test]
     fn what_nobody_waits_for_is_written_after_a_while_and_much_of_it_at_once() {
         let (queue, progress) = (Queue::new(Lsn(1)), progress(0));
-        progress.bell.answer();
+        progress.parker.bind();
         queue.push(operation(b"x", 1), &progress).expect("open");
         let watch = Stopwatch::start();
         assert_eq!(written(queue.pop(&progress)).operations, 1);
-        assert!(watch.elapsed() >= PATIENCE);
-        queue.push(operation(&vec![1; ENOUGH], 1), &progress).expect("open");
-        assert_eq!(queue.bytes(), u64::try_from(ENOUGH).expect("small"));
+        assert!(watch.elapsed() >= FLUSH_INTERVAL);
+        queue.push(operation(&vec![1; FLUSH_BYTES], 1), &progress).expect("open");
+        assert_eq!(queue.bytes(), u64::try_from(FLUSH_BYTES).expect("small"));
         let watch = Stopwatch::start();
         assert_eq!(written(queue.pop(&progress)).operations, 1);
-        assert!(watch.elapsed() < PATIENCE);
+        assert!(watch.elapsed() < FLUSH_INTERVAL);
         assert_eq!(queue.bytes(), 0);
     }
 

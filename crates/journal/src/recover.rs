@@ -14,7 +14,7 @@ use super::Start;
 use super::file_log::FileLogOptions;
 use super::frame::BatchHash;
 use super::log::{Batches, LogError, Place};
-use super::scan::{Cut, Ending, Files, Scan, SegmentFile, Tip, Walked, batches_from};
+use super::scan::{Cut, Ending, Files, Scan, ScannedSegment, SegmentFile, Tip, batches_from};
 use super::segment::{Durability, SEGMENT_HEAD, SegmentHead, lost_name, new_name, segment_name};
 use crate::storage::{Storage, StorageFile};
 
@@ -23,7 +23,7 @@ const COPY: u64 = 1024 * 1024;
 
 /// The result of opening a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub struct JournalState {
     /// The oldest record, or the next LSN if there is none.
     pub oldest: Lsn,
     /// The LSN of the next record; 1 on a first start.
@@ -31,7 +31,7 @@ pub struct Opened {
     /// Hash of the last batch.
     pub chain: BatchHash,
     /// The term that this opening begins.
-    pub epoch: u64,
+    pub term: u64,
     /// The last instant in the journal: of the last batch, or of the clean shutdown. None on a first start.
     pub last_written_at: Option<Timestamp>,
     /// Whether it was closed cleanly: nothing can have been lost.
@@ -43,11 +43,11 @@ pub struct Opened {
     pub lost: Vec<String>,
 }
 
-impl Opened {
+impl JournalState {
     /// Where the journal's writer continues.
     #[must_use]
     pub const fn start(&self) -> Start {
-        Start { next: self.next, chain: self.chain, epoch: self.epoch }
+        Start { next: self.next, chain: self.chain, term: self.term }
     }
 }
 
@@ -63,41 +63,41 @@ pub(super) struct Segment {
 /// A journal that was scanned and verified, but not changed. It can be read, so that its opener may still refuse it;
 /// [`super::FileLog::serve`] repairs it.
 #[derive(Debug)]
-pub struct Found {
+pub struct ScannedJournal {
     pub(super) storage: Arc<dyn Storage>,
-    walked: Vec<Walked>,
+    scanned: Vec<ScannedSegment>,
     unfinished: Vec<String>,
     /// If the journal is cut between whole batches: the segments after the cut.
     later: Option<Vec<String>>,
     tip: Tip,
-    opened: Opened,
+    state: JournalState,
 }
 
 /// A journal that can be appended to.
 #[derive(Debug)]
-pub(super) struct Recovered {
-    pub(super) opened: Opened,
+pub(super) struct OpenedFiles {
+    pub(super) state: JournalState,
     pub(super) tip: Tip,
     /// Oldest first; the last one is `file`.
     pub(super) segments: Vec<Segment>,
     pub(super) file: Arc<dyn StorageFile>,
 }
 
-impl Found {
+impl ScannedJournal {
     /// Scans the journal in a folder; an empty folder is a first start. Changes nothing.
     ///
     /// # Errors
     /// [`LogError::Damage`], [`LogError::Foreign`], [`LogError::ForeignFiles`], or when the disk can't be read.
-    pub fn look(storage: Arc<dyn Storage>) -> Result<Self, LogError> {
+    pub fn scan(storage: Arc<dyn Storage>) -> Result<Self, LogError> {
         let files = Files::list(storage.as_ref())?;
         let mut scan = Scan::new(storage.as_ref(), files.segments, None);
         while scan.step()?.is_some() {}
         let tip = scan.tip();
-        let (mut clean, mut cut, mut later, mut epoch, mut known) = (false, None, None, tip.epoch, tip.written_at);
+        let (mut clean, mut cut, mut later, mut term, mut known) = (false, None, None, tip.term, tip.written_at);
         match scan.ending() {
             Some(Ending::Clean(trailer)) => {
                 clean = true;
-                epoch = epoch.max(trailer.epoch);
+                term = term.max(trailer.term);
                 known = known.max(trailer.closed_at);
             }
             Some(Ending::Torn(torn)) => cut = Some(torn.clone()),
@@ -107,30 +107,30 @@ impl Found {
             }
             Some(Ending::Open) | None => {}
         }
-        let walked = scan.walked().to_vec();
-        let opened = Opened {
-            oldest: walked.first().map_or(tip.next, |segment| segment.file.first),
+        let scanned = scan.scanned().to_vec();
+        let state = JournalState {
+            oldest: scanned.first().map_or(tip.next, |segment| segment.file.first),
             next: tip.next,
             chain: tip.chain,
-            epoch: epoch.saturating_add(1),
+            term: term.saturating_add(1),
             last_written_at: (known > Timestamp(0)).then_some(known),
             clean,
             cut,
             lost: Vec::new(),
         };
-        Ok(Self { storage, walked, unfinished: files.unfinished, later, tip, opened })
+        Ok(Self { storage, scanned, unfinished: files.unfinished, later, tip, state })
     }
 
     /// The result that opening it will have, without the names of files set aside.
     #[must_use]
-    pub const fn opened(&self) -> &Opened {
-        &self.opened
+    pub const fn state(&self) -> &JournalState {
+        &self.state
     }
 
     /// The durability of its newest segment; none if there is no segment.
     #[must_use]
     pub fn durability(&self) -> Option<Durability> {
-        self.walked.last().map(|newest| newest.head.durability)
+        self.scanned.last().map(|newest| newest.head.durability)
     }
 
     /// Reads batches as [`super::Log::read`] does, up to the cut.
@@ -138,26 +138,26 @@ impl Found {
     /// # Errors
     /// As [`super::Log::read`].
     pub fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
-        let (oldest, next) = (self.opened.oldest, self.opened.next);
+        let (oldest, next) = (self.state.oldest, self.state.next);
         if from < oldest || from > next {
             return Err(LogError::WrongPosition { asked: from, oldest, next });
         }
-        let files = self.walked.iter().map(|segment| segment.file.clone()).collect();
+        let files = self.scanned.iter().map(|segment| segment.file.clone()).collect();
         Ok(batches_from(self.storage.as_ref(), files, from, next))
     }
 
     /// Repairs what a crash may leave, and prepares the journal for appending.
-    pub(super) fn repair(self, options: FileLogOptions) -> Result<Recovered, LogError> {
-        let Self { storage, walked, unfinished, later, tip, mut opened } = self;
+    pub(super) fn repair(self, options: FileLogOptions) -> Result<OpenedFiles, LogError> {
+        let Self { storage, scanned, unfinished, later, tip, mut state } = self;
         let storage = storage.as_ref();
-        if let (Some(cut), Some(later)) = (&opened.cut, &later) {
-            opened.lost = set_aside(storage, cut, later)?;
+        if let (Some(cut), Some(later)) = (&state.cut, &later) {
+            state.lost = set_aside(storage, cut, later)?;
         }
         for name in &unfinished {
             storage.remove(name).map_err(LogError::writing("remove an unfinished segment"))?;
         }
-        let (segments, file) = renew(storage, options, &walked, &tip)?;
-        Ok(Recovered { opened, tip, segments, file })
+        let (segments, file) = renew(storage, options, &scanned, &tip)?;
+        Ok(OpenedFiles { state, tip, segments, file })
     }
 }
 
@@ -165,14 +165,14 @@ impl Found {
 fn renew(
     storage: &dyn Storage,
     options: FileLogOptions,
-    walked: &[Walked],
+    scanned: &[ScannedSegment],
     tip: &Tip,
 ) -> Result<(Vec<Segment>, Arc<dyn StorageFile>), LogError> {
-    let segment = |walked: &Walked| {
-        let Walked { file, good, written_at, .. } = walked;
+    let segment = |scanned: &ScannedSegment| {
+        let ScannedSegment { file, good, written_at, .. } = scanned;
         Segment { file: file.clone(), bytes: *good, written_at: *written_at }
     };
-    let Some((last, before)) = walked.split_last() else {
+    let Some((last, before)) = scanned.split_last() else {
         let (made, file) = make_segment(storage, &tip.segment(options.durability))?;
         return Ok((vec![made], file));
     };
@@ -243,22 +243,22 @@ fn make_segment(storage: &dyn Storage, head: &SegmentHead) -> Result<(Segment, A
 }
 
 /// Copies the valid part of a segment into a new file and replaces the segment by it.
-fn copy_segment(storage: &dyn Storage, walked: &Walked, tip: &Tip) -> Result<Arc<dyn StorageFile>, LogError> {
-    let new = new_name(walked.head.first);
+fn copy_segment(storage: &dyn Storage, scanned: &ScannedSegment, tip: &Tip) -> Result<Arc<dyn StorageFile>, LogError> {
+    let new = new_name(scanned.head.first);
     let file = storage.create(&new).map_err(LogError::writing("copy its last segment"))?;
-    let source = storage.read_at(&walked.file.name, 0).map_err(LogError::reading)?;
-    copy(source.take(walked.good), file.as_ref())?;
+    let source = storage.read_at(&scanned.file.name, 0).map_err(LogError::reading)?;
+    copy(source.take(scanned.good), file.as_ref())?;
     // The records were applied from the old file. The new one must be the same, even if the operating system returned
     // other data on the second read.
-    let copied = SegmentFile { name: new.clone(), first: walked.head.first };
+    let copied = SegmentFile { name: new.clone(), first: scanned.head.first };
     let mut scan = Scan::new(storage, vec![copied], Some(tip.next));
     while scan.step()?.is_some() {}
     if scan.tip() != *tip {
-        let place = Place { file: walked.file.name.clone(), offset: walked.good, lsn: tip.next };
+        let place = Place { file: scanned.file.name.clone(), offset: scanned.good, lsn: tip.next };
         return Err(LogError::Damage { place, what: "the segment changed between two reads".to_owned() });
     }
     storage.sync_dir().map_err(LogError::writing("force its folder to the disk"))?;
-    name_segment(storage, file.as_ref(), &new, &walked.file.name)?;
+    name_segment(storage, file.as_ref(), &new, &scanned.file.name)?;
     Ok(Arc::from(file))
 }
 

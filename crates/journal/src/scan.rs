@@ -8,7 +8,7 @@ use std::io;
 use stockade_types::ids::Lsn;
 use stockade_types::time::Timestamp;
 
-use super::frame::{BATCH_HEAD, BATCH_MAGIC, Batch, BatchHash, BatchHead, FrameError, MAX_BATCH, parse_batch};
+use super::frame::{BATCH_BYTES_MAX, BATCH_HEAD, BATCH_MAGIC, Batch, BatchHash, BatchHead, FrameError, parse_batch};
 use super::log::{Batches, LogError, Place};
 use super::segment::{Durability, FileKind, SEGMENT_HEAD, SegmentHead, TRAILER, Trailer};
 use super::window::Window;
@@ -49,20 +49,20 @@ pub(super) struct Tip {
     pub(super) next: Lsn,
     pub(super) chain: BatchHash,
     /// Epoch of the last batch; 0 before the first.
-    pub(super) epoch: u64,
+    pub(super) term: u64,
     pub(super) written_at: Timestamp,
 }
 
 impl Tip {
-    pub(super) const START: Self = Self { next: Lsn(1), chain: BatchHash::NONE, epoch: 0, written_at: Timestamp(0) };
+    pub(super) const START: Self = Self { next: Lsn(1), chain: BatchHash::NONE, term: 0, written_at: Timestamp(0) };
 
     pub(super) const fn after(head: &BatchHead, hash: BatchHash) -> Self {
-        Self { next: head.next(), chain: hash, epoch: head.epoch, written_at: head.written_at }
+        Self { next: head.next(), chain: hash, term: head.term, written_at: head.written_at }
     }
 
     pub(super) const fn segment(&self, durability: Durability) -> SegmentHead {
-        let Self { next, chain, epoch, written_at } = *self;
-        SegmentHead { durability, first: next, epoch, written_at, before: chain }
+        let Self { next, chain, term, written_at } = *self;
+        SegmentHead { durability, first: next, term, written_at, before: chain }
     }
 }
 
@@ -111,7 +111,7 @@ impl Files {
 
 /// A segment that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Walked {
+pub(super) struct ScannedSegment {
     pub(super) file: SegmentFile,
     pub(super) head: SegmentHead,
     /// Valid bytes, from the start of the file.
@@ -126,7 +126,7 @@ struct Current {
     head: SegmentHead,
     window: Window,
     /// Length of the batch that was returned last; the view is still on it.
-    told: usize,
+    returned: usize,
 }
 
 #[derive(Debug)]
@@ -137,7 +137,7 @@ pub(super) struct Scan<'s> {
     tip: Option<Tip>,
     /// If set, the walk ends here. The log is being written, and everything before must be whole batches.
     until: Option<Lsn>,
-    walked: Vec<Walked>,
+    scanned: Vec<ScannedSegment>,
     ending: Option<Ending>,
     failed: bool,
 }
@@ -145,7 +145,7 @@ pub(super) struct Scan<'s> {
 impl<'s> Scan<'s> {
     pub(super) fn new(storage: &'s dyn Storage, segments: Vec<SegmentFile>, until: Option<Lsn>) -> Self {
         let waiting = segments.into();
-        Self { storage, waiting, current: None, tip: None, until, walked: Vec::new(), ending: None, failed: false }
+        Self { storage, waiting, current: None, tip: None, until, scanned: Vec::new(), ending: None, failed: false }
     }
 
     /// The position of the walk.
@@ -159,8 +159,8 @@ impl<'s> Scan<'s> {
     }
 
     /// The segments that were walked to the end of their valid part.
-    pub(super) fn walked(&self) -> &[Walked] {
-        &self.walked
+    pub(super) fn scanned(&self) -> &[ScannedSegment] {
+        &self.scanned
     }
 
     /// The next batch's head and hash; none at the end, and after an error.
@@ -178,9 +178,9 @@ impl<'s> Scan<'s> {
         let Some((head, hash)) = self.step()? else { return Ok(None) };
         let Some(current) = self.current.as_mut() else { return Ok(None) };
         let offset = current.window.offset();
-        let told = current.told;
+        let returned = current.returned;
         let view = current.window.view().map_err(LogError::reading)?;
-        let payload = view.get(BATCH_HEAD..told).unwrap_or_default();
+        let payload = view.get(BATCH_HEAD..returned).unwrap_or_default();
         Batch::decode(head, hash, payload).map(Some).map_err(|(lsn, what)| {
             self.failed = true;
             LogError::Damage { place: Place { file: current.file.name.clone(), offset, lsn }, what: what.to_owned() }
@@ -193,7 +193,7 @@ impl<'s> Scan<'s> {
                 self.open_next()?;
                 continue;
             };
-            current.window.pass(std::mem::take(&mut current.told));
+            current.window.pass(std::mem::take(&mut current.returned));
             let view = current.window.view().map_err(LogError::reading)?;
             if view.is_empty() {
                 self.leave();
@@ -202,7 +202,7 @@ impl<'s> Scan<'s> {
             match parse_batch(view) {
                 Ok((head, length)) => {
                     let hash = BatchHash::of(view.get(..length).unwrap_or_default());
-                    current.told = length;
+                    current.returned = length;
                     self.check(&head)?;
                     self.tip = Some(Tip::after(&head, hash));
                     return Ok(Some((head, hash)));
@@ -225,9 +225,9 @@ impl<'s> Scan<'s> {
 
     /// Finishes a segment.
     fn leave(&mut self) {
-        if let Some(Current { file, head, window, told: _ }) = self.current.take() {
+        if let Some(Current { file, head, window, returned: _ }) = self.current.take() {
             let written_at = self.tip().written_at;
-            self.walked.push(Walked { file, head, good: window.offset(), written_at });
+            self.scanned.push(ScannedSegment { file, head, good: window.offset(), written_at });
         }
     }
 
@@ -249,8 +249,8 @@ impl<'s> Scan<'s> {
         }
         match self.tip {
             None => {
-                let SegmentHead { durability: _, first, epoch, written_at, before } = head;
-                self.tip = Some(Tip { next: first, chain: before, epoch, written_at });
+                let SegmentHead { durability: _, first, term, written_at, before } = head;
+                self.tip = Some(Tip { next: first, chain: before, term, written_at });
             }
             Some(tip) if tip.next != head.first => {
                 let what = format!("the segment begins with record {}: a segment or its end is missing", head.first);
@@ -260,14 +260,14 @@ impl<'s> Scan<'s> {
                 return damage(tip.next, "the segment was not written after the one before it".to_owned());
             }
             // Recovery copies the last segment and rereads it alone, so its head must agree with everything before.
-            Some(tip) if (tip.epoch, tip.written_at) != (head.epoch, head.written_at) => {
-                let SegmentHead { epoch, written_at, .. } = head;
-                let what = format!("the segment says that the batch before it is of term {epoch}, {written_at}");
-                return damage(tip.next, format!("{what}, but it is of term {}, {}", tip.epoch, tip.written_at));
+            Some(tip) if (tip.term, tip.written_at) != (head.term, head.written_at) => {
+                let SegmentHead { term, written_at, .. } = head;
+                let what = format!("the segment says that the batch before it is of term {term}, {written_at}");
+                return damage(tip.next, format!("{what}, but it is of term {}, {}", tip.term, tip.written_at));
             }
             Some(_) => {}
         }
-        self.current = Some(Current { file, head, window, told: 0 });
+        self.current = Some(Current { file, head, window, returned: 0 });
         Ok(())
     }
 
@@ -280,8 +280,8 @@ impl<'s> Scan<'s> {
         if head.before != tip.chain {
             return Err(self.damage("the batch was not written after the one before it".to_owned()));
         }
-        if head.epoch < tip.epoch {
-            return Err(self.damage(format!("the batch is of term {}, after term {}", head.epoch, tip.epoch)));
+        if head.term < tip.term {
+            return Err(self.damage(format!("the batch is of term {}, after term {}", head.term, tip.term)));
         }
         Ok(())
     }
@@ -304,7 +304,7 @@ impl<'s> Scan<'s> {
         if !alone {
             return Err(self.damage("the journal was closed here, but more follows".to_owned()));
         }
-        if trailer.next != tip.next || trailer.chain != tip.chain || trailer.epoch < tip.epoch {
+        if trailer.next != tip.next || trailer.chain != tip.chain || trailer.term < tip.term {
             let what = format!("the journal was closed before record {}, but does not end there", trailer.next);
             return Err(self.damage(what));
         }
@@ -329,7 +329,7 @@ impl<'s> Scan<'s> {
             }
             // Batches are synced one by one, so a torn write leaves at most one. More bytes mean that acknowledged
             // batches were there.
-            (Durability::Sync, None) if cut.bytes > u64::try_from(MAX_BATCH).unwrap_or(u64::MAX) => {
+            (Durability::Sync, None) if cut.bytes > u64::try_from(BATCH_BYTES_MAX).unwrap_or(u64::MAX) => {
                 return Err(self.damage(format!("what stands here {what}, and is longer than a torn write can be")));
             }
             (Durability::Sync | Durability::Os, None) => Ending::Torn(cut),
@@ -400,8 +400,8 @@ fn find_frame(mut window: Window, tip: &Tip) -> io::Result<Option<u64>> {
         };
         window.pass(start);
         let view = window.view()?;
-        let batch = parse_batch(view).is_ok_and(|(head, _)| head.first >= tip.next && head.epoch >= tip.epoch);
-        let trailer = Trailer::parse(view).is_ok_and(|trailer| trailer.next >= tip.next && trailer.epoch >= tip.epoch);
+        let batch = parse_batch(view).is_ok_and(|(head, _)| head.first >= tip.next && head.term >= tip.term);
+        let trailer = Trailer::parse(view).is_ok_and(|trailer| trailer.next >= tip.next && trailer.term >= tip.term);
         if batch || trailer {
             return Ok(Some(window.offset()));
         }
@@ -419,12 +419,12 @@ mod tests {
     fn batch(first: u64) -> SealedBatch {
         let record = Record::Restart(Restart { stopped_at: Timestamp(first), grace_until: Timestamp(first), at: None });
         let head =
-            BatchHead { epoch: 2, first: Lsn(first), count: 1, written_at: Timestamp(1), before: BatchHash::NONE };
+            BatchHead { term: 2, first: Lsn(first), count: 1, written_at: Timestamp(1), before: BatchHash::NONE };
         SealedBatch::of_records(head, &[record])
     }
 
     fn find(bytes: Vec<u8>, next: u64) -> Option<u64> {
-        let tip = Tip { next: Lsn(next), chain: BatchHash::NONE, epoch: 2, written_at: Timestamp(0) };
+        let tip = Tip { next: Lsn(next), chain: BatchHash::NONE, term: 2, written_at: Timestamp(0) };
         find_frame(Window::new(Box::new(io::Cursor::new(bytes)), 10), &tip).expect("reads")
     }
 

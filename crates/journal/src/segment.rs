@@ -58,7 +58,7 @@ pub(super) struct SegmentHead {
     /// LSN of the first record, which need not exist yet.
     pub(super) first: Lsn,
     /// Epoch of the batch before; 0 before the first.
-    pub(super) epoch: u64,
+    pub(super) term: u64,
     /// Write time of the batch before; 0 before the first.
     pub(super) written_at: Timestamp,
     /// Hash of the batch before.
@@ -67,13 +67,13 @@ pub(super) struct SegmentHead {
 
 impl SegmentHead {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Self { durability, first, epoch, written_at, before } = self;
+        let Self { durability, first, term, written_at, before } = self;
         let mut out = Vec::with_capacity(SEGMENT_HEAD);
         out.extend_from_slice(&SEGMENT_MAGIC);
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         out.extend_from_slice(&[durability.mark(), 0]);
         out.extend_from_slice(&first.0.to_le_bytes());
-        out.extend_from_slice(&epoch.to_le_bytes());
+        out.extend_from_slice(&term.to_le_bytes());
         out.extend_from_slice(&written_at.0.to_le_bytes());
         out.extend_from_slice(&before.0);
         sealed(out)
@@ -95,7 +95,7 @@ impl SegmentHead {
         Ok(Self {
             durability,
             first: Lsn(u64::from_le_bytes(part(&mut reader)?)),
-            epoch: u64::from_le_bytes(part(&mut reader)?),
+            term: u64::from_le_bytes(part(&mut reader)?),
             written_at: Timestamp(u64::from_le_bytes(part(&mut reader)?)),
             before: BatchHash(part(&mut reader)?),
         })
@@ -106,7 +106,7 @@ impl SegmentHead {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
     /// The term that ended.
-    pub epoch: u64,
+    pub term: u64,
     /// The LSN after the last record.
     pub next: Lsn,
     /// When it was closed.
@@ -117,12 +117,12 @@ pub struct Trailer {
 
 impl Trailer {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Self { epoch, next, closed_at, chain } = self;
+        let Self { term, next, closed_at, chain } = self;
         let mut out = Vec::with_capacity(TRAILER);
         out.extend_from_slice(&TRAILER_MAGIC);
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&epoch.to_le_bytes());
+        out.extend_from_slice(&term.to_le_bytes());
         out.extend_from_slice(&next.0.to_le_bytes());
         out.extend_from_slice(&closed_at.0.to_le_bytes());
         out.extend_from_slice(&chain.0);
@@ -135,7 +135,7 @@ impl Trailer {
             return Err(FrameError::Bad(UNFIT));
         }
         Ok(Self {
-            epoch: u64::from_le_bytes(part(&mut reader)?),
+            term: u64::from_le_bytes(part(&mut reader)?),
             next: Lsn(u64::from_le_bytes(part(&mut reader)?)),
             closed_at: Timestamp(u64::from_le_bytes(part(&mut reader)?)),
             chain: BatchHash(part(&mut reader)?),
@@ -234,14 +234,14 @@ mod tests {
         SegmentHead {
             durability: Durability::Os,
             first: Lsn(12),
-            epoch: 3,
+            term: 3,
             written_at: Timestamp(5),
             before: BatchHash([9; 32]),
         }
     }
 
     fn trailer() -> Trailer {
-        Trailer { epoch: 4, next: Lsn(99), closed_at: Timestamp(7), chain: BatchHash([8; 32]) }
+        Trailer { term: 4, next: Lsn(99), closed_at: Timestamp(7), chain: BatchHash([8; 32]) }
     }
 
     #[test]

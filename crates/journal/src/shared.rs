@@ -11,10 +11,10 @@ use stockade_types::metrics::Stopwatch;
 use stockade_types::time::Timestamp;
 
 use super::frame::BatchHash;
-use super::gate::{Gate, Permit, Shut};
 use super::log::{Log, LogError};
+use super::permits::{Permit, PermitPool, Refused};
 use super::progress::{JournalFailed, Progress};
-use super::queue::{Ended, Operation, Queue};
+use super::queue::{Queue, QueueClosed, QueuedOperation};
 use super::{JournalMetrics, Start};
 
 /// The LSNs of an operation's records. They need not be durable yet: a ticket waits for that.
@@ -44,7 +44,7 @@ impl Appended {
 pub(super) struct Shared {
     pub(super) log: Arc<dyn Log>,
     pub(super) queue: Queue,
-    pub(super) gate: Gate,
+    pub(super) permit_pool: PermitPool,
     /// In an `Arc` of its own: tickets outlive the journal.
     pub(super) progress: Arc<Progress>,
     pub(super) metrics: Arc<JournalMetrics>,
@@ -60,7 +60,7 @@ impl Shared {
         Self {
             log,
             queue: Queue::new(start.next),
-            gate: Gate::default(),
+            permit_pool: PermitPool::default(),
             progress: Arc::new(Progress::from(last)),
             metrics,
             reason: OnceLock::new(),
@@ -70,23 +70,23 @@ impl Shared {
 
     /// Appends an operation to the queue.
     #[inline]
-    pub(super) fn push(&self, permit: Permit<'_>, operation: Operation<'_>) -> Result<Appended, Shut> {
-        debug_assert!(permit.is_of(&self.gate), "the permit is another journal's");
+    pub(super) fn push(&self, permit: Permit<'_>, operation: QueuedOperation<'_>) -> Result<Appended, Refused> {
+        debug_assert!(permit.is_of(&self.permit_pool), "the permit is another journal's");
         match self.queue.push(operation, &self.progress) {
             Ok(first) => {
                 permit.keep();
                 let last = Lsn(first.plus(operation.records.into()).0.saturating_sub(1));
                 Ok(Appended { first, last })
             }
-            Err(Ended) if self.gate.has_failed() => Err(Shut::Failed),
-            Err(Ended) => Err(Shut::Closed),
+            Err(QueueClosed) if self.permit_pool.has_failed() => Err(Refused::Failed),
+            Err(QueueClosed) => Err(Refused::Closed),
         }
     }
 
     /// Accepts nothing more; the writer closes the log when the queue is empty. Waits for outstanding permits, at most
     /// `patience`.
     pub(super) fn close(&self, now: Timestamp, patience: Duration) {
-        self.gate.close();
+        self.permit_pool.close();
         self.await_permits(patience);
         self.queue.close(now, &self.progress);
     }
@@ -94,7 +94,7 @@ impl Shared {
     /// Waits until every admitted operation is appended.
     fn await_permits(&self, patience: Duration) {
         let watch = Stopwatch::start();
-        while self.gate.inside() > 0 && !self.gate.has_failed() && watch.elapsed() < patience {
+        while self.permit_pool.inside() > 0 && !self.permit_pool.has_failed() && watch.elapsed() < patience {
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -103,8 +103,8 @@ impl Shared {
     #[cold]
     pub(super) fn fail(&self, failure: JournalFailed) {
         match failure {
-            JournalFailed::Log(_) | JournalFailed::Panicked => self.gate.fail(),
-            JournalFailed::Closed => self.gate.close(),
+            JournalFailed::Log(_) | JournalFailed::Panicked => self.permit_pool.fail(),
+            JournalFailed::Closed => self.permit_pool.close(),
         }
         // The first reason is kept. It is stored before the queue ends, because the writer then reports `Closed`. It is
         // published afterwards, so that whoever sees it finds a queue that accepts nothing.

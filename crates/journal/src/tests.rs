@@ -170,7 +170,7 @@ fn a_dropped_journal_fails_what_waits() {
     let log: Arc<dyn Log> = held.clone();
     let journal = started(&log);
     let first = append(&journal, 1);
-    while journal.shared.gate.inside() > 0 {
+    while journal.shared.permit_pool.inside() > 0 {
         std::thread::yield_now();
     }
     let second = append(&journal, 2);
@@ -217,7 +217,7 @@ fn a_close_waits_for_permits_that_are_out() {
 fn operations_are_bounded_and_dropped_permits_give_their_room_back() {
     let log: Arc<dyn Log> = Arc::new(MemoryLog::ephemeral());
     let journal = started(&log);
-    let permits: Vec<_> = (0..MAX_QUEUED_OPERATIONS).map(|_| journal.permit().expect("there is room")).collect();
+    let permits: Vec<_> = (0..QUEUED_OPERATIONS_MAX).map(|_| journal.permit().expect("there is room")).collect();
     assert_eq!(journal.permit().expect_err("full"), AppendError::Full);
     drop(permits);
     append(&journal, 1).wait().expect("durable");
@@ -237,7 +237,7 @@ fn bytes_are_bounded_too() {
         }
     };
     assert_eq!(refused, AppendError::Full);
-    assert!(appended < MAX_QUEUED_BYTES / 9_000, "{appended} operations");
+    assert!(appended < QUEUED_BYTES_MAX / 9_000, "{appended} operations");
     held.let_through();
     journal.barrier().wait().expect("durable");
     append(&journal, 1).wait().expect("there is room again");
@@ -291,11 +291,11 @@ fn a_driven_writer_writes_when_it_has_its_turn_and_not_before() {
     let mut tickets: Vec<_> = (0..3).map(|n| append(&journal, n)).collect();
     let mut polled = || Pin::new(&mut tickets[1]).poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled().is_pending() && journal.durable() == Lsn(0));
-    assert_eq!(writer.turn(), Turn::Wrote);
+    assert_eq!(writer.step(), Step::Wrote);
     assert!(matches!(polled(), Poll::Ready(Ok(()))));
     assert_eq!(journal.durable(), Lsn(3), "one batch of all that had gathered");
     journal.close(Timestamp(5)).expect("asked to close");
-    assert_eq!((writer.turn(), writer.turn()), (Turn::Ended, Turn::Ended));
+    assert_eq!((writer.step(), writer.step()), (Step::Ended, Step::Ended));
     journal.close(Timestamp(6)).expect("closed in order");
 }
 

@@ -11,7 +11,7 @@ use stockade_counter::sync::thread::{self, Thread};
 use stockade_types::ids::Lsn;
 
 use super::progress::{JournalFailed, NO_RECORD, Progress};
-use super::waiters::{Number, here};
+use super::waiters::{WaiterId, with_local};
 
 /// Resolves when a record, and all before it, are durable. Dropping it undoes nothing.
 #[derive(Debug)]
@@ -20,22 +20,22 @@ pub struct Ticket {
     /// None: resolved from the start.
     progress: Option<Arc<Progress>>,
     lsn: Lsn,
-    number: Option<Number>,
+    waiter_id: Option<WaiterId>,
 }
 
 impl Ticket {
     /// A resolved ticket. Its LSN is 0.
     pub const fn ready() -> Self {
-        Self { progress: None, lsn: Lsn(0), number: None }
+        Self { progress: None, lsn: Lsn(0), waiter_id: None }
     }
 
     /// A ticket for a durable record.
     pub(super) const fn settled(lsn: Lsn) -> Self {
-        Self { progress: None, lsn, number: None }
+        Self { progress: None, lsn, waiter_id: None }
     }
 
     pub(super) const fn new(progress: Arc<Progress>, lsn: Lsn) -> Self {
-        Self { progress: Some(progress), lsn, number: None }
+        Self { progress: Some(progress), lsn, waiter_id: None }
     }
 
     /// The LSN that it waits for.
@@ -48,7 +48,7 @@ impl Ticket {
     /// # Errors
     /// [`JournalFailed`] when this process does not know the record to be durable.
     pub fn wait(self) -> Result<(), JournalFailed> {
-        let drives_others = self.progress.as_ref().is_some_and(|progress| here(progress, |_| ()).is_some());
+        let drives_others = self.progress.as_ref().is_some_and(|progress| with_local(progress, |_| ()).is_some());
         debug_assert!(!drives_others, "this thread's courier would never be driven");
         block_on(self)
     }
@@ -58,10 +58,10 @@ impl Future for Ticket {
     type Output = Result<(), JournalFailed>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { progress, lsn, number } = self.get_mut();
+        let Self { progress, lsn, waiter_id } = self.get_mut();
         match progress {
             None => Poll::Ready(Ok(())),
-            Some(progress) => progress.poll(*lsn, number, context.waker()),
+            Some(progress) => progress.poll(*lsn, waiter_id, context.waker()),
         }
     }
 }
@@ -70,12 +70,12 @@ impl Future for Ticket {
 #[derive(Debug)]
 pub struct Failure {
     progress: Arc<Progress>,
-    number: Option<Number>,
+    waiter_id: Option<WaiterId>,
 }
 
 impl Failure {
     pub(super) const fn new(progress: Arc<Progress>) -> Self {
-        Self { progress, number: None }
+        Self { progress, waiter_id: None }
     }
 }
 
@@ -83,8 +83,8 @@ impl Future for Failure {
     type Output = JournalFailed;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<JournalFailed> {
-        let Self { progress, number } = self.get_mut();
-        match progress.poll(NO_RECORD, number, context.waker()) {
+        let Self { progress, waiter_id } = self.get_mut();
+        match progress.poll(NO_RECORD, waiter_id, context.waker()) {
             Poll::Ready(Err(JournalFailed::Closed) | Ok(())) | Poll::Pending => Poll::Pending,
             Poll::Ready(Err(failure @ (JournalFailed::Log(_) | JournalFailed::Panicked))) => Poll::Ready(failure),
         }
@@ -93,8 +93,8 @@ impl Future for Failure {
 
 impl Drop for Failure {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.progress.forget(number);
+        if let Some(waiter_id) = self.waiter_id {
+            self.progress.forget(waiter_id);
         }
     }
 }
@@ -156,13 +156,13 @@ mod tests {
     #[test]
     fn the_writer_is_awaited_by_who_polls_and_rung_for_only_when_it_sleeps() {
         let progress = Arc::new(Progress::from(Lsn(1)));
-        progress.bell.answer();
+        progress.parker.bind();
         let (mut durable, mut waiting) = (ticket(&progress, 1), ticket(&progress, 2));
-        progress.bell.doze();
+        progress.parker.prepare_park();
         assert!(poll(&mut durable).is_ready() && !progress.is_awaited());
-        assert!(progress.bell.sleeps(), "nobody waits: it may sleep on");
+        assert!(progress.parker.sleeps(), "nobody waits: it may sleep on");
         assert!(poll(&mut waiting).is_pending() && progress.is_awaited());
-        assert!(!progress.bell.sleeps());
+        assert!(!progress.parker.sleeps());
         let watch = stockade_types::metrics::Stopwatch::start();
         std::thread::park_timeout(std::time::Duration::from_secs(20));
         assert!(watch.elapsed().as_secs() < 10, "it was woken");

@@ -1,8 +1,8 @@
 //! The tasks that wait for the journal, in one list per thread, and how they are woken.
 //!
 //! Waking a task from another thread takes a system call. So a thread that drives many tasks has its own list and a
-//! [`Courier`]: the writer wakes the courier once, and the courier wakes the tasks on their own thread. Tasks on other
-//! threads are woken by the writer directly.
+//! [`LocalWaker`]: the writer wakes the courier once, and the courier wakes the tasks on their own thread. Tasks on
+//! other threads are woken by the writer directly.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -17,7 +17,7 @@ use super::progress::{JournalFailed, Progress};
 
 /// Identifies a waiter among all that ever waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Number {
+pub(super) struct WaiterId {
     list: u64,
     nth: u64,
 }
@@ -43,11 +43,11 @@ pub(super) enum Entered {
 }
 
 #[derive(Debug)]
-enum Told {
+enum Delivery {
     /// By the writer.
-    Directly,
+    Direct,
     /// By the courier, whose waker is known once it was polled.
-    ByCourier(Option<Waker>),
+    ByLocalWaker(Option<Waker>),
     /// By nobody: the courier was dropped.
     Closed,
 }
@@ -58,7 +58,7 @@ struct List {
     /// once: filling and emptying a tree took as long as the append itself.
     all: Vec<Waiter>,
     numbered: u64,
-    told: Told,
+    delivery: Delivery,
 }
 
 /// The waiters on one thread with a courier, or on all threads without.
@@ -70,20 +70,20 @@ pub(super) struct Waiters {
 
 impl Waiters {
     /// The list for threads without a courier.
-    pub(super) fn strays() -> Self {
-        Self { number: 0, list: Mutex::new(List { all: Vec::new(), numbered: 0, told: Told::Directly }) }
+    pub(super) fn shared() -> Self {
+        Self { number: 0, list: Mutex::new(List { all: Vec::new(), numbered: 0, delivery: Delivery::Direct }) }
     }
 
     /// The list of one thread. `number` is not 0 and is unique in this journal.
-    fn of_lane(number: u64) -> Self {
-        Self { number, list: Mutex::new(List { all: Vec::new(), numbered: 0, told: Told::ByCourier(None) }) }
+    fn local(number: u64) -> Self {
+        Self { number, list: Mutex::new(List { all: Vec::new(), numbered: 0, delivery: Delivery::ByLocalWaker(None) }) }
     }
 
     /// Registers a waiter for `lsn`, unless `reached` returns a result while the list is locked.
     pub(super) fn enter(
         &self,
         lsn: Lsn,
-        number: &mut Option<Number>,
+        number: &mut Option<WaiterId>,
         waker: &Waker,
         reached: impl FnOnce() -> Option<Reached>,
     ) -> Entered {
@@ -91,7 +91,7 @@ impl Waiters {
         if let Some(result) = reached() {
             return Entered::Reached(result);
         }
-        if matches!(list.told, Told::Closed) {
+        if matches!(list.delivery, Delivery::Closed) {
             return Entered::Closed;
         }
         let known = number.filter(|known| known.list == self.number);
@@ -101,20 +101,22 @@ impl Waiters {
         }
         list.numbered = list.numbered.wrapping_add(1);
         let nth = list.numbered;
-        *number = Some(Number { list: self.number, nth });
+        *number = Some(WaiterId { list: self.number, nth });
         list.all.push(Waiter { lsn, nth, waker: waker.clone() });
         Entered::Waits
     }
 
     /// Everything up to `lsn` is durable: collects the wakers to call.
-    pub(super) fn tell(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
+    pub(super) fn notify(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
         let mut list = self.list.lock();
-        let List { all, told, numbered: _ } = &mut *list;
-        match told {
-            Told::Directly => take(all, lsn, woken),
+        let List { all, delivery, numbered: _ } = &mut *list;
+        match delivery {
+            Delivery::Direct => take(all, lsn, woken),
             // A courier that was never polled checks for itself when it is.
-            Told::ByCourier(courier) if all.iter().any(|waiter| waiter.lsn <= lsn) => woken.extend(courier.clone()),
-            Told::ByCourier(_) | Told::Closed => {}
+            Delivery::ByLocalWaker(local_waker) if all.iter().any(|waiter| waiter.lsn <= lsn) => {
+                woken.extend(local_waker.clone());
+            }
+            Delivery::ByLocalWaker(_) | Delivery::Closed => {}
         }
     }
 
@@ -126,7 +128,7 @@ impl Waiters {
         }
     }
 
-    pub(super) fn forget(&self, number: Number) {
+    pub(super) fn forget(&self, number: WaiterId) {
         if number.list == self.number {
             self.list.lock().all.retain(|waiter| waiter.nth != number.nth);
         }
@@ -144,76 +146,76 @@ fn take(all: &mut Vec<Waiter>, lsn: Lsn, woken: &mut Vec<Waker>) {
 
 /// The lists of all threads with couriers.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub(super) struct LocalLists {
     open: Vec<Arc<Waiters>>,
     opened: u64,
 }
 
-impl Lanes {
+impl LocalLists {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Waiters>> {
         self.open.iter()
     }
 
     fn open(&mut self) -> Arc<Waiters> {
         self.opened = self.opened.saturating_add(1);
-        let lane = Arc::new(Waiters::of_lane(self.opened));
-        self.open.push(Arc::clone(&lane));
-        lane
+        let waiters = Arc::new(Waiters::local(self.opened));
+        self.open.push(Arc::clone(&waiters));
+        waiters
     }
 
-    fn close(&mut self, lane: &Arc<Waiters>) {
-        self.open.retain(|other| !Arc::ptr_eq(other, lane));
+    fn close(&mut self, waiters: &Arc<Waiters>) {
+        self.open.retain(|other| !Arc::ptr_eq(other, waiters));
     }
 }
 
 /// This thread's list.
-struct Here {
+struct Local {
     progress: Arc<Progress>,
-    lane: Arc<Waiters>,
+    waiters: Arc<Waiters>,
 }
 
 thread_local! {
-    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
 }
 
 /// Calls `f` with this thread's list of waiters for `progress`, if it has one.
-pub(super) fn here<R>(progress: &Progress, f: impl FnOnce(&Waiters) -> R) -> Option<R> {
-    let with = |here: &RefCell<Option<Here>>| {
-        let here = here.borrow();
-        let lane = here.as_ref().filter(|here| std::ptr::eq(Arc::as_ptr(&here.progress), progress))?;
-        Some(f(&lane.lane))
+pub(super) fn with_local<R>(progress: &Progress, f: impl FnOnce(&Waiters) -> R) -> Option<R> {
+    let with = |slot: &RefCell<Option<Local>>| {
+        let local = slot.borrow();
+        let waiters = local.as_ref().filter(|local| std::ptr::eq(Arc::as_ptr(&local.progress), progress))?;
+        Some(f(&waiters.waiters))
     };
     // It fails only while the thread is ending.
-    HERE.try_with(with).ok().flatten()
+    LOCAL.try_with(with).ok().flatten()
 }
 
 /// Wakes the waiters on its thread. A future that never resolves: it is dropped when its thread drives no more tasks.
 #[derive(Debug)]
 #[must_use = "tasks that wait on this thread are not woken unless this is polled on it"]
-pub struct Courier {
+pub struct LocalWaker {
     progress: Arc<Progress>,
-    lane: Arc<Waiters>,
+    waiters: Arc<Waiters>,
     woken: Vec<Waker>,
 }
 
-impl Courier {
+impl LocalWaker {
     /// A courier for this thread, which must poll it.
     pub(super) fn new(progress: Arc<Progress>) -> Self {
-        let lane = progress.lanes.lock().open();
-        let here = Here { progress: Arc::clone(&progress), lane: Arc::clone(&lane) };
-        let _before = HERE.with(|slot| slot.replace(Some(here)));
-        Self { progress, lane, woken: Vec::new() }
+        let waiters = progress.local_lists.lock().open();
+        let local = Local { progress: Arc::clone(&progress), waiters: Arc::clone(&waiters) };
+        let _before = LOCAL.with(|slot| slot.replace(Some(local)));
+        Self { progress, waiters, woken: Vec::new() }
     }
 }
 
-impl Future for Courier {
+impl Future for LocalWaker {
     type Output = std::convert::Infallible;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { progress, lane, woken } = self.get_mut();
+        let Self { progress, waiters, woken } = self.get_mut();
         {
-            let mut list = lane.list.lock();
-            list.told = Told::ByCourier(Some(context.waker().clone()));
+            let mut list = waiters.list.lock();
+            list.delivery = Delivery::ByLocalWaker(Some(context.waker().clone()));
             // Under the lock: who raises the mark from now on finds the waker.
             take(&mut list.all, progress.durable(), woken);
         }
@@ -222,12 +224,12 @@ impl Future for Courier {
     }
 }
 
-impl Drop for Courier {
+impl Drop for LocalWaker {
     fn drop(&mut self) {
-        self.progress.lanes.lock().close(&self.lane);
+        self.progress.local_lists.lock().close(&self.waiters);
         let left = {
-            let mut list = self.lane.list.lock();
-            list.told = Told::Closed;
+            let mut list = self.waiters.list.lock();
+            list.delivery = Delivery::Closed;
             std::mem::take(&mut list.all)
         };
         // They find the list closed and register with the list for threads without a courier.
@@ -272,14 +274,14 @@ mod tests {
     #[test]
     fn the_writer_wakes_the_courier_once_and_the_courier_wakes_those_whose_records_are_durable() {
         let progress = Arc::new(Progress::from(Lsn(0)));
-        let mut courier = Courier::new(Arc::clone(&progress));
+        let mut local_waker = LocalWaker::new(Arc::clone(&progress));
         let [to_courier, to_early, to_late] = [(); 3].map(|()| Arc::new(Rings::default()));
-        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert!(poll(&mut local_waker, &to_courier).is_pending());
         let (mut early, mut late) = (ticket(&progress, 1), ticket(&progress, 2));
         assert!(poll(&mut early, &to_early).is_pending() && poll(&mut late, &to_late).is_pending());
         progress.advance(Lsn(1), &mut Vec::new());
         assert_eq!((to_courier.so_far(), to_early.so_far()), (1, 0));
-        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert!(poll(&mut local_waker, &to_courier).is_pending());
         assert_eq!((to_early.so_far(), to_late.so_far()), (1, 0));
         assert!(poll(&mut early, &to_early).is_ready());
         progress.advance(Lsn(1), &mut Vec::new());
@@ -289,22 +291,22 @@ mod tests {
     #[test]
     fn what_was_durable_before_the_courier_was_first_driven_is_told_when_it_is() {
         let progress = Arc::new(Progress::from(Lsn(0)));
-        let mut courier = Courier::new(Arc::clone(&progress));
+        let mut local_waker = LocalWaker::new(Arc::clone(&progress));
         let [to_courier, to_waiter] = [(); 2].map(|()| Arc::new(Rings::default()));
         assert!(poll(&mut ticket(&progress, 1), &to_waiter).is_pending());
         progress.advance(Lsn(1), &mut Vec::new());
-        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert!(poll(&mut local_waker, &to_courier).is_pending());
         assert_eq!((to_courier.so_far(), to_waiter.so_far()), (0, 1));
     }
 
     #[test]
     fn without_its_courier_a_thread_is_told_by_the_writer() {
         let progress = Arc::new(Progress::from(Lsn(0)));
-        let courier = Courier::new(Arc::clone(&progress));
+        let local_waker = LocalWaker::new(Arc::clone(&progress));
         let rings = Arc::new(Rings::default());
         let mut waiting = ticket(&progress, 1);
         assert!(poll(&mut waiting, &rings).is_pending());
-        drop(courier);
+        drop(local_waker);
         assert_eq!(rings.so_far(), 1, "to wait elsewhere");
         assert!(poll(&mut waiting, &rings).is_pending());
         progress.advance(Lsn(1), &mut Vec::new());
@@ -318,12 +320,12 @@ mod tests {
         let [to_courier, to_moved, to_local] = [(); 3].map(|()| Arc::new(Rings::default()));
         let mut moved = ticket(&progress, 1);
         assert!(poll(&mut moved, &to_moved).is_pending());
-        let mut courier = Courier::new(Arc::clone(&progress));
-        assert!(poll(&mut courier, &to_courier).is_pending());
+        let mut local_waker = LocalWaker::new(Arc::clone(&progress));
+        assert!(poll(&mut local_waker, &to_courier).is_pending());
         assert!(poll(&mut ticket(&progress, 1), &to_local).is_pending());
         assert!(poll(&mut moved, &to_moved).is_pending());
         progress.advance(Lsn(1), &mut Vec::new());
-        assert!(poll(&mut courier, &to_courier).is_pending());
+        assert!(poll(&mut local_waker, &to_courier).is_pending());
         assert_eq!(to_local.so_far(), 1);
         assert!(to_moved.so_far() > 0);
     }
@@ -331,7 +333,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_to_all_lists_at_once() {
         let progress = Arc::new(Progress::from(Lsn(0)));
-        let _courier = Courier::new(Arc::clone(&progress));
+        let _courier = LocalWaker::new(Arc::clone(&progress));
         let rings = Arc::new(Rings::default());
         let mut waiting = ticket(&progress, 1);
         assert!(poll(&mut waiting, &rings).is_pending());
@@ -342,7 +344,7 @@ mod tests {
 
     #[test]
     fn another_journal_has_nothing_to_do_with_this_threads_courier() {
-        let _courier = Courier::new(Arc::new(Progress::from(Lsn(0))));
+        let _courier = LocalWaker::new(Arc::new(Progress::from(Lsn(0))));
         let other = Arc::new(Progress::from(Lsn(0)));
         let rings = Arc::new(Rings::default());
         let mut waiting = ticket(&other, 1);
@@ -357,6 +359,6 @@ mod tests {
         let progress = Arc::new(Progress::from(Lsn(0)));
         let rings = Arc::new(Rings::default());
         let waits = progress.poll(NO_RECORD, &mut None, &Waker::from(rings));
-        assert!(waits.is_pending() && progress.bell.wanted() == Lsn(0));
+        assert!(waits.is_pending() && progress.parker.wanted() == Lsn(0));
     }
 }

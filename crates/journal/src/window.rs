@@ -2,12 +2,12 @@
 
 use std::io::{self, Read};
 
-use super::frame::MAX_BATCH;
+use super::frame::BATCH_BYTES_MAX;
 
 /// The most bytes buffered.
-const BUFFER: usize = 4 * MAX_BATCH;
+const BUFFER: usize = 4 * BATCH_BYTES_MAX;
 /// The fewest bytes buffered in addition to a batch's worth. With fewer, the buffer would be shifted for each batch.
-const LEAST: usize = MAX_BATCH / 4;
+const WINDOW_BYTES_MIN: usize = BATCH_BYTES_MAX / 4;
 
 pub(super) struct Window {
     source: Box<dyn Read + Send>,
@@ -30,7 +30,7 @@ impl Window {
     /// Sets about how many bytes will be wanted, so that not many more are read at once.
     pub(super) fn want(&mut self, bytes: usize) {
         // The batch in which they end must be read whole.
-        self.room = bytes.max(LEAST).saturating_add(MAX_BATCH).min(BUFFER);
+        self.room = bytes.max(WINDOW_BYTES_MIN).saturating_add(BATCH_BYTES_MAX).min(BUFFER);
     }
 
     pub(super) const fn offset(&self) -> u64 {
@@ -39,7 +39,7 @@ impl Window {
 
     /// The next bytes: at least a batch's worth, or all that are left.
     pub(super) fn view(&mut self) -> io::Result<&[u8]> {
-        if !self.ended && self.buffer.len().saturating_sub(self.passed) < MAX_BATCH {
+        if !self.ended && self.buffer.len().saturating_sub(self.passed) < BATCH_BYTES_MAX {
             self.fill()?;
         }
         Ok(self.buffer.get(self.passed..).unwrap_or_default())
@@ -75,14 +75,16 @@ mod tests {
     #[test]
     fn all_bytes_come_by_whatever_the_steps() {
         let bytes: Vec<u8> = (0..5_000_000_u32).map(|n| u8::try_from(n % 251).expect("small")).collect();
-        for (step, asked) in [(1_000_003, usize::MAX), (MAX_BATCH, MAX_BATCH), (70_001, BUFFER), (70_001, 0)] {
+        for (step, asked) in
+            [(1_000_003, usize::MAX), (BATCH_BYTES_MAX, BATCH_BYTES_MAX), (70_001, BUFFER), (70_001, 0)]
+        {
             let mut window = Window::new(Box::new(io::Cursor::new(bytes.clone())), 0);
             window.want(asked);
             let mut seen = Vec::new();
             loop {
                 let view = window.view().expect("reads");
                 assert!(
-                    view.len() >= MAX_BATCH || seen.len() + view.len() == bytes.len(),
+                    view.len() >= BATCH_BYTES_MAX || seen.len() + view.len() == bytes.len(),
                     "a batch's worth, or the rest"
                 );
                 let taken = view.len().min(step);
@@ -99,7 +101,9 @@ mod tests {
 
     #[test]
     fn no_more_is_read_than_may_be_needed() {
-        for (asked, read) in [(0, MAX_BATCH + LEAST), (MAX_BATCH, 2 * MAX_BATCH), (usize::MAX, BUFFER)] {
+        for (asked, read) in
+            [(0, BATCH_BYTES_MAX + WINDOW_BYTES_MIN), (BATCH_BYTES_MAX, 2 * BATCH_BYTES_MAX), (usize::MAX, BUFFER)]
+        {
             let mut window = Window::new(Box::new(io::repeat(1)), 0);
             window.want(asked);
             assert_eq!(window.view().expect("reads").len(), read, "{asked}");

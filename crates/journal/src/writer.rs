@@ -13,7 +13,7 @@ use super::Start;
 use super::frame::{BatchHash, BatchHead, SealedBatch};
 use super::log::LogError;
 use super::progress::JournalFailed;
-use super::queue::{Gathered, Work};
+use super::queue::{PendingBatch, Work};
 use super::segment::Trailer;
 use super::shared::Shared;
 
@@ -21,7 +21,7 @@ use super::shared::Shared;
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
-    epoch: u64,
+    term: u64,
     next: Lsn,
     chain: BatchHash,
     woken: Vec<std::task::Waker>,
@@ -29,7 +29,7 @@ pub struct Writer {
 
 /// The outcome of one turn of the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Step {
     /// A batch is durable and its waiters were woken. There may be more.
     Wrote,
     /// The journal was closed or has failed: there are no more turns.
@@ -46,33 +46,33 @@ impl Drop for Writer {
 
 impl Writer {
     pub(super) const fn new(shared: Arc<Shared>, start: Start) -> Self {
-        let Start { next, chain, epoch } = start;
-        Self { shared, epoch, next, chain, woken: Vec::new() }
+        let Start { next, chain, term } = start;
+        Self { shared, term, next, chain, woken: Vec::new() }
     }
 
     /// Runs all turns on this thread.
     pub(super) fn run(mut self) {
-        self.shared.progress.bell.answer();
-        while self.turn() == Turn::Wrote {}
+        self.shared.progress.parker.bind();
+        while self.step() == Step::Wrote {}
     }
 
     /// One turn: waits until a batch is large enough, waited for or old enough, and writes it; or closes the log, once
     /// the journal is closed and everything is written. It does not block if a ticket of a queued record was polled, or
     /// if the journal was closed, so the driver controls when there is a turn.
-    pub fn turn(&mut self) -> Turn {
+    pub fn step(&mut self) -> Step {
         let done = match self.shared.queue.pop(&self.shared.progress) {
             Work::Write(batch) => self.write(batch),
             Work::Close(now) => {
                 self.close(now);
-                return Turn::Ended;
+                return Step::Ended;
             }
-            Work::Abandon => return Turn::Ended,
+            Work::Abandon => return Step::Ended,
         };
         if let Err(error) = done {
             self.shared.fail_by_log(error);
-            return Turn::Ended;
+            return Step::Ended;
         }
-        Turn::Wrote
+        Step::Wrote
     }
 
     /// Ends the journal as a crash of the writer's thread would.
@@ -80,12 +80,12 @@ impl Writer {
         self.shared.fail(JournalFailed::Closed);
     }
 
-    fn write(&mut self, gathered: Gathered) -> Result<(), LogError> {
-        let Gathered { bytes, first, records, operations, written_at, waiting: _ } = gathered;
+    fn write(&mut self, batch: PendingBatch) -> Result<(), LogError> {
+        let PendingBatch { bytes, first, records, operations, written_at, queued_since: _ } = batch;
         // Releases their room: while these are written, the next ones gather.
-        self.shared.gate.leave(operations);
+        self.shared.permit_pool.leave(operations);
         assert_eq!(first, self.next, "the queue gives out batches in order");
-        let head = BatchHead { epoch: self.epoch, first, count: records, written_at, before: self.chain };
+        let head = BatchHead { term: self.term, first, count: records, written_at, before: self.chain };
         let sealed = SealedBatch::seal(head, bytes);
         let watch = Stopwatch::start();
         self.shared.log.append(first, &sealed)?;
@@ -105,7 +105,7 @@ impl Writer {
     }
 
     fn close(&self, now: Timestamp) {
-        let trailer = Trailer { epoch: self.epoch, next: self.next, closed_at: now, chain: self.chain };
+        let trailer = Trailer { term: self.term, next: self.next, closed_at: now, chain: self.chain };
         if let Err(error) = self.shared.log.close(&trailer) {
             self.shared.fail_by_log(error);
         }

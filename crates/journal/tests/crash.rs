@@ -7,7 +7,7 @@ mod support;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use stockade_journal::storage::simulated::Operation;
+use stockade_journal::storage::simulated::StorageOperation;
 use stockade_journal::storage::{SimulatedStorage, Storage};
 use stockade_journal::{AppendError, Durability, FileLog, Journal, JournalFailed, Log, LogError};
 use stockade_types::ids::Lsn;
@@ -150,12 +150,12 @@ fn a_crash_at_any_operation_of_the_recovery_loses_nothing_either() {
 #[test]
 fn any_failing_operation_is_final_and_loses_nothing_that_was_acknowledged() {
     let kinds = [
-        Operation::Create,
-        Operation::Append,
-        Operation::SyncData,
-        Operation::Rename,
-        Operation::Remove,
-        Operation::SyncDir,
+        StorageOperation::Create,
+        StorageOperation::Append,
+        StorageOperation::SyncData,
+        StorageOperation::Rename,
+        StorageOperation::Remove,
+        StorageOperation::SyncDir,
     ];
     for durability in [Durability::Sync, Durability::Os] {
         let fresh = SimulatedStorage::new();
@@ -167,7 +167,7 @@ fn any_failing_operation_is_final_and_loses_nothing_that_was_acknowledged() {
                 storage.fail_at(kind, place, if place % 2 == 0 { ErrorKind::Other } else { ErrorKind::StorageFull });
                 let known = run(&storage, durability);
                 let what = format!("{durability:?}, {kind:?} {place} fails");
-                let goes_on = matches!(kind, Operation::Remove | Operation::Create);
+                let goes_on = matches!(kind, StorageOperation::Remove | StorageOperation::Create);
                 assert!(known.acknowledged < 30 || goes_on || place + 1 == fresh.count(kind), "{what}");
                 for seed in 0..6 {
                     prove(&storage.reboot(seed), durability, known, &format!("{what}, seed {seed}"));
@@ -184,14 +184,14 @@ fn any_failing_operation_is_final_and_loses_nothing_that_was_acknowledged() {
 
 #[test]
 fn a_log_takes_nothing_more_after_a_failed_write_or_sync() {
-    for (kind, place) in [(Operation::Append, 2), (Operation::SyncData, 2)] {
+    for (kind, place) in [(StorageOperation::Append, 2), (StorageOperation::SyncData, 2)] {
         let storage = SimulatedStorage::new();
         storage.fail_at(kind, place, ErrorKind::StorageFull);
         let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 4000)).expect("opens");
         let end = fill(&log, opened.start(), 1).expect("the first is written");
         let error = log.append(end.next, &batch(end, 2)).expect_err("told to fail");
         // A write without space reports that; the outcome of a batch whose sync failed is unknown.
-        let told = if kind == Operation::Append {
+        let told = if kind == StorageOperation::Append {
             matches!(error, LogError::Full(_))
         } else {
             matches!(error, LogError::Unknown(_))
@@ -209,7 +209,7 @@ fn a_trim_that_can_not_be_forced_fails_the_journal_with_its_reason() {
     let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 300)).expect("opens");
     let end = fill(&log, opened.start(), 6).expect("appends");
     let journal = Journal::start(Arc::new(log), end, Arc::default()).expect("starts");
-    storage.fail_at(Operation::SyncDir, storage.count(Operation::SyncDir), ErrorKind::Other);
+    storage.fail_at(StorageOperation::SyncDir, storage.count(StorageOperation::SyncDir), ErrorKind::Other);
     let error = journal.trim(Lsn(9)).expect_err("told to fail");
     assert!(matches!(*error, LogError::Unknown(_)), "{error:?}");
     assert_eq!(journal.permit().err(), Some(AppendError::Failed));
@@ -224,8 +224,8 @@ fn a_trim_that_fails_leaves_no_gap_and_the_next_goes_on_from_there() {
         let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 300)).expect("opens");
         let end = fill(&log, opened.start(), 12).expect("appends");
         assert_eq!(storage.files().len(), 6, "two batches a segment");
-        let first = storage.count(Operation::Remove);
-        storage.fail_at(Operation::Remove, first + place, ErrorKind::PermissionDenied);
+        let first = storage.count(StorageOperation::Remove);
+        storage.fail_at(StorageOperation::Remove, first + place, ErrorKind::PermissionDenied);
         let (once, twice) = (log.trim(Lsn(15)), log.trim(Lsn(19)));
         assert_ne!(once.is_ok(), place < 3, "{place}: three go at first, one later");
         assert_ne!(twice.is_ok(), place == 3, "{place}");

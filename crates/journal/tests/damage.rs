@@ -217,9 +217,9 @@ fn a_whole_batch_of_another_history_or_an_older_term_is_damage() {
     let (name, bytes) = files.first_key_value().expect("some");
     let (kept, second) = bytes.split_at(bytes.len() - last_frame(false));
     let mut wrong = Start { next: Lsn(3), ..Start::FIRST };
-    for (chain, epoch) in [(BatchHash([9; 32]), 1), (BatchHash::of(&bytes[68..68 + second.len()]), 0)] {
+    for (chain, term) in [(BatchHash([9; 32]), 1), (BatchHash::of(&bytes[68..68 + second.len()]), 0)] {
         wrong.chain = chain;
-        wrong.epoch = epoch;
+        wrong.term = term;
         let mut changed = files.clone();
         changed.insert(name.clone(), [kept, support::batch(wrong, 2).bytes()].concat());
         let found = open_and_read(Arc::new(SimulatedStorage::with_files(changed)), Durability::Sync);

@@ -65,7 +65,7 @@ fn hold(n: u8) -> Hold {
         settled_at: Timestamp(0),
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 2)]),
-        rare: None,
+        extras: None,
     })
 }
 
@@ -92,16 +92,16 @@ fn written(durability: Durability, closed: bool) -> Files {
     let storage = SimulatedStorage::new();
     let options = FileLogOptions { durability, segment_bytes: 600 };
     let (log, opened) = FileLog::open(Arc::new(storage.clone()), options).expect("opens");
-    let Start { mut next, mut chain, epoch } = opened.start();
+    let Start { mut next, mut chain, term } = opened.start();
     for records in batches() {
-        let head = BatchHead { epoch, first: next, count: 0, written_at: Timestamp(AT + next.0), before: chain };
+        let head = BatchHead { term, first: next, count: 0, written_at: Timestamp(AT + next.0), before: chain };
         let batch = SealedBatch::of_records(head, &records);
         log.append(next, &batch).expect("appends");
         (next, chain) = (batch.head().next(), batch.hash());
     }
     if closed {
         let closed_at = Timestamp(AT + 500_000);
-        log.close(&Trailer { epoch, next, closed_at, chain }).expect("closes");
+        log.close(&Trailer { term, next, closed_at, chain }).expect("closes");
     }
     storage.files()
 }

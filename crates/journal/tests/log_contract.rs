@@ -56,8 +56,8 @@ fn record(n: u64) -> Record {
 }
 
 fn batch(start: Start, records: u64) -> SealedBatch {
-    let Start { next, chain, epoch } = start;
-    let head = BatchHead { epoch, first: next, count: 0, written_at: Timestamp(1000 + next.0), before: chain };
+    let Start { next, chain, term } = start;
+    let head = BatchHead { term, first: next, count: 0, written_at: Timestamp(1000 + next.0), before: chain };
     let records: Vec<Record> = (0..records).map(|n| record(next.0 + n)).collect();
     SealedBatch::of_records(head, &records)
 }
@@ -163,9 +163,9 @@ fn an_older_term_is_fenced_off() {
         let end = fill(log.as_ref(), older, 1);
         drop(log);
         let (log, newer) = subject.open();
-        assert!(newer.epoch > older.epoch);
+        assert!(newer.term > older.term);
         let error = log.append(end.next, &batch(end, 2)).expect_err("an older term");
-        assert!(matches!(error, LogError::Fenced { current } if current == newer.epoch), "{error:?}");
+        assert!(matches!(error, LogError::Fenced { current } if current == newer.term), "{error:?}");
         fill(log.as_ref(), newer, 1);
     });
 }
@@ -190,7 +190,7 @@ fn a_closed_log_takes_nothing_more_and_opens_again() {
     on_every_log(|subject| {
         let (log, start) = subject.open();
         let end = fill(log.as_ref(), start, 3);
-        let trailer = Trailer { epoch: end.epoch, next: end.next, closed_at: Timestamp(7), chain: end.chain };
+        let trailer = Trailer { term: end.term, next: end.next, closed_at: Timestamp(7), chain: end.chain };
         let early = Trailer { next: Lsn(1), ..trailer };
         assert!(matches!(log.close(&early), Err(LogError::WrongPosition { .. })), "a trailer must fit");
         log.close(&trailer).expect("closes");

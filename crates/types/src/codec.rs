@@ -17,7 +17,7 @@ pub enum DecodeError {
 }
 
 /// Most bytes of an integer.
-const MAX_INTEGER: usize = 10;
+const INTEGER_BYTES_MAX: usize = 10;
 
 /// Integers below this take at most eight bytes and are written without a loop.
 const SPREAD_END: u64 = 1 << 56;
@@ -51,7 +51,7 @@ fn put_spread(out: &mut Vec<u8>, value: u64) {
 /// Byte by byte.
 #[cold]
 fn put_large(out: &mut Vec<u8>, mut value: u64) {
-    let mut bytes = [0; MAX_INTEGER];
+    let mut bytes = [0; INTEGER_BYTES_MAX];
     let mut used = 0;
     for byte in &mut bytes {
         let low = u8::try_from(value & 0x7f).unwrap_or(0);

@@ -9,11 +9,11 @@ use std::str::FromStr;
 use ecow::EcoString;
 
 /// Most bytes in a slug id (drop, shop, pool, limit…).
-pub const MAX_SLUG: usize = 64;
+pub const SLUG_MAX: usize = 64;
 /// Most bytes in an opaque id (SKU, customer, order).
-pub const MAX_OPAQUE: usize = 128;
+pub const OPAQUE_MAX: usize = 128;
 /// Most units that one line may ask for.
-pub const MAX_LINE_UNITS: u32 = 1_000_000;
+pub const LINE_UNITS_MAX: u32 = 1_000_000;
 
 /// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,13 +33,13 @@ pub enum IdError {
 }
 
 fn check_slug(text: &str) -> Result<(), IdError> {
-    let fits = !text.is_empty() && text.len() <= MAX_SLUG;
+    let fits = !text.is_empty() && text.len() <= SLUG_MAX;
     let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'));
     if fits && clean { Ok(()) } else { Err(IdError::Slug) }
 }
 
 fn check_opaque(text: &str) -> Result<(), IdError> {
-    let fits = !text.is_empty() && text.len() <= MAX_OPAQUE;
+    let fits = !text.is_empty() && text.len() <= OPAQUE_MAX;
     if fits && !text.chars().any(char::is_control) { Ok(()) } else { Err(IdError::Opaque) }
 }
 
@@ -236,7 +236,7 @@ impl TryFrom<u32> for Quantity {
     type Error = IdError;
     fn try_from(units: u32) -> Result<Self, IdError> {
         match NonZeroU32::new(units) {
-            Some(units) if units.get() <= MAX_LINE_UNITS => Ok(Self(units)),
+            Some(units) if units.get() <= LINE_UNITS_MAX => Ok(Self(units)),
             Some(_) | None => Err(IdError::Quantity),
         }
     }
@@ -332,7 +332,7 @@ mod tests {
     fn quantities_are_bounded_on_both_sides() {
         assert_eq!(Quantity::try_from(0), Err(IdError::Quantity));
         assert_eq!(Quantity::try_from(1).map(Quantity::get), Ok(1));
-        assert_eq!(Quantity::try_from(MAX_LINE_UNITS).map(Quantity::get), Ok(MAX_LINE_UNITS));
-        assert_eq!(Quantity::try_from(MAX_LINE_UNITS + 1), Err(IdError::Quantity));
+        assert_eq!(Quantity::try_from(LINE_UNITS_MAX).map(Quantity::get), Ok(LINE_UNITS_MAX));
+        assert_eq!(Quantity::try_from(LINE_UNITS_MAX + 1), Err(IdError::Quantity));
     }
 }

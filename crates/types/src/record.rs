@@ -30,9 +30,9 @@ use crate::time::Timestamp;
 use stock::Says;
 
 /// Most bytes of a drop's image. The largest has 256 items; a test holds it to this.
-pub const MAX_DROP_IMAGE: usize = 128 * 1024;
+pub const DROP_IMAGE_BYTES_MAX: usize = 128 * 1024;
 /// Most bytes of one encoded record: of a fact about the largest drop, with its stock; a test holds it to this.
-pub const MAX_RECORD: usize = 160 * 1024;
+pub const RECORD_BYTES_MAX: usize = 160 * 1024;
 
 /// A drop's definition. The entity's revision is `Drop.revision` on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 mod follow;
 
-pub use follow::{Adjustment, DISBELIEVED_BEYOND, Look, STEP_AFTER, STEP_BEYOND};
+pub use follow::{ClockAdjustment, ClockReading, DISBELIEVED_BEYOND, STEP_AFTER, STEP_BEYOND};
 
 use follow::Follower;
 
@@ -142,14 +142,14 @@ impl EngineClock {
     }
 
     /// Reads the wall clock and moves engine time towards it. Must be called about once a second.
-    pub fn follow(&self) -> Look {
+    pub fn follow(&self) -> ClockReading {
         let mut follower = self.follower.lock();
         let boot = read(ClockId::Boottime);
         let offset = self.offset.load(Ordering::Relaxed);
         let ahead = read(ClockId::Realtime).saturating_sub(boot.saturating_add(offset));
-        let (moved, adjustment) = follower.look(boot, ahead);
+        let (moved, adjustment) = follower.observe(boot, ahead);
         self.offset.store(offset.saturating_add(moved), Ordering::Relaxed);
-        Look { ahead: ahead / 1_000_000, adjustment }
+        ClockReading { ahead: ahead / 1_000_000, adjustment }
     }
 }
 
@@ -192,9 +192,9 @@ mod tests {
         let clock = EngineClock::start(ahead);
         let first = clock.now();
         assert!(first >= ahead);
-        let look = clock.follow();
-        assert_eq!(look.adjustment, Adjustment::Slewed, "behind is only slewed");
-        assert!(look.ahead < -3_590_000, "{look:?}");
+        let reading = clock.follow();
+        assert_eq!(reading.adjustment, ClockAdjustment::Slewed, "behind is only slewed");
+        assert!(reading.ahead < -3_590_000, "{reading:?}");
         assert!(clock.now() >= first);
     }
 

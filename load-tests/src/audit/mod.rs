@@ -20,7 +20,7 @@ mod time;
 pub use fetch::fetch;
 
 /// Findings that are described in words; further ones are only counted.
-const MOST_WORDS: usize = 20;
+const FINDINGS_MAX: usize = 20;
 
 /// A hold as the server lists it.
 #[derive(Debug, Clone)]
@@ -126,7 +126,7 @@ impl Audit {
 
     /// Describes a finding in words, up to a bound.
     fn tell(&mut self, what: impl FnOnce() -> String) {
-        if self.findings.len() < MOST_WORDS {
+        if self.findings.len() < FINDINGS_MAX {
             self.findings.push(what());
         }
     }

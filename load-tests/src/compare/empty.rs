@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use prost::Message as _;
-use stockade::grpc::MAX_REQUEST_BYTES;
+use stockade::grpc::REQUEST_BYTES_MAX;
 use stockade_proto as pb;
 use stockade_proto::reservation_service_server::{ReservationService, ReservationServiceServer};
 use tokio::net::TcpListener;
@@ -44,7 +44,7 @@ pub async fn serve(answer: &str, result: &str, tell: impl FnOnce(String)) -> Res
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     tell(format!("serving {}", listener.local_addr()?));
-    let service = ReservationServiceServer::new(empty).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let service = ReservationServiceServer::new(empty).max_decoding_message_size(REQUEST_BYTES_MAX);
     let mut transport = Server::builder()
         .max_concurrent_streams(Some(STREAMS_MAX))
         .initial_connection_window_size(Some(CONNECTION_WINDOW));

@@ -35,9 +35,9 @@ const FOLDERS: [&str; 4] = [
 /// Users that it may run as if this process runs as root.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 /// How long it may take to make its folder, and to answer.
-const PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long it may take to end.
-const LAST_PATIENCE: Duration = Duration::from_secs(30);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The message if it is not installed.
 pub const INSTALL: &str = "PostgreSQL is not installed: apt-get install postgresql (Debian 12 has PostgreSQL 15)";
 
@@ -57,7 +57,7 @@ pub struct Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // Its workers are processes of their own. It ends them only if it is asked to stop. SIGINT is a fast stop.
-        let _well = self.process.take().is_some_and(|process| process.stop(Signal::INT, LAST_PATIENCE));
+        let _well = self.process.take().is_some_and(|process| process.stop(Signal::INT, SHUTDOWN_TIMEOUT));
     }
 }
 
@@ -99,7 +99,7 @@ impl Postgres {
         let data = folder.path().join("data");
         let mut making = command(&initdb);
         making.args(["--auth", "trust", "--username", "stockade", "--encoding", "UTF8", "--pgdata"]).arg(&data);
-        Process::start("initdb", making)?.wait_for(PATIENCE, |line| line.starts_with("Success").then_some(()))?;
+        Process::start("initdb", making)?.wait_for(START_TIMEOUT, |line| line.starts_with("Success").then_some(()))?;
         let address = free_port()?;
         let mut serving = command(&postgres);
         serving.arg("-D").arg(&data).arg("-k").arg(folder.path());
@@ -128,7 +128,7 @@ impl Postgres {
                     tokio::spawn(async { connection.await.unwrap_or_default() });
                     return Ok(client);
                 }
-                Err(error) if watch.elapsed() > PATIENCE => return Err(told(&error)),
+                Err(error) if watch.elapsed() > START_TIMEOUT => return Err(told(&error)),
                 Err(_starting) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }

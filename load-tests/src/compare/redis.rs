@@ -25,7 +25,7 @@ use crate::wire;
 /// The reservation script.
 const SCRIPT: &str = include_str!("../../peers/reserve.lua");
 /// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a hold lives there, in seconds.
 const TTL: u64 = 3600;
 /// The message if it is not installed.
@@ -88,7 +88,7 @@ impl Redis {
         command.arg(folder.path());
         let mut process = Process::start("redis-server", command)?;
         let watch = Stopwatch::start();
-        while watch.elapsed() < PATIENCE && !process.ended() {
+        while watch.elapsed() < START_TIMEOUT && !process.ended() {
             if let Ok(mut connection) = Connection::open(address).await
                 && connection.ask(&["PING"]).await.is_ok_and(|answer| answer == "PONG")
             {

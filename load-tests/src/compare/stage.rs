@@ -16,7 +16,7 @@ use crate::server::{Recipe, Server};
 use crate::wire::{self, Operators};
 
 /// How long the bare handler may take to start.
-const PATIENCE: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server with the drop of every comparison: one hot SKU, a limit for each customer, one sold-out SKU.
 ///
@@ -128,6 +128,6 @@ impl Answers {
         command.args(["empty", "--answer", answer, "--result", &self.brief]);
         let process = Process::start("the empty handler", command)?;
         let serving = |line: &str| line.strip_prefix("serving ").map(|address| format!("http://{address}"));
-        Ok(Bare { endpoint: process.wait_for(PATIENCE, serving)?, _process: process })
+        Ok(Bare { endpoint: process.wait_for(START_TIMEOUT, serving)?, _process: process })
     }
 }

@@ -26,7 +26,7 @@ use crate::samples::{Ending, Recorder, Sample, Verb, spread};
 use crate::schedule::{Phase, Shape, arrivals};
 use crate::server::{Server, metric};
 use crate::statistics::{estimate, median};
-use crate::visit::{PATIENCE, PAUSE};
+use crate::visit::{PAUSE, RETRIES_MAX};
 use crate::wire::{self, Checkout};
 
 /// How often the metrics are read.
@@ -34,9 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Time on both sides of the event that counts for neither span.
 const MARGIN: Duration = Duration::from_millis(200);
 /// The fewest measurements for a percentile.
-const FEWEST: u64 = 200;
+const SAMPLES_MIN: u64 = 200;
 /// Maximum requests in flight.
-const MOST_IN_FLIGHT: u32 = 8_000;
+const IN_FLIGHT_MAX: u32 = 8_000;
 /// How long the holds live if they must not expire.
 const LONG: Duration = Duration::from_mins(50);
 /// The time within which all holds expire.
@@ -223,7 +223,7 @@ fn pair(samples: &[Sample], spans: &[Range<Duration>], warm_up: Duration) -> Res
     };
     let outside = counted().filter(|sample| !spans.iter().any(|span| near(span, due(sample))));
     let (with, without) = (spread(inside)?, spread(outside)?);
-    if with.len().min(without.len()) < FEWEST {
+    if with.len().min(without.len()) < SAMPLES_MIN {
         let (with, without) = (with.len(), without.len());
         let told = format!("{with} requests with and {without} without are too few: choose a longer --measured");
         return Err(Failure::Work(told));
@@ -261,7 +261,7 @@ impl Load {
                 keep.record(lane, Verb::Reserve, ending, (due, watch.elapsed()));
             }
         };
-        open::run(arrivals(&[phase], seed), watch, MOST_IN_FLIGHT, visit).await?;
+        open::run(arrivals(&[phase], seed), watch, IN_FLIGHT_MAX, visit).await?;
         let [_done, refused, failed] = recorder.so_far();
         if refused.saturating_add(failed) > 0 {
             return Err(Failure::Work(format!("{failed} of the load's reserves were not granted")));
@@ -275,7 +275,7 @@ async fn patiently(
     client: &mut Checkout,
     request: &pb::ReserveRequest,
 ) -> Result<tonic::Response<pb::ReserveResponse>, Status> {
-    for _ in 1..PATIENCE {
+    for _ in 1..RETRIES_MAX {
         match client.reserve(request.clone()).await {
             Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(PAUSE).await,
             answered => return answered,

@@ -15,12 +15,12 @@ use crate::server::{Recipe, Server};
 use crate::wire;
 
 /// How long a start or an end may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest pause in milliseconds.
-const LONGEST_PAUSE: u64 = 400;
+const PAUSE_MAX: u64 = 400;
 
 /// Attempts to start one life on an unused port. The system chooses ports at random, so a second one is rarely needed.
-const MOST_STARTS: u32 = 50;
+const STARTS_MAX: u32 = 50;
 
 /// How often the server is killed and paused.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +118,7 @@ impl Chaos {
                     }
                     self = self.kill(floor).await?;
                 }
-                Deed::Pause => self.pause(floor, Duration::from_millis(random.u64(5..LONGEST_PAUSE))).await,
+                Deed::Pause => self.pause(floor, Duration::from_millis(random.u64(5..PAUSE_MAX))).await,
             }
         }
         tokio::time::sleep(plan.length.saturating_sub(floor.watch.elapsed())).await;
@@ -136,17 +136,17 @@ impl Chaos {
 
     async fn kill(self, floor: &Floor) -> Result<Self, Failure> {
         let Self { recipe, flags, clients, server, mut endpoints, way, mut terms, pauses } = self;
-        let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, PATIENCE));
+        let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, START_TIMEOUT));
         let gone = floor.moment();
         way.send_replace(None);
         if let Some(term) = terms.last_mut() {
             term.gone = Some(gone);
         }
         let folder = left.ok_or(Failure::Bug("the server was started here"))?.folder;
-        let start = |folder| tokio::task::block_in_place(|| recipe.start_on(folder, &flags, PATIENCE));
+        let start = |folder| tokio::task::block_in_place(|| recipe.start_on(folder, &flags, START_TIMEOUT));
         let is_used = |server: &Server| endpoints.contains(&server.endpoint);
         let end = |server: Server| {
-            let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, PATIENCE));
+            let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, START_TIMEOUT));
             left.map(|left| left.folder).ok_or(Failure::Bug("the server was started here"))
         };
         let (spawned, server) = elsewhere(folder, start, is_used, end)?;
@@ -177,7 +177,7 @@ fn elsewhere<F, S>(
     is_used: impl Fn(&S) -> bool,
     mut end: impl FnMut(S) -> Result<F, Failure>,
 ) -> Result<(u64, S), Failure> {
-    for _ in 0..MOST_STARTS {
+    for _ in 0..STARTS_MAX {
         let spawned = wall_clock().0;
         let server = start(folder)?;
         if !is_used(&server) {
@@ -185,7 +185,7 @@ fn elsewhere<F, S>(
         }
         folder = end(server)?;
     }
-    Err(Failure::Work(format!("all {MOST_STARTS} starts got the port of an earlier server")))
+    Err(Failure::Work(format!("all {STARTS_MAX} starts got the port of an earlier server")))
 }
 
 /// The times of all kills and pauses: each at a random time within its equal part of the run.

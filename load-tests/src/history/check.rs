@@ -11,7 +11,7 @@ use super::terms::Terms;
 use crate::numbers::count;
 
 /// The most violations that are described.
-const MOST: usize = 3;
+const FINDINGS_MAX: usize = 3;
 
 /// A life that served for this long, in milliseconds, must have answered most of its calls: only calls that were in
 /// flight at its end, or that a client gave up at once, have no answer, and clients send thousands in a second.
@@ -87,7 +87,7 @@ pub fn check(history: &History, bounds: Bounds) -> Report {
         pauses: count(history.pauses.len()),
         violations: count(plain.len()),
         silences: count(silences.len()),
-        findings: plain.into_iter().chain(silences).take(MOST).collect(),
+        findings: plain.into_iter().chain(silences).take(FINDINGS_MAX).collect(),
         ..Report::default()
     };
     for part in parts(history) {
@@ -112,7 +112,7 @@ pub fn check(history: &History, bounds: Bounds) -> Report {
                 format!("{}: undecided: {why}", part.subject)
             }
         };
-        if report.findings.len() < MOST {
+        if report.findings.len() < FINDINGS_MAX {
             report.findings.push(finding);
         }
     }

@@ -9,7 +9,7 @@ use super::floor::{Floor, Goal};
 use crate::wire;
 
 /// How long a client waits for an answer. Longer than a pause of the server, so that most calls outlive one.
-const PATIENCE: Duration = Duration::from_secs(4);
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// The same for clients that give up early: their requests may still be decided.
 const HASTE: Duration = Duration::from_micros(700);
 /// How often a call without an answer is sent again.
@@ -91,7 +91,7 @@ impl Client {
         if self.random.u8(..10) == 0 {
             // The same request twice at once, as an impatient proxy would send it.
             let (floor, number) = (Arc::clone(&self.floor), self.number);
-            let asked = (number, PATIENCE);
+            let asked = (number, CALL_TIMEOUT);
             let (one, other) =
                 tokio::join!(ask(&floor, asked, (&goal, verb), false), ask(&floor, asked, (&goal, verb), false));
             one.and(other)?;
@@ -120,13 +120,13 @@ impl Client {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
-            answer = ask(&self.floor, (self.number, PATIENCE), (goal, verb), false).await?;
+            answer = ask(&self.floor, (self.number, CALL_TIMEOUT), (goal, verb), false).await?;
         }
         Some(answer)
     }
 
     async fn ask(&mut self, goal: &Goal, verb: Verb) -> Option<Answer> {
-        let patience = if self.random.u8(..100) < 2 { HASTE } else { PATIENCE };
+        let patience = if self.random.u8(..100) < 2 { HASTE } else { CALL_TIMEOUT };
         ask(&self.floor, (self.number, patience), (goal, verb), false).await
     }
 }
@@ -142,7 +142,7 @@ pub async fn restock(floor: Arc<Floor>, number: u16, mut random: fastrand::Rng, 
             }
             let goal = Goal { id: wire::hold_id(&mut random).to_string(), customer: 0, lines: vec![(item, units)] };
             for _ in 0..TRIES {
-                match ask(&floor, (number, PATIENCE), (&goal, Verb::Adjust), false).await {
+                match ask(&floor, (number, CALL_TIMEOUT), (&goal, Verb::Adjust), false).await {
                     None => return,
                     Some(Answer::Unknown(_)) => tokio::time::sleep(PAUSE).await,
                     Some(_) => break,

@@ -24,7 +24,7 @@ const STOCK: [u32; 3] = [4, 3, 6];
 /// Units that a customer may have.
 const LIMIT: u32 = 3;
 /// A hold's longest life without a payment, in milliseconds.
-const MAX_HOLD_LIFE: u64 = 2_500;
+const HOLD_LIFE_MAX: u64 = 2_500;
 /// A payment's time, in milliseconds.
 const PAYMENT_TTL: u64 = 1_000;
 /// What a hold has at least after a restart, in milliseconds.
@@ -35,7 +35,7 @@ const SLACK: u64 = 5;
 /// The longest wait of a client between two calls.
 const THINK: Duration = Duration::from_millis(8);
 /// How long a last read waits for an answer.
-const LAST_PATIENCE: Duration = Duration::from_secs(20);
+const FINAL_CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How to make a history.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ pub async fn record(options: Options, output: &mut Output) -> Result<History, Fa
     let setup = Setup {
         stock: STOCK.to_vec(),
         limit: LIMIT,
-        max_hold_life: MAX_HOLD_LIFE,
+        max_hold_life: HOLD_LIFE_MAX,
         payment_ttl: PAYMENT_TTL,
         grace: GRACE,
         slack: SLACK,
@@ -101,7 +101,7 @@ async fn look_at_all(floor: &Floor, clients: u16) {
     let lanes = usize::from(clients).max(1);
     let looks = floor.goals().into_iter().enumerate().map(|(number, goal)| async move {
         let client = u16::try_from(number.checked_rem(lanes).unwrap_or(0)).unwrap_or(0);
-        ask(floor, (client, LAST_PATIENCE), (&goal, Verb::GetHold), true).await
+        ask(floor, (client, FINAL_CALL_TIMEOUT), (&goal, Verb::GetHold), true).await
     });
     stream::iter(looks).for_each_concurrent(place(16), |look| async { drop(look.await) }).await;
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::event::{Answer, Call, History, Seen, Shown, Why};
 
 /// The most findings that are described.
-const MOST: usize = 20;
+const FINDINGS_MAX: usize = 20;
 
 /// Faults of single answers, in words.
 #[must_use]
@@ -30,7 +30,7 @@ pub fn look(history: &History) -> Vec<String> {
         }
         findings.extend(went_back(id, seen));
     }
-    findings.truncate(MOST);
+    findings.truncate(FINDINGS_MAX);
     findings
 }
 

@@ -4,7 +4,7 @@ use super::event::{Answer, History, Setup, Verb};
 use super::state::{Entry, Life, Span, State};
 
 /// The most states that a crash may make of one state. With more the search is abandoned.
-const MOST: usize = 4_096;
+const STATES_MAX: usize = 4_096;
 
 /// All lives of the server, and what the answers show of each.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +114,7 @@ impl Terms {
             let mut lives = vec![Some(entry.life)];
             lives.extend(entry.before.iter().copied());
             let many = states.len().saturating_mul(lives.len());
-            if many > MOST {
+            if many > STATES_MAX {
                 return None;
             }
             let mut next = Vec::with_capacity(many);

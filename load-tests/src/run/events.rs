@@ -13,7 +13,7 @@ use crate::scenario::{Action, Event};
 use crate::wire::Operators;
 
 /// How often a request that was answered with `UNAVAILABLE` is sent again.
-const PATIENCE: u32 = 100;
+const RETRIES_MAX: u32 = 100;
 /// The wait before that.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -77,7 +77,7 @@ async fn patiently(operators: &mut Operators, request: &pb::AdjustStockRequest) 
     let mut tries = 0_u32;
     loop {
         match operators.adjust_stock(request.clone()).await {
-            Err(status) if status.code() == Code::Unavailable && tries < PATIENCE => {
+            Err(status) if status.code() == Code::Unavailable && tries < RETRIES_MAX => {
                 tries = tries.saturating_add(1);
                 tokio::time::sleep(PAUSE).await;
             }

@@ -11,15 +11,15 @@ use crate::floor::Floor;
 use crate::numbers::{grouped, micros, real, whole};
 use crate::open;
 use crate::output::Output;
-use crate::scenario::{Closed, MOST_ARRIVALS};
+use crate::scenario::{ARRIVALS_MAX, Closed};
 use crate::schedule::arrivals;
 
 /// The interval of the progress line.
 const PROGRESS: Duration = Duration::from_millis(500);
 /// Maximum visits at a time in an open loop. Later ones wait, and their time counts.
-const MOST_AT_ONCE: u32 = 50_000;
+const AT_ONCE_MAX: u32 = 50_000;
 /// How long a load may go on after its end: if the server no longer answers, the run ends.
-const PATIENCE: Duration = Duration::from_mins(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Runs the load until every visit is over.
 ///
@@ -33,7 +33,7 @@ pub async fn run(floor: &Arc<Floor>, output: &mut Output) -> Result<(), Failure>
             None => open_loop(floor).await,
         }
     };
-    let ended = tokio::time::timeout(length.saturating_add(PATIENCE), playing);
+    let ended = tokio::time::timeout(length.saturating_add(DRAIN_TIMEOUT), playing);
     tokio::pin!(ended);
     let mut ticks = tokio::time::interval(PROGRESS);
     let mut last = Progress::default();
@@ -54,7 +54,7 @@ async fn open_loop(floor: &Arc<Floor>) -> Result<(), Failure> {
         let floor = Arc::clone(&shared);
         async move { floor.visit(number, due).await }
     };
-    open::run(due, floor.watch, MOST_AT_ONCE, visit).await
+    open::run(due, floor.watch, AT_ONCE_MAX, visit).await
 }
 
 async fn closed_loop(floor: &Arc<Floor>, closed: &Closed) -> Result<(), Failure> {
@@ -67,7 +67,7 @@ async fn closed_loop(floor: &Arc<Floor>, closed: &Closed) -> Result<(), Failure>
                 let due = floor.watch.elapsed();
                 // Relaxed: the counter orders nothing else.
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if due >= end || number >= MOST_ARRIVALS {
+                if due >= end || number >= ARRIVALS_MAX {
                     return;
                 }
                 floor.visit(number, due).await;

@@ -23,11 +23,11 @@ use crate::server::{Server, metric};
 /// Records after the snapshot that a restart must apply: half of them reserves, half releases.
 const BEHIND: u64 = 1_000_000;
 /// How long a restart may take.
-const RESTART_PATIENCE: Duration = Duration::from_mins(3);
+const RESTART_TIMEOUT: Duration = Duration::from_mins(3);
 /// How long a server may take to end with its last snapshot.
-const LAST_PATIENCE: Duration = Duration::from_mins(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_mins(3);
 /// How long to wait for a snapshot.
-const SNAPSHOT_PATIENCE: Duration = Duration::from_mins(3);
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(3);
 /// How often it is checked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A flag that makes the server take a snapshot as soon as there is something new.
@@ -123,7 +123,7 @@ pub async fn measure(options: &Options, holds: u64, output: &mut Output) -> Resu
 
 /// Ends a server and keeps its folder.
 fn left(server: Server, signal: Signal, well: bool) -> Result<TempDir, Failure> {
-    let left = stage::own(server.leave(signal, LAST_PATIENCE))?;
+    let left = stage::own(server.leave(signal, SHUTDOWN_TIMEOUT))?;
     if well && !left.well {
         return Err(Failure::Work("the server did not end well".to_owned()));
     }
@@ -133,7 +133,7 @@ fn left(server: Server, signal: Signal, well: bool) -> Result<TempDir, Failure> 
 /// Starts the next server on the folder. Also returns the seconds from its start until it serves.
 fn restarted(options: &Options, folder: TempDir, snapshot_every: Option<&str>) -> Result<(Server, f64), Failure> {
     let watch = Stopwatch::start();
-    let server = options.recipe.start_on(folder, &stage::flags(snapshot_every), RESTART_PATIENCE)?;
+    let server = options.recipe.start_on(folder, &stage::flags(snapshot_every), RESTART_TIMEOUT)?;
     Ok((server, watch.elapsed().as_secs_f64()))
 }
 
@@ -150,7 +150,7 @@ fn newest_snapshot(folder: &Path) -> Result<u64, Failure> {
 /// Waits for the first snapshot of a server. Returns its duration in seconds.
 async fn snapshot_duration(server: &Server) -> Result<f64, Failure> {
     let watch = Stopwatch::start();
-    while watch.elapsed() < SNAPSHOT_PATIENCE {
+    while watch.elapsed() < SNAPSHOT_TIMEOUT {
         let page = server.metrics().await?.unwrap_or_default();
         let value = |part| metric(&page, &format!("stockade_snapshot_duration_seconds_{part}")).unwrap_or_default();
         if value("count") > 0.0 {

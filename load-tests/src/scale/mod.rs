@@ -30,7 +30,7 @@ use crate::server::Recipe;
 /// The uncounted first part of a measurement, in which caches and windows fill.
 const WARM_UP_DIVISOR: u32 = 5;
 /// The smallest number of holds that is measured.
-const FEWEST_HOLDS: u64 = 10_000;
+const HOLDS_MIN: u64 = 10_000;
 /// The number of holds that the targets are for.
 const TARGET_HOLDS: u64 = 10_000_000;
 
@@ -134,7 +134,7 @@ pub async fn measure(options: &Options, output: &mut Output) -> Result<Scale, Fa
     let at = wall_clock().to_string();
     let mut scale = Scale { at, cores, load_before: kernel::load_average(), ..Scale::default() };
     if options.wants(Row::Holds) {
-        for holds in holds::counts(FEWEST_HOLDS, options.most_holds) {
+        for holds in holds::counts(HOLDS_MIN, options.most_holds) {
             output.line(&format!("{} holds", grouped(holds)));
             scale.holds.push(holds::measure(options, holds, output).await?);
             scale.write(&options.out)?;

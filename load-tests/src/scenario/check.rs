@@ -6,15 +6,15 @@ use super::{Action, Arrivals, Before, Crowd, Event, Load, Sale, Scenario, ShapeN
 use crate::schedule::expected;
 
 /// The longest load: a run is bounded in time.
-const LONGEST: Duration = Duration::from_mins(30);
+const LENGTH_MAX: Duration = Duration::from_mins(30);
 /// The most arrivals of a scenario: a run is bounded in count, and all answers are kept for the audit.
-pub const MOST_ARRIVALS: u64 = 5_000_000;
+pub const ARRIVALS_MAX: u64 = 5_000_000;
 /// The most holds that are made before the load.
-const MOST_HOLDS: u64 = 10_000_000;
+const HOLDS_MAX: u64 = 10_000_000;
 /// The most connections.
-const MOST_CONNECTIONS: u16 = 1_024;
+const CONNECTIONS_MAX: u16 = 1_024;
 /// How often a customer comes again at most.
-const MOST_AGAIN: u16 = 100;
+const RETRIES_MAX: u16 = 100;
 
 /// Collects faults.
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub fn faults(scenario: &Scenario) -> Vec<String> {
         of_before(&mut faults, before, drops);
     }
     of_load(&mut faults, load);
-    faults.must(scenario.length() <= LONGEST, "load", "must not be longer than 30m");
+    faults.must(scenario.length() <= LENGTH_MAX, "load", "must not be longer than 30m");
     for (place, crowd) in crowds.iter().enumerate() {
         of_crowd(&mut faults, &format!("crowds[{place}]"), crowd, drops);
     }
@@ -76,8 +76,8 @@ fn of_before(faults: &mut Faults, before: &Before, drops: &[Sale]) {
     faults.must(goods.is_some(), "before.drop", &format!("is no drop: {:?}", before.drop));
     let stock = goods.and_then(|goods| goods.iter().find(|goods| goods.sku == before.sku)).map(|goods| goods.units);
     faults.must(goods.is_none() || stock.is_some(), "before.sku", &format!("is no item of it: {:?}", before.sku));
-    let fits = (1..=MOST_HOLDS).contains(&before.holds);
-    faults.must(fits, "before.holds", &format!("must be 1 to {MOST_HOLDS}"));
+    let fits = (1..=HOLDS_MAX).contains(&before.holds);
+    faults.must(fits, "before.holds", &format!("must be 1 to {HOLDS_MAX}"));
     faults.must(stock.is_none_or(|stock| stock >= before.holds), "before.holds", "are more than there are units");
     let opens = drops.iter().any(|sale| sale.id == before.drop && sale.opens_after.is_some());
     faults.must(!opens, "before.drop", "opens after the load begins: nothing of it can be held before");
@@ -86,8 +86,8 @@ fn of_before(faults: &mut Faults, before: &Before, drops: &[Sale]) {
 }
 
 fn of_load(faults: &mut Faults, load: &Load) {
-    let fits = (1..=MOST_CONNECTIONS).contains(&load.connections);
-    faults.must(fits, "load.connections", &format!("must be 1 to {MOST_CONNECTIONS}"));
+    let fits = (1..=CONNECTIONS_MAX).contains(&load.connections);
+    faults.must(fits, "load.connections", &format!("must be 1 to {CONNECTIONS_MAX}"));
     let one = load.arrivals.is_empty() != load.closed.is_none();
     faults.must(one, "load", "must have either arrivals (an open loop) or closed (a closed one)");
     if let Some(closed) = &load.closed {
@@ -98,11 +98,11 @@ fn of_load(faults: &mut Faults, load: &Load) {
         of_arrivals(faults, &format!("load.arrivals[{place}]"), arrivals);
     }
     let phases: Vec<_> = load.arrivals.iter().map(Arrivals::phase).collect();
-    let few = expected(&phases) <= MOST_ARRIVALS;
-    faults.must(few, "load.arrivals", &format!("must not be more than {MOST_ARRIVALS}"));
+    let few = expected(&phases) <= ARRIVALS_MAX;
+    faults.must(few, "load.arrivals", &format!("must not be more than {ARRIVALS_MAX}"));
     faults.must(load.twice_every != Some(0), "load.twice_every", "must be above 0");
     faults.must(load.timeout > Span::default(), "load.timeout", "must be above 0s");
-    faults.must(load.settle.0 <= LONGEST, "load.settle", "must not be longer than 30m");
+    faults.must(load.settle.0 <= LENGTH_MAX, "load.settle", "must not be longer than 30m");
 }
 
 fn of_arrivals(faults: &mut Faults, key: &str, arrivals: &Arrivals) {
@@ -153,7 +153,7 @@ fn of_crowd(faults: &mut Faults, key: &str, crowd: &Crowd, drops: &[Sale]) {
     faults.must(crowd.pay <= crowd.claim, &format!("{key}.pay"), "must not be more than claim");
     let in_order = crowd.think.is_none_or(|(least, most)| least <= most);
     faults.must(in_order, &format!("{key}.think"), "must have the shorter span first");
-    faults.must(crowd.again <= MOST_AGAIN, &format!("{key}.again"), &format!("must not be more than {MOST_AGAIN}"));
+    faults.must(crowd.again <= RETRIES_MAX, &format!("{key}.again"), &format!("must not be more than {RETRIES_MAX}"));
 }
 
 fn of_event(faults: &mut Faults, key: &str, event: &Event, drops: &[Sale]) {

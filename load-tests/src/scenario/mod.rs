@@ -14,7 +14,7 @@ use crate::schedule::{Phase, Shape};
 
 mod check;
 
-pub use check::MOST_ARRIVALS;
+pub use check::ARRIVALS_MAX;
 
 /// A span of time, written as `5m` or `1h 30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -39,7 +39,7 @@ use silence::Span;
 use watch::{Target, Watcher};
 
 /// How long a start or an end may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long before the end of a round's load its server is ended at most, so that requests are still in flight.
 const BEFORE_THE_END: Duration = Duration::from_millis(500);
 /// Units of the drop that the stream uses.
@@ -111,7 +111,7 @@ async fn rounds(options: &Options, watcher: &Watcher, output: &mut Output) -> Re
         (server, done) = (next, done.into_iter().chain([round]).collect());
     }
     watcher.look_at(None);
-    let left = tokio::task::block_in_place(|| server.leave(Signal::TERM, PATIENCE));
+    let left = tokio::task::block_in_place(|| server.leave(Signal::TERM, WAIT_TIMEOUT));
     let left = left.ok_or(Failure::Bug("the server was started here"))?;
     if let Some(last) = done.last_mut() {
         let last: &mut Round = last;
@@ -182,7 +182,7 @@ impl Soak<'_> {
     fn start(&mut self, folder: TempDir, round: &mut Round) -> Result<Server, Failure> {
         let watch = Stopwatch::start();
         let recipe = &self.options.recipe;
-        let server = tokio::task::block_in_place(|| recipe.start_on(folder, &self.flags, PATIENCE))?;
+        let server = tokio::task::block_in_place(|| recipe.start_on(folder, &self.flags, WAIT_TIMEOUT))?;
         round.restart_millis = Some(u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX));
         self.life = self.life.saturating_add(1);
         Ok(server)
@@ -215,7 +215,7 @@ async fn end(server: Server, how: Option<Signal>, length: Duration, watcher: Wat
     tokio::time::sleep(until_the_end(length)).await;
     let Some(signal) = how else { return Ok(Ended::Lives(Box::new(server))) };
     watcher.look_at(None);
-    let left = tokio::task::spawn_blocking(move || server.leave(signal, PATIENCE)).await;
+    let left = tokio::task::spawn_blocking(move || server.leave(signal, WAIT_TIMEOUT)).await;
     let left = left.map_err(|_gone| Failure::Bug("a task of a soak ended"))?;
     left.map(Ended::Left).ok_or(Failure::Bug("the server was started here"))
 }

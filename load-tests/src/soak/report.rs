@@ -31,7 +31,7 @@ const FOLDER: Bound = Bound { percent_per_hour: 50.0, absolute: 96.0 * MIB, fewe
 
 /// A soak with this many seconds of load has enough samples for every measure; for memory across restarts, if it has
 /// enough lives.
-const LONG_ENOUGH: f64 = 1_200.0;
+const TREND_SECONDS_MIN: f64 = 1_200.0;
 
 /// One round.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -128,7 +128,7 @@ impl Report {
         let restarts = rounds.iter().filter(|round| round.restart_millis.is_some()).count();
         let has_lives = restarts.saturating_add(1) >= WARM_UP_ROUNDS.saturating_add(ACROSS.fewest);
         let unmeasured = trends.iter().enumerate().filter(|(place, trend)| {
-            trend.verdict == Verdict::Unjudged && load_seconds >= LONG_ENOUGH && (*place > 0 || has_lives)
+            trend.verdict == Verdict::Unjudged && load_seconds >= TREND_SECONDS_MIN && (*place > 0 || has_lives)
         });
         let unmeasured = unmeasured.map(|(_, trend)| trend.name.clone()).collect();
         Self { load_seconds, seed: options.seed, rounds, trends, unmeasured, samples }

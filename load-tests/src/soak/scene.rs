@@ -14,7 +14,7 @@ const HERD: u64 = 250;
 /// after a round needs all of them, and memory becomes steady only when the bound on remembered holds is reached.
 const ENDED_PER_SECOND: u64 = 700;
 /// The least bound of remembered ended holds.
-const LEAST_ENDED: u64 = 5_000;
+const ENDED_MIN: u64 = 5_000;
 
 /// The load of one round of this length.
 ///
@@ -47,7 +47,7 @@ pub fn round(length: Duration, seed: u64) -> Result<Scenario, Failure> {
 /// How many ended holds the server must remember: at least those of a round, for its audit.
 #[must_use]
 pub fn ended_holds(length: Duration) -> u64 {
-    length.as_secs().saturating_add(1).saturating_mul(ENDED_PER_SECOND).max(LEAST_ENDED)
+    length.as_secs().saturating_add(1).saturating_mul(ENDED_PER_SECOND).max(ENDED_MIN)
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use crate::ledger::{At, Ledger, Said, at};
 use crate::numbers::count;
 
 /// A request that was sent this long before the server was ended must have been answered by then.
-const LONGEST_ANSWER: Duration = Duration::from_secs(2);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 /// At least one in this many of the messages that could have been sent must have been answered, since an answer takes
 /// time too.
-const LEAST_MESSAGES: u128 = 4;
+const MESSAGES_MIN: u128 = 4;
 
 /// How long a round's server is under load, by the load's watch.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ impl Span {
     /// those sent after it reached no server, and are sent again and again.
     #[must_use]
     pub fn unanswered(self, ledger: &Ledger) -> Option<String> {
-        let until = self.ended.map_or(At::MAX, |ended| at(ended.saturating_sub(LONGEST_ANSWER)));
+        let until = self.ended.map_or(At::MAX, |ended| at(ended.saturating_sub(ANSWER_TIME_MAX)));
         let calls = ledger.visits.iter().flat_map(|visit| &visit.calls);
         let silent = calls.filter(|call| matches!(call.said, Said::Unknown { .. }) && call.sent < until);
         let silent = count(silent.count());
@@ -43,7 +43,7 @@ impl Span {
             found.push(format!("the stream ended after {when:?} while the server lived: {why}"));
         }
         let most = self.ended.unwrap_or(self.length).as_millis() / EVERY.as_millis().max(1);
-        if u128::from(streamed.messages).saturating_mul(LEAST_MESSAGES) < most {
+        if u128::from(streamed.messages).saturating_mul(MESSAGES_MIN) < most {
             found.push(format!("{} messages of the stream were answered, of {most} at most", streamed.messages));
         }
         found

@@ -21,7 +21,7 @@ pub const EVERY: Duration = Duration::from_millis(100);
 /// Of the released holds, this many are read afterwards: the last.
 const LOOKED_AT: usize = 400;
 /// How long the stream waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The SKU of its reserves.
 pub const SKU: &str = "S";
 /// The ttl of its holds: long enough to outlive a restart.
@@ -53,7 +53,7 @@ pub async fn run(
 ) -> Streamed {
     let mut streamed = Streamed::default();
     let (send, messages) = mpsc::channel(1);
-    let opened = tokio::time::timeout(PATIENCE, client.batch_stream(ReceiverStream::new(messages))).await;
+    let opened = tokio::time::timeout(WAIT_TIMEOUT, client.batch_stream(ReceiverStream::new(messages))).await;
     let mut answers = match opened {
         Ok(Ok(answers)) => answers.into_inner(),
         Ok(Err(status)) => return streamed.end(watch, format!("it was not opened: {status}")),
@@ -76,7 +76,7 @@ pub async fn run(
             let answer = answers.message().await.map_err(|status| status.to_string())?;
             answer.ok_or_else(|| "there was no further answer".to_owned())
         };
-        let answer = tokio::time::timeout(PATIENCE, exchange).await;
+        let answer = tokio::time::timeout(WAIT_TIMEOUT, exchange).await;
         let answer = match answer.unwrap_or_else(|_late| Err("a message was not answered in time".to_owned())) {
             Ok(answer) => answer,
             Err(why) => {

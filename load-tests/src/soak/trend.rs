@@ -5,7 +5,7 @@ use crate::numbers::{count, real};
 use crate::statistics::median;
 
 /// The most measurements that are compared pairwise; of more, each n-th is used.
-const MOST: usize = 600;
+const POINTS_MAX: usize = 600;
 
 /// A measure counts as growing if it exceeds both bounds.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -74,7 +74,7 @@ pub fn judge(name: &str, series: &[(f64, f64)], bound: Bound) -> Trend {
 }
 
 fn slope(series: &[(f64, f64)]) -> f64 {
-    let every = series.len().div_ceil(MOST).max(1);
+    let every = series.len().div_ceil(POINTS_MAX).max(1);
     let points: Vec<&(f64, f64)> = series.iter().step_by(every).collect();
     let mut slopes = Vec::with_capacity(points.len().saturating_mul(points.len()) / 2);
     for (place, (x, y)) in points.iter().enumerate() {

@@ -26,7 +26,7 @@ pub use self::stand_ins::{ids, metrics, time};
 #[path = "../../../crates/journal/src"]
 #[expect(dead_code, reason = "not all of the journal is modelled")]
 pub mod journal {
-    mod gate;
+    mod permits;
     #[path = "../../../models/src/handoff/mod.rs"]
     pub mod handoff;
     mod progress;

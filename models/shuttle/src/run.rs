@@ -11,7 +11,7 @@ const SCHEDULES: usize = 16_000;
 /// Thread changes in the second half.
 const CHANGES: usize = 3;
 /// Maximum steps of a schedule; with more it counts as endless.
-const MOST_STEPS: usize = 1_000_000;
+const STEPS_MAX: usize = 1_000_000;
 /// The seed of the schedules, unless `STOCKADE_SCHEDULES_SEED` says otherwise.
 const SEED: u64 = 1;
 
@@ -27,7 +27,7 @@ pub fn check(model: impl Fn() + Sync + Send + 'static) {
     let seed = asked("STOCKADE_SCHEDULES_SEED").unwrap_or(SEED);
     let model = std::sync::Arc::new(model);
     let mut config = Config::new();
-    config.max_steps = MaxSteps::FailAfter(MOST_STEPS);
+    config.max_steps = MaxSteps::FailAfter(STEPS_MAX);
     config.failure_persistence = FailurePersistence::Print;
     let again = model.clone();
     Runner::new(RandomScheduler::new_from_seed(seed, schedules.div_ceil(2)), config.clone()).run(move || again());

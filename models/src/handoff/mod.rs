@@ -1,13 +1,13 @@
 //! Scenarios of the journal's hand-off to its writer.
 //!
-//! The source next to this module is the shipped one (`crates/journal/src/`), or a mutant of it. Waiting threads sleep, as in
-//! the server: if one is forgotten, all sleep in the end, and the checker reports a deadlock.
+//! The source next to this module is the shipped one (`crates/journal/src/`), or a mutant of it. Waiting threads sleep,
+//! as in the server: if one is forgotten, all sleep in the end, and the checker reports a deadlock.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic of a scenario is the finding")]
 
-pub mod bell;
+pub mod parker;
 pub mod closing;
-pub mod couriers;
+pub mod local_wakers;
 pub mod waiting;
 
 use std::pin::Pin;
@@ -17,15 +17,15 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::panicking;
 
 use super::progress::{JournalFailed, Progress};
-use super::queue::Operation;
+use super::queue::QueuedOperation;
 use super::ticket::Ticket;
-use super::waiters::Courier;
+use super::waiters::LocalWaker;
 use crate::ids::Lsn;
 use crate::sync::thread::{self, Thread};
 use crate::time::Timestamp;
 
 /// An operation of one record.
-const ONE: Operation<'static> = Operation { bytes: b"x", records: 1, now: Timestamp(1) };
+const ONE: QueuedOperation<'static> = QueuedOperation { bytes: b"x", records: 1, now: Timestamp(1) };
 const FIRST: Lsn = Lsn(1);
 const SECOND: Lsn = Lsn(2);
 
@@ -92,14 +92,14 @@ impl<F: Future> Drop for Task<F> {
 type Results = Vec<Option<Result<(), JournalFailed>>>;
 
 /// A thread's runtime: polls woken tasks, first tickets and then the courier, until no ticket waits.
-fn drive(mut courier: Option<&mut Task<Courier>>, tickets: &mut [Task<Ticket>]) -> Results {
+fn drive(mut local_waker: Option<&mut Task<LocalWaker>>, tickets: &mut [Task<Ticket>]) -> Results {
     while tickets.iter().any(|task| task.output.is_none()) {
         let mut busy = false;
         for task in &mut *tickets {
             busy |= task.turn();
         }
-        if let Some(courier) = courier.as_deref_mut() {
-            busy |= courier.turn();
+        if let Some(local_waker) = local_waker.as_deref_mut() {
+            busy |= local_waker.turn();
         }
         if !busy {
             thread::park();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::progress::{JournalFailed, Progress};
 use super::super::shared::Shared;
-use super::super::writer::{Turn, Writer};
+use super::super::writer::{Step, Writer};
 use super::super::{JournalMetrics, Start};
 use super::{FIRST, ONE, Task, ticket};
 use crate::ids::Lsn;
@@ -32,13 +32,13 @@ pub fn a_waiter_is_never_forgotten() {
 pub fn durable_never_runs_ahead_of_the_log() {
     let book = Arc::new(Book::up_to(u64::MAX));
     let shared = Arc::new(Shared::new(book.clone(), Start::FIRST, Arc::new(JournalMetrics::default())));
-    let appended = shared.push(shared.gate.enter(9).expect("open"), ONE).expect("open");
+    let appended = shared.push(shared.permit_pool.enter(9).expect("open"), ONE).expect("open");
     let mut written = Task::new(ticket(&shared.progress, appended.lsn()));
     assert!(written.turn(), "waited for, so that the writer has a batch");
     let (reading, log) = (shared.clone(), book);
     let reader = at(0, move || (reading.progress.durable(), log.written(), reading.tip.lock().0));
     let mut writer = Writer::new(shared, Start::FIRST);
-    assert_eq!(writer.turn(), Turn::Wrote);
+    assert_eq!(writer.step(), Step::Wrote);
     let (durable, given, tip) = joined(reader);
     assert!(durable <= given, "durable before the log was given it");
     assert!(durable <= tip, "durable past the tip");

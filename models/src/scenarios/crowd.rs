@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering as Plain};
 
 use parking_lot::Mutex as PlainMutex;
 
-use super::super::stock::{Certainty, Look, StockCounter, Take};
+use super::super::stock::{Certainty, PeekResult, StockCounter, TakeResult};
 use super::{FIRST, SECOND, assert_left};
 use crate::run::{at, joined, until};
 use crate::sync::live_at;
@@ -70,13 +70,13 @@ impl Crowded {
         let got = until(|| {
             let take = if all { self.pool.take(units, Certainty::Certain) } else { self.pool.take_up_to(units) };
             match take {
-                Take::Taken(taken) => {
+                TakeResult::Taken(taken) => {
                     let got = taken.units();
                     taken.keep();
                     Some(got)
                 }
-                Take::Short { .. } => Some(0),
-                Take::InDoubt => None,
+                TakeResult::Short { .. } => Some(0),
+                TakeResult::InDoubt => None,
             }
         });
         if got < units {
@@ -93,12 +93,12 @@ impl Crowded {
         self.shadow.change(-asked);
         let watch = self.shadow.watch();
         let got = until(|| match self.pool.take(units, Certainty::Doubtful) {
-            Take::Taken(taken) => {
+            TakeResult::Taken(taken) => {
                 taken.keep();
                 Some(units)
             }
-            Take::Short { .. } => Some(0),
-            Take::InDoubt => None,
+            TakeResult::Short { .. } => Some(0),
+            TakeResult::InDoubt => None,
         });
         assert!(got == units || self.shadow.least_since(watch) < 0, "a false sold out of a cart");
         self.shadow.change(asked - signed(got));
@@ -111,9 +111,9 @@ impl Crowded {
     }
 
     /// A look that refuses must have been right at one instant.
-    fn look(&self, units: u64) {
+    fn peek(&self, units: u64) {
         let watch = self.shadow.watch();
-        if let Look::Short { .. } = self.pool.look(units) {
+        if let PeekResult::Short { .. } = self.pool.peek(units) {
             assert!(self.shadow.least_since(watch) < signed(units), "a false sold out of a look");
         }
     }
@@ -146,7 +146,7 @@ pub fn a_crowd_is_never_refused_wrongly() {
                             given += units;
                         }
                         (4, _) => kept += crowd.buy(1, true),
-                        (_, 0 | 2) => crowd.look(1),
+                        (_, 0 | 2) => crowd.peek(1),
                         // Units that no thread took are never counted twice.
                         _ => assert!(crowd.pool.sum() <= begun + 2 * 3 * OPERATIONS, "units made"),
                     }
@@ -183,7 +183,7 @@ pub fn nobody_settles_for_less_while_there_is_enough() {
                 let got = crowd.buy(2, false);
                 assert_eq!(got, 2, "settled for less");
                 sums = (sums.0 + got, sums.1 + got);
-                crowd.look(1);
+                crowd.peek(1);
                 crowd.give(got);
             }
             sums

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::super::stock::{Certainty, StockCounter, Take};
+use super::super::stock::{Certainty, StockCounter, TakeResult};
 use super::{FIRST, Outcome, SECOND, assert_left, reserve};
 use crate::run::{at, joined, until};
 use crate::sync::{AtomicU64, Mutex, Ordering, live_at};
@@ -130,12 +130,12 @@ impl Engine {
         loop {
             let early = self.next_due();
             match self.pool.take(1, Certainty::Certain) {
-                Take::Taken(taken) => {
+                TakeResult::Taken(taken) => {
                     taken.keep();
                     return Some(Outcome::Kept);
                 }
-                Take::Short { .. } => {}
-                Take::InDoubt => return None,
+                TakeResult::Short { .. } => {}
+                TakeResult::InDoubt => return None,
             }
             let due = if self.protocol == Protocol::CoreFirst { self.next_due() } else { early };
             if due > now {

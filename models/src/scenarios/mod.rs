@@ -12,7 +12,7 @@ pub mod stripes;
 
 use std::sync::Arc;
 
-use super::stock::{Certainty, Look, StockCounter, Take};
+use super::stock::{Certainty, PeekResult, StockCounter, TakeResult};
 use crate::run::{at, joined, until};
 use crate::sync::{AtomicU64, Ordering, live_at};
 
@@ -45,14 +45,14 @@ fn folded_pool(units: u64, least_share: u64) -> Arc<StockCounter> {
     Arc::new(StockCounter::with_shape(units, 2, least_share))
 }
 
-fn settle(take: Take<'_>) -> Option<Outcome> {
+fn settle(take: TakeResult<'_>) -> Option<Outcome> {
     match take {
-        Take::Taken(taken) => {
+        TakeResult::Taken(taken) => {
             taken.keep();
             Some(Outcome::Kept)
         }
-        Take::Short { .. } => Some(Outcome::Refused),
-        Take::InDoubt => None,
+        TakeResult::Short { .. } => Some(Outcome::Refused),
+        TakeResult::InDoubt => None,
     }
 }
 
@@ -74,13 +74,13 @@ fn failing_cart(pool: &StockCounter, units: u64) {
 /// A request for up to `most` units, tried again while it is in doubt. Returns the number of units.
 fn reserve_up_to(pool: &StockCounter, most: u64) -> u64 {
     until(|| match pool.take_up_to(most) {
-        Take::Taken(taken) => {
+        TakeResult::Taken(taken) => {
             let units = taken.units();
             taken.keep();
             Some(units)
         }
-        Take::Short { .. } => Some(0),
-        Take::InDoubt => None,
+        TakeResult::Short { .. } => Some(0),
+        TakeResult::InDoubt => None,
     })
 }
 
@@ -128,9 +128,9 @@ pub fn a_look_never_misses_a_moving_unit() {
         reserve(&mover, 1)
     });
     let taker = at(FIRST, move || reserve(&taker, 1));
-    let look = pool.look(1);
+    let look = pool.peek(1);
     let outcomes = [joined(mover), joined(taker)];
-    assert!(!matches!(look, Look::Short { .. }), "a false sold out");
+    assert!(!matches!(look, PeekResult::Short { .. }), "a false sold out");
     assert_eq!(outcomes, [Outcome::Kept; 2], "a false sold out");
     assert_left(&pool, 1);
 }

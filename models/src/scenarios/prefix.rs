@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::super::stock::{Certainty, StockCounter, Take};
+use super::super::stock::{Certainty, StockCounter, TakeResult};
 use super::SECOND;
 use crate::run::{at, joined};
 use crate::sync::{Mutex, live_at};
@@ -55,13 +55,13 @@ impl Engine {
             self.append(Fact::Reserved);
         }
         match self.pool.take(1, Certainty::Certain) {
-            Take::Taken(taken) => {
+            TakeResult::Taken(taken) => {
                 if self.order != Order::AppendBeforeTake {
                     self.append(Fact::Reserved);
                 }
                 taken.keep();
             }
-            Take::Short { .. } | Take::InDoubt => {
+            TakeResult::Short { .. } | TakeResult::InDoubt => {
                 if self.order == Order::AppendBeforeTake {
                     self.append(Fact::StruckOut);
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::stock::{Certainty, Look, Moving, StockCounter, Take, Taken};
+use super::super::stock::{Certainty, Moving, PeekResult, StockCounter, TakeResult, Taken};
 use super::{FIRST, Outcome, SECOND, assert_left, take};
 use crate::run::{at, joined, until};
 use crate::sync::live_at;
@@ -45,10 +45,10 @@ impl Item {
         let read = || {
             let mut sum = 0;
             for pool in &self.pools {
-                match pool.look(units - sum) {
-                    Look::MayServe => return Some(false),
-                    Look::Short { free } => sum += free,
-                    Look::InDoubt => return None,
+                match pool.peek(units - sum) {
+                    PeekResult::MayServe => return Some(false),
+                    PeekResult::Short { free } => sum += free,
+                    PeekResult::InDoubt => return None,
                 }
             }
             Some(true)
@@ -68,14 +68,14 @@ impl Item {
         let mut drawn = Vec::new();
         for pool in &self.pools {
             let taken = match pool.take(rest, Certainty::Certain) {
-                Take::Taken(taken) => taken,
-                Take::Short { free: 0 } => continue,
-                Take::Short { .. } => match pool.take_up_to(rest) {
-                    Take::Taken(taken) => taken,
-                    Take::Short { .. } => continue,
-                    Take::InDoubt => return None,
+                TakeResult::Taken(taken) => taken,
+                TakeResult::Short { free: 0 } => continue,
+                TakeResult::Short { .. } => match pool.take_up_to(rest) {
+                    TakeResult::Taken(taken) => taken,
+                    TakeResult::Short { .. } => continue,
+                    TakeResult::InDoubt => return None,
                 },
-                Take::InDoubt => return None,
+                TakeResult::InDoubt => return None,
             };
             rest -= taken.units();
             drawn.push(taken);
@@ -120,7 +120,7 @@ pub fn whoever_takes_the_last_has_seen_what_came_back(protocol: Protocol) {
     let (giver, taker) = (item.clone(), item.clone());
     let giver = at(FIRST, move || giver.first().give(1));
     let taker = at(FIRST, move || {
-        until(|| (taker.first().look(1) == Look::MayServe).then_some(()));
+        until(|| (taker.first().peek(1) == PeekResult::MayServe).then_some(()));
         take(taker.second(), 1)
     });
     live_at(SECOND);

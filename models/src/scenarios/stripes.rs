@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::super::next_due::{Firsts, NextDue, STRIPES};
-use super::super::stock::{Certainty, StockCounter, Take};
+use super::super::stock::{Certainty, StockCounter, TakeResult};
 use super::{FIRST, Outcome, SECOND, assert_left};
 use crate::run::{at, joined, until};
 use crate::sync::{Mutex, MutexGuard, live_at};
@@ -162,12 +162,12 @@ impl Engine {
     fn try_reserve(&self, now: Timestamp) -> Option<Outcome> {
         let early = self.next_due.get();
         match self.pool.take(1, Certainty::Certain) {
-            Take::Taken(taken) => {
+            TakeResult::Taken(taken) => {
                 taken.keep();
                 return Some(Outcome::Kept);
             }
-            Take::Short { .. } => {}
-            Take::InDoubt => return None,
+            TakeResult::Short { .. } => {}
+            TakeResult::InDoubt => return None,
         }
         let due = if self.protocol == Protocol::CounterFirst { self.next_due.get() } else { early };
         if due > now {

@@ -4,7 +4,7 @@ use stockade_engine::Engine;
 use stockade_engine::answer::Fault;
 use stockade_engine::attempt::{Answer, Decided};
 use stockade_engine::command::{
-    AdjustStock, Claim, ExpiredPolicy, Extend, Release, Reserve, Target, UpdateDrop, Wanted,
+    AdjustStock, Claim, ExpiredPolicy, Extend, Release, Reserve, Target, UpdateDrop, WantedUnits,
 };
 use stockade_engine::context::Context;
 use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
@@ -62,11 +62,11 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
 }
 
 /// Lines as the edge makes them: each SKU once, ascending.
-pub fn lines(wanted: &[(&str, u32)]) -> Vec<Wanted> {
-    let mut lines: Vec<Wanted> = wanted
+pub fn lines(wanted: &[(&str, u32)]) -> Vec<WantedUnits> {
+    let mut lines: Vec<WantedUnits> = wanted
         .iter()
         .enumerate()
-        .map(|(place, (name, units))| Wanted { sku: sku(name), units: *units, place })
+        .map(|(place, (name, units))| WantedUnits { sku: sku(name), units: *units, place })
         .collect();
     lines.sort_by(|a, b| a.sku.cmp(&b.sku));
     lines

@@ -73,11 +73,11 @@ fn item_findings(ledger: &Ledger, item: &pb::Item, findings: &mut Vec<String>) -
     let units = |state| ledger.units(state, sku);
     let (held, paying, claimed) =
         (units(pb::HoldState::Held), units(pb::HoldState::Paying), units(pb::HoldState::Claimed));
-    for (what, told, counted) in
+    for (what, reported, counted) in
         [("held", stock.held, held), ("paying", stock.paying, paying), ("claimed", stock.claimed, claimed)]
     {
-        if told != counted {
-            findings.push(format!("{sku}: the server shows {told} {what}, the customers count {counted}"));
+        if reported != counted {
+            findings.push(format!("{sku}: the server shows {reported} {what}, the customers count {counted}"));
         }
     }
     let parts = [stock.free, stock.held, stock.paying, stock.claimed, stock.withdrawn];
@@ -150,14 +150,14 @@ fn agrees(entry: &Entry, hold: &pb::Hold) -> bool {
 
 /// Compares the server's counters with the customers' counts.
 async fn counters(stage: &Stage, ledger: &Ledger, findings: &mut Vec<String>) -> Result<(), Failure> {
-    let to_the_till = Fate::ALL.into_iter().filter(|fate| fate.goes_to_the_till());
+    let to_payment = Fate::ALL.into_iter().filter(|fate| fate.goes_to_payment());
     let mut counted = vec![
         ("hold_transitions_total{to=\"claimed\"}".to_owned(), ledger.count(pb::HoldState::Claimed)),
         ("hold_transitions_total{to=\"released\"}".to_owned(), ledger.count(pb::HoldState::Released)),
         ("hold_transitions_total{to=\"expired\"}".to_owned(), ledger.count(pb::HoldState::Expired)),
         (
             "hold_transitions_total{to=\"paying\"}".to_owned(),
-            to_the_till.map(|fate| ledger.holds(fate).count()).fold(0, usize::saturating_add),
+            to_payment.map(|fate| ledger.holds(fate).count()).fold(0, usize::saturating_add),
         ),
     ];
     for (reason, count) in &ledger.refused {
@@ -166,9 +166,9 @@ async fn counters(stage: &Stage, ledger: &Ledger, findings: &mut Vec<String>) ->
     }
     for (series, counted) in counted {
         // A counter that is still 0 may be missing.
-        let told = stage.metric(&format!("stockade_{series}")).await?.unwrap_or_else(|| "0".to_owned());
-        if told != counted.to_string() {
-            findings.push(format!("stockade_{series} is {told}, the customers count {counted}"));
+        let reported = stage.metric(&format!("stockade_{series}")).await?.unwrap_or_else(|| "0".to_owned());
+        if reported != counted.to_string() {
+            findings.push(format!("stockade_{series} is {reported}, the customers count {counted}"));
         }
     }
     Ok(())

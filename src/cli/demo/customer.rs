@@ -64,7 +64,7 @@ impl Fate {
     }
 
     /// Whether the hold enters payment.
-    pub const fn goes_to_the_till(self) -> bool {
+    pub const fn goes_to_payment(self) -> bool {
         match self {
             Self::Paid | Self::GaveUp | Self::AtTheTill => true,
             Self::Claimed | Self::Released | Self::WalkedAway | Self::Kept => false,

@@ -6,8 +6,8 @@ use stockade_client::Client;
 use stockade_proto as pb;
 use uuid::Uuid;
 
+use super::crowd::Crowd;
 use super::customer::{DROP, Fate, KNIFE};
-use super::herd::Herd;
 use super::ledger::Ledger;
 use super::stage::Stage;
 use super::visit::patiently;
@@ -26,8 +26,8 @@ const ON_TIME: i64 = 1_000;
 ///
 /// # Errors
 /// If the server answers with a status.
-pub async fn delivery(herd: &Herd, client: &Client, more: u32) -> Result<u64, Failure> {
-    while !herd.is_half_through() {
+pub async fn delivery(crowd: &Crowd, client: &Client, more: u32) -> Result<u64, Failure> {
+    while !crowd.is_half_through() {
         tokio::time::sleep(LOOK).await;
     }
     let before = knives(client).await?.received;
@@ -60,7 +60,7 @@ pub async fn knives(client: &Client) -> Result<pb::Stock, Failure> {
 ///
 /// # Errors
 /// If the server can't be asked.
-pub async fn wave(client: &Client, stage: &Stage, ledger: &mut Ledger, output: &mut Output) -> Result<(), Failure> {
+pub async fn phase(client: &Client, stage: &Stage, ledger: &mut Ledger, output: &mut Output) -> Result<(), Failure> {
     let left = ledger.holds(Fate::WalkedAway);
     let (mut holds, mut units, mut last) = (0_u64, 0_u64, 0_i64);
     for entry in left {

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 /// The longest latency that is recorded exactly, in microseconds.
 const SLOWEST: u64 = 60_000_000;
 /// Most troubles that are kept in words.
-const MAX_TROUBLES: usize = 5;
+const TROUBLES_MAX: usize = 5;
 
 /// A hold that was granted, and what its customer did with it.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl Ledger {
     /// Records a wrong answer.
     pub fn trouble(&mut self, what: String) {
         self.trouble_count = self.trouble_count.saturating_add(1);
-        if self.troubles.len() < MAX_TROUBLES {
+        if self.troubles.len() < TROUBLES_MAX {
             self.troubles.push(what);
         }
     }
@@ -119,7 +119,7 @@ impl Ledger {
             *sum = sum.saturating_add(count);
         }
         self.again.extend(again);
-        let room = MAX_TROUBLES.saturating_sub(self.troubles.len());
+        let room = TROUBLES_MAX.saturating_sub(self.troubles.len());
         self.troubles.extend(troubles.into_iter().take(room));
         self.trouble_count = self.trouble_count.saturating_add(trouble_count);
         if self.latency.add(latency).is_err() {

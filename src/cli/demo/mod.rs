@@ -19,13 +19,13 @@ use crate::server;
 mod audit;
 mod customer;
 mod events;
-mod herd;
+mod crowd;
 mod ledger;
 mod report;
 mod stage;
 mod visit;
 
-use herd::{Herd, Wave};
+use crowd::{Crowd, DemoPhase};
 use ledger::Ledger;
 use stage::Stage;
 
@@ -90,7 +90,7 @@ async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     output.line(&format!("drop created:\n\n{text}"));
     let ledger = sale(options, stage, output).await?;
     let audit = audit::audit(&client, stage, &ledger).await?;
-    report::tell(output, &ledger, &audit);
+    report::print(output, &ledger, &audit);
     Ok(if audit.findings.is_empty() { Finding::Well } else { Finding::Amiss })
 }
 
@@ -103,9 +103,9 @@ async fn sale(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     }
     let operator = Client::connect(stage.endpoint()).await?;
     output.line(&format!("{} customers come over {} connections", options.customers, options.connections));
-    let first = Arc::new(Herd::new(Wave::Rush, (0..options.customers).collect()));
+    let first = Arc::new(Crowd::new(DemoPhase::Rush, (0..options.customers).collect()));
     let (ledger, delivered) = tokio::join!(
-        herd::run(&first, &clients, options.in_flight, output),
+        crowd::run(&first, &clients, options.in_flight, output),
         events::delivery(&first, &operator, options.customers / DELIVERED),
     );
     let mut ledger = ledger?;
@@ -115,11 +115,11 @@ async fn sale(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
         ledger.restocked,
         ledger.again.len()
     ));
-    events::wave(&operator, stage, &mut ledger, output).await?;
+    events::phase(&operator, stage, &mut ledger, output).await?;
     output.line(&format!("{} units have come back on time; the customers who wait come again", ledger.came_back));
     let free = events::knives(&operator).await?.free;
-    let second = Arc::new(Herd::new(Wave::SecondChance, std::mem::take(&mut ledger.again)));
-    let mut later = herd::run(&second, &clients, options.in_flight, output).await?;
+    let second = Arc::new(Crowd::new(DemoPhase::SecondChance, std::mem::take(&mut ledger.again)));
+    let mut later = crowd::run(&second, &clients, options.in_flight, output).await?;
     later.bought_again = later.entries.iter().map(ledger::Entry::units).fold(0, u64::saturating_add);
     // Each of them asks for one knife and has none: as many must succeed as there are knives.
     if later.bought_again != free.min(later.asked) {

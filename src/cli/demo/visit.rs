@@ -7,23 +7,23 @@ use stockade_proto as pb;
 use stockade_types::metrics::Stopwatch;
 use tonic::{Code, Status};
 
+use super::crowd::{Crowd, DemoPhase};
 use super::customer::{DROP, Fate, Plan};
-use super::herd::{Herd, Wave};
 use super::ledger::{Entry, Ledger};
 
 /// How often a call is sent again after `UNAVAILABLE`.
-const PATIENCE: u32 = 40;
+const RETRIES_MAX: u32 = 40;
 /// How long a customer waits before that.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs one customer's plan.
-pub async fn visit(herd: &Herd, client: &Client, ledger: &mut Ledger, number: u32, plan: Plan) {
+pub async fn visit(crowd: &Crowd, client: &Client, ledger: &mut Ledger, number: u32, plan: Plan) {
     let request = plan.request(number);
     if plan.double_click {
         let twin = plan.request(number);
         let (first, second) = tokio::join!(ask(client, &request), ask(client, &twin));
-        settle(herd, client, ledger, (number, plan), first).await;
-        settle(herd, client, ledger, (number, plan), second).await;
+        settle(crowd, client, ledger, (number, plan), first).await;
+        settle(crowd, client, ledger, (number, plan), second).await;
         return;
     }
     let answered = ask(client, &request).await;
@@ -36,7 +36,7 @@ pub async fn visit(herd: &Herd, client: &Client, ledger: &mut Ledger, number: u3
             ledger.trouble(format!("hold {} was answered differently the second time: {again:?}", hold.id));
         }
     }
-    settle(herd, client, ledger, (number, plan), answered).await;
+    settle(crowd, client, ledger, (number, plan), answered).await;
 }
 
 type Answered = Result<(pb::reserve_response::Outcome, Duration), Status>;
@@ -56,7 +56,7 @@ pub async fn patiently<T, F: Future<Output = Result<T, Status>>>(question: impl 
     let mut tries = 0;
     loop {
         match question().await {
-            Err(status) if status.code() == Code::Unavailable && tries < PATIENCE => {
+            Err(status) if status.code() == Code::Unavailable && tries < RETRIES_MAX => {
                 tries = tries.saturating_add(1);
                 tokio::time::sleep(PAUSE).await;
             }
@@ -65,25 +65,25 @@ pub async fn patiently<T, F: Future<Output = Result<T, Status>>>(question: impl 
     }
 }
 
-async fn settle(herd: &Herd, client: &Client, ledger: &mut Ledger, (number, plan): (u32, Plan), answered: Answered) {
+async fn settle(crowd: &Crowd, client: &Client, ledger: &mut Ledger, (number, plan): (u32, Plan), answered: Answered) {
     use pb::reserve_response::Outcome;
-    herd.asked.increment();
+    crowd.asked.increment();
     ledger.asked = ledger.asked.saturating_add(1);
     match answered {
         Err(status) => ledger.trouble(format!("customer {number} got no answer: {status}")),
         Ok((Outcome::Refusal(refusal), took)) => {
-            herd.refused.increment();
+            crowd.refused.increment();
             ledger.record(took);
             let name = refusal.reason().as_str_name();
             let count = ledger.refused.entry(name.strip_prefix("REFUSAL_REASON_").unwrap_or(name)).or_default();
             *count = count.saturating_add(1);
             let sold_out = refusal.reason() == pb::RefusalReason::SoldOut;
-            if herd.wave == Wave::Rush && sold_out && refusal.retry_after.is_some() && !plan.double_click {
+            if crowd.phase == DemoPhase::Rush && sold_out && refusal.retry_after.is_some() && !plan.double_click {
                 ledger.again.push(number);
             }
         }
         Ok((Outcome::Hold(hold), took)) => {
-            herd.held.increment();
+            crowd.held.increment();
             ledger.record(took);
             if !is_whole(&hold, &plan) {
                 ledger.trouble(format!("hold {} does not have what was requested: {:?}", hold.id, hold.lines));
@@ -108,8 +108,8 @@ fn is_whole(hold: &pb::Hold, plan: &Plan) -> bool {
 
 /// Pays, releases, or walks away.
 async fn finish(client: &Client, hold: &pb::Hold, fate: Fate) -> Result<(), Status> {
-    if fate.goes_to_the_till() {
-        to_the_till(client, hold).await?;
+    if fate.goes_to_payment() {
+        to_payment(client, hold).await?;
     }
     match fate {
         Fate::WalkedAway | Fate::Kept | Fate::AtTheTill => Ok(()),
@@ -118,7 +118,7 @@ async fn finish(client: &Client, hold: &pb::Hold, fate: Fate) -> Result<(), Stat
     }
 }
 
-async fn to_the_till(client: &Client, hold: &pb::Hold) -> Result<(), Status> {
+async fn to_payment(client: &Client, hold: &pb::Hold) -> Result<(), Status> {
     let request = pb::ExtendRequest {
         hold_id: hold.id.clone(),
         stage: pb::HoldStage::Paying.into(),

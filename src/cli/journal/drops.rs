@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_journal::snapshot;
 use stockade_types::definition::Definition;
 use stockade_types::hold::Hold;
@@ -16,7 +16,7 @@ use stockade_types::record::{Made, OldFact, Record};
 use crate::cli::output::Output;
 
 /// Drops by number, and the holds of one of them.
-pub struct Drops {
+pub struct KnownDrops {
     known: HashMap<DropNo, Arc<Definition>>,
     /// The requested drop; `None` for all.
     wanted: Option<DropId>,
@@ -24,7 +24,7 @@ pub struct Drops {
     holds: HashSet<HoldId>,
 }
 
-impl Drops {
+impl KnownDrops {
     /// Without any drops.
     pub fn new(wanted: Option<DropId>) -> Self {
         Self { known: HashMap::new(), wanted, holds: HashSet::new() }
@@ -37,7 +37,7 @@ impl Drops {
 
     /// Reads the oldest snapshot that can be read. Without one, drops that are older than the journal are shown by
     /// number, and their holds are unknown; a note says so.
-    pub fn read_snapshot(&mut self, folder: &Folder, output: &mut Output) {
+    pub fn read_snapshot(&mut self, folder: &DataFolder, output: &mut Output) {
         let snapshots = match snapshot::list(folder.snapshots.as_ref()) {
             Ok(snapshots) => snapshots,
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
-use stockade_types::hold::{Change, Hold, HoldLine, HoldParts, Identity, Rare, ShortLine};
+use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identity, ShortLine};
 use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use stockade_types::record::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
@@ -11,11 +11,11 @@ use stockade_types::record::{
 };
 use stockade_types::time::Timestamp;
 
-use super::drops::Drops;
+use super::drops::KnownDrops;
 use super::fields::{Fact, hex, is_nothing, millis, time};
 
 /// Converts a record.
-pub fn fact(record: &Record, drops: &Drops) -> Fact {
+pub fn fact(record: &Record, drops: &KnownDrops) -> Fact {
     match record {
         Record::Drop(image) => drop_image(image),
         Record::Lifecycle(image) => lifecycle(of_drop("lifecycle", image.drop, drops), image),
@@ -50,7 +50,7 @@ pub fn fact(record: &Record, drops: &Drops) -> Fact {
 }
 
 /// A fact about a drop, with its id, if that is known, and its number.
-fn of_drop(kind: &'static str, number: DropNo, drops: &Drops) -> Fact {
+fn of_drop(kind: &'static str, number: DropNo, drops: &KnownDrops) -> Fact {
     let id = drops.get(number).map(|drop| drop.id.to_string());
     Fact::new(kind).with("drop_id", id).with("drop_number", number.0)
 }
@@ -77,8 +77,8 @@ fn drop_fact(fact: &DropFact) -> Fact {
     };
     let moment =
         |Moment { kind, scheduled_for }: &Moment| json!({"what": kind.label(), "scheduled_for": time(*scheduled_for)});
-    let told = by(drop_image(image).named(kind).with("at", time(*at)), origin);
-    lifecycle(told, life)
+    let present = by(drop_image(image).named(kind).with("at", time(*at)), origin);
+    lifecycle(present, life)
         .with("moments", moments.iter().map(moment).collect::<Value>())
         .with("stock", stock.iter().map(figures).collect::<Value>())
 }
@@ -156,7 +156,7 @@ fn limit(limit: &Limit) -> Value {
         Scope::Shop => "shop",
     };
     let by_tier = max_units_by_tier.iter().map(|(tier, units)| (tier.to_string(), Value::from(*units)));
-    let told = [
+    let present = [
         ("id", Value::from(id.as_str())),
         ("scope", scope.into()),
         ("skus", skus.iter().map(Sku::as_str).collect()),
@@ -168,13 +168,24 @@ fn limit(limit: &Limit) -> Value {
         ("rolling_ms", json!(rolling.map(millis))),
         ("cooldown_ms", json!(cooldown.map(millis))),
     ];
-    told.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| (name.to_owned(), value)).collect()
+    present.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn hold(image: &Hold, drops: &Drops) -> Fact {
+fn hold(image: &Hold, drops: &KnownDrops) -> Fact {
     // The revision is the record's own LSN, which precedes it.
-    let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
-        image.parts();
+    let HoldParts {
+        id,
+        drop,
+        state,
+        customer,
+        content,
+        created_at,
+        expires_at,
+        settled_at,
+        revision: _,
+        lines,
+        extras,
+    } = image.parts();
     let definition = drops.get(drop);
     let settled_at = Some(settled_at).filter(|at| *at > Timestamp(0));
     let fact = Fact::new("hold")
@@ -188,12 +199,12 @@ fn hold(image: &Hold, drops: &Drops) -> Fact {
         .with("expires_at", time(expires_at))
         .with("settled_at", time(settled_at))
         .with("content_digest", format!("{:016x}", content.0));
-    rarely(fact, rare.unwrap_or(&Rare::default()), definition)
+    with_extras(fact, extras.unwrap_or(&HoldExtras::default()), definition)
 }
 
 /// Adds the fields that few holds have.
-fn rarely(fact: Fact, rare: &Rare, drop: Option<&Definition>) -> Fact {
-    let Rare { order_ref, late, superseded_by, identities, tiers, over_limits, shorts } = rare;
+fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fact {
+    let HoldExtras { order_ref, late, superseded_by, identities, tiers, over_limits, shorts } = extras;
     let identity =
         |Identity { kind, subject }: &Identity| json!({"kind": kind.as_str(), "digest": format!("{:032x}", subject.0)});
     let short = |ShortLine { item, requested, reason }: &ShortLine| {
@@ -237,7 +248,7 @@ fn place(item: ItemNo, pool: PoolNo, drop: Option<&Definition>) -> [(&'static st
 }
 
 /// A change, with the hold after it. The kind is the verb in the past tense.
-fn changed(change: &HoldChange, drops: &Drops) -> Fact {
+fn changed(change: &HoldChange, drops: &KnownDrops) -> Fact {
     let HoldChange { verb, at, actor, was, prev, hold: image, .. } = change;
     let kind = match verb {
         Verb::Extend => "extended",
@@ -260,13 +271,13 @@ fn changed(change: &HoldChange, drops: &Drops) -> Fact {
 fn moved(change: &HoldChange) -> Value {
     let line = |MovedLine { quantity, released, returned }: MovedLine| {
         let units = [("quantity", quantity), ("released", released), ("returned", returned)];
-        let told = units.into_iter().filter(|(_, units)| *units > 0);
-        told.map(|(name, units)| (name.to_owned(), units.into())).collect::<Map<String, Value>>()
+        let present = units.into_iter().filter(|(_, units)| *units > 0);
+        present.map(|(name, units)| (name.to_owned(), units.into())).collect::<Map<String, Value>>()
     };
     change.moved().into_iter().map(line).collect()
 }
 
-fn old_fact(fact: &OldFact, drops: &Drops) -> Fact {
+fn old_fact(fact: &OldFact, drops: &KnownDrops) -> Fact {
     match fact {
         OldFact::Change(id, change) => old_change(*id, change),
         OldFact::Superseded { old, at, hold: image } => {
@@ -297,7 +308,7 @@ fn old_change(id: HoldId, change: &Change) -> Fact {
     }
 }
 
-fn adjustment(adjusted: &Adjusted, drops: &Drops) -> Fact {
+fn adjustment(adjusted: &Adjusted, drops: &KnownDrops) -> Fact {
     let Adjusted { drop, item, adjustment, basis, at, by: made_by } = adjusted;
     let Adjustment { id, pool, change } = adjustment;
     let PoolBasis { received, taken_out } = basis;
@@ -316,7 +327,7 @@ fn adjustment(adjusted: &Adjusted, drops: &Drops) -> Fact {
     })
 }
 
-fn remembered(image: &AdjustmentsImage, drops: &Drops) -> Fact {
+fn remembered(image: &AdjustmentsImage, drops: &KnownDrops) -> Fact {
     let AdjustmentsImage { drop, item, forgotten, adjustments } = image;
     let adjustment = |(Adjustment { id, pool, change }, at): &(Adjustment, Option<Timestamp>)| json!({"adjustment_id": id.to_string(), "pool_number": pool.0, "change": asked(change), "at": time(*at)});
     of_drop("adjustments", *drop, drops)
@@ -325,7 +336,7 @@ fn remembered(image: &AdjustmentsImage, drops: &Drops) -> Fact {
         .with("adjustments", adjustments.iter().map(adjustment).collect::<Value>())
 }
 
-fn archive(archived: &Archived, drops: &Drops) -> Fact {
+fn archive(archived: &Archived, drops: &KnownDrops) -> Fact {
     let Archived { drop, at, pools } = archived;
     let sold = |Sold { claimed, withdrawn, returned_total }: &Sold| json!({"claimed": claimed, "withdrawn": withdrawn, "returned_total": returned_total});
     of_drop("archived", *drop, drops).with("at", time(*at)).with("pools", pools.iter().map(sold).collect::<Value>())
@@ -345,7 +356,7 @@ fn asked(change: &StockChange) -> Value {
     }
 }
 
-fn stock(image: &StockImage, drops: &Drops) -> Fact {
+fn stock(image: &StockImage, drops: &KnownDrops) -> Fact {
     let StockImage { drop, item, pools, adjustments } = image;
     let pool = |PoolBasis { received, taken_out }: &PoolBasis| json!({"received": received, "taken_out": taken_out});
     let adjustment = |Adjustment { id, pool, change }: &Adjustment| json!({"adjustment_id": id.to_string(), "pool_number": pool.0, "change": asked(change)});

@@ -46,8 +46,8 @@ impl Fact {
 
     fn text(&self, lsn: Lsn, written_at: Timestamp) -> String {
         let head = format!("{lsn:>8} {written_at} {:<8}", self.kind);
-        let told = self.fields.iter().filter(|(_, value)| !is_nothing(value));
-        let fields = told.map(|(name, value)| format!("{name}={}", text(value)));
+        let present = self.fields.iter().filter(|(_, value)| !is_nothing(value));
+        let fields = present.map(|(name, value)| format!("{name}={}", text(value)));
         once(head).chain(fields).collect::<Vec<_>>().join(" ")
     }
 }

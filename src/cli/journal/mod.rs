@@ -3,7 +3,7 @@
 //! It reads as `verify` does and changes nothing. Records go to standard output, everything else to standard error.
 //! Nothing is replayed: each record is shown as it is.
 
-use stockade_engine::folder::{Folder, FolderError};
+use stockade_engine::folder::{DataFolder, FolderError};
 use stockade_engine::verify::VerifyError;
 use stockade_journal::storage::FolderLock;
 use stockade_journal::{Batch, Ending, Inspection, LogError, inspect};
@@ -18,7 +18,7 @@ mod drops;
 mod fact;
 mod fields;
 
-use drops::Drops;
+use drops::KnownDrops;
 use fact::fact;
 
 /// Prints the journal of a data folder.
@@ -26,7 +26,7 @@ use fact::fact;
 /// # Errors
 /// If the folder or its journal can't be read. Damage is a finding, reported after all records before it.
 pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failure> {
-    let folder = match Folder::inspect(&options.data) {
+    let folder = match DataFolder::inspect(&options.data) {
         Ok(folder) => folder,
         Err(error @ FolderError::Damaged { .. }) => {
             output.complain(&format!("finding: {error}"));
@@ -50,7 +50,7 @@ pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failu
     }
     let mut inspection = inspect(folder.journal.as_ref()).map_err(VerifyError::from)?;
     let oldest = inspection.oldest().unwrap_or(Lsn(1));
-    let mut drops = Drops::new(options.drop.clone());
+    let mut drops = KnownDrops::new(options.drop.clone());
     if oldest > Lsn(1) {
         drops.read_snapshot(&folder, output);
     }
@@ -58,17 +58,17 @@ pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failu
     if options.from.is_some_and(|from| from < oldest) {
         output.complain(&format!("note: the journal begins with record {oldest}: older ones are in snapshots alone"));
     }
-    let walked = dump.walk(&mut inspection, output)?;
-    if walked == Walked::ToTheEnd {
+    let ended = dump.dump(&mut inspection, output)?;
+    if ended == DumpEnd::ToTheEnd {
         tell_ending(inspection.ending(), output);
         dump.tell_nothing(inspection.next_lsn(), output);
     }
-    Ok(if walked == Walked::ToDamage { Finding::Amiss } else { Finding::Well })
+    Ok(if ended == DumpEnd::ToDamage { Finding::Amiss } else { Finding::Well })
 }
 
 /// How far the walk got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Walked {
+enum DumpEnd {
     ToTheEnd,
     /// As many records as requested, or the output is not read any more.
     Enough,
@@ -78,21 +78,21 @@ enum Walked {
 
 struct Dump<'a> {
     options: &'a DumpOptions,
-    drops: Drops,
+    drops: KnownDrops,
     printed: u64,
 }
 
 impl Dump<'_> {
-    fn walk(&mut self, inspection: &mut Inspection<'_>, output: &mut Output) -> Result<Walked, Failure> {
+    fn dump(&mut self, inspection: &mut Inspection<'_>, output: &mut Output) -> Result<DumpEnd, Failure> {
         if self.is_enough() {
-            return Ok(Walked::Enough);
+            return Ok(DumpEnd::Enough);
         }
         for batch in inspection.by_ref() {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(error @ LogError::Damage { .. }) => {
                     output.complain(&format!("finding: {error}"));
-                    return Ok(Walked::ToDamage);
+                    return Ok(DumpEnd::ToDamage);
                 }
                 Err(
                     error @ (LogError::Io { .. }
@@ -112,10 +112,10 @@ impl Dump<'_> {
                 output.json(&lines.join("\n"));
             }
             if self.is_enough() || !output.is_open() {
-                return Ok(Walked::Enough);
+                return Ok(DumpEnd::Enough);
             }
         }
-        Ok(Walked::ToTheEnd)
+        Ok(DumpEnd::ToTheEnd)
     }
 
     fn is_enough(&self) -> bool {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use smallvec::SmallVec;
 use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
 use stockade_types::hold::{
-    Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine,
+    Change, ContentHash, Hold, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine,
 };
 use stockade_types::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
@@ -18,7 +18,7 @@ use stockade_types::record::{
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use super::drops::Drops;
+use super::drops::KnownDrops;
 use super::fact::fact;
 
 const NOON: Timestamp = Timestamp(1_796_403_600_000);
@@ -59,7 +59,7 @@ fn hold_of(drop: u32, place: u8) -> Hold {
         settled_at: Timestamp(0),
         revision: Lsn(2),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 2)]),
-        rare: None,
+        extras: None,
     })
 }
 
@@ -69,7 +69,7 @@ fn adjustment() -> Adjustment {
 
 /// A record as JSON, where drop 0 is known.
 fn shown(record: &Record) -> Value {
-    let mut drops = Drops::new(None);
+    let mut drops = KnownDrops::new(None);
     drops.meet(&drop_record(0, "knife"));
     let line = fact(record, &drops).line(Lsn(7), NOON, true);
     let mut shown: Value = serde_json::from_str(&line).expect("JSON");
@@ -163,17 +163,17 @@ fn a_hold_is_shown_with_names_where_they_are_known_and_with_numbers_where_not() 
     assert_eq!(shown(&Record::Hold(hold_of(0, 1))), wanted);
     let line = HoldLine { returned: 1, withdrawn: 1, ..HoldLine::new(ItemNo(4), PoolNo(5), 2) };
     let (order_ref, superseded_by) = (Some(id::<OrderRef>("A-1")), Some(HoldId::from_bytes([1; 16])));
-    let rare = Rare {
+    let extras = HoldExtras {
         identities: vec![Identity { kind: id("card"), subject: SubjectKey(0xc) }],
         tiers: vec![id("gold")],
         over_limits: Some("a gift".into()),
         shorts: vec![ShortLine { item: ItemNo(4), requested: 3, reason: Reason::SoldOut }],
-        ..Rare::default()
+        ..HoldExtras::default()
     };
     let stranger = Hold::from(HoldFields {
         settled_at: NOON,
         lines: Lines::from_slice(&[line]),
-        rare: Some(Box::new(Rare { order_ref, late: true, superseded_by, ..rare })),
+        extras: Some(Box::new(HoldExtras { order_ref, late: true, superseded_by, ..extras })),
         ..hold_of(3, 2).into()
     });
     let shown = shown(&Record::Hold(stranger));
@@ -274,7 +274,7 @@ fn stock_and_restarts_are_shown() {
 
 #[test]
 fn a_drop_takes_its_holds_with_it_and_an_id_that_is_used_again_goes_to_its_new_drop() {
-    let mut drops = Drops::new(Some(id::<DropId>("knife")));
+    let mut drops = KnownDrops::new(Some(id::<DropId>("knife")));
     let change =
         |place| Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([place; 16]), Change::Expired { at: NOON })));
     let told = [

@@ -12,7 +12,7 @@ pub const CUSTOMER: &str = "customer";
 /// The end of the year 9999, the last instant on the wire.
 const LAST: Timestamp = Timestamp(253_402_300_799_999);
 /// The longest duration on the wire: 10,000 years.
-const LONGEST: Millis = Millis(315_576_000_000_000);
+const DURATION_MAX: Millis = Millis(315_576_000_000_000);
 
 /// An instant, at most `LAST`.
 #[must_use]
@@ -21,10 +21,10 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds, nanos }
 }
 
-/// A duration, at most `LONGEST`.
+/// A duration, at most `DURATION_MAX`.
 #[must_use]
 pub fn duration(span: Millis) -> prost_types::Duration {
-    let (seconds, nanos) = split(span.min(LONGEST).0);
+    let (seconds, nanos) = split(span.min(DURATION_MAX).0);
     prost_types::Duration { seconds, nanos }
 }
 

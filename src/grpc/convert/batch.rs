@@ -1,7 +1,7 @@
 //! Batches: the operations of a message, and the result of each.
 
-use stockade_engine::answer::{HoldView, Outcome, Violation};
-use stockade_engine::command::{Claim, Extend, Release, Reserve, Return, Wanted};
+use stockade_engine::answer::{HoldView, InvalidField, Outcome};
+use stockade_engine::command::{Claim, Extend, Release, Reserve, Return, WantedUnits};
 use stockade_proto as pb;
 use stockade_types::hold::HoldLine;
 use tonic::Status;
@@ -13,7 +13,7 @@ use super::fields::enumeration;
 use super::hold::{claim, extend, release, reserve, return_units};
 
 /// Most operations of a message.
-pub const MAX_OPERATIONS: usize = 5_000;
+pub const OPERATIONS_MAX: usize = 5_000;
 
 /// How much of a hold is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum View {
 
 /// One operation of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum BatchCommand {
     /// Reserves units.
     Reserve(Reserve),
     /// Moves a deadline.
@@ -45,8 +45,8 @@ pub enum Command {
 /// All faulty fields.
 pub fn batch(operations: usize, view: i32) -> Result<View, Rejection> {
     let mut faults = Faults::default();
-    if operations == 0 || operations > MAX_OPERATIONS {
-        faults.invalid("operations", format_args!("must be 1-{MAX_OPERATIONS}, not {operations}"));
+    if operations == 0 || operations > OPERATIONS_MAX {
+        faults.invalid("operations", format_args!("must be 1-{OPERATIONS_MAX}, not {operations}"));
     }
     let view = match enumeration(&mut faults, "view", view) {
         Some(pb::HoldView::Unspecified | pb::HoldView::Full) => Some(View::Full),
@@ -60,32 +60,32 @@ pub fn batch(operations: usize, view: i32) -> Result<View, Rejection> {
 ///
 /// # Errors
 /// As for the operation's own call.
-pub fn operation(operation: &pb::operation::Operation) -> Result<Command, Rejection> {
+pub fn operation(operation: &pb::operation::Operation) -> Result<BatchCommand, Rejection> {
     use pb::operation::Operation;
     match operation {
-        Operation::Reserve(request) => reserve(request).map(Command::Reserve),
-        Operation::Extend(request) => extend(request).map(Command::Extend),
-        Operation::Claim(request) => claim(request).map(Command::Claim),
-        Operation::Release(request) => release(request).map(Command::Release),
-        Operation::ReturnUnits(request) => return_units(request).map(Command::Return),
+        Operation::Reserve(request) => reserve(request).map(BatchCommand::Reserve),
+        Operation::Extend(request) => extend(request).map(BatchCommand::Extend),
+        Operation::Claim(request) => claim(request).map(BatchCommand::Claim),
+        Operation::Release(request) => release(request).map(BatchCommand::Release),
+        Operation::ReturnUnits(request) => return_units(request).map(BatchCommand::Return),
     }
 }
 
 /// The rejection of an operation that is empty or of a kind that this server does not know.
 #[must_use]
 pub fn no_operation() -> Rejection {
-    let violation = Violation { field: "operation".to_owned(), description: "must be set".to_owned() };
+    let violation = InvalidField { field: "operation".to_owned(), description: "must be set".to_owned() };
     Rejection::Invalid(vec![violation])
 }
 
 /// The result of an operation that was decided.
 #[must_use]
-pub fn result(command: &Command, outcome: &Outcome, view: View) -> pb::Result {
+pub fn result(command: &BatchCommand, outcome: &Outcome, view: View) -> pb::Result {
     let (mode, short_lines) = match (command, outcome) {
-        (Command::Reserve(_), outcome) => (pb::ClaimMode::Unspecified, short_lines(outcome)),
-        (Command::Claim(_), Outcome::Hold(view)) => (claim_mode(view), Vec::new()),
+        (BatchCommand::Reserve(_), outcome) => (pb::ClaimMode::Unspecified, short_lines(outcome)),
+        (BatchCommand::Claim(_), Outcome::Hold(view)) => (claim_mode(view), Vec::new()),
         (
-            Command::Extend(_) | Command::Claim(_) | Command::Release(_) | Command::Return(_),
+            BatchCommand::Extend(_) | BatchCommand::Claim(_) | BatchCommand::Release(_) | BatchCommand::Return(_),
             Outcome::Hold(_) | Outcome::Refused(_),
         ) => (pb::ClaimMode::Unspecified, Vec::new()),
     };
@@ -110,7 +110,7 @@ pub fn error(status: &Status) -> pb::Result {
     let violations = details.bad_request().map(|request| request.field_violations.as_slice()).unwrap_or_default();
     let field_violations = violations
         .iter()
-        .map(|told| pb::FieldViolation { field: told.field.clone(), description: told.description.clone() })
+        .map(|fault| pb::FieldViolation { field: fault.field.clone(), description: fault.description.clone() })
         .collect();
     let delay = details.retry_info().and_then(|info| info.retry_delay);
     let error = pb::Error {
@@ -126,7 +126,7 @@ pub fn error(status: &Status) -> pb::Result {
     }
 }
 
-fn brief(command: &Command, view: &HoldView) -> pb::Hold {
+fn brief(command: &BatchCommand, view: &HoldView) -> pb::Hold {
     let HoldView { hold, definition } = view;
     let lines = if as_asked(command, view) {
         Vec::new()
@@ -144,9 +144,9 @@ fn brief(command: &Command, view: &HoldView) -> pb::Hold {
 
 /// Whether the request implies the hold's lines: the lines are what the operation requested, and nothing else has
 /// changed.
-fn as_asked(command: &Command, view: &HoldView) -> bool {
+fn as_asked(command: &BatchCommand, view: &HoldView) -> bool {
     let HoldView { hold, definition } = view;
-    let asked = |wanted: &[Wanted], line: &HoldLine| {
+    let asked = |wanted: &[WantedUnits], line: &HoldLine| {
         let sku = definition.sku(line.item);
         wanted.iter().find(|wanted| wanted.sku == *sku).map_or(0, |wanted| wanted.units)
     };
@@ -155,15 +155,17 @@ fn as_asked(command: &Command, view: &HoldView) -> bool {
     match command {
         // A granted reserve has the request's lines as they were at first: other content under the same id is
         // refused. Only a hold that got fewer units than requested may lack a line.
-        Command::Reserve(reserve) => {
+        BatchCommand::Reserve(reserve) => {
             hold.shorts().is_empty()
                 && lines.all(|line| untouched(&line) && line.quantity == asked(&reserve.lines, &line))
         }
-        Command::Extend(_) => lines.all(|line| untouched(&line)),
-        Command::Claim(claim) if claim.lines.is_empty() => lines.all(|line| untouched(&line)),
-        Command::Claim(claim) => lines.all(|line| line.returned == 0 && line.quantity == asked(&claim.lines, &line)),
-        Command::Release(release) => lines.all(|line| line.quantity == asked(&release.keep, &line)),
-        Command::Return(returned) if returned.returned.is_empty() => lines.all(|line| line.quantity == 0),
-        Command::Return(returned) => lines.all(|line| line.returned == asked(&returned.returned, &line)),
+        BatchCommand::Extend(_) => lines.all(|line| untouched(&line)),
+        BatchCommand::Claim(claim) if claim.lines.is_empty() => lines.all(|line| untouched(&line)),
+        BatchCommand::Claim(claim) => {
+            lines.all(|line| line.returned == 0 && line.quantity == asked(&claim.lines, &line))
+        }
+        BatchCommand::Release(release) => lines.all(|line| line.quantity == asked(&release.keep, &line)),
+        BatchCommand::Return(returned) if returned.returned.is_empty() => lines.all(|line| line.quantity == 0),
+        BatchCommand::Return(returned) => lines.all(|line| line.returned == asked(&returned.returned, &line)),
     }
 }

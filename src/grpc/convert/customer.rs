@@ -1,7 +1,7 @@
 //! The customer of a reserve: id, tiers, identities, and whether staff overrides limits.
 
 use stockade_proto as pb;
-use stockade_types::ids::{CustomerId, IdError, IdentityKind, MAX_OPAQUE, TierId};
+use stockade_types::ids::{CustomerId, IdError, IdentityKind, OPAQUE_MAX, TierId};
 
 use super::answer::CUSTOMER;
 use super::faults::Faults;
@@ -9,11 +9,11 @@ use super::fields::id;
 use crate::text;
 
 /// Most tiers of a request.
-const MAX_TIERS: usize = 16;
+const TIERS_MAX: usize = 16;
 /// Most identities of a request.
-const MAX_IDENTITIES: usize = 16;
+const IDENTITIES_MAX: usize = 16;
 /// Most bytes of the reason for an override.
-const MAX_REASON: usize = 200;
+const REASON_MAX: usize = 200;
 
 /// The customer of a reserve.
 pub struct Buyer {
@@ -40,8 +40,8 @@ pub fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Buyer {
 }
 
 fn tiers(faults: &mut Faults, named: &[String]) -> Vec<TierId> {
-    if named.len() > MAX_TIERS {
-        faults.invalid("customer.tiers", format_args!("must be at most {MAX_TIERS}, not {}", named.len()));
+    if named.len() > TIERS_MAX {
+        faults.invalid("customer.tiers", format_args!("must be at most {TIERS_MAX}, not {}", named.len()));
         return Vec::new();
     }
     let tier = |(place, tier): (usize, &String)| id(faults, format_args!("customer.tiers[{place}]"), tier);
@@ -52,8 +52,8 @@ fn tiers(faults: &mut Faults, named: &[String]) -> Vec<TierId> {
 }
 
 fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind, String)> {
-    if named.len() > MAX_IDENTITIES {
-        faults.invalid("customer.identities", format_args!("must be at most {MAX_IDENTITIES}, not {}", named.len()));
+    if named.len() > IDENTITIES_MAX {
+        faults.invalid("customer.identities", format_args!("must be at most {IDENTITIES_MAX}, not {}", named.len()));
         return Vec::new();
     }
     let mut identities = Vec::with_capacity(named.len());
@@ -63,7 +63,7 @@ fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind,
         if kind.as_ref().is_some_and(|kind| kind.as_str() == CUSTOMER) {
             faults.invalid(field, format_args!("{CUSTOMER} is customer.id already"));
         }
-        if value.is_empty() || value.len() > MAX_OPAQUE || value.chars().any(char::is_control) {
+        if value.is_empty() || value.len() > OPAQUE_MAX || value.chars().any(char::is_control) {
             faults.invalid(format_args!("customer.identities[{place}].value"), IdError::Opaque);
         } else if let Some(kind) = kind {
             identities.push((kind, value.clone()));
@@ -81,8 +81,8 @@ pub fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<
     if !limits && !windows {
         faults.invalid("override", "must have limits or windows set");
     }
-    if reason.is_empty() || reason.len() > MAX_REASON {
-        faults.invalid("override.reason", format_args!("must be 1-{MAX_REASON} bytes"));
+    if reason.is_empty() || reason.len() > REASON_MAX {
+        faults.invalid("override.reason", format_args!("must be 1-{REASON_MAX} bytes"));
     } else if !text::is_plain(reason) {
         faults.invalid("override.reason", text::PLAIN);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use stockade_engine::command::CreateDrop;
 use stockade_proto as pb;
 use stockade_types::definition::{
-    DEFAULT_SHOP, Definition, GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_TITLE, Pool, Schedule,
+    DEFAULT_SHOP, Definition, GENERAL_POOL, ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, Pool, Schedule, TITLE_MAX,
     Terms,
 };
 use stockade_types::ids::{PoolId, Sku};
@@ -17,17 +17,17 @@ use super::fields::{enumeration, id, instant, optional_id, span};
 use super::limits::limits;
 use crate::text;
 
-const SHORTEST_TTL: Millis = Millis::from_secs(1);
-const LONGEST_TTL: Millis = Millis::from_secs(24 * 60 * 60);
+const TTL_MIN: Millis = Millis::from_secs(1);
+const TTL_MAX: Millis = Millis::from_secs(24 * 60 * 60);
 const USUAL_TTL: Millis = Millis::from_secs(5 * 60);
 /// The default time for a payment.
 const USUAL_PAYMENT_TTL: Millis = Millis::from_secs(15 * 60);
-const LONGEST_LIFE: Millis = Millis::from_secs(7 * 24 * 60 * 60);
+const HOLD_LIFE_MAX: Millis = Millis::from_secs(7 * 24 * 60 * 60);
 /// Most bytes of an encoded drop without its output-only fields. It then fits into a record, and several fit into a
 /// page of a list.
-const MAX_DROP: usize = 96 * 1024;
-const MAX_LABEL_KEY: usize = 64;
-const MAX_LABEL_VALUE: usize = 256;
+const DROP_BYTES_MAX: usize = 96 * 1024;
+const LABEL_KEY_MAX: usize = 64;
+const LABEL_VALUE_MAX: usize = 256;
 
 /// Whether a field of a drop is set.
 type IsSet = fn(&pb::Drop) -> bool;
@@ -84,8 +84,8 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         faults.unbuilt(is_set(drop), format_args!("drop.{field}"));
     }
     let name = id(faults, "drop.id", name);
-    if title.len() > MAX_TITLE {
-        faults.invalid("drop.title", format_args!("must be at most {MAX_TITLE} bytes"));
+    if title.len() > TITLE_MAX {
+        faults.invalid("drop.title", format_args!("must be at most {TITLE_MAX} bytes"));
     }
     if !text::is_plain(title) {
         faults.invalid("drop.title", text::PLAIN);
@@ -103,7 +103,7 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
     let spans = spans(faults, hold_ttl.as_ref(), max_hold_life.as_ref());
     let payment = span(faults, "drop.payment_ttl", payment_ttl.as_ref());
     let payment_ttl = if payment_ttl.is_some() { payment } else { Some(USUAL_PAYMENT_TTL) };
-    if payment_ttl.is_some_and(|ttl| !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl)) {
+    if payment_ttl.is_some_and(|ttl| !(TTL_MIN..=TTL_MAX).contains(&ttl)) {
         faults.invalid("drop.payment_ttl", "must be 1s to 24h");
     }
     let items = items(faults, goods);
@@ -121,8 +121,8 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         limits: limits?,
     };
     let size = encoded_len(&definition);
-    if size > MAX_DROP {
-        faults.invalid("drop", format_args!("takes {size} bytes as encoded: must be at most {MAX_DROP}"));
+    if size > DROP_BYTES_MAX {
+        faults.invalid("drop", format_args!("takes {size} bytes as encoded: must be at most {DROP_BYTES_MAX}"));
     }
     Some(definition)
 }
@@ -134,33 +134,33 @@ fn spans(
 ) -> Option<(Millis, Millis)> {
     let ttl = span(faults, "drop.hold_ttl", hold_ttl);
     let ttl = if hold_ttl.is_some() { ttl } else { Some(USUAL_TTL) };
-    let ttl_fits = ttl.is_some_and(|ttl| (SHORTEST_TTL..=LONGEST_TTL).contains(&ttl));
+    let ttl_fits = ttl.is_some_and(|ttl| (TTL_MIN..=TTL_MAX).contains(&ttl));
     if ttl.is_some() && !ttl_fits {
         faults.invalid("drop.hold_ttl", "must be 1s to 24h");
     }
     let ttl = ttl.filter(|_| ttl_fits);
     let life = span(faults, "drop.max_hold_life", max_hold_life);
     let life = if max_hold_life.is_some() { life? } else { ttl?.doubled() };
-    let least = ttl.unwrap_or(SHORTEST_TTL);
-    if !(least..=LONGEST_LIFE).contains(&life) {
+    let least = ttl.unwrap_or(TTL_MIN);
+    if !(least..=HOLD_LIFE_MAX).contains(&life) {
         faults.invalid("drop.max_hold_life", "must be hold_ttl to 7 days");
     }
     Some((ttl?, life))
 }
 
 fn labels(faults: &mut Faults, notes: &HashMap<String, String>) -> BTreeMap<String, String> {
-    if notes.len() > MAX_LABELS {
-        faults.invalid("drop.labels", format_args!("must be at most {MAX_LABELS}, not {}", notes.len()));
+    if notes.len() > LABELS_MAX {
+        faults.invalid("drop.labels", format_args!("must be at most {LABELS_MAX}, not {}", notes.len()));
         return BTreeMap::new();
     }
     let labels: BTreeMap<String, String> = notes.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     for (key, value) in &labels {
-        let shown: String = key.chars().take(MAX_LABEL_KEY).collect();
+        let shown: String = key.chars().take(LABEL_KEY_MAX).collect();
         let field = format!("drop.labels[{}]", text::escaped(&shown));
-        if key.is_empty() || key.len() > MAX_LABEL_KEY {
-            faults.invalid(field, format_args!("key must be 1-{MAX_LABEL_KEY} bytes"));
-        } else if value.len() > MAX_LABEL_VALUE {
-            faults.invalid(field, format_args!("must be at most {MAX_LABEL_VALUE} bytes"));
+        if key.is_empty() || key.len() > LABEL_KEY_MAX {
+            faults.invalid(field, format_args!("key must be 1-{LABEL_KEY_MAX} bytes"));
+        } else if value.len() > LABEL_VALUE_MAX {
+            faults.invalid(field, format_args!("must be at most {LABEL_VALUE_MAX} bytes"));
         } else if !text::is_plain(key) || !text::is_plain(value) {
             faults.invalid(field, text::PLAIN);
         }
@@ -169,8 +169,8 @@ fn labels(faults: &mut Faults, notes: &HashMap<String, String>) -> BTreeMap<Stri
 }
 
 fn items(faults: &mut Faults, goods: &[pb::Item]) -> Option<Vec<Item>> {
-    if goods.is_empty() || goods.len() > MAX_ITEMS {
-        faults.invalid("drop.items", format_args!("must be 1-{MAX_ITEMS}, not {}", goods.len()));
+    if goods.is_empty() || goods.len() > ITEMS_MAX {
+        faults.invalid("drop.items", format_args!("must be 1-{ITEMS_MAX}, not {}", goods.len()));
         return None;
     }
     let mut seen: HashMap<&str, usize> = HashMap::with_capacity(goods.len());
@@ -193,8 +193,8 @@ fn items(faults: &mut Faults, goods: &[pb::Item]) -> Option<Vec<Item>> {
 /// The single pool of an item, with all its stock.
 fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Pool> {
     let pb::Item { sku: _, quantity, pools, stock: _, kind, slot, price_floor, unit_cost } = item;
-    if *quantity > MAX_ITEM_UNITS {
-        faults.invalid(format_args!("drop.items[{place}].quantity"), format_args!("must be at most {MAX_ITEM_UNITS}"));
+    if *quantity > ITEM_UNITS_MAX {
+        faults.invalid(format_args!("drop.items[{place}].quantity"), format_args!("must be at most {ITEM_UNITS_MAX}"));
     }
     faults.unbuilt(!is_general(pools, *quantity), format_args!("drop.items[{place}].pools"));
     match enumeration(faults, format_args!("drop.items[{place}].kind"), *kind) {

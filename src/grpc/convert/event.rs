@@ -13,7 +13,7 @@ use super::drop_status::drop_status;
 
 /// Which parts of an event are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Shown {
+pub struct EventFields {
     /// The customer, the order and the actor.
     pub customers: bool,
     /// Stock figures.
@@ -22,7 +22,7 @@ pub struct Shown {
 
 /// An event of this journal, with the cursor after it.
 #[must_use]
-pub fn event(event: &Event, journal: &str, cursor: String, shown: Shown) -> pb::Event {
+pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -> pb::Event {
     let Event { lsn, position: _, kind, at, scheduled_for, actor, drop, detail } = event;
     let drop = drop.as_deref();
     let plain = pb::Event {
@@ -64,7 +64,7 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: Shown) -> pb::
     }
 }
 
-fn shown_hold(drop: &Definition, hold: &Hold, shown: Shown) -> pb::Hold {
+fn shown_hold(drop: &Definition, hold: &Hold, shown: EventFields) -> pb::Hold {
     let hold = hold_in(drop, hold);
     if shown.customers { hold } else { pb::Hold { customer_id: String::new(), order_ref: String::new(), ..hold } }
 }

@@ -4,7 +4,7 @@ use stockade_feed::Filter;
 use stockade_proto as pb;
 use stockade_types::time::Millis;
 
-use super::event::Shown;
+use super::event::EventFields;
 use super::faults::{Faults, Rejection};
 use super::fields::optional_id;
 use super::list;
@@ -29,11 +29,11 @@ pub enum From {
 
 /// Which events are returned, and which parts of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct EventSelection {
     /// Which events.
     pub filter: Filter,
     /// Which parts of them.
-    pub shown: Shown,
+    pub shown: EventFields,
     /// Most events of a message or page.
     pub events: usize,
 }
@@ -44,7 +44,7 @@ pub struct ReadEvents {
     /// Where to begin.
     pub from: From,
     /// Which events.
-    pub wanted: Wanted,
+    pub wanted: EventSelection,
     /// Whether the stream goes on with new events.
     pub follow: bool,
 }
@@ -55,7 +55,7 @@ pub struct ListEvents {
     /// Where to begin.
     pub from: From,
     /// Which events.
-    pub wanted: Wanted,
+    pub wanted: EventSelection,
     /// How long to wait for an event if there is none.
     pub wait: Option<Millis>,
     /// The newest events, newest first.
@@ -82,8 +82,8 @@ pub fn read_events(request: &pb::ReadEventsRequest) -> Result<ReadEvents, Reject
         0 => EVENTS_MAX,
         events => events.min(EVENTS_MAX),
     };
-    let shown = Shown { customers: *with_customers, stock: *with_stock };
-    let wanted = Wanted { filter: event_filter(&mut faults, filter.as_ref()), shown, events };
+    let shown = EventFields { customers: *with_customers, stock: *with_stock };
+    let wanted = EventSelection { filter: event_filter(&mut faults, filter.as_ref()), shown, events };
     faults.finish(Some(ReadEvents { from, wanted, follow: *follow }))
 }
 
@@ -95,9 +95,9 @@ pub fn list_events(request: &pb::ListEventsRequest) -> Result<ListEvents, Reject
     let pb::ListEventsRequest { after, filter, page_size, wait, with_customers, with_stock, latest } = request;
     let mut faults = Faults::default();
     let from = if after.is_empty() { From::Oldest } else { From::Cursor(after.clone()) };
-    let shown = Shown { customers: *with_customers, stock: *with_stock };
+    let shown = EventFields { customers: *with_customers, stock: *with_stock };
     let filter = event_filter(&mut faults, filter.as_ref());
-    let wanted = Wanted { filter, shown, events: list::page(&mut faults, *page_size) };
+    let wanted = EventSelection { filter, shown, events: list::page(&mut faults, *page_size) };
     let wait = waiting(&mut faults, wait.as_ref());
     faults.finish(Some(ListEvents { from, wanted, wait, latest: *latest }))
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 
-use stockade_engine::answer::Violation;
+use stockade_engine::answer::InvalidField;
 
 /// Why a request was not converted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// Faulty fields.
-    Invalid(Vec<Violation>),
+    Invalid(Vec<InvalidField>),
     /// Fields of the contract that are set and not built yet, by their proto names.
     Unbuilt(Vec<String>),
 }
@@ -16,7 +16,7 @@ pub enum Rejection {
 /// The faults of one request. Field paths are formatted only if there is a fault.
 #[derive(Debug, Default)]
 pub struct Faults {
-    invalid: Vec<Violation>,
+    invalid: Vec<InvalidField>,
     unbuilt: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ impl Faults {
     /// Records a faulty field.
     #[cold]
     pub fn invalid(&mut self, field: impl Display, description: impl Display) {
-        self.invalid.push(Violation { field: field.to_string(), description: description.to_string() });
+        self.invalid.push(InvalidField { field: field.to_string(), description: description.to_string() });
     }
 
     /// Records a field that is not built yet, if it is set.

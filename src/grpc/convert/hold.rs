@@ -1,8 +1,8 @@
 //! Converts requests about holds to commands.
 
-use stockade_engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve, Return, Stage, Target, Wanted};
+use stockade_engine::command::{Claim, ExpiredPolicy, Extend, Release, Reserve, Return, Stage, Target, WantedUnits};
 use stockade_proto as pb;
-use stockade_types::hold::MAX_LINES;
+use stockade_types::hold::HOLD_LINES_MAX;
 use stockade_types::ids::{DropId, HoldId, Quantity};
 
 use super::customer::{Buyer, buyer, over_limits};
@@ -30,7 +30,7 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     let hold = id(&mut faults, "hold_id", hold_id);
     let drop = id(&mut faults, "drop_id", drop_id);
     if lines.is_empty() {
-        faults.invalid("lines", format_args!("must have 1-{MAX_LINES} lines"));
+        faults.invalid("lines", format_args!("must have 1-{HOLD_LINES_MAX} lines"));
     }
     let lines = wanted(&mut faults, "lines", lines);
     let buyer = buyer(&mut faults, customer.as_ref());
@@ -52,9 +52,9 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
 }
 
 /// Lines summed by SKU, in ascending order. The place of a SKU's first line is kept for error messages.
-fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<Wanted>> {
-    if lines.len() > MAX_LINES {
-        faults.invalid(field, format_args!("must have at most {MAX_LINES} lines, not {}", lines.len()));
+fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<WantedUnits>> {
+    if lines.len() > HOLD_LINES_MAX {
+        faults.invalid(field, format_args!("must have at most {HOLD_LINES_MAX} lines, not {}", lines.len()));
         return None;
     }
     let mut wanted = Vec::with_capacity(lines.len());
@@ -67,7 +67,7 @@ fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<Wa
         }
         faults.unbuilt(!pool.is_empty(), format_args!("{field}[{place}].pool"));
         if let (Some(sku), Ok(units)) = (sku, units) {
-            wanted.push(Wanted { sku, units: units.get(), place });
+            wanted.push(WantedUnits { sku, units: units.get(), place });
         }
     }
     // A stable sort: a SKU's first line stays first, and its place is kept.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use stockade_proto as pb;
-use stockade_types::definition::{Limit, MAX_LIMIT_SKUS, MAX_LIMIT_TIERS, MAX_LIMITS, Scope};
+use stockade_types::definition::{LIMIT_SKUS_MAX, LIMIT_TIERS_MAX, LIMITS_MAX, Limit, Scope};
 use stockade_types::ids::{IdentityKind, LimitId, Sku, TierId};
 use stockade_types::time::Millis;
 
@@ -11,13 +11,13 @@ use super::answer::CUSTOMER;
 use super::faults::Faults;
 use super::fields::{enumeration, id, span};
 
-const LONGEST_ROLLING: Millis = Millis::from_secs(366 * 24 * 60 * 60);
-const LONGEST_COOLDOWN: Millis = Millis::from_secs(24 * 60 * 60);
+const ROLLING_MAX: Millis = Millis::from_secs(366 * 24 * 60 * 60);
+const COOLDOWN_MAX: Millis = Millis::from_secs(24 * 60 * 60);
 
 /// All limits of a drop; `None` with the faults recorded.
 pub fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Option<Vec<Limit>> {
-    if rules.len() > MAX_LIMITS {
-        faults.invalid("drop.limits", format_args!("must be at most {MAX_LIMITS}, not {}", rules.len()));
+    if rules.len() > LIMITS_MAX {
+        faults.invalid("drop.limits", format_args!("must be at most {LIMITS_MAX}, not {}", rules.len()));
         return None;
     }
     let mut seen: HashMap<&str, usize> = HashMap::with_capacity(rules.len());
@@ -67,8 +67,8 @@ impl Rule<'_> {
         if rolling.is_some() && !units {
             self.invalid("rolling", "needs max_units or max_units_by_tier: it says which of them count");
         }
-        let rolling = self.span("rolling", rolling.as_ref(), (LONGEST_ROLLING, "1ms to 366 days"));
-        let cooldown = self.span("cooldown", cooldown.as_ref(), (LONGEST_COOLDOWN, "1ms to 24h"));
+        let rolling = self.span("rolling", rolling.as_ref(), (ROLLING_MAX, "1ms to 366 days"));
+        let cooldown = self.span("cooldown", cooldown.as_ref(), (COOLDOWN_MAX, "1ms to 24h"));
         Some(Limit {
             id: name?,
             scope: scope?,
@@ -104,8 +104,8 @@ impl Rule<'_> {
 
     /// The SKUs that it counts, sorted. For a limit within this drop they must be items of the drop.
     fn skus(&mut self, named: &[String], scope: Option<Scope>) -> Vec<Sku> {
-        if named.len() > MAX_LIMIT_SKUS {
-            self.invalid("skus", format_args!("must be at most {MAX_LIMIT_SKUS}, not {}", named.len()));
+        if named.len() > LIMIT_SKUS_MAX {
+            self.invalid("skus", format_args!("must be at most {LIMIT_SKUS_MAX}, not {}", named.len()));
             return Vec::new();
         }
         let here = matches!(scope, Some(Scope::Item | Scope::Drop));
@@ -138,8 +138,8 @@ impl Rule<'_> {
     }
 
     fn tiers(&mut self, named: &HashMap<String, u32>) -> BTreeMap<TierId, u32> {
-        if named.len() > MAX_LIMIT_TIERS {
-            self.invalid("max_units_by_tier", format_args!("must be at most {MAX_LIMIT_TIERS}, not {}", named.len()));
+        if named.len() > LIMIT_TIERS_MAX {
+            self.invalid("max_units_by_tier", format_args!("must be at most {LIMIT_TIERS_MAX}, not {}", named.len()));
             return BTreeMap::new();
         }
         // Sorted, so that the same faults are reported in the same order.
@@ -151,7 +151,7 @@ impl Rule<'_> {
                     tiers.insert(tier, *most);
                 }
                 Err(error) => {
-                    let shown: String = tier.chars().take(stockade_types::ids::MAX_SLUG).collect();
+                    let shown: String = tier.chars().take(stockade_types::ids::SLUG_MAX).collect();
                     self.invalid(format_args!("max_units_by_tier[{shown}]"), error);
                 }
             }

@@ -22,11 +22,11 @@ mod limits;
 mod update;
 
 pub use answer::{claim_mode, hold, refusal, short_lines, timestamp};
-pub use batch::{Command, MAX_OPERATIONS, View, batch, error, no_operation, operation, result};
+pub use batch::{BatchCommand, OPERATIONS_MAX, View, batch, error, no_operation, operation, result};
 pub use drop::create_drop;
 pub use drop_view::drop_view;
-pub use event::{Shown, event};
-pub use event_request::{From, ListEvents, ReadEvents, Wanted, list_events, read_events};
+pub use event::{EventFields, event};
+pub use event_request::{EventSelection, From, ListEvents, ReadEvents, list_events, read_events};
 pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
 pub use list::{drop_page, drop_token, hold_page, hold_token, list_drops, list_holds};

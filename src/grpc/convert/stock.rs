@@ -2,7 +2,7 @@
 
 use stockade_engine::command::AdjustStock;
 use stockade_proto as pb;
-use stockade_types::definition::MAX_ITEM_UNITS;
+use stockade_types::definition::ITEM_UNITS_MAX;
 use stockade_types::record::StockChange;
 
 use super::faults::{Faults, Rejection};
@@ -21,14 +21,14 @@ pub fn adjust_stock(request: &pb::AdjustStockRequest) -> Result<AdjustStock, Rej
     let adjustment = id(&mut faults, "adjustment_id", adjustment_id);
     let change = match change {
         Some(pb::adjust_stock_request::Change::Delta(delta)) => {
-            if *delta == 0 || delta.unsigned_abs() > MAX_ITEM_UNITS {
-                faults.invalid("delta", format_args!("must be 1-{MAX_ITEM_UNITS} units more or fewer"));
+            if *delta == 0 || delta.unsigned_abs() > ITEM_UNITS_MAX {
+                faults.invalid("delta", format_args!("must be 1-{ITEM_UNITS_MAX} units more or fewer"));
             }
             Some(StockChange::Delta(*delta))
         }
         Some(pb::adjust_stock_request::Change::SetReceived(pb::SetReceived { expected, units })) => {
-            if *units > MAX_ITEM_UNITS {
-                faults.invalid("set_received.units", format_args!("must be at most {MAX_ITEM_UNITS}"));
+            if *units > ITEM_UNITS_MAX {
+                faults.invalid("set_received.units", format_args!("must be at most {ITEM_UNITS_MAX}"));
             }
             Some(StockChange::SetReceived { expected: *expected, units: *units })
         }

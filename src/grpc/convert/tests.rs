@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost_types::{Duration, Timestamp as Instant};
 use stockade_engine::answer::{DropState, DropView, Stock};
-use stockade_engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, Wanted};
+use stockade_engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, WantedUnits};
 use stockade_proto as pb;
 use stockade_types::definition::Scope;
 use stockade_types::ids::{IdentityKind, Lsn, Sku, TierId};
@@ -68,8 +68,8 @@ const fn secs(seconds: i64) -> Duration {
     Duration { seconds, nanos: 0 }
 }
 
-fn wanted(sku: &str, units: u32, place: usize) -> Wanted {
-    Wanted { sku: sku.parse().expect("a sku"), units, place }
+fn wanted(sku: &str, units: u32, place: usize) -> WantedUnits {
+    WantedUnits { sku: sku.parse().expect("a sku"), units, place }
 }
 
 #[test]

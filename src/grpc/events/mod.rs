@@ -24,7 +24,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::Status;
 
-use super::convert::{self, From, Wanted};
+use super::convert::{self, EventSelection, From};
 use super::edge::Edge;
 use super::intake::{grow_until, room_deadline};
 use super::seats::Seats;
@@ -32,7 +32,7 @@ use super::status::{self, of_fault};
 use super::stream::Streams;
 use crate::budget::Charge;
 use crate::http2::Peer;
-use page::{Newest, PAGE_BYTES, Page, Source};
+use page::{EventPage, Newest, PAGE_BYTES, Source};
 use reader::Reader;
 use tail::Tails;
 
@@ -76,7 +76,7 @@ pub struct Events {
 
 /// A reader of events: what it wants, and for which peer.
 pub struct Asker {
-    wanted: Arc<Wanted>,
+    wanted: Arc<EventSelection>,
     peer: Arc<Peer>,
     /// It waits at the tail, and need not see at once what the tail has not decoded yet.
     waits: bool,
@@ -191,7 +191,7 @@ impl Events {
             let at_end = latest || !went_on;
             // A long search without a match returns how far it got; the caller goes on from there.
             if !page.events.is_empty() || Instant::now() >= until || (at_end && deadline.is_none()) {
-                let Page { events, .. } = page;
+                let EventPage { events, .. } = page;
                 return Ok((pb::ListEventsResponse { events, read_to: shared.feed.cursor(after) }, charge));
             }
             drop((page, charge));
@@ -199,7 +199,7 @@ impl Events {
                 return Err(status::stopping());
             }
             if at_end && let (Some(deadline), Some(tail)) = (deadline, &mut tail) {
-                shared.news(tail, deadline).await?;
+                shared.wait_for_more(tail, deadline).await?;
             }
         }
     }
@@ -238,21 +238,21 @@ impl Shared {
 
     /// The events after a position that fit into a message, with their charge. The page's position is beyond `after`,
     /// unless that is the end.
-    async fn gather(&self, after: Position, asker: &Asker) -> Result<(Page, Charge), Status> {
+    async fn gather(&self, after: Position, asker: &Asker) -> Result<(EventPage, Charge), Status> {
         let mut charge = asker.peer.share.empty_charge();
         if asker.wanted.filter.fits_nothing() {
-            return Ok((Page::behind(after.max(self.feed.end())), charge));
+            return Ok((EventPage::behind(after.max(self.feed.end())), charge));
         }
         let is_end = || after >= self.feed.end();
         let chunks = match self.feed.recent(after, RECENT_BYTES) {
             Recent::Chunks(chunks) => chunks,
-            Recent::End if asker.waits || is_end() => return Ok((Page::behind(after), charge)),
-            Recent::Behind if is_end() => return Ok((Page::behind(after), charge)),
+            Recent::End if asker.waits || is_end() => return Ok((EventPage::behind(after), charge)),
+            Recent::Behind if is_end() => return Ok((EventPage::behind(after), charge)),
             Recent::End | Recent::Behind => {
                 let began_here = asker.began == Some(after);
-                let read = move |source: &Source<'_>| match Page::of_files(after, source) {
+                let read = move |source: &Source<'_>| match EventPage::of_files(after, source) {
                     Err(FeedError::History(HistoryError::NotKept { oldest })) if began_here => {
-                        Page::of_files(Position::before(oldest).max(after), source)
+                        EventPage::of_files(Position::before(oldest).max(after), source)
                     }
                     read => read,
                 };
@@ -266,7 +266,7 @@ impl Shared {
         let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
         let make = move || {
             let source = Source { feed: &feed, wanted: &wanted };
-            (Page::of_chunks(after, &chunks, &source), charge)
+            (EventPage::of_chunks(after, &chunks, &source), charge)
         };
         if weight > AT_ONCE_BYTES {
             return blocking(move || {
@@ -293,7 +293,7 @@ impl Shared {
     }
 
     /// The newest events after a position, newest first, that are found until then.
-    async fn newest(&self, after: Position, until: Instant, asker: &Asker) -> Result<(Page, Charge), Status> {
+    async fn newest(&self, after: Position, until: Instant, asker: &Asker) -> Result<(EventPage, Charge), Status> {
         let (mut newest, mut charge) = (Newest::upto(self.feed.end()), asker.peer.share.empty_charge());
         if asker.wanted.filter.fits_nothing() {
             return Ok((newest.into_page(), charge));
@@ -339,7 +339,7 @@ impl Shared {
     }
 
     /// Waits for news at the tail, or until the deadline.
-    async fn news(&self, tail: &mut tail::Tail, deadline: Instant) -> Result<(), Status> {
+    async fn wait_for_more(&self, tail: &mut tail::Tail, deadline: Instant) -> Result<(), Status> {
         match timeout_at(deadline, tail.changed()).await {
             Ok(Ok(())) => tail.borrow_and_update().clone(),
             // The tail ended with its server.

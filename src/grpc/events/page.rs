@@ -8,7 +8,7 @@ use stockade_feed::{Chunk, Event, Feed, FeedError, Position};
 use stockade_proto as pb;
 use stockade_types::ids::Lsn;
 
-use crate::grpc::convert::{self, Wanted};
+use crate::grpc::convert::{self, EventSelection};
 
 /// Most bytes of a message's encoded events: the message ends before a record that would exceed this. Clients accept
 /// 4 MiB in a message by default.
@@ -24,7 +24,7 @@ const WINDOW_MAX: u64 = 32 * 1_024;
 
 /// The events of one message.
 #[derive(Debug)]
-pub struct Page {
+pub struct EventPage {
     /// In order.
     pub events: Vec<pb::Event>,
     /// Everything up to here was searched.
@@ -37,16 +37,16 @@ pub struct Source<'a> {
     /// The journal's feed.
     pub feed: &'a Feed,
     /// The request.
-    pub wanted: &'a Wanted,
+    pub wanted: &'a EventSelection,
 }
 
-impl Page {
+impl EventPage {
     /// An empty page; nothing after this position was searched.
     pub const fn behind(read_to: Position) -> Self {
         Self { events: Vec::new(), read_to, bytes: 0 }
     }
 
-    fn takes(&self, events: usize, bytes: usize, wanted: &Wanted) -> bool {
+    fn takes(&self, events: usize, bytes: usize, wanted: &EventSelection) -> bool {
         self.events.is_empty()
             || (self.events.len().saturating_add(events) <= wanted.events
                 && self.bytes.saturating_add(bytes) <= PAGE_BYTES)
@@ -115,7 +115,7 @@ impl Source<'_> {
 /// The newest events, searched from the end backwards.
 #[derive(Debug)]
 pub struct Newest {
-    page: Page,
+    page: EventPage,
     /// Everything after this position was searched.
     upto: Position,
     window: u64,
@@ -124,7 +124,7 @@ pub struct Newest {
 impl Newest {
     /// Starts at this end; nothing was searched yet.
     pub const fn upto(end: Position) -> Self {
-        Self { page: Page::behind(end), upto: end, window: WINDOW }
+        Self { page: EventPage::behind(end), upto: end, window: WINDOW }
     }
 
     /// Whether nothing was found so far.
@@ -133,7 +133,7 @@ impl Newest {
     }
 
     /// The events that were found, newest first. Events after the end at the start are not among them.
-    pub fn into_page(self) -> Page {
+    pub fn into_page(self) -> EventPage {
         self.page
     }
 

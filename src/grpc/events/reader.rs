@@ -8,7 +8,7 @@ use stockade_proto as pb;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::page::Page;
+use super::page::EventPage;
 use super::tail::Tail;
 use super::{Asker, Message, Shared};
 use crate::budget::Charge;
@@ -25,7 +25,7 @@ pub struct Reader {
     shared: Arc<Shared>,
     asker: Asker,
     read_to: Position,
-    goes: Goes,
+    read_end: ReadEnd,
     /// When the next message must be sent.
     beat: Instant,
     _following: Following,
@@ -33,7 +33,7 @@ pub struct Reader {
 }
 
 /// How far the reader goes.
-enum Goes {
+enum ReadEnd {
     /// To the end as it was when the reader began; the last message says so.
     To(Position),
     /// It follows the tail.
@@ -57,7 +57,7 @@ impl Reader {
         shared.settled().await;
         let from_oldest = matches!(from, From::Oldest);
         let read_to = shared.start(from).await?;
-        let goes = if follow { Goes::On(shared.tails.join()) } else { Goes::To(shared.feed.end()) };
+        let read_end = if follow { ReadEnd::On(shared.tails.join()) } else { ReadEnd::To(shared.feed.end()) };
         let asker = Asker {
             wanted: Arc::new(wanted),
             peer: Arc::clone(peer),
@@ -67,7 +67,7 @@ impl Reader {
         // The first message, with the position, is sent at once.
         let beat = Instant::now();
         let shared = Arc::clone(shared);
-        Ok(Self { shared, asker, read_to, goes, beat, _following: following, _seat: seat })
+        Ok(Self { shared, asker, read_to, read_end, beat, _following: following, _seat: seat })
     }
 
     /// The next message, and the reader for the one after it; `None` after the end.
@@ -84,27 +84,27 @@ impl Reader {
             if self.shared.stops() {
                 return Err(status::stopping());
             }
-            if let Goes::Over = self.goes {
+            if let ReadEnd::Over = self.read_end {
                 return Ok(None);
             }
             let (page, charge) = self.shared.gather(self.read_to, &self.asker).await?;
             let went_on = page.read_to > self.read_to;
             self.read_to = page.read_to;
-            let over = if let Goes::To(end) = self.goes { self.read_to >= end } else { false };
+            let over = if let ReadEnd::To(end) = self.read_end { self.read_to >= end } else { false };
             if over {
-                self.goes = Goes::Over;
+                self.read_end = ReadEnd::Over;
             }
             if over || !page.events.is_empty() || Instant::now() >= self.beat {
                 return Ok(Some(self.say(page, charge)));
             }
             drop((page, charge));
-            if !went_on && let Goes::On(tail) = &mut self.goes {
-                self.shared.news(tail, self.beat).await?;
+            if !went_on && let ReadEnd::On(tail) = &mut self.read_end {
+                self.shared.wait_for_more(tail, self.beat).await?;
             }
         }
     }
 
-    fn say(&mut self, Page { events, .. }: Page, charge: Charge) -> Message {
+    fn say(&mut self, EventPage { events, .. }: EventPage, charge: Charge) -> Message {
         self.beat = Instant::now() + HEARTBEAT;
         let feed = &self.shared.feed;
         let (read_to, durable_to) = (feed.cursor(self.read_to), feed.cursor(feed.end().max(self.read_to)));

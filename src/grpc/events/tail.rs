@@ -20,27 +20,27 @@ const GATHERED_FOR: Duration = Duration::from_millis(5);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 
 /// Each change means that there are new events; an error ends the followers' streams.
-type News = Result<(), Status>;
+type TailState = Result<(), Status>;
 
 /// A follower's receiver. The tail runs while there is one.
-pub type Tail = watch::Receiver<News>;
+pub type Tail = watch::Receiver<TailState>;
 
 /// The tail of a server's feed.
 pub struct Tails {
     feed: Arc<Feed>,
     streams: Streams,
-    news: Mutex<Option<watch::Sender<News>>>,
+    sender: Mutex<Option<watch::Sender<TailState>>>,
 }
 
 impl Tails {
     /// Without followers.
     pub fn new(feed: Arc<Feed>, streams: Streams) -> Arc<Self> {
-        Arc::new(Self { feed, streams, news: Mutex::default() })
+        Arc::new(Self { feed, streams, sender: Mutex::default() })
     }
 
     /// Follows: records that are appended from now on are decoded at the tail.
     pub fn join(self: &Arc<Self>) -> Tail {
-        let mut running = self.news.lock();
+        let mut running = self.sender.lock();
         if let Some(news) = running.as_ref() {
             return news.subscribe();
         }
@@ -97,7 +97,7 @@ impl Tails {
                 }
             }
             is_behind = Position::behind(end) < self.feed.end();
-            if let Some(news) = self.news.lock().as_ref() {
+            if let Some(news) = self.sender.lock().as_ref() {
                 news.send_modify(|last| *last = Ok(()));
             }
         }
@@ -105,7 +105,7 @@ impl Tails {
 
     /// Resolves once there are no followers.
     async fn deserted(&self) {
-        let news = self.news.lock().clone();
+        let news = self.sender.lock().clone();
         if let Some(news) = news {
             news.closed().await;
         }
@@ -113,7 +113,7 @@ impl Tails {
 
     /// Ends the tail, unless a follower has joined meanwhile.
     fn leave(&self) -> bool {
-        let mut running = self.news.lock();
+        let mut running = self.sender.lock();
         // Checked under the lock that joining takes.
         if running.as_ref().is_some_and(|news| news.receiver_count() > 0) {
             return false;
@@ -125,7 +125,7 @@ impl Tails {
 
     /// Ends all followers' streams with this status.
     fn end(&self, status: Status) {
-        let mut running = self.news.lock();
+        let mut running = self.sender.lock();
         if let Some(news) = running.take() {
             news.send_modify(|last| *last = Err(status));
         }

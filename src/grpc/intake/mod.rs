@@ -7,9 +7,9 @@
 mod limits;
 mod messages;
 mod shape;
-mod walk;
+mod decoded_size;
 
+pub use decoded_size::{Oversized, decoded_size};
 pub use limits::{ENTRIES_MAX, LENIENCE};
 pub use messages::{Messages, Received, grow, grow_until, room_deadline};
 pub use shape::{BrokenShape, Shape, Shapes};
-pub use walk::{Oversized, walk};

@@ -39,7 +39,7 @@ impl Write for Reader {
 }
 
 struct Log {
-    lines: Arc<Lines>,
+    lines: Arc<LineQueue>,
     fates: SyncSender<Fate>,
     read: Arc<Mutex<Vec<u8>>>,
 }
@@ -47,7 +47,7 @@ struct Log {
 impl Log {
     fn begin() -> Self {
         let (fates, receiver) = sync_channel(0);
-        let (lines, read) = (Arc::new(Lines::default()), Arc::new(Mutex::default()));
+        let (lines, read) = (Arc::new(LineQueue::default()), Arc::new(Mutex::default()));
         let (writing, reader) = (Arc::clone(&lines), Reader { fates: receiver, read: Arc::clone(&read) });
         thread::spawn(move || writing.write_out(reader, |count| Some(format!("{count} lost\n"))));
         Self { lines, fates, read }

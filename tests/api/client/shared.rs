@@ -249,7 +249,7 @@ async fn counts_beyond_all_bounds_are_brought_within_them() {
             assert!(ended.is_ok());
         }
     }
-    assert_eq!(fake.streams.load(Ordering::Relaxed), 1 + Batching::MOST_STREAMS);
+    assert_eq!(fake.streams.load(Ordering::Relaxed), 1 + Batching::STREAMS_MAX);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::session::{Sent, Session};
-use super::{Job, MAX_MESSAGE_BYTES, Unanswered};
-use crate::pool::Pool;
+use super::{Job, MESSAGE_BYTES_MAX, Unanswered};
+use crate::pool::ConnectionPool;
 use crate::retry::Policy;
 use crate::{Batching, Error, Options};
 
@@ -37,7 +37,7 @@ impl Limits {
 /// Sends the operations of one queue.
 pub(super) struct Driver {
     pub(super) limits: Limits,
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Arc<ConnectionPool>,
     policy: Arc<Policy>,
     jobs: mpsc::Receiver<Job>,
     /// Operations that were taken from the queue and are not in flight; those that are sent again come first.
@@ -48,7 +48,12 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(limits: Limits, pool: Arc<Pool>, policy: Arc<Policy>, jobs: mpsc::Receiver<Job>) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        pool: Arc<ConnectionPool>,
+        policy: Arc<Policy>,
+        jobs: mpsc::Receiver<Job>,
+    ) -> Self {
         Self { limits, pool, policy, jobs, waiting: VecDeque::new(), failures: 0, sequence: 0 }
     }
 
@@ -90,7 +95,7 @@ impl Driver {
         let (mut jobs, mut bytes) = (Vec::new(), 0_usize);
         while let Some(mut job) = self.waiting.pop_front() {
             let with = bytes.saturating_add(job.bytes);
-            if jobs.len() == self.limits.operations || with > MAX_MESSAGE_BYTES {
+            if jobs.len() == self.limits.operations || with > MESSAGE_BYTES_MAX {
                 self.waiting.push_front(job);
                 break;
             }

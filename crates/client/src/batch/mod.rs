@@ -18,12 +18,12 @@ use tonic::Status;
 
 use self::driver::{Driver, Limits};
 use super::attempts::Deadline;
-use super::pool::Pool;
+use super::pool::ConnectionPool;
 use super::retry::Policy;
 use super::{Error, Options};
 
 /// Most bytes of operations in a message: well below the server's bound.
-const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Most bytes that a message adds to an operation: its tag and its length.
 const FRAME_BYTES: usize = 6;
 
@@ -70,17 +70,17 @@ impl Job {
 /// Accepts operations. Dropping it ends the streams.
 #[derive(Debug)]
 pub(super) struct Batcher {
-    lanes: Vec<Lane>,
+    streams: Vec<BatchStream>,
     turn: AtomicUsize,
 }
 
 #[derive(Debug)]
-struct Lane {
+struct BatchStream {
     jobs: mpsc::Sender<Job>,
     driver: JoinHandle<()>,
 }
 
-impl Drop for Lane {
+impl Drop for BatchStream {
     fn drop(&mut self) {
         // It may be waiting for its server, and no caller waits for it.
         self.driver.abort();
@@ -89,13 +89,13 @@ impl Drop for Lane {
 
 impl Batcher {
     /// Makes a driver for each stream, from options that are within their bounds. Needs a tokio runtime.
-    pub(super) fn new(options: &Options, pool: &Arc<Pool>, policy: &Arc<Policy>) -> Self {
-        let lane = |_| {
+    pub(super) fn new(options: &Options, pool: &Arc<ConnectionPool>, policy: &Arc<Policy>) -> Self {
+        let stream = |_| {
             let (jobs, queued) = mpsc::channel(options.batching.queue);
             let driver = Driver::new(Limits::of(options), Arc::clone(pool), Arc::clone(policy), queued);
-            Lane { jobs, driver: tokio::spawn(driver.run()) }
+            BatchStream { jobs, driver: tokio::spawn(driver.run()) }
         };
-        Self { lanes: (0..options.batching.streams).map(lane).collect(), turn: AtomicUsize::new(0) }
+        Self { streams: (0..options.batching.streams).map(stream).collect(), turn: AtomicUsize::new(0) }
     }
 
     /// Has an operation decided. If a stream breaks, the operation is sent again, as often as the policy allows; an
@@ -110,14 +110,15 @@ impl Batcher {
     ) -> Result<Answered, Unanswered> {
         let closed = || Unanswered::Final(Error::Closed);
         let bytes = operation.encoded_len().saturating_add(FRAME_BYTES);
-        if bytes > MAX_MESSAGE_BYTES {
-            let why = format!("an operation of {bytes} bytes is larger than any message, {MAX_MESSAGE_BYTES} at most");
+        if bytes > MESSAGE_BYTES_MAX {
+            let why = format!("an operation of {bytes} bytes is larger than any message, {MESSAGE_BYTES_MAX} at most");
             return Err(Unanswered::Final(Error::of(Status::invalid_argument(why), 0)));
         }
         // Relaxed: the number guards no other data.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let lane = turn.checked_rem(self.lanes.len()).and_then(|place| self.lanes.get(place)).ok_or_else(closed)?;
-        let room = lane.jobs.reserve().await.map_err(|_ended| closed())?;
+        let stream =
+            turn.checked_rem(self.streams.len()).and_then(|place| self.streams.get(place)).ok_or_else(closed)?;
+        let room = stream.jobs.reserve().await.map_err(|_ended| closed())?;
         let (reply, answer) = oneshot::channel();
         room.send(Job { operation, bytes, deadline, sent: 0, reply });
         answer.await.map_err(|_ended| closed())?

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use prost::Message as _;
 use stockade_proto as pb;
-use stockade_proto::result::Result as Came;
+use stockade_proto::result::Result as OperationResult;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -124,11 +124,11 @@ impl<'d> Session<'d> {
 /// caller. An operation that is really over a bound of the server is answered so again, in a message with room.
 fn is_left_out(result: &pb::Result) -> bool {
     match &result.result {
-        Some(Came::Error(error)) => {
+        Some(OperationResult::Error(error)) => {
             let code = i32::try_from(error.code).map_or(Code::Unknown, Code::from);
             code == Code::ResourceExhausted && error.retry_after.is_none()
         }
-        Some(Came::Hold(_) | Came::Refusal(_)) | None => false,
+        Some(OperationResult::Hold(_) | OperationResult::Refusal(_)) | None => false,
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Certainty {
 /// The result of a try to take.
 #[derive(Debug)]
 #[must_use = "what was taken is given back when this is dropped"]
-pub enum Take<'a> {
+pub enum TakeResult<'a> {
     /// The units are the taker's, unless it drops this.
     Taken(Taken<'a>),
     /// Fewer units were free than asked, and none was in doubt.
@@ -32,7 +32,7 @@ pub enum Take<'a> {
 /// The result of a read-only look at a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a look changes nothing"]
-pub enum Look {
+pub enum PeekResult {
     /// A try to take may succeed.
     MayServe,
     /// Fewer units were free than asked, and none was in doubt.

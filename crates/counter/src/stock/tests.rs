@@ -11,11 +11,11 @@ use super::stock::*;
 /// Takes and keeps.
 fn take(counter: &StockCounter, units: u64) -> bool {
     match counter.take(units, Certainty::Certain) {
-        Take::Taken(taken) => {
+        TakeResult::Taken(taken) => {
             taken.keep();
             true
         }
-        Take::Short { .. } | Take::InDoubt => false,
+        TakeResult::Short { .. } | TakeResult::InDoubt => false,
     }
 }
 
@@ -24,28 +24,28 @@ fn a_single_taker_gets_every_unit_and_then_a_refusal() {
     for shards in [0, 1, 2, 3, 16, 99] {
         let counter = StockCounter::with_shape(300, shards, 8);
         assert!((0..300).all(|_| take(&counter, 1)), "{shards} shards");
-        assert!(matches!(counter.take(1, Certainty::Certain), Take::Short { free: 0 }), "{shards} shards");
+        assert!(matches!(counter.take(1, Certainty::Certain), TakeResult::Short { free: 0 }), "{shards} shards");
         assert_eq!(counter.sum(), 0);
     }
 }
 
 #[test]
 fn a_request_for_more_than_a_shard_has_is_served_from_all_of_them() {
-    let counter = StockCounter::with_shards(16 * LEAST_SHARE, 16);
-    assert!(take(&counter, 16 * LEAST_SHARE - 1));
-    assert_eq!(counter.look(2), Look::Short { free: 1 });
-    assert_eq!(counter.look(1), Look::MayServe);
+    let counter = StockCounter::with_shards(16 * SHARE_MIN, 16);
+    assert!(take(&counter, 16 * SHARE_MIN - 1));
+    assert_eq!(counter.peek(2), PeekResult::Short { free: 1 });
+    assert_eq!(counter.peek(1), PeekResult::MayServe);
 }
 
 #[test]
 fn a_look_refuses_only_what_a_take_would() {
     let counter = StockCounter::with_shape(2, 4, 8);
-    assert_eq!(counter.look(2), Look::MayServe);
-    assert_eq!(counter.look(3), Look::Short { free: 2 });
+    assert_eq!(counter.peek(2), PeekResult::MayServe);
+    assert_eq!(counter.peek(3), PeekResult::Short { free: 2 });
     let doubt = counter.begin_doubt();
-    assert_eq!((counter.look(2), counter.look(3)), (Look::MayServe, Look::InDoubt));
+    assert_eq!((counter.peek(2), counter.peek(3)), (PeekResult::MayServe, PeekResult::InDoubt));
     drop(doubt);
-    assert_eq!(counter.look(3), Look::Short { free: 2 });
+    assert_eq!(counter.peek(3), PeekResult::Short { free: 2 });
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_is_read_of_several_pools_while_something_is_given_to_one_is_worth_nothin
     assert_eq!(moving.watch(|| sum(&pools)), (3, true));
     assert_eq!(moving.watch(|| take(&pools[0], 1)), (true, true), "what is taken does no harm");
     assert_eq!(moving.watch(|| pools[0].give(1)), ((), false));
-    let Take::Taken(mut taken) = pools[1].take(2, Certainty::Doubtful) else { panic!("of two") };
+    let TakeResult::Taken(mut taken) = pools[1].take(2, Certainty::Doubtful) else { panic!("of two") };
     assert_eq!(moving.watch(|| taken.shrink(1)), ((), false));
     assert_eq!(moving.watch(|| drop(taken)), ((), false));
     moving.count(|| assert_eq!(moving.watch(|| sum(&pools)), (3, false), "one is in flight"));
@@ -70,12 +70,12 @@ fn what_is_not_kept_comes_back() {
     for certainty in [Certainty::Certain, Certainty::Doubtful] {
         for units in [10, 1_000] {
             let counter = StockCounter::with_shape(units, 2, 64);
-            let Take::Taken(taken) = counter.take(3, certainty) else { panic!("{certainty:?} of {units}") };
+            let TakeResult::Taken(taken) = counter.take(3, certainty) else { panic!("{certainty:?} of {units}") };
             assert_eq!((taken.units(), counter.sum()), (3, units - 3));
             drop(taken);
             assert_eq!(counter.sum(), units);
             assert!(take(&counter, units), "the doubt is over");
-            assert!(matches!(counter.take(1, certainty), Take::Short { free: 0 }));
+            assert!(matches!(counter.take(1, certainty), TakeResult::Short { free: 0 }));
         }
     }
 }
@@ -85,11 +85,11 @@ fn while_a_cart_may_still_fail_nobody_is_refused() {
     for units in [1, 128] {
         let counter = StockCounter::with_shape(units, 2, 64);
         assert!(units == 1 || take(&counter, units - 1));
-        let Take::Taken(cart) = counter.take(1, Certainty::Doubtful) else { panic!("a unit is free") };
-        assert!(matches!(counter.take(1, Certainty::Certain), Take::InDoubt));
-        assert!(matches!(counter.take(1, Certainty::Doubtful), Take::InDoubt));
+        let TakeResult::Taken(cart) = counter.take(1, Certainty::Doubtful) else { panic!("a unit is free") };
+        assert!(matches!(counter.take(1, Certainty::Certain), TakeResult::InDoubt));
+        assert!(matches!(counter.take(1, Certainty::Doubtful), TakeResult::InDoubt));
         cart.keep();
-        assert!(matches!(counter.take(1, Certainty::Certain), Take::Short { free: 0 }));
+        assert!(matches!(counter.take(1, Certainty::Certain), TakeResult::Short { free: 0 }));
     }
 }
 
@@ -97,20 +97,20 @@ fn while_a_cart_may_still_fail_nobody_is_refused() {
 fn who_takes_what_there_is_gets_all_of_it_and_settles_for_less_only_when_nothing_is_in_doubt() {
     for shards in [0, 2, 16] {
         let counter = StockCounter::with_shape(40, shards, 8);
-        let Take::Taken(cart) = counter.take(3, Certainty::Doubtful) else { panic!("there are 40") };
-        assert!(matches!(counter.take_up_to(38), Take::InDoubt), "three may come back");
-        let Take::Taken(some) = counter.take_up_to(37) else { panic!("37 are free") };
+        let TakeResult::Taken(cart) = counter.take(3, Certainty::Doubtful) else { panic!("there are 40") };
+        assert!(matches!(counter.take_up_to(38), TakeResult::InDoubt), "three may come back");
+        let TakeResult::Taken(some) = counter.take_up_to(37) else { panic!("37 are free") };
         drop((cart, some));
-        let Take::Taken(mut all) = counter.take_up_to(1_000) else { panic!("40 are free") };
+        let TakeResult::Taken(mut all) = counter.take_up_to(1_000) else { panic!("40 are free") };
         assert_eq!((all.units(), counter.sum()), (40, 0));
-        assert!(matches!(counter.take(1, Certainty::Certain), Take::InDoubt), "until it is kept");
+        assert!(matches!(counter.take(1, Certainty::Certain), TakeResult::InDoubt), "until it is kept");
         all.shrink(50);
         all.shrink(30);
         assert_eq!((all.units(), counter.sum()), (30, 10));
-        assert!(matches!(counter.take(11, Certainty::Certain), Take::InDoubt), "the rest may still come back");
+        assert!(matches!(counter.take(11, Certainty::Certain), TakeResult::InDoubt), "the rest may still come back");
         all.keep();
         assert!(take(&counter, 10), "what was given back is free");
-        assert!(matches!(counter.take_up_to(5), Take::Short { free: 0 }));
+        assert!(matches!(counter.take_up_to(5), TakeResult::Short { free: 0 }));
     }
 }
 
@@ -118,16 +118,16 @@ fn who_takes_what_there_is_gets_all_of_it_and_settles_for_less_only_when_nothing
 fn a_sweeper_s_doubt_ends_with_what_it_gives() {
     let counter = StockCounter::with_shards(0, 4);
     let doubt = counter.begin_doubt();
-    assert!(matches!(counter.take(1, Certainty::Certain), Take::InDoubt));
+    assert!(matches!(counter.take(1, Certainty::Certain), TakeResult::InDoubt));
     doubt.give(2);
     assert!(take(&counter, 2));
-    assert!(matches!(counter.take(1, Certainty::Certain), Take::Short { free: 0 }));
+    assert!(matches!(counter.take(1, Certainty::Certain), TakeResult::Short { free: 0 }));
 }
 
 #[test]
 fn the_most_an_item_may_have_can_be_counted() {
-    let most = stockade_types::definition::MAX_ITEM_UNITS;
-    assert!(most <= MAX_UNITS);
+    let most = stockade_types::definition::ITEM_UNITS_MAX;
+    assert!(most <= UNITS_MAX);
     for shards in [1, 16] {
         let counter = StockCounter::with_shards(most, shards);
         assert_eq!(counter.sum(), most);
@@ -140,31 +140,31 @@ fn the_most_an_item_may_have_can_be_counted() {
 #[test]
 #[should_panic(expected = "cannot be counted")]
 fn a_pool_that_cannot_be_counted_is_not_made() {
-    let _counter = StockCounter::with_shards(MAX_UNITS + 1, 2);
+    let _counter = StockCounter::with_shards(UNITS_MAX + 1, 2);
 }
 
 #[test]
 #[should_panic(expected = "more units given than a pool can count")]
 fn units_that_never_were_there_cannot_be_given_to_core() {
-    StockCounter::with_shards(MAX_UNITS, 1).give(1);
+    StockCounter::with_shards(UNITS_MAX, 1).give(1);
 }
 
 #[test]
 #[should_panic(expected = "more units given than a pool can count")]
 fn units_that_never_were_there_cannot_be_given_to_a_shard() {
-    StockCounter::with_shards(MAX_UNITS, 2).give(MAX_UNITS);
+    StockCounter::with_shards(UNITS_MAX, 2).give(UNITS_MAX);
 }
 
 #[test]
 fn carts_wait_when_doubts_crowd_and_sweepers_do_not() {
     for units in [5, 1_000] {
         let counter = StockCounter::with_shards(units, 2);
-        let mut doubts: Vec<_> = (0..MAX_DOUBTS / 2).map(|_| counter.begin_doubt()).collect();
-        assert!(matches!(counter.take(1, Certainty::Doubtful), Take::InDoubt));
+        let mut doubts: Vec<_> = (0..DOUBTS_MAX / 2).map(|_| counter.begin_doubt()).collect();
+        assert!(matches!(counter.take(1, Certainty::Doubtful), TakeResult::InDoubt));
         assert!(take(&counter, 1), "who is certain adds no doubt");
         doubts.push(counter.begin_doubt());
         drop(doubts);
-        assert!(matches!(counter.take(1, Certainty::Doubtful), Take::Taken(_)));
+        assert!(matches!(counter.take(1, Certainty::Doubtful), TakeResult::Taken(_)));
         assert_eq!(counter.sum(), units - 1);
     }
 }
@@ -204,22 +204,22 @@ fn a_herd_takes_each_unit_once_and_is_refused_only_when_none_is_left() {
 #[test]
 fn nobody_is_refused_while_there_is_one_for_everyone() {
     const THREADS: u64 = 4;
-    const MOST_A_THREAD: u64 = 3;
+    const PER_THREAD_MAX: u64 = 3;
     for spare in [0, 50] {
-        let units = THREADS * MOST_A_THREAD + spare;
+        let units = THREADS * PER_THREAD_MAX + spare;
         let counter = StockCounter::with_shape(units, 4, 2);
         thread::scope(|scope| {
             for thread in 0..THREADS {
                 let counter = &counter;
                 scope.spawn(move || {
                     for round in 0..20_000 {
-                        let wanted = 1 + (round + thread) % MOST_A_THREAD;
+                        let wanted = 1 + (round + thread) % PER_THREAD_MAX;
                         let certainty = if round % 3 == 0 { Certainty::Doubtful } else { Certainty::Certain };
                         let taken = loop {
                             match counter.take(wanted, certainty) {
-                                Take::Taken(taken) => break taken,
-                                Take::InDoubt => thread::yield_now(),
-                                Take::Short { free } => panic!("{wanted} refused with {free} free"),
+                                TakeResult::Taken(taken) => break taken,
+                                TakeResult::InDoubt => thread::yield_now(),
+                                TakeResult::Short { free } => panic!("{wanted} refused with {free} free"),
                             }
                         };
                         if round % 2 == 0 {
@@ -242,7 +242,7 @@ enum Step {
     UpTo(u64),
     Give(u64),
     Sweep(u64),
-    Look(u64),
+    PeekResult(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -253,7 +253,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Step::Give(units),
         3 => Step::Sweep(units),
         4 => Step::UpTo(units),
-        _ => Step::Look(units),
+        _ => Step::PeekResult(units),
     })
 }
 
@@ -261,26 +261,26 @@ fn step() -> impl Strategy<Value = Step> {
 fn run(counter: &StockCounter, step: &Step, free: &mut u64) -> Result<(), TestCaseError> {
     match *step {
         Step::Keep(units) => match counter.take(units, Certainty::Certain) {
-            Take::Taken(taken) => {
+            TakeResult::Taken(taken) => {
                 taken.keep();
                 prop_assert!(units <= *free, "oversold");
                 *free -= units;
             }
-            Take::Short { free: told } => prop_assert!(told == *free && units > *free, "a false short"),
-            Take::InDoubt => prop_assert!(false, "nobody else is there"),
+            TakeResult::Short { free: told } => prop_assert!(told == *free && units > *free, "a false short"),
+            TakeResult::InDoubt => prop_assert!(false, "nobody else is there"),
         },
         Step::Cart(units) => {
-            prop_assert_eq!(matches!(counter.take(units, Certainty::Doubtful), Take::Taken(_)), units <= *free);
+            prop_assert_eq!(matches!(counter.take(units, Certainty::Doubtful), TakeResult::Taken(_)), units <= *free);
         }
         Step::UpTo(units) => match counter.take_up_to(units) {
-            Take::Taken(mut taken) => {
+            TakeResult::Taken(mut taken) => {
                 prop_assert_eq!(taken.units(), units.min(*free));
                 taken.shrink(units / 2);
                 *free -= taken.units();
                 taken.keep();
             }
-            Take::Short { free: told } => prop_assert!(told == 0 && *free == 0 && units > 0, "a false short"),
-            Take::InDoubt => prop_assert!(false, "nobody else is there"),
+            TakeResult::Short { free: told } => prop_assert!(told == 0 && *free == 0 && units > 0, "a false short"),
+            TakeResult::InDoubt => prop_assert!(false, "nobody else is there"),
         },
         Step::Give(units) => {
             counter.give(units);
@@ -290,10 +290,10 @@ fn run(counter: &StockCounter, step: &Step, free: &mut u64) -> Result<(), TestCa
             counter.begin_doubt().give(units);
             *free += units;
         }
-        Step::Look(units) => match counter.look(units) {
-            Look::MayServe => {}
-            Look::Short { free: told } => prop_assert!(told == *free && units > *free, "a false short"),
-            Look::InDoubt => prop_assert!(false, "nobody else is there"),
+        Step::PeekResult(units) => match counter.peek(units) {
+            PeekResult::MayServe => {}
+            PeekResult::Short { free: told } => prop_assert!(told == *free && units > *free, "a false short"),
+            PeekResult::InDoubt => prop_assert!(false, "nobody else is there"),
         },
     }
     prop_assert_eq!(counter.sum(), *free);

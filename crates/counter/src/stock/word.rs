@@ -7,7 +7,7 @@
 //!         SHUT             0                      units
 //! ```
 
-use super::{Certainty, Look};
+use super::{Certainty, PeekResult};
 
 /// Bits of a word that count units.
 const UNIT_BITS: u32 = 40;
@@ -15,11 +15,11 @@ const UNIT_BITS: u32 = 40;
 const DOUBT_BITS: u32 = 20;
 
 /// Most units that one pool can account for: 2^40 - 1, more than an item may have.
-pub const MAX_UNITS: u64 = (1 << UNIT_BITS) - 1;
+pub const UNITS_MAX: u64 = (1 << UNIT_BITS) - 1;
 /// Most doubts that core can count: 2^20 - 1.
-pub const MAX_DOUBTS: u64 = (1 << DOUBT_BITS) - 1;
+pub const DOUBTS_MAX: u64 = (1 << DOUBT_BITS) - 1;
 /// From this many doubts on, a taker in doubt must wait. The other half is for those that cannot wait.
-const DOUBTS_OF_TAKERS: u64 = MAX_DOUBTS / 2;
+const DOUBTS_OF_TAKERS: u64 = DOUBTS_MAX / 2;
 
 /// In core: every shard is shut, so core has all units that are free.
 pub(super) const FOLDED: u64 = 1 << 63;
@@ -43,16 +43,16 @@ impl Core {
     }
 
     pub(super) const fn units(self) -> u64 {
-        self.0 & MAX_UNITS
+        self.0 & UNITS_MAX
     }
 
     pub(super) const fn doubts(self) -> u64 {
-        (self.0 >> UNIT_BITS) & MAX_DOUBTS
+        (self.0 >> UNIT_BITS) & DOUBTS_MAX
     }
 
     /// Whether `units` more can be counted without overflowing into the doubts.
     pub(super) const fn has_room_for(self, units: u64) -> bool {
-        units <= MAX_UNITS.saturating_sub(self.units())
+        units <= UNITS_MAX.saturating_sub(self.units())
     }
 
     /// Whether a taker in doubt must wait until others have decided.
@@ -61,24 +61,24 @@ impl Core {
     }
 
     /// What this value, read at one instant, means for a request of `units`.
-    pub(super) const fn look(self, units: u64) -> Look {
+    pub(super) const fn peek(self, units: u64) -> PeekResult {
         let free = self.units();
         if !self.is_folded() || free >= units {
-            Look::MayServe
+            PeekResult::MayServe
         } else if self.doubts() == 0 {
-            Look::Short { free }
+            PeekResult::Short { free }
         } else {
-            Look::InDoubt
+            PeekResult::InDoubt
         }
     }
 
     /// As many of `most` units as can be asked for without a false refusal: all that there are if this value, read at
     /// one instant, would be *short* of `most`; but never 0.
     pub(super) const fn up_to(self, most: u64) -> u64 {
-        match self.look(most) {
-            Look::Short { free: 0 } => 1,
-            Look::Short { free } => free,
-            Look::MayServe | Look::InDoubt => most,
+        match self.peek(most) {
+            PeekResult::Short { free: 0 } => 1,
+            PeekResult::Short { free } => free,
+            PeekResult::MayServe | PeekResult::InDoubt => most,
         }
     }
 

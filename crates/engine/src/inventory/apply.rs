@@ -12,11 +12,11 @@ use stockade_types::record::{DropImage, DropVerb, HoldChange, Made, Record, Rest
 use stockade_types::time::Timestamp;
 
 use super::drop_entry::{DropChange, DropEntry};
+use super::drop_inner::DropInner;
 use super::drops::Registry;
-use super::limits::{Counted, Whose};
+use super::limits::{CountedHoldView, HoldKey};
 use super::pool::{PoolUsage, Stock, UsageChange};
-use super::running::Running;
-use super::{HoldRef, Inventory, LockedShard, LockedShards, Standing, Subject};
+use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject};
 
 /// What a record changes, locked. For a hold: its drop, whose gate is held; the shard that it lives or will live in;
 /// and its subjects, if the caller has locked them.
@@ -25,14 +25,14 @@ pub enum Locked<'a, 's> {
     /// The registry is closed, and no drop has the record's number.
     Registry(&'a mut Registry),
     /// A drop with its running state; its gate is closed.
-    Drop(&'a DropEntry, &'a mut Running),
+    Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
     NewHold(&'a DropEntry, &'a mut LockedShard<'s>, Option<LockedSubjects<'a>>),
     /// A hold, in its place.
-    Hold(&'a DropEntry, (&'a mut LockedShard<'s>, HoldRef), Option<LockedSubjects<'a>>),
+    Hold(&'a DropEntry, (&'a mut LockedShard<'s>, HoldSlot), Option<LockedSubjects<'a>>),
     /// A hold in its place, and no hold has its successor's id: the successor's shard and the hold's, and the subjects
     /// of both.
-    Succession(&'a DropEntry, (&'a mut LockedShards<'s>, HoldRef), LockedSubjects<'a>),
+    Succession(&'a DropEntry, (&'a mut LockedShards<'s>, HoldSlot), LockedSubjects<'a>),
 }
 
 /// Subjects whose stripes are locked: those of a hold, possibly with others.
@@ -99,11 +99,11 @@ pub struct HoldTransition<'a> {
     /// Its drop.
     pub drop: &'a DropEntry,
     /// Where it lives.
-    pub place: HoldRef,
+    pub place: HoldSlot,
     /// The record's LSN.
     pub lsn: Lsn,
     /// Its standing before; none for a new hold.
-    pub before: Option<&'a Standing>,
+    pub before: Option<&'a CountedHold>,
     /// The hold after the record. Its own revision is ignored.
     pub after: &'a Hold,
 }
@@ -147,13 +147,13 @@ impl Inventory {
             (Locked::Registry(registry), Record::DropFact(fact)) if fact.verb == DropVerb::Create => {
                 Some(self.make_drop(registry, lsn, &fact.image))
             }
-            (Locked::Drop(entry, running), record) => {
-                match entry.change(running, lsn, &record)? {
+            (Locked::Drop(entry, inner), record) => {
+                match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
                     DropChange::Opening { before } => self.openings.moved(entry.number, lsn, before),
                     DropChange::Basis { pool, basis } => pool.adjust(lsn, basis),
                 }
-                self.expect_moments(entry.number, running);
+                self.expect_moments(entry.number, inner);
                 Some(Applied::Drop)
             }
             (Locked::Registry(_) | Locked::NewHold(..) | Locked::Hold(..) | Locked::Succession(..), _other) => None,
@@ -162,14 +162,14 @@ impl Inventory {
 
     fn make_drop(&self, registry: &mut Registry, lsn: Lsn, image: &DropImage) -> Applied {
         let entry = registry.put(lsn, image);
-        self.expect_moments(entry.number, &entry.running());
+        self.expect_moments(entry.number, &entry.read());
         Applied::Drop
     }
 
     /// Moves a hold's deadline by the record of a start.
     pub(super) fn move_deadline(
         &self,
-        (drop, shard, place): (&DropEntry, &mut LockedShard<'_>, HoldRef),
+        (drop, shard, place): (&DropEntry, &mut LockedShard<'_>, HoldSlot),
         lsn: Lsn,
         restart: Restart,
     ) {
@@ -218,13 +218,13 @@ impl HoldTransition<'_> {
     /// customer's first.
     pub(super) fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Self { drop, place, lsn: _, before, after } = self;
-        let whose = Whose { drop: drop.number, place: *place, created_at: after.created_at() };
-        let (before, now) = (before.map(Counted::from), Counted::of(after));
+        let hold_key = HoldKey { drop: drop.number, place: *place, created_at: after.created_at() };
+        let (before, now) = (before.map(CountedHoldView::from), CountedHoldView::of(after));
         if let Some((customer, others)) = subjects.split_first_mut() {
-            customer.enter(whose, before, now);
+            customer.enter(hold_key, before, now);
             for (key, subject) in keys.iter().skip(1).zip(others) {
                 if after.identities().iter().any(|identity| identity.subject == *key) {
-                    subject.enter(whose, before, now);
+                    subject.enter(hold_key, before, now);
                 }
             }
         }
@@ -244,7 +244,11 @@ pub(super) fn at(mut hold: Hold, lsn: Lsn) -> Hold {
 
 /// Visits each line with what the hold had of its pool before and has now. A hold's lines never change their order.
 #[inline]
-pub(super) fn each_usage(before: Option<&Standing>, after: &Hold, mut f: impl FnMut(&HoldLine, PoolUsage, PoolUsage)) {
+pub(super) fn each_usage(
+    before: Option<&CountedHold>,
+    after: &Hold,
+    mut f: impl FnMut(&HoldLine, PoolUsage, PoolUsage),
+) {
     let (lines, expires_at) = (after.lines(), after.expires_at());
     let now = |line: &HoldLine| usage(after.state, expires_at, line);
     let Some(before) = before else {

@@ -14,8 +14,8 @@ use stockade_types::record::{OldUsage, UsageImage};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::holds::SHARDS;
-use super::limits::{Counted, Whose};
-use super::{DropEntry, HoldRef, Inventory, LockedShard};
+use super::limits::{CountedHoldView, HoldKey};
+use super::{DropEntry, HoldSlot, Inventory, LockedShard};
 
 /// Reserves within one such span are folded together, by subject and item.
 pub const BUCKET: Millis = Millis::from_secs(60 * 60);
@@ -106,8 +106,8 @@ impl Inventory {
         drop_of: impl Fn(&Hold) -> Option<&'d DropEntry>,
         counted: impl Fn(&Hold) -> bool,
     ) -> u64 {
-        let going = |(place, hold): (HoldRef, &Hold)| Some((place, drop_of(hold)?));
-        let going: Vec<(HoldRef, &DropEntry)> = shard.iter().filter_map(going).collect();
+        let going = |(place, hold): (HoldSlot, &Hold)| Some((place, drop_of(hold)?));
+        let going: Vec<(HoldSlot, &DropEntry)> = shard.iter().filter_map(going).collect();
         let mut folded = 0_u64;
         for (place, drop) in going {
             if let Some(hold) = shard.remove(place) {
@@ -121,21 +121,21 @@ impl Inventory {
     /// Keeps what a hold counts for when, while records are applied, a new hold gets its id. If its drop is archived,
     /// the engine that wrote the records had folded it already. Any other hold had been forgotten and counts for
     /// nothing.
-    pub(super) fn fold_replaced(&self, place: HoldRef, hold: &Hold) {
+    pub(super) fn fold_replaced(&self, place: HoldSlot, hold: &Hold) {
         let _known = self.drops.with_number(hold.drop, |drop| {
-            if drop.running().archived.is_some() {
+            if drop.read().archived.is_some() {
                 self.fold_hold(drop, place, hold, false);
             }
         });
     }
 
-    fn fold_hold(&self, drop: &DropEntry, place: HoldRef, hold: &Hold, counted: bool) {
-        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+    fn fold_hold(&self, drop: &DropEntry, place: HoldSlot, hold: &Hold, counted: bool) {
+        let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
         let keys = self.subjects_of(&drop.scope, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                if counted && let Some(counted) = Counted::of(hold) {
-                    subject.enter(whose, Some(counted), None);
+                if counted && let Some(counted) = CountedHoldView::of(hold) {
+                    subject.enter(hold_key, Some(counted), None);
                 }
                 if hold.state == HoldState::Claimed {
                     for line in hold.lines().iter().filter(|line| line.quantity > 0) {

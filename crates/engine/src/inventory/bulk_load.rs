@@ -18,12 +18,12 @@ use stockade_types::record::{
 use stockade_types::time::Timestamp;
 
 use super::apply::{ReplayError, at, each_usage};
+use super::bulk_usage::BulkUsage;
 use super::drop_entry::DropChange;
 use super::drops::among;
-use super::gathered::Gathered;
-use super::limits::Counted;
+use super::limits::CountedHoldView;
 use super::pool::{PoolUsage, UsageChange};
-use super::{DropEntry, Ended, Inventory, Running, fits};
+use super::{DropEntry, DropInner, EndedHold, Inventory, fits};
 
 /// Steps of age by which ended holds are distinguished.
 const AGES: u64 = 4_096;
@@ -106,14 +106,14 @@ impl BulkLoad {
     fn apply_to_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         let drops = &self.0.drops;
         let changed = record.drop_number().and_then(|number| {
-            drops.with_closed(number, |entry, running| {
-                entry.fits(running, lsn, record)?;
+            drops.with_closed(number, |entry, inner| {
+                entry.fits(inner, lsn, record)?;
                 if let Record::Stock(image) = record {
-                    restore_stock(entry, running, lsn, image);
+                    restore_stock(entry, inner, lsn, image);
                 } else if let Record::Adjustments(image) = record {
-                    restore_adjustments(entry, running, lsn, image);
+                    restore_adjustments(entry, inner, lsn, image);
                 } else {
-                    set_basis(lsn, entry.change(running, lsn, record).as_ref());
+                    set_basis(lsn, entry.change(inner, lsn, record).as_ref());
                 }
                 Ok(())
             })
@@ -151,26 +151,26 @@ impl BulkLoad {
     }
 
     fn apply_hold(&self, lsn: Lsn, hold: &Hold) -> Result<(), ReplayError> {
-        let goes_into = self.0.drops.with_number(hold.drop, |drop| fits::goes_into(lsn, hold, &drop.running()));
-        self.put(lsn, hold, goes_into.unwrap_or(Err(ReplayError::Orphan(hold.id))))
+        let belongs_to = self.0.drops.with_number(hold.drop, |drop| fits::belongs_to(lsn, hold, &drop.read()));
+        self.put(lsn, hold, belongs_to.unwrap_or(Err(ReplayError::Orphan(hold.id))))
     }
 
-    /// Puts a hold there, unless it is there already; `goes_into` is an error only if the hold must be put.
-    fn put(&self, lsn: Lsn, hold: &Hold, goes_into: Result<(), ReplayError>) -> Result<(), ReplayError> {
+    /// Puts a hold there, unless it is there already; `belongs_to` is an error only if the hold must be put.
+    fn put(&self, lsn: Lsn, hold: &Hold, belongs_to: Result<(), ReplayError>) -> Result<(), ReplayError> {
         let in_its_place = self.0.holds.with_id(&hold.id, |mut shard| {
             let known = shard.find(&hold.id).and_then(|place| Some((place, shard.get(place)?.clone())));
-            if known.is_none() && goes_into.is_ok() {
+            if known.is_none() && belongs_to.is_ok() {
                 shard.insert(at(hold.clone(), lsn));
             }
             known
         });
-        let Some((place, known)) = in_its_place else { return goes_into };
+        let Some((place, known)) = in_its_place else { return belongs_to };
         // The engine that wrote the record had taken the holds of an archived drop out already.
         let is_gone = known.revision < lsn && self.has_left(lsn, known.drop);
         if !is_gone && fits::is_here(lsn, &known)? {
             return Ok(());
         }
-        goes_into?;
+        belongs_to?;
         self.0.holds.with_ref(place, |mut shard| {
             shard.remove(place);
             shard.insert(at(hold.clone(), lsn));
@@ -181,7 +181,7 @@ impl BulkLoad {
 
     /// Whether the holds of a drop had left memory before this record.
     fn has_left(&self, lsn: Lsn, drop: DropNo) -> bool {
-        let has_left = |drop: &DropEntry| drop.has_no_pools() && fits::has_left(lsn, &drop.running());
+        let has_left = |drop: &DropEntry| drop.has_no_pools() && fits::has_left(lsn, &drop.read());
         self.0.drops.with_number(drop, has_left).unwrap_or(false)
     }
 
@@ -210,7 +210,7 @@ impl BulkLoad {
 
     /// Forgets the oldest ended holds until about `most` are left, but none in `spared`. Called before anything is
     /// derived.
-    pub fn forget_oldest_ended(&self, most: usize, spared: &HashSet<HoldId>) {
+    pub fn evict_oldest_ended(&self, most: usize, spared: &HashSet<HoldId>) {
         let excess = self.ended().saturating_sub(most);
         let (mut first, mut last) = (u64::MAX, 0);
         self.each_ended(|hold| {
@@ -264,7 +264,7 @@ impl Inventory {
         let drops = self.drops.all();
         let mut ended = Vec::new();
         let mut unsound = None;
-        let mut gathered = Gathered::new(&drops, &self.subjects, room);
+        let mut gathered = BulkUsage::new(&drops, &self.subjects, room);
         let any_archived = drops.iter().any(|drop| drop.has_no_pools());
         let gone = |hold: &Hold| among(&drops, hold.drop).filter(|drop| drop.has_no_pools()).map(Arc::as_ref);
         self.holds.for_each_shard(|mut shard| {
@@ -286,11 +286,11 @@ impl Inventory {
                     }
                     None => unsound = Some(ReplayError::Orphan(hold.id)),
                 });
-                if Counted::of(hold).is_some() {
+                if CountedHoldView::of(hold).is_some() {
                     gathered.used(&self.subjects_of(&drop.scope, hold), place, hold);
                 }
                 if hold.state.is_ended() {
-                    ended.push(Ended::of(place, hold));
+                    ended.push(EndedHold::of(place, hold));
                 } else {
                     self.owned.fetch_add(1, Ordering::Relaxed);
                 }
@@ -298,9 +298,9 @@ impl Inventory {
         });
         gathered.finish();
         for drop in &drops {
-            self.expect_moments(drop.number, &drop.running());
+            self.expect_moments(drop.number, &drop.read());
         }
-        let newest = drops.iter().map(|drop| drop.running().revision).max();
+        let newest = drops.iter().map(|drop| drop.read().revision).max();
         self.openings.begin(newest.unwrap_or_default());
         ended.sort_unstable_by_key(|ended| ended.revision);
         self.ended.get_mut().extend(ended);
@@ -311,7 +311,7 @@ impl Inventory {
     fn reset_counters(&mut self) -> Result<(), ReplayError> {
         let mut unsound = None;
         self.drops.for_each_mut(|entry| {
-            let definition = Arc::clone(&entry.running().definition);
+            let definition = Arc::clone(&entry.read().definition);
             let skus = definition.items.iter().flat_map(|item| item.pools.iter().map(|_| &item.sku));
             for (sku, pool) in skus.zip(entry.pools_mut()) {
                 if let Err(stock) = pool.reset_counter() {
@@ -331,23 +331,23 @@ fn set_basis(lsn: Lsn, change: Option<&DropChange<'_>>) {
 }
 
 /// Restores an item's stock from a snapshot.
-fn restore_stock(entry: &DropEntry, running: &mut Running, lsn: Lsn, image: &StockImage) {
+fn restore_stock(entry: &DropEntry, inner: &mut DropInner, lsn: Lsn, image: &StockImage) {
     let StockImage { drop: _, item, pools, adjustments } = image;
-    if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
+    if let Some(known) = inner.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision) {
         known.revision = lsn;
         let adjustments: Vec<_> = adjustments.iter().map(|made| (*made, None)).collect();
         known.restore(Timestamp::default(), &adjustments);
         for (place, basis) in (0..).map(PoolNo).zip(pools) {
-            set_basis(lsn, Some(&entry.set_basis(running, (*item, place), *basis)));
+            set_basis(lsn, Some(&entry.set_basis(inner, (*item, place), *basis)));
         }
     }
 }
 
 /// Restores a part of an item's remembered adjustments from a snapshot.
-fn restore_adjustments(entry: &DropEntry, running: &mut Running, lsn: Lsn, image: &AdjustmentsImage) {
+fn restore_adjustments(entry: &DropEntry, inner: &mut DropInner, lsn: Lsn, image: &AdjustmentsImage) {
     let AdjustmentsImage { drop: _, item, forgotten, adjustments } = image;
     // Those of an archived drop are not needed any more.
-    if let Some(known) = running.adjusted.get_mut(item.index()).filter(|known| lsn >= known.revision)
+    if let Some(known) = inner.adjusted.get_mut(item.index()).filter(|known| lsn >= known.revision)
         && !entry.has_no_pools()
     {
         known.restore(*forgotten, adjustments);

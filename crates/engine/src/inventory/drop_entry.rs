@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use stockade_types::definition::MAX_ITEMS;
+use stockade_types::definition::ITEMS_MAX;
 use stockade_types::hold::HoldLine;
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, Sku};
 use stockade_types::invariant;
@@ -23,70 +23,70 @@ use stockade_types::time::Timestamp;
 
 use super::adjustments::ItemAdjustments;
 use super::apply::ReplayError;
+use super::drop_inner::DropInner;
 use super::drop_scope::DropScope;
 use super::fits;
 use super::item_stock::{DropStock, ItemStock};
 use super::pool::{Pool, Stock};
-use super::running::Running;
 
 /// Adjustments in one record of a snapshot: at most 50 KiB.
 const ADJUSTMENTS_A_RECORD: usize = 1_000;
 
 /// A drop's gate, and what it guards.
 #[derive(Debug)]
-enum Gate {
+enum InnerLock {
     /// For many requests at once: this lock takes a kilobyte.
-    Live(ShardedLock<Running>),
+    Live(ShardedLock<DropInner>),
     /// For few requests.
-    Archived(RwLock<Running>),
+    Archived(RwLock<DropInner>),
 }
 
 /// A drop's running state, read under its gate: it does not change while this lives.
 #[derive(Debug)]
-pub enum ReadRunning<'a> {
+pub enum DropReadGuard<'a> {
     /// The drop has its pools.
-    Live(ShardedLockReadGuard<'a, Running>),
+    Live(ShardedLockReadGuard<'a, DropInner>),
     /// The drop is archived and has no pools.
-    Archived(RwLockReadGuard<'a, Running>),
+    Archived(RwLockReadGuard<'a, DropInner>),
 }
 
 /// A drop's running state with its gate closed: nothing else reads or changes it while this lives.
 #[derive(Debug)]
-pub enum WriteRunning<'a> {
+pub enum DropWriteGuard<'a> {
     /// The drop has its pools.
-    Live(ShardedLockWriteGuard<'a, Running>),
+    Live(ShardedLockWriteGuard<'a, DropInner>),
     /// The drop is archived and has no pools.
-    Archived(RwLockWriteGuard<'a, Running>),
+    Archived(RwLockWriteGuard<'a, DropInner>),
 }
 
-impl Deref for ReadRunning<'_> {
-    type Target = Running;
+impl Deref for DropReadGuard<'_> {
+    type Target = DropInner;
 
     #[inline]
-    fn deref(&self) -> &Running {
+    fn deref(&self) -> &DropInner {
         match self {
-            Self::Live(running) => running,
-            Self::Archived(running) => running,
+            Self::Live(inner) => inner,
+            Self::Archived(inner) => inner,
         }
     }
 }
 
-impl Deref for WriteRunning<'_> {
-    type Target = Running;
+impl Deref for DropWriteGuard<'_> {
+    type Target = DropInner;
 
-    fn deref(&self) -> &Running {
+    fn deref(&self) -> &DropInner {
         match self {
-            Self::Live(running) => running,
-            Self::Archived(running) => running,
+            Self::Live(inner) => inner,
+            Self::Archived(inner) => inner,
         }
     }
 }
 
-impl DerefMut for WriteRunning<'_> {
-    fn deref_mut(&mut self) -> &mut Running {
+impl DerefMut for DropWriteGuard<'_> {
+    fn deref_mut(&mut self) -> &mut DropInner {
         match self {
-            Self::Live(running) => running,
-            Self::Archived(running) => running,
+            Self::Live(inner) => inner,
+            Self::Archived(inner) => inner,
         }
     }
 }
@@ -105,7 +105,7 @@ pub struct DropEntry {
     /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never refuse for
     /// most reasons: each is made when it is first needed.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
-    gate: Gate,
+    inner: InnerLock,
     items: DropStock,
 }
 
@@ -128,7 +128,7 @@ impl DropEntry {
         let items = DropStock::new(&definition.items);
         let adjusted = definition.items.iter().map(|_| ItemAdjustments::default()).collect();
         let scope = DropScope::of(&definition);
-        let mut running = Running {
+        let mut inner = DropInner {
             definition: Arc::new(definition),
             revision,
             lifecycle: Lifecycle::new(number),
@@ -140,17 +140,17 @@ impl DropEntry {
             archived: None,
             basis: None,
         };
-        running.set_next_moment(created_at);
-        let (gate, refusals) = (Gate::Live(ShardedLock::new(running)), Default::default());
-        Self { number, created_at, request, scope, refusals, gate, items }
+        inner.set_next_moment(created_at);
+        let (inner, refusals) = (InnerLock::Live(ShardedLock::new(inner)), Default::default());
+        Self { number, created_at, request, scope, refusals, inner, items }
     }
 
     /// The same drop without pools: for an archived drop whose holds have left memory, or will at the end of a replay.
     /// Its figures are those of the record that archived it.
     #[must_use]
     pub(super) fn without_pools(&self) -> Self {
-        let running = self.running();
-        let Running {
+        let inner = self.read();
+        let DropInner {
             definition,
             revision,
             lifecycle,
@@ -161,8 +161,8 @@ impl DropEntry {
             adjusted,
             archived,
             basis: _,
-        } = &*running;
-        let still = Running {
+        } = &*inner;
+        let still = DropInner {
             definition: Arc::clone(definition),
             revision: *revision,
             lifecycle: *lifecycle,
@@ -173,7 +173,7 @@ impl DropEntry {
             // Its stock can't change any more, so adjustments need not be recognised.
             adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
             archived: archived.clone(),
-            basis: Some(self.basis(&running)),
+            basis: Some(self.basis(&inner)),
         };
         Self {
             number: self.number,
@@ -181,7 +181,7 @@ impl DropEntry {
             request: self.request,
             scope: self.scope.clone(),
             refusals: Default::default(),
-            gate: Gate::Archived(RwLock::new(still)),
+            inner: InnerLock::Archived(RwLock::new(still)),
             items: DropStock::without_pools(&definition.items),
         }
     }
@@ -189,47 +189,47 @@ impl DropEntry {
     /// Whether its pools have left memory: it is archived, and none of its holds is left.
     #[must_use]
     pub const fn has_no_pools(&self) -> bool {
-        matches!(self.gate, Gate::Archived(_))
+        matches!(self.inner, InnerLock::Archived(_))
     }
 
     /// Holds the gate for reading: the running state does not change while the guard lives.
     #[inline]
-    pub fn running(&self) -> ReadRunning<'_> {
-        match &self.gate {
-            Gate::Live(gate) => ReadRunning::Live(gate.read().unwrap_or_else(PoisonError::into_inner)),
-            Gate::Archived(gate) => ReadRunning::Archived(gate.read()),
+    pub fn read(&self) -> DropReadGuard<'_> {
+        match &self.inner {
+            InnerLock::Live(inner) => DropReadGuard::Live(inner.read().unwrap_or_else(PoisonError::into_inner)),
+            InnerLock::Archived(inner) => DropReadGuard::Archived(inner.read()),
         }
     }
 
     /// Holds the gate for reading if that is possible at once: for callers with a lock that comes after it in the
     /// order.
-    pub fn try_running(&self) -> Option<ReadRunning<'_>> {
-        match &self.gate {
-            Gate::Live(gate) => gate.try_read().ok().map(ReadRunning::Live),
-            Gate::Archived(gate) => gate.try_read().map(ReadRunning::Archived),
+    pub fn try_read(&self) -> Option<DropReadGuard<'_>> {
+        match &self.inner {
+            InnerLock::Live(inner) => inner.try_read().ok().map(DropReadGuard::Live),
+            InnerLock::Archived(inner) => inner.try_read().map(DropReadGuard::Archived),
         }
     }
 
     /// Closes the gate: no request moves units while the guard lives.
-    pub fn steer(&self) -> WriteRunning<'_> {
-        match &self.gate {
-            Gate::Live(gate) => WriteRunning::Live(gate.write().unwrap_or_else(PoisonError::into_inner)),
-            Gate::Archived(gate) => WriteRunning::Archived(gate.write()),
+    pub fn write(&self) -> DropWriteGuard<'_> {
+        match &self.inner {
+            InnerLock::Live(inner) => DropWriteGuard::Live(inner.write().unwrap_or_else(PoisonError::into_inner)),
+            InnerLock::Archived(inner) => DropWriteGuard::Archived(inner.write()),
         }
     }
 
     /// Checks whether this record about the drop is possible.
-    pub(super) fn fits(&self, running: &Running, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+    pub(super) fn fits(&self, inner: &DropInner, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         if let Record::Adjusted(adjusted) = record {
             fits::units(lsn, adjusted.basis)?;
         }
-        let Some(image) = record.drop_image().filter(|_| lsn > running.revision) else { return Ok(()) };
-        let (is, wanted) = (&running.definition, &image.definition);
+        let Some(image) = record.drop_image().filter(|_| lsn > inner.revision) else { return Ok(()) };
+        let (is, wanted) = (&inner.definition, &image.definition);
         let (known, items) = (self.items.len(), wanted.items.len());
         let what = if wanted.id != is.id || items < known {
             format!("drop {} is no change of {}", wanted.id, is.id)
-        } else if items > known.max(MAX_ITEMS) {
-            format!("drop {} has {items} items, and may have {MAX_ITEMS}", is.id)
+        } else if items > known.max(ITEMS_MAX) {
+            format!("drop {} has {items} items, and may have {ITEMS_MAX}", is.id)
         } else {
             return Ok(());
         };
@@ -237,21 +237,21 @@ impl DropEntry {
     }
 
     /// Applies a record to this drop's own state, unless the drop has seen it already or it is no record about a drop.
-    /// Returns what else follows. `running` is this drop's, with the gate closed.
-    pub(super) fn change(&self, running: &mut Running, lsn: Lsn, record: &Record) -> Option<DropChange<'_>> {
+    /// Returns what else follows. `inner` is this drop's, with the gate closed.
+    pub(super) fn change(&self, inner: &mut DropInner, lsn: Lsn, record: &Record) -> Option<DropChange<'_>> {
         match record {
-            Record::Drop(image) if lsn > running.revision => return Some(self.redefine(running, lsn, image)),
-            Record::Lifecycle(lifecycle) if lsn > running.lived => self.live(running, lsn, *lifecycle),
-            Record::DropFact(fact) => return self.change_by_fact(running, lsn, fact),
+            Record::Drop(image) if lsn > inner.revision => return Some(self.redefine(inner, lsn, image)),
+            Record::Lifecycle(lifecycle) if lsn > inner.lived => self.live(inner, lsn, *lifecycle),
+            Record::DropFact(fact) => return self.change_by_fact(inner, lsn, fact),
             Record::Adjusted(Adjusted { drop: _, item, adjustment, basis, at, by: _ }) => {
-                let known = running.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)?;
+                let known = inner.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)?;
                 known.remember(lsn, adjustment, *at);
-                return Some(self.set_basis(running, (*item, adjustment.pool), *basis));
+                return Some(self.set_basis(inner, (*item, adjustment.pool), *basis));
             }
-            Record::Archived(archived) if running.archived.is_none() => {
-                self.archive(running, lsn, archived.clone());
+            Record::Archived(archived) if inner.archived.is_none() => {
+                self.archive(inner, lsn, archived.clone());
             }
-            Record::Upgraded(at) => running.mark_before(self, lsn, *at),
+            Record::Upgraded(at) => inner.mark_before(self, lsn, *at),
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)
@@ -269,15 +269,15 @@ impl DropEntry {
     }
 
     /// Applies a fact, unless the drop has seen it already.
-    fn change_by_fact(&self, running: &mut Running, lsn: Lsn, fact: &DropFact) -> Option<DropChange<'_>> {
+    fn change_by_fact(&self, inner: &mut DropInner, lsn: Lsn, fact: &DropFact) -> Option<DropChange<'_>> {
         match fact.verb {
-            DropVerb::Update if lsn > running.revision => return Some(self.redefine(running, lsn, &fact.image)),
-            DropVerb::Pause | DropVerb::Resume | DropVerb::Close | DropVerb::Turn if lsn > running.lived => {
-                running.turned_at = running.turned_at.max(fact.at);
-                self.live(running, lsn, fact.lifecycle);
+            DropVerb::Update if lsn > inner.revision => return Some(self.redefine(inner, lsn, &fact.image)),
+            DropVerb::Pause | DropVerb::Resume | DropVerb::Close | DropVerb::Turn if lsn > inner.lived => {
+                inner.turned_at = inner.turned_at.max(fact.at);
+                self.live(inner, lsn, fact.lifecycle);
             }
-            DropVerb::Archive if running.archived.is_none() => {
-                self.archive(running, lsn, fact.archived()?);
+            DropVerb::Archive if inner.archived.is_none() => {
+                self.archive(inner, lsn, fact.archived()?);
             }
             DropVerb::Create
             | DropVerb::Update
@@ -290,40 +290,40 @@ impl DropEntry {
         Some(DropChange::Itself)
     }
 
-    fn live(&self, running: &mut Running, lsn: Lsn, lifecycle: Lifecycle) {
-        (running.lifecycle, running.lived) = (lifecycle, lsn);
-        running.set_next_moment(self.created_at);
+    fn live(&self, inner: &mut DropInner, lsn: Lsn, lifecycle: Lifecycle) {
+        (inner.lifecycle, inner.lived) = (lifecycle, lsn);
+        inner.set_next_moment(self.created_at);
     }
 
-    fn archive(&self, running: &mut Running, lsn: Lsn, archived: Archived) {
-        running.archived = Some((lsn, archived));
-        running.set_next_moment(self.created_at);
+    fn archive(&self, inner: &mut DropInner, lsn: Lsn, archived: Archived) {
+        inner.archived = Some((lsn, archived));
+        inner.set_next_moment(self.created_at);
     }
 
     /// Enters a change of the definition. Items are only added.
-    fn redefine(&self, running: &mut Running, revision: Lsn, image: &DropImage) -> DropChange<'_> {
-        let before = running.opens_at(self);
+    fn redefine(&self, inner: &mut DropInner, revision: Lsn, image: &DropImage) -> DropChange<'_> {
+        let before = inner.opens_at(self);
         let DropImage { number: _, created_at: _, definition, request: _, update } = image;
         for item in definition.items.iter().skip(self.items.len()) {
             self.items.add(item);
         }
-        running.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
-        running.definition = Arc::new(definition.clone());
-        running.revision = revision;
-        running.update = *update;
-        running.set_next_moment(self.created_at);
-        if running.opens_at(self) == before { DropChange::Itself } else { DropChange::Opening { before } }
+        inner.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
+        inner.definition = Arc::new(definition.clone());
+        inner.revision = revision;
+        inner.update = *update;
+        inner.set_next_moment(self.created_at);
+        if inner.opens_at(self) == before { DropChange::Itself } else { DropChange::Opening { before } }
     }
 
     /// Sets a pool's basis if the drop is kept without pools; otherwise returns the pool in which the caller must set
     /// it.
     pub(super) fn set_basis(
         &self,
-        running: &mut Running,
+        inner: &mut DropInner,
         (item, pool): (ItemNo, PoolNo),
         basis: PoolBasis,
     ) -> DropChange<'_> {
-        if let Some(known) = running.basis.as_mut().and_then(|all| all.get_mut(item.index())?.get_mut(pool.index())) {
+        if let Some(known) = inner.basis.as_mut().and_then(|all| all.get_mut(item.index())?.get_mut(pool.index())) {
             *known = basis;
         }
         self.pool(item, pool).map_or(DropChange::Itself, |pool| DropChange::Basis { pool, basis })
@@ -368,10 +368,10 @@ impl DropEntry {
         self.items.iter().flat_map(ItemStock::pools)
     }
 
-    /// Stock by item and pool, and the last record that moved any of it. `running` is this drop's.
+    /// Stock by item and pool, and the last record that moved any of it. `inner` is this drop's.
     #[must_use]
-    pub fn stock(&self, running: &Running) -> (Vec<Vec<Stock>>, Lsn) {
-        if let (Some(basis), Some((lsn, archived))) = (&running.basis, &running.archived) {
+    pub fn stock(&self, inner: &DropInner) -> (Vec<Vec<Stock>>, Lsn) {
+        if let (Some(basis), Some((lsn, archived))) = (&inner.basis, &inner.archived) {
             let mut sold = archived.pools.iter().copied();
             let mut stock = |basis: &PoolBasis| Stock::archived(*basis, sold.next().unwrap_or_default());
             return (basis.iter().map(|item| item.iter().map(&mut stock).collect()).collect(), *lsn);
@@ -399,33 +399,33 @@ impl DropEntry {
     }
 
     /// Each pool's basis, by item.
-    fn basis(&self, running: &Running) -> Vec<Vec<PoolBasis>> {
+    fn basis(&self, inner: &DropInner) -> Vec<Vec<PoolBasis>> {
         let of_pools = || self.items.iter().map(|item| item.pools().map(Pool::basis).collect()).collect();
-        running.basis.clone().unwrap_or_else(of_pools)
+        inner.basis.clone().unwrap_or_else(of_pools)
     }
 
-    /// Bytes of its encoded definition, as a measure of what it takes in memory. `running` is this drop's.
+    /// Bytes of its encoded definition, as a measure of what it takes in memory. `inner` is this drop's.
     #[must_use]
-    pub fn weight(&self, running: &Running) -> usize {
-        self.image(running).encoded_len()
+    pub fn weight(&self, inner: &DropInner) -> usize {
+        self.image(inner).encoded_len()
     }
 
     /// The drop as a record of its definition.
     #[must_use]
-    pub fn image(&self, running: &Running) -> DropImage {
+    pub fn image(&self, inner: &DropInner) -> DropImage {
         DropImage {
             number: self.number,
             created_at: self.created_at,
-            definition: running.definition.as_ref().clone(),
+            definition: inner.definition.as_ref().clone(),
             request: self.request,
-            update: running.update,
+            update: inner.update,
         }
     }
 
     /// Units by which counters and ledgers disagree: always 0. Closes the gate meanwhile.
     #[must_use]
     pub fn conservation_error(&self) -> u64 {
-        let _closed = self.steer();
+        let _closed = self.write();
         self.pools().map(Pool::conservation_error).fold(0, u64::saturating_add)
     }
 
@@ -446,20 +446,20 @@ impl DropEntry {
     /// changed, the stock of items that were adjusted, and the archiving.
     #[must_use]
     pub fn images(&self) -> Vec<(Lsn, Record)> {
-        let running = self.running();
-        let mut images = vec![(running.revision, Record::Drop(Box::new(self.image(&running))))];
-        if running.lived > Lsn::default() {
-            images.push((running.lived, Record::Lifecycle(running.lifecycle)));
+        let inner = self.read();
+        let mut images = vec![(inner.revision, Record::Drop(Box::new(self.image(&inner))))];
+        if inner.lived > Lsn::default() {
+            images.push((inner.lived, Record::Lifecycle(inner.lifecycle)));
         }
-        let basis = self.basis(&running);
-        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&running.adjusted).zip(basis) {
+        let basis = self.basis(&inner);
+        for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&inner.adjusted).zip(basis) {
             if adjusted.revision > Lsn::default() {
                 let image = StockImage { drop: self.number, item, pools, adjustments: Vec::new() };
                 images.push((adjusted.revision, Record::Stock(image)));
                 images.extend(self.adjustments(item, adjusted));
             }
         }
-        if let Some((lsn, archived)) = &running.archived {
+        if let Some((lsn, archived)) = &inner.archived {
             images.push((*lsn, Record::Archived(archived.clone())));
         }
         images

@@ -14,13 +14,13 @@ use stockade_types::record::DropImage;
 use stockade_types::time::Timestamp;
 
 use super::drop_entry::DropEntry;
-use super::running::Running;
+use super::drop_inner::DropInner;
 
 /// All drops, for callers that have the registry locked already: one thread must not lock it twice.
 #[derive(Debug, Clone, Copy)]
-pub struct Roster<'a>(&'a BTreeMap<DropNo, Arc<DropEntry>>);
+pub struct DropTable<'a>(&'a BTreeMap<DropNo, Arc<DropEntry>>);
 
-impl<'a> Roster<'a> {
+impl<'a> DropTable<'a> {
     /// The drop with this number.
     #[must_use]
     pub fn drop(self, number: DropNo) -> Option<&'a DropEntry> {
@@ -54,7 +54,7 @@ pub struct Registry {
 
 /// The place of a new drop.
 #[derive(Debug, Clone, Copy)]
-pub struct Seat {
+pub struct NewDropSlot {
     /// Its number.
     pub number: DropNo,
     /// Drops that are not archived yet.
@@ -83,16 +83,16 @@ impl Drops {
 
     /// Calls `f` with the drop with this id, and with all drops.
     #[inline]
-    pub fn with_id_among<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
+    pub fn with_id_among<R>(&self, id: &DropId, f: impl FnOnce(&DropEntry, DropTable<'_>) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        registry.ids.get(id).map(|entry| f(entry, Roster(&registry.entries)))
+        registry.ids.get(id).map(|entry| f(entry, DropTable(&registry.entries)))
     }
 
     /// Calls `f` with the drop with this number, and with all drops.
     #[inline]
-    pub fn with_number_among<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, Roster<'_>) -> R) -> Option<R> {
+    pub fn with_number_among<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, DropTable<'_>) -> R) -> Option<R> {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        registry.entries.get(&number).map(|entry| f(entry, Roster(&registry.entries)))
+        registry.entries.get(&number).map(|entry| f(entry, DropTable(&registry.entries)))
     }
 
     /// The drop with this number, as a reference that keeps it; the registry is not locked afterwards.
@@ -103,8 +103,8 @@ impl Drops {
 
     /// The place of the next drop.
     #[must_use]
-    pub fn next_seat(&self) -> Seat {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).next_seat()
+    pub fn new_drop_slot(&self) -> NewDropSlot {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).new_drop_slot()
     }
 
     /// All pools that have a hold due at `now`, and the earliest deadline of all other pools.
@@ -152,8 +152,8 @@ impl Drops {
     }
 
     /// Closes a drop's gate.
-    pub(super) fn with_closed<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, &mut Running) -> R) -> Option<R> {
-        self.with_number(number, |entry| f(entry, &mut entry.steer()))
+    pub(super) fn with_closed<R>(&self, number: DropNo, f: impl FnOnce(&DropEntry, &mut DropInner) -> R) -> Option<R> {
+        self.with_number(number, |entry| f(entry, &mut entry.write()))
     }
 
     /// Takes the pools of archived drops out of memory. Their holds must be out already.
@@ -182,7 +182,7 @@ impl Drops {
             invariant!(let Some(entry) = Arc::get_mut(entry), "drop {number} is used before all is loaded");
             f(entry);
         }
-        let id = |entry: &Arc<DropEntry>| (entry.running().definition.id.clone(), Arc::clone(entry));
+        let id = |entry: &Arc<DropEntry>| (entry.read().definition.id.clone(), Arc::clone(entry));
         registry.ids.extend(registry.entries.values().map(id));
     }
 }
@@ -190,9 +190,9 @@ impl Drops {
 impl Registry {
     /// The place of the next drop.
     #[must_use]
-    pub fn next_seat(&self) -> Seat {
+    pub fn new_drop_slot(&self) -> NewDropSlot {
         let number = self.entries.last_key_value().map_or(0, |(last, _)| last.0.saturating_add(1));
-        Seat { number: DropNo(number), living: self.entries.len().saturating_sub(self.archived.len()) }
+        NewDropSlot { number: DropNo(number), living: self.entries.len().saturating_sub(self.archived.len()) }
     }
 
     /// Adds a drop. No other may have its number.
@@ -207,11 +207,11 @@ impl Registry {
     /// Replaces an archived drop by an entry without pools.
     fn settle(&mut self, number: DropNo) {
         let Some(entry) = self.entries.get(&number).cloned() else { return };
-        let archived_at = entry.running().archived.as_ref().map(|(lsn, _)| *lsn);
+        let archived_at = entry.read().archived.as_ref().map(|(lsn, _)| *lsn);
         let Some(lsn) = archived_at.filter(|_| !entry.has_no_pools()) else { return };
         let still = Arc::new(entry.without_pools());
-        let weight = still.weight(&still.running());
-        self.ids.insert(still.running().definition.id.clone(), Arc::clone(&still));
+        let weight = still.weight(&still.read());
+        self.ids.insert(still.read().definition.id.clone(), Arc::clone(&still));
         self.entries.insert(still.number, still);
         self.archived.insert((lsn, number), weight);
         self.weight = self.weight.saturating_add(weight);
@@ -225,7 +225,7 @@ impl Registry {
         }
         self.weight = self.weight.saturating_sub(oldest.remove());
         let gone = self.entries.remove(&number)?;
-        let id = gone.running().definition.id.clone();
+        let id = gone.read().definition.id.clone();
         if self.ids.get(&id).is_some_and(|known| known.number == number) {
             self.ids.remove(&id);
         }

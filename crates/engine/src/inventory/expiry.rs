@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use stockade_counter::next_due::STRIPES;
 use stockade_types::time::Timestamp;
 
-use super::holds::HoldRef;
+use super::holds::HoldSlot;
 
 /// Holds in a list, on average, from which on one more list is made: two cache lines of them.
 const FULL: usize = 32;
@@ -31,7 +31,7 @@ pub(super) struct Deadlines(BTreeMap<Timestamp, Bucket>);
 /// Holds that are due at the same instant. Most instants have one hold: that needs no list.
 #[derive(Debug)]
 enum Bucket {
-    One(HoldRef),
+    One(HoldSlot),
     Many(Box<Lists>),
 }
 
@@ -39,7 +39,7 @@ enum Bucket {
 #[derive(Debug)]
 struct Lists {
     /// At least one list. A hold is in the list named by the low bits of its hash, as many as the lists need.
-    lists: Vec<Vec<HoldRef>>,
+    lists: Vec<Vec<HoldSlot>>,
     holds: usize,
 }
 
@@ -50,14 +50,14 @@ impl Deadlines {
     }
 
     /// The earliest deadline of all holds but this one.
-    pub(super) fn next_without(&self, hold: HoldRef) -> Timestamp {
+    pub(super) fn next_without(&self, hold: HoldSlot) -> Timestamp {
         // A hold is in the queue once, so at most two instants are read.
         let others = self.0.iter().find(|(_, bucket)| bucket.iter().any(|other| other != hold));
         others.map_or(Timestamp::NEVER, |(at, _)| *at)
     }
 
     /// Enters a hold that is due at `at`.
-    pub(super) fn insert(&mut self, at: Timestamp, hold: HoldRef) {
+    pub(super) fn insert(&mut self, at: Timestamp, hold: HoldSlot) {
         match self.0.entry(at) {
             Entry::Vacant(place) => {
                 place.insert(Bucket::One(hold));
@@ -74,7 +74,7 @@ impl Deadlines {
     }
 
     /// Removes it again.
-    pub(super) fn remove(&mut self, at: Timestamp, hold: HoldRef) {
+    pub(super) fn remove(&mut self, at: Timestamp, hold: HoldSlot) {
         let Entry::Occupied(mut place) = self.0.entry(at) else { return };
         let emptied = match place.get_mut() {
             Bucket::One(only) => *only == hold,
@@ -94,7 +94,7 @@ impl Deadlines {
 
 /// At most `most` holds of these queues that are due at `now`, earliest first. They stay in their queues until they are
 /// expired.
-pub(super) fn due<'a>(queues: impl Iterator<Item = &'a Deadlines>, now: Timestamp, most: usize) -> Vec<HoldRef> {
+pub(super) fn due<'a>(queues: impl Iterator<Item = &'a Deadlines>, now: Timestamp, most: usize) -> Vec<HoldSlot> {
     let begun = |queue: &'a Deadlines| {
         let mut rest = queue.0.range(..=now);
         (rest.next(), rest)
@@ -126,8 +126,8 @@ pub(super) fn image<'a>(queues: impl Iterator<Item = &'a Deadlines>) -> Vec<(Tim
 impl Bucket {
     /// Each list from its end, where [`Lists::remove`] begins to search: removing the holds in this order finds each at
     /// once.
-    fn iter(&self) -> impl Iterator<Item = HoldRef> + '_ {
-        let (one, many): (_, &[Vec<HoldRef>]) = match self {
+    fn iter(&self) -> impl Iterator<Item = HoldSlot> + '_ {
+        let (one, many): (_, &[Vec<HoldSlot>]) = match self {
             Self::One(hold) => (Some(*hold), &[]),
             Self::Many(lists) => (None, &lists.lists),
         };
@@ -137,7 +137,7 @@ impl Bucket {
 
 impl Lists {
     #[expect(clippy::needless_bitwise_bool, reason = "without branches the search through a list is vectorised")]
-    fn insert(&mut self, hold: HoldRef) {
+    fn insert(&mut self, hold: HoldSlot) {
         let place = self.place(hold);
         let Some(list) = self.lists.get_mut(place) else { return };
         // Always to the end: a search that may stop early can't be vectorised.
@@ -152,7 +152,7 @@ impl Lists {
     }
 
     /// Returns whether it was the last hold.
-    fn remove(&mut self, hold: HoldRef) -> bool {
+    fn remove(&mut self, hold: HoldSlot) -> bool {
         let place = self.place(hold);
         if let Some(list) = self.lists.get_mut(place)
             // From the end: a hold that is removed soon after it was inserted is found at once.
@@ -188,14 +188,14 @@ impl Lists {
         }
     }
 
-    fn put(&mut self, place: usize, holds: Vec<HoldRef>) {
+    fn put(&mut self, place: usize, holds: Vec<HoldSlot>) {
         if let Some(list) = self.lists.get_mut(place) {
             *list = holds;
         }
     }
 
     /// The list that a hold is in: by the hash's low bits, one bit less if that list does not exist yet.
-    fn place(&self, hold: HoldRef) -> usize {
+    fn place(&self, hold: HoldSlot) -> usize {
         let bits = self.lists.len().next_power_of_two().wrapping_sub(1);
         let wide = hold.scattered() & bits;
         if wide < self.lists.len() { wide } else { parent(wide) }
@@ -215,8 +215,8 @@ mod tests {
 
     use super::*;
 
-    fn hold(n: u32) -> HoldRef {
-        HoldRef::from_raw(n)
+    fn hold(n: u32) -> HoldSlot {
+        HoldSlot::from_raw(n)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use stockade_types::ids::Lsn;
 use stockade_types::record::{HoldChange, PoolBasis, Superseded};
 
 use super::apply::ReplayError;
-use super::running::Running;
+use super::drop_inner::DropInner;
 
 /// Whether the hold that a record makes is here already, if a hold with its id is known. A known hold that has ended is
 /// replaced: the engine that wrote the record had forgotten it.
@@ -55,15 +55,15 @@ pub(super) fn succeeds(lsn: Lsn, Superseded { ended, made }: &Superseded) -> Res
 
 /// Checks that the hold that a record makes goes into its drop, whose gate is held. The holds of an archived drop have
 /// left memory, and no further ones are made.
-pub(super) fn goes_into(lsn: Lsn, hold: &Hold, running: &Running) -> Result<(), ReplayError> {
-    let pools = |item: usize| running.definition.items.get(item).map_or(0, |item| item.pools.len());
+pub(super) fn belongs_to(lsn: Lsn, hold: &Hold, inner: &DropInner) -> Result<(), ReplayError> {
+    let pools = |item: usize| inner.definition.items.get(item).map_or(0, |item| item.pools.len());
     let has_pools = hold.lines().iter().all(|line| line.pool.index() < pools(line.item.index()));
-    if has_pools && !has_left(lsn, running) { Ok(()) } else { Err(ReplayError::Orphan(hold.id)) }
+    if has_pools && !has_left(lsn, inner) { Ok(()) } else { Err(ReplayError::Orphan(hold.id)) }
 }
 
 /// Whether the holds of a drop had left memory before this record.
-pub(super) fn has_left(lsn: Lsn, running: &Running) -> bool {
-    running.archived.as_ref().is_some_and(|(archived, _)| *archived < lsn)
+pub(super) fn has_left(lsn: Lsn, inner: &DropInner) -> bool {
+    inner.archived.as_ref().is_some_and(|(archived, _)| *archived < lsn)
 }
 
 /// Units that a pool has: received and not taken out.

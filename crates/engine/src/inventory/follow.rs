@@ -16,14 +16,14 @@ use stockade_types::time::Timestamp;
 
 use super::apply::{Locked, LockedSubjects, ReplayError, usage};
 use super::drops::among;
-use super::{DropEntry, Ended, HoldRef, Inventory, Keys, Pool, Running, Stock, Verdict, fits};
+use super::{Availability, DropEntry, DropInner, EndedHold, HoldSlot, Inventory, Keys, Pool, Stock, fits};
 
 /// Units taken from their counters, one guard for each pool.
 type Guards<'d> = SmallVec<[Taken<'d>; 4]>;
 
 /// The hold that a record is about.
 struct Known {
-    place: HoldRef,
+    place: HoldSlot,
     hold: Hold,
 }
 
@@ -71,10 +71,10 @@ impl Inventory {
 
     fn follow_drop(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         let known = record.drop_number().and_then(|number| {
-            self.drops.with_closed(number, |entry, running| {
-                entry.fits(running, lsn, record)?;
-                let taken = taken_out((entry, running), lsn, record)?;
-                self.apply(Locked::Drop(entry, running), lsn, record.clone());
+            self.drops.with_closed(number, |entry, inner| {
+                entry.fits(inner, lsn, record)?;
+                let taken = taken_out((entry, inner), lsn, record)?;
+                self.apply(Locked::Drop(entry, inner), lsn, record.clone());
                 taken.into_iter().for_each(Taken::keep);
                 Ok(())
             })
@@ -89,8 +89,8 @@ impl Inventory {
         if self.has(lsn, hold)? {
             return Ok(());
         }
-        self.in_drop(lsn, hold, |drop, running| {
-            let taken = taken((drop, running), None, hold)?;
+        self.in_drop(lsn, hold, |drop, inner| {
+            let taken = taken((drop, inner), None, hold)?;
             self.holds.with_id(&hold.id, |mut shard| {
                 self.make(Locked::NewHold(drop, &mut shard, None), taken, lsn, record.clone());
             });
@@ -104,8 +104,8 @@ impl Inventory {
             return Ok(());
         };
         fits::changes(lsn, change, &known.hold)?;
-        self.in_drop(lsn, &known.hold, |drop, running| {
-            let taken = taken((drop, running), Some(&known.hold), &change.hold)?;
+        self.in_drop(lsn, &known.hold, |drop, inner| {
+            let taken = taken((drop, inner), Some(&known.hold), &change.hold)?;
             self.holds.with_ref(known.place, |mut shard| {
                 let record = Record::Changed(change.clone());
                 self.make(Locked::Hold(drop, (&mut shard, known.place), None), taken, lsn, record);
@@ -131,14 +131,14 @@ impl Inventory {
     }
 
     fn follow_both(&self, lsn: Lsn, record: &Record, (old, new): (&Known, &Hold)) -> Result<(), ReplayError> {
-        self.in_drop(lsn, new, |drop, running| {
+        self.in_drop(lsn, new, |drop, inner| {
             let mut keys: Keys = self.subjects_of(&drop.scope, new);
             for identity in old.hold.identities() {
                 if !keys.contains(&identity.subject) {
                     keys.push(identity.subject);
                 }
             }
-            let taken = taken((drop, running), Some(&old.hold), new)?;
+            let taken = taken((drop, inner), Some(&old.hold), new)?;
             self.holds.with_two(&new.id, &old.hold.id, |shards| {
                 self.subjects.with(&keys, |subjects| {
                     let subjects = LockedSubjects { keys: &keys, subjects };
@@ -185,7 +185,7 @@ impl Inventory {
         let Some(Known { place, hold: known }) = self.known(&hold.id) else { return Ok(false) };
         let is_here = fits::is_here(lsn, &known)?;
         if !is_here {
-            self.forget_ended(&Ended::of(place, &known));
+            self.forget_ended(&EndedHold::of(place, &known));
         }
         Ok(is_here)
     }
@@ -195,19 +195,23 @@ impl Inventory {
         &self,
         lsn: Lsn,
         hold: &Hold,
-        f: impl FnOnce(&DropEntry, &Running) -> Result<(), ReplayError>,
+        f: impl FnOnce(&DropEntry, &DropInner) -> Result<(), ReplayError>,
     ) -> Result<(), ReplayError> {
         let followed = self.drops.with_number(hold.drop, |drop| {
-            let running = drop.running();
-            fits::goes_into(lsn, hold, &running)?;
-            f(drop, &running)
+            let inner = drop.read();
+            fits::belongs_to(lsn, hold, &inner)?;
+            f(drop, &inner)
         });
         followed.unwrap_or(Err(ReplayError::Orphan(hold.id)))
     }
 }
 
 /// Takes the units that a hold needs of each pool beyond what it had; a successor, beyond what the superseded hold had.
-fn taken<'d>(drop: (&'d DropEntry, &Running), before: Option<&Hold>, after: &Hold) -> Result<Guards<'d>, ReplayError> {
+fn taken<'d>(
+    drop: (&'d DropEntry, &DropInner),
+    before: Option<&Hold>,
+    after: &Hold,
+) -> Result<Guards<'d>, ReplayError> {
     let out = |hold: &Hold, line: &HoldLine| usage(hold.state, hold.expires_at(), line).out();
     let mut guards = Guards::new();
     for line in after.lines() {
@@ -224,24 +228,24 @@ fn taken<'d>(drop: (&'d DropEntry, &Running), before: Option<&Hold>, after: &Hol
 
 /// Takes the units that an adjustment takes out of its pool, unless it was applied already.
 fn taken_out<'d>(
-    (entry, running): (&'d DropEntry, &Running),
+    (entry, inner): (&'d DropEntry, &DropInner),
     lsn: Lsn,
     record: &Record,
 ) -> Result<Option<Taken<'d>>, ReplayError> {
     let Record::Adjusted(Adjusted { item, adjustment, basis, .. }) = record else { return Ok(None) };
-    let is_new = running.adjusted.get(item.index()).is_some_and(|known| known.revision < lsn);
+    let is_new = inner.adjusted.get(item.index()).is_some_and(|known| known.revision < lsn);
     let Some(pool) = entry.pool(*item, adjustment.pool).filter(|_| is_new) else { return Ok(None) };
     let (before, after) = (fits::units(lsn, pool.basis())?, fits::units(lsn, *basis)?);
-    take(running, (*item, pool), before.saturating_sub(after))
+    take(inner, (*item, pool), before.saturating_sub(after))
 }
 
-fn take<'d>(running: &Running, (item, pool): (ItemNo, &'d Pool), units: u64) -> Result<Option<Taken<'d>>, ReplayError> {
+fn take<'d>(inner: &DropInner, (item, pool): (ItemNo, &'d Pool), units: u64) -> Result<Option<Taken<'d>>, ReplayError> {
     match pool.take_any(units, Timestamp::default()) {
-        Verdict::Yes(taken) => Ok(taken),
-        Verdict::Short { .. } | Verdict::InDoubt | Verdict::SweepDue => {
+        Availability::Yes(taken) => Ok(taken),
+        Availability::Short { .. } | Availability::InDoubt | Availability::SweepDue => {
             let (stock, _) = pool.stock();
             let stock = Stock { held: stock.held.saturating_add(units), ..stock };
-            Err(ReplayError::oversold(&running.definition.id, running.definition.sku(item), stock))
+            Err(ReplayError::oversold(&inner.definition.id, inner.definition.sku(item), stock))
         }
     }
 }

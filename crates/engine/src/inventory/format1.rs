@@ -31,9 +31,9 @@ impl Inventory {
     /// The journal is of format 1 up to this record: moments of drops up to `at` are past, without records of them.
     pub(super) fn mark_before(&self, lsn: Lsn, at: Timestamp) {
         for entry in self.drops.all() {
-            let mut running = entry.steer();
-            running.mark_before(&entry, lsn, at);
-            self.expect_moments(entry.number, &running);
+            let mut inner = entry.write();
+            inner.mark_before(&entry, lsn, at);
+            self.expect_moments(entry.number, &inner);
         }
     }
 

@@ -29,9 +29,9 @@ const SHARD_CAPACITY: usize = (1 << PLACE_BITS) - 1;
 /// Where a hold lives: shard and place. Valid as long as the hold is in the table. Afterwards another hold may live
 /// there, so a caller that has kept a reference must check what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HoldRef(u32);
+pub struct HoldSlot(u32);
 
-impl HoldRef {
+impl HoldSlot {
     #[cfg(test)]
     pub(super) const fn from_raw(raw: u32) -> Self {
         Self(raw)
@@ -60,7 +60,7 @@ impl HoldRef {
 
 /// The parts of a hold from which stock, limits and deadlines follow.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct CountedHold {
     /// Its state.
     pub state: HoldState,
     /// Its deadline.
@@ -69,7 +69,7 @@ pub struct Standing {
     pub lines: Lines,
 }
 
-impl Standing {
+impl CountedHold {
     /// The standing of this hold.
     #[must_use]
     pub fn of(hold: &Hold) -> Self {
@@ -156,7 +156,7 @@ impl Holds {
     }
 
     /// Locks the shard that a reference points into.
-    pub fn with_ref<R>(&self, hold: HoldRef, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
+    pub fn with_ref<R>(&self, hold: HoldSlot, f: impl FnOnce(LockedShard<'_>) -> R) -> R {
         self.with(hold.shard(), f)
     }
 
@@ -177,7 +177,7 @@ impl Holds {
     ///
     /// # Errors
     /// What `between` returns; the walk ends there.
-    pub fn walk<E>(
+    pub fn scan<E>(
         &self,
         mut visit: impl FnMut(LockedShard<'_>),
         mut between: impl FnMut() -> Result<(), E>,
@@ -239,10 +239,10 @@ impl<'a> LockedShards<'a> {
 impl LockedShard<'_> {
     /// The hold with this id.
     #[must_use]
-    pub fn find(&self, id: &HoldId) -> Option<HoldRef> {
+    pub fn find(&self, id: &HoldId) -> Option<HoldSlot> {
         let Shard { index, slab, .. } = &*self.shard;
         let place = index.find(self.hash(id), |place| slab.get(place).is_some_and(|hold| hold.id == *id))?;
-        Some(HoldRef::new(self.number, place))
+        Some(HoldSlot::new(self.number, place))
     }
 
     #[inline]
@@ -255,7 +255,7 @@ impl LockedShard<'_> {
 
     /// The hold there.
     #[must_use]
-    pub fn get(&self, hold: HoldRef) -> Option<&Hold> {
+    pub fn get(&self, hold: HoldSlot) -> Option<&Hold> {
         self.shard.slab.get(hold.place())
     }
 
@@ -266,25 +266,25 @@ impl LockedShard<'_> {
     }
 
     /// Inserts a new hold. Its id must not be in the table: the caller has checked under this same lock.
-    pub fn insert(&mut self, hold: Hold) -> HoldRef {
+    pub fn insert(&mut self, hold: Hold) -> HoldSlot {
         let hash = self.hash(&hold.id);
         let Shard { index, slab, counts } = &mut *self.shard;
         count_in(counts, hold.state);
         let place = slab.insert(hold);
         index.insert(hash, place);
-        HoldRef::new(self.number, place)
+        HoldSlot::new(self.number, place)
     }
 
     /// Changes a hold by the record with this LSN. Returns its standing before and the hold after; none if it has seen
     /// that record.
     #[inline]
-    pub fn change(&mut self, hold: HoldRef, lsn: Lsn, change: impl FnOnce(&mut Hold)) -> Option<(Standing, &Hold)> {
+    pub fn change(&mut self, hold: HoldSlot, lsn: Lsn, change: impl FnOnce(&mut Hold)) -> Option<(CountedHold, &Hold)> {
         let Shard { slab, counts, .. } = &mut *self.shard;
         let hold = slab.get_mut(hold.place())?;
         if lsn <= hold.revision {
             return None;
         }
-        let before = Standing::of(hold);
+        let before = CountedHold::of(hold);
         change(hold);
         hold.revision = lsn;
         count_out(counts, before.state);
@@ -293,7 +293,7 @@ impl LockedShard<'_> {
     }
 
     /// Takes a hold out of the table.
-    pub fn remove(&mut self, hold: HoldRef) -> Option<Hold> {
+    pub fn remove(&mut self, hold: HoldSlot) -> Option<Hold> {
         let Shard { index, slab, counts } = &mut *self.shard;
         let hash = self.placement.of(&slab.get(hold.place())?.id);
         index.remove(hash, hold.place());
@@ -303,14 +303,14 @@ impl LockedShard<'_> {
     }
 
     /// The holds whose deadline a restart moves: their places, their ids and their drops.
-    pub(super) fn moved_by(&self, restart: Restart) -> Vec<(HoldRef, HoldId, DropNo)> {
+    pub(super) fn moved_by(&self, restart: Restart) -> Vec<(HoldSlot, HoldId, DropNo)> {
         let moved = self.iter().filter(|(_, hold)| restart.moves(hold));
         moved.map(|(place, hold)| (place, hold.id, hold.drop)).collect()
     }
 
     /// All holds of the shard.
-    pub fn iter(&self) -> impl Iterator<Item = (HoldRef, &Hold)> {
-        self.shard.slab.iter().map(|(place, hold)| (HoldRef::new(self.number, place), hold))
+    pub fn iter(&self) -> impl Iterator<Item = (HoldSlot, &Hold)> {
+        self.shard.slab.iter().map(|(place, hold)| (HoldSlot::new(self.number, place), hold))
     }
 }
 
@@ -359,14 +359,14 @@ mod tests {
             settled_at: Timestamp(0),
             revision: Lsn(1),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), n)]),
-            rare: None,
+            extras: None,
         })
     }
 
     #[test]
     fn holds_are_found_by_id_and_by_reference_until_they_are_removed() {
         let holds = Holds::new(&DigestKey::from_bytes([1; 16]));
-        let refs: Vec<HoldRef> =
+        let refs: Vec<HoldSlot> =
             (0..20_000).map(|n| holds.with_id(&hold(n).id, |mut shard| shard.insert(hold(n)))).collect();
         for (n, place) in (0..20_000).zip(&refs) {
             let found = holds.with_id(&hold(n).id, |shard| shard.find(&hold(n).id));

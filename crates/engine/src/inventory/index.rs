@@ -20,10 +20,10 @@ pub(super) const PLACES: u32 = (1 << PLACE_BITS) - 1;
 /// Hash and place in 40 bits, little-endian: the hash in the upper bits, the place plus one in the lower bits. So all
 /// zeros is no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry(Packed<5>);
+struct IndexEntry(Packed<5>);
 
 /// Bytes of the smallest array.
-const LEAST: usize = 64;
+const INDEX_BYTES_MIN: usize = 64;
 /// Percentage of entries that are used at most. Beyond that, searches get long.
 const FULLEST: usize = 75;
 
@@ -31,11 +31,11 @@ const FULLEST: usize = 75;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// Empty, or with more entries than are used.
-    entries: Box<[Entry]>,
+    entries: Box<[IndexEntry]>,
     used: usize,
 }
 
-impl Entry {
+impl IndexEntry {
     const NONE: Self = Self(Packed::ZERO);
 
     /// For a place below [`PLACES`].
@@ -83,18 +83,18 @@ impl Index {
         if self.used.saturating_mul(100) >= self.entries.len().saturating_mul(FULLEST) {
             self.grow();
         }
-        self.put(Entry::new(low(hash, HASH_BITS), place));
+        self.put(IndexEntry::new(low(hash, HASH_BITS), place));
         self.used = self.used.saturating_add(1);
     }
 
     /// Removes a place, if it is entered.
     pub(super) fn remove(&mut self, hash: u64, place: u32) {
-        let gone = Entry::new(low(hash, HASH_BITS), place);
+        let gone = IndexEntry::new(low(hash, HASH_BITS), place);
         let mut hole = self.home(gone.hash());
         loop {
             match self.entries.get(hole) {
                 Some(entry) if *entry == gone => break,
-                Some(entry) if *entry != Entry::NONE => hole = self.after(hole),
+                Some(entry) if *entry != IndexEntry::NONE => hole = self.after(hole),
                 Some(_) | None => return,
             }
         }
@@ -103,33 +103,35 @@ impl Index {
         let mut behind = hole;
         loop {
             behind = self.after(behind);
-            let Some(entry) = self.entries.get(behind).copied().filter(|entry| *entry != Entry::NONE) else { break };
+            let Some(entry) = self.entries.get(behind).copied().filter(|entry| *entry != IndexEntry::NONE) else {
+                break;
+            };
             if self.steps(self.home(entry.hash()), behind) >= self.steps(hole, behind) {
                 self.set(hole, entry);
                 hole = behind;
             }
         }
-        self.set(hole, Entry::NONE);
+        self.set(hole, IndexEntry::NONE);
     }
 
     #[cold]
     fn grow(&mut self) {
-        let more = self.entries.len().saturating_add(1).saturating_mul(size_of::<Entry>());
-        let room = size_class(more) / size_of::<Entry>();
-        let before = std::mem::replace(&mut self.entries, vec![Entry::NONE; room].into_boxed_slice());
-        before.iter().filter(|entry| **entry != Entry::NONE).for_each(|entry| self.put(*entry));
+        let more = self.entries.len().saturating_add(1).saturating_mul(size_of::<IndexEntry>());
+        let room = size_class(more) / size_of::<IndexEntry>();
+        let before = std::mem::replace(&mut self.entries, vec![IndexEntry::NONE; room].into_boxed_slice());
+        before.iter().filter(|entry| **entry != IndexEntry::NONE).for_each(|entry| self.put(*entry));
     }
 
     /// Into the first free spot from its home on. There always is one.
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: IndexEntry) {
         let home = self.home(entry.hash());
         let (front, back) = self.entries.split_at_mut_checked(home).unwrap_or_default();
-        if let Some(free) = back.iter_mut().chain(front).find(|entry| **entry == Entry::NONE) {
+        if let Some(free) = back.iter_mut().chain(front).find(|entry| **entry == IndexEntry::NONE) {
             *free = entry;
         }
     }
 
-    fn set(&mut self, at: usize, entry: Entry) {
+    fn set(&mut self, at: usize, entry: IndexEntry) {
         if let Some(place) = self.entries.get_mut(at) {
             *place = entry;
         }
@@ -160,7 +162,7 @@ impl Index {
 /// The least size of at least `bytes` that is a whole number of quarters of a power of two, as allocators' size classes
 /// are.
 fn size_class(bytes: usize) -> usize {
-    let bytes = bytes.max(LEAST);
+    let bytes = bytes.max(INDEX_BYTES_MIN);
     bytes.next_multiple_of((1 << bytes.ilog2()) / 4)
 }
 
@@ -189,12 +191,12 @@ mod tests {
 
     #[test]
     fn an_entry_is_five_bytes_whatever_it_says() {
-        assert_eq!(size_of::<Entry>(), 5);
+        assert_eq!(size_of::<IndexEntry>(), 5);
         for (hash, place) in [(0, 0), (0, PLACES - 1), ((1 << HASH_BITS) - 1, 0), (0xabcde, 0x12345)] {
-            let entry = Entry::new(hash, place);
+            let entry = IndexEntry::new(hash, place);
             assert_eq!((entry.hash(), entry.place()), (hash, Some(place)));
         }
-        assert_eq!(Entry::NONE.place(), None);
+        assert_eq!(IndexEntry::NONE.place(), None);
     }
 
     #[test]
@@ -204,7 +206,7 @@ mod tests {
         let hash = |place: u32| u64::from(place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         for place in 0..20_000 {
             index.insert(hash(place), place);
-            let bytes = index.entries.len() * size_of::<Entry>();
+            let bytes = index.entries.len() * size_of::<IndexEntry>();
             if sizes.last() != Some(&bytes) {
                 sizes.push(bytes);
                 assert!((0..=place).all(|known| index.find(hash(known), |found| found == known) == Some(known)));
@@ -212,7 +214,7 @@ mod tests {
         }
         // Each is less than one entry below its class.
         let classes: Vec<usize> = sizes.iter().map(|bytes| size_class(*bytes)).collect();
-        assert!(sizes.iter().zip(&classes).all(|(bytes, class)| class - bytes < size_of::<Entry>()), "{sizes:?}");
+        assert!(sizes.iter().zip(&classes).all(|(bytes, class)| class - bytes < size_of::<IndexEntry>()), "{sizes:?}");
         assert_eq!(&classes[..8], [64, 80, 96, 112, 128, 160, 192, 224]);
         assert!(classes.windows(2).all(|pair| pair[1] * 4 <= pair[0] * 5), "never by more than a quarter");
     }

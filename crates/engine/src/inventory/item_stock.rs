@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use stockade_counter::stock::Moving;
-use stockade_types::definition::{Item, MAX_ITEMS};
+use stockade_types::definition::{ITEMS_MAX, Item};
 use stockade_types::ids::{PoolNo, Sku};
 use stockade_types::invariant;
 
@@ -118,11 +118,11 @@ impl DropStock {
     }
 
     /// Adds the stock of an item after all others. The drop's gate is closed, so only one is added at a time. There are
-    /// fewer than [`MAX_ITEMS`].
+    /// fewer than [`ITEMS_MAX`].
     pub(super) fn add(&self, item: &Item) {
-        let slots = self.added.get_or_init(|| (0..MAX_ITEMS).map(|_| OnceLock::new()).collect());
+        let slots = self.added.get_or_init(|| (0..ITEMS_MAX).map(|_| OnceLock::new()).collect());
         let free = slots.iter().find(|slot| slot.get().is_none());
-        invariant!(let Some(free) = free, "item {} is added to a drop that has {MAX_ITEMS} of them", item.sku);
+        invariant!(let Some(free) = free, "item {} is added to a drop that has {ITEMS_MAX} of them", item.sku);
         let filled = free.set(ItemStock::new(item));
         invariant!(filled.is_ok(), "two items are added to a drop at once, {} is one of them", item.sku);
     }
@@ -174,11 +174,11 @@ mod tests {
     #[test]
     fn as_many_items_fit_as_a_drop_may_have() {
         let stock = DropStock::new(&[item(0)]);
-        for n in 1..u64::try_from(MAX_ITEMS).expect("small") {
+        for n in 1..u64::try_from(ITEMS_MAX).expect("small") {
             stock.add(&item(n));
         }
-        assert_eq!(stock.len(), MAX_ITEMS);
-        assert_eq!(stock.get(MAX_ITEMS - 1).map(received), Some(255));
+        assert_eq!(stock.len(), ITEMS_MAX);
+        assert_eq!(stock.get(ITEMS_MAX - 1).map(received), Some(255));
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
     #[should_panic(expected = "a bug: item SKU-256 is added to a drop that has 256 of them")]
     fn an_item_that_finds_no_place_ends_the_process() {
         let stock = DropStock::new(&[]);
-        for n in 0..=u64::try_from(MAX_ITEMS).expect("small") {
+        for n in 0..=u64::try_from(ITEMS_MAX).expect("small") {
             stock.add(&item(n));
         }
     }

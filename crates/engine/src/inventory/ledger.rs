@@ -21,20 +21,20 @@ use stockade_types::record::PoolBasis;
 use stockade_types::time::Timestamp;
 
 use super::expiry::{self, Deadlines};
-use super::holds::HoldRef;
+use super::holds::HoldSlot;
 use super::pool::{PoolUsage, UsageChange};
 
 /// The ledger of one pool.
 #[derive(Debug)]
 pub(super) struct Ledger {
     next_due: NextDue,
-    whole: Mutex<Whole>,
+    whole: Mutex<PoolTotals>,
     stripes: OnceLock<Box<Stripes>>,
 }
 
 /// What concerns the whole pool.
 #[derive(Debug, Clone, Copy)]
-struct Whole {
+struct PoolTotals {
     basis: PoolBasis,
     /// LSN of the last record that changed it.
     as_of: Lsn,
@@ -43,19 +43,19 @@ struct Whole {
 #[derive(Debug)]
 struct Stripes {
     firsts: Firsts,
-    stripes: [CachePadded<Stripe>; STRIPES],
+    stripes: [CachePadded<LedgerStripe>; STRIPES],
 }
 
 #[derive(Debug, Default)]
-struct Stripe {
+struct LedgerStripe {
     /// Units that holds have out, but only those whose deadline is shown. For readers without the lock.
     out: AtomicU64,
-    books: Mutex<Books>,
+    books: Mutex<StripeBooks>,
 }
 
 /// What the holds of a stripe have, and their deadlines.
 #[derive(Debug)]
-struct Books {
+struct StripeBooks {
     sums: Sums,
     /// LSN of the last record that moved units here.
     as_of: Lsn,
@@ -65,7 +65,7 @@ struct Books {
 }
 
 /// All stripes, locked; empty if the pool never had a hold.
-type All<'a> = SmallVec<[MutexGuard<'a, Books>; STRIPES]>;
+type LockedStripes<'a> = SmallVec<[MutexGuard<'a, StripeBooks>; STRIPES]>;
 
 /// What holds have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -124,7 +124,7 @@ impl Cut {
     }
 }
 
-fn cut(Whole { basis, as_of }: Whole, all: &All<'_>) -> Cut {
+fn cut(PoolTotals { basis, as_of }: PoolTotals, all: &LockedStripes<'_>) -> Cut {
     let of_none = Cut { basis, sums: Sums::default(), as_of };
     all.iter().fold(of_none, |Cut { basis, sums, as_of }, books| {
         let more = sums.plus(&books.sums);
@@ -137,14 +137,14 @@ fn left(PoolBasis { received, taken_out }: PoolBasis, out: u64) -> Option<u64> {
     received.checked_sub(out.checked_add(taken_out)?)
 }
 
-impl Default for Books {
+impl Default for StripeBooks {
     fn default() -> Self {
         let (sums, deadlines) = (Sums::default(), Deadlines::default());
         Self { sums, as_of: Lsn::default(), first: Timestamp::NEVER, deadlines }
     }
 }
 
-impl Books {
+impl StripeBooks {
     /// Enters what a hold has now. Returns whether the earliest deadline has changed.
     #[inline]
     fn enter(&mut self, lsn: Lsn, change: &UsageChange) -> bool {
@@ -186,25 +186,25 @@ impl Stripes {
 
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "below the number of stripes")]
-    fn of(&self, hold: HoldRef) -> (usize, &Stripe) {
+    fn of(&self, hold: HoldSlot) -> (usize, &LedgerStripe) {
         let number = stripe_of(hold);
         (number, &self.stripes[number])
     }
 
-    fn lock_all(&self) -> All<'_> {
+    fn lock_all(&self) -> LockedStripes<'_> {
         self.stripes.iter().map(|stripe| stripe.books.lock()).collect()
     }
 }
 
 #[inline]
-fn stripe_of(hold: HoldRef) -> usize {
+fn stripe_of(hold: HoldSlot) -> usize {
     usize::try_from(hold.shard()).unwrap_or(0) % STRIPES
 }
 
 impl Ledger {
     /// The ledger of a pool with its first stock.
     pub(super) fn new(received: u64) -> Self {
-        let whole = Whole { basis: PoolBasis { received, taken_out: 0 }, as_of: Lsn::default() };
+        let whole = PoolTotals { basis: PoolBasis { received, taken_out: 0 }, as_of: Lsn::default() };
         Self { next_due: NextDue::never(), whole: Mutex::new(whole), stripes: OnceLock::new() }
     }
 
@@ -215,7 +215,7 @@ impl Ledger {
     }
 
     /// The same without this hold.
-    pub(super) fn next_due_without(&self, hold: HoldRef) -> Timestamp {
+    pub(super) fn next_due_without(&self, hold: HoldSlot) -> Timestamp {
         let Some(stripes) = self.stripes.get() else { return Timestamp::NEVER };
         let (number, stripe) = stripes.of(hold);
         let books = stripe.books.lock();
@@ -223,7 +223,7 @@ impl Ledger {
     }
 
     /// At most `most` holds that are due, earliest first.
-    pub(super) fn due(&self, now: Timestamp, most: usize) -> Vec<HoldRef> {
+    pub(super) fn due(&self, now: Timestamp, most: usize) -> Vec<HoldSlot> {
         let all = self.lock_all();
         let due = all.iter().filter(|books| books.first <= now);
         expiry::due(due.map(|books| &books.deadlines), now, most)
@@ -234,7 +234,7 @@ impl Ledger {
     pub(super) fn free_at_most(&self) -> Option<u64> {
         let basis = self.whole.lock().basis;
         // Acquire: a reader that sees units as out also sees their deadline, or what has replaced it.
-        let out = |stripe: &CachePadded<Stripe>| stripe.out.load(Ordering::Acquire);
+        let out = |stripe: &CachePadded<LedgerStripe>| stripe.out.load(Ordering::Acquire);
         let mut outs = self.stripes.get().into_iter().flat_map(|stripes| &stripes.stripes).map(out);
         left(basis, outs.try_fold(0, u64::checked_add)?)
     }
@@ -256,7 +256,7 @@ impl Ledger {
         let all = self.lock_all();
         let mut whole = self.whole.lock();
         let before = *whole;
-        *whole = Whole { basis, as_of: before.as_of.max(lsn) };
+        *whole = PoolTotals { basis, as_of: before.as_of.max(lsn) };
         (cut(before, &all), cut(*whole, &all))
     }
 
@@ -275,7 +275,7 @@ impl Ledger {
     }
 
     /// Enters deadlines of holds that were entered without them, earliest first: for a bulk load.
-    pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
+    pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldSlot)>) {
         let stripes = self.stripes();
         let mut all = stripes.lock_all();
         for (at, hold) in dues {
@@ -295,8 +295,8 @@ impl Ledger {
     /// and so does one that reads the next deadline.
     pub(super) fn transfer(&self, lsn: Lsn, from: &UsageChange, to: &UsageChange) {
         let stripes = self.stripes();
-        let ((left, left_stripe), (came, came_stripe)) = (stripes.of(from.hold), stripes.of(to.hold));
-        if left == came {
+        let ((left, left_stripe), (gained, came_stripe)) = (stripes.of(from.hold), stripes.of(to.hold));
+        if left == gained {
             let mut books = left_stripe.books.lock();
             books.enter(lsn, from);
             books.enter(lsn, to);
@@ -304,7 +304,7 @@ impl Ledger {
             return;
         }
         let (mut left_books, mut came_books);
-        if left < came {
+        if left < gained {
             left_books = left_stripe.books.lock();
             came_books = came_stripe.books.lock();
         } else {
@@ -313,11 +313,11 @@ impl Ledger {
         }
         left_books.enter(lsn, from);
         came_books.enter(lsn, to);
-        self.show(stripes, &[(left, left_stripe, &*left_books), (came, came_stripe, &*came_books)]);
+        self.show(stripes, &[(left, left_stripe, &*left_books), (gained, came_stripe, &*came_books)]);
     }
 
     /// Shows changes in some stripes to readers without locks. Returns whether the next deadline is earlier now.
-    fn show<const N: usize>(&self, stripes: &Stripes, changed: &[(usize, &Stripe, &Books); N]) -> bool {
+    fn show<const N: usize>(&self, stripes: &Stripes, changed: &[(usize, &LedgerStripe, &StripeBooks); N]) -> bool {
         // Units are shown as out only while their deadline is shown: first fewer units, then the deadlines, then all
         // units; each with Release.
         for (_, stripe, books) in changed {
@@ -339,8 +339,8 @@ impl Ledger {
     }
 
     /// Locks all stripes, ascending.
-    fn lock_all(&self) -> All<'_> {
-        self.stripes.get().map_or_else(All::new, |stripes| stripes.lock_all())
+    fn lock_all(&self) -> LockedStripes<'_> {
+        self.stripes.get().map_or_else(LockedStripes::new, |stripes| stripes.lock_all())
     }
 
     /// The number of holds by deadline, for comparing two ledgers.

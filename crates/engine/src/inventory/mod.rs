@@ -16,7 +16,7 @@ mod expiry;
 mod fits;
 mod follow;
 mod format1;
-mod gathered;
+mod bulk_usage;
 pub mod holds;
 mod index;
 mod item_stock;
@@ -25,7 +25,7 @@ pub mod limits;
 mod moments;
 mod openings;
 pub mod pool;
-mod running;
+mod drop_inner;
 mod slab;
 mod succession;
 
@@ -35,16 +35,16 @@ pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use archive::Folding;
 pub use bulk_load::BulkLoad;
-pub use drop_entry::{DropEntry, ReadRunning, WriteRunning};
+pub use drop_entry::{DropEntry, DropReadGuard, DropWriteGuard};
+pub use drop_inner::{DropInner, DropState};
 pub use drop_scope::DropScope;
-pub use drops::{Added, Drops, Registry, Roster, Seat};
-pub use holds::{HoldRef, Holds, LockedShard, LockedShards, Standing};
+pub use drops::{Added, DropTable, Drops, NewDropSlot, Registry};
+pub use holds::{CountedHold, HoldSlot, Holds, LockedShard, LockedShards};
 pub use item_stock::ItemStock;
-pub use limits::{Broken, Keys, Subject, Subjects};
+pub use limits::{Keys, Subject, Subjects, Violations};
 pub use moments::Moments;
 pub use openings::Openings;
-pub use pool::{Pool, Stock, Verdict};
-pub use running::{DropState, Running};
+pub use pool::{Availability, Pool, Stock};
 
 use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::digest::DigestKey;
@@ -55,7 +55,7 @@ use stockade_types::record::Record;
 use stockade_types::time::{Millis, Timestamp};
 
 use chunks::Chunks;
-use limits::{Counted, Whose};
+use limits::{CountedHoldView, HoldKey};
 
 /// All that is in memory.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub struct Inventory {
     /// What each subject has.
     pub subjects: Subjects,
     /// Ended holds that are remembered, oldest first.
-    ended: Mutex<Chunks<Ended>>,
+    ended: Mutex<Chunks<EndedHold>>,
     /// Holds that have units: held, paying and claimed.
     owned: AtomicU64,
     /// No hold is due before this, in milliseconds, so that [`Inventory::due`] costs nothing while none is.
@@ -84,15 +84,15 @@ pub struct Inventory {
 
 /// An ended hold that must be forgotten in time.
 #[derive(Debug, Clone, Copy)]
-struct Ended {
+struct EndedHold {
     at: Timestamp,
     revision: Lsn,
-    hold: HoldRef,
+    hold: HoldSlot,
     drop: DropNo,
 }
 
-impl Ended {
-    fn of(place: HoldRef, hold: &Hold) -> Self {
+impl EndedHold {
+    fn of(place: HoldSlot, hold: &Hold) -> Self {
         Self { at: hold.settled_at(), revision: hold.revision, hold: place, drop: hold.drop }
     }
 
@@ -148,10 +148,10 @@ impl Inventory {
         scope.customers(&self.key).subject(&hold.customer)
     }
 
-    /// When the next hold is forgotten, by the same bounds as [`Inventory::forget`]; [`Timestamp::NEVER`] if none has
-    /// ended.
+    /// When the next hold is forgotten, by the same bounds as [`Inventory::evict_ended`]; [`Timestamp::NEVER`] if none
+    /// has ended.
     #[must_use]
-    pub fn next_forgotten(&self, window: Millis, most: usize) -> Timestamp {
+    pub fn next_eviction(&self, window: Millis, most: usize) -> Timestamp {
         let ended = self.ended.lock();
         let excess = ended.len() > most;
         ended.front().map_or(Timestamp::NEVER, |front| if excess { Timestamp(0) } else { front.at.plus(window) })
@@ -159,7 +159,7 @@ impl Inventory {
 
     /// Forgets the oldest ended hold, if there are more than `most` or it is older than the window. Returns whether it
     /// did. The caller must not have that hold's shard locked.
-    pub fn forget(&self, now: Timestamp, window: Millis, most: usize) -> bool {
+    pub fn evict_ended(&self, now: Timestamp, window: Millis, most: usize) -> bool {
         let oldest = {
             let mut ended = self.ended.lock();
             let excess = ended.len() > most;
@@ -174,7 +174,7 @@ impl Inventory {
     }
 
     /// Forgets an ended hold, unless it has changed since.
-    fn forget_ended(&self, ended: &Ended) {
+    fn forget_ended(&self, ended: &EndedHold) {
         let _known = self.drops.with_number(ended.drop, |entry| {
             self.holds.with_ref(ended.hold, |mut shard| {
                 if ended.is(shard.get(ended.hold))
@@ -187,13 +187,13 @@ impl Inventory {
     }
 
     /// Takes a hold that is forgotten out of its subjects. Its shard is locked.
-    fn uncount(&self, scope: &DropScope, place: HoldRef, hold: &Hold) {
-        let Some(counted) = Counted::of(hold) else { return };
+    fn uncount(&self, scope: &DropScope, place: HoldSlot, hold: &Hold) {
+        let Some(counted) = CountedHoldView::of(hold) else { return };
         let keys = self.subjects_of(scope, hold);
-        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+        let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                subject.enter(whose, Some(counted), None);
+                subject.enter(hold_key, Some(counted), None);
             }
         });
     }
@@ -220,9 +220,9 @@ impl Inventory {
     }
 
     /// Enters a drop's next moment, and its closing. Its gate is closed, or it is being made.
-    fn expect_moments(&self, drop: DropNo, running: &Running) {
-        self.moments.expect(drop, running.next_moment);
-        self.closings.expect(drop, running.closed_at());
+    fn expect_moments(&self, drop: DropNo, inner: &DropInner) {
+        self.moments.expect(drop, inner.next_moment);
+        self.closings.expect(drop, inner.closed_at());
     }
 
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:
@@ -252,7 +252,7 @@ impl Inventory {
     }
 
     fn remember(&self, HoldTransition { place, lsn, after, .. }: &HoldTransition<'_>) {
-        let ended = Ended { at: after.settled_at(), revision: *lsn, hold: *place, drop: after.drop };
+        let ended = EndedHold { at: after.settled_at(), revision: *lsn, hold: *place, drop: after.drop };
         self.ended.lock().push_back(ended);
     }
 
@@ -285,8 +285,8 @@ impl Inventory {
     /// The ended holds that will be forgotten, by the record that ended them. Holds in the list that were claimed late
     /// since are left out.
     fn remembered(&self) -> Vec<(Lsn, Timestamp)> {
-        let listed: Vec<Ended> = self.ended.lock().iter().copied().collect();
-        let is_there = |ended: &&Ended| self.holds.with_ref(ended.hold, |shard| ended.is(shard.get(ended.hold)));
+        let listed: Vec<EndedHold> = self.ended.lock().iter().copied().collect();
+        let is_there = |ended: &&EndedHold| self.holds.with_ref(ended.hold, |shard| ended.is(shard.get(ended.hold)));
         let mut remembered: Vec<_> = listed.iter().filter(is_there).map(|ended| (ended.revision, ended.at)).collect();
         remembered.sort_unstable();
         remembered

@@ -11,13 +11,13 @@ use stockade_types::time::Timestamp;
 /// One moment for each drop that has one: its next opening or closing, or its past closing.
 #[derive(Debug)]
 pub struct Moments {
-    known: Mutex<Known>,
+    known: Mutex<MomentQueue>,
     /// The earliest of them, in milliseconds, so that reading it costs nothing before that.
     earliest: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct MomentQueue {
     in_order: BTreeSet<(Timestamp, DropNo)>,
     of_drop: HashMap<DropNo, Timestamp>,
 }

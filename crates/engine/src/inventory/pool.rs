@@ -13,13 +13,13 @@
 
 use std::sync::Arc;
 
-use stockade_counter::stock::{Certainty, Look, Moving, StockCounter, Take, Taken};
+use stockade_counter::stock::{Certainty, Moving, PeekResult, StockCounter, TakeResult, Taken};
 use stockade_types::ids::Lsn;
 use stockade_types::invariant;
 use stockade_types::record::{PoolBasis, PoolFigures, Sold};
 use stockade_types::time::Timestamp;
 
-use super::holds::HoldRef;
+use super::holds::HoldSlot;
 use super::ledger::{Cut, Ledger, Sums};
 
 /// Units of a pool: `received = free + held + paying + claimed + withdrawn`, always.
@@ -113,14 +113,14 @@ impl PoolUsage {
 /// What a hold has of a pool, before and after a change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UsageChange {
-    pub(super) hold: HoldRef,
+    pub(super) hold: HoldSlot,
     pub(super) before: PoolUsage,
     pub(super) after: PoolUsage,
 }
 
 /// Whether units can be taken.
 #[derive(Debug)]
-pub enum Verdict<T> {
+pub enum Availability<T> {
     /// They can.
     Yes(T),
     /// Too few: at one instant inside this call this many were free, and none was in doubt or due.
@@ -156,28 +156,28 @@ impl Pool {
     /// Whether `units` would be refused at `now`. Read-only, one load of the counter, so that many refusals cost
     /// little.
     #[must_use]
-    pub fn look(&self, units: u64, now: Timestamp) -> Verdict<()> {
+    pub fn peek(&self, units: u64, now: Timestamp) -> Availability<()> {
         let due = self.next_due() <= now; // before the counter: see the module's head
-        match self.counter.look(units) {
-            Look::MayServe => Verdict::Yes(()),
-            Look::Short { .. } | Look::InDoubt if due => Verdict::SweepDue,
-            Look::Short { free } => Verdict::Short { free },
-            Look::InDoubt => Verdict::InDoubt,
+        match self.counter.peek(units) {
+            PeekResult::MayServe => Availability::Yes(()),
+            PeekResult::Short { .. } | PeekResult::InDoubt if due => Availability::SweepDue,
+            PeekResult::Short { free } => Availability::Short { free },
+            PeekResult::InDoubt => Availability::InDoubt,
         }
     }
 
-    /// As [`Pool::look`], but exact also while the units are spread: takes them and gives them back. For a caller that
+    /// As [`Pool::peek`], but exact also while the units are spread: takes them and gives them back. For a caller that
     /// would refuse for another reason, over which `SOLD_OUT` has precedence.
     #[inline(never)]
-    pub fn look_closely(&self, units: u64, now: Timestamp) -> Verdict<()> {
+    pub fn probe(&self, units: u64, now: Timestamp) -> Availability<()> {
         match self.take(units, Certainty::Doubtful, now) {
-            Verdict::Yes(taken) => {
+            Availability::Yes(taken) => {
                 drop(taken);
-                Verdict::Yes(())
+                Availability::Yes(())
             }
-            Verdict::Short { free } => Verdict::Short { free },
-            Verdict::InDoubt => Verdict::InDoubt,
-            Verdict::SweepDue => Verdict::SweepDue,
+            Availability::Short { free } => Availability::Short { free },
+            Availability::InDoubt => Availability::InDoubt,
+            Availability::SweepDue => Availability::SweepDue,
         }
     }
 
@@ -187,41 +187,41 @@ impl Pool {
         reason = "by `just instructions` it costs each reserve and each close look 40 more on its own"
     )]
     #[inline(always)]
-    pub fn take(&self, units: u64, certainty: Certainty, now: Timestamp) -> Verdict<Taken<'_>> {
+    pub fn take(&self, units: u64, certainty: Certainty, now: Timestamp) -> Availability<Taken<'_>> {
         let due = self.next_due() <= now; // before the counter: see the module's head
         match self.counter.take(units, certainty) {
-            Take::Taken(taken) => Verdict::Yes(taken),
-            Take::Short { .. } | Take::InDoubt if due => Verdict::SweepDue,
-            Take::Short { free } => Verdict::Short { free },
-            Take::InDoubt => Verdict::InDoubt,
+            TakeResult::Taken(taken) => Availability::Yes(taken),
+            TakeResult::Short { .. } | TakeResult::InDoubt if due => Availability::SweepDue,
+            TakeResult::Short { free } => Availability::Short { free },
+            TakeResult::InDoubt => Availability::InDoubt,
         }
     }
 
     /// Takes `most` units or, if fewer are free, all of those: at one instant inside this call no more were free, and
-    /// none was in doubt or due. [`Verdict::Short`] only if none was free. The taker is in doubt until it keeps the
-    /// units, since it may not be able to use them all.
-    pub fn take_up_to(&self, most: u64, now: Timestamp) -> Verdict<Taken<'_>> {
+    /// none was in doubt or due. [`Availability::Short`] only if none was free. The taker is in doubt until it keeps
+    /// the units, since it may not be able to use them all.
+    pub fn take_up_to(&self, most: u64, now: Timestamp) -> Availability<Taken<'_>> {
         let due = self.next_due() <= now; // before the counter: see the module's head
         // Due holds may have the missing units: until they are given back, less is not settled for.
         let take = if due { self.counter.take(most, Certainty::Doubtful) } else { self.counter.take_up_to(most) };
         match take {
-            Take::Taken(taken) => Verdict::Yes(taken),
-            Take::Short { .. } | Take::InDoubt if due => Verdict::SweepDue,
-            Take::Short { free } => Verdict::Short { free },
-            Take::InDoubt => Verdict::InDoubt,
+            TakeResult::Taken(taken) => Availability::Yes(taken),
+            TakeResult::Short { .. } | TakeResult::InDoubt if due => Availability::SweepDue,
+            TakeResult::Short { free } => Availability::Short { free },
+            TakeResult::InDoubt => Availability::InDoubt,
         }
     }
 
     /// Takes `units` with certainty; takes nothing and succeeds if `units` is 0.
-    pub fn take_any(&self, units: u64, now: Timestamp) -> Verdict<Option<Taken<'_>>> {
+    pub fn take_any(&self, units: u64, now: Timestamp) -> Availability<Option<Taken<'_>>> {
         if units == 0 {
-            return Verdict::Yes(None);
+            return Availability::Yes(None);
         }
         match self.take(units, Certainty::Certain, now) {
-            Verdict::Yes(taken) => Verdict::Yes(Some(taken)),
-            Verdict::Short { free } => Verdict::Short { free },
-            Verdict::InDoubt => Verdict::InDoubt,
-            Verdict::SweepDue => Verdict::SweepDue,
+            Availability::Yes(taken) => Availability::Yes(Some(taken)),
+            Availability::Short { free } => Availability::Short { free },
+            Availability::InDoubt => Availability::InDoubt,
+            Availability::SweepDue => Availability::SweepDue,
         }
     }
 
@@ -240,7 +240,7 @@ impl Pool {
 
     /// The same without this hold.
     #[must_use]
-    pub fn next_due_without(&self, hold: HoldRef) -> Timestamp {
+    pub fn next_due_without(&self, hold: HoldSlot) -> Timestamp {
         self.ledger.next_due_without(hold)
     }
 
@@ -255,7 +255,7 @@ impl Pool {
 
     /// At most `most` holds that are due, earliest first.
     #[must_use]
-    pub fn due(&self, now: Timestamp, most: usize) -> Vec<HoldRef> {
+    pub fn due(&self, now: Timestamp, most: usize) -> Vec<HoldSlot> {
         self.ledger.due(now, most)
     }
 
@@ -302,7 +302,7 @@ impl Pool {
     }
 
     /// Enters deadlines of holds that were entered without them, earliest first: for a bulk load.
-    pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldRef)>) {
+    pub(super) fn enter_dues(&self, dues: impl Iterator<Item = (Timestamp, HoldSlot)>) {
         self.ledger.enter_dues(dues);
     }
 
@@ -364,14 +364,14 @@ mod tests {
     #[should_panic(expected = "a bug: a pool's books don't have what a hold has had of it")]
     fn books_that_would_fall_below_nothing_end_the_process() {
         let (before, after) = (PoolUsage { paying: 2, ..PoolUsage::default() }, PoolUsage::default());
-        Pool::new(5).enter(Lsn(1), &UsageChange { hold: HoldRef::from_raw(0), before, after });
+        Pool::new(5).enter(Lsn(1), &UsageChange { hold: HoldSlot::from_raw(0), before, after });
     }
 
     #[test]
     fn a_unit_that_another_has_before_it_left_the_books_of_the_first_is_shown_once() {
         let pool = Pool::new(3);
         let enter = |hold: u32, after: PoolUsage| {
-            pool.enter(Lsn(1), &UsageChange { hold: HoldRef::from_raw(hold), before: PoolUsage::default(), after });
+            pool.enter(Lsn(1), &UsageChange { hold: HoldSlot::from_raw(hold), before: PoolUsage::default(), after });
         };
         enter(0, PoolUsage { claimed: 2, ..PoolUsage::default() });
         enter(1, PoolUsage { paying: 1, ..PoolUsage::default() });

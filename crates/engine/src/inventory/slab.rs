@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 /// half-empty slabs cost little.
 const CHUNK_BYTES: usize = 2048;
 /// Chunks that are listed in the slab itself: reading a small slab costs one cache miss less.
-const FEW: usize = 2;
+const INLINE_CHUNKS: usize = 2;
 
 /// The number of values of this size in a chunk.
 pub(super) const fn chunk_of(bytes: usize) -> usize {
@@ -18,7 +18,7 @@ pub(super) const fn chunk_of(bytes: usize) -> usize {
 /// Values at stable places. Freed places are used again, the last freed first, since it is still in the caches.
 #[derive(Debug)]
 pub(super) struct Slab<T, const CHUNK: usize> {
-    chunks: SmallVec<[Box<[Slot<T>; CHUNK]>; FEW]>,
+    chunks: SmallVec<[Box<[Slot<T>; CHUNK]>; INLINE_CHUNKS]>,
     /// The first free place, if any was freed; it names the next. A separate list would cost one more cache miss.
     free: Option<u32>,
     /// Places that were ever used.

@@ -25,14 +25,14 @@ use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::invariant;
 use stockade_types::time::Timestamp;
 
-use super::serve::Guards;
-use super::{Line, Request};
+use super::grant::TakenUnits;
+use super::{Line, ReserveRequest};
 use crate::attempt::{Attempt, Chore, Undecided};
-use crate::inventory::{Pool, Verdict};
+use crate::inventory::{Availability, Pool};
 use crate::rules;
 
 /// Something of a line; or how many units are free for it, where they are too few.
-pub(crate) type Had<T> = Attempt<Result<T, u64>>;
+pub(crate) type TakeAttempt<T> = Attempt<Result<T, u64>>;
 
 /// Units came back while several pools were read: decide again.
 const DISTURBED: Undecided = Undecided::Retry(Chore::Again);
@@ -50,7 +50,7 @@ pub(super) type Draws<'d> = SmallVec<[Draw<'d>; 2]>;
 #[derive(Default)]
 pub(super) struct Shares<'d> {
     pub(super) lines: SmallVec<[HoldLine; 4]>,
-    pub(super) taken: Guards<'d>,
+    pub(super) taken: TakenUnits<'d>,
 }
 
 impl Draw<'_> {
@@ -59,31 +59,31 @@ impl Draw<'_> {
     }
 }
 
-impl Request<'_> {
+impl ReserveRequest<'_> {
     /// Whether stock may have `units` for a line. A look can't tell exactly while the units are spread.
     #[inline]
-    pub(super) fn look_at(&self, line: Line<'_>, units: u64) -> Had<()> {
+    pub(super) fn peek_at(&self, line: Line<'_>, units: u64) -> TakeAttempt<()> {
         match line.stock.only() {
-            Some((_, pool)) => self.had(line, pool.look(units, self.now)),
-            None => self.look_over(line, units),
+            Some((_, pool)) => self.attempt_of(line, pool.peek(units, self.now)),
+            None => self.peek_over(line, units),
         }
     }
 
     /// Whether stock has all units that a line needs; exact also while they are spread.
     #[inline]
-    pub(crate) fn look_closely_at(&self, line: Line<'_>) -> Had<()> {
+    pub(crate) fn probe_at(&self, line: Line<'_>) -> TakeAttempt<()> {
         match line.stock.only() {
-            Some((_, pool)) => self.had(line, pool.look_closely(line.needs(), self.now)),
+            Some((_, pool)) => self.attempt_of(line, pool.probe(line.needs(), self.now)),
             None => Ok(self.draw_over(line, Certainty::Doubtful)?.map(drop)),
         }
     }
 
     /// Takes all that a line needs and adds the line to the hold's lines; or takes nothing.
     #[inline]
-    pub(super) fn take<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> Had<()> {
+    pub(super) fn take<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> TakeAttempt<()> {
         let Some((place, pool)) = line.stock.only() else { return self.take_over(line, certainty, shares) };
         if line.needs() > 0 {
-            match self.had(line, pool.take(line.needs(), certainty, self.now))? {
+            match self.attempt_of(line, pool.take(line.needs(), certainty, self.now))? {
                 Ok(taken) => shares.taken.push(taken),
                 Err(free) => return Ok(Err(free)),
             }
@@ -93,7 +93,7 @@ impl Request<'_> {
     }
 
     #[cold]
-    fn take_over<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> Had<()> {
+    fn take_over<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> TakeAttempt<()> {
         Ok(self.draw_over(line, certainty)?.map(|draws| self.share(line, line.units, draws, shares)))
     }
 
@@ -101,24 +101,24 @@ impl Request<'_> {
     pub(super) fn draw_up_to<'d>(&'d self, line: Line<'d>) -> Attempt<Draws<'d>> {
         if let Some((pool, of)) = line.stock.only() {
             let needs = line.needs();
-            let taken = if needs == 0 { Err(0) } else { self.had(line, of.take_up_to(needs, self.now))? };
+            let taken = if needs == 0 { Err(0) } else { self.attempt_of(line, of.take_up_to(needs, self.now))? };
             return Ok(taken.into_iter().map(|taken| Draw { pool, taken }).collect());
         }
         // Declared outside the watched closure: dropping a draw gives units back, which would count as a disturbance.
         let mut draws = Draws::new();
-        let (all, undisturbed) = line.stock.watch(|| self.draw_what_there_is(line, &mut draws));
+        let (all, undisturbed) = line.stock.watch(|| self.draw_available(line, &mut draws));
         if all? || undisturbed { Ok(draws) } else { Err(DISTURBED) }
     }
 
     /// Returns whether the line has all that it needs.
     #[cold]
-    fn draw_what_there_is<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<bool> {
+    fn draw_available<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<bool> {
         let mut rest = line.needs();
         for (place, pool) in self.offered(line) {
             if rest == 0 {
                 break;
             }
-            if let Ok(taken) = self.had(line, pool.take_up_to(rest, self.now))? {
+            if let Ok(taken) = self.attempt_of(line, pool.take_up_to(rest, self.now))? {
                 rest = rest.saturating_sub(taken.units());
                 draws.push(Draw { pool: place, taken });
             }
@@ -158,7 +158,7 @@ impl Request<'_> {
     /// At most `most` of the units that the customer has already, by pool; those of the hold's first lines first.
     fn kept(&self, item: ItemNo, most: u32) -> SmallVec<[(PoolNo, u32); 4]> {
         let mut left = most;
-        let lines = self.old.iter().flat_map(|old| old.hold.lines()).filter(|line| line.item == item);
+        let lines = self.superseded.iter().flat_map(|old| old.hold.lines()).filter(|line| line.item == item);
         let parts = lines.map(|line| {
             let kept = line.quantity.min(left);
             left = left.saturating_sub(kept);
@@ -184,24 +184,24 @@ impl Request<'_> {
 
     /// The pools that a line may draw on, in the order of drawing.
     fn offered<'l>(&'l self, line: Line<'l>) -> impl Iterator<Item = (PoolNo, &'l Pool)> {
-        let item = self.running.definition.items.get(line.item.index());
+        let item = self.inner.definition.items.get(line.item.index());
         let places = item.into_iter().flat_map(|item| rules::offer(item).pools());
         places.filter_map(move |place| Some((place, line.stock.pool(place)?)))
     }
 
     /// Takes all that a line needs from several pools; or takes nothing.
     #[cold]
-    fn draw_over<'d>(&'d self, line: Line<'d>, certainty: Certainty) -> Had<Draws<'d>> {
+    fn draw_over<'d>(&'d self, line: Line<'d>, certainty: Certainty) -> TakeAttempt<Draws<'d>> {
         let mut rest = line.needs();
         let mut draws = Draws::new();
         for (place, pool) in self.offered(line) {
             if rest == 0 {
                 break;
             }
-            let taken = match self.had(line, pool.take(rest, certainty, self.now))? {
+            let taken = match self.attempt_of(line, pool.take(rest, certainty, self.now))? {
                 Ok(taken) => taken,
                 Err(0) => continue,
-                Err(_some) => match self.had(line, pool.take_up_to(rest, self.now))? {
+                Err(_some) => match self.attempt_of(line, pool.take_up_to(rest, self.now))? {
                     Ok(taken) => taken,
                     Err(_none) => continue,
                 },
@@ -213,24 +213,24 @@ impl Request<'_> {
             return Ok(Ok(draws));
         }
         drop(draws); // the guards give the units back
-        match self.look_over(line, line.needs())? {
+        match self.peek_over(line, line.needs())? {
             Ok(()) => Err(DISTURBED),
             Err(free) => Ok(Err(free)),
         }
     }
 
     #[cold]
-    fn look_over(&self, line: Line<'_>, units: u64) -> Had<()> {
-        match line.stock.watch(|| self.look_at_each(line, units)) {
+    fn peek_over(&self, line: Line<'_>, units: u64) -> TakeAttempt<()> {
+        match line.stock.watch(|| self.peek_each(line, units)) {
             (Ok(Err(_too_few)), false) => Err(DISTURBED),
             (found, _) => found,
         }
     }
 
-    fn look_at_each(&self, line: Line<'_>, units: u64) -> Had<()> {
+    fn peek_each(&self, line: Line<'_>, units: u64) -> TakeAttempt<()> {
         let mut sum = 0_u64;
         for (_, pool) in self.offered(line) {
-            match self.had(line, pool.look(units.saturating_sub(sum), self.now))? {
+            match self.attempt_of(line, pool.peek(units.saturating_sub(sum), self.now))? {
                 Ok(()) => return Ok(Ok(())),
                 Err(free) => sum = sum.saturating_add(free),
             }
@@ -241,12 +241,12 @@ impl Request<'_> {
     /// Turns a pool's verdict into an attempt's result. If holds are due, those of all pools of the item are swept
     /// first.
     #[inline]
-    fn had<T>(&self, line: Line<'_>, verdict: Verdict<T>) -> Had<T> {
-        match verdict {
-            Verdict::Yes(had) => Ok(Ok(had)),
-            Verdict::Short { free } => Ok(Err(free)),
-            Verdict::InDoubt => Err(Undecided::InDoubt),
-            Verdict::SweepDue => Err(Undecided::Retry(Chore::SweepItem(self.drop.number, line.item))),
+    fn attempt_of<T>(&self, line: Line<'_>, availability: Availability<T>) -> TakeAttempt<T> {
+        match availability {
+            Availability::Yes(had) => Ok(Ok(had)),
+            Availability::Short { free } => Ok(Err(free)),
+            Availability::InDoubt => Err(Undecided::InDoubt),
+            Availability::SweepDue => Err(Undecided::Retry(Chore::SweepItem(self.drop.number, line.item))),
         }
     }
 }

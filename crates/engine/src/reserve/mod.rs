@@ -4,11 +4,11 @@
 //! stock (a read-only look, so a sold-out drop refuses from one load per line), limits. Then the units are taken, the
 //! record is appended, and the hold is made. Units that were taken are guarded until the hold is entered.
 
-mod allowance;
+mod quota;
 mod draw;
 mod partial;
 mod run;
-mod serve;
+mod grant;
 mod supersede;
 
 use std::sync::Arc;
@@ -17,30 +17,30 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 use stockade_journal::Permit;
 use stockade_types::definition::Definition;
-use stockade_types::digest::Manner;
+use stockade_types::digest::ServeMode;
 use stockade_types::hold::{ContentHash, Hold, HoldState};
 use stockade_types::ids::ItemNo;
 use stockade_types::record::Actor;
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use super::answer::{Fault, HoldView, Outcome, Violation};
+use super::answer::{Fault, HoldView, InvalidField, Outcome};
 use super::attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use super::command::Reserve;
 use super::context::Context;
 use super::hold_verbs::ended;
-use super::limits::Counted;
-use super::{Engine, OwnHold};
-use crate::inventory::{DropEntry, DropScope, DropState, ItemStock, LockedShards, Roster, Running, Subject};
-use draw::Had;
-use supersede::Old;
+use super::limits::LimitSubjects;
+use super::{Engine, LockedHold};
+use crate::inventory::{DropEntry, DropInner, DropScope, DropState, DropTable, ItemStock, LockedShards, Subject};
+use draw::TakeAttempt;
+use supersede::SupersededHold;
 
 /// Why no hold is made while the clock is in doubt.
 const CLOCK_IN_DOUBT: &str =
     "the server's wall clock is more than 5 minutes ahead of engine time, so the time is in doubt";
 
 /// A decided reserve: its hold without the drop's definition, which the caller has.
-pub(super) type Reserved = Decided<Outcome<Hold>>;
+pub(super) type ReserveResult = Decided<Outcome<Hold>>;
 
 impl Engine {
     /// Sets units aside. The same request with the same content returns the same hold as it is now, while its units are
@@ -52,13 +52,23 @@ impl Engine {
     /// content, [`Fault::Exhausted`], [`Fault::Suspended`] while the clock is in doubt, and faults of the journal.
     pub fn reserve(&self, command: &Reserve, context: Context<'_>) -> Answer<Outcome> {
         self.decide(context.now, || {
-            let found = self.inventory.drops.with_id_among(&command.drop, |drop, roster| {
-                let running = &drop.running();
-                let Context { now, origin } = context.not_before(running.turned_at);
-                let asked = Asked::of(self, &drop.scope, &running.definition, command)?;
+            let found = self.inventory.drops.with_id_among(&command.drop, |drop, drop_table| {
+                let inner = &drop.read();
+                let Context { now, origin } = context.not_before(inner.turned_at);
+                let resolved = ResolvedReserve::of(self, &drop.scope, &inner.definition, command)?;
                 let actor = origin.actor;
-                let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
-                let definition = || Arc::clone(&running.definition);
+                let request = ReserveRequest {
+                    engine: self,
+                    command,
+                    now,
+                    actor,
+                    drop,
+                    drop_table,
+                    inner,
+                    resolved,
+                    superseded: None,
+                };
+                let definition = || Arc::clone(&inner.definition);
                 Ok(request.decide(self.journal.permit()?)?.map(|outcome| match outcome {
                     Outcome::Hold(hold) => Outcome::Hold(HoldView { hold, definition: definition() }),
                     Outcome::Refused(refusal) => Outcome::Refused(refusal),
@@ -69,14 +79,14 @@ impl Engine {
     }
 
     #[inline]
-    fn content(&self, command: &Reserve, manner: Manner) -> ContentHash {
+    fn content(&self, command: &Reserve, serve_mode: ServeMode) -> ContentHash {
         let wanted = command.lines.iter().map(|line| (&line.sku, line.units));
-        self.inventory.key.content(&command.drop, &command.customer, wanted, manner)
+        self.inventory.key.content(&command.drop, &command.customer, wanted, serve_mode)
     }
 }
 
-const fn manner(command: &Reserve) -> Manner {
-    Manner { supersedes: command.supersedes, allow_partial: command.allow_partial }
+const fn serve_mode(command: &Reserve) -> ServeMode {
+    ServeMode { supersedes: command.supersedes, allow_partial: command.allow_partial }
 }
 
 /// A line of the request, found in the drop.
@@ -92,37 +102,37 @@ pub(super) struct Line<'a> {
 
 /// What follows from the request and its drop's definition alone.
 #[derive(Clone)]
-pub(super) struct Asked {
+pub(super) struct ResolvedReserve {
     /// Ascending by item, so that all carts take in one order.
     pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
     content: ContentHash,
-    pub(super) counted: Counted,
+    pub(super) limit_subjects: LimitSubjects,
 }
 
-impl Asked {
+impl ResolvedReserve {
     fn of(engine: &Engine, scope: &DropScope, definition: &Definition, command: &Reserve) -> Result<Self, Fault> {
         let lines = resolve(definition, command)?;
-        let content = engine.content(command, manner(command));
-        Ok(Self { lines, content, counted: Counted::of(&engine.inventory.key, scope, command) })
+        let content = engine.content(command, serve_mode(command));
+        Ok(Self { lines, content, limit_subjects: LimitSubjects::of(&engine.inventory.key, scope, command) })
     }
 }
 
 /// One reserve while its drop's gate is held.
-pub(super) struct Request<'a> {
+pub(super) struct ReserveRequest<'a> {
     pub(super) engine: &'a Engine,
     pub(super) command: &'a Reserve,
     pub(super) now: Timestamp,
     pub(super) actor: Actor,
     pub(super) drop: &'a DropEntry,
-    pub(super) roster: Roster<'a>,
-    pub(super) running: &'a Running,
-    pub(super) asked: Asked,
+    pub(super) drop_table: DropTable<'a>,
+    pub(super) inner: &'a DropInner,
+    pub(super) resolved: ResolvedReserve,
     /// The hold to supersede, once it is found and may be superseded.
-    pub(super) old: Option<Old>,
+    pub(super) superseded: Option<SupersededHold>,
 }
 
 /// What a request holds while it is served: locks, and room in the journal's queue.
-struct Hands<'r, 's, 'p> {
+struct ReserveLocks<'r, 's, 'p> {
     shards: &'r mut LockedShards<'s>,
     /// In the order of the request's keys.
     subjects: &'r mut [Subject],
@@ -130,13 +140,13 @@ struct Hands<'r, 's, 'p> {
 }
 
 /// A line that stock can't serve: its item, and how many units were free.
-pub(super) type Short = (ItemNo, u64);
-pub(super) type Shorts = SmallVec<[Short; 4]>;
+pub(super) type ItemShort = (ItemNo, u64);
+pub(super) type Shorts = SmallVec<[ItemShort; 4]>;
 
-impl Request<'_> {
+impl ReserveRequest<'_> {
     // If this is inlined into its callers, its own callees are not inlined: 17 instructions more for each reserve.
     #[inline(never)]
-    fn decide(&self, permit: Permit<'_>) -> Attempt<Reserved> {
+    fn decide(&self, permit: Permit<'_>) -> Attempt<ReserveResult> {
         let holds = &self.engine.inventory.holds;
         let Reserve { hold, supersedes, .. } = self.command;
         match supersedes {
@@ -145,15 +155,15 @@ impl Request<'_> {
         }
     }
 
-    fn decide_in(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Attempt<Reserved> {
+    fn decide_in(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Attempt<ReserveResult> {
         // The holds of an archived drop count as gone, also those that are still in memory.
-        if self.running.archived.is_some() {
+        if self.inner.archived.is_some() {
             return Ok(self.refused_by_drop(Reason::Closed, None));
         }
         let shard = shards.own();
         if let Some(place) = shard.find(&self.command.hold) {
             let mut own =
-                OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
+                LockedHold { drop: self.drop, drop_table: self.drop_table, view: &self.inner.definition, shard, place };
             return Ok(self.again(&mut own, permit)?);
         }
         let successor;
@@ -171,9 +181,9 @@ impl Request<'_> {
     }
 
     /// The id has a hold already: the same request again, or another request by mistake.
-    fn again(&self, own: &mut OwnHold<'_, '_>, permit: Permit<'_>) -> Result<Reserved, Decided<Fault>> {
+    fn again(&self, own: &mut LockedHold<'_, '_>, permit: Permit<'_>) -> Result<ReserveResult, Decided<Fault>> {
         let hold = own.hold();
-        if hold.content != self.asked.content || hold.drop != self.drop.number {
+        if hold.content != self.resolved.content || hold.drop != self.drop.number {
             let field = self.differing_field(hold);
             return Err(own.decided(Fault::Exists { what: format!("hold {}", hold.id), field }));
         }
@@ -194,79 +204,79 @@ impl Request<'_> {
         if hold.customer != self.command.customer {
             return "customer.id";
         }
-        let asked = |item| self.asked.lines.iter().any(|(asked, _)| *asked == item);
+        let asked = |item| self.resolved.lines.iter().any(|(asked, _)| *asked == item);
         let more = hold.lines().iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
-        if more || self.asked.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
+        if more || self.resolved.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
             return "lines";
         }
         // What the hold superseded is not kept but in the digest. If all but `allow_partial` is the same, that is it.
-        let manner = manner(self.command);
-        let otherwise = Manner { allow_partial: !manner.allow_partial, ..manner };
+        let serve_mode = serve_mode(self.command);
+        let otherwise = ServeMode { allow_partial: !serve_mode.allow_partial, ..serve_mode };
         if self.engine.content(self.command, otherwise) == hold.content { "allow_partial" } else { "supersedes" }
     }
 
     /// Decides a request whose id has no hold yet.
-    fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Attempt<Reserved> {
+    fn decide_new(&self, shards: &mut LockedShards<'_>, permit: Permit<'_>) -> Attempt<ReserveResult> {
         if self.engine.clock_is_in_doubt.load(Ordering::Relaxed) {
             return Err(Fault::Suspended(CLOCK_IN_DOUBT).into());
         }
-        if self.running.is_to_turn(self.now) {
+        if self.inner.is_to_turn(self.now) {
             return Err(Undecided::Retry(Chore::Turn(self.drop.number)));
         }
         if let Some((reason, retry_after)) = self.barred() {
             return Ok(self.refused_by_drop(reason, retry_after));
         }
-        let shorts = if self.command.allow_partial { self.look_for_any() } else { self.look() }?;
+        let shorts = if self.command.allow_partial { self.peek_any() } else { self.peek() }?;
         if !shorts.is_empty() {
             return self.sold_out(&shorts);
         }
         self.engine.has_memory()?;
         let Engine { inventory, bounds, .. } = self.engine;
         // A successor adds no hold.
-        let full = self.old.is_none() && inventory.owned() >= bounds.max_holds;
+        let full = self.superseded.is_none() && inventory.owned() >= bounds.max_holds;
         if full || !shards.own().has_room() {
             return Err(Fault::Exhausted("too many holds: --max-holds is reached").into());
         }
         let no_more = inventory.subjects.len() >= bounds.max_subjects() || !inventory.subjects.has_room();
-        inventory.subjects.with(&self.asked.counted.keys, |subjects| {
+        inventory.subjects.with(&self.resolved.limit_subjects.keys, |subjects| {
             if no_more && subjects.iter().any(|subject| subject.is_empty() || subject.is_old()) {
                 return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached").into());
             }
-            let hands = Hands { shards, subjects, permit };
-            if self.command.allow_partial { self.serve_partly(hands) } else { self.serve(hands) }
+            let locks = ReserveLocks { shards, subjects, permit };
+            if self.command.allow_partial { self.serve_partly(locks) } else { self.serve(locks) }
         })
     }
 
     /// A refusal because of the drop's state. It is sent once that state is durable.
-    fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> Reserved {
-        Decided { durable_after: self.running.known_at(), ..self.refuse(reason, retry_after, Vec::new(), None) }
+    fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> ReserveResult {
+        Decided { durable_after: self.inner.durable_after(), ..self.refuse(reason, retry_after, Vec::new(), None) }
     }
 
     /// Why the drop takes no reserves now, and when it will.
     fn barred(&self) -> Option<(Reason, Option<Millis>)> {
-        match self.running.state() {
+        match self.inner.state() {
             DropState::Open => None,
             DropState::Closed | DropState::Cancelled | DropState::Archived => Some((Reason::Closed, None)),
             DropState::Paused => Some((Reason::Paused, None)),
-            DropState::Scheduled => Some((Reason::NotOpen, Some(self.now.until(self.running.opens_at(self.drop))))),
+            DropState::Scheduled => Some((Reason::NotOpen, Some(self.now.until(self.inner.opens_at(self.drop))))),
         }
     }
 
     /// The lines that stock can't serve. Units that are spread can hide a short line.
-    fn look(&self) -> Attempt<Shorts> {
-        self.shorts(|line| self.look_at(line, line.needs()))
+    fn peek(&self) -> Attempt<Shorts> {
+        self.shorts(|line| self.peek_at(line, line.needs()))
     }
 
     /// The same; exact also while units are spread.
-    pub(super) fn look_closely(&self) -> Attempt<Shorts> {
-        self.shorts(|line| self.look_closely_at(line))
+    pub(super) fn probe(&self) -> Attempt<Shorts> {
+        self.shorts(|line| self.probe_at(line))
     }
 
     #[inline]
-    fn shorts<'l>(&'l self, look: impl Fn(Line<'l>) -> Had<()>) -> Attempt<Shorts> {
+    fn shorts<'l>(&'l self, peek: impl Fn(Line<'l>) -> TakeAttempt<()>) -> Attempt<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
-            if let Err(free) = look(line)? {
+            if let Err(free) = peek(line)? {
                 shorts.push((line.item, free));
             }
         }
@@ -274,7 +284,7 @@ impl Request<'_> {
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        self.asked.lines.iter().map(|(item, units)| Line {
+        self.resolved.lines.iter().map(|(item, units)| Line {
             item: *item,
             stock: self.drop.item_stock(*item),
             units: *units,
@@ -284,7 +294,7 @@ impl Request<'_> {
 
     /// Units of an item that the customer has already, in the hold that is superseded.
     pub(super) fn own(&self, item: ItemNo) -> u32 {
-        self.old.as_ref().map_or(0, |old| old.hold.units_of(item))
+        self.superseded.as_ref().map_or(0, |old| old.hold.units_of(item))
     }
 }
 
@@ -302,7 +312,7 @@ fn resolve(definition: &Definition, command: &Reserve) -> Result<SmallVec<[(Item
     for wanted in &command.lines {
         match definition.item(&wanted.sku) {
             Some((item, _)) => lines.push((item, wanted.units)),
-            None => unknown.push(Violation {
+            None => unknown.push(InvalidField {
                 field: format!("lines[{}].sku", wanted.place),
                 description: format!("drop {} has no item {:?}", definition.id, wanted.sku.as_str()),
             }),

@@ -15,21 +15,21 @@ use stockade_types::hold::ShortLine;
 use stockade_types::ids::ItemNo;
 use stockade_types::refusal::Reason;
 
-use super::allowance::Allotments;
 use super::draw::{Draw, Draws, Shares};
-use super::serve::Served;
-use super::{Hands, Line, Request, Reserved, Shorts};
+use super::grant::Served;
+use super::quota::Allotments;
+use super::{Line, ReserveLocks, ReserveRequest, ReserveResult, Shorts};
 use crate::attempt::{Attempt, Chore, Undecided};
 use crate::inventory::Subject;
 use crate::limits::due;
 
 /// A line and the units taken for it.
-struct Got<'d> {
+struct LineDraws<'d> {
     line: Line<'d>,
     draws: Draws<'d>,
 }
 
-impl Got<'_> {
+impl LineDraws<'_> {
     fn units(&self) -> u64 {
         self.draws.iter().map(Draw::units).fold(0, u64::saturating_add)
     }
@@ -41,17 +41,17 @@ impl Got<'_> {
     }
 }
 
-type AllGot<'d> = SmallVec<[Got<'d>; 4]>;
+type AllDraws<'d> = SmallVec<[LineDraws<'d>; 4]>;
 
-impl Request<'_> {
+impl ReserveRequest<'_> {
     /// Checks, read-only, whether any unit of any line is free. Returns all lines if none is, otherwise no line.
-    pub(super) fn look_for_any(&self) -> Attempt<Shorts> {
+    pub(super) fn peek_any(&self) -> Attempt<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines() {
             if line.own > 0 {
                 return Ok(Shorts::new());
             }
-            match self.look_at(line, 1)? {
+            match self.peek_at(line, 1)? {
                 Ok(()) => return Ok(Shorts::new()),
                 Err(free) => shorts.push((line.item, free)),
             }
@@ -61,50 +61,50 @@ impl Request<'_> {
 
     /// Takes what is free, cuts it by limits, makes the hold.
     #[cold]
-    pub(super) fn serve_partly(&self, hands: Hands<'_, '_, '_>) -> Attempt<Reserved> {
-        let got = self.take_what_there_is()?;
-        let there: SmallVec<[(ItemNo, u32); 4]> = got.iter().map(|got| (got.line.item, got.there())).collect();
-        let allotted = self.allotted(hands.subjects, &there);
+    pub(super) fn serve_partly(&self, locks: ReserveLocks<'_, '_, '_>) -> Attempt<ReserveResult> {
+        let drawn = self.take_available()?;
+        let there: SmallVec<[(ItemNo, u32); 4]> = drawn.iter().map(|drawn| (drawn.line.item, drawn.there())).collect();
+        let allotted = self.allotted(locks.subjects, &there);
         let cut = allotted.iter().any(|line| line.cut_by.is_some());
-        if cut && let Some(due) = due(hands.subjects, self.now) {
+        if cut && let Some(due) = due(locks.subjects, self.now) {
             return Err(Undecided::Retry(Chore::SweepHold(due)));
         }
         if allotted.iter().all(|line| line.units == 0) {
-            return Ok(self.nothing_at_all(got, hands.subjects));
+            return Ok(self.nothing_at_all(drawn, locks.subjects));
         }
-        let rare = self.rare(self.short_lines(&got, &allotted));
+        let extras = self.extras(self.short_lines(&drawn, &allotted));
         let mut shares = Shares::default();
-        for (got, served) in got.into_iter().zip(&allotted) {
-            self.share(got.line, served.units, got.draws, &mut shares);
+        for (drawn, served) in drawn.into_iter().zip(&allotted) {
+            self.share(drawn.line, served.units, drawn.draws, &mut shares);
         }
         let Shares { lines, taken } = shares;
-        Ok(self.make(hands, Served { hold: self.new_hold(&lines, rare), taken })?)
+        Ok(self.make(locks, Served { hold: self.new_hold(&lines, extras), taken })?)
     }
 
-    fn take_what_there_is(&self) -> Attempt<AllGot<'_>> {
-        self.lines().map(|line| Ok(Got { line, draws: self.draw_up_to(line)? })).collect()
+    fn take_available(&self) -> Attempt<AllDraws<'_>> {
+        self.lines().map(|line| Ok(LineDraws { line, draws: self.draw_up_to(line)? })).collect()
     }
 
     /// No unit can be served: refuses as a reserve of all lines does.
-    fn nothing_at_all(&self, got: AllGot<'_>, subjects: &[Subject]) -> Reserved {
-        let short = got.iter().filter(|got| got.there() < got.line.units);
-        let shorts: Shorts = short.map(|got| (got.line.item, got.units())).collect();
-        drop(got); // the guards give back what limits do not allow
-        if shorts.is_empty() { self.limited(&self.broken(subjects)) } else { self.refuse_stock(&shorts, subjects) }
+    fn nothing_at_all(&self, drawn: AllDraws<'_>, subjects: &[Subject]) -> ReserveResult {
+        let short = drawn.iter().filter(|drawn| drawn.there() < drawn.line.units);
+        let shorts: Shorts = short.map(|drawn| (drawn.line.item, drawn.units())).collect();
+        drop(drawn); // the guards give back what limits do not allow
+        if shorts.is_empty() { self.limited(&self.violations(subjects)) } else { self.refuse_stock(&shorts, subjects) }
     }
 
     /// Lines that get less than they asked for, in the request's order. `SOLD_OUT` has precedence over limits, as in a
     /// refusal.
-    fn short_lines(&self, got: &AllGot<'_>, allotted: &Allotments) -> Vec<ShortLine> {
-        let short = got.iter().zip(allotted).filter(|(got, served)| served.units < got.line.units);
+    fn short_lines(&self, drawn: &AllDraws<'_>, allotted: &Allotments) -> Vec<ShortLine> {
+        let short = drawn.iter().zip(allotted).filter(|(drawn, served)| served.units < drawn.line.units);
         let mut shorts: Vec<ShortLine> = short
-            .map(|(got, served)| ShortLine {
-                item: got.line.item,
-                requested: got.line.units,
-                reason: served.cut_by.filter(|_| got.there() >= got.line.units).unwrap_or(Reason::SoldOut),
+            .map(|(drawn, served)| ShortLine {
+                item: drawn.line.item,
+                requested: drawn.line.units,
+                reason: served.cut_by.filter(|_| drawn.there() >= drawn.line.units).unwrap_or(Reason::SoldOut),
             })
             .collect();
-        shorts.sort_by_key(|short| self.place_of(self.running.definition.sku(short.item)));
+        shorts.sort_by_key(|short| self.place_of(self.inner.definition.sku(short.item)));
         shorts
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use stockade_types::invariant;
 
-use super::{Asked, Request};
+use super::{ReserveRequest, ResolvedReserve};
 use crate::Engine;
 use crate::answer::{Fault, HoldView, Outcome};
 use crate::attempt::{Decided, Undecided};
@@ -17,7 +17,7 @@ use crate::command::Reserve;
 use crate::context::Context;
 
 /// Most reserves of one run: enough for their cache misses to overlap, few enough that the gate is held briefly.
-pub const MOST_IN_RUN: usize = 8;
+pub const RUN_MAX: usize = 8;
 
 impl Engine {
     /// Decides reserves in one drop, in their order and at one instant, and reports each as it is decided. It stops
@@ -33,31 +33,41 @@ impl Engine {
         mut on_decided: impl FnMut(Decided<&Outcome>),
     ) -> Result<(), Decided<Fault>> {
         let Some(first) = commands.first() else { return Ok(()) };
-        let decided = self.inventory.drops.with_id_among(&first.drop, |drop, roster| {
-            let running = &drop.running();
-            let Context { now, origin } = context.not_before(running.turned_at);
+        let decided = self.inventory.drops.with_id_among(&first.drop, |drop, drop_table| {
+            let inner = &drop.read();
+            let Context { now, origin } = context.not_before(inner.turned_at);
             let actor = origin.actor;
-            let mut asked: SmallVec<[Asked; MOST_IN_RUN]> = SmallVec::new();
+            let mut resolved: SmallVec<[ResolvedReserve; RUN_MAX]> = SmallVec::new();
             let mut fault = None;
             for command in commands.iter().take_while(|command| command.drop == first.drop) {
-                match Asked::of(self, &drop.scope, &running.definition, command) {
-                    Ok(request) => asked.push(request),
+                match ResolvedReserve::of(self, &drop.scope, &inner.definition, command) {
+                    Ok(request) => resolved.push(request),
                     Err(wrong) => {
                         fault = Some(wrong);
                         break;
                     }
                 }
             }
-            if asked.is_empty() {
+            if resolved.is_empty() {
                 return fault.map_or(Ok(()), |fault| Err(fault.into()));
             }
-            self.fetch(commands, &asked);
-            let permits = self.journal.permits(u64::try_from(asked.len()).unwrap_or(u64::MAX))?;
-            let mut left = asked.len();
+            self.fetch(commands, &resolved);
+            let permits = self.journal.permits(u64::try_from(resolved.len()).unwrap_or(u64::MAX))?;
+            let mut left = resolved.len();
             // One for all of them: changing its reference count on two cores at once costs more than moving it.
-            let mut definition = Arc::clone(&running.definition);
-            for ((command, asked), permit) in commands.iter().zip(asked).zip(permits) {
-                let request = Request { engine: self, command, now, actor, drop, roster, running, asked, old: None };
+            let mut definition = Arc::clone(&inner.definition);
+            for ((command, resolved), permit) in commands.iter().zip(resolved).zip(permits) {
+                let request = ReserveRequest {
+                    engine: self,
+                    command,
+                    now,
+                    actor,
+                    drop,
+                    drop_table,
+                    inner,
+                    resolved,
+                    superseded: None,
+                };
                 let Decided { value, durable_after } = match request.decide(permit) {
                     Ok(reserved) => reserved,
                     Err(Undecided::Fault(fault)) => return Err(fault),
@@ -83,17 +93,17 @@ impl Engine {
     }
 
     /// Prefetches what these reserves will touch, step by step: each step reads what the one before has prefetched.
-    fn fetch(&self, commands: &[&Reserve], asked: &[Asked]) {
+    fn fetch(&self, commands: &[&Reserve], resolved: &[ResolvedReserve]) {
         let inventory = &self.inventory;
-        for (command, asked) in commands.iter().zip(asked) {
+        for (command, resolved) in commands.iter().zip(resolved) {
             inventory.holds.fetch_shard(&command.hold);
-            asked.counted.keys.iter().for_each(|key| inventory.subjects.fetch_stripe(*key));
+            resolved.limit_subjects.keys.iter().for_each(|key| inventory.subjects.fetch_stripe(*key));
         }
-        for (command, asked) in commands.iter().zip(asked) {
+        for (command, resolved) in commands.iter().zip(resolved) {
             inventory.holds.fetch_place(&command.hold);
-            asked.counted.keys.iter().for_each(|key| inventory.subjects.fetch_place(*key));
+            resolved.limit_subjects.keys.iter().for_each(|key| inventory.subjects.fetch_place(*key));
         }
-        let keys = || asked.iter().flat_map(|asked| &asked.counted.keys);
+        let keys = || resolved.iter().flat_map(|resolved| &resolved.limit_subjects.keys);
         keys().for_each(|key| inventory.subjects.fetch_entry(*key));
         keys().for_each(|key| inventory.subjects.fetch_sums(*key));
     }

@@ -15,23 +15,23 @@ use stockade_types::record::{HoldChange, Record, Superseded};
 use stockade_types::refusal::Reason;
 use stockade_types::time::Timestamp;
 
-use super::serve::Served;
-use super::{Asked, Hands, Request, Reserved};
-use crate::OwnHold;
+use super::grant::Served;
+use super::{ReserveLocks, ReserveRequest, ReserveResult, ResolvedReserve};
+use crate::LockedHold;
 use crate::answer::{Fault, Outcome};
 use crate::attempt::Decided;
 use crate::commit::Prepared;
 use crate::hold_verbs::ended;
-use crate::inventory::{HoldRef, Locked, LockedShards, LockedSubjects};
+use crate::inventory::{HoldSlot, Locked, LockedShards, LockedSubjects};
 
 /// The hold that is to be superseded. Its shard is locked, so what stands here is so until the request is decided.
-pub(crate) struct Old {
+pub(crate) struct SupersededHold {
     /// Where it lives.
-    pub(crate) place: HoldRef,
+    pub(crate) place: HoldSlot,
     pub(crate) hold: Hold,
 }
 
-impl Request<'_> {
+impl ReserveRequest<'_> {
     /// The request, with the hold that it supersedes. That hold must be this customer's in this drop, and held. If it
     /// is due, it is expired first and the request is refused.
     #[cold]
@@ -40,7 +40,7 @@ impl Request<'_> {
         id: &HoldId,
         shards: &mut LockedShards<'_>,
         permit: Permit<'p>,
-    ) -> Result<Result<(Self, Permit<'p>), Reserved>, Fault> {
+    ) -> Result<Result<(Self, Permit<'p>), ReserveResult>, Fault> {
         let not_found = || Fault::NoHold(*id);
         let shard = shards.other();
         let place = shard.find(id).ok_or_else(not_found)?;
@@ -48,7 +48,8 @@ impl Request<'_> {
         if known.drop != self.drop.number || known.customer != self.command.customer {
             return Err(not_found());
         }
-        let mut own = OwnHold { drop: self.drop, roster: self.roster, view: &self.running.definition, shard, place };
+        let mut own =
+            LockedHold { drop: self.drop, drop_table: self.drop_table, view: &self.inner.definition, shard, place };
         let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
             return Ok(Err(own.refused(Reason::HoldExpired)));
         };
@@ -56,24 +57,32 @@ impl Request<'_> {
         if let Some(reason) = not_superseded(&hold) {
             return Ok(Err(own.refused(reason)));
         }
-        let asked = Asked { counted: self.asked.counted.with_subjects_of(&hold), ..self.asked.clone() };
-        Ok(Ok((Self { asked, old: Some(Old { place, hold }), ..*self }, permit)))
+        let resolved = ResolvedReserve {
+            limit_subjects: self.resolved.limit_subjects.with_subjects_of(&hold),
+            ..self.resolved.clone()
+        };
+        Ok(Ok((Self { resolved, superseded: Some(SupersededHold { place, hold }), ..*self }, permit)))
     }
 
     /// Creation and deadline of the successor: it keeps the old hold's creation, and its deadline is never earlier.
     pub(super) fn life_of_successor(&self, old: &Hold) -> (Timestamp, Timestamp) {
-        let ceiling = old.created_at().plus(self.running.definition.terms.max_hold_life);
+        let ceiling = old.created_at().plus(self.inner.definition.terms.max_hold_life);
         (old.created_at(), old.expires_at().max(self.now.plus(self.ttl()).min(ceiling)))
     }
 
     /// Appends the one record, ends the old hold and makes the new one.
-    pub(super) fn replace(&self, old: &Old, hands: Hands<'_, '_, '_>, served: Served<'_>) -> Result<Reserved, Fault> {
-        let Hands { shards, subjects, permit } = hands;
+    pub(super) fn replace(
+        &self,
+        old: &SupersededHold,
+        locks: ReserveLocks<'_, '_, '_>,
+        served: Served<'_>,
+    ) -> Result<ReserveResult, Fault> {
+        let ReserveLocks { shards, subjects, permit } = locks;
         let Served { mut hold, taken } = served;
         let change = Change::Superseded { at: self.now, by: hold.id };
         let ended = HoldChange::of(&old.hold, &change, self.now, self.actor);
         let record = Record::Superseded(Box::new(Superseded { ended, made: hold.clone() }));
-        let subjects = LockedSubjects { keys: &self.asked.counted.keys, subjects };
+        let subjects = LockedSubjects { keys: &self.resolved.limit_subjects.keys, subjects };
         let locked = Locked::Succession(self.drop, (shards, old.place), subjects);
         hold.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
         Ok(Decided { durable_after: hold.revision, value: Outcome::Hold(hold) })

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use stockade_engine::Engine;
-use stockade_engine::agenda::{Agenda, Entry};
+use stockade_engine::agenda::{Agenda, AgendaEntry};
 use stockade_engine::answer::{DropState, Outcome};
 use stockade_engine::command::Steer;
-use stockade_engine::compact::Between;
 use stockade_engine::context::Context;
-use stockade_journal::{MAX_QUEUED_OPERATIONS, Permit};
+use stockade_engine::snapshots::Between;
+use stockade_journal::{Permit, QUEUED_OPERATIONS_MAX};
 use stockade_types::definition::Definition;
 use stockade_types::hold::HoldState;
 use stockade_types::record::{DropVerb, Record};
@@ -37,16 +37,16 @@ fn scheduled(id: &str) -> Definition {
 
 /// The drop's state, read without applying its due moments.
 fn state(engine: &Engine, id: &str) -> DropState {
-    engine.inventory().drops.with_id(&drop_id(id), |entry| entry.running().state()).expect("a drop")
+    engine.inventory().drops.with_id(&drop_id(id), |entry| entry.read().state()).expect("a drop")
 }
 
 fn in_state(engine: &Engine, wanted: DropState) -> usize {
-    engine.inventory().drops.all().iter().filter(|entry| entry.running().state() == wanted).count()
+    engine.inventory().drops.all().iter().filter(|entry| entry.read().state() == wanted).count()
 }
 
 /// Takes permits, as if this many operations waited for a slow disk.
 fn busy(engine: &Engine) -> Vec<Permit<'_>> {
-    (0..MAX_QUEUED_OPERATIONS / 8).map(|_| engine.journal().permit().expect("room")).collect()
+    (0..QUEUED_OPERATIONS_MAX / 8).map(|_| engine.journal().permit().expect("room")).collect()
 }
 
 fn held(engine: &Engine, n: u64, id: &str, now: Timestamp) {
@@ -64,9 +64,9 @@ fn close(engine: &Engine, id: &str, now: Timestamp) {
     engine.steer(&drop_id(id), Steer::Close, Context::anonymous(now)).expect("closed");
 }
 
-fn look_until_done(agenda: &mut Agenda, now: Timestamp) -> Timestamp {
+fn run_until_done(agenda: &mut Agenda, now: Timestamp) -> Timestamp {
     loop {
-        let next = agenda.look(now);
+        let next = agenda.run_due(now);
         if next > now {
             return next;
         }
@@ -78,19 +78,19 @@ fn a_drop_that_nobody_asks_for_opens_closes_and_is_archived_and_the_next_look_is
     let world = World::new();
     let (engine, mut agenda) = started(&world);
     create(&engine, scheduled("d"), START);
-    assert_eq!((look_until_done(&mut agenda, after(9)), state(&engine, "d")), (after(10), DropState::Scheduled));
-    assert_eq!((agenda.look(after(10)), state(&engine, "d")), (after(20), DropState::Open));
+    assert_eq!((run_until_done(&mut agenda, after(9)), state(&engine, "d")), (after(10), DropState::Scheduled));
+    assert_eq!((agenda.run_due(after(10)), state(&engine, "d")), (after(20), DropState::Open));
     held(&engine, 1, "d", after(11));
-    assert_eq!(agenda.look(after(11)), after(20), "the closing comes before the deadline");
+    assert_eq!(agenda.run_due(after(11)), after(20), "the closing comes before the deadline");
     let archived_at = after(20).plus(world.options.bounds.archive_after);
-    assert_eq!((agenda.look(after(20)), state(&engine, "d")), (after(311), DropState::Closed));
+    assert_eq!((agenda.run_due(after(20)), state(&engine, "d")), (after(311), DropState::Closed));
     assert_eq!(engine.inventory().owned(), 1);
     let forgotten_at = after(311).plus(world.options.bounds.retry_window);
-    assert_eq!(look_until_done(&mut agenda, after(311)), forgotten_at);
+    assert_eq!(run_until_done(&mut agenda, after(311)), forgotten_at);
     assert_eq!((engine.inventory().owned(), engine.inventory().ended()), (0, 1));
-    assert_eq!(look_until_done(&mut agenda, forgotten_at), archived_at);
+    assert_eq!(run_until_done(&mut agenda, forgotten_at), archived_at);
     assert_eq!(engine.inventory().ended(), 0);
-    assert_eq!(look_until_done(&mut agenda, archived_at), Timestamp::NEVER);
+    assert_eq!(run_until_done(&mut agenda, archived_at), Timestamp::NEVER);
     assert_eq!(state(&engine, "d"), DropState::Archived);
 }
 
@@ -102,20 +102,20 @@ fn a_turn_that_meets_a_busy_journal_stops_and_goes_on_later() {
     let open = || in_state(&engine, DropState::Open);
     let waiting = busy(&engine);
     let later = |ms| after(10).plus(Millis(ms));
-    assert_eq!((agenda.look(later(0)), open()), (later(2), 1), "one now, and the next later");
-    assert_eq!((agenda.look(later(0)), open()), (later(2), 1), "nor by looking again");
-    assert_eq!((agenda.look(later(2)), open()), (later(4), 2), "but one at each time");
+    assert_eq!((agenda.run_due(later(0)), open()), (later(2), 1), "one now, and the next later");
+    assert_eq!((agenda.run_due(later(0)), open()), (later(2), 1), "nor by looking again");
+    assert_eq!((agenda.run_due(later(2)), open()), (later(4), 2), "but one at each time");
     drop(waiting);
-    assert_eq!((look_until_done(&mut agenda, later(4)), open()), (after(20), 10), "and all once there is room");
+    assert_eq!((run_until_done(&mut agenda, later(4)), open()), (after(20), 10), "and all once there is room");
 
-    look_until_done(&mut agenda, after(20));
+    run_until_done(&mut agenda, after(20));
     let due = after(20).plus(world.options.bounds.archive_after);
     let archived = || in_state(&engine, DropState::Archived);
     let waiting = busy(&engine);
-    assert_eq!((agenda.look(due), archived()), (due.plus(Millis(2)), 1));
-    assert_eq!((agenda.look(due.plus(Millis(2))), archived()), (due.plus(Millis(4)), 2));
+    assert_eq!((agenda.run_due(due), archived()), (due.plus(Millis(2)), 1));
+    assert_eq!((agenda.run_due(due.plus(Millis(2))), archived()), (due.plus(Millis(4)), 2));
     drop(waiting);
-    look_until_done(&mut agenda, due.plus(Millis(4)));
+    run_until_done(&mut agenda, due.plus(Millis(4)));
     assert_eq!(archived(), 10);
 }
 
@@ -135,13 +135,13 @@ fn at_each_look_every_entry_has_its_turn_and_none_is_done_with_all_at_once() {
     create(&engine, definition("over", &[("A", 10)], &[]), START);
     close(&engine, "over", START);
     let due = after(300);
-    assert_eq!(agenda.look(due), Timestamp(0), "there is more to do at once");
+    assert_eq!(agenda.run_due(due), Timestamp(0), "there is more to do at once");
     let owned = engine.inventory().owned();
     assert!((1..40).contains(&owned), "a part of the holds is given back: {owned} are left");
     assert_eq!((state(&engine, "late"), state(&engine, "over")), (DropState::Open, DropState::Archived));
-    agenda.look(due);
+    agenda.run_due(due);
     assert!(engine.inventory().owned() < owned, "and another part at the next look");
-    look_until_done(&mut agenda, due);
+    run_until_done(&mut agenda, due);
     assert_eq!(engine.inventory().owned(), 0, "each pool has had its turn");
 }
 
@@ -157,15 +157,15 @@ fn a_closed_drop_with_a_live_hold_is_looked_at_again_until_it_has_none() {
     create(&engine, definition("f", &[("A", 10)], &[]), START);
     held(&engine, 1, "f", START);
     close(&engine, "f", START);
-    assert_eq!(look_until_done(&mut agenda, after(60)), after(61), "one is put off, and another is due then");
-    look_until_done(&mut agenda, after(62));
+    assert_eq!(run_until_done(&mut agenda, after(60)), after(61), "one is put off, and another is due then");
+    run_until_done(&mut agenda, after(62));
     let states = || ["d", "e", "f"].map(|id| state(&engine, id));
     let (archived, closed) = (DropState::Archived, DropState::Closed);
     assert_eq!(states(), [archived, archived, closed], "none waits for another");
-    look_until_done(&mut agenda, after(299));
+    run_until_done(&mut agenda, after(299));
     assert_eq!(states(), [archived, archived, closed]);
-    look_until_done(&mut agenda, after(300));
-    look_until_done(&mut agenda, after(301));
+    run_until_done(&mut agenda, after(300));
+    run_until_done(&mut agenda, after(301));
     assert_eq!(states(), [archived; 3]);
 }
 
@@ -199,7 +199,7 @@ fn a_drop_is_archived_while_a_snapshot_is_taken_and_its_holds_leave_memory_after
             parts += 1;
             // Before the first part of the walk is written, in the middle of it, and after it.
             if between != Between::Shards || [1, 2_000].contains(&parts) {
-                assert!(agenda.look(now) > now, "it does not wait");
+                assert!(agenda.run_due(now) > now, "it does not wait");
                 assert_eq!((state(&engine, "d"), claimed(&engine)), (DropState::Archived, MANY));
             }
         })
@@ -207,7 +207,7 @@ fn a_drop_is_archived_while_a_snapshot_is_taken_and_its_holds_leave_memory_after
     let found = engine.get_hold(hold_id(0), None, Context::anonymous(now));
     assert!(found.is_err(), "nobody finds them meanwhile");
     let later = now.plus(Millis(100));
-    assert_eq!(look_until_done(&mut agenda, later), Timestamp::NEVER);
+    assert_eq!(run_until_done(&mut agenda, later), Timestamp::NEVER);
     assert_eq!((claimed(&engine), engine.inventory().subjects.old()), (0, MANY));
     same_after_a_start(world, engine, agenda, later);
 }
@@ -219,11 +219,11 @@ fn a_snapshot_that_comes_while_holds_leave_memory_has_each_of_them_once() {
     sold_out(&engine);
     let now = START.plus(world.options.bounds.archive_after);
     while claimed(&engine) > MANY / 2 {
-        assert!(agenda.look_at(Entry::Archiving, now) <= now, "there is more");
+        assert!(agenda.run_entry(AgendaEntry::Archiving, now) <= now, "there is more");
     }
     assert!(claimed(&engine) > 0);
     engine.snapshot(&world.snapshots, now).expect("a snapshot");
-    look_until_done(&mut agenda, now);
+    run_until_done(&mut agenda, now);
     assert_eq!((claimed(&engine), engine.inventory().subjects.old()), (0, MANY));
     same_after_a_start(world, engine, agenda, now);
 }
@@ -251,7 +251,7 @@ fn what_archives_a_drop_is_never_before_the_closing_that_came_late() {
     let (engine, mut agenda) = started(&world);
     create(&engine, scheduled("d"), START);
     // It closes at 60, though scheduled for 20: archiving with a clock that was read at 30 must not be recorded before.
-    agenda.look_at(Entry::Moments, after(60));
+    agenda.run_entry(AgendaEntry::Moments, after(60));
     engine.archive(after(30)).expect("archived");
     engine.journal().barrier().wait().expect("durable");
     let times: Vec<(DropVerb, Timestamp)> = common::records(&world)

@@ -9,7 +9,7 @@ use stockade_engine::attempt::Decided;
 use stockade_engine::command::{Claim, CreateDrop, ExpiredPolicy, Steer, UpdateDrop};
 use stockade_engine::context::Context;
 use stockade_engine::list::DropFilter;
-use stockade_journal::MAX_QUEUED_OPERATIONS;
+use stockade_journal::QUEUED_OPERATIONS_MAX;
 use stockade_types::definition::{Limit, Scope};
 use stockade_types::ids::LimitId;
 use stockade_types::record::StockChange;
@@ -79,18 +79,18 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     let mut agenda = Agenda::new(Arc::clone(&engine));
     let due = START.plus(Millis::from_secs(301));
     // As if this many operations waited for a slow disk.
-    let waiting: Vec<_> = (0..MAX_QUEUED_OPERATIONS / 8).map(|_| engine.journal().permit().expect("room")).collect();
-    assert!(agenda.look(due) > due, "a part now, and no more at once");
+    let waiting: Vec<_> = (0..QUEUED_OPERATIONS_MAX / 8).map(|_| engine.journal().permit().expect("room")).collect();
+    assert!(agenda.run_due(due) > due, "a part now, and no more at once");
     let part = held();
     assert!((1..1_000).contains(&part), "{part} of 1,000 are left");
-    assert!(agenda.look(due) > due && held() == part, "nor by looking again");
+    assert!(agenda.run_due(due) > due && held() == part, "nor by looking again");
     settle(|| engine.reserve(&reserve(hold_id(2_000), "d", "c", &[("A", 1)]), Context::anonymous(due)))
         .expect("there is room for it");
     let later = due.plus(Millis(2));
-    assert!(agenda.look(later) > later && held() < part + 1, "but a part at each time");
+    assert!(agenda.run_due(later) > later && held() < part + 1, "but a part at each time");
     drop(waiting);
     let later = due.plus(Millis(4));
-    while agenda.look(later) <= later {}
+    while agenda.run_due(later) <= later {}
     assert_eq!(held(), 1, "and all of it once there is room");
 }
 
@@ -99,7 +99,7 @@ fn a_drop_that_opens_at_once_is_open_in_the_answer_or_is_not_made() {
     let (engine, _) = World::new().start();
     let command = CreateDrop { definition: definition("d", &[("A", 5)], &[]), validate_only: false };
     let made = || engine.create_drop(&command, Context::anonymous(START)).map_err(|fault| fault.value);
-    let mut waiting: Vec<_> = (1..MAX_QUEUED_OPERATIONS).map(|_| engine.journal().permit().expect("room")).collect();
+    let mut waiting: Vec<_> = (1..QUEUED_OPERATIONS_MAX).map(|_| engine.journal().permit().expect("room")).collect();
     assert!(matches!(made(), Err(Fault::Overloaded(_))), "there is room for its record, and none for its opening");
     assert!(engine.inventory().drops.all().is_empty());
     waiting.pop();
@@ -112,7 +112,7 @@ fn a_drop_that_opens_at_once_is_open_in_the_answer_or_is_not_made() {
     let command = common::update(&engine, "e", START, |definition| definition.schedule.opens_at = None);
     let changed = || engine.update_drop(&command, Context::anonymous(START)).map_err(|fault| fault.value);
     engine.journal().barrier().wait().expect("durable");
-    waiting.extend((1..MAX_QUEUED_OPERATIONS).map(|_| engine.journal().permit().expect("room")));
+    waiting.extend((1..QUEUED_OPERATIONS_MAX).map(|_| engine.journal().permit().expect("room")));
     assert!(matches!(changed(), Err(Fault::Overloaded(_))), "there is room for its record, and none for its opening");
     waiting.pop();
     assert_eq!(changed().expect("there is room for both").value.state, DropState::Open);

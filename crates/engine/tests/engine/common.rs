@@ -6,7 +6,7 @@ use stockade_engine::answer::Fault;
 use stockade_engine::attempt::{Answer, Decided};
 use stockade_engine::command::{CreateDrop, Reserve};
 use stockade_engine::context::Context;
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_engine::inventory::{BulkLoad, Inventory};
 use stockade_engine::page::Page;
 use stockade_engine::recover::{RecoverError, Recovered, Report, StartOptions, recover};
@@ -55,9 +55,9 @@ impl World {
         }
     }
 
-    pub fn folder(&self) -> Folder {
+    pub fn folder(&self) -> DataFolder {
         let (journal, snapshots) = (Arc::new(self.journal.clone()), Arc::new(self.snapshots.clone()));
-        Folder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder")
+        DataFolder::over(Arc::new(self.root.clone()), journal, snapshots, "simulated").expect("a data folder")
     }
 
     /// Starts an engine on this disk.

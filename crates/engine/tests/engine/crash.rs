@@ -324,8 +324,8 @@ fn a_hold_that_was_made_while_its_drop_was_paused_is_a_finding() {
     records.retain(|record| !is_resume(record));
     world.journal = SimulatedStorage::default();
     let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
-    let Start { next, chain, epoch } = opened.start();
-    let head = BatchHead { epoch, first: next, count: 0, written_at: world.now, before: chain };
+    let Start { next, chain, term } = opened.start();
+    let head = BatchHead { term, first: next, count: 0, written_at: world.now, before: chain };
     log.append(next, &SealedBatch::of_records(head, &records)).expect("appends");
     let findings = verify_folder(&world.folder()).expect("a readable folder").findings;
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };

@@ -35,7 +35,7 @@ fn hold(id: HoldId, customer: &str, units: u32) -> Hold {
         settled_at: Timestamp::default(),
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), units)]),
-        rare: None,
+        extras: None,
     })
 }
 
@@ -104,7 +104,7 @@ fn an_id_is_used_again_once_its_hold_was_forgotten_by_who_wrote_that() {
     }
     assert_eq!((free(&inventory), inventory.owned()), (UNITS - 2, 1));
     assert_eq!(inventory.holds.counts(), [1, 0, 0, 0, 0]);
-    while inventory.forget(START, Millis(0), 0) {}
+    while inventory.evict_ended(START, Millis(0), 0) {}
     assert_eq!(inventory.holds.counts(), [1, 0, 0, 0, 0], "what is listed of the hold before is not taken for it");
 }
 

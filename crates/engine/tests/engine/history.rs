@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stockade_engine::Engine;
 use stockade_engine::context::Context;
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_engine::recover::recover;
 use stockade_journal::storage::{SimulatedStorage, Storage as _};
 use stockade_journal::{BatchHash, Durability, History, HistoryError, KeepPolicy};
@@ -28,7 +28,7 @@ fn kept(world: &World) -> SimulatedStorage {
     world.journal.beside("kept/")
 }
 
-fn folder(world: &World) -> Folder {
+fn folder(world: &World) -> DataFolder {
     world.folder().keeping_in(Arc::new(kept(world)), ALL)
 }
 
@@ -132,7 +132,7 @@ fn on_a_disk_segments_are_moved_for_their_owner_alone_and_read_after_a_start() {
     let place = tempfile::tempdir().expect("a folder");
     let world = world(Durability::Sync);
     let open = || {
-        let folder = Folder::open(place.path()).expect("a data folder").keeping(ALL);
+        let folder = DataFolder::open(place.path()).expect("a data folder").keeping(ALL);
         let engine = recover(&folder, &world.options, &|| world.now).expect("an engine").engine;
         (folder, engine)
     };

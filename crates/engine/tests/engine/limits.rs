@@ -7,7 +7,7 @@ use stockade_engine::attempt::Decided;
 use stockade_engine::command::{CreateDrop, Reserve};
 use stockade_engine::context::Context;
 use stockade_engine::{Bounds, Engine};
-use stockade_types::definition::{Definition, Limit, MAX_LIMIT_SKUS, MAX_LIMITS, Scope};
+use stockade_types::definition::{Definition, LIMIT_SKUS_MAX, LIMITS_MAX, Limit, Scope};
 use stockade_types::ids::IdentityKind;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::refusal::Reason;
@@ -43,11 +43,11 @@ fn a_cooldown_ends_when_its_hold_is_forgotten_and_nothing_of_its_subjects_stays(
     assert_eq!(reason(&ask(&engine, &command(1, "ada"), START)), None);
     settle(|| engine.release(&release(hold_id(1), &[]), Context::anonymous(START))).expect("an answer");
     let just_before = Timestamp(START.plus(Millis::from_secs(60)).0 - 1);
-    assert_eq!(engine.forget(just_before), 0);
+    assert_eq!(engine.evict_ended(just_before), 0);
     assert_eq!(reason(&ask(&engine, &command(2, "bob"), just_before)), Some(Reason::Cooldown));
     assert_eq!(engine.inventory().subjects.len(), 2, "the customer and the card");
     let then = START.plus(Millis::from_secs(60));
-    assert_eq!(engine.forget(then), 1);
+    assert_eq!(engine.evict_ended(then), 1);
     assert!(engine.inventory().subjects.is_empty());
     assert_eq!(reason(&ask(&engine, &command(2, "bob"), then)), None);
 }
@@ -68,20 +68,20 @@ fn subjects_are_bounded() {
     };
     assert!(words.contains("subjects") && words.contains("--max-holds"), "{words}");
     settle(|| engine.release(&release(hold_id(1), &[]), Context::anonymous(START))).expect("an answer");
-    while engine.forget(START.plus(Millis::from_secs(86_400))) > 0 {}
+    while engine.evict_ended(START.plus(Millis::from_secs(86_400))) > 0 {}
     assert_eq!(reason(&ask(&engine, &next, START)), None);
 }
 
 #[test]
 fn limits_that_name_too_much_are_refused_by_name() {
     let (engine, _) = World::new().start();
-    let skus: Vec<_> = (0..MAX_LIMIT_SKUS).map(|n| sku(&format!("{n:0>128}"))).collect();
+    let skus: Vec<_> = (0..LIMIT_SKUS_MAX).map(|n| sku(&format!("{n:0>128}"))).collect();
     let drop = |limits: usize| {
         let rule = |n| Limit { skus: skus.clone(), max_units: Some(1), ..limit(&format!("l{n}"), Scope::Shop) };
         Definition { limits: (0..limits).map(rule).collect(), ..definition("d", &[("A", 9)], &[]) }
     };
     for validate_only in [true, false] {
-        let command = CreateDrop { definition: drop(MAX_LIMITS), validate_only };
+        let command = CreateDrop { definition: drop(LIMITS_MAX), validate_only };
         let Err(Decided { value: Fault::Invalid(violations), .. }) =
             engine.create_drop(&command, Context::anonymous(START))
         else {
@@ -102,14 +102,14 @@ fn identities_are_kept_as_hashes_and_only_tiers_that_a_limit_names() {
     command.tiers = ["gold", "vip"].map(|tier| tier.parse().expect("a tier")).into();
     command.over_limits = Some("the buyer called".into());
     let Outcome::Hold(view) = ask(&engine, &command, START).value else { panic!("refused") };
-    let rare = view.hold.rare().expect("what few have");
-    assert_eq!(rare.tiers, ["gold".parse().expect("a tier")]);
-    assert_eq!((rare.identities.len(), rare.identities[0].kind.as_str()), (1, "card"));
-    assert_eq!(rare.over_limits.as_deref(), Some("the buyer called"));
+    let extras = view.hold.extras().expect("what few have");
+    assert_eq!(extras.tiers, ["gold".parse().expect("a tier")]);
+    assert_eq!((extras.identities.len(), extras.identities[0].kind.as_str()), (1, "card"));
+    assert_eq!(extras.over_limits.as_deref(), Some("the buyer called"));
     assert!(!format!("{:?}", view.hold).contains("4242"), "the value is nowhere");
     let plain = reserve(hold_id(2), "d", "ada", &[("A", 1)]);
     let Outcome::Hold(view) = ask(&engine, &plain, START).value else { panic!("refused") };
-    assert_eq!(view.hold.rare(), None);
+    assert_eq!(view.hold.extras(), None);
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn crossed_subjects_and_drops_that_are_made_meanwhile_never_stand_still() {
                         ),
                         _ => drop(engine.sweep(now).expect("a sweep")),
                     }
-                    engine.forget(now);
+                    engine.evict_ended(now);
                 }
             });
         }

@@ -1,5 +1,5 @@
-//! Lifecycle scenarios as text tables: each line of `crates/engine/tests/scenarios/*.txt` is an action and, after the arrow, its
-//! result. `# …` is a comment. `crates/engine/tests/scenarios/README.md` describes the language.
+//! Lifecycle scenarios as text tables: each line of `crates/engine/tests/scenarios/*.txt` is an action and, after the
+//! arrow, its result. `# …` is a comment. `crates/engine/tests/scenarios/README.md` describes the language.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use stockade_engine::Engine;
-use stockade_engine::compact::SnapshotPolicy;
 use stockade_engine::context::Context;
-use stockade_engine::folder::{Folder, FolderError};
+use stockade_engine::folder::{DataFolder, FolderError};
 use stockade_engine::recover::{RecoverError, recover};
+use stockade_engine::snapshots::SnapshotPolicy;
 use stockade_engine::verify::{verify, verify_folder};
 use stockade_journal::Durability;
 use stockade_journal::storage::SimulatedStorage;
@@ -211,19 +211,19 @@ fn a_foreign_folder_is_left_as_it_was() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("letter"), "dear").expect("a file");
     let before = contents(folder.path());
-    let error = Folder::open(folder.path()).expect_err("not a data folder");
+    let error = DataFolder::open(folder.path()).expect_err("not a data folder");
     assert!(matches!(error, FolderError::Foreign { .. }), "{error}");
     assert_eq!(contents(folder.path()), before);
     std::fs::remove_file(folder.path().join("letter")).expect("removed");
     std::fs::create_dir(folder.path().join("journal")).expect("a folder");
     std::fs::write(folder.path().join("journal/00000000000000000001.journal"), "x").expect("a file");
     let before = contents(folder.path());
-    let error = Folder::open(folder.path()).expect_err("its key is gone");
+    let error = DataFolder::open(folder.path()).expect_err("its key is gone");
     assert!(error.to_string().contains("restore that file"), "{error}");
     assert_eq!(contents(folder.path()), before);
     std::fs::rename(folder.path().join("journal"), folder.path().join("kept")).expect("renamed");
     let before = contents(folder.path());
-    let error = Folder::open(folder.path()).expect_err("so are those of what was kept");
+    let error = DataFolder::open(folder.path()).expect_err("so are those of what was kept");
     assert!(error.to_string().contains("kept segments") && error.to_string().contains("restore that file"), "{error}");
     assert_eq!(contents(folder.path()), before);
 }
@@ -231,7 +231,7 @@ fn a_foreign_folder_is_left_as_it_was() {
 #[test]
 fn a_look_at_a_folder_that_is_served_says_so() {
     let place = tempfile::tempdir().expect("a folder");
-    let folder = Folder::open(place.path()).expect("a new folder");
+    let folder = DataFolder::open(place.path()).expect("a new folder");
     let recovered = recover(&folder, &World::new().options, &|| START).expect("an engine");
     let verified = verify(place.path()).expect("readable");
     assert!(verified.notes[0].contains("serves this folder"), "{verified:?}");

@@ -26,7 +26,7 @@ fn hold(n: u64, units: u32) -> Hold {
         settled_at: Timestamp::default(),
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), units)]),
-        rare: None,
+        extras: None,
     })
 }
 

@@ -9,7 +9,7 @@ use stockade_engine::answer::{Fault, Outcome};
 use stockade_engine::attempt::Decided;
 use stockade_engine::command::Reserve;
 use stockade_engine::context::Context;
-use stockade_journal::MAX_QUEUED_OPERATIONS;
+use stockade_journal::QUEUED_OPERATIONS_MAX;
 use stockade_types::definition::Scope;
 use stockade_types::ids::Lsn;
 use stockade_types::time::{Millis, Timestamp};
@@ -128,7 +128,7 @@ fn where_the_journal_has_room_for_some_the_first_are_decided() {
     let asks: Vec<Reserve> = (0..8).map(|n| reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)])).collect();
     let run: Vec<&Reserve> = asks.iter().collect();
     let taken: Vec<_> =
-        (0..MAX_QUEUED_OPERATIONS - 5).map(|_| engine.journal().permit().expect("there is room")).collect();
+        (0..QUEUED_OPERATIONS_MAX - 5).map(|_| engine.journal().permit().expect("there is room")).collect();
     let mut told = 0;
     assert_eq!(
         engine.reserve_run(&run, Context::anonymous(START), |_| told += 1),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stockade_engine::inventory::Inventory;
 use stockade_engine::verify::verify_folder;
 use stockade_journal::{BatchHead, FileLog, Log as _, SealedBatch, Start};
-use stockade_types::definition::{Definition, MAX_ITEMS};
+use stockade_types::definition::{Definition, ITEMS_MAX};
 use stockade_types::digest::DigestKey;
 use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
 use stockade_types::ids::{AdjustmentId, CustomerId, DropNo, ItemNo, Lsn, OrderRef, PoolNo, SubjectKey};
@@ -41,7 +41,7 @@ fn hold(n: u64, at: u64, change: impl FnOnce(&mut HoldFields)) -> Hold {
         settled_at: Timestamp::default(),
         revision: Lsn(at),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
-        rare: None,
+        extras: None,
     };
     change(&mut fields);
     Hold::from(fields)
@@ -107,8 +107,8 @@ fn world() -> World {
 /// Appends to a machine's journal, as a term of its own.
 fn append(world: &World, records: &[Record]) {
     let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
-    let Start { next, chain, epoch } = opened.start();
-    let head = BatchHead { epoch, first: next, count: 0, written_at: world.now, before: chain };
+    let Start { next, chain, term } = opened.start();
+    let head = BatchHead { term, first: next, count: 0, written_at: world.now, before: chain };
     log.append(next, &SealedBatch::of_records(head, records)).expect("appends");
 }
 
@@ -150,7 +150,7 @@ fn unsound() -> Vec<(Vec<Record>, &'static str)> {
     let first = hold(1, 3, |_| ());
     let eve = |hold: &mut HoldFields| hold.customer = CustomerId::try_from("eve").expect("an id");
     let line = |item, pool| Lines::from_slice(&[HoldLine::new(ItemNo(item), PoolNo(pool), 1)]);
-    let many: Vec<_> = (0..=MAX_ITEMS).map(|n| (format!("N{n}"), 1)).collect();
+    let many: Vec<_> = (0..=ITEMS_MAX).map(|n| (format!("N{n}"), 1)).collect();
     let many: Vec<_> =
         [("A", UNITS)].into_iter().chain(many.iter().map(|(sku, units)| (sku.as_str(), *units))).collect();
     let not_there = "is in a drop, item or pool that does not exist";

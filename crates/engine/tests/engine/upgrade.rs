@@ -52,8 +52,8 @@ fn of_format_1() -> World {
         }
     }
     let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
-    let Start { next, chain, epoch } = opened.start();
-    let head = BatchHead { epoch, first: next, count: 0, written_at: at(-1), before: chain };
+    let Start { next, chain, term } = opened.start();
+    let head = BatchHead { term, first: next, count: 0, written_at: at(-1), before: chain };
     log.append(next, &SealedBatch::of_records(head, &records)).expect("appends");
     log.sync().expect("syncs");
     let mut meta = b"STOCKADE".to_vec();

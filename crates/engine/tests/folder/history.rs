@@ -8,7 +8,7 @@ use stockade_engine::Engine;
 use stockade_engine::answer::Outcome;
 use stockade_engine::command::{CreateDrop, Steer};
 use stockade_engine::context::Context;
-use stockade_engine::folder::{Folder, FolderError};
+use stockade_engine::folder::{DataFolder, FolderError};
 use stockade_engine::inventory::BulkLoad;
 use stockade_engine::recover::{RecoverError, Recovered, recover};
 use stockade_journal::storage::SimulatedStorage;
@@ -93,9 +93,9 @@ impl No {
     }
 }
 
-pub fn folder(world: &World) -> Result<Folder, FolderError> {
+pub fn folder(world: &World) -> Result<DataFolder, FolderError> {
     let (journal, snapshots) = (Arc::new(world.journal.clone()), Arc::new(world.snapshots.clone()));
-    Folder::over(Arc::new(world.root.clone()), journal, snapshots, "simulated")
+    DataFolder::over(Arc::new(world.root.clone()), journal, snapshots, "simulated")
 }
 
 pub fn start(world: &World) -> Result<Recovered, No> {

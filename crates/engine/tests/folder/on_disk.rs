@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use stockade_engine::folder::Folder;
+use stockade_engine::folder::DataFolder;
 use stockade_engine::recover::recover;
 use stockade_journal::Durability;
 
@@ -32,7 +32,7 @@ fn whatever_is_in_the_lock_file_the_folder_starts() {
         let disk = tempfile::tempdir().expect("a folder");
         write(&played.image, disk.path());
         fs::write(disk.path().join("LOCK"), note).expect("a lock file");
-        let folder = Folder::open(disk.path()).expect("nobody has the lock");
+        let folder = DataFolder::open(disk.path()).expect("nobody has the lock");
         let recovered = recover(&folder, &played.image.world().options, &|| START).expect("a start");
         assert_eq!(recovered.engine.inventory().digest(), played.state(played.end()), "{note:?}");
         let served = stockade_engine::verify::verify(disk.path()).expect("readable while it is served");
@@ -46,7 +46,7 @@ fn a_missing_meta_file_is_never_a_fresh_start() {
     let disk = tempfile::tempdir().expect("a folder");
     write(&played.image, disk.path());
     fs::remove_file(disk.path().join("stockade.meta")).expect("removed");
-    let no = Folder::open(disk.path()).expect_err("not ours any more").to_string();
+    let no = DataFolder::open(disk.path()).expect_err("not ours any more").to_string();
     assert!(no.contains("stockade.meta"), "{no}");
     assert!(!disk.path().join("LOCK").exists(), "nothing was made in it");
 }

@@ -45,10 +45,10 @@ pub fn reported(report: &Report) -> String {
 }
 
 fn tell_drop(out: &mut String, drop: &DropEntry) {
-    let running = drop.running();
-    let definition = &running.definition;
+    let inner = drop.read();
+    let definition = &inner.definition;
     writeln!(out, "drop {}: {}, shop {}", definition.id, definition.title, definition.shop).expect("written");
-    for (item, pools) in definition.items.iter().zip(drop.stock(&running).0) {
+    for (item, pools) in definition.items.iter().zip(drop.stock(&inner).0) {
         for (pool, stock) in item.pools.iter().zip(pools) {
             let Stock { received, free, held, paying, claimed, withdrawn, returned_total } = stock;
             writeln!(

@@ -61,7 +61,7 @@ fn hold(id: u8, state: HoldState) -> Hold {
         settled_at: Timestamp(0),
         revision: Lsn(7),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
-        rare: None,
+        extras: None,
     })
 }
 

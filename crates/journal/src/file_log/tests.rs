@@ -6,7 +6,7 @@ use stockade_types::time::Timestamp;
 use super::*;
 use crate::frame::BatchHead;
 use crate::storage::SimulatedStorage;
-use crate::storage::simulated::Operation;
+use crate::storage::simulated::StorageOperation;
 
 fn filled(durability: Durability, batches: u64) -> (SimulatedStorage, FileLog) {
     let storage = SimulatedStorage::new();
@@ -15,7 +15,7 @@ fn filled(durability: Durability, batches: u64) -> (SimulatedStorage, FileLog) {
     let (mut next, mut before) = (opened.next, opened.chain);
     for n in 0..batches {
         let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
-        let head = BatchHead { epoch: opened.epoch, first: next, count: 0, written_at: Timestamp(n), before };
+        let head = BatchHead { term: opened.term, first: next, count: 0, written_at: Timestamp(n), before };
         let batch = SealedBatch::of_records(head, &[record]);
         log.append(next, &batch).expect("appends");
         (next, before) = (batch.head().next(), batch.hash());
@@ -39,10 +39,10 @@ fn segments_are_rolled_before_they_grow_too_large() {
 #[test]
 fn with_os_durability_only_segments_and_explicit_syncs_are_forced() {
     let (storage, log) = filled(Durability::Os, 5);
-    assert_eq!(storage.count(Operation::SyncData), 1, "the segment's head");
+    assert_eq!(storage.count(StorageOperation::SyncData), 1, "the segment's head");
     log.sync().expect("syncs");
-    assert_eq!(storage.count(Operation::SyncData), 2);
-    assert_eq!(filled(Durability::Sync, 5).0.count(Operation::SyncData), 6, "and each batch");
+    assert_eq!(storage.count(StorageOperation::SyncData), 2);
+    assert_eq!(filled(Durability::Sync, 5).0.count(StorageOperation::SyncData), 6, "and each batch");
 }
 
 /// Appends `batches` batches, each after the one before.
@@ -51,7 +51,7 @@ fn go_on(log: &FileLog, batches: u64) -> Result<(), LogError> {
         let tip = log.tail.lock().tip;
         let record = Record::Restart(Restart { stopped_at: Timestamp(n), grace_until: Timestamp(n), at: None });
         let term = log.tail.lock().term;
-        let head = BatchHead { epoch: term, first: tip.next, count: 0, written_at: Timestamp(n), before: tip.chain };
+        let head = BatchHead { term, first: tip.next, count: 0, written_at: Timestamp(n), before: tip.chain };
         log.append(tip.next, &SealedBatch::of_records(head, &[record]))?;
     }
     Ok(())
@@ -61,16 +61,16 @@ fn go_on(log: &FileLog, batches: u64) -> Result<(), LogError> {
 fn what_was_made_ahead_is_the_next_segment_and_nothing_is_made_when_it_is_needed() {
     let (storage, log) = filled(Durability::Sync, 5);
     log.tend().expect("makes one");
-    let made = storage.count(Operation::Create);
+    let made = storage.count(StorageOperation::Create);
     log.tend().expect("one is enough");
-    assert_eq!((storage.count(Operation::Create), storage.files().len()), (made, 2));
-    storage.fail_at(Operation::Create, made, io::ErrorKind::Other);
+    assert_eq!((storage.count(StorageOperation::Create), storage.files().len()), (made, 2));
+    storage.fail_at(StorageOperation::Create, made, io::ErrorKind::Other);
     go_on(&log, 10).expect("the next is there");
-    assert_eq!(storage.count(Operation::Create), made);
+    assert_eq!(storage.count(StorageOperation::Create), made);
     assert!(storage.files().len() == 2 && storage.files().keys().all(|name| name.ends_with(".journal")));
     log.tend().expect_err("told to fail");
     log.tend().expect("tried again");
-    let trailer = Trailer { epoch: 1, next: Lsn(16), closed_at: Timestamp(1), chain: log.tail.lock().tip.chain };
+    let trailer = Trailer { term: 1, next: Lsn(16), closed_at: Timestamp(1), chain: log.tail.lock().tip.chain };
     log.close(&trailer).expect("closes");
     assert!(storage.files().keys().all(|name| name.ends_with(".journal")), "none is left behind");
 }
@@ -90,7 +90,7 @@ fn a_segment_is_gone_when_its_name_is_and_not_when_a_look_fails() {
 fn a_segment_that_is_made_ahead_of_a_log_that_was_closed_meanwhile_is_removed() {
     let (storage, log) = filled(Durability::Sync, 1);
     let tip = log.tail.lock().tip;
-    log.close(&Trailer { epoch: 1, next: tip.next, closed_at: Timestamp(1), chain: tip.chain }).expect("closes");
+    log.close(&Trailer { term: 1, next: tip.next, closed_at: Timestamp(1), chain: tip.chain }).expect("closes");
     log.put_ahead(Blank::make(&storage, Lsn(1)).expect("makes one"));
     assert!(storage.files().keys().all(|name| name.ends_with(".journal")), "none is left behind");
 }
@@ -103,9 +103,9 @@ fn a_segment_that_is_made_ahead_while_another_is_begun_is_the_one_after() {
     go_on(&log, 10).expect("begins a segment by itself");
     assert!(log.tail.lock().begins > begins);
     log.put_ahead(made);
-    let creates = storage.count(Operation::Create);
+    let creates = storage.count(StorageOperation::Create);
     go_on(&log, 10).expect("begins the one that is there");
-    assert_eq!(storage.count(Operation::Create), creates);
+    assert_eq!(storage.count(StorageOperation::Create), creates);
     let batches = log.read(Lsn(1)).expect("reads").map(|batch| batch.expect("whole").head.first);
     assert!(batches.eq((1..=25).map(Lsn)), "every batch is found, in order");
 }
@@ -114,17 +114,21 @@ fn a_segment_that_is_made_ahead_while_another_is_begun_is_the_one_after() {
 fn while_no_segment_can_be_made_the_newest_goes_on_for_a_while() {
     let (storage, log) = filled(Durability::Sync, 5);
     let kinds = [io::ErrorKind::Other, io::ErrorKind::StorageFull];
-    let first = storage.count(Operation::Create);
+    let first = storage.count(StorageOperation::Create);
     for (place, kind) in (0..20).zip(kinds.into_iter().cycle()) {
-        storage.fail_at(Operation::Create, first + place, kind);
+        storage.fail_at(StorageOperation::Create, first + place, kind);
     }
     let before = storage.files().len();
     go_on(&log, 20).expect("goes on");
     assert_eq!(storage.files().len(), before);
     go_on(&log, 10).expect("and begins the next as soon as it can");
-    assert!(storage.count(Operation::Create) > first + 10 && storage.files().len() > before);
+    assert!(storage.count(StorageOperation::Create) > first + 10 && storage.files().len() > before);
     for place in 0..1_000 {
-        storage.fail_at(Operation::Create, storage.count(Operation::Create) + place, io::ErrorKind::Other);
+        storage.fail_at(
+            StorageOperation::Create,
+            storage.count(StorageOperation::Create) + place,
+            io::ErrorKind::Other,
+        );
     }
     let error = go_on(&log, 1_000).expect_err("not for ever");
     assert!(matches!(error, LogError::Io { .. }), "{error:?}");

@@ -11,9 +11,9 @@ use super::*;
 use crate::file_log::FileLogOptions;
 use crate::frame::{BatchHash, BatchHead, SealedBatch};
 use crate::kept::{KeepPolicy, KeptSegments};
-use crate::recover::Found;
+use crate::recover::ScannedJournal;
 use crate::segment::{Durability, Trailer, parse_kept_name};
-use crate::storage::simulated::Operation;
+use crate::storage::simulated::StorageOperation;
 use crate::storage::{SimulatedStorage, Storage as _};
 
 const KEPT: &str = "kept/";
@@ -29,20 +29,20 @@ struct Shop {
     history: History,
     next: Lsn,
     chain: BatchHash,
-    epoch: u64,
+    term: u64,
 }
 
 impl Shop {
     fn open(storage: &SimulatedStorage, durability: Durability, policy: KeepPolicy) -> Result<Self, LogError> {
         let (storage, kept) = (storage.clone(), storage.beside(KEPT));
         let options = FileLogOptions { durability, segment_bytes: SEGMENT };
-        let found = Found::look(Arc::new(storage.clone()))?;
+        let found = ScannedJournal::scan(Arc::new(storage.clone()))?;
         let segments = KeptSegments::new(Arc::new(kept.clone()), policy);
         let (log, opened) = FileLog::serve_keeping(found, options, Some(segments))?;
         let log = Arc::new(log);
         let history = History::new(JournalName::from_bytes([7; 8]), Arc::clone(&log));
-        let (next, chain, epoch) = (opened.next, opened.chain, opened.epoch);
-        Ok(Self { storage, kept, log, history, next, chain, epoch })
+        let (next, chain, term) = (opened.next, opened.chain, opened.term);
+        Ok(Self { storage, kept, log, history, next, chain, term })
     }
 
     fn new(policy: KeepPolicy) -> Self {
@@ -57,7 +57,7 @@ impl Shop {
     fn fill(&mut self, batches: u64) -> Result<(), LogError> {
         for _ in 0..batches {
             let written_at = Timestamp(self.next.0);
-            let head = BatchHead { epoch: self.epoch, first: self.next, count: 0, written_at, before: self.chain };
+            let head = BatchHead { term: self.term, first: self.next, count: 0, written_at, before: self.chain };
             let batch = SealedBatch::of_records(head, &[record(self.next)]);
             self.log.append(self.next, &batch)?;
             (self.next, self.chain) = (batch.head().next(), batch.hash());
@@ -209,9 +209,9 @@ fn who_has_a_segment_open_reads_on_while_it_is_moved_and_dropped() {
     while shop.log.kept().expect("some").make_room() {}
     assert_eq!(shop.kept_files(), [""; 0]);
     for segment in [std::mem::replace(&mut before, kept), before] {
-        let mut walk = Walk::new(&shop.history.marks, Lsn(3), until, 1_000);
-        walk.pass(segment).expect("reads");
-        assert_eq!(walk.into_batches().first().map(|batch| batch.head.first), Some(Lsn(3)));
+        let mut read = HistoryRead::new(&shop.history.marks, Lsn(3), until, 1_000);
+        read.pass(segment).expect("reads");
+        assert_eq!(read.into_batches().first().map(|batch| batch.head.first), Some(Lsn(3)));
     }
     assert!(matches!(shop.read(3, 1), Err(HistoryError::NotKept { .. })), "who comes now is told");
 }
@@ -306,7 +306,7 @@ fn a_segment_that_was_not_written_after_the_one_before_it_is_damage() {
     shop.log.trim(Lsn(55)).expect("trims");
     // Another journal, with records at the same LSNs.
     let mut other = Shop::new(ALL);
-    other.epoch += 1;
+    other.term += 1;
     other.fill(60).expect("fills");
     other.log.trim(Lsn(55)).expect("trims");
     let files = shop.kept_files();
@@ -408,7 +408,7 @@ fn who_waits_hears_of_the_end_and_who_follows_is_known() {
     shop.fill(2).expect("fills");
     let (mut there, mut ahead) = (shop.history.beyond(Lsn(1)), shop.history.beyond(Lsn(2)));
     assert!(is_ready(&mut there) && !is_ready(&mut ahead));
-    let trailer = Trailer { epoch: shop.epoch, next: shop.next, closed_at: Timestamp(1), chain: shop.chain };
+    let trailer = Trailer { term: shop.term, next: shop.next, closed_at: Timestamp(1), chain: shop.chain };
     shop.log.close(&trailer).expect("closes");
     assert!(ahead.wait().is_err(), "there will be none");
     assert_eq!(shop.read(1, 999).expect("reads"), places(1, 2), "what is there can still be read");

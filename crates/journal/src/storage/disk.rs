@@ -194,8 +194,8 @@ impl Storage for DiskStorage {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let told = rustix::fs::fstatvfs(&self.folder().file)?;
-        Ok(told.f_bavail.saturating_mul(told.f_frsize))
+        let space = rustix::fs::fstatvfs(&self.folder().file)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 }
 

@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use self::image::{FileNo, Folder, Seed};
+use self::image::{FileNo, FolderImage, Seed};
 use super::{FileId, Storage, StorageFile};
 
 /// An operation that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
+pub enum StorageOperation {
     /// Creating a file.
     Create,
     /// Appending: half of the bytes are written.
@@ -35,7 +35,7 @@ pub enum Operation {
 }
 
 #[derive(Debug)]
-enum Verdict {
+enum FaultDecision {
     Go,
     Fail(io::ErrorKind),
     /// The machine stops in the middle: the operation is done, but not synced, and the caller gets no answer.
@@ -44,14 +44,14 @@ enum Verdict {
 
 #[derive(Debug, Default)]
 struct Machine {
-    folder: Folder,
+    folder: FolderImage,
     /// Operations so far, by kind.
-    counts: BTreeMap<Operation, u64>,
+    counts: BTreeMap<StorageOperation, u64>,
     /// The number of the operation, counted over all kinds, at which the machine stops.
     crash_at: Option<u64>,
-    faults: Vec<(Operation, u64, io::ErrorKind)>,
+    faults: Vec<(StorageOperation, u64, io::ErrorKind)>,
     /// Faults that occurred.
-    failed: Vec<Operation>,
+    failed: Vec<StorageOperation>,
     crashed: bool,
     /// Whether it reports syncs that it has not done.
     lies: bool,
@@ -74,7 +74,7 @@ impl Machine {
         if self.crashed { Err(io::Error::other("the machine has crashed")) } else { Ok(()) }
     }
 
-    fn begin(&mut self, operation: Operation) -> io::Result<Verdict> {
+    fn begin(&mut self, operation: StorageOperation) -> io::Result<FaultDecision> {
         self.running()?;
         let place = self.total();
         let count = self.counts.entry(operation).or_default();
@@ -82,18 +82,22 @@ impl Machine {
         *count = count.saturating_add(1);
         if self.crash_at == Some(place) {
             self.crashed = true;
-            return Ok(Verdict::Crash);
+            return Ok(FaultDecision::Crash);
         }
         self.failed.extend(fault.map(|_| operation));
-        Ok(fault.map_or(Verdict::Go, Verdict::Fail))
+        Ok(fault.map_or(FaultDecision::Go, FaultDecision::Fail))
     }
 
     /// Runs an operation that is done wholly or not at all.
-    fn whole(&mut self, operation: Operation, run: impl FnOnce(&mut Folder) -> io::Result<()>) -> io::Result<()> {
+    fn whole(
+        &mut self,
+        operation: StorageOperation,
+        run: impl FnOnce(&mut FolderImage) -> io::Result<()>,
+    ) -> io::Result<()> {
         match self.begin(operation)? {
-            Verdict::Go => run(&mut self.folder),
-            Verdict::Fail(kind) => Err(failed(kind)),
-            Verdict::Crash => {
+            FaultDecision::Go => run(&mut self.folder),
+            FaultDecision::Fail(kind) => Err(failed(kind)),
+            FaultDecision::Crash => {
                 run(&mut self.folder)?;
                 self.running()
             }
@@ -123,7 +127,7 @@ impl SimulatedStorage {
     /// A folder with these files, all of them durable.
     #[must_use]
     pub fn with_files(files: BTreeMap<String, Vec<u8>>) -> Self {
-        let machine = Machine { folder: Folder::durable(files), ..Machine::default() };
+        let machine = Machine { folder: FolderImage::durable(files), ..Machine::default() };
         Self { machine: Arc::new(Mutex::new(machine)), folder: "" }
     }
 
@@ -175,12 +179,12 @@ impl SimulatedStorage {
 
     /// Operations of one kind so far.
     #[must_use]
-    pub fn count(&self, operation: Operation) -> u64 {
+    pub fn count(&self, operation: StorageOperation) -> u64 {
         self.machine.lock().counts.get(&operation).copied().unwrap_or(0)
     }
 
     /// Makes the `place`-th operation of a kind fail once, counted from the machine's start with 0.
-    pub fn fail_at(&self, operation: Operation, place: u64, kind: io::ErrorKind) {
+    pub fn fail_at(&self, operation: StorageOperation, place: u64, kind: io::ErrorKind) {
         self.machine.lock().faults.push((operation, place, kind));
     }
 
@@ -202,7 +206,7 @@ impl SimulatedStorage {
 
     /// Operations that failed as planned, in order.
     #[must_use]
-    pub fn failures(&self) -> Vec<Operation> {
+    pub fn failures(&self) -> Vec<StorageOperation> {
         self.machine.lock().failed.clone()
     }
 
@@ -250,7 +254,7 @@ impl Storage for SimulatedStorage {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
         let mut number = FileNo::default();
-        self.machine.lock().whole(Operation::Create, |folder| {
+        self.machine.lock().whole(StorageOperation::Create, |folder| {
             number = folder.create(&self.within(name))?;
             Ok(())
         })?;
@@ -268,25 +272,25 @@ impl Storage for SimulatedStorage {
         };
         let (from, to) = (self.within(name), into.within(new));
         let mut machine = self.machine.lock();
-        machine.whole(Operation::Rename, |folder| folder.rename(&from, &to))?;
+        machine.whole(StorageOperation::Rename, |folder| folder.rename(&from, &to))?;
         machine.moves_refused.filter(|_| self.folder != into.folder).map_or(Ok(()), |kind| Err(failed(kind)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.machine.lock().whole(Operation::Remove, |folder| folder.remove(&self.within(name)))
+        self.machine.lock().whole(StorageOperation::Remove, |folder| folder.remove(&self.within(name)))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
         let mut machine = self.machine.lock();
-        match machine.begin(Operation::SyncDir)? {
-            Verdict::Go => {
+        match machine.begin(StorageOperation::SyncDir)? {
+            FaultDecision::Go => {
                 if !machine.lies {
                     machine.folder.sync(self.folder);
                 }
                 Ok(())
             }
-            Verdict::Fail(kind) => Err(failed(kind)),
-            Verdict::Crash => machine.running(),
+            FaultDecision::Fail(kind) => Err(failed(kind)),
+            FaultDecision::Crash => machine.running(),
         }
     }
 
@@ -323,19 +327,19 @@ impl StorageFile for SimulatedFile {
 
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut machine = self.machine.lock();
-        let verdict = machine.begin(Operation::Append)?;
+        let verdict = machine.begin(StorageOperation::Append)?;
         let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
         let file = machine.folder.file(self.number)?;
         match verdict {
-            Verdict::Go => {
+            FaultDecision::Go => {
                 file.append(bytes);
                 Ok(())
             }
-            Verdict::Fail(kind) => {
+            FaultDecision::Fail(kind) => {
                 file.append(half);
                 Err(failed(kind))
             }
-            Verdict::Crash => {
+            FaultDecision::Crash => {
                 file.append(bytes);
                 machine.running()
             }
@@ -344,20 +348,20 @@ impl StorageFile for SimulatedFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut machine = self.machine.lock();
-        let verdict = machine.begin(Operation::SyncData)?;
+        let verdict = machine.begin(StorageOperation::SyncData)?;
         let lies = machine.lies;
         let file = machine.folder.file(self.number)?;
         match verdict {
-            Verdict::Go if lies => Ok(()),
-            Verdict::Go => {
+            FaultDecision::Go if lies => Ok(()),
+            FaultDecision::Go => {
                 file.sync();
                 Ok(())
             }
-            Verdict::Fail(kind) => {
+            FaultDecision::Fail(kind) => {
                 file.lose();
                 Err(failed(kind))
             }
-            Verdict::Crash => machine.running(),
+            FaultDecision::Crash => machine.running(),
         }
     }
 }
@@ -427,7 +431,7 @@ mod tests {
         let storage = SimulatedStorage::new();
         let file = storage.create("a").expect("creates");
         storage.sync_dir().expect("syncs");
-        storage.fail_at(Operation::SyncData, 0, io::ErrorKind::Other);
+        storage.fail_at(StorageOperation::SyncData, 0, io::ErrorKind::Other);
         file.append(b"lost").expect("writes");
         assert!(file.sync_data().is_err());
         file.sync_data().expect("a second sync says that all is well");
@@ -443,7 +447,7 @@ mod tests {
         let file = storage.create("a").expect("creates");
         storage.sync_dir().expect("syncs");
         file.append(b"written").expect("writes");
-        storage.fail_at(Operation::Create, 1, io::ErrorKind::Other);
+        storage.fail_at(StorageOperation::Create, 1, io::ErrorKind::Other);
         let reopened = storage.reopen();
         assert!(storage.crashed() && file.append(b"x").is_err(), "the process is gone");
         assert_eq!(reopened.read("a").expect("reads"), b"written");
@@ -474,12 +478,12 @@ mod tests {
     #[test]
     fn a_write_told_to_fail_leaves_half_and_only_that_one_fails() {
         let storage = SimulatedStorage::new();
-        storage.fail_at(Operation::Append, 0, io::ErrorKind::StorageFull);
+        storage.fail_at(StorageOperation::Append, 0, io::ErrorKind::StorageFull);
         let file = storage.create("a").expect("creates");
         assert_eq!(file.append(b"1234").expect_err("full").kind(), io::ErrorKind::StorageFull);
         file.append(b"5").expect("works again");
         assert_eq!(storage.read("a").expect("reads"), b"125");
-        assert_eq!(storage.failures(), [Operation::Append]);
-        assert_eq!((storage.count(Operation::Append), storage.operations()), (2, 3));
+        assert_eq!(storage.failures(), [StorageOperation::Append]);
+        assert_eq!((storage.count(StorageOperation::Append), storage.operations()), (2, 3));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockade_journal::storage::Storage;
 use stockade_journal::{
-    BatchHead, Durability, FileLog, FileLogOptions, Log, LogError, Opened, SealedBatch, Start, Trailer,
+    BatchHead, Durability, FileLog, FileLogOptions, JournalState, Log, LogError, SealedBatch, Start, Trailer,
 };
 use stockade_types::ids::Lsn;
 use stockade_types::record::{Record, Restart};
@@ -36,7 +36,7 @@ pub fn read_all(log: &dyn Log) -> Result<std::ops::Range<u64>, LogError> {
 pub fn open_and_read(
     storage: Arc<dyn Storage>,
     durability: Durability,
-) -> Result<(FileLog, Opened, std::ops::Range<u64>), LogError> {
+) -> Result<(FileLog, JournalState, std::ops::Range<u64>), LogError> {
     let (log, opened) = FileLog::open(storage, options(durability, 400))?;
     let range = read_all(&log)?;
     assert_eq!(range, opened.oldest.0..opened.next.0, "what opening told is what is read");
@@ -44,8 +44,8 @@ pub fn open_and_read(
 }
 
 pub fn batch(start: Start, records: u64) -> SealedBatch {
-    let Start { next, chain, epoch } = start;
-    let head = BatchHead { epoch, first: next, count: 0, written_at: Timestamp(1000 + next.0), before: chain };
+    let Start { next, chain, term } = start;
+    let head = BatchHead { term, first: next, count: 0, written_at: Timestamp(1000 + next.0), before: chain };
     SealedBatch::of_records(head, &(0..records).map(|n| record(next.0 + n)).collect::<Vec<_>>())
 }
 
@@ -60,5 +60,5 @@ pub fn fill(log: &dyn Log, mut start: Start, batches: usize) -> Result<Start, Lo
 }
 
 pub fn trailer(end: Start) -> Trailer {
-    Trailer { epoch: end.epoch, next: end.next, closed_at: Timestamp(9_999), chain: end.chain }
+    Trailer { term: end.term, next: end.next, closed_at: Timestamp(9_999), chain: end.chain }
 }

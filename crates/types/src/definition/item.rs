@@ -5,10 +5,10 @@ use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::{PoolId, Sku};
 
 /// Most items in a drop.
-pub const MAX_ITEMS: usize = 256;
+pub const ITEMS_MAX: usize = 256;
 /// Most units that an item may have: 10^12. It fits the stock word's 40 bits, and a drop's sums stay far below u64's
 /// maximum.
-pub const MAX_ITEM_UNITS: u64 = 1_000_000_000_000;
+pub const ITEM_UNITS_MAX: u64 = 1_000_000_000_000;
 /// The pool of an item that names none.
 pub const GENERAL_POOL: &str = "general";
 

@@ -8,11 +8,11 @@ use crate::ids::{IdentityKind, LimitId, Sku, TierId};
 use crate::time::Millis;
 
 /// Most limits of a drop.
-pub const MAX_LIMITS: usize = 64;
+pub const LIMITS_MAX: usize = 64;
 /// Most SKUs that a limit names.
-pub const MAX_LIMIT_SKUS: usize = 256;
+pub const LIMIT_SKUS_MAX: usize = 256;
 /// Most tiers that a limit names.
-pub const MAX_LIMIT_TIERS: usize = 64;
+pub const LIMIT_TIERS_MAX: usize = 64;
 
 /// What a limit counts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

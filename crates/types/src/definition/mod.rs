@@ -9,8 +9,8 @@ mod limit;
 mod schedule;
 mod terms;
 
-pub use item::{GENERAL_POOL, Item, MAX_ITEM_UNITS, MAX_ITEMS, Pool};
-pub use limit::{Limit, MAX_LIMIT_SKUS, MAX_LIMIT_TIERS, MAX_LIMITS, Scope};
+pub use item::{GENERAL_POOL, ITEM_UNITS_MAX, ITEMS_MAX, Item, Pool};
+pub use limit::{LIMIT_SKUS_MAX, LIMIT_TIERS_MAX, LIMITS_MAX, Limit, Scope};
 pub use schedule::Schedule;
 pub use terms::Terms;
 
@@ -18,9 +18,9 @@ use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::{DropId, ItemNo, PoolId, PoolNo, SeriesId, ShopId, Sku};
 
 /// Most bytes in a title.
-pub const MAX_TITLE: usize = 200;
+pub const TITLE_MAX: usize = 200;
 /// Most labels of a drop.
-pub const MAX_LABELS: usize = 16;
+pub const LABELS_MAX: usize = 16;
 /// The shop of a drop that names none.
 pub const DEFAULT_SHOP: &str = "default";
 

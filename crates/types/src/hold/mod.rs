@@ -3,21 +3,19 @@
 //! [`Hold::change`] makes no decisions. A record carries the whole hold after the change, and that replaces the hold.
 
 mod lines;
-mod times;
-mod body;
-mod kept;
+mod packed;
 
 use smallvec::SmallVec;
 
-pub use kept::{Hold, HoldFields, HoldParts};
 pub use lines::{HoldLine, Iter, Lines, LinesView};
+pub use packed::{Hold, HoldFields, HoldParts};
 
 use crate::ids::{HoldId, IdentityKind, ItemNo, OrderRef, SubjectKey, TierId};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 /// Most lines in a hold.
-pub const MAX_LINES: usize = 32;
+pub const HOLD_LINES_MAX: usize = 32;
 
 /// A hold's state. The numbers are part of the wire and of the disk's format and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,7 +104,7 @@ pub struct ContentHash(pub u64);
 
 /// What few holds have, or only at their end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Rare {
+pub struct HoldExtras {
     /// The order it was claimed for.
     pub order_ref: Option<OrderRef>,
     /// Whether it was claimed after its deadline, from free stock.
@@ -208,9 +206,9 @@ impl Hold {
             Change::Claimed { at, order_ref, late, kept } => {
                 self.state = HoldState::Claimed;
                 self.set_settled_at(*at);
-                self.change_rare(|rare| {
-                    rare.order_ref = Some(order_ref.clone());
-                    rare.late = *late;
+                self.change_extras(|extras| {
+                    extras.order_ref = Some(order_ref.clone());
+                    extras.late = *late;
                 });
                 if !kept.is_empty() {
                     self.keep(kept);
@@ -220,7 +218,7 @@ impl Hold {
             Change::Released { at, kept } if kept.is_empty() => self.end(HoldState::Released, *at),
             Change::Released { at: _, kept } => self.keep(kept),
             Change::Superseded { at, by } => {
-                self.change_rare(|rare| rare.superseded_by = Some(*by));
+                self.change_extras(|extras| extras.superseded_by = Some(*by));
                 self.end(HoldState::Released, *at);
             }
             Change::Expired { at } => self.end(HoldState::Expired, *at),
@@ -308,7 +306,7 @@ mod tests {
             settled_at: Timestamp(0),
             revision: Lsn(5),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
-            rare: None,
+            extras: None,
         })
     }
 
@@ -342,11 +340,11 @@ mod tests {
     #[test]
     fn what_was_asked_and_given_at_first_is_told_whatever_became_of_it() {
         let short = |item, requested| ShortLine { item: ItemNo(item), requested, reason: Reason::SoldOut };
-        let rare = Rare { shorts: vec![short(2, 4), short(0, 9)], ..Rare::default() };
-        let mut held = Hold::from(HoldFields { rare: Some(Box::new(rare)), ..HoldFields::from(hold()) });
+        let extras = HoldExtras { shorts: vec![short(2, 4), short(0, 9)], ..HoldExtras::default() };
+        let mut held = Hold::from(HoldFields { extras: Some(Box::new(extras)), ..HoldFields::from(hold()) });
         held.change(&Change::Released { at: Timestamp(1_500), kept: SmallVec::from_slice(&[1, 0]) });
-        let told: Vec<_> = (0..4).map(|item| (held.asked(ItemNo(item)), held.at_first(ItemNo(item)))).collect();
-        assert_eq!(told, [(9, 3), (2, 2), (4, 0), (0, 0)]);
+        let counts: Vec<_> = (0..4).map(|item| (held.asked(ItemNo(item)), held.at_first(ItemNo(item)))).collect();
+        assert_eq!(counts, [(9, 3), (2, 2), (4, 0), (0, 0)]);
         assert_eq!(held.units_of(ItemNo(0)), 1);
     }
 

@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::hold::{
-    ContentHash, Hold, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines, LinesView, MAX_LINES, Rare,
-    ShortLine,
+    ContentHash, HOLD_LINES_MAX, Hold, HoldExtras, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines,
+    LinesView, ShortLine,
 };
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::refusal::Reason;
@@ -43,11 +43,22 @@ mod part {
 /// Encodes a hold. The revision is not part of the bytes: it is the record's LSN, or is stored next to it in a
 /// snapshot.
 pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
-    let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision: _, lines, rare } =
-        hold.parts();
-    let order_ref = rare.and_then(|rare| rare.order_ref.as_ref());
-    let superseded_by = rare.and_then(|rare| rare.superseded_by);
-    let parts = rare.filter(|rare| has_parts(rare));
+    let HoldParts {
+        id,
+        drop,
+        state,
+        customer,
+        content,
+        created_at,
+        expires_at,
+        settled_at,
+        revision: _,
+        lines,
+        extras,
+    } = hold.parts();
+    let order_ref = extras.and_then(|extras| extras.order_ref.as_ref());
+    let superseded_by = extras.and_then(|extras| extras.superseded_by);
+    let parts = extras.filter(|extras| has_parts(extras));
     let given_back = lines.any_given_back();
     let mut flags = 0;
     if settled_at.0 > 0 {
@@ -59,7 +70,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if given_back {
         flags |= has::GIVEN_BACK;
     }
-    if rare.is_some_and(|rare| rare.late) {
+    if extras.is_some_and(|extras| extras.late) {
         flags |= has::LATE;
     }
     if superseded_by.is_some() {
@@ -83,8 +94,8 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
         out.extend_from_slice(by.as_bytes());
     }
     encode_lines(lines, given_back, out);
-    if let Some(rare) = parts {
-        encode_parts(rare, out);
+    if let Some(extras) = parts {
+        encode_parts(extras, out);
     }
 }
 
@@ -123,13 +134,13 @@ fn encode_lines(lines: LinesView<'_>, given_back: bool, out: &mut Vec<u8>) {
     }
 }
 
-const fn has_parts(rare: &Rare) -> bool {
-    let Rare { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = rare;
+const fn has_parts(extras: &HoldExtras) -> bool {
+    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = extras;
     !identities.is_empty() || !tiers.is_empty() || over_limits.is_some() || !shorts.is_empty()
 }
 
-fn encode_parts(rare: &Rare, out: &mut Vec<u8>) {
-    let Rare { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = rare;
+fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
+    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = extras;
     if !identities.is_empty() {
         out.push(part::IDENTITIES);
         put_count(identities.len(), out);
@@ -165,7 +176,7 @@ fn put_count(count: usize, out: &mut Vec<u8>) {
     put_u64(out, u64::try_from(count).unwrap_or(u64::MAX));
 }
 
-fn decode_parts(reader: &mut Reader<'_>, rare: &mut Rare) -> Result<(), DecodeError> {
+fn decode_parts(reader: &mut Reader<'_>, extras: &mut HoldExtras) -> Result<(), DecodeError> {
     loop {
         match reader.u8()? {
             part::END => return Ok(()),
@@ -175,10 +186,10 @@ fn decode_parts(reader: &mut Reader<'_>, rare: &mut Rare) -> Result<(), DecodeEr
                     let kind = reader.id("identity kind")?;
                     Ok(Identity { kind, subject: SubjectKey(u128::from_le_bytes(reader.array()?)) })
                 };
-                rare.identities = (0..count).map(|_| identity()).collect::<Result<_, DecodeError>>()?;
+                extras.identities = (0..count).map(|_| identity()).collect::<Result<_, DecodeError>>()?;
             }
-            part::TIERS => rare.tiers = (0..reader.count(2)?).map(|_| reader.id("tier")).collect::<Result<_, _>>()?,
-            part::OVER_LIMITS => rare.over_limits = Some(reader.text()?.into()),
+            part::TIERS => extras.tiers = (0..reader.count(2)?).map(|_| reader.id("tier")).collect::<Result<_, _>>()?,
+            part::OVER_LIMITS => extras.over_limits = Some(reader.text()?.into()),
             part::SHORTS => {
                 let count = reader.count(3)?;
                 let mut short = || {
@@ -186,7 +197,7 @@ fn decode_parts(reader: &mut Reader<'_>, rare: &mut Rare) -> Result<(), DecodeEr
                     let reason = Reason::from_number(reader.u8()?).ok_or(DecodeError::Bad("reason"))?;
                     Ok(ShortLine { item, requested, reason })
                 };
-                rare.shorts = (0..count).map(|_| short()).collect::<Result<_, DecodeError>>()?;
+                extras.shorts = (0..count).map(|_| short()).collect::<Result<_, DecodeError>>()?;
             }
             _ => return Err(DecodeError::Bad("hold part")),
         }
@@ -211,14 +222,14 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     let late = flags & has::LATE != 0;
     let superseded_by = if flags & has::SUPERSEDED != 0 { Some(HoldId::from_bytes(reader.array()?)) } else { None };
     let lines = lines(reader, flags & has::GIVEN_BACK != 0)?;
-    let mut rare = Rare { order_ref, late, superseded_by, ..Rare::default() };
+    let mut extras = HoldExtras { order_ref, late, superseded_by, ..HoldExtras::default() };
     if flags & has::PARTS != 0 {
-        decode_parts(reader, &mut rare)?;
+        decode_parts(reader, &mut extras)?;
     }
-    let rare = (rare != Rare::default()).then(|| Box::new(rare));
+    let extras = (extras != HoldExtras::default()).then(|| Box::new(extras));
     let revision = Lsn::default();
     let fields =
-        HoldFields { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare };
+        HoldFields { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, extras };
     Ok(fields.into())
 }
 
@@ -236,6 +247,6 @@ fn lines(reader: &mut Reader<'_>, given_back: bool) -> Result<Lines, DecodeError
         lines.push(line);
     }
     // A requested line may be spread over pools, so there may be more lines than a request has.
-    let bound = MAX_LINES.saturating_mul(usize::from(u8::MAX));
+    let bound = HOLD_LINES_MAX.saturating_mul(usize::from(u8::MAX));
     if lines.is_empty() || lines.len() > bound { Err(DecodeError::Bad("lines")) } else { Ok(Lines::from_slice(&lines)) }
 }

@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{
-    Item, Limit, MAX_ITEM_UNITS, MAX_ITEMS, MAX_LABELS, MAX_LIMITS, MAX_TITLE, Pool, Schedule, Scope, Terms,
+    ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Schedule, Scope, TITLE_MAX, Terms,
 };
-use crate::hold::{Change, ContentHash, HoldFields, HoldLine, HoldState, Identity, Lines, Rare, ShortLine};
+use crate::hold::{Change, ContentHash, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine};
 use crate::ids::{
     AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, ItemNo, LimitId, Lsn, OrderRef, PoolId, PoolNo, SeriesId,
     ShopId, Sku, SubjectKey, TierId,
@@ -21,13 +21,13 @@ use changes::{changed, changes, held, old};
 
 fn largest_drop() -> DropImage {
     let text = |n: usize| "x".repeat(n);
-    let items = (0..MAX_ITEMS)
+    let items = (0..ITEMS_MAX)
         .map(|n| Item {
             sku: Sku::try_from(format!("{n:0>128}").as_str()).expect("a sku"),
-            pools: vec![Pool { id: PoolId::try_from(text(64).as_str()).expect("a pool"), units: MAX_ITEM_UNITS }],
+            pools: vec![Pool { id: PoolId::try_from(text(64).as_str()).expect("a pool"), units: ITEM_UNITS_MAX }],
         })
         .collect();
-    let limits = (0..MAX_LIMITS)
+    let limits = (0..LIMITS_MAX)
         .map(|n| {
             let id = LimitId::try_from(format!("{n:0>64}").as_str()).expect("a limit");
             Limit { max_units: Some(u32::MAX), ..Limit::new(id, Scope::Drop) }
@@ -40,10 +40,10 @@ fn largest_drop() -> DropImage {
         update: Some(LastUpdate { base: Lsn(u64::MAX), request: [8; 32] }),
         definition: Definition {
             id: DropId::try_from(text(64).as_str()).expect("an id"),
-            title: text(MAX_TITLE),
+            title: text(TITLE_MAX),
             shop: ShopId::try_from("s").expect("a shop"),
             series: None,
-            labels: (0..MAX_LABELS).map(|n| (format!("{n:0>64}"), text(256))).collect::<BTreeMap<_, _>>(),
+            labels: (0..LABELS_MAX).map(|n| (format!("{n:0>64}"), text(256))).collect::<BTreeMap<_, _>>(),
             schedule: Schedule { opens_at: None, closes_at: Some(Timestamp(u64::MAX - 1)) },
             terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
             items,
@@ -72,11 +72,11 @@ fn hold(lines: &[HoldLine]) -> Hold {
         settled_at: Timestamp(1_796_403_700_000),
         revision: Lsn(0),
         lines: Lines::from_slice(lines),
-        rare: Some(Box::new(Rare {
+        extras: Some(Box::new(HoldExtras {
             order_ref: Some(OrderRef::try_from("order/1").expect("a ref")),
             late: true,
             superseded_by: Some(HoldId::from_bytes([4; 16])),
-            ..Rare::default()
+            ..HoldExtras::default()
         })),
     })
 }
@@ -108,7 +108,7 @@ fn drop_in_series() -> DropImage {
 /// A hold with every part set.
 fn full_hold(lines: &[HoldLine]) -> Hold {
     let kind = |kind: &str| IdentityKind::try_from(kind).expect("a kind");
-    let rare = Rare {
+    let extras = HoldExtras {
         identities: vec![
             Identity { kind: kind("card"), subject: SubjectKey(u128::MAX - 5) },
             Identity { kind: kind("device"), subject: SubjectKey(0) },
@@ -119,9 +119,9 @@ fn full_hold(lines: &[HoldLine]) -> Hold {
             ShortLine { item: ItemNo(0), requested: 9, reason: Reason::SoldOut },
             ShortLine { item: ItemNo(7), requested: u32::MAX, reason: Reason::LimitReached },
         ],
-        ..Rare::default()
+        ..HoldExtras::default()
     };
-    Hold::from(HoldFields { state: HoldState::Held, rare: Some(Box::new(rare)), ..HoldFields::from(hold(lines)) })
+    Hold::from(HoldFields { state: HoldState::Held, extras: Some(Box::new(extras)), ..HoldFields::from(hold(lines)) })
 }
 
 fn adjustment(change: StockChange) -> Adjustment {
@@ -151,7 +151,7 @@ fn samples() -> Vec<Record> {
         Record::Hold(hold(&[line, back])),
         Record::Hold(Hold::from(HoldFields {
             settled_at: Timestamp(0),
-            rare: None,
+            extras: None,
             state: HoldState::Held,
             ..HoldFields::from(hold(&[line]))
         })),
@@ -242,7 +242,7 @@ fn largest_fact() -> DropFact {
         origin: origin(),
         lifecycle: Lifecycle { drop: DropNo(u32::MAX), paused: true, opened: Some(Timestamp(u64::MAX - 1)), closed },
         moments: vec![moment(MomentKind::Opens), moment(MomentKind::Closes)],
-        stock: vec![figures(u64::MAX); MAX_ITEMS],
+        stock: vec![figures(u64::MAX); ITEMS_MAX],
         image: largest_drop(),
     }
 }
@@ -397,14 +397,14 @@ fn a_fact_about_two_holds_makes_no_record_larger() {
 #[test]
 fn the_largest_record_fits_its_bound_and_a_plain_reserve_is_small() {
     let largest = bytes(&Record::Drop(Box::new(largest_drop()))).len();
-    assert!(largest <= MAX_DROP_IMAGE, "{largest} bytes");
+    assert!(largest <= DROP_IMAGE_BYTES_MAX, "{largest} bytes");
     let largest = bytes(&Record::DropFact(Box::new(largest_fact())));
-    assert!(largest.len() <= MAX_RECORD, "{} bytes", largest.len());
+    assert!(largest.len() <= RECORD_BYTES_MAX, "{} bytes", largest.len());
     assert_eq!(Record::decode(&largest), Ok(Record::DropFact(Box::new(largest_fact()))));
     let plain = hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
     let plain = Hold::from(HoldFields {
         settled_at: Timestamp(0),
-        rare: None,
+        extras: None,
         state: HoldState::Held,
         ..HoldFields::from(plain)
     });

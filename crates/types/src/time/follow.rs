@@ -17,16 +17,16 @@ const SLEW_PER_SECOND: i64 = 1_000_000;
 
 /// The result of one reading of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct ClockReading {
     /// How far the wall clock was ahead of engine time, in milliseconds; negative if it was behind.
     pub ahead: i64,
     /// What was done.
-    pub adjustment: Adjustment,
+    pub adjustment: ClockAdjustment,
 }
 
 /// What was done after a reading of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Adjustment {
+pub enum ClockAdjustment {
     /// Engine time was slewed, by at most 1 ms a second.
     Slewed,
     /// The wall clock is ahead, but not for long enough yet: engine time was not changed.
@@ -61,26 +61,26 @@ impl Follower {
 
     /// Processes a reading: the wall clock is `ahead` of engine time at boot time `boot`. Returns the correction to
     /// engine time, which otherwise advances with boot time.
-    pub fn look(&mut self, boot: i64, ahead: i64) -> (i64, Adjustment) {
+    pub fn observe(&mut self, boot: i64, ahead: i64) -> (i64, ClockAdjustment) {
         let elapsed = boot.saturating_sub(self.looked);
         self.looked = boot;
         if ahead > nanos(DISBELIEVED_BEYOND) {
             self.ahead = None;
-            return (0, Adjustment::Disbelieved);
+            return (0, ClockAdjustment::Disbelieved);
         }
         if ahead <= nanos(STEP_BEYOND) {
             self.ahead = None;
             let most = (elapsed / 1_000).clamp(0, SLEW_PER_SECOND);
-            return (ahead.clamp(most.saturating_neg(), most), Adjustment::Slewed);
+            return (ahead.clamp(most.saturating_neg(), most), ClockAdjustment::Slewed);
         }
         let Ahead { since, least } = self.ahead.unwrap_or(Ahead { since: boot, least: ahead });
         let least = least.min(ahead);
         if boot.saturating_sub(since) < nanos(STEP_AFTER) {
             self.ahead = Some(Ahead { since, least });
-            return (0, Adjustment::Waiting);
+            return (0, ClockAdjustment::Waiting);
         }
         self.ahead = None;
-        (least, Adjustment::Stepped(Millis(u64::try_from(least / 1_000_000).unwrap_or(0))))
+        (least, ClockAdjustment::Stepped(Millis(u64::try_from(least / 1_000_000).unwrap_or(0))))
     }
 }
 
@@ -108,19 +108,20 @@ mod tests {
         }
 
         /// A second passes, and the wall clock is read.
-        fn second(&mut self) -> Adjustment {
+        fn second(&mut self) -> ClockAdjustment {
             self.boot += SECOND;
             self.wall += SECOND;
             self.engine += SECOND;
-            let (moved, adjustment) = self.follower.look(self.boot, self.wall - self.engine);
+            let (moved, adjustment) = self.follower.observe(self.boot, self.wall - self.engine);
             self.engine += moved;
             adjustment
         }
 
         /// `many` seconds pass. Returns the last adjustment, and all steps.
-        fn seconds(&mut self, many: i64) -> (Adjustment, Vec<Millis>) {
+        fn seconds(&mut self, many: i64) -> (ClockAdjustment, Vec<Millis>) {
             let looks: Vec<_> = (0..many).map(|_| self.second()).collect();
-            let stepped = |look: &Adjustment| if let Adjustment::Stepped(by) = look { Some(*by) } else { None };
+            let stepped =
+                |look: &ClockAdjustment| if let ClockAdjustment::Stepped(by) = look { Some(*by) } else { None };
             (*looks.last().expect("a look"), looks.iter().filter_map(stepped).collect())
         }
 
@@ -134,23 +135,23 @@ mod tests {
     fn a_wall_clock_that_jumps_is_followed_as_far_as_it_can_be_believed() {
         // The jump in ms and its duration in s; the last adjustment and the engine time gained by then; the engine time
         // gained a minute after the wall clock is right again.
-        let table: [(i64, i64, Adjustment, i64, i64); 12] = [
-            (0, 60, Adjustment::Slewed, 0, 0),
-            (900, 10, Adjustment::Slewed, 10, 0),
-            (1_000, 10, Adjustment::Slewed, 10, 0),
-            (2_000, 1, Adjustment::Waiting, 0, 0),
-            (2_000, 30, Adjustment::Waiting, 0, 0),
-            (2_000, 31, Adjustment::Stepped(Millis(2_000)), 2_000, 1_940),
-            (300_000, 31, Adjustment::Stepped(Millis(300_000)), 300_000, 299_940),
-            (300_001, 31, Adjustment::Disbelieved, 0, 0),
-            (3_600_000, 2, Adjustment::Disbelieved, 0, 0),
-            (86_400_000, 3_600, Adjustment::Disbelieved, 0, 0),
-            (315_360_000_000, 60, Adjustment::Disbelieved, 0, 0),
-            (-3_600_000, 60, Adjustment::Slewed, -60, 0),
+        let table: [(i64, i64, ClockAdjustment, i64, i64); 12] = [
+            (0, 60, ClockAdjustment::Slewed, 0, 0),
+            (900, 10, ClockAdjustment::Slewed, 10, 0),
+            (1_000, 10, ClockAdjustment::Slewed, 10, 0),
+            (2_000, 1, ClockAdjustment::Waiting, 0, 0),
+            (2_000, 30, ClockAdjustment::Waiting, 0, 0),
+            (2_000, 31, ClockAdjustment::Stepped(Millis(2_000)), 2_000, 1_940),
+            (300_000, 31, ClockAdjustment::Stepped(Millis(300_000)), 300_000, 299_940),
+            (300_001, 31, ClockAdjustment::Disbelieved, 0, 0),
+            (3_600_000, 2, ClockAdjustment::Disbelieved, 0, 0),
+            (86_400_000, 3_600, ClockAdjustment::Disbelieved, 0, 0),
+            (315_360_000_000, 60, ClockAdjustment::Disbelieved, 0, 0),
+            (-3_600_000, 60, ClockAdjustment::Slewed, -60, 0),
         ];
         for (jump, seconds, last, gained, later) in table {
             let mut clocks = Clocks::new();
-            assert_eq!(clocks.second(), Adjustment::Slewed);
+            assert_eq!(clocks.second(), ClockAdjustment::Slewed);
             clocks.wall += jump * 1_000_000;
             let (led_to, _) = clocks.seconds(seconds);
             assert_eq!((led_to, clocks.gained()), (last, gained), "{jump} ms for {seconds} s");
@@ -167,8 +168,8 @@ mod tests {
         clocks.seconds(29);
         clocks.wall += 200 * SECOND;
         assert_eq!(clocks.seconds(2).1, [Millis(2_000)], "the two seconds have stayed, the rest is new");
-        assert_eq!(clocks.seconds(30), (Adjustment::Waiting, vec![]));
-        assert_eq!(clocks.second(), Adjustment::Stepped(Millis(200_000)));
+        assert_eq!(clocks.seconds(30), (ClockAdjustment::Waiting, vec![]));
+        assert_eq!(clocks.second(), ClockAdjustment::Stepped(Millis(200_000)));
     }
 
     #[test]
@@ -176,9 +177,9 @@ mod tests {
         let mut clocks = Clocks::new();
         for _ in 0..60 {
             clocks.wall += 10 * SECOND;
-            assert_eq!(clocks.seconds(29), (Adjustment::Waiting, vec![]));
+            assert_eq!(clocks.seconds(29), (ClockAdjustment::Waiting, vec![]));
             clocks.wall -= 10 * SECOND;
-            assert_eq!(clocks.second(), Adjustment::Slewed);
+            assert_eq!(clocks.second(), ClockAdjustment::Slewed);
         }
     }
 
@@ -186,20 +187,20 @@ mod tests {
     fn from_far_ahead_to_a_little_ahead_the_time_begins_anew() {
         let mut clocks = Clocks::new();
         clocks.wall += 3_600 * SECOND;
-        assert_eq!(clocks.seconds(600), (Adjustment::Disbelieved, vec![]));
+        assert_eq!(clocks.seconds(600), (ClockAdjustment::Disbelieved, vec![]));
         clocks.wall -= 3_590 * SECOND;
-        assert_eq!(clocks.seconds(30), (Adjustment::Waiting, vec![]));
-        assert_eq!(clocks.second(), Adjustment::Stepped(Millis(10_000)));
+        assert_eq!(clocks.seconds(30), (ClockAdjustment::Waiting, vec![]));
+        assert_eq!(clocks.second(), ClockAdjustment::Stepped(Millis(10_000)));
     }
 
     #[test]
     fn small_differences_are_slewed_by_a_millisecond_a_second_both_ways() {
-        let slewed = |ahead, elapsed| Follower::new(0).look(elapsed, ahead);
-        assert_eq!(slewed(SECOND, SECOND), (1_000_000, Adjustment::Slewed));
-        assert_eq!(slewed(-SECOND, SECOND), (-1_000_000, Adjustment::Slewed));
-        assert_eq!(slewed(-3_600 * SECOND, SECOND / 2), (-500_000, Adjustment::Slewed));
-        assert_eq!(slewed(300, SECOND), (300, Adjustment::Slewed), "never past the goal");
-        assert_eq!(slewed(i64::MIN, i64::MIN), (0, Adjustment::Slewed));
-        assert_eq!(slewed(i64::MAX, i64::MAX), (0, Adjustment::Disbelieved));
+        let slewed = |ahead, elapsed| Follower::new(0).observe(elapsed, ahead);
+        assert_eq!(slewed(SECOND, SECOND), (1_000_000, ClockAdjustment::Slewed));
+        assert_eq!(slewed(-SECOND, SECOND), (-1_000_000, ClockAdjustment::Slewed));
+        assert_eq!(slewed(-3_600 * SECOND, SECOND / 2), (-500_000, ClockAdjustment::Slewed));
+        assert_eq!(slewed(300, SECOND), (300, ClockAdjustment::Slewed), "never past the goal");
+        assert_eq!(slewed(i64::MIN, i64::MIN), (0, ClockAdjustment::Slewed));
+        assert_eq!(slewed(i64::MAX, i64::MAX), (0, ClockAdjustment::Disbelieved));
     }
 }

@@ -10,9 +10,9 @@ use super::super::pool::Pool;
 use super::*;
 
 /// Consecutive numbers are in different stripes.
-fn hold(n: u32) -> HoldRef {
+fn hold(n: u32) -> HoldSlot {
     let stripes = u32::try_from(STRIPES).expect("few");
-    HoldRef::from_raw(((n % stripes) << 20) | (n / stripes))
+    HoldSlot::from_raw(((n % stripes) << 20) | (n / stripes))
 }
 
 fn usage(units: u32, due: Option<u64>) -> PoolUsage {

@@ -9,15 +9,15 @@ use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use super::check::{Ask, Except, Hit, Purpose};
-use super::many::{LiveSet, Reserved};
+use super::aggregate::{LiveSet, ReservedUnits};
+use super::check::{Excluded, LimitQuery, Purpose, Violation};
 use super::subject::Subject;
 use crate::inventory::drop_entry::DropEntry;
 
 /// What a limit covers: lines of the request, and usage of subjects.
 #[derive(Debug)]
-pub(super) struct Cover<'a> {
-    ask: Ask<'a>,
+pub(super) struct Coverage<'a> {
+    query: LimitQuery<'a>,
     limit: &'a Limit,
     /// The item, if the limit counts each item by itself.
     item: Option<ItemNo>,
@@ -29,7 +29,7 @@ pub(super) struct Cover<'a> {
 #[derive(Debug)]
 pub(super) struct Bound<'a> {
     limit: &'a Limit,
-    kind: Kind,
+    kind: BoundKind,
     max: u64,
     /// What the subject has, without this request.
     used: u64,
@@ -41,7 +41,7 @@ pub(super) struct Bound<'a> {
 
 /// What a bound counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum BoundKind {
     /// Nothing: the subject's last reserve is too recent.
     Cooldown,
     /// Live holds.
@@ -56,43 +56,43 @@ impl Bound<'_> {
     /// What the request adds to the count.
     pub(super) fn asked(&self) -> u64 {
         match self.kind {
-            Kind::Cooldown | Kind::LiveHolds => 1,
-            Kind::LiveUnits | Kind::Units => asked(&self.lines),
+            BoundKind::Cooldown | BoundKind::LiveHolds => 1,
+            BoundKind::LiveUnits | BoundKind::Units => asked(&self.lines),
         }
     }
 
-    pub(super) fn is_broken(&self) -> bool {
+    pub(super) fn is_violated(&self) -> bool {
         self.used.saturating_add(self.asked()) > self.max
     }
 
     /// Units that the subject may still have.
     pub(super) const fn left(&self) -> u64 {
         match self.kind {
-            Kind::Cooldown | Kind::LiveHolds => 0,
-            Kind::LiveUnits | Kind::Units => self.max.saturating_sub(self.used),
+            BoundKind::Cooldown | BoundKind::LiveHolds => 0,
+            BoundKind::LiveUnits | BoundKind::Units => self.max.saturating_sub(self.used),
         }
     }
 
     /// Of one limit's hits the least by this order is shown: the line that the request names first, live holds before
     /// live units, and of several identities the one that has most.
-    pub(super) fn told_first(&self, place: impl Fn(ItemNo) -> usize) -> (Option<usize>, Kind, Reverse<u64>) {
+    pub(super) fn report_order(&self, place: impl Fn(ItemNo) -> usize) -> (Option<usize>, BoundKind, Reverse<u64>) {
         let first = self.lines.iter().map(|(item, _)| place(*item)).min();
         (first, self.kind, Reverse(self.used))
     }
 
     pub(super) const fn reason(&self) -> Reason {
         match self.kind {
-            Kind::Cooldown => Reason::Cooldown,
-            Kind::LiveHolds | Kind::LiveUnits => Reason::TooManyHolds,
-            Kind::Units => Reason::LimitReached,
+            BoundKind::Cooldown => Reason::Cooldown,
+            BoundKind::LiveHolds | BoundKind::LiveUnits => Reason::TooManyHolds,
+            BoundKind::Units => Reason::LimitReached,
         }
     }
 }
 
 impl<'a> Bound<'a> {
-    pub(super) const fn hit(&self) -> Hit<'a> {
+    pub(super) const fn violation(&self) -> Violation<'a> {
         let Self { limit, kind: _, max, used, lines: _, over_at } = *self;
-        Hit { limit, reason: self.reason(), max, used, over_at }
+        Violation { limit, reason: self.reason(), max, used, over_at }
     }
 }
 
@@ -105,15 +105,15 @@ fn asked(lines: &[(ItemNo, u32)]) -> u64 {
     lines.iter().map(|(_, units)| u64::from(*units)).fold(0, u64::saturating_add)
 }
 
-impl<'a> Cover<'a> {
+impl<'a> Coverage<'a> {
     /// The parts of a request that a limit counts separately: each item by itself, or all together; none if it covers
     /// none of the items.
-    pub(super) fn each(ask: &Ask<'a>, limit: &'a Limit) -> impl Iterator<Item = Self> {
-        let covered = ask.lines.iter().filter(|(item, _)| covers(limit, ask.drop, *item)).copied();
+    pub(super) fn each(query: &LimitQuery<'a>, limit: &'a Limit) -> impl Iterator<Item = Self> {
+        let covered = query.lines.iter().filter(|(item, _)| covers(limit, query.drop, *item)).copied();
         let mut covers: SmallVec<[Self; 1]> = SmallVec::new();
         match limit.scope {
             Scope::Item => covers.extend(covered.map(|line| Self {
-                ask: *ask,
+                query: *query,
                 limit,
                 item: Some(line.0),
                 lines: SmallVec::from_slice(&[line]),
@@ -121,7 +121,7 @@ impl<'a> Cover<'a> {
             Scope::Drop | Scope::Series | Scope::Shop => {
                 let lines: SmallVec<_> = covered.collect();
                 if !lines.is_empty() {
-                    covers.push(Self { ask: *ask, limit, item: None, lines });
+                    covers.push(Self { query: *query, limit, item: None, lines });
                 }
             }
         }
@@ -130,19 +130,19 @@ impl<'a> Cover<'a> {
 
     /// Whether units of this item, in any drop, count.
     fn counts(&self, drop: DropNo, item: ItemNo) -> bool {
-        let ours = || drop == self.ask.drop.number;
+        let ours = || drop == self.query.drop.number;
         let known = |drop: &DropEntry| match self.limit.scope {
             Scope::Item => ours() && self.item == Some(item),
             Scope::Drop => ours() && covers(self.limit, drop, item),
-            Scope::Series => drop.scope.series == self.ask.drop.scope.series && covers(self.limit, drop, item),
+            Scope::Series => drop.scope.series == self.query.drop.scope.series && covers(self.limit, drop, item),
             // A subject belongs to one shop, so all that it has is in this shop.
             Scope::Shop => covers(self.limit, drop, item),
         };
-        self.ask.roster.drop(drop).is_some_and(known)
+        self.query.drop_table.drop(drop).is_some_and(known)
     }
 
     /// Visits the limit's bounds in the order in which they are shown.
-    pub(super) fn each_bound(&self, subject: &Subject, except: Option<Except<'a>>, f: &mut impl FnMut(&Bound<'a>)) {
+    pub(super) fn each_bound(&self, subject: &Subject, excluded: Option<Excluded<'a>>, f: &mut impl FnMut(&Bound<'a>)) {
         let of = |kind, max: u32, used| Bound {
             limit: self.limit,
             kind,
@@ -151,68 +151,68 @@ impl<'a> Cover<'a> {
             lines: self.lines.clone(),
             over_at: None,
         };
-        let tell =
+        let report =
             |bound: Bound<'a>, over_at: &dyn Fn(&Bound<'a>) -> Option<Timestamp>, f: &mut dyn FnMut(&Bound<'a>)| {
-                let over_at = if bound.is_broken() { over_at(&bound) } else { None };
+                let over_at = if bound.is_violated() { over_at(&bound) } else { None };
                 f(&Bound { over_at, ..bound });
             };
-        let late = match self.ask.purpose {
+        let late = match self.query.purpose {
             Purpose::LateClaim { created_at } => Some(created_at),
             Purpose::Reserve | Purpose::Instead(_) => None,
         };
         if late.is_none() {
             if let Some(cooldown) = self.limit.cooldown
-                && let Some(over_at) = self.cooling_until(subject, except, cooldown)
+                && let Some(over_at) = self.cooling_until(subject, excluded, cooldown)
             {
-                tell(of(Kind::Cooldown, 0, 0), &|_| Some(over_at), f);
+                report(of(BoundKind::Cooldown, 0, 0), &|_| Some(over_at), f);
             }
             if let Some(max) = self.limit.max_live_holds {
-                let (used, next) = self.live_holds(subject, except);
-                tell(of(Kind::LiveHolds, max, used), &|_| next.filter(|_| max > 0), f);
+                let (used, next) = self.live_holds(subject, excluded);
+                report(of(BoundKind::LiveHolds, max, used), &|_| next.filter(|_| max > 0), f);
             }
             if let Some(max) = self.limit.max_live_units {
-                let used = self.live_units(subject, except);
+                let used = self.live_units(subject, excluded);
                 let may_ever_fit = asked(&self.lines) <= u64::from(max);
-                let next = || self.live_holds(subject, except).1;
-                tell(of(Kind::LiveUnits, max, used), &|_| if may_ever_fit { next() } else { None }, f);
+                let next = || self.live_holds(subject, excluded).1;
+                report(of(BoundKind::LiveUnits, max, used), &|_| if may_ever_fit { next() } else { None }, f);
             }
         }
-        let Some(max) = self.limit.units_for(self.ask.tiers) else { return };
+        let Some(max) = self.limit.units_for(self.query.tiers) else { return };
         match self.limit.rolling {
-            None => f(&of(Kind::Units, max, self.units(subject, except))),
+            None => f(&of(BoundKind::Units, max, self.units(subject, excluded))),
             // Units of a hold that has left the window are not counted.
-            Some(span) if late.is_some_and(|created_at| created_at.plus(span) <= self.ask.now) => {}
+            Some(span) if late.is_some_and(|created_at| created_at.plus(span) <= self.query.now) => {}
             Some(span) => {
-                let window = self.window(subject, except, span);
+                let window = self.window(subject, excluded, span);
                 let used = window.iter().map(|(_, units)| *units).fold(0, u64::saturating_add);
                 // A late claim also passes once its own units have left the window.
                 let left = late.map(|created_at| created_at.plus(span));
                 let over_at = |bound: &Bound<'a>| bound.leaves_room(&window, span).into_iter().chain(left).min();
-                tell(of(Kind::Units, max, used), &over_at, f);
+                report(of(BoundKind::Units, max, used), &over_at, f);
             }
         }
     }
 
     /// Until when the subject's last reserve prevents the next, if it does now.
-    fn cooling_until(&self, subject: &Subject, except: Option<Except<'_>>, span: Millis) -> Option<Timestamp> {
+    fn cooling_until(&self, subject: &Subject, excluded: Option<Excluded<'_>>, span: Millis) -> Option<Timestamp> {
         let mut last = None;
-        subject.each_since(first_within(self.ask.now, span), |made| {
-            let others = made.holds.saturating_sub(u32::from(except.is_some_and(|except| except.made(&made))));
+        subject.each_since(first_within(self.query.now, span), |made| {
+            let others = made.holds.saturating_sub(u32::from(excluded.is_some_and(|excluded| excluded.made(&made))));
             if others > 0 && self.counts(made.drop, made.item) {
                 last = Some(made.at.plus(span));
             }
             last.is_none()
         });
-        last.filter(|until| self.ask.now < *until)
+        last.filter(|until| self.query.now < *until)
     }
 
     /// Live holds with a unit that counts, and their earliest deadline.
-    fn live_holds(&self, subject: &Subject, except: Option<Except<'_>>) -> (u64, Option<Timestamp>) {
+    fn live_holds(&self, subject: &Subject, excluded: Option<Excluded<'_>>) -> (u64, Option<Timestamp>) {
         let (mut count, mut next): (u64, Option<Timestamp>) = (0, None);
         subject.each_live_set(|LiveSet { drop, items, count: more, first, second }| {
             if items.iter().any(|item| self.counts(drop, *item)) {
                 count = count.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
-                let excepted = except.is_some_and(|except| except.place == first.1);
+                let excepted = excluded.is_some_and(|excluded| excluded.place == first.1);
                 if let Some((at, _)) = if excepted { second } else { Some(first) } {
                     next = Some(next.map_or(at, |next| next.min(at)));
                 }
@@ -222,17 +222,17 @@ impl<'a> Cover<'a> {
             hold.state.is_live()
                 && hold.lines().iter().any(|line| line.quantity > 0 && self.counts(hold.drop, line.item))
         };
-        let excepted = u64::from(except.is_some_and(|except| counts(except.hold)));
+        let excepted = u64::from(excluded.is_some_and(|excluded| counts(excluded.hold)));
         (count.saturating_sub(excepted), next)
     }
 
-    fn live_units(&self, subject: &Subject, except: Option<Except<'_>>) -> u64 {
-        let live = except.filter(|except| except.hold.state.is_live());
+    fn live_units(&self, subject: &Subject, excluded: Option<Excluded<'_>>) -> u64 {
+        let live = excluded.filter(|excluded| excluded.hold.state.is_live());
         self.sum(subject, |live, _| live).saturating_sub(self.units_in(live))
     }
 
-    fn units(&self, subject: &Subject, except: Option<Except<'_>>) -> u64 {
-        self.sum(subject, u64::saturating_add).saturating_sub(self.units_in(except))
+    fn units(&self, subject: &Subject, excluded: Option<Excluded<'_>>) -> u64 {
+        self.sum(subject, u64::saturating_add).saturating_sub(self.units_in(excluded))
     }
 
     fn sum(&self, subject: &Subject, of: impl Fn(u64, u64) -> u64) -> u64 {
@@ -246,17 +246,24 @@ impl<'a> Cover<'a> {
     }
 
     /// The hold's units that count.
-    fn units_in(&self, hold: Option<Except<'_>>) -> u64 {
-        let Some(Except { place: _, hold }) = hold.filter(|except| !except.hold.state.is_ended()) else { return 0 };
+    fn units_in(&self, hold: Option<Excluded<'_>>) -> u64 {
+        let Some(Excluded { place: _, hold }) = hold.filter(|excluded| !excluded.hold.state.is_ended()) else {
+            return 0;
+        };
         let counted = hold.lines().iter().filter(|line| self.counts(hold.drop, line.item));
         counted.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
     }
 
     /// What was reserved within a span and is still held or claimed, newest first.
-    fn window(&self, subject: &Subject, except: Option<Except<'_>>, span: Millis) -> SmallVec<[(Timestamp, u64); 4]> {
+    fn window(
+        &self,
+        subject: &Subject,
+        excluded: Option<Excluded<'_>>,
+        span: Millis,
+    ) -> SmallVec<[(Timestamp, u64); 4]> {
         let mut window = SmallVec::new();
-        subject.each_owned_since(first_within(self.ask.now, span), |made| {
-            let excepted = except.map_or(0, |except| except.units_of(&made));
+        subject.each_owned_since(first_within(self.query.now, span), |made| {
+            let excepted = excluded.map_or(0, |excluded| excluded.units_of(&made));
             let units = made.units.saturating_sub(excepted);
             if units > 0 && self.counts(made.drop, made.item) {
                 window.push((made.at, units));
@@ -278,14 +285,14 @@ impl Bound<'_> {
     }
 }
 
-impl Except<'_> {
+impl Excluded<'_> {
     /// Whether it is one of the holds that were made at this instant with units of this item.
-    fn made(&self, made: &Reserved) -> bool {
+    fn made(&self, made: &ReservedUnits) -> bool {
         let Self { place: _, hold } = self;
         (hold.created_at(), hold.drop) == (made.at, made.drop) && hold.lines().iter().any(|line| line.item == made.item)
     }
 
-    fn units_of(&self, made: &Reserved) -> u64 {
+    fn units_of(&self, made: &ReservedUnits) -> u64 {
         if !self.made(made) || self.hold.state.is_ended() {
             return 0;
         }

@@ -11,19 +11,19 @@ use stockade_types::ids::{ItemNo, TierId};
 use stockade_types::refusal::Reason;
 use stockade_types::time::Timestamp;
 
-use super::bound::{Bound, Cover};
+use super::bound::{Bound, Coverage};
 use super::subject::Subject;
 use crate::inventory::drop_entry::DropEntry;
-use crate::inventory::drops::Roster;
-use crate::inventory::holds::HoldRef;
+use crate::inventory::drops::DropTable;
+use crate::inventory::holds::HoldSlot;
 
 /// A request, as limits check it.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct LimitQuery<'a> {
     /// Its drop.
     pub drop: &'a DropEntry,
     /// All drops.
-    pub roster: Roster<'a>,
+    pub drop_table: DropTable<'a>,
     /// The drop's limits, in its order.
     pub limits: &'a [Limit],
     /// Units of each item, ascending by item.
@@ -44,7 +44,7 @@ pub enum Purpose<'a> {
     /// For a new hold.
     Reserve,
     /// For a new hold that supersedes this one: the old hold's units and its reserve do not count.
-    Instead(Except<'a>),
+    Instead(Excluded<'a>),
     /// For the late claim of an expired hold. It is no new reserve, and its units are never live.
     LateClaim {
         /// When the hold was made.
@@ -54,16 +54,16 @@ pub enum Purpose<'a> {
 
 /// A hold that does not count.
 #[derive(Debug, Clone, Copy)]
-pub struct Except<'a> {
+pub struct Excluded<'a> {
     /// Where it lives.
-    pub place: HoldRef,
+    pub place: HoldSlot,
     /// The hold.
     pub hold: &'a Hold,
 }
 
 /// A line that limits would refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BrokenLine {
+pub struct ViolatedLine {
     /// Which item.
     pub item: ItemNo,
     /// Why: the first reason, in the documented order.
@@ -74,7 +74,7 @@ pub struct BrokenLine {
 
 /// The hit that is shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Hit<'d> {
+pub struct Violation<'d> {
     /// The limit.
     pub limit: &'d Limit,
     /// The reason of the refusal.
@@ -89,49 +89,49 @@ pub struct Hit<'d> {
 
 /// What limits refuse of a request; empty if they allow all of it.
 #[derive(Debug, Default)]
-pub struct Broken<'d> {
+pub struct Violations<'d> {
     /// Lines that they refuse, ascending by item.
-    pub lines: SmallVec<[BrokenLine; 2]>,
+    pub lines: SmallVec<[ViolatedLine; 2]>,
     /// The hit that is shown.
-    pub hit: Option<Hit<'d>>,
+    pub reported: Option<Violation<'d>>,
 }
 
-impl Broken<'_> {
+impl Violations<'_> {
     /// Whether limits allow the whole request.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.hit.is_none()
+        self.reported.is_none()
     }
 
     /// The line of this item, if it is refused.
     #[must_use]
-    pub fn line(&self, item: ItemNo) -> Option<&BrokenLine> {
+    pub fn line(&self, item: ItemNo) -> Option<&ViolatedLine> {
         self.lines.iter().find(|line| line.item == item)
     }
 }
 
-impl<'a> Ask<'a> {
+impl<'a> LimitQuery<'a> {
     /// What limits refuse of the request. `place` returns where the request names an item: of one limit's hits that of
     /// the first item is shown. `subjects` are the customer, then the identities.
     #[must_use]
-    pub fn check(&self, subjects: &[Subject], place: impl Fn(ItemNo) -> usize) -> Broken<'a> {
-        let mut broken = Broken::default();
+    pub fn check(&self, subjects: &[Subject], place: impl Fn(ItemNo) -> usize) -> Violations<'a> {
+        let mut violations = Violations::default();
         for limit in self.limits {
-            let mut hits: SmallVec<[_; 2]> = SmallVec::new();
+            let mut violations_found: SmallVec<[_; 2]> = SmallVec::new();
             self.each_bound(limit, subjects, |bound| {
-                if bound.is_broken() {
-                    bound.lines.iter().for_each(|line| broken.note_line(bound, *line));
-                    hits.push((bound.told_first(&place), bound.hit()));
+                if bound.is_violated() {
+                    bound.lines.iter().for_each(|line| violations.note_line(bound, *line));
+                    violations_found.push((bound.report_order(&place), bound.violation()));
                 }
             });
-            hits.sort_unstable_by_key(|(first, _)| *first);
-            hits.into_iter().for_each(|(_, hit)| broken.note_hit(hit));
+            violations_found.sort_unstable_by_key(|(first, _)| *first);
+            violations_found.into_iter().for_each(|(_, violation)| violations.note_violation(violation));
         }
-        broken.lines.sort_unstable_by_key(|line| line.item);
-        broken
+        violations.lines.sort_unstable_by_key(|line| line.item);
+        violations
     }
 
-    /// Whether all limits are of the usual kind and allow all of it: a fast check before [`Ask::check`].
+    /// Whether all limits are of the usual kind and allow all of it: a fast check before [`LimitQuery::check`].
     #[inline]
     #[must_use]
     pub fn fits_plainly(&self, subjects: &[Subject]) -> bool {
@@ -154,11 +154,11 @@ impl<'a> Ask<'a> {
     ) -> (u32, Option<Reason>) {
         let mut lines: SmallVec<[(ItemNo, u32); 4]> = granted.into();
         lines.push((item, wanted));
-        let ask = Ask { lines: &lines, ..*self };
+        let query = LimitQuery { lines: &lines, ..*self };
         let mut room = (wanted, None);
         for limit in self.limits {
-            ask.each_bound(limit, subjects, |bound| {
-                if bound.lines.iter().any(|(covered, _)| *covered == item) && bound.is_broken() {
+            query.each_bound(limit, subjects, |bound| {
+                if bound.lines.iter().any(|(covered, _)| *covered == item) && bound.is_violated() {
                     let others = bound.asked().saturating_sub(u64::from(wanted));
                     let left = bound.left().saturating_sub(others);
                     let reason = bound.reason();
@@ -190,26 +190,26 @@ impl<'a> Ask<'a> {
 
     /// Visits each bound of a limit, for each subject that it counts, that covers a part of the request.
     fn each_bound(&self, limit: &'a Limit, subjects: &[Subject], mut f: impl FnMut(&Bound<'a>)) {
-        let except = match self.purpose {
-            Purpose::Instead(except) => Some(except),
+        let excluded = match self.purpose {
+            Purpose::Instead(excluded) => Some(excluded),
             Purpose::Reserve | Purpose::LateClaim { .. } => None,
         };
-        let covers: SmallVec<[Cover<'a>; 1]> = Cover::each(self, limit).collect();
+        let covers: SmallVec<[Coverage<'a>; 1]> = Coverage::each(self, limit).collect();
         let Some(kind) = &limit.identity_kind else {
             if let Some(customer) = subjects.first() {
-                covers.iter().for_each(|cover| cover.each_bound(customer, except, &mut f));
+                covers.iter().for_each(|cover| cover.each_bound(customer, excluded, &mut f));
             }
             return;
         };
         let identities = self.identities.iter().zip(subjects.iter().skip(1));
         for (identity, subject) in identities.filter(|(identity, _)| identity.kind == *kind) {
-            let except = except.filter(|except| except.hold.identities().contains(identity));
-            covers.iter().for_each(|cover| cover.each_bound(subject, except, &mut f));
+            let excluded = excluded.filter(|excluded| excluded.hold.identities().contains(identity));
+            covers.iter().for_each(|cover| cover.each_bound(subject, excluded, &mut f));
         }
     }
 }
 
-impl<'d> Broken<'d> {
+impl<'d> Violations<'d> {
     /// Notes that a bound refuses a line.
     fn note_line(&mut self, bound: &Bound<'d>, (item, wanted): (ItemNo, u32)) {
         let left = u32::try_from(bound.left()).unwrap_or(u32::MAX).min(wanted);
@@ -218,19 +218,19 @@ impl<'d> Broken<'d> {
                 line.left = left.min(line.left);
                 line.reason = line.reason.min(bound.reason());
             }
-            None => self.lines.push(BrokenLine { item, reason: bound.reason(), left }),
+            None => self.lines.push(ViolatedLine { item, reason: bound.reason(), left }),
         }
     }
 
     /// Notes a hit. Reasons are shown in the order of their numbers; of one reason the first hit is shown.
-    fn note_hit(&mut self, hit: Hit<'d>) {
-        match &mut self.hit {
-            Some(told) if told.reason < hit.reason => {}
+    fn note_violation(&mut self, violation: Violation<'d>) {
+        match &mut self.reported {
+            Some(reported) if reported.reason < violation.reason => {}
             // Before the last of these hits is over, the request would be refused again.
-            Some(told) if told.reason == hit.reason => {
-                told.over_at = told.over_at.zip(hit.over_at).map(|(one, other)| one.max(other));
+            Some(reported) if reported.reason == violation.reason => {
+                reported.over_at = reported.over_at.zip(violation.over_at).map(|(one, other)| one.max(other));
             }
-            Some(_) | None => self.hit = Some(hit),
+            Some(_) | None => self.reported = Some(violation),
         }
     }
 }

@@ -7,17 +7,17 @@
 //! usage is not in the table: refused requests leave no trace.
 
 mod sorted;
-mod folded;
-mod many;
+mod archived;
+mod aggregate;
 mod subject;
-mod table;
+mod subjects;
 mod bound;
 mod check;
 
-pub use check::{Ask, Broken, BrokenLine, Except, Hit, Purpose};
-pub use many::{LiveSet, Reserved, Sum};
-pub use subject::{Counted, Subject, Whose};
-pub use table::{Keys, STRIPES, Subjects};
+pub use aggregate::{LiveSet, ReservedUnits, Sum};
+pub use check::{Excluded, LimitQuery, Purpose, ViolatedLine, Violation, Violations};
+pub use subject::{CountedHoldView, HoldKey, Subject};
+pub use subjects::{Keys, STRIPES, Subjects};
 
 #[cfg(test)]
 mod tests;

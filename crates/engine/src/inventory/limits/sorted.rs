@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 /// Most entries of an array.
-const FEW: usize = 64;
-/// Entries at which a tree becomes an array again: far below [`FEW`], so that a few changes cause neither.
-const FEW_AGAIN: usize = FEW / 4;
+const ARRAY_MAX: usize = 64;
+/// Entries at which a tree becomes an array again: far below [`ARRAY_MAX`], so that a few changes cause neither.
+const TREE_MIN: usize = ARRAY_MAX / 4;
 
 /// Entries in the order of their keys.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl<K: Ord + Copy, V: Copy> Sorted<K, V> {
                     entries.remove(found);
                 }
                 (Err(_), None) => {}
-                (Err(_), Some(value)) if entries.len() >= FEW => {
+                (Err(_), Some(value)) if entries.len() >= ARRAY_MAX => {
                     let tree = entries.drain(..).chain([(key, value)]).collect();
                     *self = Self::Many(tree);
                 }
@@ -77,7 +77,7 @@ impl<K: Ord + Copy, V: Copy> Sorted<K, V> {
             }
             (Self::Many(entries), None) => {
                 entries.remove(&key);
-                if entries.len() <= FEW_AGAIN {
+                if entries.len() <= TREE_MIN {
                     let few = std::mem::take(entries).into_iter().collect();
                     *self = Self::Few(few);
                 }
@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn it_becomes_a_tree_and_an_array_again() {
         let mut sorted = Sorted::default();
-        (0..FEW).for_each(|n| sorted.set(n, Some(())));
+        (0..ARRAY_MAX).for_each(|n| sorted.set(n, Some(())));
         assert!(!sorted.is_tree());
-        sorted.set(FEW, Some(()));
-        assert!(sorted.is_tree() && sorted.len() == FEW + 1);
-        (FEW_AGAIN + 1..=FEW).for_each(|n| sorted.set(n, None));
-        assert!(sorted.is_tree() && sorted.len() == FEW_AGAIN + 1);
+        sorted.set(ARRAY_MAX, Some(()));
+        assert!(sorted.is_tree() && sorted.len() == ARRAY_MAX + 1);
+        (TREE_MIN + 1..=ARRAY_MAX).for_each(|n| sorted.set(n, None));
+        assert!(sorted.is_tree() && sorted.len() == TREE_MIN + 1);
         sorted.set(0, None);
         assert!(!sorted.is_tree());
         assert_eq!(sorted.first_two(), (Some(1), Some(2)));

@@ -10,9 +10,9 @@ use stockade_types::packed::Packed;
 use stockade_types::record::OldUsage;
 use stockade_types::time::{Millis, Timestamp};
 
-use super::folded::{Folded, Purchase};
-use super::many::{Alone, LiveSet, Many, Reserved, Sum};
-use crate::inventory::holds::{HoldRef, Standing};
+use super::aggregate::{LiveSet, Many, ReservedUnits, SingleLine, Sum};
+use super::archived::{Folded, Purchase};
+use crate::inventory::holds::{CountedHold, HoldSlot};
 
 /// What one subject has.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub enum Subject {
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct One {
-    place: HoldRef,
+    place: HoldSlot,
     drop: DropNo,
     /// Milliseconds from its creation to its deadline; 0 once it is not live.
     life: u32,
@@ -49,18 +49,18 @@ pub struct One {
 
 /// The hold that a subject counts.
 #[derive(Debug, Clone, Copy)]
-pub struct Whose {
+pub struct HoldKey {
     /// Its drop.
     pub drop: DropNo,
     /// Where it lives.
-    pub place: HoldRef,
+    pub place: HoldSlot,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
 /// What a subject counts of a hold.
 #[derive(Debug, Clone, Copy)]
-pub struct Counted<'a> {
+pub struct CountedHoldView<'a> {
     /// Its state.
     pub state: HoldState,
     /// Its deadline.
@@ -69,7 +69,7 @@ pub struct Counted<'a> {
     pub lines: LinesView<'a>,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> CountedHoldView<'a> {
     /// What the hold's subjects count; none once it is superseded. Its successor has its creation instant and counts
     /// for both, so a cart may change any number of times.
     #[must_use]
@@ -79,13 +79,13 @@ impl<'a> Counted<'a> {
     }
 }
 
-impl<'a> From<&'a Standing> for Counted<'a> {
-    fn from(standing: &'a Standing) -> Self {
-        Self { state: standing.state, expires_at: standing.expires_at, lines: standing.lines.view() }
+impl<'a> From<&'a CountedHold> for CountedHoldView<'a> {
+    fn from(counted_hold: &'a CountedHold) -> Self {
+        Self { state: counted_hold.state, expires_at: counted_hold.expires_at, lines: counted_hold.lines.view() }
     }
 }
 
-impl Counted<'_> {
+impl CountedHoldView<'_> {
     /// Its line, if it has exactly one: the item, and the units that count.
     #[inline]
     pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
@@ -101,16 +101,21 @@ impl Counted<'_> {
 impl Subject {
     /// Enters the change of a hold: `before` is none for a new hold, `after` for one that is forgotten. Its lines are
     /// the same in both and in the same order; only their units differ.
-    pub fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
+    pub fn enter(
+        &mut self,
+        hold_key: HoldKey,
+        before: Option<CountedHoldView<'_>>,
+        after: Option<CountedHoldView<'_>>,
+    ) {
         match (&*self, before, after) {
-            (Self::None, None, Some(after)) => self.begin(whose, after),
-            (Self::One(one), Some(_), None) if one.place == whose.place => *self = Self::None,
-            (Self::One(one), Some(_), Some(after)) if one.place == whose.place => match one.now(after) {
+            (Self::None, None, Some(after)) => self.begin(hold_key, after),
+            (Self::One(one), Some(_), None) if one.place == hold_key.place => *self = Self::None,
+            (Self::One(one), Some(_), Some(after)) if one.place == hold_key.place => match one.now(after) {
                 Some(one) => *self = Self::One(one),
-                None => self.change(|many| many.enter(whose, before, Some(after))),
+                None => self.change(|many| many.enter(hold_key, before, Some(after))),
             },
             (Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) | Self::Many(_), before, after) => {
-                self.change(|many| many.enter(whose, before, after));
+                self.change(|many| many.enter(hold_key, before, after));
             }
         }
     }
@@ -158,7 +163,7 @@ impl Subject {
 
     /// A hold that is due at `now`: it must be given back before a limit may refuse.
     #[must_use]
-    pub fn due(&self, now: Timestamp) -> Option<HoldRef> {
+    pub fn due(&self, now: Timestamp) -> Option<HoldSlot> {
         let (at, place) = match self {
             Self::One(one) if one.state.is_live() => (one.expires_at(), one.place),
             Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => return None,
@@ -210,7 +215,7 @@ impl Subject {
     }
 
     /// Visits what remembered holds reserved at `from` or later, newest first, until `f` returns false.
-    pub fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved) -> bool) {
+    pub fn each_since(&self, from: Timestamp, mut f: impl FnMut(ReservedUnits) -> bool) {
         match self {
             Self::None | Self::Old(_) | Self::Olds(_) => {}
             Self::One(one) => {
@@ -223,7 +228,7 @@ impl Subject {
     }
 
     /// Visits what was reserved at `from` or later and still has units, newest first, archived drops included.
-    pub fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+    pub fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(ReservedUnits)) {
         match self {
             Self::None => {}
             Self::One(one) => {
@@ -256,10 +261,10 @@ impl Subject {
         image
     }
 
-    fn begin(&mut self, whose: Whose, after: Counted<'_>) {
-        match One::of(whose, after) {
+    fn begin(&mut self, hold_key: HoldKey, after: CountedHoldView<'_>) {
+        match One::of(hold_key, after) {
             Some(one) => *self = Self::One(one),
-            None => self.change(|many| many.enter(whose, None, Some(after))),
+            None => self.change(|many| many.enter(hold_key, None, Some(after))),
         }
     }
 
@@ -280,7 +285,7 @@ impl Subject {
         match self {
             Self::None => {}
             Self::One(one) => {
-                many.enter_alone(one.whose(), one.item, None, Some(one.alone()));
+                many.enter_single(one.hold_key(), one.item, None, Some(one.single_line()));
             }
             Self::Old(bought) => *many.folded_mut() = bought.usage().into(),
             Self::Olds(folded) => *many.folded_mut() = *folded,
@@ -304,23 +309,23 @@ impl One {
     /// None for a hold of several lines or with numbers that do not fit: a deadline before its creation or over 49 days
     /// after it, units over 2^24 - 1 (lines of one SKU together may have more), or a creation instant of more than 48
     /// bits.
-    fn of(whose: Whose, counted: Counted<'_>) -> Option<Self> {
-        let Whose { drop, place, created_at } = whose;
+    fn of(hold_key: HoldKey, counted: CountedHoldView<'_>) -> Option<Self> {
+        let HoldKey { drop, place, created_at } = hold_key;
         let (none, state, item) = (Packed::ZERO, counted.state, ItemNo::default());
         let created_at = Packed::new(created_at.0)?;
         Self { place, drop, life: 0, item, created_at, units: none, state }.now(counted)
     }
 
     /// The same hold with changed units, state or deadline. Its place and its creation stay.
-    fn now(&self, counted: Counted<'_>) -> Option<Self> {
+    fn now(&self, counted: CountedHoldView<'_>) -> Option<Self> {
         let (item, units) = counted.only_line()?;
-        let Counted { state, expires_at, lines: _ } = counted;
+        let CountedHoldView { state, expires_at, lines: _ } = counted;
         let life = if state.is_live() { expires_at.0.checked_sub(self.created_at.get())? } else { 0 };
         Some(Self { life: u32::try_from(life).ok()?, item, units: Packed::new(units.into())?, state, ..*self })
     }
 
-    fn whose(&self) -> Whose {
-        Whose { drop: self.drop, place: self.place, created_at: self.created_at() }
+    fn hold_key(&self) -> HoldKey {
+        HoldKey { drop: self.drop, place: self.place, created_at: self.created_at() }
     }
 
     fn created_at(&self) -> Timestamp {
@@ -332,8 +337,8 @@ impl One {
         self.created_at().plus(Millis(self.life.into()))
     }
 
-    fn alone(&self) -> Alone {
-        Alone::of(self.state, self.units.get(), self.expires_at())
+    fn single_line(&self) -> SingleLine {
+        SingleLine::of(self.state, self.units.get(), self.expires_at())
     }
 
     fn has_live_units(&self) -> bool {
@@ -346,9 +351,9 @@ impl One {
         (units > 0).then_some(Sum { drop: self.drop, item: self.item, live, owned })
     }
 
-    fn reserved(&self) -> Reserved {
+    fn reserved(&self) -> ReservedUnits {
         let Self { place: _, drop, life: _, item, created_at: _, units, state: _ } = *self;
-        Reserved { at: self.created_at(), drop, item, holds: 1, units: units.get() }
+        ReservedUnits { at: self.created_at(), drop, item, holds: 1, units: units.get() }
     }
 }
 

@@ -6,7 +6,7 @@ use stockade_types::record::OldUsage;
 use stockade_types::time::Timestamp;
 
 use super::*;
-use crate::inventory::HoldRef;
+use crate::inventory::HoldSlot;
 
 const DROP: DropNo = DropNo(1);
 const KNIFE: ItemNo = ItemNo(0);
@@ -15,37 +15,37 @@ const PAN: ItemNo = ItemNo(1);
 /// A hold as its subject counts it.
 #[derive(Clone)]
 struct Seen {
-    whose: Whose,
+    hold_key: HoldKey,
     state: HoldState,
     expires_at: Timestamp,
     lines: Lines,
 }
 
 impl Seen {
-    fn counted(&self) -> Counted<'_> {
-        Counted { state: self.state, expires_at: self.expires_at, lines: self.lines.view() }
+    fn counted(&self) -> CountedHoldView<'_> {
+        CountedHoldView { state: self.state, expires_at: self.expires_at, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) -> Self {
-        subject.enter(self.whose, None, Some(self.counted()));
+        subject.enter(self.hold_key, None, Some(self.counted()));
         self.clone()
     }
 
     fn becomes(&self, subject: &mut Subject, state: HoldState) -> Self {
         let after = Self { state, ..self.clone() };
-        subject.enter(self.whose, Some(self.counted()), Some(after.counted()));
+        subject.enter(self.hold_key, Some(self.counted()), Some(after.counted()));
         after
     }
 
     fn forgotten(&self, subject: &mut Subject) {
-        subject.enter(self.whose, Some(self.counted()), None);
+        subject.enter(self.hold_key, Some(self.counted()), None);
     }
 }
 
 fn hold(n: u32, at: u64, until: u64, lines: &[(ItemNo, u32)]) -> Seen {
     let lines: Vec<_> = lines.iter().map(|(item, units)| HoldLine::new(*item, PoolNo(0), *units)).collect();
     Seen {
-        whose: Whose { drop: DROP, place: HoldRef::from_raw(n), created_at: Timestamp(at) },
+        hold_key: HoldKey { drop: DROP, place: HoldSlot::from_raw(n), created_at: Timestamp(at) },
         state: HoldState::Held,
         expires_at: Timestamp(until),
         lines: Lines::from_slice(&lines),
@@ -73,7 +73,7 @@ fn the_usual_subject_takes_no_allocation_and_little_room() {
     let mut subject = Subject::default();
     let held = hold(1, 5, 50, &[(KNIFE, 2)]).made(&mut subject);
     assert!(matches!(subject, Subject::One(_)));
-    assert_eq!((subject.due(Timestamp(49)), subject.due(Timestamp(50))), (None, Some(held.whose.place)));
+    assert_eq!((subject.due(Timestamp(49)), subject.due(Timestamp(50))), (None, Some(held.hold_key.place)));
     assert_eq!((subject.units(DROP, None), live_holds(&subject)), (2, 1));
     let sold = held.becomes(&mut subject, HoldState::Claimed);
     assert_eq!((subject.due(Timestamp(50)), subject.units(DROP, Some(KNIFE)), live_holds(&subject)), (None, 2, 0));
@@ -118,9 +118,9 @@ fn a_hold_whose_deadline_moves_too_far_off_is_counted_as_before() {
     let mut subject = Subject::default();
     let held = hold(1, 5, 50, &[(KNIFE, 2)]).made(&mut subject);
     let far = Seen { expires_at: Timestamp(1 << 40), ..held.clone() };
-    subject.enter(held.whose, Some(held.counted()), Some(far.counted()));
+    subject.enter(held.hold_key, Some(held.counted()), Some(far.counted()));
     assert!(matches!(subject, Subject::Many(_)));
-    assert_eq!((subject.due(Timestamp(50)), subject.due(far.expires_at)), (None, Some(held.whose.place)));
+    assert_eq!((subject.due(Timestamp(50)), subject.due(far.expires_at)), (None, Some(held.hold_key.place)));
     assert_eq!((subject.units(DROP, None), live_holds(&subject), reserved(&subject, 0)), (2, 1, vec![(5, 1, 2)]));
     far.becomes(&mut subject, HoldState::Expired).forgotten(&mut subject);
     assert!(subject.is_empty());
@@ -168,11 +168,11 @@ fn a_cart_is_one_live_hold_however_many_items_it_has() {
     let cart = hold(1, 5, 50, &[(KNIFE, 2), (PAN, 1)]).made(&mut subject);
     hold(2, 5, 40, &[(PAN, 1)]).made(&mut subject);
     assert_eq!((live_holds(&subject), subject.units(DROP, None), subject.units(DROP, Some(PAN))), (2, 4, 2));
-    assert_eq!(subject.due(Timestamp(99)), Some(HoldRef::from_raw(2)), "the earliest is due first");
+    assert_eq!(subject.due(Timestamp(99)), Some(HoldSlot::from_raw(2)), "the earliest is due first");
     // Its pans are given back: it counts for knives only.
     let kept = [HoldLine::new(KNIFE, PoolNo(0), 2), HoldLine { released: 1, ..HoldLine::new(PAN, PoolNo(0), 0) }];
     let after = Seen { lines: Lines::from_slice(&kept), ..cart.clone() };
-    subject.enter(cart.whose, Some(cart.counted()), Some(after.counted()));
+    subject.enter(cart.hold_key, Some(cart.counted()), Some(after.counted()));
     let mut sets = Vec::new();
     subject.each_live_set(|set| sets.push((set.items.to_vec(), set.count)));
     assert_eq!(sets, [(vec![KNIFE], 1), (vec![PAN], 1)]);

@@ -8,9 +8,9 @@ fn a_disk_that_is_full_takes_the_journal_once_what_is_kept_has_gone() {
     shop.fill(100).expect("fills");
     shop.log.trim(Lsn(90)).expect("trims");
     let before = shop.kept_files();
-    let appends = shop.storage.count(Operation::Append);
+    let appends = shop.storage.count(StorageOperation::Append);
     for again in 0..3 {
-        shop.storage.fail_at(Operation::Append, appends + again, io::ErrorKind::StorageFull);
+        shop.storage.fail_at(StorageOperation::Append, appends + again, io::ErrorKind::StorageFull);
     }
     shop.fill(1).expect("half of it, half of the rest, half of that, and then all");
     assert_eq!(shop.storage.failures().len(), 3);
@@ -18,8 +18,8 @@ fn a_disk_that_is_full_takes_the_journal_once_what_is_kept_has_gone() {
     assert_eq!(shop.read(95, 999).expect("reads"), places(95, 101));
     let mut shop = shop.again(ALL);
     assert_eq!(shop.read(95, 999).expect("reads"), places(95, 101), "as it was meant to be");
-    let appends = shop.storage.count(Operation::Append);
-    shop.storage.fail_at(Operation::Append, appends, io::ErrorKind::FileTooLarge);
+    let appends = shop.storage.count(StorageOperation::Append);
+    shop.storage.fail_at(StorageOperation::Append, appends, io::ErrorKind::FileTooLarge);
     let kept = shop.kept_files();
     assert!(matches!(shop.fill(1), Err(LogError::Full(_))));
     assert_eq!(shop.kept_files(), kept, "a file that may not grow is not helped by it");
@@ -27,7 +27,9 @@ fn a_disk_that_is_full_takes_the_journal_once_what_is_kept_has_gone() {
 
 #[test]
 fn a_disk_that_is_full_takes_the_next_segment_once_what_is_kept_has_gone() {
-    for (operation, ahead) in [(Operation::Create, false), (Operation::Append, false), (Operation::Append, true)] {
+    for (operation, ahead) in
+        [(StorageOperation::Create, false), (StorageOperation::Append, false), (StorageOperation::Append, true)]
+    {
         let mut shop = Shop::new(ALL);
         shop.fill(100).expect("fills");
         shop.log.trim(Lsn(90)).expect("trims");
@@ -60,13 +62,21 @@ fn a_disk_that_is_full_takes_the_next_segment_once_what_is_kept_has_gone() {
 fn a_segment_that_can_not_be_kept_is_dropped_and_told_of() {
     let mut shop = Shop::new(ALL);
     shop.fill(30).expect("fills");
-    shop.storage.fail_at(Operation::Rename, shop.storage.count(Operation::Rename), io::ErrorKind::CrossesDevices);
+    shop.storage.fail_at(
+        StorageOperation::Rename,
+        shop.storage.count(StorageOperation::Rename),
+        io::ErrorKind::CrossesDevices,
+    );
     shop.log.trim(Lsn(20)).expect("trims all the same");
     let told = shop.history.tend(Timestamp(0)).expect_err("reported");
     assert_eq!(told.kind(), io::ErrorKind::CrossesDevices);
     shop.history.tend(Timestamp(0)).expect("once");
     assert!(shop.oldest() > Lsn(1));
-    shop.storage.fail_at(Operation::SyncDir, shop.storage.count(Operation::SyncDir), io::ErrorKind::Other);
+    shop.storage.fail_at(
+        StorageOperation::SyncDir,
+        shop.storage.count(StorageOperation::SyncDir),
+        io::ErrorKind::Other,
+    );
     shop.log.trim(Lsn(25)).expect("a kept segment that may be lost is not the journal's end");
     shop.history.tend(Timestamp(0)).expect_err("reported");
     shop.fill(1).expect("goes on");
@@ -119,8 +129,12 @@ fn who_waits_hears_of_an_end_that_is_not_forced_to_the_disk() {
     shop.fill(2).expect("fills");
     let mut beyond = shop.history.beyond(Lsn(0));
     assert!(!is_ready(&mut beyond));
-    shop.storage.fail_at(Operation::SyncData, shop.storage.count(Operation::SyncData), io::ErrorKind::Other);
-    let trailer = Trailer { epoch: shop.epoch, next: shop.next, closed_at: Timestamp(1), chain: shop.chain };
+    shop.storage.fail_at(
+        StorageOperation::SyncData,
+        shop.storage.count(StorageOperation::SyncData),
+        io::ErrorKind::Other,
+    );
+    let trailer = Trailer { term: shop.term, next: shop.next, closed_at: Timestamp(1), chain: shop.chain };
     assert!(matches!(shop.log.close(&trailer), Err(LogError::Unknown(_))));
     assert!(is_ready(&mut beyond) && beyond.wait().is_err(), "nothing will be forced any more");
     assert_eq!(shop.history.forced(), Lsn(0));

@@ -130,14 +130,14 @@ fn sectors(offset: usize, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Folder {
+pub(super) struct FolderImage {
     live: BTreeMap<String, FileNo>,
     durable: BTreeMap<String, FileNo>,
     pending: Vec<Pending>,
     files: BTreeMap<FileNo, FileImage>,
 }
 
-impl Folder {
+impl FolderImage {
     pub(super) fn durable(contents: BTreeMap<String, Vec<u8>>) -> Self {
         let mut folder = Self::default();
         for (name, live) in contents {

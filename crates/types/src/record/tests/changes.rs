@@ -131,7 +131,7 @@ fn a_change_that_can_t_lead_from_the_state_before_to_the_one_after_is_none() {
 fn a_plain_change_takes_few_bytes() {
     let plain = Hold::from(HoldFields {
         settled_at: Timestamp(0),
-        rare: None,
+        extras: None,
         state: HoldState::Held,
         revision: Lsn(5_000_000_000),
         ..HoldFields::from(hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]))

@@ -13,15 +13,15 @@ use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::invariant;
 use stockade_types::time::Timestamp;
 
-use super::folded::Folded;
+use super::archived::Folded;
 use super::sorted::Sorted;
-use super::subject::{Counted, Whose};
-use crate::inventory::holds::HoldRef;
+use super::subject::{CountedHoldView, HoldKey};
+use crate::inventory::holds::HoldSlot;
 
 /// Items of a hold that have units, ascending.
 type Items = SmallVec<[ItemNo; 4]>;
 /// A deadline and its hold.
-type Deadline = (Timestamp, HoldRef);
+type Deadline = (Timestamp, HoldSlot);
 /// The drop and the items that live holds have in common, and the deadlines of these holds.
 type SameItems = (DropNo, Items, Sorted<Deadline, ()>);
 
@@ -48,7 +48,7 @@ impl Sum {
 
 /// What a subject reserved of one item at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reserved {
+pub struct ReservedUnits {
     /// The instant.
     pub at: Timestamp,
     /// Its drop.
@@ -137,19 +137,19 @@ impl Many {
         }
     }
 
-    pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved) -> bool) {
+    pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(ReservedUnits) -> bool) {
         let from = (from, DropNo::default(), ItemNo::default());
-        let reserved = |(at, drop, item), (holds, units)| Reserved { at, drop, item, holds, units };
+        let reserved = |(at, drop, item), (holds, units)| ReservedUnits { at, drop, item, holds, units };
         self.reserved.each_down_to(&from, |key, counts| f(reserved(key, counts)));
     }
 
     /// What still has units, archived drops included, newest first.
-    pub(super) fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+    pub(super) fn each_owned_since(&self, from: Timestamp, mut f: impl FnMut(ReservedUnits)) {
         if self.folded.is_empty() {
             return self.each_held_since(from, f);
         }
         // Each is in order already; folded usage is rare and small.
-        let mut owned: SmallVec<[Reserved; 8]> = SmallVec::new();
+        let mut owned: SmallVec<[ReservedUnits; 8]> = SmallVec::new();
         self.each_held_since(from, |made| owned.push(made));
         self.folded.each_since(from, |made| owned.push(made));
         owned.sort_by_key(|made| Reverse(made.at));
@@ -157,7 +157,7 @@ impl Many {
     }
 
     /// As [`Many::each_since`], for what still has units.
-    fn each_held_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+    fn each_held_since(&self, from: Timestamp, mut f: impl FnMut(ReservedUnits)) {
         if !self.reserved.is_tree() {
             return self.each_since(from, |made| {
                 if made.units > 0 {
@@ -170,7 +170,7 @@ impl Many {
         for key in self.owned.range(from..).rev() {
             let (holds, units) = self.reserved.get(key).unwrap_or_default();
             let (at, drop, item) = *key;
-            f(Reserved { at, drop, item, holds, units });
+            f(ReservedUnits { at, drop, item, holds, units });
         }
     }
 
@@ -179,47 +179,70 @@ impl Many {
         self.live.iter().map(|(drop, items, holds)| (*drop, items.to_vec(), deadlines(holds))).collect()
     }
 
-    pub(super) fn enter(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
+    pub(super) fn enter(
+        &mut self,
+        hold_key: HoldKey,
+        before: Option<CountedHoldView<'_>>,
+        after: Option<CountedHoldView<'_>>,
+    ) {
         // Nearly every hold has one line: nothing must be gathered then.
-        let Some(item) = only_item(after.or(before)) else { return self.enter_lines(whose, before, after) };
-        self.enter_alone(whose, item, before.map(|counted| alone(&counted)), after.map(|counted| alone(&counted)));
+        let Some(item) = only_item(after.or(before)) else { return self.enter_lines(hold_key, before, after) };
+        self.enter_single(
+            hold_key,
+            item,
+            before.map(|counted| single_line(&counted)),
+            after.map(|counted| single_line(&counted)),
+        );
     }
 
     /// As [`Many::enter`], for a hold whose only line is of this item.
     #[inline]
-    pub(super) fn enter_alone(&mut self, whose: Whose, item: ItemNo, was: Option<Alone>, is: Option<Alone>) {
-        let units = |weight: Option<Alone>| weight.map_or((0, 0), |weight| (weight.live, weight.owned));
-        let all = |weight: Option<Alone>| weight.map_or(0, |weight| weight.live.saturating_add(weight.owned));
-        self.count(whose.drop, item, units(was), units(is));
+    pub(super) fn enter_single(
+        &mut self,
+        hold_key: HoldKey,
+        item: ItemNo,
+        was: Option<SingleLine>,
+        is: Option<SingleLine>,
+    ) {
+        let units = |weight: Option<SingleLine>| weight.map_or((0, 0), |weight| (weight.live, weight.owned));
+        let all = |weight: Option<SingleLine>| weight.map_or(0, |weight| weight.live.saturating_add(weight.owned));
+        self.count(hold_key.drop, item, units(was), units(is));
         let holds = i32::from(is.is_some()).saturating_sub(i32::from(was.is_some()));
-        self.note((whose.created_at, whose.drop, item), holds, all(was), all(is));
-        let until = |weight: Option<Alone>| weight.filter(|weight| weight.live > 0).map(|weight| weight.expires_at);
+        self.note((hold_key.created_at, hold_key.drop, item), holds, all(was), all(is));
+        let until =
+            |weight: Option<SingleLine>| weight.filter(|weight| weight.live > 0).map(|weight| weight.expires_at);
         let (was, is) = (until(was), until(is));
         if was != is {
             let items = &[item][..];
-            self.follow(whose, was.map(|at| (at, items)), is.map(|at| (at, items)));
+            self.follow(hold_key, was.map(|at| (at, items)), is.map(|at| (at, items)));
         }
     }
 
-    fn enter_lines(&mut self, whose: Whose, before: Option<Counted<'_>>, after: Option<Counted<'_>>) {
+    fn enter_lines(
+        &mut self,
+        hold_key: HoldKey,
+        before: Option<CountedHoldView<'_>>,
+        after: Option<CountedHoldView<'_>>,
+    ) {
         let Some(lines) = after.or(before).map(|counted| counted.lines) else { return };
         let (mut were, mut are) = (weights(before), weights(after));
         let mut last = None;
         for line in lines {
             let (was, is) = (were.next().unwrap_or_default(), are.next().unwrap_or_default());
-            self.count(whose.drop, line.item, was, is);
+            self.count(hold_key.drop, line.item, was, is);
             // A hold counts once for an item, however many pools its units are from.
             let first = last != Some(line.item);
             last = Some(line.item);
             let holds = i32::from(first && after.is_some()).saturating_sub(i32::from(first && before.is_some()));
             let (before, after) = (was.0.saturating_add(was.1), is.0.saturating_add(is.1));
-            self.note((whose.created_at, whose.drop, line.item), holds, before, after);
+            self.note((hold_key.created_at, hold_key.drop, line.item), holds, before, after);
         }
-        let live = |counted: Counted<'_>| counted.state.is_live().then(|| (counted.expires_at, items(&counted)));
+        let live =
+            |counted: CountedHoldView<'_>| counted.state.is_live().then(|| (counted.expires_at, items(&counted)));
         let (was, is) = (before.and_then(live), after.and_then(live));
         if was != is {
             let (was, is) = (was.as_ref(), is.as_ref());
-            self.follow(whose, was.map(|(at, items)| (*at, &**items)), is.map(|(at, items)| (*at, &**items)));
+            self.follow(hold_key, was.map(|(at, items)| (*at, &**items)), is.map(|(at, items)| (*at, &**items)));
         }
     }
 
@@ -285,28 +308,28 @@ impl Many {
 
     /// A live hold was added or removed, moved its deadline, or has units of other items: deadline and items, before
     /// and after.
-    fn follow(&mut self, whose: Whose, was: Option<(Timestamp, &[ItemNo])>, is: Option<(Timestamp, &[ItemNo])>) {
+    fn follow(&mut self, hold_key: HoldKey, was: Option<(Timestamp, &[ItemNo])>, is: Option<(Timestamp, &[ItemNo])>) {
         if let Some((at, items)) = was
-            && let Ok(place) = self.set(whose.drop, items)
+            && let Ok(place) = self.set(hold_key.drop, items)
             && let Some((_, _, holds)) = self.live.get_mut(place)
         {
-            holds.set((at, whose.place), None);
+            holds.set((at, hold_key.place), None);
             // A set that is needed again at once is kept.
             if holds.is_empty() && is.is_none_or(|(_, now)| now != items) {
                 self.live.remove(place);
             }
         }
         if let Some((at, items)) = is.filter(|(_, items)| !items.is_empty()) {
-            match self.set(whose.drop, items) {
+            match self.set(hold_key.drop, items) {
                 Ok(place) => {
                     if let Some((_, _, holds)) = self.live.get_mut(place) {
-                        holds.set((at, whose.place), Some(()));
+                        holds.set((at, hold_key.place), Some(()));
                     }
                 }
                 Err(place) => {
                     let mut holds = Sorted::default();
-                    holds.set((at, whose.place), Some(()));
-                    self.live.insert(place, (whose.drop, items.into(), holds));
+                    holds.set((at, hold_key.place), Some(()));
+                    self.live.insert(place, (hold_key.drop, items.into(), holds));
                 }
             }
         }
@@ -325,13 +348,13 @@ impl Many {
 
 /// What a hold of one line counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Alone {
+pub(super) struct SingleLine {
     live: u64,
     owned: u64,
     expires_at: Timestamp,
 }
 
-impl Alone {
+impl SingleLine {
     /// A hold in this state with this many units.
     #[inline]
     pub(super) const fn of(state: HoldState, units: u64, expires_at: Timestamp) -> Self {
@@ -341,17 +364,17 @@ impl Alone {
 }
 
 /// The item of a hold's line, if it has exactly one.
-fn only_item(counted: Option<Counted<'_>>) -> Option<ItemNo> {
+fn only_item(counted: Option<CountedHoldView<'_>>) -> Option<ItemNo> {
     counted?.only_line().map(|(item, _)| item)
 }
 
-fn alone(counted: &Counted<'_>) -> Alone {
+fn single_line(counted: &CountedHoldView<'_>) -> SingleLine {
     let units = counted.only_line().map_or(0, |(_, units)| u64::from(units));
-    Alone::of(counted.state, units, counted.expires_at)
+    SingleLine::of(counted.state, units, counted.expires_at)
 }
 
 /// Units of each line: live and claimed.
-fn weights(counted: Option<Counted<'_>>) -> impl Iterator<Item = (u64, u64)> {
+fn weights(counted: Option<CountedHoldView<'_>>) -> impl Iterator<Item = (u64, u64)> {
     counted.into_iter().flat_map(|counted| {
         counted.lines.iter().map(move |line| {
             let units = u64::from(line.quantity);
@@ -364,7 +387,7 @@ fn weights(counted: Option<Counted<'_>>) -> impl Iterator<Item = (u64, u64)> {
     })
 }
 
-fn items(counted: &Counted<'_>) -> Items {
+fn items(counted: &CountedHoldView<'_>) -> Items {
     let with_units = |line: &HoldLine| line.quantity > 0;
     let mut items: Items = counted.lines.iter().filter(with_units).map(|line| line.item).collect();
     items.dedup();

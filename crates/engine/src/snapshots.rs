@@ -100,7 +100,7 @@ impl Engine {
         now: Timestamp,
         between: &mut dyn FnMut(Between),
     ) -> Result<LastSnapshot, CompactError> {
-        let _walking = self.walk.lock();
+        let _scanning = self.scan_lock.lock();
         if storage.make_again()? {
             tracing::error!("the snapshots' folder was gone: made again, with a snapshot of what is in memory");
         }
@@ -116,7 +116,7 @@ impl Engine {
         }
         // Two closures share the writer: one fills it under a lock, the other writes it out without one.
         let writer_cell = std::cell::RefCell::new(&mut writer);
-        self.inventory.holds.walk(
+        self.inventory.holds.scan(
             |shard| {
                 let mut writer = writer_cell.borrow_mut();
                 for (_, hold) in shard.iter() {
@@ -128,7 +128,7 @@ impl Engine {
                 writer_cell.borrow_mut().flush()
             },
         )?;
-        self.inventory.subjects.walk_folded(
+        self.inventory.subjects.scan_folded(
             |image| writer_cell.borrow_mut().put(Lsn::default(), &Record::Usage(image)),
             || {
                 between(Between::Shards);

@@ -13,7 +13,7 @@ use crate::segment::{SEGMENT_HEAD, SegmentHead};
 use crate::window::Window;
 
 /// An open segment.
-pub(super) struct Opened {
+pub(super) struct OpenSegment {
     file: String,
     first: Lsn,
     /// Where the next segment begins; none if this is the newest.
@@ -23,7 +23,7 @@ pub(super) struct Opened {
     window: Window,
 }
 
-impl Opened {
+impl OpenSegment {
     pub(super) fn new(
         file: String,
         (first, next): (Lsn, Option<Lsn>),
@@ -52,7 +52,7 @@ impl Opened {
 }
 
 /// A walk from one record to another.
-pub(super) struct Walk<'m> {
+pub(super) struct HistoryRead<'m> {
     marks: &'m Mutex<Marks>,
     from: Lsn,
     until: Lsn,
@@ -65,7 +65,7 @@ pub(super) struct Walk<'m> {
     batches: Vec<Batch>,
 }
 
-impl<'m> Walk<'m> {
+impl<'m> HistoryRead<'m> {
     pub(super) const fn new(marks: &'m Mutex<Marks>, from: Lsn, until: Lsn, bytes: u64) -> Self {
         Self { marks, from, until, bytes, taken: 0, reached: None, passed: None, batches: Vec::new() }
     }
@@ -84,12 +84,12 @@ impl<'m> Walk<'m> {
         self.reached.map_or(self.from, |(next, _)| next)
     }
 
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         self.place() < self.until && (self.batches.is_empty() || self.taken < self.bytes)
     }
 
     /// Walks over a segment to its end, or until enough was read.
-    pub(super) fn pass(&mut self, mut segment: Opened) -> Result<(), HistoryError> {
+    pub(super) fn pass(&mut self, mut segment: OpenSegment) -> Result<(), HistoryError> {
         segment.window.want(usize::try_from(self.bytes.saturating_sub(self.taken)).unwrap_or(usize::MAX));
         let mut at = self.begin(&mut segment)?;
         if let Some((_, chain)) = self.reached.filter(|(next, _)| *next == at.next) {
@@ -98,7 +98,7 @@ impl<'m> Walk<'m> {
         if self.passed.replace(segment.first) == Some(segment.first) {
             return Err(segment.damage(at.next, "records are missing at the segment's end".to_owned()));
         }
-        while self.goes_on() {
+        while self.has_more() {
             let view = segment.window.view().map_err(HistoryError::Io)?;
             if view.is_empty() {
                 break;
@@ -114,7 +114,7 @@ impl<'m> Walk<'m> {
             segment.window.pass(length);
             at = Mark { next: head.next(), offset: segment.window.offset(), chain: Some(hash) };
         }
-        if segment.next.is_some_and(|next| at.next > next || (self.goes_on() && at.next < next)) {
+        if segment.next.is_some_and(|next| at.next > next || (self.has_more() && at.next < next)) {
             return Err(segment.damage(at.next, "the segment does not end where the next one begins".to_owned()));
         }
         self.marks.lock().stop(segment.first, at);
@@ -122,7 +122,7 @@ impl<'m> Walk<'m> {
     }
 
     /// Where to start in a segment; verifies the segment's head if the walk begins there.
-    fn begin(&self, segment: &mut Opened) -> Result<Mark, HistoryError> {
+    fn begin(&self, segment: &mut OpenSegment) -> Result<Mark, HistoryError> {
         if segment.start.offset > 0 {
             return Ok(segment.start);
         }
@@ -144,7 +144,7 @@ impl<'m> Walk<'m> {
     /// Takes the batch at the front of the window, if it is at or after the requested position.
     fn take(
         &mut self,
-        segment: &mut Opened,
+        segment: &mut OpenSegment,
         (head, hash): (BatchHead, BatchHash),
         length: usize,
     ) -> Result<(), HistoryError> {
@@ -162,7 +162,7 @@ impl<'m> Walk<'m> {
 }
 
 /// A whole batch must be the expected next one.
-fn check(segment: &Opened, head: &BatchHead, at: &Mark) -> Result<(), HistoryError> {
+fn check(segment: &OpenSegment, head: &BatchHead, at: &Mark) -> Result<(), HistoryError> {
     if head.first != at.next {
         return Err(segment.damage(at.next, format!("found a batch that begins with record {}", head.first)));
     }

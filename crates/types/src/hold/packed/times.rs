@@ -15,7 +15,7 @@ pub(super) struct Times {
 
 /// The same in few bytes: one instant below 2^48 ms and two spans of at most 34 years. Nearly all holds fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Short {
+pub(super) struct ShortTimes {
     pub(super) created_at: Packed<6>,
     /// From creation to deadline.
     pub(super) life: Packed<5>,
@@ -26,9 +26,9 @@ pub(super) struct Short {
 impl Times {
     /// The short form, if everything fits.
     #[inline]
-    pub(super) fn short(self) -> Option<Short> {
+    pub(super) fn short(self) -> Option<ShortTimes> {
         let Self { created_at, expires_at, settled_at } = self;
-        Some(Short {
+        Some(ShortTimes {
             created_at: Packed::new(created_at.0)?,
             life: life(created_at.0, expires_at.0)?,
             settled: settled(created_at.0, settled_at.0)?,
@@ -51,9 +51,9 @@ pub(super) fn settled(created_at: u64, settled_at: u64) -> Option<Packed<5>> {
     }
 }
 
-impl From<Short> for Times {
+impl From<ShortTimes> for Times {
     #[inline]
-    fn from(Short { created_at, life, settled }: Short) -> Self {
+    fn from(ShortTimes { created_at, life, settled }: ShortTimes) -> Self {
         let created_at = created_at.get();
         let settled_at = settled.get().checked_sub(1).map_or(0, |span| created_at.saturating_add(span));
         Self {

@@ -1,9 +1,9 @@
-//! A thread with a waker task (`Courier`), and a writer that publishes or fails.
+//! A thread with a waker task (`LocalWaker`), and a writer that publishes or fails.
 
 use std::sync::Arc;
 
 use super::super::progress::{JournalFailed, Progress};
-use super::super::waiters::Courier;
+use super::super::waiters::LocalWaker;
 use super::{FIRST, SECOND, Task, all_durable, drive, ticket};
 use crate::ids::Lsn;
 use crate::run::{at, joined};
@@ -11,10 +11,10 @@ use crate::run::{at, joined};
 /// A ticket waits on a thread with a courier, which is first polled while the writer publishes.
 pub fn a_courier_forgets_nobody() {
     let progress = Arc::new(Progress::from(Lsn(0)));
-    let mut courier = Task::new(Courier::new(progress.clone()));
+    let mut local_waker = Task::new(LocalWaker::new(progress.clone()));
     let writing = progress.clone();
     let writer = at(1, move || writing.advance(FIRST, &mut Vec::new()));
-    let results = drive(Some(&mut courier), &mut [Task::new(ticket(&progress, FIRST))]);
+    let results = drive(Some(&mut local_waker), &mut [Task::new(ticket(&progress, FIRST))]);
     assert!(all_durable(&results), "told as lost: {results:?}");
     joined(writer);
 }
@@ -22,15 +22,15 @@ pub fn a_courier_forgets_nobody() {
 /// Two tickets wait there, and the writer publishes their records one after the other: both resolve.
 pub fn a_courier_wakes_all_whose_records_are_durable() {
     let progress = Arc::new(Progress::from(Lsn(0)));
-    let mut courier = Task::new(Courier::new(progress.clone()));
-    assert!(courier.turn(), "driven");
+    let mut local_waker = Task::new(LocalWaker::new(progress.clone()));
+    assert!(local_waker.turn(), "driven");
     let mut tickets = [FIRST, SECOND].map(|lsn| Task::new(ticket(&progress, lsn)));
     let writing = progress.clone();
     let writer = at(1, move || {
         writing.advance(FIRST, &mut Vec::new());
         writing.advance(SECOND, &mut Vec::new());
     });
-    let results = drive(Some(&mut courier), &mut tickets);
+    let results = drive(Some(&mut local_waker), &mut tickets);
     assert!(all_durable(&results), "told as lost: {results:?}");
     joined(writer);
 }
@@ -39,12 +39,12 @@ pub fn a_courier_wakes_all_whose_records_are_durable() {
 /// too.
 pub fn a_dropped_courier_leaves_nobody_behind() {
     let progress = Arc::new(Progress::from(Lsn(0)));
-    let mut courier = Task::new(Courier::new(progress.clone()));
+    let mut local_waker = Task::new(LocalWaker::new(progress.clone()));
     let mut before = Task::new(ticket(&progress, FIRST));
-    assert!(before.turn() && courier.turn(), "driven");
+    assert!(before.turn() && local_waker.turn(), "driven");
     let writing = progress.clone();
     let writer = at(1, move || writing.advance(FIRST, &mut Vec::new()));
-    drop(courier);
+    drop(local_waker);
     let results = drive(None, &mut [before, Task::new(ticket(&progress, FIRST))]);
     assert!(all_durable(&results), "told as lost: {results:?}");
     joined(writer);
@@ -56,7 +56,7 @@ pub fn a_failure_wakes_all_lists() {
     let (writing, stray) = (progress.clone(), progress.clone());
     let writer = at(1, move || writing.fail(JournalFailed::Closed));
     let stray = at(0, move || ticket(&stray, FIRST).wait().is_err());
-    let _courier = Task::new(Courier::new(progress.clone()));
+    let _courier = Task::new(LocalWaker::new(progress.clone()));
     let results = drive(None, &mut [Task::new(ticket(&progress, FIRST))]);
     assert!(matches!(results.as_slice(), [Some(Err(JournalFailed::Closed))]), "told as durable: {results:?}");
     assert!(joined(stray), "told as durable");

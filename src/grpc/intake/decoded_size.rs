@@ -73,13 +73,13 @@ impl Oversized {
 ///
 /// # Errors
 /// If it is malformed, or has more entries than are decoded.
-pub fn walk(shapes: &Shapes, request: usize, message: &[u8]) -> Result<usize, Oversized> {
+pub fn decoded_size(shapes: &Shapes, request: usize, message: &[u8]) -> Result<usize, Oversized> {
     let own = shapes.at(request).map_or(0, |shape| shape.size);
-    Ok(own.saturating_add(walk_in(shapes, request, message, DEPTH_MAX)?))
+    Ok(own.saturating_add(decoded_size_in(shapes, request, message, DEPTH_MAX)?))
 }
 
 /// The memory that a message points to.
-fn walk_in(shapes: &Shapes, place: usize, mut bytes: &[u8], depth: u32) -> Result<usize, Oversized> {
+fn decoded_size_in(shapes: &Shapes, place: usize, mut bytes: &[u8], depth: u32) -> Result<usize, Oversized> {
     let depth = depth.checked_sub(1).ok_or_else(malformed)?;
     let Some(shape) = shapes.at(place) else { return Ok(0) };
     let mut counts = [0_u32; COUNTED_MAX];
@@ -126,7 +126,7 @@ fn inside(
                 Some((_, most)) if most > 1 => oversized.within(&format!("{}[{index}]", field.name)),
                 _ => oversized.within(&field.name),
             };
-            Ok(room(field, index, 1).saturating_add(walk_in(shapes, place, inner, depth).map_err(within)?))
+            Ok(room(field, index, 1).saturating_add(decoded_size_in(shapes, place, inner, depth).map_err(within)?))
         }
         What::Text => {
             let before = count(field, counts, 1)?;
@@ -241,9 +241,9 @@ mod tests {
     const REQUESTS: [&str; 3] =
         ["stockade.v1.BatchRequest", "stockade.v1.ReserveRequest", "stockade.v1.CreateDropRequest"];
 
-    fn walked(request: &'static str, bytes: &[u8]) -> Result<usize, Oversized> {
+    fn sized(request: &'static str, bytes: &[u8]) -> Result<usize, Oversized> {
         let (shapes, places) = Shapes::of([request]).expect("the contract");
-        walk(&shapes, places[0], bytes)
+        decoded_size(&shapes, places[0], bytes)
     }
 
     fn reserve(lines: usize) -> pb::ReserveRequest {
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_within_its_bounds_is_let_through_with_what_it_takes() {
         for lines in [0, 1, 32, 64] {
-            let takes = walked(REQUESTS[1], &reserve(lines).encode_to_vec()).expect("within");
+            let takes = sized(REQUESTS[1], &reserve(lines).encode_to_vec()).expect("within");
             let least = size_of::<pb::ReserveRequest>() + lines * (size_of::<pb::Line>() + 10) + 36;
             assert!((least..4 * least + 1000).contains(&takes), "{lines} lines: {takes}, at least {least}");
         }
@@ -265,11 +265,11 @@ mod tests {
         let operation = |lines| pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve(lines))) };
         let batch = pb::BatchRequest { operations: vec![operation(1), operation(65)], view: 0 };
         let path = "operations[1].reserve.lines".to_owned();
-        assert_eq!(walked(REQUESTS[0], &batch.encode_to_vec()), Err(Oversized::TooMany { path, most: 64 }));
+        assert_eq!(sized(REQUESTS[0], &batch.encode_to_vec()), Err(Oversized::TooMany { path, most: 64 }));
         let empty = [0x0a, 0].repeat(10_001);
         let path = "operations".to_owned();
-        assert_eq!(walked(REQUESTS[0], &empty), Err(Oversized::TooMany { path, most: 10_000 }));
-        assert!(walked(REQUESTS[0], &empty[2..]).is_ok());
+        assert_eq!(sized(REQUESTS[0], &empty), Err(Oversized::TooMany { path, most: 10_000 }));
+        assert!(sized(REQUESTS[0], &empty[2..]).is_ok());
     }
 
     #[test]
@@ -277,8 +277,8 @@ mod tests {
         // Two customers in one request: prost would merge their identities.
         let customer = [0x22, 0];
         let path = "customer".to_owned();
-        assert_eq!(walked(REQUESTS[1], &customer.repeat(2)), Err(Oversized::Twice { path }));
-        assert!(walked(REQUESTS[1], &customer).is_ok());
+        assert_eq!(sized(REQUESTS[1], &customer.repeat(2)), Err(Oversized::Twice { path }));
+        assert!(sized(REQUESTS[1], &customer).is_ok());
     }
 
     #[test]
@@ -294,26 +294,26 @@ mod tests {
             let mut drop = drop.clone();
             drop[3] = 0x80 | wire;
             let path = "drop.labels".to_owned();
-            assert_eq!(walked(REQUESTS[2], &drop), Err(Oversized::Malformed { path }), "{wire}");
+            assert_eq!(sized(REQUESTS[2], &drop), Err(Oversized::Malformed { path }), "{wire}");
         }
     }
 
     #[test]
     fn what_is_no_protobuf_is_named_as_far_as_it_goes() {
         let malformed = |path: &str| Err(Oversized::Malformed { path: path.into() });
-        assert_eq!(walked(REQUESTS[1], &[0x80]), malformed(""));
-        assert_eq!(walked(REQUESTS[1], &[0x1a, 5, 1]), malformed(""));
-        assert_eq!(walked(REQUESTS[1], &[0x1a, 2, 0x0a, 5]), malformed("lines[0]"));
-        assert_eq!(walked(REQUESTS[1], &[0]), malformed(""));
+        assert_eq!(sized(REQUESTS[1], &[0x80]), malformed(""));
+        assert_eq!(sized(REQUESTS[1], &[0x1a, 5, 1]), malformed(""));
+        assert_eq!(sized(REQUESTS[1], &[0x1a, 2, 0x0a, 5]), malformed("lines[0]"));
+        assert_eq!(sized(REQUESTS[1], &[0]), malformed(""));
         // Unknown fields: a closed group, one that is not closed, and one that is too deep.
-        assert!(walked(REQUESTS[1], &[0xa3, 6, 0xa4, 6]).is_ok());
-        assert_eq!(walked(REQUESTS[1], &[0xa3, 6, 0xac, 6]), malformed(""));
-        assert_eq!(walked(REQUESTS[1], &[0xa3, 6].repeat(1000)), malformed(""));
+        assert!(sized(REQUESTS[1], &[0xa3, 6, 0xa4, 6]).is_ok());
+        assert_eq!(sized(REQUESTS[1], &[0xa3, 6, 0xac, 6]), malformed(""));
+        assert_eq!(sized(REQUESTS[1], &[0xa3, 6].repeat(1000)), malformed(""));
         // As deep as prost allows, and one deeper.
         let groups = |deep| [[0xa3, 6].repeat(deep), [0xa4, 6].repeat(deep)].concat();
         for (deep, decoded) in [(100, true), (101, false)] {
             assert_eq!(pb::ReserveRequest::decode(groups(deep).as_slice()).is_ok(), decoded, "{deep}");
-            assert_eq!(walked(REQUESTS[1], &groups(deep)).is_ok(), decoded, "{deep}");
+            assert_eq!(sized(REQUESTS[1], &groups(deep)).is_ok(), decoded, "{deep}");
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use stockade_journal::Found;
+use stockade_journal::ScannedJournal;
 use stockade_types::ids::{HoldId, Lsn};
 use stockade_types::record::Record;
 
@@ -19,7 +19,7 @@ const RECORDS_MIN: usize = 16 * 1024;
 
 /// What is forgotten during one replay.
 #[derive(Debug)]
-pub(super) struct Oblivion {
+pub(super) struct ReplayEviction {
     /// Ended holds that are kept.
     most: usize,
     /// Records since the last count.
@@ -28,7 +28,7 @@ pub(super) struct Oblivion {
     spared: Option<HashSet<HoldId>>,
 }
 
-impl Oblivion {
+impl ReplayEviction {
     /// Keeps about `most` ended holds: up to a quarter more at times, or twice [`RECORDS_MIN`] if that is more.
     pub(super) const fn new(most: usize) -> Self {
         Self { most, since: usize::MAX, spared: None }
@@ -38,7 +38,7 @@ impl Oblivion {
     pub(super) fn after(
         &mut self,
         load: &BulkLoad,
-        found: &Found,
+        scanned: &ScannedJournal,
         upto: Lsn,
         records: u32,
     ) -> Result<(), RecoverError> {
@@ -52,19 +52,19 @@ impl Oblivion {
             return Ok(());
         }
         if self.spared.is_none() {
-            self.spared = Some(claimed_late(found, upto)?);
+            self.spared = Some(claimed_late(scanned, upto)?);
         }
         if let Some(spared) = &self.spared {
-            load.forget_oldest_ended(self.most, spared);
+            load.evict_oldest_ended(self.most, spared);
         }
         Ok(())
     }
 }
 
 /// Holds that are claimed late by records after `behind`.
-fn claimed_late(found: &Found, behind: Lsn) -> Result<HashSet<HoldId>, RecoverError> {
+fn claimed_late(scanned: &ScannedJournal, behind: Lsn) -> Result<HashSet<HoldId>, RecoverError> {
     let mut late = HashSet::new();
-    for batch in found.read(behind.next())? {
+    for batch in scanned.read(behind.next())? {
         for (_, record) in batch?.iter() {
             late.extend(late_claim(record));
         }

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use stockade_types::ids::ItemNo;
 use stockade_types::refusal::Reason;
 
-use super::Request;
+use super::ReserveRequest;
 use crate::inventory::Subject;
 
 /// Units granted to one line.
@@ -18,7 +18,7 @@ pub(super) struct Allotment {
 /// One for each line, in the order of the lines.
 pub(super) type Allotments = SmallVec<[Allotment; 4]>;
 
-impl Request<'_> {
+impl ReserveRequest<'_> {
     /// What limits allow of `there`, the units that stock has for each line. Lines are served in the request's order:
     /// what an earlier line gets, a later one can't have.
     pub(super) fn allotted(&self, subjects: &[Subject], there: &[(ItemNo, u32)]) -> Allotments {
@@ -27,17 +27,17 @@ impl Request<'_> {
         if self.is_unlimited() {
             return allotted;
         }
-        let definition = &self.running.definition;
+        let definition = &self.inner.definition;
         let mut order: SmallVec<[usize; 4]> = (0..there.len()).collect();
         order.sort_by_key(|place| there.get(*place).map(|(item, _)| self.place_of(definition.sku(*item))));
-        let ask = self.ask();
+        let query = self.query();
         let mut granted: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
         for place in order {
             let (Some(line), Some(allotment)) = (there.get(place), allotted.get_mut(place)) else { continue };
             if line.1 == 0 {
                 continue;
             }
-            let (units, cut_by) = ask.room(subjects, &granted, *line);
+            let (units, cut_by) = query.room(subjects, &granted, *line);
             *allotment = Allotment { units, cut_by };
             if units > 0 {
                 granted.push((line.0, units));

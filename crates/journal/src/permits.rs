@@ -13,11 +13,11 @@ const COUNT: u64 = FAILED - 1;
 /// Room for one operation, reserved before anything else. Released if dropped unused.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped gives its room back"]
-pub struct Permit<'j>(&'j Gate);
+pub struct Permit<'j>(&'j PermitPool);
 
 impl Permit<'_> {
-    pub(super) fn is_of(&self, gate: &Gate) -> bool {
-        std::ptr::eq(self.0, gate)
+    pub(super) fn is_of(&self, permit_pool: &PermitPool) -> bool {
+        std::ptr::eq(self.0, permit_pool)
     }
 
     /// Transfers the room to the operation; the writer releases it.
@@ -37,7 +37,7 @@ impl Drop for Permit<'_> {
 #[derive(Debug)]
 #[must_use = "permits that are dropped give their room back"]
 pub struct Permits<'j> {
-    gate: &'j Gate,
+    permit_pool: &'j PermitPool,
     left: u64,
 }
 
@@ -47,21 +47,21 @@ impl<'j> Iterator for Permits<'j> {
     #[inline]
     fn next(&mut self) -> Option<Permit<'j>> {
         self.left = self.left.checked_sub(1)?;
-        Some(Permit(self.gate))
+        Some(Permit(self.permit_pool))
     }
 }
 
 impl Drop for Permits<'_> {
     fn drop(&mut self) {
         if self.left > 0 {
-            self.gate.leave(self.left);
+            self.permit_pool.leave(self.left);
         }
     }
 }
 
 /// Why an operation was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shut {
+pub(super) enum Refused {
     Full,
     Closed,
     Failed,
@@ -69,23 +69,23 @@ pub(super) enum Shut {
 
 /// Counts the operations that hold a permit or are queued for the writer.
 #[derive(Debug, Default)]
-pub(super) struct Gate(AtomicU64);
+pub(super) struct PermitPool(AtomicU64);
 
-impl Gate {
+impl PermitPool {
     /// Admits one, if there are fewer than `most`.
     #[inline]
-    pub(super) fn enter(&self, most: u64) -> Result<Permit<'_>, Shut> {
+    pub(super) fn enter(&self, most: u64) -> Result<Permit<'_>, Refused> {
         self.admit(1, most).map(|_one| Permit(self))
     }
 
     /// Admits up to `count`: as many as there is room for, at least one.
     #[inline]
-    pub(super) fn enter_many(&self, count: u64, most: u64) -> Result<Permits<'_>, Shut> {
-        self.admit(count, most).map(|left| Permits { gate: self, left })
+    pub(super) fn enter_many(&self, count: u64, most: u64) -> Result<Permits<'_>, Refused> {
+        self.admit(count, most).map(|left| Permits { permit_pool: self, left })
     }
 
     #[inline]
-    fn admit(&self, count: u64, most: u64) -> Result<u64, Shut> {
+    fn admit(&self, count: u64, most: u64) -> Result<u64, Refused> {
         // AcqRel: an operation admitted before `close` is seen by it, and a later one sees the close. Both change the
         // same word.
         let seen = self.0.fetch_add(count, Ordering::AcqRel);
@@ -98,11 +98,11 @@ impl Gate {
             return Ok(admitted);
         }
         Err(if seen & FAILED != 0 {
-            Shut::Failed
+            Refused::Failed
         } else if seen & CLOSED != 0 {
-            Shut::Closed
+            Refused::Closed
         } else {
-            Shut::Full
+            Refused::Full
         })
     }
 
@@ -134,31 +134,31 @@ mod tests {
 
     #[test]
     fn the_gate_admits_so_many_and_none_once_shut() {
-        let gate = Gate::default();
-        gate.enter(2).expect("room").keep();
-        let dropped = gate.enter(2).expect("room");
-        assert_eq!(gate.enter(2).err(), Some(Shut::Full));
+        let permit_pool = PermitPool::default();
+        permit_pool.enter(2).expect("room").keep();
+        let dropped = permit_pool.enter(2).expect("room");
+        assert_eq!(permit_pool.enter(2).err(), Some(Refused::Full));
         drop(dropped);
-        gate.enter(2).expect("room again").keep();
-        gate.close();
-        assert_eq!(gate.enter(9).err(), Some(Shut::Closed));
-        gate.fail();
-        assert_eq!(gate.enter(9).err(), Some(Shut::Failed));
-        assert_eq!((gate.inside(), gate.has_failed()), (2, true));
+        permit_pool.enter(2).expect("room again").keep();
+        permit_pool.close();
+        assert_eq!(permit_pool.enter(9).err(), Some(Refused::Closed));
+        permit_pool.fail();
+        assert_eq!(permit_pool.enter(9).err(), Some(Refused::Failed));
+        assert_eq!((permit_pool.inside(), permit_pool.has_failed()), (2, true));
     }
 
     #[test]
     fn several_are_admitted_together_as_many_as_there_is_room_for() {
-        let gate = Gate::default();
-        let mut permits = gate.enter_many(3, 4).expect("room");
-        let others = gate.enter_many(2, 4).expect("room for one");
-        assert_eq!((gate.inside(), gate.enter_many(2, 4).err()), (4, Some(Shut::Full)));
+        let permit_pool = PermitPool::default();
+        let mut permits = permit_pool.enter_many(3, 4).expect("room");
+        let others = permit_pool.enter_many(2, 4).expect("room for one");
+        assert_eq!((permit_pool.inside(), permit_pool.enter_many(2, 4).err()), (4, Some(Refused::Full)));
         assert_eq!(others.count(), 1);
         permits.next().expect("one of three").keep();
         drop(permits.next());
-        assert_eq!(gate.inside(), 2);
+        assert_eq!(permit_pool.inside(), 2);
         drop(permits);
-        assert_eq!(gate.inside(), 1, "what was kept is the operation's");
-        assert!(gate.enter_many(3, 4).expect("room again").by_ref().count() == 3 && gate.inside() == 1);
+        assert_eq!(permit_pool.inside(), 1, "what was kept is the operation's");
+        assert!(permit_pool.enter_many(3, 4).expect("room again").by_ref().count() == 3 && permit_pool.inside() == 1);
     }
 }

@@ -15,10 +15,10 @@ use stockade_types::time::Millis;
 use super::Engine;
 
 /// No rest is longer, however long a piece took: the disk may have stalled.
-const LONGEST: Duration = Duration::from_millis(50);
+const REST_MAX: Duration = Duration::from_millis(50);
 /// After a record of theirs, others count as active for this long. It is not shorter, since customers who get no turn
 /// append nothing, and that must not count as idle.
-const AT_WORK: Duration = Duration::from_millis(200);
+const BUSY_WINDOW: Duration = Duration::from_millis(200);
 /// Work that is later than this rests less, the later the shorter. Not earlier: most customers are
 /// active at the end of a burst of deadlines, and work that hurries then makes their slowest answers slower.
 const LATE: Millis = Millis(5_600);
@@ -27,7 +27,7 @@ pub(super) const TOO_LATE: Millis = Millis(8_000);
 
 /// The share of a core that background work takes, and in what pieces.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Share {
+pub(super) struct DutyCycle {
     /// It rests this many times as long as it works.
     pub(super) rests: u32,
     /// Shorter pieces are put together before a rest. Each rest costs two thread switches, and takes longer than asked
@@ -37,9 +37,9 @@ pub(super) struct Share {
 
 /// The pace of one background worker.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Throttle {
     engine: Arc<Engine>,
-    share: Share,
+    duty_cycle: DutyCycle,
     /// Started after the last rest.
     working: Stopwatch,
     /// The journal's last record at the last look, and how many records the worker itself has appended since.
@@ -54,13 +54,13 @@ pub(super) struct Pace {
     pub(super) rests: u64,
 }
 
-impl Pace {
+impl Throttle {
     /// The pace of a worker that has not worked yet.
-    pub(super) fn new(engine: Arc<Engine>, share: Share) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, duty_cycle: DutyCycle) -> Self {
         let seen = engine.journal.appended();
         Self {
             engine,
-            share,
+            duty_cycle,
             working: Stopwatch::start(),
             seen,
             own: 0,
@@ -84,12 +84,12 @@ impl Pace {
         // The lateness of all pieces since the last rest counts, not only that of the last piece.
         self.late = self.late.max(late);
         let worked = self.working.elapsed();
-        if worked < self.share.piece {
+        if worked < self.duty_cycle.piece {
             return false;
         }
-        self.look();
-        if self.others.is_some_and(|since| since.elapsed() < AT_WORK) {
-            thread::sleep(rest_after(worked, self.share.rests, self.late));
+        self.note_progress();
+        if self.others.is_some_and(|since| since.elapsed() < BUSY_WINDOW) {
+            thread::sleep(rest_after(worked, self.duty_cycle.rests, self.late));
             #[cfg(test)]
             {
                 self.rests = self.rests.saturating_add(1);
@@ -99,7 +99,7 @@ impl Pace {
         true
     }
 
-    fn look(&mut self) {
+    fn note_progress(&mut self) {
         let appended = self.engine.journal.appended();
         if appended.0.saturating_sub(self.seen.0) > self.own {
             self.others = Some(Stopwatch::start());
@@ -109,7 +109,7 @@ impl Pace {
 }
 
 fn rest_after(worked: Duration, rests: u32, late: Millis) -> Duration {
-    let whole = worked.saturating_mul(rests).min(LONGEST);
+    let whole = worked.saturating_mul(rests).min(REST_MAX);
     let left = TOO_LATE.duration().saturating_sub(late.duration());
     let hurry = TOO_LATE.duration().saturating_sub(LATE.duration());
     whole.mul_f64(left.div_duration_f64(hurry).min(1.0))
@@ -129,12 +129,12 @@ mod tests {
         let journal = Journal::start(Arc::new(MemoryLog::ephemeral()), Start::FIRST, Arc::default());
         let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
         let engine = Engine::new(inventory, journal.expect("a journal"), Bounds::default());
-        let mut pace = Pace::new(Arc::new(engine), Share { rests: 3, piece: Duration::from_hours(1) });
-        pace.rest(1, TOO_LATE);
-        pace.rest(0, Millis(0));
-        assert_eq!(pace.late, TOO_LATE);
-        pace.has_rested();
-        assert_eq!(pace.late, Millis(0));
+        let mut throttle = Throttle::new(Arc::new(engine), DutyCycle { rests: 3, piece: Duration::from_hours(1) });
+        throttle.rest(1, TOO_LATE);
+        throttle.rest(0, Millis(0));
+        assert_eq!(throttle.late, TOO_LATE);
+        throttle.has_rested();
+        assert_eq!(throttle.late, Millis(0));
     }
 
     #[test]
@@ -144,6 +144,6 @@ mod tests {
         assert_eq!((after(0), after(LATE.0)), (Duration::from_millis(6), Duration::from_millis(6)));
         assert_eq!(after(u64::midpoint(LATE.0, TOO_LATE.0)), Duration::from_millis(3));
         assert_eq!((after(TOO_LATE.0), after(3_600_000)), (Duration::ZERO, Duration::ZERO));
-        assert_eq!(rest_after(Duration::from_secs(9), 3, Millis(0)), LONGEST);
+        assert_eq!(rest_after(Duration::from_secs(9), 3, Millis(0)), REST_MAX);
     }
 }

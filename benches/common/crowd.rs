@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockade_engine::answer::{Fault, Outcome};
 use stockade_engine::attempt::{Answer, Decided};
-use stockade_engine::command::{CreateDrop, Release, Reserve, Target, Wanted};
+use stockade_engine::command::{CreateDrop, Release, Reserve, Target, WantedUnits};
 use stockade_engine::context::Context;
 use stockade_engine::inventory::Inventory;
 use stockade_engine::{Bounds, Engine};
@@ -22,7 +22,7 @@ pub const LIVE: u64 = 1_000_000;
 pub const CUSTOMERS: u64 = 100_000;
 /// Remembered ended holds: the list is full, so that each cycle forgets one, as on a server that has run for long.
 const REMEMBERED: usize = 100_000;
-/// Cycles between two calls of [`Engine::forget`], each of which forgets at most this many holds.
+/// Cycles between two calls of [`Engine::evict_ended`], each of which forgets at most this many holds.
 const FORGET_EVERY: u64 = 64;
 
 pub fn bounds() -> Bounds {
@@ -44,14 +44,14 @@ pub fn create(engine: &Engine, id: &str, units: u64, now: Timestamp) {
     engine.journal().barrier().wait().expect("a durable drop");
 }
 
-/// Makes the drop "knives" and its live holds. Returns the [`Herd`] that made them.
-pub fn fill(engine: &Engine, now: Timestamp) -> Herd {
+/// Makes the drop "knives" and its live holds. Returns the [`Crowd`] that made them.
+pub fn fill(engine: &Engine, now: Timestamp) -> Crowd {
     create(engine, "knives", 2 * LIVE, now);
-    let mut herd = Herd::new("knives", 0..CUSTOMERS, 0);
+    let mut crowd = Crowd::new("knives", 0..CUSTOMERS, 0);
     for _ in 0..LIVE {
-        herd.reserve(engine, now);
+        crowd.reserve(engine, now);
     }
-    herd
+    crowd
 }
 
 /// Tries until there is an answer. If the journal is full, waits for it, as a caller must.
@@ -67,17 +67,17 @@ fn settle(engine: &Engine, mut ask: impl FnMut() -> Answer<Outcome>) -> Decided<
 }
 
 /// Customers with prepared requests, so that only the engine is measured.
-pub struct Herd {
+pub struct Crowd {
     requests: Vec<Reserve>,
     release: Release,
     /// The next hold's number.
     next: u64,
 }
 
-impl Herd {
+impl Crowd {
     /// These customers of a drop; the numbers of their holds begin at `next`.
     pub fn new(drop: &str, customers: std::ops::Range<u64>, next: u64) -> Self {
-        let lines = vec![Wanted { sku: sku(), units: 1, place: 0 }];
+        let lines = vec![WantedUnits { sku: sku(), units: 1, place: 0 }];
         let drop = DropId::try_from(drop).expect("an id");
         let request = |n| Reserve::new(hold_id(0), drop.clone(), customer(n), lines.clone());
         let target = Target { hold: hold_id(0), drop: None, customer: None };
@@ -124,7 +124,7 @@ impl Herd {
     /// Work of the background, done on this thread, so that its cost is measured too.
     pub fn tidy(&self, engine: &Engine, now: Timestamp) {
         if self.next.is_multiple_of(FORGET_EVERY) {
-            engine.forget(now);
+            engine.evict_ended(now);
         }
     }
 }

@@ -19,7 +19,7 @@ const PROGRESS: Duration = Duration::from_millis(500);
 
 /// Which round it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wave {
+pub enum DemoPhase {
     /// All customers.
     Rush,
     /// The customers who were refused as sold out while others held units.
@@ -27,9 +27,9 @@ pub enum Wave {
 }
 
 /// The customers of a round, and counts of their answers.
-pub struct Herd {
+pub struct Crowd {
     /// The round.
-    pub wave: Wave,
+    pub phase: DemoPhase,
     customers: Vec<u32>,
     next: AtomicUsize,
     /// Reserves that were answered.
@@ -40,12 +40,12 @@ pub struct Herd {
     pub refused: Counter,
 }
 
-impl Herd {
+impl Crowd {
     /// A round of these customers.
-    pub fn new(wave: Wave, customers: Vec<u32>) -> Self {
+    pub fn new(phase: DemoPhase, customers: Vec<u32>) -> Self {
         let (next, asked, held, refused) =
             (AtomicUsize::new(0), Counter::default(), Counter::default(), Counter::default());
-        Self { wave, customers, next, asked, held, refused }
+        Self { phase, customers, next, asked, held, refused }
     }
 
     fn next(&self) -> Option<u32> {
@@ -71,12 +71,17 @@ impl Herd {
 ///
 /// # Errors
 /// If a customer panics, which is a bug.
-pub async fn run(herd: &Arc<Herd>, clients: &[Client], in_flight: u32, output: &mut Output) -> Result<Ledger, Failure> {
+pub async fn run(
+    crowd: &Arc<Crowd>,
+    clients: &[Client],
+    in_flight: u32,
+    output: &mut Output,
+) -> Result<Ledger, Failure> {
     let watch = Stopwatch::start();
     let mut workers = JoinSet::new();
     for client in clients {
         for _ in 0..in_flight {
-            workers.spawn(worker(Arc::clone(herd), client.clone(), Ledger::new()?));
+            workers.spawn(worker(Arc::clone(crowd), client.clone(), Ledger::new()?));
         }
     }
     let mut all = Ledger::new()?;
@@ -87,22 +92,22 @@ pub async fn run(herd: &Arc<Herd>, clients: &[Client], in_flight: u32, output: &
                 Some(ledger) => all.merge(ledger.map_err(|_panic| Failure::Bug("a customer panicked"))?),
                 None => break,
             },
-            _ = ticks.tick() => output.progress(&herd.progress(watch)),
+            _ = ticks.tick() => output.progress(&crowd.progress(watch)),
         }
     }
-    output.progress(&herd.progress(watch));
+    output.progress(&crowd.progress(watch));
     output.end_progress();
     all.took = watch.elapsed();
     Ok(all)
 }
 
-async fn worker(herd: Arc<Herd>, client: Client, mut ledger: Ledger) -> Ledger {
-    while let Some(number) = herd.next() {
-        let plan = match herd.wave {
-            Wave::Rush => Plan::of(number),
-            Wave::SecondChance => Plan::second_chance(),
+async fn worker(crowd: Arc<Crowd>, client: Client, mut ledger: Ledger) -> Ledger {
+    while let Some(number) = crowd.next() {
+        let plan = match crowd.phase {
+            DemoPhase::Rush => Plan::of(number),
+            DemoPhase::SecondChance => Plan::second_chance(),
         };
-        Box::pin(visit(&herd, &client, &mut ledger, number, plan)).await;
+        Box::pin(visit(&crowd, &client, &mut ledger, number, plan)).await;
     }
     ledger
 }

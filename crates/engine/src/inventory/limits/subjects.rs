@@ -21,7 +21,7 @@ pub type Keys = SmallVec<[SubjectKey; 1]>;
 /// All subjects with any usage.
 #[derive(Debug)]
 pub struct Subjects {
-    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    stripes: Box<[CachePadded<Mutex<SubjectStripe>>]>,
     /// Subjects with remembered holds.
     count: CachePadded<AtomicU64>,
     /// Subjects that only have units of archived drops.
@@ -31,15 +31,15 @@ pub struct Subjects {
 /// The subjects of one stripe. (In a hash table of the entries themselves, which grows by doubling, a subject took half
 /// as much memory again.)
 #[derive(Debug, Default)]
-struct Stripe {
+struct SubjectStripe {
     /// Places in the slab, by the half of the key that does not choose the stripe.
     index: Index,
-    slab: Slab<Entry, { chunk_of(size_of::<Entry>()) }>,
+    slab: Slab<SubjectEntry, { chunk_of(size_of::<SubjectEntry>()) }>,
 }
 
 /// A subject and its key. The key is in two halves, since a 128-bit number would be aligned to 16 bytes.
 #[derive(Debug)]
-struct Entry {
+struct SubjectEntry {
     key: [u64; 2],
     subject: Subject,
 }
@@ -94,7 +94,7 @@ impl Subjects {
     }
 
     /// Does nothing if the stripe is locked: the thread that has it locked loads this memory itself.
-    fn try_stripe(&self, key: SubjectKey, f: impl FnOnce(&mut Stripe)) {
+    fn try_stripe(&self, key: SubjectKey, f: impl FnOnce(&mut SubjectStripe)) {
         if let Some(mut stripe) = self.stripes.get(place(key)).and_then(|stripe| stripe.try_lock()) {
             f(&mut stripe);
         }
@@ -138,7 +138,7 @@ impl Subjects {
     }
 
     /// Counts a subject that was put into the table, unless it is empty.
-    fn came(&self, subject: &Subject) {
+    fn count_in(&self, subject: &Subject) {
         if !subject.is_empty() {
             self.counter(subject.is_old()).fetch_add(1, Ordering::Relaxed);
         }
@@ -149,7 +149,7 @@ impl Subjects {
     ///
     /// # Errors
     /// What `between` returns; the walk ends there.
-    pub fn walk_folded<E>(
+    pub fn scan_folded<E>(
         &self,
         mut visit: impl FnMut(UsageImage),
         mut between: impl FnMut() -> Result<(), E>,
@@ -186,7 +186,7 @@ impl Subjects {
             let is_empty = subject.is_empty();
             if is_empty || subject.is_old() != was_old {
                 self.counter(was_old).fetch_sub(1, Ordering::Relaxed);
-                self.came(subject);
+                self.count_in(subject);
             }
             if is_empty {
                 stripe.remove(key, place);
@@ -196,7 +196,7 @@ impl Subjects {
         let mut subject = Subject::default();
         let result = f(&mut subject);
         if !subject.is_empty() {
-            self.came(&subject);
+            self.count_in(&subject);
             stripe.insert(key, subject);
         }
         result
@@ -208,9 +208,9 @@ impl Subjects {
         // Ascending, each stripe once, so that no two threads can wait for each other.
         places.sort_unstable();
         places.dedup();
-        let mut stripes: SmallVec<[MutexGuard<'_, Stripe>; 8]> =
+        let mut stripes: SmallVec<[MutexGuard<'_, SubjectStripe>; 8]> =
             places.iter().filter_map(|place| self.stripes.get(*place)).map(|stripe| stripe.lock()).collect();
-        let mut of = |key: &SubjectKey, f: &mut dyn FnMut(&mut Stripe)| {
+        let mut of = |key: &SubjectKey, f: &mut dyn FnMut(&mut SubjectStripe)| {
             if let Some(stripe) = places.binary_search(&place(*key)).ok().and_then(|nth| stripes.get_mut(nth)) {
                 f(stripe);
             }
@@ -233,7 +233,7 @@ impl Subjects {
             let mut subject = Some(subject);
             of(key, &mut |stripe| {
                 if let Some(subject) = subject.take() {
-                    self.came(&subject);
+                    self.count_in(&subject);
                     stripe.insert(*key, subject);
                 }
             });
@@ -242,7 +242,7 @@ impl Subjects {
     }
 }
 
-impl Stripe {
+impl SubjectStripe {
     /// The subject with this key, and its place.
     #[inline]
     fn find(&mut self, key: SubjectKey) -> Option<(u32, &mut Subject)> {
@@ -255,7 +255,7 @@ impl Stripe {
     /// Inserts a subject that is not in the stripe yet.
     fn insert(&mut self, key: SubjectKey, subject: Subject) {
         let key = halves(key);
-        let place = self.slab.insert(Entry { key, subject });
+        let place = self.slab.insert(SubjectEntry { key, subject });
         self.index.insert(key[1], place);
     }
 
@@ -266,7 +266,7 @@ impl Stripe {
     }
 }
 
-impl Entry {
+impl SubjectEntry {
     fn key(&self) -> SubjectKey {
         let [high, low] = self.key.map(u128::from);
         SubjectKey((high << 64) | low)
@@ -300,12 +300,12 @@ mod tests {
 
     #[test]
     fn an_entry_is_no_more_than_a_key_and_a_subject() {
-        assert_eq!(Slab::<Entry, 1>::SLOT, size_of::<SubjectKey>() + size_of::<Subject>());
+        assert_eq!(Slab::<SubjectEntry, 1>::SLOT, size_of::<SubjectKey>() + size_of::<Subject>());
     }
 
     #[test]
     fn a_key_is_put_together_as_it_was() {
         let key = SubjectKey(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210);
-        assert_eq!(Entry { key: halves(key), subject: Subject::None }.key(), key);
+        assert_eq!(SubjectEntry { key: halves(key), subject: Subject::None }.key(), key);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Entered hold by hold, each subject and each deadline would be elsewhere in memory, and with ten million holds most
 //! of a restart would be spent waiting for cache misses. Gathered by stripe and by deadline, neighbours are entered
-//! together. At most [`A_STRIPE`] usages for each stripe and [`MOST_DUES`] deadlines are gathered at once, fewer if
+//! together. At most [`A_STRIPE`] usages for each stripe and [`DUES_MAX`] deadlines are gathered at once, fewer if
 //! there is little memory.
 
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use stockade_types::ids::{DropNo, ItemNo, PoolNo, SubjectKey};
 use stockade_types::time::Timestamp;
 
 use super::drops::among;
-use super::limits::{Counted, Keys, STRIPES, Subjects, Whose};
-use super::{DropEntry, HoldRef, Standing};
+use super::limits::{CountedHoldView, HoldKey, Keys, STRIPES, Subjects};
+use super::{CountedHold, DropEntry, HoldSlot};
 
 /// Gathered usages of one stripe: 64 MiB in all stripes.
 const A_STRIPE: usize = if cfg!(test) { 4 } else { 256 };
 /// Gathered deadlines: 48 MiB.
-const MOST_DUES: usize = if cfg!(test) { 64 } else { 2 * 1024 * 1024 };
+const DUES_MAX: usize = if cfg!(test) { 64 } else { 2 * 1024 * 1024 };
 
 /// A hold as a subject's usage.
 struct Usage {
     subject: SubjectKey,
-    whose: Whose,
-    standing: Standing,
+    hold_key: HoldKey,
+    counted_hold: CountedHold,
 }
 
 /// A deadline in a pool. The derived order is the order of entering.
@@ -34,11 +34,11 @@ struct Due {
     item: ItemNo,
     pool: PoolNo,
     at: Timestamp,
-    hold: HoldRef,
+    hold: HoldSlot,
 }
 
-/// What is gathered and not entered yet. [`Gathered::finish`] must be called.
-pub(super) struct Gathered<'a> {
+/// What is gathered and not entered yet. [`BulkUsage::finish`] must be called.
+pub(super) struct BulkUsage<'a> {
     drops: &'a [Arc<DropEntry>],
     subjects: &'a Subjects,
     usages: Vec<Vec<Usage>>,
@@ -46,25 +46,25 @@ pub(super) struct Gathered<'a> {
     /// Most usages of one stripe that are gathered.
     a_stripe: usize,
     /// Most deadlines that are gathered.
-    most_dues: usize,
+    dues_max: usize,
 }
 
-impl<'a> Gathered<'a> {
+impl<'a> BulkUsage<'a> {
     /// Empty, for these drops in the order of their numbers and these subjects; takes about `room` bytes at most.
     pub(super) fn new(drops: &'a [Arc<DropEntry>], subjects: &'a Subjects, room: usize) -> Self {
         let (usages, dues) = ((0..STRIPES).map(|_| Vec::new()).collect(), Vec::new());
         // Half of `room` for each.
         let a_stripe = (room / 2 / STRIPES / size_of::<Usage>()).clamp(1, A_STRIPE);
-        let most_dues = (room / 2 / size_of::<Due>()).clamp(1, MOST_DUES);
-        Self { drops, subjects, usages, dues, a_stripe, most_dues }
+        let dues_max = (room / 2 / size_of::<Due>()).clamp(1, DUES_MAX);
+        Self { drops, subjects, usages, dues, a_stripe, dues_max }
     }
 
     /// Gathers a hold's usage by these subjects.
-    pub(super) fn used(&mut self, keys: &Keys, place: HoldRef, hold: &Hold) {
-        let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+    pub(super) fn used(&mut self, keys: &Keys, place: HoldSlot, hold: &Hold) {
+        let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
         for subject in keys {
             let Some(usages) = self.usages.get_mut(Subjects::stripe(*subject)) else { continue };
-            usages.push(Usage { subject: *subject, whose, standing: Standing::of(hold) });
+            usages.push(Usage { subject: *subject, hold_key, counted_hold: CountedHold::of(hold) });
             if usages.len() >= self.a_stripe {
                 enter_usages(self.subjects, usages);
             }
@@ -72,9 +72,9 @@ impl<'a> Gathered<'a> {
     }
 
     /// Gathers a hold's deadline in a pool.
-    pub(super) fn due(&mut self, at: Timestamp, hold: HoldRef, (drop, item, pool): (DropNo, ItemNo, PoolNo)) {
+    pub(super) fn due(&mut self, at: Timestamp, hold: HoldSlot, (drop, item, pool): (DropNo, ItemNo, PoolNo)) {
         self.dues.push(Due { drop, item, pool, at, hold });
-        if self.dues.len() >= self.most_dues {
+        if self.dues.len() >= self.dues_max {
             self.enter_dues();
         }
     }
@@ -102,10 +102,10 @@ impl<'a> Gathered<'a> {
 
 /// In the order in which they were gathered: a subject's holds are entered as if each had been entered at once.
 fn enter_usages(subjects: &Subjects, usages: &mut Vec<Usage>) {
-    for Usage { subject, whose, standing } in usages.drain(..) {
+    for Usage { subject, hold_key, counted_hold } in usages.drain(..) {
         subjects.with(&[subject], |subjects| {
             for subject in subjects {
-                subject.enter(whose, None, Some(Counted::from(&standing)));
+                subject.enter(hold_key, None, Some(CountedHoldView::from(&counted_hold)));
             }
         });
     }
@@ -161,7 +161,7 @@ mod tests {
             settled_at: Timestamp(n),
             revision: Lsn(n),
             lines: Lines::from_slice(&lines),
-            rare: None,
+            extras: None,
         })
     }
 
@@ -174,13 +174,13 @@ mod tests {
         }
         let derived = load.finish(usize::MAX).expect("it adds up");
 
-        let mut dues: BTreeMap<(ItemNo, PoolNo), Vec<(Timestamp, HoldRef)>> = BTreeMap::new();
+        let mut dues: BTreeMap<(ItemNo, PoolNo), Vec<(Timestamp, HoldSlot)>> = BTreeMap::new();
         let shop = drop_of_two_pools().definition.shop;
         derived.holds.for_each_shard(|shard| {
             for (place, hold) in shard.iter() {
-                let whose = Whose { drop: hold.drop, place, created_at: hold.created_at() };
+                let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
                 plain.with(&[derived.key.customers(&shop).subject(&hold.customer)], |subjects| {
-                    subjects[0].enter(whose, None, Counted::of(hold));
+                    subjects[0].enter(hold_key, None, CountedHoldView::of(hold));
                 });
                 for line in hold.lines().iter().filter(|_| hold.state.is_live()) {
                     dues.entry((line.item, line.pool)).or_default().push((hold.expires_at(), place));
@@ -193,7 +193,7 @@ mod tests {
                 let pool = entry.pool(*item, *pool).expect("a pool");
                 let first = expected.iter().map(|(at, _)| *at).min().expect("some");
                 let mut listed = pool.due(Timestamp::NEVER, usize::MAX);
-                let mut expected: Vec<HoldRef> = expected.iter().map(|(_, place)| *place).collect();
+                let mut expected: Vec<HoldSlot> = expected.iter().map(|(_, place)| *place).collect();
                 listed.sort_unstable();
                 expected.sort_unstable();
                 assert_eq!((pool.next_due(), listed), (first, expected));

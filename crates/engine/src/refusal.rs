@@ -6,47 +6,49 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::answer::{LimitHit, Outcome, Refusal, RefusedLine};
 use super::attempt::{Attempt, Chore, Decided, Undecided};
-use super::limits::{due, told};
-use super::reserve::{Request, Reserved, Short, Shorts};
-use crate::inventory::{Broken, Pool, Subject};
+use super::limits::{due, limit_hit};
+use super::reserve::{ItemShort, ReserveRequest, ReserveResult, Shorts};
+use crate::inventory::{Pool, Subject, Violations};
 
-impl Request<'_> {
+impl ReserveRequest<'_> {
     /// Refuses for lack of stock, and names the lines that limits would refuse as well.
-    pub(super) fn sold_out(&self, shorts: &[Short]) -> Attempt<Reserved> {
+    pub(super) fn sold_out(&self, shorts: &[ItemShort]) -> Attempt<ReserveResult> {
         // The most frequent refusal: one line, nothing left. Limits can't make it less, so no subject is locked.
         if let [(_, 0)] = shorts
-            && self.asked.lines.len() == 1
-            && self.old.is_none()
+            && self.resolved.lines.len() == 1
+            && self.superseded.is_none()
         {
             return Ok(self.refuse_stock(shorts, &[]));
         }
-        self.engine.inventory.subjects.with(&self.asked.counted.keys, |subjects| match due(subjects, self.now) {
-            // A due hold must not be shown as the reason.
-            Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
-            None => Ok(self.refuse_stock(shorts, subjects)),
+        self.engine.inventory.subjects.with(&self.resolved.limit_subjects.keys, |subjects| {
+            match due(subjects, self.now) {
+                // A due hold must not be shown as the reason.
+                Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
+                None => Ok(self.refuse_stock(shorts, subjects)),
+            }
         })
     }
 
     /// A limit would refuse. Due holds go back first, and stock is checked again, exactly: the first look can't see a
     /// shortage while units are spread, and `SOLD_OUT` has precedence over limits.
-    pub(super) fn over_limit(&self, broken: &Broken<'_>, subjects: &[Subject]) -> Attempt<Reserved> {
+    pub(super) fn over_limit(&self, violations: &Violations<'_>, subjects: &[Subject]) -> Attempt<ReserveResult> {
         if let Some(due) = due(subjects, self.now) {
             return Err(Undecided::Retry(Chore::SweepHold(due)));
         }
-        let shorts = self.look_closely()?;
-        Ok(if shorts.is_empty() { self.limited(broken) } else { self.refuse_stock(&shorts, subjects) })
+        let shorts = self.probe()?;
+        Ok(if shorts.is_empty() { self.limited(violations) } else { self.refuse_stock(&shorts, subjects) })
     }
 
     /// Refuses for lack of stock. `shorts` are known to be short; other short lines of the cart are found here, as far
     /// as nothing is in doubt.
-    pub(super) fn refuse_stock(&self, shorts: &[Short], subjects: &[Subject]) -> Reserved {
+    pub(super) fn refuse_stock(&self, shorts: &[ItemShort], subjects: &[Subject]) -> ReserveResult {
         let shorts = self.all_shorts(shorts);
         // Limits are checked only if subjects were passed in.
-        let broken = if subjects.is_empty() { Broken::default() } else { self.broken(subjects) };
+        let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
         let mut lines = Vec::new();
-        for (item, units) in &self.asked.lines {
+        for (item, units) in &self.resolved.lines {
             let short = shorts.iter().find(|(short, _)| short == item);
-            let limited = broken.line(*item);
+            let limited = violations.line(*item);
             let (reason, free) = match (short, limited) {
                 // Units in the hold that is superseded are available to the customer, too.
                 (Some((_, free)), _) => {
@@ -60,20 +62,20 @@ impl Request<'_> {
             lines.push(self.refused_line(*item, reason, *units, available));
         }
         // Worth another try once every short line may have units again; never if one has nothing held.
-        let retry_at = shorts.iter().map(|short| self.comes_back(*short)).max();
+        let retry_at = shorts.iter().map(|short| self.back_at(*short)).max();
         let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
         self.refuse(Reason::SoldOut, retry_after, lines, None)
     }
 
-    fn all_shorts(&self, certain: &[Short]) -> Shorts {
+    fn all_shorts(&self, certain: &[ItemShort]) -> Shorts {
         let mut shorts = Shorts::from(certain);
-        if shorts.len() == self.asked.lines.len() {
+        if shorts.len() == self.resolved.lines.len() {
             return shorts;
         }
         for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(item, _)| *item == line.item);
             // Lines in doubt may still be served: they are not named.
-            if !known && let Ok(Err(free)) = self.look_closely_at(line) {
+            if !known && let Ok(Err(free)) = self.probe_at(line) {
                 shorts.push((line.item, free));
             }
         }
@@ -82,15 +84,16 @@ impl Request<'_> {
 
     /// When units of a short line may come back: the next deadline of the pools that it may draw on. The deadline of
     /// the hold that is superseded does not count: its units are the customer's already.
-    fn comes_back(&self, (item, free): Short) -> Timestamp {
+    fn back_at(&self, (item, free): ItemShort) -> Timestamp {
         let Some(line) = self.lines().find(|line| line.item == item) else { return Timestamp::NEVER };
-        let of =
-            |pool: &Pool| self.old.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place));
+        let of = |pool: &Pool| {
+            self.superseded.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place))
+        };
         let next_due = || self.earliest(line, of);
         match next_due() {
             // Units were taken and their hold is being made at this instant: assume the drop's usual hold time.
             Timestamp::NEVER if self.is_being_taken_from(line, free) => {
-                self.now.plus(self.running.definition.terms.hold_ttl)
+                self.now.plus(self.inner.definition.terms.hold_ttl)
             }
             // The hold may have been entered between the two reads: then its deadline is in the queue by now.
             Timestamp::NEVER => next_due(),
@@ -99,20 +102,20 @@ impl Request<'_> {
     }
 
     /// Refuses because of limits, naming every line that they refuse.
-    pub(super) fn limited(&self, broken: &Broken<'_>) -> Reserved {
-        let asked = |item| self.asked.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
-        let lines = broken
+    pub(super) fn limited(&self, violations: &Violations<'_>) -> ReserveResult {
+        let asked = |item| self.resolved.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
+        let lines = violations
             .lines
             .iter()
             .map(|line| self.refused_line(line.item, line.reason, asked(line.item), line.left))
             .collect();
-        let reason = broken.hit.as_ref().map_or(Reason::LimitReached, |hit| hit.reason);
-        let (hit, retry_after) = broken.hit.as_ref().map(|hit| told(hit, self.now)).unzip();
-        self.refuse(reason, retry_after.flatten(), lines, hit)
+        let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
+        let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
+        self.refuse(reason, retry_after.flatten(), lines, limit)
     }
 
     fn refused_line(&self, item: ItemNo, reason: Reason, requested: u32, available: u32) -> RefusedLine {
-        RefusedLine { sku: self.running.definition.sku(item).clone(), reason, requested, available }
+        RefusedLine { sku: self.inner.definition.sku(item).clone(), reason, requested, available }
     }
 
     /// The place in the request at which it names a SKU first.
@@ -128,7 +131,7 @@ impl Request<'_> {
         retry_after: Option<Millis>,
         mut lines: Vec<RefusedLine>,
         limit: Option<LimitHit>,
-    ) -> Reserved {
+    ) -> ReserveResult {
         lines.sort_by_key(|line| self.place_of(&line.sku));
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());

@@ -2,14 +2,17 @@
 //!
 //! What does not fit these bytes is stored elsewhere: nothing is rounded or lost.
 
+mod times;
+mod body;
+
 use std::fmt;
 
-use super::body::Body;
-use super::times::{self, Short, Times};
-use super::{ContentHash, HoldState, Identity, Lines, LinesView, Rare, ShortLine};
+use super::{ContentHash, HoldExtras, HoldState, Identity, Lines, LinesView, ShortLine};
 use crate::ids::{CustomerId, DropNo, HoldId, Lsn, OrderRef, TierId};
 use crate::packed::Packed;
 use crate::time::Timestamp;
+use body::Body;
+use times::{ShortTimes, Times};
 
 /// Units set aside for one customer. All that the engine knows of a hold is in here. It is built from [`HoldFields`].
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -55,7 +58,7 @@ pub struct HoldFields {
     /// What it has.
     pub lines: Lines,
     /// What few holds have, or only at their end.
-    pub rare: Option<Box<Rare>>,
+    pub extras: Option<Box<HoldExtras>>,
 }
 
 /// All fields of a hold, borrowed. A destructuring pattern on it can't miss a new field.
@@ -72,7 +75,7 @@ pub struct HoldParts<'a> {
     pub settled_at: Timestamp,
     pub revision: Lsn,
     pub lines: LinesView<'a>,
-    pub rare: Option<&'a Rare>,
+    pub extras: Option<&'a HoldExtras>,
 }
 
 impl From<HoldFields> for Hold {
@@ -89,9 +92,9 @@ impl From<HoldFields> for Hold {
             settled_at,
             revision,
             lines,
-            rare,
+            extras,
         } = fields;
-        let (none, body) = (Packed::ZERO, Body::new(lines, rare.map(|rare| *rare)));
+        let (none, body) = (Packed::ZERO, Body::new(lines, extras.map(|extras| *extras)));
         let mut hold =
             Self { id, drop, state, created_at: Packed::ZERO, life: none, customer, content, revision, body };
         hold.set_times(Times { created_at, expires_at, settled_at });
@@ -101,10 +104,21 @@ impl From<HoldFields> for Hold {
 
 impl From<Hold> for HoldFields {
     fn from(hold: Hold) -> Self {
-        let HoldParts { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare } =
-            hold.parts();
-        let (customer, lines, rare) = (customer.clone(), lines.to_lines(), rare.cloned().map(Box::new));
-        Self { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, rare }
+        let HoldParts {
+            id,
+            drop,
+            state,
+            customer,
+            content,
+            created_at,
+            expires_at,
+            settled_at,
+            revision,
+            lines,
+            extras,
+        } = hold.parts();
+        let (customer, lines, extras) = (customer.clone(), lines.to_lines(), extras.cloned().map(Box::new));
+        Self { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, extras }
     }
 }
 
@@ -132,7 +146,7 @@ impl Hold {
             settled_at,
             revision: *revision,
             lines: body.lines(),
-            rare: body.rare(),
+            extras: body.extras(),
         }
     }
 
@@ -167,50 +181,50 @@ impl Hold {
     /// What few holds have, or only at their end.
     #[inline]
     #[must_use]
-    pub fn rare(&self) -> Option<&Rare> {
-        self.body.rare()
+    pub fn extras(&self) -> Option<&HoldExtras> {
+        self.body.extras()
     }
 
     /// The order it was claimed for.
     #[must_use]
     pub fn order_ref(&self) -> Option<&OrderRef> {
-        self.rare()?.order_ref.as_ref()
+        self.extras()?.order_ref.as_ref()
     }
 
     /// Whether it was claimed after its deadline, from free stock.
     #[must_use]
     pub fn is_late(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.late)
+        self.extras().is_some_and(|extras| extras.late)
     }
 
     /// The hold that took its place.
     #[must_use]
     pub fn superseded_by(&self) -> Option<HoldId> {
-        self.rare()?.superseded_by
+        self.extras()?.superseded_by
     }
 
     /// Further subjects that limits count the hold for.
     #[must_use]
     pub fn identities(&self) -> &[Identity] {
-        self.rare().map_or(&[], |rare| &rare.identities)
+        self.extras().map_or(&[], |extras| &extras.identities)
     }
 
     /// The customer's tiers, as far as a limit of the drop named them.
     #[must_use]
     pub fn tiers(&self) -> &[TierId] {
-        self.rare().map_or(&[], |rare| &rare.tiers)
+        self.extras().map_or(&[], |extras| &extras.tiers)
     }
 
     /// Whether staff overrode the limits for it.
     #[must_use]
     pub fn is_over_limits(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.over_limits.is_some())
+        self.extras().is_some_and(|extras| extras.over_limits.is_some())
     }
 
     /// Lines that were served short, in the order of the request that made the hold.
     #[must_use]
     pub fn shorts(&self) -> &[ShortLine] {
-        self.rare().map_or(&[], |rare| &rare.shorts)
+        self.extras().map_or(&[], |extras| &extras.shorts)
     }
 
     /// Moves the deadline.
@@ -231,29 +245,29 @@ impl Hold {
     }
 
     pub(super) fn set_lines(&mut self, lines: Lines) {
-        self.body.change(|more| more.lines = lines);
+        self.body.change(|extended| extended.lines = lines);
     }
 
-    pub(super) fn change_rare(&mut self, f: impl FnOnce(&mut Rare)) {
-        self.body.change(|more| f(more.rare.get_or_insert_default()));
+    pub(super) fn change_extras(&mut self, f: impl FnOnce(&mut HoldExtras)) {
+        self.body.change(|extended| f(extended.extras.get_or_insert_default()));
     }
 
     #[inline]
     fn times(&self) -> Times {
         let Self { created_at, life, body, .. } = self;
-        let short = Short { created_at: *created_at, life: *life, settled: body.settled() };
+        let short = ShortTimes { created_at: *created_at, life: *life, settled: body.settled() };
         body.times().unwrap_or_else(|| short.into())
     }
 
     /// Stores them in the hold's own bytes if they fit, otherwise with what is rare.
     #[inline]
     fn set_times(&mut self, times: Times) {
-        let nothing = Short { created_at: Packed::ZERO, life: Packed::ZERO, settled: Packed::ZERO };
+        let nothing = ShortTimes { created_at: Packed::ZERO, life: Packed::ZERO, settled: Packed::ZERO };
         let short = times.short();
         if short.is_none() || self.body.times().is_some() {
-            self.body.change(|more| more.times = short.is_none().then(|| Box::new(times)));
+            self.body.change(|extended| extended.times = short.is_none().then(|| Box::new(times)));
         }
-        let Short { created_at, life, settled } = short.unwrap_or(nothing);
+        let ShortTimes { created_at, life, settled } = short.unwrap_or(nothing);
         (self.created_at, self.life) = (created_at, life);
         self.body.set_settled(settled);
     }
@@ -277,7 +291,7 @@ mod tests {
             settled_at: Timestamp(0),
             revision: Lsn(5),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(4), PoolNo(5), 6)]),
-            rare: None,
+            extras: None,
         }
     }
 
@@ -285,16 +299,16 @@ mod tests {
     fn all() -> Vec<HoldFields> {
         let line = HoldLine::new(ItemNo(1), PoolNo(2), 3);
         let lines = [&[line][..], &[HoldLine { released: 1, ..line }], &[line, HoldLine::new(ItemNo(2), PoolNo(0), 1)]];
-        let late = Rare { late: true, ..Rare::default() };
+        let late = HoldExtras { late: true, ..HoldExtras::default() };
         let far = u64::MAX;
         let times = [(1, 2, 0), (1, 2, 3), (9, 8, 0), (9, 8, 7), (far, far, far), (0, 0, 0), (0, far, 0), (5, 6, far)];
         let mut all = Vec::new();
         for lines in lines {
-            for rare in [None, Some(Box::new(late.clone()))] {
+            for extras in [None, Some(Box::new(late.clone()))] {
                 for (created_at, expires_at, settled_at) in times {
                     let [created_at, expires_at, settled_at] = [created_at, expires_at, settled_at].map(Timestamp);
-                    let (lines, rare) = (Lines::from_slice(lines), rare.clone());
-                    all.push(HoldFields { created_at, expires_at, settled_at, lines, rare, ..fields() });
+                    let (lines, extras) = (Lines::from_slice(lines), extras.clone());
+                    all.push(HoldFields { created_at, expires_at, settled_at, lines, extras, ..fields() });
                 }
             }
         }
@@ -317,7 +331,7 @@ mod tests {
     #[test]
     fn whatever_a_hold_was_before_it_equals_what_is_made_so_at_once() {
         for was in all() {
-            for is in all().into_iter().filter(|is| is.created_at == was.created_at && is.rare == was.rare) {
+            for is in all().into_iter().filter(|is| is.created_at == was.created_at && is.extras == was.extras) {
                 let mut hold = Hold::from(was.clone());
                 hold.set_settled_at(is.settled_at);
                 hold.set_lines(is.lines.clone());
@@ -326,11 +340,11 @@ mod tests {
                 assert_eq!(HoldFields::from(hold), is);
             }
         }
-        for was in all().into_iter().filter(|was| was.rare.is_none()) {
+        for was in all().into_iter().filter(|was| was.extras.is_none()) {
             let mut hold = Hold::from(was.clone());
-            hold.change_rare(|rare| rare.late = true);
-            let rare = Some(Box::new(Rare { late: true, ..Rare::default() }));
-            assert_eq!(hold, Hold::from(HoldFields { rare, ..was }));
+            hold.change_extras(|extras| extras.late = true);
+            let extras = Some(Box::new(HoldExtras { late: true, ..HoldExtras::default() }));
+            assert_eq!(hold, Hold::from(HoldFields { extras, ..was }));
         }
     }
 }

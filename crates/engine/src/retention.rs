@@ -8,40 +8,40 @@ use stockade_journal::History;
 use stockade_types::time::{Clock, Millis, Timestamp};
 
 use super::Engine;
-use super::watch::Lasting;
+use super::watch::LastingTrouble;
 
 /// How often it checks: with `os` durability readers see a record about this long after it was appended.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often kept segments are tended.
-const TEND_EVERY: Millis = Millis(1_000);
+const TEND_INTERVAL: Millis = Millis(1_000);
 
 /// The work of one thread: a check may wait for the disk.
-pub(super) struct Librarian {
+pub(super) struct Retention {
     engine: Arc<Engine>,
     history: Arc<History>,
     clock: Arc<dyn Clock>,
     /// None before the first time.
     tended: Option<Timestamp>,
-    trouble: Lasting,
+    trouble: LastingTrouble,
 }
 
-impl Librarian {
+impl Retention {
     /// None for an engine without a data folder.
     pub(super) fn new(engine: &Arc<Engine>, clock: &Arc<dyn Clock>) -> Option<Self> {
         let history = engine.history()?;
         let (engine, clock) = (Arc::clone(engine), Arc::clone(clock));
-        Some(Self { engine, history, clock, tended: None, trouble: Lasting::default() })
+        Some(Self { engine, history, clock, tended: None, trouble: LastingTrouble::default() })
     }
 
     /// Checks once.
-    pub(super) fn look(&mut self) {
+    pub(super) fn tick(&mut self) {
         let journal = self.engine.journal();
         if self.history.is_followed() && self.history.forced() < journal.durable() {
             // If this fails, the journal has failed and reports it.
             let _forced = journal.force();
         }
         let now = self.clock.now();
-        if self.tended.is_some_and(|tended| tended.plus(TEND_EVERY) > now) {
+        if self.tended.is_some_and(|tended| tended.plus(TEND_INTERVAL) > now) {
             return;
         }
         self.tended = Some(now);
@@ -55,7 +55,7 @@ impl Librarian {
 #[cfg(test)]
 mod tests {
     use stockade_journal::storage::SimulatedStorage;
-    use stockade_journal::storage::simulated::Operation;
+    use stockade_journal::storage::simulated::StorageOperation;
     use stockade_journal::{Durability, FileLogOptions, KeepPolicy};
     use stockade_types::ids::Lsn;
     use stockade_types::record::{Record, Restart};
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
     use crate::Bounds;
-    use crate::folder::Folder;
+    use crate::folder::DataFolder;
     use crate::recover::{StartOptions, recover};
 
     fn append(engine: &Engine) {
@@ -73,47 +73,51 @@ mod tests {
         engine.journal().ticket(appended.lsn()).wait().expect("written");
     }
 
-    fn started(journal: &SimulatedStorage) -> (Arc<Engine>, Librarian) {
+    fn started(journal: &SimulatedStorage) -> (Arc<Engine>, Retention) {
         let storage = || Arc::new(SimulatedStorage::new());
-        let folder = Folder::over(storage(), Arc::new(journal.clone()), storage(), "simulated").expect("a folder");
+        let folder = DataFolder::over(storage(), Arc::new(journal.clone()), storage(), "simulated").expect("a folder");
         let keep = KeepPolicy { age: Millis(1_000), bytes: 1 << 20 };
         let folder = folder.keeping_in(Arc::new(journal.beside("kept/")), keep);
         let log = FileLogOptions { durability: Durability::Os, segment_bytes: 300 };
         let options = StartOptions { bounds: Bounds::default(), log, outage_grace: Millis(0), accept_clock: false };
         let engine = Arc::new(recover(&folder, &options, &|| Timestamp(1)).expect("an engine").engine);
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp(1)));
-        let librarian = Librarian::new(&engine, &clock).expect("a history");
-        (engine, librarian)
+        let retention = Retention::new(&engine, &clock).expect("a history");
+        (engine, retention)
     }
 
     #[test]
     fn what_is_appended_is_forced_while_somebody_follows_and_not_otherwise() {
         let journal = SimulatedStorage::new();
-        let (engine, mut librarian) = started(&journal);
+        let (engine, mut retention) = started(&journal);
         let history = engine.history().expect("a history");
         append(&engine);
-        librarian.look();
+        retention.tick();
         assert_eq!(history.forced(), Lsn(0));
         let following = history.follow();
-        librarian.look();
+        retention.tick();
         assert_eq!(history.forced(), Lsn(1));
-        let syncs = journal.count(Operation::SyncData);
-        librarian.look();
-        assert_eq!(journal.count(Operation::SyncData), syncs, "there is nothing new");
+        let syncs = journal.count(StorageOperation::SyncData);
+        retention.tick();
+        assert_eq!(journal.count(StorageOperation::SyncData), syncs, "there is nothing new");
         drop(following);
         append(&engine);
-        librarian.look();
+        retention.tick();
         assert_eq!(history.forced(), Lsn(1));
     }
 
     #[test]
     fn a_sync_that_fails_is_the_journals_end() {
         let journal = SimulatedStorage::new();
-        let (engine, mut librarian) = started(&journal);
+        let (engine, mut retention) = started(&journal);
         let _following = engine.history().expect("a history").follow();
         append(&engine);
-        journal.fail_at(Operation::SyncData, journal.count(Operation::SyncData), std::io::ErrorKind::Other);
-        librarian.look();
+        journal.fail_at(
+            StorageOperation::SyncData,
+            journal.count(StorageOperation::SyncData),
+            std::io::ErrorKind::Other,
+        );
+        retention.tick();
         assert!(engine.journal().permit().is_err());
     }
 }

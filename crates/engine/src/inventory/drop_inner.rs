@@ -40,7 +40,7 @@ impl DropState {
 
 /// What may change about a drop while it runs.
 #[derive(Debug)]
-pub struct Running {
+pub struct DropInner {
     /// As defined.
     pub definition: Arc<Definition>,
     /// LSN of the definition's record.
@@ -63,7 +63,7 @@ pub struct Running {
     pub basis: Option<Vec<Vec<PoolBasis>>>,
 }
 
-impl Running {
+impl DropInner {
     /// When it opens: as defined, or else when it was created.
     #[must_use]
     pub fn opens_at(&self, entry: &DropEntry) -> Timestamp {
@@ -72,7 +72,7 @@ impl Running {
 
     /// The newest record that definition and state depend on.
     #[must_use]
-    pub fn known_at(&self) -> Lsn {
+    pub fn durable_after(&self) -> Lsn {
         let archived = self.archived.as_ref().map_or(Lsn::default(), |(lsn, _)| *lsn);
         self.revision.max(self.lived).max(archived)
     }

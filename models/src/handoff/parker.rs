@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::progress::Progress;
-use super::super::queue::{Gathered, Queue, Work};
+use super::super::queue::{PendingBatch, Queue, Work};
 use super::{FIRST, ONE, SECOND, Task, ticket};
 use crate::ids::Lsn;
 use crate::run::{at, joined};
@@ -23,11 +23,11 @@ impl Desk {
     /// The writer: publishes batches until everything up to `last` is durable, or the queue is closed. Returns where it
     /// ended.
     fn write_up_to(&self, last: Lsn) -> Lsn {
-        self.progress.bell.answer();
+        self.progress.parker.bind();
         let mut durable = Lsn(0);
         while durable < last {
             match self.queue.pop(&self.progress) {
-                Work::Write(Gathered { first, records, .. }) => {
+                Work::Write(PendingBatch { first, records, .. }) => {
                     durable = Lsn(first.plus(records.into()).0 - 1);
                     self.progress.advance(durable, &mut Vec::new());
                 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Rare;
-use super::lines::{HoldLine, Lines, LinesView};
+use super::super::HoldExtras;
+use super::super::lines::{HoldLine, Lines, LinesView};
 use super::times::Times;
 use crate::ids::{ItemNo, PoolNo};
 use crate::packed::Packed;
@@ -17,14 +17,14 @@ pub(super) enum Body {
     /// Any other lines. A thin `Arc`: a fat one, with the slice's length, would take 8 bytes more.
     Cart { settled: Packed<5>, lines: Arc<Box<[HoldLine]>> },
     /// Any hold that has something rare.
-    More { settled: Packed<5>, more: Arc<More> },
+    Extended { settled: Packed<5>, extended: Arc<ExtendedBody> },
 }
 
 /// The content of a hold that has something rare.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct More {
+pub(super) struct ExtendedBody {
     pub(super) lines: Lines,
-    pub(super) rare: Option<Rare>,
+    pub(super) extras: Option<HoldExtras>,
     /// The hold's times, if they don't fit its own bytes; those are zero then.
     pub(super) times: Option<Box<Times>>,
 }
@@ -37,8 +37,8 @@ impl Default for Body {
 
 impl Body {
     /// The body of a hold that is not settled.
-    pub(super) fn new(lines: Lines, rare: Option<Rare>) -> Self {
-        Self::of(More { lines, rare, times: None }, Packed::ZERO)
+    pub(super) fn new(lines: Lines, extras: Option<HoldExtras>) -> Self {
+        Self::of(ExtendedBody { lines, extras, times: None }, Packed::ZERO)
     }
 
     #[inline]
@@ -48,15 +48,15 @@ impl Body {
                 LinesView::One { item: *item, pool: *pool, quantity: *quantity }
             }
             Self::Cart { settled: _, lines } => LinesView::Many(lines),
-            Self::More { settled: _, more } => more.lines.view(),
+            Self::Extended { settled: _, extended } => extended.lines.view(),
         }
     }
 
     #[inline]
-    pub(super) fn rare(&self) -> Option<&Rare> {
+    pub(super) fn extras(&self) -> Option<&HoldExtras> {
         match self {
             Self::Line { .. } | Self::Cart { .. } => None,
-            Self::More { settled: _, more } => more.rare.as_ref(),
+            Self::Extended { settled: _, extended } => extended.extras.as_ref(),
         }
     }
 
@@ -65,51 +65,55 @@ impl Body {
     pub(super) fn times(&self) -> Option<Times> {
         match self {
             Self::Line { .. } | Self::Cart { .. } => None,
-            Self::More { settled: _, more } => more.times.as_deref().copied(),
+            Self::Extended { settled: _, extended } => extended.times.as_deref().copied(),
         }
     }
 
     #[inline]
     pub(super) const fn settled(&self) -> Packed<5> {
         match self {
-            Self::Line { settled, .. } | Self::Cart { settled, .. } | Self::More { settled, .. } => *settled,
+            Self::Line { settled, .. } | Self::Cart { settled, .. } | Self::Extended { settled, .. } => *settled,
         }
     }
 
     #[inline]
     pub(super) const fn set_settled(&mut self, at: Packed<5>) {
         match self {
-            Self::Line { settled, .. } | Self::Cart { settled, .. } | Self::More { settled, .. } => *settled = at,
+            Self::Line { settled, .. } | Self::Cart { settled, .. } | Self::Extended { settled, .. } => *settled = at,
         }
     }
 
     /// Changes anything but the settling time.
-    pub(super) fn change(&mut self, f: impl FnOnce(&mut More)) {
+    pub(super) fn change(&mut self, f: impl FnOnce(&mut ExtendedBody)) {
         let settled = self.settled();
-        let plain = |lines| Arc::new(More { lines, rare: None, times: None });
-        let mut more = match std::mem::take(self) {
+        let plain = |lines| Arc::new(ExtendedBody { lines, extras: None, times: None });
+        let mut extended = match std::mem::take(self) {
             Self::Line { settled: _, item, pool, quantity } => plain(Lines::One { item, pool, quantity }),
             Self::Cart { settled: _, lines } => plain(Lines::Many(Arc::unwrap_or_clone(lines))),
-            Self::More { settled: _, more } => more,
+            Self::Extended { settled: _, extended } => extended,
         };
-        f(Arc::make_mut(&mut more));
-        let is_rare = more.is_rare();
-        *self = if is_rare { Self::More { settled, more } } else { Self::of(Arc::unwrap_or_clone(more), settled) };
+        f(Arc::make_mut(&mut extended));
+        let is_extended = extended.is_extended();
+        *self = if is_extended {
+            Self::Extended { settled, extended }
+        } else {
+            Self::of(Arc::unwrap_or_clone(extended), settled)
+        };
     }
 
-    fn of(more: More, settled: Packed<5>) -> Self {
-        if more.is_rare() {
-            return Self::More { settled, more: Arc::new(more) };
+    fn of(extended: ExtendedBody, settled: Packed<5>) -> Self {
+        if extended.is_extended() {
+            return Self::Extended { settled, extended: Arc::new(extended) };
         }
-        match more.lines {
+        match extended.lines {
             Lines::One { item, pool, quantity } => Self::Line { settled, item, pool, quantity },
             Lines::Many(lines) => Self::Cart { settled, lines: Arc::new(lines) },
         }
     }
 }
 
-impl More {
-    const fn is_rare(&self) -> bool {
-        self.rare.is_some() || self.times.is_some()
+impl ExtendedBody {
+    const fn is_extended(&self) -> bool {
+        self.extras.is_some() || self.times.is_some()
     }
 }

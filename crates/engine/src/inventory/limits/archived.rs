@@ -6,7 +6,7 @@ use stockade_types::packed::Packed;
 use stockade_types::record::OldUsage;
 use stockade_types::time::Timestamp;
 
-use super::many::{Reserved, Sum};
+use super::aggregate::{ReservedUnits, Sum};
 use super::sorted::Sorted;
 
 /// One entry: an [`OldUsage`] packed so small that a subject holds it without an allocation.
@@ -45,7 +45,7 @@ impl Folded {
     }
 
     /// What was reserved at `from` or later, newest first.
-    pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(Reserved)) {
+    pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(ReservedUnits)) {
         self.0.each_down_to(&(from, DropNo::default(), ItemNo::default()), |(at, drop, item), units| {
             f(OldUsage { drop, item, at, units }.into());
             true
@@ -82,7 +82,7 @@ impl From<OldUsage> for Sum {
     }
 }
 
-impl From<OldUsage> for Reserved {
+impl From<OldUsage> for ReservedUnits {
     /// No hold of it is remembered.
     fn from(OldUsage { drop, item, at, units }: OldUsage) -> Self {
         Self { at, drop, item, holds: 0, units }
