@@ -1,5 +1,5 @@
-//! Pure data: ids, time, definitions, holds and records, and how they are written as bytes. No I/O; only [`time`] reads
-//! the machine's clocks.
+//! Pure data: ids, time, definitions, holds and records, and how they are written as bytes. No I/O;
+//! the machine's clocks are read in [`time`] only, and stopwatches in [`metrics`].
 //!
 //! - [`ids`]: typed ids and numbers, such as [`DropId`](ids::DropId), [`HoldId`](ids::HoldId) and [`Lsn`](ids::Lsn).
 //! - [`time`]: [`Timestamp`](time::Timestamp), [`Millis`](time::Millis), and the [`Clock`](time::Clock).
@@ -7,7 +7,7 @@
 //! - [`hold`]: a [`Hold`](hold::Hold) and its changes.
 //! - [`record`]: a [`Record`](record::Record), the entry of journals and snapshots; [`codec`] is its encoding.
 //! - [`refusal`]: the [`Reason`](refusal::Reason) of a business "no".
-//! - [`digest`]: keyed hashes. [`metrics`]: counters. [`invariant`]: what ends the process if it does not hold.
+//! - [`digest`]: keyed hashes. [`metrics`]: counters. [`invariant`](mod@invariant): a bug ends the process.
 //!
 //! The modules stand in reading order: each uses only those above it. `README.md` has an example.
 
