@@ -7,7 +7,7 @@
 //! - [`hold`]: a [`Hold`](hold::Hold) and its changes.
 //! - [`record`]: a [`Record`](record::Record), the entry of journals and snapshots; [`codec`] is its encoding.
 //! - [`refusal`]: the [`Reason`](refusal::Reason) of a business "no".
-//! - [`digest`]: keyed hashes. [`metrics`]: counters. [`invariant`](mod@invariant): a bug ends the process.
+//! - [`digest`]: keyed hashes. [`metrics`]: counters. [`mod@invariant`]: a bug ends the process.
 //!
 //! The modules stand in reading order: each uses only those above it. `README.md` has an example.
 
