@@ -64,7 +64,9 @@ impl fmt::Display for Report {
             writeln!(f, "{finding}")?;
         }
         match (violations, undecided) {
-            (0, 0) if *silences > 0 => write!(f, "TOO FEW ANSWERS: {silences} lives and last looks"),
+            (0, parts) if *silences > 0 => {
+                write!(f, "TOO FEW ANSWERS: {silences} lives and last reads, {parts} parts undecided")
+            }
             (0, 0) => f.write_str("linearizable"),
             (0, parts) => write!(f, "UNDECIDED: the search was given up in {parts} parts"),
             (violations, _) => write!(f, "NOT LINEARIZABLE: {violations} violations, {undecided} parts undecided"),
