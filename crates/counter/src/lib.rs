@@ -1,9 +1,22 @@
-//! The stock counter that many threads take from at once, and the atomics, locks and threads that a model checker
-//! replaces.
+//! The counter of one pool's free units, and the atomics, locks and threads that a model checker replaces.
+//!
+//! - [`StockCounter`](stock::StockCounter): many threads take from it at once. No unit is sold twice, and it never
+//!   refuses while a unit is free or may come back.
+//! - [`Take`](stock::Take) and [`Taken`](stock::Taken): the result of a try to take, and the units taken, which are
+//!   given back when dropped, unless kept.
+//! - [`Doubt`](stock::Doubt): while it exists, nobody is refused.
+//! - [`NextDue`](next_due::NextDue): the earliest deadline of a pool whose holds are split over stripes.
+//! - [`sync`]: the only source of atomics, locks and threads here.
+//!
+//! It knows no holds, reads no clock and does no I/O. `README.md` has an example.
 
 pub mod next_due;
 pub mod stock;
 pub mod sync;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 // Declared here, not in `stock`: the models include that source as it is, without its tests.
 #[cfg(test)]

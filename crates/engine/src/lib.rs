@@ -1,10 +1,17 @@
-//! The engine: the only room that knows memory and disk. It has one function for each verb, which returns the decision
-//! and the record that must be durable before it is sent.
+//! The engine: the only crate that knows both memory and disk. [`Engine`] has one function for each verb, which returns
+//! the decision and the record that must be durable before it is sent, as [`Decided`].
 //!
 //! Under the locks of what it touches, a verb takes a permit from the journal, finds its hold, checks, takes units,
 //! appends its record, and changes memory. Nothing is awaited in between; a caller can only cancel its own waiting.
 //! After the append nothing may fail. Doubt and due holds are never waited for under a lock: the attempt ends and the
 //! request is decided again.
+//!
+//! - [`command`]: requests. [`answer`]: outcomes, refusals and faults. [`context`]: the time, and the caller.
+//! - [`inventory`]: drops, holds, subjects and deadlines in memory. [`rules`]: how a definition applies to a request.
+//! - [`folder`] and [`recover`]: a data folder, and the start of an engine from it. [`verify`] only checks a folder.
+//! - [`agenda`] and [`background`]: work that is due by the clock, and its threads.
+//!
+//! `README.md` has an example.
 
 pub mod inventory;
 pub mod memory;
@@ -65,6 +72,10 @@ use answer::{Fault, HoldView, Outcome, Refusal};
 use attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use commit::Prepared;
 use context::Context;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// Most attempts of one call before it yields, each with at most one chore after it. A sweep expires at most
 /// [`sweep::AT_ONCE_MAX`] holds of each pool.

@@ -2,8 +2,15 @@
 //!
 //! An event depends only on its record, the record's LSN, and names that never change. So a reader that returns to any
 //! position that is still kept reads the same events. The feed is not part of any request's path, and nothing is read
-//! or decoded while nobody follows. This module does not depend on the engine, the wire or a runtime: reads block, and
+//! or decoded while nobody follows. This crate does not depend on the engine, the wire or a runtime: reads block, and
 //! callers that must not block use the tail.
+//!
+//! - [`Feed`]: the events of one journal, in a [`Chunk`] for each batch.
+//! - [`Event`], [`Kind`] and [`Detail`]: an event, its type, and what it is about. [`Filter`] selects events.
+//! - [`Position`]: a position between two events; as text it is a cursor.
+//! - [`Names`]: the source of drops' names. Most records have only the drop's number.
+//!
+//! `README.md` has an example.
 
 mod chunk;
 mod cursor;
@@ -32,6 +39,10 @@ use stockade_types::ids::{DropNo, Lsn};
 
 use names::{Forgotten, Named};
 use tail::{Ring, Seen};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// About the bytes of the journal that are read at once.
 const READ_BYTES: usize = 256 * 1024;

@@ -2,8 +2,15 @@
 //!
 //! Two layers. [`Journal`] takes operations and returns tickets; its writer seals the gathered operations into batches.
 //! A [`Log`] stores sealed batches: [`FileLog`] on a disk, [`MemoryLog`] for tests and for serving without one.
-//! Appending never waits for the disk; waiting for a [`Ticket`] does. This module encodes records but does not
-//! interpret them.
+//! Appending never waits for the disk; waiting for a [`Ticket`] does. This crate encodes records but does not interpret
+//! them.
+//!
+//! - [`Permit`]: room in the queue. With it, [`Journal::append`] fails only if the journal has failed.
+//! - [`History`]: reads durable batches while the journal is written. [`inspect()`] reads a journal that is not in use.
+//! - [`snapshot`]: all entities in one file, so that the journal can be trimmed.
+//! - [`Storage`](storage::Storage): the only access to the disk.
+//!
+//! `README.md` has an example.
 
 pub mod snapshot;
 pub mod storage;
@@ -129,6 +136,10 @@ impl From<Refused> for AppendError {
         }
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 thread_local! {
     /// This thread's buffer for encoding: at most one operation's bytes.

@@ -1,4 +1,7 @@
 //! The contract, as generated from `proto/`: messages, services and their descriptors.
+//!
+//! Each service has a module with its client and one with its server, such as [`reservation_service_client`] and
+//! [`reservation_service_server`]. [`DESCRIPTORS`] is for reflection and JSON.
 
 #![allow(
     clippy::all,

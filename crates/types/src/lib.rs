@@ -1,6 +1,15 @@
-//! Pure data: ids, time, definitions, holds and records, and how they are written as bytes. No locks, no I/O.
+//! Pure data: ids, time, definitions, holds and records, and how they are written as bytes. No I/O;
+//! the machine's clocks are read in [`time`] only, and stopwatches in [`metrics`].
 //!
-//! The modules stand in reading order: each uses only those above it.
+//! - [`ids`]: typed ids and numbers, such as [`DropId`](ids::DropId), [`HoldId`](ids::HoldId) and [`Lsn`](ids::Lsn).
+//! - [`time`]: [`Timestamp`](time::Timestamp), [`Millis`](time::Millis), and the [`Clock`](time::Clock).
+//! - [`definition`]: a drop as defined, the [`Definition`](definition::Definition).
+//! - [`hold`]: a [`Hold`](hold::Hold) and its changes.
+//! - [`record`]: a [`Record`](record::Record), the entry of journals and snapshots; [`codec`] is its encoding.
+//! - [`refusal`]: the [`Reason`](refusal::Reason) of a business "no".
+//! - [`digest`]: keyed hashes. [`metrics`]: counters. [`mod@invariant`]: a bug ends the process.
+//!
+//! The modules stand in reading order: each uses only those above it. `README.md` has an example.
 
 pub mod invariant;
 pub mod ids;
@@ -13,3 +22,7 @@ pub mod hold;
 pub mod record;
 pub mod digest;
 pub mod metrics;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
