@@ -18,7 +18,8 @@ pub const MUTANTS: [Mutant; 24] = [
         file: QUEUE,
         sound: "let late =\n                \
                 || if progress.parker.prepare_park() > progress.durable() { self.take(&mut state) } else { None };",
-        spoilt: "let late = || {\n                progress.parker.prepare_park();\n                None\n            };",
+        spoilt: "let late = || {\n                progress.parker.prepare_park();\n                None\n            \
+                };",
     },
     Mutant {
         name: "up_before_it_sleeps",

@@ -2,8 +2,8 @@
 //!
 //! - [`StockCounter`](stock::StockCounter): many threads take from it at once. No unit is sold twice, and it never
 //!   refuses while a unit is free or may come back.
-//! - [`Take`](stock::Take) and [`Taken`](stock::Taken): the result of a try to take, and the units taken, which are
-//!   given back when dropped, unless kept.
+//! - [`TakeResult`](stock::TakeResult) and [`Taken`](stock::Taken): the result of a try to take, and the units taken,
+//!   which are given back when dropped, unless kept.
 //! - [`Doubt`](stock::Doubt): while it exists, nobody is refused.
 //! - [`NextDue`](next_due::NextDue): the earliest deadline of a pool whose holds are split over stripes.
 //! - [`sync`]: the only source of atomics, locks and threads here.
