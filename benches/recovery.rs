@@ -21,8 +21,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use stockade_engine::folder::DataFolder;
-use stockade_engine::recover::{StartOptions, recover};
+use stockade_engine::lifecycle::data_folder::DataFolder;
+use stockade_engine::lifecycle::recover::{StartOptions, recover};
 use stockade_journal::FileLogOptions;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::Millis;

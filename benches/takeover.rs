@@ -22,9 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stockade_engine::Engine;
-use stockade_engine::folder::DataFolder;
 use stockade_engine::inventory::Inventory;
-use stockade_engine::recover::{StartOptions, recover};
+use stockade_engine::lifecycle::data_folder::DataFolder;
+use stockade_engine::lifecycle::recover::{StartOptions, recover};
 use stockade_journal::{FileLog, FileLogOptions, Journal, JournalMetrics, ScannedJournal};
 use stockade_types::ids::Lsn;
 use stockade_types::metrics::Stopwatch;

@@ -1,7 +1,7 @@
 //! Page tokens: a list accepts every token that it returns, and every accepted token means one place.
 
 use stockade::grpc::convert::{drop_token, hold_token, list_drops, list_holds};
-use stockade_engine::list::{DropPlace, HoldPlace};
+use stockade_engine::verbs::list::{DropPlace, HoldPlace};
 use stockade_proto as pb;
 use stockade_types::ids::{DropId, HoldId, Lsn};
 use stockade_types::time::Timestamp;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use stockade_engine::folder::DataFolder;
+use stockade_engine::lifecycle::data_folder::DataFolder;
 use stockade_journal::KeepPolicy;
 use stockade_journal::storage::SimulatedStorage;
 use stockade_journal::storage::simulated::StorageOperation;

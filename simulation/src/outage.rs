@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use stockade_engine::agenda::{Agenda, AgendaEntry};
-use stockade_engine::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
-use stockade_engine::verify::verify_folder;
+use stockade_engine::background::agenda::{Agenda, AgendaEntry};
+use stockade_engine::lifecycle::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
+use stockade_engine::lifecycle::verify::verify_folder;
 use stockade_journal::storage::simulated::StorageOperation;
 use stockade_journal::{Durability, Step, Writer};
 use stockade_types::record::Restart;
@@ -295,7 +295,7 @@ impl Simulation {
         (model, moved)
     }
 
-    fn count_recovery(&mut self, report: &stockade_engine::recover::Report, upto: u64) {
+    fn count_recovery(&mut self, report: &stockade_engine::lifecycle::recover::Report, upto: u64) {
         self.coverage.count("recovery");
         let more = if upto > self.certain { "of" } else { "without" };
         if self.history.last() > self.certain {

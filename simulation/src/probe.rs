@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use stockade_engine::recover::{RecoverError, Recovered, recover_driven};
+use stockade_engine::lifecycle::recover::{RecoverError, Recovered, recover_driven};
 use stockade_journal::storage::SimulatedStorage;
 use stockade_journal::{Durability, LogError, Writer};
 use stockade_types::time::{Millis, Timestamp};

@@ -4,10 +4,10 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use stockade_engine::agenda::Agenda;
+use stockade_engine::background::agenda::Agenda;
 use stockade_engine::command::CreateDrop;
 use stockade_engine::context::Context;
-use stockade_engine::recover::recover_driven;
+use stockade_engine::lifecycle::recover::recover_driven;
 use stockade_types::definition::Definition;
 use stockade_types::time::Millis;
 

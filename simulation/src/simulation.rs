@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stockade_engine::agenda::Agenda;
-use stockade_engine::recover::StartOptions;
+use stockade_engine::background::agenda::Agenda;
+use stockade_engine::lifecycle::recover::StartOptions;
 use stockade_engine::{Bounds, Engine};
 use stockade_journal::{Durability, FileLogOptions, Step as WriterStep, Writer};
 use stockade_types::time::Millis;

@@ -1,8 +1,8 @@
 //! Background work: time, sweeps, archiving, snapshots.
 
-use stockade_engine::agenda::AgendaEntry;
+use stockade_engine::background::agenda::AgendaEntry;
+use stockade_engine::background::snapshots::Between;
 use stockade_engine::inventory::DropEntry;
-use stockade_engine::snapshots::Between;
 use stockade_journal::LogError;
 use stockade_types::ids::Lsn;
 use stockade_types::time::Timestamp;

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use stockade_engine::handle::EngineHandle;
+use stockade_engine::lifecycle::term::EngineHandle;
 use stockade_types::metrics::Gauge;
 use stockade_types::time::{Millis, Timestamp};
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use stockade_client::ConnectError;
-use stockade_engine::verify::VerifyError;
+use stockade_engine::lifecycle::verify::VerifyError;
 use tonic::{Code, Status};
 
 use super::output::Output;

@@ -1,6 +1,6 @@
 //! `stockade verify`.
 
-use stockade_engine::verify::{Verified, verify as look_at};
+use stockade_engine::lifecycle::verify::{Verified, verify as look_at};
 
 use super::Finding;
 use super::args::VerifyOptions;

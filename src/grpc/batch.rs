@@ -335,7 +335,7 @@ impl Drop for Tally {
 mod tests {
     use futures_util::FutureExt as _;
     use stockade_engine::answer::InvalidField;
-    use stockade_engine::handle::EngineHandle;
+    use stockade_engine::lifecycle::term::EngineHandle;
     use stockade_engine::{Bounds, Engine};
     use stockade_types::digest::DigestKey;
     use stockade_types::time::ManualClock;

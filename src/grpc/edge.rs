@@ -7,7 +7,7 @@ use stockade_engine::Engine;
 use stockade_engine::answer::{Fault, Outcome};
 use stockade_engine::attempt::{Answer, Decided, Ticket};
 use stockade_engine::context::Context;
-use stockade_engine::handle::EngineHandle;
+use stockade_engine::lifecycle::term::EngineHandle;
 use stockade_types::metrics::{Gauge, Stopwatch};
 use stockade_types::time::{Clock, Timestamp};
 use tokio::sync::Semaphore;

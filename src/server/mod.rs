@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use stockade_counter::sync::parallelism;
-use stockade_engine::handle::EngineHandle;
+use stockade_engine::lifecycle::term::EngineHandle;
 use stockade_engine::memory;
 use stockade_journal::JournalFailed;
 use stockade_types::time::{Clock, ClockAdjustment, ClockReading, wall_clock};

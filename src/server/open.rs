@@ -4,13 +4,13 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use stockade_engine::background::snapshots::{LastSnapshot, SnapshotPolicy};
+use stockade_engine::background::watermark::{self, MemoryWatermark};
 use stockade_engine::background::{Background, Snapshots};
-use stockade_engine::folder::{DataFolder, FORMAT_VERSION};
-use stockade_engine::identity_key::IdentityKey;
+use stockade_engine::lifecycle::data_folder::{DataFolder, FORMAT_VERSION};
+use stockade_engine::lifecycle::identity_key::IdentityKey;
+use stockade_engine::lifecycle::recover::{Report, StartOptions, recover};
 use stockade_engine::memory::{self, Limit};
-use stockade_engine::recover::{Report, StartOptions, recover};
-use stockade_engine::snapshots::{LastSnapshot, SnapshotPolicy};
-use stockade_engine::watermark::{self, MemoryWatermark};
 use stockade_engine::{Bounds, Engine};
 use stockade_journal::{Failure, FileLogOptions, KeepPolicy};
 use stockade_types::digest::DigestKey;

@@ -266,7 +266,7 @@ impl Drop for ConnectionCount {
 #[cfg(test)]
 mod tests {
     use stockade_engine::Engine;
-    use stockade_engine::handle::EngineHandle;
+    use stockade_engine::lifecycle::term::EngineHandle;
     use stockade_types::digest::DigestKey;
     use stockade_types::time::{EngineClock, Timestamp};
     use tokio::io::AsyncReadExt as _;

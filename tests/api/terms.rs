@@ -8,7 +8,7 @@ use stockade::config::{Config, Given};
 use stockade::grpc;
 use stockade::server::{OpenedEngine, open_engine};
 use stockade_client::Client;
-use stockade_engine::handle::EngineHandle;
+use stockade_engine::lifecycle::term::EngineHandle;
 use stockade_proto as pb;
 use stockade_proto::drop_service_client::DropServiceClient;
 use stockade_types::time::{ManualClock, Timestamp};

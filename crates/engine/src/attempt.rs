@@ -5,7 +5,7 @@
 
 use stockade_types::ids::{DropNo, ItemNo, Lsn};
 
-use super::answer::Fault;
+use crate::answer::Fault;
 use crate::inventory::HoldSlot;
 pub use stockade_journal::Ticket;
 
@@ -23,11 +23,11 @@ pub struct Decided<T> {
 pub type Answer<T> = Result<Decided<T>, Decided<Fault>>;
 
 /// The result of one attempt, or of a step of it.
-pub(super) type Attempt<T> = Result<T, Undecided>;
+pub(crate) type Attempt<T> = Result<T, Undecided>;
 
 /// Why an attempt ended without a decision. It has changed nothing that its caller can see.
 #[derive(Debug)]
-pub(super) enum Undecided {
+pub(crate) enum Undecided {
     /// Something must be done first, with no lock held; then the request is decided again.
     Retry(Chore),
     /// Units or usage are in doubt.
@@ -38,7 +38,7 @@ pub(super) enum Undecided {
 
 /// What is done before a request is decided again.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Chore {
+pub(crate) enum Chore {
     /// Holds of this item are due: they are expired.
     SweepItem(DropNo, ItemNo),
     /// This hold is due: it is expired.

@@ -13,16 +13,16 @@ use stockade_types::invariant;
 use stockade_types::record::Record;
 use stockade_types::time::Timestamp;
 
-use super::Engine;
-use super::answer::Fault;
+use crate::Engine;
+use crate::answer::Fault;
 use crate::inventory::{Applied, Locked};
 
 /// What an operation has when it has decided: room in the journal's queue, the locks on what its record changes, and
 /// the units taken for it.
-pub(super) struct Prepared<'a, 's, 'p, T> {
-    pub(super) permit: Permit<'p>,
-    pub(super) locked: Locked<'a, 's>,
-    pub(super) taken: T,
+pub(crate) struct Prepared<'a, 's, 'p, T> {
+    pub(crate) permit: Permit<'p>,
+    pub(crate) locked: Locked<'a, 's>,
+    pub(crate) taken: T,
 }
 
 impl Engine {
@@ -32,7 +32,7 @@ impl Engine {
     /// they are due.
     #[expect(clippy::inline_always, reason = "measured: on its own it costs each reserve some 100 instructions")]
     #[inline(always)]
-    pub(super) fn commit<'d>(
+    pub(crate) fn commit<'d>(
         &self,
         record: Record,
         prepared: Prepared<'_, '_, '_, impl IntoIterator<Item = Taken<'d>>>,

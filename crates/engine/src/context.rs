@@ -41,7 +41,7 @@ impl Context<'_> {
     }
 
     /// Who made the request.
-    pub(super) const fn actor(self) -> Actor {
+    pub(crate) const fn actor(self) -> Actor {
         self.origin.actor
     }
 }

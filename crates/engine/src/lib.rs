@@ -8,8 +8,9 @@
 //!
 //! - [`command`]: requests. [`answer`]: outcomes, refusals and faults. [`context`]: the time, and the caller.
 //! - [`inventory`]: drops, holds, subjects and deadlines in memory. [`rules`]: how a definition applies to a request.
-//! - [`folder`] and [`recover`]: a data folder, and the start of an engine from it. [`verify`] only checks a folder.
-//! - [`agenda`] and [`background`]: work that is due by the clock, and its threads.
+//! - [`verbs`]: what callers do with holds. [`operators`]: what operators do with drops.
+//! - [`lifecycle`]: a data folder, the start of an engine from it, and the handle on the engine of the current term.
+//! - [`background`]: work that is due by the clock ([`background::agenda`]), snapshots, and their threads.
 //!
 //! `README.md` has an example.
 
@@ -17,68 +18,41 @@ pub mod inventory;
 pub mod memory;
 pub mod rules;
 
-pub mod command;
-pub mod context;
-pub mod handle;
 pub mod answer;
 pub mod attempt;
-mod reserve;
-mod limits;
-mod refusal;
-mod hold_verbs;
-mod sale;
-mod drops;
-mod update;
-mod stock;
-mod turn;
+pub mod command;
 mod commit;
-mod sweep;
-mod archive;
-pub mod page;
-pub mod list;
+pub mod context;
+mod locked_hold;
 pub mod readings;
-pub mod identity_key;
-pub mod folder;
-mod meta;
-mod replay_eviction;
-pub mod recover;
-pub mod snapshots;
-mod retention;
-mod throttle;
 mod watch;
-pub mod agenda;
+
 pub mod background;
-mod fact_order;
-pub mod verify;
-pub mod watermark;
+pub mod lifecycle;
+pub mod operators;
+pub mod verbs;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use stockade_journal::{AppendError, History, Journal, MemoryLog, Permit, Start};
-use stockade_types::definition::Definition;
+use stockade_journal::{AppendError, History, Journal, MemoryLog, Start};
 use stockade_types::digest::DigestKey;
-use stockade_types::hold::{Change, Hold, HoldState};
-use stockade_types::invariant;
+use stockade_types::hold::HoldState;
 use stockade_types::metrics::{Counter, Gauge, Histogram};
-use stockade_types::record::{HoldChange, Record};
-use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use crate::inventory::{DropEntry, DropTable, HoldSlot, Inventory, Locked, LockedShard};
-use answer::{Fault, HoldView, Outcome, Refusal};
+use crate::inventory::Inventory;
+use answer::Fault;
 use attempt::{Answer, Attempt, Chore, Decided, Undecided};
-use commit::Prepared;
-use context::Context;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
 /// Most attempts of one call before it yields, each with at most one chore after it. A sweep expires at most
-/// [`sweep::AT_ONCE_MAX`] holds of each pool.
+/// `AT_ONCE_MAX` (`background/sweep.rs`) holds of each pool.
 const SWEEPS_MAX: usize = 4;
 
 /// The engine's bounds.
@@ -263,73 +237,11 @@ impl Engine {
         }
     }
 
-    /// Appends a change of a hold and applies it; an answer that shows the hold then waits for its revision. The hold's
-    /// shard is locked and its drop's gate is held.
-    fn change(
-        &self,
-        own: &mut LockedHold<'_, '_>,
-        permit: Permit<'_>,
-        change: &Change,
-        context: Context<'_>,
-    ) -> Result<(), Fault> {
-        let record = Record::Changed(HoldChange::of(own.hold(), change, context.now, context.actor()));
-        let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
-        self.commit(record, Prepared { permit, locked, taken: None }, context.now).map(drop)
-    }
-
     /// Units by which counters and ledgers disagree, over all drops: always 0. Closes each drop's gate for a moment.
     #[must_use]
     pub fn conservation_error(&self) -> u64 {
         let drops = self.inventory.drops.all();
         drops.iter().map(|drop| drop.conservation_error()).fold(0, u64::saturating_add)
-    }
-}
-
-/// The caller's own hold, with its shard locked and its drop's gate held.
-struct LockedHold<'a, 's> {
-    drop: &'a DropEntry,
-    drop_table: DropTable<'a>,
-    view: &'a Arc<Definition>,
-    shard: &'a mut LockedShard<'s>,
-    place: HoldSlot,
-}
-
-impl LockedHold<'_, '_> {
-    #[inline]
-    fn hold(&self) -> &Hold {
-        // The place was found under this same lock.
-        invariant!(let Some(hold) = self.shard.get(self.place), "no hold is where one was found: {:?}", self.place);
-        hold
-    }
-
-    fn show(&self) -> HoldView {
-        HoldView { hold: self.hold().clone(), definition: Arc::clone(self.view) }
-    }
-
-    /// A value that depends on the hold as it is now.
-    #[inline]
-    fn decided<T>(&self, value: T) -> Decided<T> {
-        Decided { value, durable_after: self.hold().revision }
-    }
-
-    /// The hold as it is now.
-    #[inline]
-    fn shown(&self) -> Decided<Outcome> {
-        self.decided(Outcome::Hold(self.show()))
-    }
-
-    /// A refusal because of the hold.
-    fn refused<H>(&self, reason: Reason) -> Decided<Outcome<H>> {
-        self.drop.count_refusal(reason);
-        self.decided(Outcome::Refused(Box::new(Refusal {
-            reason,
-            sku: None,
-            retry_after: None,
-            may_come_back: false,
-            lines: Vec::new(),
-            limit: None,
-            hold: Some(self.show()),
-        })))
     }
 }
 

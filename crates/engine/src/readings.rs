@@ -9,8 +9,8 @@ use stockade_types::metrics::{Counter, HistogramReading};
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
-use super::Engine;
-use super::answer::Stock;
+use crate::Engine;
+use crate::answer::Stock;
 
 /// Most pools that are shown one by one; with five states each that makes 1,000 series.
 pub const POOLS_MAX: usize = 200;

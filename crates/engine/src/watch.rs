@@ -11,14 +11,14 @@ use std::time::Duration;
 use stockade_journal::LogError;
 use stockade_journal::storage::{FolderLock, LockError};
 
-use super::Engine;
+use crate::Engine;
 
 /// How often it checks.
-pub(super) const TICK_INTERVAL: Duration = Duration::from_millis(250);
+pub(crate) const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The work of one thread of its own: a check takes a few system calls, but the disk may make them wait.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     engine: Arc<Engine>,
     /// None for an engine without a data folder.
     lock: Option<Arc<FolderLock>>,
@@ -28,23 +28,23 @@ pub(super) struct Watch {
 
 /// A lasting problem that is no reason to end: reported once.
 #[derive(Debug, Default)]
-pub(super) struct LastingTrouble(Option<String>);
+pub(crate) struct LastingTrouble(Option<String>);
 
 impl LastingTrouble {
     /// Sets the current problem; returns it if it has not been reported yet.
-    pub(super) fn becomes(&mut self, now: Option<String>) -> Option<&str> {
+    pub(crate) fn becomes(&mut self, now: Option<String>) -> Option<&str> {
         let said = std::mem::replace(&mut self.0, now);
         self.0.as_deref().filter(|now| said.as_deref() != Some(now))
     }
 }
 
 impl Watch {
-    pub(super) fn new(engine: Arc<Engine>, lock: Option<Arc<FolderLock>>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, lock: Option<Arc<FolderLock>>) -> Self {
         Self { engine, lock, lock_file: LastingTrouble::default(), next_segment: LastingTrouble::default() }
     }
 
     /// Checks once.
-    pub(super) fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let lock_file = self.keep_locked();
         if let Some(error) = self.lock_file.becomes(lock_file) {
             tracing::warn!(error, "the lock file can't be made again: builds that lock it alone are not kept out");

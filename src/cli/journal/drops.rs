@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use stockade_engine::folder::DataFolder;
+use stockade_engine::lifecycle::data_folder::DataFolder;
 use stockade_journal::snapshot;
 use stockade_types::definition::Definition;
 use stockade_types::hold::Hold;

@@ -3,8 +3,8 @@
 //! It reads as `verify` does and changes nothing. Records go to standard output, everything else to standard error.
 //! Nothing is replayed: each record is shown as it is.
 
-use stockade_engine::folder::{DataFolder, FolderError};
-use stockade_engine::verify::VerifyError;
+use stockade_engine::lifecycle::data_folder::{DataFolder, FolderError};
+use stockade_engine::lifecycle::verify::VerifyError;
 use stockade_journal::storage::FolderLock;
 use stockade_journal::{Batch, Ending, Inspection, LogError, inspect};
 use stockade_types::ids::Lsn;

@@ -2,8 +2,8 @@
 
 use prost::Message;
 use stockade_engine::answer::{DropState, DropView, HoldView};
-use stockade_engine::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
-use stockade_engine::page::Page;
+use stockade_engine::verbs::list::{DropFilter, DropPlace, HoldFilter, HoldPlace};
+use stockade_engine::verbs::page::Page;
 use stockade_proto as pb;
 use stockade_types::hold::HoldState;
 use stockade_types::ids::{DropId, HoldId, Lsn};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use stockade_engine::Engine;
-use stockade_engine::agenda::{Agenda, AgendaEntry};
 use stockade_engine::answer::{DropState, Outcome};
+use stockade_engine::background::agenda::{Agenda, AgendaEntry};
+use stockade_engine::background::snapshots::Between;
 use stockade_engine::command::Steer;
 use stockade_engine::context::Context;
-use stockade_engine::snapshots::Between;
 use stockade_journal::{Permit, QUEUED_OPERATIONS_MAX};
 use stockade_types::definition::Definition;
 use stockade_types::hold::HoldState;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use stockade_engine::Engine;
-use stockade_engine::agenda::Agenda;
 use stockade_engine::answer::{DropState, DropView, Fault, Outcome, Stock};
 use stockade_engine::attempt::Decided;
+use stockade_engine::background::agenda::Agenda;
 use stockade_engine::command::{Claim, CreateDrop, ExpiredPolicy, Steer, UpdateDrop};
 use stockade_engine::context::Context;
-use stockade_engine::list::DropFilter;
+use stockade_engine::verbs::list::DropFilter;
 use stockade_journal::QUEUED_OPERATIONS_MAX;
 use stockade_types::definition::{Limit, Scope};
 use stockade_types::ids::LimitId;

@@ -12,7 +12,7 @@ use stockade_engine::answer::Outcome;
 use stockade_engine::attempt::Decided;
 use stockade_engine::command::{CreateDrop, Steer};
 use stockade_engine::context::Context;
-use stockade_engine::verify::verify_folder;
+use stockade_engine::lifecycle::verify::verify_folder;
 use stockade_journal::storage::SimulatedStorage;
 use stockade_journal::{BatchHead, FileLog, Log, SealedBatch, Start};
 use stockade_types::ids::Lsn;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stockade_engine::Engine;
 use stockade_engine::command::{Stage, Steer};
 use stockade_engine::context::Context;
-use stockade_engine::recover::recover;
+use stockade_engine::lifecycle::recover::recover;
 use stockade_feed::{BadCursor, Detail, Event, Feed, FeedError, Filter, Kind, Position, Recent};
 use stockade_journal::storage::SimulatedStorage;
 use stockade_journal::{Durability, KeepPolicy};

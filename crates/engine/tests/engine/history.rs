@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use stockade_engine::Engine;
 use stockade_engine::context::Context;
-use stockade_engine::folder::DataFolder;
-use stockade_engine::recover::recover;
+use stockade_engine::lifecycle::data_folder::DataFolder;
+use stockade_engine::lifecycle::recover::recover;
 use stockade_journal::storage::{SimulatedStorage, Storage as _};
 use stockade_journal::{BatchHash, Durability, History, HistoryError, KeepPolicy};
 use stockade_types::ids::Lsn;

@@ -9,7 +9,7 @@ use stockade_engine::answer::{HoldView, Outcome};
 use stockade_engine::attempt::Decided;
 use stockade_engine::command::Reserve;
 use stockade_engine::context::Context;
-use stockade_engine::list::HoldFilter;
+use stockade_engine::verbs::list::HoldFilter;
 use stockade_types::definition::{Definition, Scope};
 use stockade_types::hold::HoldState;
 use stockade_types::ids::{HoldId, IdentityKind};

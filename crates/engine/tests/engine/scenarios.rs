@@ -11,7 +11,7 @@ use stockade_engine::answer::{DropState, DropView, Fault, HoldView, Outcome, Ref
 use stockade_engine::attempt::{Answer, Decided};
 use stockade_engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
 use stockade_engine::context::Context;
-use stockade_engine::list::DropFilter;
+use stockade_engine::verbs::list::DropFilter;
 use stockade_types::definition::{Definition, Limit, Scope};
 use stockade_types::ids::{HoldId, Lsn};
 use stockade_types::record::StockChange;

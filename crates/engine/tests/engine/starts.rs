@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use stockade_engine::Engine;
+use stockade_engine::background::snapshots::SnapshotPolicy;
 use stockade_engine::context::Context;
-use stockade_engine::folder::{DataFolder, FolderError};
-use stockade_engine::recover::{RecoverError, recover};
-use stockade_engine::snapshots::SnapshotPolicy;
-use stockade_engine::verify::{verify, verify_folder};
+use stockade_engine::lifecycle::data_folder::{DataFolder, FolderError};
+use stockade_engine::lifecycle::recover::{RecoverError, recover};
+use stockade_engine::lifecycle::verify::{verify, verify_folder};
 use stockade_journal::Durability;
 use stockade_journal::storage::SimulatedStorage;
 use stockade_types::ids::Lsn;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use stockade_engine::inventory::Inventory;
-use stockade_engine::verify::verify_folder;
+use stockade_engine::lifecycle::verify::verify_folder;
 use stockade_journal::{BatchHead, FileLog, Log as _, SealedBatch, Start};
 use stockade_types::definition::{Definition, ITEMS_MAX};
 use stockade_types::digest::DigestKey;

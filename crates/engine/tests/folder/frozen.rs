@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use stockade_engine::folder::FORMAT_VERSION;
+use stockade_engine::lifecycle::data_folder::FORMAT_VERSION;
 use stockade_journal::Durability;
 
 use crate::history::{Files, Image, Played, start};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use stockade_engine::folder::DataFolder;
-use stockade_engine::recover::recover;
+use stockade_engine::lifecycle::data_folder::DataFolder;
+use stockade_engine::lifecycle::recover::recover;
 use stockade_journal::Durability;
 
 use crate::common::START;
@@ -35,7 +35,7 @@ fn whatever_is_in_the_lock_file_the_folder_starts() {
         let folder = DataFolder::open(disk.path()).expect("nobody has the lock");
         let recovered = recover(&folder, &played.image.world().options, &|| START).expect("a start");
         assert_eq!(recovered.engine.inventory().digest(), played.state(played.end()), "{note:?}");
-        let served = stockade_engine::verify::verify(disk.path()).expect("readable while it is served");
+        let served = stockade_engine::lifecycle::verify::verify(disk.path()).expect("readable while it is served");
         assert!(served.notes[0].contains("serves this folder"), "{served:?}");
     }
 }

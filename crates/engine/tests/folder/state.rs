@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use stockade_engine::Engine;
 use stockade_engine::inventory::{DropEntry, Stock};
-use stockade_engine::recover::Report;
+use stockade_engine::lifecycle::recover::Report;
 use stockade_types::hold::Hold;
 
 /// Drops with their stock, then holds, ascending by id.

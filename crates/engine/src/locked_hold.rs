@@ -1,0 +1,220 @@
+//! A hold with its shard locked and its drop's gate held: what every verb on an existing hold works on.
+//!
+//! Each verb is decided under the hold's lock. So a claim that races the deadline is decided once: whichever comes first,
+//! claim or expiry, is in the journal, and the other finds its result.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use stockade_journal::Permit;
+use stockade_types::definition::Definition;
+use stockade_types::hold::{Change, Hold, HoldState};
+use stockade_types::ids::ItemNo;
+use stockade_types::invariant;
+use stockade_types::record::{HoldChange, Record};
+use stockade_types::refusal::Reason;
+use stockade_types::time::Timestamp;
+
+use crate::Engine;
+use crate::answer::{Fault, HoldView, InvalidField, Outcome, Refusal};
+use crate::attempt::{Answer, Decided};
+use crate::command::{Target, WantedUnits};
+use crate::commit::Prepared;
+use crate::context::Context;
+use crate::inventory::{DropEntry, DropTable, HoldSlot, Locked, LockedShard};
+
+/// The caller's own hold, with its shard locked and its drop's gate held.
+pub(crate) struct LockedHold<'a, 's> {
+    pub(crate) drop: &'a DropEntry,
+    pub(crate) drop_table: DropTable<'a>,
+    pub(crate) view: &'a Arc<Definition>,
+    pub(crate) shard: &'a mut LockedShard<'s>,
+    pub(crate) place: HoldSlot,
+}
+
+impl LockedHold<'_, '_> {
+    #[inline]
+    pub(crate) fn hold(&self) -> &Hold {
+        // The place was found under this same lock.
+        invariant!(let Some(hold) = self.shard.get(self.place), "no hold is where one was found: {:?}", self.place);
+        hold
+    }
+
+    pub(crate) fn show(&self) -> HoldView {
+        HoldView { hold: self.hold().clone(), definition: Arc::clone(self.view) }
+    }
+
+    /// A value that depends on the hold as it is now.
+    #[inline]
+    pub(crate) fn decided<T>(&self, value: T) -> Decided<T> {
+        Decided { value, durable_after: self.hold().revision }
+    }
+
+    /// The hold as it is now.
+    #[inline]
+    pub(crate) fn shown(&self) -> Decided<Outcome> {
+        self.decided(Outcome::Hold(self.show()))
+    }
+
+    /// A refusal because of the hold.
+    pub(crate) fn refused<H>(&self, reason: Reason) -> Decided<Outcome<H>> {
+        self.drop.count_refusal(reason);
+        self.decided(Outcome::Refused(Box::new(Refusal {
+            reason,
+            sku: None,
+            retry_after: None,
+            may_come_back: false,
+            lines: Vec::new(),
+            limit: None,
+            hold: Some(self.show()),
+        })))
+    }
+}
+
+impl Engine {
+    /// Runs a verb on a hold that is not past its deadline. If it is, it is expired here, under the lock, and the verb
+    /// is refused.
+    pub(crate) fn with_live(
+        &self,
+        target: &Target,
+        now: Timestamp,
+        verb: impl FnOnce(&mut LockedHold<'_, '_>, Permit<'_>) -> Result<Decided<Outcome>, Fault>,
+    ) -> Answer<Outcome> {
+        let permit = self.journal.permit()?;
+        self.with_own(target, |own| match self.expire_if_due(own, permit, now)? {
+            Some(permit) => Ok(verb(own, permit)?),
+            None => Ok(own.refused(Reason::HoldExpired)),
+        })
+    }
+
+    /// Expires the hold if it is due; otherwise returns the permit unused.
+    pub(crate) fn expire_if_due<'p>(
+        &self,
+        own: &mut LockedHold<'_, '_>,
+        permit: Permit<'p>,
+        now: Timestamp,
+    ) -> Result<Option<Permit<'p>>, Fault> {
+        let hold = own.hold();
+        if !hold.is_due(now) {
+            return Ok(Some(permit));
+        }
+        let late = hold.expires_at().until(now);
+        self.change(own, permit, &Change::Expired { at: now }, Context::engine(now))?;
+        self.metrics.expiry_lag.observe(late.duration());
+        Ok(None)
+    }
+
+    /// Finds the target hold and runs `f` with its drop's gate held and its shard locked, in that order. The hold names
+    /// its drop, so it is read once without the gate and again under it.
+    pub(crate) fn with_own<R, E: From<Fault>>(
+        &self,
+        target: &Target,
+        f: impl FnOnce(&mut LockedHold<'_, '_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let not_found = || E::from(Fault::NoHold(target.hold));
+        let (number, place) = self
+            .inventory
+            .holds
+            .with_id(&target.hold, |shard| {
+                let place = shard.find(&target.hold)?;
+                Some((shard.get(place)?.drop, place))
+            })
+            .ok_or_else(not_found)?;
+        let found = self.inventory.drops.with_number_among(number, |drop, drop_table| {
+            let inner = drop.read();
+            // The holds of an archived drop count as gone, also those that are still in memory.
+            let other = target.drop.as_ref().is_some_and(|id| *id != inner.definition.id);
+            if other || inner.archived.is_some() {
+                return Err(not_found());
+            }
+            // By its place: the id is not hashed and searched again.
+            self.inventory.holds.with_ref(place, |mut shard| {
+                let hold = shard.get(place).ok_or_else(not_found)?;
+                // The hold may have been forgotten in between, and its place or its id used again: then it counts as
+                // not found.
+                let same = hold.id == target.hold
+                    && hold.drop == number
+                    && target.customer.as_ref().is_none_or(|id| *id == hold.customer);
+                if !same {
+                    return Err(not_found());
+                }
+                f(&mut LockedHold { drop, drop_table, view: &inner.definition, shard: &mut shard, place })
+            })
+        });
+        found.unwrap_or_else(|| Err(not_found()))
+    }
+
+    /// Appends a change of a hold and applies it; an answer that shows the hold then waits for its revision. The hold's
+    /// shard is locked and its drop's gate is held.
+    pub(crate) fn change(
+        &self,
+        own: &mut LockedHold<'_, '_>,
+        permit: Permit<'_>,
+        change: &Change,
+        context: Context<'_>,
+    ) -> Result<(), Fault> {
+        let record = Record::Changed(HoldChange::of(own.hold(), change, context.now, context.actor()));
+        let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
+        self.commit(record, Prepared { permit, locked, taken: None }, context.now).map(drop)
+    }
+}
+
+/// Why a hold that is no longer live refuses.
+pub(crate) fn ended(hold: &Hold) -> Option<Reason> {
+    match hold.state {
+        HoldState::Held | HoldState::Paying => None,
+        HoldState::Claimed => Some(Reason::HoldClaimed),
+        HoldState::Released if hold.superseded_by().is_some() => Some(Reason::Superseded),
+        HoldState::Released => Some(Reason::HoldReleased),
+        HoldState::Expired => Some(Reason::HoldExpired),
+    }
+}
+
+/// Checks that every SKU of the request is one of the drop's.
+pub(crate) fn known_skus(definition: &Definition, field: &str, wanted: &[WantedUnits]) -> Result<(), Fault> {
+    let unknown: Vec<InvalidField> = wanted
+        .iter()
+        .filter(|wanted| definition.item(&wanted.sku).is_none())
+        .map(|wanted| InvalidField {
+            field: format!("{field}[{}].sku", wanted.place),
+            description: format!("drop {} has no item {:?}", definition.id, wanted.sku.as_str()),
+        })
+        .collect();
+    if unknown.is_empty() { Ok(()) } else { Err(Fault::Invalid(unknown)) }
+}
+
+/// The request's units for each line of the hold. A SKU's units fill its lines from the first on; no line gets more
+/// than it has.
+pub(crate) fn by_line(hold: &Hold, definition: &Definition, wanted: &[WantedUnits]) -> SmallVec<[u32; 4]> {
+    let mut wishes: SmallVec<[_; 4]> =
+        wanted.iter().filter_map(|wanted| Some((definition.item(&wanted.sku)?.0, wanted.units))).collect();
+    hold.lines()
+        .iter()
+        .map(|line| {
+            let Some((_, left)) = wishes.iter_mut().find(|(item, _)| *item == line.item) else { return 0 };
+            let given = line.quantity.min(*left);
+            *left = left.saturating_sub(given);
+            given
+        })
+        .collect()
+}
+
+/// Fails with every line that asks for more units than the hold has.
+pub(crate) fn more_than(
+    own: &LockedHold<'_, '_>,
+    field: &str,
+    wanted: &[WantedUnits],
+    has: impl Fn(ItemNo) -> u32,
+) -> Result<(), Fault> {
+    let too_many: Vec<InvalidField> = wanted
+        .iter()
+        .filter_map(|wanted| {
+            let most = has(own.view.item(&wanted.sku)?.0);
+            (wanted.units > most).then(|| InvalidField {
+                field: format!("{field}[{}].quantity", wanted.place),
+                description: format!("the hold has {most} units of {:?}", wanted.sku.as_str()),
+            })
+        })
+        .collect();
+    if too_many.is_empty() { Ok(()) } else { Err(Fault::Invalid(too_many)) }
+}

@@ -1,0 +1,46 @@
+//! Pausing, resuming and closing a drop.
+
+use stockade_types::ids::DropId;
+use stockade_types::record::{Closed, DropVerb, Lifecycle};
+
+use super::view::show_drop;
+use crate::Engine;
+use crate::answer::{DropView, Fault};
+use crate::attempt::{Answer, Decided};
+use crate::command::Steer;
+use crate::context::Context;
+use crate::operators::turn::fact;
+
+impl Engine {
+    /// Pauses, resumes or closes a drop. If it is in that state already, no record is written. Live holds are left
+    /// alone.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`], [`Fault::Precondition`] when a closed drop would be paused or resumed, and faults of the
+    /// journal.
+    pub fn steer(&self, id: &DropId, steer: Steer, context: Context<'_>) -> Answer<DropView> {
+        let steered = self.inventory.drops.with_id(id, |entry| {
+            let mut inner = entry.write();
+            let Context { now, origin } = context.not_before(inner.turned_at);
+            self.turn_in(entry, &mut inner, now)?;
+            let closed = inner.state().is_over();
+            let is = inner.lifecycle;
+            let (verb, wanted) = match steer {
+                Steer::Pause | Steer::Resume if closed => {
+                    let what = format!("drop {id} is closed: it can't be paused or resumed");
+                    return Err(Decided { value: Fault::Precondition(what), durable_after: inner.durable_after() });
+                }
+                Steer::Pause => (DropVerb::Pause, Lifecycle { paused: true, ..is }),
+                Steer::Resume => (DropVerb::Resume, Lifecycle { paused: false, ..is }),
+                Steer::Close if closed => (DropVerb::Close, is),
+                Steer::Close => (DropVerb::Close, Lifecycle { closed: Some(Closed { at: now, by_hand: true }), ..is }),
+            };
+            if wanted != is {
+                let fact = fact(entry, &inner, verb, (wanted, origin.clone()), now);
+                self.commit_fact(entry, &mut inner, fact, now)?;
+            }
+            Ok(show_drop(entry, &inner))
+        });
+        steered.unwrap_or_else(|| Err(Fault::NoDrop(id.clone()).into()))
+    }
+}

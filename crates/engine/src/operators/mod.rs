@@ -1,0 +1,8 @@
+//! What operators do with drops, and how drops are shown.
+
+mod adjust;
+mod create;
+mod lifecycle;
+pub(crate) mod turn;
+mod update;
+pub(crate) mod view;

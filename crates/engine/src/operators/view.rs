@@ -1,0 +1,77 @@
+//! Drops as they are shown.
+
+use std::sync::Arc;
+
+use stockade_types::definition::Definition;
+use stockade_types::ids::{DropId, DropNo, Lsn};
+use stockade_types::record::{DROP_IMAGE_BYTES_MAX, DropImage, LastUpdate};
+use stockade_types::time::Timestamp;
+
+use crate::Engine;
+use crate::answer::{DropView, Fault, InvalidField};
+use crate::attempt::{Answer, Decided};
+use crate::context::Context;
+use crate::inventory::{DropEntry, DropInner};
+
+impl Engine {
+    /// One drop, with its state and stock.
+    ///
+    /// # Errors
+    /// [`Fault::NoDrop`].
+    pub fn get_drop(&self, id: &DropId, context: Context<'_>) -> Answer<DropView> {
+        let shown = self.inventory.drops.with_id(id, |entry| self.show_now(entry, context.now));
+        shown.ok_or_else(|| Fault::NoDrop(id.clone()).into())
+    }
+
+    /// A drop's current definition; none once it is archived and forgotten. Its names never change.
+    #[must_use]
+    pub fn definition(&self, number: DropNo) -> Option<Arc<Definition>> {
+        self.inventory.drops.with_number(number, |entry| Arc::clone(&entry.read().definition))
+    }
+
+    /// The drop after openings and closings up to `now` are recorded. If the journal can't take those records now, the
+    /// drop is shown by the records there are: reading a drop never fails for that, and no opening is shown without a
+    /// record.
+    pub(crate) fn show_now(&self, entry: &DropEntry, now: Timestamp) -> Decided<DropView> {
+        let inner = entry.read();
+        if !inner.is_to_turn(now) {
+            return show_drop(entry, &inner);
+        }
+        drop(inner);
+        let mut inner = entry.write();
+        let _turned = self.turn_in(entry, &mut inner, now);
+        show_drop(entry, &inner)
+    }
+}
+
+/// Shows the drop, once its definition and state are durable. Its stock may include changes that are not durable yet.
+pub(crate) fn show_drop(entry: &DropEntry, inner: &DropInner) -> Decided<DropView> {
+    Decided { value: view(entry, inner), durable_after: inner.durable_after() }
+}
+
+pub(crate) fn view(entry: &DropEntry, inner: &DropInner) -> DropView {
+    let (stock, moved) = entry.stock(inner);
+    DropView {
+        definition: Arc::clone(&inner.definition),
+        opens_at: inner.opens_at(entry),
+        closed_at: inner.lifecycle.closed.map(|closed| closed.at),
+        state: inner.state(),
+        revision: inner.revision,
+        as_of: moved.max(inner.durable_after()),
+        stock,
+    }
+}
+
+/// Checks that the drop fits into one record. Bounds on its other parts ensure that; only goods and tiers named by many
+/// limits can add up to more.
+pub(crate) fn fits(image: &DropImage) -> Result<(), Fault> {
+    // With room for what an update adds, so that every drop that was made can be renamed.
+    let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32] });
+    let size = DropImage { update, ..image.clone() }.encoded_len();
+    if size <= DROP_IMAGE_BYTES_MAX {
+        return Ok(());
+    }
+    let description =
+        format!("name too many goods and tiers: the drop takes {size} bytes, {DROP_IMAGE_BYTES_MAX} at most");
+    Err(Fault::Invalid(vec![InvalidField { field: "drop.limits".to_owned(), description }]))
+}

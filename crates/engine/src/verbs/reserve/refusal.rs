@@ -1,0 +1,143 @@
+//! How a reserve is refused: which lines can't be served and why, and when to ask again.
+
+use stockade_types::ids::{ItemNo, Sku};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::answer::{LimitHit, Outcome, Refusal, RefusedLine};
+use crate::attempt::{Attempt, Chore, Decided, Undecided};
+use crate::inventory::{Pool, Subject, Violations};
+use crate::verbs::reserve::limits::{due, limit_hit};
+use crate::verbs::reserve::{ItemShort, ReserveRequest, ReserveResult, Shorts};
+
+impl ReserveRequest<'_> {
+    /// Refuses for lack of stock, and names the lines that limits would refuse as well.
+    pub(crate) fn sold_out(&self, shorts: &[ItemShort]) -> Attempt<ReserveResult> {
+        // The most frequent refusal: one line, nothing left. Limits can't make it less, so no subject is locked.
+        if let [(_, 0)] = shorts
+            && self.resolved.lines.len() == 1
+            && self.superseded.is_none()
+        {
+            return Ok(self.refuse_stock(shorts, &[]));
+        }
+        self.engine.inventory.subjects.with(&self.resolved.limit_subjects.keys, |subjects| {
+            match due(subjects, self.now) {
+                // A due hold must not be shown as the reason.
+                Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
+                None => Ok(self.refuse_stock(shorts, subjects)),
+            }
+        })
+    }
+
+    /// A limit would refuse. Due holds go back first, and stock is checked again, exactly: the first look can't see a
+    /// shortage while units are spread, and `SOLD_OUT` has precedence over limits.
+    pub(crate) fn over_limit(&self, violations: &Violations<'_>, subjects: &[Subject]) -> Attempt<ReserveResult> {
+        if let Some(due) = due(subjects, self.now) {
+            return Err(Undecided::Retry(Chore::SweepHold(due)));
+        }
+        let shorts = self.probe()?;
+        Ok(if shorts.is_empty() { self.limited(violations) } else { self.refuse_stock(&shorts, subjects) })
+    }
+
+    /// Refuses for lack of stock. `shorts` are known to be short; other short lines of the cart are found here, as far
+    /// as nothing is in doubt.
+    pub(crate) fn refuse_stock(&self, shorts: &[ItemShort], subjects: &[Subject]) -> ReserveResult {
+        let shorts = self.all_shorts(shorts);
+        // Limits are checked only if subjects were passed in.
+        let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
+        let mut lines = Vec::new();
+        for (item, units) in &self.resolved.lines {
+            let short = shorts.iter().find(|(short, _)| short == item);
+            let limited = violations.line(*item);
+            let (reason, free) = match (short, limited) {
+                // Units in the hold that is superseded are available to the customer, too.
+                (Some((_, free)), _) => {
+                    let there = free.saturating_add(u64::from(self.own(*item)));
+                    (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
+                }
+                (None, Some(line)) => (line.reason, *units),
+                (None, None) => continue,
+            };
+            let available = free.min(*units).min(limited.map_or(u32::MAX, |line| line.left));
+            lines.push(self.refused_line(*item, reason, *units, available));
+        }
+        // Worth another try once every short line may have units again; never if one has nothing held.
+        let retry_at = shorts.iter().map(|short| self.back_at(*short)).max();
+        let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
+        self.refuse(Reason::SoldOut, retry_after, lines, None)
+    }
+
+    fn all_shorts(&self, certain: &[ItemShort]) -> Shorts {
+        let mut shorts = Shorts::from(certain);
+        if shorts.len() == self.resolved.lines.len() {
+            return shorts;
+        }
+        for line in self.lines().filter(|line| line.needs() > 0) {
+            let known = shorts.iter().any(|(item, _)| *item == line.item);
+            // Lines in doubt may still be served: they are not named.
+            if !known && let Ok(Err(free)) = self.probe_at(line) {
+                shorts.push((line.item, free));
+            }
+        }
+        shorts
+    }
+
+    /// When units of a short line may come back: the next deadline of the pools that it may draw on. The deadline of
+    /// the hold that is superseded does not count: its units are the customer's already.
+    fn back_at(&self, (item, free): ItemShort) -> Timestamp {
+        let Some(line) = self.lines().find(|line| line.item == item) else { return Timestamp::NEVER };
+        let of = |pool: &Pool| {
+            self.superseded.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place))
+        };
+        let next_due = || self.earliest(line, of);
+        match next_due() {
+            // Units were taken and their hold is being made at this instant: assume the drop's usual hold time.
+            Timestamp::NEVER if self.is_being_taken_from(line, free) => {
+                self.now.plus(self.inner.definition.terms.hold_ttl)
+            }
+            // The hold may have been entered between the two reads: then its deadline is in the queue by now.
+            Timestamp::NEVER => next_due(),
+            next => next,
+        }
+    }
+
+    /// Refuses because of limits, naming every line that they refuse.
+    pub(crate) fn limited(&self, violations: &Violations<'_>) -> ReserveResult {
+        let asked = |item| self.resolved.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
+        let lines = violations
+            .lines
+            .iter()
+            .map(|line| self.refused_line(line.item, line.reason, asked(line.item), line.left))
+            .collect();
+        let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
+        let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
+        self.refuse(reason, retry_after.flatten(), lines, limit)
+    }
+
+    fn refused_line(&self, item: ItemNo, reason: Reason, requested: u32, available: u32) -> RefusedLine {
+        RefusedLine { sku: self.inner.definition.sku(item).clone(), reason, requested, available }
+    }
+
+    /// The place in the request at which it names a SKU first.
+    pub(crate) fn place_of(&self, sku: &Sku) -> usize {
+        self.command.lines.iter().find(|wanted| wanted.sku == *sku).map_or(usize::MAX, |wanted| wanted.place)
+    }
+
+    /// A refusal, lines in the request's order. It waits for no record, since it says nothing about a hold of the
+    /// caller's.
+    pub(crate) fn refuse(
+        &self,
+        reason: Reason,
+        retry_after: Option<Millis>,
+        mut lines: Vec<RefusedLine>,
+        limit: Option<LimitHit>,
+    ) -> ReserveResult {
+        lines.sort_by_key(|line| self.place_of(&line.sku));
+        self.drop.count_refusal(reason);
+        let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
+        // In a cart one line whose units never come back makes the refusal final: `retry_after` is none.
+        let may_come_back = reason == Reason::SoldOut && retry_after.is_some();
+        let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
+        Decided::at_once(Outcome::Refused(Box::new(refusal)))
+    }
+}
