@@ -15,7 +15,7 @@ mod short;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use stockade_engine::inventory::limits::{CountedHoldView, HoldKey, LimitQuery, Purpose};
+use stockade_engine::inventory::limits::{CountedHoldRef, HoldKey, LimitQuery, Purpose};
 use stockade_engine::inventory::{Drops, Holds, Registry, Subject, Subjects};
 use stockade_types::definition::{Limit, Scope};
 use stockade_types::digest::DigestKey;
@@ -86,8 +86,8 @@ impl Held {
         Self { hold_key: HoldKey { drop: DROP, place, created_at: Timestamp(0) }, lines }
     }
 
-    fn counted(&self, state: HoldState) -> CountedHoldView<'_> {
-        CountedHoldView { state, expires_at: DUE, lines: self.lines.view() }
+    fn counted(&self, state: HoldState) -> CountedHoldRef<'_> {
+        CountedHoldRef { state, expires_at: DUE, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) {
@@ -140,7 +140,7 @@ fn in_a_drop(limits: &[Limit], f: impl FnOnce(LimitQuery<'_>)) {
     let definition = definition("knives", 1, limits.to_vec());
     let id = definition.id.clone();
     let make = |registry: &mut Registry| {
-        let number = registry.new_drop_slot().number;
+        let number = registry.new_drop_number().number;
         let image = DropImage { number, created_at: NOW, definition, request: [0; 32], update: None };
         registry.put(Lsn(1), &image);
         Ok::<_, std::convert::Infallible>(())

@@ -15,19 +15,19 @@ pub const LARGE_BYTES: usize = 64 * 1024;
 /// A share takes bytes from the server's budget in pieces of this size, so that most charges write no cache line that
 /// other connections write.
 const PIECE_BYTES: usize = 16 * 1024;
-/// The budget is this part of the process's memory,
+/// The budget is the process's memory divided by this, within the bounds below.
 const PART_OF_MEMORY: u64 = 8;
-/// but at least this, enough for one connection's share and one full batch, unless that is more than a quarter of the
-/// memory,
+/// The budget's usual minimum, in bytes: enough for one connection's share and one full batch.
 const USUAL_MIN: u64 = 48 * 1024 * 1024;
+/// The usual minimum is at most the memory divided by this.
 const PART_MIN_DIVISOR: u64 = 4;
-/// and never less than this,
+/// The budget is never below this, in bytes.
 const CAPACITY_MIN: u64 = 32 * 1024 * 1024;
-/// nor more than this.
+/// The budget is never above this, in bytes.
 const CAPACITY_MAX: u64 = 1024 * 1024 * 1024;
-/// A connection may use this part of the budget,
+/// A connection may use the budget divided by this.
 const CONNECTION_PART: usize = 4;
-/// and always as much as a full batch needs, if the budget has that.
+/// What a connection may use at least, in bytes, if the budget has that: a full batch.
 const CONNECTION_MIN: usize = 16 * 1024 * 1024;
 
 /// Which bound leaves no room.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use stockade::server::told_to_stop;
+use stockade::server::stop_requested;
 
 use crate::compare;
 use crate::failure::{AMISS, Failure, USAGE};
@@ -249,7 +249,7 @@ fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
 
 /// Runs the work until it ends or the user interrupts. An interrupt drops the work, which ends what it started.
 async fn until_interrupted(work: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
-    let stop = told_to_stop()?;
+    let stop = stop_requested()?;
     tokio::select! {
         done = work => done,
         () = stop => Err(Failure::Work("interrupted: everything that was started is ended".to_owned())),

@@ -120,7 +120,7 @@ pub const MUTANTS: [Mutant; 24] = [
         spoilt: "if false {",
     },
     Mutant {
-        name: "courier_stored_after_the_look",
+        name: "local_waker_stored_after_the_look",
         file: WAITERS,
         sound: "            let mut list = waiters.list.lock();\n            \
                 list.delivery = Delivery::ByLocalWaker(Some(context.waker().clone()));\n            \
@@ -130,7 +130,7 @@ pub const MUTANTS: [Mutant; 24] = [
                  waiters.list.lock().delivery = Delivery::ByLocalWaker(Some(context.waker().clone()));\n",
     },
     Mutant {
-        name: "courier_that_looks_before_the_lock",
+        name: "local_waker_that_looks_before_the_lock",
         file: WAITERS,
         sound: "            let mut list = waiters.list.lock();\n            \
                 list.delivery = Delivery::ByLocalWaker(Some(context.waker().clone()));\n            \
@@ -141,7 +141,7 @@ pub const MUTANTS: [Mutant; 24] = [
                 take(&mut list.all, durable, woken);\n",
     },
     Mutant {
-        name: "dropped_courier_that_tells_nobody",
+        name: "dropped_local_waker_that_tells_nobody",
         file: WAITERS,
         sound: "        for waiter in left {\n            waiter.waker.wake();\n        }\n",
         spoilt: "        drop(left);\n",

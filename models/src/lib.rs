@@ -6,10 +6,10 @@
 //! mutants, copies of that source with one fault, to show that it finds the fault. Nothing here is part of the server.
 //!
 //! Not modelled: time (the writer sleeps until it is unparked, so a fault that its timeout would repair is found here),
-//! a writer that panics, the end of a thread before its courier's, permits refused because of queued bytes, the rest of
-//! `Journal` (encoding, joining the writer's thread), and bytes (`stand_ins` has batches and a log that only note their
-//! LSNs). Loom remembers only the last access to each place, so an order can escape it; shuttle therefore also runs
-//! what needs no weak memory.
+//! a writer that panics, the end of a thread before its local waker's, permits refused because of queued bytes, the
+//! rest of `Journal` (encoding, joining the writer's thread), and bytes (`stand_ins` has batches and a log that only
+//! note their LSNs). Loom remembers only the last access to each place, so an order can escape it; shuttle therefore
+//! also runs what needs no weak memory.
 
 #![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
 #![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]

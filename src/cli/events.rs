@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::show::{instant, short};
 use super::{Finding, json};
-use crate::server::told_to_stop;
+use crate::server::stop_requested;
 use crate::text::escaped;
 
 /// How often to check whether the output is still read.
@@ -23,7 +23,7 @@ const PREFIX: &str = "stockade.";
 /// # Errors
 /// If the server is not reached, answers with a status, or ends the stream with one.
 pub async fn tail(options: &TailOptions, output: &mut Output) -> Result<Finding, Failure> {
-    let stop = told_to_stop().map_err(Failure::Machine)?;
+    let stop = stop_requested().map_err(Failure::Machine)?;
     let client = Client::connect(&options.remote.endpoint).await?;
     let mut events = client.read_events(request(options)).await?;
     tokio::select! {

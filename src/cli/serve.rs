@@ -47,7 +47,7 @@ fn run(config: Config) -> Result<Finding, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
     let served = runtime.block_on(async {
         // Before the sockets are bound, so that no signal after that is missed.
-        let stop = server::told_to_stop().map_err(Failure::Machine)?;
+        let stop = server::stop_requested().map_err(Failure::Machine)?;
         // Ends with the runtime.
         let _ignoring = tokio::spawn(server::ignore_signals().map_err(Failure::Machine)?);
         let listeners = server::bind(&config)?;

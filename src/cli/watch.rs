@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::output::{Output, rows, table};
 use super::show::{instant, short};
 use super::{Finding, json};
-use crate::server::told_to_stop;
+use crate::server::stop_requested;
 use crate::text::escaped;
 
 /// How often the view is redrawn without a change, or a pipe is checked for a reader.
@@ -28,7 +28,7 @@ const BAR: u64 = 20;
 /// # Errors
 /// If the server is not reached, answers with a status, or ends the watch with one.
 pub async fn watch(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
-    let stop = told_to_stop().map_err(Failure::Machine)?;
+    let stop = stop_requested().map_err(Failure::Machine)?;
     let client = Client::connect(&options.remote.endpoint).await?;
     let mut watch = client.watch_drop(pb::WatchDropRequest { drop_id: options.drop.clone() }).await?;
     let mut watching =

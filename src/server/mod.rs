@@ -32,7 +32,7 @@ mod workers;
 
 pub use log::{flush_log, last_words, log_to_stderr};
 pub use open::{OpenedEngine, open_engine};
-pub use process::{end_on_panic, ignore_signals, told_to_stop};
+pub use process::{end_on_panic, ignore_signals, stop_requested};
 
 use clock::WallClock;
 use connections::Connections;

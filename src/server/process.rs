@@ -25,7 +25,7 @@ pub fn end_on_panic() {
 ///
 /// # Errors
 /// If the signals can't be listened for.
-pub fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
+pub fn stop_requested() -> std::io::Result<impl Future<Output = ()> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut quit = signal(SignalKind::quit())?;

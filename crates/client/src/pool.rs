@@ -60,7 +60,7 @@ impl Connection {
         self.failures.load(Ordering::Relaxed) > 0 && self.aside_until.load(Ordering::Relaxed) > now
     }
 
-    fn is_well(&self, now: u64) {
+    fn note_success(&self, now: u64) {
         self.heard.store(now, Ordering::Relaxed);
         if self.failures.load(Ordering::Relaxed) > 0 {
             self.failures.store(0, Ordering::Relaxed);
@@ -68,14 +68,14 @@ impl Connection {
     }
 
     /// Of many calls that fail at once only the first counts.
-    fn has_failed(&self, now: u64) {
+    fn note_failure(&self, now: u64) {
         if self.failures.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.aside_until.store(now.saturating_add(span(0)), Ordering::Relaxed);
         }
     }
 
     /// A caller that takes a failed connection tries it; it is set aside for the others for longer.
-    fn is_taken(&self, now: u64) {
+    fn note_taken(&self, now: u64) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let failures = self.failures.load(Ordering::Relaxed);
         if failures > 0 && !self.is_aside(now) {
@@ -135,7 +135,7 @@ impl ConnectionPool {
         let in_turn = self.connections.iter().enumerate().cycle().skip(first).take(self.connections.len());
         let (place, connection) = in_turn
             .min_by_key(|(_, connection)| (connection.is_aside(now), connection.in_flight.load(Ordering::Relaxed)))?;
-        connection.is_taken(now);
+        connection.note_taken(now);
         Some(Lease { pool: Arc::clone(self), place, client: connection.client.clone(), since: now, ended: false })
     }
 
@@ -171,7 +171,7 @@ impl Lease {
     pub(super) fn heard(&mut self) {
         self.since = self.pool.now();
         if let Some(connection) = self.connection() {
-            connection.is_well(self.since);
+            connection.note_success(self.since);
         }
     }
 
@@ -182,7 +182,7 @@ impl Lease {
             Some(Code::DeadlineExceeded) => return,
             Some(Code::Unavailable) => {
                 if let Some(connection) = self.connection() {
-                    connection.has_failed(self.pool.now());
+                    connection.note_failure(self.pool.now());
                 }
             }
             Some(_) | None => self.heard(),
@@ -198,7 +198,7 @@ impl Drop for Lease {
         let now = self.pool.now();
         let waited = now.saturating_sub(self.since);
         if !self.ended && waited >= millis(QUIET) && connection.heard.load(Ordering::Relaxed) <= self.since {
-            connection.has_failed(now);
+            connection.note_failure(now);
         }
     }
 }

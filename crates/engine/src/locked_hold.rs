@@ -1,7 +1,7 @@
 //! A hold with its shard locked and its drop's gate held: what every verb on an existing hold works on.
 //!
-//! Each verb is decided under the hold's lock. So a claim that races the deadline is decided once: whichever comes first,
-//! claim or expiry, is in the journal, and the other finds its result.
+//! Each verb is decided under the hold's lock. So a claim that races the deadline is decided once: whichever comes
+//! first, claim or expiry, is in the journal, and the other finds its result.
 
 use std::sync::Arc;
 
@@ -81,7 +81,7 @@ impl Engine {
         verb: impl FnOnce(&mut LockedHold<'_, '_>, Permit<'_>) -> Result<Decided<Outcome>, Fault>,
     ) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
-        self.with_own(target, |own| match self.expire_if_due(own, permit, now)? {
+        self.with_locked_hold(target, |own| match self.expire_if_due(own, permit, now)? {
             Some(permit) => Ok(verb(own, permit)?),
             None => Ok(own.refused(Reason::HoldExpired)),
         })
@@ -106,7 +106,7 @@ impl Engine {
 
     /// Finds the target hold and runs `f` with its drop's gate held and its shard locked, in that order. The hold names
     /// its drop, so it is read once without the gate and again under it.
-    pub(crate) fn with_own<R, E: From<Fault>>(
+    pub(crate) fn with_locked_hold<R, E: From<Fault>>(
         &self,
         target: &Target,
         f: impl FnOnce(&mut LockedHold<'_, '_>) -> Result<R, E>,

@@ -22,15 +22,15 @@ pub(crate) struct Watch {
     engine: Arc<Engine>,
     /// None for an engine without a data folder.
     lock: Option<Arc<FolderLock>>,
-    lock_file: LastingTrouble,
-    next_segment: LastingTrouble,
+    lock_file: PersistentError,
+    next_segment: PersistentError,
 }
 
 /// A lasting problem that is no reason to end: reported once.
 #[derive(Debug, Default)]
-pub(crate) struct LastingTrouble(Option<String>);
+pub(crate) struct PersistentError(Option<String>);
 
-impl LastingTrouble {
+impl PersistentError {
     /// Sets the current problem; returns it if it has not been reported yet.
     pub(crate) fn becomes(&mut self, now: Option<String>) -> Option<&str> {
         let said = std::mem::replace(&mut self.0, now);
@@ -40,7 +40,7 @@ impl LastingTrouble {
 
 impl Watch {
     pub(crate) fn new(engine: Arc<Engine>, lock: Option<Arc<FolderLock>>) -> Self {
-        Self { engine, lock, lock_file: LastingTrouble::default(), next_segment: LastingTrouble::default() }
+        Self { engine, lock, lock_file: PersistentError::default(), next_segment: PersistentError::default() }
     }
 
     /// Checks once.
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_lasts_is_said_once_and_again_when_it_has_come_back() {
-        let mut lasting = LastingTrouble::default();
+        let mut lasting = PersistentError::default();
         let mut becomes = |now: Option<&str>| lasting.becomes(now.map(str::to_owned)).map(str::to_owned);
         assert_eq!(becomes(Some("a")).as_deref(), Some("a"));
         assert_eq!((becomes(Some("a")), becomes(Some("b"))), (None, Some("b".to_owned())));

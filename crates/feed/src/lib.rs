@@ -82,7 +82,7 @@ pub struct Feed {
     read: Mutex<VecDeque<Arc<Chunk>>>,
 }
 
-fn not_now(error: &HistoryError) -> BadCursor {
+fn cursor_unreadable_now(error: &HistoryError) -> BadCursor {
     BadCursor::NotNow { why: error.to_string() }
 }
 
@@ -147,14 +147,14 @@ impl Feed {
     /// [`BadCursor`] when it is not a cursor, or nothing can be read from there.
     pub fn position(&self, cursor: &str) -> Result<Position, BadCursor> {
         let (journal, position) = Position::of_cursor(cursor).ok_or(BadCursor::NoCursor)?;
-        let oldest = || self.oldest().map(|oldest| self.cursor(oldest)).map_err(|error| not_now(&error));
+        let oldest = || self.oldest().map(|oldest| self.cursor(oldest)).map_err(|error| cursor_unreadable_now(&error));
         if journal != self.journal() {
             return Err(BadCursor::OfAnotherJournal { oldest: oldest()? });
         }
         if position > self.end() {
             return Err(BadCursor::BehindTheEnd { oldest: oldest()? });
         }
-        if !self.history.keeps(position.next()).map_err(|error| not_now(&error))? {
+        if !self.history.keeps(position.next()).map_err(|error| cursor_unreadable_now(&error))? {
             return Err(BadCursor::NotKept { oldest: oldest()? });
         }
         Ok(position)

@@ -1,6 +1,6 @@
 //! Sealed batches: the unit that the journal's writer appends to a log, and its bytes.
 //!
-//! A batch contains its position (epoch, first LSN), its write time and the hash of the batch before it, so that a log
+//! A batch contains its position (term, first LSN), its write time and the hash of the batch before it, so that a log
 //! proves its own order. Its checksum covers every byte. All integers are little-endian.
 
 use std::fmt;

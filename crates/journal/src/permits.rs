@@ -1,4 +1,4 @@
-//! The gate: bounds the operations between permit and writer, with one atomic word.
+//! The pool of permits: bounds the operations between permit and writer, with one atomic word.
 //!
 //! It never blocks.
 
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_admits_so_many_and_none_once_shut() {
+    fn the_pool_grants_up_to_its_bound_and_none_once_closed() {
         let permit_pool = PermitPool::default();
         permit_pool.enter(2).expect("room").keep();
         let dropped = permit_pool.enter(2).expect("room");

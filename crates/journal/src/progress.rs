@@ -133,7 +133,7 @@ pub(super) struct Progress {
     durable: Watermark,
     pub(super) parker: WriterParker,
     failure: OnceLock<JournalFailed>,
-    /// The waiters on threads without a courier.
+    /// The waiters on threads without a local waker.
     shared_waiters: Waiters,
     /// The lists of threads with one.
     pub(super) local_lists: Mutex<LocalLists>,

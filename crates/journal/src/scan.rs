@@ -48,7 +48,7 @@ pub enum Ending {
 pub(super) struct Tip {
     pub(super) next: Lsn,
     pub(super) chain: BatchHash,
-    /// Epoch of the last batch; 0 before the first.
+    /// Term of the last batch; 0 before the first.
     pub(super) term: u64,
     pub(super) written_at: Timestamp,
 }

@@ -57,7 +57,7 @@ pub(super) struct SegmentHead {
     pub(super) durability: Durability,
     /// LSN of the first record, which need not exist yet.
     pub(super) first: Lsn,
-    /// Epoch of the batch before; 0 before the first.
+    /// Term of the batch before; 0 before the first.
     pub(super) term: u64,
     /// Write time of the batch before; 0 before the first.
     pub(super) written_at: Timestamp,

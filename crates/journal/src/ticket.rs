@@ -49,7 +49,7 @@ impl Ticket {
     /// [`JournalFailed`] when this process does not know the record to be durable.
     pub fn wait(self) -> Result<(), JournalFailed> {
         let drives_others = self.progress.as_ref().is_some_and(|progress| with_local(progress, |_| ()).is_some());
-        debug_assert!(!drives_others, "this thread's courier would never be driven");
+        debug_assert!(!drives_others, "this thread's local waker would never be driven");
         block_on(self)
     }
 }

@@ -1,8 +1,8 @@
 //! The tasks that wait for the journal, in one list per thread, and how they are woken.
 //!
 //! Waking a task from another thread takes a system call. So a thread that drives many tasks has its own list and a
-//! [`LocalWaker`]: the writer wakes the courier once, and the courier wakes the tasks on their own thread. Tasks on
-//! other threads are woken by the writer directly.
+//! [`LocalWaker`]: the writer wakes the local waker once, and the local waker wakes the tasks on their own thread.
+//! Tasks on other threads are woken by the writer directly.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -46,9 +46,9 @@ pub(super) enum Entered {
 enum Delivery {
     /// By the writer.
     Direct,
-    /// By the courier, whose waker is known once it was polled.
+    /// By the local waker, whose waker is known once it was polled.
     ByLocalWaker(Option<Waker>),
-    /// By nobody: the courier was dropped.
+    /// By nobody: the local waker was dropped.
     Closed,
 }
 
@@ -61,7 +61,7 @@ struct List {
     delivery: Delivery,
 }
 
-/// The waiters on one thread with a courier, or on all threads without.
+/// The waiters on one thread with a local waker, or on all threads without.
 #[derive(Debug)]
 pub(super) struct Waiters {
     number: u64,
@@ -69,7 +69,7 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
-    /// The list for threads without a courier.
+    /// The list for threads without a local waker.
     pub(super) fn shared() -> Self {
         Self { number: 0, list: Mutex::new(List { all: Vec::new(), numbered: 0, delivery: Delivery::Direct }) }
     }
@@ -112,7 +112,7 @@ impl Waiters {
         let List { all, delivery, numbered: _ } = &mut *list;
         match delivery {
             Delivery::Direct => take(all, lsn, woken),
-            // A courier that was never polled checks for itself when it is.
+            // A local waker that was never polled checks for itself when it is.
             Delivery::ByLocalWaker(local_waker) if all.iter().any(|waiter| waiter.lsn <= lsn) => {
                 woken.extend(local_waker.clone());
             }
@@ -144,7 +144,7 @@ fn take(all: &mut Vec<Waiter>, lsn: Lsn, woken: &mut Vec<Waker>) {
     woken.extend(all.extract_if(.., |waiter| waiter.lsn <= lsn).map(|waiter| waiter.waker));
 }
 
-/// The lists of all threads with couriers.
+/// The lists of all threads with local wakers.
 #[derive(Debug, Default)]
 pub(super) struct LocalLists {
     open: Vec<Arc<Waiters>>,
@@ -199,7 +199,7 @@ pub struct LocalWaker {
 }
 
 impl LocalWaker {
-    /// A courier for this thread, which must poll it.
+    /// A local waker for this thread, which must poll it.
     pub(super) fn new(progress: Arc<Progress>) -> Self {
         let waiters = progress.local_lists.lock().open();
         let local = Local { progress: Arc::clone(&progress), waiters: Arc::clone(&waiters) };
@@ -232,7 +232,7 @@ impl Drop for LocalWaker {
             list.delivery = Delivery::Closed;
             std::mem::take(&mut list.all)
         };
-        // They find the list closed and register with the list for threads without a courier.
+        // They find the list closed and register with the list for threads without a local waker.
         for waiter in left {
             waiter.waker.wake();
         }
@@ -272,35 +272,35 @@ mod tests {
     }
 
     #[test]
-    fn the_writer_wakes_the_courier_once_and_the_courier_wakes_those_whose_records_are_durable() {
+    fn the_writer_wakes_the_local_waker_once_and_the_local_waker_wakes_those_whose_records_are_durable() {
         let progress = Arc::new(Progress::from(Lsn(0)));
         let mut local_waker = LocalWaker::new(Arc::clone(&progress));
-        let [to_courier, to_early, to_late] = [(); 3].map(|()| Arc::new(Rings::default()));
-        assert!(poll(&mut local_waker, &to_courier).is_pending());
+        let [to_local_waker, to_early, to_late] = [(); 3].map(|()| Arc::new(Rings::default()));
+        assert!(poll(&mut local_waker, &to_local_waker).is_pending());
         let (mut early, mut late) = (ticket(&progress, 1), ticket(&progress, 2));
         assert!(poll(&mut early, &to_early).is_pending() && poll(&mut late, &to_late).is_pending());
         progress.advance(Lsn(1), &mut Vec::new());
-        assert_eq!((to_courier.so_far(), to_early.so_far()), (1, 0));
-        assert!(poll(&mut local_waker, &to_courier).is_pending());
+        assert_eq!((to_local_waker.so_far(), to_early.so_far()), (1, 0));
+        assert!(poll(&mut local_waker, &to_local_waker).is_pending());
         assert_eq!((to_early.so_far(), to_late.so_far()), (1, 0));
         assert!(poll(&mut early, &to_early).is_ready());
         progress.advance(Lsn(1), &mut Vec::new());
-        assert_eq!(to_courier.so_far(), 1, "nobody here waits for it");
+        assert_eq!(to_local_waker.so_far(), 1, "nobody here waits for it");
     }
 
     #[test]
-    fn what_was_durable_before_the_courier_was_first_driven_is_told_when_it_is() {
+    fn what_was_durable_before_the_local_waker_was_first_driven_is_told_when_it_is() {
         let progress = Arc::new(Progress::from(Lsn(0)));
         let mut local_waker = LocalWaker::new(Arc::clone(&progress));
-        let [to_courier, to_waiter] = [(); 2].map(|()| Arc::new(Rings::default()));
+        let [to_local_waker, to_waiter] = [(); 2].map(|()| Arc::new(Rings::default()));
         assert!(poll(&mut ticket(&progress, 1), &to_waiter).is_pending());
         progress.advance(Lsn(1), &mut Vec::new());
-        assert!(poll(&mut local_waker, &to_courier).is_pending());
-        assert_eq!((to_courier.so_far(), to_waiter.so_far()), (0, 1));
+        assert!(poll(&mut local_waker, &to_local_waker).is_pending());
+        assert_eq!((to_local_waker.so_far(), to_waiter.so_far()), (0, 1));
     }
 
     #[test]
-    fn without_its_courier_a_thread_is_told_by_the_writer() {
+    fn without_its_local_waker_a_thread_is_told_by_the_writer() {
         let progress = Arc::new(Progress::from(Lsn(0)));
         let local_waker = LocalWaker::new(Arc::clone(&progress));
         let rings = Arc::new(Rings::default());
@@ -317,15 +317,15 @@ mod tests {
     #[test]
     fn who_has_waited_on_another_thread_takes_nobodys_place_on_this_one() {
         let progress = Arc::new(Progress::from(Lsn(0)));
-        let [to_courier, to_moved, to_local] = [(); 3].map(|()| Arc::new(Rings::default()));
+        let [to_local_waker, to_moved, to_local] = [(); 3].map(|()| Arc::new(Rings::default()));
         let mut moved = ticket(&progress, 1);
         assert!(poll(&mut moved, &to_moved).is_pending());
         let mut local_waker = LocalWaker::new(Arc::clone(&progress));
-        assert!(poll(&mut local_waker, &to_courier).is_pending());
+        assert!(poll(&mut local_waker, &to_local_waker).is_pending());
         assert!(poll(&mut ticket(&progress, 1), &to_local).is_pending());
         assert!(poll(&mut moved, &to_moved).is_pending());
         progress.advance(Lsn(1), &mut Vec::new());
-        assert!(poll(&mut local_waker, &to_courier).is_pending());
+        assert!(poll(&mut local_waker, &to_local_waker).is_pending());
         assert_eq!(to_local.so_far(), 1);
         assert!(to_moved.so_far() > 0);
     }
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_to_all_lists_at_once() {
         let progress = Arc::new(Progress::from(Lsn(0)));
-        let _courier = LocalWaker::new(Arc::clone(&progress));
+        let _local_waker = LocalWaker::new(Arc::clone(&progress));
         let rings = Arc::new(Rings::default());
         let mut waiting = ticket(&progress, 1);
         assert!(poll(&mut waiting, &rings).is_pending());
@@ -343,8 +343,8 @@ mod tests {
     }
 
     #[test]
-    fn another_journal_has_nothing_to_do_with_this_threads_courier() {
-        let _courier = LocalWaker::new(Arc::new(Progress::from(Lsn(0))));
+    fn another_journal_has_nothing_to_do_with_this_threads_local_waker() {
+        let _local_waker = LocalWaker::new(Arc::new(Progress::from(Lsn(0))));
         let other = Arc::new(Progress::from(Lsn(0)));
         let rings = Arc::new(Rings::default());
         let mut waiting = ticket(&other, 1);

@@ -54,7 +54,7 @@ fn hash_parts<H>(lay: impl FnOnce(&mut Vec<u8>), hash: impl FnOnce(&[u8]) -> H) 
 
 /// Options of a reserve that change what it may result in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ServeMode {
+pub struct ReserveOptions {
     /// The hold that it replaces.
     pub supersedes: Option<HoldId>,
     /// Serve what is free instead of refusing.
@@ -107,7 +107,7 @@ impl DigestKey {
         drop: &DropId,
         customer: &CustomerId,
         lines: impl Iterator<Item = (&'a Sku, u32)>,
-        serve_mode: ServeMode,
+        options: ReserveOptions,
     ) -> ContentHash {
         let lay = |parts: &mut Vec<u8>| {
             parts.extend_from_slice(drop.as_str().as_bytes());
@@ -119,7 +119,7 @@ impl DigestKey {
                 parts.push(0);
                 parts.extend_from_slice(&units.to_le_bytes());
             }
-            let ServeMode { supersedes, allow_partial } = serve_mode;
+            let ReserveOptions { supersedes, allow_partial } = options;
             // Written only if set, so that hashes in older journals stay valid. No SKU begins with a zero byte.
             if let Some(old) = supersedes {
                 parts.extend_from_slice(b"\0\0supersedes");
@@ -224,8 +224,8 @@ mod tests {
         let drop = DropId::try_from("d").expect("an id");
         let ada = CustomerId::try_from("ada").expect("an id");
         let (a, b) = (sku("a"), sku("b"));
-        let content = |lines: &[(&Sku, u32)], serve_mode| key.content(&drop, &ada, lines.iter().copied(), serve_mode);
-        let plain = |lines: &[(&Sku, u32)]| content(lines, ServeMode::default());
+        let content = |lines: &[(&Sku, u32)], options| key.content(&drop, &ada, lines.iter().copied(), options);
+        let plain = |lines: &[(&Sku, u32)]| content(lines, ReserveOptions::default());
         let base = plain(&[(&a, 1), (&b, 2)]);
         assert_eq!(base, plain(&[(&a, 1), (&b, 2)]));
         assert_eq!(base, ContentHash(1_983_563_228_140_100_246), "journals hold such hashes: they may never change");
@@ -233,8 +233,9 @@ mod tests {
         assert_ne!(base, plain(&[(&a, 1)]));
         let old = |n| Some(HoldId::from_bytes([n; 16]));
         let serve_modes = [(None, false), (None, true), (old(1), false), (old(2), false), (old(1), true)];
-        let mut hashes = serve_modes
-            .map(|(supersedes, allow_partial)| content(&[(&a, 1), (&b, 2)], ServeMode { supersedes, allow_partial }).0);
+        let mut hashes = serve_modes.map(|(supersedes, allow_partial)| {
+            content(&[(&a, 1), (&b, 2)], ReserveOptions { supersedes, allow_partial }).0
+        });
         assert_eq!(hashes[0], base.0);
         hashes.sort_unstable();
         assert!(hashes.is_sorted_by(|one, next| one < next), "two are the same: {hashes:?}");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::svg::{Line, Plot, bars, escaped};
-use super::{CrowdTold, Report, VerbTold};
+use super::{CrowdReport, Report, VerbReport};
 use crate::numbers::{grouped, real, whole};
 use crate::samples::Slice;
 
@@ -107,10 +107,10 @@ fn audit(report: &Report) -> String {
     text
 }
 
-fn verbs(verbs: &[VerbTold]) -> String {
+fn verbs(verbs: &[VerbReport]) -> String {
     let names = ["", "done", "refused", "failed", "p50 ms", "p90", "p95", "p99", "p99.9", "p99.99", "max"];
     let mut text = format!("<h2>Calls</h2><table>{}", row("th", names.map(str::to_owned)));
-    for VerbTold { verb, done, refused, failed, latency } in verbs {
+    for VerbReport { verb, done, refused, failed, latency } in verbs {
         let mut cells = vec![verb.label().to_owned(), grouped(*done), grouped(*refused), grouped(*failed)];
         cells.extend(latency.percentiles.iter().map(|(_, value)| format!("{value:.2}")));
         cells.push(format!("{:.2}", latency.max));
@@ -120,10 +120,10 @@ fn verbs(verbs: &[VerbTold]) -> String {
     text
 }
 
-fn crowds(crowds: &[CrowdTold]) -> String {
+fn crowds(crowds: &[CrowdReport]) -> String {
     let names = ["crowd", "got a hold", "units", "bought", "units", "released", "refusals"];
     let mut text = format!("<h2>Customers</h2><table>{}", row("th", names.map(str::to_owned)));
-    for CrowdTold { name, held, units, claimed, bought, released, refused } in crowds {
+    for CrowdReport { name, held, units, claimed, bought, released, refused } in crowds {
         let counts = [held, units, claimed, bought, released, refused].map(|value| grouped(*value));
         text.push_str(&row("td", std::iter::once(name.clone()).chain(counts)));
     }

@@ -35,7 +35,7 @@ pub struct Facts {
 
 /// The figures of one verb.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct VerbTold {
+pub struct VerbReport {
     /// The verb.
     pub verb: Verb,
     /// Requests answered as asked.
@@ -50,7 +50,7 @@ pub struct VerbTold {
 
 /// The figures of one crowd.
 #[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct CrowdTold {
+pub struct CrowdReport {
     /// Its name.
     pub name: String,
     /// Visits that got units.
@@ -93,9 +93,9 @@ pub struct Report {
     /// All requests together.
     pub latency: Latency,
     /// Verb by verb.
-    pub verbs: Vec<VerbTold>,
+    pub verbs: Vec<VerbReport>,
     /// Crowd by crowd.
-    pub crowds: Vec<CrowdTold>,
+    pub crowds: Vec<CrowdReport>,
     /// Refusals by reason.
     pub refusals: BTreeMap<String, u64>,
     /// Requests without an answer, by status, including those that were sent again.
@@ -160,7 +160,7 @@ impl Report {
                 .to_vec(),
         ];
         for told in &self.verbs {
-            let VerbTold { verb, done, refused, failed, latency } = told;
+            let VerbReport { verb, done, refused, failed, latency } = told;
             let at = |wanted: f64| {
                 let found = latency.percentiles.iter().find(|(percentile, _)| percentile.total_cmp(&wanted).is_eq());
                 found.map_or_else(String::new, |(_, value)| millis(*value))
@@ -183,7 +183,7 @@ impl Report {
         text.push_str(&columns(&rows));
         let mut rows =
             vec![["crowd", "held", "units", "claimed", "units", "released", "refused"].map(str::to_owned).to_vec()];
-        for CrowdTold { name, held, units, claimed, bought, released, refused } in &self.crowds {
+        for CrowdReport { name, held, units, claimed, bought, released, refused } in &self.crowds {
             let mut row = vec![name.clone()];
             row.extend([held, units, claimed, bought, released, refused].map(|value| number(*value)));
             rows.push(row);
@@ -227,7 +227,7 @@ impl Report {
 }
 
 /// The figures of one verb; none if it was never sent.
-fn verb_told(verb: Verb, samples: &[Sample]) -> Result<Option<VerbTold>, Failure> {
+fn verb_told(verb: Verb, samples: &[Sample]) -> Result<Option<VerbReport>, Failure> {
     let of = || samples.iter().filter(|sample| sample.verb == verb);
     if of().next().is_none() {
         return Ok(None);
@@ -235,7 +235,7 @@ fn verb_told(verb: Verb, samples: &[Sample]) -> Result<Option<VerbTold>, Failure
     let ended = |ending| count(of().filter(|sample| sample.ending == ending).count());
     let latency = Latency::of(&spread(of())?);
     let (done, refused, failed) = (ended(Ending::Done), ended(Ending::Refused), ended(Ending::Failed));
-    Ok(Some(VerbTold { verb, done, refused, failed, latency }))
+    Ok(Some(VerbReport { verb, done, refused, failed, latency }))
 }
 
 /// Percentiles at equal distances for each nine: as many points from 90 to 99 as from 99 to 99.9.
@@ -274,9 +274,9 @@ fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     (refusals, failures)
 }
 
-fn crowds(floor: &Floor, ledger: &Ledger) -> Vec<CrowdTold> {
-    let named = |name: &str| CrowdTold { name: name.to_owned(), ..CrowdTold::default() };
-    let mut told: Vec<CrowdTold> = floor.scenario.crowds.iter().map(|crowd| named(&crowd.name)).collect();
+fn crowds(floor: &Floor, ledger: &Ledger) -> Vec<CrowdReport> {
+    let named = |name: &str| CrowdReport { name: name.to_owned(), ..CrowdReport::default() };
+    let mut told: Vec<CrowdReport> = floor.scenario.crowds.iter().map(|crowd| named(&crowd.name)).collect();
     for visit in &ledger.visits {
         let Some(crowd) = told.get_mut(usize::from(visit.crowd)) else { continue };
         let granted = |verb| visit.granted(verb).is_some();

@@ -25,7 +25,7 @@ fn report() -> Report {
         rate: rate(&samples),
         latency: Latency::of(&spread),
         verbs: verb_told(Verb::Reserve, &samples).expect("a histogram").into_iter().collect(),
-        crowds: vec![CrowdTold { name: "people".into(), held: 500, ..CrowdTold::default() }],
+        crowds: vec![CrowdReport { name: "people".into(), held: 500, ..CrowdReport::default() }],
         refusals: BTreeMap::from([("SOLD_OUT".to_owned(), 1_500)]),
         failures: BTreeMap::new(),
         sent_again: 0,

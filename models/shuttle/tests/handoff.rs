@@ -20,9 +20,9 @@ holds! {
     parker::who_asks_for_later_hides_nobody
     parker::enough_is_written_whoever_waits
     parker::a_close_is_told_to_a_sleeping_writer
-    local_wakers::a_courier_forgets_nobody
-    local_wakers::a_courier_wakes_all_whose_records_are_durable
-    local_wakers::a_dropped_courier_leaves_nobody_behind
+    local_wakers::a_local_waker_forgets_nobody
+    local_wakers::a_local_waker_wakes_all_whose_records_are_durable
+    local_wakers::a_dropped_local_waker_leaves_nobody_behind
     local_wakers::a_failure_wakes_all_lists
     closing::what_is_admitted_is_journaled
     closing::an_impatient_close_loses_nothing_in_silence
@@ -53,10 +53,10 @@ mutants_are_caught! {
     failure_before_the_mark by waiting::what_was_durable_before_a_failure_is_durable: "told as lost"
     mark_before_the_log by waiting::durable_never_runs_ahead_of_the_log: "durable before the log was given it"
     tip_after_the_mark by waiting::durable_never_runs_ahead_of_the_log: "durable past the tip"
-    courier_stored_after_the_look by local_wakers::a_courier_forgets_nobody: "deadlock"
-    courier_that_looks_before_the_lock by local_wakers::a_courier_forgets_nobody: "deadlock"
-    closed_list_that_takes_waiters by local_wakers::a_dropped_courier_leaves_nobody_behind: "deadlock"
-    dropped_courier_that_tells_nobody by local_wakers::a_dropped_courier_leaves_nobody_behind: "deadlock"
+    local_waker_stored_after_the_look by local_wakers::a_local_waker_forgets_nobody: "deadlock"
+    local_waker_that_looks_before_the_lock by local_wakers::a_local_waker_forgets_nobody: "deadlock"
+    closed_list_that_takes_waiters by local_wakers::a_dropped_local_waker_leaves_nobody_behind: "deadlock"
+    dropped_local_waker_that_tells_nobody by local_wakers::a_dropped_local_waker_leaves_nobody_behind: "deadlock"
     failure_told_to_strays_alone by local_wakers::a_failure_wakes_all_lists: "deadlock"
     push_after_the_close by closing::an_impatient_close_loses_nothing_in_silence: "permits lost"
     close_that_awaits_no_permits by closing::what_is_admitted_is_journaled: "admitted, and lost"

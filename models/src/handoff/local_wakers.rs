@@ -8,8 +8,8 @@ use super::{FIRST, SECOND, Task, all_durable, drive, ticket};
 use crate::ids::Lsn;
 use crate::run::{at, joined};
 
-/// A ticket waits on a thread with a courier, which is first polled while the writer publishes.
-pub fn a_courier_forgets_nobody() {
+/// A ticket waits on a thread with a local waker, which is first polled while the writer publishes.
+pub fn a_local_waker_forgets_nobody() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let mut local_waker = Task::new(LocalWaker::new(progress.clone()));
     let writing = progress.clone();
@@ -20,7 +20,7 @@ pub fn a_courier_forgets_nobody() {
 }
 
 /// Two tickets wait there, and the writer publishes their records one after the other: both resolve.
-pub fn a_courier_wakes_all_whose_records_are_durable() {
+pub fn a_local_waker_wakes_all_whose_records_are_durable() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let mut local_waker = Task::new(LocalWaker::new(progress.clone()));
     assert!(local_waker.turn(), "driven");
@@ -35,9 +35,9 @@ pub fn a_courier_wakes_all_whose_records_are_durable() {
     joined(writer);
 }
 
-/// The courier is dropped while the writer publishes: tickets that waited with it are woken directly, and later ones
-/// too.
-pub fn a_dropped_courier_leaves_nobody_behind() {
+/// The local waker is dropped while the writer publishes: tickets that waited with it are woken directly, and later
+/// ones too.
+pub fn a_dropped_local_waker_leaves_nobody_behind() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let mut local_waker = Task::new(LocalWaker::new(progress.clone()));
     let mut before = Task::new(ticket(&progress, FIRST));
@@ -50,13 +50,13 @@ pub fn a_dropped_courier_leaves_nobody_behind() {
     joined(writer);
 }
 
-/// The writer fails while one ticket waits with a courier that is no longer polled, and one without: both resolve.
+/// The writer fails while one ticket waits with a local waker that is no longer polled, and one without: both resolve.
 pub fn a_failure_wakes_all_lists() {
     let progress = Arc::new(Progress::from(Lsn(0)));
     let (writing, stray) = (progress.clone(), progress.clone());
     let writer = at(1, move || writing.fail(JournalFailed::Closed));
     let stray = at(0, move || ticket(&stray, FIRST).wait().is_err());
-    let _courier = Task::new(LocalWaker::new(progress.clone()));
+    let _local_waker = Task::new(LocalWaker::new(progress.clone()));
     let results = drive(None, &mut [Task::new(ticket(&progress, FIRST))]);
     assert!(matches!(results.as_slice(), [Some(Err(JournalFailed::Closed))]), "told as durable: {results:?}");
     assert!(joined(stray), "told as durable");

@@ -81,7 +81,7 @@ impl<F: Future + Unpin> Task<F> {
 
 impl<F: Future> Drop for Task<F> {
     fn drop(&mut self) {
-        // The scenario has failed: a courier that locks now would hide that.
+        // The scenario has failed: a local waker that locks now would hide that.
         if panicking() {
             std::mem::forget(self.future.take());
         }
@@ -91,7 +91,7 @@ impl<F: Future> Drop for Task<F> {
 /// The results of the waiting tickets, in order.
 type Results = Vec<Option<Result<(), JournalFailed>>>;
 
-/// A thread's runtime: polls woken tasks, first tickets and then the courier, until no ticket waits.
+/// A thread's runtime: polls woken tasks, first tickets and then the local waker, until no ticket waits.
 fn drive(mut local_waker: Option<&mut Task<LocalWaker>>, tickets: &mut [Task<Ticket>]) -> Results {
     while tickets.iter().any(|task| task.output.is_none()) {
         let mut busy = false;

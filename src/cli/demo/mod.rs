@@ -45,7 +45,7 @@ pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failu
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
     server::end_on_panic();
     let finding = runtime.block_on(async {
-        let stop = server::told_to_stop().map_err(Failure::Machine)?;
+        let stop = server::stop_requested().map_err(Failure::Machine)?;
         let stage = Stage::set()?;
         let finding = tokio::select! {
             finding = play(options, &stage, output) => finding.map(Some),

@@ -115,7 +115,7 @@ impl Driver {
     }
 
     /// An answer was received: the server is well.
-    pub(super) fn is_well(&mut self) {
+    pub(super) fn note_success(&mut self) {
         self.failures = 0;
     }
 

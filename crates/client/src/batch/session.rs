@@ -106,7 +106,7 @@ impl<'d> Session<'d> {
             return Err(Status::internal("an answer does not fit the message that it is for"));
         };
         self.heard = Instant::now();
-        self.driver.is_well();
+        self.driver.note_success();
         let mut left_out = Vec::new();
         for (place, (job, result)) in sent.jobs.into_iter().zip(results).enumerate() {
             if place > 0 && is_large && is_left_out(&result) {

@@ -2,12 +2,12 @@
 //! deadlines, ended holds are forgotten, drops that closed long ago are archived. A request that needs one of these
 //! before the agenda has done it does it by itself, with the same functions.
 //!
-//! Each kind of work is an entry, which knows the instant at which it next has something to do. At a look, every entry
-//! whose instant is reached gets one turn, in order, and does a bounded piece of its work, so that none waits until
-//! another has finished. A turn ends with a rest at the latest, so an opening waits for few rests. An entry that finds
-//! the journal busy gets its next turn a while later.
+//! Each kind of work is an entry, which knows the instant at which it next has something to do. In each pass, every
+//! entry whose instant is reached gets one turn, in order, and does a bounded piece of its work, so that none waits
+//! until another has finished. A turn ends with a rest at the latest, so an opening waits for few rests. An entry that
+//! finds the journal busy gets its next turn a while later.
 //!
-//! The agenda has no clock and no thread: its owner passes the time and gets back when to look next.
+//! The agenda has no clock and no thread: its owner passes the time and gets back when the next pass is due.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::background::archive::Archiving;
 use crate::background::sweep::PoolPlace;
 use crate::background::throttle::{DutyCycle, TOO_LATE, Throttle};
 
-/// The longest time between two looks. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
+/// The longest time between two passes. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
 /// this long after its instant, while there is little else to do.
 pub const CHECK_PERIOD: Duration = Duration::from_millis(SOON.0);
 /// How long an entry waits for its next turn if the journal could take no more or if it did not find what it expected.
@@ -56,7 +56,7 @@ pub(crate) enum TurnEnd {
 
 /// What an entry does.
 pub(crate) trait Work: fmt::Debug + Send {
-    /// From when on there is something to do; [`Timestamp::NEVER`] for nothing. Called at every look, so it must be
+    /// From when on there is something to do; [`Timestamp::NEVER`] for nothing. Called in every pass, so it must be
     /// cheap.
     fn due_at(&self, engine: &Engine) -> Timestamp;
 
@@ -79,12 +79,12 @@ pub struct Agenda {
     entries: [Scheduled; 4],
     /// One for all entries, so that what one entry appends does not count as customers' activity for another.
     throttle: Throttle,
-    /// Whether nothing was left to do at once after the last look.
+    /// Whether nothing was left to do at once after the last pass.
     idle: bool,
 }
 
 impl Agenda {
-    /// An agenda before its first look.
+    /// An agenda before its first pass.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         Self::with_duty_cycle(engine, DUTY_CYCLE)

@@ -8,7 +8,7 @@ use stockade_journal::History;
 use stockade_types::time::{Clock, Millis, Timestamp};
 
 use crate::Engine;
-use crate::watch::LastingTrouble;
+use crate::watch::PersistentError;
 
 /// How often it checks: with `os` durability readers see a record about this long after it was appended.
 pub(crate) const TICK_INTERVAL: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ pub(crate) struct Retention {
     clock: Arc<dyn Clock>,
     /// None before the first time.
     tended: Option<Timestamp>,
-    trouble: LastingTrouble,
+    trouble: PersistentError,
 }
 
 impl Retention {
@@ -30,7 +30,7 @@ impl Retention {
     pub(crate) fn new(engine: &Arc<Engine>, clock: &Arc<dyn Clock>) -> Option<Self> {
         let history = engine.history()?;
         let (engine, clock) = (Arc::clone(engine), Arc::clone(clock));
-        Some(Self { engine, history, clock, tended: None, trouble: LastingTrouble::default() })
+        Some(Self { engine, history, clock, tended: None, trouble: PersistentError::default() })
     }
 
     /// Checks once.

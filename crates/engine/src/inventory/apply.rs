@@ -14,7 +14,7 @@ use stockade_types::time::Timestamp;
 use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
 use super::drops::Registry;
-use super::limits::{CountedHoldView, HoldKey};
+use super::limits::{CountedHoldRef, HoldKey};
 use super::pool::{PoolUsage, Stock, UsageChange};
 use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject};
 
@@ -102,7 +102,7 @@ pub struct HoldTransition<'a> {
     pub place: HoldSlot,
     /// The record's LSN.
     pub lsn: Lsn,
-    /// Its standing before; none for a new hold.
+    /// What it counted for before; none for a new hold.
     pub before: Option<&'a CountedHold>,
     /// The hold after the record. Its own revision is ignored.
     pub after: &'a Hold,
@@ -219,7 +219,7 @@ impl HoldTransition<'_> {
     pub(super) fn enter_subjects(&self, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let Self { drop, place, lsn: _, before, after } = self;
         let hold_key = HoldKey { drop: drop.number, place: *place, created_at: after.created_at() };
-        let (before, now) = (before.map(CountedHoldView::from), CountedHoldView::of(after));
+        let (before, now) = (before.map(CountedHoldRef::from), CountedHoldRef::of(after));
         if let Some((customer, others)) = subjects.split_first_mut() {
             customer.enter(hold_key, before, now);
             for (key, subject) in keys.iter().skip(1).zip(others) {

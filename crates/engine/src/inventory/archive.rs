@@ -14,7 +14,7 @@ use stockade_types::record::{OldUsage, UsageImage};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::holds::SHARDS;
-use super::limits::{CountedHoldView, HoldKey};
+use super::limits::{CountedHoldRef, HoldKey};
 use super::{DropEntry, HoldSlot, Inventory, LockedShard};
 
 /// Reserves within one such span are folded together, by subject and item.
@@ -134,7 +134,7 @@ impl Inventory {
         let keys = self.subjects_of(&drop.scope, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                if counted && let Some(counted) = CountedHoldView::of(hold) {
+                if counted && let Some(counted) = CountedHoldRef::of(hold) {
                     subject.enter(hold_key, Some(counted), None);
                 }
                 if hold.state == HoldState::Claimed {

@@ -21,7 +21,7 @@ use super::apply::{ReplayError, at, each_usage};
 use super::bulk_usage::BulkUsage;
 use super::drop_entry::DropChange;
 use super::drops::among;
-use super::limits::CountedHoldView;
+use super::limits::CountedHoldRef;
 use super::pool::{PoolUsage, UsageChange};
 use super::{DropEntry, DropInner, EndedHold, Inventory, fits};
 
@@ -286,7 +286,7 @@ impl Inventory {
                     }
                     None => unsound = Some(ReplayError::Orphan(hold.id)),
                 });
-                if CountedHoldView::of(hold).is_some() {
+                if CountedHoldRef::of(hold).is_some() {
                     gathered.used(&self.subjects_of(&drop.scope, hold), place, hold);
                 }
                 if hold.state.is_ended() {

@@ -12,7 +12,7 @@ use stockade_types::ids::{DropNo, ItemNo, PoolNo, SubjectKey};
 use stockade_types::time::Timestamp;
 
 use super::drops::among;
-use super::limits::{CountedHoldView, HoldKey, Keys, STRIPES, Subjects};
+use super::limits::{CountedHoldRef, HoldKey, Keys, STRIPES, Subjects};
 use super::{CountedHold, DropEntry, HoldSlot};
 
 /// Gathered usages of one stripe: 64 MiB in all stripes.
@@ -105,7 +105,7 @@ fn enter_usages(subjects: &Subjects, usages: &mut Vec<Usage>) {
     for Usage { subject, hold_key, counted_hold } in usages.drain(..) {
         subjects.with(&[subject], |subjects| {
             for subject in subjects {
-                subject.enter(hold_key, None, Some(CountedHoldView::from(&counted_hold)));
+                subject.enter(hold_key, None, Some(CountedHoldRef::from(&counted_hold)));
             }
         });
     }
@@ -180,7 +180,7 @@ mod tests {
             for (place, hold) in shard.iter() {
                 let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
                 plain.with(&[derived.key.customers(&shop).subject(&hold.customer)], |subjects| {
-                    subjects[0].enter(hold_key, None, CountedHoldView::of(hold));
+                    subjects[0].enter(hold_key, None, CountedHoldRef::of(hold));
                 });
                 for line in hold.lines().iter().filter(|_| hold.state.is_live()) {
                     dues.entry((line.item, line.pool)).or_default().push((hold.expires_at(), place));

@@ -54,7 +54,7 @@ pub struct Registry {
 
 /// The place of a new drop.
 #[derive(Debug, Clone, Copy)]
-pub struct NewDropSlot {
+pub struct NewDropNumber {
     /// Its number.
     pub number: DropNo,
     /// Drops that are not archived yet.
@@ -103,8 +103,8 @@ impl Drops {
 
     /// The place of the next drop.
     #[must_use]
-    pub fn new_drop_slot(&self) -> NewDropSlot {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).new_drop_slot()
+    pub fn new_drop_number(&self) -> NewDropNumber {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).new_drop_number()
     }
 
     /// All pools that have a hold due at `now`, and the earliest deadline of all other pools.
@@ -190,9 +190,9 @@ impl Drops {
 impl Registry {
     /// The place of the next drop.
     #[must_use]
-    pub fn new_drop_slot(&self) -> NewDropSlot {
+    pub fn new_drop_number(&self) -> NewDropNumber {
         let number = self.entries.last_key_value().map_or(0, |(last, _)| last.0.saturating_add(1));
-        NewDropSlot { number: DropNo(number), living: self.entries.len().saturating_sub(self.archived.len()) }
+        NewDropNumber { number: DropNo(number), living: self.entries.len().saturating_sub(self.archived.len()) }
     }
 
     /// Adds a drop. No other may have its number.

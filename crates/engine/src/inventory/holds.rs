@@ -27,7 +27,7 @@ const PLACE_BITS: u32 = 20;
 const SHARD_CAPACITY: usize = (1 << PLACE_BITS) - 1;
 
 /// Where a hold lives: shard and place. Valid as long as the hold is in the table. Afterwards another hold may live
-/// there, so a caller that has kept a reference must check what it finds.
+/// there, so a caller that has kept a slot must check what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldSlot(u32);
 
@@ -70,7 +70,7 @@ pub struct CountedHold {
 }
 
 impl CountedHold {
-    /// The standing of this hold.
+    /// What this hold counts for.
     #[must_use]
     pub fn of(hold: &Hold) -> Self {
         Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines().to_lines() }
@@ -275,8 +275,8 @@ impl LockedShard<'_> {
         HoldSlot::new(self.number, place)
     }
 
-    /// Changes a hold by the record with this LSN. Returns its standing before and the hold after; none if it has seen
-    /// that record.
+    /// Changes a hold by the record with this LSN. Returns what it counted for before, and the hold after; none if it
+    /// has seen that record.
     #[inline]
     pub fn change(&mut self, hold: HoldSlot, lsn: Lsn, change: impl FnOnce(&mut Hold)) -> Option<(CountedHold, &Hold)> {
         let Shard { slab, counts, .. } = &mut *self.shard;

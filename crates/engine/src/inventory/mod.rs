@@ -38,7 +38,7 @@ pub use bulk_load::BulkLoad;
 pub use drop_entry::{DropEntry, DropReadGuard, DropWriteGuard};
 pub use drop_inner::{DropInner, DropState};
 pub use drop_scope::DropScope;
-pub use drops::{Added, DropTable, Drops, NewDropSlot, Registry};
+pub use drops::{Added, DropTable, Drops, NewDropNumber, Registry};
 pub use holds::{CountedHold, HoldSlot, Holds, LockedShard, LockedShards};
 pub use item_stock::ItemStock;
 pub use limits::{Keys, Subject, Subjects, Violations};
@@ -55,7 +55,7 @@ use stockade_types::record::Record;
 use stockade_types::time::{Millis, Timestamp};
 
 use chunks::Chunks;
-use limits::{CountedHoldView, HoldKey};
+use limits::{CountedHoldRef, HoldKey};
 
 /// All that is in memory.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ impl Inventory {
 
     /// Takes a hold that is forgotten out of its subjects. Its shard is locked.
     fn uncount(&self, scope: &DropScope, place: HoldSlot, hold: &Hold) {
-        let Some(counted) = CountedHoldView::of(hold) else { return };
+        let Some(counted) = CountedHoldRef::of(hold) else { return };
         let keys = self.subjects_of(scope, hold);
         let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
         self.subjects.with(&keys, |subjects| {

@@ -20,7 +20,7 @@ use crate::Engine;
 pub struct EngineHandle {
     /// Sharded: a reader writes to nothing that readers on other cores read.
     current: ShardedLock<Option<Arc<Engine>>>,
-    /// Woken by each swap: one for each thread that has a courier.
+    /// Woken by each swap: one for each thread that has a local waker.
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -81,12 +81,12 @@ impl EngineHandle {
 /// Wakes the tasks of its thread that wait for the journal of the current term. It never completes; it is dropped when
 /// its thread drives no more tasks.
 #[derive(Debug)]
-#[must_use = "who waits on this thread is not woken unless this is driven on it"]
+#[must_use = "tasks that wait on this thread are not woken unless this is polled on it"]
 pub struct TermWaker {
     handle: Arc<EngineHandle>,
     /// Woken by each swap.
     waker: Option<Waker>,
-    /// The engine that was current at the last poll, and the courier of its journal.
+    /// The engine that was current at the last poll, and the local waker of its journal.
     term: Option<(Weak<Engine>, LocalWaker)>,
 }
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_s_courier_goes_over_to_the_journal_of_the_next_term() {
+    fn a_thread_s_local_waker_goes_over_to_the_journal_of_the_next_term() {
         let [first, second] = [(); 2].map(|()| ephemeral_engine());
         let handle = EngineHandle::of(Arc::clone(&first));
         let rings = Arc::new(Rings::default());
@@ -167,10 +167,10 @@ mod tests {
         assert!(Pin::new(&mut local_waker).poll(&mut context).is_pending());
         let before = handle.swap(Some(Arc::clone(&second)));
         assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &first)));
-        assert_eq!(rings.0.load(Ordering::Relaxed), 1, "a swap wakes the courier");
+        assert_eq!(rings.0.load(Ordering::Relaxed), 1, "a swap wakes the local waker");
         assert!(handle.current().is_some_and(|current| Arc::ptr_eq(&current, &second)));
         assert!(Pin::new(&mut local_waker).poll(&mut context).is_pending());
-        // Waiters of this thread are woken by the courier, when it is polled.
+        // Waiters of this thread are woken by the local waker, when it is polled.
         let mut ticket = append(&second);
         let waiter = Waker::from(Arc::clone(&to_waiter));
         let waits = Pin::new(&mut ticket).poll(&mut Context::from_waker(&waiter)).is_pending();
@@ -182,7 +182,7 @@ mod tests {
         assert!(Pin::new(&mut ticket).poll(&mut context).is_ready());
         assert!(handle.swap(None).is_some());
         assert!(Pin::new(&mut local_waker).poll(&mut context).is_pending() && handle.current().is_none());
-        assert_eq!(Arc::strong_count(&first) + Arc::strong_count(&second), 2, "a courier keeps no engine");
+        assert_eq!(Arc::strong_count(&first) + Arc::strong_count(&second), 2, "a local waker keeps no engine");
         drop(local_waker);
         let so_far = rings.0.load(Ordering::Relaxed);
         let _none = handle.swap(Some(first));

@@ -14,7 +14,7 @@ use crate::attempt::{Answer, Decided};
 use crate::command::CreateDrop;
 use crate::commit::Prepared;
 use crate::context::Context;
-use crate::inventory::{Added, DropEntry, Locked, NewDropSlot};
+use crate::inventory::{Added, DropEntry, Locked, NewDropNumber};
 
 impl Engine {
     /// Creates a drop. The same request again returns the same answer.
@@ -32,7 +32,7 @@ impl Engine {
         // A drop that opens at once is open in the answer. Without room for that record, too, it is not created.
         let opening = self.journal.permit()?;
         let added = self.inventory.drops.add(&command.definition.id, |registry| {
-            let image = self.image(&command.definition, request, registry.new_drop_slot(), now)?;
+            let image = self.image(&command.definition, request, registry.new_drop_number(), now)?;
             let prepared = Prepared { permit, locked: Locked::Registry(registry), taken: None };
             self.commit(Record::DropFact(Box::new(made(image, context))), prepared, now).map(drop)
         })?;
@@ -55,7 +55,7 @@ impl Engine {
             Ok(self.show_now(entry, now))
         });
         known.unwrap_or_else(|| {
-            let image = self.image(&command.definition, request, self.inventory.drops.new_drop_slot(), now)?;
+            let image = self.image(&command.definition, request, self.inventory.drops.new_drop_number(), now)?;
             let entry = DropEntry::new(Lsn::default(), image);
             let mut inner = entry.write();
             (inner.lifecycle, _) = inner.turned(&entry, now);
@@ -68,11 +68,11 @@ impl Engine {
         &self,
         definition: &Definition,
         request: [u8; 32],
-        seat: NewDropSlot,
+        seat: NewDropNumber,
         now: Timestamp,
     ) -> Result<DropImage, Fault> {
         self.has_memory()?;
-        let NewDropSlot { number, living } = seat;
+        let NewDropNumber { number, living } = seat;
         if living >= self.bounds.max_drops {
             return Err(Fault::Exhausted("too many drops that are not archived: archived drops do not count"));
         }

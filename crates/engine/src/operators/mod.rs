@@ -2,7 +2,7 @@
 
 mod adjust;
 mod create;
-mod lifecycle;
+mod steer;
 pub(crate) mod turn;
 mod update;
 pub(crate) mod view;

@@ -20,7 +20,7 @@ impl Engine {
         let now = context.now;
         self.decide(now, || {
             let permit = self.journal.permit()?;
-            self.with_own(&command.target, |own| {
+            self.with_locked_hold(&command.target, |own| {
                 known_skus(own.view, "lines", &command.lines)?;
                 let Some(permit) = self.expire_if_due(own, permit, now)? else {
                     // Expired by this very call: a late claim is decided by the next attempt.

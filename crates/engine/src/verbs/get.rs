@@ -16,7 +16,7 @@ impl Engine {
     /// [`Fault::NoHold`](crate::answer::Fault), and faults of the journal.
     pub fn get_hold(&self, hold: HoldId, drop: Option<&DropId>, context: Context<'_>) -> Answer<HoldView> {
         let target = Target { hold, drop: drop.cloned(), customer: None };
-        self.with_own(&target, |own| {
+        self.with_locked_hold(&target, |own| {
             if own.hold().is_due(context.now) {
                 let _expired = self.expire_if_due(own, self.journal.permit()?, context.now)?;
             }

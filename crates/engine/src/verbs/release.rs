@@ -15,7 +15,8 @@ impl Engine {
     /// is refused unless the payment is abandoned.
     ///
     /// # Errors
-    /// [`Fault::NoHold`](crate::answer::Fault), [`Fault::Invalid`](crate::answer::Fault) for a SKU that the drop does not have, and faults of the journal.
+    /// [`Fault::NoHold`](crate::answer::Fault), [`Fault::Invalid`](crate::answer::Fault) for a SKU that the drop does
+    /// not have, and faults of the journal.
     pub fn release(&self, command: &Release, context: Context<'_>) -> Answer<Outcome> {
         self.with_live(&command.target, context.now, |own, permit| {
             known_skus(own.view, "keep", &command.keep)?;

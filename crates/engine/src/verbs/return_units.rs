@@ -20,7 +20,7 @@ impl Engine {
     /// than were sold, and faults of the journal.
     pub fn return_units(&self, command: &Return, context: Context<'_>) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
-        self.with_own(&command.target, |own| {
+        self.with_locked_hold(&command.target, |own| {
             known_skus(own.view, "returned", &command.returned)?;
             let Some(permit) = self.expire_if_due(own, permit, context.now)? else {
                 return Ok(own.refused(Reason::HoldExpired));

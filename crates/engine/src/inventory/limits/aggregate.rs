@@ -15,7 +15,7 @@ use stockade_types::time::Timestamp;
 
 use super::archived::Folded;
 use super::sorted::Sorted;
-use super::subject::{CountedHoldView, HoldKey};
+use super::subject::{CountedHoldRef, HoldKey};
 use crate::inventory::holds::HoldSlot;
 
 /// Items of a hold that have units, ascending.
@@ -182,8 +182,8 @@ impl Many {
     pub(super) fn enter(
         &mut self,
         hold_key: HoldKey,
-        before: Option<CountedHoldView<'_>>,
-        after: Option<CountedHoldView<'_>>,
+        before: Option<CountedHoldRef<'_>>,
+        after: Option<CountedHoldRef<'_>>,
     ) {
         // Nearly every hold has one line: nothing must be gathered then.
         let Some(item) = only_item(after.or(before)) else { return self.enter_lines(hold_key, before, after) };
@@ -221,8 +221,8 @@ impl Many {
     fn enter_lines(
         &mut self,
         hold_key: HoldKey,
-        before: Option<CountedHoldView<'_>>,
-        after: Option<CountedHoldView<'_>>,
+        before: Option<CountedHoldRef<'_>>,
+        after: Option<CountedHoldRef<'_>>,
     ) {
         let Some(lines) = after.or(before).map(|counted| counted.lines) else { return };
         let (mut were, mut are) = (weights(before), weights(after));
@@ -237,8 +237,7 @@ impl Many {
             let (before, after) = (was.0.saturating_add(was.1), is.0.saturating_add(is.1));
             self.note((hold_key.created_at, hold_key.drop, line.item), holds, before, after);
         }
-        let live =
-            |counted: CountedHoldView<'_>| counted.state.is_live().then(|| (counted.expires_at, items(&counted)));
+        let live = |counted: CountedHoldRef<'_>| counted.state.is_live().then(|| (counted.expires_at, items(&counted)));
         let (was, is) = (before.and_then(live), after.and_then(live));
         if was != is {
             let (was, is) = (was.as_ref(), is.as_ref());
@@ -364,17 +363,17 @@ impl SingleLine {
 }
 
 /// The item of a hold's line, if it has exactly one.
-fn only_item(counted: Option<CountedHoldView<'_>>) -> Option<ItemNo> {
+fn only_item(counted: Option<CountedHoldRef<'_>>) -> Option<ItemNo> {
     counted?.only_line().map(|(item, _)| item)
 }
 
-fn single_line(counted: &CountedHoldView<'_>) -> SingleLine {
+fn single_line(counted: &CountedHoldRef<'_>) -> SingleLine {
     let units = counted.only_line().map_or(0, |(_, units)| u64::from(units));
     SingleLine::of(counted.state, units, counted.expires_at)
 }
 
 /// Units of each line: live and claimed.
-fn weights(counted: Option<CountedHoldView<'_>>) -> impl Iterator<Item = (u64, u64)> {
+fn weights(counted: Option<CountedHoldRef<'_>>) -> impl Iterator<Item = (u64, u64)> {
     counted.into_iter().flat_map(|counted| {
         counted.lines.iter().map(move |line| {
             let units = u64::from(line.quantity);
@@ -387,7 +386,7 @@ fn weights(counted: Option<CountedHoldView<'_>>) -> impl Iterator<Item = (u64, u
     })
 }
 
-fn items(counted: &CountedHoldView<'_>) -> Items {
+fn items(counted: &CountedHoldRef<'_>) -> Items {
     let with_units = |line: &HoldLine| line.quantity > 0;
     let mut items: Items = counted.lines.iter().filter(with_units).map(|line| line.item).collect();
     items.dedup();

@@ -10,7 +10,7 @@ use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
 use super::aggregate::{LiveSet, ReservedUnits};
-use super::check::{Excluded, LimitQuery, Purpose, Violation};
+use super::check::{ExcludedHold, LimitQuery, Purpose, Violation};
 use super::subject::Subject;
 use crate::inventory::drop_entry::DropEntry;
 
@@ -142,7 +142,12 @@ impl<'a> Coverage<'a> {
     }
 
     /// Visits the limit's bounds in the order in which they are shown.
-    pub(super) fn each_bound(&self, subject: &Subject, excluded: Option<Excluded<'a>>, f: &mut impl FnMut(&Bound<'a>)) {
+    pub(super) fn each_bound(
+        &self,
+        subject: &Subject,
+        excluded: Option<ExcludedHold<'a>>,
+        f: &mut impl FnMut(&Bound<'a>),
+    ) {
         let of = |kind, max: u32, used| Bound {
             limit: self.limit,
             kind,
@@ -194,7 +199,7 @@ impl<'a> Coverage<'a> {
     }
 
     /// Until when the subject's last reserve prevents the next, if it does now.
-    fn cooling_until(&self, subject: &Subject, excluded: Option<Excluded<'_>>, span: Millis) -> Option<Timestamp> {
+    fn cooling_until(&self, subject: &Subject, excluded: Option<ExcludedHold<'_>>, span: Millis) -> Option<Timestamp> {
         let mut last = None;
         subject.each_since(first_within(self.query.now, span), |made| {
             let others = made.holds.saturating_sub(u32::from(excluded.is_some_and(|excluded| excluded.made(&made))));
@@ -207,7 +212,7 @@ impl<'a> Coverage<'a> {
     }
 
     /// Live holds with a unit that counts, and their earliest deadline.
-    fn live_holds(&self, subject: &Subject, excluded: Option<Excluded<'_>>) -> (u64, Option<Timestamp>) {
+    fn live_holds(&self, subject: &Subject, excluded: Option<ExcludedHold<'_>>) -> (u64, Option<Timestamp>) {
         let (mut count, mut next): (u64, Option<Timestamp>) = (0, None);
         subject.each_live_set(|LiveSet { drop, items, count: more, first, second }| {
             if items.iter().any(|item| self.counts(drop, *item)) {
@@ -226,12 +231,12 @@ impl<'a> Coverage<'a> {
         (count.saturating_sub(excepted), next)
     }
 
-    fn live_units(&self, subject: &Subject, excluded: Option<Excluded<'_>>) -> u64 {
+    fn live_units(&self, subject: &Subject, excluded: Option<ExcludedHold<'_>>) -> u64 {
         let live = excluded.filter(|excluded| excluded.hold.state.is_live());
         self.sum(subject, |live, _| live).saturating_sub(self.units_in(live))
     }
 
-    fn units(&self, subject: &Subject, excluded: Option<Excluded<'_>>) -> u64 {
+    fn units(&self, subject: &Subject, excluded: Option<ExcludedHold<'_>>) -> u64 {
         self.sum(subject, u64::saturating_add).saturating_sub(self.units_in(excluded))
     }
 
@@ -246,8 +251,8 @@ impl<'a> Coverage<'a> {
     }
 
     /// The hold's units that count.
-    fn units_in(&self, hold: Option<Excluded<'_>>) -> u64 {
-        let Some(Excluded { place: _, hold }) = hold.filter(|excluded| !excluded.hold.state.is_ended()) else {
+    fn units_in(&self, hold: Option<ExcludedHold<'_>>) -> u64 {
+        let Some(ExcludedHold { place: _, hold }) = hold.filter(|excluded| !excluded.hold.state.is_ended()) else {
             return 0;
         };
         let counted = hold.lines().iter().filter(|line| self.counts(hold.drop, line.item));
@@ -258,7 +263,7 @@ impl<'a> Coverage<'a> {
     fn window(
         &self,
         subject: &Subject,
-        excluded: Option<Excluded<'_>>,
+        excluded: Option<ExcludedHold<'_>>,
         span: Millis,
     ) -> SmallVec<[(Timestamp, u64); 4]> {
         let mut window = SmallVec::new();
@@ -285,7 +290,7 @@ impl Bound<'_> {
     }
 }
 
-impl Excluded<'_> {
+impl ExcludedHold<'_> {
     /// Whether it is one of the holds that were made at this instant with units of this item.
     fn made(&self, made: &ReservedUnits) -> bool {
         let Self { place: _, hold } = self;

@@ -44,7 +44,7 @@ pub enum Purpose<'a> {
     /// For a new hold.
     Reserve,
     /// For a new hold that supersedes this one: the old hold's units and its reserve do not count.
-    Instead(Excluded<'a>),
+    Instead(ExcludedHold<'a>),
     /// For the late claim of an expired hold. It is no new reserve, and its units are never live.
     LateClaim {
         /// When the hold was made.
@@ -54,7 +54,7 @@ pub enum Purpose<'a> {
 
 /// A hold that does not count.
 #[derive(Debug, Clone, Copy)]
-pub struct Excluded<'a> {
+pub struct ExcludedHold<'a> {
     /// Where it lives.
     pub place: HoldSlot,
     /// The hold.

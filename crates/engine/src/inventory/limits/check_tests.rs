@@ -50,7 +50,7 @@ fn asking<R>(
     let drops = Drops::default();
     let id = definition().id;
     drops.with_registry(|registry| {
-        let number = registry.new_drop_slot().number;
+        let number = registry.new_drop_number().number;
         let image = DropImage { number, created_at: NOW, definition: definition(), request: [0; 32], update: None };
         registry.put(Lsn(1), &image);
     });
@@ -84,7 +84,7 @@ fn hold(cards: &[Identity]) -> Hold {
 
 fn with_it(subject: &mut Subject, place: HoldSlot, hold: &Hold) {
     let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
-    subject.enter(hold_key, None, CountedHoldView::of(hold));
+    subject.enter(hold_key, None, CountedHoldRef::of(hold));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_hold_whose_place_is_taken_does_not_count_by_any_bound() {
             violations.reported.map(|violation| (violation.reason, violation.used))
         })
     };
-    let instead = Purpose::Instead(Excluded { place, hold: &old });
+    let instead = Purpose::Instead(ExcludedHold { place, hold: &old });
     assert_eq!(violations(&subject, Purpose::Reserve), Some((Reason::Cooldown, 0)));
     assert_eq!(violations(&subject, instead), None);
     // Another hold counts as always, and the time to wait is that hold's.
@@ -152,7 +152,7 @@ fn a_hold_counts_for_the_cards_that_it_was_made_with_and_for_no_other() {
     let cards = Some(IdentityKind::try_from("card").expect("a kind"));
     let limits = [Limit { identity_kind: cards, ..of_units("cards", Scope::Drop, 4) }];
     let (place, old) = (HoldSlot::from_raw(7), hold(&[card(1)]));
-    let instead = Purpose::Instead(Excluded { place, hold: &old });
+    let instead = Purpose::Instead(ExcludedHold { place, hold: &old });
     let used = |asked: Identity, purpose| {
         let mut of_card = Subject::default();
         with_it(&mut of_card, place, &old);

@@ -15,8 +15,8 @@ mod bound;
 mod check;
 
 pub use aggregate::{LiveSet, ReservedUnits, Sum};
-pub use check::{Excluded, LimitQuery, Purpose, ViolatedLine, Violation, Violations};
-pub use subject::{CountedHoldView, HoldKey, Subject};
+pub use check::{ExcludedHold, LimitQuery, Purpose, ViolatedLine, Violation, Violations};
+pub use subject::{CountedHoldRef, HoldKey, Subject};
 pub use subjects::{Keys, STRIPES, Subjects};
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub struct HoldKey {
 
 /// What a subject counts of a hold.
 #[derive(Debug, Clone, Copy)]
-pub struct CountedHoldView<'a> {
+pub struct CountedHoldRef<'a> {
     /// Its state.
     pub state: HoldState,
     /// Its deadline.
@@ -69,7 +69,7 @@ pub struct CountedHoldView<'a> {
     pub lines: LinesView<'a>,
 }
 
-impl<'a> CountedHoldView<'a> {
+impl<'a> CountedHoldRef<'a> {
     /// What the hold's subjects count; none once it is superseded. Its successor has its creation instant and counts
     /// for both, so a cart may change any number of times.
     #[must_use]
@@ -79,13 +79,13 @@ impl<'a> CountedHoldView<'a> {
     }
 }
 
-impl<'a> From<&'a CountedHold> for CountedHoldView<'a> {
+impl<'a> From<&'a CountedHold> for CountedHoldRef<'a> {
     fn from(counted_hold: &'a CountedHold) -> Self {
         Self { state: counted_hold.state, expires_at: counted_hold.expires_at, lines: counted_hold.lines.view() }
     }
 }
 
-impl CountedHoldView<'_> {
+impl CountedHoldRef<'_> {
     /// Its line, if it has exactly one: the item, and the units that count.
     #[inline]
     pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
@@ -101,12 +101,7 @@ impl CountedHoldView<'_> {
 impl Subject {
     /// Enters the change of a hold: `before` is none for a new hold, `after` for one that is forgotten. Its lines are
     /// the same in both and in the same order; only their units differ.
-    pub fn enter(
-        &mut self,
-        hold_key: HoldKey,
-        before: Option<CountedHoldView<'_>>,
-        after: Option<CountedHoldView<'_>>,
-    ) {
+    pub fn enter(&mut self, hold_key: HoldKey, before: Option<CountedHoldRef<'_>>, after: Option<CountedHoldRef<'_>>) {
         match (&*self, before, after) {
             (Self::None, None, Some(after)) => self.begin(hold_key, after),
             (Self::One(one), Some(_), None) if one.place == hold_key.place => *self = Self::None,
@@ -261,7 +256,7 @@ impl Subject {
         image
     }
 
-    fn begin(&mut self, hold_key: HoldKey, after: CountedHoldView<'_>) {
+    fn begin(&mut self, hold_key: HoldKey, after: CountedHoldRef<'_>) {
         match One::of(hold_key, after) {
             Some(one) => *self = Self::One(one),
             None => self.change(|many| many.enter(hold_key, None, Some(after))),
@@ -309,7 +304,7 @@ impl One {
     /// None for a hold of several lines or with numbers that do not fit: a deadline before its creation or over 49 days
     /// after it, units over 2^24 - 1 (lines of one SKU together may have more), or a creation instant of more than 48
     /// bits.
-    fn of(hold_key: HoldKey, counted: CountedHoldView<'_>) -> Option<Self> {
+    fn of(hold_key: HoldKey, counted: CountedHoldRef<'_>) -> Option<Self> {
         let HoldKey { drop, place, created_at } = hold_key;
         let (none, state, item) = (Packed::ZERO, counted.state, ItemNo::default());
         let created_at = Packed::new(created_at.0)?;
@@ -317,9 +312,9 @@ impl One {
     }
 
     /// The same hold with changed units, state or deadline. Its place and its creation stay.
-    fn now(&self, counted: CountedHoldView<'_>) -> Option<Self> {
+    fn now(&self, counted: CountedHoldRef<'_>) -> Option<Self> {
         let (item, units) = counted.only_line()?;
-        let CountedHoldView { state, expires_at, lines: _ } = counted;
+        let CountedHoldRef { state, expires_at, lines: _ } = counted;
         let life = if state.is_live() { expires_at.0.checked_sub(self.created_at.get())? } else { 0 };
         Some(Self { life: u32::try_from(life).ok()?, item, units: Packed::new(units.into())?, state, ..*self })
     }

@@ -22,8 +22,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn counted(&self) -> CountedHoldView<'_> {
-        CountedHoldView { state: self.state, expires_at: self.expires_at, lines: self.lines.view() }
+    fn counted(&self) -> CountedHoldRef<'_> {
+        CountedHoldRef { state: self.state, expires_at: self.expires_at, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) -> Self {

@@ -7,15 +7,15 @@
 //!
 //! # Why a refusal over several pools is exact
 //!
-//! A look reads one pool after the other. A unit could come back to a pool that was read already while the last unit of
-//! a pool that is read later is taken: one unit was free all the time and the look saw none. So gives to the pools of
-//! an item with several pools are counted (`crates/counter/src/stock/moving.rs`), and a look refuses only if no give
-//! happened during it; otherwise the request is decided again. Then each pool was found with too few units, none in
-//! doubt and none due, and had no more since it was read: at the end of the look all pools together had at most the
-//! sum.
+//! A read-only check (`peek`) reads one pool after the other. A unit could come back to a pool that was read already
+//! while the last unit of a pool that is read later is taken: one unit was free all the time and the check saw none. So
+//! gives to the pools of an item with several pools are counted (`crates/counter/src/stock/moving.rs`), and a check
+//! refuses only if no give happened during it; otherwise the request is decided again. Then each pool was found with
+//! too few units, none in doubt and none due, and had no more since it was read: at the end of the check all pools
+//! together had at most the sum.
 //!
 //! A draw that falls short does not refuse, since a unit may have come back to a pool that it had passed. It gives its
-//! units back and looks; the look decides. A reserve with `allow_partial` settles for less only if no units came back
+//! units back and checks; the check decides. A reserve with `allow_partial` settles for less only if no units came back
 //! to any of the pools from before its first taking until after its last.
 
 use smallvec::SmallVec;
@@ -31,8 +31,8 @@ use crate::attempt::{Attempt, Chore, Undecided};
 use crate::inventory::{Availability, Pool};
 use crate::rules;
 
-/// Something of a line; or how many units are free for it, where they are too few.
-pub(crate) type TakeAttempt<T> = Attempt<Result<T, u64>>;
+/// The outcome of an attempt for one line: `T`, or, if too few units are free, how many are.
+pub(crate) type LineAttempt<T> = Attempt<Result<T, u64>>;
 
 /// Units came back while several pools were read: decide again.
 const DISTURBED: Undecided = Undecided::Retry(Chore::Again);
@@ -60,9 +60,9 @@ impl Draw<'_> {
 }
 
 impl ReserveRequest<'_> {
-    /// Whether stock may have `units` for a line. A look can't tell exactly while the units are spread.
+    /// Whether stock may have `units` for a line. A check can't tell exactly while the units are spread.
     #[inline]
-    pub(super) fn peek_at(&self, line: Line<'_>, units: u64) -> TakeAttempt<()> {
+    pub(super) fn peek_at(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
         match line.stock.only() {
             Some((_, pool)) => self.attempt_of(line, pool.peek(units, self.now)),
             None => self.peek_over(line, units),
@@ -71,7 +71,7 @@ impl ReserveRequest<'_> {
 
     /// Whether stock has all units that a line needs; exact also while they are spread.
     #[inline]
-    pub(crate) fn probe_at(&self, line: Line<'_>) -> TakeAttempt<()> {
+    pub(crate) fn probe_at(&self, line: Line<'_>) -> LineAttempt<()> {
         match line.stock.only() {
             Some((_, pool)) => self.attempt_of(line, pool.probe(line.needs(), self.now)),
             None => Ok(self.draw_over(line, Certainty::Doubtful)?.map(drop)),
@@ -80,7 +80,7 @@ impl ReserveRequest<'_> {
 
     /// Takes all that a line needs and adds the line to the hold's lines; or takes nothing.
     #[inline]
-    pub(super) fn take<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> TakeAttempt<()> {
+    pub(super) fn take<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> LineAttempt<()> {
         let Some((place, pool)) = line.stock.only() else { return self.take_over(line, certainty, shares) };
         if line.needs() > 0 {
             match self.attempt_of(line, pool.take(line.needs(), certainty, self.now))? {
@@ -93,7 +93,7 @@ impl ReserveRequest<'_> {
     }
 
     #[cold]
-    fn take_over<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> TakeAttempt<()> {
+    fn take_over<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> LineAttempt<()> {
         Ok(self.draw_over(line, certainty)?.map(|draws| self.share(line, line.units, draws, shares)))
     }
 
@@ -191,7 +191,7 @@ impl ReserveRequest<'_> {
 
     /// Takes all that a line needs from several pools; or takes nothing.
     #[cold]
-    fn draw_over<'d>(&'d self, line: Line<'d>, certainty: Certainty) -> TakeAttempt<Draws<'d>> {
+    fn draw_over<'d>(&'d self, line: Line<'d>, certainty: Certainty) -> LineAttempt<Draws<'d>> {
         let mut rest = line.needs();
         let mut draws = Draws::new();
         for (place, pool) in self.offered(line) {
@@ -220,14 +220,14 @@ impl ReserveRequest<'_> {
     }
 
     #[cold]
-    fn peek_over(&self, line: Line<'_>, units: u64) -> TakeAttempt<()> {
+    fn peek_over(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
         match line.stock.watch(|| self.peek_each(line, units)) {
             (Ok(Err(_too_few)), false) => Err(DISTURBED),
             (found, _) => found,
         }
     }
 
-    fn peek_each(&self, line: Line<'_>, units: u64) -> TakeAttempt<()> {
+    fn peek_each(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
         let mut sum = 0_u64;
         for (_, pool) in self.offered(line) {
             match self.attempt_of(line, pool.peek(units.saturating_sub(sum), self.now))? {
@@ -238,10 +238,10 @@ impl ReserveRequest<'_> {
         Ok(Err(sum))
     }
 
-    /// Turns a pool's verdict into an attempt's result. If holds are due, those of all pools of the item are swept
+    /// Turns a pool's availability into an attempt's result. If holds are due, those of all pools of the item are swept
     /// first.
     #[inline]
-    fn attempt_of<T>(&self, line: Line<'_>, availability: Availability<T>) -> TakeAttempt<T> {
+    fn attempt_of<T>(&self, line: Line<'_>, availability: Availability<T>) -> LineAttempt<T> {
         match availability {
             Availability::Yes(had) => Ok(Ok(had)),
             Availability::Short { free } => Ok(Err(free)),

@@ -8,7 +8,7 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::answer::LimitHit;
 use crate::attempt::{Attempt, Chore, Undecided};
 use crate::command::Reserve;
-use crate::inventory::limits::{Excluded, LimitQuery, Purpose, Violation};
+use crate::inventory::limits::{ExcludedHold, LimitQuery, Purpose, Violation};
 use crate::inventory::{DropScope, HoldSlot, Keys, Subject, Violations};
 use crate::locked_hold::LockedHold;
 use crate::verbs::reserve::ReserveRequest;
@@ -104,7 +104,7 @@ impl ReserveRequest<'_> {
             now: self.now,
             purpose: match &self.superseded {
                 None => Purpose::Reserve,
-                Some(old) => Purpose::Instead(Excluded { place: old.place, hold: &old.hold }),
+                Some(old) => Purpose::Instead(ExcludedHold { place: old.place, hold: &old.hold }),
             },
         }
     }

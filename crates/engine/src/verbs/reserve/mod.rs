@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 use stockade_journal::Permit;
 use stockade_types::definition::Definition;
-use stockade_types::digest::ServeMode;
+use stockade_types::digest::ReserveOptions;
 use stockade_types::hold::{ContentHash, Hold, HoldState};
 use stockade_types::ids::ItemNo;
 use stockade_types::record::Actor;
@@ -35,7 +35,7 @@ use crate::inventory::{DropEntry, DropInner, DropScope, DropState, DropTable, It
 use crate::locked_hold::LockedHold;
 use crate::locked_hold::ended;
 use crate::verbs::reserve::limits::LimitSubjects;
-use draw::TakeAttempt;
+use draw::LineAttempt;
 use supersede::SupersededHold;
 
 /// Why no hold is made while the clock is in doubt.
@@ -82,14 +82,14 @@ impl Engine {
     }
 
     #[inline]
-    fn content(&self, command: &Reserve, serve_mode: ServeMode) -> ContentHash {
+    fn content(&self, command: &Reserve, options: ReserveOptions) -> ContentHash {
         let wanted = command.lines.iter().map(|line| (&line.sku, line.units));
-        self.inventory.key.content(&command.drop, &command.customer, wanted, serve_mode)
+        self.inventory.key.content(&command.drop, &command.customer, wanted, options)
     }
 }
 
-const fn serve_mode(command: &Reserve) -> ServeMode {
-    ServeMode { supersedes: command.supersedes, allow_partial: command.allow_partial }
+const fn options_of(command: &Reserve) -> ReserveOptions {
+    ReserveOptions { supersedes: command.supersedes, allow_partial: command.allow_partial }
 }
 
 /// A line of the request, found in the drop.
@@ -115,7 +115,7 @@ pub(crate) struct ResolvedReserve {
 impl ResolvedReserve {
     fn of(engine: &Engine, scope: &DropScope, definition: &Definition, command: &Reserve) -> Result<Self, Fault> {
         let lines = resolve(definition, command)?;
-        let content = engine.content(command, serve_mode(command));
+        let content = engine.content(command, options_of(command));
         Ok(Self { lines, content, limit_subjects: LimitSubjects::of(&engine.inventory.key, scope, command) })
     }
 }
@@ -213,8 +213,8 @@ impl ReserveRequest<'_> {
             return "lines";
         }
         // What the hold superseded is not kept but in the digest. If all but `allow_partial` is the same, that is it.
-        let serve_mode = serve_mode(self.command);
-        let otherwise = ServeMode { allow_partial: !serve_mode.allow_partial, ..serve_mode };
+        let options = options_of(self.command);
+        let otherwise = ReserveOptions { allow_partial: !options.allow_partial, ..options };
         if self.engine.content(self.command, otherwise) == hold.content { "allow_partial" } else { "supersedes" }
     }
 
@@ -276,7 +276,7 @@ impl ReserveRequest<'_> {
     }
 
     #[inline]
-    fn shorts<'l>(&'l self, peek: impl Fn(Line<'l>) -> TakeAttempt<()>) -> Attempt<Shorts> {
+    fn shorts<'l>(&'l self, peek: impl Fn(Line<'l>) -> LineAttempt<()>) -> Attempt<Shorts> {
         let mut shorts = Shorts::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
             if let Err(free) = peek(line)? {
